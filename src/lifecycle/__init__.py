@@ -1,0 +1,38 @@
+"""Take a neural network through its whole life in one command: define, compile, fit, evaluate, predict.
+
+>>> import lifecycle
+>>> result = lifecycle.run(["model=mlp", "data=iris", "verbose=0"])  # doctest: +SKIP
+>>> result.scores["test_accuracy"]  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lifecycle.pipeline import Result
+
+__all__ = ["__version__", "run"]
+
+__version__ = metadata.version("nn-lifecycle")
+
+
+def run(overrides: list[str]) -> Result:
+    """Do what the command line does with the same words, and return what came of it.
+
+    Args:
+        overrides: as typed after ``lifecycle``, for instance ``["model=mlp", "data=iris", "seed=1"]``.
+
+    Returns:
+        Scores, history, predictions and the trained model; see :class:`lifecycle.pipeline.Result`.
+
+    Raises:
+        lifecycle.errors.RequestError: the request cannot be met; the message names key, value and cure.
+        lifecycle.errors.LifecycleError: the run failed.
+    """
+    from lifecycle import compose, pipeline
+
+    result = pipeline.run(compose.compose(overrides))
+    assert result is not None  # noqa: S101 - only the helpers of a ddp run have none, and they end with the script
+    return result

@@ -1,0 +1,183 @@
+"""The command: verbs, and Hydra for all else. Imports nothing heavy before it is known what is asked."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from lifecycle.errors import Interrupted, LifecycleError, RequestError, did_you_mean
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+class SweepError(LifecycleError):
+    """A job of a multirun failed; it has been told already."""
+
+
+def main() -> int:
+    """Run the command line and return its exit code.
+
+    0 done; 1 the run failed; 2 a bad request; 130 and 143 ended by Ctrl-C and SIGTERM.
+    """
+    full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    try:
+        with _signals_raise():
+            _dispatch(sys.argv[1:])
+    except Interrupted as error:
+        print(f"lifecycle: {error}", file=sys.stderr)
+        return error.exit_code
+    except LifecycleError as error:
+        if full_error:
+            traceback.print_exc()
+        print(f"lifecycle: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # whoever read the output has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:  # a fault of this program or of a plugin: the author needs to see where
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _dispatch(words: list[str]) -> None:
+    if words and words[0] in VERBS:
+        VERBS[words[0]](words[1:])
+    elif words and not words[0].startswith(("-", "+", "~")) and "=" not in words[0]:
+        raise RequestError(
+            f"{words[0]} is no verb of lifecycle.{did_you_mean(words[0], VERBS)} "
+            f"Use {', '.join(VERBS)}, or key=value words such as model=mlp data=iris."
+        )
+    elif "--help" in words or "-h" in words:
+        from lifecycle.listing import print_help
+
+        print_help()
+    elif "--version" in words:
+        from importlib.metadata import version
+
+        print(f"lifecycle {version('nn-lifecycle')}")
+    else:
+        _hydra(words)
+
+
+def _hydra(words: list[str]) -> None:
+    """Let Hydra compose the request, or each of a multirun, and run it."""
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from lifecycle import compose
+
+    compose.register()
+    failure: list[Exception] = []
+
+    def job(config: DictConfig) -> None:
+        try:
+            _run(config)
+        except SweepError:
+            raise
+        except Exception as error:
+            failure.append(error)  # told by main(), without Hydra's own words around it
+
+    # Hydra would print errors in its own way and exit with 1; so it is told to raise them.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        hydra.main(config_path=compose.CONFIG_PACKAGE, config_name="config", version_base="1.3")(job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise compose.explain(error, words) from error
+    if failure:
+        raise failure[0]
+
+
+def _run(config: DictConfig) -> None:
+    """Run one composed job; in a multirun, tell of its failure at once and let the others go on."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from lifecycle import compose
+
+    request = compose.request_of(config, HydraConfig.get(), compose.command_line())
+    if request.sweep is None:
+        _quieten()
+        from lifecycle import pipeline
+
+        pipeline.run(request)
+        return
+    name = f"job {HydraConfig.get().job.num}: {' '.join(HydraConfig.get().overrides.task)}"
+    if config.verbose:
+        print(f"\n{name}", flush=True)
+    try:
+        _quieten()
+        from lifecycle import pipeline
+
+        if config.trainer.devices > 1 or config.trainer.strategy == "ddp":
+            raise RequestError(
+                f"trainer.devices={config.trainer.devices} trainer.strategy={config.trainer.strategy} cannot go with a "
+                "multirun: each process would start the whole sweep. Run the jobs one by one."
+            )
+        pipeline.run(request)
+    except Exception as error:
+        if not isinstance(error, LifecycleError):
+            traceback.print_exc()
+        print(f"lifecycle: {name} failed: {error}", file=sys.stderr, flush=True)
+        raise SweepError(
+            "not every job of the sweep succeeded; each failure is told above, and its run is FAILED in MLflow."
+        ) from error
+
+
+def _quieten() -> None:
+    """Keep libraries' notes to developers from a user's terminal; what matters is said in our own words."""
+    import logging
+    import warnings
+
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
+    for module in ("pytorch_lightning", "lightning_fabric", "torchmetrics", "mlflow"):
+        warnings.filterwarnings("ignore", module=rf"{module}(\..*)?")
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Turn the first signal to end into an exception, so that the run is closed as KILLED; ignore those that follow."""
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        for other in numbers:
+            signal.signal(other, signal.SIG_IGN)
+        raise Interrupted(number)
+
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # nohup, or a shell's background job: leave it so
+            signal.signal(number, on_signal)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _plugins(words: list[str]) -> None:
+    from lifecycle.listing import print_plugins
+
+    if words:
+        raise RequestError(f"plugins takes no words, got {' '.join(words)}. Type lifecycle plugins.")
+    print_plugins()
+
+
+def _ui(words: list[str]) -> None:
+    from lifecycle.ui import serve
+
+    serve(words)
+
+
+VERBS: dict[str, Callable[[list[str]], None]] = {"plugins": _plugins, "ui": _ui}
+
+if __name__ == "__main__":
+    sys.exit(main())

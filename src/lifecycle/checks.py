@@ -1,0 +1,48 @@
+"""Range checks for the fields of a configuration dataclass; plugins use them in ``__post_init__`` too.
+
+Each raises ``ValueError("<field> must be ..., got <value>. <cure>")``; whoever reads the configuration puts the
+key's first part before it (``optimizer.lr must be ...``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import MISSING, fields
+from typing import Any
+
+from lifecycle.errors import did_you_mean
+
+
+def in_range(
+    config: Any, name: str, low: float | None = None, above: float | None = None, below: float | None = None
+) -> None:
+    """Check that a field, or each number of a list, is finite, ``>= low``, ``> above`` and ``< below``; null passes."""
+    value = getattr(config, name)
+    for number in value if isinstance(value, list) else [value]:
+        if number is None:
+            continue
+        fits = (
+            math.isfinite(number)
+            and (low is None or number >= low)
+            and (above is None or number > above)
+            and (below is None or number < below)
+        )
+        if not fits:
+            start = f"{low:g} or more" if low is not None else f"above {above:g}" if above is not None else "a number"
+            until = f" and below {below:g}" if below is not None else ""
+            raise ValueError(f"{name} must be {start}{until}, got {value}. {_cure(config, name)}")
+
+
+def one_of(config: Any, name: str, known: Iterable[str]) -> None:
+    """Check that a field is one of the known words, or null."""
+    value, known = getattr(config, name), list(known)
+    if value is not None and value not in known:
+        cure = did_you_mean(str(value), known).strip() or _cure(config, name)
+        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value}. {cure}")
+
+
+def _cure(config: Any, name: str) -> str:
+    spec = next(item for item in fields(config) if item.name == name)
+    default = spec.default if spec.default_factory is MISSING else spec.default_factory()
+    return "Leave it out for the default." if default is MISSING or default is None else f"The default is {default}."

@@ -1,0 +1,175 @@
+"""The typed configuration of a run. Hydra composes it; every value is checked here before data are loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lifecycle import registry
+from lifecycle.checks import in_range, one_of
+from lifecycle.contract import SAMPLE_SHAPES, DataPlugin, ModelPlugin
+from lifecycle.errors import RequestError
+from lifecycle.optimizers import OptimizerConfig
+from lifecycle.tasks import check_names
+
+ACCELERATORS = ("auto", "cpu", "gpu")
+STRATEGIES = ("auto", "ddp")
+
+
+@dataclass
+class TrainerConfig:
+    """How fitting proceeds; the words are Lightning's and Keras's."""
+
+    max_epochs: int = 300  # passes over the training rows, at most
+    batch_size: int | None = None  # rows a step, over all devices; null: 32, or all training rows if fewer
+    accelerator: str = "auto"  # auto, cpu or gpu
+    devices: int = 1  # processes, one a device
+    strategy: str = "auto"  # auto, or ddp: one process a device, gradients averaged
+    early_stopping: bool = True  # stop when `monitor` has not improved for `patience` epochs
+    monitor: str = "val_loss"  # what says which epoch is best: val_loss, val_accuracy, train_loss, ...
+    patience: int = 30  # epochs
+    min_delta: float = 0.0  # smallest change of `monitor` that counts as better for early stopping
+    restore_best: bool = True  # go on with the weights of the best epoch; false: those of the last
+
+    def __post_init__(self) -> None:
+        in_range(self, "max_epochs", low=1)
+        in_range(self, "batch_size", low=1)
+        in_range(self, "devices", low=1)
+        in_range(self, "patience", low=1)
+        in_range(self, "min_delta", low=0)
+        one_of(self, "accelerator", ACCELERATORS)
+        one_of(self, "strategy", STRATEGIES)
+
+
+@dataclass
+class TrackingConfig:
+    """Where the run is recorded."""
+
+    dir: str = "mlruns"  # folder of the database, artifacts and checkpoints; relative to the working folder
+    experiment: str = "lifecycle"  # MLflow experiment; the UI compares the runs within one
+    run_name: str | None = None  # null: <model>-<data>-<seed>
+
+    def __post_init__(self) -> None:
+        for name in ("dir", "experiment"):
+            if not str(getattr(self, name)).strip():
+                raise ValueError(f"{name} must not be empty, got {getattr(self, name)!r}. Leave it out for the default.")
+
+
+@dataclass
+class RunConfig:
+    """The root of the configuration: all that a run depends on."""
+
+    data: Any = MISSING  # a data plugin's fields
+    model: Any = MISSING  # a model plugin's fields
+    optimizer: OptimizerConfig = MISSING
+    loss: str | None = None  # null: from the task
+    metrics: list[str] | None = None  # null: from the task
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    seed: int = 0  # of the split, the initial weights, the order of rows and dropout
+    verbose: int = 1  # 0 silent, 1 a progress bar (or a line an epoch where there is no terminal), 2 a line an epoch
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for, as composed and not yet checked: enough to record even a job that cannot be done."""
+
+    config: DictConfig  # composed against RunConfig
+    choices: dict[str, str]  # chosen option of each group: {"model": "mlp", "data": "iris", ...}
+    command: str = ""  # the command line
+    sweep: str | None = None  # name of the multirun that this is a job of
+
+    @property
+    def tracking(self) -> TrackingConfig:
+        """Where to record it. Raises ``RequestError`` for a value out of range."""
+        built: TrackingConfig = _build(self.config, "tracking")
+        return built
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run in MLflow."""
+        return self.tracking.run_name or "-".join([self.choices["model"], self.choices["data"], str(self.config.seed)])
+
+
+@dataclass(frozen=True)
+class Job:
+    """A checked request: everything that the steps need, and nothing that has to be looked up again."""
+
+    request: Request
+    model_name: str  # the plugin's name
+    model: ModelPlugin
+    data_name: str  # the named data set (a YAML file), or the plugin's name
+    data_kind: str  # the plugin's name
+    data: DataPlugin
+    optimizer_name: str
+    optimizer: OptimizerConfig
+    loss: str | None
+    metrics: list[str] | None
+    trainer: TrainerConfig
+    seed: int
+
+
+def resolve(request: Request) -> Job:
+    """Turn a composed configuration into objects, and check all that the configuration alone shows.
+
+    Raises:
+        RequestError: names key, value and cure.
+    """
+    config, choices = request.config, request.choices
+    for name in ("model", "data", "optimizer"):
+        if OmegaConf.is_missing(config, name):
+            raise RequestError(f"{name} is not chosen. Add {name}=<name>; `lifecycle --help` lists them.")
+    job = Job(
+        request=request,
+        model_name=registry.name_of("model", _type(config, "model")),
+        model=_build(config, "model"),
+        data_name=choices["data"],
+        data_kind=registry.name_of("data", _type(config, "data")),
+        data=_build(config, "data"),
+        optimizer_name=choices["optimizer"],
+        optimizer=_build(config, "optimizer"),
+        loss=config.loss,
+        metrics=None if config.metrics is None else list(config.metrics),
+        trainer=_build(config, "trainer"),
+        seed=config.seed,
+    )
+    _ = request.tracking  # checked by being made
+    if not 0 <= job.seed < 2**32:
+        raise RequestError(f"seed must be from 0 to {2**32 - 1}, got {job.seed}. Use a seed such as 1.")
+    if config.verbose not in (0, 1, 2):
+        raise RequestError(f"verbose must be 0, 1 or 2, got {config.verbose}. Use 0 silent, 1 bar, 2 a line an epoch.")
+    check_names(job.loss, job.metrics)
+    check_sample_dims(job.model_name, type(job.model), job.data.sample_dim, f"data={job.data_name}")
+    return job
+
+
+def check_sample_dims(model_name: str, plugin: type, dims: int, source: str, shape: str | None = None) -> None:
+    """Refuse samples with a number of axes that the model plugin does not take."""
+    accepted: tuple[int, ...] = getattr(plugin, "sample_dims", ())
+    if accepted and dims not in accepted:
+        wanted = " or ".join(SAMPLE_SHAPES[dim] for dim in accepted)
+        raise RequestError(
+            f"model={model_name} needs samples of shape {wanted}, got {shape or SAMPLE_SHAPES.get(dims, dims)} "
+            f"from {source}. Use model=mlp, which takes any shape, or other data."
+        )
+
+
+def _type(config: DictConfig, key: str) -> type:
+    found = OmegaConf.get_type(config, key)
+    if found is None or found is dict:
+        raise RequestError(f"{key} has no plugin behind it, got {config[key]}. Begin its YAML file with defaults: [<plugin>].")
+    return found
+
+
+def _build(config: DictConfig, key: str) -> Any:
+    """Make the dataclass of a node; what its ``__post_init__`` refuses becomes a request error."""
+    try:
+        return OmegaConf.to_object(config[key])
+    except OmegaConfBaseException as error:
+        where = error.full_key or key
+        raise RequestError(f"{where} {str(error).splitlines()[0]}. Give it a value: {where}=...") from error
+    except ValueError as error:
+        raise RequestError(f"{key}.{error}") from error

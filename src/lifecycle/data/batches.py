@@ -1,0 +1,72 @@
+"""Mini-batches as slices of tensors in memory, in an order that is a function of (seed, epoch) alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.distributed
+from torch import Tensor
+
+Batch = tuple[Tensor, Tensor, float]
+"""Inputs, targets, and the weight of their mean loss: 1.0, but under ddp ``processes * own rows / rows of the batch``."""
+
+
+def epoch_seed(seed: int, epoch: int, stream: int) -> int:
+    """Return a seed for one random stream of one epoch; streams are unrelated, whatever the seeds are."""
+    return int(np.random.SeedSequence([seed, epoch, stream]).generate_state(1)[0])
+
+
+class Batches:
+    """An iterable of mini-batches for Lightning's Trainer.
+
+    ``batch_size`` is that of a step over all processes: under ddp each process gets every n-th row of a batch, and a
+    weight with which the averaged gradients are those of the whole batch. So the number of devices changes no result
+    beyond rounding, and no row is repeated or left out.
+
+    Args:
+        inputs: ``(rows, *input_shape) float32``.
+        targets: ``(rows,) int64`` or ``(rows, 1) float32``.
+        batch_size: rows a step; the last batch of an epoch may be smaller.
+        shuffle_seed: shuffle by this seed and the epoch; ``None``: rows in order.
+    """
+
+    def __init__(self, inputs: Tensor, targets: Tensor, batch_size: int, shuffle_seed: int | None = None) -> None:
+        self.inputs, self.targets, self.batch_size = inputs, targets, batch_size
+        self.shuffle_seed = shuffle_seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of the next pass (epochs count from 0)."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-len(self.inputs) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        order = self._order()
+        rank, processes = _rank()
+        for start in range(0, len(self.inputs), self.batch_size):
+            stop = min(start + self.batch_size, len(self.inputs))
+            if order is None and processes == 1:
+                yield self.inputs[start:stop], self.targets[start:stop], 1.0
+                continue
+            rows = torch.arange(start, stop) if order is None else order[start:stop]
+            own = rows[rank::processes]
+            weight = processes * len(own) / len(rows)
+            if not len(own):  # fewer rows than processes: keep in step with the others, at no weight
+                own = rows[:1]
+            yield self.inputs[own], self.targets[own], weight
+
+    def _order(self) -> Tensor | None:
+        if self.shuffle_seed is None:
+            return None
+        generator = torch.Generator().manual_seed(epoch_seed(self.shuffle_seed, self.epoch, stream=0))
+        return torch.randperm(len(self.inputs), generator=generator)
+
+
+def _rank() -> tuple[int, int]:
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1

@@ -1,0 +1,116 @@
+"""A data set ready for a network: read, split, and preprocessed by what the training rows alone teach."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec
+from lifecycle.data.preprocessing import Preprocessing, clean_targets, learn_target
+from lifecycle.errors import RequestError
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the three parts.
+
+    Attributes:
+        inputs: ``(samples, *input_shape) float32``.
+        targets: ``(samples,) int64`` class codes (multiclass), else ``(samples, 1) float32``.
+        labels: the same targets in the user's own terms.
+        rows: the row of the source that each target stands in.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    labels: np.ndarray[Any, Any]
+    rows: np.ndarray[Any, Any]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What flows from data to network."""
+
+    name: str
+    kind: str
+    spec: DataSpec
+    preprocessing: Preprocessing
+    train: Part
+    val: Part | None
+    test: Part
+    num_rows: int
+    digest: str  # sha256 of names, types and values of the raw rows
+    example: pd.DataFrame  # a few raw rows of the columns that a prediction needs
+
+
+def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
+    """Read the rows, split them, learn from the training rows and apply that to all.
+
+    Args:
+        plugin: which rows, and how they become samples.
+        name: name of the data set, for messages and the record.
+        kind: name of the data plugin.
+        seed: of the split.
+
+    Raises:
+        RequestError: the rows cannot be used as they are; says why.
+    """
+    frame = plugin.read()
+    target = plugin.describe_target(frame)
+    samples = plugin.samples(frame)
+    if samples.targets is None:
+        raise RequestError(f"data={name} has no target column {target.name}. Name one with data.target.")
+    labels = clean_targets(samples.targets, target)
+    split = plugin.split(type(samples)(samples.inputs, labels, samples.rows), target.task, seed)
+    task, encoder = learn_target(labels, split.train, target)
+    preprocessing = Preprocessing(plugin.learn(_take(samples.inputs, split.train)), encoder)
+
+    def part(positions: np.ndarray[Any, Any]) -> Part:
+        inputs = plugin.apply(preprocessing.inputs, _take(samples.inputs, positions))
+        if not np.isfinite(inputs).all():
+            row = samples.rows[positions[np.flatnonzero(~np.isfinite(inputs.reshape(len(inputs), -1)).all(axis=1))[0]]]
+            raise RequestError(f"data={name} has a value that is no finite number in row {row}. Mend or remove the row.")
+        codes = torch.from_numpy(preprocessing.encode(labels[positions]))
+        targets = codes if task == MULTICLASS else codes.to(torch.float32).reshape(-1, 1)
+        return Part(torch.from_numpy(inputs), targets, labels[positions], samples.rows[positions])
+
+    train = part(split.train)
+    spec = DataSpec(
+        task=task,
+        input_shape=tuple(train.inputs.shape[1:]),
+        num_outputs=len(preprocessing.class_names) if task == MULTICLASS else 1,
+        target_name=target.name,
+        class_names=preprocessing.class_names,
+        feature_names=plugin.feature_names(preprocessing.inputs),
+    )
+    return Dataset(
+        name=name,
+        kind=kind,
+        spec=spec,
+        preprocessing=preprocessing,
+        train=train,
+        val=part(split.val) if len(split.val) else None,
+        test=part(split.test),
+        num_rows=len(frame),
+        digest=_digest(frame),
+        example=frame[plugin.columns(frame)].head(),
+    )
+
+
+def _take(inputs: pd.DataFrame | np.ndarray[Any, Any], positions: np.ndarray[Any, Any]) -> Any:
+    return inputs.iloc[positions] if isinstance(inputs, pd.DataFrame) else inputs[positions]
+
+
+def _digest(frame: pd.DataFrame) -> str:
+    columns = [f"{name}:{dtype}" for name, dtype in frame.dtypes.items()]
+    values = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    return hashlib.sha256("\n".join(columns).encode() + values.tobytes()).hexdigest()

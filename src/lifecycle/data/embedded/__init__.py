@@ -1,0 +1,1 @@
+"""Small public data sets that are shipped with the package."""

@@ -1,0 +1,61 @@
+"""What was learnt from the training rows, and travels with the weights: the inputs' transformer, the target's encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.preprocessing import LabelEncoder, StandardScaler
+
+from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, Target
+from lifecycle.data.targets import as_labels, as_numbers
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Fitted scikit-learn objects.
+
+    Attributes:
+        inputs: the transformer that the data plugin's ``learn`` returned.
+        target: a ``LabelEncoder`` (classification), a ``StandardScaler`` (regression), or ``None`` (target as it is).
+    """
+
+    inputs: Any
+    target: Any
+
+    def encode(self, targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Turn labels into ``(n,) int64`` codes, or values into ``(n,) float32`` of the training scale."""
+        if isinstance(self.target, LabelEncoder):
+            return np.asarray(self.target.transform(targets), dtype=np.int64)
+        values = targets if self.target is None else self.target.transform(targets.reshape(-1, 1)).ravel()
+        return np.asarray(values, dtype=np.float32)
+
+    @property
+    def target_scale(self) -> tuple[float, float]:
+        """``(offset, scale)``: a value in the user's units is ``offset + scale * output``."""
+        if not isinstance(self.target, StandardScaler):
+            return 0.0, 1.0
+        return float(self.target.mean_[0]), float(self.target.scale_[0])
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Classes in the order of the codes; empty for a regression."""
+        return tuple(map(str, self.target.classes_)) if isinstance(self.target, LabelEncoder) else ()
+
+
+def clean_targets(targets: np.ndarray[Any, Any], target: Target) -> np.ndarray[Any, Any]:
+    """Return targets as strings (classification) or float64 (regression); see :mod:`lifecycle.data.targets`."""
+    return as_labels(targets, target.name) if target.task == "classification" else as_numbers(targets, target.name)
+
+
+def learn_target(targets: np.ndarray[Any, Any], train: np.ndarray[Any, Any], target: Target) -> tuple[str, Any]:
+    """Return the task of a network and the target's encoder.
+
+    The list of classes is that of all targets, so that a class of the held-out rows has a name; a regression's mean and
+    scale are those of the rows ``train``.
+    """
+    if target.task == "classification":
+        encoder = LabelEncoder().fit(targets)
+        return (BINARY if len(encoder.classes_) == 2 else MULTICLASS), encoder
+    return REGRESSION, StandardScaler().fit(targets[train].reshape(-1, 1)) if target.scaled else None

@@ -1,0 +1,107 @@
+"""The kind ``table``: a row is a sample, its columns are features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TYPE_CHECKING
+
+
+from lifecycle.checks import one_of
+from lifecycle.contract import Samples, Split, Target
+from lifecycle.data import sources, targets
+from lifecycle.data.splits import Shares, stratified
+from lifecycle.errors import RequestError, did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+TASKS = ("classification", "regression")
+
+
+@dataclass
+class Table(Shares):
+    """Rows of a table: numbers are standardised, categories one-hot.  CLI: data=table data.path=a.csv data.target=y."""
+
+    sample_dim: ClassVar[int] = 1
+
+    path: str = ""  # a CSV or Parquet file, sklearn:<name> or lifecycle:<file>
+    target: str = ""  # column to predict
+    task: str | None = None  # classification or regression; null: from the target's type
+    drop: list[str] = field(default_factory=list)  # columns that are no features, such as an identifier
+    scale_target: bool = True  # regression: train on the standardised target; scores are in its own units
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        targets.check_named(self)
+        one_of(self, "task", TASKS)
+
+    def read(self) -> pd.DataFrame:
+        """Return the raw rows."""
+        frame = sources.read(self.path)
+        targets.check_columns(frame, self.path, {"target": self.target})
+        for name in self.drop:
+            if name not in frame.columns:
+                raise RequestError(
+                    f"data.drop={name} is no column of {self.path}.{did_you_mean(name, frame.columns)} "
+                    f"Columns: {', '.join(map(str, frame.columns))}."
+                )
+        if not self.columns(frame):
+            raise RequestError(f"data.path={self.path} has no column beside {self.target} to learn from. Add features.")
+        return frame
+
+    def describe_target(self, frame: pd.DataFrame) -> Target:
+        """Return the target's name and task: numbers with fractions or many values are a regression."""
+        return Target(self.target, self.task or targets.infer_task(frame[self.target]), self.scale_target)
+
+    def columns(self, frame: pd.DataFrame) -> list[str]:
+        """Return the features."""
+        return [name for name in frame.columns if name != self.target and name not in self.drop]
+
+    def samples(self, frame: pd.DataFrame) -> Samples:
+        """Return one sample a row."""
+        import numpy as np
+
+        labels = frame[self.target].to_numpy() if self.target in frame.columns else None
+        return Samples(frame[self.columns(frame)], labels, np.arange(len(frame)))
+
+    def split(self, samples: Samples, task: str, seed: int) -> Split:
+        """Divide at random, by class where there are classes."""
+        return stratified(samples, self.counts(len(samples.rows)), task, seed)
+
+    def learn(self, inputs: pd.DataFrame) -> Any:
+        """Fit means, scales, fill values and categories to the training rows."""
+        import pandas as pd
+
+        from sklearn.compose import ColumnTransformer
+        from sklearn.impute import SimpleImputer
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+        numeric = [name for name in inputs.columns if pd.api.types.is_numeric_dtype(inputs[name])]
+        other = [name for name in inputs.columns if name not in numeric]
+        steps = []
+        if numeric:
+            fill = SimpleImputer(strategy="median", keep_empty_features=True)
+            steps.append(("numbers", make_pipeline(fill, StandardScaler()), numeric))
+        if other:
+            steps.append(("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False), other))
+        return ColumnTransformer(steps, verbose_feature_names_out=False).fit(_plain(inputs))
+
+    def apply(self, transformer: Any, inputs: pd.DataFrame) -> np.ndarray[Any, Any]:
+        """Return ``(rows, features) float32``."""
+        import numpy as np
+
+        return np.asarray(transformer.transform(_plain(inputs)), dtype=np.float32)
+
+    def feature_names(self, transformer: Any) -> tuple[str, ...]:
+        """Return the columns' names, a category's as ``column_value``."""
+        return tuple(map(str, transformer.get_feature_names_out()))
+
+
+def _plain(inputs: pd.DataFrame) -> pd.DataFrame:
+    """Return numbers as float64 and the rest as Python objects: what scikit-learn reads alike, whatever the file was."""
+    import pandas as pd
+
+    kinds = {name: "float64" if pd.api.types.is_numeric_dtype(inputs[name]) else "object" for name in inputs.columns}
+    return inputs.astype(kinds)

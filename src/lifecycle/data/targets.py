@@ -1,0 +1,87 @@
+"""The column that is predicted: found, checked, and turned into what a network is trained on and back."""
+
+from __future__ import annotations
+
+from typing import Any, TYPE_CHECKING
+
+
+from lifecycle.errors import RequestError, did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+MOST_CLASSES = 20
+"""A column of whole numbers with no more values than this is taken for classes, where no task is named."""
+
+
+def check_named(kind: Any) -> None:
+    """Complain (``ValueError``) of a kind without a path or a target."""
+    for name, example in (("path", "data.path=houses.csv"), ("target", "data.target=price")):
+        if not getattr(kind, name):
+            raise ValueError(f"{name} must be given, got nothing. Add for instance {example}.")
+
+
+def check_columns(frame: pd.DataFrame, path: str, columns: dict[str, str]) -> None:
+    """Refuse a field that names no column, and a target with missing values."""
+    import numpy as np
+
+    for key, name in columns.items():
+        if name not in frame.columns:
+            raise RequestError(
+                f"data.{key}={name} is no column of {path}.{did_you_mean(name, frame.columns)} "
+                f"Columns: {', '.join(map(str, frame.columns))}."
+            )
+        missing = int(frame[name].isna().sum())
+        if missing:
+            first = int(np.flatnonzero(frame[name].isna())[0])
+            raise RequestError(
+                f"data.{key}={name} has no value in {missing} rows of {path}, the first is row {first}. "
+                "Fill them or remove these rows."
+            )
+
+
+def infer_task(column: pd.Series[Any]) -> str:
+    """Return ``"regression"`` for numbers with fractions or many values, else ``"classification"``."""
+    import numpy as np
+    import pandas as pd
+
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return "classification"
+    values = column.to_numpy(dtype=float)
+    whole = bool(np.all(values == np.round(values)))
+    return "classification" if whole and column.nunique() <= MOST_CLASSES else "regression"
+
+
+def as_numbers(values: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
+    """Return a regression's targets as ``(samples,) float64``.
+
+    Raises:
+        RequestError: one of them is no finite number.
+    """
+    import numpy as np
+
+    try:
+        numbers = values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise RequestError(
+            f"data.target={name} holds text ({error}), and the task is regression. Use data.task=classification."
+        ) from error
+    if not np.isfinite(numbers).all():
+        row = int(np.flatnonzero(~np.isfinite(numbers))[0])
+        raise RequestError(f"data.target={name} is {numbers[row]} in row {row}. Mend or remove the row.")
+    return numbers
+
+
+def as_labels(values: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
+    """Return a classification's targets as ``(samples,)`` strings.
+
+    Raises:
+        RequestError: there is one class only.
+    """
+    import numpy as np
+
+    labels = np.array([str(value) for value in values])
+    if len(set(labels)) < 2:
+        raise RequestError(f"data.target={name} has one class only, {labels[0]}. There is nothing to tell apart.")
+    return labels

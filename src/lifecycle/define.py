@@ -1,0 +1,105 @@
+"""Step 1, define: a plugin's fields and a DataSpec become a network; its summary."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from lifecycle.config import check_sample_dims
+from lifecycle.contract import DataSpec, ModelPlugin
+from lifecycle.errors import RequestError
+
+
+def define(plugin: ModelPlugin, name: str, spec: DataSpec, seed: int, source: str = "the data") -> nn.Module:
+    """Build the network that a plugin describes, its initial weights drawn by ``seed``.
+
+    Args:
+        plugin: hyper-parameters.
+        name: name of the plugin, for messages.
+        spec: what the data ask of the network.
+        seed: of the initial weights.
+        source: where the samples come from, for messages, such as ``data=iris``.
+
+    Raises:
+        RequestError: the network does not fit the data.
+    """
+    check_sample_dims(name, type(plugin), len(spec.input_shape), source, shape=str(spec.input_shape))
+    seed_all(seed)
+    try:
+        network = plugin.build(spec)
+    except ValueError as error:
+        named = any(str(error).startswith(f"{item.name} ") for item in fields(plugin))  # type: ignore[arg-type]
+        raise RequestError(f"model.{error}" if named else f"model={name} cannot be built: {error}") from error
+    wanted = (2, spec.num_outputs)
+    found = tuple(_probe(network, spec, samples=2).shape)
+    if found != wanted:
+        raise RequestError(
+            f"model={name} returned outputs of shape {found} for 2 samples, and {source} needs {wanted}. "
+            "Let build() end in a layer of spec.num_outputs."
+        )
+    return network
+
+
+def seed_all(seed: int) -> None:
+    """Seed every generator that a network may draw from."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - plugins may draw from it
+    torch.manual_seed(seed)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One row of a summary."""
+
+    name: str
+    type: str
+    output_shape: str  # with None for the batch axis, as Keras prints it
+    num_params: int
+
+
+def summarize(network: nn.Module, spec: DataSpec) -> list[Layer]:
+    """Return the layers that a sample passes through, in that order, with output shapes and numbers of parameters."""
+    layers: list[Layer] = []
+    seen: set[Tensor] = set()
+
+    def record(name: str, module: nn.Module) -> None:
+        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+            fresh = [p for p in module.parameters() if p not in seen]  # shared weights are counted once
+            seen.update(fresh)
+            layers.append(Layer(name, type(module).__name__, _shape(output), sum(p.numel() for p in fresh)))
+
+        hooks.append(module.register_forward_hook(hook))
+
+    hooks: list[torch.utils.hooks.RemovableHandle] = []
+    for name, module in network.named_modules():
+        if not list(module.children()):
+            record(name or "network", module)
+    try:
+        _probe(network, spec, samples=1)
+    finally:
+        for handle in hooks:
+            handle.remove()
+    outside = [p for p in network.parameters() if p not in seen]  # parameters that belong to no leaf
+    if outside:
+        layers.append(Layer("(other)", type(network).__name__, "", sum(p.numel() for p in outside)))
+    return layers
+
+
+def _probe(network: nn.Module, spec: DataSpec, samples: int) -> Tensor:
+    """Run zeros through the network without leaving a trace in it."""
+    training = network.training
+    network.eval()
+    with torch.no_grad():
+        outputs: Tensor = network(torch.zeros(samples, *spec.input_shape))
+    network.train(training)
+    return outputs
+
+
+def _shape(output: object) -> str:
+    while isinstance(output, tuple) and output:
+        output = output[0]  # a recurrent layer returns (output, state)
+    return str((None, *output.shape[1:])) if isinstance(output, Tensor) else ""

@@ -1,0 +1,41 @@
+"""What can go wrong, and the exit code that each kind of wrong ends with."""
+
+from __future__ import annotations
+
+import difflib
+import signal
+from collections.abc import Iterable
+
+
+class LifecycleError(Exception):
+    """A fault with a sentence for a person; printed without a traceback. The run, if open, is FAILED; exit code 1."""
+
+    exit_code = 1
+
+
+class RequestError(LifecycleError):
+    """The request cannot be met as it stands: names key, value and cure. No run is opened; exit code 2."""
+
+    exit_code = 2
+
+
+class TrainingError(LifecycleError):
+    """Training began and cannot go on, for instance because the loss is no longer a number."""
+
+
+class SavedModelError(LifecycleError):
+    """A saved model or checkpoint is missing, altered, or of another format."""
+
+
+class Interrupted(BaseException):
+    """A signal asked the process to end. The run is KILLED; the exit code is 128 + the signal's number."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}")
+        self.exit_code = 128 + signum
+
+
+def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return ``" Did you mean <prefix><nearest>?"``, or nothing where no known name is near."""
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {prefix}{nearest[0]}?" if nearest else ""

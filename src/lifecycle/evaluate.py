@@ -1,0 +1,111 @@
+"""Step 4, evaluate: loss and metrics of one pass over rows; and the scores on held-out rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torchmetrics
+from torch import Tensor, nn
+
+from lifecycle.contract import BINARY, MULTICLASS, DataSpec
+from lifecycle.tasks import TASKS
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+    from lifecycle.compile import CompiledModel
+    from lifecycle.data.batches import Batches
+
+MOST_PENDING = 65_536
+"""Rows whose outputs wait for the metrics; more are folded in, so that memory stays bounded."""
+
+
+class Units(nn.Module):
+    """From a network's outputs to what a person reads: probabilities, or values in the user's units."""
+
+    def __init__(self, task: str, offset: float = 0.0, scale: float = 1.0) -> None:
+        super().__init__()
+        self.task, self.offset, self.scale = task, offset, scale
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """Map ``(batch, num_outputs)`` logits or values to probabilities or values of the same shape."""
+        if self.task == BINARY:
+            return torch.sigmoid(outputs)
+        if self.task == MULTICLASS:
+            return torch.softmax(outputs, dim=1)
+        return self.restore(outputs)
+
+    def restore(self, values: Tensor) -> Tensor:
+        """Undo the scaling of the target."""
+        return values * self.scale + self.offset
+
+
+class Scores(nn.Module):
+    """Loss and metrics over one pass. A step only keeps its outputs; the metrics see them many rows at a time."""
+
+    def __init__(self, spec: DataSpec, metrics: Iterable[str], units: Units) -> None:
+        super().__init__()
+        self.task, self.units = spec.task, units
+        self.mean_loss = torchmetrics.MeanMetric()
+        self.metrics = nn.ModuleDict({name: _metric(spec, name) for name in metrics})
+        self._pending: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._rows = 0
+
+    def add(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
+        """Add a batch: its mean loss (scalar), logits or values, and targets as the loss takes them."""
+        self._pending.append((loss, outputs, targets))
+        self._rows += len(outputs)
+        if self._rows >= MOST_PENDING:
+            self._fold()
+
+    def compute(self) -> dict[str, float]:
+        """Return ``{"loss": ..., <metric>: ...}`` of all rows since the last call, over all processes, and start anew."""
+        self._fold()
+        scores = {"loss": float(self.mean_loss.compute())}
+        self.mean_loss.reset()
+        for name, metric in self.metrics.items():
+            scores[name] = float(metric.compute())  # type: ignore[operator]
+            metric.reset()  # type: ignore[operator]
+        return scores
+
+    def _fold(self) -> None:
+        if not self._pending:
+            return
+        losses, outputs, targets = zip(*self._pending, strict=True)
+        self._pending, self._rows = [], 0
+        rows = torch.tensor([len(batch) for batch in outputs], device=outputs[0].device)
+        self.mean_loss.update(torch.stack(losses), rows)
+        predicted, truth = self.units(torch.cat(outputs)), torch.cat(targets)
+        if self.task == BINARY:
+            predicted, truth = predicted.squeeze(1), truth.squeeze(1).long()
+        elif self.task != MULTICLASS:
+            predicted, truth = predicted.squeeze(1), self.units.restore(truth).squeeze(1)
+        for metric in self.metrics.values():
+            metric.update(predicted, truth)  # type: ignore[operator]
+
+
+def _metric(spec: DataSpec, name: str) -> torchmetrics.Metric:
+    cls, arguments = TASKS[spec.task].metrics[name]
+    if spec.task == MULTICLASS:
+        arguments = {**arguments, "num_classes": spec.num_outputs}
+    metric: torchmetrics.Metric = getattr(torchmetrics, cls)(**arguments)
+    return metric
+
+
+def evaluate(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> dict[str, float]:
+    """Return ``{"loss": ..., <metric>: ...}`` of a model on rows, each scored once.
+
+    Args:
+        module: the model, with the weights to be judged.
+        batches: the rows, in order.
+        trainer: a Trainer on one device.
+    """
+    trainer.test(module, batches, verbose=False)
+    return module.test_scores.compute()
+
+
+def prefixed(scores: dict[str, Any], part: str) -> dict[str, Any]:
+    """Return ``{"val_loss": ...}`` from ``{"loss": ...}``."""
+    return {f"{part}_{name}": value for name, value in scores.items()}

@@ -1,0 +1,65 @@
+"""What there is to choose from: the help text, and the table of plugins."""
+
+from __future__ import annotations
+
+import inspect
+
+from rich.console import Console
+from rich.table import Table
+
+from lifecycle import registry
+from lifecycle.errors import RequestError
+
+HELP = """\
+lifecycle takes a neural network through its whole life: define, compile, fit, evaluate, predict.
+
+  lifecycle model=mlp data=iris                        one run, tracked in mlruns/
+  lifecycle -m model=mlp,cnn data=digits seed=1,2,3    every combination (a Hydra multirun)
+  lifecycle model=mlp data=iris --cfg job              print every field and its value, run nothing
+  lifecycle plugins                                    what is installed, and what is broken
+  lifecycle ui                                         compare the runs in MLflow
+
+Choose (group=name):
+{groups}
+
+Set (key=value), for instance:
+  model.<field>        hyper-parameters of the model, such as model.hidden=[64,32]
+  optimizer.lr=0.01    loss=mae    metrics=[accuracy,f1]    seed=1    verbose=0|1|2
+  trainer.max_epochs=100  trainer.batch_size=32  trainer.patience=30  trainer.early_stopping=false
+  trainer.accelerator=auto|cpu|gpu  trainer.devices=2 trainer.strategy=ddp
+  data.test_size=0.2  data.val_size=0.2    tracking.dir=mlruns  tracking.experiment=lifecycle
+
+Your own data sets and presets: YAML files in conf/<group>/ of the working folder, or of --config-dir.
+Completion for bash:  eval "$(lifecycle -sc install=bash)"     for zsh and fish likewise
+Tracebacks:           HYDRA_FULL_ERROR=1
+"""
+
+
+def print_help() -> None:
+    """Print what can be typed; imports no plugin."""
+    from lifecycle.compose import options
+
+    lines = [f"  {group:<10} {', '.join(names)}" for group, names in options().items()]
+    print(HELP.format(groups="\n".join(lines)), end="")
+
+
+def print_plugins() -> None:
+    """Print every installed plugin, importing each to see whether it works."""
+    table = Table("kind", "name", "package", "what it is", box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    broken = []
+    for kind in registry.GROUPS:
+        for name, plugin in registry.plugins(kind).items():
+            try:
+                described = _first_sentence(plugin.load())
+            except RequestError as error:
+                broken.append(str(error))
+                described = "[red]broken[/red], see below"
+            table.add_row(kind, name, plugin.source, described)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    for message in broken:
+        console.print(f"\nbroken: {message}", markup=False)
+
+
+def _first_sentence(cls: type) -> str:
+    return (inspect.getdoc(cls) or "").split("\n")[0].split("  CLI:")[0].strip()

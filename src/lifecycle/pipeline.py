@@ -1,0 +1,152 @@
+"""The straight line: data, define, compile, fit, evaluate, predict; tracked from end to end."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+from torch import nn
+
+from lifecycle import checkpoints, define, evaluate, fit, predict, report, saved, tracking
+from lifecycle.compile import CompiledModel
+from lifecycle.config import Job, Request, resolve
+from lifecycle.data import dataset
+from lifecycle.data.batches import Batches
+from lifecycle.data.dataset import Dataset
+from lifecycle.errors import RequestError
+from lifecycle.fit import History
+
+EVALUATION_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to.
+
+    Attributes:
+        run_id: of the MLflow run.
+        scores: ``test_loss`` and the test metrics.
+        history: of fitting.
+        predictions: of the test rows, beside the truth.
+        model: the trained model, ready for raw rows.
+    """
+
+    run_id: str
+    scores: dict[str, float]
+    history: History
+    predictions: pd.DataFrame
+    model: saved.TrainedModel
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that is ready before a run is opened."""
+
+    data: Dataset
+    network: nn.Module
+    layers: list[define.Layer]
+    module: CompiledModel
+
+
+def run(request: Request) -> Result | None:
+    """Take a request from its data to its predictions.
+
+    Returns:
+        The result; ``None`` in a process that only helped another to fit.
+
+    Raises:
+        RequestError: the request cannot be met; no run was opened, except in a sweep, where it is FAILED.
+        LifecycleError: the run failed; it is FAILED in MLflow.
+    """
+    printer = report.Report(request.config.verbose if fit.is_first_process() else 0)
+    try:
+        job = resolve(request)
+        prepared = prepare(job, printer)
+    except Exception as error:
+        if request.sweep or not isinstance(error, RequestError):
+            tracking.record_failure(request, error)
+        raise
+    if not fit.is_first_process():
+        with tempfile.TemporaryDirectory() as folder:
+            fit.fit(prepared.module, prepared.data, job.trainer, job.seed, Path(folder))
+        return None
+    with tracking.track(request) as tracked:
+        return life(job, prepared, printer, tracked)
+
+
+def prepare(job: Job, printer: report.Report) -> Prepared:
+    """Do all that may show a request to be wrong: load the data, define and compile the model."""
+    fit.check_devices(job.trainer)
+    data = dataset.load(job.data, job.data_name, job.data_kind, job.seed)
+    printer.data(data)
+    network = define.define(job.model, job.model_name, data.spec, job.seed, source=f"data={data.name}")
+    layers = define.summarize(network, data.spec)
+    printer.network(job, layers)
+    scale = data.preprocessing.target_scale
+    module = CompiledModel(network, data.spec, job.optimizer, job.loss, job.metrics, scale)
+    fit.check(job.trainer, module, data)
+    printer.compiled(module.loss_name, module.metric_names, job.optimizer_name, job.optimizer.lr)
+    return Prepared(data, network, layers, module)
+
+
+def life(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking.Run) -> Result:
+    """Fit, evaluate, predict and save, within an open run."""
+    data, module = prepared.data, prepared.module
+    tracked.log_data(data.name, data.digest, getattr(job.data, "path", data.kind), data.num_rows)
+    tracked.log_text(report.summary_text(prepared.layers), "summary.txt")
+
+    listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs)]
+    bars = printer.callbacks(job.trainer.max_epochs)
+    history = fit.fit(module, data, job.trainer, job.seed, tracked.checkpoints, listeners, bars)
+
+    alone = fit.trainer_for(job.trainer, devices=1, folder=tracked.checkpoints)
+    rows = Batches(data.test.inputs, data.test.targets, EVALUATION_BATCH)
+    scores = evaluate.prefixed(evaluate.evaluate(module, rows, alone), "test")
+    outputs = predict.predict(module, rows, alone)
+    predictions = predict.beside_truth(predict.as_frame(outputs, data.spec), data.test)
+
+    trained = _trained(job, prepared, history, tracked)
+    _record(tracked, trained, history, scores, predictions, data)
+    printer.end(data, history, scores, tracked)
+    return Result(tracked.id, scores, history, predictions, trained)
+
+
+def _trained(job: Job, prepared: Prepared, history: History, tracked: tracking.Run) -> saved.TrainedModel:
+    data, module = prepared.data, prepared.module
+    return saved.TrainedModel(
+        model_name=job.model_name,
+        model=job.model,
+        data_name=data.name,
+        data_kind=data.kind,
+        data=job.data,
+        spec=data.spec,
+        preprocessing=data.preprocessing,
+        network=prepared.network,
+        columns=tuple(map(str, data.example.columns)),
+        settings={
+            "loss": module.loss_name,
+            "metrics": list(module.metric_names),
+            "optimizer": {"name": job.optimizer_name, **asdict(job.optimizer)},
+        },
+        provenance={"run_id": tracked.id, "epoch": history.best_epoch, "data_sha256": data.digest, "seed": job.seed},
+    )
+
+
+def _record(
+    tracked: tracking.Run,
+    trained: saved.TrainedModel,
+    history: History,
+    scores: dict[str, float],
+    predictions: pd.DataFrame,
+    data: Dataset,
+) -> None:
+    tracked.log_scores(scores, history.best_epoch)
+    tracked.tag(best_epoch=str(history.best_epoch), stopped=history.stopped)
+    tracked.log_text(history.frame.to_csv(index=False), "history.csv")
+    tracked.log_text(predictions.to_csv(index=False), "predictions.csv")
+    tracked.log_file(tracked.checkpoints / checkpoints.BEST, "checkpoints")
+    with tempfile.TemporaryDirectory() as folder:
+        saved.save(trained, Path(folder) / "saved")
+        tracked.log_model(Path(folder) / "saved", data.example, trained.predict(data.example))

@@ -1,0 +1,104 @@
+"""The plugins that are installed: entry points, read by name, imported only when one is chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lifecycle.errors import RequestError, did_you_mean
+
+GROUPS = {"model": "lifecycle.models", "data": "lifecycle.data"}
+"""Hydra group of each kind of plugin -> entry-point group that it is declared under."""
+
+VERBS = {
+    "model": ("build",),
+    "data": ("read", "describe_target", "columns", "samples", "split", "learn", "apply", "feature_names"),
+}
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin that a package declares: known by name, not yet imported."""
+
+    kind: str
+    name: str
+    entry_points: tuple[metadata.EntryPoint, ...]  # more than one where packages compete for the name
+
+    @property
+    def source(self) -> str:
+        """Package and version of each that declares it, for messages."""
+        return " and ".join(
+            f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value for entry in self.entry_points
+        )
+
+    def load(self) -> type:
+        """Import the plugin's class.
+
+        Raises:
+            RequestError: the name is claimed twice, the import fails, or the class is no plugin.
+        """
+        what = f"{self.kind}={self.name}"
+        if len(self.entry_points) > 1:
+            raise RequestError(f"{what} is declared by two packages, {self.source}. Uninstall one of them.")
+        try:
+            cls = self.entry_points[0].load()
+        except Exception as error:  # whatever a stranger's module raises while it is imported
+            raise RequestError(
+                f"{what} from {self.source} could not be imported: {type(error).__name__}: {error}. "
+                "Reinstall or remove it."
+            ) from error
+        if fault := _fault(self.kind, cls):
+            raise RequestError(f"{what} from {self.source} is no {self.kind} plugin: {fault}. Update or remove it.")
+        return cls  # type: ignore[no-any-return]
+
+
+def plugins(kind: str) -> dict[str, Plugin]:
+    """Return every installed plugin of one kind (``"model"`` or ``"data"``) by name, sorted; imports none."""
+    found: dict[str, list[metadata.EntryPoint]] = {}
+    for entry in metadata.entry_points(group=GROUPS[kind]):
+        found.setdefault(entry.name, []).append(entry)
+    return {name: Plugin(kind, name, tuple(found[name])) for name in sorted(found)}
+
+
+_loaded: dict[tuple[str, str], type] = {}
+
+
+def load(kind: str, name: str) -> type:
+    """Import, once, and return the class of the plugin ``name``.
+
+    Raises:
+        RequestError: no such plugin, or it cannot be used; see :meth:`Plugin.load`.
+    """
+    if (kind, name) not in _loaded:
+        known = plugins(kind)
+        if name not in known:
+            raise RequestError(
+                f"{kind}={name} is not installed.{did_you_mean(name, known)} Installed: {', '.join(known)}."
+            )
+        _loaded[kind, name] = known[name].load()
+    return _loaded[kind, name]
+
+
+def name_of(kind: str, cls: type) -> str:
+    """Return the name that ``cls`` was loaded under."""
+    return next(name for (of, name), loaded in _loaded.items() if of == kind and loaded is cls)
+
+
+def _fault(kind: str, cls: Any) -> str | None:
+    if not isinstance(cls, type) or not dataclasses.is_dataclass(cls):
+        return f"{cls!r} is not a dataclass"
+    if cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        return "the dataclass is frozen, which OmegaConf would carry over to every override"
+    missing = [verb for verb in VERBS[kind] if not callable(getattr(cls, verb, None))]
+    if missing:
+        return f"it has no {', '.join(missing)}()"
+    try:
+        OmegaConf.structured(cls)
+    except OmegaConfBaseException as error:
+        return f"its fields cannot be configured: {str(error).splitlines()[0]}"
+    return None

@@ -1,0 +1,152 @@
+"""What a person reads while a run goes on and when it ends."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from lifecycle.contract import REGRESSION
+
+if TYPE_CHECKING:
+    from lifecycle.config import Job
+    from lifecycle.data.dataset import Dataset
+    from lifecycle.define import Layer
+    from lifecycle.fit import History, Row
+    from lifecycle.tracking import Run
+
+SECONDS_BETWEEN = 0.1
+"""The bar is drawn at most this often."""
+
+
+class Report:
+    """Prints a run, as loudly as ``verbose`` says: 0 nothing, 1 a bar on a terminal and lines elsewhere, 2 lines."""
+
+    def __init__(self, verbose: int, console: Console | None = None) -> None:
+        self.console = console or Console(quiet=verbose == 0, highlight=False, soft_wrap=True)
+        self.bar = verbose == 1 and self.console.is_terminal
+
+    def data(self, data: Dataset) -> None:
+        """Print what the rows are and how they are divided."""
+        self._line("Data", describe_data(data))
+
+    def network(self, job: Job, layers: list[Layer]) -> None:
+        """Print the layers, their output shapes and numbers of parameters."""
+        self._line("Network", f"{job.model_name}: {sum(layer.num_params for layer in layers):,} parameters")
+        self.console.print(summary_table(layers))
+
+    def compiled(self, loss: str, metrics: tuple[str, ...], optimizer: str, rate: float) -> None:
+        """Print loss, optimizer and metrics."""
+        self._line("Compiled", f"loss {loss}, optimizer {optimizer} (lr {rate:g}), metrics {', '.join(metrics) or 'none'}")
+
+    def callbacks(self, max_epochs: int) -> list[pl.Callback]:
+        """Return the progress bar, where there is to be one."""
+        return [EpochBar(self.console, max_epochs)] if self.bar else []
+
+    def epoch(self, row: Row, max_epochs: int) -> None:
+        """Print a line for an epoch, where there is no bar."""
+        if not self.bar:
+            self.console.print(f"epoch {int(row['epoch'])}/{max_epochs}  {_scores(row)}  {row['seconds']:.2f} s")
+
+    def end(self, data: Dataset, history: History, scores: dict[str, float], run: Run) -> None:
+        """Print what came of it, where it is, and what to type next."""
+        self._line("Fitted", f"{len(history.rows)} epochs, the weights are those of epoch {history.best_epoch}; stopped because {history.stopped}")
+        units = f" (loss in standardised units, the rest in those of {data.spec.target_name})" if data.spec.task == REGRESSION and data.preprocessing.target is not None else ""
+        self._line("Scores", f"{_scores(scores, '  ')} on {len(data.test)} test rows{units}", style="bold")
+        self._line("Run", f"{run.name} ({run.id}) in {run.store.folder}")
+        self._line("", f"predictions: {run.artifacts / 'predictions.csv'}")
+        self._line("Next", "lifecycle ui" + _elsewhere(run))
+
+    def _line(self, title: str, text: str, style: str = "") -> None:
+        self.console.print(Text.assemble((f"{title:<10}", "bold cyan"), (text, style)))
+
+
+def describe_data(data: Dataset) -> str:
+    """Return one line on a data set: rows, shape of a sample, target, parts."""
+    spec = data.spec
+    target = f"{len(spec.class_names)} classes of {spec.target_name}" if spec.class_names else f"{spec.target_name} (a value)"
+    parts = f"{len(data.train)} train, {len(data.val) if data.val else 0} validation, {len(data.test)} test"
+    shape = " x ".join(map(str, spec.input_shape))
+    return f"{data.name}: {data.num_rows} rows, samples of {shape}, {target}; {parts}"
+
+
+def summary_table(layers: list[Layer]) -> Table:
+    """Return the summary of a network as a table."""
+    table = Table("layer", "type", "output shape", box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    table.add_column("parameters", justify="right")
+    for layer in layers:
+        table.add_row(layer.name, layer.type, layer.output_shape, f"{layer.num_params:,}")
+    return table
+
+
+def summary_text(layers: list[Layer]) -> str:
+    """Return the summary of a network as plain text."""
+    console = Console(width=100, color_system=None)
+    with console.capture() as captured:
+        console.print(summary_table(layers))
+    total = sum(layer.num_params for layer in layers)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + f"\n\ntotal parameters: {total:,}\n"
+
+
+class EpochBar(pl.Callback):
+    """One bar for the whole of fitting, with the scores of the last epoch; drawn by time, not by step."""
+
+    def __init__(self, console: Console, max_epochs: int) -> None:
+        self.progress = Progress(
+            TextColumn("epoch"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            console=console,
+            auto_refresh=False,
+            transient=True,
+        )
+        self.task: TaskID = self.progress.add_task("", total=max_epochs)
+        self._drawn = 0.0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Show the bar."""
+        if trainer.is_global_zero:
+            self.progress.start()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Move within the epoch."""
+        self._draw(trainer.current_epoch + trainer.fit_loop.epoch_loop.batch_progress.current.ready / trainer.num_training_batches)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Say how the epoch before went."""
+        shown = {name: float(value) for name, value in trainer.callback_metrics.items() if name.endswith(("_loss", "_accuracy"))}
+        self.progress.update(self.task, description=_scores(shown))
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Take the bar away."""
+        self.progress.stop()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:  # noqa: ARG002
+        """Take the bar away."""
+        self.progress.stop()
+
+    def _draw(self, epochs: float) -> None:
+        if time.monotonic() - self._drawn >= SECONDS_BETWEEN:
+            self._drawn = time.monotonic()
+            self.progress.update(self.task, completed=int(epochs))
+            self.progress.refresh()
+
+
+def _scores(scores: dict[str, float], separator: str = "  ") -> str:
+    shown = {name: value for name, value in scores.items() if name not in ("epoch", "seconds")}
+    return separator.join(f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in shown.items())
+
+
+def _elsewhere(run: Run) -> str:
+    from pathlib import Path
+
+    return "" if run.store.folder == Path.cwd() / "mlruns" else f" tracking.dir={run.store.folder}"

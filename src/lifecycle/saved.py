@@ -1,0 +1,184 @@
+"""What a trained model is on disk: three files and no pickle.
+
+``lifecycle.json`` (format, plugins and their fields, DataSpec, compile settings, provenance, digests of the others),
+``weights.safetensors``, and ``preprocessing.skops``. It takes raw rows and returns what a person reads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import safetensors.torch
+import skops.io
+import torch
+from torch import nn
+
+from lifecycle import registry
+from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin
+from lifecycle.data.preprocessing import Preprocessing
+from lifecycle.errors import LifecycleError, RequestError, SavedModelError
+from lifecycle.evaluate import Units
+from lifecycle.predict import as_frame
+
+FORMAT = 1
+MANIFEST, WEIGHTS, PREPROCESSING = "lifecycle.json", "weights.safetensors", "preprocessing.skops"
+ROWS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A network with all that it takes to use it on raw rows.
+
+    Attributes:
+        columns: columns that a prediction needs.
+        settings: loss, metrics and optimizer that it was compiled with.
+        provenance: where it comes from: run, epoch of the weights, digest of the data, versions.
+    """
+
+    model_name: str
+    model: ModelPlugin
+    data_name: str
+    data_kind: str
+    data: DataPlugin
+    spec: DataSpec
+    preprocessing: Preprocessing
+    network: nn.Module
+    columns: tuple[str, ...]
+    settings: dict[str, Any]
+    provenance: dict[str, Any]
+
+    def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return a prediction a sample: ``predicted`` and ``probability_<class>``, or ``predicted`` in the user's units.
+
+        Args:
+            rows: raw rows as the training file had them, in any order of columns; others are ignored.
+
+        Raises:
+            RequestError: a column is missing.
+        """
+        missing = [name for name in self.columns if name not in rows.columns]
+        if missing:
+            raise RequestError(
+                f"input has no column {', '.join(missing)}, got {', '.join(map(str, rows.columns))}. "
+                f"This model needs {', '.join(self.columns)}."
+            )
+        samples = self.data.samples(rows[list(self.columns)])
+        inputs = torch.from_numpy(self.data.apply(self.preprocessing.inputs, samples.inputs))
+        units = Units(self.spec.task, *self.preprocessing.target_scale)
+        self.network.eval()
+        with torch.inference_mode():
+            outputs = torch.cat([units(self.network(part)) for part in inputs.split(ROWS_AT_ONCE)])
+        return as_frame(outputs.numpy(), self.spec)
+
+
+def save(trained: TrainedModel, folder: Path) -> None:
+    """Write the three files into ``folder``, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    safetensors.torch.save_model(trained.network.cpu(), str(folder / WEIGHTS))
+    learnt = {"inputs": trained.preprocessing.inputs, "target": trained.preprocessing.target}
+    skops.io.dump(learnt, folder / PREPROCESSING)
+    manifest = {
+        "format": FORMAT,
+        "model": {"plugin": trained.model_name, "package": _package("model", trained.model_name), "fields": _fields(trained.model)},
+        "data": {
+            "name": trained.data_name,
+            "plugin": trained.data_kind,
+            "package": _package("data", trained.data_kind),
+            "fields": _fields(trained.data),
+            "columns": list(trained.columns),
+        },
+        "spec": dataclasses.asdict(trained.spec),
+        "compile": trained.settings,
+        "provenance": trained.provenance,
+        "sha256": {name: _sha256(folder / name) for name in (WEIGHTS, PREPROCESSING)},
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def load(folder: Path) -> TrainedModel:
+    """Read a saved model.
+
+    Raises:
+        SavedModelError: a file is missing or altered, the format is unknown, or a plugin is not installed.
+    """
+    manifest = _manifest(folder)
+    model_name, data_kind = manifest["model"]["plugin"], manifest["data"]["plugin"]
+    try:
+        model = registry.load("model", model_name)(**manifest["model"]["fields"])
+        data = registry.load("data", data_kind)(**manifest["data"]["fields"])
+    except (LifecycleError, TypeError, ValueError) as error:
+        packages = " and ".join({manifest["model"]["package"], manifest["data"]["package"]})
+        raise SavedModelError(f"{folder} was saved with {packages}, which this installation does not match: {error}") from error
+    spec = DataSpec(**{key: tuple(value) if isinstance(value, list) else value for key, value in manifest["spec"].items()})
+    untrusted = skops.io.get_untrusted_types(file=folder / PREPROCESSING)
+    if untrusted:
+        raise SavedModelError(f"{folder / PREPROCESSING} holds {', '.join(untrusted)}, which is no known preprocessing. Do not use it.")
+    learnt = skops.io.load(folder / PREPROCESSING, trusted=[])
+    network = model.build(spec)
+    safetensors.torch.load_model(network, str(folder / WEIGHTS))
+    return TrainedModel(
+        model_name=model_name,
+        model=model,
+        data_name=manifest["data"]["name"],
+        data_kind=data_kind,
+        data=data,
+        spec=spec,
+        preprocessing=Preprocessing(learnt["inputs"], learnt["target"]),
+        network=network.eval(),
+        columns=tuple(manifest["data"]["columns"]),
+        settings=manifest["compile"],
+        provenance=manifest["provenance"],
+    )
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    for name in (MANIFEST, WEIGHTS, PREPROCESSING):
+        if not (folder / name).is_file():
+            raise SavedModelError(f"{folder} is no saved model: it has no {name}. Give the folder that a run saved.")
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+    except ValueError as error:
+        raise SavedModelError(f"{folder / MANIFEST} cannot be read: {error}. Take the model from its run again.") from error
+    if manifest.get("format") != FORMAT:
+        raise SavedModelError(
+            f"{folder} has the format {manifest.get('format')}, and this version reads {FORMAT}. Update nn-lifecycle."
+        )
+    for name, digest in manifest["sha256"].items():
+        if _sha256(folder / name) != digest:
+            raise SavedModelError(f"{folder / name} is not the file that was saved: its sha256 differs. Take it from its run again.")
+    return manifest
+
+
+def _fields(plugin: Any) -> dict[str, Any]:
+    return dataclasses.asdict(plugin)
+
+
+def _package(kind: str, name: str) -> str:
+    return registry.plugins(kind)[name].source
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+class PyFunc:
+    """The model as MLflow calls it."""
+
+    def __init__(self, trained: TrainedModel) -> None:
+        self.trained = trained
+
+    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:  # noqa: ARG002
+        """Return what :meth:`TrainedModel.predict` returns."""
+        return self.trained.predict(model_input)
+
+
+def _load_pyfunc(path: str) -> PyFunc:
+    """Load for MLflow, which finds this function by name."""
+    return PyFunc(load(Path(path)))

@@ -1,0 +1,285 @@
+"""The MLflow run: opened once, told of every step, closed with the status that it truly ended with."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from lifecycle.config import Request, TrackingConfig
+from lifecycle.errors import Interrupted, LifecycleError, RequestError
+
+SECONDS_BETWEEN = 5.0
+"""History is sent this often, and at the end, so that a page that is open moves and a short epoch costs nothing."""
+
+MOST_PARAM_CHARACTERS = 6000
+METRICS_A_BATCH = 1000
+PACKAGES = ("nn-lifecycle", "torch", "pytorch-lightning", "mlflow", "scikit-learn", "pandas", "numpy")
+
+
+@dataclass(frozen=True)
+class Store:
+    """An MLflow database with its files, all in one folder."""
+
+    folder: Path
+    client: Any  # mlflow.MlflowClient
+    experiment_id: str
+
+    @property
+    def uri(self) -> str:
+        """The address that MLflow takes."""
+        return database_uri(self.folder)
+
+    def checkpoints(self, run_id: str) -> Path:
+        """Return the folder of a run's checkpoints."""
+        return self.folder / "checkpoints" / run_id
+
+
+def database_uri(folder: Path) -> str:
+    """Return the absolute sqlite address of the database in ``folder``."""
+    return f"sqlite:///{folder.absolute() / 'mlflow.db'}"
+
+
+def open_store(config: TrackingConfig) -> Store:
+    """Open the database, made if need be; the first opening of a fresh one is not safe beside another, so a lock holds.
+
+    Raises:
+        RequestError: the folder cannot be written, or the experiment was deleted.
+    """
+    folder = Path(config.dir).expanduser().absolute()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            return _open(folder, config)
+    except OSError as error:
+        raise RequestError(
+            f"tracking.dir={config.dir} cannot be written: {error.strerror or error}. Name a folder that can."
+        ) from error
+
+
+def _open(folder: Path, config: TrackingConfig) -> Store:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    mlflow.set_tracking_uri(database_uri(folder))  # logging a model reads this, and takes no client
+    client = mlflow.MlflowClient(database_uri(folder))
+    experiment = client.get_experiment_by_name(config.experiment)
+    if experiment is None:
+        location = (folder / "artifacts" / config.experiment).as_uri()
+        return Store(folder, client, client.create_experiment(config.experiment, artifact_location=location))
+    if experiment.lifecycle_stage != "active":
+        raise RequestError(
+            f"tracking.experiment={config.experiment} was deleted in the MLflow UI. Restore it there, or name another."
+        )
+    return Store(folder, client, experiment.experiment_id)
+
+
+@dataclass
+class Run:
+    """One MLflow run that is going on."""
+
+    store: Store
+    id: str
+    name: str
+    _unsent: list[Any] = field(default_factory=list)
+    _sent: float = field(default_factory=time.monotonic)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the run's checkpoints."""
+        return self.store.checkpoints(self.id)
+
+    @property
+    def artifacts(self) -> Path:
+        """Folder of the run's artifacts."""
+        from mlflow.utils.file_utils import local_file_uri_to_path
+
+        return Path(local_file_uri_to_path(self.store.client.get_run(self.id).info.artifact_uri))
+
+    def log_epoch(self, row: dict[str, float]) -> None:
+        """Take an epoch's scores; they are sent now and then, the step being the epoch."""
+        from mlflow.entities import Metric
+
+        now, epoch = int(time.time() * 1000), int(row["epoch"])
+        self._unsent += [Metric(name, value, now, epoch) for name, value in row.items() if name != "epoch"]
+        if time.monotonic() - self._sent >= SECONDS_BETWEEN:
+            self.send()
+
+    def log_scores(self, scores: dict[str, float], epoch: int) -> None:
+        """Record scores of the finished model; the step is the epoch that its weights are from."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._unsent += [Metric(name, value, now, epoch) for name, value in scores.items()]
+
+    def send(self) -> None:
+        """Send what is waiting."""
+        waiting, self._unsent = self._unsent, []
+        for start in range(0, len(waiting), METRICS_A_BATCH):
+            self.store.client.log_batch(self.id, metrics=waiting[start : start + METRICS_A_BATCH])
+        self._sent = time.monotonic()
+
+    def log_data(self, name: str, digest: str, source: str, rows: int) -> None:
+        """Record which data the run saw."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(
+            name=name,
+            digest=digest[:16],  # MLflow keeps 36 characters; the whole digest is a tag
+            source_type="local",
+            source=json.dumps({"uri": source}),
+            profile=json.dumps({"num_rows": rows}),
+        )
+        self.store.client.log_inputs(self.id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+        self.store.client.set_tag(self.id, "data.sha256", digest)
+
+    def log_text(self, text: str, name: str) -> None:
+        """Record a text as an artifact."""
+        self.store.client.log_text(self.id, text, name)
+
+    def log_file(self, file: Path, folder: str | None = None) -> None:
+        """Record a file as an artifact."""
+        self.store.client.log_artifact(self.id, str(file), folder)
+
+    def log_model(self, folder: Path, example: Any, predictions: Any) -> None:
+        """Record a saved model as an MLflow model that takes raw rows; nothing of it is pickled."""
+        import mlflow.pyfunc
+        from mlflow.models import Model, infer_signature
+
+        # Whole numbers come with fractions one day; MLflow would refuse them for an integer column.
+        whole = example.select_dtypes("number").columns
+        Model.log(
+            artifact_path=None,
+            name="model",
+            flavor=mlflow.pyfunc,
+            run_id=self.id,
+            loader_module="lifecycle.saved",
+            data_path=str(folder),
+            pip_requirements=[f"{name}=={metadata.version(name)}" for name in PACKAGES],
+            signature=infer_signature(example.astype(dict.fromkeys(whole, "float64")), predictions),
+        )
+
+    def tag(self, **tags: str) -> None:
+        """Set tags."""
+        for name, value in tags.items():
+            self.store.client.set_tag(self.id, name, value[:5000])
+
+
+@contextmanager
+def track(request: Request) -> Iterator[Run]:
+    """Open a run, record the request, and close it as FINISHED, FAILED or KILLED, as the block truly ends.
+
+    While the block runs, a lock on the run's folder is held; a run called RUNNING whose lock is free was killed
+    without a chance to say so, and is put right by whoever opens the database next.
+    """
+    store = open_store(request.tracking)
+    run = _create(store, request)
+    lock = FileLock(run.checkpoints / ".lock")
+    lock.acquire()
+    try:
+        _close_dead_runs(store)
+        _record(run, request)
+        yield run
+        run.send()
+    except BaseException as error:
+        _fail(run, error)
+        raise
+    else:
+        store.client.set_terminated(run.id, "FINISHED")
+    finally:
+        lock.release()
+
+
+def record_failure(request: Request, error: BaseException) -> None:
+    """Leave a FAILED run for a request that ended before its run was opened."""
+    with suppress(type(error)), track(request):
+        raise error
+
+
+def _create(store: Store, request: Request) -> Run:
+    tags = {
+        "mlflow.source.name": "lifecycle",
+        "mlflow.source.type": "LOCAL",
+        "lifecycle.command": request.command,
+        "lifecycle.model": request.choices["model"],
+        "lifecycle.data": request.choices["data"],
+        **({"lifecycle.sweep": request.sweep} if request.sweep else {}),
+        **_commit(),
+    }
+    created = store.client.create_run(store.experiment_id, tags=tags, run_name=request.run_name)
+    run = Run(store, created.info.run_id, request.run_name)
+    run.checkpoints.mkdir(parents=True)
+    return run
+
+
+def _record(run: Run, request: Request) -> None:
+    from mlflow.entities import Param, RunTag
+
+    values = {**request.choices, **flatten(request.config)}
+    params = [Param(key, str(value)[:MOST_PARAM_CHARACTERS]) for key, value in values.items()]
+    versions = [RunTag(f"version.{name}", metadata.version(name)) for name in PACKAGES]
+    versions.append(RunTag("version.python", platform.python_version()))
+    for start in range(0, len(params), 100):
+        run.store.client.log_batch(run.id, params=params[start : start + 100], tags=versions if start == 0 else [])
+    run.log_text(OmegaConf.to_yaml(request.config), "config.yaml")
+    installed = sorted({f"{dist.name}=={dist.version}" for dist in metadata.distributions()}, key=str.lower)
+    run.log_text("\n".join([f"# Python {platform.python_version()}", *installed]) + "\n", "requirements.txt")
+
+
+def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Return the values of a configuration by dotted key; a list is one value."""
+    flat: dict[str, Any] = {}
+    for key in node:
+        value = node[key]
+        if isinstance(value, DictConfig):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = OmegaConf.to_container(value) if isinstance(value, ListConfig) else value
+    return flat
+
+
+def _fail(run: Run, error: BaseException) -> None:
+    killed = isinstance(error, Interrupted | KeyboardInterrupt)
+    with suppress(Exception):  # the first error is the one to be told
+        run.send()
+    with suppress(Exception):
+        run.tag(**{"lifecycle.error": f"{error}" if isinstance(error, LifecycleError | Interrupted) else f"{type(error).__name__}: {error}"})
+        if not isinstance(error, LifecycleError | Interrupted):
+            run.log_text("".join(traceback.format_exception(error)), "error.txt")
+    run.store.client.set_terminated(run.id, "KILLED" if killed else "FAILED")
+
+
+def _close_dead_runs(store: Store) -> None:
+    for other in store.client.search_runs([store.experiment_id], "attributes.status = 'RUNNING'"):
+        folder = store.checkpoints(other.info.run_id)
+        if not folder.is_dir():
+            continue  # not one of ours, or on its way
+        with suppress(Timeout), FileLock(folder / ".lock", timeout=0):
+            store.client.set_tag(other.info.run_id, "lifecycle.error", "the process ended without a word (kill -9, or power)")
+            store.client.set_terminated(other.info.run_id, "KILLED")
+
+
+def _commit() -> dict[str, str]:
+    """Return the git commit of the working folder, and whether it has changes; nothing where there is none."""
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    import git
+
+    try:
+        repo = git.Repo(Path.cwd(), search_parent_directories=True)
+        return {"mlflow.source.git.commit": repo.head.commit.hexsha, "git.dirty": str(repo.is_dirty()).lower()}
+    except (git.exc.GitError, ValueError, OSError):  # no repository, no commit yet, or no git
+        return {}
