@@ -52,7 +52,7 @@ def _dispatch(words: list[str]) -> None:
         VERBS[words[0]](words[1:])
     elif words and not words[0].startswith(("-", "+", "~")) and "=" not in words[0]:
         raise RequestError(
-            f"{words[0]} is no verb of lifecycle.{did_you_mean(words[0], VERBS)} "
+            f"{words[0]} is no verb of lifecycle.{_meant(words[0])} "
             f"Use {', '.join(VERBS)}, or key=value words such as model=mlp data=iris."
         )
     elif "--help" in words or "-h" in words:
@@ -65,6 +65,14 @@ def _dispatch(words: list[str]) -> None:
         print(f"lifecycle {version('nn-lifecycle')}")
     else:
         _hydra(words)
+
+
+def _meant(word: str) -> str:
+    """Return what a word that is no verb may have been meant for: ``data=iris`` for ``iris``."""
+    from lifecycle.compose import options
+
+    pairs = [f"{group}={name}" for group, names in options().items() for name in names if name == word]
+    return f" Did you mean {pairs[0]}?" if pairs else did_you_mean(word, VERBS)
 
 
 def _hydra(words: list[str]) -> None:
@@ -104,7 +112,6 @@ def _run(config: DictConfig) -> None:
 
     request = compose.request_of(config, HydraConfig.get(), compose.command_line())
     if request.sweep is None:
-        _quieten()
         from lifecycle import pipeline
 
         pipeline.run(request)
@@ -113,7 +120,6 @@ def _run(config: DictConfig) -> None:
     if config.verbose:
         print(f"\n{name}", flush=True)
     try:
-        _quieten()
         from lifecycle import pipeline
 
         if config.trainer.devices > 1 or config.trainer.strategy == "ddp":
@@ -129,17 +135,6 @@ def _run(config: DictConfig) -> None:
         raise SweepError(
             "not every job of the sweep succeeded; each failure is told above, and its run is FAILED in MLflow."
         ) from error
-
-
-def _quieten() -> None:
-    """Keep libraries' notes to developers from a user's terminal; what matters is said in our own words."""
-    import logging
-    import warnings
-
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    logging.getLogger("lightning_fabric").setLevel(logging.ERROR)
-    for module in ("pytorch_lightning", "lightning_fabric", "torchmetrics", "mlflow"):
-        warnings.filterwarnings("ignore", module=rf"{module}(\..*)?")
 
 
 @contextmanager

@@ -19,11 +19,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from lifecycle import registry
-from lifecycle.config import Request, RunConfig
+from lifecycle.config import Request, RunConfig, unknown_field
 from lifecycle.errors import RequestError, did_you_mean
 from lifecycle.optimizers import OPTIMIZERS
 
 CONFIG_PACKAGE = "pkg://lifecycle.conf"
+TYPES = {"Integer": "a whole number", "Float": "a number", "bool": "true or false", "String": "a text"}
 GROUPS = ("data", "model", "optimizer")
 SCHEMA = "run_schema"  # the name under which config.yaml finds RunConfig
 
@@ -151,10 +152,7 @@ def explain(error: Exception, overrides: list[str]) -> RequestError:
             "change, as in 'model.hidden=[64,32]'."
         )
     if isinstance(cause, ValidationError) and cause.full_key:
-        expected = _first_line(cause).split("could not be converted to ")[-1].rstrip(".") if "converted" in str(cause) else None
-        value = _value(cause.full_key, overrides)
-        wanted = f"must be of type {expected}" if expected else f"is refused: {_first_line(cause)}"
-        return RequestError(f"{cause.full_key} {wanted}, got {value}. `lifecycle --help` shows the types.")
+        return RequestError(f"{cause.full_key} {_wrong_type(cause)}, got {_value(cause.full_key, overrides)}. `lifecycle --cfg job` shows values that fit.")
     if isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None and cause.key is not None:
         return _unknown_field(cause, overrides)
     return RequestError(_first_line(error) + (f" {_first_line(cause)}" if cause and cause is not error else ""))
@@ -171,25 +169,31 @@ def _missing_option(error: MissingConfigException, overrides: list[str]) -> Requ
     return RequestError(f"{group}={name} is not known.{hint} Choose one of: {', '.join(known)}.")
 
 
+def _wrong_type(cause: ValidationError) -> str:
+    """Return what OmegaConf wanted of a value, in words."""
+    wanted = re.search(r"could not be converted to (\w+)|is not a valid (bool)", str(cause))
+    if wanted:
+        return f"must be {TYPES.get(wanted[1] or wanted[2], wanted[1])}"
+    return "must have a value" if "not Optional" in str(cause) else f"is refused ({_first_line(cause)})"
+
+
 def _unknown_field(cause: OmegaConfBaseException, overrides: list[str]) -> RequestError:
-    full_key = str(cause.full_key or cause.key)
-    known = [str(key) for key in cause.parent_node] if isinstance(cause.parent_node, DictConfig) else []
-    parent = full_key.rpartition(".")[0]
-    prefix = f"{parent}." if parent else ""
-    owner = _owner(parent, overrides)
-    return RequestError(
-        f"{full_key} is not a field{owner}, got {_value(full_key, overrides)}."
-        f"{did_you_mean(str(cause.key), known, prefix)} Fields: {', '.join(known)}."
-    )
+    key = str(cause.full_key or cause.key)
+    known = list(cause.parent_node) if isinstance(cause.parent_node, DictConfig) else []
+    group = key.rpartition(".")[0]
+    chosen = _chosen(group, cause.object_type)
+    return RequestError(unknown_field(key, _value(key, overrides), known, f"{group}={chosen}" if chosen else ""))
 
 
-def _owner(parent: str, overrides: list[str]) -> str:
-    chosen = _value(parent, overrides) if parent else ""
-    return f" of {parent}={chosen}" if chosen and parent in ("model", "data", "optimizer") else f" of {parent}" if parent else ""
+def _chosen(group: str, cls: Any) -> str:
+    if group == "optimizer":
+        return next((name for name, known in OPTIMIZERS.items() if known is cls), "")
+    return registry.name_of(group, cls) if group in registry.GROUPS and isinstance(cls, type) else ""
 
 
 def _value(key: str, overrides: list[str]) -> str:
     """Return what the user typed for a key, or an empty string."""
+    key = re.sub(r"\[\d+\]$", "", key)  # an element of a list is typed with the list
     for override in reversed(overrides):
         name, found, value = override.lstrip("+~").partition("=")
         if found and re.sub(r"@.*", "", name) == key:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -11,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lifecycle import registry
 from lifecycle.checks import in_range, one_of
 from lifecycle.contract import SAMPLE_SHAPES, DataPlugin, ModelPlugin
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, did_you_mean
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.tasks import check_names
 
@@ -122,6 +123,7 @@ def resolve(request: Request) -> Job:
     for name in ("model", "data", "optimizer"):
         if OmegaConf.is_missing(config, name):
             raise RequestError(f"{name} is not chosen. Add {name}=<name>; `lifecycle --help` lists them.")
+    _refuse_extra_keys(config)
     job = Job(
         request=request,
         model_name=registry.name_of("model", _type(config, "model")),
@@ -155,6 +157,25 @@ def check_sample_dims(model_name: str, plugin: type, dims: int, source: str, sha
             f"model={model_name} needs samples of shape {wanted}, got {shape or SAMPLE_SHAPES.get(dims, dims)} "
             f"from {source}. Use model=mlp, which takes any shape, or other data."
         )
+
+
+def _refuse_extra_keys(node: DictConfig, prefix: str = "") -> None:
+    """Refuse what ``+key=value`` added beside the typed fields."""
+    cls = OmegaConf.get_type(node)
+    known = [item.name for item in fields(cls)] if is_dataclass(cls) else list(node)
+    for key in node:
+        if key not in known:
+            raise RequestError(unknown_field(f"{prefix}{key}", node[key], known))
+        if isinstance(node[key], DictConfig):
+            _refuse_extra_keys(node[key], f"{prefix}{key}.")
+
+
+def unknown_field(key: str, value: Any, known: Iterable[Any], owner: str = "") -> str:
+    """Return the sentence on a key that names no field."""
+    parent, _, name = key.rpartition(".")
+    names = [str(field) for field in known if field != "hydra"]
+    hint = did_you_mean(name, names, f"{parent}." if parent else "")
+    return f"{key} is not a field of {owner or parent or 'a run'}, got {value}.{hint} Fields: {', '.join(names)}."
 
 
 def _type(config: DictConfig, key: str) -> type:

@@ -29,7 +29,7 @@ from lifecycle.evaluate import prefixed
 DEFAULT_BATCH_SIZE = 32
 
 Row = dict[str, float]
-"""One epoch: ``epoch`` (from 1), ``train_loss``, ``val_loss``, each metric of both, and ``seconds``."""
+"""One epoch: ``epoch`` (from 1), ``train_loss``, ``val_loss``, each metric of both, and ``epoch_seconds``."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ class Recorder(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Read the training scores, complete the row, and let early stopping and checkpoints see it."""
         scores = {**prefixed(_compiled(pl_module).train_scores.compute(), "train"), **self._val}
-        row = {"epoch": trainer.current_epoch + 1, **scores, "seconds": time.perf_counter() - self._started}
+        row = {"epoch": trainer.current_epoch + 1, **scores, "epoch_seconds": time.perf_counter() - self._started}
         self.rows.append(row)
         if trainer.is_global_zero:
             for listener in self.listeners:

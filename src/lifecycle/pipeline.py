@@ -60,10 +60,15 @@ def run(request: Request) -> Result | None:
         RequestError: the request cannot be met; no run was opened, except in a sweep, where it is FAILED.
         LifecycleError: the run failed; it is FAILED in MLflow.
     """
+    with report.quiet_libraries():
+        return _run(request)
+
+
+def _run(request: Request) -> Result | None:
     printer = report.Report(request.config.verbose if fit.is_first_process() else 0)
     try:
         job = resolve(request)
-        prepared = prepare(job, printer)
+        prepared = prepare(job)
     except Exception as error:
         if request.sweep or not isinstance(error, RequestError):
             tracking.record_failure(request, error)
@@ -76,24 +81,22 @@ def run(request: Request) -> Result | None:
         return life(job, prepared, printer, tracked)
 
 
-def prepare(job: Job, printer: report.Report) -> Prepared:
+def prepare(job: Job) -> Prepared:
     """Do all that may show a request to be wrong: load the data, define and compile the model."""
     fit.check_devices(job.trainer)
     data = dataset.load(job.data, job.data_name, job.data_kind, job.seed)
-    printer.data(data)
     network = define.define(job.model, job.model_name, data.spec, job.seed, source=f"data={data.name}")
     layers = define.summarize(network, data.spec)
-    printer.network(job, layers)
     scale = data.preprocessing.target_scale
     module = CompiledModel(network, data.spec, job.optimizer, job.loss, job.metrics, scale)
     fit.check(job.trainer, module, data)
-    printer.compiled(module.loss_name, module.metric_names, job.optimizer_name, job.optimizer.lr)
     return Prepared(data, network, layers, module)
 
 
 def life(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking.Run) -> Result:
     """Fit, evaluate, predict and save, within an open run."""
     data, module = prepared.data, prepared.module
+    printer.begin(job, data, prepared.layers, module)
     tracked.log_data(data.name, data.digest, getattr(job.data, "path", data.kind), data.num_rows)
     tracked.log_text(report.summary_text(prepared.layers), "summary.txt")
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -14,6 +18,7 @@ from rich.text import Text
 from lifecycle.contract import REGRESSION
 
 if TYPE_CHECKING:
+    from lifecycle.compile import CompiledModel
     from lifecycle.config import Job
     from lifecycle.data.dataset import Dataset
     from lifecycle.define import Layer
@@ -24,6 +29,23 @@ SECONDS_BETWEEN = 0.1
 """The bar is drawn at most this often."""
 
 
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Keep what libraries tell their developers off a user's terminal; what matters is said in our own words."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric", "mlflow", "alembic")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for module in ("pytorch_lightning", "lightning_fabric", "torchmetrics", "mlflow"):
+            warnings.filterwarnings("ignore", module=rf"{module}(\..*)?$")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
 class Report:
     """Prints a run, as loudly as ``verbose`` says: 0 nothing, 1 a bar on a terminal and lines elsewhere, 2 lines."""
 
@@ -31,18 +53,14 @@ class Report:
         self.console = console or Console(quiet=verbose == 0, highlight=False, soft_wrap=True)
         self.bar = verbose == 1 and self.console.is_terminal
 
-    def data(self, data: Dataset) -> None:
-        """Print what the rows are and how they are divided."""
+    def begin(self, job: Job, data: Dataset, layers: list[Layer], module: CompiledModel) -> None:
+        """Print what is about to be fitted to what: the rows, the layers, loss, optimizer and metrics."""
         self._line("Data", describe_data(data))
-
-    def network(self, job: Job, layers: list[Layer]) -> None:
-        """Print the layers, their output shapes and numbers of parameters."""
         self._line("Network", f"{job.model_name}: {sum(layer.num_params for layer in layers):,} parameters")
         self.console.print(summary_table(layers))
-
-    def compiled(self, loss: str, metrics: tuple[str, ...], optimizer: str, rate: float) -> None:
-        """Print loss, optimizer and metrics."""
-        self._line("Compiled", f"loss {loss}, optimizer {optimizer} (lr {rate:g}), metrics {', '.join(metrics) or 'none'}")
+        optimizer = f"{job.optimizer_name} (lr {job.optimizer.lr:g})"
+        metrics = ", ".join(module.metric_names) or "none"
+        self._line("Compiled", f"loss {module.loss_name}, optimizer {optimizer}, metrics {metrics}")
 
     def callbacks(self, max_epochs: int) -> list[pl.Callback]:
         """Return the progress bar, where there is to be one."""
@@ -51,7 +69,7 @@ class Report:
     def epoch(self, row: Row, max_epochs: int) -> None:
         """Print a line for an epoch, where there is no bar."""
         if not self.bar:
-            self.console.print(f"epoch {int(row['epoch'])}/{max_epochs}  {_scores(row)}  {row['seconds']:.2f} s")
+            self.console.print(f"epoch {int(row['epoch'])}/{max_epochs}  {_scores(row)}  {row['epoch_seconds']:.2f} s")
 
     def end(self, data: Dataset, history: History, scores: dict[str, float], run: Run) -> None:
         """Print what came of it, where it is, and what to type next."""
@@ -142,7 +160,7 @@ class EpochBar(pl.Callback):
 
 
 def _scores(scores: dict[str, float], separator: str = "  ") -> str:
-    shown = {name: value for name, value in scores.items() if name not in ("epoch", "seconds")}
+    shown = {name: value for name, value in scores.items() if name not in ("epoch", "epoch_seconds")}
     return separator.join(f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in shown.items())
 
 

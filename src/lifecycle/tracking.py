@@ -71,10 +71,9 @@ def open_store(config: TrackingConfig) -> Store:
 
 def _open(folder: Path, config: TrackingConfig) -> Store:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     import mlflow
 
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    logging.getLogger("mlflow").setLevel(logging.ERROR)  # importing it has set its own
     mlflow.set_tracking_uri(database_uri(folder))  # logging a model reads this, and takes no client
     client = mlflow.MlflowClient(database_uri(folder))
     experiment = client.get_experiment_by_name(config.experiment)
