@@ -16,6 +16,8 @@ from lifecycle.errors import Interrupted, LifecycleError, RequestError, did_you_
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from lifecycle.config import Request
+
 
 class SweepError(LifecycleError):
     """A job of a multirun failed; it has been told already."""
@@ -78,6 +80,7 @@ def _meant(word: str) -> str:
 def _hydra(words: list[str]) -> None:
     """Let Hydra compose the request, or each of a multirun, and run it."""
     import hydra
+    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -85,10 +88,14 @@ def _hydra(words: list[str]) -> None:
 
     compose.register()
     failure: list[Exception] = []
+    sweep: list[Request] = []
 
     def job(config: DictConfig) -> None:
+        request = compose.request_of(config, HydraConfig.get(), compose.command_line())
+        if request.sweep:
+            sweep[:] = [request]
         try:
-            _run(config)
+            _run(request)
         except SweepError:
             raise
         except Exception as error:
@@ -100,33 +107,30 @@ def _hydra(words: list[str]) -> None:
         hydra.main(config_path=compose.CONFIG_PACKAGE, config_name="config", version_base="1.3")(job)()
     except (HydraException, OmegaConfBaseException) as error:
         raise compose.explain(error, words) from error
+    finally:
+        if sweep:
+            from lifecycle import pipeline
+
+            pipeline.report_sweep(sweep[0])
     if failure:
         raise failure[0]
 
 
-def _run(config: DictConfig) -> None:
-    """Run one composed job; in a multirun, tell of its failure at once and let the others go on."""
+def _run(request: Request) -> None:
+    """Run one composed request; in a multirun, tell of its failure at once and let the others go on."""
     from hydra.core.hydra_config import HydraConfig
 
-    from lifecycle import compose
-
-    request = compose.request_of(config, HydraConfig.get(), compose.command_line())
     if request.sweep is None:
         from lifecycle import pipeline
 
         pipeline.run(request)
         return
     name = f"job {HydraConfig.get().job.num}: {' '.join(HydraConfig.get().overrides.task)}"
-    if config.verbose:
+    if request.config.verbose:
         print(f"\n{name}", flush=True)
     try:
         from lifecycle import pipeline
 
-        if config.trainer.devices > 1 or config.trainer.strategy == "ddp":
-            raise RequestError(
-                f"trainer.devices={config.trainer.devices} trainer.strategy={config.trainer.strategy} cannot go with a "
-                "multirun: each process would start the whole sweep. Run the jobs one by one."
-            )
         pipeline.run(request)
     except Exception as error:
         if not isinstance(error, LifecycleError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from lifecycle.digests import sha256
 from lifecycle.errors import SavedModelError
 
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -23,7 +23,7 @@ SECONDS_BETWEEN = 5.0
 class CheckedCheckpointIO(TorchCheckpointIO):
     """Writes beside the target and renames; refuses to read a file that is not what was written."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:  # noqa: ARG002
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write ``path`` and ``path.sha256``, in the form that ``sha256sum -c`` reads."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ class CheckedCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, stream)
                 stream.flush()
                 os.fsync(stream.fileno())
-            line = f"{_sha256(fresh)}  {path.name}\n"
+            line = f"{sha256(fresh)}  {path.name}\n"
             digests = _digest_file(path)
             # Until the rename is done, either file may be the one that a killed process leaves.
             _replace_text(digests, line + (digests.read_text() if path.exists() and digests.exists() else ""))
@@ -42,7 +42,7 @@ class CheckedCheckpointIO(TorchCheckpointIO):
         finally:
             fresh.unlink(missing_ok=True)
 
-    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:  # noqa: ARG002
+    def load_checkpoint(self, path: Any, map_location: Any = "cpu", weights_only: bool | None = True) -> dict[str, Any]:
         """Return the checkpoint; tensors and plain values only, whatever the caller asks.
 
         Raises:
@@ -60,8 +60,10 @@ def read(path: Path) -> dict[str, Any]:
     """Return a checkpoint that :class:`CheckedCheckpointIO` wrote; see there."""
     digests = _digest_file(path)
     if not path.is_file() or not digests.is_file():
-        raise SavedModelError(f"{path} or its {digests.name} is missing. Give the path of a checkpoint that a run left.")
-    if _sha256(path) not in digests.read_text():
+        raise SavedModelError(
+            f"{path} or its {digests.name} is missing. Give the path of a checkpoint that a run left."
+        )
+    if sha256(path) not in digests.read_text():
         raise SavedModelError(f"{path} is not the file that was written: its sha256 differs. It cannot be used.")
     checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return checkpoint
@@ -74,17 +76,17 @@ class LastCheckpoint(Checkpoint):
         self.path = folder / LAST
         self._written = 0.0
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write before the first step, so that there is one whenever fitting ends."""
         self._write(trainer)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write if it is time; all processes of a run decide alike."""
         due = time.monotonic() - self._written >= SECONDS_BETWEEN
         if trainer.strategy.reduce_boolean_decision(due, all=False):
             self._write(trainer)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the end."""
         self._write(trainer)
 
@@ -101,8 +103,3 @@ def _replace_text(file: Path, text: str) -> None:
     fresh = file.with_name(file.name + ".new")
     fresh.write_text(text)
     fresh.replace(file)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -67,7 +67,8 @@ class CompiledModel(pl.LightningModule):
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         """Return the loss that is differentiated: the mean over the batch, weighted for this process's share of it."""
         loss, weight = self._step(batch, self.train_scores)
-        return loss * weight
+        weighted: Tensor = loss * weight
+        return weighted
 
     def validation_step(self, batch: Batch, _index: int) -> None:
         """Add a batch to the validation scores."""
@@ -79,7 +80,8 @@ class CompiledModel(pl.LightningModule):
 
     def predict_step(self, batch: Batch, _index: int) -> Tensor:
         """Return probabilities ``(batch, num_outputs)``, or values in the user's units."""
-        return self.units(self(batch[0]))
+        outputs: Tensor = self.units(self(batch[0]))
+        return outputs
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimizer that the configuration names."""

@@ -1,4 +1,4 @@
-"""What Hydra sees of this package: plugins and typed configurations as config files, and its complaints as sentences."""
+"""What Hydra sees of this package: plugins and typed fields as config files; and its complaints as sentences."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, List  # noqa: UP035 - see PluginSource.list
 
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.errors import CompactHydraException, MissingConfigException, OverrideParseException
-from hydra.types import RunMode
 from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
 
@@ -29,7 +29,7 @@ GROUPS = ("data", "model", "optimizer")
 SCHEMA = "run_schema"  # the name under which config.yaml finds RunConfig
 
 
-class PluginSource(ConfigSource):  # type: ignore[misc]
+class PluginSource(ConfigSource):
     """Plugins, optimizers and the typed root as Hydra configs; lists by name, imports only what is loaded."""
 
     @staticmethod
@@ -62,7 +62,7 @@ class PluginSource(ConfigSource):  # type: ignore[misc]
         group, _, name = config_path.removesuffix(".yaml").rpartition("/")
         return name in self._names(group)
 
-    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+    def list(self, config_path: str, results_filter: ObjectType | None) -> List[str]:  # noqa: UP006 - list is this method
         """List the names in a group; never imports a plugin."""
         group = config_path.rstrip("/")
         found = [] if results_filter == ObjectType.GROUP else self._names(group)
@@ -71,15 +71,15 @@ class PluginSource(ConfigSource):  # type: ignore[misc]
         return sorted(found)
 
     @staticmethod
-    def _names(group: str) -> list[str]:
+    def _names(group: str) -> List[str]:  # noqa: UP006
         if group == "optimizer":
-            return list(OPTIMIZERS)
+            return [*OPTIMIZERS]
         if group in registry.GROUPS:
-            return list(registry.plugins(group))
+            return [*registry.plugins(group)]
         return [SCHEMA] if group == "" else []
 
 
-class LifecycleSearchPath(SearchPathPlugin):  # type: ignore[misc]
+class LifecycleSearchPath(SearchPathPlugin):
     """Adds the plugins, and a folder ``conf/`` of the working folder for the user's own presets and data sets."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
@@ -113,11 +113,11 @@ def compose(overrides: list[str]) -> Request:
     except CompactHydraException as error:
         raise explain(error, overrides) from error
     with_hydra = config.hydra
-    config = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     return request_of(config, with_hydra, command=shlex.join(["lifecycle", *overrides]))
 
 
-def request_of(config: DictConfig, hydra: DictConfig, command: str) -> Request:
+def request_of(config: DictConfig, hydra: Any, command: str) -> Request:
     """Return the request of a composed configuration.
 
     Args:
@@ -131,7 +131,7 @@ def request_of(config: DictConfig, hydra: DictConfig, command: str) -> Request:
 
 
 def options() -> dict[str, list[str]]:
-    """Return the names that each group offers: plugins, the package's presets, and the user's own; imports no plugin."""
+    """Return the names that each group offers: plugins, presets, and the user's own; imports no plugin."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
@@ -152,7 +152,8 @@ def explain(error: Exception, overrides: list[str]) -> RequestError:
             "change, as in 'model.hidden=[64,32]'."
         )
     if isinstance(cause, ValidationError) and cause.full_key:
-        return RequestError(f"{cause.full_key} {_wrong_type(cause)}, got {_value(cause.full_key, overrides)}. `lifecycle --cfg job` shows values that fit.")
+        key, got = cause.full_key, _value(cause.full_key, overrides)
+        return RequestError(f"{key} {_wrong_type(cause)}, got {got}. `lifecycle --cfg job` shows values that fit.")
     if isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None and cause.key is not None:
         return _unknown_field(cause, overrides)
     return RequestError(_first_line(error) + (f" {_first_line(cause)}" if cause and cause is not error else ""))
@@ -207,4 +208,6 @@ def _first_line(error: Any) -> str:
 
 def command_line() -> str:
     """Return the command as typed, for the record."""
-    return shlex.join([Path(sys.argv[0]).name if not sys.argv[0].endswith("__main__.py") else "lifecycle", *sys.argv[1:]])
+    return shlex.join(
+        [Path(sys.argv[0]).name if not sys.argv[0].endswith("__main__.py") else "lifecycle", *sys.argv[1:]]
+    )

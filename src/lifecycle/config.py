@@ -56,7 +56,9 @@ class TrackingConfig:
     def __post_init__(self) -> None:
         for name in ("dir", "experiment"):
             if not str(getattr(self, name)).strip():
-                raise ValueError(f"{name} must not be empty, got {getattr(self, name)!r}. Leave it out for the default.")
+                raise ValueError(
+                    f"{name} must not be empty, got {getattr(self, name)!r}. Leave it out for the default."
+                )
 
 
 @dataclass
@@ -143,6 +145,11 @@ def resolve(request: Request) -> Job:
         raise RequestError(f"seed must be from 0 to {2**32 - 1}, got {job.seed}. Use a seed such as 1.")
     if config.verbose not in (0, 1, 2):
         raise RequestError(f"verbose must be 0, 1 or 2, got {config.verbose}. Use 0 silent, 1 bar, 2 a line an epoch.")
+    if request.sweep and job.trainer.devices > 1:
+        raise RequestError(
+            f"trainer.devices={job.trainer.devices} cannot go with a multirun: each process would start "
+            "the whole sweep. Run the jobs one by one."
+        )
     check_names(job.loss, job.metrics)
     check_sample_dims(job.model_name, type(job.model), job.data.sample_dim, f"data={job.data_name}")
     return job
@@ -163,7 +170,7 @@ def _refuse_extra_keys(node: DictConfig, prefix: str = "") -> None:
     """Refuse what ``+key=value`` added beside the typed fields."""
     cls = OmegaConf.get_type(node)
     known = [item.name for item in fields(cls)] if is_dataclass(cls) else list(node)
-    for key in node:
+    for key in map(str, node):
         if key not in known:
             raise RequestError(unknown_field(f"{prefix}{key}", node[key], known))
         if isinstance(node[key], DictConfig):
@@ -181,7 +188,9 @@ def unknown_field(key: str, value: Any, known: Iterable[Any], owner: str = "") -
 def _type(config: DictConfig, key: str) -> type:
     found = OmegaConf.get_type(config, key)
     if found is None or found is dict:
-        raise RequestError(f"{key} has no plugin behind it, got {config[key]}. Begin its YAML file with defaults: [<plugin>].")
+        raise RequestError(
+            f"{key} has no plugin behind it, got {config[key]}. Begin its YAML file with defaults: [<plugin>]."
+        )
     return found
 
 

@@ -47,7 +47,7 @@ def define(plugin: ModelPlugin, name: str, spec: DataSpec, seed: int, source: st
 def seed_all(seed: int) -> None:
     """Seed every generator that a network may draw from."""
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - plugins may draw from it
+    np.random.seed(seed)  # plugins may draw from it
     torch.manual_seed(seed)
 
 

@@ -61,7 +61,7 @@ class Scores(nn.Module):
             self._fold()
 
     def compute(self) -> dict[str, float]:
-        """Return ``{"loss": ..., <metric>: ...}`` of all rows since the last call, over all processes, and start anew."""
+        """Return ``{"loss": ..., <metric>: ...}`` of the rows since the last call, in all processes; start anew."""
         self._fold()
         scores = {"loss": float(self.mean_loss.compute())}
         self.mean_loss.reset()

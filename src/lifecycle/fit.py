@@ -63,7 +63,9 @@ def check_devices(config: TrainerConfig) -> None:
         raise RequestError("trainer.accelerator=gpu but torch sees no GPU. Use trainer.accelerator=cpu or auto.")
     on_gpu = config.accelerator == "gpu" or (config.accelerator == "auto" and gpus)
     if on_gpu and config.devices > gpus:
-        raise RequestError(f"trainer.devices={config.devices} but torch sees {gpus} GPU. Use at most {gpus}, or trainer.accelerator=cpu.")
+        raise RequestError(
+            f"trainer.devices={config.devices} but torch sees {gpus} GPU. Use {gpus}, or trainer.accelerator=cpu."
+        )
 
 
 def check(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:
@@ -74,8 +76,8 @@ def check(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:
     """
     if config.batch_size is not None and config.batch_size > len(data.train):
         raise RequestError(
-            f"trainer.batch_size={config.batch_size} is more than the {len(data.train)} training rows of data={data.name}. "
-            f"Use at most {len(data.train)}."
+            f"trainer.batch_size={config.batch_size} is more than the {len(data.train)} training rows of "
+            f"data={data.name}. Use at most {len(data.train)}."
         )
     parts = ("train", "val") if data.val is not None else ("train",)
     measured = [f"{part}_{name}" for part in parts for name in ("loss", *module.metric_names)]
@@ -209,18 +211,18 @@ class Recorder(pl.Callback):
         self._started = 0.0
         self._on_sigterm = signal.getsignal(signal.SIGTERM)
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Put back the caller's way of ending on SIGTERM; Lightning's waits for processes that may be gone."""
         if trainer.world_size > 1:
             signal.signal(signal.SIGTERM, self._on_sigterm)
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Make order and dropout a function of (seed, epoch), so that going on from an epoch repeats what followed."""
         self.batches.set_epoch(trainer.current_epoch)
         torch.manual_seed(epoch_seed(self.seed, trainer.current_epoch, stream=1 + trainer.global_rank))
         self._started = time.perf_counter()
 
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Read the validation scores."""
         self._val = prefixed(_compiled(pl_module).val_scores.compute(), "val")
 

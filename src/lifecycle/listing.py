@@ -45,7 +45,9 @@ def print_help() -> None:
 
 def print_plugins() -> None:
     """Print every installed plugin, importing each to see whether it works."""
-    table = Table("kind", "name", "package", "what it is", box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    table = Table(
+        "kind", "name", "package", "what it is", box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold"
+    )
     broken = []
     for kind in registry.GROUPS:
         for name, plugin in registry.plugins(kind).items():

@@ -40,6 +40,15 @@ class Result:
     model: saved.TrainedModel
 
 
+def report_sweep(request: Request) -> None:
+    """Print the runs of the multirun that a request belongs to, as MLflow has them."""
+    with report.quiet_libraries():
+        printer = report.Report(request.config.verbose)
+        store = tracking.open_store(request.tracking)
+        printer.sweep(request.sweep or "", tracking.sweep_runs(store, request.sweep or ""))
+        printer.next(store.folder)
+
+
 @dataclass(frozen=True)
 class Prepared:
     """All that is ready before a run is opened."""
@@ -113,6 +122,8 @@ def life(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking
     trained = _trained(job, prepared, history, tracked)
     _record(tracked, trained, history, scores, predictions, data)
     printer.end(data, history, scores, tracked)
+    if job.request.sweep is None:
+        printer.next(tracked.store.folder)
     return Result(tracked.id, scores, history, predictions, trained)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def predict(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> np.ndarray[Any, Any]:
-    """Return ``(rows, num_outputs) float32``: probabilities, or values in the user's units, in the order of the rows."""
+    """Return ``(rows, num_outputs) float32``: probabilities, or values in the user's units, in the rows' order."""
     outputs: Any = trainer.predict(module, batches)
     return np.asarray(torch.cat(outputs).float().cpu().numpy())
 

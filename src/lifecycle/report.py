@@ -7,15 +7,22 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
-
-from lifecycle.contract import REGRESSION
 
 if TYPE_CHECKING:
     from lifecycle.compile import CompiledModel
@@ -72,13 +79,30 @@ class Report:
             self.console.print(f"epoch {int(row['epoch'])}/{max_epochs}  {_scores(row)}  {row['epoch_seconds']:.2f} s")
 
     def end(self, data: Dataset, history: History, scores: dict[str, float], run: Run) -> None:
-        """Print what came of it, where it is, and what to type next."""
-        self._line("Fitted", f"{len(history.rows)} epochs, the weights are those of epoch {history.best_epoch}; stopped because {history.stopped}")
-        units = f" (loss in standardised units, the rest in those of {data.spec.target_name})" if data.spec.task == REGRESSION and data.preprocessing.target is not None else ""
-        self._line("Scores", f"{_scores(scores, '  ')} on {len(data.test)} test rows{units}", style="bold")
+        """Print what came of it and where it is."""
+        epochs = f"{len(history.rows)} epochs, the weights are those of epoch {history.best_epoch}"
+        self._line("Fitted", f"{epochs}; stopped because {history.stopped}")
+        self._line("Scores", f"{_scores(scores)} on {len(data.test)} test rows", style="bold")
+        if data.preprocessing.target_scale != (0.0, 1.0):
+            self._line("", f"(the loss is of the standardised {data.spec.target_name}; metrics are in its own units)")
         self._line("Run", f"{run.name} ({run.id}) in {run.store.folder}")
         self._line("", f"predictions: {run.artifacts / 'predictions.csv'}")
-        self._line("Next", "lifecycle ui" + _elsewhere(run))
+
+    def next(self, folder: Path) -> None:
+        """Print what to type next."""
+        self._line("Next", "lifecycle ui" + ("" if folder == Path.cwd() / "mlruns" else f" tracking.dir={folder}"))
+
+    def sweep(self, name: str, runs: list[tuple[str, str, dict[str, float]]]) -> None:
+        """Print the runs of a sweep side by side: name, status, scores on the test rows."""
+        metrics = list(dict.fromkeys(metric for _, _, scores in runs for metric in scores))
+        table = Table("run", "status", *metrics, box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+        for run, status, scores in runs:
+            table.add_row(run, status, *(f"{scores[metric]:.4f}" if metric in scores else "" for metric in metrics))
+        self.console.print()
+        self._line(
+            "Sweep", f"{name}, {sum(status == 'FINISHED' for _, status, _ in runs)} of {len(runs)} runs finished"
+        )
+        self.console.print(table)
 
     def _line(self, title: str, text: str, style: str = "") -> None:
         self.console.print(Text.assemble((f"{title:<10}", "bold cyan"), (text, style)))
@@ -87,7 +111,11 @@ class Report:
 def describe_data(data: Dataset) -> str:
     """Return one line on a data set: rows, shape of a sample, target, parts."""
     spec = data.spec
-    target = f"{len(spec.class_names)} classes of {spec.target_name}" if spec.class_names else f"{spec.target_name} (a value)"
+    target = (
+        f"{len(spec.class_names)} classes of {spec.target_name}"
+        if spec.class_names
+        else f"{spec.target_name} (a value)"
+    )
     parts = f"{len(data.train)} train, {len(data.val) if data.val else 0} validation, {len(data.test)} test"
     shape = " x ".join(map(str, spec.input_shape))
     return f"{data.name}: {data.num_rows} rows, samples of {shape}, {target}; {parts}"
@@ -130,25 +158,32 @@ class EpochBar(pl.Callback):
         self.task: TaskID = self.progress.add_task("", total=max_epochs)
         self._drawn = 0.0
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the bar."""
         if trainer.is_global_zero:
             self.progress.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Move within the epoch."""
-        self._draw(trainer.current_epoch + trainer.fit_loop.epoch_loop.batch_progress.current.ready / trainer.num_training_batches)
+        self._draw(
+            trainer.current_epoch
+            + trainer.fit_loop.epoch_loop.batch_progress.current.ready / trainer.num_training_batches
+        )
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say how the epoch before went."""
-        shown = {name: float(value) for name, value in trainer.callback_metrics.items() if name.endswith(("_loss", "_accuracy"))}
+        shown = {
+            name: float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name.endswith(("_loss", "_accuracy"))
+        }
         self.progress.update(self.task, description=_scores(shown))
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the bar away."""
         self.progress.stop()
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:  # noqa: ARG002
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Take the bar away."""
         self.progress.stop()
 
@@ -159,12 +194,8 @@ class EpochBar(pl.Callback):
             self.progress.refresh()
 
 
-def _scores(scores: dict[str, float], separator: str = "  ") -> str:
+def _scores(scores: dict[str, float]) -> str:
     shown = {name: value for name, value in scores.items() if name not in ("epoch", "epoch_seconds")}
-    return separator.join(f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in shown.items())
-
-
-def _elsewhere(run: Run) -> str:
-    from pathlib import Path
-
-    return "" if run.store.folder == Path.cwd() / "mlruns" else f" tracking.dir={run.store.folder}"
+    return "  ".join(
+        f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in shown.items()
+    )

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch import nn
 from lifecycle import registry
 from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin
 from lifecycle.data.preprocessing import Preprocessing
+from lifecycle.digests import sha256
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError
 from lifecycle.evaluate import Units
 from lifecycle.predict import as_frame
@@ -54,7 +54,7 @@ class TrainedModel:
     provenance: dict[str, Any]
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return a prediction a sample: ``predicted`` and ``probability_<class>``, or ``predicted`` in the user's units.
+        """Return a prediction a sample: ``predicted`` and ``probability_<class>``, or ``predicted`` in its own units.
 
         Args:
             rows: raw rows as the training file had them, in any order of columns; others are ignored.
@@ -73,7 +73,7 @@ class TrainedModel:
         units = Units(self.spec.task, *self.preprocessing.target_scale)
         self.network.eval()
         with torch.inference_mode():
-            outputs = torch.cat([units(self.network(part)) for part in inputs.split(ROWS_AT_ONCE)])
+            outputs = torch.cat([units(self.network(part)) for part in torch.split(inputs, ROWS_AT_ONCE)])
         return as_frame(outputs.numpy(), self.spec)
 
 
@@ -85,7 +85,11 @@ def save(trained: TrainedModel, folder: Path) -> None:
     skops.io.dump(learnt, folder / PREPROCESSING)
     manifest = {
         "format": FORMAT,
-        "model": {"plugin": trained.model_name, "package": _package("model", trained.model_name), "fields": _fields(trained.model)},
+        "model": {
+            "plugin": trained.model_name,
+            "package": _package("model", trained.model_name),
+            "fields": _fields(trained.model),
+        },
         "data": {
             "name": trained.data_name,
             "plugin": trained.data_kind,
@@ -96,7 +100,7 @@ def save(trained: TrainedModel, folder: Path) -> None:
         "spec": dataclasses.asdict(trained.spec),
         "compile": trained.settings,
         "provenance": trained.provenance,
-        "sha256": {name: _sha256(folder / name) for name in (WEIGHTS, PREPROCESSING)},
+        "sha256": {name: sha256(folder / name) for name in (WEIGHTS, PREPROCESSING)},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
 
@@ -114,11 +118,16 @@ def load(folder: Path) -> TrainedModel:
         data = registry.load("data", data_kind)(**manifest["data"]["fields"])
     except (LifecycleError, TypeError, ValueError) as error:
         packages = " and ".join({manifest["model"]["package"], manifest["data"]["package"]})
-        raise SavedModelError(f"{folder} was saved with {packages}, which this installation does not match: {error}") from error
-    spec = DataSpec(**{key: tuple(value) if isinstance(value, list) else value for key, value in manifest["spec"].items()})
+        raise SavedModelError(
+            f"{folder} was saved with {packages}, which this installation does not match: {error}"
+        ) from error
+    plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in manifest["spec"].items()}
+    spec = DataSpec(**plain)
     untrusted = skops.io.get_untrusted_types(file=folder / PREPROCESSING)
     if untrusted:
-        raise SavedModelError(f"{folder / PREPROCESSING} holds {', '.join(untrusted)}, which is no known preprocessing. Do not use it.")
+        raise SavedModelError(
+            f"{folder / PREPROCESSING} holds {', '.join(untrusted)}, which is no known preprocessing. Do not use it."
+        )
     learnt = skops.io.load(folder / PREPROCESSING, trusted=[])
     network = model.build(spec)
     safetensors.torch.load_model(network, str(folder / WEIGHTS))
@@ -144,14 +153,18 @@ def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
     except ValueError as error:
-        raise SavedModelError(f"{folder / MANIFEST} cannot be read: {error}. Take the model from its run again.") from error
+        raise SavedModelError(
+            f"{folder / MANIFEST} cannot be read: {error}. Take the model from its run again."
+        ) from error
     if manifest.get("format") != FORMAT:
         raise SavedModelError(
             f"{folder} has the format {manifest.get('format')}, and this version reads {FORMAT}. Update nn-lifecycle."
         )
     for name, digest in manifest["sha256"].items():
-        if _sha256(folder / name) != digest:
-            raise SavedModelError(f"{folder / name} is not the file that was saved: its sha256 differs. Take it from its run again.")
+        if sha256(folder / name) != digest:
+            raise SavedModelError(
+                f"{folder / name} is not the file that was saved: its sha256 differs. Take it from its run again."
+            )
     return manifest
 
 
@@ -163,18 +176,13 @@ def _package(kind: str, name: str) -> str:
     return registry.plugins(kind)[name].source
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 class PyFunc:
     """The model as MLflow calls it."""
 
     def __init__(self, trained: TrainedModel) -> None:
         self.trained = trained
 
-    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:  # noqa: ARG002
+    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Return what :meth:`TrainedModel.predict` returns."""
         return self.trained.predict(model_input)
 

@@ -1,4 +1,4 @@
-"""What follows from a task: the losses and metrics it allows, by the field's names, and its defaults. Imports nothing heavy."""
+"""What follows from a task: the losses and metrics that it allows, by the field's names, and its defaults."""
 
 from __future__ import annotations
 
@@ -89,4 +89,6 @@ def _known(key: str, name: str | None, known: Iterable[str], task: str = "") -> 
     known = sorted(known)
     if name is not None and name not in known:
         what = f"is not for the task {task}" if task else "is not known"
-        raise RequestError(f"{key}={name} {what}.{did_you_mean(name, known, f'{key}=')} Choose from: {', '.join(known)}.")
+        raise RequestError(
+            f"{key}={name} {what}.{did_you_mean(name, known, f'{key}=')} Choose from: {', '.join(known)}."
+        )

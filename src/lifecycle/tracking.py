@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -74,16 +76,17 @@ def _open(folder: Path, config: TrackingConfig) -> Store:
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)  # importing it has set its own
-    mlflow.set_tracking_uri(database_uri(folder))  # logging a model reads this, and takes no client
+    mlflow.set_tracking_uri(database_uri(folder))  # logging a model reads this, and the experiment: it takes no client
     client = mlflow.MlflowClient(database_uri(folder))
     experiment = client.get_experiment_by_name(config.experiment)
     if experiment is None:
         location = (folder / "artifacts" / config.experiment).as_uri()
-        return Store(folder, client, client.create_experiment(config.experiment, artifact_location=location))
+        experiment = client.get_experiment(client.create_experiment(config.experiment, artifact_location=location))
     if experiment.lifecycle_stage != "active":
         raise RequestError(
             f"tracking.experiment={config.experiment} was deleted in the MLflow UI. Restore it there, or name another."
         )
+    mlflow.set_experiment(experiment_id=experiment.experiment_id)
     return Store(folder, client, experiment.experiment_id)
 
 
@@ -105,9 +108,8 @@ class Run:
     @property
     def artifacts(self) -> Path:
         """Folder of the run's artifacts."""
-        from mlflow.utils.file_utils import local_file_uri_to_path
-
-        return Path(local_file_uri_to_path(self.store.client.get_run(self.id).info.artifact_uri))
+        uri: str = self.store.client.get_run(self.id).info.artifact_uri
+        return Path(url2pathname(urlsplit(uri).path))
 
     def log_epoch(self, row: dict[str, float]) -> None:
         """Take an epoch's scores; they are sent now and then, the step being the epoch."""
@@ -209,6 +211,17 @@ def record_failure(request: Request, error: BaseException) -> None:
         raise error
 
 
+def sweep_runs(store: Store, sweep: str) -> list[tuple[str, str, dict[str, float]]]:
+    """Return name, status and test scores of each run of a sweep, in the order they were started."""
+    found = store.client.search_runs(
+        [store.experiment_id], f"tags.`lifecycle.sweep` = '{sweep}'", order_by=["attributes.start_time ASC"]
+    )
+    return [
+        (run.info.run_name, run.info.status, {k: v for k, v in run.data.metrics.items() if k.startswith("test_")})
+        for run in found
+    ]
+
+
 def _create(store: Store, request: Request) -> Run:
     tags = {
         "mlflow.source.name": "lifecycle",
@@ -256,7 +269,13 @@ def _fail(run: Run, error: BaseException) -> None:
     with suppress(Exception):  # the first error is the one to be told
         run.send()
     with suppress(Exception):
-        run.tag(**{"lifecycle.error": f"{error}" if isinstance(error, LifecycleError | Interrupted) else f"{type(error).__name__}: {error}"})
+        run.tag(
+            **{
+                "lifecycle.error": f"{error}"
+                if isinstance(error, LifecycleError | Interrupted)
+                else f"{type(error).__name__}: {error}"
+            }
+        )
         if not isinstance(error, LifecycleError | Interrupted):
             run.log_text("".join(traceback.format_exception(error)), "error.txt")
     run.store.client.set_terminated(run.id, "KILLED" if killed else "FAILED")
@@ -268,7 +287,9 @@ def _close_dead_runs(store: Store) -> None:
         if not folder.is_dir():
             continue  # not one of ours, or on its way
         with suppress(Timeout), FileLock(folder / ".lock", timeout=0):
-            store.client.set_tag(other.info.run_id, "lifecycle.error", "the process ended without a word (kill -9, or power)")
+            store.client.set_tag(
+                other.info.run_id, "lifecycle.error", "the process ended without a word (kill -9, or power)"
+            )
             store.client.set_terminated(other.info.run_id, "KILLED")
 
 

@@ -48,8 +48,8 @@ def serve(words: list[str]) -> None:
     folder = Path(config.tracking.dir).expanduser().absolute()
     if not (folder / "mlflow.db").is_file():
         raise RequestError(
-            f"tracking.dir={config.tracking.dir} has no runs yet. Run one first, such as lifecycle model=mlp data=iris, "
-            "or name the folder of your runs."
+            f"tracking.dir={config.tracking.dir} has no runs yet. Run one first, such as lifecycle model=mlp data=iris,"
+            " or name the folder of your runs."
         )
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -101,7 +101,7 @@ def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
     until = time.monotonic() + SECONDS_TO_START
     while time.monotonic() < until and server.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=2):  # noqa: S310 - own address
+            with urllib.request.urlopen(f"http://{HOST}:{port}/health", timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)

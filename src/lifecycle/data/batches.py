@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch.distributed
 from torch import Tensor
 
 Batch = tuple[Tensor, Tensor, float]
-"""Inputs, targets, and the weight of their mean loss: 1.0, but under ddp ``processes * own rows / rows of the batch``."""
+"""Inputs, targets, and the weight of their mean loss: 1.0; under ddp ``processes * own rows / rows of the batch``."""
 
 
 def epoch_seed(seed: int, epoch: int, stream: int) -> int:
@@ -42,7 +43,7 @@ class Batches:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-len(self.inputs) // self.batch_size)
+        return math.ceil(len(self.inputs) / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         order = self._order()

@@ -78,7 +78,9 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
         inputs = plugin.apply(preprocessing.inputs, _take(samples.inputs, positions))
         if not np.isfinite(inputs).all():
             row = samples.rows[positions[np.flatnonzero(~np.isfinite(inputs.reshape(len(inputs), -1)).all(axis=1))[0]]]
-            raise RequestError(f"data={name} has a value that is no finite number in row {row}. Mend or remove the row.")
+            raise RequestError(
+                f"data={name} has a value that is no finite number in row {row}. Mend or remove the row."
+            )
         codes = torch.from_numpy(preprocessing.encode(labels[positions]))
         targets = codes if task == MULTICLASS else codes.to(torch.float32).reshape(-1, 1)
         return Part(torch.from_numpy(inputs), targets, labels[positions], samples.rows[positions])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TYPE_CHECKING
-
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lifecycle.checks import in_range, one_of
 from lifecycle.contract import Samples, Split, Target
@@ -48,8 +47,8 @@ class Images(Shares):
         wanted, found = math.prod(self.shape), len(frame.columns) - 1
         if found != wanted:
             raise RequestError(
-                f"data.shape={self.shape} needs {wanted} pixel columns beside {self.target}, got {found} in {self.path}. "
-                "Give the shape of these images."
+                f"data.shape={self.shape} needs {wanted} pixel columns beside {self.target}, got {found} in "
+                f"{self.path}. Give the shape of these images."
             )
         return frame
 
@@ -70,7 +69,9 @@ class Images(Shares):
         try:
             values = pixels.to_numpy(dtype=np.float32)
         except (TypeError, ValueError) as error:
-            raise RequestError(f"data.path={self.path} has a pixel that is no number: {error}. Mend the file.") from error
+            raise RequestError(
+                f"data.path={self.path} has a pixel that is no number: {error}. Mend the file."
+            ) from error
         if not np.isfinite(values).all():
             row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
             raise RequestError(f"data.path={self.path} misses a pixel in row {row}. Mend or remove the row.")
@@ -83,7 +84,6 @@ class Images(Shares):
     def learn(self, inputs: np.ndarray[Any, Any]) -> Any:
         """Fit the pixel value that becomes 1.0."""
         import numpy as np
-
         from sklearn.preprocessing import MaxAbsScaler
 
         largest = self.max_value or float(np.abs(inputs).max())
@@ -95,6 +95,6 @@ class Images(Shares):
 
         return np.asarray(transformer.transform(inputs.reshape(-1, 1)), dtype=np.float32).reshape(inputs.shape)
 
-    def feature_names(self, transformer: Any) -> tuple[str, ...]:  # noqa: ARG002
+    def feature_names(self, transformer: Any) -> tuple[str, ...]:
         """Return nothing: pixels have no names."""
         return ()

@@ -1,4 +1,4 @@
-"""What was learnt from the training rows, and travels with the weights: the inputs' transformer, the target's encoder."""
+"""What the training rows taught, and travels with the weights: the inputs' transformer, the target's encoder."""
 
 from __future__ import annotations
 

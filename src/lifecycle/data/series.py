@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, TYPE_CHECKING
-
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lifecycle.checks import in_range
 from lifecycle.contract import Samples, Split, Target
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Series(Shares):
-    """A series: from `window` values, the next one.  CLI: data=series data.path=a.csv data.target=sales data.window=5."""
+    """A series: from `window` values, the next one.  CLI: data=series data.path=a.csv data.target=y data.window=5."""
 
     sample_dim: ClassVar[int] = 2
 
@@ -44,11 +43,11 @@ class Series(Shares):
             )
         return frame
 
-    def describe_target(self, frame: pd.DataFrame) -> Target:  # noqa: ARG002
+    def describe_target(self, frame: pd.DataFrame) -> Target:
         """Return the target; forecasting a value is a regression."""
         return Target(self.target, "regression", self.scale_target)
 
-    def columns(self, frame: pd.DataFrame) -> list[str]:  # noqa: ARG002
+    def columns(self, frame: pd.DataFrame) -> list[str]:
         """Return the target: it is predicted from its own past."""
         return [self.target]
 
@@ -60,7 +59,7 @@ class Series(Shares):
         windows = np.lib.stride_tricks.sliding_window_view(values[:-1], self.window)  # (samples, steps)
         return Samples(windows[:, :, np.newaxis], values[self.window :], np.arange(self.window, len(values)))
 
-    def split(self, samples: Samples, task: str, seed: int) -> Split:  # noqa: ARG002
+    def split(self, samples: Samples, task: str, seed: int) -> Split:
         """Train on the past, test on the end: a shuffled split would let the network see what it is to foretell."""
         return chronological(self.counts(len(samples.rows)))
 
@@ -77,6 +76,6 @@ class Series(Shares):
         flat = transformer.transform(inputs.reshape(-1, inputs.shape[-1]))
         return np.asarray(flat, dtype=np.float32).reshape(inputs.shape)
 
-    def feature_names(self, transformer: Any) -> tuple[str, ...]:  # noqa: ARG002
+    def feature_names(self, transformer: Any) -> tuple[str, ...]:
         """Return the name of the one feature of a step."""
         return (self.target,)

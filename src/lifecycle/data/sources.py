@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
-
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.errors import RequestError, did_you_mean
 
@@ -78,7 +77,9 @@ def _file(file: Path, path: str) -> pd.DataFrame:
         raise RequestError(f"data.path={path} is no file{_beside(file)}. Give the path of a CSV or Parquet file.")
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
-        raise RequestError(f"data.path={path} ends in {file.suffix or 'nothing'}. Give a file ending in {' or '.join(_READERS)}.")
+        raise RequestError(
+            f"data.path={path} ends in {file.suffix or 'nothing'}. Give a file ending in {' or '.join(_READERS)}."
+        )
     try:
         frame = reader(file)
     except (ValueError, OSError, ImportError) as error:  # pandas' and pyarrow's own errors are ValueErrors

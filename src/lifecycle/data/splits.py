@@ -6,13 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-
 from lifecycle.checks import in_range
 from lifecycle.contract import Samples, Split
 from lifecycle.errors import RequestError
 
 if TYPE_CHECKING:
-    import numpy as np
+    pass
 
 
 @dataclass
@@ -54,7 +53,6 @@ def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: 
         RequestError: a class has too few samples to be in every part.
     """
     import numpy as np
-
     from sklearn.model_selection import train_test_split
 
     _, num_val, num_test = counts

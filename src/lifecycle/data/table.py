@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TYPE_CHECKING
-
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lifecycle.checks import one_of
 from lifecycle.contract import Samples, Split, Target
@@ -72,7 +71,6 @@ class Table(Shares):
     def learn(self, inputs: pd.DataFrame) -> Any:
         """Fit means, scales, fill values and categories to the training rows."""
         import pandas as pd
-
         from sklearn.compose import ColumnTransformer
         from sklearn.impute import SimpleImputer
         from sklearn.pipeline import make_pipeline
@@ -100,7 +98,7 @@ class Table(Shares):
 
 
 def _plain(inputs: pd.DataFrame) -> pd.DataFrame:
-    """Return numbers as float64 and the rest as Python objects: what scikit-learn reads alike, whatever the file was."""
+    """Return numbers as float64 and the rest as Python objects: what scikit-learn reads alike from any file."""
     import pandas as pd
 
     kinds = {name: "float64" if pd.api.types.is_numeric_dtype(inputs[name]) else "object" for name in inputs.columns}

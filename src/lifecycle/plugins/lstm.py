@@ -33,7 +33,7 @@ class LSTM:
         in_range(self, "dropout", low=0, below=1)
 
     def build(self, spec: DataSpec) -> nn.Module:
-        """Return ``(batch, steps, features) -> (batch, num_outputs)``; images ``(batch, channels, rows, columns)`` too."""
+        """Return ``(batch, steps, features) -> (batch, num_outputs)``; images, row by row, too."""
         from lifecycle.plugins.lstm_network import LSTMNetwork
 
         return LSTMNetwork(self, spec)

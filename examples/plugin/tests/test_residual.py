@@ -1,0 +1,7 @@
+"""The one test that a plugin needs."""
+
+from lifecycle.testing import check_model_plugin
+
+
+def test_residual_keeps_the_contract():
+    check_model_plugin("residual", width=8)

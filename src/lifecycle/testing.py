@@ -1,0 +1,111 @@
+"""The conformance kit: what every plugin must do, checked the same way for ours and for anyone's.
+
+In a plugin's own tests::
+
+    from lifecycle.testing import check_model_plugin
+
+    def test_my_net():
+        check_model_plugin("my_net")
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from lifecycle import registry
+from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec, Samples
+from lifecycle.data import dataset
+from lifecycle.define import define
+
+SHAPES = {1: (5,), 2: (4, 3), 3: (1, 8, 8)}
+OUTPUTS = {BINARY: 1, MULTICLASS: 3, REGRESSION: 1}
+
+
+def check_model_plugin(name: str, **fields: Any) -> None:
+    """Check that an installed model plugin keeps the contract, for each task and each shape of sample it takes.
+
+    It has a docstring and default fields; the same seed gives the same weights; outputs are ``(batch, num_outputs)``
+    for batches of 1 and 7; every parameter learns; and weights survive saving.
+
+    Args:
+        name: the name it is declared under.
+        fields: hyper-parameters other than the defaults, for instance small ones.
+
+    Raises:
+        AssertionError: says which promise is broken.
+    """
+    cls = registry.load("model", name)
+    _check(bool(inspect.getdoc(cls)), f"model={name} has no docstring, which `lifecycle plugins` shows")
+    plugin = cls(**fields)
+    for dims in getattr(cls, "sample_dims", SHAPES):
+        for task, num_outputs in OUTPUTS.items():
+            spec = DataSpec(task, SHAPES[dims], num_outputs)
+            _check_network(
+                define(plugin, name, spec, seed=1), define(plugin, name, spec, seed=1), spec, f"model={name} for {spec}"
+            )
+
+
+def _check_network(network: nn.Module, twin: nn.Module, spec: DataSpec, what: str) -> None:
+    pairs = zip(network.state_dict().values(), twin.state_dict().values(), strict=True)
+    _check(all(torch.equal(a, b) for a, b in pairs), f"{what}: the same seed gave other weights")
+    for batch in (1, 7):
+        outputs = network.eval()(torch.rand(batch, *spec.input_shape))
+        _check(tuple(outputs.shape) == (batch, spec.num_outputs), f"{what}: outputs of shape {tuple(outputs.shape)}")
+    network.train()
+    loss: Tensor = network(torch.rand(7, *spec.input_shape)).square().mean()
+    loss.backward()  # type: ignore[no-untyped-call]
+    for key, parameter in network.named_parameters():
+        _check(not parameter.requires_grad or parameter.grad is not None, f"{what}: {key} gets no gradient")
+    with tempfile.TemporaryDirectory() as folder:
+        file = str(Path(folder) / "weights.safetensors")
+        safetensors.torch.save_model(network, file)
+        for parameter in twin.parameters():
+            nn.init.zeros_(parameter)
+        safetensors.torch.load_model(twin, file)
+    inputs = torch.rand(3, *spec.input_shape)
+    _check(torch.equal(network.eval()(inputs), twin.eval()(inputs)), f"{what}: other outputs after saving and loading")
+
+
+def check_data_plugin(name: str, **fields: Any) -> None:
+    """Check that an installed data plugin keeps the contract on the rows that ``fields`` name.
+
+    Its parts are disjoint and together all samples; the same seed gives the same parts; and what it learns depends on
+    the training samples alone.
+
+    Args:
+        name: the name it is declared under.
+        fields: where the rows are, and how they are read.
+
+    Raises:
+        AssertionError: says which promise is broken.
+    """
+    cls = registry.load("data", name)
+    _check(bool(inspect.getdoc(cls)), f"data={name} has no docstring, which `lifecycle plugins` shows")
+    _check(dataclasses.is_dataclass(cls), f"data={name} is no dataclass")
+    plugin = cls(**fields)
+    data = dataset.load(plugin, name, name, seed=1)
+    _check(
+        len(data.spec.input_shape) == cls.sample_dim,
+        f"data={name}: sample_dim is {cls.sample_dim}, got {data.spec.input_shape}",
+    )
+    parts = [part.rows for part in (data.train, data.val, data.test) if part is not None]
+    rows = np.concatenate(parts)
+    samples: Samples = plugin.samples(plugin.read())
+    _check(sorted(rows) == sorted(samples.rows), f"data={name}: the parts are not all samples, each once")
+    again = dataset.load(plugin, name, name, seed=1)
+    _check(np.array_equal(data.test.rows, again.test.rows), f"data={name}: the same seed gave another split")
+    _check(data.digest == again.digest, f"data={name}: the same rows gave another digest")
+
+
+def _check(kept: bool, promise: str) -> None:
+    if not kept:
+        raise AssertionError(promise)
