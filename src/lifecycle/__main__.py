@@ -105,15 +105,22 @@ def _hydra(words: list[str]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         hydra.main(config_path=compose.CONFIG_PACKAGE, config_name="config", version_base="1.3")(job)()
+    except SweepError:
+        _report(sweep)
+        raise
     except (HydraException, OmegaConfBaseException) as error:
         raise compose.explain(error, words) from error
-    finally:
-        if sweep:
-            from lifecycle import pipeline
-
-            pipeline.report_sweep(sweep[0])
+    _report(sweep)
     if failure:
         raise failure[0]
+
+
+def _report(sweep: list[Request]) -> None:
+    """Print what a multirun came to, where there was one."""
+    if sweep:
+        from lifecycle import pipeline
+
+        pipeline.report_sweep(sweep[0])
 
 
 def _run(request: Request) -> None:

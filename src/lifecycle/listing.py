@@ -58,7 +58,7 @@ def print_plugins() -> None:
                 described = "[red]broken[/red], see below"
             table.add_row(kind, name, plugin.source, described)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(table)
+    console.print(table, width=max(console.width, 120), crop=False, overflow="ignore")
     for message in broken:
         console.print(f"\nbroken: {message}", markup=False)
 

@@ -99,9 +99,8 @@ class Report:
         for run, status, scores in runs:
             table.add_row(run, status, *(f"{scores[metric]:.4f}" if metric in scores else "" for metric in metrics))
         self.console.print()
-        self._line(
-            "Sweep", f"{name}, {sum(status == 'FINISHED' for _, status, _ in runs)} of {len(runs)} runs finished"
-        )
+        finished = sum(status == "FINISHED" for _, status, _ in runs)
+        self._line("Sweep", f"{name}, {finished} of {len(runs)} runs finished")
         self.console.print(table)
 
     def _line(self, title: str, text: str, style: str = "") -> None:

@@ -93,10 +93,8 @@ def check_data_plugin(name: str, **fields: Any) -> None:
     _check(dataclasses.is_dataclass(cls), f"data={name} is no dataclass")
     plugin = cls(**fields)
     data = dataset.load(plugin, name, name, seed=1)
-    _check(
-        len(data.spec.input_shape) == cls.sample_dim,
-        f"data={name}: sample_dim is {cls.sample_dim}, got {data.spec.input_shape}",
-    )
+    dims = len(data.spec.input_shape)
+    _check(dims == plugin.sample_dim, f"data={name}: sample_dim is {plugin.sample_dim}, samples have {dims} axes")
     parts = [part.rows for part in (data.train, data.val, data.test) if part is not None]
     rows = np.concatenate(parts)
     samples: Samples = plugin.samples(plugin.read())
