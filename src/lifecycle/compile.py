@@ -50,6 +50,7 @@ class CompiledModel(pl.LightningModule):
         """
         super().__init__()
         self.network = network
+        self.spec = spec
         self.optimizer_config = optimizer
         self.loss_name = loss_of(spec.task, loss)
         self.metric_names = metrics_of(spec.task, metrics)
@@ -79,8 +80,8 @@ class CompiledModel(pl.LightningModule):
         self._step(batch, self.test_scores)
 
     def predict_step(self, batch: Batch, _index: int) -> Tensor:
-        """Return probabilities ``(batch, num_outputs)``, or values in the user's units."""
-        outputs: Tensor = self.units(self(batch[0]))
+        """Return logits or values ``(batch, num_outputs)``; :func:`lifecycle.predict.as_frame` makes them readable."""
+        outputs: Tensor = self(batch[0])
         return outputs
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -116,8 +116,7 @@ def life(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking
     alone = fit.trainer_for(job.trainer, devices=1, folder=tracked.checkpoints)
     rows = Batches(data.test.inputs, data.test.targets, EVALUATION_BATCH)
     scores = evaluate.prefixed(evaluate.evaluate(module, rows, alone), "test")
-    outputs = predict.predict(module, rows, alone)
-    predictions = predict.beside_truth(predict.as_frame(outputs, data.spec), data.test)
+    predictions = predict.beside_truth(predict.predict(module, rows, alone), data.test)
 
     trained = _trained(job, prepared, history, tracked)
     _record(tracked, trained, history, scores, predictions, data)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from lifecycle.contract import BINARY, REGRESSION, DataSpec
 
@@ -16,29 +17,33 @@ if TYPE_CHECKING:
     from lifecycle.compile import CompiledModel
     from lifecycle.data.batches import Batches
     from lifecycle.data.dataset import Part
+    from lifecycle.evaluate import Units
 
 
-def predict(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> np.ndarray[Any, Any]:
-    """Return ``(rows, num_outputs) float32``: probabilities, or values in the user's units, in the rows' order."""
+def predict(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> pd.DataFrame:
+    """Return the predictions of a model for rows, each once and in order; see :func:`as_frame`."""
     outputs: Any = trainer.predict(module, batches)
-    return np.asarray(torch.cat(outputs).float().cpu().numpy())
+    return as_frame(torch.cat(outputs), module.units, module.spec)
 
 
-def as_frame(outputs: np.ndarray[Any, Any], spec: DataSpec) -> pd.DataFrame:
+def as_frame(outputs: Tensor, units: Units, spec: DataSpec) -> pd.DataFrame:
     """Return a row a sample: ``predicted``, and ``probability_<class>`` for each class.
 
     Args:
-        outputs: ``(rows, num_outputs)`` probabilities or values, as :func:`predict` returns them.
+        outputs: ``(rows, num_outputs)`` logits or values, as a network returns them.
+        units: what makes probabilities, or values in the user's units, of them.
         spec: the task and its class names.
     """
+    # In double precision, so that the probabilities of a row sum to 1 as closely as other tools ask for.
+    values: np.ndarray[Any, Any] = units(outputs.detach().cpu().double()).numpy()
     if spec.task == REGRESSION:
-        return pd.DataFrame({"predicted": outputs[:, 0]})
+        return pd.DataFrame({"predicted": values[:, 0]})
     if spec.task == BINARY:
-        outputs = np.column_stack([1 - outputs[:, 0], outputs[:, 0]])
+        values = np.column_stack([1 - values[:, 0], values[:, 0]])
     names = np.array(spec.class_names, dtype=object)
-    frame = pd.DataFrame({"predicted": names[outputs.argmax(axis=1)]})
+    frame = pd.DataFrame({"predicted": names[values.argmax(axis=1)]})
     for code, name in enumerate(spec.class_names):
-        frame[f"probability_{name}"] = outputs[:, code]
+        frame[f"probability_{name}"] = values[:, code]
     return frame
 
 

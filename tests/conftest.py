@@ -1,0 +1,107 @@
+"""What the tests share: the command run in this process or in a real one, and a database of MLflow per folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from lifecycle.__main__ import main
+from lifecycle.tracking import database_uri
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def lifecycle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+    """Run the command in this process, with an empty working folder; much faster than a new process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+
+    def run(*words: str) -> Ended:
+        capfd.readouterr()
+        monkeypatch.setattr(sys, "argv", ["lifecycle", *words])
+        code = main()
+        out, err = capfd.readouterr()
+        return Ended(code, out, err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a database of MLflow's with nothing in it, once: its migrations take seconds."""
+    file = tmp_path_factory.mktemp("database") / "mlflow.db"
+    mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture
+def job(lifecycle: Command, tmp_path: Path, empty_database: Path) -> Command:
+    """Run a job in this process, silently unless told otherwise, with a database that is ready."""
+    (tmp_path / "mlruns").mkdir(mode=0o700)
+    shutil.copy(empty_database, tmp_path / "mlruns" / "mlflow.db")
+
+    def run(*words: str) -> Ended:
+        return lifecycle(*words, *([] if any("verbose=" in word for word in words) else ["verbose=0"]))
+
+    return run
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Command:
+    """Run the command in a process of its own, as a user does, in an empty working folder."""
+
+    def run(*words: str, **environment: str) -> Ended:
+        ended = subprocess.run(
+            [sys.executable, "-m", "lifecycle", *words],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    return run
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Callable[[], list[mlflow.entities.Run]]:
+    """Return the runs in the working folder's database, oldest first, as MLflow itself reads them."""
+
+    def search() -> list[mlflow.entities.Run]:
+        client = mlflow.MlflowClient(database_uri(tmp_path / "mlruns"))
+        ids = [experiment.experiment_id for experiment in client.search_experiments()]
+        return list(client.search_runs(ids, order_by=["attributes.start_time ASC"]))
+
+    return search
+
+
+def artifacts(run: mlflow.entities.Run) -> Path:
+    """Return the folder of a run's artifacts."""
+    return Path(run.info.artifact_uri.removeprefix("file://"))
+
+
+def history(tmp_path: Path, run: mlflow.entities.Run, metric: str) -> list[tuple[int, float]]:
+    """Return (step, value) of each point of a metric, as MLflow itself reads them."""
+    client = mlflow.MlflowClient(database_uri(tmp_path / "mlruns"))
+    return [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, metric)]
