@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle  # for the name of an error alone; nothing is unpickled
 import time
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,10 @@ def read(path: Path) -> dict[str, Any]:
         )
     if sha256(path) not in digests.read_text():
         raise SavedModelError(f"{path} is not the file that was written: its sha256 differs. It cannot be used.")
-    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise SavedModelError(f"{path} holds more than tensors and plain values. Do not use it.") from error
     return checkpoint
 
 

@@ -127,7 +127,8 @@ def load(folder: Path) -> TrainedModel:
     untrusted = set(skops.io.get_untrusted_types(file=folder / PREPROCESSING)) - TRUSTED
     if untrusted:
         raise SavedModelError(
-            f"{folder / PREPROCESSING} holds {', '.join(sorted(untrusted))}, which is no known preprocessing. Do not use it."
+            f"{folder / PREPROCESSING} holds {', '.join(sorted(untrusted))}, which is no known preprocessing. "
+            "Do not use it."
         )
     learnt = skops.io.load(folder / PREPROCESSING, trusted=sorted(TRUSTED))
     network = model.build(spec)

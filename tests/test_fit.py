@@ -1,0 +1,175 @@
+"""Fitting: the numbers of a plain PyTorch loop, the best weights, and a history that can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lifecycle import checkpoints, fit
+from lifecycle.compile import CompiledModel
+from lifecycle.config import TrainerConfig
+from lifecycle.data import dataset
+from lifecycle.data.batches import Batches
+from lifecycle.data.dataset import Dataset
+from lifecycle.data.table import Table
+from lifecycle.define import define
+from lifecycle.errors import RequestError
+from lifecycle.evaluate import evaluate
+from lifecycle.optimizers import SGD, Adam, OptimizerConfig
+from lifecycle.plugins.mlp import MLP
+from lifecycle.report import quiet_libraries
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """As the pipeline runs it."""
+    with quiet_libraries():
+        yield
+
+
+@pytest.fixture(scope="module")
+def iris() -> Dataset:
+    return dataset.load(Table(path="sklearn:iris", target="species"), "iris", "table", seed=1)
+
+
+def compiled(data: Dataset, optimizer: OptimizerConfig, **fields: object) -> CompiledModel:
+    network = define(MLP(hidden=[8], **fields), "mlp", data.spec, seed=1)  # type: ignore[arg-type]
+    return CompiledModel(network, data.spec, optimizer)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (SGD(lr=0.1, momentum=0.3), lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.3)),
+        (Adam(lr=0.01), lambda p: torch.optim.Adam(p, lr=0.01)),
+    ],
+    ids=["sgd", "adam"],
+)
+def test_the_weights_are_those_of_a_plain_loop_bit_for_bit(
+    iris: Dataset, tmp_path: Path, ours: OptimizerConfig, theirs: object
+) -> None:
+    module = compiled(iris, ours)
+    config = TrainerConfig(max_epochs=4, batch_size=16, early_stopping=False, restore_best=False)
+    history = fit.fit(module, iris, config, 5, tmp_path)
+
+    network = define(MLP(hidden=[8]), "mlp", iris.spec, seed=1)
+    optimizer = theirs(network.parameters())  # type: ignore[operator]
+    batches = Batches(iris.train.inputs, iris.train.targets, 16, shuffle_seed=5)
+    for epoch in range(4):
+        batches.set_epoch(epoch)
+        total = 0.0
+        for inputs, targets, _ in batches:
+            loss = nn.functional.cross_entropy(network(inputs), targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(inputs)
+        assert history.rows[epoch]["train_loss"] == pytest.approx(total / len(iris.train), rel=1e-6)
+    for key, value in network.state_dict().items():
+        assert torch.equal(module.network.state_dict()[key], value), key
+    assert iris.val is not None
+    val_loss = nn.functional.cross_entropy(network(iris.val.inputs), iris.val.targets).item()
+    assert history.rows[-1]["val_loss"] == pytest.approx(val_loss, rel=1e-6)
+
+
+def test_the_best_epochs_weights_are_the_ones_that_are_left(iris: Dataset, tmp_path: Path) -> None:
+    module = compiled(iris, Adam(lr=0.1))
+    history = fit.fit(module, iris, TrainerConfig(max_epochs=200, patience=5), 1, tmp_path)
+    losses = [row["val_loss"] for row in history.rows]
+    assert history.best_epoch == 1 + int(np.argmin(losses)) < len(losses)
+    assert history.stopped == "val_loss had not improved for 5 epochs"
+    assert iris.val is not None
+    alone = fit.trainer_for(TrainerConfig(), devices=1, folder=tmp_path)
+    scores = evaluate(module, Batches(iris.val.inputs, iris.val.targets, 7), alone)
+    assert scores["loss"] == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_an_accuracy_is_monitored_upwards(iris: Dataset, tmp_path: Path) -> None:
+    module = compiled(iris, Adam(lr=0.01))
+    history = fit.fit(module, iris, TrainerConfig(max_epochs=20, monitor="val_accuracy"), 1, tmp_path)
+    values = [row["val_accuracy"] for row in history.rows]
+    assert history.best_epoch == 1 + int(np.argmax(values))
+
+
+def test_restore_best_false_leaves_the_last_weights(iris: Dataset, tmp_path: Path) -> None:
+    module = compiled(iris, Adam(lr=0.1))
+    history = fit.fit(module, iris, TrainerConfig(max_epochs=30, patience=3, restore_best=False), 1, tmp_path)
+    assert history.best_epoch == len(history.rows)
+    last = checkpoints.read(tmp_path / checkpoints.LAST)["state_dict"]
+    assert all(torch.equal(last[f"network.{key}"], value) for key, value in module.network.state_dict().items())
+
+
+def test_dropout_is_a_function_of_seed_and_epoch_and_not_of_what_ran_before(iris: Dataset, tmp_path: Path) -> None:
+    weights = []
+    for before in (0, 1000):
+        module = compiled(iris, Adam(), dropout=0.5)
+        torch.rand(before)
+        fit.fit(module, iris, TrainerConfig(max_epochs=3), 1, tmp_path)
+        weights.append(torch.cat([p.flatten() for p in module.parameters()]))
+    assert torch.equal(*weights)
+
+
+def test_last_ckpt_goes_on_to_the_weights_of_a_fit_without_a_stop(iris: Dataset, tmp_path: Path) -> None:
+    whole, half = compiled(iris, Adam(), dropout=0.5), compiled(iris, Adam(), dropout=0.5)
+    config = TrainerConfig(max_epochs=6, early_stopping=False, restore_best=False)
+    fit.fit(whole, iris, config, 1, tmp_path / "whole")
+    fit.fit(half, iris, TrainerConfig(max_epochs=3, early_stopping=False, restore_best=False), 1, tmp_path / "half")
+
+    batches = Batches(iris.train.inputs, iris.train.targets, 32, shuffle_seed=1)
+    recorder = fit.Recorder(batches, 1, ())
+    plugins = [checkpoints.CheckedCheckpointIO()]
+    trainer = fit.trainer_for(
+        config,
+        devices=1,
+        folder=tmp_path,
+        max_epochs=6,
+        callbacks=[recorder],
+        plugins=plugins,
+        enable_checkpointing=False,
+    )
+    resumed = compiled(iris, Adam(), dropout=0.5)
+    assert iris.val is not None
+    val = Batches(iris.val.inputs, iris.val.targets, 1024)
+    trainer.fit(resumed, batches, val, ckpt_path=tmp_path / "half" / "last.ckpt", weights_only=True)
+    assert [row["epoch"] for row in recorder.rows] == [1, 2, 3, 4, 5, 6]
+    for key, value in whole.network.state_dict().items():
+        assert torch.equal(resumed.network.state_dict()[key], value), key
+
+
+def test_a_batch_larger_than_the_training_rows_is_refused(iris: Dataset) -> None:
+    with pytest.raises(RequestError, match=r"trainer.batch_size=91 is more than the 90 training rows.*Use at most 90"):
+        fit.check(TrainerConfig(batch_size=91), compiled(iris, Adam()), iris)
+
+
+def test_a_monitor_that_nothing_measures_is_refused(iris: Dataset) -> None:
+    with pytest.raises(RequestError, match=r"trainer.monitor=val_acc is not measured. Did you mean val_accuracy\?"):
+        fit.check(TrainerConfig(monitor="val_acc"), compiled(iris, Adam()), iris)
+
+
+def test_a_monitor_without_validation_rows_is_refused(iris: Dataset) -> None:
+    data = dataset.load(Table(path="sklearn:iris", target="species", val_size=0.0), "iris", "table", seed=1)
+    with pytest.raises(
+        RequestError, match=r"needs validation rows, got data.val_size=0. Add trainer.early_stopping=false"
+    ):
+        fit.check(TrainerConfig(), compiled(iris, Adam()), data)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_one_sentence() -> None:
+    sentence = "trainer.accelerator=gpu but torch sees no GPU. Use trainer.accelerator=cpu or auto."
+    with pytest.raises(RequestError, match=sentence):
+        fit.check_devices(TrainerConfig(accelerator="gpu"))
+
+
+def test_the_history_is_a_table(iris: Dataset, tmp_path: Path) -> None:
+    seen: list[float] = []
+    listeners = [lambda row: seen.append(row["epoch"])]
+    history = fit.fit(compiled(iris, Adam()), iris, TrainerConfig(max_epochs=3), 1, tmp_path, listeners)
+    columns = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "epoch_seconds"]
+    assert list(history.frame) == columns
+    assert seen == history.frame["epoch"].tolist() == [1, 2, 3]
