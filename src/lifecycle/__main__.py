@@ -102,9 +102,9 @@ def _hydra(words: list[str]) -> None:
             failure.append(error)  # told by main(), without Hydra's own words around it
 
     # Hydra would print errors in its own way and exit with 1; so it is told to raise them.
-    os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        hydra.main(config_path=compose.CONFIG_PACKAGE, config_name="config", version_base="1.3")(job)()
+        with _environment(HYDRA_FULL_ERROR="1"):
+            hydra.main(config_path=compose.CONFIG_PACKAGE, config_name="config", version_base="1.3")(job)()
     except SweepError:
         _report(sweep)
         raise
@@ -113,6 +113,20 @@ def _hydra(words: list[str]) -> None:
     _report(sweep)
     if failure:
         raise failure[0]
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _report(sweep: list[Request]) -> None:

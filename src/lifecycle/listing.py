@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 
 from rich.console import Console
 from rich.table import Table
@@ -45,9 +46,9 @@ def print_help() -> None:
 
 def print_plugins() -> None:
     """Print every installed plugin, importing each to see whether it works."""
-    table = Table(
-        "kind", "name", "package", "what it is", box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold"
-    )
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for column in ("kind", "name", "package", "what it is"):
+        table.add_column(column, no_wrap=True)
     broken = []
     for kind in registry.GROUPS:
         for name, plugin in registry.plugins(kind).items():
@@ -57,10 +58,10 @@ def print_plugins() -> None:
                 broken.append(str(error))
                 described = "[red]broken[/red], see below"
             table.add_row(kind, name, plugin.source, described)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(table, width=max(console.width, 120), crop=False, overflow="ignore")
+    # On a terminal the table fits its width; a file or another program gets whole lines.
+    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
     for message in broken:
-        console.print(f"\nbroken: {message}", markup=False)
+        print(f"\nbroken: {message}")
 
 
 def _first_sentence(cls: type) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ class Report:
     """Prints a run, as loudly as ``verbose`` says: 0 nothing, 1 a bar on a terminal and lines elsewhere, 2 lines."""
 
     def __init__(self, verbose: int, console: Console | None = None) -> None:
-        self.console = console or Console(quiet=verbose == 0, highlight=False, soft_wrap=True)
+        self.console = console or Console(quiet=verbose == 0, highlight=False, soft_wrap=True, width=_width())
         self.bar = verbose == 1 and self.console.is_terminal
 
     def begin(self, job: Job, data: Dataset, layers: list[Layer], module: CompiledModel) -> None:
@@ -105,6 +106,11 @@ class Report:
 
     def _line(self, title: str, text: str, style: str = "") -> None:
         self.console.print(Text.assemble((f"{title:<10}", "bold cyan"), (text, style)))
+
+
+def _width() -> int | None:
+    """Return the terminal's own width, or one that breaks no table where a file or another program reads."""
+    return None if sys.stdout.isatty() else 200
 
 
 def describe_data(data: Dataset) -> str:

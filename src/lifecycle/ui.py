@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lifecycle.checks import in_range
 from lifecycle.compose import explain
 from lifecycle.config import TrackingConfig
-from lifecycle.errors import LifecycleError, RequestError
+from lifecycle.errors import Interrupted, LifecycleError, RequestError
 
 HOST = "127.0.0.1"
 SECONDS_TO_START = 120
@@ -93,6 +94,9 @@ def _serve(port: int, folder: Path, link: str) -> None:
             _wait(server, port, log)
             print(f"The runs of {folder}, side by side:\n  {link}\nCtrl-C ends it.", flush=True)
             server.wait()
+        except Interrupted as interrupted:
+            if interrupted.signum != signal.SIGINT:  # Ctrl-C is how it is meant to end
+                raise
         finally:
             _end(server)
 
@@ -110,8 +114,6 @@ def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 def _end(server: subprocess.Popen[bytes]) -> None:
     """End the server and its workers, which are a process group of their own."""
-    import signal
-
     try:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=10)

@@ -1,0 +1,113 @@
+"""Real processes: signals, several devices, and runs that start at once."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from lifecycle import checkpoints
+from tests.conftest import Command, artifacts
+
+pytestmark = pytest.mark.slow
+Runs = Callable[[], list[mlflow.entities.Run]]
+ENDLESS = ["data=digits", "trainer.max_epochs=1000000", "trainer.early_stopping=false", "verbose=2"]
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """Start an endless run and return when it is fitting."""
+    command = [sys.executable, "-m", "lifecycle", *ENDLESS, *words]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch 3/"):
+            return process
+    raise AssertionError(process.communicate()[1])
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_a_killed_run_and_a_loadable_last_ckpt(
+    tmp_path: Path, runs: Runs, number: signal.Signals, code: int
+) -> None:
+    process = start(tmp_path)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert err.strip() == f"lifecycle: stopped by {number.name}"
+    (run,) = runs()
+    assert run.info.status == "KILLED"
+    assert run.data.tags["lifecycle.error"] == f"stopped by {number.name}"
+    assert run.data.metrics["val_accuracy"] > 0
+    last = checkpoints.read(tmp_path / "mlruns" / "checkpoints" / run.info.run_id / "last.ckpt")
+    assert last["optimizer_states"]
+    assert any(key.startswith("network.") for key in last["state_dict"])
+
+
+def test_a_run_killed_without_a_word_is_put_right_by_the_next(tmp_path: Path, runs: Runs, process: Command) -> None:
+    killed = start(tmp_path)
+    killed.kill()
+    killed.wait()
+    assert [run.info.status for run in runs()] == ["RUNNING"]
+    going_on = start(tmp_path)
+    try:
+        assert process("trainer.max_epochs=1", "verbose=0").code == 0
+        assert [run.info.status for run in runs()] == ["KILLED", "RUNNING", "FINISHED"]
+        assert "without a word" in runs()[0].data.tags["lifecycle.error"]
+    finally:
+        going_on.kill()
+        going_on.communicate()
+
+
+def test_two_processes_give_the_scores_of_one_in_one_run(process: Command, runs: Runs) -> None:
+    words = ["model=mlp", "data=iris", "trainer.accelerator=cpu", "trainer.max_epochs=5", "trainer.batch_size=16"]
+    assert process(*words).code == 0
+    ended = process(*words, "trainer.devices=2", "trainer.strategy=ddp")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.count("Scores") == 1
+    one, two = runs()
+    for name, value in one.data.metrics.items():
+        if name != "epoch_seconds":
+            assert two.data.metrics[name] == pytest.approx(value, abs=1e-4), name
+    tables = [pd.read_csv(artifacts(run) / "predictions.csv") for run in (one, two)]
+    assert tables[0]["row"].tolist() == tables[1]["row"].tolist()
+    assert tables[1]["row"].is_unique
+    np.testing.assert_allclose(tables[0]["probability_setosa"], tables[1]["probability_setosa"], atol=1e-4)
+
+
+def test_a_signal_to_one_of_two_processes_ends_both(tmp_path: Path, runs: Runs) -> None:
+    process = start(tmp_path, "trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp")
+    listed = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert runs()[0].info.status == "KILLED"
+    (child,) = map(int, listed.split())
+    assert ended(child)
+
+
+def ended(pid: int) -> bool:
+    """Wait for a process to end; one that nobody has asked about stays as a zombie."""
+    for _ in range(100):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def test_five_runs_at_once_in_an_empty_folder_all_succeed(tmp_path: Path, runs: Runs) -> None:
+    command = [sys.executable, "-m", "lifecycle", "trainer.max_epochs=2", "verbose=0"]
+    started = [subprocess.Popen([*command, f"seed={seed}"], cwd=tmp_path) for seed in range(5)]
+    assert [process.wait(timeout=240) for process in started] == [0] * 5
+    assert sorted(run.info.run_name for run in runs()) == [f"mlp-iris-{seed}" for seed in range(5)]
+    assert {run.info.status for run in runs()} == {"FINISHED"}
