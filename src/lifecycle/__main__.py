@@ -110,6 +110,8 @@ def _hydra(words: list[str]) -> None:
         raise
     except (HydraException, OmegaConfBaseException) as error:
         raise compose.explain(error, words) from error
+    except ValueError as error:  # options of Hydra's that exclude each other; a job's own errors do not come this way
+        raise RequestError(f"{' '.join(words)}: {error}. `lifecycle --help` shows what goes together.") from error
     _report(sweep)
     if failure:
         raise failure[0]

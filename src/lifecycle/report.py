@@ -86,12 +86,14 @@ class Report:
         self._line("Scores", f"{_scores(scores)} on {len(data.test)} test rows", style="bold")
         if data.preprocessing.target_scale != (0.0, 1.0):
             self._line("", f"(the loss is of the standardised {data.spec.target_name}; metrics are in its own units)")
-        self._line("Run", f"{run.name} ({run.id}) in {run.store.folder}")
-        self._line("", f"predictions: {run.artifacts / 'predictions.csv'}")
+        self._line("Run", f"{run.name} ({run.id}) in {_short(run.store.folder)}")
+        self._line("", f"predictions: {_short(run.artifacts / 'predictions.csv')}")
 
     def next(self, folder: Path) -> None:
         """Print what to type next."""
-        self._line("Next", "lifecycle ui" + ("" if folder == Path.cwd() / "mlruns" else f" tracking.dir={folder}"))
+        self._line(
+            "Next", "lifecycle ui" + ("" if folder == Path.cwd() / "mlruns" else f" tracking.dir={_short(folder)}")
+        )
 
     def sweep(self, name: str, runs: list[tuple[str, str, dict[str, float]]]) -> None:
         """Print the runs of a sweep side by side: name, status, scores on the test rows."""
@@ -111,6 +113,11 @@ class Report:
 def _width() -> int | None:
     """Return the terminal's own width, or one that breaks no table where a file or another program reads."""
     return None if sys.stdout.isatty() else 200
+
+
+def _short(path: Path) -> Path:
+    """Return a path as seen from the working folder, where it is below that."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def describe_data(data: Dataset) -> str:

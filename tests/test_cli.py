@@ -1,0 +1,131 @@
+"""The command line: help and completion without torch, exit codes, and what the terminal shows."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lifecycle as package
+from tests.conftest import Command
+
+HEAVY = ("torch", "pytorch_lightning", "mlflow", "pandas", "sklearn", "numpy")
+LISTS_MODULES = """
+import sys
+sys.argv = ["lifecycle", *sys.argv[1:]]
+from lifecycle.__main__ import main
+code = main()
+print("HEAVY", *(name for name in {heavy!r} if name in sys.modules))
+sys.exit(code)
+"""
+
+
+def heavy_modules(folder: Path, *words: str, **environment: str) -> tuple[list[str], str]:
+    """Return what of the heavy packages a command imports, and what it prints."""
+    ended = subprocess.run(
+        [sys.executable, "-c", LISTS_MODULES.format(heavy=HEAVY), *words],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    out, _, listed = ended.stdout.rpartition("HEAVY")
+    return listed.split(), out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--cfg", "job"], ["--version"]], ids=" ".join)
+def test_asking_imports_nothing_heavy(tmp_path: Path, words: list[str]) -> None:
+    assert heavy_modules(tmp_path, *words)[0] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("lifecycle model=", "model=cnn model=lstm model=mlp"),
+        ("lifecycle data=i", "data=images data=iris"),
+        ("lifecycle model=lstm model.", "model.units. model.hidden. model.activation= model.dropout="),
+        ("lifecycle optimizer=s", "optimizer=sgd"),
+        ("lifecycle trainer.max", "trainer.max_epochs="),
+    ],
+)
+def test_completion_offers_names_and_fields_and_imports_nothing_heavy(tmp_path: Path, line: str, offered: str) -> None:
+    heavy, out = heavy_modules(tmp_path, "-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
+    assert heavy == []
+    assert set(offered.split()) <= set(out.split())
+
+
+def test_help_lists_plugins_data_sets_and_verbs(lifecycle: Command) -> None:
+    ended = lifecycle("--help")
+    assert ended.code == 0
+    assert "model      cnn, lstm, mlp" in ended.out
+    assert "breast_cancer, diabetes, digits, images, iris, sequence, series, table, wine" in ended.out
+    assert "lifecycle plugins" in ended.out
+    assert "lifecycle ui" in ended.out
+
+
+def test_version_is_that_of_the_package(lifecycle: Command) -> None:
+    assert lifecycle("--version").out == f"lifecycle {package.__version__}\n"
+
+
+def test_the_console_script_is_the_module(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("lifecycle")
+    outs = [
+        subprocess.run([*command, "--cfg", "job"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        for command in ([str(script)], [sys.executable, "-m", "lifecycle"])
+    ]
+    assert outs[0] == outs[1]
+    assert "max_epochs: 300" in outs[0]
+
+
+def test_a_traceback_comes_only_when_asked_for(process: Command) -> None:
+    plain, full = process("model=mpl"), process("model=mpl", HYDRA_FULL_ERROR="1")
+    assert (plain.code, full.code) == (2, 2)
+    assert "Traceback" not in plain.err
+    assert "Traceback" in full.err
+    assert full.err.rstrip().endswith(plain.err.rstrip())
+
+
+def test_a_word_that_is_no_verb_is_answered_with_what_it_may_mean(lifecycle: Command) -> None:
+    assert "iris is no verb of lifecycle. Did you mean data=iris?" in lifecycle("iris").err
+    ended = lifecycle("plugin")
+    assert ended.code == 2
+    assert "plugin is no verb of lifecycle. Did you mean plugins? Use plugins, ui, or key=value words" in ended.err
+
+
+def test_plugins_are_listed_with_kind_package_and_description(lifecycle: Command) -> None:
+    lines = lifecycle("plugins").out.splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [
+        ["model", "cnn"],
+        ["model", "lstm"],
+        ["model", "mlp"],
+        ["data", "images"],
+        ["data", "series"],
+        ["data", "table"],
+    ]
+    assert f"mlp      nn-lifecycle {package.__version__}   A multilayer perceptron" in lines[3]
+
+
+def test_plugins_takes_no_words(lifecycle: Command) -> None:
+    ended = lifecycle("plugins", "all")
+    assert ended.code == 2
+    assert "plugins takes no words, got all. Type lifecycle plugins." in ended.err
+
+
+def test_the_python_api_gives_the_numbers_of_the_command(job: Command, tmp_path: Path) -> None:
+    words = ["model=mlp", "data=iris", "trainer.max_epochs=4", "verbose=0"]
+    result = package.run(words)
+    assert job(*words).code == 0
+    tables = [file.read_text() for file in tmp_path.rglob("predictions.csv")]
+    assert tables == [result.predictions.to_csv(index=False)] * 2
+    assert list(result.scores) == ["test_loss", "test_accuracy"]
+
+
+def test_options_that_exclude_each_other_are_one_sentence(lifecycle: Command) -> None:
+    ended = lifecycle("-m", "seed=1,2", "--cfg", "job")
+    assert ended.code == 2
+    assert "-m seed=1,2 --cfg job: Only one of --run, --multirun, --cfg" in ended.err
+    assert "Traceback" not in ended.err

@@ -1,0 +1,120 @@
+"""The README: its commands, its Python and its YAML do what it says."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+
+from lifecycle import registry
+from tests.conftest import Command
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+Runs = Callable[[], list[mlflow.entities.Run]]
+
+
+def blocks(language: str) -> list[str]:
+    """Return the fenced blocks of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_it_has_at_most_200_lines_and_two_commands_that_set_up() -> None:
+    assert len(README.splitlines()) <= 200
+    commands = re.findall(r"^python3\.11 -m venv .*$", README, flags=re.MULTILINE)
+    assert [command.rpartition(" && ")[2] for command in commands] == [
+        ".venv/bin/python -m lifecycle model=mlp data=iris",
+        ".venv/bin/python -m pytest -q",
+    ]
+
+
+SHOWN = [
+    shlex.split(line, comments=True)[1:]
+    for block in blocks("sh")
+    for line in block.splitlines()
+    if line.startswith("lifecycle ")
+]
+
+
+@pytest.mark.parametrize("words", SHOWN, ids=" ".join)
+def test_each_command_is_a_request_that_can_be_met(lifecycle: Command, words: list[str]) -> None:
+    """Those that run are composed; test_main_job, test_processes and test_ui run them."""
+    if words == ["ui"]:
+        assert "has no runs yet" in lifecycle(*words).err
+        return
+    asked = [word for word in words if word != "-m"]
+    if words == ["plugins"]:
+        ended = lifecycle(*asked)
+    elif "-m" in words:
+        firsts = [word.split(",")[0] for word in asked]
+        ended = lifecycle(*firsts, "--cfg", "job")
+    else:
+        ended = lifecycle(*asked, "--cfg", "job")
+    assert (ended.code, ended.err) == (0, "")
+
+
+def test_the_output_it_shows_is_what_the_command_prints(job: Command) -> None:
+    (shown,) = blocks("text")[:1]
+    printed = job("model=mlp", "data=iris", "verbose=1").out
+    for line in shown.splitlines():
+        if line.startswith(("Data", "Network", "layer", "0", "1", "2", "3", "4", "Compiled", "Fitted", "Next")):
+            assert line in printed.splitlines(), line
+        if line.startswith("Scores"):
+            accuracy = re.search(r"test_accuracy (\S+)", printed)
+            assert accuracy is not None
+            assert accuracy.group(1) in line
+
+
+def test_its_five_lines_of_yaml_name_a_data_set(job: Command, runs: Runs, tmp_path: Path) -> None:
+    rows = range(60)
+    houses = pd.DataFrame(
+        {"id": rows, "rooms": [1 + r % 7 for r in rows], "town": ["a" if r % 2 else "b" for r in rows]}
+    )
+    houses.assign(price=houses["rooms"] * 10.5).to_csv(tmp_path / "houses.csv", index=False)
+    (yaml,) = blocks("yaml")
+    file = tmp_path / yaml.splitlines()[0].removeprefix("# ")
+    file.parent.mkdir(parents=True)
+    file.write_text(yaml)
+    assert job("data=houses", "trainer.max_epochs=2").code == 0
+    assert runs()[0].data.params["data"] == "houses"
+    assert "data=houses" in job("houses").err
+
+
+def test_its_python_runs(job: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (code, _) = blocks("python")
+    exec(compile(code.replace('"verbose=0"', '"verbose=0", "trainer.max_epochs=2"'), "README.md", "exec"), {})
+    assert "test_accuracy" in capfd.readouterr().out
+
+
+def test_its_model_is_a_plugin(
+    lifecycle: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: Command, runs: Runs
+) -> None:
+    _, code = blocks("python")
+    (toml,) = blocks("toml")
+    module = tmp_path / "site" / code.splitlines()[0].removeprefix("# ")
+    module.parent.mkdir(parents=True)
+    module.write_text(code)
+    info = tmp_path / "site" / "my_package-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
+    name, value = toml.splitlines()[-1].split(" = ")
+    group = registry.GROUPS["model"]
+    (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {value.strip(chr(34))}\n")
+    assert f'[project.entry-points."{group}"]' in toml
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    assert "my_net" in lifecycle("--help").out
+    assert job("model=my_net", "model.width=32", "data=wine", "trainer.max_epochs=2").code == 0
+    assert runs()[0].data.params["model.width"] == "32"
+
+
+def test_the_places_it_names_exist_after_a_run(job: Command, tmp_path: Path) -> None:
+    assert job("trainer.max_epochs=1").code == 0
+    left = {file.name for file in (tmp_path / "mlruns").rglob("*")}
+    tree = next(block for block in blocks("text") if block.startswith("mlruns/"))
+    named = set(re.findall(r"[a-z_]+\.(?:db|csv|yaml|txt|ckpt|json|safetensors|skops)", tree))
+    assert len(named) == 11
+    assert named <= left
