@@ -14,7 +14,7 @@ import mlflow
 import pytest
 
 from lifecycle.__main__ import main
-from lifecycle.tracking import database_uri
+from lifecycle.store import database_uri
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from lifecycle.data.table import Table
 from lifecycle.define import define
 from lifecycle.errors import RequestError
 from lifecycle.evaluate import evaluate
+from lifecycle.history import Recorder
 from lifecycle.optimizers import SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
 from lifecycle.report import quiet_libraries
@@ -121,15 +122,14 @@ def test_last_ckpt_goes_on_to_the_weights_of_a_fit_without_a_stop(iris: Dataset,
     fit.fit(half, iris, TrainerConfig(max_epochs=3, early_stopping=False, restore_best=False), 1, tmp_path / "half")
 
     batches = Batches(iris.train.inputs, iris.train.targets, 32, shuffle_seed=1)
-    recorder = fit.Recorder(batches, 1, ())
-    plugins = [checkpoints.CheckedCheckpointIO()]
+    recorder = Recorder(batches, 1, ())
     trainer = fit.trainer_for(
         config,
         devices=1,
         folder=tmp_path,
         max_epochs=6,
         callbacks=[recorder],
-        plugins=plugins,
+
         enable_checkpointing=False,
     )
     resumed = compiled(iris, Adam(), dropout=0.5)

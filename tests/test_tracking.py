@@ -15,7 +15,8 @@ from omegaconf import OmegaConf
 from lifecycle import compose, tracking
 from lifecycle.config import TrackingConfig
 from lifecycle.errors import Interrupted, RequestError, TrainingError
-from lifecycle.tracking import database_uri, flatten
+from lifecycle.store import database_uri, open_store
+from lifecycle.tracking import flatten
 from tests.conftest import Command, artifacts
 
 Runs = Callable[[], list[mlflow.entities.Run]]
@@ -85,7 +86,7 @@ def test_history_is_sent_at_the_end_without_loss(request_of: Callable[..., compo
 
 
 def test_the_folder_is_for_its_owner_alone_and_made_with_those_above_it(tmp_path: Path) -> None:
-    store = tracking.open_store(TrackingConfig(dir=str(tmp_path / "a" / "b")))
+    store = open_store(TrackingConfig(dir=str(tmp_path / "a" / "b")))
     assert store.folder.stat().st_mode & 0o777 == 0o700
     assert store.uri == database_uri(tmp_path / "a" / "b")
     experiment = store.client.get_experiment(store.experiment_id)
@@ -95,22 +96,22 @@ def test_the_folder_is_for_its_owner_alone_and_made_with_those_above_it(tmp_path
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RequestError, match=r"tracking.dir=.*/file/runs cannot be written: Not a directory. Name"):
-        tracking.open_store(TrackingConfig(dir=str(tmp_path / "file" / "runs")))
+        open_store(TrackingConfig(dir=str(tmp_path / "file" / "runs")))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_folder_is_one_sentence(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(RequestError, match=r"cannot be written: Permission denied"):
-        tracking.open_store(TrackingConfig(dir=str(tmp_path)))
+        open_store(TrackingConfig(dir=str(tmp_path)))
 
 
 def test_an_experiment_that_was_deleted_is_named(request_of: Callable[..., compose.Request]) -> None:
     config = request_of().tracking
-    store = tracking.open_store(config)
+    store = open_store(config)
     store.client.delete_experiment(store.experiment_id)
     with pytest.raises(RequestError, match=r"tracking.experiment=lifecycle was deleted.*Restore it there, or name"):
-        tracking.open_store(config)
+        open_store(config)
 
 
 nested = st.recursive(

@@ -12,11 +12,15 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import Interrupted, LifecycleError, RequestError, did_you_mean
+from lifecycle.processes import is_helper
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from lifecycle.config import Request
+
+
+SWEEP_FAILED = "not every job of the sweep succeeded; each failure is told above, and its run is FAILED in MLflow."
 
 
 class SweepError(LifecycleError):
@@ -35,18 +39,26 @@ def main() -> int:
     except Interrupted as error:
         print(f"lifecycle: {error}", file=sys.stderr)
         return error.exit_code
-    except LifecycleError as error:
-        if full_error:
-            traceback.print_exc()
-        print(f"lifecycle: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:  # whoever read the output has enough of it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception:  # a fault of this program or of a plugin: the author needs to see where
-        traceback.print_exc()
-        return 1
+    except Exception as error:
+        return _tell(error, full_error)
     return 0
+
+
+def _tell(error: Exception, full_error: bool) -> int:
+    """Print an error as its reader needs it, and return the exit code."""
+    if isinstance(error, BrokenPipeError):  # whoever read the output has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    if is_helper():
+        print(f"lifecycle: a process of the run ended: {type(error).__name__}", file=sys.stderr)
+        return 1
+    if not isinstance(error, LifecycleError):  # a fault of this program or of a plugin: its author needs to see where
+        traceback.print_exception(error)
+        return 1
+    if full_error:
+        traceback.print_exception(error)
+    print(f"lifecycle: {error}", file=sys.stderr)
+    return error.exit_code
 
 
 def _dispatch(words: list[str]) -> None:
@@ -66,12 +78,21 @@ def _dispatch(words: list[str]) -> None:
 
         print(f"lifecycle {version('nn-lifecycle')}")
     else:
+        if any(word.startswith("query=") for word in words):
+            _complete_verbs()
         _hydra(words)
+
+
+def _complete_verbs() -> None:
+    """Offer the verbs that begin as the first word of the line does; Hydra offers the rest."""
+    line = os.environ.get("COMP_LINE", "").split(" ")
+    if len(line) == 2:
+        print(*(verb for verb in VERBS if verb.startswith(line[1])))
 
 
 def _meant(word: str) -> str:
     """Return what a word that is no verb may have been meant for: ``data=iris`` for ``iris``."""
-    from lifecycle.compose import options
+    from lifecycle.searchpath import options
 
     pairs = [f"{group}={name}" for group, names in options().items() for name in names if name == word]
     return f" Did you mean {pairs[0]}?" if pairs else did_you_mean(word, VERBS)
@@ -82,23 +103,29 @@ def _hydra(words: list[str]) -> None:
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
+    from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     from lifecycle import compose
+    from lifecycle.explain import explain
+    from lifecycle.searchpath import register
 
-    compose.register()
+    register()
     failure: list[Exception] = []
     sweep: list[Request] = []
 
     def job(config: DictConfig) -> None:
-        request = compose.request_of(config, HydraConfig.get(), compose.command_line())
-        if request.sweep:
-            sweep[:] = [request]
         try:
+            request = compose.request_of(config, HydraConfig.get(), compose.command_line())
+            sweep[:] = [request] if request.sweep else []
             _run(request)
         except SweepError:
             raise
         except Exception as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                _tell(error, full_error=False)
+                raise SweepError(SWEEP_FAILED) from error
             failure.append(error)  # told by main(), without Hydra's own words around it
 
     # Hydra would print errors in its own way and exit with 1; so it is told to raise them.
@@ -108,10 +135,8 @@ def _hydra(words: list[str]) -> None:
     except SweepError:
         _report(sweep)
         raise
-    except (HydraException, OmegaConfBaseException) as error:
-        raise compose.explain(error, words) from error
-    except ValueError as error:  # options of Hydra's that exclude each other; a job's own errors do not come this way
-        raise RequestError(f"{' '.join(words)}: {error}. `lifecycle --help` shows what goes together.") from error
+    except (HydraException, OmegaConfBaseException, ValueError, YAMLError, RecursionError) as error:
+        raise explain(error, words) from error  # composing failed: a job's own errors do not come this way
     _report(sweep)
     if failure:
         raise failure[0]
@@ -159,30 +184,33 @@ def _run(request: Request) -> None:
         if not isinstance(error, LifecycleError):
             traceback.print_exc()
         print(f"lifecycle: {name} failed: {error}", file=sys.stderr, flush=True)
-        raise SweepError(
-            "not every job of the sweep succeeded; each failure is told above, and its run is FAILED in MLflow."
-        ) from error
+        raise SweepError(SWEEP_FAILED) from error
 
 
 @contextmanager
 def _signals_raise() -> Iterator[None]:
-    """Turn the first signal to end into an exception, so that the run is closed as KILLED; ignore those that follow."""
-    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    """Turn the first signal to end into an exception, so that the run is closed as KILLED; ignore those that follow.
+
+    A process that only helps another to fit ignores them: it ends when that one does, which closes the run first.
+    """
+    ending = False
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        for other in numbers:
-            signal.signal(other, signal.SIG_IGN)
-        raise Interrupted(number)
+        nonlocal ending
+        if not ending and not is_helper():
+            ending = True
+            raise Interrupted(number)
 
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # nohup, or a shell's background job: leave it so
             signal.signal(number, on_signal)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if not ending:  # else they are ignored until the process is gone
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _plugins(words: list[str]) -> None:

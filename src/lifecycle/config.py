@@ -17,6 +17,7 @@ from lifecycle.optimizers import OptimizerConfig
 from lifecycle.tasks import check_names
 
 ACCELERATORS = ("auto", "cpu", "gpu")
+MOST_NAME_CHARACTERS = 200
 STRATEGIES = ("auto", "ddp")
 
 
@@ -56,9 +57,13 @@ class TrackingConfig:
     def __post_init__(self) -> None:
         for name in ("dir", "experiment"):
             if not str(getattr(self, name)).strip():
-                raise ValueError(
-                    f"{name} must not be empty, got {getattr(self, name)!r}. Leave it out for the default."
-                )
+                raise ValueError(f"{name} must not be empty, got {getattr(self, name)!r}. Leave it out.")
+        name = self.experiment
+        if "/" in name or name.startswith(".") or len(name) > MOST_NAME_CHARACTERS:
+            raise ValueError(
+                f"experiment must be a name of at most {MOST_NAME_CHARACTERS} characters, without slashes and not "
+                f"beginning with a dot, got {name}. The default is lifecycle."
+            )
 
 
 @dataclass
@@ -84,6 +89,7 @@ class Request:
     choices: dict[str, str]  # chosen option of each group: {"model": "mlp", "data": "iris", ...}
     command: str = ""  # the command line
     sweep: str | None = None  # name of the multirun that this is a job of
+    overrides: tuple[str, ...] = ()  # what was typed for this job
 
     @property
     def tracking(self) -> TrackingConfig:
@@ -187,10 +193,8 @@ def unknown_field(key: str, value: Any, known: Iterable[Any], owner: str = "") -
 
 def _type(config: DictConfig, key: str) -> type:
     found = OmegaConf.get_type(config, key)
-    if found is None or found is dict:
-        raise RequestError(
-            f"{key} has no plugin behind it, got {config[key]}. Begin its YAML file with defaults: [<plugin>]."
-        )
+    if not (isinstance(found, type) and registry.name_of(key, found)):
+        raise RequestError(f"{key} has no plugin behind it. Begin its YAML file with defaults: [<plugin>, _self_].")
     return found
 
 

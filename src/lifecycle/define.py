@@ -34,8 +34,15 @@ def define(plugin: ModelPlugin, name: str, spec: DataSpec, seed: int, source: st
     except ValueError as error:
         named = any(str(error).startswith(f"{item.name} ") for item in fields(plugin))  # type: ignore[arg-type]
         raise RequestError(f"model.{error}" if named else f"model={name} cannot be built: {error}") from error
+    except SystemExit as error:
+        raise RequestError(f"model={name} called sys.exit({error.code}) in build(). Mend the plugin.") from error
+    if not isinstance(network, nn.Module):
+        raise RequestError(f"model={name} built no torch.nn.Module, got {type(network).__name__}. Mend its build().")
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise RequestError(f"model={name} built a network without a weight to train. Mend its build().")
     wanted = (2, spec.num_outputs)
-    found = tuple(_probe(network, spec, samples=2).shape)
+    outputs = _probe(network, spec, samples=2)
+    found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
     if found != wanted:
         raise RequestError(
             f"model={name} returned outputs of shape {found} for 2 samples, and {source} needs {wanted}. "

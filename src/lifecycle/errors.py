@@ -38,5 +38,6 @@ class Interrupted(BaseException):
 
 def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
     """Return ``" Did you mean <prefix><nearest>?"``, or nothing where no known name is near."""
-    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {prefix}{nearest[0]}?" if nearest else ""
+    by_lower_case = {str(word).lower(): word for word in known}
+    nearest = difflib.get_close_matches(name.lower(), list(by_lower_case), n=1, cutoff=0.6)
+    return f" Did you mean {prefix}{by_lower_case[nearest[0]]}?" if nearest else ""

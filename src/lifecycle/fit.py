@@ -2,58 +2,34 @@
 
 from __future__ import annotations
 
-import math
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.accelerators import CUDAAccelerator, MPSAccelerator
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.strategies import ParallelStrategy
 
 from lifecycle import checkpoints
+from lifecycle.checkpoints import CheckedCheckpointIO
 from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
-from lifecycle.data.batches import Batches, epoch_seed
+from lifecycle.data.batches import Batches
 from lifecycle.data.dataset import Dataset
-from lifecycle.errors import RequestError, TrainingError, did_you_mean
-from lifecycle.evaluate import prefixed
+from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.history import History, Recorder, Row
+from lifecycle.processes import helpers_know_their_main_process, is_helper
 
 DEFAULT_BATCH_SIZE = 32
 
 SMALL_STEP = 10_000_000
 """Rows times parameters of a step, under which one thread does the work."""
-
-Row = dict[str, float]
-"""One epoch: ``epoch`` (from 1), ``train_loss``, ``val_loss``, each metric of both, and ``epoch_seconds``."""
-
-
-@dataclass(frozen=True)
-class History:
-    """What fitting did.
-
-    Attributes:
-        rows: a row an epoch.
-        best_epoch: the epoch (from 1) that the weights are from.
-        stopped: why fitting ended, as the end of a sentence.
-    """
-
-    rows: tuple[Row, ...]
-    best_epoch: int
-    stopped: str
-
-    @property
-    def frame(self) -> pd.DataFrame:
-        """The rows as a table."""
-        return pd.DataFrame(self.rows).astype({"epoch": int})
 
 
 def check_devices(config: TrainerConfig) -> None:
@@ -62,6 +38,12 @@ def check_devices(config: TrainerConfig) -> None:
     Raises:
         RequestError: names the key and what there is.
     """
+    rank = os.environ.get("LOCAL_RANK")
+    if rank is not None and not is_helper():
+        raise RequestError(
+            f"LOCAL_RANK={rank} is set in the environment, as if another launcher had started this process. Unset it; "
+            "trainer.devices=2 trainer.strategy=ddp starts the processes itself."
+        )
     gpus = torch.cuda.device_count() if CUDAAccelerator.is_available() else int(MPSAccelerator.is_available())
     if config.accelerator == "gpu" and not gpus:
         raise RequestError("trainer.accelerator=gpu but torch sees no GPU. Use trainer.accelerator=cpu or auto.")
@@ -70,6 +52,9 @@ def check_devices(config: TrainerConfig) -> None:
         raise RequestError(
             f"trainer.devices={config.devices} but torch sees {gpus} GPU. Use {gpus}, or trainer.accelerator=cpu."
         )
+    cores = max(2, os.cpu_count() or 1)
+    if not on_gpu and config.devices > cores:
+        raise RequestError(f"trainer.devices={config.devices} but there are {cores} cores. Use at most {cores}.")
 
 
 def check(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:
@@ -117,6 +102,7 @@ def trainer_for(config: TrainerConfig, *, devices: int, folder: Path, **more: An
         # On a CPU torch is deterministic as it is; the switch would only fill memory.
         deterministic="warn" if torch.cuda.is_available() and config.accelerator != "cpu" else False,
         default_root_dir=folder,
+        plugins=[LightningEnvironment(), CheckedCheckpointIO()],  # the first: whatever SLURM or torchrun left behind
         **more,
     )
 
@@ -176,10 +162,9 @@ def fit(
         folder=folder,
         max_epochs=config.max_epochs,
         callbacks=[*own, *callbacks],
-        plugins=[checkpoints.CheckedCheckpointIO()],
     )
     try:
-        with _threads(module, train.batch_size):
+        with helpers_know_their_main_process(), _threads(module, train.batch_size):
             trainer.fit(module, train, val)
     except BaseException:
         _end_processes(trainer)
@@ -189,7 +174,7 @@ def fit(
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()  # scoring is one process's work
     epoch = len(recorder.rows)
-    if config.restore_best and is_first_process():
+    if config.restore_best and not is_helper():
         checkpoint = checkpoints.read(folder / checkpoints.BEST)
         module.load_state_dict(checkpoint["state_dict"])
         epoch = len(recorder.rows) if best is None else checkpoint["epoch"] + 1
@@ -199,67 +184,6 @@ def fit(
         else f"max_epochs={config.max_epochs} was reached"
     )
     return History(tuple(recorder.rows), epoch, stopped)
-
-
-def is_first_process() -> bool:
-    """Tell whether this is the process that speaks, tracks and scores; others help it to fit."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
-
-
-class Recorder(pl.Callback):
-    """Seeds each epoch, reads its scores once, and keeps the rows."""
-
-    def __init__(self, batches: Batches, seed: int, listeners: Sequence[Callable[[Row], None]]) -> None:
-        self.batches, self.seed, self.listeners = batches, seed, listeners
-        self.rows: list[Row] = []
-        self._val: Row = {}
-        self._started = 0.0
-        self._on_sigterm = signal.getsignal(signal.SIGTERM)
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put back the caller's way of ending on SIGTERM; Lightning's waits for processes that may be gone."""
-        if trainer.world_size > 1:
-            signal.signal(signal.SIGTERM, self._on_sigterm)
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Make order and dropout a function of (seed, epoch), so that going on from an epoch repeats what followed."""
-        self.batches.set_epoch(trainer.current_epoch)
-        torch.manual_seed(epoch_seed(self.seed, trainer.current_epoch, stream=1 + trainer.global_rank))
-        self._started = time.perf_counter()
-
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Read the validation scores."""
-        self._val = prefixed(_compiled(pl_module).val_scores.compute(), "val")
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Read the training scores, complete the row, and let early stopping and checkpoints see it."""
-        scores = {**prefixed(_compiled(pl_module).train_scores.compute(), "train"), **self._val}
-        row = {"epoch": trainer.current_epoch + 1, **scores, "epoch_seconds": time.perf_counter() - self._started}
-        self.rows.append(row)
-        if trainer.is_global_zero:
-            for listener in self.listeners:
-                listener(row)
-        for name in ("train_loss", "val_loss"):
-            if not math.isfinite(scores.get(name, 0.0)):
-                rate = _compiled(pl_module).optimizer_config.lr
-                raise TrainingError(
-                    f"{name} is {scores[name]} in epoch {row['epoch']}: training has diverged. "
-                    f"Lower optimizer.lr (now {rate:g}) or scale the data."
-                )
-        pl_module.log_dict(scores)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the rows, for the checkpoint."""
-        return {"rows": self.rows}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the rows of a checkpoint."""
-        self.rows = list(state_dict["rows"])
-
-
-def _compiled(module: pl.LightningModule) -> CompiledModel:
-    assert isinstance(module, CompiledModel)  # noqa: S101 - fit() was given one
-    return module
 
 
 @contextmanager

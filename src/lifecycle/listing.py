@@ -6,6 +6,7 @@ import inspect
 import sys
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lifecycle import registry
@@ -38,7 +39,7 @@ Tracebacks:           HYDRA_FULL_ERROR=1
 
 def print_help() -> None:
     """Print what can be typed; imports no plugin."""
-    from lifecycle.compose import options
+    from lifecycle.searchpath import options
 
     lines = [f"  {group:<10} {', '.join(names)}" for group, names in options().items()]
     print(HELP.format(groups="\n".join(lines)), end="")
@@ -53,7 +54,7 @@ def print_plugins() -> None:
     for kind in registry.GROUPS:
         for name, plugin in registry.plugins(kind).items():
             try:
-                described = _first_sentence(plugin.load())
+                described = escape(_first_sentence(plugin.load()))
             except RequestError as error:
                 broken.append(str(error))
                 described = "[red]broken[/red], see below"

@@ -9,14 +9,15 @@ from pathlib import Path
 import pandas as pd
 from torch import nn
 
-from lifecycle import checkpoints, define, evaluate, fit, predict, report, saved, tracking
+from lifecycle import checkpoints, define, evaluate, fit, predict, report, saved, store, tracking
 from lifecycle.compile import CompiledModel
 from lifecycle.config import Job, Request, resolve
 from lifecycle.data import dataset
 from lifecycle.data.batches import Batches
 from lifecycle.data.dataset import Dataset
 from lifecycle.errors import RequestError
-from lifecycle.fit import History
+from lifecycle.history import History
+from lifecycle.processes import is_helper
 
 EVALUATION_BATCH = 1024
 
@@ -44,9 +45,9 @@ def report_sweep(request: Request) -> None:
     """Print the runs of the multirun that a request belongs to, as MLflow has them."""
     with report.quiet_libraries():
         printer = report.Report(request.config.verbose)
-        store = tracking.open_store(request.tracking)
-        printer.sweep(request.sweep or "", tracking.sweep_runs(store, request.sweep or ""))
-        printer.next(store.folder)
+        kept = store.open_store(request.tracking)
+        printer.sweep(request.sweep or "", store.sweep_runs(kept, request.sweep or ""))
+        printer.next(kept.folder)
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,15 @@ def run(request: Request) -> Result | None:
 
 
 def _run(request: Request) -> Result | None:
-    printer = report.Report(request.config.verbose if fit.is_first_process() else 0)
+    printer = report.Report(0 if is_helper() else request.config.verbose)
     try:
         job = resolve(request)
         prepared = prepare(job)
     except Exception as error:
-        if request.sweep or not isinstance(error, RequestError):
+        if not is_helper() and (request.sweep or not isinstance(error, RequestError)):
             tracking.record_failure(request, error)
         raise
-    if not fit.is_first_process():
+    if is_helper():
         with tempfile.TemporaryDirectory() as folder:
             fit.fit(prepared.module, prepared.data, job.trainer, job.seed, Path(folder))
         return None

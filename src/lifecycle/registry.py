@@ -47,7 +47,7 @@ class Plugin:
             raise RequestError(f"{what} is declared by two packages, {self.source}. Uninstall one of them.")
         try:
             cls = self.entry_points[0].load()
-        except Exception as error:  # whatever a stranger's module raises while it is imported
+        except (Exception, SystemExit) as error:  # whatever a stranger's module does while it is imported
             raise RequestError(
                 f"{what} from {self.source} could not be imported: {type(error).__name__}: {error}. "
                 "Reinstall or remove it."
@@ -85,8 +85,8 @@ def load(kind: str, name: str) -> type:
 
 
 def name_of(kind: str, cls: type) -> str:
-    """Return the name that ``cls`` was loaded under."""
-    return next(name for (of, name), loaded in _loaded.items() if of == kind and loaded is cls)
+    """Return the name that ``cls`` was loaded under; nothing for another class."""
+    return next((name for (of, name), loaded in _loaded.items() if of == kind and loaded is cls), "")
 
 
 def _fault(kind: str, cls: Any) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 import warnings
@@ -22,7 +23,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from lifecycle.config import Job
     from lifecycle.data.dataset import Dataset
     from lifecycle.define import Layer
-    from lifecycle.fit import History, Row
+    from lifecycle.history import History, Row
     from lifecycle.tracking import Run
 
 SECONDS_BETWEEN = 0.1
@@ -54,11 +55,32 @@ def quiet_libraries() -> Iterator[None]:
                 logger.setLevel(level)
 
 
+class Printer(Console):
+    """A console that falls silent when nobody reads it any more; the run goes on."""
+
+    def __init__(self, quiet: bool) -> None:
+        out = sys.stdout if sys.stdout is not None else Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process
+        # Where a file or another program reads, no table is broken for want of width.
+        super().__init__(file=out, quiet=quiet, highlight=False, soft_wrap=True, width=None if out.isatty() else 200)
+
+    def on_broken_pipe(self) -> None:
+        """Take the reader's leaving for what it is."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print, and give up printing on a disk that is full."""
+        try:
+            super().print(*objects, **options)
+        except OSError:
+            self.on_broken_pipe()
+
+
 class Report:
     """Prints a run, as loudly as ``verbose`` says: 0 nothing, 1 a bar on a terminal and lines elsewhere, 2 lines."""
 
-    def __init__(self, verbose: int, console: Console | None = None) -> None:
-        self.console = console or Console(quiet=verbose == 0, highlight=False, soft_wrap=True, width=_width())
+    def __init__(self, verbose: int) -> None:
+        self.console = Printer(quiet=verbose == 0)
         self.bar = verbose == 1 and self.console.is_terminal
 
     def begin(self, job: Job, data: Dataset, layers: list[Layer], module: CompiledModel) -> None:
@@ -110,11 +132,6 @@ class Report:
         self.console.print(Text.assemble((f"{title:<10}", "bold cyan"), (text, style)))
 
 
-def _width() -> int | None:
-    """Return the terminal's own width, or one that breaks no table where a file or another program reads."""
-    return None if sys.stdout.isatty() else 200
-
-
 def _short(path: Path) -> Path:
     """Return a path as seen from the working folder, where it is below that."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
@@ -158,11 +175,11 @@ class EpochBar(pl.Callback):
         self.progress = Progress(
             TextColumn("epoch"),
             MofNCompleteColumn(),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=20),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
             console=console,
             auto_refresh=False,
             transient=True,
@@ -183,13 +200,8 @@ class EpochBar(pl.Callback):
         )
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say how the epoch before went."""
-        shown = {
-            name: float(value)
-            for name, value in trainer.callback_metrics.items()
-            if name.endswith(("_loss", "_accuracy"))
-        }
-        self.progress.update(self.task, description=_scores(shown))
+        """Say how the epoch went."""
+        self.progress.update(self.task, description=f"val_loss {float(trainer.callback_metrics['val_loss']):.4f}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the bar away."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import platform
 import time
@@ -17,11 +16,12 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from lifecycle.config import Request, TrackingConfig
-from lifecycle.errors import Interrupted, LifecycleError, RequestError
+from lifecycle.config import Request
+from lifecycle.errors import Interrupted, LifecycleError
+from lifecycle.store import Store, close_dead_runs, open_store
 
 SECONDS_BETWEEN = 5.0
 """History is sent this often, and at the end, so that a page that is open moves and a short epoch costs nothing."""
@@ -29,65 +29,6 @@ SECONDS_BETWEEN = 5.0
 MOST_PARAM_CHARACTERS = 6000
 METRICS_A_BATCH = 1000
 PACKAGES = ("nn-lifecycle", "torch", "pytorch-lightning", "mlflow", "scikit-learn", "pandas", "numpy")
-
-
-@dataclass(frozen=True)
-class Store:
-    """An MLflow database with its files, all in one folder."""
-
-    folder: Path
-    client: Any  # mlflow.MlflowClient
-    experiment_id: str
-
-    @property
-    def uri(self) -> str:
-        """The address that MLflow takes."""
-        return database_uri(self.folder)
-
-    def checkpoints(self, run_id: str) -> Path:
-        """Return the folder of a run's checkpoints."""
-        return self.folder / "checkpoints" / run_id
-
-
-def database_uri(folder: Path) -> str:
-    """Return the absolute sqlite address of the database in ``folder``."""
-    return f"sqlite:///{folder.absolute() / 'mlflow.db'}"
-
-
-def open_store(config: TrackingConfig) -> Store:
-    """Open the database, made if need be; the first opening of a fresh one is not safe beside another, so a lock holds.
-
-    Raises:
-        RequestError: the folder cannot be written, or the experiment was deleted.
-    """
-    folder = Path(config.dir).expanduser().absolute()
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
-            return _open(folder, config)
-    except OSError as error:
-        raise RequestError(
-            f"tracking.dir={config.dir} cannot be written: {error.strerror or error}. Name a folder that can."
-        ) from error
-
-
-def _open(folder: Path, config: TrackingConfig) -> Store:
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    import mlflow
-
-    logging.getLogger("mlflow").setLevel(logging.ERROR)  # importing it has set its own
-    mlflow.set_tracking_uri(database_uri(folder))  # logging a model reads this, and the experiment: it takes no client
-    client = mlflow.MlflowClient(database_uri(folder))
-    experiment = client.get_experiment_by_name(config.experiment)
-    if experiment is None:
-        location = (folder / "artifacts" / config.experiment).as_uri()
-        experiment = client.get_experiment(client.create_experiment(config.experiment, artifact_location=location))
-    if experiment.lifecycle_stage != "active":
-        raise RequestError(
-            f"tracking.experiment={config.experiment} was deleted in the MLflow UI. Restore it there, or name another."
-        )
-    mlflow.set_experiment(experiment_id=experiment.experiment_id)
-    return Store(folder, client, experiment.experiment_id)
 
 
 @dataclass
@@ -190,9 +131,10 @@ def track(request: Request) -> Iterator[Run]:
     store = open_store(request.tracking)
     run = _create(store, request)
     lock = FileLock(run.checkpoints / ".lock")
-    lock.acquire()
     try:
-        _close_dead_runs(store)
+        run.checkpoints.mkdir(parents=True)
+        lock.acquire()
+        close_dead_runs(store)
         _record(run, request)
         yield run
         run.send()
@@ -211,31 +153,19 @@ def record_failure(request: Request, error: BaseException) -> None:
         raise error
 
 
-def sweep_runs(store: Store, sweep: str) -> list[tuple[str, str, dict[str, float]]]:
-    """Return name, status and test scores of each run of a sweep, in the order they were started."""
-    found = store.client.search_runs(
-        [store.experiment_id], f"tags.`lifecycle.sweep` = '{sweep}'", order_by=["attributes.start_time ASC"]
-    )
-    return [
-        (run.info.run_name, run.info.status, {k: v for k, v in run.data.metrics.items() if k.startswith("test_")})
-        for run in found
-    ]
-
-
 def _create(store: Store, request: Request) -> Run:
     tags = {
         "mlflow.source.name": "lifecycle",
         "mlflow.source.type": "LOCAL",
         "lifecycle.command": request.command,
+        "lifecycle.overrides": " ".join(request.overrides),
         "lifecycle.model": request.choices["model"],
         "lifecycle.data": request.choices["data"],
         **({"lifecycle.sweep": request.sweep} if request.sweep else {}),
         **_commit(),
     }
     created = store.client.create_run(store.experiment_id, tags=tags, run_name=request.run_name)
-    run = Run(store, created.info.run_id, request.run_name)
-    run.checkpoints.mkdir(parents=True)
-    return run
+    return Run(store, created.info.run_id, request.run_name)
 
 
 def _record(run: Run, request: Request) -> None:
@@ -279,18 +209,6 @@ def _fail(run: Run, error: BaseException) -> None:
         if not isinstance(error, LifecycleError | Interrupted):
             run.log_text("".join(traceback.format_exception(error)), "error.txt")
     run.store.client.set_terminated(run.id, "KILLED" if killed else "FAILED")
-
-
-def _close_dead_runs(store: Store) -> None:
-    for other in store.client.search_runs([store.experiment_id], "attributes.status = 'RUNNING'"):
-        folder = store.checkpoints(other.info.run_id)
-        if not folder.is_dir():
-            continue  # not one of ours, or on its way
-        with suppress(Timeout), FileLock(folder / ".lock", timeout=0):
-            store.client.set_tag(
-                other.info.run_id, "lifecycle.error", "the process ended without a word (kill -9, or power)"
-            )
-            store.client.set_terminated(other.info.run_id, "KILLED")
 
 
 def _commit() -> dict[str, str]:

@@ -17,9 +17,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lifecycle.checks import in_range
-from lifecycle.compose import explain
 from lifecycle.config import TrackingConfig
 from lifecycle.errors import Interrupted, LifecycleError, RequestError
+from lifecycle.explain import explain
 
 HOST = "127.0.0.1"
 SECONDS_TO_START = 120
@@ -74,7 +74,7 @@ def _config(words: list[str]) -> UIConfig:
 
 
 def _link(config: UIConfig, folder: Path) -> str:
-    from lifecycle.tracking import open_store
+    from lifecycle.store import open_store
 
     store = open_store(config.tracking)
     charts = f"#/experiments/{store.experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
@@ -82,7 +82,7 @@ def _link(config: UIConfig, folder: Path) -> str:
 
 
 def _serve(port: int, folder: Path, link: str) -> None:
-    from lifecycle.tracking import database_uri
+    from lifecycle.store import database_uri
 
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database_uri(folder)]
     command += ["--host", HOST, "--port", str(port), "--workers", "1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -59,14 +60,37 @@ def _sklearn(name: str) -> pd.DataFrame:
 def _csv(file: Path) -> pd.DataFrame:
     import pandas as pd
 
+    _check_header(file)
     # pyarrow refuses rows that are too short or too long; pandas' own parsers fill or shift them.
     return pd.read_csv(file, engine="pyarrow")
+
+
+def _check_header(file: Path) -> None:
+    """Refuse what a parser would rename: a name that is there twice, or not at all."""
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        try:
+            names = next(csv.reader(stream), [])
+        except UnicodeDecodeError as error:
+            raise ValueError(f"it is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+    if len(names) == 1 and (found := [sign for sign in ";\t|" if sign in names[0]]):
+        raise ValueError(f"its header is separated by {found[0]!r} rather than a comma; save it with commas")
+    if any(not name.strip() for name in names):
+        number = next(i for i, name in enumerate(names, 1) if not name.strip())
+        raise ValueError(f"column {number} has no name; name it, or leave an index out (to_csv(index=False))")
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise ValueError(f"it has the column {min(repeated)} twice; rename one of them")
 
 
 def _parquet(file: Path) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.read_parquet(file)
+    frame = pd.read_parquet(file)
+    if isinstance(frame.index, pd.RangeIndex):
+        return frame
+    if any(name is None for name in frame.index.names):
+        raise ValueError("it has an index without a name; name it, or write it with index=False")
+    return frame.reset_index()  # an index with a name is a column like any other
 
 
 _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": _csv, ".parquet": _parquet}
@@ -84,17 +108,18 @@ def _file(file: Path, path: str) -> pd.DataFrame:
         frame = reader(file)
     except (ValueError, OSError, ImportError) as error:  # pandas' and pyarrow's own errors are ValueErrors
         raise RequestError(f"data.path={path} cannot be read: {_first_line(error)}. Mend the file.") from error
-    repeated = frame.columns[frame.columns.duplicated()]
-    if len(repeated):
-        raise RequestError(f"data.path={path} has the column {repeated[0]} twice. Rename one of them.")
     if frame.empty:
         raise RequestError(f"data.path={path} has a header and no rows. Add rows.")
+    for name in frame.select_dtypes("object"):
+        if any(isinstance(value, bytes) for value in frame[name]):
+            raise RequestError(f"data.path={path} is not UTF-8 in column {name}. Save it as UTF-8.")
     return frame
 
 
 def _beside(file: Path) -> str:
-    names = [other.name for other in file.parent.iterdir()] if file.parent.is_dir() else []
-    return did_you_mean(file.name, names, f"{file.parent}/").replace(" Did", "; did").rstrip("?")
+    """Return the nearest file in the same folder, as the middle of a sentence."""
+    names = [other.name for other in file.parent.iterdir() if other.is_file()] if file.parent.is_dir() else []
+    return did_you_mean(file.name, names).replace(" Did you mean ", " (did you mean ").replace("?", "?)")
 
 
 def _first_line(error: Any) -> str:

@@ -69,10 +69,10 @@ def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: 
             )
         except ValueError as error:
             classes, sizes = np.unique(np.asarray(labels), return_counts=True)
-            fewest = classes[sizes.argmin()]
             raise RequestError(
-                f"data.target has too few rows to hold out {count} by class: {sizes.min()} of class {fewest}, "
-                f"{len(classes)} classes. Add rows, merge classes, or change data.test_size or data.val_size."
+                f"data.test_size and data.val_size cannot put each class in every part: {count} samples to hold out, "
+                f"{len(classes)} classes, {sizes.min()} of class {classes[sizes.argmin()]}. Change the shares, add "
+                "rows, or merge classes."
             ) from error
         parts.append(np.sort(held_out))
     return Split(train=np.sort(rest), val=parts[1], test=parts[0])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lifecycle.checks import one_of
 from lifecycle.contract import Samples, Split, Target
-from lifecycle.data import sources, targets
+from lifecycle.data import features, sources, targets
 from lifecycle.data.splits import Shares, stratified
 from lifecycle.errors import RequestError, did_you_mean
 
@@ -40,13 +40,15 @@ class Table(Shares):
         frame = sources.read(self.path)
         targets.check_columns(frame, self.path, {"target": self.target})
         for name in self.drop:
-            if name not in frame.columns:
+            if name == self.target or name not in frame.columns:
+                what = "is the target" if name == self.target else f"is no column of {self.path}"
                 raise RequestError(
-                    f"data.drop={name} is no column of {self.path}.{did_you_mean(name, frame.columns)} "
+                    f"data.drop={name} {what}.{did_you_mean(name, frame.columns)} "
                     f"Columns: {', '.join(map(str, frame.columns))}."
                 )
         if not self.columns(frame):
             raise RequestError(f"data.path={self.path} has no column beside {self.target} to learn from. Add features.")
+        features.check(frame[self.columns(frame)], self.path)
         return frame
 
     def describe_target(self, frame: pd.DataFrame) -> Target:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.data.features import LARGEST
 from lifecycle.errors import RequestError, did_you_mean
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def check_columns(frame: pd.DataFrame, path: str, columns: dict[str, str]) -> No
         if missing:
             first = int(np.flatnonzero(frame[name].isna())[0])
             raise RequestError(
-                f"data.{key}={name} has no value in {missing} rows of {path}, the first is row {first}. "
-                "Fill them or remove these rows."
+                f"data.{key}={name} has no value in {missing} rows of {path}, the first is row {first} (NA, None and "
+                "nan are read as no value). Fill them or remove these rows."
             )
 
 
@@ -66,9 +67,12 @@ def as_numbers(values: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
         raise RequestError(
             f"data.target={name} holds text ({error}), and the task is regression. Use data.task=classification."
         ) from error
-    if not np.isfinite(numbers).all():
-        row = int(np.flatnonzero(~np.isfinite(numbers))[0])
-        raise RequestError(f"data.target={name} is {numbers[row]} in row {row}. Mend or remove the row.")
+    wrong = np.flatnonzero(~(np.abs(numbers) <= LARGEST))
+    if len(wrong):
+        row = int(wrong[0])
+        raise RequestError(
+            f"data.target={name} is {numbers[row]} in row {row}, too large to learn from. Mend or remove the row."
+        )
     return numbers
 
 

@@ -25,10 +25,10 @@ class LSTM:
     dropout: float = 0.0  # share of values set to 0 between layers, while training
 
     def __post_init__(self) -> None:
-        in_range(self, "units", low=1)
+        in_range(self, "units", low=1, below=1_000_001)
         if not self.units:
             raise ValueError("units must name at least one layer, got []. Use for instance [32].")
-        in_range(self, "hidden", low=1)
+        in_range(self, "hidden", low=1, below=1_000_001)
         one_of(self, "activation", ACTIVATIONS)
         in_range(self, "dropout", low=0, below=1)
 

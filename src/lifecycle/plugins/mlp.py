@@ -25,7 +25,7 @@ class MLP:
     dropout: float = 0.0  # share of values set to 0 after each activation, while training
 
     def __post_init__(self) -> None:
-        in_range(self, "hidden", low=1)
+        in_range(self, "hidden", low=1, below=1_000_001)
         one_of(self, "activation", ACTIVATIONS)
         in_range(self, "dropout", low=0, below=1)
 

@@ -1,0 +1,111 @@
+"""Complaints of Hydra, OmegaConf and YAML, as sentences with key, value and cure."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hydra.errors import MissingConfigException, OverrideParseException
+from omegaconf import DictConfig
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException, ValidationError
+from yaml import YAMLError
+
+from lifecycle import registry
+from lifecycle.config import unknown_field
+from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.optimizers import OPTIMIZERS
+from lifecycle.searchpath import options
+
+TYPES = {"Integer": "a whole number", "Float": "a number", "bool": "true or false", "String": "a text"}
+
+
+def explain(error: Exception, overrides: list[str]) -> RequestError:
+    """Turn what went wrong while a request was composed into a sentence.
+
+    Args:
+        error: as Hydra raised it.
+        overrides: what was typed.
+    """
+    if isinstance(error, YAMLError):
+        sentence = f"a configuration file cannot be read: {' '.join(str(error).split())}. Mend its YAML."
+    elif isinstance(error, RecursionError):
+        sentence = "a configuration file names itself in its defaults list. Take that line out."
+    elif isinstance(error, MissingConfigException):
+        sentence = _missing_option(error)
+    elif isinstance(error, OverrideParseException):
+        sentence = (
+            f"{error.override} cannot be read: {_first_line(error)}. Write key=value, and quote what the shell would "
+            "change, as in 'model.hidden=[64,32]'."
+        )
+    else:
+        cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__ or error.__context__
+        # Hydra says so of an error in a file rather than on the command line.
+        file = re.match(r"In '([^']+)'", str(error))
+        sentence = _of_value(error, cause, overrides, f" (in {file[1]}.yaml)" if file else "")
+    return RequestError(sentence)
+
+
+def _of_value(error: Exception, cause: BaseException | None, overrides: list[str], where: str) -> str:
+    """Return the sentence on a key or value that does not fit."""
+    if isinstance(cause, InterpolationResolutionError) and cause.full_key:
+        return f"{cause.full_key}{where} cannot be worked out: {_first_line(cause)}. Give it a plain value."
+    if isinstance(cause, ValidationError) and cause.full_key:
+        got = _value(cause.full_key, overrides) or cause.value
+        cure = "`lifecycle --cfg job` shows values that fit."
+        return f"{cause.full_key}{where} {_wrong_type(cause)}, got {got}. {cure}"
+    if isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None and cause.key is not None:
+        return _unknown_field(cause, overrides, where)
+    hint = " Add -m to run each." if "Ambiguous value" in str(error) else " `lifecycle --help` shows how to ask."
+    return f"{_first_line(error)}{where}.{hint}"
+
+
+def _missing_option(error: MissingConfigException) -> str:
+    group, _, name = str(error.missing_cfg_file or "").removesuffix(".yaml").rpartition("/")
+    if group not in options():
+        return f"{_first_line(error)}. `lifecycle --help` lists what there is."
+    known = [option for option in options()[group] if option != name]
+    hint = did_you_mean(name, known, f"{group}=")
+    if group == "trainer" and name in ("gpu", "cpu", "auto"):
+        hint = f" Did you mean trainer.accelerator={name}?"
+    return f"{group}={name} is not known.{hint} Choose one of: {', '.join(known)}."
+
+
+def _wrong_type(cause: ValidationError) -> str:
+    """Return what OmegaConf wanted of a value, in words."""
+    wanted = re.search(r"could not be converted to (\w+)|is not a valid (bool)", str(cause))
+    if "ListConfig" in str(cause):
+        return "must be a list, such as [a,b]"
+    if wanted:
+        return f"must be {TYPES.get(wanted[1] or wanted[2], wanted[1])}"
+    return "must have a value" if "not Optional" in str(cause) else f"is refused ({_first_line(cause)})"
+
+
+def _unknown_field(cause: OmegaConfBaseException, overrides: list[str], where: str) -> str:
+    key = str(cause.full_key or cause.key)
+    if f"~{key}" in overrides:
+        return f"~{key} takes away what every run needs. Set it instead: {key}=..."
+    known = list(cause.parent_node) if isinstance(cause.parent_node, DictConfig) else []
+    group = key.rpartition(".")[0]
+    chosen = _chosen(group, cause.object_type)
+    owner = f"{group}={chosen}{where}" if chosen else ""
+    return unknown_field(key, _value(key, overrides), known, owner)
+
+
+def _chosen(group: str, cls: Any) -> str:
+    if group == "optimizer":
+        return next((name for name, known in OPTIMIZERS.items() if known is cls), "")
+    return registry.name_of(group, cls) if group in registry.GROUPS and isinstance(cls, type) else ""
+
+
+def _value(key: str, overrides: list[str]) -> str:
+    """Return what the user typed for a key, or an empty string."""
+    key = re.sub(r"\[\d+\]$", "", key)  # an element of a list is typed with the list
+    for override in reversed(overrides):
+        name, found, value = override.lstrip("+~").partition("=")
+        if found and re.sub(r"@.*", "", name) == key:
+            return value
+    return ""
+
+
+def _first_line(error: Any) -> str:
+    return str(error).strip().splitlines()[0].strip().rstrip(".") if str(error).strip() else type(error).__name__

@@ -1,0 +1,98 @@
+"""The history of a fit: each epoch seeded, its scores read once, its row kept."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+
+from lifecycle.compile import CompiledModel
+from lifecycle.data.batches import Batches, epoch_seed
+from lifecycle.errors import TrainingError
+from lifecycle.evaluate import prefixed
+
+Row = dict[str, float]
+"""One epoch: ``epoch`` (from 1), ``train_loss``, ``val_loss``, each metric of both, and ``epoch_seconds``."""
+
+
+@dataclass(frozen=True)
+class History:
+    """What fitting did.
+
+    Attributes:
+        rows: a row an epoch.
+        best_epoch: the epoch (from 1) that the weights are from.
+        stopped: why fitting ended, as the end of a sentence.
+    """
+
+    rows: tuple[Row, ...]
+    best_epoch: int
+    stopped: str
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The rows as a table."""
+        return pd.DataFrame(self.rows).astype({"epoch": int})
+
+
+class Recorder(pl.Callback):
+    """Seeds each epoch, reads its scores once, and keeps the rows."""
+
+    def __init__(self, batches: Batches, seed: int, listeners: Sequence[Callable[[Row], None]]) -> None:
+        self.batches, self.seed, self.listeners = batches, seed, listeners
+        self.rows: list[Row] = []
+        self._val: Row = {}
+        self._started = 0.0
+        self._on_sigterm = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put back the caller's way of ending on SIGTERM; Lightning's waits for processes that may be gone."""
+        if trainer.world_size > 1:
+            signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Make order and dropout a function of (seed, epoch), so that going on from an epoch repeats what followed."""
+        self.batches.set_epoch(trainer.current_epoch)
+        torch.manual_seed(epoch_seed(self.seed, trainer.current_epoch, stream=1 + trainer.global_rank))
+        self._started = time.perf_counter()
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Read the validation scores."""
+        self._val = prefixed(_compiled(pl_module).val_scores.compute(), "val")
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Read the training scores, complete the row, and let early stopping and checkpoints see it."""
+        scores = {**prefixed(_compiled(pl_module).train_scores.compute(), "train"), **self._val}
+        row = {"epoch": trainer.current_epoch + 1, **scores, "epoch_seconds": time.perf_counter() - self._started}
+        self.rows.append(row)
+        if trainer.is_global_zero:
+            for listener in self.listeners:
+                listener(row)
+        for name in ("train_loss", "val_loss"):
+            if not math.isfinite(scores.get(name, 0.0)):
+                rate = _compiled(pl_module).optimizer_config.lr
+                raise TrainingError(
+                    f"{name} is {scores[name]} in epoch {row['epoch']}: training has diverged. "
+                    f"Lower optimizer.lr (now {rate:g}) or scale the data."
+                )
+        pl_module.log_dict(scores)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the rows, for the checkpoint."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the rows of a checkpoint."""
+        self.rows = list(state_dict["rows"])
+
+
+def _compiled(module: pl.LightningModule) -> CompiledModel:
+    assert isinstance(module, CompiledModel)  # noqa: S101 - fit() was given one
+    return module

@@ -1,0 +1,128 @@
+"""Where runs are kept: an MLflow database with its files, in one folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from filelock import FileLock, Timeout
+
+from lifecycle.config import TrackingConfig
+from lifecycle.errors import LifecycleError, RequestError
+
+SECONDS_TO_BEGIN = 60.0
+"""A run that has no folder of checkpoints after so long was ended while it was opened."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """An MLflow database with its files, all in one folder."""
+
+    folder: Path
+    client: Any  # mlflow.MlflowClient
+    experiment_id: str
+
+    @property
+    def uri(self) -> str:
+        """The address that MLflow takes."""
+        return database_uri(self.folder)
+
+    def checkpoints(self, run_id: str) -> Path:
+        """Return the folder of a run's checkpoints."""
+        return self.folder / "checkpoints" / run_id
+
+
+def database_uri(folder: Path) -> str:
+    """Return the absolute sqlite address of the database in ``folder``."""
+    return f"sqlite:///{folder.absolute() / 'mlflow.db'}"
+
+
+def open_store(config: TrackingConfig) -> Store:
+    """Open the database, made if need be; the first opening of a fresh one is not safe beside another, so a lock holds.
+
+    Raises:
+        RequestError: the folder cannot be written, or the experiment was deleted.
+    """
+    folder = Path(config.dir).expanduser().absolute()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            return _open(folder, config)
+    except OSError as error:
+        raise RequestError(
+            f"tracking.dir={config.dir} cannot be written: {error.strerror or error}. Name a folder that can."
+        ) from error
+    except LifecycleError:
+        raise
+    except Exception as error:  # MLflow's and SQLAlchemy's own errors, which have no common root
+        raise RequestError(
+            f"tracking.dir={config.dir} holds an mlflow.db that MLflow cannot open: {_first_line(error)}. "
+            "Move it away, or name another folder."
+        ) from error
+
+
+def _open(folder: Path, config: TrackingConfig) -> Store:
+    if (folder / "mlflow.db").is_dir():
+        raise RequestError(f"tracking.dir={config.dir} holds a folder called mlflow.db. Move it away.")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)  # importing it has set its own
+    mlflow.set_tracking_uri(database_uri(folder))  # logging a model reads this, and the experiment: it takes no client
+    client = mlflow.MlflowClient(database_uri(folder))
+    experiment = client.get_experiment_by_name(config.experiment)
+    if experiment is None:
+        location = (folder / "artifacts" / config.experiment).as_uri()
+        experiment = client.get_experiment(client.create_experiment(config.experiment, artifact_location=location))
+    if experiment.lifecycle_stage != "active":
+        raise RequestError(
+            f"tracking.experiment={config.experiment} was deleted in the MLflow UI. Restore it there, or name another."
+        )
+    files = Path(url2pathname(urlsplit(experiment.artifact_location).path))
+    if not files.is_relative_to(folder):
+        raise RequestError(
+            f"tracking.dir={config.dir} was moved: its experiment {config.experiment} keeps its files in {files}. "
+            "Name a new tracking.experiment, or move the folder back."
+        )
+    mlflow.set_experiment(experiment_id=experiment.experiment_id)
+    return Store(folder, client, experiment.experiment_id)
+
+
+def sweep_runs(store: Store, sweep: str) -> list[tuple[str, str, dict[str, float]]]:
+    """Return what was asked, status and test scores of each run of a sweep, in the order they were started."""
+    found = store.client.search_runs(
+        [store.experiment_id], f"tags.`lifecycle.sweep` = '{sweep}'", order_by=["attributes.start_time ASC"]
+    )
+
+    def row(run: Any) -> tuple[str, str, dict[str, float]]:
+        scores = {name: value for name, value in run.data.metrics.items() if name.startswith("test_")}
+        return run.data.tags["lifecycle.overrides"], run.info.status, scores
+
+    return [row(run) for run in found]
+
+
+def close_dead_runs(store: Store) -> None:
+    """Close as KILLED the runs that are called RUNNING and whose process is gone, which their lock tells."""
+    for other in store.client.search_runs([store.experiment_id], "attributes.status = 'RUNNING'"):
+        folder = store.checkpoints(other.info.run_id)
+        if not folder.is_dir():
+            age = time.time() - other.info.start_time / 1000
+            if "lifecycle.command" not in other.data.tags or age < SECONDS_TO_BEGIN:
+                continue  # not one of ours, or on its way
+            folder.mkdir(parents=True)
+        with suppress(Timeout), FileLock(folder / ".lock", timeout=0):
+            store.client.set_tag(
+                other.info.run_id, "lifecycle.error", "the process ended without a word (kill -9, or power)"
+            )
+            store.client.set_terminated(other.info.run_id, "KILLED")
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
