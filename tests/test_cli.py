@@ -127,5 +127,5 @@ def test_the_python_api_gives_the_numbers_of_the_command(job: Command, tmp_path:
 def test_options_that_exclude_each_other_are_one_sentence(lifecycle: Command) -> None:
     ended = lifecycle("-m", "seed=1,2", "--cfg", "job")
     assert ended.code == 2
-    assert "-m seed=1,2 --cfg job: Only one of --run, --multirun, --cfg" in ended.err
+    assert "Only one of --run, --multirun, --cfg, --info" in ended.err
     assert "Traceback" not in ended.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -25,7 +26,9 @@ ENDLESS = ["data=digits", "trainer.max_epochs=1000000", "trainer.early_stopping=
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
     """Start an endless run and return when it is fitting."""
     command = [sys.executable, "-m", "lifecycle", *ENDLESS, *words]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("epoch 3/"):
@@ -49,6 +52,28 @@ def test_a_signal_leaves_a_killed_run_and_a_loadable_last_ckpt(
     last = checkpoints.read(tmp_path / "mlruns" / "checkpoints" / run.info.run_id / "last.ckpt")
     assert last["optimizer_states"]
     assert any(key.startswith("network.") for key in last["state_dict"])
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3])
+def test_a_second_signal_changes_nothing(tmp_path: Path, runs: Runs, seconds: float) -> None:
+    process = start(tmp_path)
+    process.send_signal(signal.SIGINT)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert [run.info.status for run in runs()] == ["KILLED"]
+
+
+def test_a_reader_that_leaves_does_not_end_the_run(tmp_path: Path, runs: Runs) -> None:
+    command = f"{sys.executable} -m lifecycle trainer.max_epochs=20 | head -n 1"
+    ended = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.stdout.startswith("Data      iris")
+    assert ended.stderr == ""
+    deadline = time.monotonic() + 60  # head has ended; the run goes on
+    while runs()[0].info.status == "RUNNING" and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert [run.info.status for run in runs()] == ["FINISHED"]
 
 
 def test_a_run_killed_without_a_word_is_put_right_by_the_next(tmp_path: Path, runs: Runs, process: Command) -> None:
@@ -82,10 +107,14 @@ def test_two_processes_give_the_scores_of_one_in_one_run(process: Command, runs:
     np.testing.assert_allclose(tables[0]["probability_setosa"], tables[1]["probability_setosa"], atol=1e-4)
 
 
-def test_a_signal_to_one_of_two_processes_ends_both(tmp_path: Path, runs: Runs) -> None:
+@pytest.mark.parametrize("group", [False, True], ids=["to the main process", "to both, as a terminal sends it"])
+def test_a_signal_ends_both_of_two_processes(tmp_path: Path, runs: Runs, group: bool) -> None:
     process = start(tmp_path, "trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp")
     listed = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout
-    process.send_signal(signal.SIGTERM)
+    if group:
+        os.killpg(process.pid, signal.SIGTERM)
+    else:
+        process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 143
     assert runs()[0].info.status == "KILLED"

@@ -173,7 +173,7 @@ def _run(request: Request) -> None:
 
         pipeline.run(request)
         return
-    name = f"job {HydraConfig.get().job.num}: {' '.join(HydraConfig.get().overrides.task)}"
+    name = f"job {HydraConfig.get().job.num}: {' '.join(request.overrides)}"
     if request.config.verbose:
         print(f"\n{name}", flush=True)
     try:

@@ -53,7 +53,8 @@ def request_of(config: DictConfig, hydra: Any, command: str) -> Request:
     """
     choices = {str(group): str(name) for group, name in hydra.runtime.choices.items() if "/" not in str(group)}
     sweep = Path(hydra.sweep.dir).name if hydra.mode == RunMode.MULTIRUN else None
-    overrides = tuple(hydra.overrides.task)
+    # As typed: an interpolation among them is the request's, and is worked out with it.
+    overrides = tuple(str(word) for word in hydra.overrides.task._iter_ex(resolve=False))
     _check_whole(config, choices)
     try:
         OmegaConf.resolve(config)

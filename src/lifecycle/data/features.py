@@ -45,8 +45,8 @@ def _check_numbers(column: pd.Series[Any], path: str) -> None:
     wrong = np.flatnonzero(np.abs(values) > LARGEST)
     if len(wrong):
         raise RequestError(
-            f"data.path={path} has {values[wrong[0]]} in column {column.name}, row {wrong[0]}, too large to learn from. "
-            f"Mend the value, or add data.drop=[{column.name}]."
+            f"data.path={path} has {values[wrong[0]]} in column {column.name}, row {wrong[0]}, too large to learn "
+            f"from. Mend it, or add data.drop=[{column.name}]."
         )
 
 
@@ -62,8 +62,8 @@ def _check_categories(column: pd.Series[Any], path: str) -> None:
     texts = present[numbers.isna()]
     if 0 < len(texts) < len(present) / 2:
         raise RequestError(
-            f"data.path={path} has numbers in column {column.name}, and the text {texts.iloc[0]!r} in row {texts.index[0]}. "
-            f"Mend the text, {drop}."
+            f"data.path={path} has numbers in column {column.name}, and the text {texts.iloc[0]!r} in row "
+            f"{texts.index[0]}. Mend the text, {drop}."
         )
     distinct = present.nunique()
     if distinct > len(present) / 2 and distinct > min(MOST_CATEGORIES, len(present) / 2) and len(present) >= 20:

@@ -71,15 +71,15 @@ def _check_header(file: Path) -> None:
         try:
             names = next(csv.reader(stream), [])
         except UnicodeDecodeError as error:
-            raise ValueError(f"it is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+            raise ValueError(f"it is not UTF-8 ({error.reason} at byte {error.start})") from error
     if len(names) == 1 and (found := [sign for sign in ";\t|" if sign in names[0]]):
-        raise ValueError(f"its header is separated by {found[0]!r} rather than a comma; save it with commas")
+        raise ValueError(f"its header is separated by {found[0]!r} rather than a comma")
     if any(not name.strip() for name in names):
         number = next(i for i, name in enumerate(names, 1) if not name.strip())
-        raise ValueError(f"column {number} has no name; name it, or leave an index out (to_csv(index=False))")
+        raise ValueError(f"column {number} has no name; an index is left out by to_csv(index=False)")
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
-        raise ValueError(f"it has the column {min(repeated)} twice; rename one of them")
+        raise ValueError(f"it has the column {min(repeated)} twice")
 
 
 def _parquet(file: Path) -> pd.DataFrame:
@@ -89,7 +89,7 @@ def _parquet(file: Path) -> pd.DataFrame:
     if isinstance(frame.index, pd.RangeIndex):
         return frame
     if any(name is None for name in frame.index.names):
-        raise ValueError("it has an index without a name; name it, or write it with index=False")
+        raise ValueError("it has an index without a name")
     return frame.reset_index()  # an index with a name is a column like any other
 
 
@@ -110,8 +110,8 @@ def _file(file: Path, path: str) -> pd.DataFrame:
         raise RequestError(f"data.path={path} cannot be read: {_first_line(error)}. Mend the file.") from error
     if frame.empty:
         raise RequestError(f"data.path={path} has a header and no rows. Add rows.")
-    for name in frame.select_dtypes("object"):
-        if any(isinstance(value, bytes) for value in frame[name]):
+    for name in frame.columns:
+        if frame[name].dtype.kind == "O" and any(isinstance(value, bytes) for value in frame[name]):
             raise RequestError(f"data.path={path} is not UTF-8 in column {name}. Save it as UTF-8.")
     return frame
 

@@ -41,11 +41,10 @@ class Table(Shares):
         targets.check_columns(frame, self.path, {"target": self.target})
         for name in self.drop:
             if name == self.target or name not in frame.columns:
-                what = "is the target" if name == self.target else f"is no column of {self.path}"
-                raise RequestError(
-                    f"data.drop={name} {what}.{did_you_mean(name, frame.columns)} "
-                    f"Columns: {', '.join(map(str, frame.columns))}."
-                )
+                what = "is the target." if name == self.target else f"is no column of {self.path}."
+                hint = did_you_mean(name, self.columns(frame)) if name != self.target else ""
+                names = ", ".join(map(str, self.columns(frame)))
+                raise RequestError(f"data.drop={name} {what}{hint} Columns to drop: {names}.")
         if not self.columns(frame):
             raise RequestError(f"data.path={self.path} has no column beside {self.target} to learn from. Add features.")
         features.check(frame[self.columns(frame)], self.path)

@@ -1,0 +1,58 @@
+"""Columns of a file that a network would take for something else are refused, by name and row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lifecycle.data import features
+from lifecycle.errors import RequestError
+
+ROWS = 40
+CASES = {
+    "infinity": (np.r_[np.inf, np.zeros(ROWS - 1)], r"has inf in column x, row 0, too large to learn from"),
+    "1e300": (np.r_[0, 1e300, np.zeros(ROWS - 2)], r"has 1e\+300 in column x, row 1.*or add data.drop=\[x\]"),
+    "one text among numbers": (
+        ["1.5", "1_000", *["2"] * (ROWS - 2)],
+        r"has numbers in column x, and the text '1_000' in row 1",
+    ),
+    "an identifier": ([f"id{row}" for row in range(ROWS)], r"has 40 different texts in the 40 rows of column x"),
+    "times": (pd.date_range("2020", periods=ROWS), r"has times in the column x. Turn them into numbers"),
+    "lists": ([[1, 2]] * ROWS, r"has a list in column x. Use numbers or texts"),
+}
+
+
+@pytest.mark.parametrize(("values", "sentence"), CASES.values(), ids=list(CASES))
+def test_a_column_that_is_not_what_it_seems_is_refused(values: object, sentence: str) -> None:
+    with pytest.raises(RequestError, match=f"data.path=a.csv {sentence}"):
+        features.check(pd.DataFrame({"x": values}), "a.csv")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(ROWS) / 7,
+        [1.0, None] * (ROWS // 2),
+        [True, False] * (ROWS // 2),
+        ["red", None, "blue", "red"] * (ROWS // 4),
+        ["1", "a"] * (ROWS // 2),
+    ],
+    ids=["numbers", "missing numbers", "booleans", "categories", "codes"],
+)
+def test_numbers_and_categories_pass(values: object) -> None:
+    frame = pd.DataFrame({"x": values})
+    before = frame.copy()
+    features.check(frame, "a.csv")
+    pd.testing.assert_frame_equal(frame, before)
+
+
+def test_the_whole_command_refuses_it_before_a_run_is_opened(lifecycle: object, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": CASES["an identifier"][0], "y": ["a", "b"] * (ROWS // 2)})
+    frame.to_csv(tmp_path / "ids.csv", index=False)
+    ended = lifecycle("data=table", "data.path=ids.csv", "data.target=y")  # type: ignore[operator]
+    assert ended.code == 2
+    assert "Add data.drop=[x]." in ended.err
+    assert not (tmp_path / "mlruns").exists()
