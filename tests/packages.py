@@ -45,7 +45,7 @@ class Site:
         group: str = "lifecycle.models",
     ) -> str:
         """Install a package of one module that declares plugins, name -> class; return the module's name."""
-        module = f"{package}_{next(_NUMBERS)}"
+        module = f"{package.replace('-', '_')}_{next(_NUMBERS)}"
         (self.folder / f"{module}.py").write_text(code)
         info = self.folder / f"{package}-{version}.dist-info"
         info.mkdir()

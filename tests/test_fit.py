@@ -16,6 +16,7 @@ from lifecycle.config import TrainerConfig
 from lifecycle.data import dataset
 from lifecycle.data.batches import Batches
 from lifecycle.data.dataset import Dataset
+from lifecycle.data.series import Series
 from lifecycle.data.table import Table
 from lifecycle.define import define
 from lifecycle.errors import RequestError
@@ -129,7 +130,6 @@ def test_last_ckpt_goes_on_to_the_weights_of_a_fit_without_a_stop(iris: Dataset,
         folder=tmp_path,
         max_epochs=6,
         callbacks=[recorder],
-
         enable_checkpointing=False,
     )
     resumed = compiled(iris, Adam(), dropout=0.5)
@@ -157,6 +157,14 @@ def test_a_monitor_without_validation_rows_is_refused(iris: Dataset) -> None:
         RequestError, match=r"needs validation rows, got data.val_size=0. Add trainer.early_stopping=false"
     ):
         fit.check(TrainerConfig(), compiled(iris, Adam()), data)
+
+
+def test_r2_of_a_single_row_is_refused(tmp_path: Path) -> None:
+    data = dataset.load(Series(path="lifecycle:sequence.csv", target="value", window=6), "sequence", "series", seed=1)
+    assert (len(data.train), len(data.test)) == (2, 1)
+    module = CompiledModel(define(MLP(), "mlp", data.spec, seed=1), data.spec, Adam(), metrics=["r2"])
+    with pytest.raises(RequestError, match=r"metrics=r2 needs two rows or more in each part, got one. Hold out more"):
+        fit.check(TrainerConfig(), module, data)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

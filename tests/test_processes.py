@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import pty
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +69,23 @@ def test_a_second_signal_changes_nothing(tmp_path: Path, runs: Runs, seconds: fl
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert [run.info.status for run in runs()] == ["KILLED"]
+
+
+def test_a_terminal_gets_a_bar_of_one_line(tmp_path: Path) -> None:
+    main, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [sys.executable, "-m", "lifecycle", "data=digits", "trainer.max_epochs=30"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux says that nobody writes any more
+        while part := os.read(main, 65536):
+            shown += part
+    assert process.wait() == 0
+    plain = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]", b"", shown).decode().replace("\r", "\n")
+    bars = [line for line in plain.splitlines() if line.startswith("epoch ")]
+    assert re.match(r"epoch +\d+/30 \S{20} 0:00:\d\d left 0:00:\d\d val_loss \d\.\d{4}$", bars[-1]), bars[-1]
+    assert "stopped because max_epochs=30 was reached" in plain
 
 
 def test_a_reader_that_leaves_does_not_end_the_run(tmp_path: Path, runs: Runs) -> None:

@@ -84,7 +84,8 @@ def test_its_five_lines_of_yaml_name_a_data_set(job: Command, runs: Runs, tmp_pa
     assert "data=houses" in job("houses").err
 
 
-def test_its_python_runs(job: Command, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_its_python_runs(job: Command, capfd: pytest.CaptureFixture[str]) -> None:
+    assert job("--version").code == 0  # the working folder is ready
     (code, _) = blocks("python")
     exec(compile(code.replace('"verbose=0"', '"verbose=0", "trainer.max_epochs=2"'), "README.md", "exec"), {})
     assert "test_accuracy" in capfd.readouterr().out

@@ -33,9 +33,9 @@ SENTENCES = {
     "optimizer.lr=inf": "optimizer.lr must be above 0 and finite, got inf.",
     "optimizer.lr=-1": "optimizer.lr must be above 0, got -1.0.",
     "optimizer.lr=fast": "optimizer.lr must be a number, got fast.",
-    "model.hidden=[0]": "model.hidden must be 1 or more and below 1,000,001, got [0]. The default is [64, 32].",
+    "model.hidden=[0]": "model.hidden must be 1 or more and below 1000001, got [0]. The default is [64, 32].",
     "model.hidden=[a]": "model.hidden[0] must be a whole number, got [a].",
-    "model.hidden=[99999999999]": "model.hidden must be 1 or more and below 1,000,001, got [99999999999].",
+    "model.hidden=[99999999999]": "model.hidden must be 1 or more and below 1000001, got [99999999999].",
     "model.activation=rellu": "model.activation must be one of relu, tanh,",
     "model=cnn data=iris": (
         "model=cnn needs samples of shape (channels, height, width), got (features) from data=iris. "
@@ -46,7 +46,7 @@ SENTENCES = {
     "model=cnn data=digits model.channels=[8,8,8,8]": "model.channels has 4 convolutions, each followed by pooling",
     "data.test_size=1.5": "data.test_size must be above 0 and below 1, got 1.5. The default is 0.2.",
     "data.test_size=0.7 data.val_size=0.3": "data.test_size and data.val_size must sum to less than 1, got 0.7",
-    "data.test_size=0.001": "data.test_size and data.val_size cannot put each class in every part: 1 samples to hold",
+    "data.test_size=0.001": "data.test_size and data.val_size cannot put each class in every part: 31 samples",
     "data.target=specis": "data.target=specis is no column of sklearn:iris. Did you mean species?",
     "data.drop=species": "data.drop must be a list, such as [a,b], got species.",
     "data.path=sklearn:irs": "data.path=sklearn:irs is not known. Did you mean iris?",
@@ -64,13 +64,13 @@ SENTENCES = {
     "verbose=5": "verbose must be 0, 1 or 2, got 5.",
     "tracking.experiment=../x": "tracking.experiment must be a name of at most 200 characters, without slashes",
     "tracking.dir=": "tracking.dir must not be empty",
-    "model=null": "Config group override must be a string or a list. Got NoneType.",
+    "model=null": "model must be one name, got null. Choose one of: cnn, lstm, mlp.",
     "model=[mlp]": "model must be one name, got nothing. Write model=<name>.",
     "~seed": "~seed takes away what every run needs. Set it instead: seed=...",
     "~model.hidden": "~model.hidden takes away what every run needs.",
     "model.hidden=[3": "model.hidden=[3 cannot be read: no viable alternative at input '[3'. Write key=value",
     "optimizer.lr=${oc.env:HOME}": "optimizer.lr cannot be worked out: While dereferencing interpolation",
-    "data.path=${nothing}": "Interpolation key 'nothing' not found",
+    "data.path=${nothing}": "data.path=${nothing}: Interpolation key 'nothing' not found.",
 }
 
 

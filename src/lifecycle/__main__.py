@@ -102,13 +102,10 @@ def _hydra(words: list[str]) -> None:
     """Let Hydra compose the request, or each of a multirun, and run it."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
-    from hydra.errors import HydraException
     from hydra.types import RunMode
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
 
     from lifecycle import compose
-    from lifecycle.explain import explain
+    from lifecycle.explain import COMPOSING, explain
     from lifecycle.searchpath import register
 
     register()
@@ -135,7 +132,7 @@ def _hydra(words: list[str]) -> None:
     except SweepError:
         _report(sweep)
         raise
-    except (HydraException, OmegaConfBaseException, ValueError, YAMLError, RecursionError) as error:
+    except COMPOSING as error:
         raise explain(error, words) from error  # composing failed: a job's own errors do not come this way
     _report(sweep)
     if failure:
@@ -208,9 +205,8 @@ def _signals_raise() -> Iterator[None]:
     try:
         yield
     finally:
-        if not ending:  # else they are ignored until the process is gone
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        for number, handler in before.items():  # after a signal, more are ignored until the process is gone
+            signal.signal(number, signal.SIG_IGN if ending else handler)
 
 
 def _plugins(words: list[str]) -> None:

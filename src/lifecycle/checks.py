@@ -30,7 +30,7 @@ def in_range(
         )
         if not fits:
             start = f"{low:g} or more" if low is not None else f"above {above:g}" if above is not None else "a number"
-            until = f" and below {below:,.12g}" if below is not None else " and finite" if math.isinf(number) else ""
+            until = f" and below {below:.12g}" if below is not None else " and finite" if math.isinf(number) else ""
             raise ValueError(f"{name} must be {start}{until}, got {value}. {_cure(config, name)}")
 
 

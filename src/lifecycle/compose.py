@@ -9,14 +9,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lifecycle.config import Request, RunConfig
 from lifecycle.errors import RequestError
-from lifecycle.explain import explain
+from lifecycle.explain import COMPOSING, explain
 from lifecycle.searchpath import PluginSource, register
 
 CONFIG_PACKAGE = "pkg://lifecycle.conf"
@@ -36,7 +35,7 @@ def compose(overrides: list[str]) -> Request:
     try:
         with hydra.initialize_config_module("lifecycle.conf", version_base="1.3"):
             config = hydra.compose("config", overrides, return_hydra_config=True)
-    except CompactHydraException as error:
+    except COMPOSING as error:
         raise explain(error, overrides) from error
     with_hydra = config.hydra
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
@@ -54,7 +53,8 @@ def request_of(config: DictConfig, hydra: Any, command: str) -> Request:
     choices = {str(group): str(name) for group, name in hydra.runtime.choices.items() if "/" not in str(group)}
     sweep = Path(hydra.sweep.dir).name if hydra.mode == RunMode.MULTIRUN else None
     # As typed: an interpolation among them is the request's, and is worked out with it.
-    overrides = tuple(str(word) for word in hydra.overrides.task._iter_ex(resolve=False))
+    typed: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+    overrides = tuple(map(str, typed))
     _check_whole(config, choices)
     try:
         OmegaConf.resolve(config)

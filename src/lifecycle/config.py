@@ -131,7 +131,7 @@ def resolve(request: Request) -> Job:
     for name in ("model", "data", "optimizer"):
         if OmegaConf.is_missing(config, name):
             raise RequestError(f"{name} is not chosen. Add {name}=<name>; `lifecycle --help` lists them.")
-    _refuse_extra_keys(config)
+    _refuse_extra_keys(config, RunConfig)
     job = Job(
         request=request,
         model_name=registry.name_of("model", _type(config, "model")),
@@ -172,23 +172,25 @@ def check_sample_dims(model_name: str, plugin: type, dims: int, source: str, sha
         )
 
 
-def _refuse_extra_keys(node: DictConfig, prefix: str = "") -> None:
+def _refuse_extra_keys(node: DictConfig, cls: Any, prefix: str = "") -> None:
     """Refuse what ``+key=value`` added beside the typed fields."""
-    cls = OmegaConf.get_type(node)
-    known = [item.name for item in fields(cls)] if is_dataclass(cls) else list(node)
+    known = [item.name for item in fields(cls)] if is_dataclass(cls) else [str(key) for key in node]
     for key in map(str, node):
         if key not in known:
-            raise RequestError(unknown_field(f"{prefix}{key}", node[key], known))
+            raise RequestError(unknown_field(f"{prefix}{key}", str(node[key]), known))
+        if OmegaConf.is_missing(node, key):
+            continue  # told where the object is made
         if isinstance(node[key], DictConfig):
-            _refuse_extra_keys(node[key], f"{prefix}{key}.")
+            _refuse_extra_keys(node[key], OmegaConf.get_type(node, key), f"{prefix}{key}.")
 
 
-def unknown_field(key: str, value: Any, known: Iterable[Any], owner: str = "") -> str:
+def unknown_field(key: str, value: str, known: Iterable[Any], owner: str = "") -> str:
     """Return the sentence on a key that names no field."""
     parent, _, name = key.rpartition(".")
     names = [str(field) for field in known if field != "hydra"]
     hint = did_you_mean(name, names, f"{parent}." if parent else "")
-    return f"{key} is not a field of {owner or parent or 'a run'}, got {value}.{hint} Fields: {', '.join(names)}."
+    got = f", got {value}" if value else ""
+    return f"{key} is not a field of {owner or parent or 'a run'}{got}.{hint} Fields: {', '.join(names)}."
 
 
 def _type(config: DictConfig, key: str) -> type:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException, ValidationError
 from yaml import YAMLError
@@ -15,6 +15,9 @@ from lifecycle.config import unknown_field
 from lifecycle.errors import RequestError, did_you_mean
 from lifecycle.optimizers import OPTIMIZERS
 from lifecycle.searchpath import options
+
+COMPOSING = (HydraException, OmegaConfBaseException, ValueError, YAMLError, RecursionError)
+"""What composing a request may raise."""
 
 TYPES = {"Integer": "a whole number", "Float": "a number", "bool": "true or false", "String": "a text"}
 
@@ -55,8 +58,23 @@ def _of_value(error: Exception, cause: BaseException | None, overrides: list[str
         return f"{cause.full_key}{where} {_wrong_type(cause)}, got {got}. {cure}"
     if isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None and cause.key is not None:
         return _unknown_field(cause, overrides, where)
+    added = re.search(r"Could not append to config. An item is already at '([^']+)'", str(error))
+    if added:
+        return f"{added[1]} is there already, and + adds a new key. Write {added[1]}={_value(added[1], overrides)}."
+    if "must be a string or a list" in str(error) and len(overrides):
+        return _no_name(overrides)
     hint = " Add -m to run each." if "Ambiguous value" in str(error) else " `lifecycle --help` shows how to ask."
-    return f"{_first_line(error)}{where}.{hint}"
+    typed = "" if isinstance(error, HydraException) else f"{' '.join(overrides)}: "  # Hydra's own name the word
+    return f"{typed}{_first_line(error)}{where}.{hint}"
+
+
+def _no_name(overrides: list[str]) -> str:
+    """Return the sentence on a group that was given no name, such as ``model=null``."""
+    words = [word.partition("=") for word in overrides]
+    groups = {group: value for group, _, value in words if group in options()}
+    group = next((group for group, value in groups.items() if value not in options()[group]), next(iter(groups), ""))
+    choices = ", ".join(options().get(group, []))
+    return f"{group} must be one name, got {groups.get(group, '')}. Choose one of: {choices}."
 
 
 def _missing_option(error: MissingConfigException) -> str:

@@ -68,6 +68,8 @@ def check(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:
             f"trainer.batch_size={config.batch_size} is more than the {len(data.train)} training rows of "
             f"data={data.name}. Use at most {len(data.train)}."
         )
+    if "r2" in module.metric_names and any(part is not None and len(part) < 2 for part in (data.val, data.test)):
+        raise RequestError("metrics=r2 needs two rows or more in each part, got one. Hold out more, or leave r2 out.")
     parts = ("train", "val") if data.val is not None else ("train",)
     measured = [f"{part}_{name}" for part in parts for name in ("loss", *module.metric_names)]
     if config.monitor in measured or (data.val is None and not config.early_stopping and config.monitor == "val_loss"):

@@ -41,7 +41,7 @@ def print_help() -> None:
     """Print what can be typed; imports no plugin."""
     from lifecycle.searchpath import options
 
-    lines = [f"  {group:<10} {', '.join(names)}" for group, names in options().items()]
+    lines = [f"  {group:<10} {', '.join(names)}" for group, names in options().items() if len(names) > 1]
     print(HELP.format(groups="\n".join(lines)), end="")
 
 

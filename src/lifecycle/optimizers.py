@@ -1,4 +1,7 @@
-"""The optimizers that ``optimizer=`` names: their hyper-parameters, with PyTorch's names and defaults."""
+"""The optimizers that ``optimizer=`` names: their hyper-parameters by PyTorch's names.
+
+Defaults are PyTorch's too, but for the learning rates of ``sgd`` and ``rmsprop``, which are Keras's.
+"""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from importlib import metadata
 from typing import Any
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from lifecycle.errors import RequestError, did_you_mean
 
@@ -81,12 +80,13 @@ def load(kind: str, name: str) -> type:
                 f"{kind}={name} is not installed.{did_you_mean(name, known)} Installed: {', '.join(known)}."
             )
         _loaded[kind, name] = known[name].load()
+    _loaded[kind, name] = _loaded.pop((kind, name))  # the last asked for is the last
     return _loaded[kind, name]
 
 
 def name_of(kind: str, cls: type) -> str:
-    """Return the name that ``cls`` was loaded under; nothing for another class."""
-    return next((name for (of, name), loaded in _loaded.items() if of == kind and loaded is cls), "")
+    """Return the name that ``cls`` was last loaded under; nothing for a class that was not."""
+    return next((name for (of, name), loaded in reversed(_loaded.items()) if of == kind and loaded is cls), "")
 
 
 def _fault(kind: str, cls: Any) -> str | None:
@@ -99,6 +99,6 @@ def _fault(kind: str, cls: Any) -> str | None:
         return f"it has no {', '.join(missing)}()"
     try:
         OmegaConf.structured(cls)
-    except OmegaConfBaseException as error:
+    except Exception as error:  # OmegaConf's own, or whatever an annotation raises when it is resolved
         return f"its fields cannot be configured: {str(error).splitlines()[0]}"
     return None

@@ -81,7 +81,8 @@ class Report:
 
     def __init__(self, verbose: int) -> None:
         self.console = Printer(quiet=verbose == 0)
-        self.bar = verbose == 1 and self.console.is_terminal
+        self.wants_bar = verbose == 1 and self.console.is_terminal
+        self.bar: EpochBar | None = None
 
     def begin(self, job: Job, data: Dataset, layers: list[Layer], module: CompiledModel) -> None:
         """Print what is about to be fitted to what: the rows, the layers, loss, optimizer and metrics."""
@@ -94,11 +95,14 @@ class Report:
 
     def callbacks(self, max_epochs: int) -> list[pl.Callback]:
         """Return the progress bar, where there is to be one."""
-        return [EpochBar(self.console, max_epochs)] if self.bar else []
+        self.bar = EpochBar(self.console, max_epochs) if self.wants_bar else None
+        return [self.bar] if self.bar else []
 
     def epoch(self, row: Row, max_epochs: int) -> None:
-        """Print a line for an epoch, where there is no bar."""
-        if not self.bar:
+        """Move the bar, or print a line where there is none."""
+        if self.bar:
+            self.bar.show(row)
+        else:
             self.console.print(f"epoch {int(row['epoch'])}/{max_epochs}  {_scores(row)}  {row['epoch_seconds']:.2f} s")
 
     def end(self, data: Dataset, history: History, scores: dict[str, float], run: Run) -> None:
@@ -146,8 +150,9 @@ def describe_data(data: Dataset) -> str:
         else f"{spec.target_name} (a value)"
     )
     parts = f"{len(data.train)} train, {len(data.val) if data.val else 0} validation, {len(data.test)} test"
+    missing = f" ({data.num_missing} values missing)" if data.num_missing else ""
     shape = " x ".join(map(str, spec.input_shape))
-    return f"{data.name}: {data.num_rows} rows, samples of {shape}, {target}; {parts}"
+    return f"{data.name}: {data.num_rows} rows{missing}, samples of {shape}, {target}; {parts}"
 
 
 def summary_table(layers: list[Layer]) -> Table:
@@ -192,16 +197,16 @@ class EpochBar(pl.Callback):
         if trainer.is_global_zero:
             self.progress.start()
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Move within the epoch."""
-        self._draw(
-            trainer.current_epoch
-            + trainer.fit_loop.epoch_loop.batch_progress.current.ready / trainer.num_training_batches
-        )
+    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
+        """Move within an epoch that takes long."""
+        batch_index: int = arguments[-1]
+        self._draw(trainer.current_epoch + (batch_index + 1) / trainer.num_training_batches)
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Say how the epoch went."""
-        self.progress.update(self.task, description=f"val_loss {float(trainer.callback_metrics['val_loss']):.4f}")
+    def show(self, row: Row) -> None:
+        """Count an epoch, and say how it went."""
+        name = "val_loss" if "val_loss" in row else "train_loss"
+        self.progress.update(self.task, description=f"{name} {row[name]:.4f}")
+        self._draw(row["epoch"])
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the bar away."""
@@ -214,7 +219,7 @@ class EpochBar(pl.Callback):
     def _draw(self, epochs: float) -> None:
         if time.monotonic() - self._drawn >= SECONDS_BETWEEN:
             self._drawn = time.monotonic()
-            self.progress.update(self.task, completed=int(epochs))
+            self.progress.update(self.task, completed=epochs)
             self.progress.refresh()
 
 

@@ -71,6 +71,9 @@ class TrainedModel:
             )
         samples = self.data.samples(rows[list(self.columns)])
         inputs = torch.from_numpy(self.data.apply(self.preprocessing.inputs, samples.inputs))
+        wrong = torch.nonzero(~inputs.flatten(1).isfinite().all(dim=1))
+        if len(wrong):
+            raise RequestError(f"input has a value that is no finite number in row {int(wrong[0])}. Mend the row.")
         units = Units(self.spec.task, *self.preprocessing.target_scale)
         self.network.eval()
         with torch.inference_mode():

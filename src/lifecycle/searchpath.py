@@ -93,7 +93,10 @@ def options() -> dict[str, list[str]]:
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
+    groups = ("model", "data", "optimizer", "trainer", "tracking")
+    if GlobalHydra.instance().is_initialized():  # while a job runs
+        loader = GlobalHydra.instance().config_loader()
+        return {group: list(loader.get_group_options(group)) for group in groups}
     register()
     with hydra.initialize_config_module("lifecycle.conf", version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-        return {group: list(loader.get_group_options(group)) for group in ("model", "data", "optimizer", "trainer")}
+        return options()

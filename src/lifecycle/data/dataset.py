@@ -48,6 +48,7 @@ class Dataset:
     val: Part | None
     test: Part
     num_rows: int
+    num_missing: int  # values that the columns lack, and that are filled
     digest: str  # sha256 of names, types and values of the raw rows
     example: pd.DataFrame  # a few raw rows of the columns that a prediction needs
 
@@ -103,6 +104,7 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
         val=part(split.val) if len(split.val) else None,
         test=part(split.test),
         num_rows=len(frame),
+        num_missing=int(frame[plugin.columns(frame)].isna().to_numpy().sum()),
         digest=_digest(frame),
         example=frame[plugin.columns(frame)].head(),
     )

@@ -35,8 +35,7 @@ class Images(Shares):
         super().__post_init__()
         targets.check_named(self)
         one_of(self, "task", TASKS)
-        in_range(self, "shape", low=1)
-        if len(self.shape) != 3:
+        if len(self.shape) != 3 or min(self.shape) < 1:
             raise ValueError(f"shape must be channels, height and width, got {self.shape}. Use for instance [1,28,28].")
         in_range(self, "max_value", above=0)
 

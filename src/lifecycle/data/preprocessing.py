@@ -46,7 +46,9 @@ class Preprocessing:
 
 def clean_targets(targets: np.ndarray[Any, Any], target: Target) -> np.ndarray[Any, Any]:
     """Return targets as strings (classification) or float64 (regression); see :mod:`lifecycle.data.targets`."""
-    return as_labels(targets, target.name) if target.task == "classification" else as_numbers(targets, target.name)
+    if target.task == "classification":
+        return as_labels(targets, target.name)
+    return as_numbers(targets, target.name, ", or add data.task=classification")
 
 
 def learn_target(targets: np.ndarray[Any, Any], train: np.ndarray[Any, Any], target: Target) -> tuple[str, Any]:

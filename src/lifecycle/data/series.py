@@ -36,11 +36,6 @@ class Series(Shares):
         """Return the raw rows, in order of time."""
         frame = sources.read(self.path)
         targets.check_columns(frame, self.path, {"target": self.target})
-        if len(frame) <= self.window:
-            raise RequestError(
-                f"data.window={self.window} needs more than {self.window} rows, got {len(frame)} in {self.path}. "
-                "Use a shorter window."
-            )
         return frame
 
     def describe_target(self, frame: pd.DataFrame) -> Target:
@@ -55,6 +50,11 @@ class Series(Shares):
         """Return a window and the value after it for each row that has a whole window before it."""
         import numpy as np
 
+        if len(frame) <= self.window:
+            raise RequestError(
+                f"data.window={self.window} needs more than {self.window} rows, got {len(frame)}. "
+                "Give more rows, or train with a shorter window."
+            )
         values = targets.as_numbers(frame[self.target].to_numpy(), self.target)
         windows = np.lib.stride_tricks.sliding_window_view(values[:-1], self.window)  # (samples, steps)
         return Samples(windows[:, :, np.newaxis], values[self.window :], np.arange(self.window, len(values)))

@@ -13,6 +13,9 @@ from lifecycle.errors import RequestError, did_you_mean
 if TYPE_CHECKING:
     import pandas as pd
 
+MISSING = ("NA", "N/A", "nan", "NaN", "null", "NULL", "None")
+"""What stands for a missing number in a CSV file, beside an empty field."""
+
 SKLEARN_TARGETS = {
     "iris": "species",
     "wine": "cultivar",
@@ -62,7 +65,14 @@ def _csv(file: Path) -> pd.DataFrame:
 
     _check_header(file)
     # pyarrow refuses rows that are too short or too long; pandas' own parsers fill or shift them.
-    return pd.read_csv(file, engine="pyarrow")
+    frame = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""])
+    # "NA" among numbers is a missing one; among texts it is a word, such as the code of a country.
+    for name in frame.columns:
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            numbers = pd.to_numeric(frame[name].where(~frame[name].isin(MISSING)), errors="coerce")
+            if numbers.notna().any() and (numbers.isna() <= (frame[name].isna() | frame[name].isin(MISSING))).all():
+                frame[name] = numbers
+    return frame
 
 
 def _check_header(file: Path) -> None:

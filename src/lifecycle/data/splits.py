@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.checks import in_range
 from lifecycle.contract import Samples, Split
@@ -59,23 +59,32 @@ def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: 
     labels = samples.targets if task != "regression" else None
     rest = np.arange(sum(counts))
     parts = []
-    for count in (num_test, num_val):
-        if count == 0:
-            parts.append(rest[:0])
-            continue
-        try:
-            rest, held_out = train_test_split(
-                rest, test_size=count, random_state=seed, stratify=None if labels is None else labels[rest]
-            )
-        except ValueError as error:
-            classes, sizes = np.unique(np.asarray(labels), return_counts=True)
-            raise RequestError(
-                f"data.test_size and data.val_size cannot put each class in every part: {count} samples to hold out, "
-                f"{len(classes)} classes, {sizes.min()} of class {classes[sizes.argmin()]}. Change the shares, add "
-                "rows, or merge classes."
-            ) from error
-        parts.append(np.sort(held_out))
-    return Split(train=np.sort(rest), val=parts[1], test=parts[0])
+    try:
+        for count in (num_test, num_val):
+            held_out = rest[:0]
+            if count:
+                strata = None if labels is None else labels[rest]
+                rest, held_out = train_test_split(rest, test_size=count, random_state=seed, stratify=strata)
+            parts.append(np.sort(held_out))
+    except ValueError as error:  # scikit-learn's own words on a class with too few members
+        raise _too_few(labels, num_test + num_val) from error
+    split = Split(train=np.sort(rest), val=parts[1], test=parts[0])
+    if labels is not None:
+        whole = len(set(labels))
+        if any(len(part) and len(set(labels[part])) < whole for part in (split.train, split.val, split.test)):
+            raise _too_few(labels, num_test + num_val)
+    return split
+
+
+def _too_few(labels: Any, held_out: int) -> RequestError:
+    import numpy as np
+
+    classes, sizes = np.unique(np.asarray(labels), return_counts=True)
+    return RequestError(
+        f"data.test_size and data.val_size cannot put each class in every part: {held_out} samples to hold out, "
+        f"{len(classes)} classes, {sizes.min()} of class {classes[sizes.argmin()]}. Change the shares, add rows, or "
+        "merge classes."
+    )
 
 
 def chronological(counts: tuple[int, int, int]) -> Split:

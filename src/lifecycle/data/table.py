@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+NUMBERS, CATEGORIES = "numbers", "categories"  # steps of the transformer
 TASKS = ("classification", "regression")
 
 
@@ -82,25 +83,40 @@ class Table(Shares):
         steps = []
         if numeric:
             fill = SimpleImputer(strategy="median", keep_empty_features=True)
-            steps.append(("numbers", make_pipeline(fill, StandardScaler()), numeric))
+            steps.append((NUMBERS, make_pipeline(fill, StandardScaler()), numeric))
         if other:
-            steps.append(("categories", OneHotEncoder(handle_unknown="ignore", sparse_output=False), other))
-        return ColumnTransformer(steps, verbose_feature_names_out=False).fit(_plain(inputs))
+            steps.append((CATEGORIES, OneHotEncoder(handle_unknown="ignore", sparse_output=False), other))
+        return ColumnTransformer(steps).fit(_plain(inputs, numeric))
 
     def apply(self, transformer: Any, inputs: pd.DataFrame) -> np.ndarray[Any, Any]:
-        """Return ``(rows, features) float32``."""
+        """Return ``(rows, features) float32``. What is a number is as it was while learning, not as these rows look."""
         import numpy as np
 
-        return np.asarray(transformer.transform(_plain(inputs)), dtype=np.float32)
+        numeric: list[str] = next((columns for name, _, columns in transformer.transformers if name == NUMBERS), [])
+        return np.asarray(transformer.transform(_plain(inputs, numeric)), dtype=np.float32)
 
     def feature_names(self, transformer: Any) -> tuple[str, ...]:
         """Return the columns' names, a category's as ``column_value``."""
-        return tuple(map(str, transformer.get_feature_names_out()))
+        whole = [str(name) for name in transformer.get_feature_names_out()]  # numbers__width, categories__colour_red
+        short = [name.partition("__")[2] for name in whole]
+        return tuple(short if len(set(short)) == len(short) else whole)
 
 
-def _plain(inputs: pd.DataFrame) -> pd.DataFrame:
-    """Return numbers as float64 and the rest as Python objects: what scikit-learn reads alike from any file."""
+def _plain(inputs: pd.DataFrame, numeric: list[str]) -> pd.DataFrame:
+    """Return numbers as float64 and all else as texts, missing ones as None, whatever file the rows came from."""
     import pandas as pd
 
-    kinds = {name: "float64" if pd.api.types.is_numeric_dtype(inputs[name]) else "object" for name in inputs.columns}
-    return inputs.astype(kinds)
+    plain = {}
+    for name in inputs.columns:
+        column = inputs[name]
+        if name in numeric:
+            numbers = pd.to_numeric(column, errors="coerce")
+            wrong = column[numbers.isna() & column.notna()]
+            if len(wrong):
+                raise RequestError(
+                    f"column {name} holds numbers, got {wrong.iloc[0]!r} in row {wrong.index[0]}. Mend the value."
+                )
+            plain[name] = numbers.astype("float64")
+        else:
+            plain[name] = column.map(str).astype(object).where(column.notna(), None)
+    return pd.DataFrame(plain, index=inputs.index)

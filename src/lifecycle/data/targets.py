@@ -36,8 +36,8 @@ def check_columns(frame: pd.DataFrame, path: str, columns: dict[str, str]) -> No
         if missing:
             first = int(np.flatnonzero(frame[name].isna())[0])
             raise RequestError(
-                f"data.{key}={name} has no value in {missing} rows of {path}, the first is row {first} (NA, None and "
-                "nan are read as no value). Fill them or remove these rows."
+                f"data.{key}={name} has no value in {missing} rows of {path}, the first is row {first}. "
+                "Fill them or remove these rows."
             )
 
 
@@ -49,11 +49,11 @@ def infer_task(column: pd.Series[Any]) -> str:
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return "classification"
     values = column.to_numpy(dtype=float)
-    whole = bool(np.all(values == np.round(values)))
+    whole = bool(np.isfinite(values).all() and np.all(values == np.round(values)))
     return "classification" if whole and column.nunique() <= MOST_CLASSES else "regression"
 
 
-def as_numbers(values: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
+def as_numbers(values: np.ndarray[Any, Any], name: str, cure: str = "") -> np.ndarray[Any, Any]:
     """Return a regression's targets as ``(samples,) float64``.
 
     Raises:
@@ -62,17 +62,16 @@ def as_numbers(values: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
     import numpy as np
 
     try:
-        numbers = values.astype(np.float64)
+        numbers: np.ndarray[Any, Any] = values.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise RequestError(
-            f"data.target={name} holds text ({error}), and the task is regression. Use data.task=classification."
+            f"data.target={name} holds text ({error}), and values are to be predicted. Name a column of numbers{cure}."
         ) from error
     wrong = np.flatnonzero(~(np.abs(numbers) <= LARGEST))
     if len(wrong):
         row = int(wrong[0])
-        raise RequestError(
-            f"data.target={name} is {numbers[row]} in row {row}, too large to learn from. Mend or remove the row."
-        )
+        why = "" if np.isnan(numbers[row]) else ", too large to learn from"
+        raise RequestError(f"data.target={name} is {numbers[row]} in row {row}{why}. Mend or remove the row.")
     return numbers
 
 

@@ -1,0 +1,186 @@
+"""Scores against scikit-learn, however the rows are divided into batches; regressions in the user's units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics
+from torch import Tensor, nn
+
+from lifecycle import fit
+from lifecycle.compile import CompiledModel
+from lifecycle.config import TrainerConfig
+from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
+from lifecycle.data.batches import Batches
+from lifecycle.evaluate import MOST_PENDING, Scores, Units, evaluate, prefixed
+from lifecycle.optimizers import Adam
+from lifecycle.report import quiet_libraries
+from lifecycle.tasks import TASKS
+
+SPECS = {
+    BINARY: DataSpec(BINARY, (4,), 1, class_names=("no", "yes")),
+    MULTICLASS: DataSpec(MULTICLASS, (4,), 3, class_names=("a", "b", "c")),
+    REGRESSION: DataSpec(REGRESSION, (4,), 1),
+}
+OFFSET, SCALE = 250.0, 40.0
+ROWS = 57
+
+
+def outputs_and_targets(task: str, seed: int = 0, rows: int = ROWS) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    outputs = torch.randn(rows, SPECS[task].num_outputs, generator=generator)
+    if task == MULTICLASS:
+        return outputs, torch.cat([torch.arange(3), torch.randint(3, (rows - 3,), generator=generator)])
+    if task == BINARY:
+        other = torch.randint(2, (rows - 2,), generator=generator)
+        return outputs, torch.cat([torch.arange(2), other]).float().reshape(-1, 1)
+    return outputs, torch.randn(rows, 1, generator=generator)
+
+
+def loss_of(task: str, outputs: Tensor, targets: Tensor) -> Tensor:
+    losses = {BINARY: nn.BCEWithLogitsLoss(), MULTICLASS: nn.CrossEntropyLoss(), REGRESSION: nn.MSELoss()}
+    loss: Tensor = losses[task](outputs, targets)
+    return loss
+
+
+def units(task: str) -> Units:
+    return Units(task, OFFSET, SCALE) if task == REGRESSION else Units(task)
+
+
+def scored(task: str, seed: int, cuts: list[int], names: list[str] | None = None) -> dict[str, float]:
+    """Return the scores of rows that come in batches cut at ``cuts``."""
+    outputs, targets = outputs_and_targets(task, seed)
+    scores = Scores(SPECS[task], names or list(TASKS[task].metrics), units(task))
+    bounds = sorted({0, *cuts, ROWS})
+    for start, stop in pairwise(bounds):
+        part = outputs[start:stop], targets[start:stop]
+        scores.add(loss_of(task, *part), *part)
+    return scores.compute()
+
+
+def probabilities(outputs: Tensor) -> np.ndarray[Any, Any]:
+    exponents = np.exp(outputs.double().numpy())
+    return np.asarray(exponents / exponents.sum(axis=1, keepdims=True))
+
+
+def by_scikit_learn(task: str, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+    if task == BINARY:
+        truth, certain = targets[:, 0].numpy(), 1 / (1 + np.exp(-outputs[:, 0].double().numpy()))
+        predicted = certain > 0.5
+        return {
+            "loss": metrics.log_loss(truth, certain),
+            "accuracy": metrics.accuracy_score(truth, predicted),
+            "precision": metrics.precision_score(truth, predicted),
+            "recall": metrics.recall_score(truth, predicted),
+            "f1": metrics.f1_score(truth, predicted),
+            "auroc": metrics.roc_auc_score(truth, certain),
+        }
+    if task == MULTICLASS:
+        truth, predicted = targets.numpy(), outputs.argmax(dim=1).numpy()
+        return {
+            "loss": metrics.log_loss(truth, probabilities(outputs)),
+            "accuracy": metrics.accuracy_score(truth, predicted),
+            "precision": metrics.precision_score(truth, predicted, average="macro"),
+            "recall": metrics.recall_score(truth, predicted, average="macro"),
+            "f1": metrics.f1_score(truth, predicted, average="macro"),
+            "auroc": metrics.roc_auc_score(truth, probabilities(outputs), average="macro", multi_class="ovr"),
+        }
+    truth, predicted = (OFFSET + SCALE * values[:, 0].double().numpy() for values in (targets, outputs))
+    return {
+        "loss": metrics.mean_squared_error(targets.double(), outputs.double()),  # on the scale of training
+        "mse": metrics.mean_squared_error(truth, predicted),
+        "rmse": metrics.root_mean_squared_error(truth, predicted),
+        "mae": metrics.mean_absolute_error(truth, predicted),
+        "mape": metrics.mean_absolute_percentage_error(truth, predicted),
+        "r2": metrics.r2_score(truth, predicted),
+    }
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_metric_is_scikit_learns(task: str) -> None:
+    for seed in range(3):
+        wanted = by_scikit_learn(task, *outputs_and_targets(task, seed))
+        assert set(wanted) == {"loss", *TASKS[task].metrics}
+        assert scored(task, seed, cuts=[]) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.sampled_from(sorted(TASKS)), st.integers(0, 100), st.lists(st.integers(1, ROWS - 1)))
+def test_any_division_into_batches_gives_the_same_scores(task: str, seed: int, cuts: list[int]) -> None:
+    assert scored(task, seed, cuts) == pytest.approx(scored(task, seed, cuts=[]), rel=1e-5, abs=1e-6)
+
+
+def test_more_rows_than_are_kept_pending_give_the_same_scores() -> None:
+    rows = MOST_PENDING + 1000
+    outputs, targets = outputs_and_targets(REGRESSION, rows=rows)
+    scores = Scores(SPECS[REGRESSION], ["mae"], units(REGRESSION))
+    for part in torch.arange(rows).split(9000):
+        scores.add(loss_of(REGRESSION, outputs[part], targets[part]), outputs[part], targets[part])
+    wanted = by_scikit_learn(REGRESSION, outputs, targets)
+    found = scores.compute()
+    assert found == pytest.approx({name: wanted[name] for name in ("loss", "mae")}, rel=1e-4)
+
+
+def test_scores_start_anew_once_they_are_read() -> None:
+    outputs, targets = outputs_and_targets(BINARY)
+    scores = Scores(SPECS[BINARY], ["accuracy"], units(BINARY))
+    scores.add(loss_of(BINARY, outputs, targets), outputs, targets)
+    scores.compute()
+    right = torch.tensor([[5.0]]), torch.tensor([[1.0]])
+    scores.add(loss_of(BINARY, *right), *right)
+    assert scores.compute() == pytest.approx({"loss": float(np.log1p(np.exp(-5.0))), "accuracy": 1.0}, rel=1e-5)
+
+
+def test_only_the_metrics_that_are_named_are_computed_in_that_order() -> None:
+    assert list(scored(BINARY, 0, [], ["f1", "accuracy"])) == ["loss", "f1", "accuracy"]
+
+
+def test_units_are_probabilities_or_the_users_own() -> None:
+    outputs = torch.tensor([[0.5, -1.0, 2.0]])
+    torch.testing.assert_close(Units(BINARY)(outputs[:, :1]), torch.tensor([[1 / (1 + np.exp(-0.5))]]).float())
+    torch.testing.assert_close(Units(MULTICLASS)(outputs).double().numpy(), probabilities(outputs), rtol=1e-6, atol=0)
+    assert Units(REGRESSION, 10.0, 4.0)(outputs).tolist() == [[12.0, 6.0, 18.0]]
+    assert Units(REGRESSION)(outputs).tolist() == outputs.tolist()
+
+
+def test_scores_are_named_after_their_part() -> None:
+    assert prefixed({"loss": 1.0, "f1": 0.5}, "val") == {"val_loss": 1.0, "val_f1": 0.5}
+
+
+Compile = Callable[[str], CompiledModel]
+
+
+@pytest.fixture
+def compiled() -> Compile:
+    """Compile a linear network for a task, with all its metrics."""
+
+    def compiled(task: str) -> CompiledModel:
+        torch.manual_seed(0)
+        network = nn.Linear(4, SPECS[task].num_outputs)
+        scale = (OFFSET, SCALE) if task == REGRESSION else (0.0, 1.0)
+        return CompiledModel(network, SPECS[task], Adam(), metrics=list(TASKS[task].metrics), target_scale=scale)
+
+    return compiled
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_evaluating_a_model_gives_the_scores_of_a_plain_pass_over_the_rows(
+    compiled: Compile, task: str, tmp_path: Path
+) -> None:
+    module = compiled(task)
+    inputs = torch.randn(ROWS, 4, generator=torch.Generator().manual_seed(5))
+    _, targets = outputs_and_targets(task)
+    with quiet_libraries():
+        trainer = fit.trainer_for(TrainerConfig(accelerator="cpu"), devices=1, folder=tmp_path)
+        found = evaluate(module, Batches(inputs, targets, batch_size=10), trainer)
+    with torch.no_grad():
+        wanted = by_scikit_learn(task, module.network(inputs), targets)
+    assert found == pytest.approx(wanted, rel=1e-4, abs=1e-6)

@@ -1,0 +1,111 @@
+"""Predictions: what the network says of each row, in words and numbers that a person reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from lifecycle import fit
+from lifecycle.compile import CompiledModel
+from lifecycle.config import TrainerConfig
+from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
+from lifecycle.data.batches import Batches
+from lifecycle.data.dataset import Part
+from lifecycle.evaluate import Units
+from lifecycle.optimizers import Adam
+from lifecycle.predict import as_frame, beside_truth, predict
+from lifecycle.report import quiet_libraries
+
+SPECS = {
+    BINARY: DataSpec(BINARY, (4,), 1, class_names=("no", "yes")),
+    MULTICLASS: DataSpec(MULTICLASS, (4,), 3, class_names=("ant", "bee", "fly")),
+    REGRESSION: DataSpec(REGRESSION, (4,), 1),
+}
+
+
+def logits(probabilities: list[list[float]]) -> torch.Tensor:
+    """Return outputs whose sigmoids are the given probabilities of yes."""
+    values = torch.tensor(probabilities, dtype=torch.float64)
+    return torch.log(values / (1 - values))
+
+
+def test_binary_predictions_by_hand() -> None:
+    frame = as_frame(logits([[0.75], [0.25], [0.5]]), Units(BINARY), SPECS[BINARY])
+    assert list(frame) == ["predicted", "probability_no", "probability_yes"]
+    assert frame["predicted"].tolist() == ["yes", "no", "no"]
+    np.testing.assert_allclose(frame["probability_no"], [0.25, 0.75, 0.5])
+    np.testing.assert_allclose(frame["probability_yes"], [0.75, 0.25, 0.5])
+
+
+def test_multiclass_predictions_by_hand() -> None:
+    outputs = torch.log(torch.tensor([[0.25, 0.25, 0.5], [0.5, 0.375, 0.125]])) + 7  # softmax forgets a constant
+    frame = as_frame(outputs, Units(MULTICLASS), SPECS[MULTICLASS])
+    assert list(frame) == ["predicted", "probability_ant", "probability_bee", "probability_fly"]
+    assert frame["predicted"].tolist() == ["fly", "ant"]
+    np.testing.assert_allclose(frame["probability_bee"], [0.25, 0.375], rtol=1e-6)
+
+
+def test_regression_predictions_are_in_the_users_units() -> None:
+    frame = as_frame(torch.tensor([[1.5], [-3.0]]), Units(REGRESSION, 100.0, 10.0), SPECS[REGRESSION])
+    pd.testing.assert_frame_equal(frame, pd.DataFrame({"predicted": [115.0, 70.0]}))
+
+
+@given(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=30))
+def test_probabilities_are_of_the_class_that_is_predicted_and_sum_to_1(values: list[float]) -> None:
+    frame = as_frame(torch.tensor(values).reshape(-1, 1), Units(BINARY), SPECS[BINARY])
+    certain = 1 / (1 + np.exp(-np.array(values)))
+    assert frame["predicted"].tolist() == ["yes" if value > 0.5 else "no" for value in certain]
+    np.testing.assert_allclose(frame["probability_yes"], certain, rtol=1e-12)
+    np.testing.assert_allclose(frame["probability_no"] + frame["probability_yes"], 1, rtol=1e-12)
+
+
+@given(st.lists(st.lists(st.floats(-50, 50, width=32), min_size=3, max_size=3), min_size=1, max_size=10))
+def test_the_predicted_class_is_the_most_probable_one(values: list[list[float]]) -> None:
+    frame = as_frame(torch.tensor(values), Units(MULTICLASS), SPECS[MULTICLASS])
+    probabilities = frame[["probability_ant", "probability_bee", "probability_fly"]].to_numpy()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-12)
+    for row, label in enumerate(frame["predicted"]):
+        assert frame[f"probability_{label}"][row] == probabilities[row].max()
+
+
+def test_predictions_stand_beside_row_and_truth() -> None:
+    part = Part(torch.zeros(2, 4), torch.zeros(2, 1), np.array(["yes", "no"]), np.array([11, 4]))
+    frame = beside_truth(as_frame(logits([[0.75], [0.25]]), Units(BINARY), SPECS[BINARY]), part)
+    assert list(frame) == ["row", "actual", "predicted", "probability_no", "probability_yes"]
+    assert frame["row"].tolist() == [11, 4]
+    assert frame["actual"].tolist() == ["yes", "no"]
+    assert frame["predicted"].tolist() == ["yes", "no"]
+
+
+@pytest.mark.parametrize("task", SPECS)
+@pytest.mark.parametrize("rows", [1, 23])
+def test_predictions_are_a_plain_forward_pass_in_the_rows_order(task: str, rows: int, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.Linear(8, SPECS[task].num_outputs))
+    scale = (250.0, 40.0) if task == REGRESSION else (0.0, 1.0)
+    module = CompiledModel(network, SPECS[task], Adam(), target_scale=scale)
+    inputs = torch.randn(rows, 4)
+    targets = torch.zeros(rows, dtype=torch.int64) if task == MULTICLASS else torch.zeros(rows, 1)
+    with quiet_libraries():
+        trainer = fit.trainer_for(TrainerConfig(accelerator="cpu"), devices=1, folder=tmp_path)
+        found = predict(module, Batches(inputs, targets, batch_size=5), trainer)
+    with torch.no_grad():
+        outputs = network.eval()(inputs).double().numpy()
+    if task == REGRESSION:
+        np.testing.assert_allclose(found["predicted"], 250 + 40 * outputs[:, 0], rtol=1e-6)
+        return
+    positive = 1 / (1 + np.exp(-outputs))
+    by_hand = {
+        BINARY: np.hstack([1 - positive, positive]),
+        MULTICLASS: np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True),
+    }[task]
+    names = SPECS[task].class_names
+    np.testing.assert_allclose(found[[f"probability_{name}" for name in names]], by_hand, rtol=1e-6)
+    assert found["predicted"].tolist() == [names[code] for code in by_hand.argmax(axis=1)]

@@ -1,0 +1,175 @@
+"""Raw rows: from files, scikit-learn and the package; whatever cannot be read as it stands is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.datasets
+
+from lifecycle.data import sources
+from lifecycle.errors import RequestError
+
+Write = Callable[..., str]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write a file and return its path."""
+
+    def write(text: str, name: str = "a.csv", encoding: str = "utf-8") -> str:
+        (tmp_path / name).write_text(text, encoding=encoding)
+        return str(tmp_path / name)
+
+    return write
+
+
+def refused(path: str) -> str:
+    with pytest.raises(RequestError) as caught:
+        sources.read(path)
+    assert f"data.path={path}" in str(caught.value)
+    return str(caught.value).replace(f"data.path={path} ", "", 1)
+
+
+def test_a_csv_file_is_read_as_it_stands(write: Write) -> None:
+    frame = sources.read(write("n,x,word\n1,2.5,a\n2,,b\n"))
+    assert list(frame) == ["n", "x", "word"]
+    assert frame["n"].tolist() == [1, 2]
+    assert frame["x"].isna().tolist() == [False, True]
+    assert frame["word"].tolist() == ["a", "b"]
+
+
+def test_a_parquet_file_is_read_as_it_stands(tmp_path: Path) -> None:
+    wanted = pd.DataFrame({"n": [1, 2], "word": ["a", "b"]})
+    wanted.to_parquet(tmp_path / "a.parquet")
+    pd.testing.assert_frame_equal(sources.read(str(tmp_path / "a.parquet")), wanted)
+
+
+def test_the_ending_may_be_in_capitals(write: Write) -> None:
+    assert sources.read(write("a\n1\n", name="A.CSV"))["a"].tolist() == [1]
+
+
+def test_a_path_may_begin_with_the_home_folder(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("a\n1\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(sources.read("~/a.csv")) == 1
+
+
+@pytest.mark.parametrize("name", list(sources.SKLEARN_TARGETS))
+def test_a_data_set_of_scikit_learn_has_its_values_and_its_classes_names(name: str) -> None:
+    frame = sources.read(f"sklearn:{name}")
+    bunch = getattr(sklearn.datasets, f"load_{name}")()
+    np.testing.assert_array_equal(frame.iloc[:, :-1].to_numpy(), bunch.data)
+    target = frame[sources.SKLEARN_TARGETS[name]].to_numpy()
+    if name == "diabetes":
+        np.testing.assert_array_equal(target, bunch.target)
+    else:
+        assert target.tolist() == [str(bunch.target_names[code]) for code in bunch.target]
+
+
+def test_a_file_of_the_package_is_found_by_its_name() -> None:
+    frame = sources.read("lifecycle:sequence.csv")
+    np.testing.assert_allclose(frame["value"], np.arange(10) / 10)
+
+
+def test_a_data_set_that_is_not_known_is_told_with_the_nearest() -> None:
+    with pytest.raises(
+        RequestError,
+        match=r"^data\.path=sklearn:irs is not known\. Did you mean iris\? "
+        r"Choose from: iris, wine, breast_cancer, digits, diabetes\.$",
+    ):
+        sources.read("sklearn:irs")
+
+
+def test_a_row_too_short_is_refused(write: Write) -> None:
+    said = refused(write("a,b,c\n1,2,3\n4,5\n"))
+    assert re.fullmatch(r"cannot be read: CSV parse error: Expected 3 columns, got 2: 4,5\. Mend the file\.", said)
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n3,4,5\n", "a,b\n1,2,3\n4,5,6\n"], ids=["one row", "every row"])
+def test_a_row_too_long_is_refused(write: Write, text: str) -> None:
+    said = refused(write(text))
+    assert re.match(r"cannot be read: CSV parse error: Expected 2 columns, got 3: .*\. Mend the file\.", said)
+
+
+def test_a_header_alone_is_refused(write: Write) -> None:
+    assert refused(write("a,b\n")) == "has a header and no rows. Add rows."
+
+
+def test_an_empty_file_is_refused(write: Write) -> None:
+    assert refused(write("")) == "cannot be read: No columns to parse from file. Mend the file."
+
+
+def test_a_column_that_stands_twice_is_refused(write: Write) -> None:
+    said = refused(write("a,b,a\n1,2,3\n"))
+    assert said == "cannot be read: it has the column a twice. Mend the file."
+
+
+def test_a_column_without_a_name_is_refused(write: Write) -> None:
+    said = refused(write("a,,b\n1,2,3\n"))
+    assert said == ("cannot be read: column 2 has no name; an index is left out by to_csv(index=False). Mend the file.")
+
+
+@pytest.mark.parametrize("sign", [";", "\t", "|"])
+def test_a_header_that_is_separated_by_another_sign_is_refused(write: Write, sign: str) -> None:
+    said = refused(write(f"a{sign}b\n1{sign}2\n"))
+    assert said == (f"cannot be read: its header is separated by {sign!r} rather than a comma. Mend the file.")
+
+
+def test_an_index_with_a_name_in_parquet_is_a_column_and_one_without_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    frame = pd.DataFrame({"n": [1, 2]}, index=pd.Index([5, 7], name="id"))
+    frame.to_parquet(file)
+    assert sources.read(str(file)).to_dict("list") == {"id": [5, 7], "n": [1, 2]}
+    frame.rename_axis(None).to_parquet(file)
+    assert refused(str(file)) == ("cannot be read: it has an index without a name. Mend the file.")
+
+
+def test_a_word_such_as_na_is_kept_as_the_word_that_it_is(write: Write) -> None:
+    frame = sources.read(write("country,n\nNA,1\nUS,2\nnull,3\n"))
+    assert frame["country"].tolist() == ["NA", "US", "null"]
+
+
+def test_text_that_is_not_utf_8_is_refused(write: Write) -> None:
+    said = refused(write("a,b\né,2\n", encoding="latin-1"))
+    assert said.startswith("is not UTF-8 in column a. Save it as UTF-8.") or said.startswith(
+        "cannot be read: it is not UTF-8"
+    )
+
+
+def test_a_header_that_is_not_utf_8_is_refused(write: Write) -> None:
+    said = refused(write("é,b\n1,2\n", encoding="latin-1"))
+    assert re.match(r"cannot be read: it is not UTF-8 \(.* at byte \d+\)\. Mend the file\.", said)
+
+
+def test_a_missing_file_is_told_with_the_nearest_beside_it(write: Write, tmp_path: Path) -> None:
+    write("a\n1\n", name="houses.csv")
+    said = refused(str(tmp_path / "house.csv"))
+    assert said == "is no file (did you mean houses.csv?). Give the path of a CSV or Parquet file."
+
+
+def test_a_missing_file_in_a_missing_folder_is_told(tmp_path: Path) -> None:
+    assert refused(str(tmp_path / "no" / "a.csv")) == "is no file. Give the path of a CSV or Parquet file."
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    assert refused(str(tmp_path)).startswith("is no file")
+
+
+@pytest.mark.parametrize(("name", "ending"), [("a.txt", ".txt"), ("a", "nothing"), ("a.csv.gz", ".gz")])
+def test_an_unknown_ending_is_told(write: Write, name: str, ending: str) -> None:
+    said = refused(write("a\n1\n", name=name))
+    assert said == f"ends in {ending}. Give a file ending in .csv or .parquet."
+
+
+def test_a_parquet_file_that_is_none_is_refused(write: Write) -> None:
+    assert re.match(r"cannot be read: .*\. Mend the file\.", refused(write("a\n1\n", name="a.parquet")))
+
+
+def test_a_parquet_file_without_rows_is_refused(tmp_path: Path) -> None:
+    pd.DataFrame({"a": []}).to_parquet(tmp_path / "a.parquet")
+    assert refused(str(tmp_path / "a.parquet")) == "has a header and no rows. Add rows."

@@ -1,0 +1,182 @@
+"""Parts are disjoint, complete, in proportion, and a function of the seed alone."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from lifecycle.contract import Samples, Split
+from lifecycle.data.splits import Shares, chronological, stratified
+from lifecycle.errors import RequestError
+
+SHARES = st.floats(0.05, 0.45)
+
+
+def samples(labels: Any) -> Samples:
+    labels = np.asarray(labels)
+    return Samples(np.zeros((len(labels), 1)), labels, np.arange(len(labels)))
+
+
+def divide(labels: Any, shares: Shares, task: str = "classification", seed: int = 0) -> Split:
+    return stratified(samples(labels), shares.counts(len(labels)), task, seed)
+
+
+def enough(total: int, test: float, val: float) -> bool:
+    """Tell whether shares leave a row to train on, by another way than the code's."""
+    return total - math.ceil(total * test) - math.ceil(total * val) >= 1
+
+
+def parts(split: Split) -> list[list[int]]:
+    return [split.train.tolist(), split.val.tolist(), split.test.tolist()]
+
+
+@given(st.integers(3, 2000), SHARES, SHARES)
+def test_counts_are_all_the_rows_and_held_out_parts_are_rounded_up(total: int, test: float, val: float) -> None:
+    assume(enough(total, test, val))
+    num_train, num_val, num_test = Shares(test, val).counts(total)
+    assert num_train + num_val + num_test == total
+    assert num_train >= 1
+    assert 0 <= num_test - total * test < 1 + 1e-6 or num_test == pytest.approx(total * test)
+    assert 0 <= num_val - total * val < 1 + 1e-6 or num_val == pytest.approx(total * val)
+
+
+def test_counts_by_hand() -> None:
+    assert Shares(0.2, 0.2).counts(150) == (90, 30, 30)
+    assert Shares(0.2, 0.2).counts(10) == (6, 2, 2)
+    assert Shares(0.2, 0.2).counts(11) == (5, 3, 3)
+    assert Shares(0.1, 0.0).counts(30) == (27, 0, 3)  # 30 * 0.1 is 3.0000000000000004 in floats
+    assert Shares(0.7, 0.1).counts(10) == (2, 1, 7)  # 10 * 0.7 likewise
+
+
+REFUSED = [
+    ({"test_size": 0.0}, "test_size must be above 0 and below 1, got 0.0. The default is 0.2."),
+    ({"test_size": 1.0}, "test_size must be above 0 and below 1, got 1.0. The default is 0.2."),
+    ({"val_size": -0.1}, "val_size must be 0 or more and below 1, got -0.1. The default is 0.2."),
+    ({"val_size": 1.0}, "val_size must be 0 or more and below 1, got 1.0. The default is 0.2."),
+    (
+        {"test_size": 0.5, "val_size": 0.5},
+        "test_size and data.val_size must sum to less than 1, got 0.5 and 0.5. Leave some rows to train on.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "sentence"), REFUSED)
+def test_shares_out_of_range_are_told(values: dict[str, float], sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        Shares(**values)
+
+
+def test_too_few_rows_to_train_on_are_told_with_shares_and_total() -> None:
+    with pytest.raises(
+        RequestError,
+        match=r"^data\.test_size=0\.2 and data\.val_size=0\.2 leave no training rows of 2 samples\. "
+        r"Use smaller shares or more rows\.$",
+    ):
+        Shares().counts(2)
+
+
+def divided(labels: Any, shares: Shares, seed: int) -> Split:
+    """Divide, and pass over what is refused because a class would be missing from a part."""
+    try:
+        return divide(labels, shares, seed=seed)
+    except RequestError as error:
+        assume("cannot put each class in every part" not in str(error))
+        raise
+
+
+@given(st.lists(st.integers(6, 40), min_size=1, max_size=4), SHARES, st.floats(0.0, 0.45), st.integers(0, 2**32 - 1))
+def test_parts_are_disjoint_complete_and_of_the_counts(sizes: list[int], test: float, val: float, seed: int) -> None:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    assume(enough(len(labels), test, val))
+    counts = Shares(test, val).counts(len(labels))
+    assume(all(count == 0 or count >= len(sizes) for count in counts))
+    split = divided(labels, Shares(test, val), seed=seed)
+    assert sorted(itertools.chain(*parts(split))) == list(range(len(labels)))
+    assert tuple(map(len, parts(split))) == counts
+
+
+@given(st.lists(st.integers(10, 60), min_size=2, max_size=4), st.integers(0, 2**32 - 1), SHARES, SHARES)
+def test_each_part_has_the_classes_in_proportion(sizes: list[int], seed: int, test: float, val: float) -> None:
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    assume(enough(len(labels), test, val))
+    _, num_val, num_test = Shares(test, val).counts(len(labels))
+    assume(min(num_val, num_test, len(labels) - num_val - num_test) >= len(sizes))
+    split = divided(labels, Shares(test, val), seed=seed)
+    tested, validated = Counter(labels[split.test].tolist()), Counter(labels[split.val].tolist())
+    for label, size in enumerate(sizes):
+        assert abs(tested[label] - size * num_test / len(labels)) < 1
+        rest = size - tested[label]
+        assert abs(validated[label] - rest * num_val / (len(labels) - num_test)) < 1
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["classification", "regression"]))
+def test_the_same_seed_gives_the_same_split(seed: int, task: str) -> None:
+    labels = [0, 1] * 20
+    assert parts(divide(labels, Shares(), task, seed)) == parts(divide(labels, Shares(), task, seed))
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_other_seeds_give_other_splits(task: str) -> None:
+    splits = [parts(divide([0, 1] * 20, Shares(), task, seed)) for seed in range(6)]
+    assert all(one[2] != other[2] and one[1] != other[1] for one, other in itertools.combinations(splits, 2))
+
+
+def test_rows_are_shuffled_before_they_are_divided_and_kept_in_order_within_a_part() -> None:
+    split = divide(np.arange(100.0), Shares(), "regression")
+    assert split.test.tolist() != list(range(80, 100))
+    for part in parts(split):
+        assert part == sorted(part)
+
+
+def test_the_values_of_a_regression_do_not_move_the_split() -> None:
+    one, other = (divide(values, Shares(), "regression", 3) for values in (np.arange(50.0), np.zeros(50)))
+    assert parts(one) == parts(other)
+
+
+def test_without_a_share_for_validation_there_is_none() -> None:
+    split = divide([0, 1] * 10, Shares(val_size=0.0))
+    assert (len(split.train), len(split.val), len(split.test)) == (16, 0, 4)
+
+
+def test_more_classes_than_held_out_rows_are_told() -> None:
+    with pytest.raises(
+        RequestError,
+        match=r"^data\.test_size and data\.val_size cannot put each class in every part: 8 samples to hold out, "
+        r"10 classes, 2 of class 0\. Change the shares, add rows, or merge classes\.$",
+    ):
+        divide(np.repeat(np.arange(10), 2), Shares())
+
+
+def test_a_class_of_one_row_is_told() -> None:
+    with pytest.raises(
+        RequestError,
+        match=r"each class in every part: 10 samples to hold out, 2 classes, 1 of class rare\. Change",
+    ):
+        divide(["common"] * 20 + ["rare"], Shares())
+
+
+def test_a_class_that_is_left_out_of_the_training_rows_is_told() -> None:
+    with pytest.raises(RequestError, match=r"cannot put each class in every part: .*2 of class rare"):
+        divide(["common"] * 50 + ["rare"] * 2, Shares(test_size=0.9, val_size=0.0))
+
+
+def test_a_class_that_is_left_out_of_the_test_rows_is_told() -> None:
+    with pytest.raises(RequestError, match=r"cannot put each class in every part: .*2 of class rare"):
+        divide(["common"] * 50 + ["rare"] * 2, Shares())
+
+
+@given(st.integers(3, 500), SHARES, st.floats(0.0, 0.45))
+def test_a_chronological_split_trains_on_the_past_and_tests_on_the_end(total: int, test: float, val: float) -> None:
+    assume(enough(total, test, val))
+    counts = Shares(test, val).counts(total)
+    split = chronological(counts)
+    assert list(itertools.chain(*parts(split))) == list(range(total))
+    assert tuple(map(len, parts(split))) == counts

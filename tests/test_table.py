@@ -1,0 +1,230 @@
+"""Tables: numbers standardised, categories one-hot, by what the training rows alone teach."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lifecycle.data.table import Table
+from lifecycle.errors import RequestError
+from tests.rows import TableRows, held_out, labels, load
+
+ROWS = 40
+
+
+def frame(**columns: Any) -> pd.DataFrame:
+    return pd.DataFrame({**columns, "y": labels(ROWS)})
+
+
+def part_of(data: Any, name: str) -> np.ndarray[Any, Any]:
+    return np.asarray(getattr(data, name).inputs)
+
+
+def test_numbers_are_standardised_by_mean_and_deviation_of_the_training_rows() -> None:
+    values = np.random.default_rng(0).normal(50, 9, (ROWS, 2))
+    data = load(TableRows(frame=frame(a=values[:, 0], b=values[:, 1])))
+    train = values[data.train.rows]
+    for name in ("train", "val", "test"):
+        rows = getattr(data, name).rows
+        by_hand = (values[rows] - train.mean(axis=0)) / np.sqrt(((train - train.mean(axis=0)) ** 2).mean(axis=0))
+        np.testing.assert_allclose(part_of(data, name), by_hand, rtol=1e-5, atol=1e-6)
+    assert part_of(data, "train").dtype == np.float32
+
+
+def test_a_missing_number_becomes_the_median_of_the_training_rows() -> None:
+    values = np.arange(ROWS, dtype=float) ** 2
+    complete = load(TableRows(frame=frame(a=values)))
+    missing = np.concatenate([complete.train.rows[:3], complete.test.rows[:1]])
+    gaps = values.copy()
+    gaps[missing] = np.nan
+    data = load(TableRows(frame=frame(a=gaps)))
+    filled = np.where(np.isnan(gaps), np.nanmedian(gaps[data.train.rows]), gaps)
+    train = filled[data.train.rows]
+    by_hand = (filled[data.test.rows] - train.mean()) / train.std()
+    np.testing.assert_allclose(part_of(data, "test")[:, 0], by_hand, rtol=1e-5, atol=1e-6)
+
+
+def test_a_column_of_nothing_but_missing_numbers_is_kept_as_zeros() -> None:
+    data = load(TableRows(frame=frame(a=np.full(ROWS, np.nan), b=np.arange(ROWS))))
+    assert data.spec.feature_names == ("a", "b")
+    assert not part_of(data, "train")[:, 0].any()
+
+
+def test_a_column_of_one_value_becomes_zeros() -> None:
+    data = load(TableRows(frame=frame(a=np.full(ROWS, 7.0), b=np.arange(ROWS))))
+    assert not part_of(data, "test")[:, 0].any()
+
+
+def test_categories_are_one_hot_in_sorted_order_after_the_numbers() -> None:
+    colours = ["red", "blue", "green", "blue"] * 10
+    data = load(TableRows(frame=frame(colour=colours, a=np.arange(ROWS))))
+    assert data.spec.feature_names == ("a", "colour_blue", "colour_green", "colour_red")
+    by_hand = [[colours[row] == name for name in ("blue", "green", "red")] for row in data.test.rows]
+    np.testing.assert_array_equal(part_of(data, "test")[:, 1:], np.array(by_hand, dtype=np.float32))
+
+
+def test_a_missing_category_is_a_category_of_its_own() -> None:
+    data = load(TableRows(frame=frame(colour=["red", None] * 20)))
+    assert data.spec.feature_names == ("colour_red", "colour_None")
+    np.testing.assert_array_equal(part_of(data, "train").sum(axis=1), 1)
+
+
+def test_a_category_that_no_training_row_has_becomes_zeros() -> None:
+    first = load(TableRows(frame=frame(colour=["red", "blue"] * 20)))
+    colours = np.array(["red", "blue"] * 20, dtype=object)
+    colours[first.test.rows] = "mauve"
+    data = load(TableRows(frame=frame(colour=colours)))
+    assert data.spec.feature_names == ("colour_blue", "colour_red")
+    assert not part_of(data, "test").any()
+
+
+def test_truth_values_are_numbers() -> None:
+    data = load(TableRows(frame=frame(a=[True, False, False, False] * 10)))
+    assert data.spec.feature_names == ("a",)
+    assert len(np.unique(part_of(data, "train"))) == 2
+
+
+NUMBERS = st.floats(-1e6, 1e6)
+WORDS = st.sampled_from(["red", "blue", "mauve", None])
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.data(), st.integers(0, 1000))
+def test_what_the_held_out_rows_hold_moves_no_statistic(data: st.DataObject, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    rows = frame(a=generator.normal(size=ROWS), colour=generator.choice(["red", "blue"], ROWS).astype(object))
+    rows.loc[::7, "a"] = np.nan
+    before = load(TableRows(frame=rows), seed)
+    changed = rows.copy()
+    others = held_out(before)
+    changed.loc[others, "a"] = data.draw(st.lists(NUMBERS, min_size=len(others), max_size=len(others)))
+    changed.loc[others, "colour"] = data.draw(st.lists(WORDS, min_size=len(others), max_size=len(others)))
+    after = load(TableRows(frame=changed), seed)
+    np.testing.assert_array_equal(before.train.rows, after.train.rows)
+    np.testing.assert_array_equal(part_of(before, "train"), part_of(after, "train"))
+    assert before.spec == after.spec
+    scalers = [data.preprocessing.inputs.named_transformers_["numbers"] for data in (before, after)]
+    assert scalers[0][0].statistics_.tolist() == scalers[1][0].statistics_.tolist()
+    assert scalers[0][1].mean_.tolist() == scalers[1][1].mean_.tolist()
+    assert scalers[0][1].scale_.tolist() == scalers[1][1].scale_.tolist()
+
+
+def test_what_a_training_row_holds_does_move_the_statistics() -> None:
+    rows = frame(a=np.arange(ROWS, dtype=float))
+    before = load(TableRows(frame=rows))
+    rows.loc[before.train.rows[0], "a"] = 1000.0
+    assert not np.array_equal(part_of(before, "test"), part_of(load(TableRows(frame=rows)), "test"))
+
+
+def test_columns_that_are_dropped_are_no_features_and_not_asked_for() -> None:
+    rows = frame(id=np.arange(ROWS), a=np.arange(ROWS))
+    plugin = TableRows(frame=rows, drop=["id"])
+    data = load(plugin)
+    assert data.spec.feature_names == ("a",)
+    assert plugin.columns(rows) == ["a"]
+    assert list(data.example) == ["a"]
+
+
+def test_rows_without_the_target_are_samples_without_targets() -> None:
+    plugin = TableRows(frame=frame(a=np.arange(ROWS)))
+    samples = plugin.samples(plugin.frame[["a"]])
+    assert samples.targets is None
+    assert len(samples.inputs) == ROWS
+
+
+def test_raw_rows_of_other_types_of_number_are_transformed_alike() -> None:
+    plugin = TableRows(frame=frame(a=np.arange(ROWS, dtype=float), colour=["1", "2", "x", "2"] * 10))
+    learnt = load(plugin).preprocessing.inputs
+    as_float, as_int = (
+        plugin.apply(learnt, pd.DataFrame({"a": np.array([1, 2], dtype=kind), "colour": ["1", "x"]}))
+        for kind in ("float32", "int8")
+    )
+    np.testing.assert_array_equal(as_float, as_int)
+
+
+def test_a_category_that_happens_to_be_all_digits_in_new_rows_is_still_a_category() -> None:
+    plugin = TableRows(frame=frame(colour=["1", "2", "x", "2"] * 10))
+    learnt = load(plugin).preprocessing.inputs
+    np.testing.assert_array_equal(plugin.apply(learnt, pd.DataFrame({"colour": [1, 2]})), [[1, 0, 0], [0, 1, 0]])
+
+
+def test_text_among_the_numbers_of_new_rows_is_told_with_the_column() -> None:
+    plugin = TableRows(frame=frame(age=np.arange(ROWS)))
+    learnt = load(plugin).preprocessing.inputs
+    with pytest.raises(RequestError, match=r"age.*\?"):
+        plugin.apply(learnt, pd.DataFrame({"age": ["3", "?"]}))
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "1e400", "1e31"])
+def test_a_number_too_large_to_learn_from_is_told_with_column_and_row(tmp_path: Path, value: str) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("a,y\n" + "".join(f"{value if row == 11 else row},{row % 2}\n" for row in range(ROWS)))
+    with pytest.raises(
+        RequestError,
+        match=rf"^data\.path={re.escape(str(file))} has \S+ in column a, row 11, too large to learn from\. "
+        r"Mend it, or add data\.drop=\[a\]\.$",
+    ):
+        Table(path=str(file), target="y").read()
+
+
+def test_a_category_and_a_number_of_the_same_feature_name_go_together_or_are_told() -> None:
+    rows = frame(colour=["red", "blue"] * 20, colour_red=np.arange(ROWS))
+    try:
+        data = load(TableRows(frame=rows))
+    except RequestError as error:
+        assert "colour_red" in str(error)  # noqa: PT017
+    else:
+        assert len(set(data.spec.feature_names)) == data.spec.input_shape[0] == 3
+
+
+REFUSED = [
+    ({"path": ""}, "path must be given, got nothing. Add for instance data.path=houses.csv."),
+    ({"target": ""}, "target must be given, got nothing. Add for instance data.target=price."),
+    (
+        {"task": "regresion"},
+        "task must be one of classification, regression, got regresion. Did you mean regression?",
+    ),
+    ({"test_size": 2.0}, "test_size must be above 0 and below 1, got 2.0. The default is 0.2."),
+]
+
+
+@pytest.mark.parametrize(("values", "sentence"), REFUSED)
+def test_a_field_out_of_range_is_told(values: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        Table(**{"path": "a.csv", "target": "y", **values})
+
+
+def test_a_target_or_dropped_column_that_is_none_is_told_with_the_nearest(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("id,price\n1,2\n3,4\n")
+    told = rf" is no column of {re.escape(str(file))}\. Did you mean "
+    with pytest.raises(RequestError, match=r"^data\.target=prize" + told + r"price\? Columns: id, price\.$"):
+        Table(path=str(file), target="prize").read()
+    with pytest.raises(RequestError, match=r"^data\.drop=idd" + told + r"id\? Columns to drop: id\.$"):
+        Table(path=str(file), target="price", drop=["idd"]).read()
+    with pytest.raises(RequestError, match=r"^data\.drop=price is the target\. Columns to drop: id\.$"):
+        Table(path=str(file), target="price", drop=["price"]).read()
+
+
+def test_a_table_of_nothing_but_its_target_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("id,price\n1,2\n3,4\n")
+    with pytest.raises(
+        RequestError,
+        match=rf"^data\.path={re.escape(str(file))} has no column beside price to learn from\. Add features\.$",
+    ):
+        Table(path=str(file), target="price", drop=["id"]).read()
+
+
+def test_the_task_is_the_targets_unless_one_is_named() -> None:
+    rows = pd.DataFrame({"x": [1, 2], "y": [0, 1]})
+    assert TableRows(frame=rows).describe_target(rows).task == "classification"
+    assert TableRows(frame=rows, task="regression").describe_target(rows).task == "regression"
+    assert TableRows(frame=rows, scale_target=False).describe_target(rows).scaled is False
