@@ -135,35 +135,14 @@ def fit(
     train = Batches(data.train.inputs, data.train.targets, batch_size(config, data), shuffle_seed=seed)
     val = data.val and Batches(data.val.inputs, data.val.targets, max(batch_size(config, data), 1024))
     recorder = Recorder(train, seed, listeners)
-    last = checkpoints.LastCheckpoint(folder)
-    own: list[pl.Callback] = [recorder, last]
-    early = best = None
-    if config.early_stopping:
-        early = EarlyStopping(
-            config.monitor,
-            mode=_mode(module, config.monitor),
-            patience=config.patience,
-            min_delta=config.min_delta,
-            check_on_train_epoch_end=True,
-        )
-        own.append(early)
-    if val is not None or not config.monitor.startswith("val_"):
-        best = ModelCheckpoint(
-            folder,
-            filename=checkpoints.BEST.removesuffix(".ckpt"),
-            monitor=config.monitor,
-            mode=_mode(module, config.monitor),
-            save_weights_only=True,
-            save_on_train_epoch_end=True,
-            enable_version_counter=False,
-        )
-        own.append(best)
+    early, best = _early_stopping(config, module), _best_checkpoint(config, module, val is not None, folder)
+    watching = [callback for callback in (early, best) if callback is not None]
     trainer = trainer_for(
         config,
         devices=config.devices,
         folder=folder,
         max_epochs=config.max_epochs,
-        callbacks=[*own, *callbacks],
+        callbacks=[recorder, checkpoints.LastCheckpoint(folder), *watching, *callbacks],
     )
     try:
         with helpers_know_their_main_process(), _threads(module, train.batch_size):
@@ -186,6 +165,35 @@ def fit(
         else f"max_epochs={config.max_epochs} was reached"
     )
     return History(tuple(recorder.rows), epoch, stopped)
+
+
+def _early_stopping(config: TrainerConfig, module: CompiledModel) -> EarlyStopping | None:
+    if not config.early_stopping:
+        return None
+    return EarlyStopping(
+        config.monitor,
+        mode=_mode(module, config.monitor),
+        patience=config.patience,
+        min_delta=config.min_delta,
+        check_on_train_epoch_end=True,
+    )
+
+
+def _best_checkpoint(
+    config: TrainerConfig, module: CompiledModel, validates: bool, folder: Path
+) -> ModelCheckpoint | None:
+    """Return what keeps ``best.ckpt``; nothing where nothing says which epoch is best."""
+    if not validates and config.monitor.startswith("val_"):
+        return None
+    return ModelCheckpoint(
+        folder,
+        filename=checkpoints.BEST.removesuffix(".ckpt"),
+        monitor=config.monitor,
+        mode=_mode(module, config.monitor),
+        save_weights_only=True,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
 
 
 @contextmanager
