@@ -74,7 +74,10 @@ def test_the_history_has_one_point_per_epoch_and_metric(job: Command, runs: Runs
         points = history(tmp_path, run, metric)
         assert [step for step, _ in points] == frame["epoch"].tolist()
         assert [value for _, value in points] == pytest.approx(frame[metric].tolist())
-    assert len(history(tmp_path, run, "test_loss")) == 1
+    assert history(tmp_path, run, "test_loss") == [(0, run.data.metrics["test_loss"])]
+    assert set(run.data.metrics) == {
+        f"{part}_{score}" for part in ("train", "val", "test") for score in ("loss", "accuracy")
+    }
 
 
 def test_test_scores_are_those_of_the_predictions_file(job: Command, runs: Runs) -> None:

@@ -156,7 +156,7 @@ def _record(
     predictions: pd.DataFrame,
     data: Dataset,
 ) -> None:
-    tracked.log_scores(scores, history.best_epoch)
+    tracked.log_scores(scores)
     tracked.tag(best_epoch=str(history.best_epoch), stopped=history.stopped)
     tracked.log_text(history.frame.to_csv(index=False), "history.csv")
     tracked.log_text(predictions.to_csv(index=False), "predictions.csv")

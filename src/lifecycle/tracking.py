@@ -57,16 +57,17 @@ class Run:
         from mlflow.entities import Metric
 
         now, epoch = int(time.time() * 1000), int(row["epoch"])
-        self._unsent += [Metric(name, value, now, epoch) for name, value in row.items() if name != "epoch"]
+        scores = {name: value for name, value in row.items() if not name.startswith("epoch")}
+        self._unsent += [Metric(name, value, now, epoch) for name, value in scores.items()]
         if time.monotonic() - self._sent >= SECONDS_BETWEEN:
             self.send()
 
-    def log_scores(self, scores: dict[str, float], epoch: int) -> None:
-        """Record scores of the finished model; the step is the epoch that its weights are from."""
+    def log_scores(self, scores: dict[str, float]) -> None:
+        """Record scores of the finished model: one point each, at step 0, which the UI draws as bars side by side."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._unsent += [Metric(name, value, now, epoch) for name, value in scores.items()]
+        self._unsent += [Metric(name, value, now, 0) for name, value in scores.items()]
 
     def send(self) -> None:
         """Send what is waiting."""
