@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import hydra
 import pytest
 
 from lifecycle.compose import compose
@@ -281,3 +282,11 @@ def test_a_bad_request_imports_nothing_heavy(tmp_path: Path) -> None:
 
 def test_importing_the_package_imports_nothing_heavy(tmp_path: Path) -> None:
     assert modules_after("import lifecycle", tmp_path) == set()
+
+
+def test_a_hydra_that_the_caller_uses_is_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("mine: 1\n")
+    with hydra.initialize_config_dir(str(tmp_path), version_base="1.3"):
+        compose(["model=cnn", "data=digits"])
+        options()
+        assert hydra.compose("own").mine == 1

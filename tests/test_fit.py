@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,6 +90,17 @@ def test_the_best_epochs_weights_are_the_ones_that_are_left(iris: Dataset, tmp_p
     alone = fit.trainer_for(TrainerConfig(), devices=1, folder=tmp_path)
     scores = evaluate(module, Batches(iris.val.inputs, iris.val.targets, 7), alone)
     assert scores["loss"] == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_ctrl_c_in_a_notebook_is_a_keyboard_interrupt_and_works_again(iris: Dataset, tmp_path: Path) -> None:
+    def press(_row: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit.fit(compiled(iris, Adam()), iris, TrainerConfig(max_epochs=3), 1, tmp_path, [press])
+    assert signal.getsignal(signal.SIGINT) is before
+    assert checkpoints.read(tmp_path / checkpoints.LAST)["epoch"] == 0
 
 
 def test_an_accuracy_is_monitored_upwards(iris: Dataset, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lifecycle.config import Request, RunConfig
 from lifecycle.errors import RequestError
 from lifecycle.explain import COMPOSING, explain
-from lifecycle.searchpath import PluginSource, register
+from lifecycle.searchpath import CHOICES, PluginSource, hydra_ready
 
 CONFIG_PACKAGE = "pkg://lifecycle.conf"
 
@@ -28,12 +28,9 @@ def compose(overrides: list[str]) -> Request:
         RequestError: names key, value and cure.
     """
     import hydra
-    from hydra.core.global_hydra import GlobalHydra
 
-    register()
-    GlobalHydra.instance().clear()
     try:
-        with hydra.initialize_config_module("lifecycle.conf", version_base="1.3"):
+        with hydra_ready():
             config = hydra.compose("config", overrides, return_hydra_config=True)
     except COMPOSING as error:
         raise explain(error, overrides) from error
@@ -70,7 +67,7 @@ def _check_whole(config: DictConfig, choices: dict[str, str]) -> None:
         raise RequestError(f"~{gone[0]} takes away what every run needs. Set it instead: {gone[0]}=...")
     own = Path.cwd() / "conf"
     packaged = resources.files("lifecycle.conf")
-    for group in ("data", "model", "optimizer", "trainer", "tracking"):
+    for group in CHOICES:
         name = choices.get(group, "")
         if not name or name.startswith("["):
             raise RequestError(f"{group} must be one name, got {name or 'nothing'}. Write {group}=<name>.")

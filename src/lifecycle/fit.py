@@ -145,7 +145,7 @@ def fit(
         callbacks=[recorder, checkpoints.LastCheckpoint(folder), *watching, *callbacks],
     )
     try:
-        with helpers_know_their_main_process(), _threads(module, train.batch_size):
+        with _ctrl_c_kept(), helpers_know_their_main_process(), _threads(module, train.batch_size):
             trainer.fit(module, train, val)
     except BaseException:
         _end_processes(trainer)
@@ -194,6 +194,19 @@ def _best_checkpoint(
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
+
+
+@contextmanager
+def _ctrl_c_kept() -> Iterator[None]:
+    """Let Ctrl-C be what it is to a caller from Python: Lightning makes it ``sys.exit`` and ignores the next."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from error
 
 
 @contextmanager

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import List  # noqa: UP035 - see PluginSource.list
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
@@ -17,6 +20,7 @@ from lifecycle.config import RunConfig
 from lifecycle.optimizers import OPTIMIZERS
 
 GROUPS = ("data", "model", "optimizer")
+CHOICES = ("model", "data", "optimizer", "trainer", "tracking")
 SCHEMA = "run_schema"  # the name under which config.yaml finds RunConfig
 
 
@@ -88,15 +92,23 @@ def register() -> None:
         Plugins.instance().register(plugin)
 
 
-def options() -> dict[str, list[str]]:
-    """Return the names that each group offers: plugins, presets, and the user's own; imports no plugin."""
+@contextmanager
+def hydra_ready() -> Iterator[ConfigLoader]:
+    """Make Hydra ready to compose our configurations, and leave it as it was: it may be in use by the caller."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
-    groups = ("model", "data", "optimizer", "trainer", "tracking")
-    if GlobalHydra.instance().is_initialized():  # while a job runs
-        loader = GlobalHydra.instance().config_loader()
-        return {group: list(loader.get_group_options(group)) for group in groups}
     register()
-    with hydra.initialize_config_module("lifecycle.conf", version_base="1.3"):
-        return options()
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_module("lifecycle.conf", version_base="1.3"):
+            yield GlobalHydra.instance().config_loader()
+    finally:
+        GlobalHydra.instance().hydra = before  # another instance by now
+
+
+def options() -> dict[str, list[str]]:
+    """Return the names that each group offers: plugins, presets, and the user's own; imports no plugin."""
+    with hydra_ready() as loader:
+        return {group: list(loader.get_group_options(group)) for group in CHOICES}
