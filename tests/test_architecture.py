@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,3 +131,14 @@ def test_every_public_function_class_and_method_has_a_docstring(module: str) -> 
     tree = ast.parse(MODULES[module].read_text())
     assert ast.get_docstring(tree), f"{module} has no docstring"
     assert undescribed(tree, f"{module}.") == []
+
+
+def test_every_folder_that_holds_a_file_is_shipped() -> None:
+    root = Path(__file__).parents[1]
+    packages = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    conf = {file.parent.relative_to(root / "conf") for file in (root / "conf").rglob("*.yaml")}
+    code = {file.parent.relative_to(root / "src") for file in (root / "src").rglob("*.py")}
+    wanted = {".".join(["lifecycle.conf", *folder.parts]) for folder in conf} | {
+        ".".join(folder.parts) for folder in code
+    }
+    assert wanted == set(packages)
