@@ -34,6 +34,8 @@ LAYERS = [
             "checks",
             "digests",
             "processes",
+            "seeds",
+            "units",
             "errors",
         )
     },

@@ -13,7 +13,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle.data.batches import Batches, epoch_seed
+from lifecycle.data.batches import Batches
+from lifecycle.seeds import epoch_seed
 
 
 def rows(total: int) -> tuple[torch.Tensor, torch.Tensor]:

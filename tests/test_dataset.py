@@ -81,7 +81,7 @@ def test_without_a_share_for_validation_there_is_none() -> None:
 
 def test_the_example_is_of_raw_rows_without_the_target() -> None:
     plugin = table(y=labels(ROWS))
-    pd.testing.assert_frame_equal(load(plugin).example, plugin.frame[["a", "b"]].head())
+    assert load(plugin).columns == ("a", "b")
 
 
 @pytest.mark.parametrize(

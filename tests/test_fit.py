@@ -84,7 +84,7 @@ def test_the_best_epochs_weights_are_the_ones_that_are_left(iris: Dataset, tmp_p
     module = compiled(iris, Adam(lr=0.1))
     history = fit.fit(module, iris, TrainerConfig(max_epochs=200, patience=5), 1, tmp_path)
     losses = [row["val_loss"] for row in history.rows]
-    assert history.best_epoch == 1 + int(np.argmin(losses)) < len(losses)
+    assert history.best_epoch == history.weights_epoch == 1 + int(np.argmin(losses)) < len(losses)
     assert history.stopped == "val_loss had not improved for 5 epochs"
     assert iris.val is not None
     alone = fit.trainer_for(TrainerConfig(), devices=1, folder=tmp_path)
@@ -113,7 +113,8 @@ def test_an_accuracy_is_monitored_upwards(iris: Dataset, tmp_path: Path) -> None
 def test_restore_best_false_leaves_the_last_weights(iris: Dataset, tmp_path: Path) -> None:
     module = compiled(iris, Adam(lr=0.1))
     history = fit.fit(module, iris, TrainerConfig(max_epochs=30, patience=3, restore_best=False), 1, tmp_path)
-    assert history.best_epoch == len(history.rows)
+    losses = [row["val_loss"] for row in history.rows]
+    assert history.best_epoch == 1 + int(np.argmin(losses)) < history.weights_epoch == len(losses)
     last = checkpoints.read(tmp_path / checkpoints.LAST)["state_dict"]
     assert all(torch.equal(last[f"network.{key}"], value) for key, value in module.network.state_dict().items())
 
@@ -151,6 +152,35 @@ def test_last_ckpt_goes_on_to_the_weights_of_a_fit_without_a_stop(iris: Dataset,
     assert [row["epoch"] for row in recorder.rows] == [1, 2, 3, 4, 5, 6]
     for key, value in whole.network.state_dict().items():
         assert torch.equal(resumed.network.state_dict()[key], value), key
+
+
+def test_last_ckpt_knows_the_best_epoch_that_it_comes_after(iris: Dataset, tmp_path: Path) -> None:
+    module = compiled(iris, Adam(lr=0.05))
+    history = fit.fit(module, iris, TrainerConfig(max_epochs=8, early_stopping=False), 1, tmp_path)
+    callbacks = checkpoints.read(tmp_path / checkpoints.LAST)["callbacks"]
+    (best,) = (state for name, state in callbacks.items() if name.startswith("ModelCheckpoint"))
+    assert float(best["best_model_score"]) == pytest.approx(min(row["val_loss"] for row in history.rows))
+
+
+def test_scores_of_a_pass_that_was_broken_off_are_not_in_the_next(iris: Dataset, tmp_path: Path) -> None:
+    module, fresh = compiled(iris, Adam()), compiled(iris, Adam())
+    module.train_scores.add(torch.tensor(100.0), torch.zeros(4, 3), torch.zeros(4, dtype=torch.long))
+    rows = [fit.fit(m, iris, TrainerConfig(max_epochs=1), 1, tmp_path).rows[0]["train_loss"] for m in (module, fresh)]
+    assert rows[0] == rows[1]
+
+
+def test_a_network_that_draws_from_numpy_is_repeatable_too(iris: Dataset, tmp_path: Path) -> None:
+    class Noisy(nn.Linear):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            return super().forward(inputs) + float(np.random.rand()) * 0.1
+
+    losses = []
+    for _ in range(2):
+        np.random.rand(len(losses))
+        torch.manual_seed(0)
+        module = CompiledModel(Noisy(4, 3), iris.spec, Adam())
+        losses.append(fit.fit(module, iris, TrainerConfig(max_epochs=3), 1, tmp_path).rows[-1]["train_loss"])
+    assert losses[0] == losses[1]
 
 
 def test_a_batch_larger_than_the_training_rows_is_refused(iris: Dataset) -> None:

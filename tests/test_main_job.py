@@ -49,7 +49,7 @@ def test_one_command_leaves_a_finished_run_with_all_that_is_promised(
     assert tags["lifecycle.command"] == "lifecycle model=mlp data=iris trainer.max_epochs=40"
     assert tags["mlflow.source.git.commit"] == git_commit
     assert tags["version.torch"].startswith("2.")
-    assert tags["best_epoch"] == "40"
+    assert tags["best_epoch"] == tags["weights_epoch"] == "40"
 
     (dataset,) = run.inputs.dataset_inputs
     assert dataset.dataset.name == "iris"
@@ -60,7 +60,7 @@ def test_one_command_leaves_a_finished_run_with_all_that_is_promised(
     assert "torch==" in (folder / "requirements.txt").read_text()
     assert "total parameters: 2,499" in (folder / "summary.txt").read_text()
     assert checkpoints.read(tmp_path / "mlruns" / "checkpoints" / run.info.run_id / "best.ckpt")["epoch"] == 39
-    assert (folder / "checkpoints" / "best.ckpt").is_file()
+    assert checkpoints.read(folder / "checkpoints" / "best.ckpt")["epoch"] == 39
     assert not (tmp_path / "outputs").exists()
     assert not list(tmp_path.glob("*.log"))
 
@@ -165,6 +165,34 @@ def test_the_model_in_mlflow_predicts_raw_rows_as_the_run_did(job: Command, runs
     assert predicted["predicted"].tolist() == expected["predicted"].tolist()
     np.testing.assert_allclose(predicted["probability_setosa"], expected["probability_setosa"], atol=1e-6)
     assert not list(tmp_path.rglob("*.pkl"))
+
+
+def test_the_model_in_mlflow_takes_whole_numbers_texts_and_missing_values(
+    job: Command, runs: Runs, tmp_path: Path
+) -> None:
+    rows = range(60)
+    table = {"rooms": list(rows), "town": [("a", "b", None)[row % 3] for row in rows], "age": [row / 7 for row in rows]}
+    frame = pd.DataFrame({**table, "price": [row * 2.5 for row in rows]})
+    frame.to_csv(tmp_path / "houses.csv", index=False)
+    assert job("data=table", "data.path=houses.csv", "data.target=price", "trainer.max_epochs=2").code == 0
+    (run,) = runs()
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
+    expected = pd.read_csv(artifacts(run) / "predictions.csv")
+    read = pd.read_csv(tmp_path / "houses.csv").iloc[expected["row"]]
+    np.testing.assert_allclose(model.predict(read)["predicted"], expected["predicted"], rtol=1e-5)
+    read.loc[read.index[0], "age"] = None  # missing for the first time
+    assert model.predict(read)["predicted"].notna().all()
+
+
+def test_a_series_with_a_window_of_five_runs_to_its_end(job: Command, runs: Runs, tmp_path: Path) -> None:
+    pd.DataFrame({"sales": [10.0 + (month % 12) for month in range(60)]}).to_csv(tmp_path / "sales.csv", index=False)
+    words = ["model=lstm", "data=series", "data.path=sales.csv", "data.target=sales", "data.window=5"]
+    assert job(*words, "trainer.max_epochs=2").code == 0
+    (run,) = runs()
+    table = pd.read_csv(artifacts(run) / "predictions.csv")
+    assert table["row"].tolist() == list(range(49, 60))
+    assert table["actual"].tolist() == [10.0 + (month % 12) for month in range(49, 60)]
 
 
 def test_verbose_0_is_silent_and_2_prints_a_line_an_epoch(job: Command) -> None:

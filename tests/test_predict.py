@@ -18,10 +18,10 @@ from lifecycle.config import TrainerConfig
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Batches
 from lifecycle.data.dataset import Part
-from lifecycle.evaluate import Units
 from lifecycle.optimizers import Adam
 from lifecycle.predict import as_frame, beside_truth, predict
 from lifecycle.report import quiet_libraries
+from lifecycle.units import Units
 
 SPECS = {
     BINARY: DataSpec(BINARY, (4,), 1, class_names=("no", "yes")),

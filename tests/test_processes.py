@@ -157,6 +157,18 @@ def ended(pid: int) -> bool:
     return False
 
 
+def test_a_helper_whose_main_process_is_gone_is_still_no_main_process(tmp_path: Path) -> None:
+    asks = "from lifecycle.processes import is_helper as asked"
+    script = f"import time; {asks}; print(asked()); time.sleep(1); print(asked())"
+    starts = f"""
+import os, subprocess, sys
+os.environ.update(LIFECYCLE_MAIN_PROCESS=str(os.getpid()), LOCAL_RANK="1")
+subprocess.Popen([sys.executable, "-c", {script!r}])
+"""
+    ended = subprocess.run([sys.executable, "-c", starts], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["True", "True"]
+
+
 def test_five_runs_at_once_in_an_empty_folder_all_succeed(tmp_path: Path, runs: Runs) -> None:
     command = [sys.executable, "-m", "lifecycle", "trainer.max_epochs=2", "verbose=0"]
     started = [subprocess.Popen([*command, f"seed={seed}"], cwd=tmp_path) for seed in range(5)]

@@ -13,6 +13,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 import lifecycle as package
 from lifecycle import saved
+from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.errors import RequestError, SavedModelError
 from tests.conftest import Command
 
@@ -97,7 +98,31 @@ def test_preprocessing_that_would_run_code_is_refused_and_runs_none(folder: Path
     canary = tmp_path / "canary"
     evil = FunctionTransformer(Path(str(canary)).touch)
     skops.io.dump({"inputs": evil, "target": None}, folder / "preprocessing.skops")
-    change(folder, sha256={"preprocessing.skops": saved.sha256(folder / "preprocessing.skops")})
+    names = ("preprocessing.skops", "weights.safetensors")
+    change(folder, sha256={name: saved.sha256(folder / name) for name in names})
     with pytest.raises(SavedModelError, match=r"preprocessing.skops holds .*, which is no known preprocessing"):
         saved.load(folder)
     assert not canary.exists()
+
+
+@pytest.mark.parametrize("gone", ["model", "spec", "sha256"])
+def test_a_manifest_that_lacks_a_part_is_refused(folder: Path, gone: str) -> None:
+    manifest = json.loads((folder / "lifecycle.json").read_text())
+    del manifest[gone]
+    (folder / "lifecycle.json").write_text(json.dumps(manifest))
+    with pytest.raises(SavedModelError, match=r"does not hold together|is not the file that was saved"):
+        saved.load(folder)
+
+
+def test_weights_of_another_shape_are_refused(folder: Path) -> None:
+    manifest = json.loads((folder / "lifecycle.json").read_text())
+    manifest["model"]["fields"]["hidden"] = [5]
+    (folder / "lifecycle.json").write_text(json.dumps(manifest))
+    with pytest.raises(SavedModelError, match=r"does not hold together \(RuntimeError"):
+        saved.load(folder)
+
+
+def test_what_cannot_be_saved_is_refused_before_training() -> None:
+    learnt = Preprocessing(FunctionTransformer(len), None)
+    with pytest.raises(RequestError, match=r"data=mine learnt .*, which a saved model cannot hold"):
+        saved.check_preprocessing(learnt, "data=mine")

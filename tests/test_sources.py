@@ -173,3 +173,9 @@ def test_a_parquet_file_that_is_none_is_refused(write: Write) -> None:
 def test_a_parquet_file_without_rows_is_refused(tmp_path: Path) -> None:
     pd.DataFrame({"a": []}).to_parquet(tmp_path / "a.parquet")
     assert refused(str(tmp_path / "a.parquet")) == "has a header and no rows. Add rows."
+
+
+def test_codes_keep_their_zeros(write: Write) -> None:
+    frame = sources.read(write("zip,n\n01000,1\n02000,2\n90210,3\n"))
+    assert frame["zip"].tolist() == ["01000", "02000", "90210"]
+    assert frame["n"].tolist() == [1, 2, 3]

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import Interrupted, LifecycleError, RequestError, did_you_mean
-from lifecycle.processes import is_helper
+from lifecycle.processes import ENDING, is_helper
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -186,24 +186,25 @@ def _run(request: Request) -> None:
 
 @contextmanager
 def _signals_raise() -> Iterator[None]:
-    """Turn the first signal to end into an exception, so that the run is closed as KILLED; ignore those that follow.
+    """Turn signals to end into an exception, so that the run is closed as KILLED; ignore them once it has arrived.
 
     A process that only helps another to fit ignores them: it ends when that one does, which closes the run first.
     """
     ending = False
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
-        nonlocal ending
-        if not ending and not is_helper():
-            ending = True
-            raise Interrupted(number)
+        if not is_helper():
+            raise Interrupted(number)  # again for each, as Python drops what is raised in a __del__
 
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.getsignal(number) for number in ENDING}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:  # nohup, or a shell's background job: leave it so
             signal.signal(number, on_signal)
     try:
         yield
+    except Interrupted:
+        ending = True
+        raise
     finally:
         for number, handler in before.items():  # after a signal, more are ignored until the process is gone
             signal.signal(number, signal.SIG_IGN if ending else handler)

@@ -13,6 +13,9 @@ from typing import Any
 
 from lifecycle.errors import did_you_mean
 
+TOO_MANY = 1_000_001
+"""Features of a layer that no machine has room for."""
+
 
 def in_range(
     config: Any, name: str, low: float | None = None, above: float | None = None, below: float | None = None

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from lifecycle.contract import DataSpec
 from lifecycle.data.batches import Batch
-from lifecycle.evaluate import Scores, Units
+from lifecycle.evaluate import Scores
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.tasks import TASKS, loss_of, metrics_of
+from lifecycle.units import Units
 
 
 class CompiledModel(pl.LightningModule):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, fields
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lifecycle.config import check_sample_dims
 from lifecycle.contract import DataSpec, ModelPlugin
 from lifecycle.errors import RequestError
+from lifecycle.seeds import seed_all
 
 
 def define(plugin: ModelPlugin, name: str, spec: DataSpec, seed: int, source: str = "the data") -> nn.Module:
@@ -49,13 +48,6 @@ def define(plugin: ModelPlugin, name: str, spec: DataSpec, seed: int, source: st
             "Let build() end in a layer of spec.num_outputs."
         )
     return network
-
-
-def seed_all(seed: int) -> None:
-    """Seed every generator that a network may draw from."""
-    random.seed(seed)
-    np.random.seed(seed)  # plugins may draw from it
-    torch.manual_seed(seed)
 
 
 @dataclass(frozen=True)

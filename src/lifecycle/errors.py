@@ -14,7 +14,7 @@ class LifecycleError(Exception):
 
 
 class RequestError(LifecycleError):
-    """The request cannot be met as it stands: names key, value and cure. No run is opened; exit code 2."""
+    """The request cannot be met as it stands: names key, value and cure. Exit code 2; only a sweep records it."""
 
     exit_code = 2
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lifecycle.contract import BINARY, MULTICLASS, DataSpec
 from lifecycle.tasks import TASKS
+from lifecycle.units import Units
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -20,26 +21,6 @@ if TYPE_CHECKING:
 
 MOST_PENDING = 65_536
 """Rows whose outputs wait for the metrics; more are folded in, so that memory stays bounded."""
-
-
-class Units(nn.Module):
-    """From a network's outputs to what a person reads: probabilities, or values in the user's units."""
-
-    def __init__(self, task: str, offset: float = 0.0, scale: float = 1.0) -> None:
-        super().__init__()
-        self.task, self.offset, self.scale = task, offset, scale
-
-    def forward(self, outputs: Tensor) -> Tensor:
-        """Map ``(batch, num_outputs)`` logits or values to probabilities or values of the same shape."""
-        if self.task == BINARY:
-            return torch.sigmoid(outputs)
-        if self.task == MULTICLASS:
-            return torch.softmax(outputs, dim=1)
-        return self.restore(outputs)
-
-    def restore(self, values: Tensor) -> Tensor:
-        """Undo the scaling of the target."""
-        return values * self.scale + self.offset
 
 
 class Scores(nn.Module):
@@ -64,11 +45,15 @@ class Scores(nn.Module):
         """Return ``{"loss": ..., <metric>: ...}`` of the rows since the last call, in all processes; start anew."""
         self._fold()
         scores = {"loss": float(self.mean_loss.compute())}
-        self.mean_loss.reset()
-        for name, metric in self.metrics.items():
-            scores[name] = float(metric.compute())  # type: ignore[operator]
-            metric.reset()  # type: ignore[operator]
+        scores |= {name: float(metric.compute()) for name, metric in self.metrics.items()}  # type: ignore[operator]
+        self.reset()
         return scores
+
+    def reset(self) -> None:
+        """Forget all rows since the last :meth:`compute`."""
+        self._pending, self._rows = [], 0
+        for metric in (self.mean_loss, *self.metrics.values()):
+            metric.reset()  # type: ignore[operator]
 
     def _fold(self) -> None:
         if not self._pending:

@@ -20,7 +20,7 @@ from lifecycle import checkpoints
 from lifecycle.checkpoints import CheckedCheckpointIO
 from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
-from lifecycle.data.batches import Batches
+from lifecycle.data.batches import EVALUATION_BATCH, Batches
 from lifecycle.data.dataset import Dataset
 from lifecycle.errors import RequestError, did_you_mean
 from lifecycle.history import History, Recorder, Row
@@ -133,7 +133,7 @@ def fit(
         TrainingError: the loss is no longer a number.
     """
     train = Batches(data.train.inputs, data.train.targets, batch_size(config, data), shuffle_seed=seed)
-    val = data.val and Batches(data.val.inputs, data.val.targets, max(batch_size(config, data), 1024))
+    val = data.val and Batches(data.val.inputs, data.val.targets, EVALUATION_BATCH)
     recorder = Recorder(train, seed, listeners)
     early, best = _early_stopping(config, module), _best_checkpoint(config, module, val is not None, folder)
     watching = [callback for callback in (early, best) if callback is not None]
@@ -142,7 +142,7 @@ def fit(
         devices=config.devices,
         folder=folder,
         max_epochs=config.max_epochs,
-        callbacks=[recorder, checkpoints.LastCheckpoint(folder), *watching, *callbacks],
+        callbacks=[recorder, *watching, checkpoints.LastCheckpoint(folder), *callbacks],  # the last sees what all know
     )
     try:
         with _ctrl_c_kept(), helpers_know_their_main_process(), _threads(module, train.batch_size):
@@ -154,17 +154,19 @@ def fit(
         trainer.save_checkpoint(folder / checkpoints.BEST, weights_only=True)
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()  # scoring is one process's work
-    epoch = len(recorder.rows)
-    if config.restore_best and not is_helper():
+    weights_epoch, best_epoch = len(recorder.rows), None
+    if best is not None and not is_helper():
         checkpoint = checkpoints.read(folder / checkpoints.BEST)
-        module.load_state_dict(checkpoint["state_dict"])
-        epoch = len(recorder.rows) if best is None else checkpoint["epoch"] + 1
+        best_epoch = checkpoint["epoch"] + 1
+        if config.restore_best:
+            module.load_state_dict(checkpoint["state_dict"])
+            weights_epoch = best_epoch
     stopped = (
         f"{config.monitor} had not improved for {config.patience} epochs"
         if early is not None and early.stopped_epoch
         else f"max_epochs={config.max_epochs} was reached"
     )
-    return History(tuple(recorder.rows), epoch, stopped)
+    return History(tuple(recorder.rows), best_epoch, weights_epoch, stopped)
 
 
 def _early_stopping(config: TrainerConfig, module: CompiledModel) -> EarlyStopping | None:

@@ -11,12 +11,12 @@ from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
-import torch
 
 from lifecycle.compile import CompiledModel
-from lifecycle.data.batches import Batches, epoch_seed
+from lifecycle.data.batches import Batches
 from lifecycle.errors import TrainingError
 from lifecycle.evaluate import prefixed
+from lifecycle.seeds import epoch_seed, seed_all
 
 Row = dict[str, float]
 """One epoch: ``epoch`` (from 1), ``train_loss``, ``val_loss``, each metric of both, and ``epoch_seconds``."""
@@ -28,12 +28,14 @@ class History:
 
     Attributes:
         rows: a row an epoch.
-        best_epoch: the epoch (from 1) that the weights are from.
+        best_epoch: the epoch (from 1) that the monitor calls best; ``None`` where nothing was monitored.
+        weights_epoch: the epoch (from 1) that the weights are from.
         stopped: why fitting ended, as the end of a sentence.
     """
 
     rows: tuple[Row, ...]
-    best_epoch: int
+    best_epoch: int | None
+    weights_epoch: int
     stopped: str
 
     @property
@@ -53,14 +55,16 @@ class Recorder(pl.Callback):
         self._on_sigterm = signal.getsignal(signal.SIGTERM)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put back the caller's way of ending on SIGTERM; Lightning's waits for processes that may be gone."""
+        """Begin with no scores, and with the caller's way of ending on SIGTERM: Lightning's waits for the dead."""
+        for scores in (_compiled(pl_module).train_scores, _compiled(pl_module).val_scores):
+            scores.reset()  # of a pass that was broken off
         if trainer.world_size > 1:
             signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Make order and dropout a function of (seed, epoch), so that going on from an epoch repeats what followed."""
         self.batches.set_epoch(trainer.current_epoch)
-        torch.manual_seed(epoch_seed(self.seed, trainer.current_epoch, stream=1 + trainer.global_rank))
+        seed_all(epoch_seed(self.seed, trainer.current_epoch, stream=1 + trainer.global_rank))
         self._started = time.perf_counter()
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -13,13 +13,11 @@ from lifecycle import checkpoints, define, evaluate, fit, predict, report, saved
 from lifecycle.compile import CompiledModel
 from lifecycle.config import Job, Request, resolve
 from lifecycle.data import dataset
-from lifecycle.data.batches import Batches
+from lifecycle.data.batches import EVALUATION_BATCH, Batches
 from lifecycle.data.dataset import Dataset
 from lifecycle.errors import RequestError
 from lifecycle.history import History
 from lifecycle.processes import is_helper
-
-EVALUATION_BATCH = 1024
 
 
 @dataclass(frozen=True)
@@ -95,6 +93,7 @@ def prepare(job: Job) -> Prepared:
     """Do all that may show a request to be wrong: load the data, define and compile the model."""
     fit.check_devices(job.trainer)
     data = dataset.load(job.data, job.data_name, job.data_kind, job.seed)
+    saved.check_preprocessing(data.preprocessing, f"data={data.name}")
     network = define.define(job.model, job.model_name, data.spec, job.seed, source=f"data={data.name}")
     layers = define.summarize(network, data.spec)
     scale = data.preprocessing.target_scale
@@ -138,13 +137,13 @@ def _trained(job: Job, prepared: Prepared, history: History, tracked: tracking.R
         spec=data.spec,
         preprocessing=data.preprocessing,
         network=prepared.network,
-        columns=tuple(map(str, data.example.columns)),
+        columns=data.columns,
         settings={
             "loss": module.loss_name,
             "metrics": list(module.metric_names),
             "optimizer": {"name": job.optimizer_name, **asdict(job.optimizer)},
         },
-        provenance={"run_id": tracked.id, "epoch": history.best_epoch, "data_sha256": data.digest, "seed": job.seed},
+        provenance={"run_id": tracked.id, "epoch": history.weights_epoch, "data_sha256": data.digest, "seed": job.seed},
     )
 
 
@@ -157,10 +156,13 @@ def _record(
     data: Dataset,
 ) -> None:
     tracked.log_scores(scores)
-    tracked.tag(best_epoch=str(history.best_epoch), stopped=history.stopped)
+    tracked.tag(weights_epoch=str(history.weights_epoch), stopped=history.stopped)
+    if history.best_epoch is not None:
+        tracked.tag(best_epoch=str(history.best_epoch))
     tracked.log_text(history.frame.to_csv(index=False), "history.csv")
     tracked.log_text(predictions.to_csv(index=False), "predictions.csv")
-    tracked.log_file(tracked.checkpoints / checkpoints.BEST, "checkpoints")
+    for name in (checkpoints.BEST, f"{checkpoints.BEST}.sha256"):
+        tracked.log_file(tracked.checkpoints / name, "checkpoints")
     with tempfile.TemporaryDirectory() as folder:
         saved.save(trained, Path(folder) / "saved")
-        tracked.log_model(Path(folder) / "saved", data.example, trained.predict(data.example))
+        tracked.log_model(Path(folder) / "saved", data.columns, predictions.drop(columns=["row", "actual"]))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lifecycle.compile import CompiledModel
     from lifecycle.data.batches import Batches
     from lifecycle.data.dataset import Part
-    from lifecycle.evaluate import Units
+    from lifecycle.units import Units
 
 
 def predict(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> pd.DataFrame:

@@ -1,8 +1,10 @@
-"""Which process of a run this is: the one that speaks, tracks and scores, or one that only helps it to fit."""
+"""Which process of a run this is, and what signals do to it."""
 
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,17 +14,21 @@ MAIN = "LIFECYCLE_MAIN_PROCESS"
 LAUNCHER = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Environment variables in which Lightning tells the processes it starts who they are."""
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+# Asked once: a helper whose main process has died is still no main process.
+_HELPER = os.environ.get(MAIN) == str(os.getppid()) and os.environ.get("LOCAL_RANK", "0") != "0"
+
 
 def is_helper() -> bool:
-    """Tell whether a run's main process started this one to share the work of fitting."""
-    return os.environ.get(MAIN) == str(os.getppid()) and os.environ.get("LOCAL_RANK", "0") != "0"
+    """Tell whether a run's main process, which speaks, tracks and scores, started this one to share the fitting."""
+    return _HELPER
 
 
 @contextmanager
 def helpers_know_their_main_process() -> Iterator[None]:
     """Mark the processes that are started meanwhile as helpers of this one, and leave no trace in the environment."""
-    names = (MAIN, *LAUNCHER)
-    before = {name: os.environ.get(name) for name in names}
+    before = {name: os.environ.get(name) for name in (MAIN, *LAUNCHER)}
     if not is_helper():
         os.environ[MAIN] = str(os.getpid())
     try:
@@ -32,3 +38,17 @@ def helpers_know_their_main_process() -> Iterator[None]:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+@contextmanager
+def signals_ignored() -> Iterator[None]:
+    """Let nothing but kill -9 interrupt what must be done to its end, such as closing a run."""
+    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

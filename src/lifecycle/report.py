@@ -107,7 +107,7 @@ class Report:
 
     def end(self, data: Dataset, history: History, scores: dict[str, float], run: Run) -> None:
         """Print what came of it and where it is."""
-        epochs = f"{len(history.rows)} epochs, the weights are those of epoch {history.best_epoch}"
+        epochs = f"{len(history.rows)} epochs, the weights are those of epoch {history.weights_epoch}"
         self._line("Fitted", f"{epochs}; stopped because {history.stopped}")
         self._line("Scores", f"{_scores(scores)} on {len(data.test)} test rows", style="bold")
         if data.preprocessing.target_scale != (0.0, 1.0):

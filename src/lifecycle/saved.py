@@ -23,8 +23,8 @@ from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.digests import sha256
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError
-from lifecycle.evaluate import Units
 from lifecycle.predict import as_frame
+from lifecycle.units import Units
 
 FORMAT = 1
 MANIFEST, WEIGHTS, PREPROCESSING = "lifecycle.json", "weights.safetensors", "preprocessing.skops"
@@ -81,6 +81,21 @@ class TrainedModel:
         return as_frame(outputs, units, self.spec)
 
 
+def check_preprocessing(preprocessing: Preprocessing, source: str) -> None:
+    """Refuse, before anything is trained, what could be saved and never be loaded again.
+
+    Raises:
+        RequestError: the data plugin learnt something that is no scikit-learn object.
+    """
+    learnt = skops.io.dumps({"inputs": preprocessing.inputs, "target": preprocessing.target})
+    untrusted = set(skops.io.get_untrusted_types(data=learnt)) - TRUSTED
+    if untrusted:
+        raise RequestError(
+            f"{source} learnt {', '.join(sorted(untrusted))}, which a saved model cannot hold. Let the plugin's "
+            "learn() return a transformer of scikit-learn's."
+        )
+
+
 def save(trained: TrainedModel, folder: Path) -> None:
     """Write the three files into ``folder``, which is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,6 +131,16 @@ def load(folder: Path) -> TrainedModel:
         SavedModelError: a file is missing or altered, the format is unknown, or a plugin is not installed.
     """
     manifest = _manifest(folder)
+    try:
+        return _load(folder, manifest)
+    except (KeyError, TypeError, RuntimeError, AttributeError) as error:
+        what = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        raise SavedModelError(
+            f"{folder} does not hold together ({what}). Take the model from its run again."
+        ) from error
+
+
+def _load(folder: Path, manifest: dict[str, Any]) -> TrainedModel:
     model_name, data_kind = manifest["model"]["plugin"], manifest["data"]["plugin"]
     try:
         model = registry.load("model", model_name)(**manifest["model"]["fields"])
@@ -165,8 +190,8 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise SavedModelError(
             f"{folder} has the format {manifest.get('format')}, and this version reads {FORMAT}. Update nn-lifecycle."
         )
-    for name, digest in manifest["sha256"].items():
-        if sha256(folder / name) != digest:
+    for name in (WEIGHTS, PREPROCESSING):
+        if sha256(folder / name) != manifest.get("sha256", {}).get(name):
             raise SavedModelError(
                 f"{folder / name} is not the file that was saved: its sha256 differs. Take it from its run again."
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,6 @@ from filelock import FileLock, Timeout
 
 from lifecycle.config import TrackingConfig
 from lifecycle.errors import LifecycleError, RequestError
-
-SECONDS_TO_BEGIN = 60.0
-"""A run that has no folder of checkpoints after so long was ended while it was opened."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +29,10 @@ class Store:
     def uri(self) -> str:
         """The address that MLflow takes."""
         return database_uri(self.folder)
+
+    def lock(self) -> FileLock:
+        """Return the lock under which the database is opened, and a run in it."""
+        return FileLock(self.folder / ".lock")
 
     def checkpoints(self, run_id: str) -> Path:
         """Return the folder of a run's checkpoints."""
@@ -109,14 +109,15 @@ def sweep_runs(store: Store, sweep: str) -> list[tuple[str, str, dict[str, float
 
 
 def close_dead_runs(store: Store) -> None:
-    """Close as KILLED the runs that are called RUNNING and whose process is gone, which their lock tells."""
+    """Close as KILLED the runs that are called RUNNING and whose process is gone, which their lock tells.
+
+    To be called under the store's lock, as runs are opened.
+    """
     for other in store.client.search_runs([store.experiment_id], "attributes.status = 'RUNNING'"):
+        if "lifecycle.command" not in other.data.tags:
+            continue  # not one of ours
         folder = store.checkpoints(other.info.run_id)
-        if not folder.is_dir():
-            age = time.time() - other.info.start_time / 1000
-            if "lifecycle.command" not in other.data.tags or age < SECONDS_TO_BEGIN:
-                continue  # not one of ours, or on its way
-            folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)  # gone where the process was ended while it opened the run
         with suppress(Timeout), FileLock(folder / ".lock", timeout=0):
             store.client.set_tag(
                 other.info.run_id, "lifecycle.error", "the process ended without a word (kill -9, or power)"

@@ -7,12 +7,12 @@ import os
 import platform
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -21,7 +21,11 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from lifecycle.config import Request
 from lifecycle.errors import Interrupted, LifecycleError
+from lifecycle.processes import signals_ignored
 from lifecycle.store import Store, close_dead_runs, open_store
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SECONDS_BETWEEN = 5.0
 """History is sent this often, and at the end, so that a page that is open moves and a short epoch costs nothing."""
@@ -98,13 +102,31 @@ class Run:
         """Record a file as an artifact."""
         self.store.client.log_artifact(self.id, str(file), folder)
 
-    def log_model(self, folder: Path, example: Any, predictions: Any) -> None:
-        """Record a saved model as an MLflow model that takes raw rows; nothing of it is pickled."""
-        import mlflow.pyfunc
-        from mlflow.models import Model, infer_signature
+    def tag(self, **tags: str) -> None:
+        """Set tags."""
+        for name, value in tags.items():
+            self.store.client.set_tag(self.id, name, value[:5000])
 
-        # Whole numbers come with fractions one day; MLflow would refuse them for an integer column.
-        whole = example.select_dtypes("number").columns
+    def log_model(self, folder: Path, columns: Iterable[str], predictions: pd.DataFrame) -> None:
+        """Record a saved model as an MLflow model that takes raw rows; nothing of it is pickled.
+
+        Args:
+            folder: the three files.
+            columns: those that a prediction needs.
+            predictions: some of them, for the types of what comes out.
+        """
+        import mlflow.pyfunc
+        from mlflow.models import Model, ModelSignature
+        from mlflow.types.schema import AnyType, ColSpec, Schema
+
+        # The saved model checks its rows itself, and says more; MLflow would refuse a whole number for one with a
+        # fraction, and a value that is missing for the first time.
+        anything: Any = AnyType
+        inputs = Schema([ColSpec(anything(), name, required=False) for name in columns])
+        kinds = {"f": "double", "i": "long", "b": "boolean"}
+        outputs = Schema(
+            [ColSpec(kinds.get(predictions[name].dtype.kind, "string"), str(name)) for name in predictions]
+        )
         Model.log(
             artifact_path=None,
             name="model",
@@ -113,13 +135,8 @@ class Run:
             loader_module="lifecycle.saved",
             data_path=str(folder),
             pip_requirements=[f"{name}=={metadata.version(name)}" for name in PACKAGES],
-            signature=infer_signature(example.astype(dict.fromkeys(whole, "float64")), predictions),
+            signature=ModelSignature(inputs=inputs, outputs=outputs),
         )
-
-    def tag(self, **tags: str) -> None:
-        """Set tags."""
-        for name, value in tags.items():
-            self.store.client.set_tag(self.id, name, value[:5000])
 
 
 @contextmanager
@@ -130,20 +147,24 @@ def track(request: Request) -> Iterator[Run]:
     without a chance to say so, and is put right by whoever opens the database next.
     """
     store = open_store(request.tracking)
-    run = _create(store, request)
-    lock = FileLock(run.checkpoints / ".lock")
+    with store.lock():  # a run is never seen without its own lock
+        run = _create(store, request)
+        lock = FileLock(run.checkpoints / ".lock")
+        try:
+            run.checkpoints.mkdir(parents=True)
+            lock.acquire()
+            close_dead_runs(store)
+        except BaseException as error:
+            _fail(run, error)
+            raise
     try:
-        run.checkpoints.mkdir(parents=True)
-        lock.acquire()
-        close_dead_runs(store)
         _record(run, request)
         yield run
         run.send()
+        store.client.set_terminated(run.id, "FINISHED")
     except BaseException as error:
         _fail(run, error)
         raise
-    else:
-        store.client.set_terminated(run.id, "FINISHED")
     finally:
         lock.release()
 
@@ -196,20 +217,18 @@ def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _fail(run: Run, error: BaseException) -> None:
+    """Close a run that did not succeed. The error is the one to be told, whatever happens here."""
     killed = isinstance(error, Interrupted | KeyboardInterrupt)
-    with suppress(Exception):  # the first error is the one to be told
-        run.send()
-    with suppress(Exception):
-        run.tag(
-            **{
-                "lifecycle.error": f"{error}"
-                if isinstance(error, LifecycleError | Interrupted)
-                else f"{type(error).__name__}: {error}"
-            }
-        )
-        if not isinstance(error, LifecycleError | Interrupted):
-            run.log_text("".join(traceback.format_exception(error)), "error.txt")
-    run.store.client.set_terminated(run.id, "KILLED" if killed else "FAILED")
+    told = isinstance(error, LifecycleError | Interrupted)
+    with signals_ignored():
+        with suppress(Exception):
+            run.send()
+        with suppress(Exception):
+            run.tag(**{"lifecycle.error": str(error) if told else f"{type(error).__name__}: {error}"})
+            if not told:
+                run.log_text("".join(traceback.format_exception(error)), "error.txt")
+        with suppress(Exception):
+            run.store.client.set_terminated(run.id, "KILLED" if killed else "FAILED")
 
 
 def _commit() -> dict[str, str]:

@@ -5,26 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 import torch.distributed
 from torch import Tensor
+
+from lifecycle.seeds import epoch_seed
 
 Batch = tuple[Tensor, Tensor, float]
 """Inputs, targets, and the weight of their mean loss: 1.0; under ddp ``processes * own rows / rows of the batch``."""
 
 
-def epoch_seed(seed: int, epoch: int, stream: int) -> int:
-    """Return a seed for one random stream of one epoch; streams are unrelated, whatever the seeds are."""
-    return int(np.random.SeedSequence([seed, epoch, stream]).generate_state(1)[0])
+EVALUATION_BATCH = 1024
+"""Rows at once where nothing is learnt."""
 
 
 class Batches:
     """An iterable of mini-batches for Lightning's Trainer.
 
     ``batch_size`` is that of a step over all processes: under ddp each process gets every n-th row of a batch, and a
-    weight with which the averaged gradients are those of the whole batch. So the number of devices changes no result
-    beyond rounding, and no row is repeated or left out.
+    weight with which the averaged gradients are those of the whole batch. So the number of devices changes the results
+    of a network without dropout or batch normalisation by rounding alone, and no row is repeated or left out.
 
     Args:
         inputs: ``(rows, *input_shape) float32``.

@@ -50,7 +50,7 @@ class Dataset:
     num_rows: int
     num_missing: int  # values that the columns lack, and that are filled
     digest: str  # sha256 of names, types and values of the raw rows
-    example: pd.DataFrame  # a few raw rows of the columns that a prediction needs
+    columns: tuple[str, ...]  # those of the raw rows that a prediction needs
 
 
 def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
@@ -106,7 +106,7 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
         num_rows=len(frame),
         num_missing=int(frame[plugin.columns(frame)].isna().to_numpy().sum()),
         digest=_digest(frame),
-        example=frame[plugin.columns(frame)].head(),
+        columns=tuple(plugin.columns(frame)),
     )
 
 

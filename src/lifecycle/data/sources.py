@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import re
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 MISSING = ("NA", "N/A", "nan", "NaN", "null", "NULL", "None")
 """What stands for a missing number in a CSV file, beside an empty field."""
+
+CODE = re.compile(r"0\d+")
+ROWS_TO_JUDGE = 10_000
 
 SKLEARN_TARGETS = {
     "iris": "species",
@@ -65,14 +70,26 @@ def _csv(file: Path) -> pd.DataFrame:
 
     _check_header(file)
     # pyarrow refuses rows that are too short or too long; pandas' own parsers fill or shift them.
-    frame = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""])
+    codes = dict.fromkeys(_codes(file), "str")
+    frame = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""], dtype=codes)
     # "NA" among numbers is a missing one; among texts it is a word, such as the code of a country.
     for name in frame.columns:
-        if not pd.api.types.is_numeric_dtype(frame[name]):
+        if not pd.api.types.is_numeric_dtype(frame[name]) and name not in codes:
             numbers = pd.to_numeric(frame[name].where(~frame[name].isin(MISSING)), errors="coerce")
             if numbers.notna().any() and (numbers.isna() <= (frame[name].isna() | frame[name].isin(MISSING))).all():
                 frame[name] = numbers
     return frame
+
+
+def _codes(file: Path) -> list[str]:
+    """Return the columns that hold codes such as 007, judged by the first rows: a number would lose their zeros."""
+    with file.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
+        rows = csv.reader(stream)
+        names = next(rows, [])
+        found = {
+            i for row in itertools.islice(rows, ROWS_TO_JUDGE) for i, cell in enumerate(row) if CODE.fullmatch(cell)
+        }
+    return [names[i] for i in sorted(found) if i < len(names)]
 
 
 def _check_header(file: Path) -> None:

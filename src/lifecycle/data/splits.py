@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lifecycle.checks import in_range
 from lifecycle.contract import Samples, Split
 from lifecycle.errors import RequestError
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass

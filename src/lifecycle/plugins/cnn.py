@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from lifecycle.checks import in_range, one_of
+from lifecycle.checks import TOO_MANY, in_range, one_of
 from lifecycle.contract import DataSpec
 from lifecycle.plugins.activations import ACTIVATIONS, activation
 from lifecycle.plugins.mlp import MLP
@@ -28,12 +28,12 @@ class CNN:
     dropout: float = 0.0  # share of values set to 0 after each dense layer, while training
 
     def __post_init__(self) -> None:
-        in_range(self, "channels", low=1, below=1_000_001)
-        in_range(self, "kernel_size", low=1, below=1_000_001)
+        in_range(self, "channels", low=1, below=TOO_MANY)
+        in_range(self, "kernel_size", low=1, below=TOO_MANY)
         if self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, got {self.kernel_size}. Use {self.kernel_size + 1}.")
-        in_range(self, "pool", low=1, below=1_000_001)
-        in_range(self, "hidden", low=1, below=1_000_001)
+        in_range(self, "pool", low=1, below=TOO_MANY)
+        in_range(self, "hidden", low=1, below=TOO_MANY)
         one_of(self, "activation", ACTIVATIONS)
         in_range(self, "dropout", low=0, below=1)
 

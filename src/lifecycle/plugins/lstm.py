@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from lifecycle.checks import in_range, one_of
+from lifecycle.checks import TOO_MANY, in_range, one_of
 from lifecycle.contract import DataSpec
 from lifecycle.plugins.activations import ACTIVATIONS
 
@@ -25,10 +25,10 @@ class LSTM:
     dropout: float = 0.0  # share of values set to 0 between layers, while training
 
     def __post_init__(self) -> None:
-        in_range(self, "units", low=1, below=1_000_001)
+        in_range(self, "units", low=1, below=TOO_MANY)
         if not self.units:
             raise ValueError("units must name at least one layer, got []. Use for instance [32].")
-        in_range(self, "hidden", low=1, below=1_000_001)
+        in_range(self, "hidden", low=1, below=TOO_MANY)
         one_of(self, "activation", ACTIVATIONS)
         in_range(self, "dropout", low=0, below=1)
 
