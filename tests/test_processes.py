@@ -158,15 +158,28 @@ def ended(pid: int) -> bool:
 
 
 def test_a_helper_whose_main_process_is_gone_is_still_no_main_process(tmp_path: Path) -> None:
-    asks = "from lifecycle.processes import is_helper as asked"
-    script = f"import time; {asks}; print(asked()); time.sleep(1); print(asked())"
-    starts = f"""
-import os, subprocess, sys
-os.environ.update(LIFECYCLE_MAIN_PROCESS=str(os.getpid()), LOCAL_RANK="1")
-subprocess.Popen([sys.executable, "-c", {script!r}])
+    helper = """
+import os, pathlib, time
+from lifecycle.processes import is_helper
+main, answers = os.getppid(), [is_helper()]
+pathlib.Path("started").touch()
+while os.getppid() == main:
+    time.sleep(0.01)
+pathlib.Path("answers").write_text(f"{[*answers, is_helper()]}")
 """
-    ended = subprocess.run([sys.executable, "-c", starts], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert ended.stdout.split() == ["True", "True"]
+    main = f"""
+import os, pathlib, subprocess, sys, time
+os.environ.update(LIFECYCLE_MAIN_PROCESS=str(os.getpid()), LOCAL_RANK="1")
+subprocess.Popen([sys.executable, "-c", {helper!r}])
+while not pathlib.Path("started").exists():
+    time.sleep(0.01)
+"""
+    subprocess.run([sys.executable, "-c", main], cwd=tmp_path, check=True, timeout=60)
+    for _ in range(600):
+        if (tmp_path / "answers").is_file() and (tmp_path / "answers").read_text():
+            break
+        time.sleep(0.1)
+    assert (tmp_path / "answers").read_text() == "[True, True]"
 
 
 def test_five_runs_at_once_in_an_empty_folder_all_succeed(tmp_path: Path, runs: Runs) -> None:

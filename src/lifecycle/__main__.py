@@ -192,9 +192,12 @@ def _signals_raise() -> Iterator[None]:
     """
     ending = False
 
+    first: list[int] = []
+
     def on_signal(number: int, _frame: FrameType | None) -> None:
         if not is_helper():
-            raise Interrupted(number)  # again for each, as Python drops what is raised in a __del__
+            first.append(number)
+            raise Interrupted(first[0])  # again for each, as Python drops what is raised in a __del__
 
     before = {number: signal.getsignal(number) for number in ENDING}
     for number, handler in before.items():
