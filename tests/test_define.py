@@ -250,3 +250,14 @@ def test_looking_at_a_network_leaves_no_trace_in_it() -> None:
     network.eval()
     summarize(network, IRIS)
     assert not network.training
+
+
+def test_a_network_that_cannot_take_the_samples_is_one_sentence() -> None:
+    @dataclass
+    class Narrow:
+        def build(self, spec: DataSpec) -> nn.Module:
+            return nn.Linear(4, spec.num_outputs)
+
+    sentence = r"model=narrow cannot take samples of shape \(7,\) from data=wine: mat1 and mat2.*Choose other data"
+    with pytest.raises(RequestError, match=sentence):
+        define(Narrow(), "narrow", DataSpec("regression", (7,), 1), seed=0, source="data=wine")

@@ -46,6 +46,9 @@ def test_one_command_leaves_a_finished_run_with_all_that_is_promised(
     assert params["optimizer.lr"] == "0.001"
     assert params["data.test_size"] == "0.2"
     assert params["seed"] == "0"
+    assert params["loss"] == "categorical_crossentropy"
+    assert params["metrics"] == "['accuracy']"
+    assert params["trainer.batch_size"] == "32"
     assert tags["lifecycle.command"] == "lifecycle model=mlp data=iris trainer.max_epochs=40"
     assert tags["mlflow.source.git.commit"] == git_commit
     assert tags["version.torch"].startswith("2.")
@@ -56,6 +59,7 @@ def test_one_command_leaves_a_finished_run_with_all_that_is_promised(
     assert tags["data.sha256"].startswith(dataset.dataset.digest)
 
     folder = artifacts(run)
+    assert "\n# data=iris model=mlp optimizer=adam tracking=" in (folder / "config.yaml").read_text()
     assert yaml.safe_load((folder / "config.yaml").read_text())["trainer"]["max_epochs"] == 40
     assert "torch==" in (folder / "requirements.txt").read_text()
     assert "total parameters: 2,499" in (folder / "summary.txt").read_text()

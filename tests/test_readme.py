@@ -86,7 +86,7 @@ def test_its_five_lines_of_yaml_name_a_data_set(job: Command, runs: Runs, tmp_pa
 
 def test_its_python_runs(job: Command, capfd: pytest.CaptureFixture[str]) -> None:
     assert job("--version").code == 0  # the working folder is ready
-    (code, _) = blocks("python")
+    (code, *_) = blocks("python")
     exec(compile(code.replace('"verbose=0"', '"verbose=0", "trainer.max_epochs=2"'), "README.md", "exec"), {})
     assert "test_accuracy" in capfd.readouterr().out
 
@@ -94,7 +94,7 @@ def test_its_python_runs(job: Command, capfd: pytest.CaptureFixture[str]) -> Non
 def test_its_model_is_a_plugin(
     lifecycle: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: Command, runs: Runs
 ) -> None:
-    _, code = blocks("python")
+    _, code, _ = blocks("python")
     (toml,) = blocks("toml")
     module = tmp_path / "site" / code.splitlines()[0].removeprefix("# ")
     module.parent.mkdir(parents=True)

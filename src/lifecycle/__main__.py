@@ -62,17 +62,17 @@ def _tell(error: Exception, full_error: bool) -> int:
 
 
 def _dispatch(words: list[str]) -> None:
-    if words and words[0] in VERBS:
+    if "--help" in words or "-h" in words:
+        from lifecycle.listing import print_help
+
+        print_help()
+    elif words and words[0] in VERBS:
         VERBS[words[0]](words[1:])
     elif words and not words[0].startswith(("-", "+", "~")) and "=" not in words[0]:
         raise RequestError(
             f"{words[0]} is no verb of lifecycle.{_meant(words[0])} "
             f"Use {', '.join(VERBS)}, or key=value words such as model=mlp data=iris."
         )
-    elif "--help" in words or "-h" in words:
-        from lifecycle.listing import print_help
-
-        print_help()
     elif "--version" in words:
         from importlib.metadata import version
 

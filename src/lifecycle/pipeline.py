@@ -107,6 +107,9 @@ def life(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking
     data, module = prepared.data, prepared.module
     printer.begin(job, data, prepared.layers, module)
     tracked.log_data(data.name, data.digest, getattr(job.data, "path", data.kind), data.num_rows)
+    rows_a_step = fit.batch_size(job.trainer, data)
+    metrics = list(module.metric_names)
+    tracked.log_worked_out(job.request, loss=module.loss_name, metrics=metrics, trainer__batch_size=rows_a_step)
     tracked.log_text(report.summary_text(prepared.layers), "summary.txt")
 
     listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs)]

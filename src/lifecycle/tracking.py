@@ -31,6 +31,8 @@ SECONDS_BETWEEN = 5.0
 """History is sent this often, and at the end, so that a page that is open moves and a short epoch costs nothing."""
 
 MOST_PARAM_CHARACTERS = 6000
+WORKED_OUT = ("loss", "metrics", "trainer.batch_size")
+"""Parameters that may be left open, and are recorded as they were worked out from the data."""
 METRICS_A_BATCH = 1000
 PACKAGES = ("nn-lifecycle", "torch", "pytorch-lightning", "mlflow", "scikit-learn", "pandas", "numpy")
 
@@ -93,6 +95,15 @@ class Run:
         )
         self.store.client.log_inputs(self.id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
         self.store.client.set_tag(self.id, "data.sha256", digest)
+
+    def log_worked_out(self, request: Request, **values: Any) -> None:
+        """Record the parameters of :data:`WORKED_OUT` that the request left open, dots written as ``__``."""
+        from mlflow.entities import Param
+
+        asked = flatten(request.config)
+        named = {key.replace("__", "."): str(value) for key, value in values.items()}
+        params = [Param(key, value) for key, value in named.items() if asked[key] is None]
+        self.store.client.log_batch(self.id, params=params)
 
     def log_text(self, text: str, name: str) -> None:
         """Record a text as an artifact."""
@@ -194,12 +205,16 @@ def _record(run: Run, request: Request) -> None:
     from mlflow.entities import Param, RunTag
 
     values = {**request.choices, **flatten(request.config)}
+    for key in WORKED_OUT:
+        if values[key] is None:
+            del values[key]  # comes with log_worked_out()
     params = [Param(key, str(value)[:MOST_PARAM_CHARACTERS]) for key, value in values.items()]
     versions = [RunTag(f"version.{name}", metadata.version(name)) for name in PACKAGES]
     versions.append(RunTag("version.python", platform.python_version()))
     for start in range(0, len(params), 100):
         run.store.client.log_batch(run.id, params=params[start : start + 100], tags=versions if start == 0 else [])
-    run.log_text(OmegaConf.to_yaml(request.config), "config.yaml")
+    chosen = " ".join(f"{group}={name}" for group, name in sorted(request.choices.items()))
+    run.log_text(f"# {request.command}\n# {chosen}\n{OmegaConf.to_yaml(request.config)}", "config.yaml")
     installed = sorted({f"{dist.name}=={dist.version}" for dist in metadata.distributions()}, key=str.lower)
     run.log_text("\n".join([f"# Python {platform.python_version()}", *installed]) + "\n", "requirements.txt")
 
