@@ -45,8 +45,8 @@ def define(plugin: ModelPlugin, name: str, spec: DataSpec, seed: int, source: st
     except RuntimeError as error:  # torch's own, on shapes that do not go together
         why = str(error).splitlines()[0]
         raise RequestError(
-            f"model={name} cannot take samples of shape {spec.input_shape} from {source}: {why}. Choose other data; the "
-            "plugin's sample_dims can say so before they are loaded."
+            f"model={name} cannot take samples of shape {spec.input_shape} from {source}: {why}. Choose other data; "
+            "the plugin's sample_dims can say so before they are loaded."
         ) from error
     found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
     if found != wanted:
