@@ -34,6 +34,7 @@ LAYERS = [
             "checks",
             "digests",
             "processes",
+            "provenance",
             "seeds",
             "units",
             "errors",

@@ -55,9 +55,20 @@ def test_each_number_of_a_list_is_checked_and_the_list_is_shown() -> None:
     assert complaint(in_range, Fields(sizes=[1, 0, 3]), "sizes", low=1) == sentence
 
 
-def test_null_passes() -> None:
-    in_range(Fields(size=None), "size", low=1)
-    one_of(Fields(word=None), "word", ["relu"])
+@pytest.mark.parametrize("value", [None, 0])
+def test_null_passes_where_another_value_would_not(value: int | None) -> None:
+    if value is None:
+        in_range(Fields(size=value), "size", low=1)
+    else:
+        assert "got 0" in complaint(in_range, Fields(size=value), "size", low=1)
+
+
+@pytest.mark.parametrize(("word", "passes"), [(None, True), ("tanh", True), ("tahn", False)])
+def test_null_and_known_words_pass(word: str | None, passes: bool) -> None:
+    if passes:
+        one_of(Fields(word=word), "word", ["relu", "tanh"])
+    else:
+        assert "got tahn" in complaint(one_of, Fields(word=word), "word", ["relu", "tanh"])
 
 
 def test_a_field_that_defaults_to_null_is_to_be_left_out() -> None:
@@ -79,10 +90,6 @@ def test_above_leaves_the_bound_itself_out(value: float, above: float) -> None:
         in_range(Fields(size=value), "size", above=above)
     else:
         assert f"above {above:g}" in complaint(in_range, Fields(size=value), "size", above=above)
-
-
-def test_a_known_word_passes() -> None:
-    one_of(Fields(word="tanh"), "word", ["relu", "tanh"])
 
 
 def test_a_misspelt_word_gets_the_list_and_the_nearest() -> None:

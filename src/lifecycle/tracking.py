@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import time
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -22,6 +19,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from lifecycle.config import Request
 from lifecycle.errors import Interrupted, LifecycleError
 from lifecycle.processes import signals_ignored
+from lifecycle.provenance import commit, installed, versions
 from lifecycle.store import Store, close_dead_runs, open_store
 
 if TYPE_CHECKING:
@@ -34,7 +32,6 @@ MOST_PARAM_CHARACTERS = 6000
 WORKED_OUT = ("loss", "metrics", "trainer.batch_size")
 """Parameters that may be left open, and are recorded as they were worked out from the data."""
 METRICS_A_BATCH = 1000
-PACKAGES = ("nn-lifecycle", "torch", "pytorch-lightning", "mlflow", "scikit-learn", "pandas", "numpy")
 
 
 @dataclass
@@ -145,7 +142,7 @@ class Run:
             run_id=self.id,
             loader_module="lifecycle.saved",
             data_path=str(folder),
-            pip_requirements=[f"{name}=={metadata.version(name)}" for name in PACKAGES],
+            pip_requirements=[f"{name}=={version}" for name, version in versions().items() if name != "python"],
             signature=ModelSignature(inputs=inputs, outputs=outputs),
         )
 
@@ -195,7 +192,7 @@ def _create(store: Store, request: Request) -> Run:
         "lifecycle.model": request.choices["model"],
         "lifecycle.data": request.choices["data"],
         **({"lifecycle.sweep": request.sweep} if request.sweep else {}),
-        **_commit(),
+        **commit(),
     }
     created = store.client.create_run(store.experiment_id, tags=tags, run_name=request.run_name)
     return Run(store, created.info.run_id, request.run_name)
@@ -209,14 +206,12 @@ def _record(run: Run, request: Request) -> None:
         if values[key] is None:
             del values[key]  # comes with log_worked_out()
     params = [Param(key, str(value)[:MOST_PARAM_CHARACTERS]) for key, value in values.items()]
-    versions = [RunTag(f"version.{name}", metadata.version(name)) for name in PACKAGES]
-    versions.append(RunTag("version.python", platform.python_version()))
+    tags = [RunTag(f"version.{name}", version) for name, version in versions().items()]
     for start in range(0, len(params), 100):
-        run.store.client.log_batch(run.id, params=params[start : start + 100], tags=versions if start == 0 else [])
+        run.store.client.log_batch(run.id, params=params[start : start + 100], tags=tags if start == 0 else [])
     chosen = " ".join(f"{group}={name}" for group, name in sorted(request.choices.items()))
     run.log_text(f"# {request.command}\n# {chosen}\n{OmegaConf.to_yaml(request.config)}", "config.yaml")
-    installed = sorted({f"{dist.name}=={dist.version}" for dist in metadata.distributions()}, key=str.lower)
-    run.log_text("\n".join([f"# Python {platform.python_version()}", *installed]) + "\n", "requirements.txt")
+    run.log_text(installed(), "requirements.txt")
 
 
 def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
@@ -244,15 +239,3 @@ def _fail(run: Run, error: BaseException) -> None:
                 run.log_text("".join(traceback.format_exception(error)), "error.txt")
         with suppress(Exception):
             run.store.client.set_terminated(run.id, "KILLED" if killed else "FAILED")
-
-
-def _commit() -> dict[str, str]:
-    """Return the git commit of the working folder, and whether it has changes; nothing where there is none."""
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    import git
-
-    try:
-        repo = git.Repo(Path.cwd(), search_parent_directories=True)
-        return {"mlflow.source.git.commit": repo.head.commit.hexsha, "git.dirty": str(repo.is_dirty()).lower()}
-    except (git.exc.GitError, ValueError, OSError):  # no repository, no commit yet, or no git
-        return {}
