@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from torch import nn
 
@@ -154,12 +155,23 @@ def test_last_ckpt_goes_on_to_the_weights_of_a_fit_without_a_stop(iris: Dataset,
         assert torch.equal(resumed.network.state_dict()[key], value), key
 
 
-def test_last_ckpt_knows_the_best_epoch_that_it_comes_after(iris: Dataset, tmp_path: Path) -> None:
-    module = compiled(iris, Adam(lr=0.05))
-    history = fit.fit(module, iris, TrainerConfig(max_epochs=8, early_stopping=False), 1, tmp_path)
-    callbacks = checkpoints.read(tmp_path / checkpoints.LAST)["callbacks"]
-    (best,) = (state for name, state in callbacks.items() if name.startswith("ModelCheckpoint"))
-    assert float(best["best_model_score"]) == pytest.approx(min(row["val_loss"] for row in history.rows))
+def test_last_ckpt_knows_of_the_best_epoch_whenever_it_is_written(
+    iris: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+
+    class Reader(pl.Callback):
+        def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            if trainer.current_epoch:
+                states = checkpoints.read(tmp_path / checkpoints.LAST)["callbacks"]
+                (best,) = (state for name, state in states.items() if name.startswith("ModelCheckpoint"))
+                seen.append(float(best["best_model_score"]))
+
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
+    config = TrainerConfig(max_epochs=6, early_stopping=False)
+    history = fit.fit(compiled(iris, Adam(lr=0.05)), iris, config, 1, tmp_path, callbacks=[Reader()])
+    losses = [row["val_loss"] for row in history.rows]
+    assert seen == pytest.approx([min(losses[:epoch]) for epoch in range(1, 6)])
 
 
 def test_scores_of_a_pass_that_was_broken_off_are_not_in_the_next(iris: Dataset, tmp_path: Path) -> None:
