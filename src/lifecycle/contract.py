@@ -6,7 +6,7 @@ says where rows are and how they become samples. Between them stands :class:`Dat
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Target:
 
     name: str
     task: str
-    scaled: bool = field(default=True)  # regression: standardise while training; scores are in the user's units
+    scaled: bool = True  # regression: standardise while training; scores are in the user's units
 
 
 class DataPlugin(Protocol):
