@@ -90,11 +90,11 @@ class CompiledModel(pl.LightningModule):
         return build_optimizer(self.optimizer_config, self.network)
 
     def _step(self, batch: Batch, scores: Scores) -> tuple[Tensor, float]:
-        inputs, targets, weight = batch
+        inputs, targets, weight, base = batch
         outputs = self(inputs)
         loss: Tensor = self.loss(outputs, targets)
         if weight:
-            scores.add(loss.detach(), outputs.detach(), targets)
+            scores.add(loss.detach(), outputs.detach(), targets, base)
         return loss, weight
 
 

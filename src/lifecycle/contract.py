@@ -6,7 +6,7 @@ says where rows are and how they become samples. Between them stands :class:`Dat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
@@ -62,16 +62,27 @@ class Samples:
         inputs: first axis (or frame rows) = samples.
         targets: one a sample, in the user's own terms (class labels or values); ``None`` where rows carry no target.
         rows: the number, in the source and from 0, of the row that each sample's target stands in.
+        base: regression: a value a sample, in the target's units, that is known without the target and that the network
+            learns the difference to (a series that is differenced); ``None``: it learns the value itself.
+        naive: forecasts that need no network, by name (``"last value"``), a value a sample in the target's units.
+        times: when each target is, as the source has it; ``None`` where the source has no times.
     """
 
     inputs: pd.DataFrame | np.ndarray[Any, Any]
     targets: np.ndarray[Any, Any] | None
     rows: np.ndarray[Any, Any]
+    base: np.ndarray[Any, Any] | None = None
+    naive: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    times: np.ndarray[Any, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Split:
-    """Positions of the samples in the three parts; disjoint, together all of them."""
+    """Positions of the samples in the three parts; disjoint, together all of them.
+
+    ``val`` may be empty: nothing validates. ``test`` may be empty: nothing is held out, and the scores are those of the
+    training rows, which the run says.
+    """
 
     train: np.ndarray[Any, Any]
     val: np.ndarray[Any, Any]

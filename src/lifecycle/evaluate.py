@@ -31,12 +31,12 @@ class Scores(nn.Module):
         self.task, self.units = spec.task, units
         self.mean_loss = torchmetrics.MeanMetric()
         self.metrics = nn.ModuleDict({name: _metric(spec, name) for name in metrics})
-        self._pending: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._pending: list[tuple[Tensor, Tensor, Tensor, Tensor | None]] = []
         self._rows = 0
 
-    def add(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
-        """Add a batch: its mean loss (scalar), logits or values, and targets as the loss takes them."""
-        self._pending.append((loss, outputs, targets))
+    def add(self, loss: Tensor, outputs: Tensor, targets: Tensor, base: Tensor | None = None) -> None:
+        """Add a batch: its mean loss (scalar), logits or values, targets as the loss takes them, and their base."""
+        self._pending.append((loss, outputs, targets, base))
         self._rows += len(outputs)
         if self._rows >= MOST_PENDING:
             self._fold()
@@ -58,15 +58,16 @@ class Scores(nn.Module):
     def _fold(self) -> None:
         if not self._pending:
             return
-        losses, outputs, targets = zip(*self._pending, strict=True)
+        losses, outputs, targets, bases = zip(*self._pending, strict=True)
         self._pending, self._rows = [], 0
         rows = torch.tensor([len(batch) for batch in outputs], device=outputs[0].device)
         self.mean_loss.update(torch.stack(losses), rows)
-        predicted, truth = self.units(torch.cat(outputs)), torch.cat(targets)
+        base = None if bases[0] is None else torch.cat(bases)
+        predicted, truth = self.units(torch.cat(outputs), base), torch.cat(targets)
         if self.task == BINARY:
             predicted, truth = predicted.squeeze(1), truth.squeeze(1).long()
         elif self.task != MULTICLASS:
-            predicted, truth = predicted.squeeze(1), self.units.restore(truth).squeeze(1)
+            predicted, truth = predicted.squeeze(1), self.units.restore(truth, base).squeeze(1)
         for metric in self.metrics.values():
             metric.update(predicted, truth)  # type: ignore[operator]
 

@@ -132,8 +132,8 @@ def fit(
     Raises:
         TrainingError: the loss is no longer a number.
     """
-    train = Batches(data.train.inputs, data.train.targets, batch_size(config, data), shuffle_seed=seed)
-    val = data.val and Batches(data.val.inputs, data.val.targets, EVALUATION_BATCH)
+    train = Batches(data.train.inputs, data.train.targets, batch_size(config, data), seed, data.train.base)
+    val = data.val and Batches(data.val.inputs, data.val.targets, EVALUATION_BATCH, base=data.val.base)
     recorder = Recorder(train, seed, listeners)
     early, best = _early_stopping(config, module), _best_checkpoint(config, module, val is not None, folder)
     watching = [callback for callback in (early, best) if callback is not None]

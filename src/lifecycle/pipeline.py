@@ -26,9 +26,9 @@ class Result:
 
     Attributes:
         run_id: of the MLflow run.
-        scores: ``test_loss`` and the test metrics.
+        scores: ``test_loss`` and the test metrics; ``training_set_loss`` ... where no rows were held out.
         history: of fitting.
-        predictions: of the test rows, beside the truth.
+        predictions: of the rows that were scored, beside the truth.
         model: the trained model, ready for raw rows.
     """
 
@@ -117,9 +117,9 @@ def life(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking
     history = fit.fit(module, data, job.trainer, job.seed, tracked.checkpoints, listeners, bars)
 
     alone = fit.trainer_for(job.trainer, devices=1, folder=tracked.checkpoints)
-    rows = Batches(data.test.inputs, data.test.targets, EVALUATION_BATCH)
-    scores = evaluate.prefixed(evaluate.evaluate(module, rows, alone), "test")
-    predictions = predict.beside_truth(predict.predict(module, rows, alone), data.test)
+    rows = Batches(data.scored.inputs, data.scored.targets, EVALUATION_BATCH, base=data.scored.base)
+    scores = evaluate.prefixed(evaluate.evaluate(module, rows, alone), data.scored_on)
+    predictions = predict.beside_truth(predict.predict(module, rows, alone), data.scored)
 
     trained = _trained(job, prepared, history, tracked)
     _record(tracked, trained, history, scores, predictions, data)

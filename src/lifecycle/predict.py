@@ -23,19 +23,20 @@ if TYPE_CHECKING:
 def predict(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> pd.DataFrame:
     """Return the predictions of a model for rows, each once and in order; see :func:`as_frame`."""
     outputs: Any = trainer.predict(module, batches)
-    return as_frame(torch.cat(outputs), module.units, module.spec)
+    return as_frame(torch.cat(outputs), module.units, module.spec, batches.base)
 
 
-def as_frame(outputs: Tensor, units: Units, spec: DataSpec) -> pd.DataFrame:
+def as_frame(outputs: Tensor, units: Units, spec: DataSpec, base: Tensor | None = None) -> pd.DataFrame:
     """Return a row a sample: ``predicted``, and ``probability_<class>`` for each class.
 
     Args:
         outputs: ``(rows, num_outputs)`` logits or values, as a network returns them.
         units: what makes probabilities, or values in the user's units, of them.
         spec: the task and its class names.
+        base: ``(rows, 1)`` that a regression's values are differences to, where they are.
     """
     # In double precision, so that the probabilities of a row sum to 1 as closely as other tools ask for.
-    values: np.ndarray[Any, Any] = units(outputs.detach().cpu().double()).numpy()
+    values: np.ndarray[Any, Any] = units(outputs.detach().cpu().double(), base).numpy()
     if spec.task == REGRESSION:
         return pd.DataFrame({"predicted": values[:, 0]})
     if spec.task == BINARY:
@@ -48,5 +49,6 @@ def as_frame(outputs: Tensor, units: Units, spec: DataSpec) -> pd.DataFrame:
 
 
 def beside_truth(predictions: pd.DataFrame, part: Part) -> pd.DataFrame:
-    """Put the source's row number and the true label or value before each prediction."""
-    return pd.concat([pd.DataFrame({"row": part.rows, "actual": part.labels}), predictions], axis=1)
+    """Put the source's row number, the time if there is one, and the true label or value before each prediction."""
+    times = {} if part.times is None else {"time": part.times}
+    return pd.concat([pd.DataFrame({"row": part.rows, **times, "actual": part.labels}), predictions], axis=1)

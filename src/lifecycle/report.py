@@ -109,7 +109,10 @@ class Report:
         """Print what came of it and where it is."""
         epochs = f"{len(history.rows)} epochs, the weights are those of epoch {history.weights_epoch}"
         self._line("Fitted", f"{epochs}; stopped because {history.stopped}")
-        self._line("Scores", f"{_scores(scores)} on {len(data.test)} test rows", style="bold")
+        rows = f"{len(data.scored)} {'test' if data.test else 'training'} rows"
+        self._line("Scores", f"{_scores(scores)} on {rows}", style="bold")
+        if data.test is None:
+            self._line("", "(no rows were held out: the scores are of rows that the network was fitted to)")
         if data.preprocessing.target_scale != (0.0, 1.0):
             self._line("", f"(the loss is of the standardised {data.spec.target_name}; metrics are in its own units)")
         self._line("Run", f"{run.name} ({run.id}) in {_short(run.store.folder)}")
@@ -149,7 +152,8 @@ def describe_data(data: Dataset) -> str:
         if spec.class_names
         else f"{spec.target_name} (a value)"
     )
-    parts = f"{len(data.train)} train, {len(data.val) if data.val else 0} validation, {len(data.test)} test"
+    sizes = {"train": data.train, "validation": data.val, "test": data.test}
+    parts = ", ".join(f"{len(part) if part else 0} {name}" for name, part in sizes.items())
     missing = f" ({data.num_missing} values missing)" if data.num_missing else ""
     shape = " x ".join(map(str, spec.input_shape))
     return f"{data.name}: {data.num_rows} rows{missing}, samples of {shape}, {target}; {parts}"

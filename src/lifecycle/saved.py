@@ -20,6 +20,7 @@ from torch import nn
 
 from lifecycle import registry
 from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin
+from lifecycle.data.dataset import as_column
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.digests import sha256
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError
@@ -78,7 +79,8 @@ class TrainedModel:
         self.network.eval()
         with torch.inference_mode():
             outputs = torch.cat([self.network(part) for part in torch.split(inputs, ROWS_AT_ONCE)])
-        return as_frame(outputs, units, self.spec)
+        base = None if samples.base is None else as_column(samples.base)
+        return as_frame(outputs, units, self.spec, base)
 
 
 def check_preprocessing(preprocessing: Preprocessing, source: str) -> None:

@@ -96,13 +96,15 @@ def _open(folder: Path, config: TrackingConfig) -> Store:
 
 
 def sweep_runs(store: Store, sweep: str) -> list[tuple[str, str, dict[str, float]]]:
-    """Return what was asked, status and test scores of each run of a sweep, in the order they were started."""
+    """Return what was asked, status and final scores of each run of a sweep, in the order they were started."""
     found = store.client.search_runs(
         [store.experiment_id], f"tags.`lifecycle.sweep` = '{sweep}'", order_by=["attributes.start_time ASC"]
     )
 
     def row(run: Any) -> tuple[str, str, dict[str, float]]:
-        scores = {name: value for name, value in run.data.metrics.items() if name.startswith("test_")}
+        scores = {
+            name: value for name, value in run.data.metrics.items() if name.startswith(("test_", "training_set_"))
+        }
         return run.data.tags["lifecycle.overrides"], run.info.status, scores
 
     return [row(run) for run in found]

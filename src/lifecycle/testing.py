@@ -99,7 +99,7 @@ def check_data_plugin(name: str, **fields: Any) -> None:
     samples: Samples = plugin.samples(plugin.read())
     _check(sorted(rows) == sorted(samples.rows), f"data={name}: the parts are not all samples, each once")
     again = dataset.load(plugin, name, name, seed=1)
-    _check(np.array_equal(data.test.rows, again.test.rows), f"data={name}: the same seed gave another split")
+    _check(np.array_equal(data.train.rows, again.train.rows), f"data={name}: the same seed gave another split")
     _check(data.digest == again.digest, f"data={name}: the same rows gave another digest")
     _check_what_is_learnt(plugin, name, data)
 
@@ -107,7 +107,7 @@ def check_data_plugin(name: str, **fields: Any) -> None:
 def _check_what_is_learnt(plugin: Any, name: str, data: dataset.Dataset) -> None:
     """Write one training row over all that are held out, and see the training samples unmoved."""
     frame = plugin.read()
-    held_out = np.concatenate([part.rows for part in (data.val, data.test) if part is not None])
+    held_out = np.concatenate([[], *(part.rows for part in (data.val, data.test) if part is not None)]).astype(int)
     altered = frame.copy()
     features = [column for column in plugin.columns(frame) if column != data.spec.target_name or frame.shape[1] == 1]
     altered.loc[altered.index[held_out], features] = frame.loc[frame.index[data.train.rows[0]], features].to_numpy()

@@ -15,14 +15,15 @@ class Units(nn.Module):
         super().__init__()
         self.task, self.offset, self.scale = task, offset, scale
 
-    def forward(self, outputs: Tensor) -> Tensor:
+    def forward(self, outputs: Tensor, base: Tensor | None = None) -> Tensor:
         """Map ``(batch, num_outputs)`` logits or values to probabilities or values of the same shape."""
         if self.task == BINARY:
             return torch.sigmoid(outputs)
         if self.task == MULTICLASS:
             return torch.softmax(outputs, dim=1)
-        return self.restore(outputs)
+        return self.restore(outputs, base)
 
-    def restore(self, values: Tensor) -> Tensor:
-        """Undo the scaling of the target."""
-        return values * self.scale + self.offset
+    def restore(self, values: Tensor, base: Tensor | None = None) -> Tensor:
+        """Undo the scaling of the target, and add the base that it is the difference to."""
+        restored = values * self.scale + self.offset
+        return restored if base is None else restored + base

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from lifecycle.seeds import epoch_seed
 
-Batch = tuple[Tensor, Tensor, float]
-"""Inputs, targets, and the weight of their mean loss: 1.0; under ddp ``processes * own rows / rows of the batch``."""
+Batch = tuple[Tensor, Tensor, float, Tensor | None]
+"""Inputs; targets; the weight of their mean loss, 1.0, or under ddp ``processes * own rows / rows of the batch``; and
+the base of each, in the user's units (:class:`lifecycle.contract.Samples`), where there is one."""
 
 
 EVALUATION_BATCH = 1024
@@ -31,10 +32,18 @@ class Batches:
         targets: ``(rows,) int64`` or ``(rows, 1) float32``.
         batch_size: rows a step; the last batch of an epoch may be smaller.
         shuffle_seed: shuffle by this seed and the epoch; ``None``: rows in order.
+        base: ``(rows, 1) float32``, see :data:`Batch`.
     """
 
-    def __init__(self, inputs: Tensor, targets: Tensor, batch_size: int, shuffle_seed: int | None = None) -> None:
-        self.inputs, self.targets, self.batch_size = inputs, targets, batch_size
+    def __init__(
+        self,
+        inputs: Tensor,
+        targets: Tensor,
+        batch_size: int,
+        shuffle_seed: int | None = None,
+        base: Tensor | None = None,
+    ) -> None:
+        self.inputs, self.targets, self.base, self.batch_size = inputs, targets, base, batch_size
         self.shuffle_seed = shuffle_seed
         self.epoch = 0
 
@@ -51,14 +60,17 @@ class Batches:
         for start in range(0, len(self.inputs), self.batch_size):
             stop = min(start + self.batch_size, len(self.inputs))
             if order is None and processes == 1:
-                yield self.inputs[start:stop], self.targets[start:stop], 1.0
+                yield self._take(slice(start, stop), 1.0)
                 continue
             rows = torch.arange(start, stop) if order is None else order[start:stop]
             own = rows[rank::processes]
             weight = processes * len(own) / len(rows)
             if not len(own):  # fewer rows than processes: keep in step with the others, at no weight
                 own = rows[:1]
-            yield self.inputs[own], self.targets[own], weight
+            yield self._take(own, weight)
+
+    def _take(self, rows: slice | Tensor, weight: float) -> Batch:
+        return self.inputs[rows], self.targets[rows], weight, None if self.base is None else self.base[rows]
 
     def _order(self) -> Tensor | None:
         if self.shuffle_seed is None:

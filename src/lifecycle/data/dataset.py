@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,18 @@ class Part:
         targets: ``(samples,) int64`` class codes (multiclass), else ``(samples, 1) float32``.
         labels: the same targets in the user's own terms.
         rows: the row of the source that each target stands in.
+        base: ``(samples, 1) float32`` in the user's units: what is added to a restored output; or ``None``.
+        naive: forecasts without a network, by name: ``(samples,)`` in the user's units.
+        times: when each target is; or ``None``.
     """
 
     inputs: Tensor
     targets: Tensor
     labels: np.ndarray[Any, Any]
     rows: np.ndarray[Any, Any]
+    base: Tensor | None = None
+    naive: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    times: np.ndarray[Any, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -46,11 +52,21 @@ class Dataset:
     preprocessing: Preprocessing
     train: Part
     val: Part | None
-    test: Part
+    test: Part | None
     num_rows: int
     num_missing: int  # values that the columns lack, and that are filled
     digest: str  # sha256 of names, types and values of the raw rows
     columns: tuple[str, ...]  # those of the raw rows that a prediction needs
+
+    @property
+    def scored(self) -> Part:
+        """The rows that the finished model is scored on: the test rows; the training rows where none are held out."""
+        return self.train if self.test is None else self.test
+
+    @property
+    def scored_on(self) -> str:
+        """What begins the names of those scores: ``"test"`` or ``"training_set"``."""
+        return "training_set" if self.test is None else "test"
 
 
 def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
@@ -71,8 +87,9 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
     if samples.targets is None:
         raise RequestError(f"data={name} has no target column {target.name}. Name one with data.target.")
     labels = clean_targets(samples.targets, target)
-    split = plugin.split(type(samples)(samples.inputs, labels, samples.rows), target.task, seed)
-    task, encoder = learn_target(labels, split.train, target)
+    split = plugin.split(replace(samples, targets=labels), target.task, seed)
+    learnt = labels if samples.base is None else labels - samples.base
+    task, encoder = learn_target(learnt, split.train, target)
     preprocessing = Preprocessing(plugin.learn(_take(samples.inputs, split.train)), encoder)
 
     def part(positions: np.ndarray[Any, Any]) -> Part:
@@ -82,9 +99,16 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
             raise RequestError(
                 f"data={name} has a value that is no finite number in row {row}. Mend or remove the row."
             )
-        codes = torch.from_numpy(preprocessing.encode(labels[positions]))
-        targets = codes if task == MULTICLASS else codes.to(torch.float32).reshape(-1, 1)
-        return Part(torch.from_numpy(inputs), targets, labels[positions], samples.rows[positions])
+        codes = torch.from_numpy(preprocessing.encode(learnt[positions]))
+        return Part(
+            inputs=torch.from_numpy(inputs),
+            targets=codes if task == MULTICLASS else codes.to(torch.float32).reshape(-1, 1),
+            labels=labels[positions],
+            rows=samples.rows[positions],
+            base=None if samples.base is None else as_column(samples.base[positions]),
+            naive={name: values[positions] for name, values in samples.naive.items()},
+            times=None if samples.times is None else samples.times[positions],
+        )
 
     train = part(split.train)
     spec = DataSpec(
@@ -102,12 +126,17 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
         preprocessing=preprocessing,
         train=train,
         val=part(split.val) if len(split.val) else None,
-        test=part(split.test),
+        test=part(split.test) if len(split.test) else None,
         num_rows=len(frame),
         num_missing=int(frame[plugin.columns(frame)].isna().to_numpy().sum()),
         digest=_digest(frame),
         columns=tuple(plugin.columns(frame)),
     )
+
+
+def as_column(values: np.ndarray[Any, Any]) -> Tensor:
+    """Return ``(samples, 1) float32``."""
+    return torch.from_numpy(values.astype(np.float32)).reshape(-1, 1)
 
 
 def _take(inputs: pd.DataFrame | np.ndarray[Any, Any], positions: np.ndarray[Any, Any]) -> Any:
