@@ -86,7 +86,7 @@ def _make(word: str, value: Any) -> Any:
     types = {item.name: str(item.type) for item in fields(cls)}
     needed = [item.name for item in fields(cls) if item.default is MISSING]
     if not types and value not in (None, {}):
-        raise ValueError(f"{word} takes no value, got {_shown(value)}. Write {word} alone.")
+        raise ValueError(f"it takes no value, got {_shown(value)}. Write {word} alone.")
     given = value if isinstance(value, dict) else {} if value is None else {next(iter(types)): value}
     for name, got in given.items():
         if name not in types:
@@ -94,18 +94,22 @@ def _make(word: str, value: Any) -> Any:
                 f"{name} is not a field of {word}, got {_shown(got)}.{did_you_mean(str(name), types)} "
                 f"Fields: {', '.join(types)}."
             )
-        _check_type(name, got, types[name])
+        _check_type(cls, name, got)
     for name in needed:
         if name not in given:
             raise ValueError(f"{name} must be given, got nothing. Write for instance {word}: {EXAMPLES[name]}.")
     return cls(**given)
 
 
-def _check_type(name: str, value: Any, annotation: str) -> None:
-    kind, _, null = annotation.partition(" | ")
+def _check_type(cls: type, name: str, value: Any) -> None:
+    spec = next(item for item in fields(cls) if item.name == name)
+    kind, _, null = str(spec.type).partition(" | ")
     wanted, fits = _TYPES[kind]
     if not (fits(value) or (null and value is None)):
-        raise ValueError(f"{name} must be {wanted}, got {_shown(value)}. Mend the value.")
+        cure = (
+            f"Write for instance {EXAMPLES[name]}." if name in EXAMPLES else f"The default is {_shown(spec.default)}."
+        )
+        raise ValueError(f"{name} must be {wanted}, got {_shown(value)}. {cure}")
 
 
 def _is(*kinds: type) -> Callable[[Any], bool]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from lifecycle.contract import SAMPLE_SHAPES, DataSpec
+from lifecycle.contract import DataSpec
 from lifecycle.plugins import layers
 from lifecycle.plugins.activations import activation
 from lifecycle.plugins.initializers import initialize, initialize_recurrent, of_output
@@ -39,7 +39,7 @@ class Before:
     num_outputs: int
 
     def __str__(self) -> str:
-        return f"{self.shape} {SAMPLE_SHAPES[len(self.shape)]} from {self.layer or 'the data'}"
+        return f"shape {self.shape} from {self.layer or 'the data'}"
 
     def drawn_by(self, own: str | None) -> str:
         """Return the initializer of a layer that may have one of its own."""
@@ -191,10 +191,10 @@ def _check_outputs(last: Before, spec: DataSpec) -> None:
         raise ValueError(
             f"layers must end in {need}, got {last}. End in flatten and output, or leave return_sequences out."
         )
-    cure = "; `output` always is as wide" if last.layer and last.layer.word == "dense" else ""
+    text = last.layer.text if last.layer else ""
+    width = "" if text == f"dense: {last.shape[0]}" else f" after {last.shape[0]} value{'s' * (last.shape[0] > 1)}"
     raise ValueError(
-        f"layers must end in dense: {spec.num_outputs} or output, got {last.layer and last.layer.text}, which returns "
-        f"{last.shape[0]} values. The data need {need}{cure}."
+        f"layers must end in dense: {spec.num_outputs} or output, got {text}{width}. The data need {need}."
     )
 
 
