@@ -45,9 +45,10 @@ def test_asking_imports_nothing_heavy(tmp_path: Path, words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("lifecycle model=", "model=cnn model=lstm model=mlp"),
+        ("lifecycle model=", "model=cnn model=lstm model=mlp model=sequential"),
+        ("lifecycle model=sequential model.", "model.layers. model.initializer="),
         ("lifecycle data=i", "data=images data=iris"),
-        ("lifecycle model=lstm model.", "model.units. model.hidden. model.activation= model.dropout="),
+        ("lifecycle model=lstm model.", "model.units. model.hidden. model.activation= model.table_as="),
         ("lifecycle optimizer=s", "optimizer=sgd"),
         ("lifecycle trainer.max", "trainer.max_epochs="),
     ],
@@ -61,7 +62,7 @@ def test_completion_offers_names_and_fields_and_imports_nothing_heavy(tmp_path: 
 def test_help_lists_plugins_data_sets_and_verbs(lifecycle: Command) -> None:
     ended = lifecycle("--help")
     assert ended.code == 0
-    assert "model      cnn, lstm, mlp" in ended.out
+    assert "model      cnn, lstm, mlp, sequential" in ended.out
     assert "breast_cancer, diabetes, digits, images, iris, sequence, series, table, wine" in ended.out
     assert "lifecycle plugins" in ended.out
     assert "lifecycle ui" in ended.out
@@ -102,11 +103,12 @@ def test_plugins_are_listed_with_kind_package_and_description(lifecycle: Command
         ["model", "cnn"],
         ["model", "lstm"],
         ["model", "mlp"],
+        ["model", "sequential"],
         ["data", "images"],
         ["data", "series"],
         ["data", "table"],
     ]
-    assert f"mlp      nn-lifecycle {package.__version__}   A multilayer perceptron" in lines[3]
+    assert f"mlp          nn-lifecycle {package.__version__}   A multilayer perceptron" in lines[3]
 
 
 def test_plugins_takes_no_words(lifecycle: Command) -> None:

@@ -162,8 +162,8 @@ def test_the_options_of_each_group_are_plugins_and_presets(write: Write, site: S
 
 
 SENTENCES = {
-    "model=mpl": "model=mpl is not known. Did you mean model=mlp? Choose one of: cnn, lstm, mlp.",
-    "model=": "model= is not known. Choose one of: cnn, lstm, mlp.",
+    "model=mpl": "model=mpl is not known. Did you mean model=mlp? Choose one of: cnn, lstm, mlp, sequential.",
+    "model=": "model= is not known. Choose one of: cnn, lstm, mlp, sequential.",
     "data=irys": "data=irys is not known. Did you mean data=iris? Choose one of: ",
     "optimizer=adm": "optimizer=adm is not known. Did you mean optimizer=adam? Choose one of: adagrad, adam, adamw, ",
     "trainer=debg": "trainer=debg is not known. Did you mean trainer=debug? Choose one of: debug, default.",

@@ -50,11 +50,13 @@ REFUSED = [
     (
         MLP,
         {"activation": "rlu"},
-        "activation must be one of relu, tanh, sigmoid, gelu, elu, selu, silu, leaky_relu, got rlu. Did you mean relu?",
+        "activation must be one of relu, tanh, sigmoid, gelu, elu, selu, silu, swish, mish, leaky_relu, "
+        "relu6, celu, softplus, softsign, hard_sigmoid, hard_silu, hard_tanh, log_sigmoid, linear, got rlu. "
+        "Did you mean relu?",
     ),
     (CNN, {"channels": [0]}, "channels must be 1 or more and below 1000001, got [0]. The default is [32]."),
     (CNN, {"kernel_size": 0}, "kernel_size must be 1 or more and below 1000001, got 0. The default is 3."),
-    (CNN, {"kernel_size": 4}, "kernel_size must be odd, got 4. Use 5."),
+    (CNN, {"kernel_size": 4}, "kernel_size must be odd, got 4. Use 5, or model.padding=valid."),
     (CNN, {"pool": 0}, "pool must be 1 or more and below 1000001, got 0. The default is 2."),
     (CNN, {"hidden": [0]}, "hidden must be 1 or more and below 1000001, got [0]. The default is [100]."),
     (CNN, {"dropout": -0.1}, "dropout must be 0 or more and below 1, got -0.1. The default is 0.0."),
@@ -123,7 +125,8 @@ WRONG = {
     "~model": "~model takes away what every run needs. Set it instead: model=...",
     "~data": "~data takes away what every run needs. Set it instead: data=...",
     "~optimizer": "~optimizer takes away what every run needs. Set it instead: optimizer=...",
-    "+model.typo=1": "model.typo is not a field of model, got 1. Fields: hidden, activation, dropout.",
+    "+model.typo=1": "model.typo is not a field of model, got 1. Fields: hidden, activation, dropout, batch_norm, "
+    "initializer.",
     "+trainer.max_epoch=1": "trainer.max_epoch is not a field of trainer, got 1. Did you mean trainer.max_epochs?",
     "+tracking.dirs=x": "tracking.dirs is not a field of tracking, got x. Did you mean tracking.dir?",
     "loss=mes": "loss=mes is not known. Did you mean loss=mse?",
@@ -141,7 +144,6 @@ WRONG = {
         "model=cnn needs samples of shape (channels, height, width), got (features) from data=iris. "
         "Use model=mlp, which takes any shape, or other data."
     ),
-    "model=lstm": "model=lstm needs samples of shape (steps, features) or (channels, height, width), got (features)",
 }
 
 

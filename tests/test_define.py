@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
-from lifecycle.define import Layer, define, seed_all, summarize
+from lifecycle.define import Layer, define, learns_from_one_row, seed_all, summarize
 from lifecycle.errors import RequestError
+from lifecycle.plugins.activations import ACTIVATIONS
 from lifecycle.plugins.cnn import CNN
 from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.mlp import MLP
@@ -194,8 +195,8 @@ def test_the_refusal_of_a_shape_comes_before_the_network_is_built() -> None:
 def test_images_too_small_for_the_pooling_are_refused_with_field_and_cure() -> None:
     with pytest.raises(
         RequestError,
-        match=r"^model\.channels has 4 convolutions, each followed by pooling over 2, too many for images of 8x8\. "
-        r"Use fewer, or model\.pool=1\.$",
+        match=r"^model\.channels has 4 blocks, too many for images of 8x8: block 4 gets 1x1, too small for "
+        r"pooling over 2x2\. Use fewer, or model\.pool=1\.$",
     ):
         define(CNN(channels=[4, 4, 4, 4]), "cnn", DIGITS, seed=0)
 
@@ -261,3 +262,127 @@ def test_a_network_that_cannot_take_the_samples_is_one_sentence() -> None:
     sentence = r"model=narrow cannot take samples of shape \(7,\) from data=wine: mat1 and mat2.*Choose other data"
     with pytest.raises(RequestError, match=sentence):
         define(Narrow(), "narrow", DataSpec("regression", (7,), 1), seed=0, source="data=wine")
+
+
+def test_a_complaint_of_one_element_of_a_list_is_told_with_its_key() -> None:
+    with pytest.raises(RequestError, match=r"^model\.width\[2\] must be even, got 1\.$"):
+        define(raising("width[2] must be even, got 1."), "mine", IRIS, seed=0)
+
+
+def types(network: nn.Module) -> str:
+    return " ".join(type(module).__name__ for module in network.modules() if not list(module.children()))
+
+
+def test_batch_normalisation_stands_between_a_hidden_layer_and_its_activation() -> None:
+    network = define(MLP(hidden=[5, 4], dropout=0.5, batch_norm=True), "mlp", IRIS, seed=0)
+    assert types(network) == "Linear BatchNorm1d ReLU Dropout Linear BatchNorm1d ReLU Dropout Linear"
+
+
+def test_a_block_of_convolutions_layer_by_layer() -> None:
+    plugin = CNN([4, 8], hidden=[5], convolutions=2, batch_norm=True, block_dropout=0.25, dropout=0.5)
+    network = define(plugin, "cnn", DIGITS, seed=0)
+    convolution = "Conv2d BatchNorm2d ReLU "
+    block = convolution * 2 + "MaxPool2d Dropout "
+    assert types(network) == block * 2 + "Flatten Linear BatchNorm1d ReLU Dropout Linear"
+    dropouts = [module.p for module in network.modules() if isinstance(module, nn.Dropout)]
+    assert dropouts == [0.25, 0.25, 0.5]
+    counts = [(1, 4), (4, 4), (4, 8), (8, 8)]
+    found = [(m.in_channels, m.out_channels) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert found == counts
+
+
+def test_the_network_of_the_mnist_tutorial() -> None:
+    plugin = CNN([32], padding="valid", hidden=[100], dropout=0.5, initializer="he_uniform")
+    spec = DataSpec(MULTICLASS, (1, 28, 28), 10)
+    layers = summarize(define(plugin, "cnn", spec, seed=0), spec)
+    assert [(layer.type, layer.output_shape, layer.num_params) for layer in layers] == [
+        ("Conv2d", "(None, 32, 26, 26)", 320),
+        ("ReLU", "(None, 32, 26, 26)", 0),
+        ("MaxPool2d", "(None, 32, 13, 13)", 0),
+        ("Flatten", "(None, 5408)", 0),
+        ("Linear", "(None, 100)", 540_900),
+        ("ReLU", "(None, 100)", 0),
+        ("Dropout", "(None, 100)", 0),
+        ("Linear", "(None, 10)", 1010),
+    ]
+    assert sum(layer.num_params for layer in layers) == 542_230  # what Keras's own summary says
+
+
+def test_a_valid_convolution_sees_no_zeros_around_the_image_and_may_be_even() -> None:
+    spec = DataSpec(MULTICLASS, (1, 8, 6), 2)
+    network = define(CNN([3], kernel_size=4, padding="valid", pool=1, hidden=[]), "cnn", spec, seed=0)
+    assert summarize(network, spec)[0].output_shape == "(None, 3, 5, 3)"
+
+
+TOO_SMALL = [
+    (
+        CNN([4, 4], kernel_size=5, padding="valid"),
+        r"block 2 gets 2x2, too small for 1 valid convolution over 5x5\. Use fewer, or model\.padding=same\.$",
+    ),
+    (
+        CNN([4], kernel_size=5, padding="valid", convolutions=2),
+        r"block 1 gets 8x8, too small for 2 valid convolutions over 5x5\. Use fewer, or model\.padding=same\.$",
+    ),
+    (
+        CNN([4], kernel_size=7, padding="valid", pool=3),
+        r"block 1 gets 8x8, too small for pooling over 3x3\. Use fewer, or model\.pool=1\.$",
+    ),
+]
+
+
+@pytest.mark.parametrize(("plugin", "sentence"), TOO_SMALL)
+def test_images_too_small_for_a_block_are_refused_with_the_block(plugin: CNN, sentence: str) -> None:
+    with pytest.raises(RequestError, match=sentence):
+        define(plugin, "cnn", DIGITS, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "spec", "learns"),
+    [
+        (MLP(), IRIS, True),
+        (MLP(batch_norm=True), IRIS, False),
+        (CNN(batch_norm=True, hidden=[]), DIGITS, True),  # pixels are a spread
+        (CNN(batch_norm=True), DIGITS, False),
+    ],
+)
+def test_batch_normalisation_of_features_learns_from_two_rows_at_least(
+    plugin: MLP | CNN, spec: DataSpec, learns: bool
+) -> None:
+    network = define(plugin, "mine", spec, seed=0).eval()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    state = torch.get_rng_state()
+    assert learns_from_one_row(network, spec) == learns
+    assert torch.equal(state, torch.get_rng_state())
+    assert not network.training
+    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation_makes_a_network(name: str) -> None:
+    layer = define(MLP(hidden=[5], activation=name), "mlp", IRIS, seed=0)[1]
+    values = torch.tensor([-1.0, 0.5, 3.0])
+    assert torch.allclose(layer(values), KERAS[name](values), atol=1e-6)
+
+
+KERAS = {
+    "relu": lambda x: x.clamp(min=0),
+    "tanh": lambda x: x.exp().sub((-x).exp()) / x.exp().add((-x).exp()),
+    "sigmoid": lambda x: 1 / (1 + (-x).exp()),
+    "gelu": lambda x: x * (1 + torch.erf(x / 2**0.5)) / 2,
+    "elu": lambda x: torch.where(x > 0, x, x.exp() - 1),
+    "selu": lambda x: 1.05070098 * torch.where(x > 0, x, 1.67326324 * (x.exp() - 1)),
+    "silu": lambda x: x / (1 + (-x).exp()),
+    "swish": lambda x: x / (1 + (-x).exp()),
+    "mish": lambda x: x * (1 + x.exp()).log().tanh(),
+    "leaky_relu": lambda x: torch.where(x > 0, x, 0.01 * x),  # PyTorch's slope; Keras's is 0.2
+    "relu6": lambda x: x.clamp(0, 6),
+    "celu": lambda x: torch.where(x > 0, x, x.exp() - 1),
+    "softplus": lambda x: (1 + x.exp()).log(),
+    "softsign": lambda x: x / (1 + x.abs()),
+    "hard_sigmoid": lambda x: (x + 3).clamp(0, 6) / 6,
+    "hard_silu": lambda x: x * (x + 3).clamp(0, 6) / 6,
+    "hard_tanh": lambda x: x.clamp(-1, 1),
+    "log_sigmoid": lambda x: -(1 + (-x).exp()).log(),
+    "linear": lambda x: x,
+}
+"""Each activation as Keras's documentation writes it."""

@@ -40,7 +40,7 @@ def test_it_is_listed_and_its_fields_are_checked(
     lifecycle: Command, installed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(installed)
-    assert "cnn, lstm, mlp, residual" in lifecycle("--help").out
+    assert "cnn, lstm, mlp, residual, sequential" in lifecycle("--help").out
     listed = lifecycle("plugins").out
     assert "residual   lifecycle-residual 0.1.0   A residual network, for rows of a table." in listed
     sentences = {

@@ -35,7 +35,7 @@ def test_an_installed_package_adds_a_plugin_under_its_entry_point_name(site: Sit
 
 def test_names_are_listed_sorted(site: Site) -> None:
     site.install("acme", {"zz": "Net", "aa": "Net"})
-    assert list(registry.plugins("model")) == ["aa", "cnn", "lstm", "mlp", "zz"]
+    assert list(registry.plugins("model")) == ["aa", "cnn", "lstm", "mlp", "sequential", "zz"]
 
 
 def test_listing_imports_no_plugin(site: Site) -> None:
@@ -186,7 +186,7 @@ def test_a_data_plugin_must_have_all_the_verbs(site: Site) -> None:
 def test_a_plugin_that_is_not_installed_is_told_with_the_nearest_name() -> None:
     with pytest.raises(
         RequestError,
-        match=r"^model=mpl is not installed\. Did you mean mlp\? Installed: cnn, lstm, mlp\.$",
+        match=r"^model=mpl is not installed\. Did you mean mlp\? Installed: cnn, lstm, mlp, sequential\.$",
     ):
         registry.load("model", "mpl")
 

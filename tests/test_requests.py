@@ -10,7 +10,7 @@ import torch
 from tests.conftest import Command
 
 SENTENCES = {
-    "model=mpl": "model=mpl is not known. Did you mean model=mlp? Choose one of: cnn, lstm, mlp.",
+    "model=mpl": "model=mpl is not known. Did you mean model=mlp? Choose one of: cnn, lstm, mlp, sequential.",
     "model=MLP": "model=MLP is not known. Did you mean model=mlp?",
     "data=irys": "data=irys is not known. Did you mean data=iris?",
     "optimizer=sdg": "optimizer=sdg is not known. Did you mean optimizer=sgd?",
@@ -41,9 +41,8 @@ SENTENCES = {
         "model=cnn needs samples of shape (channels, height, width), got (features) from data=iris. "
         "Use model=mlp, which takes any shape, or other data."
     ),
-    "model=lstm data=iris": "model=lstm needs samples of shape (steps, features) or (channels, height, width)",
-    "model=cnn data=digits model.kernel_size=2": "model.kernel_size must be odd, got 2. Use 3.",
-    "model=cnn data=digits model.channels=[8,8,8,8]": "model.channels has 4 convolutions, each followed by pooling",
+    "model=cnn data=digits model.kernel_size=2": "model.kernel_size must be odd, got 2. Use 3, or model.padding=valid.",
+    "model=cnn data=digits model.channels=[8,8,8,8]": "model.channels has 4 blocks, too many for images of 8x8",
     "data.test_size=1.5": "data.test_size must be above 0 and below 1, got 1.5. The default is 0.2.",
     "data.test_size=0.7 data.val_size=0.3": "data.test_size and data.val_size must sum to less than 1, got 0.7",
     "data.test_size=0.001": "data.test_size and data.val_size cannot put each class in every part: 31 samples",
@@ -64,7 +63,7 @@ SENTENCES = {
     "verbose=5": "verbose must be 0, 1 or 2, got 5.",
     "tracking.experiment=../x": "tracking.experiment must be a name of at most 200 characters, without slashes",
     "tracking.dir=": "tracking.dir must not be empty",
-    "model=null": "model must be one name, got null. Choose one of: cnn, lstm, mlp.",
+    "model=null": "model must be one name, got null. Choose one of: cnn, lstm, mlp, sequential.",
     "model=[mlp]": "model must be one name, got nothing. Write model=<name>.",
     "~seed": "~seed takes away what every run needs. Set it instead: seed=...",
     "~model.hidden": "~model.hidden takes away what every run needs.",

@@ -13,7 +13,7 @@ from lifecycle.data.table import Table
 from lifecycle.testing import check_data_plugin, check_model_plugin
 
 
-@pytest.mark.parametrize("name", ["mlp", "cnn", "lstm"])
+@pytest.mark.parametrize("name", ["mlp", "cnn", "lstm", "sequential"])
 def test_the_built_in_models_keep_the_contract(name: str) -> None:
     check_model_plugin(name)
 

@@ -48,4 +48,6 @@ def one_of(config: Any, name: str, known: Iterable[str]) -> None:
 def _cure(config: Any, name: str) -> str:
     spec = next(item for item in fields(config) if item.name == name)
     default = spec.default if spec.default_factory is MISSING else spec.default_factory()
-    return "Leave it out for the default." if default is MISSING or default is None else f"The default is {default}."
+    if default is MISSING:
+        return "It has no default."
+    return "Leave it out for the default." if default is None else f"The default is {default}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, fields
 
 import torch
@@ -31,7 +32,9 @@ def define(plugin: ModelPlugin, name: str, spec: DataSpec, seed: int, source: st
     try:
         network = plugin.build(spec)
     except ValueError as error:
-        named = any(str(error).startswith(f"{item.name} ") for item in fields(plugin))  # type: ignore[arg-type]
+        # "layers must ..." or, of an element of a list, "layers[2] ..."
+        names = [item.name for item in fields(plugin)]  # type: ignore[arg-type]
+        named = str(error).startswith(tuple(f"{name}{sign}" for name in names for sign in " ["))
         raise RequestError(f"model.{error}" if named else f"model={name} cannot be built: {error}") from error
     except SystemExit as error:
         raise RequestError(f"model={name} called sys.exit({error.code}) in build(). Mend the plugin.") from error
@@ -55,6 +58,17 @@ def define(plugin: ModelPlugin, name: str, spec: DataSpec, seed: int, source: st
             "Let build() end in a layer of spec.num_outputs."
         )
     return network
+
+
+def learns_from_one_row(network: nn.Module, spec: DataSpec) -> bool:
+    """Tell whether a training step may have a single row; batch normalisation of features has no spread there."""
+    twin = copy.deepcopy(network).train()
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        try:
+            twin(torch.zeros(1, *spec.input_shape))
+        except ValueError:
+            return False
+    return True
 
 
 @dataclass(frozen=True)

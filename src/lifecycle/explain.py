@@ -40,6 +40,8 @@ def explain(error: Exception, overrides: list[str]) -> RequestError:
             f"{error.override} cannot be read: {_first_line(error)}. Write key=value, and quote what the shell would "
             "change, as in 'model.hidden=[64,32]'."
         )
+        if re.search(r"[\[,]\s*\w+:\s*[\[{]", error.override):
+            sentence += " Within a list, a pair whose value has brackets has its own: [{conv: {filters: 8}}]."
     else:
         cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__ or error.__context__
         # Hydra says so of an error in a file rather than on the command line.

@@ -22,6 +22,7 @@ from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.data.batches import EVALUATION_BATCH, Batches
 from lifecycle.data.dataset import Dataset
+from lifecycle.define import learns_from_one_row
 from lifecycle.errors import RequestError, did_you_mean
 from lifecycle.history import History, Recorder, Row
 from lifecycle.processes import helpers_know_their_main_process, is_helper
@@ -68,6 +69,7 @@ def check(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:
             f"trainer.batch_size={config.batch_size} is more than the {len(data.train)} training rows of "
             f"data={data.name}. Use at most {len(data.train)}."
         )
+    _check_single_rows(config, module, data)
     if "r2" in module.metric_names and any(part is not None and len(part) < 2 for part in (data.val, data.test)):
         raise RequestError("metrics=r2 needs two rows or more in each part, got one. Hold out more, or leave r2 out.")
     parts = ("train", "val") if data.val is not None else ("train",)
@@ -82,6 +84,23 @@ def check(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:
     raise RequestError(
         f"trainer.monitor={config.monitor} is not measured.{did_you_mean(config.monitor, measured)} "
         f"Choose from: {', '.join(measured)}."
+    )
+
+
+def _check_single_rows(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:
+    """Refuse batches of one row where the network cannot learn from one, as with batch normalisation."""
+    rows, size = len(data.train), batch_size(config, data)
+
+    def has_single(size: int) -> bool:
+        return any(0 < part < 2 * config.devices for part in (size, rows % size))
+
+    if not has_single(size) or learns_from_one_row(module.network, data.spec):
+        return
+    better = next((other for other in range(size + 1, rows + 1) if not has_single(other)), None)
+    raise RequestError(
+        f"trainer.batch_size={size} makes a step of a single row of the {rows} training rows of data={data.name}, and "
+        "batch normalisation cannot learn from one. "
+        f"Use {f'trainer.batch_size={better}' if better else 'more rows, or leave it out'}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Activation functions by the field's names."""
+"""Activation functions by the field's names, which are Keras's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,18 @@ ACTIVATIONS = {
     "elu": "ELU",
     "selu": "SELU",
     "silu": "SiLU",
+    "swish": "SiLU",  # its other name
+    "mish": "Mish",
     "leaky_relu": "LeakyReLU",
+    "relu6": "ReLU6",
+    "celu": "CELU",
+    "softplus": "Softplus",
+    "softsign": "Softsign",
+    "hard_sigmoid": "Hardsigmoid",
+    "hard_silu": "Hardswish",
+    "hard_tanh": "Hardtanh",
+    "log_sigmoid": "LogSigmoid",
+    "linear": "Identity",
 }
 """Name -> class in ``torch.nn``."""
 

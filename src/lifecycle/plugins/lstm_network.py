@@ -7,31 +7,50 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from lifecycle.contract import DataSpec
+from lifecycle.plugins.initializers import initialize_recurrent
 from lifecycle.plugins.mlp import MLP
+from lifecycle.plugins.recurrent import LastStep, make_lstm
 
 if TYPE_CHECKING:
     from lifecycle.plugins.lstm import LSTM
 
 
 class LSTMNetwork(nn.Module):
-    """Stacked LSTM layers; the last step's output goes through a dense head."""
+    """Stacked LSTM layers; the last one's output, when it has read all steps, goes through a dense head."""
 
     def __init__(self, config: LSTM, spec: DataSpec) -> None:
         super().__init__()
-        *channels, _steps, features = spec.input_shape
-        widths = [features * (channels[0] if channels else 1), *config.units]
+        self.columns_are_steps = config.table_as == "steps"
+        directions = 2 if config.bidirectional else 1
+        widths = [self._features(spec.input_shape), *(directions * units for units in config.units)]
         self.layers = nn.ModuleList(
-            nn.LSTM(width, units, batch_first=True) for width, units in zip(widths, config.units, strict=False)
+            initialize_recurrent(
+                make_lstm(width, units, config.cell_activation, config.bidirectional), config.initializer
+            )
+            for width, units in zip(widths, config.units, strict=False)
         )
+        self.last_step = LastStep()
         self.dropout = nn.Dropout(config.dropout)
-        head = DataSpec(spec.task, (config.units[-1],), spec.num_outputs)
-        self.head = MLP(config.hidden, config.activation, config.dropout).build(head)
+        head = DataSpec(spec.task, (widths[-1],), spec.num_outputs)
+        dense = MLP(config.hidden, config.activation, config.dropout, config.batch_norm, config.initializer)
+        self.head = dense.build(head)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Map ``(batch, steps, features)`` or ``(batch, channels, rows, columns)`` to ``(batch, num_outputs)``."""
-        steps = inputs.transpose(1, 2).flatten(2) if inputs.dim() == 4 else inputs  # (batch, steps, features)
-        for layer in self.layers:
-            steps, _ = layer(steps)  # (batch, steps, units)
-            steps = self.dropout(steps)
-        outputs: Tensor = self.head(steps[:, -1])  # (batch, num_outputs)
+        """Map ``(batch, *input_shape)``, a series, an image or a row of a table each, to ``(batch, num_outputs)``."""
+        returned = self.layers[0](self._steps(inputs))
+        for layer in self.layers[1:]:
+            returned = layer(self.dropout(returned[0]))  # (batch, steps, directions * units), and the last state
+        outputs: Tensor = self.head(self.dropout(self.last_step(returned)))  # (batch, num_outputs)
         return outputs
+
+    def _features(self, shape: tuple[int, ...]) -> int:
+        """Return the features of one step of a sample of this shape."""
+        if len(shape) == 1:
+            return 1 if self.columns_are_steps else shape[0]
+        return shape[0] * shape[2] if len(shape) == 3 else shape[1]
+
+    def _steps(self, inputs: Tensor) -> Tensor:
+        """Return samples of any shape as ``(batch, steps, features)``."""
+        if inputs.dim() == 2:
+            return inputs.unsqueeze(2 if self.columns_are_steps else 1)
+        return inputs.transpose(1, 2).flatten(2) if inputs.dim() == 4 else inputs  # an image: (batch, rows, ...)

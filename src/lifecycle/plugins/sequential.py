@@ -1,0 +1,49 @@
+"""A network from a plain list of layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from lifecycle.checks import one_of
+from lifecycle.contract import DataSpec
+from lifecycle.plugins.initializers import INITIALIZERS
+from lifecycle.plugins.layer_list import parse
+
+if TYPE_CHECKING:
+    from torch import nn
+
+PROBABILITIES = ("softmax", "sigmoid", "log_sigmoid", "hard_sigmoid")
+"""What would make probabilities of the logits that the loss and the predictions expect."""
+
+
+@dataclass
+class Sequential:
+    """A network from a plain list of layers.  CLI: model=sequential 'model.layers=[dense: 12, relu, output]'."""
+
+    sample_dims: ClassVar[tuple[int, ...]] = (1, 2, 3)
+
+    # words, or word: value, of lifecycle.plugins.layers; output is a dense layer of as many values as the data need
+    layers: list[Any] = field(default_factory=lambda: ["flatten", {"dense": 64}, "relu", "output"])
+    initializer: str = "default"  # of all but the last layer; default: PyTorch's, else as Keras draws them
+
+    def __post_init__(self) -> None:
+        one_of(self, "initializer", INITIALIZERS)
+        if not self.layers:
+            raise ValueError("layers must name at least one layer, got []. Write for instance [output].")
+        last = parse(self.layers)[-1]
+        if last.word in PROBABILITIES:
+            raise ValueError(
+                f"layers must not end in {last.word}, got {last}. Leave it out: the network returns logits or values, "
+                "and the loss and the predictions make probabilities of logits themselves."
+            )
+
+    def build(self, spec: DataSpec) -> nn.Module:
+        """Return ``(batch, *input_shape) -> (batch, num_outputs)`` logits or values.
+
+        Raises:
+            ValueError: a layer cannot take what the one before returns; it names both.
+        """
+        from lifecycle.plugins.sequential_network import build
+
+        return build(parse(self.layers), self.initializer, spec)

@@ -1,0 +1,224 @@
+"""Builds the network of :class:`lifecycle.plugins.sequential.Sequential`, following the shape from layer to layer."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from lifecycle.contract import DataSpec
+from lifecycle.plugins import layers
+from lifecycle.plugins.activations import activation
+from lifecycle.plugins.initializers import initialize, initialize_recurrent, of_output
+from lifecycle.plugins.layer_list import Placed
+from lifecycle.plugins.layers import RECURRENT
+from lifecycle.plugins.recurrent import AllSteps, LastStep, make_lstm
+
+Shape = tuple[int, ...]
+WITH_WEIGHTS = ("dense", "output", "conv", *RECURRENT)
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a layer is put on.
+
+    Attributes:
+        shape: of one sample that reaches it, without the batch axis.
+        layer: the one before; ``None`` for the first.
+        initializer: of its weights, unless it has its own.
+        num_outputs: values the network is to return.
+    """
+
+    shape: Shape
+    layer: Placed | None
+    initializer: str
+    num_outputs: int
+
+    def __str__(self) -> str:
+        return f"shape {self.shape} from {self.layer or 'the data'}"
+
+    def drawn_by(self, own: str | None) -> str:
+        """Return the initializer of a layer that may have one of its own."""
+        return own or self.initializer
+
+
+def build(placed: list[Placed], initializer: str, spec: DataSpec) -> nn.Module:
+    """Return ``(batch, *input_shape) -> (batch, num_outputs)``; its modules are called ``<index>_<word>``.
+
+    Raises:
+        ValueError: a layer cannot take what the one before returns, or the last returns no such outputs.
+    """
+    last = max((item.index for item in placed if item.word in WITH_WEIGHTS), default=-1)
+    before = Before(spec.input_shape, None, initializer, spec.num_outputs)
+    modules: OrderedDict[str, nn.Module] = OrderedDict()
+    for item in placed:
+        if item.index == last:
+            before = replace(before, initializer=of_output(initializer))
+        try:
+            module, shape = _add(item, before)
+        except ValueError as error:
+            raise ValueError(f"{item} {error}") from error
+        modules[f"{item.index}_{item.word}"] = module
+        before = replace(before, shape=shape, layer=item)
+    _check_outputs(before, spec)
+    return nn.Sequential(modules)
+
+
+def _add(item: Placed, before: Before) -> tuple[nn.Module, Shape]:
+    """Return a layer's module and the shape that it returns."""
+    if type(item.layer) in BUILDERS:
+        return BUILDERS[type(item.layer)](item.layer, before)
+    shape = before.shape
+    is_image = len(shape) == 3
+    if item.word == "global_avg_pool":
+        _need_image(before)
+        return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), shape[:1]
+    if item.word == "flatten":
+        return nn.Flatten(), (math.prod(shape),)
+    if item.word == "batch_norm":
+        kinds = {1: nn.BatchNorm1d, 2: StepsBatchNorm, 3: nn.BatchNorm2d}
+        module: nn.Module = kinds[len(shape)](shape[0] if is_image else shape[-1])
+    elif item.word == "layer_norm":  # an image: over channels and pixels, with a scale a channel
+        module = nn.GroupNorm(1, shape[0]) if is_image else nn.LayerNorm(shape[-1])
+    elif item.word == "softmax":
+        module = nn.Softmax(dim=1 if is_image else -1)
+    else:
+        module = activation(item.word)
+    return module, shape
+
+
+def _dropout(layer: layers.Dropout, before: Before) -> tuple[nn.Module, Shape]:
+    return nn.Dropout(layer.rate), before.shape
+
+
+def _dense(layer: layers.Dense | layers.Output, before: Before) -> tuple[nn.Module, Shape]:
+    *steps, width = before.shape
+    flat = isinstance(layer, layers.Output)
+    if len(steps) == 2 or (steps and flat):
+        raise ValueError(f"needs one row of values a sample, got {before}. Put flatten before it.")
+    units = before.num_outputs if isinstance(layer, layers.Output) else layer.units
+    return initialize(nn.Linear(width, units), before.drawn_by(layer.initializer)), (*steps, units)
+
+
+def _conv(layer: layers.Conv, before: Before) -> tuple[nn.Module, Shape]:
+    _need_image(before)
+    depth, *size = before.shape
+    kernel, stride = layer.kernel_size, layer.stride
+    padding = [0, 0, 0, 0]  # left, right, top, bottom: an odd rest goes right and below, as in Keras
+    if layer.padding == "same":
+        for axis, pixels in enumerate(size):
+            missing = max((math.ceil(pixels / stride) - 1) * stride + kernel - pixels, 0)
+            start = 2 * (1 - axis)  # padding is listed from the last axis on
+            padding[start : start + 2] = [missing // 2, missing - missing // 2]
+    height = _places(size[0] + sum(padding[2:]), kernel, stride)
+    width = _places(size[1] + sum(padding[:2]), kernel, stride)
+    if min(height, width) < 1:
+        raise ValueError(f"has a kernel larger than the image, got {before}. Use a smaller one, or padding: same.")
+    left, right, top, bottom = padding
+    even = left == right and top == bottom
+    around = (top, left) if even else 0
+    convolution = nn.Conv2d(depth, layer.filters, kernel, stride, padding=around)
+    initialize(convolution, before.drawn_by(layer.initializer))
+    padded = convolution if even else nn.Sequential(nn.ZeroPad2d((left, right, top, bottom)), convolution)
+    return padded, (layer.filters, height, width)
+
+
+def _pool(layer: layers.MaxPool | layers.AvgPool, before: Before) -> tuple[nn.Module, Shape]:
+    _need_image(before)
+    depth, height, width = before.shape
+    if min(height, width) < layer.size:
+        raise ValueError(f"has a window larger than the image, got {before}. Use a smaller one, or leave it out.")
+    stride = layer.stride or layer.size
+    kind = nn.AvgPool2d if isinstance(layer, layers.AvgPool) else nn.MaxPool2d
+    return kind(layer.size, stride), (depth, _places(height, layer.size, stride), _places(width, layer.size, stride))
+
+
+def _recurrent(layer: layers.GRU, before: Before) -> tuple[nn.Module, Shape]:
+    if len(before.shape) != 2:
+        raise ValueError(f"needs a sequence (steps, features), got {before}. {_to_sequence(before)}")
+    steps, features = before.shape
+    width = layer.units * (2 if layer.bidirectional else 1)
+    recurrent = (
+        make_lstm(features, layer.units, layer.activation, layer.bidirectional)
+        if isinstance(layer, layers.LSTM)
+        else nn.GRU(features, layer.units, batch_first=True, bidirectional=layer.bidirectional)
+    )
+    initialize_recurrent(recurrent, before.drawn_by(layer.initializer))
+    shape = (steps, width) if layer.return_sequences else (width,)
+    return nn.Sequential(recurrent, AllSteps() if layer.return_sequences else LastStep()), shape
+
+
+def _to_sequence(before: Before) -> str:
+    """Return how a sequence would reach a recurrent layer."""
+    layer = before.layer
+    if layer and layer.word in RECURRENT:
+        return (
+            f"Write {{{layer.word}: {{units: {layer.layer.units}, return_sequences: true}}}} for layers[{layer.index}]."
+        )
+    if len(before.shape) == 1:
+        return "Put {reshape: [-1, 1]} before it: each value is a step."
+    if before.shape[0] == 1:
+        return f"Put {{reshape: [{before.shape[1]}, {before.shape[2]}]}} before it: each row is a step."
+    return "Put flatten and {reshape: [<steps>, -1]} before it, or use model=lstm, which reads an image row by row."
+
+
+def _reshape(layer: layers.Reshape, before: Before) -> tuple[nn.Module, Shape]:
+    values, known = math.prod(before.shape), math.prod(size for size in layer.shape if size > 0)
+    shape = tuple(values // known if size < 0 else size for size in layer.shape)
+    if math.prod(shape) != values:
+        raise ValueError(
+            f"needs a sample of other size, got the {values} values of {before}. Use sizes that multiply to it."
+        )
+    unflatten = nn.Unflatten(1, shape)
+    return unflatten if len(before.shape) == 1 else nn.Sequential(nn.Flatten(), unflatten), shape
+
+
+def _need_image(before: Before) -> None:
+    if len(before.shape) != 3:
+        raise ValueError(f"needs an image (channels, height, width), got {before}. Put it on images, or leave it out.")
+
+
+def _check_outputs(last: Before, spec: DataSpec) -> None:
+    """Refuse a network whose last layer returns something else than the data need."""
+    if last.shape == (spec.num_outputs,):
+        return
+    need = f"{spec.num_outputs} value{'s' if spec.num_outputs > 1 else ''} a sample"
+    if len(last.shape) > 1:
+        raise ValueError(
+            f"layers must end in {need}, got {last}. End in flatten and output, or leave return_sequences out."
+        )
+    text = last.layer.text if last.layer else ""
+    width = "" if text == f"dense: {last.shape[0]}" else f" after {last.shape[0]} value{'s' * (last.shape[0] > 1)}"
+    raise ValueError(
+        f"layers must end in dense: {spec.num_outputs} or output, got {text}{width}. The data need {need}."
+    )
+
+
+def _places(pixels: int, kernel: int, stride: int) -> int:
+    return (pixels - kernel) // stride + 1
+
+
+class StepsBatchNorm(nn.BatchNorm1d):
+    """Batch normalisation of the features of a sequence, over samples and steps."""
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map ``(batch, steps, features)`` to the same shape."""
+        return super().forward(inputs.transpose(1, 2)).transpose(1, 2)
+
+
+BUILDERS: dict[type, Callable[[Any, Before], tuple[nn.Module, Shape]]] = {
+    layers.Dense: _dense,
+    layers.Output: _dense,
+    layers.Dropout: _dropout,
+    layers.Reshape: _reshape,
+    layers.Conv: _conv,
+    layers.MaxPool: _pool,
+    layers.AvgPool: _pool,
+    layers.LSTM: _recurrent,
+    layers.GRU: _recurrent,
+}
+"""Kind of layer that has fields -> what makes it, and the shape that it returns."""
