@@ -87,7 +87,9 @@ def test_a_missing_pixel_is_told_with_its_row() -> None:
     values = pixels().astype(float)
     values[7, 3] = np.nan
     plugin = ImageRows(frame=frame(values), shape=SHAPE)
-    with pytest.raises(RequestError, match=r"^data\.path=memory misses a pixel in row 7\. Mend or remove the row\.$"):
+    with pytest.raises(
+        RequestError, match=r"^data\.path=memory\.csv misses a pixel in row 7\. Mend or remove the row\.$"
+    ):
         plugin.samples(plugin.frame)
 
 
@@ -96,7 +98,7 @@ def test_a_pixel_that_is_no_number_is_told_with_its_value() -> None:
     values[7, 3] = "dark"
     plugin = ImageRows(frame=frame(values), shape=SHAPE)
     with pytest.raises(
-        RequestError, match=r"^data\.path=memory has a pixel that is no number: .*'dark'\. Mend the file\.$"
+        RequestError, match=r"^data\.path=memory\.csv has a pixel that is no number: .*'dark'\. Mend the file\.$"
     ):
         plugin.samples(plugin.frame)
 
