@@ -191,7 +191,8 @@ REFUSED = [
         {"task": "regresion"},
         "task must be one of classification, regression, got regresion. Did you mean regression?",
     ),
-    ({"test_size": 2.0}, "test_size must be above 0 and below 1, got 2.0. The default is 0.2."),
+    ({"test_size": -2.0}, "test_size must be 0 or more, got -2.0. The default is 0.2."),
+    ({"scaling": "min-max"}, "scaling must be one of standard, minmax, none, got min-max. Did you mean minmax?"),
 ]
 
 
