@@ -137,3 +137,12 @@ def test_a_shape_without_pixels_is_told_with_a_cure_that_works() -> None:
     with pytest.raises(ValueError, match=r"^shape must be channels, height and width, got \[0, 8, 8\]\. ") as caught:
         Images(path="a.csv", target="y", shape=[0, 8, 8])
     assert "The default is []" not in str(caught.value)
+
+
+def test_pixels_of_one_byte_stay_so_until_they_are_scaled() -> None:
+    rows = frame(pixels())
+    small = pd.concat([rows.iloc[:, :-1].astype(np.uint8), rows["y"]], axis=1)
+    one, other = (load(ImageRows(frame=f, shape=SHAPE)) for f in (rows, small))
+    assert np.asarray(ImageRows(frame=small, shape=SHAPE).samples(small).inputs).dtype == np.uint8
+    np.testing.assert_allclose(one.train.inputs.numpy(), other.train.inputs.numpy(), rtol=1e-6)
+    assert other.column_kinds == {**{f"p{i}": "pixel" for i in range(24)}, "y": "target"}

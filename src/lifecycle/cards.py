@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from lifecycle.errors import RequestError
 
@@ -66,13 +67,16 @@ def _print_all() -> None:
             broken.append(f"data={name}: {error}")
             continue
         rows.append((name, job.data_kind, str(getattr(job.data, "path", "")), str(getattr(job.data, "source", ""))))
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for number, column in enumerate(("name", "kind", "path")):
-        table.add_column(column, no_wrap=True, min_width=max(len(row[number]) for row in rows))
-    table.add_column("source", no_wrap=True)  # what is cut where there is no room
-    for row in rows:
-        table.add_row(*map(escape, row))
-    _console().print(table)
+    headings = ("name", "kind", "path", "source")
+    widths = [max(len(row[number]) for row in (headings, *rows)) for number in range(3)]
+    console = _console()
+    for row in (headings, *rows):
+        line = "   ".join((*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]))
+        style = "bold" if row is headings else ""
+        # The source is cut where a terminal has no room; a file or another program gets all of it.
+        console.print(
+            Text(line, style), no_wrap=True, overflow="ellipsis" if sys.stdout.isatty() else "ignore", crop=False
+        )
     for message in broken:
         print(f"\nbroken: {message}")
     print(f"\nKinds of data, for files of your own: {', '.join(kinds)}")
@@ -114,8 +118,7 @@ def _target_lines(target: Target, labels: np.ndarray[Any, Any]) -> dict[str, str
     from lifecycle.data.targets import classes
 
     if target.task == "regression":
-        spread = f"from {labels.min():.5g} to {labels.max():.5g}, mean {labels.mean():.5g}"
-        return {"Target": f"{target.name}: a value ({target.task}), {spread}"}
+        return {"Target": f"{target.name}: a value ({target.task})"}
     names = classes(labels)
     counts = dict(zip(*np.unique(labels, return_counts=True), strict=True))
     listed = ", ".join(f"{name} {counts[name]}" for name in names[:MOST_CLASSES])
