@@ -33,7 +33,7 @@ class TableRows(Table):
 class ImageRows(Images):
     """Images whose rows are given."""
 
-    path: str = "memory"
+    path: str = "memory.csv"
     target: str = "y"
     frame: pd.DataFrame = field(default_factory=pd.DataFrame)
 

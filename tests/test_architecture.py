@@ -18,7 +18,7 @@ MODULES = {
 }
 
 LAYERS = [
-    {"lifecycle", "lifecycle.__main__", "lifecycle.ui", "lifecycle.listing", "lifecycle.testing"},
+    {"lifecycle", "lifecycle.__main__", "lifecycle.ui", "lifecycle.listing", "lifecycle.cards", "lifecycle.testing"},
     {"lifecycle.pipeline"},
     {f"lifecycle.{step}" for step in ("define", "compile", "fit", "evaluate", "predict", "history", "saved", "report")},
     {f"lifecycle.{name}" for name in ("data", "plugins", "tracking", "store", "checkpoints", "compose", "explain")},

@@ -63,7 +63,7 @@ def test_help_lists_plugins_data_sets_and_verbs(lifecycle: Command) -> None:
     ended = lifecycle("--help")
     assert ended.code == 0
     assert "model      cnn, lstm, mlp, sequential" in ended.out
-    assert "breast_cancer, diabetes, digits, images, iris, sequence, series, table, wine" in ended.out
+    assert "images, ionosphere, iris, mnist, pima, sequence, series, table, two_classes, wine" in ended.out
     assert "lifecycle plugins" in ended.out
     assert "lifecycle ui" in ended.out
 
@@ -94,7 +94,9 @@ def test_a_word_that_is_no_verb_is_answered_with_what_it_may_mean(lifecycle: Com
     assert "iris is no verb of lifecycle. Did you mean data=iris?" in lifecycle("iris").err
     ended = lifecycle("plugin")
     assert ended.code == 2
-    assert "plugin is no verb of lifecycle. Did you mean plugins? Use plugins, ui, or key=value words" in ended.err
+    assert (
+        "plugin is no verb of lifecycle. Did you mean plugins? Use data, plugins, ui, or key=value words" in ended.err
+    )
 
 
 def test_plugins_are_listed_with_kind_package_and_description(lifecycle: Command) -> None:

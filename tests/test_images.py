@@ -87,7 +87,9 @@ def test_a_missing_pixel_is_told_with_its_row() -> None:
     values = pixels().astype(float)
     values[7, 3] = np.nan
     plugin = ImageRows(frame=frame(values), shape=SHAPE)
-    with pytest.raises(RequestError, match=r"^data\.path=memory misses a pixel in row 7\. Mend or remove the row\.$"):
+    with pytest.raises(
+        RequestError, match=r"^data\.path=memory\.csv misses a pixel in row 7\. Mend or remove the row\.$"
+    ):
         plugin.samples(plugin.frame)
 
 
@@ -96,7 +98,7 @@ def test_a_pixel_that_is_no_number_is_told_with_its_value() -> None:
     values[7, 3] = "dark"
     plugin = ImageRows(frame=frame(values), shape=SHAPE)
     with pytest.raises(
-        RequestError, match=r"^data\.path=memory has a pixel that is no number: .*'dark'\. Mend the file\.$"
+        RequestError, match=r"^data\.path=memory\.csv has a pixel that is no number: .*'dark'\. Mend the file\.$"
     ):
         plugin.samples(plugin.frame)
 
@@ -119,13 +121,15 @@ REFUSED = [
     ({"max_value": 0.0}, "max_value must be above 0, got 0.0. Leave it out for the default."),
     ({"task": "class"}, "task must be one of classification, regression, got class. Leave it out for the default."),
     ({"path": ""}, "path must be given, got nothing. Add for instance data.path=houses.csv."),
-    ({"val_size": 1.0}, "val_size must be 0 or more and below 1, got 1.0. The default is 0.2."),
+    ({"val_size": -1.0}, "val_size must be 0 or more, got -1.0. The default is 0.2."),
+    ({"target": ""}, "target must be given, got nothing. Add for instance data.target=price."),
+    ({"path": "pets", "shape": [2, 8, 8]}, "shape must begin with 1 (grey) or 3 (red, green, blue) for image files"),
 ]
 
 
 @pytest.mark.parametrize(("values", "sentence"), REFUSED)
 def test_a_field_out_of_range_is_told(values: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}"):
         Images(**{"path": "a.csv", "target": "y", "shape": [1, 8, 8], **values})
 
 
@@ -133,3 +137,12 @@ def test_a_shape_without_pixels_is_told_with_a_cure_that_works() -> None:
     with pytest.raises(ValueError, match=r"^shape must be channels, height and width, got \[0, 8, 8\]\. ") as caught:
         Images(path="a.csv", target="y", shape=[0, 8, 8])
     assert "The default is []" not in str(caught.value)
+
+
+def test_pixels_of_one_byte_stay_so_until_they_are_scaled() -> None:
+    rows = frame(pixels())
+    small = pd.concat([rows.iloc[:, :-1].astype(np.uint8), rows["y"]], axis=1)
+    one, other = (load(ImageRows(frame=f, shape=SHAPE)) for f in (rows, small))
+    assert np.asarray(ImageRows(frame=small, shape=SHAPE).samples(small).inputs).dtype == np.uint8
+    np.testing.assert_allclose(one.train.inputs.numpy(), other.train.inputs.numpy(), rtol=1e-6)
+    assert other.column_kinds == {**{f"p{i}": "pixel" for i in range(24)}, "y": "target"}

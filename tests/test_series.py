@@ -13,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifecycle.data import dataset
+from lifecycle.data.columns import column_kinds, describe
+from lifecycle.data.downloads import folder
 from lifecycle.data.series import Series
 from lifecycle.errors import RequestError
+from tests.conftest import Command, artifacts
 from tests.rows import SeriesRows, held_out, load
 
 
@@ -133,11 +136,214 @@ REFUSED = [
     ({"window": 0}, "window must be 1 or more, got 0. The default is 5."),
     ({"path": ""}, "path must be given, got nothing. Add for instance data.path=houses.csv."),
     ({"target": ""}, "target must be given, got nothing. Add for instance data.target=price."),
-    ({"test_size": 0.0}, "test_size must be above 0 and below 1, got 0.0. The default is 0.2."),
+    ({"test_size": 1.5}, "test_size must be a share below 1 or a whole number of samples, got 1.5."),
+    ({"season": 1}, "season must be 2 or more, got 1. Leave it out for the default."),
+    ({"difference": -1}, "difference must be 0 or more, got -1. The default is 0."),
+    ({"scaling": "std"}, "scaling must be one of standard, minmax, none, got std."),
+    ({"time": "y"}, "time must be a column other than the target, got 'y'. Leave it out for none."),
 ]
 
 
 @pytest.mark.parametrize(("values", "sentence"), REFUSED)
 def test_a_field_out_of_range_is_told(values: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}"):
         Series(**{"path": "a.csv", "target": "y", **values})
+
+
+def monthly(values: Any, **fields: Any) -> SeriesRows:
+    """Return a series with a column of months, from 1960-01."""
+    months = pd.date_range("1960-01-01", periods=len(values), freq="MS").strftime("%Y-%m")
+    frame = pd.DataFrame({"month": months, "y": np.asarray(values, dtype=float)})
+    return SeriesRows(frame=frame, time="month", **fields)
+
+
+def test_rows_are_put_in_order_of_time_and_keep_their_number_in_the_source() -> None:
+    series = monthly([10, 11, 13, 16, 20], window=2)
+    wanted = series.samples(series.frame)
+    series.frame = series.frame.iloc[[3, 0, 4, 1, 2]].reset_index(drop=True)
+    samples = series.samples(series.frame)
+    np.testing.assert_array_equal(np.asarray(samples.inputs), np.asarray(wanted.inputs))
+    assert samples.targets is not None
+    assert samples.targets.tolist() == [13, 16, 20]
+    assert samples.rows.tolist() == [4, 0, 2]
+    assert samples.times is not None
+    assert samples.times.tolist() == ["1960-03", "1960-04", "1960-05"]
+    assert describe(column_kinds(series, series.frame)) == "from its own past: y; sorted by time: month"
+    assert describe(column_kinds(series, monthly(range(5)).frame)) == "from its own past: y; in order of time: month"
+
+
+def test_a_missing_time_is_told_with_its_row(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("month,y\n1960-01,1\n,2\n1960-03,3\n")
+    with pytest.raises(RequestError, match=r"^data\.time=month has no value in 1 rows of .*, the first is row 1\. "):
+        Series(path=str(file), target="y", time="month").read()
+
+
+def test_differences_by_hand() -> None:
+    series = plugin([10, 11, 13, 16, 20, 25], window=2, difference=1)
+    samples = series.samples(series.frame)
+    assert np.asarray(samples.inputs)[:, :, 0].tolist() == [[1, 2], [2, 3], [3, 4]]
+    assert samples.targets is not None
+    assert samples.base is not None
+    assert samples.targets.tolist() == [16, 20, 25]
+    assert samples.base.tolist() == [13, 16, 20]
+    assert samples.rows.tolist() == [3, 4, 5]
+
+
+def test_differences_of_a_season_and_naive_forecasts_by_hand() -> None:
+    values = [1, 5, 2, 7, 4, 9, 8]
+    series = plugin(values, window=1, difference=2, season=4)
+    samples = series.samples(series.frame)
+    assert samples.rows.tolist() == [4, 5, 6]  # the season needs four values, window and difference only three
+    assert np.asarray(samples.inputs)[:, 0, 0].tolist() == [7 - 5, 4 - 2, 9 - 7]
+    assert samples.base is not None
+    assert samples.base.tolist() == [2, 7, 4]
+    assert {name: forecast.tolist() for name, forecast in samples.naive.items()} == {
+        "last value": [7, 4, 9],
+        "value 4 steps before": [1, 5, 2],
+    }
+
+
+def test_without_a_season_or_difference_there_is_the_last_value_alone() -> None:
+    samples = plugin([1, 5, 2], window=1).samples(pd.DataFrame({"y": [1.0, 5.0, 2.0]}))
+    assert {name: forecast.tolist() for name, forecast in samples.naive.items()} == {"last value": [1, 5]}
+    assert samples.base is None
+    assert samples.times is None
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data(), st.integers(1, 4), st.integers(0, 5), st.sampled_from([None, 2, 6]))
+def test_no_sample_knows_its_target_or_what_follows(
+    data: st.DataObject, window: int, difference: int, season: int | None
+) -> None:
+    values = np.random.default_rng(window).normal(size=24)
+    series = monthly(values, window=window, difference=difference, season=season)
+    before = series.samples(series.frame)
+    sample = data.draw(st.integers(0, len(before.rows) - 1))
+    row = int(before.rows[sample])
+    changed = series.frame.copy()
+    changed.loc[row:, "y"] = data.draw(st.lists(st.floats(-1e6, 1e6), min_size=24 - row, max_size=24 - row))
+    after = series.samples(changed)
+    for name, forecast in before.naive.items():
+        np.testing.assert_array_equal(forecast[: sample + 1], after.naive[name][: sample + 1])
+    np.testing.assert_array_equal(before.inputs[: sample + 1], after.inputs[: sample + 1])
+    assert (before.base is None) == (difference == 0)
+    if before.base is not None and after.base is not None:
+        np.testing.assert_array_equal(before.base[: sample + 1], after.base[: sample + 1])
+
+
+def test_scales_are_learnt_from_the_differences_of_training_samples() -> None:
+    values = np.random.default_rng(0).normal(100, 20, 40)
+    data = load(plugin(values, window=3, difference=2))
+    steps = values - np.concatenate([[np.nan, np.nan], values[:-2]])
+    windows = np.array([steps[row - 3 : row] for row in data.train.rows])
+    assert data.test is not None
+    by_hand = (np.array([steps[row - 3 : row] for row in data.test.rows]) - windows.mean()) / windows.std()
+    np.testing.assert_allclose(data.test.inputs.numpy()[:, :, 0], by_hand, rtol=1e-5, atol=1e-6)
+    learnt = steps[data.train.rows]
+    np.testing.assert_allclose(data.preprocessing.target_scale, (learnt.mean(), learnt.std()))
+    assert data.test.base is not None
+    offset, scale = data.preprocessing.target_scale
+    restored = data.test.base.numpy() + offset + scale * data.test.targets.numpy()
+    np.testing.assert_allclose(restored[:, 0], values[data.test.rows], rtol=1e-5)
+    np.testing.assert_array_equal(data.test.labels, values[data.test.rows])
+
+
+def test_windows_may_be_scaled_from_0_to_1_or_left_as_they_are() -> None:
+    values = np.random.default_rng(0).normal(100, 20, 30)
+    data = load(plugin(values, window=3, scaling="minmax"))
+    windows = np.array([values[row - 3 : row] for row in data.train.rows])
+    np.testing.assert_allclose(
+        data.train.inputs.numpy()[:, :, 0],
+        (windows - windows.min()) / (windows.max() - windows.min()),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+    raw = load(plugin(values, window=3, scaling="none"))
+    np.testing.assert_allclose(raw.train.inputs.numpy()[:, :, 0], windows, rtol=1e-6)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.data(), st.sampled_from(["standard", "minmax", "none"]), st.integers(0, 3))
+def test_what_the_future_holds_moves_no_statistic_of_differences_either(
+    data: st.DataObject, scaling: str, difference: int
+) -> None:
+    values = np.random.default_rng(difference).normal(size=40)
+    before = load(monthly(values, window=2, difference=difference, scaling=scaling, season=4))
+    others = held_out(before)
+    changed = values.copy()
+    changed[others] = data.draw(st.lists(st.floats(-1e6, 1e6), min_size=len(others), max_size=len(others)))
+    after = load(monthly(changed, window=2, difference=difference, scaling=scaling, season=4))
+    np.testing.assert_array_equal(before.train.inputs.numpy(), after.train.inputs.numpy())
+    np.testing.assert_array_equal(before.train.targets.numpy(), after.train.targets.numpy())
+    assert before.preprocessing.target_scale == after.preprocessing.target_scale
+    learnt = (before.preprocessing.inputs, after.preprocessing.inputs)
+    for name in ("mean_", "scale_", "data_min_", "data_max_"):
+        one, other = (getattr(transformer, name, None) for transformer in learnt)
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"window": 2, "difference": 3}, "data.window=2 and data.difference=3 need more than 5 rows, got 5. Give more"),
+        ({"window": 2, "season": 12}, "data.season=12 needs more than 12 rows, got 5. Give more rows, or leave data."),
+    ],
+)
+def test_too_few_rows_for_a_difference_or_a_season_are_told(fields: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(RequestError, match=f"^{re.escape(sentence)}"):
+        load(plugin(np.arange(5), **fields))
+
+
+WORDS = [
+    *("data=series", "data.path=a.csv", "data.target=y", "data.time=month", "data.window=3", "data.difference=1"),
+    *("data.season=4", "data.test_size=6", "trainer.max_epochs=3"),
+]
+
+
+def test_a_run_on_differences_predicts_in_the_users_units_and_on_raw_rows_too(
+    job: Command, runs: Any, tmp_path: Path
+) -> None:
+    import lifecycle
+    from lifecycle import saved
+
+    values = 1000 + np.cumsum(np.random.default_rng(0).normal(5, 3, 40))
+    frame = monthly(values).frame
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    assert job("--version").code == 0  # the working folder is ready
+    result = lifecycle.run([*WORDS, "verbose=0"])
+    predictions = result.predictions
+    assert predictions["row"].tolist() == list(range(34, 40))
+    assert predictions["time"].tolist() == frame["month"].tolist()[34:]
+    np.testing.assert_allclose(predictions["actual"], values[34:])
+    assert (predictions["predicted"] - values[33:39]).abs().max() < 60  # near the value before, far from a difference
+    # The finished model on raw rows: the network's output, its scale and the value before, by hand.
+    raw = frame.iloc[30:]
+    shuffled = raw.sample(frac=1, random_state=1)
+    found = result.model.predict(shuffled)["predicted"].to_numpy()[-6:]
+    np.testing.assert_allclose(found, predictions["predicted"], rtol=1e-6)
+    without_times = result.model.predict(raw[["y"]])["predicted"].to_numpy()[-6:]
+    np.testing.assert_allclose(without_times, predictions["predicted"], rtol=1e-6)
+    (run,) = runs()
+    table = pd.read_csv(artifacts(run) / "predictions.csv")
+    assert list(table) == ["row", "time", "actual", "predicted"]
+    model = next((tmp_path / "mlruns").rglob("lifecycle.json")).parent
+    np.testing.assert_allclose(saved.load(model).predict(raw)["predicted"].to_numpy()[-6:], found)
+
+
+CAR_SALES = folder() / "monthly-car-sales.csv"
+
+
+@pytest.mark.skipif(not CAR_SALES.is_file(), reason="LIFECYCLE_CACHE has no monthly-car-sales.csv")
+def test_the_sales_of_the_year_before_miss_the_last_years_car_sales_by_1960() -> None:
+    from lifecycle.cards import _job
+
+    plugin = _job(["data=car_sales"]).data
+    data = dataset.load(plugin, "car_sales", "series", 0)
+    assert data.test is not None
+    assert data.test.times is not None
+    assert data.test.times.tolist() == [f"1968-{month:02}" for month in range(1, 13)]
+    missed = {name: np.abs(forecast - data.test.labels).mean() for name, forecast in data.test.naive.items()}
+    sales = pd.read_csv(CAR_SALES)["Sales"].to_numpy()
+    assert missed["value 12 steps before"] == np.abs(sales[-12:] - sales[-24:-12]).mean()
+    assert round(missed["value 12 steps before"], -1) == 1960

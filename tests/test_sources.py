@@ -80,7 +80,7 @@ def test_a_data_set_that_is_not_known_is_told_with_the_nearest() -> None:
     with pytest.raises(
         RequestError,
         match=r"^data\.path=sklearn:irs is not known\. Did you mean iris\? "
-        r"Choose from: iris, wine, breast_cancer, digits, diabetes\.$",
+        r"Choose from: iris, wine, breast_cancer, digits, diabetes, two_classes\.$",
     ):
         sources.read("sklearn:irs")
 

@@ -14,7 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lifecycle.contract import Samples, Split
-from lifecycle.data.splits import Shares, chronological, stratified
+from lifecycle.data.splits import Shares, Shuffled, chronological, stratified
 from lifecycle.errors import RequestError
 
 SHARES = st.floats(0.05, 0.45)
@@ -56,14 +56,74 @@ def test_counts_by_hand() -> None:
     assert Shares(0.7, 0.1).counts(10) == (2, 1, 7)  # 10 * 0.7 likewise
 
 
+def test_from_1_on_a_size_is_a_number_of_samples() -> None:
+    assert Shares(12, 0.2).counts(100) == (68, 20, 12)
+    assert Shares(12.0, 3.0).counts(20) == (5, 3, 12)  # OmegaConf makes 12.0 of 12
+    assert Shares(1, 1).counts(10) == (8, 1, 1)
+    assert Shares(0.25, 5).counts(20) == (10, 5, 5)
+
+
+@given(st.integers(2, 500), st.integers(1, 400), st.integers(0, 400))
+def test_numbers_of_samples_are_held_out_as_they_are_or_refused(total: int, test: int, val: int) -> None:
+    val_size = float(val) if val != 0 else 0.0
+    if total - test - val < 1:
+        with pytest.raises(RequestError, match=f"^data.test_size={test} and data.val_size={val} leave no training"):
+            Shares(test, val_size).counts(total)
+    else:
+        assert Shares(test, val_size).counts(total) == (total - test - val, val, test)
+
+
+def test_with_a_test_size_of_0_nothing_is_held_out() -> None:
+    assert Shares(0, 0).counts(10) == (10, 0, 0)
+    assert Shares(0, 0.2).counts(10) == (8, 2, 0)
+    split = divide([0, 1] * 10, Shares(0, 0.2))
+    assert (len(split.train), len(split.val), len(split.test)) == (16, 4, 0)
+    assert chronological(Shares(0, 0).counts(5)).train.tolist() == [0, 1, 2, 3, 4]
+
+
+@given(st.integers(3, 1000), st.floats(0.0, 0.9), st.floats(0.0, 0.45))
+def test_a_validation_split_is_keras_share_of_the_rows_that_do_not_test(total: int, split: float, test: float) -> None:
+    num_test = Shares(test, 0).counts(total)[2]
+    assume(math.floor((total - num_test) * (1 - split)) >= 1)
+    num_train, num_val, again = Shares(test, validation_split=split).counts(total)
+    assert again == num_test
+    # Keras: split_at = floor(n * (1 - validation_split)); a share of 0.30000000000000004 may be rounded either way.
+    assert abs(num_train - math.floor((total - num_test) * (1 - split))) <= (
+        abs((total - num_test) * split - round((total - num_test) * split)) < 1e-5
+    )
+    assert num_train + num_val + num_test == total
+
+
+def test_a_validation_split_by_hand() -> None:
+    assert Shares(20, validation_split=0.25).counts(100) == (60, 20, 20)
+    assert Shares(0, validation_split=0.33).counts(768) == (514, 254, 0)
+    assert Shares(0.2, validation_split=0.0).counts(10) == (8, 0, 2)
+
+
 REFUSED = [
-    ({"test_size": 0.0}, "test_size must be above 0 and below 1, got 0.0. The default is 0.2."),
-    ({"test_size": 1.0}, "test_size must be above 0 and below 1, got 1.0. The default is 0.2."),
-    ({"val_size": -0.1}, "val_size must be 0 or more and below 1, got -0.1. The default is 0.2."),
-    ({"val_size": 1.0}, "val_size must be 0 or more and below 1, got 1.0. The default is 0.2."),
+    ({"test_size": -1.0}, "test_size must be 0 or more, got -1.0. The default is 0.2."),
+    ({"test_size": math.nan}, "test_size must be 0 or more, got nan. The default is 0.2."),
+    ({"test_size": math.inf}, "test_size must be 0 or more and finite, got inf. The default is 0.2."),
+    (
+        {"test_size": 12.5},
+        "test_size must be a share below 1 or a whole number of samples, got 12.5. Use for instance 12.",
+    ),
+    ({"val_size": -0.1}, "val_size must be 0 or more, got -0.1. The default is 0.2."),
+    (
+        {"val_size": 1.5},
+        "val_size must be a share below 1 or a whole number of samples, got 1.5. Use for instance 1.",
+    ),
     (
         {"test_size": 0.5, "val_size": 0.5},
         "test_size and data.val_size must sum to less than 1, got 0.5 and 0.5. Leave some rows to train on.",
+    ),
+    (
+        {"validation_split": 1.0},
+        "validation_split must be 0 or more and below 1, got 1.0. Leave it out for the default.",
+    ),
+    (
+        {"validation_split": 0.1, "val_size": 0.3},
+        "validation_split stands in place of data.val_size, got 0.1 and 0.3. Give one of them.",
     ),
 ]
 
@@ -78,7 +138,7 @@ def test_too_few_rows_to_train_on_are_told_with_shares_and_total() -> None:
     with pytest.raises(
         RequestError,
         match=r"^data\.test_size=0\.2 and data\.val_size=0\.2 leave no training rows of 2 samples\. "
-        r"Use smaller shares or more rows\.$",
+        r"Hold out less, or give more rows\.$",
     ):
         Shares().counts(2)
 
@@ -180,3 +240,53 @@ def test_a_chronological_split_trains_on_the_past_and_tests_on_the_end(total: in
     split = chronological(counts)
     assert list(itertools.chain(*parts(split))) == list(range(total))
     assert tuple(map(len, parts(split))) == counts
+
+
+def last(labels: Any, task: str = "classification", seed: int = 0, **fields: Any) -> Split:
+    return Shuffled(test_rows="last", **fields).split(samples(labels), task, seed)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 20), st.integers(0, 20))
+def test_the_last_rows_test_and_the_others_are_drawn_by_class(seed: int, num_test: int, num_val: int) -> None:
+    labels = [0, 1] * 30
+    assume(num_val != 1)
+    split = last(labels, seed=seed, test_size=num_test, val_size=num_val)
+    assert split.test.tolist() == list(range(60 - num_test, 60))
+    assert sorted([*split.train, *split.val]) == list(range(60 - num_test))
+    validated = Counter(np.array(labels)[split.val].tolist())
+    assert abs(validated[0] - validated[1]) <= 1
+
+
+def test_validation_rows_are_drawn_at_random_where_the_last_rows_test() -> None:
+    splits = [last([0, 1] * 30, seed=seed, test_size=10) for seed in range(4)]
+    assert len({tuple(split.val) for split in splits}) == 4
+    assert len({tuple(split.test) for split in splits}) == 1
+    assert parts(last([0, 1] * 30, seed=1, test_size=10)) == parts(splits[1])
+
+
+def test_the_last_rows_of_a_regression_test_too() -> None:
+    assert last(np.arange(20.0), "regression", test_size=5).test.tolist() == [15, 16, 17, 18, 19]
+
+
+def test_a_class_that_only_some_test_rows_lack_is_no_fault_of_last_rows() -> None:
+    assert len(last([0, 1, 2] * 10 + [0, 1] * 3, test_size=6).test) == 6
+
+
+@pytest.mark.parametrize(
+    ("labels", "what"),
+    [
+        (["a", "b"] * 10 + ["a"] * 6, "tests on the class a"),
+        (["a", "b"] * 10 + ["a", "c"] * 3, "leaves the class c to the test rows"),
+    ],
+)
+def test_last_rows_in_order_of_their_classes_are_refused(labels: list[str], what: str) -> None:
+    sentence = f"data.test_rows=last {what} alone, in 6 rows. Use data.test_rows=random, or order the rows otherwise."
+    with pytest.raises(RequestError, match=f"^{re.escape(sentence)}$"):
+        last(labels, test_size=6)
+
+
+def test_another_place_of_the_test_rows_is_told() -> None:
+    with pytest.raises(
+        ValueError, match=r"^test_rows must be one of random, last, got first\. The default is random\.$"
+    ):
+        Shuffled(test_rows="first")

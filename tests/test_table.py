@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lifecycle.data.columns import column_kinds, describe
 from lifecycle.data.table import Table
 from lifecycle.errors import RequestError
 from tests.rows import TableRows, held_out, labels, load
@@ -191,7 +192,8 @@ REFUSED = [
         {"task": "regresion"},
         "task must be one of classification, regression, got regresion. Did you mean regression?",
     ),
-    ({"test_size": 2.0}, "test_size must be above 0 and below 1, got 2.0. The default is 0.2."),
+    ({"test_size": -2.0}, "test_size must be 0 or more, got -2.0. The default is 0.2."),
+    ({"scaling": "min-max"}, "scaling must be one of standard, minmax, none, got min-max. Did you mean minmax?"),
 ]
 
 
@@ -228,3 +230,88 @@ def test_the_task_is_the_targets_unless_one_is_named() -> None:
     assert TableRows(frame=rows).describe_target(rows).task == "classification"
     assert TableRows(frame=rows, task="regression").describe_target(rows).task == "regression"
     assert TableRows(frame=rows, scale_target=False).describe_target(rows).scaled is False
+
+
+def test_numbers_may_be_scaled_from_0_to_1_by_the_training_rows() -> None:
+    values = np.random.default_rng(0).normal(50, 9, ROWS)
+    data = load(TableRows(frame=frame(a=values), scaling="minmax"))
+    train = values[data.train.rows]
+    by_hand = (values[data.test.rows] - train.min()) / (train.max() - train.min())
+    np.testing.assert_allclose(part_of(data, "test")[:, 0], by_hand, rtol=1e-5, atol=1e-6)
+    assert part_of(data, "train").min() == 0
+    assert part_of(data, "train").max() == pytest.approx(1)
+
+
+def test_numbers_may_be_left_as_they_are_and_are_filled_all_the_same() -> None:
+    values = np.arange(ROWS, dtype=float) ** 2
+    values[::5] = np.nan
+    data = load(TableRows(frame=frame(a=values), scaling="none"))
+    filled = np.where(np.isnan(values), np.nanmedian(values[data.train.rows]), values)
+    np.testing.assert_array_equal(part_of(data, "test")[:, 0], filled[data.test.rows].astype(np.float32))
+
+
+def test_zeros_that_stand_for_missing_values_are_filled_where_they_are_named() -> None:
+    values = np.where(np.arange(ROWS) % 4, np.arange(ROWS) + 10, 0)
+    rows = frame(a=values, b=values)
+    data = load(TableRows(frame=rows, scaling="none", missing_zeros=["a"]))
+    train = values[data.train.rows]
+    filled = np.where(values == 0, np.median(train[train != 0]), values)
+    np.testing.assert_array_equal(part_of(data, "test")[:, 0], filled[data.test.rows])
+    np.testing.assert_array_equal(part_of(data, "test")[:, 1], values[data.test.rows])
+    assert data.num_missing == ROWS // 4
+    plugin = TableRows(frame=rows, scaling="none", missing_zeros=["a"])
+    new = plugin.samples(pd.DataFrame({"a": [0, 3], "b": [0, 3]})).inputs
+    assert plugin.apply(data.preprocessing.inputs, new)[:, 0].tolist() == [np.median(train[train != 0]), 3]
+
+
+def test_missing_zeros_of_a_column_that_does_not_fit_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("id,age,town,y\n1,2,a,0\n3,4,b,1\n")
+    for name, what in {
+        "agee": rf"is no column of {re.escape(str(file))}\. Did you mean age\?",
+        "town": r"holds no numbers\.",
+        "y": r"is the target\.",
+        "id": r"is dropped by data\.drop\.",
+    }.items():
+        with pytest.raises(RequestError, match=rf"^data\.missing_zeros={name} {what} Columns of numbers: age\.$"):
+            Table(path=str(file), target="y", drop=["id"], missing_zeros=[name]).read()
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.data(), st.sampled_from(["standard", "minmax", "none"]))
+def test_what_the_held_out_rows_hold_moves_no_scale_no_fill_and_no_target_scale(
+    data: st.DataObject, scaling: str
+) -> None:
+    generator = np.random.default_rng(len(scaling))
+    rows = pd.DataFrame({"a": generator.integers(0, 4, ROWS), "b": generator.normal(size=ROWS)})
+    rows["y"] = generator.normal(size=ROWS)
+    fields: dict[str, Any] = {"scaling": scaling, "missing_zeros": ["a"]}
+    before = load(TableRows(frame=rows, **fields))
+    others = held_out(before)
+    changed = rows.astype(float)
+    for name in rows:
+        changed.loc[others, name] = data.draw(st.lists(NUMBERS, min_size=len(others), max_size=len(others)))
+    after = load(TableRows(frame=changed, **fields))
+    np.testing.assert_array_equal(part_of(before, "train"), part_of(after, "train"))
+    np.testing.assert_array_equal(before.train.targets.numpy(), after.train.targets.numpy())
+    assert before.preprocessing.target_scale == after.preprocessing.target_scale
+    fills, scales = zip(
+        *(one.preprocessing.inputs.named_transformers_["numbers"] for one in (before, after)), strict=True
+    )
+    np.testing.assert_array_equal(fills[0].statistics_, fills[1].statistics_)
+    for name in ("mean_", "scale_", "data_min_", "data_max_"):
+        np.testing.assert_array_equal(getattr(scales[0], name, None), getattr(scales[1], name, None))
+
+
+def test_what_each_column_is_taken_for_is_told() -> None:
+    rows = frame(id=np.arange(ROWS), a=np.arange(ROWS), b=[True, False] * 20, town=["x", "y", "z", None] * 10)
+    plugin = TableRows(frame=rows, drop=["id"])
+    kinds = {"id": "dropped", "a": "number", "b": "number", "town": "category (3 values)", "y": "target"}
+    assert column_kinds(plugin, rows) == load(plugin).column_kinds == kinds
+    assert describe(kinds) == "2 numbers, 1 category: town (3 values); dropped: id"
+    assert describe({**kinds, "street": "category (9 values)"}) == (
+        "2 numbers, 2 categories: town (3 values), street (9 values); dropped: id"
+    )
+    assert describe({f"n{number}": "dropped" for number in range(11)}) == (
+        "dropped: n0, n1, n2, n3, n4, n5, n6, n7 and 3 more"
+    )

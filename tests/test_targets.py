@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lifecycle.contract import Target
 from lifecycle.data.preprocessing import Preprocessing, clean_targets, learn_target
-from lifecycle.data.targets import MOST_CLASSES, as_labels, as_numbers, check_columns, infer_task
+from lifecycle.data.targets import MOST_CLASSES, as_labels, as_numbers, check_columns, classes, infer_task
 from lifecycle.errors import RequestError
 
 TASKS: list[tuple[list[Any], str]] = [
@@ -140,3 +140,26 @@ def test_offset_and_scale_undo_the_encoding(values: list[float]) -> None:
     largest = float(np.abs(learnt.encode(cleaned)).max())
     tolerance = 1e-6 * (abs(offset) + scale * largest) + 1e-6
     np.testing.assert_allclose(offset + scale * learnt.encode(cleaned).astype(float), values, atol=tolerance)
+
+
+ORDERS: list[tuple[list[str], list[str]]] = [
+    (["10", "9", "11"], ["9", "10", "11"]),
+    (["10", "-1", "+2"], ["-1", "+2", "10"]),
+    (["10.0", "9.0"], ["9.0", "10.0"]),
+    (["10", "9", "none"], ["10", "9", "none"]),
+    (["1e3", "20"], ["1e3", "20"]),
+    (["01", "1", "0"], ["0", "01", "1"]),
+    (["b", "a"], ["a", "b"]),
+]
+
+
+@pytest.mark.parametrize(("labels", "wanted"), ORDERS)
+def test_classes_that_are_whole_numbers_are_sorted_by_value(labels: list[str], wanted: list[str]) -> None:
+    assert classes(np.array(labels)) == wanted
+
+
+@given(st.lists(st.integers(-1000, 1000), min_size=2, max_size=30).filter(lambda values: len(set(values)) > 1))
+def test_codes_of_whole_numbers_are_their_ranks(values: list[int]) -> None:
+    _, learnt, cleaned = learn(values, [0], Target("y", "classification"))
+    assert learnt.class_names == tuple(map(str, sorted(set(values))))
+    assert learnt.encode(cleaned).tolist() == np.unique(values, return_inverse=True)[1].tolist()

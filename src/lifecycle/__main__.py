@@ -227,7 +227,13 @@ def _ui(words: list[str]) -> None:
     serve(words)
 
 
-VERBS: dict[str, Callable[[list[str]], None]] = {"plugins": _plugins, "ui": _ui}
+def _data(words: list[str]) -> None:
+    from lifecycle.cards import data
+
+    data(words)
+
+
+VERBS: dict[str, Callable[[list[str]], None]] = {"data": _data, "plugins": _plugins, "ui": _ui}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -18,6 +18,7 @@ lifecycle takes a neural network through its whole life: define, compile, fit, e
   lifecycle model=mlp data=iris                        one run, tracked in mlruns/
   lifecycle -m model=mlp,cnn data=digits seed=1,2,3    every combination (a Hydra multirun)
   lifecycle model=mlp data=iris --cfg job              print every field and its value, run nothing
+  lifecycle data                                       the data sets; lifecycle data iris: what is in one
   lifecycle plugins                                    what is installed, and what is broken
   lifecycle ui                                         compare the runs in MLflow
 
@@ -30,7 +31,8 @@ Set (key=value), for instance:
   verbose=0 silent, 1 a bar on a terminal and a line an epoch elsewhere, 2 a line an epoch
   trainer.max_epochs=100  trainer.batch_size=32  trainer.patience=30  trainer.early_stopping=false
   trainer.accelerator=auto|cpu|gpu  trainer.devices=2 trainer.strategy=ddp
-  data.test_size=0.2  data.val_size=0.2    tracking.dir=mlruns  tracking.experiment=lifecycle
+  data.test_size=0.2 (a share, or from 1 on a number of samples)  data.val_size=0.2  data.validation_split=0.2
+  data.scaling=standard|minmax|none    tracking.dir=mlruns  tracking.experiment=lifecycle
 
 Your own data sets and presets: YAML files in conf/<group>/ of the working folder, or of --config-dir.
 Completion for bash:  eval "$(lifecycle -sc install=bash)"     for zsh and fish likewise

@@ -168,4 +168,6 @@ def _record(
         tracked.log_file(tracked.checkpoints / name, "checkpoints")
     with tempfile.TemporaryDirectory() as folder:
         saved.save(trained, Path(folder) / "saved")
-        tracked.log_model(Path(folder) / "saved", data.columns, predictions.drop(columns=["row", "actual"]))
+        tracked.log_model(
+            Path(folder) / "saved", data.columns, predictions.drop(columns=["row", "time", "actual"], errors="ignore")
+        )

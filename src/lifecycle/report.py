@@ -26,6 +26,8 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
+from lifecycle.data import columns
+
 if TYPE_CHECKING:
     from lifecycle.compile import CompiledModel
     from lifecycle.config import Job
@@ -87,6 +89,7 @@ class Report:
     def begin(self, job: Job, data: Dataset, layers: list[Layer], module: CompiledModel) -> None:
         """Print what is about to be fitted to what: the rows, the layers, loss, optimizer and metrics."""
         self._line("Data", describe_data(data))
+        self._line("Columns", columns.describe(data.column_kinds))
         self._line("Network", f"{job.model_name}: {sum(layer.num_params for layer in layers):,} parameters")
         self.console.print(summary_table(layers))
         optimizer = f"{job.optimizer_name} (lr {job.optimizer.lr:g})"

@@ -70,8 +70,12 @@ class TrainedModel:
                 f"input has no column {', '.join(missing)}, got {', '.join(map(str, rows.columns))}. "
                 f"This model needs {', '.join(self.columns)}."
             )
-        samples = self.data.samples(rows[list(self.columns)])
+        optional = [name for name in getattr(self.data, "optional_columns", ()) if name in rows.columns]
+        samples = self.data.samples(rows[[*self.columns, *optional]])
         inputs = torch.from_numpy(self.data.apply(self.preprocessing.inputs, samples.inputs))
+        if tuple(inputs.shape[1:]) != self.spec.input_shape:
+            got, wanted = (" x ".join(map(str, shape)) for shape in (inputs.shape[1:], self.spec.input_shape))
+            raise RequestError(f"input has samples of {got}, and this model takes {wanted}. Give such rows.")
         wrong = torch.nonzero(~inputs.flatten(1).isfinite().all(dim=1))
         if len(wrong):
             raise RequestError(f"input has a value that is no finite number in row {int(wrong[0])}. Mend the row.")

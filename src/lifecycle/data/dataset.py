@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +11,8 @@ import torch
 from torch import Tensor
 
 from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec
+from lifecycle.data.columns import column_kinds, num_missing
+from lifecycle.data.digest import digest
 from lifecycle.data.preprocessing import Preprocessing, clean_targets, learn_target
 from lifecycle.errors import RequestError
 
@@ -57,6 +58,7 @@ class Dataset:
     num_missing: int  # values that the columns lack, and that are filled
     digest: str  # sha256 of names, types and values of the raw rows
     columns: tuple[str, ...]  # those of the raw rows that a prediction needs
+    column_kinds: dict[str, str]  # what each column of the raw rows is taken for
 
     @property
     def scored(self) -> Part:
@@ -128,9 +130,10 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
         val=part(split.val) if len(split.val) else None,
         test=part(split.test) if len(split.test) else None,
         num_rows=len(frame),
-        num_missing=int(frame[plugin.columns(frame)].isna().to_numpy().sum()),
-        digest=_digest(frame),
+        num_missing=num_missing(plugin, frame, samples),
+        digest=digest(frame),
         columns=tuple(plugin.columns(frame)),
+        column_kinds=column_kinds(plugin, frame),
     )
 
 
@@ -141,9 +144,3 @@ def as_column(values: np.ndarray[Any, Any]) -> Tensor:
 
 def _take(inputs: pd.DataFrame | np.ndarray[Any, Any], positions: np.ndarray[Any, Any]) -> Any:
     return inputs.iloc[positions] if isinstance(inputs, pd.DataFrame) else inputs[positions]
-
-
-def _digest(frame: pd.DataFrame) -> str:
-    columns = [f"{name}:{dtype}" for name, dtype in frame.dtypes.items()]
-    values = pd.util.hash_pandas_object(frame, index=False).to_numpy()
-    return hashlib.sha256("\n".join(columns).encode() + values.tobytes()).hexdigest()

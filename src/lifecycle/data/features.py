@@ -16,6 +16,13 @@ MOST_CATEGORIES = 100
 """A text column with more values than this, and a new one in every other row, is an identifier or free text."""
 
 
+def numeric(frame: pd.DataFrame) -> list[str]:
+    """Return the columns that are numbers or truth values; all others are categories."""
+    import pandas as pd
+
+    return [name for name in frame.columns if pd.api.types.is_numeric_dtype(frame[name])]
+
+
 def check(frame: pd.DataFrame, path: str) -> None:
     """Check every column.
 

@@ -1,4 +1,4 @@
-"""The kind ``images``: a row holds the pixels of one image."""
+"""The kind ``images``: a row holds the pixels of one image, or names the file that does."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lifecycle.checks import in_range, one_of
-from lifecycle.contract import Samples, Split, Target
-from lifecycle.data import sources, targets
-from lifecycle.data.splits import Shares, stratified
+from lifecycle.contract import Samples, Target
+from lifecycle.data import folders, sources, targets
+from lifecycle.data.card import Card
+from lifecycle.data.splits import Shuffled
 from lifecycle.data.table import TASKS
 from lifecycle.errors import RequestError
 
@@ -17,30 +18,53 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+LABEL = "label"
+"""The target of images in a folder, where none is named: the name of the sub-folder that an image is in."""
+
+BRIGHTEST = 255.0
+"""The largest pixel of an image file."""
+
 
 @dataclass
-class Images(Shares):
-    """Images, a row of pixel columns each, scaled to 0-1.  CLI: data=images data.path=a.csv data.shape=[1,28,28]."""
+class Images(Card, Shuffled):
+    """Images, in a folder of one sub-folder a class or a row of pixels each, scaled to 0-1.  CLI: data.path=folder."""
 
     sample_dim: ClassVar[int] = 3
 
-    path: str = ""  # a CSV or Parquet file, sklearn:<name> or lifecycle:<file>
-    target: str = ""  # column to predict
+    path: str = (
+        ""  # a folder; or, with a column a pixel: a CSV or Parquet file, sklearn:, lifecycle: or download:<name>
+    )
+    target: str = ""  # column to predict; of a folder: what to call it, "label" if left out
     task: str | None = None  # classification or regression; null: from the target's type
-    shape: list[int] = field(default_factory=list)  # channels, height, width; the order of the pixel columns
-    max_value: float | None = None  # pixel value that becomes 1.0; null: the largest of the training images
+    shape: list[int] = field(
+        default_factory=list
+    )  # channels, height, width; files are converted to it; []: as they are
+    max_value: float | None = None  # pixel value that becomes 1.0; null: 255 of files, else the largest while training
     scale_target: bool = True  # regression: train on the standardised target; scores are in its own units
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        targets.check_named(self)
+        targets.check_named(self, "path")
         one_of(self, "task", TASKS)
-        if len(self.shape) != 3 or min(self.shape) < 1:
+        if (self.shape or not self._in_folder) and (len(self.shape) != 3 or min(self.shape) < 1):
             raise ValueError(f"shape must be channels, height and width, got {self.shape}. Use for instance [1,28,28].")
+        if not self._in_folder:
+            targets.check_named(self, "target")
+        elif self.shape and self.shape[0] not in folders.MODES:
+            raise ValueError(
+                f"shape must begin with 1 (grey) or 3 (red, green, blue) for image files, got {self.shape}. "
+                f"Use for instance [1,{self.shape[1]},{self.shape[2]}]."
+            )
         in_range(self, "max_value", above=0)
 
+    @property
+    def _in_folder(self) -> bool:
+        return not sources.is_table(self.path)
+
     def read(self) -> pd.DataFrame:
-        """Return the raw rows."""
+        """Return the raw rows: a column a pixel; or of a folder ``file``, the class, and ``sha256`` of each file."""
+        if self._in_folder:
+            return folders.read(self.path, self.target or LABEL)
         frame = sources.read(self.path)
         targets.check_columns(frame, self.path, {"target": self.target})
         wanted, found = math.prod(self.shape), len(frame.columns) - 1
@@ -53,18 +77,32 @@ class Images(Shares):
 
     def describe_target(self, frame: pd.DataFrame) -> Target:
         """Return the target's name and task."""
-        return Target(self.target, self.task or targets.infer_task(frame[self.target]), self.scale_target)
+        name = self.target or LABEL
+        return Target(name, self.task or targets.infer_task(frame[name]), self.scale_target)
 
     def columns(self, frame: pd.DataFrame) -> list[str]:
-        """Return the pixels."""
+        """Return the pixels, or the column of the files' names."""
+        if self._in_folder:
+            return [folders.FILE]
         return [name for name in frame.columns if name != self.target]
 
     def samples(self, frame: pd.DataFrame) -> Samples:
-        """Return one image a row: ``(rows, channels, height, width) float32``."""
+        """Return one image a row, as it is: ``(rows, channels, height, width)``, ``uint8`` or else ``float32``."""
         import numpy as np
 
-        labels = frame[self.target].to_numpy() if self.target in frame.columns else None
-        pixels = frame[self.columns(frame)]
+        name = self.target or LABEL
+        labels = frame[name].to_numpy() if name in frame.columns else None
+        if self._in_folder:
+            images = folders.load(self.path, frame[folders.FILE], self.shape)
+        else:
+            images = self._pixels(frame[self.columns(frame)]).reshape(-1, *self.shape)
+        return Samples(images, labels, np.arange(len(frame)))
+
+    def _pixels(self, pixels: pd.DataFrame) -> np.ndarray[Any, Any]:
+        import numpy as np
+
+        if all(dtype == np.uint8 for dtype in pixels.dtypes):  # a quarter of the memory, and nothing to check
+            return np.ascontiguousarray(pixels.to_numpy())
         try:
             values = pixels.to_numpy(dtype=np.float32)
         except (TypeError, ValueError) as error:
@@ -74,25 +112,22 @@ class Images(Shares):
         if not np.isfinite(values).all():
             row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
             raise RequestError(f"data.path={self.path} misses a pixel in row {row}. Mend or remove the row.")
-        return Samples(values.reshape(-1, *self.shape), labels, np.arange(len(frame)))
-
-    def split(self, samples: Samples, task: str, seed: int) -> Split:
-        """Divide at random, by class where there are classes."""
-        return stratified(samples, self.counts(len(samples.rows)), task, seed)
+        return values
 
     def learn(self, inputs: np.ndarray[Any, Any]) -> Any:
         """Fit the pixel value that becomes 1.0."""
         import numpy as np
         from sklearn.preprocessing import MaxAbsScaler
 
-        largest = self.max_value or float(np.abs(inputs).max())
+        largest = self.max_value or (BRIGHTEST if self._in_folder else float(np.abs(inputs).max()))
         return MaxAbsScaler().fit(np.array([[largest]], dtype=np.float32))
 
     def apply(self, transformer: Any, inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Return ``(images, channels, height, width) float32``."""
         import numpy as np
 
-        return np.asarray(transformer.transform(inputs.reshape(-1, 1)), dtype=np.float32).reshape(inputs.shape)
+        # As the transformer does it, without its copies in double precision: these may be gigabytes.
+        return np.asarray(inputs / np.float32(transformer.scale_[0]), dtype=np.float32)
 
     def feature_names(self, transformer: Any) -> tuple[str, ...]:
         """Return nothing: pixels have no names."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.preprocessing import LabelEncoder, StandardScaler
+from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, Target
-from lifecycle.data.targets import as_labels, as_numbers
+from lifecycle.data.targets import as_labels, as_numbers, classes
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Preprocessing:
 
     Attributes:
         inputs: the transformer that the data plugin's ``learn`` returned.
-        target: a ``LabelEncoder`` (classification), a ``StandardScaler`` (regression), or ``None`` (target as it is).
+        target: an ``OrdinalEncoder`` (classification), a ``StandardScaler`` (regression), or ``None`` (as it is).
     """
 
     inputs: Any
@@ -26,8 +26,8 @@ class Preprocessing:
 
     def encode(self, targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Turn labels into ``(n,) int64`` codes, or values into ``(n,) float32`` of the training scale."""
-        if isinstance(self.target, LabelEncoder):
-            return np.asarray(self.target.transform(targets), dtype=np.int64)
+        if isinstance(self.target, OrdinalEncoder):
+            return np.asarray(self.target.transform(_column(targets)).ravel(), dtype=np.int64)
         values = targets if self.target is None else self.target.transform(targets.reshape(-1, 1)).ravel()
         return np.asarray(values, dtype=np.float32)
 
@@ -41,7 +41,7 @@ class Preprocessing:
     @property
     def class_names(self) -> tuple[str, ...]:
         """Classes in the order of the codes; empty for a regression."""
-        return tuple(map(str, self.target.classes_)) if isinstance(self.target, LabelEncoder) else ()
+        return tuple(map(str, self.target.categories_[0])) if isinstance(self.target, OrdinalEncoder) else ()
 
 
 def clean_targets(targets: np.ndarray[Any, Any], target: Target) -> np.ndarray[Any, Any]:
@@ -58,6 +58,11 @@ def learn_target(targets: np.ndarray[Any, Any], train: np.ndarray[Any, Any], tar
     scale are those of the rows ``train``.
     """
     if target.task == "classification":
-        encoder = LabelEncoder().fit(targets)
-        return (BINARY if len(encoder.classes_) == 2 else MULTICLASS), encoder
+        names = classes(targets)
+        encoder = OrdinalEncoder(categories=[np.array(names, dtype=object)]).fit(_column(targets))
+        return (BINARY if len(names) == 2 else MULTICLASS), encoder
     return REGRESSION, StandardScaler().fit(targets[train].reshape(-1, 1)) if target.scaled else None
+
+
+def _column(labels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return labels.astype(object).reshape(-1, 1)

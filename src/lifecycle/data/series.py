@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lifecycle.checks import in_range
+from lifecycle.checks import in_range, one_of
 from lifecycle.contract import Samples, Split, Target
-from lifecycle.data import sources, targets
+from lifecycle.data import sources, targets, times
+from lifecycle.data.card import Card
+from lifecycle.data.scaling import SCALINGS, scaler
 from lifecycle.data.splits import Shares, chronological
 from lifecycle.errors import RequestError
 
@@ -17,25 +19,35 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Series(Shares):
+class Series(Card, Shares):
     """A series: from `window` values, the next one.  CLI: data=series data.path=a.csv data.target=y data.window=5."""
 
     sample_dim: ClassVar[int] = 2
 
-    path: str = ""  # a CSV or Parquet file, sklearn:<name> or lifecycle:<file>, its rows in order of time
+    path: str = ""  # a CSV or Parquet file, sklearn:<name>, lifecycle:<file> or download:<name>
     target: str = ""  # column that is predicted from its own past
+    time: str | None = None  # column of times that rows are put in order by; null: they are in order, a step apart
     window: int = 5  # steps that a prediction sees
+    season: int | None = None  # steps after which the series repeats itself, 12 for months: for a naive forecast
+    difference: int = 0  # learn how much values differ from those so many steps before; 0: the values themselves
+    scaling: str = "standard"  # of windows: standard (mean 0, deviation 1), minmax (0 to 1) or none
     scale_target: bool = True  # train on the standardised target; scores are in its own units
 
     def __post_init__(self) -> None:
         super().__post_init__()
         targets.check_named(self)
         in_range(self, "window", low=1)
+        in_range(self, "season", low=2)
+        in_range(self, "difference", low=0)
+        one_of(self, "scaling", SCALINGS)
+        if self.time is not None and self.time in ("", self.target):
+            raise ValueError(f"time must be a column other than the target, got {self.time!r}. Leave it out for none.")
 
     def read(self) -> pd.DataFrame:
-        """Return the raw rows, in order of time."""
+        """Return the raw rows, as the source has them."""
         frame = sources.read(self.path)
-        targets.check_columns(frame, self.path, {"target": self.target})
+        named = {"target": self.target} if self.time is None else {"target": self.target, "time": self.time}
+        targets.check_columns(frame, self.path, named)
         return frame
 
     def describe_target(self, frame: pd.DataFrame) -> Target:
@@ -46,28 +58,64 @@ class Series(Shares):
         """Return the target: it is predicted from its own past."""
         return [self.target]
 
-    def samples(self, frame: pd.DataFrame) -> Samples:
-        """Return a window and the value after it for each row that has a whole window before it."""
+    @property
+    def optional_columns(self) -> list[str]:
+        """The column of times: a prediction uses it where it is there."""
+        return [] if self.time is None else [self.time]
+
+    def in_order(self, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
+        """Return the positions of rows in order of time."""
         import numpy as np
 
-        if len(frame) <= self.window:
-            raise RequestError(
-                f"data.window={self.window} needs more than {self.window} rows, got {len(frame)}. "
-                "Give more rows, or train with a shorter window."
-            )
-        values = targets.as_numbers(frame[self.target].to_numpy(), self.target)
-        windows = np.lib.stride_tricks.sliding_window_view(values[:-1], self.window)  # (samples, steps)
-        return Samples(windows[:, :, np.newaxis], values[self.window :], np.arange(self.window, len(values)))
+        if self.time is None or self.time not in frame.columns:
+            return np.arange(len(frame))
+        return times.order(frame[self.time])
+
+    def samples(self, frame: pd.DataFrame) -> Samples:
+        """Return a window and the value after it for each row with all that it takes before it, in order of time."""
+        import numpy as np
+
+        self._check_length(len(frame))
+        rows = self.in_order(frame)
+        values = targets.as_numbers(frame[self.target].to_numpy(), self.target)[rows]
+        lag = self.difference
+        known = values[lag:] - values[: len(values) - lag] if lag else values
+        windows = np.lib.stride_tricks.sliding_window_view(known[:-1], self.window)  # (samples, steps)
+        at = np.arange(self._before(), len(values))  # positions of the targets
+        seasonal = {} if self.season is None else {f"value {self.season} steps before": values[at - self.season]}
+        has_times = self.time is not None and self.time in frame.columns
+        return Samples(
+            inputs=windows[at - self.window - lag, :, np.newaxis],
+            targets=values[at],
+            rows=rows[at],
+            base=values[at - lag] if lag else None,
+            naive={"last value": values[at - 1], **seasonal},
+            times=times.texts(frame[self.time])[rows[at]] if has_times else None,
+        )
+
+    def _before(self) -> int:
+        """Return how many values must be known before a target."""
+        return max(self.window + self.difference, self.season or 0)
+
+    def _check_length(self, rows: int) -> None:
+        if rows > self._before():
+            return
+        if self._before() > self.window + self.difference:
+            words, shorter = f"data.season={self.season} needs", "leave data.season out"
+        elif self.difference:
+            words = f"data.window={self.window} and data.difference={self.difference} need"
+            shorter = "train with a shorter window"
+        else:
+            words, shorter = f"data.window={self.window} needs", "train with a shorter window"
+        raise RequestError(f"{words} more than {self._before()} rows, got {rows}. Give more rows, or {shorter}.")
 
     def split(self, samples: Samples, task: str, seed: int) -> Split:
         """Train on the past, test on the end: a shuffled split would let the network see what it is to foretell."""
         return chronological(self.counts(len(samples.rows)))
 
     def learn(self, inputs: np.ndarray[Any, Any]) -> Any:
-        """Fit mean and scale to the values of the training windows."""
-        from sklearn.preprocessing import StandardScaler
-
-        return StandardScaler().fit(inputs.reshape(-1, inputs.shape[-1]))
+        """Fit the scale to the values of the training windows."""
+        return scaler(self.scaling).fit(inputs.reshape(-1, inputs.shape[-1]))
 
     def apply(self, transformer: Any, inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Return ``(samples, steps, features) float32``."""

@@ -1,4 +1,4 @@
-"""Where raw rows come from: a file of the user's, a data set of scikit-learn's, or one shipped with this package."""
+"""Where raw rows come from: a file of the user's, scikit-learn, the package itself, or a registered download."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.data import downloads
 from lifecycle.errors import RequestError, did_you_mean
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 MISSING = ("NA", "N/A", "nan", "NaN", "null", "NULL", "None")
 """What stands for a missing number in a CSV file, beside an empty field."""
+
+SCHEMES = ("sklearn", "lifecycle", "download")
 
 CODE = re.compile(r"0\d+")
 ROWS_TO_JUDGE = 10_000
@@ -30,12 +33,16 @@ SKLEARN_TARGETS = {
 }
 """Data sets of scikit-learn, and the name that this package gives the column of their target."""
 
+MADE = "two_classes"
+"""A data set that scikit-learn makes up."""
+
 
 def read(path: str) -> pd.DataFrame:
     """Return the raw rows at ``path``.
 
     Args:
-        path: a CSV or Parquet file, ``sklearn:<name>``, or ``lifecycle:<file>`` for a file of the package.
+        path: a CSV or Parquet file, ``sklearn:<name>``, ``lifecycle:<file>`` for a file of the package, or
+            ``download:<name>`` for a registered file, which is fetched once and checked each time.
 
     Raises:
         RequestError: nothing is there, or it cannot be read without dropping or shifting something.
@@ -46,14 +53,35 @@ def read(path: str) -> pd.DataFrame:
     if found and scheme == "lifecycle":
         with resources.as_file(resources.files("lifecycle.data.embedded") / name) as file:
             return _file(file, path)
+    if found and scheme == "download":
+        return _download(name, path)
     return _file(Path(path).expanduser(), path)
 
 
+def is_table(path: str) -> bool:
+    """Tell whether a path names one table, there or not; otherwise it is a folder's."""
+    scheme, found, _ = path.partition(":")
+    file = Path(path).expanduser()
+    return bool(found and scheme in SCHEMES) or file.suffix.lower() in _READERS or file.is_file()
+
+
+def _download(name: str, path: str) -> pd.DataFrame:
+    files = downloads.registered(name)
+    if name == "mnist":
+        from lifecycle.data import idx
+
+        return idx.digits({Path(file.name).name.removesuffix(".gz"): downloads.content(file, path) for file in files})
+    downloads.content(files[0], path)  # there, and the one that is registered
+    return _file(downloads.folder() / files[0].name, path)
+
+
 def _sklearn(name: str) -> pd.DataFrame:
+    if name == MADE:
+        return _two_classes()
     if name not in SKLEARN_TARGETS:
+        known = [*SKLEARN_TARGETS, MADE]
         raise RequestError(
-            f"data.path=sklearn:{name} is not known.{did_you_mean(name, SKLEARN_TARGETS)} "
-            f"Choose from: {', '.join(SKLEARN_TARGETS)}."
+            f"data.path=sklearn:{name} is not known.{did_you_mean(name, known)} Choose from: {', '.join(known)}."
         )
     import sklearn.datasets
 
@@ -63,6 +91,17 @@ def _sklearn(name: str) -> pd.DataFrame:
     target = SKLEARN_TARGETS[name]
     frame[target] = loaded.target if classes is None else [str(classes[code]) for code in loaded.target]
     return frame
+
+
+def _two_classes() -> pd.DataFrame:
+    """Return 1,000 rows of 20 numbers, of which scikit-learn hides two classes in four; the same at each call."""
+    import numpy as np
+    import pandas as pd
+    from sklearn.datasets import make_classification
+
+    values, codes = make_classification(n_samples=1000, n_classes=2, random_state=1)
+    frame = pd.DataFrame(values, columns=[f"x{number:02}" for number in range(1, values.shape[1] + 1)])
+    return frame.assign(label=np.array(["a", "b"], dtype=object)[codes])
 
 
 def _csv(file: Path) -> pd.DataFrame:

@@ -6,45 +6,94 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from lifecycle.checks import in_range
+from lifecycle.checks import in_range, one_of
 from lifecycle.contract import Samples, Split
 from lifecycle.errors import RequestError
+
+RANDOM, LAST = "random", "last"  # where test rows stand in the source
 
 
 @dataclass
 class Shares:
-    """The fields that every kind of data has: which share of its samples is held out."""
+    """The fields that every kind of data has: how many of its samples are held out.
 
-    test_size: float = 0.2  # share of the samples that is never seen before the end
-    val_size: float = 0.2  # share that chooses the best epoch; 0: no validation
+    Below 1 a size is a share of all samples, from 1 on it is a number of samples.
+    """
+
+    test_size: float = 0.2  # never seen before the end; 0: nothing is held out, and training rows are scored
+    val_size: float = 0.2  # chooses the best epoch; 0: no validation
+    validation_split: float | None = None  # in place of val_size: the share of the rows that are not test rows
 
     def __post_init__(self) -> None:
-        in_range(self, "test_size", above=0, below=1)
-        in_range(self, "val_size", low=0, below=1)
-        if self.test_size + self.val_size >= 1:
+        for name in ("test_size", "val_size"):
+            in_range(self, name, low=0)
+            size = getattr(self, name)
+            if size >= 1 and size != int(size):
+                raise ValueError(
+                    f"{name} must be a share below 1 or a whole number of samples, got {size}. Use for instance "
+                    f"{int(size)}."
+                )
+        in_range(self, "validation_split", low=0, below=1)
+        if self.validation_split is not None and self.val_size != Shares.val_size:
             raise ValueError(
-                f"test_size and data.val_size must sum to less than 1, got {self.test_size} and {self.val_size}. "
+                f"validation_split stands in place of data.val_size, got {self.validation_split} and "
+                f"{self.val_size}. Give one of them."
+            )
+        val_size = self.val_size if self.validation_split is None else 0.0
+        if max(self.test_size, val_size) < 1 <= self.test_size + val_size:
+            raise ValueError(
+                f"test_size and data.val_size must sum to less than 1, got {self.test_size} and {val_size}. "
                 "Leave some rows to train on."
             )
 
     def counts(self, total: int) -> tuple[int, int, int]:
-        """Return how many of ``total`` samples train, validate and test; held-out parts are rounded up.
+        """Return how many of ``total`` samples train, validate and test; shares that are held out are rounded up.
 
         Raises:
             RequestError: nothing would be left to train on.
         """
-        test = math.ceil(round(total * self.test_size, 6))
-        val = math.ceil(round(total * self.val_size, 6))
+        test = _count(self.test_size, total)
+        if self.validation_split is None:
+            val, asked = _count(self.val_size, total), f"data.val_size={self.val_size:g}"
+        else:
+            val = _count(self.validation_split, max(total - test, 0))
+            asked = f"data.validation_split={self.validation_split:g}"
         if total - test - val < 1:
             raise RequestError(
-                f"data.test_size={self.test_size} and data.val_size={self.val_size} leave no training rows of {total} "
-                "samples. Use smaller shares or more rows."
+                f"data.test_size={self.test_size:g} and {asked} leave no training rows of {total} samples. "
+                "Hold out less, or give more rows."
             )
         return total - test - val, val, test
 
 
-def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: int) -> Split:
+@dataclass
+class Shuffled(Shares):
+    """The fields of kinds whose rows are independent of each other: they may be divided at random."""
+
+    test_rows: str = RANDOM  # random; last: those at the end of the source, as data with a given test part have them
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of(self, "test_rows", (RANDOM, LAST))
+
+    def split(self, samples: Samples, task: str, seed: int) -> Split:
+        """Divide at random, by class where there are classes; with ``test_rows=last`` all but the test rows."""
+        return stratified(samples, self.counts(len(samples.rows)), task, seed, self.test_rows)
+
+
+def _count(size: float, total: int) -> int:
+    return int(size) if size >= 1 else math.ceil(round(total * size, 6))
+
+
+def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: int, test_rows: str = RANDOM) -> Split:
     """Shuffle by ``seed`` and divide, with the classes in the same proportions in each part.
+
+    Args:
+        samples: with targets; their order is that of the source.
+        counts: samples that train, validate and test.
+        task: ``"regression"``: there are no classes to keep in proportion.
+        seed: of the shuffling.
+        test_rows: ``"last"``: the test samples are the last ones, and all others are shuffled.
 
     Raises:
         RequestError: a class has too few samples to be in every part.
@@ -56,8 +105,12 @@ def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: 
     labels = samples.targets if task != "regression" else None
     rest = np.arange(sum(counts))
     parts = []
+    if test_rows == LAST:
+        rest, last = np.split(rest, [len(rest) - num_test])
+        _check_last(labels, rest, last)
+        parts.append(last)
     try:
-        for count in (num_test, num_val):
+        for count in (num_val,) if parts else (num_test, num_val):
             held_out = rest[:0]
             if count:
                 strata = None if labels is None else labels[rest]
@@ -68,9 +121,23 @@ def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: 
     split = Split(train=np.sort(rest), val=parts[1], test=parts[0])
     if labels is not None:
         whole = len(set(labels))
-        if any(len(part) and len(set(labels[part])) < whole for part in (split.train, split.val, split.test)):
+        drawn = (split.train, split.val, split.test) if test_rows == RANDOM else (split.train, split.val)
+        if any(len(part) and len(set(labels[part])) < whole for part in drawn):
             raise _too_few(labels, num_test + num_val)
     return split
+
+
+def _check_last(labels: Any, rest: Any, last: Any) -> None:
+    """Refuse last rows that are not fit to be test rows: the source is in order of its classes."""
+    if labels is None or not len(last):
+        return
+    unseen = sorted(set(labels[last]) - set(labels[rest]))
+    if unseen or len(set(labels[last])) < 2:
+        what = f"leaves the class {unseen[0]} to the test rows" if unseen else f"tests on the class {labels[last][0]}"
+        raise RequestError(
+            f"data.test_rows=last {what} alone, in {len(last)} rows. Use data.test_rows=random, or order the rows "
+            "otherwise."
+        )
 
 
 def _too_few(labels: Any, held_out: int) -> RequestError:

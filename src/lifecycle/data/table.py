@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lifecycle.checks import one_of
-from lifecycle.contract import Samples, Split, Target
+from lifecycle.contract import Samples, Target
 from lifecycle.data import features, sources, targets
-from lifecycle.data.splits import Shares, stratified
+from lifecycle.data.card import Card
+from lifecycle.data.scaling import SCALINGS, scaler
+from lifecycle.data.splits import Shuffled
 from lifecycle.errors import RequestError, did_you_mean
 
 if TYPE_CHECKING:
@@ -20,36 +22,51 @@ TASKS = ("classification", "regression")
 
 
 @dataclass
-class Table(Shares):
-    """Rows of a table: numbers are standardised, categories one-hot.  CLI: data=table data.path=a.csv data.target=y."""
+class Table(Card, Shuffled):
+    """Rows of a table: numbers are scaled, categories one-hot.  CLI: data=table data.path=a.csv data.target=y."""
 
     sample_dim: ClassVar[int] = 1
 
-    path: str = ""  # a CSV or Parquet file, sklearn:<name> or lifecycle:<file>
+    path: str = ""  # a CSV or Parquet file, sklearn:<name>, lifecycle:<file> or download:<name>
     target: str = ""  # column to predict
     task: str | None = None  # classification or regression; null: from the target's type
     drop: list[str] = field(default_factory=list)  # columns that are no features, such as an identifier
+    missing_zeros: list[str] = field(default_factory=list)  # columns in which 0 stands for a missing value
+    scaling: str = "standard"  # of numbers: standard (mean 0, deviation 1), minmax (0 to 1) or none
     scale_target: bool = True  # regression: train on the standardised target; scores are in its own units
 
     def __post_init__(self) -> None:
         super().__post_init__()
         targets.check_named(self)
         one_of(self, "task", TASKS)
+        one_of(self, "scaling", SCALINGS)
 
     def read(self) -> pd.DataFrame:
         """Return the raw rows."""
         frame = sources.read(self.path)
         targets.check_columns(frame, self.path, {"target": self.target})
-        for name in self.drop:
-            if name == self.target or name not in frame.columns:
-                what = "is the target." if name == self.target else f"is no column of {self.path}."
-                hint = did_you_mean(name, self.columns(frame)) if name != self.target else ""
-                names = ", ".join(map(str, self.columns(frame)))
-                raise RequestError(f"data.drop={name} {what}{hint} Columns to drop: {names}.")
+        self._check_names(frame, "drop", "Columns to drop", [name for name in frame.columns if name != self.target])
         if not self.columns(frame):
             raise RequestError(f"data.path={self.path} has no column beside {self.target} to learn from. Add features.")
+        numbers = features.numeric(frame[self.columns(frame)])
+        self._check_names(frame, "missing_zeros", "Columns of numbers", numbers)
         features.check(frame[self.columns(frame)], self.path)
         return frame
+
+    def _check_names(self, frame: pd.DataFrame, key: str, what: str, fitting: list[str]) -> None:
+        """Refuse a field that lists a column which does not fit it."""
+        for name in getattr(self, key):
+            if name in fitting:
+                continue
+            if name == self.target:
+                fault = "is the target."
+            elif name in self.drop and key != "drop":
+                fault = "is dropped by data.drop."
+            elif name in frame.columns:
+                fault = "holds no numbers."
+            else:
+                fault = f"is no column of {self.path}.{did_you_mean(name, fitting)}"
+            raise RequestError(f"data.{key}={name} {fault} {what}: {', '.join(map(str, fitting))}.")
 
     def describe_target(self, frame: pd.DataFrame) -> Target:
         """Return the target's name and task: numbers with fractions or many values are a regression."""
@@ -60,30 +77,29 @@ class Table(Shares):
         return [name for name in frame.columns if name != self.target and name not in self.drop]
 
     def samples(self, frame: pd.DataFrame) -> Samples:
-        """Return one sample a row."""
+        """Return one sample a row; zeros that stand for a missing value are missing in it."""
         import numpy as np
+        import pandas as pd
 
         labels = frame[self.target].to_numpy() if self.target in frame.columns else None
-        return Samples(frame[self.columns(frame)], labels, np.arange(len(frame)))
-
-    def split(self, samples: Samples, task: str, seed: int) -> Split:
-        """Divide at random, by class where there are classes."""
-        return stratified(samples, self.counts(len(samples.rows)), task, seed)
+        inputs = frame[self.columns(frame)]
+        zeros = {name: pd.to_numeric(inputs[name], errors="coerce") == 0 for name in self.missing_zeros}
+        inputs = inputs.assign(**{name: inputs[name].mask(zeros[name]) for name in zeros}) if zeros else inputs
+        return Samples(inputs, labels, np.arange(len(frame)))
 
     def learn(self, inputs: pd.DataFrame) -> Any:
-        """Fit means, scales, fill values and categories to the training rows."""
-        import pandas as pd
+        """Fit scales, fill values and categories to the training rows."""
         from sklearn.compose import ColumnTransformer
         from sklearn.impute import SimpleImputer
         from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import OneHotEncoder, StandardScaler
+        from sklearn.preprocessing import OneHotEncoder
 
-        numeric = [name for name in inputs.columns if pd.api.types.is_numeric_dtype(inputs[name])]
+        numeric = features.numeric(inputs)
         other = [name for name in inputs.columns if name not in numeric]
         steps = []
         if numeric:
             fill = SimpleImputer(strategy="median", keep_empty_features=True)
-            steps.append((NUMBERS, make_pipeline(fill, StandardScaler()), numeric))
+            steps.append((NUMBERS, make_pipeline(fill, scaler(self.scaling)), numeric))
         if other:
             steps.append((CATEGORIES, OneHotEncoder(handle_unknown="ignore", sparse_output=False), other))
         return ColumnTransformer(steps).fit(_plain(inputs, numeric))

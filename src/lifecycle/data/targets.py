@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.features import LARGEST
@@ -14,12 +15,18 @@ if TYPE_CHECKING:
 MOST_CLASSES = 20
 """A column of whole numbers with no more values than this is taken for classes, where no task is named."""
 
+WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
+"""A label that is a whole number, as a file or numpy writes it."""
 
-def check_named(kind: Any) -> None:
-    """Complain (``ValueError``) of a kind without a path or a target."""
-    for name, example in (("path", "data.path=houses.csv"), ("target", "data.target=price")):
+
+NAMED = {"path": "data.path=houses.csv", "target": "data.target=price"}
+
+
+def check_named(kind: Any, *names: str) -> None:
+    """Complain (``ValueError``) of a kind without a path or a target, or without those of them that are named."""
+    for name in names or NAMED:
         if not getattr(kind, name):
-            raise ValueError(f"{name} must be given, got nothing. Add for instance {example}.")
+            raise ValueError(f"{name} must be given, got nothing. Add for instance {NAMED[name]}.")
 
 
 def check_columns(frame: pd.DataFrame, path: str, columns: dict[str, str]) -> None:
@@ -87,3 +94,9 @@ def as_labels(values: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
     if len(set(labels)) < 2:
         raise RequestError(f"data.target={name} has one class only, {labels[0]}. There is nothing to tell apart.")
     return labels
+
+
+def classes(labels: np.ndarray[Any, Any]) -> list[str]:
+    """Return the classes among labels, sorted: by value where all are whole numbers (9, 10, 11), else as texts."""
+    names = sorted({str(label) for label in labels})
+    return sorted(names, key=float) if all(map(WHOLE.fullmatch, names)) else names

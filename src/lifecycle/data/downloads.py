@@ -1,0 +1,164 @@
+"""Registered files that are not shipped: fetched once into a cache folder, and checked at each reading."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import sys
+import tempfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from lifecycle.errors import RequestError, did_you_mean
+
+CACHE = "LIFECYCLE_CACHE"
+SECONDS = 30
+"""A server that says nothing for so long is taken for gone."""
+
+GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that may be fetched.
+
+    Attributes:
+        name: below the cache folder.
+        sha256: of the content; of a gzip file, of what is packed in it.
+        addresses: where it is published; tried in turn.
+    """
+
+    name: str
+    sha256: str
+    addresses: tuple[str, ...]
+
+
+def _mnist(name: str, sha256: str) -> Download:
+    bases = ("https://storage.googleapis.com/cvdf-datasets/mnist", "https://ossci-datasets.s3.amazonaws.com/mnist")
+    return Download(f"mnist/{name}.gz", sha256, tuple(f"{base}/{name}.gz" for base in bases))
+
+
+REGISTERED: dict[str, tuple[Download, ...]] = {
+    "monthly-car-sales.csv": (
+        Download(
+            "monthly-car-sales.csv",
+            "a4194226eb1d0eba5fd503e829b1279f1a10683d8009f2871aca05e7fb648f70",
+            ("https://raw.githubusercontent.com/jbrownlee/Datasets/master/monthly-car-sales.csv",),
+        ),
+    ),
+    "mnist": (
+        _mnist("train-images-idx3-ubyte", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
+        _mnist("train-labels-idx1-ubyte", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
+        _mnist("t10k-images-idx3-ubyte", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
+        _mnist("t10k-labels-idx1-ubyte", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
+    ),
+}
+"""What ``data.path=download:<name>`` may name."""
+
+
+def registered(name: str) -> tuple[Download, ...]:
+    """Return the files of a name. Raises ``RequestError`` where there are none."""
+    if name not in REGISTERED:
+        raise RequestError(
+            f"data.path=download:{name} is not known.{did_you_mean(name, REGISTERED)} "
+            f"Choose from: {', '.join(REGISTERED)}."
+        )
+    return REGISTERED[name]
+
+
+def folder() -> Path:
+    """Return the cache folder: ``LIFECYCLE_CACHE``, or ``lifecycle`` in the user's own cache folder."""
+    if own := os.environ.get(CACHE):
+        return Path(own).expanduser()
+    users = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(users) if Path(users).is_absolute() else Path.home() / ".cache") / "lifecycle"
+
+
+def content(download: Download, path: str, cache: Path | None = None) -> bytes:
+    """Return the content of a registered file, fetched if it is not in the cache folder yet.
+
+    Args:
+        download: which file.
+        path: the value of data.path, for messages.
+        cache: other than :func:`folder`.
+
+    Raises:
+        RequestError: it cannot be fetched, or it is not the file that is registered.
+    """
+    file = (cache or folder()) / download.name
+    if not file.is_file():
+        return _fetch(download, path, file)
+    try:
+        return _checked(_bytes(file), download)
+    except ValueError as error:
+        raise RequestError(
+            f"data.path={path} is read from {file}, which {error}. Remove that file, and the next run downloads it "
+            f"from {download.addresses[0]}, or put the right one there by hand."
+        ) from error
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror})") from error
+
+
+def _checked(packed: bytes, download: Download) -> bytes:
+    """Unpack, and raise ``ValueError`` for what is not the registered file."""
+    try:
+        found = gzip.decompress(packed) if packed.startswith(GZIP) else packed
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"cannot be unpacked ({error})") from error
+    sha256 = hashlib.sha256(found).hexdigest()
+    if sha256 != download.sha256:
+        raise ValueError(f"is not the file that is registered: its sha256 is {sha256}, not {download.sha256}")
+    return found
+
+
+def _fetch(download: Download, path: str, file: Path) -> bytes:
+    """Download, check, and only then put the file in its place, in one step: no reader ever sees a part of it."""
+    failed = []
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        for address in download.addresses:
+            print(f"Downloading {address} to {file}", file=sys.stderr, flush=True)
+            with tempfile.TemporaryDirectory(dir=file.parent, prefix=".download-") as place:
+                try:
+                    _get(address, part := Path(place) / file.name)
+                    found = _checked(part.read_bytes(), download)
+                except ValueError as error:
+                    failed.append(f"{address} ({error})")
+                    continue
+                part.replace(file)
+                return found
+    except OSError as error:
+        raise RequestError(
+            f"data.path={path} cannot be kept in {file.parent}: {error.strerror or error}. Make room there, or let "
+            f"{CACHE} name another folder."
+        ) from error
+    raise RequestError(
+        f"data.path={path} could not be downloaded from {' nor from '.join(failed)}. Put it at {file} by hand, or let "
+        f"{CACHE} name a folder that has {download.name}."
+    )
+
+
+def _get(address: str, file: Path) -> None:
+    """Write what an address serves into a file; raise ``ValueError``, in words, where it does not."""
+    import pooch
+    import requests
+
+    try:
+        pooch.HTTPDownloader(chunk_size=1 << 16, timeout=SECONDS)(address, str(file), None)
+    except requests.HTTPError as error:
+        raise ValueError(str(error).partition(" for url")[0]) from error
+    except requests.Timeout as error:
+        raise ValueError(f"no answer within {SECONDS} seconds") from error
+    except requests.exceptions.ChunkedEncodingError as error:
+        raise ValueError("the connection was cut off") from error
+    except requests.ConnectionError as error:
+        raise ValueError("no connection") from error
+    except requests.RequestException as error:
+        raise ValueError(str(error)) from error

@@ -1,0 +1,107 @@
+"""Times of a series: read as they are written, put in order, one regular step apart or refused by name."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lifecycle.data import times
+from lifecycle.errors import RequestError
+
+
+def column(values: Any) -> pd.Series[Any]:
+    return pd.Series(values, name="when")
+
+
+REGULAR = {
+    "months": ["1960-11", "1960-12", "1961-01", "1961-02"],
+    "months by their first day": ["2020-01-01", "2020-02-01", "2020-03-01"],
+    "months by their last day": ["2019-12-31", "2020-01-31", "2020-02-29", "2020-03-31"],
+    "quarters": ["2020-01", "2020-04", "2020-07"],
+    "years": [1990, 1991, 1992],
+    "years with a fraction of nothing": [1990.0, 1991.0],
+    "years as texts": ["1990", "1991", "1992"],
+    "leap years by a day": ["2019-01-01", "2020-01-01", "2021-01-01"],
+    "days": ["2020-02-28", "2020-02-29", "2020-03-01"],
+    "hours": ["2020-02-28 22:00", "2020-02-28 23:00", "2020-02-29 00:00"],
+    "moments": ["2020-02-28T22:00:00.5Z", "2020-02-28T22:00:01.5Z"],
+    "dates of pandas": pd.date_range("2020-01-30", periods=5),
+    "dates of Python": list(pd.date_range("2020-01-30", periods=5).date),
+    "weeks far away": ["9998-01-01", "9998-01-08", "9998-01-15"],
+    "one time": ["2020-01"],
+}
+
+
+@pytest.mark.parametrize("values", REGULAR.values(), ids=list(REGULAR))
+def test_times_one_step_apart_are_put_in_order(values: Any) -> None:
+    mixed = np.random.default_rng(1).permutation(len(values))
+    shuffled = column([values[i] for i in mixed])
+    found = times.order(shuffled)
+    assert [shuffled[i] for i in found] == list(values)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(1, 200), st.sampled_from(["D", "h", "MS", "ME", "YS", "W", "QS", "s"]), st.data())
+def test_any_regular_calendar_is_in_order_and_a_time_taken_out_is_found(
+    start: int, step: str, data: st.DataObject
+) -> None:
+    moments = pd.date_range("1960-01-01", periods=start + 8, freq=step)[start:]
+    assert times.order(column(moments)).tolist() == list(range(8))
+    gap = data.draw(st.integers(1, 6))
+    with pytest.raises(RequestError, match="is followed by"):
+        times.order(column(moments.delete(gap)))
+
+
+GAPS = {
+    "1960-08 is followed by 1960-10": ["1960-06", "1960-07", "1960-08", "1960-10", "1960-11"],
+    "2020-01-03 is followed by 2020-01-06": ["2020-01-01", "2020-01-02", "2020-01-03", "2020-01-06", "2020-01-07"],
+    "1992 is followed by 1994": [1990, 1991, 1992, 1994],
+}
+
+
+@pytest.mark.parametrize(("place", "values"), GAPS.items())
+def test_a_gap_is_refused_by_its_place(place: str, values: Any) -> None:
+    sentence = f"data.time=when has steps of different lengths: {place}. Add the rows that are missing, or leave"
+    with pytest.raises(RequestError, match=f"^{re.escape(sentence)}"):
+        times.order(column(values))
+    with pytest.raises(RequestError, match=re.escape(place)):
+        times.order(column(values[::-1]))
+
+
+def test_a_time_that_is_there_twice_is_refused_with_its_rows() -> None:
+    with pytest.raises(
+        RequestError, match=r"^data\.time=when is 1960-02 in row 1 and again in row 3\. Keep one of them\.$"
+    ):
+        times.order(column(["1960-01", "1960-02", "1960-03", "1960-02"]))
+
+
+NONE = {
+    "Jan 1960": ["1960-01", "Jan 1960"],
+    "03/04/2020": ["2020-03-04", "03/04/2020"],  # March or April?
+    "1960-13": ["1960-01", "1960-13"],
+    "1990.5": [1990.0, 1990.5],
+    "True": [False, True],
+}
+
+
+@pytest.mark.parametrize(("shown", "values"), NONE.items())
+def test_what_is_no_time_is_refused_with_its_row(shown: str, values: Any) -> None:
+    row = 0 if shown == "True" else 1
+    shown = "False" if shown == "True" else shown
+    sentence = f"data.time=when is {shown} in row {row}, which is no time. Write times as 1960, 1960-01, 1960-01-31 or"
+    with pytest.raises(RequestError, match=f"^{re.escape(sentence)}"):
+        times.order(column(values))
+
+
+def test_times_are_told_as_their_source_writes_them() -> None:
+    assert times.texts(column(["1960-01", "1960-02"])).tolist() == ["1960-01", "1960-02"]
+    assert times.texts(column([1990, 1991])).tolist() == ["1990", "1991"]
+    assert times.texts(column(pd.date_range("2020-01-30", periods=2))).tolist() == ["2020-01-30", "2020-01-31"]
+    hours = column(pd.date_range("2020-01-30 23:00", periods=2, freq="h"))
+    assert times.texts(hours).tolist() == ["2020-01-30 23:00:00", "2020-01-31 00:00:00"]
