@@ -209,7 +209,7 @@ def _class_weights(asked: Any) -> str | dict[str, float] | None:
     for name, weight in asked.items():
         number = isinstance(weight, int | float) and not isinstance(weight, bool)
         if not number or not 0 < weight < float("inf"):
-            raise RequestError(f"class_weights must be numbers above 0, got {weight} for {name}. {example}")
+            raise RequestError(f"class_weights must be numbers above 0, got {weight} for {name!s}. {example}")
     return {str(name): float(weight) for name, weight in asked.items()}
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lifecycle.contract import BINARY, REGRESSION, DataSpec
+from lifecycle.contract import REGRESSION, DataSpec
+from lifecycle.data.dataset import Dataset
 from lifecycle.errors import RequestError, did_you_mean
 
 
@@ -91,9 +92,9 @@ def class_weights(asked: str | dict[str, float] | None, spec: DataSpec, targets:
     if isinstance(asked, str):
         counts = torch.bincount(targets.long().flatten(), minlength=len(names))
         if not counts.all():
-            missing = names[int(torch.nonzero(counts == 0)[0])]
+            none = names[int(torch.nonzero(counts == 0)[0])]
             raise RequestError(
-                f"class_weights=balanced needs rows of each class to train on, got none of {missing}. Change the split."
+                f"class_weights=balanced needs rows of each class to train on, got none of {none}. Change the split."
             )
         return (len(targets) / (len(names) * counts.double())).float()
     for name in asked:
@@ -119,7 +120,7 @@ def check(loss: str, label_smoothing: float, spec: DataSpec) -> None:
         )
 
 
-def check_counts(loss: str, target_scale: tuple[float, float], parts: dict[str, Tensor], source: str) -> None:
+def check_data(loss: str, data: Dataset) -> None:
     """Refuse, for ``poisson``, targets that are no counts as they are.
 
     Raises:
@@ -127,12 +128,13 @@ def check_counts(loss: str, target_scale: tuple[float, float], parts: dict[str, 
     """
     if loss != "poisson":
         return
-    if target_scale != (0.0, 1.0):
+    if data.preprocessing.target_scale != (0.0, 1.0):
         raise RequestError(
             "loss=poisson needs counts as they are, got a standardised target. Add data.scale_target=false."
         )
-    for part, targets in parts.items():
-        if (lowest := float(targets.min())) < 0:
+    for name, part in {"training": data.train, "validation": data.val, "test": data.test}.items():
+        if part is not None and (lowest := float(part.targets.min())) < 0:
             raise RequestError(
-                f"loss=poisson needs targets of 0 or more, got {lowest:g} in the {part} rows of {source}. Use loss=mse."
+                f"loss=poisson needs targets of 0 or more, got {lowest:g} in the {name} rows of data={data.name}. "
+                "Use loss=mse."
             )

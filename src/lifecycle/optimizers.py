@@ -6,9 +6,9 @@ Defaults are PyTorch's too, but for the learning rates of ``sgd`` and ``rmsprop`
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from lifecycle.checks import in_range, one_of
+from lifecycle.checks import count, in_range, one_of
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Averaging(OptimizerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _count(self, "betas", 2, "[0.9,0.999]")
+        count(self, "betas", 2, "[0.9,0.999]")
         in_range(self, "betas", low=0, below=1)
         in_range(self, "eps", above=0)
 
@@ -177,7 +177,7 @@ class Rprop(OptimizerConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, example in {"etas": "[0.5,1.2]", "step_sizes": "[1e-6,50]"}.items():
-            _count(self, name, 2, example)
+            count(self, name, 2, example)
         in_range(self, "step_sizes", above=0)
         if not 0 < self.etas[0] < 1 < self.etas[1]:
             raise ValueError(f"etas must be one below 1 and one above, got {self.etas}. The default is [0.5, 1.2].")
@@ -235,7 +235,7 @@ class Adafactor(Decaying):
         in_range(self, "beta2_decay")
         if self.beta2_decay > 0:
             raise ValueError(f"beta2_decay must be 0 or less, got {self.beta2_decay}. The default is -0.8.")
-        _count(self, "eps", 2, "[null,0.001]")
+        count(self, "eps", 2, "[null,0.001]")
         in_range(self, "eps", low=0)
         if self.eps[1] is None:
             raise ValueError(f"eps must have a second number, got {self.eps}. The default is [None, 0.001].")
@@ -282,18 +282,11 @@ class Muon(Decaying):
     def __post_init__(self) -> None:
         super().__post_init__()
         in_range(self, "momentum", low=0, below=1)
-        _count(self, "ns_coefficients", 3, "[3.4445,-4.775,2.0315]")
+        count(self, "ns_coefficients", 3, "[3.4445,-4.775,2.0315]")
         in_range(self, "ns_coefficients")
         in_range(self, "eps", above=0)
         in_range(self, "ns_steps", low=1, below=100)
         one_of(self, "adjust_lr_fn", ("original", "match_rms_adamw"))
-
-
-def _count(config: Any, name: str, count: int, example: str) -> None:
-    if len(value := getattr(config, name)) != count:
-        raise ValueError(
-            f"{name} must be {'two' if count == 2 else 'three'} numbers, got {value}. Use for instance {example}."
-        )
 
 
 _KINDS = (Adadelta, Adafactor, Adagrad, Adam, Adamax, AdamW, ASGD, LBFGS, Muon, NAdam, RAdam, RMSprop, Rprop, SGD)

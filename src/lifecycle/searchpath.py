@@ -1,4 +1,4 @@
-"""What Hydra finds of this package: plugins, typed choices and the typed root as config files, beside those in conf/."""
+"""What Hydra finds of this package: plugins, typed choices and the typed root as configs, beside those in conf/."""
 
 from __future__ import annotations
 

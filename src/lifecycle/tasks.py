@@ -111,7 +111,7 @@ def loss_of(task: str, loss: str | None) -> str:
 
 def metrics_of(task: str, metrics: Iterable[str] | None) -> tuple[str, ...]:
     """Return the names of the metrics for a task, checked; those of torchmetrics in small letters (cohen_kappa)."""
-    names = {}
+    names: dict[str, None] = {}
     for metric in TASKS[task].default_metrics if metrics is None else metrics:
         name = _metric(task, metric)
         if not name:
