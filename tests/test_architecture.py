@@ -20,7 +20,22 @@ MODULES = {
 LAYERS = [
     {"lifecycle", "lifecycle.__main__", "lifecycle.ui", "lifecycle.listing", "lifecycle.testing"},
     {"lifecycle.pipeline"},
-    {f"lifecycle.{step}" for step in ("define", "compile", "fit", "evaluate", "predict", "history", "saved", "report")},
+    {
+        f"lifecycle.{name}"
+        for name in (
+            "define",
+            "compile",
+            "fit",
+            "evaluate",
+            "baselines",
+            "intervals",
+            "predict",
+            "history",
+            "saved",
+            "look",
+            "report",
+        )
+    },
     {f"lifecycle.{name}" for name in ("data", "plugins", "tracking", "store", "checkpoints", "compose", "explain")},
     {
         f"lifecycle.{name}"
