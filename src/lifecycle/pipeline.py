@@ -128,9 +128,8 @@ def life(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking
 
     trained = _trained(job, prepared, history, tracked)
     _record(tracked, trained, history, evaluation, predictions, data)
-    figures = job.request.tracking.figures
-    _look(tracked, trained, history, evaluation, predictions, data, figures)
-    printer.end(data, history, evaluation, tracked, figures)
+    pictures = _look(job, tracked, trained, history, evaluation, predictions, data)
+    printer.end(data, history, evaluation, tracked, pictures)
     if job.request.sweep is None:
         printer.next(tracked.store.folder)
     return Result(tracked.id, evaluate.prefixed(scores, data.scored_on), history, predictions, trained, evaluation)
@@ -179,17 +178,19 @@ def _record(
 
 
 def _look(
+    job: Job,
     tracked: tracking.Run,
     trained: saved.TrainedModel,
     history: History,
     evaluation: evaluate.Evaluation,
     predictions: pd.DataFrame,
     data: Dataset,
-    figures: bool,
-) -> None:
+) -> list[str]:
+    pictures: list[str] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files.write_tables(folder, data, predictions, evaluation)
-        if figures:
-            files.write_pictures(folder, trained.model_name, trained.network, data, history, predictions)
+        if job.request.tracking.figures:
+            pictures = files.write_pictures(folder, job.model_name, trained.network, data, history, predictions)
         tracked.log_folder(folder)
+    return pictures

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from lifecycle.history import History, Row
     from lifecycle.tracking import Run
 
+MOST_WIDTH = 120
+"""Characters of a line that is made of several items."""
 SECONDS_BETWEEN = 0.1
 """The bar is drawn at most this often."""
 
@@ -108,7 +110,7 @@ class Report:
         else:
             self.console.print(f"epoch {int(row['epoch'])}/{max_epochs}  {_scores(row)}  {row['epoch_seconds']:.2f} s")
 
-    def end(self, data: Dataset, history: History, evaluation: Evaluation, run: Run, figures: bool) -> None:
+    def end(self, data: Dataset, history: History, evaluation: Evaluation, run: Run, pictures: list[str]) -> None:
         """Print what came of it and where it is."""
         epochs = f"{len(history.rows)} epochs, the weights are those of epoch {history.weights_epoch}"
         self._line("Fitted", f"{epochs}; stopped because {history.stopped}")
@@ -123,8 +125,8 @@ class Report:
             self._line("", f"The network is not better than this baseline on {evaluation.judged_by}.", style="yellow")
         self._line("Run", f"{run.name} ({run.id}) in {_short(run.store.folder)}")
         self._line("", f"predictions: {_short(run.artifacts / 'predictions.csv')}")
-        if figures:
-            self._line("", f"pictures:    {_short(run.artifacts)}{os.sep}*.png and model.svg")
+        if pictures:
+            self._line("", f"beside it:   {', '.join(pictures)}")
 
     def next(self, folder: Path) -> None:
         """Print what to type next."""
@@ -150,7 +152,7 @@ class Report:
         """Print items side by side, on as many lines as the width asks for; none is broken."""
         lines = [items[0]]
         for item in items[1:]:
-            if len(lines[-1]) + 2 + len(item) <= self.console.width - 10:
+            if len(lines[-1]) + 2 + len(item) <= min(self.console.width, MOST_WIDTH) - 10:
                 lines[-1] += f"  {item}"
             else:
                 lines.append(item)
@@ -267,4 +269,6 @@ def _number(value: float) -> str:
 
 
 def _rounded(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.4g}"
+    if abs(value) < 1000:
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"
+    return f"{value:.4g}"

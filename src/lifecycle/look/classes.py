@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from itertools import cycle, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -105,7 +105,7 @@ def draw_roc(predictions: pd.DataFrame, names: tuple[str, ...], file: Path) -> F
         _draw_curves(axes, curves, "AUC")
         axes.plot([0, 1], [0, 1], ":", color=GREY, label="no skill (AUC 0.500)")
         axes.set(xlabel="false positive rate", ylabel="true positive rate (recall)", title=_title("ROC", names))
-        _finish(axes, len(names) > 2)
+        _finish(axes, len(names) > 2, "lower right")
     return figure
 
 
@@ -131,7 +131,7 @@ def draw_precision_recall(predictions: pd.DataFrame, names: tuple[str, ...], fil
             share, whose = float(np.mean(shares)), "mean share" if len(names) > 2 else "share"
             axes.axhline(share, linestyle=":", color=GREY, label=f"no skill ({whose} {share:.3f})")
         axes.set(xlabel="recall", ylabel="precision", title=_title("Precision and recall", names))
-        _finish(axes, len(names) > 2)
+        _finish(axes, len(names) > 2, "lower left")
     return figure
 
 
@@ -164,10 +164,9 @@ def _draw_curves(axes: Axes, curves: dict[str, Curve], area_name: str, **options
         axes.plot(*curves[name][:2], color="#cccccc", linewidth=0.7, zorder=1, label=said, **options)
 
 
-def _finish(axes: Axes, beside: bool) -> None:
+def _finish(axes: Axes, beside: bool, corner: Literal["lower left", "lower right"]) -> None:
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
-    handles, _ = axes.get_legend_handles_labels()
     if beside:
         axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
-    elif handles:
-        axes.legend(loc="lower right" if "ROC" in axes.get_title() else "lower left", fontsize=9)
+    elif axes.get_legend_handles_labels()[0]:
+        axes.legend(loc=corner, fontsize=9)

@@ -169,7 +169,9 @@ def _drawn(box: Box) -> list[str]:
     left, right = box.x + 10, box.x + WIDTH - 10
     first = box.y + (18.5 if box.below or box.right_below else box.height / 2 + 4)
     room = 56 - len(box.right) - len(box.title)
-    rest = f'<tspan dx="{7 if box.title else 0}" font-weight="normal" fill="#444444">{escape(short(box.rest, max(room, 4)))}</tspan>'
+    gap = 7 if box.title else 0
+    said = escape(short(box.rest, max(room, 4)))
+    rest = f'<tspan dx="{gap}" font-weight="normal" fill="#444444">{said}</tspan>'
     lines = [
         f'<rect x="{box.x:g}" y="{box.y:g}" width="{WIDTH}" height="{box.height}" rx="5" '
         f'fill="{FILLS[box.kind]}" stroke="{STROKES[box.kind]}"/>',

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,8 +42,8 @@ def write_tables(folder: Path, data: Dataset, predictions: pd.DataFrame, evaluat
 
 def write_pictures(
     folder: Path, model_name: str, network: nn.Module, data: Dataset, history: History, predictions: pd.DataFrame
-) -> None:
-    """Write ``model.svg``, ``curves.png`` and the pictures of the task.
+) -> list[str]:
+    """Write ``curves.png``, ``model.svg`` and the pictures of the task, and return their names.
 
     Of classes those are ``confusion_matrix.png``, ``roc.png`` and ``precision_recall.png``; of values
     ``residuals.png``, and ``forecast.png`` where the data know of time.
@@ -56,16 +58,19 @@ def write_pictures(
     """
     spec, part = data.spec, data.scored
     (folder / "model.svg").write_text(diagram.draw(network, model_name, spec), encoding="utf-8")
-    curves.draw(history, folder / "curves.png")
-    if spec.task == REGRESSION:
-        values.draw_residuals(predictions, spec.target_name, folder / "residuals.png")
+    drawn: dict[str, Callable[[Path], object]] = {"curves.png": partial(curves.draw, history)}
+    if spec.task != REGRESSION:
+        matrix = classes.confusion(predictions, spec.class_names)
+        drawn["confusion_matrix.png"] = partial(classes.draw_confusion, matrix, spec.target_name)
+        drawn["roc.png"] = partial(classes.draw_roc, predictions, spec.class_names)
+        drawn["precision_recall.png"] = partial(classes.draw_precision_recall, predictions, spec.class_names)
+    else:
+        drawn["residuals.png"] = partial(values.draw_residuals, predictions, spec.target_name)
         if part.times is not None or part.naive:
-            values.draw_forecast(predictions, data, folder / "forecast.png")
-        return
-    matrix = classes.confusion(predictions, spec.class_names)
-    classes.draw_confusion(matrix, spec.target_name, folder / "confusion_matrix.png")
-    classes.draw_roc(predictions, spec.class_names, folder / "roc.png")
-    classes.draw_precision_recall(predictions, spec.class_names, folder / "precision_recall.png")
+            drawn["forecast.png"] = partial(values.draw_forecast, predictions, data)
+    for name, draw in drawn.items():
+        draw(folder / name)
+    return ["model.svg", *drawn]
 
 
 def scores_table(evaluation: Evaluation) -> pd.DataFrame:
