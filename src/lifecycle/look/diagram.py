@@ -143,7 +143,7 @@ def _page(name: str, graph: Graph, boxes: list[Box], arrows: list[tuple[str, boo
     if outside:
         notes.append(f"{outside:,} parameters belong to none of these layers.")
     height = bottom + MARGIN + 16 * len(notes) + 4
-    title = f"{name}: {graph.num_params:,} parameters"
+    title = short(f"{name}: {graph.num_params:,} parameters", 60)
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         f'<svg xmlns="http://www.w3.org/2000/svg" version="1.1" width="{width:g}" height="{height:g}" '
@@ -152,7 +152,7 @@ def _page(name: str, graph: Graph, boxes: list[Box], arrows: list[tuple[str, boo
         '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         '<path d="M0 0L8 4L0 8z" fill="#555555"/></marker></defs>',
         '<rect width="100%" height="100%" fill="#ffffff"/>',
-        _text(MARGIN, MARGIN + 10, short(title, 60), "#222222", 'font-size="15" font-weight="bold"'),
+        _text(MARGIN, MARGIN + 10, title, "#222222", 'font-size="15" font-weight="bold"'),
     ]
     for path, guessed in arrows:
         dashes = ' stroke-dasharray="4 3"' if guessed else ""

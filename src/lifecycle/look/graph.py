@@ -112,7 +112,8 @@ class _Tracer:
         try:
             with torch.set_grad_enabled(inputs.requires_grad):
                 inputs = inputs.clone()  # no leaf, so that a layer may work in place
-                self.makers[inputs.grad_fn] = INPUT
+                if inputs.grad_fn is not None:
+                    self.makers[inputs.grad_fn] = INPUT
                 outputs = self.network(inputs)
         finally:
             for handle in handles:
