@@ -94,7 +94,7 @@ def _of_means(by_row: Array, seed: int) -> Array:
 def _anew(metric: torchmetrics.Metric, predicted: Tensor, truth: Tensor, seed: int) -> Array | None:
     """Return the metric of each resample that has one; ``None`` where most have none."""
     wanted = min(SLOW_RESAMPLES, max(FEWEST_RESAMPLES, MOST_SLOW_DRAWS // len(truth)))
-    metric = metric.clone()
+    metric = metric.clone().to(predicted.device)
     samples = []
     for several in _draws(len(truth), wanted, seed):
         for rows in torch.from_numpy(several):
