@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -87,7 +86,7 @@ def run(example: Example, seed: int, folder: str) -> float:
 
 def table(results: dict[str, Any]) -> str:
     """Return the figures as a table in Markdown."""
-    lines = ["| `lifecycle ...` | score | published (one run) | ours, median (range) | to reach |", "|---|---|---|---|---|"]
+    lines = ["| `lifecycle ...` | score | published | ours, median (range) | to reach |", "|---|---|---|---|---|"]
     for example in EXAMPLES:
         if example.words not in results["examples"]:
             continue
@@ -123,9 +122,10 @@ def main() -> None:
             if asked.names and example.experiment not in asked.names:
                 continue
             found = {str(seed): run(example, seed, folder) for seed in example.seeds}
-            print(f"{example.words:45} {example.score:22} {statistics.median(found.values()):{example.digits}}", flush=True)
+            middle = statistics.median(found.values())
+            print(f"{example.words:45} {example.score:22} {middle:{example.digits}}", flush=True)
             results["examples"][example.words] = found
-            results |= {"date": datetime.now(UTC).date().isoformat(), "machine": platform.processor() or platform.machine()}
+            results["date"] = datetime.now(UTC).date().isoformat()
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     print(f"\n{table(results)}")
     if asked.write:

@@ -20,8 +20,26 @@ MODULES = {
 LAYERS = [
     {"lifecycle", "lifecycle.__main__", "lifecycle.ui", "lifecycle.listing", "lifecycle.cards", "lifecycle.testing"},
     {"lifecycle.pipeline"},
-    {f"lifecycle.{step}" for step in ("define", "compile", "fit", "evaluate", "predict", "history", "saved", "report")}
-    | {f"lifecycle.{part}" for part in ("losses", "metrics", "optimization", "refusals")},
+    {
+        f"lifecycle.{name}"
+        for name in (
+            "define",
+            "losses",
+            "metrics",
+            "optimization",
+            "refusals",
+            "compile",
+            "fit",
+            "evaluate",
+            "baselines",
+            "intervals",
+            "predict",
+            "history",
+            "saved",
+            "look",
+            "report",
+        )
+    },
     {f"lifecycle.{name}" for name in ("data", "plugins", "tracking", "store", "checkpoints", "compose", "explain")},
     {
         f"lifecycle.{name}"

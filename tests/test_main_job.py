@@ -63,6 +63,9 @@ def test_one_command_leaves_a_finished_run_with_all_that_is_promised(
     assert yaml.safe_load((folder / "config.yaml").read_text())["trainer"]["max_epochs"] == 40
     assert "torch==" in (folder / "requirements.txt").read_text()
     assert "total parameters: 2,499" in (folder / "summary.txt").read_text()
+    pictures = {"curves.png", "model.svg", "confusion_matrix.png", "roc.png", "precision_recall.png"}
+    tables = {"scores.csv", "baselines.csv", "classification_report.txt", "confusion_matrix.csv"}
+    assert pictures | tables <= {file.name for file in folder.iterdir()}
     assert checkpoints.read(tmp_path / "mlruns" / "checkpoints" / run.info.run_id / "best.ckpt")["epoch"] == 39
     assert checkpoints.read(folder / "checkpoints" / "best.ckpt")["epoch"] == 39
     assert not (tmp_path / "outputs").exists()
@@ -80,8 +83,8 @@ def test_the_history_has_one_point_per_epoch_and_metric(job: Command, runs: Runs
         assert [value for _, value in points] == pytest.approx(frame[metric].tolist())
     assert history(tmp_path, run, "test_loss") == [(0, run.data.metrics["test_loss"])]
     assert set(run.data.metrics) == {
-        f"{part}_{score}" for part in ("train", "val", "test") for score in ("loss", "accuracy")
-    }
+        f"{part}_{score}" for part in ("train", "val", "test", "baseline") for score in ("loss", "accuracy")
+    } | {"test_accuracy_low", "test_accuracy_high"}
 
 
 def test_test_scores_are_those_of_the_predictions_file(job: Command, runs: Runs) -> None:
@@ -109,6 +112,59 @@ def test_a_regression_is_scored_and_predicted_in_its_own_units(job: Command, run
         mean_absolute_error(table["actual"], table["predicted"]), rel=1e-5
     )
     assert run.data.metrics["test_mae"] < 60
+
+
+def test_tables_say_what_is_in_mlflow(job: Command, runs: Runs) -> None:
+    assert job("trainer.max_epochs=30", "metrics=[accuracy,auroc]").code == 0
+    (run,) = runs()
+    folder, logged = artifacts(run), run.data.metrics
+    scores = pd.read_csv(folder / "scores.csv", index_col="score")
+    assert list(scores.index) == ["loss", "accuracy", "auroc"]
+    for name, row in scores.iterrows():
+        assert row["value"] == pytest.approx(logged[f"test_{name}"])
+        assert row["baseline"] == pytest.approx(logged[f"baseline_{name}"])
+        if name == "loss":
+            assert row[["low", "high"]].isna().all()
+        else:
+            assert row["low"] == pytest.approx(logged[f"test_{name}_low"])
+            assert row["high"] == pytest.approx(logged[f"test_{name}_high"])
+    table = pd.read_csv(folder / "predictions.csv")
+    priors = np.full((len(table), 3), 1 / 3)
+    assert logged["baseline_loss"] == pytest.approx(log_loss(table["actual"], priors, labels=SPECIES))
+    assert logged["baseline_accuracy"] == pytest.approx(1 / 3)
+    baselines = pd.read_csv(folder / "baselines.csv", index_col="prediction")
+    assert list(baselines.index) == ["network", "class shares"]
+    assert baselines.loc["network"].to_dict() == pytest.approx(scores["value"].to_dict())
+    matrix = pd.read_csv(folder / "confusion_matrix.csv", index_col=0)
+    right = (table["actual"] == table["predicted"]).sum()
+    assert (np.trace(matrix.to_numpy()), matrix.to_numpy().sum()) == (right, len(table))
+
+
+def test_without_pictures_the_tables_stay(job: Command, runs: Runs) -> None:
+    ended = job("data=diabetes", "trainer.max_epochs=2", "tracking.figures=false", "verbose=1")
+    (run,) = runs()
+    left = {file.name for file in artifacts(run).iterdir()}
+    assert not {name for name in left if name.endswith((".png", ".svg"))}
+    assert {"scores.csv", "baselines.csv"} <= left
+    assert "beside it" not in ended.out
+
+
+def test_the_report_says_how_far_a_score_may_be_trusted_and_what_needs_no_network(job: Command, runs: Runs) -> None:
+    out = job("trainer.max_epochs=30", "verbose=1").out
+    (run,) = runs()
+    logged = run.data.metrics
+    ends = f"(95% {logged['test_accuracy_low']:.3f} to {logged['test_accuracy_high']:.3f})"
+    assert f"test_accuracy {logged['test_accuracy']:.4f} {ends}  on 30 test rows" in out
+    assert "Baseline  loss 1.0986  accuracy 0.3333  (class shares of the training rows)\n" in out
+    assert "not better" not in out
+    assert "beside it:   model.svg, curves.png, confusion_matrix.png, roc.png, precision_recall.png\n" in out
+
+
+def test_a_network_that_has_learnt_nothing_is_said_to_be_no_better_than_the_mean(job: Command, runs: Runs) -> None:
+    out = job("data=diabetes", "trainer.max_epochs=1", "optimizer.lr=1e-9", "verbose=1").out
+    assert "(mean of the training rows)\n" in out
+    assert "The network is not better than this baseline on mae.\n" in out
+    assert sorted(file.name for file in artifacts(runs()[0]).glob("*.png")) == ["curves.png", "residuals.png"]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from lifecycle import fit
+from lifecycle import fit, saved
 from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
@@ -22,6 +22,7 @@ from lifecycle.optimizers import Adam
 from lifecycle.predict import as_frame, beside_truth, predict
 from lifecycle.report import quiet_libraries
 from lifecycle.units import Units
+from tests.conftest import Command
 
 SPECS = {
     BINARY: DataSpec(BINARY, (4,), 1, class_names=("no", "yes")),
@@ -55,6 +56,12 @@ def test_multiclass_predictions_by_hand() -> None:
 def test_regression_predictions_are_in_the_users_units() -> None:
     frame = as_frame(torch.tensor([[1.5], [-3.0]]), Units(REGRESSION, 100.0, 10.0), SPECS[REGRESSION])
     pd.testing.assert_frame_equal(frame, pd.DataFrame({"predicted": [115.0, 70.0]}))
+
+
+def test_a_regression_of_differences_adds_the_base_back() -> None:
+    outputs, base = torch.tensor([[1.5], [-3.0]]), torch.tensor([[1000.0], [2000.0]])
+    frame = as_frame(outputs, Units(REGRESSION, 1.0, 10.0), SPECS[REGRESSION], base)
+    assert frame["predicted"].tolist() == [1016.0, 1971.0]
 
 
 @given(st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=30))
@@ -109,3 +116,37 @@ def test_predictions_are_a_plain_forward_pass_in_the_rows_order(task: str, rows:
     names = SPECS[task].class_names
     np.testing.assert_allclose(found[[f"probability_{name}" for name in names]], by_hand, rtol=1e-6)
     assert found["predicted"].tolist() == [names[code] for code in by_hand.argmax(axis=1)]
+
+
+@pytest.fixture(scope="module")
+def rows() -> pd.DataFrame:
+    """Make rows with a binary, a multiclass and a regression target."""
+    numbers = np.random.default_rng(0).normal(size=(60, 3))
+    total = numbers.sum(axis=1)
+    frame = pd.DataFrame(numbers, columns=["a", "b", "c"])
+    return frame.assign(binary=np.where(total > 0, "yes", "no"), several=np.digitize(total, [-1, 1]), value=100 * total)
+
+
+@pytest.mark.parametrize(("target", "columns"), [("binary", 3), ("several", 4), ("value", 1)])
+def test_a_trained_model_predicts_one_raw_row_as_it_does_among_many(
+    job: Command, tmp_path: Path, rows: pd.DataFrame, target: str, columns: int
+) -> None:
+    rows[["a", "b", "c", target]].to_csv(tmp_path / "rows.csv", index=False)
+    words = ["data=table", "data.path=rows.csv", f"data.target={target}", "trainer.max_epochs=20"]
+    assert job(*words, "tracking.figures=false").code == 0
+    (manifest,) = tmp_path.rglob("lifecycle.json")
+    trained = saved.load(manifest.parent)
+    raw = rows[["a", "b", "c"]]
+    many = trained.predict(raw)
+    assert many.shape == (60, columns)
+    for number in (0, 17, 59):
+        one = trained.predict(raw.iloc[[number]])
+        pd.testing.assert_frame_equal(one, many.iloc[[number]].reset_index(drop=True), rtol=1e-5)
+    truth = rows[target]
+    if target == "value":
+        assert np.corrcoef(many["predicted"], truth)[0, 1] > 0.9
+        assert many["predicted"].std() > 30  # the target's own units, not standardised ones
+    else:
+        assert set(many["predicted"]) <= set(truth.astype(str))
+        assert (many["predicted"] == truth.astype(str)).mean() > 0.7
+        np.testing.assert_allclose(many.drop(columns="predicted").sum(axis=1), 1)

@@ -23,6 +23,8 @@ def test_each_job_is_a_run_tagged_with_the_sweep(job: Command, runs: Runs, tmp_p
     assert [folder.name for folder in (tmp_path / "mlruns" / "sweeps").iterdir()] == [sweep]
     assert f"{sweep}, 6 of 6 runs finished" in ended.out
     assert ended.out.count("lifecycle ui") == 1
+    (heads,) = [line for line in ended.out.splitlines() if line.startswith("run ")]
+    assert heads.split() == ["run", "status", "test_loss", "test_accuracy"]
 
 
 def test_a_failing_job_does_not_stop_the_others_and_is_failed_with_its_error(job: Command, runs: Runs) -> None:

@@ -67,6 +67,7 @@ class TrackingConfig:
     dir: str = "mlruns"  # folder of the database, artifacts and checkpoints; relative to the working folder
     experiment: str = "lifecycle"  # MLflow experiment; the UI compares the runs within one
     run_name: str | None = None  # null: <model>-<data>-<seed>
+    figures: bool = True  # draw the pictures of each run; false saves half a second or so a run in a large sweep
 
     def __post_init__(self) -> None:
         for name in ("dir", "experiment"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torchmetrics
 from torch import Tensor, nn
 
+from lifecycle import baselines, intervals
 from lifecycle.contract import BINARY, MULTICLASS, DataSpec
 from lifecycle.metrics import build
 from lifecycle.units import Units
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from lifecycle.compile import CompiledModel
     from lifecycle.data.batches import Batches
+    from lifecycle.data.dataset import Dataset
 
 MOST_PENDING = 65_536
 """Rows whose outputs wait for the metrics; more are folded in, so that memory stays bounded."""
@@ -55,6 +58,15 @@ class Scores(nn.Module):
         for metric in (self.mean_loss, *self.metrics.values()):
             metric.reset()  # type: ignore[operator]
 
+    def as_compared(self, outputs: Tensor, targets: Tensor, base: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return predictions and truth as the metrics take them: probabilities and codes, or values in own units."""
+        predicted = self.units(outputs, base)
+        if self.task == BINARY:
+            return predicted.squeeze(1), targets.squeeze(1).long()
+        if self.task == MULTICLASS:
+            return predicted, targets
+        return predicted.squeeze(1), self.units.restore(targets, base).squeeze(1)
+
     def _fold(self) -> None:
         if not self._pending:
             return
@@ -63,11 +75,7 @@ class Scores(nn.Module):
         rows = torch.tensor([len(batch) for batch in outputs], device=outputs[0].device)
         self.mean_loss.update(torch.stack(losses), rows)
         base = None if bases[0] is None else torch.cat(bases)
-        predicted, truth = self.units(torch.cat(outputs), base), torch.cat(targets)
-        if self.task == BINARY:
-            predicted, truth = predicted.squeeze(1), truth.squeeze(1).long()
-        elif self.task != MULTICLASS:
-            predicted, truth = predicted.squeeze(1), self.units.restore(truth, base).squeeze(1)
+        predicted, truth = self.as_compared(torch.cat(outputs), torch.cat(targets), base)
         for metric in self.metrics.values():
             metric.update(predicted, truth)  # type: ignore[operator]
 
@@ -87,3 +95,73 @@ def evaluate(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> di
 def prefixed(scores: dict[str, Any], part: str) -> dict[str, Any]:
     """Return ``{"val_loss": ...}`` from ``{"loss": ...}``."""
     return {f"{part}_{name}": value for name, value in scores.items()}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is known of a finished model's worth.
+
+    Attributes:
+        on: ``"test"``, or ``"training_set"`` where no rows were held out.
+        scores: ``{"loss": ..., <metric>: ...}`` of the network.
+        intervals: ``(low, high)`` of each metric that has a bootstrap interval.
+        baselines: the same scores of what needs no network, the one to beat first.
+        meaning: what the one to beat is, as a person reads it.
+        higher_is_better: for each score.
+    """
+
+    on: str
+    scores: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    baselines: dict[str, dict[str, float]]
+    meaning: str
+    higher_is_better: dict[str, bool]
+
+    @property
+    def baseline(self) -> dict[str, float]:
+        """The scores of the baseline to beat."""
+        return next(iter(self.baselines.values()))
+
+    @property
+    def judged_by(self) -> str:
+        """The score that is compared with the baseline's: the first metric, or the loss where there is none."""
+        return next((name for name in self.scores if name != "loss"), "loss")
+
+    @property
+    def beats_baseline(self) -> bool:
+        """Whether the network is better than the baseline on :attr:`judged_by`."""
+        name = self.judged_by
+        gain = self.scores[name] - self.baseline[name]
+        return gain > 0 if self.higher_is_better[name] else gain < 0
+
+    @property
+    def flat(self) -> dict[str, float]:
+        """All of it by name: ``test_accuracy``, ``test_accuracy_low``, ``..._high``, ``baseline_accuracy``."""
+        named = prefixed(self.scores, self.on)
+        for name, (low, high) in self.intervals.items():
+            named |= {f"{self.on}_{name}_low": low, f"{self.on}_{name}_high": high}
+        return named | prefixed(self.baseline, "baseline")
+
+
+def judge(module: CompiledModel, data: Dataset, scores: dict[str, float], outputs: Tensor, seed: int) -> Evaluation:
+    """Put intervals and baselines beside the scores of a model.
+
+    Args:
+        module: the model.
+        data: with the rows that were scored.
+        scores: of the network on these, as :func:`evaluate` returns them.
+        outputs: ``(rows, num_outputs)`` of the network for them.
+        seed: of the resamples.
+    """
+    part, dummies = data.scored, baselines.baselines(data)
+    return Evaluation(
+        on=data.scored_on,
+        scores=scores,
+        intervals=intervals.intervals(module.test_scores, outputs, part.targets, part.base, seed),
+        baselines={dummy.name: baselines.score(module, data, dummy) for dummy in dummies},
+        meaning=dummies[0].meaning,
+        higher_is_better={
+            name: name != "loss" and bool(getattr(module.test_scores.metrics[name], "higher_is_better", False))
+            for name in scores
+        },
+    )

@@ -30,6 +30,7 @@ from lifecycle.data.batches import EVALUATION_BATCH, Batches
 from lifecycle.data.dataset import Dataset
 from lifecycle.errors import RequestError
 from lifecycle.history import History
+from lifecycle.look import files
 from lifecycle.processes import is_helper
 
 
@@ -43,6 +44,7 @@ class Result:
         history: of fitting.
         predictions: of the rows that were scored, beside the truth.
         model: the trained model, ready for raw rows.
+        evaluation: the scores with their bootstrap intervals, and those of the baselines.
     """
 
     run_id: str
@@ -50,6 +52,7 @@ class Result:
     history: History
     predictions: pd.DataFrame
     model: saved.TrainedModel
+    evaluation: evaluate.Evaluation
 
 
 def report_sweep(request: Request) -> None:
@@ -145,15 +148,18 @@ def life(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking
 
     alone = fit.trainer_for(job.trainer, devices=1, folder=tracked.checkpoints)
     rows = Batches(data.scored.inputs, data.scored.targets, EVALUATION_BATCH, base=data.scored.base)
-    scores = evaluate.prefixed(evaluate.evaluate(module, rows, alone), data.scored_on)
-    predictions = predict.beside_truth(predict.predict(module, rows, alone), data.scored)
+    scores = evaluate.evaluate(module, rows, alone)
+    outputs = predict.outputs_of(module, rows, alone)
+    evaluation = evaluate.judge(module, data, scores, outputs, job.seed)
+    predictions = predict.beside_truth(predict.as_frame(outputs, module.units, data.spec, rows.base), data.scored)
 
     trained = _trained(job, prepared, history, tracked)
-    _record(tracked, trained, history, scores, predictions, data)
-    printer.end(data, history, scores, tracked)
+    _record(tracked, trained, history, evaluation, predictions, data)
+    pictures = _look(job, tracked, trained, history, evaluation, predictions, data)
+    printer.end(data, history, evaluation, tracked, pictures)
     if job.request.sweep is None:
         printer.next(tracked.store.folder)
-    return Result(tracked.id, scores, history, predictions, trained)
+    return Result(tracked.id, evaluate.prefixed(scores, data.scored_on), history, predictions, trained, evaluation)
 
 
 def _trained(job: Job, prepared: Prepared, history: History, tracked: tracking.Run) -> saved.TrainedModel:
@@ -184,11 +190,11 @@ def _record(
     tracked: tracking.Run,
     trained: saved.TrainedModel,
     history: History,
-    scores: dict[str, float],
+    evaluation: evaluate.Evaluation,
     predictions: pd.DataFrame,
     data: Dataset,
 ) -> None:
-    tracked.log_scores(scores)
+    tracked.log_scores(evaluation.flat)
     tracked.tag(weights_epoch=str(history.weights_epoch), stopped=history.stopped)
     if history.best_epoch is not None:
         tracked.tag(best_epoch=str(history.best_epoch))
@@ -201,3 +207,22 @@ def _record(
         tracked.log_model(
             Path(folder) / "saved", data.columns, predictions.drop(columns=["row", "time", "actual"], errors="ignore")
         )
+
+
+def _look(
+    job: Job,
+    tracked: tracking.Run,
+    trained: saved.TrainedModel,
+    history: History,
+    evaluation: evaluate.Evaluation,
+    predictions: pd.DataFrame,
+    data: Dataset,
+) -> list[str]:
+    pictures: list[str] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files.write_tables(folder, data, predictions, evaluation)
+        if job.request.tracking.figures:
+            pictures = files.write_pictures(folder, job.model_name, trained.network, data, history, predictions)
+        tracked.log_folder(folder)
+    return pictures

@@ -22,8 +22,13 @@ if TYPE_CHECKING:
 
 def predict(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> pd.DataFrame:
     """Return the predictions of a model for rows, each once and in order; see :func:`as_frame`."""
+    return as_frame(outputs_of(module, batches, trainer), module.units, module.spec, batches.base)
+
+
+def outputs_of(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> Tensor:
+    """Return the network's own outputs for rows, ``(rows, num_outputs)`` logits or values, each once and in order."""
     outputs: Any = trainer.predict(module, batches)
-    return as_frame(torch.cat(outputs), module.units, module.spec, batches.base)
+    return torch.cat(outputs).cpu()
 
 
 def as_frame(outputs: Tensor, units: Units, spec: DataSpec, base: Tensor | None = None) -> pd.DataFrame:

@@ -33,9 +33,12 @@ if TYPE_CHECKING:
     from lifecycle.config import Job
     from lifecycle.data.dataset import Dataset
     from lifecycle.define import Layer
+    from lifecycle.evaluate import Evaluation
     from lifecycle.history import History, Row
     from lifecycle.tracking import Run
 
+MOST_WIDTH = 120
+"""Characters of a line that is made of several items."""
 SECONDS_BETWEEN = 0.1
 """The bar is drawn at most this often."""
 
@@ -43,7 +46,9 @@ SECONDS_BETWEEN = 0.1
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """Keep what libraries tell their developers off a user's terminal; what matters is said in our own words."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric", "mlflow", "alembic")]
+    loggers = [
+        logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric", "mlflow", "alembic", "matplotlib")
+    ]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         for module in ("pytorch_lightning", "lightning_fabric", "torchmetrics", "mlflow"):
@@ -110,18 +115,23 @@ class Report:
         else:
             self.console.print(f"epoch {int(row['epoch'])}/{max_epochs}  {_scores(row)}  {row['epoch_seconds']:.2f} s")
 
-    def end(self, data: Dataset, history: History, scores: dict[str, float], run: Run) -> None:
+    def end(self, data: Dataset, history: History, evaluation: Evaluation, run: Run, pictures: list[str]) -> None:
         """Print what came of it and where it is."""
         epochs = f"{len(history.rows)} epochs, the weights are those of epoch {history.weights_epoch}"
         self._line("Fitted", f"{epochs}; stopped because {history.stopped}")
-        rows = f"{len(data.scored)} {'test' if data.test else 'training'} rows"
-        self._line("Scores", f"{_scores(scores)} on {rows}", style="bold")
+        rows = f"on {len(data.scored)} {'test' if data.test else 'training'} rows"
+        self._items("Scores", [*_with_intervals(evaluation), rows], style="bold")
         if data.test is None:
             self._line("", "(no rows were held out: the scores are of rows that the network was fitted to)")
         if data.preprocessing.target_scale != (0.0, 1.0):
             self._line("", f"(the loss is of the standardised {data.spec.target_name}; metrics are in its own units)")
+        self._items("Baseline", [*_scores(evaluation.baseline).split("  "), f"({evaluation.meaning})"])
+        if not evaluation.beats_baseline:
+            self._line("", f"The network is not better than this baseline on {evaluation.judged_by}.", style="yellow")
         self._line("Run", f"{run.name} ({run.id}) in {_short(run.store.folder)}")
         self._line("", f"predictions: {_short(run.artifacts / 'predictions.csv')}")
+        if pictures:
+            self._line("", f"beside it:   {', '.join(pictures)}")
 
     def next(self, folder: Path) -> None:
         """Print what to type next."""
@@ -142,6 +152,17 @@ class Report:
 
     def _line(self, title: str, text: str, style: str = "") -> None:
         self.console.print(Text.assemble((f"{title:<10}", "bold cyan"), (text, style)))
+
+    def _items(self, title: str, items: list[str], style: str = "") -> None:
+        """Print items side by side, on as many lines as the width asks for; none is broken."""
+        lines = [items[0]]
+        for item in items[1:]:
+            if len(lines[-1]) + 2 + len(item) <= min(self.console.width, MOST_WIDTH) - 10:
+                lines[-1] += f"  {item}"
+            else:
+                lines.append(item)
+        for number, line in enumerate(lines):
+            self._line("" if number else title, line, style)
 
 
 def _short(path: Path) -> Path:
@@ -233,8 +254,26 @@ class EpochBar(pl.Callback):
 
 
 def _scores(scores: dict[str, float]) -> str:
-    shown = {name: value for name, value in scores.items() if name not in ("epoch", "epoch_seconds")}
     return "  ".join(
-        f"{name} {value:.4f}" if abs(value) < 1000 and name != "lr" else f"{name} {value:.4g}"
-        for name, value in shown.items()
+        f"{name} {_number(value)}" for name, value in scores.items() if name not in ("epoch", "epoch_seconds")
     )
+
+
+def _with_intervals(evaluation: Evaluation) -> list[str]:
+    """Return each score with its interval, such as ``test_accuracy 0.9667 (95% 0.900 to 1.000)``."""
+    said = []
+    for name, value in evaluation.scores.items():
+        low, high = evaluation.intervals.get(name, (None, None))
+        between = "" if low is None or high is None else f" (95% {_rounded(low)} to {_rounded(high)})"
+        said.append(f"{evaluation.on}_{name} {_number(value)}{between}")
+    return said
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.4g}"
+
+
+def _rounded(value: float) -> str:
+    if abs(value) < 1000:
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"
+    return f"{value:.4g}"

@@ -103,7 +103,9 @@ def sweep_runs(store: Store, sweep: str) -> list[tuple[str, str, dict[str, float
 
     def row(run: Any) -> tuple[str, str, dict[str, float]]:
         scores = {
-            name: value for name, value in run.data.metrics.items() if name.startswith(("test_", "training_set_"))
+            name: value
+            for name, value in run.data.metrics.items()
+            if name.startswith(("test_", "training_set_")) and not name.endswith(("_low", "_high"))
         }
         return run.data.tags["lifecycle.overrides"], run.info.status, scores
 

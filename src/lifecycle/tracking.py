@@ -112,6 +112,10 @@ class Run:
         """Record a file as an artifact."""
         self.store.client.log_artifact(self.id, str(file), folder)
 
+    def log_folder(self, folder: Path) -> None:
+        """Record the files of a folder as artifacts."""
+        self.store.client.log_artifacts(self.id, str(folder))
+
     def tag(self, **tags: str) -> None:
         """Set tags."""
         for name, value in tags.items():

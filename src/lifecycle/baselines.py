@@ -1,0 +1,82 @@
+"""What needs no network: dummies that learnt from the training rows alone, and naive forecasts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lifecycle.contract import BINARY, MULTICLASS
+
+if TYPE_CHECKING:
+    from lifecycle.compile import CompiledModel
+    from lifecycle.data.dataset import Dataset
+
+LAST_VALUE = "last value"
+"""The naive forecast that knows of no season."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A prediction without a network.
+
+    Attributes:
+        name: such as ``"class shares"`` or ``"last value"``.
+        meaning: the same, as a person reads it.
+        outputs: ``(rows, num_outputs)``: what a network would have to return to predict the same of the scored rows.
+    """
+
+    name: str
+    meaning: str
+    outputs: Tensor
+
+
+def baselines(data: Dataset) -> list[Baseline]:
+    """Return the baselines of the scored rows, the one to beat first.
+
+    That is a naive forecast that looks back a season, else the last value, else the dummy: the shares of the
+    classes, or the mean (and after it the median) of the training rows.
+    """
+    return _naive(data) + (_values(data) if not data.spec.class_names else [_shares(data)])
+
+
+def score(module: CompiledModel, data: Dataset, baseline: Baseline) -> dict[str, float]:
+    """Return ``{"loss": ..., <metric>: ...}`` of a baseline on the scored rows, by the code that scores the network."""
+    part, device = data.scored, module.device
+    base = None if part.base is None else part.base.to(device)
+    outputs, targets = baseline.outputs.to(device), part.targets.to(device)
+    module.test_scores.add(module.loss(outputs, targets).detach(), outputs, targets, base)
+    return module.test_scores.compute()
+
+
+def _shares(data: Dataset) -> Baseline:
+    """Predict for every row the classes' shares of the training rows, as scikit-learn's DummyClassifier does."""
+    targets = data.train.targets.flatten().long()
+    counts = torch.bincount(targets, minlength=len(data.spec.class_names)).double()
+    shares = (counts / counts.sum()).clamp(1e-12, 1 - 1e-12)
+    logits = {MULTICLASS: shares.log(), BINARY: torch.logit(shares[1:])}[data.spec.task]
+    return Baseline("class shares", "class shares of the training rows", logits.float().repeat(len(data.scored), 1))
+
+
+def _values(data: Dataset) -> list[Baseline]:
+    labels = data.train.labels.astype(np.float64)
+    constants = {"mean": labels.mean(), "median": np.median(labels)}
+    return [
+        Baseline(name, f"{name} of the training rows", _as_outputs(data, np.full(len(data.scored), value)))
+        for name, value in constants.items()
+    ]
+
+
+def _naive(data: Dataset) -> list[Baseline]:
+    known = {name: values for name, values in data.scored.naive.items() if np.isfinite(values).all()}
+    return [Baseline(name, name, _as_outputs(data, known[name])) for name in sorted(known, key=LAST_VALUE.__eq__)]
+
+
+def _as_outputs(data: Dataset, values: np.ndarray[Any, Any]) -> Tensor:
+    """Turn values in the user's units into what a network would have to return for them, ``(rows, 1) float32``."""
+    offset, scale = data.preprocessing.target_scale
+    base = 0.0 if data.scored.base is None else data.scored.base.double().numpy()[:, 0]
+    return torch.from_numpy((values - base - offset) / scale).float().reshape(-1, 1)

@@ -1,0 +1,172 @@
+"""The pictures and tables of a classification: confusion matrix, report, ROC and precision-recall curves."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from itertools import cycle, product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from lifecycle.look.style import COLOURS, GREY, label, picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = np.ndarray[Any, Any]
+Curve = tuple[Array, Array, float]
+"""x, y and the area under them."""
+
+MOST_WITH_SHARES, MOST_WITH_NUMBERS, MOST_WITH_NAMES = 12, 40, 60
+"""Classes up to which the cells of a confusion matrix hold counts and shares, counts, and its sides names."""
+MOST_CURVES = 10
+"""More one-vs-rest curves than this are grey, but for those with the smallest areas."""
+
+
+def report(predictions: pd.DataFrame, names: tuple[str, ...]) -> str:
+    """Return scikit-learn's classification report: precision, recall and F1 of each class, and their means."""
+    from sklearn.metrics import classification_report
+
+    text: str = classification_report(
+        predictions["actual"], predictions["predicted"], labels=list(names), digits=4, zero_division=0
+    )
+    return text
+
+
+def confusion(predictions: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
+    """Return the number of rows of each actual class (down) and predicted class (across)."""
+    from sklearn.metrics import confusion_matrix
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that one class only was seen
+        counts = confusion_matrix(predictions["actual"], predictions["predicted"], labels=list(names))
+    return pd.DataFrame(counts, index=pd.Index(names, name="actual \\ predicted"), columns=list(names))
+
+
+def draw_confusion(matrix: pd.DataFrame, target: str, file: Path) -> Figure:
+    """Draw a confusion matrix: counts, shares of the rows of each actual class, coloured by the share."""
+    counts = matrix.to_numpy()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    classes = len(counts)
+    cell = 0.62 if classes <= MOST_WITH_SHARES else 0.36
+    names = [label(name, 18) for name in matrix.columns]
+    longest = max(map(len, names)) * 0.075
+    side = min(max(1.9, cell * classes), 16.0)
+    with picture(file, max(4.2, side + longest + 1.6), max(3.0, side + min(longest, 1.5) + 1.0)) as figure:
+        axes = figure.subplots()
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axes.grid(visible=False)
+        figure.colorbar(image, ax=axes, label="share of the actual class", fraction=0.046, pad=0.03, shrink=0.8)
+        axes.set(xlabel=f"predicted {label(target, 30)}", ylabel=f"actual {label(target, 30)}")
+        if classes <= MOST_WITH_NAMES:
+            slanted = max(map(len, names)) > (7 if classes <= MOST_WITH_SHARES else 3)
+            axes.set_xticks(range(classes), names, rotation=90 if slanted and classes > MOST_WITH_SHARES else 0)
+            if slanted and classes <= MOST_WITH_SHARES:
+                axes.set_xticks(range(classes), names, rotation=35, ha="right", rotation_mode="anchor")
+            axes.set_yticks(range(classes), names)
+        if classes <= MOST_WITH_NUMBERS:
+            _write_cells(axes, counts, shares)
+    return figure
+
+
+def _write_cells(axes: Axes, counts: Array, shares: Array) -> None:
+    with_shares = len(counts) <= MOST_WITH_SHARES
+    for row, column in product(range(len(counts)), repeat=2):
+        count, share = counts[row, column], shares[row, column]
+        if count or with_shares:
+            text = f"{count}\n{share:.0%}" if with_shares and count else str(count)
+            colour = "white" if share > 0.55 else "#222222" if count else "#bbbbbb"
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9 if with_shares else 7)
+
+
+def draw_roc(predictions: pd.DataFrame, names: tuple[str, ...], file: Path) -> Figure:
+    """Draw the ROC curve, of each class against the rest where there are more than two, with the areas under them."""
+    from sklearn.metrics import auc, roc_curve
+
+    def curve(truth: Array, probability: Array) -> Curve | None:
+        if truth.all() or not truth.any():
+            return None
+        false, true, _ = roc_curve(truth, probability)
+        return false, true, float(auc(false, true))
+
+    curves = _curves(predictions, names, curve)
+    with picture(file, 6.4 if len(names) > 2 else 4.8, 4.4) as figure:
+        axes = figure.subplots()
+        if len(names) > 2 and curves:
+            at = np.linspace(0, 1, 201)
+            mean = np.mean([np.interp(at, false, true) for false, true, _ in curves.values()], axis=0)
+            area = float(np.mean([area for _, _, area in curves.values()]))
+            mean[0] = 0.0
+            axes.plot(at, mean, "--", color="black", linewidth=2.2, label=f"mean of the classes (AUC {area:.3f})")
+        _draw_curves(axes, curves, "AUC")
+        axes.plot([0, 1], [0, 1], ":", color=GREY, label="no skill (AUC 0.500)")
+        axes.set(xlabel="false positive rate", ylabel="true positive rate (recall)", title=_title("ROC", names))
+        _finish(axes, len(names) > 2, "lower right")
+    return figure
+
+
+def draw_precision_recall(predictions: pd.DataFrame, names: tuple[str, ...], file: Path) -> Figure:
+    """Draw precision against recall, of each class against the rest where there are more than two."""
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    def curve(truth: Array, probability: Array) -> Curve | None:
+        if not truth.any():
+            return None
+        precision, recall, _ = precision_recall_curve(truth, probability)
+        return recall, precision, float(average_precision_score(truth, probability))
+
+    curves = _curves(predictions, names, curve)
+    with picture(file, 6.4 if len(names) > 2 else 4.8, 4.4) as figure:
+        axes = figure.subplots()
+        if len(names) > 2 and curves:
+            mean = np.mean([area for _, _, area in curves.values()])
+            axes.plot([], [], linestyle="", label=f"mean of the classes (AP {mean:.3f})")
+        _draw_curves(axes, curves, "AP", drawstyle="steps-post")
+        shares = [float((predictions["actual"] == name).mean()) for name in curves]
+        if curves:
+            share, whose = float(np.mean(shares)), "mean share" if len(names) > 2 else "share"
+            axes.axhline(share, linestyle=":", color=GREY, label=f"no skill ({whose} {share:.3f})")
+        axes.set(xlabel="recall", ylabel="precision", title=_title("Precision and recall", names))
+        _finish(axes, len(names) > 2, "lower left")
+    return figure
+
+
+def _title(what: str, names: tuple[str, ...]) -> str:
+    return f"{what} of {label(names[1], 24)}" if len(names) == 2 else f"{what}, each class against the rest"
+
+
+def _curves(
+    predictions: pd.DataFrame, names: tuple[str, ...], curve: Callable[[Array, Array], Curve | None]
+) -> dict[str, Curve]:
+    """Return the curve of each class that has one; for two classes that of the second, the positive one."""
+    found = {}
+    for name in names[1:] if len(names) == 2 else names:
+        truth = (predictions["actual"] == name).to_numpy()
+        drawn = curve(truth, predictions[f"probability_{name}"].to_numpy())
+        if drawn is not None:
+            found[name] = drawn
+    return found
+
+
+def _draw_curves(axes: Axes, curves: dict[str, Curve], area_name: str, **options: Any) -> None:
+    hardest = sorted(curves, key=lambda name: curves[name][2])[:MOST_CURVES]
+    others = [name for name in curves if name not in hardest]
+    looks = cycle([(colour, style) for style in ("-", "--") for colour in COLOURS[:6]])
+    for name, (colour, style) in zip([name for name in curves if name in hardest], looks, strict=False):
+        x, y, area = curves[name]
+        axes.plot(x, y, style, color=colour, label=f"{label(name)} ({area_name} {area:.3f})", **options)
+    for number, name in enumerate(others):
+        said = f"{len(others)} others, larger {area_name}" if number == 0 else None
+        axes.plot(*curves[name][:2], color="#cccccc", linewidth=0.7, zorder=1, label=said, **options)
+
+
+def _finish(axes: Axes, beside: bool, corner: Literal["lower left", "lower right"]) -> None:
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
+    if beside:
+        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
+    elif axes.get_legend_handles_labels()[0]:
+        axes.legend(loc=corner, fontsize=9)

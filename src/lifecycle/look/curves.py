@@ -1,0 +1,87 @@
+"""The learning curves: loss and each metric over the epochs, with the best epoch marked."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from lifecycle.look.style import COLOURS, GREY, legend_below, picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from lifecycle.history import History
+
+FEW_EPOCHS = 20
+"""So many are also drawn as points: one alone makes no line."""
+TITLES = {"lr": "learning rate"}
+WIDE_RANGE = 100.0
+"""A loss that falls by more than this factor is drawn on a logarithmic axis."""
+
+
+def draw(history: History, file: Path) -> Figure:
+    """Draw a panel for the loss, each metric, and whatever else an epoch's row holds (a learning rate).
+
+    Args:
+        history: of fitting; values that are no finite number are gaps.
+        file: the PNG.
+    """
+    frame = history.frame.replace([np.inf, -np.inf], np.nan)
+    panels = panels_of(list(map(str, frame.columns)))
+    columns = min(len(panels), 2 if len(panels) in (2, 4) else 3)
+    rows = math.ceil(len(panels) / columns)
+    with picture(file, max(4.6, 3.5 * columns), 2.6 * rows + 0.5) as figure:
+        grid = list(figure.subplots(rows, columns, squeeze=False).flat)
+        for axes, (title, lines) in zip(grid, panels.items(), strict=False):
+            _panel(axes, title, lines, frame, history)
+        for axes in grid[len(panels) :]:
+            axes.remove()
+        legend_below(figure, figure.axes[0])
+    return figure
+
+
+def panels_of(columns: list[str]) -> dict[str, list[str]]:
+    """Return the title of each panel and the columns of the history that are drawn on it, the loss first."""
+    panels: dict[str, list[str]] = {"loss": []}
+    for name in columns:
+        part, _, score = name.partition("_")
+        if part in ("train", "val"):
+            panels.setdefault(score, []).append(name)
+        elif part != "epoch":
+            panels.setdefault(name, []).append(name)
+    return {title: lines for title, lines in panels.items() if lines}
+
+
+def _panel(axes: Axes, title: str, lines: list[str], frame: pd.DataFrame, history: History) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    marker = "o" if len(frame) <= FEW_EPOCHS else ""
+    looks = {"train": ("train", COLOURS[0], "-"), "val": ("validation", COLOURS[1], "-")}
+    for name in lines:
+        label, colour, style = looks.get(name.partition("_")[0], (name, COLOURS[2], "-"))
+        axes.plot(frame["epoch"], frame[name], style, color=colour, label=label, marker=marker, markersize=3.5)
+    values = frame[lines].to_numpy(dtype=float)
+    values = values[np.isfinite(values)]
+    if title == "loss" and len(values) and values.min() > 0 and values.max() / values.min() > WIDE_RANGE:
+        axes.set_yscale("log")
+    axes.set_title(TITLES.get(title, title.replace("_", " ")), pad=13)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    if len(frame) == 1:
+        axes.set_xlim(0, 2)
+    _mark(axes, history.best_epoch, "best epoch", "--")
+    if history.weights_epoch != history.best_epoch:
+        _mark(axes, history.weights_epoch, "epoch of the weights", ":")
+
+
+def _mark(axes: Axes, epoch: int | None, what: str, style: str) -> None:
+    if epoch is not None:
+        axes.axvline(epoch, linestyle=style, color=GREY, linewidth=1.2, label=f"{what}: {epoch}", zorder=1)
+        axes.annotate(
+            str(epoch), (epoch, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=8, color=GREY
+        )

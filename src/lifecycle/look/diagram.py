@@ -1,0 +1,190 @@
+"""A diagram of the network as an SVG of our own writing: it needs no other program, font or script to be seen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
+
+from lifecycle.contract import BINARY, MULTICLASS, SAMPLE_SHAPES, DataSpec
+from lifecycle.look.graph import INPUT, OUTPUT, Graph, Node, trace
+from lifecycle.look.style import short
+
+if TYPE_CHECKING:
+    from torch import nn
+
+WIDTH, HEIGHT, SLIM, GAP, GUTTER, LANE, MARGIN, TITLE = 360, 46, 28, 20, 60, 9, 24, 34
+"""Pixels: of a box with weights, of one without, between boxes, between columns, between arrows, around all."""
+ROWS = 14
+"""Boxes in a column, before there is a second one."""
+FILLS = {"end": "#f2f2f2", "weights": "#dcebf7", "plain": "#ffffff"}
+STROKES = {"end": "#8a8a8a", "weights": "#0072B2", "plain": "#9db7cc"}
+SPREAD = 4
+"""Most arrows side by side in a gutter before they lie on each other."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """One box: what it says at its left and right, and where its left upper corner is, in pixels."""
+
+    key: str
+    kind: str  # end, weights or plain
+    title: str
+    rest: str
+    below: str
+    right: str
+    right_below: str
+    x: float = 0.0
+    y: float = 0.0
+    column: int = 0
+
+    @property
+    def height(self) -> int:
+        """Pixels: layers without weights are slim."""
+        return SLIM if self.kind == "plain" else HEIGHT
+
+
+def draw(network: nn.Module, name: str, spec: DataSpec) -> str:
+    """Return the SVG of a network.
+
+    Args:
+        network: on any device; left as it was.
+        name: of the model.
+        spec: what goes in and comes out.
+    """
+    graph = trace(network, spec.input_shape)
+    boxes = _placed([_input(spec), *(_layer(node) for node in graph.nodes), _output(spec)])
+    by_key = {box.key: box for box in boxes}
+    return _page(name, graph, boxes, _arrows(graph, by_key))
+
+
+def _input(spec: DataSpec) -> Box:
+    below = SAMPLE_SHAPES.get(len(spec.input_shape), "").strip("()")
+    if len(spec.input_shape) == 1 and spec.feature_names:
+        below = _cut(", ".join(spec.feature_names))
+    return Box(INPUT, "end", "Input", "", below, str((None, *spec.input_shape)), "")
+
+
+def _output(spec: DataSpec) -> Box:
+    if spec.task == MULTICLASS:
+        said = f"{len(spec.class_names)} classes: softmax", _cut(", ".join(spec.class_names))
+    elif spec.task == BINARY:
+        said = f"probability of {spec.class_names[1]}: sigmoid", f"else {spec.class_names[0]}"
+    else:
+        said = f"{spec.target_name}: linear", "restored to its own units"
+    return Box(OUTPUT, "end", "Output", said[0], said[1], str((None, spec.num_outputs)), "")
+
+
+def _cut(text: str, most: int = 50) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _layer(node: Node) -> Box:
+    name = node.name if node.calls == 1 else f"{node.name}, used {node.calls} times"
+    if node.is_join:
+        return Box(node.name, "plain", "", node.type, "", node.shape, "")
+    if not node.num_params:
+        return Box(node.name, "plain", node.type, node.settings or name, "", node.shape, "")
+    return Box(node.name, "weights", node.type, node.settings, name, node.shape, f"{node.num_params:,} parameters")
+
+
+def _placed(boxes: list[Box]) -> list[Box]:
+    """Stack boxes in as many columns as keep the page in shape."""
+    rows = max(ROWS, math.ceil(math.sqrt(4 * len(boxes))))
+    rows = math.ceil(len(boxes) / math.ceil(len(boxes) / rows))
+    placed, y = [], 0.0
+    for number, box in enumerate(boxes):
+        column, row = divmod(number, rows)
+        y = MARGIN + TITLE if row == 0 else y
+        x = MARGIN + column * (WIDTH + GUTTER)
+        placed.append(Box(**{**vars(box), "x": x, "y": y, "column": column}))
+        y += box.height + GAP
+    return placed
+
+
+def _arrows(graph: Graph, boxes: dict[str, Box]) -> list[tuple[str, bool]]:
+    """Return the path of each edge, and whether it is guessed: straight to the next box, else round by the gutters."""
+    order = list(boxes)
+    arrows, lanes = [], 0
+    for source, target in graph.edges:
+        start, end = boxes[source], boxes[target]
+        step = order.index(target) - order.index(source)
+        if step == 1 and start.column == end.column:
+            path = f"M{start.x + WIDTH / 2:g} {start.y + start.height:g}V{end.y - 1:g}"
+        else:
+            lane = 0 if step == 1 else 1 + lanes % SPREAD
+            lanes += step != 1
+            path = _around(start, end, 12 + lane * LANE)
+        arrows.append((path, (source, target) in graph.guessed))
+    return arrows
+
+
+def _around(start: Box, end: Box, offset: float) -> str:
+    out, into = start.y + start.height * 0.5, end.y + end.height * 0.5
+    gutter = start.x + WIDTH + offset
+    if start.column == end.column:
+        out, into = start.y + start.height * 0.75, end.y + end.height * 0.25
+        return f"M{start.x + WIDTH:g} {out:g}H{gutter:g}V{into:g}H{end.x + WIDTH + 1:g}"
+    before = end.x - GUTTER + offset
+    if before == gutter:  # the next column: one gutter lies between them
+        return f"M{start.x + WIDTH:g} {out:g}H{gutter:g}V{into:g}H{end.x - 1:g}"
+    above = MARGIN + TITLE - offset / 3
+    return f"M{start.x + WIDTH:g} {out:g}H{gutter:g}V{above:g}H{before:g}V{into:g}H{end.x - 1:g}"
+
+
+def _page(name: str, graph: Graph, boxes: list[Box], arrows: list[tuple[str, bool]]) -> str:
+    width = max(box.x for box in boxes) + WIDTH + (GUTTER if len(arrows) >= len(boxes) else 0) + MARGIN
+    bottom = max(box.y + box.height for box in boxes)
+    notes = ["Layers in the order of their first use; arrows follow the data."]
+    if graph.guessed:
+        notes.append("Dashed: the data's way was not seen; the order of use instead.")
+    outside = graph.num_params - sum(node.num_params for node in graph.nodes)
+    if outside:
+        notes.append(f"{outside:,} parameters belong to none of these layers.")
+    height = bottom + MARGIN + 16 * len(notes) + 4
+    title = short(f"{name}: {graph.num_params:,} parameters", 60)
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" version="1.1" width="{width:g}" height="{height:g}" '
+        f'viewBox="0 0 {width:g} {height:g}" font-family="Helvetica, Arial, sans-serif" font-size="12">',
+        f"<title>{escape(title)}</title>",
+        '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
+        '<path d="M0 0L8 4L0 8z" fill="#555555"/></marker></defs>',
+        '<rect width="100%" height="100%" fill="#ffffff"/>',
+        _text(MARGIN, MARGIN + 10, title, "#222222", 'font-size="15" font-weight="bold"'),
+    ]
+    for path, guessed in arrows:
+        dashes = ' stroke-dasharray="4 3"' if guessed else ""
+        lines.append(f'<path d="{path}" fill="none" stroke="#555555" marker-end="url(#arrow)"{dashes}/>')
+    lines += [line for box in boxes for line in _drawn(box)]
+    lines += [
+        _text(MARGIN, bottom + MARGIN + 16 * number + 4, note, "#6b6b6b", 'font-size="11"')
+        for number, note in enumerate(notes)
+    ]
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+def _drawn(box: Box) -> list[str]:
+    left, right = box.x + 10, box.x + WIDTH - 10
+    first = box.y + (18.5 if box.below or box.right_below else box.height / 2 + 4)
+    room = 56 - len(box.right) - len(box.title)
+    gap = 7 if box.title else 0
+    said = escape(short(box.rest, max(room, 4)))
+    rest = f'<tspan dx="{gap}" font-weight="normal" fill="#444444">{said}</tspan>'
+    lines = [
+        f'<rect x="{box.x:g}" y="{box.y:g}" width="{WIDTH}" height="{box.height}" rx="5" '
+        f'fill="{FILLS[box.kind]}" stroke="{STROKES[box.kind]}"/>',
+        f'<text x="{left:g}" y="{first:g}" font-weight="bold" fill="#222222">'
+        f"{escape(short(box.title, 30))}{rest if box.rest else ''}</text>",
+        _text(right, first, box.right, "#222222", 'text-anchor="end"'),
+    ]
+    if box.below:
+        lines.append(_text(left, box.y + 36, short(box.below, 56 - len(box.right_below)), "#6b6b6b", 'font-size="11"'))
+    if box.right_below:
+        lines.append(_text(right, box.y + 36, box.right_below, "#6b6b6b", 'font-size="11" text-anchor="end"'))
+    return lines
+
+
+def _text(x: float, y: float, text: str, colour: str, more: str) -> str:
+    return f'<text x="{x:g}" y="{y:g}" fill="{colour}" {more}>{escape(text)}</text>'

@@ -1,0 +1,173 @@
+"""Baselines against scikit-learn's dummies; naive forecasts; whether the network is better."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn import metrics
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from torch import nn
+
+from lifecycle import baselines
+from lifecycle.compile import CompiledModel
+from lifecycle.contract import REGRESSION
+from lifecycle.data.dataset import Dataset
+from lifecycle.evaluate import Evaluation, judge
+from lifecycle.optimizers import Adam
+from lifecycle.report import quiet_libraries
+from lifecycle.tasks import TASKS
+from tests.rows import SeriesRows, TableRows, load
+
+
+def table(targets: list[str] | list[float]) -> Dataset:
+    features = {"a": np.arange(len(targets)) * 0.5, "b": np.arange(len(targets)) % 7 * 1.0}
+    task = "regression" if isinstance(targets[0], float) else "classification"
+    return load(TableRows(frame=pd.DataFrame({**features, "y": targets}), task=task))
+
+
+def classes(shares: dict[str, int]) -> Dataset:
+    return table([name for name, count in shares.items() for _ in range(count)])
+
+
+def values(rows: int = 60) -> Dataset:
+    return table([float(row**2 + 1) for row in range(rows)])
+
+
+def compiled(data: Dataset, weights: float = 0.0) -> CompiledModel:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(data.spec.input_shape)), data.spec.num_outputs))
+    for parameter in network.parameters():
+        nn.init.constant_(parameter, weights)
+    names = list(TASKS[data.spec.task].metrics)
+    return CompiledModel(network, data.spec, Adam(), None, names, data.preprocessing.target_scale)
+
+
+def scored(data: Dataset) -> dict[str, dict[str, float]]:
+    with quiet_libraries():
+        return {dummy.name: baselines.score(compiled(data), data, dummy) for dummy in baselines.baselines(data)}
+
+
+@pytest.mark.parametrize(
+    "shares", [{"a": 30, "b": 20, "c": 10}, {"a": 20, "b": 20, "c": 20}, {"no": 45, "yes": 15}, {"a": 20, "b": 40}]
+)
+def test_class_shares_score_as_scikit_learns_dummy_classifier(shares: dict[str, int]) -> None:
+    data = classes(shares)
+    dummy = DummyClassifier(strategy="prior").fit(data.train.inputs, data.train.labels)
+    truth, predicted = data.scored.labels, dummy.predict(data.scored.inputs)
+    probabilities = dummy.predict_proba(data.scored.inputs)
+    averaged = {"average": "binary", "pos_label": "yes"} if "yes" in shares else {"average": "macro"}
+    if list(shares) == ["a", "b"]:
+        averaged = {"average": "binary", "pos_label": "b"}
+    ((name, found),) = scored(data).items()
+    assert name == "class shares"
+    assert found == pytest.approx(
+        {
+            "loss": metrics.log_loss(truth, probabilities),
+            "accuracy": metrics.accuracy_score(truth, predicted),
+            "precision": metrics.precision_score(truth, predicted, zero_division=0, **averaged),
+            "recall": metrics.recall_score(truth, predicted, **averaged),
+            "f1": metrics.f1_score(truth, predicted, **averaged),
+            "auroc": 0.5,
+        },
+        rel=1e-5,
+    )
+
+
+def test_constants_score_as_scikit_learns_dummy_regressor() -> None:
+    data, truth = values(), values().scored.labels
+    found = scored(data)
+    assert list(found) == ["mean", "median"]
+    for strategy in ("mean", "median"):
+        dummy = DummyRegressor(strategy=strategy).fit(data.train.inputs, data.train.labels)
+        predicted = dummy.predict(data.scored.inputs)
+        offset, scale = data.preprocessing.target_scale
+        assert found[strategy] == pytest.approx(
+            {
+                "loss": metrics.mean_squared_error((truth - offset) / scale, (predicted - offset) / scale),
+                "mse": metrics.mean_squared_error(truth, predicted),
+                "rmse": metrics.root_mean_squared_error(truth, predicted),
+                "mae": metrics.mean_absolute_error(truth, predicted),
+                "mape": metrics.mean_absolute_percentage_error(truth, predicted),
+                "r2": metrics.r2_score(truth, predicted),
+            },
+            rel=1e-4,
+        )
+
+
+def series(based: bool) -> Dataset:
+    """Return a series with naive forecasts; its network learns values, or differences to the last value."""
+    data = load(SeriesRows(frame=pd.DataFrame({"y": [float(row % 6) + row / 10 for row in range(60)]}), window=3))
+    part = data.scored
+    before = part.labels - np.linspace(0.5, 1.5, len(part))
+    naive = {"last value": before, "6 steps before": part.labels - 0.25, "unknown": np.full(len(part), np.nan)}
+    offset, scale = data.preprocessing.target_scale
+    base = torch.from_numpy(before).float().reshape(-1, 1) if based else None
+    targets = part.targets if base is None else (torch.from_numpy(part.labels).reshape(-1, 1) - base - offset) / scale
+    return replace(data, test=replace(part, naive=naive, base=base, targets=targets.float()))
+
+
+@pytest.mark.parametrize("based", [False, True])
+def test_naive_forecasts_are_scored_in_the_users_units_and_the_seasonal_one_comes_first(based: bool) -> None:
+    data = series(based)
+    found = scored(data)
+    assert list(found) == ["6 steps before", "last value", "mean", "median"]
+    assert found["6 steps before"]["mae"] == pytest.approx(0.25, rel=1e-4)
+    assert found["last value"]["mae"] == pytest.approx(1.0, rel=1e-4)
+    mean = np.abs(data.scored.labels - data.train.labels.mean()).mean()
+    assert found["mean"]["mae"] == pytest.approx(mean, rel=1e-4)
+
+
+def judged(data: Dataset, weights: float) -> Evaluation:
+    module = compiled(data, weights)
+    with torch.no_grad():
+        outputs = module.network(data.scored.inputs)
+    base = data.scored.base
+    module.test_scores.add(module.loss(outputs, data.scored.targets).detach(), outputs, data.scored.targets, base)
+    with quiet_libraries():
+        return judge(module, data, module.test_scores.compute(), outputs, seed=0)
+
+
+def test_a_network_that_returns_the_mean_is_not_better_than_the_mean() -> None:
+    evaluation = judged(values(), weights=0.0)
+    assert evaluation.judged_by == "mse"
+    assert evaluation.scores["mse"] == pytest.approx(evaluation.baseline["mse"])
+    assert not evaluation.beats_baseline
+    assert evaluation.meaning == "mean of the training rows"
+
+
+def test_a_network_that_follows_the_target_is_better_where_lower_is_better() -> None:
+    evaluation = judged(values(), weights=0.4)
+    assert evaluation.scores["mse"] < evaluation.baseline["mse"]
+    assert evaluation.beats_baseline
+
+
+def test_better_is_higher_for_an_accuracy_and_lower_for_a_loss() -> None:
+    def of(scores: dict[str, float], baseline: dict[str, float]) -> bool:
+        higher = {"loss": False, "accuracy": True}
+        return Evaluation("test", scores, {}, {"class shares": baseline}, "", higher).beats_baseline
+
+    assert of({"loss": 2.0, "accuracy": 0.9}, {"loss": 1.0, "accuracy": 0.5})
+    assert not of({"loss": 0.1, "accuracy": 0.5}, {"loss": 1.0, "accuracy": 0.5})
+    assert of({"loss": 0.1}, {"loss": 1.0})
+    assert not of({"loss": 1.5}, {"loss": 1.0})
+
+
+def test_all_scores_have_names_for_mlflow() -> None:
+    evaluation = judged(values(), weights=0.0)
+    assert evaluation.flat["test_mae"] == evaluation.scores["mae"]
+    assert (evaluation.flat["test_mae_low"], evaluation.flat["test_mae_high"]) == evaluation.intervals["mae"]
+    assert evaluation.flat["baseline_mae"] == evaluation.baselines["mean"]["mae"]
+    names = ["loss", *TASKS[REGRESSION].metrics]
+    ends = [f"test_{name}_{end}" for name in names[1:] for end in ("low", "high")]
+    assert set(evaluation.flat) == {f"{part}_{name}" for part in ("test", "baseline") for name in names} | set(ends)
+
+
+def test_where_no_rows_are_held_out_the_training_rows_are_judged() -> None:
+    data = replace(values(), test=None)
+    evaluation = judged(data, weights=0.0)
+    assert evaluation.on == "training_set"
+    assert "training_set_mae_low" in evaluation.flat
+    assert evaluation.baseline["mse"] == pytest.approx(data.train.labels.var(), rel=1e-4)

@@ -1,0 +1,340 @@
+"""The pictures: what is drawn on them, against scikit-learn and the rows; and that each is a file that shows."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+from sklearn import metrics
+from torch import nn
+
+from lifecycle.contract import REGRESSION, DataSpec
+from lifecycle.data.dataset import Dataset, Part
+from lifecycle.data.preprocessing import Preprocessing
+from lifecycle.history import History, Row
+from lifecycle.look import classes, curves, files, style, values
+
+ODD = ("a $5-$10 <house> & more, of a name that is long", "日本", "c\n\x00")
+"""Names that would be formulas, lack a glyph, or break a line."""
+
+
+def history(
+    epochs: int, best: int | None, weights: int, metrics: tuple[str, ...] = ("accuracy",), **more: Any
+) -> History:
+    rows: list[Row] = []
+    for epoch in range(1, epochs + 1):
+        scores = {f"{part}_{name}": epoch / 10 for part in ("train", "val") for name in ("loss", *metrics)}
+        rows.append({"epoch": epoch, **scores, **more, "epoch_seconds": 0.1})
+    return History(tuple(rows), best, weights, "the test said so")
+
+
+def lines(axes: Axes) -> dict[str, tuple[list[float], list[float]]]:
+    """Return x and y of each line by its label."""
+    return {str(line.get_label()): (list(line.get_xdata()), list(line.get_ydata())) for line in axes.get_lines()}
+
+
+def is_picture(file: Path) -> bool:
+    """Say whether a file is a PNG on which something is drawn."""
+    with Image.open(file) as image:
+        return image.format == "PNG" and min(image.size) > 150 and len(image.getcolors(1 << 24) or []) > 20
+
+
+def texts(figure: Figure) -> set[str]:
+    return {text.get_text() for axes in figure.axes for text in axes.texts}
+
+
+def test_curves_have_a_panel_for_the_loss_and_each_metric_with_both_parts(tmp_path: Path) -> None:
+    figure = curves.draw(history(30, 12, 12, ("accuracy", "f1")), tmp_path / "curves.png")
+    assert [axes.get_title() for axes in figure.axes] == ["loss", "accuracy", "f1"]
+    for axes in figure.axes:
+        drawn = lines(axes)
+        for label in ("train", "validation"):
+            assert drawn[label] == (list(range(1, 31)), pytest.approx([epoch / 10 for epoch in range(1, 31)]))
+        assert drawn["best epoch: 12"][0] == [12, 12]
+        assert "epoch of the weights: 12" not in drawn
+    assert texts(figure) == {"12"}
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["train", "validation", "best epoch: 12"]
+    assert is_picture(tmp_path / "curves.png")
+
+
+def test_the_epoch_of_the_weights_is_marked_where_it_is_another(tmp_path: Path) -> None:
+    drawn = lines(curves.draw(history(30, 12, 30), tmp_path / "curves.png").axes[0])
+    assert drawn["best epoch: 12"][0] == [12, 12]
+    assert drawn["epoch of the weights: 30"][0] == [30, 30]
+    alone = lines(curves.draw(history(30, None, 30), tmp_path / "curves.png").axes[0])
+    assert "epoch of the weights: 30" in alone
+    assert not any(label.startswith("best") for label in alone)
+
+
+def test_one_epoch_is_a_point_and_a_thousand_a_line(tmp_path: Path) -> None:
+    for epochs, marker in ((1, {"o"}), (1000, {"", "None"})):
+        figure = curves.draw(history(epochs, 1, 1), tmp_path / "curves.png")
+        line = figure.axes[0].get_lines()[0]
+        assert line.get_marker() in marker
+        assert is_picture(tmp_path / "curves.png")
+
+
+def test_a_learning_rate_has_its_own_panel_and_seconds_have_none() -> None:
+    columns = ["epoch", "train_loss", "train_f1", "val_loss", "val_f1", "lr", "epoch_seconds"]
+    assert curves.panels_of(columns) == {"loss": ["train_loss", "val_loss"], "f1": ["train_f1", "val_f1"], "lr": ["lr"]}
+
+
+def test_values_that_are_no_number_are_gaps(tmp_path: Path) -> None:
+    rows = tuple({**row, "val_loss": (np.nan, np.inf)[int(row["epoch"]) % 2]} for row in history(4, None, 4).rows)
+    figure = curves.draw(History(rows, None, 4, ""), tmp_path / "curves.png")
+    assert not np.isfinite(lines(figure.axes[0])["validation"][1]).any()
+    assert is_picture(tmp_path / "curves.png")
+
+
+@pytest.mark.parametrize(("first", "scale"), [(1000.0, "log"), (2.0, "linear"), (-1.0, "linear")])
+def test_a_loss_that_falls_far_is_drawn_on_a_logarithmic_axis(tmp_path: Path, first: float, scale: str) -> None:
+    rows = ({"epoch": 1, "train_loss": first}, {"epoch": 2, "train_loss": 1.0})
+    figure = curves.draw(History(rows, None, 2, ""), tmp_path / "curves.png")
+    assert figure.axes[0].get_yscale() == scale
+
+
+def predictions(names: tuple[str, ...], rows: int = 120, seed: int = 0) -> pd.DataFrame:
+    generator = np.random.default_rng(seed)
+    truth = np.arange(rows) % len(names)
+    outputs = generator.normal(size=(rows, len(names)))
+    outputs[np.arange(rows), truth] += 1.0
+    certain = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+    named = np.array(names, dtype=object)
+    frame = pd.DataFrame({"actual": named[truth], "predicted": named[certain.argmax(axis=1)]})
+    return frame.assign(**{f"probability_{name}": certain[:, code] for code, name in enumerate(names)})
+
+
+def labelled(number: int) -> tuple[str, ...]:
+    return tuple(f"class {code:02d}" for code in range(number))
+
+
+def test_the_report_and_the_matrix_are_scikit_learns() -> None:
+    frame, names = predictions(labelled(3)), labelled(3)
+    report = classes.report(frame, names)
+    for name in names:
+        recall = metrics.recall_score(frame["actual"] == name, frame["predicted"] == name)
+        assert f"{recall:.4f}" in next(line for line in report.splitlines() if name in line)
+    matrix = classes.confusion(frame, names)
+    wanted = metrics.confusion_matrix(frame["actual"], frame["predicted"])
+    np.testing.assert_array_equal(matrix.to_numpy(), wanted)
+    read = pd.read_csv(io.StringIO(matrix.to_csv()), index_col="actual \\ predicted")
+    pd.testing.assert_frame_equal(read, matrix)
+
+
+def test_a_class_that_no_row_has_is_a_row_of_zeros(tmp_path: Path) -> None:
+    frame = predictions(labelled(3)).query("actual == 'class 00'").assign(predicted="class 00")
+    matrix = classes.confusion(frame, labelled(3))
+    assert matrix.to_numpy().tolist() == [[40, 0, 0], [0, 0, 0], [0, 0, 0]]
+    assert "class 02     0.0000    0.0000    0.0000         0" in classes.report(frame, labelled(3))
+    assert "40\n100%" in texts(classes.draw_confusion(matrix, "y", tmp_path / "m.png"))
+    assert len(lines(classes.draw_roc(frame, labelled(3), tmp_path / "r.png").axes[0])) == 1  # no skill alone
+    drawn = lines(classes.draw_precision_recall(frame, labelled(3), tmp_path / "p.png").axes[0])
+    assert [label for label in drawn if label.startswith("class")] == ["class 00 (AP 1.000)"]
+
+
+@pytest.mark.parametrize("number", [2, 10, 30])
+def test_the_matrix_shows_counts_shares_and_names(tmp_path: Path, number: int) -> None:
+    names = labelled(number)
+    matrix = classes.confusion(predictions(names), names)
+    figure = classes.draw_confusion(matrix, "species", tmp_path / "m.png")
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == list(names)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted species", "actual species")
+    shares = matrix.to_numpy() / matrix.to_numpy().sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(np.asarray(axes.images[0].get_array()), shares)
+    cells = zip(matrix.to_numpy().flat, shares.flat, strict=True)
+    wanted = {f"{count}\n{share:.0%}" if number < 30 else str(count) for count, share in cells if count}
+    assert texts(figure) - {"0"} == wanted
+    assert is_picture(tmp_path / "m.png")
+
+
+def test_so_many_classes_that_no_number_would_be_read_are_colours_alone(tmp_path: Path) -> None:
+    names = labelled(100)
+    figure = classes.draw_confusion(classes.confusion(predictions(names), names), "y", tmp_path / "m.png")
+    assert texts(figure) == set()
+    assert max(figure.get_size_inches()) < 20
+
+
+def test_the_roc_curve_of_two_classes_is_scikit_learns(tmp_path: Path) -> None:
+    frame, names = predictions(("no", "yes")), ("no", "yes")
+    drawn = lines(classes.draw_roc(frame, names, tmp_path / "roc.png").axes[0])
+    truth, certain = frame["actual"] == "yes", frame["probability_yes"]
+    false, true, _ = metrics.roc_curve(truth, certain)
+    label = f"yes (AUC {metrics.roc_auc_score(truth, certain):.3f})"
+    assert list(drawn) == [label, "no skill (AUC 0.500)"]
+    assert drawn[label] == (list(false), list(true))
+    assert is_picture(tmp_path / "roc.png")
+
+
+def test_the_precision_recall_curve_of_two_classes_is_scikit_learns(tmp_path: Path) -> None:
+    frame, names = predictions(("no", "yes"))[20:81], ("no", "yes")
+    drawn = lines(classes.draw_precision_recall(frame, names, tmp_path / "pr.png").axes[0])
+    truth, certain = frame["actual"] == "yes", frame["probability_yes"]
+    precision, recall, _ = metrics.precision_recall_curve(truth, certain)
+    label = f"yes (AP {metrics.average_precision_score(truth, certain):.3f})"
+    assert list(drawn) == [label, f"no skill (share {truth.mean():.3f})"]
+    assert drawn[label] == (list(recall), list(precision))
+    assert is_picture(tmp_path / "pr.png")
+
+
+def test_several_classes_have_a_curve_each_and_their_mean(tmp_path: Path) -> None:
+    names = labelled(3)
+    frame = predictions(names)
+    certain = frame[[f"probability_{name}" for name in names]]
+    mean = metrics.roc_auc_score(frame["actual"], certain, multi_class="ovr")
+    drawn = lines(classes.draw_roc(frame, names, tmp_path / "roc.png").axes[0])
+    assert f"mean of the classes (AUC {mean:.3f})" in drawn
+    for name in names:
+        area = metrics.roc_auc_score(frame["actual"] == name, frame[f"probability_{name}"])
+        assert f"{name} (AUC {area:.3f})" in drawn
+    areas = [metrics.average_precision_score(frame["actual"] == n, frame[f"probability_{n}"]) for n in names]
+    drawn = lines(classes.draw_precision_recall(frame, names, tmp_path / "pr.png").axes[0])
+    assert f"mean of the classes (AP {np.mean(areas):.3f})" in drawn
+    assert {f"{name} (AP {area:.3f})" for name, area in zip(names, areas, strict=True)} <= set(drawn)
+
+
+def test_of_many_classes_the_ten_with_the_smallest_areas_are_named(tmp_path: Path) -> None:
+    names = labelled(30)
+    frame = predictions(names, rows=600)
+    (axes,) = classes.draw_roc(frame, names, tmp_path / "roc.png").axes
+    areas = {name: metrics.roc_auc_score(frame["actual"] == name, frame[f"probability_{name}"]) for name in names}
+    hardest = sorted(names, key=lambda name: areas[name])[:10]
+    said = [label.partition(" (")[0] for label in axes.get_legend_handles_labels()[1]]
+    assert said == ["mean of the classes", *sorted(hardest), "20 others, larger AUC", "no skill"]
+
+
+def test_odd_names_are_drawn_as_they_are_and_warn_of_nothing(tmp_path: Path) -> None:
+    frame = predictions(ODD)
+    figure = classes.draw_confusion(classes.confusion(frame, ODD), "cost in $, or $$", tmp_path / "m.png")
+    assert figure.axes[0].get_xlabel() == r"predicted cost in \$, or \$\$"  # \$ is how matplotlib writes a dollar
+    classes.draw_roc(frame, ODD, tmp_path / "r.png")
+    classes.draw_precision_recall(frame, ODD, tmp_path / "p.png")
+    assert all(is_picture(tmp_path / name) for name in ("m.png", "r.png", "p.png"))
+
+
+def test_long_texts_lose_their_middle() -> None:
+    assert style.short("twenty characters ok") == "twenty characters ok"
+    assert style.short("a name of twenty-five cha") == "a name of …-five cha"
+    assert style.short("two\nlines\x00", 20) == "two lines"
+    assert len(style.short("x" * 99, 18)) == 18
+
+
+def test_residuals_are_drawn_in_the_users_units(tmp_path: Path) -> None:
+    true, predicted = [100.0, 200.0, 330.0], [110.0, 190.0, 300.0]
+    frame = pd.DataFrame({"actual": true, "predicted": predicted})
+    left, middle, right = values.draw_residuals(frame, "price", tmp_path / "residuals.png").axes
+    assert np.asarray(left.collections[0].get_offsets()).tolist() == [
+        list(x) for x in zip(true, predicted, strict=True)
+    ]
+    assert lines(left)["predicted = true"] == ([100.0, 330.0], [100.0, 330.0])
+    assert np.asarray(middle.collections[0].get_offsets()).tolist() == [[110.0, -10.0], [190.0, 10.0], [300.0, 30.0]]
+    assert sum(bar.get_height() for bar in right.patches) == 3  # type: ignore[attr-defined]
+    assert right.get_title() == "Their histogram, mean 10"
+    assert (left.get_xlabel(), left.get_ylabel()) == ("true price", "predicted price")
+    assert is_picture(tmp_path / "residuals.png")
+
+
+@pytest.mark.parametrize("rows", [1, 2, 50_000])
+def test_residuals_of_one_row_and_of_many(tmp_path: Path, rows: int) -> None:
+    frame = pd.DataFrame({"actual": np.arange(rows) * 1.0, "predicted": np.arange(rows) + 0.5})
+    left, _, right = values.draw_residuals(frame, "y", tmp_path / "residuals.png").axes
+    assert len(np.asarray(left.collections[0].get_offsets())) <= values.MOST_POINTS * 1.5
+    assert sum(bar.get_height() for bar in right.patches) == rows  # type: ignore[attr-defined]
+    assert is_picture(tmp_path / "residuals.png")
+
+
+def series(times: Any = None) -> Dataset:
+    import torch
+
+    def part(start: int, stop: int) -> Part:
+        rows = np.arange(start, stop)
+        naive = {"last value": rows * 2.0 - 2}
+        when = None if times is None else np.asarray(times)[start:stop]
+        return Part(torch.zeros(len(rows), 3, 1), torch.zeros(len(rows), 1), rows * 2.0, rows, None, naive, when)
+
+    spec = DataSpec(REGRESSION, (3, 1), 1, "sales")
+    parts = {"train": part(0, 20), "val": part(20, 24), "test": part(24, 30)}
+    return Dataset(
+        "sales",
+        "series",
+        spec,
+        Preprocessing(None, None),
+        **parts,
+        num_rows=30,
+        num_missing=0,
+        digest="",
+        columns=("sales",),
+    )
+
+
+def forecast(data: Dataset) -> pd.DataFrame:
+    return pd.DataFrame({"actual": data.scored.labels, "predicted": data.scored.labels + 1.0})
+
+
+def test_a_forecast_stands_beside_truth_naive_forecast_and_what_was_known(tmp_path: Path) -> None:
+    data = series()
+    axes = values.draw_forecast(forecast(data), data, tmp_path / "forecast.png").axes[0]
+    rows = list(range(24, 30))
+    assert lines(axes) == {
+        "known before": (list(range(12, 24)), [2.0 * row for row in range(12, 24)]),
+        "truth": (rows, [2.0 * row for row in rows]),
+        "naive: last value": (rows, [2.0 * row - 2 for row in rows]),
+        "forecast": (rows, [2.0 * row + 1 for row in rows]),
+    }
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("row", "sales")
+    assert axes.get_title() == "Forecast of the 6 test rows"
+    assert is_picture(tmp_path / "forecast.png")
+
+
+DAYS = pd.date_range("2024-01-27", periods=30)
+
+
+@pytest.mark.parametrize(
+    ("times", "first", "axis"),
+    [
+        (DAYS.to_numpy(), DAYS[24].to_datetime64(), "time"),
+        (DAYS.strftime("%Y-%m-%d").to_numpy(dtype=object), DAYS[24].to_datetime64(), "time"),
+        (np.arange(30) * 0.5, 12.0, "time"),
+        (np.array([f"week {row}th?" for row in range(30)], dtype=object), 24, "row"),
+    ],
+    ids=["times", "texts", "numbers", "no times"],
+)
+def test_times_are_on_the_axis_where_they_can_be_read(tmp_path: Path, times: Any, first: Any, axis: str) -> None:
+    data = series(times)
+    axes = values.draw_forecast(forecast(data), data, tmp_path / "forecast.png").axes[0]
+    assert lines(axes)["truth"][0][0] == first
+    assert axes.get_xlabel() == axis
+
+
+def test_a_forecast_of_the_training_rows_has_nothing_before_it(tmp_path: Path) -> None:
+    whole = series()
+    data = Dataset(**{**vars(whole), "val": None, "test": None})
+    axes = values.draw_forecast(forecast(data), data, tmp_path / "forecast.png").axes[0]
+    assert axes.get_title() == "Forecast of the 20 training set rows"
+    assert "known before" not in lines(axes)
+
+
+def test_the_pictures_follow_from_the_task_and_its_time(tmp_path: Path) -> None:
+    data = series()
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3, 1))
+    named = files.write_pictures(tmp_path, "mlp", network, data, history(3, 1, 1), forecast(data))
+    assert named == ["model.svg", "curves.png", "residuals.png", "forecast.png"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(named)
+
+
+def test_no_picture_obeys_the_users_own_matplotlib_settings(tmp_path: Path) -> None:
+    import matplotlib
+
+    curves.draw(history(3, 1, 1), tmp_path / "a.png")
+    with matplotlib.rc_context({"text.usetex": True, "font.size": 40, "lines.linewidth": 9}):
+        curves.draw(history(3, 1, 1), tmp_path / "b.png")
+        assert matplotlib.rcParams["font.size"] == 40
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
