@@ -92,9 +92,14 @@ def _complete_verbs() -> None:
 
 def _meant(word: str) -> str:
     """Return what a word that is no verb may have been meant for: ``data=iris`` for ``iris``."""
-    from lifecycle.searchpath import options
+    from lifecycle.searchpath import EXPERIMENT, options
 
-    pairs = [f"{group}={name}" for group, names in options().items() for name in names if name == word]
+    pairs = [
+        f"{'+' * (group == EXPERIMENT)}{group}={name}"
+        for group, names in options().items()
+        for name in names
+        if name == word
+    ]
     return f" Did you mean {pairs[0]}?" if pairs else did_you_mean(word, VERBS)
 
 

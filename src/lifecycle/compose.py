@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lifecycle.config import Request, RunConfig
 from lifecycle.errors import RequestError
 from lifecycle.explain import COMPOSING, explain
-from lifecycle.searchpath import CHOICES, PluginSource, hydra_ready
+from lifecycle.searchpath import CHOICES, EXPERIMENT, PluginSource, hydra_ready
 
 CONFIG_PACKAGE = "pkg://lifecycle.conf"
 
@@ -67,7 +67,7 @@ def _check_whole(config: DictConfig, choices: dict[str, str]) -> None:
         raise RequestError(f"~{gone[0]} takes away what every run needs. Set it instead: {gone[0]}=...")
     own = Path.cwd() / "conf"
     packaged = resources.files("lifecycle.conf")
-    for group in CHOICES:
+    for group in (*CHOICES, *({EXPERIMENT} & set(choices))):
         name = choices.get(group, "")
         if not name or name.startswith("["):
             raise RequestError(f"{group} must be one name, got {name or 'nothing'}. Write {group}=<name>.")

@@ -66,7 +66,7 @@ class TrackingConfig:
 
     dir: str = "mlruns"  # folder of the database, artifacts and checkpoints; relative to the working folder
     experiment: str = "lifecycle"  # MLflow experiment; the UI compares the runs within one
-    run_name: str | None = None  # null: <model>-<data>-<seed>
+    run_name: str | None = None  # null: <model>-<data>-<seed>, or <experiment>-<seed>
     figures: bool = True  # draw the pictures of each run; false saves half a second or so a run in a large sweep
 
     def __post_init__(self) -> None:
@@ -118,7 +118,12 @@ class Request:
     @property
     def run_name(self) -> str:
         """Name of the run in MLflow."""
-        return self.tracking.run_name or "-".join([self.choices["model"], self.choices["data"], str(self.config.seed)])
+        names = (
+            [self.choices["experiment"]]
+            if "experiment" in self.choices
+            else [self.choices[g] for g in ("model", "data")]
+        )
+        return self.tracking.run_name or "-".join([*names, str(self.config.seed)])
 
 
 @dataclass(frozen=True)
@@ -227,7 +232,9 @@ def check_sample_dims(model_name: str, plugin: type, dims: int, source: str, sha
 
 def _refuse_extra_keys(node: DictConfig, cls: Any, prefix: str = "") -> None:
     """Refuse what ``+key=value`` added beside the typed fields."""
-    known = [item.name for item in fields(cls)] if is_dataclass(cls) else [str(key) for key in node]
+    if not is_dataclass(cls):
+        return  # a mapping whose keys are the user's
+    known = [item.name for item in fields(cls)]
     for key in map(str, node):
         if key not in known:
             raise RequestError(unknown_field(f"{prefix}{key}", str(node[key]), known))

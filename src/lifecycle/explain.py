@@ -13,7 +13,7 @@ from yaml import YAMLError
 from lifecycle import groups, registry
 from lifecycle.config import unknown_field
 from lifecycle.errors import RequestError, did_you_mean
-from lifecycle.searchpath import options
+from lifecycle.searchpath import EXPERIMENT, options
 
 COMPOSING = (HydraException, OmegaConfBaseException, ValueError, YAMLError, RecursionError)
 """What composing a request may raise."""
@@ -59,14 +59,23 @@ def _of_value(error: Exception, cause: BaseException | None, overrides: list[str
         return f"{cause.full_key}{where} {_wrong_type(cause)}, got {got}. {cure}"
     if isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None and cause.key is not None:
         return _unknown_field(cause, overrides, where)
-    added = re.search(r"Could not append to config. An item is already at '([^']+)'", str(error))
-    if added:
-        return f"{added[1]} is there already, and + adds a new key. Write {added[1]}={_value(added[1], overrides)}."
     if "must be a string or a list" in str(error) and len(overrides):
         return _no_name(overrides)
+    if sentence := _plus(str(error), overrides):
+        return sentence
     hint = " Add -m to run each." if "Ambiguous value" in str(error) else " `lifecycle --help` shows how to ask."
     typed = "" if isinstance(error, HydraException) else f"{' '.join(overrides)}: "  # Hydra's own name the word
     return f"{typed}{_first_line(error)}{where}.{hint}"
+
+
+def _plus(said: str, overrides: list[str]) -> str:
+    """Return the sentence on a plus that is one too many, or that is missing; nothing where it is neither."""
+    if added := re.search(r"Could not append to config. An item is already at '([^']+)'", said):
+        return f"{added[1]} is there already, and + adds a new key. Write {added[1]}={_value(added[1], overrides)}."
+    if plain := re.search(r"Could not override '(\w+)'", said):
+        word = f"{plain[1]}={_value(plain[1], overrides)}"
+        return f"{word} needs a plus before it, as no run has one unless it is asked for. Write +{word}."
+    return ""
 
 
 def _no_name(overrides: list[str]) -> str:
@@ -83,10 +92,11 @@ def _missing_option(error: MissingConfigException) -> str:
     if group not in options():
         return f"{_first_line(error)}. `lifecycle --help` lists what there is."
     known = [option for option in options()[group] if option != name]
-    hint = did_you_mean(name, known, f"{group}=")
+    asked = f"+{group}" if group == EXPERIMENT else group
+    hint = did_you_mean(name, known, f"{asked}=")
     if group == "trainer" and name in ("gpu", "cpu", "auto"):
         hint = f" Did you mean trainer.accelerator={name}?"
-    return f"{group}={name} is not known.{hint} Choose one of: {', '.join(known)}."
+    return f"{asked}={name} is not known.{hint} Choose one of: {', '.join(known)}."
 
 
 def _wrong_type(cause: ValidationError) -> str:

@@ -16,6 +16,7 @@ HELP = """\
 lifecycle takes a neural network through its whole life: define, compile, fit, evaluate, predict.
 
   lifecycle model=mlp data=iris                        one run, tracked in mlruns/
+  lifecycle +experiment=pima                           a worked example of the tutorials
   lifecycle -m model=mlp,cnn data=digits seed=1,2,3    every combination (a Hydra multirun)
   lifecycle model=mlp data=iris --cfg job              print every field and its value, run nothing
   lifecycle data                                       the data sets; lifecycle data iris: what is in one
@@ -24,6 +25,9 @@ lifecycle takes a neural network through its whole life: define, compile, fit, e
 
 Choose (group=name):
 {groups}
+
+Worked examples (+experiment=name), each a choice of all the above:
+  {examples}
 
 Set (key=value), for instance:
   model.<field>        hyper-parameters of the model, such as model.hidden=[64,32]
@@ -44,10 +48,12 @@ Tracebacks:           HYDRA_FULL_ERROR=1
 
 def print_help() -> None:
     """Print what can be typed; imports no plugin."""
-    from lifecycle.searchpath import options
+    from lifecycle.searchpath import EXPERIMENT, options
 
-    lines = [f"  {group:<10} {', '.join(names)}" for group, names in options().items() if len(names) > 1]
-    print(HELP.format(groups="\n".join(lines)), end="")
+    offered = options()
+    examples = offered.pop(EXPERIMENT)
+    lines = [f"  {group:<10} {', '.join(names)}" for group, names in offered.items() if len(names) > 1]
+    print(HELP.format(groups="\n".join(lines), examples=", ".join(examples)), end="")
 
 
 def print_plugins() -> None:

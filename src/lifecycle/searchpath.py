@@ -21,6 +21,10 @@ from lifecycle.groups import TYPED
 
 GROUPS = (*registry.GROUPS, *TYPED)
 CHOICES = (*GROUPS, "trainer", "tracking")
+"""Groups of which each run has one."""
+
+EXPERIMENT = "experiment"
+"""The group whose files choose and set all the others; a run may have one, asked for with a plus."""
 SCHEMA = "run_schema"  # the name under which config.yaml finds RunConfig
 
 
@@ -111,4 +115,4 @@ def hydra_ready() -> Iterator[ConfigLoader]:
 def options() -> dict[str, list[str]]:
     """Return the names that each group offers: plugins, presets, and the user's own; imports no plugin."""
     with hydra_ready() as loader:
-        return {group: list(loader.get_group_options(group)) for group in CHOICES}
+        return {group: list(loader.get_group_options(group)) for group in (*CHOICES, EXPERIMENT)}
