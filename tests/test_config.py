@@ -115,7 +115,8 @@ def test_a_request_becomes_a_job_of_the_chosen_objects() -> None:
         )
     )
     assert job.model == MLP(hidden=[8, 4])
-    assert job.data == Table(path="sklearn:iris", target="species", test_size=0.3)
+    assert isinstance(job.data, Table)
+    assert (job.data.path, job.data.target, job.data.test_size) == ("sklearn:iris", "species", 0.3)
     assert job.optimizer == SGD(momentum=0.9)
     assert job.trainer == TrainerConfig(max_epochs=7, batch_size=16)
     assert (job.model_name, job.data_name, job.data_kind, job.optimizer_name) == ("mlp", "iris", "table", "sgd")
@@ -134,6 +135,7 @@ def test_with_nothing_said_the_defaults_are_those_of_the_dataclasses() -> None:
 def test_a_run_is_named_after_model_data_and_seed_or_as_asked() -> None:
     assert compose(["model=mlp", "data=wine", "seed=3"]).run_name == "mlp-wine-3"
     assert compose(["tracking.run_name=first"]).run_name == "first"
+    assert compose(["+experiment=pima_best", "seed=3"]).run_name == "pima_best-3"
 
 
 def test_a_schedule_is_completed_from_the_epochs_the_monitor_and_the_optimizer() -> None:
@@ -190,7 +192,7 @@ WRONG = {
     "trainer.accelerator=tpu": "trainer.accelerator must be one of auto, cpu, gpu, got tpu.",
     "tracking.dir=''": "tracking.dir must not be empty, got ''. Leave it out.",
     "tracking.experiment=''": "tracking.experiment must not be empty, got ''. Leave it out.",
-    "data.test_size=1": "data.test_size must be above 0 and below 1, got 1.0. The default is 0.2.",
+    "data.test_size=1.5": "data.test_size must be a share below 1 or a whole number of samples, got 1.5.",
     "data=table": "data.path must be given, got nothing. Add for instance data.path=houses.csv.",
     "model=cnn": (
         "model=cnn needs samples of shape (channels, height, width), got (features) from data=iris. "
