@@ -406,6 +406,33 @@ def test_a_batch_larger_than_the_training_rows_is_refused(iris: Dataset) -> None
         fit.check(TrainerConfig(batch_size=91), compiled(iris, Adam()), iris)
 
 
+@pytest.mark.parametrize(
+    ("size", "devices", "cure"),
+    [
+        (1, 1, "Use trainer.batch_size=2."),
+        (89, 1, "Use trainer.batch_size=90."),  # 90 rows: 89 and 1
+        (29, 2, "Use trainer.batch_size=30."),  # 29, 29, 29 and 3, of which one process gets 1
+    ],
+)
+def test_a_step_of_one_row_is_refused_where_batch_normalisation_would_fail(
+    iris: Dataset, size: int, devices: int, cure: str
+) -> None:
+    config = TrainerConfig(batch_size=size, devices=devices)
+    with pytest.raises(RequestError) as caught:
+        fit.check(config, compiled(iris, Adam(), batch_norm=True), iris)
+    assert str(caught.value) == (
+        f"trainer.batch_size={size} makes a step of a single row of the 90 training rows of data=iris, and batch "
+        f"normalisation cannot learn from one. {cure}"
+    )
+    fit.check(config, compiled(iris, Adam()), iris)
+
+
+def test_batches_of_two_rows_and_more_are_enough_for_batch_normalisation(iris: Dataset, tmp_path: Path) -> None:
+    config, module = TrainerConfig(batch_size=88, max_epochs=1), compiled(iris, Adam(), batch_norm=True)
+    fit.check(config, module, iris)
+    assert len(fit.fit(module, iris, config, 0, tmp_path).rows) == 1
+
+
 def test_a_monitor_that_nothing_measures_is_refused(iris: Dataset) -> None:
     with pytest.raises(RequestError, match=r"trainer.monitor=val_acc is not measured. Did you mean val_accuracy\?"):
         fit.check(TrainerConfig(monitor="val_acc"), compiled(iris, Adam()), iris)

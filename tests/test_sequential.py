@@ -141,7 +141,7 @@ def test_a_series_goes_through_stacked_recurrent_layers() -> None:
     layers = [
         {"lstm": {"units": 4, "return_sequences": True, "bidirectional": True}},
         "batch_norm",
-        {"gru": {"units": 3, "return_sequences": True}},
+        {"gru": {"units": 3, "return_sequences": True, "bidirectional": True}},
         "layer_norm",
         {"lstm": {"units": 5, "activation": "relu"}},
         "output",
@@ -150,10 +150,10 @@ def test_a_series_goes_through_stacked_recurrent_layers() -> None:
         ("0_lstm.0", "LSTM", "(None, 6, 8)", 2 * 4 * 4 * (2 + 4 + 2)),
         ("0_lstm.1", "AllSteps", "(None, 6, 8)", 0),
         ("1_batch_norm", "StepsBatchNorm", "(None, 6, 8)", 16),
-        ("2_gru.0", "GRU", "(None, 6, 3)", 3 * 3 * (8 + 3 + 2)),
-        ("2_gru.1", "AllSteps", "(None, 6, 3)", 0),
-        ("3_layer_norm", "LayerNorm", "(None, 6, 3)", 6),
-        ("4_lstm.0", "LSTMLayer", "(None, 6, 5)", 4 * 5 * (3 + 5 + 1)),
+        ("2_gru.0", "GRU", "(None, 6, 6)", 2 * 3 * 3 * (8 + 3 + 2)),
+        ("2_gru.1", "AllSteps", "(None, 6, 6)", 0),
+        ("3_layer_norm", "LayerNorm", "(None, 6, 6)", 12),
+        ("4_lstm.0", "LSTMLayer", "(None, 6, 5)", 4 * 5 * (6 + 5 + 1)),
         ("4_lstm.1", "LastStep", "(None, 5)", 0),
         ("5_output", "Linear", "(None, 1)", 6),
     ]
@@ -232,10 +232,10 @@ def test_a_table_becomes_steps_by_reshape() -> None:
 
 
 def test_the_initializer_is_of_all_but_the_last_layer_unless_it_has_its_own() -> None:
-    layers = ["dense: 100", "relu", {"dense": {"units": 200, "initializer": "uniform"}}, "dense: 3", "linear"]
-    spec = DataSpec(MULTICLASS, (50,), 3)
+    layers = ["dense: 100", "relu", {"dense": {"units": 200, "initializer": "uniform"}}, "dense: 60", "linear"]
+    spec = DataSpec(MULTICLASS, (50,), 60)
     first, own, last = (layer for layer in made(layers, spec, "he_uniform").children() if isinstance(layer, nn.Linear))
-    bounds = [(first, (6 / 50) ** 0.5), (own, 0.05), (last, (6 / 203) ** 0.5)]
+    bounds = [(first, (6 / 50) ** 0.5), (own, 0.05), (last, (6 / 260) ** 0.5)]
     for layer, bound in bounds:
         assert float(layer.weight.detach().abs().max()) == pytest.approx(bound, rel=0.02)
         assert not layer.bias.any()
