@@ -175,3 +175,10 @@ def test_a_kind_of_another_package_that_has_no_card_is_shown_all_the_same(site: 
     lines = said(lifecycle("data", "bare").out)
     assert lines["Data"] == "bare (data=bare, data.path=)"
     assert (lines["Source"], lines["Rows"]) == ("not stated", "150; no values missing")
+
+
+def test_a_run_prints_what_its_columns_are_taken_for(job: Command) -> None:
+    out = job("data=wine", "trainer.max_epochs=1", "verbose=1").out
+    assert re.search(r"^Columns   13 numbers$", out, re.M)
+    out = job("data=airline_passengers", "trainer.max_epochs=1", "verbose=1").out
+    assert re.search(r"^Columns   from its own past: passengers; in order of time: month$", out, re.M)

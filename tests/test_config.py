@@ -115,8 +115,8 @@ def test_a_request_becomes_a_job_of_the_chosen_objects() -> None:
         )
     )
     assert job.model == MLP(hidden=[8, 4])
-    assert isinstance(job.data, Table)
-    assert (job.data.path, job.data.target, job.data.test_size) == ("sklearn:iris", "species", 0.3)
+    card = {key: getattr(job.data, key) for key in ("source", "licence", "note")}
+    assert job.data == Table(path="sklearn:iris", target="species", test_size=0.3, **card)
     assert job.optimizer == SGD(momentum=0.9)
     assert job.trainer == TrainerConfig(max_epochs=7, batch_size=16)
     assert (job.model_name, job.data_name, job.data_kind, job.optimizer_name) == ("mlp", "iris", "table", "sgd")
@@ -192,7 +192,7 @@ WRONG = {
     "trainer.accelerator=tpu": "trainer.accelerator must be one of auto, cpu, gpu, got tpu.",
     "tracking.dir=''": "tracking.dir must not be empty, got ''. Leave it out.",
     "tracking.experiment=''": "tracking.experiment must not be empty, got ''. Leave it out.",
-    "data.test_size=1.5": "data.test_size must be a share below 1 or a whole number of samples, got 1.5.",
+    "data.test_size=1.5": "data.test_size must be a share below 1 or a whole number of samples, got 1.5. Use for",
     "data=table": "data.path must be given, got nothing. Add for instance data.path=houses.csv.",
     "model=cnn": (
         "model=cnn needs samples of shape (channels, height, width), got (features) from data=iris. "

@@ -213,3 +213,23 @@ def test_the_digest_is_of_the_rows_alone() -> None:
 def test_the_digest_changes_with_any_number_and_back_with_it(row: int, value: int) -> None:
     other = changed("n", row, value)
     assert (digest(other) == digest(BASE)) == (value == row)
+
+
+def test_where_nothing_is_held_out_the_training_rows_are_scored() -> None:
+    data = load(replace(table(y=labels(ROWS)), test_size=0.0))
+    assert data.test is None
+    assert data.scored is data.train
+    assert data.scored_on == "training_set"
+    assert (len(data.train), data.val is not None and len(data.val)) == (32, 8)
+
+
+def test_the_digest_of_a_wide_frame_of_one_type_is_of_all_its_values() -> None:
+    values = np.random.default_rng(0).integers(0, 256, (ROWS, 300)).astype(np.uint8)
+    wide = pd.DataFrame(values, columns=[f"p{number}" for number in range(300)]).assign(y=labels(ROWS))
+    other = wide.copy()
+    other.loc[ROWS - 1, "p299"] ^= 1
+    swapped = wide.copy()
+    swapped.iloc[:, :2] = wide.iloc[:, 1::-1].to_numpy()
+    apart = pd.concat([wide[[name]] for name in wide], axis=1)  # a block a column, the same values
+    assert len({digest(frame) for frame in (wide, other, swapped)}) == 3
+    assert digest(apart) == digest(wide)

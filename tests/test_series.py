@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -327,6 +329,8 @@ def test_a_run_on_differences_predicts_in_the_users_units_and_on_raw_rows_too(
     (run,) = runs()
     table = pd.read_csv(artifacts(run) / "predictions.csv")
     assert list(table) == ["row", "time", "actual", "predicted"]
+    signature = yaml.safe_load(next((tmp_path / "mlruns").rglob("MLmodel")).read_text())["signature"]
+    assert [column["name"] for column in json.loads(signature["outputs"])] == ["predicted"]
     model = next((tmp_path / "mlruns").rglob("lifecycle.json")).parent
     np.testing.assert_allclose(saved.load(model).predict(raw)["predicted"].to_numpy()[-6:], found)
 

@@ -102,6 +102,10 @@ class DataPlugin(Protocol):
     """A dataclass (not frozen) whose fields say where rows are and how they are read; under ``lifecycle.data``.
 
     ``sample_dim`` is the number of axes of one sample, known without loading anything.
+
+    Some things are optional. ``optional_columns``, a list of names, are columns that a prediction uses where they are
+    there. Fields ``path``, ``source``, ``licence`` and ``note`` are what `lifecycle data` shows; ``drop`` and ``time``
+    name columns that it calls so.
     """
 
     sample_dim: ClassVar[int]
