@@ -20,7 +20,8 @@ MODULES = {
 LAYERS = [
     {"lifecycle", "lifecycle.__main__", "lifecycle.ui", "lifecycle.listing", "lifecycle.testing"},
     {"lifecycle.pipeline"},
-    {f"lifecycle.{step}" for step in ("define", "compile", "fit", "evaluate", "predict", "history", "saved", "report")},
+    {f"lifecycle.{step}" for step in ("define", "compile", "fit", "evaluate", "predict", "history", "saved", "report")}
+    | {f"lifecycle.{part}" for part in ("losses", "metrics", "optimization", "refusals")},
     {f"lifecycle.{name}" for name in ("data", "plugins", "tracking", "store", "checkpoints", "compose", "explain")},
     {
         f"lifecycle.{name}"
@@ -29,7 +30,9 @@ LAYERS = [
             "config",
             "registry",
             "searchpath",
+            "groups",
             "optimizers",
+            "schedules",
             "tasks",
             "checks",
             "digests",

@@ -37,6 +37,13 @@ def in_range(
             raise ValueError(f"{name} must be {start}{until}, got {value}. {_cure(config, name)}")
 
 
+def count(config: Any, name: str, number: int, example: str) -> None:
+    """Check that a field is a list of two or three numbers."""
+    if len(value := getattr(config, name)) != number:
+        word = "two" if number == 2 else "three"
+        raise ValueError(f"{name} must be {word} numbers, got {value}. Use for instance {example}.")
+
+
 def one_of(config: Any, name: str, known: Iterable[str]) -> None:
     """Check that a field is one of the known words, or null."""
     value, known = getattr(config, name), list(known)

@@ -1,24 +1,26 @@
-"""Step 2, compile: task, loss, optimizer and metrics make a network something that Lightning can fit."""
+"""Step 2, compile: task, loss, optimizer, schedule and metrics make a network something that Lightning can fit."""
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from lifecycle import losses, metrics
 from lifecycle.contract import DataSpec
 from lifecycle.data.batches import Batch
 from lifecycle.evaluate import Scores
+from lifecycle.optimization import build_optimizer, build_schedule
 from lifecycle.optimizers import OptimizerConfig
-from lifecycle.tasks import TASKS, loss_of, metrics_of
+from lifecycle.schedules import NoSchedule, OneCycle, Plateau, ScheduleConfig
+from lifecycle.tasks import link_of, loss_of, metrics_of
 from lifecycle.units import Units
 
 
 class CompiledModel(pl.LightningModule):
-    """A network with its loss, optimizer and metrics.
+    """A network with its loss, optimizer, schedule and metrics.
 
     Scores are gathered on the device and read once an epoch: no step waits for a number.
 
@@ -35,6 +37,9 @@ class CompiledModel(pl.LightningModule):
         loss: str | None = None,
         metrics: list[str] | None = None,
         target_scale: tuple[float, float] = (0.0, 1.0),
+        schedule: ScheduleConfig | None = None,
+        class_weights: Tensor | None = None,
+        label_smoothing: float = 0.0,
     ) -> None:
         """Compile a network.
 
@@ -45,30 +50,45 @@ class CompiledModel(pl.LightningModule):
             loss: name, or ``None`` for the task's own.
             metrics: names, or ``None`` for the task's own.
             target_scale: ``(offset, scale)`` from outputs to the user's units, in which metrics are given.
+            schedule: of the learning rate, completed; or ``None`` for one rate throughout.
+            class_weights: ``(classes,) float32``, of the training loss alone; see :mod:`lifecycle.losses`.
+            label_smoothing: share of each label that is spread evenly over the classes.
 
         Raises:
-            RequestError: the loss or a metric is not for the task.
+            RequestError: the loss, a metric or label smoothing is not for the task.
         """
         super().__init__()
         self.network = network
         self.spec = spec
         self.optimizer_config = optimizer
+        self.schedule_config = schedule or NoSchedule()
         self.loss_name = loss_of(spec.task, loss)
         self.metric_names = metrics_of(spec.task, metrics)
-        self.loss: nn.Module = getattr(nn, TASKS[spec.task].losses[self.loss_name])()
-        self.units = Units(spec.task, *target_scale)
+        _check(spec, self.loss_name, label_smoothing, self.metric_names)
+        self.loss = losses.Loss(self.loss_name, label_smoothing, class_weights)
+        self.units = Units(spec.task, *target_scale, link_of(self.loss_name))
         self.train_scores, self.val_scores, self.test_scores = (
             Scores(spec, self.metric_names, self.units) for _ in range(3)
         )
+        self._evaluated = False
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the network's logits or values: ``(batch, num_outputs)``."""
         outputs: Tensor = self.network(inputs)
         return outputs
 
+    def on_train_batch_start(self, _batch: Batch, _index: int) -> None:
+        """Know that the batch is a new one."""
+        self._evaluated = False
+
     def training_step(self, batch: Batch, _index: int) -> Tensor:
-        """Return the loss that is differentiated: the mean over the batch, weighted for this process's share of it."""
-        loss, weight = self._step(batch, self.train_scores)
+        """Return the loss that is differentiated: the mean over the batch, weighted for this process's share of it.
+
+        An optimizer may evaluate a batch more than once (L-BFGS does); the first time alone, at the weights that the
+        step begins with, is scored.
+        """
+        loss, weight = self._step(batch, None if self._evaluated else self.train_scores, training=True)
+        self._evaluated = True
         weighted: Tensor = loss * weight
         return weighted
 
@@ -85,21 +105,40 @@ class CompiledModel(pl.LightningModule):
         outputs: Tensor = self(batch[0])
         return outputs
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return the optimizer that the configuration names."""
-        return build_optimizer(self.optimizer_config, self.network)
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer that the configuration names, and its schedule where there is one."""
+        config, optimizer = self.schedule_config, build_optimizer(self.optimizer_config, self.network)
+        if isinstance(config, NoSchedule):
+            return optimizer
+        monitor = config.monitor if isinstance(config, Plateau) else None
+        steps = int(self.trainer.estimated_stepping_batches) if isinstance(config, OneCycle) else 0
+        schedule = build_schedule(config, optimizer, steps, self.mode(monitor) if monitor else "min")
+        if schedule is None:
+            return optimizer
+        told: dict[str, Any] = {"scheduler": schedule, "interval": "step" if isinstance(config, OneCycle) else "epoch"}
+        if monitor:
+            told["monitor"] = monitor
+        return {"optimizer": optimizer, "lr_scheduler": told}
 
-    def _step(self, batch: Batch, scores: Scores) -> tuple[Tensor, float]:
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Move a schedule; one that waits for a score has moved already, before the checkpoint of its epoch."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
+
+    def mode(self, monitor: str) -> Literal["min", "max"]:
+        """Return ``"max"`` where a higher value of ``val_accuracy`` and the like is better, else ``"min"``."""
+        name = monitor.partition("_")[2]
+        return "max" if name != "loss" and self.val_scores.metrics[name].higher_is_better else "min"
+
+    def _step(self, batch: Batch, scores: Scores | None, training: bool = False) -> tuple[Tensor, float]:
         inputs, targets, weight, base = batch
         outputs = self(inputs)
-        loss: Tensor = self.loss(outputs, targets)
-        if weight:
+        loss: Tensor = self.loss(outputs, targets, weighted=training)
+        if weight and scores is not None:
             scores.add(loss.detach(), outputs.detach(), targets, base)
         return loss, weight
 
 
-def build_optimizer(config: OptimizerConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """Return the optimizer of ``torch.optim`` that ``config`` names, over the network's parameters."""
-    arguments: dict[str, Any] = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
-    optimizer: torch.optim.Optimizer = getattr(torch.optim, config.torch_name)(network.parameters(), **arguments)
-    return optimizer
+def _check(spec: DataSpec, loss: str, label_smoothing: float, names: tuple[str, ...]) -> None:
+    losses.check(loss, label_smoothing, spec)
+    metrics.check(spec, names)

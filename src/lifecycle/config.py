@@ -13,11 +13,14 @@ from lifecycle import registry
 from lifecycle.checks import in_range, one_of
 from lifecycle.contract import SAMPLE_SHAPES, DataPlugin, ModelPlugin
 from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.groups import TYPED
 from lifecycle.optimizers import OptimizerConfig
+from lifecycle.schedules import ScheduleConfig
 from lifecycle.tasks import check_names
 
 ACCELERATORS = ("auto", "cpu", "gpu")
 MOST_NAME_CHARACTERS = 200
+CLIPPING = ("norm", "value")
 STRATEGIES = ("auto", "ddp")
 
 
@@ -28,6 +31,11 @@ class TrainerConfig:
     max_epochs: int = 300  # passes over the training rows, at most
     batch_size: int | None = None  # rows a step, over all devices; null: 32, or all training rows if fewer
     accelerator: str = "auto"  # auto, cpu or gpu
+    shuffle: bool = True  # draw the training rows in another order each epoch
+    class_balanced: bool = False  # draw each class equally often, with replacement; as many rows as there are
+    gradient_clip_val: float | None = None  # largest gradient; null: any
+    gradient_clip_algorithm: str = "norm"  # norm: of all gradients together; value: of each one
+    torch_compile: bool = False  # compile the network with torch.compile before it is fitted
     devices: int = 1  # processes, one a device
     strategy: str = "auto"  # auto, or ddp: one process a device, gradients averaged
     early_stopping: bool = True  # stop when `monitor` has not improved for `patience` epochs
@@ -42,6 +50,12 @@ class TrainerConfig:
         in_range(self, "devices", low=1)
         in_range(self, "patience", low=1)
         in_range(self, "min_delta", low=0)
+        in_range(self, "gradient_clip_val", above=0)
+        one_of(self, "gradient_clip_algorithm", CLIPPING)
+        if self.class_balanced and not self.shuffle:
+            raise ValueError(
+                "shuffle must be true with class_balanced, which draws rows at random, got false. Leave it out."
+            )
         one_of(self, "accelerator", ACCELERATORS)
         one_of(self, "strategy", STRATEGIES)
 
@@ -73,7 +87,10 @@ class RunConfig:
     data: Any = MISSING  # a data plugin's fields
     model: Any = MISSING  # a model plugin's fields
     optimizer: OptimizerConfig = MISSING
+    schedule: ScheduleConfig = MISSING
     loss: str | None = None  # null: from the task
+    class_weights: Any = None  # of the training loss: balanced, or {<class>: <weight>, ...} for each class
+    label_smoothing: float = 0.0  # share of each label that is spread evenly over the classes
     metrics: list[str] | None = None  # null: from the task
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
@@ -115,7 +132,11 @@ class Job:
     data: DataPlugin
     optimizer_name: str
     optimizer: OptimizerConfig
+    schedule_name: str
+    schedule: ScheduleConfig  # nothing in it is left null
     loss: str | None
+    class_weights: str | dict[str, float] | None
+    label_smoothing: float
     metrics: list[str] | None
     trainer: TrainerConfig
     seed: int
@@ -128,10 +149,11 @@ def resolve(request: Request) -> Job:
         RequestError: names key, value and cure.
     """
     config, choices = request.config, request.choices
-    for name in ("model", "data", "optimizer"):
+    for name in (*registry.GROUPS, *TYPED):
         if OmegaConf.is_missing(config, name):
             raise RequestError(f"{name} is not chosen. Add {name}=<name>; `lifecycle --help` lists them.")
     _refuse_extra_keys(config, RunConfig)
+    optimizer, trainer = _build(config, "optimizer"), _build(config, "trainer")
     job = Job(
         request=request,
         model_name=registry.name_of("model", _type(config, "model")),
@@ -140,15 +162,23 @@ def resolve(request: Request) -> Job:
         data_kind=registry.name_of("data", _type(config, "data")),
         data=_build(config, "data"),
         optimizer_name=choices["optimizer"],
-        optimizer=_build(config, "optimizer"),
+        optimizer=optimizer,
+        schedule_name=choices["schedule"],
+        schedule=_schedule(config, trainer, optimizer),
         loss=config.loss,
+        class_weights=_class_weights(config.class_weights),
+        label_smoothing=config.label_smoothing,
         metrics=None if config.metrics is None else list(config.metrics),
-        trainer=_build(config, "trainer"),
+        trainer=trainer,
         seed=config.seed,
     )
     _ = request.tracking  # checked by being made
     if not 0 <= job.seed < 2**32:
         raise RequestError(f"seed must be from 0 to {2**32 - 1}, got {job.seed}. Use a seed such as 1.")
+    if not 0 <= job.label_smoothing < 1:
+        raise RequestError(
+            f"label_smoothing must be 0 or more and below 1, got {job.label_smoothing}. The default is 0.0."
+        )
     if config.verbose not in (0, 1, 2):
         raise RequestError(f"verbose must be 0, 1 or 2, got {config.verbose}. Use 0 silent, 1 bar, 2 a line an epoch.")
     if request.sweep and job.trainer.devices > 1:
@@ -159,6 +189,28 @@ def resolve(request: Request) -> Job:
     check_names(job.loss, job.metrics)
     check_sample_dims(job.model_name, type(job.model), job.data.sample_dim, f"data={job.data_name}")
     return job
+
+
+def _schedule(config: DictConfig, trainer: TrainerConfig, optimizer: OptimizerConfig) -> ScheduleConfig:
+    schedule: ScheduleConfig = _build(config, "schedule")
+    try:
+        return schedule.complete(trainer.max_epochs, trainer.monitor, optimizer)
+    except ValueError as error:
+        raise RequestError(f"schedule.{error}") from error
+
+
+def _class_weights(asked: Any) -> str | dict[str, float] | None:
+    """Return the weights as typed, the classes as texts."""
+    if asked is None or asked == "balanced":
+        return asked  # type: ignore[no-any-return]
+    example = "Write class_weights=balanced, or a weight for each class as in 'class_weights={good: 1, bad: 3}'."
+    if not isinstance(asked, DictConfig):
+        raise RequestError(f"class_weights must be balanced or weights by class, got {asked}. {example}")
+    for name, weight in asked.items():
+        number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not number or not 0 < weight < float("inf"):
+            raise RequestError(f"class_weights must be numbers above 0, got {weight} for {name!s}. {example}")
+    return {str(name): float(weight) for name, weight in asked.items()}
 
 
 def check_sample_dims(model_name: str, plugin: type, dims: int, source: str, shape: str | None = None) -> None:

@@ -10,7 +10,7 @@ import torchmetrics
 from torch import Tensor, nn
 
 from lifecycle.contract import BINARY, MULTICLASS, DataSpec
-from lifecycle.tasks import TASKS
+from lifecycle.metrics import build
 from lifecycle.units import Units
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Scores(nn.Module):
         super().__init__()
         self.task, self.units = spec.task, units
         self.mean_loss = torchmetrics.MeanMetric()
-        self.metrics = nn.ModuleDict({name: _metric(spec, name) for name in metrics})
+        self.metrics = nn.ModuleDict({name: build(spec, name) for name in metrics})
         self._pending: list[tuple[Tensor, Tensor, Tensor, Tensor | None]] = []
         self._rows = 0
 
@@ -70,14 +70,6 @@ class Scores(nn.Module):
             predicted, truth = predicted.squeeze(1), self.units.restore(truth, base).squeeze(1)
         for metric in self.metrics.values():
             metric.update(predicted, truth)  # type: ignore[operator]
-
-
-def _metric(spec: DataSpec, name: str) -> torchmetrics.Metric:
-    cls, arguments = TASKS[spec.task].metrics[name]
-    if spec.task == MULTICLASS:
-        arguments = {**arguments, "num_classes": spec.num_outputs}
-    metric: torchmetrics.Metric = getattr(torchmetrics, cls)(**arguments)
-    return metric
 
 
 def evaluate(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> dict[str, float]:

@@ -10,10 +10,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException, ValidationError
 from yaml import YAMLError
 
-from lifecycle import registry
+from lifecycle import groups, registry
 from lifecycle.config import unknown_field
 from lifecycle.errors import RequestError, did_you_mean
-from lifecycle.optimizers import OPTIMIZERS
 from lifecycle.searchpath import options
 
 COMPOSING = (HydraException, OmegaConfBaseException, ValueError, YAMLError, RecursionError)
@@ -110,8 +109,8 @@ def _unknown_field(cause: OmegaConfBaseException, overrides: list[str], where: s
 
 
 def _chosen(group: str, cls: Any) -> str:
-    if group == "optimizer":
-        return next((name for name, known in OPTIMIZERS.items() if known is cls), "")
+    if group in groups.TYPED:
+        return groups.name_of(group, cls)
     return registry.name_of(group, cls) if group in registry.GROUPS and isinstance(cls, type) else ""
 
 

@@ -15,18 +15,18 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.accelerators import CUDAAccelerator, MPSAccelerator
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.strategies import ParallelStrategy
+from torch import nn
 
-from lifecycle import checkpoints
+from lifecycle import checkpoints, refusals
 from lifecycle.checkpoints import CheckedCheckpointIO
 from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.data.batches import EVALUATION_BATCH, Batches
 from lifecycle.data.dataset import Dataset
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, TrainingError
 from lifecycle.history import History, Recorder, Row
 from lifecycle.processes import helpers_know_their_main_process, is_helper
-
-DEFAULT_BATCH_SIZE = 32
+from lifecycle.refusals import batch_size
 
 SMALL_STEP = 10_000_000
 """Rows times parameters of a step, under which one thread does the work."""
@@ -58,36 +58,14 @@ def check_devices(config: TrainerConfig) -> None:
 
 
 def check(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:
-    """Refuse what only data and metrics together show: the size of a batch, and a monitor that nothing measures.
+    """Refuse what only data, network and metrics together show to be impossible; see :mod:`lifecycle.refusals`.
 
     Raises:
         RequestError: names key, value and cure.
     """
-    if config.batch_size is not None and config.batch_size > len(data.train):
-        raise RequestError(
-            f"trainer.batch_size={config.batch_size} is more than the {len(data.train)} training rows of "
-            f"data={data.name}. Use at most {len(data.train)}."
-        )
-    if "r2" in module.metric_names and any(part is not None and len(part) < 2 for part in (data.val, data.test)):
-        raise RequestError("metrics=r2 needs two rows or more in each part, got one. Hold out more, or leave r2 out.")
-    parts = ("train", "val") if data.val is not None else ("train",)
-    measured = [f"{part}_{name}" for part in parts for name in ("loss", *module.metric_names)]
-    if config.monitor in measured or (data.val is None and not config.early_stopping and config.monitor == "val_loss"):
-        return
-    if data.val is None and config.monitor.startswith("val_"):
-        raise RequestError(
-            f"trainer.monitor={config.monitor} needs validation rows, got data.val_size=0. "
-            "Add trainer.early_stopping=false, or trainer.monitor=train_loss."
-        )
-    raise RequestError(
-        f"trainer.monitor={config.monitor} is not measured.{did_you_mean(config.monitor, measured)} "
-        f"Choose from: {', '.join(measured)}."
-    )
-
-
-def batch_size(config: TrainerConfig, data: Dataset) -> int:
-    """Return the rows of a step."""
-    return config.batch_size or min(DEFAULT_BATCH_SIZE, len(data.train))
+    refusals.check_batches(config, module.network, data)
+    refusals.check_metrics(module, data)
+    refusals.check_monitors(config, module, data)
 
 
 def trainer_for(config: TrainerConfig, *, devices: int, folder: Path, **more: Any) -> pl.Trainer:
@@ -130,9 +108,16 @@ def fit(
         callbacks: Lightning callbacks, such as a progress bar.
 
     Raises:
-        TrainingError: the loss is no longer a number.
+        TrainingError: the loss is no longer a number, or ``torch.compile`` does not get through.
     """
-    train = Batches(data.train.inputs, data.train.targets, batch_size(config, data), seed, data.train.base)
+    train = Batches(
+        data.train.inputs,
+        data.train.targets,
+        batch_size(config, data),
+        seed if config.shuffle else None,
+        data.train.base,
+        config.class_balanced,
+    )
     val = data.val and Batches(data.val.inputs, data.val.targets, EVALUATION_BATCH, base=data.val.base)
     recorder = Recorder(train, seed, listeners)
     early, best = _early_stopping(config, module), _best_checkpoint(config, module, val is not None, folder)
@@ -142,10 +127,17 @@ def fit(
         devices=config.devices,
         folder=folder,
         max_epochs=config.max_epochs,
+        gradient_clip_val=config.gradient_clip_val,
+        gradient_clip_algorithm=config.gradient_clip_algorithm,
         callbacks=[recorder, *watching, checkpoints.LastCheckpoint(folder), *callbacks],  # the last sees what all know
     )
     try:
-        with _ctrl_c_kept(), helpers_know_their_main_process(), _threads(module, train.batch_size):
+        with (
+            _torch_compiled(module.network, config),
+            _ctrl_c_kept(),
+            helpers_know_their_main_process(),
+            _threads(module, train.batch_size),
+        ):
             trainer.fit(module, train, val)
     except BaseException:
         _end_processes(trainer)
@@ -174,7 +166,7 @@ def _early_stopping(config: TrainerConfig, module: CompiledModel) -> EarlyStoppi
         return None
     return EarlyStopping(
         config.monitor,
-        mode=_mode(module, config.monitor),
+        mode=module.mode(config.monitor),
         patience=config.patience,
         min_delta=config.min_delta,
         check_on_train_epoch_end=True,
@@ -191,11 +183,32 @@ def _best_checkpoint(
         folder,
         filename=checkpoints.BEST.removesuffix(".ckpt"),
         monitor=config.monitor,
-        mode=_mode(module, config.monitor),
+        mode=module.mode(config.monitor),
         save_weights_only=True,
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
+
+
+@contextmanager
+def _torch_compiled(network: nn.Module, config: TrainerConfig) -> Iterator[None]:
+    """Compile a network in place while it is fitted, if asked; its weights keep their names."""
+    if not config.torch_compile:
+        yield
+        return
+    from torch._dynamo.exc import TorchDynamoException  # nothing public is raised
+
+    network.compile()
+    try:
+        yield
+    except TorchDynamoException as error:
+        why = str(error).strip().splitlines()[0].rstrip(".")
+        raise TrainingError(
+            f"trainer.torch_compile=true and torch.compile does not get through: {why}. Install a C++ "
+            "compiler (g++) if there is none, or leave trainer.torch_compile out."
+        ) from error
+    finally:
+        network._compiled_call_impl = None
 
 
 @contextmanager
@@ -221,11 +234,6 @@ def _threads(module: CompiledModel, rows: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _mode(module: CompiledModel, monitor: str) -> str:
-    name = monitor.partition("_")[2]
-    return "max" if name != "loss" and getattr(module.val_scores.metrics[name], "higher_is_better", False) else "min"
 
 
 def _end_processes(trainer: pl.Trainer) -> None:

@@ -11,15 +11,19 @@ from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lifecycle.compile import CompiledModel
 from lifecycle.data.batches import Batches
 from lifecycle.errors import TrainingError
 from lifecycle.evaluate import prefixed
+from lifecycle.optimization import learning_rate
+from lifecycle.schedules import NoSchedule, Plateau
 from lifecycle.seeds import epoch_seed, seed_all
 
 Row = dict[str, float]
-"""One epoch: ``epoch`` (from 1), ``train_loss``, ``val_loss``, each metric of both, and ``epoch_seconds``."""
+"""One epoch: ``epoch`` (from 1), ``train_loss``, ``val_loss``, each metric of both, ``lr`` (the rate that the
+epoch began with) where there is a schedule, and ``epoch_seconds``."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,16 @@ class History:
         """The rows as a table."""
         return pd.DataFrame(self.rows).astype({"epoch": int})
 
+    @property
+    def epoch(self) -> list[int]:
+        """The epochs, from 1."""
+        return [int(row["epoch"]) for row in self.rows]
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """The columns by name, a value an epoch, as Keras has them: ``{"train_loss": [...], "val_loss": [...]}``."""
+        return {name: [row[name] for row in self.rows] for name in self.rows[0] if name != "epoch"}
+
 
 class Recorder(pl.Callback):
     """Seeds each epoch, reads its scores once, and keeps the rows."""
@@ -51,6 +65,7 @@ class Recorder(pl.Callback):
         self.batches, self.seed, self.listeners = batches, seed, listeners
         self.rows: list[Row] = []
         self._val: Row = {}
+        self._rate: Row = {}
         self._started = 0.0
         self._on_sigterm = signal.getsignal(signal.SIGTERM)
 
@@ -65,6 +80,8 @@ class Recorder(pl.Callback):
         """Make order and dropout a function of (seed, epoch), so that going on from an epoch repeats what followed."""
         self.batches.set_epoch(trainer.current_epoch)
         seed_all(epoch_seed(self.seed, trainer.current_epoch, stream=1 + trainer.global_rank))
+        if not isinstance(_compiled(pl_module).schedule_config, NoSchedule):
+            self._rate = {"lr": learning_rate(trainer.optimizers[0])}
         self._started = time.perf_counter()
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -74,7 +91,8 @@ class Recorder(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Read the training scores, complete the row, and let early stopping and checkpoints see it."""
         scores = {**prefixed(_compiled(pl_module).train_scores.compute(), "train"), **self._val}
-        row = {"epoch": trainer.current_epoch + 1, **scores, "epoch_seconds": time.perf_counter() - self._started}
+        seconds = time.perf_counter() - self._started
+        row = {"epoch": trainer.current_epoch + 1, **scores, **self._rate, "epoch_seconds": seconds}
         self.rows.append(row)
         if trainer.is_global_zero:
             for listener in self.listeners:
@@ -87,6 +105,10 @@ class Recorder(pl.Callback):
                     f"Lower optimizer.lr (now {rate:g}) or scale the data."
                 )
         pl_module.log_dict(scores)
+        # Here rather than where Lightning would: the checkpoint of this epoch is written before that.
+        schedule, config = pl_module.lr_schedulers(), _compiled(pl_module).schedule_config
+        if isinstance(schedule, ReduceLROnPlateau) and isinstance(config, Plateau):
+            schedule.step(scores[str(config.monitor)])
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows, for the checkpoint."""

@@ -9,7 +9,20 @@ from pathlib import Path
 import pandas as pd
 from torch import nn
 
-from lifecycle import checkpoints, define, evaluate, fit, predict, report, saved, store, tracking
+from lifecycle import (
+    checkpoints,
+    define,
+    evaluate,
+    fit,
+    losses,
+    optimization,
+    predict,
+    refusals,
+    report,
+    saved,
+    store,
+    tracking,
+)
 from lifecycle.compile import CompiledModel
 from lifecycle.config import Job, Request, resolve
 from lifecycle.data import dataset
@@ -96,8 +109,19 @@ def prepare(job: Job) -> Prepared:
     saved.check_preprocessing(data.preprocessing, f"data={data.name}")
     network = define.define(job.model, job.model_name, data.spec, job.seed, source=f"data={data.name}")
     layers = define.summarize(network, data.spec)
-    scale = data.preprocessing.target_scale
-    module = CompiledModel(network, data.spec, job.optimizer, job.loss, job.metrics, scale)
+    optimization.check(job.optimizer, job.optimizer_name, network, job.trainer.devices)
+    module = CompiledModel(
+        network,
+        data.spec,
+        job.optimizer,
+        job.loss,
+        job.metrics,
+        data.preprocessing.target_scale,
+        job.schedule,
+        losses.class_weights(job.class_weights, data.spec, data.train.targets),
+        job.label_smoothing,
+    )
+    losses.check_data(module.loss_name, data)
     fit.check(job.trainer, module, data)
     return Prepared(data, network, layers, module)
 
@@ -107,9 +131,12 @@ def life(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking
     data, module = prepared.data, prepared.module
     printer.begin(job, data, prepared.layers, module)
     tracked.log_data(data.name, data.digest, getattr(job.data, "path", data.kind), data.num_rows)
-    rows_a_step = fit.batch_size(job.trainer, data)
+    rows_a_step = refusals.batch_size(job.trainer, data)
     metrics = list(module.metric_names)
-    tracked.log_worked_out(job.request, loss=module.loss_name, metrics=metrics, trainer__batch_size=rows_a_step)
+    schedule = {f"schedule__{key}": value for key, value in asdict(job.schedule).items()}
+    tracked.log_worked_out(
+        job.request, loss=module.loss_name, metrics=metrics, trainer__batch_size=rows_a_step, **schedule
+    )
     tracked.log_text(report.summary_text(prepared.layers), "summary.txt")
 
     listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs)]
@@ -144,7 +171,10 @@ def _trained(job: Job, prepared: Prepared, history: History, tracked: tracking.R
         settings={
             "loss": module.loss_name,
             "metrics": list(module.metric_names),
+            "class_weights": None if module.loss.class_weights is None else module.loss.class_weights.tolist(),
+            "label_smoothing": job.label_smoothing,
             "optimizer": {"name": job.optimizer_name, **asdict(job.optimizer)},
+            "schedule": {"name": job.schedule_name, **asdict(job.schedule)},
         },
         provenance={"run_id": tracked.id, "epoch": history.weights_epoch, "data_sha256": data.digest, "seed": job.seed},
     )

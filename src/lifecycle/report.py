@@ -90,6 +90,8 @@ class Report:
         self._line("Network", f"{job.model_name}: {sum(layer.num_params for layer in layers):,} parameters")
         self.console.print(summary_table(layers))
         optimizer = f"{job.optimizer_name} (lr {job.optimizer.lr:g})"
+        if job.schedule_name != "none":
+            optimizer += f", schedule {job.schedule_name}"
         metrics = ", ".join(module.metric_names) or "none"
         self._line("Compiled", f"loss {module.loss_name}, optimizer {optimizer}, metrics {metrics}")
 
@@ -230,5 +232,6 @@ class EpochBar(pl.Callback):
 def _scores(scores: dict[str, float]) -> str:
     shown = {name: value for name, value in scores.items() if name not in ("epoch", "epoch_seconds")}
     return "  ".join(
-        f"{name} {value:.4f}" if abs(value) < 1000 else f"{name} {value:.4g}" for name, value in shown.items()
+        f"{name} {value:.4f}" if abs(value) < 1000 and name != "lr" else f"{name} {value:.4g}"
+        for name, value in shown.items()
     )

@@ -25,6 +25,7 @@ from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.digests import sha256
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError
 from lifecycle.predict import as_frame
+from lifecycle.tasks import link_of
 from lifecycle.units import Units
 
 FORMAT = 1
@@ -75,7 +76,7 @@ class TrainedModel:
         wrong = torch.nonzero(~inputs.flatten(1).isfinite().all(dim=1))
         if len(wrong):
             raise RequestError(f"input has a value that is no finite number in row {int(wrong[0])}. Mend the row.")
-        units = Units(self.spec.task, *self.preprocessing.target_scale)
+        units = Units(self.spec.task, *self.preprocessing.target_scale, link_of(self.settings.get("loss")))
         self.network.eval()
         with torch.inference_mode():
             outputs = torch.cat([self.network(part) for part in torch.split(inputs, ROWS_AT_ONCE)])

@@ -1,4 +1,4 @@
-"""What Hydra finds of this package: plugins, optimizers and the typed root as config files, beside those in conf/."""
+"""What Hydra finds of this package: plugins, typed choices and the typed root as configs, beside those in conf/."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from omegaconf import OmegaConf
 
 from lifecycle import registry
 from lifecycle.config import RunConfig
-from lifecycle.optimizers import OPTIMIZERS
+from lifecycle.groups import TYPED
 
-GROUPS = ("data", "model", "optimizer")
-CHOICES = ("model", "data", "optimizer", "trainer", "tracking")
+GROUPS = (*registry.GROUPS, *TYPED)
+CHOICES = (*GROUPS, "trainer", "tracking")
 SCHEMA = "run_schema"  # the name under which config.yaml finds RunConfig
 
 
 class PluginSource(ConfigSource):
-    """Plugins, optimizers and the typed root as Hydra configs; lists by name, imports only what is loaded."""
+    """Plugins, typed choices and the typed root as Hydra configs; lists by name, imports only what is loaded."""
 
     @staticmethod
     def scheme() -> str:
@@ -37,9 +37,9 @@ class PluginSource(ConfigSource):
         return True
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Return the typed configuration called ``model/<name>``, ``data/<name>``, ``optimizer/<name>`` or the root."""
+        """Return the typed configuration called ``<group>/<name>``, or the root."""
         group, _, name = self._normalize_file_name(config_path).removesuffix(".yaml").rpartition("/")
-        cls = RunConfig if name == SCHEMA else OPTIMIZERS[name] if group == "optimizer" else registry.load(group, name)
+        cls = RunConfig if name == SCHEMA else TYPED[group][name] if group in TYPED else registry.load(group, name)
         config = OmegaConf.structured(cls)
         return ConfigResult(
             provider=self.provider,
@@ -68,8 +68,8 @@ class PluginSource(ConfigSource):
     @staticmethod
     def names(group: str) -> List[str]:  # noqa: UP006
         """Return the names in a group; imports no plugin."""
-        if group == "optimizer":
-            return [*OPTIMIZERS]
+        if group in TYPED:
+            return [*TYPED[group]]
         if group in registry.GROUPS:
             return [*registry.plugins(group)]
         return [SCHEMA] if group == "" else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import traceback
 from collections.abc import Iterable, Iterator
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from filelock import FileLock
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from lifecycle.config import Request
 from lifecycle.errors import Interrupted, LifecycleError
@@ -29,8 +30,8 @@ SECONDS_BETWEEN = 5.0
 """History is sent this often, and at the end, so that a page that is open moves and a short epoch costs nothing."""
 
 MOST_PARAM_CHARACTERS = 6000
-WORKED_OUT = ("loss", "metrics", "trainer.batch_size")
-"""Parameters that may be left open, and are recorded as they were worked out from the data."""
+WORKED_OUT = re.compile(r"loss|metrics|trainer\.batch_size|schedule\..*")
+"""Parameters that may be left open, and are recorded as they were worked out from the request and the data."""
 METRICS_A_BATCH = 1000
 
 
@@ -99,7 +100,7 @@ class Run:
 
         asked = flatten(request.config)
         named = {key.replace("__", "."): str(value) for key, value in values.items()}
-        params = [Param(key, value) for key, value in named.items() if asked[key] is None]
+        params = [Param(key, value) for key, value in named.items() if key in asked and asked[key] is None]
         self.store.client.log_batch(self.id, params=params)
 
     def log_text(self, text: str, name: str) -> None:
@@ -202,9 +203,9 @@ def _record(run: Run, request: Request) -> None:
     from mlflow.entities import Param, RunTag
 
     values = {**request.choices, **flatten(request.config)}
-    for key in WORKED_OUT:
-        if values[key] is None:
-            del values[key]  # comes with log_worked_out()
+    open_yet = [key for key, value in values.items() if value is None and WORKED_OUT.fullmatch(key)]
+    for key in open_yet:
+        del values[key]  # comes with log_worked_out()
     params = [Param(key, str(value)[:MOST_PARAM_CHARACTERS]) for key, value in values.items()]
     tags = [RunTag(f"version.{name}", version) for name, version in versions().items()]
     for start in range(0, len(params), 100):
@@ -215,14 +216,14 @@ def _record(run: Run, request: Request) -> None:
 
 
 def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Return the values of a configuration by dotted key; a list is one value."""
+    """Return the values of a configuration by dotted key; a list, or a mapping of no type, is one value."""
     flat: dict[str, Any] = {}
     for key in node:
         value = node[key]
-        if isinstance(value, DictConfig):
+        if isinstance(value, DictConfig) and OmegaConf.get_type(value) is not dict:
             flat |= flatten(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = OmegaConf.to_container(value) if isinstance(value, ListConfig) else value
+            flat[f"{prefix}{key}"] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
     return flat
 
 

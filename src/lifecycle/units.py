@@ -9,11 +9,17 @@ from lifecycle.contract import BINARY, MULTICLASS
 
 
 class Units(nn.Module):
-    """From a network's outputs to what a person reads: probabilities, or values in the user's units."""
+    """From a network's outputs to what a person reads: probabilities, or values in the user's units.
 
-    def __init__(self, task: str, offset: float = 0.0, scale: float = 1.0) -> None:
+    Args:
+        task: of the three.
+        offset, scale: from a regression's values, as they are trained on, to the user's units.
+        link: ``"exp"`` where a regression's outputs are logarithms; see :func:`lifecycle.tasks.link_of`.
+    """
+
+    def __init__(self, task: str, offset: float = 0.0, scale: float = 1.0, link: str = "") -> None:
         super().__init__()
-        self.task, self.offset, self.scale = task, offset, scale
+        self.task, self.offset, self.scale, self.link = task, offset, scale, link
 
     def forward(self, outputs: Tensor, base: Tensor | None = None) -> Tensor:
         """Map ``(batch, num_outputs)`` logits or values to probabilities or values of the same shape."""
@@ -21,7 +27,7 @@ class Units(nn.Module):
             return torch.sigmoid(outputs)
         if self.task == MULTICLASS:
             return torch.softmax(outputs, dim=1)
-        return self.restore(outputs, base)
+        return self.restore(torch.exp(outputs) if self.link == "exp" else outputs, base)
 
     def restore(self, values: Tensor, base: Tensor | None = None) -> Tensor:
         """Undo the scaling of the target, and add the base that it is the difference to."""

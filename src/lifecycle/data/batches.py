@@ -33,6 +33,8 @@ class Batches:
         batch_size: rows a step; the last batch of an epoch may be smaller.
         shuffle_seed: shuffle by this seed and the epoch; ``None``: rows in order.
         base: ``(rows, 1) float32``, see :data:`Batch`.
+        class_balanced: draw each class equally often, with replacement, and in all as many rows as there are; needs a
+            ``shuffle_seed``, and targets that are classes.
     """
 
     def __init__(
@@ -42,9 +44,10 @@ class Batches:
         batch_size: int,
         shuffle_seed: int | None = None,
         base: Tensor | None = None,
+        class_balanced: bool = False,
     ) -> None:
         self.inputs, self.targets, self.base, self.batch_size = inputs, targets, base, batch_size
-        self.shuffle_seed = shuffle_seed
+        self.shuffle_seed, self.class_balanced = shuffle_seed, class_balanced
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -76,7 +79,26 @@ class Batches:
         if self.shuffle_seed is None:
             return None
         generator = torch.Generator().manual_seed(epoch_seed(self.shuffle_seed, self.epoch, stream=0))
+        if self.class_balanced:
+            return balanced(self.targets, generator)
         return torch.randperm(len(self.inputs), generator=generator)
+
+
+def balanced(targets: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw as many rows as there are: of each first a class, at equal chances, and then one of its rows.
+
+    Args:
+        targets: ``(rows,)`` or ``(rows, 1)`` class codes.
+        generator: of the draws.
+
+    Returns:
+        ``(rows,) int64``; a row may come several times, or not at all.
+    """
+    _, codes, counts = torch.unique(targets.flatten(), return_inverse=True, return_counts=True)
+    by_class, starts = torch.argsort(codes, stable=True), counts.cumsum(0) - counts
+    drawn = torch.randint(len(counts), (len(codes),), generator=generator)
+    within = (torch.rand(len(codes), generator=generator, dtype=torch.float64) * counts[drawn]).long()
+    return by_class[starts[drawn] + within]
 
 
 def _rank() -> tuple[int, int]:

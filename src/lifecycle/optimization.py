@@ -1,0 +1,150 @@
+"""Optimizers and schedules of the learning rate, made of their configurations; what cannot work is told before."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import lr_scheduler
+
+from lifecycle.errors import RequestError
+from lifecycle.optimizers import OptimizerConfig
+from lifecycle.schedules import OneCycle, ScheduleConfig, Warmed
+
+SPARSE = ("SparseAdam", "SGD", "Adagrad")
+"""Classes of ``torch.optim`` that take sparse gradients; the first takes no others."""
+
+
+def build_optimizer(config: OptimizerConfig, network: nn.Module) -> torch.optim.Optimizer:
+    """Return the optimizer of ``torch.optim`` that ``config`` names, over the network's parameters."""
+    arguments: dict[str, Any] = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
+    if config.torch_name == "Muon":
+        return MuonAndAdamW(network.parameters(), **arguments)
+    optimizer: torch.optim.Optimizer = getattr(torch.optim, config.torch_name)(network.parameters(), **arguments)
+    return optimizer
+
+
+def check(config: OptimizerConfig, name: str, network: nn.Module, devices: int = 1) -> None:
+    """Refuse an optimizer that cannot train a network.
+
+    Args:
+        config: its hyper-parameters.
+        name: what it was chosen by.
+        network: with the weights to be trained.
+        devices: processes that train it.
+
+    Raises:
+        RequestError: names it, the parameter and the cure.
+    """
+    if config.torch_name == "LBFGS" and devices > 1:
+        raise RequestError(
+            f"optimizer={name} goes its own number of evaluations in each process, got trainer.devices={devices}. "
+            "Use trainer.devices=1."
+        )
+    if config.torch_name == "Muon" and all(parameter.ndim != 2 for parameter in network.parameters()):
+        raise RequestError(f"optimizer={name} trains matrices, and the network has none. Use optimizer=adamw.")
+    _check_sparse(config, name, network)
+
+
+def _check_sparse(config: OptimizerConfig, name: str, network: nn.Module) -> None:
+    parameters = {key for key, parameter in network.named_parameters() if parameter.requires_grad}
+    sparse = {
+        f"{key}.weight" if key else "weight"
+        for key, module in network.named_modules()
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.sparse
+    }
+    if config.torch_name == "SparseAdam" and (dense := sorted(parameters - sparse)):
+        raise RequestError(
+            f"optimizer={name} needs sparse gradients, such as those of nn.Embedding(sparse=True), and {dense[0]} has "
+            "others. Use optimizer=adam."
+        )
+    if not (found := sorted(sparse & parameters)):
+        return
+    if config.torch_name not in SPARSE:
+        raise RequestError(f"optimizer={name} takes no sparse gradients, and {found[0]} has such. Use optimizer=sgd.")
+    if getattr(config, "weight_decay", 0):
+        raise RequestError(
+            f"optimizer.weight_decay must be 0 with sparse gradients, which {found[0]} has. Leave it out."
+        )
+
+
+class MuonAndAdamW(torch.optim.Optimizer):
+    """Muon for matrices and AdamW, at the same learning rate and weight decay, for all else: biases, kernels, ...
+
+    As PyTorch's documentation has it, which leaves what is no matrix to a common optimizer.
+
+    Args:
+        parameters: of a network; one of them at least is a matrix.
+        lr: learning rate.
+        weight_decay: decoupled.
+        more: further arguments of ``torch.optim.Muon``.
+    """
+
+    def __init__(self, parameters: Any, lr: float, weight_decay: float, **more: Any) -> None:
+        parameters = list(parameters)
+        matrices = [parameter for parameter in parameters if parameter.ndim == 2]
+        others = [parameter for parameter in parameters if parameter.ndim != 2]
+        self.parts: list[torch.optim.Optimizer] = [torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, **more)]
+        if others:
+            self.parts.append(torch.optim.AdamW(others, lr=lr, weight_decay=weight_decay))
+        super().__init__(parameters, self.parts[0].defaults)
+        self._share()
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Evaluate the closure once, if there is one, and let both take a step."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for part in self.parts:
+            part.step()
+        return loss
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of both."""
+        return {"parts": [part.state_dict() for part in self.parts]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the states of both."""
+        for part, state in zip(self.parts, state_dict["parts"], strict=True):
+            part.load_state_dict(state)
+        self._share()
+
+    def _share(self) -> None:
+        """Make the groups of both those that schedules and clipping see."""
+        self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+
+def build_schedule(
+    config: ScheduleConfig, optimizer: torch.optim.Optimizer, steps: int, mode: Literal["min", "max"] = "min"
+) -> lr_scheduler.LRScheduler | None:
+    """Return the schedule of ``torch.optim.lr_scheduler`` that ``config`` names; ``None`` for one rate throughout.
+
+    Args:
+        config: completed, that is with nothing left null.
+        optimizer: whose rate it moves.
+        steps: of the whole of fitting, for ``one_cycle``, which moves with each; the others move with each epoch.
+        mode: whether ``plateau`` waits for a lower value ("min") or a higher one ("max").
+    """
+    arguments = config.arguments()
+    if isinstance(config, OneCycle):
+        return lr_scheduler.OneCycleLR(optimizer, total_steps=steps, **arguments)
+    if config.torch_name == "ReduceLROnPlateau":
+        return lr_scheduler.ReduceLROnPlateau(optimizer, mode=mode, **arguments)
+    epochs = config.warmup_epochs if isinstance(config, Warmed) else 0
+    if not epochs:
+        return getattr(lr_scheduler, config.torch_name)(optimizer, **arguments) if config.torch_name else None
+    rise = lr_scheduler.LinearLR(optimizer, start_factor=1 / (epochs + 1), total_iters=epochs)
+    if not config.torch_name:
+        return rise
+    then = getattr(lr_scheduler, config.torch_name)(optimizer, **arguments)
+    return lr_scheduler.SequentialLR(optimizer, [rise, then], milestones=[epochs])
+
+
+def learning_rate(optimizer: torch.optim.Optimizer) -> float:
+    """Return the rate that the next step is taken with."""
+    rate: float | Tensor = optimizer.param_groups[0]["lr"]
+    return float(rate)

@@ -1,0 +1,117 @@
+"""What only data and network together show to be impossible; each is told before a run is opened."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from lifecycle import metrics
+from lifecycle.compile import CompiledModel
+from lifecycle.config import TrainerConfig
+from lifecycle.contract import REGRESSION
+from lifecycle.data.dataset import Dataset
+from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.schedules import Plateau
+
+DEFAULT_BATCH_SIZE = 32
+
+
+def batch_size(config: TrainerConfig, data: Dataset) -> int:
+    """Return the rows of a step."""
+    return config.batch_size or min(DEFAULT_BATCH_SIZE, len(data.train))
+
+
+def check_batches(config: TrainerConfig, network: nn.Module, data: Dataset) -> None:
+    """Refuse batches that cannot be drawn, or that the network cannot be trained on.
+
+    Raises:
+        RequestError: names key, value and cure.
+    """
+    rows = len(data.train)
+    if config.batch_size is not None and config.batch_size > rows:
+        raise RequestError(
+            f"trainer.batch_size={config.batch_size} is more than the {rows} training rows of "
+            f"data={data.name}. Use at most {rows}."
+        )
+    if config.class_balanced and data.spec.task == REGRESSION:
+        raise RequestError(
+            f"trainer.class_balanced=true needs classes, got a regression of {data.spec.target_name}. Leave it out."
+        )
+    size = batch_size(config, data)
+    if _fewest(rows, size, config.devices) > 1 or not _needs_two_rows(network, data.train.inputs[:1]):
+        return
+    sizes = [other for other in _nearest(size, rows) if _fewest(rows, other, config.devices) > 1]
+    cure = f"Use trainer.batch_size={sizes[0]}." if sizes else "Use more rows, or a network without it."
+    what = f"leaves a process with one row of the {rows} training rows in a batch"
+    raise RequestError(f"trainer.batch_size={size} {what}, and batch normalisation needs two or more. {cure}")
+
+
+def _fewest(rows: int, size: int, processes: int) -> int:
+    """Return the fewest rows that a process trains on in one of the batches."""
+    return max(1, min(size, rows % size or size) // processes)
+
+
+def _nearest(size: int, rows: int) -> Iterator[int]:
+    for away in range(1, rows):
+        yield from (other for other in (size + away, size - away) if 1 < other <= rows)
+
+
+def _needs_two_rows(network: nn.Module, row: torch.Tensor) -> bool:
+    """Tell whether a network in training refuses a batch of one row, as batch normalisation of features does."""
+    if not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules()):
+        return False
+    try:
+        with torch.no_grad():
+            copy.deepcopy(network).train()(row)
+    except ValueError as error:
+        return "more than 1 value per channel" in str(error)
+    return False
+
+
+def check_metrics(module: CompiledModel, data: Dataset) -> None:
+    """Refuse a metric that a part of a single row does not have.
+
+    Raises:
+        RequestError: names the metric.
+    """
+    if any(part is not None and len(part) < 2 for part in (data.val, data.test)):
+        for name in module.metric_names:
+            if not metrics.of_one_row(data.spec, name):
+                raise RequestError(
+                    f"metrics={name} needs two rows or more in each part, got one. Hold out more, or leave {name} out."
+                )
+
+
+def check_monitors(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:
+    """Refuse a monitor that nothing measures, or of which nobody knows whether higher is better.
+
+    Raises:
+        RequestError: names key, value and cure.
+    """
+    unused = data.val is None and not config.early_stopping and config.monitor == "val_loss"
+    if not unused:
+        cure = "Add trainer.early_stopping=false, or trainer.monitor=train_loss."
+        _check_monitor("trainer.monitor", config.monitor, module, data, cure)
+    if isinstance(module.schedule_config, Plateau):
+        cure = "Add schedule.monitor=train_loss."
+        _check_monitor("schedule.monitor", str(module.schedule_config.monitor), module, data, cure)
+
+
+def _check_monitor(key: str, monitor: str, module: CompiledModel, data: Dataset, cure: str) -> None:
+    parts = ("train", "val") if data.val is not None else ("train",)
+    measured = [f"{part}_{name}" for part in parts for name in ("loss", *module.metric_names)]
+    if monitor not in measured:
+        if data.val is None and monitor.startswith("val_"):
+            raise RequestError(f"{key}={monitor} needs validation rows, got data.val_size=0. {cure}")
+        raise RequestError(
+            f"{key}={monitor} is not measured.{did_you_mean(monitor, measured)} Choose from: {', '.join(measured)}."
+        )
+    name = monitor.partition("_")[2]
+    if name != "loss" and module.val_scores.metrics[name].higher_is_better is None:
+        raise RequestError(
+            f"{key}={monitor} cannot be monitored: torchmetrics does not say whether higher is better. "
+            f"Choose another, such as {key}={measured[-1 - len(module.metric_names)]}."
+        )
