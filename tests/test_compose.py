@@ -16,8 +16,8 @@ from lifecycle.config import resolve
 from lifecycle.data import dataset
 from lifecycle.data.table import Table
 from lifecycle.errors import RequestError
-from lifecycle.optimizers import OPTIMIZERS
-from lifecycle.searchpath import options
+from lifecycle.groups import TYPED
+from lifecycle.searchpath import CHOICES, options
 from tests.packages import Site, fresh_site
 
 site = pytest.fixture(fresh_site, name="site")
@@ -50,12 +50,13 @@ def complaint(*words: str) -> str:
 
 
 def test_the_chosen_option_of_each_group_is_known() -> None:
-    request = compose(["model=cnn", "data=digits", "optimizer=sgd", "trainer=debug"])
-    chosen = {group: request.choices[group] for group in ("model", "data", "optimizer", "trainer", "tracking")}
+    request = compose(["model=cnn", "data=digits", "optimizer=sgd", "schedule=cosine", "trainer=debug"])
+    chosen = {group: request.choices[group] for group in CHOICES}
     assert chosen == {
         "model": "cnn",
         "data": "digits",
         "optimizer": "sgd",
+        "schedule": "cosine",
         "trainer": "debug",
         "tracking": "default",
     }
@@ -85,7 +86,10 @@ def test_a_configuration_has_nothing_of_hydras_own() -> None:
         "data",
         "model",
         "optimizer",
+        "schedule",
         "loss",
+        "class_weights",
+        "label_smoothing",
         "metrics",
         "trainer",
         "tracking",
@@ -156,7 +160,8 @@ def test_the_options_of_each_group_are_plugins_and_presets(write: Write, site: S
     write("conf/trainer/long.yaml", "max_epochs: 5000\n")
     found = options()
     assert found["model"] == ["broken", "cnn", "lstm", "mlp"]
-    assert found["optimizer"] == sorted(OPTIMIZERS)
+    for group, kinds in TYPED.items():
+        assert found[group] == sorted(kinds)
     assert found["trainer"] == ["debug", "default", "long"]
     assert {"iris", "table", "series", "images"} <= set(found["data"])
 
@@ -165,14 +170,14 @@ SENTENCES = {
     "model=mpl": "model=mpl is not known. Did you mean model=mlp? Choose one of: cnn, lstm, mlp.",
     "model=": "model= is not known. Choose one of: cnn, lstm, mlp.",
     "data=irys": "data=irys is not known. Did you mean data=iris? Choose one of: ",
-    "optimizer=adm": "optimizer=adm is not known. Did you mean optimizer=adam? Choose one of: adagrad, adam, adamw, ",
+    "optimizer=adm": "optimizer=adm is not known. Did you mean optimizer=adam? Choose one of: adadelta, adafactor, ",
     "trainer=debg": "trainer=debg is not known. Did you mean trainer=debug? Choose one of: debug, default.",
     "trainer=gpu": "trainer=gpu is not known. Did you mean trainer.accelerator=gpu? Choose one of: debug, default.",
     "model.hiden=[3]": "model.hiden is not a field of model=mlp, got [3]. Did you mean model.hidden? Fields: hidden, ",
     "data.pth=a": "data.pth is not a field of data=table, got a. Did you mean data.path? Fields: test_size, ",
     "optimizer.beta=1": "optimizer.beta is not a field of optimizer=adam, got 1. Did you mean optimizer.betas?",
     "trainer.epochs=5": "trainer.epochs is not a field of trainer, got 5. Did you mean trainer.max_epochs?",
-    "sed=1": "sed is not a field of a run, got 1. Did you mean seed? Fields: data, model, optimizer, loss, ",
+    "sed=1": "sed is not a field of a run, got 1. Did you mean seed? Fields: data, model, optimizer, schedule, loss, ",
     "trainer.max_epochs=abc": (
         "trainer.max_epochs must be a whole number, got abc. `lifecycle --cfg job` shows values that fit."
     ),

@@ -32,6 +32,7 @@ SECONDS_BETWEEN = 5.0
 MOST_PARAM_CHARACTERS = 6000
 WORKED_OUT = re.compile(r"loss|metrics|trainer\.batch_size|schedule\..*")
 """Parameters that may be left open, and are recorded as they were worked out from the request and the data."""
+ONE_VALUE = ("class_weights",)  # its keys are the user's, and MLflow takes few characters in a name
 METRICS_A_BATCH = 1000
 
 
@@ -216,11 +217,11 @@ def _record(run: Run, request: Request) -> None:
 
 
 def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Return the values of a configuration by dotted key; a list, or a mapping of no type, is one value."""
+    """Return the values of a configuration by dotted key; a list is one value."""
     flat: dict[str, Any] = {}
     for key in node:
         value = node[key]
-        if isinstance(value, DictConfig) and OmegaConf.get_type(value) is not dict:
+        if isinstance(value, DictConfig) and f"{prefix}{key}" not in ONE_VALUE:
             flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
