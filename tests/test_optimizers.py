@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from lifecycle import fit, optimization
+from lifecycle import checkpoints, fit, optimization
 from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.data import dataset
@@ -21,7 +21,7 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.table import Table
 from lifecycle.define import define
 from lifecycle.errors import RequestError
-from lifecycle.history import Recorder
+from lifecycle.history import Recorder, Row
 from lifecycle.optimization import MuonAndAdamW, build_optimizer
 from lifecycle.optimizers import (
     ASGD,
@@ -205,27 +205,33 @@ def test_muon_takes_the_matrices_and_adamw_the_rest() -> None:
         torch.testing.assert_close(mine, other, rtol=0, atol=0)
 
 
-def test_muon_and_a_schedule_go_on_from_last_ckpt_as_if_there_had_been_no_stop(iris: Dataset, tmp_path: Path) -> None:
+def test_muon_goes_on_from_last_ckpt_as_if_there_had_been_no_stop(
+    iris: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
     check_resuming(Muon(lr=0.02), iris, tmp_path)
 
 
 def check_resuming(optimizer: OptimizerConfig, data: Dataset, folder: Path, **more: Any) -> None:
-    """Compare four epochs with two and two."""
+    """Compare four epochs with two, a fault in the third, and two; a checkpoint is to be written each epoch."""
 
     def compiled() -> CompiledModel:
         network = define(MLP(hidden=[8]), "mlp", data.spec, seed=1)
         return CompiledModel(network, data.spec, optimizer, **more)
 
-    def config(epochs: int) -> TrainerConfig:
-        return TrainerConfig(max_epochs=epochs, early_stopping=False, restore_best=False)
+    def fault(row: Row) -> None:
+        if row["epoch"] == 3:
+            raise RuntimeError("a fault")
 
+    config = TrainerConfig(max_epochs=4, early_stopping=False, restore_best=False)
     whole, resumed = compiled(), compiled()
-    rows = fit.fit(whole, data, config(4), 1, folder / "whole").rows
-    fit.fit(compiled(), data, config(2), 1, folder / "half")
+    rows = fit.fit(whole, data, config, 1, folder / "whole").rows
+    with pytest.raises(RuntimeError, match="a fault"):
+        fit.fit(compiled(), data, config, 1, folder / "half", [fault])
     batches = Batches(data.train.inputs, data.train.targets, 32, shuffle_seed=1)
     recorder = Recorder(batches, 1, ())
     keywords: dict[str, Any] = {"max_epochs": 4, "callbacks": [recorder], "enable_checkpointing": False}
-    trainer = fit.trainer_for(config(4), devices=1, folder=folder, **keywords)
+    trainer = fit.trainer_for(config, devices=1, folder=folder, **keywords)
     assert data.val is not None
     val = Batches(data.val.inputs, data.val.targets, 1024)
     trainer.fit(resumed, batches, val, ckpt_path=folder / "half" / "last.ckpt", weights_only=True)
