@@ -22,9 +22,11 @@ def rows(total: int) -> tuple[torch.Tensor, torch.Tensor]:
     return inputs, 10 * inputs
 
 
-def passed(total: int, batch_size: int, seed: int | None = None, epoch: int = 0) -> list[list[int]]:
+def passed(
+    total: int, batch_size: int, seed: int | None = None, epoch: int = 0, balanced: bool = False
+) -> list[list[int]]:
     """Return the rows of each batch of one pass; inputs, targets and weights are checked on the way."""
-    batches = Batches(*rows(total), batch_size, seed)
+    batches = Batches(*rows(total), batch_size, seed, class_balanced=balanced)
     batches.set_epoch(epoch)
     found = []
     for inputs, targets, weight, _base in batches:
@@ -88,6 +90,49 @@ def test_streams_epochs_and_seeds_are_unrelated() -> None:
     assert epoch_seed(3, 4, 1) == epoch_seed(3, 4, 1)
 
 
+@given(SIZES, SIZES, SEEDS, st.integers(0, 1000))
+def test_a_class_balanced_pass_has_as_many_rows_and_is_a_function_of_seed_and_epoch(
+    total: int, batch_size: int, seed: int, epoch: int
+) -> None:
+    targets = (torch.arange(total) % 7 == 0).long()
+
+    def drawn() -> list[int]:
+        batches = Batches(rows(total)[0], targets, batch_size, seed, class_balanced=True)
+        batches.set_epoch(epoch)
+        passed = [batch[:2] for batch in batches]
+        assert all(torch.equal(codes, (inputs[:, 0] % 7 == 0).long()) for inputs, codes in passed)
+        return [int(value) for inputs, _ in passed for value in inputs[:, 0]]
+
+    first = drawn()
+    assert len(first) == total
+    assert set(first) <= set(range(total))
+    torch.rand(3)  # the global generator has no part in it
+    assert drawn() == first
+
+
+def test_classes_are_drawn_equally_often_and_the_rows_of_each_too() -> None:
+    targets = torch.tensor([[0.0]] * 90 + [[1.0]] * 10)  # as a binary task has them
+    batches = Batches(rows(100)[0], targets, 100, 3, class_balanced=True)
+    times, orders = torch.zeros(100), set()
+    for epoch in range(400):
+        batches.set_epoch(epoch)
+        ((inputs, *_),) = batches
+        order = inputs[:, 0].long()
+        orders.add(tuple(order.tolist()))
+        times += torch.bincount(order, minlength=100)
+    assert len(orders) == 400
+    # Of 40,000 draws each class has a half, each row of the one 1/180 and of the other 1/20: within 5 deviations.
+    for part, chance in ((times[:90].sum(), 1 / 2), (times[:90], 1 / 180), (times[90:], 1 / 20)):
+        away = (part - 40_000 * chance).abs().max()
+        assert away < 5 * (40_000 * chance * (1 - chance)) ** 0.5
+
+
+def test_a_class_without_rows_is_not_drawn() -> None:
+    batches = Batches(rows(4)[0], torch.tensor([0, 2, 2, 2]), 4, 3, class_balanced=True)
+    ((_, targets, *_),) = batches
+    assert set(targets.tolist()) <= {0, 2}
+
+
 SHARE = """
 import json, sys
 import torch
@@ -96,9 +141,9 @@ rank, out, store = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 torch.set_num_threads(1)
 torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
 found = []
-for total, batch_size, seed in json.loads(sys.argv[4]):
+for total, batch_size, seed, balanced in json.loads(sys.argv[4]):
     inputs = torch.arange(total, dtype=torch.float64).reshape(-1, 1)
-    batches, passed = Batches(inputs, inputs ** 2, batch_size, seed), []
+    batches, passed = Batches(inputs, inputs ** 2, batch_size, seed, class_balanced=balanced), []
     for own, targets, weight, _base in batches:
         mean = weight * torch.nn.functional.mse_loss(own, targets)
         torch.distributed.all_reduce(mean)
@@ -108,8 +153,16 @@ torch.distributed.destroy_process_group()
 with open(out, "w") as stream:
     json.dump(found, stream)
 """
-CASES = [(10, 4, None), (10, 4, 7), (9, 4, 3), (1, 4, None), (7, 1, 5), (12, 12, 0)]
-"""Rows, rows a batch, seed; (9, 4) and (7, 1) end in a batch of one row, which is less than the processes."""
+CASES = [
+    (10, 4, None, False),
+    (10, 4, 7, False),
+    (9, 4, 3, False),
+    (1, 4, None, False),
+    (7, 1, 5, False),
+    (12, 12, 0, False),
+    (9, 4, 3, True),
+]
+"""Rows, rows a batch, seed, class-balanced; (9, 4) and (7, 1) end in a batch of one row, which is less than the processes."""
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +192,8 @@ def shares(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
 
 @pytest.mark.parametrize("case", range(len(CASES)), ids=str)
 def test_the_shares_of_two_processes_are_disjoint_and_make_up_each_batch(shares: list[Any], case: int) -> None:
-    total, batch_size, seed = CASES[case]
-    whole = passed(total, batch_size, seed)
+    total, batch_size, seed, balanced = CASES[case]
+    whole = passed(total, batch_size, seed, balanced=balanced)
     assert len(shares[0][case]) == len(shares[1][case]) == len(whole)
     for own, other, batch in zip(shares[0][case], shares[1][case], whole, strict=True):
         counted = [share["rows"] if share["weight"] else [] for share in (own, other)]
@@ -152,6 +205,8 @@ def test_the_shares_of_two_processes_are_disjoint_and_make_up_each_batch(shares:
 
 @pytest.mark.parametrize("case", range(len(CASES)), ids=str)
 def test_the_weighted_mean_of_the_shares_is_the_mean_of_the_batch(shares: list[Any], case: int) -> None:
-    for own, other, batch in zip(shares[0][case], shares[1][case], passed(*CASES[case]), strict=True):
+    total, batch_size, seed, balanced = CASES[case]
+    whole = passed(total, batch_size, seed, balanced=balanced)
+    for own, other, batch in zip(shares[0][case], shares[1][case], whole, strict=True):
         by_hand = sum((row - row**2) ** 2 for row in batch) / len(batch)
         assert own["mean"] == other["mean"] == pytest.approx(by_hand, rel=1e-12)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import functools
+import re
+import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
 from torch import nn
+from torch._dynamo.testing import CompileCounterWithBackend
+from torch._inductor import cpp_builder
 
 from lifecycle import checkpoints, fit
 from lifecycle.compile import CompiledModel
@@ -21,12 +29,13 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.series import Series
 from lifecycle.data.table import Table
 from lifecycle.define import define
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, TrainingError
 from lifecycle.evaluate import evaluate
-from lifecycle.history import Recorder
+from lifecycle.history import History, Recorder
 from lifecycle.optimizers import SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
 from lifecycle.report import quiet_libraries
+from tests.rows import TableRows, load
 
 
 @pytest.fixture(autouse=True)
@@ -193,6 +202,208 @@ def test_a_network_that_draws_from_numpy_is_repeatable_too(iris: Dataset, tmp_pa
         module = CompiledModel(Noisy(4, 3), iris.spec, Adam())
         losses.append(fit.fit(module, iris, TrainerConfig(max_epochs=3), 1, tmp_path).rows[-1]["train_loss"])
     assert losses[0] == losses[1]
+
+
+def plain_loop(
+    data: Dataset, epochs: int, clip: Callable[[nn.Module], object], seed: int | None = 5
+) -> tuple[nn.Module, list[float]]:
+    """Fit with a plain loop; return the network and the mean loss of each epoch."""
+    network = define(MLP(hidden=[8]), "mlp", data.spec, seed=1)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
+    batches = Batches(data.train.inputs, data.train.targets, 16, shuffle_seed=seed)
+    losses = []
+    for epoch in range(epochs):
+        batches.set_epoch(epoch)
+        total = 0.0
+        for inputs, targets, *_ in batches:
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(network(inputs), targets)
+            loss.backward()
+            clip(network)
+            optimizer.step()
+            total += loss.item() * len(inputs)
+        losses.append(total / len(data.train))
+    return network, losses
+
+
+PLAIN = {"batch_size": 16, "early_stopping": False, "restore_best": False}
+
+
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+def test_gradients_are_clipped_as_torchs_own_functions_do(iris: Dataset, tmp_path: Path, algorithm: str) -> None:
+    module = compiled(iris, SGD(lr=0.5))
+    config = TrainerConfig(max_epochs=3, gradient_clip_val=0.05, gradient_clip_algorithm=algorithm, **PLAIN)  # type: ignore[arg-type]
+    fit.fit(module, iris, config, 5, tmp_path)
+    clip = nn.utils.clip_grad_norm_ if algorithm == "norm" else nn.utils.clip_grad_value_
+    network, _ = plain_loop(iris, 3, lambda net: clip(net.parameters(), 0.05))
+    free, _ = plain_loop(iris, 3, lambda net: None)
+    for ours, theirs in zip(module.network.parameters(), network.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert not torch.allclose(next(free.parameters()), next(network.parameters()))
+
+
+def test_without_shuffling_each_epoch_has_the_rows_in_their_order(iris: Dataset, tmp_path: Path) -> None:
+    module = compiled(iris, SGD(lr=0.5))
+    history = fit.fit(module, iris, TrainerConfig(max_epochs=3, shuffle=False, **PLAIN), 5, tmp_path)  # type: ignore[arg-type]
+    network, losses = plain_loop(iris, 3, lambda net: None, seed=None)
+    assert history.history["train_loss"] == pytest.approx(losses, rel=1e-6)
+    assert torch.equal(next(module.network.parameters()), next(network.parameters()))
+
+
+def test_classes_are_balanced_where_one_is_rare(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"x": np.linspace(-1, 1, 200), "y": ["rare" if row % 20 == 0 else "often" for row in range(200)]}
+    )
+    data = load(TableRows(frame=frame))
+    network = nn.Linear(1, 1)
+    nn.init.zeros_(network.weight)
+    nn.init.constant_(network.bias, 5.0)  # so that "rare", the second class, is what is predicted
+    module = CompiledModel(network, data.spec, SGD(lr=1e-12))
+    rows = fit.fit(module, data, TrainerConfig(max_epochs=20, class_balanced=True), 1, tmp_path).rows
+    assert np.mean([row["train_accuracy"] for row in rows]) == pytest.approx(0.5, abs=0.05)
+    assert rows[0]["val_accuracy"] == pytest.approx(np.mean(data.val.labels == "rare"))  # type: ignore[union-attr]
+
+
+def test_classes_of_a_regression_are_not_balanced() -> None:
+    data = dataset.load(Series(path="lifecycle:sequence.csv", target="value"), "sequence", "series", seed=1)
+    module = CompiledModel(define(MLP(), "mlp", data.spec, seed=1), data.spec, Adam())
+    sentence = r"^trainer\.class_balanced=true needs classes, got a regression of value\. Leave it out\.$"
+    with pytest.raises(RequestError, match=sentence):
+        fit.check(TrainerConfig(class_balanced=True), module, data)
+
+
+def with_batch_norm(data: Dataset) -> CompiledModel:
+    return CompiledModel(nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)), data.spec, Adam())
+
+
+@pytest.mark.parametrize(("size", "devices", "cure"), [(1, 1, 2), (89, 1, 90), (30, 30, 60), (44, 2, 45)], ids=str)
+def test_a_batch_of_one_row_does_not_go_with_batch_normalisation(
+    iris: Dataset, size: int, devices: int, cure: int
+) -> None:
+    config = TrainerConfig(batch_size=size, devices=devices)
+    sentence = (
+        f"trainer.batch_size={size} leaves a process with one row of the 90 training rows in a batch, and batch "
+        f"normalisation needs two or more. Use trainer.batch_size={cure}."
+    )
+    with pytest.raises(RequestError, match=f"^{re.escape(sentence)}$"):
+        fit.check(config, with_batch_norm(iris), iris)
+    fit.check(dataclasses.replace(config, batch_size=cure), with_batch_norm(iris), iris)
+    fit.check(config, compiled(iris, Adam()), iris)  # a network without it
+
+
+def test_the_size_that_is_told_for_batch_normalisation_trains(iris: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
+        fit.fit(with_batch_norm(iris), iris, TrainerConfig(max_epochs=1, batch_size=89), 1, tmp_path)
+    fit.fit(with_batch_norm(iris), iris, TrainerConfig(max_epochs=1, batch_size=90), 1, tmp_path)
+
+
+def test_batch_normalisation_of_images_takes_a_batch_of_one_row_and_is_left_as_it_was(iris: Dataset) -> None:
+    network = nn.Sequential(nn.Unflatten(1, (1, 2, 2)), nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(4, 3))
+    before = copy.deepcopy(network.state_dict())
+    fit.check(TrainerConfig(batch_size=1), CompiledModel(network, iris.spec, Adam()), iris)
+    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+
+
+class Scripted(pl.Callback):
+    """Gives the validation loss the values that a test is about; the network goes on learning."""
+
+    def __init__(self, losses: list[float]) -> None:
+        self.losses = losses
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        scores = pl_module.val_scores
+        compute = type(scores).compute
+        value = self.losses[trainer.current_epoch]
+        scores.compute = lambda: {**compute(scores), "loss": value}
+
+
+def scripted(data: Dataset, folder: Path, losses: list[float], **fields: object) -> History:
+    config = TrainerConfig(max_epochs=len(losses), **fields)  # type: ignore[arg-type]
+    return fit.fit(compiled(data, Adam()), data, config, 1, folder, callbacks=[Scripted(losses)])
+
+
+def test_patience_is_the_epochs_that_may_pass_without_a_better_value(iris: Dataset, tmp_path: Path) -> None:
+    losses = [1.0, 0.9, 0.95, 0.8, 0.85, 0.9, 0.95, 0.7]
+    impatient = scripted(iris, tmp_path, losses, patience=1)
+    assert (len(impatient.rows), impatient.best_epoch) == (3, 2)
+    assert impatient.stopped == "val_loss had not improved for 1 epochs"
+    patient = scripted(iris, tmp_path, losses, patience=2)
+    assert (len(patient.rows), patient.best_epoch) == (6, 4)
+    assert len(scripted(iris, tmp_path, losses, early_stopping=False, patience=1).rows) == 8
+
+
+def test_min_delta_is_the_smallest_change_that_counts(iris: Dataset, tmp_path: Path) -> None:
+    losses = [1.0, 0.95, 0.9, 0.85, 0.6]
+    assert len(scripted(iris, tmp_path, losses, patience=2).rows) == 5
+    history = scripted(iris, tmp_path, losses, patience=2, min_delta=0.2)
+    assert (len(history.rows), history.weights_epoch) == (3, 3)  # the best weights are kept all the same
+    assert len(scripted(iris, tmp_path, losses, patience=3, min_delta=0.1).rows) == 5
+
+
+def test_the_monitor_says_what_stops_and_which_epoch_is_best(iris: Dataset, tmp_path: Path) -> None:
+    losses = [1.0, 2.0, 3.0, 4.0, 5.0]  # worse and worse, while the training loss improves
+    by_val, by_train = (
+        scripted(iris, tmp_path, losses, patience=1, monitor=monitor) for monitor in ("val_loss", "train_loss")
+    )
+    assert (len(by_val.rows), by_val.weights_epoch) == (2, 1)
+    assert (len(by_train.rows), by_train.weights_epoch) == (5, 5)
+
+
+def test_the_history_has_what_users_of_keras_look_for(iris: Dataset, tmp_path: Path) -> None:
+    history = fit.fit(compiled(iris, Adam()), iris, TrainerConfig(max_epochs=3), 1, tmp_path)
+    assert history.epoch == [1, 2, 3]
+    assert history.history["val_loss"] == history.frame["val_loss"].tolist()
+    assert list(history.history) == ["train_loss", "train_accuracy", "val_loss", "val_accuracy", "epoch_seconds"]
+
+
+COMPILER = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++, which is not here")
+
+
+@COMPILER
+@pytest.mark.filterwarnings("ignore")  # torch's own, of its compiler
+def test_a_compiled_network_learns_the_same_and_is_saved_as_if_it_were_not(iris: Dataset, tmp_path: Path) -> None:
+    modules = [compiled(iris, Adam(lr=0.01)) for _ in range(2)]
+    calls: list[bool] = []
+    torch.compiler.reset()
+    histories = []
+    for module, switch in zip(modules, (False, True), strict=True):
+        compiles = CompileCounterWithBackend("inductor")
+        module.network.compile = functools.partial(module.network.compile, backend=compiles)  # type: ignore[method-assign]
+        config = TrainerConfig(max_epochs=3, torch_compile=switch, early_stopping=False)
+        histories.append(fit.fit(module, iris, config, 1, tmp_path))
+        calls.append(compiles.frame_count > 0)
+    assert calls == [False, True]
+    for name in ("train_loss", "val_loss"):
+        assert histories[1].history[name] == pytest.approx(histories[0].history[name], rel=1e-4)
+    states = [module.network.state_dict() for module in modules]
+    assert list(states[0]) == list(states[1])
+    for key in states[0]:
+        torch.testing.assert_close(states[1][key], states[0][key], rtol=1e-3, atol=1e-5)
+    assert set(checkpoints.read(tmp_path / checkpoints.BEST)["state_dict"]) == {f"network.{key}" for key in states[0]}
+    before = compiles.frame_count
+    modules[1].network.eval()(iris.test.inputs[:5])  # type: ignore[union-attr]
+    assert compiles.frame_count == before  # what is fitted is called as it is
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiler_that_is_not_there_is_a_sentence(
+    iris: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch._inductor import config
+    from torch._inductor.utils import fresh_cache
+
+    monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
+    torch.compiler.reset()
+    cpp_builder.get_cpp_compiler.cache_clear()
+    with (
+        fresh_cache(),
+        pytest.raises(
+            TrainingError,
+            match=r"^trainer\.torch_compile=true and torch\.compile does not get through: .*no-such-compiler.*\. "
+            r"Install a C\+\+ compiler \(g\+\+\) if there is none, or leave trainer\.torch_compile out\.$",
+        ),
+    ):
+        fit.fit(compiled(iris, Adam()), iris, TrainerConfig(max_epochs=1, torch_compile=True), 1, tmp_path)
 
 
 def test_a_batch_larger_than_the_training_rows_is_refused(iris: Dataset) -> None:

@@ -12,6 +12,7 @@ from lifecycle import losses, metrics
 from lifecycle.contract import DataSpec
 from lifecycle.data.batches import Batch
 from lifecycle.evaluate import Scores
+from lifecycle.metrics import higher_is_better
 from lifecycle.optimization import build_optimizer, build_schedule
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import NoSchedule, OneCycle, Plateau, ScheduleConfig
@@ -128,7 +129,7 @@ class CompiledModel(pl.LightningModule):
     def mode(self, monitor: str) -> Literal["min", "max"]:
         """Return ``"max"`` where a higher value of ``val_accuracy`` and the like is better, else ``"min"``."""
         name = monitor.partition("_")[2]
-        return "max" if name != "loss" and self.val_scores.metrics[name].higher_is_better else "min"
+        return "max" if name != "loss" and higher_is_better(name, self.val_scores.metrics[name]) else "min"
 
     def _step(self, batch: Batch, scores: Scores | None, training: bool = False) -> tuple[Tensor, float]:
         inputs, targets, weight, base = batch

@@ -15,6 +15,21 @@ from lifecycle.contract import BINARY, MULTICLASS, DataSpec
 from lifecycle.errors import RequestError
 from lifecycle.tasks import metric_class
 
+HIGHER_IS_BETTER = {
+    "specificity": True,
+    "negative_predictive_value": True,
+    "kendall_rank_corr_coef": True,
+    "pearson_corr_coef": True,
+    "tweedie_deviance_score": False,
+}
+"""What torchmetrics leaves open, for predictions that are to be like the truth."""
+
+
+def higher_is_better(name: str, metric: Any) -> bool | None:
+    """Tell whether a higher value of a metric is better; ``None`` where nobody says."""
+    found: bool | None = HIGHER_IS_BETTER.get(name, metric.higher_is_better)
+    return found
+
 
 def build(spec: DataSpec, name: str) -> torchmetrics.Metric:
     """Return the metric that a name of :func:`lifecycle.tasks.metrics_of` stands for.
@@ -64,7 +79,6 @@ def of_one_row(spec: DataSpec, name: str) -> bool:
 
 def _of_rows(spec: DataSpec, name: str, rows: int) -> Any:
     """Return a metric of made-up predictions."""
-    metric = build(spec, name)
     truth = torch.arange(rows) % max(2, spec.num_outputs)
     if spec.task == MULTICLASS:
         predicted = torch.eye(spec.num_outputs)[truth].roll(1, dims=0) * 0.5 + 0.5 / spec.num_outputs
@@ -74,6 +88,7 @@ def _of_rows(spec: DataSpec, name: str, rows: int) -> Any:
         predicted, truth = torch.arange(rows) + 1.0, torch.arange(rows) % 3 + 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        metric = build(spec, name)
         metric.update(predicted, truth)
         return metric.compute()
 

@@ -110,8 +110,8 @@ def _check_monitor(key: str, monitor: str, module: CompiledModel, data: Dataset,
             f"{key}={monitor} is not measured.{did_you_mean(monitor, measured)} Choose from: {', '.join(measured)}."
         )
     name = monitor.partition("_")[2]
-    if name != "loss" and module.val_scores.metrics[name].higher_is_better is None:
+    if name != "loss" and metrics.higher_is_better(name, module.val_scores.metrics[name]) is None:
+        better = measured[-1 - len(module.metric_names)]
         raise RequestError(
-            f"{key}={monitor} cannot be monitored: torchmetrics does not say whether higher is better. "
-            f"Choose another, such as {key}={measured[-1 - len(module.metric_names)]}."
+            f"{key}={monitor} cannot be monitored: nobody says whether higher is better. Use {key}={better}."
         )

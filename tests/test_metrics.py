@@ -1,0 +1,150 @@
+"""Metrics of torchmetrics by name: against scikit-learn, and refused where a name alone does not make a number."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn import metrics as sklearn_metrics
+from torch import nn
+
+from lifecycle import metrics, refusals
+from lifecycle.compile import CompiledModel
+from lifecycle.config import TrainerConfig
+from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
+from lifecycle.data import dataset
+from lifecycle.data.table import Table
+from lifecycle.errors import RequestError
+from lifecycle.evaluate import Scores
+from lifecycle.optimizers import Adam
+from lifecycle.tasks import TASKS, library, metrics_of, snake
+from lifecycle.units import Units
+
+SPECS = {
+    BINARY: DataSpec(BINARY, (4,), 1, class_names=("no", "yes")),
+    MULTICLASS: DataSpec(MULTICLASS, (4,), 3, class_names=("a", "b", "c")),
+    REGRESSION: DataSpec(REGRESSION, (4,), 1),
+}
+
+
+def scored(task: str, names: list[str], outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
+    scores = Scores(SPECS[task], metrics_of(task, names), Units(task))
+    scores.add(torch.tensor(0.0), outputs, targets)
+    return scores.compute()
+
+
+def test_metrics_of_classes_are_scikit_learns() -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs, targets = torch.randn(50, 3, generator=generator), torch.randint(3, (50,), generator=generator)
+    names = ["CohenKappa", "matthews_corr_coef", "JaccardIndex", "specificity"]
+    found = scored(MULTICLASS, names, outputs, targets)
+    truth, predicted = targets.numpy(), outputs.argmax(dim=1).numpy()
+    assert found["cohen_kappa"] == pytest.approx(sklearn_metrics.cohen_kappa_score(truth, predicted), rel=1e-5)
+    assert found["matthews_corr_coef"] == pytest.approx(sklearn_metrics.matthews_corrcoef(truth, predicted), rel=1e-5)
+    wanted = sklearn_metrics.jaccard_score(truth, predicted, average="macro")
+    assert found["jaccard_index"] == pytest.approx(wanted, rel=1e-5)
+    specificities = [np.mean(predicted[truth != code] != code) for code in range(3)]  # macro, as precision and recall
+    assert found["specificity"] == pytest.approx(np.mean(specificities), rel=1e-5)
+
+
+def test_metrics_of_two_classes_and_of_values_are_scikit_learns() -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs, targets = torch.randn(50, 1, generator=generator), torch.rand(50, 1, generator=generator).round()
+    found = scored(BINARY, ["cohen_kappa", "average_precision"], outputs, targets)
+    truth, certain = targets[:, 0].numpy(), torch.sigmoid(outputs)[:, 0].numpy()
+    assert found["cohen_kappa"] == pytest.approx(sklearn_metrics.cohen_kappa_score(truth, certain > 0.5), rel=1e-5)
+    assert found["average_precision"] == pytest.approx(
+        sklearn_metrics.average_precision_score(truth, certain), rel=1e-4
+    )
+    found = scored(REGRESSION, ["explained_variance", "MeanSquaredLogError"], outputs.abs(), targets)
+    values = outputs.abs()[:, 0].numpy()
+    assert found["explained_variance"] == pytest.approx(
+        sklearn_metrics.explained_variance_score(truth, values), rel=1e-4
+    )
+    wanted = sklearn_metrics.mean_squared_log_error(truth, values)
+    assert found["mean_squared_log_error"] == pytest.approx(wanted, rel=1e-4)
+
+
+REFUSED = {
+    (BINARY, "confusion_matrix"): "is not one number an epoch. Choose another, such as accuracy.",
+    (BINARY, "ROC"): "is not one number an epoch. Choose another, such as accuracy.",
+    (MULTICLASS, "stat_scores"): "is not one number an epoch. Choose another, such as accuracy.",
+    (BINARY, "recall_at_fixed_precision"): "cannot be used by its name alone (",
+    (BINARY, "exact_match"): "cannot be used by its name alone (",
+    (REGRESSION, "minkowski_distance"): "cannot be used by its name alone (",
+    (REGRESSION, "kl_divergence"): "cannot be used by its name alone (",
+}
+
+
+@pytest.mark.parametrize(("task", "typed"), REFUSED)
+def test_what_a_name_alone_does_not_make_a_number_is_refused_before_training(task: str, typed: str) -> None:
+    network = nn.Linear(4, SPECS[task].num_outputs)
+    with pytest.raises(RequestError) as caught:
+        CompiledModel(network, SPECS[task], Adam(), metrics=[typed])
+    assert str(caught.value).startswith(f"metrics={snake(typed)} {REFUSED[task, typed]}")
+    assert str(caught.value).endswith(f"such as {'mae' if task == REGRESSION else 'accuracy'}.")
+
+
+AT_FIXED = {
+    "precision_at_fixed_recall",
+    "recall_at_fixed_precision",
+    "sensitivity_at_specificity",
+    "specificity_at_sensitivity",
+}
+OF_CLASSES = {"roc", "precision_recall_curve", "confusion_matrix", "stat_scores", *AT_FIXED}
+ALL_REFUSED = {
+    BINARY: {*OF_CLASSES, "exact_match"},
+    MULTICLASS: {*OF_CLASSES, "log_auc"},
+    REGRESSION: {"cosine_similarity", "critical_success_index", "kl_divergence", "minkowski_distance"},
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_other_metric_of_the_library_is_a_number_that_can_be_monitored(task: str) -> None:
+    refused = set()
+    for cls in library(TASKS[task].domain):
+        (name,) = metrics_of(task, [cls])
+        try:
+            metrics.check(SPECS[task], [name])
+        except RequestError:
+            refused.add(name)
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # on the memory that a metric takes
+                metric = metrics.build(SPECS[task], name)
+            assert metrics.higher_is_better(name, metric) is not None, name
+    assert refused == ALL_REFUSED[task]
+
+
+def test_what_nobody_knows_the_better_direction_of_is_not_monitored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(metrics.HIGHER_IS_BETTER, "specificity")
+    data = dataset.load(Table(path="sklearn:breast_cancer", target="diagnosis"), "breast_cancer", "table", seed=1)
+    module = CompiledModel(nn.Linear(4, 1), SPECS[BINARY], Adam(), metrics=["accuracy", "specificity"])
+    with pytest.raises(
+        RequestError,
+        match=r"^trainer\.monitor=val_specificity cannot be monitored: nobody says whether higher is better\. "
+        r"Use trainer\.monitor=val_loss\.$",
+    ):
+        refusals.check_monitors(TrainerConfig(monitor="val_specificity"), module, data)
+    monkeypatch.undo()
+    refusals.check_monitors(TrainerConfig(monitor="val_specificity"), module, data)
+
+
+def test_some_metrics_need_two_rows() -> None:
+    assert not metrics.of_one_row(SPECS[REGRESSION], "r2")
+    assert metrics.of_one_row(SPECS[REGRESSION], "mae")
+    for task in TASKS:
+        for name in set(TASKS[task].metrics) - {"r2"}:
+            assert metrics.of_one_row(SPECS[task], name), name
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode"),
+    [("val_loss", "min"), ("val_cohen_kappa", "max"), ("val_hamming_distance", "min"), ("train_accuracy", "max")],
+)
+def test_what_is_monitored_goes_the_way_that_is_better(monitor: str, mode: str) -> None:
+    names = ["accuracy", "cohen_kappa", "hamming_distance"]
+    module = CompiledModel(nn.Linear(4, 3), SPECS[MULTICLASS], Adam(), metrics=names)
+    assert module.mode(monitor) == mode
