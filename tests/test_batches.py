@@ -162,7 +162,7 @@ CASES = [
     (12, 12, 0, False),
     (9, 4, 3, True),
 ]
-"""Rows, rows a batch, seed, class-balanced; (9, 4) and (7, 1) end in a batch of one row, which is less than the processes."""
+"""Rows, rows a batch, seed, class-balanced; (9, 4) and (7, 1) end in a batch of one row, less than the processes."""
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from lifecycle.optimizers import SGD, Adam
 from lifecycle.plugins.cnn import CNN
 from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.mlp import MLP
+from lifecycle.schedules import Cosine, NoSchedule, OneCycle, Plateau
 from tests.packages import HEAD, Site, fresh_site
 
 site = pytest.fixture(fresh_site, name="site")
@@ -37,6 +38,21 @@ REFUSED = [
     (TrainerConfig, {"strategy": "dpp"}, "strategy must be one of auto, ddp, got dpp. Did you mean ddp?"),
     (TrainerConfig, {"strategy": "fsdp"}, "strategy must be one of auto, ddp, got fsdp. The default is auto."),
     (TrainerConfig, {"accelerator": "x"}, "accelerator must be one of auto, cpu, gpu, got x. The default is auto."),
+    (
+        TrainerConfig,
+        {"gradient_clip_val": 0.0},
+        "gradient_clip_val must be above 0, got 0.0. Leave it out for the default.",
+    ),
+    (
+        TrainerConfig,
+        {"gradient_clip_algorithm": "nrm"},
+        "gradient_clip_algorithm must be one of norm, value, got nrm. Did you mean norm?",
+    ),
+    (
+        TrainerConfig,
+        {"class_balanced": True, "shuffle": False},
+        "shuffle must be true with class_balanced, which draws rows at random, got false. Leave it out.",
+    ),
     (TrackingConfig, {"dir": " "}, "dir must not be empty, got ' '. Leave it out."),
     (TrackingConfig, {"experiment": ""}, "experiment must not be empty, got ''. Leave it out."),
     (
@@ -108,6 +124,8 @@ def test_with_nothing_said_the_defaults_are_those_of_the_dataclasses() -> None:
     job = resolve(compose([]))
     assert (job.model, job.optimizer, job.trainer) == (MLP(), Adam(), TrainerConfig())
     assert (job.loss, job.metrics, job.seed) == (None, None, RunConfig.seed)
+    assert (job.schedule_name, job.schedule) == ("none", NoSchedule())
+    assert (job.class_weights, job.label_smoothing) == (None, 0.0)
     assert job.request.tracking == TrackingConfig()
 
 
@@ -116,7 +134,41 @@ def test_a_run_is_named_after_model_data_and_seed_or_as_asked() -> None:
     assert compose(["tracking.run_name=first"]).run_name == "first"
 
 
+def test_a_schedule_is_completed_from_the_epochs_the_monitor_and_the_optimizer() -> None:
+    job = resolve(compose(["schedule=cosine", "schedule.warmup_epochs=5", "trainer.max_epochs=20"]))
+    assert (job.schedule_name, job.schedule) == ("cosine", Cosine(warmup_epochs=5, t_max=15))
+    job = resolve(compose(["schedule=plateau", "trainer.monitor=val_accuracy"]))
+    assert job.schedule == Plateau(monitor="val_accuracy")
+    job = resolve(compose(["schedule=one_cycle", "optimizer.lr=0.5"]))
+    assert job.schedule == OneCycle(max_lr=0.5, cycle_momentum=True)
+
+
+def test_weights_of_classes_are_read_by_name_whatever_the_names_are() -> None:
+    for typed, weights in {
+        "{setosa: 1, versicolor: 2.5, virginica: 3}": {"setosa": 1.0, "versicolor": 2.5, "virginica": 3.0},
+        "{0: 1, 1: 3}": {"0": 1.0, "1": 3.0},
+        "{true: 1, false: 2}": {"True": 1.0, "False": 2.0},
+        "balanced": "balanced",
+        "null": None,
+    }.items():
+        assert resolve(compose([f"class_weights={typed}"])).class_weights == weights
+
+
 WRONG = {
+    "schedule=cosin": "schedule=cosin is not known. Did you mean schedule=cosine? Choose one of: constant, cosine, ",
+    "schedule.warmup_epochs=3": "schedule.warmup_epochs is not a field of schedule=none, got 3. Fields: .",
+    "~schedule": "~schedule takes away what every run needs. Set it instead: schedule=...",
+    "+schedule.x=1": "schedule.x is not a field of schedule",
+    "class_weights=balance": (
+        "class_weights must be balanced or weights by class, got balance. Write class_weights=balanced, or a weight "
+        "for each class as in 'class_weights={good: 1, bad: 3}'."
+    ),
+    "class_weights={good: 0, bad: 1}": "class_weights must be numbers above 0, got 0 for good. Write class_weights=",
+    "class_weights={good: x, bad: 1}": "class_weights must be numbers above 0, got x for good. Write class_weights=",
+    "class_weights=[1,2]": "class_weights must be balanced or weights by class, got [1, 2]. Write class_weights=",
+    "label_smoothing=1": "label_smoothing must be 0 or more and below 1, got 1.0. The default is 0.0.",
+    "label_smoothing=-0.1": "label_smoothing must be 0 or more and below 1, got -0.1. The default is 0.0.",
+    "metrics=[cohen_kapa]": "metrics=cohen_kapa is not known. Did you mean metrics=cohen_kappa?",
     "seed=-1": "seed must be from 0 to 4294967295, got -1. Use a seed such as 1.",
     "seed=4294967296": "seed must be from 0 to 4294967295, got 4294967296. Use a seed such as 1.",
     "verbose=3": "verbose must be 0, 1 or 2, got 3. Use 0 silent, 1 bar, 2 a line an epoch.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -28,6 +29,7 @@ class CompiledModel(pl.LightningModule):
     Attributes:
         train_scores, val_scores, test_scores: loss and metrics of one pass over the rows.
         loss_name, metric_names: the choices, those that came from the task included.
+        call_network: what the network is called through, where that is not the network itself.
     """
 
     def __init__(
@@ -71,11 +73,12 @@ class CompiledModel(pl.LightningModule):
         self.train_scores, self.val_scores, self.test_scores = (
             Scores(spec, self.metric_names, self.units) for _ in range(3)
         )
+        self.call_network: Callable[[Tensor], Tensor] | None = None
         self._evaluated = False
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the network's logits or values: ``(batch, num_outputs)``."""
-        outputs: Tensor = self.network(inputs)
+        outputs: Tensor = (self.call_network or self.network)(inputs)
         return outputs
 
     def on_train_batch_start(self, _batch: Batch, _index: int) -> None:

@@ -226,7 +226,9 @@ def check_sample_dims(model_name: str, plugin: type, dims: int, source: str, sha
 
 def _refuse_extra_keys(node: DictConfig, cls: Any, prefix: str = "") -> None:
     """Refuse what ``+key=value`` added beside the typed fields."""
-    known = [item.name for item in fields(cls)] if is_dataclass(cls) else [str(key) for key in node]
+    if not is_dataclass(cls):
+        return  # a mapping whose keys are the user's
+    known = [item.name for item in fields(cls)]
     for key in map(str, node):
         if key not in known:
             raise RequestError(unknown_field(f"{prefix}{key}", str(node[key]), known))

@@ -15,7 +15,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.accelerators import CUDAAccelerator, MPSAccelerator
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.strategies import ParallelStrategy
-from torch import nn
+from torch import Tensor
 
 from lifecycle import checkpoints, refusals
 from lifecycle.checkpoints import CheckedCheckpointIO
@@ -133,7 +133,7 @@ def fit(
     )
     try:
         with (
-            _torch_compiled(module.network, config),
+            _torch_compiled(module, config),
             _ctrl_c_kept(),
             helpers_know_their_main_process(),
             _threads(module, train.batch_size),
@@ -191,14 +191,17 @@ def _best_checkpoint(
 
 
 @contextmanager
-def _torch_compiled(network: nn.Module, config: TrainerConfig) -> Iterator[None]:
-    """Compile a network in place while it is fitted, if asked; its weights keep their names."""
+def _torch_compiled(module: CompiledModel, config: TrainerConfig) -> Iterator[None]:
+    """Call the network through ``torch.compile`` while it is fitted, if asked; its weights keep their names."""
     if not config.torch_compile:
         yield
         return
     from torch._dynamo.exc import TorchDynamoException  # nothing public is raised
 
-    network.compile()
+    def call(inputs: Tensor) -> Any:  # nn.Module.compile() would pass over a plain nn.Sequential in silence
+        return module.network(inputs)
+
+    module.call_network = torch.compile(call)
     try:
         yield
     except TorchDynamoException as error:
@@ -208,7 +211,7 @@ def _torch_compiled(network: nn.Module, config: TrainerConfig) -> Iterator[None]
             "compiler (g++) if there is none, or leave trainer.torch_compile out."
         ) from error
     finally:
-        network._compiled_call_impl = None
+        module.call_network = None
 
 
 @contextmanager
