@@ -110,14 +110,7 @@ def fit(
     Raises:
         TrainingError: the loss is no longer a number, or ``torch.compile`` does not get through.
     """
-    train = Batches(
-        data.train.inputs,
-        data.train.targets,
-        batch_size(config, data),
-        seed if config.shuffle else None,
-        data.train.base,
-        config.class_balanced,
-    )
+    train = _training_batches(config, data, seed)
     val = data.val and Batches(data.val.inputs, data.val.targets, EVALUATION_BATCH, base=data.val.base)
     recorder = Recorder(train, seed, listeners)
     early, best = _early_stopping(config, module), _best_checkpoint(config, module, val is not None, folder)
@@ -159,6 +152,17 @@ def fit(
         else f"max_epochs={config.max_epochs} was reached"
     )
     return History(tuple(recorder.rows), best_epoch, weights_epoch, stopped)
+
+
+def _training_batches(config: TrainerConfig, data: Dataset, seed: int) -> Batches:
+    return Batches(
+        data.train.inputs,
+        data.train.targets,
+        batch_size(config, data),
+        seed if config.shuffle else None,
+        data.train.base,
+        config.class_balanced,
+    )
 
 
 def _early_stopping(config: TrainerConfig, module: CompiledModel) -> EarlyStopping | None:
