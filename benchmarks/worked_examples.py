@@ -112,21 +112,23 @@ def main() -> None:
     """Run what is asked, one after the other, keeping each figure as it comes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help="experiments; all where none is named")
+    parser.add_argument("--seeds", type=int, help="the first so many seeds alone")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="file of the figures")
     parser.add_argument("--write", action="store_true", help="write the table into README.md as well")
     asked = parser.parse_args()
     if unknown := set(asked.names) - {example.experiment for example in EXAMPLES}:
         parser.error(f"no such experiment: {', '.join(sorted(unknown))}")
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"examples": {}}
+    results = json.loads(asked.results.read_text()) if asked.results.exists() else {"examples": {}}
     with tempfile.TemporaryDirectory() as folder:
         for example in EXAMPLES:
             if asked.names and example.experiment not in asked.names:
                 continue
-            found = {str(seed): run(example, seed, folder) for seed in example.seeds}
+            found = {str(seed): run(example, seed, folder) for seed in example.seeds[: asked.seeds]}
             middle = statistics.median(found.values())
             print(f"{example.words:45} {example.score:22} {middle:{example.digits}}", flush=True)
             results["examples"][example.words] = found
             results["date"] = datetime.now(UTC).date().isoformat()
-            RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+            asked.results.write_text(json.dumps(results, indent=1) + "\n")
     print(f"\n{table(results)}")
     if asked.write:
         write_readme(results)

@@ -96,6 +96,17 @@ def runs(tmp_path: Path) -> Callable[[], list[mlflow.entities.Run]]:
     return search
 
 
+@pytest.fixture
+def cached() -> Callable[[str], None]:
+    """Skip a test whose data would have to be downloaded."""
+
+    def need(name: str) -> None:
+        if not (Path(os.environ.get("LIFECYCLE_CACHE", "/nowhere")) / name).is_file():
+            pytest.skip(f"LIFECYCLE_CACHE names no folder with {name}")
+
+    return need
+
+
 def artifacts(run: mlflow.entities.Run) -> Path:
     """Return the folder of a run's artifacts."""
     return Path(run.info.artifact_uri.removeprefix("file://"))

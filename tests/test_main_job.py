@@ -59,7 +59,7 @@ def test_one_command_leaves_a_finished_run_with_all_that_is_promised(
     assert tags["data.sha256"].startswith(dataset.dataset.digest)
 
     folder = artifacts(run)
-    assert "\n# data=iris model=mlp optimizer=adam tracking=" in (folder / "config.yaml").read_text()
+    assert "\n# data=iris model=mlp optimizer=adam schedule=none tracking=" in (folder / "config.yaml").read_text()
     assert yaml.safe_load((folder / "config.yaml").read_text())["trainer"]["max_epochs"] == 40
     assert "torch==" in (folder / "requirements.txt").read_text()
     assert "total parameters: 2,499" in (folder / "summary.txt").read_text()

@@ -41,6 +41,7 @@ from lifecycle.optimizers import (
 )
 from lifecycle.plugins.mlp import MLP
 from lifecycle.report import quiet_libraries
+from lifecycle.schedules import Cosine
 
 NAMES = sorted(OPTIMIZERS)
 NO_FIELDS = {"params", "foreach", "fused", "capturable", "differentiable", "maximize"}
@@ -209,7 +210,7 @@ def test_muon_goes_on_from_last_ckpt_as_if_there_had_been_no_stop(
     iris: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
-    check_resuming(Muon(lr=0.02), iris, tmp_path)
+    check_resuming(Muon(lr=0.02), iris, tmp_path, schedule=Cosine(t_max=4))
 
 
 def check_resuming(optimizer: OptimizerConfig, data: Dataset, folder: Path, **more: Any) -> None:

@@ -12,15 +12,18 @@ import pandas as pd
 import pytest
 
 from lifecycle import registry
+from lifecycle.compose import compose
+from lifecycle.config import resolve
 from tests.conftest import Command
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 Runs = Callable[[], list[mlflow.entities.Run]]
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language: str, text: str = README) -> list[str]:
     """Return the fenced blocks of one language."""
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
 def test_it_has_at_most_200_lines_and_two_commands_that_set_up() -> None:
@@ -32,28 +35,32 @@ def test_it_has_at_most_200_lines_and_two_commands_that_set_up() -> None:
     ]
 
 
-SHOWN = [
-    shlex.split(line, comments=True)[1:]
-    for block in blocks("sh")
-    for line in block.splitlines()
-    if line.startswith("lifecycle ")
-]
+def commands(text: str) -> list[list[str]]:
+    """Return the words of each command line of ours."""
+    lines = [line for block in blocks("sh", text) for line in block.splitlines() if line.startswith("lifecycle ")]
+    return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
-@pytest.mark.parametrize("words", SHOWN, ids=" ".join)
+PAGES = {"README": README, **{file.stem: file.read_text() for file in sorted((ROOT / "docs").glob("*.md"))}}
+SHOWN = [pytest.param(words, id=f"{name}: {' '.join(words)}") for name in PAGES for words in commands(PAGES[name])]
+
+
+@pytest.mark.parametrize("words", SHOWN)
 def test_each_command_is_a_request_that_can_be_met(lifecycle: Command, words: list[str]) -> None:
     """Those that run are composed; test_main_job, test_processes and test_ui run them."""
     if words == ["ui"]:
         assert "has no runs yet" in lifecycle(*words).err
         return
     asked = [word for word in words if word != "-m"]
-    if words == ["plugins"]:
+    if words[0] in ("plugins", "data"):
         ended = lifecycle(*asked)
     elif "-m" in words:
         firsts = [word.split(",")[0] for word in asked]
         ended = lifecycle(*firsts, "--cfg", "job")
     else:
         ended = lifecycle(*asked, "--cfg", "job")
+        if not any(word.startswith("data.path=") for word in asked):  # those name files of the reader's
+            resolve(compose(asked))
     assert (ended.code, ended.err) == (0, "")
 
 

@@ -110,14 +110,7 @@ def fit(
     Raises:
         TrainingError: the loss is no longer a number, or ``torch.compile`` does not get through.
     """
-    train = Batches(
-        data.train.inputs,
-        data.train.targets,
-        batch_size(config, data),
-        seed if config.shuffle else None,
-        data.train.base,
-        config.class_balanced,
-    )
+    train = _training_batches(config, data, seed)
     val = data.val and Batches(data.val.inputs, data.val.targets, EVALUATION_BATCH, base=data.val.base)
     recorder = Recorder(train, seed, listeners)
     early, best = _early_stopping(config, module), _best_checkpoint(config, module, val is not None, folder)
@@ -146,19 +139,34 @@ def fit(
         trainer.save_checkpoint(folder / checkpoints.BEST, weights_only=True)
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()  # scoring is one process's work
-    weights_epoch, best_epoch = len(recorder.rows), None
-    if best is not None and not is_helper():
-        checkpoint = checkpoints.read(folder / checkpoints.BEST)
-        best_epoch = checkpoint["epoch"] + 1
-        if config.restore_best:
-            module.load_state_dict(checkpoint["state_dict"])
-            weights_epoch = best_epoch
+    best_epoch = None if best is None or is_helper() else _best_epoch(config, module, folder)
+    weights_epoch = best_epoch if best_epoch and config.restore_best else len(recorder.rows)
     stopped = (
         f"{config.monitor} had not improved for {config.patience} epochs"
         if early is not None and early.stopped_epoch
         else f"max_epochs={config.max_epochs} was reached"
     )
     return History(tuple(recorder.rows), best_epoch, weights_epoch, stopped)
+
+
+def _best_epoch(config: TrainerConfig, module: CompiledModel, folder: Path) -> int:
+    """Return the best epoch (from 1), and give the model its weights if asked."""
+    checkpoint = checkpoints.read(folder / checkpoints.BEST)
+    if config.restore_best:
+        module.load_state_dict(checkpoint["state_dict"])
+    best: int = checkpoint["epoch"] + 1
+    return best
+
+
+def _training_batches(config: TrainerConfig, data: Dataset, seed: int) -> Batches:
+    return Batches(
+        data.train.inputs,
+        data.train.targets,
+        batch_size(config, data),
+        seed if config.shuffle else None,
+        data.train.base,
+        config.class_balanced,
+    )
 
 
 def _early_stopping(config: TrainerConfig, module: CompiledModel) -> EarlyStopping | None:

@@ -1,0 +1,165 @@
+"""The worked examples: each preset is the tutorial's network and recipe, runs, and its table is what was measured."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+
+from lifecycle import define
+from lifecycle.compose import compose
+from lifecycle.config import resolve
+from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
+from tests.conftest import Command, artifacts
+
+Runs = Callable[[], list[mlflow.entities.Run]]
+ROOT = Path(__file__).parents[1]
+PRESETS = sorted(file.stem for file in (ROOT / "conf" / "experiment").glob("*.yaml"))
+SPECS = {
+    "pima": DataSpec(BINARY, (8,), 1),
+    "ionosphere": DataSpec(BINARY, (34,), 1),
+    "iris": DataSpec(MULTICLASS, (4,), 3),
+    "boston_housing": DataSpec(REGRESSION, (13,), 1),
+    "mnist": DataSpec(MULTICLASS, (1, 28, 28), 10),
+    "car_sales": DataSpec(REGRESSION, (5, 1), 1),
+    "sequence": DataSpec(REGRESSION, (1, 1), 1),
+    "learning_curves": DataSpec(BINARY, (20,), 1),
+}
+KERAS_PARAMETERS = {
+    "pima": 121,
+    "ionosphere": 447,
+    "iris": 165,
+    "boston_housing": 237,
+    "mnist": 542_230,
+    "car_sales": 48_451,
+    "sequence": 491 + 40,  # nn.LSTM has a second bias of four times ten, which stays at zero
+    "learning_curves": 221,
+}
+"""Counted by hand from the tutorials' layers, as Keras's summary() prints them."""
+
+spec = importlib.util.spec_from_file_location("worked_examples", ROOT / "benchmarks" / "worked_examples.py")
+assert spec is not None
+assert spec.loader is not None
+worked_examples: Any = importlib.util.module_from_spec(spec)
+sys.modules["worked_examples"] = worked_examples
+spec.loader.exec_module(worked_examples)
+
+
+@pytest.mark.parametrize("name", KERAS_PARAMETERS)
+def test_a_plain_preset_has_the_network_of_the_tutorial(name: str) -> None:
+    job = resolve(compose([f"+experiment={name}"]))
+    network = define.define(job.model, job.model_name, SPECS[name], seed=0)
+    assert sum(layer.num_params for layer in define.summarize(network, SPECS[name])) == KERAS_PARAMETERS[name]
+
+
+def test_the_plain_presets_are_the_recipes_that_were_published() -> None:
+    recipes = {
+        name: (job.optimizer_name, job.trainer.max_epochs, job.trainer.batch_size, job.trainer.early_stopping)
+        for name in KERAS_PARAMETERS
+        for job in [resolve(compose([f"+experiment={name}"]))]
+    }
+    assert recipes == {
+        "pima": ("adam", 100, 10, False),
+        "ionosphere": ("adam", 150, 32, False),
+        "iris": ("adam", 150, 32, False),
+        "boston_housing": ("adam", 150, 32, False),
+        "mnist": ("adam", 10, 128, False),
+        "car_sales": ("adam", 350, 32, False),
+        "sequence": ("adam", 1000, 9, False),
+        "learning_curves": ("sgd", 100, 32, False),
+    }
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if not name.startswith(("mnist", "car_sales"))])
+def test_each_runs_as_one_word(job: Command, runs: Runs, name: str) -> None:
+    assert job(f"+experiment={name}", "trainer.max_epochs=2", "tracking.figures=false").err == ""
+    (run,) = runs()
+    assert (run.info.status, run.info.run_name) == ("FINISHED", f"{name}-0")
+    assert run.data.params["experiment"] == name
+
+
+def test_those_that_are_fetched_run_as_one_word(job: Command, runs: Runs, cached: Callable[[str], None]) -> None:
+    cached("monthly-car-sales.csv")
+    for name in ("car_sales", "car_sales_best"):
+        assert job(f"+experiment={name}", "trainer.max_epochs=2", "tracking.figures=false").err == ""
+    assert [run.data.params["data.test_size"] for run in runs()] == ["12.0", "12.0"]
+
+
+@pytest.mark.slow
+def test_mnist_learns_in_one_epoch(job: Command, runs: Runs, cached: Callable[[str], None]) -> None:
+    cached("mnist/train-images-idx3-ubyte.gz")
+    assert job("+experiment=mnist", "trainer.max_epochs=1", "tracking.figures=false").err == ""
+    (run,) = runs()
+    assert run.data.metrics["test_accuracy"] > 0.95
+    assert len(pd.read_csv(artifacts(run) / "predictions.csv")) == 10_000
+
+
+def test_the_sequence_is_learnt_to_the_published_figure(job: Command, runs: Runs) -> None:
+    assert job("+experiment=sequence", "seed=1").err == ""
+    (run,) = runs()
+    assert run.data.metrics["training_set_mse"] <= 1.5e-4  # 4.5e-5 is the median over seeds
+    table = pd.read_csv(artifacts(run) / "predictions.csv")
+    assert table["actual"].tolist() == pytest.approx([0.1 * step for step in range(1, 10)])
+    assert (table["predicted"] - table["actual"]).abs().max() < 0.03
+
+
+def test_pima_is_scored_on_the_rows_it_was_fitted_to_and_says_so(job: Command, runs: Runs) -> None:
+    ended = job("+experiment=pima", "trainer.max_epochs=3", "verbose=2")
+    assert "768 train, 0 validation, 0 test" in ended.out
+    assert "on 768 training rows" in ended.out
+    assert "no rows were held out: the scores are of rows that the network was fitted to" in ended.out
+    (run,) = runs()
+    assert not any(name.startswith("test_") for name in run.data.metrics)
+    assert "training_set_accuracy" in run.data.metrics
+
+
+def test_early_stopping_stops_as_soon_as_validation_worsens_and_restores_the_best(job: Command, runs: Runs) -> None:
+    assert job("+experiment=early_stopping").err == ""
+    (run,) = runs()
+    losses = pd.read_csv(artifacts(run) / "history.csv")["val_loss"].tolist()
+    worse = next(epoch for epoch in range(1, 200) if losses[epoch] >= min(losses[:epoch]))
+    assert len(losses) == worse + 1
+    assert run.data.tags["weights_epoch"] == run.data.tags["best_epoch"] == str(worse)
+
+
+def test_an_experiment_can_be_changed_word_by_word_and_swept(job: Command, runs: Runs) -> None:
+    words = ("trainer.max_epochs=1", "tracking.figures=false")
+    assert job("-m", "+experiment=iris,boston_housing", "model.hidden=[3]", *words).code == 0
+    found = {run.info.run_name: run.data.params for run in runs()}
+    assert set(found) == {"iris-0", "boston_housing-0"}
+    assert {params["model.hidden"] for params in found.values()} == {"[3]"}
+    assert found["boston_housing-0"]["data.scale_target"] == "False"
+
+
+def test_the_table_in_the_readme_is_what_was_measured() -> None:
+    measured = json.loads(worked_examples.RESULTS.read_text())
+    shown = worked_examples.README.read_text()
+    assert f"{worked_examples.BEGIN}\n{worked_examples.table(measured)}\n{worked_examples.END}" in shown
+    assert {example.words for example in worked_examples.EXAMPLES} == set(measured["examples"])
+    assert {example.experiment for example in worked_examples.EXAMPLES} == set(PRESETS)
+
+
+def test_the_benchmark_runs_and_prints_published_beside_ours(tmp_path: Path) -> None:
+    words = ["benchmarks/worked_examples.py", "iris_best", "--seeds", "1", "--results", str(tmp_path / "found.json")]
+    ended = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    (accuracy,) = json.loads((tmp_path / "found.json").read_text())["examples"]["+experiment=iris_best"].values()
+    assert accuracy >= 0.9
+    row = ended.stdout.splitlines()[-1]
+    assert re.fullmatch(r"\| `\+experiment=iris_best` \| test accuracy \|  \| [\d.]+ \(.*\) \| ≥ 0.96: .*\|", row), row
+
+
+def test_the_benchmark_names_what_it_does_not_know(tmp_path: Path) -> None:
+    words = [sys.executable, "benchmarks/worked_examples.py", "irs"]
+    ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 2
+    assert "no such experiment: irs" in ended.stderr
