@@ -158,26 +158,6 @@ def test_weights_of_classes_are_read_by_name_whatever_the_names_are() -> None:
         assert resolve(compose([f"class_weights={typed}"])).class_weights == weights
 
 
-def test_a_schedule_is_completed_from_the_epochs_the_monitor_and_the_optimizer() -> None:
-    job = resolve(compose(["schedule=cosine", "schedule.warmup_epochs=5", "trainer.max_epochs=20"]))
-    assert (job.schedule_name, job.schedule) == ("cosine", Cosine(warmup_epochs=5, t_max=15))
-    job = resolve(compose(["schedule=plateau", "trainer.monitor=val_accuracy"]))
-    assert job.schedule == Plateau(monitor="val_accuracy")
-    job = resolve(compose(["schedule=one_cycle", "optimizer.lr=0.5"]))
-    assert job.schedule == OneCycle(max_lr=0.5, cycle_momentum=True)
-
-
-def test_weights_of_classes_are_read_by_name_whatever_the_names_are() -> None:
-    for typed, weights in {
-        "{setosa: 1, versicolor: 2.5, virginica: 3}": {"setosa": 1.0, "versicolor": 2.5, "virginica": 3.0},
-        "{0: 1, 1: 3}": {"0": 1.0, "1": 3.0},
-        "{true: 1, false: 2}": {"True": 1.0, "False": 2.0},
-        "balanced": "balanced",
-        "null": None,
-    }.items():
-        assert resolve(compose([f"class_weights={typed}"])).class_weights == weights
-
-
 WRONG = {
     "schedule=cosin": "schedule=cosin is not known. Did you mean schedule=cosine? Choose one of: constant, cosine, ",
     "schedule.warmup_epochs=3": "schedule.warmup_epochs is not a field of schedule=none, got 3. Fields: .",

@@ -123,6 +123,6 @@ def test_the_places_it_names_exist_after_a_run(job: Command, tmp_path: Path) -> 
     assert job("trainer.max_epochs=1").code == 0
     left = {file.name for file in (tmp_path / "mlruns").rglob("*")}
     tree = next(block for block in blocks("text") if block.startswith("mlruns/"))
-    named = set(re.findall(r"[a-z_]+\.(?:db|csv|yaml|txt|ckpt|json|safetensors|skops)", tree))
+    named = set(re.findall(r"[a-z_]+\.(?:db|csv|png|svg|ckpt|json|safetensors|skops)", tree))
     assert len(named) == 11
     assert named <= left
