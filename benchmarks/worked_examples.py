@@ -35,7 +35,9 @@ class Example:
         experiment: its name in ``conf/experiment``.
         score: what is reported: a score of the run, ``"epochs"`` or ``"weights_epoch"``.
         published: the figure of the tutorials.
-        aim: the figure that ours is to reach, and whether a median reaches it.
+        aim: the figure that the median is to reach.
+        reaches: whether the median, rounded as it is printed, reaches it.
+        lowest: no seed may be below this.
         seeds: one run each.
         more: words beside the experiment.
     """
@@ -48,6 +50,7 @@ class Example:
     seeds: tuple[int, ...] = TEN
     more: tuple[str, ...] = ()
     digits: str = ".3f"
+    lowest: float = float("-inf")
 
     @property
     def words(self) -> str:
@@ -62,13 +65,13 @@ EXAMPLES = [
     Example("ionosphere", "test_accuracy", "0.94"),
     Example("ionosphere_best", "test_accuracy", "", "≥ 0.94", lambda found: found >= 0.94),
     Example("iris", "test_accuracy", "0.98"),
-    Example("iris_best", "test_accuracy", "", "≥ 0.96", lambda found: found >= 0.96),
+    Example("iris_best", "test_accuracy", "", "≥ 0.96, none under 0.90", lambda found: found >= 0.96, lowest=0.9),
     Example("boston_housing", "test_mse", "60", digits=".1f"),
     Example("boston_housing_best", "test_mse", "", "≤ 15", lambda found: found <= 15, digits=".1f"),
     Example("mnist", "test_accuracy", "0.98 to 0.987", "≥ 0.985", lambda found: found >= 0.985, THREE, digits=".4f"),
     Example("mnist_best", "test_accuracy", "", "≥ 0.993", lambda found: found >= 0.993, THREE, digits=".4f"),
     Example("car_sales", "test_mae", "about 2,800", "≤ 2,900", lambda found: found <= 2900, digits=",.0f"),
-    Example("car_sales_best", "test_mae", "", "< 1,960", lambda found: found < 1959.5, digits=",.0f"),
+    Example("car_sales_best", "test_mae", "", "< 1,960", lambda found: found < 1960, digits=",.0f"),
     Example("sequence", "training_set_mse", "4.5e-5", "≤ 4.5e-5", lambda found: found <= 4.5e-5, digits=".1e"),
     Example("learning_curves", "training_set_accuracy", "a plot"),
     Example("early_stopping", "epochs", "about 50", digits=".0f"),
@@ -93,7 +96,10 @@ def table(results: dict[str, Any]) -> str:
         found = list(results["examples"][example.words].values())
         middle = statistics.median(found)
         low, high = min(found), max(found)
-        reached = "" if example.reaches is None else ": yes" if example.reaches(middle) else ": **no**"
+        rounded = float(f"{middle:{example.digits}}".replace(",", ""))
+        reached = ""
+        if example.reaches is not None:
+            reached = ": yes" if example.reaches(rounded) and low >= example.lowest else ": **no**"
         shown = f"{middle:{example.digits}} ({low:{example.digits}} to {high:{example.digits}})"
         score = example.score.replace("training_set_", "training-set ").replace("test_", "test ")
         lines.append(f"| `{example.words}` | {score} | {example.published} | {shown} | {example.aim}{reached} |")

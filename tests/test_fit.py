@@ -276,7 +276,9 @@ def with_batch_norm(data: Dataset) -> CompiledModel:
     return CompiledModel(nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)), data.spec, Adam())
 
 
-@pytest.mark.parametrize(("size", "devices", "cure"), [(1, 1, 2), (89, 1, 90), (30, 30, 90), (44, 2, 45)], ids=str)
+@pytest.mark.parametrize(
+    ("size", "devices", "cure"), [(1, 1, 2), (89, 1, 90), (30, 30, 90), (44, 2, 45), (29, 2, 30)], ids=str
+)
 def test_a_batch_of_one_row_does_not_go_with_batch_normalisation(
     iris: Dataset, size: int, devices: int, cure: int
 ) -> None:
@@ -404,27 +406,6 @@ def test_a_compiler_that_is_not_there_is_a_sentence(
 def test_a_batch_larger_than_the_training_rows_is_refused(iris: Dataset) -> None:
     with pytest.raises(RequestError, match=r"trainer.batch_size=91 is more than the 90 training rows.*Use at most 90"):
         fit.check(TrainerConfig(batch_size=91), compiled(iris, Adam()), iris)
-
-
-@pytest.mark.parametrize(
-    ("size", "devices", "cure"),
-    [
-        (1, 1, "Use trainer.batch_size=2."),
-        (89, 1, "Use trainer.batch_size=90."),  # 90 rows: 89 and 1
-        (29, 2, "Use trainer.batch_size=30."),  # 29, 29, 29 and 3, of which one process gets 1
-    ],
-)
-def test_a_step_of_one_row_is_refused_where_batch_normalisation_would_fail(
-    iris: Dataset, size: int, devices: int, cure: str
-) -> None:
-    config = TrainerConfig(batch_size=size, devices=devices)
-    with pytest.raises(RequestError) as caught:
-        fit.check(config, compiled(iris, Adam(), batch_norm=True), iris)
-    assert str(caught.value) == (
-        f"trainer.batch_size={size} makes a step of a single row of the 90 training rows of data=iris, and batch "
-        f"normalisation cannot learn from one. {cure}"
-    )
-    fit.check(config, compiled(iris, Adam()), iris)
 
 
 def test_batches_of_two_rows_and_more_are_enough_for_batch_normalisation(iris: Dataset, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from lifecycle.contract import BINARY, MULTICLASS
 if TYPE_CHECKING:
     from lifecycle.compile import CompiledModel
     from lifecycle.data.dataset import Dataset
+    from lifecycle.units import Units
 
 LAST_VALUE = "last value"
 """The naive forecast that knows of no season."""
@@ -34,13 +35,13 @@ class Baseline:
     outputs: Tensor
 
 
-def baselines(data: Dataset) -> list[Baseline]:
+def baselines(data: Dataset, units: Units) -> list[Baseline]:
     """Return the baselines of the scored rows, the one to beat first.
 
     That is a naive forecast that looks back a season, else the last value, else the dummy: the shares of the
     classes, or the mean (and after it the median) of the training rows.
     """
-    return _naive(data) + (_values(data) if not data.spec.class_names else [_shares(data)])
+    return _naive(data, units) + (_values(data, units) if not data.spec.class_names else [_shares(data)])
 
 
 def score(module: CompiledModel, data: Dataset, baseline: Baseline) -> dict[str, float]:
@@ -61,22 +62,22 @@ def _shares(data: Dataset) -> Baseline:
     return Baseline("class shares", "class shares of the training rows", logits.float().repeat(len(data.scored), 1))
 
 
-def _values(data: Dataset) -> list[Baseline]:
+def _values(data: Dataset, units: Units) -> list[Baseline]:
     labels = data.train.labels.astype(np.float64)
     constants = {"mean": labels.mean(), "median": np.median(labels)}
     return [
-        Baseline(name, f"{name} of the training rows", _as_outputs(data, np.full(len(data.scored), value)))
+        Baseline(name, f"{name} of the training rows", _as_outputs(data, units, np.full(len(data.scored), value)))
         for name, value in constants.items()
     ]
 
 
-def _naive(data: Dataset) -> list[Baseline]:
+def _naive(data: Dataset, units: Units) -> list[Baseline]:
     known = {name: values for name, values in data.scored.naive.items() if np.isfinite(values).all()}
-    return [Baseline(name, name, _as_outputs(data, known[name])) for name in sorted(known, key=LAST_VALUE.__eq__)]
+    names = sorted(known, key=LAST_VALUE.__eq__)
+    return [Baseline(name, name, _as_outputs(data, units, known[name])) for name in names]
 
 
-def _as_outputs(data: Dataset, values: np.ndarray[Any, Any]) -> Tensor:
+def _as_outputs(data: Dataset, units: Units, values: np.ndarray[Any, Any]) -> Tensor:
     """Turn values in the user's units into what a network would have to return for them, ``(rows, 1) float32``."""
-    offset, scale = data.preprocessing.target_scale
-    base = 0.0 if data.scored.base is None else data.scored.base.double().numpy()[:, 0]
-    return torch.from_numpy((values - base - offset) / scale).float().reshape(-1, 1)
+    base = None if data.scored.base is None else data.scored.base.double()
+    return units.outputs(torch.from_numpy(values).reshape(-1, 1), base).float()

@@ -66,6 +66,7 @@ class Samples:
             learns the difference to (a series that is differenced); ``None``: it learns the value itself.
         naive: forecasts that need no network, by name (``"last value"``), a value a sample in the target's units.
         times: when each target is, as the source has it; ``None`` where the source has no times.
+        files: the file that each sample is; ``None`` where a sample is no file.
     """
 
     inputs: pd.DataFrame | np.ndarray[Any, Any]
@@ -74,6 +75,7 @@ class Samples:
     base: np.ndarray[Any, Any] | None = None
     naive: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     times: np.ndarray[Any, Any] | None = None
+    files: np.ndarray[Any, Any] | None = None
 
 
 @dataclass(frozen=True)

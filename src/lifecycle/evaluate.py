@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from lifecycle import baselines, intervals
 from lifecycle.contract import BINARY, MULTICLASS, DataSpec
-from lifecycle.metrics import build
+from lifecycle.metrics import build, higher_is_better
 from lifecycle.units import Units
 
 if TYPE_CHECKING:
@@ -124,15 +125,16 @@ class Evaluation:
 
     @property
     def judged_by(self) -> str:
-        """The score that is compared with the baseline's: the first metric, or the loss where there is none."""
-        return next((name for name in self.scores if name != "loss"), "loss")
+        """The score that is compared with the baseline's: the first metric that both have, or the loss."""
+        both = [name for name in self.scores if math.isfinite(self.scores[name] + self.baseline[name])]
+        return next((name for name in both if name in self.higher_is_better), "loss")
 
     @property
     def beats_baseline(self) -> bool:
         """Whether the network is better than the baseline on :attr:`judged_by`."""
         name = self.judged_by
         gain = self.scores[name] - self.baseline[name]
-        return gain > 0 if self.higher_is_better[name] else gain < 0
+        return gain > 0 if self.higher_is_better.get(name) else gain < 0
 
     @property
     def flat(self) -> dict[str, float]:
@@ -153,15 +155,13 @@ def judge(module: CompiledModel, data: Dataset, scores: dict[str, float], output
         outputs: ``(rows, num_outputs)`` of the network for them.
         seed: of the resamples.
     """
-    part, dummies = data.scored, baselines.baselines(data)
+    part, dummies = data.scored, baselines.baselines(data, module.units)
+    directions = {name: higher_is_better(name, metric) for name, metric in module.test_scores.metrics.items()}
     return Evaluation(
         on=data.scored_on,
         scores=scores,
         intervals=intervals.intervals(module.test_scores, outputs, part.targets, part.base, seed),
         baselines={dummy.name: baselines.score(module, data, dummy) for dummy in dummies},
         meaning=dummies[0].meaning,
-        higher_is_better={
-            name: name != "loss" and bool(getattr(module.test_scores.metrics[name], "higher_is_better", False))
-            for name in scores
-        },
+        higher_is_better={name: better for name, better in directions.items() if better is not None},
     )

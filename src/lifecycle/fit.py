@@ -142,7 +142,7 @@ def fit(
     best_epoch = None if best is None or is_helper() else _best_epoch(config, module, folder)
     weights_epoch = best_epoch if best_epoch and config.restore_best else len(recorder.rows)
     stopped = (
-        f"{config.monitor} had not improved for {config.patience} epochs"
+        f"{config.monitor} had not improved for {config.patience} epoch{'s' * (config.patience > 1)}"
         if early is not None and early.stopped_epoch
         else f"max_epochs={config.max_epochs} was reached"
     )
@@ -178,6 +178,7 @@ def _early_stopping(config: TrainerConfig, module: CompiledModel) -> EarlyStoppi
         patience=config.patience,
         min_delta=config.min_delta,
         check_on_train_epoch_end=True,
+        check_finite=False,  # a loss that is no number ends the run; a metric that has none yet is merely no better
     )
 
 

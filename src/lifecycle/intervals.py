@@ -56,7 +56,8 @@ def intervals(
             samples = np.sqrt(_of_means(by_row, seed)) if is_root else _of_means(by_row, seed)
         if samples is not None:
             low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-            found[name] = (float(low), float(high))
+            if low < high:  # resamples that all agree (no row was wrong) do not say how sure a score is
+                found[name] = (float(low), float(high))
     return found
 
 

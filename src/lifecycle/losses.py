@@ -132,6 +132,11 @@ def check_data(loss: str, data: Dataset) -> None:
         raise RequestError(
             "loss=poisson needs counts as they are, got a standardised target. Add data.scale_target=false."
         )
+    if data.train.base is not None:
+        raise RequestError(
+            "loss=poisson learns counts and cannot learn differences, which may be below 0. Leave data.difference "
+            "out, or use loss=mse."
+        )
     for name, part in {"training": data.train, "validation": data.val, "test": data.test}.items():
         if part is not None and (lowest := float(part.targets.min())) < 0:
             raise RequestError(

@@ -254,7 +254,7 @@ class LBFGS(OptimizerConfig):
     tolerance_grad: float = 1e-7
     tolerance_change: float = 1e-9
     history_size: int = 100
-    line_search_fn: str | None = None  # strong_wolfe, or null: none
+    line_search_fn: str | None = "strong_wolfe"  # or null, PyTorch's own: none, which diverges easily
 
     def __post_init__(self) -> None:
         super().__post_init__()

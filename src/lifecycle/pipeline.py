@@ -204,9 +204,9 @@ def _record(
         tracked.log_file(tracked.checkpoints / name, "checkpoints")
     with tempfile.TemporaryDirectory() as folder:
         saved.save(trained, Path(folder) / "saved")
-        tracked.log_model(
-            Path(folder) / "saved", data.columns, predictions.drop(columns=["row", "time", "actual"], errors="ignore")
-        )
+        columns = [*data.columns, *getattr(trained.data, "optional_columns", [])]
+        outputs = predictions.drop(columns=["row", "time", "file", "actual"], errors="ignore")
+        tracked.log_model(Path(folder) / "saved", columns, outputs)
 
 
 def _look(

@@ -47,13 +47,12 @@ def as_frame(outputs: Tensor, units: Units, spec: DataSpec, base: Tensor | None 
     if spec.task == BINARY:
         values = np.column_stack([1 - values[:, 0], values[:, 0]])
     names = np.array(spec.class_names, dtype=object)
-    frame = pd.DataFrame({"predicted": names[values.argmax(axis=1)]})
-    for code, name in enumerate(spec.class_names):
-        frame[f"probability_{name}"] = values[:, code]
-    return frame
+    shares = {f"probability_{name}": values[:, code] for code, name in enumerate(spec.class_names)}
+    return pd.DataFrame({"predicted": names[values.argmax(axis=1)], **shares})
 
 
 def beside_truth(predictions: pd.DataFrame, part: Part) -> pd.DataFrame:
-    """Put the source's row number, the time if there is one, and the true label or value before each prediction."""
-    times = {} if part.times is None else {"time": part.times}
-    return pd.concat([pd.DataFrame({"row": part.rows, **times, "actual": part.labels}), predictions], axis=1)
+    """Put row number, time and file, as far as there are such, and the true label or value before each prediction."""
+    known = {"time": part.times, "file": part.files}
+    named = {name: values for name, values in known.items() if values is not None}
+    return pd.concat([pd.DataFrame({"row": part.rows, **named, "actual": part.labels}), predictions], axis=1)

@@ -255,7 +255,9 @@ class EpochBar(pl.Callback):
 
 def _scores(scores: dict[str, float]) -> str:
     return "  ".join(
-        f"{name} {_number(value)}" for name, value in scores.items() if name not in ("epoch", "epoch_seconds")
+        f"{name} {value:.4g}" if name == "lr" else f"{name} {_number(value)}"
+        for name, value in scores.items()
+        if name not in ("epoch", "epoch_seconds")
     )
 
 

@@ -65,6 +65,8 @@ class TrainedModel:
         Raises:
             RequestError: a column is missing.
         """
+        if rows.empty:
+            raise RequestError("input has no rows. Give one or more to predict.")
         missing = [name for name in self.columns if name not in rows.columns]
         if missing:
             raise RequestError(

@@ -12,6 +12,9 @@ from typing import Any, ClassVar, Self
 from lifecycle.checks import in_range, one_of
 from lifecycle.optimizers import OptimizerConfig
 
+MOST_GAMMA = 10.0
+"""A rate that is multiplied by this again and again leaves all numbers behind."""
+
 
 @dataclass
 class ScheduleConfig:
@@ -86,7 +89,7 @@ class Step(Warmed):
     def __post_init__(self) -> None:
         super().__post_init__()
         in_range(self, "step_size", low=1)
-        in_range(self, "gamma", above=0)
+        in_range(self, "gamma", above=0, below=MOST_GAMMA)
 
 
 @dataclass
@@ -103,7 +106,7 @@ class MultiStep(Warmed):
         in_range(self, "milestones", low=1)
         if self.milestones is not None and sorted(set(self.milestones)) != list(self.milestones):
             raise ValueError(f"milestones must rise, got {self.milestones}. Use for instance [30,80].")
-        in_range(self, "gamma", above=0)
+        in_range(self, "gamma", above=0, below=MOST_GAMMA)
 
     def fill(self, epochs: int) -> Self:
         """Work out the milestones."""
@@ -121,7 +124,7 @@ class Exponential(Warmed):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        in_range(self, "gamma", above=0)
+        in_range(self, "gamma", above=0, below=MOST_GAMMA)
 
 
 @dataclass

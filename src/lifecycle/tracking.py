@@ -34,6 +34,7 @@ WORKED_OUT = re.compile(r"loss|metrics|trainer\.batch_size|schedule\..*")
 """Parameters that may be left open, and are recorded as they were worked out from the request and the data."""
 ONE_VALUE = ("class_weights",)  # its keys are the user's, and MLflow takes few characters in a name
 METRICS_A_BATCH = 1000
+CARD = ("data.source", "data.licence", "data.note")
 
 
 @dataclass
@@ -126,7 +127,7 @@ class Run:
 
         Args:
             folder: the three files.
-            columns: those that a prediction needs.
+            columns: those that a prediction reads.
             predictions: some of them, for the types of what comes out.
         """
         import mlflow.pyfunc
@@ -208,6 +209,7 @@ def _record(run: Run, request: Request) -> None:
     from mlflow.entities import Param, RunTag
 
     values = {**request.choices, **flatten(request.config)}
+    values = {key: value for key, value in values.items() if key not in CARD}  # these are about the data, not the run
     open_yet = [key for key, value in values.items() if value is None and WORKED_OUT.fullmatch(key)]
     for key in open_yet:
         del values[key]  # comes with log_worked_out()

@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 from lifecycle.contract import BINARY, MULTICLASS
 
+SMALLEST_RATE = 1e-6
+"""What stands for a rate of 0, which has no logarithm."""
+
 
 class Units(nn.Module):
     """From a network's outputs to what a person reads: probabilities, or values in the user's units.
@@ -28,6 +31,11 @@ class Units(nn.Module):
         if self.task == MULTICLASS:
             return torch.softmax(outputs, dim=1)
         return self.restore(torch.exp(outputs) if self.link == "exp" else outputs, base)
+
+    def outputs(self, values: Tensor, base: Tensor | None = None) -> Tensor:
+        """Return what a regression's network would have to return for ``values`` in the user's units, of any shape."""
+        scaled = ((values if base is None else values - base) - self.offset) / self.scale
+        return scaled.clamp_min(SMALLEST_RATE).log() if self.link == "exp" else scaled
 
     def restore(self, values: Tensor, base: Tensor | None = None) -> Tensor:
         """Undo the scaling of the target, and add the base that it is the difference to."""

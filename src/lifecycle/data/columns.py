@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from lifecycle.contract import DataPlugin, Samples
 
 NUMBER, CATEGORY, TARGET, OWN_PAST = "number", "category", "target", "target, from its own past"
-PIXEL, FILE, TIME, SORTED_TIME, DROPPED, UNREAD = "pixel", "file", "time", "time, rows sorted", "dropped", "not read"
+PIXEL, FILE, DIGEST, TIME, SORTED_TIME, DROPPED, UNREAD = (
+    "pixel",
+    "file",
+    "digest of the file",
+    "time",
+    "time, rows sorted",
+    "dropped",
+    "not read",
+)
 PLURALS = {NUMBER: "numbers", PIXEL: "pixels"}
 MOST_NAMED = 8
 """Categories and other columns that one line names; of more it says how many."""
@@ -36,7 +44,8 @@ def _kind(plugin: DataPlugin, frame: pd.DataFrame, name: str, target: str, used:
         order = plugin.in_order(frame) if hasattr(plugin, "in_order") else np.arange(len(frame))
         return TIME if (np.diff(order) > 0).all() else SORTED_TIME
     if not used:
-        return DROPPED if name in getattr(plugin, "drop", ()) else UNREAD
+        unread = DIGEST if plugin.sample_dim == 3 else UNREAD
+        return DROPPED if name in getattr(plugin, "drop", ()) else unread
     if plugin.sample_dim == 3:
         return PIXEL if pd.api.types.is_numeric_dtype(frame[name]) else FILE
     if pd.api.types.is_numeric_dtype(frame[name]):

@@ -29,6 +29,7 @@ class Part:
         base: ``(samples, 1) float32`` in the user's units: what is added to a restored output; or ``None``.
         naive: forecasts without a network, by name: ``(samples,)`` in the user's units.
         times: when each target is; or ``None``.
+        files: the file that each sample is; or ``None``.
     """
 
     inputs: Tensor
@@ -38,6 +39,7 @@ class Part:
     base: Tensor | None = None
     naive: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     times: np.ndarray[Any, Any] | None = None
+    files: np.ndarray[Any, Any] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -110,6 +112,7 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
             base=None if samples.base is None else as_column(samples.base[positions]),
             naive={name: values[positions] for name, values in samples.naive.items()},
             times=None if samples.times is None else samples.times[positions],
+            files=None if samples.files is None else samples.files[positions],
         )
 
     train = part(split.train)

@@ -87,14 +87,16 @@ def _visible(folder: Path) -> list[Path]:
     return sorted((entry for entry in entries if entry.name.lower() not in LITTER), key=lambda entry: entry.name)
 
 
-def load(path: str, files: Iterable[Any], shape: list[int]) -> np.ndarray[Any, Any]:
+def load(path: str, files: Iterable[Any], shape: list[int], listed: bool = True) -> np.ndarray[Any, Any]:
     """Read images into ``(images, channels, height, width) uint8``.
 
     Args:
-        path: the folder that the files' names begin from; one that is not there is looked for from the working folder.
+        path: the folder of the training images.
         files: names of files.
         shape: each image is converted to grey or colours (transparency is left out) and resized to it; ``[]``: all
             must be of the shape of the first.
+        listed: the names are those that :func:`read` gave, in ``path``; else they are the user's, from the working
+            folder, and are looked for in ``path`` where they are not there.
 
     Raises:
         RequestError: names the file that cannot be used.
@@ -104,12 +106,13 @@ def load(path: str, files: Iterable[Any], shape: list[int]) -> np.ndarray[Any, A
     images: list[np.ndarray[Any, Any]] = []
     first = ""
     for name in files:
-        image = _read(_locate(path, str(name)), shape)
+        image = _read(_locate(path, str(name), listed), shape)
         if images and image.shape != images[0].shape:
+            channels = max(len(image), len(images[0]))
             height, width = images[0].shape[1:]
             raise RequestError(
                 f"data.path={path} has images of different shapes: {first} is {_shown(images[0])} and {name} is "
-                f"{_shown(image)}. Add for instance data.shape=[1,{height},{width}], and each is converted to it."
+                f"{_shown(image)}. Add for instance data.shape=[{channels},{height},{width}], and each is made so."
             )
         first = first or str(name)
         images.append(image)
@@ -120,9 +123,9 @@ def _shown(image: np.ndarray[Any, Any]) -> str:
     return " x ".join(map(str, image.shape))
 
 
-def _locate(path: str, name: str) -> Path:
-    inside = Path(path).expanduser() / name
-    file = inside if inside.is_file() else Path(name).expanduser()
+def _locate(path: str, name: str, listed: bool) -> Path:
+    given, inside = Path(name).expanduser(), Path(path).expanduser() / name
+    file = inside if listed or not given.is_file() else given
     if not file.is_file():
         raise RequestError(f"file={name} is neither in {path} nor in the working folder. Give the path of an image.")
     return file

@@ -93,10 +93,11 @@ class Images(Card, Shuffled):
         name = self.target or LABEL
         labels = frame[name].to_numpy() if name in frame.columns else None
         if self._in_folder:
-            images = folders.load(self.path, frame[folders.FILE], self.shape)
+            files = frame[folders.FILE].to_numpy()
+            images = folders.load(self.path, files, self.shape, listed=folders.DIGEST in frame.columns)
         else:
-            images = self._pixels(frame[self.columns(frame)]).reshape(-1, *self.shape)
-        return Samples(images, labels, np.arange(len(frame)))
+            images, files = self._pixels(frame[self.columns(frame)]).reshape(-1, *self.shape), None
+        return Samples(images, labels, np.arange(len(frame)), files=files)
 
     def _pixels(self, pixels: pd.DataFrame) -> np.ndarray[Any, Any]:
         import numpy as np

@@ -82,7 +82,7 @@ class Series(Card, Shares):
         known = values[lag:] - values[: len(values) - lag] if lag else values
         windows = np.lib.stride_tricks.sliding_window_view(known[:-1], self.window)  # (samples, steps)
         at = np.arange(self._before(), len(values))  # positions of the targets
-        seasonal = {} if self.season is None else {f"value {self.season} steps before": values[at - self.season]}
+        seasonal = {} if self.season is None else {f"value {self.season} steps before": _ago(values, self.season)[at]}
         has_times = self.time is not None and self.time in frame.columns
         return Samples(
             inputs=windows[at - self.window - lag, :, np.newaxis],
@@ -95,19 +95,17 @@ class Series(Card, Shares):
 
     def _before(self) -> int:
         """Return how many values must be known before a target."""
-        return max(self.window + self.difference, self.season or 0)
+        return self.window + self.difference
 
     def _check_length(self, rows: int) -> None:
         if rows > self._before():
             return
-        if self._before() > self.window + self.difference:
-            words, shorter = f"data.season={self.season} needs", "leave data.season out"
-        elif self.difference:
-            words = f"data.window={self.window} and data.difference={self.difference} need"
-            shorter = "train with a shorter window"
-        else:
-            words, shorter = f"data.window={self.window} needs", "train with a shorter window"
-        raise RequestError(f"{words} more than {self._before()} rows, got {rows}. Give more rows, or {shorter}.")
+        asked = f"data.window={self.window} needs"
+        if self.difference:
+            asked = f"data.window={self.window} and data.difference={self.difference} need"
+        raise RequestError(
+            f"{asked} more than {self._before()} rows, got {rows}. Give more rows, or train with a shorter window."
+        )
 
     def split(self, samples: Samples, task: str, seed: int) -> Split:
         """Train on the past, test on the end: a shuffled split would let the network see what it is to foretell."""
@@ -127,3 +125,10 @@ class Series(Card, Shares):
     def feature_names(self, transformer: Any) -> tuple[str, ...]:
         """Return the name of the one feature of a step."""
         return (self.target,)
+
+
+def _ago(values: np.ndarray[Any, Any], steps: int) -> np.ndarray[Any, Any]:
+    """Return the value so many steps before each; NaN where that is before the first."""
+    import numpy as np
+
+    return np.concatenate([np.full(min(steps, len(values)), np.nan), values[:-steps]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +35,7 @@ class Shares:
                     f"{int(size)}."
                 )
         in_range(self, "validation_split", low=0, below=1)
-        if self.validation_split is not None and self.val_size != Shares.val_size:
+        if self.validation_split is not None and self.val_size not in (0, Shares.val_size):
             raise ValueError(
                 f"validation_split stands in place of data.val_size, got {self.validation_split} and "
                 f"{self.val_size}. Give one of them."
@@ -144,10 +145,12 @@ def _too_few(labels: Any, held_out: int) -> RequestError:
     import numpy as np
 
     classes, sizes = np.unique(np.asarray(labels), return_counts=True)
+    numeric = all(re.fullmatch(r"-?[\d.]+", str(name)) for name in classes)
+    numbers = ", or add data.task=regression if these are values" if numeric else ""
     return RequestError(
         f"data.test_size and data.val_size cannot put each class in every part: {held_out} samples to hold out, "
         f"{len(classes)} classes, {sizes.min()} of class {classes[sizes.argmin()]}. Change the shares, add rows, or "
-        "merge classes."
+        f"merge classes{numbers}."
     )
 
 
