@@ -47,7 +47,9 @@ def compiled(data: Dataset, weights: float = 0.0) -> CompiledModel:
 
 def scored(data: Dataset) -> dict[str, dict[str, float]]:
     with quiet_libraries():
-        return {dummy.name: baselines.score(compiled(data), data, dummy) for dummy in baselines.baselines(data)}
+        module = compiled(data)
+        dummies = baselines.baselines(data, module.units)
+        return {dummy.name: baselines.score(module, data, dummy) for dummy in dummies}
 
 
 @pytest.mark.parametrize(

@@ -328,7 +328,7 @@ def test_patience_is_the_epochs_that_may_pass_without_a_better_value(iris: Datas
     losses = [1.0, 0.9, 0.95, 0.8, 0.85, 0.9, 0.95, 0.7]
     impatient = scripted(iris, tmp_path, losses, patience=1)
     assert (len(impatient.rows), impatient.best_epoch) == (3, 2)
-    assert impatient.stopped == "val_loss had not improved for 1 epochs"
+    assert impatient.stopped == "val_loss had not improved for 1 epoch"
     patient = scripted(iris, tmp_path, losses, patience=2)
     assert (len(patient.rows), patient.best_epoch) == (6, 4)
     assert len(scripted(iris, tmp_path, losses, early_stopping=False, patience=1).rows) == 8

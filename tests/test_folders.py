@@ -67,7 +67,7 @@ def test_a_sub_folder_is_a_class_and_its_images_are_its_rows(pets: Path) -> None
     samples = plugin.samples(frame)
     wanted = np.stack([pixels(100 + n) for n in range(10)] + [pixels(n) for n in range(10)])[:, np.newaxis]
     np.testing.assert_array_equal(np.asarray(samples.inputs), wanted)
-    assert describe(column_kinds(plugin, frame)) == "image files: file; not read: sha256"
+    assert describe(column_kinds(plugin, frame)) == "image files: file"
 
 
 def test_pixels_are_divided_by_255(pets: Path) -> None:

@@ -94,9 +94,9 @@ def test_another_seed_draws_other_rows() -> None:
 
 def test_values_are_in_the_users_units_with_their_base() -> None:
     scores = Scores(SPECS[REGRESSION], ["mape"], Units(REGRESSION, 0.0, 2.0))
-    outputs, targets = torch.zeros(4, 1), torch.ones(4, 1)
-    base = torch.full((4, 1), 8.0)  # truth 8 + 2, predicted 8
-    assert intervals(scores, outputs, targets, base, 0)["mape"] == pytest.approx((0.2, 0.2))
+    outputs, targets = torch.zeros(4, 1), torch.tensor([[1.0], [1.0], [1.0], [4.0]])
+    base = torch.full((4, 1), 8.0)  # truth 8 + 2 or 8 + 8, predicted 8
+    assert intervals(scores, outputs, targets, base, 0)["mape"] == pytest.approx((0.2, 0.2 + 0.3 * 3 / 4))
 
 
 def test_many_rows_are_drawn_in_parts_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,13 +132,14 @@ def test_two_rows_neither_fail_nor_warn(task: str) -> None:
 
 def test_resamples_without_a_class_are_left_out_of_an_area() -> None:
     """torchmetrics calls the area 0 there; such zeros would pull the lower end down."""
-    targets = torch.tensor([[1.0], [0.0], [0.0], [0.0]])
-    outputs = torch.tensor([[3.0], [-1.0], [-2.0], [-3.0]])  # a perfect order: 1 wherever there is an area
-    assert found(BINARY, ["auroc"], outputs, targets)["auroc"] == (1.0, 1.0)
+    targets = torch.tensor([[1.0], [1.0], [0.0], [0.0], [0.0]])
+    outputs = torch.tensor([[3.0], [3.0], [3.0], [-1.0], [-2.0]])  # 1/2 or more wherever there is an area
+    low, high = found(BINARY, ["auroc"], outputs, targets)["auroc"]
+    assert 0.5 <= low < high <= 1.0
 
 
 def test_a_metric_that_most_resamples_do_not_have_has_no_interval() -> None:
     spec = DataSpec(MULTICLASS, (4,), 10, class_names=tuple("abcdefghij"))
     scores = Scores(spec, ["accuracy", "auroc"], Units(MULTICLASS))
-    ends = intervals(scores, torch.eye(10), torch.arange(10), None, 0)
+    ends = intervals(scores, torch.eye(10).roll(1, 1) + torch.eye(10) * torch.arange(10), torch.arange(10), None, 0)
     assert list(ends) == ["accuracy"]

@@ -272,6 +272,7 @@ def series(times: Any = None) -> Dataset:
         num_missing=0,
         digest="",
         columns=("sales",),
+        column_kinds={"sales": "target, from its own past"},
     )
 
 

@@ -47,7 +47,7 @@ NAMES = sorted(OPTIMIZERS)
 NO_FIELDS = {"params", "foreach", "fused", "capturable", "differentiable", "maximize"}
 """Arguments that are no hyper-parameters: what is optimised, and how torch goes about it."""
 
-OTHER_DEFAULTS = {"sgd": {"lr": 0.01}, "rmsprop": {"lr": 0.001}}
+OTHER_DEFAULTS = {"lbfgs": {"line_search_fn": "strong_wolfe"}, "sgd": {"lr": 0.01}, "rmsprop": {"lr": 0.001}}
 """Keras's, where they are not torch's."""
 
 

@@ -65,15 +65,16 @@ def test_each_command_is_a_request_that_can_be_met(lifecycle: Command, words: li
 
 
 def test_the_output_it_shows_is_what_the_command_prints(job: Command) -> None:
+    """Line by line, but for the run's id and the seconds of an epoch."""
+
+    def plain(line: str) -> str:
+        return re.sub(r"\d\.\d\d s$|[0-9a-f]{32}", "*", line)
+
     (shown,) = blocks("text")[:1]
-    printed = job("model=mlp", "data=iris", "verbose=1").out
-    for line in shown.splitlines():
-        if line.startswith(("Data", "Network", "layer", "0", "1", "2", "3", "4", "Compiled", "Fitted", "Next")):
-            assert line in printed.splitlines(), line
-        if line.startswith("Scores"):
-            accuracy = re.search(r"test_accuracy (\S+)", printed)
-            assert accuracy is not None
-            assert accuracy.group(1) in line
+    printed = [plain(line) for line in job("model=mlp", "data=iris", "verbose=1").out.splitlines()]
+    before, after = (part.splitlines() for part in shown.split("\n...\n"))
+    assert [plain(line) for line in before] == printed[: len(before)]
+    assert [plain(line) for line in after] == printed[-len(after) :]
 
 
 def test_its_five_lines_of_yaml_name_a_data_set(job: Command, runs: Runs, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ SENTENCES = {
     "metrics=[mae]": "metrics=mae is not for the task multiclass.",
     "metrics=accuracy": "metrics must be a list, such as [a,b], got accuracy.",
     "schedule=cosine schedule.tmax=3": "schedule.tmax is not a field of schedule=cosine, got 3. Did you",
-    "schedule=step schedule.gamma=0": "schedule.gamma must be above 0, got 0.0. The default is 0.1.",
+    "schedule=step schedule.gamma=0": "schedule.gamma must be above 0 and below 10, got 0.0. The default is 0.1.",
     "schedule=linear schedule.warmup_epochs=300": "schedule.warmup_epochs must be below trainer.max_epochs=300",
     "optimizer=sgd schedule=one_cycle schedule.cycle_momentum=true": "schedule.cycle_momentum needs an",
     "schedule=plateau schedule.monitor=val_acc": "schedule.monitor=val_acc is not measured. Did you mean val_accuracy?",

@@ -247,11 +247,11 @@ def test_a_schedule_goes_on_from_last_ckpt_as_if_there_had_been_no_stop(
 
 REFUSED = [
     (Step, {"step_size": 0}, "step_size must be 1 or more, got 0. The default is 30."),
-    (Step, {"gamma": 0.0}, "gamma must be above 0, got 0.0. The default is 0.1."),
+    (Step, {"gamma": 0.0}, "gamma must be above 0 and below 10, got 0.0. The default is 0.1."),
     (Step, {"warmup_epochs": -1}, "warmup_epochs must be 0 or more, got -1. The default is 0."),
     (MultiStep, {"milestones": [5, 3]}, "milestones must rise, got [5, 3]. Use for instance [30,80]."),
     (MultiStep, {"milestones": [0]}, "milestones must be 1 or more, got [0]. Leave it out for the default."),
-    (Exponential, {"gamma": 0.0}, "gamma must be above 0, got 0.0. The default is 0.95."),
+    (Exponential, {"gamma": 0.0}, "gamma must be above 0 and below 10, got 0.0. The default is 0.95."),
     (Cosine, {"t_max": 0}, "t_max must be 1 or more, got 0. Leave it out for the default."),
     (Cosine, {"eta_min": -1.0}, "eta_min must be 0 or more, got -1.0. The default is 0.0."),
     (CosineRestarts, {"t_0": 0}, "t_0 must be 1 or more, got 0. The default is 10."),

@@ -196,14 +196,12 @@ def test_differences_of_a_season_and_naive_forecasts_by_hand() -> None:
     values = [1, 5, 2, 7, 4, 9, 8]
     series = plugin(values, window=1, difference=2, season=4)
     samples = series.samples(series.frame)
-    assert samples.rows.tolist() == [4, 5, 6]  # the season needs four values, window and difference only three
-    assert np.asarray(samples.inputs)[:, 0, 0].tolist() == [7 - 5, 4 - 2, 9 - 7]
+    assert samples.rows.tolist() == [3, 4, 5, 6]  # window and difference need three values; the season costs none
+    assert np.asarray(samples.inputs)[:, 0, 0].tolist() == [2 - 1, 7 - 5, 4 - 2, 9 - 7]
     assert samples.base is not None
-    assert samples.base.tolist() == [2, 7, 4]
-    assert {name: forecast.tolist() for name, forecast in samples.naive.items()} == {
-        "last value": [7, 4, 9],
-        "value 4 steps before": [1, 5, 2],
-    }
+    assert samples.base.tolist() == [5, 2, 7, 4]
+    assert samples.naive["last value"].tolist() == [2, 7, 4, 9]
+    np.testing.assert_array_equal(samples.naive["value 4 steps before"], [np.nan, 1, 5, 2])
 
 
 def test_without_a_season_or_difference_there_is_the_last_value_alone() -> None:
@@ -289,7 +287,6 @@ def test_what_the_future_holds_moves_no_statistic_of_differences_either(
     ("fields", "sentence"),
     [
         ({"window": 2, "difference": 3}, "data.window=2 and data.difference=3 need more than 5 rows, got 5. Give more"),
-        ({"window": 2, "season": 12}, "data.season=12 needs more than 12 rows, got 5. Give more rows, or leave data."),
     ],
 )
 def test_too_few_rows_for_a_difference_or_a_season_are_told(fields: dict[str, Any], sentence: str) -> None:

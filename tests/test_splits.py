@@ -210,7 +210,8 @@ def test_more_classes_than_held_out_rows_are_told() -> None:
     with pytest.raises(
         RequestError,
         match=r"^data\.test_size and data\.val_size cannot put each class in every part: 8 samples to hold out, "
-        r"10 classes, 2 of class 0\. Change the shares, add rows, or merge classes\.$",
+        r"10 classes, 2 of class 0\. Change the shares, add rows, or merge classes, "
+        r"or add data\.task=regression if these are values\.$",
     ):
         divide(np.repeat(np.arange(10), 2), Shares())
 

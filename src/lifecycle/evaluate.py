@@ -127,7 +127,7 @@ class Evaluation:
     def judged_by(self) -> str:
         """The score that is compared with the baseline's: the first metric that both have, or the loss."""
         both = [name for name in self.scores if math.isfinite(self.scores[name] + self.baseline[name])]
-        return next((name for name in both if name in self.higher_is_better), "loss")
+        return next((name for name in both if name != "loss" and name in self.higher_is_better), "loss")
 
     @property
     def beats_baseline(self) -> bool:

@@ -112,7 +112,8 @@ def load(path: str, files: Iterable[Any], shape: list[int], listed: bool = True)
             height, width = images[0].shape[1:]
             raise RequestError(
                 f"data.path={path} has images of different shapes: {first} is {_shown(images[0])} and {name} is "
-                f"{_shown(image)}. Add for instance data.shape=[{channels},{height},{width}], and each is made so."
+                f"{_shown(image)}. Add for instance data.shape=[{channels},{height},{width}], and each is converted "
+                "to it."
             )
         first = first or str(name)
         images.append(image)
