@@ -105,11 +105,11 @@ def _print_card(job: Job) -> None:
     }
     about = {title: getattr(plugin, title.lower(), "") or "not stated" for title in ("Source", "Licence", "Note")}
     console = _console()
-    console.print(_grid(lines))
-    console.print()
-    console.print(_columns_table(frame, column_kinds(plugin, frame), target))
-    console.print()
-    console.print(_grid({**about, "Digest": f"sha256 {digest(frame)}"}))
+    columns = _columns_table(frame, column_kinds(plugin, frame), target)
+    with console.capture() as captured:
+        console.print(_grid(lines), "", columns, "", _grid({**about, "Digest": f"sha256 {digest(frame)}"}), sep="\n")
+    for line in captured.get().splitlines():
+        print(line.rstrip())
 
 
 def _target_lines(target: Target, labels: np.ndarray[Any, Any]) -> dict[str, str]:

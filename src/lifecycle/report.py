@@ -117,7 +117,8 @@ class Report:
 
     def end(self, data: Dataset, history: History, evaluation: Evaluation, run: Run, pictures: list[str]) -> None:
         """Print what came of it and where it is."""
-        epochs = f"{len(history.rows)} epochs, the weights are those of epoch {history.weights_epoch}"
+        fitted = f"{len(history.rows)} epoch{'s' * (len(history.rows) != 1)}"
+        epochs = f"{fitted}, the weights are those of epoch {history.weights_epoch}"
         self._line("Fitted", f"{epochs}; stopped because {history.stopped}")
         rows = f"on {len(data.scored)} {'test' if data.test else 'training'} rows"
         self._items("Scores", [*_with_intervals(evaluation), rows], style="bold")

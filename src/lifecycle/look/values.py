@@ -78,7 +78,7 @@ def draw_forecast(predictions: pd.DataFrame, data: Dataset, file: Path) -> Figur
         truth = part.labels.astype(float)
         axes.plot(when[order], truth[order], color="black", marker=marker, markersize=3, label="truth")
         for (name, naive), colour in zip(part.naive.items(), COLOURS[2:], strict=False):
-            axes.plot(when[order], naive[order], ":", color=colour, linewidth=1.3, label=f"naive: {label(name)}")
+            axes.plot(when[order], naive[order], ":", color=colour, linewidth=1.3, label=f"naive: {label(name, 40)}")
         forecast = predictions["predicted"].to_numpy(dtype=float)
         axes.plot(when[order], forecast[order], color=COLOURS[1], marker=marker, markersize=3, label="forecast")
         axes.set(ylabel=label(data.spec.target_name, 30), xlabel=axis)
