@@ -277,3 +277,11 @@ def test_an_unknown_field_is_told_with_its_owner_the_nearest_and_all() -> None:
     assert unknown_field("sed", 1, ["seed", "hydra"]) == (
         "sed is not a field of a run, got 1. Did you mean seed? Fields: seed."
     )
+
+
+def test_classes_are_not_balanced_twice() -> None:
+    sentence = "class_weights=balanced and trainer.class_balanced=true would balance the classes twice. Leave one out."
+    with pytest.raises(RequestError, match=f"^{re.escape(sentence)}$"):
+        resolve(compose(["class_weights=balanced", "trainer.class_balanced=true"]))
+    for words in (["class_weights=balanced"], ["trainer.class_balanced=true"]):
+        assert resolve(compose(words)).data_name == "iris"

@@ -155,7 +155,9 @@ def test_the_benchmark_runs_and_prints_published_beside_ours(tmp_path: Path) -> 
     (accuracy,) = json.loads((tmp_path / "found.json").read_text())["examples"]["+experiment=iris_best"].values()
     assert accuracy >= 0.9
     row = ended.stdout.splitlines()[-1]
-    assert re.fullmatch(r"\| `\+experiment=iris_best` \| test accuracy \|  \| [\d.]+ \(.*\) \| ≥ 0.96, none under 0.90: yes \|", row), row
+    assert re.fullmatch(
+        r"\| `\+experiment=iris_best` \| test accuracy \|  \| [\d.]+ \(.*\) \| ≥ 0.96, none under 0.90: yes \|", row
+    ), row
 
 
 def test_the_benchmark_names_what_it_does_not_know(tmp_path: Path) -> None:

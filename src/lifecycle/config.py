@@ -192,6 +192,10 @@ def resolve(request: Request) -> Job:
             f"trainer.devices={job.trainer.devices} cannot go with a multirun: each process would start "
             "the whole sweep. Run the jobs one by one."
         )
+    if job.class_weights == "balanced" and job.trainer.class_balanced:
+        raise RequestError(
+            "class_weights=balanced and trainer.class_balanced=true would balance the classes twice. Leave one out."
+        )
     check_names(job.loss, job.metrics)
     check_sample_dims(job.model_name, type(job.model), job.data.sample_dim, f"data={job.data_name}")
     return job
