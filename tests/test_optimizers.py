@@ -354,3 +354,10 @@ def test_a_value_out_of_range_is_told_with_field_value_and_cure(
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
         optimizer(**values)
+
+
+def test_lbfgs_as_it_comes_learns_iris(iris: Dataset, tmp_path: Path) -> None:
+    module = CompiledModel(define(MLP(), "mlp", iris.spec, seed=1), iris.spec, LBFGS())
+    config = TrainerConfig(max_epochs=3, batch_size=len(iris.train), early_stopping=False)
+    losses = [row["val_loss"] for row in fit.fit(module, iris, config, 1, tmp_path).rows]
+    print(losses)
