@@ -173,3 +173,60 @@ def test_where_no_rows_are_held_out_the_training_rows_are_judged() -> None:
     assert evaluation.on == "training_set"
     assert "training_set_mae_low" in evaluation.flat
     assert evaluation.baseline["mse"] == pytest.approx(data.train.labels.var(), rel=1e-4)
+
+
+def of_poisson(data: Dataset) -> dict[str, dict[str, float]]:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(data.spec.input_shape)), 1))
+    module = CompiledModel(network, data.spec, Adam(), loss="poisson", metrics=["mae"])
+    with quiet_libraries():
+        return {dummy.name: baselines.score(module, data, dummy) for dummy in baselines.baselines(data, module.units)}
+
+
+def test_constants_are_scored_as_rates_where_the_loss_is_of_counts() -> None:
+    frame = pd.DataFrame({"a": np.arange(60) * 0.5, "y": [float(row % 7) ** 2 for row in range(60)]})
+    data = load(TableRows(frame=frame, task="regression", scale_target=False))
+    found, truth = of_poisson(data), data.scored.labels
+    for name, rate in {"mean": data.train.labels.mean(), "median": np.median(data.train.labels)}.items():
+        assert found[name]["mae"] == pytest.approx(np.abs(truth - rate).mean(), rel=1e-5)
+        assert found[name]["loss"] == pytest.approx((rate - truth * np.log(rate)).mean(), rel=1e-5)
+
+
+def test_naive_forecasts_of_counts_are_rates_and_0_is_no_fault() -> None:
+    frame = pd.DataFrame({"y": [float(row % 4) for row in range(40)]})
+    data = load(SeriesRows(frame=frame, window=3, season=4, scale_target=False))
+    found, truth = of_poisson(data), data.scored.labels
+    last = frame["y"].to_numpy()[data.scored.rows - 1]
+    assert (last == 0).any()
+    assert found["last value"]["mae"] == pytest.approx(np.abs(truth - last).mean(), abs=1e-5)
+    assert found["value 4 steps before"]["mae"] == pytest.approx(0, abs=1e-5)
+    assert np.isfinite([value for scores in found.values() for value in scores.values()]).all()
+
+
+def judged_on(data: Dataset, metrics: list[str], weight: float) -> Evaluation:
+    """Judge a network of one weight, that of the first feature, by metrics of one's own."""
+    network = nn.Linear(2, 1)
+    with torch.no_grad():
+        network.weight.copy_(torch.tensor([[weight, 0.0]]))
+        network.bias.copy_(0.6 * network.weight[0, :1])
+    module = CompiledModel(network, data.spec, Adam(), None, metrics, data.preprocessing.target_scale)
+    part = data.scored
+    with quiet_libraries(), torch.no_grad():
+        outputs = network(part.inputs)
+        module.test_scores.add(module.loss(outputs, part.targets), outputs, part.targets)
+        return judge(module, data, module.test_scores.compute(), outputs, seed=0)
+
+
+def test_the_better_direction_is_known_where_torchmetrics_leaves_it_open() -> None:
+    evaluation = judged_on(classes({"no": 15, "yes": 45}), ["specificity"], weight=10.0)
+    assert evaluation.judged_by == "specificity"
+    assert evaluation.scores["specificity"] > evaluation.baseline["specificity"] == 0
+    assert evaluation.beats_baseline
+    assert not judged_on(classes({"no": 45, "yes": 15}), ["specificity"], weight=-10.0).beats_baseline
+
+
+@pytest.mark.parametrize(("others", "judge_is"), [(["mae"], "mae"), ([], "loss")])
+def test_a_metric_that_the_baseline_does_not_have_is_passed_over(others: list[str], judge_is: str) -> None:
+    evaluation = judged_on(values(), ["pearson_corr_coef", *others], weight=1.0)
+    assert np.isnan(evaluation.baseline["pearson_corr_coef"])
+    assert evaluation.judged_by == judge_is
+    assert evaluation.beats_baseline

@@ -184,3 +184,19 @@ def test_evaluating_a_model_gives_the_scores_of_a_plain_pass_over_the_rows(
     with torch.no_grad():
         wanted = by_scikit_learn(task, module.network(inputs), targets)
     assert found == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+
+
+@given(
+    st.lists(st.floats(-10, 10), min_size=1, max_size=9),
+    st.floats(-100, 100),
+    st.floats(0.1, 100),
+    st.sampled_from(["", "exp"]),
+    st.none() | st.floats(-100, 100),
+)
+def test_outputs_for_values_are_what_units_make_those_values_of(
+    values: list[float], offset: float, scale: float, link: str, base: float | None
+) -> None:
+    units = Units(REGRESSION, offset, scale, link)
+    outputs = torch.tensor(values, dtype=torch.float64).reshape(-1, 1)
+    bases = None if base is None else torch.full_like(outputs, base)
+    torch.testing.assert_close(units.outputs(units(outputs, bases), bases), outputs, rtol=1e-6, atol=1e-6)

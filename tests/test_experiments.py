@@ -165,3 +165,37 @@ def test_the_benchmark_names_what_it_does_not_know(tmp_path: Path) -> None:
     ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 2
     assert "no such experiment: irs" in ended.stderr
+
+
+def test_validation_split_goes_with_a_preset_that_validates_on_nothing(job: Command, runs: Runs) -> None:
+    words = ("data.validation_split=0.33", "trainer.max_epochs=1", "tracking.figures=false")
+    ended = job("+experiment=pima", *words, "verbose=2")
+    assert ended.err == ""
+    assert "514 train, 254 validation, 0 test" in ended.out  # 0.33 of 768 is 253.44
+    (run,) = runs()
+    assert run.data.params["data.validation_split"] == "0.33"
+
+
+def row_of(words: str, found: list[float]) -> str:
+    seeds = {str(seed): value for seed, value in enumerate(found)}
+    return str(worked_examples.table({"examples": {words: seeds}}).splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "shown"),
+    [
+        ("car_sales_best", [1958.0, 1959.4, 1990.0], "1,959 (1,958 to 1,990) | < 1,960: yes |"),
+        ("car_sales_best", [1958.0, 1959.6, 1990.0], "1,960 (1,958 to 1,990) | < 1,960: **no** |"),
+        ("boston_housing_best", [12.0, 15.04, 19.0], "15.0 (12.0 to 19.0) | ≤ 15: yes |"),
+        ("boston_housing_best", [12.0, 15.06, 19.0], "15.1 (12.0 to 19.0) | ≤ 15: **no** |"),
+        ("iris_best", [0.9, 0.9599, 1.0], "0.960 (0.900 to 1.000) | ≥ 0.96, none under 0.90: yes |"),
+        ("iris_best", [0.8999, 0.97, 1.0], "0.970 (0.900 to 1.000) | ≥ 0.96, none under 0.90: **no** |"),
+        ("iris_best", [0.91, 0.9594, 1.0], "0.959 (0.910 to 1.000) | ≥ 0.96, none under 0.90: **no** |"),
+        ("sequence", [4.54e-5], "4.5e-05 (4.5e-05 to 4.5e-05) | ≤ 4.5e-5: yes |"),
+        ("ionosphere", [0.5], "0.500 (0.500 to 0.500) |  |"),
+    ],
+)
+def test_a_figure_is_reached_by_the_median_as_it_is_shown_and_by_each_seed(
+    name: str, found: list[float], shown: str
+) -> None:
+    assert row_of(f"+experiment={name}", found).endswith(shown)

@@ -449,3 +449,35 @@ def test_the_history_is_a_table(iris: Dataset, tmp_path: Path) -> None:
     columns = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "epoch_seconds"]
     assert list(history.frame) == columns
     assert seen == history.frame["epoch"].tolist() == [1, 2, 3]
+
+
+class ScriptedAccuracy(pl.Callback):
+    """Gives the accuracy of validation the values that a test is about."""
+
+    def __init__(self, values: list[float]) -> None:
+        self.values = values
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        scores = pl_module.val_scores
+        compute = type(scores).compute
+        value = self.values[trainer.current_epoch]
+        scores.compute = lambda: {**compute(scores), "accuracy": value}
+
+
+NONE = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("values", "patience", "epochs", "best", "stopped"),
+    [
+        ([NONE, 0.5, NONE, 0.7, 0.6], 2, 5, 4, "max_epochs=5 was reached"),
+        ([0.5, NONE, 0.7, NONE, NONE, 0.9], 2, 5, 3, "val_accuracy had not improved for 2 epochs"),
+        ([0.5, NONE, 0.9], 1, 2, 1, "val_accuracy had not improved for 1 epoch"),
+    ],
+)
+def test_a_monitored_metric_that_an_epoch_does_not_have_is_no_better_and_no_end(
+    iris: Dataset, tmp_path: Path, values: list[float], patience: int, epochs: int, best: int, stopped: str
+) -> None:
+    config = TrainerConfig(max_epochs=len(values), monitor="val_accuracy", patience=patience)
+    history = fit.fit(compiled(iris, Adam()), iris, config, 1, tmp_path, callbacks=[ScriptedAccuracy(values)])
+    assert (len(history.rows), history.best_epoch, history.stopped) == (epochs, best, stopped)

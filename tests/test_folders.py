@@ -263,3 +263,48 @@ def test_a_run_on_a_folder_predicts_new_files(pets: Path, job: Command, tmp_path
     save(tmp_path / "large.png", pixels(1, (9, 9)))
     with pytest.raises(RequestError, match=r"^input has samples of 1 x 9 x 9, and this model takes 1 x 6 x 5\."):
         model.predict(pd.DataFrame({"file": ["large.png"]}))
+
+
+def test_a_run_on_a_folder_names_each_rows_file_and_its_model_does_not(pets: Path, job: Command) -> None:
+    import json
+
+    import yaml
+
+    words = ["model=mlp", f"data.path={pets}", "trainer.max_epochs=1", "tracking.figures=false"]
+    assert job("data=images", *words).err == ""
+    table = pd.read_csv(next(pets.parent.rglob("predictions.csv")))
+    assert list(table) == ["row", "file", "actual", "predicted", "probability_cat", "probability_dog"]
+    assert table["file"].tolist() == Images(path=str(pets)).read()["file"][table["row"]].tolist()
+    assert [name.split("/")[0] for name in table["file"]] == table["actual"].tolist()
+    signature = yaml.safe_load(next(pets.parent.rglob("MLmodel")).read_text())["signature"]
+    outputs = [column["name"] for column in json.loads(signature["outputs"])]
+    assert outputs == ["predicted", "probability_cat", "probability_dog"]
+    assert [column["name"] for column in json.loads(signature["inputs"])] == ["file"]
+
+
+def test_a_users_file_is_the_one_in_the_working_folder(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    save(tmp_path / "here" / "cat" / "1.png", pixels(55))
+    plugin = Images(path=str(pets))
+    frame = plugin.read()
+    asked = pd.DataFrame({"file": ["cat/1.png", "cat/2.png"]})
+    here, in_path = np.asarray(plugin.samples(asked).inputs)
+    np.testing.assert_array_equal(here[0], pixels(55))
+    np.testing.assert_array_equal(in_path[0], pixels(102))  # only data.path has it
+    listed = np.asarray(plugin.samples(frame).inputs)
+    np.testing.assert_array_equal(listed[1, 0], pixels(101))  # what training read
+    assert load(pets).digest == load(pets.rename(tmp_path / "moved")).digest
+
+
+def test_images_some_of_which_are_in_colours_are_advised_to_be_all(pets: Path) -> None:
+    save(pets / "dog" / "4.png", pixels(1, (7, 5, 3)))
+    assert refused(pets).endswith("Add for instance data.shape=[3,6,5], and each is made so.")
+    save(pets / "cat" / "0.png", pixels(1, (8, 9, 3)))
+    assert refused(pets) == (
+        "data.path=pets has images of different shapes: cat/0.png is 3 x 8 x 9 and cat/1.png is 1 x 6 x 5. Add for "
+        "instance data.shape=[3,8,9], and each is made so."
+    )
+    assert load(pets, shape=[3, 8, 9]).spec.input_shape == (3, 8, 9)

@@ -143,3 +143,11 @@ def test_a_metric_that_most_resamples_do_not_have_has_no_interval() -> None:
     scores = Scores(spec, ["accuracy", "auroc"], Units(MULTICLASS))
     ends = intervals(scores, torch.eye(10).roll(1, 1) + torch.eye(10) * torch.arange(10), torch.arange(10), None, 0)
     assert list(ends) == ["accuracy"]
+
+
+def test_resamples_that_all_agree_give_no_interval() -> None:
+    outputs, targets = torch.tensor([[3.0], [2.0], [-2.0], [-3.0]]), torch.tensor([[1.0], [1.0], [0.0], [0.0]])
+    assert found(BINARY, ["accuracy", "auroc"], outputs, targets) == {}
+    assert list(found(BINARY, ["accuracy"], outputs, 1 - targets)) == []  # all of them wrong
+    one_wrong = found(BINARY, ["accuracy"], outputs, torch.tensor([[1.0], [0.0], [0.0], [0.0]]))
+    assert list(one_wrong) == ["accuracy"]

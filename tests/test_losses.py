@@ -22,7 +22,7 @@ from lifecycle.errors import RequestError
 from lifecycle.losses import LOSSES, Loss
 from lifecycle.optimizers import SGD, Adam
 from lifecycle.report import quiet_libraries
-from tests.rows import TableRows, load
+from tests.rows import SeriesRows, TableRows, load
 
 Z, Y = np.array([-2.0, 0.5, 3.0]), np.array([0.0, 1.0, 1.0])
 SIGMOID = 1 / (1 + np.exp(-Z))
@@ -214,3 +214,14 @@ def test_poisson_learns_the_logarithm_of_the_rate_and_scores_the_rate(tmp_path: 
     truth = data.val.labels
     assert row["val_mae"] == pytest.approx(np.abs(np.exp(3.0) - truth).mean(), rel=1e-5)
     assert row["val_loss"] == pytest.approx((np.exp(3.0) - truth * 3.0).mean(), rel=1e-5)
+
+
+def test_poisson_does_not_learn_differences() -> None:
+    frame = pd.DataFrame({"y": np.arange(40.0)})
+    losses.check_data("poisson", load(SeriesRows(frame=frame, scale_target=False)))
+    with pytest.raises(
+        RequestError,
+        match=r"^loss=poisson learns counts and cannot learn differences, which may be below 0\. Leave data\.diff"
+        r"erence out, or use loss=mse\.$",
+    ):
+        losses.check_data("poisson", load(SeriesRows(frame=frame, scale_target=False, difference=1)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -354,3 +355,11 @@ def test_a_value_out_of_range_is_told_with_field_value_and_cure(
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
         optimizer(**values)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_lbfgs_as_it_comes_learns_iris_and_stays_finite(iris: Dataset, tmp_path: Path, seed: int) -> None:
+    module = CompiledModel(define(MLP(), "mlp", iris.spec, seed), iris.spec, LBFGS(), metrics=["accuracy"])
+    rows = fit.fit(module, iris, TrainerConfig(max_epochs=3, early_stopping=False), 1, tmp_path).rows
+    assert all(math.isfinite(row["train_loss"] + row["val_loss"]) for row in rows)
+    assert max(row["val_accuracy"] for row in rows) > 0.85

@@ -150,3 +150,18 @@ def test_a_trained_model_predicts_one_raw_row_as_it_does_among_many(
         assert set(many["predicted"]) <= set(truth.astype(str))
         assert (many["predicted"] == truth.astype(str)).mean() > 0.7
         np.testing.assert_allclose(many.drop(columns="predicted").sum(axis=1), 1)
+
+
+def test_very_many_classes_have_a_column_each_without_a_warning_of_pandas() -> None:
+    spec = DataSpec(MULTICLASS, (4,), 200, class_names=tuple(f"k{code}" for code in range(200)))
+    frame = as_frame(torch.eye(200)[:3] * 9, Units(MULTICLASS), spec)  # a warning would be an error
+    assert list(frame) == ["predicted", *(f"probability_k{code}" for code in range(200))]
+    assert frame["predicted"].tolist() == ["k0", "k1", "k2"]
+
+
+def test_the_file_of_each_row_stands_beside_it() -> None:
+    files = np.array(["a/1.png", "b/2.png"])
+    part = Part(torch.zeros(2, 4), torch.zeros(2, 1), np.array(["yes", "no"]), np.array([11, 4]), files=files)
+    frame = beside_truth(as_frame(logits([[0.75], [0.25]]), Units(BINARY), SPECS[BINARY]), part)
+    assert list(frame)[:4] == ["row", "file", "actual", "predicted"]
+    assert frame["file"].tolist() == ["a/1.png", "b/2.png"]

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
 
+from lifecycle.compile import CompiledModel
+from lifecycle.config import TrainerConfig
 from lifecycle.contract import MULTICLASS, REGRESSION, DataSpec
 from lifecycle.define import define, summarize
+from lifecycle.fit import fit
+from lifecycle.optimizers import AdamW
 from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.recurrent import AllSteps, LastStep, LSTMLayer
+from lifecycle.plugins.sequential import Sequential
+from lifecycle.report import quiet_libraries
+from tests.rows import SeriesRows, load
 
 Array = np.ndarray[Any, Any]
 FUNCTIONS = {"tanh": np.tanh, "relu": lambda values: np.maximum(values, 0)}
@@ -147,3 +156,26 @@ def test_dropout_stands_after_each_layer() -> None:
     layers = summarize(define(LSTM(units=[3, 5], hidden=[6], dropout=0.5), "lstm", spec, seed=0), spec)
     types = "LSTM Dropout LSTM LastStep Dropout Linear ReLU Dropout Linear"
     assert [layer.type for layer in layers] == types.split()
+
+
+@pytest.mark.parametrize("initializer", ["default", "glorot_uniform"])
+@pytest.mark.parametrize("model", ["lstm", "sequential"])
+def test_an_lstm_that_begins_as_in_keras_learns_one_bias(model: str, initializer: str, tmp_path: Path) -> None:
+    first = {"lstm": {"units": 4, "bidirectional": True, "return_sequences": True}}
+    plugins: dict[str, Any] = {
+        "lstm": LSTM(units=[4, 3], bidirectional=True, initializer=initializer),
+        "sequential": Sequential([first, {"lstm": {"units": 3, "bidirectional": True}}, "output"], initializer),
+    }
+    data = load(SeriesRows(frame=pd.DataFrame({"y": np.sin(np.arange(40.0))}), window=3))
+    network = define(plugins[model], model, data.spec, seed=0)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    module = CompiledModel(network, data.spec, AdamW(lr=0.1, weight_decay=0.1))
+    with quiet_libraries():
+        fit(module, data, TrainerConfig(max_epochs=2, restore_best=False), 1, tmp_path)
+    second = [key for key in before if "bias_hh" in key]
+    assert len(second) == 2 * 2  # layers and directions
+    for key, value in network.state_dict().items():
+        if key in second and initializer != "default":
+            assert not value.any(), key
+        else:
+            assert not torch.equal(value, before[key]), key

@@ -126,3 +126,8 @@ def test_what_cannot_be_saved_is_refused_before_training() -> None:
     learnt = Preprocessing(FunctionTransformer(len), None)
     with pytest.raises(RequestError, match=r"data=mine learnt .*, which a saved model cannot hold"):
         saved.check_preprocessing(learnt, "data=mine")
+
+
+def test_no_rows_are_refused(folder: Path) -> None:
+    with pytest.raises(RequestError, match=r"^input has no rows\. Give one or more to predict\.$"):
+        saved.load(folder).predict(FRAME.iloc[:0])

@@ -348,3 +348,56 @@ def test_the_sales_of_the_year_before_miss_the_last_years_car_sales_by_1960() ->
     sales = pd.read_csv(CAR_SALES)["Sales"].to_numpy()
     assert missed["value 12 steps before"] == np.abs(sales[-12:] - sales[-24:-12]).mean()
     assert round(missed["value 12 steps before"], -1) == 1960
+
+
+def test_a_season_costs_no_samples_and_is_unknown_at_first() -> None:
+    values = np.arange(20.0) ** 2
+    series = plugin(values, window=5, season=12)
+    samples = series.samples(series.frame)
+    assert samples.rows.tolist() == list(range(5, 20))
+    seasonal = samples.naive["value 12 steps before"]
+    assert np.isnan(seasonal[:7]).all()
+    assert seasonal[7:].tolist() == values[:8].tolist()
+    long = plugin(values, window=5, season=30)
+    assert np.isnan(long.samples(long.frame).naive["value 30 steps before"]).all()
+
+
+@pytest.mark.parametrize(
+    ("season", "names"), [(16, ["value 16 steps before", "last value"]), (18, ["last value"]), (40, ["last value"])]
+)
+def test_a_season_that_some_scored_rows_lack_is_no_baseline(season: int, names: list[str]) -> None:
+    from lifecycle.baselines import baselines
+    from lifecycle.units import Units
+
+    data = load(plugin(np.arange(20.0), window=5, season=season))
+    assert data.scored.rows.tolist() == [17, 18, 19]
+    found = [dummy.name for dummy in baselines(data, Units("regression", *data.preprocessing.target_scale))]
+    assert found == [*names, "mean", "median"]
+
+
+def test_a_saved_model_and_mlflows_need_a_window_and_no_season_and_put_rows_in_order_of_time(
+    job: Command, runs: Any, tmp_path: Path
+) -> None:
+    import mlflow
+
+    from lifecycle import saved
+
+    frame = monthly(100 + np.random.default_rng(0).normal(size=40).cumsum()).frame
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    words = ["data=series", "data.path=a.csv", "data.target=y", "data.time=month", "data.season=12", "data.window=5"]
+    assert job(*words, "trainer.max_epochs=1", "tracking.figures=false").err == ""
+    trained = saved.load(next(tmp_path.rglob("lifecycle.json")).parent)
+    assert len(trained.predict(frame[["y"]].iloc[:6])) == 1
+    sentence = r"data\.window=5 needs more than 5 rows, got 5\. Give more rows, or train with a shorter window\."
+    with pytest.raises(RequestError, match=f"^{sentence}$"):
+        trained.predict(frame[["y"]].iloc[:5])
+    (run,) = runs()
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
+    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
+    in_order, mixed = trained.predict(frame), frame.sample(frac=1, random_state=3)
+    pd.testing.assert_frame_equal(trained.predict(mixed), in_order)
+    pd.testing.assert_frame_equal(model.predict(mixed), in_order)
+    assert not np.allclose(trained.predict(mixed[["y"]]), in_order)  # without times, order is that of the rows
+    assert len(model.predict(frame[["y"]])) == len(in_order)
+    with pytest.raises(RequestError, match=r"^data\.time=month has steps of different lengths: "):
+        model.predict(frame.drop(index=9))

@@ -291,3 +291,13 @@ def test_another_place_of_the_test_rows_is_told() -> None:
         ValueError, match=r"^test_rows must be one of random, last, got first\. The default is random\.$"
     ):
         Shuffled(test_rows="first")
+
+
+@pytest.mark.parametrize("labels", [list(range(3, 23)), [f"{row / 2:g}" for row in range(-10, 10)]])
+def test_rare_numbers_that_are_taken_for_classes_are_told_how_to_be_values(labels: list[Any]) -> None:
+    with pytest.raises(
+        RequestError, match=r"rows, or merge classes, or add data\.task=regression if these are values\.$"
+    ):
+        divide(labels, Shares())
+    with pytest.raises(RequestError, match=r"rows, or merge classes\.$"):
+        divide([*labels[1:], "none"], Shares())

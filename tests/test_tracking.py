@@ -136,3 +136,16 @@ def test_flattening_keeps_every_value_under_its_dotted_key(tree: dict[str, objec
     flat = flatten(OmegaConf.create(tree))
     assert len(flat) == leaves(tree)
     assert all(value == leaf(key) for key, value in flat.items())
+
+
+def test_what_is_told_of_the_data_is_in_the_request_and_no_parameter(
+    request_of: Callable[..., compose.Request], runs: Runs
+) -> None:
+    request = request_of("data=iris")
+    with tracking.track(request):
+        pass
+    (found,) = runs()
+    of_data = {key for key in found.data.params if key.startswith("data.")}
+    assert {f"data.{name}" for name in request.config.data} - of_data == {"data.source", "data.licence", "data.note"}
+    config = OmegaConf.load(artifacts(found) / "config.yaml")
+    assert config.data.source == request.config.data.source != ""
