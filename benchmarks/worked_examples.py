@@ -96,10 +96,10 @@ def table(results: dict[str, Any]) -> str:
         found = list(results["examples"][example.words].values())
         middle = statistics.median(found)
         low, high = min(found), max(found)
-        rounded = float(f"{middle:{example.digits}}".replace(",", ""))
+        rounded, lowest = (float(f"{value:{example.digits}}".replace(",", "")) for value in (middle, low))
         reached = ""
         if example.reaches is not None:
-            reached = ": yes" if example.reaches(rounded) and low >= example.lowest else ": **no**"
+            reached = ": yes" if example.reaches(rounded) and lowest >= example.lowest else ": **no**"
         shown = f"{middle:{example.digits}} ({low:{example.digits}} to {high:{example.digits}})"
         score = example.score.replace("training_set_", "training-set ").replace("test_", "test ")
         lines.append(f"| `{example.words}` | {score} | {example.published} | {shown} | {example.aim}{reached} |")

@@ -472,6 +472,7 @@ NONE = float("nan")
     [
         ([NONE, 0.5, NONE, 0.7, 0.6], 2, 5, 4, "max_epochs=5 was reached"),
         ([0.5, NONE, 0.7, NONE, NONE, 0.9], 2, 5, 3, "val_accuracy had not improved for 2 epochs"),
+        ([NONE, 0.5, 0.6], 1, 1, 1, "val_accuracy had not improved for 1 epoch"),
         ([0.5, NONE, 0.9], 1, 2, 1, "val_accuracy had not improved for 1 epoch"),
     ],
 )

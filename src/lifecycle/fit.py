@@ -143,7 +143,7 @@ def fit(
     weights_epoch = best_epoch if best_epoch and config.restore_best else len(recorder.rows)
     stopped = (
         f"{config.monitor} had not improved for {config.patience} epoch{'s' * (config.patience > 1)}"
-        if early is not None and early.stopped_epoch
+        if early is not None and len(recorder.rows) < config.max_epochs
         else f"max_epochs={config.max_epochs} was reached"
     )
     return History(tuple(recorder.rows), best_epoch, weights_epoch, stopped)

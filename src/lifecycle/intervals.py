@@ -25,6 +25,7 @@ MOST_DRAWS, MOST_SLOW_DRAWS = 50_000_000, 5_000_000
 """Rows times resamples; of more rows there are fewer resamples, which then differ less."""
 DRAWS_AT_ONCE = 2_000_000
 LEVEL = 0.95
+ROUNDING = 1e-6
 
 
 def intervals(
@@ -56,7 +57,9 @@ def intervals(
             samples = np.sqrt(_of_means(by_row, seed)) if is_root else _of_means(by_row, seed)
         if samples is not None:
             low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-            if low < high:  # resamples that all agree (no row was wrong) do not say how sure a score is
+            if high - low > ROUNDING * abs(
+                high
+            ):  # resamples that all agree (no row was wrong) do not say how sure a score is
                 found[name] = (float(low), float(high))
     return found
 

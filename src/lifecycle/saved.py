@@ -65,7 +65,7 @@ class TrainedModel:
         Raises:
             RequestError: a column is missing.
         """
-        if rows.empty:
+        if not len(rows):
             raise RequestError("input has no rows. Give one or more to predict.")
         missing = [name for name in self.columns if name not in rows.columns]
         if missing:
