@@ -41,7 +41,7 @@ KERAS_PARAMETERS = {
     "boston_housing": 237,
     "mnist": 542_230,
     "car_sales": 48_451,
-    "sequence": 491 + 40,  # nn.LSTM has a second bias of four times ten, which stays at zero
+    "sequence": 491 + 40,  # nn.LSTM has a second bias of four times ten
     "learning_curves": 221,
 }
 """Counted by hand from the tutorials' layers, as Keras's summary() prints them."""
