@@ -102,7 +102,7 @@ def test_its_python_runs(job: Command, capfd: pytest.CaptureFixture[str]) -> Non
 def test_its_model_is_a_plugin(
     lifecycle: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: Command, runs: Runs
 ) -> None:
-    _, code, _ = blocks("python")
+    _, code = blocks("python")
     (toml,) = blocks("toml")
     module = tmp_path / "site" / code.splitlines()[0].removeprefix("# ")
     module.parent.mkdir(parents=True)
