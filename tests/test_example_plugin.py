@@ -42,7 +42,7 @@ def test_it_is_listed_and_its_fields_are_checked(
     monkeypatch.syspath_prepend(installed)
     assert "cnn, lstm, mlp, residual, sequential" in lifecycle("--help").out
     listed = lifecycle("plugins").out
-    assert "residual   lifecycle-residual 0.1.0   A residual network, for rows of a table." in listed
+    assert "residual lifecycle-residual 0.1.0 A residual network, for rows of a table." in " ".join(listed.split())
     sentences = {
         "model.widht=3": "model.widht is not a field of model=residual, got 3. Did you mean model.width?",
         "model.width=0": "model.width must be 1 or more, got 0. The default is 32.",
