@@ -38,6 +38,7 @@ LAYERS = [
             "saved",
             "look",
             "report",
+            "progress",
         )
     },
     {f"lifecycle.{name}" for name in ("data", "plugins", "tracking", "store", "checkpoints", "compose", "explain")},

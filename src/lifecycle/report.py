@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,19 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from lifecycle.data import columns
+from lifecycle.progress import EpochBar
 
 if TYPE_CHECKING:
     from lifecycle.compile import CompiledModel
@@ -39,8 +30,6 @@ if TYPE_CHECKING:
 
 MOST_WIDTH = 120
 """Characters of a line that is made of several items."""
-SECONDS_BETWEEN = 0.1
-"""The bar is drawn at most this often."""
 
 
 @contextmanager
@@ -202,56 +191,6 @@ def summary_text(layers: list[Layer]) -> str:
         console.print(summary_table(layers))
     total = sum(layer.num_params for layer in layers)
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + f"\n\ntotal parameters: {total:,}\n"
-
-
-class EpochBar(pl.Callback):
-    """One bar for the whole of fitting, with the scores of the last epoch; drawn by time, not by step."""
-
-    def __init__(self, console: Console, max_epochs: int) -> None:
-        self.progress = Progress(
-            TextColumn("epoch"),
-            MofNCompleteColumn(),
-            BarColumn(bar_width=20),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
-            console=console,
-            auto_refresh=False,
-            transient=True,
-        )
-        self.task: TaskID = self.progress.add_task("", total=max_epochs)
-        self._drawn = 0.0
-
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show the bar."""
-        if trainer.is_global_zero:
-            self.progress.start()
-
-    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
-        """Move within an epoch that takes long."""
-        batch_index: int = arguments[-1]
-        self._draw(trainer.current_epoch + (batch_index + 1) / trainer.num_training_batches)
-
-    def show(self, row: Row) -> None:
-        """Count an epoch, and say how it went."""
-        name = "val_loss" if "val_loss" in row else "train_loss"
-        self.progress.update(self.task, description=f"{name} {row[name]:.4f}")
-        self._draw(row["epoch"])
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the bar away."""
-        self.progress.stop()
-
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Take the bar away."""
-        self.progress.stop()
-
-    def _draw(self, epochs: float) -> None:
-        if time.monotonic() - self._drawn >= SECONDS_BETWEEN:
-            self._drawn = time.monotonic()
-            self.progress.update(self.task, completed=epochs)
-            self.progress.refresh()
 
 
 def _scores(scores: dict[str, float]) -> str:
