@@ -160,7 +160,7 @@ def test_weights_of_classes_are_read_by_name_whatever_the_names_are() -> None:
 
 WRONG = {
     "schedule=cosin": "schedule=cosin is not known. Did you mean schedule=cosine? Choose one of: constant, cosine, ",
-    "schedule.warmup_epochs=3": "schedule.warmup_epochs is not a field of schedule=none, got 3. Fields: .",
+    "schedule.warmup_epochs=3": "schedule.warmup_epochs is not a field of schedule=none, got 3. It has none.",
     "~schedule": "~schedule takes away what every run needs. Set it instead: schedule=...",
     "+schedule.x=1": "schedule.x is not a field of schedule",
     "class_weights=balance": (

@@ -47,6 +47,7 @@ SENTENCES = {
     "data.test_size=-1": "data.test_size must be 0 or more, got -1.0. The default is 0.2.",
     "data.validation_split=0.1 data.val_size=0.3": "data.validation_split stands in place of data.val_size, got 0.1",
     "data.test_rows=last": "data.test_rows=last tests on the class virginica alone, in 30 rows. Use data.test_rows=ran",
+    "schedule.gamma=1": "schedule.gamma is not a field of schedule=none, got 1. It has none.",
     "experiment=pima": "experiment=pima needs a plus before it, as no run has one unless it is asked for. Write +exper",
     "+experiment=pma": "+experiment=pma is not known. Did you mean +experiment=pima? Choose one of: boston_housing, ",
     "data.scaling=robust": "data.scaling must be one of standard, minmax, none, got robust. The default is standard.",

@@ -254,7 +254,8 @@ def unknown_field(key: str, value: str, known: Iterable[Any], owner: str = "") -
     names = [str(field) for field in known if field != "hydra"]
     hint = did_you_mean(name, names, f"{parent}." if parent else "")
     got = f", got {value}" if value else ""
-    return f"{key} is not a field of {owner or parent or 'a run'}{got}.{hint} Fields: {', '.join(names)}."
+    cure = f"Fields: {', '.join(names)}." if names else "It has none."
+    return f"{key} is not a field of {owner or parent or 'a run'}{got}.{hint} {cure}"
 
 
 def _type(config: DictConfig, key: str) -> type:
