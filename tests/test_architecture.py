@@ -29,6 +29,7 @@ LAYERS = [
             "optimization",
             "refusals",
             "compile",
+            "stepping",
             "fit",
             "evaluate",
             "baselines",

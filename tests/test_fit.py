@@ -24,7 +24,7 @@ from lifecycle import checkpoints, fit
 from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.data import dataset
-from lifecycle.data.batches import Batches
+from lifecycle.data.batches import Batches, Chunks
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.series import Series
 from lifecycle.data.table import Table
@@ -58,8 +58,8 @@ def compiled(data: Dataset, optimizer: OptimizerConfig, **fields: object) -> Com
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        (SGD(lr=0.1, momentum=0.3), lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.3)),
-        (Adam(lr=0.01), lambda p: torch.optim.Adam(p, lr=0.01)),
+        (SGD(lr=0.1, momentum=0.3), lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.3, fused=True)),
+        (Adam(lr=0.01), lambda p: torch.optim.Adam(p, lr=0.01, fused=True)),
     ],
     ids=["sgd", "adam"],
 )
@@ -158,7 +158,7 @@ def test_last_ckpt_goes_on_to_the_weights_of_a_fit_without_a_stop(iris: Dataset,
     resumed = compiled(iris, Adam(), dropout=0.5)
     assert iris.val is not None
     val = Batches(iris.val.inputs, iris.val.targets, 1024)
-    trainer.fit(resumed, batches, val, ckpt_path=tmp_path / "half" / "last.ckpt", weights_only=True)
+    trainer.fit(resumed, Chunks(batches, 1), val, ckpt_path=tmp_path / "half" / "last.ckpt", weights_only=True)
     assert [row["epoch"] for row in recorder.rows] == [1, 2, 3, 4, 5, 6]
     for key, value in whole.network.state_dict().items():
         assert torch.equal(resumed.network.state_dict()[key], value), key

@@ -17,7 +17,7 @@ from lifecycle import checkpoints, fit, optimization
 from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.data import dataset
-from lifecycle.data.batches import Batches
+from lifecycle.data.batches import Batches, Chunks
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.table import Table
 from lifecycle.define import define
@@ -236,7 +236,7 @@ def check_resuming(optimizer: OptimizerConfig, data: Dataset, folder: Path, **mo
     trainer = fit.trainer_for(config, devices=1, folder=folder, **keywords)
     assert data.val is not None
     val = Batches(data.val.inputs, data.val.targets, 1024)
-    trainer.fit(resumed, batches, val, ckpt_path=folder / "half" / "last.ckpt", weights_only=True)
+    trainer.fit(resumed, Chunks(batches, 1), val, ckpt_path=folder / "half" / "last.ckpt", weights_only=True)
     seconds = "epoch_seconds"
     assert [{**row, seconds: 0.0} for row in recorder.rows] == [{**row, seconds: 0.0} for row in rows]
     for key, value in whole.network.state_dict().items():

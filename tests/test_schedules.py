@@ -193,7 +193,7 @@ def test_one_cycle_moves_with_each_step_over_all_epochs(
     history = fit.fit(module, iris, config, 7, tmp_path)
 
     network = define(MLP(hidden=[8]), "mlp", iris.spec, seed=1)
-    plain = getattr(torch.optim, optimizer.torch_name)(network.parameters(), lr=0.1)
+    plain = getattr(torch.optim, optimizer.torch_name)(network.parameters(), lr=0.1, fused=True)
     cycles = optimizer.torch_name == "Adam"
     scheduler = lr_scheduler.OneCycleLR(plain, 0.5, total_steps=4 * 5, pct_start=0.4, cycle_momentum=cycles)
     batches = Batches(iris.train.inputs, iris.train.targets, 20, shuffle_seed=7)

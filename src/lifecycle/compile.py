@@ -7,16 +7,17 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lifecycle import losses, metrics
 from lifecycle.contract import DataSpec
-from lifecycle.data.batches import Batch
+from lifecycle.data.batches import Batch, Chunk
 from lifecycle.evaluate import Scores
 from lifecycle.metrics import higher_is_better
 from lifecycle.optimization import build_optimizer, build_schedule
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import NoSchedule, OneCycle, Plateau, ScheduleConfig
+from lifecycle.stepping import Stepping
 from lifecycle.tasks import link_of, loss_of, metrics_of
 from lifecycle.units import Units
 
@@ -24,11 +25,14 @@ from lifecycle.units import Units
 class CompiledModel(pl.LightningModule):
     """A network with its loss, optimizer, schedule and metrics.
 
-    Scores are gathered on the device and read once an epoch: no step waits for a number.
+    Scores are gathered on the device and read once an epoch: no step waits for a number. A ``training_step`` takes the
+    optimizer's steps over all mini-batches of a chunk itself, which Lightning calls manual optimisation: for a small
+    network its work around each step would cost more than the step.
 
     Attributes:
         train_scores, val_scores, test_scores: loss and metrics of one pass over the rows.
         loss_name, metric_names: the choices, those that came from the task included.
+        stepping: how steps are taken.
         call_network: what the network is called through, where that is not the network itself.
     """
 
@@ -74,35 +78,40 @@ class CompiledModel(pl.LightningModule):
             Scores(spec, self.metric_names, self.units) for _ in range(3)
         )
         self.call_network: Callable[[Tensor], Tensor] | None = None
-        self._evaluated = False
+        self.stepping = Stepping()
+        self.automatic_optimization = False
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the network's logits or values: ``(batch, num_outputs)``."""
         outputs: Tensor = (self.call_network or self.network)(inputs)
         return outputs
 
-    def on_train_batch_start(self, _batch: Batch, _index: int) -> None:
-        """Know that the batch is a new one."""
-        self._evaluated = False
+    def training_step(self, chunk: Chunk, _index: int) -> None:
+        """Take a step of the optimizer for each mini-batch of a chunk."""
+        steps = self.stepping.begin(self)
+        for batch in chunk:
+            steps.take(batch)
+        steps.count(len(chunk))
 
-    def training_step(self, batch: Batch, _index: int) -> Tensor:
-        """Return the loss that is differentiated: the mean over the batch, weighted for this process's share of it.
+    def training_loss(self, batch: Batch, scored: bool) -> Tensor:
+        """Return the loss that is differentiated: the mean over a batch, weighted for this process's share of it.
 
-        An optimizer may evaluate a batch more than once (L-BFGS does); the first time alone, at the weights that the
-        step begins with, is scored.
+        Args:
+            batch: of the training rows.
+            scored: whether it counts in the training scores.
         """
-        loss, weight = self._step(batch, None if self._evaluated else self.train_scores, training=True)
-        self._evaluated = True
-        weighted: Tensor = loss * weight
-        return weighted
+        with self.stepping.autocast(batch[0].device):
+            outputs = self(batch[0])
+        loss, weight = self._loss(outputs.float(), batch, self.train_scores if scored else None, training=True)
+        return loss if weight == 1.0 else loss * weight
 
     def validation_step(self, batch: Batch, _index: int) -> None:
         """Add a batch to the validation scores."""
-        self._step(batch, self.val_scores)
+        self._loss(self(batch[0]), batch, self.val_scores)
 
     def test_step(self, batch: Batch, _index: int) -> None:
         """Add a batch to the test scores."""
-        self._step(batch, self.test_scores)
+        self._loss(self(batch[0]), batch, self.test_scores)
 
     def predict_step(self, batch: Batch, _index: int) -> Tensor:
         """Return logits or values ``(batch, num_outputs)``; :func:`lifecycle.predict.as_frame` makes them readable."""
@@ -115,28 +124,29 @@ class CompiledModel(pl.LightningModule):
         if isinstance(config, NoSchedule):
             return optimizer
         monitor = config.monitor if isinstance(config, Plateau) else None
-        steps = int(self.trainer.estimated_stepping_batches) if isinstance(config, OneCycle) else 0
+        steps = self.stepping.total or int(self.trainer.estimated_stepping_batches)
         schedule = build_schedule(config, optimizer, steps, self.mode(monitor) if monitor else "min")
         if schedule is None:
             return optimizer
-        told: dict[str, Any] = {"scheduler": schedule, "interval": "step" if isinstance(config, OneCycle) else "epoch"}
-        if monitor:
-            told["monitor"] = monitor
-        return {"optimizer": optimizer, "lr_scheduler": told}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "monitor": monitor or "train_loss"}}
 
-    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Move a schedule; one that waits for a score has moved already, before the checkpoint of its epoch."""
-        if not isinstance(scheduler, ReduceLROnPlateau):
-            scheduler.step()
+    def end_epoch(self, scores: dict[str, float]) -> None:
+        """Move a schedule that goes by epochs; ``one_cycle`` has moved with each step."""
+        schedule, config = self.lr_schedulers(), self.schedule_config
+        if isinstance(schedule, ReduceLROnPlateau) and isinstance(config, Plateau):
+            schedule.step(scores[str(config.monitor)])
+        elif isinstance(schedule, LRScheduler) and not isinstance(config, OneCycle):
+            schedule.step()
 
     def mode(self, monitor: str) -> Literal["min", "max"]:
         """Return ``"max"`` where a higher value of ``val_accuracy`` and the like is better, else ``"min"``."""
         name = monitor.partition("_")[2]
         return "max" if name != "loss" and higher_is_better(name, self.val_scores.metrics[name]) else "min"
 
-    def _step(self, batch: Batch, scores: Scores | None, training: bool = False) -> tuple[Tensor, float]:
-        inputs, targets, weight, base = batch
-        outputs = self(inputs)
+    def _loss(
+        self, outputs: Tensor, batch: Batch, scores: Scores | None, training: bool = False
+    ) -> tuple[Tensor, float]:
+        _, targets, weight, base = batch
         loss: Tensor = self.loss(outputs, targets, weighted=training)
         if weight and scores is not None:
             scores.add(loss.detach(), outputs.detach(), targets, base)

@@ -21,15 +21,30 @@ from lifecycle import checkpoints, refusals
 from lifecycle.checkpoints import CheckedCheckpointIO
 from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
-from lifecycle.data.batches import EVALUATION_BATCH, Batches
+from lifecycle.data.batches import EVALUATION_BATCH, Batches, Chunks
 from lifecycle.data.dataset import Dataset
 from lifecycle.errors import RequestError, TrainingError
 from lifecycle.history import History, Recorder, Row
 from lifecycle.processes import helpers_know_their_main_process, is_helper
+from lifecycle.progress import EpochBar
 from lifecycle.refusals import batch_size
+from lifecycle.stepping import Stepping
 
 SMALL_STEP = 10_000_000
 """Rows times parameters of a step, under which one thread does the work."""
+
+MANY_STEPS, SOME_STEPS = 256, 8
+"""Steps in one of Lightning's ``training_step``: of small steps, and of others. In between a bar may move."""
+
+HOOKS_OF_A_STEP = (
+    "on_train_batch_start",
+    "on_train_batch_end",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+    "on_before_zero_grad",
+)
+"""A callback with one of these is called at each step, as Lightning's documentation has it."""
 
 
 def check_devices(config: TrainerConfig) -> None:
@@ -112,16 +127,20 @@ def fit(
     """
     train = _training_batches(config, data, seed)
     val = data.val and Batches(data.val.inputs, data.val.targets, EVALUATION_BATCH, base=data.val.base)
-    recorder = Recorder(train, seed, listeners)
     early, best = _early_stopping(config, module), _best_checkpoint(config, module, val is not None, folder)
     watching = [callback for callback in (early, best) if callback is not None]
+    others = [callback for callback in callbacks if not isinstance(callback, EpochBar)]
+    recorder = Recorder(train, seed, listeners, None if others else [config.monitor] if watching else [])
+    hooks = config.devices > 1 or any(map(_watches_steps, others))
+    steps = 1 if hooks else MANY_STEPS if _is_small(module, train.batch_size) else SOME_STEPS
+    module.stepping = Stepping(
+        config.gradient_clip_val, config.gradient_clip_algorithm, len(train) * config.max_epochs, hooks
+    )
     trainer = trainer_for(
         config,
         devices=config.devices,
         folder=folder,
         max_epochs=config.max_epochs,
-        gradient_clip_val=config.gradient_clip_val,
-        gradient_clip_algorithm=config.gradient_clip_algorithm,
         callbacks=[recorder, *watching, checkpoints.LastCheckpoint(folder), *callbacks],  # the last sees what all know
     )
     try:
@@ -131,7 +150,7 @@ def fit(
             helpers_know_their_main_process(),
             _threads(module, train.batch_size),
         ):
-            trainer.fit(module, train, val)
+            trainer.fit(module, Chunks(train, steps), val)
     except BaseException:
         _end_processes(trainer)
         raise
@@ -236,12 +255,21 @@ def _ctrl_c_kept() -> Iterator[None]:
         raise KeyboardInterrupt from error
 
 
+def _is_small(module: CompiledModel, rows: int) -> bool:
+    """Tell whether a step over so many rows is short: what is done around it then counts."""
+    return rows * sum(parameter.numel() for parameter in module.parameters()) < SMALL_STEP
+
+
+def _watches_steps(callback: pl.Callback) -> bool:
+    """Tell whether a callback wants to see each step, rather than each of Lightning's batches or epochs."""
+    return any(getattr(type(callback), hook) is not getattr(pl.Callback, hook) for hook in HOOKS_OF_A_STEP)
+
+
 @contextmanager
 def _threads(module: CompiledModel, rows: int) -> Iterator[None]:
     """Use one thread where a step is small: more gain nothing there, and lose up to 3 times beside a busy neighbour."""
     before = torch.get_num_threads()
-    parameters = sum(parameter.numel() for parameter in module.parameters())
-    torch.set_num_threads(1 if rows * parameters < SMALL_STEP else before)
+    torch.set_num_threads(1 if _is_small(module, rows) else before)
     try:
         yield
     finally:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lifecycle.compile import CompiledModel
 from lifecycle.data.batches import Batches
 from lifecycle.errors import TrainingError
 from lifecycle.evaluate import prefixed
 from lifecycle.optimization import learning_rate
-from lifecycle.schedules import NoSchedule, Plateau
+from lifecycle.schedules import NoSchedule
 from lifecycle.seeds import epoch_seed, seed_all
 
 Row = dict[str, float]
@@ -61,8 +60,22 @@ class History:
 class Recorder(pl.Callback):
     """Seeds each epoch, reads its scores once, and keeps the rows."""
 
-    def __init__(self, batches: Batches, seed: int, listeners: Sequence[Callable[[Row], None]]) -> None:
-        self.batches, self.seed, self.listeners = batches, seed, listeners
+    def __init__(
+        self,
+        batches: Batches,
+        seed: int,
+        listeners: Sequence[Callable[[Row], None]],
+        watched: Collection[str] | None = None,
+    ) -> None:
+        """Record a fit.
+
+        Args:
+            batches: the training rows.
+            seed: of their order and of dropout.
+            listeners: called with each row.
+            watched: the scores that other callbacks read from the Trainer; ``None``: all. Each costs as much as a step.
+        """
+        self.batches, self.seed, self.listeners, self.watched = batches, seed, listeners, watched
         self.rows: list[Row] = []
         self._val: Row = {}
         self._rate: Row = {}
@@ -104,11 +117,9 @@ class Recorder(pl.Callback):
                     f"{name} is {scores[name]} in epoch {row['epoch']}: training has diverged. "
                     f"Lower optimizer.lr (now {rate:g}) or scale the data."
                 )
-        pl_module.log_dict(scores)
-        # Here rather than where Lightning would: the checkpoint of this epoch is written before that.
-        schedule, config = pl_module.lr_schedulers(), _compiled(pl_module).schedule_config
-        if isinstance(schedule, ReduceLROnPlateau) and isinstance(config, Plateau):
-            schedule.step(scores[str(config.monitor)])
+        pl_module.log_dict({k: v for k, v in scores.items() if self.watched is None or k in self.watched})
+        # Here, as the checkpoint of this epoch is written next: it holds the rate that the next one begins with.
+        _compiled(pl_module).end_epoch(scores)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows, for the checkpoint."""

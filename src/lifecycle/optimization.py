@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -23,7 +24,10 @@ def build_optimizer(config: OptimizerConfig, network: nn.Module) -> torch.optim.
     arguments: dict[str, Any] = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
     if config.torch_name == "Muon":
         return MuonAndAdamW(network.parameters(), **arguments)
-    optimizer: torch.optim.Optimizer = getattr(torch.optim, config.torch_name)(network.parameters(), **arguments)
+    make = getattr(torch.optim, config.torch_name)
+    if "fused" in inspect.signature(make).parameters and not _sparse(network):
+        arguments["fused"] = True  # one kernel a step, rather than several a parameter
+    optimizer: torch.optim.Optimizer = make(network.parameters(), **arguments)
     return optimizer
 
 
@@ -51,11 +55,7 @@ def check(config: OptimizerConfig, name: str, network: nn.Module, devices: int =
 
 def _check_sparse(config: OptimizerConfig, name: str, network: nn.Module) -> None:
     parameters = {key for key, parameter in network.named_parameters() if parameter.requires_grad}
-    sparse = {
-        f"{key}.weight" if key else "weight"
-        for key, module in network.named_modules()
-        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.sparse
-    }
+    sparse = _sparse(network)
     if config.torch_name == "SparseAdam" and (dense := sorted(parameters - sparse)):
         raise RequestError(
             f"optimizer={name} needs sparse gradients, such as those of nn.Embedding(sparse=True), and {dense[0]} has "
@@ -69,6 +69,15 @@ def _check_sparse(config: OptimizerConfig, name: str, network: nn.Module) -> Non
         raise RequestError(
             f"optimizer.weight_decay must be 0 with sparse gradients, which {found[0]} has. Leave it out."
         )
+
+
+def _sparse(network: nn.Module) -> set[str]:
+    """Return the parameters whose gradients are sparse."""
+    return {
+        f"{key}.weight" if key else "weight"
+        for key, module in network.named_modules()
+        if isinstance(module, nn.Embedding | nn.EmbeddingBag) and module.sparse
+    }
 
 
 class MuonAndAdamW(torch.optim.Optimizer):

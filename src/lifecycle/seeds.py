@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 
 import numpy as np
 import torch
@@ -17,4 +18,12 @@ def seed_all(seed: int) -> None:
     """Seed every generator that a network may draw from."""
     random.seed(seed)
     np.random.seed(seed)
-    torch.manual_seed(seed)
+    if _accelerated():
+        torch.manual_seed(seed)
+    else:  # the same, without a call that is kept for later, for ever, for each kind of device that is not there
+        torch.default_generator.manual_seed(seed)
+
+
+@cache
+def _accelerated() -> bool:
+    return torch.accelerator.is_available()

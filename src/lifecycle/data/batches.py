@@ -1,9 +1,11 @@
-"""Mini-batches as slices of tensors in memory, in an order that is a function of (seed, epoch) alone."""
+"""Mini-batches as slices of tensors in memory, several at once, in an order that is a function of (seed, epoch)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed
@@ -20,8 +22,41 @@ EVALUATION_BATCH = 1024
 """Rows at once where nothing is learnt."""
 
 
+@dataclass(frozen=True)
+class Chunk:
+    """Several mini-batches that lie behind each other in memory, for one ``training_step``.
+
+    Attributes:
+        inputs: ``(rows, *input_shape) float32`` of all of them.
+        targets: of the same rows.
+        base: see :data:`Batch`.
+        sizes: rows of each mini-batch; one or more.
+        weights: of each mini-batch, see :data:`Batch`.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    base: Tensor | None
+    sizes: list[int]
+    weights: list[float]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __iter__(self) -> Iterator[Batch]:
+        bases = [None] * len(self) if self.base is None else torch.split(self.base, self.sizes)
+        inputs, targets = torch.split(self.inputs, self.sizes), torch.split(self.targets, self.sizes)
+        return zip(inputs, targets, self.weights, bases, strict=True)
+
+    def to(self, device: Any, **options: Any) -> Chunk:
+        """Return the chunk on another device; Lightning calls this."""
+        base = None if self.base is None else self.base.to(device, **options)
+        inputs, targets = self.inputs.to(device, **options), self.targets.to(device, **options)
+        return Chunk(inputs, targets, base, self.sizes, self.weights)
+
+
 class Batches:
-    """An iterable of mini-batches for Lightning's Trainer.
+    """An iterable of mini-batches.
 
     ``batch_size`` is that of a step over all processes: under ddp each process gets every n-th row of a batch, and a
     weight with which the averaged gradients are those of the whole batch. So the number of devices changes the results
@@ -58,22 +93,33 @@ class Batches:
         return math.ceil(len(self.inputs) / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        order = self._order()
-        rank, processes = _rank()
-        for start in range(0, len(self.inputs), self.batch_size):
-            stop = min(start + self.batch_size, len(self.inputs))
-            if order is None and processes == 1:
-                yield self._take(slice(start, stop), 1.0)
-                continue
-            rows = torch.arange(start, stop) if order is None else order[start:stop]
-            own = rows[rank::processes]
-            weight = processes * len(own) / len(rows)
-            if not len(own):  # fewer rows than processes: keep in step with the others, at no weight
-                own = rows[:1]
-            yield self._take(own, weight)
+        for chunk in self.chunks(1):
+            yield from chunk
 
-    def _take(self, rows: slice | Tensor, weight: float) -> Batch:
-        return self.inputs[rows], self.targets[rows], weight, None if self.base is None else self.base[rows]
+    def chunks(self, steps: int) -> Iterator[Chunk]:
+        """Return the same mini-batches, ``steps`` of them at once."""
+        order, per_chunk = self._order(), steps * self.batch_size
+        for start in range(0, len(self.inputs), per_chunk):
+            stop = min(start + per_chunk, len(self.inputs))
+            yield self._chunk(slice(start, stop) if order is None else order[start:stop], stop - start)
+
+    def _chunk(self, rows: slice | Tensor, num_rows: int) -> Chunk:
+        starts = range(0, num_rows, self.batch_size)
+        sizes = [min(self.batch_size, num_rows - start) for start in starts]
+        rank, processes = _rank()
+        if processes == 1:
+            return self._take(rows, sizes, [1.0] * len(sizes))
+        if isinstance(rows, slice):
+            rows = torch.arange(rows.start, rows.stop)
+        whole = torch.split(rows, sizes)
+        # Fewer rows than processes: keep in step with the others, at no weight.
+        own = [batch[rank::processes] if rank < len(batch) else batch[:1] for batch in whole]
+        weights = [processes * len(batch[rank::processes]) / len(batch) for batch in whole]
+        return self._take(torch.cat(own), [len(batch) for batch in own], weights)
+
+    def _take(self, rows: slice | Tensor, sizes: list[int], weights: list[float]) -> Chunk:
+        base = None if self.base is None else self.base[rows]
+        return Chunk(self.inputs[rows], self.targets[rows], base, sizes, weights)
 
     def _order(self) -> Tensor | None:
         if self.shuffle_seed is None:
@@ -82,6 +128,24 @@ class Batches:
         if self.class_balanced:
             return balanced(self.targets, generator)
         return torch.randperm(len(self.inputs), generator=generator)
+
+
+class Chunks:
+    """The chunks of :class:`Batches`, for Lightning's Trainer: each is one ``training_step``, and it counts these.
+
+    Args:
+        batches: the mini-batches.
+        steps: of them at once, in a chunk.
+    """
+
+    def __init__(self, batches: Batches, steps: int) -> None:
+        self.batches, self.steps = batches, steps
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.batches) / self.steps)
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return self.batches.chunks(self.steps)
 
 
 def balanced(targets: Tensor, generator: torch.Generator) -> Tensor:

@@ -1,0 +1,98 @@
+"""The steps of the optimizer over mini-batches: each a loss, its gradients, clipping, the step, and the schedule's."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from lifecycle.schedules import OneCycle
+
+if TYPE_CHECKING:
+    from lifecycle.compile import CompiledModel
+    from lifecycle.data.batches import Batch
+
+
+@dataclass(frozen=True)
+class Stepping:
+    """How steps are taken.
+
+    Attributes:
+        gradient_clip_val: largest gradient; ``None``: any.
+        gradient_clip_algorithm: ``"norm"``: of all gradients together; ``"value"``: of each one.
+        total: steps of the whole of fitting; 0: as many as Lightning counts.
+        hooks: let Lightning do what it does around each backward pass and each step: gradients of several processes
+            are averaged there, and callbacks may watch. It costs more than the step of a small network.
+        bf16: compute the network in bfloat16 where ``torch.autocast`` holds that to be safe.
+    """
+
+    gradient_clip_val: float | None = None
+    gradient_clip_algorithm: str = "norm"
+    total: int = 0
+    hooks: bool = True
+    bf16: bool = False
+
+    def begin(self, module: CompiledModel) -> Steps:
+        """Return what takes the next steps of a module that a Trainer is fitting."""
+        return Steps(self, module)
+
+    def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
+        """Return the context in which a training loss is computed.
+
+        One for each mini-batch: it keeps weights that it has rounded until it ends, and a step changes them.
+        """
+        return torch.autocast(device.type, torch.bfloat16) if self.bf16 else nullcontext()
+
+
+class Steps:
+    """Takes steps, one a mini-batch, over the chunk of one ``training_step``."""
+
+    def __init__(self, how: Stepping, module: CompiledModel) -> None:
+        self.how, self.module = how, module
+        self.optimizer: Any = module.optimizers(use_pl_optimizer=how.hooks)
+        self.schedule: Any = module.lr_schedulers() if isinstance(module.schedule_config, OneCycle) else None
+        self.parameters = list(module.parameters()) if how.gradient_clip_val is not None else []
+
+    def take(self, batch: Batch) -> None:
+        """Take the step of a batch.
+
+        An optimizer may evaluate the batch more than once (L-BFGS does); the first time alone, at the weights that the
+        step begins with, is scored.
+        """
+        evaluated = False
+
+        def evaluate() -> Tensor:
+            nonlocal evaluated
+            self.optimizer.zero_grad()
+            loss = self.module.training_loss(batch, scored=not evaluated)
+            evaluated = True
+            if self.how.hooks:
+                self.module.manual_backward(loss)
+            else:
+                loss.backward()  # type: ignore[no-untyped-call]
+            self._clip()
+            return loss
+
+        self.optimizer.step(evaluate)
+        if self.schedule is not None:
+            self.schedule.step()
+
+    def count(self, steps: int) -> None:
+        """Tell the Trainer of steps that it has not seen, so that ``global_step`` counts all."""
+        if self.how.hooks:
+            return
+        progress = self.module.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        for counted in (progress.total, progress.current):
+            counted.ready += steps
+            counted.completed += steps
+
+    def _clip(self) -> None:
+        if not self.parameters:
+            return
+        if self.how.gradient_clip_algorithm == "value":
+            nn.utils.clip_grad_value_(self.parameters, self.how.gradient_clip_val or 0.0)
+        else:
+            nn.utils.clip_grad_norm_(self.parameters, self.how.gradient_clip_val or 0.0)
