@@ -30,6 +30,7 @@ LAYERS = [
             "refusals",
             "compile",
             "stepping",
+            "precision",
             "fit",
             "evaluate",
             "baselines",

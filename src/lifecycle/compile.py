@@ -16,6 +16,7 @@ from lifecycle.evaluate import Scores
 from lifecycle.metrics import higher_is_better
 from lifecycle.optimization import build_optimizer, build_schedule
 from lifecycle.optimizers import OptimizerConfig
+from lifecycle.precision import with_channels_last
 from lifecycle.schedules import NoSchedule, OneCycle, Plateau, ScheduleConfig
 from lifecycle.stepping import Stepping
 from lifecycle.tasks import link_of, loss_of, metrics_of
@@ -33,6 +34,7 @@ class CompiledModel(pl.LightningModule):
         train_scores, val_scores, test_scores: loss and metrics of one pass over the rows.
         loss_name, metric_names: the choices, those that came from the task included.
         stepping: how steps are taken.
+        channels_last: whether images go through the network so; see :mod:`lifecycle.precision`.
         call_network: what the network is called through, where that is not the network itself.
     """
 
@@ -79,10 +81,12 @@ class CompiledModel(pl.LightningModule):
         )
         self.call_network: Callable[[Tensor], Tensor] | None = None
         self.stepping = Stepping()
+        self.channels_last = False
         self.automatic_optimization = False
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the network's logits or values: ``(batch, num_outputs)``."""
+        inputs = with_channels_last(inputs) if self.channels_last else inputs
         outputs: Tensor = (self.call_network or self.network)(inputs)
         return outputs
 

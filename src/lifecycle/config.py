@@ -22,6 +22,7 @@ ACCELERATORS = ("auto", "cpu", "gpu")
 MOST_NAME_CHARACTERS = 200
 CLIPPING = ("norm", "value")
 STRATEGIES = ("auto", "ddp")
+PRECISIONS = ("32", "bf16-mixed", "auto")
 
 
 @dataclass
@@ -36,6 +37,7 @@ class TrainerConfig:
     gradient_clip_val: float | None = None  # largest gradient; null: any
     gradient_clip_algorithm: str = "norm"  # norm: of all gradients together; value: of each one
     torch_compile: bool = False  # compile the network with torch.compile before it is fitted
+    precision: str = "32"  # of the steps: 32 (float32), bf16-mixed (torch.autocast), or auto (what is faster)
     devices: int = 1  # processes, one a device
     strategy: str = "auto"  # auto, or ddp: one process a device, gradients averaged
     early_stopping: bool = True  # stop when `monitor` has not improved for `patience` epochs
@@ -58,6 +60,7 @@ class TrainerConfig:
             )
         one_of(self, "accelerator", ACCELERATORS)
         one_of(self, "strategy", STRATEGIES)
+        one_of(self, "precision", PRECISIONS)
 
 
 @dataclass

@@ -25,6 +25,7 @@ from lifecycle.data.batches import EVALUATION_BATCH, Batches, Chunks
 from lifecycle.data.dataset import Dataset
 from lifecycle.errors import RequestError, TrainingError
 from lifecycle.history import History, Recorder, Row
+from lifecycle.precision import channels_last, is_bf16
 from lifecycle.processes import helpers_know_their_main_process, is_helper
 from lifecycle.progress import EpochBar
 from lifecycle.refusals import batch_size
@@ -134,7 +135,11 @@ def fit(
     hooks = config.devices > 1 or any(map(_watches_steps, others))
     steps = 1 if hooks else MANY_STEPS if _is_small(module, train.batch_size) else SOME_STEPS
     module.stepping = Stepping(
-        config.gradient_clip_val, config.gradient_clip_algorithm, len(train) * config.max_epochs, hooks
+        config.gradient_clip_val,
+        config.gradient_clip_algorithm,
+        len(train) * config.max_epochs,
+        hooks,
+        is_bf16(config, module.network),
     )
     trainer = trainer_for(
         config,
@@ -149,6 +154,7 @@ def fit(
             _ctrl_c_kept(),
             helpers_know_their_main_process(),
             _threads(module, train.batch_size),
+            channels_last(module, config),
         ):
             trainer.fit(module, Chunks(train, steps), val)
     except BaseException:

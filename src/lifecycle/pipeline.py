@@ -154,7 +154,8 @@ def life(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking
     predictions = predict.beside_truth(predict.as_frame(outputs, module.units, data.spec, rows.base), data.scored)
 
     trained = _trained(job, prepared, history, tracked)
-    _record(tracked, trained, history, evaluation, predictions, data)
+    precision = "bf16-mixed" if module.stepping.bf16 else "32"
+    _record(tracked, trained, history, evaluation, predictions, data, precision)
     pictures = _look(job, tracked, trained, history, evaluation, predictions, data)
     printer.end(data, history, evaluation, tracked, pictures)
     if job.request.sweep is None:
@@ -193,9 +194,10 @@ def _record(
     evaluation: evaluate.Evaluation,
     predictions: pd.DataFrame,
     data: Dataset,
+    precision: str,
 ) -> None:
     tracked.log_scores(evaluation.flat)
-    tracked.tag(weights_epoch=str(history.weights_epoch), stopped=history.stopped)
+    tracked.tag(weights_epoch=str(history.weights_epoch), stopped=history.stopped, precision=precision)
     if history.best_epoch is not None:
         tracked.tag(best_epoch=str(history.best_epoch))
     tracked.log_text(history.frame.to_csv(index=False), "history.csv")

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lifecycle.data import columns
+from lifecycle.precision import is_bf16
 from lifecycle.progress import EpochBar
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ class Report:
         if job.schedule_name != "none":
             optimizer += f", schedule {job.schedule_name}"
         metrics = ", ".join(module.metric_names) or "none"
-        self._line("Compiled", f"loss {module.loss_name}, optimizer {optimizer}, metrics {metrics}")
+        precision = ", precision bf16-mixed" if is_bf16(job.trainer, module.network) else ""
+        self._line("Compiled", f"loss {module.loss_name}, optimizer {optimizer}, metrics {metrics}{precision}")
 
     def callbacks(self, max_epochs: int) -> list[pl.Callback]:
         """Return the progress bar, where there is to be one."""
