@@ -43,7 +43,20 @@ LAYERS = [
             "progress",
         )
     },
-    {f"lifecycle.{name}" for name in ("data", "plugins", "tracking", "store", "checkpoints", "compose", "explain")},
+    {
+        f"lifecycle.{name}"
+        for name in (
+            "data",
+            "plugins",
+            "tracking",
+            "recorder",
+            "recording",
+            "store",
+            "checkpoints",
+            "compose",
+            "explain",
+        )
+    },
     {
         f"lifecycle.{name}"
         for name in (

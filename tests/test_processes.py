@@ -99,10 +99,31 @@ def test_a_reader_that_leaves_does_not_end_the_run(tmp_path: Path, runs: Runs) -
     assert [run.info.status for run in runs()] == ["FINISHED"]
 
 
-def test_a_run_killed_without_a_word_is_put_right_by_the_next(tmp_path: Path, runs: Runs, process: Command) -> None:
+def test_a_run_killed_without_a_word_is_closed_all_the_same(tmp_path: Path, runs: Runs) -> None:
     killed = start(tmp_path)
     killed.kill()
-    killed.wait()
+    killed.communicate()
+    deadline = time.monotonic() + 60  # the process that records it goes on until it has
+    while runs()[0].info.status == "RUNNING" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    (run,) = runs()
+    assert run.info.status == "KILLED"
+    assert "without a word" in run.data.tags["lifecycle.error"]
+
+
+def recorder_of(process: subprocess.Popen[str]) -> int:
+    """Return the process that records the run of another."""
+    (child,) = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+    return child
+
+
+def test_a_run_whose_processes_are_all_killed_is_put_right_by_the_next(
+    tmp_path: Path, runs: Runs, process: Command
+) -> None:
+    killed = start(tmp_path)
+    for pid in (recorder_of(killed), killed.pid):
+        os.kill(pid, signal.SIGKILL)
+    killed.communicate()
     assert [run.info.status for run in runs()] == ["RUNNING"]
     going_on = start(tmp_path)
     try:
@@ -112,6 +133,16 @@ def test_a_run_killed_without_a_word_is_put_right_by_the_next(tmp_path: Path, ru
     finally:
         going_on.kill()
         going_on.communicate()
+
+
+def test_a_run_that_nobody_records_any_more_ends(tmp_path: Path, runs: Runs, process: Command) -> None:
+    run = start(tmp_path)
+    os.kill(recorder_of(run), signal.SIGKILL)
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert err == "lifecycle: the process that records the run ended (exit code -9). Run again.\n"
+    assert process("trainer.max_epochs=1", "verbose=0").code == 0
+    assert [run.info.status for run in runs()] == ["KILLED", "FINISHED"]
 
 
 def test_two_processes_give_the_scores_of_one_in_one_run(process: Command, runs: Runs) -> None:
@@ -133,7 +164,7 @@ def test_two_processes_give_the_scores_of_one_in_one_run(process: Command, runs:
 @pytest.mark.parametrize("group", [False, True], ids=["to the main process", "to both, as a terminal sends it"])
 def test_a_signal_ends_both_of_two_processes(tmp_path: Path, runs: Runs, group: bool) -> None:
     process = start(tmp_path, "trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp")
-    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     if group:
         os.killpg(process.pid, signal.SIGTERM)
     else:
@@ -141,8 +172,8 @@ def test_a_signal_ends_both_of_two_processes(tmp_path: Path, runs: Runs, group: 
     process.communicate(timeout=60)
     assert process.returncode == 143
     assert runs()[0].info.status == "KILLED"
-    (child,) = map(int, listed.split())
-    assert ended(child)
+    assert len(children) == 2  # one that fits, and one that records
+    assert all(ended(int(child)) for child in children)
 
 
 def ended(pid: int) -> bool:

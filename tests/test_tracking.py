@@ -79,7 +79,7 @@ def test_history_is_sent_at_the_end_without_loss(request_of: Callable[..., compo
     with tracking.track(request_of()) as run:
         for epoch in range(1, 1502):
             run.log_epoch({"epoch": epoch, "train_loss": 1 / epoch})
-    client = mlflow.MlflowClient(run.store.uri)
+    client = mlflow.MlflowClient(database_uri(run.folder))
     points = client.get_metric_history(run.id, "train_loss")
     assert [point.step for point in points] == list(range(1, 1502))
     assert runs()[0].info.status == "FINISHED"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -171,22 +172,40 @@ def _run(request: Request) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     if request.sweep is None:
-        from lifecycle import pipeline
-
-        pipeline.run(request)
+        _start(request)
         return
     name = f"job {HydraConfig.get().job.num}: {' '.join(request.overrides)}"
     if request.config.verbose:
         print(f"\n{name}", flush=True)
     try:
-        from lifecycle import pipeline
-
-        pipeline.run(request)
+        _start(request)
     except Exception as error:
         if not isinstance(error, LifecycleError):
             traceback.print_exc()
         print(f"lifecycle: {name} failed: {error}", file=sys.stderr, flush=True)
         raise SweepError(SWEEP_FAILED) from error
+
+
+def _start(request: Request) -> None:
+    """Let MLflow and PyTorch be imported beside each other, and run."""
+    from lifecycle import recorder
+
+    if not is_helper():
+        recorder.warm(request.tracking)
+    with _without_collecting():
+        from lifecycle import pipeline
+    pipeline.run(request)
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Import without looking for garbage, of which there is none, and never look at what was imported: a third less."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextmanager

@@ -27,6 +27,10 @@ class SavedModelError(LifecycleError):
     """A saved model or checkpoint is missing, altered, or of another format."""
 
 
+class TrackingError(LifecycleError):
+    """What happened could not be recorded: the disk is full, the database is gone, or the process that writes to it."""
+
+
 class Interrupted(BaseException):
     """A signal asked the process to end. The run is KILLED; the exit code is 128 + the signal's number."""
 

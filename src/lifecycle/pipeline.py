@@ -20,7 +20,6 @@ from lifecycle import (
     refusals,
     report,
     saved,
-    store,
     tracking,
 )
 from lifecycle.compile import CompiledModel
@@ -59,9 +58,9 @@ def report_sweep(request: Request) -> None:
     """Print the runs of the multirun that a request belongs to, as MLflow has them."""
     with report.quiet_libraries():
         printer = report.Report(request.config.verbose)
-        kept = store.open_store(request.tracking)
-        printer.sweep(request.sweep or "", store.sweep_runs(kept, request.sweep or ""))
-        printer.next(kept.folder)
+        folder, runs = tracking.sweep_runs(request)
+        printer.sweep(request.sweep or "", runs)
+        printer.next(folder)
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,7 @@ def life(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking
     pictures = _look(job, tracked, trained, history, evaluation, predictions, data)
     printer.end(data, history, evaluation, tracked, pictures)
     if job.request.sweep is None:
-        printer.next(tracked.store.folder)
+        printer.next(tracked.folder)
     return Result(tracked.id, evaluate.prefixed(scores, data.scored_on), history, predictions, trained, evaluation)
 
 
@@ -204,11 +203,11 @@ def _record(
     tracked.log_text(predictions.to_csv(index=False), "predictions.csv")
     for name in (checkpoints.BEST, f"{checkpoints.BEST}.sha256"):
         tracked.log_file(tracked.checkpoints / name, "checkpoints")
-    with tempfile.TemporaryDirectory() as folder:
-        saved.save(trained, Path(folder) / "saved")
-        columns = [*data.columns, *getattr(trained.data, "optional_columns", [])]
-        outputs = predictions.drop(columns=["row", "time", "file", "actual"], errors="ignore")
-        tracked.log_model(Path(folder) / "saved", columns, outputs)
+    folder = tracked.scratch / "saved"
+    saved.save(trained, folder)
+    columns = [*data.columns, *getattr(trained.data, "optional_columns", [])]
+    outputs = predictions.drop(columns=["row", "time", "file", "actual"], errors="ignore")
+    tracked.log_model(folder, columns, outputs)
 
 
 def _look(
@@ -221,10 +220,10 @@ def _look(
     data: Dataset,
 ) -> list[str]:
     pictures: list[str] = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        files.write_tables(folder, data, predictions, evaluation)
-        if job.request.tracking.figures:
-            pictures = files.write_pictures(folder, job.model_name, trained.network, data, history, predictions)
-        tracked.log_folder(folder)
+    folder = tracked.scratch / "look"
+    folder.mkdir()
+    files.write_tables(folder, data, predictions, evaluation)
+    if job.request.tracking.figures:
+        pictures = files.write_pictures(folder, job.model_name, trained.network, data, history, predictions)
+    tracked.log_folder(folder)
     return pictures

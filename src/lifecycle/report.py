@@ -120,7 +120,7 @@ class Report:
         self._items("Baseline", [*_scores(evaluation.baseline).split("  "), f"({evaluation.meaning})"])
         if not evaluation.beats_baseline:
             self._line("", f"The network is not better than this baseline on {evaluation.judged_by}.", style="yellow")
-        self._line("Run", f"{run.name} ({run.id}) in {_short(run.store.folder)}")
+        self._line("Run", f"{run.name} ({run.id}) in {_short(run.folder)}")
         self._line("", f"predictions: {_short(run.artifacts / 'predictions.csv')}")
         if pictures:
             self._line("", f"beside it:   {', '.join(pictures)}")

@@ -95,6 +95,11 @@ def _open(folder: Path, config: TrackingConfig) -> Store:
     return Store(folder, client, experiment.experiment_id)
 
 
+def artifacts(run: Any) -> Path:
+    """Return the folder of the artifacts of a run, as MLflow gives it."""
+    return Path(url2pathname(urlsplit(run.info.artifact_uri).path))
+
+
 def sweep_runs(store: Store, sweep: str) -> list[tuple[str, str, dict[str, float]]]:
     """Return what was asked, status and final scores of each run of a sweep, in the order they were started."""
     found = store.client.search_runs(

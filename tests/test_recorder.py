@@ -1,0 +1,139 @@
+"""The process that records: told in order, asked with an answer that is its own, and honest about what it could not."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+
+from lifecycle import compose, tracking
+from lifecycle.errors import RequestError, TrackingError
+from lifecycle.recorder import Recorder
+from tests.conftest import Command, artifacts
+
+Runs = Callable[[], list[mlflow.entities.Run]]
+
+
+@pytest.fixture
+def request_of(job: Command) -> Callable[..., compose.Request]:
+    """Compose a request in the working folder, whose database is ready."""
+    return lambda *words: compose.compose(list(words))
+
+
+@pytest.fixture
+def serving() -> Iterator[Recorder]:
+    """Have a process of its own for a test that leaves it unfit for others."""
+    own = Recorder()
+    yield own
+    own.end()
+
+
+def children() -> list[int]:
+    """Return the processes that record for this one."""
+    listed = [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
+    return [pid for pid in listed if b"lifecycle.recording" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def test_runs_one_after_the_other_are_recorded_by_one_process(
+    request_of: Callable[..., compose.Request], runs: Runs
+) -> None:
+    with tracking.track(request_of("seed=1")):
+        first = children()
+    with tracking.track(request_of("seed=2")):
+        assert children() == first
+    assert [(run.info.run_name, run.info.status) for run in runs()] == [
+        ("mlp-iris-1", "FINISHED"),
+        ("mlp-iris-2", "FINISHED"),
+    ]
+
+
+def test_runs_at_once_are_recorded_by_a_process_each(request_of: Callable[..., compose.Request], runs: Runs) -> None:
+    with tracking.track(request_of("seed=1")) as one, tracking.track(request_of("seed=2")) as two:
+        for run in (one, two):
+            run.log_scores({"test_loss": 1.0 if run is one else 2.0})
+    assert {run.info.run_name: run.data.metrics["test_loss"] for run in runs()} == {"mlp-iris-1": 1, "mlp-iris-2": 2}
+
+
+def test_what_cannot_be_recorded_fails_the_run_and_is_told(
+    request_of: Callable[..., compose.Request], runs: Runs, tmp_path: Path
+) -> None:
+    def lose_the_metrics() -> None:
+        with tracking.track(request_of()) as run:
+            run.log_text("before", "before.txt")
+            with sqlite3.connect(tmp_path / "mlruns" / "mlflow.db") as database:
+                database.execute("ALTER TABLE metrics RENAME TO lost")
+            run.log_scores({"test_loss": 1.0})
+
+    with pytest.raises(TrackingError, match=r"^MLflow could not record the run: .*no such table: metrics"):
+        lose_the_metrics()
+    with sqlite3.connect(tmp_path / "mlruns" / "mlflow.db") as database:
+        database.execute("ALTER TABLE lost RENAME TO metrics")
+    (run,) = runs()
+    assert run.info.status == "FAILED"
+    assert "no such table: metrics" in run.data.tags["lifecycle.error"]
+    assert (artifacts(run) / "before.txt").read_text() == "before"
+    with tracking.track(request_of()):
+        pass  # the next run is not the worse for it
+    assert [run.info.status for run in runs()] == ["FAILED", "FINISHED"]
+
+
+def test_a_database_that_cannot_be_opened_is_the_request_s_fault(
+    request_of: Callable[..., compose.Request], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(RequestError, match=r"^tracking.dir=file/runs cannot be written: Not a directory. Name a folder"),
+        tracking.track(request_of("tracking.dir=file/runs")),
+    ):
+        pass
+
+
+def test_an_answer_that_was_not_waited_for_is_not_taken_for_another(serving: Recorder, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"cwd": str(tmp_path), "sweep": "none"}
+    with pytest.raises(TrackingError, match=r"^MLflow did not answer within 0 s\. See what keeps its database\.$"):
+        serving.ask("sweep", within=0, tracking={"dir": "one"}, **asked)
+    assert serving.ask("sweep", tracking={"dir": "two"}, **asked)["folder"] == str(tmp_path / "two")
+    assert serving.ask("sweep", tracking={"dir": "one"}, **asked)["folder"] == str(tmp_path / "one")
+
+
+def test_a_process_that_is_gone_is_told(serving: Recorder) -> None:
+    serving._process.kill()
+    serving._process.wait()
+    with pytest.raises(TrackingError, match=r"^the process that records the run ended \(exit code -9\)\. Run again\.$"):
+        serving.ask("sweep", cwd="/", tracking={}, sweep="")
+    assert not serving.is_alive()
+
+
+def test_a_process_is_not_shared_with_a_fork(serving: Recorder) -> None:
+    assert serving.is_alive()
+    pid = os.fork()
+    if pid == 0:
+        os._exit(int(serving.is_alive()))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_what_is_on_its_way_is_gone_when_the_run_is_closed(request_of: Callable[..., compose.Request]) -> None:
+    def end(error: BaseException | None) -> Path:
+        with tracking.track(request_of()) as run:
+            (run.scratch / "big").write_text("much")
+            scratch = run.scratch
+            if error is not None:
+                raise error
+        return scratch
+
+    assert not end(None).exists()
+    with pytest.raises(ZeroDivisionError) as caught:
+        end(ZeroDivisionError())
+    frame = caught.traceback[-1].frame.f_locals
+    assert not frame["scratch"].exists()
+
+
+def test_a_bad_request_leaves_nothing_behind(lifecycle: Command, tmp_path: Path) -> None:
+    ended = lifecycle("model=mlp", "data=iris", "trainer.batch_size=1000")
+    assert ended.code == 2
+    assert list(tmp_path.iterdir()) == []
