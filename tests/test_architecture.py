@@ -18,7 +18,15 @@ MODULES = {
 }
 
 LAYERS = [
-    {"lifecycle", "lifecycle.__main__", "lifecycle.ui", "lifecycle.listing", "lifecycle.cards", "lifecycle.testing"},
+    {
+        "lifecycle",
+        "lifecycle.__main__",
+        "lifecycle.ui",
+        "lifecycle.listing",
+        "lifecycle.cards",
+        "lifecycle.testing",
+        "lifecycle.recording",
+    },
     {"lifecycle.pipeline"},
     {
         f"lifecycle.{name}"
@@ -36,7 +44,7 @@ LAYERS = [
             "baselines",
             "intervals",
             "predict",
-            "history",
+            "epochs",
             "saved",
             "look",
             "report",
@@ -50,7 +58,6 @@ LAYERS = [
             "plugins",
             "tracking",
             "recorder",
-            "recording",
             "store",
             "checkpoints",
             "compose",
@@ -74,6 +81,8 @@ LAYERS = [
             "provenance",
             "seeds",
             "units",
+            "history",
+            "deferred",
             "errors",
         )
     },

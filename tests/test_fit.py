@@ -29,9 +29,10 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.series import Series
 from lifecycle.data.table import Table
 from lifecycle.define import define
+from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError, TrainingError
 from lifecycle.evaluate import evaluate
-from lifecycle.history import History, Recorder
+from lifecycle.history import History
 from lifecycle.optimizers import SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
 from lifecycle.report import quiet_libraries
@@ -146,7 +147,7 @@ def test_last_ckpt_goes_on_to_the_weights_of_a_fit_without_a_stop(iris: Dataset,
     fit.fit(half, iris, TrainerConfig(max_epochs=3, early_stopping=False, restore_best=False), 1, tmp_path / "half")
 
     batches = Batches(iris.train.inputs, iris.train.targets, 32, shuffle_seed=1)
-    recorder = Recorder(batches, 1, ())
+    recorder = Epochs(batches, 1, ())
     trainer = fit.trainer_for(
         config,
         devices=1,

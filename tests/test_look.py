@@ -326,8 +326,9 @@ def test_a_forecast_of_the_training_rows_has_nothing_before_it(tmp_path: Path) -
 def test_the_pictures_follow_from_the_task_and_its_time(tmp_path: Path) -> None:
     data = series()
     network = nn.Sequential(nn.Flatten(), nn.Linear(3, 1))
-    named = files.write_pictures(tmp_path, "mlp", network, data, history(3, 1, 1), forecast(data))
-    assert named == ["model.svg", "curves.png", "residuals.png", "forecast.png"]
+    named = files.write_drawings(tmp_path, "mlp", network, data, forecast(data)) + files.pictures_of(data.spec)
+    assert named == ["model.svg", "forecast.png", "curves.png", "residuals.png"]
+    files.write_pictures(tmp_path, history(3, 1, 1), forecast(data), data.spec)
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(named)
 
 

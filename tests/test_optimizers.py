@@ -21,8 +21,9 @@ from lifecycle.data.batches import Batches, Chunks
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.table import Table
 from lifecycle.define import define
+from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError
-from lifecycle.history import Recorder, Row
+from lifecycle.history import Row
 from lifecycle.optimization import MuonAndAdamW, build_optimizer
 from lifecycle.optimizers import (
     ASGD,
@@ -231,7 +232,7 @@ def check_resuming(optimizer: OptimizerConfig, data: Dataset, folder: Path, **mo
     with pytest.raises(RuntimeError, match="a fault"):
         fit.fit(compiled(), data, config, 1, folder / "half", [fault])
     batches = Batches(data.train.inputs, data.train.targets, 32, shuffle_seed=1)
-    recorder = Recorder(batches, 1, ())
+    recorder = Epochs(batches, 1, ())
     keywords: dict[str, Any] = {"max_epochs": 4, "callbacks": [recorder], "enable_checkpointing": False}
     trainer = fit.trainer_for(config, devices=1, folder=folder, **keywords)
     assert data.val is not None

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -187,12 +188,14 @@ def _run(request: Request) -> None:
 
 
 def _start(request: Request) -> None:
-    """Let MLflow and PyTorch be imported beside each other, and run."""
-    from lifecycle import recorder
+    """Let MLflow and PyTorch be imported beside each other, without what is not used of the latter, and run."""
+    from lifecycle import deferred, recorder
 
     if not is_helper():
         recorder.warm(request.tracking)
     with _without_collecting():
+        with deferred.without_signal():
+            import_module("torchmetrics")
         from lifecycle import pipeline
     pipeline.run(request)
 

@@ -23,8 +23,9 @@ from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.data.batches import EVALUATION_BATCH, Batches, Chunks
 from lifecycle.data.dataset import Dataset
+from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError, TrainingError
-from lifecycle.history import History, Recorder, Row
+from lifecycle.history import History, Row
 from lifecycle.precision import channels_last, is_bf16
 from lifecycle.processes import helpers_know_their_main_process, is_helper
 from lifecycle.progress import EpochBar
@@ -131,7 +132,7 @@ def fit(
     early, best = _early_stopping(config, module), _best_checkpoint(config, module, val is not None, folder)
     watching = [callback for callback in (early, best) if callback is not None]
     others = [callback for callback in callbacks if not isinstance(callback, EpochBar)]
-    recorder = Recorder(train, seed, listeners, None if others else [config.monitor] if watching else [])
+    recorder = Epochs(train, seed, listeners, None if others else [config.monitor] if watching else [])
     hooks = config.devices > 1 or any(map(_watches_steps, others))
     steps = 1 if hooks else MANY_STEPS if _is_small(module, train.batch_size) else SOME_STEPS
     module.stepping = Stepping(

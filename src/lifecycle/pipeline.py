@@ -154,8 +154,8 @@ def life(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking
 
     trained = _trained(job, prepared, history, tracked)
     precision = "bf16-mixed" if module.stepping.bf16 else "32"
+    pictures = _look(job, tracked, trained, history, evaluation, predictions, data)  # drawn while the rest is saved
     _record(tracked, trained, history, evaluation, predictions, data, precision)
-    pictures = _look(job, tracked, trained, history, evaluation, predictions, data)
     printer.end(data, history, evaluation, tracked, pictures)
     if job.request.sweep is None:
         printer.next(tracked.folder)
@@ -224,6 +224,8 @@ def _look(
     folder.mkdir()
     files.write_tables(folder, data, predictions, evaluation)
     if job.request.tracking.figures:
-        pictures = files.write_pictures(folder, job.model_name, trained.network, data, history, predictions)
+        pictures = files.write_drawings(folder, job.model_name, trained.network, data, predictions)
+        tracked.log_pictures(history, predictions, data.spec)
+        pictures += files.pictures_of(data.spec)
     tracked.log_folder(folder)
     return pictures

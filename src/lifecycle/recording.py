@@ -16,13 +16,16 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from filelock import FileLock
 
 from lifecycle.config import TrackingConfig
+from lifecycle.contract import DataSpec
 from lifecycle.errors import RequestError
+from lifecycle.history import History
 from lifecycle.processes import ENDING
 from lifecycle.provenance import commit, installed, versions
 from lifecycle.store import Store, artifacts, close_dead_runs, database_uri, open_store, sweep_runs
@@ -32,6 +35,11 @@ if TYPE_CHECKING:
 
 METRICS_A_BATCH, PARAMS_A_BATCH = 1000, 100
 MOST_CHARACTERS = 300
+USED_LATER = (
+    *("mlflow.models", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store", "git"),
+    *("matplotlib.figure", "matplotlib.style", "sklearn.metrics", "lifecycle.look.files"),
+)
+"""Imported while the main process is busy."""
 WITHOUT_A_WORD = "the process ended without a word (kill -9, or power)"
 
 
@@ -49,9 +57,9 @@ class Recording:
     def warm(self, dir: str, cwd: str) -> None:
         """Import what a run will need, and connect to its database if there is one."""
         os.chdir(cwd)
-        import mlflow.models
-        import mlflow.pyfunc
-        import mlflow.store.tracking.sqlalchemy_store
+        for name in USED_LATER:
+            import_module(name)
+        import mlflow
 
         folder = Path(dir).expanduser().absolute()
         if (folder / "mlflow.db").is_file():
@@ -148,6 +156,21 @@ class Recording:
         """Record the files of a folder as artifacts."""
         self.store.client.log_artifacts(self.run_id, folder)
 
+    def pictures(self, history: dict[str, Any], predictions: str, spec: dict[str, Any]) -> None:
+        """Draw the pictures of a run that has been fitted, and record them as artifacts."""
+        import pandas as pd
+
+        from lifecycle.look import files
+
+        history["rows"] = tuple(history["rows"])
+        plain: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in spec.items()
+        }
+        folder = Path(predictions).with_suffix("")
+        folder.mkdir()
+        files.write_pictures(folder, History(**history), pd.read_parquet(predictions), DataSpec(**plain))
+        self.folder(str(folder))
+
     def model(self, folder: str, columns: list[str], outputs: dict[str, str]) -> None:
         """Record a saved model as an MLflow model that takes raw rows; nothing of it is pickled.
 
@@ -223,7 +246,7 @@ def serve(reader: BinaryIO, answer: Callable[[dict[str, Any]], None]) -> None:
         except RequestError as error:
             said = {"refused": str(error)}
         except Exception as error:  # whatever MLflow, its database or the disk raise
-            fault = fault or f"MLflow could not record the run: {type(error).__name__}: {_in_short(error)}."
+            fault = fault or f"the run could not be recorded: {type(error).__name__}: {_in_short(error)}."
         if asked is not None:
             wrong = {"failed": fault} if fault and verb != "fail" else {}
             answer({"asked": asked, **said, **wrong})
@@ -235,8 +258,8 @@ def serve(reader: BinaryIO, answer: Callable[[dict[str, Any]], None]) -> None:
 VERBS: dict[str, Callable[..., dict[str, Any] | None]] = {
     name: getattr(Recording, name)
     for name in (
-        *("warm", "open", "describe", "params", "metrics", "data", "tags", "text", "file", "folder", "model"),
-        *("finish", "fail", "sweep"),
+        *("warm", "open", "describe", "params", "metrics", "data", "tags", "text", "file", "folder"),
+        *("pictures", "model", "finish", "fail", "sweep"),
     )
 }
 VERBS_OF_A_RUN = set(VERBS) - {"warm", "open", "sweep"}
@@ -253,7 +276,7 @@ def main() -> None:
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     warnings.simplefilter("ignore")
-    for name in ("mlflow", "alembic"):
+    for name in ("mlflow", "alembic", "matplotlib"):
         logging.getLogger(name).setLevel(logging.ERROR)
     gc.disable()  # little is made here that refers to itself, and imports are faster
     answers = os.dup(1)

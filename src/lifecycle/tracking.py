@@ -20,7 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from lifecycle import recorder
 from lifecycle.config import Request
+from lifecycle.contract import DataSpec
 from lifecycle.errors import Interrupted, LifecycleError
+from lifecycle.history import History
 from lifecycle.processes import signals_ignored
 from lifecycle.recorder import ENDS_WITHIN, Recorder
 
@@ -104,6 +106,12 @@ class Run:
     def log_folder(self, folder: Path) -> None:
         """Record the files of a folder, see :attr:`scratch`, as artifacts."""
         self.recorder.tell("folder", folder=str(folder))
+
+    def log_pictures(self, history: History, predictions: pd.DataFrame, spec: DataSpec) -> None:
+        """Have the pictures drawn that need neither network nor data, and record them as artifacts."""
+        drawn, file = predictions.filter(regex="^(actual|predicted|probability_.*)$"), self.scratch / "drawn.parquet"
+        drawn.to_parquet(file)
+        self.recorder.tell("pictures", history=asdict(history), predictions=str(file), spec=asdict(spec))
 
     def tag(self, **tags: str) -> None:
         """Set tags."""

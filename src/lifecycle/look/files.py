@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lifecycle.contract import REGRESSION
-from lifecycle.look import classes, curves, diagram, values
+from lifecycle.contract import REGRESSION, DataSpec
+from lifecycle.history import History
+from lifecycle.look import classes, curves, values
 
 if TYPE_CHECKING:
     from torch import nn
 
     from lifecycle.data.dataset import Dataset
     from lifecycle.evaluate import Evaluation
-    from lifecycle.history import History
 
+CLASS_PICTURES = ("confusion_matrix.png", "roc.png", "precision_recall.png")
+VALUE_PICTURES = ("residuals.png",)
 NETWORK = "network"
 """What the network's own scores are called in ``baselines.csv``."""
 
@@ -40,37 +40,52 @@ def write_tables(folder: Path, data: Dataset, predictions: pd.DataFrame, evaluat
         classes.confusion(predictions, names).to_csv(folder / "confusion_matrix.csv")
 
 
-def write_pictures(
-    folder: Path, model_name: str, network: nn.Module, data: Dataset, history: History, predictions: pd.DataFrame
+def write_drawings(
+    folder: Path, model_name: str, network: nn.Module, data: Dataset, predictions: pd.DataFrame
 ) -> list[str]:
-    """Write ``curves.png``, ``model.svg`` and the pictures of the task, and return their names.
-
-    Of classes those are ``confusion_matrix.png``, ``roc.png`` and ``precision_recall.png``; of values
-    ``residuals.png``, and ``forecast.png`` where the data know of time.
+    """Write what is drawn from network and data: ``model.svg``, and ``forecast.png`` where the data know of time.
 
     Args:
         folder: where to.
         model_name: for the title of the diagram.
         network: with its weights; left as it was.
         data: what it was fitted to and scored on.
+        predictions: of the scored rows, beside the truth.
+
+    Returns:
+        Names of the files.
+    """
+    from lifecycle.look import diagram
+
+    (folder / "model.svg").write_text(diagram.draw(network, model_name, data.spec), encoding="utf-8")
+    if data.spec.task != REGRESSION or (data.scored.times is None and not data.scored.naive):
+        return ["model.svg"]
+    values.draw_forecast(predictions, data, folder / "forecast.png")
+    return ["model.svg", "forecast.png"]
+
+
+def pictures_of(spec: DataSpec) -> list[str]:
+    """Return the names of the files that :func:`write_pictures` writes."""
+    return ["curves.png", *(CLASS_PICTURES if spec.task != REGRESSION else VALUE_PICTURES)]
+
+
+def write_pictures(folder: Path, history: History, predictions: pd.DataFrame, spec: DataSpec) -> None:
+    """Write the learning curves, and the pictures of the task; needs no PyTorch.
+
+    Args:
+        folder: where to.
         history: of fitting.
         predictions: of the scored rows, beside the truth.
+        spec: the task, its target and its classes.
     """
-    spec, part = data.spec, data.scored
-    (folder / "model.svg").write_text(diagram.draw(network, model_name, spec), encoding="utf-8")
-    drawn: dict[str, Callable[[Path], object]] = {"curves.png": partial(curves.draw, history)}
-    if spec.task != REGRESSION:
-        matrix = classes.confusion(predictions, spec.class_names)
-        drawn["confusion_matrix.png"] = partial(classes.draw_confusion, matrix, spec.target_name)
-        drawn["roc.png"] = partial(classes.draw_roc, predictions, spec.class_names)
-        drawn["precision_recall.png"] = partial(classes.draw_precision_recall, predictions, spec.class_names)
-    else:
-        drawn["residuals.png"] = partial(values.draw_residuals, predictions, spec.target_name)
-        if part.times is not None or part.naive:
-            drawn["forecast.png"] = partial(values.draw_forecast, predictions, data)
-    for name, draw in drawn.items():
-        draw(folder / name)
-    return ["model.svg", *drawn]
+    curves.draw(history, folder / "curves.png")
+    if spec.task == REGRESSION:
+        values.draw_residuals(predictions, spec.target_name, folder / "residuals.png")
+        return
+    matrix = classes.confusion(predictions, spec.class_names)
+    classes.draw_confusion(matrix, spec.target_name, folder / "confusion_matrix.png")
+    classes.draw_roc(predictions, spec.class_names, folder / "roc.png")
+    classes.draw_precision_recall(predictions, spec.class_names, folder / "precision_recall.png")
 
 
 def scores_table(evaluation: Evaluation) -> pd.DataFrame:
