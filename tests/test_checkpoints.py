@@ -88,3 +88,38 @@ def test_a_checkpoint_with_code_in_it_runs_none(tmp_path: Path) -> None:
     assert not canary.exists()
     with pytest.raises(pickle.UnpicklingError):
         torch.load(path, weights_only=True)
+
+
+def best(epoch: int) -> dict[str, object]:
+    return {"epoch": epoch, "state_dict": {"weight": torch.full((3,), float(epoch))}}
+
+
+def test_the_best_weights_wait_in_memory_and_are_written_before_a_last_that_knows_of_them(tmp_path: Path) -> None:
+    written_by, path = checkpoints.CheckedCheckpointIO(), tmp_path / checkpoints.BEST
+    written_by.save_checkpoint(best(1), path)
+    assert checkpoints.read(path)["epoch"] == 1  # the first at once
+    later = best(2)
+    written_by.save_checkpoint(later, path)
+    assert checkpoints.read(path)["epoch"] == 1
+    later["state_dict"]["weight"].zero_()  # type: ignore[index]  # training goes on, and changes the weights in place
+    written_by.save_checkpoint({"epoch": 3}, tmp_path / checkpoints.LAST)
+    found = checkpoints.read(path)
+    assert found["epoch"] == 2
+    assert torch.equal(found["state_dict"]["weight"], torch.full((3,), 2.0))
+
+
+def test_the_best_weights_are_written_when_it_is_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
+    written_by, path = checkpoints.CheckedCheckpointIO(), tmp_path / checkpoints.BEST
+    for epoch in range(3):
+        written_by.save_checkpoint(best(epoch), path)
+        assert checkpoints.read(path)["epoch"] == epoch
+
+
+def test_best_weights_that_are_no_longer_wanted_are_not_written(tmp_path: Path) -> None:
+    written_by, path = checkpoints.CheckedCheckpointIO(), tmp_path / checkpoints.BEST
+    for epoch in range(2):
+        written_by.save_checkpoint(best(epoch), path)
+    written_by.remove_checkpoint(path)
+    written_by.flush()
+    assert list(tmp_path.iterdir()) == []

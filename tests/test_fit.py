@@ -32,7 +32,7 @@ from lifecycle.define import define
 from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError, TrainingError
 from lifecycle.evaluate import evaluate
-from lifecycle.history import History
+from lifecycle.history import History, Row
 from lifecycle.optimizers import SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
 from lifecycle.report import quiet_libraries
@@ -112,6 +112,20 @@ def test_ctrl_c_in_a_notebook_is_a_keyboard_interrupt_and_works_again(iris: Data
         fit.fit(compiled(iris, Adam()), iris, TrainerConfig(max_epochs=3), 1, tmp_path, [press])
     assert signal.getsignal(signal.SIGINT) is before
     assert checkpoints.read(tmp_path / checkpoints.LAST)["epoch"] == 0
+
+
+def test_a_fault_leaves_the_best_weights_of_all_epochs_before_it(iris: Dataset, tmp_path: Path) -> None:
+    losses: list[float] = []
+
+    def fault(row: Row) -> None:
+        losses.append(row["val_loss"])
+        if row["epoch"] == 9:
+            raise RuntimeError("a fault")
+
+    with pytest.raises(RuntimeError, match="a fault"):
+        fit.fit(compiled(iris, Adam(lr=0.01)), iris, TrainerConfig(max_epochs=20), 1, tmp_path, [fault])
+    seen = losses[:-1]  # the fault was before the checkpoint of its own epoch
+    assert checkpoints.read(tmp_path / checkpoints.BEST)["epoch"] == int(np.argmin(seen)) > 0
 
 
 def test_an_accuracy_is_monitored_upwards(iris: Dataset, tmp_path: Path) -> None:

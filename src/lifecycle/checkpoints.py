@@ -22,10 +22,35 @@ SECONDS_BETWEEN = 5.0
 
 
 class CheckedCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target and renames; refuses to read a file that is not what was written."""
+    """Writes beside the target and renames; refuses to read a file that is not what was written.
+
+    While a network improves with each epoch the best weights are kept in memory, and written every few seconds; always
+    before a ``last.ckpt`` that knows of them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: tuple[dict[str, Any], Path] | None = None
+        self._written = -SECONDS_BETWEEN
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Write ``path`` and ``path.sha256``, in the form that ``sha256sum -c`` reads."""
+        """Write ``path`` and ``path.sha256``, in the form that ``sha256sum -c`` reads; see above for ``best.ckpt``."""
+        if Path(path).name != BEST:
+            self.flush()
+            self._write(checkpoint, path)
+            return
+        weights = {name: value.clone() for name, value in checkpoint["state_dict"].items()}
+        self._waiting = {**checkpoint, "state_dict": weights}, Path(path)
+        if time.monotonic() - self._written >= SECONDS_BETWEEN:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the best weights, if that has been put off."""
+        if self._waiting is not None:
+            self._write(*self._waiting)
+            self._waiting, self._written = None, time.monotonic()
+
+    def _write(self, checkpoint: dict[str, Any], path: Any) -> None:
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_name(path.name + ".new")
@@ -53,8 +78,17 @@ class CheckedCheckpointIO(TorchCheckpointIO):
 
     def remove_checkpoint(self, path: Any) -> None:
         """Remove the file and its digest."""
+        if self._waiting is not None and self._waiting[1] == Path(path):
+            self._waiting = None
         Path(path).unlink(missing_ok=True)
         _digest_file(Path(path)).unlink(missing_ok=True)
+
+
+def flush(trainer: pl.Trainer) -> None:
+    """Write what is still in memory of the checkpoints of a Trainer that has :class:`CheckedCheckpointIO`."""
+    written_by = trainer.strategy.checkpoint_io
+    if isinstance(written_by, CheckedCheckpointIO):
+        written_by.flush()
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -159,8 +159,11 @@ def fit(
         ):
             trainer.fit(module, Chunks(train, steps), val)
     except BaseException:
+        with suppress(OSError):  # the error is the one to be told
+            checkpoints.flush(trainer)
         _end_processes(trainer)
         raise
+    checkpoints.flush(trainer)
     if best is None:  # nothing says which epoch is best: the last one is kept
         trainer.save_checkpoint(folder / checkpoints.BEST, weights_only=True)
     if torch.distributed.is_available() and torch.distributed.is_initialized():
