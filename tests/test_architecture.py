@@ -38,6 +38,7 @@ LAYERS = [
             "saved",
             "look",
             "report",
+            "profiles",
             "progress",
         )
     },
@@ -56,6 +57,7 @@ LAYERS = [
             "checks",
             "digests",
             "processes",
+            "profiling",
             "provenance",
             "seeds",
             "units",

@@ -31,8 +31,12 @@ def run(overrides: list[str]) -> Result:
         lifecycle.errors.RequestError: the request cannot be met; the message names key, value and cure.
         lifecycle.errors.LifecycleError: the run failed.
     """
-    from lifecycle import compose, pipeline
+    from lifecycle import compose, profiling
 
-    result = pipeline.run(compose.compose(overrides))
+    request = compose.compose(overrides)
+    with profiling.profiled(request):
+        from lifecycle import pipeline
+
+        result = pipeline.run(request)
     assert result is not None  # noqa: S101 - only the helpers of a ddp run have none, and they end with the script
     return result

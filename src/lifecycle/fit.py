@@ -26,6 +26,7 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.errors import RequestError, TrainingError
 from lifecycle.history import History, Recorder, Row
 from lifecycle.processes import helpers_know_their_main_process, is_helper
+from lifecycle.profiling import phase
 from lifecycle.refusals import batch_size
 
 SMALL_STEP = 10_000_000
@@ -87,6 +88,7 @@ def trainer_for(config: TrainerConfig, *, devices: int, folder: Path, **more: An
     )
 
 
+@phase("fit")
 def fit(
     module: CompiledModel,
     data: Dataset,
