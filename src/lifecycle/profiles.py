@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,7 +53,8 @@ def track(request: Request, printer: Report) -> Iterator[tracking.Run]:
         return
     try:
         with profiling.timed("tracking", tracking.track(request)) as run:
-            folder = run.artifacts
+            with profiling.phase("tracking"):
+                folder = run.artifacts
             yield run
     finally:
         profile.stop()
@@ -98,10 +101,10 @@ def write(folder: Path, name: str, profile: Profile) -> None:
     title = f"Where the {profile.whole:.2f} s of {name} went"
     drawn = flame.draw(title, {phase: seconds for phase, seconds, _ in rows}, profile.stacks)
     (folder / GRAPH).write_text(drawn, encoding="utf-8")
-    (folder / PAGE).write_text(_page(profile), encoding="utf-8")
+    (folder / PAGE).write_text(_page(name, profile), encoding="utf-8")
 
 
-def _page(profile: Profile) -> str:
+def _page(name: str, profile: Profile) -> str:
     """Return pyinstrument's page, in which one can go into the calls; it needs nothing from elsewhere."""
     from pyinstrument.renderers import HTMLRenderer
     from pyinstrument.session import Session
@@ -111,15 +114,15 @@ def _page(profile: Profile) -> str:
     records = [([root, f"{phase}\x00<phase>\x000", *stack], seconds) for (phase, stack), seconds in seen]
     session = Session(
         frame_records=records,
-        start_time=0.0,
+        start_time=time.time() - profile.whole,
         duration=profile.whole,
         min_interval=profiling.SECONDS_A_SAMPLE,
         max_interval=profiling.SECONDS_A_SAMPLE,
         sample_count=len(records),
         start_call_stack=[root],
-        target_description="lifecycle",
-        cpu_time=0.0,
-        sys_path=[],
+        target_description=f"lifecycle: {name}",
+        cpu_time=profile.cpu_seconds,
+        sys_path=sys.path,
         sys_prefixes=Session.current_sys_prefixes(),
     )
     return FONTS.sub("data:text/css,", HTMLRenderer().render(session))

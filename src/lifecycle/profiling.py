@@ -25,8 +25,7 @@ PHASES = (
     *("evaluate", "predict", "save", "pictures", "other"),
 )
 """In the order of the table. ``start`` is Python, Hydra and the composing of the request, before imports begin."""
-OTHER = PHASES[-1]
-IMPORT = PHASES[1]
+START, IMPORT, OTHER = PHASES[0], PHASES[1], PHASES[-1]
 
 Stack = tuple[str, ...]
 """Functions from the outermost, each as pyinstrument writes it: name, file and line, with NUL between."""
@@ -43,18 +42,23 @@ HIDDEN = (
 class Profile:
     """Seconds by phase, each exclusive of the phases within it; and seconds by the stacks that were seen in it.
 
+    Args:
+        began: when, on the clock of ``perf_counter``; what is before :meth:`start` is the phase ``start``. None: now.
+
     Attributes:
         seconds: by phase. After :meth:`stop` they add up to ``whole``.
         stacks: seconds by (phase, functions called since it began). Samples weigh what has passed since the last.
+        cpu_seconds: of all threads, up to :meth:`stop`.
     """
 
-    def __init__(self, began: float) -> None:
+    def __init__(self, began: float | None = None) -> None:
         self.seconds: dict[str, float] = {}
         self.stacks: dict[tuple[str, Stack], float] = {}
-        self._began = began
-        self._since = began
+        self._began = self._since = time.perf_counter() if began is None else began
+        self._cpu = 0.0 if began is not None else time.process_time()
         # Of the phases that are going on: name, and how many functions were being called as it began.
-        self._open: list[tuple[str, int]] = [(PHASES[0], 0)]
+        self._open: list[tuple[str, int]] = [(START if began is not None else OTHER, 0)]
+        self.cpu_seconds = 0.0
         self._thread = threading.get_ident()
         self._names: dict[int, tuple[CodeType, str]] = {}
         self._ended = threading.Event()
@@ -67,7 +71,7 @@ class Profile:
         return self._since - self._began
 
     def start(self) -> None:
-        """Begin to look at stacks and to time imports; what was before is the phase ``start``."""
+        """Begin to look at stacks and to time imports."""
         self._turn()
         self._open = [(OTHER, _depth(sys._getframe(3)))]  # of whoever entered profiled()
         builtins.__import__ = self._timed_import
@@ -77,6 +81,7 @@ class Profile:
         """End looking and timing; a second time, do nothing."""
         if self._open:
             self._turn()
+            self.cpu_seconds = time.process_time() - self._cpu
             self._open = []
             builtins.__import__ = self._import
             self._ended.set()
@@ -161,12 +166,11 @@ def profiled(request: Request, is_command: bool = False) -> Iterator[None]:
         is_command: count from the start of the process, in its first run.
     """
     global _current, _counted_start  # noqa: PLW0603 - a process does one run at a time
+    first, _counted_start = not _counted_start, True
     if _current is not None or not request.config.profile or is_helper():
         yield
         return
-    of_process = is_command and not _counted_start and _is_program()
-    _counted_start = True
-    _current = Profile(BORN if of_process else time.perf_counter())
+    _current = Profile(BORN if is_command and first and _is_program() else None)
     try:
         _current.start()
         yield

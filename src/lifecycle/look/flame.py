@@ -10,8 +10,6 @@ from functools import cache
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-import lifecycle
-
 WIDTH, ROW, MARGIN, HEAD = 1280, 19, 20, 64
 """Pixels: of the page, of a row, around all, above the graph."""
 LETTER = 6.1
@@ -33,6 +31,7 @@ STYLE = (
     "rect{stroke:#fff;stroke-width:.6}g:hover>rect{stroke:#0072B2;stroke-width:1.5}"
 )
 
+OURS = Path(__file__).parents[1]
 Stack = tuple[str, ...]
 
 
@@ -94,7 +93,7 @@ def named(function: str) -> tuple[str, str]:
 
 
 def _kind(file: Path) -> str:
-    if file.is_relative_to(Path(lifecycle.__file__).parent):
+    if file.is_relative_to(OURS):
         return "lifecycle"
     if {"site-packages", "dist-packages"} & set(file.parts):
         return "library"
@@ -104,7 +103,7 @@ def _kind(file: Path) -> str:
 def _module(file: Path) -> str:
     """Return the name that a file is imported by, from the nearest folder of ``sys.path``."""
     folders = [Path(entry) for entry in sys.path if entry and file.is_relative_to(entry)]
-    package = Path(lifecycle.__file__).parents[1]
+    package = OURS.parent
     folders += [package] if file.is_relative_to(package) else []
     nearest = max(folders, key=lambda folder: len(folder.parts), default=file.parent)
     parts = file.relative_to(nearest).with_suffix("").parts
@@ -126,17 +125,20 @@ def _box(block: Block, row: int, left: float, width: float, whole: float, height
     shape = (
         f'<rect x="{left:.1f}" y="{top}" width="{width:.1f}" height="{ROW - 1}" rx="1.5" fill="{FILLS[block.kind]}"/>'
     )
-    shown = block.name if block.kind not in ("whole", "phase") else f"{block.name} {block.seconds:.2f} s"
-    text = f'<text x="{left + 4:.1f}" y="{top + 13}">{escape(_fitting(shown, width))}</text>'
+    text = f'<text x="{left + 4:.1f}" y="{top + 13}">{escape(_fitting(block, width))}</text>'
     return f"<g><title>{said}</title>{shape}{text if width >= NARROWEST_NAMED else ''}</g>"
 
 
-def _fitting(name: str, width: float) -> str:
+def _fitting(block: Block, width: float) -> str:
     """Return as much of a name as there is room for; of ``module:function`` the function is kept the longest."""
     room = int((width - 6) / LETTER)
-    module, _, function = name.rpartition(":")
-    last = module.rpartition(".")[2]
-    for shown in (name, f"{last}:{function}" if last else function.rpartition(".")[2], function.rpartition(".")[2]):
+    module, _, function = block.name.rpartition(":")
+    shorter = [f"{module.rpartition('.')[2]}:{function}"] if module else []
+    if block.kind in ("whole", "phase"):
+        names = [f"{block.name} {block.seconds:.2f} s", block.name]
+    else:
+        names = [block.name, *shorter, function.rpartition(".")[2]]
+    for shown in names:
         if len(shown) <= room:
             return shown
     return f"{shown[: max(1, room - 1)]}…"
