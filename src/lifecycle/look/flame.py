@@ -137,7 +137,7 @@ def _fitting(block: Block, width: float) -> str:
     if block.kind in ("whole", "phase"):
         names = [f"{block.name} {block.seconds:.2f} s", block.name]
     else:
-        names = [block.name, *shorter, function.rpartition(".")[2]]
+        names = [block.name, *shorter, function, function.rpartition(".")[2]]
     for shown in names:
         if len(shown) <= room:
             return shown
