@@ -247,7 +247,8 @@ def test_a_run_leaves_where_its_time_went(job: Command, runs: Runs, site: Site) 
     assert seconds["fit"] + seconds["save"] + seconds["pictures"] + seconds["tracking"] < took - 2.2
     drawn = ElementTree.parse(artifacts(run) / "profile.svg").getroot()
     titles = [title.text or "" for title in drawn.iter("{http://www.w3.org/2000/svg}title")]
-    assert any(":wait_for_rows, 0.7" in title for title in titles)
+    (waited,) = (title.split(", ")[1] for title in titles if ":wait_for_rows, " in title)
+    assert float(waited.removesuffix(" s")) > 0.3  # 0.7 on a quiet machine
     assert "lifecycle.data.dataset:load" in " ".join(titles)
     page = (artifacts(run) / "profile.html").read_text()
     assert "wait_for_rows" in page
