@@ -48,6 +48,7 @@ LAYERS = [
             "saved",
             "look",
             "report",
+            "profiles",
             "progress",
         )
     },
@@ -78,6 +79,7 @@ LAYERS = [
             "checks",
             "digests",
             "processes",
+            "profiling",
             "provenance",
             "seeds",
             "units",

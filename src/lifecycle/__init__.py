@@ -31,12 +31,13 @@ def run(overrides: list[str]) -> Result:
         lifecycle.errors.RequestError: the request cannot be met; the message names key, value and cure.
         lifecycle.errors.LifecycleError: the run failed.
     """
-    from lifecycle import compose, recorder
+    from lifecycle import compose, profiling, recorder
 
     request = compose.compose(overrides)
     recorder.warm(request.tracking)
-    from lifecycle import pipeline
+    with profiling.profiled(request):
+        from lifecycle import pipeline
 
-    result = pipeline.run(request)
+        result = pipeline.run(request)
     assert result is not None  # noqa: S101 - only the helpers of a ddp run have none, and they end with the script
     return result

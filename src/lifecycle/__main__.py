@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.errors import Interrupted, LifecycleError, RequestError, did_you_mean
 from lifecycle.processes import ENDING, is_helper
+from lifecycle.profiling import profiled
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -123,7 +124,8 @@ def _hydra(words: list[str]) -> None:
         try:
             request = compose.request_of(config, HydraConfig.get(), compose.command_line())
             sweep[:] = [request] if request.sweep else []
-            _run(request)
+            with profiled(request, is_command=True):
+                _run(request)
         except SweepError:
             raise
         except Exception as error:

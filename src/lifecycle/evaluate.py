@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from lifecycle import baselines, intervals
 from lifecycle.contract import BINARY, MULTICLASS, DataSpec
 from lifecycle.metrics import build, higher_is_better
+from lifecycle.profiling import phase
 from lifecycle.units import Units
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Scores(nn.Module):
             metric.update(predicted, truth)  # type: ignore[operator]
 
 
+@phase("evaluate")
 def evaluate(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> dict[str, float]:
     """Return ``{"loss": ..., <metric>: ...}`` of a model on rows, each scored once.
 
@@ -145,6 +147,7 @@ class Evaluation:
         return named | prefixed(self.baseline, "baseline")
 
 
+@phase("evaluate")
 def judge(module: CompiledModel, data: Dataset, scores: dict[str, float], outputs: Tensor, seed: int) -> Evaluation:
     """Put intervals and baselines beside the scores of a model.
 

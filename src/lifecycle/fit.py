@@ -28,7 +28,7 @@ from lifecycle.errors import RequestError, TrainingError
 from lifecycle.history import History, Row
 from lifecycle.precision import channels_last, is_bf16
 from lifecycle.processes import helpers_know_their_main_process, is_helper
-from lifecycle.progress import EpochBar
+from lifecycle.profiling import phase
 from lifecycle.refusals import batch_size
 from lifecycle.stepping import Stepping
 
@@ -104,6 +104,7 @@ def trainer_for(config: TrainerConfig, *, devices: int, folder: Path, **more: An
     )
 
 
+@phase("fit")
 def fit(
     module: CompiledModel,
     data: Dataset,
@@ -131,7 +132,7 @@ def fit(
     val = data.val and Batches(data.val.inputs, data.val.targets, EVALUATION_BATCH, base=data.val.base)
     early, best = _early_stopping(config, module), _best_checkpoint(config, module, val is not None, folder)
     watching = [callback for callback in (early, best) if callback is not None]
-    others = [callback for callback in callbacks if not isinstance(callback, EpochBar)]
+    others = [callback for callback in callbacks if getattr(callback, "needs_scores_and_steps", True)]
     recorder = Epochs(train, seed, listeners, None if others else [config.monitor] if watching else [])
     hooks = config.devices > 1 or any(map(_watches_steps, others))
     steps = 1 if hooks else MANY_STEPS if _is_small(module, train.batch_size) else SOME_STEPS

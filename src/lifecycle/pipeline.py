@@ -17,6 +17,8 @@ from lifecycle import (
     losses,
     optimization,
     predict,
+    profiles,
+    profiling,
     refusals,
     report,
     saved,
@@ -83,7 +85,7 @@ def run(request: Request) -> Result | None:
         RequestError: the request cannot be met; no run was opened, except in a sweep, where it is FAILED.
         LifecycleError: the run failed; it is FAILED in MLflow.
     """
-    with report.quiet_libraries():
+    with profiling.profiled(request), report.quiet_libraries():
         return _run(request)
 
 
@@ -100,10 +102,11 @@ def _run(request: Request) -> Result | None:
         with tempfile.TemporaryDirectory() as folder:
             fit.fit(prepared.module, prepared.data, job.trainer, job.seed, Path(folder))
         return None
-    with tracking.track(request) as tracked:
+    with profiles.track(request, printer) as tracked:
         return life(job, prepared, printer, tracked)
 
 
+@profiling.phase("define and compile")
 def prepare(job: Job) -> Prepared:
     """Do all that may show a request to be wrong: load the data, define and compile the model."""
     fit.check_devices(job.trainer)
@@ -142,7 +145,7 @@ def life(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking
     tracked.log_text(report.summary_text(prepared.layers), "summary.txt")
 
     listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs)]
-    bars = printer.callbacks(job.trainer.max_epochs)
+    bars = [*printer.callbacks(job.trainer.max_epochs), *profiles.callbacks()]
     history = fit.fit(module, data, job.trainer, job.seed, tracked.checkpoints, listeners, bars)
 
     alone = fit.trainer_for(job.trainer, devices=1, folder=tracked.checkpoints)
@@ -186,6 +189,7 @@ def _trained(job: Job, prepared: Prepared, history: History, tracked: tracking.R
     )
 
 
+@profiling.phase("save")
 def _record(
     tracked: tracking.Run,
     trained: saved.TrainedModel,
@@ -210,6 +214,7 @@ def _record(
     tracked.log_model(folder, columns, outputs)
 
 
+@profiling.phase("pictures")
 def _look(
     job: Job,
     tracked: tracking.Run,

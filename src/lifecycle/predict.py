@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lifecycle.contract import BINARY, REGRESSION, DataSpec
+from lifecycle.profiling import phase
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -25,12 +26,14 @@ def predict(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> pd.
     return as_frame(outputs_of(module, batches, trainer), module.units, module.spec, batches.base)
 
 
+@phase("predict")
 def outputs_of(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> Tensor:
     """Return the network's own outputs for rows, ``(rows, num_outputs)`` logits or values, each once and in order."""
     outputs: Any = trainer.predict(module, batches)
     return torch.cat(outputs).cpu()
 
 
+@phase("predict")
 def as_frame(outputs: Tensor, units: Units, spec: DataSpec, base: Tensor | None = None) -> pd.DataFrame:
     """Return a row a sample: ``predicted``, and ``probability_<class>`` for each class.
 
@@ -51,6 +54,7 @@ def as_frame(outputs: Tensor, units: Units, spec: DataSpec, base: Tensor | None 
     return pd.DataFrame({"predicted": names[values.argmax(axis=1)], **shares})
 
 
+@phase("predict")
 def beside_truth(predictions: pd.DataFrame, part: Part) -> pd.DataFrame:
     """Put row number, time and file, as far as there are such, and the true label or value before each prediction."""
     known = {"time": part.times, "file": part.files}

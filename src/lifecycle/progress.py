@@ -28,6 +28,8 @@ SECONDS_BETWEEN = 0.1
 class EpochBar(pl.Callback):
     """One bar for the whole of fitting, with the scores of the last epoch; drawn by time, not by step."""
 
+    needs_scores_and_steps = False  # it is told the scores, and moves with each of Lightning's batches
+
     def __init__(self, console: Console, max_epochs: int) -> None:
         self.progress = Progress(
             TextColumn("epoch"),

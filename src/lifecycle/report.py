@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -141,6 +141,21 @@ class Report:
         finished = sum(status == "FINISHED" for _, status, _ in runs)
         self._line("Sweep", f"{name}, {finished} of {len(runs)} runs finished")
         self.console.print(table)
+
+    def profile(self, rows: list[tuple[str, float, float]], where: Path | str, files: Sequence[str] = ()) -> None:
+        """Print where the time of a run went: (phase, seconds, share of the whole); and the files that say more."""
+        table = Table("phase", box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+        for title in ("seconds", "share"):
+            table.add_column(title, justify="right")
+        for phase, seconds, share in rows:
+            table.add_row(phase, f"{seconds:.2f}", f"{share:.1%}")
+        self.console.print()
+        self._line("Profile", f"{sum(seconds for _, seconds, _ in rows):.2f} s in all")
+        self.console.print(table)
+        if isinstance(where, Path):
+            self._line("", f"{', '.join(files)} in {_short(where)}")
+        else:
+            self._line("", where, style="yellow")
 
     def _line(self, title: str, text: str, style: str = "") -> None:
         self.console.print(Text.assemble((f"{title:<10}", "bold cyan"), (text, style)))

@@ -15,6 +15,7 @@ from lifecycle.data.columns import column_kinds, num_missing
 from lifecycle.data.digest import digest
 from lifecycle.data.preprocessing import Preprocessing, clean_targets, learn_target
 from lifecycle.errors import RequestError
+from lifecycle.profiling import phase
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Dataset:
         return "training_set" if self.test is None else "test"
 
 
+@phase("data")
 def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
     """Read the rows, split them, learn from the training rows and apply that to all.
 
