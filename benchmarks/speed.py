@@ -34,11 +34,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lifecycle.data import downloads
 from peers.jobs import JOBS, Timed, describe
 from peers.versions import backends, versions
 from speed_table import details, number, table, write_readme
-
-from lifecycle.data import downloads
 
 HERE = Path(__file__).parent
 RESULTS = Path(__file__).with_suffix(".json")

@@ -97,20 +97,30 @@ def check_plain(job: Job) -> None:
     Raises:
         ValueError: names the field.
     """
-    plain = {
-        "optimizer": job.optimizer_name == "adam",
-        "schedule": job.schedule_name == "none",
-        "loss": job.loss is None,
-        "class_weights": job.class_weights is None,
-        "label_smoothing": not job.label_smoothing,
-        "trainer.early_stopping": not job.trainer.early_stopping,
-        "trainer.batch_size": job.trainer.batch_size is not None,
-        "trainer.shuffle": job.trainer.shuffle and not job.trainer.class_balanced,
-        "trainer.gradient_clip_val": job.trainer.gradient_clip_val is None,
-        "data.val_size": not getattr(job.data, "val_size", 0) and not getattr(job.data, "validation_split", None),
+    trainer, validates = job.trainer, getattr(job.data, "validation_split", None) or getattr(job.data, "val_size", 0)
+    found = {
+        "optimizer": (job.optimizer_name, job.optimizer_name == "adam"),
+        **{f"optimizer.{name}": (value, not value) for name, value in _beside_adam(job).items()},
+        "schedule": (job.schedule_name, job.schedule_name == "none"),
+        "loss": (job.loss, job.loss is None),
+        "class_weights": (job.class_weights, job.class_weights is None),
+        "label_smoothing": (job.label_smoothing, not job.label_smoothing),
+        "trainer.early_stopping": (trainer.early_stopping, not trainer.early_stopping),
+        "trainer.batch_size": (trainer.batch_size, trainer.batch_size is not None),
+        "trainer.shuffle": (trainer.shuffle, trainer.shuffle),
+        "trainer.class_balanced": (trainer.class_balanced, not trainer.class_balanced),
+        "trainer.gradient_clip_val": (trainer.gradient_clip_val, trainer.gradient_clip_val is None),
+        "data.val_size": (validates, not validates),
     }
-    if bent := [field for field, unchanged in plain.items() if not unchanged]:
-        raise ValueError(f"{bent[0]} of this experiment is something that the peers do not do. Teach them in peers/.")
+    for key, (value, plain) in found.items():
+        if not plain:
+            raise ValueError(f"{key} must be as the peers have it, got {value}. Teach them in peers/, or drop the job.")
+
+
+def _beside_adam(job: Job) -> dict[str, Any]:
+    """Return the fields of the optimizer that its peers do not have."""
+    known = ("lr", "betas", "eps")
+    return {name: value for name, value in asdict(job.optimizer).items() if name not in known}
 
 
 def _path(path: str, folder: Path) -> str:

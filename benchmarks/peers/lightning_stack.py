@@ -82,7 +82,6 @@ class Recipe(pl.LightningModule):
         self.log(f"{part}_loss", loss, on_step=False, on_epoch=True)
         for name in self.job["metrics"]:
             kept = self.metrics[f"{part}_{name}"]
-            # Of a classification logits are made probabilities by torchmetrics itself.
             kept(outputs, targets.int() if self.job["task"] == "binary" else targets)
             self.log(f"{part}_{name}", kept, on_step=False, on_epoch=True)
         return loss
@@ -91,8 +90,7 @@ class Recipe(pl.LightningModule):
 def metric(name: str, task: str, classes: int) -> torchmetrics.Metric:
     """Return a metric of torchmetrics by our name."""
     if name == "accuracy":
-        made: torchmetrics.Metric = torchmetrics.Accuracy(task=task, num_classes=classes)  # type: ignore[arg-type]
-        return made
+        return torchmetrics.Accuracy(task=task, num_classes=classes)
     return {
         "mse": torchmetrics.MeanSquaredError,
         "rmse": lambda: torchmetrics.MeanSquaredError(squared=False),

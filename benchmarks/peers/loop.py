@@ -1,8 +1,8 @@
 """A hand-written PyTorch loop, as a good practitioner writes it: what fitting costs at the least.
 
 Each epoch permutes the rows once and takes slices of them; Adam is fused; loss and metrics are running sums that are
-read once an epoch; validation rows, where there are any, are passed over after each epoch. It is in float32 throughout,
-and uses as many threads as PyTorch takes by itself. It keeps no checkpoint, no history on disk and no record.
+read once an epoch; validation rows, where there are any, are passed over after each epoch. It is in float32 throughout.
+It keeps no checkpoint, no history on disk and no record.
 """
 
 from __future__ import annotations

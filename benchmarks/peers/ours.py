@@ -20,6 +20,7 @@ from lifecycle.compose import compose
 from lifecycle.config import Job, resolve
 from lifecycle.history import Row
 from lifecycle.pipeline import Prepared
+from lifecycle.refusals import batch_size
 from peers.loop import Part, score
 from peers.rows import job_of_command_line, tell
 
@@ -51,7 +52,8 @@ def timed_fit(job: Job, prepared: Prepared) -> Fitted:
     """Open a run in the working folder's database, and time a fit within it; ``prepared`` stays as it is."""
     module = copy.deepcopy(prepared.module)
     fresh = dataclasses.replace(prepared, module=module, network=module.network)
-    printer, threads = report.Report(job.request.config.verbose), []
+    printer = report.Report(job.request.config.verbose)
+    threads: list[int] = []
 
     def watch(_row: Row) -> None:
         threads[:] = [torch.get_num_threads()]
@@ -74,7 +76,7 @@ def part(rows: Any) -> Part:
 def work_of(job: Job, prepared: Prepared, epochs: int) -> dict[str, int]:
     """Return how much is done in so many epochs."""
     rows = len(prepared.data.train)
-    steps = epochs * math.ceil(rows / fit.batch_size(job.trainer, prepared.data))
+    steps = epochs * math.ceil(rows / batch_size(job.trainer, prepared.data))
     parameters = sum(parameter.numel() for parameter in prepared.network.parameters())
     return {"rows": rows, "steps": steps, "epochs": epochs, "parameters": parameters}
 
