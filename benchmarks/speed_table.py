@@ -17,7 +17,7 @@ HEAD = [
     "|---|---|---|---|---|",
 ]
 KINDS = {"warm": "fit, warm process", "fit": "fit, fresh process", "process": "whole process"}
-NAMED = ("pytorch-lightning", "mlflow", "torch", "keras", "tensorflow-cpu", "tensorflow", "jax")
+NAMED = ("pytorch-lightning", "mlflow", "torch", "keras", "tensorflow-cpu", "tensorflow")
 """Packages whose versions the caption gives."""
 
 
