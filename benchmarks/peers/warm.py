@@ -1,0 +1,139 @@
+"""Fits in one warm process, in turns: ours, the loop, and the ordinary Lightning stack.
+
+Each is done once uncounted, then ours, loop, Lightning, ours, loop, ... from the same initial weights, on the same
+prepared rows. Each uses the threads that it would by itself: ours as its ``fit`` decides; the loop one or PyTorch's own
+number, whichever is quicker when both are tried before, as its author would; the Lightning stack PyTorch's own number.
+
+    python -m peers.warm job.json <pairs> <warm-ups> mlflow.db [loop] [lightning]
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from lifecycle import report
+from peers import loop
+from peers.ours import part, prepare, timed_fit, work_of
+from peers.rows import job_of_command_line
+
+
+class Fit(NamedTuple):
+    """A fit from the initial weights.
+
+    Attributes:
+        seconds: that it took.
+        work: that it did.
+        scores: of the network on the rows that are scored.
+        threads: that it used.
+    """
+
+    seconds: float
+    work: dict[str, int]
+    scores: dict[str, float]
+    threads: int
+
+
+class Fits:
+    """What is timed, a method each; all begin with the same weights and rows.
+
+    Args:
+        description: of the job; see :func:`peers.jobs.describe`.
+        database: of the Lightning stack.
+    """
+
+    def __init__(self, description: dict[str, Any], database: Path) -> None:
+        self.description, self.database = description, database
+        self.job, self.prepared = prepare(description["words"])
+        data = self.prepared.data
+        self.train, self.scored = part(data.train), part(data.scored)
+        self.val = None if data.val is None else part(data.val)
+        self.loop_threads = torch.get_num_threads()
+
+    def ours(self) -> Fit:
+        """Fit as the pipeline does."""
+        fitted = timed_fit(self.job, self.prepared)
+        return self._fit(fitted.seconds, fitted.prepared.network, fitted.epochs, fitted.threads)
+
+    def loop(self) -> Fit:
+        """Fit by the loop."""
+        network = copy.deepcopy(self.prepared.network)
+        with threads(self.loop_threads):
+            started = time.perf_counter()
+            history = loop.fit(network, self.train, self.val, self.description)
+            seconds = time.perf_counter() - started
+        return self._fit(seconds, network, len(history), self.loop_threads)
+
+    def lightning(self) -> Fit:
+        """Fit by the ordinary stack."""
+        from peers import lightning_stack
+
+        network = copy.deepcopy(self.prepared.network)
+        started = time.perf_counter()
+        trainer, _ = lightning_stack.fit(network, self.train, self.val, self.description, self.database)
+        seconds = time.perf_counter() - started
+        fit = self._fit(seconds, network, trainer.current_epoch, torch.get_num_threads())
+        fit.work["steps"] = trainer.global_step
+        return fit
+
+    def choose_threads(self) -> None:
+        """Let the loop use one thread or PyTorch's own number, as it is quicker; in a tenth of the epochs."""
+        epochs = max(1, self.description["epochs"] // 10)
+
+        def seconds(count: int) -> float:
+            with threads(count):
+                started = time.perf_counter()
+                network = copy.deepcopy(self.prepared.network)
+                loop.fit(network, self.train, self.val, {**self.description, "epochs": epochs})
+                return time.perf_counter() - started
+
+        seconds(self.loop_threads)  # whatever a first time costs
+        self.loop_threads = min((self.loop_threads, 1), key=seconds)
+
+    def _fit(self, seconds: float, network: nn.Module, epochs: int, used: int) -> Fit:
+        scores = loop.score(network, self.scored, self.prepared.data.spec.task)
+        return Fit(seconds, work_of(self.job, self.prepared, epochs), scores, used)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Use so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def main() -> None:
+    """Print the seconds of each, in the order in which they were taken; and what they came to."""
+    pairs, warm_ups, database, peers = int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]), sys.argv[5:]
+    found: dict[str, dict[str, Any]] = {name: {"fit": [], "scores": []} for name in ["ours", *peers]}
+    with report.quiet_libraries():
+        fits = Fits(job_of_command_line(), database)
+        if warm_ups and "loop" in peers:
+            fits.choose_threads()
+        for turn in range(-warm_ups, pairs):
+            for name, kept in found.items():
+                gc.collect()  # nobody pays for what another left
+                fit: Fit = getattr(fits, name)()
+                if turn >= 0:
+                    kept["fit"].append(fit.seconds)
+                    kept["scores"].append(fit.scores)
+                    kept |= {"work": fit.work, "threads": fit.threads}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

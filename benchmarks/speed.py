@@ -1,0 +1,266 @@
+"""Time ours beside what one would use instead, in interleaved pairs, and print the ratios with their targets.
+
+    python benchmarks/speed.py                   # every job: an hour or more, most of it the peers'
+    python benchmarks/speed.py pima iris         # some; the others keep the figures they have
+    python benchmarks/speed.py --write           # write the table into README.md as well
+    python benchmarks/speed.py iris --small      # a pair of a few epochs: does it run at all? Keeps no figures
+
+Each job is the one of its ``+experiment``. What is timed:
+
+* fit in one warm process, in turns: ours (the history to MLflow and both checkpoints on), a hand-written loop, and the
+  ordinary Lightning stack; each from the same weights on the same rows, after one fit that is not counted;
+* fit in fresh processes, as users see it: ours, Keras on each back end that is installed, scikit-learn, Lightning;
+* whole processes: ``lifecycle +experiment=...`` with all its defaults in a folder that has a database, and the peers'
+  scripts, which read, fit, evaluate and predict. Nothing is downloaded while a clock runs.
+
+Each peer reports its rows, steps, epochs and parameters, and the benchmark ends where they are not ours. What a peer
+does beside that or leaves out is said in its file in ``peers/``. Keras comes with the extra ``bench``, or from another
+interpreter with ``--keras-python``. Every time is kept in ``speed.json``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lifecycle.data import downloads
+from peers.jobs import JOBS, Timed, describe
+from peers.versions import backends, versions
+from speed_table import details, number, table, write_readme
+
+HERE = Path(__file__).parent
+RESULTS = Path(__file__).with_suffix(".json")
+PAIRS = 5
+PEERS = ("loop", "lightning", "keras-tensorflow", "keras-jax", "keras-torch", "sklearn")
+DENSE = "mlp"
+"""The one model that scikit-learn has too."""
+
+
+@dataclass
+class Bench:
+    """Where and how jobs are measured.
+
+    Attributes:
+        folder: working folder of all processes, with a database of MLflow.
+        pairs: how often each is timed.
+        small: few epochs, and nothing is done uncounted before.
+        keras_python: interpreter that has Keras.
+        peers: those of :data:`PEERS` that are asked for and installed.
+        versions: of what is timed, by interpreter.
+    """
+
+    folder: Path
+    pairs: int
+    small: bool
+    keras_python: str
+    peers: list[str]
+    versions: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def prepare(self) -> None:
+        """Make the databases that the jobs' runs are recorded in, before anything is timed."""
+        opening = "from lifecycle import config, store; store.open_store(config.TrackingConfig())"
+        run([sys.executable, "-c", opening], self.folder)
+        (self.folder / "lightning").mkdir()
+        shutil.copy(self.folder / "mlruns" / "mlflow.db", self.database)
+
+    @property
+    def database(self) -> Path:
+        """The Lightning stack's database."""
+        return self.folder / "lightning" / "mlflow.db"
+
+    def measure(self, timed: Timed) -> dict[str, Any]:
+        """Return the record of a job: every time, what was done in it, and on what."""
+        job = describe(timed, self.folder, self.small)
+        file = self.folder / f"{timed.name}.json"
+        file.write_text(json.dumps(job))
+        warm = self._warm(file)
+        fresh = self._fresh(job, file)
+        check_equal_work(job, {**{f"warm {name}": found for name, found in warm.items()}, **fresh})
+        return {
+            "date": datetime.now(UTC).date().isoformat(),
+            "pairs": self.pairs,
+            "words": " ".join(job["words"]),
+            "machine": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()},
+            "versions": self.versions,
+            "work": warm["ours"]["work"] | {"batch_size": job["batch_size"]},
+            "threads": {name: found["threads"] for name, found in warm.items()},
+            "samples": {
+                "warm": {name: found["fit"] for name, found in warm.items()},
+                "fit": {name: found["fit"] for name, found in fresh.items()},
+                "process": {name: found["process"] for name, found in fresh.items()},
+            },
+            "scores": {
+                "warm": {name: found["scores"] for name, found in warm.items()},
+                "fit": {name: found["scores"] for name, found in fresh.items()},
+            },
+        }
+
+    def _warm(self, file: Path) -> dict[str, Any]:
+        """Fit in one process, in turns."""
+        peers = [name for name in ("loop", "lightning") if name in self.peers]
+        arguments = [str(file), str(self.pairs), "0" if self.small else "1", str(self.database), *peers]
+        _, found = self._script("warm", arguments)
+        for name, times in found.items():
+            print(f"  fit, warm process   {name:18} {' '.join(map(number, times['fit']))} s", flush=True)
+        return found
+
+    def _fresh(self, job: dict[str, Any], file: Path) -> dict[str, Any]:
+        """Run each in a process of its own, in turns."""
+        names = ["ours", *(name for name in self.peers if name != "loop")]
+        if job["model_name"] != DENSE:
+            names = [name for name in names if name != "sklearn"]
+        if not self.small:  # files are read, and bytecode is written, before anything counts
+            short = {**job, "epochs": 1, "words": [*job["words"], "trainer.max_epochs=1"]}
+            once = file.with_suffix(".once.json")
+            once.write_text(json.dumps(short))
+            for name in names:
+                self._once(name, short, once)
+        found: dict[str, Any] = {name: {"fit": [], "process": [], "scores": []} for name in names}
+        for _ in range(self.pairs):
+            for name in names:
+                seconds, told = self._once(name, job, file)
+                found[name]["process"].append(seconds)
+                found[name]["fit"].append(told["fit"])
+                found[name]["scores"].append(told["scores"])
+                found[name] |= {"work": told["work"]}
+                print(f"  fresh process       {name:18} {number(told['fit'])} s of {number(seconds)} s", flush=True)
+        return found
+
+    def _once(self, name: str, job: dict[str, Any], file: Path) -> tuple[float, dict[str, Any]]:
+        """Return the seconds of a whole process, and what it told; ours is the command, and a fit beside it."""
+        if name == "ours":
+            seconds, _ = run([sys.executable, "-m", "lifecycle", *job["words"]], self.folder)
+            return seconds, self._script("ours", [str(file)])[1]
+        if name == "lightning":
+            return self._script("lightning_stack", [str(file), str(self.database)])
+        if name == "sklearn":
+            return self._script("sklearn_mlp", [str(file)])
+        backend = name.removeprefix("keras-")
+        return self._script("keras_script", [str(file)], self.keras_python, KERAS_BACKEND=backend)
+
+    def _script(
+        self, module: str, arguments: list[str], python: str = sys.executable, **environment: str
+    ) -> tuple[float, dict[str, Any]]:
+        seconds, out = run(
+            [python, "-m", f"peers.{module}", *arguments], self.folder, PYTHONPATH=str(HERE), **environment
+        )
+        told: dict[str, Any] = json.loads(out.splitlines()[-1])
+        return seconds, told
+
+
+def run(command: list[str], folder: Path, **environment: str) -> tuple[float, str]:
+    """Return the seconds of a process from its start to its end, and what it printed.
+
+    Raises:
+        RuntimeError: it failed; with what it told.
+    """
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    cache = {downloads.CACHE: str(downloads.folder().absolute())}  # the working folder is another
+    started = time.perf_counter()
+    ended = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **quiet, **cache, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.perf_counter() - started
+    if ended.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stderr[-4000:]}")
+    return seconds, ended.stdout
+
+
+def check_equal_work(job: dict[str, Any], found: dict[str, Any]) -> None:
+    """Refuse to compare what did not do the same.
+
+    Raises:
+        RuntimeError: names the peer, what it did and what ours did.
+    """
+    ours = found["ours"]["work"]
+    # PyTorch's own LSTM adds up two biases for each gate, where Keras has one.
+    model = job["model"]
+    second = 4 * sum(model["units"]) if model.get("cell_activation") == "tanh" else 0
+    for name, told in found.items():
+        missing = second if name.startswith("keras") else 0
+        expected = ours | {"parameters": ours["parameters"] - missing}
+        if told["work"] != expected:
+            raise RuntimeError(f"{name} of {job['name']} did {told['work']}, and ours {expected}: not equal work.")
+
+
+def processor() -> str:
+    """Return the name of the processor."""
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text().splitlines() if file.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def installed(asked: list[str], keras_python: str) -> tuple[list[str], dict[str, dict[str, str]]]:
+    """Return the peers that are asked for and there, and the versions of what is timed, by interpreter."""
+    found = {"ours": versions()}
+    if any(name.startswith("keras") for name in asked):
+        command = [keras_python, "-m", "peers.versions"]
+        _, out = run(command, HERE, PYTHONPATH=str(HERE))
+        found["keras"] = json.loads(out)
+    there = [f"keras-{backend}" for backend in backends(found.get("keras", {}))]
+    missing = [name for name in asked if name.startswith("keras") and name not in there]
+    if missing:
+        print(f"{', '.join(missing)}: not installed in {keras_python}, and left out. pip install -e '.[bench]'")
+    return [name for name in asked if name not in missing], found
+
+
+def parsed(words: list[str] | None = None) -> argparse.Namespace:
+    """Return what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="job", help=f"all where none is named: {', '.join(JOBS)}")
+    parser.add_argument("--pairs", type=int, help=f"how often each is timed; {PAIRS} where it is left out")
+    parser.add_argument("--small", action="store_true", help="one pair of a few epochs; keeps no figures of its own")
+    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS, help="beside ours; all that is there")
+    parser.add_argument("--keras-python", default=sys.executable, help="interpreter that has Keras; this one")
+    parser.add_argument("--results", type=Path, help=f"file of the figures; {RESULTS.name} beside this file")
+    parser.add_argument("--write", action="store_true", help="write the table into README.md as well")
+    asked = parser.parse_args(words)
+    if unknown := sorted(set(asked.names) - set(JOBS)):
+        parser.error(f"no such job: {', '.join(unknown)}. Choose from {', '.join(JOBS)}.")
+    if asked.pairs is not None and asked.pairs < 1:
+        parser.error(f"--pairs must be at least 1, got {asked.pairs}. Leave it out for {PAIRS}.")
+    if asked.small and asked.write:
+        parser.error("--small judges no time, and has no table for the README. Leave out --write.")
+    asked.pairs = asked.pairs or (1 if asked.small else PAIRS)
+    asked.results = asked.results or (None if asked.small else RESULTS)
+    return asked
+
+
+def main() -> None:
+    """Measure what is asked, one job after the other, keeping the figures of each as they come."""
+    asked = parsed()
+    peers, found = installed(asked.peers, asked.keras_python)
+    kept = asked.results is not None and asked.results.exists()
+    results = json.loads(asked.results.read_text()) if kept else {"jobs": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), asked.pairs, asked.small, asked.keras_python, peers, found)
+        bench.prepare()
+        for name in asked.names or JOBS:
+            print(name, flush=True)
+            results["jobs"][name] = bench.measure(JOBS[name])
+            if asked.results:
+                asked.results.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"\n{table(results)}\n\n{details(results)}")
+    if asked.write:
+        write_readme(results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""What ``speed.py`` measured, as tables in Markdown: the ratios with their targets, and every time."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+from peers.jobs import JOBS, Timed
+
+README = Path(__file__).parents[1] / "README.md"
+BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
+KERAS = "keras-tensorflow"
+HEAD = [
+    "| job | fit, ours / loop | fit, ours / Keras | command, ours / Keras's script "
+    "| Lightning stack: fit / loop, script / Keras's |",
+    "|---|---|---|---|---|",
+]
+KINDS = {"warm": "fit, warm process", "fit": "fit, fresh process", "process": "whole process"}
+NAMED = ("pytorch-lightning", "mlflow", "torch", "keras", "tensorflow-cpu", "tensorflow")
+"""Packages whose versions the caption gives."""
+
+
+def ratios(record: dict[str, Any], kind: str, who: str, peer: str) -> list[float]:
+    """Return the ratio of each pair of a job; none where one of the two was not measured.
+
+    Args:
+        record: of the job.
+        kind: ``"warm"``, ``"fit"`` or ``"process"``; see :data:`KINDS`.
+        who: whose times are divided.
+        peer: by whose.
+    """
+    times = record["samples"][kind]
+    if who not in times or peer not in times:
+        return []
+    return [mine / theirs for mine, theirs in zip(times[who], times[peer], strict=True)]
+
+
+def number(value: float) -> str:
+    """Return a ratio or a time with three figures or so."""
+    if value >= 99.95:
+        return f"{value:,.0f}"
+    if value >= 9.995:
+        return f"{value:.1f}"
+    return f"{value:.2f}" if value >= 0.9995 else f"{value:.3f}"
+
+
+def spread(values: list[float]) -> str:
+    """Return the median, and the least and greatest value where there are several; a dash for none."""
+    if not values:
+        return "–"  # noqa: RUF001 - a table's own sign for nothing
+    middle = number(statistics.median(values))
+    return middle if len(values) == 1 else f"{middle} ({number(min(values))} to {number(max(values))})"
+
+
+def cell(values: list[float], target: float, also: str = "", kept: bool = True) -> str:
+    """Return a ratio with its target, and whether the median, rounded as it is shown, is within it.
+
+    Args:
+        values: of the pairs.
+        target: at most.
+        also: what else is asked, in words.
+        kept: whether that is so.
+    """
+    if not values:
+        return spread(values)
+    reached = float(number(statistics.median(values)).replace(",", "")) <= target and kept
+    return f"{spread(values)}, ≤ {target:g}{also}: {'yes' if reached else '**no**'}"
+
+
+def accuracy(record: dict[str, Any], timed: Timed) -> tuple[str, bool]:
+    """Return how accurate ours and the loop are, where that is asked, and whether ours is accurate enough."""
+    scores = record["scores"]["warm"]
+    if timed.accuracy_within is None or "loop" not in scores:
+        return "", True
+    ours, loop = (statistics.median(found["test_accuracy"] for found in scores[who]) for who in ("ours", "loop"))
+    also = f", accuracy {ours:.4f} to the loop's {loop:.4f} (within {timed.accuracy_within:g})"
+    return also, round(ours, 4) >= round(loop - timed.accuracy_within, 4)
+
+
+def row(record: dict[str, Any], timed: Timed) -> str:
+    """Return a job's row of the table."""
+    lightning = [ratios(record, "warm", "lightning", "loop"), ratios(record, "process", "lightning", KERAS)]
+    cells = [
+        timed.label,
+        cell(ratios(record, "warm", "ours", "loop"), timed.fit_loop, *accuracy(record, timed)),
+        cell(ratios(record, "fit", "ours", KERAS), timed.fit_keras),
+        cell(ratios(record, "process", "ours", KERAS), timed.command_keras),
+        ", ".join(number(statistics.median(values)) if values else spread(values) for values in lightning),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def table(results: dict[str, Any]) -> str:
+    """Return the ratios of all jobs that were measured, with their targets, and what they were measured with."""
+    measured = {name: results["jobs"][name] for name in JOBS if name in results["jobs"]}
+    lines = [row(record, JOBS[name]) for name, record in measured.items()]
+    return "\n".join([*HEAD, *lines, "", caption(list(measured.values()))])
+
+
+def caption(records: list[dict[str, Any]]) -> str:
+    """Return when, on what and with what the figures were taken."""
+    dates = sorted({record["date"] for record in records})
+    machines = sorted({f"{at['processor']}, {at['cores']} cores" for at in (record["machine"] for record in records)})
+    pairs = sorted({record["pairs"] for record in records})
+    of = f"{' or '.join(map(str, pairs))} interleaved pair{'s' * (pairs[-1:] != [1])}"
+    found = sorted(
+        {
+            f"{name} {version}"
+            for record in records
+            for versions in record["versions"].values()
+            for name, version in versions.items()
+            if name in NAMED
+        }
+    )
+    return (
+        f"Medians (least to greatest) of {of}, {' to '.join(dates[:1] + dates[1:][-1:])}, on {'; '.join(machines)}; "
+        f"{', '.join(found)}. Keras is on TensorFlow."
+    )
+
+
+def details(results: dict[str, Any]) -> str:
+    """Return every time that was taken, the back ends and scikit-learn included, in seconds."""
+    lines = ["| job | time of | who | seconds | ours / it | score |", "|---|---|---|---|---|---|"]
+    for name in JOBS:
+        if name not in results["jobs"]:
+            continue
+        record = results["jobs"][name]
+        for kind, words in KINDS.items():
+            for who, times in record["samples"][kind].items():
+                ratio = "" if who == "ours" else spread(ratios(record, kind, "ours", who))
+                score = _score(record["scores"].get(kind, {}).get(who, []))
+                lines.append(f"| {JOBS[name].label} | {words} | {who} | {spread(times)} | {ratio} | {score} |")
+    return "\n".join(lines)
+
+
+def write_readme(results: dict[str, Any], readme: Path = README) -> None:
+    """Put the table between its marks in the README.
+
+    Raises:
+        ValueError: the marks are not there.
+    """
+    text = readme.read_text()
+    if BEGIN not in text or END not in text:
+        raise ValueError(f"{readme.name} must have the marks {BEGIN} and {END}. Put them where the table goes.")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    readme.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
+
+
+def _score(scores: list[dict[str, float]]) -> str:
+    """Return the median of what tells best how good the fitted networks are."""
+    for name in ("test_accuracy", "test_loss", "test_r2"):
+        if scores and name in scores[0]:
+            return f"{name.removeprefix('test_')} {statistics.median(found[name] for found in scores):.4g}"
+    return ""
