@@ -99,11 +99,11 @@ def test_its_python_runs(job: Command, capfd: pytest.CaptureFixture[str]) -> Non
     assert "test_accuracy" in capfd.readouterr().out
 
 
-def test_its_model_is_a_plugin(
+def test_the_model_on_the_page_of_plugins_is_one(
     lifecycle: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: Command, runs: Runs
 ) -> None:
-    _, code = blocks("python")
-    (toml,) = blocks("toml")
+    (code,) = blocks("python", PAGES["plugins"])
+    (toml,) = blocks("toml", PAGES["plugins"])
     module = tmp_path / "site" / code.splitlines()[0].removeprefix("# ")
     module.parent.mkdir(parents=True)
     module.write_text(code)
