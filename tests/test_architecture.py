@@ -36,6 +36,7 @@ LAYERS = [
             "predict",
             "history",
             "saved",
+            "streaming",
             "look",
             "report",
             "progress",
