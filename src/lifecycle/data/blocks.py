@@ -6,6 +6,7 @@ so that a block whose cells are empty or whole numbers is read as its neighbours
 
 from __future__ import annotations
 
+import csv
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from lifecycle.errors import RequestError, did_you_mean
 if TYPE_CHECKING:
     import pandas as pd
 
-BYTES_AT_ONCE = 1 << 22
+BYTES_AT_ONCE = 1 << 20
 """Of a file, while it is parsed; no row may be longer."""
 
 TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
@@ -146,8 +147,8 @@ def _regroup(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]
 
 def _csv(file: Path, name: str) -> Blocks:
     sources._check_header(file)
-    with pa.csv.open_csv(file) as reader:  # the names alone: the types that it guesses are left
-        names = reader.schema.names
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        names = next(filter(None, csv.reader(stream)), [])
     options = {
         "read_options": pa.csv.ReadOptions(block_size=BYTES_AT_ONCE),
         "parse_options": pa.csv.ParseOptions(newlines_in_values=True),
@@ -159,7 +160,7 @@ def _csv(file: Path, name: str) -> Blocks:
 
 def _parquet(file: Path, name: str) -> Blocks:
     # Without a buffer for each column, a file of one row group would be read whole.
-    source = pa.parquet.ParquetFile(file, buffer_size=BYTES_AT_ONCE // 4, pre_buffer=False)
+    source = pa.parquet.ParquetFile(file, buffer_size=BYTES_AT_ONCE, pre_buffer=False)
     return Blocks(name, source.schema_arrow, source.iter_batches(batch_size=1 << 15))
 
 

@@ -157,4 +157,5 @@ def _texts(column: pd.Series[Any]) -> Any:
     if not isinstance(column.dtype, pd.StringDtype):
         return column.map(str).astype(object).where(column.notna(), None)
     codes, different = pd.factorize(column)
-    return np.array([*different, None], dtype=object)[codes]  # -1, a missing one, is the last
+    texts = np.array([*different, None], dtype=object)[codes]  # -1, a missing one, is the last
+    return pd.Series(texts, index=column.index, dtype=object)

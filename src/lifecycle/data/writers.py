@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -66,12 +64,12 @@ class _CSV(contextlib.ExitStack):
                     f"{name} cannot hold the column {field.name} of {field.type}. Give a file ending in .parquet."
                 ) from error
         self.stream = self.enter_context(file.open("wb"))
-        header = io.StringIO()
-        csv.writer(header, lineterminator="\n").writerow(schema.names)
-        self.stream.write(header.getvalue().encode())
+        self.write(pa.table([pa.array([column]) for column in schema.names], names=schema.names))
 
     def write(self, table: pa.Table) -> None:
         """Add rows."""
+        if not len(table):
+            return
         cells = [_cells(column.combine_chunks()) for column in table.columns]
         rows = pc.binary_join_element_wise(*cells, _text(","), null_handling="replace")
         whole = pc.binary_join(pa.LargeListArray.from_arrays([0, len(rows)], rows), _text("\n"))
