@@ -22,8 +22,8 @@ import pyarrow as pa
 import torch
 
 from lifecycle.contract import DataSpec
-from lifecycle.data import blocks, writers
-from lifecycle.data.blocks import Blocks
+from lifecycle.data import streams, writers
+from lifecycle.data.streams import Stream
 from lifecycle.errors import RequestError
 from lifecycle.predict import column_names, one_thread
 
@@ -65,9 +65,9 @@ def predict_file(
     if isinstance(source, str | Path):
         if Path(source).expanduser().resolve() == Path(output).expanduser().resolve():
             raise RequestError(f"output={output} is the input. Give another file.")
-        rows = blocks.read(source)
+        rows = streams.read(source)
     else:
-        rows = blocks.from_frames(source, numbers)
+        rows = streams.from_frames(source, numbers)
     trained.check_columns(rows.schema.names)
     _check_names(rows, trained.spec)
     size = sys.maxsize if numbers is None else _rows_of_block(trained, len(rows.schema), rows_at_once)
@@ -97,7 +97,7 @@ def _in_order(work: Callable[[int, pa.Table], pa.Table], tables: Iterable[pa.Tab
             yield held.popleft().result()
 
 
-def _beside(trained: TrainedModel, rows: Blocks, table: pa.Table, at: int, convert: list[str]) -> pa.Table:
+def _beside(trained: TrainedModel, rows: Stream, table: pa.Table, at: int, convert: list[str]) -> pa.Table:
     """Return a block with its predictions beside it, and with the columns of texts ``convert`` as numbers.
 
     Args:
@@ -108,7 +108,7 @@ def _beside(trained: TrainedModel, rows: Blocks, table: pa.Table, at: int, conve
         convert: columns that are numbers.
     """
     names = [*trained.columns, *trained.optional_columns(table.column_names)]
-    needed = blocks.typed(table.select(names).replace_schema_metadata(), trained.numbers, rows.is_text)
+    needed = streams.typed(table.select(names).replace_schema_metadata(), trained.numbers, rows.is_text)
     frame = needed.to_pandas().set_axis(pd.RangeIndex(at, at + len(table)), axis=0)
     samples = trained.samples(frame)
     predictions = trained.predict_samples(samples, frame)
@@ -128,7 +128,7 @@ def _rows_of_block(trained: TrainedModel, columns: int, asked: int | None) -> in
     return passes * max(1, wanted // passes if asked is None else math.ceil(wanted / passes))
 
 
-def _check_names(rows: Blocks, spec: DataSpec) -> None:
+def _check_names(rows: Stream, spec: DataSpec) -> None:
     for name in column_names(spec):
         if name in rows.schema.names:
             raise RequestError(

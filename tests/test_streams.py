@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle.data import blocks
+from lifecycle.data import streams
 from lifecycle.errors import RequestError
 
 Write = Callable[..., Path]
@@ -30,7 +30,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def rows_of(file: Path, size: int = 2) -> list[dict[str, list[object]]]:
-    return [table.to_pydict() for table in blocks.read(file).of(size)]
+    return [table.to_pydict() for table in streams.read(file).of(size)]
 
 
 def refused(read: Callable[[], object]) -> str:
@@ -48,7 +48,7 @@ def test_cells_of_a_csv_file_are_texts_as_they_stand(write: Write) -> None:
 
 
 def test_a_cell_may_have_line_ends_where_the_file_is_read_on(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "BYTES_AT_ONCE", 64)
+    monkeypatch.setattr(streams, "BYTES_AT_ONCE", 64)
     cells = [f"{row}\n" * 5 for row in range(50)]
     text = "a,b\n" + "".join(f'"{cell}",{row}\n' for row, cell in enumerate(cells))
     found = rows_of(write(text), size=7)
@@ -71,7 +71,7 @@ def test_blocks_have_the_length_that_is_asked_for_but_the_last(lengths: list[int
         pa.RecordBatch.from_pydict({"n": pa.array(range(start, start + length), pa.int64())})
         for start, length in zip(starts, lengths, strict=True)
     ]
-    rows = blocks.Blocks("input", pa.schema([("n", pa.int64())]), batches)
+    rows = streams.Stream("input", pa.schema([("n", pa.int64())]), batches)
     if not sum(lengths):
         assert refused(lambda: list(rows.of(size))) == "input has no rows. Give one or more to predict."
         return
@@ -82,18 +82,18 @@ def test_blocks_have_the_length_that_is_asked_for_but_the_last(lengths: list[int
 
 def test_numbers_and_texts_are_what_the_model_says_and_not_what_they_look_like() -> None:
     table = pa.table({"a": ["1", "", "TRUE", "NA", " 2.5"], "b": ["1", "", "true", "NA", "007"]})
-    found = blocks.typed(table, ["a"], is_text=True)
+    found = streams.typed(table, ["a"], is_text=True)
     assert found.to_pydict() == {"a": [1.0, None, 1.0, None, 2.5], "b": ["1", None, "true", "NA", "007"]}
 
 
 def test_a_text_among_numbers_is_left_for_the_kind_of_data_to_refuse() -> None:
-    found = blocks.typed(pa.table({"a": ["1", "many", ""]}), ["a"], is_text=True)
+    found = streams.typed(pa.table({"a": ["1", "many", ""]}), ["a"], is_text=True)
     assert found.to_pydict() == {"a": ["1", "many", None]}
 
 
 def test_where_no_model_says_it_a_column_is_what_all_its_values_are() -> None:
     table = pa.table({"n": ["1", "NA", "2.5"], "code": ["007", "8", "9"], "word": ["x", "2", ""], "none": ["", "", ""]})
-    found = blocks.typed(table, None, is_text=True)
+    found = streams.typed(table, None, is_text=True)
     assert found.to_pydict() == {
         "n": [1.0, None, 2.5],
         "code": ["007", "8", "9"],
@@ -121,8 +121,8 @@ def test_a_csv_file_that_does_not_say_what_it_holds_is_refused(write: Write, tex
 
 
 def test_a_fault_far_down_is_refused_when_it_is_reached(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "BYTES_AT_ONCE", 64)
-    rows = blocks.read(write("a,b\n" + "1,2\n" * 200 + "3\n")).of(10)
+    monkeypatch.setattr(streams, "BYTES_AT_ONCE", 64)
+    rows = streams.read(write("a,b\n" + "1,2\n" * 200 + "3\n")).of(10)
     assert next(rows)["a"].to_pylist() == ["1"] * 10
     assert "Expected 2 columns, got 1: 3" in refused(lambda: list(rows))
 
@@ -144,23 +144,23 @@ def test_a_header_alone_is_refused(write: Write) -> None:
 
 def test_a_missing_file_is_told_with_the_nearest_beside_it(write: Write, tmp_path: Path) -> None:
     write("a\n1\n", name="houses.csv")
-    assert refused(lambda: blocks.read(tmp_path / "house.csv")) == (
+    assert refused(lambda: streams.read(tmp_path / "house.csv")) == (
         f"input={tmp_path / 'house.csv'} is no file. Did you mean houses.csv? Give the path of a CSV or Parquet file."
     )
-    said = refused(lambda: blocks.read("no/such/a.csv"))
+    said = refused(lambda: streams.read("no/such/a.csv"))
     assert said == "input=no/such/a.csv is no file. Give the path of a CSV or Parquet file."
 
 
 @pytest.mark.parametrize(("name", "ending"), [("a.txt", ".txt"), ("a", "nothing")])
 def test_an_unknown_ending_is_told(write: Write, name: str, ending: str) -> None:
     file = write("a\n1\n", name=name)
-    assert refused(lambda: blocks.read(file)) == (
+    assert refused(lambda: streams.read(file)) == (
         f"input={file} ends in {ending}. Give a file ending in .csv or .parquet."
     )
 
 
 def frames_refused(frames: Iterable[pd.DataFrame]) -> str:
-    return refused(lambda: list(blocks.from_frames(frames, ["x"]).of(5)))
+    return refused(lambda: list(streams.from_frames(frames, ["x"]).of(5)))
 
 
 def test_frames_of_other_columns_or_types_than_the_first_are_refused() -> None:
@@ -178,6 +178,6 @@ def test_frames_of_other_columns_or_types_than_the_first_are_refused() -> None:
 
 def test_numbers_of_frames_are_float64_whatever_the_first_frame_holds() -> None:
     frames = [pd.DataFrame({"x": [None, None], "y": None}), pd.DataFrame({"x": [1, 2], "y": "a"})]
-    rows = blocks.from_frames([*frames, pd.DataFrame({"x": [0.5], "y": ["b"]})], ["x"])
+    rows = streams.from_frames([*frames, pd.DataFrame({"x": [0.5], "y": ["b"]})], ["x"])
     (table,) = rows.of(10)
     assert table.to_pydict() == {"x": [None, None, 1.0, 2.0, 0.5], "y": [None, None, "a", "a", "b"]}

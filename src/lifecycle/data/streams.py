@@ -31,7 +31,7 @@ TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 
 
 @dataclass(frozen=True)
-class Blocks:
+class Stream:
     """Rows that are read while one goes through them, once.
 
     Attributes:
@@ -63,7 +63,7 @@ class Blocks:
             raise RequestError(f"{self.name} has no rows. Give one or more to predict.")
 
 
-def read(path: str | Path) -> Blocks:
+def read(path: str | Path) -> Stream:
     """Open a CSV or Parquet file.
 
     Raises:
@@ -83,7 +83,7 @@ def read(path: str | Path) -> Blocks:
         raise unreadable(name, error) from error
 
 
-def from_frames(frames: Iterable[pd.DataFrame], numbers: Collection[str] | None) -> Blocks:
+def from_frames(frames: Iterable[pd.DataFrame], numbers: Collection[str] | None) -> Stream:
     """Take rows from frames, whose columns are those of the first and of the same types.
 
     Args:
@@ -98,7 +98,7 @@ def from_frames(frames: Iterable[pd.DataFrame], numbers: Collection[str] | None)
     if first is None:
         raise RequestError("input has no rows. Give one or more to predict.")
     schema = _schema_of(first, numbers or ())
-    return Blocks("input", schema, _batches_of(itertools.chain([first], remaining), schema))
+    return Stream("input", schema, _batches_of(itertools.chain([first], remaining), schema))
 
 
 def typed(table: pa.Table, numbers: Collection[str] | None, is_text: bool) -> pa.Table:
@@ -145,7 +145,7 @@ def _regroup(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]
         yield pa.Table.from_batches(held)
 
 
-def _csv(file: Path, name: str) -> Blocks:
+def _csv(file: Path, name: str) -> Stream:
     sources._check_header(file)
     with file.open(encoding="utf-8-sig", newline="") as stream:
         names = next(filter(None, csv.reader(stream)), [])
@@ -155,16 +155,16 @@ def _csv(file: Path, name: str) -> Blocks:
         "convert_options": pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), null_values=[]),
     }
     reader = pa.csv.open_csv(file, **options)
-    return Blocks(name, reader.schema, reader, is_text=True)
+    return Stream(name, reader.schema, reader, is_text=True)
 
 
-def _parquet(file: Path, name: str) -> Blocks:
+def _parquet(file: Path, name: str) -> Stream:
     # Without a buffer for each column, a file of one row group would be read whole.
     source = pa.parquet.ParquetFile(file, buffer_size=BYTES_AT_ONCE, pre_buffer=False)
-    return Blocks(name, source.schema_arrow, source.iter_batches(batch_size=1 << 15))
+    return Stream(name, source.schema_arrow, source.iter_batches(batch_size=1 << 15))
 
 
-_READERS: dict[str, Callable[[Path, str], Blocks]] = {".csv": _csv, ".parquet": _parquet}
+_READERS: dict[str, Callable[[Path, str], Stream]] = {".csv": _csv, ".parquet": _parquet}
 
 
 def _schema_of(frame: pd.DataFrame, numbers: Collection[str]) -> pa.Schema:
