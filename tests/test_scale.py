@@ -1,4 +1,4 @@
-"""The benchmark of scale: it runs, keeps what it measured, judges by the medians, and writes its table in the README."""
+"""The benchmark of scale: it runs, keeps what it measures, judges by medians, and writes its table in the README."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ from lifecycle.predict import column_names, one_thread
 if TYPE_CHECKING:
     from lifecycle.saved import TrainedModel
 
-CELLS_AT_ONCE = 1 << 20
-"""About how many values of the rows, or numbers of the samples that they are, a block has: some 100 MB in all."""
+CELLS_AT_ONCE = 1 << 19
+"""About how many values of the rows, or numbers in their samples, a block has; all blocks on their way: some 250 MB."""
 
 
 def predict_file(
@@ -53,7 +53,7 @@ def predict_file(
             order, and others beside them. Or frames with such rows, the same columns in each.
         output: a CSV or Parquet file. It is there when all rows are written, or not at all.
         rows_at_once: rows a block, rounded up to whole passes of the network; no number depends on it. ``None``: as
-            many as take some 100 MB.
+            many as keep those that are on their way to some 250 MB.
 
     Returns:
         How many rows were written.
