@@ -46,6 +46,7 @@ LAYERS = [
             "predict",
             "epochs",
             "saved",
+            "streaming",
             "look",
             "report",
             "profiles",

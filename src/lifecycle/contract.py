@@ -106,8 +106,10 @@ class DataPlugin(Protocol):
     ``sample_dim`` is the number of axes of one sample, known without loading anything.
 
     Some things are optional. ``optional_columns``, a list of names, are columns that a prediction uses where they are
-    there. Fields ``path``, ``source``, ``licence`` and ``note`` are what `lifecycle data` shows; ``drop`` and ``time``
-    name columns that it calls so.
+    there. ``numbers(transformer, columns)`` returns those of the columns that are numbers, all others being texts: a
+    kind that has it says that each row is a sample of its own, and files of any length are predicted block by block.
+    Fields ``path``, ``source``, ``licence`` and ``note`` are what `lifecycle data` shows; ``drop`` and ``time`` name
+    columns that it calls so.
     """
 
     sample_dim: ClassVar[int]

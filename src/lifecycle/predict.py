@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lifecycle.contract import BINARY, REGRESSION, DataSpec
 from lifecycle.profiling import phase
@@ -33,6 +36,38 @@ def outputs_of(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> 
     return torch.cat(outputs).cpu()
 
 
+def passes(network: nn.Module, inputs: Tensor, rows_at_once: int) -> Tensor:
+    """Return a network's outputs for ``(rows, *input_shape)``, so many rows in a pass, in order.
+
+    The threads that torch may use share out the passes, not the rows of a pass: each is the same arithmetic whatever
+    their number, and none waits for another, which beside a busy neighbour takes longer than the arithmetic.
+    """
+
+    def output(part: Tensor) -> Tensor:
+        with torch.inference_mode():
+            result: Tensor = network(part)
+            return result
+
+    parts = torch.split(inputs, rows_at_once)
+    threads = min(torch.get_num_threads(), len(parts))
+    with one_thread():
+        if threads == 1:
+            return torch.cat([output(part) for part in parts])
+        with ThreadPoolExecutor(threads) as pool:
+            return torch.cat(list(pool.map(output, parts)))
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread for an operation, on this thread and on those that are made meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @phase("predict")
 def as_frame(outputs: Tensor, units: Units, spec: DataSpec, base: Tensor | None = None) -> pd.DataFrame:
     """Return a row a sample: ``predicted``, and ``probability_<class>`` for each class.
@@ -50,8 +85,13 @@ def as_frame(outputs: Tensor, units: Units, spec: DataSpec, base: Tensor | None 
     if spec.task == BINARY:
         values = np.column_stack([1 - values[:, 0], values[:, 0]])
     names = np.array(spec.class_names, dtype=object)
-    shares = {f"probability_{name}": values[:, code] for code, name in enumerate(spec.class_names)}
-    return pd.DataFrame({"predicted": names[values.argmax(axis=1)], **shares})
+    columns = [names[values.argmax(axis=1)], *values.T]
+    return pd.DataFrame(dict(zip(column_names(spec), columns, strict=True)))
+
+
+def column_names(spec: DataSpec) -> list[str]:
+    """Return the names of the columns that predictions have."""
+    return ["predicted", *(f"probability_{name}" for name in spec.class_names)]
 
 
 @phase("predict")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,18 +21,18 @@ import torch
 from torch import nn
 
 from lifecycle import registry
-from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin
+from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin, Samples
 from lifecycle.data.dataset import as_column
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.digests import sha256
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError
-from lifecycle.predict import as_frame
+from lifecycle.predict import as_frame, passes
 from lifecycle.tasks import link_of
 from lifecycle.units import Units
 
 FORMAT = 1
 MANIFEST, WEIGHTS, PREPROCESSING = "lifecycle.json", "weights.safetensors", "preprocessing.skops"
-ROWS_AT_ONCE = 8192
+ROWS_AT_ONCE, NUMBERS_AT_ONCE = 8192, 1 << 20  # in a pass of a network: no more samples, no more numbers in them
 TRUSTED = {"numpy.dtype"}  # beyond what skops trusts; making one runs no code
 
 
@@ -65,27 +67,59 @@ class TrainedModel:
         Raises:
             RequestError: a column is missing.
         """
+        return self.predict_samples(self.samples(rows), rows)
+
+    def samples(self, rows: pd.DataFrame) -> Samples:
+        """Return the samples that raw rows are; raises what :meth:`predict` does."""
         if not len(rows):
             raise RequestError("input has no rows. Give one or more to predict.")
-        missing = [name for name in self.columns if name not in rows.columns]
+        self.check_columns(rows.columns)
+        return self.data.samples(rows[[*self.columns, *self.optional_columns(rows.columns)]])
+
+    def check_columns(self, names: Iterable[Any]) -> None:
+        """Refuse rows that lack a column.
+
+        Raises:
+            RequestError: names it.
+        """
+        names = list(names)
+        missing = [name for name in self.columns if name not in names]
         if missing:
             raise RequestError(
-                f"input has no column {', '.join(missing)}, got {', '.join(map(str, rows.columns))}. "
+                f"input has no column {', '.join(missing)}, got {', '.join(map(str, names))}. "
                 f"This model needs {', '.join(self.columns)}."
             )
-        optional = [name for name in getattr(self.data, "optional_columns", ()) if name in rows.columns]
-        samples = self.data.samples(rows[[*self.columns, *optional]])
+
+    def optional_columns(self, names: Iterable[Any]) -> list[str]:
+        """Return the columns among ``names`` that a prediction can do without, and uses where they are there."""
+        names = list(names)
+        return [name for name in getattr(self.data, "optional_columns", ()) if name in names]
+
+    @property
+    def numbers(self) -> list[str] | None:
+        """The columns that are numbers, of a kind whose rows are samples of their own; ``None``: of another kind."""
+        if not hasattr(self.data, "numbers"):
+            return None
+        return list(self.data.numbers(self.preprocessing.inputs, self.columns))
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many samples go through the network together: rounding may differ with it, so nothing else decides."""
+        return max(1, min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // math.prod(self.spec.input_shape)))
+
+    def predict_samples(self, samples: Samples, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return what :meth:`predict` does for the samples that :meth:`samples` made of ``rows``."""
         inputs = torch.from_numpy(self.data.apply(self.preprocessing.inputs, samples.inputs))
         if tuple(inputs.shape[1:]) != self.spec.input_shape:
             got, wanted = (" x ".join(map(str, shape)) for shape in (inputs.shape[1:], self.spec.input_shape))
             raise RequestError(f"input has samples of {got}, and this model takes {wanted}. Give such rows.")
         wrong = torch.nonzero(~inputs.flatten(1).isfinite().all(dim=1))
         if len(wrong):
-            raise RequestError(f"input has a value that is no finite number in row {int(wrong[0])}. Mend the row.")
+            row = rows.index[samples.rows[int(wrong[0])]]
+            raise RequestError(f"input has a value that is no finite number in row {row}. Mend the row.")
         units = Units(self.spec.task, *self.preprocessing.target_scale, link_of(self.settings.get("loss")))
         self.network.eval()
-        with torch.inference_mode():
-            outputs = torch.cat([self.network(part) for part in torch.split(inputs, ROWS_AT_ONCE)])
+        outputs = passes(self.network, inputs, self.rows_at_once)
         base = None if samples.base is None else as_column(samples.base)
         return as_frame(outputs, units, self.spec, base)
 

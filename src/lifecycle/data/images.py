@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -111,7 +112,7 @@ class Images(Card, Shuffled):
                 f"data.path={self.path} has a pixel that is no number: {error}. Mend the file."
             ) from error
         if not np.isfinite(values).all():
-            row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+            row = pixels.index[np.flatnonzero(~np.isfinite(values).all(axis=1))[0]]
             raise RequestError(f"data.path={self.path} misses a pixel in row {row}. Mend or remove the row.")
         return values
 
@@ -129,6 +130,10 @@ class Images(Card, Shuffled):
 
         # As the transformer does it, without its copies in double precision: these may be gigabytes.
         return np.asarray(inputs / np.float32(transformer.scale_[0]), dtype=np.float32)
+
+    def numbers(self, transformer: Any, columns: Sequence[str]) -> list[str]:
+        """Return the pixels; a file's name is none."""
+        return [] if self._in_folder else list(columns)
 
     def feature_names(self, transformer: Any) -> tuple[str, ...]:
         """Return nothing: pixels have no names."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -108,8 +109,13 @@ class Table(Card, Shuffled):
         """Return ``(rows, features) float32``. What is a number is as it was while learning, not as these rows look."""
         import numpy as np
 
-        numeric: list[str] = next((columns for name, _, columns in transformer.transformers if name == NUMBERS), [])
-        return np.asarray(transformer.transform(_plain(inputs, numeric)), dtype=np.float32)
+        numbers = transformer.transform(_plain(inputs, self.numbers(transformer, list(inputs.columns))))
+        with np.errstate(over="ignore"):  # what is too large for single precision is refused by those who asked
+            return np.asarray(numbers, dtype=np.float32)
+
+    def numbers(self, transformer: Any, columns: Sequence[str]) -> list[str]:
+        """Return the columns that were numbers while learning."""
+        return next((list(names) for step, _, names in transformer.transformers if step == NUMBERS), [])
 
     def feature_names(self, transformer: Any) -> tuple[str, ...]:
         """Return the columns' names, a category's as ``column_value``."""
@@ -120,6 +126,7 @@ class Table(Card, Shuffled):
 
 def _plain(inputs: pd.DataFrame, numeric: list[str]) -> pd.DataFrame:
     """Return numbers as float64 and all else as texts, missing ones as None, whatever file the rows came from."""
+    import numpy as np
     import pandas as pd
 
     plain = {}
@@ -133,6 +140,22 @@ def _plain(inputs: pd.DataFrame, numeric: list[str]) -> pd.DataFrame:
                     f"column {name} holds numbers, got {wrong.iloc[0]!r} in row {wrong.index[0]}. Mend the value."
                 )
             plain[name] = numbers.astype("float64")
+            endless = np.flatnonzero(np.isinf(plain[name]))
+            if len(endless):
+                got, row = plain[name].iloc[endless[0]], inputs.index[endless[0]]
+                raise RequestError(f"column {name} holds numbers, got {got} in row {row}. Mend the value.")
         else:
-            plain[name] = column.map(str).astype(object).where(column.notna(), None)
+            plain[name] = _texts(column)
     return pd.DataFrame(plain, index=inputs.index)
+
+
+def _texts(column: pd.Series[Any]) -> Any:
+    """Return values as texts, missing ones as None; of many texts, each different one is made but once."""
+    import numpy as np
+    import pandas as pd
+
+    if not isinstance(column.dtype, pd.StringDtype):
+        return column.map(str).astype(object).where(column.notna(), None)
+    codes, different = pd.factorize(column)
+    texts = np.array([*different, None], dtype=object)[codes]  # -1, a missing one, is the last
+    return pd.Series(texts, index=column.index, dtype=object)
