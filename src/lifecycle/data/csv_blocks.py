@@ -160,8 +160,8 @@ def reread(texts: list[str]) -> tuple[str, np.ndarray[Any, Any]]:
     """Return what a column of these different texts is in a file that is read whole, and its values.
 
     Returns:
-        ``NUMBER`` or ``TRUTH`` and a value a text, NaN where it is a word such as NA; ``TIME`` or ``TEXT`` and the
-        texts.
+        ``NUMBER`` or ``TRUTH`` and a value a text, NaN where it is a word such as NA; ``TIME`` and the times; ``TEXT``
+        and the texts.
     """
     import numpy as np
     import pandas as pd
@@ -178,6 +178,8 @@ def reread(texts: list[str]) -> tuple[str, np.ndarray[Any, Any]]:
     kind = kind_of(column.type)
     if kind in (NUMBER, TRUTH):
         return kind, column.to_numpy()
+    if kind == TIME:
+        return kind, column.to_pandas()
     numbers, wrong = sources.without_words(pd.Series(texts, dtype=object))
     if kind == TEXT and numbers.notna().any() and not wrong.any():
         return NUMBER, numbers.to_numpy(dtype=np.float64)

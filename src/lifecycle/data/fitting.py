@@ -104,7 +104,7 @@ def _teach(pipeline: Any, found: list[Learnt], rows: int) -> None:
         rounding = np.finfo(np.float64).eps * rows
         constant = scaler.var_ <= rounding * scaler.var_ + (rounding * scaler.mean_) ** 2
         scaler.scale_ = np.where(constant, 1.0, np.sqrt(scaler.var_))
-    scaler.n_samples_seen_ = np.int64(rows) if isinstance(scaler.n_samples_seen_, np.integer) else rows
+    scaler.n_samples_seen_ = type(scaler.n_samples_seen_)(rows)
 
 
 def transform(table: LargeTable, transformer: Any, parts: list[Array], name: str) -> list[Rows]:

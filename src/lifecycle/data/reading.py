@@ -176,10 +176,12 @@ class _Reader:
             if self.missing[name] and name in self.file.truths:
                 self.codes[name] = Codes(["False", "True"])  # which pandas takes for what they are called
             return
+        if name not in self.codes and isinstance(self.file, CsvFile):
+            return  # nothing but gaps
         codes = self.codes.setdefault(name, Codes())
         kind, values = self._reread(name)
         if kind == TIME:
-            raise features.times(name, self.plugin.path)
+            features.check(pd.DataFrame({name: values}), self.plugin.path)
         counts = np.array(codes.counts)
         if kind == TEXT:
             wrong = np.flatnonzero(pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").isna())

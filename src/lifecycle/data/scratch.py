@@ -41,7 +41,7 @@ class Scratch:
         Raises:
             RequestError: the disk is full.
         """
-        left = np.ascontiguousarray(values).data.cast("B")
+        left = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
         try:
             with self._lock:
                 self._file.seek(place)
@@ -56,7 +56,7 @@ class Scratch:
 
     def read(self, values: np.ndarray[Any, Any], place: int) -> None:
         """Fill a contiguous array with what stands from ``place`` on, in bytes."""
-        left = values.data.cast("B")
+        left = values.reshape(-1).view(np.uint8).data
         with self._lock:
             self._file.seek(place)
             while left:
