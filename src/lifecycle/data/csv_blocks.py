@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv as text_csv
 import hashlib
 import io
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -76,7 +77,7 @@ class CsvFile:
                 read = beside.submit(digest.update, chunk)
                 if chunk.strip():
                     coming.append(parsers.submit(self._parse, chunk, wanted, number == 0))
-                if coming and row == 0 or len(coming) > PARSERS:  # the first chunk shows which columns are texts
+                if (coming and row == 0) or len(coming) > PARSERS:  # the first chunk shows which columns are texts
                     table = self._typed(coming.popleft().result(), row)
                     row += len(table)
                     yield table
@@ -95,21 +96,21 @@ class CsvFile:
         from pyarrow import csv
 
         quoted = b'"' in chunk  # there may be line breaks within quotes
-        return csv.read_csv(
-            pa.BufferReader(chunk),
-            read_options=csv.ReadOptions(
-                column_names=None if first else self.names,
-                block_size=len(chunk) + 1 if quoted else 1024**2,
-                use_threads=False,
-            ),
-            parse_options=csv.ParseOptions(newlines_in_values=quoted),
-            convert_options=csv.ConvertOptions(
-                null_values=[""],
-                strings_can_be_null=True,
-                include_columns=wanted,
-                column_types={name: pa.string() for name in wanted if name in self.codes or name in self.texts},
-            ),
+        read = csv.ReadOptions(
+            column_names=None if first else self.names,
+            block_size=len(chunk) + 1 if quoted else 1024**2,
+            use_threads=False,
         )
+        convert = csv.ConvertOptions(
+            null_values=[""],
+            strings_can_be_null=True,
+            include_columns=wanted,
+            column_types={name: pa.string() for name in wanted if name in self.codes or name in self.texts},
+        )
+        try:
+            return csv.read_csv(pa.BufferReader(chunk), read, csv.ParseOptions(newlines_in_values=quoted), convert)
+        except pa.ArrowInvalid as error:  # it counts rows from where these begin, which tells nobody anything
+            raise ValueError(re.sub(r"Row #\d+: ", "", str(error))) from error
 
     def _typed(self, table: pa.Table, row: int) -> pa.Table:
         """Return rows with each column of the kind that it has in the rows before."""

@@ -20,6 +20,9 @@ from lifecycle.errors import RequestError
 
 Array = np.ndarray[Any, Any]
 
+BYTES_BESIDE = 32
+"""What a row on disk takes of memory: its number, label, target and place in the order of an epoch."""
+
 THREADS = 2
 """Columns that are looked at together."""
 
@@ -191,11 +194,13 @@ class _Disk:
     """Rows in a scratch file."""
 
     def __init__(self, rows: int, width: int, most: int) -> None:
-        self._width, self._most, self._scratch = width, most, Scratch()
         check_room(4 * width * int(rows))
+        self._width, self._scratch = width, Scratch()
+        # The limit is that of a run: what else it keeps of each row is in memory beside the window.
+        self._window = max(most // 8, most // 2 - BYTES_BESIDE * int(rows))
 
     def put(self, rows: Array, at: int) -> None:
         self._scratch.write(rows, 4 * self._width * at)
 
     def rows(self, start: int, stop: int) -> Rows:
-        return DiskRows(self._scratch, 4 * self._width * start, (stop - start, self._width), self._most // 2)
+        return DiskRows(self._scratch, 4 * self._width * start, (stop - start, self._width), self._window)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from lifecycle.data import features, sources, targets
 from lifecycle.data.blocks import Blocks
@@ -18,8 +19,6 @@ from lifecycle.data.scratch import free_memory
 from lifecycle.errors import RequestError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from lifecycle.data.table import Table
 
 Array = np.ndarray[Any, Any]
@@ -154,9 +153,13 @@ class _Reader:
         plugin.check_numbers(self.file.names, [column for column in self.wanted if column not in self.codes])
         target, classes = np.concatenate(self.target), None
         self.target.clear()
+        pa.default_memory_pool().release_unused()  # it keeps what the blocks took
         if name in self.codes:
             kind, values = self._reread(name)
-            target, classes = (target, values) if kind == TEXT else (values[target], None)
+            if kind in (TEXT, TIME):
+                classes = np.array(self.codes[name].texts, dtype=object)
+            else:
+                target = values[target]
         return LargeTable(
             plugin=plugin,
             most=self.most,

@@ -13,6 +13,9 @@ from lifecycle.data.scratch import Scratch
 BLOCK_BYTES = 64 * 1024
 """What is read from disk at once, at the least: rows that stand together."""
 
+FEWEST_BLOCKS = 64
+"""Blocks of a window, at the least: that they come from all over the file is what mixes the rows."""
+
 MOST_WINDOW_BYTES = 256 * 1024**2
 """Rows on disk that are shuffled together, at the most: more would fill memory and mix no better."""
 
@@ -46,7 +49,7 @@ class DiskRows:
     def __init__(self, scratch: Scratch, place: int, shape: tuple[int, ...], memory: int) -> None:
         self.shape, self.scratch, self.place = shape, scratch, place
         self._width = int(np.prod(shape[1:]))
-        self.block = max(1, min(BLOCK_BYTES, memory // 8) // (4 * self._width))  # rows
+        self.block = max(1, min(BLOCK_BYTES, memory // FEWEST_BLOCKS) // (4 * self._width))  # rows
         blocks = -(-shape[0] // self.block)
         self.window = max(1, min(blocks, min(memory, MOST_WINDOW_BYTES) // (4 * self._width * self.block)))  # blocks
         self._slots = np.full(blocks, -1)  # block -> its place in the window, -1: it is not there
@@ -109,12 +112,13 @@ class DiskRows:
             found = left[there]
             out[found] = self._rows[self._slots[blocks[found]] * self.block + within[found]]
             left = left[~there]
-            self._load(np.unique(blocks[left]))
+            _, first = np.unique(blocks[left], return_index=True)
+            self._load(blocks[left][np.sort(first)])  # in the order of the rows, which is that of the windows
         return out
 
     def _load(self, blocks: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> None:
-        """Read as many of these blocks as the window takes; where it is full, what is in it goes."""
-        if len(blocks) and self._taken + min(len(blocks), self.window) > self.window:
+        """Read as many of these blocks as there is room for; where there is none, what is in the window goes."""
+        if len(blocks) and self._taken == self.window:
             self._slots[:], self._taken = -1, 0
         for block in blocks[: self.window - self._taken]:
             start, stop = block * self.block, min((block + 1) * self.block, len(self))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lifecycle.checks import in_range, one_of
@@ -56,12 +57,16 @@ class Table(Card, Shuffled):
 
     def large(self) -> LargeTable | None:
         """Return the raw rows where they are too many for a frame, which :meth:`read` would make; else ``None``."""
-        file = sources.large_file(self.path, None if self.memory_gb is None else int(self.memory_gb * 1e9))
+        file = self.large_file()
         if file is None:
             return None
         from lifecycle.data import reading
 
         return reading.read(self, file)
+
+    def large_file(self) -> Path | None:
+        """Return the file, where its rows are too many for a frame; then its digest is that of the rows."""
+        return sources.large_file(self.path, None if self.memory_gb is None else int(self.memory_gb * 1e9))
 
     def feature_columns(self, columns: list[str]) -> list[str]:
         """Return those of a file's columns that are features.
