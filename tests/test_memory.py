@@ -44,7 +44,9 @@ def test_rows_on_disk_are_trained_on_and_the_same_command_gives_the_same_bits(
     assert first.data.metrics["test_rmse"] < 0.2 * truth.std()
     assert job(*words, "tracking.figures=false").code == 0
     in_memory = runs()[2].data.metrics["test_rmse"]
-    assert in_memory == pytest.approx(first.data.metrics["test_rmse"], abs=0.1 * truth.std())  # another order of rows
+    assert in_memory == pytest.approx(
+        first.data.metrics["test_rmse"], abs=0.1 * float(truth.std())
+    )  # another order of rows
 
 
 RUN = """

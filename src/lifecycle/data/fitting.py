@@ -132,8 +132,8 @@ def transform(table: LargeTable, transformer: Any, parts: list[Array], name: str
     prepare = _Prepare(table, transformer, width)
     for start, columns in table.blocks.drain():
         rows: Array = prepare(columns)
-        if not (whole := np.isfinite(rows).all(axis=1)).all():
-            wrong = start + int(np.flatnonzero(~whole)[0])
+        if not np.isfinite(rows).all():
+            wrong = start + int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
             raise RequestError(
                 f"data={name} has a value that is no finite number in row {wrong}. Mend or remove the row."
             )
