@@ -87,6 +87,7 @@ def _print_card(job: Job) -> None:
     from lifecycle.data.columns import column_kinds, num_missing
     from lifecycle.data.digest import digest
     from lifecycle.data.preprocessing import clean_targets
+    from lifecycle.digests import sha256
 
     plugin = job.data
     frame = plugin.read()
@@ -106,8 +107,10 @@ def _print_card(job: Job) -> None:
     about = {title: getattr(plugin, title.lower(), "") or "not stated" for title in ("Source", "Licence", "Note")}
     console = _console()
     columns = _columns_table(frame, column_kinds(plugin, frame), target)
+    large = getattr(plugin, "large_file", lambda: None)()
+    about["Digest"] = f"sha256 {digest(frame) if large is None else sha256(large)}"
     with console.capture() as captured:
-        console.print(_grid(lines), "", columns, "", _grid({**about, "Digest": f"sha256 {digest(frame)}"}), sep="\n")
+        console.print(_grid(lines), "", columns, "", _grid(about), sep="\n")
     for line in captured.get().splitlines():
         print(line.rstrip())
 

@@ -189,7 +189,9 @@ def describe_data(data: Dataset) -> str:
     parts = ", ".join(f"{len(part) if part else 0} {name}" for name, part in sizes.items())
     missing = f" ({data.num_missing} values missing)" if data.num_missing else ""
     shape = " x ".join(map(str, spec.input_shape))
-    return f"{data.name}: {data.num_rows} rows{missing}, samples of {shape}, {target}; {parts}"
+    # In memory any order of the rows is as likely as another; on disk only those within a window mix.
+    disk = f"; on disk, shuffled {data.window_rows} rows at a time" if data.window_rows else ""
+    return f"{data.name}: {data.num_rows} rows{missing}, samples of {shape}, {target}; {parts}{disk}"
 
 
 def summary_table(layers: list[Layer]) -> Table:

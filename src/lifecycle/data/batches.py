@@ -11,6 +11,7 @@ import torch
 import torch.distributed
 from torch import Tensor
 
+from lifecycle.data.rows import Rows, arranged, shuffled
 from lifecycle.seeds import epoch_seed
 
 Batch = tuple[Tensor, Tensor, float, Tensor | None]
@@ -63,7 +64,7 @@ class Batches:
     of a network without dropout or batch normalisation by rounding alone, and no row is repeated or left out.
 
     Args:
-        inputs: ``(rows, *input_shape) float32``.
+        inputs: ``(rows, *input_shape) float32``, in memory or on disk, where the order is one of windows of rows.
         targets: ``(rows,) int64`` or ``(rows, 1) float32``.
         batch_size: rows a step; the last batch of an epoch may be smaller.
         shuffle_seed: shuffle by this seed and the epoch; ``None``: rows in order.
@@ -74,7 +75,7 @@ class Batches:
 
     def __init__(
         self,
-        inputs: Tensor,
+        inputs: Rows,
         targets: Tensor,
         batch_size: int,
         shuffle_seed: int | None = None,
@@ -126,8 +127,8 @@ class Batches:
             return None
         generator = torch.Generator().manual_seed(epoch_seed(self.shuffle_seed, self.epoch, stream=0))
         if self.class_balanced:
-            return balanced(self.targets, generator)
-        return torch.randperm(len(self.inputs), generator=generator)
+            return arranged(self.inputs, balanced(self.targets, generator), generator)
+        return shuffled(self.inputs, generator)
 
 
 class Chunks:

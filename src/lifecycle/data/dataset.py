@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,10 +11,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec
+from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec, Target
 from lifecycle.data.columns import column_kinds, num_missing
 from lifecycle.data.digest import digest
+from lifecycle.data.fitting import learn, transform
+from lifecycle.data.labels import labels as labels_of
+from lifecycle.data.labels import split as split_of
+from lifecycle.data.large import LargeTable
 from lifecycle.data.preprocessing import Preprocessing, clean_targets, learn_target
+from lifecycle.data.rows import DiskRows, Rows
 from lifecycle.errors import RequestError
 from lifecycle.profiling import phase
 
@@ -23,7 +29,7 @@ class Part:
     """One of the three parts.
 
     Attributes:
-        inputs: ``(samples, *input_shape) float32``.
+        inputs: ``(samples, *input_shape) float32``: a Tensor, unless they are on disk.
         targets: ``(samples,) int64`` class codes (multiclass), else ``(samples, 1) float32``.
         labels: the same targets in the user's own terms.
         rows: the row of the source that each target stands in.
@@ -33,7 +39,7 @@ class Part:
         files: the file that each sample is; or ``None``.
     """
 
-    inputs: Tensor
+    inputs: Rows
     targets: Tensor
     labels: np.ndarray[Any, Any]
     rows: np.ndarray[Any, Any]
@@ -59,9 +65,14 @@ class Dataset:
     test: Part | None
     num_rows: int
     num_missing: int  # values that the columns lack, and that are filled
-    digest: str  # sha256 of names, types and values of the raw rows
+    digest: str  # sha256 of names, types and values of the raw rows; of a large file: the file's own
     columns: tuple[str, ...]  # those of the raw rows that a prediction needs
     column_kinds: dict[str, str]  # what each column of the raw rows is taken for
+
+    @property
+    def window_rows(self) -> int | None:
+        """Training rows that are shuffled together where rows are on disk; ``None``: all, they are in memory."""
+        return self.train.inputs.window_rows if isinstance(self.train.inputs, DiskRows) else None
 
     @property
     def scored(self) -> Part:
@@ -87,6 +98,8 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
     Raises:
         RequestError: the rows cannot be used as they are; says why.
     """
+    if (table := large_table(plugin)) is not None:
+        return _load_large(table, name, kind, seed)
     frame = plugin.read()
     target = plugin.describe_target(frame)
     samples = plugin.samples(frame)
@@ -105,10 +118,9 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
             raise RequestError(
                 f"data={name} has a value that is no finite number in row {row}. Mend or remove the row."
             )
-        codes = torch.from_numpy(preprocessing.encode(learnt[positions]))
         return Part(
             inputs=torch.from_numpy(inputs),
-            targets=codes if task == MULTICLASS else codes.to(torch.float32).reshape(-1, 1),
+            targets=_as_targets(preprocessing.encode(learnt[positions]), task),
             labels=labels[positions],
             rows=samples.rows[positions],
             base=None if samples.base is None else as_column(samples.base[positions]),
@@ -118,18 +130,10 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
         )
 
     train = part(split.train)
-    spec = DataSpec(
-        task=task,
-        input_shape=tuple(train.inputs.shape[1:]),
-        num_outputs=len(preprocessing.class_names) if task == MULTICLASS else 1,
-        target_name=target.name,
-        class_names=preprocessing.class_names,
-        feature_names=plugin.feature_names(preprocessing.inputs),
-    )
     return Dataset(
         name=name,
         kind=kind,
-        spec=spec,
+        spec=_spec(plugin, task, target, preprocessing, train.inputs),
         preprocessing=preprocessing,
         train=train,
         val=part(split.val) if len(split.val) else None,
@@ -139,6 +143,63 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
         digest=digest(frame),
         columns=tuple(plugin.columns(frame)),
         column_kinds=column_kinds(plugin, frame),
+    )
+
+
+def large_table(plugin: DataPlugin) -> LargeTable | None:
+    """Return the rows of a plugin that are too many for a frame; ``None``: :meth:`DataPlugin.read` returns them."""
+    large: Callable[[], LargeTable | None] = getattr(plugin, "large", lambda: None)
+    return large()
+
+
+def _load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
+    """Do the same with rows that are never all in memory twice."""
+    plugin = table.plugin
+    target = Target(plugin.target, plugin.task or table.task, plugin.scale_target)
+    found = labels_of(table, target)
+    drawn = split_of(table, found, target, seed)
+    task, encoder = found.learn(drawn.train, target)
+    preprocessing = Preprocessing(learn(table, drawn.train), encoder)
+    parts = [drawn.train, drawn.val, drawn.test]
+    inputs = transform(table, preprocessing.inputs, parts, name)
+
+    def part(number: int) -> Part:
+        return Part(
+            inputs=inputs[number],
+            targets=_as_targets(found.encoded(preprocessing, parts[number]), task),
+            labels=found.of(parts[number]),
+            rows=parts[number],
+        )
+
+    return Dataset(
+        name=name,
+        kind=kind,
+        spec=_spec(plugin, task, target, preprocessing, inputs[0]),
+        preprocessing=preprocessing,
+        train=part(0),
+        val=part(1) if len(drawn.val) else None,
+        test=part(2) if len(drawn.test) else None,
+        num_rows=table.blocks.num_rows,
+        num_missing=table.num_missing,
+        digest=table.digest,
+        columns=tuple(table.features),
+        column_kinds=table.column_kinds,
+    )
+
+
+def _as_targets(encoded: np.ndarray[Any, Any], task: str) -> Tensor:
+    codes = torch.from_numpy(encoded)
+    return codes if task == MULTICLASS else codes.to(torch.float32).reshape(-1, 1)
+
+
+def _spec(plugin: DataPlugin, task: str, target: Target, preprocessing: Preprocessing, inputs: Rows) -> DataSpec:
+    return DataSpec(
+        task=task,
+        input_shape=tuple(inputs.shape[1:]),
+        num_outputs=len(preprocessing.class_names) if task == MULTICLASS else 1,
+        target_name=target.name,
+        class_names=preprocessing.class_names,
+        feature_names=plugin.feature_names(preprocessing.inputs),
     )
 
 

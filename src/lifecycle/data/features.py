@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.errors import RequestError
@@ -38,9 +39,7 @@ def check(frame: pd.DataFrame, path: str) -> None:
         if pd.api.types.is_numeric_dtype(column):
             _check_numbers(column, path)
         elif pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
-            raise RequestError(
-                f"data.path={path} has times in the column {name}. Turn them into numbers, or add data.drop=[{name}]."
-            )
+            raise times(name, path)
         else:
             _check_categories(column, path)
 
@@ -51,10 +50,7 @@ def _check_numbers(column: pd.Series[Any], path: str) -> None:
     values = column.to_numpy(dtype=float, na_value=float("nan"))
     wrong = np.flatnonzero(np.abs(values) > LARGEST)
     if len(wrong):
-        raise RequestError(
-            f"data.path={path} has {values[wrong[0]]} in column {column.name}, row {wrong[0]}, too large to learn "
-            f"from. Mend it, or add data.drop=[{column.name}]."
-        )
+        raise too_large(str(column.name), path, values[wrong[0]], int(wrong[0]))
 
 
 def _check_categories(column: pd.Series[Any], path: str) -> None:
@@ -67,14 +63,59 @@ def _check_categories(column: pd.Series[Any], path: str) -> None:
         raise RequestError(f"data.path={path} has a {kind} in column {column.name}. Use numbers or texts, {drop}.")
     numbers = pd.to_numeric(present, errors="coerce")
     texts = present[numbers.isna()]
-    if 0 < len(texts) < len(present) / 2:
-        raise RequestError(
-            f"data.path={path} has numbers in column {column.name}, and the text {texts.iloc[0]!r} in row "
-            f"{texts.index[0]}. Mend the text, {drop}."
-        )
-    distinct = present.nunique()
-    if distinct > len(present) / 2 and distinct > min(MOST_CATEGORIES, len(present) / 2) and len(present) >= 20:
-        raise RequestError(
-            f"data.path={path} has {distinct} different texts in the {len(present)} rows of column {column.name}, an "
-            f"identifier or free text rather than categories. Add data.drop=[{column.name}]."
-        )
+    first = (texts.iloc[0], texts.index[0]) if len(texts) else None
+    judge_categories(str(column.name), path, len(present), len(texts), first, present.nunique)
+
+
+def judge_categories(
+    name: str, path: str, present: int, texts: int, first: tuple[Any, Any] | None, distinct: Callable[[], int]
+) -> None:
+    """Refuse a column of categories that is numbers with a few texts among them, or an identifier or free text.
+
+    Args:
+        name: of the column.
+        path: of the file.
+        present: values that are not missing.
+        texts: those of them that are no numbers.
+        first: the first of these texts, and its row.
+        distinct: returns how many different values there are.
+
+    Raises:
+        RequestError: names column, row and cure.
+    """
+    if first is not None and texts < present / 2:
+        raise mixed(name, path, *first)
+    different = distinct()
+    if different > present / 2 and different > min(MOST_CATEGORIES, present / 2) and present >= 20:
+        raise too_many(name, path, different, present)
+
+
+def mixed(name: str, path: str, text: Any, row: Any) -> RequestError:
+    """Return the refusal of a text among numbers."""
+    return RequestError(
+        f"data.path={path} has numbers in column {name}, and the text {text!r} in row {row}. Mend the text, or add "
+        f"data.drop=[{name}]."
+    )
+
+
+def too_many(name: str, path: str, distinct: int, present: int | str) -> RequestError:
+    """Return the refusal of a column of texts that are no categories."""
+    return RequestError(
+        f"data.path={path} has {distinct} different texts in the {present} rows of column {name}, an identifier or "
+        f"free text rather than categories. Add data.drop=[{name}]."
+    )
+
+
+def too_large(name: str, path: str, value: Any, row: int) -> RequestError:
+    """Return the refusal of a number beyond :data:`LARGEST`."""
+    return RequestError(
+        f"data.path={path} has {value} in column {name}, row {row}, too large to learn from. Mend it, or add "
+        f"data.drop=[{name}]."
+    )
+
+
+def times(name: str, path: str) -> RequestError:
+    """Return the refusal of a column of times."""
+    return RequestError(
+        f"data.path={path} has times in the column {name}. Turn them into numbers, or add data.drop=[{name}]."
+    )

@@ -21,6 +21,12 @@ MISSING = ("NA", "N/A", "nan", "NaN", "null", "NULL", "None")
 
 SCHEMES = ("sklearn", "lifecycle", "download")
 
+LARGE = 8_000_000
+"""Numbers in a file from which on it is read in blocks, and never held twice."""
+
+BYTES_A_NUMBER = 8
+"""Of a CSV file, about."""
+
 CODE = re.compile(r"0\d+")
 ROWS_TO_JUDGE = 10_000
 
@@ -107,20 +113,29 @@ def _two_classes() -> pd.DataFrame:
 def _csv(file: Path) -> pd.DataFrame:
     import pandas as pd
 
-    _check_header(file)
+    check_header(file)
     # pyarrow refuses rows that are too short or too long; pandas' own parsers fill or shift them.
-    codes = dict.fromkeys(_codes(file), "str")
+    codes = dict.fromkeys(codes_of(file), "str")
     frame = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""], dtype=codes)
     # "NA" among numbers is a missing one; among texts it is a word, such as the code of a country.
     for name in frame.columns:
         if not pd.api.types.is_numeric_dtype(frame[name]) and name not in codes:
-            numbers = pd.to_numeric(frame[name].where(~frame[name].isin(MISSING)), errors="coerce")
-            if numbers.notna().any() and (numbers.isna() <= (frame[name].isna() | frame[name].isin(MISSING))).all():
+            numbers, wrong = without_words(frame[name])
+            if numbers.notna().any() and not wrong.any():
                 frame[name] = numbers
     return frame
 
 
-def _codes(file: Path) -> list[str]:
+def without_words(column: pd.Series[Any]) -> tuple[pd.Series[Any], pd.Series[Any]]:
+    """Return texts as numbers, with :data:`MISSING` words as missing; and whether each is a text that is no number."""
+    import pandas as pd
+
+    missing = column.isna() | column.isin(MISSING)
+    numbers = pd.to_numeric(column.where(~missing), errors="coerce")
+    return numbers, numbers.isna() & ~missing
+
+
+def codes_of(file: Path) -> list[str]:
     """Return the columns that hold codes such as 007, judged by the first rows: a number would lose their zeros."""
     with file.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
         rows = csv.reader(stream)
@@ -131,7 +146,13 @@ def _codes(file: Path) -> list[str]:
     return [names[i] for i in sorted(found) if i < len(names)]
 
 
-def _check_header(file: Path) -> None:
+def header(file: Path) -> list[str]:
+    """Return the names of a CSV file's columns."""
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        return next((names for names in csv.reader(stream) if names), [])
+
+
+def check_header(file: Path) -> None:
     """Refuse what a parser would rename: a name that is there twice, or not at all."""
     with file.open(encoding="utf-8-sig", newline="") as stream:
         try:
@@ -162,6 +183,29 @@ def _parquet(file: Path) -> pd.DataFrame:
 _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": _csv, ".parquet": _parquet}
 
 
+def large_file(path: str, most_bytes: int | None = None) -> Path | None:
+    """Return the CSV or Parquet file at ``path`` if its numbers are too many for a frame; else ``None``.
+
+    Args:
+        path: as :func:`read` takes it.
+        most_bytes: of its numbers in single precision, where that is less than :data:`LARGE` numbers.
+    """
+    file, suffix = Path(path).expanduser(), Path(path).suffix.lower()
+    if path.partition(":")[0] in SCHEMES or suffix not in _READERS or not file.is_file():
+        return None
+    numbers = file.stat().st_size // BYTES_A_NUMBER
+    if suffix == ".parquet":
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        try:
+            about = parquet.read_metadata(file)
+        except (pa.ArrowException, OSError):
+            return None  # told where it is read
+        numbers = about.num_rows * about.num_columns
+    return file if numbers > min(LARGE, LARGE if most_bytes is None else most_bytes // 4) else None
+
+
 def _file(file: Path, path: str) -> pd.DataFrame:
     if not file.is_file():
         raise RequestError(f"data.path={path} is no file{_beside(file)}. Give the path of a CSV or Parquet file.")
@@ -173,13 +217,23 @@ def _file(file: Path, path: str) -> pd.DataFrame:
     try:
         frame = reader(file)
     except (ValueError, OSError, ImportError) as error:  # pandas' and pyarrow's own errors are ValueErrors
-        raise RequestError(f"data.path={path} cannot be read: {_first_line(error)}. Mend the file.") from error
+        raise unreadable(path, error) from error
     if frame.empty:
         raise RequestError(f"data.path={path} has a header and no rows. Add rows.")
     for name in frame.columns:
         if frame[name].dtype.kind == "O" and any(isinstance(value, bytes) for value in frame[name]):
-            raise RequestError(f"data.path={path} is not UTF-8 in column {name}. Save it as UTF-8.")
+            raise not_utf8(path, str(name))
     return frame
+
+
+def unreadable(path: str, error: Exception) -> RequestError:
+    """Return the refusal of a file, in the words of what cannot read it."""
+    return RequestError(f"data.path={path} cannot be read: {_first_line(error)}. Mend the file.")
+
+
+def not_utf8(path: str, name: str) -> RequestError:
+    """Return the refusal of a column of bytes that are no text."""
+    return RequestError(f"data.path={path} is not UTF-8 in column {name}. Save it as UTF-8.")
 
 
 def _beside(file: Path) -> str:

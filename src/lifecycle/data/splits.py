@@ -121,9 +121,9 @@ def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: 
         raise _too_few(labels, num_test + num_val) from error
     split = Split(train=np.sort(rest), val=parts[1], test=parts[0])
     if labels is not None:
-        whole = len(set(labels))
+        whole = len(np.unique(labels))
         drawn = (split.train, split.val, split.test) if test_rows == RANDOM else (split.train, split.val)
-        if any(len(part) and len(set(labels[part])) < whole for part in drawn):
+        if any(len(part) and len(np.unique(labels[part])) < whole for part in drawn):
             raise _too_few(labels, num_test + num_val)
     return split
 

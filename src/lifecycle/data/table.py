@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from lifecycle.checks import one_of
+from lifecycle.checks import in_range, one_of
 from lifecycle.contract import Samples, Target
 from lifecycle.data import features, sources, targets
 from lifecycle.data.card import Card
@@ -17,6 +18,8 @@ from lifecycle.errors import RequestError, did_you_mean
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+    from lifecycle.data.large import LargeTable
 
 NUMBERS, CATEGORIES = "numbers", "categories"  # steps of the transformer
 TASKS = ("classification", "regression")
@@ -35,26 +38,54 @@ class Table(Card, Shuffled):
     missing_zeros: list[str] = field(default_factory=list)  # columns in which 0 stands for a missing value
     scaling: str = "standard"  # of numbers: standard (mean 0, deviation 1), minmax (0 to 1) or none
     scale_target: bool = True  # regression: train on the standardised target; scores are in its own units
+    memory_gb: float | None = None  # most memory for rows, in 10^9 bytes; more stay on disk. null: half of what is free
 
     def __post_init__(self) -> None:
         super().__post_init__()
         targets.check_named(self)
         one_of(self, "task", TASKS)
         one_of(self, "scaling", SCALINGS)
+        in_range(self, "memory_gb", above=0)
 
     def read(self) -> pd.DataFrame:
         """Return the raw rows."""
         frame = sources.read(self.path)
         targets.check_columns(frame, self.path, {"target": self.target})
-        self._check_names(frame, "drop", "Columns to drop", [name for name in frame.columns if name != self.target])
-        if not self.columns(frame):
-            raise RequestError(f"data.path={self.path} has no column beside {self.target} to learn from. Add features.")
-        numbers = features.numeric(frame[self.columns(frame)])
-        self._check_names(frame, "missing_zeros", "Columns of numbers", numbers)
-        features.check(frame[self.columns(frame)], self.path)
+        used = frame[self.feature_columns(list(frame.columns))]
+        self.check_numbers(list(frame.columns), features.numeric(used))
+        features.check(used, self.path)
         return frame
 
-    def _check_names(self, frame: pd.DataFrame, key: str, what: str, fitting: list[str]) -> None:
+    def large(self) -> LargeTable | None:
+        """Return the raw rows where they are too many for a frame, which :meth:`read` would make; else ``None``."""
+        file = self.large_file()
+        if file is None:
+            return None
+        from lifecycle.data import reading
+
+        return reading.read(self, file)
+
+    def large_file(self) -> Path | None:
+        """Return the file, where its rows are too many for a frame; then its digest is that of the rows."""
+        return sources.large_file(self.path, None if self.memory_gb is None else int(self.memory_gb * 1e9))
+
+    def feature_columns(self, columns: list[str]) -> list[str]:
+        """Return those of a file's columns that are features.
+
+        Raises:
+            RequestError: a column to drop is none, or nothing is left.
+        """
+        self._check_names(columns, "drop", "Columns to drop", [name for name in columns if name != self.target])
+        found = [name for name in columns if name != self.target and name not in self.drop]
+        if not found:
+            raise RequestError(f"data.path={self.path} has no column beside {self.target} to learn from. Add features.")
+        return found
+
+    def check_numbers(self, columns: list[str], numbers: list[str]) -> None:
+        """Refuse ``missing_zeros`` of what is none of the features that are numbers."""
+        self._check_names(columns, "missing_zeros", "Columns of numbers", numbers)
+
+    def _check_names(self, columns: list[str], key: str, what: str, fitting: list[str]) -> None:
         """Refuse a field that lists a column which does not fit it."""
         for name in getattr(self, key):
             if name in fitting:
@@ -63,7 +94,7 @@ class Table(Card, Shuffled):
                 fault = "is the target."
             elif name in self.drop and key != "drop":
                 fault = "is dropped by data.drop."
-            elif name in frame.columns:
+            elif name in columns:
                 fault = "holds no numbers."
             else:
                 fault = f"is no column of {self.path}.{did_you_mean(name, fitting)}"

@@ -34,18 +34,27 @@ def check_columns(frame: pd.DataFrame, path: str, columns: dict[str, str]) -> No
     import numpy as np
 
     for key, name in columns.items():
-        if name not in frame.columns:
-            raise RequestError(
-                f"data.{key}={name} is no column of {path}.{did_you_mean(name, frame.columns)} "
-                f"Columns: {', '.join(map(str, frame.columns))}."
-            )
+        check_name(list(frame.columns), path, key, name)
         missing = int(frame[name].isna().sum())
         if missing:
-            first = int(np.flatnonzero(frame[name].isna())[0])
-            raise RequestError(
-                f"data.{key}={name} has no value in {missing} rows of {path}, the first is row {first}. "
-                "Fill them or remove these rows."
-            )
+            raise gaps(path, key, name, missing, int(np.flatnonzero(frame[name].isna())[0]))
+
+
+def check_name(columns: list[str], path: str, key: str, name: str) -> None:
+    """Refuse a field that names no column."""
+    if name not in columns:
+        raise RequestError(
+            f"data.{key}={name} is no column of {path}.{did_you_mean(name, columns)} "
+            f"Columns: {', '.join(map(str, columns))}."
+        )
+
+
+def gaps(path: str, key: str, name: str, missing: int, first: int) -> RequestError:
+    """Return the refusal of a target with missing values."""
+    return RequestError(
+        f"data.{key}={name} has no value in {missing} rows of {path}, the first is row {first}. "
+        "Fill them or remove these rows."
+    )
 
 
 def infer_task(column: pd.Series[Any]) -> str:

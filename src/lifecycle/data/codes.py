@@ -1,0 +1,71 @@
+"""A column of texts as numbers, block by block: each different text is kept once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+MOST_TEXTS = 100_000
+"""Different texts that a column of a large file may have: a network would need an input for each."""
+
+
+class TooManyTextsError(Exception):
+    """A column has more different texts than a network could tell apart."""
+
+
+class Codes:
+    """The different texts of a column, in the order in which they appear.
+
+    Attributes:
+        texts: each once; its place is its code.
+        counts: how often each is there.
+        first: the row that each appears in first.
+    """
+
+    def __init__(self, texts: Sequence[str] = ()) -> None:
+        self.texts = list(texts)
+        self.counts = [0] * len(texts)
+        self.first = [0] * len(texts)
+        self._codes = {text: code for code, text in enumerate(texts)}
+
+    def add(self, column: pa.ChunkedArray, row: int) -> np.ndarray[Any, Any]:
+        """Return the codes of the next rows, ``(rows,) float64``, NaN where a text is missing.
+
+        Args:
+            column: the texts, or values that are taken for texts.
+            row: the number of the first of these rows.
+
+        Raises:
+            TooManyTextsError: there are more than :data:`MOST_TEXTS`.
+        """
+        import numpy as np
+        import pyarrow as pa
+
+        array = column.combine_chunks()
+        array = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+        places = array.indices.to_numpy(zero_copy_only=False).astype(np.float64)  # NaN: missing
+        present = places[~np.isnan(places)].astype(np.int64)
+        texts = [None if text is None else str(text) for text in array.dictionary.to_pylist()]
+        codes = np.full(len(texts) + 1, np.nan)
+        counts = np.bincount(present, minlength=len(texts))
+        for place in np.flatnonzero(counts):
+            text = texts[place]
+            if text is None:
+                continue
+            if text not in self._codes:
+                self._new(text, row + int(np.flatnonzero(places == place)[0]))
+            codes[place] = self._codes[text]
+            self.counts[self._codes[text]] += int(counts[place])
+        return codes[np.where(np.isnan(places), len(texts), places).astype(np.int64)]
+
+    def _new(self, text: str, row: int) -> None:
+        if len(self.texts) == MOST_TEXTS:
+            raise TooManyTextsError
+        self._codes[text] = len(self.texts)
+        self.texts.append(text)
+        self.counts.append(0)
+        self.first.append(row)

@@ -1,0 +1,109 @@
+"""A file for numbers that memory has no room for: without a name, and gone when its process is, however that ends."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import weakref
+from typing import Any
+
+import numpy as np
+
+from lifecycle.errors import RequestError
+
+
+class Scratch:
+    """Numbers by their place, written and read without ever being mapped into memory.
+
+    The file is in the folder for temporary files, which ``TMPDIR`` names. It has no name there (where the system allows
+    it), so that its room is given back when it is closed or forgotten, and when the process is killed.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        # weakref rather than a context: rows are read as long as anything holds them
+        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+        self._file: Any = file
+        self._lock = threading.Lock()
+        weakref.finalize(self, file.close)
+
+    def append(self, values: np.ndarray[Any, Any]) -> int:
+        """Write after all that is there, and return where, in bytes."""
+        place = self.size
+        self.write(values, place)
+        return place
+
+    def write(self, values: np.ndarray[Any, Any], place: int) -> None:
+        """Write an array's numbers from ``place`` on, in bytes.
+
+        Raises:
+            RequestError: the disk is full.
+        """
+        left = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
+        try:
+            with self._lock:
+                self._file.seek(place)
+                while left:
+                    left = left[self._file.write(left) :]
+                self.size = max(self.size, self._file.tell())
+        except OSError as error:
+            raise RequestError(
+                f"data.memory_gb asks for rows on disk, and {tempfile.gettempdir()} took {self.size / 1e9:.3g} GB of "
+                f"them: {error.strerror}. Set TMPDIR to a folder with more room, or raise data.memory_gb."
+            ) from error
+
+    def read(self, values: np.ndarray[Any, Any], place: int) -> None:
+        """Fill a contiguous array with what stands from ``place`` on, in bytes."""
+        left = values.reshape(-1).view(np.uint8).data
+        with self._lock:
+            self._file.seek(place)
+            while left:
+                got = self._file.readinto(left)
+                if not got:
+                    raise OSError(f"a scratch file ended {len(left)} bytes too early")
+                left = left[got:]
+
+
+def check_room(needed: int) -> None:
+    """Refuse rows that the folder for temporary files cannot hold.
+
+    Args:
+        needed: bytes.
+
+    Raises:
+        RequestError: names the folder and its room.
+    """
+    folder = tempfile.gettempdir()
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise RequestError(
+            f"data.memory_gb asks for {needed / 1e9:.3g} GB of rows on disk, and {folder} has {free / 1e9:.3g} GB "
+            "free. Set TMPDIR to a folder with more room, or raise data.memory_gb."
+        )
+
+
+def free_memory() -> int | None:
+    """Return how many bytes of memory this process may still take; ``None`` where the system does not tell."""
+    found = []
+    try:
+        with open("/proc/meminfo") as lines:  # noqa: PTH123
+            kilobytes = {line.partition(":")[0]: line.split()[1] for line in lines}
+        found.append(int(kilobytes["MemAvailable"]) * 1024)
+        found.append(_control_group())
+    except (OSError, KeyError, ValueError):
+        names = getattr(os, "sysconf_names", {})
+        if "SC_PHYS_PAGES" in names and "SC_PAGE_SIZE" in names:
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        return None
+    return min(found)
+
+
+def _control_group() -> int:
+    """Return what a container's limit leaves; where there is none, more than any machine has."""
+    try:
+        with open("/sys/fs/cgroup/memory.max") as limit, open("/sys/fs/cgroup/memory.current") as used:  # noqa: PTH123
+            return int(limit.read()) - int(used.read())
+    except (OSError, ValueError):  # ValueError: "max"
+        return 2**62

@@ -1,0 +1,95 @@
+"""Rows that are more than memory may take: trained on from disk, and what the process takes of memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyarrow import csv, parquet
+
+from tests.conftest import Command, artifacts
+
+ROWS, WIDTH = 250_000, 100
+MEGABYTE = 1_000_000
+
+
+def table(rows: int, width: int) -> pa.Table:
+    """Return numbers, and a target that is a sum of some of them."""
+    values = np.random.default_rng(0).normal(size=(width, rows)).astype(np.float32)
+    columns = {f"x{number}": column for number, column in enumerate(values)}
+    return pa.table({**columns, "y": values[:3].sum(axis=0)})
+
+
+def test_rows_on_disk_are_trained_on_and_the_same_command_gives_the_same_bits(
+    job: Command, runs: Callable[[], list[mlflow.entities.Run]], tmp_path: Path
+) -> None:
+    parquet.write_table(table(3000, 5), tmp_path / "a.parquet")
+    words = ["data=table", "data.path=a.parquet", "data.target=y", "trainer.max_epochs=12", "optimizer.lr=0.01"]
+    ended = [job(*words, "data.memory_gb=2e-5", "tracking.figures=false", f"verbose={loud}") for loud in (2, 0)]
+    assert [end.code for end in ended] == [0, 0], ended[0].err
+    assert "600 validation, 600 test; on disk, shuffled 125 rows at a time" in ended[0].out
+    first, second = runs()
+    assert first.data.metrics == second.data.metrics
+    predictions = pd.read_csv(artifacts(first) / "predictions.csv")
+    pd.testing.assert_frame_equal(predictions, pd.read_csv(artifacts(second) / "predictions.csv"))
+    truth = parquet.read_table(tmp_path / "a.parquet").to_pandas()["y"].to_numpy()
+    np.testing.assert_array_equal(predictions["actual"].to_numpy(), truth[predictions["row"]].astype(float))
+    assert first.data.metrics["test_rmse"] < 0.2 * truth.std()
+    assert job(*words, "tracking.figures=false").code == 0
+    in_memory = runs()[2].data.metrics["test_rmse"]
+    assert in_memory == pytest.approx(
+        first.data.metrics["test_rmse"], abs=0.1 * float(truth.std())
+    )  # another order of rows
+
+
+RUN = """
+import resource, sys
+from lifecycle.__main__ import main
+code = main()
+print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+sys.exit(code)
+"""
+
+LOAD = """
+import resource, sys
+from lifecycle.data import dataset
+from lifecycle.data.table import Table
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+data = dataset.load(Table(path=sys.argv[1], target="y"), "mine", "table", 0)
+print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+"""
+
+
+def peak(folder: Path, program: str, *words: str) -> float:
+    """Return the most memory that a process took, in bytes."""
+    command = [sys.executable, "-c", program, *words]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return float(ended.stdout.split("PEAK")[1])
+
+
+@pytest.mark.slow
+def test_a_run_on_rows_of_five_times_the_limit_takes_no_more_than_the_limit(tmp_path: Path) -> None:
+    words = ["data=table", "data.target=y", "trainer.max_epochs=1", "tracking.figures=false", "trainer.batch_size=1000"]
+    parquet.write_table(table(5000, WIDTH), tmp_path / "few.parquet")
+    parquet.write_table(table(ROWS, WIDTH), tmp_path / "many.parquet")  # one row group: it must not be read whole
+    limit = 20 * MEGABYTE
+    base = peak(tmp_path, RUN, *words, "data.path=few.parquet")
+    took = peak(tmp_path, RUN, *words, "data.path=many.parquet", f"data.memory_gb={limit / 1e9}") - base
+    beside = 100 * ROWS  # bytes: labels, places and predictions, and the tables that are written of these
+    assert took < limit + beside, took / MEGABYTE
+    assert took < 4 * ROWS * WIDTH  # the rows themselves
+
+
+@pytest.mark.slow
+def test_loading_a_csv_file_takes_little_more_than_its_numbers(tmp_path: Path) -> None:
+    rows, width = 1_000_000, 20
+    csv.write_csv(table(rows, width), tmp_path / "a.csv", csv.WriteOptions(quoting_style="none"))
+    assert peak(tmp_path, LOAD, "a.csv") < 2.2 * 4 * rows * width
