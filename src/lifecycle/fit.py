@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,9 @@ SMALL_STEP = 10_000_000
 
 MANY_STEPS, SOME_STEPS = 256, 8
 """Steps in one of Lightning's ``training_step``: of small steps, and of others. In between a bar may move."""
+
+MOST_BYTES = 32 * 1024**2
+"""Of the inputs of these steps; more would only fill memory."""
 
 HOOKS_OF_A_STEP = (
     "on_train_batch_start",
@@ -135,7 +139,7 @@ def fit(
     others = [callback for callback in callbacks if getattr(callback, "needs_scores_and_steps", True)]
     recorder = Epochs(train, seed, listeners, None if others else [config.monitor] if watching else [])
     hooks = config.devices > 1 or any(map(_watches_steps, others))
-    steps = 1 if hooks else MANY_STEPS if _is_small(module, train.batch_size) else SOME_STEPS
+    steps = 1 if hooks else _steps_at_once(module, train)
     module.stepping = Stepping(
         config.gradient_clip_val,
         config.gradient_clip_algorithm,
@@ -269,6 +273,12 @@ def _ctrl_c_kept() -> Iterator[None]:
 def _is_small(module: CompiledModel, rows: int) -> bool:
     """Tell whether a step over so many rows is short: what is done around it then counts."""
     return rows * sum(parameter.numel() for parameter in module.parameters()) < SMALL_STEP
+
+
+def _steps_at_once(module: CompiledModel, train: Batches) -> int:
+    """Return how many mini-batches are laid out in memory for one ``training_step``."""
+    room = MOST_BYTES // (4 * train.batch_size * math.prod(train.inputs.shape[1:]))
+    return max(1, min(room, MANY_STEPS if _is_small(module, train.batch_size) else SOME_STEPS))
 
 
 def _watches_steps(callback: pl.Callback) -> bool:

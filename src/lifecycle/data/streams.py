@@ -146,7 +146,7 @@ def _regroup(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]
 
 
 def _csv(file: Path, name: str) -> Stream:
-    sources._check_header(file)
+    sources.check_header(file)
     with file.open(encoding="utf-8-sig", newline="") as stream:
         names = next(filter(None, csv.reader(stream)), [])
     options = {
