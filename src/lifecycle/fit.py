@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +17,7 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
 
-from lifecycle import checkpoints, refusals
+from lifecycle import checkpoints, refusals, stepping
 from lifecycle.checkpoints import CheckedCheckpointIO
 from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
@@ -27,30 +26,10 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError, TrainingError
 from lifecycle.history import History, Row
-from lifecycle.precision import channels_last, is_bf16
+from lifecycle.precision import channels_last
 from lifecycle.processes import helpers_know_their_main_process, is_helper
 from lifecycle.profiling import phase
 from lifecycle.refusals import batch_size
-from lifecycle.stepping import Stepping
-
-SMALL_STEP = 10_000_000
-"""Rows times parameters of a step, under which one thread does the work."""
-
-MANY_STEPS, SOME_STEPS = 256, 8
-"""Steps in one of Lightning's ``training_step``: of small steps, and of others. In between a bar may move."""
-
-MOST_BYTES = 32 * 1024**2
-"""Of the inputs of these steps; more would only fill memory."""
-
-HOOKS_OF_A_STEP = (
-    "on_train_batch_start",
-    "on_train_batch_end",
-    "on_before_backward",
-    "on_after_backward",
-    "on_before_optimizer_step",
-    "on_before_zero_grad",
-)
-"""A callback with one of these is called at each step, as Lightning's documentation has it."""
 
 
 def check_devices(config: TrainerConfig) -> None:
@@ -138,15 +117,7 @@ def fit(
     watching = [callback for callback in (early, best) if callback is not None]
     others = [callback for callback in callbacks if getattr(callback, "needs_scores_and_steps", True)]
     recorder = Epochs(train, seed, listeners, None if others else [config.monitor] if watching else [])
-    hooks = config.devices > 1 or any(map(_watches_steps, others))
-    steps = 1 if hooks else _steps_at_once(module, train)
-    module.stepping = Stepping(
-        config.gradient_clip_val,
-        config.gradient_clip_algorithm,
-        len(train) * config.max_epochs,
-        hooks,
-        is_bf16(config, module.network),
-    )
+    module.stepping, steps = stepping.plan(config, module, train, others)
     trainer = trainer_for(
         config,
         devices=config.devices,
@@ -159,7 +130,7 @@ def fit(
             _torch_compiled(module, config),
             _ctrl_c_kept(),
             helpers_know_their_main_process(),
-            _threads(module, train.batch_size),
+            stepping.threads(module, train.batch_size),
             channels_last(module, config),
         ):
             trainer.fit(module, Chunks(train, steps), val)
@@ -268,33 +239,6 @@ def _ctrl_c_kept() -> Iterator[None]:
             raise
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from error
-
-
-def _is_small(module: CompiledModel, rows: int) -> bool:
-    """Tell whether a step over so many rows is short: what is done around it then counts."""
-    return rows * sum(parameter.numel() for parameter in module.parameters()) < SMALL_STEP
-
-
-def _steps_at_once(module: CompiledModel, train: Batches) -> int:
-    """Return how many mini-batches are laid out in memory for one ``training_step``."""
-    room = MOST_BYTES // (4 * train.batch_size * math.prod(train.inputs.shape[1:]))
-    return max(1, min(room, MANY_STEPS if _is_small(module, train.batch_size) else SOME_STEPS))
-
-
-def _watches_steps(callback: pl.Callback) -> bool:
-    """Tell whether a callback wants to see each step, rather than each of Lightning's batches or epochs."""
-    return any(getattr(type(callback), hook) is not getattr(pl.Callback, hook) for hook in HOOKS_OF_A_STEP)
-
-
-@contextmanager
-def _threads(module: CompiledModel, rows: int) -> Iterator[None]:
-    """Use one thread where a step is small: more gain nothing there, and lose up to 3 times beside a busy neighbour."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if _is_small(module, rows) else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _end_processes(trainer: pl.Trainer) -> None:

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from lifecycle.config import TrainerConfig
+from lifecycle.precision import is_bf16
 from lifecycle.schedules import OneCycle
 
 if TYPE_CHECKING:
     from lifecycle.compile import CompiledModel
-    from lifecycle.data.batches import Batch
+    from lifecycle.data.batches import Batch, Batches
+
+
+SMALL_STEP = 10_000_000
+"""Rows times parameters of a step, under which one thread does the work."""
+
+MANY_STEPS, SOME_STEPS = 256, 8
+"""Steps in one of Lightning's ``training_step``: of small steps, and of others. In between a bar may move."""
+
+MOST_BYTES = 32 * 1024**2
+"""Of the inputs of these steps; more would only fill memory."""
+
+HOOKS_OF_A_STEP = (
+    "on_train_batch_start",
+    "on_train_batch_end",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+    "on_before_zero_grad",
+)
+"""A callback with one of these is called at each step, as Lightning's documentation has it."""
 
 
 @dataclass(frozen=True)
@@ -96,3 +121,48 @@ class Steps:
             nn.utils.clip_grad_value_(self.parameters, self.how.gradient_clip_val or 0.0)
         else:
             nn.utils.clip_grad_norm_(self.parameters, self.how.gradient_clip_val or 0.0)
+
+
+def plan(
+    config: TrainerConfig, module: CompiledModel, train: Batches, callbacks: Sequence[pl.Callback]
+) -> tuple[Stepping, int]:
+    """Return how steps are taken, and how many in one ``training_step`` of Lightning's.
+
+    Args:
+        config: clipping, precision, devices, epochs.
+        module: the compiled model.
+        train: the mini-batches.
+        callbacks: those that may want to see each step; then there is one at a time.
+    """
+    hooks = config.devices > 1 or any(map(_watches_steps, callbacks))
+    how = Stepping(
+        config.gradient_clip_val,
+        config.gradient_clip_algorithm,
+        len(train) * config.max_epochs,
+        hooks,
+        is_bf16(config, module.network),
+    )
+    room = MOST_BYTES // (4 * train.batch_size * math.prod(train.inputs.shape[1:]))
+    most = MANY_STEPS if _is_small(module, train.batch_size) else SOME_STEPS
+    return how, 1 if hooks else max(1, min(room, most))
+
+
+@contextmanager
+def threads(module: CompiledModel, rows: int) -> Iterator[None]:
+    """Use one thread where a step is small: more gain nothing there, and lose up to 3 times beside a busy neighbour."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if _is_small(module, rows) else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _is_small(module: CompiledModel, rows: int) -> bool:
+    """Tell whether a step over so many rows is short: what is done around it then counts."""
+    return rows * sum(parameter.numel() for parameter in module.parameters()) < SMALL_STEP
+
+
+def _watches_steps(callback: pl.Callback) -> bool:
+    """Tell whether a callback wants to see each step, rather than each of Lightning's batches or epochs."""
+    return any(getattr(type(callback), hook) is not getattr(pl.Callback, hook) for hook in HOOKS_OF_A_STEP)
