@@ -35,19 +35,55 @@ with deferred.without_signal():
     assert sys.modules["scipy.signal"] is scipy.signal
 assert sys.modules["scipy.signal"] is scipy.signal
 """
+TRACER = """
+import sys, torch
+from lifecycle import deferred
+deferred.defer_tracer()
+import pytorch_lightning
+weights = [torch.nn.Parameter(torch.ones(2))]
+optimizer = torch.optim.Adam(weights)
+weights[0].sum().backward()
+optimizer.step()
+assert not isinstance(weights[0], torch._dynamo.OptimizedModule)
+assert "torch._dynamo.convert_frame" not in sys.modules and "sympy" not in sys.modules
+from lightning_fabric.wrappers import OptimizedModule
+network = torch.nn.Linear(2, 1)
+compiled = torch.compile(network, backend="eager")
+assert torch.equal(compiled(torch.ones(1, 2)), network(torch.ones(1, 2)))
+assert isinstance(compiled, OptimizedModule) and not isinstance(network, OptimizedModule)
+assert isinstance(compiled, torch._dynamo.OptimizedModule)
+assert sys.modules["torch._dynamo"] is torch._dynamo and "OptimizedModule" in torch._dynamo.__all__
+"""
+WITHIN = """
+import sys, torch
+from lifecycle import deferred
+deferred.defer_tracer()
+import torch._dynamo.utils
+base = torch._dynamo.utils
+from torch._dynamo import config
+assert sys.modules["torch._dynamo"].config is config is sys.modules["torch._dynamo.config"]
+assert base is sys.modules["torch._dynamo.utils"] and base.__spec__.name == "torch._dynamo.utils"
+assert base.__spec__.loader is base.__loader__
+assert not any(isinstance(module, deferred.Deferred) for module in sys.modules.values())
+"""
 
 
-@pytest.mark.parametrize("script", [SIGNAL, MEANWHILE, ALREADY], ids=["put off", "asked for meanwhile", "there before"])
+@pytest.mark.parametrize(
+    "script",
+    [SIGNAL, MEANWHILE, ALREADY, TRACER, WITHIN],
+    ids=["put off", "asked for meanwhile", "there before", "until something is compiled", "a module within it"],
+)
 def test_a_module_that_is_put_off_is_there_when_it_is_used(script: str) -> None:
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stderr
 
 
-def test_a_run_imports_neither_mlflow_nor_what_torchmetrics_mends(tmp_path: object) -> None:
+def test_a_run_imports_neither_mlflow_nor_what_it_does_not_use(tmp_path: object) -> None:
     script = (
         "import sys; from lifecycle.__main__ import main; "
         "sys.argv[1:] = ['trainer.max_epochs=1', 'verbose=0', 'tracking.figures=false']; code = main(); "
-        "print(code, sorted({'mlflow', 'sqlalchemy', 'scipy.signal', 'git'} & set(sys.modules)))"
+        "unused = {'mlflow', 'sqlalchemy', 'git', 'scipy.signal', 'sympy', 'torch._inductor'}; "
+        "print(code, sorted(unused & set(sys.modules)))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", script], cwd=str(tmp_path), capture_output=True, text=True, timeout=300, check=False

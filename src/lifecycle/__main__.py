@@ -197,6 +197,7 @@ def _start(request: Request) -> None:
         recorder.warm(request.tracking)
     with _without_collecting():
         import_module("skops.io")  # first, as it looks through all modules that there are: with PyTorch's, for a second
+        deferred.defer_tracer()
         with deferred.without_signal():
             import_module("torchmetrics")
         from lifecycle import pipeline

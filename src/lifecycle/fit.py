@@ -80,7 +80,7 @@ def trainer_for(config: TrainerConfig, *, devices: int, folder: Path, **more: An
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         # On a CPU torch is deterministic as it is; the switch would only fill memory.
-        deterministic="warn" if torch.cuda.is_available() and config.accelerator != "cpu" else False,
+        deterministic="warn" if torch.cuda.is_available() and config.accelerator != "cpu" else None,
         default_root_dir=folder,
         plugins=[LightningEnvironment(), CheckedCheckpointIO()],  # the first: whatever SLURM or torchrun left behind
         **more,
