@@ -58,11 +58,11 @@ WITHIN = """
 import sys, torch
 from lifecycle import deferred
 deferred.defer_tracer()
-import torch._dynamo.utils
-base = torch._dynamo.utils
+import torch._dynamo.variables.base as base
 from torch._dynamo import config
 assert sys.modules["torch._dynamo"].config is config is sys.modules["torch._dynamo.config"]
-assert base is sys.modules["torch._dynamo.utils"] and base.__spec__.name == "torch._dynamo.utils"
+variables = torch._dynamo.variables
+assert variables.base is base and variables.__spec__.loader is variables.__loader__
 assert base.__spec__.loader is base.__loader__
 assert not any(isinstance(module, deferred.Deferred) for module in sys.modules.values())
 """

@@ -56,7 +56,11 @@ class Within(MetaPathFinder):
             return None
         package.load()
         module = sys.modules.get(fullname)
-        return find_spec(fullname) if module is None else spec_from_loader(fullname, _There(module))
+        if module is None:
+            return find_spec(fullname)
+        there = spec_from_loader(fullname, _There(module))
+        module.__spec__ = there  # importlib takes a module's own where it has been imported, and would do so once more
+        return there
 
 
 class _There(Loader):
@@ -69,7 +73,7 @@ class _There(Loader):
         return self.module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self.spec  # importing has given it ours
+        module.__spec__ = self.spec
 
 
 def _tracer() -> ModuleType | None:
