@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lifecycle.data.blocks import Blocks
+from lifecycle.data.blocks import Blocks, room
 from lifecycle.data.large import LargeTable
 from lifecycle.data.rows import DiskRows, Rows
 from lifecycle.data.scratch import Scratch, check_room
@@ -185,7 +185,7 @@ class _Memory:
     """Rows in one array."""
 
     def __init__(self, rows: int, width: int) -> None:
-        self._array = np.empty((rows, width), dtype=np.float32)
+        self._array = room(rows, width)
 
     def put(self, rows: Array, at: int) -> None:
         self._array[at : at + len(rows)] = rows
