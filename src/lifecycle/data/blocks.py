@@ -76,7 +76,7 @@ class Blocks:
                     self._scratch.write(block, number * block.nbytes)
                     self._blocks[number], self._free = None, block
         free, self._free = self._free, None
-        self._blocks.append(_room(self._columns, self._rows) if free is None else free)
+        self._blocks.append(room(self._columns, self._rows) if free is None else free)
 
     def offset(self, number: int) -> float:
         """Return what the values of :meth:`column` are differences to."""
@@ -130,12 +130,15 @@ class Blocks:
             del kept, some
 
 
-def _room(columns: int, rows: int) -> Array:
-    """Return an array whose memory is given back as soon as it is forgotten, which the heap does not promise."""
-    memory = mmap.mmap(-1, 4 * columns * rows)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        memory.madvise(mmap.MADV_HUGEPAGE)  # a thousand times fewer pages to be made
-    return np.frombuffer(memory, np.float32).reshape(columns, rows)
+def room(rows: int, columns: int) -> Array:
+    """Return an array ``(rows, columns) float32`` for one use.
+
+    Its memory is given back as soon as it is forgotten, which the heap does not promise; and its pages are small:
+    numpy asks for huge ones, for which a system under load first moves others about, at several times the cost.
+    """
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
+    memory = mmap.mmap(-1, max(1, 4 * rows * columns), **private)
+    return np.frombuffer(memory, np.float32, rows * columns).reshape(rows, columns)
 
 
 def _offset(values: Array) -> float:

@@ -7,7 +7,7 @@ import hashlib
 import io
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,13 +71,17 @@ class CsvFile:
         """
         digest, row = hashlib.sha256(), 0
         self._kinds, self._words = dict.fromkeys(wanted, EMPTY), set()
-        with self.file.open("rb") as stream, ThreadPoolExecutor(1) as beside, ThreadPoolExecutor(PARSERS) as parsers:
+        with (
+            self.file.open("rb", buffering=0) as stream,
+            ThreadPoolExecutor(1) as beside,
+            ThreadPoolExecutor(PARSERS) as parsers,
+        ):
             coming: deque[Future[pa.Table]] = deque()
-            for number, chunk in enumerate(_whole_rows(stream.read, self.at_once)):
+            for number, (chunk, quoted) in enumerate(_whole_rows(stream, self.at_once)):
                 read = beside.submit(digest.update, chunk)
-                if chunk.strip():
-                    coming.append(parsers.submit(self._parse, chunk, wanted, number == 0))
-                if (coming and row == 0) or len(coming) > PARSERS:  # the first chunk shows which columns are texts
+                if len(chunk) > 64 or bytes(chunk).strip():  # blank lines at the end are no rows
+                    coming.append(parsers.submit(self._parse, chunk, quoted, wanted, number == 0))
+                if coming and (row == 0 or len(coming) > PARSERS):  # the first chunk shows which columns are texts
                     table = self._typed(coming.popleft().result(), row)
                     row += len(table)
                     yield table
@@ -91,26 +95,28 @@ class CsvFile:
                 raise AsTextError(name, TEXT)
         self.digest = digest.hexdigest()
 
-    def _parse(self, chunk: bytes, wanted: list[str], first: bool) -> pa.Table:
+    def _parse(self, chunk: memoryview, quoted: bool, wanted: list[str], first: bool) -> pa.Table:
         import pyarrow as pa
         from pyarrow import csv
 
-        quoted = b'"' in chunk  # there may be line breaks within quotes
+        texts = {name: pa.string() for name in wanted if name in self.codes or name in self.texts}
+        # What is known need not be guessed; the last column is the target, in which 1 and 1.0 are not the same.
+        known = {name: pa.float64() for name in wanted[:-1] if self._kinds[name] == NUMBER and name not in self._words}
         read = csv.ReadOptions(
             column_names=None if first else self.names,
             block_size=len(chunk) + 1 if quoted else 1024**2,
             use_threads=False,
         )
-        convert = csv.ConvertOptions(
-            null_values=[""],
-            strings_can_be_null=True,
-            include_columns=wanted,
-            column_types={name: pa.string() for name in wanted if name in self.codes or name in self.texts},
-        )
-        try:
-            return csv.read_csv(pa.BufferReader(chunk), read, csv.ParseOptions(newlines_in_values=quoted), convert)
-        except pa.ArrowInvalid as error:  # it counts rows from where these begin, which tells nobody anything
-            raise ValueError(re.sub(r"Row #\d+: ", "", str(error))) from error
+        for types in (known | texts, texts) if known else (texts,):
+            convert = csv.ConvertOptions(
+                null_values=[""], strings_can_be_null=True, include_columns=wanted, column_types=types
+            )
+            try:
+                return csv.read_csv(pa.BufferReader(chunk), read, csv.ParseOptions(newlines_in_values=quoted), convert)
+            except pa.ArrowInvalid as error:
+                wrong = error
+        # It counts rows from where these begin, which tells nobody anything.
+        raise ValueError(re.sub(r"Row #\d+: ", "", str(wrong))) from wrong
 
     def _typed(self, table: pa.Table, row: int) -> pa.Table:
         """Return rows with each column of the kind that it has in the rows before."""
@@ -201,19 +207,20 @@ def _without_words(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, int | None
         return (column if wrong.any() else pa.chunked_array([pa.array(numbers, pa.float64(), from_pandas=True)])), place
 
 
-def _whole_rows(read: Callable[[int], bytes], at_once: int) -> Iterator[bytes]:
-    """Yield what is read in pieces that end where a row does."""
-    rest = b""
-    while block := read(at_once):
-        chunk = rest + block
-        cut = _end_of_row(chunk)
-        if not cut and len(chunk) > 4 * at_once:  # a quote that opens nothing, such as 5" of snow
-            cut = chunk.rfind(b"\n") + 1
-        rest = chunk[cut:]
-        if cut:
-            yield chunk[:cut]
-    if rest.strip():
-        yield rest
+def _whole_rows(stream: io.RawIOBase, at_once: int) -> Iterator[tuple[memoryview, bool]]:
+    """Yield what is read in pieces that end where a row does, and whether there are quotes in each."""
+    size = at_once
+    while block := stream.read(size):
+        cut = _end_of_row(block)
+        if not cut and size > 4 * at_once:  # a quote that opens nothing, such as 5" of snow
+            cut = block.rfind(b"\n") + 1
+        if not cut and len(block) == size:
+            size *= 2
+            stream.seek(-len(block), 1)
+            continue
+        cut, size = cut or len(block), at_once
+        stream.seek(cut - len(block), 1)
+        yield memoryview(block)[:cut], b'"' in block
 
 
 def _end_of_row(chunk: bytes) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lifecycle.data.blocks import Blocks
+from lifecycle.data.blocks import Blocks, room
 from lifecycle.data.large import LargeTable
 from lifecycle.data.rows import DiskRows, Rows
 from lifecycle.data.scratch import Scratch, check_room
@@ -24,7 +24,7 @@ BYTES_BESIDE = 32
 """What a row on disk takes of memory: its number, label, target and place in the order of an epoch."""
 
 THREADS = 2
-"""Columns that are looked at together."""
+"""Columns that are looked at together, and blocks of rows that are."""
 
 
 @dataclass(frozen=True)
@@ -125,23 +125,27 @@ def transform(table: LargeTable, transformer: Any, parts: list[Array], name: str
         RequestError: a value is no finite number, or there is no room on the disk.
     """
     width = len(transformer.get_feature_names_out())
-    ends = np.cumsum([0, *map(len, parts)])
-    in_memory = 4 * width * int(ends[-1]) <= table.most
+    ends = [int(end) for end in np.cumsum([0, *map(len, parts)])]
+    in_memory = 4 * width * ends[-1] <= table.most
     store = _Memory(ends[-1], width) if in_memory else _Disk(ends[-1], width, table.most)
-    done = ends[:-1].copy()
     prepare = _Prepare(table, transformer, width)
-    for start, columns in table.blocks.drain():
-        rows: Array = prepare(columns)
+
+    def put(block: tuple[int, Array]) -> None:
+        start, rows = block[0], prepare(block[1])
         if not np.isfinite(rows).all():
             wrong = start + int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
             raise RequestError(
                 f"data={name} has a value that is no finite number in row {wrong}. Mend or remove the row."
             )
-        for number, positions in enumerate(parts):
-            own = positions[slice(*np.searchsorted(positions, (start, start + len(rows))))] - start
-            store.put(rows[own], int(done[number]))
-            done[number] += len(own)
-    return [store.rows(int(start), int(stop)) for start, stop in itertools.pairwise(ends)]
+        for end, positions in zip(ends, parts, strict=False):
+            first, last = np.searchsorted(positions, (start, start + len(rows)))
+            store.put(rows[positions[first:last] - start], end + int(first))
+
+    blocks = table.blocks.drain()
+    with ThreadPoolExecutor(THREADS) as threads:
+        while some := list(itertools.islice(blocks, 4 * THREADS)):
+            list(threads.map(put, some))
+    return [store.rows(start, stop) for start, stop in itertools.pairwise(ends)]
 
 
 class _Prepare:
@@ -181,7 +185,7 @@ class _Memory:
     """Rows in one array."""
 
     def __init__(self, rows: int, width: int) -> None:
-        self._array = np.empty((rows, width), dtype=np.float32)
+        self._array = room(rows, width)
 
     def put(self, rows: Array, at: int) -> None:
         self._array[at : at + len(rows)] = rows
@@ -194,10 +198,10 @@ class _Disk:
     """Rows in a scratch file."""
 
     def __init__(self, rows: int, width: int, most: int) -> None:
-        check_room(4 * width * int(rows))
+        check_room(4 * width * rows)
         self._width, self._scratch = width, Scratch()
         # The limit is that of a run: what else it keeps of each row is in memory beside the window.
-        self._window = max(most // 8, most // 2 - BYTES_BESIDE * int(rows))
+        self._window = max(most // 8, most // 2 - BYTES_BESIDE * rows)
 
     def put(self, rows: Array, at: int) -> None:
         self._scratch.write(rows, 4 * self._width * at)
