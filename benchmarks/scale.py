@@ -2,7 +2,7 @@
 
     python benchmarks/scale.py                  # all of it: about an hour on two cores, and 5 GB of disk for a while
     python benchmarks/scale.py command predict  # some of it; the others keep the figures they have
-    python benchmarks/scale.py --write          # write the table into README.md as well
+    python benchmarks/scale.py --write          # write the table into docs/speed.md as well
     python benchmarks/scale.py --small          # tiny sizes, to see that it runs; judges nothing
 
 Figures are kept in ``scale.json`` beside this file. Memory is the most that a fresh process ever held (Linux' VmHWM).
@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).with_suffix(".json")
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
 BEGIN, END = "<!-- scale: begin -->", "<!-- scale: end -->"
 PACKAGES = ("torch", "pytorch-lightning", "mlflow", "pandas", "pyarrow", "scikit-learn")
 BLOCK = 250_000  # rows of a file that are made at once
@@ -153,11 +153,19 @@ def batches(sizes: Sizes, folder: Path) -> Iterator[Figure]:
     import torch
     from torch.utils.data import DataLoader, TensorDataset
 
-    from lifecycle.data.batches import Batches
+    from lifecycle.data.batches import Batches, Chunks
+    from lifecycle.stepping import MOST_BYTES
+
+    class Laid:
+        """The mini-batches as fitting takes them, many laid out at once."""
+
+        def __iter__(self) -> Iterator[Any]:
+            for chunk in Chunks(batches, max(1, MOST_BYTES // (4 * size * 20))):
+                yield from chunk
 
     rows, size = sizes.batch_rows, min(4096, sizes.batch_rows // 4)
     inputs, targets = torch.randn(rows, 20), torch.randint(0, 3, (rows,))
-    ours = Batches(inputs, targets, size, shuffle_seed=0)
+    batches, ours = Batches(inputs, targets, size, shuffle_seed=0), Laid()
     loader = DataLoader(TensorDataset(inputs, targets), batch_size=size, shuffle=True)
 
     def iterate(source: Any) -> float:
@@ -454,14 +462,14 @@ def shown(figure: Figure) -> str:
     return f"{middle} ({low} to {high}, {len(figure.values)}) {figure.unit}"
 
 
-def write_readme(results: dict[str, Any], readme: Path = README) -> None:
-    """Put the table between its marks in the README."""
-    text = readme.read_text()
+def write_page(results: dict[str, Any], page: Path = PAGE) -> None:
+    """Put the table between its marks."""
+    text = page.read_text()
     if BEGIN not in text or END not in text:
-        raise SystemExit(f"{readme.name} has no {BEGIN} and {END}. Add them where the table is to stand.")
+        raise SystemExit(f"{page.name} has no {BEGIN} and {END}. Add them where the table is to stand.")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    readme.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
+    page.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
 
 
 def main() -> None:
@@ -473,12 +481,12 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help=f"jobs; all where none is named: {', '.join(JOBS)}")
     parser.add_argument("--small", action="store_true", help="tiny sizes, once; judges nothing")
     parser.add_argument("--results", type=Path, default=RESULTS, help="file of the figures")
-    parser.add_argument("--write", action="store_true", help="write the table into README.md as well")
+    parser.add_argument("--write", action="store_true", help="write the table into docs/speed.md as well")
     asked = parser.parse_args()
     if unknown := set(asked.names) - set(JOBS):
         parser.error(f"no such job: {', '.join(sorted(unknown))}. Choose from: {', '.join(JOBS)}")
     if asked.small and (asked.write or asked.results == RESULTS):
-        parser.error("--small keeps no figures for the README. Leave --write out, and name another file with --results")
+        parser.error("--small keeps no figures for a page. Leave --write out, and name another file with --results")
     results = json.loads(asked.results.read_text()) if asked.results.exists() else {"jobs": {}}
     results["small"] = asked.small
     for name, job in JOBS.items():
@@ -494,7 +502,7 @@ def main() -> None:
         asked.results.write_text(json.dumps(results, indent=1) + "\n")
     print(f"\n{table(results)}")
     if asked.write:
-        write_readme(results)
+        write_page(results)
 
 
 if __name__ == "__main__":

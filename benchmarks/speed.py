@@ -37,11 +37,13 @@ from typing import Any
 from lifecycle.data import downloads
 from peers.jobs import JOBS, Timed, describe
 from peers.versions import backends, versions
-from speed_table import details, number, table, write_readme
+from speed_table import KERAS, details, number, table, write_readme
 
 HERE = Path(__file__).parent
 RESULTS = Path(__file__).with_suffix(".json")
 PAIRS = 5
+JUDGED = ("ours", "loop", KERAS)
+"""Those that a target is about; the others may be timed less often."""
 PEERS = ("loop", "lightning", "keras-tensorflow", "keras-jax", "keras-torch", "sklearn")
 DENSE = "mlp"
 """The one model that scikit-learn has too."""
@@ -54,6 +56,7 @@ class Bench:
     Attributes:
         folder: working folder of all processes, with a database of MLflow.
         pairs: how often each is timed.
+        few: how often those are that are not in :data:`JUDGED`.
         small: few epochs, and nothing is done uncounted before.
         keras_python: interpreter that has Keras.
         peers: those of :data:`PEERS` that are asked for and installed.
@@ -62,6 +65,7 @@ class Bench:
 
     folder: Path
     pairs: int
+    few: int
     small: bool
     keras_python: str
     peers: list[str]
@@ -90,6 +94,7 @@ class Bench:
         return {
             "date": datetime.now(UTC).date().isoformat(),
             "pairs": self.pairs,
+            "pairs_of_others": min(self.few, self.pairs),
             "words": " ".join(job["words"]),
             "machine": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()},
             "versions": self.versions,
@@ -109,7 +114,8 @@ class Bench:
     def _warm(self, file: Path) -> dict[str, Any]:
         """Fit in one process, in turns."""
         peers = [name for name in ("loop", "lightning") if name in self.peers]
-        arguments = [str(file), str(self.pairs), "0" if self.small else "1", str(self.database), *peers]
+        few = min(self.few, self.pairs)
+        arguments = [str(file), str(self.pairs), str(few), "0" if self.small else "1", str(self.database), *peers]
         _, found = self._script("warm", arguments)
         for name, times in found.items():
             print(f"  fit, warm process   {name:18} {' '.join(map(number, times['fit']))} s", flush=True)
@@ -127,8 +133,10 @@ class Bench:
             for name in names:
                 self._once(name, short, once)
         found: dict[str, Any] = {name: {"fit": [], "process": [], "scores": []} for name in names}
-        for _ in range(self.pairs):
+        for pair in range(self.pairs):
             for name in names:
+                if pair >= self.few and name not in JUDGED:
+                    continue
                 seconds, told = self._once(name, job, file)
                 found[name]["process"].append(seconds)
                 found[name]["fit"].append(told["fit"])
@@ -226,6 +234,7 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="job", help=f"all where none is named: {', '.join(JOBS)}")
     parser.add_argument("--pairs", type=int, help=f"how often each is timed; {PAIRS} where it is left out")
+    parser.add_argument("--few", type=int, help="how often those that have no target, slow as they are")
     parser.add_argument("--small", action="store_true", help="one pair of a few epochs; keeps no figures of its own")
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS, help="beside ours; all that is there")
     parser.add_argument("--keras-python", default=sys.executable, help="interpreter that has Keras; this one")
@@ -239,6 +248,7 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     if asked.small and asked.write:
         parser.error("--small judges no time, and has no table for the README. Leave out --write.")
     asked.pairs = asked.pairs or (1 if asked.small else PAIRS)
+    asked.few = asked.few or asked.pairs
     asked.results = asked.results or (None if asked.small else RESULTS)
     return asked
 
@@ -250,7 +260,7 @@ def main() -> None:
     kept = asked.results is not None and asked.results.exists()
     results = json.loads(asked.results.read_text()) if kept else {"jobs": {}}
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), asked.pairs, asked.small, asked.keras_python, peers, found)
+        bench = Bench(Path(folder), asked.pairs, asked.few, asked.small, asked.keras_python, peers, found)
         bench.prepare()
         for name in asked.names or JOBS:
             print(name, flush=True)

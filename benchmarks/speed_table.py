@@ -33,7 +33,7 @@ def ratios(record: dict[str, Any], kind: str, who: str, peer: str) -> list[float
     times = record["samples"][kind]
     if who not in times or peer not in times:
         return []
-    return [mine / theirs for mine, theirs in zip(times[who], times[peer], strict=True)]
+    return [mine / theirs for mine, theirs in zip(times[who], times[peer], strict=False)]  # some in fewer pairs
 
 
 def number(value: float) -> str:
@@ -103,7 +103,11 @@ def caption(records: list[dict[str, Any]]) -> str:
     dates = sorted({record["date"] for record in records})
     machines = sorted({f"{at['processor']}, {at['cores']} cores" for at in (record["machine"] for record in records)})
     pairs = sorted({record["pairs"] for record in records})
+    few = sorted(
+        {record["pairs_of_others"] for record in records if record.get("pairs_of_others", 99) < record["pairs"]}
+    )
     of = f"{' or '.join(map(str, pairs))} interleaved pair{'s' * (pairs[-1:] != [1])}"
+    of += f" (Lightning's, and what has no target: {' or '.join(map(str, few))})" if few else ""
     found = sorted(
         {
             f"{name} {version}"

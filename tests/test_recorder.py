@@ -11,7 +11,7 @@ from typing import Any
 import mlflow
 import pytest
 
-from lifecycle import compose, tracking
+from lifecycle import compose, recorder, tracking
 from lifecycle.errors import RequestError, TrackingError
 from lifecycle.recorder import Recorder
 from tests.conftest import Command, artifacts
@@ -115,6 +115,17 @@ def test_a_process_is_not_shared_with_a_fork(serving: Recorder) -> None:
     if pid == 0:
         os._exit(int(serving.is_alive()))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_file_of_the_working_folder_is_no_library(
+    request_of: Callable[..., compose.Request], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("mlflow", "filelock"):
+        (tmp_path / f"{name}.py").write_text("open('canary', 'w').close()")
+    monkeypatch.setattr(recorder, "_idle", [])  # a process that is started here
+    with tracking.track(request_of()):
+        assert (tmp_path / "mlruns" / "checkpoints").is_dir()
+    assert not (tmp_path / "canary").exists()
 
 
 def test_what_is_on_its_way_is_gone_when_the_run_is_closed(request_of: Callable[..., compose.Request]) -> None:

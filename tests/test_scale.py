@@ -1,4 +1,4 @@
-"""The benchmark of scale: it runs, keeps what it measures, judges by medians, and writes its table in the README."""
+"""The benchmark of scale: it runs, keeps what it measures, judges by medians, and writes its table into its page."""
 
 from __future__ import annotations
 
@@ -90,16 +90,16 @@ def test_the_table_shows_medians_ranges_and_what_is_missed() -> None:
 
 def test_the_table_is_written_between_its_marks(tmp_path: Path) -> None:
     results = {"jobs": {}, "machine": scale.machine()}
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{scale.BEGIN}\nold\n{scale.END}\nafter\n")
+    page = tmp_path / "speed.md"
+    page.write_text(f"before\n{scale.BEGIN}\nold\n{scale.END}\nafter\n")
     for _ in range(2):
-        scale.write_readme(results, readme)
-        text = readme.read_text()
+        scale.write_page(results, page)
+        text = page.read_text()
         assert text == f"before\n{scale.BEGIN}\n{scale.table(results)}\n{scale.END}\nafter\n"
-    readme.write_text("nothing")
-    with pytest.raises(SystemExit, match=r"^README\.md has no <!-- scale: begin -->"):
-        scale.write_readme(results, readme)
-    assert readme.read_text() == "nothing"
+    page.write_text("nothing")
+    with pytest.raises(SystemExit, match=r"^speed\.md has no <!-- scale: begin -->"):
+        scale.write_page(results, page)
+    assert page.read_text() == "nothing"
 
 
 def test_what_cannot_be_asked_is_told() -> None:
@@ -111,7 +111,7 @@ def test_what_cannot_be_asked_is_told() -> None:
     for words in (["--small"], ["--small", "--write", "--results", "a.json"]):
         ended = run(*words)
         assert ended.returncode == 2
-        assert "--small keeps no figures for the README." in ended.stderr
+        assert "--small keeps no figures for a page." in ended.stderr
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])

@@ -108,6 +108,8 @@ class DataPlugin(Protocol):
     Some things are optional. ``optional_columns``, a list of names, are columns that a prediction uses where they are
     there. ``numbers(transformer, columns)`` returns those of the columns that are numbers, all others being texts: a
     kind that has it says that each row is a sample of its own, and files of any length are predicted block by block.
+    ``large()`` returns the rows of a file that are too many for a frame, and ``large_file()`` that file
+    (:mod:`lifecycle.data.large`); ``None``: :meth:`read` it.
     Fields ``path``, ``source``, ``licence`` and ``note`` are what `lifecycle data` shows; ``drop`` and ``time`` name
     columns that it calls so.
     """

@@ -29,7 +29,8 @@ class Recorder:
     """One such process. It serves one run at a time."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-m", "lifecycle.recording"]
+        # -P: a file of the working folder that is called as a library is no library of ours.
+        command = [sys.executable, "-P", "-m", "lifecycle.recording"]
         # A session of its own: Ctrl-C on the terminal is for this process, which then says how the run is to be closed.
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True

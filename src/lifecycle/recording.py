@@ -282,6 +282,9 @@ def main() -> None:
     answers = os.dup(1)
     os.dup2(2, 1)  # what a library prints is no answer
     serve(sys.stdin.buffer, lambda said: _write(answers, json.dumps(said).encode() + b"\n"))
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):  # whoever reads what the command printed does not wait for this process to be taken down
+        os.dup2(nowhere, descriptor)
 
 
 def _write(descriptor: int, line: bytes) -> None:
