@@ -26,6 +26,7 @@ LAYERS = [
         "lifecycle.cards",
         "lifecycle.testing",
         "lifecycle.recording",
+        "lifecycle.mlflow_run",
     },
     {"lifecycle.pipeline"},
     {

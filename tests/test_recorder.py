@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 from lifecycle import compose, recorder, tracking
 from lifecycle.errors import RequestError, TrackingError
 from lifecycle.recorder import Recorder
+from lifecycle.recording import serve
 from tests.conftest import Command, artifacts
 
 Runs = Callable[[], list[mlflow.entities.Run]]
@@ -126,6 +130,35 @@ def test_a_file_of_the_working_folder_is_no_library(
     with tracking.track(request_of()):
         assert (tmp_path / "mlruns" / "checkpoints").is_dir()
     assert not (tmp_path / "canary").exists()
+
+
+def test_what_went_wrong_in_getting_ready_is_told_by_what_needs_it_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mlruns").mkdir()
+    shutil.copy(empty_database, tmp_path / "mlruns" / "mlflow.db")
+    told: list[dict[str, Any]] = [
+        {"verb": "warm", "dir": "mlruns", "cwd": str(tmp_path / "gone")},
+        {"verb": "open", "asked": 1, "cwd": str(tmp_path), "tracking": {}, "name": "a", "tags": {}, "scratch": ""},
+        {"verb": "finish", "asked": 2},
+        {
+            "verb": "open",
+            "asked": 3,
+            "cwd": str(tmp_path / "gone"),
+            "tracking": {},
+            "name": "",
+            "tags": {},
+            "scratch": "",
+        },
+    ]
+    answers: list[dict[str, Any]] = []
+    serve(io.BytesIO("".join(json.dumps(line) + "\n" for line in told).encode()), answers.append)
+    assert [answer["asked"] for answer in answers] == [1, 2, 3]
+    assert len(answers[0]["run_id"]) == 32
+    assert answers[1] == {"asked": 2}
+    assert answers[2]["failed"].startswith("the run could not be recorded: FileNotFoundError: ")
+    assert "failed" not in answers[0]
 
 
 def test_what_is_on_its_way_is_gone_when_the_run_is_closed(request_of: Callable[..., compose.Request]) -> None:

@@ -10,253 +10,45 @@ import gc
 import json
 import logging
 import os
-import shutil
 import signal
 import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
-from filelock import FileLock
-
-from lifecycle.config import TrackingConfig
-from lifecycle.contract import DataSpec
 from lifecycle.errors import RequestError
-from lifecycle.history import History
+from lifecycle.mlflow_run import MLflowRun
 from lifecycle.processes import ENDING
-from lifecycle.provenance import commit, installed, versions
-from lifecycle.store import Store, artifacts, close_dead_runs, database_uri, open_store, sweep_runs
+from lifecycle.store import WITHOUT_A_WORD
 
-if TYPE_CHECKING:
-    from mlflow.entities import Metric
-
-METRICS_A_BATCH, PARAMS_A_BATCH = 1000, 100
 MOST_CHARACTERS = 300
-USED_LATER = (
-    *("mlflow.models", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store", "git"),
-    *("matplotlib.figure", "matplotlib.style", "sklearn.metrics", "lifecycle.look.files"),
-)
-"""Imported while the main process is busy."""
-WITHOUT_A_WORD = "the process ended without a word (kill -9, or power)"
-
-
-class Recording:
-    """The run that is open, if one is; each public method is a verb of :mod:`lifecycle.recorder`."""
-
-    store: Store
-    run_id: str | None = None
-
-    def __init__(self) -> None:
-        self._lock: FileLock | None = None
-        self._waiting: list[Metric] = []
-        self._scratch = ""
-
-    def warm(self, dir: str, cwd: str) -> None:
-        """Import what a run will need, and connect to its database if there is one."""
-        os.chdir(cwd)
-        for name in USED_LATER:
-            import_module(name)
-        import mlflow
-
-        folder = Path(dir).expanduser().absolute()
-        if (folder / "mlflow.db").is_file():
-            with FileLock(folder / ".lock"):
-                mlflow.MlflowClient(database_uri(folder)).search_experiments(max_results=1)
-
-    def open(self, cwd: str, tracking: dict[str, Any], name: str, tags: dict[str, str], scratch: str) -> dict[str, Any]:
-        """Open a run, and remove the folder ``scratch`` when it is closed.
-
-        While it is open, a lock on the run's folder is held; a run called RUNNING whose lock is free was ended without
-        a chance to say so, and is put right by whoever opens the database next.
-        """
-        os.chdir(cwd)
-        self.run_id, self._waiting, self._scratch = None, [], scratch
-        self.store = open_store(TrackingConfig(**tracking))
-        with self.store.lock():  # a run is never seen without its own lock
-            created = self.store.client.create_run(self.store.experiment_id, tags={**tags, **commit()}, run_name=name)
-            self.run_id = created.info.run_id
-            folder = self.store.checkpoints(self.run_id)
-            folder.mkdir(parents=True)
-            self._lock = FileLock(folder / ".lock")
-            self._lock.acquire()
-            close_dead_runs(self.store)
-        return {
-            "run_id": self.run_id,
-            "folder": str(self.store.folder),
-            "artifacts": str(artifacts(created)),
-        }
-
-    def describe(self, params: dict[str, str], config: str) -> None:
-        """Record what was asked for, and with what it is done."""
-        from mlflow.entities import Param, RunTag
-
-        listed = [Param(key, value) for key, value in params.items()]
-        tags = [RunTag(f"version.{name}", version) for name, version in versions().items()]
-        for start in range(0, len(listed), PARAMS_A_BATCH):
-            part = listed[start : start + PARAMS_A_BATCH]
-            self.store.client.log_batch(self.run_id, params=part, tags=tags if start == 0 else [])
-        self.text(config, "config.yaml")
-        self.text(installed(), "requirements.txt")
-
-    def params(self, params: dict[str, str]) -> None:
-        """Record parameters."""
-        from mlflow.entities import Param
-
-        self.store.client.log_batch(self.run_id, params=[Param(key, value) for key, value in params.items()])
-
-    def metrics(self, points: list[tuple[str, float, int, int]], send: bool) -> None:
-        """Take points (name, value, milliseconds, step), and send what is waiting if it is time."""
-        from mlflow.entities import Metric
-
-        self._waiting += [Metric(*point) for point in points]
-        if send:
-            self.send()
-
-    def send(self) -> None:
-        """Send what is waiting."""
-        waiting, self._waiting = self._waiting, []
-        for start in range(0, len(waiting), METRICS_A_BATCH):
-            self.store.client.log_batch(self.run_id, metrics=waiting[start : start + METRICS_A_BATCH])
-
-    def data(self, name: str, digest: str, source: str, rows: int) -> None:
-        """Record which data the run saw."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        dataset = Dataset(
-            name=name,
-            digest=digest[:16],  # MLflow keeps 36 characters; the whole digest is a tag
-            source_type="local",
-            source=json.dumps({"uri": source}),
-            profile=json.dumps({"num_rows": rows}),
-        )
-        self.store.client.log_inputs(
-            self.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
-        )
-        self.tags({"data.sha256": digest})
-
-    def tags(self, tags: dict[str, str]) -> None:
-        """Set tags."""
-        from mlflow.entities import RunTag
-
-        listed = [RunTag(name, value[:5000]) for name, value in tags.items()]
-        self.store.client.log_batch(self.run_id, tags=listed)
-
-    def text(self, text: str, name: str) -> None:
-        """Record a text as an artifact."""
-        self.store.client.log_text(self.run_id, text, name)
-
-    def file(self, file: str, folder: str | None) -> None:
-        """Record a file as an artifact."""
-        self.store.client.log_artifact(self.run_id, file, folder)
-
-    def folder(self, folder: str) -> None:
-        """Record the files of a folder as artifacts."""
-        self.store.client.log_artifacts(self.run_id, folder)
-
-    def pictures(self, history: dict[str, Any], predictions: str, spec: dict[str, Any]) -> None:
-        """Draw the pictures of a run that has been fitted, and record them as artifacts."""
-        import pandas as pd
-
-        from lifecycle.look import files
-
-        history["rows"] = tuple(history["rows"])
-        plain: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in spec.items()
-        }
-        folder = Path(predictions).with_suffix("")
-        folder.mkdir()
-        files.write_pictures(folder, History(**history), pd.read_parquet(predictions), DataSpec(**plain))
-        self.folder(str(folder))
-
-    def model(self, folder: str, columns: list[str], outputs: dict[str, str]) -> None:
-        """Record a saved model as an MLflow model that takes raw rows; nothing of it is pickled.
-
-        Args:
-            folder: the three files.
-            columns: those that a prediction reads.
-            outputs: MLflow's type of each column that comes out.
-        """
-        import mlflow.pyfunc
-        from mlflow.models import Model, ModelSignature
-        from mlflow.types.schema import AnyType, ColSpec, Schema
-
-        # The saved model checks its rows itself, and says more; MLflow would refuse a whole number for one with a
-        # fraction, and a value that is missing for the first time.
-        anything: Any = AnyType
-        inputs = Schema([ColSpec(anything(), name, required=False) for name in columns])
-        Model.log(
-            artifact_path=None,
-            name="model",
-            flavor=mlflow.pyfunc,
-            run_id=self.run_id,
-            loader_module="lifecycle.saved",
-            data_path=folder,
-            pip_requirements=[f"{name}=={version}" for name, version in versions().items() if name != "python"],
-            signature=ModelSignature(inputs, Schema([ColSpec(kind, name) for name, kind in outputs.items()])),
-        )
-
-    def finish(self) -> dict[str, Any]:
-        """Close the run as FINISHED."""
-        self.send()
-        self.store.client.set_terminated(self.run_id, "FINISHED")
-        self._closed()
-        return {}
-
-    def fail(self, status: str, error: str, trace: str | None) -> dict[str, Any]:
-        """Close the run as FAILED or KILLED, as far as that can be done."""
-        if self.run_id is not None:
-            with suppress(Exception):
-                self.send()
-            with suppress(Exception):
-                self.tags({"lifecycle.error": error})
-                if trace is not None:
-                    self.text(trace, "error.txt")
-            with suppress(Exception):
-                self.store.client.set_terminated(self.run_id, status)
-        self._closed()
-        return {}
-
-    def sweep(self, cwd: str, tracking: dict[str, Any], sweep: str) -> dict[str, Any]:
-        """Return the runs of a sweep."""
-        os.chdir(cwd)
-        store = open_store(TrackingConfig(**tracking))
-        return {"folder": str(store.folder), "runs": sweep_runs(store, sweep)}
-
-    def _closed(self) -> None:
-        if self._scratch:
-            shutil.rmtree(self._scratch, ignore_errors=True)
-        if self._lock is not None:
-            self._lock.release()
-        self.run_id, self._lock, self._scratch = None, None, ""
 
 
 def serve(reader: BinaryIO, answer: Callable[[dict[str, Any]], None]) -> None:
     """Record what is read until there is no more; then close what is open."""
-    recording, fault = Recording(), ""
+    run, fault = MLflowRun(), ""
     for line in reader:
         told = json.loads(line)
         verb, asked = told.pop("verb"), told.pop("asked", None)
         said: dict[str, Any] = {}
         try:
             if not fault or verb not in VERBS_OF_A_RUN or verb == "fail":
-                said = VERBS[verb](recording, **told) or {}
+                said = VERBS[verb](run, **told) or {}
         except RequestError as error:
             said = {"refused": str(error)}
         except Exception as error:  # whatever MLflow, its database or the disk raise
-            fault = fault or f"the run could not be recorded: {type(error).__name__}: {_in_short(error)}."
+            said = {"failed": f"the run could not be recorded: {type(error).__name__}: {_in_short(error)}."}
+            fault = fault or (said["failed"] if verb in VERBS_OF_A_RUN else "")  # what warming lacks, opening tells
         if asked is not None:
-            wrong = {"failed": fault} if fault and verb != "fail" else {}
-            answer({"asked": asked, **said, **wrong})
-            fault = fault if recording.run_id else ""
-    if recording.run_id is not None:
-        recording.fail("KILLED", WITHOUT_A_WORD, None)
+            answer({"asked": asked, **said, **({"failed": fault} if fault and verb != "fail" else {})})
+            fault = fault if run.run_id else ""
+    if run.run_id is not None:
+        run.fail("KILLED", WITHOUT_A_WORD, None)
 
 
 VERBS: dict[str, Callable[..., dict[str, Any] | None]] = {
-    name: getattr(Recording, name)
+    name: getattr(MLflowRun, name)
     for name in (
         *("warm", "open", "describe", "params", "metrics", "data", "tags", "text", "file", "folder"),
         *("pictures", "model", "finish", "fail", "sweep"),

@@ -17,6 +17,9 @@ from lifecycle.config import TrackingConfig
 from lifecycle.errors import LifecycleError, RequestError
 
 
+WITHOUT_A_WORD = "the process ended without a word (kill -9, or power)"
+
+
 @dataclass(frozen=True)
 class Store:
     """An MLflow database with its files, all in one folder."""
@@ -128,9 +131,7 @@ def close_dead_runs(store: Store) -> None:
         folder = store.checkpoints(other.info.run_id)
         folder.mkdir(parents=True, exist_ok=True)  # gone where the process was ended while it opened the run
         with suppress(Timeout), FileLock(folder / ".lock", timeout=0):
-            store.client.set_tag(
-                other.info.run_id, "lifecycle.error", "the process ended without a word (kill -9, or power)"
-            )
+            store.client.set_tag(other.info.run_id, "lifecycle.error", WITHOUT_A_WORD)
             store.client.set_terminated(other.info.run_id, "KILLED")
 
 

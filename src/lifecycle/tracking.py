@@ -82,7 +82,7 @@ class Run:
         waiting, self._unsent = self._unsent, []
         self._sent = time.monotonic()
         if waiting:
-            self.recorder.tell("metrics", points=waiting, send=True)
+            self.recorder.tell("metrics", points=waiting)
 
     def log_data(self, name: str, digest: str, source: str, rows: int) -> None:
         """Record which data the run saw."""
