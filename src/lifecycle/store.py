@@ -16,7 +16,6 @@ from filelock import FileLock, Timeout
 from lifecycle.config import TrackingConfig
 from lifecycle.errors import LifecycleError, RequestError
 
-
 WITHOUT_A_WORD = "the process ended without a word (kill -9, or power)"
 
 
