@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -195,24 +193,9 @@ def _start(request: Request) -> None:
 
     if not is_helper():
         recorder.warm(request.tracking)
-    with _without_collecting():
-        import_module("skops.io")  # first, as it looks through all modules that there are: with PyTorch's, for a second
-        deferred.defer_tracer()
-        with deferred.without_signal():
-            import_module("torchmetrics")
+    with deferred.quick_imports():
         from lifecycle import pipeline
     pipeline.run(request)
-
-
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """Import without looking for garbage, of which there is none, and never look at what was imported: a third less."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 @contextmanager
