@@ -245,6 +245,8 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
         parser.error(f"no such job: {', '.join(unknown)}. Choose from {', '.join(JOBS)}.")
     if asked.pairs is not None and asked.pairs < 1:
         parser.error(f"--pairs must be at least 1, got {asked.pairs}. Leave it out for {PAIRS}.")
+    if asked.few is not None and asked.few < 1:
+        parser.error(f"--few must be at least 1, got {asked.few}. Leave it out for --pairs.")
     if asked.small and asked.write:
         parser.error("--small judges no time, and has no table for the README. Leave out --write.")
     asked.pairs = asked.pairs or (1 if asked.small else PAIRS)

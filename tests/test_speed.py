@@ -286,6 +286,7 @@ def test_the_table_in_the_readme_is_what_was_measured() -> None:
     [
         (["irs"], "no such job: irs. Choose from pima, ionosphere, iris, boston_housing, mnist, car_sales, sequence."),
         (["--pairs", "0"], "--pairs must be at least 1, got 0. Leave it out for 5."),
+        (["--few", "0"], "--few must be at least 1, got 0. Leave it out for --pairs."),
         (["--small", "--write"], "--small judges no time, and has no table for the README. Leave out --write."),
         (["--peers", "kears"], "invalid choice: 'kears'"),
     ],
