@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import safetensors.torch
+import skops.io
 import torch
 from torch import nn
 
@@ -130,10 +130,6 @@ def check_preprocessing(preprocessing: Preprocessing, source: str) -> None:
     Raises:
         RequestError: the data plugin learnt something that is no scikit-learn object.
     """
-    if _is_sklearns(preprocessing.inputs) and _is_sklearns(preprocessing.target):
-        return  # skops knows it, and need not be imported yet: it imports all of scikit-learn
-    import skops.io
-
     learnt = skops.io.dumps({"inputs": preprocessing.inputs, "target": preprocessing.target})
     untrusted = set(skops.io.get_untrusted_types(data=learnt)) - TRUSTED
     if untrusted:
@@ -143,21 +139,8 @@ def check_preprocessing(preprocessing: Preprocessing, source: str) -> None:
         )
 
 
-def _is_sklearns(value: Any) -> bool:
-    """Tell whether an estimator and all its parameters are scikit-learn's or plain."""
-    if isinstance(value, list | tuple):
-        return all(map(_is_sklearns, value))
-    if isinstance(value, type):  # such as the dtype of a one-hot encoding
-        return value.__module__ in ("builtins", "numpy")
-    if type(value).__module__.partition(".")[0] == "sklearn":
-        return all(map(_is_sklearns, value.get_params(deep=False).values()))
-    return value is None or isinstance(value, str | int | float | np.ndarray)
-
-
 def save(trained: TrainedModel, folder: Path) -> None:
     """Write the three files into ``folder``, which is made if need be."""
-    import skops.io
-
     folder.mkdir(parents=True, exist_ok=True)
     safetensors.torch.save_model(trained.network.cpu(), str(folder / WEIGHTS))
     learnt = {"inputs": trained.preprocessing.inputs, "target": trained.preprocessing.target}
@@ -201,8 +184,6 @@ def load(folder: Path) -> TrainedModel:
 
 
 def _load(folder: Path, manifest: dict[str, Any]) -> TrainedModel:
-    import skops.io
-
     model_name, data_kind = manifest["model"]["plugin"], manifest["data"]["plugin"]
     try:
         model = registry.load("model", model_name)(**manifest["model"]["fields"])
