@@ -11,7 +11,7 @@ import torch
 import torchmetrics
 from torch import Tensor, nn
 
-from lifecycle import baselines, intervals
+from lifecycle import baselines, heap, intervals
 from lifecycle.contract import BINARY, MULTICLASS, DataSpec
 from lifecycle.metrics import build, higher_is_better
 from lifecycle.profiling import phase
@@ -91,7 +91,8 @@ def evaluate(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> di
         batches: the rows, in order.
         trainer: a Trainer on one device.
     """
-    trainer.test(module, batches, verbose=False)
+    with heap.kept():
+        trainer.test(module, batches, verbose=False)
     return module.test_scores.compute()
 
 

@@ -17,11 +17,11 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
 
-from lifecycle import checkpoints, refusals, stepping
+from lifecycle import checkpoints, heap, refusals, stepping
 from lifecycle.checkpoints import CheckedCheckpointIO
 from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
-from lifecycle.data.batches import EVALUATION_BATCH, Batches, Chunks
+from lifecycle.data.batches import Batches, Chunks, in_order
 from lifecycle.data.dataset import Dataset
 from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError, TrainingError
@@ -112,7 +112,7 @@ def fit(
         TrainingError: the loss is no longer a number, or ``torch.compile`` does not get through.
     """
     train = _training_batches(config, data, seed)
-    val = data.val and Batches(data.val.inputs, data.val.targets, EVALUATION_BATCH, base=data.val.base)
+    val = data.val and in_order(data.val.inputs, data.val.targets, data.val.base)
     early, best = _early_stopping(config, module), _best_checkpoint(config, module, val is not None, folder)
     watching = [callback for callback in (early, best) if callback is not None]
     others = [callback for callback in callbacks if getattr(callback, "needs_scores_and_steps", True)]
@@ -132,6 +132,7 @@ def fit(
             helpers_know_their_main_process(),
             stepping.threads(module, train.batch_size),
             channels_last(module, config),
+            heap.kept(),
         ):
             trainer.fit(module, Chunks(train, steps), val)
     except BaseException:

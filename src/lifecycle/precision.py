@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -48,9 +48,13 @@ def channels_last(module: CompiledModel, config: TrainerConfig) -> Iterator[None
         return
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.channels_last = True
+    pools = [layer for layer in module.network.modules() if isinstance(layer, nn.MaxPool2d)]
+    hooks = [layer.register_full_backward_pre_hook(_gradients_last) for layer in pools]
     try:
         yield
     finally:
+        for hook in hooks:
+            hook.remove()
         module.channels_last = False
         module.network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
@@ -63,6 +67,14 @@ def with_channels_last(images: Tensor) -> Tensor:
         return images
     # Of a single channel torch holds both orders to be the same, and chooses the slower kernels.
     return images.as_strided((batch, channels, height, width), (height * width, 1, width, 1))
+
+
+def _gradients_last(_layer: nn.Module, gradients: Any) -> Any:
+    """Bring the gradient of what a layer gave into the order of what it took.
+
+    After a flattening it comes the other way, and torch would copy all that the layer took instead, thrice as large.
+    """
+    return tuple(one if one is None else one.contiguous(memory_format=torch.channels_last) for one in gradients)
 
 
 def _can_be_last(network: nn.Module, shape: tuple[int, ...]) -> bool:

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from lifecycle import heap
 from lifecycle.contract import BINARY, REGRESSION, DataSpec
 from lifecycle.profiling import phase
 
@@ -32,7 +33,8 @@ def predict(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> pd.
 @phase("predict")
 def outputs_of(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> Tensor:
     """Return the network's own outputs for rows, ``(rows, num_outputs)`` logits or values, each once and in order."""
-    outputs: Any = trainer.predict(module, batches)
+    with heap.kept():
+        outputs: Any = trainer.predict(module, batches)
     return torch.cat(outputs).cpu()
 
 
