@@ -247,7 +247,23 @@ def _data(words: list[str]) -> None:
     data(words)
 
 
-VERBS: dict[str, Callable[[list[str]], None]] = {"data": _data, "plugins": _plugins, "ui": _ui}
+def _of_a_run(verb: str) -> Callable[[list[str]], None]:
+    """Return a verb on runs, which is a module of its own."""
+
+    def run(words: list[str]) -> None:
+        from importlib import import_module
+
+        import_module(f"lifecycle.verbs.{verb}").run(words)
+
+    return run
+
+
+VERBS: dict[str, Callable[[list[str]], None]] = {
+    **{verb: _of_a_run(verb) for verb in ("predict",)},
+    "data": _data,
+    "plugins": _plugins,
+    "ui": _ui,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

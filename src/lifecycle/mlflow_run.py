@@ -10,10 +10,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
+from lifecycle import lookup
 from lifecycle.config import TrackingConfig
 from lifecycle.contract import DataSpec
+from lifecycle.errors import RequestError
 from lifecycle.history import History
 from lifecycle.provenance import commit, installed, versions
 from lifecycle.store import Store, artifacts, close_dead_runs, database_uri, open_store, sweep_runs
@@ -36,6 +38,7 @@ class MLflowRun:
     def __init__(self) -> None:
         self._lock: FileLock | None = None
         self._scratch = ""
+        self._status: str | None = None  # of a run that is only added to
 
     def warm(self, dir: str, cwd: str) -> None:
         """Import what a run will need, and connect to its database if there is one."""
@@ -71,6 +74,45 @@ class MLflowRun:
             "folder": str(self.store.folder),
             "artifacts": str(artifacts(created)),
         }
+
+    def reopen(self, cwd: str, tracking: dict[str, Any], run_id: str, scratch: str, resume: bool) -> dict[str, Any]:
+        """Open a run that was made, to go on with it, or to add to what it came to, which leaves its status alone.
+
+        Raises:
+            RequestError: another process is still going on with it.
+        """
+        os.chdir(cwd)
+        self.run_id, self._scratch = None, scratch
+        self.store = open_store(TrackingConfig(**tracking))
+        with self.store.lock():
+            found = self.store.client.get_run(run_id)
+            folder = self.store.checkpoints(run_id)
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(folder / ".lock", timeout=0)
+            try:
+                lock.acquire()
+            except Timeout as error:
+                raise RequestError(
+                    f"run {found.info.run_name} ({run_id}) is still going on in another process. Wait for its end."
+                ) from error
+            self.run_id, self._lock, self._status = run_id, lock, None if resume else found.info.status
+            if resume:
+                self.store.client.update_run(run_id, status="RUNNING")
+        return {"run_id": run_id, "folder": str(self.store.folder), "artifacts": str(artifacts(found))}
+
+    def find(
+        self, cwd: str, tracking: dict[str, Any], run: str, statuses: list[str], metric: str | None, sweep: str | None
+    ) -> dict[str, Any]:
+        """Return one run; see :mod:`lifecycle.lookup`."""
+        os.chdir(cwd)
+        return lookup.find(open_store(TrackingConfig(**tracking)), run, statuses, metric, sweep)
+
+    def find_many(
+        self, cwd: str, tracking: dict[str, Any], runs: list[str], sweep: str | None, statuses: list[str]
+    ) -> dict[str, Any]:
+        """Return several runs."""
+        os.chdir(cwd)
+        return {"runs": lookup.find_many(open_store(TrackingConfig(**tracking)), runs, sweep, statuses)}
 
     def describe(self, params: dict[str, str], config: str) -> None:
         """Record what was asked for, and with what it is done."""
@@ -173,14 +215,15 @@ class MLflowRun:
         )
 
     def finish(self) -> dict[str, Any]:
-        """Close the run as FINISHED."""
-        self.store.client.set_terminated(self.run_id, "FINISHED")
+        """Close the run as FINISHED; one that was only added to, as it was."""
+        if self._status is None:
+            self.store.client.set_terminated(self.run_id, "FINISHED")
         self._closed()
         return {}
 
     def fail(self, status: str, error: str, trace: str | None) -> dict[str, Any]:
         """Close the run as FAILED or KILLED, as far as that can be done."""
-        if self.run_id is not None:
+        if self.run_id is not None and self._status is None:
             with suppress(Exception):
                 self.tags({"lifecycle.error": error})
                 if trace is not None:
@@ -201,4 +244,4 @@ class MLflowRun:
             shutil.rmtree(self._scratch, ignore_errors=True)
         if self._lock is not None:
             self._lock.release()
-        self.run_id, self._lock, self._scratch = None, None, ""
+        self.run_id, self._lock, self._scratch, self._status = None, None, "", None

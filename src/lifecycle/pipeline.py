@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from lifecycle import (
     define,
     evaluate,
     fit,
+    lookup,
     losses,
     optimization,
     predict,
@@ -27,7 +29,7 @@ from lifecycle import (
 from lifecycle.compile import CompiledModel
 from lifecycle.config import Job, Request, resolve
 from lifecycle.data import dataset
-from lifecycle.data.batches import EVALUATION_BATCH, Batches
+from lifecycle.data.batches import in_order
 from lifecycle.data.dataset import Dataset
 from lifecycle.errors import RequestError
 from lifecycle.history import History
@@ -149,7 +151,7 @@ def life(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking
     history = fit.fit(module, data, job.trainer, job.seed, tracked.checkpoints, listeners, bars)
 
     alone = fit.trainer_for(job.trainer, devices=1, folder=tracked.checkpoints)
-    rows = Batches(data.scored.inputs, data.scored.targets, EVALUATION_BATCH, base=data.scored.base)
+    rows = in_order(data.scored.inputs, data.scored.targets, data.scored.base)
     scores = evaluate.evaluate(module, rows, alone)
     outputs = predict.outputs_of(module, rows, alone)
     evaluation = evaluate.judge(module, data, scores, outputs, job.seed)
@@ -199,7 +201,8 @@ def _record(
     data: Dataset,
     precision: str,
 ) -> None:
-    tracked.log_scores(evaluation.flat)
+    tracked.log_scores({**evaluation.flat, **_kept(history)})
+    tracked.tag(**{lookup.DIRECTIONS: json.dumps(evaluation.higher_is_better)})
     tracked.tag(weights_epoch=str(history.weights_epoch), stopped=history.stopped, precision=precision)
     if history.best_epoch is not None:
         tracked.tag(best_epoch=str(history.best_epoch))
@@ -212,6 +215,12 @@ def _record(
     columns = [*data.columns, *getattr(trained.data, "optional_columns", [])]
     outputs = predictions.drop(columns=["row", "time", "file", "actual"], errors="ignore")
     tracked.log_model(folder, columns, outputs)
+
+
+def _kept(history: History) -> dict[str, float]:
+    """Return the validation scores of the weights that were kept, by which ``run=best`` chooses."""
+    row = history.rows[history.weights_epoch - 1]
+    return {f"kept_{name}": value for name, value in row.items() if name.startswith("val_")}
 
 
 @profiling.phase("pictures")

@@ -5,6 +5,7 @@ What is told here is recorded by another process; see :mod:`lifecycle.recorder`.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tempfile
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lifecycle import recorder
+from lifecycle import recorded, recorder
 from lifecycle.config import Request
 from lifecycle.contract import DataSpec
 from lifecycle.errors import Interrupted, LifecycleError
@@ -28,6 +29,8 @@ from lifecycle.recorder import ENDS_WITHIN, Recorder
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from lifecycle.runs import FoundRun
 
 SECONDS_BETWEEN = 5.0
 """History is sent this often, and at the end, so that a page that is open moves and a short epoch costs nothing."""
@@ -153,6 +156,40 @@ def track(request: Request) -> Iterator[Run]:
         recorder.give_back(serving)
 
 
+@contextmanager
+def track_again(found: FoundRun, *, resume: bool) -> Iterator[Run]:
+    """Open a run that was made.
+
+    Args:
+        found: the run.
+        resume: go on with it: it is RUNNING meanwhile, and closed as the block truly ends. Else the block adds to what
+            the run came to, whose status stays as it is.
+
+    Raises:
+        RequestError: another process is still going on with it.
+        TrackingError: something could not be recorded.
+    """
+    assert found.id is not None  # noqa: S101 - its callers refuse a folder with a saved model
+    serving, run = recorder.borrow(), None
+    scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
+    tracked = {"dir": str(found.checkpoints.parent.parent), "experiment": found.experiment}
+    try:
+        serving.served = True
+        answer = serving.ask(
+            "reopen", cwd=str(Path.cwd()), tracking=tracked, run_id=found.id, scratch=str(scratch), resume=resume
+        )
+        run = Run(serving, found.id, found.name, Path(answer["folder"]), Path(answer["artifacts"]), scratch)
+        yield run
+        run.send()
+        serving.ask("finish")
+    except BaseException as error:
+        _fail(serving, run, error)
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        recorder.give_back(serving)
+
+
 def record_failure(request: Request, error: BaseException) -> None:
     """Leave a FAILED run for a request that ended before its run was opened."""
     with suppress(type(error)), track(request):
@@ -197,6 +234,7 @@ def _describe(run: Run, request: Request) -> None:
     chosen = " ".join(f"{group}={name}" for group, name in sorted(request.choices.items()))
     config = f"# {request.command}\n# {chosen}\n{OmegaConf.to_yaml(request.config)}"
     run.recorder.tell("describe", params=params, config=config)
+    run.log_text(json.dumps(recorded.record_of(request), indent=2) + "\n", recorded.FILE)
 
 
 def flatten(node: Any, prefix: str = "") -> dict[str, Any]:

@@ -13,13 +13,10 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
 from lifecycle.checks import in_range
 from lifecycle.config import TrackingConfig
 from lifecycle.errors import Interrupted, LifecycleError, RequestError
-from lifecycle.explain import explain
+from lifecycle.words import read
 
 HOST = "127.0.0.1"
 SECONDS_TO_START = 120
@@ -45,7 +42,7 @@ def serve(words: list[str]) -> None:
     Raises:
         RequestError: there are no runs, or the port is taken.
     """
-    config = _config(words)
+    config = read(words, UIConfig, "ui")
     folder = Path(config.tracking.dir).expanduser().absolute()
     if not (folder / "mlflow.db").is_file():
         raise RequestError(
@@ -60,17 +57,6 @@ def serve(words: list[str]) -> None:
             raise RequestError(f"port={config.port} is taken. Use another, such as port={config.port + 1}.") from error
     link = _link(config, folder)
     _serve(config.port, folder, link)
-
-
-def _config(words: list[str]) -> UIConfig:
-    try:
-        config = OmegaConf.merge(OmegaConf.structured(UIConfig), OmegaConf.from_dotlist(words))
-        built: UIConfig = OmegaConf.to_object(config)  # type: ignore[assignment]
-    except OmegaConfBaseException as error:
-        raise explain(error, words) from error
-    except ValueError as error:
-        raise RequestError(str(error)) from error
-    return built
 
 
 def _link(config: UIConfig, folder: Path) -> str:

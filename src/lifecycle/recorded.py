@@ -1,0 +1,105 @@
+"""What a run keeps of its request, ``request.json``, and the request that it stands for.
+
+A request is rebuilt from what was recorded alone: presets and data sets in YAML may have changed since, or be gone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from lifecycle import groups, registry
+from lifecycle.config import Request, RunConfig
+from lifecycle.errors import RequestError, SavedModelError
+from lifecycle.explain import COMPOSING, explain
+
+FILE = "request.json"
+FORMAT = 1
+
+
+def record_of(request: Request) -> dict[str, Any]:
+    """Return a request in plain values: all that :func:`request_of` needs."""
+    config = request.config
+    plugins = {group: registry.name_of(group, _type(config, group)) for group in registry.GROUPS}
+    typed = {group: groups.name_of(group, _type(config, group)) for group in groups.TYPED}
+    return {
+        "format": FORMAT,
+        "config": OmegaConf.to_container(config),
+        "types": {**plugins, **typed},
+        "choices": dict(request.choices),
+        "overrides": list(request.overrides),
+        "command": request.command,
+        "sweep": request.sweep,
+        "folder": str(Path.cwd()),
+    }
+
+
+def request_of(record: dict[str, Any], overrides: list[str] = [], command: str = "") -> Request:  # noqa: B006 - read
+    """Return the request that a run recorded, with some of its values changed.
+
+    Args:
+        record: as :func:`record_of` made it.
+        overrides: ``key=value`` words on fields of the configuration, such as ``trainer.max_epochs=500``.
+        command: the command line, for the record.
+
+    Raises:
+        RequestError: a word names no field, or its value does not fit.
+        SavedModelError: the record is of another version, or a plugin is not installed.
+    """
+    if record.get("format") != FORMAT:
+        raise SavedModelError(
+            f"the run recorded its request in the format {record.get('format')}, and this version reads {FORMAT}. "
+            "Update nn-lifecycle."
+        )
+    config = OmegaConf.structured(RunConfig)
+    try:
+        with open_dict(config):
+            for group, name in record["types"].items():
+                cls = groups.TYPED[group][name] if group in groups.TYPED else registry.load(group, name)
+                config[group] = OmegaConf.structured(cls)
+        config = OmegaConf.merge(config, _found(record))
+    except (RequestError, *COMPOSING, KeyError) as error:
+        raise SavedModelError(
+            f"the run was asked for with what this installation does not have: {str(error).splitlines()[0]}"
+        ) from error
+    OmegaConf.set_struct(config, True)
+    assert isinstance(config, DictConfig)  # noqa: S101 - of a dataclass
+    override(config, overrides)
+    return Request(config, dict(record["choices"]), command, None, tuple(overrides))
+
+
+def override(config: DictConfig, words: list[str]) -> None:
+    """Change values of a configuration in place, as Hydra reads ``key=value``.
+
+    Raises:
+        RequestError: a word names no field, or its value does not fit.
+    """
+    try:
+        for word in OverridesParser.create().parse_overrides(words):
+            if word.is_sweep_override() or word.is_delete() or word.is_add() or word.key_or_group in _CHOSEN:
+                raise RequestError(
+                    f"{word.input_line} cannot change a run that was made. Write field=value with one value, such as "
+                    "trainer.max_epochs=500."
+                )
+            OmegaConf.update(config, word.key_or_group, word.value())
+    except COMPOSING as error:
+        raise explain(error, words) from error
+
+
+_CHOSEN = (*registry.GROUPS, *groups.TYPED, "trainer", "tracking")
+
+
+def _found(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the values that were recorded, a path beside the folder that the command was typed in made whole."""
+    config: dict[str, Any] = dict(record["config"])
+    path = config.get("data", {}).get("path")
+    if isinstance(path, str) and path and not Path(path).exists() and (Path(record["folder"]) / path).exists():
+        config["data"] = {**config["data"], "path": str(Path(record["folder"]) / path)}
+    return config
+
+
+def _type(config: DictConfig, group: str) -> Any:
+    return None if OmegaConf.is_missing(config, group) else OmegaConf.get_type(config, group)
