@@ -73,7 +73,7 @@ def test_a_port_that_is_taken_is_named_with_another(lifecycle: Command, job: Com
     [
         ("port=abc", "port must be a whole number, got abc."),
         ("port=0", "port must be 1 or more and below 65536, got 0."),
-        ("prot=5", "prot is not a field of a run, got 5. Did you mean port?"),
+        ("prot=5", "prot is not a field of lifecycle ui, got 5. Did you mean port?"),
     ],
 )
 def test_a_wrong_word_is_one_sentence(lifecycle: Command, word: str, sentence: str) -> None:
