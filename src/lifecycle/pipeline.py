@@ -150,13 +150,7 @@ def life(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking
     bars = [*printer.callbacks(job.trainer.max_epochs), *profiles.callbacks()]
     history = fit.fit(module, data, job.trainer, job.seed, tracked.checkpoints, listeners, bars)
 
-    alone = fit.trainer_for(job.trainer, devices=1, folder=tracked.checkpoints)
-    rows = in_order(data.scored.inputs, data.scored.targets, data.scored.base)
-    scores = evaluate.evaluate(module, rows, alone)
-    outputs = predict.outputs_of(module, rows, alone)
-    evaluation = evaluate.judge(module, data, scores, outputs, job.seed)
-    predictions = predict.beside_truth(predict.as_frame(outputs, module.units, data.spec, rows.base), data.scored)
-
+    evaluation, predictions = score(job, prepared, tracked.checkpoints)
     trained = _trained(job, prepared, history, tracked)
     precision = "bf16-mixed" if module.stepping.bf16 else "32"
     pictures = _look(job, tracked, trained, history, evaluation, predictions, data)  # drawn while the rest is saved
@@ -164,7 +158,26 @@ def life(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking
     printer.end(data, history, evaluation, tracked, pictures)
     if job.request.sweep is None:
         printer.next(tracked.folder)
-    return Result(tracked.id, evaluate.prefixed(scores, data.scored_on), history, predictions, trained, evaluation)
+    scores = evaluate.prefixed(evaluation.scores, data.scored_on)
+    return Result(tracked.id, scores, history, predictions, trained, evaluation)
+
+
+def score(job: Job, prepared: Prepared, folder: Path) -> tuple[evaluate.Evaluation, pd.DataFrame]:
+    """Evaluate and predict the rows that a model is scored on, with the weights that it has.
+
+    Args:
+        job: its trainer and seed.
+        prepared: the data, and the model.
+        folder: where Lightning may leave files.
+    """
+    data, module = prepared.data, prepared.module
+    alone = fit.trainer_for(job.trainer, devices=1, folder=folder)
+    rows = in_order(data.scored.inputs, data.scored.targets, data.scored.base)
+    scores = evaluate.evaluate(module, rows, alone)
+    outputs = predict.outputs_of(module, rows, alone)
+    evaluation = evaluate.judge(module, data, scores, outputs, job.seed)
+    predictions = predict.as_frame(outputs, module.units, data.spec, rows.base)
+    return evaluation, predict.beside_truth(predictions, data.scored)
 
 
 def _trained(job: Job, prepared: Prepared, history: History, tracked: tracking.Run) -> saved.TrainedModel:
