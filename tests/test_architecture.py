@@ -26,9 +26,9 @@ LAYERS = [
         "lifecycle.cards",
         "lifecycle.testing",
         "lifecycle.verbs",
-        "lifecycle.recording",
-        "lifecycle.mlflow_run",
     },
+    {"lifecycle.sklearn"},
+    {"lifecycle.model", "lifecycle.predictor", "lifecycle.python_fit", "lifecycle.shown", "lifecycle.callers_run"},
     {"lifecycle.pipeline"},
     {
         f"lifecycle.{name}"
@@ -54,6 +54,8 @@ LAYERS = [
             "report",
             "profiles",
             "progress",
+            "recording",
+            "mlflow_run",
         )
     },
     {
@@ -66,6 +68,7 @@ LAYERS = [
             "store",
             "lookup",
             "runs",
+            "asked",
             "recorded",
             "words",
             "checkpoints",
