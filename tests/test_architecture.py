@@ -41,7 +41,6 @@ LAYERS = [
             "compile",
             "stepping",
             "precision",
-            "heap",
             "fit",
             "evaluate",
             "baselines",
@@ -96,6 +95,7 @@ LAYERS = [
             "units",
             "history",
             "deferred",
+            "heap",
             "errors",
         )
     },

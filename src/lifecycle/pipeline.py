@@ -239,7 +239,9 @@ def _record(
     if history.best_epoch is not None:
         tracked.tag(best_epoch=str(history.best_epoch))
     tracked.log_text(history.frame.to_csv(index=False), "history.csv")
-    tracked.log_text(predictions.to_csv(index=False), "predictions.csv")
+    table = tracked.scratch / "predictions.csv"
+    predictions.to_csv(table, index=False)  # of millions of rows a text would fill memory, and a pipe
+    tracked.log_file(table)
     for name in (checkpoints.BEST, f"{checkpoints.BEST}.sha256"):
         tracked.log_file(tracked.checkpoints / name, "checkpoints")
     folder = tracked.scratch / "saved"

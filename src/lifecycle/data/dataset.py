@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from lifecycle import heap
 from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec, Target
 from lifecycle.data.columns import column_kinds, num_missing
 from lifecycle.data.digest import digest
@@ -102,7 +103,8 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | Non
         RequestError: the rows cannot be used as they are; says why.
     """
     if given is None and (table := large_table(plugin)) is not None:
-        return _load_large(table, name, kind, seed)
+        with heap.kept():
+            return _load_large(table, name, kind, seed)
     frame = _read(plugin, given)
     target = plugin.describe_target(frame)
     samples = plugin.samples(frame)
