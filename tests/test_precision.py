@@ -124,6 +124,22 @@ def test_channels_are_last_while_a_network_is_fitted_and_not_afterwards(images: 
     assert layout.seen == {False}
 
 
+def test_gradients_reach_a_pool_with_channels_last_and_no_hook_stays(images: Dataset, tmp_path: Path) -> None:
+    module = compiled(images)
+    pool = next(layer for layer in module.network.modules() if isinstance(layer, nn.MaxPool2d))
+    seen: list[bool] = []
+
+    def note(_layer: nn.Module, gradients: tuple[Tensor, ...], _outputs: tuple[Tensor, ...]) -> None:
+        seen.append(len(gradients[0]) == 1 or gradients[0].stride(1) == 1)  # one image alone may lie either way
+
+    hook = pool.register_full_backward_hook(note)
+    fit.fit(module, images, config(), 1, tmp_path)
+    hook.remove()
+    assert seen
+    assert all(seen)
+    assert not pool._backward_pre_hooks
+
+
 class Viewing(nn.Module):
     """A network of a kind that is often written: ``view`` needs the order in memory that images have by default."""
 
