@@ -23,6 +23,7 @@ from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.data.batches import Batches, Chunks, in_order
 from lifecycle.data.dataset import Dataset
+from lifecycle.data.rows import DiskRows
 from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError, TrainingError
 from lifecycle.history import History, Row
@@ -141,6 +142,8 @@ def fit(
         _end_processes(trainer)
         raise
     checkpoints.flush(trainer)
+    if isinstance(train.inputs, DiskRows):
+        train.inputs.forget()  # what follows needs memory too
     if best is None:  # nothing says which epoch is best: the last one is kept
         trainer.save_checkpoint(folder / checkpoints.BEST, weights_only=True)
     if torch.distributed.is_available() and torch.distributed.is_initialized():

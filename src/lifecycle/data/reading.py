@@ -82,7 +82,7 @@ class _Reader:
 
     def __init__(self, plugin: Table, file: CsvFile | ParquetFile, wanted: list[str], most: int) -> None:
         self.plugin, self.file, self.wanted, self.most = plugin, file, wanted, most
-        self.blocks = Blocks(len(wanted), most)
+        self.blocks = Blocks(len(wanted), most // 2)  # beside them are the targets, and what is being parsed
         self.codes: dict[str, Codes] = {}
         self.numbers: set[str] = set()
         self.missing = dict.fromkeys(wanted, 0)

@@ -94,6 +94,11 @@ class DiskRows:
             done += len(rows)
         return order
 
+    def forget(self) -> None:
+        """Give back the memory of the window, until rows are taken again."""
+        self._rows = np.empty((0, self._width), dtype=np.float32)
+        self._slots[:], self._taken = -1, 0
+
     def _read(self, start: int, stop: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         out = np.empty((max(0, stop - start), self._width), dtype=np.float32)
         self.scratch.read(out, self.place + start * self._width * 4)
