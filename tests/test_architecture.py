@@ -51,6 +51,7 @@ LAYERS = [
             "saved",
             "streaming",
             "look",
+            "comparison",
             "report",
             "profiles",
             "progress",

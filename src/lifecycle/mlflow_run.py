@@ -108,11 +108,22 @@ class MLflowRun:
         return lookup.find(open_store(TrackingConfig(**tracking)), run, statuses, metric, sweep)
 
     def find_many(
-        self, cwd: str, tracking: dict[str, Any], runs: list[str], sweep: str | None, statuses: list[str]
+        self,
+        cwd: str,
+        tracking: dict[str, Any],
+        runs: list[str],
+        sweep: str | None,
+        statuses: list[str],
+        metric: str | None = None,
     ) -> dict[str, Any]:
         """Return several runs."""
         os.chdir(cwd)
-        return {"runs": lookup.find_many(open_store(TrackingConfig(**tracking)), runs, sweep, statuses)}
+        return {"runs": lookup.find_many(open_store(TrackingConfig(**tracking)), runs, sweep, statuses, metric)}
+
+    def histories(self, cwd: str, tracking: dict[str, Any], run: str) -> dict[str, Any]:
+        """Return what the epochs of a run came to."""
+        os.chdir(cwd)
+        return {"scores": lookup.histories(open_store(TrackingConfig(**tracking)), run)}
 
     def describe(self, params: dict[str, str], config: str) -> None:
         """Record what was asked for, and with what it is done."""

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lifecycle.data import columns
+from lifecycle.look.style import number
 from lifecycle.precision import is_bf16
 from lifecycle.progress import EpochBar
 
@@ -168,8 +169,8 @@ class Report:
                 lines[-1] += f"  {item}"
             else:
                 lines.append(item)
-        for number, line in enumerate(lines):
-            self._line("" if number else title, line, style)
+        for at, line in enumerate(lines):
+            self._line("" if at else title, line, style)
 
 
 def _short(path: Path) -> Path:
@@ -214,7 +215,7 @@ def summary_text(layers: list[Layer]) -> str:
 
 def _scores(scores: dict[str, float]) -> str:
     return "  ".join(
-        f"{name} {value:.4g}" if name == "lr" else f"{name} {_number(value)}"
+        f"{name} {value:.4g}" if name == "lr" else f"{name} {number(value)}"
         for name, value in scores.items()
         if name not in ("epoch", "epoch_seconds")
     )
@@ -226,12 +227,8 @@ def _with_intervals(evaluation: Evaluation) -> list[str]:
     for name, value in evaluation.scores.items():
         low, high = evaluation.intervals.get(name, (None, None))
         between = "" if low is None or high is None else f" (95% {_rounded(low)} to {_rounded(high)})"
-        said.append(f"{evaluation.on}_{name} {_number(value)}{between}")
+        said.append(f"{evaluation.on}_{name} {number(value)}{between}")
     return said
-
-
-def _number(value: float) -> str:
-    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.4g}"
 
 
 def _rounded(value: float) -> str:
