@@ -26,9 +26,9 @@ LAYERS = [
         "lifecycle.cards",
         "lifecycle.testing",
         "lifecycle.verbs",
-        "lifecycle.recording",
-        "lifecycle.mlflow_run",
     },
+    {"lifecycle.sklearn"},
+    {"lifecycle.model", "lifecycle.predictor", "lifecycle.python_fit", "lifecycle.shown", "lifecycle.callers_run"},
     {"lifecycle.pipeline"},
     {
         f"lifecycle.{name}"
@@ -55,6 +55,8 @@ LAYERS = [
             "report",
             "profiles",
             "progress",
+            "recording",
+            "mlflow_run",
         )
     },
     {
@@ -67,6 +69,7 @@ LAYERS = [
             "store",
             "lookup",
             "runs",
+            "asked",
             "recorded",
             "words",
             "checkpoints",

@@ -83,7 +83,7 @@ def test_the_history_has_one_point_per_epoch_and_metric(job: Command, runs: Runs
         assert [value for _, value in points] == pytest.approx(frame[metric].tolist())
     assert history(tmp_path, run, "test_loss") == [(0, run.data.metrics["test_loss"])]
     assert set(run.data.metrics) == {
-        f"{part}_{score}" for part in ("train", "val", "test", "baseline") for score in ("loss", "accuracy")
+        f"{part}_{score}" for part in ("train", "val", "kept_val", "test", "baseline") for score in ("loss", "accuracy")
     } | {"test_accuracy_low", "test_accuracy_high"}
 
 

@@ -192,7 +192,9 @@ def test_a_plugin_that_is_not_installed_is_told_with_the_nearest_name() -> None:
 
 
 def test_a_name_near_to_none_gets_the_list_alone() -> None:
-    with pytest.raises(RequestError, match=r"^data=parabola is not installed\. Installed: images, series, table\.$"):
+    with pytest.raises(
+        RequestError, match=r"^data=parabola is not installed\. Installed: array, images, series, table\.$"
+    ):
         registry.load("data", "parabola")
 
 

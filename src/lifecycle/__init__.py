@@ -8,14 +8,27 @@
 from __future__ import annotations
 
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lifecycle.model import Model
     from lifecycle.pipeline import Result
 
-__all__ = ["__version__", "run"]
+__all__ = ["Model", "__version__", "run"]
 
 __version__ = metadata.version("nn-lifecycle")
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is heavy when it is asked for."""
+    if name == "Model":
+        from lifecycle.deferred import quick_imports
+
+        with quick_imports():
+            from lifecycle.model import Model
+
+        return Model
+    raise AttributeError(f"module 'lifecycle' has no attribute {name!r}")
 
 
 def run(overrides: list[str]) -> Result:

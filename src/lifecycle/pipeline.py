@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from torch import nn
@@ -31,10 +33,14 @@ from lifecycle.config import Job, Request, resolve
 from lifecycle.data import dataset
 from lifecycle.data.batches import in_order
 from lifecycle.data.dataset import Dataset
+from lifecycle.data.given import Given
 from lifecycle.errors import RequestError
 from lifecycle.history import History
 from lifecycle.look import files
 from lifecycle.processes import is_helper
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
 
 
 @dataclass(frozen=True)
@@ -109,10 +115,15 @@ def _run(request: Request) -> Result | None:
 
 
 @profiling.phase("define and compile")
-def prepare(job: Job) -> Prepared:
-    """Do all that may show a request to be wrong: load the data, define and compile the model."""
+def prepare(job: Job, rows: Given | None = None) -> Prepared:
+    """Do all that may show a request to be wrong: load the data, define and compile the model.
+
+    Args:
+        job: checked.
+        rows: those in memory that are the data; ``None``: the data plugin reads its own.
+    """
     fit.check_devices(job.trainer)
-    data = dataset.load(job.data, job.data_name, job.data_kind, job.seed)
+    data = dataset.load(job.data, job.data_name, job.data_kind, job.seed, rows)
     saved.check_preprocessing(data.preprocessing, f"data={data.name}")
     network = define.define(job.model, job.model_name, data.spec, job.seed, source=f"data={data.name}")
     layers = define.summarize(network, data.spec)
@@ -133,8 +144,14 @@ def prepare(job: Job) -> Prepared:
     return Prepared(data, network, layers, module)
 
 
-def life(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking.Run) -> Result:
-    """Fit, evaluate, predict and save, within an open run."""
+def life(
+    job: Job,
+    prepared: Prepared,
+    printer: report.Report,
+    tracked: tracking.Run,
+    callbacks: Sequence[pl.Callback] = (),
+) -> Result:
+    """Fit, evaluate, predict and save, within an open run; ``callbacks`` of Lightning's watch the fit."""
     data, module = prepared.data, prepared.module
     printer.begin(job, data, prepared.layers, module)
     tracked.log_data(data.name, data.digest, getattr(job.data, "path", data.kind), data.num_rows)
@@ -147,11 +164,11 @@ def life(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking
     tracked.log_text(report.summary_text(prepared.layers), "summary.txt")
 
     listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs)]
-    bars = [*printer.callbacks(job.trainer.max_epochs), *profiles.callbacks()]
+    bars = [*printer.callbacks(job.trainer.max_epochs), *profiles.callbacks(), *callbacks]
     history = fit.fit(module, data, job.trainer, job.seed, tracked.checkpoints, listeners, bars)
 
     evaluation, predictions = score(job, prepared, tracked.checkpoints)
-    trained = _trained(job, prepared, history, tracked)
+    trained = trained_model(job, prepared, history, tracked.id)
     precision = "bf16-mixed" if module.stepping.bf16 else "32"
     pictures = _look(job, tracked, trained, history, evaluation, predictions, data)  # drawn while the rest is saved
     _record(tracked, trained, history, evaluation, predictions, data, precision)
@@ -180,7 +197,8 @@ def score(job: Job, prepared: Prepared, folder: Path) -> tuple[evaluate.Evaluati
     return evaluation, predict.beside_truth(predictions, data.scored)
 
 
-def _trained(job: Job, prepared: Prepared, history: History, tracked: tracking.Run) -> saved.TrainedModel:
+def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | None) -> saved.TrainedModel:
+    """Return a fitted network with all that it takes to use it; ``run_id`` is that of the run it is from, if any."""
     data, module = prepared.data, prepared.module
     return saved.TrainedModel(
         model_name=job.model_name,
@@ -195,12 +213,13 @@ def _trained(job: Job, prepared: Prepared, history: History, tracked: tracking.R
         settings={
             "loss": module.loss_name,
             "metrics": list(module.metric_names),
+            "class_values": list(data.class_values),
             "class_weights": None if module.loss.class_weights is None else module.loss.class_weights.tolist(),
             "label_smoothing": job.label_smoothing,
             "optimizer": {"name": job.optimizer_name, **asdict(job.optimizer)},
             "schedule": {"name": job.schedule_name, **asdict(job.schedule)},
         },
-        provenance={"run_id": tracked.id, "epoch": history.weights_epoch, "data_sha256": data.digest, "seed": job.seed},
+        provenance={"run_id": run_id, "epoch": history.weights_epoch, "data_sha256": data.digest, "seed": job.seed},
     )
 
 

@@ -144,7 +144,7 @@ def track(request: Request) -> Iterator[Run]:
     scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
     try:
         run = _open(serving, request, scratch)
-        _describe(run, request)
+        describe(run, request)
         yield run
         run.send()
         serving.ask("finish")
@@ -224,7 +224,8 @@ def _open(serving: Recorder, request: Request, scratch: Path) -> Run:
     return Run(serving, answer["run_id"], name, Path(answer["folder"]), Path(answer["artifacts"]), scratch)
 
 
-def _describe(run: Run, request: Request) -> None:
+def describe(run: Run, request: Request) -> None:
+    """Record what was asked for: parameters, versions, the configuration and what rebuilds it."""
     values = {**request.choices, **flatten(request.config)}
     values = {key: value for key, value in values.items() if key not in CARD}  # these are about the data, not the run
     open_yet = [key for key, value in values.items() if value is None and WORKED_OUT.fullmatch(key)]

@@ -15,10 +15,11 @@ from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec, Target
 from lifecycle.data.columns import column_kinds, num_missing
 from lifecycle.data.digest import digest
 from lifecycle.data.fitting import learn, transform
+from lifecycle.data.given import Given
 from lifecycle.data.labels import labels as labels_of
 from lifecycle.data.labels import split as split_of
 from lifecycle.data.large import LargeTable
-from lifecycle.data.preprocessing import Preprocessing, clean_targets, learn_target
+from lifecycle.data.preprocessing import Preprocessing, clean_targets, labels_like, learn_target
 from lifecycle.data.rows import DiskRows, Rows
 from lifecycle.errors import RequestError
 from lifecycle.profiling import phase
@@ -68,6 +69,7 @@ class Dataset:
     digest: str  # sha256 of names, types and values of the raw rows; of a large file: the file's own
     columns: tuple[str, ...]  # those of the raw rows that a prediction needs
     column_kinds: dict[str, str]  # what each column of the raw rows is taken for
+    class_values: tuple[Any, ...] = ()  # the classes as the source has them, in the order of their names
 
     @property
     def window_rows(self) -> int | None:
@@ -86,7 +88,7 @@ class Dataset:
 
 
 @phase("data")
-def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
+def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | None = None) -> Dataset:
     """Read the rows, split them, learn from the training rows and apply that to all.
 
     Args:
@@ -94,19 +96,20 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
         name: name of the data set, for messages and the record.
         kind: name of the data plugin.
         seed: of the split.
+        given: rows in memory, in place of those that the plugin reads.
 
     Raises:
         RequestError: the rows cannot be used as they are; says why.
     """
-    if (table := large_table(plugin)) is not None:
+    if given is None and (table := large_table(plugin)) is not None:
         return _load_large(table, name, kind, seed)
-    frame = plugin.read()
+    frame = _read(plugin, given)
     target = plugin.describe_target(frame)
     samples = plugin.samples(frame)
     if samples.targets is None:
         raise RequestError(f"data={name} has no target column {target.name}. Name one with data.target.")
     labels = clean_targets(samples.targets, target)
-    split = plugin.split(replace(samples, targets=labels), target.task, seed)
+    split = (given and given.split) or plugin.split(replace(samples, targets=labels), target.task, seed)
     learnt = labels if samples.base is None else labels - samples.base
     task, encoder = learn_target(learnt, split.train, target)
     preprocessing = Preprocessing(plugin.learn(_take(samples.inputs, split.train)), encoder)
@@ -143,7 +146,59 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
         digest=digest(frame),
         columns=tuple(plugin.columns(frame)),
         column_kinds=column_kinds(plugin, frame),
+        class_values=_class_values(samples.targets, preprocessing.class_names),
     )
+
+
+def labelled(plugin: DataPlugin, preprocessing: Preprocessing, spec: DataSpec, frame: pd.DataFrame) -> Part:
+    """Return labelled rows as a trained model takes them; nothing is learnt from them.
+
+    Args:
+        plugin: how rows become samples.
+        preprocessing: what the training rows taught.
+        spec: of the model.
+        frame: raw rows, the target among the columns.
+
+    Raises:
+        RequestError: they lack the target, hold a class that the model does not know, or a value that is no number.
+    """
+    samples = plugin.samples(frame)
+    if samples.targets is None:
+        raise RequestError(f"the rows have no target column {spec.target_name} to compare with. Give it, or predict.")
+    labels = labels_like(samples.targets, preprocessing, spec)
+    inputs = plugin.apply(preprocessing.inputs, samples.inputs)
+    wrong = np.flatnonzero(~np.isfinite(inputs.reshape(len(inputs), -1)).all(axis=1))
+    if len(wrong):
+        row = samples.rows[wrong[0]]
+        raise RequestError(f"the rows have a value that is no finite number in row {row}. Mend or remove the row.")
+    learnt = labels if samples.base is None else labels - samples.base
+    return Part(
+        inputs=torch.from_numpy(inputs),
+        targets=_as_targets(preprocessing.encode(learnt), spec.task),
+        labels=labels,
+        rows=samples.rows,
+        base=None if samples.base is None else as_column(samples.base),
+        naive=dict(samples.naive),
+        times=samples.times,
+        files=samples.files,
+    )
+
+
+def _read(plugin: DataPlugin, given: Given | None) -> pd.DataFrame:
+    """Return the raw rows; those that were given are checked as the plugin checks its own."""
+    if given is None:
+        return plugin.read()
+    check: Callable[[pd.DataFrame], None] = getattr(plugin, "check", lambda frame: None)
+    check(given.frame)
+    return given.frame
+
+
+def _class_values(targets: np.ndarray[Any, Any], names: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return the classes as the source has them, a number as a number, in the order of their names."""
+    if not names:
+        return ()
+    own = {str(value): value.item() if hasattr(value, "item") else value for value in pd.unique(targets)}
+    return tuple(own[name] for name in names)
 
 
 def large_table(plugin: DataPlugin) -> LargeTable | None:

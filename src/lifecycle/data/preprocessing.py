@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
-from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, Target
+from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec, Target
 from lifecycle.data.targets import as_labels, as_numbers, classes
+from lifecycle.errors import RequestError
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,24 @@ def learn_target(targets: np.ndarray[Any, Any], train: np.ndarray[Any, Any], tar
         encoder = OrdinalEncoder(categories=[np.array(names, dtype=object)]).fit(_column(targets))
         return (BINARY if len(names) == 2 else MULTICLASS), encoder
     return REGRESSION, StandardScaler().fit(targets[train].reshape(-1, 1)) if target.scaled else None
+
+
+def labels_like(targets: np.ndarray[Any, Any], learnt: Preprocessing, spec: DataSpec) -> np.ndarray[Any, Any]:
+    """Return targets of other rows as :func:`clean_targets` does, the classes being those that were learnt.
+
+    Raises:
+        RequestError: a class was not there while learning, or a value is no number.
+    """
+    if spec.task == REGRESSION:
+        return as_numbers(targets, spec.target_name)
+    labels = np.array([str(value) for value in targets])
+    unknown = np.flatnonzero(~np.isin(labels, learnt.class_names))
+    if len(unknown):
+        raise RequestError(
+            f"{spec.target_name} is {labels[unknown[0]]} in row {unknown[0]}, which is no class of the model. Its "
+            f"classes: {', '.join(learnt.class_names)}."
+        )
+    return labels
 
 
 def _column(labels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -51,10 +51,14 @@ class Table(Card, Shuffled):
         """Return the raw rows."""
         frame = sources.read(self.path)
         targets.check_columns(frame, self.path, {"target": self.target})
+        self.check(frame)
+        return frame
+
+    def check(self, frame: pd.DataFrame) -> None:
+        """Refuse rows with features that cannot be learnt from as they are."""
         used = frame[self.feature_columns(list(frame.columns))]
         self.check_numbers(list(frame.columns), features.numeric(used))
         features.check(used, self.path)
-        return frame
 
     def large(self) -> LargeTable | None:
         """Return the raw rows where they are too many for a frame, which :meth:`read` would make; else ``None``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ WIDE_RANGE = 100.0
 """A loss that falls by more than this factor is drawn on a logarithmic axis."""
 
 
-def draw(history: History, file: Path) -> Figure:
+def draw(history: History, file: Path | BinaryIO) -> Figure:
     """Draw a panel for the loss, each metric, and whatever else an epoch's row holds (a learning rate).
 
     Args:

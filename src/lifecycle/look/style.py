@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ _STYLE: dict[str, Any] = {
 
 
 @contextmanager
-def picture(file: Path, width: float, height: float) -> Iterator[Figure]:
+def picture(file: Path | BinaryIO, width: float, height: float) -> Iterator[Figure]:
     """Give a figure of ``width`` x ``height`` inches to draw on, and write it as a PNG.
 
     The user's own matplotlibrc has no say, and a letter that the font lacks no warning.

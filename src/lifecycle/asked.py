@@ -1,0 +1,177 @@
+"""A request in Python's words: arguments become the typed fields that Hydra composes from the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import OmegaConf, open_dict
+
+from lifecycle import registry
+from lifecycle.config import Request, RunConfig, TrackingConfig, TrainerConfig, unknown_field
+from lifecycle.contract import REGRESSION
+from lifecycle.data.given import PATH
+from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.groups import TYPED, name_of
+from lifecycle.optimizers import OptimizerConfig
+from lifecycle.schedules import ScheduleConfig
+from lifecycle.tasks import TASKS
+
+ARGUMENTS = {"max_epochs": "epochs", "path=X": "X"}
+"""What is called otherwise on the command line than in :meth:`lifecycle.Model.fit`."""
+
+KEY = re.compile(r"\b(?:trainer|optimizer|schedule|model|data)\.(path=X|[a-z_]+)(?=[= \[.])")
+"""A field in a message of the command line, ``trainer.max_epochs``."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What :meth:`lifecycle.Model.compile` was told."""
+
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+    loss: str | None
+    metrics: list[str] | None
+    class_weights: Any
+    label_smoothing: float
+
+
+def plugin(kind: str, name: str, fields: dict[str, Any], owner: str) -> Any:
+    """Return a plugin's dataclass with some of its fields set, each of the type that it declares.
+
+    Args:
+        kind: ``"model"`` or ``"data"``.
+        name: of the plugin.
+        fields: by name.
+        owner: whose fields they are, for messages.
+
+    Raises:
+        RequestError: there is no such plugin or field, or a value does not fit.
+    """
+    return _made(registry.load(kind, name), fields, owner, kind)
+
+
+def typed(group: str, chosen: Any, fields: dict[str, Any]) -> Any:
+    """Return an optimizer or schedule: the dataclass of a name with some fields set, or the object that was given.
+
+    Raises:
+        RequestError: there is no such name or field, a value does not fit, or fields were given beside an object.
+    """
+    known = TYPED[group]
+    if not isinstance(chosen, str):
+        if name_of(group, type(chosen)) and not fields:
+            return chosen
+        what = f"beside {type(chosen).__name__}(...)" if name_of(group, type(chosen)) else f"for {chosen!r}"
+        raise RequestError(
+            f"{group} must be a name with its fields, or an object of lifecycle.{group}s, got "
+            f"{', '.join(fields) or 'it'} {what}. Write for instance {group}='{next(iter(known))}'."
+        )
+    if chosen not in known:
+        raise RequestError(f"{group}={chosen} is unknown.{did_you_mean(chosen, known)} Known: {', '.join(known)}.")
+    return _made(known[chosen], fields, f'{group}="{chosen}"', group)
+
+
+def trainer(fields: dict[str, Any]) -> TrainerConfig:
+    """Return how fitting is to proceed.
+
+    Raises:
+        RequestError: there is no such field, or a value does not fit.
+    """
+    made: TrainerConfig = _made(TrainerConfig, fields, "fit()", "trainer")
+    return made
+
+
+def task_of(loss: str | None) -> str | None:
+    """Return the task that a loss is for: ``"regression"``, ``"classification"``; ``None``: nothing says."""
+    if loss is None:
+        return None
+    tasks = {task for task, known in TASKS.items() if loss in known.losses}
+    return REGRESSION if tasks == {REGRESSION} else "classification" if tasks and REGRESSION not in tasks else None
+
+
+def data(
+    shape: tuple[int, ...], target: str, task: str | None, validation_split: float, scaling: str, scale_target: bool
+) -> Any:
+    """Return the kind of data that samples of a shape are: a table's rows, or arrays."""
+    fields: dict[str, Any] = {
+        "path": PATH,
+        "target": target,
+        "task": task,
+        "test_size": 0.0,
+        "val_size": 0.0,
+        "validation_split": validation_split or None,
+        "scaling": scaling,
+        "scale_target": scale_target,
+    }
+    if len(shape) == 1:
+        return plugin("data", "table", fields, "fit()")
+    return plugin("data", "array", {**fields, "shape": list(shape)}, "fit()")
+
+
+def config(
+    model: Any,
+    rows: Any,
+    compiled: Compiled,
+    trainer: TrainerConfig,
+    tracking: TrackingConfig,
+    seed: int,
+    verbose: int,
+) -> Any:
+    """Return the configuration of a run, as Hydra would have composed it."""
+    root = OmegaConf.structured(RunConfig)
+    with open_dict(root):
+        root.model, root.data = OmegaConf.structured(model), OmegaConf.structured(rows)
+        root.optimizer, root.schedule = (
+            OmegaConf.structured(compiled.optimizer),
+            OmegaConf.structured(compiled.schedule),
+        )
+        root.trainer, root.tracking = OmegaConf.structured(trainer), OmegaConf.structured(tracking)
+    root.loss, root.metrics, root.label_smoothing = compiled.loss, compiled.metrics, compiled.label_smoothing
+    weights = compiled.class_weights
+    root.class_weights = {str(name): value for name, value in weights.items()} if isinstance(weights, dict) else weights
+    root.seed, root.verbose = seed, verbose
+    return root
+
+
+def request(config: Any, model_name: str) -> Request:
+    """Return the request of a configuration that :func:`config` made."""
+    types: dict[str, Any] = {group: OmegaConf.get_type(config, group) for group in ("data", *TYPED)}
+    choices = {
+        "model": model_name,
+        "data": registry.name_of("data", types["data"]),
+        **{group: name_of(group, types[group]) for group in TYPED},
+        "trainer": "default",
+        "tracking": "default",
+    }
+    return Request(config, choices, "Model.fit")
+
+
+def _made(cls: Any, fields: dict[str, Any], owner: str, prefix: str) -> Any:
+    known = [field.name for field in dataclasses.fields(cls)]
+    for name, value in fields.items():
+        if name not in known:
+            raise RequestError(unknown_field(name, repr(value), known, owner))
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), fields))
+    except ValueError as error:  # OmegaConf's own are ValueErrors too
+        key = getattr(error, "full_key", None)
+        if key is None:
+            raise RequestError(f"{prefix}.{error}") from error
+        said = str(error).splitlines()[0].rstrip(".")
+        raise RequestError(f"{prefix}.{key} cannot be {fields.get(key.split('[')[0])!r}: {said}.") from error
+
+
+@contextmanager
+def in_pythons_words() -> Iterator[None]:
+    """Say of an argument what the command line says of a key."""
+    try:
+        yield
+    except RequestError as error:
+        said = KEY.sub(lambda found: ARGUMENTS.get(found[1], found[1]), str(error))
+        if said == str(error):
+            raise
+        raise RequestError(said) from error

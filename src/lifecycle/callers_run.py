@@ -1,0 +1,61 @@
+"""The MLflow run that a caller from Python has open: told of a fit in this process, and left open."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from lifecycle import tracking
+from lifecycle.config import Request
+from lifecycle.errors import TrackingError
+from lifecycle.mlflow_run import MLflowRun
+
+
+class Here:
+    """In place of :class:`lifecycle.recorder.Recorder`: MLflow is called here and at once, as the caller does."""
+
+    def __init__(self, run_id: str) -> None:
+        import mlflow
+
+        self.run = MLflowRun()
+        self.run.run_id = run_id
+        self.run.store = SimpleNamespace(client=mlflow.MlflowClient())  # type: ignore[assignment]
+
+    def tell(self, verb: str, **values: Any) -> None:
+        """Record something.
+
+        Raises:
+            TrackingError: MLflow would not have it, as where a second fit has other parameters in the same run.
+        """
+        try:
+            getattr(self.run, verb)(**values)
+        except Exception as error:  # whatever MLflow, its server or the disk raise
+            first = str(error).strip().splitlines()[0].rstrip(".")
+            raise TrackingError(
+                f"the active MLflow run {self.run.run_id} could not be told of the fit ({verb}): {first}. A run takes "
+                "one fit: open another, mlflow.start_run(nested=True), for the next; or fit(track=False)."
+            ) from error
+
+
+@contextmanager
+def callers_run(request: Request, active: Any) -> Iterator[tracking.Run]:
+    """Record a request in a run that is open, and give what the fit is told to.
+
+    Args:
+        request: of the fit.
+        active: what ``mlflow.active_run()`` returns.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
+    try:
+        name = active.info.run_name or active.info.run_id
+        run = tracking.Run(Here(active.info.run_id), active.info.run_id, name, scratch, scratch, scratch)  # type: ignore[arg-type]
+        tracking.describe(run, request)
+        yield run
+        run.send()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,132 @@
+"""Rows that a caller from Python holds in memory: whatever he has them in becomes a frame with a target column."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lifecycle.contract import Split
+from lifecycle.errors import RequestError
+
+PATH = "X"
+"""What messages call the rows, in place of a file's path."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """Rows for :func:`lifecycle.data.dataset.load`.
+
+    Attributes:
+        frame: the rows, the target among the columns.
+        split: which of them train and validate; ``None``: as the kind of data draws them.
+    """
+
+    frame: pd.DataFrame
+    split: Split | None = None
+
+
+def inputs_of(X: Any) -> tuple[pd.DataFrame, tuple[int, ...]]:  # noqa: N803 - scikit-learn's and Keras's name
+    """Return samples as a frame, and the shape of one.
+
+    Args:
+        X: ``(rows, features)``: a DataFrame, an array, a tensor, or a list of lists, with texts and missing values as
+            they come; or numbers of ``(rows, steps, features)`` or ``(rows, channels, height, width)``.
+
+    Raises:
+        RequestError: X has no such shape.
+    """
+    if isinstance(X, pd.DataFrame):
+        frame = X.reset_index(drop=True).set_axis(list(map(str, X.columns)), axis=1)
+        twice = frame.columns[frame.columns.duplicated()]
+        if len(twice):
+            raise RequestError(f"X has two columns called {twice[0]}. Rename one of them.")
+        return _some(frame, X), (len(frame.columns),)
+    values = _array(X, "X")
+    if values.ndim not in (2, 3, 4):
+        raise RequestError(
+            f"X must have the shape (rows, features), (rows, steps, features) or (rows, channels, height, width), got "
+            f"{values.shape}. One sample alone is X[np.newaxis]; one feature alone is X.reshape(-1, 1)."
+        )
+    whole: Any = values.shape
+    rest: tuple[int, ...] = tuple(whole[1:])
+    width = math.prod(rest)
+    frame = pd.DataFrame(values.reshape(len(values), width), columns=[f"x{number}" for number in range(width)])
+    return _some(frame.infer_objects() if values.dtype == object else frame, X), rest
+
+
+def targets_of(y: Any, rows: int, taken: Collection[str], name: str = "y") -> tuple[str, np.ndarray[Any, Any]]:
+    """Return the name of the target, none of those taken, and ``(rows,)`` targets as they are.
+
+    Raises:
+        RequestError: there is not one for each row.
+    """
+    called = str(getattr(y, "name", None) or "target")
+    if isinstance(y, pd.DataFrame) and len(y.columns) == 1:
+        called, y = str(y.columns[0]), y.iloc[:, 0]
+    values: Any = y.to_numpy() if isinstance(y, pd.Series) else _array(y, name)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise RequestError(
+            f"{name} must hold one target a row, got the shape {values.shape}. Of one-hot classes give the classes, "
+            f"for instance {name}.argmax(axis=1)."
+        )
+    if len(values) != rows:
+        raise RequestError(f"{name} must hold a target for each of the {rows} rows of X, got {len(values)}.")
+    while called in taken:
+        called += "_"
+    return called, values
+
+
+def together(
+    train: pd.DataFrame,
+    targets: np.ndarray[Any, Any],
+    X: Any,  # noqa: N803 - Keras's name
+    y: Any,
+) -> tuple[pd.DataFrame, np.ndarray[Any, Any], Split]:
+    """Return training and validation rows in one frame, their targets, and which are which.
+
+    Args:
+        train: training rows, as :func:`inputs_of` returns them.
+        targets: theirs.
+        X: validation rows, as :func:`inputs_of` takes them.
+        y: theirs.
+
+    Raises:
+        RequestError: they have other columns.
+    """
+    val, _ = inputs_of(X)
+    _, val_targets = targets_of(y, len(val), (), "y of validation_data")
+    if list(train.columns) != list(val.columns):
+        raise RequestError(
+            f"validation_data must have the columns of X, {', '.join(train.columns)}, got {', '.join(val.columns)}."
+        )
+    rows = np.arange(len(train) + len(val))
+    split = Split(rows[: len(train)], rows[len(train) :], rows[:0])
+    return pd.concat([train, val], ignore_index=True), np.concatenate([targets, val_targets]), split
+
+
+def _array(values: Any, name: str) -> np.ndarray[Any, Any]:
+    """Return an array; of mixed values one of objects, in which a number stays a number."""
+    if hasattr(values, "detach"):  # a tensor, on whatever device
+        values = values.detach().cpu().numpy()
+    if hasattr(values, "nnz"):
+        raise RequestError(f"{name} must not be a sparse matrix. Give {name}.toarray().")
+    try:
+        found = np.asarray(values)
+        if found.dtype.kind in "US" and not isinstance(values, np.ndarray):
+            found = np.asarray(values, dtype=object)
+    except ValueError as error:
+        raise RequestError(f"{name} must have rows of one length: {error}.") from error
+    return found
+
+
+def _some(frame: pd.DataFrame, X: Any) -> pd.DataFrame:  # noqa: N803
+    if not len(frame) or not len(frame.columns):
+        raise RequestError(f"X must have rows and features, got the shape {tuple(np.shape(X))}.")
+    return frame

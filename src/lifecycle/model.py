@@ -1,0 +1,230 @@
+"""A neural network from Python: define, compile, fit, evaluate and predict as five calls.
+
+The calls compose the same request, and go the same way, as the command line does: the same words and seed give the
+same numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lifecycle import asked, runs, saved
+from lifecycle.config import TrackingConfig, resolve
+from lifecycle.data import given
+from lifecycle.errors import RequestError
+from lifecycle.predictor import Predictor
+from lifecycle.shown import FitHistory
+from lifecycle.tasks import check_names
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+    from lifecycle.optimizers import OptimizerConfig
+    from lifecycle.schedules import ScheduleConfig
+
+
+class Model(Predictor):
+    """A network with its five steps.
+
+    >>> import numpy as np
+    >>> from lifecycle import Model
+    >>> X = np.random.default_rng(0).normal(size=(60, 2))
+    >>> y = np.where(X[:, 0] + X[:, 1] > 0, "above", "below")
+    >>> model = Model("mlp", hidden=[8])                                      # 1 define
+    >>> model.compile(optimizer="adam", metrics=["accuracy"], lr=0.05)        # 2 compile
+    >>> history = model.fit(X, y, epochs=30, batch_size=10, verbose=0)        # 3 fit
+    >>> scores = model.evaluate(X, y)                                         # 4 evaluate
+    >>> sorted(scores), scores["accuracy"] > 0.9
+    (['accuracy', 'loss'], True)
+    >>> model.predict([[3.0, 3.0], [-3.0, -3.0]]).tolist()                    # 5 predict
+    ['above', 'below']
+    >>> model.predict_proba([[3.0, 3.0]]).shape
+    (1, 2)
+
+    Attributes:
+        name: of the model plugin.
+        history: of the last :meth:`fit`; ``None`` before it, and of a model that was loaded.
+        run_id: of the MLflow run that the last fit was tracked in; else ``None``.
+    """
+
+    def __init__(self, name: str = "mlp", **fields: Any) -> None:
+        """Step 1, define: choose an architecture; its network is built when :meth:`fit` has seen the data.
+
+        Args:
+            name: of a model plugin: ``"mlp"``, ``"cnn"``, ``"lstm"``, ``"sequential"`` or what is installed beside.
+            fields: its hyper-parameters, ``hidden=[64, 32]``; `lifecycle plugins` names the plugins.
+
+        Raises:
+            RequestError: there is no such plugin or field, or a value is out of range.
+
+        >>> Model("mlp", hiden=[8])
+        Traceback (most recent call last):
+            ...
+        lifecycle.errors.RequestError: hiden is not a field of Model("mlp"), got [8]. Did you mean hidden? ...
+        """
+        self.name = name
+        with asked.in_pythons_words():
+            self._plugin = asked.plugin("model", name, fields, f'Model("{name}")')
+        self.history: FitHistory | None = None
+        self.run_id: str | None = None
+        self._trained: saved.TrainedModel | None = None
+        self.compile()
+
+    def compile(
+        self,
+        optimizer: str | OptimizerConfig = "adam",
+        loss: str | None = None,
+        metrics: Sequence[str] | None = None,
+        *,
+        schedule: str | ScheduleConfig = "none",
+        class_weights: str | dict[Any, float] | None = None,
+        label_smoothing: float = 0.0,
+        **fields: Any,
+    ) -> Model:
+        """Step 2, compile: choose loss, optimizer and metrics.
+
+        Args:
+            optimizer: a name (``"adam"``, ``"sgd"``, all of ``torch.optim``), or one of :mod:`lifecycle.optimizers`.
+            loss: a name, such as ``"binary_crossentropy"`` or ``"mae"``; ``None``: that of the task.
+            metrics: names, such as ``["accuracy", "f1"]``; ``None``: those of the task.
+            schedule: of the learning rate: a name, or one of :mod:`lifecycle.schedules`.
+            class_weights: ``"balanced"``, or a weight for each class.
+            label_smoothing: share of each label that is spread evenly over the classes.
+            fields: of the optimizer, ``lr=0.01``.
+
+        Returns:
+            The model itself.
+
+        Raises:
+            RequestError: there is no such name or field, or a value is out of range.
+        """
+        with asked.in_pythons_words():
+            check_names(loss, None if metrics is None else list(metrics))
+            self._compiled_with = asked.Compiled(
+                optimizer=asked.typed("optimizer", optimizer, fields),
+                schedule=asked.typed("schedule", schedule, {}),
+                loss=loss,
+                metrics=None if metrics is None else list(metrics),
+                class_weights=class_weights,
+                label_smoothing=label_smoothing,
+            )
+        return self
+
+    def fit(
+        self,
+        X: Any,  # noqa: N803 - scikit-learn's and Keras's name
+        y: Any,
+        *,
+        epochs: int = 300,
+        batch_size: int | None = None,
+        validation_split: float = 0.0,
+        validation_data: tuple[Any, Any] | None = None,
+        early_stopping: bool | None = None,
+        seed: int = 0,
+        task: str | None = None,
+        scaling: str = "standard",
+        scale_target: bool = True,
+        verbose: int = 1,
+        callbacks: Sequence[pl.Callback] = (),
+        track: bool | None = None,
+        tracking: TrackingConfig | None = None,
+        **trainer: Any,
+    ) -> FitHistory:
+        """Step 3, fit: learn from rows, from the beginning each time it is called.
+
+        Args:
+            X: ``(rows, features)``: a DataFrame, array, tensor or list of lists; texts, categories and missing values
+                as they come. Or numbers of ``(rows, steps, features)`` or ``(rows, channels, height, width)``.
+            y: ``(rows,)`` classes or values, in your own terms and units.
+            epochs: passes over the rows, at most.
+            batch_size: rows a step; ``None``: 32, or all rows if fewer.
+            validation_split: share of the rows that chooses the best epoch, drawn by class at random.
+            validation_data: ``(X, y)`` for the same, in place of a split.
+            early_stopping: stop when ``monitor`` has not improved for ``patience`` epochs, and keep the best epoch's
+                weights; ``None``: where there are validation rows.
+            seed: of the split, the initial weights, the order of rows and dropout.
+            task: ``"classification"`` or ``"regression"``; ``None``: from the loss, or from y's type.
+            scaling: of numbers: ``"standard"``, ``"minmax"`` or ``"none"``; learnt from training rows alone.
+            scale_target: regression: train on the standardised target; predictions are in its own units.
+            verbose: 0 silent, 1 a progress bar, 2 a line an epoch.
+            callbacks: of Lightning's.
+            track: record the fit in MLflow, in ``mlruns/``; ``None``: only inside ``mlflow.start_run()``, in that run.
+            tracking: where ``track=True`` records.
+            trainer: other fields of ``trainer`` on the command line, ``patience=10``, ``accelerator="gpu"``.
+
+        Returns:
+            The history: ``history.frame``, ``history.plot()``.
+
+        Raises:
+            RequestError: rows or arguments cannot be used as they are; says why, and what to do.
+            TrainingError: the loss is no longer a number.
+        """
+        from lifecycle import python_fit
+
+        with asked.in_pythons_words():
+            frame, shape = given.inputs_of(X)
+            target, labels = given.targets_of(y, len(frame), frame.columns)
+            split = None
+            if validation_data is not None:
+                if validation_split:
+                    raise RequestError("validation_data stands in place of validation_split. Give one of them.")
+                frame, labels, split = given.together(frame, labels, *validation_data)
+            validates = split is not None or validation_split > 0
+            stops = validates if early_stopping is None else early_stopping
+            config = asked.config(
+                self._plugin,
+                asked.data(
+                    shape,
+                    target,
+                    task or asked.task_of(self._compiled_with.loss),
+                    validation_split,
+                    scaling,
+                    scale_target,
+                ),
+                self._compiled_with,
+                asked.trainer({"max_epochs": epochs, "batch_size": batch_size, "early_stopping": stops, **trainer}),
+                tracking or TrackingConfig(),
+                seed,
+                verbose,
+            )
+            job = resolve(asked.request(config, self.name))
+            rows = given.Given(frame.assign(**{target: labels}), split)
+            fitted = python_fit.run(job, rows, list(callbacks), track)
+        self.history, self._trained, self.run_id = fitted.history, fitted.trained, fitted.run_id
+        return self.history
+
+    @classmethod
+    def load(cls, path: str | Path) -> Model:
+        """Return the model that :meth:`save`, or a run, left in a folder.
+
+        Raises:
+            SavedModelError: it is no saved model, was altered, or needs a plugin that is not installed.
+        """
+        trained = saved.load(Path(path).expanduser())
+        model = cls.__new__(cls)
+        model.name, model._plugin = trained.model_name, trained.model
+        model.history, model.run_id, model._trained = None, trained.provenance.get("run_id"), trained
+        model.compile()
+        return model
+
+    @classmethod
+    def from_run(cls, run: str, *, tracking: TrackingConfig | None = None, **which: Any) -> Model:
+        """Return the model of a run.
+
+        Args:
+            run: an id or its first characters, ``"latest"``, ``"best"`` or ``"models:/name@alias"``.
+            tracking: where the run is recorded; ``None``: in ``mlruns/``.
+            which: ``metric`` that best goes by, ``sweep`` to look within.
+
+        Raises:
+            RequestError: there is no such run, or it came to no model.
+        """
+        return cls.load(runs.find(runs.Which(run, tracking=tracking or TrackingConfig(), **which)).model_folder())
+
+    def __repr__(self) -> str:
+        state = "not fitted" if self._trained is None else f"fitted: {self._trained.spec.task}"
+        fields = ", ".join(f"{name}={value!r}" for name, value in dataclasses.asdict(self._plugin).items())
+        return f'Model("{self.name}", {fields}), {state}'

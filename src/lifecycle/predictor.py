@@ -1,0 +1,132 @@
+"""What one does with a model that is fitted: evaluate, predict, look at it, save it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lifecycle import asked, saved
+from lifecycle.data import given
+from lifecycle.errors import RequestError
+from lifecycle.shown import Picture, Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Predictor:
+    """The fourth and fifth step of :class:`lifecycle.Model`, which says how it comes to be fitted."""
+
+    _trained: saved.TrainedModel | None = None
+
+    def evaluate(self, X: Any, y: Any) -> dict[str, float]:  # noqa: N803
+        """Step 4, evaluate: the loss and the metrics of the model on rows, each scored once.
+
+        Args:
+            X: as :meth:`fit` takes it.
+            y: ``(rows,)`` the true classes or values.
+
+        Returns:
+            ``{"loss": ..., "accuracy": ...}``; metrics of a regression are in the target's own units.
+        """
+        from lifecycle import python_fit
+
+        trained = self._of_fit()
+        with asked.in_pythons_words():
+            frame = self._rows(X)
+            _, labels = given.targets_of(y, len(frame), frame.columns)
+            return python_fit.evaluate(trained, frame.assign(**{trained.spec.target_name: labels}))
+
+    def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
+        """Step 5, predict: the class of each row, of the type that y had, or its value in y's own units: ``(rows,)``.
+
+        Args:
+            X: as :meth:`fit` takes it. Columns of a DataFrame are found by name, others beside them are ignored.
+
+        Raises:
+            RequestError: there is no fit yet, a column is missing, or a value cannot be used.
+        """
+        trained = self._of_fit()
+        with asked.in_pythons_words():
+            found = trained.predict(self._rows(X))["predicted"].to_numpy()
+        if not trained.spec.class_names:
+            return np.asarray(found)
+        codes = {name: code for code, name in enumerate(trained.spec.class_names)}
+        return self.classes_[[codes[name] for name in found]]
+
+    def predict_proba(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
+        """Return the probability of each class for each row, ``(rows, classes)``, in the order of :attr:`classes_`.
+
+        Raises:
+            RequestError: as :meth:`predict`; or the model is a regression.
+        """
+        trained = self._of_fit()
+        if not trained.spec.class_names:
+            raise RequestError("predict_proba is for classes, and this model predicts a value. Use predict.")
+        with asked.in_pythons_words():
+            predictions = trained.predict(self._rows(X))
+        return predictions.filter(regex="^probability_").to_numpy()
+
+    @property
+    def classes_(self) -> np.ndarray[Any, Any]:
+        """The classes, as y had them, in the order of the probabilities: ``(classes,)``."""
+        trained = self._of_fit()
+        return np.asarray(trained.settings.get("class_values") or trained.spec.class_names)
+
+    @property
+    def trained(self) -> saved.TrainedModel:
+        """The fitted network with its preprocessing: what is saved, and what the command line uses."""
+        return self._of_fit()
+
+    def summary(self) -> Summary:
+        """Return the layers with their output shapes and parameters, as a table that prints and that a notebook shows.
+
+        Raises:
+            RequestError: there is no fit yet, and so no network.
+        """
+        from lifecycle.define import summarize
+
+        trained = self._of_fit()
+        return Summary(tuple(summarize(trained.network, trained.spec)), trained.model_name)
+
+    def plot(self) -> Picture:
+        """Return a diagram of the network, from input to output.
+
+        Raises:
+            RequestError: there is no fit yet, and so no network.
+        """
+        from lifecycle.look import diagram
+
+        trained = self._of_fit()
+        return Picture(diagram.draw(trained.network, trained.model_name, trained.spec).encode(), "svg")
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model into a folder: three files, none of them a pickle.
+
+        Args:
+            path: of a folder that is new or empty, or holds a saved model, which is replaced.
+
+        Raises:
+            RequestError: there is no fit yet, or the folder holds something else.
+        """
+        folder = Path(path).expanduser()
+        names = {file.name for file in folder.iterdir()} if folder.is_dir() else {""} if folder.exists() else set()
+        if names and not names <= {saved.MANIFEST, saved.WEIGHTS, saved.PREPROCESSING}:
+            raise RequestError(f"{path} holds something that is no saved model. Name a new folder.")
+        saved.save(self._of_fit(), folder)
+        return folder
+
+    def _of_fit(self) -> saved.TrainedModel:
+        if self._trained is None:
+            raise RequestError("the model is not fitted yet. Call fit(X, y), or Model.load(folder).")
+        return self._trained
+
+    def _rows(self, X: Any) -> pd.DataFrame:  # noqa: N803
+        """Return rows as the model takes them; those without names have those of training, by their places."""
+        frame, _ = given.inputs_of(X)
+        columns = self._of_fit().columns
+        if hasattr(X, "columns") or len(frame.columns) != len(columns):
+            return frame
+        return frame.set_axis(list(columns), axis=1)

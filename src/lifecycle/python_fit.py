@@ -1,0 +1,113 @@
+"""What :class:`lifecycle.Model` asks for: fits that are recorded in our database, in the caller's run, or nowhere."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from lifecycle import evaluate as scoring
+from lifecycle import fit, pipeline, report, tracking
+from lifecycle.callers_run import callers_run
+from lifecycle.compile import CompiledModel
+from lifecycle.config import Job, TrainerConfig
+from lifecycle.data import dataset
+from lifecycle.data.batches import in_order
+from lifecycle.data.given import Given
+from lifecycle.optimizers import Adam
+from lifecycle.saved import TrainedModel
+from lifecycle.shown import FitHistory
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pytorch_lightning as pl
+
+    from lifecycle.history import History
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a fit came to."""
+
+    history: FitHistory
+    trained: TrainedModel
+    run_id: str | None
+
+
+def run(job: Job, rows: Given, callbacks: Sequence[pl.Callback], track: bool | None) -> Fitted:
+    """Fit, and record it where that is asked for.
+
+    Args:
+        job: checked.
+        rows: in memory.
+        callbacks: of Lightning's.
+        track: ``True``: a run of its own; ``None``: in the run that the caller has open in MLflow, if there is one.
+
+    Raises:
+        RequestError: the rows cannot be used as they are.
+        TrainingError: the loss is no longer a number.
+    """
+    with report.quiet_libraries():
+        prepared = pipeline.prepare(job, rows)
+        printer = report.Report(job.request.config.verbose)
+        with _tracked(job, track) as tracked:
+            if tracked is None:
+                return _alone(job, prepared, printer, callbacks)
+            result = pipeline.life(job, prepared, printer, tracked, callbacks=callbacks)
+            return Fitted(_shown(result.history), result.model, result.run_id)
+
+
+@contextmanager
+def _tracked(job: Job, track: bool | None) -> Iterator[tracking.Run | None]:
+    if track:
+        with tracking.track(job.request) as run:
+            yield run
+        return
+    mlflow = sys.modules.get("mlflow")
+    active = mlflow.active_run() if track is None and mlflow is not None else None
+    if active is None:
+        yield None
+        return
+    with callers_run(job.request, active) as run:
+        yield run
+
+
+def _alone(job: Job, prepared: pipeline.Prepared, printer: report.Report, callbacks: Sequence[pl.Callback]) -> Fitted:
+    epochs = job.trainer.max_epochs
+    listeners = [lambda row: printer.epoch(row, epochs)] if job.request.config.verbose else []
+    bars = printer.callbacks(epochs)
+    with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
+        history = fit.fit(
+            prepared.module, prepared.data, job.trainer, job.seed, Path(folder), listeners, [*bars, *callbacks]
+        )
+    return Fitted(_shown(history), pipeline.trained_model(job, prepared, history, None), None)
+
+
+def evaluate(trained: TrainedModel, frame: pd.DataFrame) -> dict[str, float]:
+    """Return ``{"loss": ..., <metric>: ...}`` of a model on labelled rows, each scored once."""
+    settings, spec = trained.settings, trained.spec
+    weights = settings.get("class_weights")
+    with report.quiet_libraries(), tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
+        module = CompiledModel(
+            trained.network,
+            spec,
+            Adam(),
+            settings["loss"],
+            list(settings["metrics"]),
+            trained.preprocessing.target_scale,
+            class_weights=None if weights is None else torch.tensor(weights),
+            label_smoothing=settings.get("label_smoothing", 0.0),
+        )
+        part = dataset.labelled(trained.data, trained.preprocessing, spec, frame)
+        trainer = fit.trainer_for(TrainerConfig(), devices=1, folder=Path(folder))
+        return scoring.evaluate(module, in_order(part.inputs, part.targets, part.base), trainer)
+
+
+def _shown(history: History) -> FitHistory:
+    return FitHistory(history.rows, history.best_epoch, history.weights_epoch, history.stopped)

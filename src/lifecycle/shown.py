@@ -1,0 +1,117 @@
+"""What a person at a notebook or a prompt sees of a model: its summary, its history, its pictures."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lifecycle.history import History
+
+if TYPE_CHECKING:
+    from lifecycle.define import Layer
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that a notebook shows by itself.
+
+    Attributes:
+        content: of a PNG or SVG file.
+        kind: ``"png"`` or ``"svg"``.
+    """
+
+    content: bytes
+    kind: str
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture to a file whose name ends in its :attr:`kind`, which is added where it lacks.
+
+        >>> from lifecycle.shown import Picture
+        >>> Picture(b"<svg/>", "svg").save("network").name
+        'network.svg'
+        """
+        file = Path(path).expanduser()
+        file = file if file.suffix == f".{self.kind}" else file.with_name(f"{file.name}.{self.kind}")
+        file.write_bytes(self.content)
+        return file
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} picture of {len(self.content):,} bytes; .save(path) writes it>"
+
+    def _repr_png_(self) -> bytes | None:
+        return self.content if self.kind == "png" else None
+
+    def _repr_svg_(self) -> str | None:
+        return self.content.decode() if self.kind == "svg" else None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The layers of a network: as a table where it is printed, and in a notebook.
+
+    Attributes:
+        layers: in the order that a sample passes through them.
+        name: of the model.
+    """
+
+    layers: tuple[Layer, ...]
+    name: str
+
+    @property
+    def num_params(self) -> int:
+        """How many parameters the network has."""
+        return sum(layer.num_params for layer in self.layers)
+
+    def __repr__(self) -> str:
+        from lifecycle.report import summary_text
+
+        return summary_text(list(self.layers)).rstrip()
+
+    def _repr_html_(self) -> str:
+        heads = "".join(f"<th>{name}</th>" for name in ("layer", "type", "output shape", "parameters"))
+        rows = "".join(
+            f"<tr><td>{escape(layer.name)}</td><td>{escape(layer.type)}</td><td>{escape(layer.output_shape)}</td>"
+            f"<td style='text-align:right'>{layer.num_params:,}</td></tr>"
+            for layer in self.layers
+        )
+        title = f"{escape(self.name)}: {self.num_params:,} parameters"
+        return f"<table><caption>{title}</caption><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+class FitHistory(History):
+    """The history that :meth:`lifecycle.Model.fit` returns: that of the command, and a picture of it.
+
+    >>> from lifecycle.shown import FitHistory
+    >>> rows = ({"epoch": 1.0, "train_loss": 0.7}, {"epoch": 2.0, "train_loss": 0.5})
+    >>> history = FitHistory(rows, best_epoch=None, weights_epoch=2, stopped="max_epochs=2 was reached")
+    >>> history.history
+    {'train_loss': [0.7, 0.5]}
+    >>> history.frame
+       epoch  train_loss
+    0      1         0.7
+    1      2         0.5
+    """
+
+    def plot(self) -> Picture:
+        """Return the learning curves: the loss and each metric over the epochs, the best one marked."""
+        from lifecycle.look import curves
+
+        return _png(lambda file: curves.draw(self, file))
+
+    def __repr__(self) -> str:
+        last = self.rows[-1]
+        scores = "  ".join(f"{name} {last[name]:.4f}" for name in last if name.startswith(("train_", "val_")))
+        return f"{len(self.rows)} epochs, weights of epoch {self.weights_epoch}; the last: {scores}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>{self.frame.tail().to_html(index=False)}"
+
+
+def _png(draw: Callable[[io.BytesIO], object]) -> Picture:
+    stream = io.BytesIO()
+    draw(stream)
+    return Picture(stream.getvalue(), "png")

@@ -1,0 +1,185 @@
+"""A classifier and a regressor with scikit-learn's ways, on :class:`lifecycle.Model`.
+
+>>> import numpy as np
+>>> from sklearn.model_selection import cross_val_score
+>>> from lifecycle.sklearn import LifecycleClassifier
+>>> X = np.random.default_rng(0).normal(size=(60, 2))
+>>> y = np.where(X[:, 0] > 0, "right", "left")
+>>> scores = cross_val_score(LifecycleClassifier(fields={"hidden": [8]}, epochs=60, lr=0.05), X, y, cv=3)
+>>> scores.shape, bool(scores.mean() > 0.8)
+((3,), True)
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from lifecycle.model import Model
+
+
+class _Estimator(BaseEstimator):  # type: ignore[misc]
+    """What both have. Arguments are those of :class:`lifecycle.Model` and its ``compile`` and ``fit``."""
+
+    _task = ""
+
+    def __init__(
+        self,
+        model: str = "mlp",
+        *,
+        fields: dict[str, Any] | None = None,
+        optimizer: str = "adam",
+        lr: float | None = None,
+        loss: str | None = None,
+        schedule: str = "none",
+        epochs: int = 300,
+        batch_size: int | None = None,
+        validation_split: float = 0.0,
+        early_stopping: bool | None = None,
+        patience: int = 30,
+        scaling: str = "standard",
+        accelerator: str = "auto",
+        random_state: Any = 0,
+        verbose: int = 0,
+    ) -> None:
+        """Keep the parameters; they are checked by :meth:`fit`, as scikit-learn has it.
+
+        Args:
+            model: name of a model plugin.
+            fields: its hyper-parameters, ``{"hidden": [64]}``.
+            optimizer: a name; see :meth:`lifecycle.Model.compile`.
+            lr: its learning rate; ``None``: its own.
+            loss: a name; ``None``: that of the task.
+            schedule: of the learning rate.
+            epochs: passes over the rows, at most.
+            batch_size: rows a step; ``None``: 32, or all rows if fewer.
+            validation_split: share of the rows that chooses the best epoch.
+            early_stopping: ``None``: where there are validation rows.
+            patience: epochs without improvement before it stops.
+            scaling: of numbers.
+            accelerator: ``"auto"``, ``"cpu"`` or ``"gpu"``.
+            random_state: a seed, a ``RandomState``, or ``None`` for another one each time.
+            verbose: as :meth:`lifecycle.Model.fit`.
+        """
+        self.model = model
+        self.fields = fields
+        self.optimizer = optimizer
+        self.lr = lr
+        self.loss = loss
+        self.schedule = schedule
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.validation_split = validation_split
+        self.early_stopping = early_stopping
+        self.patience = patience
+        self.scaling = scaling
+        self.accelerator = accelerator
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - scikit-learn's name
+        model = Model(self.model, **(self.fields or {}))
+        optimizer: dict[str, Any] = {} if self.lr is None else {"lr": self.lr}
+        model.compile(self.optimizer, self.loss, schedule=self.schedule, **optimizer)
+        if isinstance(self.random_state, int | np.integer):
+            seed = int(self.random_state)
+        else:
+            seed = int(check_random_state(self.random_state).randint(2**31))
+        model.fit(
+            X,
+            y,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            validation_split=self.validation_split,
+            early_stopping=self.early_stopping,
+            patience=self.patience,
+            scaling=self.scaling,
+            accelerator=self.accelerator,
+            seed=seed,
+            task=self._task,
+            verbose=self.verbose,
+            track=False,
+        )
+        self.model_ = model
+        self.n_iter_ = len(model.history.rows) if model.history else 0
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.non_deterministic = False
+        return tags
+
+
+class LifecycleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
+    """A network for classes, as scikit-learn has it.
+
+    Attributes:
+        classes_: ``(classes,)``, sorted.
+        model_: the :class:`lifecycle.Model`.
+        n_features_in_: of X.
+        n_iter_: epochs that were done.
+    """
+
+    _task = "classification"
+
+    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
+        """Fit to ``X (rows, features)``, numbers or a DataFrame with texts too, and ``y (rows,)`` classes."""
+        X, y = _validated(self, X, y, fitting=True)  # noqa: N806
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y must have two classes or more, got one class only, {self.classes_[0]}.")
+        return self._fit(X, codes)
+
+    def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
+        """Return the class of each row, ``(rows,)``."""
+        check_is_fitted(self)
+        return np.asarray(self.classes_[self.model_.predict(_validated(self, X))])
+
+    def predict_proba(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
+        """Return the probability of each class, ``(rows, classes)``, in the order of ``classes_``."""
+        check_is_fitted(self)
+        return self.model_.predict_proba(_validated(self, X))
+
+
+class LifecycleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
+    """A network for values, as scikit-learn has it.
+
+    Attributes:
+        model_: the :class:`lifecycle.Model`.
+        n_features_in_: of X.
+        n_iter_: epochs that were done.
+    """
+
+    _task = "regression"
+
+    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
+        """Fit to ``X (rows, features)``, numbers or a DataFrame with texts too, and ``y (rows,)`` values."""
+        X, y = _validated(self, X, y, fitting=True)  # noqa: N806
+        return self._fit(X, np.asarray(y, dtype=np.float64))
+
+    def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
+        """Return the value of each row in y's units, ``(rows,)``."""
+        check_is_fitted(self)
+        return self.model_.predict(_validated(self, X))
+
+
+def _validated(estimator: _Estimator, X: Any, y: Any = None, fitting: bool = False) -> Any:  # noqa: N803
+    """Check as scikit-learn's own estimators do; a DataFrame may have texts and missing values, and stays one."""
+    if fitting and y is None:
+        name = type(estimator).__name__
+        raise ValueError(f"{name} requires y to be passed, but the target y is None. Give the classes or values.")
+    if hasattr(X, "iloc") and not _is_numeric(X):
+        return validate_data(estimator, X, y if fitting else "no_validation", reset=fitting, skip_check_array=True)
+    if fitting:
+        return validate_data(estimator, X, y, ensure_min_samples=2, y_numeric=estimator._task == "regression")
+    return validate_data(estimator, X, reset=False)
+
+
+def _is_numeric(X: Any) -> bool:  # noqa: N803
+    return all(dtype.kind in "fiu" for dtype in X.dtypes) and not X.isna().any().any()
