@@ -26,6 +26,7 @@ LAYERS = [
         "lifecycle.cards",
         "lifecycle.testing",
         "lifecycle.verbs",
+        "lifecycle.rescoring",
     },
     {"lifecycle.sklearn"},
     {"lifecycle.model", "lifecycle.predictor", "lifecycle.python_fit", "lifecycle.shown", "lifecycle.callers_run"},
