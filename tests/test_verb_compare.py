@@ -127,7 +127,7 @@ def test_best_and_latest_are_runs_and_one_that_is_named_twice_counts_once(
 ) -> None:
     (sweep,) = {run.data.tags["lifecycle.sweep"] for run in made[:2]}
     ended = compared("run=best,latest", f"sweep={sweep}", "output=null")
-    assert "Compared  1 runs" in ended.out  # the quick one is both
+    assert "Compared  1 run of experiment lifecycle, by" in ended.out  # the quick one is both
     assert list(table(ended.out)) == [made[1].info.run_id[:8]]
 
 
@@ -307,6 +307,13 @@ def test_runs_with_different_losses_are_warned_of_and_another_score_is_named() -
     assert note == (
         "The runs differ in loss: their losses do not compare. Order by another score, such as metric=test_mae."
     )
+
+
+def test_the_own_rows_scored_again_are_a_column_only_where_they_say_something_else() -> None:
+    again = {"evaluate_test_loss": 1.0, "evaluate_b_loss": 2.0, "evaluate_b_mae": 2.0, "evaluate_b_baseline_loss": 3.0}
+    compared = compare([found("a", test_loss=1.0, **again)])
+    assert list(compared.scores) == ["test_loss", "evaluate_b_loss", "evaluate_b_mae"]
+    assert "evaluate_test_loss" in compare([found("a", test_loss=1.5, **again)]).scores
 
 
 def test_ids_that_begin_alike_are_shown_as_far_as_it_takes() -> None:

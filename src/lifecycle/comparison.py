@@ -14,7 +14,8 @@ from lifecycle.errors import RequestError, did_you_mean
 if TYPE_CHECKING:
     from lifecycle.runs import FoundRun
 
-FINAL = ("kept_", "test_", "training_set_", "evaluate_")
+AGAIN = "evaluate_"
+FINAL = ("kept_", "test_", "training_set_", AGAIN)
 """What the scores of a finished model begin with; those of validation first."""
 
 NO_SETTING = ("tracking", "verbose", "profile")
@@ -55,6 +56,11 @@ class Comparison:
     scores: dict[str, list[float | None]]
     best: dict[str, set[int]]
     notes: list[str]
+
+    @property
+    def count(self) -> str:
+        """How many runs: ``"6 runs"``."""
+        return f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}"
 
 
 def compare(runs: Sequence[FoundRun], metric: str | None = None) -> Comparison:
@@ -148,14 +154,23 @@ def _digest(run: FoundRun) -> dict[str, str]:
 def _score_names(runs: list[FoundRun], metric: str | None) -> list[str]:
     """Return the scores that a column is made of: those of finished models, and the one that is asked for."""
 
-    def rank(name: str) -> tuple[int, bool, str]:
-        return next(at for at, part in enumerate(FINAL) if name.startswith(part)), not name.endswith("_loss"), name
+    def rank(name: str) -> tuple[int, str, bool, str]:
+        rows = name.rpartition("_")[0] if name.startswith(AGAIN) else ""
+        return next(at for at, part in enumerate(FINAL) if name.startswith(part)), rows, _is_metric(name), name
 
     def is_score(name: str) -> bool:
         return name.startswith(FINAL) and not name.endswith(("_low", "_high")) and "_baseline_" not in name
 
-    names = sorted({name for run in runs for name in run.metrics if is_score(name)}, key=rank)
+    def is_news(name: str) -> bool:  # the own test rows scored again say something only where they say something else
+        first = name.removeprefix(AGAIN)
+        return first == name or any(name in run.metrics and run.metrics[name] != run.metrics.get(first) for run in runs)
+
+    names = sorted({name for run in runs for name in run.metrics if is_score(name) and is_news(name)}, key=rank)
     return names if metric is None or metric in names else [metric, *names]
+
+
+def _is_metric(name: str) -> bool:
+    return not name.endswith("_loss")
 
 
 def _best(values: list[float | None], groups: list[str], higher: bool | None) -> set[int]:
@@ -196,7 +211,7 @@ def _notes(runs: list[FoundRun], groups: list[str], scores: list[str]) -> list[s
         name for name in LOSS_IS if any(len({run.params.get(name) for run in part} - {None}) > 1 for part in of_rows)
     ]
     if measures:
-        other = next((name for name in scores if not name.endswith("_loss")), "")
+        other = next(filter(_is_metric, scores), "")
         cure = f" Order by another score, such as metric={other}." if other else ""
         notes.append(f"The runs differ in {' and '.join(measures)}: their losses do not compare.{cure}")
     return notes

@@ -38,7 +38,7 @@ def draw(compared: Comparison, histories: Sequence[overlay.Scores], folder: Path
         histories: what the epochs of each came to.
         folder: the page's own, which the links begin in.
     """
-    script, title = _part("page.js"), f"{len(compared.runs)} runs side by side"
+    script, title = _part("page.js"), f"{compared.count} side by side"
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     # Nothing from elsewhere is loaded, and no script runs but the one whose digest is named.
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"

@@ -76,7 +76,7 @@ def _print(compared: Comparison, page: Path | None) -> None:
     console = Console(highlight=False, soft_wrap=True, width=None if is_terminal else UNLIMITED)
     order = f", by {compared.metric} ({'higher' if compared.higher else 'lower'} is better)" if compared.metric else ""
     experiments = ", ".join(dict.fromkeys(run.experiment for run in compared.runs))
-    _line(console, "Compared", f"{len(compared.runs)} runs of experiment {experiments}{order}")
+    _line(console, "Compared", f"{compared.count} of experiment {experiments}{order}")
     columns = list(_columns(compared, MOST_CHARACTERS if is_terminal else UNLIMITED))
     for block in _blocks(columns, console.width):
         console.print()
