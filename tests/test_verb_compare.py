@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from lifecycle.comparison import compare
 from lifecycle.look import lines, overlay, page
 from lifecycle.runs import FoundRun
+from lifecycle.store import database_uri
 from tests.conftest import Command, Ended, artifacts
 from tests.made import make
 
@@ -123,11 +124,16 @@ def test_runs_of_other_data_and_one_that_failed_are_shown_as_such(
 
 
 def test_best_and_latest_are_runs_and_one_that_is_named_twice_counts_once(
-    compared: Compare, made: list[mlflow.entities.Run]
+    compared: Compare, made: list[mlflow.entities.Run], folder: Path
 ) -> None:
     (sweep,) = {run.data.tags["lifecycle.sweep"] for run in made[:2]}
     ended = compared("run=best,latest", f"sweep={sweep}", "output=null")
     assert "Compared  1 run of experiment lifecycle, by" in ended.out  # the quick one is both
+    assert list(table(ended.out)) == [made[1].info.run_id[:8]]
+    client = mlflow.MlflowClient(database_uri(folder / "mlruns"))
+    client.set_tag(made[2].info.run_id, "lifecycle.sweep", sweep)  # one that failed is never the best
+    ended = compared("run=best", "sweep=latest", "output=null")
+    client.delete_tag(made[2].info.run_id, "lifecycle.sweep")
     assert list(table(ended.out)) == [made[1].info.run_id[:8]]
 
 

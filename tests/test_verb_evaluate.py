@@ -15,7 +15,7 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
 
-from lifecycle import saved
+from lifecycle import Model, saved
 from lifecycle.data import labelled
 from tests.conftest import Command, Ended, artifacts
 from tests.made import make, runs_in
@@ -288,6 +288,21 @@ def test_a_bad_request_imports_no_torch(folder: Path, tmp_path: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False, capture_output=True, text=True)
     assert ended.returncode == 2, ended.stderr
     assert "data.window=3 would make other samples of the rows" in ended.stderr
+
+
+def test_a_model_that_was_fitted_from_python_is_scored_on_a_file(
+    job: Command, lifecycle: Command, tmp_path: Path
+) -> None:
+    rows = flowers().drop(columns="number")
+    model = Model("mlp", hidden=[4])
+    model.fit(rows[["a", "b", "c", "d"]], rows["species"], epochs=2, verbose=0, track=True)
+    ended = lifecycle("evaluate", "run=latest")
+    assert ended.code == 2
+    assert f"({model.run_id}) was fitted from Python to rows in memory, which are not kept." in ended.err
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    assert lifecycle("evaluate", "run=latest", "input=rows.csv", "tracking.figures=false", "verbose=0").code == 0
+    (run,) = runs_in(tmp_path)
+    assert run.data.metrics["evaluate_rows_accuracy"] == run.data.metrics["training_set_accuracy"]
 
 
 def test_a_model_of_other_shapes_is_refused(folder: Path) -> None:

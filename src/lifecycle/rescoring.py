@@ -14,7 +14,7 @@ import torch
 from lifecycle import evaluate, fit, losses, pipeline, provenance, refusals, saved, tracking
 from lifecycle.compile import CompiledModel
 from lifecycle.config import Job
-from lifecycle.data import labelled
+from lifecycle.data import given, labelled
 from lifecycle.errors import RequestError
 from lifecycle.look import files
 
@@ -64,6 +64,11 @@ def own_rows(found: FoundRun, job: Job) -> Rescored:
     Raises:
         RequestError: the rows are no longer what they were.
     """
+    if getattr(job.data, "path", "") == given.PATH and not Path(given.PATH).exists():
+        raise RequestError(
+            f"run {found.name} ({found.id}) was fitted from Python to rows in memory, which are not kept. Score it on "
+            "labelled rows in a file, with input=<file>."
+        )
     trained = saved.load(found.model_folder())
     prepared = pipeline.prepare(job)
     data = prepared.data
