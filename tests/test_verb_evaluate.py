@@ -16,7 +16,7 @@ from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
 
 from lifecycle import Model, saved
-from lifecycle.data import labelled
+from lifecycle.data import labelled, sources
 from tests.conftest import Command, Ended, artifacts
 from tests.made import make, runs_in
 
@@ -144,6 +144,15 @@ def test_the_loss_of_other_rows_is_that_of_scikit_learn(evaluate: Evaluate, fold
     assert run.data.metrics["evaluate_every_loss"] == pytest.approx(smoothed, rel=1e-4)
 
 
+def test_pixels_are_found_by_name_in_whatever_order_they_come(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
+    digits = sources.read("sklearn:digits").iloc[:60]
+    digits.to_csv(tmp_path / "straight.csv", index=False)
+    digits.iloc[:, ::-1].to_csv(tmp_path / "reversed.csv", index=False)
+    assert evaluate(IMAGES, "input=straight.csv").code == evaluate(IMAGES, "input=reversed.csv").code == 0
+    metrics = runs_in(folder)[IMAGES].data.metrics
+    assert metrics["evaluate_reversed_loss"] == metrics["evaluate_straight_loss"]
+
+
 def test_rows_of_one_class_and_a_single_row_can_be_scored(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
     flowers().iloc[:20].to_csv(tmp_path / "one.csv", index=False)
     flowers().iloc[:1].to_csv(tmp_path / "row.csv", index=False)
@@ -241,6 +250,7 @@ def test_a_score_that_is_another_by_now_is_named_with_what_changed(evaluate: Eva
         (("input=texts.csv",), "column c holds numbers, got 'long' in row 0. Mend the value."),
         (("input=nowhere.csv",), "data.path=nowhere.csv is no file"),
         (("data=digits",), "data=digits is of the kind images, and run mlp-table-0 ("),
+        (("data=iris",), "data=iris has no column a, b, c, d, got sepal length (cm), "),
         (("data=irys",), "data=irys is not known. Did you mean data=iris?"),
         (
             ("data.scaling=none",),
