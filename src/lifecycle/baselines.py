@@ -39,7 +39,8 @@ def baselines(data: Dataset, units: Units) -> list[Baseline]:
     """Return the baselines of the scored rows, the one to beat first.
 
     That is a naive forecast that looks back a season, else the last value, else the dummy: the shares of the
-    classes, or the mean (and after it the median) of the training rows.
+    classes, or the mean (and after it the median) of the training rows. Of rows that were given to a model which was
+    made with others, it is those of these rows themselves, which are harder to beat.
     """
     return _naive(data, units) + (_values(data, units) if not data.spec.class_names else [_shares(data)])
 
@@ -59,16 +60,20 @@ def _shares(data: Dataset) -> Baseline:
     counts = torch.bincount(targets, minlength=len(data.spec.class_names)).double()
     shares = (counts / counts.sum()).clamp(1e-12, 1 - 1e-12)
     logits = {MULTICLASS: shares.log(), BINARY: torch.logit(shares[1:])}[data.spec.task]
-    return Baseline("class shares", "class shares of the training rows", logits.float().repeat(len(data.scored), 1))
+    return Baseline("class shares", f"class shares of {_whose(data)}", logits.float().repeat(len(data.scored), 1))
 
 
 def _values(data: Dataset, units: Units) -> list[Baseline]:
     labels = data.train.labels.astype(np.float64)
     constants = {"mean": labels.mean(), "median": np.median(labels)}
     return [
-        Baseline(name, f"{name} of the training rows", _as_outputs(data, units, np.full(len(data.scored), value)))
+        Baseline(name, f"{name} of {_whose(data)}", _as_outputs(data, units, np.full(len(data.scored), value)))
         for name, value in constants.items()
     ]
+
+
+def _whose(data: Dataset) -> str:
+    return "these rows" if data.given else "the training rows"
 
 
 def _naive(data: Dataset, units: Units) -> list[Baseline]:

@@ -140,12 +140,17 @@ class Evaluation:
         return gain > 0 if self.higher_is_better.get(name) else gain < 0
 
     @property
-    def flat(self) -> dict[str, float]:
-        """All of it by name: ``test_accuracy``, ``test_accuracy_low``, ``..._high``, ``baseline_accuracy``."""
+    def own(self) -> dict[str, float]:
+        """What is known of the network by name: ``test_accuracy``, ``test_accuracy_low``, ``..._high``."""
         named = prefixed(self.scores, self.on)
         for name, (low, high) in self.intervals.items():
             named |= {f"{self.on}_{name}_low": low, f"{self.on}_{name}_high": high}
-        return named | prefixed(self.baseline, "baseline")
+        return named
+
+    @property
+    def flat(self) -> dict[str, float]:
+        """All of it by name: that, and ``baseline_accuracy``."""
+        return self.own | prefixed(self.baseline, "baseline")
 
 
 @phase("evaluate")

@@ -48,11 +48,22 @@ def find(
     return described(store, _by_id(store, run))
 
 
-def find_many(store: Store, runs: list[str], sweep: str | None, statuses: Iterable[str]) -> list[dict[str, Any]]:
-    """Return several runs, in the order they are named in; or all of a multirun, in the order they were started."""
-    if sweep is not None:
+def find_many(
+    store: Store, runs: list[str], sweep: str | None, statuses: Iterable[str], metric: str | None = None
+) -> list[dict[str, Any]]:
+    """Return several runs, in the order they are named in; or all of a multirun, in the order they were started.
+
+    ``best`` is one of those that came to their end.
+    """
+    if not runs:
         return [described(store, run) for run in reversed(_of_experiment(store, statuses, sweep))]
-    return [find(store, run, statuses) for run in runs]
+    return [find(store, run, ("FINISHED",) if run == BEST else statuses, metric, sweep) for run in runs]
+
+
+def histories(store: Store, run: str) -> dict[str, list[tuple[int, float]]]:
+    """Return the epochs and values of each score that a run's epochs have, as far as it came."""
+    names = [name for name in store.client.get_run(run).data.metrics if name.startswith(("train_", "val_"))]
+    return {name: [(point.step, point.value) for point in store.client.get_metric_history(run, name)] for name in names}
 
 
 def described(store: Store, run: Any) -> dict[str, Any]:
@@ -96,6 +107,7 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
         RequestError: there is none with such a status.
     """
     wanted = tuple(statuses)
+    sweep = _last_sweep(store) if sweep == LATEST else sweep
     words = [f"attributes.status = '{wanted[0]}'"] if len(wanted) == 1 else []
     words += [f"tags.`lifecycle.sweep` = '{_quoted(sweep)}'"] if sweep else []
     found = [
@@ -120,6 +132,18 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
     raise RequestError(f"{where} of sweep={sweep}.{did_you_mean(sweep, sweeps)}{known}")
 
 
+def _last_sweep(store: Store) -> str:
+    found = store.client.search_runs(
+        [store.experiment_id], "tags.`lifecycle.sweep` != ''", max_results=1, order_by=["attributes.start_time DESC"]
+    )
+    if not found:
+        raise RequestError(
+            f"sweep=latest: tracking.dir={store.folder} has no multirun in experiment {_name(store)}. Make one, such "
+            "as lifecycle -m seed=1,2,3, or name the runs."
+        )
+    return str(found[0].data.tags["lifecycle.sweep"])
+
+
 def _best(runs: list[Any], metric: str | None) -> Any:
     data = sorted({run.data.tags.get("lifecycle.data", "") for run in runs})
     if len(data) > 1:
@@ -137,13 +161,21 @@ def _best(runs: list[Any], metric: str | None) -> Any:
         scores = [name for name in names if name.startswith(("kept_", "test_", "training_set_"))]
         hint = did_you_mean(metric, names)
         raise RequestError(f"metric={metric} is a score of none of these runs.{hint} Scores: {', '.join(scores)}.")
-    better = _more_is_better(having[0], metric)
-    return sorted(having, key=lambda run: run.data.metrics[metric], reverse=better)[0]
+    better = more_is_better(json.loads(having[0].data.tags.get(DIRECTIONS, "{}")), metric)
+    return sorted(having, key=lambda run: run.data.metrics[metric], reverse=bool(better))[0]
 
 
-def _more_is_better(run: Any, metric: str) -> bool:
-    directions = json.loads(run.data.tags.get(DIRECTIONS, "{}"))
-    return next((bool(better) for name, better in directions.items() if metric.endswith(f"_{name}")), False)
+def more_is_better(directions: dict[str, bool], metric: str) -> bool | None:
+    """Return whether more of a score is better; ``None`` where that is not known.
+
+    Args:
+        directions: the same for each score, as a run's tag :data:`DIRECTIONS` has it.
+        metric: of any rows: ``test_accuracy``, ``evaluate_other_accuracy``.
+    """
+    if metric.endswith("_loss"):
+        return False
+    fitting = [name for name in directions if metric.endswith(f"_{name}")]
+    return directions[max(fitting, key=len)] if fitting else None
 
 
 def _registered(store: Store, address: str) -> dict[str, Any]:

@@ -108,11 +108,22 @@ class MLflowRun:
         return lookup.find(open_store(TrackingConfig(**tracking)), run, statuses, metric, sweep)
 
     def find_many(
-        self, cwd: str, tracking: dict[str, Any], runs: list[str], sweep: str | None, statuses: list[str]
+        self,
+        cwd: str,
+        tracking: dict[str, Any],
+        runs: list[str],
+        sweep: str | None,
+        statuses: list[str],
+        metric: str | None = None,
     ) -> dict[str, Any]:
         """Return several runs."""
         os.chdir(cwd)
-        return {"runs": lookup.find_many(open_store(TrackingConfig(**tracking)), runs, sweep, statuses)}
+        return {"runs": lookup.find_many(open_store(TrackingConfig(**tracking)), runs, sweep, statuses, metric)}
+
+    def histories(self, cwd: str, tracking: dict[str, Any], run: str) -> dict[str, Any]:
+        """Return what the epochs of a run came to."""
+        os.chdir(cwd)
+        return {"scores": lookup.histories(open_store(TrackingConfig(**tracking)), run)}
 
     def describe(self, params: dict[str, str], config: str) -> None:
         """Record what was asked for, and with what it is done."""
@@ -168,24 +179,26 @@ class MLflowRun:
         """Record a file as an artifact."""
         self.store.client.log_artifact(self.run_id, file, folder)
 
-    def folder(self, folder: str) -> None:
-        """Record the files of a folder as artifacts."""
-        self.store.client.log_artifacts(self.run_id, folder)
+    def folder(self, folder: str, into: str | None = None) -> None:
+        """Record the files of a folder as artifacts, ``into`` a folder of theirs."""
+        self.store.client.log_artifacts(self.run_id, folder, into)
 
-    def pictures(self, history: dict[str, Any], predictions: str, spec: dict[str, Any]) -> None:
-        """Draw the pictures of a run that has been fitted, and record them as artifacts."""
+    def pictures(
+        self, history: dict[str, Any] | None, predictions: str, spec: dict[str, Any], into: str | None = None
+    ) -> None:
+        """Draw the pictures of a run that has been fitted, or of rows that it scores, and record them as artifacts."""
         import pandas as pd
 
         from lifecycle.look import files
 
-        history["rows"] = tuple(history["rows"])
+        fitted = None if history is None else History(**{**history, "rows": tuple(history["rows"])})
         plain: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in spec.items()
         }
         folder = Path(predictions).with_suffix("")
         folder.mkdir()
-        files.write_pictures(folder, History(**history), pd.read_parquet(predictions), DataSpec(**plain))
-        self.folder(str(folder))
+        files.write_pictures(folder, fitted, pd.read_parquet(predictions), DataSpec(**plain))
+        self.folder(str(folder), into)
 
     def model(self, folder: str, columns: list[str], outputs: dict[str, str]) -> None:
         """Record a saved model as an MLflow model that takes raw rows; nothing of it is pickled.

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lifecycle.data import columns
+from lifecycle.look.style import number
 from lifecycle.precision import is_bf16
 from lifecycle.progress import EpochBar
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 MOST_WIDTH = 120
 """Characters of a line that is made of several items."""
+
+KINDS_OF_ROWS = {"test": "test", "training_set": "training", "given": "given"}
+"""What scored rows are called, by where they are from."""
 
 
 @contextmanager
@@ -81,9 +85,13 @@ class Report:
         self.wants_bar = verbose == 1 and self.console.is_terminal
         self.bar: EpochBar | None = None
 
+    def data(self, data: Dataset) -> None:
+        """Print which rows there are."""
+        self._line("Data", describe_data(data))
+
     def begin(self, job: Job, data: Dataset, layers: list[Layer], module: CompiledModel) -> None:
         """Print what is about to be fitted to what: the rows, the layers, loss, optimizer and metrics."""
-        self._line("Data", describe_data(data))
+        self.data(data)
         self._line("Columns", columns.describe(data.column_kinds))
         self._line("Network", f"{job.model_name}: {sum(layer.num_params for layer in layers):,} parameters")
         self.console.print(summary_table(layers))
@@ -111,7 +119,15 @@ class Report:
         fitted = f"{len(history.rows)} epoch{'s' * (len(history.rows) != 1)}"
         epochs = f"{fitted}, the weights are those of epoch {history.weights_epoch}"
         self._line("Fitted", f"{epochs}; stopped because {history.stopped}")
-        rows = f"on {len(data.scored)} {'test' if data.test else 'training'} rows"
+        self.scores(data, evaluation)
+        self._line("Run", f"{run.name} ({run.id}) in {_short(run.folder)}")
+        self._line("", f"predictions: {_short(run.artifacts / 'predictions.csv')}")
+        if pictures:
+            self._line("", f"beside it:   {', '.join(pictures)}")
+
+    def scores(self, data: Dataset, evaluation: Evaluation) -> None:
+        """Print the scores of the rows that were scored, and those of the baseline."""
+        rows = f"on {len(data.scored)} {KINDS_OF_ROWS[data.scored_on]} rows"
         self._items("Scores", [*_with_intervals(evaluation), rows], style="bold")
         if data.test is None:
             self._line("", "(no rows were held out: the scores are of rows that the network was fitted to)")
@@ -120,8 +136,20 @@ class Report:
         self._items("Baseline", [*_scores(evaluation.baseline).split("  "), f"({evaluation.meaning})"])
         if not evaluation.beats_baseline:
             self._line("", f"The network is not better than this baseline on {evaluation.judged_by}.", style="yellow")
+
+    def evaluated(self, run: Run, folder: Path, pictures: list[str], notes: Sequence[str]) -> None:
+        """Print what scoring a run's model again came to, and where it is.
+
+        Args:
+            run: the run, which was added to.
+            folder: of its artifacts, with tables and pictures.
+            pictures: names of files in it.
+            notes: what is to be known of the rows and the scores.
+        """
+        for note in notes:
+            self._line("", note)
         self._line("Run", f"{run.name} ({run.id}) in {_short(run.folder)}")
-        self._line("", f"predictions: {_short(run.artifacts / 'predictions.csv')}")
+        self._line("", f"predictions: {_short(folder / 'predictions.csv')}")
         if pictures:
             self._line("", f"beside it:   {', '.join(pictures)}")
 
@@ -168,8 +196,8 @@ class Report:
                 lines[-1] += f"  {item}"
             else:
                 lines.append(item)
-        for number, line in enumerate(lines):
-            self._line("" if number else title, line, style)
+        for at, line in enumerate(lines):
+            self._line("" if at else title, line, style)
 
 
 def _short(path: Path) -> Path:
@@ -187,6 +215,7 @@ def describe_data(data: Dataset) -> str:
     )
     sizes = {"train": data.train, "validation": data.val, "test": data.test}
     parts = ", ".join(f"{len(part) if part else 0} {name}" for name, part in sizes.items())
+    parts = "all are scored" if data.given else parts
     missing = f" ({data.num_missing} values missing)" if data.num_missing else ""
     shape = " x ".join(map(str, spec.input_shape))
     # In memory any order of the rows is as likely as another; on disk only those within a window mix.
@@ -214,7 +243,7 @@ def summary_text(layers: list[Layer]) -> str:
 
 def _scores(scores: dict[str, float]) -> str:
     return "  ".join(
-        f"{name} {value:.4g}" if name == "lr" else f"{name} {_number(value)}"
+        f"{name} {value:.4g}" if name == "lr" else f"{name} {number(value)}"
         for name, value in scores.items()
         if name not in ("epoch", "epoch_seconds")
     )
@@ -226,12 +255,8 @@ def _with_intervals(evaluation: Evaluation) -> list[str]:
     for name, value in evaluation.scores.items():
         low, high = evaluation.intervals.get(name, (None, None))
         between = "" if low is None or high is None else f" (95% {_rounded(low)} to {_rounded(high)})"
-        said.append(f"{evaluation.on}_{name} {_number(value)}{between}")
+        said.append(f"{evaluation.on}_{name} {number(value)}{between}")
     return said
-
-
-def _number(value: float) -> str:
-    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.4g}"
 
 
 def _rounded(value: float) -> str:

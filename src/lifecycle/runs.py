@@ -40,7 +40,7 @@ class FoundRun:
         name: of the run, or the folder's path.
         status: of MLflow's; ``""`` of a folder.
         experiment: of MLflow's; ``""`` of a folder.
-        start_time: milliseconds since 1970; 0 of a folder.
+        start_time, end_time: milliseconds since 1970; 0 of a folder, ``None`` of a run that has not ended.
         folder: of the database; ``None`` of a folder.
         artifacts: folder of the run's artifacts; ``None`` of a folder.
         saved: folder of the three files; ``None`` of a run that came to no model.
@@ -52,6 +52,7 @@ class FoundRun:
     status: str = ""
     experiment: str = ""
     start_time: int = 0
+    end_time: int | None = None
     folder: Path | None = None
     artifacts: Path | None = None
     saved: Path | None = None
@@ -134,9 +135,17 @@ def find_many(which: Which, statuses: Iterable[str] = ENDED) -> list[FoundRun]:
     names = [name for name in which.run.strip("[]").replace(" ", "").split(",") if name]
     if not names and which.sweep is None:
         raise RequestError("run is not chosen. Add run=a,b,c with the runs' ids, or sweep=... for those of a multirun.")
-    sweep = None if names else which.sweep
-    answer = _ask(which, "find_many", runs=names, sweep=sweep, statuses=list(statuses))
+    for name in names:
+        if _folder(name) is not None:
+            raise RequestError(f"run={name} is a folder with a saved model and no run. Name the run that it is from.")
+    answer = _ask(which, "find_many", runs=names, sweep=which.sweep, statuses=list(statuses), metric=which.metric)
     return [_found(run) for run in answer["runs"]]
+
+
+def histories(which: Which, run: FoundRun) -> dict[str, list[tuple[int, float]]]:
+    """Return the epochs and values of each score that a run's epochs have, as MLflow has them, as far as it came."""
+    scores = _ask(which, "histories", run=run.id)["scores"]
+    return {name: [(int(epoch), float(value)) for epoch, value in points] for name, points in scores.items()}
 
 
 def _ask(which: Which, verb: str, **values: Any) -> dict[str, Any]:
@@ -156,7 +165,7 @@ def _found(answer: dict[str, Any]) -> FoundRun:
     paths: dict[str, Any] = {
         name: None if answer[name] is None else Path(answer[name]) for name in ("folder", "artifacts", "saved")
     }
-    names = ("id", "name", "status", "experiment", "start_time", "params", "metrics", "tags")
+    names = ("id", "name", "status", "experiment", "start_time", "end_time", "params", "metrics", "tags")
     return FoundRun(**{name: answer[name] for name in names}, **paths)
 
 

@@ -106,15 +106,25 @@ class Run:
         """Record a file, which is left as it is until the run is closed, as an artifact."""
         self.recorder.tell("file", file=str(file), folder=folder)
 
-    def log_folder(self, folder: Path) -> None:
-        """Record the files of a folder, see :attr:`scratch`, as artifacts."""
-        self.recorder.tell("folder", folder=str(folder))
+    def log_folder(self, folder: Path, into: str | None = None) -> None:
+        """Record the files of a folder, see :attr:`scratch`, as artifacts, ``into`` a folder of theirs."""
+        self.recorder.tell("folder", folder=str(folder), into=into)
 
-    def log_pictures(self, history: History, predictions: pd.DataFrame, spec: DataSpec) -> None:
-        """Have the pictures drawn that need neither network nor data, and record them as artifacts."""
+    def log_pictures(
+        self, history: History | None, predictions: pd.DataFrame, spec: DataSpec, into: str | None = None
+    ) -> None:
+        """Have the pictures drawn that need neither network nor data, and record them as artifacts.
+
+        Args:
+            history: of the fit; ``None``: no learning curves.
+            predictions: of the scored rows, beside the truth.
+            spec: the task.
+            into: a folder of the artifacts.
+        """
         drawn, file = predictions.filter(regex="^(actual|predicted|probability_.*)$"), self.scratch / "drawn.parquet"
         drawn.to_parquet(file)
-        self.recorder.tell("pictures", history=asdict(history), predictions=str(file), spec=asdict(spec))
+        fitted = None if history is None else asdict(history)
+        self.recorder.tell("pictures", history=fitted, predictions=str(file), spec=asdict(spec), into=into)
 
     def tag(self, **tags: str) -> None:
         """Set tags."""

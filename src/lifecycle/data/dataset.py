@@ -71,6 +71,7 @@ class Dataset:
     columns: tuple[str, ...]  # those of the raw rows that a prediction needs
     column_kinds: dict[str, str]  # what each column of the raw rows is taken for
     class_values: tuple[Any, ...] = ()  # the classes as the source has them, in the order of their names
+    given: bool = False  # labelled rows that a model was not made with: all are scored, and nothing learnt from them
 
     @property
     def window_rows(self) -> int | None:
@@ -84,7 +85,9 @@ class Dataset:
 
     @property
     def scored_on(self) -> str:
-        """What begins the names of those scores: ``"test"`` or ``"training_set"``."""
+        """What begins the names of those scores: ``"test"``, ``"training_set"``, or ``"given"``."""
+        if self.given:
+            return "given"
         return "training_set" if self.test is None else "test"
 
 

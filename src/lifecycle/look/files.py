@@ -58,27 +58,33 @@ def write_drawings(
     from lifecycle.look import diagram
 
     (folder / "model.svg").write_text(diagram.draw(network, model_name, data.spec), encoding="utf-8")
+    return ["model.svg", *write_forecast(folder, data, predictions)]
+
+
+def write_forecast(folder: Path, data: Dataset, predictions: pd.DataFrame) -> list[str]:
+    """Write ``forecast.png`` where the data know of time; return the names of the files."""
     if data.spec.task != REGRESSION or (data.scored.times is None and not data.scored.naive):
-        return ["model.svg"]
+        return []
     values.draw_forecast(predictions, data, folder / "forecast.png")
-    return ["model.svg", "forecast.png"]
+    return ["forecast.png"]
 
 
-def pictures_of(spec: DataSpec) -> list[str]:
-    """Return the names of the files that :func:`write_pictures` writes."""
-    return ["curves.png", *(CLASS_PICTURES if spec.task != REGRESSION else VALUE_PICTURES)]
+def pictures_of(spec: DataSpec, fitted: bool = True) -> list[str]:
+    """Return the names of the files that :func:`write_pictures` writes; ``fitted``: it is given a history."""
+    return [*(["curves.png"] if fitted else []), *(CLASS_PICTURES if spec.task != REGRESSION else VALUE_PICTURES)]
 
 
-def write_pictures(folder: Path, history: History, predictions: pd.DataFrame, spec: DataSpec) -> None:
+def write_pictures(folder: Path, history: History | None, predictions: pd.DataFrame, spec: DataSpec) -> None:
     """Write the learning curves, and the pictures of the task; needs no PyTorch.
 
     Args:
         folder: where to.
-        history: of fitting.
+        history: of fitting; ``None``: no curves.
         predictions: of the scored rows, beside the truth.
         spec: the task, its target and its classes.
     """
-    curves.draw(history, folder / "curves.png")
+    if history is not None:
+        curves.draw(history, folder / "curves.png")
     if spec.task == REGRESSION:
         values.draw_residuals(predictions, spec.target_name, folder / "residuals.png")
         return

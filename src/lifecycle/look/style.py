@@ -65,3 +65,8 @@ def short(text: object, most: int = 20) -> str:
     line = "".join(letter for letter in " ".join(str(text).split()) if letter.isprintable())
     head = (most - 1) // 2
     return line if len(line) <= most else f"{line[: most - 1 - head]}…{line[len(line) - head :]}"
+
+
+def number(value: float) -> str:
+    """Return a number with four digits, as a person reads a score."""
+    return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.4g}"

@@ -1,0 +1,83 @@
+"""Labelled rows that a model was not made with: read, and brought into its form by what its own rows taught."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lifecycle.contract import DataPlugin, DataSpec
+from lifecycle.data import dataset, sources, streams
+from lifecycle.data.columns import column_kinds
+from lifecycle.data.dataset import Dataset
+from lifecycle.data.digest import digest
+from lifecycle.data.preprocessing import Preprocessing
+from lifecycle.digests import sha256
+from lifecycle.errors import RequestError
+
+
+def load(
+    plugin: DataPlugin, name: str, kind: str, spec: DataSpec, preprocessing: Preprocessing, columns: Sequence[str]
+) -> Dataset:
+    """Return all rows of a data plugin as rows to be scored; nothing is learnt from them, and none is left out.
+
+    Args:
+        plugin: which rows.
+        name: what they are called, for messages.
+        kind: name of the plugin.
+        spec: of the model.
+        preprocessing: what the model's training rows taught.
+        columns: those that a prediction of the model needs.
+
+    Raises:
+        RequestError: the target or a column is missing, a class is not known, or the samples are of another shape.
+    """
+    plugin = _without_drops_that_are_gone(plugin)
+    frame = plugin.read()
+    target = plugin.describe_target(frame).name
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise RequestError(
+            f"data={name} has no column {', '.join(missing)}, got {', '.join(map(str, frame.columns))}. The model "
+            f"needs {', '.join(columns)}."
+        )
+    used = frame
+    if tuple(plugin.columns(frame)) != tuple(columns):  # others beside them, or in another order
+        optional = [column for column in getattr(plugin, "optional_columns", ()) if column in frame.columns]
+        used = frame[list(dict.fromkeys([*columns, *optional, target]))]
+    part = dataset.labelled(plugin, preprocessing, spec, used)
+    if tuple(part.inputs.shape[1:]) != spec.input_shape:
+        got, wanted = (" x ".join(map(str, shape)) for shape in (part.inputs.shape[1:], spec.input_shape))
+        raise RequestError(f"data={name} has samples of {got}, and the model takes {wanted}. Give such rows.")
+    return Dataset(
+        name=name,
+        kind=kind,
+        spec=spec,
+        preprocessing=preprocessing,
+        train=part,
+        val=None,
+        test=part,
+        num_rows=len(frame),
+        num_missing=int(used[list(columns)].isna().to_numpy().sum()),
+        digest=_digest(plugin, frame),
+        columns=tuple(columns),
+        column_kinds=column_kinds(plugin, frame),
+        given=True,
+    )
+
+
+def _without_drops_that_are_gone(plugin: Any) -> Any:
+    """Return a plugin that does not ask for columns which it would drop, and which its file does not have."""
+    path, drop = str(getattr(plugin, "path", "")), getattr(plugin, "drop", None)
+    if not drop or path.partition(":")[0] in sources.SCHEMES or not Path(path).expanduser().is_file():
+        return plugin
+    names = streams.read(path).schema.names
+    return dataclasses.replace(plugin, drop=[column for column in drop if column in names])
+
+
+def _digest(plugin: DataPlugin, frame: pd.DataFrame) -> str:
+    large: Path | None = getattr(plugin, "large_file", lambda: None)()
+    return digest(frame) if large is None else sha256(large)

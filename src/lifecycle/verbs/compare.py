@@ -1,0 +1,149 @@
+"""The verb ``compare``: runs side by side, as a table and as a page that opens offline. Imports no torch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lifecycle import runs, words
+from lifecycle.comparison import Comparison, compare
+from lifecycle.errors import RequestError
+from lifecycle.look.style import number, short
+
+GAP = 3
+"""Characters between columns."""
+MOST_CHARACTERS = 40
+"""Of a value on a terminal; of a longer one the middle is left out. A file or another program gets all of it."""
+UNLIMITED = 100_000
+
+
+@dataclass
+class Compare(runs.Which):
+    """What ``lifecycle compare`` takes; ``run`` is several, with commas between them."""
+
+    output: str | None = "compare.html"  # the page; null: none
+
+    def __post_init__(self) -> None:
+        if self.output is not None and Path(self.output).suffix.lower() not in (".html", ".htm"):
+            raise ValueError(f"output must end in .html, got {self.output}. Use for instance output=compare.html.")
+
+
+def run(typed: list[str]) -> None:
+    """Print what differs between runs, in configuration and in scores, and write the page.
+
+    Raises:
+        RequestError: a run is not there, the score is none of theirs, or the page cannot be written.
+    """
+    asked = words.read(typed, Compare, "compare")
+    found = runs.find_many(asked, runs.ANY)
+    compared = compare(found, asked.metric)
+    page = None if asked.output is None else _write_page(asked, compared, Path(asked.output).expanduser())
+    _print(compared, page)
+
+
+def _write_page(asked: Compare, compared: Comparison, file: Path) -> Path:
+    from lifecycle.look import overlay, page
+
+    histories = []
+    for one in compared.runs:
+        recorded = None if one.artifacts is None else one.artifacts / "history.csv"
+        if recorded is not None and recorded.is_file():
+            histories.append(overlay.read(recorded))
+        else:  # a run that did not come to its end
+            told = runs.histories(asked, one)
+            histories.append({name: [(float(epoch), value) for epoch, value in told[name]] for name in told})
+    text = page.draw(compared, histories, file.absolute().parent)
+    beside = file.with_name(f".{file.name}.part")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(file)
+    except OSError as error:
+        raise RequestError(
+            f"output={file} cannot be written: {error.strerror or error}. Name a file in a folder that is there."
+        ) from error
+    return file
+
+
+def _print(compared: Comparison, page: Path | None) -> None:
+    is_terminal = sys.stdout.isatty()
+    console = Console(highlight=False, soft_wrap=True, width=None if is_terminal else UNLIMITED)
+    order = f", by {compared.metric} ({'higher' if compared.higher else 'lower'} is better)" if compared.metric else ""
+    experiments = ", ".join(dict.fromkeys(run.experiment for run in compared.runs))
+    _line(console, "Compared", f"{compared.count} of experiment {experiments}{order}")
+    columns = list(_columns(compared, MOST_CHARACTERS if is_terminal else UNLIMITED))
+    for block in _blocks(columns, console.width):
+        console.print()
+        with console.capture() as captured:
+            console.print(_table(block))
+        console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    console.print()
+    if compared.partial:
+        _line(console, "", f"(and {len(compared.partial)} parameters that only some runs have: see the page)")
+    if any(compared.best.values()):
+        _line(console, "", "* the best of its column")
+    for note in compared.notes:
+        _line(console, "Note", note)
+    for at, one in enumerate(compared.runs):
+        if error := one.tags.get("lifecycle.error"):
+            _line(console, one.status.capitalize(), f"{one.name} {compared.ids[at]}: {error}")
+    shared = "  ".join(f"{name}={value}" for name, value in compared.shared.items())
+    _line(console, "Shared", shared or "nothing")
+    if page is not None:
+        _line(console, "Page", str(page))
+
+
+Column = tuple[str, list[Text]]
+"""The heading, and a cell a run."""
+
+
+def _columns(compared: Comparison, most: int) -> Iterator[Column]:
+    yield "run", [Text(short(one.name, most)) for one in compared.runs]
+    yield "id", [Text(name) for name in compared.ids]
+    yield "status", [Text(one.status, "" if one.status == "FINISHED" else "red") for one in compared.runs]
+    for name, values in compared.differing.items():
+        yield name, [Text("-" if value is None else short(value, most)) for value in values]
+    for name, scores in compared.scores.items():
+        yield name, [_score(value, at in compared.best[name]) for at, value in enumerate(scores)]
+
+
+def _score(value: float | None, is_best: bool) -> Text:
+    if value is None:
+        return Text("-")
+    return Text(f"{number(value)}*", "bold green") if is_best else Text(number(value))
+
+
+def _blocks(columns: list[Column], width: int) -> Iterable[list[Column]]:
+    """Return the columns in as many tables as the width asks for; each begins with name and id."""
+    first = columns[:2]
+    blocks, block = [], list(first)
+    for column in columns[2:]:
+        if len(block) > len(first) and sum(map(_width, [*block, column])) > width:
+            blocks.append(block)
+            block = list(first)
+        block.append(column)
+    return [*blocks, block]
+
+
+def _width(column: Column) -> int:
+    head, cells = column
+    return max(cell_len(head), *(cell.cell_len for cell in cells)) + GAP
+
+
+def _table(columns: list[Column]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim")
+    for head, _ in columns:
+        table.add_column(Text(head), overflow="fold", no_wrap=False)
+    for row in zip(*(cells for _, cells in columns), strict=True):
+        table.add_row(*row)
+    return table
+
+
+def _line(console: Console, title: str, text: str) -> None:
+    console.print(Text.assemble((f"{title:<10}", "bold cyan"), text))

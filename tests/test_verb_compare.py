@@ -1,0 +1,374 @@
+"""The verb compare: what differs between runs, in a table and on a page that opens offline."""
+
+from __future__ import annotations
+
+import math
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import mlflow
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lifecycle.comparison import compare
+from lifecycle.look import lines, overlay, page
+from lifecycle.runs import FoundRun
+from lifecycle.store import database_uri
+from tests.conftest import Command, Ended, artifacts
+from tests.made import make
+
+EVIL = "<script>alert(1)</script>"
+Compare = Callable[..., Ended]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+    """Make three runs of a sweep over iris, one that failed, and one of other data with a name that is HTML."""
+    folder = tmp_path_factory.mktemp("compared")
+    make(
+        folder,
+        empty_database,
+        ("-m", "data=iris", "optimizer.lr=0.001,0.02", "trainer.max_epochs=6"),
+        ("data=iris", "optimizer=sgd", "optimizer.lr=1e6", "data.scaling=none", "trainer.max_epochs=6"),
+        ("data=diabetes", "trainer.max_epochs=2", f'tracking.run_name="{EVIL}"'),
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(folder: Path, empty_database: Path) -> list[mlflow.entities.Run]:
+    """Return these runs as MLflow has them: slow and quick of the sweep, failed, other data."""
+    return make(folder, empty_database)
+
+
+@pytest.fixture
+def compared(lifecycle: Command, folder: Path, tmp_path: Path) -> Compare:
+    """Compare in an empty folder of the test's own, beside that of the runs."""
+
+    def run(*words: str) -> Ended:
+        return lifecycle("compare", *words, f"tracking.dir={folder / 'mlruns'}")
+
+    return run
+
+
+def table(out: str) -> dict[str, list[str]]:
+    """Return the cells of the table by run id."""
+    rows = [re.split(r"   +", line) for line in out.splitlines()]
+    return {row[1]: row for row in rows if len(row) > 3 and re.fullmatch(r"[0-9a-f]{8,}", row[1])}
+
+
+def heads(out: str) -> list[str]:
+    return next(re.split(r"   +", line) for line in out.splitlines() if line.startswith("run "))
+
+
+def test_a_sweep_is_a_table_with_what_differs_and_the_best_of_each_column(
+    compared: Compare, made: list[mlflow.entities.Run], tmp_path: Path
+) -> None:
+    ended = compared("sweep=latest")
+    assert (ended.code, ended.err) == (0, "")
+    slow, quick = made[:2]
+    assert heads(ended.out)[:5] == ["run", "id", "status", "optimizer.lr", "kept_val_loss"]
+    rows = table(ended.out)
+    assert list(rows) == [quick.info.run_id[:8], slow.info.run_id[:8]]  # the better one first
+    for run in (slow, quick):
+        cells = dict(zip(heads(ended.out), rows[run.info.run_id[:8]], strict=True))
+        assert cells["optimizer.lr"] == run.data.params["optimizer.lr"]
+        assert cells["status"] == "FINISHED"
+        for name in ("kept_val_loss", "test_loss", "test_accuracy"):
+            assert cells[name].strip("*") == f"{run.data.metrics[name]:.4f}"
+        for name in ("kept_val_loss", "test_loss"):
+            assert cells[name].endswith("*") == (run is quick)
+    (shared,) = [line for line in ended.out.splitlines() if line.startswith("Shared")]
+    assert "data=iris" in shared
+    assert "trainer.max_epochs=6" in shared
+    assert "optimizer.lr" not in shared
+    assert "tracking" not in shared
+    assert ended.out.splitlines()[-1] == "Page      compare.html"
+    assert (tmp_path / "compare.html").is_file()
+
+
+def test_a_metric_orders_the_runs_by_its_own_direction(compared: Compare, made: list[mlflow.entities.Run]) -> None:
+    first, second = sorted(made[:2], key=lambda run: run.data.metrics["test_accuracy"], reverse=True)
+    assert first.data.metrics["test_accuracy"] > second.data.metrics["test_accuracy"]  # else it says nothing
+    ids = f"{second.info.run_id},{first.info.run_id[:10]}"
+    ended = compared(f"run={ids}", "metric=test_accuracy", "output=null")
+    assert "by test_accuracy (higher is better)" in ended.out
+    assert list(table(ended.out)) == [first.info.run_id[:8], second.info.run_id[:8]]
+    assert "Page" not in ended.out
+
+
+def test_runs_of_other_data_and_one_that_failed_are_shown_as_such(
+    compared: Compare, made: list[mlflow.entities.Run], tmp_path: Path
+) -> None:
+    ids = [run.info.run_id for run in made]
+    ended = compared(f"run={','.join(ids)}", "output=all.html")
+    assert ended.code == 0
+    rows = table(ended.out)
+    assert list(rows) == [ids[at][:8] for at in (1, 0, 2, 3)]  # of the same rows together, without a score last
+    assert rows[ids[2][:8]][2] == "FAILED"
+    assert "These runs are of 2 different sets of rows" in ended.out
+    assert f"Failed    mlp-iris-0 {ids[2][:8]}: val_loss is nan" in ended.out
+    cells = dict(zip(heads(ended.out), rows[ids[0][:8]], strict=True))
+    assert cells["data.sha256"] == made[0].data.tags["data.sha256"][:12]
+    assert "optimizer.momentum" not in cells  # sgd alone has it: that follows from optimizer=sgd
+    assert "parameters that only some runs have" in ended.out
+
+
+def test_best_and_latest_are_runs_and_one_that_is_named_twice_counts_once(
+    compared: Compare, made: list[mlflow.entities.Run], folder: Path
+) -> None:
+    (sweep,) = {run.data.tags["lifecycle.sweep"] for run in made[:2]}
+    ended = compared("run=best,latest", f"sweep={sweep}", "output=null")
+    assert "Compared  1 run of experiment lifecycle, by" in ended.out  # the quick one is both
+    assert list(table(ended.out)) == [made[1].info.run_id[:8]]
+    client = mlflow.MlflowClient(database_uri(folder / "mlruns"))
+    client.set_tag(made[2].info.run_id, "lifecycle.sweep", sweep)  # one that failed is never the best
+    ended = compared("run=best", "sweep=latest", "output=null")
+    client.delete_tag(made[2].info.run_id, "lifecycle.sweep")
+    assert list(table(ended.out)) == [made[1].info.run_id[:8]]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "run is not chosen. Add run=a,b,c with the runs' ids, or sweep=... for those of a multirun."),
+        (("run=zzzz",), "run=zzzz is no run."),
+        (("sweep=other",), "of sweep=other. Sweeps: "),
+        (("sweep=latest", "metric=test_acuracy"), "metric=test_acuracy is a score of none of these runs. Did you mean"),
+        (("sweep=latest", "output=runs.csv"), "output must end in .html, got runs.csv."),
+        (("sweep=latest", "output=no/such/a.html"), "output=no/such/a.html cannot be written: No such file"),
+        (("sweep=latest", "outptu=a.html"), "outptu is not a field of lifecycle compare, got a.html. Did you mean"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_with_value_and_cure(
+    compared: Compare, words: tuple[str, ...], sentence: str
+) -> None:
+    ended = compared(*words)
+    assert (ended.code, ended.out) == (2, "")
+    assert sentence in ended.err
+
+
+def test_a_saved_model_by_itself_has_nothing_to_compare(compared: Compare, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "lifecycle.json").touch()
+    ended = compared("run=latest,model")
+    assert ended.code == 2
+    assert "run=model is a folder with a saved model and no run. Name the run that it is from." in ended.err
+
+
+def test_without_a_multirun_the_latest_is_none(job: Command, lifecycle: Command) -> None:
+    assert job("trainer.max_epochs=1", "tracking.figures=false").code == 0
+    ended = lifecycle("compare", "sweep=latest")
+    assert ended.code == 2
+    assert "has no multirun in experiment lifecycle. Make one, such as lifecycle -m seed=1,2,3" in ended.err
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its elements with their attributes, and the texts in them."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(file.read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.texts.append(data)
+
+
+@pytest.fixture
+def all_runs(compared: Compare, made: list[mlflow.entities.Run], tmp_path: Path) -> Path:
+    """Return the page of all runs, in a folder below the working one."""
+    (tmp_path / "pages").mkdir()
+    ended = compared(f"run={','.join(run.info.run_id for run in made)}", "output=pages/all.html")
+    assert ended.code == 0
+    return tmp_path / "pages" / "all.html"
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_runs_one_script_of_its_own(all_runs: Path) -> None:
+    read = Page(all_runs)
+    assert read.open == []  # every element is closed
+    assert [tag for tag, _ in read.tags if tag == "script"] == ["script"]
+    assert not {"link", "img", "iframe", "object", "use", "image"} & {tag for tag, _ in read.tags}
+    named = [value for _, attributes in read.tags for name, value in attributes.items() if name in ("src", "href")]
+    assert not [value for value in named if value and re.match(r"[a-z]+:|//", value)]
+    text = all_runs.read_text()
+    assert not re.search(r"url\(|@import|https?://", text)
+    (policy,) = [attributes["content"] for tag, attributes in read.tags if "http-equiv" in attributes]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-")
+
+
+def test_what_a_run_is_called_is_text_and_no_html(all_runs: Path) -> None:
+    assert EVIL not in all_runs.read_text()
+    read = Page(all_runs)
+    assert [text.strip() for text in read.texts].count(EVIL) >= 3  # leader board, legend, configuration, its section
+
+
+def test_the_links_lead_to_files_from_the_folder_of_the_page(all_runs: Path, made: list[mlflow.entities.Run]) -> None:
+    hrefs = [str(attributes["href"]) for tag, attributes in Page(all_runs).tags if tag == "a"]
+    files = [(all_runs.parent / unquote(unescape(href))).resolve() for href in hrefs if not href.startswith("#")]
+    assert all(file.exists() for file in files)
+    for run in made:
+        assert artifacts(run).resolve() in files
+        assert f"#{run.info.run_id}" in hrefs
+    assert (artifacts(made[0]) / "predictions.csv").resolve() in files
+
+
+def test_the_page_says_what_the_table_says(all_runs: Path, made: list[mlflow.entities.Run]) -> None:
+    texts = [text.strip() for text in Page(all_runs).texts]
+    for run in made[:2]:
+        assert f"{run.data.metrics['test_loss']:.4f}" in texts
+    low, high = (made[1].data.metrics.get(f"test_accuracy_{end}") for end in ("low", "high"))
+    assert low is None or f"{low:.4f} to {high:.4f}" in texts
+    assert texts.count("FAILED") == 2
+    assert any(text.startswith("val_loss is nan in epoch 1: training has diverged.") for text in texts)
+    assert "trainer.max_epochs" in texts
+    assert "model=mlp" in texts  # among those that all share
+    assert any(text.startswith("lifecycle data=iris optimizer.lr=0.02") for text in texts)  # the job's own words
+
+
+def test_the_curves_are_those_of_the_history(all_runs: Path, made: list[mlflow.entities.Run]) -> None:
+    panels = re.findall(r"<figure>(.*?)</figure>", all_runs.read_text(), re.DOTALL)
+    assert [ET.fromstring(panel).get("aria-label") for panel in panels] == ["loss", "accuracy", "mae"]
+    accuracy = ET.fromstring(panels[1])
+    labels = [text.text for text in accuracy.iter("text")]
+    assert "epoch" in labels
+    assert "accuracy (share of the rows)" in labels
+    assert "mae (units of progression)" in [text.text for text in ET.fromstring(panels[2]).iter("text")]
+    ticks = {
+        float(str(text.text)): float(text.get("y", "")) - 4
+        for text in accuracy.iter("text")
+        if text.get("text-anchor") == "end"
+    }
+    (top, at_top), (bottom, at_bottom) = max(ticks.items()), min(ticks.items())
+    quick = made[1]
+    (group,) = [group for group in accuracy.iter("g") if quick.info.run_id[:8] in str(group.findtext("title"))]
+    dashed, solid = group.findall("path")
+    assert (dashed.get("class"), solid.get("class")) == ("dashed", None)
+    history = pd.read_csv(artifacts(quick) / "history.csv")
+    for path, name in ((dashed, "train_accuracy"), (solid, "val_accuracy")):
+        heights = [float(pair[1]) for pair in re.findall(r"([\d.]+) ([\d.]+)", str(path.get("d")))]
+        values = [bottom + (at_bottom - height) / (at_bottom - at_top) * (top - bottom) for height in heights]
+        assert values == pytest.approx(history[name].tolist(), abs=0.005)
+    best = int(quick.data.tags["best_epoch"])
+    (ring,) = group.findall("circle")
+    points = re.findall(r"([\d.]+) ([\d.]+)", str(solid.get("d")))
+    assert (ring.get("cx"), ring.get("cy")) == points[best - 1]
+
+
+def test_neither_the_table_nor_the_page_needs_torch(folder: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from lifecycle.verbs import compare; "
+        f"compare.run(['sweep=latest', 'tracking.dir={folder / 'mlruns'}']); "
+        "sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False).returncode == 0
+
+
+def found(name: str, **values: float) -> FoundRun:
+    """Return a run with scores, and nothing behind it."""
+    tags = {"lifecycle.higher_is_better": '{"accuracy": true}', "data.sha256": "a" * 64}
+    return FoundRun(name * 8, name, "FINISHED", "lifecycle", params={"loss": "mse"}, metrics=values, tags=tags)
+
+
+def test_equal_scores_are_all_the_best_and_a_single_one_is_none() -> None:
+    runs = [found("a", test_accuracy=0.5, test_mae=1.0), found("b", test_accuracy=0.5), found("c", test_accuracy=0.1)]
+    compared = compare(runs, "test_accuracy")
+    assert compared.best == {"test_accuracy": {0, 1}, "test_mae": set()}
+
+
+def test_a_score_that_is_no_number_is_never_the_best_and_stands_last() -> None:
+    compared = compare([found("a", test_loss=math.nan), found("b", test_loss=2.0), found("c", test_loss=3.0)])
+    assert [run.name for run in compared.runs] == ["b", "c", "a"]
+    assert compared.best["test_loss"] == {0}
+
+
+def test_runs_with_different_losses_are_warned_of_and_another_score_is_named() -> None:
+    first, second = found("a", test_loss=1.0, test_mae=1.0), found("b", test_loss=2.0, test_mae=1.0)
+    second.params["loss"] = "mae"
+    (note,) = compare([first, second]).notes
+    assert note == (
+        "The runs differ in loss: their losses do not compare. Order by another score, such as metric=test_mae."
+    )
+
+
+def test_the_own_rows_scored_again_are_a_column_only_where_they_say_something_else() -> None:
+    again = {"evaluate_test_loss": 1.0, "evaluate_b_loss": 2.0, "evaluate_b_mae": 2.0, "evaluate_b_baseline_loss": 3.0}
+    compared = compare([found("a", test_loss=1.0, **again)])
+    assert list(compared.scores) == ["test_loss", "evaluate_b_loss", "evaluate_b_mae"]
+    assert "evaluate_test_loss" in compare([found("a", test_loss=1.5, **again)]).scores
+
+
+def test_ids_that_begin_alike_are_shown_as_far_as_it_takes() -> None:
+    runs = [found("a", test_loss=1.0), found("b", test_loss=2.0)]
+    alike = [FoundRun(f"{'0' * 12}{at}", "same", "FINISHED") for at in (1, 2)]
+    assert compare(runs).ids == ["aaaaaaaa", "bbbbbbbb"]
+    assert compare(alike).ids == [f"{'0' * 12}1", f"{'0' * 12}2"]
+
+
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), min_size=1, max_size=30), st.booleans())
+def test_any_values_make_an_svg_whose_lines_end_within_sight_or_are_cut(values: list[float], counts: bool) -> None:
+    line = lines.Line([(at + 1.0, value) for at, value in enumerate(values)], mark=1.0)
+    drawn = lines.draw("loss", "loss", [lines.Group("c0", "a & b", [line], counts)])
+    if not any(map(math.isfinite, values)):
+        assert drawn == ""
+        return
+    svg = ET.fromstring(drawn)
+    path = svg.find(".//g/path")
+    assert path is not None
+    numbers = [float(number) for number in re.findall(r"-?[\d.]+", str(path.get("d")).replace("h0", ""))]
+    assert len(numbers) == 2 * sum(map(math.isfinite, values))
+    assert all(map(math.isfinite, numbers))
+
+
+def test_a_run_that_diverged_leaves_room_to_the_others() -> None:
+    good, bad = lines.Line([(1.0, 1.0), (2.0, 0.5)]), lines.Line([(1.0, 1.0), (2.0, 1e30)])
+    drawn = lines.draw(
+        "loss", "loss", [lines.Group("c0", "bad", [bad], counts=False), lines.Group("c1", "good", [good])]
+    )
+    assert "logarithmic" not in drawn
+    heights = [float(pair) for pair in re.findall(r"L[\d.]+ (-?[\d.]+)", drawn)]
+    assert heights[0] < -lines.HEIGHT  # out of sight, and cut
+    assert 0 < heights[1] < lines.HEIGHT
+
+
+def test_of_many_epochs_the_extremes_are_drawn() -> None:
+    points = [(float(at), 1.0) for at in range(5000)]
+    points[2345] = (2345.0, 9.0)
+    thinned = lines.thinned(points)
+    assert len(thinned) <= lines.MOST_POINTS
+    assert (2345.0, 9.0) in thinned
+    assert thinned == sorted(thinned)
+    assert (thinned[0], thinned[-1]) == (points[0], points[-1])
+
+
+def test_of_many_runs_the_best_have_colours_and_the_others_are_grey(tmp_path: Path) -> None:
+    runs = [found(chr(97 + at), test_loss=float(at)) for at in range(14)]
+    compared = compare(runs)
+    histories: list[overlay.Scores] = [{"val_loss": [(1.0, 1.0), (2.0, float(at))]} for at in range(14)]
+    text = page.draw(compared, histories, tmp_path)
+    assert len(re.findall(r'class="lines other"', text)) == 14 - overlay.MOST_COLOURED
+    assert f"{14 - overlay.MOST_COLOURED} more</li>" in text
