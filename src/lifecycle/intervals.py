@@ -23,7 +23,7 @@ RESAMPLES, SLOW_RESAMPLES = 1000, 200
 FEWEST_RESAMPLES = 100
 MOST_DRAWS, MOST_SLOW_DRAWS = 50_000_000, 5_000_000
 """Rows times resamples; of more rows there are fewer resamples, which then differ less."""
-DRAWS_AT_ONCE = 2_000_000
+DRAWS_AT_ONCE, AT_ONCE = 2_000_000, 65_536  # draws, and of millions of rows those whose errors are computed together
 LEVEL = 0.95
 ROUNDING = 1e-6
 
@@ -66,6 +66,11 @@ def intervals(
 
 def row_values(metric: torchmetrics.Metric, predicted: Tensor, truth: Tensor) -> Array | None:
     """Return what a metric is the mean of (a root of a mean: the mean under it), ``(rows,) float64``; else ``None``."""
+    parts = [_row_values(metric, *some) for some in zip(predicted.split(AT_ONCE), truth.split(AT_ONCE), strict=True)]
+    return None if parts[0] is None else np.concatenate([part for part in parts if part is not None])
+
+
+def _row_values(metric: torchmetrics.Metric, predicted: Tensor, truth: Tensor) -> Array | None:
     if _is_share_of_right_rows(metric):
         codes = predicted.argmax(dim=1) if predicted.dim() > 1 else (predicted > metric.threshold).long()
         right: Array = (codes == truth).double().numpy()
