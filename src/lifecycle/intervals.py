@@ -66,7 +66,10 @@ def intervals(
 
 def row_values(metric: torchmetrics.Metric, predicted: Tensor, truth: Tensor) -> Array | None:
     """Return what a metric is the mean of (a root of a mean: the mean under it), ``(rows,) float64``; else ``None``."""
-    parts = [_row_values(metric, *some) for some in zip(predicted.split(AT_ONCE), truth.split(AT_ONCE), strict=True)]
+    parts = [
+        _row_values(metric, *some)
+        for some in zip(torch.split(predicted, AT_ONCE), torch.split(truth, AT_ONCE), strict=True)
+    ]
     return None if parts[0] is None else np.concatenate([part for part in parts if part is not None])
 
 
