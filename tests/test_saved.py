@@ -28,9 +28,7 @@ KEPT = Path(__file__).parent / "saved_models"
 def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train a little and return the folder that the run saved."""
     place = tmp_path_factory.mktemp("runs")
-    package.run(
-        ["data=iris", "trainer.max_epochs=2", "verbose=0", "tracking.figures=false", f"tracking.dir={place}"]
-    )
+    package.run(["data=iris", "trainer.max_epochs=2", "verbose=0", "tracking.figures=false", f"tracking.dir={place}"])
     (manifest,) = place.rglob("lifecycle.json")
     return manifest.parent
 
