@@ -29,7 +29,6 @@ LAYERS = [
         "lifecycle.recording",
         "lifecycle.mlflow_run",
         "lifecycle.serving",
-        "lifecycle.export",
     },
     {"lifecycle.pipeline"},
     {
@@ -52,6 +51,8 @@ LAYERS = [
             "epochs",
             "saved",
             "trained",
+            "export",
+            "export_notes",
             "streaming",
             "look",
             "report",

@@ -82,12 +82,16 @@ def write_manifest(manifest: dict[str, Any], folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps({**manifest, "sha256": digests}, indent=2) + "\n")
 
 
-def load(folder: Path) -> TrainedModel:
+def load(folder: str | Path) -> TrainedModel:
     """Read a saved model.
+
+    Args:
+        folder: of the three files.
 
     Raises:
         SavedModelError: a file is missing or altered, the format is unknown, or a plugin is not installed.
     """
+    folder = Path(folder)
     manifest = _manifest(folder, (WEIGHTS, PREPROCESSING))
     try:
         return _load(folder, manifest)
