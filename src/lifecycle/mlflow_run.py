@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lifecycle import lookup
+from lifecycle import lookup, registered
 from lifecycle.config import TrackingConfig
 from lifecycle.contract import DataSpec
 from lifecycle.errors import RequestError
@@ -114,6 +114,13 @@ class MLflowRun:
         """Return several runs."""
         os.chdir(cwd)
         return {"runs": lookup.find_many(open_store(TrackingConfig(**tracking)), runs, sweep, statuses)}
+
+    def register(
+        self, cwd: str, tracking: dict[str, Any], run_id: str, name: str, aliases: list[str]
+    ) -> dict[str, Any]:
+        """Give a name to the model of a run; see :mod:`lifecycle.registered`."""
+        os.chdir(cwd)
+        return registered.register(open_store(TrackingConfig(**tracking)), run_id, name, aliases)
 
     def describe(self, params: dict[str, str], config: str) -> None:
         """Record what was asked for, and with what it is done."""

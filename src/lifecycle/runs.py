@@ -139,6 +139,12 @@ def find_many(which: Which, statuses: Iterable[str] = ENDED) -> list[FoundRun]:
     return [_found(run) for run in answer["runs"]]
 
 
+def register(found: FoundRun, name: str, aliases: list[str]) -> dict[str, Any]:
+    """Give a name to the model of a run; see :mod:`lifecycle.registered` for what comes back."""
+    tracked = TrackingConfig(dir=str(found.folder), experiment=found.experiment)
+    return _ask(Which(tracking=tracked), "register", run_id=found.id, name=name, aliases=aliases)
+
+
 def _ask(which: Which, verb: str, **values: Any) -> dict[str, Any]:
     if not (Path(which.tracking.dir).expanduser() / "mlflow.db").is_file():
         raise RequestError(
