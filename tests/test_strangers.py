@@ -8,9 +8,6 @@ import os
 import pickle
 import shutil
 import socket
-import subprocess
-import sys
-import urllib.request
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -227,25 +224,6 @@ def test_mlflows_files_around_a_model_are_not_read(lifecycle: Command, folder: P
     assert lifecycle("export", f"run={around}", "format=safetensors", "output=out").code == 0
     found = pd.read_csv(canary.with_name("out.csv"))["predicted"]
     assert found.tolist() == pd.read_csv(TABLE / "predictions.csv")["predicted"].tolist()
-    assert not canary.exists()
-
-
-def test_a_server_does_not_read_them_either(folder: Path, canary: Path) -> None:
-    around, port = strange_mlmodel(folder, canary), free_port()
-    command = [sys.executable, "-m", "lifecycle", "serve", f"run={around}", f"port={port}"]
-    server = subprocess.Popen(command, cwd=around / "code", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    assert server.stdout is not None
-    try:
-        lines = list(iter(server.stdout.readline, b"Ctrl-C ends it.\n"))
-        assert f"http://127.0.0.1:{port}/invocations" in lines[1].decode()
-        body = (TABLE / "rows.csv").read_bytes()
-        address = f"http://127.0.0.1:{port}/invocations"
-        request = urllib.request.Request(address, body, {"Content-Type": "text/csv"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert len(json.load(answer)["predictions"]) == 12
-    finally:
-        server.terminate()
-        server.communicate(timeout=30)
     assert not canary.exists()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ import pytest
 from lifecycle import saved, serving
 from tests.conftest import Command
 from tests.test_saved import KEPT
+from tests.test_strangers import strange_mlmodel
 from tests.test_ui import free_port
 
 TABLE, SERIES = KEPT / "v1" / "table", KEPT / "v1" / "series"
@@ -32,6 +34,7 @@ TABLE, SERIES = KEPT / "v1" / "table", KEPT / "v1" / "series"
 class Served:
     """A server in a process of its own, and what it printed."""
 
+    folder: Path
     process: subprocess.Popen[str]
     link: str
     printed: str
@@ -61,7 +64,7 @@ def start(folder: Path, cwd: Path) -> Served:
         line = process.stdout.readline()
         assert line, process.communicate()
         lines.append(line)
-    return Served(process, lines[1].strip(), "".join(lines))
+    return Served(folder, process, lines[1].strip(), "".join(lines))
 
 
 def end(served: Served, number: int) -> int:
@@ -72,8 +75,11 @@ def end(served: Served, number: int) -> int:
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Serve a model whose rows have gaps, codes and texts."""
-    served = start(TABLE / "model", tmp_path_factory.mktemp("served"))
+    """Serve a model whose rows have gaps, codes and texts; MLflow's files around it are a stranger's."""
+    place = tmp_path_factory.mktemp("served")
+    shutil.copytree(TABLE / "model", place / "saved")
+    around = strange_mlmodel(place / "saved", place / "canary")
+    served = start(around, around / "code")
     yield served
     assert end(served, signal.SIGINT) == 0
     with pytest.raises(urllib.error.URLError, match="refused"):
@@ -100,6 +106,12 @@ def test_csv_rows_are_answered_with_what_predict_gives(table: Served) -> None:
     check(table.post((TABLE / "rows.csv").read_bytes(), "text/csv; charset=utf-8"))
     shuffled = ROWS[["town", "code", "income", "age"]].assign(more="x").to_csv(index=False)
     check(table.post(shuffled, "text/csv"))
+
+
+def test_mlflows_files_around_a_model_which_name_code_are_not_read(table: Served) -> None:
+    assert 'open("' in (table.folder / "code" / "strange_loader.py").read_text().replace("'", '"')
+    check(table.json(dataframe_records=PLAIN.to_dict("records")))
+    assert not (table.folder.parent / "canary").exists()
 
 
 def test_json_rows_are_answered_with_what_predict_gives(table: Served) -> None:
@@ -170,7 +182,7 @@ def test_a_request_that_names_no_type_is_a_400(table: Served) -> None:
 
 
 def test_the_example_that_it_prints_works(table: Served) -> None:
-    assert table.printed.startswith(f"{TABLE / 'model'} answers rows on\n")
+    assert table.printed.startswith(f"{table.folder} answers rows on\n")
     (command,) = [line for line in table.printed.splitlines() if "curl" in line]
     words = shlex.split(command)
     assert words[:2] == ["curl", "-H"]
