@@ -1,7 +1,8 @@
 """MLflow's model server around a trained model: the one that `mlflow models serve` starts, in this process.
 
 No ``MLmodel`` file is read, whoever made the folder: such a file names code to run. A CSV body is read as
-`lifecycle predict` reads a file and goes on as JSON, for MLflow would turn texts such as ``NA`` into missing values.
+`lifecycle predict` reads a file and goes on as JSON: MLflow's reader asks for a type of each column, and would turn
+texts such as ``NA`` into missing values.
 """
 
 from __future__ import annotations
