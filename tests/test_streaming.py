@@ -78,7 +78,7 @@ def model() -> TrainedModel:
 @pytest.fixture(autouse=True)
 def small_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let 16 rows go through a network at once, so that little files have many blocks."""
-    monkeypatch.setattr(saved, "ROWS_AT_ONCE", 16)
+    monkeypatch.setattr("lifecycle.trained.ROWS_AT_ONCE", 16)
 
 
 def read_back(file: Path) -> pd.DataFrame:
@@ -141,9 +141,9 @@ def test_a_block_is_whole_passes_and_about_as_many_values_as_are_allowed(
     assert streaming._rows_of_block(model, 5000, None) == 16
     wide = trained(ImageRows(frame=pixels(), shape=[1, 8, 8]), CNN(channels=[2]))
     assert streaming._rows_of_block(wide, 65, None) == 16
-    monkeypatch.setattr(saved, "NUMBERS_AT_ONCE", 200)
+    monkeypatch.setattr("lifecycle.trained.NUMBERS_AT_ONCE", 200)
     assert wide.rows_at_once == 3  # of 64 pixels
-    monkeypatch.setattr(saved, "NUMBERS_AT_ONCE", 20)
+    monkeypatch.setattr("lifecycle.trained.NUMBERS_AT_ONCE", 20)
     assert wide.rows_at_once == 1
 
 

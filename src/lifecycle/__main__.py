@@ -259,7 +259,7 @@ def _of_a_run(verb: str) -> Callable[[list[str]], None]:
 
 
 VERBS: dict[str, Callable[[list[str]], None]] = {
-    **{verb: _of_a_run(verb) for verb in ("compare", "evaluate", "predict")},
+    **{verb: _of_a_run(verb) for verb in ("compare", "evaluate", "export", "predict", "register", "serve")},
     "data": _data,
     "plugins": _plugins,
     "ui": _ui,

@@ -104,6 +104,9 @@ def read(path: Path) -> dict[str, Any]:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise SavedModelError(f"{path} holds more than tensors and plain values. Do not use it.") from error
+    except Exception as error:  # whatever a file that is no checkpoint makes of torch's reader
+        why = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}".rstrip(": .")
+        raise SavedModelError(f"{path} is no checkpoint ({why}). Do not use it.") from error
     return checkpoint
 
 

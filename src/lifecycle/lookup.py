@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.registered import last_model, model_of, versions
 from lifecycle.store import Store, artifacts
 
 LATEST, BEST, REGISTERED = "latest", "best", "models:/"
@@ -86,11 +87,12 @@ def described(store: Store, run: Any) -> dict[str, Any]:
 
 def _saved(store: Store, run: Any) -> str | None:
     """Return the folder of the model that a run saved last, if it did."""
-    models = run.outputs.model_outputs if run.outputs is not None else []
-    if not models:
-        return None
-    location = store.client.get_logged_model(models[-1].model_id).artifact_location
-    return str(_path_of(location) / "data" / "saved")
+    model = last_model(store, run)
+    return None if model is None else _folder_of(model)
+
+
+def _folder_of(model: Any) -> str:
+    return str(_path_of(model.artifact_location) / "data" / "saved")
 
 
 def _path_of(location: str) -> Path:
@@ -190,8 +192,7 @@ def _registered(store: Store, address: str) -> dict[str, Any]:
         elif version not in (None, LATEST):
             found = store.client.get_model_version(name, version)
         else:
-            versions = store.client.search_model_versions(f"name = '{_quoted(name)}'")
-            found = max(versions, key=lambda one: int(one.version), default=None)
+            found = next(reversed(versions(store, name)), None)
     except mlflow.exceptions.MlflowException:
         found = None
     if found is None:
@@ -201,8 +202,14 @@ def _registered(store: Store, address: str) -> dict[str, Any]:
             f"run={address} is no registered model in {store.folder}.{did_you_mean(name, known)} {there} Write "
             "models:/<name>@<alias> or models:/<name>/<version>; `lifecycle register` makes one."
         )
+    called = f"{found.name} version {found.version}"
+    if not found.run_id:
+        raise RequestError(f"run={address} is {called}, which is of no run. `lifecycle register` makes one that is.")
     run = described(store, store.client.get_run(found.run_id))
-    return {**run, "registered": f"{found.name} version {found.version}"}
+    # A run that was resumed has saved another model since: the version is the one that was registered.
+    model_id = model_of(found)
+    saved = run["saved"] if model_id is None else _folder_of(store.client.get_logged_model(model_id))
+    return {**run, "saved": saved, "registered": called}
 
 
 def _by_id(store: Store, run: str) -> Any:

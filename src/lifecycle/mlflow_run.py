@@ -12,12 +12,13 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lifecycle import lookup
+from lifecycle import lookup, registered
 from lifecycle.config import TrackingConfig
 from lifecycle.contract import DataSpec
 from lifecycle.errors import RequestError
 from lifecycle.history import History
 from lifecycle.provenance import commit, installed, versions
+from lifecycle.signatures import signature_of
 from lifecycle.store import Store, artifacts, close_dead_runs, database_uri, open_store, sweep_runs
 
 METRICS_A_BATCH, PARAMS_A_BATCH = 1000, 100
@@ -125,6 +126,13 @@ class MLflowRun:
         os.chdir(cwd)
         return {"scores": lookup.histories(open_store(TrackingConfig(**tracking)), run)}
 
+    def register(
+        self, cwd: str, tracking: dict[str, Any], run_id: str, name: str, aliases: list[str]
+    ) -> dict[str, Any]:
+        """Give a name to the model of a run; see :mod:`lifecycle.registered`."""
+        os.chdir(cwd)
+        return registered.register(open_store(TrackingConfig(**tracking)), run_id, name, aliases)
+
     def describe(self, params: dict[str, str], config: str) -> None:
         """Record what was asked for, and with what it is done."""
         self.params(params)
@@ -209,13 +217,8 @@ class MLflowRun:
             outputs: MLflow's type of each column that comes out.
         """
         import mlflow.pyfunc
-        from mlflow.models import Model, ModelSignature
-        from mlflow.types.schema import AnyType, ColSpec, Schema
+        from mlflow.models import Model
 
-        # The saved model checks its rows itself, and says more; MLflow would refuse a whole number for one with a
-        # fraction, and a value that is missing for the first time.
-        anything: Any = AnyType
-        inputs = Schema([ColSpec(anything(), name, required=False) for name in columns])
         Model.log(
             artifact_path=None,
             name="model",
@@ -224,7 +227,7 @@ class MLflowRun:
             loader_module="lifecycle.saved",
             data_path=folder,
             pip_requirements=[f"{name}=={version}" for name, version in versions().items() if name != "python"],
-            signature=ModelSignature(inputs, Schema([ColSpec(kind, name) for name, kind in outputs.items()])),
+            signature=signature_of(columns, outputs),
         )
 
     def finish(self) -> dict[str, Any]:

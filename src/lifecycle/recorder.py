@@ -129,7 +129,8 @@ def give_back(recorder: Recorder) -> None:
 
 
 @atexit.register
-def _end_all() -> None:
+def end_all() -> None:
+    """Let all processes go that wait for a run."""
     with _lock:
         while _idle:
             with suppress(OSError):

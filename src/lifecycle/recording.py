@@ -51,10 +51,10 @@ VERBS: dict[str, Callable[..., dict[str, Any] | None]] = {
     name: getattr(MLflowRun, name)
     for name in (
         *("warm", "open", "describe", "params", "metrics", "data", "tags", "text", "file", "folder"),
-        *("pictures", "model", "finish", "fail", "sweep", "reopen", "find", "find_many", "histories"),
+        *("pictures", "model", "finish", "fail", "sweep", "reopen", "find", "find_many", "histories", "register"),
     )
 }
-VERBS_OF_A_RUN = set(VERBS) - {"warm", "open", "reopen", "sweep", "find", "find_many", "histories"}
+VERBS_OF_A_RUN = set(VERBS) - {"warm", "open", "reopen", "sweep", "find", "find_many", "histories", "register"}
 
 
 def _in_short(error: Exception) -> str:

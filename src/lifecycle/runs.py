@@ -148,6 +148,12 @@ def histories(which: Which, run: FoundRun) -> dict[str, list[tuple[int, float]]]
     return {name: [(int(epoch), float(value)) for epoch, value in points] for name, points in scores.items()}
 
 
+def register(found: FoundRun, name: str, aliases: list[str]) -> dict[str, Any]:
+    """Give a name to the model of a run; see :mod:`lifecycle.registered` for what comes back."""
+    tracked = TrackingConfig(dir=str(found.folder), experiment=found.experiment)
+    return _ask(Which(tracking=tracked), "register", run_id=found.id, name=name, aliases=aliases)
+
+
 def _ask(which: Which, verb: str, **values: Any) -> dict[str, Any]:
     if not (Path(which.tracking.dir).expanduser() / "mlflow.db").is_file():
         raise RequestError(

@@ -1,127 +1,36 @@
 """What a trained model is on disk: three files and no pickle.
 
-``lifecycle.json`` (format, plugins and their fields, DataSpec, compile settings, provenance, digests of the others),
-``weights.safetensors``, and ``preprocessing.skops``. It takes raw rows and returns what a person reads.
+``lifecycle.json`` (format, plugins and their fields, DataSpec, compile settings, provenance, digests of all three),
+``weights.safetensors``, and ``preprocessing.skops``. docs/saved-model.md describes them.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import safetensors.torch
 import skops.io
-import torch
-from torch import nn
 
 from lifecycle import registry
-from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin, Samples
-from lifecycle.data.dataset import as_column
+from lifecycle.contract import DataSpec
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.digests import sha256
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError
-from lifecycle.predict import as_frame, passes
-from lifecycle.tasks import link_of
-from lifecycle.units import Units
+from lifecycle.trained import Preparation, TrainedModel
+
+__all__ = ["Preparation", "PyFunc", "TrainedModel", "check_preprocessing", "load", "prepare", "save"]
 
 FORMAT = 1
 MANIFEST, WEIGHTS, PREPROCESSING = "lifecycle.json", "weights.safetensors", "preprocessing.skops"
-ROWS_AT_ONCE, NUMBERS_AT_ONCE = 8192, 1 << 20  # in a pass of a network: no more samples, no more numbers in them
 TRUSTED = {"numpy.dtype"}  # beyond what skops trusts; making one runs no code
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """A network with all that it takes to use it on raw rows.
-
-    Attributes:
-        columns: columns that a prediction needs.
-        settings: loss, metrics and optimizer that it was compiled with.
-        provenance: where it comes from: run, epoch of the weights, digest of the data, versions.
-    """
-
-    model_name: str
-    model: ModelPlugin
-    data_name: str
-    data_kind: str
-    data: DataPlugin
-    spec: DataSpec
-    preprocessing: Preprocessing
-    network: nn.Module
-    columns: tuple[str, ...]
-    settings: dict[str, Any]
-    provenance: dict[str, Any]
-
-    def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return a prediction a sample: ``predicted`` and ``probability_<class>``, or ``predicted`` in its own units.
-
-        Args:
-            rows: raw rows as the training file had them, in any order of columns; others are ignored.
-
-        Raises:
-            RequestError: a column is missing.
-        """
-        return self.predict_samples(self.samples(rows), rows)
-
-    def samples(self, rows: pd.DataFrame) -> Samples:
-        """Return the samples that raw rows are; raises what :meth:`predict` does."""
-        if not len(rows):
-            raise RequestError("input has no rows. Give one or more to predict.")
-        self.check_columns(rows.columns)
-        return self.data.samples(rows[[*self.columns, *self.optional_columns(rows.columns)]])
-
-    def check_columns(self, names: Iterable[Any]) -> None:
-        """Refuse rows that lack a column.
-
-        Raises:
-            RequestError: names it.
-        """
-        names = list(names)
-        missing = [name for name in self.columns if name not in names]
-        if missing:
-            raise RequestError(
-                f"input has no column {', '.join(missing)}, got {', '.join(map(str, names))}. "
-                f"This model needs {', '.join(self.columns)}."
-            )
-
-    def optional_columns(self, names: Iterable[Any]) -> list[str]:
-        """Return the columns among ``names`` that a prediction can do without, and uses where they are there."""
-        names = list(names)
-        return [name for name in getattr(self.data, "optional_columns", ()) if name in names]
-
-    @property
-    def numbers(self) -> list[str] | None:
-        """The columns that are numbers, of a kind whose rows are samples of their own; ``None``: of another kind."""
-        if not hasattr(self.data, "numbers"):
-            return None
-        return list(self.data.numbers(self.preprocessing.inputs, self.columns))
-
-    @property
-    def rows_at_once(self) -> int:
-        """How many samples go through the network together: rounding may differ with it, so nothing else decides."""
-        return max(1, min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // math.prod(self.spec.input_shape)))
-
-    def predict_samples(self, samples: Samples, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return what :meth:`predict` does for the samples that :meth:`samples` made of ``rows``."""
-        inputs = torch.from_numpy(self.data.apply(self.preprocessing.inputs, samples.inputs))
-        if tuple(inputs.shape[1:]) != self.spec.input_shape:
-            got, wanted = (" x ".join(map(str, shape)) for shape in (inputs.shape[1:], self.spec.input_shape))
-            raise RequestError(f"input has samples of {got}, and this model takes {wanted}. Give such rows.")
-        wrong = torch.nonzero(~inputs.flatten(1).isfinite().all(dim=1))
-        if len(wrong):
-            row = rows.index[samples.rows[int(wrong[0])]]
-            raise RequestError(f"input has a value that is no finite number in row {row}. Mend the row.")
-        units = Units(self.spec.task, *self.preprocessing.target_scale, link_of(self.settings.get("loss")))
-        self.network.eval()
-        outputs = passes(self.network, inputs, self.rows_at_once)
-        base = None if samples.base is None else as_column(samples.base)
-        return as_frame(outputs, units, self.spec, base)
+CURE = "Take the model from its run again."
 
 
 def check_preprocessing(preprocessing: Preprocessing, source: str) -> None:
@@ -144,7 +53,7 @@ def save(trained: TrainedModel, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     safetensors.torch.save_model(trained.network.cpu(), str(folder / WEIGHTS))
     learnt = {"inputs": trained.preprocessing.inputs, "target": trained.preprocessing.target}
-    skops.io.dump(learnt, folder / PREPROCESSING)
+    skops.io.dump(learnt, folder / PREPROCESSING, compression=zipfile.ZIP_DEFLATED)  # 100 kB of JSON become 10
     manifest = {
         "format": FORMAT,
         "model": {
@@ -164,81 +73,143 @@ def save(trained: TrainedModel, folder: Path) -> None:
         "provenance": trained.provenance,
         "sha256": {name: sha256(folder / name) for name in (WEIGHTS, PREPROCESSING)},
     }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+    write_manifest(manifest, folder)
 
 
-def load(folder: Path) -> TrainedModel:
+def write_manifest(manifest: dict[str, Any], folder: Path) -> None:
+    """Write ``lifecycle.json``, with a digest of what it says among its digests."""
+    digests = {**manifest["sha256"], MANIFEST: _digest(manifest)}
+    (folder / MANIFEST).write_text(json.dumps({**manifest, "sha256": digests}, indent=2) + "\n")
+
+
+def load(folder: str | Path) -> TrainedModel:
     """Read a saved model.
+
+    Args:
+        folder: of the three files.
 
     Raises:
         SavedModelError: a file is missing or altered, the format is unknown, or a plugin is not installed.
     """
-    manifest = _manifest(folder)
+    folder = Path(folder)
+    manifest = _manifest(folder, (WEIGHTS, PREPROCESSING))
     try:
         return _load(folder, manifest)
-    except (KeyError, TypeError, RuntimeError, AttributeError) as error:
-        what = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        raise SavedModelError(
-            f"{folder} does not hold together ({what}). Take the model from its run again."
-        ) from error
+    except LifecycleError:
+        raise
+    except Exception as error:  # whatever a stranger's files make of torch, safetensors, skops or a plugin
+        raise _broken(folder, error) from error
+
+
+def prepare(folder: str | Path, rows: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """Return what a network takes for raw rows: for a program that was exported, beside which its preprocessing lies.
+
+    Args:
+        folder: of the export, or of a saved model; its weights are not read.
+        rows: raw rows as the training file had them.
+
+    Returns:
+        ``(samples, *input_shape) float32``.
+
+    Raises:
+        RequestError: a column is missing, or a row cannot be used.
+        SavedModelError: as :func:`load`.
+    """
+    folder = Path(folder)
+    manifest = _manifest(folder, (PREPROCESSING,))
+    try:
+        preparation = Preparation(**_preparation(folder, manifest))
+    except LifecycleError:
+        raise
+    except Exception as error:
+        raise _broken(folder, error) from error
+    return preparation.inputs(preparation.samples(rows), rows).numpy()
 
 
 def _load(folder: Path, manifest: dict[str, Any]) -> TrainedModel:
-    model_name, data_kind = manifest["model"]["plugin"], manifest["data"]["plugin"]
-    try:
-        model = registry.load("model", model_name)(**manifest["model"]["fields"])
-        data = registry.load("data", data_kind)(**manifest["data"]["fields"])
-    except (LifecycleError, TypeError, ValueError) as error:
-        packages = " and ".join({manifest["model"]["package"], manifest["data"]["package"]})
-        raise SavedModelError(
-            f"{folder} was saved with {packages}, which this installation does not match: {error}"
-        ) from error
-    plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in manifest["spec"].items()}
-    spec = DataSpec(**plain)
-    untrusted = set(skops.io.get_untrusted_types(file=folder / PREPROCESSING)) - TRUSTED
-    if untrusted:
-        raise SavedModelError(
-            f"{folder / PREPROCESSING} holds {', '.join(sorted(untrusted))}, which is no known preprocessing. "
-            "Do not use it."
-        )
-    learnt = skops.io.load(folder / PREPROCESSING, trusted=sorted(TRUSTED))
-    network = model.build(spec)
+    about = manifest["model"]
+    model = _plugin(folder, "model", about)
+    preparation = _preparation(folder, manifest)
+    network = model.build(preparation["spec"])
     safetensors.torch.load_model(network, str(folder / WEIGHTS))
     return TrainedModel(
-        model_name=model_name,
+        **preparation,
+        model_name=about["plugin"],
         model=model,
-        data_name=manifest["data"]["name"],
-        data_kind=data_kind,
-        data=data,
-        spec=spec,
-        preprocessing=Preprocessing(learnt["inputs"], learnt["target"]),
         network=network.eval(),
-        columns=tuple(manifest["data"]["columns"]),
-        settings=manifest["compile"],
         provenance=manifest["provenance"],
     )
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    for name in (MANIFEST, WEIGHTS, PREPROCESSING):
+def _preparation(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a :class:`Preparation`."""
+    about = manifest["data"]
+    plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in manifest["spec"].items()}
+    return {
+        "data_name": about["name"],
+        "data_kind": about["plugin"],
+        "data": _plugin(folder, "data", about),
+        "spec": DataSpec(**plain),
+        "preprocessing": _learnt(folder / PREPROCESSING),
+        "columns": tuple(about["columns"]),
+        "settings": manifest["compile"],
+    }
+
+
+def _plugin(folder: Path, kind: str, about: dict[str, Any]) -> Any:
+    """Return a plugin with its fields. Its name is looked up among those that are installed, and names no code."""
+    try:
+        return registry.load(kind, str(about["plugin"]))(**about["fields"])
+    except (LifecycleError, TypeError, ValueError) as error:
+        raise SavedModelError(
+            f"{folder} was saved with {about['package']}, which this installation does not match: {error}"
+        ) from error
+
+
+def _learnt(file: Path) -> Preprocessing:
+    """Read what the training rows taught; of types that skops trusts, none of which runs code of a stranger's."""
+    untrusted = set(skops.io.get_untrusted_types(file=file)) - TRUSTED
+    if untrusted:
+        raise SavedModelError(
+            f"{file} holds {', '.join(sorted(untrusted))}, which is no known preprocessing. Do not use it."
+        )
+    learnt = skops.io.load(file, trusted=sorted(TRUSTED))
+    return Preprocessing(learnt["inputs"], learnt["target"])
+
+
+def _manifest(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
+    """Read ``lifecycle.json``, and compare it and the files ``names`` with their digests."""
+    for name in (MANIFEST, *names):
         if not (folder / name).is_file():
             raise SavedModelError(f"{folder} is no saved model: it has no {name}. Give the folder that a run saved.")
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-    except ValueError as error:
-        raise SavedModelError(
-            f"{folder / MANIFEST} cannot be read: {error}. Take the model from its run again."
-        ) from error
-    if manifest.get("format") != FORMAT:
-        raise SavedModelError(
-            f"{folder} has the format {manifest.get('format')}, and this version reads {FORMAT}. Update nn-lifecycle."
-        )
-    for name in (WEIGHTS, PREPROCESSING):
-        if sha256(folder / name) != manifest.get("sha256", {}).get(name):
+        found, digests = manifest.get("format"), dict(manifest.get("sha256", {}))
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise SavedModelError(f"{folder / MANIFEST} cannot be read: {error}. {CURE}") from error
+    if found != FORMAT:
+        raise SavedModelError(f"{folder} has the format {found}, and this version reads {FORMAT}. Update nn-lifecycle.")
+    written = {name: sha256(folder / name) for name in names}
+    if MANIFEST in digests:  # the first ones had none
+        written[MANIFEST] = _digest(manifest)
+    for name, digest in written.items():
+        if digest != digests.get(name):
             raise SavedModelError(
                 f"{folder / name} is not the file that was saved: its sha256 differs. Take it from its run again."
             )
     return manifest
+
+
+def _digest(manifest: dict[str, Any]) -> str:
+    """Return the SHA-256 of what a manifest says, but for this digest itself, however it is indented."""
+    digests = {name: digest for name, digest in manifest["sha256"].items() if name != MANIFEST}
+    text = json.dumps({**manifest, "sha256": digests}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _broken(folder: Path, error: Exception) -> SavedModelError:
+    what = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    return SavedModelError(f"{folder} does not hold together ({what}). {CURE}")
 
 
 def _fields(plugin: Any) -> dict[str, Any]:
@@ -256,8 +227,26 @@ class PyFunc:
         self.trained = trained
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Return what :meth:`TrainedModel.predict` returns."""
-        return self.trained.predict(model_input)
+        """Return what :meth:`TrainedModel.predict` returns.
+
+        Raises:
+            MlflowException: the rows cannot be used; MLflow's server makes a 400 of it.
+        """
+        from mlflow.exceptions import MlflowException
+
+        try:
+            _check_cells(model_input)
+            return self.trained.predict(model_input)
+        except RequestError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
+
+
+def _check_cells(rows: pd.DataFrame) -> None:
+    """Refuse what JSON may hold and no file of rows can."""
+    for name, column in rows.items():
+        for row, value in column.items() if column.dtype == object else ():
+            if isinstance(value, list | dict | np.ndarray):
+                raise RequestError(f"column {name} holds a list or mapping in row {row}, got {value}. Give one value.")
 
 
 def _load_pyfunc(path: str) -> PyFunc:

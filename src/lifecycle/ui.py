@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,12 +12,13 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lifecycle import ports
 from lifecycle.checks import in_range
 from lifecycle.config import TrackingConfig
 from lifecycle.errors import Interrupted, LifecycleError, RequestError
+from lifecycle.ports import HOST
 from lifecycle.words import read
 
-HOST = "127.0.0.1"
 SECONDS_TO_START = 120
 
 
@@ -49,12 +49,7 @@ def serve(words: list[str]) -> None:
             f"tracking.dir={config.tracking.dir} has no runs yet. Run one first, such as lifecycle model=mlp data=iris,"
             " or name the folder of your runs."
         )
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, config.port))
-        except OSError as error:
-            raise RequestError(f"port={config.port} is taken. Use another, such as port={config.port + 1}.") from error
+    ports.take(config.port).close()
     link = _link(config, folder)
     _serve(config.port, folder, link)
 

@@ -49,7 +49,7 @@ class LSTMLayer(nn.Module):
         weight, recurrent = getattr(self, f"weight_ih_{direction}"), getattr(self, f"weight_hh_{direction}")
         from_inputs = F.linear(inputs, weight, getattr(self, f"bias_ih_{direction}"))  # (batch, steps, 4 * units)
         steps = from_inputs.unbind(1)
-        hidden = cell = inputs.new_zeros(len(inputs), self.hidden_size)
+        hidden = cell = inputs.new_zeros(inputs.shape[0], self.hidden_size)  # len() would fix the batch of an export
         outputs = []
         for step in reversed(steps) if backward else steps:
             gates = step + F.linear(hidden, recurrent)  # (batch, 4 * units)

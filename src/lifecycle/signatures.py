@@ -1,0 +1,28 @@
+"""What MLflow is told of the rows that a model takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
+
+def signature_of(columns: Iterable[str], outputs: dict[str, str] | None = None) -> ModelSignature:
+    """Return a signature whose columns may hold anything.
+
+    The saved model checks its rows itself, and says more; MLflow would refuse a whole number for one with a fraction,
+    and a value that is missing for the first time.
+
+    Args:
+        columns: those that a prediction reads; MLflow leaves out all others.
+        outputs: MLflow's type of each column that comes out.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import AnyType, ColSpec, Schema
+
+    anything: Any = AnyType
+    inputs = Schema([ColSpec(anything(), name, required=False) for name in columns])
+    given = None if outputs is None else Schema([ColSpec(kind, name) for name, kind in outputs.items()])
+    return ModelSignature(inputs, given)

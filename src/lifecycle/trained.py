@@ -1,0 +1,140 @@
+"""A trained model: a network with all that it takes to use it on raw rows."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin, Samples
+from lifecycle.data.dataset import as_column
+from lifecycle.data.preprocessing import Preprocessing
+from lifecycle.errors import RequestError
+from lifecycle.predict import as_frame, passes
+from lifecycle.tasks import link_of
+from lifecycle.units import Units
+
+ROWS_AT_ONCE, NUMBERS_AT_ONCE = 8192, 1 << 20  # in a pass of a network: no more samples, no more numbers in them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """What makes a network's inputs of raw rows; needs no network.
+
+    Attributes:
+        columns: columns that a prediction needs.
+        settings: loss, metrics and optimizer that the network was compiled with.
+    """
+
+    data_name: str
+    data_kind: str
+    data: DataPlugin
+    spec: DataSpec
+    preprocessing: Preprocessing
+    columns: tuple[str, ...]
+    settings: dict[str, Any]
+
+    def samples(self, rows: pd.DataFrame) -> Samples:
+        """Return the samples that raw rows are.
+
+        Raises:
+            RequestError: there are none, or a column is missing.
+        """
+        if not len(rows):
+            raise RequestError("input has no rows. Give one or more to predict.")
+        self.check_columns(rows.columns)
+        return self.data.samples(rows[[*self.columns, *self.optional_columns(rows.columns)]])
+
+    def inputs(self, samples: Samples, rows: pd.DataFrame) -> Tensor:
+        """Return ``(samples, *input_shape) float32`` for the samples that :meth:`samples` made of ``rows``.
+
+        Raises:
+            RequestError: a sample is of another shape, or holds what is no finite number.
+        """
+        inputs = torch.from_numpy(self.data.apply(self.preprocessing.inputs, samples.inputs))
+        if tuple(inputs.shape[1:]) != self.spec.input_shape:
+            got, wanted = (" x ".join(map(str, shape)) for shape in (inputs.shape[1:], self.spec.input_shape))
+            raise RequestError(f"input has samples of {got}, and this model takes {wanted}. Give such rows.")
+        wrong = torch.nonzero(~inputs.flatten(1).isfinite().all(dim=1))
+        if len(wrong):
+            row = rows.index[samples.rows[int(wrong[0])]]
+            raise RequestError(f"input has a value that is no finite number in row {row}. Mend the row.")
+        return inputs
+
+    def check_columns(self, names: Iterable[Any]) -> None:
+        """Refuse rows that lack a column, or have it twice.
+
+        Raises:
+            RequestError: names it.
+        """
+        count = Counter(names)
+        missing = [name for name in self.columns if name not in count]
+        if missing:
+            raise RequestError(
+                f"input has no column {', '.join(missing)}, got {', '.join(map(str, count))}. "
+                f"This model needs {', '.join(self.columns)}."
+            )
+        twice = [name for name in self.columns if count[name] > 1]
+        if twice:
+            raise RequestError(f"input has the column {twice[0]} twice. Give it once.")
+
+    def optional_columns(self, names: Iterable[Any]) -> list[str]:
+        """Return the columns among ``names`` that a prediction can do without, and uses where they are there."""
+        names = list(names)
+        return [name for name in getattr(self.data, "optional_columns", ()) if name in names]
+
+    @property
+    def numbers(self) -> list[str] | None:
+        """The columns that are numbers, of a kind whose rows are samples of their own; ``None``: of another kind."""
+        if not hasattr(self.data, "numbers"):
+            return None
+        return list(self.data.numbers(self.preprocessing.inputs, self.columns))
+
+    @property
+    def units(self) -> Units:
+        """What makes probabilities, or values in the user's units, of the network's outputs."""
+        return Units(self.spec.task, *self.preprocessing.target_scale, link_of(self.settings.get("loss")))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel(Preparation):
+    """A network with all that it takes to use it on raw rows.
+
+    Attributes:
+        provenance: where it comes from: run, epoch of the weights, digest of the data, versions.
+    """
+
+    model_name: str
+    model: ModelPlugin
+    network: nn.Module
+    provenance: dict[str, Any]
+
+    def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return a prediction a sample: ``predicted`` and ``probability_<class>``, or ``predicted`` in its own units.
+
+        Args:
+            rows: raw rows as the training file had them, in any order of columns; others are ignored.
+
+        Raises:
+            RequestError: a column is missing.
+        """
+        return self.predict_samples(self.samples(rows), rows)
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many samples go through the network together: rounding may differ with it, so nothing else decides."""
+        return max(1, min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // math.prod(self.spec.input_shape)))
+
+    def predict_samples(self, samples: Samples, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return what :meth:`predict` does for the samples that :meth:`samples` made of ``rows``."""
+        inputs = self.inputs(samples, rows)
+        self.network.eval()
+        outputs = passes(self.network, inputs, self.rows_at_once)
+        base = None if samples.base is None else as_column(samples.base)
+        return as_frame(outputs, self.units, self.spec, base)

@@ -1,0 +1,256 @@
+"""The verb serve: MLflow's model server, whose answers are those of predict, and whose refusals say why."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from lifecycle import saved, serving
+from tests.conftest import Command
+from tests.test_saved import KEPT
+from tests.test_strangers import strange_mlmodel
+from tests.test_ui import free_port
+
+TABLE, SERIES = KEPT / "v1" / "table", KEPT / "v1" / "series"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server in a process of its own, and what it printed."""
+
+    folder: Path
+    process: subprocess.Popen[str]
+    link: str
+    printed: str
+
+    def post(self, body: str | bytes, kind: str | None) -> tuple[int, Any]:
+        """Return the status and the body of an answer."""
+        address = urllib.parse.urlsplit(self.link)
+        connection = http.client.HTTPConnection(address.netloc, timeout=30)
+        headers = {} if kind is None else {"Content-Type": kind}
+        connection.request("POST", address.path, body.encode() if isinstance(body, str) else body, headers)
+        answer = connection.getresponse()
+        status, text = answer.status, answer.read()
+        connection.close()
+        return status, json.loads(text)
+
+    def json(self, **body: Any) -> tuple[int, Any]:
+        """Do so for JSON."""
+        return self.post(json.dumps(body), "application/json")
+
+
+def start(folder: Path, cwd: Path) -> Served:
+    command = [sys.executable, "-m", "lifecycle", "serve", f"run={folder}", f"port={free_port()}"]
+    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    lines: list[str] = []
+    while not lines or not lines[-1].startswith("Ctrl-C"):
+        line = process.stdout.readline()
+        assert line, process.communicate()
+        lines.append(line)
+    return Served(folder, process, lines[1].strip(), "".join(lines))
+
+
+def end(served: Served, number: int) -> int:
+    served.process.send_signal(number)
+    served.process.communicate(timeout=30)
+    return served.process.returncode
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Serve a model whose rows have gaps, codes and texts; MLflow's files around it are a stranger's."""
+    place = tmp_path_factory.mktemp("served")
+    shutil.copytree(TABLE / "model", place / "saved")
+    around = strange_mlmodel(place / "saved", place / "canary")
+    served = start(around, around / "code")
+    yield served
+    assert end(served, signal.SIGINT) == 0
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        urllib.request.urlopen(served.link, timeout=2)
+
+
+ROWS = pd.read_csv(TABLE / "rows.csv", dtype={"code": str}, keep_default_na=False, na_values=[""])
+PREDICTED = pd.read_csv(TABLE / "predictions.csv")
+PLAIN = ROWS.astype(object).where(ROWS.notna(), None)
+
+
+def check(answer: tuple[int, Any], expected: pd.DataFrame = PREDICTED) -> None:
+    status, body = answer
+    assert status == 200, body
+    assert list(body) == ["predictions"]
+    found = pd.DataFrame(body["predictions"])
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-6, atol=1e-9)
+
+
+def test_csv_rows_are_answered_with_what_predict_gives(table: Served) -> None:
+    assert {"007", "0101"} <= set(ROWS["code"])  # codes
+    assert "NA" in set(ROWS["town"])  # a word, which is not a missing value
+    check(table.post((TABLE / "rows.csv").read_bytes(), "text/csv"))
+    check(table.post((TABLE / "rows.csv").read_bytes(), "text/csv; charset=utf-8"))
+    shuffled = ROWS[["town", "code", "income", "age"]].assign(more="x").to_csv(index=False)
+    check(table.post(shuffled, "text/csv"))
+
+
+def test_mlflows_files_around_a_model_which_name_code_are_not_read(table: Served) -> None:
+    assert 'open("' in (table.folder / "code" / "strange_loader.py").read_text().replace("'", '"')
+    check(table.json(dataframe_records=PLAIN.to_dict("records")))
+    assert not (table.folder.parent / "canary").exists()
+
+
+def test_json_rows_are_answered_with_what_predict_gives(table: Served) -> None:
+    columns, values = list(PLAIN), PLAIN.to_numpy().tolist()
+    check(table.json(dataframe_split={"columns": columns, "data": values}))
+    check(table.json(dataframe_records=PLAIN.to_dict("records")))
+    check(table.json(inputs={name: PLAIN[name].tolist() for name in columns}))
+    one = PLAIN.iloc[[1]].to_dict("records")
+    check(table.json(dataframe_records=one), PREDICTED.iloc[[1]].reset_index(drop=True))
+
+
+def row(**cells: Any) -> dict[str, Any]:
+    return {**PLAIN.iloc[0].to_dict(), **cells}
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in row().items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ([without("age")], "input has no column age, got income, code, town. This model needs age, income, code, town"),
+        ([row(), row(age="old")], "column age holds numbers, got 'old' in row 1. Mend the value."),
+        ([row(age=[1, 2])], "column age holds a list or mapping in row 0, got [1, 2]. Give one value."),
+        ([row(income={"a": 1})], "column income holds a list or mapping in row 0, got {'a': 1}. Give one value."),
+        ([row(income=1e400)], "column income holds numbers, got inf in row 0. Mend the value."),
+        ([], "input has no rows. Give one or more to predict."),
+    ],
+)
+def test_a_bad_row_is_a_400_that_says_why(table: Served, rows: list[Any], sentence: str) -> None:
+    status, body = table.json(dataframe_records=rows)
+    assert status == 400
+    assert sentence in body["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("age,income,code\n1,2,007\n", "input has no column town, got age, income, code. This model needs age"),
+        ("age,income,code,town\n1,2,007,York\nx,2,007,York\n", "column age holds numbers, got 'x' in row 1. Mend"),
+        ("age,income,code,town\n", "input has no rows. Give one or more to predict."),
+        ("", "input cannot be read: "),
+        ("age,income,code,town\n1,2,007\n", "input cannot be read: CSV parse error: Expected 4 columns, got 3"),
+        ("age;income;code;town\n1;2;007;York\n", "its header is separated by ';' rather than a comma. Mend it."),
+        ("age,age,income,code,town\n1,1,2,007,York\n", "input cannot be read: it has the column age twice. Mend it."),
+        (b"age,income,code,town\n1,2,007,Z\xfcrich\n", "input cannot be read: "),
+    ],
+)
+def test_csv_that_cannot_be_read_is_a_400_that_says_why(table: Served, text: str | bytes, sentence: str) -> None:
+    status, body = table.post(text, "text/csv")
+    assert status == 400
+    assert sentence in body["message"]
+    assert "tmp" not in body["message"]
+
+
+def test_a_body_that_is_no_json_is_a_400(table: Served) -> None:
+    status, body = table.post("{", "application/json")
+    assert status == 400
+    assert "Ensure that input is a valid JSON formatted string" in body["message"]
+    split = {"columns": ["age", "age", "income", "code", "town"], "data": [[1, 1, 2, "007", "York"]]}
+    assert table.json(dataframe_split=split)[0] == 400
+
+
+def test_a_request_that_names_no_type_is_a_400(table: Served) -> None:
+    status, body = table.post("age\n1\n", None)
+    assert (status, body["message"]) == (400, "the request has no Content-Type. Give text/csv or application/json.")
+
+
+def test_the_example_that_it_prints_works(table: Served) -> None:
+    assert table.printed.startswith(f"{table.folder} answers rows on\n")
+    (command,) = [line for line in table.printed.splitlines() if "curl" in line]
+    words = shlex.split(command)
+    assert words[:2] == ["curl", "-H"]
+    assert words[-1] == table.link
+    status, body = table.post(words[words.index("-d") + 1], words[2].removeprefix("Content-Type: "))
+    assert status == 200
+    assert len(body["predictions"]) == 1
+
+
+def test_a_series_is_put_in_order_by_its_times_and_sigterm_ends_with_143(tmp_path: Path) -> None:
+    served = start(SERIES / "model", tmp_path)
+    try:
+        rows, expected = pd.read_csv(SERIES / "rows.csv"), pd.read_csv(SERIES / "predictions.csv")
+        mixed = rows.sample(frac=1, random_state=0)
+        check(served.post(mixed.to_csv(index=False), "text/csv"), expected)
+        check(served.json(dataframe_split=mixed.to_dict("split")), expected)
+        status, body = served.json(dataframe_records=rows.head(2).to_dict("records"))
+        assert status == 400
+        assert "data.window=4 and data.difference=1 need more than 5 rows, got 2" in body["message"]
+        (command,) = [line for line in served.printed.splitlines() if "curl" in line]
+        words = shlex.split(command)
+        assert served.post(words[words.index("-d") + 1], "application/json")[0] == 200
+    finally:
+        code = end(served, signal.SIGTERM)
+    assert code == 143
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        urllib.request.urlopen(served.link, timeout=2)
+
+
+def test_a_port_that_is_taken_is_named_with_another(lifecycle: Command) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = lifecycle("serve", f"run={TABLE / 'model'}", f"port={port}")
+    assert ended.code == 2
+    assert f"port={port} is taken. Use another, such as port={port + 1}." in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["port=0"], "port must be 1 or more and below 65536, got 0."),
+        ([], "run is not chosen. Add run=latest"),
+        (["run=nowhere"], "tracking.dir=mlruns has no runs yet."),
+        (["rnu=latest"], "rnu is not a field of lifecycle serve, got latest. Did you mean run?"),
+    ],
+)
+def test_a_wrong_word_is_one_sentence(lifecycle: Command, words: list[str], sentence: str) -> None:
+    ended = lifecycle("serve", *([] if "port" in "".join(words) else [f"port={free_port()}"]), *words)
+    assert ended.code == 2
+    assert sentence in ended.err
+
+
+def test_a_model_that_was_altered_is_not_served(lifecycle: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for file in (TABLE / "model").iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "weights.safetensors").write_bytes(b"x")
+    ended = lifecycle("serve", f"run={folder}", f"port={free_port()}")
+    assert ended.code == 1
+    assert "weights.safetensors is not the file that was saved: its sha256 differs." in ended.err
+
+
+def test_long_rows_are_shown_as_a_file() -> None:
+    trained = saved.load(TABLE / "model")
+    link = "http://127.0.0.1:1/invocations"
+    assert all(f'"{name}"' in serving.example(trained, link) for name in trained.columns)
+    wide = replace(trained, columns=("a" * 200, "b" * 200, "c" * 200))
+    assert serving.example(wide, link) == f"curl -H 'Content-Type: text/csv' --data-binary @new.csv {link}"
