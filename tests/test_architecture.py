@@ -47,6 +47,7 @@ LAYERS = [
             "baselines",
             "intervals",
             "predict",
+            "forecast",
             "epochs",
             "saved",
             "streaming",

@@ -187,22 +187,26 @@ class MLflowRun:
         files.write_pictures(folder, History(**history), pd.read_parquet(predictions), DataSpec(**plain))
         self.folder(str(folder))
 
-    def model(self, folder: str, columns: list[str], outputs: dict[str, str]) -> None:
+    def model(self, folder: str, columns: list[str], outputs: dict[str, str], params: dict[str, int]) -> None:
         """Record a saved model as an MLflow model that takes raw rows; nothing of it is pickled.
 
         Args:
             folder: the three files.
             columns: those that a prediction reads.
             outputs: MLflow's type of each column that comes out.
+            params: whole numbers that ``predict`` takes beside rows, and what each is where it is not given.
         """
         import mlflow.pyfunc
         from mlflow.models import Model, ModelSignature
-        from mlflow.types.schema import AnyType, ColSpec, Schema
+        from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
         # The saved model checks its rows itself, and says more; MLflow would refuse a whole number for one with a
         # fraction, and a value that is missing for the first time.
         anything: Any = AnyType
         inputs = Schema([ColSpec(anything(), name, required=False) for name in columns])
+        out = Schema([ColSpec(kind, name) for name, kind in outputs.items()])
+        specs = [ParamSpec(name, DataType.long, default) for name, default in params.items()]
+        beside: Any = ParamSchema(specs) if specs else None
         Model.log(
             artifact_path=None,
             name="model",
@@ -211,7 +215,7 @@ class MLflowRun:
             loader_module="lifecycle.saved",
             data_path=folder,
             pip_requirements=[f"{name}=={version}" for name, version in versions().items() if name != "python"],
-            signature=ModelSignature(inputs, Schema([ColSpec(kind, name) for name, kind in outputs.items()])),
+            signature=ModelSignature(inputs, out, beside),
         )
 
     def finish(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,10 @@ from lifecycle import registry
 from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin, Samples
 from lifecycle.data.dataset import as_column
 from lifecycle.data.preprocessing import Preprocessing
+from lifecycle.data.steps import Step
 from lifecycle.digests import sha256
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError
+from lifecycle.forecast import forecast
 from lifecycle.predict import as_frame, passes
 from lifecycle.tasks import link_of
 from lifecycle.units import Units
@@ -33,6 +36,7 @@ from lifecycle.units import Units
 FORMAT = 1
 MANIFEST, WEIGHTS, PREPROCESSING = "lifecycle.json", "weights.safetensors", "preprocessing.skops"
 ROWS_AT_ONCE, NUMBERS_AT_ONCE = 8192, 1 << 20  # in a pass of a network: no more samples, no more numbers in them
+TIME_STEP = "time_step"  # of the provenance, where times are known
 TRUSTED = {"numpy.dtype"}  # beyond what skops trusts; making one runs no code
 
 
@@ -71,10 +75,38 @@ class TrainedModel:
 
     def samples(self, rows: pd.DataFrame) -> Samples:
         """Return the samples that raw rows are; raises what :meth:`predict` does."""
+        return self.data.samples(self.checked(rows))
+
+    def checked(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns of raw rows that a prediction uses; raises what :meth:`predict` does."""
         if not len(rows):
             raise RequestError("input has no rows. Give one or more to predict.")
         self.check_columns(rows.columns)
-        return self.data.samples(rows[[*self.columns, *self.optional_columns(rows.columns)]])
+        used = rows[[*self.columns, *self.optional_columns(rows.columns)]]
+        if self.time_step is not None and hasattr(self.data, "check_step"):
+            self.data.check_step(used, self.time_step)
+        return used
+
+    def forecast(self, rows: pd.DataFrame, horizon: int = 1) -> pd.DataFrame:
+        """Return the next ``horizon`` steps of a series after raw rows, each predicted from the values before it.
+
+        A row a step: the column of times, going on as the rows' own, or else ``step`` from 1; and ``predicted``. Raises
+        ``RequestError`` where this is no model of a series, or the rows are too few or otherwise of no use.
+        """
+        return forecast(self, rows, horizon)
+
+    def unseen(self, samples: Samples) -> dict[str, Counter[str | None]]:
+        """Return, by column, how often samples have a category that no training row had; ``None``: have none."""
+        if not hasattr(self.data, "unseen"):
+            return {}
+        found: dict[str, Counter[str | None]] = self.data.unseen(self.preprocessing.inputs, samples.inputs)
+        return found
+
+    @property
+    def time_step(self) -> Step | None:
+        """How far the times of the training rows were apart; ``None``: that is not known, or there were none."""
+        found = self.provenance.get(TIME_STEP)
+        return None if found is None else Step(**found)
 
     def check_columns(self, names: Iterable[Any]) -> None:
         """Refuse rows that lack a column.
@@ -256,7 +288,9 @@ class PyFunc:
         self.trained = trained
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Return what :meth:`TrainedModel.predict` returns."""
+        """Return what :meth:`TrainedModel.predict` does; with ``params={"horizon": 3}`` the next steps of a series."""
+        if horizon := (params or {}).get("horizon"):
+            return self.trained.forecast(model_input, int(horizon))
         return self.trained.predict(model_input)
 
 

@@ -68,6 +68,7 @@ class Dataset:
     digest: str  # sha256 of names, types and values of the raw rows; of a large file: the file's own
     columns: tuple[str, ...]  # those of the raw rows that a prediction needs
     column_kinds: dict[str, str]  # what each column of the raw rows is taken for
+    time_step: dict[str, Any] | None = None  # how far the times of a series are apart, in plain values
 
     @property
     def window_rows(self) -> int | None:
@@ -143,6 +144,7 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int) -> Dataset:
         digest=digest(frame),
         columns=tuple(plugin.columns(frame)),
         column_kinds=column_kinds(plugin, frame),
+        time_step=plugin.time_step(frame) if hasattr(plugin, "time_step") else None,
     )
 
 

@@ -115,8 +115,12 @@ def _csv(file: Path) -> pd.DataFrame:
 
     check_header(file)
     # pyarrow refuses rows that are too short or too long; pandas' own parsers fill or shift them.
-    codes = dict.fromkeys(codes_of(file), "str")
-    frame = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""], dtype=codes)
+    frame = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""])
+    codes = codes_of(file)
+    if codes:  # by themselves: told of one column's type, pandas lets no whole number of another be missing
+        kinds = dict.fromkeys(codes, "str")
+        texts = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""], usecols=codes, dtype=kinds)
+        frame = frame.assign(**{name: texts[name] for name in codes})
     # "NA" among numbers is a missing one; among texts it is a word, such as the code of a country.
     for name in frame.columns:
         if not pd.api.types.is_numeric_dtype(frame[name]) and name not in codes:
@@ -159,6 +163,11 @@ def check_header(file: Path) -> None:
             names = next(csv.reader(stream), [])
         except UnicodeDecodeError as error:
             raise ValueError(f"it is not UTF-8 ({error.reason} at byte {error.start})") from error
+    check_names(names)
+
+
+def check_names(names: list[str]) -> None:
+    """Refuse the names of a CSV file's columns that a parser would change."""
     if len(names) == 1 and (found := [sign for sign in ";\t|" if sign in names[0]]):
         raise ValueError(f"its header is separated by {found[0]!r} rather than a comma")
     if any(not name.strip() for name in names):
