@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from lifecycle.data.features import LARGEST
 from lifecycle.errors import RequestError
 from lifecycle.predict import PREDICTED
 
@@ -31,7 +31,7 @@ def forecast(trained: TrainedModel, rows: pd.DataFrame, horizon: int) -> pd.Data
     while len(found) < horizon:
         sample = data.ahead(known)
         value = float(trained.predict_samples(sample, pd.DataFrame(index=[len(rows) + len(found)]))[PREDICTED].iloc[0])
-        if not math.isfinite(value):
+        if not abs(value) <= LARGEST:
             raise RequestError(
                 f"horizon={horizon} is too far: the forecast is {value} at step {len(found) + 1}. Foretell fewer steps."
             )

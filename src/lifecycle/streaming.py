@@ -24,7 +24,7 @@ import torch
 from lifecycle.contract import DataSpec
 from lifecycle.data import folders, formats, json_rows, readers, streams, writers
 from lifecycle.data.streams import Stream
-from lifecycle.data.unseen import Unseen
+from lifecycle.data.unseen import MOST_NAMED, Unseen
 from lifecycle.errors import RequestError
 from lifecycle.predict import column_names, one_thread
 
@@ -131,10 +131,12 @@ def _open(trained: TrainedModel, source: str | Path | Iterable[pd.DataFrame], ou
     if not formats.is_images(source):
         return readers.read(source)
     if list(trained.columns) != [folders.FILE]:
+        more = len(trained.columns) - MOST_NAMED
+        named = ", ".join(trained.columns[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        what = "a folder" if file.is_dir() else "an image"
         raise RequestError(
-            f"input={source} is {'a folder' if file.is_dir() else 'an image'}, and this model takes the columns "
-            f"{', '.join(trained.columns[:3])}{' ...' if len(trained.columns) > 3 else ''}. Give a file ending in "
-            f"{formats.endings()}."
+            f"input={source} is {what}, and this model takes the columns {named}. "
+            f"Give a file ending in {formats.endings()}."
         )
     frame = pd.DataFrame({folders.FILE: folders.images_in(str(source))})
     return streams.from_frames([frame], trained.numbers)

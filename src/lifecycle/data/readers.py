@@ -48,7 +48,7 @@ def _csv(source: Path | IO[bytes], name: str) -> Stream:
             names = next(filter(None, csv.reader(text)), [])
     else:
         head = _head(source)
-        names = next(filter(None, csv.reader(io.StringIO(head.decode("utf-8-sig"), newline=""))), [])
+        names = sources.names_of(io.TextIOWrapper(io.BytesIO(head), encoding="utf-8-sig", newline=""))
         sources.check_names(names)
         source = io.BufferedReader(_Rejoined(head, source))
     if not names:
@@ -68,11 +68,11 @@ def _csv(source: Path | IO[bytes], name: str) -> Stream:
 
 
 def _head(stream: IO[bytes]) -> bytes:
-    """Return the lines of a stream up to the end of its header, which may have line ends between quotes."""
+    """Return the line of a stream that names the columns, which may have line ends between quotes."""
     head = b""
     while line := stream.readline(BYTES_AT_ONCE):
-        head += line
-        if head.strip(b"\xef\xbb\xbf \r\n") and head.count(b'"') % 2 == 0:
+        head += line if head or line.strip(b"\xef\xbb\xbf\r\n") else b""
+        if head and head.count(b'"') % 2 == 0:
             break
     return head
 

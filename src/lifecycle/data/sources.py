@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,11 +159,16 @@ def header(file: Path) -> list[str]:
 def check_header(file: Path) -> None:
     """Refuse what a parser would rename: a name that is there twice, or not at all."""
     with file.open(encoding="utf-8-sig", newline="") as stream:
-        try:
-            names = next(csv.reader(stream), [])
-        except UnicodeDecodeError as error:
-            raise ValueError(f"it is not UTF-8 ({error.reason} at byte {error.start})") from error
+        names = names_of(stream)
     check_names(names)
+
+
+def names_of(lines: Iterable[str]) -> list[str]:
+    """Return what the first line of a CSV file names."""
+    try:
+        return next(csv.reader(lines), [])
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 ({error.reason} at byte {error.start})") from error
 
 
 def check_names(names: list[str]) -> None:

@@ -52,7 +52,7 @@ def _check(asked: Predict) -> None:
     missing = [name for name in ("run", "input", "output") if not getattr(asked, name)]
     if missing:
         raise RequestError(
-            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not chosen. Type for instance {EXAMPLE}."
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not chosen. Type for instance {EXAMPLE}."
         )
     if asked.format is not None and STANDARD not in (asked.input, asked.output):
         raise RequestError(
