@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -521,3 +525,26 @@ def test_what_cannot_be_done_is_told_before_torch_is_imported(tmp_path: Path) ->
         2,
         "lifecycle: input=no.csv is no file. Give the path of a CSV, Parquet or JSON file.\n",
     )
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "predict.md").read_text()
+
+
+def test_the_page_shows_what_its_commands_print(lifecycle: Command, job: Command, tmp_path: Path) -> None:
+    """But for the digits of a prediction."""
+
+    def plain(text: str) -> str:
+        return re.sub(r"\d+\.\d{6,}", "*", text)
+
+    given, written = re.findall(r"```csv\n(.*?)```", PAGE, flags=re.DOTALL)
+    (tmp_path / "new.csv").write_text(given)
+    with resources.as_file(resources.files("lifecycle.data.embedded") / "airline_passengers.csv") as file:
+        shutil.copy(file, tmp_path / "passengers.csv")
+    shown = re.findall(r"```sh\n([^`]*)```\n\n```text\n([^`]*)```", PAGE)
+    assert len(shown) == 2
+    for commands, printed in shown:
+        train, use = (shlex.split(line)[1:] for line in commands.splitlines())
+        assert job(*train).code == 0
+        ended = lifecycle(*use)
+        assert plain(printed) in (plain(ended.out), plain(ended.err))
+    assert plain((tmp_path / "out.csv").read_text()) == plain(written)

@@ -152,10 +152,14 @@ class Table(Card, Shuffled):
 
     def unseen(self, transformer: Any, inputs: pd.DataFrame) -> dict[str, Counter[str | None]]:
         """Return how often columns have categories that no training row had; ``None`` stands for a missing one."""
+        import numpy as np
+
         found = {}
         for name, known in _categories(transformer).items():
-            counts = Counter(_texts(inputs[name], known))
-            if others := {text: number for text, number in counts.items() if text not in known}:
+            codes, texts = _coded(inputs[name], known)
+            counts = np.bincount(codes + 1, minlength=len(texts) + 1)  # the missing ones first
+            pairs = zip([None, *texts], counts.tolist(), strict=True)
+            if others := {text: count for text, count in pairs if count and text not in known}:
                 found[name] = Counter(others)
         return found
 
@@ -199,16 +203,20 @@ def _plain(inputs: pd.DataFrame, numeric: list[str], known: Mapping[str, set[str
 
 
 def _texts(column: pd.Series[Any], known: set[str | None] | None = None) -> Any:
-    """Return values as texts, those that are known as they are known, missing ones as None.
-
-    Of many texts, each different one is made but once.
-    """
+    """Return values as texts, those that are known as they are known, missing ones as None."""
     import numpy as np
+    import pandas as pd
+
+    codes, different = _coded(column, known)
+    texts = np.array([*different, None], dtype=object)[codes]  # -1, a missing one, is the last
+    return pd.Series(texts, index=column.index, dtype=object)
+
+
+def _coded(column: pd.Series[Any], known: set[str | None] | None) -> tuple[np.ndarray[Any, Any], list[str]]:
+    """Return the different values as texts, each made but once, and the place of each row's among them, -1: none."""
     import pandas as pd
 
     if not isinstance(column.dtype, pd.StringDtype):
         column = column.map(str).astype(object).where(column.notna(), None)
     codes, found = pd.factorize(column)
-    different = list(found) if known is None else [features.as_known(text, known) for text in found]
-    texts = np.array([*different, None], dtype=object)[codes]  # -1, a missing one, is the last
-    return pd.Series(texts, index=column.index, dtype=object)
+    return codes, list(found) if known is None else [features.as_known(text, known) for text in found]
