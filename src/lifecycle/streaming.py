@@ -13,8 +13,9 @@ import sys
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,9 @@ Part = tuple[pa.Table, dict[str, Counter[str | None]]]
 
 CELLS_AT_ONCE = 1 << 19
 """About how many values of the rows, or numbers in their samples, a block has; all blocks on their way: some 250 MB."""
+
+IMAGES_AT_ONCE = 256
+"""Files that are turned into rows together."""
 
 
 def predict_file(
@@ -130,7 +134,7 @@ def _open(trained: TrainedModel, source: str | Path | Iterable[pd.DataFrame], ou
         raise RequestError(f"output={output} is the input. Give another file.")
     if not formats.is_images(source):
         return readers.read(source)
-    if list(trained.columns) != [folders.FILE]:
+    if not hasattr(trained.data, "rows_of_files"):
         more = len(trained.columns) - MOST_NAMED
         named = ", ".join(trained.columns[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
         what = "a folder" if file.is_dir() else "an image"
@@ -138,8 +142,14 @@ def _open(trained: TrainedModel, source: str | Path | Iterable[pd.DataFrame], ou
             f"input={source} is {what}, and this model takes the columns {named}. "
             f"Give a file ending in {formats.endings()}."
         )
-    frame = pd.DataFrame({folders.FILE: folders.images_in(str(source))})
-    return streams.from_frames([frame], trained.numbers)
+    return _images(trained, folders.images_in(str(source)))
+
+
+def _images(trained: TrainedModel, files: list[str]) -> Stream:
+    data: Any = trained.data
+    some = (files[at : at + IMAGES_AT_ONCE] for at in range(0, len(files), IMAGES_AT_ONCE))
+    frames = (data.rows_of_files(names, trained.columns, trained.preprocessing.inputs) for names in some)
+    return replace(streams.from_frames(frames, trained.numbers), shown=[folders.FILE])
 
 
 def _in_order(work: Callable[[int, pa.Table], Part], tables: Iterable[pa.Table]) -> Generator[Part, None, None]:
@@ -173,6 +183,7 @@ def _beside(trained: TrainedModel, rows: Stream, table: pa.Table, at: int, form:
     predictions = trained.predict_samples(samples, frame)
     if not np.array_equal(samples.rows, np.arange(len(table))):
         predictions = predictions.set_axis(samples.rows, axis=0).reindex(range(len(table)))
+    table = table if rows.shown is None else table.select(rows.shown)
     table = _as_written(table, needed.select(trained.numbers or []) if rows.is_text else needed.select([]), form)
     for name in column_names(trained.spec):
         table = table.append_column(name, pa.Array.from_pandas(predictions[name]))

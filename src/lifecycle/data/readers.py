@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import shutil
 import sys
@@ -43,14 +42,13 @@ def read(path: str | Path, form: str = formats.CSV) -> Stream:
 
 def _csv(source: Path | IO[bytes], name: str) -> Stream:
     if isinstance(source, Path):
-        sources.check_header(source)
         with source.open(encoding="utf-8-sig", newline="") as text:
-            names = next(filter(None, csv.reader(text)), [])
+            names = sources.names_of(text)
     else:
         head = _head(source)
         names = sources.names_of(io.TextIOWrapper(io.BytesIO(head), encoding="utf-8-sig", newline=""))
-        sources.check_names(names)
         source = io.BufferedReader(_Rejoined(head, source))
+    sources.check_names(names)
     if not names:
         raise RequestError(f"{name} is empty. Give a line with the names of the columns, and one row or more.")
     options = {
@@ -112,11 +110,10 @@ def _parquet_of(source: Path | IO[bytes], name: str) -> Stream:
 
 
 def _json(source: Path | IO[bytes], name: str) -> Stream:
-    stream = source.open("rb") if isinstance(source, Path) else source
-    schema, batches = json_rows.read(stream)
+    schema, batches = json_rows.read(pa.OSFile(str(source), "rb") if isinstance(source, Path) else source)
     if not schema.names:
         raise no_rows(name)
-    return Stream(name, schema, batches if stream is source else _closing(stream, batches), is_text=True)
+    return Stream(name, schema, batches, is_text=True)
 
 
 def _closing(stream: IO[bytes], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -164,11 +164,13 @@ def check_header(file: Path) -> None:
 
 
 def names_of(lines: Iterable[str]) -> list[str]:
-    """Return what the first line of a CSV file names."""
+    """Return what the first line of a CSV file names that is not empty."""
     try:
-        return next(csv.reader(lines), [])
+        return next(filter(None, csv.reader(lines)), [])
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8 ({error.reason} at byte {error.start})") from error
+    except csv.Error as error:
+        raise ValueError(f"its first line is no names of columns: {error}") from error
 
 
 def check_names(names: list[str]) -> None:

@@ -31,12 +31,14 @@ class Stream:
         schema: their columns; of a CSV or JSON file, all texts.
         batches: the rows, as many at once as their source has.
         is_text: an empty text stands for a missing value.
+        shown: the columns that are written beside predictions; ``None``: all.
     """
 
     name: str
     schema: pa.Schema
     batches: Iterable[pa.RecordBatch]
     is_text: bool = False
+    shown: list[str] | None = None
 
     def of(self, rows: int) -> Iterator[pa.Table]:
         """Yield tables of so many rows each, but for the last.
