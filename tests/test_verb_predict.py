@@ -45,7 +45,9 @@ class Made:
     """
 
     def __init__(self, folder: Path, words: list[str]) -> None:
-        result = package.run([*words, f"tracking.dir={folder}/mlruns", "tracking.figures=false", "verbose=0"])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            result = package.run([*words, "tracking.figures=false", "verbose=0"])
         assert result is not None
         self.folder, self.model, self.id = folder, result.model, result.run_id
         self.saved = next(folder.rglob("lifecycle.json")).parent
