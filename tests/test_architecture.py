@@ -48,6 +48,7 @@ LAYERS = [
             "baselines",
             "intervals",
             "predict",
+            "forecast",
             "epochs",
             "saved",
             "trained",

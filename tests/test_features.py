@@ -56,3 +56,21 @@ def test_the_whole_command_refuses_it_before_a_run_is_opened(lifecycle: object, 
     assert ended.code == 2
     assert "Add data.drop=[x]." in ended.err
     assert not (tmp_path / "mlruns").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "found"),
+    [
+        ("1.0", {"1", "2"}, "1"),
+        ("1.0", {"1", "1.0"}, "1.0"),
+        ("1", {"1.0"}, "1.0"),
+        ("-3.00", {"-3"}, "-3"),
+        ("true", {"True", "False", None}, "True"),
+        ("FALSE", {"True", "False"}, "False"),
+        ("true", {"true", "True"}, "true"),
+        ("1.5", {"1"}, "1.5"),
+        ("red", {"Red"}, "red"),
+    ],
+)
+def test_a_category_is_known_in_the_ways_that_files_write_it(text: str, known: set[str | None], found: str) -> None:
+    assert features.as_known(text, known) == found

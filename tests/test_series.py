@@ -108,7 +108,7 @@ def test_a_series_no_longer_than_its_window_is_told(tmp_path: Path) -> None:
     file.write_text("y\n" + "1\n" * 5)
     with pytest.raises(
         RequestError,
-        match=r"^data\.window=5 needs more than 5 rows, got 5\. Give more rows, or train with a shorter window\.$",
+        match=r"^data\.window=5 needs 6 rows or more, got 5\. Give more rows, or train with a shorter window\.$",
     ):
         dataset.load(Series(path=str(file), target="y"), "a", "series", seed=0)
     assert len(Series(path=str(file), target="y", window=2).read()) == 5
@@ -117,7 +117,7 @@ def test_a_series_no_longer_than_its_window_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rows", [3, 5])
 def test_new_rows_no_longer_than_the_window_are_told(rows: int) -> None:
     series = plugin(np.arange(rows), window=5)
-    with pytest.raises(RequestError, match=r"data\.window=5 .*5 rows, got \d"):
+    with pytest.raises(RequestError, match=r"data\.window=5 needs 6 rows or more, got \d"):
         series.samples(series.frame)
 
 
@@ -286,7 +286,7 @@ def test_what_the_future_holds_moves_no_statistic_of_differences_either(
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"window": 2, "difference": 3}, "data.window=2 and data.difference=3 need more than 5 rows, got 5. Give more"),
+        ({"window": 2, "difference": 3}, "data.window=2 and data.difference=3 need 6 rows or more, got 5. Give more"),
     ],
 )
 def test_too_few_rows_for_a_difference_or_a_season_are_told(fields: dict[str, Any], sentence: str) -> None:
@@ -388,7 +388,7 @@ def test_a_saved_model_and_mlflows_need_a_window_and_no_season_and_put_rows_in_o
     assert job(*words, "trainer.max_epochs=1", "tracking.figures=false").err == ""
     trained = saved.load(next(tmp_path.rglob("lifecycle.json")).parent)
     assert len(trained.predict(frame[["y"]].iloc[:6])) == 1
-    sentence = r"data\.window=5 needs more than 5 rows, got 5\. Give more rows, or train with a shorter window\."
+    sentence = r"data\.window=5 needs 6 rows or more, got 5\. Give more rows, or train with a shorter window\."
     with pytest.raises(RequestError, match=f"^{sentence}$"):
         trained.predict(frame[["y"]].iloc[:5])
     (run,) = runs()

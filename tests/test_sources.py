@@ -179,3 +179,13 @@ def test_codes_keep_their_zeros(write: Write) -> None:
     frame = sources.read(write("zip,n\n01000,1\n02000,2\n90210,3\n"))
     assert frame["zip"].tolist() == ["01000", "02000", "90210"]
     assert frame["n"].tolist() == [1, 2, 3]
+
+
+def test_beside_a_column_of_codes_whole_numbers_may_have_gaps(write: Write) -> None:
+    frame = sources.read(write("n,zip,x,ok,word\n1,007,1.5,true,a\n,0101,,false,NA\n3,,NA,true,\n"))
+    assert list(frame) == ["n", "zip", "x", "ok", "word"]
+    assert frame["zip"].fillna("").tolist() == ["007", "0101", ""]
+    np.testing.assert_array_equal(frame["n"], [1, np.nan, 3])
+    np.testing.assert_array_equal(frame["x"], [1.5, np.nan, np.nan])
+    assert frame["ok"].tolist() == [True, False, True]
+    assert frame["word"].fillna("").tolist() == ["a", "NA", ""]

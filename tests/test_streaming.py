@@ -228,6 +228,33 @@ def test_images_in_rows_of_pixels_are_streamed(tmp_path: Path) -> None:
     check(model, frame, tmp_path / "out.parquet")
 
 
+@pytest.mark.parametrize("largest", [255.0, 17.0])
+def test_a_model_of_rows_of_pixels_predicts_image_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, largest: float
+) -> None:
+    monkeypatch.setattr(streaming, "IMAGES_AT_ONCE", 7)
+    frame = pixels()
+    model = trained(ImageRows(frame=frame, shape=[1, 8, 8], max_value=largest), CNN(channels=[2]))
+    columns = [name for name in frame if name != "y"]
+    (tmp_path / "new").mkdir()
+    for row, values in enumerate(frame[columns].to_numpy(dtype=np.uint8)):
+        Image.fromarray(values.reshape(8, 8)).save(tmp_path / "new" / f"{row:02}.png")
+    assert predict_file(model, tmp_path / "new", tmp_path / "out.csv", rows_at_once=16) == 40
+    found = pd.read_csv(tmp_path / "out.csv")
+    assert list(found) == ["file", "predicted", "probability_even", "probability_odd"]
+    assert found["file"].tolist() == [f"{tmp_path}/new/{row:02}.png" for row in range(40)]
+    expected = model.predict(frame[columns] * (largest / 255))  # as bright as the training images
+    np.testing.assert_allclose(found["probability_odd"], expected["probability_odd"], rtol=1e-6)
+    if largest == 255:
+        np.testing.assert_array_equal(found["probability_odd"], expected["probability_odd"])
+    deep = trained(ImageRows(frame=frame, shape=[4, 4, 4]), CNN(channels=[2]))
+    said = refused(deep, tmp_path / "new", tmp_path / "deep.csv")
+    assert said.endswith(
+        "is an image, and data.shape=[4, 4, 4] is neither grey nor red, green and blue. Give a table with a column a "
+        "pixel."
+    )
+
+
 def test_images_are_read_block_by_block_by_the_names_of_their_files(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     for label in ("cat", "dog"):

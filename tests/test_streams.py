@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle.data import streams
+from lifecycle.data import readers, streams
 from lifecycle.errors import RequestError
 
 Write = Callable[..., Path]
@@ -30,7 +30,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def rows_of(file: Path, size: int = 2) -> list[dict[str, list[object]]]:
-    return [table.to_pydict() for table in streams.read(file).of(size)]
+    return [table.to_pydict() for table in readers.read(file).of(size)]
 
 
 def refused(read: Callable[[], object]) -> str:
@@ -48,7 +48,7 @@ def test_cells_of_a_csv_file_are_texts_as_they_stand(write: Write) -> None:
 
 
 def test_a_cell_may_have_line_ends_where_the_file_is_read_on(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "BYTES_AT_ONCE", 64)
+    monkeypatch.setattr(readers, "BYTES_AT_ONCE", 64)
     cells = [f"{row}\n" * 5 for row in range(50)]
     text = "a,b\n" + "".join(f'"{cell}",{row}\n' for row, cell in enumerate(cells))
     found = rows_of(write(text), size=7)
@@ -109,8 +109,9 @@ def test_where_no_model_says_it_a_column_is_what_all_its_values_are() -> None:
         ("a,b\n1,2\n3,4,5\n", r"CSV parse error: .*Expected 2 columns, got 3: 3,4,5"),
         ("a,a\n1,2\n", r"it has the column a twice"),
         ("a,\n1,2\n", r"column 2 has no name; an index is left out by to_csv\(index=False\)"),
+        ("\n\na,a\n1,2\n", r"it has the column a twice"),
+        ("x" * 200_000, r"its first line is no names of columns: field larger than field limit \(131072\)"),
         ("a;b\n1;2\n", r"its header is separated by ';' rather than a comma"),
-        ("", r"Empty CSV file"),
     ],
 )
 def test_a_csv_file_that_does_not_say_what_it_holds_is_refused(write: Write, text: str, said: str) -> None:
@@ -120,9 +121,16 @@ def test_a_csv_file_that_does_not_say_what_it_holds_is_refused(write: Write, tex
     )
 
 
+@pytest.mark.parametrize("text", ["", "\n\n"])
+def test_an_empty_file_is_told_what_is_expected(write: Write, text: str) -> None:
+    file = write(text)
+    said = refused(lambda: rows_of(file))
+    assert said == f"input={file} is empty. Give a line with the names of the columns, and one row or more."
+
+
 def test_a_fault_far_down_is_refused_when_it_is_reached(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "BYTES_AT_ONCE", 64)
-    rows = streams.read(write("a,b\n" + "1,2\n" * 200 + "3\n")).of(10)
+    monkeypatch.setattr(readers, "BYTES_AT_ONCE", 64)
+    rows = readers.read(write("a,b\n" + "1,2\n" * 200 + "3\n")).of(10)
     assert next(rows)["a"].to_pylist() == ["1"] * 10
     assert "Expected 2 columns, got 1: 3" in refused(lambda: list(rows))
 
@@ -144,18 +152,19 @@ def test_a_header_alone_is_refused(write: Write) -> None:
 
 def test_a_missing_file_is_told_with_the_nearest_beside_it(write: Write, tmp_path: Path) -> None:
     write("a\n1\n", name="houses.csv")
-    assert refused(lambda: streams.read(tmp_path / "house.csv")) == (
-        f"input={tmp_path / 'house.csv'} is no file. Did you mean houses.csv? Give the path of a CSV or Parquet file."
+    assert refused(lambda: readers.read(tmp_path / "house.csv")) == (
+        f"input={tmp_path / 'house.csv'} is no file. Did you mean houses.csv? "
+        "Give the path of a CSV, Parquet or JSON file."
     )
-    said = refused(lambda: streams.read("no/such/a.csv"))
-    assert said == "input=no/such/a.csv is no file. Give the path of a CSV or Parquet file."
+    said = refused(lambda: readers.read("no/such/a.csv"))
+    assert said == "input=no/such/a.csv is no file. Give the path of a CSV, Parquet or JSON file."
 
 
 @pytest.mark.parametrize(("name", "ending"), [("a.txt", ".txt"), ("a", "nothing")])
 def test_an_unknown_ending_is_told(write: Write, name: str, ending: str) -> None:
     file = write("a\n1\n", name=name)
-    assert refused(lambda: streams.read(file)) == (
-        f"input={file} ends in {ending}. Give a file ending in .csv or .parquet."
+    assert refused(lambda: readers.read(file)) == (
+        f"input={file} ends in {ending}. Give a file ending in .csv, .parquet, .json or .jsonl."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -66,6 +67,38 @@ def test_blocks_follow_each_other_in_parquet(tmp_path: Path) -> None:
     assert pa.parquet.ParquetFile(tmp_path / "a.parquet").num_row_groups == 2
 
 
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+def test_values_of_each_type_are_those_of_json(tmp_path: Path, ending: str) -> None:
+    table = pa.table(
+        {
+            "x": [0.1, 1e-7, float("nan"), float("inf"), None, 5e-324],
+            "n": pa.array([2**62, -1, None, 0, 1, 2]),
+            "yes": [True, False, None, True, True, True],
+            'a "b"': ["007", "é\n", None, "", "\\", "\u2028"],
+            "day": [datetime.date(2020, 1, 2), None, None, None, None, None],
+            "tags": [[1, 2], None, [], None, None, None],
+        }
+    )
+    write(tmp_path / f"a.{ending}", table.slice(0, 2), table.slice(2, 0), table.slice(2))
+    text = (tmp_path / f"a.{ending}").read_text()
+    found = json.loads(text) if ending == "json" else [json.loads(line) for line in text.split("\n")[:-1]]
+    expected = table.to_pylist()
+    expected[0]["day"], expected[2]["x"], expected[3]["x"] = "2020-01-02", None, None
+    assert found == expected
+
+
+def test_no_rows_are_an_empty_list(tmp_path: Path) -> None:
+    write(tmp_path / "a.json", pa.table({"n": pa.array([], pa.int64())}))
+    assert json.loads((tmp_path / "a.json").read_text()) == []
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=50))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_numbers_keep_every_bit_in_json(tmp_path: Path, numbers: list[float]) -> None:
+    write(tmp_path / "a.json", pa.table({"x": numbers}))
+    assert [row["x"] for row in json.loads((tmp_path / "a.json").read_text())] == numbers
+
+
 def refused(file: Path, table: pa.Table) -> str:
     with pytest.raises(RequestError) as caught:
         write(file, table)
@@ -83,7 +116,7 @@ def test_a_column_that_csv_cannot_hold_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     table = pa.table({"n": [1]})
     file = tmp_path / "a.txt"
-    assert refused(file, table) == f"output={file} ends in .txt. Give a file ending in .csv or .parquet."
+    assert refused(file, table) == f"output={file} ends in .txt. Give a file ending in .csv, .parquet, .json or .jsonl."
     file = tmp_path / "no" / "a.csv"
     assert (
         refused(file, table)

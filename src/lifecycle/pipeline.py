@@ -35,6 +35,7 @@ from lifecycle.data.batches import in_order
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.given import Given
 from lifecycle.errors import RequestError
+from lifecycle.forecast import foretells
 from lifecycle.history import History
 from lifecycle.look import files
 from lifecycle.processes import is_helper
@@ -219,7 +220,13 @@ def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | 
             "optimizer": {"name": job.optimizer_name, **asdict(job.optimizer)},
             "schedule": {"name": job.schedule_name, **asdict(job.schedule)},
         },
-        provenance={"run_id": run_id, "epoch": history.weights_epoch, "data_sha256": data.digest, "seed": job.seed},
+        provenance={
+            "run_id": run_id,
+            "epoch": history.weights_epoch,
+            "data_sha256": data.digest,
+            "seed": job.seed,
+            **({} if data.time_step is None else {saved.TIME_STEP: data.time_step}),
+        },
     )
 
 
@@ -248,7 +255,8 @@ def _record(
     saved.save(trained, folder)
     columns = [*data.columns, *getattr(trained.data, "optional_columns", [])]
     outputs = predictions.drop(columns=["row", "time", "file", "actual"], errors="ignore")
-    tracked.log_model(folder, columns, outputs)
+    params = {"horizon": 0} if foretells(trained) else {}  # of a series: 0 steps are predictions of the given rows
+    tracked.log_model(folder, columns, outputs, params)
 
 
 def _kept(history: History) -> dict[str, float]:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from lifecycle.units import Units
 
 
+PREDICTED = "predicted"
+"""The column of labels or values."""
+
+
 def predict(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> pd.DataFrame:
     """Return the predictions of a model for rows, each once and in order; see :func:`as_frame`."""
     return as_frame(outputs_of(module, batches, trainer), module.units, module.spec, batches.base)
@@ -83,7 +87,7 @@ def as_frame(outputs: Tensor, units: Units, spec: DataSpec, base: Tensor | None 
     # In double precision, so that the probabilities of a row sum to 1 as closely as other tools ask for.
     values: np.ndarray[Any, Any] = units(outputs.detach().cpu().double(), base).numpy()
     if spec.task == REGRESSION:
-        return pd.DataFrame({"predicted": values[:, 0]})
+        return pd.DataFrame({PREDICTED: values[:, 0]})
     if spec.task == BINARY:
         values = np.column_stack([1 - values[:, 0], values[:, 0]])
     names = np.array(spec.class_names, dtype=object)
@@ -93,7 +97,7 @@ def as_frame(outputs: Tensor, units: Units, spec: DataSpec, base: Tensor | None 
 
 def column_names(spec: DataSpec) -> list[str]:
     """Return the names of the columns that predictions have."""
-    return ["predicted", *(f"probability_{name}" for name in spec.class_names)]
+    return [PREDICTED, *(f"probability_{name}" for name in spec.class_names)]
 
 
 @phase("predict")

@@ -23,9 +23,9 @@ from lifecycle.contract import DataSpec
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.digests import sha256
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError
-from lifecycle.trained import Preparation, TrainedModel
+from lifecycle.trained import TIME_STEP, Preparation, TrainedModel
 
-__all__ = ["Preparation", "PyFunc", "TrainedModel", "check_preprocessing", "load", "prepare", "save"]
+__all__ = ["TIME_STEP", "Preparation", "PyFunc", "TrainedModel", "check_preprocessing", "load", "prepare", "save"]
 
 FORMAT = 1
 MANIFEST, WEIGHTS, PREPROCESSING = "lifecycle.json", "weights.safetensors", "preprocessing.skops"
@@ -137,7 +137,6 @@ def _load(folder: Path, manifest: dict[str, Any]) -> TrainedModel:
         model_name=about["plugin"],
         model=model,
         network=network.eval(),
-        provenance=manifest["provenance"],
     )
 
 
@@ -153,6 +152,7 @@ def _preparation(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         "preprocessing": _learnt(folder / PREPROCESSING),
         "columns": tuple(about["columns"]),
         "settings": manifest["compile"],
+        "provenance": manifest["provenance"],
     }
 
 
@@ -227,7 +227,7 @@ class PyFunc:
         self.trained = trained
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Return what :meth:`TrainedModel.predict` returns.
+        """Return what :meth:`TrainedModel.predict` does; with ``params={"horizon": 3}`` the next steps of a series.
 
         Raises:
             MlflowException: the rows cannot be used; MLflow's server makes a 400 of it.
@@ -236,6 +236,8 @@ class PyFunc:
 
         try:
             _check_cells(model_input)
+            if horizon := (params or {}).get("horizon"):
+                return self.trained.forecast(model_input, int(horizon))
             return self.trained.predict(model_input)
         except RequestError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error

@@ -29,7 +29,7 @@ import uvicorn.config
 from mlflow.models import Model
 from mlflow.pyfunc import FLAVOR_NAME, PyFuncModel, scoring_server
 
-from lifecycle.data import streams
+from lifecycle.data import readers, streams
 from lifecycle.errors import RequestError
 from lifecycle.ports import HOST
 from lifecycle.saved import PyFunc, TrainedModel
@@ -128,7 +128,7 @@ class CSVAsJSON:
             file.write(body)
             file.flush()
             try:
-                rows = streams.read(file.name)
+                rows = readers.read(file.name)
                 self.trained.check_columns(rows.schema.names)
                 table = next(rows.of(sys.maxsize))
             except RequestError as error:  # of a file, which the client knows nothing of

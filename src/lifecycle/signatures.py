@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 
-def signature_of(columns: Iterable[str], outputs: dict[str, str] | None = None) -> ModelSignature:
+def signature_of(
+    columns: Iterable[str], outputs: dict[str, str] | None = None, params: dict[str, int] | None = None
+) -> ModelSignature:
     """Return a signature whose columns may hold anything.
 
     The saved model checks its rows itself, and says more; MLflow would refuse a whole number for one with a fraction,
@@ -18,11 +20,14 @@ def signature_of(columns: Iterable[str], outputs: dict[str, str] | None = None) 
     Args:
         columns: those that a prediction reads; MLflow leaves out all others.
         outputs: MLflow's type of each column that comes out.
+        params: whole numbers that ``predict`` takes beside rows, and what each is where it is not given.
     """
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import AnyType, ColSpec, Schema
+    from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
     anything: Any = AnyType
     inputs = Schema([ColSpec(anything(), name, required=False) for name in columns])
     given = None if outputs is None else Schema([ColSpec(kind, name) for name, kind in outputs.items()])
-    return ModelSignature(inputs, given)
+    specs = [ParamSpec(name, DataType.long, default) for name, default in (params or {}).items()]
+    beside: Any = ParamSchema(specs) if specs else None
+    return ModelSignature(inputs, given, beside)

@@ -10,11 +10,12 @@ import contextlib
 import itertools
 import math
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,16 +23,23 @@ import pyarrow as pa
 import torch
 
 from lifecycle.contract import DataSpec
-from lifecycle.data import streams, writers
+from lifecycle.data import folders, formats, json_rows, readers, streams, writers
 from lifecycle.data.streams import Stream
+from lifecycle.data.unseen import MOST_NAMED, Unseen
 from lifecycle.errors import RequestError
 from lifecycle.predict import column_names, one_thread
 
 if TYPE_CHECKING:
     from lifecycle.saved import TrainedModel
 
+Part = tuple[pa.Table, dict[str, Counter[str | None]]]
+"""A block with its predictions, and the categories in it that no training row had, by column."""
+
 CELLS_AT_ONCE = 1 << 19
 """About how many values of the rows, or numbers in their samples, a block has; all blocks on their way: some 250 MB."""
+
+IMAGES_AT_ONCE = 256
+"""Files that are turned into rows together."""
 
 
 def predict_file(
@@ -39,21 +47,27 @@ def predict_file(
     source: str | Path | Iterable[pd.DataFrame],
     output: str | Path,
     rows_at_once: int | None = None,
+    form: str = formats.CSV,
+    unseen: Unseen | None = None,
 ) -> int:
     """Write rows with their predictions beside them, in the order of the rows.
 
     All columns of the source are kept, in their order; ``predicted`` and ``probability_<class>`` follow. Cells of a CSV
-    file are copied as they stand, ``007`` and ``NA`` too; in Parquet, the model's numbers are numbers and all other
-    cells of a CSV file texts. Rows are streamed where each is a sample of its own (tables, images); of a series, whose
-    windows overlap, all rows are read at once, and those that no prediction is made for have none.
+    file are copied as they stand, ``007`` and ``NA`` too; in Parquet and JSON, the model's numbers are numbers and all
+    other cells of a CSV file texts. Rows are streamed where each is a sample of its own (tables, images); of a series,
+    whose windows overlap, all rows are read at once, and those that no prediction is made for have none.
 
     Args:
         trained: the model.
-        source: a CSV or Parquet file, as the training file was: the target may be there, columns may stand in another
-            order, and others beside them. Or frames with such rows, the same columns in each.
-        output: a CSV or Parquet file. It is there when all rows are written, or not at all.
+        source: a CSV, Parquet or JSON file, as the training file was: the target may be there, columns may stand in
+            another order, and others beside them. ``-``: standard input. For a model of image files also such a file,
+            or a folder of them. Or frames with such rows, the same columns in each.
+        output: a CSV, Parquet or JSON file; it is there when all rows are written, or not at all. ``-``: standard
+            output.
         rows_at_once: rows a block, rounded up to whole passes of the network; no number depends on it. ``None``: as
             many as keep those that are on their way to some 250 MB.
+        form: ``csv``, ``parquet``, ``json`` or ``jsonl``: what standard input and output hold.
+        unseen: is told what no training row had.
 
     Returns:
         How many rows were written.
@@ -62,32 +76,87 @@ def predict_file(
         RequestError: a file or a row cannot be used as it is; the message names it, with its number from 0.
     """
     numbers = trained.numbers
-    if isinstance(source, str | Path):
-        if Path(source).expanduser().resolve() == Path(output).expanduser().resolve():
-            raise RequestError(f"output={output} is the input. Give another file.")
-        rows = streams.read(source)
-    else:
-        rows = streams.from_frames(source, numbers)
+    form_of_output = formats.of_output(output, form)
+    rows = _open(trained, source, output, form)
     trained.check_columns(rows.schema.names)
     _check_names(rows, trained.spec)
     size = sys.maxsize if numbers is None else _rows_of_block(trained, len(rows.schema), rows_at_once)
-    convert = numbers or [] if Path(output).suffix.lower() == ".parquet" else []
-    tables = _in_order(lambda at, table: _beside(trained, rows, table, at, convert), rows.of(size))
-    with contextlib.closing(tables):
-        first = next(tables)
+    parts = _in_order(lambda at, table: _beside(trained, rows, table, at, form_of_output), rows.of(size))
+    with contextlib.closing(parts):
+        first = next(parts)
         written = 0
-        with writers.create(output, first.schema) as writer:
-            for table in itertools.chain([first], tables):
+        with writers.create(output, first[0].schema, form) as writer:
+            for table, others in itertools.chain([first], parts):
                 writer.write(table)
                 written += len(table)
+                if unseen is not None:
+                    unseen.add(others)
     return written
 
 
-def _in_order(work: Callable[[int, pa.Table], pa.Table], tables: Iterable[pa.Table]) -> Generator[pa.Table, None, None]:
+def forecast_file(
+    trained: TrainedModel, source: str | Path, output: str | Path, horizon: int = 1, form: str = formats.CSV
+) -> int:
+    """Write the next steps of a series; see :meth:`lifecycle.saved.TrainedModel.forecast`.
+
+    Args:
+        trained: the model.
+        source: as :func:`predict_file` takes it.
+        output: likewise.
+        horizon: how many steps to foretell.
+        form: likewise.
+
+    Returns:
+        How many rows there are before them.
+
+    Raises:
+        RequestError: a file or a row cannot be used as it is.
+    """
+    formats.of_output(output, form)
+    rows = _open(trained, source, output, form)
+    trained.check_columns(rows.schema.names)
+    names = [*trained.columns, *trained.optional_columns(rows.schema.names)]
+    (table,) = rows.select(names).of(sys.maxsize)
+    known = streams.typed(table.replace_schema_metadata(), trained.numbers, rows.is_text).to_pandas()
+    found = pa.Table.from_pandas(trained.forecast(known, horizon), preserve_index=False).replace_schema_metadata()
+    with writers.create(output, found.schema, form) as writer:
+        writer.write(found)
+    return len(known)
+
+
+def _open(trained: TrainedModel, source: str | Path | Iterable[pd.DataFrame], output: str | Path, form: str) -> Stream:
+    if not isinstance(source, str | Path):
+        return streams.from_frames(source, trained.numbers)
+    if str(source) == formats.STANDARD:
+        return readers.read(source, form)
+    file = Path(source).expanduser()
+    if file.resolve() == Path(output).expanduser().resolve():
+        raise RequestError(f"output={output} is the input. Give another file.")
+    if not formats.is_images(source):
+        return readers.read(source)
+    if not hasattr(trained.data, "rows_of_files"):
+        more = len(trained.columns) - MOST_NAMED
+        named = ", ".join(trained.columns[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+        what = "a folder" if file.is_dir() else "an image"
+        raise RequestError(
+            f"input={source} is {what}, and this model takes the columns {named}. "
+            f"Give a file ending in {formats.endings()}."
+        )
+    return _images(trained, folders.images_in(str(source)))
+
+
+def _images(trained: TrainedModel, files: list[str]) -> Stream:
+    data: Any = trained.data
+    some = (files[at : at + IMAGES_AT_ONCE] for at in range(0, len(files), IMAGES_AT_ONCE))
+    frames = (data.rows_of_files(names, trained.columns, trained.preprocessing.inputs) for names in some)
+    return replace(streams.from_frames(frames, trained.numbers), shown=[folders.FILE])
+
+
+def _in_order(work: Callable[[int, pa.Table], Part], tables: Iterable[pa.Table]) -> Generator[Part, None, None]:
     """Yield what work makes of each table and the number of its first row, a block a thread, in order."""
     threads = torch.get_num_threads()
     with one_thread(), ThreadPoolExecutor(threads) as pool:
-        at, held = 0, deque[Future[pa.Table]]()
+        at, held = 0, deque[Future[Part]]()
         for table in tables:
             held.append(pool.submit(work, at, table))
             at += len(table)
@@ -97,15 +166,15 @@ def _in_order(work: Callable[[int, pa.Table], pa.Table], tables: Iterable[pa.Tab
             yield held.popleft().result()
 
 
-def _beside(trained: TrainedModel, rows: Stream, table: pa.Table, at: int, convert: list[str]) -> pa.Table:
-    """Return a block with its predictions beside it, and with the columns of texts ``convert`` as numbers.
+def _beside(trained: TrainedModel, rows: Stream, table: pa.Table, at: int, form: str) -> Part:
+    """Return a block with its predictions beside it, and what in it no training row had.
 
     Args:
         trained: the model.
         rows: where the block is from.
         table: the block.
         at: number of its first row.
-        convert: columns that are numbers.
+        form: of the file that it is for: what types a cell may have there.
     """
     names = [*trained.columns, *trained.optional_columns(table.column_names)]
     needed = streams.typed(table.select(names).replace_schema_metadata(), trained.numbers, rows.is_text)
@@ -114,10 +183,20 @@ def _beside(trained: TrainedModel, rows: Stream, table: pa.Table, at: int, conve
     predictions = trained.predict_samples(samples, frame)
     if not np.array_equal(samples.rows, np.arange(len(table))):
         predictions = predictions.set_axis(samples.rows, axis=0).reindex(range(len(table)))
-    for name in convert if rows.is_text else ():
-        table = table.set_column(table.schema.get_field_index(name), name, needed[name])
+    table = table if rows.shown is None else table.select(rows.shown)
+    table = _as_written(table, needed.select(trained.numbers or []) if rows.is_text else needed.select([]), form)
     for name in column_names(trained.spec):
         table = table.append_column(name, pa.Array.from_pandas(predictions[name]))
+    return table, trained.unseen(samples)
+
+
+def _as_written(table: pa.Table, numbers: pa.Table, form: str) -> pa.Table:
+    """Return rows of texts as their file is to hold them: as they stand, or numbers as numbers."""
+    for i, field in enumerate(table.schema):
+        if json_rows.is_json(field) and form not in (formats.JSON, formats.JSON_LINES):
+            table = table.set_column(i, field.name, json_rows.plain(table.column(i)))
+        if field.name in numbers.column_names and form != formats.CSV and not json_rows.is_json(table.schema.field(i)):
+            table = table.set_column(i, field.name, numbers[field.name])
     return table
 
 

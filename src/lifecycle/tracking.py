@@ -130,16 +130,19 @@ class Run:
         """Set tags."""
         self.recorder.tell("tags", tags=tags)
 
-    def log_model(self, folder: Path, columns: Iterable[str], predictions: pd.DataFrame) -> None:
+    def log_model(
+        self, folder: Path, columns: Iterable[str], predictions: pd.DataFrame, params: dict[str, int]
+    ) -> None:
         """Record a saved model as an MLflow model that takes raw rows; nothing of it is pickled.
 
         Args:
             folder: the three files, see :attr:`scratch`.
             columns: those that a prediction reads.
             predictions: some of them, for the types of what comes out.
+            params: what ``predict`` takes beside rows, and what it is where it is not given.
         """
         outputs = {str(name): KINDS.get(predictions[name].dtype.kind, "string") for name in predictions}
-        self.recorder.tell("model", folder=str(folder), columns=list(columns), outputs=outputs)
+        self.recorder.tell("model", folder=str(folder), columns=list(columns), outputs=outputs, params=params)
 
 
 @contextmanager

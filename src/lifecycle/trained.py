@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -15,11 +15,14 @@ from torch import Tensor, nn
 from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin, Samples
 from lifecycle.data.dataset import as_column
 from lifecycle.data.preprocessing import Preprocessing
+from lifecycle.data.steps import Step
 from lifecycle.errors import RequestError
+from lifecycle.forecast import forecast
 from lifecycle.predict import as_frame, passes
 from lifecycle.tasks import link_of
 from lifecycle.units import Units
 
+TIME_STEP = "time_step"  # of the provenance, where times are known
 ROWS_AT_ONCE, NUMBERS_AT_ONCE = 8192, 1 << 20  # in a pass of a network: no more samples, no more numbers in them
 
 
@@ -30,6 +33,7 @@ class Preparation:
     Attributes:
         columns: columns that a prediction needs.
         settings: loss, metrics and optimizer that the network was compiled with.
+        provenance: where it comes from: run, epoch of the weights, digest of the data, versions.
     """
 
     data_name: str
@@ -39,17 +43,38 @@ class Preparation:
     preprocessing: Preprocessing
     columns: tuple[str, ...]
     settings: dict[str, Any]
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def samples(self, rows: pd.DataFrame) -> Samples:
-        """Return the samples that raw rows are.
+        """Return the samples that raw rows are; raises what :meth:`checked` does."""
+        return self.data.samples(self.checked(rows))
+
+    def checked(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the columns of raw rows that a prediction uses.
 
         Raises:
-            RequestError: there are none, or a column is missing.
+            RequestError: there are no rows, a column is missing, or times have other steps than those of training.
         """
         if not len(rows):
             raise RequestError("input has no rows. Give one or more to predict.")
         self.check_columns(rows.columns)
-        return self.data.samples(rows[[*self.columns, *self.optional_columns(rows.columns)]])
+        used = rows[[*self.columns, *self.optional_columns(rows.columns)]]
+        if self.time_step is not None and hasattr(self.data, "check_step"):
+            self.data.check_step(used, self.time_step)
+        return used
+
+    def unseen(self, samples: Samples) -> dict[str, Counter[str | None]]:
+        """Return, by column, how often samples have a category that no training row had; ``None``: have none."""
+        if not hasattr(self.data, "unseen"):
+            return {}
+        found: dict[str, Counter[str | None]] = self.data.unseen(self.preprocessing.inputs, samples.inputs)
+        return found
+
+    @property
+    def time_step(self) -> Step | None:
+        """How far the times of the training rows were apart; ``None``: that is not known, or there were none."""
+        found = self.provenance.get(TIME_STEP)
+        return None if found is None else Step(**found)
 
     def inputs(self, samples: Samples, rows: pd.DataFrame) -> Tensor:
         """Return ``(samples, *input_shape) float32`` for the samples that :meth:`samples` made of ``rows``.
@@ -104,16 +129,11 @@ class Preparation:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel(Preparation):
-    """A network with all that it takes to use it on raw rows.
-
-    Attributes:
-        provenance: where it comes from: run, epoch of the weights, digest of the data, versions.
-    """
+    """A network with all that it takes to use it on raw rows."""
 
     model_name: str
     model: ModelPlugin
     network: nn.Module
-    provenance: dict[str, Any]
 
     def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return a prediction a sample: ``predicted`` and ``probability_<class>``, or ``predicted`` in its own units.
@@ -125,6 +145,14 @@ class TrainedModel(Preparation):
             RequestError: a column is missing.
         """
         return self.predict_samples(self.samples(rows), rows)
+
+    def forecast(self, rows: pd.DataFrame, horizon: int = 1) -> pd.DataFrame:
+        """Return the next ``horizon`` steps of a series after raw rows, each predicted from the values before it.
+
+        A row a step: the column of times, going on as the rows' own, or else ``step`` from 1; and ``predicted``. Raises
+        ``RequestError`` where this is no model of a series, or the rows are too few or otherwise of no use.
+        """
+        return forecast(self, rows, horizon)
 
     @property
     def rows_at_once(self) -> int:

@@ -72,6 +72,7 @@ class Dataset:
     column_kinds: dict[str, str]  # what each column of the raw rows is taken for
     class_values: tuple[Any, ...] = ()  # the classes as the source has them, in the order of their names
     given: bool = False  # labelled rows that a model was not made with: all are scored, and nothing learnt from them
+    time_step: dict[str, Any] | None = None  # how far the times of a series are apart, in plain values
 
     @property
     def window_rows(self) -> int | None:
@@ -152,6 +153,7 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | Non
         columns=tuple(plugin.columns(frame)),
         column_kinds=column_kinds(plugin, frame),
         class_values=_class_values(samples.targets, preprocessing.class_names),
+        time_step=plugin.time_step(frame) if hasattr(plugin, "time_step") else None,
     )
 
 

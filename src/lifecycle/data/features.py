@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.errors import RequestError
@@ -15,6 +16,30 @@ LARGEST = 1e30
 
 MOST_CATEGORIES = 100
 """A text column with more values than this, and a new one in every other row, is an identifier or free text."""
+
+
+TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
+"""What a truth value is written as."""
+
+WHOLE = re.compile(r"(-?\d+)\.0+")
+"""A whole number as a column of numbers with gaps writes it."""
+
+
+def as_known(text: str, known: Collection[Any]) -> str:
+    """Return a category as it was written while learning, where it is the same value written in another way.
+
+    Files, frames and JSON write one value differently: ``1`` and ``1.0``, ``true`` and ``True``.
+
+    Args:
+        text: of a cell.
+        known: the categories.
+    """
+    if text in known:
+        return text
+    others = [str(words is TRUE) for words in (TRUE, FALSE) if text in words]
+    if whole := WHOLE.fullmatch(text):
+        others.append(whole[1])
+    return next((other for other in (*others, f"{text}.0") if other in known), text)
 
 
 def numeric(frame: pd.DataFrame) -> list[str]:

@@ -82,6 +82,31 @@ def _files(path: str, top: Path) -> Iterable[tuple[Path, Path]]:
             yield folder, file
 
 
+def images_in(path: str) -> list[str]:
+    """Return the images of a folder and of those in it, or one image: paths that can be opened from where we are.
+
+    Raises:
+        RequestError: a file is no image, or there is none.
+    """
+    top = Path(path).expanduser()
+    if top.is_file():
+        return [str(top)]
+    found = []
+    for folder in [top, *(entry for entry in sorted(top.rglob("*")) if entry.is_dir())]:
+        if any(part.startswith(".") for part in folder.relative_to(top).parts):
+            continue
+        for file in _visible(folder):
+            if file.is_file() and file.suffix.lower() not in ENDINGS:
+                raise RequestError(
+                    f"input={path} has {file.relative_to(top).as_posix()}, which is no image. Move it away; images end "
+                    f"in {', '.join(ENDINGS)}."
+                )
+            found += [str(file)] if file.is_file() else []
+    if not found:
+        raise RequestError(f"input={path} has no images. Give a folder with files that end in {', '.join(ENDINGS)}.")
+    return found
+
+
 def _visible(folder: Path) -> list[Path]:
     entries = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
     return sorted((entry for entry in entries if entry.name.lower() not in LITTER), key=lambda entry: entry.name)

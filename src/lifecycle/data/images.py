@@ -116,6 +116,33 @@ class Images(Card, Shuffled):
             raise RequestError(f"data.path={self.path} misses a pixel in row {row}. Mend or remove the row.")
         return values
 
+    def rows_of_files(self, files: Sequence[str], columns: Sequence[str], transformer: Any) -> pd.DataFrame:
+        """Return the raw rows that image files are: ``file``, and their pixels where a row holds pixels.
+
+        A file's brightest pixel is then the value that :meth:`learn` took for the largest.
+
+        Args:
+            files: paths.
+            columns: those that a prediction needs.
+            transformer: what :meth:`learn` returned.
+
+        Raises:
+            RequestError: a file cannot be read as such an image.
+        """
+        import pandas as pd
+
+        if self._in_folder:
+            return pd.DataFrame({folders.FILE: files})
+        if self.shape[0] not in folders.MODES:
+            raise RequestError(
+                f"input={files[0]} is an image, and data.shape={self.shape} is neither grey nor red, green and blue. "
+                "Give a table with a column a pixel."
+            )
+        pixels = folders.load("", files, self.shape, listed=False).reshape(len(files), -1)
+        largest = float(transformer.scale_[0])
+        frame = pd.DataFrame(pixels if largest == BRIGHTEST else pixels * (largest / BRIGHTEST), columns=list(columns))
+        return pd.concat([pd.DataFrame({folders.FILE: files}), frame], axis=1)
+
     def learn(self, inputs: np.ndarray[Any, Any]) -> Any:
         """Fit the pixel value that becomes 1.0."""
         import numpy as np

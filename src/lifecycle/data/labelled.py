@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from lifecycle.contract import DataPlugin, DataSpec
-from lifecycle.data import dataset, sources, streams
+from lifecycle.data import dataset, readers, sources
 from lifecycle.data.columns import column_kinds
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.digest import digest
@@ -74,7 +74,7 @@ def _without_drops_that_are_gone(plugin: Any) -> Any:
     path, drop = str(getattr(plugin, "path", "")), getattr(plugin, "drop", None)
     if not drop or path.partition(":")[0] in sources.SCHEMES or not Path(path).expanduser().is_file():
         return plugin
-    names = streams.read(path).schema.names
+    names = readers.read(path).schema.names
     return dataclasses.replace(plugin, drop=[column for column in drop if column in names])
 
 

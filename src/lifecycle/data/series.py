@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lifecycle.checks import in_range, one_of
@@ -11,11 +11,15 @@ from lifecycle.data import sources, targets, times
 from lifecycle.data.card import Card
 from lifecycle.data.scaling import SCALINGS, scaler
 from lifecycle.data.splits import Shares, chronological
+from lifecycle.data.steps import Step
 from lifecycle.errors import RequestError
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+STEP = "step"
+"""The column of a forecast's times, where there are none: 1, 2, ..."""
 
 
 @dataclass
@@ -67,7 +71,7 @@ class Series(Card, Shares):
         """Return the positions of rows in order of time."""
         import numpy as np
 
-        if self.time is None or self.time not in frame.columns:
+        if not self._has_times(frame):
             return np.arange(len(frame))
         return times.order(frame[self.time])
 
@@ -75,36 +79,78 @@ class Series(Card, Shares):
         """Return a window and the value after it for each row with all that it takes before it, in order of time."""
         import numpy as np
 
-        self._check_length(len(frame))
+        self._check_length(len(frame), self._before() + 1)
         rows = self.in_order(frame)
-        values = targets.as_numbers(frame[self.target].to_numpy(), self.target)[rows]
+        values = self._values(frame)[rows]
         lag = self.difference
         known = values[lag:] - values[: len(values) - lag] if lag else values
         windows = np.lib.stride_tricks.sliding_window_view(known[:-1], self.window)  # (samples, steps)
         at = np.arange(self._before(), len(values))  # positions of the targets
         seasonal = {} if self.season is None else {f"value {self.season} steps before": _ago(values, self.season)[at]}
-        has_times = self.time is not None and self.time in frame.columns
         return Samples(
             inputs=windows[at - self.window - lag, :, np.newaxis],
             targets=values[at],
             rows=rows[at],
             base=values[at - lag] if lag else None,
             naive={"last value": values[at - 1], **seasonal},
-            times=times.texts(frame[self.time])[rows[at]] if has_times else None,
+            times=times.texts(frame[self.time])[rows[at]] if self._has_times(frame) else None,
         )
+
+    def known(self, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
+        """Return the last values of rows, in order of time, as many as the prediction of the next takes."""
+        self._check_length(len(frame), self._before())
+        values: np.ndarray[Any, Any] = self._values(frame)[self.in_order(frame)]
+        return values[-self._before() :]
+
+    def ahead(self, known: np.ndarray[Any, Any]) -> Samples:
+        """Return the one sample whose target comes after values that :meth:`known` returned."""
+        import numpy as np
+
+        lag = self.difference
+        window = known[lag:] - known[: len(known) - lag] if lag else known
+        return Samples(
+            inputs=window[np.newaxis, :, np.newaxis],
+            targets=None,
+            rows=np.zeros(1, dtype=np.int64),
+            base=known[-lag:][:1] if lag else None,
+        )
+
+    def time_step(self, frame: pd.DataFrame) -> dict[str, Any] | None:
+        """Return how far the times of rows are apart, in plain values; ``None``: they have none."""
+        step = times.step(frame[self.time]) if self._has_times(frame) else None
+        return None if step is None else asdict(step)
+
+    def check_step(self, frame: pd.DataFrame, trained: Step) -> None:
+        """Refuse rows whose times are not as far apart as those of the training rows."""
+        if self._has_times(frame):
+            times.check_step(frame[self.time], trained)
+
+    def times_after(self, frame: pd.DataFrame, number: int, trained: Step | None) -> pd.Series[Any]:
+        """Return the times that follow those of rows, called as their column; or else ``step``, 1, 2, ..."""
+        import pandas as pd
+
+        if not self._has_times(frame):
+            return pd.Series(range(1, number + 1), name=STEP)
+        return times.after(frame[self.time], number, trained).rename(self.time)
+
+    def _has_times(self, frame: pd.DataFrame) -> bool:
+        return self.time is not None and self.time in frame.columns
+
+    def _values(self, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
+        return targets.as_numbers(frame[self.target].to_numpy(), self.target)
 
     def _before(self) -> int:
         """Return how many values must be known before a target."""
         return self.window + self.difference
 
-    def _check_length(self, rows: int) -> None:
-        if rows > self._before():
+    def _check_length(self, rows: int, needed: int) -> None:
+        if rows >= needed:
             return
         asked = f"data.window={self.window} needs"
         if self.difference:
             asked = f"data.window={self.window} and data.difference={self.difference} need"
         raise RequestError(
-            f"{asked} more than {self._before()} rows, got {rows}. Give more rows, or train with a shorter window."
+            f"{asked} {needed} rows or more, got {rows}. Give more rows, or train with a shorter window."
         )
 
     def split(self, samples: Samples, task: str, seed: int) -> Split:

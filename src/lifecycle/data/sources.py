@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,8 +115,12 @@ def _csv(file: Path) -> pd.DataFrame:
 
     check_header(file)
     # pyarrow refuses rows that are too short or too long; pandas' own parsers fill or shift them.
-    codes = dict.fromkeys(codes_of(file), "str")
-    frame = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""], dtype=codes)
+    frame = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""])
+    codes = codes_of(file)
+    if codes:  # by themselves: told of one column's type, pandas lets no whole number of another be missing
+        kinds = dict.fromkeys(codes, "str")
+        texts = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""], usecols=codes, dtype=kinds)
+        frame = frame.assign(**{name: texts[name] for name in codes})
     # "NA" among numbers is a missing one; among texts it is a word, such as the code of a country.
     for name in frame.columns:
         if not pd.api.types.is_numeric_dtype(frame[name]) and name not in codes:
@@ -155,10 +159,22 @@ def header(file: Path) -> list[str]:
 def check_header(file: Path) -> None:
     """Refuse what a parser would rename: a name that is there twice, or not at all."""
     with file.open(encoding="utf-8-sig", newline="") as stream:
-        try:
-            names = next(csv.reader(stream), [])
-        except UnicodeDecodeError as error:
-            raise ValueError(f"it is not UTF-8 ({error.reason} at byte {error.start})") from error
+        names = names_of(stream)
+    check_names(names)
+
+
+def names_of(lines: Iterable[str]) -> list[str]:
+    """Return what the first line of a CSV file names that is not empty."""
+    try:
+        return next(filter(None, csv.reader(lines)), [])
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is not UTF-8 ({error.reason} at byte {error.start})") from error
+    except csv.Error as error:
+        raise ValueError(f"its first line is no names of columns: {error}") from error
+
+
+def check_names(names: list[str]) -> None:
+    """Refuse the names of a CSV file's columns that a parser would change."""
     if len(names) == 1 and (found := [sign for sign in ";\t|" if sign in names[0]]):
         raise ValueError(f"its header is separated by {found[0]!r} rather than a comma")
     if any(not name.strip() for name in names):

@@ -1,33 +1,25 @@
 """Raw rows in blocks, from files of any length: what is to be predicted need not fit into memory.
 
-No type is judged by the rows of a block: a CSV file's cells are texts until the model says which columns are numbers,
-so that a block whose cells are empty or whole numbers is read as its neighbours are.
+No type is judged by the rows of a block: cells of CSV and JSON are texts until the model says which columns are
+numbers, so that a block whose cells are empty or whole numbers is read as its neighbours are.
 """
 
 from __future__ import annotations
 
-import csv
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
 
-from lifecycle.data import sources
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.data import json_rows, sources
+from lifecycle.data.features import FALSE, TRUE
+from lifecycle.errors import RequestError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-BYTES_AT_ONCE = 1 << 20
-"""Of a file, while it is parsed; no row may be longer."""
-
-TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 
 
 @dataclass(frozen=True)
@@ -36,15 +28,17 @@ class Stream:
 
     Attributes:
         name: what to call them in a message, for instance ``input=new.csv``.
-        schema: their columns; of a CSV file, all texts.
+        schema: their columns; of a CSV or JSON file, all texts.
         batches: the rows, as many at once as their source has.
         is_text: an empty text stands for a missing value.
+        shown: the columns that are written beside predictions; ``None``: all.
     """
 
     name: str
     schema: pa.Schema
     batches: Iterable[pa.RecordBatch]
     is_text: bool = False
+    shown: list[str] | None = None
 
     def of(self, rows: int) -> Iterator[pa.Table]:
         """Yield tables of so many rows each, but for the last.
@@ -57,30 +51,20 @@ class Stream:
             for table in _regroup(self.batches, rows):
                 count += len(table)
                 yield table
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise unreadable(self.name, error) from error
         if not count:
-            raise RequestError(f"{self.name} has no rows. Give one or more to predict.")
+            raise no_rows(self.name)
+
+    def select(self, names: list[str]) -> Stream:
+        """Return the same rows with some of their columns."""
+        schema = pa.schema([self.schema.field(name) for name in names])
+        return replace(self, schema=schema, batches=(batch.select(names) for batch in self.batches))
 
 
-def read(path: str | Path) -> Stream:
-    """Open a CSV or Parquet file.
-
-    Raises:
-        RequestError: it is not there, or it cannot be read without renaming or shifting something.
-    """
-    file, name = Path(path).expanduser(), f"input={path}"
-    if not file.is_file():
-        beside = [other.name for other in file.parent.iterdir()] if file.parent.is_dir() else []
-        hint = did_you_mean(file.name, beside)
-        raise RequestError(f"{name} is no file.{hint} Give the path of a CSV or Parquet file.")
-    reader = _READERS.get(file.suffix.lower())
-    if reader is None:
-        raise RequestError(f"{name} ends in {file.suffix or 'nothing'}. Give a file ending in {' or '.join(_READERS)}.")
-    try:
-        return reader(file, name)
-    except (ValueError, OSError) as error:  # pyarrow's own errors are ValueErrors
-        raise unreadable(name, error) from error
+def no_rows(name: str) -> RequestError:
+    """Return the complaint of a source without rows."""
+    return RequestError(f"{name} has no rows. Give one or more to predict.")
 
 
 def from_frames(frames: Iterable[pd.DataFrame], numbers: Collection[str] | None) -> Stream:
@@ -96,7 +80,7 @@ def from_frames(frames: Iterable[pd.DataFrame], numbers: Collection[str] | None)
     remaining = iter(frames)
     first = next(remaining, None)
     if first is None:
-        raise RequestError("input has no rows. Give one or more to predict.")
+        raise no_rows("input")
     schema = _schema_of(first, numbers or ())
     return Stream("input", schema, _batches_of(itertools.chain([first], remaining), schema))
 
@@ -108,10 +92,11 @@ def typed(table: pa.Table, numbers: Collection[str] | None, is_text: bool) -> pa
         table: columns that the model needs.
         numbers: those that are numbers; all others are texts. ``None``: each is what its values say, which only all
             rows at once can tell.
-        is_text: the columns are a CSV file's texts.
+        is_text: the columns are the texts of a CSV or JSON file.
     """
     for i, name in enumerate(table.column_names):
         column = table[name]
+        column = json_rows.plain(column) if json_rows.is_json(table.schema.field(i)) else column
         if is_text:
             is_number = _looks_like_numbers(column) if numbers is None else name in numbers
             column = _parsed(column) if is_number else pc.if_else(pc.equal(column, ""), _missing(column), column)
@@ -143,28 +128,6 @@ def _regroup(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]
             held, count = table.slice(rows).to_batches(), count - rows
     if count:
         yield pa.Table.from_batches(held)
-
-
-def _csv(file: Path, name: str) -> Stream:
-    sources.check_header(file)
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        names = next(filter(None, csv.reader(stream)), [])
-    options = {
-        "read_options": pa.csv.ReadOptions(block_size=BYTES_AT_ONCE),
-        "parse_options": pa.csv.ParseOptions(newlines_in_values=True),
-        "convert_options": pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), null_values=[]),
-    }
-    reader = pa.csv.open_csv(file, **options)
-    return Stream(name, reader.schema, reader, is_text=True)
-
-
-def _parquet(file: Path, name: str) -> Stream:
-    # Without a buffer for each column, a file of one row group would be read whole.
-    source = pa.parquet.ParquetFile(file, buffer_size=BYTES_AT_ONCE, pre_buffer=False)
-    return Stream(name, source.schema_arrow, source.iter_batches(batch_size=1 << 15))
-
-
-_READERS: dict[str, Callable[[Path, str], Stream]] = {".csv": _csv, ".parquet": _parquet}
 
 
 def _schema_of(frame: pd.DataFrame, numbers: Collection[str]) -> pa.Schema:

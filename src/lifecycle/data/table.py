@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -144,13 +145,27 @@ class Table(Card, Shuffled):
         """Return ``(rows, features) float32``. What is a number is as it was while learning, not as these rows look."""
         import numpy as np
 
-        numbers = transformer.transform(_plain(inputs, self.numbers(transformer, list(inputs.columns))))
+        plain = _plain(inputs, self.numbers(transformer, list(inputs.columns)), _categories(transformer))
+        numbers = transformer.transform(plain)
         with np.errstate(over="ignore"):  # what is too large for single precision is refused by those who asked
             return np.asarray(numbers, dtype=np.float32)
 
     def numbers(self, transformer: Any, columns: Sequence[str]) -> list[str]:
         """Return the columns that were numbers while learning."""
         return next((list(names) for step, _, names in transformer.transformers if step == NUMBERS), [])
+
+    def unseen(self, transformer: Any, inputs: pd.DataFrame) -> dict[str, Counter[str | None]]:
+        """Return how often columns have categories that no training row had; ``None`` stands for a missing one."""
+        import numpy as np
+
+        found = {}
+        for name, known in _categories(transformer).items():
+            codes, texts = _coded(inputs[name], known)
+            counts = np.bincount(codes + 1, minlength=len(texts) + 1)  # the missing ones first
+            pairs = zip([None, *texts], counts.tolist(), strict=True)
+            if others := {text: count for text, count in pairs if count and text not in known}:
+                found[name] = Counter(others)
+        return found
 
     def feature_names(self, transformer: Any) -> tuple[str, ...]:
         """Return the columns' names, a category's as ``column_value``."""
@@ -159,7 +174,14 @@ class Table(Card, Shuffled):
         return tuple(short if len(set(short)) == len(short) else whole)
 
 
-def _plain(inputs: pd.DataFrame, numeric: list[str]) -> pd.DataFrame:
+def _categories(transformer: Any) -> dict[str, set[str | None]]:
+    """Return the categories that each column of them had while learning."""
+    encoder = transformer.named_transformers_.get(CATEGORIES)
+    names = next((list(names) for step, _, names in transformer.transformers if step == CATEGORIES), [])
+    return {name: set(known) for name, known in zip(names, encoder.categories_, strict=True)} if names else {}
+
+
+def _plain(inputs: pd.DataFrame, numeric: list[str], known: Mapping[str, set[str | None]] = {}) -> pd.DataFrame:
     """Return numbers as float64 and all else as texts, missing ones as None, whatever file the rows came from."""
     import numpy as np
     import pandas as pd
@@ -180,17 +202,25 @@ def _plain(inputs: pd.DataFrame, numeric: list[str]) -> pd.DataFrame:
                 got, row = plain[name].iloc[endless[0]], inputs.index[endless[0]]
                 raise RequestError(f"column {name} holds numbers, got {got} in row {row}. Mend the value.")
         else:
-            plain[name] = _texts(column)
+            plain[name] = _texts(column, known.get(name))
     return pd.DataFrame(plain, index=inputs.index)
 
 
-def _texts(column: pd.Series[Any]) -> Any:
-    """Return values as texts, missing ones as None; of many texts, each different one is made but once."""
+def _texts(column: pd.Series[Any], known: set[str | None] | None = None) -> Any:
+    """Return values as texts, those that are known as they are known, missing ones as None."""
     import numpy as np
     import pandas as pd
 
-    if not isinstance(column.dtype, pd.StringDtype):
-        return column.map(str).astype(object).where(column.notna(), None)
-    codes, different = pd.factorize(column)
+    codes, different = _coded(column, known)
     texts = np.array([*different, None], dtype=object)[codes]  # -1, a missing one, is the last
     return pd.Series(texts, index=column.index, dtype=object)
+
+
+def _coded(column: pd.Series[Any], known: set[str | None] | None) -> tuple[np.ndarray[Any, Any], list[str]]:
+    """Return the different values as texts, each made but once, and the place of each row's among them, -1: none."""
+    import pandas as pd
+
+    if not isinstance(column.dtype, pd.StringDtype):
+        column = column.map(str).astype(object).where(column.notna(), None)
+    codes, found = pd.factorize(column)
+    return codes, list(found) if known is None else [features.as_known(text, known) for text in found]

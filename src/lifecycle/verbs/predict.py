@@ -1,20 +1,36 @@
-"""The verb ``predict``: raw rows in, the same rows with predictions beside them out."""
+"""The verb ``predict``: raw rows in, the same rows with predictions beside them out; of a series, the next steps."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lifecycle import runs, words
+from lifecycle.checks import in_range, one_of
+from lifecycle.data import formats
+from lifecycle.data.formats import STANDARD
 from lifecycle.errors import RequestError
+
+if TYPE_CHECKING:
+    from lifecycle.saved import TrainedModel
+
+MOST_STEPS = 1_000_000
+EXAMPLE = "lifecycle predict run=latest input=new.csv output=out.csv"
 
 
 @dataclass
 class Predict(runs.Which):
     """What ``lifecycle predict`` takes."""
 
-    input: str = ""  # a CSV, Parquet or JSON file; -: standard input
-    output: str = ""  # a file of these kinds; -: standard output
+    input: str = ""  # a CSV, Parquet or JSON file, or images in a folder; -: standard input
+    output: str = ""  # a CSV, Parquet or JSON file; -: standard output
+    format: str | None = None  # csv, parquet, json or jsonl: what standard input and output hold; null: csv
+    horizon: int | None = None  # of a series: how many steps to foretell; 0: predict the given rows; null: 1
+
+    def __post_init__(self) -> None:
+        one_of(self, "format", formats.FORMATS)
+        in_range(self, "horizon", low=0, below=MOST_STEPS + 1)
 
 
 def run(typed: list[str]) -> None:
@@ -24,11 +40,52 @@ def run(typed: list[str]) -> None:
         RequestError: the run, the input or a row cannot be used as it is; says what was expected and what came.
     """
     asked = words.read(typed, Predict, "predict")
-    for name in ("input", "output"):
-        if not getattr(asked, name):
-            raise RequestError(f"{name} is not chosen. Add {name}=<file>, for instance {name}=new.csv.")
+    _check(asked)
     folder = runs.find(asked).model_folder()
-    from lifecycle import saved, streaming
+    from lifecycle import saved
 
-    count = streaming.predict_file(saved.load(folder), asked.input, asked.output)
-    print(f"Predicted {count} rows of {asked.input} into {asked.output}", file=sys.stderr)
+    print(_predict(saved.load(folder), asked), file=sys.stderr)
+
+
+def _check(asked: Predict) -> None:
+    """Refuse words that fit no run, before one is looked for."""
+    missing = [name for name in ("run", "input", "output") if not getattr(asked, name)]
+    if missing:
+        raise RequestError(
+            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not chosen. Type for instance {EXAMPLE}."
+        )
+    if asked.format is not None and STANDARD not in (asked.input, asked.output):
+        raise RequestError(
+            f"format={asked.format} is for standard input and output, and neither input nor output is {STANDARD}. "
+            "Leave it out: a file is of the kind that it ends in."
+        )
+    if not formats.is_images(asked.input):
+        formats.of_input(asked.input)
+    formats.of_output(asked.output)
+
+
+def _predict(trained: TrainedModel, asked: Predict) -> str:
+    """Write the predictions, and return what is to be said of them."""
+    from lifecycle import streaming
+    from lifecycle.data.unseen import Unseen
+    from lifecycle.forecast import foretells
+
+    form = asked.format or formats.CSV
+    into = "" if asked.output == STANDARD else f" into {asked.output}"
+    source = "standard input" if asked.input == STANDARD else asked.input
+    if asked.horizon and not foretells(trained):
+        raise RequestError(
+            f"horizon={asked.horizon} is for series, and the data of this model are {trained.data_name}, whose rows "
+            "are predicted each by itself. Leave it out."
+        )
+    if asked.horizon != 0 and foretells(trained):
+        horizon = asked.horizon or 1
+        count = streaming.forecast_file(trained, asked.input, asked.output, horizon, form)
+        return f"Foretold {_number(horizon, 'step')} after the {_number(count, 'row')} of {source}{into}"
+    unseen = Unseen()
+    count = streaming.predict_file(trained, asked.input, asked.output, form=form, unseen=unseen)
+    return "\n".join([*unseen.lines(), f"Predicted {_number(count, 'row')} of {source}{into}"])
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"

@@ -1,0 +1,129 @@
+"""Files and standard input, opened as rows in blocks: CSV, Parquet and JSON."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from lifecycle.data import formats, json_rows, sources
+from lifecycle.data.streams import Stream, no_rows, unreadable
+from lifecycle.errors import RequestError
+
+BYTES_AT_ONCE = 1 << 20
+"""Of a file, while it is parsed; no row may be longer."""
+
+
+def read(path: str | Path, form: str = formats.CSV) -> Stream:
+    """Open a CSV, Parquet or JSON file, or standard input.
+
+    Args:
+        path: a file, of the kind that it ends in; or ``-``.
+        form: what standard input holds.
+
+    Raises:
+        RequestError: it is not there, or it cannot be read without renaming or shifting something.
+    """
+    name = f"input={path}"
+    try:
+        reader = _READERS[formats.of_input(path, form)]
+        return reader(sys.stdin.buffer if str(path) == formats.STANDARD else Path(path).expanduser(), name)
+    except (ValueError, OSError) as error:  # pyarrow's own errors are ValueErrors
+        raise unreadable(name, error) from error
+
+
+def _csv(source: Path | IO[bytes], name: str) -> Stream:
+    if isinstance(source, Path):
+        with source.open(encoding="utf-8-sig", newline="") as text:
+            names = sources.names_of(text)
+    else:
+        head = _head(source)
+        names = sources.names_of(io.TextIOWrapper(io.BytesIO(head), encoding="utf-8-sig", newline=""))
+        source = io.BufferedReader(_Rejoined(head, source))
+    sources.check_names(names)
+    if not names:
+        raise RequestError(f"{name} is empty. Give a line with the names of the columns, and one row or more.")
+    options = {
+        "read_options": pa.csv.ReadOptions(block_size=BYTES_AT_ONCE),
+        "parse_options": pa.csv.ParseOptions(newlines_in_values=True),
+        "convert_options": pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), null_values=[]),
+    }
+    try:
+        reader = pa.csv.open_csv(source, **options)
+    except pa.ArrowInvalid as error:
+        if "Empty CSV file" in str(error):
+            raise no_rows(name) from error
+        raise
+    return Stream(name, reader.schema, reader, is_text=True)
+
+
+def _head(stream: IO[bytes]) -> bytes:
+    """Return the line of a stream that names the columns, which may have line ends between quotes."""
+    head = b""
+    while line := stream.readline(BYTES_AT_ONCE):
+        head += line if head or line.strip(b"\xef\xbb\xbf\r\n") else b""
+        if head and head.count(b'"') % 2 == 0:
+            break
+    return head
+
+
+class _Rejoined(io.RawIOBase):
+    """A stream, with what was read of it before it."""
+
+    def __init__(self, head: bytes, rest: IO[bytes]) -> None:
+        self._head, self._rest = head, rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self._head[: len(buffer)] or self._rest.read(len(buffer))
+        self._head = self._head[len(block) :]
+        buffer[: len(block)] = block
+        return len(block)
+
+
+def _parquet(source: Path | IO[bytes], name: str) -> Stream:
+    if isinstance(source, Path):
+        return _parquet_of(source, name)
+    spooled = tempfile.TemporaryFile()  # noqa: SIM115 - such a file is read from its end, and while rows are asked for
+    shutil.copyfileobj(source, spooled)
+    found = _parquet_of(spooled, name)
+    return Stream(name, found.schema, _closing(spooled, found.batches))
+
+
+def _parquet_of(source: Path | IO[bytes], name: str) -> Stream:
+    # Without a buffer for each column, a file of one row group would be read whole.
+    file = pa.parquet.ParquetFile(source, buffer_size=BYTES_AT_ONCE, pre_buffer=False)
+    names = file.schema_arrow.names
+    if repeated := {column for column in names if names.count(column) > 1}:
+        raise ValueError(f"it has the column {min(repeated)} twice")
+    return Stream(name, file.schema_arrow, file.iter_batches(batch_size=1 << 15))
+
+
+def _json(source: Path | IO[bytes], name: str) -> Stream:
+    schema, batches = json_rows.read(pa.OSFile(str(source), "rb") if isinstance(source, Path) else source)
+    if not schema.names:
+        raise no_rows(name)
+    return Stream(name, schema, batches, is_text=True)
+
+
+def _closing(stream: IO[bytes], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    with stream:
+        yield from batches
+
+
+_READERS: dict[str, Callable[[Any, str], Stream]] = {
+    formats.CSV: _csv,
+    formats.PARQUET: _parquet,
+    formats.JSON: _json,
+    formats.JSON_LINES: _json,
+}

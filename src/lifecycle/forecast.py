@@ -1,0 +1,45 @@
+"""The next steps of a series: each is predicted from the values before it, the predicted ones among them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from lifecycle.data.features import LARGEST
+from lifecycle.errors import RequestError
+from lifecycle.predict import PREDICTED
+
+if TYPE_CHECKING:
+    from lifecycle.saved import TrainedModel
+
+
+def forecast(trained: TrainedModel, rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
+    """Return the steps that follow rows; see :meth:`lifecycle.saved.TrainedModel.forecast`."""
+    data: Any = trained.data
+    if not foretells(trained):
+        raise RequestError(
+            f"horizon={horizon} is for series, and this model predicts each row of its own. Leave it out."
+        )
+    if horizon < 1:
+        raise RequestError(f"horizon must be 1 or more, got {horizon}. Give the number of steps to foretell.")
+    rows = trained.checked(rows)
+    times = data.times_after(rows, horizon, trained.time_step)
+    known: np.ndarray[Any, Any] = data.known(rows)
+    found: list[float] = []
+    while len(found) < horizon:
+        sample = data.ahead(known)
+        value = float(trained.predict_samples(sample, pd.DataFrame(index=[len(rows) + len(found)]))[PREDICTED].iloc[0])
+        if not abs(value) <= LARGEST:
+            raise RequestError(
+                f"horizon={horizon} is too far: the forecast is {value} at step {len(found) + 1}. Foretell fewer steps."
+            )
+        found.append(value)
+        known = np.append(known, value)[-len(known) :]
+    return pd.DataFrame({times.name: times.array, PREDICTED: found})
+
+
+def foretells(trained: TrainedModel) -> bool:
+    """Tell whether a model is one of a series, which goes on after the last row."""
+    return hasattr(trained.data, "ahead")
