@@ -67,6 +67,7 @@ LAYERS = [
             "lookup",
             "runs",
             "recorded",
+            "again",
             "words",
             "checkpoints",
             "compose",

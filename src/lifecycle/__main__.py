@@ -259,7 +259,7 @@ def _of_a_run(verb: str) -> Callable[[list[str]], None]:
 
 
 VERBS: dict[str, Callable[[list[str]], None]] = {
-    **{verb: _of_a_run(verb) for verb in ("predict",)},
+    **{verb: _of_a_run(verb) for verb in ("predict", "rerun", "resume")},
     "data": _data,
     "plugins": _plugins,
     "ui": _ui,

@@ -81,6 +81,12 @@ class Report:
         self.wants_bar = verbose == 1 and self.console.is_terminal
         self.bar: EpochBar | None = None
 
+    def note(self, title: str, text: str, warnings: Sequence[str] = ()) -> None:
+        """Print what a run that was made before is about to become, and below it what to beware of."""
+        self._line(title, text)
+        for warning in warnings:
+            self._line("", warning, style="yellow")
+
     def begin(self, job: Job, data: Dataset, layers: list[Layer], module: CompiledModel) -> None:
         """Print what is about to be fitted to what: the rows, the layers, loss, optimizer and metrics."""
         self._line("Data", describe_data(data))
