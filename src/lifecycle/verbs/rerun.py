@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
@@ -17,8 +18,6 @@ from lifecycle.provenance import DIRTY, Difference
 from lifecycle.runs import MANIFEST, FoundRun, Which
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from lifecycle.pipeline import Prepared
     from lifecycle.report import Report
     from lifecycle.tracking import Run
@@ -138,16 +137,15 @@ def _history(found: FoundRun, repeated: FoundRun) -> list[str]:
     return [] if len(then) == len(now) else [f"{HISTORY} had {len(then)} epochs, has {len(now)}"]
 
 
-def _table(run: FoundRun) -> list[dict[Any, Any]] | None:
+def _table(run: FoundRun) -> list[dict[str, float]] | None:
     """Return the rows of a run's history, without the seconds that each epoch took."""
-    import pandas as pd
-
     assert run.artifacts is not None  # noqa: S101 - it is a run
     try:
-        frame: pd.DataFrame = pd.read_csv(run.artifacts / HISTORY, float_precision="round_trip")
-    except (OSError, ValueError):
+        with (run.artifacts / HISTORY).open(newline="", encoding="utf-8") as lines:
+            rows = list(csv.DictReader(lines))
+            return [{name: float(row[name] or "nan") for name in row if name != SECONDS} for row in rows]
+    except (OSError, ValueError, TypeError):
         return None
-    return [dict(row) for row in frame.drop(columns=SECONDS, errors="ignore").to_dict("records")]
 
 
 def _weights(found: FoundRun, repeated: FoundRun) -> list[str]:
@@ -166,16 +164,16 @@ def _digest(run: FoundRun) -> str | None:
         return None
 
 
-def _equal(then: Any, now: Any) -> bool:
+def _equal(then: float | None, now: float | None) -> bool:
     both = isinstance(then, float) and isinstance(now, float)
     return then == now or (both and math.isnan(then) and math.isnan(now))
 
 
-def _change(name: str, then: Any, now: Any) -> str:
+def _change(name: str, then: float | None, now: float | None) -> str:
     if then is None or now is None:
         return f"{name}: {_shown(then)} -> {_shown(now)}"
     return f"{name}: {then!r} -> {now!r} ({now - then:+.3g})"
 
 
-def _shown(value: Any) -> str:
+def _shown(value: float | None) -> str:
     return "nothing" if value is None else repr(value)
