@@ -76,11 +76,12 @@ def described(store: Store, run: Any) -> dict[str, Any]:
 
 def _saved(store: Store, run: Any) -> str | None:
     """Return the folder of the model that a run saved last, if it did."""
-    models = run.outputs.model_outputs if run.outputs is not None else []
+    outputs = run.outputs.model_outputs if run.outputs is not None else []
+    models = [store.client.get_logged_model(output.model_id) for output in outputs]
     if not models:
         return None
-    location = store.client.get_logged_model(models[-1].model_id).artifact_location
-    return str(_path_of(location) / "data" / "saved")
+    last = max(models, key=lambda model: int(model.creation_timestamp))  # MLflow lists them in no order
+    return str(_path_of(last.artifact_location) / "data" / "saved")
 
 
 def is_saved(store: Store, run: Any, folder: Path) -> bool:

@@ -165,8 +165,7 @@ def _digest(run: FoundRun) -> str | None:
 
 
 def _equal(then: float | None, now: float | None) -> bool:
-    both = isinstance(then, float) and isinstance(now, float)
-    return then == now or (both and math.isnan(then) and math.isnan(now))
+    return then == now or (then is not None and now is not None and math.isnan(then) and math.isnan(now))
 
 
 def _change(name: str, then: float | None, now: float | None) -> str:
