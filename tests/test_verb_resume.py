@@ -21,7 +21,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from lifecycle import checkpoints, fit
+from lifecycle import checkpoints, fit, recording
 from lifecycle import runs as runs_of_ours
 from lifecycle.__main__ import main
 from lifecycle.compile import CompiledModel
@@ -65,10 +65,10 @@ def killed(folder: Path, after: int, *words: str, script: str = OFTEN) -> str:
     raise AssertionError(process.communicate()[1])
 
 
-def closed(runs: Runs) -> Run:
-    """Return the last run once the process that recorded it has closed it."""
+def closed(runs: Runs, number: int = -1) -> Run:
+    """Return a run, the last one, once the process that recorded it has closed it."""
     for _ in range(300):
-        run = runs()[-1]
+        run = runs()[number]
         if run.info.status != "RUNNING":
             return run
         time.sleep(0.1)
@@ -148,6 +148,137 @@ def test_a_run_killed_in_an_epoch_goes_on_to_what_it_would_have_come_to(
     assert "lifecycle.error" not in tags
     assert tags["lifecycle.error_before"] == "the process ended without a word (kill -9, or power)"
     assert [(artifacts(resumed) / file).read_text() for file in RECORDS] == recorded
+
+
+MIXED = "mixed.csv"
+
+
+def write_mixed(folder: Path) -> None:
+    """Write a table with numbers, texts and missing values of both."""
+    chance = np.random.default_rng(5)
+    size, town = chance.normal(100, 20, 400), chance.choice(["Bonn", "Köln", "Ulm"], 400)
+    frame = pd.DataFrame({"size": size, "town": town, "sold": np.where(size + 9 * (town == "Ulm") > 103, "yes", "no")})
+    frame.loc[chance.random(400) < 0.1, "size"] = np.nan
+    frame.loc[chance.random(400) < 0.1, "town"] = None
+    frame.to_csv(folder / MIXED, index=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "after"),
+    [
+        (["data=digits", "model=cnn", "trainer.max_epochs=6", "trainer.precision=bf16-mixed"], 3),
+        (["data=car_sales", "model=lstm", "trainer.max_epochs=120", "schedule=one_cycle"], 60),
+        (["data=table", f"data.path={MIXED}", "data.target=sold", "class_weights=balanced", "schedule=plateau"], 40),
+    ],
+    ids=["digits", "car sales", "strings and missing values"],
+)
+def test_each_kind_of_data_is_gone_on_with_as_if_nothing_had_happened(
+    job: Command,
+    process: Command,
+    runs: Runs,
+    tmp_path: Path,
+    cached: Callable[[str], None],
+    words: list[str],
+    after: int,
+) -> None:
+    if "data=car_sales" in words:
+        cached("monthly-car-sales.csv")
+    write_mixed(tmp_path)
+    killed(tmp_path, after, *words)
+    assert closed(runs).info.status == "KILLED"
+    ended = process("resume", "run=latest")
+    assert (ended.code, ended.err) == (0, "")
+    assert re.match(r"Resumed   \S+ \([0-9a-f]{32}\) after epoch [1-9]", ended.out)
+    assert process(*words).code == 0
+    resumed, whole = runs()
+    assert_same(tmp_path, whole, resumed)
+
+
+@pytest.mark.slow
+def test_a_run_as_it_is_typed_is_gone_on_with_from_what_it_left_every_five_seconds(
+    process: Command, runs: Runs, tmp_path: Path
+) -> None:
+    words = ["data=digits", "trainer.max_epochs=400", "trainer.early_stopping=false", "model.dropout=0.1"]
+    command = [sys.executable, "-m", "lifecycle", *words]
+    began, started = 0.0, subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert started.stdout is not None
+    for line in started.stdout:
+        began = began or (time.monotonic() if line.startswith("epoch ") else 0.0)
+        if began and time.monotonic() - began > 6:
+            break
+    started.kill()
+    started.communicate()
+    ended = process("resume", "run=latest")
+    assert (ended.code, ended.err) == (0, "")
+    assert re.match(r"Resumed   mlp-digits-0 \([0-9a-f]{32}\) after epoch [1-9]", ended.out)
+    assert process(*words).code == 0
+    resumed, whole = runs()
+    assert_same(tmp_path, whole, resumed)
+
+
+FORKS = """
+import os, random, sys, time
+from lifecycle import checkpoints, pipeline, tracking
+from lifecycle.__main__ import main
+checkpoints.SECONDS_BETWEEN, tracking.SECONDS_BETWEEN = 0.1, 0.05
+chance, epochs = random.Random(3), int(sys.argv.pop(1))
+for number in range(20):
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.dup2(writing, 1)
+        sys.argv[0] = "lifecycle"
+        os._exit(main())
+    os.close(writing)
+    last = f"epoch {chance.randint(1, epochs)}/"
+    with os.fdopen(reading) as lines:
+        any(line.startswith(last) for line in lines)
+        time.sleep(chance.choice([0.0, 0.01, 0.1]) * chance.random())
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+"""
+"""Twenty processes that run the command and are ended with kill -9, each at a moment of its own."""
+
+
+@pytest.mark.slow
+def test_twenty_random_kill_points_give_twenty_times_the_same(job: Command, runs: Runs, tmp_path: Path) -> None:
+    words = [*WORDS, "tracking.figures=false", "trainer.max_epochs=200"]
+    script = [sys.executable, "-c", FORKS, "200", *words, "verbose=2"]
+    assert subprocess.run(script, cwd=tmp_path, check=False).returncode == 0
+    assert len(runs()) == 20
+    done = []
+    for number in range(20):
+        run = closed(runs, number)
+        done.append(max((step for step, _ in points(tmp_path, run).get("val_loss", [])), default=0))
+        ended = job("resume", f"run={run.info.run_id}")
+        assert (ended.code, ended.err) == (0, "") or "nothing is left to do" in ended.err
+    assert len(set(done)) > 10  # of the points at which they were ended
+    assert job(*words).code == 0
+    *resumed, whole = runs()
+    for run in resumed:
+        assert_same(tmp_path, whole, run)
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_together(process: Command, runs: Runs, tmp_path: Path) -> None:
+    words = [*WORDS, "trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp", "trainer.max_epochs=60"]
+    command = [sys.executable, "-m", "lifecycle", *words]
+    started = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert started.stdout is not None
+    began = 0.0
+    for line in started.stdout:
+        began = began or (time.monotonic() if line.startswith("epoch ") else 0.0)
+        if line.startswith("epoch 30/"):
+            break
+    started.kill()
+    started.communicate()
+    ended = process("resume", "run=latest")
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.count("Resumed   ") == ended.out.count("Scores    ") == 1
+    assert process(*words).code == 0
+    resumed, whole = runs()
+    assert_same(tmp_path, whole, resumed)
 
 
 # What fitting itself does, for all that has a state of its own.
@@ -467,6 +598,19 @@ def test_a_run_that_was_ended_before_its_first_checkpoint_begins_anew(job: Comma
     assert_same(tmp_path, whole, runs()[1])
 
 
+def test_a_run_that_was_ended_before_anything_was_recorded_is_to_begin_anew(trained: Trained) -> None:
+    file = artifacts(trained.of(DIVERGED)) / "request.json"
+    moved = file.rename(file.with_name("moved.json"))
+    try:
+        said = refused(trained, DIVERGED)
+    finally:
+        moved.rename(file)
+    assert said == (
+        "run diverged (ID) was ended before its request was recorded, and nothing of it is there to go on with. Begin "
+        f"it anew: {trained.of(DIVERGED).data.tags['lifecycle.command']}"
+    )
+
+
 def test_other_versions_than_the_run_began_with_are_named(job: Command, runs: Runs, tmp_path: Path) -> None:
     assert job("data=iris", "trainer.max_epochs=1", "tracking.figures=false").code == 0
     client = mlflow.MlflowClient(database_uri(tmp_path / "mlruns"))
@@ -477,3 +621,10 @@ def test_other_versions_than_the_run_began_with_are_named(job: Command, runs: Ru
         f"          version.numpy was 1.0.0, is {np.__version__}",
         "          so the last digits may not be those of a run without a stop",
     ]
+
+
+def test_a_line_that_was_broken_off_by_a_kill_is_no_end_of_the_process_that_records() -> None:
+    answers: list[dict[str, object]] = []
+    lines = io.BytesIO(b'{"verb": "sweep", "asked": 1}\n{"verb": "metrics", "poi')
+    recording.serve(lines, answers.append)  # goes on to close the run
+    assert [answer["asked"] for answer in answers] == [1]

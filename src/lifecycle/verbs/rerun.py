@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
-from lifecycle import again, runs
+from lifecycle import again, recorder, runs
 from lifecycle.config import Request
 from lifecycle.errors import LifecycleError, RequestError
 from lifecycle.processes import is_helper
@@ -52,6 +52,7 @@ def run(typed: list[str]) -> None:
             )
     _beside(found, request)
     again.told_to_helpers("rerun", found, changes, request)
+    recorder.warm(asked.tracking)
     _repeat(found, request)
 
 

@@ -38,6 +38,7 @@ def run(typed: list[str]) -> None:
     asked, changes = again.read(typed, "resume")
     raises = any(word.startswith(f"{EPOCHS}=") for word in changes)
     found = runs.find(asked, runs.ANY if raises or is_helper() else UNFINISHED)
+    _check_has_begun(found)
     record = found.record()
     request, changed = again.changed(record, changes, "resume")
     _check_changes(found, changed)
@@ -45,12 +46,25 @@ def run(typed: list[str]) -> None:
     job = resolve(request)
     _check_schedule(job, record, changed)
     again.told_to_helpers("resume", found, changes, request)
-    from lifecycle import deferred
+    from lifecycle import deferred, recorder
 
+    recorder.warm(asked.tracking)
     with deferred.quick_imports():
-        from lifecycle import report
+        from lifecycle import pipeline, report
+    if is_helper():
+        pipeline.help_fit(job, pipeline.prepare(job), _last(found))
+        return
     with report.quiet_libraries():
         _go_on(found, job, record)
+
+
+def _check_has_begun(found: FoundRun) -> None:
+    began = found.artifacts is None or (found.artifacts / recorded.FILE).is_file()
+    if not began and found.status in UNFINISHED and "lifecycle.command" in found.tags:
+        raise RequestError(
+            f"run {_named(found)} was ended before its request was recorded, and nothing of it is there to go on "
+            f"with. Begin it anew: {found.tags['lifecycle.command']}"
+        )
 
 
 def _check_changes(found: FoundRun, changed: dict[str, tuple[Any, Any]]) -> None:
@@ -105,9 +119,6 @@ def _go_on(found: FoundRun, job: Job, record: dict[str, Any]) -> None:
     """Open the run and do what is left of it; until all is checked its status stays what it was."""
     from lifecycle import pipeline, report, tracking
 
-    if is_helper():
-        pipeline.help_fit(job, pipeline.prepare(job), _last(found))
-        return
     printer = report.Report(job.request.config.verbose)
     with tracking.track_again(found, resume=False) as tracked:
         checkpoint, rows = _fitted(found, job.request)
