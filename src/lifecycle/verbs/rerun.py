@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from lifecycle.report import Report
     from lifecycle.tracking import Run
 
-SCORES = ("test_", "training_set_", "baseline_", "kept_")
-"""How the names of final scores begin."""
+SCORES = ("test_", "training_set_", "kept_", "baseline_")
+"""How the names of final scores begin, in the order in which they are told."""
 
 HISTORY, SECONDS, WEIGHTS = "history.csv", "epoch_seconds", "weights.safetensors"
 
@@ -52,7 +52,8 @@ def run(typed: list[str]) -> None:
             )
     _beside(found, request)
     again.told_to_helpers("rerun", found, changes, request)
-    recorder.warm(asked.tracking)
+    if not is_helper():
+        recorder.warm(asked.tracking)
     _repeat(found, request)
 
 
@@ -120,7 +121,8 @@ def _cause(found: FoundRun, repeated: FoundRun, differences: list[Difference]) -
 
 def _scores(found: FoundRun, repeated: FoundRun) -> list[str]:
     """Return a line for each final score that is not the same to the last bit."""
-    names = [name for name in sorted({*found.metrics, *repeated.metrics}) if name.startswith(SCORES)]
+    both = sorted({*found.metrics, *repeated.metrics}, key=lambda name: (name.endswith(("_low", "_high")), name))
+    names = [name for prefix in SCORES for name in both if name.startswith(prefix)]
     pairs = [(name, found.metrics.get(name), repeated.metrics.get(name)) for name in names]
     return [_change(name, then, now) for name, then, now in pairs if not _equal(then, now)]
 

@@ -48,14 +48,15 @@ def run(typed: list[str]) -> None:
     again.told_to_helpers("resume", found, changes, request)
     from lifecycle import deferred, recorder
 
-    recorder.warm(asked.tracking)
+    if not is_helper():
+        recorder.warm(asked.tracking)
     with deferred.quick_imports():
         from lifecycle import pipeline, report
-    if is_helper():
-        pipeline.help_fit(job, pipeline.prepare(job), _last(found))
-        return
     with report.quiet_libraries():
-        _go_on(found, job, record)
+        if is_helper():
+            pipeline.help_fit(job, pipeline.prepare(job), _last(found))
+        else:
+            _go_on(found, job, record)
 
 
 def _check_has_begun(found: FoundRun) -> None:
