@@ -115,14 +115,14 @@ def assert_same(folder: Path, whole: Run, resumed: Run) -> None:
         assert resumed.data.tags.get(name) == whole.data.tags.get(name), name
 
 
-WORDS = ["data=iris", "model.dropout=0.2", "optimizer.lr=0.01", "trainer.patience=100", "trainer.max_epochs=250"]
+WORDS = ["data=iris", "model.dropout=0.2", "optimizer.lr=0.01", "trainer.max_epochs=150", "tracking.figures=false"]
 RECORDS = ("config.yaml", "request.json", "requirements.txt")
 
 
 def test_a_run_killed_in_an_epoch_goes_on_to_what_it_would_have_come_to(
     job: Command, runs: Runs, tmp_path: Path
 ) -> None:
-    killed(tmp_path, 120, *WORDS)
+    killed(tmp_path, 80, *WORDS)
     before = closed(runs)
     assert before.info.status == "KILLED"
     last = checkpoints.read(tmp_path / "mlruns" / "checkpoints" / before.info.run_id / checkpoints.LAST)
@@ -243,7 +243,7 @@ for number in range(20):
 
 @pytest.mark.slow
 def test_twenty_random_kill_points_give_twenty_times_the_same(job: Command, runs: Runs, tmp_path: Path) -> None:
-    words = [*WORDS, "tracking.figures=false", "trainer.max_epochs=200"]
+    words = [*WORDS, "trainer.patience=100", "trainer.max_epochs=200"]
     script = [sys.executable, "-c", FORKS, "200", *words, "verbose=2"]
     assert subprocess.run(script, cwd=tmp_path, check=False).returncode == 0
     assert len(runs()) == 20
