@@ -78,6 +78,7 @@ LAYERS = [
             "runs",
             "asked",
             "recorded",
+            "again",
             "words",
             "checkpoints",
             "compose",

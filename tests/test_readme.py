@@ -49,7 +49,7 @@ SHOWN = [pytest.param(words, id=f"{name}: {' '.join(words)}") for name in PAGES 
 @pytest.mark.parametrize("words", SHOWN)
 def test_each_command_is_a_request_that_can_be_met(lifecycle: Command, words: list[str]) -> None:
     """Those that run are composed; test_main_job, test_processes and test_ui run them."""
-    if words == ["ui"]:
+    if words[0] in set(VERBS) - {"plugins", "data"}:  # those on runs, whose words are read first
         assert "has no runs yet" in lifecycle(*words).err
         return
     if words[0] in VERBS and words[0] not in ("plugins", "data"):

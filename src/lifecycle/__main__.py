@@ -259,7 +259,10 @@ def _of_a_run(verb: str) -> Callable[[list[str]], None]:
 
 
 VERBS: dict[str, Callable[[list[str]], None]] = {
-    **{verb: _of_a_run(verb) for verb in ("compare", "evaluate", "export", "predict", "register", "serve")},
+    **{
+        verb: _of_a_run(verb)
+        for verb in ("predict", "evaluate", "resume", "rerun", "compare", "export", "serve", "register")
+    },
     "data": _data,
     "plugins": _plugins,
     "ui": _ui,

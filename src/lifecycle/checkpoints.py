@@ -91,8 +91,12 @@ def flush(trainer: pl.Trainer) -> None:
         written_by.flush()
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Return a checkpoint that :class:`CheckedCheckpointIO` wrote; see there."""
+def check(path: Path) -> None:
+    """Refuse a file that is not what :class:`CheckedCheckpointIO` wrote.
+
+    Raises:
+        SavedModelError: it is missing or altered.
+    """
     digests = _digest_file(path)
     if not path.is_file() or not digests.is_file():
         raise SavedModelError(
@@ -100,6 +104,11 @@ def read(path: Path) -> dict[str, Any]:
         )
     if sha256(path) not in digests.read_text():
         raise SavedModelError(f"{path} is not the file that was written: its sha256 differs. It cannot be used.")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return a checkpoint that :class:`CheckedCheckpointIO` wrote; see there."""
+    check(path)
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

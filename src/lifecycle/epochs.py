@@ -92,6 +92,23 @@ class Epochs(pl.Callback):
         """Take up the rows of a checkpoint."""
         self.rows = list(state_dict["rows"])
 
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """End at once where early stopping had ended it: Lightning remembers the epochs waited for, and not the end."""
+        trainer.should_stop = has_stopped(checkpoint)
+
+
+def has_stopped(checkpoint: dict[str, Any]) -> bool:
+    """Tell whether early stopping had ended the fit that a checkpoint is of."""
+    states = [state for name, state in checkpoint["callbacks"].items() if name.startswith("EarlyStopping")]
+    return any(state["wait_count"] >= state["patience"] for state in states)
+
+
+def rows_of(checkpoint: dict[str, Any]) -> list[Row]:
+    """Return the rows of the epochs that a checkpoint is the end of."""
+    return list(checkpoint["callbacks"][Epochs.__qualname__]["rows"])
+
 
 def _compiled(module: pl.LightningModule) -> CompiledModel:
     assert isinstance(module, CompiledModel)  # noqa: S101 - fit() was given one

@@ -97,6 +97,7 @@ def fit(
     folder: Path,
     listeners: Sequence[Callable[[Row], None]] = (),
     callbacks: Sequence[pl.Callback] = (),
+    checkpoint: Path | None = None,
 ) -> History:
     """Fit a model, and leave it with the weights of its best epoch.
 
@@ -108,9 +109,12 @@ def fit(
         folder: where ``best.ckpt`` and ``last.ckpt`` go.
         listeners: called with each epoch's row, on the first process only.
         callbacks: Lightning callbacks, such as a progress bar.
+        checkpoint: the ``last.ckpt`` of a fit that was broken off, to be gone on with as if it had not been; its epochs
+            are in the history, and the listeners are not told of them again.
 
     Raises:
         TrainingError: the loss is no longer a number, or ``torch.compile`` does not get through.
+        SavedModelError: the checkpoint is missing or altered.
     """
     train = _training_batches(config, data, seed)
     val = data.val and in_order(data.val.inputs, data.val.targets, data.val.base)
@@ -135,7 +139,7 @@ def fit(
             channels_last(module, config),
             heap.kept(),
         ):
-            trainer.fit(module, Chunks(train, steps), val)
+            trainer.fit(module, Chunks(train, steps), val, ckpt_path=checkpoint, weights_only=True)
     except BaseException:
         with suppress(OSError):  # the error is the one to be told
             checkpoints.flush(trainer)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lifecycle.digests import sha256
 from lifecycle.errors import RequestError, did_you_mean
 from lifecycle.registered import last_model, model_of, versions
 from lifecycle.store import Store, artifacts
@@ -93,6 +94,19 @@ def _saved(store: Store, run: Any) -> str | None:
 
 def _folder_of(model: Any) -> str:
     return str(_path_of(model.artifact_location) / "data" / "saved")
+
+
+def is_saved(store: Store, run: Any, folder: Path) -> bool:
+    """Tell whether the model that a run saved last is whole, and the one in a folder."""
+    saved = Path(_saved(store, run) or "/nowhere")
+    try:
+        then, now = (json.loads((model / "lifecycle.json").read_text()) for model in (saved, folder))
+        digests = {name: digest for name, digest in then["sha256"].items() if name != "lifecycle.json"}  # but its own
+        whole = all(sha256(saved / name) == digest for name, digest in digests.items())
+    except (OSError, ValueError):
+        return False
+    weights = [manifest.pop("sha256")["weights.safetensors"] for manifest in (then, now)]
+    return whole and weights[0] == weights[1] and bool(then == now)
 
 
 def _path_of(location: str) -> Path:

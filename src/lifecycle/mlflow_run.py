@@ -17,7 +17,7 @@ from lifecycle.config import TrackingConfig
 from lifecycle.contract import DataSpec
 from lifecycle.errors import RequestError
 from lifecycle.history import History
-from lifecycle.provenance import commit, installed, versions
+from lifecycle.provenance import commit, installed, version_tags, versions
 from lifecycle.signatures import signature_of
 from lifecycle.store import Store, artifacts, close_dead_runs, database_uri, open_store, sweep_runs
 
@@ -28,6 +28,9 @@ USED_LATER = (
     *("matplotlib.figure", "matplotlib.style", "sklearn.metrics", "lifecycle.look.files"),
 )
 """Imported while the main process is busy."""
+
+SECONDS_OF_CLOSING = 3.0
+"""As long may a run that was ended with kill -9 take until it is closed, and can be opened again."""
 
 
 class MLflowRun:
@@ -76,8 +79,8 @@ class MLflowRun:
             "artifacts": str(artifacts(created)),
         }
 
-    def reopen(self, cwd: str, tracking: dict[str, Any], run_id: str, scratch: str, resume: bool) -> dict[str, Any]:
-        """Open a run that was made, to go on with it, or to add to what it came to, which leaves its status alone.
+    def reopen(self, cwd: str, tracking: dict[str, Any], run_id: str, scratch: str) -> dict[str, Any]:
+        """Open a run that was made, to add to what it came to, which leaves its status alone, or to :meth:`go_on`.
 
         Raises:
             RequestError: another process is still going on with it.
@@ -85,21 +88,38 @@ class MLflowRun:
         os.chdir(cwd)
         self.run_id, self._scratch = None, scratch
         self.store = open_store(TrackingConfig(**tracking))
-        with self.store.lock():
-            found = self.store.client.get_run(run_id)
-            folder = self.store.checkpoints(run_id)
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / ".lock", timeout=0)
-            try:
-                lock.acquire()
-            except Timeout as error:
-                raise RequestError(
-                    f"run {found.info.run_name} ({run_id}) is still going on in another process. Wait for its end."
-                ) from error
-            self.run_id, self._lock, self._status = run_id, lock, None if resume else found.info.status
-            if resume:
-                self.store.client.update_run(run_id, status="RUNNING")
+        found = self.store.client.get_run(run_id)
+        folder = self.store.checkpoints(run_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=SECONDS_OF_CLOSING)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise RequestError(
+                f"run {found.info.run_name} ({run_id}) is still going on in another process. Wait for its end."
+            ) from error
+        found = self.store.client.get_run(run_id)  # as whoever had it until now has left it
+        self.run_id, self._lock, self._status = run_id, lock, found.info.status
         return {"run_id": run_id, "folder": str(self.store.folder), "artifacts": str(artifacts(found))}
+
+    def go_on(self) -> dict[str, Any]:
+        """Have a run that was opened again be RUNNING, and return the points of its metrics: step and value.
+
+        What it ended with before is kept under another name.
+        """
+        client = self.store.client
+        found = client.get_run(self.run_id)
+        self.tags({"lifecycle.resumed": str(int(found.data.tags.get("lifecycle.resumed", 0)) + 1)})
+        if "lifecycle.error" in found.data.tags:
+            self.tags({"lifecycle.error_before": found.data.tags["lifecycle.error"]})
+            client.delete_tag(self.run_id, "lifecycle.error")
+        error = artifacts(found) / "error.txt"
+        if error.is_file():
+            error.replace(error.with_name("error_before.txt"))
+        client.update_run(self.run_id, status="RUNNING")
+        self._status = None
+        histories = {name: client.get_metric_history(self.run_id, name) for name in found.data.metrics}
+        return {"known": {name: [(point.step, point.value) for point in points] for name, points in histories.items()}}
 
     def find(
         self, cwd: str, tracking: dict[str, Any], run: str, statuses: list[str], metric: str | None, sweep: str | None
@@ -136,7 +156,7 @@ class MLflowRun:
     def describe(self, params: dict[str, str], config: str) -> None:
         """Record what was asked for, and with what it is done."""
         self.params(params)
-        self.tags({f"version.{name}": version for name, version in versions().items()})
+        self.tags(version_tags())
         self.text(config, "config.yaml")
         self.text(installed(), "requirements.txt")
 
@@ -220,6 +240,8 @@ class MLflowRun:
         import mlflow.pyfunc
         from mlflow.models import Model
 
+        if lookup.is_saved(self.store, self.store.client.get_run(self.run_id), Path(folder)):
+            return  # a run that was ended after this, and resumed
         Model.log(
             artifact_path=None,
             name="model",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,8 +84,15 @@ class Prepared:
     module: CompiledModel
 
 
-def run(request: Request) -> Result | None:
+Begun = Callable[[Prepared, report.Report, tracking.Run], None]
+
+
+def run(request: Request, begun: Begun | None = None) -> Result | None:
     """Take a request from its data to its predictions.
+
+    Args:
+        request: what is asked for.
+        begun: called when all is ready and the run is open, before anything is fitted.
 
     Returns:
         The result; ``None`` in a process that only helped another to fit.
@@ -95,10 +102,10 @@ def run(request: Request) -> Result | None:
         LifecycleError: the run failed; it is FAILED in MLflow.
     """
     with profiling.profiled(request), report.quiet_libraries():
-        return _run(request)
+        return _run(request, begun)
 
 
-def _run(request: Request) -> Result | None:
+def _run(request: Request, begun: Begun | None) -> Result | None:
     printer = report.Report(0 if is_helper() else request.config.verbose)
     try:
         job = resolve(request)
@@ -108,11 +115,18 @@ def _run(request: Request) -> Result | None:
             tracking.record_failure(request, error)
         raise
     if is_helper():
-        with tempfile.TemporaryDirectory() as folder:
-            fit.fit(prepared.module, prepared.data, job.trainer, job.seed, Path(folder))
+        help_fit(job, prepared)
         return None
     with profiles.track(request, printer) as tracked:
+        if begun is not None:
+            begun(prepared, printer, tracked)
         return life(job, prepared, printer, tracked)
+
+
+def help_fit(job: Job, prepared: Prepared, checkpoint: Path | None = None) -> None:
+    """Do the part of fitting that a process does which only helps another."""
+    with tempfile.TemporaryDirectory() as folder:
+        fit.fit(prepared.module, prepared.data, job.trainer, job.seed, Path(folder), checkpoint=checkpoint)
 
 
 @profiling.phase("define and compile")
@@ -150,9 +164,19 @@ def life(
     prepared: Prepared,
     printer: report.Report,
     tracked: tracking.Run,
+    checkpoint: Path | None = None,
     callbacks: Sequence[pl.Callback] = (),
 ) -> Result:
-    """Fit, evaluate, predict and save, within an open run; ``callbacks`` of Lightning's watch the fit."""
+    """Fit, evaluate, predict and save, within an open run.
+
+    Args:
+        job: checked.
+        prepared: the data, and the model.
+        printer: says how it goes.
+        tracked: the run.
+        checkpoint: of the run's, to go on from; ``None``: from the beginning.
+        callbacks: of Lightning's, which watch the fit.
+    """
     data, module = prepared.data, prepared.module
     printer.begin(job, data, prepared.layers, module)
     tracked.log_data(data.name, data.digest, getattr(job.data, "path", data.kind), data.num_rows)
@@ -166,7 +190,7 @@ def life(
 
     listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs)]
     bars = [*printer.callbacks(job.trainer.max_epochs), *profiles.callbacks(), *callbacks]
-    history = fit.fit(module, data, job.trainer, job.seed, tracked.checkpoints, listeners, bars)
+    history = fit.fit(module, data, job.trainer, job.seed, tracked.checkpoints, listeners, bars, checkpoint)
 
     evaluation, predictions = score(job, prepared, tracked.checkpoints)
     trained = trained_model(job, prepared, history, tracked.id)

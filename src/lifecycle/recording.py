@@ -29,6 +29,8 @@ def serve(reader: BinaryIO, answer: Callable[[dict[str, Any]], None]) -> None:
     """Record what is read until there is no more; then close what is open."""
     run, fault = MLflowRun(), ""
     for line in reader:
+        if not line.endswith(b"\n"):
+            break  # whoever wrote it was ended within it
         told = json.loads(line)
         verb, asked = told.pop("verb"), told.pop("asked", None)
         said: dict[str, Any] = {}
@@ -51,7 +53,8 @@ VERBS: dict[str, Callable[..., dict[str, Any] | None]] = {
     name: getattr(MLflowRun, name)
     for name in (
         *("warm", "open", "describe", "params", "metrics", "data", "tags", "text", "file", "folder"),
-        *("pictures", "model", "finish", "fail", "sweep", "reopen", "find", "find_many", "histories", "register"),
+        *("pictures", "model", "finish", "fail", "sweep", "reopen", "go_on"),
+        *("find", "find_many", "histories", "register"),
     )
 }
 VERBS_OF_A_RUN = set(VERBS) - {"warm", "open", "reopen", "sweep", "find", "find_many", "histories", "register"}

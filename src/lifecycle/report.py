@@ -89,6 +89,12 @@ class Report:
         """Print which rows there are."""
         self._line("Data", describe_data(data))
 
+    def note(self, title: str, text: str, warnings: Sequence[str] = ()) -> None:
+        """Print what a run that was made before is about to become, and below it what to beware of."""
+        self._line(title, text)
+        for warning in warnings:
+            self._line("", warning, style="yellow")
+
     def begin(self, job: Job, data: Dataset, layers: list[Layer], module: CompiledModel) -> None:
         """Print what is about to be fitted to what: the rows, the layers, loss, optimizer and metrics."""
         self.data(data)

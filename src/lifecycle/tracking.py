@@ -6,8 +6,10 @@ What is told here is recorded by another process; see :mod:`lifecycle.recorder`.
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
+import sys
 import tempfile
 import time
 import traceback
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lifecycle import recorded, recorder
+from lifecycle import provenance, recorded, recorder
 from lifecycle.config import Request
 from lifecycle.contract import DataSpec
 from lifecycle.errors import Interrupted, LifecycleError
@@ -62,6 +64,7 @@ class Run:
     scratch: Path
     _unsent: list[Any] = field(default_factory=list)
     _sent: float = field(default_factory=time.monotonic)
+    _known: dict[str, dict[int, float]] = field(default_factory=dict)  # value by metric and step, of a run resumed
 
     @property
     def checkpoints(self) -> Path:
@@ -71,14 +74,21 @@ class Run:
     def log_epoch(self, row: dict[str, float]) -> None:
         """Take an epoch's scores; they are sent now and then, the step being the epoch."""
         now, epoch = int(time.time() * 1000), int(row["epoch"])
-        self._unsent += [(name, value, now, epoch) for name, value in row.items() if not name.startswith("epoch")]
+        scores = {name: value for name, value in row.items() if not name.startswith("epoch")}
+        self._unsent += [(n, value, now, epoch) for n, value in scores.items() if epoch not in self._known.get(n, {})]
         if time.monotonic() - self._sent >= SECONDS_BETWEEN:
             self.send()
 
     def log_scores(self, scores: dict[str, float]) -> None:
-        """Record scores of the finished model: one point each, at step 0, which the UI draws as bars side by side."""
+        """Record scores of the finished model: one point each, at step 0, which the UI draws as bars side by side.
+
+        Of a run that was finished, and was trained further, the step is how often it had been finished before.
+        """
         now = int(time.time() * 1000)
-        self._unsent += [(name, value, now, 0) for name, value in scores.items()]
+        for name, value in scores.items():
+            step, before = max(self._known.get(name, {}).items(), default=(-1, None))
+            if before is None or not _same(before, value):
+                self._unsent.append((name, value, now, step + 1))
 
     def send(self) -> None:
         """Send what is waiting."""
@@ -97,6 +107,11 @@ class Run:
         named = {key.replace("__", "."): str(value) for key, value in values.items()}
         params = {key: value for key, value in named.items() if key in asked and asked[key] is None}
         self.recorder.tell("params", params=params)
+
+    def go_on(self) -> None:
+        """Have a run that was opened again be RUNNING, and record no point of a metric that it has already."""
+        known = self.recorder.ask("go_on")["known"]
+        self._known = {name: {int(step): value for step, value in points} for name, points in known.items()}
 
     def log_text(self, text: str, name: str) -> None:
         """Record a text as an artifact."""
@@ -176,7 +191,7 @@ def track_again(found: FoundRun, *, resume: bool) -> Iterator[Run]:
     Args:
         found: the run.
         resume: go on with it: it is RUNNING meanwhile, and closed as the block truly ends. Else the block adds to what
-            the run came to, whose status stays as it is.
+            the run came to, whose status stays as it is, until it calls :meth:`Run.go_on`.
 
     Raises:
         RequestError: another process is still going on with it.
@@ -188,10 +203,10 @@ def track_again(found: FoundRun, *, resume: bool) -> Iterator[Run]:
     tracked = {"dir": str(found.checkpoints.parent.parent), "experiment": found.experiment}
     try:
         serving.served = True
-        answer = serving.ask(
-            "reopen", cwd=str(Path.cwd()), tracking=tracked, run_id=found.id, scratch=str(scratch), resume=resume
-        )
+        answer = serving.ask("reopen", cwd=str(Path.cwd()), tracking=tracked, run_id=found.id, scratch=str(scratch))
         run = Run(serving, found.id, found.name, Path(answer["folder"]), Path(answer["artifacts"]), scratch)
+        if resume:
+            run.go_on()
         yield run
         run.send()
         serving.ask("finish")
@@ -248,6 +263,7 @@ def describe(run: Run, request: Request) -> None:
     chosen = " ".join(f"{group}={name}" for group, name in sorted(request.choices.items()))
     config = f"# {request.command}\n# {chosen}\n{OmegaConf.to_yaml(request.config)}"
     run.recorder.tell("describe", params=params, config=config)
+    run.tag(**provenance.hardware())
     run.log_text(json.dumps(recorded.record_of(request), indent=2) + "\n", recorded.FILE)
 
 
@@ -261,6 +277,12 @@ def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
     return flat
+
+
+def _same(kept: float, value: float) -> bool:
+    """Tell whether MLflow keeps a value so: of one that is infinite it keeps the largest number there is."""
+    largest = sys.float_info.max
+    return kept == min(max(value, -largest), largest) or (math.isnan(kept) and math.isnan(value))
 
 
 def _fail(serving: Recorder, run: Run | None, error: BaseException) -> None:

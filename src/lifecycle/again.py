@@ -1,0 +1,65 @@
+"""What the verbs share that go on with a run, or repeat it: their words, the request, and what is different now."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from lifecycle import provenance, recorded, words
+from lifecycle.config import Request
+from lifecycle.errors import RequestError
+from lifecycle.runs import FoundRun, Which
+
+SHOWN = ("verbose", "tracking.figures")
+"""Settings that change what is shown of a run, and not what it comes to."""
+
+
+def read(typed: list[str], verb: str) -> tuple[Which, list[str]]:
+    """Return which run is meant, and the words that would change what it recorded.
+
+    Raises:
+        RequestError: a word cannot be read, or asks for what a run keeps.
+    """
+    asked, changes = words.read_some(typed, Which, verb)
+    for word in typed:
+        if word.startswith("tracking.run_name="):
+            raise RequestError(f"{word} cannot go with {verb}: a run keeps its name. Leave it out.")
+    return asked, [*changes, *(word for word in typed if word.startswith("tracking.figures="))]
+
+
+def changed(record: dict[str, Any], changes: list[str], verb: str) -> tuple[Request, dict[str, tuple[Any, Any]]]:
+    """Return the request that a run recorded with some of its values changed, and what each was and is.
+
+    Args:
+        record: of the run.
+        changes: ``key=value`` words on it.
+        verb: for the record, with the words.
+
+    Raises:
+        RequestError: a word names no field, or its value does not fit.
+    """
+    before = recorded.request_of(record)
+    request = recorded.request_of(record, changes, f"lifecycle {verb} {' '.join(changes)}".rstrip())
+    keys = [word.partition("=")[0] for word in changes]
+    values = {key: [OmegaConf.select(one.config, key) for one in (before, request)] for key in keys}
+    return request, {key: (then, now) for key, (then, now) in values.items() if then != now}
+
+
+def differences(found: FoundRun, digest: str) -> list[provenance.Difference]:
+    """Return what a run came from and would not come from now.
+
+    Args:
+        found: the run.
+        digest: of the data as they are now.
+    """
+    now = {**provenance.version_tags(), **provenance.commit(), **provenance.hardware(), provenance.DATA: digest}
+    return provenance.differences(found.tags, now)
+
+
+def told_to_helpers(verb: str, found: FoundRun, changes: list[str], request: Request) -> None:
+    """Have the processes that share the fitting, which are given this one's command line, find the same run."""
+    if request.config.trainer.devices > 1 and found.folder is not None:
+        where = f"tracking.dir={found.folder}"
+        sys.argv[1:] = [verb, f"run={found.id}", where, f"tracking.experiment={found.experiment}", *changes]

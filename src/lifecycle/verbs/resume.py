@@ -1,0 +1,200 @@
+"""The verb ``resume``: goes on with a run from its last checkpoint, as if it had never stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+from lifecycle import again, recorded, runs
+from lifecycle.config import Job, Request, resolve
+from lifecycle.errors import RequestError, SavedModelError
+from lifecycle.processes import is_helper
+from lifecycle.provenance import DATA
+from lifecycle.runs import FoundRun
+from lifecycle.schedules import OneCycle
+
+if TYPE_CHECKING:
+    from lifecycle.pipeline import Prepared
+    from lifecycle.provenance import Difference
+    from lifecycle.tracking import Run
+
+UNFINISHED = ("KILLED", "FAILED", "RUNNING")
+"""What ``run=latest`` chooses among; RUNNING as well, which a run is called that was ended without a word."""
+
+EPOCHS = "trainer.max_epochs"
+
+
+def run(typed: list[str]) -> None:
+    """Go on with a run in the same MLflow run; with ``trainer.max_epochs`` raised, one that is finished too.
+
+    Raises:
+        RequestError: there is nothing to go on with, or what is asked for would not be what the run began as.
+        SavedModelError: a checkpoint of the run is altered.
+        LifecycleError: the run failed, again.
+    """
+    asked, changes = again.read(typed, "resume")
+    raises = any(word.startswith(f"{EPOCHS}=") for word in changes)
+    found = runs.find(asked, runs.ANY if raises or is_helper() else UNFINISHED)
+    _check_has_begun(found)
+    record = found.record()
+    request, changed = again.changed(record, changes, "resume")
+    _check_changes(found, changed)
+    _check_is_left(found, request, changed)
+    job = resolve(request)
+    _check_schedule(job, record, changed)
+    again.told_to_helpers("resume", found, changes, request)
+    from lifecycle import deferred, recorder
+
+    if not is_helper():
+        recorder.warm(asked.tracking)
+    with deferred.quick_imports():
+        from lifecycle import pipeline, report
+    with report.quiet_libraries():
+        if is_helper():
+            pipeline.help_fit(job, pipeline.prepare(job), _last(found))
+        else:
+            _go_on(found, job, record)
+
+
+def _check_has_begun(found: FoundRun) -> None:
+    began = found.artifacts is None or (found.artifacts / recorded.FILE).is_file()
+    if not began and found.status in UNFINISHED and "lifecycle.command" in found.tags:
+        raise RequestError(
+            f"run {_named(found)} was ended before its request was recorded, and nothing of it is there to go on "
+            f"with. Begin it anew: {found.tags['lifecycle.command']}"
+        )
+
+
+def _check_changes(found: FoundRun, changed: dict[str, tuple[Any, Any]]) -> None:
+    for key, (then, now) in changed.items():
+        if key == EPOCHS and now < then:
+            raise RequestError(f"{key} can only be raised above {then} in run {_named(found)}, got {now}. Use more.")
+        if key not in (EPOCHS, *again.SHOWN):
+            raise RequestError(
+                f"{key} must stay {_shown(then)} in run {_named(found)}, got {_shown(now)}: with it, what is fitted "
+                "already would be another. Leave it out, or begin a new run with it."
+            )
+
+
+def _check_is_left(found: FoundRun, request: Request, changed: dict[str, tuple[Any, Any]]) -> None:
+    """Refuse a finished run unless there are more epochs for it."""
+    if found.status != "FINISHED" or is_helper():
+        return
+    stopped, epochs = found.tags.get("stopped", ""), request.config.trainer.max_epochs
+    if stopped and not stopped.startswith("max_epochs="):
+        raise _stopped_by_itself(found, request)
+    if EPOCHS not in changed:
+        raise RequestError(
+            f"run {_named(found)} is FINISHED: max_epochs={epochs} was reached, and nothing is left to do. Add "
+            f"{EPOCHS}=<more than {epochs}> to train it further."
+        )
+
+
+def _stopped_by_itself(found: FoundRun, request: Request) -> RequestError:
+    trainer = request.config.trainer
+    why = found.tags.get("stopped", "")
+    if not why or why.startswith("max_epochs="):
+        why = f"{trainer.monitor} had not improved for {trainer.patience} epochs"
+    return RequestError(
+        f"run {_named(found)} has stopped by itself: {why}, and with more epochs it would have stopped there too. "
+        f"Begin a new run with more than trainer.patience={trainer.patience}, or with trainer.early_stopping=false."
+    )
+
+
+def _check_schedule(job: Job, record: dict[str, Any], changed: dict[str, tuple[Any, Any]]) -> None:
+    """Refuse more epochs where the learning rates of those that are done would have been others with them."""
+    if EPOCHS not in changed:
+        return
+    then, now = changed[EPOCHS]
+    if isinstance(job.schedule, OneCycle) or resolve(recorded.request_of(record)).schedule != job.schedule:
+        raise RequestError(
+            f"{EPOCHS} must stay {then} with schedule={job.schedule_name}, whose rates were laid out over these "
+            f"epochs, got {now}. Begin a new run with it."
+        )
+
+
+def _go_on(found: FoundRun, job: Job, record: dict[str, Any]) -> None:
+    """Open the run and do what is left of it; until all is checked its status stays what it was."""
+    from lifecycle import pipeline, report, tracking
+
+    printer = report.Report(job.request.config.verbose)
+    with tracking.track_again(found, resume=False) as tracked:
+        checkpoint, rows = _fitted(found, job.request)
+        prepared = pipeline.prepare(job)
+        differences = again.differences(found, prepared.data.digest)
+        _check_data(found, prepared, differences)
+        after = f"after epoch {len(rows)}" if rows else "from its beginning"
+        printer.note("Resumed", f"{_named(found)} {after}", _warnings(differences))
+        tracked.go_on()
+        _record(tracked, job, record)
+        for row in rows:
+            tracked.log_epoch(row)
+        pipeline.life(job, prepared, printer, tracked, checkpoint)
+
+
+def _last(found: FoundRun) -> Path | None:
+    """Return the checkpoint to go on from; ``None`` where the run was ended before there was one."""
+    from lifecycle.checkpoints import LAST
+
+    path = found.checkpoints / LAST
+    return path if path.is_file() else None
+
+
+def _fitted(found: FoundRun, request: Request) -> tuple[Path | None, list[dict[str, float]]]:
+    """Return the checkpoint to go on from, and the rows of the epochs that are done."""
+    from lifecycle import checkpoints, epochs
+
+    path = _last(found)
+    if path is None:
+        return None, []
+    try:
+        checkpoint = checkpoints.read(path)
+        if any(state.get("best_model_path") for state in checkpoint["callbacks"].values()):
+            checkpoints.check(path.with_name(checkpoints.BEST))
+    except SavedModelError as error:
+        raise SavedModelError(
+            f"run {_named(found)} cannot be gone on with: {error} Begin it anew: {found.tags['lifecycle.command']}"
+        ) from error
+    if found.status == "FINISHED" and epochs.has_stopped(checkpoint):
+        raise _stopped_by_itself(found, request)
+    return path, epochs.rows_of(checkpoint)
+
+
+def _check_data(found: FoundRun, prepared: Prepared, differences: list[Difference]) -> None:
+    for difference in differences:
+        if difference.name == DATA:
+            raise RequestError(
+                f"data={prepared.data.name} has the sha256 {difference.now}, and run {_named(found)} began with "
+                f"{difference.then}: the rest of it would be of other data. Bring the data back, or begin a new run."
+            )
+
+
+def _warnings(differences: list[Difference]) -> list[str]:
+    if not differences:
+        return []
+    return [*map(str, differences), "so the last digits may not be those of a run without a stop"]
+
+
+def _record(tracked: Run, job: Job, record: dict[str, Any]) -> None:
+    """Record how many epochs there are to be where they have become more, so that the record is of what is done."""
+    config, epochs = record["config"], job.trainer.max_epochs
+    if config["trainer"]["max_epochs"] == epochs:
+        return
+    more = {**record, "config": {**config, "trainer": {**config["trainer"], "max_epochs": epochs}}}
+    tracked.log_text(json.dumps(more, indent=2) + "\n", recorded.FILE)
+    tracked.tag(**{"lifecycle.max_epochs": str(epochs)})  # the parameter stays as it was: MLflow changes none
+    file = tracked.artifacts / "config.yaml"
+    lines = file.read_text().splitlines(keepends=True) if file.is_file() else []
+    head = "".join(line for line in lines if line.startswith("#"))
+    tracked.log_text(head + OmegaConf.to_yaml(recorded.request_of(more).config), file.name)
+
+
+def _named(found: FoundRun) -> str:
+    return f"{found.name} ({found.id})"
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
