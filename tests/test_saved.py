@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -15,17 +16,15 @@ import lifecycle as package
 from lifecycle import saved
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.errors import RequestError, SavedModelError
-from tests.conftest import Command
 
 FRAME = load_iris(as_frame=True).data
 
 
 @pytest.fixture
-def folder(job: Command, tmp_path: Path) -> Path:
-    """Train a little and return the folder that the run saved."""
-    assert job("data=iris", "trainer.max_epochs=2").code == 0
-    (manifest,) = tmp_path.rglob("lifecycle.json")
-    return manifest.parent
+def folder(trained: Path, tmp_path: Path) -> Path:
+    """Return a folder that a run saved, to be spoilt."""
+    (manifest,) = trained.rglob("lifecycle.json")
+    return shutil.copytree(manifest.parent, tmp_path / "saved")
 
 
 def change(folder: Path, **entries: object) -> None:
