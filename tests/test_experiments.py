@@ -95,11 +95,12 @@ def test_those_that_are_fetched_run_as_one_word(job: Command, runs: Runs, cached
 
 
 @pytest.mark.slow
-def test_mnist_learns_in_one_epoch(job: Command, runs: Runs, cached: Callable[[str], None]) -> None:
+def test_mnist_is_learnt_in_one_epoch(job: Command, runs: Runs, cached: Callable[[str], None]) -> None:
+    """By a network that is smaller than the preset's, and so in a third of the time."""
     cached("mnist/train-images-idx3-ubyte.gz")
-    assert job("+experiment=mnist", "trainer.max_epochs=1", "tracking.figures=false").err == ""
+    assert job("+experiment=mnist", "model.channels=[6]", "model.dropout=0", "trainer.max_epochs=1").err == ""
     (run,) = runs()
-    assert run.data.metrics["test_accuracy"] > 0.95
+    assert run.data.metrics["test_accuracy"] > 0.93
     assert len(pd.read_csv(artifacts(run) / "predictions.csv")) == 10_000
 
 
