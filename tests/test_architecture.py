@@ -23,6 +23,7 @@ LAYERS = [
         "lifecycle.__main__",
         "lifecycle.ui",
         "lifecycle.listing",
+        "lifecycle.verb_words",
         "lifecycle.cards",
         "lifecycle.testing",
         "lifecycle.verbs",
