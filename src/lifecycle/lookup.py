@@ -97,7 +97,7 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
     """
     wanted = tuple(statuses)
     words = [f"attributes.status = '{wanted[0]}'"] if len(wanted) == 1 else []
-    words += [f"tags.`lifecycle.sweep` = '{_quoted(sweep)}'"] if sweep else []
+    words += [f"tags.`lifecycle.sweep` = {_quoted(sweep)}"] if sweep else []
     found = [
         run
         for run in store.client.search_runs(
@@ -158,7 +158,7 @@ def _registered(store: Store, address: str) -> dict[str, Any]:
         elif version not in (None, LATEST):
             found = store.client.get_model_version(name, version)
         else:
-            versions = store.client.search_model_versions(f"name = '{_quoted(name)}'")
+            versions = store.client.search_model_versions(f"name = {_quoted(name)}")
             found = max(versions, key=lambda one: int(one.version), default=None)
     except mlflow.exceptions.MlflowException:
         found = None
@@ -206,4 +206,5 @@ def _name(store: Store) -> str:
 
 
 def _quoted(text: str) -> str:
-    return text.replace("'", "''")
+    """Return a text as MLflow's filters take it; they know no escape, and a text with both quotes finds nothing."""
+    return f'"{text.replace(chr(34), "")}"' if "'" in text else f"'{text}'"
