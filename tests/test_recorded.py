@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifecycle.compose import compose
@@ -101,6 +101,7 @@ def test_a_record_of_another_format_is_refused() -> None:
         request_of({**stored(), "format": 2})
 
 
+@settings(max_examples=15, deadline=None)  # each composes anew
 @given(
     st.fixed_dictionaries(
         {
