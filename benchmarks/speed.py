@@ -123,9 +123,7 @@ class Bench:
 
     def _fresh(self, job: dict[str, Any], file: Path) -> dict[str, Any]:
         """Run each in a process of its own, in turns."""
-        names = ["ours", *(name for name in self.peers if name != "loop")]
-        if job["model_name"] != DENSE:
-            names = [name for name in names if name != "sklearn"]
+        names = ["ours", *in_processes(self.peers, job["model_name"])]
         if not self.small:  # files are read, and bytecode is written, before anything counts
             short = {**job, "epochs": 1, "words": [*job["words"], "trainer.max_epochs=1"]}
             once = file.with_suffix(".once.json")
@@ -188,6 +186,11 @@ def run(command: list[str], folder: Path, **environment: str) -> tuple[float, st
     if ended.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {ended.returncode}:\n{ended.stderr[-4000:]}")
     return seconds, ended.stdout
+
+
+def in_processes(peers: list[str], model_name: str) -> list[str]:
+    """Return the peers that a job is timed with in processes of their own: scikit-learn has dense networks alone."""
+    return [name for name in peers if name != "loop" and (name != "sklearn" or model_name == DENSE)]
 
 
 def check_equal_work(job: dict[str, Any], found: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from lifecycle import run as lifecycle_run
 from lifecycle.__main__ import main
 from lifecycle.store import database_uri
 
@@ -27,6 +29,8 @@ class Ended:
 
 
 Command = Callable[..., Ended]
+QUICK = ("verbose=0", "tracking.figures=false")
+"""What the runs of most tests go without: to draw takes as long as to fit."""
 
 
 @pytest.fixture
@@ -55,19 +59,35 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def job(lifecycle: Command, tmp_path: Path, empty_database: Path) -> Command:
-    """Run a job in this process, silently unless told otherwise, with a database that is ready."""
-    (tmp_path / "mlruns").mkdir(mode=0o700)
-    shutil.copy(empty_database, tmp_path / "mlruns" / "mlflow.db")
+    """Run a job in this process, with a database that is ready; silently and without pictures unless told otherwise."""
+    ready(tmp_path, empty_database)
 
     def run(*words: str) -> Ended:
-        return lifecycle(*words, *([] if any("verbose=" in word for word in words) else ["verbose=0"]))
+        quick = [word for word in QUICK if not any(word.partition("=")[0] + "=" in asked for asked in words)]
+        return lifecycle(*words, *quick)
 
     return run
 
 
+def ready(folder: Path, empty_database: Path) -> None:
+    """Put a database into a folder, so that no run there has to make one."""
+    (folder / "mlruns").mkdir(mode=0o700)
+    shutil.copy(empty_database, folder / "mlruns" / "mlflow.db")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+    """Train a little on iris, once, and return the working folder; to be read, or copied."""
+    folder = tmp_path_factory.mktemp("trained")
+    ready(folder, empty_database)
+    with contextlib.chdir(folder):
+        lifecycle_run(["model=mlp", "data=iris", "trainer.max_epochs=2", *QUICK])
+    return folder
+
+
 @pytest.fixture
 def process(tmp_path: Path) -> Command:
-    """Run the command in a process of its own, as a user does, in an empty working folder."""
+    """Run the command in a process of its own, as a user does, in the working folder; slower by seconds."""
 
     def run(*words: str, **environment: str) -> Ended:
         ended = subprocess.run(

@@ -38,7 +38,7 @@ def test_the_data_sets_are_listed_with_kind_path_and_source(lifecycle: Command) 
     assert lines[0].split() == ["name", "kind", "path", "source"]
     assert [line.split()[0] for line in lines[1 : len(NAMED) + 1]] == NAMED
     assert any(re.match(r"car_sales +series +download:monthly-car-sales\.csv +B\. Abraham", line) for line in lines)
-    assert "Kinds of data, for files of your own: images, series, table" in ended.out
+    assert "Kinds of data, for files of your own: array, images, series, table" in ended.out
 
 
 def test_the_card_of_iris_says_what_is_in_it(lifecycle: Command) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from dataclasses import field, fields, make_dataclass
 from pathlib import Path
 
 import pytest
 
 import lifecycle as package
+from lifecycle.verb_words import _choices as choices_of
+from lifecycle.verb_words import of_runs, words_of
 from tests.conftest import Command
 
 HEAVY = ("torch", "pytorch_lightning", "mlflow", "pandas", "sklearn", "numpy")
@@ -37,7 +41,9 @@ def heavy_modules(folder: Path, *words: str, **environment: str) -> tuple[list[s
     return listed.split(), out
 
 
-@pytest.mark.parametrize("words", [["--help"], ["-h"], ["--cfg", "job"], ["--version"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [["--help"], ["--cfg", "job"], ["--version"], *([verb, "--help"] for verb in of_runs())], ids=" ".join
+)
 def test_asking_imports_nothing_heavy(tmp_path: Path, words: list[str]) -> None:
     assert heavy_modules(tmp_path, *words)[0] == []
 
@@ -51,6 +57,9 @@ def test_asking_imports_nothing_heavy(tmp_path: Path, words: list[str]) -> None:
         ("lifecycle model=lstm model.", "model.units. model.hidden. model.activation= model.table_as="),
         ("lifecycle optimizer=s", "optimizer=sgd"),
         ("lifecycle trainer.max", "trainer.max_epochs="),
+        ("lifecycle predict in", "input="),
+        ("lifecycle ui tr", "tracking.dir= tracking.experiment="),
+        ("lifecycle data ir", "iris"),
     ],
 )
 def test_completion_offers_names_and_fields_and_imports_nothing_heavy(tmp_path: Path, line: str, offered: str) -> None:
@@ -59,9 +68,91 @@ def test_completion_offers_names_and_fields_and_imports_nothing_heavy(tmp_path: 
     assert set(offered.split()) <= set(out.split())
 
 
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("lifecycle predi", ["predict"]),
+        ("lifecycle predict run=", ["run=latest", "run=best"]),
+        ("lifecycle predict run=be", ["run=best"]),
+        ("lifecycle predict run=7", []),
+        ("lifecycle predict run=latest r", []),
+        ("lifecycle predict run=latest input=a.csv o", ["output="]),
+        ("lifecycle data iris ", []),
+        ("lifecycle plugins ", []),
+    ],
+)
+def test_completion_knows_the_words_of_a_verb(
+    lifecycle: Command, monkeypatch: pytest.MonkeyPatch, line: str, offered: list[str]
+) -> None:
+    monkeypatch.setenv("COMP_LINE", line)
+    for shell in ("bash", "fish"):
+        ended = lifecycle("-sc", f"query={shell}")
+        assert ended.out.split() == offered
+        assert ended.code == 0
+
+
+@pytest.mark.parametrize(
+    ("comment", "choices"),
+    [
+        ("torch_export, onnx or safetensors", ["torch_export", "onnx", "safetensors"]),
+        ("csv, parquet or json: what standard input and output hold; null: csv", ["csv", "parquet", "json"]),
+        ("on or off; null: as it is", ["on", "off"]),
+        ("a CSV, Parquet or JSON file; -: standard input", []),
+        ("a folder or a file", []),
+        ("0 silent", []),
+    ],
+)
+def test_a_comment_says_what_can_be_chosen(comment: str, choices: list[str]) -> None:
+    made = make_dataclass("Words", [("format", str, field(default=""))])
+    (listed,) = fields(made)
+    assert list(choices_of(listed, comment)) == choices
+
+
+@pytest.mark.parametrize("verb", [*of_runs(), "ui"])
+def test_the_help_of_a_verb_has_each_word_with_its_default_and_its_comment(lifecycle: Command, verb: str) -> None:
+    ended = lifecycle(verb, "--help")
+    assert (ended.code, ended.err) == (0, "")
+    first, _, example, *_ = ended.out.splitlines()
+    assert first.startswith(f"lifecycle {verb}: ")
+    assert example.startswith(f"  lifecycle {verb}")
+    assert "  tracking.dir=mlruns " in ended.out
+    for word in words_of(verb):
+        assert word.comment, word.name
+        assert re.search(rf"^  {re.escape(f'{word.name}={word.default}')} +{re.escape(word.comment)}$", ended.out, re.M)
+
+
+def test_the_help_of_predict_says_what_it_takes(lifecycle: Command) -> None:
+    out = lifecycle("predict", "run=latest", "-h").out
+    assert out.startswith("lifecycle predict: raw rows in, the same rows with predictions beside them out")
+    assert "  lifecycle predict run=latest input=" in out
+    assert re.search(r"^  metric=null +what run=best goes by; null: the validation loss of the weights", out, re.M)
+    names = [line.split("=")[0].strip() for line in out.splitlines()[5:]]
+    assert names[:3] == ["run", "metric", "sweep"]
+    assert names[-2:] == ["tracking.dir", "tracking.experiment"]
+    assert {"input", "output"} <= set(names)
+
+
+def test_the_help_of_a_verb_without_words_is_its_lines(lifecycle: Command) -> None:
+    assert lifecycle("plugins", "--help").out.split() == [
+        "lifecycle",
+        "plugins",
+        "what",
+        "is",
+        "installed,",
+        "and",
+        "what",
+        "is",
+        "broken",
+    ]
+    assert "lifecycle data iris: what is in one" in lifecycle("data", "-h").out
+
+
 def test_help_lists_plugins_data_sets_and_verbs(lifecycle: Command) -> None:
     ended = lifecycle("--help")
     assert ended.code == 0
+    assert lifecycle("-h").out == ended.out
+    for verb, line in of_runs().items():
+        assert re.search(rf"^  lifecycle {verb} +{re.escape(line)}$", ended.out, re.M)
     assert "model      cnn, lstm, mlp, sequential" in ended.out
     assert "images, ionosphere, iris, mnist, pima, sequence, series, table, two_classes, wine" in ended.out
     assert "lifecycle plugins" in ended.out

@@ -95,11 +95,12 @@ def test_those_that_are_fetched_run_as_one_word(job: Command, runs: Runs, cached
 
 
 @pytest.mark.slow
-def test_mnist_learns_in_one_epoch(job: Command, runs: Runs, cached: Callable[[str], None]) -> None:
+def test_mnist_is_learnt_in_one_epoch(job: Command, runs: Runs, cached: Callable[[str], None]) -> None:
+    """By a network that is smaller than the preset's, and so in a third of the time."""
     cached("mnist/train-images-idx3-ubyte.gz")
-    assert job("+experiment=mnist", "trainer.max_epochs=1", "tracking.figures=false").err == ""
+    assert job("+experiment=mnist", "model.channels=[6]", "model.dropout=0", "trainer.max_epochs=1").err == ""
     (run,) = runs()
-    assert run.data.metrics["test_accuracy"] > 0.95
+    assert run.data.metrics["test_accuracy"] > 0.93
     assert len(pd.read_csv(artifacts(run) / "predictions.csv")) == 10_000
 
 
@@ -148,13 +149,17 @@ def test_the_table_in_the_readme_is_what_was_measured() -> None:
     assert {example.experiment for example in worked_examples.EXAMPLES} == set(PRESETS)
 
 
-def test_the_benchmark_runs_and_prints_published_beside_ours(tmp_path: Path) -> None:
-    words = ["benchmarks/worked_examples.py", "iris_best", "--seeds", "1", "--results", str(tmp_path / "found.json")]
-    ended = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert (ended.returncode, ended.stderr) == (0, "")
+def test_the_benchmark_runs_and_prints_published_beside_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["worked_examples.py", "iris_best", "--seeds", "1", "--results", str(tmp_path / "found.json")]
+    monkeypatch.setattr(sys, "argv", words)
+    worked_examples.main()
+    out, err = capfd.readouterr()
+    assert err == ""
     (accuracy,) = json.loads((tmp_path / "found.json").read_text())["examples"]["+experiment=iris_best"].values()
     assert accuracy >= 0.9
-    row = ended.stdout.splitlines()[-1]
+    row = out.splitlines()[-1]
     assert re.fullmatch(
         r"\| `\+experiment=iris_best` \| test accuracy \|  \| [\d.]+ \(.*\) \| ≥ 0.96, none under 0.90: yes \|", row
     ), row

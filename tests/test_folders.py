@@ -249,7 +249,8 @@ def test_a_run_on_a_folder_predicts_new_files(pets: Path, job: Command, tmp_path
     from lifecycle import saved
 
     assert job("--version").code == 0  # the working folder is ready
-    result = lifecycle.run(["model=mlp", "data=images", "data.path=pets", "trainer.max_epochs=2", "verbose=0"])
+    words = ["model=mlp", "data=images", "data.path=pets", "trainer.max_epochs=2"]
+    result = lifecycle.run([*words, "verbose=0", "tracking.figures=false"])
     frame = Images(path="pets").read()
     of_test = result.model.predict(frame)["predicted"].to_numpy()[result.predictions["row"]]
     assert of_test.tolist() == result.predictions["predicted"].tolist()

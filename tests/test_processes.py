@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -22,11 +23,17 @@ import pandas as pd
 import pytest
 
 from lifecycle import checkpoints
-from tests.conftest import Command, artifacts
+from tests.conftest import Command, artifacts, ready
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("database")]
 Runs = Callable[[], list[mlflow.entities.Run]]
 ENDLESS = ["data=digits", "trainer.max_epochs=1000000", "trainer.early_stopping=false", "verbose=2"]
+
+
+@pytest.fixture
+def database(tmp_path: Path, empty_database: Path) -> None:
+    """Have a database ready, which saves each process seconds; the last test does without."""
+    ready(tmp_path, empty_database)
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
@@ -42,39 +49,39 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
     raise AssertionError(process.communicate()[1])
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_leaves_a_killed_run_and_a_loadable_last_ckpt(
-    tmp_path: Path, runs: Runs, number: signal.Signals, code: int
+@pytest.mark.parametrize(
+    ("first", "code", "second", "seconds"),
+    [
+        (signal.SIGTERM, 143, None, 0.0),
+        (signal.SIGINT, 130, signal.SIGTERM, 0.0),
+        (signal.SIGINT, 130, signal.SIGTERM, 0.3),
+    ],
+    ids=["by itself", "another at once", "another meanwhile"],
+)
+def test_a_signal_leaves_a_killed_run_and_a_loadable_last_ckpt_and_a_second_changes_nothing(
+    tmp_path: Path, runs: Runs, first: signal.Signals, code: int, second: signal.Signals | None, seconds: float
 ) -> None:
     process = start(tmp_path)
-    process.send_signal(number)
+    process.send_signal(first)
+    if second is not None:
+        time.sleep(seconds)
+        process.send_signal(second)
     _, err = process.communicate(timeout=60)
     assert process.returncode == code
-    assert err.strip() == f"lifecycle: stopped by {number.name}"
     (run,) = runs()
     assert run.info.status == "KILLED"
-    assert run.data.tags["lifecycle.error"] == f"stopped by {number.name}"
+    assert err.strip() == f"lifecycle: stopped by {first.name}"
+    assert run.data.tags["lifecycle.error"] == f"stopped by {first.name}"
     assert run.data.metrics["val_accuracy"] > 0
     last = checkpoints.read(tmp_path / "mlruns" / "checkpoints" / run.info.run_id / "last.ckpt")
     assert last["optimizer_states"]
     assert any(key.startswith("network.") for key in last["state_dict"])
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.3])
-def test_a_second_signal_changes_nothing(tmp_path: Path, runs: Runs, seconds: float) -> None:
-    process = start(tmp_path)
-    process.send_signal(signal.SIGINT)
-    time.sleep(seconds)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert [run.info.status for run in runs()] == ["KILLED"]
-
-
 def test_a_terminal_gets_a_bar_of_one_line(tmp_path: Path) -> None:
     main, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    command = [sys.executable, "-m", "lifecycle", "data=digits", "trainer.max_epochs=30"]
+    command = [sys.executable, "-m", "lifecycle", "data=digits", "trainer.max_epochs=30", "tracking.figures=false"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=terminal, stderr=terminal)
     os.close(terminal)
     shown = b""
@@ -89,7 +96,7 @@ def test_a_terminal_gets_a_bar_of_one_line(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_leaves_does_not_end_the_run(tmp_path: Path, runs: Runs) -> None:
-    command = f"{sys.executable} -m lifecycle trainer.max_epochs=20 | head -n 1"
+    command = f"{sys.executable} -m lifecycle trainer.max_epochs=20 tracking.figures=false | head -n 1"
     ended = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert ended.stdout.startswith("Data      iris")
     assert ended.stderr == ""
@@ -117,41 +124,42 @@ def recorder_of(process: subprocess.Popen[str]) -> int:
     return child
 
 
-def test_a_run_whose_processes_are_all_killed_is_put_right_by_the_next(
-    tmp_path: Path, runs: Runs, process: Command
+def test_a_run_that_nobody_records_ends_and_one_whose_processes_are_all_killed_is_put_right_by_the_next(
+    tmp_path: Path, runs: Runs, lifecycle: Command
 ) -> None:
+    def run_another() -> None:
+        assert lifecycle("trainer.max_epochs=1", "verbose=0", "tracking.figures=false").code == 0
+
     killed = start(tmp_path)
     for pid in (recorder_of(killed), killed.pid):
         os.kill(pid, signal.SIGKILL)
     killed.communicate()
     assert [run.info.status for run in runs()] == ["RUNNING"]
     going_on = start(tmp_path)
-    try:
-        assert process("trainer.max_epochs=1", "verbose=0").code == 0
-        assert [run.info.status for run in runs()] == ["KILLED", "RUNNING", "FINISHED"]
-        assert "without a word" in runs()[0].data.tags["lifecycle.error"]
-    finally:
-        going_on.kill()
-        going_on.communicate()
+    run_another()
+    assert [run.info.status for run in runs()] == ["KILLED", "RUNNING", "FINISHED"]
+    assert "without a word" in runs()[0].data.tags["lifecycle.error"]
 
-
-def test_a_run_that_nobody_records_any_more_ends(tmp_path: Path, runs: Runs, process: Command) -> None:
-    run = start(tmp_path)
-    os.kill(recorder_of(run), signal.SIGKILL)
-    _, err = run.communicate(timeout=60)
-    assert run.returncode == 1
+    os.kill(recorder_of(going_on), signal.SIGKILL)
+    _, err = going_on.communicate(timeout=60)
+    assert going_on.returncode == 1
     assert err == "lifecycle: the process that records the run ended (exit code -9). Run again.\n"
-    assert process("trainer.max_epochs=1", "verbose=0").code == 0
-    assert [run.info.status for run in runs()] == ["KILLED", "FINISHED"]
+    run_another()
+    assert [run.info.status for run in runs()] == ["KILLED", "KILLED", "FINISHED", "FINISHED"]
 
 
-def test_two_processes_give_the_scores_of_one_in_one_run(process: Command, runs: Runs) -> None:
+def test_two_processes_give_the_scores_of_one_in_one_run_and_its_profile_is_of_the_main_one(
+    process: Command, lifecycle: Command, runs: Runs
+) -> None:
     words = ["model=mlp", "data=iris", "trainer.accelerator=cpu", "trainer.max_epochs=5", "trainer.batch_size=16"]
-    assert process(*words).code == 0
-    ended = process(*words, "trainer.devices=2", "trainer.strategy=ddp")
+    words += ["tracking.figures=false"]
+    assert lifecycle(*words).code == 0
+    ended = process(*words, "trainer.devices=2", "trainer.strategy=ddp", "profile=true")
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out.count("Scores") == 1
+    assert ended.out.count("Scores") == ended.out.count("Profile  ") == 1
     one, two = runs()
+    phases = pd.read_csv(artifacts(two) / "profile.csv")["phase"]
+    assert {"fit", "validation", "checkpoint", "tracking"} <= set(phases)
     for name, value in one.data.metrics.items():
         if name != "epoch_seconds":
             assert two.data.metrics[name] == pytest.approx(value, abs=1e-4), name
@@ -213,9 +221,10 @@ while not pathlib.Path("started").exists():
     assert (tmp_path / "answers").read_text() == "[True, True]"
 
 
-def test_five_runs_at_once_in_an_empty_folder_all_succeed(tmp_path: Path, runs: Runs) -> None:
+def test_runs_at_once_in_an_empty_folder_all_succeed(tmp_path: Path, runs: Runs) -> None:
+    shutil.rmtree(tmp_path / "mlruns")
     command = [sys.executable, "-m", "lifecycle", "trainer.max_epochs=2", "verbose=0"]
-    started = [subprocess.Popen([*command, f"seed={seed}"], cwd=tmp_path) for seed in range(5)]
-    assert [process.wait(timeout=240) for process in started] == [0] * 5
-    assert sorted(run.info.run_name for run in runs()) == [f"mlp-iris-{seed}" for seed in range(5)]
+    started = [subprocess.Popen([*command, f"seed={seed}"], cwd=tmp_path) for seed in range(3)]
+    assert [process.wait(timeout=240) for process in started] == [0] * 3
+    assert sorted(run.info.run_name for run in runs()) == [f"mlp-iris-{seed}" for seed in range(3)]
     assert {run.info.status for run in runs()} == {"FINISHED"}

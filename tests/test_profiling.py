@@ -233,7 +233,8 @@ def test_a_run_leaves_where_its_time_went(job: Command, runs: Runs, site: Site) 
     site.install("slowdata", {"slow_rows": "Slow"}, SLOW_DATA, group="lifecycle.data")
     site.install("slownet", {"slow_net": "Net"}, SLOW_NETWORK)
     began = time.perf_counter()
-    ended = job("profile=true", "data=slow_rows", "model=slow_net", "trainer.max_epochs=2", "verbose=1")
+    words = ["data=slow_rows", "model=slow_net", "trainer.max_epochs=2", "verbose=1", "tracking.figures=true"]
+    ended = job("profile=true", *words)
     took = time.perf_counter() - began
     assert (ended.code, ended.err) == (0, "")
     (run,) = runs()
@@ -353,13 +354,3 @@ def test_each_job_of_a_sweep_has_its_own_profile_and_the_first_has_the_start(
     assert "lifecycle.pipeline" in drawn
     assert "pytorch_lightning" in drawn
     assert "importlib._bootstrap" not in drawn
-
-
-@pytest.mark.slow
-def test_helpers_of_a_run_on_two_devices_leave_the_profile_to_the_main_process(process: Command, runs: Runs) -> None:
-    words = ["trainer.devices=2", "trainer.strategy=ddp", "trainer.accelerator=cpu", "trainer.max_epochs=1"]
-    ended = process("profile=true", *words, "tracking.figures=false")
-    assert (ended.code, ended.err) == (0, "")
-    assert ended.out.count("Profile  ") == 1
-    (run,) = runs()
-    assert {"fit", "validation", "checkpoint", "tracking"} <= set(read(artifacts(run)))

@@ -74,7 +74,9 @@ def test_the_output_it_shows_is_what_the_command_prints(job: Command) -> None:
         return re.sub(r"\d\.\d\d s$|[0-9a-f]{32}", "*", line)
 
     (shown,) = blocks("text")[:1]
-    printed = [plain(line) for line in job("model=mlp", "data=iris", "verbose=1").out.splitlines()]
+    printed = [
+        plain(line) for line in job("model=mlp", "data=iris", "verbose=1", "tracking.figures=true").out.splitlines()
+    ]
     before, after = (part.splitlines() for part in shown.split("\n...\n"))
     assert [plain(line) for line in before] == printed[: len(before)]
     assert [plain(line) for line in after] == printed[-len(after) :]
@@ -124,7 +126,7 @@ def test_the_model_on_the_page_of_plugins_is_one(
 
 
 def test_the_places_it_names_exist_after_a_run(job: Command, tmp_path: Path) -> None:
-    assert job("trainer.max_epochs=1").code == 0
+    assert job("trainer.max_epochs=1", "tracking.figures=true").code == 0
     left = {file.name for file in (tmp_path / "mlruns").rglob("*")}
     tree = next(block for block in blocks("text") if block.startswith("mlruns/"))
     named = set(re.findall(r"[a-z_]+\.(?:db|csv|png|svg|ckpt|json|safetensors|skops)", tree))

@@ -310,7 +310,7 @@ def test_a_run_on_differences_predicts_in_the_users_units_and_on_raw_rows_too(
     frame = monthly(values).frame
     frame.to_csv(tmp_path / "a.csv", index=False)
     assert job("--version").code == 0  # the working folder is ready
-    result = lifecycle.run([*WORDS, "verbose=0"])
+    result = lifecycle.run([*WORDS, "verbose=0", "tracking.figures=false"])
     predictions = result.predictions
     assert predictions["row"].tolist() == list(range(34, 40))
     assert predictions["time"].tolist() == frame["month"].tolist()[34:]

@@ -66,7 +66,7 @@ def _dispatch(words: list[str]) -> None:
     if "--help" in words or "-h" in words:
         from lifecycle.listing import print_help
 
-        print_help()
+        print_help(words[0] if words[0] in VERBS else None)
     elif words and words[0] in VERBS:
         VERBS[words[0]](words[1:])
     elif words and not words[0].startswith(("-", "+", "~")) and "=" not in words[0]:
@@ -79,16 +79,26 @@ def _dispatch(words: list[str]) -> None:
 
         print(f"lifecycle {version('nn-lifecycle')}")
     else:
-        if any(word.startswith("query=") for word in words):
-            _complete_verbs()
+        if any(word.startswith("query=") for word in words) and _complete_verbs(os.environ.get("COMP_LINE", "")):
+            return
         _hydra(words)
 
 
-def _complete_verbs() -> None:
-    """Offer the verbs that begin as the first word of the line does; Hydra offers the rest."""
-    line = os.environ.get("COMP_LINE", "").split(" ")
-    if len(line) == 2:
-        print(*(verb for verb in VERBS if verb.startswith(line[1])))
+def _complete_verbs(line: str) -> bool:
+    """Offer the verbs that begin as the first word of a line does, or the words of its verb; Hydra offers the rest.
+
+    Returns:
+        whether the line is a verb's.
+    """
+    typed = line.split(" ")
+    if len(typed) > 2 and typed[1] in VERBS:
+        from lifecycle.verb_words import complete
+
+        print(*complete(line), sep="\n")
+        return True
+    if len(typed) == 2:
+        print(*(verb for verb in VERBS if verb.startswith(typed[1])), sep="\n")
+    return False
 
 
 def _meant(word: str) -> str:

@@ -23,6 +23,9 @@ lifecycle takes a neural network through its whole life: define, compile, fit, e
   lifecycle plugins                                    what is installed, and what is broken
   lifecycle ui                                         compare the runs in MLflow
 
+Use a run that was made (lifecycle <verb> --help says what it takes):
+{verbs}
+
 Choose (group=name):
 {groups}
 
@@ -47,14 +50,31 @@ Tracebacks:           HYDRA_FULL_ERROR=1
 """
 
 
-def print_help() -> None:
-    """Print what can be typed; imports no plugin."""
+def print_help(verb: str | None = None) -> None:
+    """Print what can be typed, or what a verb takes; imports no plugin."""
+    from lifecycle import verb_words
+
+    if verb is not None:
+        print(_help_of(verb))
+        return
     from lifecycle.searchpath import EXPERIMENT, options
 
     offered = options()
     examples = offered.pop(EXPERIMENT)
     lines = [f"  {group:<10} {', '.join(names)}" for group, names in offered.items() if len(names) > 1]
-    print(HELP.format(groups="\n".join(lines), examples=", ".join(examples)), end="")
+    told = verb_words.of_runs()
+    width = max(map(len, told))
+    verbs = [f"  lifecycle {verb:<{width}}   {line}" for verb, line in told.items()]
+    print(HELP.format(groups="\n".join(lines), examples=", ".join(examples), verbs="\n".join(verbs)), end="")
+
+
+def _help_of(verb: str) -> str:
+    """Return the help of a verb, or of one that takes no ``key=value`` words of its own its lines of the whole help."""
+    from lifecycle import verb_words
+
+    if verb_words.words_of(verb):
+        return verb_words.usage(verb)
+    return "\n".join(line for line in HELP.splitlines() if line.startswith(f"  lifecycle {verb} "))
 
 
 def print_plugins() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from lifecycle.digests import sha256
 from lifecycle.errors import RequestError, did_you_mean
-from lifecycle.registered import last_model, model_of, versions
+from lifecycle.registered import last_model, model_of, quoted, versions
 from lifecycle.store import Store, artifacts
 
 LATEST, BEST, REGISTERED = "latest", "best", "models:/"
@@ -125,7 +125,7 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
     wanted = tuple(statuses)
     sweep = _last_sweep(store) if sweep == LATEST else sweep
     words = [f"attributes.status = '{wanted[0]}'"] if len(wanted) == 1 else []
-    words += [f"tags.`lifecycle.sweep` = '{_quoted(sweep)}'"] if sweep else []
+    words += [f"tags.`lifecycle.sweep` = {quoted(sweep)}"] if sweep else []
     found = [
         run
         for run in store.client.search_runs(
@@ -256,7 +256,3 @@ def _by_id(store: Store, run: str) -> Any:
 
 def _name(store: Store) -> str:
     return str(store.client.get_experiment(store.experiment_id).name)
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")

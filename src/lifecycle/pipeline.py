@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,11 +12,9 @@ import pandas as pd
 from torch import nn
 
 from lifecycle import (
-    checkpoints,
     define,
     evaluate,
     fit,
-    lookup,
     losses,
     optimization,
     predict,
@@ -25,6 +22,7 @@ from lifecycle import (
     profiling,
     refusals,
     report,
+    results,
     saved,
     tracking,
 )
@@ -35,9 +33,7 @@ from lifecycle.data.batches import in_order
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.given import Given
 from lifecycle.errors import RequestError
-from lifecycle.forecast import foretells
 from lifecycle.history import History
-from lifecycle.look import files
 from lifecycle.processes import is_helper
 
 if TYPE_CHECKING:
@@ -195,8 +191,9 @@ def life(
     evaluation, predictions = score(job, prepared, tracked.checkpoints)
     trained = trained_model(job, prepared, history, tracked.id)
     precision = "bf16-mixed" if module.stepping.bf16 else "32"
-    pictures = _look(job, tracked, trained, history, evaluation, predictions, data)  # drawn while the rest is saved
-    _record(tracked, trained, history, evaluation, predictions, data, precision)
+    outcome = results.Outcome(data, history, evaluation, predictions, trained, precision)
+    pictures = results.look(tracked, outcome, job.request.tracking.figures)  # drawn while the rest is saved
+    results.record(tracked, outcome)
     printer.end(data, history, evaluation, tracked, pictures)
     if job.request.sweep is None:
         printer.next(tracked.folder)
@@ -252,60 +249,3 @@ def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | 
             **({} if data.time_step is None else {saved.TIME_STEP: data.time_step}),
         },
     )
-
-
-@profiling.phase("save")
-def _record(
-    tracked: tracking.Run,
-    trained: saved.TrainedModel,
-    history: History,
-    evaluation: evaluate.Evaluation,
-    predictions: pd.DataFrame,
-    data: Dataset,
-    precision: str,
-) -> None:
-    tracked.log_scores({**evaluation.flat, **_kept(history)})
-    tracked.tag(**{lookup.DIRECTIONS: json.dumps(evaluation.higher_is_better)})
-    tracked.tag(weights_epoch=str(history.weights_epoch), stopped=history.stopped, precision=precision)
-    if history.best_epoch is not None:
-        tracked.tag(best_epoch=str(history.best_epoch))
-    tracked.log_text(history.frame.to_csv(index=False), "history.csv")
-    table = tracked.scratch / "predictions.csv"
-    predictions.to_csv(table, index=False)  # of millions of rows a text would fill memory, and a pipe
-    tracked.log_file(table)
-    for name in (checkpoints.BEST, f"{checkpoints.BEST}.sha256"):
-        tracked.log_file(tracked.checkpoints / name, "checkpoints")
-    folder = tracked.scratch / "saved"
-    saved.save(trained, folder)
-    columns = [*data.columns, *getattr(trained.data, "optional_columns", [])]
-    outputs = predictions.drop(columns=["row", "time", "file", "actual"], errors="ignore")
-    params = {"horizon": 0} if foretells(trained) else {}  # of a series: 0 steps are predictions of the given rows
-    tracked.log_model(folder, columns, outputs, params)
-
-
-def _kept(history: History) -> dict[str, float]:
-    """Return the validation scores of the weights that were kept, by which ``run=best`` chooses."""
-    row = history.rows[history.weights_epoch - 1]
-    return {f"kept_{name}": value for name, value in row.items() if name.startswith("val_")}
-
-
-@profiling.phase("pictures")
-def _look(
-    job: Job,
-    tracked: tracking.Run,
-    trained: saved.TrainedModel,
-    history: History,
-    evaluation: evaluate.Evaluation,
-    predictions: pd.DataFrame,
-    data: Dataset,
-) -> list[str]:
-    pictures: list[str] = []
-    folder = tracked.scratch / "look"
-    folder.mkdir()
-    files.write_tables(folder, data, predictions, evaluation)
-    if job.request.tracking.figures:
-        pictures = files.write_drawings(folder, job.model_name, trained.network, data, predictions)
-        tracked.log_pictures(history, predictions, data.spec)
-        pictures += files.pictures_of(data.spec)
-    tracked.log_folder(folder)
-    return pictures

@@ -1,0 +1,89 @@
+"""What a finished run leaves behind: scores, tables, pictures, and the saved model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lifecycle import checkpoints, lookup, profiling, saved
+from lifecycle.forecast import foretells
+from lifecycle.look import files
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lifecycle.data.dataset import Dataset
+    from lifecycle.evaluate import Evaluation
+    from lifecycle.history import History
+    from lifecycle.tracking import Run
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        data: what it was fitted to and scored on.
+        history: of fitting.
+        evaluation: scores, intervals and baselines.
+        predictions: of the scored rows, beside the truth.
+        trained: the model.
+        precision: of the steps, ``"32"`` or ``"bf16-mixed"``.
+    """
+
+    data: Dataset
+    history: History
+    evaluation: Evaluation
+    predictions: pd.DataFrame
+    trained: saved.TrainedModel
+    precision: str
+
+
+@profiling.phase("save")
+def record(tracked: Run, outcome: Outcome) -> None:
+    """Record scores, history, predictions, the best checkpoint and the saved model."""
+    history, evaluation, predictions = outcome.history, outcome.evaluation, outcome.predictions
+    tracked.log_scores({**evaluation.flat, **_kept(history)})
+    tracked.tag(**{lookup.DIRECTIONS: json.dumps(evaluation.higher_is_better)})
+    tracked.tag(weights_epoch=str(history.weights_epoch), stopped=history.stopped, precision=outcome.precision)
+    if history.best_epoch is not None:
+        tracked.tag(best_epoch=str(history.best_epoch))
+    tracked.log_text(history.frame.to_csv(index=False), "history.csv")
+    table = tracked.scratch / "predictions.csv"
+    predictions.to_csv(table, index=False)  # of millions of rows a text would fill memory, and a pipe
+    tracked.log_file(table)
+    for name in (checkpoints.BEST, f"{checkpoints.BEST}.sha256"):
+        tracked.log_file(tracked.checkpoints / name, "checkpoints")
+    _record_model(tracked, outcome)
+
+
+def _record_model(tracked: Run, outcome: Outcome) -> None:
+    trained, folder = outcome.trained, tracked.scratch / "saved"
+    saved.save(trained, folder)
+    columns = [*outcome.data.columns, *getattr(trained.data, "optional_columns", [])]
+    outputs = outcome.predictions.drop(columns=["row", "time", "file", "actual"], errors="ignore")
+    params = {"horizon": 0} if foretells(trained) else {}  # of a series: 0 steps are predictions of the given rows
+    tracked.log_model(folder, columns, outputs, params)
+
+
+def _kept(history: History) -> dict[str, float]:
+    """Return the validation scores of the weights that were kept, by which ``run=best`` chooses."""
+    row = history.rows[history.weights_epoch - 1]
+    return {f"kept_{name}": value for name, value in row.items() if name.startswith("val_")}
+
+
+@profiling.phase("pictures")
+def look(tracked: Run, outcome: Outcome, figures: bool) -> list[str]:
+    """Record tables, and pictures if asked; return the names of these."""
+    pictures: list[str] = []
+    folder, data, predictions = tracked.scratch / "look", outcome.data, outcome.predictions
+    folder.mkdir()
+    files.write_tables(folder, data, predictions, outcome.evaluation)
+    if figures:
+        trained = outcome.trained
+        pictures = files.write_drawings(folder, trained.model_name, trained.network, data, predictions)
+        tracked.log_pictures(outcome.history, predictions, data.spec)
+        pictures += files.pictures_of(data.spec)
+    tracked.log_folder(folder)
+    return pictures
