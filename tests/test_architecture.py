@@ -69,6 +69,7 @@ LAYERS = [
             "lookup",
             "runs",
             "asked",
+            "wording",
             "recorded",
             "words",
             "checkpoints",

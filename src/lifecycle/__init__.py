@@ -24,7 +24,7 @@ def __getattr__(name: str) -> Any:
     if name == "Model":
         from lifecycle.deferred import quick_imports
 
-        with quick_imports():
+        with quick_imports(ours=False):
             from lifecycle.model import Model
 
         return Model

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lifecycle import asked, saved
+from lifecycle import saved
 from lifecycle.data import given
 from lifecycle.errors import RequestError
 from lifecycle.shown import Picture, Summary
+from lifecycle.wording import in_pythons_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,7 @@ class Predictor:
         from lifecycle import python_fit
 
         trained = self._of_fit()
-        with asked.in_pythons_words():
+        with in_pythons_words():
             frame = self._rows(X)
             _, labels = given.targets_of(y, len(frame), frame.columns)
             return python_fit.evaluate(trained, frame.assign(**{trained.spec.target_name: labels}))
@@ -49,7 +50,7 @@ class Predictor:
             RequestError: there is no fit yet, a column is missing, or a value cannot be used.
         """
         trained = self._of_fit()
-        with asked.in_pythons_words():
+        with in_pythons_words():
             found = trained.predict(self._rows(X))["predicted"].to_numpy()
         if not trained.spec.class_names:
             return np.asarray(found)
@@ -65,7 +66,7 @@ class Predictor:
         trained = self._of_fit()
         if not trained.spec.class_names:
             raise RequestError("predict_proba is for classes, and this model predicts a value. Use predict.")
-        with asked.in_pythons_words():
+        with in_pythons_words():
             predictions = trained.predict(self._rows(X))
         return predictions.filter(regex="^probability_").to_numpy()
 
@@ -73,7 +74,8 @@ class Predictor:
     def classes_(self) -> np.ndarray[Any, Any]:
         """The classes, as y had them, in the order of the probabilities: ``(classes,)``."""
         trained = self._of_fit()
-        return np.asarray(trained.settings.get("class_values") or trained.spec.class_names)
+        values = trained.settings.get("class_values") or trained.spec.class_names
+        return np.array(values, dtype=None if len({type(value) for value in values}) < 2 else object)
 
     @property
     def trained(self) -> saved.TrainedModel:
@@ -126,7 +128,4 @@ class Predictor:
     def _rows(self, X: Any) -> pd.DataFrame:  # noqa: N803
         """Return rows as the model takes them; those without names have those of training, by their places."""
         frame, _ = given.inputs_of(X)
-        columns = self._of_fit().columns
-        if hasattr(X, "columns") or len(frame.columns) != len(columns):
-            return frame
-        return frame.set_axis(list(columns), axis=1)
+        return given.like(frame, X, list(self._of_fit().columns))
