@@ -18,7 +18,7 @@ from rich.text import Text
 
 from lifecycle.data import columns
 from lifecycle.precision import is_bf16
-from lifecycle.progress import EpochBar
+from lifecycle.progress import EpochBar, NotebookBar
 
 if TYPE_CHECKING:
     from lifecycle.compile import CompiledModel
@@ -74,12 +74,12 @@ class Printer(Console):
 
 
 class Report:
-    """Prints a run, as loudly as ``verbose`` says: 0 nothing, 1 a bar on a terminal and lines elsewhere, 2 lines."""
+    """Prints a run, as loudly as ``verbose`` says: 0 nothing, 1 a bar on a terminal or in a notebook and lines elsewhere, 2 lines."""
 
     def __init__(self, verbose: int) -> None:
         self.console = Printer(quiet=verbose == 0)
-        self.wants_bar = verbose == 1 and self.console.is_terminal
-        self.bar: EpochBar | None = None
+        self.wants_bar = verbose == 1 and (self.console.is_terminal or self.console.is_jupyter)
+        self.bar: EpochBar | NotebookBar | None = None
 
     def begin(self, job: Job, data: Dataset, layers: list[Layer], module: CompiledModel) -> None:
         """Print what is about to be fitted to what: the rows, the layers, loss, optimizer and metrics."""
@@ -96,7 +96,9 @@ class Report:
 
     def callbacks(self, max_epochs: int) -> list[pl.Callback]:
         """Return the progress bar, where there is to be one."""
-        self.bar = EpochBar(self.console, max_epochs) if self.wants_bar else None
+        if self.wants_bar:
+            in_notebook = self.console.is_jupyter
+            self.bar = NotebookBar(max_epochs) if in_notebook else EpochBar(self.console, max_epochs)
         return [self.bar] if self.bar else []
 
     def epoch(self, row: Row, max_epochs: int) -> None:

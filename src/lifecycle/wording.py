@@ -30,7 +30,10 @@ TURNS: tuple[tuple[str, Any], ...] = (
     (r"data\.test_size=0 and ", ""),
     (r"^input (?=has )", "X "),
     (r"\bmodel=(\w+)", r'Model("\1")'),
-    (r"\b(?:trainer|optimizer|schedule|model|data)\.([a-z_]+)\b", lambda found: ARGUMENTS.get(found[1], found[1])),
+    (
+        r"(?<!lifecycle )\b(?:trainer|optimizer|schedule|model|data)\.([a-z_]+)\b",
+        lambda found: ARGUMENTS.get(found[1], found[1]),
+    ),
     (r"=(false|true|null)\b", lambda found: f"={VALUES[found[1]]}"),
     (r"(?<![\w.])([a-z_]+)=([a-z][a-z0-9_-]*)\b(?!\(|\.\w)", r'\1="\2"'),
 )

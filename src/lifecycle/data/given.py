@@ -152,7 +152,7 @@ def _array(values: Any, name: str) -> np.ndarray[Any, Any]:
         raise RequestError(f"{name} must not be a sparse matrix. Give {name}.toarray().")
     try:
         found = np.asarray(values)
-        if found.dtype.kind in "US" and not isinstance(values, np.ndarray):
+        if found.dtype.kind == "U" and not isinstance(values, np.ndarray):
             found = np.asarray(values, dtype=object)
     except ValueError as error:
         raise RequestError(f"{name} must have rows of one length, and has not. Make them one array first.") from error
