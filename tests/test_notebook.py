@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Iterator
 from typing import Any
@@ -65,7 +66,9 @@ def test_a_fit_shows_a_bar_that_ends_full(notebook: Notebook) -> None:
     assert "5/5" in last
     assert "val_loss 0." in last
     assert shown == []
-    printed, _ = notebook.run("_ = model.fit(X, y, epochs=200, validation_split=0.2, patience=1); print(len(_.rows))")
+    printed, _ = notebook.run(
+        '_ = model.fit(X, y, epochs=200, validation_split=0.2, patience=1, monitor="val_accuracy"); print(len(_.rows))'
+    )
     epochs = int(printed.strip().splitlines()[-1])
     assert epochs < 200
     assert f"{epochs}/{epochs}" in printed  # it stopped early, and is done
@@ -88,8 +91,6 @@ def test_summary_history_and_pictures_are_shown_as_what_they_are(notebook: Noteb
     (diagram,) = notebook.run("model.plot()")[1]
     assert "<svg" in diagram["image/svg+xml"]
     (curves,) = notebook.run("history.plot()")[1]
-    import base64
-
     assert Image.open(io.BytesIO(base64.b64decode(curves["image/png"]))).width > 300
 
 

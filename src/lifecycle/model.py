@@ -37,6 +37,7 @@ class Model(Predictor):
     >>> y = np.where(X[:, 0] + X[:, 1] > 0, "above", "below")
     >>> model = Model("mlp", hidden=[8])                                      # 1 define
     >>> model.compile(optimizer="adam", metrics=["accuracy"], lr=0.05)        # 2 compile
+    Model("mlp", hidden=[8], ...), not fitted
     >>> history = model.fit(X, y, epochs=30, batch_size=10, verbose=0)        # 3 fit
     >>> scores = model.evaluate(X, y)                                         # 4 evaluate
     >>> sorted(scores), scores["accuracy"] > 0.9
@@ -45,6 +46,8 @@ class Model(Predictor):
     ['above', 'below']
     >>> model.predict_proba([[3.0, 3.0]]).shape
     (1, 2)
+
+    The examples of the methods go on from here.
 
     Attributes:
         name: of the model plugin.
@@ -102,6 +105,11 @@ class Model(Predictor):
 
         Raises:
             RequestError: there is no such name or field, or a value is out of range.
+
+        >>> model = Model("mlp").compile("sgd", "binary_crossentropy", ["accuracy", "f1"], lr=0.1, momentum=0.9)
+        >>> from lifecycle.optimizers import AdamW
+        >>> from lifecycle.schedules import Cosine
+        >>> model = Model("mlp").compile(AdamW(lr=0.01), schedule=Cosine(warmup_epochs=5), class_weights="balanced")
         """
         with in_pythons_words():
             names = None if metrics is None else [metrics] if isinstance(metrics, str) else list(metrics)
@@ -164,6 +172,12 @@ class Model(Predictor):
         Raises:
             RequestError: rows or arguments cannot be used as they are; says why, and what to do.
             TrainingError: the loss is no longer a number.
+
+        >>> history = model.fit(X, y, epochs=20, validation_split=0.2, patience=5, seed=1, verbose=0)
+        >>> list(history.frame)
+        ['epoch', 'train_loss', 'train_accuracy', 'val_loss', 'val_accuracy', 'epoch_seconds']
+        >>> history.best_epoch == history.weights_epoch  # the weights are those of the best epoch
+        True
         """
         from lifecycle import python_fit
 
@@ -205,6 +219,10 @@ class Model(Predictor):
 
         Raises:
             SavedModelError: it is no saved model, was altered, or needs a plugin that is not installed.
+
+        >>> folder = model.save("sides")
+        >>> bool((Model.load("sides").predict(X) == model.predict(X)).all())
+        True
         """
         trained = saved.load(Path(path).expanduser())
         model = cls.__new__(cls)
@@ -224,6 +242,10 @@ class Model(Predictor):
 
         Raises:
             RequestError: there is no such run, or it came to no model.
+
+        >>> history = model.fit(X, y, epochs=2, track=True, verbose=0)
+        >>> Model.from_run("latest").run_id == model.run_id
+        True
         """
         return cls.load(runs.find(runs.Which(run, tracking=asked.where(tracking), **which)).model_folder())
 

@@ -31,6 +31,12 @@ class Predictor:
 
         Returns:
             ``{"loss": ..., "accuracy": ...}``; metrics of a regression are in the target's own units.
+
+        Raises:
+            RequestError: there is no fit yet, a row cannot be used, or y has a class that the model does not know.
+
+        >>> sorted(model.evaluate(X, y))
+        ['accuracy', 'loss']
         """
         from lifecycle import python_fit
 
@@ -48,6 +54,9 @@ class Predictor:
 
         Raises:
             RequestError: there is no fit yet, a column is missing, or a value cannot be used.
+
+        >>> model.predict(X[:3])
+        array(['...', '...', '...'], dtype='<U5')
         """
         trained = self._of_fit()
         with in_pythons_words():
@@ -62,6 +71,9 @@ class Predictor:
 
         Raises:
             RequestError: as :meth:`predict`; or the model is a regression.
+
+        >>> model.predict_proba(X[:3]).sum(axis=1).round(6).tolist()
+        [1.0, 1.0, 1.0]
         """
         trained = self._of_fit()
         if not trained.spec.class_names:
@@ -72,14 +84,24 @@ class Predictor:
 
     @property
     def classes_(self) -> np.ndarray[Any, Any]:
-        """The classes, as y had them, in the order of the probabilities: ``(classes,)``."""
+        """The classes, as y had them, in the order of the probabilities: ``(classes,)``; none of a regression.
+
+        >>> model.classes_
+        array(['above', 'below'], dtype='<U5')
+        """
         trained = self._of_fit()
         values = trained.settings.get("class_values") or trained.spec.class_names
         return np.array(values, dtype=None if len({type(value) for value in values}) < 2 else object)
 
     @property
     def trained(self) -> saved.TrainedModel:
-        """The fitted network with its preprocessing: what is saved, and what the command line uses."""
+        """The fitted network with its preprocessing: what is saved, and what the command line uses.
+
+        >>> model.trained.spec.task, model.trained.columns
+        ('binary', ('x0', 'x1'))
+        >>> model.trained.network  # PyTorch's
+        MLPNetwork(...
+        """
         return self._of_fit()
 
     def summary(self) -> Summary:
@@ -87,6 +109,14 @@ class Predictor:
 
         Raises:
             RequestError: there is no fit yet, and so no network.
+
+        >>> model.summary()
+        layer   type     output shape   parameters
+        0       Linear   (None, 8)              24
+        1       ReLU     (None, 8)               0
+        2       Linear   (None, 1)               9
+        <BLANKLINE>
+        total parameters: 33
         """
         from lifecycle.define import summarize
 
@@ -98,6 +128,9 @@ class Predictor:
 
         Raises:
             RequestError: there is no fit yet, and so no network.
+
+        >>> model.plot()
+        <svg picture of ... bytes; .save(path) writes it>
         """
         from lifecycle.look import diagram
 
@@ -112,6 +145,9 @@ class Predictor:
 
         Raises:
             RequestError: there is no fit yet, or the folder holds something else.
+
+        >>> sorted(file.name for file in model.save("above_or_below").iterdir())
+        ['lifecycle.json', 'preprocessing.skops', 'weights.safetensors']
         """
         folder = Path(path).expanduser()
         names = {file.name for file in folder.iterdir()} if folder.is_dir() else {""} if folder.exists() else set()

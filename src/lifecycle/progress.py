@@ -80,7 +80,7 @@ class EpochBar(pl.Callback):
 
 
 class NotebookBar(pl.Callback):
-    """The same in a notebook, as Jupyter draws bars; it stays when the fit is over. Without ipywidgets it is of text."""
+    """The same in a notebook, as Jupyter draws bars, or of text without ipywidgets; it stays when the fit is over."""
 
     needs_scores_and_steps = False
 

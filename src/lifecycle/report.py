@@ -74,7 +74,10 @@ class Printer(Console):
 
 
 class Report:
-    """Prints a run, as loudly as ``verbose`` says: 0 nothing, 1 a bar on a terminal or in a notebook and lines elsewhere, 2 lines."""
+    """Prints a run, as loudly as ``verbose`` says.
+
+    0: nothing; 1: a bar on a terminal and in a notebook, and lines elsewhere; 2: a line an epoch.
+    """
 
     def __init__(self, verbose: int) -> None:
         self.console = Printer(quiet=verbose == 0)
@@ -207,7 +210,7 @@ def summary_table(layers: list[Layer]) -> Table:
 
 def summary_text(layers: list[Layer]) -> str:
     """Return the summary of a network as plain text."""
-    console = Console(width=100, color_system=None)
+    console = Console(width=100, color_system=None, force_jupyter=False)  # a text, in a notebook too
     with console.capture() as captured:
         console.print(summary_table(layers))
     total = sum(layer.num_params for layer in layers)
