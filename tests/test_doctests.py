@@ -49,6 +49,7 @@ def run(text: str, name: str, names: dict[str, Any]) -> int:
     report: list[str] = []
     runner = doctest.DocTestRunner(optionflags=OPTIONS, verbose=False)
     runner.run(test, out=report.append, clear_globs=False)
+    names.update(test.globs)  # what they leave is there for the examples that go on from them
     assert runner.failures == 0, "".join(report)
     return len(test.examples)
 

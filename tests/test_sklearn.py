@@ -91,7 +91,9 @@ def test_texts_and_missing_values_of_a_frame_need_no_preparing() -> None:
     with pytest.raises(ValueError, match="feature names should match"):
         network.predict(X.rename(columns={"town": "city"}))
     columns = make_column_transformer((FunctionTransformer(), ["size"]))
-    assert make_pipeline(columns, LifecycleRegressor(**QUICK)).fit(X.fillna({"size": 0}), y).predict(X).shape == (90,)
+    assert make_pipeline(columns, LifecycleRegressor(**QUICK)).fit(X.fillna({"size": 0}), y).predict(
+        X.fillna({"size": 0})
+    ).shape == (90,)
 
 
 def test_a_copy_that_was_pickled_or_cloned_does_the_same(iris: Any) -> None:
