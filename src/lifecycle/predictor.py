@@ -100,7 +100,8 @@ class Predictor:
         >>> model.trained.spec.task, model.trained.columns
         ('binary', ('x0', 'x1'))
         >>> model.trained.network  # PyTorch's
-        MLPNetwork(...
+        Sequential(
+        ...
         """
         return self._of_fit()
 
