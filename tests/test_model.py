@@ -275,6 +275,12 @@ def test_each_fit_begins_at_the_beginning_and_the_seed_decides() -> None:
     assert not all(torch.equal(a, b) for a, b in zip(first, weights(model.trained), strict=True))
 
 
+def test_it_is_there_to_be_completed() -> None:
+    assert {"Model", "run"} <= set(dir(lifecycle))
+    with pytest.raises(AttributeError, match="module 'lifecycle' has no attribute 'Modle'"):
+        _ = lifecycle.Modle
+
+
 def test_compiling_anew_is_for_the_next_fit() -> None:
     X, y = numbers()
     model = fitted(X, y)

@@ -29,6 +29,11 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'lifecycle' has no attribute {name!r}")
 
 
+def __dir__() -> list[str]:
+    """Return the names that there are, those too that are not imported yet."""
+    return sorted({*globals(), *__all__})
+
+
 def run(overrides: list[str]) -> Result:
     """Do what the command line does with the same words, and return what came of it.
 

@@ -111,7 +111,9 @@ class NotebookBar(pl.Callback):
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave the bar as it is at the end: full, though the fit ended early."""
         if self.bar is not None:
-            self.bar.total = self.bar.n = int(self.bar.n)
+            done, begun = int(self.bar.n), self.bar.start_t
+            self.bar.reset(total=done)
+            self.bar.n, self.bar.start_t = done, begun
             self.bar.refresh()
             self.bar.close()
 
@@ -121,7 +123,7 @@ class NotebookBar(pl.Callback):
             self.bar.close()
 
     def _move(self, epochs: float) -> None:
-        self.bar.n = epochs
+        self.bar.n = int(epochs) if epochs == int(epochs) else epochs
         if time.monotonic() - self._drawn >= SECONDS_BETWEEN:
             self._drawn = time.monotonic()
             self.bar.refresh()
