@@ -57,8 +57,9 @@ def run(overrides: list[str]) -> Result:
     request = compose.compose(overrides)
     recorder.warm(request.tracking)
     with profiling.profiled(request):
-        from lifecycle import pipeline
+        from lifecycle import pipeline, seeds
 
-        result = pipeline.run(request)
+        with seeds.restored():
+            result = pipeline.run(request)
     assert result is not None  # noqa: S101 - only the helpers of a ddp run have none, and they end with the script
     return result
