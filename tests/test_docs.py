@@ -63,11 +63,13 @@ def run_python(code: str, name: str, names: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
     """Return a folder in which a run was made, as the pages of the verbs take it."""
     import lifecycle
 
     folder = tmp_path_factory.mktemp("trained")
+    (folder / "mlruns").mkdir()
+    shutil.copy(empty_database, folder / "mlruns" / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         lifecycle.run(["model=mlp", "data=iris", f"trainer.max_epochs={EPOCHS}", "verbose=0"])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,9 +47,12 @@ class Notebook:
 
 
 @pytest.fixture(scope="module")
-def notebook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
+def notebook(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Notebook]:
+    folder = tmp_path_factory.mktemp("notebook")
+    (folder / "mlruns").mkdir()
+    shutil.copy(empty_database, folder / "mlruns" / "mlflow.db")
     manager = KernelManager(kernel_name="python3")
-    manager.start_kernel(cwd=str(tmp_path_factory.mktemp("notebook")))
+    manager.start_kernel(cwd=str(folder))
     client = manager.client()
     client.start_channels()
     client.wait_for_ready(timeout=SECONDS)
