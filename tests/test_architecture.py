@@ -79,6 +79,7 @@ LAYERS = [
             "signatures",
             "runs",
             "asked",
+            "wording",
             "recorded",
             "again",
             "words",

@@ -16,6 +16,7 @@ from lifecycle.__main__ import VERBS
 from lifecycle.compose import compose
 from lifecycle.config import resolve
 from tests.conftest import Command
+from tests.test_docs import COMPOSED
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -42,7 +43,7 @@ def commands(text: str) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
-PAGES = {"README": README, **{file.stem: file.read_text() for file in sorted((ROOT / "docs").glob("*.md"))}}
+PAGES = {"README": README, **{name: (ROOT / "docs" / f"{name}.md").read_text() for name in COMPOSED}}
 SHOWN = [pytest.param(words, id=f"{name}: {' '.join(words)}") for name in PAGES for words in commands(PAGES[name])]
 
 

@@ -1,8 +1,6 @@
 """Take a neural network through its whole life in one command: define, compile, fit, evaluate, predict.
 
->>> import lifecycle
->>> result = lifecycle.run(["model=mlp", "data=iris", "verbose=0"])  # doctest: +SKIP
->>> result.scores["test_accuracy"]  # doctest: +SKIP
+:func:`run` takes the words of the command, :class:`Model` the rows that you have in memory.
 """
 
 from __future__ import annotations
@@ -24,11 +22,16 @@ def __getattr__(name: str) -> Any:
     if name == "Model":
         from lifecycle.deferred import quick_imports
 
-        with quick_imports():
+        with quick_imports(ours=False):
             from lifecycle.model import Model
 
         return Model
     raise AttributeError(f"module 'lifecycle' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the names that there are, those too that are not imported yet."""
+    return sorted({*globals(), *__all__})
 
 
 def run(overrides: list[str]) -> Result:
@@ -43,14 +46,20 @@ def run(overrides: list[str]) -> Result:
     Raises:
         lifecycle.errors.RequestError: the request cannot be met; the message names key, value and cure.
         lifecycle.errors.LifecycleError: the run failed.
+
+    >>> import lifecycle
+    >>> result = lifecycle.run(["model=mlp", "data=iris", "trainer.max_epochs=20", "verbose=0"])
+    >>> result.scores["test_accuracy"] > 0.8
+    True
     """
     from lifecycle import compose, profiling, recorder
 
     request = compose.compose(overrides)
     recorder.warm(request.tracking)
     with profiling.profiled(request):
-        from lifecycle import pipeline
+        from lifecycle import pipeline, seeds
 
-        result = pipeline.run(request)
+        with seeds.restored():
+            result = pipeline.run(request)
     assert result is not None  # noqa: S101 - only the helpers of a ddp run have none, and they end with the script
     return result

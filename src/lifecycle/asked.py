@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from omegaconf import OmegaConf, open_dict
 
 from lifecycle import registry
@@ -18,14 +17,9 @@ from lifecycle.data.given import PATH
 from lifecycle.errors import RequestError, did_you_mean
 from lifecycle.groups import TYPED, name_of
 from lifecycle.optimizers import OptimizerConfig
+from lifecycle.recorded import FROM_PYTHON
 from lifecycle.schedules import ScheduleConfig
 from lifecycle.tasks import TASKS
-
-ARGUMENTS = {"max_epochs": "epochs", "path=X": "X"}
-"""What is called otherwise on the command line than in :meth:`lifecycle.Model.fit`."""
-
-KEY = re.compile(r"\b(?:trainer|optimizer|schedule|model|data)\.(path=X|[a-z_]+)(?=[= \[.])")
-"""A field in a message of the command line, ``trainer.max_epochs``."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +73,22 @@ def trainer(fields: dict[str, Any]) -> TrainerConfig:
     """Return how fitting is to proceed.
 
     Raises:
-        RequestError: there is no such field, or a value does not fit.
+        RequestError: there is no such field, a value does not fit, or the caller's script would be run again.
     """
+    for name in ("devices", "strategy"):
+        if name in fields:
+            raise RequestError(
+                f"{name} is for the command, got {fields[name]!r}: each process would run the whole of this script. "
+                f"Write the rows to a file and use `lifecycle trainer.devices=2`, or leave {name} out."
+            )
+    if "max_epochs" in fields:
+        raise RequestError(f"max_epochs is called epochs here, got {fields['max_epochs']!r}. Write epochs=.")
+    known = [field.name for field in dataclasses.fields(TrainerConfig)]
+    names = ["epochs", *(name for name in known if name not in ("max_epochs", "devices", "strategy"))]
+    for name, value in fields.items():
+        if name not in names:
+            raise RequestError(unknown_field(name, repr(value), names, "fit()"))
+    fields = {"max_epochs" if name == "epochs" else name: value for name, value in fields.items()}
     made: TrainerConfig = _made(TrainerConfig, fields, "fit()", "trainer")
     return made
 
@@ -93,8 +101,24 @@ def task_of(loss: str | None) -> str | None:
     return REGRESSION if tasks == {REGRESSION} else "classification" if tasks and REGRESSION not in tasks else None
 
 
+def split(share: float) -> float | None:
+    """Return the share of rows that validate; ``None``: there are none.
+
+    Raises:
+        RequestError: it is no number.
+    """
+    if isinstance(share, bool) or not isinstance(share, int | float | np.number):
+        raise RequestError(f"validation_split must be a share of the rows, got {share!r}. Use for instance 0.2.")
+    return float(share) or None
+
+
 def data(
-    shape: tuple[int, ...], target: str, task: str | None, validation_split: float, scaling: str, scale_target: bool
+    shape: tuple[int, ...],
+    target: str,
+    task: str | None,
+    validation_split: float | None,
+    scaling: str,
+    scale_target: bool,
 ) -> Any:
     """Return the kind of data that samples of a shape are: a table's rows, or arrays."""
     fields: dict[str, Any] = {
@@ -103,7 +127,7 @@ def data(
         "task": task,
         "test_size": 0.0,
         "val_size": 0.0,
-        "validation_split": validation_split or None,
+        "validation_split": validation_split,
         "scaling": scaling,
         "scale_target": scale_target,
     }
@@ -130,11 +154,27 @@ def config(
             OmegaConf.structured(compiled.schedule),
         )
         root.trainer, root.tracking = OmegaConf.structured(trainer), OmegaConf.structured(tracking)
-    root.loss, root.metrics, root.label_smoothing = compiled.loss, compiled.metrics, compiled.label_smoothing
     weights = compiled.class_weights
-    root.class_weights = {str(name): value for name, value in weights.items()} if isinstance(weights, dict) else weights
-    root.seed, root.verbose = seed, verbose
+    plainly = {
+        "loss": compiled.loss,
+        "metrics": compiled.metrics,
+        "label_smoothing": compiled.label_smoothing,
+        "class_weights": {str(name): value for name, value in weights.items()}
+        if isinstance(weights, dict)
+        else weights,
+        "seed": seed,
+        "verbose": verbose,
+    }
+    for name, value in plainly.items():
+        _set(root, name, plain(value))
     return root
+
+
+def _set(root: Any, name: str, value: Any) -> None:
+    try:
+        root[name] = value
+    except ValueError as error:
+        raise _unfit(name, value, error) from error
 
 
 def request(config: Any, model_name: str) -> Request:
@@ -147,7 +187,7 @@ def request(config: Any, model_name: str) -> Request:
         "trainer": "default",
         "tracking": "default",
     }
-    return Request(config, choices, "Model.fit")
+    return Request(config, choices, FROM_PYTHON)
 
 
 def _made(cls: Any, fields: dict[str, Any], owner: str, prefix: str) -> Any:
@@ -156,22 +196,39 @@ def _made(cls: Any, fields: dict[str, Any], owner: str, prefix: str) -> Any:
         if name not in known:
             raise RequestError(unknown_field(name, repr(value), known, owner))
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), fields))
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), plain(fields)))
     except ValueError as error:  # OmegaConf's own are ValueErrors too
         key = getattr(error, "full_key", None)
         if key is None:
             raise RequestError(f"{prefix}.{error}") from error
-        said = str(error).splitlines()[0].rstrip(".")
-        raise RequestError(f"{prefix}.{key} cannot be {fields.get(key.split('[')[0])!r}: {said}.") from error
+        raise _unfit(f"{prefix}.{key}", fields.get(key.split("[")[0]), error) from error
 
 
-@contextmanager
-def in_pythons_words() -> Iterator[None]:
-    """Say of an argument what the command line says of a key."""
-    try:
-        yield
-    except RequestError as error:
-        said = KEY.sub(lambda found: ARGUMENTS.get(found[1], found[1]), str(error))
-        if said == str(error):
-            raise
-        raise RequestError(said) from error
+def _unfit(name: str, value: Any, error: ValueError) -> RequestError:
+    said = str(error).splitlines()[0].rstrip(".")
+    return RequestError(f"{name} cannot be {value!r}: {said}. Give a value of its type.")
+
+
+def plain(value: Any) -> Any:
+    """Return NumPy's numbers, arrays and texts, within lists and mappings too, as Python's own."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {key: plain(found) for key, found in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(found) for found in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def where(tracking: TrackingConfig | str | Path | None) -> TrackingConfig:
+    """Return where runs are recorded: as it is, in a folder, or, for ``None``, in ``mlruns/``.
+
+    Raises:
+        RequestError: it is none of these.
+    """
+    if tracking is None or isinstance(tracking, TrackingConfig):
+        return tracking or TrackingConfig()
+    if not isinstance(tracking, str | Path):
+        raise RequestError(f"tracking must be a folder or a TrackingConfig, got {tracking!r}. Write tracking='mlruns'.")
+    made: TrackingConfig = _made(TrackingConfig, {"dir": str(tracking)}, "tracking", "tracking")
+    return made

@@ -12,8 +12,11 @@ from typing import Any
 
 from lifecycle import tracking
 from lifecycle.config import Request
-from lifecycle.errors import TrackingError
+from lifecycle.errors import RequestError, TrackingError
 from lifecycle.mlflow_run import MLflowRun
+
+KEPT = "trainer.max_epochs"
+"""A parameter by which a run that holds a fit is known."""
 
 
 class Here:
@@ -49,7 +52,17 @@ def callers_run(request: Request, active: Any) -> Iterator[tracking.Run]:
     Args:
         request: of the fit.
         active: what ``mlflow.active_run()`` returns.
+
+    Raises:
+        RequestError: the run holds a fit already.
     """
+    import mlflow
+
+    if KEPT in mlflow.MlflowClient().get_run(active.info.run_id).data.params:
+        raise RequestError(
+            f"the active MLflow run {active.info.run_id} holds a fit already. Open another for this one, "
+            "mlflow.start_run(nested=True), or leave it unrecorded with fit(track=False)."
+        )
     scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
     try:
         name = active.info.run_name or active.info.run_id

@@ -31,6 +31,9 @@ class DataSpec:
         target_name: name of the column that is predicted.
         class_names: names of the classes, in the order of the logits (for binary: negative, positive); else empty.
         feature_names: names along the feature axis; empty where features have none (pixels).
+
+    >>> DataSpec("multiclass", (4,), 3, "species", ("setosa", "versicolor", "virginica")).num_outputs
+    3
     """
 
     task: str
@@ -47,6 +50,18 @@ class ModelPlugin(Protocol):
     Two things are optional. ``sample_dims``, a ``ClassVar[tuple[int, ...]]``, says how many axes a sample may have
     (see :data:`SAMPLE_SHAPES`), so that unfitting data are refused before they are loaded. ``__post_init__`` may raise
     ``ValueError("<field> must be ..., got <value>. <cure>")`` for a value out of range.
+
+    >>> from dataclasses import dataclass
+    >>> from torch import nn
+    >>> @dataclass
+    ... class Straight:
+    ...     "A linear network."
+    ...     bias: bool = True
+    ...
+    ...     def build(self, spec):
+    ...         return nn.Linear(spec.input_shape[0], spec.num_outputs, self.bias)
+    >>> Straight(bias=False).build(DataSpec("regression", (4,), 1))
+    Linear(in_features=4, out_features=1, bias=False)
     """
 
     def build(self, spec: DataSpec) -> nn.Module:
@@ -67,6 +82,10 @@ class Samples:
         naive: forecasts that need no network, by name (``"last value"``), a value a sample in the target's units.
         times: when each target is, as the source has it; ``None`` where the source has no times.
         files: the file that each sample is; ``None`` where a sample is no file.
+
+    >>> import numpy as np
+    >>> Samples(np.zeros((2, 4)), np.array(["setosa", "virginica"]), rows=np.array([0, 1])).inputs.shape
+    (2, 4)
     """
 
     inputs: pd.DataFrame | np.ndarray[Any, Any]
@@ -84,6 +103,10 @@ class Split:
 
     ``val`` may be empty: nothing validates. ``test`` may be empty: nothing is held out, and the scores are those of the
     training rows, which the run says.
+
+    >>> import numpy as np
+    >>> Split(np.array([0, 3]), val=np.array([1]), test=np.array([2])).train.tolist()
+    [0, 3]
     """
 
     train: np.ndarray[Any, Any]
@@ -93,7 +116,11 @@ class Split:
 
 @dataclass(frozen=True)
 class Target:
-    """What the targets are: their column's name and the task, ``"classification"`` or ``"regression"``."""
+    """What the targets are: their column's name and the task, ``"classification"`` or ``"regression"``.
+
+    >>> Target("price", "regression", scaled=False).task
+    'regression'
+    """
 
     name: str
     task: str
@@ -115,6 +142,12 @@ class DataPlugin(Protocol):
     last row; see :mod:`lifecycle.data.series`.
     Fields ``path``, ``source``, ``licence`` and ``note`` are what `lifecycle data` shows; ``drop`` and ``time`` name
     columns that it calls so.
+
+    >>> from lifecycle.data.table import Table
+    >>> rows = Table(path="sklearn:iris", target="species")
+    >>> frame = rows.read()
+    >>> rows.describe_target(frame).task, rows.samples(frame).inputs.shape
+    ('classification', (150, 4))
     """
 
     sample_dim: ClassVar[int]

@@ -131,11 +131,15 @@ def without_signal() -> Iterator[None]:
 
 
 @contextmanager
-def quick_imports() -> Iterator[None]:
-    """Import the large libraries as quickly as it goes, and what is imported within; for a process of our own.
+def quick_imports(ours: bool = True) -> Iterator[None]:
+    """Import the large libraries as quickly as it goes, and what is imported within.
 
-    Nothing looks for garbage meanwhile, of which there is none, nor ever at what was imported: a third less.
+    Nothing looks for garbage meanwhile, of which there is none: a third less.
+
+    Args:
+        ours: the process is our own, and nothing ever looks for garbage among what there is by then.
     """
+    collects = gc.isenabled()
     gc.disable()
     try:
         importlib.import_module("skops.io")  # first: it looks through all modules, with PyTorch's for a second
@@ -144,5 +148,7 @@ def quick_imports() -> Iterator[None]:
             importlib.import_module("torchmetrics")
         yield
     finally:
-        gc.freeze()
-        gc.enable()
+        if ours:
+            gc.freeze()
+        if collects:
+            gc.enable()

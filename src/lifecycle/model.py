@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lifecycle import asked, runs, saved
-from lifecycle.config import TrackingConfig, resolve
+from lifecycle.config import resolve
 from lifecycle.data import given
 from lifecycle.errors import RequestError
 from lifecycle.predictor import Predictor
 from lifecycle.shown import FitHistory
 from lifecycle.tasks import check_names
+from lifecycle.wording import in_pythons_words
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
+    from lifecycle.config import TrackingConfig
     from lifecycle.optimizers import OptimizerConfig
     from lifecycle.schedules import ScheduleConfig
 
@@ -35,6 +37,7 @@ class Model(Predictor):
     >>> y = np.where(X[:, 0] + X[:, 1] > 0, "above", "below")
     >>> model = Model("mlp", hidden=[8])                                      # 1 define
     >>> model.compile(optimizer="adam", metrics=["accuracy"], lr=0.05)        # 2 compile
+    Model("mlp", hidden=[8], ...), not fitted
     >>> history = model.fit(X, y, epochs=30, batch_size=10, verbose=0)        # 3 fit
     >>> scores = model.evaluate(X, y)                                         # 4 evaluate
     >>> sorted(scores), scores["accuracy"] > 0.9
@@ -43,6 +46,8 @@ class Model(Predictor):
     ['above', 'below']
     >>> model.predict_proba([[3.0, 3.0]]).shape
     (1, 2)
+
+    The examples of the methods go on from here.
 
     Attributes:
         name: of the model plugin.
@@ -66,7 +71,7 @@ class Model(Predictor):
         lifecycle.errors.RequestError: hiden is not a field of Model("mlp"), got [8]. Did you mean hidden? ...
         """
         self.name = name
-        with asked.in_pythons_words():
+        with in_pythons_words():
             self._plugin = asked.plugin("model", name, fields, f'Model("{name}")')
         self.history: FitHistory | None = None
         self.run_id: str | None = None
@@ -77,7 +82,7 @@ class Model(Predictor):
         self,
         optimizer: str | OptimizerConfig = "adam",
         loss: str | None = None,
-        metrics: Sequence[str] | None = None,
+        metrics: Sequence[str] | str | None = None,
         *,
         schedule: str | ScheduleConfig = "none",
         class_weights: str | dict[Any, float] | None = None,
@@ -100,14 +105,20 @@ class Model(Predictor):
 
         Raises:
             RequestError: there is no such name or field, or a value is out of range.
+
+        >>> model = Model("mlp").compile("sgd", "binary_crossentropy", ["accuracy", "f1"], lr=0.1, momentum=0.9)
+        >>> from lifecycle.optimizers import AdamW
+        >>> from lifecycle.schedules import Cosine
+        >>> model = Model("mlp").compile(AdamW(lr=0.01), schedule=Cosine(warmup_epochs=5), class_weights="balanced")
         """
-        with asked.in_pythons_words():
-            check_names(loss, None if metrics is None else list(metrics))
+        with in_pythons_words():
+            names = None if metrics is None else [metrics] if isinstance(metrics, str) else list(metrics)
+            check_names(loss, names)
             self._compiled_with = asked.Compiled(
                 optimizer=asked.typed("optimizer", optimizer, fields),
                 schedule=asked.typed("schedule", schedule, {}),
                 loss=loss,
-                metrics=None if metrics is None else list(metrics),
+                metrics=names,
                 class_weights=class_weights,
                 label_smoothing=label_smoothing,
             )
@@ -128,9 +139,9 @@ class Model(Predictor):
         scaling: str = "standard",
         scale_target: bool = True,
         verbose: int = 1,
-        callbacks: Sequence[pl.Callback] = (),
+        callbacks: Sequence[pl.Callback] | pl.Callback = (),
         track: bool | None = None,
-        tracking: TrackingConfig | None = None,
+        tracking: TrackingConfig | str | Path | None = None,
         **trainer: Any,
     ) -> FitHistory:
         """Step 3, fit: learn from rows, from the beginning each time it is called.
@@ -152,7 +163,7 @@ class Model(Predictor):
             verbose: 0 silent, 1 a progress bar, 2 a line an epoch.
             callbacks: of Lightning's.
             track: record the fit in MLflow, in ``mlruns/``; ``None``: only inside ``mlflow.start_run()``, in that run.
-            tracking: where ``track=True`` records.
+            tracking: where ``track=True`` records: a folder, or a ``TrackingConfig``; ``None``: in ``mlruns/``.
             trainer: other fields of ``trainer`` on the command line, ``patience=10``, ``accelerator="gpu"``.
 
         Returns:
@@ -161,18 +172,24 @@ class Model(Predictor):
         Raises:
             RequestError: rows or arguments cannot be used as they are; says why, and what to do.
             TrainingError: the loss is no longer a number.
+
+        >>> history = model.fit(X, y, epochs=20, validation_split=0.2, patience=5, seed=1, verbose=0)
+        >>> list(history.frame)
+        ['epoch', 'train_loss', 'train_accuracy', 'val_loss', 'val_accuracy', 'epoch_seconds']
+        >>> history.best_epoch == history.weights_epoch  # the weights are those of the best epoch
+        True
         """
         from lifecycle import python_fit
 
-        with asked.in_pythons_words():
+        with in_pythons_words():
             frame, shape = given.inputs_of(X)
             target, labels = given.targets_of(y, len(frame), frame.columns)
-            split = None
+            share, split = asked.split(validation_split), None
             if validation_data is not None:
-                if validation_split:
+                if share:
                     raise RequestError("validation_data stands in place of validation_split. Give one of them.")
-                frame, labels, split = given.together(frame, labels, *validation_data)
-            validates = split is not None or validation_split > 0
+                frame, labels, split = given.together(frame, shape, labels, validation_data)
+            validates = split is not None or share is not None
             stops = validates if early_stopping is None else early_stopping
             config = asked.config(
                 self._plugin,
@@ -180,19 +197,19 @@ class Model(Predictor):
                     shape,
                     target,
                     task or asked.task_of(self._compiled_with.loss),
-                    validation_split,
+                    share,
                     scaling,
                     scale_target,
                 ),
                 self._compiled_with,
-                asked.trainer({"max_epochs": epochs, "batch_size": batch_size, "early_stopping": stops, **trainer}),
-                tracking or TrackingConfig(),
+                asked.trainer({"epochs": epochs, "batch_size": batch_size, "early_stopping": stops, **trainer}),
+                asked.where(tracking),
                 seed,
                 verbose,
             )
             job = resolve(asked.request(config, self.name))
             rows = given.Given(frame.assign(**{target: labels}), split)
-            fitted = python_fit.run(job, rows, list(callbacks), track)
+            fitted = python_fit.run(job, rows, python_fit.listed(callbacks), track)
         self.history, self._trained, self.run_id = fitted.history, fitted.trained, fitted.run_id
         return self.history
 
@@ -202,6 +219,10 @@ class Model(Predictor):
 
         Raises:
             SavedModelError: it is no saved model, was altered, or needs a plugin that is not installed.
+
+        >>> folder = model.save("sides")
+        >>> bool((Model.load("sides").predict(X) == model.predict(X)).all())
+        True
         """
         trained = saved.load(Path(path).expanduser())
         model = cls.__new__(cls)
@@ -211,18 +232,22 @@ class Model(Predictor):
         return model
 
     @classmethod
-    def from_run(cls, run: str, *, tracking: TrackingConfig | None = None, **which: Any) -> Model:
+    def from_run(cls, run: str, *, tracking: TrackingConfig | str | Path | None = None, **which: Any) -> Model:
         """Return the model of a run.
 
         Args:
             run: an id or its first characters, ``"latest"``, ``"best"`` or ``"models:/name@alias"``.
-            tracking: where the run is recorded; ``None``: in ``mlruns/``.
+            tracking: where the run is recorded, as :meth:`fit` takes it.
             which: ``metric`` that best goes by, ``sweep`` to look within.
 
         Raises:
             RequestError: there is no such run, or it came to no model.
+
+        >>> history = model.fit(X, y, epochs=2, track=True, verbose=0)
+        >>> Model.from_run("latest").run_id == model.run_id
+        True
         """
-        return cls.load(runs.find(runs.Which(run, tracking=tracking or TrackingConfig(), **which)).model_folder())
+        return cls.load(runs.find(runs.Which(run, tracking=asked.where(tracking), **which)).model_folder())
 
     def __repr__(self) -> str:
         state = "not fitted" if self._trained is None else f"fitted: {self._trained.spec.task}"

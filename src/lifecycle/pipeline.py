@@ -51,6 +51,13 @@ class Result:
         predictions: of the rows that were scored, beside the truth.
         model: the trained model, ready for raw rows.
         evaluation: the scores with their bootstrap intervals, and those of the baselines.
+
+    >>> import lifecycle
+    >>> result = lifecycle.run(["data=iris", "trainer.max_epochs=2", "tracking.figures=false", "verbose=0"])
+    >>> list(result.scores), len(result.history.rows), len(result.predictions)
+    (['test_loss', 'test_accuracy'], 2, 30)
+    >>> result.model.predict(result.predictions.assign(**dict.fromkeys(result.model.columns, 1.0)))["predicted"].size
+    30
     """
 
     run_id: str

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lifecycle import asked, saved
+from lifecycle import saved
 from lifecycle.data import given
 from lifecycle.errors import RequestError
 from lifecycle.shown import Picture, Summary
+from lifecycle.wording import in_pythons_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,11 +31,17 @@ class Predictor:
 
         Returns:
             ``{"loss": ..., "accuracy": ...}``; metrics of a regression are in the target's own units.
+
+        Raises:
+            RequestError: there is no fit yet, a row cannot be used, or y has a class that the model does not know.
+
+        >>> sorted(model.evaluate(X, y))
+        ['accuracy', 'loss']
         """
         from lifecycle import python_fit
 
         trained = self._of_fit()
-        with asked.in_pythons_words():
+        with in_pythons_words():
             frame = self._rows(X)
             _, labels = given.targets_of(y, len(frame), frame.columns)
             return python_fit.evaluate(trained, frame.assign(**{trained.spec.target_name: labels}))
@@ -47,9 +54,12 @@ class Predictor:
 
         Raises:
             RequestError: there is no fit yet, a column is missing, or a value cannot be used.
+
+        >>> model.predict(X[:3])
+        array(['...', '...', '...'], dtype='<U5')
         """
         trained = self._of_fit()
-        with asked.in_pythons_words():
+        with in_pythons_words():
             found = trained.predict(self._rows(X))["predicted"].to_numpy()
         if not trained.spec.class_names:
             return np.asarray(found)
@@ -61,23 +71,38 @@ class Predictor:
 
         Raises:
             RequestError: as :meth:`predict`; or the model is a regression.
+
+        >>> model.predict_proba(X[:3]).sum(axis=1).round(6).tolist()
+        [1.0, 1.0, 1.0]
         """
         trained = self._of_fit()
         if not trained.spec.class_names:
             raise RequestError("predict_proba is for classes, and this model predicts a value. Use predict.")
-        with asked.in_pythons_words():
+        with in_pythons_words():
             predictions = trained.predict(self._rows(X))
         return predictions.filter(regex="^probability_").to_numpy()
 
     @property
     def classes_(self) -> np.ndarray[Any, Any]:
-        """The classes, as y had them, in the order of the probabilities: ``(classes,)``."""
+        """The classes, as y had them, in the order of the probabilities: ``(classes,)``; none of a regression.
+
+        >>> model.classes_
+        array(['above', 'below'], dtype='<U5')
+        """
         trained = self._of_fit()
-        return np.asarray(trained.settings.get("class_values") or trained.spec.class_names)
+        values = trained.settings.get("class_values") or trained.spec.class_names
+        return np.array(values, dtype=None if len({type(value) for value in values}) < 2 else object)
 
     @property
     def trained(self) -> saved.TrainedModel:
-        """The fitted network with its preprocessing: what is saved, and what the command line uses."""
+        """The fitted network with its preprocessing: what is saved, and what the command line uses.
+
+        >>> model.trained.spec.task, model.trained.columns
+        ('binary', ('x0', 'x1'))
+        >>> model.trained.network  # PyTorch's
+        Sequential(
+        ...
+        """
         return self._of_fit()
 
     def summary(self) -> Summary:
@@ -85,6 +110,14 @@ class Predictor:
 
         Raises:
             RequestError: there is no fit yet, and so no network.
+
+        >>> model.summary()
+        layer   type     output shape   parameters
+        0       Linear   (None, 8)              24
+        1       ReLU     (None, 8)               0
+        2       Linear   (None, 1)               9
+        <BLANKLINE>
+        total parameters: 33
         """
         from lifecycle.define import summarize
 
@@ -96,6 +129,9 @@ class Predictor:
 
         Raises:
             RequestError: there is no fit yet, and so no network.
+
+        >>> model.plot()
+        <svg picture of ... bytes; .save(path) writes it>
         """
         from lifecycle.look import diagram
 
@@ -110,6 +146,9 @@ class Predictor:
 
         Raises:
             RequestError: there is no fit yet, or the folder holds something else.
+
+        >>> sorted(file.name for file in model.save("above_or_below").iterdir())
+        ['lifecycle.json', 'preprocessing.skops', 'weights.safetensors']
         """
         folder = Path(path).expanduser()
         names = {file.name for file in folder.iterdir()} if folder.is_dir() else {""} if folder.exists() else set()
@@ -126,7 +165,4 @@ class Predictor:
     def _rows(self, X: Any) -> pd.DataFrame:  # noqa: N803
         """Return rows as the model takes them; those without names have those of training, by their places."""
         frame, _ = given.inputs_of(X)
-        columns = self._of_fit().columns
-        if hasattr(X, "columns") or len(frame.columns) != len(columns):
-            return frame
-        return frame.set_axis(list(columns), axis=1)
+        return given.like(frame, X, list(self._of_fit().columns))

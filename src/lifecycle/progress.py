@@ -1,8 +1,10 @@
-"""The progress bar of a fit, on a terminal."""
+"""The progress bar of a fit, on a terminal and in a notebook."""
 
 from __future__ import annotations
 
+import sys
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -75,3 +77,53 @@ class EpochBar(pl.Callback):
             self._drawn = time.monotonic()
             self.progress.update(self.task, completed=epochs)
             self.progress.refresh()
+
+
+class NotebookBar(pl.Callback):
+    """The same in a notebook, as Jupyter draws bars, or of text without ipywidgets; it stays when the fit is over."""
+
+    needs_scores_and_steps = False
+
+    def __init__(self, max_epochs: int) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that there are no ipywidgets
+            from tqdm.auto import tqdm
+        self.max_epochs, self._tqdm, self._drawn = max_epochs, tqdm, 0.0
+        self.bar: Any = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the bar."""
+        self.bar = self._tqdm(total=self.max_epochs, unit="epoch", file=sys.stdout, dynamic_ncols=True)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
+        """Move within an epoch that takes long."""
+        batch_index: int = arguments[-1]
+        if self.bar is not None:
+            self._move(round(trainer.current_epoch + (batch_index + 1) / trainer.num_training_batches, 2))
+
+    def show(self, row: Row) -> None:
+        """Count an epoch, and say how it went."""
+        if self.bar is not None:
+            name = "val_loss" if "val_loss" in row else "train_loss"
+            self.bar.set_postfix_str(f"{name} {row[name]:.4f}", refresh=False)
+            self._move(int(row["epoch"]))
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the bar as it is at the end: full, though the fit ended early."""
+        if self.bar is not None:
+            done, begun = int(self.bar.n), self.bar.start_t
+            self.bar.reset(total=done)
+            self.bar.n, self.bar.start_t = done, begun
+            self.bar.refresh()
+            self.bar.close()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Leave the bar where the fit broke off."""
+        if self.bar is not None:
+            self.bar.close()
+
+    def _move(self, epochs: float) -> None:
+        self.bar.n = int(epochs) if epochs == int(epochs) else epochs
+        if time.monotonic() - self._drawn >= SECONDS_BETWEEN:
+            self._drawn = time.monotonic()
+            self.bar.refresh()

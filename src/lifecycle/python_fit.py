@@ -8,25 +8,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pytorch_lightning as pl
 import torch
 
 from lifecycle import evaluate as scoring
-from lifecycle import fit, pipeline, report, tracking
+from lifecycle import fit, pipeline, report, seeds, tracking
 from lifecycle.callers_run import callers_run
 from lifecycle.compile import CompiledModel
 from lifecycle.config import Job, TrainerConfig
 from lifecycle.data import dataset
 from lifecycle.data.batches import in_order
 from lifecycle.data.given import Given
+from lifecycle.errors import RequestError
 from lifecycle.optimizers import Adam
 from lifecycle.saved import TrainedModel
 from lifecycle.shown import FitHistory
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pytorch_lightning as pl
 
     from lifecycle.history import History
 
@@ -53,7 +54,9 @@ def run(job: Job, rows: Given, callbacks: Sequence[pl.Callback], track: bool | N
         RequestError: the rows cannot be used as they are.
         TrainingError: the loss is no longer a number.
     """
-    with report.quiet_libraries():
+    if not (track is None or isinstance(track, bool)):
+        raise RequestError(f"track must be True, False or None, got {track!r}. Use tracking= to say where.")
+    with report.quiet_libraries(), seeds.restored():
         prepared = pipeline.prepare(job, rows)
         printer = report.Report(job.request.config.verbose)
         with _tracked(job, track) as tracked:
@@ -61,6 +64,21 @@ def run(job: Job, rows: Given, callbacks: Sequence[pl.Callback], track: bool | N
                 return _alone(job, prepared, printer, callbacks)
             result = pipeline.life(job, prepared, printer, tracked, callbacks=callbacks)
             return Fitted(_shown(result.history), result.model, result.run_id)
+
+
+def listed(callbacks: Any) -> list[pl.Callback]:
+    """Return callbacks as a list, one alone too.
+
+    Raises:
+        RequestError: something among them is none of Lightning's.
+    """
+    found = [callbacks] if not isinstance(callbacks, list | tuple) else list(callbacks)
+    for callback in found:
+        if not isinstance(callback, pl.Callback):
+            raise RequestError(
+                f"callbacks must be callbacks of Lightning's, got {callback!r}. Derive it from pl.Callback."
+            )
+    return found
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from lifecycle.explain import COMPOSING, explain
 
 FILE = "request.json"
 FORMAT = 1
+FROM_PYTHON = "Model.fit"
+"""The command of a request whose rows were in the memory of a caller from Python."""
 
 
 def record_of(request: Request) -> dict[str, Any]:
@@ -49,6 +51,11 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
         RequestError: a word names no field, or its value does not fit.
         SavedModelError: the record is of another version, or a plugin is not installed.
     """
+    if record.get("command") == FROM_PYTHON and not any(word.startswith("data.path=") for word in overrides):
+        raise RequestError(
+            "data.path=X was given from Python, to Model.fit, and its rows were not kept with the run. Call fit again "
+            "with the same X, y and arguments, or name a file that holds these rows and the target: data.path=rows.csv."
+        )
     if record.get("format") != FORMAT:
         raise SavedModelError(
             f"the run recorded its request in the format {record.get('format')}, and this version reads {FORMAT}. "

@@ -19,7 +19,7 @@ from rich.text import Text
 from lifecycle.data import columns
 from lifecycle.look.style import number
 from lifecycle.precision import is_bf16
-from lifecycle.progress import EpochBar
+from lifecycle.progress import EpochBar, NotebookBar
 
 if TYPE_CHECKING:
     from lifecycle.compile import CompiledModel
@@ -78,12 +78,15 @@ class Printer(Console):
 
 
 class Report:
-    """Prints a run, as loudly as ``verbose`` says: 0 nothing, 1 a bar on a terminal and lines elsewhere, 2 lines."""
+    """Prints a run, as loudly as ``verbose`` says.
+
+    0: nothing; 1: a bar on a terminal and in a notebook, and lines elsewhere; 2: a line an epoch.
+    """
 
     def __init__(self, verbose: int) -> None:
         self.console = Printer(quiet=verbose == 0)
-        self.wants_bar = verbose == 1 and self.console.is_terminal
-        self.bar: EpochBar | None = None
+        self.wants_bar = verbose == 1 and (self.console.is_terminal or self.console.is_jupyter)
+        self.bar: EpochBar | NotebookBar | None = None
 
     def data(self, data: Dataset) -> None:
         """Print which rows there are."""
@@ -110,7 +113,9 @@ class Report:
 
     def callbacks(self, max_epochs: int) -> list[pl.Callback]:
         """Return the progress bar, where there is to be one."""
-        self.bar = EpochBar(self.console, max_epochs) if self.wants_bar else None
+        if self.wants_bar:
+            in_notebook = self.console.is_jupyter
+            self.bar = NotebookBar(max_epochs) if in_notebook else EpochBar(self.console, max_epochs)
         return [self.bar] if self.bar else []
 
     def epoch(self, row: Row, max_epochs: int) -> None:
@@ -240,7 +245,7 @@ def summary_table(layers: list[Layer]) -> Table:
 
 def summary_text(layers: list[Layer]) -> str:
     """Return the summary of a network as plain text."""
-    console = Console(width=100, color_system=None)
+    console = Console(width=100, color_system=None, force_jupyter=False)  # a text, in a notebook too
     with console.capture() as captured:
         console.print(summary_table(layers))
     total = sum(layer.num_params for layer in layers)

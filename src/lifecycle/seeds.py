@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -22,6 +24,18 @@ def seed_all(seed: int) -> None:
         torch.manual_seed(seed)
     else:  # the same, without a call that is kept for later, for ever, for each kind of device that is not there
         torch.default_generator.manual_seed(seed)
+
+
+@contextmanager
+def restored() -> Iterator[None]:
+    """Leave a caller's own random numbers as if nobody had seeded or drawn meanwhile."""
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_available() else []):
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
 
 
 @cache

@@ -22,6 +22,9 @@ class Picture:
     Attributes:
         content: of a PNG or SVG file.
         kind: ``"png"`` or ``"svg"``.
+
+    >>> Picture(b"<svg/>", "svg")
+    <svg picture of 6 bytes; .save(path) writes it>
     """
 
     content: bytes
@@ -30,7 +33,9 @@ class Picture:
     def save(self, path: str | Path) -> Path:
         """Write the picture to a file whose name ends in its :attr:`kind`, which is added where it lacks.
 
-        >>> from lifecycle.shown import Picture
+        Raises:
+            OSError: the file cannot be written.
+
         >>> Picture(b"<svg/>", "svg").save("network").name
         'network.svg'
         """
@@ -56,6 +61,13 @@ class Summary:
     Attributes:
         layers: in the order that a sample passes through them.
         name: of the model.
+
+    >>> from lifecycle.define import Layer
+    >>> Summary((Layer("0", "Linear", "(None, 1)", 9),), "mlp")
+    layer   type     output shape   parameters
+    0       Linear   (None, 1)               9
+    <BLANKLINE>
+    total parameters: 9
     """
 
     layers: tuple[Layer, ...]
@@ -63,7 +75,12 @@ class Summary:
 
     @property
     def num_params(self) -> int:
-        """How many parameters the network has."""
+        """How many parameters the network has.
+
+        >>> from lifecycle.define import Layer
+        >>> Summary((Layer("0", "Linear", "(None, 1)", 9),), "mlp").num_params
+        9
+        """
         return sum(layer.num_params for layer in self.layers)
 
     def __repr__(self) -> str:
@@ -85,7 +102,6 @@ class Summary:
 class FitHistory(History):
     """The history that :meth:`lifecycle.Model.fit` returns: that of the command, and a picture of it.
 
-    >>> from lifecycle.shown import FitHistory
     >>> rows = ({"epoch": 1.0, "train_loss": 0.7}, {"epoch": 2.0, "train_loss": 0.5})
     >>> history = FitHistory(rows, best_epoch=None, weights_epoch=2, stopped="max_epochs=2 was reached")
     >>> history.history
@@ -97,7 +113,11 @@ class FitHistory(History):
     """
 
     def plot(self) -> Picture:
-        """Return the learning curves: the loss and each metric over the epochs, the best one marked."""
+        """Return the learning curves: the loss and each metric over the epochs, the best one marked.
+
+        >>> FitHistory(({"epoch": 1.0, "train_loss": 0.7},), None, 1, "max_epochs=1 was reached").plot()
+        <png picture of ... bytes; .save(path) writes it>
+        """
         from lifecycle.look import curves
 
         return _png(lambda file: curves.draw(self, file))

@@ -33,10 +33,10 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         model: str = "mlp",
         *,
         fields: dict[str, Any] | None = None,
-        optimizer: str = "adam",
+        optimizer: Any = "adam",
         lr: float | None = None,
         loss: str | None = None,
-        schedule: str = "none",
+        schedule: Any = "none",
         epochs: int = 300,
         batch_size: int | None = None,
         validation_split: float = 0.0,
@@ -45,6 +45,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         scaling: str = "standard",
         accelerator: str = "auto",
         random_state: Any = 0,
+        compile_options: dict[str, Any] | None = None,
+        fit_options: dict[str, Any] | None = None,
         verbose: int = 0,
     ) -> None:
         """Keep the parameters; they are checked by :meth:`fit`, as scikit-learn has it.
@@ -52,10 +54,10 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         Args:
             model: name of a model plugin.
             fields: its hyper-parameters, ``{"hidden": [64]}``.
-            optimizer: a name; see :meth:`lifecycle.Model.compile`.
-            lr: its learning rate; ``None``: its own.
+            optimizer: a name, or one of :mod:`lifecycle.optimizers`.
+            lr: its learning rate, where it is a name; ``None``: its own.
             loss: a name; ``None``: that of the task.
-            schedule: of the learning rate.
+            schedule: of the learning rate: a name, or one of :mod:`lifecycle.schedules`.
             epochs: passes over the rows, at most.
             batch_size: rows a step; ``None``: 32, or all rows if fewer.
             validation_split: share of the rows that chooses the best epoch.
@@ -64,6 +66,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             scaling: of numbers.
             accelerator: ``"auto"``, ``"cpu"`` or ``"gpu"``.
             random_state: a seed, a ``RandomState``, or ``None`` for another one each time.
+            compile_options: what else :meth:`lifecycle.Model.compile` takes, ``{"class_weights": "balanced"}``.
+            fit_options: what else :meth:`lifecycle.Model.fit` takes, ``{"gradient_clip_val": 1.0, "track": True}``.
             verbose: as :meth:`lifecycle.Model.fit`.
         """
         self.model = model
@@ -80,12 +84,14 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.scaling = scaling
         self.accelerator = accelerator
         self.random_state = random_state
+        self.compile_options = compile_options
+        self.fit_options = fit_options
         self.verbose = verbose
 
     def _fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - scikit-learn's name
         model = Model(self.model, **(self.fields or {}))
-        optimizer: dict[str, Any] = {} if self.lr is None else {"lr": self.lr}
-        model.compile(self.optimizer, self.loss, schedule=self.schedule, **optimizer)
+        rate: dict[str, Any] = {} if self.lr is None else {"lr": self.lr}
+        model.compile(self.optimizer, self.loss, schedule=self.schedule, **self._compile_options(), **rate)
         if isinstance(self.random_state, int | np.integer):
             seed = int(self.random_state)
         else:
@@ -103,11 +109,14 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             seed=seed,
             task=self._task,
             verbose=self.verbose,
-            track=False,
+            **{"track": False, **(self.fit_options or {})},
         )
         self.model_ = model
         self.n_iter_ = len(model.history.rows) if model.history else 0
         return self
+
+    def _compile_options(self) -> dict[str, Any]:
+        return self.compile_options or {}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -123,12 +132,34 @@ class LifecycleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         model_: the :class:`lifecycle.Model`.
         n_features_in_: of X.
         n_iter_: epochs that were done.
+
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> classifier = LifecycleClassifier(fields={"hidden": [8]}, epochs=20, lr=0.02).fit(X, y)
+    >>> classifier.score(X, y) > 0.8
+    True
+    >>> search = GridSearchCV(classifier, {"epochs": [1, 10], "fields": [{"hidden": [4]}]}, cv=2).fit(X, y)
+    >>> search.best_params_["epochs"]
+    10
     """
 
     _task = "classification"
 
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
-        """Fit to ``X (rows, features)``, numbers or a DataFrame with texts too, and ``y (rows,)`` classes."""
+        """Fit to rows.
+
+        Args:
+            X: ``(rows, features)`` finite numbers; or a DataFrame, in which texts and missing values may be too.
+            y: ``(rows,)`` classes.
+
+        Raises:
+            ValueError: as scikit-learn's own; among others of one class only.
+            RequestError: a parameter, or a column of a DataFrame, cannot be used as it is.
+
+        >>> LifecycleClassifier(epochs=1).fit([[0.0], [1.0], [2.0], [3.0]], ["a", "a", "b", "b"]).classes_
+        array(['a', 'b'], dtype='<U1')
+        """
         X, y = _validated(self, X, y, fitting=True)  # noqa: N806
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
@@ -136,13 +167,38 @@ class LifecycleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
             raise ValueError(f"y must have two classes or more, got one class only, {self.classes_[0]}.")
         return self._fit(X, codes)
 
+    def _compile_options(self) -> dict[str, Any]:
+        """Return them, the weights by the codes of the classes, by which the network knows them."""
+        options = super()._compile_options()
+        weights = options.get("class_weights")
+        if not isinstance(weights, dict):
+            return options
+        codes = {value: code for code, value in enumerate(self.classes_.tolist())}
+        return {**options, "class_weights": {codes.get(value, value): weight for value, weight in weights.items()}}
+
     def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
-        """Return the class of each row, ``(rows,)``."""
+        """Return the class of each row, ``(rows,)``.
+
+        Raises:
+            NotFittedError: there is no fit yet.
+            ValueError: the rows have other features.
+
+        >>> LifecycleClassifier(epochs=1).fit([[0.0], [1.0]], [1, 2]).predict([[0.0], [1.0]]).shape
+        (2,)
+        """
         check_is_fitted(self)
         return np.asarray(self.classes_[self.model_.predict(_validated(self, X))])
 
     def predict_proba(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
-        """Return the probability of each class, ``(rows, classes)``, in the order of ``classes_``."""
+        """Return the probability of each class, ``(rows, classes)``, in the order of ``classes_``.
+
+        Raises:
+            NotFittedError: there is no fit yet.
+            ValueError: the rows have other features.
+
+        >>> LifecycleClassifier(epochs=1).fit([[0.0], [1.0]], [1, 2]).predict_proba([[0.0], [1.0], [2.0]]).shape
+        (3, 2)
+        """
         check_is_fitted(self)
         return self.model_.predict_proba(_validated(self, X))
 
@@ -154,17 +210,45 @@ class LifecycleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         model_: the :class:`lifecycle.Model`.
         n_features_in_: of X.
         n_iter_: epochs that were done.
+
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import PolynomialFeatures
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> network = LifecycleRegressor(fields={"hidden": [16]}, epochs=20, lr=0.01)
+    >>> make_pipeline(PolynomialFeatures(interaction_only=True), network).fit(X, y).score(X, y) > 0.4
+    True
     """
 
     _task = "regression"
 
     def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
-        """Fit to ``X (rows, features)``, numbers or a DataFrame with texts too, and ``y (rows,)`` values."""
+        """Fit to rows.
+
+        Args:
+            X: ``(rows, features)`` finite numbers; or a DataFrame, in which texts and missing values may be too.
+            y: ``(rows,)`` values.
+
+        Raises:
+            ValueError: as scikit-learn's own.
+            RequestError: a parameter, or a column of a DataFrame, cannot be used as it is.
+
+        >>> LifecycleRegressor(epochs=1).fit([[0.0], [1.0], [2.0]], [1.5, 2.5, 3.5]).n_iter_
+        1
+        """
         X, y = _validated(self, X, y, fitting=True)  # noqa: N806
         return self._fit(X, np.asarray(y, dtype=np.float64))
 
     def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
-        """Return the value of each row in y's units, ``(rows,)``."""
+        """Return the value of each row in y's units, ``(rows,)``.
+
+        Raises:
+            NotFittedError: there is no fit yet.
+            ValueError: the rows have other features.
+
+        >>> LifecycleRegressor(epochs=1).fit([[0.0], [1.0], [2.0]], [1.5, 2.5, 3.5]).predict([[0.0]]).shape
+        (1,)
+        """
         check_is_fitted(self)
         return self.model_.predict(_validated(self, X))
 

@@ -42,6 +42,8 @@ def check_model_plugin(name: str, **fields: Any) -> None:
 
     Raises:
         AssertionError: says which promise is broken.
+
+    >>> check_model_plugin("mlp", hidden=[4])
     """
     cls = registry.load("model", name)
     _check(bool(inspect.getdoc(cls)), f"model={name} has no docstring, which `lifecycle plugins` shows")
@@ -87,6 +89,8 @@ def check_data_plugin(name: str, **fields: Any) -> None:
 
     Raises:
         AssertionError: says which promise is broken.
+
+    >>> check_data_plugin("table", path="sklearn:iris", target="species")
     """
     cls = registry.load("data", name)
     _check(bool(inspect.getdoc(cls)), f"data={name} has no docstring, which `lifecycle plugins` shows")

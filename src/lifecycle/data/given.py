@@ -16,6 +16,9 @@ from lifecycle.errors import RequestError
 PATH = "X"
 """What messages call the rows, in place of a file's path."""
 
+NEITHER = {"M": "times", "m": "durations", "c": "complex numbers", "S": "bytes", "V": "records"}
+"""What is no number and no text, by NumPy's kinds."""
+
 
 @dataclass(frozen=True)
 class Given:
@@ -40,6 +43,8 @@ def inputs_of(X: Any) -> tuple[pd.DataFrame, tuple[int, ...]]:  # noqa: N803 - s
     Raises:
         RequestError: X has no such shape.
     """
+    if hasattr(X, "to_pandas"):  # Arrow's, Polars'
+        X = X.to_pandas()  # noqa: N806
     if isinstance(X, pd.DataFrame):
         frame = X.reset_index(drop=True).set_axis(list(map(str, X.columns)), axis=1)
         twice = frame.columns[frame.columns.duplicated()]
@@ -65,10 +70,10 @@ def targets_of(y: Any, rows: int, taken: Collection[str], name: str = "y") -> tu
     Raises:
         RequestError: there is not one for each row.
     """
-    called = str(getattr(y, "name", None) or "target")
+    called = str(getattr(y, "name", None) or "y")
     if isinstance(y, pd.DataFrame) and len(y.columns) == 1:
         called, y = str(y.columns[0]), y.iloc[:, 0]
-    values: Any = y.to_numpy() if isinstance(y, pd.Series) else _array(y, name)
+    values: Any = _array(y.to_numpy() if isinstance(y, pd.Series) else y, name)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
@@ -78,51 +83,81 @@ def targets_of(y: Any, rows: int, taken: Collection[str], name: str = "y") -> tu
         )
     if len(values) != rows:
         raise RequestError(f"{name} must hold a target for each of the {rows} rows of X, got {len(values)}.")
+    gaps = np.flatnonzero(pd.isna(values))
+    if len(gaps):
+        raise RequestError(
+            f"{name} has no value in {len(gaps)} of {rows} rows, the first is row {gaps[0]}. Fill them, or leave these "
+            "rows out."
+        )
+    if values.dtype == object:
+        odd = next((value for value in values if not isinstance(value, str | bool | int | float | np.generic)), None)
+        if odd is not None:
+            raise RequestError(
+                f"{name} holds a {type(odd).__name__}, {odd!s}. Give classes or values: texts or numbers."
+            )
     while called in taken:
         called += "_"
     return called, values
 
 
 def together(
-    train: pd.DataFrame,
-    targets: np.ndarray[Any, Any],
-    X: Any,  # noqa: N803 - Keras's name
-    y: Any,
+    train: pd.DataFrame, shape: tuple[int, ...], targets: np.ndarray[Any, Any], validation: Any
 ) -> tuple[pd.DataFrame, np.ndarray[Any, Any], Split]:
     """Return training and validation rows in one frame, their targets, and which are which.
 
     Args:
         train: training rows, as :func:`inputs_of` returns them.
+        shape: of one of them.
         targets: theirs.
-        X: validation rows, as :func:`inputs_of` takes them.
-        y: theirs.
+        validation: a pair of validation rows and their targets, as :func:`inputs_of` and :func:`targets_of` take them.
 
     Raises:
-        RequestError: they have other columns.
+        RequestError: it is no pair, or they have other columns or another shape.
     """
-    val, _ = inputs_of(X)
-    _, val_targets = targets_of(y, len(val), (), "y of validation_data")
-    if list(train.columns) != list(val.columns):
-        raise RequestError(
-            f"validation_data must have the columns of X, {', '.join(train.columns)}, got {', '.join(val.columns)}."
-        )
+    if not isinstance(validation, tuple | list) or len(validation) != 2:
+        raise RequestError(f"validation_data must be a pair (X, y), got {type(validation).__name__}. Write (X, y).")
+    val, val_shape = inputs_of(validation[0])
+    _, val_targets = targets_of(validation[1], len(val), (), "y of validation_data")
+    val = like(val, validation[0], list(train.columns))
+    missing = [name for name in train.columns if name not in val.columns]
+    if missing:
+        raise RequestError(f"validation_data has no column {', '.join(missing)}, got {', '.join(val.columns)}. Add it.")
+    if len(shape) > 1 and val_shape != shape:
+        raise RequestError(f"validation_data must have samples of {shape} as X has, got {val_shape}. Reshape them.")
     rows = np.arange(len(train) + len(val))
     split = Split(rows[: len(train)], rows[len(train) :], rows[:0])
-    return pd.concat([train, val], ignore_index=True), np.concatenate([targets, val_targets]), split
+    both = pd.concat([train, val[list(train.columns)]], ignore_index=True)
+    if targets.dtype.kind != val_targets.dtype.kind:
+        targets = targets.astype(object)
+    return both, np.concatenate([targets, val_targets]), split
+
+
+def like(frame: pd.DataFrame, X: Any, columns: list[str]) -> pd.DataFrame:  # noqa: N803
+    """Return rows under the names of other ones, by their places, where they have none of their own."""
+    if _has_names(X) or len(frame.columns) != len(columns):
+        return frame
+    return frame.set_axis(columns, axis=1)
+
+
+def _has_names(X: Any) -> bool:  # noqa: N803
+    return isinstance(X, pd.DataFrame) or hasattr(X, "to_pandas")
 
 
 def _array(values: Any, name: str) -> np.ndarray[Any, Any]:
     """Return an array; of mixed values one of objects, in which a number stays a number."""
     if hasattr(values, "detach"):  # a tensor, on whatever device
-        values = values.detach().cpu().numpy()
+        values = values.detach().cpu()
+        values = values.float().numpy() if "bfloat16" in str(values.dtype) else values.numpy()
     if hasattr(values, "nnz"):
         raise RequestError(f"{name} must not be a sparse matrix. Give {name}.toarray().")
     try:
         found = np.asarray(values)
-        if found.dtype.kind in "US" and not isinstance(values, np.ndarray):
+        if found.dtype.kind == "U" and not isinstance(values, np.ndarray):
             found = np.asarray(values, dtype=object)
     except ValueError as error:
-        raise RequestError(f"{name} must have rows of one length: {error}.") from error
+        raise RequestError(f"{name} must have rows of one length, and has not. Make them one array first.") from error
+    if found.dtype.kind in NEITHER:
+        raise RequestError(f"{name} holds {NEITHER[found.dtype.kind]}. Turn them into numbers or texts.")
     return found
 
 

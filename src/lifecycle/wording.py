@@ -1,0 +1,63 @@
+"""What the command line says of a key, said of an argument to a caller from Python."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lifecycle.data.given import PATH
+from lifecycle.errors import RequestError
+
+ARGUMENTS = {"max_epochs": "epochs"}
+"""What is called otherwise on the command line than in :meth:`lifecycle.Model.fit`."""
+
+VALUES = {"false": "False", "true": "True", "null": "None"}
+
+TURNS: tuple[tuple[str, Any], ...] = (
+    (
+        r"class_weights=balanced, or a weight for each class as in '.*?'",
+        'class_weights="balanced" or {"good": 1, "bad": 3}',
+    ),
+    (rf"\bdata\.path={PATH}\b", "X"),
+    (r"(from|of|in) data=(?:table|array)\b", r"\1 X"),
+    (r"\bdata=(?:table|array)\b", "X"),
+    (r"\bdata\.target=.*? (?=is |has |holds )", "y "),
+    (r"Name a column of numbers", "Give numbers"),
+    (r"\b([Aa])dd data\.drop=\[.*?\]", lambda found: ("L" if found[1] == "A" else "l") + "eave the column out of X"),
+    (r"got data\.val_size=0\b", "got none"),
+    (r"data\.test_size=0 and ", ""),
+    (r"^input (?=has )", "X "),
+    (r"\bmodel=(\w+)", r'Model("\1")'),
+    (
+        r"(?<!lifecycle )\b(?:trainer|optimizer|schedule|model|data)\.([a-z_]+)\b",
+        lambda found: ARGUMENTS.get(found[1], found[1]),
+    ),
+    (r"=(false|true|null)\b", lambda found: f"={VALUES[found[1]]}"),
+    (r"(?<![\w.])([a-z_]+)=([a-z][a-z0-9_-]*)\b(?!\(|\.\w)", r'\1="\2"'),
+)
+"""Patterns and what takes their place, one after the other."""
+
+
+@contextmanager
+def in_pythons_words() -> Iterator[None]:
+    """Say of an argument what the command line says of a key."""
+    try:
+        yield
+    except RequestError as error:
+        said = translated(str(error))
+        if said == str(error):
+            raise
+        raise RequestError(said) from error
+
+
+def translated(message: str) -> str:
+    """Return a message of the command line in the words of Python.
+
+    >>> translated("trainer.max_epochs must be 1 or more, got 0. Add trainer.early_stopping=false.")
+    'epochs must be 1 or more, got 0. Add early_stopping=False.'
+    """
+    for pattern, turn in TURNS:
+        message = re.sub(pattern, turn, message)
+    return message

@@ -1,0 +1,148 @@
+# ruff: noqa: N806 - X is scikit-learn's name
+"""The estimators: scikit-learn's own checks, and its ways of using one."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.compose import make_column_transformer
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from lifecycle import Model
+from lifecycle.errors import RequestError
+from lifecycle.optimizers import SGD
+from lifecycle.sklearn import LifecycleClassifier, LifecycleRegressor
+
+QUICK: dict[str, Any] = {"fields": {"hidden": [8]}, "epochs": 8, "lr": 0.05, "accelerator": "cpu"}
+CANNOT_HOLD = {
+    # Arrays of other libraries are for those who compute with them, and rows pass through pandas here. scikit-learn
+    # skips it by itself, unless SCIPY_ARRAY_API is set.
+    "check_array_api_input",
+}
+
+
+def checks() -> list[Any]:
+    """Return each of scikit-learn's checks of the two estimators, by name."""
+    found = []
+    for estimator in (LifecycleClassifier(**QUICK), LifecycleRegressor(**QUICK)):
+        for made, check in estimator_checks_generator(estimator, mark=None):
+            name = check.func.__name__
+            if name not in CANNOT_HOLD:
+                found.append(pytest.param(made, check, id=f"{type(made).__name__}-{name}"))
+    return found
+
+
+@pytest.mark.parametrize(("estimator", "check"), checks())
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+def test_scikit_learns_own_check_holds(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def iris() -> tuple[pd.DataFrame, pd.Series[Any]]:
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    return X, y.map({0: "setosa", 1: "versicolor", 2: "virginica"})
+
+
+def test_its_numbers_are_those_of_model(iris: Any) -> None:
+    X, y = iris
+    model = Model("mlp", hidden=[8]).compile(lr=0.05)
+    model.fit(X, y, epochs=8, seed=3, verbose=0)
+    classifier = LifecycleClassifier(**QUICK, random_state=3).fit(X, y)
+    np.testing.assert_array_equal(classifier.predict_proba(X), model.predict_proba(X))
+    assert classifier.predict(X).tolist() == model.predict(X).tolist()
+    assert classifier.classes_.tolist() == ["setosa", "versicolor", "virginica"]
+    assert (classifier.n_iter_, classifier.n_features_in_) == (8, 4)
+
+
+def test_it_is_cross_validated_searched_and_put_into_a_pipeline(iris: Any) -> None:
+    X, y = iris
+    scores = cross_val_score(LifecycleClassifier(**QUICK), X, y, cv=3)
+    assert scores.shape == (3,)
+    assert scores.min() > 0.6
+    pipeline = make_pipeline(StandardScaler(), LifecycleClassifier(**{**QUICK, "scaling": "none"}))
+    assert cross_val_predict(pipeline, X, y, cv=2, method="predict_proba").shape == (150, 3)
+    grid = [
+        {"epochs": [1, 12], "lr": [0.05], "fields": [{"hidden": [8]}]},
+        {"epochs": [12], "lr": [1e-4], "fields": [{"hidden": [8], "activation": "tanh"}]},
+    ]
+    search = GridSearchCV(LifecycleClassifier(), grid, cv=2).fit(X, y)
+    assert (search.best_params_["epochs"], search.best_params_["lr"]) == (12, 0.05)
+    assert len(search.cv_results_["params"]) == 3
+    assert search.best_estimator_.n_iter_ == 12
+
+
+def test_texts_and_missing_values_of_a_frame_need_no_preparing() -> None:
+    generator = np.random.default_rng(0)
+    X = pd.DataFrame({"size": generator.normal(size=90), "town": generator.choice(["a", "b", "c"], size=90)})
+    y = np.where(X["town"] == "a", X["size"], 3.0)
+    X.loc[4, "size"], X.loc[7, "town"] = np.nan, None
+    network = LifecycleRegressor(**{**QUICK, "epochs": 60}).fit(X, y)
+    assert network.score(X, y) > 0.8
+    assert network.feature_names_in_.tolist() == ["size", "town"]
+    assert cross_val_score(LifecycleRegressor(**QUICK), X, y, cv=2).shape == (2,)
+    with pytest.raises(ValueError, match="feature names should match"):
+        network.predict(X.rename(columns={"town": "city"}))
+    columns = make_column_transformer((FunctionTransformer(), ["size"]))
+    assert make_pipeline(columns, LifecycleRegressor(**QUICK)).fit(X.fillna({"size": 0}), y).predict(
+        X.fillna({"size": 0})
+    ).shape == (90,)
+
+
+def test_a_copy_that_was_pickled_or_cloned_does_the_same(iris: Any) -> None:
+    X, y = iris
+    classifier = LifecycleClassifier(**QUICK, optimizer=SGD(momentum=0.9)).set_params(lr=None, random_state=1).fit(X, y)
+    again = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
+    np.testing.assert_array_equal(clone(classifier).fit(X, y).predict_proba(X), classifier.predict_proba(X))
+    with pytest.raises(NotFittedError):
+        clone(classifier).predict(X)
+
+
+def test_its_random_numbers_are_as_scikit_learn_has_them(iris: Any) -> None:
+    X, y = iris
+
+    def loss(random_state: Any) -> Any:
+        return LifecycleClassifier(**QUICK, random_state=random_state).fit(X, y).model_.history.rows[-1]["train_loss"]
+
+    assert loss(1) == loss(np.int64(1)) != loss(2)
+    assert loss(np.random.RandomState(1)) == loss(np.random.RandomState(1)) != loss(1)
+    assert loss(None) != loss(None)
+
+
+def test_what_else_compile_and_fit_take(iris: Any) -> None:
+    X, y = iris
+    weights = {"setosa": 1.0, "versicolor": 2.0, "virginica": 4.0}
+    options: dict[str, Any] = {"compile_options": {"class_weights": weights, "label_smoothing": 0.1}}
+    classifier = LifecycleClassifier(**QUICK, **options, fit_options={"shuffle": False}).fit(X, y)
+    model = Model("mlp", hidden=[8]).compile(lr=0.05, class_weights=weights, label_smoothing=0.1)
+    model.fit(X, y, epochs=8, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(classifier.predict_proba(X), model.predict_proba(X))
+    stopped = LifecycleClassifier(**{**QUICK, "epochs": 200}, validation_split=0.3, patience=2).fit(X, y)
+    assert stopped.n_iter_ < 200
+
+
+def test_what_is_wrong_is_said(iris: Any) -> None:
+    X, y = iris
+    with pytest.raises(
+        RequestError, match=r'hiden is not a field of Model\("mlp"\), got \[8\]\. Did you mean hidden\?'
+    ):
+        LifecycleClassifier(fields={"hiden": [8]}).fit(X, y)
+    with pytest.raises(RequestError, match=r"epochs must be 1 or more, got 0"):
+        LifecycleClassifier(epochs=0).fit(X, y)
+    with pytest.raises(ValueError, match=r"y must have two classes or more, got one class only, setosa\."):
+        LifecycleClassifier().fit(X[:50], y[:50])
+    with pytest.raises(ValueError, match=r"requires y to be passed, but the target y is None"):
+        LifecycleRegressor().fit(*load_diabetes(return_X_y=True)[:1], None)
+    with pytest.raises(ValueError, match="NaN"):
+        LifecycleRegressor().fit([[np.nan], [1.0]], [1.0, 2.0])
