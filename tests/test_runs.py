@@ -321,7 +321,8 @@ def test_a_resumed_run_whose_processes_are_killed_is_put_right_by_the_next(make:
 
     found, own = find(make()), Recorder()
     asked: dict[str, Any] = {"tracking": {"dir": "mlruns"}, "run_id": found.id, "scratch": ""}
-    own.ask("reopen", cwd=str(Path.cwd()), resume=True, **asked)
+    own.ask("reopen", cwd=str(Path.cwd()), **asked)
+    own.ask("go_on")
     assert recorded()[0].info.status == "RUNNING"
     own._process.kill()
     own._process.wait()

@@ -139,8 +139,8 @@ def log_another(client: mlflow.MlflowClient, run_id: str, place: Path, tmp_path:
         parameter.data.mul_(2)
     saved.save(trained, tmp_path / "saved")
     run = MLflowRun()
-    run.reopen(str(tmp_path), TrackingConfig(dir=str(place)).__dict__, run_id, str(tmp_path / "scratch"), resume=False)
-    run.model(str(tmp_path / "saved"), list(trained.columns), {"predicted": "string"})
+    run.reopen(str(tmp_path), TrackingConfig(dir=str(place)).__dict__, run_id, str(tmp_path / "scratch"))
+    run.model(str(tmp_path / "saved"), list(trained.columns), {"predicted": "string"}, {})
     run.finish()
 
 

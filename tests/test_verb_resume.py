@@ -167,14 +167,15 @@ def write_mixed(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "after"),
     [
+        (["data=iris", "trainer.max_epochs=60", "trainer.early_stopping=false"], 30),
         (["data=digits", "model=cnn", "trainer.max_epochs=4", "trainer.precision=bf16-mixed"], 2),
         (["data=car_sales", "model=lstm", "trainer.max_epochs=120", "schedule=one_cycle"], 60),
         (["data=table", f"data.path={MIXED}", "data.target=sold", "class_weights=balanced", "schedule=plateau"], 40),
     ],
-    ids=["digits", "car sales", "strings and missing values"],
+    ids=["iris", "digits", "car sales", "strings and missing values"],
 )
-def test_each_kind_of_data_is_gone_on_with_as_if_nothing_had_happened(
-    job: Command,
+def test_each_kind_of_data_is_gone_on_with_as_if_nothing_had_happened_and_used(
+    lifecycle: Command,
     process: Command,
     runs: Runs,
     tmp_path: Path,
@@ -190,9 +191,29 @@ def test_each_kind_of_data_is_gone_on_with_as_if_nothing_had_happened(
     ended = process("resume", "run=latest")
     assert (ended.code, ended.err) == (0, "")
     assert re.match(r"Resumed   \S+ \([0-9a-f]{32}\) after epoch [1-9]", ended.out)
-    assert job(*words).code == 0
+    ended = lifecycle("rerun", "run=latest", "verbose=0")
+    assert (ended.code, ended.out) == (0, "reproduced: all scores equal\n")
     resumed, whole = runs()
     assert_same(tmp_path, whole, resumed)
+    assert_usable(lifecycle, process, f"run={resumed.info.run_id}")
+
+
+def assert_usable(lifecycle: Command, process: Command, run: str) -> None:
+    """Predict raw rows in a fresh process, as Python does, and export the run to both formats."""
+    from lifecycle import Model
+
+    trained = Model.from_run(run.removeprefix("run=")).trained
+    rows = trained.data.read().head(60)
+    rows.to_csv("rows.csv", index=False)
+    ended = process("predict", run, "input=rows.csv", "output=predicted.csv")
+    assert (ended.code, ended.out) == (0, "")
+    predicted = pd.read_csv("predicted.csv", dtype={"predicted": "str" if trained.spec.class_names else "float64"})
+    expected = trained.forecast(rows) if trained.data_kind == "series" else trained.predict(rows)
+    assert predicted["predicted"].tolist() == expected["predicted"].tolist()
+    for form in ("torch_export", "onnx"):
+        ended = lifecycle("export", run, f"format={form}")
+        assert ended.code == 0
+        assert "Batches of 1 and of 7 give the run's numbers" in ended.out
 
 
 @pytest.mark.slow
@@ -212,7 +233,7 @@ def test_a_run_as_it_is_typed_is_gone_on_with_from_what_it_left_every_five_secon
     ended = process("resume", "run=latest")
     assert (ended.code, ended.err) == (0, "")
     assert re.match(r"Resumed   mlp-digits-0 \([0-9a-f]{32}\) after epoch [1-9]", ended.out)
-    assert job(*words).code == 0
+    assert job(*words, "tracking.figures=true").code == 0
     resumed, whole = runs()
     assert_same(tmp_path, whole, resumed)
 

@@ -154,7 +154,7 @@ def test_a_bad_row_is_a_400_that_says_why(table: Served, rows: list[Any], senten
         ("age,income,code\n1,2,007\n", "input has no column town, got age, income, code. This model needs age"),
         ("age,income,code,town\n1,2,007,York\nx,2,007,York\n", "column age holds numbers, got 'x' in row 1. Mend"),
         ("age,income,code,town\n", "input has no rows. Give one or more to predict."),
-        ("", "input cannot be read: "),
+        ("", "input is empty. Give a line with the names of the columns, and one row or more."),
         ("age,income,code,town\n1,2,007\n", "input cannot be read: CSV parse error: Expected 4 columns, got 3"),
         ("age;income;code;town\n1;2;007;York\n", "its header is separated by ';' rather than a comma. Mend it."),
         ("age,age,income,code,town\n1,1,2,007,York\n", "input cannot be read: it has the column age twice. Mend it."),
@@ -201,7 +201,7 @@ def test_a_series_is_put_in_order_by_its_times_and_sigterm_ends_with_143(tmp_pat
         check(served.json(dataframe_split=mixed.to_dict("split")), expected)
         status, body = served.json(dataframe_records=rows.head(2).to_dict("records"))
         assert status == 400
-        assert "data.window=4 and data.difference=1 need more than 5 rows, got 2" in body["message"]
+        assert "data.window=4 and data.difference=1 need 6 rows or more, got 2" in body["message"]
         (command,) = [line for line in served.printed.splitlines() if "curl" in line]
         words = shlex.split(command)
         assert served.post(words[words.index("-d") + 1], "application/json")[0] == 200
