@@ -54,10 +54,9 @@ def test_some_jobs_are_run_and_the_others_keep_their_figures(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_each_job_runs(tmp_path: Path) -> None:
-    results = measured(tmp_path / "a.json")
-    assert list(results["jobs"]) == list(scale.JOBS)
+    """Two only time commands that many tests run."""
+    results = measured(tmp_path / "a.json", *sorted(set(scale.JOBS) - {"command", "iris", "runs"}))
     figures = {entry["what"]: entry for entries in results["jobs"].values() for entry in entries}
-    assert figures["the same after 3 runs"]["values"]
     assert any(what.startswith("predict 20,000 rows, CSV to CSV") for what in figures)
 
 
