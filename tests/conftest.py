@@ -19,6 +19,20 @@ from lifecycle.__main__ import main
 from lifecycle.store import database_uri
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take ``--longest``."""
+    parser.addoption("--longest", action="store_true", help="run what takes a minute or more too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes a minute or more, unless asked for it."""
+    if config.getoption("--longest"):
+        return
+    left_out = [item for item in items if item.get_closest_marker("longest")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a command ended."""

@@ -674,8 +674,9 @@ def test_a_fit_from_python_says_that_its_rows_are_gone(job: Command, tmp_path: P
     record = runs.find(runs.Which("latest")).record()
     (tmp_path / "X").write_text("a file that happens to be called so")
     with pytest.raises(RequestError, match=r"data\.path=X was given from Python, .* or name a file .*: data\.path="):
-        recorded.request_of(record)
+        recorded.check_rows_are_kept(record, ["verbose=0"])
     frame[[*FEATURES, "kind"]].to_csv(tmp_path / "rows.csv", index=False)
+    recorded.check_rows_are_kept(record, ["data.path=rows.csv"])
     request = recorded.request_of(record, ["data.path=rows.csv"])
     assert request.config.data.path == "rows.csv"
 

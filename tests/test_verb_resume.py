@@ -217,6 +217,7 @@ def assert_usable(lifecycle: Command, process: Command, run: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 def test_a_run_as_it_is_typed_is_gone_on_with_from_what_it_left_every_five_seconds(
     job: Command, process: Command, runs: Runs, tmp_path: Path
 ) -> None:
@@ -263,6 +264,7 @@ for number in range(20):
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 def test_twenty_random_kill_points_give_twenty_times_the_same(job: Command, runs: Runs, tmp_path: Path) -> None:
     words = [*WORDS, "trainer.patience=100", "trainer.max_epochs=200"]
     script = [sys.executable, "-c", FORKS, "200", *words, "verbose=2"]

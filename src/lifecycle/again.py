@@ -40,6 +40,7 @@ def changed(record: dict[str, Any], changes: list[str], verb: str) -> tuple[Requ
     Raises:
         RequestError: a word names no field, or its value does not fit.
     """
+    recorded.check_rows_are_kept(record, changes)
     before = recorded.request_of(record)
     request = recorded.request_of(record, changes, f"lifecycle {verb} {' '.join(changes)}".rstrip())
     keys = [word.partition("=")[0] for word in changes]

@@ -51,11 +51,6 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
         RequestError: a word names no field, or its value does not fit.
         SavedModelError: the record is of another version, or a plugin is not installed.
     """
-    if record.get("command") == FROM_PYTHON and not any(word.startswith("data.path=") for word in overrides):
-        raise RequestError(
-            "data.path=X was given from Python, to Model.fit, and its rows were not kept with the run. Call fit again "
-            "with the same X, y and arguments, or name a file that holds these rows and the target: data.path=rows.csv."
-        )
     if record.get("format") != FORMAT:
         raise SavedModelError(
             f"the run recorded its request in the format {record.get('format')}, and this version reads {FORMAT}. "
@@ -76,6 +71,19 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
     assert isinstance(config, DictConfig)  # noqa: S101 - of a dataclass
     override(config, overrides)
     return Request(config, dict(record["choices"]), command, None, tuple(overrides))
+
+
+def check_rows_are_kept(record: dict[str, Any], overrides: list[str]) -> None:
+    """Refuse to fit again to rows that a caller from Python had in memory.
+
+    Raises:
+        RequestError: they were, and no word names a file that holds them.
+    """
+    if record.get("command") == FROM_PYTHON and not any(word.startswith("data.path=") for word in overrides):
+        raise RequestError(
+            "data.path=X was given from Python, to Model.fit, and its rows were not kept with the run. Call fit again "
+            "with the same X, y and arguments, or name a file that holds these rows and the target: data.path=rows.csv."
+        )
 
 
 def override(config: DictConfig, words: list[str]) -> None:
