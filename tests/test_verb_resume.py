@@ -168,7 +168,7 @@ def write_mixed(folder: Path) -> None:
     ("words", "after"),
     [
         (["data=iris", "trainer.max_epochs=60", "trainer.early_stopping=false"], 30),
-        (["data=digits", "model=cnn", "trainer.max_epochs=4", "trainer.precision=bf16-mixed"], 2),
+        (["data=digits", "model=cnn", "trainer.max_epochs=12", "trainer.precision=bf16-mixed"], 8),
         (["data=car_sales", "model=lstm", "trainer.max_epochs=120", "schedule=one_cycle"], 60),
         (["data=table", f"data.path={MIXED}", "data.target=sold", "class_weights=balanced", "schedule=plateau"], 40),
     ],

@@ -254,3 +254,33 @@ def test_long_rows_are_shown_as_a_file() -> None:
     assert all(f'"{name}"' in serving.example(trained, link) for name in trained.columns)
     wide = replace(trained, columns=("a" * 200, "b" * 200, "c" * 200))
     assert serving.example(wide, link) == f"curl -H 'Content-Type: text/csv' --data-binary @new.csv {link}"
+
+
+def test_command_python_mlflow_and_server_predict_the_same(
+    trained: Path, lifecycle: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    from lifecycle import Model
+
+    folder = shutil.copytree(trained, tmp_path / "place")
+    monkeypatch.chdir(folder)
+    (manifest,) = folder.rglob("lifecycle.json")
+    model = Model.load(manifest.parent)
+    rows = model.trained.data.read()
+    rows.to_csv("rows.csv", index=False)
+    assert lifecycle("predict", f"run={manifest.parent}", "input=rows.csv", "output=out.csv").code == 0
+    columns = ["predicted", *(f"probability_{name}" for name in model.classes_)]
+    expected = pd.read_csv("out.csv")[columns]
+    assert model.predict(rows).tolist() == expected["predicted"].tolist()
+    assert (model.predict_proba(rows) == expected[columns[1:]].to_numpy()).all()
+    loaded = mlflow.pyfunc.load_model(str(manifest.parents[2]))
+    pd.testing.assert_frame_equal(loaded.predict(rows), expected, check_exact=True, check_dtype=False)
+    served = start(manifest.parent, folder)
+    try:
+        status, body = served.post(Path("rows.csv").read_bytes(), "text/csv")
+    finally:
+        assert end(served, signal.SIGINT) == 0
+    assert status == 200
+    found = pd.DataFrame(body["predictions"])[columns]
+    pd.testing.assert_frame_equal(found, expected, check_exact=True, check_dtype=False)
