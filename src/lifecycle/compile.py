@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -15,12 +16,15 @@ from lifecycle.data.batches import Batch, Chunk
 from lifecycle.evaluate import Scores
 from lifecycle.metrics import higher_is_better
 from lifecycle.optimization import build_optimizer, build_schedule
-from lifecycle.optimizers import OptimizerConfig
+from lifecycle.optimizers import Adam, OptimizerConfig
 from lifecycle.precision import with_channels_last
 from lifecycle.schedules import NoSchedule, OneCycle, Plateau, ScheduleConfig
 from lifecycle.stepping import Stepping
 from lifecycle.tasks import link_of, loss_of, metrics_of
 from lifecycle.units import Units
+
+if TYPE_CHECKING:
+    from lifecycle.trained import TrainedModel
 
 
 class CompiledModel(pl.LightningModule):
@@ -155,6 +159,22 @@ class CompiledModel(pl.LightningModule):
         if weight and scores is not None:
             scores.add(loss.detach(), outputs.detach(), targets, base)
         return loss, weight
+
+
+def compiled_as(trained: TrainedModel) -> CompiledModel:
+    """Return a trained model compiled as it was, to be scored; the optimizer has no say in that."""
+    settings = trained.settings
+    weights = settings.get("class_weights")
+    return CompiledModel(
+        trained.network,
+        trained.spec,
+        Adam(),
+        settings["loss"],
+        list(settings["metrics"]),
+        trained.preprocessing.target_scale,
+        class_weights=None if weights is None else torch.tensor(weights),
+        label_smoothing=settings.get("label_smoothing", 0.0),
+    )
 
 
 def _check(spec: DataSpec, loss: str, label_smoothing: float, names: tuple[str, ...]) -> None:

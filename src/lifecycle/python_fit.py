@@ -11,18 +11,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
-import torch
 
 from lifecycle import evaluate as scoring
 from lifecycle import fit, pipeline, report, seeds, tracking
 from lifecycle.callers_run import callers_run
-from lifecycle.compile import CompiledModel
+from lifecycle.compile import compiled_as
 from lifecycle.config import Job, TrainerConfig
 from lifecycle.data import dataset
 from lifecycle.data.batches import in_order
 from lifecycle.data.given import Given
 from lifecycle.errors import RequestError
-from lifecycle.optimizers import Adam
 from lifecycle.saved import TrainedModel
 from lifecycle.shown import FitHistory
 
@@ -109,20 +107,9 @@ def _alone(job: Job, prepared: pipeline.Prepared, printer: report.Report, callba
 
 def evaluate(trained: TrainedModel, frame: pd.DataFrame) -> dict[str, float]:
     """Return ``{"loss": ..., <metric>: ...}`` of a model on labelled rows, each scored once."""
-    settings, spec = trained.settings, trained.spec
-    weights = settings.get("class_weights")
     with report.quiet_libraries(), tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
-        module = CompiledModel(
-            trained.network,
-            spec,
-            Adam(),
-            settings["loss"],
-            list(settings["metrics"]),
-            trained.preprocessing.target_scale,
-            class_weights=None if weights is None else torch.tensor(weights),
-            label_smoothing=settings.get("label_smoothing", 0.0),
-        )
-        part = dataset.labelled(trained.data, trained.preprocessing, spec, frame)
+        module = compiled_as(trained)
+        part = dataset.labelled(trained.data, trained.preprocessing, trained.spec, frame)
         trainer = fit.trainer_for(TrainerConfig(), devices=1, folder=Path(folder))
         return scoring.evaluate(module, in_order(part.inputs, part.targets, part.base), trainer)
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
-import torch
 
 from lifecycle import evaluate, fit, losses, pipeline, provenance, refusals, saved, tracking
-from lifecycle.compile import CompiledModel
+from lifecycle.compile import compiled_as
 from lifecycle.config import Job
 from lifecycle.data import given, labelled
 from lifecycle.errors import RequestError
@@ -101,7 +100,7 @@ def other_rows(found: FoundRun, job: Job, asked: Job, name: str) -> Rescored:
     fit.check_devices(job.trainer)
     trained = saved.load(found.model_folder())
     data = labelled.load(asked.data, name, asked.data_kind, trained.spec, trained.preprocessing, trained.columns)
-    module = _compiled(trained)
+    module = compiled_as(trained)
     losses.check_data(module.loss_name, data)
     refusals.check_metrics(module, data)
     evaluation, predictions = _score(job, pipeline.Prepared(data, trained.network, [], module))
@@ -135,24 +134,6 @@ def record(found: FoundRun, scored: Rescored, figures: bool) -> tuple[tracking.R
             pictures += files.pictures_of(scored.data.spec, fitted=False)
         tracked.log_folder(folder, into)
     return tracked, tracked.artifacts / into, pictures
-
-
-def _compiled(trained: saved.TrainedModel) -> CompiledModel:
-    """Return a saved model compiled as it was; the optimizer has no say in a score."""
-    from lifecycle.optimizers import Adam
-
-    settings = trained.settings
-    weights = settings.get("class_weights")
-    return CompiledModel(
-        trained.network,
-        trained.spec,
-        Adam(),
-        settings["loss"],
-        list(settings["metrics"]),
-        trained.preprocessing.target_scale,
-        class_weights=None if weights is None else torch.tensor(weights),
-        label_smoothing=settings.get("label_smoothing", 0.0),
-    )
 
 
 def _score(job: Job, prepared: pipeline.Prepared) -> tuple[evaluate.Evaluation, pd.DataFrame]:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -168,20 +168,9 @@ def track(request: Request) -> Iterator[Run]:
         RequestError: the database cannot be opened.
         TrackingError: something could not be recorded; the run is FAILED.
     """
-    serving, run = recorder.borrow(), None
-    scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
-    try:
-        run = _open(serving, request, scratch)
+    with _session(lambda serving, scratch: _open(serving, request, scratch)) as run:
         describe(run, request)
         yield run
-        run.send()
-        serving.ask("finish")
-    except BaseException as error:
-        _fail(serving, run, error)
-        raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        recorder.give_back(serving)
 
 
 @contextmanager
@@ -197,16 +186,20 @@ def track_again(found: FoundRun, *, resume: bool) -> Iterator[Run]:
         RequestError: another process is still going on with it.
         TrackingError: something could not be recorded.
     """
-    assert found.id is not None  # noqa: S101 - its callers refuse a folder with a saved model
-    serving, run = recorder.borrow(), None
-    scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
-    tracked = {"dir": str(found.checkpoints.parent.parent), "experiment": found.experiment}
-    try:
-        serving.served = True
-        answer = serving.ask("reopen", cwd=str(Path.cwd()), tracking=tracked, run_id=found.id, scratch=str(scratch))
-        run = Run(serving, found.id, found.name, Path(answer["folder"]), Path(answer["artifacts"]), scratch)
+    with _session(lambda serving, scratch: _reopen(serving, found, scratch)) as run:
         if resume:
             run.go_on()
+        yield run
+
+
+@contextmanager
+def _session(begin: Callable[[Recorder, Path], Run]) -> Iterator[Run]:
+    """Have a run recorded while the block lasts, and closed as it ends."""
+    serving, run = recorder.borrow(), None
+    scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
+    try:
+        serving.served = True
+        run = begin(serving, scratch)
         yield run
         run.send()
         serving.ask("finish")
@@ -244,12 +237,18 @@ def _open(serving: Recorder, request: Request, scratch: Path) -> Run:
         "lifecycle.data": request.choices["data"],
         **({"lifecycle.sweep": request.sweep} if request.sweep else {}),
     }
-    serving.served = True
     name = request.run_name
     answer = serving.ask(
         "open", cwd=str(Path.cwd()), tracking=asdict(request.tracking), name=name, tags=tags, scratch=str(scratch)
     )
     return Run(serving, answer["run_id"], name, Path(answer["folder"]), Path(answer["artifacts"]), scratch)
+
+
+def _reopen(serving: Recorder, found: FoundRun, scratch: Path) -> Run:
+    assert found.id is not None  # noqa: S101 - its callers refuse a folder with a saved model
+    tracked = {"dir": str(found.checkpoints.parent.parent), "experiment": found.experiment}
+    answer = serving.ask("reopen", cwd=str(Path.cwd()), tracking=tracked, run_id=found.id, scratch=str(scratch))
+    return Run(serving, found.id, found.name, Path(answer["folder"]), Path(answer["artifacts"]), scratch)
 
 
 def describe(run: Run, request: Request) -> None:
