@@ -25,6 +25,9 @@ DOCS = ROOT / "docs"
 COMPOSED = ("options", "plugins", "speed")
 """Pages of many jobs that take long; test_readme composes each and runs what is short."""
 
+NOTHING_RUNS = ("resume", "serve")
+"""Pages of what takes a kill, or stays until it is ended; tests/test_verb_<verb>.py does as they say."""
+
 PAGES = {file.stem: file.read_text() for file in sorted(DOCS.glob("*.md")) if file.stem not in COMPOSED}
 BLOCK = re.compile(r"(^<!-- not run.*?-->\n)?^```(sh|python)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
 PLACEHOLDER = re.compile(r"<[a-z][a-z ]*>|\brun=[0-9a-f]{6,32}\b")
@@ -61,8 +64,9 @@ def is_the_readers(words: list[str], folder: Path) -> bool:
     return not there or bool(shared) or bool(PLACEHOLDER.search(" ".join(words)))
 
 
-def run_sh(block: str, job: Command, folder: Path) -> None:
-    """Run the commands of a block in a folder."""
+def run_sh(block: str, job: Command, folder: Path) -> int:
+    """Run the commands of a block in a folder, and return how many of ours ran."""
+    ran = 0
     for line in lines(block):
         words = shlex.split(line, comments=True)
         if not words or is_the_readers(words, folder):
@@ -70,8 +74,10 @@ def run_sh(block: str, job: Command, folder: Path) -> None:
         if words[0] == "lifecycle" and words[1] not in STAYS:
             ended = job(*quick(words[1:]))
             assert ended.code == 0, f"{line}\n{ended.err}"
+            ran += 1
         elif words[0] in SHELL:
             subprocess.run(["bash", "-euc", line], cwd=folder, check=True, capture_output=True)
+    return ran
 
 
 def run_python(code: str, name: str, names: dict[str, Any]) -> None:
@@ -104,13 +110,16 @@ def test_a_page_runs_as_it_stands(
     moved(folder, trained)
     monkeypatch.chdir(folder)
     names: dict[str, Any] = {"__name__": "docs"}
+    ran = 0
     for left_out, language, block in BLOCK.findall(PAGES[name]):
         if left_out:
             continue
         if language == "sh":
-            run_sh(block, lifecycle, folder)
+            ran += run_sh(block, lifecycle, folder)
         elif not PLACEHOLDER.search(block):
             run_python(block, name, names)
+            ran += 1
+    assert (ran == 0) == (name in NOTHING_RUNS), f"{ran} commands and blocks of docs/{name}.md ran"
 
 
 def test_what_only_a_reader_has_is_not_run(tmp_path: Path) -> None:

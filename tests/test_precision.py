@@ -129,8 +129,8 @@ def test_gradients_reach_a_pool_with_channels_last_and_no_hook_stays(images: Dat
     pool = next(layer for layer in module.network.modules() if isinstance(layer, nn.MaxPool2d))
     seen: list[bool] = []
 
-    def note(_layer: nn.Module, gradients: tuple[Tensor, ...], _outputs: tuple[Tensor, ...]) -> None:
-        seen.append(len(gradients[0]) == 1 or gradients[0].stride(1) == 1)  # one image alone may lie either way
+    def note(_layer: nn.Module, _inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> None:
+        seen.append(len(outputs[0]) == 1 or outputs[0].stride(1) == 1)  # one image alone may lie either way
 
     hook = pool.register_full_backward_hook(note)
     fit.fit(module, images, config(), 1, tmp_path)
