@@ -61,6 +61,7 @@ LAYERS = [
             "comparison",
             "report",
             "profiles",
+            "request_body",
             "progress",
             "recording",
             "mlflow_run",

@@ -47,7 +47,15 @@ def test_every_value_is_found_however_much_is_read_at_once(records: list[dict[st
         assert found == [{name: record.get(name) for name in names} for record in records]
 
 
+DEEP = "[" * 1000 + "]" * 1000
+REQUEST = "it is a request to a model server, with {}, rather than rows: a list of objects such as"
 WRONG = {
+    DEEP: "row 0 is nested too deeply",
+    f'{{"a": 1}}\n{{"a": {DEEP}}}': "row 1 is nested too deeply",
+    f'[{{"a": {{"b": {DEEP}}}}}]': "row 0 is nested too deeply",
+    '{"inputs": [[1, 2]]}': REQUEST.format("inputs"),
+    '{"instances": [{"a": 1}]}': REQUEST.format("instances"),
+    '[{"dataframe_split": {"columns": ["a"], "data": [[1]]}}]': REQUEST.format("dataframe_split"),
     '[{"a": 1}, {"a": }]': "row 1 is no JSON: Expecting value",
     '[{"a": 1} {"a": 2}]': "no comma follows row 0",
     '[{"a": 1}, {"a": 2}': "its list has no end after row 1",

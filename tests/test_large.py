@@ -242,13 +242,13 @@ GOOD = [f"{row % 11},{row / 7:.3f},{['no', 'yes'][row % 2]}" for row in range(RO
 
 @pytest.mark.parametrize(
     ("row", "sentence"),
-    [("1,2", "Expected 3 columns, got 2: 1,2"), ("1,2,no,4", "Expected 3 columns, got 4: 1,2,no,4")],
+    [("1,2", "2 cells, and the header has 3 (1,2)"), ("1,2,no,4", "4 cells, and the header has 3 (1,2,no,4)")],
 )
 def test_a_row_too_short_or_too_long_is_refused_wherever_it_is(
     load: Load, tmp_path: Path, row: str, sentence: str
 ) -> None:
     file = lines(tmp_path / "a.csv", [*GOOD, row, *GOOD])
-    assert refused(load, file) == f"data.path=FILE cannot be read: CSV parse error: {sentence}. Mend the file."
+    assert refused(load, file) == f"data.path=FILE cannot be read: line {ROWS + 2} has {sentence}. Fix the file."
 
 
 def test_bytes_that_are_no_text_are_refused(load: Load, tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ def test_an_index_of_a_parquet_file_is_a_column_if_it_has_a_name(load: Load, tmp
     assert_same(load(tmp_path / "a.parquet", large=False), load(tmp_path / "a.parquet", large=True))
     rows.rename_axis(None).to_parquet(tmp_path / "b.parquet")
     assert refused(load, tmp_path / "b.parquet") == (
-        "data.path=FILE cannot be read: it has an index without a name. Mend the file."
+        "data.path=FILE cannot be read: it has an index without a name. Fix the file."
     )
 
 

@@ -105,8 +105,8 @@ def test_where_no_model_says_it_a_column_is_what_all_its_values_are() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a,b\n1,2\n3\n", r"CSV parse error: Expected 2 columns, got 1: 3"),
-        ("a,b\n1,2\n3,4,5\n", r"CSV parse error: .*Expected 2 columns, got 3: 3,4,5"),
+        ("a,b\n1,2\n3\n", r"line 3 has 1 cell, and the header has 2 \(3\)"),
+        ("a,b\n1,2\n3,4,5\n", r"line 3 has 3 cells, and the header has 2 \(3,4,5\)"),
         ("a,a\n1,2\n", r"it has the column a twice"),
         ("a,\n1,2\n", r"column 2 has no name; an index is left out by to_csv\(index=False\)"),
         ("\n\na,a\n1,2\n", r"it has the column a twice"),
@@ -117,7 +117,7 @@ def test_where_no_model_says_it_a_column_is_what_all_its_values_are() -> None:
 def test_a_csv_file_that_does_not_say_what_it_holds_is_refused(write: Write, text: str, said: str) -> None:
     file = write(text)
     assert re.fullmatch(
-        rf"input={re.escape(str(file))} cannot be read: {said}\. Mend it\.", refused(lambda: rows_of(file))
+        rf"input={re.escape(str(file))} cannot be read: {said}\. Fix it\.", refused(lambda: rows_of(file))
     )
 
 
@@ -132,17 +132,17 @@ def test_a_fault_far_down_is_refused_when_it_is_reached(write: Write, monkeypatc
     monkeypatch.setattr(readers, "BYTES_AT_ONCE", 64)
     rows = readers.read(write("a,b\n" + "1,2\n" * 200 + "3\n")).of(10)
     assert next(rows)["a"].to_pylist() == ["1"] * 10
-    assert "Expected 2 columns, got 1: 3" in refused(lambda: list(rows))
+    assert "line 202 has 1 cell, and the header has 2 (3)" in refused(lambda: list(rows))
 
 
 @pytest.mark.parametrize("text", ["é,b\n1,2\n", "a,b\né,2\n"], ids=["header", "cell"])
 def test_a_file_that_is_not_utf_8_is_refused(write: Write, text: str) -> None:
     said = refused(lambda: rows_of(write(text, encoding="latin-1")))
-    assert re.search(r"cannot be read: .*(UTF-8|UTF8).*\. Mend it\.$", said)
+    assert re.search(r"cannot be read: .*(UTF-8|UTF8).*\. Fix it\.$", said)
 
 
 def test_a_parquet_file_that_is_none_is_refused(write: Write) -> None:
-    assert re.search(r"cannot be read: .*\. Mend it\.$", refused(lambda: rows_of(write("a\n1\n", name="a.parquet"))))
+    assert re.search(r"cannot be read: .*\. Fix it\.$", refused(lambda: rows_of(write("a\n1\n", name="a.parquet"))))
 
 
 def test_a_header_alone_is_refused(write: Write) -> None:
@@ -182,7 +182,7 @@ def test_frames_of_other_columns_or_types_than_the_first_are_refused() -> None:
     assert frames_refused([]) == "input has no rows. Give one or more to predict."
     assert frames_refused([first.iloc[:0]]) == "input has no rows. Give one or more to predict."
     said = frames_refused([first.assign(note=[object()])])
-    assert re.fullmatch(r"input cannot be read: .*\. Mend it\.", said)
+    assert re.fullmatch(r"input cannot be read: .*\. Fix it\.", said)
 
 
 def test_numbers_of_frames_are_float64_whatever_the_first_frame_holds() -> None:

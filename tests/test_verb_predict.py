@@ -306,12 +306,12 @@ WRONG: dict[str, tuple[str, str]] = {
         "width,count,length,zip,colour,flag,ok\n",
         "input=in.csv has no rows. Give one or more to predict.",
     ),
-    "a column twice": ("width,width\n1,2\n", "input=in.csv cannot be read: it has the column width twice. Mend it."),
+    "a column twice": ("width,width\n1,2\n", "input=in.csv cannot be read: it has the column width twice. Fix it."),
     "a row too short": (
         "width,count,length,zip,colour,flag,ok\n1,2\n",
-        "input=in.csv cannot be read: CSV parse error: Expected 7 columns, got 2: 1,2. Mend it.",
+        "input=in.csv cannot be read: line 2 has 2 cells, and the header has 7 (1,2). Fix it.",
     ),
-    "a picture": ("\x89PNG", "input=in.csv cannot be read: it is not UTF-8 (invalid start byte at byte 0). Mend it."),
+    "a picture": ("\x89PNG", "input=in.csv cannot be read: it is not UTF-8 (invalid start byte at byte 0). Fix it."),
 }
 
 

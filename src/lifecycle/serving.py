@@ -29,6 +29,7 @@ import uvicorn.config
 from mlflow.models import Model
 from mlflow.pyfunc import FLAVOR_NAME, PyFuncModel, scoring_server
 
+from lifecycle import request_body
 from lifecycle.data import readers, streams
 from lifecycle.errors import RequestError
 from lifecycle.ports import HOST
@@ -87,7 +88,7 @@ def example(trained: TrainedModel, link: str) -> str:
 
 
 class CSVAsJSON:
-    """An ASGI application that hands CSV bodies on as JSON, cells as the model's columns have them.
+    """An ASGI application that hands bodies on as JSON of one form, cells as the model's columns have them.
 
     Args:
         app: what they are handed to.
@@ -107,16 +108,25 @@ class CSVAsJSON:
         if not kind.strip():
             answer = _bad(f"the request has no Content-Type. Give {CSV} or {JSON}.")
             await answer(scope, receive, send)
-        elif kind.strip() == CSV and more.replace(" ", "") in ("", "charset=utf-8"):
+        elif kind.strip() in (CSV, JSON) and more.replace(" ", "") in ("", "charset=utf-8"):
             body = await request.body()
+            as_split = self.as_json if kind.strip() == CSV else self.as_split
             try:
-                content = await asyncio.to_thread(self.as_json, body)
+                content = await asyncio.to_thread(as_split, body)
             except RequestError as error:
                 await _bad(str(error))(scope, receive, send)
                 return
             await self.app(_as(JSON, content, scope), _once(content, receive), send)
         else:
             await self.app(scope, receive, send)
+
+    def as_split(self, body: bytes) -> bytes:
+        """Return JSON of any of MLflow's forms as ``dataframe_split``: its reader fills rows that are too short.
+
+        Raises:
+            RequestError: it cannot be read as rows.
+        """
+        return request_body.parse(body, self.trained.columns).as_split()
 
     def as_json(self, body: bytes) -> bytes:
         """Return CSV text as the body that MLflow calls ``dataframe_split``.

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.data import sources
+from lifecycle.data import csv_lines, sources
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,7 @@ class CsvFile:
 
         Raises:
             AsTextError: a column of the rows before is one of texts.
-            ValueError: a row is too short or too long; in pyarrow's words.
+            ValueError: a row is too short or too long; names its line.
         """
         digest, row = hashlib.sha256(), 0
         self._kinds, self._words = dict.fromkeys(wanted, EMPTY), set()
@@ -77,10 +77,12 @@ class CsvFile:
             ThreadPoolExecutor(PARSERS) as parsers,
         ):
             coming: deque[Future[pa.Table]] = deque()
+            offset = 0
             for number, (chunk, quoted) in enumerate(_whole_rows(stream, self.at_once)):
                 read = beside.submit(digest.update, chunk)
                 if len(chunk) > 64 or bytes(chunk).strip():  # blank lines at the end are no rows
-                    coming.append(parsers.submit(self._parse, chunk, quoted, wanted, number == 0))
+                    coming.append(parsers.submit(self._parse, chunk, quoted, wanted, number == 0, offset))
+                offset += len(chunk)
                 if coming and (row == 0 or len(coming) > PARSERS):  # the first chunk shows which columns are texts
                     table = self._typed(coming.popleft().result(), row)
                     row += len(table)
@@ -95,7 +97,7 @@ class CsvFile:
                 raise AsTextError(name, TEXT)
         self.digest = digest.hexdigest()
 
-    def _parse(self, chunk: memoryview, quoted: bool, wanted: list[str], first: bool) -> pa.Table:
+    def _parse(self, chunk: memoryview, quoted: bool, wanted: list[str], first: bool, offset: int) -> pa.Table:
         import pyarrow as pa
         from pyarrow import csv
 
@@ -115,8 +117,9 @@ class CsvFile:
                 return csv.read_csv(pa.BufferReader(chunk), read, csv.ParseOptions(newlines_in_values=quoted), convert)
             except pa.ArrowInvalid as error:
                 wrong = error
-        # It counts rows from where these begin, which tells nobody anything.
-        raise ValueError(re.sub(r"Row #\d+: ", "", str(wrong))) from wrong
+        before = csv_lines.lines_before(self.file, offset)
+        known_line = csv_lines.explained(wrong, csv_lines.text_of(bytes(chunk)), before)
+        raise ValueError(re.sub(r"Row #\d+: ", "", str(known_line))) from wrong  # rows counted from where these begin
 
     def _typed(self, table: pa.Table, row: int) -> pa.Table:
         """Return rows with each column of the kind that it has in the rows before."""

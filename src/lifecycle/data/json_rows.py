@@ -25,6 +25,9 @@ ROWS_AT_ONCE = 4096
 CELL = {b"cell": b"json"}
 """Metadata of a column whose texts are values of JSON."""
 
+REQUEST = {"inputs", "instances", "dataframe_split", "dataframe_records", "params"}
+"""The names in MLflow's requests, whose values are all the rows."""
+
 SPACE = re.compile(r"[ \t\r\n]*")
 UNENDED = ("Unterminated string", "Invalid \\")
 """What the parser says, at the place where it begins, of a text that may only be cut off."""
@@ -39,6 +42,11 @@ def read(stream: IO[bytes]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     rows = _rows(stream)
     first = list(itertools.islice(rows, ROWS_AT_ONCE))
     names = list(dict.fromkeys(name for row in first for name in row))
+    if len(first) == 1 and names and set(names) <= REQUEST and isinstance(first[0][names[0]], list | dict):
+        raise ValueError(
+            f"it is a request to a model server, with {names[0]}, rather than rows: a list of objects such as "
+            '{"width": 1.5}'
+        )
     schema = pa.schema([pa.field(name, pa.string(), metadata=CELL) for name in names])
     return schema, _batches(first, rows, schema)
 
@@ -88,7 +96,10 @@ def _batches(
             if not row.keys() <= names:
                 name = next(name for name in row if name not in names)
                 raise ValueError(f"row {number} has {name}, which none of the first {ROWS_AT_ONCE} rows has")
-        columns = [pa.array([_cell(row.get(name)) for row in first], pa.string()) for name in schema.names]
+        try:
+            columns = [pa.array([_cell(row.get(name)) for row in first], pa.string()) for name in schema.names]
+        except RecursionError as error:  # what can just be parsed may not be written any more
+            raise ValueError(f"one of the rows {done} to {done + len(first) - 1} is nested too deeply") from error
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
         done += len(first)
         first = list(itertools.islice(rows, ROWS_AT_ONCE))
@@ -161,6 +172,8 @@ class _Text:
                     self._size *= 2  # a long value is not parsed again and again
                     continue
                 raise ValueError(f"row {number} is no JSON: {error.msg}") from error
+            except RecursionError as error:
+                raise ValueError(f"row {number} is nested too deeply") from error
             except ValueError as error:
                 raise ValueError(f"row {number} {error}") from error
             self._size = BYTES_AT_ONCE

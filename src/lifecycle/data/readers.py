@@ -14,12 +14,15 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from lifecycle.data import formats, json_rows, sources
+from lifecycle.data import csv_lines, formats, json_rows, sources
 from lifecycle.data.streams import Stream, no_rows, unreadable
 from lifecycle.errors import RequestError
 
 BYTES_AT_ONCE = 1 << 20
 """Of a file, while it is parsed; no row may be longer."""
+
+BLOCKS_AHEAD = 48
+"""Such parts of a stream that pyarrow may have read before it reports an error in the first of them."""
 
 
 def read(path: str | Path, form: str = formats.CSV) -> Stream:
@@ -41,13 +44,15 @@ def read(path: str | Path, form: str = formats.CSV) -> Stream:
 
 
 def _csv(source: Path | IO[bytes], name: str) -> Stream:
+    tail = None
     if isinstance(source, Path):
         with source.open(encoding="utf-8-sig", newline="") as text:
             names = sources.names_of(text)
     else:
         head = _head(source)
         names = sources.names_of(io.TextIOWrapper(io.BytesIO(head), encoding="utf-8-sig", newline=""))
-        source = io.BufferedReader(_Rejoined(head, source))
+        tail = csv_lines.Tail((BLOCKS_AHEAD + pa.cpu_count()) * BYTES_AT_ONCE)
+        source = io.BufferedReader(_Rejoined(head, source, tail))
     sources.check_names(names)
     if not names:
         raise RequestError(f"{name} is empty. Give a line with the names of the columns, and one row or more.")
@@ -61,8 +66,24 @@ def _csv(source: Path | IO[bytes], name: str) -> Stream:
     except pa.ArrowInvalid as error:
         if "Empty CSV file" in str(error):
             raise no_rows(name) from error
-        raise
-    return Stream(name, reader.schema, reader, is_text=True)
+        raise _with_line(error, source, tail) from error
+    return Stream(name, reader.schema, _with_lines(reader, source, tail), is_text=True)
+
+
+def _with_lines(
+    batches: Iterable[pa.RecordBatch], source: Path | IO[bytes], tail: csv_lines.Tail | None
+) -> Iterator[pa.RecordBatch]:
+    """Yield rows, and raise what the parser refuses with the number of its line."""
+    try:
+        yield from batches
+    except pa.ArrowInvalid as error:
+        raise _with_line(error, source, tail) from error
+
+
+def _with_line(error: Exception, source: Path | IO[bytes], tail: csv_lines.Tail | None) -> Exception:
+    if isinstance(source, Path):
+        return csv_lines.explained_in(error, source)
+    return error if tail is None else csv_lines.explained(error, *tail.rows())
 
 
 def _head(stream: IO[bytes]) -> bytes:
@@ -76,10 +97,10 @@ def _head(stream: IO[bytes]) -> bytes:
 
 
 class _Rejoined(io.RawIOBase):
-    """A stream, with what was read of it before it."""
+    """A stream, with what was read of it before it; its last bytes are kept in ``tail``."""
 
-    def __init__(self, head: bytes, rest: IO[bytes]) -> None:
-        self._head, self._rest = head, rest
+    def __init__(self, head: bytes, rest: IO[bytes], tail: csv_lines.Tail) -> None:
+        self._head, self._rest, self._tail = head, rest, tail
 
     def readable(self) -> bool:
         return True
@@ -88,6 +109,7 @@ class _Rejoined(io.RawIOBase):
         block = self._head[: len(buffer)] or self._rest.read(len(buffer))
         self._head = self._head[len(block) :]
         buffer[: len(block)] = block
+        self._tail.add(block)
         return len(block)
 
 

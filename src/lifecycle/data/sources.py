@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.data import downloads
+from lifecycle.data import csv_lines, downloads
 from lifecycle.errors import RequestError, did_you_mean
 
 if TYPE_CHECKING:
@@ -115,7 +115,10 @@ def _csv(file: Path) -> pd.DataFrame:
 
     check_header(file)
     # pyarrow refuses rows that are too short or too long; pandas' own parsers fill or shift them.
-    frame = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""])
+    try:
+        frame = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""])
+    except ValueError as error:
+        raise csv_lines.explained_in(error, file) from error
     codes = codes_of(file)
     if codes:  # by themselves: told of one column's type, pandas lets no whole number of another be missing
         kinds = dict.fromkeys(codes, "str")
@@ -244,7 +247,7 @@ def _file(file: Path, path: str) -> pd.DataFrame:
 
 def unreadable(path: str, error: Exception) -> RequestError:
     """Return the refusal of a file, in the words of what cannot read it."""
-    return RequestError(f"data.path={path} cannot be read: {_first_line(error)}. Mend the file.")
+    return RequestError(f"data.path={path} cannot be read: {_first_line(error)}. Fix the file.")
 
 
 def not_utf8(path: str, name: str) -> RequestError:

@@ -108,7 +108,7 @@ def typed(table: pa.Table, numbers: Collection[str] | None, is_text: bool) -> pa
 
 def unreadable(name: str, error: Exception) -> RequestError:
     """Return the complaint of rows that cannot be read."""
-    return RequestError(f"{name} cannot be read: {first_line(error)}. Mend it.")
+    return RequestError(f"{name} cannot be read: {first_line(error)}. Fix it.")
 
 
 def first_line(error: Exception) -> str:

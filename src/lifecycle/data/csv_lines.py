@@ -1,0 +1,110 @@
+"""Line numbers of a CSV file: which line has more or fewer cells than the header."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+
+RAGGED = re.compile(r"Expected (\d+) columns?, got \d+(?:: (.*))?", re.DOTALL)
+"""How pyarrow reports such a line. It counts rows, and only where one thread parses the file."""
+
+MOST_SHOWN = 60
+"""Characters of the line that a message shows."""
+
+
+class Tail:
+    """The last bytes of a stream that cannot be read twice.
+
+    Args:
+        most: bytes to keep.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._size = most, 0
+        self._blocks: deque[bytes] = deque()
+        self._lines = self._quotes = 0  # of the bytes that are no longer kept
+
+    def add(self, block: bytes) -> None:
+        """Keep the next bytes, and drop the oldest."""
+        self._blocks.append(block)
+        self._size += len(block)
+        while self._size - len(self._blocks[0]) > self._most:
+            old = self._blocks.popleft()
+            self._size -= len(old)
+            self._lines += old.count(b"\n")
+            self._quotes += old.count(b'"')
+
+    def rows(self) -> tuple[io.StringIO, int]:
+        """Return the text from the first whole row on, and how many lines come before it."""
+        kept, lines = b"".join(self._blocks), self._lines
+        start, quotes = 0, self._quotes
+        while lines or quotes % 2:  # the first kept byte may be in the middle of a row
+            end = kept.find(b"\n", start) + 1
+            if not end:
+                break
+            quotes, lines, start = quotes + kept.count(b'"', start, end), lines + 1, end
+            if quotes % 2 == 0:
+                break
+        return text_of(kept[start:]), lines
+
+
+def text_of(content: bytes) -> io.StringIO:
+    """Return bytes as lines of text for Python's ``csv``."""
+    return io.StringIO(content.decode("utf-8-sig", errors="replace"), newline="")
+
+
+def explained(error: Exception, lines: Iterable[str], before: int = 0) -> Exception:
+    """Return an error of pyarrow's with the line that it is about.
+
+    Args:
+        error: what the parser raised.
+        lines: the text that it parsed, beginning with a row.
+        before: lines of the file that come before these.
+
+    Returns:
+        A ``ValueError`` with the line's number, counted from 1; or ``error`` where it is about something else.
+    """
+    found = RAGGED.search(str(error))
+    if found is None:
+        return error
+    width, text = int(found[1]), (found[2] or "").strip()
+    shown = text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+    try:
+        place = _ragged(lines, width)
+    except (csv.Error, UnicodeDecodeError):
+        place = None
+    if place is None:
+        return error
+    line, cells = place[0] + before, f"{place[1]} cell{'s' if place[1] != 1 else ''}"
+    return ValueError(f"line {line} has {cells}, and the header has {width}" + (f" ({shown})" if shown else ""))
+
+
+def explained_in(error: Exception, file: Path) -> Exception:
+    """Return what :func:`explained` does for a file, which is read again."""
+    if RAGGED.search(str(error)) is None:
+        return error
+    with file.open(encoding="utf-8-sig", newline="", errors="replace") as lines:
+        return explained(error, lines)
+
+
+def lines_before(file: Path, offset: int) -> int:
+    """Return how many lines end in the first ``offset`` bytes of a file."""
+    found = 0
+    with file.open("rb") as stream:
+        while offset and (block := stream.read(min(offset, 1 << 20))):
+            found, offset = found + block.count(b"\n"), offset - len(block)
+    return found
+
+
+def _ragged(lines: Iterable[str], width: int) -> tuple[int, int] | None:
+    """Return the first line of the first row with another number of cells, and that number; blank lines are no rows."""
+    reader, line = csv.reader(lines), 1
+    for cells in reader:
+        if cells and len(cells) != width:
+            return line, len(cells)
+        line = reader.line_num + 1
+    return None
