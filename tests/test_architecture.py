@@ -93,6 +93,7 @@ LAYERS = [
         f"lifecycle.{name}"
         for name in (
             "contract",
+            "credentials",
             "config",
             "registry",
             "searchpath",

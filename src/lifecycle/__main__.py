@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from lifecycle.credentials import masked, masked_word
 from lifecycle.errors import Interrupted, LifecycleError, RequestError, did_you_mean
 from lifecycle.processes import ENDING, is_helper
 from lifecycle.profiling import profiled
@@ -54,12 +55,16 @@ def _tell(error: Exception, full_error: bool) -> int:
         print(f"lifecycle: a process of the run ended: {type(error).__name__}", file=sys.stderr)
         return 1
     if not isinstance(error, LifecycleError):  # a fault of this program or of a plugin: its author needs to see where
-        traceback.print_exception(error)
+        _print_traceback(error)
         return 1
     if full_error:
-        traceback.print_exception(error)
-    print(f"lifecycle: {error}", file=sys.stderr)
+        _print_traceback(error)
+    print(f"lifecycle: {masked(str(error))}", file=sys.stderr)
     return error.exit_code
+
+
+def _print_traceback(error: BaseException) -> None:
+    print(masked("".join(traceback.format_exception(error))), end="", file=sys.stderr, flush=True)
 
 
 def _dispatch(words: list[str]) -> None:
@@ -185,15 +190,15 @@ def _run(request: Request) -> None:
     if request.sweep is None:
         _start(request)
         return
-    name = f"job {HydraConfig.get().job.num}: {' '.join(request.overrides)}"
+    name = f"job {HydraConfig.get().job.num}: {' '.join(map(masked_word, request.overrides))}"
     if request.config.verbose:
         print(f"\n{name}", flush=True)
     try:
         _start(request)
     except Exception as error:
         if not isinstance(error, LifecycleError):
-            traceback.print_exc()
-        print(f"lifecycle: {name} failed: {error}", file=sys.stderr, flush=True)
+            _print_traceback(error)
+        print(masked(f"lifecycle: {name} failed: {error}"), file=sys.stderr, flush=True)
         raise SweepError(SWEEP_FAILED) from error
 
 

@@ -6,11 +6,19 @@ import difflib
 import signal
 from collections.abc import Iterable
 
+from lifecycle.credentials import masked
+
 
 class LifecycleError(Exception):
-    """A fault with a sentence for a person; printed without a traceback. The run, if open, is FAILED; exit code 1."""
+    """A fault with a sentence for a person, without credentials; printed without a traceback.
+
+    The run, if open, is FAILED; exit code 1.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(masked(message))
 
 
 class RequestError(LifecycleError):

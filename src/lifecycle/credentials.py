@@ -1,0 +1,180 @@
+"""Masks credentials in everything that is printed or recorded: user and password of a URL, tokens, signatures.
+
+Also hides the values of environment variables: where ``${oc.env:NAME}`` was written, the text is shown again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+MASK = "***"
+"""Takes the place of a credential."""
+
+FEWEST_CHARACTERS, FEWEST_WITHIN_WORDS = 4, 8
+"""A shorter value of an environment variable is no secret; one of fewer than the second is only hidden as a word."""
+
+_NAME = (
+    r"(?:token|secret|password|passwd|passphrase|pwd|credentials?|signature|authorization|"
+    r"api[_-]?key|(?:access|account|secret|private|shared|subscription|signing)[_-]?key(?:[_-]?id)?)"
+)
+_KEY = re.compile(rf"(?:[\w-]*[_-])?{_NAME}", re.IGNORECASE)
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_QUERY = re.compile(
+    rf"([?&;](?:(?:[\w-]{{0,40}}[_-])?{_NAME}|AWSAccessKeyId|accessToken|clientSecret|sig|sas|jwt|key|code|auth)=)"
+    r"([^&;#\s'\"<>]+)",
+    re.IGNORECASE,
+)
+_BEFORE = r"(?<![A-Za-z0-9])"
+_VALUE = r"(\"[^\"]*\"|'[^']*'|[^\s'\",;&\[\]{}()]+)"
+_ASSIGNED = re.compile(rf"({_BEFORE}{_NAME}=){_VALUE}", re.IGNORECASE)
+_QUOTED = re.compile(rf"(['\"][\w.-]{{0,80}}{_BEFORE}{_NAME}['\"]:[ \t]*){_VALUE}", re.IGNORECASE)
+_LINE = re.compile(rf"(^[ \t-]*[\w.-]{{0,80}}{_BEFORE}{_NAME}:[ \t]+)(\S.*)$", re.IGNORECASE | re.MULTILINE)
+_HEADER = re.compile(r"(\b(?:authorization\W{1,4}(?:basic|bearer|token)|bearer)\s+)([\w.~+/=-]{8,})", re.IGNORECASE)
+_PAIR = r"[^\s/?#:@'\"<>\[]{0,100}:(?!\d{1,5}(?:[/?#\s'\",)\]}.;]|$))[^\s<>]{0,300}@"  # signs that a URL encodes, too
+_CUT_PAIR = r"[^\s/?#:@'\"<>\[]{1,100}:(?![\d*])[^\s<>'\"/]{1,300}"  # of a text that was shortened
+_URL = re.compile(
+    rf"(\b[a-z][a-z0-9+.-]{{1,20}}://)(?!/)({_PAIR}|(?:[^\s/?#'\"<>@]{{0,300}}@)+|{_CUT_PAIR})"
+    rf"|(\b[a-z][a-z0-9+.-]{{1,20}}:/)(?!/)({_PAIR})",  # of which a path was made
+    re.IGNORECASE,
+)
+_INTERPOLATION = re.compile(r"\$\{(?:[^{}]|\{[^{}]*\})*\}")
+_OPEN, _CLOSE = "\ue000", "\ue001"  # of Unicode's private use: stand for an interpolation while the rest is masked
+_KEPT = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
+
+_hidden: ContextVar[Mapping[str, str] | None] = ContextVar("hidden", default=None)
+
+
+def masked(text: str) -> str:
+    """Return a text with each credential in it replaced by ``***``; an interpolation such as ``${oc.env:PW}`` stays.
+
+    >>> masked("https://jane:pw@example.com/x.csv?token=abc&rows=5")
+    'https://***@example.com/x.csv?token=***&rows=5'
+    >>> masked("https://jane:${oc.env:PW}@example.com/x.csv")
+    'https://jane:${oc.env:PW}@example.com/x.csv'
+    """
+    for value, expression in sorted((_hidden.get() or {}).items(), key=lambda item: -len(item[0])):
+        text = _replaced(text, value, expression)
+    if not any(sign in text for sign in "@=:") and "earer" not in text:
+        return text
+    kept: list[str] = []
+
+    def keep(found: re.Match[str]) -> str:
+        kept.append(found[0])
+        return f"{_OPEN}{len(kept) - 1}{_CLOSE}"
+
+    text = _nested(text, keep)
+    text = _URL.sub(_without_user, text)
+    for pattern in (_QUERY, _HEADER, _ASSIGNED, _QUOTED, _LINE):
+        text = pattern.sub(lambda found: found[1] + _hide(found[2]), text)
+    while _KEPT.search(text):
+        text = _KEPT.sub(lambda found: kept[int(found[1])], text)
+    return text
+
+
+def masked_values(value: Any, key: str = "") -> Any:
+    """Return plain values, mappings and lists of them with credentials masked, those too that only their key betrays.
+
+    Args:
+        value: of JSON's types.
+        key: under which it stands.
+
+    >>> masked_values({"password": "x", "path": "https://a:b@c/d"})
+    {'password': '***', 'path': 'https://***@c/d'}
+    """
+    if isinstance(value, dict):
+        return {name: masked_values(item, str(name)) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(masked_values(item, key) for item in value)
+    if not isinstance(value, str):
+        return value
+    if value and is_credential(key) and not _INTERPOLATION.fullmatch(value):
+        return MASK
+    return masked(value)
+
+
+def masked_word(word: str) -> str:
+    """Return a ``key=value`` word with credentials masked.
+
+    >>> masked_word("data.password=two words"), masked_word("data.password=${oc.env:PW}")
+    ('data.password=***', 'data.password=${oc.env:PW}')
+    """
+    key, equals, value = word.partition("=")
+    return f"{key}{equals}{masked_values(value, key)}" if equals and is_credential(key) else masked(word)
+
+
+def is_credential(key: str) -> bool:
+    """Tell whether the value of a key is a credential, by the last part of its name.
+
+    >>> is_credential("data.api_key"), is_credential("data.clientSecret"), is_credential("model.tokens")
+    (True, True, False)
+    """
+    name = _CAMEL.sub("_", key.rpartition(".")[2])
+    return _KEY.fullmatch(name) is not None
+
+
+@contextmanager
+def hiding(values: Mapping[str, str]) -> Iterator[None]:
+    """Have :func:`masked` show texts in place of values while the block lasts, and mask the errors that leave it.
+
+    Args:
+        values: what to show instead, by value: the expression for that of an environment variable.
+    """
+    token = _hidden.set({**(_hidden.get() or {}), **{value: shown for value, shown in values.items() if value}})
+    try:
+        yield
+    except BaseException as error:
+        mask_error(error)
+        raise
+    finally:
+        _hidden.reset(token)
+
+
+def mask_error(error: BaseException) -> None:
+    """Mask the texts of an error, and of those that it came from, in place: whoever catches it may print it."""
+    waiting, seen = [error], set()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        one.args = tuple(masked(value) if isinstance(value, str) else value for value in one.args)
+        if isinstance(one, OSError):
+            for name in ("filename", "filename2"):
+                if isinstance(value := getattr(one, name), str):
+                    setattr(one, name, masked(value))
+        waiting += [other for other in (one.__cause__, one.__context__) if other is not None]
+        waiting += getattr(one, "exceptions", ())
+
+
+def _replaced(text: str, value: str, shown: str) -> str:
+    if len(value) < FEWEST_CHARACTERS or value not in text:
+        return text
+    pattern = re.escape(value)
+    if len(value) < FEWEST_WITHIN_WORDS:
+        pattern = rf"(?<!\w){pattern}(?!\w)"
+    return re.sub(pattern, lambda _: shown, text)
+
+
+def _nested(text: str, keep: Any) -> str:
+    """Replace interpolations, those within others first."""
+    while (found := _INTERPOLATION.search(text)) is not None:
+        text = text[: found.start()] + keep(found) + text[found.end() :]
+    return text
+
+
+def _hide(value: str) -> str:
+    """Return the mask, in the quotes that the value has; an interpolation as it is."""
+    quote = value[0] if value[0] in "'\"" else ""
+    inner = value.strip(quote) if quote else value
+    return value if _KEPT.sub("", inner) == "" else f"{quote}{MASK}{quote}"
+
+
+def _without_user(found: re.Match[str]) -> str:
+    """Mask user and password, but where the password is an interpolation."""
+    scheme, user = (found[1], found[2]) if found[1] else (found[3], found[4])
+    _, _, password = user.removesuffix("@").partition(":")
+    return scheme + (user if password and _hide(password) == password else f"{MASK}@")
