@@ -95,6 +95,8 @@ LAYERS = [
             "contract",
             "credentials",
             "config",
+            "config_rules",
+            "bounded_yaml",
             "registry",
             "searchpath",
             "groups",

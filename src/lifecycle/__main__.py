@@ -125,11 +125,11 @@ def _hydra(words: list[str]) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from lifecycle import compose
+    from lifecycle import compose, config_rules
     from lifecycle.explain import COMPOSING, explain
-    from lifecycle.searchpath import register
+    from lifecycle.searchpath import files_checked
 
-    register()
+    config_rules.check_words(words)
     failure: list[Exception] = []
     sweep: list[Request] = []
 
@@ -149,7 +149,7 @@ def _hydra(words: list[str]) -> None:
 
     # Hydra would print errors in its own way and exit with 1; so it is told to raise them.
     try:
-        with _environment(HYDRA_FULL_ERROR="1"):
+        with files_checked(), _environment(HYDRA_FULL_ERROR="1"):
             hydra.main(config_path=compose.CONFIG_PACKAGE, config_name="config", version_base="1.3")(job)()
     except SweepError:
         _report(sweep)

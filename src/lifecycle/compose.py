@@ -13,12 +13,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lifecycle import config_rules
 from lifecycle.config import Request, RunConfig
 from lifecycle.errors import RequestError
 from lifecycle.explain import COMPOSING, explain
-from lifecycle.searchpath import CHOICES, EXPERIMENT, PluginSource, hydra_ready
+from lifecycle.searchpath import CHOICES, EXPERIMENT, OURS, PluginSource, hydra_ready
 
-CONFIG_PACKAGE = "pkg://lifecycle.conf"
+CONFIG_PACKAGE = f"pkg://{OURS}"
 
 
 def compose(overrides: list[str]) -> Request:
@@ -29,6 +30,7 @@ def compose(overrides: list[str]) -> Request:
     """
     import hydra
 
+    config_rules.check_words(overrides)
     try:
         with hydra_ready():
             config = hydra.compose("config", overrides, return_hydra_config=True)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
 from typing import List  # noqa: UP035 - see PluginSource.list
 
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
@@ -15,7 +20,7 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
-from lifecycle import registry
+from lifecycle import bounded_yaml, config_rules, registry
 from lifecycle.config import RunConfig
 from lifecycle.groups import TYPED
 
@@ -25,6 +30,9 @@ CHOICES = (*GROUPS, "trainer", "tracking")
 
 EXPERIMENT = "experiment"
 """The group whose files choose and set all the others; a run may have one, asked for with a plus."""
+OURS = "lifecycle.conf"
+USERS = ("main", "command-line", "hydra.searchpath")
+"""How Hydra calls, at the beginning, who named a place to search: not a plugin that is installed."""
 SCHEMA = "run_schema"  # the name under which config.yaml finds RunConfig
 
 
@@ -79,6 +87,51 @@ class PluginSource(ConfigSource):
         return [SCHEMA] if group == "" else []
 
 
+class CheckedFiles(FileConfigSource):
+    """YAML files of a folder: ``conf/`` of the working folder, ``--config-dir``, ``--config-path``."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Return a file that keeps to :mod:`lifecycle.config_rules`, and whose size is bounded."""
+        name = self._normalize_file_name(config_path)
+        file = Path(self.path, name)
+        where = _shown(file)
+        if file.is_file():
+            with file.open(encoding="utf-8", errors="replace") as stream:
+                bounded_yaml.check(stream.read(bounded_yaml.MOST_CHARACTERS + 1), where)
+        return _checked(super().load_config(config_path), name, where)
+
+
+class CheckedPackages(ImportlibResourcesConfigSource):
+    """YAML files of Python packages; those that a word or a flag names are the user's."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Return a file; one of the user's is checked as :class:`CheckedFiles` does."""
+        trusted = self.path == OURS if self.provider == "main" else not self.provider.startswith(USERS)
+        if trusted:
+            return super().load_config(config_path)
+        name = self._normalize_file_name(config_path)
+        where = f"pkg://{self.path}/{name}"
+        file = resources.files(self.path).joinpath(name)
+        if file.is_file():
+            bounded_yaml.check(file.read_bytes().decode("utf-8", "replace"), where)
+        return _checked(super().load_config(config_path), name, where)
+
+
+CHECKED: tuple[type[ConfigSource], ...] = (CheckedFiles, CheckedPackages)
+
+
+def _checked(found: ConfigResult, name: str, where: str) -> ConfigResult:
+    content = OmegaConf.to_container(found.config, resolve=False)
+    config_rules.check_file(content, name.removesuffix(".yaml"), found.header.get("package"), where)
+    return found
+
+
+def _shown(file: Path) -> str:
+    """Return the path of a file as a person would write it."""
+    file = Path(os.path.normpath(file))
+    return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
+
+
 class LifecycleSearchPath(SearchPathPlugin):
     """Adds the plugins, and a folder ``conf/`` of the working folder for the user's own presets and data sets."""
 
@@ -97,16 +150,32 @@ def register() -> None:
 
 
 @contextmanager
+def files_checked() -> Iterator[None]:
+    """Have each file of the user's checked before Hydra merges it, while the block lasts.
+
+    All ways to a file (a folder ``conf/``, ``--config-dir``, ``--config-path``, ``hydra.searchpath``) end in Hydra's
+    sources of the schemes ``file`` and ``pkg``. Other Hydra programs in the process have their own back afterwards.
+    """
+    register()
+    types = SourcesRegistry.instance().types
+    before = {source.scheme(): types[source.scheme()] for source in CHECKED}
+    types.update({source.scheme(): source for source in CHECKED})
+    try:
+        yield
+    finally:
+        types.update(before)
+
+
+@contextmanager
 def hydra_ready() -> Iterator[ConfigLoader]:
     """Make Hydra ready to compose our configurations, and leave it as it was: it may be in use by the caller."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
-    register()
     before = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
-        with hydra.initialize_config_module("lifecycle.conf", version_base="1.3"):
+        with files_checked(), hydra.initialize_config_module(OURS, version_base="1.3"):
             yield GlobalHydra.instance().config_loader()
     finally:
         GlobalHydra.instance().hydra = before  # another instance by now

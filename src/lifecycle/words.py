@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError, safe_load
+from yaml import YAMLError
 
+from lifecycle import bounded_yaml
 from lifecycle.config import unknown_field
 from lifecycle.errors import RequestError
 from lifecycle.explain import explain
@@ -64,7 +65,7 @@ def _value(config: Any, key: str, typed: str) -> Any:
         return None
     if typed.startswith(("[", "{")):
         try:
-            return safe_load(typed)
+            return bounded_yaml.load(typed, key)
         except YAMLError as error:
             raise RequestError(f"{key}={typed} cannot be read as a list. Write {key}=[a,b].") from error
     return typed
