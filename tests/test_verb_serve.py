@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -39,6 +40,11 @@ class Served:
     link: str
     printed: str
 
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(urllib.parse.urlsplit(self.link).port or 0)
+
     def post(self, body: str | bytes, kind: str | None) -> tuple[int, Any]:
         """Return the status and the body of an answer."""
         address = urllib.parse.urlsplit(self.link)
@@ -55,8 +61,8 @@ class Served:
         return self.post(json.dumps(body), "application/json")
 
 
-def start(folder: Path, cwd: Path) -> Served:
-    command = [sys.executable, "-m", "lifecycle", "serve", f"run={folder}", f"port={free_port()}"]
+def start(folder: Path, cwd: Path, *words: str) -> Served:
+    command = [sys.executable, "-m", "lifecycle", "serve", f"run={folder}", f"port={free_port()}", *words]
     process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     lines: list[str] = []
@@ -141,7 +147,7 @@ def without(name: str) -> dict[str, Any]:
         ([row(), row(age="old")], "column age holds numbers, got 'old' in row 1. Mend the value."),
         ([row(age=[1, 2])], "column age holds a list or mapping in row 0, got [1, 2]. Give one value."),
         ([row(income={"a": 1})], "column income holds a list or mapping in row 0, got {'a': 1}. Give one value."),
-        ([row(income=1e400)], "column income holds numbers, got inf in row 0. Mend the value."),
+        ([row(income=1e400)], "the body is no JSON: it holds Infinity, which is no number of JSON. Write"),
         ([], "input has no rows. Give one or more to predict."),
     ],
 )
@@ -222,6 +228,17 @@ def test_a_series_is_put_in_order_by_its_times_and_sigterm_ends_with_143(tmp_pat
         (command,) = [line for line in served.printed.splitlines() if "curl" in line]
         words = shlex.split(command)
         assert served.post(words[words.index("-d") + 1], "application/json")[0] == 200
+        with socket.create_connection(("127.0.0.1", served.port), timeout=30) as begun:
+            body = words[words.index("-d") + 1].encode()
+            head = "POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: "
+            begun.sendall(f"{head}{len(body)}\r\n\r\n".encode())
+            time.sleep(0.2)
+            served.process.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+            begun.sendall(body)  # a request in progress is answered before the server ends
+            answer = begun.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"Connection: close" in answer
     finally:
         code = end(served, signal.SIGTERM)
     assert code == 143

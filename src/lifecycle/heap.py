@@ -39,6 +39,15 @@ def kept() -> Iterator[None]:
         libc.malloc_trim(0)
 
 
+def trim() -> None:
+    """Give freed memory back to the system now."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+    if (libc := _glibc()) is not None:
+        libc.malloc_trim(0)
+
+
 def _glibc() -> ctypes.CDLL | None:
     if not sys.platform.startswith("linux"):
         return None

@@ -76,7 +76,14 @@ def one_thread() -> Iterator[None]:
 
 @phase("predict")
 def as_frame(outputs: Tensor, units: Units, spec: DataSpec, base: Tensor | None = None) -> pd.DataFrame:
-    """Return a row a sample: ``predicted``, and ``probability_<class>`` for each class.
+    """Return what :func:`as_columns` does as a frame, a row a sample."""
+    return pd.DataFrame(as_columns(outputs, units, spec, base))
+
+
+def as_columns(
+    outputs: Tensor, units: Units, spec: DataSpec, base: Tensor | None = None
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Return ``predicted``, and ``probability_<class>`` for each class, ``(rows,)`` each.
 
     Args:
         outputs: ``(rows, num_outputs)`` logits or values, as a network returns them.
@@ -87,12 +94,12 @@ def as_frame(outputs: Tensor, units: Units, spec: DataSpec, base: Tensor | None 
     # In double precision, so that the probabilities of a row sum to 1 as closely as other tools ask for.
     values: np.ndarray[Any, Any] = units(outputs.detach().cpu().double(), base).numpy()
     if spec.task == REGRESSION:
-        return pd.DataFrame({PREDICTED: values[:, 0]})
+        return {PREDICTED: values[:, 0]}
     if spec.task == BINARY:
         values = np.column_stack([1 - values[:, 0], values[:, 0]])
     names = np.array(spec.class_names, dtype=object)
     columns = [names[values.argmax(axis=1)], *values.T]
-    return pd.DataFrame(dict(zip(column_names(spec), columns, strict=True)))
+    return dict(zip(column_names(spec), columns, strict=True))
 
 
 def column_names(spec: DataSpec) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lifecycle.data import json_rows
 from lifecycle.errors import RequestError
 
 SPLIT, RECORDS, INPUTS, INSTANCES = "dataframe_split", "dataframe_records", "inputs", "instances"
@@ -33,14 +34,6 @@ class Rows:
     data: list[list[Any]]
     params: dict[str, Any] = field(default_factory=dict)
 
-    def as_split(self) -> bytes:
-        """Return the same request in MLflow's form ``dataframe_split``."""
-        body: dict[str, Any] = {SPLIT: {"columns": self.columns, "data": self.data}}
-        try:
-            return json.dumps(body | ({PARAMS: self.params} if self.params else {})).encode()
-        except RecursionError as error:  # what can just be parsed may not be written any more
-            raise RequestError(TOO_DEEP) from error
-
 
 def parse(body: bytes, columns: Sequence[str]) -> Rows:
     """Return the rows of a body.
@@ -53,7 +46,7 @@ def parse(body: bytes, columns: Sequence[str]) -> Rows:
         RequestError: it is no JSON, of no known form, or a row has too few or too many values.
     """
     try:
-        return _rows(json.loads(body), columns)
+        return _rows(json_rows.parse(body), columns)
     except RecursionError as error:
         raise RequestError(TOO_DEEP) from error
     except ValueError as error:  # no JSON, or no UTF-8

@@ -1,70 +1,193 @@
-"""MLflow's model server around a trained model: the one that `mlflow models serve` starts, in this process.
+"""The server of a trained model, which speaks the protocol of MLflow's model server, in this process.
 
-No ``MLmodel`` file is read, whoever made the folder: such a file names code to run. A CSV body is read as
-`lifecycle predict` reads a file and goes on as JSON: MLflow's reader asks for a type of each column, and would turn
-texts such as ``NA`` into missing values.
+No ``MLmodel`` file is read, whoever made the folder: such a file names code to run.
 """
 
 from __future__ import annotations
 
 import asyncio
-import copy
+import gc
 import json
 import os
 import shlex
+import signal
 import socket
 import sys
-import tempfile
-import threading
-from typing import Any
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pandas as pd
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-import uvicorn
-import uvicorn.config
-from mlflow.models import Model
-from mlflow.pyfunc import FLAVOR_NAME, PyFuncModel, scoring_server
-
-from lifecycle import request_body
-from lifecycle.data import readers, streams
-from lifecycle.errors import RequestError
+from lifecycle import heap, ports
+from lifecycle.connections import Connections
+from lifecycle.errors import Interrupted, RequestError
+from lifecycle.http_messages import JSON, Answer, Head, RefusedError, refusal
 from lifecycle.ports import HOST
-from lifecycle.saved import PyFunc, TrainedModel
-from lifecycle.signatures import signature_of
+from lifecycle.processes import ENDING
+from lifecycle.scoring import CSV, Scorer, check_kind
+from lifecycle.worker import Job, Worker
 
-PATH, CSV, JSON = "/invocations", "text/csv", "application/json"
-SECONDS_TO_END = 5
-"""For requests that are being answered when the server is told to end."""
+if TYPE_CHECKING:
+    from lifecycle.saved import TrainedModel
+    from lifecycle.verbs.serve import Serve
+
+PATH = "/invocations"
+LARGE = 1 << 20
+"""Bytes of a request and its answer after which freed memory is given back to the system."""
 
 MOST_EXAMPLE_ROWS, MOST_EXAMPLE_CHARACTERS = 64, 600
 
 
-def serve(trained: TrainedModel, listening: socket.socket, name: str) -> None:
+def serve(trained: TrainedModel, listening: socket.socket, name: str, limits: Serve) -> None:
     """Answer requests until a signal tells this process to end.
 
     Args:
         trained: the model.
         listening: the port.
         name: of the run, for what is printed.
+        limits: what a client may do.
+
+    Raises:
+        Interrupted: the signal.
     """
     link = f"http://{HOST}:{listening.getsockname()[1]}{PATH}"
-    config = uvicorn.Config(
-        app_of(trained), log_config=_log_on_stderr(), lifespan="off", timeout_graceful_shutdown=SECONDS_TO_END
-    )
-    said = f"{name} answers rows on\n  {link}\nTry it:\n  {example(trained, link)}\nCtrl-C ends it."
-    _Server(config, said).run(sockets=[listening])
+    printed = f"{name} answers rows on\n  {link}\nTry it:\n  {example(trained, link)}\nCtrl-C ends it."
+    handler = ModelHandler(trained, limits.hosts)
+    # What is loaded stays, and a request makes no cycles: without this, a large one has all of it searched for some.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+    number = asyncio.run(_serve(handler, listening, limits, printed))
+    if handler.worker.is_busy:
+        _leave(Interrupted(number))
+    raise Interrupted(number)
 
 
-def app_of(trained: TrainedModel) -> ASGIApp:
-    """Return MLflow's model server, which reads CSV as files are read."""
-    columns = [*trained.columns, *getattr(trained.data, "optional_columns", ())]
-    about = Model(signature=signature_of(columns), flavors={FLAVOR_NAME: {"loader_module": "lifecycle.saved"}})
-    server: ASGIApp = scoring_server.init(PyFuncModel(about, _OneAtATime(trained)))
-    return CSVAsJSON(server, trained)
+async def _serve(handler: ModelHandler, listening: socket.socket, limits: Serve, printed: str) -> int:
+    """Serve until a signal arrives, and return its number."""
+    first: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    at_once = asyncio.Event()
+
+    def on_signal(number: int) -> None:
+        if first.done():
+            at_once.set()
+        else:
+            first.set_result(number)
+
+    connections = Connections(limits, handler)
+    with _signals(on_signal):
+        server = await asyncio.start_server(connections.connected, sock=listening)
+        print(printed, flush=True)
+        number = await first
+        server.close()
+        await connections.end(limits.end_seconds, at_once)
+    return number
+
+
+@contextmanager
+def _signals(on_signal: object) -> Iterator[None]:
+    """Hand signals to end to a function of the loop meanwhile; not those that this process is to ignore."""
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in ENDING}
+    taken = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in taken:
+        loop.add_signal_handler(number, on_signal, number)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for number in taken:
+            loop.remove_signal_handler(number)
+            signal.signal(number, before[number])
+
+
+def _leave(interrupted: Interrupted) -> None:
+    """End the process at once: a prediction still runs, and Python would wait for it or crash beneath it."""
+    is_meant = interrupted.signum == signal.SIGINT
+    print(f"lifecycle: {interrupted}; a prediction that was running is abandoned", file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0 if is_meant else interrupted.exit_code)
+
+
+class ModelHandler:
+    """Answers requests to a model.
+
+    Args:
+        trained: the model.
+        hosts: names that the Host header may have, besides those of this machine.
+    """
+
+    def __init__(self, trained: TrainedModel, hosts: list[str]) -> None:
+        self.scorer, self.worker = Scorer(trained), Worker()
+        self._hosts = {*ports.NAMES, *(host.lower() for host in hosts)}
+        self._short = {
+            "/ping": Answer(200, [b"\n"]),
+            "/health": Answer(200, [b"\n"]),
+            "/version": Answer(200, [version("mlflow").encode()]),
+        }
+
+    def check(self, head: Head) -> Answer | None:
+        """Return an answer that takes no body, or ``None`` for rows; raise a refusal of all else."""
+        path = self._path(head)
+        if path in self._short:
+            return self._short[path] if head.method in ("GET", "HEAD") else _wrong_method(head.method, path, "GET")
+        if path != PATH:
+            paths = ", ".join(self._short)
+            return refusal(404, f"There is no {path[:100]}. Use POST {PATH} for predictions, or GET {paths}.")
+        if head.method != "POST":
+            return _wrong_method(head.method, path, "POST")
+        check_kind(head.headers)
+        return None
+
+    async def answer(self, head: Head, body: bytes) -> Answer:
+        """Return predictions for the rows of a body, or a refusal."""
+        kind = check_kind(head.headers)
+
+        def work(job: Job) -> Answer:
+            try:
+                return Answer(200, self.scorer.answer(body, kind, lambda: job.is_cancelled))
+            except RequestError as error:
+                return refusal(400, str(error))
+            except Exception as error:
+                traceback.print_exception(error)
+                what = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+                return refusal(500, f"The prediction failed: {what}. The server's standard error has the details.")
+
+        return await self.worker.run(work)
+
+    def sent(self, num_bytes: int) -> None:
+        """Give the memory of a large request back to the system."""
+        if num_bytes > LARGE:
+            self.worker.post(heap.trim)
+
+    def _path(self, head: Head) -> str:
+        """Return the path of a request whose host is one of ours.
+
+        A page of a foreign site may let its own name point to this machine, and then read answers as that site's own;
+        its requests name that site.
+        """
+        names = [head.headers.get("host", "")]
+        target = head.target
+        if not target.startswith("/") and "://" in target:
+            parts = urlsplit(target)
+            names.append(parts.netloc)
+            target = parts.path or "/"
+        for name in names:
+            if ports.host_of(name) not in self._hosts:
+                got = f"is {name[:100]!r}" if name else "is missing"
+                raise RefusedError(
+                    400,
+                    f"The Host header {got}, and this server answers to {', '.join(sorted(self._hosts))}. Use one of "
+                    "these, or add a name with hosts=[name] when the server is started.",
+                )
+        return target.partition("?")[0]
+
+
+def _wrong_method(method: str, path: str, allowed: str) -> Answer:
+    return refusal(405, f"{path} takes no {method[:20]}. Use {allowed}.", allow=allowed)
 
 
 def example(trained: TrainedModel, link: str) -> str:
@@ -85,119 +208,3 @@ def example(trained: TrainedModel, link: str) -> str:
             continue
         return f"curl -H 'Content-Type: {JSON}' -d {shlex.quote(body)} {link}"
     return shown
-
-
-class CSVAsJSON:
-    """An ASGI application that hands bodies on as JSON of one form, cells as the model's columns have them.
-
-    Args:
-        app: what they are handed to.
-        trained: the model, which knows which columns are numbers.
-    """
-
-    def __init__(self, app: ASGIApp, trained: TrainedModel) -> None:
-        self.app, self.trained = app, trained
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
-            await self.app(scope, receive, send)
-            return
-        request = Request(scope, receive)
-        kind, _, more = request.headers.get("content-type", "").lower().partition(";")
-        if not kind.strip():
-            answer = _bad(f"the request has no Content-Type. Give {CSV} or {JSON}.")
-            await answer(scope, receive, send)
-        elif kind.strip() in (CSV, JSON) and more.replace(" ", "") in ("", "charset=utf-8"):
-            body = await request.body()
-            as_split = self.as_json if kind.strip() == CSV else self.as_split
-            try:
-                content = await asyncio.to_thread(as_split, body)
-            except RequestError as error:
-                await _bad(str(error))(scope, receive, send)
-                return
-            await self.app(_as(JSON, content, scope), _once(content, receive), send)
-        else:
-            await self.app(scope, receive, send)
-
-    def as_split(self, body: bytes) -> bytes:
-        """Return JSON of any of MLflow's forms as ``dataframe_split``: its reader fills rows that are too short.
-
-        Raises:
-            RequestError: it cannot be read as rows.
-        """
-        return request_body.parse(body, self.trained.columns).as_split()
-
-    def as_json(self, body: bytes) -> bytes:
-        """Return CSV text as the body that MLflow calls ``dataframe_split``.
-
-        Raises:
-            RequestError: it cannot be read, or a column is missing.
-        """
-        with tempfile.NamedTemporaryFile(suffix=".csv") as file:
-            file.write(body)
-            file.flush()
-            try:
-                rows = readers.read(file.name)
-                self.trained.check_columns(rows.schema.names)
-                table = next(rows.of(sys.maxsize))
-            except RequestError as error:  # of a file, which the client knows nothing of
-                raise RequestError(str(error).replace(f"input={file.name}", "input")) from error
-        names = [*self.trained.columns, *self.trained.optional_columns(table.column_names)]
-        table = streams.typed(table.select(names), self.trained.numbers, rows.is_text)
-        data = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-        return json.dumps({"dataframe_split": {"columns": names, "data": data}}).encode()
-
-
-class _OneAtATime(PyFunc):
-    """The model as MLflow calls it, from a thread a request: torch's number of threads is one for all of them."""
-
-    def __init__(self, trained: TrainedModel) -> None:
-        super().__init__(trained)
-        self._lock = threading.Lock()
-
-    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        with self._lock:
-            return super().predict(model_input, params)
-
-
-class _Server(uvicorn.Server):
-    """Says something once it listens."""
-
-    def __init__(self, config: uvicorn.Config, said: str) -> None:
-        super().__init__(config)
-        self._said = said
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        print(self._said, flush=True)
-
-
-def _bad(sentence: str) -> JSONResponse:
-    """Return a refusal in MLflow's form."""
-    return JSONResponse({"error_code": "BAD_REQUEST", "message": sentence}, status_code=400)
-
-
-def _as(kind: str, content: bytes, scope: Scope) -> Scope:
-    """Return a request with another body."""
-    headers = [(name, value) for name, value in scope["headers"] if name not in (b"content-type", b"content-length")]
-    new = [(b"content-type", kind.encode()), (b"content-length", str(len(content)).encode())]
-    return {**scope, "headers": [*headers, *new]}
-
-
-def _once(content: bytes, receive: Receive) -> Receive:
-    """Return what hands a body over, and then what else comes."""
-    waiting: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
-
-    async def next_message() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return next_message
-
-
-def _log_on_stderr() -> dict[str, Any]:
-    """Return uvicorn's own logging, without its start and end: a line for each request."""
-    config = copy.deepcopy(uvicorn.config.LOGGING_CONFIG)
-    config["handlers"]["access"]["stream"] = "ext://sys.stderr"
-    config["loggers"]["uvicorn.error"]["level"] = "WARNING"
-    return config

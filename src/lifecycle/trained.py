@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin, Samples
 from lifecycle.data.dataset import as_column
+from lifecycle.data.encoder import RowEncoder
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.steps import Step
 from lifecycle.errors import RequestError
@@ -120,6 +121,12 @@ class Preparation:
         if not hasattr(self.data, "numbers"):
             return None
         return list(self.data.numbers(self.preprocessing.inputs, self.columns))
+
+    def encoder(self) -> RowEncoder | None:
+        """Return what makes inputs of plain cells in few steps; ``None``: this kind of data has no such means."""
+        make = getattr(self.data, "encoder", None)
+        found: RowEncoder | None = None if make is None else make(self.preprocessing.inputs, self.columns)
+        return found
 
     @property
     def units(self) -> Units:

@@ -16,6 +16,8 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lifecycle.errors import RequestError
+
 BYTES_AT_ONCE = 1 << 18
 """Of a file, while it is parsed."""
 
@@ -49,6 +51,46 @@ def read(stream: IO[bytes]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
         )
     schema = pa.schema([pa.field(name, pa.string(), metadata=CELL) for name in names])
     return schema, _batches(first, rows, schema)
+
+
+def parse(text: bytes) -> Any:
+    """Return one value of JSON, of which an object has each name once.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError as error:
+        raise ValueError(f"it {error}") from error
+
+
+def of_cells(columns: dict[str, list[Any]]) -> tuple[pa.Schema, list[pa.RecordBatch]]:
+    """Return cells of parsed JSON as :func:`read` returns those of a stream.
+
+    Raises:
+        RequestError: a cell is no single value; names its column and row.
+    """
+    schema = pa.schema([pa.field(name, pa.string(), metadata=CELL) for name in columns])
+    arrays = []
+    for name, cells_of in columns.items():
+        nested = next((row for row, value in enumerate(cells_of) if isinstance(value, list | dict)), None)
+        if nested is not None:
+            try:
+                got = str(cells_of[nested])[:100]
+            except RecursionError:
+                got = "one that is nested too deeply to show"
+            raise RequestError(f"column {name} holds a list or mapping in row {nested}, got {got}. Give one value.")
+        arrays.append(pa.array([_cell(value) for value in cells_of], pa.string()))
+    return schema, [pa.RecordBatch.from_arrays(arrays, schema=schema)]
+
+
+def kind_of(value: Any) -> str:
+    """Return what a value of JSON is, with its article."""
+    kinds = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
+    return kinds.get(type(value), "a number")
 
 
 def plain(column: Any) -> Any:
@@ -112,11 +154,8 @@ def _cell(value: Any) -> str | None:
 def _rows(stream: IO[bytes]) -> Iterator[dict[str, Any]]:
     for number, value in enumerate(_values(stream)):
         if not isinstance(value, dict):
-            kind = {list: "a list", str: "a text", bool: "a truth value", type(None): "null"}.get(
-                type(value), "a number"
-            )
             raise ValueError(  # noqa: TRY004 - of what is read, not of what was passed
-                f'row {number} is {kind} rather than an object such as {{"width": 1.5}}'
+                f'row {number} is {kind_of(value)} rather than an object such as {{"width": 1.5}}'
             )
         yield value
 

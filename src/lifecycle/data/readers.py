@@ -43,6 +43,19 @@ def read(path: str | Path, form: str = formats.CSV) -> Stream:
         raise unreadable(name, error) from error
 
 
+def read_bytes(content: bytes, form: str) -> Stream:
+    """Open the content of a CSV, Parquet or JSON file; raises what :func:`read` does.
+
+    Args:
+        content: of the file.
+        form: what it holds.
+    """
+    try:
+        return _READERS[form](io.BytesIO(content), "input")
+    except (ValueError, OSError) as error:
+        raise unreadable("input", error) from error
+
+
 def _csv(source: Path | IO[bytes], name: str) -> Stream:
     tail = None
     if isinstance(source, Path):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from lifecycle.data.times import moments as moments_of
-from lifecycle.errors import RequestError
 from lifecycle.look.style import COLOURS, GREY, label, legend_below, picture
 
 if TYPE_CHECKING:
@@ -23,9 +22,6 @@ MOST_POINTS = 20_000
 """Of more rows, evenly spaced ones are drawn as points."""
 CONTEXT = 2
 """A forecast is drawn after so many times its own length of what was known before."""
-
-WHOLE = r"-?(\d{1,3}|\d{5,15})"
-"""A whole number that is no year, as a text."""
 
 
 def draw_residuals(predictions: pd.DataFrame, target: str, file: Path) -> Figure:
@@ -101,11 +97,10 @@ def moments(parts: list[Part]) -> tuple[list[Array], str]:
         return rows, "row"
     times = np.concatenate([np.asarray(part.times) for part in parts])
     if times.dtype.kind not in "iufM":
-        written = pd.Series(times)
-        if written.map(str).str.fullmatch(WHOLE).all():
-            written = written.astype("int64")
-        try:
-            times = moments_of(written).local.to_numpy()
-        except RequestError:
-            return rows, "row"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that no format was given
+            try:
+                times = pd.to_datetime(times).to_numpy()
+            except (ValueError, TypeError):
+                return rows, "row"
     return np.split(times, np.cumsum([len(part) for part in parts])[:-1]), "time"

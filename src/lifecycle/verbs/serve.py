@@ -1,14 +1,14 @@
-"""The verb ``serve``: MLflow's model server on this machine, answering rows with predictions."""
+"""The verb ``serve``: a model server on this machine that speaks MLflow's protocol, answering rows with predictions."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lifecycle import ports, recorder, runs, words
 from lifecycle.checks import in_range
-from lifecycle.errors import Interrupted
+from lifecycle.errors import Interrupted, RequestError
 
 
 @dataclass
@@ -16,9 +16,26 @@ class Serve(runs.Which):
     """What ``lifecycle serve`` takes."""
 
     port: int = 5001  # on 127.0.0.1; the next free one is not taken silently
+    hosts: list[str] = field(default_factory=list)  # more names that the Host header may have, such as that of a proxy
+    max_body_mb: float = 10.0  # largest body of a request, in 10^6 bytes; a larger one is answered 413
+    max_requests: int = 16  # requests that are read, wait or are predicted at once; one more is answered 429
+    max_connections: int = 100  # open connections; one more is answered 429
+    header_seconds: float = 10.0  # time for the headers of a request; a slower client is answered 408
+    body_seconds: float = 30.0  # time for the body of a request; a slower client is answered 408
+    answer_seconds: float = 30.0  # time in which a client must read its answer; a slower one is disconnected
+    idle_seconds: float = 20.0  # time that a connection may stay open between requests
+    end_seconds: float = 2.0  # at Ctrl-C or SIGTERM, time to answer the requests that are in progress
 
     def __post_init__(self) -> None:
         in_range(self, "port", low=1, below=65536)
+        for name in ("max_requests", "max_connections"):
+            in_range(self, name, low=1)
+        for name in ("max_body_mb", "header_seconds", "body_seconds", "answer_seconds", "idle_seconds"):
+            in_range(self, name, above=0)
+        in_range(self, "end_seconds", low=0)
+        for host in self.hosts:
+            if not ports.is_host(host):
+                raise RequestError(f"hosts has {host!r}, which is no host name. Use names such as hosts=[models.lan].")
 
 
 def run(typed: list[str]) -> None:
@@ -28,15 +45,15 @@ def run(typed: list[str]) -> None:
         RequestError: the run cannot be served, or the port is taken.
         SavedModelError: the model was altered, or cannot be read here.
     """
-    asked = words.read(typed, Serve, "serve")
-    with contextlib.closing(ports.take(asked.port)) as taken:
-        found = runs.find(asked)
+    limits = words.read(typed, Serve, "serve")
+    with contextlib.closing(ports.take(limits.port)) as taken:
+        found = runs.find(limits)
         folder = found.model_folder()
         recorder.end_all()  # nothing more is asked of MLflow's database
         from lifecycle import saved, serving
 
         try:
-            serving.serve(saved.load(folder), taken, found.name)
+            serving.serve(saved.load(folder), taken, found.name, limits)
         except Interrupted as interrupted:
             if interrupted.signum != signal.SIGINT:  # Ctrl-C is how it is meant to end
                 raise

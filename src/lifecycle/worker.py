@@ -1,0 +1,86 @@
+"""One thread for predictions, so that the thread of the connections always answers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import torch
+
+Result = TypeVar("Result")
+
+
+class Job:
+    """A call that waits for the thread, or runs in it.
+
+    Attributes:
+        is_cancelled: nobody waits for the result any more. Long work looks at it and stops.
+    """
+
+    def __init__(self, work: Callable[[Job], Any], future: asyncio.Future[Any]) -> None:
+        self.work, self.future, self.is_cancelled = work, future, False
+
+
+class Worker:
+    """Runs one call at a time, in order, with one thread of torch's."""
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[Job | Callable[[], object]] = SimpleQueue()
+        self._running: Job | None = None
+        threading.Thread(target=self._work, daemon=True, name="predictions").start()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call runs now."""
+        return self._running is not None
+
+    async def run(self, work: Callable[[Job], Result]) -> Result:
+        """Return what a call returns, or raise what it raises. A caller that is cancelled cancels the call."""
+        job = Job(work, asyncio.get_running_loop().create_future())
+        self._jobs.put(job)
+        try:
+            result: Result = await job.future
+        except asyncio.CancelledError:
+            job.is_cancelled = True
+            raise
+        return result
+
+    def post(self, work: Callable[[], object]) -> None:
+        """Let a call that returns nothing wait its turn."""
+        self._jobs.put(work)
+
+    def _work(self) -> None:
+        torch.set_num_threads(1)
+        while True:
+            work = self._jobs.get()
+            if isinstance(work, Job):
+                self._run(work)
+            else:
+                work()
+            del work  # it holds a request, which may be large
+
+    def _run(self, job: Job) -> None:
+        if job.is_cancelled:
+            return
+        self._running = job
+        result, error = None, None
+        try:
+            result = job.work(job)
+        except Exception as raised:  # whatever it is, it belongs to the one who waits
+            error = raised
+        self._running = None
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            job.future.get_loop().call_soon_threadsafe(_deliver, job.future, result, error)
+
+
+def _deliver(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
