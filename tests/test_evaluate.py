@@ -21,6 +21,7 @@ from lifecycle.config import TrainerConfig
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Batches
 from lifecycle.evaluate import MOST_PENDING, Scores, Units, evaluate, prefixed
+from lifecycle.losses import Loss
 from lifecycle.optimizers import Adam
 from lifecycle.report import quiet_libraries
 from lifecycle.tasks import TASKS
@@ -45,24 +46,21 @@ def outputs_and_targets(task: str, seed: int = 0, rows: int = ROWS) -> tuple[Ten
     return outputs, torch.randn(rows, 1, generator=generator)
 
 
-def loss_of(task: str, outputs: Tensor, targets: Tensor) -> Tensor:
-    losses = {BINARY: nn.BCEWithLogitsLoss(), MULTICLASS: nn.CrossEntropyLoss(), REGRESSION: nn.MSELoss()}
-    loss: Tensor = losses[task](outputs, targets)
-    return loss
-
-
 def units(task: str) -> Units:
     return Units(task, OFFSET, SCALE) if task == REGRESSION else Units(task)
+
+
+def scores_of(task: str, names: list[str], task_units: Units | None = None) -> Scores:
+    return Scores(SPECS[task], names, task_units or units(task), Loss(TASKS[task].default_loss))
 
 
 def scored(task: str, seed: int, cuts: list[int], names: list[str] | None = None) -> dict[str, float]:
     """Return the scores of rows that come in batches cut at ``cuts``."""
     outputs, targets = outputs_and_targets(task, seed)
-    scores = Scores(SPECS[task], names or list(TASKS[task].metrics), units(task))
+    scores = scores_of(task, names or list(TASKS[task].metrics))
     bounds = sorted({0, *cuts, ROWS})
     for start, stop in pairwise(bounds):
-        part = outputs[start:stop], targets[start:stop]
-        scores.add(loss_of(task, *part), *part)
+        scores.add(outputs[start:stop], targets[start:stop])
     return scores.compute()
 
 
@@ -109,33 +107,33 @@ def test_every_metric_is_scikit_learns(task: str) -> None:
     for seed in range(3):
         wanted = by_scikit_learn(task, *outputs_and_targets(task, seed))
         assert set(wanted) == {"loss", *TASKS[task].metrics}
-        assert scored(task, seed, cuts=[]) == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+        assert scored(task, seed, cuts=[]) == pytest.approx(wanted, rel=1e-9)
 
 
 @settings(deadline=None, max_examples=25)
 @given(st.sampled_from(sorted(TASKS)), st.integers(0, 100), st.lists(st.integers(1, ROWS - 1)))
 def test_any_division_into_batches_gives_the_same_scores(task: str, seed: int, cuts: list[int]) -> None:
-    assert scored(task, seed, cuts) == pytest.approx(scored(task, seed, cuts=[]), rel=1e-5, abs=1e-6)
+    assert scored(task, seed, cuts) == pytest.approx(scored(task, seed, cuts=[]), rel=1e-12)
 
 
 def test_more_rows_than_are_kept_pending_give_the_same_scores() -> None:
     rows = MOST_PENDING + 1000
     outputs, targets = outputs_and_targets(REGRESSION, rows=rows)
-    scores = Scores(SPECS[REGRESSION], ["mae"], units(REGRESSION))
+    scores = scores_of(REGRESSION, ["mae"])
     for part in torch.arange(rows).split(9000):
-        scores.add(loss_of(REGRESSION, outputs[part], targets[part]), outputs[part], targets[part])
+        scores.add(outputs[part], targets[part])
     wanted = by_scikit_learn(REGRESSION, outputs, targets)
     found = scores.compute()
-    assert found == pytest.approx({name: wanted[name] for name in ("loss", "mae")}, rel=1e-4)
+    assert found == pytest.approx({name: wanted[name] for name in ("loss", "mae")}, rel=1e-9)
 
 
 def test_scores_start_anew_once_they_are_read() -> None:
     outputs, targets = outputs_and_targets(BINARY)
-    scores = Scores(SPECS[BINARY], ["accuracy"], units(BINARY))
-    scores.add(loss_of(BINARY, outputs, targets), outputs, targets)
+    scores = scores_of(BINARY, ["accuracy"])
+    scores.add(outputs, targets)
     scores.compute()
     right = torch.tensor([[5.0]]), torch.tensor([[1.0]])
-    scores.add(loss_of(BINARY, *right), *right)
+    scores.add(*right)
     assert scores.compute() == pytest.approx({"loss": float(np.log1p(np.exp(-5.0))), "accuracy": 1.0}, rel=1e-5)
 
 
@@ -183,7 +181,7 @@ def test_evaluating_a_model_gives_the_scores_of_a_plain_pass_over_the_rows(
         found = evaluate(module, Batches(inputs, targets, batch_size=10), trainer)
     with torch.no_grad():
         wanted = by_scikit_learn(task, module.network(inputs), targets)
-    assert found == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+    assert found == pytest.approx(wanted, rel=1e-9)
 
 
 @given(

@@ -16,27 +16,29 @@ from torch import Tensor
 
 from lifecycle import intervals as module
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
+from lifecycle.data.batches import Truth
 from lifecycle.evaluate import Scores
 from lifecycle.intervals import RESAMPLES, SLOW_RESAMPLES, intervals, row_values
+from lifecycle.losses import Loss
 from lifecycle.tasks import TASKS
 from lifecycle.units import Units
-from tests.test_evaluate import SPECS, outputs_and_targets, units
+from tests.test_evaluate import outputs_and_targets, scores_of
 
 MEANS = {BINARY: ["accuracy"], MULTICLASS: ["accuracy"], REGRESSION: ["mae", "mse", "rmse", "mape"]}
 SEED = 7
 
 
 def found(task: str, names: list[str], outputs: Tensor, targets: Tensor, seed: int = SEED) -> dict[str, Any]:
-    return intervals(Scores(SPECS[task], names, units(task)), outputs, targets, None, seed)
+    return intervals(scores_of(task, names), outputs, targets, None, seed)
 
 
 def resamples(task: str, name: str, outputs: Tensor, targets: Tensor, count: int) -> list[float]:
     """Return the metric of each resample by a plain loop over the scores of a run."""
-    scores = Scores(SPECS[task], [name], units(task))
+    scores = scores_of(task, [name])
     generator = np.random.default_rng(SEED)
     values = []
     for rows in generator.integers(len(outputs), size=(count, len(outputs))):
-        scores.add(torch.tensor(0.0), outputs[rows], targets[rows])
+        scores.add(outputs[rows], targets[rows])
         values.append(scores.compute()[name])
     return values
 
@@ -46,7 +48,7 @@ def test_the_ends_are_percentiles_of_a_plain_loop_over_resamples(task: str, name
     outputs, targets = outputs_and_targets(task)
     count = RESAMPLES if name in MEANS[task] else SLOW_RESAMPLES
     low, high = np.quantile(resamples(task, name, outputs, targets, count), [0.025, 0.975])
-    assert found(task, [name], outputs, targets)[name] == pytest.approx((low, high), rel=1e-4)
+    assert found(task, [name], outputs, targets)[name] == pytest.approx((low, high), rel=1e-12)
     assert low < high
 
 
@@ -60,21 +62,21 @@ def test_they_are_scipys_percentile_intervals_but_for_the_draws() -> None:
 @pytest.mark.parametrize("task", MEANS)
 def test_the_mean_of_the_rows_values_is_the_metric(task: str) -> None:
     outputs, targets = outputs_and_targets(task)
-    scores = Scores(SPECS[task], MEANS[task], units(task))
-    scores.add(torch.tensor(0.0), outputs, targets)
+    scores = scores_of(task, MEANS[task])
+    scores.add(outputs, targets)
     whole = scores.compute()
     for name, metric in scores.metrics.items():
-        by_row = row_values(metric, *scores.as_compared(outputs, targets))
+        by_row = row_values(metric, scores.compared(outputs, targets))
         assert by_row is not None
         mean = np.sqrt(by_row.mean()) if name == "rmse" else by_row.mean()
-        assert mean == pytest.approx(whole[name], rel=1e-5)
+        assert mean == pytest.approx(whole[name], rel=1e-12)
 
 
 def test_a_metric_that_is_no_mean_over_rows_is_computed_anew() -> None:
     for task in TASKS:
-        scores = Scores(SPECS[task], [name for name in TASKS[task].metrics if name not in MEANS[task]], units(task))
-        compared = scores.as_compared(*outputs_and_targets(task))
-        assert [row_values(metric, *compared) for metric in scores.metrics.values()] == [None] * len(scores.metrics)
+        scores = scores_of(task, [name for name in TASKS[task].metrics if name not in MEANS[task]])
+        compared = scores.compared(*outputs_and_targets(task))
+        assert [row_values(metric, compared) for metric in scores.metrics.values()] == [None] * len(scores.metrics)
 
 
 @settings(deadline=None, max_examples=15)
@@ -93,10 +95,11 @@ def test_another_seed_draws_other_rows() -> None:
 
 
 def test_values_are_in_the_users_units_with_their_base() -> None:
-    scores = Scores(SPECS[REGRESSION], ["mape"], Units(REGRESSION, 0.0, 2.0))
+    scores = scores_of(REGRESSION, ["mape"], Units(REGRESSION, 0.0, 2.0))
     outputs, targets = torch.zeros(4, 1), torch.tensor([[1.0], [1.0], [1.0], [4.0]])
-    base = torch.full((4, 1), 8.0)  # truth 8 + 2 or 8 + 8, predicted 8
-    assert intervals(scores, outputs, targets, base, 0)["mape"] == pytest.approx((0.2, 0.2 + 0.3 * 3 / 4))
+    base = torch.full((4, 1), 8.0, dtype=torch.float64)
+    truth = Truth(base + 2 * targets, base)  # 8 + 2 or 8 + 8, predicted 8
+    assert intervals(scores, outputs, targets, truth, 0)["mape"] == pytest.approx((0.2, 0.2 + 0.3 * 3 / 4))
 
 
 def test_many_rows_are_drawn_in_parts_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +143,7 @@ def test_resamples_without_a_class_are_left_out_of_an_area() -> None:
 
 def test_a_metric_that_most_resamples_do_not_have_has_no_interval() -> None:
     spec = DataSpec(MULTICLASS, (4,), 10, class_names=tuple("abcdefghij"))
-    scores = Scores(spec, ["accuracy", "auroc"], Units(MULTICLASS))
+    scores = Scores(spec, ["accuracy", "auroc"], Units(MULTICLASS), Loss("categorical_crossentropy"))
     ends = intervals(scores, torch.eye(10).roll(1, 1) + torch.eye(10) * torch.arange(10), torch.arange(10), None, 0)
     assert list(ends) == ["accuracy"]
 

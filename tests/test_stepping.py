@@ -15,7 +15,7 @@ from lifecycle import fit
 from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.data import dataset
-from lifecycle.data.batches import Batch, Batches, Chunks
+from lifecycle.data.batches import Batch, Batches, Chunks, Truth
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.table import Table
 from lifecycle.define import define
@@ -222,12 +222,17 @@ def test_a_callback_finds_all_scores_in_the_trainers_metrics(iris: Dataset, tmp_
 def test_chunks_are_the_same_mini_batches_several_at_once(steps: int, rows: int) -> None:
     inputs = torch.arange(30.0).reshape(-1, 1)
     for seed in (None, 5):
-        batches = Batches(inputs, 2 * inputs, rows, seed, base=3 * inputs)
+        batches = Batches(inputs, 2 * inputs, rows, seed, truth=Truth(3 * inputs, 4 * inputs))
         chunks = list(Chunks(batches, steps))
         assert len(chunks) == len(Chunks(batches, steps))
         assert [len(chunk) for chunk in chunks[:-1]] == [steps] * (len(chunks) - 1)
         found = [batch for chunk in chunks for batch in chunk.to("cpu")]
         for mine, other in zip(found, batches, strict=True):
-            for index in (0, 1, 3):
+            for index in (0, 1):
                 assert torch.equal(mine[index], other[index])  # type: ignore[arg-type]
             assert mine[2] == other[2] == 1.0
+            truth = mine[3]
+            assert isinstance(truth, Truth)
+            assert truth.base is not None
+            assert torch.equal(truth.values, 3 * mine[0])
+            assert torch.equal(truth.base, 4 * mine[0])

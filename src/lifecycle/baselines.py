@@ -27,12 +27,15 @@ class Baseline:
     Attributes:
         name: such as ``"class shares"`` or ``"last value"``.
         meaning: the same, as a person reads it.
-        outputs: ``(rows, num_outputs)``: what a network would have to return to predict the same of the scored rows.
+        outputs: ``(rows, num_outputs) float64``: what a network would have to return to predict the same of the
+            scored rows.
+        values: of a regression: ``(rows,) float64`` predictions in the user's units, as they are.
     """
 
     name: str
     meaning: str
     outputs: Tensor
+    values: np.ndarray[Any, Any] | None = None
 
 
 def baselines(data: Dataset, units: Units) -> list[Baseline]:
@@ -47,11 +50,8 @@ def baselines(data: Dataset, units: Units) -> list[Baseline]:
 
 def score(module: CompiledModel, data: Dataset, baseline: Baseline) -> dict[str, float]:
     """Return ``{"loss": ..., <metric>: ...}`` of a baseline on the scored rows, by the code that scores the network."""
-    part, device = data.scored, module.device
-    base = None if part.base is None else part.base.to(device)
-    outputs, targets = baseline.outputs.to(device), part.targets.to(device)
-    module.test_scores.add(module.loss(outputs, targets).detach(), outputs, targets, base)
-    return module.test_scores.compute()
+    part = data.scored
+    return module.test_scores.alone(baseline.outputs, part.targets, part.truth, baseline.values)
 
 
 def _shares(data: Dataset) -> Baseline:
@@ -60,14 +60,14 @@ def _shares(data: Dataset) -> Baseline:
     counts = torch.bincount(targets, minlength=len(data.spec.class_names)).double()
     shares = (counts / counts.sum()).clamp(1e-12, 1 - 1e-12)
     logits = {MULTICLASS: shares.log(), BINARY: torch.logit(shares[1:])}[data.spec.task]
-    return Baseline("class shares", f"class shares of {_whose(data)}", logits.float().repeat(len(data.scored), 1))
+    return Baseline("class shares", f"class shares of {_whose(data)}", logits.repeat(len(data.scored), 1))
 
 
 def _values(data: Dataset, units: Units) -> list[Baseline]:
     labels = data.train.labels.astype(np.float64)
     constants = {"mean": labels.mean(), "median": np.median(labels)}
     return [
-        Baseline(name, f"{name} of {_whose(data)}", _as_outputs(data, units, np.full(len(data.scored), value)))
+        _of_values(data, units, name, f"{name} of {_whose(data)}", np.full(len(data.scored), value))
         for name, value in constants.items()
     ]
 
@@ -79,10 +79,10 @@ def _whose(data: Dataset) -> str:
 def _naive(data: Dataset, units: Units) -> list[Baseline]:
     known = {name: values for name, values in data.scored.naive.items() if np.isfinite(values).all()}
     names = sorted(known, key=LAST_VALUE.__eq__)
-    return [Baseline(name, name, _as_outputs(data, units, known[name])) for name in names]
+    return [_of_values(data, units, name, name, known[name]) for name in names]
 
 
-def _as_outputs(data: Dataset, units: Units, values: np.ndarray[Any, Any]) -> Tensor:
-    """Turn values in the user's units into what a network would have to return for them, ``(rows, 1) float32``."""
-    base = None if data.scored.base is None else data.scored.base.double()
-    return units.outputs(torch.from_numpy(values).reshape(-1, 1), base).float()
+def _of_values(data: Dataset, units: Units, name: str, meaning: str, values: np.ndarray[Any, Any]) -> Baseline:
+    """Return the baseline that predicts ``(rows,)`` values in the user's units."""
+    outputs = units.outputs(torch.from_numpy(values).reshape(-1, 1), data.scored.base)
+    return Baseline(name, meaning, outputs, values)

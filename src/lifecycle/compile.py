@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 class CompiledModel(pl.LightningModule):
     """A network with its loss, optimizer, schedule and metrics.
 
-    Scores are gathered on the device and read once an epoch: no step waits for a number. A ``training_step`` takes the
-    optimizer's steps over all mini-batches of a chunk itself, which Lightning calls manual optimisation: for a small
-    network its work around each step would cost more than the step.
+    Outputs are kept on the device and scored once an epoch, in float64 on the CPU: no step waits for a number. A
+    ``training_step`` takes the optimizer's steps over all mini-batches of a chunk itself, which Lightning calls manual
+    optimisation: for a small network its work around each step would cost more than the step.
 
     Attributes:
         train_scores, val_scores, test_scores: loss and metrics of one pass over the rows.
@@ -81,7 +81,7 @@ class CompiledModel(pl.LightningModule):
         self.loss = losses.Loss(self.loss_name, label_smoothing, class_weights)
         self.units = Units(spec.task, *target_scale, link_of(self.loss_name))
         self.train_scores, self.val_scores, self.test_scores = (
-            Scores(spec, self.metric_names, self.units) for _ in range(3)
+            Scores(spec, self.metric_names, self.units, self.loss, weighted) for weighted in (True, False, False)
         )
         self.call_network: Callable[[Tensor], Tensor] | None = None
         self.stepping = Stepping()
@@ -110,16 +110,19 @@ class CompiledModel(pl.LightningModule):
         """
         with self.stepping.autocast(batch[0].device):
             outputs = self(batch[0])
-        loss, weight = self._loss(outputs.float(), batch, self.train_scores if scored else None, training=True)
-        return loss if weight == 1.0 else loss * weight
+        outputs = outputs.float()
+        loss: Tensor = self.loss(outputs, batch[1], weighted=True)
+        if scored:
+            self._score(outputs, batch, self.train_scores)
+        return loss if batch[2] == 1.0 else loss * batch[2]
 
     def validation_step(self, batch: Batch, _index: int) -> None:
         """Add a batch to the validation scores."""
-        self._loss(self(batch[0]), batch, self.val_scores)
+        self._score(self(batch[0]), batch, self.val_scores)
 
     def test_step(self, batch: Batch, _index: int) -> None:
         """Add a batch to the test scores."""
-        self._loss(self(batch[0]), batch, self.test_scores)
+        self._score(self(batch[0]), batch, self.test_scores)
 
     def predict_step(self, batch: Batch, _index: int) -> Tensor:
         """Return logits or values ``(batch, num_outputs)``; :func:`lifecycle.predict.as_frame` makes them readable."""
@@ -151,14 +154,10 @@ class CompiledModel(pl.LightningModule):
         name = monitor.partition("_")[2]
         return "max" if name != "loss" and higher_is_better(name, self.val_scores.metrics[name]) else "min"
 
-    def _loss(
-        self, outputs: Tensor, batch: Batch, scores: Scores | None, training: bool = False
-    ) -> tuple[Tensor, float]:
-        _, targets, weight, base = batch
-        loss: Tensor = self.loss(outputs, targets, weighted=training)
-        if weight and scores is not None:
-            scores.add(loss.detach(), outputs.detach(), targets, base)
-        return loss, weight
+    def _score(self, outputs: Tensor, batch: Batch, scores: Scores) -> None:
+        """Add a batch to scores, unless it has no weight: it is then another process's too."""
+        if batch[2]:
+            scores.add(outputs.detach(), batch[1], batch[3])
 
 
 def compiled_as(trained: TrainedModel) -> CompiledModel:

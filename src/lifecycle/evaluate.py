@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-import torchmetrics
-from torch import Tensor, nn
+from torch import Tensor
 
 from lifecycle import baselines, heap, intervals
 from lifecycle.contract import BINARY, MULTICLASS, DataSpec
+from lifecycle.data.batches import Truth, together
+from lifecycle.losses import Loss
+from lifecycle.measures import Array, Compared, MeanOfRows, Measure
 from lifecycle.metrics import build, higher_is_better
+from lifecycle.processes import gathered
 from lifecycle.profiling import phase
 from lifecycle.units import Units
 
@@ -24,62 +28,114 @@ if TYPE_CHECKING:
     from lifecycle.data.batches import Batches
     from lifecycle.data.dataset import Dataset
 
-MOST_PENDING = 65_536
-"""Rows whose outputs wait for the metrics; more are folded in, so that memory stays bounded."""
+MOST_PENDING, MOST_NUMBERS = 65_536, 2**21
+"""Rows, and numbers in their outputs, that wait to be scored; then they are, so that memory stays bounded."""
 
 
-class Scores(nn.Module):
-    """Loss and metrics over one pass. A step only keeps its outputs; the metrics see them many rows at a time."""
+class Scores:
+    """Loss and metrics over one pass. A step only keeps its outputs; they are scored many rows at a time.
 
-    def __init__(self, spec: DataSpec, metrics: Iterable[str], units: Units) -> None:
-        super().__init__()
-        self.task, self.units = spec.task, units
-        self.mean_loss = torchmetrics.MeanMetric()
-        self.metrics = nn.ModuleDict({name: build(spec, name) for name in metrics})
-        self._pending: list[tuple[Tensor, Tensor, Tensor, Tensor | None]] = []
-        self._rows = 0
+    Networks compute in float32. All that follows is float64 on the CPU: outputs are brought into the user's units and
+    compared with the targets as the user gave them, and the loss is computed again. So a score is that of the
+    predictions that are written, also where the target is far from zero or has a very small or large scale.
 
-    def add(self, loss: Tensor, outputs: Tensor, targets: Tensor, base: Tensor | None = None) -> None:
-        """Add a batch: its mean loss (scalar), logits or values, targets as the loss takes them, and their base."""
-        self._pending.append((loss, outputs, targets, base))
+    Args:
+        spec: the task and its classes.
+        metrics: names, of :func:`lifecycle.tasks.metrics_of`.
+        units: what makes predictions of outputs.
+        loss: that is averaged over the rows.
+        weighted: whether each row's loss is multiplied by the weight of its class, as in training.
+    """
+
+    def __init__(
+        self, spec: DataSpec, metrics: Iterable[str], units: Units, loss: Loss, weighted: bool = False
+    ) -> None:
+        self.task, self.units, self.loss, self.weighted = spec.task, units, loss, weighted
+        self.mean_loss = MeanOfRows(lambda losses: losses.predicted)
+        self.metrics: dict[str, Measure] = {name: build(spec, name) for name in metrics}
+        self._pending: list[tuple[Tensor, Tensor, Truth | None]] = []
+        self._rows = self._numbers = 0
+
+    def add(self, outputs: Tensor, targets: Tensor, truth: Truth | None = None) -> None:
+        """Add a batch.
+
+        Args:
+            outputs: ``(batch, num_outputs)`` logits or values, on any device.
+            targets: as the loss takes them.
+            truth: of values: in the user's units; ``None``: the targets restored, which have the digits of float32.
+        """
+        self._pending.append((outputs, targets, truth))
         self._rows += len(outputs)
-        if self._rows >= MOST_PENDING:
+        self._numbers += outputs.numel()
+        if self._rows >= MOST_PENDING or self._numbers >= MOST_NUMBERS:
             self._fold()
 
     def compute(self) -> dict[str, float]:
         """Return ``{"loss": ..., <metric>: ...}`` of the rows since the last call, in all processes; start anew."""
         self._fold()
-        scores = {"loss": float(self.mean_loss.compute())}
-        scores |= {name: float(metric.compute()) for name, metric in self.metrics.items()}  # type: ignore[operator]
+        with np.errstate(all="ignore"):
+            states = zip(*gathered([measure.state for measure in self._measures.values()]), strict=True)
+            pairs = zip(self._measures.items(), states, strict=True)
+            scores = {name: measure.compute(state) for (name, measure), state in pairs}
         self.reset()
         return scores
 
     def reset(self) -> None:
         """Forget all rows since the last :meth:`compute`."""
-        self._pending, self._rows = [], 0
-        for metric in (self.mean_loss, *self.metrics.values()):
-            metric.reset()  # type: ignore[operator]
+        self._pending, self._rows, self._numbers = [], 0, 0
+        for measure in self._measures.values():
+            measure.reset()
 
-    def as_compared(self, outputs: Tensor, targets: Tensor, base: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def compared(self, outputs: Tensor, targets: Tensor, truth: Truth | None = None) -> Compared:
         """Return predictions and truth as the metrics take them: probabilities and codes, or values in own units."""
-        predicted = self.units(outputs, base)
-        if self.task == BINARY:
-            return predicted.squeeze(1), targets.squeeze(1).long()
+        outputs, targets = outputs.cpu().double(), targets.cpu()
+        predicted = self.units(outputs, None if truth is None else truth.base).numpy()
         if self.task == MULTICLASS:
-            return predicted, targets
-        return predicted.squeeze(1), self.units.restore(targets, base).squeeze(1)
+            return Compared(predicted, targets.numpy())
+        if self.task == BINARY:
+            return Compared(predicted[:, 0], targets[:, 0].long().numpy())
+        values = self.units.restore(targets.double()) if truth is None else truth.values
+        return Compared(predicted[:, 0], values[:, 0].numpy())
+
+    def alone(
+        self, outputs: Tensor, targets: Tensor, truth: Truth | None = None, predicted: Array | None = None
+    ) -> dict[str, float]:
+        """Return the scores of some rows alone; those of the pass are left as they are.
+
+        Args:
+            outputs: as :meth:`add` takes them, as the next two.
+            targets: likewise.
+            truth: likewise.
+            predicted: ``(rows,) float64`` values in the user's units; ``None``: those that the outputs are.
+        """
+        with np.errstate(all="ignore"):
+            rows = self.compared(outputs, targets, truth)
+            rows = rows if predicted is None else replace(rows, predicted=predicted)
+            scores = {"loss": self.mean_loss.alone(self._losses(outputs, targets, truth))}
+            return scores | {name: measure.alone(rows) for name, measure in self.metrics.items()}
+
+    @property
+    def _measures(self) -> dict[str, Measure]:
+        return {"loss": self.mean_loss, **self.metrics}
+
+    def _losses(self, outputs: Tensor, targets: Tensor, truth: Truth | None) -> Compared:
+        """Return the loss of each row, in place of a prediction."""
+        targets = targets.cpu() if truth is None else self.units.targets(truth.values, truth.base)
+        targets = targets if self.task == MULTICLASS else targets.double()
+        losses = self.loss.of_rows(outputs.cpu().double(), targets, self.weighted).flatten().numpy()
+        return Compared(losses, losses)
 
     def _fold(self) -> None:
         if not self._pending:
             return
-        losses, outputs, targets, bases = zip(*self._pending, strict=True)
-        self._pending, self._rows = [], 0
-        rows = torch.tensor([len(batch) for batch in outputs], device=outputs[0].device)
-        self.mean_loss.update(torch.stack(losses), rows)
-        base = None if bases[0] is None else torch.cat(bases)
-        predicted, truth = self.as_compared(torch.cat(outputs), torch.cat(targets), base)
-        for metric in self.metrics.values():
-            metric.update(predicted, truth)  # type: ignore[operator]
+        outputs, targets, truths = zip(*self._pending, strict=True)
+        self._pending, self._rows, self._numbers = [], 0, 0
+        rows = torch.cat(outputs).cpu(), torch.cat(targets).cpu(), together(truths)
+        with np.errstate(all="ignore"):
+            self.mean_loss.update(self._losses(*rows))
+            compared = self.compared(*rows)
+            for metric in self.metrics.values():
+                metric.update(compared)
 
 
 @phase("evaluate")
@@ -169,7 +225,7 @@ def judge(module: CompiledModel, data: Dataset, scores: dict[str, float], output
     return Evaluation(
         on=data.scored_on,
         scores=scores,
-        intervals=intervals.intervals(module.test_scores, outputs, part.targets, part.base, seed),
+        intervals=intervals.intervals(module.test_scores, outputs, part.targets, part.truth, seed),
         baselines={dummy.name: baselines.score(module, data, dummy) for dummy in dummies},
         meaning=dummies[0].meaning,
         higher_is_better={name: better for name, better in directions.items() if better is not None},

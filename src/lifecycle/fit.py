@@ -117,7 +117,7 @@ def fit(
         SavedModelError: the checkpoint is missing or altered.
     """
     train = _training_batches(config, data, seed)
-    val = data.val and in_order(data.val.inputs, data.val.targets, data.val.base)
+    val = data.val and in_order(data.val.inputs, data.val.targets, data.val.truth)
     early, best = _early_stopping(config, module), _best_checkpoint(config, module, val is not None, folder)
     watching = [callback for callback in (early, best) if callback is not None]
     others = [callback for callback in callbacks if getattr(callback, "needs_scores_and_steps", True)]
@@ -177,7 +177,7 @@ def _training_batches(config: TrainerConfig, data: Dataset, seed: int) -> Batche
         data.train.targets,
         batch_size(config, data),
         seed if config.shuffle else None,
-        data.train.base,
+        data.train.truth,
         config.class_balanced,
     )
 

@@ -67,8 +67,14 @@ class Loss(nn.Module):
         """
         if not weighted or self.class_weights is None:
             return LOSSES[self.name](outputs, targets, self.label_smoothing, "mean")
+        return self.of_rows(outputs, targets, weighted).mean()
+
+    def of_rows(self, outputs: Tensor, targets: Tensor, weighted: bool = False) -> Tensor:
+        """Return the loss of each row, ``(batch,)`` or ``(batch, 1)``, of which :meth:`forward` is the mean."""
         losses = LOSSES[self.name](outputs, targets, self.label_smoothing, "none")
-        return (losses * self.class_weights[targets.long()]).mean()
+        if not weighted or self.class_weights is None:
+            return losses
+        return losses * self.class_weights.to(losses.device)[targets.long()]
 
 
 def class_weights(asked: str | dict[str, float] | None, spec: DataSpec, targets: Tensor) -> Tensor | None:

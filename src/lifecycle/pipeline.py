@@ -218,11 +218,11 @@ def score(job: Job, prepared: Prepared, folder: Path) -> tuple[evaluate.Evaluati
     """
     data, module = prepared.data, prepared.module
     alone = fit.trainer_for(job.trainer, devices=1, folder=folder)
-    rows = in_order(data.scored.inputs, data.scored.targets, data.scored.base)
+    rows = in_order(data.scored.inputs, data.scored.targets, data.scored.truth)
     scores = evaluate.evaluate(module, rows, alone)
     outputs = predict.outputs_of(module, rows, alone)
     evaluation = evaluate.judge(module, data, scores, outputs, job.seed)
-    predictions = predict.as_frame(outputs, module.units, data.spec, rows.base)
+    predictions = predict.as_frame(outputs, module.units, data.spec, data.scored.base)
     return evaluation, predict.beside_truth(predictions, data.scored)
 
 

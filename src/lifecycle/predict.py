@@ -31,7 +31,8 @@ PREDICTED = "predicted"
 
 def predict(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> pd.DataFrame:
     """Return the predictions of a model for rows, each once and in order; see :func:`as_frame`."""
-    return as_frame(outputs_of(module, batches, trainer), module.units, module.spec, batches.base)
+    base = None if batches.truth is None else batches.truth.base
+    return as_frame(outputs_of(module, batches, trainer), module.units, module.spec, base)
 
 
 @phase("predict")

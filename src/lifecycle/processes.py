@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 MAIN = "LIFECYCLE_MAIN_PROCESS"
 """Environment variable: the process that started this one to help it."""
@@ -23,6 +24,17 @@ _HELPER = os.environ.get(MAIN) == str(os.getppid()) and os.environ.get("LOCAL_RA
 def is_helper() -> bool:
     """Tell whether a run's main process, which speaks, tracks and scores, started this one to share the fitting."""
     return _HELPER
+
+
+def gathered(value: Any) -> list[Any]:
+    """Return what each process of a fit calls this with, in the order of their ranks; in one process alone its own."""
+    import torch.distributed
+
+    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
+        return [value]
+    found: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(found, value)
+    return found
 
 
 @contextmanager

@@ -111,7 +111,7 @@ def evaluate(trained: TrainedModel, frame: pd.DataFrame) -> dict[str, float]:
         module = compiled_as(trained)
         part = dataset.labelled(trained.data, trained.preprocessing, trained.spec, frame)
         trainer = fit.trainer_for(TrainerConfig(), devices=1, folder=Path(folder))
-        return scoring.evaluate(module, in_order(part.inputs, part.targets, part.base), trainer)
+        return scoring.evaluate(module, in_order(part.inputs, part.targets, part.truth), trainer)
 
 
 def _shown(history: History) -> FitHistory:

@@ -32,9 +32,13 @@ class Units(nn.Module):
             return torch.softmax(outputs, dim=1)
         return self.restore(torch.exp(outputs) if self.link == "exp" else outputs, base)
 
+    def targets(self, values: Tensor, base: Tensor | None = None) -> Tensor:
+        """Return what a regression's loss compares outputs with, for ``values`` in the user's units, of any shape."""
+        return ((values if base is None else values - base) - self.offset) / self.scale
+
     def outputs(self, values: Tensor, base: Tensor | None = None) -> Tensor:
         """Return what a regression's network would have to return for ``values`` in the user's units, of any shape."""
-        scaled = ((values if base is None else values - base) - self.offset) / self.scale
+        scaled = self.targets(values, base)
         return scaled.clamp_min(SMALLEST_RATE).log() if self.link == "exp" else scaled
 
     def restore(self, values: Tensor, base: Tensor | None = None) -> Tensor:

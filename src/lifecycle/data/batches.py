@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,44 @@ from torch import Tensor
 from lifecycle.data.rows import Rows, arranged, shuffled
 from lifecycle.seeds import epoch_seed
 
-Batch = tuple[Tensor, Tensor, float, Tensor | None]
+
+@dataclass(frozen=True)
+class Truth:
+    """The true values of a regression in the user's units; on the CPU, as some devices have no float64.
+
+    Attributes:
+        values: ``(rows, 1) float64``.
+        base: ``(rows, 1) float64``: what is added to a restored output (:class:`lifecycle.contract.Samples`), or none.
+    """
+
+    values: Tensor
+    base: Tensor | None = None
+
+    def __getitem__(self, rows: slice | Tensor) -> Truth:
+        return Truth(self.values[rows], None if self.base is None else self.base[rows])
+
+    def split(self, sizes: list[int]) -> Iterator[Truth]:
+        """Yield as many rows as each of ``sizes`` says, in order."""
+        bases = [None] * len(sizes) if self.base is None else torch.split(self.base, sizes)
+        return map(Truth, torch.split(self.values, sizes), bases)
+
+    def to(self, device: Any, **options: Any) -> Truth:
+        """Return the same, on the CPU: Lightning calls this."""
+        return self
+
+
+def together(truths: Sequence[Truth | None]) -> Truth | None:
+    """Return the true values of several batches as one; ``None`` where there are none."""
+    known = [truth for truth in truths if truth is not None]
+    if not known:
+        return None
+    bases = [truth.base for truth in known if truth.base is not None]
+    return Truth(torch.cat([truth.values for truth in known]), torch.cat(bases) if bases else None)
+
+
+Batch = tuple[Tensor, Tensor, float, Truth | None]
 """Inputs; targets; the weight of their mean loss, 1.0, or under ddp ``processes * own rows / rows of the batch``; and
-the base of each, in the user's units (:class:`lifecycle.contract.Samples`), where there is one."""
+the true values in the user's units, where they are values."""
 
 
 MOST_ROWS, MOST_NUMBERS = 1024, 100_000
@@ -30,14 +65,14 @@ class Chunk:
     Attributes:
         inputs: ``(rows, *input_shape) float32`` of all of them.
         targets: of the same rows.
-        base: see :data:`Batch`.
+        truth: see :data:`Batch`.
         sizes: rows of each mini-batch; one or more.
         weights: of each mini-batch, see :data:`Batch`.
     """
 
     inputs: Tensor
     targets: Tensor
-    base: Tensor | None
+    truth: Truth | None
     sizes: list[int]
     weights: list[float]
 
@@ -45,21 +80,20 @@ class Chunk:
         return len(self.sizes)
 
     def __iter__(self) -> Iterator[Batch]:
-        bases = [None] * len(self) if self.base is None else torch.split(self.base, self.sizes)
+        truths = [None] * len(self) if self.truth is None else self.truth.split(self.sizes)
         inputs, targets = torch.split(self.inputs, self.sizes), torch.split(self.targets, self.sizes)
-        return zip(inputs, targets, self.weights, bases, strict=True)
+        return zip(inputs, targets, self.weights, truths, strict=True)
 
     def to(self, device: Any, **options: Any) -> Chunk:
         """Return the chunk on another device; Lightning calls this."""
-        base = None if self.base is None else self.base.to(device, **options)
         inputs, targets = self.inputs.to(device, **options), self.targets.to(device, **options)
-        return Chunk(inputs, targets, base, self.sizes, self.weights)
+        return Chunk(inputs, targets, self.truth, self.sizes, self.weights)
 
 
-def in_order(inputs: Rows, targets: Tensor, base: Tensor | None) -> Batches:
+def in_order(inputs: Rows, targets: Tensor, truth: Truth | None) -> Batches:
     """Return rows in their order, in mini-batches of a size that is quick where nothing is learnt."""
     size = max(1, min(MOST_ROWS, MOST_NUMBERS // math.prod(inputs.shape[1:])))
-    return Batches(inputs, targets, size, base=base)
+    return Batches(inputs, targets, size, truth=truth)
 
 
 class Batches:
@@ -74,7 +108,7 @@ class Batches:
         targets: ``(rows,) int64`` or ``(rows, 1) float32``.
         batch_size: rows a step; the last batch of an epoch may be smaller.
         shuffle_seed: shuffle by this seed and the epoch; ``None``: rows in order.
-        base: ``(rows, 1) float32``, see :data:`Batch`.
+        truth: see :data:`Batch`.
         class_balanced: draw each class equally often, with replacement, and in all as many rows as there are; needs a
             ``shuffle_seed``, and targets that are classes.
     """
@@ -85,10 +119,10 @@ class Batches:
         targets: Tensor,
         batch_size: int,
         shuffle_seed: int | None = None,
-        base: Tensor | None = None,
+        truth: Truth | None = None,
         class_balanced: bool = False,
     ) -> None:
-        self.inputs, self.targets, self.base, self.batch_size = inputs, targets, base, batch_size
+        self.inputs, self.targets, self.truth, self.batch_size = inputs, targets, truth, batch_size
         self.shuffle_seed, self.class_balanced = shuffle_seed, class_balanced
         self.epoch = 0
 
@@ -125,8 +159,8 @@ class Batches:
         return self._take(torch.cat(own), [len(batch) for batch in own], weights)
 
     def _take(self, rows: slice | Tensor, sizes: list[int], weights: list[float]) -> Chunk:
-        base = None if self.base is None else self.base[rows]
-        return Chunk(self.inputs[rows], self.targets[rows], base, sizes, weights)
+        truth = None if self.truth is None else self.truth[rows]
+        return Chunk(self.inputs[rows], self.targets[rows], truth, sizes, weights)
 
     def _order(self) -> Tensor | None:
         if self.shuffle_seed is None:

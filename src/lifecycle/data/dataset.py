@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lifecycle import heap
 from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec, Target
+from lifecycle.data.batches import Truth
 from lifecycle.data.columns import column_kinds, num_missing
 from lifecycle.data.digest import digest
 from lifecycle.data.fitting import learn, transform
@@ -35,7 +36,7 @@ class Part:
         targets: ``(samples,) int64`` class codes (multiclass), else ``(samples, 1) float32``.
         labels: the same targets in the user's own terms.
         rows: the row of the source that each target stands in.
-        base: ``(samples, 1) float32`` in the user's units: what is added to a restored output; or ``None``.
+        base: ``(samples, 1) float64`` in the user's units: what is added to a restored output; or ``None``.
         naive: forecasts without a network, by name: ``(samples,)`` in the user's units.
         times: when each target is; or ``None``.
         files: the file that each sample is; or ``None``.
@@ -52,6 +53,13 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def truth(self) -> Truth | None:
+        """The labels as scores take them; ``None`` where they are classes, whose codes are the targets."""
+        if self.labels.dtype.kind in "OU":
+            return None
+        return Truth(torch.from_numpy(np.asarray(self.labels, dtype=np.float64)).reshape(-1, 1), self.base)
 
 
 @dataclass(frozen=True)
@@ -266,8 +274,8 @@ def _spec(plugin: DataPlugin, task: str, target: Target, preprocessing: Preproce
 
 
 def as_column(values: np.ndarray[Any, Any]) -> Tensor:
-    """Return ``(samples, 1) float32``."""
-    return torch.from_numpy(values.astype(np.float32)).reshape(-1, 1)
+    """Return ``(samples, 1) float64``."""
+    return torch.from_numpy(values.astype(np.float64)).reshape(-1, 1)
 
 
 def _take(inputs: pd.DataFrame | np.ndarray[Any, Any], positions: np.ndarray[Any, Any]) -> Any:

@@ -13,6 +13,10 @@ from lifecycle.data.targets import as_labels, as_numbers, classes
 from lifecycle.errors import RequestError
 
 
+ROUNDING = 10 * float(np.finfo(np.float64).eps)
+"""A deviation of so little of the mean is that of one value, rounded in several ways."""
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """Fitted scikit-learn objects.
@@ -62,7 +66,19 @@ def learn_target(targets: np.ndarray[Any, Any], train: np.ndarray[Any, Any], tar
         names = classes(targets)
         encoder = OrdinalEncoder(categories=[np.array(names, dtype=object)]).fit(_column(targets))
         return (BINARY if len(names) == 2 else MULTICLASS), encoder
-    return REGRESSION, StandardScaler().fit(targets[train].reshape(-1, 1)) if target.scaled else None
+    return REGRESSION, _scaler(targets[train]) if target.scaled else None
+
+
+def _scaler(values: np.ndarray[Any, Any]) -> StandardScaler:
+    """Return the fitted scaler of values.
+
+    scikit-learn holds a deviation for rounding that is small for the mean and the number of rows together, and leaves
+    the scale at 1; here the number of rows plays no part.
+    """
+    scaler = StandardScaler().fit(values.reshape(-1, 1))
+    deviation = np.sqrt(scaler.var_)
+    scaler.scale_ = np.where(deviation > ROUNDING * np.abs(scaler.mean_), deviation, 1.0)
+    return scaler
 
 
 def labels_like(targets: np.ndarray[Any, Any], learnt: Preprocessing, spec: DataSpec) -> np.ndarray[Any, Any]:

@@ -1,0 +1,84 @@
+"""Metrics of torchmetrics computed in float64, which by themselves divide and accumulate in float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torchmetrics
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from lifecycle.measures import Compared, Measure
+from lifecycle.processes import gathered
+
+DIVISIONS = {
+    torch.div,
+    torch.divide,
+    torch.true_divide,
+    Tensor.div,
+    Tensor.divide,
+    Tensor.true_divide,
+    Tensor.__truediv__,
+    Tensor.__rtruediv__,
+}
+"""What makes float32 of whole numbers."""
+
+
+class InFloat64(TorchFunctionMode):
+    """Makes torch compute in float64, on this thread and within the block, where it would in float32."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function of torch's in float64; PyTorch calls this."""
+        kwargs = kwargs or {}
+        if func is Tensor.float:
+            return args[0].double()
+        if func in DIVISIONS and not kwargs.get("rounding_mode"):
+            args = tuple(_as_float64(one) for one in args)
+        if kwargs.get("dtype") is torch.float32:
+            kwargs = {**kwargs, "dtype": torch.float64}
+        args = tuple(torch.float64 if one is torch.float32 else one for one in args)
+        found = func(*args, **kwargs)
+        return found.double() if isinstance(found, Tensor) and found.dtype == torch.float32 else found
+
+
+def _as_float64(value: Any) -> Any:
+    return value.double() if isinstance(value, Tensor) and not value.is_complex() else value
+
+
+class OfTorchmetrics(Measure):
+    """A metric of torchmetrics, whose state it keeps.
+
+    Args:
+        metric: on the CPU.
+    """
+
+    def __init__(self, metric: torchmetrics.Metric) -> None:
+        super().__init__(metric.higher_is_better)
+        metric.dist_sync_fn = lambda state, group: gathered(state)  # on the CPU, whatever the processes compute on
+        self.metric = metric.set_dtype(torch.float64)
+
+    def update(self, rows: Compared) -> None:
+        """Add rows."""
+        with InFloat64():
+            self.metric.update(torch.from_numpy(rows.predicted), torch.from_numpy(rows.truth))
+
+    def reset(self) -> None:
+        """Forget all rows."""
+        self.metric.reset()
+
+    def result(self) -> Any:
+        """Return what torchmetrics does of all rows, in all processes."""
+        with InFloat64():
+            return self.metric.compute()
+
+    def compute(self, states: Any = ()) -> float:
+        """Return the metric of all rows."""
+        return float(self.result())
+
+    def alone(self, rows: Compared) -> float:
+        """Return the metric of these rows alone."""
+        other = OfTorchmetrics(self.metric.clone())
+        other.reset()
+        other.update(rows)
+        return other.compute()
