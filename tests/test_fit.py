@@ -200,7 +200,7 @@ def test_last_ckpt_knows_of_the_best_epoch_whenever_it_is_written(
 
 def test_scores_of_a_pass_that_was_broken_off_are_not_in_the_next(iris: Dataset, tmp_path: Path) -> None:
     module, fresh = compiled(iris, Adam()), compiled(iris, Adam())
-    module.train_scores.add(torch.tensor(100.0), torch.zeros(4, 3), torch.zeros(4, dtype=torch.long))
+    module.train_scores.add(100 * torch.eye(4, 3), torch.ones(4, dtype=torch.long))
     rows = [fit.fit(m, iris, TrainerConfig(max_epochs=1), 1, tmp_path).rows[0]["train_loss"] for m in (module, fresh)]
     assert rows[0] == rows[1]
 

@@ -15,6 +15,9 @@ from lifecycle.errors import RequestError, did_you_mean
 
 def _binary_crossentropy(logits: Tensor, targets: Tensor, smoothing: float, reduction: str) -> Tensor:
     smoothed = targets * (1 - smoothing) + 0.5 * smoothing if smoothing else targets
+    if logits.dtype == torch.float64:  # where scores are computed: torch's own waits for other threads on a busy CPU
+        losses = -(smoothed * F.logsigmoid(logits) + (1 - smoothed) * F.logsigmoid(-logits))
+        return losses.mean() if reduction == "mean" else losses
     return F.binary_cross_entropy_with_logits(logits, smoothed, reduction=reduction)
 
 

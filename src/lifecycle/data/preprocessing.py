@@ -12,7 +12,6 @@ from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec, Target
 from lifecycle.data.targets import as_labels, as_numbers, classes
 from lifecycle.errors import RequestError
 
-
 ROUNDING = 10 * float(np.finfo(np.float64).eps)
 """A deviation of so little of the mean is that of one value, rounded in several ways."""
 
