@@ -18,7 +18,7 @@ from lifecycle.contract import REGRESSION
 from lifecycle.data.dataset import Dataset
 from lifecycle.evaluate import Evaluation, judge
 from lifecycle.optimizers import Adam
-from lifecycle.report import quiet_libraries
+from lifecycle.quiet import quiet_libraries
 from lifecycle.tasks import TASKS
 from tests.rows import SeriesRows, TableRows, load
 

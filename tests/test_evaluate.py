@@ -23,7 +23,7 @@ from lifecycle.data.batches import Batches
 from lifecycle.evaluate import MOST_PENDING, Scores, Units, evaluate, prefixed
 from lifecycle.losses import Loss
 from lifecycle.optimizers import Adam
-from lifecycle.report import quiet_libraries
+from lifecycle.quiet import quiet_libraries
 from lifecycle.tasks import TASKS
 
 SPECS = {

@@ -35,7 +35,7 @@ from lifecycle.evaluate import evaluate
 from lifecycle.history import History, Row
 from lifecycle.optimizers import SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
-from lifecycle.report import quiet_libraries
+from lifecycle.quiet import quiet_libraries
 from tests.rows import TableRows, load
 
 

@@ -42,7 +42,7 @@ from lifecycle.optimizers import (
     SparseAdam,
 )
 from lifecycle.plugins.mlp import MLP
-from lifecycle.report import quiet_libraries
+from lifecycle.quiet import quiet_libraries
 from lifecycle.schedules import Cosine
 
 NAMES = sorted(OPTIMIZERS)

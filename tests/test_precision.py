@@ -26,7 +26,7 @@ from lifecycle.optimizers import Adam
 from lifecycle.plugins.cnn import CNN
 from lifecycle.plugins.mlp import MLP
 from lifecycle.precision import is_bf16, with_channels_last
-from lifecycle.report import quiet_libraries
+from lifecycle.quiet import quiet_libraries
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from lifecycle.data.batches import Batches
 from lifecycle.data.dataset import Part
 from lifecycle.optimizers import Adam
 from lifecycle.predict import as_frame, beside_truth, predict
-from lifecycle.report import quiet_libraries
+from lifecycle.quiet import quiet_libraries
 from lifecycle.units import Units
 from tests.conftest import Command
 

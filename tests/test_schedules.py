@@ -27,7 +27,7 @@ from lifecycle.errors import RequestError
 from lifecycle.optimization import build_schedule
 from lifecycle.optimizers import LBFGS, SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
-from lifecycle.report import quiet_libraries
+from lifecycle.quiet import quiet_libraries
 from lifecycle.schedules import (
     SCHEDULES,
     Constant,

@@ -21,7 +21,7 @@ import torch
 import speed
 import speed_table
 from lifecycle import fit
-from lifecycle.report import quiet_libraries
+from lifecycle.quiet import quiet_libraries
 from lifecycle.seeds import epoch_seed
 from peers import loop, ours, rows
 from peers.jobs import JOBS, SMALL_EPOCHS, describe

@@ -22,7 +22,7 @@ from lifecycle.define import define
 from lifecycle.optimization import build_optimizer, build_schedule
 from lifecycle.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
-from lifecycle.report import quiet_libraries
+from lifecycle.quiet import quiet_libraries
 from lifecycle.schedules import SCHEDULES, NoSchedule, OneCycle, Plateau, ScheduleConfig
 from lifecycle.seeds import epoch_seed, seed_all
 

@@ -8,6 +8,7 @@ import io
 import random
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ import pandas as pd
 import pytest
 import torch
 from filelock import FileLock
+from safetensors.torch import load_file
 
 from lifecycle import checkpoints, fit, recording
 from lifecycle import runs as runs_of_ours
@@ -33,7 +35,7 @@ from lifecycle.define import define
 from lifecycle.history import History, Row
 from lifecycle.optimizers import Adam
 from lifecycle.plugins.mlp import MLP
-from lifecycle.report import quiet_libraries
+from lifecycle.quiet import quiet_libraries
 from lifecycle.runs import Which
 from lifecycle.schedules import Cosine, OneCycle, Plateau, ScheduleConfig, Warmed
 from lifecycle.store import database_uri
@@ -609,25 +611,176 @@ def test_a_run_that_was_ended_before_its_first_checkpoint_begins_anew(job: Comma
     assert job(*words).code == 0
     whole, resumed = runs()
     shutil.rmtree(tmp_path / "mlruns" / "checkpoints" / resumed.info.run_id)
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as database, database:
+        for table in ("metrics", "latest_metrics"):
+            database.execute(f"delete from {table} where run_uuid = ?", [resumed.info.run_id])
     mlflow.MlflowClient(database_uri(tmp_path / "mlruns")).update_run(resumed.info.run_id, status="RUNNING")
     ended = job("resume", "run=latest", "verbose=1")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.startswith(f"Resumed   mlp-iris-0 ({resumed.info.run_id}) from its beginning\n")
-    # All was there already, to the last point and the model: nothing has come twice.
+    # All files and the model were there already: nothing has come twice.
     assert_same(tmp_path, whole, runs()[1])
 
 
-def test_a_run_that_was_ended_before_anything_was_recorded_is_to_begin_anew(trained: Trained) -> None:
+@pytest.mark.parametrize("content", [None, "{"], ids=["missing", "cut off"])
+def test_a_run_that_was_ended_before_its_request_was_recorded_is_closed_and_to_begin_anew(
+    trained: Trained, content: str | None
+) -> None:
     file = artifacts(trained.of(DIVERGED)) / "request.json"
     moved = file.rename(file.with_name("moved.json"))
+    if content is not None:
+        file.write_text(content)
+    client = mlflow.MlflowClient(database_uri(trained.folder / "mlruns"))
+    run = trained.of(DIVERGED)
+    client.update_run(run.info.run_id, status="RUNNING")
+    elsewhere = FileLock(trained.folder / "mlruns" / "checkpoints" / run.info.run_id / ".lock")
     try:
-        said = refused(trained, DIVERGED)
+        with elsewhere:
+            going_on = trained.command("resume", f"run={run.info.run_id}")
+            assert trained.of(DIVERGED).info.status == "RUNNING"
+        ended = trained.command("resume", f"run={run.info.run_id}")
+        assert trained.of(DIVERGED).info.status == "KILLED"
+        assert "without a word" in trained.of(DIVERGED).data.tags["lifecycle.error"]
     finally:
         moved.rename(file)
-    assert said == (
-        "run diverged (ID) was ended before its request was recorded, and nothing of it is there to go on with. Begin "
-        f"it anew: {trained.of(DIVERGED).data.tags['lifecycle.command']}"
+        client.set_tag(run.info.run_id, "lifecycle.error", run.data.tags["lifecycle.error"])
+        client.set_terminated(run.info.run_id, "FAILED")
+    assert (going_on.code, ended.code, going_on.out, ended.out) == (2, 2, "", "")
+    assert "is still going on in another process. Wait for its end." in going_on.err
+    assert ended.err == (
+        f"lifecycle: run diverged ({run.info.run_id}) was ended before its request was recorded, and nothing of it is "
+        f"there to go on with. It is KILLED. Begin it anew: {run.data.tags['lifecycle.command']}\n"
     )
+
+
+# What is left where a checkpoint is gone or damaged.
+
+
+@pytest.fixture(scope="module")
+def ended_early(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+    """Make a run that failed after some epochs, with both of its checkpoints; to be copied."""
+    folder = tmp_path_factory.mktemp("early")
+    (folder / "mlruns").mkdir(mode=0o700)
+    shutil.copy(empty_database, folder / "mlruns" / "mlflow.db")
+    script = """
+import sys
+from lifecycle import checkpoints, report
+from lifecycle.__main__ import main
+checkpoints.SECONDS_BETWEEN, print_epoch = 0.0, report.Report.epoch
+def epoch(self, row, most):
+    print_epoch(self, row, most)
+    if row["epoch"] == 8:
+        raise RuntimeError("a fault")
+report.Report.epoch = epoch
+sys.exit(main())
+"""
+    words = ["data=iris", "trainer.max_epochs=20", "optimizer.lr=0.01", "tracking.figures=false", "verbose=2"]
+    subprocess.run([sys.executable, "-c", script, *words], cwd=folder, capture_output=True, check=False, timeout=120)
+    return folder
+
+
+def truncated(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-20])
+
+
+def flipped(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def without_digest(file: Path) -> None:
+    file.with_name(f"{file.name}.sha256").unlink()
+
+
+def removed_with_its_digest(file: Path) -> None:
+    file.unlink()
+    without_digest(file)
+
+
+DAMAGE = {
+    "removed": (Path.unlink, "is missing, and 8 epochs of it are recorded."),
+    "removed with its digest": (removed_with_its_digest, "is missing, and 8 epochs of it are recorded."),
+    "truncated": (truncated, "its sha256 differs. It cannot be used."),
+    "flipped": (flipped, "its sha256 differs. It cannot be used."),
+    "no digest": (without_digest, "last.ckpt.sha256 is missing. Give the path of a checkpoint that a run left."),
+}
+
+
+@pytest.fixture
+def early(ended_early: Path, tmp_path: Path) -> tuple[Path, Run]:
+    shutil.copytree(ended_early, tmp_path, dirs_exist_ok=True)
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as database, database:
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+            database.execute(f"update {table} set {column} = replace({column}, '{ended_early}', '{tmp_path}')")
+    (run,) = mlflow.MlflowClient(database_uri(tmp_path / "mlruns")).search_runs(["1"])
+    return tmp_path / "mlruns" / "checkpoints" / run.info.run_id, run
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_run_whose_last_checkpoint_is_gone_or_damaged_is_finished_with_the_best_by_the_command_it_offers(
+    early: tuple[Path, Run], lifecycle: Command, runs: Runs, damage: str
+) -> None:
+    folder, run = early
+    damaged, said = DAMAGE[damage]
+    damaged(folder / "last.ckpt")
+    best = checkpoints.read(folder / "best.ckpt")
+    ended = lifecycle("resume", "run=latest")
+    assert (ended.code, ended.out, runs()[0].info.status) == (1, "", "FAILED")
+    assert str(folder / "last.ckpt") in ended.err
+    offer = f"Finish it with the weights of epoch {best['epoch'] + 1} in best.ckpt: lifecycle resume "
+    assert said in ended.err
+    assert offer in ended.err
+    typed = ended.err.split(offer)[1].split()
+    assert typed == [f"run={run.info.run_id}", "checkpoint=best"]
+    ended = lifecycle("resume", *typed, "verbose=0")
+    assert ended.code == 0, ended.err
+    (finished,) = runs()
+    assert finished.info.status == "FINISHED"
+    assert finished.data.tags["lifecycle.finished_from"] == "best.ckpt"
+    assert finished.data.tags["weights_epoch"] == str(best["epoch"] + 1)
+    model = runs_of_ours.find(Which(run=run.info.run_id)).model_folder()
+    saved = load_file(model / "weights.safetensors")
+    for name, value in saved.items():
+        assert torch.equal(value, best["state_dict"][f"network.{name}"]), name
+    history = pd.read_csv(artifacts(finished) / "history.csv")
+    assert history["epoch"].tolist() == list(range(1, 9))
+    assert history["val_loss"][:7].idxmin() == best["epoch"]  # the eighth epoch was not completed
+    rows = pd.read_csv(artifacts(finished) / "predictions.csv")
+    assert finished.data.metrics["test_accuracy"] == pytest.approx((rows["actual"] == rows["predicted"]).mean())
+
+
+def test_without_a_best_checkpoint_it_is_to_begin_anew(early: tuple[Path, Run], lifecycle: Command, runs: Runs) -> None:
+    folder, run = early
+    flipped(folder / "best.ckpt")
+    command = run.data.tags["lifecycle.command"]
+    ended = lifecycle("resume", "run=latest")
+    assert (ended.code, runs()[0].info.status) == (1, "FAILED")
+    assert "best.ckpt is not the file that was written" in ended.err
+    assert ended.err.endswith(f"Begin it anew: {command}\n")
+    ended = lifecycle("resume", "run=latest", "checkpoint=best")
+    assert (ended.code, runs()[0].info.status) == (1, "FAILED")
+    assert "checkpoint=best cannot be used: " in ended.err
+    assert ended.err.endswith(f"Begin it anew: {command}\n")
+    (folder / "last.ckpt").unlink()
+    assert lifecycle("resume", "run=latest").err.endswith(f"epochs of it are recorded. Begin it anew: {command}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["checkpoint=first"], "checkpoint must be one of last, best, got first"),
+        (["checkpoint=best"], "checkpoint=best finishes a run that was ended, and run finished (ID) is FINISHED."),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_meant_is_named(trained: Trained, words: list[str], sentence: str) -> None:
+    assert refused(trained, FINISHED, *words).startswith(sentence)
+
+
+def test_to_finish_and_to_train_further_exclude_each_other(early: tuple[Path, Run], lifecycle: Command) -> None:
+    ended = lifecycle("resume", "run=latest", "checkpoint=best", "trainer.max_epochs=30")
+    assert ended.code == 2
+    assert "checkpoint=best fits no more epochs, got trainer.max_epochs as well. Leave one of them out." in ended.err
 
 
 def test_other_versions_than_the_run_began_with_are_named(job: Command, runs: Runs, tmp_path: Path) -> None:

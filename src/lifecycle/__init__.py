@@ -53,13 +53,14 @@ def run(overrides: list[str]) -> Result:
     True
     """
     from lifecycle import compose, profiling, recorder
+    from lifecycle.processes import turn
 
-    request = compose.compose(overrides)
-    recorder.warm(request.tracking)
-    with profiling.profiled(request):
-        from lifecycle import pipeline, seeds
+    with turn():
+        request = compose.compose(overrides)
+        recorder.warm(request.tracking)
+        with profiling.profiled(request):
+            from lifecycle import pipeline
 
-        with seeds.restored():
             result = pipeline.run(request)
     assert result is not None  # noqa: S101 - only the helpers of a ddp run have none, and they end with the script
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
 
@@ -16,13 +16,21 @@ SHOWN = ("verbose", "tracking.figures")
 """Settings that change what is shown of a run, and not what it comes to."""
 
 
-def read(typed: list[str], verb: str) -> tuple[Which, list[str]]:
+Words = TypeVar("Words", bound=Which)
+
+
+def read(typed: list[str], cls: type[Words], verb: str) -> tuple[Words, list[str]]:
     """Return which run is meant, and the words that would change what it recorded.
+
+    Args:
+        typed: the words.
+        cls: the fields that the verb takes itself.
+        verb: for messages.
 
     Raises:
         RequestError: a word cannot be read, or asks for what a run keeps.
     """
-    asked, changes = words.read_some(typed, Which, verb)
+    asked, changes = words.read_some(typed, cls, verb)
     for word in typed:
         if word.startswith("tracking.run_name="):
             raise RequestError(f"{word} cannot go with {verb}: a run keeps its name. Leave it out.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import importlib
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
@@ -19,6 +20,9 @@ from types import ModuleType
 from typing import Any
 
 TRACER, SIGNAL = "torch._dynamo", "scipy.signal"
+
+_lock, _imports = threading.Lock(), threading.RLock()
+"""Of ``sys.modules`` and the like, held for an instant; and of :func:`quick_imports`, one at a time."""
 
 
 class Deferred(ModuleType):
@@ -40,8 +44,9 @@ class Deferred(ModuleType):
 
     def load(self) -> ModuleType:
         """Return the package, imported."""
-        if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
+        with _lock:
+            if sys.modules.get(self.__name__) is self:
+                del sys.modules[self.__name__]
         return importlib.import_module(self.__name__)
 
 
@@ -108,10 +113,11 @@ def graph_break(*arguments: Any, **options: Any) -> None:
 
 def defer_tracer() -> None:
     """Let ``torch._dynamo`` be imported by whoever compiles a network, if it has not been."""
-    if TRACER not in sys.modules:
-        known = {"OptimizedModule": OptimizedModule, "disable": disable, "graph_break": graph_break}
-        sys.modules[TRACER] = Deferred(TRACER, **known)
-        sys.meta_path.insert(0, Within())
+    with _lock:
+        if TRACER not in sys.modules:
+            known = {"OptimizedModule": OptimizedModule, "disable": disable, "graph_break": graph_break}
+            sys.modules[TRACER] = Deferred(TRACER, **known)
+            sys.meta_path.insert(0, Within())
 
 
 @contextmanager
@@ -139,16 +145,17 @@ def quick_imports(ours: bool = True) -> Iterator[None]:
     Args:
         ours: the process is our own, and nothing ever looks for garbage among what there is by then.
     """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        importlib.import_module("skops.io")  # first: it looks through all modules, with PyTorch's for a second
-        defer_tracer()
-        with without_signal():
-            importlib.import_module("torchmetrics")
-        yield
-    finally:
-        if ours:
-            gc.freeze()
-        if collects:
-            gc.enable()
+    with _imports:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            importlib.import_module("skops.io")  # first: it looks through all modules, with PyTorch's for a second
+            defer_tracer()
+            with without_signal():
+                importlib.import_module("torchmetrics")
+            yield
+        finally:
+            if ours:
+                gc.freeze()
+            if collects:
+                gc.enable()

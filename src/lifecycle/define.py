@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from dataclasses import dataclass, fields
 
 import torch
@@ -85,9 +86,12 @@ def summarize(network: nn.Module, spec: DataSpec) -> list[Layer]:
     """Return the layers that a sample passes through, in that order, with output shapes and numbers of parameters."""
     layers: list[Layer] = []
     seen: set[Tensor] = set()
+    here = threading.get_ident()
 
     def record(name: str, module: nn.Module) -> None:
         def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+            if threading.get_ident() != here:
+                return  # another thread predicts with the network meanwhile
             fresh = [p for p in module.parameters() if p not in seen]  # shared weights are counted once
             seen.update(fresh)
             layers.append(Layer(name, type(module).__name__, _shape(output), sum(p.numel() for p in fresh)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -49,7 +50,7 @@ class Epochs(pl.Callback):
         """Begin with no scores, and with the caller's way of ending on SIGTERM: Lightning's waits for the dead."""
         for scores in (_compiled(pl_module).train_scores, _compiled(pl_module).val_scores):
             scores.reset()  # of a pass that was broken off
-        if trainer.world_size > 1:
+        if trainer.world_size > 1 and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 
 from lifecycle import baselines, heap, intervals
@@ -150,6 +152,23 @@ def evaluate(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> di
     with heap.kept():
         trainer.test(module, batches, verbose=False)
     return module.test_scores.compute()
+
+
+def evaluate_here(module: CompiledModel, batches: Batches) -> dict[str, float]:
+    """Return what :func:`evaluate` does, without a Trainer, which changes the state of the process.
+
+    Args:
+        module: the model; its network is left where it is, and in evaluation mode.
+        batches: the rows, in order.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type != "cpu":
+        module = copy.deepcopy(module).to(device)  # other threads may predict with the network
+    module.eval()
+    with torch.inference_mode(), heap.kept():
+        for number, batch in enumerate(batches):
+            module.test_step(batch if device.type == "cpu" else move_data_to_device(batch, device), number)
+        return module.test_scores.compute()
 
 
 def prefixed(scores: dict[str, Any], part: str) -> dict[str, Any]:

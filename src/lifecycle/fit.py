@@ -242,6 +242,10 @@ def _ctrl_c_kept() -> Iterator[None]:
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
+    except ValueError as error:  # Lightning sets a handler, which Python allows on the main thread alone
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        raise KeyboardInterrupt from error
     except SystemExit as error:
         if not isinstance(error.__context__, KeyboardInterrupt):
             raise

@@ -8,7 +8,9 @@ convolution on images. See ``mallopt(3)``: M_TRIM_THRESHOLD and M_MMAP_THRESHOLD
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,23 +22,39 @@ LARGEST = 32 * 1024**2
 """Bytes of the largest block that comes from the heap; glibc allows no more."""
 
 AFTERWARDS = 2 * LARGEST
-"""The same afterwards: what glibc by itself comes to, in a process that uses large blocks."""
+"""The same afterwards: what glibc by itself comes to, in a process that uses large blocks. It tells nobody its values,
+so those of before cannot be restored."""
+
+TUNABLES = "GLIBC_TUNABLES"
+
+_lock = threading.Lock()
+_blocks = 0
 
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Keep freed memory meanwhile, and give it back at the end. Elsewhere than on glibc nothing happens."""
+    """Keep freed memory meanwhile, and give it back when the last block ends that asked for this.
+
+    Nothing happens elsewhere than on glibc, and where the environment configures malloc: that is the user's choice.
+    """
+    global _blocks  # noqa: PLW0603 - malloc is the process's
     libc = _glibc()
     if libc is None:
         yield
         return
-    libc.mallopt(M_MMAP_THRESHOLD, LARGEST)
-    libc.mallopt(M_TRIM_THRESHOLD, KEPT)
+    with _lock:
+        _blocks += 1
+        if _blocks == 1:
+            libc.mallopt(M_MMAP_THRESHOLD, LARGEST)
+            libc.mallopt(M_TRIM_THRESHOLD, KEPT)
     try:
         yield
     finally:
-        libc.mallopt(M_TRIM_THRESHOLD, AFTERWARDS)
-        libc.malloc_trim(0)
+        with _lock:
+            _blocks -= 1
+            if not _blocks:
+                libc.mallopt(M_TRIM_THRESHOLD, AFTERWARDS)
+                libc.malloc_trim(0)
 
 
 def trim() -> None:
@@ -49,7 +67,8 @@ def trim() -> None:
 
 
 def _glibc() -> ctypes.CDLL | None:
-    if not sys.platform.startswith("linux"):
+    configured = any(name.startswith("MALLOC_") for name in os.environ) or "malloc" in os.environ.get(TUNABLES, "")
+    if configured or not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None)
     return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None

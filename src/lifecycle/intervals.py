@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from lifecycle.measures import Array, Compared, MeanOfRows, Measure
+from lifecycle.quiet import raised
 
 if TYPE_CHECKING:
     from lifecycle.data.batches import Truth
@@ -81,12 +81,11 @@ def _anew(metric: Measure, rows: Compared, seed: int) -> Array | None:
     samples = []
     for several in _draws(len(rows), wanted, seed):
         for drawn in several:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", UserWarning)  # how torchmetrics says that there is no such value
-                try:
+            try:
+                with raised():  # how torchmetrics says that there is no such value
                     samples.append(metric.alone(rows.take(drawn)))
-                except (UserWarning, ValueError):
-                    continue
+            except (UserWarning, ValueError):
+                continue
     finite = np.array(samples)[np.isfinite(samples)]
     return finite if len(finite) > wanted / 2 else None
 

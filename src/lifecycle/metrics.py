@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -17,6 +16,7 @@ from lifecycle.errors import RequestError
 from lifecycle.library_metrics import OfTorchmetrics
 from lifecycle.measures import EPSILON, Array, Compared, MeanOfRows, Measure, OfCounts, OfRanking
 from lifecycle.moments import OfMoments
+from lifecycle.quiet import ignored
 from lifecycle.tasks import metric_class
 
 HIGHER_IS_BETTER = {
@@ -137,8 +137,7 @@ def _of_rows(spec: DataSpec, name: str, rows: int) -> Any:
         predicted = (np.arange(rows) + 0.5) / rows
     else:
         predicted, truth = np.arange(rows) + 1.0, np.arange(rows) % 3 + 1.0
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
+    with ignored(), np.errstate(all="ignore"):
         metric = build(spec, name)
         metric.update(Compared(predicted, truth))
         return metric.result() if isinstance(metric, OfTorchmetrics) else metric.compute()

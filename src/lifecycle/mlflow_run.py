@@ -128,6 +128,14 @@ class MLflowRun:
         os.chdir(cwd)
         return lookup.find(open_store(TrackingConfig(**tracking)), run, statuses, metric, sweep)
 
+    def close_dead(self, cwd: str, tracking: dict[str, Any]) -> dict[str, Any]:
+        """Close the runs whose process is gone; see :func:`lifecycle.store.close_dead_runs`."""
+        os.chdir(cwd)
+        store = open_store(TrackingConfig(**tracking))
+        with store.lock():
+            close_dead_runs(store)
+        return {}
+
     def find_many(
         self,
         cwd: str,

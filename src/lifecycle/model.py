@@ -16,6 +16,7 @@ from lifecycle.config import resolve
 from lifecycle.data import given
 from lifecycle.errors import RequestError
 from lifecycle.predictor import Predictor
+from lifecycle.processes import turn
 from lifecycle.shown import FitHistory
 from lifecycle.tasks import check_names
 from lifecycle.wording import in_pythons_words
@@ -181,7 +182,7 @@ class Model(Predictor):
         """
         from lifecycle import python_fit
 
-        with in_pythons_words():
+        with in_pythons_words(), turn():
             frame, shape = given.inputs_of(X)
             target, labels = given.targets_of(y, len(frame), frame.columns)
             share, split = asked.split(validation_split), None
@@ -210,8 +211,8 @@ class Model(Predictor):
             job = resolve(asked.request(config, self.name))
             rows = given.Given(frame.assign(**{target: labels}), split)
             fitted = python_fit.run(job, rows, python_fit.listed(callbacks), track)
-        self.history, self._trained, self.run_id = fitted.history, fitted.trained, fitted.run_id
-        return self.history
+            self.history, self._trained, self.run_id = fitted.history, fitted.trained, fitted.run_id
+        return fitted.history
 
     @classmethod
     def load(cls, path: str | Path) -> Model:

@@ -18,6 +18,7 @@ from lifecycle import (
     losses,
     optimization,
     predict,
+    process_state,
     profiles,
     profiling,
     refusals,
@@ -35,6 +36,7 @@ from lifecycle.data.given import Given
 from lifecycle.errors import RequestError
 from lifecycle.history import History
 from lifecycle.processes import is_helper
+from lifecycle.quiet import one_at_a_time, quiet_libraries
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -70,7 +72,7 @@ class Result:
 
 def report_sweep(request: Request) -> None:
     """Print the runs of the multirun that a request belongs to, as MLflow has them."""
-    with report.quiet_libraries():
+    with quiet_libraries():
         printer = report.Report(request.config.verbose)
         folder, runs = tracking.sweep_runs(request)
         printer.sweep(request.sweep or "", runs)
@@ -104,7 +106,7 @@ def run(request: Request, begun: Begun | None = None) -> Result | None:
         RequestError: the request cannot be met; no run was opened, except in a sweep, where it is FAILED.
         LifecycleError: the run failed; it is FAILED in MLflow.
     """
-    with profiling.profiled(request), report.quiet_libraries():
+    with process_state.preserved(), profiling.profiled(request):
         return _run(request, begun)
 
 
@@ -132,6 +134,7 @@ def help_fit(job: Job, prepared: Prepared, checkpoint: Path | None = None) -> No
         fit.fit(prepared.module, prepared.data, job.trainer, job.seed, Path(folder), checkpoint=checkpoint)
 
 
+@one_at_a_time()
 @profiling.phase("define and compile")
 def prepare(job: Job, rows: Given | None = None) -> Prepared:
     """Do all that may show a request to be wrong: load the data, define and compile the model.
@@ -195,6 +198,13 @@ def life(
     bars = [*printer.callbacks(job.trainer.max_epochs), *profiles.callbacks(), *callbacks]
     history = fit.fit(module, data, job.trainer, job.seed, tracked.checkpoints, listeners, bars, checkpoint)
 
+    return conclude(job, prepared, printer, tracked, history)
+
+
+@one_at_a_time()
+def conclude(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking.Run, history: History) -> Result:
+    """Evaluate, predict and save what has been fitted."""
+    data, module = prepared.data, prepared.module
     evaluation, predictions = score(job, prepared, tracked.checkpoints)
     trained = trained_model(job, prepared, history, tracked.id)
     precision = "bf16-mixed" if module.stepping.bf16 else "32"
@@ -229,6 +239,7 @@ def score(job: Job, prepared: Prepared, folder: Path) -> tuple[evaluate.Evaluati
 def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | None) -> saved.TrainedModel:
     """Return a fitted network with all that it takes to use it; ``run_id`` is that of the run it is from, if any."""
     data, module = prepared.data, prepared.module
+    prepared.network.eval()  # and it stays so: a change of it would reach predictions on other threads
     return saved.TrainedModel(
         model_name=job.model_name,
         model=job.model,

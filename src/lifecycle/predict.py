@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +12,7 @@ from torch import Tensor, nn
 from lifecycle import heap
 from lifecycle.contract import BINARY, REGRESSION, DataSpec
 from lifecycle.profiling import phase
+from lifecycle.threads import shared_pool
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -51,28 +49,15 @@ def passes(network: nn.Module, inputs: Tensor, rows_at_once: int) -> Tensor:
     """
 
     def output(part: Tensor) -> Tensor:
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(part.device.type, enabled=False):
             result: Tensor = network(part)
             return result
 
     parts = torch.split(inputs, rows_at_once)
-    threads = min(torch.get_num_threads(), len(parts))
-    with one_thread():
-        if threads == 1:
-            return torch.cat([output(part) for part in parts])
-        with ThreadPoolExecutor(threads) as pool:
-            return torch.cat(list(pool.map(output, parts)))
-
-
-@contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread for an operation, on this thread and on those that are made meanwhile."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    threads = torch.get_num_threads()
+    if threads == 1:
+        return torch.cat([output(part) for part in parts])
+    return torch.cat(list(shared_pool(threads).map(output, parts)))
 
 
 @phase("predict")

@@ -10,6 +10,7 @@ import numpy as np
 from lifecycle import saved
 from lifecycle.data import given
 from lifecycle.errors import RequestError
+from lifecycle.quiet import one_at_a_time
 from lifecycle.shown import Picture, Summary
 from lifecycle.wording import in_pythons_words
 
@@ -42,9 +43,11 @@ class Predictor:
 
         trained = self._of_fit()
         with in_pythons_words():
-            frame = self._rows(X)
-            _, labels = given.targets_of(y, len(frame), frame.columns)
-            return python_fit.evaluate(trained, frame.assign(**{trained.spec.target_name: labels}))
+            with one_at_a_time():
+                frame = _rows(X, trained)
+                _, labels = given.targets_of(y, len(frame), frame.columns)
+                labelled = frame.assign(**{trained.spec.target_name: labels})
+            return python_fit.evaluate(trained, labelled)
 
     def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
         """Step 5, predict: the class of each row, of the type that y had, or its value in y's own units: ``(rows,)``.
@@ -60,11 +63,12 @@ class Predictor:
         """
         trained = self._of_fit()
         with in_pythons_words():
-            found = trained.predict(self._rows(X))["predicted"].to_numpy()
+            found = _predict(X, trained, "^predicted$")
+        found = found[:, 0]
         if not trained.spec.class_names:
-            return np.asarray(found)
+            return found
         codes = {name: code for code, name in enumerate(trained.spec.class_names)}
-        return self.classes_[[codes[name] for name in found]]
+        return _classes(trained)[[codes[name] for name in found]]
 
     def predict_proba(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
         """Return the probability of each class for each row, ``(rows, classes)``, in the order of :attr:`classes_`.
@@ -79,8 +83,7 @@ class Predictor:
         if not trained.spec.class_names:
             raise RequestError("predict_proba is for classes, and this model predicts a value. Use predict.")
         with in_pythons_words():
-            predictions = trained.predict(self._rows(X))
-        return predictions.filter(regex="^probability_").to_numpy()
+            return _predict(X, trained, "^probability_")
 
     @property
     def classes_(self) -> np.ndarray[Any, Any]:
@@ -89,9 +92,7 @@ class Predictor:
         >>> model.classes_
         array(['above', 'below'], dtype='<U5')
         """
-        trained = self._of_fit()
-        values = trained.settings.get("class_values") or trained.spec.class_names
-        return np.array(values, dtype=None if len({type(value) for value in values}) < 2 else object)
+        return _classes(self._of_fit())
 
     @property
     def trained(self) -> saved.TrainedModel:
@@ -162,7 +163,24 @@ class Predictor:
             raise RequestError("the model is not fitted yet. Call fit(X, y), or Model.load(folder).")
         return self._trained
 
-    def _rows(self, X: Any) -> pd.DataFrame:  # noqa: N803
-        """Return rows as the model takes them; those without names have those of training, by their places."""
-        frame, _ = given.inputs_of(X)
-        return given.like(frame, X, list(self._of_fit().columns))
+
+def _rows(X: Any, trained: saved.TrainedModel) -> pd.DataFrame:  # noqa: N803
+    """Return rows as the model takes them; those without names have those of training, by their places."""
+    frame, _ = given.inputs_of(X)
+    return given.like(frame, X, list(trained.columns))
+
+
+def _predict(X: Any, trained: saved.TrainedModel, columns: str) -> np.ndarray[Any, Any]:  # noqa: N803
+    """Return the columns that match of the predictions for rows: ``(samples, columns)``."""
+    with one_at_a_time():
+        rows = _rows(X, trained)
+        samples = trained.samples(rows)
+        inputs = trained.inputs(samples, rows)
+    outputs = trained.outputs(inputs)
+    with one_at_a_time():
+        return trained.as_frame(outputs, samples).filter(regex=columns).to_numpy()
+
+
+def _classes(trained: saved.TrainedModel) -> np.ndarray[Any, Any]:
+    values = trained.settings.get("class_values") or trained.spec.class_names
+    return np.array(values, dtype=None if len({type(value) for value in values}) < 2 else object)

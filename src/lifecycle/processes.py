@@ -15,6 +15,8 @@ MAIN = "LIFECYCLE_MAIN_PROCESS"
 LAUNCHER = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Environment variables in which Lightning tells the processes it starts who they are."""
 
+_turn = threading.RLock()
+
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 # Asked once: a helper whose main process has died is still no main process.
@@ -35,6 +37,16 @@ def gathered(value: Any) -> list[Any]:
     found: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(found, value)
     return found
+
+
+@contextmanager
+def turn() -> Iterator[None]:
+    """Wait until no other thread of this process fits, and let none begin within the block.
+
+    The thread that has the turn may take it again: a callback may fit another network. Ctrl-C ends the wait.
+    """
+    with _turn:
+        yield
 
 
 @contextmanager
@@ -64,3 +76,12 @@ def signals_ignored() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _reset_after_fork() -> None:
+    global _turn  # noqa: PLW0603 - a thread of the parent's may have it, and is not in the child
+    _turn = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_after_fork)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
@@ -19,6 +18,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Column
+
+from lifecycle.quiet import ignored
 
 if TYPE_CHECKING:
     from lifecycle.history import Row
@@ -85,8 +86,7 @@ class NotebookBar(pl.Callback):
     needs_scores_and_steps = False
 
     def __init__(self, max_epochs: int) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that there are no ipywidgets
+        with ignored():  # that there are no ipywidgets
             from tqdm.auto import tqdm
         self.max_epochs, self._tqdm, self._drawn = max_epochs, tqdm, 0.0
         self.bar: Any = None

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 
 from lifecycle import evaluate as scoring
-from lifecycle import fit, pipeline, report, seeds, tracking
+from lifecycle import fit, pipeline, process_state, report, tracking
 from lifecycle.callers_run import callers_run
 from lifecycle.compile import compiled_as
-from lifecycle.config import Job, TrainerConfig
+from lifecycle.config import Job
 from lifecycle.data import dataset
 from lifecycle.data.batches import in_order
 from lifecycle.data.given import Given
 from lifecycle.errors import RequestError
+from lifecycle.quiet import one_at_a_time, quiet_libraries
 from lifecycle.saved import TrainedModel
 from lifecycle.shown import FitHistory
 
@@ -54,7 +55,7 @@ def run(job: Job, rows: Given, callbacks: Sequence[pl.Callback], track: bool | N
     """
     if not (track is None or isinstance(track, bool)):
         raise RequestError(f"track must be True, False or None, got {track!r}. Use tracking= to say where.")
-    with report.quiet_libraries(), seeds.restored():
+    with process_state.preserved():
         prepared = pipeline.prepare(job, rows)
         printer = report.Report(job.request.config.verbose)
         with _tracked(job, track) as tracked:
@@ -107,11 +108,11 @@ def _alone(job: Job, prepared: pipeline.Prepared, printer: report.Report, callba
 
 def evaluate(trained: TrainedModel, frame: pd.DataFrame) -> dict[str, float]:
     """Return ``{"loss": ..., <metric>: ...}`` of a model on labelled rows, each scored once."""
-    with report.quiet_libraries(), tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
-        module = compiled_as(trained)
+    with one_at_a_time():
         part = dataset.labelled(trained.data, trained.preprocessing, trained.spec, frame)
-        trainer = fit.trainer_for(TrainerConfig(), devices=1, folder=Path(folder))
-        return scoring.evaluate(module, in_order(part.inputs, part.targets, part.truth), trainer)
+    batches = in_order(part.inputs, part.targets, part.truth)
+    with quiet_libraries(), process_state.own_arithmetic():
+        return scoring.evaluate_here(compiled_as(trained), batches)
 
 
 def _shown(history: History) -> FitHistory:

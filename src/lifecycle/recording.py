@@ -54,10 +54,12 @@ VERBS: dict[str, Callable[..., dict[str, Any] | None]] = {
     for name in (
         *("warm", "open", "describe", "params", "metrics", "data", "tags", "text", "file", "folder"),
         *("pictures", "model", "finish", "fail", "sweep", "reopen", "go_on"),
-        *("find", "find_many", "histories", "register"),
+        *("find", "find_many", "histories", "register", "close_dead"),
     )
 }
-VERBS_OF_A_RUN = set(VERBS) - {"warm", "open", "reopen", "sweep", "find", "find_many", "histories", "register"}
+VERBS_OF_A_RUN = set(VERBS) - {
+    *("warm", "open", "reopen", "sweep", "find", "find_many", "histories", "register", "close_dead"),
+}
 
 
 def _in_short(error: Exception) -> str:

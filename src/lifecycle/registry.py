@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -65,6 +66,7 @@ def plugins(kind: str) -> dict[str, Plugin]:
 
 
 _loaded: dict[tuple[str, str], type] = {}
+_lock = threading.Lock()
 
 
 def load(kind: str, name: str) -> type:
@@ -73,20 +75,24 @@ def load(kind: str, name: str) -> type:
     Raises:
         RequestError: no such plugin, or it cannot be used; see :meth:`Plugin.load`.
     """
-    if (kind, name) not in _loaded:
+    cls = _loaded.get((kind, name))
+    if cls is None:
         known = plugins(kind)
         if name not in known:
             raise RequestError(
                 f"{kind}={name} is not installed.{did_you_mean(name, known)} Installed: {', '.join(known)}."
             )
-        _loaded[kind, name] = known[name].load()
-    _loaded[kind, name] = _loaded.pop((kind, name))  # the last asked for is the last
-    return _loaded[kind, name]
+        cls = known[name].load()
+    with _lock:
+        _loaded.pop((kind, name), None)  # the last asked for is the last
+        _loaded[kind, name] = cls
+    return cls
 
 
 def name_of(kind: str, cls: type) -> str:
     """Return the name that ``cls`` was last loaded under; nothing for a class that was not."""
-    return next((name for (of, name), loaded in reversed(_loaded.items()) if of == kind and loaded is cls), "")
+    with _lock:
+        return next((name for (of, name), loaded in reversed(_loaded.items()) if of == kind and loaded is cls), "")
 
 
 def _fault(kind: str, cls: Any) -> str | None:

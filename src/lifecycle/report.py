@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,25 +32,6 @@ MOST_WIDTH = 120
 
 KINDS_OF_ROWS = {"test": "test", "training_set": "training", "given": "given"}
 """What scored rows are called, by where they are from."""
-
-
-@contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Keep what libraries tell their developers off a user's terminal; what matters is said in our own words."""
-    loggers = [
-        logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric", "mlflow", "alembic", "matplotlib")
-    ]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        for module in ("pytorch_lightning", "lightning_fabric", "torchmetrics", "mlflow"):
-            warnings.filterwarnings("ignore", module=rf"{module}(\..*)?$")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
 
 
 class Printer(Console):

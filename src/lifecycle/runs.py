@@ -142,6 +142,11 @@ def find_many(which: Which, statuses: Iterable[str] = ENDED) -> list[FoundRun]:
     return [_found(run) for run in answer["runs"]]
 
 
+def close_dead(which: Which) -> None:
+    """Close the runs that are called RUNNING and whose process is gone: they are KILLED."""
+    _ask(which, "close_dead")
+
+
 def histories(which: Which, run: FoundRun) -> dict[str, list[tuple[int, float]]]:
     """Return the epochs and values of each score that a run's epochs have, as MLflow has them, as far as it came."""
     scores = _ask(which, "histories", run=run.id)["scores"]

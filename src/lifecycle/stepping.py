@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from lifecycle.config import TrainerConfig
 from lifecycle.precision import is_bf16
 from lifecycle.schedules import OneCycle
+from lifecycle.threads import limited
 
 if TYPE_CHECKING:
     from lifecycle.compile import CompiledModel
@@ -150,12 +151,8 @@ def plan(
 @contextmanager
 def threads(module: CompiledModel, rows: int) -> Iterator[None]:
     """Use one thread where a step is small: more gain nothing there, and lose up to 3 times beside a busy neighbour."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if _is_small(module, rows) else before)
-    try:
+    with limited(1 if _is_small(module, rows) else torch.get_num_threads()):
         yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _is_small(module: CompiledModel, rows: int) -> bool:

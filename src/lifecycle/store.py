@@ -124,7 +124,8 @@ def close_dead_runs(store: Store) -> None:
 
     To be called under the store's lock, as runs are opened.
     """
-    for other in store.client.search_runs([store.experiment_id], "attributes.status = 'RUNNING'"):
+    experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
+    for other in store.client.search_runs(experiments, "attributes.status = 'RUNNING'"):
         if "lifecycle.command" not in other.data.tags:
             continue  # not one of ours
         folder = store.checkpoints(other.info.run_id)

@@ -12,7 +12,7 @@ import math
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,8 @@ from lifecycle.data import folders, formats, json_rows, readers, streams, writer
 from lifecycle.data.streams import Stream
 from lifecycle.data.unseen import MOST_NAMED, Unseen
 from lifecycle.errors import RequestError
-from lifecycle.predict import column_names, one_thread
+from lifecycle.predict import column_names
+from lifecycle.threads import pool
 
 if TYPE_CHECKING:
     from lifecycle.saved import TrainedModel
@@ -155,10 +156,10 @@ def _images(trained: TrainedModel, files: list[str]) -> Stream:
 def _in_order(work: Callable[[int, pa.Table], Part], tables: Iterable[pa.Table]) -> Generator[Part, None, None]:
     """Yield what work makes of each table and the number of its first row, a block a thread, in order."""
     threads = torch.get_num_threads()
-    with one_thread(), ThreadPoolExecutor(threads) as pool:
+    with pool(threads) as workers:
         at, held = 0, deque[Future[Part]]()
         for table in tables:
-            held.append(pool.submit(work, at, table))
+            held.append(workers.submit(work, at, table))
             at += len(table)
             if len(held) > threads:
                 yield held.popleft().result()

@@ -168,8 +168,14 @@ class TrainedModel(Preparation):
 
     def predict_samples(self, samples: Samples, rows: pd.DataFrame) -> pd.DataFrame:
         """Return what :meth:`predict` does for the samples that :meth:`samples` made of ``rows``."""
-        inputs = self.inputs(samples, rows)
+        return self.as_frame(self.outputs(self.inputs(samples, rows)), samples)
+
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """Return the network's logits or values for inputs, ``(samples, num_outputs)``."""
         self.network.eval()
-        outputs = passes(self.network, inputs, self.rows_at_once)
+        return passes(self.network, inputs, self.rows_at_once)
+
+    def as_frame(self, outputs: Tensor, samples: Samples) -> pd.DataFrame:
+        """Return what :meth:`predict` does for the network's outputs."""
         base = None if samples.base is None else as_column(samples.base)
         return as_frame(outputs, self.units, self.spec, base)

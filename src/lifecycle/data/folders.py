@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import struct
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.digests import sha256
 from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.quiet import ignored
 
 if TYPE_CHECKING:
     import numpy as np
@@ -163,12 +163,11 @@ def _read(file: Path, shape: list[int]) -> np.ndarray[Any, Any]:
     from PIL import Image
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file) as image:
-                _check_kind(image, file, shape)
-                pixels = np.asarray(_converted(image, shape) if shape else image, dtype=np.uint8)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        with ignored(Image.DecompressionBombWarning), Image.open(file) as image:
+            _check_size(image, file, Image.MAX_IMAGE_PIXELS)
+            _check_kind(image, file, shape)
+            pixels = np.asarray(_converted(image, shape) if shape else image, dtype=np.uint8)
+    except Image.DecompressionBombError as error:
         raise RequestError(f"{file} is too large: {str(error).partition(',')[0]}. Make it smaller.") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # all that Pillow raises for such files
         why = "it is not of a kind that Pillow knows" if "cannot identify" in str(error) else str(error)
@@ -182,6 +181,15 @@ def _converted(image: Any, shape: list[int]) -> Any:
     channels, height, width = shape
     converted = image.convert(MODES[channels])
     return converted if image.size == (width, height) else converted.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _check_size(image: Any, file: Path, most: int | None) -> None:
+    """Refuse what Pillow warns of: a small file may hold more pixels than there is memory."""
+    pixels = image.width * image.height
+    if most is not None and pixels > most:
+        raise RequestError(
+            f"{file} is too large: Image size ({pixels} pixels) exceeds limit of {most} pixels. Make it smaller."
+        )
 
 
 def _check_kind(image: Any, file: Path, shape: list[int]) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from lifecycle.contract import Split
 from lifecycle.errors import RequestError
+from lifecycle.quiet import one_at_a_time
 
 PATH = "X"
 """What messages call the rows, in place of a file's path."""
@@ -33,6 +34,7 @@ class Given:
     split: Split | None = None
 
 
+@one_at_a_time()
 def inputs_of(X: Any) -> tuple[pd.DataFrame, tuple[int, ...]]:  # noqa: N803 - scikit-learn's and Keras's name
     """Return samples as a frame, and the shape of one.
 
@@ -64,6 +66,7 @@ def inputs_of(X: Any) -> tuple[pd.DataFrame, tuple[int, ...]]:  # noqa: N803 - s
     return _some(frame.infer_objects() if values.dtype == object else frame, X), rest
 
 
+@one_at_a_time()
 def targets_of(y: Any, rows: int, taken: Collection[str], name: str = "y") -> tuple[str, np.ndarray[Any, Any]]:
     """Return the name of the target, none of those taken, and ``(rows,)`` targets as they are.
 
@@ -100,6 +103,7 @@ def targets_of(y: Any, rows: int, taken: Collection[str], name: str = "y") -> tu
     return called, values
 
 
+@one_at_a_time()
 def together(
     train: pd.DataFrame, shape: tuple[int, ...], targets: np.ndarray[Any, Any], validation: Any
 ) -> tuple[pd.DataFrame, np.ndarray[Any, Any], Split]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from itertools import cycle, product
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lifecycle.look.style import COLOURS, GREY, label, picture
+from lifecycle.quiet import ignored
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,8 +41,7 @@ def confusion(predictions: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame
     """Return the number of rows of each actual class (down) and predicted class (across)."""
     from sklearn.metrics import confusion_matrix
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that one class only was seen
+    with ignored():  # that one class only was seen
         counts = confusion_matrix(predictions["actual"], predictions["predicted"], labels=list(names))
     return pd.DataFrame(counts, index=pd.Index(names, name="actual \\ predicted"), columns=list(names))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,7 +96,7 @@ class _Tracer:
     """Notes which layer made each tensor: the step of autograd that made it is the tensor's mark."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.network = network
+        self.network, self.here = network, threading.get_ident()
         self.graph = Graph(num_params=sum(parameter.numel() for parameter in network.parameters()))
         self.by_name: dict[str, Node] = {}
         self.makers: dict[Any, str] = {}
@@ -126,6 +127,8 @@ class _Tracer:
 
     def _before(self, name: str, module: nn.Module) -> Any:
         def hook(_module: nn.Module, arguments: Any, named: Any) -> None:
+            if threading.get_ident() != self.here:
+                return  # another thread predicts with the network meanwhile
             key, last = name or "network", self._last()
             self._enter((arguments, named), key, last)
             if key not in self.by_name:
@@ -146,6 +149,8 @@ class _Tracer:
 
     def _after(self, name: str) -> Any:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            if threading.get_ident() != self.here:
+                return
             node = self.by_name[name or "network"]
             tensors = list(_tensors(output))
             node.shape = str((None, *tensors[0].shape[1:])) if tensors else ""

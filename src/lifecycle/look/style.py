@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+
+from lifecycle.quiet import ignored, one_at_a_time
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,13 +38,13 @@ _STYLE: dict[str, Any] = {
 def picture(file: Path | BinaryIO, width: float, height: float) -> Iterator[Figure]:
     """Give a figure of ``width`` x ``height`` inches to draw on, and write it as a PNG.
 
-    The user's own matplotlibrc has no say, and a letter that the font lacks no warning.
+    The user's own matplotlibrc has no say, and a letter that the font lacks no warning. matplotlib has one set of
+    parameters for all threads, so one picture is drawn at a time.
     """
     import matplotlib.style
     from matplotlib.figure import Figure
 
-    with warnings.catch_warnings(), matplotlib.style.context(["default", _STYLE]):
-        warnings.simplefilter("ignore")
+    with one_at_a_time(), ignored(), matplotlib.style.context(["default", _STYLE]):
         figure = Figure(figsize=(width, height), layout="constrained", dpi=DOTS_AN_INCH)
         yield figure
         figure.savefig(file, format="png", metadata={"Software": None}, bbox_inches="tight", pad_inches=0.12)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lifecycle.look.style import COLOURS, GREY, label, legend_below, picture
+from lifecycle.quiet import ignored
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,8 +97,7 @@ def moments(parts: list[Part]) -> tuple[list[Array], str]:
         return rows, "row"
     times = np.concatenate([np.asarray(part.times) for part in parts])
     if times.dtype.kind not in "iufM":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that no format was given
+        with ignored():  # that no format was given
             try:
                 times = pd.to_datetime(times).to_numpy()
             except (ValueError, TypeError):

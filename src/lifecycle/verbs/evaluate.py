@@ -11,6 +11,7 @@ from lifecycle import recorded, runs, words
 from lifecycle.checks import in_range
 from lifecycle.config import Job, resolve, unknown_field
 from lifecycle.errors import RequestError
+from lifecycle.quiet import quiet_libraries
 
 NAME = re.compile(r"[\w.-]+")
 ALONE = ["trainer.devices=1", "trainer.strategy=auto"]
@@ -56,7 +57,7 @@ def run(typed: list[str]) -> None:
     with deferred.quick_imports():
         from lifecycle import report, rescoring
     printer = report.Report(asked.verbose)
-    with report.quiet_libraries():
+    with quiet_libraries():
         if others is None:
             scored = rescoring.own_rows(found, job)
         else:

@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
 from lifecycle import again, recorded, runs
+from lifecycle.checks import one_of
 from lifecycle.config import Job, Request, resolve
-from lifecycle.errors import RequestError, SavedModelError
+from lifecycle.errors import RequestError
 from lifecycle.processes import is_helper
 from lifecycle.provenance import DATA
+from lifecycle.quiet import quiet_libraries
 from lifecycle.runs import FoundRun
 from lifecycle.schedules import OneCycle
 
 if TYPE_CHECKING:
     from lifecycle.pipeline import Prepared
     from lifecycle.provenance import Difference
+    from lifecycle.restore_points import Points
     from lifecycle.tracking import Run
 
 UNFINISHED = ("KILLED", "FAILED", "RUNNING")
 """What ``run=latest`` chooses among; RUNNING as well, which a run is called that was ended without a word."""
 
 EPOCHS = "trainer.max_epochs"
+
+
+@dataclass
+class Resume(runs.Which):
+    """What ``lifecycle resume`` takes, beside changes of the run such as ``trainer.max_epochs=500``."""
+
+    checkpoint: str = "last"  # last or best: best fits no more and finishes the run with the weights of best.ckpt
+
+    def __post_init__(self) -> None:
+        one_of(self, "checkpoint", ("last", "best"))
 
 
 def run(typed: list[str]) -> None:
@@ -35,13 +49,15 @@ def run(typed: list[str]) -> None:
         SavedModelError: a checkpoint of the run is altered.
         LifecycleError: the run failed, again.
     """
-    asked, changes = again.read(typed, "resume")
+    asked, changes = again.read(typed, Resume, "resume")
     raises = any(word.startswith(f"{EPOCHS}=") for word in changes)
     found = runs.find(asked, runs.ANY if raises or is_helper() else UNFINISHED)
-    _check_has_begun(found)
+    _check_has_begun(asked, found)
     record = found.record()
     request, changed = again.changed(record, changes, "resume")
     _check_changes(found, changed)
+    if asked.checkpoint == "best":
+        _check_can_be_finished(found, changes)
     _check_is_left(found, request, changed)
     job = resolve(request)
     _check_schedule(job, record, changed)
@@ -51,21 +67,43 @@ def run(typed: list[str]) -> None:
     if not is_helper():
         recorder.warm(asked.tracking)
     with deferred.quick_imports():
-        from lifecycle import pipeline, report
-    with report.quiet_libraries():
+        from lifecycle import pipeline
+    with quiet_libraries():
+        points = runs.histories(asked, found) if not is_helper() else {}
         if is_helper():
-            pipeline.help_fit(job, pipeline.prepare(job), _last(found))
+            last = found.checkpoints / "last.ckpt"
+            pipeline.help_fit(job, pipeline.prepare(job), last if last.is_file() else None)
+        elif asked.checkpoint == "best":
+            _finish(found, job, points)
         else:
-            _go_on(found, job, record)
+            _go_on(found, job, record, points)
 
 
-def _check_has_begun(found: FoundRun) -> None:
-    began = found.artifacts is None or (found.artifacts / recorded.FILE).is_file()
-    if not began and found.status in UNFINISHED and "lifecycle.command" in found.tags:
+def _check_has_begun(asked: Resume, found: FoundRun) -> None:
+    """Refuse a run whose request was not recorded, and close it if no process goes on with it."""
+    if found.artifacts is None or found.status not in UNFINISHED or "lifecycle.command" not in found.tags:
+        return
+    try:
+        json.loads((found.artifacts / recorded.FILE).read_bytes())
+    except (OSError, ValueError):
+        runs.close_dead(asked)
+        now = runs.find(replace(asked, run=str(found.id)))
+        if now.status == "RUNNING":
+            raise RequestError(f"run {_named(found)} is still going on in another process. Wait for its end.") from None
         raise RequestError(
             f"run {_named(found)} was ended before its request was recorded, and nothing of it is there to go on "
-            f"with. Begin it anew: {found.tags['lifecycle.command']}"
+            f"with. It is {now.status}. Begin it anew: {found.tags['lifecycle.command']}"
+        ) from None
+
+
+def _check_can_be_finished(found: FoundRun, changes: list[str]) -> None:
+    """Refuse to finish a run that is finished, or as another one than it was."""
+    if found.status == "FINISHED":
+        raise RequestError(
+            f"checkpoint=best finishes a run that was ended, and run {_named(found)} is FINISHED. Leave it out."
         )
+    if any(word.startswith(f"{EPOCHS}=") for word in changes):
+        raise RequestError(f"checkpoint=best fits no more epochs, got {EPOCHS} as well. Leave one of them out.")
 
 
 def _check_changes(found: FoundRun, changed: dict[str, tuple[Any, Any]]) -> None:
@@ -116,13 +154,13 @@ def _check_schedule(job: Job, record: dict[str, Any], changed: dict[str, tuple[A
         )
 
 
-def _go_on(found: FoundRun, job: Job, record: dict[str, Any]) -> None:
+def _go_on(found: FoundRun, job: Job, record: dict[str, Any], points: Points) -> None:
     """Open the run and do what is left of it; until all is checked its status stays what it was."""
     from lifecycle import pipeline, report, tracking
 
     printer = report.Report(job.request.config.verbose)
     with tracking.track_again(found, resume=False) as tracked:
-        checkpoint, rows = _fitted(found, job.request)
+        checkpoint, rows = _fitted(found, job.request, points)
         prepared = pipeline.prepare(job)
         differences = again.differences(found, prepared.data.digest)
         _check_data(found, prepared, differences)
@@ -135,32 +173,34 @@ def _go_on(found: FoundRun, job: Job, record: dict[str, Any]) -> None:
         pipeline.life(job, prepared, printer, tracked, checkpoint)
 
 
-def _last(found: FoundRun) -> Path | None:
-    """Return the checkpoint to go on from; ``None`` where the run was ended before there was one."""
-    from lifecycle.checkpoints import LAST
-
-    path = found.checkpoints / LAST
-    return path if path.is_file() else None
-
-
-def _fitted(found: FoundRun, request: Request) -> tuple[Path | None, list[dict[str, float]]]:
+def _fitted(found: FoundRun, request: Request, points: Points) -> tuple[Path | None, list[dict[str, float]]]:
     """Return the checkpoint to go on from, and the rows of the epochs that are done."""
-    from lifecycle import checkpoints, epochs
+    from lifecycle import epochs, restore_points
 
-    path = _last(found)
+    path = restore_points.last(found, points)
     if path is None:
         return None, []
-    try:
-        checkpoint = checkpoints.read(path)
-        if any(state.get("best_model_path") for state in checkpoint["callbacks"].values()):
-            checkpoints.check(path.with_name(checkpoints.BEST))
-    except SavedModelError as error:
-        raise SavedModelError(
-            f"run {_named(found)} cannot be gone on with: {error} Begin it anew: {found.tags['lifecycle.command']}"
-        ) from error
+    checkpoint = restore_points.checked(found, path)
     if found.status == "FINISHED" and epochs.has_stopped(checkpoint):
         raise _stopped_by_itself(found, request)
     return path, epochs.rows_of(checkpoint)
+
+
+def _finish(found: FoundRun, job: Job, points: Points) -> None:
+    """Fit nothing more, and score and save the weights of the best epoch."""
+    from lifecycle import pipeline, report, restore_points, tracking
+
+    printer = report.Report(job.request.config.verbose)
+    with tracking.track_again(found, resume=False) as tracked:
+        weights, history = restore_points.best(found, points)
+        prepared = pipeline.prepare(job)
+        differences = again.differences(found, prepared.data.digest)
+        _check_data(found, prepared, differences)
+        prepared.module.load_state_dict(weights)
+        printer.note("Finished", f"{_named(found)} with the weights of epoch {history.weights_epoch} in best.ckpt")
+        tracked.go_on()
+        tracked.tag(**{"lifecycle.finished_from": "best.ckpt"})
+        pipeline.conclude(job, prepared, printer, tracked, history)
 
 
 def _check_data(found: FoundRun, prepared: Prepared, differences: list[Difference]) -> None:

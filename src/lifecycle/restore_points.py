@@ -1,0 +1,89 @@
+"""What a run left to go on from: ``last.ckpt``, or ``best.ckpt`` where the first is gone or damaged."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from pathlib import Path
+from typing import Any
+
+from lifecycle import checkpoints
+from lifecycle.checkpoints import BEST, LAST
+from lifecycle.errors import SavedModelError
+from lifecycle.history import History
+from lifecycle.runs import FoundRun
+
+Points = dict[str, list[tuple[int, float]]]
+"""Epochs and values of each score of a run, as MLflow has them."""
+
+
+def last(found: FoundRun, points: Points) -> Path | None:
+    """Return the checkpoint to go on from; ``None`` where the run was ended before its first one.
+
+    Args:
+        found: the run.
+        points: that it recorded.
+
+    Raises:
+        SavedModelError: the checkpoint is gone: says what is left.
+    """
+    path = found.checkpoints / LAST
+    if path.is_file():
+        return path
+    done = max((epoch for scores in points.values() for epoch, _ in scores), default=0)
+    traces = [f"{LAST}.sha256", BEST, f"{BEST}.sha256"]
+    if not done and not any((found.checkpoints / name).is_file() for name in traces):
+        return None
+    reached = f", and {done} epoch{'s' * (done > 1)} of it are recorded" if done else ""
+    raise SavedModelError(f"{path} is missing{reached}. {remedy(found)}")
+
+
+def checked(found: FoundRun, path: Path) -> dict[str, Any]:
+    """Return the contents of ``last.ckpt``.
+
+    Raises:
+        SavedModelError: it, or the ``best.ckpt`` that it goes with, is missing or damaged: says what is left.
+    """
+    try:
+        checkpoint = checkpoints.read(path)
+        if any(state.get("best_model_path") for state in checkpoint["callbacks"].values()):
+            checkpoints.check(path.with_name(BEST))
+    except SavedModelError as error:
+        raise SavedModelError(f"run {found.name} ({found.id}) cannot be resumed: {error} {remedy(found)}") from error
+    return checkpoint
+
+
+def best(found: FoundRun, points: Points) -> tuple[dict[str, Any], History]:
+    """Return the weights of the best epoch, and the history as far as MLflow has it.
+
+    Raises:
+        SavedModelError: ``best.ckpt`` is missing or damaged.
+    """
+    try:
+        checkpoint = checkpoints.read(found.checkpoints / BEST)
+    except SavedModelError as error:
+        raise SavedModelError(f"checkpoint=best cannot be used: {error} {_anew(found)}") from error
+    epoch = int(checkpoint["epoch"]) + 1
+    done = max([epoch, *(number for scores in points.values() for number, _ in scores)])
+    by_name = {name: dict(scores) for name, scores in points.items()}
+    rows = tuple(
+        {"epoch": number, **{name: scores.get(number, math.nan) for name, scores in by_name.items()}}
+        | {"epoch_seconds": math.nan}
+        for number in range(1, done + 1)
+    )
+    return checkpoint["state_dict"], History(rows, epoch, epoch, f"it was finished with the weights of {BEST}")
+
+
+def remedy(found: FoundRun) -> str:
+    """Return what may be typed for a run whose ``last.ckpt`` cannot be used."""
+    try:
+        epoch = checkpoints.read(found.checkpoints / BEST)["epoch"] + 1
+    except SavedModelError:
+        return _anew(found)
+    where = "" if found.folder == Path.cwd() / "mlruns" else f" {shlex.quote(f'tracking.dir={found.folder}')}"
+    command = f"lifecycle resume run={found.id} checkpoint=best{where}"
+    return f"Finish it with the weights of epoch {epoch} in {BEST}: {command}"
+
+
+def _anew(found: FoundRun) -> str:
+    return f"Begin it anew: {found.tags['lifecycle.command']}"

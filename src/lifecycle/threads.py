@@ -1,0 +1,72 @@
+"""How many threads torch uses on one Python thread, without a change for any other.
+
+``torch.set_num_threads`` sets the number of the calling thread, and the number that threads begin with which have not
+used torch before. The second is put back here, so that a thread of the caller's never inherits a number of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+_lock = threading.Lock()
+_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
+
+
+def use(number: int) -> None:
+    """Let torch use so many threads for an operation on the calling thread; on all others nothing changes."""
+    if torch.get_num_threads() == number:
+        return
+    with _lock:
+        default = _in_new_thread(torch.get_num_threads)
+        torch.set_num_threads(number)
+        _in_new_thread(lambda: torch.set_num_threads(default))
+
+
+@contextmanager
+def limited(number: int) -> Iterator[None]:
+    """Let torch use so many threads on the calling thread within the block."""
+    before = torch.get_num_threads()
+    use(number)
+    try:
+        yield
+    finally:
+        use(before)
+
+
+def pool(size: int) -> ThreadPoolExecutor:
+    """Return a pool of threads, on each of which an operation uses one thread; to be shut down by its user."""
+    return ThreadPoolExecutor(size, initializer=use, initargs=(1,), thread_name_prefix="lifecycle")
+
+
+def shared_pool(size: int) -> ThreadPoolExecutor:
+    """Return the pool of this size that all predictions of the process share; it stays."""
+    key = os.getpid(), size  # a forked process has none of the threads of the one that it was forked from
+    with _lock:
+        if key not in _pools:
+            _pools[key] = pool(size)
+        return _pools[key]
+
+
+def _in_new_thread(call: Callable[[], int | None]) -> Any:
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(call()), name="lifecycle-threads")
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def _reset_after_fork() -> None:
+    global _lock  # noqa: PLW0603 - a thread of the parent's may hold it, and is not in the child
+    _lock = threading.Lock()
+    _pools.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_after_fork)
