@@ -158,6 +158,8 @@ def _cells(part: pd.DataFrame, kind: str) -> list[str]:
     import numpy as np
     import pandas as pd
 
+    from lifecycle.data import times
+
     missing = f"{int(part.isna().to_numpy().sum())}"
     numeric = all(pd.api.types.is_numeric_dtype(dtype) for dtype in part.dtypes)
     if numeric and not kind.startswith("time"):
@@ -172,8 +174,9 @@ def _cells(part: pd.DataFrame, kind: str) -> list[str]:
     column = part.iloc[:, 0].dropna().map(str)
     counts = column.value_counts()
     if kind.startswith("time"):
-        ordered = part.iloc[:, 0].dropna().sort_values().map(str)
-        return [missing, f"{len(counts):,}", ordered.iloc[0], "", ordered.iloc[-1], ""]
+        order = times.order(part.iloc[:, 0])
+        shown = times.texts(part.iloc[:, 0])[order]
+        return [missing, f"{len(counts):,}", shown[0], "", shown[-1], ""]
     often = f"{counts.index[0]} ({counts.iloc[0]})" if len(counts) and counts.iloc[0] > 1 else ""
     return [missing, f"{len(counts):,}", "", "", "", often]
 

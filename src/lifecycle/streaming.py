@@ -23,7 +23,7 @@ import pyarrow as pa
 import torch
 
 from lifecycle.contract import DataSpec
-from lifecycle.data import folders, formats, json_rows, readers, streams, writers
+from lifecycle.data import folders, formats, json_rows, readers, streams, times, writers
 from lifecycle.data.streams import Stream
 from lifecycle.data.unseen import MOST_NAMED, Unseen
 from lifecycle.errors import RequestError
@@ -113,13 +113,16 @@ def forecast_file(
     Raises:
         RequestError: a file or a row cannot be used as it is.
     """
-    formats.of_output(output, form)
+    form_of_output = formats.of_output(output, form)
     rows = _open(trained, source, output, form)
     trained.check_columns(rows.schema.names)
     names = [*trained.columns, *trained.optional_columns(rows.schema.names)]
     (table,) = rows.select(names).of(sys.maxsize)
     known = streams.typed(table.replace_schema_metadata(), trained.numbers, rows.is_text).to_pandas()
-    found = pa.Table.from_pandas(trained.forecast(known, horizon), preserve_index=False).replace_schema_metadata()
+    ahead = trained.forecast(known, horizon)
+    if form_of_output != formats.PARQUET and ahead.iloc[:, 0].dtype.kind == "M":
+        ahead.isetitem(0, times.texts(ahead.iloc[:, 0]))
+    found = pa.Table.from_pandas(ahead, preserve_index=False).replace_schema_metadata()
     with writers.create(output, found.schema, form) as writer:
         writer.write(found)
     return len(known)

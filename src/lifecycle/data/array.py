@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.checks import in_range, one_of
 from lifecycle.contract import SAMPLE_SHAPES, Samples, Target
-from lifecycle.data import sources, targets
+from lifecycle.data import features, sources, targets
 from lifecycle.data.card import Card
 from lifecycle.data.scaling import SCALINGS, scaler
 from lifecycle.data.splits import Shuffled
@@ -77,8 +77,9 @@ class Array(Card, Shuffled):
         """Return one sample a row: ``(rows, *shape) float64``."""
         import numpy as np
 
-        labels = frame[self.target].to_numpy() if self.target in frame.columns else None
+        labels = targets.labels_of(frame[self.target]) if self.target in frame.columns else None
         names = self.columns(frame)
+        features.check_no_times(frame[names], self.path)
         try:
             numbers = frame[names].to_numpy(dtype=np.float64)
         except (TypeError, ValueError) as error:

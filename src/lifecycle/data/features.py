@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.data.times import are_times
 from lifecycle.errors import RequestError
 
 if TYPE_CHECKING:
@@ -63,10 +65,28 @@ def check(frame: pd.DataFrame, path: str) -> None:
             continue
         if pd.api.types.is_numeric_dtype(column):
             _check_numbers(column, path)
-        elif pd.api.types.is_datetime64_any_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
+        elif is_temporal(column.dtype):
             raise times(name, path)
         else:
             _check_categories(column, path)
+
+
+def is_temporal(dtype: Any) -> bool:
+    """Return whether a column's type is one of times, durations or periods, which pandas can turn into numbers."""
+    import pandas as pd
+
+    return dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype)
+
+
+def check_no_times(frame: pd.DataFrame, path: str) -> None:
+    """Refuse times among columns that are to be numbers, all of them.
+
+    Raises:
+        RequestError: names the column.
+    """
+    for name, dtype in frame.dtypes.items():
+        if is_temporal(dtype):
+            raise RequestError(f"data.path={path} has times in the column {name}. Turn them into numbers.")
 
 
 def _check_numbers(column: pd.Series[Any], path: str) -> None:
@@ -83,6 +103,8 @@ def _check_categories(column: pd.Series[Any], path: str) -> None:
 
     present = column.dropna()
     drop = f"or add data.drop=[{column.name}]"
+    if are_times(present) or (len(present) and isinstance(present.iloc[0], datetime.date)):
+        raise times(str(column.name), path)
     if not all(isinstance(value, str | bool | int | float) for value in present):
         kind = next(type(v).__name__ for v in present if not isinstance(v, str | bool | int | float))
         raise RequestError(f"data.path={path} has a {kind} in column {column.name}. Use numbers or texts, {drop}.")

@@ -161,7 +161,8 @@ def _array(values: Any, name: str) -> np.ndarray[Any, Any]:
     except ValueError as error:
         raise RequestError(f"{name} must have rows of one length, and has not. Make them one array first.") from error
     if found.dtype.kind in NEITHER:
-        raise RequestError(f"{name} holds {NEITHER[found.dtype.kind]}. Turn them into numbers or texts.")
+        into = "numbers" if name == "X" and found.dtype.kind == "M" else "numbers or texts"
+        raise RequestError(f"{name} holds {NEITHER[found.dtype.kind]}. Turn them into {into}.")
     return found
 
 

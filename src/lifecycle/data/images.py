@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lifecycle.checks import in_range, one_of
 from lifecycle.contract import Samples, Target
-from lifecycle.data import folders, sources, targets
+from lifecycle.data import features, folders, sources, targets
 from lifecycle.data.card import Card
 from lifecycle.data.splits import Shuffled
 from lifecycle.data.table import TASKS
@@ -92,7 +92,7 @@ class Images(Card, Shuffled):
         import numpy as np
 
         name = self.target or LABEL
-        labels = frame[name].to_numpy() if name in frame.columns else None
+        labels = targets.labels_of(frame[name]) if name in frame.columns else None
         if self._in_folder:
             files = frame[folders.FILE].to_numpy()
             images = folders.load(self.path, files, self.shape, listed=folders.DIGEST in frame.columns)
@@ -105,6 +105,7 @@ class Images(Card, Shuffled):
 
         if all(dtype == np.uint8 for dtype in pixels.dtypes):  # a quarter of the memory, and nothing to check
             return np.ascontiguousarray(pixels.to_numpy())
+        features.check_no_times(pixels, self.path)
         try:
             values = pixels.to_numpy(dtype=np.float32)
         except (TypeError, ValueError) as error:

@@ -16,6 +16,7 @@ from lifecycle.data.csv_blocks import EMPTY, TEXT, TIME, AsTextError, CsvFile, k
 from lifecycle.data.large import LargeTable, too_many_classes
 from lifecycle.data.parquet_blocks import ParquetFile
 from lifecycle.data.scratch import free_memory
+from lifecycle.data.times import are_times
 from lifecycle.errors import RequestError
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class _Reader:
             return too_many_classes(name)
         if why is not None and why.text is not None:
             return features.mixed(name, path, why.text, why.row)
-        if why is not None and why.kind == TIME:
+        if (why is not None and why.kind == TIME) or are_times(self.codes[name].texts):
             return features.times(name, path)
         return features.too_many(name, path, MOST_TEXTS + 1, f"first {rows}")
 
@@ -185,6 +186,8 @@ class _Reader:
         kind, values = self._reread(name)
         if kind == TIME:
             features.check(pd.DataFrame({name: values}), self.plugin.path)
+        if kind == TEXT and are_times(values):
+            raise features.times(name, self.plugin.path)
         counts = np.array(codes.counts)
         if kind == TEXT:
             wrong = np.flatnonzero(pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").isna())

@@ -52,6 +52,8 @@ class Series(Card, Shares):
         frame = sources.read(self.path)
         named = {"target": self.target} if self.time is None else {"target": self.target, "time": self.time}
         targets.check_columns(frame, self.path, named)
+        if self.time is not None:
+            times.check_packed(frame[self.time])
         return frame
 
     def describe_target(self, frame: pd.DataFrame) -> Target:

@@ -119,7 +119,8 @@ def _csv(file: Path) -> pd.DataFrame:
         frame = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""])
     except ValueError as error:
         raise csv_lines.explained_in(error, file) from error
-    codes = codes_of(file)
+    dated = [name for name in frame.columns if pd.api.types.is_datetime64_any_dtype(frame[name])]
+    codes = [*codes_of(file), *dated]  # dates with a time of day stay as they are written, zone and all
     if codes:  # by themselves: told of one column's type, pandas lets no whole number of another be missing
         kinds = dict.fromkeys(codes, "str")
         texts = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""], usecols=codes, dtype=kinds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,39 @@ LENGTHS = (
     ("microsecond", 1),
 )
 
-WRITTEN = re.compile(r"\d{4}(-\d\d)?(-\d\d)?(?:([T ])\d\d:\d\d(:\d\d)?(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:?\d\d)?")
-"""A time as a text: year, month, day, hour and minute, second, fraction, and how far from Greenwich."""
+WRITTEN = re.compile(
+    r"\d{4}(?:([-/.]?)(\d\d?)(?:\1(\d\d?))?)?"
+    r"(?:([T ])\d\d(:?\d\d)?(:?\d\d)?(?:\.(\d{1,9}))?)?( ?)(Z|[+-]\d\d(?::?\d\d)?)?"
+)
+"""A time as a text: sign between, month, day, T or space, minute, second, fraction, space, and the offset from UTC."""
+
+DAY = {MICROSECOND: 86_400_000_000, NANOSECOND: 86_400_000_000_000}
+"""A day in each of the units that are a fixed length."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """The times of a series.
+
+    Attributes:
+        instants: whole numbers, ``int64``, or dates in UTC.
+        local: the same numbers, or the date and time of day on the clock of their zone, without the zone.
+        zone: of the dates; ``None``: they have none, or each has an offset of its own.
+    """
+
+    instants: pd.Series[Any]
+    local: pd.Series[Any]
+    zone: datetime.tzinfo | None = None
+
+    def at(self, positions: np.ndarray[Any, Any]) -> Moments:
+        """Return the times at some positions."""
+        return Moments(self.instants.iloc[positions], self.local.iloc[positions], self.zone)
+
+    @property
+    def last_zone(self) -> datetime.tzinfo:
+        """The zone of the last time, or else its offset from UTC."""
+        offset = self.local.iloc[-1] - self.instants.iloc[-1].tz_localize(None)
+        return self.zone or datetime.timezone(offset.to_pytimedelta())
 
 
 @dataclass(frozen=True)
@@ -44,63 +76,67 @@ class Step:
         return f"{size} {unit}{'s' if size != 1 else ''}"
 
 
-def of(moments: pd.Series[Any]) -> Step | None:
+def of(moments: Moments) -> Step | None:
     """Return the step of times in order; ``None``: they are not evenly apart, or fewer than two.
 
-    Args:
-        moments: whole numbers, or dates in UTC, as :func:`lifecycle.data.times.moments` returns them.
+    Days are counted on the local clock, on which a day may have 23 or 25 hours; what is shorter is counted in UTC.
     """
     import numpy as np
 
-    if len(moments) < 2:
+    if len(moments.instants) < 2:
         return None
-    for unit in CALENDAR if _are_dates(moments) else (NUMBER,):
-        counted = count(moments, unit)
-        if counted is None:
-            continue
-        sizes = np.unique(np.diff(counted))
-        if len(sizes) == 1 and (unit != BUSINESS_DAY or sizes[0] == 1):
-            return Step(unit, int(sizes[0]))
+    for unit in CALENDAR if _are_dates(moments.instants) else (NUMBER,):
+        for counted in _counts(moments, unit):
+            sizes = np.unique(np.diff(counted))
+            if len(sizes) == 1 and (unit != BUSINESS_DAY or sizes[0] == 1):
+                return Step(unit, int(sizes[0]))
     return None
 
 
-def keep(moments: pd.Series[Any], step: Step) -> bool:
-    """Tell whether times in order are such a step apart, in whatever else they could be counted."""
+def keep(moments: Moments, step: Step) -> bool:
+    """Return whether times in order are such a step apart, in whatever else they could be counted."""
     import numpy as np
 
-    counted = count(moments, step.unit)
-    return counted is not None and bool((np.diff(counted) == step.size).all())
+    return any(bool((np.diff(counted) == step.size).all()) for counted in _counts(moments, step.unit))
 
 
-def count(moments: pd.Series[Any], unit: str) -> np.ndarray[Any, Any] | None:
+def count(moments: Moments, unit: str) -> np.ndarray[Any, Any] | None:
     """Return times as whole numbers of a unit, ``(times,) int64``; ``None``: they are not to be counted in it."""
+    return next(iter(_counts(moments, unit)), None)
+
+
+def _counts(moments: Moments, unit: str) -> list[np.ndarray[Any, Any]]:
+    """Return the ways to count times in a unit, the usual one first."""
     import numpy as np
 
-    if not _are_dates(moments):
-        return moments.to_numpy(dtype=np.int64) if unit == NUMBER else None
+    local = moments.local
+    if not _are_dates(local):
+        return [local.to_numpy(dtype=np.int64)] if unit == NUMBER else []
     if unit == MONTH:
-        months = moments.dt.year * 12 + moments.dt.month
-        return months.to_numpy(dtype=np.int64) if _are_monthly(moments) else None
+        months = local.dt.year * 12 + local.dt.month
+        return [months.to_numpy(dtype=np.int64)] if _are_monthly(local) else []
     if unit == BUSINESS_DAY:
-        if not _same_clock(moments) or not bool((moments.dt.day_of_week < 5).all()):
-            return None
-        days = moments.dt.tz_localize(None).to_numpy().astype("datetime64[D]")
-        return np.asarray(np.busday_count(np.datetime64("1970-01-01"), days), dtype=np.int64)
-    return _in_fractions(moments, unit)
+        if not _same_clock(local) or not bool((local.dt.day_of_week < 5).all()):
+            return []
+        days = local.to_numpy().astype("datetime64[D]")
+        return [np.asarray(np.busday_count(np.datetime64("1970-01-01"), days), dtype=np.int64)]
+    clocks = [moments.instants, local]
+    found = [_in_fractions(clock, unit) for clock in (reversed(clocks) if _same_clock(local) else clocks)]
+    return [counted for counted in found if counted is not None]
 
 
-def _in_fractions(moments: pd.Series[Any], unit: str) -> np.ndarray[Any, Any] | None:
+def _in_fractions(dates: pd.Series[Any], unit: str) -> np.ndarray[Any, Any] | None:
     """Return microseconds since 1970; or nanoseconds, where there are such."""
     import numpy as np
 
-    in_nanoseconds = moments.dt.unit == "ns" and bool((moments.astype("int64") % 1000).any())
+    in_nanoseconds = dates.dt.unit == "ns" and bool((dates.astype("int64") % 1000).any())
     if unit == MICROSECOND:
-        return None if in_nanoseconds else moments.dt.as_unit("us").astype("int64").to_numpy(dtype=np.int64)
-    return moments.astype("int64").to_numpy(dtype=np.int64) if unit == NANOSECOND and in_nanoseconds else None
+        return None if in_nanoseconds else dates.dt.as_unit("us").astype("int64").to_numpy(dtype=np.int64)
+    return dates.astype("int64").to_numpy(dtype=np.int64) if unit == NANOSECOND and in_nanoseconds else None
 
 
-def after(moments: pd.Series[Any], step: Step, number: int) -> pd.Series[Any]:
-    """Return the next times, as whole numbers or dates in UTC.
+def after(moments: Moments, step: Step, number: int) -> pd.Series[Any]:
+    """Return the next times, as whole numbers, or as dates in the zone of the last.
 
     Args:
         moments: the times before them, in order.
@@ -110,70 +146,97 @@ def after(moments: pd.Series[Any], step: Step, number: int) -> pd.Series[Any]:
     import numpy as np
     import pandas as pd
 
-    last, ahead = moments.iloc[-1], range(1, number + 1)
+    last, ahead = moments.local.iloc[-1], range(1, number + 1)
     if step.unit == NUMBER:
         return pd.Series(np.int64(last) + step.size * np.arange(1, number + 1, dtype=np.int64))
     if step.unit == MONTH:
-        at_end = pd.offsets.MonthEnd(0) if moments.dt.is_month_end.all() else pd.Timedelta(0)
-        return pd.Series([last + pd.DateOffset(months=step.size * each) + at_end for each in ahead])
-    if step.unit == BUSINESS_DAY:
-        return pd.Series([last + pd.offsets.BusinessDay(step.size * each) for each in ahead])
-    length = pd.Timedelta(step.size, "us" if step.unit == MICROSECOND else "ns")
-    return pd.Series([last + each * length for each in ahead])
+        at_end = pd.offsets.MonthEnd(0) if moments.local.dt.is_month_end.all() else pd.Timedelta(0)
+        found = [last + pd.DateOffset(months=step.size * each) + at_end for each in ahead]
+    elif step.unit == BUSINESS_DAY:
+        found = [last + pd.offsets.BusinessDay(step.size * each) for each in ahead]
+    else:
+        length = pd.Timedelta(step.size, "us" if step.unit == MICROSECOND else "ns")
+        if not _by_local_clock(moments, step):
+            found = [moments.instants.iloc[-1] + each * length for each in ahead]
+            return pd.Series(found).dt.tz_convert(moments.last_zone)
+        found = [last + each * length for each in ahead]
+    # Where clocks are put back, the first of two equal times; where they are put forward, the next that there is.
+    first = np.ones(number, dtype=bool)
+    return pd.Series(found).dt.tz_localize(moments.last_zone, ambiguous=first, nonexistent="shift_forward")
+
+
+def _by_local_clock(moments: Moments, step: Step) -> bool:
+    """Return whether steps of a fixed length are to be counted on the local clock: days are, if the times allow it."""
+    import numpy as np
+
+    on_local, in_utc = (
+        counted is not None and bool((np.diff(counted) == step.size).all())
+        for counted in (_in_fractions(clock, step.unit) for clock in (moments.local, moments.instants))
+    )
+    return on_local if step.size % DAY[step.unit] == 0 else not in_utc
 
 
 def written_like(found: pd.Series[Any], column: pd.Series[Any]) -> pd.Series[Any]:
     """Return times as a column of the user's writes its own: of its type, or texts with as much of a date.
 
     Args:
-        found: whole numbers or dates in UTC.
-        column: the user's.
+        found: whole numbers, or dates in a zone.
+        column: the user's, in order of time.
     """
-    import datetime
-
     import pandas as pd
 
     if not _are_dates(found):
         return found.astype(column.dtype) if pd.api.types.is_numeric_dtype(column) else found.astype(str)
+    local = found.dt.tz_localize(None)
+    if pd.api.types.is_numeric_dtype(column):  # years
+        return pd.Series(local.dt.year.astype(column.dtype))
     if pd.api.types.is_datetime64_any_dtype(column):
-        zone = column.dt.tz
-        local = found.dt.tz_localize(None) if zone is None else found.dt.tz_convert(zone)
-        return pd.Series(local.astype(column.dtype))
-    first = column.iloc[0]
-    if isinstance(first, datetime.datetime):
-        return pd.Series([each if first.tzinfo else each.tz_localize(None) for each in found], dtype=object)
-    if isinstance(first, datetime.date):
-        return pd.Series([each.date() for each in found], dtype=object)
-    longest = max(map(str, column), key=len)  # "2020-01-31" may stand beside "2020-01-31 12:00"
-    return pd.Series([_text(each, longest) for each in found], dtype=object)
+        return pd.Series((local if column.dt.tz is None else found).astype(column.dtype))
+    last = column.iloc[-1]
+    if isinstance(last, datetime.datetime):
+        return pd.Series(list(found if last.tzinfo else local), dtype=object)
+    if isinstance(last, datetime.date):
+        return pd.Series([each.date() for each in local], dtype=object)
+    longest = max(map(str, column), key=len)  # "2020-01-31" may be followed by "2020-01-31 12:00"
+    return pd.Series([_text(each, longest, str(last)) for each in found], dtype=object)
 
 
-def _text(moment: pd.Timestamp, like: str) -> str:
-    import pandas as pd
-
-    parts = WRITTEN.fullmatch(like)
-    if parts is None:
+def _text(moment: pd.Timestamp, like: str, last: str) -> str:
+    """Return a time in its zone with as much of a date as ``like``, and the offset from UTC written as in ``last``."""
+    parts, ending = WRITTEN.fullmatch(like.strip()), WRITTEN.fullmatch(last.strip())
+    if parts is None or ending is None:
         return moment.tz_localize(None).isoformat()
-    month, day, between, second, fraction, zone = parts.groups()
-    if zone and zone != "Z":
-        moment = moment.tz_convert(pd.Timestamp(like).tz)
-    text = moment.strftime("%Y" + "-%m" * bool(month) + "-%d" * bool(day))
+    sign, month, day, between, minute, second, fraction, space, _ = parts.groups()
+    text = moment.strftime("%Y" + f"{sign}%m" * bool(month) + f"{sign}%d" * bool(day))
     if between:
-        text += between + moment.strftime("%H:%M" + ":%S" * bool(second))
+        text += between + moment.strftime("%H" + "".join(_same_signs(minute, "%M") + _same_signs(second, "%S")))
     if fraction:
         text += "." + f"{moment.microsecond:06}{moment.nanosecond:03}"[: len(fraction)]
-    return text + (zone or "")
+    return text + space + _offset(moment, ending.groups()[-1])
 
 
-def _are_dates(moments: pd.Series[Any]) -> bool:
-    return moments.dtype.kind == "M"
+def _same_signs(written: str | None, form: str) -> list[str]:
+    """Return a part of a format, after a colon where ``written`` has one; nothing where there is none."""
+    return [] if written is None else [":" * written.startswith(":"), form]
 
 
-def _are_monthly(moments: pd.Series[Any]) -> bool:
-    """Tell whether all times are the same moment of a month, or of its last day: months have different lengths."""
-    same_day = moments.dt.day.nunique() == 1 or bool(moments.dt.is_month_end.all())
-    return _same_clock(moments) and same_day
+def _offset(moment: pd.Timestamp, like: str | None) -> str:
+    """Return the offset from UTC as ``like`` writes one: ``Z``, ``+01``, ``+0100`` or ``+01:00``; ``None``: not."""
+    if like is None or like == "Z":
+        return like or ""
+    written = moment.strftime("%z")  # +0100
+    return written if len(like) == 5 else written[:3] + f":{written[3:5]}" * (len(like) > 3)
 
 
-def _same_clock(moments: pd.Series[Any]) -> bool:
-    return bool((moments - moments.dt.normalize()).nunique() == 1)
+def _are_dates(dates: pd.Series[Any]) -> bool:
+    return dates.dtype.kind == "M"
+
+
+def _are_monthly(dates: pd.Series[Any]) -> bool:
+    """Return whether all times are the same moment of a month, or of its last day: months have different lengths."""
+    same_day = dates.dt.day.nunique() == 1 or bool(dates.dt.is_month_end.all())
+    return _same_clock(dates) and same_day
+
+
+def _same_clock(dates: pd.Series[Any]) -> bool:
+    return bool((dates - dates.dt.normalize()).nunique() == 1)

@@ -119,7 +119,7 @@ class Table(Card, Shuffled):
         import numpy as np
         import pandas as pd
 
-        labels = frame[self.target].to_numpy() if self.target in frame.columns else None
+        labels = targets.labels_of(frame[self.target]) if self.target in frame.columns else None
         inputs = frame[self.columns(frame)]
         zeros = {name: pd.to_numeric(inputs[name], errors="coerce") == 0 for name in self.missing_zeros}
         inputs = inputs.assign(**{name: inputs[name].mask(zeros[name]) for name in zeros}) if zeros else inputs
@@ -195,6 +195,7 @@ def _plain(inputs: pd.DataFrame, numeric: list[str], known: Mapping[str, set[str
     for name in inputs.columns:
         column = inputs[name]
         if name in numeric:
+            column = column.astype(object) if features.is_temporal(column.dtype) else column  # or pandas would count
             numbers = pd.to_numeric(column, errors="coerce")
             wrong = column[numbers.isna() & column.notna()]
             if len(wrong):

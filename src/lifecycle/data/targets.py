@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.data import times
 from lifecycle.data.features import LARGEST
 from lifecycle.errors import RequestError, did_you_mean
 
@@ -69,6 +70,12 @@ def infer_task(column: pd.Series[Any]) -> str:
     return "classification" if whole and column.nunique() <= MOST_CLASSES else "regression"
 
 
+def labels_of(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
+    """Return the values of a target, times as texts, ``(rows,)``."""
+    values: np.ndarray[Any, Any] = times.texts(column) if column.dtype.kind == "M" else column.to_numpy()
+    return values
+
+
 def as_numbers(values: np.ndarray[Any, Any], name: str, cure: str = "") -> np.ndarray[Any, Any]:
     """Return a regression's targets as ``(samples,) float64``.
 
@@ -77,6 +84,10 @@ def as_numbers(values: np.ndarray[Any, Any], name: str, cure: str = "") -> np.nd
     """
     import numpy as np
 
+    if values.dtype.kind in "mM":  # NumPy would count nanoseconds
+        raise RequestError(
+            f"data.target={name} holds times, and values are to be predicted. Name a column of numbers{cure}."
+        )
     try:
         numbers: np.ndarray[Any, Any] = values.astype(np.float64)
     except (TypeError, ValueError) as error:

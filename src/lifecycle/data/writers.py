@@ -22,6 +22,9 @@ from lifecycle.errors import RequestError
 STRUCTURE = (b'"', b",", b"\n", b"\r")
 """What a cell of a CSV file holds in quotes alone."""
 
+STAMPS = ((r"\.0+(Z|[+-]|$)", r"\1"), (r"([+-]\d\d)(\d\d)$", r"\1:\2"), (r"Z$", "+00:00"))
+"""What turns pyarrow's texts of dates into those that pandas and Python write."""
+
 
 class Writer(Protocol):
     """A file that is being written."""
@@ -155,6 +158,8 @@ def _write_lines(stream: IO[bytes], rows: Any, between: str) -> None:
 def _cells(column: Any) -> Any:
     """Return values as a CSV file holds them, those in quotes that have a comma, a quote or a line's end."""
     cells = column.cast(pa.large_string())
+    for pattern, turn in STAMPS if pa.types.is_timestamp(column.type) else ():
+        cells = pc.replace_substring_regex(cells, pattern, turn)
     content = cells.buffers()[2]
     if content is None or not any(sign in content.to_pybytes() for sign in STRUCTURE):
         return cells

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from lifecycle.data.times import moments as moments_of
+from lifecycle.errors import RequestError
 from lifecycle.look.style import COLOURS, GREY, label, legend_below, picture
-from lifecycle.quiet import ignored
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +23,9 @@ MOST_POINTS = 20_000
 """Of more rows, evenly spaced ones are drawn as points."""
 CONTEXT = 2
 """A forecast is drawn after so many times its own length of what was known before."""
+
+WHOLE = r"-?(\d{1,3}|\d{5,15})"
+"""A whole number that is no year, as a text."""
 
 
 def draw_residuals(predictions: pd.DataFrame, target: str, file: Path) -> Figure:
@@ -97,9 +101,11 @@ def moments(parts: list[Part]) -> tuple[list[Array], str]:
         return rows, "row"
     times = np.concatenate([np.asarray(part.times) for part in parts])
     if times.dtype.kind not in "iufM":
-        with ignored():  # that no format was given
-            try:
-                times = pd.to_datetime(times).to_numpy()
-            except (ValueError, TypeError):
-                return rows, "row"
+        written = pd.Series(times)
+        if written.map(str).str.fullmatch(WHOLE).all():
+            written = written.astype("int64")
+        try:
+            times = moments_of(written).local.to_numpy()
+        except RequestError:
+            return rows, "row"
     return np.split(times, np.cumsum([len(part) for part in parts])[:-1]), "time"
