@@ -117,6 +117,7 @@ LAYERS = [
             "processes",
             "profiling",
             "provenance",
+            "ranking",
             "seeds",
             "process_state",
             "quiet",

@@ -23,6 +23,8 @@ from tests.conftest import Command, artifacts
 
 Recorded = Callable[[], list[mlflow.entities.Run]]
 Make = Callable[..., str]
+SPLIT = {"data.sha256": "d" * 64, "split.validation.sha256": "a" * 64, "split.test.sha256": "b" * 64}
+"""What runs on the same rows record of them."""
 NO_ID = "0123456789abcdef0123456789abcdef"
 
 
@@ -30,12 +32,15 @@ NO_ID = "0123456789abcdef0123456789abcdef"
 def make(job: Command) -> Make:
     """Record a run without fitting one; return its id."""
 
-    def record(*words: str, error: Exception | None = None, sweep: str = "", **scores: float) -> str:
+    def record(
+        *words: str, error: Exception | None = None, sweep: str = "", tags: dict[str, str] = SPLIT, **scores: float
+    ) -> str:
         made = []
 
         def end() -> None:
             with tracking.track(compose.compose(list(words))) as run:
                 made.append(run.id)
+                run.tag(**tags)
                 run.log_scores(scores)
                 run.tag(**{DIRECTIONS: json.dumps({"loss": False, "accuracy": True}), "lifecycle.sweep": sweep})
                 if error is not None:

@@ -114,7 +114,7 @@ def test_runs_of_other_data_and_one_that_failed_are_shown_as_such(
     assert ended.code == 0
     rows = table(ended.out)
     assert list(rows) == [ids[at][:8] for at in (1, 0, 2, 3)]  # of the same rows together, without a score last
-    assert rows[ids[2][:8]][2] == "FAILED"
+    assert [rows[run[:8]][2:4] for run in (ids[2], ids[3])] == [["1", "FAILED"], ["2", "FINISHED"]]
     assert "These runs are of 2 different sets of rows" in ended.out
     assert f"Failed    mlp-iris-0 {ids[2][:8]}: val_loss is nan" in ended.out
     cells = dict(zip(heads(ended.out), rows[ids[0][:8]], strict=True))

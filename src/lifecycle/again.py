@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from omegaconf import OmegaConf
 
@@ -11,6 +11,9 @@ from lifecycle import provenance, recorded, words
 from lifecycle.config import Request
 from lifecycle.errors import RequestError
 from lifecycle.runs import FoundRun, Which
+
+if TYPE_CHECKING:
+    from lifecycle.data.dataset import Dataset
 
 SHOWN = ("verbose", "tracking.figures")
 """Settings that change what is shown of a run, and not what it comes to."""
@@ -56,14 +59,15 @@ def changed(record: dict[str, Any], changes: list[str], verb: str) -> tuple[Requ
     return request, {key: (then, now) for key, (then, now) in values.items() if then != now}
 
 
-def differences(found: FoundRun, digest: str) -> list[provenance.Difference]:
+def differences(found: FoundRun, data: Dataset) -> list[provenance.Difference]:
     """Return what a run came from and would not come from now.
 
     Args:
         found: the run.
-        digest: of the data as they are now.
+        data: as they are now.
     """
-    now = {**provenance.version_tags(), **provenance.commit(), **provenance.hardware(), provenance.DATA: digest}
+    of_data = {provenance.DATA: data.digest, **data.split_digests}
+    now = {**provenance.version_tags(), **provenance.commit(), **provenance.hardware(), **of_data}
     return provenance.differences(found.tags, now)
 
 

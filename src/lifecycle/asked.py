@@ -119,6 +119,7 @@ def data(
     validation_split: float | None,
     scaling: str,
     scale_target: bool,
+    split_seed: int | None,
 ) -> Any:
     """Return the kind of data that samples of a shape are: a table's rows, or arrays."""
     fields: dict[str, Any] = {
@@ -130,6 +131,7 @@ def data(
         "validation_split": validation_split,
         "scaling": scaling,
         "scale_target": scale_target,
+        "split_seed": split_seed,
     }
     if len(shape) == 1:
         return plugin("data", "table", fields, "fit()")

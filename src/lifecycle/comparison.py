@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lifecycle import lookup
+from lifecycle import lookup, ranking
 from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.provenance import DATA
 
 if TYPE_CHECKING:
     from lifecycle.runs import FoundRun
@@ -24,7 +25,6 @@ NO_SETTING = ("tracking", "verbose", "profile")
 LOSS_IS = ("loss", "label_smoothing")
 """Parameters without which the losses of two runs are not the same measure."""
 
-DATA = "data.sha256"
 SHORT_ID, SHORT_DIGEST = 8, 12
 """Characters by which a run, and rows, are told apart; more where runs begin alike."""
 
@@ -42,7 +42,8 @@ class Comparison:
         partial: those that some have, and have the same: the fields of an optimizer that others do not use.
         shared: the others.
         scores: of the finished models; ``None`` where a run has none.
-        best: for each score the positions of the best; one for each set of rows.
+        best: for each score the positions of the best; one for each group and set of rows.
+        groups: the number of each run's group, from 0: only runs of a group are ranked, as they have the same rows.
         notes: what a reader must know before comparing scores.
     """
 
@@ -55,6 +56,7 @@ class Comparison:
     shared: dict[str, str]
     scores: dict[str, list[float | None]]
     best: dict[str, set[int]]
+    groups: list[int]
     notes: list[str]
 
     @property
@@ -77,14 +79,18 @@ def compare(runs: Sequence[FoundRun], metric: str | None = None) -> Comparison:
     metric = _metric(found, metric)
     directions = _directions(found)
     higher = bool(metric and lookup.more_is_better(directions, metric))
-    groups = _rows_of(found)
+    groups = _groups(found, metric or lookup.DEFAULTS[0])
     order = sorted(range(len(found)), key=lambda at: _place(found[at], groups, groups[at], metric, higher))
     found, groups = [found[at] for at in order], [groups[at] for at in order]
     differing, partial, shared = _parameters(found)
     scores = {name: [run.metrics.get(name) for run in found] for name in _score_names(found, metric)}
-    best = {name: _best(values, groups, lookup.more_is_better(directions, name)) for name, values in scores.items()}
+    best = {
+        name: _best(values, _within(groups, found, name), lookup.more_is_better(directions, name))
+        for name, values in scores.items()
+    }
     ids, notes = _short_ids([run.id or "" for run in found]), _notes(found, groups, list(scores))
-    return Comparison(found, ids, metric, higher, differing, partial, shared, scores, best, notes)
+    numbers = [list(dict.fromkeys(groups)).index(group) for group in groups]
+    return Comparison(found, ids, metric, higher, differing, partial, shared, scores, best, numbers, notes)
 
 
 def _metric(runs: list[FoundRun], asked: str | None) -> str | None:
@@ -110,10 +116,20 @@ def _directions(runs: Iterable[FoundRun]) -> dict[str, bool]:
     return merged
 
 
-def _rows_of(runs: list[FoundRun]) -> list[str]:
-    """Return of which rows each run is; one that ended before they were known is taken for a run of the same name."""
-    by_name = {run.params.get("data", ""): run.tags[DATA] for run in reversed(runs) if DATA in run.tags}
-    return [run.tags.get(DATA) or by_name.get(run.params.get("data", ""), "") for run in runs]
+def _groups(runs: list[FoundRun], metric: str) -> list[str]:
+    """Return a key for each run, equal for those with the same rows.
+
+    A run that ended before its rows were known has no score: it goes with the first run on data of the same name.
+    """
+    sets = ranking.row_sets(runs, metric)
+    in_turn = [*zip(runs, sets, strict=True)]
+    by_name = {run.params.get("data", ""): key for run, key in reversed(in_turn) if DATA in run.tags}
+    return [key if DATA in run.tags else by_name.get(run.params.get("data", ""), "") for run, key in in_turn]
+
+
+def _within(groups: list[str], runs: list[FoundRun], metric: str) -> list[str]:
+    """Return a key for each run, equal for those of a group whose score is of the same rows too."""
+    return [f"{group} {rows}" for group, rows in zip(groups, ranking.row_sets(runs, metric), strict=True)]
 
 
 def _place(run: FoundRun, groups: list[str], group: str, metric: str | None, higher: bool) -> tuple[int, bool, float]:
@@ -200,12 +216,14 @@ def _short_ids(ids: list[str]) -> list[str]:
 
 def _notes(runs: list[FoundRun], groups: list[str], scores: list[str]) -> list[str]:
     notes = []
-    different = len({group for group in groups if group})
+    different = len({run.tags[DATA] for run in runs if DATA in run.tags})
     if different > 1:
         notes.append(
             f"These runs are of {different} different sets of rows: scores compare within one, and the best of each "
             "is marked."
         )
+    if split := ranking.note(runs, groups):
+        notes.append(split)
     of_rows = [[run for run, of in zip(runs, groups, strict=True) if of == group] for group in set(groups)]
     measures = [
         name for name in LOSS_IS if any(len({run.params.get(name) for run in part} - {None}) > 1 for part in of_rows)

@@ -98,7 +98,7 @@ class RunConfig:
     metrics: list[str] | None = None  # null: from the task
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
-    seed: int = 0  # of the split, the initial weights, the order of rows and dropout
+    seed: int = 0  # of the split (unless data.split_seed is set), the initial weights, the order of rows and dropout
     profile: bool = False  # leave where the time went: a table and a flame graph among the artifacts
     verbose: int = 1  # 0 silent, 1 a progress bar (or a line an epoch where there is no terminal), 2 a line an epoch
 

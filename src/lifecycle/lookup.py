@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lifecycle import ranking
 from lifecycle.digests import sha256
 from lifecycle.errors import RequestError, did_you_mean
 from lifecycle.registered import last_model, model_of, quoted, versions
@@ -162,7 +163,7 @@ def _last_sweep(store: Store) -> str:
 
 def _best(runs: list[Any], metric: str | None) -> Any:
     data = sorted({run.data.tags.get("lifecycle.data", "") for run in runs})
-    if len(data) > 1:
+    if len(data) > 1 and not (metric or "").startswith("evaluate_"):
         raise RequestError(
             f"run=best compares runs on the same data, and these are on {', '.join(data)}. Name a sweep=..., a "
             "tracking.experiment=... or the run itself."
@@ -177,6 +178,9 @@ def _best(runs: list[Any], metric: str | None) -> Any:
         scores = [name for name in names if name.startswith(("kept_", "test_", "training_set_"))]
         hint = did_you_mean(metric, names)
         raise RequestError(f"metric={metric} is a score of none of these runs.{hint} Scores: {', '.join(scores)}.")
+    sets = ranking.row_sets([run.data for run in having], metric)
+    if len(set(sets)) > 1:
+        raise RequestError(ranking.refusal([run.data for run in having], sets, metric))
     better = more_is_better(json.loads(having[0].data.tags.get(DIRECTIONS, "{}")), metric)
     return sorted(having, key=lambda run: run.data.metrics[metric], reverse=bool(better))[0]
 

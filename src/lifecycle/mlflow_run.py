@@ -284,7 +284,8 @@ class MLflowRun:
         """Return the runs of a sweep."""
         os.chdir(cwd)
         store = open_store(TrackingConfig(**tracking))
-        return {"folder": str(store.folder), "runs": sweep_runs(store, sweep)}
+        runs, note = sweep_runs(store, sweep)
+        return {"folder": str(store.folder), "runs": runs, "note": note}
 
     def _closed(self) -> None:
         if self._scratch:

@@ -136,6 +136,7 @@ class Model(Predictor):
         validation_data: tuple[Any, Any] | None = None,
         early_stopping: bool | None = None,
         seed: int = 0,
+        split_seed: int | None = None,
         task: str | None = None,
         scaling: str = "standard",
         scale_target: bool = True,
@@ -158,6 +159,7 @@ class Model(Predictor):
             early_stopping: stop when ``monitor`` has not improved for ``patience`` epochs, and keep the best epoch's
                 weights; ``None``: where there are validation rows.
             seed: of the split, the initial weights, the order of rows and dropout.
+            split_seed: of the split alone, so that fits with several seeds validate on the same rows; ``None``: seed.
             task: ``"classification"`` or ``"regression"``; ``None``: from the loss, or from y's type.
             scaling: of numbers: ``"standard"``, ``"minmax"`` or ``"none"``; learnt from training rows alone.
             scale_target: regression: train on the standardised target; predictions are in its own units.
@@ -201,6 +203,7 @@ class Model(Predictor):
                     share,
                     scaling,
                     scale_target,
+                    split_seed,
                 ),
                 self._compiled_with,
                 asked.trainer({"epochs": epochs, "batch_size": batch_size, "early_stopping": stops, **trainer}),

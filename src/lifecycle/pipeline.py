@@ -74,8 +74,8 @@ def report_sweep(request: Request) -> None:
     """Print the runs of the multirun that a request belongs to, as MLflow has them."""
     with quiet_libraries():
         printer = report.Report(request.config.verbose)
-        folder, runs = tracking.sweep_runs(request)
-        printer.sweep(request.sweep or "", runs)
+        folder, runs, note = tracking.sweep_runs(request)
+        printer.sweep(request.sweep or "", runs, note)
         printer.next(folder)
 
 
@@ -186,6 +186,7 @@ def life(
     data, module = prepared.data, prepared.module
     printer.begin(job, data, prepared.layers, module)
     tracked.log_data(data.name, data.digest, getattr(job.data, "path", data.kind), data.num_rows)
+    tracked.tag(**data.split_digests)
     rows_a_step = refusals.batch_size(job.trainer, data)
     metrics = list(module.metric_names)
     schedule = {f"schedule__{key}": value for key, value in asdict(job.schedule).items()}
@@ -263,6 +264,7 @@ def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | 
             "run_id": run_id,
             "epoch": history.weights_epoch,
             "data_sha256": data.digest,
+            **data.split_digests,
             "seed": job.seed,
             **({} if data.time_step is None else {saved.TIME_STEP: data.time_step}),
         },

@@ -13,8 +13,18 @@ PACKAGES = ("nn-lifecycle", "torch", "pytorch-lightning", "mlflow", "scikit-lear
 """Packages whose versions can change a number."""
 
 DATA = "data.sha256"
+VALIDATION, TEST = "split.validation.sha256", "split.test.sha256"
+"""Digests of the rows that validate and test, see :func:`lifecycle.data.digest.rows_digest`: tags of a run, and keys of
+a saved model's provenance."""
 COMMIT, DIRTY = "mlflow.source.git.commit", "git.dirty"
-CAUSES = {DATA: "the data", "version.": "versions", COMMIT: "the commit", DIRTY: "the commit", "hardware.": "hardware"}
+CAUSES = {
+    DATA: "the data",
+    "split.": "the split",
+    "version.": "versions",
+    COMMIT: "the commit",
+    DIRTY: "the commit",
+    "hardware.": "hardware",
+}
 """How the tags begin that tell what a run came from, and what each is of: the likeliest to change a number first."""
 
 

@@ -148,8 +148,8 @@ class Report:
             "Next", "lifecycle ui" + ("" if folder == Path.cwd() / "mlruns" else f" tracking.dir={_short(folder)}")
         )
 
-    def sweep(self, name: str, runs: list[tuple[str, str, dict[str, float]]]) -> None:
-        """Print the runs of a sweep side by side: name, status, scores on the test rows."""
+    def sweep(self, name: str, runs: list[tuple[str, str, dict[str, float]]], note: str | None = None) -> None:
+        """Print the runs of a sweep side by side: name, status, scores on the test rows; and a note on them."""
         metrics = list(dict.fromkeys(metric for _, _, scores in runs for metric in scores))
         table = Table("run", "status", *metrics, box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
         for run, status, scores in runs:
@@ -158,6 +158,8 @@ class Report:
         finished = sum(status == "FINISHED" for _, status, _ in runs)
         self._line("Sweep", f"{name}, {finished} of {len(runs)} runs finished")
         self.console.print(table)
+        if note:
+            self._line("Note", note)
 
     def profile(self, rows: list[tuple[str, float, float]], where: Path | str, files: Sequence[str] = ()) -> None:
         """Print where the time of a run went: (phase, seconds, share of the whole); and the files that say more."""

@@ -78,6 +78,12 @@ def own_rows(found: FoundRun, job: Job) -> Rescored:
             f"{then[:16]}..., and have {data.digest[:16]}... now. Put them back; or score all of them as other data, "
             f"with data={data.name} or input=<file>."
         )
+    split = {name: digest for name, digest in data.split_digests.items() if found.tags.get(name, digest) != digest}
+    if split:
+        raise RequestError(
+            f"data={data.name} is split in another way than when run {found.name} ({found.id}) was fitted "
+            f"({', '.join(split)} differs): rows that it learnt from would be scored. Score others with input=<file>."
+        )
     prepared.network.load_state_dict(trained.network.state_dict())
     evaluation, predictions = _score(job, prepared)
     notes = _compared(found, evaluation)

@@ -13,6 +13,7 @@ from urllib.request import url2pathname
 
 from filelock import FileLock, Timeout
 
+from lifecycle import ranking
 from lifecycle.config import TrackingConfig
 from lifecycle.errors import LifecycleError, RequestError
 
@@ -102,8 +103,11 @@ def artifacts(run: Any) -> Path:
     return Path(url2pathname(urlsplit(run.info.artifact_uri).path))
 
 
-def sweep_runs(store: Store, sweep: str) -> list[tuple[str, str, dict[str, float]]]:
-    """Return what was asked, status and final scores of each run of a sweep, in the order they were started."""
+def sweep_runs(store: Store, sweep: str) -> tuple[list[tuple[str, str, dict[str, float]]], str | None]:
+    """Return what was asked, status and final scores of each run of a sweep, in the order they were started.
+
+    Beside them, what is to be known where the runs do not have the same rows.
+    """
     found = store.client.search_runs(
         [store.experiment_id], f"tags.`lifecycle.sweep` = '{sweep}'", order_by=["attributes.start_time ASC"]
     )
@@ -116,7 +120,8 @@ def sweep_runs(store: Store, sweep: str) -> list[tuple[str, str, dict[str, float
         }
         return run.data.tags["lifecycle.overrides"], run.info.status, scores
 
-    return [row(run) for run in found]
+    ended = [run.data for run in found if run.info.status == "FINISHED"]
+    return [row(run) for run in found], ranking.note(ended, ranking.row_sets(ended, "test_loss"))
 
 
 def close_dead_runs(store: Store) -> None:

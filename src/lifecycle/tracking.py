@@ -217,14 +217,14 @@ def record_failure(request: Request, error: BaseException) -> None:
         raise error
 
 
-def sweep_runs(request: Request) -> tuple[Path, list[tuple[str, str, dict[str, float]]]]:
-    """Return the folder of the database, and what was asked, status and final scores of each run of a sweep."""
+def sweep_runs(request: Request) -> tuple[Path, list[tuple[str, str, dict[str, float]]], str | None]:
+    """Return the folder of the database; what was asked, status and final scores of each run of a sweep; and a note."""
     serving = recorder.borrow()
     try:
         answer = serving.ask("sweep", cwd=str(Path.cwd()), tracking=asdict(request.tracking), sweep=request.sweep)
     finally:
         recorder.give_back(serving)
-    return Path(answer["folder"]), [tuple(run) for run in answer["runs"]]
+    return Path(answer["folder"]), [tuple(run) for run in answer["runs"]], answer["note"]
 
 
 def _open(serving: Recorder, request: Request, scratch: Path) -> Run:

@@ -11,11 +11,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lifecycle import heap
+from lifecycle import heap, provenance
 from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec, Target
 from lifecycle.data.batches import Truth
 from lifecycle.data.columns import column_kinds, num_missing
-from lifecycle.data.digest import digest
+from lifecycle.data.digest import digest, rows_digest
 from lifecycle.data.fitting import learn, transform
 from lifecycle.data.given import Given
 from lifecycle.data.labels import labels as labels_of
@@ -86,6 +86,12 @@ class Dataset:
     def window_rows(self) -> int | None:
         """Training rows that are shuffled together where rows are on disk; ``None``: all, they are in memory."""
         return self.train.inputs.window_rows if isinstance(self.train.inputs, DiskRows) else None
+
+    @property
+    def split_digests(self) -> dict[str, str]:
+        """Digests of the rows that validate and test, by their names in :mod:`lifecycle.provenance`."""
+        parts = {provenance.VALIDATION: self.val, provenance.TEST: self.test}
+        return {name: rows_digest(None if part is None else part.rows) for name, part in parts.items()}
 
     @property
     def scored(self) -> Part:

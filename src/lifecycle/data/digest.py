@@ -1,17 +1,21 @@
-"""The digest of raw rows: a function of names, types and values, in their order."""
+"""Digests of raw rows, a function of names, types and values in their order, and of the rows of a part of them."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 PLAIN = "biuf"
 """Kinds of numpy's types whose bytes are their values."""
+
+NO_ROWS = "none"
+"""In place of the digest of a part that has no rows."""
 
 
 def digest(frame: pd.DataFrame) -> str:
@@ -31,3 +35,16 @@ def digest(frame: pd.DataFrame) -> str:
         else:
             found.update(pd.util.hash_pandas_object(part, index=False).to_numpy().data)
     return found.hexdigest()
+
+
+def rows_digest(rows: np.ndarray[Any, Any] | None) -> str:
+    """Return the SHA-256, in hexadecimal, of which rows of a source a part has: their order and dtype do not count.
+
+    Args:
+        rows: ``(samples,)`` row numbers, from 0; ``None``: the part is empty.
+    """
+    import numpy as np
+
+    if rows is None or not len(rows):
+        return NO_ROWS
+    return hashlib.sha256(np.sort(np.asarray(rows, dtype="<i8")).tobytes()).hexdigest()

@@ -72,14 +72,17 @@ class Shuffled(Shares):
     """The fields of kinds whose rows are independent of each other: they may be divided at random."""
 
     test_rows: str = RANDOM  # random; last: those at the end of the source, as data with a given test part have them
+    split_seed: int | None = None  # of the split: seeds with one split compare; null: seed, which draws it too
 
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of(self, "test_rows", (RANDOM, LAST))
+        in_range(self, "split_seed", low=0, below=2**32)
 
     def split(self, samples: Samples, task: str, seed: int) -> Split:
         """Divide at random, by class where there are classes; with ``test_rows=last`` all but the test rows."""
-        return stratified(samples, self.counts(len(samples.rows)), task, seed, self.test_rows)
+        drawn_by = seed if self.split_seed is None else self.split_seed
+        return stratified(samples, self.counts(len(samples.rows)), task, drawn_by, self.test_rows)
 
 
 def _count(size: float, total: int) -> int:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from lifecycle.look import overlay
 from lifecycle.look.style import number
+from lifecycle.provenance import VALIDATION
 
 if TYPE_CHECKING:
     from lifecycle.comparison import Comparison
@@ -26,6 +27,9 @@ SHOWN = (
     *("model.svg", "predictions.csv", "scores.csv", "history.csv", "config.yaml", "profile.svg", "error.txt"),
 )
 """Artifacts that a run's links lead to, where they are there."""
+
+SHORT_DIGEST = 12
+"""Characters by which sets of rows are told apart."""
 
 NOTHING = '<td class="none" data-v="">&ndash;</td>'
 
@@ -86,19 +90,36 @@ def _board(compared: Comparison, folder: Path) -> Iterable[str]:
         "</th>"
         for name in heads
     )
-    yield "</tr></thead><tbody>"
+    yield "</tr></thead>"
+    first = 0
     for at, run in enumerate(compared.runs):
+        if not at or compared.groups[at] != compared.groups[at - 1]:
+            first = at
+            yield f"{'</tbody>' * bool(at)}<tbody>{_group(compared, at, len(heads))}"
+        alone = compared.groups.count(compared.groups[at]) == 1 and compared.groups[-1] > 0
+        rank = NOTHING if alone else f'<td class="number" data-v="{at - first + 1}">{at - first + 1}</td>'
         name = f'<i class="swatch {overlay.style(at)}"></i>{_link(run.artifacts, _text(run.name), folder)}'
         settings = [_setting(values[at]) for values in compared.differing.values()]
         scores = [_score(compared, name, at) for name in compared.scores]
         yield (
-            f'<tr><td class="number" data-v="{at + 1}">{at + 1}</td>'
-            f'<th scope="row">{name} <a class="id" href="#{run.id}">{_text(compared.ids[at])}</a></th>'
+            f'<tr>{rank}<th scope="row">{name} <a class="id" href="#{run.id}">{_text(compared.ids[at])}</a></th>'
             f'<td><span class="status {_text(run.status.lower())}">{_text(run.status)}</span></td>'
             f"{''.join(scores)}{''.join(settings)}</tr>"
         )
     yield "</tbody></table></div>"
-    yield '<p class="muted">Green: the best of its column. Below a score: its 95% bootstrap interval.</p>'
+    within = " within its group" if compared.groups[-1] else ""
+    yield f'<p class="muted">Green: the best of its column{within}. Below a score: its 95% bootstrap interval.</p>'
+
+
+def _group(compared: Comparison, at: int, columns: int) -> str:
+    """Return the heading of the group that a run begins, where there are several."""
+    if not compared.groups[-1]:
+        return ""
+    run, group = compared.runs[at], compared.groups[at]
+    rows = run.tags.get(VALIDATION)
+    which = f"validation rows {rows[:SHORT_DIGEST]}" if rows else "rows not recorded"
+    named = f"Group {group + 1} of {compared.groups[-1] + 1}: {run.params.get('data', '')}, {which}"
+    return f'<tr class="group"><th scope="rowgroup" colspan="{columns}">{_text(named)}</th></tr>'
 
 
 def _order(compared: Comparison, name: str) -> str:

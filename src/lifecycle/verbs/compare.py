@@ -81,13 +81,13 @@ def _print(compared: Comparison, page: Path | None) -> None:
     for block in _blocks(columns, console.width):
         console.print()
         with console.capture() as captured:
-            console.print(_table(block))
+            console.print(_table(block, compared.groups))
         console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
     console.print()
     if compared.partial:
         _line(console, "", f"(and {len(compared.partial)} parameters that only some runs have: see the page)")
     if any(compared.best.values()):
-        _line(console, "", "* the best of its column")
+        _line(console, "", f"* the best of its column{' within its group' if compared.groups[-1] else ''}")
     for note in compared.notes:
         _line(console, "Note", note)
     for at, one in enumerate(compared.runs):
@@ -106,6 +106,8 @@ Column = tuple[str, list[Text]]
 def _columns(compared: Comparison, most: int) -> Iterator[Column]:
     yield "run", [Text(short(one.name, most)) for one in compared.runs]
     yield "id", [Text(name) for name in compared.ids]
+    if compared.groups[-1]:
+        yield "group", [Text(str(group + 1)) for group in compared.groups]
     yield "status", [Text(one.status, "" if one.status == "FINISHED" else "red") for one in compared.runs]
     for name, values in compared.differing.items():
         yield name, [Text("-" if value is None else short(value, most)) for value in values]
@@ -136,11 +138,14 @@ def _width(column: Column) -> int:
     return max(cell_len(head), *(cell.cell_len for cell in cells)) + GAP
 
 
-def _table(columns: list[Column]) -> Table:
+def _table(columns: list[Column], groups: list[int]) -> Table:
+    """Return columns as a table, with an empty line between groups."""
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim")
     for head, _ in columns:
         table.add_column(Text(head), overflow="fold", no_wrap=False)
-    for row in zip(*(cells for _, cells in columns), strict=True):
+    for at, row in enumerate(zip(*(cells for _, cells in columns), strict=True)):
+        if at and groups[at] != groups[at - 1]:
+            table.add_row()
         table.add_row(*row)
     return table
 

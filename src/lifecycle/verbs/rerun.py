@@ -82,7 +82,7 @@ def _repeat(found: FoundRun, request: Request) -> None:
 
     def begun(prepared: Prepared, printer: Report, tracked: Run) -> None:
         assert found.id is not None  # noqa: S101 - a folder with a saved model has no record
-        differences.extend(again.differences(found, prepared.data.digest))
+        differences.extend(again.differences(found, prepared.data))
         tracked.tag(**{"lifecycle.rerun_of": found.id})
         printer.note("Rerun", f"of {found.name} ({found.id})", [str(difference) for difference in differences])
 

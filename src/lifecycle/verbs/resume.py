@@ -14,7 +14,7 @@ from lifecycle.checks import one_of
 from lifecycle.config import Job, Request, resolve
 from lifecycle.errors import RequestError
 from lifecycle.processes import is_helper
-from lifecycle.provenance import DATA
+from lifecycle.provenance import DATA, TEST, VALIDATION
 from lifecycle.quiet import quiet_libraries
 from lifecycle.runs import FoundRun
 from lifecycle.schedules import OneCycle
@@ -162,7 +162,7 @@ def _go_on(found: FoundRun, job: Job, record: dict[str, Any], points: Points) ->
     with tracking.track_again(found, resume=False) as tracked:
         checkpoint, rows = _fitted(found, job.request, points)
         prepared = pipeline.prepare(job)
-        differences = again.differences(found, prepared.data.digest)
+        differences = again.differences(found, prepared.data)
         _check_data(found, prepared, differences)
         after = f"after epoch {len(rows)}" if rows else "from its beginning"
         printer.note("Resumed", f"{_named(found)} {after}", _warnings(differences))
@@ -209,6 +209,11 @@ def _check_data(found: FoundRun, prepared: Prepared, differences: list[Differenc
             raise RequestError(
                 f"data={prepared.data.name} has the sha256 {difference.now}, and run {_named(found)} began with "
                 f"{difference.then}: the rest of it would be of other data. Bring the data back, or begin a new run."
+            )
+        if difference.name in (VALIDATION, TEST):
+            raise RequestError(
+                f"data={prepared.data.name} is split in another way than when run {_named(found)} began "
+                f"({difference.name} differs): it would train on rows that it held out. Begin a new run."
             )
 
 

@@ -1,0 +1,204 @@
+"""Which runs a score ranks: those that it was computed on the same rows for.
+
+A validation loss of other rows is another measure: the least of several is that of the easiest rows. Runs record
+digests of their split, see :mod:`lifecycle.provenance`; of runs made before that, equal data, seed and split parameters
+stand for an equal split. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Protocol
+
+from lifecycle.provenance import DATA, TEST, VALIDATION
+
+UNKNOWN = "unknown"
+"""How the key of a run begins that recorded too little to say which rows it has; it is equal to no other."""
+
+BY_VALIDATION = ("kept_val_", "val_")
+BY_TEST = ("test_", "evaluate_test_")
+
+SEED, SPLIT_SEED = "seed", "data.split_seed"
+SIZES = ("data.test_size", "data.val_size", "data.validation_split", "data.test_rows")
+NOT_OF_THE_SPLIT = (
+    *("data.path", "data.drop", "data.missing_zeros", "data.scaling", "data.scale_target", "data.memory_gb"),
+    *("data.shape", "data.max_value", "data.season", SPLIT_SEED),
+)
+"""Fields of data that do not change which rows validate."""
+
+
+class Recorded(Protocol):
+    """What is read of a run: MLflow's ``run.data``, or a :class:`lifecycle.runs.FoundRun`."""
+
+    @property
+    def params(self) -> dict[str, str]:
+        """Parameters."""
+        ...
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Scores."""
+        ...
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Tags."""
+        ...
+
+
+def row_sets(runs: Sequence[Recorded], metric: str) -> list[str]:
+    """Return a key for each run, equal for those that a score was computed on the same rows for.
+
+    Args:
+        runs: in any order.
+        metric: the score: of validation rows (``kept_val_loss``), test rows (``test_loss``), other rows that were
+            scored later (``evaluate_<name>_loss``), or training rows (any other).
+    """
+    known = {recipe: _digests(run) for run in runs if _digests(run) and (recipe := _recipe(run))}
+    return [_rows(run, metric, known) or f"{UNKNOWN}:{at}" for at, run in enumerate(runs)]
+
+
+def _rows(run: Recorded, metric: str, known: dict[str, dict[str, str]]) -> str | None:
+    if (other := _evaluated(run, metric)) is not None:
+        return other
+    recipe = _recipe(run)
+    digests = _digests(run) or known.get(recipe or "")
+    if digests and DATA in run.tags:
+        return " ".join([run.tags[DATA], *(digests[name] for name in _parts(metric))])
+    return recipe
+
+
+def _parts(metric: str) -> tuple[str, ...]:
+    """Return the digests that tell which rows a score is of; training rows are those in neither held-out part."""
+    if metric.startswith(BY_VALIDATION):
+        return (VALIDATION,)
+    return (TEST,) if metric.startswith(BY_TEST) else (VALIDATION, TEST)
+
+
+def _evaluated(run: Recorded, metric: str) -> str | None:
+    """Return the digest of other rows that a run was scored on later; ``None``: the score is of the run's own rows."""
+    found = [tag for tag in run.tags if tag.startswith("evaluate.") and tag.endswith(".sha256")]
+    names = [tag.removeprefix("evaluate.").removesuffix(".sha256") for tag in found]
+    fitting = [
+        name for name in names if metric.startswith(f"evaluate_{name}_") and name not in ("test", "training_set")
+    ]
+    return run.tags[f"evaluate.{max(fitting, key=len)}.sha256"] if fitting else None
+
+
+def _digests(run: Recorded) -> dict[str, str]:
+    return {name: run.tags[name] for name in (VALIDATION, TEST)} if {VALIDATION, TEST} <= set(run.tags) else {}
+
+
+def _recipe(run: Recorded) -> str | None:
+    """Return what a split followed from, where that was recorded: equal recipes have equal splits."""
+    params = run.params
+    if DATA not in run.tags or SEED not in params or _is_given(run):
+        return None
+    fields = {
+        name: value
+        for name, value in params.items()
+        if name.startswith("data.") and name not in NOT_OF_THE_SPLIT and value != "None"
+    }
+    made_with = run.tags.get("version.scikit-learn")
+    return json.dumps([run.tags[DATA], made_with, _split_seed(params), sorted(fields.items())])
+
+
+def _split_seed(params: dict[str, str]) -> str | None:
+    """Return the seed that drew a split; ``None`` of a series, which is divided by time and not at random."""
+    if "data.window" in params and "data.test_rows" not in params:
+        return None
+    own = params.get(SPLIT_SEED, "None")
+    return params.get(SEED) if own == "None" else own
+
+
+def _is_given(run: Recorded) -> bool:
+    """Tell whether a caller from Python said which rows validate, which no parameter has."""
+    params = run.params
+    shares = [params.get(name, "None") for name in ("data.val_size", "data.validation_split")]
+    in_memory = params.get("data.path") == "X" and not any(share not in ("None", "0", "0.0") for share in shares)
+    return in_memory and any(name.startswith(BY_VALIDATION) for name in run.metrics)
+
+
+def refusal(runs: Sequence[Recorded], sets: Sequence[str], metric: str) -> str:
+    """Return why ``run=best`` cannot choose, and what to do.
+
+    Args:
+        runs: the candidates.
+        sets: their keys, as :func:`row_sets` returns them; at least two differ.
+        metric: the score.
+    """
+    unknown = sum(key.startswith(UNKNOWN) for key in sets)
+    said = f"run=best cannot rank {len(runs)} runs by {metric}: "
+    if unknown:
+        said += f"{unknown} of them did not record which {_kind(metric)} they have. "
+        cure = "Train again"
+    else:
+        said += f"they have {len(set(sets))} different sets of {_kind(metric)}{_cause(runs)}. "
+        cure = _cure(runs)
+    sweep = _ranked_sweep(runs, sets)
+    name = f"name a sweep of one split, sweep={sweep}" if sweep else "name the run (`lifecycle compare` groups them)"
+    return f"{said}{cure}, or {name}."
+
+
+def note(runs: Sequence[Recorded], sets: Sequence[str]) -> str | None:
+    """Return what a reader of several runs must know of their splits; ``None``: each data set was split in one way."""
+    by_data: dict[str, set[str]] = {}
+    for run, key in zip(runs, sets, strict=True):
+        by_data.setdefault(run.tags.get(DATA, ""), set()).add(key)
+    if all(len(keys) < 2 for keys in by_data.values()):
+        return None
+    most = max(by_data, key=lambda digest: len(by_data[digest]))
+    same_data = [run for run in runs if run.tags.get(DATA, "") == most]
+    return (
+        f"The runs have {len(by_data[most])} different splits of the same data{_cause(same_data)}: only runs with the "
+        f"same rows are ranked. {_cure(same_data)}."
+    )
+
+
+def _kind(metric: str) -> str:
+    if metric.startswith(BY_VALIDATION):
+        return "validation rows"
+    if metric.startswith(BY_TEST):
+        return "test rows"
+    return "rows" if metric.startswith("evaluate_") else "training rows"
+
+
+def _differing(runs: Sequence[Recorded]) -> list[str]:
+    """Return what differs between runs that changes the split, the likeliest first."""
+    names = {name for run in runs for name in run.params if name.startswith("data.")} - set(NOT_OF_THE_SPLIT)
+    seeds = {_split_seed(run.params) for run in runs}
+    found = [name for name in sorted(names) if len({run.params.get(name) for run in runs}) > 1]
+    return [*([SEED] if len(seeds) > 1 else []), *found]
+
+
+def _cause(runs: Sequence[Recorded]) -> str:
+    if len({run.tags.get(DATA) for run in runs}) > 1:
+        return ", as the data differ"
+    differing = _differing(runs)
+    if differing[:1] == [SEED]:
+        own = all(run.params.get(SPLIT_SEED, "None") != "None" for run in runs)
+        return f", as {SPLIT_SEED} differs" if own else ", as seed draws the split too"
+    return f", as {differing[0]} differs" if differing else ""
+
+
+def _cure(runs: Sequence[Recorded]) -> str:
+    if len({run.tags.get(DATA) for run in runs}) > 1:
+        return "Train them on the same data"
+    differing = _differing(runs)
+    if differing[:1] == [SEED] and all(run.params.get("data.path") == "X" for run in runs):
+        return "Fit them with one split_seed, such as split_seed=0"
+    if differing[:1] == [SEED]:
+        return f"Train them with one {SPLIT_SEED}, such as {SPLIT_SEED}=0"
+    if differing and differing[0] not in SIZES and any("data.window" in run.params for run in runs):
+        return "Train them with data.val_size and data.test_size as numbers of rows, such as 12"
+    return f"Train them with one {differing[0]}" if differing else "Train them on one split"
+
+
+def _ranked_sweep(runs: Sequence[Recorded], sets: Sequence[str]) -> str | None:
+    """Return the first sweep among the runs that has several runs, all with the same rows."""
+    by_sweep: dict[str, list[str]] = {}
+    for run, key in zip(runs, sets, strict=True):
+        by_sweep.setdefault(run.tags.get("lifecycle.sweep", ""), []).append(key)
+    fitting = [name for name, keys in by_sweep.items() if name and len(keys) > 1 and len(set(keys)) == 1]
+    return fitting[0] if fitting else None
