@@ -118,6 +118,7 @@ LAYERS = [
             "profiling",
             "provenance",
             "ranking",
+            "tracking_address",
             "seeds",
             "process_state",
             "quiet",

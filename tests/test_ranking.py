@@ -30,7 +30,7 @@ from tests.conftest import Command
 from tests.made import make, runs_in
 
 VALIDATION, TEST = "split.validation.sha256", "split.test.sha256"
-SEEDS = (0, 1, 3, 4, 5, 6, 7, 8)
+SEEDS = (1, 3, 4, 5, 6, 7, 8, 10)
 
 
 def sha(rows: Any) -> str:
@@ -71,7 +71,7 @@ def test_the_least_validation_loss_of_eight_splits_is_no_best(found: list[FoundR
         "compare` groups them)."
     )
     for words in (
-        ("predict", "input=x.csv", "output=y.csv"),
+        ("evaluate",),
         ("export", "format=onnx"),
         ("register", "name=iris"),
         ("resume", "trainer.max_epochs=50"),

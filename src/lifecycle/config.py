@@ -17,6 +17,7 @@ from lifecycle.groups import TYPED
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import ScheduleConfig
 from lifecycle.tasks import check_names
+from lifecycle.tracking_address import check_folder
 
 ACCELERATORS = ("auto", "cpu", "gpu")
 MOST_NAME_CHARACTERS = 200
@@ -76,6 +77,7 @@ class TrackingConfig:
         for name in ("dir", "experiment"):
             if not str(getattr(self, name)).strip():
                 raise ValueError(f"{name} must not be empty, got {getattr(self, name)!r}. Leave it out.")
+        check_folder(self.dir)
         name = self.experiment
         if "/" in name or name.startswith(".") or len(name) > MOST_NAME_CHARACTERS:
             raise ValueError(

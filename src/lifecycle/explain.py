@@ -28,6 +28,8 @@ def explain(error: Exception, overrides: list[str]) -> RequestError:
         error: as Hydra raised it.
         overrides: what was typed.
     """
+    if (refused := _refused(error)) is not None:
+        return refused
     if isinstance(error, YAMLError):
         sentence = f"a configuration file cannot be read: {' '.join(str(error).split())}. Mend its YAML."
     elif isinstance(error, RecursionError):
@@ -47,6 +49,13 @@ def explain(error: Exception, overrides: list[str]) -> RequestError:
         file = re.match(r"In '([^']+)'", str(error))
         sentence = _of_value(error, cause, overrides, f" (in {file[1]}.yaml)" if file else "")
     return RequestError(sentence)
+
+
+def _refused(error: BaseException | None) -> RequestError | None:
+    """Return a sentence of our own that a complaint is wrapped around, if one is."""
+    while error is not None and not isinstance(error, RequestError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _of_value(error: Exception, cause: BaseException | None, overrides: list[str], where: str) -> str:

@@ -37,6 +37,7 @@ from lifecycle.errors import RequestError
 from lifecycle.history import History
 from lifecycle.processes import is_helper
 from lifecycle.quiet import one_at_a_time, quiet_libraries
+from lifecycle.tracking_address import check_environment
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -112,6 +113,7 @@ def run(request: Request, begun: Begun | None = None) -> Result | None:
 
 def _run(request: Request, begun: Begun | None) -> Result | None:
     printer = report.Report(0 if is_helper() else request.config.verbose)
+    check_environment(request.tracking.dir)
     try:
         job = resolve(request)
         prepared = prepare(job)

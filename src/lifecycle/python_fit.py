@@ -24,6 +24,7 @@ from lifecycle.errors import RequestError
 from lifecycle.quiet import one_at_a_time, quiet_libraries
 from lifecycle.saved import TrainedModel
 from lifecycle.shown import FitHistory
+from lifecycle.tracking_address import check_environment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +56,8 @@ def run(job: Job, rows: Given, callbacks: Sequence[pl.Callback], track: bool | N
     """
     if not (track is None or isinstance(track, bool)):
         raise RequestError(f"track must be True, False or None, got {track!r}. Use tracking= to say where.")
+    if track:
+        check_environment(job.request.tracking.dir)
     with process_state.preserved():
         prepared = pipeline.prepare(job, rows)
         printer = report.Report(job.request.config.verbose)

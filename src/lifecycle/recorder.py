@@ -20,6 +20,7 @@ from typing import Any
 
 from lifecycle.config import TrackingConfig
 from lifecycle.errors import RequestError, TrackingError
+from lifecycle.tracking_address import check_environment
 
 ENDS_WITHIN = 60.0
 """Seconds that a run which failed waits for its last words to be recorded."""
@@ -106,7 +107,12 @@ _lock = threading.Lock()
 
 
 def warm(config: TrackingConfig) -> None:
-    """Have a process ready by the time that a run begins."""
+    """Have a process ready by the time that a run begins.
+
+    Raises:
+        RequestError: the environment names another place for runs.
+    """
+    check_environment(config.dir)
     recorder = borrow()
     recorder.tell("warm", dir=config.dir, cwd=str(Path.cwd()))
     give_back(recorder)

@@ -12,6 +12,7 @@ from lifecycle import recorder
 from lifecycle.config import TrackingConfig
 from lifecycle.errors import RequestError, SavedModelError
 from lifecycle.recorded import FILE
+from lifecycle.tracking_address import check_environment
 
 FINISHED = ("FINISHED",)
 ENDED = ("FINISHED", "FAILED", "KILLED")
@@ -160,6 +161,7 @@ def register(found: FoundRun, name: str, aliases: list[str]) -> dict[str, Any]:
 
 
 def _ask(which: Which, verb: str, **values: Any) -> dict[str, Any]:
+    check_environment(which.tracking.dir)
     if not (Path(which.tracking.dir).expanduser() / "mlflow.db").is_file():
         raise RequestError(
             f"tracking.dir={which.tracking.dir} has no runs yet. Run one first, such as lifecycle model=mlp data=iris, "

@@ -23,6 +23,7 @@ from omegaconf import OmegaConf
 from lifecycle import bounded_yaml, config_rules, registry
 from lifecycle.config import RunConfig
 from lifecycle.groups import TYPED
+from lifecycle.tracking_address import checked
 
 GROUPS = (*registry.GROUPS, *TYPED)
 CHOICES = (*GROUPS, "trainer", "tracking")
@@ -147,6 +148,7 @@ def register() -> None:
     """Make Hydra see plugins; to be called before it composes anything."""
     for plugin in (PluginSource, LifecycleSearchPath):
         Plugins.instance().register(plugin)
+    OmegaConf.register_new_resolver("runs_folder", checked, replace=True)  # of hydra.sweep.dir
 
 
 @contextmanager

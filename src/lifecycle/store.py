@@ -79,7 +79,7 @@ def _open(folder: Path, config: TrackingConfig) -> Store:
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)  # importing it has set its own
     mlflow.set_tracking_uri(database_uri(folder))  # logging a model reads this, and the experiment: it takes no client
-    client = mlflow.MlflowClient(database_uri(folder))
+    client = mlflow.MlflowClient(database_uri(folder), database_uri(folder))  # whatever the environment says
     experiment = client.get_experiment_by_name(config.experiment)
     if experiment is None:
         location = (folder / "artifacts" / config.experiment).as_uri()

@@ -17,6 +17,7 @@ from lifecycle.checks import in_range
 from lifecycle.config import TrackingConfig
 from lifecycle.errors import Interrupted, LifecycleError, RequestError
 from lifecycle.ports import HOST
+from lifecycle.tracking_address import check_environment
 from lifecycle.words import read
 
 SECONDS_TO_START = 120
@@ -43,6 +44,7 @@ def serve(words: list[str]) -> None:
         RequestError: there are no runs, or the port is taken.
     """
     config = read(words, UIConfig, "ui")
+    check_environment(config.tracking.dir)
     folder = Path(config.tracking.dir).expanduser().absolute()
     if not (folder / "mlflow.db").is_file():
         raise RequestError(

@@ -51,12 +51,24 @@ def read_some(words: list[str], cls: type[Fields], verb: str) -> tuple[Fields, l
         except OmegaConfBaseException as error:
             raise explain(error, words) from error
     try:
+        for name in _names(cls):  # a fault of a node is said with the node's name
+            if OmegaConf.is_dict(OmegaConf.select(config, name)):
+                _made(config, name)
         fields: Any = OmegaConf.to_object(config)
     except OmegaConfBaseException as error:
         raise explain(error, words) from error
     except ValueError as error:
         raise RequestError(str(error)) from error
     return fields, rest
+
+
+def _made(config: Any, name: str) -> None:
+    try:
+        OmegaConf.to_object(config[name])
+    except ValueError as error:
+        if isinstance(error, OmegaConfBaseException):
+            raise
+        raise RequestError(f"{name}.{error}") from error
 
 
 def _value(config: Any, key: str, typed: str) -> Any:

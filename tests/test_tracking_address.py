@@ -1,0 +1,161 @@
+"""Runs are kept in a folder: an address in its place, or in the environment, is refused before anything is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lifecycle import Model
+from lifecycle.config import TrackingConfig
+from lifecycle.data import sources
+from lifecycle.errors import RequestError
+from lifecycle.store import database_uri
+from lifecycle.tracking_address import check_folder
+from tests.conftest import Command
+
+VARIABLE = "MLFLOW_TRACKING_URI"
+X, Y = np.arange(20.0).reshape(10, 2), ["a", "b"] * 5
+NOT_YET = "Tracking servers and other databases are not supported yet"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown", "cure"),
+    [
+        ("http://localhost:5000", "http://localhost:5000", f"{NOT_YET}: write tracking.dir=<folder>, such as mlruns."),
+        ("https://jane:secret@host/x", "https://***@host/x", NOT_YET),
+        ("postgresql+psycopg2://u:secret@h/db", "postgresql+psycopg2://***@h/db", NOT_YET),
+        ("databricks", "databricks", "(a folder of that name is ./databricks)"),
+        ("s3://bucket/x", "s3://bucket/x", NOT_YET),
+        (
+            "sqlite:///x.db",
+            "sqlite:///x.db",
+            "Runs are kept in mlflow.db within a folder: write",
+        ),
+        ("sqlite:////a/runs/mlflow.db", "sqlite:////a/runs/mlflow.db", "alone: tracking.dir=/a/runs."),
+        ("file:///a/runs", "file:///a/runs", "Write the path alone: tracking.dir=/a/runs."),
+        ("FILE:runs", "FILE:runs", "Write the path alone: tracking.dir=runs."),
+    ],
+)
+def test_an_address_is_no_folder(lifecycle: Command, tmp_path: Path, address: str, shown: str, cure: str) -> None:
+    ended = lifecycle("data=iris", "trainer.max_epochs=1", f"tracking.dir={address}")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(f"lifecycle: tracking.dir must be a folder, got {shown}. ")
+    assert cure in ended.err
+    assert "secret" not in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-m", "data=iris", "seed=1,2"),
+        ("evaluate", "run=latest"),
+        ("compare", "run=latest"),
+        ("resume", "run=latest"),
+        ("serve", "run=latest"),
+        ("ui",),
+    ],
+)
+def test_every_entry_refuses_an_address_and_a_variable(
+    lifecycle: Command, tmp_path: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = lifecycle(*words, "tracking.dir=http://host:5000")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith("lifecycle: tracking.dir must be a folder, got http://host:5000. ")
+    monkeypatch.setenv(VARIABLE, "http://jane:secret@host:5000")
+    ended = lifecycle(*words)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        "lifecycle: MLFLOW_TRACKING_URI is set to http://***@host:5000, and tracking servers and other databases are "
+        "not supported yet: runs are kept in a folder. Unset it, or choose the folder with tracking.dir=./mlruns.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_address_in_a_file_is_refused_in_a_multirun_too(lifecycle: Command, tmp_path: Path) -> None:
+    (tmp_path / "conf" / "tracking").mkdir(parents=True)
+    (tmp_path / "conf" / "tracking" / "server.yaml").write_text("defaults: [default, _self_]\ndir: http://host:5000\n")
+    for words in ((), ("-m", "seed=1,2")):
+        ended = lifecycle(*words, "data=iris", "tracking=server")
+        assert (ended.code, ended.out) == (2, "")
+        assert "tracking.dir must be a folder, got http://host:5000." in ended.err
+    assert [path.name for path in tmp_path.iterdir()] == ["conf"]
+
+
+def test_from_python_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model, few = Model("mlp", hidden=[2]), {"epochs": 1, "verbose": 0}
+    for place in ("http://host:5000", Path("http://host:5000")):
+        with pytest.raises(RequestError, match=r"^tracking\.dir must be a folder, got http:/"):
+            model.fit(X, Y, track=True, tracking=place, **few)  # type: ignore[arg-type]
+        with pytest.raises(RequestError, match=r"^tracking\.dir must be a folder, got http:/"):
+            Model.from_run("latest", tracking=place)
+    with pytest.raises(ValueError, match=r"^dir must be a folder, got sqlite:x\."):
+        TrackingConfig(dir="sqlite:x")
+    mlflow.set_tracking_uri("http://host:5000")  # which sets the variable
+    try:
+        with pytest.raises(RequestError, match=r"^MLFLOW_TRACKING_URI is set to http://host:5000.*tracking\.dir=\./ml"):
+            model.fit(X, Y, track=True, **few)  # type: ignore[arg-type]
+        model.fit(X, Y, **few)  # type: ignore[arg-type]
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "own", ["sqlite:///mlruns/mlflow.db", "sqlite:///{}/mlruns/mlflow.db", "mlruns", "file://{}/mlruns"]
+)
+def test_the_address_of_the_own_database_is_no_other(
+    job: Command, runs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: str
+) -> None:
+    monkeypatch.setenv(VARIABLE, own.format(tmp_path))
+    assert job("data=iris", "trainer.max_epochs=1").code == 0
+    assert len(runs()) == 1
+
+
+def test_a_folder_that_was_chosen_goes_before_the_environment(
+    job: Command, lifecycle: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://127.0.0.1:9")
+    assert job("data=iris", "trainer.max_epochs=1", "tracking.dir=./mlruns").code == 0
+    ended = lifecycle("register", "run=latest", "name=iris", "tracking.dir=./mlruns")
+    assert ended.code == 0, ended.err
+    monkeypatch.delenv("MLFLOW_REGISTRY_URI")
+    uri = database_uri(tmp_path / "mlruns")
+    assert [model.name for model in mlflow.MlflowClient(uri, uri).search_registered_models()] == ["iris"]
+    (saved,) = (tmp_path / "mlruns").rglob("lifecycle.json")
+    iris = sources.read("sklearn:iris").drop(columns="species")
+    iris.to_csv("in.csv", index=False)
+    ended = lifecycle("predict", f"run={saved.parent}", "input=in.csv", "output=out.csv")  # it asks no database
+    assert ended.code == 0, ended.err
+
+
+def test_a_callers_own_run_is_recorded_where_mlflow_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/other.db")
+    try:
+        with mlflow.start_run() as active:
+            Model("mlp", hidden=[2]).fit(X, Y, epochs=1, verbose=0)
+        assert "train_loss" in mlflow.get_run(active.info.run_id).data.metrics
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert not list(tmp_path.rglob("mlflow.db"))
+
+
+NAMES = st.text("abAB01_.- :", min_size=1, max_size=8).map(lambda name: f"x{name}")
+
+
+@given(st.lists(NAMES, min_size=1, max_size=4).map("/".join))
+def test_paths_are_folders_and_no_address(path: str) -> None:
+    for folder in (path, f"./{path}", f"/{path}", f"~/{path}", "./databricks", "./file:x", "mlruns/http://x"):
+        check_folder(folder)
+    for address in (f"gopher://{path}", f"sqlite:{path}", f"FILE:/{path}", f"mysql+pymysql:{path}"):
+        with pytest.raises(ValueError, match=r"^dir must be a folder, got "):
+            check_folder(address)
