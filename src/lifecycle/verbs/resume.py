@@ -194,7 +194,7 @@ def _finish(found: FoundRun, job: Job, points: Points) -> None:
     with tracking.track_again(found, resume=False) as tracked:
         weights, history = restore_points.best(found, points)
         prepared = pipeline.prepare(job)
-        differences = again.differences(found, prepared.data.digest)
+        differences = again.differences(found, prepared.data)
         _check_data(found, prepared, differences)
         prepared.module.load_state_dict(weights)
         printer.note("Finished", f"{_named(found)} with the weights of epoch {history.weights_epoch} in best.ckpt")
