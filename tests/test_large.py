@@ -132,7 +132,7 @@ def test_a_large_table_is_what_it_is_when_it_is_read_whole(
     assert in_memory.digest == on_disk.digest == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-COLUMNS = st.sampled_from(["normal", "far", "whole", "gaps", "nothing", "constant", "word", "word with gaps"])
+COLUMNS = st.sampled_from(["normal", "far", "whole", "gaps", "rare", "constant", "word", "word with gaps"])
 
 
 @settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -144,7 +144,7 @@ def test_any_columns_teach_the_same(load: Load, tmp_path: Path, columns: list[st
         "far": lambda: generator.normal(1e6, 1, ROWS),
         "whole": lambda: generator.integers(-1000, 1000, ROWS),
         "gaps": lambda: np.where(generator.random(ROWS) < 0.3, np.nan, generator.gamma(1, 1, ROWS)),
-        "nothing": lambda: np.full(ROWS, np.nan),
+        "rare": lambda: np.where(np.arange(ROWS) == generator.integers(ROWS), 5.5, np.nan),
         "constant": lambda: np.full(ROWS, 7.1),
         "word": lambda: generator.choice(["a", "b", "1", "NA"], ROWS),
         "word with gaps": lambda: generator.choice(np.array(["x", "y", None], dtype=object), ROWS),
@@ -152,6 +152,24 @@ def test_any_columns_teach_the_same(load: Load, tmp_path: Path, columns: list[st
     rows = pd.DataFrame({f"{kind} {place}": made[kind]() for place, kind in enumerate(columns)})
     file = write(rows.assign(y=labels(ROWS)), tmp_path / f"a.{ending}")
     assert_same(load(file, large=False, seed=seed % 7), load(file, large=True, seed=seed % 7))
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_column_without_a_value_and_gaps_of_held_out_rows_alone_are_said(
+    load: Load, tmp_path: Path, ending: str
+) -> None:
+    rows = pd.DataFrame({"a": np.arange(ROWS) + 0.5, "word": ["x", "y"] * (ROWS // 2), "y": labels(ROWS)})
+    held_out = load(write(rows, tmp_path / f"a.{ending}"), large=False).test
+    assert held_out is not None
+    rows.loc[held_out.rows[:3], ["a", "word"]] = None
+    file = write(rows, tmp_path / f"a.{ending}")
+    said = tuple(
+        f"{name}: values are missing in validation or test rows alone; filled as in training" for name in ("a", "word")
+    )
+    assert load(file, large=False).notes == load(file, large=True).notes == said
+    assert load(file, large=True).preprocessing.gaps == {"a", "word"}
+    file = write(rows.assign(a=np.nan, b=1), tmp_path / f"a.{ending}")
+    assert "has no value in column a, in 400 rows. Add data.drop=[a]." in refused(load, file)
 
 
 def outcome(load: Load, file: Path, large: bool, **fields: Any) -> Any:

@@ -52,10 +52,16 @@ def test_a_missing_number_becomes_the_median_of_the_training_rows() -> None:
     np.testing.assert_allclose(part_of(data, "test")[:, 0], by_hand, rtol=1e-5, atol=1e-6)
 
 
-def test_a_column_of_nothing_but_missing_numbers_is_kept_as_zeros() -> None:
-    data = load(TableRows(frame=frame(a=np.full(ROWS, np.nan), b=np.arange(ROWS))))
-    assert data.spec.feature_names == ("a", "b")
-    assert not part_of(data, "train")[:, 0].any()
+@pytest.mark.parametrize("empty", [[np.nan] * ROWS, [None] * ROWS, pd.array([None] * ROWS, dtype="Int64")])
+def test_a_column_without_a_value_is_refused(empty: Any) -> None:
+    rows = TableRows(frame=frame(a=empty, b=np.arange(ROWS)))
+    with pytest.raises(
+        RequestError, match=r"^data=mine has no value in column a, in 40 rows\. Add data\.drop=\[a\]\.$"
+    ):
+        load(rows)
+    assert load(TableRows(frame=rows.frame, drop=["a"])).spec.feature_names == ("b",)
+    with pytest.raises(RequestError, match=r"has no value in column b, in 40 rows"):  # zeros stand for missing values
+        load(TableRows(frame=frame(a=np.arange(ROWS), b=np.zeros(ROWS)), missing_zeros=["b"]))
 
 
 def test_a_column_of_one_value_becomes_zeros() -> None:

@@ -267,7 +267,9 @@ def test_categories_that_no_training_row_had_are_counted_and_told(
 ) -> None:
     frame = rows().assign(colour=["teal", "mauve", "teal", ""] + ["red"] * (ROWS - 4), zip="10")
     frame.to_csv(tmp_path / "in.csv", index=False)
-    said = done(predict(lifecycle, table, "input=in.csv", "output=out.csv")).splitlines()
+    refusal = predict(lifecycle, table, "input=in.csv", "output=out.csv")
+    assert "input has no value in row 3, column colour, and no training row was without one." in refusal.err
+    said = done(predict(lifecycle, table, "input=in.csv", "output=out.csv", "missing=impute")).splitlines()
     assert said == [
         "zip: 1 value in 60 rows was never seen in training (10): counted as none of the known",
         "colour: 2 values in 3 rows were never seen in training (teal, mauve): counted as none of the known",
@@ -276,7 +278,7 @@ def test_categories_that_no_training_row_had_are_counted_and_told(
     ]
     found = READERS["csv"](tmp_path / "out.csv")
     assert found["probability_u"].notna().all()
-    same(found, table.model.predict(sources.read(str(tmp_path / "in.csv")).assign(zip="10")))
+    same(found, table.model.predict(sources.read(str(tmp_path / "in.csv")).assign(zip="10"), missing="impute"))
 
 
 def test_one_value_that_files_write_differently_is_one_category(
@@ -285,9 +287,11 @@ def test_one_value_that_files_write_differently_is_one_category(
     frame = sources.read(str(table.folder / "train.csv")).assign(colour="1")
     expected = table.model.predict(frame)
     numbers = frame.assign(colour=[1.0] * (ROWS - 1) + [np.nan])  # as a reader that sees gaps takes the column
-    same(table.model.predict(numbers)[:-1], expected[:-1])
+    same(table.model.predict(numbers, missing="impute")[:-1], expected[:-1])
     WRITERS["parquet"](numbers, tmp_path / "in.parquet")
-    assert "colour: no value in 1 row" in done(predict(lifecycle, table, "input=in.parquet", "output=out.csv"))
+    assert "colour: no value in 1 row" in done(
+        predict(lifecycle, table, "input=in.parquet", "output=out.csv", "missing=impute")
+    )
     same(READERS["csv"](tmp_path / "out.csv")[:-1], expected[:-1])
 
 

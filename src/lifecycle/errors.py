@@ -39,6 +39,10 @@ class TrackingError(LifecycleError):
     """What happened could not be recorded: the disk is full, the database is gone, or the process that writes to it."""
 
 
+class DataWarning(UserWarning):
+    """What a caller from Python must know of the rows of a fit; the command prints it."""
+
+
 class Interrupted(BaseException):
     """A signal asked the process to end. The run is KILLED; the exit code is 128 + the signal's number."""
 

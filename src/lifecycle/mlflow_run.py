@@ -236,14 +236,14 @@ class MLflowRun:
         files.write_pictures(folder, fitted, pd.read_parquet(predictions), DataSpec(**plain))
         self.folder(str(folder), into)
 
-    def model(self, folder: str, columns: list[str], outputs: dict[str, str], params: dict[str, int]) -> None:
+    def model(self, folder: str, columns: list[str], outputs: dict[str, str], params: dict[str, int | str]) -> None:
         """Record a saved model as an MLflow model that takes raw rows; nothing of it is pickled.
 
         Args:
             folder: the three files.
             columns: those that a prediction reads.
             outputs: MLflow's type of each column that comes out.
-            params: whole numbers that ``predict`` takes beside rows, and what each is where it is not given.
+            params: what ``predict`` takes beside rows, and what each is where it is not given.
         """
         import mlflow.pyfunc
         from mlflow.models import Model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from lifecycle import saved
 from lifecycle.data import given
+from lifecycle.data.missing_values import REFUSE
 from lifecycle.errors import RequestError
 from lifecycle.quiet import one_at_a_time
 from lifecycle.shown import Picture, Summary
@@ -23,12 +25,13 @@ class Predictor:
 
     _trained: saved.TrainedModel | None = None
 
-    def evaluate(self, X: Any, y: Any) -> dict[str, float]:  # noqa: N803
+    def evaluate(self, X: Any, y: Any, missing: str = REFUSE) -> dict[str, float]:  # noqa: N803
         """Step 4, evaluate: the loss and the metrics of the model on rows, each scored once.
 
         Args:
             X: as :meth:`fit` takes it.
             y: ``(rows,)`` the true classes or values.
+            missing: ``"impute"`` to fill values of columns that were complete in training, in place of refusing them.
 
         Returns:
             ``{"loss": ..., "accuracy": ...}``; metrics of a regression are in the target's own units.
@@ -47,31 +50,36 @@ class Predictor:
                 frame = _rows(X, trained)
                 _, labels = given.targets_of(y, len(frame), frame.columns)
                 labelled = frame.assign(**{trained.spec.target_name: labels})
-            return python_fit.evaluate(trained, labelled)
+            return python_fit.evaluate(replace(trained, missing=missing), labelled)
 
-    def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
+    def predict(self, X: Any, missing: str = REFUSE) -> np.ndarray[Any, Any]:  # noqa: N803
         """Step 5, predict: the class of each row, of the type that y had, or its value in y's own units: ``(rows,)``.
 
         Args:
             X: as :meth:`fit` takes it. Columns of a DataFrame are found by name, others beside them are ignored.
+            missing: ``"impute"`` to fill values of columns that were complete in training, in place of refusing them.
 
         Raises:
-            RequestError: there is no fit yet, a column is missing, or a value cannot be used.
+            RequestError: there is no fit yet, a column is missing, or a value is missing or cannot be used.
 
         >>> model.predict(X[:3])
         array(['...', '...', '...'], dtype='<U5')
         """
         trained = self._of_fit()
         with in_pythons_words():
-            found = _predict(X, trained, "^predicted$")
+            found = _predict(X, trained, "^predicted$", missing)
         found = found[:, 0]
         if not trained.spec.class_names:
             return found
         codes = {name: code for code, name in enumerate(trained.spec.class_names)}
         return _classes(trained)[[codes[name] for name in found]]
 
-    def predict_proba(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
+    def predict_proba(self, X: Any, missing: str = REFUSE) -> np.ndarray[Any, Any]:  # noqa: N803
         """Return the probability of each class for each row, ``(rows, classes)``, in the order of :attr:`classes_`.
+
+        Args:
+            X: as :meth:`predict` takes it.
+            missing: likewise.
 
         Raises:
             RequestError: as :meth:`predict`; or the model is a regression.
@@ -83,7 +91,7 @@ class Predictor:
         if not trained.spec.class_names:
             raise RequestError("predict_proba is for classes, and this model predicts a value. Use predict.")
         with in_pythons_words():
-            return _predict(X, trained, "^probability_")
+            return _predict(X, trained, "^probability_", missing)
 
     @property
     def classes_(self) -> np.ndarray[Any, Any]:
@@ -170,11 +178,11 @@ def _rows(X: Any, trained: saved.TrainedModel) -> pd.DataFrame:  # noqa: N803
     return given.like(frame, X, list(trained.columns))
 
 
-def _predict(X: Any, trained: saved.TrainedModel, columns: str) -> np.ndarray[Any, Any]:  # noqa: N803
+def _predict(X: Any, trained: saved.TrainedModel, columns: str, missing: str) -> np.ndarray[Any, Any]:  # noqa: N803
     """Return the columns that match of the predictions for rows: ``(samples, columns)``."""
     with one_at_a_time():
         rows = _rows(X, trained)
-        samples = trained.samples(rows)
+        samples = replace(trained, missing=missing).samples(rows)
         inputs = trained.inputs(samples, rows)
     outputs = trained.outputs(inputs)
     with one_at_a_time():

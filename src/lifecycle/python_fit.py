@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,11 +21,12 @@ from lifecycle.config import Job
 from lifecycle.data import dataset
 from lifecycle.data.batches import in_order
 from lifecycle.data.given import Given
-from lifecycle.errors import RequestError
+from lifecycle.errors import DataWarning, RequestError
 from lifecycle.quiet import one_at_a_time, quiet_libraries
 from lifecycle.saved import TrainedModel
 from lifecycle.shown import FitHistory
 from lifecycle.tracking_address import check_environment
+from lifecycle.wording import translated
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +62,8 @@ def run(job: Job, rows: Given, callbacks: Sequence[pl.Callback], track: bool | N
         check_environment(job.request.tracking.dir)
     with process_state.preserved():
         prepared = pipeline.prepare(job, rows)
+        for note in prepared.data.notes:
+            warnings.warn(translated(note), DataWarning, stacklevel=4)
         printer = report.Report(job.request.config.verbose)
         with _tracked(job, track) as tracked:
             if tracked is None:
@@ -112,7 +116,7 @@ def _alone(job: Job, prepared: pipeline.Prepared, printer: report.Report, callba
 def evaluate(trained: TrainedModel, frame: pd.DataFrame) -> dict[str, float]:
     """Return ``{"loss": ..., <metric>: ...}`` of a model on labelled rows, each scored once."""
     with one_at_a_time():
-        part = dataset.labelled(trained.data, trained.preprocessing, trained.spec, frame)
+        part = dataset.labelled(trained.data, trained.preprocessing, trained.spec, frame, trained.missing)
     batches = in_order(part.inputs, part.targets, part.truth)
     with quiet_libraries(), process_state.own_arithmetic():
         return scoring.evaluate_here(compiled_as(trained), batches)

@@ -80,6 +80,8 @@ class Report:
         """Print what is about to be fitted to what: the rows, the layers, loss, optimizer and metrics."""
         self.data(data)
         self._line("Columns", columns.describe(data.column_kinds))
+        for note in data.notes:
+            self._line("", note, style="yellow")
         self._line("Network", f"{job.model_name}: {sum(layer.num_params for layer in layers):,} parameters")
         self.console.print(summary_table(layers))
         optimizer = f"{job.optimizer_name} (lr {job.optimizer.lr:g})"

@@ -91,7 +91,7 @@ def own_rows(found: FoundRun, job: Job) -> Rescored:
     return Rescored(data.scored_on, data, source, evaluation, predictions, notes)
 
 
-def other_rows(found: FoundRun, job: Job, asked: Job, name: str) -> Rescored:
+def other_rows(found: FoundRun, job: Job, asked: Job, name: str, missing: str = "refuse") -> Rescored:
     """Score the model of a run on all rows of other data, which its own preprocessing brings into its form.
 
     Args:
@@ -99,18 +99,21 @@ def other_rows(found: FoundRun, job: Job, asked: Job, name: str) -> Rescored:
         job: what it recorded.
         asked: whose data are to be scored.
         name: what they are called.
+        missing: what becomes of a value that is missing where each training row had one.
 
     Raises:
-        RequestError: the data lack a column, hold a class that is not known, have samples of another shape.
+        RequestError: the data lack a column or a value, hold a class that is not known, have samples of another shape.
     """
     fit.check_devices(job.trainer)
     trained = saved.load(found.model_folder())
-    data = labelled.load(asked.data, name, asked.data_kind, trained.spec, trained.preprocessing, trained.columns)
+    data = labelled.load(
+        asked.data, name, asked.data_kind, trained.spec, trained.preprocessing, trained.columns, missing
+    )
     module = compiled_as(trained)
     losses.check_data(module.loss_name, data)
     refusals.check_metrics(module, data)
     evaluation, predictions = _score(job, pipeline.Prepared(data, trained.network, [], module))
-    notes = []
+    notes = list(data.notes)
     if data.digest == found.tags.get(DIGEST):
         notes.append("These are the rows that the run was made with: those that it was fitted to are among them.")
     source = str(getattr(asked.data, "path", data.kind))

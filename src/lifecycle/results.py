@@ -63,7 +63,9 @@ def _record_model(tracked: Run, outcome: Outcome) -> None:
     saved.save(trained, folder)
     columns = [*outcome.data.columns, *getattr(trained.data, "optional_columns", [])]
     outputs = outcome.predictions.drop(columns=["row", "time", "file", "actual"], errors="ignore")
-    params = {"horizon": 0} if foretells(trained) else {}  # of a series: 0 steps are predictions of the given rows
+    params: dict[str, int | str] = {"missing": trained.missing}
+    if foretells(trained):
+        params["horizon"] = 0  # steps: 0 predicts the given rows
     tracked.log_model(folder, columns, outputs, params)
 
 

@@ -20,6 +20,7 @@ import skops.io
 
 from lifecycle import registry
 from lifecycle.contract import DataSpec
+from lifecycle.data.missing_values import REFUSE
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.digests import sha256
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError
@@ -67,6 +68,7 @@ def save(trained: TrainedModel, folder: Path) -> None:
             "package": _package("data", trained.data_kind),
             "fields": _fields(trained.data),
             "columns": list(trained.columns),
+            "gaps": None if trained.preprocessing.gaps is None else sorted(trained.preprocessing.gaps),
         },
         "spec": dataclasses.asdict(trained.spec),
         "compile": trained.settings,
@@ -101,12 +103,13 @@ def load(folder: str | Path) -> TrainedModel:
         raise _broken(folder, error) from error
 
 
-def prepare(folder: str | Path, rows: pd.DataFrame) -> np.ndarray[Any, Any]:
+def prepare(folder: str | Path, rows: pd.DataFrame, missing: str = REFUSE) -> np.ndarray[Any, Any]:
     """Return what a network takes for raw rows: for a program that was exported, beside which its preprocessing lies.
 
     Args:
         folder: of the export, or of a saved model; its weights are not read.
         rows: raw rows as the training file had them.
+        missing: ``"impute"`` to fill values of columns that were complete in training.
 
     Returns:
         ``(samples, *input_shape) float32``.
@@ -118,7 +121,7 @@ def prepare(folder: str | Path, rows: pd.DataFrame) -> np.ndarray[Any, Any]:
     folder = Path(folder)
     manifest = _manifest(folder, (PREPROCESSING,))
     try:
-        preparation = Preparation(**_preparation(folder, manifest))
+        preparation = Preparation(**_preparation(folder, manifest), missing=missing)
     except LifecycleError:
         raise
     except Exception as error:
@@ -149,7 +152,7 @@ def _preparation(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         "data_kind": about["plugin"],
         "data": _plugin(folder, "data", about),
         "spec": DataSpec(**plain),
-        "preprocessing": _learnt(folder / PREPROCESSING),
+        "preprocessing": _learnt(folder / PREPROCESSING, about.get("gaps")),
         "columns": tuple(about["columns"]),
         "settings": manifest["compile"],
         "provenance": manifest["provenance"],
@@ -166,7 +169,7 @@ def _plugin(folder: Path, kind: str, about: dict[str, Any]) -> Any:
         ) from error
 
 
-def _learnt(file: Path) -> Preprocessing:
+def _learnt(file: Path, gaps: list[str] | None) -> Preprocessing:
     """Read what the training rows taught; of types that skops trusts, none of which runs code of a stranger's."""
     untrusted = set(skops.io.get_untrusted_types(file=file)) - TRUSTED
     if untrusted:
@@ -174,7 +177,7 @@ def _learnt(file: Path) -> Preprocessing:
             f"{file} holds {', '.join(sorted(untrusted))}, which is no known preprocessing. Do not use it."
         )
     learnt = skops.io.load(file, trusted=sorted(TRUSTED))
-    return Preprocessing(learnt["inputs"], learnt["target"])
+    return Preprocessing(learnt["inputs"], learnt["target"], None if gaps is None else frozenset(gaps))
 
 
 def _manifest(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
@@ -224,10 +227,12 @@ class PyFunc:
     """The model as MLflow calls it."""
 
     def __init__(self, trained: TrainedModel) -> None:
-        self.trained = trained
+        self.trained = trained  # its `missing` holds unless params say otherwise
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Return what :meth:`TrainedModel.predict` does; with ``params={"horizon": 3}`` the next steps of a series.
+
+        ``params={"missing": "impute"}`` fills values that are missing for the first time.
 
         Raises:
             MlflowException: the rows cannot be used; MLflow's server makes a 400 of it.
@@ -238,7 +243,7 @@ class PyFunc:
             _check_cells(model_input)
             if horizon := (params or {}).get("horizon"):
                 return self.trained.forecast(model_input, int(horizon))
-            return self.trained.predict(model_input)
+            return self.trained.predict(model_input, (params or {}).get("missing"))
         except RequestError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def signature_of(
-    columns: Iterable[str], outputs: dict[str, str] | None = None, params: dict[str, int] | None = None
+    columns: Iterable[str], outputs: dict[str, str] | None = None, params: dict[str, int | str] | None = None
 ) -> ModelSignature:
     """Return a signature whose columns may hold anything.
 
@@ -20,7 +20,7 @@ def signature_of(
     Args:
         columns: those that a prediction reads; MLflow leaves out all others.
         outputs: MLflow's type of each column that comes out.
-        params: whole numbers that ``predict`` takes beside rows, and what each is where it is not given.
+        params: what ``predict`` takes beside rows, and what each is where it is not given.
     """
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
@@ -28,6 +28,7 @@ def signature_of(
     anything: Any = AnyType
     inputs = Schema([ColSpec(anything(), name, required=False) for name in columns])
     given = None if outputs is None else Schema([ColSpec(kind, name) for name, kind in outputs.items()])
-    specs = [ParamSpec(name, DataType.long, default) for name, default in (params or {}).items()]
+    kinds = {int: DataType.long, str: DataType.string}
+    specs = [ParamSpec(name, kinds[type(default)], default) for name, default in (params or {}).items()]
     beside: Any = ParamSchema(specs) if specs else None
     return ModelSignature(inputs, given, beside)

@@ -43,6 +43,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         early_stopping: bool | None = None,
         patience: int = 30,
         scaling: str = "standard",
+        missing: str = "refuse",
         accelerator: str = "auto",
         random_state: Any = 0,
         compile_options: dict[str, Any] | None = None,
@@ -64,6 +65,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             early_stopping: ``None``: where there are validation rows.
             patience: epochs without improvement before it stops.
             scaling: of numbers.
+            missing: ``"impute"`` to fill values of a DataFrame's columns that were complete in training.
             accelerator: ``"auto"``, ``"cpu"`` or ``"gpu"``.
             random_state: a seed, a ``RandomState``, or ``None`` for another one each time.
             compile_options: what else :meth:`lifecycle.Model.compile` takes, ``{"class_weights": "balanced"}``.
@@ -82,6 +84,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.early_stopping = early_stopping
         self.patience = patience
         self.scaling = scaling
+        self.missing = missing
         self.accelerator = accelerator
         self.random_state = random_state
         self.compile_options = compile_options
@@ -187,7 +190,7 @@ class LifecycleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         (2,)
         """
         check_is_fitted(self)
-        return np.asarray(self.classes_[self.model_.predict(_validated(self, X))])
+        return np.asarray(self.classes_[self.model_.predict(_validated(self, X), self.missing)])
 
     def predict_proba(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
         """Return the probability of each class, ``(rows, classes)``, in the order of ``classes_``.
@@ -200,7 +203,7 @@ class LifecycleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         (3, 2)
         """
         check_is_fitted(self)
-        return self.model_.predict_proba(_validated(self, X))
+        return self.model_.predict_proba(_validated(self, X), self.missing)
 
 
 class LifecycleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
@@ -250,7 +253,7 @@ class LifecycleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         (1,)
         """
         check_is_fitted(self)
-        return self.model_.predict(_validated(self, X))
+        return self.model_.predict(_validated(self, X), self.missing)
 
 
 def _validated(estimator: _Estimator, X: Any, y: Any = None, fitting: bool = False) -> Any:  # noqa: N803
@@ -259,10 +262,14 @@ def _validated(estimator: _Estimator, X: Any, y: Any = None, fitting: bool = Fal
         name = type(estimator).__name__
         raise ValueError(f"{name} requires y to be passed, but the target y is None. Give the classes or values.")
     if hasattr(X, "iloc") and not _is_numeric(X):
-        return validate_data(estimator, X, y if fitting else "no_validation", reset=fitting, skip_check_array=True)
-    if fitting:
-        return validate_data(estimator, X, y, ensure_min_samples=2, y_numeric=estimator._task == "regression")
-    return validate_data(estimator, X, reset=False)
+        found = validate_data(estimator, X, y if fitting else "no_validation", reset=fitting, skip_check_array=True)
+    elif fitting:
+        found = validate_data(estimator, X, y, ensure_min_samples=2, y_numeric=estimator._task == "regression")
+    else:
+        found = validate_data(estimator, X, reset=False)
+    if not hasattr(X, "iloc") or not hasattr(estimator, "feature_names_in_"):
+        return found
+    return (X, found[1]) if fitting else X  # by name, so that messages say which column
 
 
 def _is_numeric(X: Any) -> bool:  # noqa: N803

@@ -146,7 +146,7 @@ class Run:
         self.recorder.tell("tags", tags=tags)
 
     def log_model(
-        self, folder: Path, columns: Iterable[str], predictions: pd.DataFrame, params: dict[str, int]
+        self, folder: Path, columns: Iterable[str], predictions: pd.DataFrame, params: dict[str, int | str]
     ) -> None:
         """Record a saved model as an MLflow model that takes raw rows; nothing of it is pickled.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin, Samples
+from lifecycle.data import missing_values
 from lifecycle.data.dataset import as_column
 from lifecycle.data.encoder import RowEncoder
 from lifecycle.data.preprocessing import Preprocessing
@@ -35,6 +36,7 @@ class Preparation:
         columns: columns that a prediction needs.
         settings: loss, metrics and optimizer that the network was compiled with.
         provenance: where it comes from: run, epoch of the weights, digest of the data, versions.
+        missing: ``"refuse"`` or ``"impute"`` a value that is missing from a column that had one in each training row.
     """
 
     data_name: str
@@ -45,10 +47,20 @@ class Preparation:
     columns: tuple[str, ...]
     settings: dict[str, Any]
     provenance: dict[str, Any] = field(default_factory=dict)
+    missing: str = missing_values.REFUSE
+
+    def __post_init__(self) -> None:
+        missing_values.check_choice(self.missing)
 
     def samples(self, rows: pd.DataFrame) -> Samples:
-        """Return the samples that raw rows are; raises what :meth:`checked` does."""
-        return self.data.samples(self.checked(rows))
+        """Return the samples that raw rows are.
+
+        Raises:
+            RequestError: as :meth:`checked`; or a value is missing for the first time, unless ``missing`` is impute.
+        """
+        samples = self.data.samples(self.checked(rows))
+        missing_values.check(samples.inputs, self.preprocessing.gaps, self.missing)
+        return samples
 
     def checked(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Return the columns of raw rows that a prediction uses.
@@ -65,11 +77,11 @@ class Preparation:
         return used
 
     def unseen(self, samples: Samples) -> dict[str, Counter[str | None]]:
-        """Return, by column, how often samples have a category that no training row had; ``None``: have none."""
+        """Return, by column, how often samples have a value that no training row had; ``None``: have none."""
         if not hasattr(self.data, "unseen"):
             return {}
         found: dict[str, Counter[str | None]] = self.data.unseen(self.preprocessing.inputs, samples.inputs)
-        return found
+        return found | missing_values.filled(samples.inputs, self.preprocessing.gaps, self.numbers or ())
 
     @property
     def time_step(self) -> Step | None:
@@ -142,15 +154,18 @@ class TrainedModel(Preparation):
     model: ModelPlugin
     network: nn.Module
 
-    def predict(self, rows: pd.DataFrame) -> pd.DataFrame:
+    def predict(self, rows: pd.DataFrame, missing: str | None = None) -> pd.DataFrame:
         """Return a prediction a sample: ``predicted`` and ``probability_<class>``, or ``predicted`` in its own units.
 
         Args:
             rows: raw rows as the training file had them, in any order of columns; others are ignored.
+            missing: ``"impute"`` to fill values of columns that were complete in training; ``None``: as the model says.
 
         Raises:
-            RequestError: a column is missing.
+            RequestError: a column is missing, or a value in a column that had one in each training row.
         """
+        if missing is not None:
+            return replace(self, missing=missing).predict(rows)
         return self.predict_samples(self.samples(rows), rows)
 
     def forecast(self, rows: pd.DataFrame, horizon: int = 1) -> pd.DataFrame:

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from lifecycle import heap, provenance
 from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec, Target
+from lifecycle.data import missing_values
 from lifecycle.data.batches import Truth
 from lifecycle.data.columns import column_kinds, num_missing
 from lifecycle.data.digest import digest, rows_digest
-from lifecycle.data.fitting import learn, transform
+from lifecycle.data.fitting import held_out_gaps, learn, transform
 from lifecycle.data.given import Given
 from lifecycle.data.labels import labels as labels_of
 from lifecycle.data.labels import split as split_of
@@ -80,6 +81,7 @@ class Dataset:
     column_kinds: dict[str, str]  # what each column of the raw rows is taken for
     class_values: tuple[Any, ...] = ()  # the classes as the source has them, in the order of their names
     given: bool = False  # labelled rows that a model was not made with: all are scored, and nothing learnt from them
+    notes: tuple[str, ...] = ()  # what a person must know of the rows, a sentence each
     time_step: dict[str, Any] | None = None  # how far the times of a series are apart, in plain values
 
     @property
@@ -132,7 +134,9 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | Non
     split = (given and given.split) or plugin.split(replace(samples, targets=labels), target.task, seed)
     learnt = labels if samples.base is None else labels - samples.base
     task, encoder = learn_target(learnt, split.train, target)
-    preprocessing = Preprocessing(plugin.learn(_take(samples.inputs, split.train)), encoder)
+    gaps = missing_values.gaps(samples.inputs)
+    notes = missing_values.notes(name, samples.inputs, gaps, split.train)
+    preprocessing = Preprocessing(plugin.learn(_take(samples.inputs, split.train)), encoder, gaps)
 
     def part(positions: np.ndarray[Any, Any]) -> Part:
         inputs = plugin.apply(preprocessing.inputs, _take(samples.inputs, positions))
@@ -167,11 +171,18 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | Non
         columns=tuple(plugin.columns(frame)),
         column_kinds=column_kinds(plugin, frame),
         class_values=_class_values(samples.targets, preprocessing.class_names),
+        notes=tuple(notes),
         time_step=plugin.time_step(frame) if hasattr(plugin, "time_step") else None,
     )
 
 
-def labelled(plugin: DataPlugin, preprocessing: Preprocessing, spec: DataSpec, frame: pd.DataFrame) -> Part:
+def labelled(
+    plugin: DataPlugin,
+    preprocessing: Preprocessing,
+    spec: DataSpec,
+    frame: pd.DataFrame,
+    missing: str = missing_values.REFUSE,
+) -> Part:
     """Return labelled rows as a trained model takes them; nothing is learnt from them.
 
     Args:
@@ -179,13 +190,15 @@ def labelled(plugin: DataPlugin, preprocessing: Preprocessing, spec: DataSpec, f
         preprocessing: what the training rows taught.
         spec: of the model.
         frame: raw rows, the target among the columns.
+        missing: what becomes of a value that is missing for the first time; see :mod:`lifecycle.data.missing_values`.
 
     Raises:
-        RequestError: they lack the target, hold a class that the model does not know, or a value that is no number.
+        RequestError: they lack the target or a value, or hold an unknown class or what is no number.
     """
     samples = plugin.samples(frame)
     if samples.targets is None:
         raise RequestError(f"the rows have no target column {spec.target_name} to compare with. Give it, or predict.")
+    missing_values.check(samples.inputs, preprocessing.gaps, missing)
     labels = labels_like(samples.targets, preprocessing, spec)
     inputs = plugin.apply(preprocessing.inputs, samples.inputs)
     wrong = np.flatnonzero(~np.isfinite(inputs.reshape(len(inputs), -1)).all(axis=1))
@@ -235,7 +248,10 @@ def _load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
     found = labels_of(table, target)
     drawn = split_of(table, found, target, seed)
     task, encoder = found.learn(drawn.train, target)
-    preprocessing = Preprocessing(learn(table, drawn.train), encoder)
+    missing_values.check_empty(name, table.missing, table.blocks.num_rows)
+    gaps = frozenset(column for column, count in table.missing.items() if count)
+    notes = missing_values.notes_on(*held_out_gaps(table, drawn.train))
+    preprocessing = Preprocessing(learn(table, drawn.train), encoder, gaps)
     parts = [drawn.train, drawn.val, drawn.test]
     inputs = transform(table, preprocessing.inputs, parts, name)
 
@@ -256,10 +272,11 @@ def _load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
         val=part(1) if len(drawn.val) else None,
         test=part(2) if len(drawn.test) else None,
         num_rows=table.blocks.num_rows,
-        num_missing=table.num_missing,
+        num_missing=sum(table.missing.values()),
         digest=table.digest,
         columns=tuple(table.features),
         column_kinds=table.column_kinds,
+        notes=tuple(notes),
     )
 
 

@@ -51,6 +51,21 @@ def learn(table: LargeTable, train: Array) -> Any:
     return transformer
 
 
+def held_out_gaps(table: LargeTable, train: Array) -> tuple[list[str], list[str]]:
+    """Return the columns with gaps that miss no value in the rows ``train``, and those that have none there."""
+    held_out, empty, rows = [], [], table.blocks.num_rows
+    for place, name in enumerate(table.features):
+        # Most columns have too many gaps for the held-out rows alone, or too few for all of the training rows.
+        if not 0 < (count := table.missing[name]) <= rows - len(train) and count < len(train):
+            continue
+        gaps = int(np.isnan(table.blocks.column(place, train)).sum()) if count else 0
+        if count and not gaps:
+            held_out.append(name)
+        elif count and gaps == len(train):
+            empty.append(name)
+    return held_out, empty
+
+
 def _learn_numbers(blocks: Blocks, place: int, train: Array) -> Learnt:
     kept, offset = blocks.column(place, train), blocks.offset(place)
     present = kept[~np.isnan(kept)]

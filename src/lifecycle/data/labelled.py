@@ -10,17 +10,24 @@ from typing import Any
 import pandas as pd
 
 from lifecycle.contract import DataPlugin, DataSpec
-from lifecycle.data import dataset, readers, sources
+from lifecycle.data import dataset, missing_values, readers, sources
 from lifecycle.data.columns import column_kinds
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.digest import digest
 from lifecycle.data.preprocessing import Preprocessing
+from lifecycle.data.unseen import Unseen
 from lifecycle.digests import sha256
 from lifecycle.errors import RequestError
 
 
 def load(
-    plugin: DataPlugin, name: str, kind: str, spec: DataSpec, preprocessing: Preprocessing, columns: Sequence[str]
+    plugin: DataPlugin,
+    name: str,
+    kind: str,
+    spec: DataSpec,
+    preprocessing: Preprocessing,
+    columns: Sequence[str],
+    missing: str = missing_values.REFUSE,
 ) -> Dataset:
     """Return all rows of a data plugin as rows to be scored; nothing is learnt from them, and none is left out.
 
@@ -31,6 +38,7 @@ def load(
         spec: of the model.
         preprocessing: what the model's training rows taught.
         columns: those that a prediction of the model needs.
+        missing: what becomes of a value that is missing where each training row had one.
 
     Raises:
         RequestError: the target or a column is missing, a class is not known, or the samples are of another shape.
@@ -38,17 +46,17 @@ def load(
     plugin = _without_drops_that_are_gone(plugin)
     frame = plugin.read()
     target = plugin.describe_target(frame).name
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
+    lacking = [column for column in columns if column not in frame.columns]
+    if lacking:
         raise RequestError(
-            f"data={name} has no column {', '.join(missing)}, got {', '.join(map(str, frame.columns))}. The model "
+            f"data={name} has no column {', '.join(lacking)}, got {', '.join(map(str, frame.columns))}. The model "
             f"needs {', '.join(columns)}."
         )
     used = frame
     if tuple(plugin.columns(frame)) != tuple(columns):  # others beside them, or in another order
         optional = [column for column in getattr(plugin, "optional_columns", ()) if column in frame.columns]
         used = frame[list(dict.fromkeys([*columns, *optional, target]))]
-    part = dataset.labelled(plugin, preprocessing, spec, used)
+    part = dataset.labelled(plugin, preprocessing, spec, used, missing)
     if tuple(part.inputs.shape[1:]) != spec.input_shape:
         got, wanted = (" x ".join(map(str, shape)) for shape in (part.inputs.shape[1:], spec.input_shape))
         raise RequestError(f"data={name} has samples of {got}, and the model takes {wanted}. Give such rows.")
@@ -66,7 +74,18 @@ def load(
         columns=tuple(columns),
         column_kinds=column_kinds(plugin, frame),
         given=True,
+        notes=_notes(plugin, preprocessing, used, columns),
     )
+
+
+def _notes(plugin: Any, learnt: Preprocessing, used: pd.DataFrame, columns: Sequence[str]) -> tuple[str, ...]:
+    """Return what the rows have that no training row had."""
+    if not hasattr(plugin, "unseen") or not hasattr(plugin, "numbers"):
+        return ()
+    inputs, numbers = plugin.samples(used).inputs, plugin.numbers(learnt.inputs, columns)
+    unseen = Unseen(numbers, known=learnt.gaps is not None)
+    unseen.add(plugin.unseen(learnt.inputs, inputs) | missing_values.filled(inputs, learnt.gaps, numbers))
+    return tuple(unseen.lines())
 
 
 def _without_drops_that_are_gone(plugin: Any) -> Any:

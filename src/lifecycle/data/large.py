@@ -34,7 +34,7 @@ class LargeTable:
         codes: what the codes of each category mean.
         target: ``(rows,)`` values, or the places of the texts in ``classes``.
         classes: the texts of the target, where it is one of texts.
-        num_missing: values that the features lack.
+        missing: values that each feature lacks.
         digest: SHA-256 of the file.
     """
 
@@ -46,7 +46,7 @@ class LargeTable:
     codes: dict[str, Codes]
     target: Array
     classes: Array | None
-    num_missing: int
+    missing: dict[str, int]
     digest: str
 
     @property

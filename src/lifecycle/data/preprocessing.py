@@ -23,10 +23,12 @@ class Preprocessing:
     Attributes:
         inputs: the transformer that the data plugin's ``learn`` returned.
         target: an ``OrdinalEncoder`` (classification), a ``StandardScaler`` (regression), or ``None`` (as it is).
+        gaps: columns that missed a value in some row of the run; ``None``: there are no columns, or that is not known.
     """
 
     inputs: Any
     target: Any
+    gaps: frozenset[str] | None = None
 
     def encode(self, targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Turn labels into ``(n,) int64`` codes, or values into ``(n,) float32`` of the training scale."""

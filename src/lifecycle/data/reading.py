@@ -170,7 +170,7 @@ class _Reader:
             codes={column: self.codes[column] for column in self.wanted if column in self.codes},
             target=target,
             classes=classes,
-            num_missing=sum(self.missing.values()),
+            missing=self.missing,
             digest=self.file.digest,
         )
 

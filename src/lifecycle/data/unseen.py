@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 MOST_NAMED = 8
 """Categories that a line names; of more it says that there are others."""
@@ -13,9 +13,15 @@ MOST_KEPT = 10_000
 
 
 class Unseen:
-    """Categories that are none of the known, for which a network sees zeros in each of these."""
+    """Categories that are none of the known, for which a network sees zeros in each of these; and numbers filled.
 
-    def __init__(self) -> None:
+    Args:
+        numbers: columns of numbers.
+        known: whether it is known that these columns had a value in each training row.
+    """
+
+    def __init__(self, numbers: Collection[str] = (), known: bool = True) -> None:
+        self._numbers, self._known = numbers, known
         self._rows: Counter[str] = Counter()  # of a column, those with an unseen category
         self._missing: Counter[str] = Counter()  # of a column, those without one
         self._names: dict[str, dict[str, None]] = {}  # of a column, each once and in order
@@ -39,7 +45,11 @@ class Unseen:
                     f"{column}: {values} in {_number(self._rows[column], 'row')} {_were(len(names))} never seen in "
                     f"training ({', '.join(list(names)[:MOST_NAMED])}{more}): counted as none of the known"
                 )
-            if rows := self._missing[column]:
+            rows = self._missing[column]
+            if rows and column in self._numbers:
+                since = ", and no training row was without one" if self._known else ""
+                found.append(f"{column}: no value in {_number(rows, 'row')}{since}: filled with the training median")
+            elif rows:
                 found.append(
                     f"{column}: no value in {_number(rows, 'row')}, and no training row was without one: counted as "
                     "none of the known"

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle import recorded, runs, words
-from lifecycle.checks import in_range
+from lifecycle.checks import in_range, one_of
 from lifecycle.config import Job, resolve, unknown_field
+from lifecycle.data.missing_values import CHOICES
 from lifecycle.errors import RequestError
 from lifecycle.quiet import quiet_libraries
 
@@ -28,10 +29,12 @@ class Evaluate(runs.Which):
 
     input: str = ""  # a labelled file like that of the run; the same as data.path=<file>
     name: str | None = None  # what other rows are called in the run; null: the file's or the data set's name
+    missing: str = "refuse"  # refuse or impute: a value that is missing where each training row had one
     verbose: int = 1  # 0 silent
 
     def __post_init__(self) -> None:
         in_range(self, "verbose", low=0, below=3)
+        one_of(self, "missing", CHOICES)
         if self.name is not None and (not NAME.fullmatch(self.name) or self.name in OWN):
             raise ValueError(
                 f"name must be letters, digits, dots, dashes and underscores, and neither test nor training_set, got "
@@ -61,7 +64,7 @@ def run(typed: list[str]) -> None:
         if others is None:
             scored = rescoring.own_rows(found, job)
         else:
-            scored = rescoring.other_rows(found, job, others, _called(asked, on_data, others))
+            scored = rescoring.other_rows(found, job, others, _called(asked, on_data, others), asked.missing)
         printer.data(scored.data)
         printer.scores(scored.data, scored.evaluation)
         tracked, folder, pictures = rescoring.record(found, scored, asked.tracking.figures)

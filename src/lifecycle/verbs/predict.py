@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lifecycle import runs, words
 from lifecycle.checks import in_range, one_of
 from lifecycle.data import formats
 from lifecycle.data.formats import STANDARD
+from lifecycle.data.missing_values import CHOICES
 from lifecycle.errors import RequestError
 
 if TYPE_CHECKING:
@@ -26,10 +27,12 @@ class Predict(runs.Which):
     input: str = ""  # a CSV, Parquet or JSON file, or images in a folder; -: standard input
     output: str = ""  # a CSV, Parquet or JSON file; -: standard output
     format: str | None = None  # csv, parquet, json or jsonl: what standard input and output hold; null: csv
+    missing: str = "refuse"  # refuse or impute: a value that is missing where each training row had one
     horizon: int | None = None  # of a series: how many steps to foretell; 0: predict the given rows; null: 1
 
     def __post_init__(self) -> None:
         one_of(self, "format", formats.FORMATS)
+        one_of(self, "missing", CHOICES)
         in_range(self, "horizon", low=0, below=MOST_STEPS + 1)
 
 
@@ -44,7 +47,7 @@ def run(typed: list[str]) -> None:
     folder = runs.find(asked).model_folder()
     from lifecycle import saved
 
-    print(_predict(saved.load(folder), asked), file=sys.stderr)
+    print(_predict(replace(saved.load(folder), missing=asked.missing), asked), file=sys.stderr)
 
 
 def _check(asked: Predict) -> None:
@@ -82,7 +85,7 @@ def _predict(trained: TrainedModel, asked: Predict) -> str:
         horizon = asked.horizon or 1
         count = streaming.forecast_file(trained, asked.input, asked.output, horizon, form)
         return f"Foretold {_number(horizon, 'step')} after the {_number(count, 'row')} of {source}{into}"
-    unseen = Unseen()
+    unseen = Unseen(trained.numbers or (), known=trained.preprocessing.gaps is not None)
     count = streaming.predict_file(trained, asked.input, asked.output, form=form, unseen=unseen)
     return "\n".join([*unseen.lines(), f"Predicted {_number(count, 'row')} of {source}{into}"])
 

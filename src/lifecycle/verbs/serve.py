@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lifecycle import ports, recorder, runs, words
-from lifecycle.checks import in_range
+from lifecycle.checks import in_range, one_of
+from lifecycle.data.missing_values import CHOICES
 from lifecycle.errors import Interrupted, RequestError
 
 
@@ -25,8 +26,10 @@ class Serve(runs.Which):
     answer_seconds: float = 30.0  # time in which a client must read its answer; a slower one is disconnected
     idle_seconds: float = 20.0  # time that a connection may stay open between requests
     end_seconds: float = 2.0  # at Ctrl-C or SIGTERM, time to answer the requests that are in progress
+    missing: str = "refuse"  # refuse or impute: a value that is missing where each training row had one
 
     def __post_init__(self) -> None:
+        one_of(self, "missing", CHOICES)
         in_range(self, "port", low=1, below=65536)
         for name in ("max_requests", "max_connections"):
             in_range(self, name, low=1)
@@ -53,7 +56,7 @@ def run(typed: list[str]) -> None:
         from lifecycle import saved, serving
 
         try:
-            serving.serve(saved.load(folder), taken, found.name, limits)
+            serving.serve(replace(saved.load(folder), missing=limits.missing), taken, found.name, limits)
         except Interrupted as interrupted:
             if interrupted.signum != signal.SIGINT:  # Ctrl-C is how it is meant to end
                 raise
