@@ -49,7 +49,7 @@ def table(seed: int = 0) -> pd.DataFrame:
             "open": generator.random(ROWS) > 0.5,
         }
     )
-    frame.loc[3, "width"], frame.loc[5, "colour"] = np.nan, None
+    frame.loc[[3, 8, 11, 14], "width"], frame.loc[[5, 9, 12], "colour"] = np.nan, None
     frame["kind"] = np.where(frame["width"].fillna(0) + frame["count"] > 4, "large", "small")
     frame["price"] = 1000.0 + 50 * frame["count"] + generator.normal(size=ROWS)
     return frame

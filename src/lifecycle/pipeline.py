@@ -117,6 +117,7 @@ def _run(request: Request, begun: Begun | None) -> Result | None:
     try:
         job = resolve(request)
         prepared = prepare(job)
+        refusals.check_names(prepared.data, predict.column_names(prepared.data.spec))
     except Exception as error:
         if not is_helper() and (request.sweep or not isinstance(error, RequestError)):
             tracking.record_failure(request, error)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lifecycle import heap
 from lifecycle.contract import BINARY, REGRESSION, DataSpec
+from lifecycle.data.column_names import PREDICTED
 from lifecycle.profiling import phase
 from lifecycle.threads import shared_pool
 
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
     from lifecycle.data.batches import Batches
     from lifecycle.data.dataset import Part
     from lifecycle.units import Units
-
-
-PREDICTED = "predicted"
-"""The column of labels or values."""
 
 
 def predict(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 
 from lifecycle import evaluate as scoring
-from lifecycle import fit, pipeline, process_state, report, tracking
+from lifecycle import fit, pipeline, process_state, refusals, report, tracking
 from lifecycle.callers_run import callers_run
 from lifecycle.compile import compiled_as
 from lifecycle.config import Job
@@ -22,6 +22,7 @@ from lifecycle.data import dataset
 from lifecycle.data.batches import in_order
 from lifecycle.data.given import Given
 from lifecycle.errors import DataWarning, RequestError
+from lifecycle.predict import column_names
 from lifecycle.quiet import one_at_a_time, quiet_libraries
 from lifecycle.saved import TrainedModel
 from lifecycle.shown import FitHistory
@@ -62,6 +63,7 @@ def run(job: Job, rows: Given, callbacks: Sequence[pl.Callback], track: bool | N
         check_environment(job.request.tracking.dir)
     with process_state.preserved():
         prepared = pipeline.prepare(job, rows)
+        refusals.check_names(prepared.data, column_names(prepared.data.spec))
         for note in prepared.data.notes:
             warnings.warn(translated(note), DataWarning, stacklevel=4)
         printer = report.Report(job.request.config.verbose)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import nn
 
@@ -10,6 +10,8 @@ from lifecycle import metrics
 from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.contract import REGRESSION
+from lifecycle.data import column_names
+from lifecycle.data.columns import DROPPED, OWN_PAST, SORTED_TIME, TARGET, TIME
 from lifecycle.data.dataset import Dataset
 from lifecycle.define import learns_from_one_row
 from lifecycle.errors import RequestError, did_you_mean
@@ -70,6 +72,33 @@ def check_metrics(module: CompiledModel, data: Dataset) -> None:
                 raise RequestError(
                     f"metrics={name} needs two rows or more in each part, got one. Hold out more, or leave {name} out."
                 )
+
+
+def check_names(data: Dataset, outputs: Sequence[str]) -> None:
+    """Refuse columns that would stand beside predictions of the same name, in any file that is predicted.
+
+    Args:
+        data: loaded.
+        outputs: the names of the columns of predictions.
+
+    Raises:
+        RequestError: names column and cure.
+    """
+    names = [name for name, kind in data.column_kinds.items() if kind != DROPPED]
+    taken = next((name for name in outputs if name in names), None)
+    if taken is None:
+        return
+    new = f"{taken}_"
+    while new in data.column_kinds or new in outputs:
+        new += "_"
+    typed = column_names.override(taken, new) or f"rename: {{{taken!r}: {new!r}}} to a YAML file of the data set"
+    if data.column_kinds[taken] in (TARGET, OWN_PAST):
+        cure = f"Add {typed} data.target={new}."
+    elif data.column_kinds[taken] in (TIME, SORTED_TIME):
+        cure = f"Add {typed} data.time={new}."
+    else:
+        cure = f"Add {typed}, or data.drop=[{taken}]."
+    raise RequestError(f"data={data.name} has a column {taken}, which a column of predictions is called. {cure}")
 
 
 def check_monitors(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:

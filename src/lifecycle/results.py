@@ -61,12 +61,11 @@ def record(tracked: Run, outcome: Outcome) -> None:
 def _record_model(tracked: Run, outcome: Outcome) -> None:
     trained, folder = outcome.trained, tracked.scratch / "saved"
     saved.save(trained, folder)
-    columns = [*outcome.data.columns, *getattr(trained.data, "optional_columns", [])]
     outputs = outcome.predictions.drop(columns=["row", "time", "file", "actual"], errors="ignore")
     params: dict[str, int | str] = {"missing": trained.missing}
     if foretells(trained):
         params["horizon"] = 0  # steps: 0 predicts the given rows
-    tracked.log_model(folder, columns, outputs, params)
+    tracked.log_model(folder, trained.raw_columns, outputs, params)
 
 
 def _kept(history: History) -> dict[str, float]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -26,7 +27,8 @@ from lifecycle.trained import TrainedModel
 
 CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
 KINDS = {CSV: formats.CSV, JSON: formats.JSON, PARQUET: formats.PARQUET}
-HORIZON = "horizon"
+HORIZON, MISSING = "horizon", "missing"
+PARAMS = (HORIZON, MISSING)
 
 
 def check_kind(headers: Mapping[str, str]) -> str:
@@ -73,13 +75,20 @@ class Scorer:
             RequestError: the body or a row of it cannot be used.
         """
         if kind != JSON:
-            return _written(self._predicted(readers.read_bytes(body, KINDS[kind]), is_cancelled))
+            stream = readers.read_bytes(body, KINDS[kind])
+            stream = stream.renamed(self.trained.new_names(stream.schema.names))
+            return _written(self._predicted(stream, self.trained, is_cancelled))
         rows = request_body.parse(body, self.trained.columns)
+        new = self.trained.new_names(rows.columns)
+        rows = replace(rows, columns=[new.get(name, name) for name in rows.columns]) if new else rows
         if horizon := _horizon(rows.params):
             frame = next(self._frames(self._stream(rows)))
             return _written([_plain(self.trained.forecast(frame, horizon))])
         quick = self._quick(rows, is_cancelled)
-        return _written(self._predicted(self._stream(rows), is_cancelled) if quick is None else quick)
+        if quick is not None:
+            return _written(quick)
+        trained = replace(self.trained, missing=rows.params.get(MISSING, self.trained.missing))
+        return _written(self._predicted(self._stream(rows), trained, is_cancelled))
 
     def _quick(self, rows: Rows, is_cancelled: Callable[[], bool]) -> list[dict[str, list[Any]]] | None:
         """Return predictions of rows that need no care, as columns by block; ``None``: some need it."""
@@ -118,17 +127,19 @@ class Scorer:
             yield frame.set_axis(pd.RangeIndex(at, at + len(frame)), axis=0)
             at += len(frame)
 
-    def _predicted(self, stream: Stream, is_cancelled: Callable[[], bool]) -> Iterator[dict[str, list[Any]]]:
+    def _predicted(
+        self, stream: Stream, trained: TrainedModel, is_cancelled: Callable[[], bool]
+    ) -> Iterator[dict[str, list[Any]]]:
         for frame in self._frames(stream):
             if is_cancelled():
                 return
-            yield _plain(self.trained.predict(frame))
+            yield _plain(trained.predict(frame))
 
 
 def _horizon(params: Mapping[str, Any]) -> int:
     """Return how many steps of a series to predict; 0: the rows themselves."""
-    if unknown := [name for name in params if name != HORIZON]:
-        raise RequestError(f"params has {unknown[0][:100]}, which no prediction takes. Use {HORIZON}, or leave it out.")
+    if unknown := [name for name in params if name not in PARAMS]:
+        raise RequestError(f"params has {unknown[0][:100]}, which no prediction takes. Use {' or '.join(PARAMS)}.")
     found = params.get(HORIZON) or 0
     if type(found) is not int or found < 0:
         raise RequestError(f"params.{HORIZON} must be a whole number of steps, got {str(found)[:100]}. Give 1 or more.")

@@ -22,7 +22,6 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
-from lifecycle.contract import DataSpec
 from lifecycle.data import folders, formats, json_rows, readers, streams, times, writers
 from lifecycle.data.streams import Stream
 from lifecycle.data.unseen import MOST_NAMED, Unseen
@@ -79,8 +78,10 @@ def predict_file(
     numbers = trained.numbers
     form_of_output = formats.of_output(output, form)
     rows = _open(trained, source, output, form)
+    rows = rows.renamed(trained.new_names(rows.schema.names))
     trained.check_columns(rows.schema.names)
-    _check_names(rows, trained.spec)
+    rows = _without_dropped(rows, trained, unseen)
+    _check_names(rows, trained)
     size = sys.maxsize if numbers is None else _rows_of_block(trained, len(rows.schema), rows_at_once)
     parts = _in_order(lambda at, table: _beside(trained, rows, table, at, form_of_output), rows.of(size))
     with contextlib.closing(parts):
@@ -115,6 +116,7 @@ def forecast_file(
     """
     form_of_output = formats.of_output(output, form)
     rows = _open(trained, source, output, form)
+    rows = rows.renamed(trained.new_names(rows.schema.names))
     trained.check_columns(rows.schema.names)
     names = [*trained.columns, *trained.optional_columns(rows.schema.names)]
     (table,) = rows.select(names).of(sys.maxsize)
@@ -211,9 +213,23 @@ def _rows_of_block(trained: TrainedModel, columns: int, asked: int | None) -> in
     return passes * max(1, wanted // passes if asked is None else math.ceil(wanted / passes))
 
 
-def _check_names(rows: Stream, spec: DataSpec) -> None:
-    for name in column_names(spec):
-        if name in rows.schema.names:
-            raise RequestError(
-                f"{rows.name} has a column {name}, and the predictions are to be called so. Rename or remove it."
-            )
+def _without_dropped(rows: Stream, trained: TrainedModel, unseen: Unseen | None) -> Stream:
+    """Leave out columns that the model's data drop and that predictions are called."""
+    taken = [name for name in column_names(trained.spec) if name in getattr(trained.data, "drop", ())]
+    left_out = [name for name in taken if name in rows.schema.names and name not in trained.columns]
+    if not left_out:
+        return rows
+    if unseen is not None:
+        unseen.notes.append(f"{', '.join(left_out)}: left out, since data.drop names it and a prediction is called so")
+    return rows.select([name for name in rows.schema.names if name not in left_out])
+
+
+def _check_names(rows: Stream, trained: TrainedModel) -> None:
+    for name in column_names(trained.spec):
+        if name not in rows.schema.names:
+            continue
+        if name in trained.columns:  # models are no longer trained so
+            cure = f"Train again with data.rename={{{name}: {name}_}}, or use TrainedModel.predict from Python."
+        else:
+            cure = "The model does not read it: rename it in the file, or remove it."
+        raise RequestError(f"{rows.name} has a column {name}, and the predictions are to be called so. {cure}")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin, Samples
-from lifecycle.data import missing_values
+from lifecycle.data import column_names, missing_values
 from lifecycle.data.dataset import as_column
 from lifecycle.data.encoder import RowEncoder
 from lifecycle.data.preprocessing import Preprocessing
@@ -70,11 +70,27 @@ class Preparation:
         """
         if not len(rows):
             raise RequestError("input has no rows. Give one or more to predict.")
+        rows = rows.rename(columns=self.new_names(rows.columns))
         self.check_columns(rows.columns)
         used = rows[[*self.columns, *self.optional_columns(rows.columns)]]
         if self.time_step is not None and hasattr(self.data, "check_step"):
             self.data.check_step(used, self.time_step)
         return used
+
+    def new_names(self, names: Iterable[Any]) -> dict[str, str]:
+        """Return what some of the columns of raw rows are renamed to, as those of the training file were.
+
+        Raises:
+            RequestError: two columns would be called the same.
+        """
+        rename = column_names.of_plugin(self.data)
+        return column_names.applicable(rename, names, "input") if rename else {}
+
+    @property
+    def raw_columns(self) -> list[str]:
+        """The columns that a prediction reads, and those that may stand in their place in raw rows."""
+        columns = [*self.columns, *getattr(self.data, "optional_columns", ())]
+        return [*columns, *(old for old, new in column_names.of_plugin(self.data).items() if new in columns)]
 
     def unseen(self, samples: Samples) -> dict[str, Counter[str | None]]:
         """Return, by column, how often samples have a value that no training row had; ``None``: have none."""

@@ -25,6 +25,7 @@ TURNS: tuple[tuple[str, Any], ...] = (
     (r"\bdata=(?:table|array)\b", "X"),
     (r"\bdata\.target=.*? (?=is |has |holds )", "y "),
     (r"Name a column of numbers", "Give numbers"),
+    (r"Add (?:'data\.rename=|rename: ).*?(?:, or data\.drop=\[.*?\])?\.$", "Rename the column in X."),
     (r"\b([Aa])dd data\.drop=\[.*?\]", lambda found: ("L" if found[1] == "A" else "l") + "eave the column out of X"),
     (r"got data\.val_size=0\b", "got none"),
     (r"data\.test_size=0 and ", ""),

@@ -11,6 +11,7 @@ from lifecycle.checks import in_range, one_of
 from lifecycle.contract import SAMPLE_SHAPES, Samples, Target
 from lifecycle.data import features, sources, targets
 from lifecycle.data.card import Card
+from lifecycle.data.column_names import Renamed
 from lifecycle.data.scaling import SCALINGS, scaler
 from lifecycle.data.splits import Shuffled
 from lifecycle.data.table import TASKS
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Array(Card, Shuffled):
+class Array(Card, Renamed, Shuffled):
     """Samples of numbers, of any shape, a row each.  CLI: data=array data.path=a.csv data.target=y data.shape=[5,2]."""
 
     path: str = ""  # a CSV or Parquet file with a column a number, those of the last axis side by side
@@ -51,7 +52,7 @@ class Array(Card, Shuffled):
 
     def read(self) -> pd.DataFrame:
         """Return the raw rows."""
-        frame = sources.read(self.path)
+        frame = self.renamed(sources.read(self.path), self.path)
         targets.check_columns(frame, self.path, {"target": self.target})
         self.check(frame)
         return frame

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.data import csv_lines, sources
+from lifecycle.data import column_names, csv_lines, sources
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,16 +46,20 @@ class CsvFile:
     ``texts`` reading begins anew.
 
     Attributes:
-        names: of the columns.
+        names: of the columns, as they are renamed.
         codes: columns of codes such as 007, which are texts.
         texts: columns that turned out to be texts, and by what.
         digest: the file's SHA-256, once it has been read.
     """
 
-    def __init__(self, file: Path, at_once: int) -> None:
+    def __init__(self, file: Path, at_once: int, plugin: Any) -> None:
         sources.check_header(file)
         self.file, self.at_once = file, at_once
-        self.names, self.codes = sources.header(file), set(sources.codes_of(file))
+        self._in_file = sources.header(file)
+        new = column_names.new_names(plugin, self._in_file, str(file))
+        self.names = [new.get(name, name) for name in self._in_file]
+        self.codes = {new.get(name, name) for name in sources.codes_of(file)}
+        self._old = dict(zip(self.names, self._in_file, strict=True))
         self.texts: dict[str, AsTextError] = {}
         self.truths: set[str] = set()  # a truth value that is missing leaves the others what they are
         self.digest = ""
@@ -105,16 +109,19 @@ class CsvFile:
         # What is known need not be guessed; the last column is the target, in which 1 and 1.0 are not the same.
         known = {name: pa.float64() for name in wanted[:-1] if self._kinds[name] == NUMBER and name not in self._words}
         read = csv.ReadOptions(
-            column_names=None if first else self.names,
+            column_names=None if first else self._in_file,
             block_size=len(chunk) + 1 if quoted else 1024**2,
             use_threads=False,
         )
-        for types in (known | texts, texts) if known else (texts,):
+        in_file = [self._old[name] for name in wanted]
+        for kinds in (known | texts, texts) if known else (texts,):
+            types = {self._old[name]: kind for name, kind in kinds.items()}
             convert = csv.ConvertOptions(
-                null_values=[""], strings_can_be_null=True, include_columns=wanted, column_types=types
+                null_values=[""], strings_can_be_null=True, include_columns=in_file, column_types=types
             )
             try:
-                return csv.read_csv(pa.BufferReader(chunk), read, csv.ParseOptions(newlines_in_values=quoted), convert)
+                table = csv.read_csv(pa.BufferReader(chunk), read, csv.ParseOptions(newlines_in_values=quoted), convert)
+                return table.rename_columns(wanted)
             except pa.ArrowInvalid as error:
                 wrong = error
         before = csv_lines.lines_before(self.file, offset)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lifecycle.contract import Split
+from lifecycle.data.column_names import PREDICTED
 from lifecycle.errors import RequestError
 from lifecycle.quiet import one_at_a_time
 
@@ -98,7 +99,7 @@ def targets_of(y: Any, rows: int, taken: Collection[str], name: str = "y") -> tu
             raise RequestError(
                 f"{name} holds a {type(odd).__name__}, {odd!s}. Give classes or values: texts or numbers."
             )
-    while called in taken:
+    while called in taken or called == PREDICTED:
         called += "_"
     return called, values
 

@@ -11,6 +11,7 @@ from lifecycle.checks import in_range, one_of
 from lifecycle.contract import Samples, Target
 from lifecycle.data import features, folders, sources, targets
 from lifecycle.data.card import Card
+from lifecycle.data.column_names import Renamed
 from lifecycle.data.splits import Shuffled
 from lifecycle.data.table import TASKS
 from lifecycle.errors import RequestError
@@ -27,7 +28,7 @@ BRIGHTEST = 255.0
 
 
 @dataclass
-class Images(Card, Shuffled):
+class Images(Card, Renamed, Shuffled):
     """Images, in a folder of one sub-folder a class or a row of pixels each, scaled to 0-1.  CLI: data.path=folder."""
 
     sample_dim: ClassVar[int] = 3
@@ -66,7 +67,7 @@ class Images(Card, Shuffled):
         """Return the raw rows: a column a pixel; or of a folder ``file``, the class, and ``sha256`` of each file."""
         if self._in_folder:
             return folders.read(self.path, self.target or LABEL)
-        frame = sources.read(self.path)
+        frame = self.renamed(sources.read(self.path), self.path)
         targets.check_columns(frame, self.path, {"target": self.target})
         wanted, found = math.prod(self.shape), len(frame.columns) - 1
         if found != wanted:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from lifecycle.contract import DataPlugin, DataSpec
-from lifecycle.data import dataset, missing_values, readers, sources
+from lifecycle.data import column_names, dataset, missing_values, readers, sources
 from lifecycle.data.columns import column_kinds
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.digest import digest
@@ -94,6 +94,7 @@ def _without_drops_that_are_gone(plugin: Any) -> Any:
     if not drop or path.partition(":")[0] in sources.SCHEMES or not Path(path).expanduser().is_file():
         return plugin
     names = readers.read(path).schema.names
+    names = [column_names.of_plugin(plugin).get(name, name) for name in names]
     return dataclasses.replace(plugin, drop=[column for column in drop if column in names])
 
 

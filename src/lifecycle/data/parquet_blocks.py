@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.data import column_names
 from lifecycle.data.csv_blocks import EMPTY, NUMBER, TRUTH, AsTextError, kind_of
 from lifecycle.digests import sha256
 
@@ -20,13 +21,13 @@ class ParquetFile:
     """The columns of a Parquet file, block by block.
 
     Attributes:
-        names: of the columns, those of the index first.
+        names: of the columns as they are renamed, those of the index first.
         types: pyarrow's, of each.
         truths: columns of truth values, which pandas takes for texts where some are missing.
         digest: the file's SHA-256, once it has been read.
     """
 
-    def __init__(self, file: Path, at_once: int) -> None:
+    def __init__(self, file: Path, at_once: int, plugin: Any) -> None:
         from pyarrow import parquet
 
         self.file = file
@@ -34,8 +35,11 @@ class ParquetFile:
         self._file = parquet.ParquetFile(file, pre_buffer=False, buffer_size=1024**2)
         schema = self._file.schema_arrow
         self._at_once = max(16, min(1024**2, at_once // (8 * max(1, len(schema)))))  # rows
-        self.names = _in_order(schema)
-        self.types = {name: _type(schema.field(name).type) for name in self.names}
+        in_file = _in_order(schema)
+        new = column_names.new_names(plugin, in_file, str(file))
+        self.names = [new.get(name, name) for name in in_file]
+        self._old = dict(zip(self.names, in_file, strict=True))
+        self.types = {name: _type(schema.field(old).type) for name, old in self._old.items()}
         self.truths = {name for name in self.names if kind_of(self.types[name]) == TRUTH}
         self.texts: dict[str, AsTextError] = {}  # nothing turns out to be something else
         self.digest = ""
@@ -53,15 +57,16 @@ class ParquetFile:
 
         with ThreadPoolExecutor(1) as beside:
             digest = beside.submit(sha256, self.file)
-            for batch in self._file.iter_batches(self._at_once, columns=wanted):
-                yield pa.Table.from_batches([batch]).select(wanted)
+            in_file = [self._old[name] for name in wanted]
+            for batch in self._file.iter_batches(self._at_once, columns=in_file):
+                yield pa.Table.from_batches([batch]).select(in_file).rename_columns(wanted)
             self.digest = digest.result()
 
     def first_rows(self, name: str) -> pd.DataFrame:
         """Return the first rows of a column, as pandas has them."""
-        batch = next(self._file.iter_batches(1000, columns=[name]))
+        batch = next(self._file.iter_batches(1000, columns=[self._old[name]]))
         frame: pd.DataFrame = batch.to_pandas(ignore_metadata=True)
-        return frame
+        return frame.set_axis([name], axis=1)
 
 
 def _type(arrow_type: Any) -> Any:

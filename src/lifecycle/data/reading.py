@@ -41,7 +41,8 @@ def read(plugin: Table, file: Path) -> LargeTable:
     most = _most(plugin.memory_gb)
     at_once = max(FEWEST_BLOCK_BYTES, min(MOST_BLOCK_BYTES, most // 8))
     try:
-        found = ParquetFile(file, at_once) if file.suffix.lower() == ".parquet" else CsvFile(file, at_once)
+        kind = ParquetFile if file.suffix.lower() == ".parquet" else CsvFile
+        found: ParquetFile | CsvFile = kind(file, at_once, plugin)
         targets.check_name(found.names, plugin.path, "target", plugin.target)
         wanted = plugin.feature_columns(found.names)
         if isinstance(found, ParquetFile):

@@ -9,6 +9,7 @@ from lifecycle.checks import in_range, one_of
 from lifecycle.contract import Samples, Split, Target
 from lifecycle.data import sources, targets, times
 from lifecycle.data.card import Card
+from lifecycle.data.column_names import Renamed
 from lifecycle.data.scaling import SCALINGS, scaler
 from lifecycle.data.splits import Shares, chronological
 from lifecycle.data.steps import Step
@@ -23,7 +24,7 @@ STEP = "step"
 
 
 @dataclass
-class Series(Card, Shares):
+class Series(Card, Renamed, Shares):
     """A series: from `window` values, the next one.  CLI: data=series data.path=a.csv data.target=y data.window=5."""
 
     sample_dim: ClassVar[int] = 2
@@ -49,7 +50,7 @@ class Series(Card, Shares):
 
     def read(self) -> pd.DataFrame:
         """Return the raw rows, as the source has them."""
-        frame = sources.read(self.path)
+        frame = self.renamed(sources.read(self.path), self.path)
         named = {"target": self.target} if self.time is None else {"target": self.target, "time": self.time}
         targets.check_columns(frame, self.path, named)
         if self.time is not None:

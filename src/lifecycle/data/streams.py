@@ -7,7 +7,7 @@ numbers, so that a block whose cells are empty or whole numbers is read as its n
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,15 @@ class Stream:
             raise unreadable(self.name, error) from error
         if not count:
             raise no_rows(self.name)
+
+    def renamed(self, names: Mapping[str, str]) -> Stream:
+        """Return the same rows with some columns called otherwise."""
+        if not names:
+            return self
+        new = [names.get(name, name) for name in self.schema.names]
+        schema = pa.schema([field.with_name(name) for field, name in zip(self.schema, new, strict=True)])
+        batches = (pa.RecordBatch.from_arrays(batch.columns, schema=schema) for batch in self.batches)
+        return replace(self, schema=schema, batches=batches)
 
     def select(self, names: list[str]) -> Stream:
         """Return the same rows with some of their columns."""

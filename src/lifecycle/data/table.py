@@ -12,6 +12,7 @@ from lifecycle.checks import in_range, one_of
 from lifecycle.contract import Samples, Target
 from lifecycle.data import features, sources, targets
 from lifecycle.data.card import Card
+from lifecycle.data.column_names import Renamed
 from lifecycle.data.encoder import RowEncoder
 from lifecycle.data.scaling import SCALINGS, scaler
 from lifecycle.data.splits import Shuffled
@@ -28,7 +29,7 @@ TASKS = ("classification", "regression")
 
 
 @dataclass
-class Table(Card, Shuffled):
+class Table(Card, Renamed, Shuffled):
     """Rows of a table: numbers are scaled, categories one-hot.  CLI: data=table data.path=a.csv data.target=y."""
 
     sample_dim: ClassVar[int] = 1
@@ -51,7 +52,7 @@ class Table(Card, Shuffled):
 
     def read(self) -> pd.DataFrame:
         """Return the raw rows."""
-        frame = sources.read(self.path)
+        frame = self.renamed(sources.read(self.path), self.path)
         targets.check_columns(frame, self.path, {"target": self.target})
         self.check(frame)
         return frame

@@ -22,6 +22,7 @@ class Unseen:
 
     def __init__(self, numbers: Collection[str] = (), known: bool = True) -> None:
         self._numbers, self._known = numbers, known
+        self.notes: list[str] = []  # what else is to be said
         self._rows: Counter[str] = Counter()  # of a column, those with an unseen category
         self._missing: Counter[str] = Counter()  # of a column, those without one
         self._names: dict[str, dict[str, None]] = {}  # of a column, each once and in order
@@ -36,7 +37,7 @@ class Unseen:
 
     def lines(self) -> list[str]:
         """Return a line a column, as a person reads them."""
-        found = []
+        found = list(self.notes)
         for column, names in self._names.items():
             if names:
                 more = ", ..." if len(names) > MOST_NAMED else ""

@@ -19,7 +19,7 @@ ALONE = ["trainer.devices=1", "trainer.strategy=auto"]
 """Scoring is one process's work, however many fitted the model."""
 OWN = ("test", "training_set")
 """What the run's own rows are called."""
-WHICH_ROWS = ("path", "target", "time", "drop", "memory_gb", "source", "licence", "note")
+WHICH_ROWS = ("path", "target", "time", "rename", "drop", "memory_gb", "source", "licence", "note")
 """Fields of data that say which rows there are; all others say how they become samples."""
 
 
