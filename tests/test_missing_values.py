@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +19,8 @@ from sklearn.impute import SimpleImputer
 
 from lifecycle import Model, saved
 from lifecycle.errors import DataWarning, RequestError
-from lifecycle.request_body import RECORDS
+from lifecycle.http_messages import JSON
+from lifecycle.scoring import CSV, Scorer
 from lifecycle.sklearn import LifecycleClassifier
 from tests.conftest import Command
 from tests.test_saved import KEPT
@@ -121,49 +121,30 @@ def test_labelled_rows_are_refused_or_filled(job: Command, lifecycle: Command, t
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-5)
 
 
-def posted(app: Any, body: dict[str, Any]) -> tuple[int, Any]:
-    """Return the status and the body of the server's answer."""
-    sent: list[dict[str, Any]] = []
-    content = json.dumps(body).encode()
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "POST",
-        "path": "/invocations",
-        "raw_path": b"/invocations",
-        "query_string": b"",
-        "headers": [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())],
-    }
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": content, "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    asyncio.run(app(scope, receive, send))
-    return sent[0]["status"], json.loads(b"".join(message.get("body", b"") for message in sent[1:]))
+def answered(model: saved.TrainedModel, **body: Any) -> pd.DataFrame:
+    """Return the predictions that the server answers JSON with."""
+    parts = Scorer(model).answer(json.dumps(body).encode(), JSON, lambda: False)
+    return pd.DataFrame(json.loads(b"".join(parts))["predictions"])
 
 
 def test_the_server_and_mlflow_refuse_or_fill(iris: saved.TrainedModel, trained: Path) -> None:
-    from lifecycle.serving import app_of
-
-    body = {RECORDS: [ROW, {COLUMNS[0]: 1}]}
-    status, answer = posted(app_of(iris), body)
-    assert (status, answer["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
-    assert LACKING + CURE in answer["message"]
-    status, answer = posted(app_of(iris), {"inputs": [[1, 1, 1, 1], [1]]})
-    assert (status, answer["message"].split(".")[0]) == (
-        400,
-        f"row 1 has 1 of 4 values, and none for {', '.join(iris.columns[1:])}",
-    )
-    status, answer = posted(app_of(replace(iris, missing="impute")), body)
-    assert status == 200
-    pd.testing.assert_frame_equal(pd.DataFrame(answer["predictions"]), filled(iris), check_dtype=False, rtol=1e-9)
+    records = [ROW, {COLUMNS[0]: 1}]
+    with pytest.raises(RequestError) as caught:
+        answered(iris, dataframe_records=records)
+    assert str(caught.value) == LACKING + CURE
+    with pytest.raises(RequestError, match=r"^row 1 has 1 of 4 values, and none for sepal width \(cm\), petal length"):
+        answered(iris, inputs=[[1, 1, 1, 1], [1]])
+    text = f"{','.join(COLUMNS)}\n1,1,1,1\n1,,,\n".encode()
+    with pytest.raises(RequestError, match="input has no value in row 1, columns sepal width"):
+        Scorer(iris).answer(text, CSV, lambda: False)
+    for found in (
+        answered(iris, dataframe_records=records, params={"missing": "impute"}),
+        answered(replace(iris, missing="impute"), dataframe_records=records),
+    ):
+        pd.testing.assert_frame_equal(found, filled(iris), check_dtype=False, rtol=1e-9)
 
     (around,) = {file.parent for file in trained.rglob("MLmodel")}
-    model, rows = mlflow.pyfunc.load_model(str(around)), pd.DataFrame(body[RECORDS])
+    model, rows = mlflow.pyfunc.load_model(str(around)), pd.DataFrame(records)
     with pytest.raises(mlflow.MlflowException, match="no value in row 1, columns"):
         model.predict(rows)
     found = model.predict(rows, params={"missing": "impute"})

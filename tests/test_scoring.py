@@ -143,7 +143,7 @@ def test_a_type_that_is_not_read_is_refused_likewise(kind: str) -> None:
 @pytest.mark.parametrize(
     ("params", "sentence"),
     [
-        ({"temperature": 1}, "params has temperature, which no prediction takes. Use horizon, or leave it out."),
+        ({"temperature": 1}, "params has temperature, which no prediction takes. Use horizon or missing."),
         ({"horizon": 1.5}, "params.horizon must be a whole number of steps, got 1.5. Give 1 or more."),
         ({"horizon": -1}, "params.horizon must be a whole number of steps, got -1. Give 1 or more."),
         ({"horizon": True}, "params.horizon must be a whole number of steps, got True. Give 1 or more."),
