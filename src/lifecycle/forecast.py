@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from lifecycle.data.column_names import PREDICTED
 from lifecycle.data.features import LARGEST
 from lifecycle.errors import RequestError
-from lifecycle.predict import PREDICTED
 
 if TYPE_CHECKING:
     from lifecycle.saved import TrainedModel
