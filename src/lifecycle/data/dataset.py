@@ -22,7 +22,7 @@ from lifecycle.data.given import Given
 from lifecycle.data.labels import labels as labels_of
 from lifecycle.data.labels import split as split_of
 from lifecycle.data.large import LargeTable
-from lifecycle.data.preprocessing import Preprocessing, clean_targets, labels_like, learn_target
+from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, labels_like, learn_target
 from lifecycle.data.rows import DiskRows, Rows
 from lifecycle.errors import RequestError
 from lifecycle.profiling import phase
@@ -140,11 +140,7 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | Non
 
     def part(positions: np.ndarray[Any, Any]) -> Part:
         inputs = plugin.apply(preprocessing.inputs, _take(samples.inputs, positions))
-        if not np.isfinite(inputs).all():
-            row = samples.rows[positions[np.flatnonzero(~np.isfinite(inputs.reshape(len(inputs), -1)).all(axis=1))[0]]]
-            raise RequestError(
-                f"data={name} has a value that is no finite number in row {row}. Mend or remove the row."
-            )
+        _check_finite(inputs, samples.rows[positions], f"data={name} has")
         return Part(
             inputs=torch.from_numpy(inputs),
             targets=_as_targets(preprocessing.encode(learnt[positions]), task),
@@ -170,7 +166,7 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | Non
         digest=digest(frame),
         columns=tuple(plugin.columns(frame)),
         column_kinds=column_kinds(plugin, frame),
-        class_values=_class_values(samples.targets, preprocessing.class_names),
+        class_values=class_values(samples.targets, preprocessing.class_names),
         notes=tuple(notes),
         time_step=plugin.time_step(frame) if hasattr(plugin, "time_step") else None,
     )
@@ -201,10 +197,7 @@ def labelled(
     missing_values.check(samples.inputs, preprocessing.gaps, missing)
     labels = labels_like(samples.targets, preprocessing, spec)
     inputs = plugin.apply(preprocessing.inputs, samples.inputs)
-    wrong = np.flatnonzero(~np.isfinite(inputs.reshape(len(inputs), -1)).all(axis=1))
-    if len(wrong):
-        row = samples.rows[wrong[0]]
-        raise RequestError(f"the rows have a value that is no finite number in row {row}. Mend or remove the row.")
+    _check_finite(inputs, samples.rows, "the rows have")
     learnt = labels if samples.base is None else labels - samples.base
     return Part(
         inputs=torch.from_numpy(inputs),
@@ -218,6 +211,12 @@ def labelled(
     )
 
 
+def _check_finite(inputs: np.ndarray[Any, Any], rows: np.ndarray[Any, Any], what: str) -> None:
+    if not np.isfinite(inputs).all():
+        row = rows[np.flatnonzero(~np.isfinite(inputs.reshape(len(inputs), -1)).all(axis=1))[0]]
+        raise RequestError(f"{what} a value that is no finite number in row {row}. Mend or remove the row.")
+
+
 def _read(plugin: DataPlugin, given: Given | None) -> pd.DataFrame:
     """Return the raw rows; those that were given are checked as the plugin checks its own."""
     if given is None:
@@ -225,14 +224,6 @@ def _read(plugin: DataPlugin, given: Given | None) -> pd.DataFrame:
     check: Callable[[pd.DataFrame], None] = getattr(plugin, "check", lambda frame: None)
     check(given.frame)
     return given.frame
-
-
-def _class_values(targets: np.ndarray[Any, Any], names: tuple[str, ...]) -> tuple[Any, ...]:
-    """Return the classes as the source has them, a number as a number, in the order of their names."""
-    if not names:
-        return ()
-    own = {str(value): value.item() if hasattr(value, "item") else value for value in pd.unique(targets)}
-    return tuple(own[name] for name in names)
 
 
 def large_table(plugin: DataPlugin) -> LargeTable | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec, Target
@@ -98,6 +99,14 @@ def labels_like(targets: np.ndarray[Any, Any], learnt: Preprocessing, spec: Data
             f"classes: {', '.join(learnt.class_names)}."
         )
     return labels
+
+
+def class_values(targets: np.ndarray[Any, Any], names: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return the classes as the source has them, a number as a number, in the order of their names."""
+    if not names:
+        return ()
+    own = {str(value): value.item() if hasattr(value, "item") else value for value in pd.unique(targets)}
+    return tuple(own[name] for name in names)
 
 
 def _column(labels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
