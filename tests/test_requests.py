@@ -94,6 +94,9 @@ SENTENCES = {
     "~model.hidden": "~model.hidden takes away what every run needs.",
     "model.hidden=[3": "model.hidden=[3 cannot be read: no viable alternative at input '[3'. Write key=value",
     "optimizer.lr=${oc.env:HOME}": "optimizer.lr cannot be worked out: While dereferencing interpolation",
+    "model=mlp --config-dir": "the command cannot be read: argument --config-dir/-cd: expected one argument. `",
+    "--cfg jb data=iris": "argument --cfg/-c: invalid choice: 'jb' (choose from 'job', 'hydra', 'all'). `lifecycle",
+    "data=iris --confg-dir x": "the command cannot be read: unrecognized arguments: --confg-dir",
     "data.path=${nothing}": "data.path=${nothing}: Interpolation key 'nothing' not found.",
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mlflow
+import pytest
 
 from tests.conftest import Command
 
@@ -50,6 +51,34 @@ def test_a_sweep_over_an_unknown_name_is_a_bad_request_and_runs_nothing(lifecycl
     assert ended.code == 2
     assert "data=irys is not known. Did you mean data=iris?" in ended.err
     assert not (tmp_path / "mlruns" / "mlflow.db").exists()
+
+
+def test_a_field_of_a_swept_group_is_one_of_each_jobs_choice(job: Command, runs: Runs) -> None:
+    """``momentum`` is a field of both optimizers, and of none that would be there without the sweep."""
+    words = ("optimizer=sgd,rmsprop", "optimizer.momentum=0.5", "model=cnn,cnn", "model.channels=[4]", "data=digits")
+    ended = job(*words, "data.note='a, (b)=c'", "-m", "trainer.max_epochs=1")  # an option may stand anywhere
+    assert (ended.code, ended.err) == (0, "")
+    params = [(run.data.params["optimizer"], run.data.params["optimizer.momentum"]) for run in runs()]
+    assert params == [("sgd", "0.5")] * 2 + [("rmsprop", "0.5")] * 2
+    assert {run.data.params["model.channels"] for run in runs()} == {"[4]"}
+
+
+@pytest.mark.parametrize("momentum", ["0.5", "0.5,0.6"])
+def test_a_field_that_one_choice_of_a_swept_group_lacks_is_refused_by_that_choice(
+    lifecycle: Command, momentum: str, tmp_path: Path
+) -> None:
+    ended = lifecycle("-m", "optimizer=sgd,adagrad", f"optimizer.momentum={momentum}")
+    assert ended.code == 2
+    assert f"optimizer.momentum is not a field of optimizer=adagrad, got {momentum}. Fields: lr," in ended.err
+    assert not (tmp_path / "mlruns" / "mlflow.db").exists()
+
+
+def test_a_field_of_a_swept_experiment_is_checked_with_each_experiment(lifecycle: Command) -> None:
+    ended = lifecycle("-m", "+experiment=mnist,iris", "model.channels=[4]")
+    assert ended.code == 2
+    assert "model.channels is not a field of model=mlp, got [4]." in ended.err
+    ended = lifecycle("+experiment=mnist", "--cfg", "job", "model.channels=[4]")
+    assert ended.code == 0
 
 
 def test_a_sweep_of_several_processes_a_job_is_refused(job: Command, runs: Runs) -> None:

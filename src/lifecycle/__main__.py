@@ -130,12 +130,13 @@ def _hydra(words: list[str]) -> None:
     from lifecycle.searchpath import files_checked
 
     config_rules.check_words(words)
+    command = compose.command_line()
     failure: list[Exception] = []
     sweep: list[Request] = []
 
     def job(config: DictConfig) -> None:
         try:
-            request = compose.request_of(config, HydraConfig.get(), compose.command_line())
+            request = compose.request_of(config, HydraConfig.get(), command)
             sweep[:] = [request] if request.sweep else []
             with profiled(request, is_command=True):
                 _run(request)
@@ -149,7 +150,7 @@ def _hydra(words: list[str]) -> None:
 
     # Hydra would print errors in its own way and exit with 1; so it is told to raise them.
     try:
-        with files_checked(), _environment(HYDRA_FULL_ERROR="1"):
+        with files_checked(), _environment(HYDRA_FULL_ERROR="1"), compose.words_for_hydra(words):
             hydra.main(config_path=compose.CONFIG_PACKAGE, config_name="config", version_base="1.3")(job)()
     except SweepError:
         _report(sweep)

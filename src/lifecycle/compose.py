@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -78,6 +81,56 @@ def _check_whole(config: DictConfig, choices: dict[str, str]) -> None:
         hidden = ours.is_file() or name in PluginSource.names(group)
         if file.is_file() and hidden and not (ours.exists() and file.samefile(ours)):
             raise RequestError(f"{group}={name} is built in, and hides conf/{group}/{name}.yaml. Rename that file.")
+
+
+@contextmanager
+def words_for_hydra(words: list[str]) -> Iterator[None]:
+    """Put the words of a command on the command line as Hydra takes them: options first, wherever they were typed.
+
+    Hydra composes a multirun once without what is swept, so a field of a group that is swept is written as a sweep of
+    one value: ``optimizer=sgd,rmsprop optimizer.momentum=choice(0.5)``. Each job then has it, and no default is asked.
+
+    Raises:
+        RequestError: an option is unknown, or lacks its value.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    parser: Any = get_args_parser()
+
+    def refuse(message: str) -> None:
+        raise RequestError(f"the command cannot be read: {message}. `lifecycle --hydra-help` lists the options.")
+
+    parser.error = refuse
+    found = parser.parse_intermixed_args(words)
+    left = list(found.overrides)
+    first = [word for word in words if not (left and word == left[0] and left.pop(0))]
+    before = sys.argv
+    sys.argv = [before[0], *first, *(_with_single_choices(found.overrides) if found.multirun else found.overrides)]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def _with_single_choices(words: list[str]) -> list[str]:
+    """Return overrides of a multirun, in which a field of a swept group is a sweep of one value."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parser = OverridesParser.create()
+    parsed = parser.parse_overrides(words)
+    swept = {override.key_or_group for override in parsed if override.is_sweep_override()}
+    written = []
+    for word, override in zip(words, parsed, strict=True):
+        group, is_field, _ = override.key_or_group.partition(".")
+        if is_field and swept & {group, EXPERIMENT} and not override.is_sweep_override():
+            key, _, value = word.partition("=")
+            single, as_is = f"{key}=choice({value})", override.get_value_element_as_str()
+            with suppress(HydraException):  # of a value that no choice can hold
+                if list(parser.parse_override(single).sweep_string_iterator()) == [as_is]:
+                    written.append(single)
+                    continue
+        written.append(word)
+    return written
 
 
 def command_line() -> str:
