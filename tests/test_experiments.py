@@ -62,7 +62,7 @@ def benchmark(name: str) -> Any:
 
 
 worked_examples, choose_presets = benchmark("worked_examples"), benchmark("choose_presets")
-KEPT = {"mnist_best", "car_sales_best"}
+KEPT = {"pima_best", "mnist_best", "car_sales_best"}
 """Presets that reach their aims as they were; choose_presets.py does not choose them again."""
 
 
@@ -258,6 +258,12 @@ def test_a_stored_accuracy_is_a_whole_number_of_rows_of_the_test_part() -> None:
     for name, count in rows.items():
         accuracies = [*measured[f"+experiment={name}_best"].values()]
         assert accuracies == [round(accuracy * count) / count for accuracy in accuracies]
+
+
+def test_a_candidate_is_scored_on_its_validation_rows(tmp_path: Path) -> None:
+    accuracy = choose_presets.score("iris_best", "trainer.max_epochs=20", 101, str(tmp_path / "runs"))
+    assert accuracy * 30 == pytest.approx(round(accuracy * 30), abs=1e-4)  # 30 of 150 rows validate, 50 test
+    assert accuracy > 0.8
 
 
 def test_no_preset_was_chosen_by_a_seed_that_is_reported() -> None:
