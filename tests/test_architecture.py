@@ -102,6 +102,7 @@ LAYERS = [
         for name in (
             "contract",
             "credentials",
+            "expressions",
             "config",
             "config_rules",
             "bounded_yaml",

@@ -68,6 +68,11 @@ def test_what_is_no_credential_stays(text: str) -> None:
         ("data:\n  db_password: two words\n  rows: 3", "data:\n  db_password: ***\n  rows: 3"),
         ("Authorization: Bearer abcdefgh12345", "Authorization: ***"),
         ("https://u:pw${oc.env:X}@h", "https://***@h"),  # only a part is an expression
+        (
+            r"data.path=https\://u\:pw@h/x?token\=abc",
+            r"data.path=https\://***@h/x?token\=***",
+        ),
+        (r"['data.path=https\\://u\\:pw@h', 'data.token\\=x']", r"['data.path=https\\://***@h', 'data.token\\=***']"),
     ],
 )
 def test_credentials_of_many_forms(text: str, shown: str) -> None:
@@ -81,7 +86,10 @@ def test_keys_betray_credentials() -> None:
         "password": 5,
     }
     assert masked_word("data.password=two words") == "data.password=***"
+    assert is_credential("data.auth_token")
+    assert is_credential("token")
     assert not is_credential("model.max_tokens")
+    assert not is_credential("model.cls_token")
 
 
 def test_the_expression_is_shown_for_a_value_of_the_environment() -> None:

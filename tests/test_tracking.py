@@ -133,7 +133,7 @@ def test_flattening_keeps_every_value_under_its_dotted_key(tree: dict[str, objec
     def leaves(node: object) -> int:
         return sum(map(leaves, node.values())) if isinstance(node, dict) else 1
 
-    flat = flatten(OmegaConf.create(tree))
+    flat = flatten(tree)
     assert len(flat) == leaves(tree)
     assert all(value == leaf(key) for key, value in flat.items())
 

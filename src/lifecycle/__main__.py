@@ -138,6 +138,8 @@ def _hydra(words: list[str]) -> None:
         try:
             request = compose.request_of(config, HydraConfig.get(), command)
             sweep[:] = [request] if request.sweep else []
+            if request.sweep:
+                compose.mask_sweep_file(HydraConfig.get())
             with profiled(request, is_command=True):
                 _run(request)
         except SweepError:
@@ -150,7 +152,8 @@ def _hydra(words: list[str]) -> None:
 
     # Hydra would print errors in its own way and exit with 1; so it is told to raise them.
     try:
-        with files_checked(), _environment(HYDRA_FULL_ERROR="1"), compose.words_for_hydra(words):
+        masked_output = compose.masked_output(words)
+        with files_checked(), _environment(HYDRA_FULL_ERROR="1"), compose.words_for_hydra(words), masked_output:
             hydra.main(config_path=compose.CONFIG_PACKAGE, config_name="config", version_base="1.3")(job)()
     except SweepError:
         _report(sweep)

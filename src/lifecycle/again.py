@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from omegaconf import OmegaConf
-
 from lifecycle import provenance, recorded, words
 from lifecycle.config import Request
+from lifecycle.credentials import masked_word
 from lifecycle.errors import RequestError
 from lifecycle.runs import FoundRun, Which
 
@@ -52,11 +51,17 @@ def changed(record: dict[str, Any], changes: list[str], verb: str) -> tuple[Requ
         RequestError: a word names no field, or its value does not fit.
     """
     recorded.check_rows_are_kept(record, changes)
-    before = recorded.request_of(record)
-    request = recorded.request_of(record, changes, f"lifecycle {verb} {' '.join(changes)}".rstrip())
+    request = recorded.request_of(record, changes, f"lifecycle {verb} {' '.join(map(masked_word, changes))}".rstrip())
     keys = [word.partition("=")[0] for word in changes]
-    values = {key: [OmegaConf.select(one.config, key) for one in (before, request)] for key in keys}
+    values = {key: (_at(record["config"], key), _at(request.recorded, key)) for key in keys}
     return request, {key: (then, now) for key, (then, now) in values.items() if then != now}
+
+
+def _at(config: Any, key: str) -> Any:
+    """Return the value of a dotted key, as it is recorded; ``None``: there is none."""
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, dict) else None
+    return config
 
 
 def differences(found: FoundRun, data: Dataset) -> list[provenance.Difference]:

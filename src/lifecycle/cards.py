@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from lifecycle.credentials import hiding
 from lifecycle.errors import RequestError
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def data(words: list[str]) -> None:
             f"data takes the name of a data set, then key=value words, got {' '.join(words)}. Type for instance "
             "lifecycle data iris, or lifecycle data table data.path=a.csv data.target=y."
         )
-    _print_card(_job([f"data={name}", *overrides]))
+    job = _job([f"data={name}", *overrides])
+    with hiding(job.request.hidden):
+        _print_card(job)
 
 
 def _job(overrides: list[str]) -> Job:
@@ -66,7 +69,8 @@ def _print_all() -> None:
         except RequestError as error:
             broken.append(f"data={name}: {error}")
             continue
-        rows.append((name, job.data_kind, str(getattr(job.data, "path", "")), str(getattr(job.data, "source", ""))))
+        about = job.request.recorded["data"]
+        rows.append((name, job.data_kind, str(about.get("path", "")), str(about.get("source", ""))))
     headings = ("name", "kind", "path", "source")
     widths = [max(len(row[number]) for row in (headings, *rows)) for number in range(3)]
     console = _console()
@@ -98,13 +102,14 @@ def _print_card(job: Job) -> None:
     missing = num_missing(plugin, frame, samples)
     split = plugin.split(type(samples)(samples.inputs, labels, samples.rows), target.task, job.seed)
     parts = {"train": split.train, "validation": split.val, "test": split.test}
+    shown = job.request.recorded["data"]
     lines = {
-        "Data": f"{job.data_name} (data={job.data_kind}, data.path={getattr(plugin, 'path', '')})",
+        "Data": f"{job.data_name} (data={job.data_kind}, data.path={shown.get('path', '')})",
         "Rows": f"{len(frame):,}; {missing or 'no'} value{'s' if missing != 1 else ''} missing",
         **_target_lines(target, labels),
         "Parts": f"{', '.join(f'{len(part)} {name}' for name, part in parts.items())} of {len(labels)} samples",
     }
-    about = {title: getattr(plugin, title.lower(), "") or "not stated" for title in ("Source", "Licence", "Note")}
+    about = {title: shown.get(title.lower()) or "not stated" for title in ("Source", "Licence", "Note")}
     console = _console()
     columns = _columns_table(frame, column_kinds(plugin, frame), target)
     large = getattr(plugin, "large_file", lambda: None)()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,16 @@ from typing import Any
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from lifecycle import config_rules
 from lifecycle.config import Request, RunConfig
+from lifecycle.credentials import MaskedStream, masked, masked_word
 from lifecycle.errors import RequestError
-from lifecycle.explain import COMPOSING, explain
+from lifecycle.explain import COMPOSING, explain, worked_out
 from lifecycle.searchpath import CHOICES, EXPERIMENT, OURS, PluginSource, hydra_ready
+
+PRINTS = re.compile(r"-c(job|hydra|all)?|--cf.*|-i.*|--i.*|-sc|--s.*")
+"""Flags of Hydra's that print instead of running."""
 
 CONFIG_PACKAGE = f"pkg://{OURS}"
 
@@ -41,7 +45,7 @@ def compose(overrides: list[str]) -> Request:
         raise explain(error, overrides) from error
     with_hydra = config.hydra
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    return request_of(config, with_hydra, command=shlex.join(["lifecycle", *overrides]))
+    return request_of(config, with_hydra, command=_typed("lifecycle", overrides))
 
 
 def request_of(config: DictConfig, hydra: Any, command: str) -> Request:
@@ -58,11 +62,8 @@ def request_of(config: DictConfig, hydra: Any, command: str) -> Request:
     typed: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
     overrides = tuple(map(str, typed))
     _check_whole(config, choices)
-    try:
-        OmegaConf.resolve(config)
-    except OmegaConfBaseException as error:
-        raise explain(error, list(overrides)) from error
-    return Request(config, choices, command, sweep, overrides)
+    kept = worked_out(config, list(overrides))
+    return Request(config, choices, command, sweep, tuple(map(masked_word, overrides)), kept)
 
 
 def _check_whole(config: DictConfig, choices: dict[str, str]) -> None:
@@ -133,8 +134,27 @@ def _with_single_choices(words: list[str]) -> list[str]:
     return written
 
 
+@contextmanager
+def masked_output(words: list[str]) -> Iterator[None]:
+    """Mask what Hydra itself prints: errors, and with ``--cfg``, ``--info`` and completion the configuration."""
+    prints = any(PRINTS.fullmatch(word) for word in words)
+    out: Any = MaskedStream(sys.stdout) if prints else sys.stdout
+    with redirect_stdout(out), redirect_stderr(MaskedStream(sys.stderr)):
+        yield
+
+
+def mask_sweep_file(hydra: Any) -> None:
+    """Mask credentials in the file that Hydra writes at the beginning of a sweep, ``multirun.yaml``."""
+    file = Path(hydra.sweep.dir) / "multirun.yaml"
+    if file.is_file() and masked(text := file.read_text(encoding="utf-8")) != text:
+        file.write_text(masked(text), encoding="utf-8")
+
+
 def command_line() -> str:
     """Return the command as typed, for the record."""
-    return shlex.join(
-        [Path(sys.argv[0]).name if not sys.argv[0].endswith("__main__.py") else "lifecycle", *sys.argv[1:]]
-    )
+    name = Path(sys.argv[0]).name
+    return _typed("lifecycle" if name == "__main__.py" else name, sys.argv[1:])
+
+
+def _typed(name: str, words: list[str]) -> str:
+    return shlex.join([name, *map(masked_word, words)])

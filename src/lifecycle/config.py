@@ -9,9 +9,10 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lifecycle import registry
+from lifecycle import expressions, registry
 from lifecycle.checks import in_range, one_of
 from lifecycle.contract import SAMPLE_SHAPES, DataPlugin, ModelPlugin
+from lifecycle.credentials import masked
 from lifecycle.errors import RequestError, did_you_mean
 from lifecycle.groups import TYPED
 from lifecycle.optimizers import OptimizerConfig
@@ -114,12 +115,24 @@ class Request:
     command: str = ""  # the command line
     sweep: str | None = None  # name of the multirun that this is a job of
     overrides: tuple[str, ...] = ()  # what was typed for this job
+    expressions: dict[expressions.Path, str] = field(default_factory=dict)  # to be recorded instead of values
 
     @property
     def tracking(self) -> TrackingConfig:
         """Where to record it. Raises ``RequestError`` for a value out of range."""
         built: TrackingConfig = _build(self.config, "tracking")
         return built
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The configuration as it is recorded: plain values, with expressions in place and credentials masked."""
+        found: dict[str, Any] = expressions.record(OmegaConf.to_container(self.config), self.expressions)
+        return found
+
+    @property
+    def hidden(self) -> dict[str, str]:
+        """What messages show instead of values; see :func:`lifecycle.credentials.hiding`."""
+        return expressions.hidden(OmegaConf.to_container(self.config), self.expressions)
 
     @property
     def run_name(self) -> str:
@@ -129,7 +142,8 @@ class Request:
             if "experiment" in self.choices
             else [self.choices[g] for g in ("model", "data")]
         )
-        return self.tracking.run_name or "-".join([*names, str(self.config.seed)])
+        own = self.expressions.get(("tracking", "run_name"), self.tracking.run_name)
+        return masked(own or "-".join([*names, str(self.config.seed)]))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TextIO
 
 MASK = "***"
 """Takes the place of a credential."""
@@ -17,28 +17,46 @@ MASK = "***"
 FEWEST_CHARACTERS, FEWEST_WITHIN_WORDS = 4, 8
 """A shorter value of an environment variable is no secret; one of fewer than the second is only hidden as a word."""
 
+_OF_TOKENS = r"(?<![_-])|" + "|".join(  # cls_token and pad_token are words of a language model
+    f"(?<={name}[_-])"
+    for name in (
+        "access",
+        "api",
+        "auth",
+        "bearer",
+        "hf",
+        "hub",
+        "id",
+        "private",
+        "refresh",
+        "secret",
+        "security",
+        "session",
+    )
+)
 _NAME = (
-    r"(?:token|secret|password|passwd|passphrase|pwd|credentials?|signature|authorization|"
+    rf"(?:(?:{_OF_TOKENS})token|secret|password|passwd|passphrase|pwd|credentials?|signature|authorization|"
     r"api[_-]?key|(?:access|account|secret|private|shared|subscription|signing)[_-]?key(?:[_-]?id)?)"
 )
 _KEY = re.compile(rf"(?:[\w-]*[_-])?{_NAME}", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_ESCAPED = r"\\{0,4}"  # signs of Hydra's grammar stand after a backslash in the words of a sweep's job
 _QUERY = re.compile(
-    rf"([?&;](?:(?:[\w-]{{0,40}}[_-])?{_NAME}|AWSAccessKeyId|accessToken|clientSecret|sig|sas|jwt|key|code|auth)=)"
+    rf"([?&;](?:(?:[\w-]{{0,40}}[_-])?{_NAME}|AWSAccessKeyId|accessToken|clientSecret|sig|sas|jwt|key|code|auth){_ESCAPED}=)"
     r"([^&;#\s'\"<>]+)",
     re.IGNORECASE,
 )
 _BEFORE = r"(?<![A-Za-z0-9])"
 _VALUE = r"(\"[^\"]*\"|'[^']*'|[^\s'\",;&\[\]{}()]+)"
-_ASSIGNED = re.compile(rf"({_BEFORE}{_NAME}=){_VALUE}", re.IGNORECASE)
+_ASSIGNED = re.compile(rf"({_BEFORE}{_NAME}{_ESCAPED}=){_VALUE}", re.IGNORECASE)
 _QUOTED = re.compile(rf"(['\"][\w.-]{{0,80}}{_BEFORE}{_NAME}['\"]:[ \t]*){_VALUE}", re.IGNORECASE)
 _LINE = re.compile(rf"(^[ \t-]*[\w.-]{{0,80}}{_BEFORE}{_NAME}:[ \t]+)(\S.*)$", re.IGNORECASE | re.MULTILINE)
 _HEADER = re.compile(r"(\b(?:authorization\W{1,4}(?:basic|bearer|token)|bearer)\s+)([\w.~+/=-]{8,})", re.IGNORECASE)
 _PAIR = r"[^\s/?#:@'\"<>\[]{0,100}:(?!\d{1,5}(?:[/?#\s'\",)\]}.;]|$))[^\s<>]{0,300}@"  # signs that a URL encodes, too
 _CUT_PAIR = r"[^\s/?#:@'\"<>\[]{1,100}:(?![\d*])[^\s<>'\"/]{1,300}"  # of a text that was shortened
 _URL = re.compile(
-    rf"(\b[a-z][a-z0-9+.-]{{1,20}}://)(?!/)({_PAIR}|(?:[^\s/?#'\"<>@]{{0,300}}@)+|{_CUT_PAIR})"
-    rf"|(\b[a-z][a-z0-9+.-]{{1,20}}:/)(?!/)({_PAIR})",  # of which a path was made
+    rf"(\b[a-z][a-z0-9+.-]{{1,20}}{_ESCAPED}://)(?!/)({_PAIR}|(?:[^\s/?#'\"<>@]{{0,300}}@)+|{_CUT_PAIR})"
+    rf"|(\b[a-z][a-z0-9+.-]{{1,20}}{_ESCAPED}:/)(?!/)({_PAIR})",  # of which a path was made
     re.IGNORECASE,
 )
 _INTERPOLATION = re.compile(r"\$\{(?:[^{}]|\{[^{}]*\})*\}")
@@ -56,23 +74,7 @@ def masked(text: str) -> str:
     >>> masked("https://jane:${oc.env:PW}@example.com/x.csv")
     'https://jane:${oc.env:PW}@example.com/x.csv'
     """
-    for value, expression in sorted((_hidden.get() or {}).items(), key=lambda item: -len(item[0])):
-        text = _replaced(text, value, expression)
-    if not any(sign in text for sign in "@=:") and "earer" not in text:
-        return text
-    kept: list[str] = []
-
-    def keep(found: re.Match[str]) -> str:
-        kept.append(found[0])
-        return f"{_OPEN}{len(kept) - 1}{_CLOSE}"
-
-    text = _nested(text, keep)
-    text = _URL.sub(_without_user, text)
-    for pattern in (_QUERY, _HEADER, _ASSIGNED, _QUOTED, _LINE):
-        text = pattern.sub(lambda found: found[1] + _hide(found[2]), text)
-    while _KEPT.search(text):
-        text = _KEPT.sub(lambda found: kept[int(found[1])], text)
-    return text
+    return _masked(text, _hidden.get() or {})
 
 
 def masked_values(value: Any, key: str = "") -> Any:
@@ -93,7 +95,7 @@ def masked_values(value: Any, key: str = "") -> Any:
         return value
     if value and is_credential(key) and not _INTERPOLATION.fullmatch(value):
         return MASK
-    return masked(value)
+    return _masked(value, {})
 
 
 def masked_word(word: str) -> str:
@@ -133,6 +135,20 @@ def hiding(values: Mapping[str, str]) -> Iterator[None]:
         _hidden.reset(token)
 
 
+class MaskedStream:
+    """A stream that masks what is written to it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text without its credentials."""
+        return self._stream.write(masked(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def mask_error(error: BaseException) -> None:
     """Mask the texts of an error, and of those that it came from, in place: whoever catches it may print it."""
     waiting, seen = [error], set()
@@ -150,20 +166,30 @@ def mask_error(error: BaseException) -> None:
         waiting += getattr(one, "exceptions", ())
 
 
-def _replaced(text: str, value: str, shown: str) -> str:
-    if len(value) < FEWEST_CHARACTERS or value not in text:
-        return text
-    pattern = re.escape(value)
-    if len(value) < FEWEST_WITHIN_WORDS:
-        pattern = rf"(?<!\w){pattern}(?!\w)"
-    return re.sub(pattern, lambda _: shown, text)
+def _masked(text: str, hidden: Mapping[str, str]) -> str:
+    kept: list[str] = []
 
+    def keep(expression: str) -> str:
+        kept.append(expression)
+        return f"{_OPEN}{len(kept) - 1}{_CLOSE}"
 
-def _nested(text: str, keep: Any) -> str:
-    """Replace interpolations, those within others first."""
-    while (found := _INTERPOLATION.search(text)) is not None:
-        text = text[: found.start()] + keep(found) + text[found.end() :]
+    while (found := _INTERPOLATION.search(text)) is not None:  # those within others first
+        text = text[: found.start()] + keep(found[0]) + text[found.end() :]
+    for value, expression in sorted(hidden.items(), key=lambda item: -len(item[0])):
+        if len(value) >= FEWEST_CHARACTERS and value in text:
+            text = re.sub(_pattern(value), keep(expression), text)
+    if any(sign in text for sign in "@=:") or "earer" in text:
+        text = _URL.sub(_without_user, text)
+        for pattern in (_QUERY, _HEADER, _ASSIGNED, _QUOTED, _LINE):
+            text = pattern.sub(lambda found: found[1] + _hide(found[2]), text)
+    while _KEPT.search(text):
+        text = _KEPT.sub(lambda found: kept[int(found[1])], text)
     return text
+
+
+def _pattern(value: str) -> str:
+    pattern = re.escape(value)
+    return rf"(?<!\w){pattern}(?!\w)" if len(value) < FEWEST_WITHIN_WORDS else pattern
 
 
 def _hide(value: str) -> str:

@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException, ValidationError
 from yaml import YAMLError
 
-from lifecycle import groups, registry
+from lifecycle import expressions, groups, registry
 from lifecycle.config import unknown_field
 from lifecycle.errors import RequestError, did_you_mean
 from lifecycle.searchpath import EXPERIMENT, options
@@ -58,10 +58,46 @@ def _refused(error: BaseException | None) -> RequestError | None:
     return error
 
 
+def worked_out(config: DictConfig, overrides: list[str]) -> dict[expressions.Path, str]:
+    """Work out the interpolations of a configuration in place; return those that are recorded as they were written.
+
+    Raises:
+        RequestError: one cannot be worked out.
+    """
+    written = OmegaConf.to_container(config, resolve=False)
+    try:
+        OmegaConf.resolve(config)
+        return expressions.kept(written, OmegaConf.to_container(config))
+    except OmegaConfBaseException as error:
+        if isinstance(error, InterpolationResolutionError) and (key := _unknown(config, written)):
+            raise RequestError(_not_worked_out(key, error, "")) from error
+        raise explain(error, overrides) from error
+
+
+def _unknown(config: DictConfig, written: Any) -> str:
+    """Return the key whose expression cannot be worked out: the first that calls something, or refers to such a one."""
+    found: list[tuple[bool, str]] = []
+    for path, text in expressions.leaves(written):
+        if isinstance(text, str) and "${" in text:
+            try:
+                OmegaConf.select(config, expressions.dotted(path))
+            except OmegaConfBaseException:
+                found.append((not expressions.calls(text), expressions.dotted(path)))
+    return min(found, key=lambda one: one[0])[1] if found else ""
+
+
+def _not_worked_out(key: str, error: Any, where: str) -> str:
+    said, cure = _first_line(error), "Give it a plain value."
+    if variable := re.search(r"Environment variable '(\w+)' not found", said):
+        said = variable[0]
+        cure = f"Set {variable[1]} in the environment, or add {key}=..."
+    return f"{key}{where} cannot be worked out: {said}. {cure}"
+
+
 def _of_value(error: Exception, cause: BaseException | None, overrides: list[str], where: str) -> str:
     """Return the sentence on a key or value that does not fit."""
     if isinstance(cause, InterpolationResolutionError) and cause.full_key:
-        return f"{cause.full_key}{where} cannot be worked out: {_first_line(cause)}. Give it a plain value."
+        return _not_worked_out(cause.full_key, cause, where)
     if isinstance(cause, ValidationError) and cause.full_key:
         got = _value(cause.full_key, overrides) or cause.value
         cure = "`lifecycle --cfg job` shows values that fit."

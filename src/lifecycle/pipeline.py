@@ -29,6 +29,7 @@ from lifecycle import (
 )
 from lifecycle.compile import CompiledModel
 from lifecycle.config import Job, Request, resolve
+from lifecycle.credentials import hiding
 from lifecycle.data import dataset
 from lifecycle.data.batches import in_order
 from lifecycle.data.dataset import Dataset
@@ -107,7 +108,7 @@ def run(request: Request, begun: Begun | None = None) -> Result | None:
         RequestError: the request cannot be met; no run was opened, except in a sweep, where it is FAILED.
         LifecycleError: the run failed; it is FAILED in MLflow.
     """
-    with process_state.preserved(), profiling.profiled(request):
+    with process_state.preserved(), profiling.profiled(request), hiding(request.hidden):
         return _run(request, begun)
 
 
@@ -263,6 +264,7 @@ def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | 
             "optimizer": {"name": job.optimizer_name, **asdict(job.optimizer)},
             "schedule": {"name": job.schedule_name, **asdict(job.schedule)},
         },
+        expressions=job.request.expressions,
         provenance={
             "run_id": run_id,
             "epoch": history.weights_epoch,

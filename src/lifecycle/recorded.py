@@ -11,10 +11,11 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from lifecycle import groups, registry
+from lifecycle import expressions, groups, registry
 from lifecycle.config import Request, RunConfig
+from lifecycle.credentials import masked_word
 from lifecycle.errors import RequestError, SavedModelError
-from lifecycle.explain import COMPOSING, explain
+from lifecycle.explain import COMPOSING, explain, worked_out
 
 FILE = "request.json"
 FORMAT = 1
@@ -29,7 +30,7 @@ def record_of(request: Request) -> dict[str, Any]:
     typed = {group: groups.name_of(group, _type(config, group)) for group in groups.TYPED}
     return {
         "format": FORMAT,
-        "config": OmegaConf.to_container(config),
+        "config": request.recorded,
         "types": {**plugins, **typed},
         "choices": dict(request.choices),
         "overrides": list(request.overrides),
@@ -62,7 +63,7 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
             for group, name in record["types"].items():
                 cls = groups.TYPED[group][name] if group in groups.TYPED else registry.load(group, name)
                 config[group] = OmegaConf.structured(cls)
-        config = OmegaConf.merge(config, _found(record))
+        config = OmegaConf.merge(config, record["config"])
     except (RequestError, *COMPOSING, KeyError) as error:
         raise SavedModelError(
             f"the run was asked for with what this installation does not have: {str(error).splitlines()[0]}"
@@ -70,7 +71,21 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
     OmegaConf.set_struct(config, True)
     assert isinstance(config, DictConfig)  # noqa: S101 - of a dataclass
     override(config, overrides)
-    return Request(config, dict(record["choices"]), command, None, tuple(overrides))
+    _check_known(config)
+    kept = worked_out(config, overrides)
+    if len(path := _found(config, record)):
+        OmegaConf.update(config, "data.path", path)
+    return Request(config, dict(record["choices"]), command, None, tuple(map(masked_word, overrides)), kept)
+
+
+def _check_known(config: DictConfig) -> None:
+    """Refuse what a run recorded without a credential."""
+    gone = expressions.masked_keys(OmegaConf.to_container(config, resolve=False))
+    if gone:
+        raise RequestError(
+            f"{gone[0]} held a credential, which no run records. Add {gone[0]}=... with it; in a new run write "
+            "${oc.env:NAME} instead, which is recorded as it stands and read from the environment again."
+        )
 
 
 def check_rows_are_kept(record: dict[str, Any], overrides: list[str]) -> None:
@@ -107,13 +122,12 @@ def override(config: DictConfig, words: list[str]) -> None:
 _CHOSEN = (*registry.GROUPS, *groups.TYPED, "trainer", "tracking")
 
 
-def _found(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the values that were recorded, a path beside the folder that the command was typed in made whole."""
-    config: dict[str, Any] = dict(record["config"])
-    path = config.get("data", {}).get("path")
+def _found(config: DictConfig, record: dict[str, Any]) -> str:
+    """Return a path of data that is relative to the folder that the command was typed in, made whole; else nothing."""
+    path = OmegaConf.select(config, "data.path")
     if isinstance(path, str) and path and not Path(path).exists() and (Path(record["folder"]) / path).exists():
-        config["data"] = {**config["data"], "path": str(Path(record["folder"]) / path)}
-    return config
+        return str(Path(record["folder"]) / path)
+    return ""
 
 
 def _type(config: DictConfig, group: str) -> Any:

@@ -13,6 +13,7 @@ import pandas as pd
 from lifecycle import evaluate, fit, losses, pipeline, provenance, refusals, saved, tracking
 from lifecycle.compile import compiled_as
 from lifecycle.config import Job
+from lifecycle.credentials import masked
 from lifecycle.data import given, labelled
 from lifecycle.errors import RequestError
 from lifecycle.look import files
@@ -87,7 +88,7 @@ def own_rows(found: FoundRun, job: Job) -> Rescored:
     prepared.network.load_state_dict(trained.network.state_dict())
     evaluation, predictions = _score(job, prepared)
     notes = _compared(found, evaluation)
-    source = str(getattr(job.data, "path", data.kind))
+    source = masked(str(getattr(job.data, "path", data.kind)))
     return Rescored(data.scored_on, data, source, evaluation, predictions, notes)
 
 
@@ -116,7 +117,7 @@ def other_rows(found: FoundRun, job: Job, asked: Job, name: str, missing: str = 
     notes = list(data.notes)
     if data.digest == found.tags.get(DIGEST):
         notes.append("These are the rows that the run was made with: those that it was fitted to are among them.")
-    source = str(getattr(asked.data, "path", data.kind))
+    source = masked(str(getattr(asked.data, "path", data.kind)))
     return Rescored(name, data, source, replace(evaluation, on=name), predictions, notes)
 
 

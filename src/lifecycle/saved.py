@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ import pandas as pd
 import safetensors.torch
 import skops.io
 
-from lifecycle import registry
+from lifecycle import expressions, registry
 from lifecycle.contract import DataSpec
+from lifecycle.credentials import is_credential
 from lifecycle.data.missing_values import REFUSE
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.digests import sha256
@@ -31,6 +33,9 @@ __all__ = ["TIME_STEP", "Preparation", "PyFunc", "TrainedModel", "check_preproce
 FORMAT = 1
 MANIFEST, WEIGHTS, PREPROCESSING = "lifecycle.json", "weights.safetensors", "preprocessing.skops"
 TRUSTED = {"numpy.dtype"}  # beyond what skops trusts; making one runs no code
+OF_THE_ROWS = ("path", "source", "licence", "note")
+"""Fields of data that say where the training rows are: no prediction needs them."""
+
 CURE = "Take the model from its run again."
 
 
@@ -60,13 +65,13 @@ def save(trained: TrainedModel, folder: Path) -> None:
         "model": {
             "plugin": trained.model_name,
             "package": _package("model", trained.model_name),
-            "fields": _fields(trained.model),
+            "fields": _fields("model", trained.model, trained.model_name, trained.expressions),
         },
         "data": {
             "name": trained.data_name,
             "plugin": trained.data_kind,
             "package": _package("data", trained.data_kind),
-            "fields": _fields(trained.data),
+            "fields": _fields("data", trained.data, trained.data_kind, trained.expressions),
             "columns": list(trained.columns),
             "gaps": None if trained.preprocessing.gaps is None else sorted(trained.preprocessing.gaps),
         },
@@ -215,8 +220,20 @@ def _broken(folder: Path, error: Exception) -> SavedModelError:
     return SavedModelError(f"{folder} does not hold together ({what}). {CURE}")
 
 
-def _fields(plugin: Any) -> dict[str, Any]:
-    return dataclasses.asdict(plugin)
+def _fields(kind: str, plugin: Any, name: str, written: Mapping[expressions.Path, str]) -> dict[str, Any]:
+    """Return the fields of a plugin without credentials: what a prediction needs as values, the rest as was written.
+
+    Of a data plugin that is not built in, nobody knows which texts a prediction needs: none is taken to be one.
+    """
+    fields = dataclasses.asdict(plugin)
+    foreign = kind == "data" and not _package(kind, name).startswith("nn-lifecycle ")
+    kept = {
+        path[1:]: expression
+        for path, expression in written.items()
+        if path[0] == kind and (foreign or path[1] in OF_THE_ROWS or is_credential(str(path[1])))
+    }
+    recorded: dict[str, Any] = expressions.record(fields, kept, only_texts=True)
+    return recorded
 
 
 def _package(kind: str, name: str) -> str:

@@ -19,11 +19,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from lifecycle import provenance, recorded, recorder
 from lifecycle.config import Request
 from lifecycle.contract import DataSpec
+from lifecycle.credentials import masked
 from lifecycle.errors import Interrupted, LifecycleError
 from lifecycle.history import History
 from lifecycle.processes import signals_ignored
@@ -99,11 +100,11 @@ class Run:
 
     def log_data(self, name: str, digest: str, source: str, rows: int) -> None:
         """Record which data the run saw."""
-        self.recorder.tell("data", name=name, digest=digest, source=source, rows=rows)
+        self.recorder.tell("data", name=name, digest=digest, source=masked(source), rows=rows)
 
     def log_worked_out(self, request: Request, **values: Any) -> None:
         """Record the parameters of :data:`WORKED_OUT` that the request left open, dots written as ``__``."""
-        asked = flatten(request.config)
+        asked = flatten(request.recorded)
         named = {key.replace("__", "."): str(value) for key, value in values.items()}
         params = {key: value for key, value in named.items() if key in asked and asked[key] is None}
         self.recorder.tell("params", params=params)
@@ -253,28 +254,27 @@ def _reopen(serving: Recorder, found: FoundRun, scratch: Path) -> Run:
 
 def describe(run: Run, request: Request) -> None:
     """Record what was asked for: parameters, versions, the configuration and what rebuilds it."""
-    values = {**request.choices, **flatten(request.config)}
+    values = {**request.choices, **flatten(request.recorded)}
     values = {key: value for key, value in values.items() if key not in CARD}  # these are about the data, not the run
     open_yet = [key for key, value in values.items() if value is None and WORKED_OUT.fullmatch(key)]
     for key in open_yet:
         del values[key]  # comes with log_worked_out()
     params = {key: str(value)[:MOST_PARAM_CHARACTERS] for key, value in values.items()}
     chosen = " ".join(f"{group}={name}" for group, name in sorted(request.choices.items()))
-    config = f"# {request.command}\n# {chosen}\n{OmegaConf.to_yaml(request.config)}"
+    config = f"# {request.command}\n# {chosen}\n{OmegaConf.to_yaml(OmegaConf.create(request.recorded))}"
     run.recorder.tell("describe", params=params, config=config)
     run.tag(**provenance.hardware())
     run.log_text(json.dumps(recorded.record_of(request), indent=2) + "\n", recorded.FILE)
 
 
-def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Return the values of a configuration by dotted key; a list is one value."""
+def flatten(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of a configuration, in plain values, by dotted key; a list is one value."""
     flat: dict[str, Any] = {}
-    for key in node:
-        value = node[key]
-        if isinstance(value, DictConfig) and f"{prefix}{key}" not in ONE_VALUE:
+    for key, value in node.items():
+        if isinstance(value, dict) and f"{prefix}{key}" not in ONE_VALUE:
             flat |= flatten(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            flat[f"{prefix}{key}"] = value
     return flat
 
 
@@ -294,4 +294,5 @@ def _fail(serving: Recorder, run: Run | None, error: BaseException) -> None:
     with signals_ignored(), suppress(LifecycleError):
         if run is not None:
             run.send()
-        serving.ask("fail", within=ENDS_WITHIN, status=status, error=said, trace=trace)
+        trace = None if trace is None else masked(trace)
+        serving.ask("fail", within=ENDS_WITHIN, status=status, error=masked(said), trace=trace)

@@ -37,6 +37,7 @@ class Preparation:
         settings: loss, metrics and optimizer that the network was compiled with.
         provenance: where it comes from: run, epoch of the weights, digest of the data, versions.
         missing: ``"refuse"`` or ``"impute"`` a value that is missing from a column that had one in each training row.
+        expressions: what is written to disk instead of the value of a field, by where it stands in the configuration.
     """
 
     data_name: str
@@ -48,6 +49,7 @@ class Preparation:
     settings: dict[str, Any]
     provenance: dict[str, Any] = field(default_factory=dict)
     missing: str = missing_values.REFUSE
+    expressions: dict[tuple[str | int, ...], str] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         missing_values.check_choice(self.missing)

@@ -11,6 +11,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from lifecycle.credentials import masked
 from lifecycle.errors import RequestError, did_you_mean
 
 CACHE = "LIFECYCLE_CACHE"
@@ -124,7 +125,7 @@ def _fetch(download: Download, path: str, file: Path) -> bytes:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         for address in download.addresses:
-            print(f"Downloading {address} to {file}", file=sys.stderr, flush=True)
+            print(masked(f"Downloading {address} to {file}"), file=sys.stderr, flush=True)
             with tempfile.TemporaryDirectory(dir=file.parent, prefix=".download-") as place:
                 try:
                     _get(address, part := Path(place) / file.name)

@@ -10,6 +10,7 @@ from typing import Any
 from lifecycle import recorded, runs, words
 from lifecycle.checks import in_range, one_of
 from lifecycle.config import Job, resolve, unknown_field
+from lifecycle.credentials import hiding
 from lifecycle.data.missing_values import CHOICES
 from lifecycle.errors import RequestError
 from lifecycle.quiet import quiet_libraries
@@ -60,7 +61,8 @@ def run(typed: list[str]) -> None:
     with deferred.quick_imports():
         from lifecycle import report, rescoring
     printer = report.Report(asked.verbose)
-    with quiet_libraries():
+    hidden = {**job.request.hidden, **({} if others is None else others.request.hidden)}
+    with quiet_libraries(), hiding(hidden):
         if others is None:
             scored = rescoring.own_rows(found, job)
         else:
@@ -107,6 +109,10 @@ def _others(found: runs.FoundRun, record: dict[str, Any], on_data: list[str], fi
         for name in WHICH_ROWS:
             if name in config and hasattr(other.data, name):
                 config[name] = getattr(other.data, name)
+                request.expressions.pop(("data", name), None)
+        request.expressions.update(
+            {path: text for path, text in other.request.expressions.items() if path[0] == "data"}
+        )
     changes = [word for word in on_data if word not in named]
     for word in changes:
         name = word.partition("=")[0].removeprefix("data.")

@@ -70,7 +70,9 @@ def _beside(found: FoundRun, request: Request) -> None:
     tracking = request.config.tracking
     if Path(tracking.dir).expanduser().absolute() != found.folder:
         OmegaConf.update(request.config, "tracking.dir", str(found.folder))
+        request.expressions.pop(("tracking", "dir"), None)
     OmegaConf.update(request.config, "tracking.experiment", found.experiment)
+    request.expressions.pop(("tracking", "experiment"), None)
 
 
 def _repeat(found: FoundRun, request: Request) -> None:

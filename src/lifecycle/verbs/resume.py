@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from lifecycle import again, recorded, runs
 from lifecycle.checks import one_of
 from lifecycle.config import Job, Request, resolve
+from lifecycle.credentials import hiding
 from lifecycle.errors import RequestError
 from lifecycle.processes import is_helper
 from lifecycle.provenance import DATA, TEST, VALIDATION
@@ -159,7 +160,7 @@ def _go_on(found: FoundRun, job: Job, record: dict[str, Any], points: Points) ->
     from lifecycle import pipeline, report, tracking
 
     printer = report.Report(job.request.config.verbose)
-    with tracking.track_again(found, resume=False) as tracked:
+    with hiding(job.request.hidden), tracking.track_again(found, resume=False) as tracked:
         checkpoint, rows = _fitted(found, job.request, points)
         prepared = pipeline.prepare(job)
         differences = again.differences(found, prepared.data)
@@ -234,7 +235,7 @@ def _record(tracked: Run, job: Job, record: dict[str, Any]) -> None:
     file = tracked.artifacts / "config.yaml"
     lines = file.read_text().splitlines(keepends=True) if file.is_file() else []
     head = "".join(line for line in lines if line.startswith("#"))
-    tracked.log_text(head + OmegaConf.to_yaml(recorded.request_of(more).config), file.name)
+    tracked.log_text(head + OmegaConf.to_yaml(OmegaConf.create(more["config"])), file.name)
 
 
 def _named(found: FoundRun) -> str:

@@ -1,0 +1,124 @@
+"""Expressions such as ``${oc.env:NAME}``: recorded as they were written, so that no record holds what they stood for.
+
+Values of the environment are worked out again when a run is resumed or repeated. What only refers to another key of the
+configuration, such as ``${seed}``, is recorded as its value.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from lifecycle.credentials import MASK, is_credential, masked_values
+
+Path = tuple[str | int, ...]
+"""Keys, and places in lists, that lead to a value."""
+
+VISIBLE = (("tracking", "dir"), ("tracking", "experiment"))
+"""Where a run is recorded: the addresses of its records, which are no secret to whoever reads them."""
+
+CARD = (("data", "source"), ("data", "licence"), ("data", "note"))
+"""What is only about the data: no run depends on it."""
+
+_CALLED = re.compile(r"\$\{\s*([A-Za-z_][\w.]*)\s*:")
+_HARMLESS = {"now", "hydra", "python_version"}
+_VARIABLE = re.compile(r"oc\.env\s*:\s*['\"]?(\w+)")
+
+
+def kept(written: Any, values: Any) -> dict[Path, str]:
+    """Return the expressions of a configuration that are to be recorded instead of their values.
+
+    Args:
+        written: the configuration in plain values, interpolations as texts.
+        values: the same, with interpolations worked out.
+    """
+    texts = {path: text for path, text in leaves(written) if isinstance(text, str) and "${" in text}
+    found = {path: text for path, text in texts.items() if calls(text) - _HARMLESS or "\\${" in text}
+    secret = [str(_at(values, path)) for path in found if path not in VISIBLE]
+    for path, text in texts.items():
+        if any(value and value in str(_at(values, path)) for value in secret):
+            found[path] = text  # refers to one of the others
+    return found
+
+
+def calls(text: str) -> set[str]:
+    """Return the names of the resolvers that a text calls.
+
+    >>> calls("${oc.env:HOME}/${seed}")
+    {'oc.env'}
+    """
+    return {*_CALLED.findall(text)}
+
+
+def hidden(values: Any, expressions: Mapping[Path, str]) -> dict[str, str]:
+    """Return what messages show instead of a value: its expression, or a mask for a credential; by the value's text."""
+    found: dict[str, str] = {}
+    for path, expression in expressions.items():
+        if path in VISIBLE:
+            continue
+        for name in _VARIABLE.findall(expression):
+            if value := os.environ.get(name):
+                found[value] = f"${{oc.env:{name}}}"
+        if isinstance(value := _at(values, path), str):
+            found[value] = expression
+    for path, value in leaves(values):
+        if isinstance(value, str) and value and path not in expressions and is_credential(str(path[-1])):
+            found[value] = MASK
+    return found
+
+
+def record(values: Any, expressions: Mapping[Path, str], only_texts: bool = False) -> Any:
+    """Return a configuration as it is recorded: plain values, with expressions in place and credentials masked.
+
+    Args:
+        values: plain, with interpolations worked out.
+        expressions: see :func:`kept`.
+        only_texts: leave a number, list or mapping as its value.
+    """
+    if only_texts:
+        expressions = {path: text for path, text in expressions.items() if isinstance(_at(values, path), str)}
+    return masked_values(_with(values, expressions, ()))
+
+
+def masked_keys(recorded: Any) -> list[str]:
+    """Return the keys of a recorded configuration whose value was masked, and so is not known any more."""
+    return [
+        dotted(path)
+        for path, value in leaves(recorded)
+        if isinstance(value, str) and MASK in value and path not in CARD
+    ]
+
+
+def dotted(path: Path) -> str:
+    """Return a path as it is typed."""
+    return ".".join(map(str, path))
+
+
+def _with(node: Any, expressions: Mapping[Path, str], above: Path) -> Any:
+    if above in expressions:
+        return expressions[above]
+    if isinstance(node, dict):
+        return {name: _with(value, expressions, (*above, name)) for name, value in node.items()}
+    if isinstance(node, list):
+        return [_with(value, expressions, (*above, number)) for number, value in enumerate(node)]
+    return node
+
+
+def leaves(node: Any, above: Path = ()) -> Iterator[tuple[Path, Any]]:
+    """Yield the path of each plain value, and the value."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from leaves(value, (*above, name))
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from leaves(value, (*above, number))
+    else:
+        yield above, node
+
+
+def _at(node: Any, path: Path) -> Any:
+    for part in path:
+        node = node[part]
+    return node
