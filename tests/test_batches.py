@@ -29,7 +29,7 @@ def passed(
     batches = Batches(*rows(total), batch_size, seed, class_balanced=balanced)
     batches.set_epoch(epoch)
     found = []
-    for inputs, targets, weight, _base in batches:
+    for inputs, targets, weight, *_ in batches:
         assert torch.equal(targets, 10 * inputs)
         assert weight == 1.0
         found.append([int(value) for value in inputs[:, 0]])
@@ -144,7 +144,7 @@ found = []
 for total, batch_size, seed, balanced in json.loads(sys.argv[4]):
     inputs = torch.arange(total, dtype=torch.float64).reshape(-1, 1)
     batches, passed = Batches(inputs, inputs ** 2, batch_size, seed, class_balanced=balanced), []
-    for own, targets, weight, _base in batches:
+    for own, targets, weight, *_ in batches:
         mean = weight * torch.nn.functional.mse_loss(own, targets)
         torch.distributed.all_reduce(mean)
         passed.append({"rows": own[:, 0].tolist(), "weight": weight, "mean": float(mean) / 2})

@@ -77,7 +77,7 @@ def test_the_weights_are_those_of_a_plain_loop_bit_for_bit(
     for epoch in range(4):
         batches.set_epoch(epoch)
         total = 0.0
-        for inputs, targets, _, _ in batches:
+        for inputs, targets, *_ in batches:
             loss = nn.functional.cross_entropy(network(inputs), targets)
             optimizer.zero_grad()
             loss.backward()

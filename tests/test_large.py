@@ -132,6 +132,29 @@ def test_a_large_table_is_what_it_is_when_it_is_read_whole(
     assert in_memory.digest == on_disk.digest == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("target", ["value", "yes or no"])
+def test_a_large_table_has_the_weights_of_one_that_is_read_whole(
+    load: Load, tmp_path: Path, ending: str, target: str
+) -> None:
+    generator = np.random.default_rng(1)
+    rows = frame().assign(w=generator.integers(0, 4, ROWS))
+    hidden = rows["a"].fillna(5) + generator.normal(size=ROWS)
+    values = hidden if target == "value" else np.where(hidden > 5, "yes", "no")
+    file = write(rows.assign(y=values), tmp_path / f"a.{ending}")
+    whole, parted = (load(file, large=large, drop=["id"], weight="w") for large in (False, True))
+    assert_same(whole, parted)
+    assert whole.train.weights is not None
+    assert parted.train.weights is not None
+    assert parted.train.weights.tolist() == whole.train.weights.tolist() == rows["w"][whole.train.rows].tolist()
+    assert "w" not in parted.columns
+    assert parted.preprocessing.target_scale == pytest.approx(whole.preprocessing.target_scale, rel=1e-9)
+    rows.assign(y=values, w=-1).to_csv(tmp_path / "b.csv", index=False)
+    for large in (False, True):
+        with pytest.raises(RequestError, match=r"^data\.weight=w must be a finite number of 0 or more, got -1"):
+            load(tmp_path / "b.csv", large=large, drop=["id"], weight="w")
+
+
 COLUMNS = st.sampled_from(["normal", "far", "whole", "gaps", "rare", "constant", "word", "word with gaps"])
 
 

@@ -120,6 +120,7 @@ def data(
     scaling: str,
     scale_target: bool,
     split_seed: int | None,
+    weight: str | None = None,
 ) -> Any:
     """Return the kind of data that samples of a shape are: a table's rows, or arrays."""
     fields: dict[str, Any] = {
@@ -132,6 +133,7 @@ def data(
         "scaling": scaling,
         "scale_target": scale_target,
         "split_seed": split_seed,
+        "weight": weight,
     }
     if len(shape) == 1:
         return plugin("data", "table", fields, "fit()")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lifecycle.contract import BINARY, MULTICLASS
+from lifecycle.data.weights import median
 
 if TYPE_CHECKING:
     from lifecycle.compile import CompiledModel
@@ -57,7 +58,9 @@ def score(module: CompiledModel, data: Dataset, baseline: Baseline) -> dict[str,
 def _shares(data: Dataset) -> Baseline:
     """Predict for every row the classes' shares of the training rows, as scikit-learn's DummyClassifier does."""
     targets = data.train.targets.flatten().long()
-    counts = torch.bincount(targets, minlength=len(data.spec.class_names)).double()
+    weights = data.train.weights
+    of_rows = torch.ones(len(targets), dtype=torch.float64) if weights is None else torch.from_numpy(weights)
+    counts = torch.bincount(targets, of_rows, minlength=len(data.spec.class_names))
     shares = (counts / counts.sum()).clamp(1e-12, 1 - 1e-12)
     logits = {MULTICLASS: shares.log(), BINARY: torch.logit(shares[1:])}[data.spec.task]
     return Baseline("class shares", f"class shares of {_whose(data)}", logits.repeat(len(data.scored), 1))
@@ -65,7 +68,8 @@ def _shares(data: Dataset) -> Baseline:
 
 def _values(data: Dataset, units: Units) -> list[Baseline]:
     labels = data.train.labels.astype(np.float64)
-    constants = {"mean": labels.mean(), "median": np.median(labels)}
+    weights = data.train.weights
+    constants = {"mean": np.average(labels, weights=weights), "median": median(labels, weights)}
     return [
         _of_values(data, units, name, f"{name} of {_whose(data)}", np.full(len(data.scored), value))
         for name, value in constants.items()

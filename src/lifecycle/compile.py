@@ -111,7 +111,7 @@ class CompiledModel(pl.LightningModule):
         with self.stepping.autocast(batch[0].device):
             outputs = self(batch[0])
         outputs = outputs.float()
-        loss: Tensor = self.loss(outputs, batch[1], weighted=True)
+        loss: Tensor = self.loss(outputs, batch[1], weighted=True, row_weights=batch[4])
         if scored:
             self._score(outputs, batch, self.train_scores)
         return loss if batch[2] == 1.0 else loss * batch[2]

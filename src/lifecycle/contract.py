@@ -82,6 +82,7 @@ class Samples:
         naive: forecasts that need no network, by name (``"last value"``), a value a sample in the target's units.
         times: when each target is, as the source has it; ``None`` where the source has no times.
         files: the file that each sample is; ``None`` where a sample is no file.
+        weights: how much each sample counts in losses and scores, 0 or more; ``None``: all the same.
 
     >>> import numpy as np
     >>> Samples(np.zeros((2, 4)), np.array(["setosa", "virginica"]), rows=np.array([0, 1])).inputs.shape
@@ -95,6 +96,7 @@ class Samples:
     naive: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     times: np.ndarray[Any, Any] | None = None
     files: np.ndarray[Any, Any] | None = None
+    weights: np.ndarray[Any, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -137,11 +139,12 @@ class DataPlugin(Protocol):
     kind that has it says that each row is a sample of its own, and files of any length are predicted block by block.
     ``large()`` returns the rows of a file that are too many for a frame, and ``large_file()`` that file
     (:mod:`lifecycle.data.large`); ``None``: :meth:`read` it. ``unseen(transformer, inputs)`` counts the categories that
-    no training row had. ``rows_of_files(files, columns, transformer)`` makes rows of image files. ``ahead(known)``, and
+    no training row had. ``learn(inputs, weights)`` may take the samples' weights too.
+    ``rows_of_files(files, columns, transformer)`` makes rows of image files. ``ahead(known)``, and
     ``known``, ``times_after``, ``time_step`` and ``check_step`` beside it, are what a series has that goes on after its
     last row; see :mod:`lifecycle.data.series`.
-    Fields ``path``, ``source``, ``licence`` and ``note`` are what `lifecycle data` shows; ``drop`` and ``time`` name
-    columns that it calls so.
+    Fields ``path``, ``source``, ``licence`` and ``note`` are what `lifecycle data` shows; ``drop``, ``time`` and
+    ``weight`` name columns that it calls so.
 
     >>> from lifecycle.data.table import Table
     >>> rows = Table(path="sklearn:iris", target="species")

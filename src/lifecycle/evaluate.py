@@ -64,7 +64,8 @@ class Scores:
         Args:
             outputs: ``(batch, num_outputs)`` logits or values, on any device.
             targets: as the loss takes them.
-            truth: of values: in the user's units; ``None``: the targets restored, which have the digits of float32.
+            truth: values in the user's units, and weights of the rows; without values those are the targets restored,
+                which have the digits of float32.
         """
         self._pending.append((outputs, targets, truth))
         self._rows += len(outputs)
@@ -92,12 +93,14 @@ class Scores:
         """Return predictions and truth as the metrics take them: probabilities and codes, or values in own units."""
         outputs, targets = outputs.cpu().double(), targets.cpu()
         predicted = self.units(outputs, None if truth is None else truth.base).numpy()
+        weights = _weights(truth)
         if self.task == MULTICLASS:
-            return Compared(predicted, targets.numpy())
+            return Compared(predicted, targets.numpy(), weights)
         if self.task == BINARY:
-            return Compared(predicted[:, 0], targets[:, 0].long().numpy())
-        values = self.units.restore(targets.double()) if truth is None else truth.values
-        return Compared(predicted[:, 0], values[:, 0].numpy())
+            return Compared(predicted[:, 0], targets[:, 0].long().numpy(), weights)
+        known = None if truth is None else truth.values
+        values = self.units.restore(targets.double()) if known is None else known
+        return Compared(predicted[:, 0], values[:, 0].numpy(), weights)
 
     def alone(
         self, outputs: Tensor, targets: Tensor, truth: Truth | None = None, predicted: Array | None = None
@@ -122,10 +125,11 @@ class Scores:
 
     def _losses(self, outputs: Tensor, targets: Tensor, truth: Truth | None) -> Compared:
         """Return the loss of each row, in place of a prediction."""
-        targets = targets.cpu() if truth is None else self.units.targets(truth.values, truth.base)
+        known = None if truth is None else truth.values
+        targets = targets.cpu() if truth is None or known is None else self.units.targets(known, truth.base)
         targets = targets if self.task == MULTICLASS else targets.double()
         losses = self.loss.of_rows(outputs.cpu().double(), targets, self.weighted).flatten().numpy()
-        return Compared(losses, losses)
+        return Compared(losses, losses, _weights(truth))
 
     def _fold(self) -> None:
         if not self._pending:
@@ -138,6 +142,10 @@ class Scores:
             compared = self.compared(*rows)
             for metric in self.metrics.values():
                 metric.update(compared)
+
+
+def _weights(truth: Truth | None) -> Array | None:
+    return None if truth is None or truth.weights is None else truth.weights.numpy()
 
 
 @phase("evaluate")

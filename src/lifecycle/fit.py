@@ -179,6 +179,7 @@ def _training_batches(config: TrainerConfig, data: Dataset, seed: int) -> Batche
         seed if config.shuffle else None,
         data.train.truth,
         config.class_balanced,
+        data.train.loss_weights,
     )
 
 

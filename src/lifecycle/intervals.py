@@ -50,7 +50,8 @@ def intervals(
             if by_row is None:
                 samples = _anew(metric, rows, seed)
             else:
-                samples = np.sqrt(_of_means(by_row, seed)) if _is_root(metric) else _of_means(by_row, seed)
+                means = _of_means(by_row, rows.weights, seed)
+                samples = np.sqrt(means) if _is_root(metric) else means
             if samples is not None:
                 low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
                 # Resamples that all agree (no row was wrong) do not say how sure a score is.
@@ -70,9 +71,13 @@ def _is_root(metric: Measure) -> bool:
     return isinstance(metric, MeanOfRows) and metric.root
 
 
-def _of_means(by_row: Array, seed: int) -> Array:
+def _of_means(by_row: Array, weights: Array | None, seed: int) -> Array:
     wanted = min(RESAMPLES, max(FEWEST_RESAMPLES, MOST_DRAWS // len(by_row)))
-    return np.concatenate([by_row[rows].mean(axis=1) for rows in _draws(len(by_row), wanted, seed)])
+    draws = _draws(len(by_row), wanted, seed)
+    if weights is None:
+        return np.concatenate([by_row[rows].mean(axis=1) for rows in draws])
+    weighted = by_row * weights
+    return np.concatenate([weighted[rows].sum(axis=1) / weights[rows].sum(axis=1) for rows in draws])
 
 
 def _anew(metric: Measure, rows: Compared, seed: int) -> Array | None:

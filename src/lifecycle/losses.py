@@ -60,14 +60,19 @@ class Loss(nn.Module):
         self.name, self.label_smoothing = name, label_smoothing
         self.register_buffer("class_weights", class_weights, persistent=False)
 
-    def forward(self, outputs: Tensor, targets: Tensor, weighted: bool = False) -> Tensor:
-        """Return the mean over the rows, each multiplied by the weight of its class if ``weighted``.
+    def forward(
+        self, outputs: Tensor, targets: Tensor, weighted: bool = False, row_weights: Tensor | None = None
+    ) -> Tensor:
+        """Return the mean over the rows, each multiplied by the weight of its class if ``weighted``, and by its own.
 
         Args:
             outputs: ``(batch, num_outputs)`` logits or values.
             targets: ``(batch,) int64`` or ``(batch, 1) float32``.
             weighted: for training; where there are no weights it changes nothing.
+            row_weights: ``(batch,) float32``, whose mean over all training rows is 1; ``None``: 1 each.
         """
+        if row_weights is not None:
+            return (self.of_rows(outputs, targets, weighted).flatten() * row_weights).mean()
         if not weighted or self.class_weights is None:
             return LOSSES[self.name](outputs, targets, self.label_smoothing, "mean")
         return self.of_rows(outputs, targets, weighted).mean()
@@ -80,13 +85,16 @@ class Loss(nn.Module):
         return losses * self.class_weights.to(losses.device)[targets.long()]
 
 
-def class_weights(asked: str | dict[str, float] | None, spec: DataSpec, targets: Tensor) -> Tensor | None:
+def class_weights(
+    asked: str | dict[str, float] | None, spec: DataSpec, targets: Tensor, row_weights: Tensor | None = None
+) -> Tensor | None:
     """Return the weight of each class, in the order of the codes.
 
     Args:
         asked: ``"balanced"`` (rows over classes times rows of the class, as scikit-learn has it), or by class.
         spec: the task and its classes.
         targets: those of the training rows, from which alone the balance is learnt.
+        row_weights: ``(rows,)``: how much each of them counts; ``None``: all the same.
 
     Raises:
         RequestError: there are no classes, or not these.
@@ -99,13 +107,14 @@ def class_weights(asked: str | dict[str, float] | None, spec: DataSpec, targets:
             f"class_weights={asked} needs classes, got a regression of {spec.target_name}. Leave it out."
         )
     if isinstance(asked, str):
-        counts = torch.bincount(targets.long().flatten(), minlength=len(names))
+        of_rows = torch.ones(len(targets)) if row_weights is None else row_weights
+        counts = torch.bincount(targets.long().flatten(), of_rows.double(), minlength=len(names))
         if not counts.all():
             none = names[int(torch.nonzero(counts == 0)[0])]
             raise RequestError(
                 f"class_weights=balanced needs rows of each class to train on, got none of {none}. Change the split."
             )
-        return (len(targets) / (len(names) * counts.double())).float()
+        return (counts.sum() / (len(names) * counts)).float()
     for name in asked:
         if name not in names:
             raise RequestError(

@@ -157,14 +157,14 @@ class MeanOfRows(Additive):
 
 
 class OfCounts(Additive):
-    """A metric of how often each class is predicted rightly, predicted, and true; over several classes the plain mean.
+    """A metric of how often each class is predicted rightly, predicted, and true.
 
     Args:
-        of_counts: those three, ``(classes,)`` each, to a value a class.
+        of_counts: those three, ``(classes,)`` each, to a value a class, of which the plain mean is taken; or to one.
         classes: how many there are; of two, the value is that of the second.
     """
 
-    def __init__(self, of_counts: Callable[[Array, Array, Array], Array], classes: int) -> None:
+    def __init__(self, of_counts: Callable[[Array, Array, Array], Any], classes: int) -> None:
         super().__init__(higher_is_better=True)
         self.of_counts, self.classes = of_counts, classes
 
@@ -181,7 +181,9 @@ class OfCounts(Additive):
 
     def value(self, state: Array) -> float:
         """Return the metric; classes that are neither predicted nor true are left out of the mean."""
-        values = self.of_counts(*state)
+        values = np.asarray(self.of_counts(*state))
+        if not values.ndim:
+            return float(values)
         if self.classes == 2:
             return float(values[1])
         seen = (state[1] + state[2]) > 0
@@ -191,6 +193,26 @@ class OfCounts(Additive):
 def share(part: Array, whole: Array) -> Array:
     """Return a quotient a class, 0 where it has no value."""
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+
+
+def specificity(right: Array, said: Array, true: Array) -> Array:
+    """Return the share of the rows of other classes that are predicted so, a class."""
+    others = true.sum() - true
+    return share(others - (said - right), others)
+
+
+def cohen_kappa(right: Array, said: Array, true: Array) -> float:
+    """Return how far truth and predictions agree beyond chance."""
+    rows = true.sum()
+    chance = (said @ true) / rows**2
+    return float((right.sum() / rows - chance) / (1 - chance))
+
+
+def matthews(right: Array, said: Array, true: Array) -> float:
+    """Return Matthews' correlation coefficient; 0 where truth or predictions are of one class."""
+    rows = true.sum()
+    spread = np.sqrt(rows**2 - said @ said) * np.sqrt(rows**2 - true @ true)
+    return float((right.sum() * rows - said @ true) / spread) if spread else 0.0
 
 
 class OfRanking(Additive):

@@ -51,6 +51,7 @@ OURS: dict[str, Callable[[], Measure]] = {
         lambda rows: 2 * _absolute(rows) / _size(np.abs(rows.truth) + np.abs(rows.predicted))
     ),
     "weighted_mean_absolute_percentage_error": lambda: MeanOfRows(_absolute, over=lambda rows: _size(rows.truth)),
+    "mean_squared_log_error": lambda: MeanOfRows(lambda rows: (np.log1p(rows.predicted) - np.log1p(rows.truth)) ** 2),
     "log_cosh_error": lambda: MeanOfRows(_log_cosh),
     "r2": lambda: OfMoments(moments.r2, higher_is_better=True),
     "explained_variance": lambda: OfMoments(moments.explained_variance, higher_is_better=True),
@@ -66,6 +67,12 @@ OURS_OF_CLASSES: dict[str, Callable[[int], Measure]] = {
     "precision": lambda classes: OfCounts(lambda right, said, true: measures.share(right, said), classes),
     "recall": lambda classes: OfCounts(lambda right, said, true: measures.share(right, true), classes),
     "f1": lambda classes: OfCounts(lambda right, said, true: measures.share(2 * right, said + true), classes),
+    "specificity": lambda classes: OfCounts(measures.specificity, classes),
+    "jaccard_index": lambda classes: OfCounts(
+        lambda right, said, true: measures.share(right, said + true - right), classes
+    ),
+    "cohen_kappa": lambda classes: OfCounts(measures.cohen_kappa, classes),
+    "matthews_corr_coef": lambda classes: OfCounts(measures.matthews, classes),
     "auroc": lambda classes: OfRanking(measures.under_roc, classes),
     "average_precision": lambda classes: OfRanking(measures.average_precision, classes),
 }
@@ -125,6 +132,25 @@ def of_one_row(spec: DataSpec, name: str) -> bool:
     except Exception:  # whatever the library raises
         return False
     return True
+
+
+def check_weights(spec: DataSpec, names: Iterable[str], weights: str) -> None:
+    """Refuse metrics that cannot be weighted: those that torchmetrics computes.
+
+    Args:
+        spec: the task and its classes.
+        names: of the metrics.
+        weights: what gives the rows their weights, as a message names it.
+
+    Raises:
+        RequestError: names the metric, and some that can.
+    """
+    for name in names:
+        if isinstance(build(spec, name), OfTorchmetrics):
+            known = ", ".join(OURS if spec.task == REGRESSION else OURS_OF_CLASSES)
+            raise RequestError(
+                f"metrics={name} cannot be weighted, and {weights} gives the rows weights. Choose from: {known}."
+            )
 
 
 def _of_rows(spec: DataSpec, name: str, rows: int) -> Any:

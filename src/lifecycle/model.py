@@ -133,7 +133,8 @@ class Model(Predictor):
         epochs: int = 300,
         batch_size: int | None = None,
         validation_split: float = 0.0,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
+        sample_weight: Any = None,
         early_stopping: bool | None = None,
         seed: int = 0,
         split_seed: int | None = None,
@@ -155,7 +156,9 @@ class Model(Predictor):
             epochs: passes over the rows, at most.
             batch_size: rows a step; ``None``: 32, or all rows if fewer.
             validation_split: share of the rows that chooses the best epoch, drawn by class at random.
-            validation_data: ``(X, y)`` for the same, in place of a split.
+            validation_data: ``(X, y)`` or ``(X, y, sample_weight)`` for the same, in place of a split.
+            sample_weight: ``(rows,)`` numbers of 0 or more: how much each row counts in the loss and all scores. Rows
+                of weight 0 are left out.
             early_stopping: stop when ``monitor`` has not improved for ``patience`` epochs, and keep the best epoch's
                 weights; ``None``: where there are validation rows.
             seed: of the split, the initial weights, the order of rows and dropout.
@@ -188,11 +191,17 @@ class Model(Predictor):
             frame, shape = given.inputs_of(X)
             target, labels = given.targets_of(y, len(frame), frame.columns)
             share, split = asked.split(validation_split), None
+            weights = given.weights_of(sample_weight, len(frame))
             if validation_data is not None:
                 if share:
                     raise RequestError("validation_data stands in place of validation_split. Give one of them.")
+                weights = given.weights_together(weights, len(frame), validation_data)
                 frame, labels, split = given.together(frame, shape, labels, validation_data)
             validates = split is not None or share is not None
+            frame = frame.assign(**{target: labels})
+            weight = None
+            if weights is not None:
+                frame, weight = given.with_column(frame, "sample_weight", weights)
             stops = validates if early_stopping is None else early_stopping
             config = asked.config(
                 self._plugin,
@@ -204,6 +213,7 @@ class Model(Predictor):
                     scaling,
                     scale_target,
                     split_seed,
+                    weight,
                 ),
                 self._compiled_with,
                 asked.trainer({"epochs": epochs, "batch_size": batch_size, "early_stopping": stops, **trainer}),
@@ -212,7 +222,7 @@ class Model(Predictor):
                 verbose,
             )
             job = resolve(asked.request(config, self.name))
-            rows = given.Given(frame.assign(**{target: labels}), split)
+            rows = given.Given(frame, split)
             fitted = python_fit.run(job, rows, python_fit.listed(callbacks), track)
             self.history, self._trained, self.run_id = fitted.history, fitted.trained, fitted.run_id
         return fitted.history

@@ -161,7 +161,7 @@ def prepare(job: Job, rows: Given | None = None) -> Prepared:
         job.metrics,
         data.preprocessing.target_scale,
         job.schedule,
-        losses.class_weights(job.class_weights, data.spec, data.train.targets),
+        losses.class_weights(job.class_weights, data.spec, data.train.targets, data.train.loss_weights),
         job.label_smoothing,
     )
     losses.check_data(module.loss_name, data)

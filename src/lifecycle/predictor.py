@@ -25,13 +25,21 @@ class Predictor:
 
     _trained: saved.TrainedModel | None = None
 
-    def evaluate(self, X: Any, y: Any, missing: str = REFUSE) -> dict[str, float]:  # noqa: N803
+    def evaluate(
+        self,
+        X: Any,  # noqa: N803
+        y: Any,
+        missing: str = REFUSE,
+        sample_weight: Any = None,
+    ) -> dict[str, float]:
         """Step 4, evaluate: the loss and the metrics of the model on rows, each scored once.
 
         Args:
             X: as :meth:`fit` takes it.
             y: ``(rows,)`` the true classes or values.
             missing: ``"impute"`` to fill values of columns that were complete in training, in place of refusing them.
+            sample_weight: ``(rows,)`` numbers of 0 or more: how much each row counts; ``None``: all the same, however
+                the model was fitted.
 
         Returns:
             ``{"loss": ..., "accuracy": ...}``; metrics of a regression are in the target's own units.
@@ -49,8 +57,9 @@ class Predictor:
             with one_at_a_time():
                 frame = _rows(X, trained)
                 _, labels = given.targets_of(y, len(frame), frame.columns)
+                weights = given.weights_of(sample_weight, len(frame))
                 labelled = frame.assign(**{trained.spec.target_name: labels})
-            return python_fit.evaluate(replace(trained, missing=missing), labelled)
+            return python_fit.evaluate(replace(trained, missing=missing), labelled, weights)
 
     def predict(self, X: Any, missing: str = REFUSE) -> np.ndarray[Any, Any]:  # noqa: N803
         """Step 5, predict: the class of each row, of the type that y had, or its value in y's own units: ``(rows,)``.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 
 from lifecycle import evaluate as scoring
-from lifecycle import fit, pipeline, process_state, refusals, report, tracking
+from lifecycle import fit, metrics, pipeline, process_state, refusals, report, tracking
 from lifecycle.callers_run import callers_run
 from lifecycle.compile import compiled_as
 from lifecycle.config import Job
@@ -30,6 +30,7 @@ from lifecycle.tracking_address import check_environment
 from lifecycle.wording import translated
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from lifecycle.history import History
@@ -115,10 +116,24 @@ def _alone(job: Job, prepared: pipeline.Prepared, printer: report.Report, callba
     return Fitted(_shown(history), pipeline.trained_model(job, prepared, history, None), None)
 
 
-def evaluate(trained: TrainedModel, frame: pd.DataFrame) -> dict[str, float]:
-    """Return ``{"loss": ..., <metric>: ...}`` of a model on labelled rows, each scored once."""
+def evaluate(
+    trained: TrainedModel, frame: pd.DataFrame, weights: np.ndarray[Any, Any] | None = None
+) -> dict[str, float]:
+    """Return ``{"loss": ..., <metric>: ...}`` of a model on labelled rows, each scored once.
+
+    Args:
+        trained: the model.
+        frame: the rows.
+        weights: ``(rows,)``: how much each counts; ``None``: all the same.
+
+    Raises:
+        RequestError: the rows cannot be used as they are, or a metric cannot be weighted.
+    """
+    if weights is not None:
+        metrics.check_weights(trained.spec, trained.settings["metrics"], "sample_weight")
+    frame = frame.drop(columns=[name for name in [getattr(trained.data, "weight", None)] if name in frame.columns])
     with one_at_a_time():
-        part = dataset.labelled(trained.data, trained.preprocessing, trained.spec, frame, trained.missing)
+        part = dataset.labelled(trained.data, trained.preprocessing, trained.spec, frame, trained.missing, weights)
     batches = in_order(part.inputs, part.targets, part.truth)
     with quiet_libraries(), process_state.own_arithmetic():
         return scoring.evaluate_here(compiled_as(trained), batches)

@@ -61,11 +61,13 @@ def _nearest(size: int, rows: int) -> Iterator[int]:
 
 
 def check_metrics(module: CompiledModel, data: Dataset) -> None:
-    """Refuse a metric that a part of a single row does not have.
+    """Refuse a metric that a part of a single row does not have, or that cannot be weighted where rows have weights.
 
     Raises:
         RequestError: names the metric.
     """
+    if any(part is not None and part.weights is not None for part in (data.train, data.val, data.test)):
+        metrics.check_weights(data.spec, module.metric_names, data.weights_from)
     if any(part is not None and len(part) < 2 for part in (data.val, data.test)):
         for name in module.metric_names:
             if not metrics.of_one_row(data.spec, name):

@@ -18,7 +18,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from lifecycle.model import Model
 
@@ -91,7 +91,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.fit_options = fit_options
         self.verbose = verbose
 
-    def _fit(self, X: Any, y: Any) -> Self:  # noqa: N803 - scikit-learn's name
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:  # noqa: N803 - scikit-learn's name
         model = Model(self.model, **(self.fields or {}))
         rate: dict[str, Any] = {} if self.lr is None else {"lr": self.lr}
         model.compile(self.optimizer, self.loss, schedule=self.schedule, **self._compile_options(), **rate)
@@ -111,6 +111,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             accelerator=self.accelerator,
             seed=seed,
             task=self._task,
+            sample_weight=sample_weight,
             verbose=self.verbose,
             **{"track": False, **(self.fit_options or {})},
         )
@@ -149,12 +150,13 @@ class LifecycleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
 
     _task = "classification"
 
-    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
         """Fit to rows.
 
         Args:
             X: ``(rows, features)`` finite numbers; or a DataFrame, in which texts and missing values may be too.
             y: ``(rows,)`` classes.
+            sample_weight: as :meth:`lifecycle.Model.fit` takes it; ``score`` takes it too.
 
         Raises:
             ValueError: as scikit-learn's own; among others of one class only.
@@ -165,10 +167,11 @@ class LifecycleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         """
         X, y = _validated(self, X, y, fitting=True)  # noqa: N806
         check_classification_targets(y)
+        X, y, sample_weight = _weighted(X, y, sample_weight)  # noqa: N806
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y must have two classes or more, got one class only, {self.classes_[0]}.")
-        return self._fit(X, codes)
+        return self._fit(X, codes, sample_weight)
 
     def _compile_options(self) -> dict[str, Any]:
         """Return them, the weights by the codes of the classes, by which the network knows them."""
@@ -225,12 +228,13 @@ class LifecycleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
 
     _task = "regression"
 
-    def fit(self, X: Any, y: Any) -> Self:  # noqa: N803
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
         """Fit to rows.
 
         Args:
             X: ``(rows, features)`` finite numbers; or a DataFrame, in which texts and missing values may be too.
             y: ``(rows,)`` values.
+            sample_weight: as :meth:`lifecycle.Model.fit` takes it; ``score`` takes it too.
 
         Raises:
             ValueError: as scikit-learn's own.
@@ -240,7 +244,8 @@ class LifecycleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         1
         """
         X, y = _validated(self, X, y, fitting=True)  # noqa: N806
-        return self._fit(X, np.asarray(y, dtype=np.float64))
+        X, y, sample_weight = _weighted(X, y, sample_weight)  # noqa: N806
+        return self._fit(X, np.asarray(y, dtype=np.float64), sample_weight)
 
     def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
         """Return the value of each row in y's units, ``(rows,)``.
@@ -270,6 +275,15 @@ def _validated(estimator: _Estimator, X: Any, y: Any = None, fitting: bool = Fal
     if not hasattr(X, "iloc") or not hasattr(estimator, "feature_names_in_"):
         return found
     return (X, found[1]) if fitting else X  # by name, so that messages say which column
+
+
+def _weighted(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:  # noqa: N803
+    """Return the rows that have a weight above 0, and their weights, checked as scikit-learn does."""
+    if sample_weight is None:
+        return X, y, None
+    weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
+    kept = np.flatnonzero(weights)
+    return X.iloc[kept] if hasattr(X, "iloc") else X[kept], np.asarray(y)[kept], weights[kept]
 
 
 def _is_numeric(X: Any) -> bool:  # noqa: N803

@@ -21,6 +21,7 @@ TURNS: tuple[tuple[str, Any], ...] = (
         'class_weights="balanced" or {"good": 1, "bad": 3}',
     ),
     (rf"\bdata\.path={PATH}\b", "X"),
+    (r"\bdata\.weight=sample_weight_*", "sample_weight"),
     (r"(from|of|in) data=(?:table|array)\b", r"\1 X"),
     (r"\bdata=(?:table|array)\b", "X"),
     (r"\bdata\.target=.*? (?=is |has |holds )", "y "),

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.checks import in_range, one_of
 from lifecycle.contract import SAMPLE_SHAPES, Samples, Target
-from lifecycle.data import features, sources, targets
+from lifecycle.data import features, sources, targets, weights
 from lifecycle.data.card import Card
 from lifecycle.data.column_names import Renamed
-from lifecycle.data.scaling import SCALINGS, scaler
+from lifecycle.data.scaling import SCALINGS, fitted
 from lifecycle.data.splits import Shuffled
 from lifecycle.data.table import TASKS
 from lifecycle.errors import RequestError
@@ -29,6 +29,7 @@ class Array(Card, Renamed, Shuffled):
     path: str = ""  # a CSV or Parquet file with a column a number, those of the last axis side by side
     target: str = ""  # column to predict
     task: str | None = None  # classification or regression; null: from the target's type
+    weight: str | None = None  # column of how much each row counts in losses and scores; no feature. null: all the same
     shape: list[int] = field(default_factory=list)  # of a sample: steps and features, or channels, height and width
     scaling: str = "standard"  # of each feature, or channel: standard (mean 0, deviation 1), minmax (0 to 1) or none
     scale_target: bool = True  # regression: train on the standardised target; scores are in its own units
@@ -36,6 +37,7 @@ class Array(Card, Renamed, Shuffled):
     def __post_init__(self) -> None:
         super().__post_init__()
         targets.check_named(self)
+        weights.check_field(self.weight, self.target)
         one_of(self, "task", TASKS)
         one_of(self, "scaling", SCALINGS)
         if len(self.shape) not in SAMPLE_SHAPES or min(self.shape) < 1:
@@ -53,13 +55,18 @@ class Array(Card, Renamed, Shuffled):
     def read(self) -> pd.DataFrame:
         """Return the raw rows."""
         frame = self.renamed(sources.read(self.path), self.path)
-        targets.check_columns(frame, self.path, {"target": self.target})
+        targets.check_columns(frame, self.path, self._named)
         self.check(frame)
         return frame
 
+    @property
+    def _named(self) -> dict[str, str]:
+        """The columns that hold no numbers of samples, by field."""
+        return {"target": self.target} if self.weight is None else {"target": self.target, "weight": self.weight}
+
     def check(self, frame: pd.DataFrame) -> None:
         """Refuse rows that are not of the shape."""
-        wanted, found = math.prod(self.shape), len(frame.columns) - 1
+        wanted, found = math.prod(self.shape), len(self.columns(frame))
         if found != wanted:
             raise RequestError(
                 f"data.shape={self.shape} needs {wanted} columns beside {self.target}, got {found} in {self.path}. "
@@ -72,7 +79,7 @@ class Array(Card, Renamed, Shuffled):
 
     def columns(self, frame: pd.DataFrame) -> list[str]:
         """Return the columns of numbers."""
-        return [name for name in frame.columns if name != self.target]
+        return [name for name in frame.columns if name not in self._named.values()]
 
     def samples(self, frame: pd.DataFrame) -> Samples:
         """Return one sample a row: ``(rows, *shape) float64``."""
@@ -90,11 +97,14 @@ class Array(Card, Renamed, Shuffled):
             raise RequestError(
                 f"data.path={self.path} misses a number in row {frame.index[wrong[0]]}. Mend or remove the row."
             )
-        return Samples(numbers.reshape(-1, *self.shape), labels, np.arange(len(frame)))
+        return Samples(
+            numbers.reshape(-1, *self.shape), labels, np.arange(len(frame)), weights=weights.column(self, frame)
+        )
 
-    def learn(self, inputs: np.ndarray[Any, Any]) -> Any:
-        """Fit the scale of each feature, or channel, to the training samples."""
-        return scaler(self.scaling).fit(self._by_feature(inputs))
+    def learn(self, inputs: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None = None) -> Any:
+        """Fit the scale of each feature, or channel, to the training samples, by their weights."""
+        values = self._by_feature(inputs)
+        return fitted(self.scaling, values, None if weights is None else weights.repeat(len(values) // len(inputs)))
 
     def apply(self, transformer: Any, inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Return ``(samples, *shape) float32``."""

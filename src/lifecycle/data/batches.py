@@ -17,23 +17,25 @@ from lifecycle.seeds import epoch_seed
 
 @dataclass(frozen=True)
 class Truth:
-    """The true values of a regression in the user's units; on the CPU, as some devices have no float64.
+    """What scores take of rows that a network does not; on the CPU, as some devices have no float64.
 
     Attributes:
-        values: ``(rows, 1) float64``.
+        values: ``(rows, 1) float64`` true values in the user's units; ``None`` of classes, whose codes are the targets.
         base: ``(rows, 1) float64``: what is added to a restored output (:class:`lifecycle.contract.Samples`), or none.
+        weights: ``(rows,) float64``: how much each row counts; ``None``: all the same.
     """
 
-    values: Tensor
+    values: Tensor | None = None
     base: Tensor | None = None
+    weights: Tensor | None = None
 
     def __getitem__(self, rows: slice | Tensor) -> Truth:
-        return Truth(self.values[rows], None if self.base is None else self.base[rows])
+        return Truth(*(None if one is None else one[rows] for one in (self.values, self.base, self.weights)))
 
     def split(self, sizes: list[int]) -> Iterator[Truth]:
         """Yield as many rows as each of ``sizes`` says, in order."""
-        bases = [None] * len(sizes) if self.base is None else torch.split(self.base, sizes)
-        return map(Truth, torch.split(self.values, sizes), bases)
+        columns = (self.values, self.base, self.weights)
+        return map(Truth, *([None] * len(sizes) if one is None else torch.split(one, sizes) for one in columns))
 
     def to(self, device: Any, **options: Any) -> Truth:
         """Return the same, on the CPU: Lightning calls this."""
@@ -45,13 +47,13 @@ def together(truths: Sequence[Truth | None]) -> Truth | None:
     known = [truth for truth in truths if truth is not None]
     if not known:
         return None
-    bases = [truth.base for truth in known if truth.base is not None]
-    return Truth(torch.cat([truth.values for truth in known]), torch.cat(bases) if bases else None)
+    columns = zip(*((truth.values, truth.base, truth.weights) for truth in known), strict=True)
+    return Truth(*(None if column[0] is None else torch.cat(column) for column in columns))
 
 
-Batch = tuple[Tensor, Tensor, float, Truth | None]
-"""Inputs; targets; the weight of their mean loss, 1.0, or under ddp ``processes * own rows / rows of the batch``; and
-the true values in the user's units, where they are values."""
+Batch = tuple[Tensor, Tensor, float, Truth | None, Tensor | None]
+"""Inputs; targets; the weight of their mean loss, 1.0, or under ddp ``processes * own rows / rows of the batch``; what
+scores take beside these, where there is such; and what the training loss of each row is multiplied by."""
 
 
 MOST_ROWS, MOST_NUMBERS = 1024, 100_000
@@ -68,6 +70,7 @@ class Chunk:
         truth: see :data:`Batch`.
         sizes: rows of each mini-batch; one or more.
         weights: of each mini-batch, see :data:`Batch`.
+        row_weights: ``(rows,) float32``; see :data:`Batch`.
     """
 
     inputs: Tensor
@@ -75,6 +78,7 @@ class Chunk:
     truth: Truth | None
     sizes: list[int]
     weights: list[float]
+    row_weights: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -82,12 +86,14 @@ class Chunk:
     def __iter__(self) -> Iterator[Batch]:
         truths = [None] * len(self) if self.truth is None else self.truth.split(self.sizes)
         inputs, targets = torch.split(self.inputs, self.sizes), torch.split(self.targets, self.sizes)
-        return zip(inputs, targets, self.weights, truths, strict=True)
+        rows = [None] * len(self) if self.row_weights is None else torch.split(self.row_weights, self.sizes)
+        return zip(inputs, targets, self.weights, truths, rows, strict=True)
 
     def to(self, device: Any, **options: Any) -> Chunk:
         """Return the chunk on another device; Lightning calls this."""
         inputs, targets = self.inputs.to(device, **options), self.targets.to(device, **options)
-        return Chunk(inputs, targets, self.truth, self.sizes, self.weights)
+        rows = None if self.row_weights is None else self.row_weights.to(device, **options)
+        return Chunk(inputs, targets, self.truth, self.sizes, self.weights, rows)
 
 
 def in_order(inputs: Rows, targets: Tensor, truth: Truth | None) -> Batches:
@@ -111,6 +117,7 @@ class Batches:
         truth: see :data:`Batch`.
         class_balanced: draw each class equally often, with replacement, and in all as many rows as there are; needs a
             ``shuffle_seed``, and targets that are classes.
+        row_weights: see :data:`Batch`.
     """
 
     def __init__(
@@ -121,9 +128,10 @@ class Batches:
         shuffle_seed: int | None = None,
         truth: Truth | None = None,
         class_balanced: bool = False,
+        row_weights: Tensor | None = None,
     ) -> None:
         self.inputs, self.targets, self.truth, self.batch_size = inputs, targets, truth, batch_size
-        self.shuffle_seed, self.class_balanced = shuffle_seed, class_balanced
+        self.shuffle_seed, self.class_balanced, self.row_weights = shuffle_seed, class_balanced, row_weights
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -160,7 +168,8 @@ class Batches:
 
     def _take(self, rows: slice | Tensor, sizes: list[int], weights: list[float]) -> Chunk:
         truth = None if self.truth is None else self.truth[rows]
-        return Chunk(self.inputs[rows], self.targets[rows], truth, sizes, weights)
+        row_weights = None if self.row_weights is None else self.row_weights[rows]
+        return Chunk(self.inputs[rows], self.targets[rows], truth, sizes, weights, row_weights)
 
     def _order(self) -> Tensor | None:
         if self.shuffle_seed is None:

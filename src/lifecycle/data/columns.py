@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from lifecycle.contract import DataPlugin, Samples
 
 NUMBER, CATEGORY, TARGET, OWN_PAST = "number", "category", "target", "target, from its own past"
-PIXEL, FILE, DIGEST, TIME, SORTED_TIME, DROPPED, UNREAD = (
+PIXEL, FILE, DIGEST, TIME, SORTED_TIME, WEIGHT, DROPPED, UNREAD = (
     "pixel",
     "file",
     "digest of the file",
     "time",
     "time, rows sorted",
+    "weight of the row",
     "dropped",
     "not read",
 )
@@ -38,8 +39,8 @@ def _kind(plugin: DataPlugin, frame: pd.DataFrame, name: str, target: str, used:
     import numpy as np
     import pandas as pd
 
-    if target:
-        return OWN_PAST if used else TARGET
+    if target or name == getattr(plugin, "weight", None):
+        return WEIGHT if not target else OWN_PAST if used else TARGET
     if name == getattr(plugin, "time", None):
         order = plugin.in_order(frame) if hasattr(plugin, "in_order") else np.arange(len(frame))
         return TIME if (np.diff(order) > 0).all() else SORTED_TIME
@@ -79,6 +80,7 @@ def describe(kinds: Mapping[str, str]) -> str:
         FILE: "image files",
         TIME: "in order of time",
         SORTED_TIME: "sorted by time",
+        WEIGHT: "weights",
         DROPPED: "dropped",
         UNREAD: "not read",
     }.items():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,101 +12,24 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lifecycle import heap, provenance
-from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec, Target
-from lifecycle.data import missing_values
-from lifecycle.data.batches import Truth
+from lifecycle import heap
+from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec, Split, Target
+from lifecycle.data import missing_values, weights
 from lifecycle.data.columns import column_kinds, num_missing
-from lifecycle.data.digest import digest, rows_digest
+from lifecycle.data.digest import digest
 from lifecycle.data.fitting import held_out_gaps, learn, transform
 from lifecycle.data.given import Given
+from lifecycle.data.labels import Labels
 from lifecycle.data.labels import labels as labels_of
 from lifecycle.data.labels import split as split_of
 from lifecycle.data.large import LargeTable
+from lifecycle.data.parts import Dataset, Part
 from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, labels_like, learn_target
-from lifecycle.data.rows import DiskRows, Rows
+from lifecycle.data.rows import Rows
 from lifecycle.errors import RequestError
 from lifecycle.profiling import phase
 
-
-@dataclass(frozen=True)
-class Part:
-    """One of the three parts.
-
-    Attributes:
-        inputs: ``(samples, *input_shape) float32``: a Tensor, unless they are on disk.
-        targets: ``(samples,) int64`` class codes (multiclass), else ``(samples, 1) float32``.
-        labels: the same targets in the user's own terms.
-        rows: the row of the source that each target stands in.
-        base: ``(samples, 1) float64`` in the user's units: what is added to a restored output; or ``None``.
-        naive: forecasts without a network, by name: ``(samples,)`` in the user's units.
-        times: when each target is; or ``None``.
-        files: the file that each sample is; or ``None``.
-    """
-
-    inputs: Rows
-    targets: Tensor
-    labels: np.ndarray[Any, Any]
-    rows: np.ndarray[Any, Any]
-    base: Tensor | None = None
-    naive: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
-    times: np.ndarray[Any, Any] | None = None
-    files: np.ndarray[Any, Any] | None = None
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def truth(self) -> Truth | None:
-        """The labels as scores take them; ``None`` where they are classes, whose codes are the targets."""
-        if self.labels.dtype.kind in "OU":
-            return None
-        return Truth(torch.from_numpy(np.asarray(self.labels, dtype=np.float64)).reshape(-1, 1), self.base)
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """What flows from data to network."""
-
-    name: str
-    kind: str
-    spec: DataSpec
-    preprocessing: Preprocessing
-    train: Part
-    val: Part | None
-    test: Part | None
-    num_rows: int
-    num_missing: int  # values that the columns lack, and that are filled
-    digest: str  # sha256 of names, types and values of the raw rows; of a large file: the file's own
-    columns: tuple[str, ...]  # those of the raw rows that a prediction needs
-    column_kinds: dict[str, str]  # what each column of the raw rows is taken for
-    class_values: tuple[Any, ...] = ()  # the classes as the source has them, in the order of their names
-    given: bool = False  # labelled rows that a model was not made with: all are scored, and nothing learnt from them
-    notes: tuple[str, ...] = ()  # what a person must know of the rows, a sentence each
-    time_step: dict[str, Any] | None = None  # how far the times of a series are apart, in plain values
-
-    @property
-    def window_rows(self) -> int | None:
-        """Training rows that are shuffled together where rows are on disk; ``None``: all, they are in memory."""
-        return self.train.inputs.window_rows if isinstance(self.train.inputs, DiskRows) else None
-
-    @property
-    def split_digests(self) -> dict[str, str]:
-        """Digests of the rows that validate and test, by their names in :mod:`lifecycle.provenance`."""
-        parts = {provenance.VALIDATION: self.val, provenance.TEST: self.test}
-        return {name: rows_digest(None if part is None else part.rows) for name, part in parts.items()}
-
-    @property
-    def scored(self) -> Part:
-        """The rows that the finished model is scored on: the test rows; the training rows where none are held out."""
-        return self.train if self.test is None else self.test
-
-    @property
-    def scored_on(self) -> str:
-        """What begins the names of those scores: ``"test"``, ``"training_set"``, or ``"given"``."""
-        if self.given:
-            return "given"
-        return "training_set" if self.test is None else "test"
+__all__ = ["Dataset", "Part", "as_column", "labelled", "large_table", "load"]
 
 
 @phase("data")
@@ -127,16 +51,20 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | Non
             return _load_large(table, name, kind, seed)
     frame = _read(plugin, given)
     target = plugin.describe_target(frame)
-    samples = plugin.samples(frame)
-    if samples.targets is None:
+    all_samples = plugin.samples(frame)
+    if all_samples.targets is None:
         raise RequestError(f"data={name} has no target column {target.name}. Name one with data.target.")
+    samples, fixed = weights.kept(all_samples, None if given is None else given.split, weights.key_of(plugin))
+    assert samples.targets is not None  # noqa: S101 - for the types
     labels = clean_targets(samples.targets, target)
-    split = (given and given.split) or plugin.split(replace(samples, targets=labels), target.task, seed)
+    split = fixed or plugin.split(replace(samples, targets=labels), target.task, seed)
     learnt = labels if samples.base is None else labels - samples.base
-    task, encoder = learn_target(learnt, split.train, target)
-    gaps = missing_values.gaps(samples.inputs)
-    notes = missing_values.notes(name, samples.inputs, gaps, split.train)
-    preprocessing = Preprocessing(plugin.learn(_take(samples.inputs, split.train)), encoder, gaps)
+    of_train = None if samples.weights is None else samples.weights[split.train]
+    task, encoder = learn_target(learnt, split.train, target, of_train)
+    gaps = missing_values.gaps(all_samples.inputs)
+    notes = missing_values.notes(name, samples.inputs, missing_values.gaps(samples.inputs), split.train)
+    learnt_inputs = _learn(plugin, _take(samples.inputs, split.train), of_train)
+    preprocessing = Preprocessing(learnt_inputs, encoder, gaps)
 
     def part(positions: np.ndarray[Any, Any]) -> Part:
         inputs = plugin.apply(preprocessing.inputs, _take(samples.inputs, positions))
@@ -150,6 +78,7 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | Non
             naive={name: values[positions] for name, values in samples.naive.items()},
             times=None if samples.times is None else samples.times[positions],
             files=None if samples.files is None else samples.files[positions],
+            weights=None if samples.weights is None else samples.weights[positions],
         )
 
     train = part(split.train)
@@ -162,12 +91,13 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | Non
         val=part(split.val) if len(split.val) else None,
         test=part(split.test) if len(split.test) else None,
         num_rows=len(frame),
-        num_missing=num_missing(plugin, frame, samples),
+        num_missing=num_missing(plugin, frame, all_samples),
         digest=digest(frame),
         columns=tuple(plugin.columns(frame)),
         column_kinds=column_kinds(plugin, frame),
         class_values=class_values(samples.targets, preprocessing.class_names),
         notes=tuple(notes),
+        weight=getattr(plugin, "weight", None),
         time_step=plugin.time_step(frame) if hasattr(plugin, "time_step") else None,
     )
 
@@ -178,6 +108,7 @@ def labelled(
     spec: DataSpec,
     frame: pd.DataFrame,
     missing: str = missing_values.REFUSE,
+    row_weights: np.ndarray[Any, Any] | None = None,
 ) -> Part:
     """Return labelled rows as a trained model takes them; nothing is learnt from them.
 
@@ -187,6 +118,7 @@ def labelled(
         spec: of the model.
         frame: raw rows, the target among the columns.
         missing: what becomes of a value that is missing for the first time; see :mod:`lifecycle.data.missing_values`.
+        row_weights: ``(rows,)``: how much each counts; ``None``: as the plugin says. Rows of no weight are left out.
 
     Raises:
         RequestError: they lack the target or a value, or hold an unknown class or what is no number.
@@ -194,6 +126,10 @@ def labelled(
     samples = plugin.samples(frame)
     if samples.targets is None:
         raise RequestError(f"the rows have no target column {spec.target_name} to compare with. Give it, or predict.")
+    if row_weights is not None:
+        samples = replace(samples, weights=row_weights[samples.rows])
+    samples, _ = weights.kept(samples, None, weights.key_of(plugin))
+    assert samples.targets is not None  # noqa: S101 - for the types
     missing_values.check(samples.inputs, preprocessing.gaps, missing)
     labels = labels_like(samples.targets, preprocessing, spec)
     inputs = plugin.apply(preprocessing.inputs, samples.inputs)
@@ -208,6 +144,7 @@ def labelled(
         naive=dict(samples.naive),
         times=samples.times,
         files=samples.files,
+        weights=samples.weights,
     )
 
 
@@ -215,6 +152,14 @@ def _check_finite(inputs: np.ndarray[Any, Any], rows: np.ndarray[Any, Any], what
     if not np.isfinite(inputs).all():
         row = rows[np.flatnonzero(~np.isfinite(inputs.reshape(len(inputs), -1)).all(axis=1))[0]]
         raise RequestError(f"{what} a value that is no finite number in row {row}. Mend or remove the row.")
+
+
+def _learn(plugin: DataPlugin, inputs: Any, of_rows: np.ndarray[Any, Any] | None) -> Any:
+    """Return what a plugin learns from training rows, by their weights where it takes such."""
+    if of_rows is None or "weights" not in inspect.signature(plugin.learn).parameters:
+        return plugin.learn(inputs)
+    learn_by_weight: Callable[..., Any] = plugin.learn
+    return learn_by_weight(inputs, weights=of_rows)
 
 
 def _read(plugin: DataPlugin, given: Given | None) -> pd.DataFrame:
@@ -237,12 +182,14 @@ def _load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
     plugin = table.plugin
     target = Target(plugin.target, plugin.task or table.task, plugin.scale_target)
     found = labels_of(table, target)
-    drawn = split_of(table, found, target, seed)
-    task, encoder = found.learn(drawn.train, target)
+    of_rows = None if table.weights is None else weights.checked(table.weights, f"data.weight={plugin.weight}")
+    drawn = _drawn(table, found, target, seed, of_rows)
+    of_train = None if of_rows is None else of_rows[drawn.train]
+    task, encoder = found.learn(drawn.train, target, of_train)
     missing_values.check_empty(name, table.missing, table.blocks.num_rows)
     gaps = frozenset(column for column, count in table.missing.items() if count)
     notes = missing_values.notes_on(*held_out_gaps(table, drawn.train))
-    preprocessing = Preprocessing(learn(table, drawn.train), encoder, gaps)
+    preprocessing = Preprocessing(learn(table, drawn.train, of_train), encoder, gaps)
     parts = [drawn.train, drawn.val, drawn.test]
     inputs = transform(table, preprocessing.inputs, parts, name)
 
@@ -252,6 +199,7 @@ def _load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
             targets=_as_targets(found.encoded(preprocessing, parts[number]), task),
             labels=found.of(parts[number]),
             rows=parts[number],
+            weights=None if of_rows is None else of_rows[parts[number]],
         )
 
     return Dataset(
@@ -268,7 +216,17 @@ def _load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
         columns=tuple(table.features),
         column_kinds=table.column_kinds,
         notes=tuple(notes),
+        weight=plugin.weight,
     )
+
+
+def _drawn(table: LargeTable, found: Labels, target: Target, seed: int, of_rows: np.ndarray[Any, Any] | None) -> Split:
+    """Divide the rows that have a weight above 0, as if there were no others."""
+    if of_rows is None or of_rows.all():
+        return split_of(table, found, target, seed)
+    there = np.flatnonzero(of_rows)
+    drawn = split_of(table, found.take(there), target, seed)
+    return Split(there[drawn.train], there[drawn.val], there[drawn.test])
 
 
 def _as_targets(encoded: np.ndarray[Any, Any], task: str) -> Tensor:

@@ -16,6 +16,7 @@ from lifecycle.data.large import LargeTable
 from lifecycle.data.rows import DiskRows, Rows
 from lifecycle.data.scratch import Scratch, check_room
 from lifecycle.data.table import CATEGORIES, NUMBERS
+from lifecycle.data.weights import median as weighted_median
 from lifecycle.errors import RequestError
 
 Array = np.ndarray[Any, Any]
@@ -38,16 +39,22 @@ class Learnt:
     high: float
 
 
-def learn(table: LargeTable, train: Array) -> Any:
-    """Return what ``table.plugin.learn`` would, fitted to the rows ``train`` (their numbers in rising order)."""
+def learn(table: LargeTable, train: Array, weights: Array | None = None) -> Any:
+    """Return what ``table.plugin.learn`` would, fitted to the rows ``train`` (their numbers in rising order).
+
+    Args:
+        table: the rows.
+        train: numbers of those that teach.
+        weights: ``(train rows,)``: how much each counts; ``None``: all the same.
+    """
     numbers = table.numbers
     places = [table.features.index(name) for name in numbers]
     with ThreadPoolExecutor(THREADS) as threads:
-        found = list(threads.map(lambda place: _learn_numbers(table.blocks, place, train), places))
+        found = list(threads.map(lambda place: _learn_numbers(table.blocks, place, train, weights), places))
     categories = {name: _present(table, name, train) for name in table.codes}
     transformer = table.plugin.learn(_like(table, categories))
     if numbers:
-        _teach(transformer.named_transformers_[NUMBERS], found, len(train))
+        _teach(transformer.named_transformers_[NUMBERS], found, len(train) if weights is None else float(weights.sum()))
     return transformer
 
 
@@ -66,8 +73,10 @@ def held_out_gaps(table: LargeTable, train: Array) -> tuple[list[str], list[str]
     return held_out, empty
 
 
-def _learn_numbers(blocks: Blocks, place: int, train: Array) -> Learnt:
+def _learn_numbers(blocks: Blocks, place: int, train: Array, weights: Array | None) -> Learnt:
     kept, offset = blocks.column(place, train), blocks.offset(place)
+    if weights is not None:
+        return _learn_by_weight(kept, offset, weights)
     present = kept[~np.isnan(kept)]
     gaps, count = len(kept) - len(present), len(kept)
     del kept
@@ -80,6 +89,20 @@ def _learn_numbers(blocks: Blocks, place: int, train: Array) -> Learnt:
         squares += float(np.square(present[start : start + 2**20] - mean, dtype=np.float64).sum())
     low, high = float(present.min()), float(present.max())
     return Learnt(median + offset, mean + offset, squares / count, low + offset, high + offset)
+
+
+def _learn_by_weight(kept: Array, offset: float, weights: Array) -> Learnt:
+    present = ~np.isnan(kept)
+    if not present.any():
+        return Learnt(0.0, 0.0, 0.0, 0.0, 0.0)  # as scikit-learn fills such a column
+    whole = bool(present.all())
+    # The weights count for what is filled in; where nothing is, scikit-learn's own median is kept.
+    median = _median(kept.copy()) if whole else weighted_median(kept[present], weights[present])
+    filled = np.where(present, kept, median).astype(np.float64)
+    mean = float(np.average(filled, weights=weights))
+    variance = float(np.average((filled - mean) ** 2, weights=weights))
+    low, high = float(kept[present].min()), float(kept[present].max())
+    return Learnt(median + offset, mean + offset, variance, low + offset, high + offset)
 
 
 def _median(values: Array) -> float:
@@ -109,7 +132,7 @@ def _like(table: LargeTable, categories: dict[str, list[str | None]]) -> pd.Data
     return pd.DataFrame(columns)
 
 
-def _teach(pipeline: Any, found: list[Learnt], rows: int) -> None:
+def _teach(pipeline: Any, found: list[Learnt], rows: float) -> None:
     """Give scikit-learn's objects what they would have learnt from all the rows at once."""
     fill, scaler = pipeline[0], pipeline[1]
     fill.statistics_ = np.array([one.median for one in found])
@@ -122,7 +145,7 @@ def _teach(pipeline: Any, found: list[Learnt], rows: int) -> None:
         rounding = np.finfo(np.float64).eps * rows
         constant = scaler.var_ <= rounding * scaler.var_ + (rounding * scaler.mean_) ** 2
         scaler.scale_ = np.where(constant, 1.0, np.sqrt(scaler.var_))
-    scaler.n_samples_seen_ = type(scaler.n_samples_seen_)(rows)
+    scaler.n_samples_seen_ = type(scaler.n_samples_seen_)(rows) if isinstance(rows, int) else np.float64(rows)
 
 
 def transform(table: LargeTable, transformer: Any, parts: list[Array], name: str) -> list[Rows]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lifecycle.contract import Split
+from lifecycle.data import weights
 from lifecycle.data.column_names import PREDICTED
 from lifecycle.errors import RequestError
 from lifecycle.quiet import one_at_a_time
@@ -104,6 +105,49 @@ def targets_of(y: Any, rows: int, taken: Collection[str], name: str = "y") -> tu
     return called, values
 
 
+def weights_of(sample_weight: Any, rows: int, name: str = "sample_weight") -> np.ndarray[Any, Any] | None:
+    """Return ``(rows,) float64`` weights, checked; ``None``: there are none.
+
+    Raises:
+        RequestError: there is not one for each row, or one is no finite number of 0 or more, or all are 0.
+    """
+    if sample_weight is None:
+        return None
+    values: Any = _array(sample_weight.to_numpy() if hasattr(sample_weight, "to_numpy") else sample_weight, name)
+    if values.shape != (rows,):
+        raise RequestError(
+            f"{name} must have the shape ({rows},), a number a row of X, got {values.shape}. Reshape it."
+        )
+    return weights.checked(values, name)
+
+
+def weights_together(train: np.ndarray[Any, Any] | None, rows: int, validation: Any) -> np.ndarray[Any, Any] | None:
+    """Return the weights of training and validation rows; 1 each of those that were given none.
+
+    Args:
+        train: those of the training rows, checked.
+        rows: how many these are.
+        validation: as :func:`together` takes it, which checks it.
+
+    Raises:
+        RequestError: as :func:`weights_of`.
+    """
+    if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
+        return train
+    count = len(inputs_of(validation[0])[0])
+    val = weights_of(validation[2], count, "sample_weight of validation_data") if len(validation) == 3 else None
+    if train is None and val is None:
+        return None
+    return np.concatenate([np.ones(rows) if train is None else train, np.ones(count) if val is None else val])
+
+
+def with_column(frame: pd.DataFrame, name: str, values: np.ndarray[Any, Any]) -> tuple[pd.DataFrame, str]:
+    """Return a frame with a column more, and how it is called: ``name``, or that and ``_`` where it is taken."""
+    while name in frame.columns:
+        name += "_"
+    return frame.assign(**{name: values}), name
+
+
 @one_at_a_time()
 def together(
     train: pd.DataFrame, shape: tuple[int, ...], targets: np.ndarray[Any, Any], validation: Any
@@ -114,13 +158,17 @@ def together(
         train: training rows, as :func:`inputs_of` returns them.
         shape: of one of them.
         targets: theirs.
-        validation: a pair of validation rows and their targets, as :func:`inputs_of` and :func:`targets_of` take them.
+        validation: ``(X, y)`` of the validation rows, as :func:`inputs_of` and :func:`targets_of` take them; after them
+            may stand their weights, which are not looked at here.
 
     Raises:
         RequestError: it is no pair, or they have other columns or another shape.
     """
-    if not isinstance(validation, tuple | list) or len(validation) != 2:
-        raise RequestError(f"validation_data must be a pair (X, y), got {type(validation).__name__}. Write (X, y).")
+    if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
+        raise RequestError(
+            f"validation_data must be a pair (X, y), got {type(validation).__name__}. Write (X, y), or "
+            "(X, y, sample_weight)."
+        )
     val, val_shape = inputs_of(validation[0])
     _, val_targets = targets_of(validation[1], len(val), (), "y of validation_data")
     val = like(val, validation[0], list(train.columns))

@@ -43,7 +43,7 @@ def load(
     Raises:
         RequestError: the target or a column is missing, a class is not known, or the samples are of another shape.
     """
-    plugin = _without_drops_that_are_gone(plugin)
+    plugin = _without_columns_that_are_gone(plugin)
     frame = plugin.read()
     target = plugin.describe_target(frame).name
     lacking = [column for column in columns if column not in frame.columns]
@@ -54,7 +54,8 @@ def load(
         )
     used = frame
     if tuple(plugin.columns(frame)) != tuple(columns):  # others beside them, or in another order
-        optional = [column for column in getattr(plugin, "optional_columns", ()) if column in frame.columns]
+        others = [*getattr(plugin, "optional_columns", ()), getattr(plugin, "weight", None)]
+        optional = [column for column in others if column in frame.columns]
         used = frame[list(dict.fromkeys([*columns, *optional, target]))]
     part = dataset.labelled(plugin, preprocessing, spec, used, missing)
     if tuple(part.inputs.shape[1:]) != spec.input_shape:
@@ -74,6 +75,7 @@ def load(
         columns=tuple(columns),
         column_kinds=column_kinds(plugin, frame),
         given=True,
+        weight=getattr(plugin, "weight", None),
         notes=_notes(plugin, preprocessing, used, columns),
     )
 
@@ -88,14 +90,18 @@ def _notes(plugin: Any, learnt: Preprocessing, used: pd.DataFrame, columns: Sequ
     return tuple(unseen.lines())
 
 
-def _without_drops_that_are_gone(plugin: Any) -> Any:
-    """Return a plugin that does not ask for columns which it would drop, and which its file does not have."""
+def _without_columns_that_are_gone(plugin: Any) -> Any:
+    """Return a plugin that does not ask for columns to drop, or for weights, which its file does not have."""
     path, drop = str(getattr(plugin, "path", "")), getattr(plugin, "drop", None)
-    if not drop or path.partition(":")[0] in sources.SCHEMES or not Path(path).expanduser().is_file():
+    weight = getattr(plugin, "weight", None)
+    if not (drop or weight) or path.partition(":")[0] in sources.SCHEMES or not Path(path).expanduser().is_file():
         return plugin
     names = readers.read(path).schema.names
     names = [column_names.of_plugin(plugin).get(name, name) for name in names]
-    return dataclasses.replace(plugin, drop=[column for column in drop if column in names])
+    fields: dict[str, Any] = {"weight": None} if weight and weight not in names else {}
+    if drop:
+        fields["drop"] = [column for column in drop if column in names]
+    return dataclasses.replace(plugin, **fields)
 
 
 def _digest(plugin: DataPlugin, frame: pd.DataFrame) -> str:

@@ -31,9 +31,15 @@ class Labels:
         """Return the labels or values of rows; every label of a class is the same text in memory."""
         return self.values[rows] if self.texts is None else np.asarray(self.texts[self.values[rows]])
 
-    def learn(self, train: Array, target: Target) -> tuple[str, Any]:
+    def learn(self, train: Array, target: Target, weights: Array | None = None) -> tuple[str, Any]:
         """Return a network's task and the target's encoder; see :func:`lifecycle.data.preprocessing.learn_target`."""
-        return learn_target(self.values if self.texts is None else self.texts, train, target)
+        if self.texts is not None:
+            return learn_target(self.texts, train, target)
+        return learn_target(self.values, train, target, weights)
+
+    def take(self, rows: Array) -> Labels:
+        """Return the targets of some rows."""
+        return Labels(self.values[rows], self.texts)
 
     def encoded(self, preprocessing: Preprocessing, rows: Array) -> Array:
         """Return the codes of rows, ``int64``, or their values on the training scale, ``float32``."""

@@ -10,7 +10,7 @@ import numpy as np
 from lifecycle.data import targets
 from lifecycle.data.blocks import Blocks
 from lifecycle.data.codes import MOST_TEXTS, Codes
-from lifecycle.data.columns import CATEGORY, DROPPED, NUMBER, TARGET
+from lifecycle.data.columns import CATEGORY, DROPPED, NUMBER, TARGET, WEIGHT
 from lifecycle.errors import RequestError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class LargeTable:
         classes: the texts of the target, where it is one of texts.
         missing: values that each feature lacks.
         digest: SHA-256 of the file.
+        weights: ``(rows,) float64`` of the column of weights; ``None``: there is none.
     """
 
     plugin: Table
@@ -48,6 +49,7 @@ class LargeTable:
     classes: Array | None
     missing: dict[str, int]
     digest: str
+    weights: Array | None = None
 
     @property
     def numbers(self) -> list[str]:
@@ -61,7 +63,7 @@ class LargeTable:
         for name, codes in self.codes.items():
             values = len(codes.texts)
             kinds[name] = f"{CATEGORY} ({values} value{'s' if values != 1 else ''})"
-        return kinds | {self.plugin.target: TARGET}
+        return kinds | {self.plugin.target: TARGET, **({self.plugin.weight: WEIGHT} if self.plugin.weight else {})}
 
     @property
     def task(self) -> str:

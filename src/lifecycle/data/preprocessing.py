@@ -58,26 +58,31 @@ def clean_targets(targets: np.ndarray[Any, Any], target: Target) -> np.ndarray[A
     return as_numbers(targets, target.name, ", or add data.task=classification")
 
 
-def learn_target(targets: np.ndarray[Any, Any], train: np.ndarray[Any, Any], target: Target) -> tuple[str, Any]:
+def learn_target(
+    targets: np.ndarray[Any, Any],
+    train: np.ndarray[Any, Any],
+    target: Target,
+    weights: np.ndarray[Any, Any] | None = None,
+) -> tuple[str, Any]:
     """Return the task of a network and the target's encoder.
 
     The list of classes is that of all targets, so that a class of the held-out rows has a name; a regression's mean and
-    scale are those of the rows ``train``.
+    scale are those of the rows ``train``, by their weights ``(train rows,)`` where there are such.
     """
     if target.task == "classification":
         names = classes(targets)
         encoder = OrdinalEncoder(categories=[np.array(names, dtype=object)]).fit(_column(targets))
         return (BINARY if len(names) == 2 else MULTICLASS), encoder
-    return REGRESSION, _scaler(targets[train]) if target.scaled else None
+    return REGRESSION, _scaler(targets[train], weights) if target.scaled else None
 
 
-def _scaler(values: np.ndarray[Any, Any]) -> StandardScaler:
+def _scaler(values: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None) -> StandardScaler:
     """Return the fitted scaler of values.
 
     scikit-learn holds a deviation for rounding that is small for the mean and the number of rows together, and leaves
     the scale at 1; here the number of rows plays no part.
     """
-    scaler = StandardScaler().fit(values.reshape(-1, 1))
+    scaler = StandardScaler().fit(values.reshape(-1, 1), sample_weight=weights)
     deviation = np.sqrt(scaler.var_)
     scaler.scale_ = np.where(deviation > ROUNDING * np.abs(scaler.mean_), deviation, 1.0)
     return scaler

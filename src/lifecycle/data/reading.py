@@ -44,13 +44,16 @@ def read(plugin: Table, file: Path) -> LargeTable:
         kind = ParquetFile if file.suffix.lower() == ".parquet" else CsvFile
         found: ParquetFile | CsvFile = kind(file, at_once, plugin)
         targets.check_name(found.names, plugin.path, "target", plugin.target)
+        if plugin.weight is not None:
+            targets.check_name(found.names, plugin.path, "weight", plugin.weight)
+        of_rows = [plugin.target] if plugin.weight is None else [plugin.weight, plugin.target]
         wanted = plugin.feature_columns(found.names)
         if isinstance(found, ParquetFile):
             _check_types(plugin, found, wanted)
         while True:
             reader = _Reader(plugin, found, wanted, most)
             try:
-                for table in found.tables([*wanted, plugin.target]):
+                for table in found.tables([*wanted, *of_rows]):
                     reader.add(table)
                 return reader.finish()
             except AsTextError as error:
@@ -89,12 +92,15 @@ class _Reader:
         self.numbers: set[str] = set()
         self.missing = dict.fromkeys(wanted, 0)
         self.target: list[Array] = []
+        self.weights: list[Array] = []
         self.without_target: list[int] = []  # how many rows, and the first of them
 
     def add(self, table: pa.Table) -> None:
         """Put the next rows away."""
         row = self.blocks.num_rows
         self._add_target(table[self.plugin.target], row)
+        if self.plugin.weight is not None:
+            self.weights.append(table[self.plugin.weight].to_numpy())
         self.blocks.append([self._feature(name, table[name], row) for name in self.wanted])
 
     def _add_target(self, column: pa.ChunkedArray, row: int) -> None:
@@ -173,6 +179,7 @@ class _Reader:
             classes=classes,
             missing=self.missing,
             digest=self.file.digest,
+            weights=np.concatenate(self.weights) if self.weights else None,
         )
 
     def _judge(self, name: str) -> None:

@@ -7,6 +7,12 @@ from typing import Any
 SCALINGS = ("standard", "minmax", "none")
 
 
+def fitted(scaling: str, values: Any, weights: Any = None) -> Any:
+    """Return :func:`scaler` fitted to ``(rows, features)``, means and deviations by ``(rows,)`` weights."""
+    made = scaler(scaling)
+    return made.fit(values) if scaling == "minmax" else made.fit(values, sample_weight=weights)
+
+
 def scaler(scaling: str) -> Any:
     """Return an unfitted transformer of scikit-learn's.
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lifecycle.checks import in_range, one_of
 from lifecycle.contract import Samples, Split, Target
-from lifecycle.data import sources, targets, times
+from lifecycle.data import sources, targets, times, weights
 from lifecycle.data.card import Card
 from lifecycle.data.column_names import Renamed
-from lifecycle.data.scaling import SCALINGS, scaler
+from lifecycle.data.scaling import SCALINGS, fitted
 from lifecycle.data.splits import Shares, chronological
 from lifecycle.data.steps import Step
 from lifecycle.errors import RequestError
@@ -35,6 +35,7 @@ class Series(Card, Renamed, Shares):
     window: int = 5  # steps that a prediction sees
     season: int | None = None  # steps after which the series repeats itself, 12 for months: for a naive forecast
     difference: int = 0  # learn how much values differ from those so many steps before; 0: the values themselves
+    weight: str | None = None  # column of how much each target counts in losses and scores; null: all the same
     scaling: str = "standard"  # of windows: standard (mean 0, deviation 1), minmax (0 to 1) or none
     scale_target: bool = True  # train on the standardised target; scores are in its own units
 
@@ -45,14 +46,15 @@ class Series(Card, Renamed, Shares):
         in_range(self, "season", low=2)
         in_range(self, "difference", low=0)
         one_of(self, "scaling", SCALINGS)
+        weights.check_field(self.weight, self.target)
         if self.time is not None and self.time in ("", self.target):
             raise ValueError(f"time must be a column other than the target, got {self.time!r}. Leave it out for none.")
 
     def read(self) -> pd.DataFrame:
         """Return the raw rows, as the source has them."""
         frame = self.renamed(sources.read(self.path), self.path)
-        named = {"target": self.target} if self.time is None else {"target": self.target, "time": self.time}
-        targets.check_columns(frame, self.path, named)
+        named = {"target": self.target, "time": self.time, "weight": self.weight}
+        targets.check_columns(frame, self.path, {key: name for key, name in named.items() if name is not None})
         if self.time is not None:
             times.check_packed(frame[self.time])
         return frame
@@ -90,6 +92,7 @@ class Series(Card, Renamed, Shares):
         windows = np.lib.stride_tricks.sliding_window_view(known[:-1], self.window)  # (samples, steps)
         at = np.arange(self._before(), len(values))  # positions of the targets
         seasonal = {} if self.season is None else {f"value {self.season} steps before": _ago(values, self.season)[at]}
+        of_rows = weights.column(self, frame)
         return Samples(
             inputs=windows[at - self.window - lag, :, np.newaxis],
             targets=values[at],
@@ -97,6 +100,7 @@ class Series(Card, Renamed, Shares):
             base=values[at - lag] if lag else None,
             naive={"last value": values[at - 1], **seasonal},
             times=times.texts(frame[self.time])[rows[at]] if self._has_times(frame) else None,
+            weights=None if of_rows is None else of_rows[rows[at]],
         )
 
     def known(self, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
@@ -160,9 +164,10 @@ class Series(Card, Renamed, Shares):
         """Train on the past, test on the end: a shuffled split would let the network see what it is to foretell."""
         return chronological(self.counts(len(samples.rows)))
 
-    def learn(self, inputs: np.ndarray[Any, Any]) -> Any:
-        """Fit the scale to the values of the training windows."""
-        return scaler(self.scaling).fit(inputs.reshape(-1, inputs.shape[-1]))
+    def learn(self, inputs: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None = None) -> Any:
+        """Fit the scale to the values of the training windows, by the weights of their targets."""
+        of_steps = None if weights is None else weights.repeat(inputs.shape[1])
+        return fitted(self.scaling, inputs.reshape(-1, inputs.shape[-1]), of_steps)
 
     def apply(self, transformer: Any, inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Return ``(samples, steps, features) float32``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from lifecycle.checks import in_range, one_of
 from lifecycle.contract import Samples, Target
-from lifecycle.data import features, sources, targets
+from lifecycle.data import features, sources, targets, weights
 from lifecycle.data.card import Card
 from lifecycle.data.column_names import Renamed
 from lifecycle.data.encoder import RowEncoder
@@ -37,6 +38,7 @@ class Table(Card, Renamed, Shuffled):
     path: str = ""  # a CSV or Parquet file, sklearn:<name>, lifecycle:<file> or download:<name>
     target: str = ""  # column to predict
     task: str | None = None  # classification or regression; null: from the target's type
+    weight: str | None = None  # column of how much each row counts in losses and scores; no feature. null: all the same
     drop: list[str] = field(default_factory=list)  # columns that are no features, such as an identifier
     missing_zeros: list[str] = field(default_factory=list)  # columns in which 0 stands for a missing value
     scaling: str = "standard"  # of numbers: standard (mean 0, deviation 1), minmax (0 to 1) or none
@@ -46,6 +48,7 @@ class Table(Card, Renamed, Shuffled):
     def __post_init__(self) -> None:
         super().__post_init__()
         targets.check_named(self)
+        weights.check_field(self.weight, self.target)
         one_of(self, "task", TASKS)
         one_of(self, "scaling", SCALINGS)
         in_range(self, "memory_gb", above=0)
@@ -53,9 +56,14 @@ class Table(Card, Renamed, Shuffled):
     def read(self) -> pd.DataFrame:
         """Return the raw rows."""
         frame = self.renamed(sources.read(self.path), self.path)
-        targets.check_columns(frame, self.path, {"target": self.target})
+        targets.check_columns(frame, self.path, self._named)
         self.check(frame)
         return frame
+
+    @property
+    def _named(self) -> dict[str, str]:
+        """The columns that are no features, by field."""
+        return {"target": self.target} if self.weight is None else {"target": self.target, "weight": self.weight}
 
     def check(self, frame: pd.DataFrame) -> None:
         """Refuse rows with features that cannot be learnt from as they are."""
@@ -82,8 +90,9 @@ class Table(Card, Renamed, Shuffled):
         Raises:
             RequestError: a column to drop is none, or nothing is left.
         """
-        self._check_names(columns, "drop", "Columns to drop", [name for name in columns if name != self.target])
-        found = [name for name in columns if name != self.target and name not in self.drop]
+        named = self._named.values()
+        self._check_names(columns, "drop", "Columns to drop", [name for name in columns if name not in named])
+        found = [name for name in columns if name not in named and name not in self.drop]
         if not found:
             raise RequestError(f"data.path={self.path} has no column beside {self.target} to learn from. Add features.")
         return found
@@ -99,6 +108,8 @@ class Table(Card, Renamed, Shuffled):
                 continue
             if name == self.target:
                 fault = "is the target."
+            elif name == self.weight:
+                fault = "is the weight of the rows."
             elif name in self.drop and key != "drop":
                 fault = "is dropped by data.drop."
             elif name in columns:
@@ -113,7 +124,7 @@ class Table(Card, Renamed, Shuffled):
 
     def columns(self, frame: pd.DataFrame) -> list[str]:
         """Return the features."""
-        return [name for name in frame.columns if name != self.target and name not in self.drop]
+        return [name for name in frame.columns if name not in self._named.values() and name not in self.drop]
 
     def samples(self, frame: pd.DataFrame) -> Samples:
         """Return one sample a row; zeros that stand for a missing value are missing in it."""
@@ -124,10 +135,10 @@ class Table(Card, Renamed, Shuffled):
         inputs = frame[self.columns(frame)]
         zeros = {name: pd.to_numeric(inputs[name], errors="coerce") == 0 for name in self.missing_zeros}
         inputs = inputs.assign(**{name: inputs[name].mask(zeros[name]) for name in zeros}) if zeros else inputs
-        return Samples(inputs, labels, np.arange(len(frame)))
+        return Samples(inputs, labels, np.arange(len(frame)), weights=weights.column(self, frame))
 
-    def learn(self, inputs: pd.DataFrame) -> Any:
-        """Fit scales, fill values and categories to the training rows."""
+    def learn(self, inputs: pd.DataFrame, weights: np.ndarray[Any, Any] | None = None) -> Any:
+        """Fit scales, fill values and categories to the training rows, scales and fill values by their weights."""
         from sklearn.compose import ColumnTransformer
         from sklearn.impute import SimpleImputer
         from sklearn.pipeline import make_pipeline
@@ -141,7 +152,10 @@ class Table(Card, Renamed, Shuffled):
             steps.append((NUMBERS, make_pipeline(fill, scaler(self.scaling)), numeric))
         if other:
             steps.append((CATEGORIES, OneHotEncoder(handle_unknown="ignore", sparse_output=False), other))
-        return ColumnTransformer(steps).fit(_plain(inputs, numeric))
+        transformer = ColumnTransformer(steps).fit(_plain(inputs, numeric))
+        if numeric and weights is not None:
+            _learn_by_weight(transformer.named_transformers_[NUMBERS], _plain(inputs[numeric], numeric), weights)
+        return transformer
 
     def apply(self, transformer: Any, inputs: pd.DataFrame) -> np.ndarray[Any, Any]:
         """Return ``(rows, features) float32``. What is a number is as it was while learning, not as these rows look."""
@@ -178,6 +192,22 @@ class Table(Card, Renamed, Shuffled):
         whole = [str(name) for name in transformer.get_feature_names_out()]  # numbers__width, categories__colour_red
         short = [name.partition("__")[2] for name in whole]
         return tuple(short if len(set(short)) == len(short) else whole)
+
+
+def _learn_by_weight(pipeline: Any, numbers: pd.DataFrame, of_rows: np.ndarray[Any, Any]) -> None:
+    """Give scikit-learn's objects what they learn from rows that count by their weights."""
+    import numpy as np
+
+    fill, scaling = pipeline[0], pipeline[1]
+    present = numbers.notna().to_numpy()
+    for place, (name, known) in enumerate(zip(numbers.columns, present.T, strict=True)):
+        if known.any() and not known.all():
+            fill.statistics_[place] = weights.median(numbers[name].to_numpy()[known], of_rows[known])
+    filled = fill.transform(numbers)
+    if "sample_weight" in inspect.signature(scaling.fit).parameters:
+        scaling.fit(filled, sample_weight=of_rows)
+    else:
+        scaling.fit(np.asarray(filled))
 
 
 def _categories(transformer: Any) -> dict[str, set[str | None]]:

@@ -1,0 +1,97 @@
+"""How much each row counts, in the loss and in the scores: checked, and rows of no weight left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.contract import Samples, Split
+from lifecycle.errors import RequestError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+def check_field(weight: str | None, target: str) -> None:
+    """Complain (``ValueError``) of weights that are the target."""
+    if weight is not None and weight in ("", target):
+        raise ValueError(f"weight must be a column other than the target, got {weight!r}. Leave it out for none.")
+
+
+def key_of(plugin: Any) -> str:
+    """Return what messages call the weights of a kind of data."""
+    return f"data.weight={getattr(plugin, 'weight', None)}"
+
+
+def column(plugin: Any, frame: pd.DataFrame) -> np.ndarray[Any, Any] | None:
+    """Return the weights of raw rows, as they are; ``None``: there are none, or the rows do not have them."""
+    name = getattr(plugin, "weight", None)
+    return frame[name].to_numpy() if name is not None and name in frame.columns else None
+
+
+def checked(values: Any, key: str, rows: np.ndarray[Any, Any] | None = None) -> np.ndarray[Any, Any]:
+    """Return weights as ``(rows,) float64``.
+
+    Args:
+        values: one a row.
+        key: what messages call them.
+        rows: the number of each row in its source; ``None``: 0, 1, ...
+
+    Raises:
+        RequestError: one is no finite number of 0 or more, or all are 0.
+    """
+    import numpy as np
+    import pandas as pd
+
+    numbers = np.array(pd.to_numeric(pd.Series(np.asarray(values)), errors="coerce"), dtype=np.float64)
+    wrong = np.flatnonzero(~(np.isfinite(numbers) & (numbers >= 0)))
+    if len(wrong):
+        at = int(wrong[0])
+        got = str(np.asarray(values)[at])[:50]
+        row = at if rows is None else rows[at]
+        raise RequestError(f"{key} must be a finite number of 0 or more, got {got} in row {row}. Change or remove it.")
+    if not numbers.any():
+        raise RequestError(f"{key} is zero in all rows, which leaves nothing to count. Give a weight above 0 to some.")
+    return numbers
+
+
+def kept(samples: Samples, split: Split | None, key: str) -> tuple[Samples, Split | None]:
+    """Return the samples that have a weight above 0, as if there were no others, and the split of these.
+
+    Args:
+        samples: their weights are checked.
+        split: positions among the samples, where they are given.
+        key: what messages call the weights.
+    """
+    import numpy as np
+
+    if samples.weights is None:
+        return samples, split
+    weights = checked(samples.weights, key, samples.rows)
+    positions = np.flatnonzero(weights)
+    if len(positions) == len(weights):
+        return replace(samples, weights=weights), split
+    some: dict[str, Any] = {
+        name: None if (values := getattr(samples, name)) is None else values[positions]
+        for name in ("targets", "rows", "base", "times", "files")
+    }
+    inputs = samples.inputs[positions] if isinstance(samples.inputs, np.ndarray) else samples.inputs.iloc[positions]
+    naive = {name: values[positions] for name, values in samples.naive.items()}
+    if split is not None:
+        place = np.cumsum(weights > 0) - 1
+        split = Split(*(place[part[weights[part] > 0]] for part in (split.train, split.val, split.test)))
+    return Samples(inputs=inputs, naive=naive, weights=weights[positions], **some), split
+
+
+def median(values: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None) -> float:
+    """Return the median, with whole weights that of the values repeated so often."""
+    import numpy as np
+
+    if weights is None:
+        return float(np.median(values))
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order])
+    half = reached[-1] / 2
+    low, high = (np.searchsorted(reached, half, side) for side in ("left", "right"))
+    return float((values[order[low]] + values[order[min(high, len(order) - 1)]]) / 2)
