@@ -120,17 +120,18 @@ def test_every_other_metric_of_the_library_is_a_number_that_can_be_monitored(tas
 
 
 def test_what_nobody_knows_the_better_direction_of_is_not_monitored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(metrics.HIGHER_IS_BETTER, "specificity")
+    monkeypatch.delitem(metrics.HIGHER_IS_BETTER, "negative_predictive_value")
     data = dataset.load(Table(path="sklearn:breast_cancer", target="diagnosis"), "breast_cancer", "table", seed=1)
-    module = CompiledModel(nn.Linear(4, 1), SPECS[BINARY], Adam(), metrics=["accuracy", "specificity"])
+    module = CompiledModel(nn.Linear(4, 1), SPECS[BINARY], Adam(), metrics=["accuracy", "negative_predictive_value"])
     with pytest.raises(
         RequestError,
-        match=r"^trainer\.monitor=val_specificity cannot be monitored: nobody says whether higher is better\. "
+        match=r"^trainer\.monitor=val_negative_predictive_value cannot be monitored: nobody says whether higher is "
+        r"better\. "
         r"Use trainer\.monitor=val_loss\.$",
     ):
-        refusals.check_monitors(TrainerConfig(monitor="val_specificity"), module, data)
+        refusals.check_monitors(TrainerConfig(monitor="val_negative_predictive_value"), module, data)
     monkeypatch.undo()
-    refusals.check_monitors(TrainerConfig(monitor="val_specificity"), module, data)
+    refusals.check_monitors(TrainerConfig(monitor="val_negative_predictive_value"), module, data)
 
 
 def test_some_metrics_need_two_rows() -> None:

@@ -20,10 +20,8 @@ from lifecycle.quiet import ignored
 from lifecycle.tasks import metric_class
 
 HIGHER_IS_BETTER = {
-    "specificity": True,
     "negative_predictive_value": True,
     "kendall_rank_corr_coef": True,
-    "pearson_corr_coef": True,
     "tweedie_deviance_score": False,
 }
 """What torchmetrics leaves open, for predictions that are to be like the truth."""
