@@ -146,7 +146,7 @@ def figures(sizes: Sizes, client: Client) -> Iterator[Figure]:
     yield Figure(f"{what}: latency", "s", seconds)
     time.sleep(1)
     yield Figure("memory of the server before", "MB", [before])
-    yield Figure("memory of the server a second after", "MB", [client.megabytes()], at_most=before + 50)
+    yield Figure("memory of the server a second after", "MB", [client.megabytes()], at_most=round(before) + 50)
 
 
 def table(results: dict[str, Any]) -> str:

@@ -254,6 +254,21 @@ def test_a_slow_client_is_refused(server: Served, what: str) -> None:
     assert headers["connection"] == "close"
 
 
+def test_a_client_that_does_not_read_its_answers_is_disconnected(server: Served) -> None:
+    asked = slow_request(7000)
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(30)
+        connection.connect(("127.0.0.1", server.port))
+        with pytest.raises(ConnectionError):  # noqa: PT012 - when the client notices depends on the buffers
+            for _ in range(200):
+                connection.sendall(asked)  # blocks while the server waits for the client
+            while connection.recv(65536):
+                pass
+            raise ConnectionError("closed without an error, which is as good")
+    assert request(server)[0] == 200
+
+
 def test_idle_connections_are_closed(server: Served) -> None:
     with connect(server) as silent, connect(server) as used:
         used.sendall(b"GET /ping HTTP/1.1\r\nhost: localhost\r\n\r\n")
