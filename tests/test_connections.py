@@ -255,17 +255,18 @@ def test_a_slow_client_is_refused(server: Served, what: str) -> None:
 
 
 def test_a_client_that_does_not_read_its_answers_is_disconnected(server: Served) -> None:
-    asked = slow_request(7000)
+    asked, data = slow_request(6000), b""
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.settimeout(30)
+        connection.settimeout(20)
         connection.connect(("127.0.0.1", server.port))
-        with pytest.raises(ConnectionError):  # noqa: PT012 - when the client notices depends on the buffers
+        with contextlib.suppress(ConnectionError):  # else the server would still wait, which is a TimeoutError
             for _ in range(200):
-                connection.sendall(asked)  # blocks while the server waits for the client
-            while connection.recv(65536):
-                pass
-            raise ConnectionError("closed without an error, which is as good")
+                connection.sendall(asked)
+        with contextlib.suppress(ConnectionError):
+            while block := connection.recv(65536):
+                data += block
+    assert data.count(b"HTTP/1.1 ") == data.count(b"HTTP/1.1 200 ") < 200
     assert request(server)[0] == 200
 
 
