@@ -175,6 +175,20 @@ def test_each_kind_of_body_is_read_as_predict_reads_a_file(tmp_path: Path) -> No
         )
 
 
+@pytest.mark.parametrize(
+    ("cell", "sentence"),
+    [
+        ('"\\ud800"', "column town holds half a character in row 1, got '\"\\ud800\"'. Fix the value."),
+        ("[[1]]", "column town holds a list or mapping in row 1, got [[1]]. Give one value."),
+        ("[" * 900 + "]" * 900, "column town holds a list or mapping in row 1, got "),
+    ],
+)
+def test_a_cell_that_no_file_could_hold_is_refused(cell: str, sentence: str) -> None:
+    body = SPLIT % f'[[1, 2, "007", "York"], [1, 2, "007", {cell}]]'
+    status, answer = ours("table", body.encode())
+    assert (status, answer[: len(sentence)]) == (400, sentence)
+
+
 def test_work_of_which_nobody_waits_for_the_rest_stops() -> None:
     rows = json.dumps({"inputs": ROWS["table"] * 8192}).encode()
     whole, part = (b"".join(SCORERS["table"].answer(rows, JSON, lambda: left)) for left in (False, True))  # noqa: B023

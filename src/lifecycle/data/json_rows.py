@@ -83,8 +83,20 @@ def of_cells(columns: dict[str, list[Any]]) -> tuple[pa.Schema, list[pa.RecordBa
             except RecursionError:
                 got = "one that is nested too deeply to show"
             raise RequestError(f"column {name} holds a list or mapping in row {nested}, got {got}. Give one value.")
-        arrays.append(pa.array([_cell(value) for value in cells_of], pa.string()))
+        texts = [_cell(value) for value in cells_of]
+        try:
+            arrays.append(pa.array(texts, pa.string()))
+        except UnicodeEncodeError as error:
+            row, got = next((row, text) for row, text in enumerate(texts) if text and not _is_unicode(text))
+            raise RequestError(
+                f"column {name} holds half a character in row {row}, got {ascii(got)[:100]}. Fix the value."
+            ) from error
     return schema, [pa.RecordBatch.from_arrays(arrays, schema=schema)]
+
+
+def _is_unicode(text: str) -> bool:
+    """Tell whether a text has no half of a pair that stands for one character."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def kind_of(value: Any) -> str:
