@@ -109,7 +109,7 @@ def test_a_value_of_the_environment_is_worked_out_again(monkeypatch: pytest.Monk
     monkeypatch.setenv("SECRET", "another")
     monkeypatch.setenv("LR", "0.25")
     later = recorded.request_of(record)
-    assert (later.config.data.note, again.config.optimizer.lr) == ("another", 0.25)
+    assert (later.config.data.note, later.config.optimizer.lr) == ("another", 0.25)
     assert recorded.record_of(later)["config"] == record["config"]
 
 
