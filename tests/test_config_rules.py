@@ -15,7 +15,7 @@ import pytest
 import yaml
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lifecycle import bounded_yaml, config_rules
@@ -273,6 +273,7 @@ def test_a_verbs_word_is_bounded_too() -> None:
         read([f"{field}={'[' * 1000}{']' * 1000}"], Compare, "compare")
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.recursive(
         st.integers() | st.booleans() | st.none() | st.text("ab_: -#'\"\n&*!", max_size=8),
