@@ -120,6 +120,8 @@ LAYERS = [
             "provenance",
             "ranking",
             "tracking_address",
+            "database_faults",
+            "end_notes",
             "seeds",
             "process_state",
             "quiet",

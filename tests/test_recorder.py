@@ -99,7 +99,9 @@ def test_a_database_that_cannot_be_opened_is_the_request_s_fault(
 
 def test_an_answer_that_was_not_waited_for_is_not_taken_for_another(serving: Recorder, tmp_path: Path) -> None:
     asked: dict[str, Any] = {"cwd": str(tmp_path), "sweep": "none"}
-    with pytest.raises(TrackingError, match=r"^MLflow did not answer within 0 s\. See what keeps its database\.$"):
+    with pytest.raises(
+        TrackingError, match=r"^MLflow did not answer within 0 s\. Check which process has locked its database\.$"
+    ):
         serving.ask("sweep", within=0, tracking={"dir": "one"}, **asked)
     assert serving.ask("sweep", tracking={"dir": "two"}, **asked)["folder"] == str(tmp_path / "two")
     assert serving.ask("sweep", tracking={"dir": "one"}, **asked)["folder"] == str(tmp_path / "one")

@@ -12,9 +12,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lifecycle import lookup, registered
+from lifecycle import end_notes, lookup, registered
 from lifecycle.config import TrackingConfig
 from lifecycle.contract import DataSpec
+from lifecycle.database_faults import wait_until_free
 from lifecycle.errors import RequestError
 from lifecycle.history import History
 from lifecycle.provenance import commit, installed, version_tags, versions
@@ -41,7 +42,7 @@ class MLflowRun:
 
     def __init__(self) -> None:
         self._lock: FileLock | None = None
-        self._scratch = ""
+        self._scratch, self._artifacts = "", Path()
         self._status: str | None = None  # of a run that is only added to
 
     def warm(self, dir: str, cwd: str) -> None:
@@ -54,6 +55,7 @@ class MLflowRun:
         folder = Path(dir).expanduser().absolute()
         if (folder / "mlflow.db").is_file():
             with FileLock(folder / ".lock"):
+                wait_until_free(folder / "mlflow.db", 0)  # one that is not is told of when it is needed
                 mlflow.MlflowClient(database_uri(folder)).search_experiments(max_results=1)
 
     def open(self, cwd: str, tracking: dict[str, Any], name: str, tags: dict[str, str], scratch: str) -> dict[str, Any]:
@@ -67,7 +69,7 @@ class MLflowRun:
         self.store = open_store(TrackingConfig(**tracking))
         with self.store.lock():  # a run is never seen without its own lock
             created = self.store.client.create_run(self.store.experiment_id, tags={**tags, **commit()}, run_name=name)
-            self.run_id = created.info.run_id
+            self.run_id, self._artifacts = created.info.run_id, artifacts(created)
             folder = self.store.checkpoints(self.run_id)
             folder.mkdir(parents=True)
             self._lock = FileLock(folder / ".lock")
@@ -100,6 +102,7 @@ class MLflowRun:
             ) from error
         found = self.store.client.get_run(run_id)  # as whoever had it until now has left it
         self.run_id, self._lock, self._status = run_id, lock, found.info.status
+        self._artifacts = artifacts(found)
         return {"run_id": run_id, "folder": str(self.store.folder), "artifacts": str(artifacts(found))}
 
     def go_on(self) -> dict[str, Any]:
@@ -232,7 +235,7 @@ class MLflowRun:
             name: tuple(value) if isinstance(value, list) else value for name, value in spec.items()
         }
         folder = Path(predictions).with_suffix("")
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)  # a second time where the database was busy
         files.write_pictures(folder, fitted, pd.read_parquet(predictions), DataSpec(**plain))
         self.folder(str(folder), into)
 
@@ -269,14 +272,12 @@ class MLflowRun:
         return {}
 
     def fail(self, status: str, error: str, trace: str | None) -> dict[str, Any]:
-        """Close the run as FAILED or KILLED, as far as that can be done."""
+        """Close the run as FAILED or KILLED; where the database is not to be had, note it for who opens it next."""
         if self.run_id is not None and self._status is None:
-            with suppress(Exception):
-                self.tags({"lifecycle.error": error})
+            with suppress(OSError):
                 if trace is not None:
-                    self.text(trace, "error.txt")
-            with suppress(Exception):
-                self.store.client.set_terminated(self.run_id, status)
+                    (self._artifacts / "error.txt").write_text(trace)
+            end_notes.close(self.store.folder, self.store.client, self.run_id, status, error)
         self._closed()
         return {}
 

@@ -5,6 +5,7 @@ A request is rebuilt from what was recorded alone: presets and data sets in YAML
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lifecycle import expressions, groups, registry
-from lifecycle.config import Request, RunConfig
+from lifecycle.config import Request, RunConfig, TrackingConfig
 from lifecycle.credentials import masked_word
+from lifecycle.database_faults import shown
 from lifecycle.errors import RequestError, SavedModelError
 from lifecycle.explain import COMPOSING, explain, worked_out
 
@@ -86,6 +88,26 @@ def _check_known(config: DictConfig) -> None:
             f"{gone[0]} held a credential, which no run records. Add {gone[0]}=... with it; in a new run write "
             "${oc.env:NAME} instead, which is recorded as it stands and read from the environment again."
         )
+
+
+def what_is_left(artifacts: Path, checkpoints: Path, run_id: str) -> str:
+    """Return what there is on disk of a run that could not be recorded, and how to complete it; nothing: nothing is.
+
+    Args:
+        artifacts: folder of the run's artifacts.
+        checkpoints: folder of its checkpoints, in a folder beside the database.
+        run_id: of the run.
+    """
+    if not list(checkpoints.glob("*.ckpt")):
+        return ""
+    said = f" The checkpoints are in {shown(checkpoints)}"
+    try:
+        resumes = json.loads((artifacts / FILE).read_text())["command"] != FROM_PYTHON
+    except (OSError, ValueError, KeyError):
+        resumes = False
+    folder = shown(checkpoints.parent.parent)
+    where = "" if folder == TrackingConfig.dir else f" tracking.dir={folder}"
+    return f"{said}; `lifecycle resume run={run_id}{where}` completes the run." if resumes else f"{said}."
 
 
 def check_rows_are_kept(record: dict[str, Any], overrides: list[str]) -> None:

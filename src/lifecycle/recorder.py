@@ -79,7 +79,9 @@ class Recorder:
         while b"\n" not in self._unread:
             left = None if until is None else max(0.0, until - time.monotonic())
             if not select.select([self._process.stdout], [], [], left)[0]:
-                raise TrackingError(f"MLflow did not answer within {within:g} s. See what keeps its database.")
+                raise TrackingError(
+                    f"MLflow did not answer within {within:g} s. Check which process has locked its database."
+                )
             part = os.read(self._process.stdout.fileno(), 65536)
             if not part:
                 raise _gone(self._process.wait())

@@ -12,17 +12,20 @@ import logging
 import os
 import signal
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO
 
-from lifecycle.errors import RequestError
+from lifecycle.database_faults import explained, is_busy, plain
+from lifecycle.errors import RequestError, TrackingError
 from lifecycle.mlflow_run import MLflowRun
 from lifecycle.processes import ENDING
 from lifecycle.store import WITHOUT_A_WORD
 
-MOST_CHARACTERS = 300
+WAITS_IN_ALL = 60.0
+"""Seconds that a run which goes on waits for a database that another process holds, before it is given up."""
 
 
 def serve(reader: BinaryIO, answer: Callable[[dict[str, Any]], None]) -> None:
@@ -36,11 +39,11 @@ def serve(reader: BinaryIO, answer: Callable[[dict[str, Any]], None]) -> None:
         said: dict[str, Any] = {}
         try:
             if not fault or verb not in VERBS_OF_A_RUN or verb == "fail":
-                said = VERBS[verb](run, **told) or {}
+                said = _do(run, verb, told)
         except RequestError as error:
             said = {"refused": str(error)}
         except Exception as error:  # whatever MLflow, its database or the disk raise
-            said = {"failed": f"the run could not be recorded: {type(error).__name__}: {_in_short(error)}."}
+            said = {"failed": str(error) if isinstance(error, TrackingError) else _sentence(run, error)}
             fault = fault or (said["failed"] if verb in VERBS_OF_A_RUN else "")  # what warming lacks, opening tells
         if asked is not None:
             answer({"asked": asked, **said, **({"failed": fault} if fault and verb != "fail" else {})})
@@ -60,12 +63,27 @@ VERBS: dict[str, Callable[..., dict[str, Any] | None]] = {
 VERBS_OF_A_RUN = set(VERBS) - {
     *("warm", "open", "reopen", "sweep", "find", "find_many", "histories", "register", "close_dead"),
 }
+ADDS_TO_A_RUN = VERBS_OF_A_RUN - {"fail", "go_on"}
+"""What does the same when it is done again."""
 
 
-def _in_short(error: Exception) -> str:
-    """Return the first lines of an error, in one."""
-    lines = " ".join(str(error).split()) or "no more is known"
-    return lines[:MOST_CHARACTERS].rstrip(".")
+def _do(run: MLflowRun, verb: str, told: dict[str, Any]) -> dict[str, Any]:
+    """Do what a line says; what only adds to a run waits for a database that another process holds, in all so long."""
+    until = time.monotonic() + WAITS_IN_ALL
+    while True:
+        try:
+            return VERBS[verb](run, **told) or {}
+        except Exception as error:
+            if verb not in ADDS_TO_A_RUN or not is_busy(error) or time.monotonic() >= until:
+                raise
+
+
+def _sentence(run: MLflowRun, error: Exception) -> str:
+    """Return what is to be said of something that could not be recorded or found."""
+    store = getattr(run, "store", None)
+    known = None if store is None else explained(error, store.folder, WAITS_IN_ALL)
+    why = f"{type(error).__name__}: {plain(error)}." if known is None else str(known)
+    return f"the run could not be recorded: {why}"
 
 
 def main() -> None:

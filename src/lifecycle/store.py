@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 
 from filelock import FileLock, Timeout
 
-from lifecycle import ranking
+from lifecycle import database_faults, end_notes, ranking
 from lifecycle.config import TrackingConfig
 from lifecycle.errors import LifecycleError, RequestError
 
@@ -51,7 +51,8 @@ def open_store(config: TrackingConfig) -> Store:
     """Open the database, made if need be; the first opening of a fresh one is not safe beside another, so a lock holds.
 
     Raises:
-        RequestError: the folder cannot be written, or the experiment was deleted.
+        RequestError: the folder cannot be written, the database is damaged, or the experiment was deleted.
+        TrackingError: another process holds the database, or the disk fails.
     """
     folder = Path(config.dir).expanduser().absolute()
     try:
@@ -65,15 +66,18 @@ def open_store(config: TrackingConfig) -> Store:
     except LifecycleError:
         raise
     except Exception as error:  # MLflow's and SQLAlchemy's own errors, which have no common root
+        if (fault := database_faults.explained(error, folder)) is not None:
+            raise fault from error
         raise RequestError(
-            f"tracking.dir={config.dir} holds an mlflow.db that MLflow cannot open: {_first_line(error)}. "
-            "Move it away, or name another folder."
+            f"tracking.dir={config.dir} holds an mlflow.db that MLflow cannot open: {type(error).__name__}: "
+            f"{database_faults.plain(error)}. Name another folder."
         ) from error
 
 
 def _open(folder: Path, config: TrackingConfig) -> Store:
     if (folder / "mlflow.db").is_dir():
         raise RequestError(f"tracking.dir={config.dir} holds a folder called mlflow.db. Move it away.")
+    database_faults.wait_until_free(folder / "mlflow.db")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
 
@@ -94,6 +98,7 @@ def _open(folder: Path, config: TrackingConfig) -> Store:
             f"tracking.dir={config.dir} was moved: its experiment {config.experiment} keeps its files in {files}. "
             "Name a new tracking.experiment, or move the folder back."
         )
+    end_notes.settle(folder, client)
     mlflow.set_experiment(experiment_id=experiment.experiment_id)
     return Store(folder, client, experiment.experiment_id)
 
@@ -138,7 +143,3 @@ def close_dead_runs(store: Store) -> None:
         with suppress(Timeout), FileLock(folder / ".lock", timeout=0):
             store.client.set_tag(other.info.run_id, "lifecycle.error", WITHOUT_A_WORD)
             store.client.set_terminated(other.info.run_id, "KILLED")
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")

@@ -25,7 +25,7 @@ from lifecycle import provenance, recorded, recorder
 from lifecycle.config import Request
 from lifecycle.contract import DataSpec
 from lifecycle.credentials import masked
-from lifecycle.errors import Interrupted, LifecycleError
+from lifecycle.errors import Interrupted, LifecycleError, TrackingError
 from lifecycle.history import History
 from lifecycle.processes import signals_ignored
 from lifecycle.recorder import ENDS_WITHIN, Recorder
@@ -206,7 +206,10 @@ def _session(begin: Callable[[Recorder, Path], Run]) -> Iterator[Run]:
         serving.ask("finish")
     except BaseException as error:
         _fail(serving, run, error)
-        raise
+        if run is None or not isinstance(error, TrackingError):
+            raise
+        left = recorded.what_is_left(run.artifacts, run.checkpoints, run.id)
+        raise TrackingError(f"{error}{left}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         recorder.give_back(serving)

@@ -1,0 +1,137 @@
+"""What went wrong with MLflow's database, by SQLite's own codes, as sentences without SQL."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from lifecycle.errors import LifecycleError, RequestError, TrackingError
+
+WAITS = 20.0
+"""Seconds that a statement waits for a database which another process holds; MLflow has set the same."""
+
+BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+
+_SCHEMA = re.compile(r"out-of-date database schema \(found version (\w+), but expected (\w+)\)")
+_MOST_CHARACTERS = 200
+
+
+def wait_until_free(file: Path, seconds: float = WAITS) -> None:
+    """Wait until a database can be read.
+
+    Raises:
+        sqlite3.Error: another process holds it for longer; or it is no database, or damaged.
+    """
+    if not file.is_file() or not file.stat().st_size:
+        return
+    until = time.monotonic() + seconds
+    while True:  # SQLite does not wait in every case, such as that of a journal that another process rolls back
+        try:
+            _read(file, max(0.0, until - time.monotonic()))
+        except sqlite3.Error as error:
+            if not is_busy(error) or time.monotonic() >= until:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _read(file: Path, seconds: float) -> None:
+    database = sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=rw", timeout=seconds, uri=True)
+    try:
+        database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    finally:
+        database.close()
+
+
+def is_busy(error: BaseException) -> bool:
+    """Tell whether another process holds the database."""
+    return _code(error) in BUSY
+
+
+def explained(error: BaseException, folder: Path, waited: float = WAITS) -> LifecycleError | None:
+    """Return what went wrong with the database in a folder, and what to do; ``None`` where it is something else.
+
+    Args:
+        error: as MLflow, SQLAlchemy or SQLite raised it.
+        folder: of the database.
+        waited: seconds, for a database that another process holds.
+
+    Returns:
+        A TrackingError of what may be gone the next time, a RequestError of what will not.
+    """
+    name, code, said = shown(folder / "mlflow.db"), _code(error), plain(error)
+    if code in BUSY:
+        return TrackingError(
+            f"another process holds the database {name}, for more than {waited:g} s. The database is not damaged, and "
+            "trying again is safe: do so when that process has ended, for instance a backup or an open sqlite3 shell."
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return TrackingError(f"no space is left on the disk of the database {name}. Make room, and try again.")
+    if code == sqlite3.SQLITE_IOERR:
+        return TrackingError(
+            f"the disk failed under the database {name} ({said}). Check the disk or the mount, and try again."
+        )
+    if code in NOT_WRITABLE:
+        return RequestError(
+            f"tracking.dir={shown(folder)} cannot be written: its database mlflow.db can only be read ({said}). Make "
+            "the folder and the file writable, or name another folder."
+        )
+    if code in DAMAGED:
+        return RequestError(
+            f"tracking.dir={shown(folder)} holds an mlflow.db that is damaged or no database: {said}. Restore it from "
+            "a backup, or move it away for a new one, or name another folder."
+        )
+    found = _SCHEMA.search(" ".join(str(error).split()))
+    return None if found is None else _other_version(found[1], found[2], folder)
+
+
+def plain(error: BaseException) -> str:
+    """Return what an error says: of SQLite its own words, of others the first lines, without SQL and parameters."""
+    own = next((one for one in _chain(error) if isinstance(one, sqlite3.Error)), None)
+    text = str(own) if own is not None else re.split(r"\n?\[(?:SQL|parameters)\b|\n\(Background", str(error))[0]
+    return " ".join(text.split())[:_MOST_CHARACTERS].rstrip(". ") or type(error).__name__
+
+
+def shown(path: Path) -> str:
+    """Return a path as seen from the working folder, where it is below that."""
+    path = path.absolute()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _other_version(found: str, wanted: str, folder: Path) -> RequestError:
+    """Return the refusal of a database of another version of MLflow, older or newer."""
+    import mlflow
+
+    migrations = Path(mlflow.__file__).parent / "store" / "db_migrations" / "versions"
+    known = any(file.name.startswith(f"{found}_") for file in migrations.glob("*.py"))
+    database = f"sqlite:///{(folder / 'mlflow.db').absolute()}"
+    cure = f"Copy it, and then run `mlflow db upgrade {database}`" if known else "Update MLflow"
+    return RequestError(
+        f"tracking.dir={shown(folder)} holds an mlflow.db of {'an older' if known else 'a newer'} MLflow (schema "
+        f"{found}, and {mlflow.__version__} has {wanted}). {cure}, or name another folder."
+    )
+
+
+def _code(error: BaseException) -> int | None:
+    """Return SQLite's primary code of what is behind an error; ``None``: it is none of SQLite's."""
+    for one in _chain(error):
+        if isinstance(one, sqlite3.Error):
+            code = getattr(one, "sqlite_errorcode", None)
+            return None if code is None else int(code) & 0xFF
+    return None
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        behind = getattr(error, "orig", None)  # SQLAlchemy's name for what the driver raised
+        error = behind if isinstance(behind, BaseException) else error.__cause__ or error.__context__
