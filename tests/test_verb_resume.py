@@ -556,7 +556,7 @@ def test_an_altered_checkpoint_is_refused_before_anything_is_fitted(trained: Tra
     finally:
         file.write_bytes(content)
     assert said == (
-        f"run finished (ID) cannot be gone on with: {str(file).replace(run.info.run_id, 'ID')} is not the file that "
+        f"run finished (ID) cannot be resumed: {str(file).replace(run.info.run_id, 'ID')} is not the file that "
         f"was written: its sha256 differs. It cannot be used. Begin it anew: {run.data.tags['lifecycle.command']}"
     )
 

@@ -76,6 +76,8 @@ def best(found: FoundRun, points: Points) -> tuple[dict[str, Any], History]:
 
 def remedy(found: FoundRun) -> str:
     """Return what may be typed for a run whose ``last.ckpt`` cannot be used."""
+    if found.status == "FINISHED":  # with the best weights already
+        return _anew(found)
     try:
         epoch = checkpoints.read(found.checkpoints / BEST)["epoch"] + 1
     except SavedModelError:
