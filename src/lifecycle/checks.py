@@ -13,6 +13,9 @@ from typing import Any
 
 from lifecycle.errors import did_you_mean
 
+MOST = 1_000_000_000
+"""Epochs, rows or whatever else is counted: an integer above is a mistake, and torch computes with 64 bits."""
+
 TOO_MANY = 1_000_001
 """Features of a layer that no machine has room for."""
 
@@ -20,21 +23,35 @@ TOO_MANY = 1_000_001
 def in_range(
     config: Any, name: str, low: float | None = None, above: float | None = None, below: float | None = None
 ) -> None:
-    """Check that a field, or each number of a list, is finite, ``>= low``, ``> above`` and ``< below``; null passes."""
+    """Check that a field, or each number of a list, is finite, ``>= low``, ``> above`` and ``< below``; null passes.
+
+    An integer is at most :data:`MOST`.
+    """
     value = getattr(config, name)
     for number in value if isinstance(value, list) else [value]:
         if number is None:
             continue
+        too_many = isinstance(number, int) and abs(number) > MOST
         fits = (
-            math.isfinite(number)
+            not too_many
+            and math.isfinite(number)
             and (low is None or number >= low)
             and (above is None or number > above)
             and (below is None or number < below)
         )
         if not fits:
             start = f"{low:g} or more" if low is not None else f"above {above:g}" if above is not None else "a number"
-            until = f" and below {below:.12g}" if below is not None else " and finite" if math.isinf(number) else ""
-            raise ValueError(f"{name} must be {start}{until}, got {value}. {_cure(config, name)}")
+            until = (
+                f" and below {below:.12g}"
+                if below is not None
+                else f" and at most {MOST:,}"
+                if too_many
+                else " and finite"
+                if math.isinf(number)
+                else ""
+            )
+            got = value if not too_many or abs(number) < MOST**9 else f"an integer of {number.bit_length()} bits"
+            raise ValueError(f"{name} must be {start}{until}, got {got}. {_cure(config, name)}")
 
 
 def count(config: Any, name: str, number: int, example: str) -> None:

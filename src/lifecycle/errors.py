@@ -9,16 +9,28 @@ from collections.abc import Iterable
 from lifecycle.credentials import masked
 
 
+MOST_CHARACTERS, MOST_OF_A_WORD = 400, 120
+"""Of a message, and of what has no spaces in a message that would be longer."""
+
+FIRST, LAST = 230, 160
+"""Characters of a longer message that stay: the key and what is wrong; the cure."""
+
+
 class LifecycleError(Exception):
     """A fault with a sentence for a person, without credentials; printed without a traceback.
 
     The run, if open, is FAILED; exit code 1.
+
+    Attributes:
+        is_table: it is a report of several lines, and as long as these are.
     """
 
     exit_code = 1
+    is_table = False
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(masked(message))
+        message = masked(message)
+        super().__init__(message if self.is_table else shortened(message))
 
 
 class RequestError(LifecycleError):
@@ -50,6 +62,29 @@ class Interrupted(BaseException):
         super().__init__(f"stopped by {signal.Signals(signum).name}")
         self.signum = signum
         self.exit_code = 128 + signum
+
+
+def shortened(message: str) -> str:
+    """Return a message of at most 400 characters, whatever values it quotes: these lose their middle.
+
+    >>> shortened("data.target must be a column, got " + "x" * 10_000 + ". Name one.")[-40:]
+    'xxxxxxxxxxxxxxxxxxxxxxxxxxxxx. Name one.'
+    """
+    if len(message) <= MOST_CHARACTERS:
+        return message
+    words = message.split()
+    message = " ".join(words)
+    for word in sorted((word for word in words if len(word) > MOST_OF_A_WORD), key=len, reverse=True):
+        if len(message) > MOST_CHARACTERS:
+            kept = max(MOST_OF_A_WORD, len(word) - (len(message) - MOST_CHARACTERS))
+            message = message.replace(word, _without_middle(word, kept * 2 // 3, kept - 3 - kept * 2 // 3), 1)
+    if len(message) <= MOST_CHARACTERS:
+        return message
+    return _without_middle(message, FIRST, LAST)
+
+
+def _without_middle(text: str, first: int, last: int) -> str:
+    return f"{text[:first]}...{text[-last:]}"
 
 
 def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:

@@ -197,6 +197,9 @@ def life(
     tracked.log_worked_out(
         job.request, loss=module.loss_name, metrics=metrics, trainer__batch_size=rows_a_step, **schedule
     )
+    if (note := refusals.reduced_batch_size(job.trainer, data)) is not None:
+        printer.note("Batches", note)
+        tracked.tag(**{"lifecycle.batch_size": str(rows_a_step)})  # the parameter is what was asked for
     tracked.log_text(report.summary_text(prepared.layers), "summary.txt")
 
     listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs)]

@@ -108,6 +108,8 @@ def _tracked(job: Job, track: bool | None) -> Iterator[tracking.Run | None]:
 def _alone(job: Job, prepared: pipeline.Prepared, printer: report.Report, callbacks: Sequence[pl.Callback]) -> Fitted:
     epochs = job.trainer.max_epochs
     listeners = [lambda row: printer.epoch(row, epochs)] if job.request.config.verbose else []
+    if (note := refusals.reduced_batch_size(job.trainer, prepared.data)) is not None:
+        printer.note("Batches", translated(note))
     bars = printer.callbacks(epochs)
     with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
         history = fit.fit(

@@ -22,7 +22,15 @@ DEFAULT_BATCH_SIZE = 32
 
 def batch_size(config: TrainerConfig, data: Dataset) -> int:
     """Return the rows of a step."""
-    return config.batch_size or min(DEFAULT_BATCH_SIZE, len(data.train))
+    return min(config.batch_size or DEFAULT_BATCH_SIZE, len(data.train))
+
+
+def reduced_batch_size(config: TrainerConfig, data: Dataset) -> str | None:
+    """Return the note on a batch size above the number of training rows, which is reduced; ``None``: it is not."""
+    size = batch_size(config, data)
+    if config.batch_size is None or config.batch_size == size:
+        return None
+    return f"trainer.batch_size={config.batch_size} is more than the {size} training rows: each step takes all {size}"
 
 
 def check_batches(config: TrainerConfig, network: nn.Module, data: Dataset) -> None:
@@ -32,11 +40,6 @@ def check_batches(config: TrainerConfig, network: nn.Module, data: Dataset) -> N
         RequestError: names key, value and cure.
     """
     rows = len(data.train)
-    if config.batch_size is not None and config.batch_size > rows:
-        raise RequestError(
-            f"trainer.batch_size={config.batch_size} is more than the {rows} training rows of "
-            f"data={data.name}. Use at most {rows}."
-        )
     if config.class_balanced and data.spec.task == REGRESSION:
         raise RequestError(
             f"trainer.class_balanced=true needs classes, got a regression of {data.spec.target_name}. Leave it out."

@@ -31,6 +31,8 @@ HISTORY, SECONDS, WEIGHTS = "history.csv", "epoch_seconds", "weights.safetensors
 class NotReproducedError(LifecycleError):
     """A run was repeated and came to something else. Both are FINISHED; exit code 1."""
 
+    is_table = True
+
 
 def run(typed: list[str]) -> None:
     """Repeat a run, and print that it is reproduced.
