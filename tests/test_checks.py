@@ -35,6 +35,13 @@ SENTENCES = [
     (1, {"low": 0, "below": 1}, "size must be 0 or more and below 1, got 1. The default is 3."),
     (-1, {"low": 0, "below": 1}, "size must be 0 or more and below 1, got -1. The default is 3."),
     (1.5, {"above": 0.25, "below": 1}, "size must be above 0.25 and below 1, got 1.5. The default is 3."),
+    (10**20, {"low": 1}, f"size must be 1 or more and at most 1,000,000,000, got {10**20}. The default is 3."),
+    (-(10**10), {}, f"size must be a number and at most 1,000,000,000, got {-(10**10)}. The default is 3."),
+    (
+        10**400,
+        {"above": 0},
+        "size must be above 0 and at most 1,000,000,000, got an integer of 1329 bits. The default is 3.",
+    ),
     (math.nan, {"low": 1}, "size must be 1 or more, got nan. The default is 3."),
     (math.inf, {"low": 1}, "size must be 1 or more and finite, got inf. The default is 3."),
     (math.nan, {}, "size must be a number, got nan. The default is 3."),

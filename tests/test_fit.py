@@ -9,6 +9,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from torch._dynamo.utils import counters
 from torch._inductor import config as inductor
 from torch._inductor.utils import fresh_cache
 
-from lifecycle import checkpoints, fit
+from lifecycle import Model, checkpoints, fit
 from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.data import dataset
@@ -36,6 +37,7 @@ from lifecycle.history import History, Row
 from lifecycle.optimizers import SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
 from lifecycle.quiet import quiet_libraries
+from tests.conftest import Command
 from tests.rows import TableRows, load
 
 
@@ -418,9 +420,35 @@ def test_a_compiler_that_is_not_there_is_a_sentence(
         fit.fit(compiled(iris, Adam()), iris, TrainerConfig(max_epochs=1, torch_compile=True), 1, tmp_path)
 
 
-def test_a_batch_larger_than_the_training_rows_is_refused(iris: Dataset) -> None:
-    with pytest.raises(RequestError, match=r"trainer.batch_size=91 is more than the 90 training rows.*Use at most 90"):
-        fit.check(TrainerConfig(batch_size=91), compiled(iris, Adam()), iris)
+def test_a_batch_larger_than_the_training_rows_is_all_of_them(iris: Dataset, tmp_path: Path) -> None:
+    weights = []
+    for size in (90, 91, 1_000_000):
+        config, module = TrainerConfig(batch_size=size, max_epochs=2), compiled(iris, Adam())
+        fit.check(config, module, iris)
+        fit.fit(module, iris, config, 0, tmp_path / str(size))
+        weights.append(torch.cat([value.flatten() for value in module.network.parameters()]))
+    assert torch.equal(weights[0], weights[1])
+    assert torch.equal(weights[0], weights[2])
+
+
+def test_a_batch_size_that_is_reduced_is_told_and_recorded(
+    job: Command, runs: Callable[[], list[Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    note = "trainer.batch_size=512 is more than the 90 training rows: each step takes all 90"
+    ended = job("data=iris", "trainer.batch_size=512", "trainer.max_epochs=1", "verbose=2")
+    assert (ended.code, ended.err) == (0, "")
+    assert f"Batches   {note}\n" in ended.out
+    (run,) = runs()
+    assert (run.data.params["trainer.batch_size"], run.data.tags["lifecycle.batch_size"]) == ("512", "90")
+    fits = job("data=iris", "trainer.batch_size=90", "trainer.max_epochs=1", "verbose=2")
+    assert "Batches" not in fits.out
+    assert "lifecycle.batch_size" not in runs()[1].data.tags
+    X = np.arange(20.0).reshape(10, 2)  # noqa: N806
+    for verbose in (0, 2):
+        Model("mlp").fit(X, X[:, 0], epochs=1, batch_size=512, verbose=verbose)
+    out = capsys.readouterr().out
+    assert out.count("batch_size=512 is more than the 10 training rows: each step takes all 10\n") == 1
+    assert "trainer." not in out
 
 
 def test_batches_of_two_rows_and_more_are_enough_for_batch_normalisation(iris: Dataset, tmp_path: Path) -> None:

@@ -556,7 +556,12 @@ FAULTS: list[tuple[str, Callable[[], Any]]] = [
         lambda: fit(devices=2),
     ),
     (r"^batch_size cannot be 'many': .* Give a value of its type\.", lambda: fit(batch_size="many")),
-    (r"^batch_size=100 is more than the 60 training rows of X\. Use at most 60\.", lambda: fit(batch_size=100)),
+    (r"^epochs must be 1 or more and at most 1,000,000,000, got 10{20}\. The", lambda: fit(epochs=10**20)),
+    (r"^batch_size must be 1 or more and at most 1,000,000,000, got 10{20}\.", lambda: fit(batch_size=10**20)),
+    (
+        r"^epochs must be 1 or more and at most 1,000,000,000, got an integer of 16610 bits",
+        lambda: fit(epochs=10**5000),
+    ),
     (r"^seed cannot be 'a': ", lambda: fit(seed="a")),
     (r"^seed must be from 0 to 4294967295, got -1\. Use a seed such as 1\.", lambda: fit(seed=-1)),
     (r"^verbose must be 0, 1 or 2, got 7\.", lambda: fit(verbose=7)),

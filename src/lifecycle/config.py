@@ -32,7 +32,7 @@ class TrainerConfig:
     """How fitting proceeds; the words are Lightning's and Keras's."""
 
     max_epochs: int = 300  # passes over the training rows, at most
-    batch_size: int | None = None  # rows a step, over all devices; null: 32, or all training rows if fewer
+    batch_size: int | None = None  # rows a step, over all devices, and at most all training rows; null: 32
     accelerator: str = "auto"  # auto, cpu or gpu
     shuffle: bool = True  # draw the training rows in another order each epoch
     class_balanced: bool = False  # draw each class equally often, with replacement; as many rows as there are

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 
 from lifecycle.credentials import masked
 
-
 MOST_CHARACTERS, MOST_OF_A_WORD = 400, 120
 """Of a message, and of what has no spaces in a message that would be longer."""
 

@@ -154,7 +154,7 @@ class Model(Predictor):
                 as they come. Or numbers of ``(rows, steps, features)`` or ``(rows, channels, height, width)``.
             y: ``(rows,)`` classes or values, in your own terms and units.
             epochs: passes over the rows, at most.
-            batch_size: rows a step; ``None``: 32, or all rows if fewer.
+            batch_size: rows a step, at most all training rows; ``None``: 32.
             validation_split: share of the rows that chooses the best epoch, drawn by class at random.
             validation_data: ``(X, y)`` or ``(X, y, sample_weight)`` for the same, in place of a split.
             sample_weight: ``(rows,)`` numbers of 0 or more: how much each row counts in the loss and all scores. Rows

@@ -60,7 +60,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
             loss: a name; ``None``: that of the task.
             schedule: of the learning rate: a name, or one of :mod:`lifecycle.schedules`.
             epochs: passes over the rows, at most.
-            batch_size: rows a step; ``None``: 32, or all rows if fewer.
+            batch_size: rows a step, at most all training rows; ``None``: 32.
             validation_split: share of the rows that chooses the best epoch.
             early_stopping: ``None``: where there are validation rows.
             patience: epochs without improvement before it stops.
