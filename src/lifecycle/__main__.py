@@ -51,6 +51,7 @@ def _tell(error: Exception, full_error: bool) -> int:
     if isinstance(error, BrokenPipeError):  # whoever read the output has enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
+    error = _explained(error)
     if is_helper():
         print(f"lifecycle: a process of the run ended: {type(error).__name__}", file=sys.stderr)
         return 1
@@ -61,6 +62,17 @@ def _tell(error: Exception, full_error: bool) -> int:
         _print_traceback(error)
     print(f"lifecycle: {masked(str(error))}", file=sys.stderr)
     return error.exit_code
+
+
+def _explained(error: Exception) -> Exception:
+    """Return an error as a sentence where it is no fault of this program: a full disk, a plugin, and the like."""
+    from lifecycle.faults import explanation
+
+    said = explanation(error)
+    if said is None:
+        return error
+    said.__cause__ = error
+    return said
 
 
 def _print_traceback(error: BaseException) -> None:
@@ -199,7 +211,8 @@ def _run(request: Request) -> None:
         print(f"\n{name}", flush=True)
     try:
         _start(request)
-    except Exception as error:
+    except Exception as raised:
+        error = _explained(raised)
         if not isinstance(error, LifecycleError):
             _print_traceback(error)
         print(masked(f"lifecycle: {name} failed: {error}"), file=sys.stderr, flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle  # for the name of an error alone; nothing is unpickled
 import time
@@ -15,6 +16,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from lifecycle.digests import sha256
 from lifecycle.errors import SavedModelError
+from lifecycle.faults import is_full
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 SECONDS_BETWEEN = 5.0
@@ -59,6 +61,12 @@ class CheckedCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, stream)
                 stream.flush()
                 os.fsync(stream.fileno())
+        except (OSError, RuntimeError) as error:
+            fresh.unlink(missing_ok=True)
+            if not is_full(error):
+                raise
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        try:
             line = f"{sha256(fresh)}  {path.name}\n"
             digests = _digest_file(path)
             # Until the rename is done, either file may be the one that a killed process leaves.

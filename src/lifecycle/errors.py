@@ -54,6 +54,18 @@ class DataWarning(UserWarning):
     """What a caller from Python must know of the rows of a fit; the command prints it."""
 
 
+class DiskError(TrackingError):
+    """A file could not be written, because its disk is full or the file as large as it may be."""
+
+
+class OutOfMemoryError(LifecycleError):
+    """More memory was asked for than there is."""
+
+
+class PluginError(LifecycleError):
+    """A plugin, or the network that it built, raised an error of its own."""
+
+
 class Interrupted(BaseException):
     """A signal asked the process to end. The run is KILLED; the exit code is 128 + the signal's number."""
 

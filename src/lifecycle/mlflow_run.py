@@ -74,6 +74,7 @@ class MLflowRun:
             folder.mkdir(parents=True)
             self._lock = FileLock(folder / ".lock")
             self._lock.acquire()
+            self.store.reserve(self.run_id)
             close_dead_runs(self.store)
         return {
             "run_id": self.run_id,
@@ -119,6 +120,7 @@ class MLflowRun:
         error = artifacts(found) / "error.txt"
         if error.is_file():
             error.replace(error.with_name("error_before.txt"))
+        self.store.reserve(str(self.run_id))
         client.update_run(self.run_id, status="RUNNING")
         self._status = None
         histories = {name: client.get_metric_history(self.run_id, name) for name in found.data.metrics}
@@ -267,6 +269,7 @@ class MLflowRun:
     def finish(self) -> dict[str, Any]:
         """Close the run as FINISHED; one that was only added to, as it was."""
         if self._status is None:
+            self.store.release(str(self.run_id))
             self.store.client.set_terminated(self.run_id, "FINISHED")
         self._closed()
         return {}
@@ -274,6 +277,7 @@ class MLflowRun:
     def fail(self, status: str, error: str, trace: str | None) -> dict[str, Any]:
         """Close the run as FAILED or KILLED; where the database is not to be had, note it for who opens it next."""
         if self.run_id is not None and self._status is None:
+            self.store.release(str(self.run_id))
             with suppress(OSError):
                 if trace is not None:
                     (self._artifacts / "error.txt").write_text(trace)

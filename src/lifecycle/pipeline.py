@@ -35,6 +35,7 @@ from lifecycle.data.batches import in_order
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.given import Given
 from lifecycle.errors import RequestError
+from lifecycle.faults import Cures, explained, largest
 from lifecycle.history import History
 from lifecycle.processes import is_helper
 from lifecycle.quiet import one_at_a_time, quiet_libraries
@@ -148,7 +149,13 @@ def prepare(job: Job, rows: Given | None = None) -> Prepared:
         rows: those in memory that are the data; ``None``: the data plugin reads its own.
     """
     fit.check_devices(job.trainer)
-    data = dataset.load(job.data, job.data_name, job.data_kind, job.seed, rows)
+    with explained(Cures("Set data.memory_gb, or use fewer rows or columns", refused=True)):
+        data = dataset.load(job.data, job.data_name, job.data_kind, job.seed, rows)
+    with explained(Cures(f"Lower {largest(job.model)}", refused=True)):
+        return _compiled(job, data)
+
+
+def _compiled(job: Job, data: Dataset) -> Prepared:
     saved.check_preprocessing(data.preprocessing, f"data={data.name}")
     network = define.define(job.model, job.model_name, data.spec, job.seed, source=f"data={data.name}")
     layers = define.summarize(network, data.spec)

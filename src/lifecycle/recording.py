@@ -19,7 +19,8 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 from lifecycle.database_faults import explained, is_busy, plain
-from lifecycle.errors import RequestError, TrackingError
+from lifecycle.errors import LifecycleError, RequestError
+from lifecycle.faults import is_full
 from lifecycle.mlflow_run import MLflowRun
 from lifecycle.processes import ENDING
 from lifecycle.store import WITHOUT_A_WORD
@@ -43,7 +44,7 @@ def serve(reader: BinaryIO, answer: Callable[[dict[str, Any]], None]) -> None:
         except RequestError as error:
             said = {"refused": str(error)}
         except Exception as error:  # whatever MLflow, its database or the disk raise
-            said = {"failed": str(error) if isinstance(error, TrackingError) else _sentence(run, error)}
+            said = {"failed": str(error) if isinstance(error, LifecycleError) else _sentence(run, verb, error)}
             fault = fault or (said["failed"] if verb in VERBS_OF_A_RUN else "")  # what warming lacks, opening tells
         if asked is not None:
             answer({"asked": asked, **said, **({"failed": fault} if fault and verb != "fail" else {})})
@@ -78,11 +79,16 @@ def _do(run: MLflowRun, verb: str, told: dict[str, Any]) -> dict[str, Any]:
                 raise
 
 
-def _sentence(run: MLflowRun, error: Exception) -> str:
+def _sentence(run: MLflowRun, verb: str, error: Exception) -> str:
     """Return what is to be said of something that could not be recorded or found."""
     store = getattr(run, "store", None)
-    known = None if store is None else explained(error, store.folder, WAITS_IN_ALL)
-    why = f"{type(error).__name__}: {plain(error)}." if known is None else str(known)
+    if store is not None and is_full(error):
+        begun = run.run_id is not None and verb in VERBS_OF_A_RUN
+        cure = f"lifecycle resume run={run.run_id} continues it" if begun else "run again"
+        why = f"the disk of {store.folder} is full. Free some room on it, then {cure}."
+    else:
+        known = None if store is None else explained(error, store.folder, WAITS_IN_ALL)
+        why = f"{type(error).__name__}: {plain(error)}." if known is None else str(known)
     return f"the run could not be recorded: {why}"
 
 
@@ -92,7 +98,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     warnings.simplefilter("ignore")
     for name in ("mlflow", "alembic", "matplotlib"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # an error is answered, in a sentence
     gc.disable()  # little is made here that refers to itself, and imports are faster
     answers = os.dup(1)
     os.dup2(2, 1)  # what a library prints is no answer

@@ -89,6 +89,12 @@ def load(kind: str, name: str) -> type:
     return cls
 
 
+def loaded() -> dict[tuple[str, str], type]:
+    """Return the plugins that were loaded, by kind and name, the last asked for last."""
+    with _lock:
+        return dict(_loaded)
+
+
 def name_of(kind: str, cls: type) -> str:
     """Return the name that ``cls`` was last loaded under; nothing for a class that was not."""
     with _lock:

@@ -15,7 +15,11 @@ from filelock import FileLock, Timeout
 
 from lifecycle import database_faults, end_notes, ranking
 from lifecycle.config import TrackingConfig
-from lifecycle.errors import LifecycleError, RequestError
+from lifecycle.errors import DiskError, LifecycleError, RequestError
+from lifecycle.faults import is_full
+
+RESERVE, RESERVED_BYTES = ".reserve", 256 * 1024
+"""A file in the folder of a run's checkpoints, removed when the run is closed: room for its status on a full disk."""
 
 WITHOUT_A_WORD = "the process ended without a word (kill -9, or power)"
 
@@ -41,6 +45,15 @@ class Store:
         """Return the folder of a run's checkpoints."""
         return self.folder / "checkpoints" / run_id
 
+    def reserve(self, run_id: str) -> None:
+        """Take the room that closing a run needs; raises ``OSError`` where there is none."""
+        (self.checkpoints(run_id) / RESERVE).write_bytes(os.urandom(RESERVED_BYTES))  # nothing compresses it
+
+    def release(self, run_id: str) -> None:
+        """Give that room back."""
+        with suppress(OSError):
+            (self.checkpoints(run_id) / RESERVE).unlink(missing_ok=True)
+
 
 def database_uri(folder: Path) -> str:
     """Return the absolute sqlite address of the database in ``folder``."""
@@ -53,8 +66,18 @@ def open_store(config: TrackingConfig) -> Store:
     Raises:
         RequestError: the folder cannot be written, the database is damaged, or the experiment was deleted.
         TrackingError: another process holds the database, or the disk fails.
+        DiskError: its disk is full.
     """
     folder = Path(config.dir).expanduser().absolute()
+    try:
+        return _opened(folder, config)
+    except Exception as error:
+        if is_full(error):
+            raise DiskError(f"tracking.dir={config.dir} is on a disk that is full. Free some room on it.") from error
+        raise
+
+
+def _opened(folder: Path, config: TrackingConfig) -> Store:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
@@ -81,7 +104,7 @@ def _open(folder: Path, config: TrackingConfig) -> Store:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
 
-    logging.getLogger("mlflow").setLevel(logging.ERROR)  # importing it has set its own
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # importing it has set its own
     mlflow.set_tracking_uri(database_uri(folder))  # logging a model reads this, and the experiment: it takes no client
     client = mlflow.MlflowClient(database_uri(folder), database_uri(folder))  # whatever the environment says
     experiment = client.get_experiment_by_name(config.experiment)
@@ -142,4 +165,5 @@ def close_dead_runs(store: Store) -> None:
         folder.mkdir(parents=True, exist_ok=True)  # gone where the process was ended while it opened the run
         with suppress(Timeout), FileLock(folder / ".lock", timeout=0):
             store.client.set_tag(other.info.run_id, "lifecycle.error", WITHOUT_A_WORD)
+            store.release(other.info.run_id)
             store.client.set_terminated(other.info.run_id, "KILLED")

@@ -12,7 +12,6 @@ import shutil
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -21,14 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from lifecycle import provenance, recorded, recorder
+from lifecycle import failures, provenance, recorded, recorder
 from lifecycle.config import Request
 from lifecycle.contract import DataSpec
 from lifecycle.credentials import masked
-from lifecycle.errors import Interrupted, LifecycleError, TrackingError
+from lifecycle.errors import TrackingError
 from lifecycle.history import History
-from lifecycle.processes import signals_ignored
-from lifecycle.recorder import ENDS_WITHIN, Recorder
+from lifecycle.recorder import Recorder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -205,11 +203,12 @@ def _session(begin: Callable[[Recorder, Path], Run]) -> Iterator[Run]:
         run.send()
         serving.ask("finish")
     except BaseException as error:
-        _fail(serving, run, error)
-        if run is None or not isinstance(error, TrackingError):
+        said = failures.close(serving, run, error)
+        if run is not None and type(error) is TrackingError:  # a full disk has its own advice
+            raise TrackingError(f"{error}{recorded.what_is_left(run.artifacts, run.checkpoints, run.id)}") from error
+        if said is None:
             raise
-        left = recorded.what_is_left(run.artifacts, run.checkpoints, run.id)
-        raise TrackingError(f"{error}{left}") from error
+        raise said from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         recorder.give_back(serving)
@@ -285,17 +284,3 @@ def _same(kept: float, value: float) -> bool:
     """Tell whether MLflow keeps a value so: of one that is infinite it keeps the largest number there is."""
     largest = sys.float_info.max
     return kept == min(max(value, -largest), largest) or (math.isnan(kept) and math.isnan(value))
-
-
-def _fail(serving: Recorder, run: Run | None, error: BaseException) -> None:
-    """Close a run that did not succeed. The error is the one to be told, whatever happens here."""
-    killed = isinstance(error, Interrupted | KeyboardInterrupt)
-    told = isinstance(error, LifecycleError | Interrupted)
-    trace = None if told else "".join(traceback.format_exception(error))
-    said = str(error) if told else f"{type(error).__name__}: {error}"
-    status = "KILLED" if killed else "FAILED"
-    with signals_ignored(), suppress(LifecycleError):
-        if run is not None:
-            run.send()
-        trace = None if trace is None else masked(trace)
-        serving.ask("fail", within=ENDS_WITHIN, status=status, error=masked(said), trace=trace)

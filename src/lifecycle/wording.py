@@ -9,6 +9,7 @@ from typing import Any
 
 from lifecycle.data.given import PATH
 from lifecycle.errors import RequestError
+from lifecycle.faults import explained
 
 ARGUMENTS = {"max_epochs": "epochs"}
 """What is called otherwise on the command line than in :meth:`lifecycle.Model.fit`."""
@@ -46,7 +47,8 @@ TURNS: tuple[tuple[str, Any], ...] = (
 def in_pythons_words() -> Iterator[None]:
     """Say of an argument what the command line says of a key."""
     try:
-        yield
+        with explained():
+            yield
     except RequestError as error:
         said = translated(str(error))
         if said == str(error):

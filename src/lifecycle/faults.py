@@ -1,0 +1,171 @@
+"""Faults outside of our own code, each as one sentence: full disks, too little memory, long names, plugins' errors."""
+
+from __future__ import annotations
+
+import errno
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from lifecycle import registry
+from lifecycle.errors import DiskError, LifecycleError, OutOfMemoryError, PluginError, RequestError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL_TEXT = re.compile(r"No space left on device|Disk quota exceeded|File too large|database or disk is full")
+"""How libraries that raise errors of their own say so."""
+
+MEMORY_TEXT = re.compile(
+    r"can't allocate memory|not enough memory|out of memory|Unable to allocate|malloc of size|std::bad_alloc",
+    re.IGNORECASE,
+)
+REQUESTED = (
+    re.compile(r"[Tt]ried to allocate ([\d.]+ ?\w+)"),  # torch
+    re.compile(r"Unable to allocate ([\d.]+ ?\w+)"),  # numpy
+    re.compile(r"(?:malloc|realloc) of size (\d+)"),  # pyarrow
+)
+OURS = "lifecycle"
+FORWARD = ("forward", "_probe")
+"""Functions of ours that call a network."""
+
+
+@dataclass(frozen=True)
+class Cures:
+    """What a sentence advises.
+
+    Attributes:
+        less: where memory does not suffice.
+        again: where a disk was full, once there is room.
+        refused: whether too little memory is a request that cannot be met, as no run is open yet.
+    """
+
+    less: str = "Use fewer rows, or a smaller network"
+    again: str = "run again"
+    refused: bool = False
+
+
+@contextmanager
+def explained(cures: Cures = Cures()) -> Iterator[None]:
+    """Raise what :func:`explanation` makes of an error within the block; all others pass."""
+    try:
+        yield
+    except Exception as error:
+        said = explanation(error, cures)
+        if said is None:
+            raise
+        raise said from error
+
+
+def explanation(error: BaseException, cures: Cures = Cures()) -> LifecycleError | None:
+    """Return an error as a sentence for its reader; ``None`` where it is one already, or a fault of ours."""
+    if isinstance(error, LifecycleError):
+        return None
+    return _of_disk(error, cures) or _of_memory(error, cures) or _of_name(error) or _of_plugin(error)
+
+
+def largest(plugin: object) -> str:
+    """Return the field of a plugin with the largest whole number, as it is typed: ``model.hidden=[512, 512]``."""
+    fields = vars(plugin)
+    numbers = {
+        name: max((one for one in (value if isinstance(value, list) else [value]) if type(one) is int), default=0)
+        for name, value in fields.items()
+    }
+    name = max(numbers, key=lambda key: numbers[key], default="")
+    return f"model.{name}={fields[name]}" if numbers.get(name) else "the sizes of the model"
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether an error, or what it came of, says that a disk is full."""
+    return any(
+        (isinstance(one, OSError) and one.errno in FULL) or FULL_TEXT.search(str(one)) is not None
+        for one in _chain(error)
+    )
+
+
+def _of_disk(error: BaseException, cures: Cures) -> LifecycleError | None:
+    if not is_full(error):
+        return None
+    names = [one.filename for one in _chain(error) if isinstance(one, OSError) and one.filename]
+    found = next(filter(None, (FULL_TEXT.search(str(one)) for one in _chain(error))), None)
+    what = f"{names[0]} could not be written" if names else "a file could not be written"
+    why = found[0] if found else "No space left on device"
+    return DiskError(f"{what}: {why}. Free some room on that disk, then {cures.again}.")
+
+
+def _of_memory(error: BaseException, cures: Cures) -> LifecycleError | None:
+    chain = list(_chain(error))
+    if not any(isinstance(one, MemoryError) or _says_memory(one) for one in chain):
+        return None
+    text = " ".join(map(str, chain))
+    found = next((match[1] for pattern in REQUESTED if (match := pattern.search(text))), None)
+    size = _readable(found) if found else ""
+    device = "the GPU's memory" if "CUDA" in text else "memory"
+    said = f"{device} does not suffice{f', {size} were asked for' if size else ''}. {cures.less}."
+    return RequestError(said) if cures.refused else OutOfMemoryError(said)
+
+
+def _says_memory(error: BaseException) -> bool:
+    torchs_or_arrows = isinstance(error, RuntimeError | MemoryError) or type(error).__name__ == "ArrowMemoryError"
+    return torchs_or_arrows and MEMORY_TEXT.search(str(error)) is not None
+
+
+def _readable(size: str) -> str:
+    """Return a size as a person reads it; torch and pyarrow give bytes.
+
+    >>> _readable("160000000000 bytes"), _readable("3.5 GiB")
+    ('160 GB', '3.5 GiB')
+    """
+    number, _, unit = size.partition(" ")
+    if unit not in ("", "bytes"):
+        return size
+    value = float(number)
+    for name in ("bytes", "kB", "MB", "GB", "TB"):
+        if value < 1000 or name == "TB":
+            return f"{value:.3g} {name}" if value < 1000 else f"{value:,.0f} {name}"
+        value /= 1000
+    return size
+
+
+def _of_name(error: BaseException) -> LifecycleError | None:
+    if not isinstance(error, OSError) or error.errno != errno.ENAMETOOLONG:
+        return None
+    return RequestError(f"the name of a file is too long, got {error.filename}. Use a shorter one.")
+
+
+def _of_plugin(error: BaseException) -> LifecycleError | None:
+    """Return the sentence on an error that a package's plugin raised; the built-in plugins are ours."""
+    loaded = registry.loaded()
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    theirs = {cls.__module__.split(".")[0]: (kind, name) for (kind, name), cls in loaded.items()}
+    theirs.pop(OURS, None)
+    for frame in frames:
+        package = str(frame.f_globals.get("__name__", "")).split(".")[0]
+        if package in theirs:
+            return _sentence(*theirs[package], frame.f_code.co_name, error)
+    model = next((key for key in reversed(loaded) if key[0] == "model"), None)
+    called = any(frame.f_globals.get("__package__") == OURS and frame.f_code.co_name in FORWARD for frame in frames)
+    if (
+        model is not None and model in theirs.values() and called
+    ):  # of a network whose layers are of yet another package
+        return _sentence(*model, "forward", error)
+    return None
+
+
+def _sentence(kind: str, name: str, function: str, error: BaseException) -> LifecycleError:
+    source = registry.plugins(kind)[name].source if name in registry.plugins(kind) else "an installed package"
+    first = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+    what = f"{type(error).__name__}: {first}" if first else type(error).__name__
+    missing = isinstance(error, ImportError)
+    cure = "Install what it needs, or remove it." if missing else "Report it to its author, or use another."
+    said = f"{kind}={name} from {source} failed in {function}(): {what}. {cure}"
+    return RequestError(said) if missing and function == "build" else PluginError(said)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, what it was raised from or meanwhile, and so on."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
