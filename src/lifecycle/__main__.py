@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.credentials import masked, masked_word
 from lifecycle.errors import Interrupted, LifecycleError, RequestError, did_you_mean
-from lifecycle.processes import ENDING, is_helper
+from lifecycle.processes import ENDING, environment, is_helper
 from lifecycle.profiling import profiled
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _hydra(words: list[str]) -> None:
     # Hydra would print errors in its own way and exit with 1; so it is told to raise them.
     try:
         masked_output = compose.masked_output(words)
-        with files_checked(), _environment(HYDRA_FULL_ERROR="1"), compose.words_for_hydra(words), masked_output:
+        with files_checked(), environment(HYDRA_FULL_ERROR="1"), compose.words_for_hydra(words), masked_output:
             hydra.main(config_path=compose.CONFIG_PACKAGE, config_name="config", version_base="1.3")(job)()
     except SweepError:
         _report(sweep)
@@ -175,20 +175,6 @@ def _hydra(words: list[str]) -> None:
     _report(sweep)
     if failure:
         raise failure[0]
-
-
-@contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _report(sweep: list[Request]) -> None:
