@@ -72,6 +72,7 @@ FILES = {
     "by its package": ("experiment/evil", f"# @package hydra.callbacks\nx: {CALLBACK}\n"),
     "by a package with the key": ("experiment/evil", "# @package hydra.callbacks.x._target_\na: 1\n"),
     "by a package after another": ("experiment/evil", f"# @package data._global_.hydra.callbacks\nx: {CALLBACK}\n"),
+    "a setting by a package after another": ("experiment/evil", "# @package data._global_.hydra.run\ndir: /tmp/x\n"),
     "moved by its defaults": (
         "experiment/evil",
         "# @package _global_\ndefaults: [/data@hydra.callbacks.x: other]\n",
