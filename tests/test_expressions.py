@@ -173,6 +173,15 @@ def test_errors_from_python_are_masked(tmp_path: Path) -> None:
         one = one.__cause__ or one.__context__
 
 
+def test_a_value_of_another_type_is_not_shown() -> None:
+    said = (
+        r"trainer.max_epochs cannot be worked out: .*Value '\$\{oc.env:SECRET\}' of type 'str' could not be converted"
+    )
+    with pytest.raises(RequestError, match=said) as caught:
+        compose(["data=iris", "trainer.max_epochs=${oc.env:SECRET}"])
+    assert "hunter2" not in f"{caught.value} {caught.value.__cause__}"
+
+
 def test_help_and_completion_show_no_credential() -> None:
     line = "lifecycle data=mine data.source="
     ended = subprocess.run(

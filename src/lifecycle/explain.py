@@ -12,6 +12,7 @@ from yaml import YAMLError
 
 from lifecycle import expressions, groups, registry
 from lifecycle.config import unknown_field
+from lifecycle.credentials import hiding
 from lifecycle.errors import RequestError, did_you_mean
 from lifecycle.searchpath import EXPERIMENT, options
 
@@ -65,6 +66,12 @@ def worked_out(config: DictConfig, overrides: list[str]) -> dict[expressions.Pat
         RequestError: one cannot be worked out.
     """
     written = OmegaConf.to_container(config, resolve=False)
+    named = " ".join(str(text) for path, text in expressions.leaves(written) if path not in expressions.VISIBLE)
+    with hiding(expressions.variables(named)):
+        return _worked_out(config, written, overrides)
+
+
+def _worked_out(config: DictConfig, written: Any, overrides: list[str]) -> dict[expressions.Path, str]:
     try:
         OmegaConf.resolve(config)
         return expressions.kept(written, OmegaConf.to_container(config))

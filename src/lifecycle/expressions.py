@@ -52,15 +52,19 @@ def calls(text: str) -> set[str]:
     return {*_CALLED.findall(text)}
 
 
+def variables(text: str) -> dict[str, str]:
+    """Return what messages show instead of the value of each environment variable that a text names."""
+    names = _VARIABLE.findall(text)
+    return {value: f"${{oc.env:{name}}}" for name in names if (value := os.environ.get(name))}
+
+
 def hidden(values: Any, expressions: Mapping[Path, str]) -> dict[str, str]:
     """Return what messages show instead of a value: its expression, or a mask for a credential; by the value's text."""
     found: dict[str, str] = {}
     for path, expression in expressions.items():
         if path in VISIBLE:
             continue
-        for name in _VARIABLE.findall(expression):
-            if value := os.environ.get(name):
-                found[value] = f"${{oc.env:{name}}}"
+        found |= variables(expression)
         if isinstance(value := _at(values, path), str):
             found[value] = expression
     for path, value in leaves(values):
