@@ -333,7 +333,8 @@ def test_what_cannot_be_predicted_is_refused_before_anything_is_written(model: T
     assert said == "input has no column zip, got a, gaps, town, y. This model needs a, gaps, town, zip."
     raw().assign(predicted=1).to_csv(file, index=False)
     assert refused(model, file, output) == (
-        f"input={file} has a column predicted, and the predictions are to be called so. Rename or remove it."
+        f"input={file} has a column predicted, and the predictions are to be called so. The model does not read it: "
+        "rename it in the file, or remove it."
     )
     raw().assign(probability_2=1).to_csv(file, index=False)
     assert "has a column probability_2," in refused(model, file, output)

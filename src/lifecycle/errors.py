@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import signal
+import sys
+import warnings
 from collections.abc import Iterable
 
 from lifecycle.credentials import masked
@@ -52,6 +54,14 @@ class TrackingError(LifecycleError):
 
 class DataWarning(UserWarning):
     """What a caller from Python must know of the rows of a fit; the command prints it."""
+
+
+def warn(sentence: str) -> None:
+    """Warn a caller from Python, at the line that led here."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("lifecycle.", "contextlib")):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(sentence, DataWarning, stacklevel=level)
 
 
 class DiskError(TrackingError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from lifecycle.config import Job
 from lifecycle.data import dataset
 from lifecycle.data.batches import in_order
 from lifecycle.data.given import Given
-from lifecycle.errors import DataWarning, RequestError
+from lifecycle.errors import RequestError, warn
 from lifecycle.predict import column_names
 from lifecycle.quiet import one_at_a_time, quiet_libraries
 from lifecycle.saved import TrainedModel
@@ -66,7 +65,7 @@ def run(job: Job, rows: Given, callbacks: Sequence[pl.Callback], track: bool | N
         prepared = pipeline.prepare(job, rows)
         refusals.check_names(prepared.data, column_names(prepared.data.spec))
         for note in prepared.data.notes:
-            warnings.warn(translated(note), DataWarning, stacklevel=4)
+            warn(translated(note))
         printer = report.Report(job.request.config.verbose)
         with _tracked(job, track) as tracked:
             if tracked is None:

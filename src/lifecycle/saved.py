@@ -23,6 +23,7 @@ from lifecycle import expressions, registry
 from lifecycle.contract import DataSpec
 from lifecycle.credentials import is_credential
 from lifecycle.data.missing_values import REFUSE
+from lifecycle.data.native_frames import as_pandas
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.digests import sha256
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError
@@ -131,6 +132,7 @@ def prepare(folder: str | Path, rows: pd.DataFrame, missing: str = REFUSE) -> np
         raise
     except Exception as error:
         raise _broken(folder, error) from error
+    rows = as_pandas(rows, "input")
     return preparation.inputs(preparation.samples(rows), rows).numpy()
 
 

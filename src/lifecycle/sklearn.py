@@ -20,6 +20,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from lifecycle.data.native_frames import as_pandas
 from lifecycle.model import Model
 
 
@@ -263,6 +264,7 @@ class LifecycleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
 
 def _validated(estimator: _Estimator, X: Any, y: Any = None, fitting: bool = False) -> Any:  # noqa: N803
     """Check as scikit-learn's own estimators do; a DataFrame may have texts and missing values, and stays one."""
+    X, y = as_pandas(X), as_pandas(y, "y")  # noqa: N806
     if fitting and y is None:
         name = type(estimator).__name__
         raise ValueError(f"{name} requires y to be passed, but the target y is None. Give the classes or values.")

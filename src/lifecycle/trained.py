@@ -16,6 +16,7 @@ from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin, Samples
 from lifecycle.data import column_names, missing_values
 from lifecycle.data.dataset import as_column
 from lifecycle.data.encoder import RowEncoder
+from lifecycle.data.native_frames import as_pandas
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.steps import Step
 from lifecycle.errors import RequestError
@@ -72,6 +73,7 @@ class Preparation:
         """
         if not len(rows):
             raise RequestError("input has no rows. Give one or more to predict.")
+        rows = as_pandas(rows, "input")
         rows = rows.rename(columns=self.new_names(rows.columns))
         self.check_columns(rows.columns)
         used = rows[[*self.columns, *self.optional_columns(rows.columns)]]
@@ -184,6 +186,7 @@ class TrainedModel(Preparation):
         """
         if missing is not None:
             return replace(self, missing=missing).predict(rows)
+        rows = as_pandas(rows, "input")
         return self.predict_samples(self.samples(rows), rows)
 
     def forecast(self, rows: pd.DataFrame, horizon: int = 1) -> pd.DataFrame:

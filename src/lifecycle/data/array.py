@@ -85,11 +85,13 @@ class Array(Card, Renamed, Shuffled):
         """Return one sample a row: ``(rows, *shape) float64``."""
         import numpy as np
 
+        from lifecycle.data import column_types
+
         labels = targets.labels_of(frame[self.target]) if self.target in frame.columns else None
         names = self.columns(frame)
         features.check_no_times(frame[names], self.path)
         try:
-            numbers = frame[names].to_numpy(dtype=np.float64)
+            numbers = column_types.plain_frame(frame[names]).to_numpy(dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise RequestError(f"data.path={self.path} has a value that is no number: {error}. Mend it.") from error
         wrong = np.flatnonzero(~np.isfinite(numbers).all(axis=1))

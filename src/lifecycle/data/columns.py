@@ -39,6 +39,8 @@ def _kind(plugin: DataPlugin, frame: pd.DataFrame, name: str, target: str, used:
     import numpy as np
     import pandas as pd
 
+    from lifecycle.data import column_types
+
     if target or name == getattr(plugin, "weight", None):
         return WEIGHT if not target else OWN_PAST if used else TARGET
     if name == getattr(plugin, "time", None):
@@ -49,9 +51,10 @@ def _kind(plugin: DataPlugin, frame: pd.DataFrame, name: str, target: str, used:
         return DROPPED if name in getattr(plugin, "drop", ()) else unread
     if plugin.sample_dim == 3:
         return PIXEL if pd.api.types.is_numeric_dtype(frame[name]) else FILE
-    if pd.api.types.is_numeric_dtype(frame[name]):
+    column = column_types.plain(frame[name])
+    if pd.api.types.is_numeric_dtype(column):
         return NUMBER
-    values = frame[name].nunique()
+    values = column.nunique()
     return f"{CATEGORY} ({values} value{'s' if values != 1 else ''})"
 
 

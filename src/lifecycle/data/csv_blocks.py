@@ -166,7 +166,7 @@ def kind_of(arrow_type: Any) -> str:
         return EMPTY
     if types.is_boolean(arrow_type):
         return TRUTH
-    if types.is_integer(arrow_type) or types.is_floating(arrow_type):
+    if types.is_integer(arrow_type) or types.is_floating(arrow_type) or types.is_decimal(arrow_type):
         return NUMBER
     if types.is_binary(arrow_type) or types.is_large_binary(arrow_type):
         return BYTES

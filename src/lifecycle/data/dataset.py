@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lifecycle import heap
 from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec, Split, Target
-from lifecycle.data import missing_values, weights
+from lifecycle.data import missing_values, rounding, weights
 from lifecycle.data.columns import column_kinds, num_missing
 from lifecycle.data.digest import digest
 from lifecycle.data.fitting import held_out_gaps, learn, transform
@@ -63,6 +63,7 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | Non
     task, encoder = learn_target(learnt, split.train, target, of_train)
     gaps = missing_values.gaps(all_samples.inputs)
     notes = missing_values.notes(name, samples.inputs, missing_values.gaps(samples.inputs), split.train)
+    notes += rounding.notes_on(plugin, frame, target, given is not None)
     learnt_inputs = _learn(plugin, _take(samples.inputs, split.train), of_train)
     preprocessing = Preprocessing(learnt_inputs, encoder, gaps)
 
@@ -188,7 +189,7 @@ def _load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
     task, encoder = found.learn(drawn.train, target, of_train)
     missing_values.check_empty(name, table.missing, table.blocks.num_rows)
     gaps = frozenset(column for column, count in table.missing.items() if count)
-    notes = missing_values.notes_on(*held_out_gaps(table, drawn.train))
+    notes = missing_values.notes_on(*held_out_gaps(table, drawn.train)) + table.rounded(target.task)
     preprocessing = Preprocessing(learn(table, drawn.train, of_train), encoder, gaps)
     parts = [drawn.train, drawn.val, drawn.test]
     inputs = transform(table, preprocessing.inputs, parts, name)

@@ -48,7 +48,9 @@ def numeric(frame: pd.DataFrame) -> list[str]:
     """Return the columns that are numbers or truth values; all others are categories."""
     import pandas as pd
 
-    return [name for name in frame.columns if pd.api.types.is_numeric_dtype(frame[name])]
+    from lifecycle.data import column_types
+
+    return [name for name in frame.columns if pd.api.types.is_numeric_dtype(column_types.plain(frame[name]))]
 
 
 def check(frame: pd.DataFrame, path: str) -> None:
@@ -59,8 +61,10 @@ def check(frame: pd.DataFrame, path: str) -> None:
     """
     import pandas as pd
 
+    from lifecycle.data import column_types
+
     for name in frame.columns:
-        column = frame[name]
+        column = column_types.plain(frame[name])
         if pd.api.types.is_bool_dtype(column):
             continue
         if pd.api.types.is_numeric_dtype(column):
@@ -107,11 +111,26 @@ def _check_categories(column: pd.Series[Any], path: str) -> None:
         raise times(str(column.name), path)
     if not all(isinstance(value, str | bool | int | float) for value in present):
         kind = next(type(v).__name__ for v in present if not isinstance(v, str | bool | int | float))
+        kind = "list" if kind == "ndarray" else kind
         raise RequestError(f"data.path={path} has a {kind} in column {column.name}. Use numbers or texts, {drop}.")
+    if present.dtype == object:
+        _check_truths(present, path, drop)
     numbers = pd.to_numeric(present, errors="coerce")
     texts = present[numbers.isna()]
     first = (texts.iloc[0], texts.index[0]) if len(texts) else None
     judge_categories(str(column.name), path, len(present), len(texts), first, present.nunique)
+
+
+def _check_truths(present: pd.Series[Any], path: str, drop: str) -> None:
+    """Refuse truth values among numbers, in which True would be 1 or a category of its own."""
+    are_truths = present.map(lambda value: isinstance(value, bool))
+    are_numbers = present.map(lambda value: isinstance(value, int | float)) & ~are_truths
+    if are_truths.any() and are_numbers.any():
+        rows, values = (are_numbers.idxmax(), are_truths.idxmax()), present.to_dict()
+        raise RequestError(
+            f"data.path={path} has numbers and truth values in column {present.name}, got {values[rows[0]]} in row "
+            f"{rows[0]} and {values[rows[1]]} in row {rows[1]}. Use one of the two, {drop}."
+        )
 
 
 def judge_categories(

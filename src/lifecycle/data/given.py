@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from lifecycle.contract import Split
-from lifecycle.data import weights
+from lifecycle.data import column_types, rounding, weights
 from lifecycle.data.column_names import PREDICTED
+from lifecycle.data.features import is_temporal
+from lifecycle.data.native_frames import as_pandas, is_frame
 from lifecycle.errors import RequestError
 from lifecycle.quiet import one_at_a_time
 
@@ -47,14 +49,14 @@ def inputs_of(X: Any) -> tuple[pd.DataFrame, tuple[int, ...]]:  # noqa: N803 - s
     Raises:
         RequestError: X has no such shape.
     """
-    if hasattr(X, "to_pandas"):  # Arrow's, Polars'
-        X = X.to_pandas()  # noqa: N806
+    X = as_pandas(X)  # noqa: N806
     if isinstance(X, pd.DataFrame):
         frame = X.reset_index(drop=True).set_axis(list(map(str, X.columns)), axis=1)
         twice = frame.columns[frame.columns.duplicated()]
         if len(twice):
             raise RequestError(f"X has two columns called {twice[0]}. Rename one of them.")
-        return _some(frame, X), (len(frame.columns),)
+        rounding.warn(_some(frame, X))
+        return column_types.plain_frame(frame), (len(frame.columns),)
     values = _array(X, "X")
     if values.ndim not in (2, 3, 4):
         raise RequestError(
@@ -65,7 +67,9 @@ def inputs_of(X: Any) -> tuple[pd.DataFrame, tuple[int, ...]]:  # noqa: N803 - s
     rest: tuple[int, ...] = tuple(whole[1:])
     width = math.prod(rest)
     frame = pd.DataFrame(values.reshape(len(values), width), columns=[f"x{number}" for number in range(width)])
-    return _some(frame.infer_objects() if values.dtype == object else frame, X), rest
+    if values.dtype.kind in "iuO":
+        rounding.warn(frame)
+    return _some(column_types.plain_frame(frame) if values.dtype == object else frame, X), rest
 
 
 @one_at_a_time()
@@ -75,10 +79,16 @@ def targets_of(y: Any, rows: int, taken: Collection[str], name: str = "y") -> tu
     Raises:
         RequestError: there is not one for each row.
     """
+    y = as_pandas(y, name)
     called = str(getattr(y, "name", None) or "y")
     if isinstance(y, pd.DataFrame) and len(y.columns) == 1:
         called, y = str(y.columns[0]), y.iloc[:, 0]
-    values: Any = _array(y.to_numpy() if isinstance(y, pd.Series) else y, name)
+    if isinstance(y, pd.Series):
+        y = column_types.plain(y.rename(name).reset_index(drop=True), categories_are_texts=False)
+        if is_temporal(y.dtype):
+            raise RequestError(f"{name} holds times or durations. Turn them into numbers or texts.")
+        y = y.to_numpy()
+    values: Any = _array(y, name)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
@@ -94,6 +104,8 @@ def targets_of(y: Any, rows: int, taken: Collection[str], name: str = "y") -> tu
             f"{name} has no value in {len(gaps)} of {rows} rows, the first is row {gaps[0]}. Fill them, or leave these "
             "rows out."
         )
+    if values.dtype == object:
+        values = column_types.plain(pd.Series(values, name=name)).to_numpy()
     if values.dtype == object:
         odd = next((value for value in values if not isinstance(value, str | bool | int | float | np.generic)), None)
         if odd is not None:
@@ -193,7 +205,7 @@ def like(frame: pd.DataFrame, X: Any, columns: list[str]) -> pd.DataFrame:  # no
 
 
 def _has_names(X: Any) -> bool:  # noqa: N803
-    return isinstance(X, pd.DataFrame) or hasattr(X, "to_pandas")
+    return is_frame(X)
 
 
 def _array(values: Any, name: str) -> np.ndarray[Any, Any]:

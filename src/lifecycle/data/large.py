@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +37,7 @@ class LargeTable:
         missing: values that each feature lacks.
         digest: SHA-256 of the file.
         weights: ``(rows,) float64`` of the column of weights; ``None``: there is none.
+        notes: of columns whose whole numbers are rounded, what a person must know.
     """
 
     plugin: Table
@@ -50,6 +51,11 @@ class LargeTable:
     missing: dict[str, int]
     digest: str
     weights: Array | None = None
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def rounded(self, task: str) -> list[str]:
+        """Return the notes that matter: labels of a classification are not rounded."""
+        return [note for name, note in self.notes.items() if name != self.plugin.target or task == "regression"]
 
     @property
     def numbers(self) -> list[str]:

@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec, Target
+from lifecycle.data.features import as_known
 from lifecycle.data.targets import as_labels, as_numbers, classes
 from lifecycle.errors import RequestError
 
@@ -96,7 +97,8 @@ def labels_like(targets: np.ndarray[Any, Any], learnt: Preprocessing, spec: Data
     """
     if spec.task == REGRESSION:
         return as_numbers(targets, spec.target_name)
-    labels = np.array([str(value) for value in targets])
+    known = {str(value): as_known(str(value), learnt.class_names) for value in pd.unique(targets)}
+    labels = np.array([known[str(value)] for value in targets])
     unknown = np.flatnonzero(~np.isin(labels, learnt.class_names))
     if len(unknown):
         raise RequestError(

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from lifecycle.data import features, sources, targets
+from lifecycle.data import features, rounding, sources, targets
 from lifecycle.data.blocks import Blocks
 from lifecycle.data.codes import MOST_TEXTS, Codes, TooManyTextsError
 from lifecycle.data.csv_blocks import EMPTY, TEXT, TIME, AsTextError, CsvFile, kind_of, reread
@@ -94,6 +94,8 @@ class _Reader:
         self.target: list[Array] = []
         self.weights: list[Array] = []
         self.without_target: list[int] = []  # how many rows, and the first of them
+        self.notes: dict[str, str] = {}
+        self.in_doubt: set[str] = set()  # columns of a CSV file with numbers that may be rounded
 
     def add(self, table: pa.Table) -> None:
         """Put the next rows away."""
@@ -112,6 +114,8 @@ class _Reader:
             self.target.append(self._coded(self.plugin.target, column, row).astype(np.int32))
         else:
             self.target.append(column.to_numpy())
+            if len(column) and np.abs(self.target[-1].astype(np.float64)).max() >= rounding.EXACT:
+                self._doubt(self.plugin.target, column)
 
     def _feature(self, name: str, column: pa.ChunkedArray, row: int) -> Array:
         """Return a column as numbers: itself, or the codes of its texts."""
@@ -122,15 +126,25 @@ class _Reader:
             values = np.full(len(column), np.nan)
         else:
             self.numbers.add(name)
-            values = column.cast("float64").to_numpy()
+            values = column.cast("float64", safe=False).to_numpy()  # whole numbers may be rounded, which is noted
             if name in self.plugin.missing_zeros:
                 values = np.where(values == 0, np.nan, values)
-            if values.min() >= -features.LARGEST and values.max() <= features.LARGEST:
+            low, high = values.min(), values.max()
+            if low > -rounding.EXACT and high < rounding.EXACT:
                 return values  # and none is missing
+            if (np.abs(values) >= rounding.EXACT).any():
+                self._doubt(name, column)
             if len(wrong := np.flatnonzero(np.abs(values) > features.LARGEST)):
                 raise features.too_large(name, self.plugin.path, values[wrong[0]], row + int(wrong[0]))
         self.missing[name] += int(np.isnan(values).sum())
         return values
+
+    def _doubt(self, name: str, column: pa.ChunkedArray) -> None:
+        """Note whole numbers that are rounded; in a CSV file, its text says later which are whole numbers."""
+        if isinstance(self.file, CsvFile):
+            self.in_doubt.add(name)
+        elif name not in self.notes and (found := rounding.first_rounded(column.to_pandas(types_mapper=pd.ArrowDtype))):
+            self.notes[name] = rounding.note(name, *found, rounding.drop(name, name == self.plugin.target))
 
     def _coded(self, name: str, column: pa.ChunkedArray, row: int) -> Array:
         codes = self.codes.setdefault(name, Codes())
@@ -180,7 +194,15 @@ class _Reader:
             missing=self.missing,
             digest=self.file.digest,
             weights=np.concatenate(self.weights) if self.weights else None,
+            notes=self.notes | self._notes_in_csv(),
         )
+
+    def _notes_in_csv(self) -> dict[str, str]:
+        names = [name for name in (*self.wanted, self.plugin.target) if name in self.in_doubt]
+        found = rounding.in_csv(self.file.file, [self.file.names.index(name) for name in names]) if names else []
+        pairs = {name: one for name, one in zip(names, found, strict=True) if one is not None}
+        target = self.plugin.target
+        return {name: rounding.note(name, *one, rounding.drop(name, name == target)) for name, one in pairs.items()}
 
     def _judge(self, name: str) -> None:
         """Decide whether a column is numbers or categories."""

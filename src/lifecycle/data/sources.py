@@ -226,6 +226,13 @@ def large_file(path: str, most_bytes: int | None = None) -> Path | None:
     return file if numbers > min(LARGE, LARGE if most_bytes is None else most_bytes // 4) else None
 
 
+def csv_file(path: str) -> Path | None:
+    """Return the CSV file that a path names; ``None``: it names something else."""
+    file = Path(path).expanduser()
+    scheme, found, _ = path.partition(":")
+    return file if file.suffix.lower() == ".csv" and not (found and scheme in SCHEMES) and file.is_file() else None
+
+
 def _file(file: Path, path: str) -> pd.DataFrame:
     if not file.is_file():
         raise RequestError(f"data.path={path} is no file{_beside(file)}. Give the path of a CSV or Parquet file.")

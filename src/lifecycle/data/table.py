@@ -131,8 +131,10 @@ class Table(Card, Renamed, Shuffled):
         import numpy as np
         import pandas as pd
 
+        from lifecycle.data import column_types
+
         labels = targets.labels_of(frame[self.target]) if self.target in frame.columns else None
-        inputs = frame[self.columns(frame)]
+        inputs = column_types.plain_frame(frame[self.columns(frame)])
         zeros = {name: pd.to_numeric(inputs[name], errors="coerce") == 0 for name in self.missing_zeros}
         inputs = inputs.assign(**{name: inputs[name].mask(zeros[name]) for name in zeros}) if zeros else inputs
         return Samples(inputs, labels, np.arange(len(frame)), weights=weights.column(self, frame))

@@ -63,6 +63,9 @@ def infer_task(column: pd.Series[Any]) -> str:
     import numpy as np
     import pandas as pd
 
+    from lifecycle.data import column_types
+
+    column = column_types.plain(column, categories_are_texts=False)
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return "classification"
     values = column.to_numpy(dtype=float)
@@ -72,6 +75,9 @@ def infer_task(column: pd.Series[Any]) -> str:
 
 def labels_of(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
     """Return the values of a target, times as texts, ``(rows,)``."""
+    from lifecycle.data import column_types
+
+    column = column_types.plain(column, categories_are_texts=False)
     values: np.ndarray[Any, Any] = times.texts(column) if column.dtype.kind == "M" else column.to_numpy()
     return values
 
