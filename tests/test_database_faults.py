@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -52,7 +53,8 @@ def begun(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "lifecycle", *FIT, *words]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         try:
-            while not list(folder.glob("mlruns/checkpoints/*/last.ckpt")):
+            wanted = ("checkpoints/*/last.ckpt", "artifacts/*/*/artifacts/requirements.txt")
+            while not all(list((folder / "mlruns").glob(pattern)) for pattern in wanted):
                 assert run.poll() is None, run.communicate()
                 time.sleep(0.05)
             yield run
@@ -257,7 +259,7 @@ def test_each_of_sqlites_faults_is_told_from_the_others(tmp_path: Path) -> None:
             elif name == "cantopen":
                 sqlite3.connect(tmp_path / "no" / "such.db")
             elif name == "error":
-                database.execute("SELECT nothing FROM rows")
+                database.execute("SELECT missing FROM rows")
         except sqlite3.Error as error:
             wrapped = mlflow.exceptions.MlflowException(f"{error}\n[SQL: INSERT INTO rows VALUES (?)]")
             wrapped.__cause__ = error
@@ -276,7 +278,7 @@ def test_each_of_sqlites_faults_is_told_from_the_others(tmp_path: Path) -> None:
         assert sentence in str(found)
         assert "INSERT" not in str(found)
     assert database_faults.explained(fault("error"), tmp_path) is None
-    assert database_faults.plain(fault("error")) == "no such column: nothing"
+    assert database_faults.plain(fault("error")) == "no such column: missing"
     other = mlflow.exceptions.MlflowException("(sqlite3.X) wrong\n[SQL: SELECT 1]\n(Background on this error at: x)")
     assert database_faults.plain(other) == "(sqlite3.X) wrong"
 
@@ -295,9 +297,10 @@ def test_a_database_that_may_only_be_read_is_said_to_be(empty_database: Path) ->
     """As root may write anywhere, a user who may not opens the database."""
     code = """
 import os, sys
-import mlflow, sqlalchemy
+import mlflow.store.tracking.sqlalchemy_store
 from lifecycle import store
 from lifecycle.config import TrackingConfig
+store.open_store(TrackingConfig(dir=sys.argv[2]))  # imports all that nobody may not read
 os.setuid(65534)
 try:
     store.open_store(TrackingConfig(dir=sys.argv[1]))
@@ -308,7 +311,11 @@ except Exception as error:
         ready(Path(name), empty_database)
         for path, mode in ((name, 0o755), (f"{name}/mlruns", 0o777), (f"{name}/mlruns/mlflow.db", 0o444)):
             Path(path).chmod(mode)
-        command = [sys.executable, "-c", code, f"{name}/mlruns"]
+        shutil.copytree(f"{name}/mlruns", f"{name}/own")
+        command = [sys.executable, "-c", code, f"{name}/mlruns", f"{name}/own"]
         ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
-    assert ended.stdout.startswith(f"RequestError tracking.dir={name}/mlruns cannot be written: "), ended.stderr
-    assert "its database mlflow.db can only be read (attempt to write a readonly database). Make the" in ended.stdout
+    assert ended.stdout.startswith("RequestError tracking.dir="), ended.stderr
+    assert (
+        "/mlruns cannot be written: its database mlflow.db can only be read (attempt to write a readonly database)."
+        in ended.stdout
+    )

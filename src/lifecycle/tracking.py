@@ -264,9 +264,9 @@ def describe(run: Run, request: Request) -> None:
     params = {key: str(value)[:MOST_PARAM_CHARACTERS] for key, value in values.items()}
     chosen = " ".join(f"{group}={name}" for group, name in sorted(request.choices.items()))
     config = f"# {request.command}\n# {chosen}\n{OmegaConf.to_yaml(OmegaConf.create(request.recorded))}"
+    run.log_text(json.dumps(recorded.record_of(request), indent=2) + "\n", recorded.FILE)  # first: to resume it
     run.recorder.tell("describe", params=params, config=config)
     run.tag(**provenance.hardware())
-    run.log_text(json.dumps(recorded.record_of(request), indent=2) + "\n", recorded.FILE)
 
 
 def flatten(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
