@@ -114,7 +114,7 @@ def test_another_file_than_the_registered_one_is_refused_and_not_kept(server: Se
     download = replace(server.download(), sha256="0" * 64)
     digest = hashlib.sha256(CONTENT).hexdigest()
     said = refused(download, tmp_path)
-    assert f"(is not the file that is registered: its sha256 is {digest}, not {'0' * 64}). Put it at" in said
+    assert f"(is not the file that is registered: its sha256 is {digest[:16]}..., not {'0' * 16}...). Put it at" in said
     assert left(tmp_path) == []
 
 
@@ -147,7 +147,8 @@ def test_a_kept_file_that_was_altered_is_refused_and_left_as_it_is(server: Serve
     said = refused(download, tmp_path)
     assert said.startswith(
         f"data.path=download:sales is read from {tmp_path}/sales.csv, which is not the file that is registered: "
-        f"its sha256 is {hashlib.sha256(b'altered').hexdigest()}, not {download.sha256}. Remove that file, and the "
+        f"its sha256 is {hashlib.sha256(b'altered').hexdigest()[:16]}..., not {download.sha256[:16]}.... Remove that "
+        "file, and the "
     )
     assert server.asked == []
     assert (tmp_path / "sales.csv").read_bytes() == b"altered"

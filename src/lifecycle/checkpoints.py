@@ -61,9 +61,9 @@ class CheckedCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, stream)
                 stream.flush()
                 os.fsync(stream.fileno())
-        except (OSError, RuntimeError) as error:
+        except BaseException as error:
             fresh.unlink(missing_ok=True)
-            if not is_full(error):
+            if not isinstance(error, OSError | RuntimeError) or not is_full(error):
                 raise
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         try:

@@ -238,7 +238,8 @@ class Model(Predictor):
         >>> bool((Model.load("sides").predict(X) == model.predict(X)).all())
         True
         """
-        trained = saved.load(Path(path).expanduser())
+        with in_pythons_words():
+            trained = saved.load(Path(path).expanduser())
         model = cls.__new__(cls)
         model.name, model._plugin = trained.model_name, trained.model
         model.history, model.run_id, model._trained = None, trained.provenance.get("run_id"), trained
@@ -261,7 +262,8 @@ class Model(Predictor):
         >>> Model.from_run("latest").run_id == model.run_id
         True
         """
-        return cls.load(runs.find(runs.Which(run, tracking=asked.where(tracking), **which)).model_folder())
+        with in_pythons_words():
+            return cls.load(runs.find(runs.Which(run, tracking=asked.where(tracking), **which)).model_folder())
 
     def __repr__(self) -> str:
         state = "not fitted" if self._trained is None else f"fitted: {self._trained.spec.task}"

@@ -115,7 +115,9 @@ def _checked(packed: bytes, download: Download) -> bytes:
         raise ValueError(f"cannot be unpacked ({error})") from error
     sha256 = hashlib.sha256(found).hexdigest()
     if sha256 != download.sha256:
-        raise ValueError(f"is not the file that is registered: its sha256 is {sha256}, not {download.sha256}")
+        raise ValueError(
+            f"is not the file that is registered: its sha256 is {sha256[:16]}..., not {download.sha256[:16]}..."
+        )
     return found
 
 
