@@ -19,7 +19,6 @@ from lifecycle import run as lifecycle_run
 from lifecycle.__main__ import main
 from lifecycle.store import database_uri
 
-
 # A busy machine draws examples slowly, which says nothing of the code; twenty of each keep the suite short.
 settings.register_profile("suite", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
