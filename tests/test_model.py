@@ -532,7 +532,11 @@ FAULTS: list[tuple[str, Callable[[], Any]]] = [
         r"validation_data stands in place of validation_split\. Give one of them\.",
         lambda: fit(validation_split=0.1, validation_data=(FRAME, KIND)),
     ),
-    (r"validation_data must be a pair \(X, y\), got DataFrame\. Write \(X, y\)\.", lambda: fit(validation_data=FRAME)),
+    (
+        r"validation_data must be a pair \(X, y\), got DataFrame\. Write \(X, y\), or "
+        r"\(X, y, sample_weight\)\.",
+        lambda: fit(validation_data=FRAME),
+    ),
     (
         r"validation_data has no column width, got count, colour, open\. Add it\.",
         lambda: fit(validation_data=(FRAME.drop(columns="width"), KIND)),
