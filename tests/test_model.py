@@ -500,7 +500,7 @@ FAULTS: list[tuple[str, Callable[[], Any]]] = [
     (r"X must have rows of one length, and has not\. Make them one array first\.", lambda: fit([[1, 2], [3]], [0, 1])),
     (r"X must have the shape .*, got \(60,\)\. .* X\.reshape\(-1, 1\)\.", lambda: fit(np.zeros(ROWS))),
     (r"X must have rows and features, got the shape \(0, 3\)\.", lambda: fit(np.zeros((0, 3)), [])),
-    (r"X holds times\. Turn them into numbers or texts\.", lambda: fit(DAYS.to_numpy().reshape(-1, 1))),
+    (r"X holds times\. Turn them into numbers\.", lambda: fit(DAYS.to_numpy().reshape(-1, 1))),
     (r"X holds complex numbers\. Turn", lambda: fit(np.ones((ROWS, 2)) * 1j)),
     (
         r"X misses a number in row 4\. Mend or remove the row\.",
