@@ -1,4 +1,4 @@
-"""Print the validation scores that ``_best`` presets were chosen by, next to those of their alternatives.
+"""Print validation scores of ``_best`` presets next to those of their alternatives.
 
     python benchmarks/choose_presets.py                 # all of them: about 15 minutes on two cores
     python benchmarks/choose_presets.py iris_best       # some of them

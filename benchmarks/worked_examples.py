@@ -5,7 +5,7 @@
     python benchmarks/worked_examples.py --write         # write the table into README.md as well
 
 The score of every run is stored in ``worked_examples.json``. The seeds are those of ``SEEDS``; no preset was chosen by
-them. ``choose_presets.py`` shows what the ``_best`` presets were chosen by.
+them. ``choose_presets.py`` compares ``_best`` presets with alternatives on validation rows.
 """
 
 from __future__ import annotations
