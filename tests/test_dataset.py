@@ -148,7 +148,7 @@ REFUSED: list[tuple[Any, str]] = [
     ),
     (
         ["common"] * (ROWS - 1) + ["rare"],
-        r"^data\.test_size and data\.val_size cannot put each class in every part: 16 samples to hold out, 2",
+        r"^data\.target has the class rare in row 39 alone, and 3 parts need a row of each class\.",
     ),
 ]
 

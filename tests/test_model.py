@@ -506,6 +506,11 @@ FAULTS: list[tuple[str, Callable[[], Any]]] = [
         r"X misses a number in row 4\. Mend or remove the row\.",
         lambda: fit(np.where(np.arange(ROWS)[:, None, None] == 4, np.nan, np.ones((ROWS, 2, 2)))),
     ),
+    (
+        r"^y has the class rare in row 7 alone, and 2 parts need a row of each class\. Remove row 7 .* without a "
+        r"part \(validation_split=0\)\.$",
+        lambda: fit(y=["rare" if row == 7 else "ab"[row % 2] for row in range(ROWS)], validation_split=0.2),
+    ),
     (r"y has one class only, a\. There is nothing to tell apart\.", lambda: fit(y=["a"] * ROWS)),
     (
         r"y has no value in 2 of 60 rows, the first is row 1\. Fill them, or leave these rows out\.",

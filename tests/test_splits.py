@@ -219,9 +219,13 @@ def test_more_classes_than_held_out_rows_are_told() -> None:
 def test_a_class_of_one_row_is_told() -> None:
     with pytest.raises(
         RequestError,
-        match=r"each class in every part: 10 samples to hold out, 2 classes, 1 of class rare\. Change",
+        match=r"^data\.target has the class rare in row 20 alone, and 3 parts need a row of each class\. Remove "
+        r"row 20 or give it another class, add rows, or do without a part \(data\.val_size=0, data\.test_size=0\)\.$",
     ):
         divide(["common"] * 20 + ["rare"], Shares())
+    for cured in (["common"] * 20, ["common"] * 21, ["common"] * 20 + ["rare"] * 10):  # removed, merged, more of them
+        divide(cured, Shares())
+    divide(["common"] * 20 + ["rare"], Shares(test_size=0, val_size=0))
 
 
 def test_a_class_that_is_left_out_of_the_training_rows_is_told() -> None:
@@ -230,7 +234,7 @@ def test_a_class_that_is_left_out_of_the_training_rows_is_told() -> None:
 
 
 def test_a_class_that_is_left_out_of_the_test_rows_is_told() -> None:
-    with pytest.raises(RequestError, match=r"cannot put each class in every part: .*2 of class rare"):
+    with pytest.raises(RequestError, match=r"has the class rare in rows 50, 51 alone, and 3 parts need .* give them"):
         divide(["common"] * 50 + ["rare"] * 2, Shares())
 
 

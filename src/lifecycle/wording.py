@@ -30,6 +30,8 @@ TURNS: tuple[tuple[str, Any], ...] = (
     (r"Add (?:'data\.rename=|rename: ).*?(?:, or data\.drop=\[.*?\])?\.$", "Rename the column in X."),
     (r"\b([Aa])dd data\.drop=\[.*?\]", lambda found: ("L" if found[1] == "A" else "l") + "eave the column out of X"),
     (r"got data\.val_size=0\b", "got none"),
+    (r"\bdata\.target has\b", "y has"),
+    (r"\(data\.val_size=0, data\.test_size=0\)", "(validation_split=0)"),
     (r"data\.test_size=0 and ", ""),
     (r"^input (?=has )", "X "),
     (r"\bmodel=(\w+)", r'Model("\1")'),

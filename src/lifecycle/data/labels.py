@@ -70,6 +70,7 @@ def split(table: LargeTable, found: Labels, target: Target, seed: int) -> Split:
         drawn = table.plugin.split(Samples(inputs, found.values, rows), target.task, seed)
     except RequestError:
         if found.texts is not None:  # so that it names the class, not its place
-            table.plugin.split(Samples(inputs, found.of(np.arange(len(rows))), rows), target.task, seed)
+            every = np.arange(len(rows))
+            table.plugin.split(Samples(inputs, found.of(every), every), target.task, seed)
         raise
     return Split(np.sort(drawn.train), np.sort(drawn.val), np.sort(drawn.test))

@@ -12,6 +12,7 @@ from lifecycle.contract import Samples, Split
 from lifecycle.errors import RequestError
 
 RANDOM, LAST = "random", "last"  # where test rows stand in the source
+FEW_CLASSES = 3  # so many with too few rows are named by their rows; of more, the shares or the task are at fault
 
 
 @dataclass
@@ -121,13 +122,13 @@ def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: 
                 rest, held_out = train_test_split(rest, test_size=count, random_state=seed, stratify=strata)
             parts.append(np.sort(held_out))
     except ValueError as error:  # scikit-learn's own words on a class with too few members
-        raise _too_few(labels, num_test + num_val) from error
+        raise _too_few(samples, counts) from error
     split = Split(train=np.sort(rest), val=parts[1], test=parts[0])
     if labels is not None:
         whole = len(np.unique(labels))
         drawn = (split.train, split.val, split.test) if test_rows == RANDOM else (split.train, split.val)
         if any(len(part) and len(np.unique(labels[part])) < whole for part in drawn):
-            raise _too_few(labels, num_test + num_val)
+            raise _too_few(samples, counts)
     return split
 
 
@@ -144,16 +145,26 @@ def _check_last(labels: Any, rest: Any, last: Any) -> None:
         )
 
 
-def _too_few(labels: Any, held_out: int) -> RequestError:
+def _too_few(samples: Samples, counts: tuple[int, int, int]) -> RequestError:
     import numpy as np
 
-    classes, sizes = np.unique(np.asarray(labels), return_counts=True)
+    labels, held_out = np.asarray(samples.targets), sum(counts[1:])
+    classes, sizes = np.unique(labels, return_counts=True)
+    rare, size, parts = classes[sizes.argmin()], int(sizes.min()), sum(count > 0 for count in counts)
     numeric = all(re.fullmatch(r"-?[\d.]+", str(name)) for name in classes)
     numbers = ", or add data.task=regression if these are values" if numeric else ""
+    if size < parts and (sizes < parts).sum() <= FEW_CLASSES:
+        rows = ", ".join(map(str, samples.rows[np.flatnonzero(labels == rare)]))
+        what, it = (f"row {rows}", "it") if size == 1 else (f"rows {rows}", "them")
+        return RequestError(
+            f"data.target has the class {str(rare)[:50]} in {what} alone, and {parts} parts need a row of each class. "
+            f"Remove {what} or give {it} another class, add rows, or do without a part (data.val_size=0, "
+            f"data.test_size=0){numbers}."
+        )
     return RequestError(
         f"data.test_size and data.val_size cannot put each class in every part: {held_out} samples to hold out, "
-        f"{len(classes)} classes, {sizes.min()} of class {classes[sizes.argmin()]}. Change the shares, add rows, or "
-        f"merge classes{numbers}."
+        f"{len(classes)} classes, {size} of class {str(rare)[:50]}. Change the shares, add rows, or merge "
+        f"classes{numbers}."
     )
 
 
