@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import pickle  # for the name of an error alone; nothing is unpickled
 import time
@@ -16,7 +15,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from lifecycle.digests import sha256
 from lifecycle.errors import SavedModelError
-from lifecycle.faults import is_full
+from lifecycle.faults import full_errno
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 SECONDS_BETWEEN = 5.0
@@ -63,9 +62,10 @@ class CheckedCheckpointIO(TorchCheckpointIO):
                 os.fsync(stream.fileno())
         except BaseException as error:
             fresh.unlink(missing_ok=True)
-            if not isinstance(error, OSError | RuntimeError) or not is_full(error):
+            number = full_errno(error) if isinstance(error, OSError | RuntimeError) else None
+            if number is None:
                 raise
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+            raise OSError(number, os.strerror(number), str(path)) from error
         try:
             line = f"{sha256(fresh)}  {path.name}\n"
             digests = _digest_file(path)

@@ -9,9 +9,12 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
+from lifecycle import heap
 from lifecycle.config import check_sample_dims
 from lifecycle.contract import DataSpec, ModelPlugin
+from lifecycle.data.scratch import free_memory
 from lifecycle.errors import RequestError
+from lifecycle.faults import explanation
 from lifecycle.seeds import seed_all
 
 
@@ -31,7 +34,8 @@ def define(plugin: ModelPlugin, name: str, spec: DataSpec, seed: int, source: st
     check_sample_dims(name, type(plugin), len(spec.input_shape), source, shape=str(spec.input_shape))
     seed_all(seed)
     try:
-        network = plugin.build(spec)
+        with heap.bounded(free_memory()):
+            network = plugin.build(spec)
     except ValueError as error:
         # "layers must ..." or, of an element of a list, "layers[2] ..."
         names = [item.name for item in fields(plugin)]  # type: ignore[arg-type]
@@ -47,6 +51,8 @@ def define(plugin: ModelPlugin, name: str, spec: DataSpec, seed: int, source: st
     try:
         outputs = _probe(network, spec, samples=2)
     except RuntimeError as error:  # torch's own, on shapes that do not go together
+        if explanation(error) is not None:
+            raise
         why = str(error).splitlines()[0]
         raise RequestError(
             f"model={name} cannot take samples of shape {spec.input_shape} from {source}: {why}. Choose other data; "

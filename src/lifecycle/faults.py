@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import traceback
 from collections.abc import Iterator
@@ -76,21 +77,24 @@ def largest(plugin: object) -> str:
 
 
 def is_full(error: BaseException) -> bool:
-    """Tell whether an error, or what it came of, says that a disk is full."""
-    return any(
-        (isinstance(one, OSError) and one.errno in FULL) or FULL_TEXT.search(str(one)) is not None
-        for one in _chain(error)
-    )
+    """Tell whether an error, or what it was raised from, says that a disk is full."""
+    return full_errno(error) is not None
+
+
+def full_errno(error: BaseException) -> int | None:
+    """Return the number of that error; ``None``: it is another one."""
+    for one in _chain(error):
+        if isinstance(one, OSError) and one.errno in FULL:
+            return one.errno
+    return errno.ENOSPC if any(FULL_TEXT.search(str(one)) for one in _chain(error)) else None
 
 
 def _of_disk(error: BaseException, cures: Cures) -> LifecycleError | None:
-    if not is_full(error):
+    if (number := full_errno(error)) is None:
         return None
     names = [one.filename for one in _chain(error) if isinstance(one, OSError) and one.filename]
-    found = next(filter(None, (FULL_TEXT.search(str(one)) for one in _chain(error))), None)
     what = f"{names[0]} could not be written" if names else "a file could not be written"
-    why = found[0] if found else "No space left on device"
-    return DiskError(f"{what}: {why}. Free some room on that disk, then {cures.again}.")
+    return DiskError(f"{what}: {os.strerror(number)}. Free some room on that disk, then {cures.again}.")
 
 
 def _of_memory(error: BaseException, cures: Cures) -> LifecycleError | None:
@@ -145,9 +149,7 @@ def _of_plugin(error: BaseException) -> LifecycleError | None:
             return _sentence(*theirs[package], frame.f_code.co_name, error)
     model = next((key for key in reversed(loaded) if key[0] == "model"), None)
     called = any(frame.f_globals.get("__package__") == OURS and frame.f_code.co_name in FORWARD for frame in frames)
-    if (
-        model is not None and model in theirs.values() and called
-    ):  # of a network whose layers are of yet another package
+    if model is not None and model in theirs.values() and called:  # its network's layers are of another package
         return _sentence(*model, "forward", error)
     return None
 

@@ -64,6 +64,7 @@ def check(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:
     Raises:
         RequestError: names key, value and cure.
     """
+    refusals.check_memory(config, module)
     refusals.check_batches(config, module.network, data)
     refusals.check_metrics(module, data)
     refusals.check_monitors(config, module, data)

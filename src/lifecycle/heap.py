@@ -66,6 +66,37 @@ def trim() -> None:
         libc.malloc_trim(0)
 
 
+@contextmanager
+def bounded(free: int | None) -> Iterator[None]:
+    """Let an allocation fail that would take more memory than is free; else the system may end the process.
+
+    Args:
+        free: bytes; ``None``: that is not known, and nothing is bounded.
+    """
+    used = _data_bytes()
+    if free is None or used is None:
+        yield
+        return
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    limits = [limit for limit in (used + free, *before) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(limits), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _data_bytes() -> int | None:
+    """Return what counts against ``RLIMIT_DATA``, in bytes; ``None`` elsewhere than on Linux."""
+    try:
+        with open("/proc/self/status") as lines:  # noqa: PTH123
+            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:"))
+    except (OSError, StopIteration, ValueError):
+        return None
+
+
 def _glibc() -> ctypes.CDLL | None:
     configured = any(name.startswith("MALLOC_") for name in os.environ) or "malloc" in os.environ.get(TUNABLES, "")
     if configured or not sys.platform.startswith("linux"):

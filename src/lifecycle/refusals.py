@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import torch
 from torch import nn
 
 from lifecycle import metrics
@@ -13,6 +14,7 @@ from lifecycle.contract import REGRESSION
 from lifecycle.data import column_names
 from lifecycle.data.columns import DROPPED, OWN_PAST, SORTED_TIME, TARGET, TIME
 from lifecycle.data.dataset import Dataset
+from lifecycle.data.scratch import free_memory
 from lifecycle.define import learns_from_one_row
 from lifecycle.errors import RequestError, did_you_mean
 from lifecycle.schedules import Plateau
@@ -61,6 +63,24 @@ def _fewest(rows: int, size: int, processes: int) -> int:
 def _nearest(size: int, rows: int) -> Iterator[int]:
     for away in range(1, rows):
         yield from (other for other in (size + away, size - away) if 1 < other <= rows)
+
+
+def check_memory(config: TrainerConfig, module: CompiledModel) -> None:
+    """Refuse a network whose gradients and optimizer have no room; else the system would end the process.
+
+    Raises:
+        RequestError: says how much they need.
+    """
+    size = sum(one.numel() * one.element_size() for one in module.network.parameters() if one.requires_grad)
+    on_gpu = config.accelerator != "cpu" and torch.cuda.is_available()
+    free = torch.cuda.mem_get_info()[0] if on_gpu else free_memory()
+    moments = 2 if hasattr(module.optimizer_config, "betas") else 0
+    needed = size * (2 + moments)  # the gradients; the network itself on a GPU, else the copy of the best weights
+    if free is not None and needed > free:
+        raise RequestError(
+            f"memory does not suffice to fit {size // 4:,} parameters: it takes {needed / 1e9:,.3g} GB more, and "
+            f"{free / 1e9:,.3g} GB are free. Use a smaller network, or optimizer=sgd."
+        )
 
 
 def check_metrics(module: CompiledModel, data: Dataset) -> None:
