@@ -34,7 +34,7 @@ def define(plugin: ModelPlugin, name: str, spec: DataSpec, seed: int, source: st
     check_sample_dims(name, type(plugin), len(spec.input_shape), source, shape=str(spec.input_shape))
     seed_all(seed)
     try:
-        with heap.bounded(free_memory()):
+        with heap.bounded(_room()):
             network = plugin.build(spec)
     except ValueError as error:
         # "layers must ..." or, of an element of a list, "layers[2] ..."
@@ -65,6 +65,12 @@ def define(plugin: ModelPlugin, name: str, spec: DataSpec, seed: int, source: st
             "Let build() end in a layer of spec.num_outputs."
         )
     return network
+
+
+def _room() -> int | None:
+    """Return the bytes that a network may take: on a processor its gradients need as many again."""
+    free = free_memory()
+    return free if free is None or torch.cuda.is_available() else free // 2
 
 
 def learns_from_one_row(network: nn.Module, spec: DataSpec) -> bool:
