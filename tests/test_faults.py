@@ -103,13 +103,11 @@ def test_an_error_while_it_is_fitted_fails_the_run_and_leaves_the_trace_with_it(
 
 
 def test_an_error_in_layers_of_another_package_is_the_plugins(site: Site, job: Command) -> None:
-    code = net("return nn.Sequential(nn.Linear(spec.input_shape[0], 3), nn.Transformer(4, 2, 1, 1, 4))")
+    code = net("return nn.Sequential(nn.Linear(spec.input_shape[0], 3), nn.Bilinear(3, 3, 3))")
     site.install("lifecycle-net", {"net": "Net"}, code)
     ended = job("model=net", "data=iris")
     assert ended.code == 1
-    assert ended.err.startswith(
-        "lifecycle: model=net from lifecycle-net 1.0 failed in forward(): TypeError: Transformer"
-    )
+    assert ended.err.startswith("lifecycle: model=net from lifecycle-net 1.0 failed in forward(): TypeError: Bilinear")
 
 
 DATA = """{head}
@@ -226,10 +224,7 @@ def raised(call: Callable[[], Any]) -> Exception:
     [
         (raised(lambda: torch.empty(2**47)), "memory does not suffice, 563 TB were asked for."),
         (raised(lambda: np.empty(2**50)), "memory does not suffice, 8.00 PiB were asked for."),
-        (
-            raised(lambda: pa.array([1]).take(pa.nulls(1)) and pa.allocate_buffer(2**50)),
-            "memory does not suffice, 1,126 TB",
-        ),
+        (raised(lambda: pa.allocate_buffer(2**50)), "memory does not suffice, 1,126 TB were asked for."),
         (MemoryError(), "memory does not suffice."),
         (
             torch.OutOfMemoryError(

@@ -180,6 +180,6 @@ def test_what_is_on_its_way_is_gone_when_the_run_is_closed(request_of: Callable[
 
 
 def test_a_bad_request_leaves_nothing_behind(lifecycle: Command, tmp_path: Path) -> None:
-    ended = lifecycle("model=mlp", "data=iris", "trainer.batch_size=1000")
+    ended = lifecycle("model=mlp", "data=iris", "trainer.monitor=val_acc")
     assert ended.code == 2
     assert list(tmp_path.iterdir()) == []

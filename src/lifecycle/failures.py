@@ -6,6 +6,7 @@ import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from lifecycle import recorded
 from lifecycle.credentials import masked
 from lifecycle.errors import Interrupted, LifecycleError, PluginError
 from lifecycle.faults import Cures, explanation
@@ -42,5 +43,6 @@ def close(serving: Recorder, run: Run | None, error: BaseException) -> Lifecycle
 
 
 def _cures(run: Run | None) -> Cures:
-    again = "run again" if run is None else f"lifecycle resume run={run.id} continues it"
+    command = "" if run is None else recorded.resume_command(run.artifacts, run.checkpoints, run.id)
+    again = f"{command} continues it" if command else "run again"
     return Cures("Lower trainer.batch_size, or use a smaller network", again)

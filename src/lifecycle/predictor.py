@@ -164,6 +164,7 @@ class Predictor:
 
         Raises:
             RequestError: there is no fit yet, or the folder holds something else.
+            DiskError: there is no room for it.
 
         >>> sorted(file.name for file in model.save("above_or_below").iterdir())
         ['lifecycle.json', 'preprocessing.skops', 'weights.safetensors']
@@ -172,7 +173,8 @@ class Predictor:
         names = {file.name for file in folder.iterdir()} if folder.is_dir() else {""} if folder.exists() else set()
         if names and not names <= {saved.MANIFEST, saved.WEIGHTS, saved.PREPROCESSING}:
             raise RequestError(f"{path} holds something that is no saved model. Name a new folder.")
-        saved.save(self._of_fit(), folder)
+        with in_pythons_words():
+            saved.save(self._of_fit(), folder)
         return folder
 
     def _of_fit(self) -> saved.TrainedModel:

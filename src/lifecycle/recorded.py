@@ -101,13 +101,19 @@ def what_is_left(artifacts: Path, checkpoints: Path, run_id: str) -> str:
     if not list(checkpoints.glob("*.ckpt")):
         return ""
     said = f" The checkpoints are in {shown(checkpoints)}"
+    command = resume_command(artifacts, checkpoints, run_id)
+    return f"{said}; `{command}` completes the run." if command else f"{said}."
+
+
+def resume_command(artifacts: Path, checkpoints: Path, run_id: str) -> str:
+    """Return the command that resumes a run; nothing for one that has no command, or whose rows are not kept."""
     try:
         resumes = json.loads((artifacts / FILE).read_text())["command"] != FROM_PYTHON
     except (OSError, ValueError, KeyError):
-        resumes = False
+        return ""
     folder = shown(checkpoints.parent.parent)
     where = "" if folder == TrackingConfig.dir else f" tracking.dir={folder}"
-    return f"{said}; `lifecycle resume run={run_id}{where}` completes the run." if resumes else f"{said}."
+    return f"lifecycle resume run={run_id}{where}" if resumes else ""
 
 
 def check_rows_are_kept(record: dict[str, Any], overrides: list[str]) -> None:

@@ -44,7 +44,7 @@ def serve(reader: BinaryIO, answer: Callable[[dict[str, Any]], None]) -> None:
         except RequestError as error:
             said = {"refused": str(error)}
         except Exception as error:  # whatever MLflow, its database or the disk raise
-            said = {"failed": str(error) if isinstance(error, LifecycleError) else _sentence(run, verb, error)}
+            said = {"failed": str(error) if isinstance(error, LifecycleError) else _sentence(run, error)}
             fault = fault or (said["failed"] if verb in VERBS_OF_A_RUN else "")  # what warming lacks, opening tells
         if asked is not None:
             answer({"asked": asked, **said, **({"failed": fault} if fault and verb != "fail" else {})})
@@ -79,13 +79,11 @@ def _do(run: MLflowRun, verb: str, told: dict[str, Any]) -> dict[str, Any]:
                 raise
 
 
-def _sentence(run: MLflowRun, verb: str, error: Exception) -> str:
+def _sentence(run: MLflowRun, error: Exception) -> str:
     """Return what is to be said of something that could not be recorded or found."""
     store = getattr(run, "store", None)
     if store is not None and is_full(error):
-        begun = run.run_id is not None and verb in VERBS_OF_A_RUN
-        cure = f"lifecycle resume run={run.run_id} continues it" if begun else "run again"
-        why = f"the disk of {store.folder} is full. Free some room on it, then {cure}."
+        why = f"the disk of {store.folder} is full. Free some room on it."
     else:
         known = None if store is None else explained(error, store.folder, WAITS_IN_ALL)
         why = f"{type(error).__name__}: {plain(error)}." if known is None else str(known)
