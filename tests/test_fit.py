@@ -432,7 +432,7 @@ def test_a_batch_larger_than_the_training_rows_is_all_of_them(iris: Dataset, tmp
 
 
 def test_a_batch_size_that_is_reduced_is_told_and_recorded(
-    job: Command, runs: Callable[[], list[Any]], capsys: pytest.CaptureFixture[str]
+    job: Command, runs: Callable[[], list[Any]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     note = "trainer.batch_size=512 is more than the 90 training rows: each step takes all 90"
     ended = job("data=iris", "trainer.batch_size=512", "trainer.max_epochs=1", "verbose=2")
@@ -446,7 +446,7 @@ def test_a_batch_size_that_is_reduced_is_told_and_recorded(
     X = np.arange(20.0).reshape(10, 2)  # noqa: N806
     for verbose in (0, 2):
         Model("mlp").fit(X, X[:, 0], epochs=1, batch_size=512, verbose=verbose)
-    out = capsys.readouterr().out
+    out = capfd.readouterr().out
     assert out.count("batch_size=512 is more than the 10 training rows: each step takes all 10\n") == 1
     assert "trainer." not in out
 
