@@ -27,7 +27,7 @@ class Rows:
     Attributes:
         columns: names, each once unless the request repeats one.
         data: a list of values a row, one for each column; ``None`` where there is none.
-        params: what the request says beside the rows.
+        params: other fields of the request, such as the horizon.
     """
 
     columns: list[str]

@@ -37,7 +37,7 @@ def notes(frame: pd.DataFrame, names: Iterable[str], file: Path | None, target: 
         if rounded is not None:
             found[name] = rounded
         elif file is not None and frame[name].dtype == np.float64 and (frame[name].abs() >= EXACT).any():
-            in_doubt.append(name)  # whole numbers beyond 64 bits, or numbers with a fraction beside them
+            in_doubt.append(name)  # whole numbers beyond 64 bits, or some numbers have a fraction
     if file is not None and in_doubt:
         places = [list(frame.columns).index(name) for name in in_doubt]
         read = zip(in_doubt, in_csv(file, places), strict=True)
