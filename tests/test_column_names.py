@@ -156,6 +156,15 @@ def test_a_name_that_differs_by_its_case_or_is_no_output_is_free(job: Command, l
     assert {"Predicted", "actual", "row", "probability_maybe"} < set(found)
 
 
+def test_a_name_that_no_word_can_hold_is_dropped_by_a_quoted_one(job: Command) -> None:
+    frame = FRAME.rename(columns={"predicted": "probability_>1"}).replace({"y": {"no": "<1", "yes": ">1"}})
+    frame.to_csv("rows.csv", index=False)
+    data = ["data=table", "data.path=rows.csv", "data.target=y"]
+    ended = job(*data, *QUICK)
+    assert "rename: {'probability_>1': 'probability_>1_'} to a YAML file of the data set" in ended.err
+    assert job(*data, *QUICK, *cures(ended.err)[-1]).code == 0
+
+
 def test_a_column_beside_those_of_the_model_is_named_with_a_cure(job: Command, lifecycle: Command) -> None:
     FRAME.drop(columns="predicted").to_csv("rows.csv", index=False)
     FRAME.to_csv("more.csv", index=False)

@@ -88,7 +88,7 @@ def test_a_missing_pixel_is_told_with_its_row() -> None:
     values[7, 3] = np.nan
     plugin = ImageRows(frame=frame(values), shape=SHAPE)
     with pytest.raises(
-        RequestError, match=r"^data\.path=memory\.csv misses a pixel in row 7\. Mend or remove the row\.$"
+        RequestError, match=r"^data\.path=memory\.csv misses a pixel in row 7, column p3\. Fix or remove the row\.$"
     ):
         plugin.samples(plugin.frame)
 

@@ -310,7 +310,7 @@ def test_a_missing_pixel_is_named_with_its_row_in_the_file(tmp_path: Path) -> No
     frame.loc[35, "p5"] = np.nan
     frame.to_csv(tmp_path / "in.csv", index=False)
     said = refused(model, tmp_path / "in.csv", tmp_path / "out.csv", rows_at_once=16)
-    assert said.endswith("misses a pixel in row 35. Mend or remove the row.")
+    assert said.endswith("misses a pixel in row 35, column p5. Fix or remove the row.")
 
 
 def test_an_output_that_is_there_is_kept_where_the_rows_cannot_be_predicted(

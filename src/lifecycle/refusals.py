@@ -122,7 +122,8 @@ def check_names(data: Dataset, outputs: Sequence[str]) -> None:
     elif data.column_kinds[taken] in (TIME, SORTED_TIME):
         cure = f"Add {typed} data.time={new}."
     else:
-        cure = f"Add {typed}, or data.drop=[{taken}]."
+        dropped = f"data.drop=[{taken}]" if column_names.TYPED.fullmatch(taken) else f"'data.drop=[\"{taken}\"]'"
+        cure = f"Add {typed}, or {dropped}."
     raise RequestError(f"data={data.name} has a column {taken}, which a column of predictions is called. {cure}")
 
 

@@ -94,10 +94,12 @@ class Array(Card, Renamed, Shuffled):
             numbers = column_types.plain_frame(frame[names]).to_numpy(dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise RequestError(f"data.path={self.path} has a value that is no number: {error}. Mend it.") from error
-        wrong = np.flatnonzero(~np.isfinite(numbers).all(axis=1))
+        lacking = ~np.isfinite(numbers)
+        wrong = np.flatnonzero(lacking.any(axis=1))
         if len(wrong):
             raise RequestError(
-                f"data.path={self.path} misses a number in row {frame.index[wrong[0]]}. Mend or remove the row."
+                f"data.path={self.path} misses a number in row {frame.index[wrong[0]]}, "
+                f"column {names[int(lacking[wrong[0]].argmax())]}. Fix or remove the row."
             )
         return Samples(
             numbers.reshape(-1, *self.shape), labels, np.arange(len(frame)), weights=weights.column(self, frame)

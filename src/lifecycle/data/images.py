@@ -114,8 +114,11 @@ class Images(Card, Renamed, Shuffled):
                 f"data.path={self.path} has a pixel that is no number: {error}. Mend the file."
             ) from error
         if not np.isfinite(values).all():
-            row = pixels.index[np.flatnonzero(~np.isfinite(values).all(axis=1))[0]]
-            raise RequestError(f"data.path={self.path} misses a pixel in row {row}. Mend or remove the row.")
+            place, number = np.argwhere(~np.isfinite(values))[0]
+            row, column = pixels.index[place], pixels.columns[number]
+            raise RequestError(
+                f"data.path={self.path} misses a pixel in row {row}, column {column}. Fix or remove the row."
+            )
         return values
 
     def rows_of_files(self, files: Sequence[str], columns: Sequence[str], transformer: Any) -> pd.DataFrame:
