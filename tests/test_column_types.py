@@ -37,7 +37,16 @@ FRACTIONS = [
     *(ARROW(pa.decimal128(12, 4)), "decimal", "Sparse[float64]", object, "polars", pl.Float32, pl.Decimal(12, 4)),
 ]
 TEXTS = [
-    *("str", "string[python]", "string[pyarrow]", "category", object, ARROW(pa.large_string()), "polars"),
+    *(
+        "str",
+        "string[python]",
+        "string[pyarrow]",
+        "category",
+        object,
+        ARROW(pa.large_string()),
+        ARROW(pa.string_view()),
+        "polars",
+    ),
     *(ARROW(pa.dictionary(pa.int8(), pa.string())), pl.Categorical),
 ]
 ALL = {"truth": TRUTHS, "whole": WHOLE, "fraction": FRACTIONS, "text": TEXTS}

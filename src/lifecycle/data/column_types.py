@@ -105,10 +105,11 @@ def _arrow(column: Column[Any], categories_are_texts: bool) -> Column[Any]:
         return _truths(column)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return _numbers(column)
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _texts(column)
-    if pa.types.is_dictionary(kind):
+    if pa.types.is_dictionary(kind) or pa.types.is_string_view(kind):  # what pandas cannot cast
         array = pa.chunked_array(column.array.__arrow_array__()).combine_chunks()
+        array = array.cast(pa.large_string()) if pa.types.is_string_view(kind) else array
         return plain(pd.Series(array.to_pandas(), name=column.name).set_axis(column.index), categories_are_texts)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_duration(kind):
         values = pd.Series(column.to_numpy(dtype=object, na_value=None), index=column.index, name=column.name)  # type: ignore[call-overload]
