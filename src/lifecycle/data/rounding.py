@@ -143,9 +143,9 @@ def _integers(values: Any) -> np.ndarray[Any, Any] | None:
         values = pd.Series(values, dtype=object)
     column = values
     if isinstance(column.dtype, pd.ArrowDtype):
-        array = column.array.__arrow_array__().drop_null()
+        array = column.array.__arrow_array__()
         if pa.types.is_integer(array.type):
-            return np.asarray(array)
+            return np.asarray(array.drop_null())
         column = pd.Series(array.to_pylist() if pa.types.is_decimal(array.type) else [], dtype=object)
     if column.dtype == object:
         found = [int(value) for value in column if _is_integer(value)]
