@@ -23,7 +23,7 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
-from lifecycle import checkpoints, fit, recording
+from lifecycle import checkpoints, fit, recorder, recording
 from lifecycle import runs as runs_of_ours
 from lifecycle.__main__ import main
 from lifecycle.compile import CompiledModel
@@ -710,6 +710,7 @@ DAMAGE = {
 @pytest.fixture
 def early(ended_early: Path, tmp_path: Path) -> tuple[Path, Run]:
     shutil.copytree(ended_early, tmp_path, dirs_exist_ok=True)
+    recorder.end_all()  # MLflow remembers where the artifacts of a run's id are
     with contextlib.closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as database, database:
         for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
             database.execute(f"update {table} set {column} = replace({column}, '{ended_early}', '{tmp_path}')")
