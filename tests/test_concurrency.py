@@ -135,11 +135,13 @@ def test_a_fitted_model_predicts_and_is_scored_while_another_is_fitted_without_w
 
 def test_predictions_of_a_model_that_is_scored_meanwhile_are_without_dropout() -> None:
     model, wanted = fitted(dropout=0.5), fitted(dropout=0.5).predict_proba(X)
+    assert not model.trained.network.training  # so that nothing which restores its mode switches dropout on
     ended = threading.Event()
 
     def score() -> None:
         while not ended.is_set():
             model.evaluate(X, Y)
+            model.summary()
 
     with ThreadPoolExecutor(2) as pool:
         scoring = pool.submit(score)
@@ -230,6 +232,7 @@ def state() -> dict[str, Any]:
 @pytest.fixture
 def odd() -> Any:
     """Put the process into a state that no library's default is."""
+    fitted(epochs=1).history.plot()  # what is imported only once
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.filterwarnings("error", message="ours")
         logging.getLogger("pytorch_lightning").setLevel(logging.DEBUG)
@@ -243,7 +246,6 @@ def odd() -> Any:
         torch.set_grad_enabled(False)
         thresholds = gc.get_threshold()
         gc.set_threshold(900, 9, 9)
-        fitted(epochs=1).history.plot()  # what is imported only once may add loggers
         try:
             yield
         finally:
