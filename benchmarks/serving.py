@@ -4,8 +4,8 @@
     python benchmarks/serving.py --write    # write the table into docs/serve.md as well
     python benchmarks/serving.py --small    # few requests, to see that it runs; judges nothing
 
-Figures are kept in ``serving.json`` beside this file. CPU is that of the server's process, by Linux' /proc. The latency
-has a target on an idle core only.
+Figures are kept in ``serving.json`` next to this file. CPU is that of the server's process, by Linux' /proc. The
+latency has a target on an idle core only.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def test_an_input_that_is_no_finite_number_is_told_with_its_row() -> None:
     plugin = Raw(frame=pd.DataFrame({"x": values, "y": labels(ROWS)}))
     with pytest.raises(
         RequestError,
-        match=r"^data=mine has a value that is no finite number in row 17\. Mend or remove the row\.$",
+        match=r"^data=mine has a value that is no finite number in row 17\. Fix or remove the row\.$",
     ):
         load(plugin)
 
@@ -144,7 +144,7 @@ REFUSED: list[tuple[Any, str]] = [
     (["same"] * ROWS, r"^data\.target=y has one class only, same\. There is nothing to tell apart\.$"),
     (
         [0.5, np.inf] * 20,
-        r"^data\.target=y is inf in row 1, too large to learn from\. Mend or remove the row\.$",
+        r"^data\.target=y is inf in row 1, too large to learn from\. Fix or remove the row\.$",
     ),
     (
         ["common"] * (ROWS - 1) + ["rare"],

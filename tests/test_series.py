@@ -130,7 +130,7 @@ def test_text_in_a_series_is_told_with_a_cure_that_a_series_has() -> None:
 
 def test_a_value_that_is_missing_is_told_with_its_row() -> None:
     series = plugin([1, 2, np.nan, 4, 5, 6, 7])
-    with pytest.raises(RequestError, match=r"^data\.target=y is nan in row 2\. Mend or remove the row\.$"):
+    with pytest.raises(RequestError, match=r"^data\.target=y is nan in row 2\. Fix or remove the row\.$"):
         series.samples(series.frame)
 
 

@@ -475,7 +475,7 @@ def test_a_forecast_that_leaves_all_bounds_and_one_of_nothing_are_refused(series
     ):
         growing.forecast(frame, 9)
     frame.loc[7, "y"] = np.nan
-    with pytest.raises(RequestError, match=r"^data\.target=y is nan in row 7\. Mend or remove the row\.$"):
+    with pytest.raises(RequestError, match=r"^data\.target=y is nan in row 7\. Fix or remove the row\.$"):
         series.model.forecast(frame, 1)
 
 

@@ -28,7 +28,7 @@ def check(text: str, where: str) -> None:
         where: file or key, for the message.
 
     Raises:
-        RequestError: names the line and the cure. What is no YAML is left to whoever builds it, which costs nothing.
+        RequestError: names the line and the cure. Invalid YAML is left to the parser that runs next; it refuses it quickly.
     """
     if len(text) > MOST_CHARACTERS:
         raise RequestError(f"{where} has more than {MOST_CHARACTERS:,} characters of YAML. Put data into a data file.")

@@ -150,7 +150,7 @@ class MaskedStream:
 
 
 def mask_error(error: BaseException) -> None:
-    """Mask the texts of an error, and of those that it came from, in place: whoever catches it may print it."""
+    """Mask the texts of an error, and of those that it came from, in place: a caller may print it."""
     waiting, seen = [error], set()
     while waiting:
         one = waiting.pop()

@@ -1,4 +1,4 @@
-"""How runs ended whose database could not be written then: notes beside it, recorded by whoever opens it next."""
+"""How runs ended whose database could not be written then: notes next to it, recorded when it is next opened."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from lifecycle.database_faults import is_busy
 
 FOLDER = ".ended"
-"""Beside the database; there is no such folder where there are no notes."""
+"""Next to the database; there is no such folder where there are no notes."""
 MOST_CHARACTERS = 5000
 """Of a tag."""
 

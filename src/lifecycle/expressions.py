@@ -17,7 +17,7 @@ Path = tuple[str | int, ...]
 """Keys, and places in lists, that lead to a value."""
 
 VISIBLE = (("tracking", "dir"), ("tracking", "experiment"))
-"""Where a run is recorded: the addresses of its records, which are no secret to whoever reads them."""
+"""Where a run is recorded: the addresses of its records, which are no secret to a reader of the records."""
 
 CARD = (("data", "source"), ("data", "licence"), ("data", "note"))
 """What is only about the data: no run depends on it."""

@@ -55,7 +55,7 @@ class MLflowRun:
         folder = Path(dir).expanduser().absolute()
         if (folder / "mlflow.db").is_file():
             with FileLock(folder / ".lock"):
-                wait_until_free(folder / "mlflow.db", 0)  # one that is not is told of when it is needed
+                wait_until_free(folder / "mlflow.db", 0)  # one that is not is reported when it is needed
                 mlflow.MlflowClient(database_uri(folder)).search_experiments(max_results=1)
 
     def open(self, cwd: str, tracking: dict[str, Any], name: str, tags: dict[str, str], scratch: str) -> dict[str, Any]:
@@ -248,7 +248,7 @@ class MLflowRun:
             folder: the three files.
             columns: those that a prediction reads.
             outputs: MLflow's type of each column that comes out.
-            params: what ``predict`` takes beside rows, and what each is where it is not given.
+            params: what ``predict`` takes in addition to rows, and its value where it is not given.
         """
         import mlflow.pyfunc
         from mlflow.models import Model

@@ -95,7 +95,7 @@ def what_is_left(artifacts: Path, checkpoints: Path, run_id: str) -> str:
 
     Args:
         artifacts: folder of the run's artifacts.
-        checkpoints: folder of its checkpoints, in a folder beside the database.
+        checkpoints: folder of its checkpoints, in a folder next to the database.
         run_id: of the run.
     """
     if not list(checkpoints.glob("*.ckpt")):

@@ -35,12 +35,12 @@ def serve(reader: BinaryIO, answer: Callable[[dict[str, Any]], None]) -> None:
     for line in reader:
         if not line.endswith(b"\n"):
             break  # whoever wrote it was ended within it
-        told = json.loads(line)
-        verb, asked = told.pop("verb"), told.pop("asked", None)
+        values = json.loads(line)
+        verb, asked = values.pop("verb"), values.pop("asked", None)
         said: dict[str, Any] = {}
         try:
             if not fault or verb not in VERBS_OF_A_RUN or verb == "fail":
-                said = _do(run, verb, told)
+                said = _do(run, verb, values)
         except RequestError as error:
             said = {"refused": str(error)}
         except Exception as error:  # whatever MLflow, its database or the disk raise
@@ -68,12 +68,12 @@ ADDS_TO_A_RUN = VERBS_OF_A_RUN - {"fail", "go_on"}
 """What does the same when it is done again."""
 
 
-def _do(run: MLflowRun, verb: str, told: dict[str, Any]) -> dict[str, Any]:
+def _do(run: MLflowRun, verb: str, values: dict[str, Any]) -> dict[str, Any]:
     """Do what a line says; what only adds to a run waits for a database that another process holds, in all so long."""
     until = time.monotonic() + WAITS_IN_ALL
     while True:
         try:
-            return VERBS[verb](run, **told) or {}
+            return VERBS[verb](run, **values) or {}
         except Exception as error:
             if verb not in ADDS_TO_A_RUN or not is_busy(error) or time.monotonic() >= until:
                 raise

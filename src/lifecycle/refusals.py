@@ -100,7 +100,7 @@ def check_metrics(module: CompiledModel, data: Dataset) -> None:
 
 
 def check_names(data: Dataset, outputs: Sequence[str]) -> None:
-    """Refuse columns that would stand beside predictions of the same name, in any file that is predicted.
+    """Refuse columns that have the name of a column of predictions, in any file that is predicted.
 
     Args:
         data: loaded.

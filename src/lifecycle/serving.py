@@ -1,6 +1,6 @@
 """The server of a trained model, which speaks the protocol of MLflow's model server, in this process.
 
-No ``MLmodel`` file is read, whoever made the folder: such a file names code to run.
+No ``MLmodel`` file is read, wherever the folder is from: such a file names code to run.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ def signature_of(
     Args:
         columns: those that a prediction reads; MLflow leaves out all others.
         outputs: MLflow's type of each column that comes out.
-        params: what ``predict`` takes beside rows, and what each is where it is not given.
+        params: what ``predict`` takes in addition to rows, and its value where it is not given.
     """
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema

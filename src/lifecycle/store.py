@@ -134,7 +134,7 @@ def artifacts(run: Any) -> Path:
 def sweep_runs(store: Store, sweep: str) -> tuple[list[tuple[str, str, dict[str, float]]], str | None]:
     """Return what was asked, status and final scores of each run of a sweep, in the order they were started.
 
-    Beside them, what is to be known where the runs do not have the same rows.
+    With them, a note where the runs do not have the same rows.
     """
     found = store.client.search_runs(
         [store.experiment_id], f"tags.`lifecycle.sweep` = '{sweep}'", order_by=["attributes.start_time ASC"]

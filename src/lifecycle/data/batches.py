@@ -53,7 +53,7 @@ def together(truths: Sequence[Truth | None]) -> Truth | None:
 
 Batch = tuple[Tensor, Tensor, float, Truth | None, Tensor | None]
 """Inputs; targets; the weight of their mean loss, 1.0, or under ddp ``processes * own rows / rows of the batch``; what
-scores take beside these, where there is such; and what the training loss of each row is multiplied by."""
+scores use in addition, where there is such; and what the training loss of each row is multiplied by."""
 
 
 MOST_ROWS, MOST_NUMBERS = 1024, 100_000

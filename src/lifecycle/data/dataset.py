@@ -152,7 +152,7 @@ def labelled(
 def _check_finite(inputs: np.ndarray[Any, Any], rows: np.ndarray[Any, Any], what: str) -> None:
     if not np.isfinite(inputs).all():
         row = rows[np.flatnonzero(~np.isfinite(inputs.reshape(len(inputs), -1)).all(axis=1))[0]]
-        raise RequestError(f"{what} a value that is no finite number in row {row}. Mend or remove the row.")
+        raise RequestError(f"{what} a value that is no finite number in row {row}. Fix or remove the row.")
 
 
 def _learn(plugin: DataPlugin, inputs: Any, of_rows: np.ndarray[Any, Any] | None) -> Any:

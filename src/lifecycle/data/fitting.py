@@ -173,7 +173,7 @@ def transform(table: LargeTable, transformer: Any, parts: list[Array], name: str
         if not np.isfinite(rows).all():
             wrong = start + int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
             raise RequestError(
-                f"data={name} has a value that is no finite number in row {wrong}. Mend or remove the row."
+                f"data={name} has a value that is no finite number in row {wrong}. Fix or remove the row."
             )
         for end, positions in zip(ends, parts, strict=False):
             first, last = np.searchsorted(positions, (start, start + len(rows)))

@@ -48,7 +48,7 @@ class Part:
 
     @property
     def truth(self) -> Truth | None:
-        """What scores take of the rows beside the targets; ``None`` where there is nothing."""
+        """What scores use in addition to the targets; ``None`` where there is nothing."""
         weights = None if self.weights is None else torch.from_numpy(self.weights)
         if self.labels.dtype.kind in "OU":
             return None if weights is None else Truth(weights=weights)

@@ -104,7 +104,7 @@ def as_numbers(values: np.ndarray[Any, Any], name: str, cure: str = "") -> np.nd
     if len(wrong):
         row = int(wrong[0])
         why = "" if np.isnan(numbers[row]) else ", too large to learn from"
-        raise RequestError(f"data.target={name} is {numbers[row]} in row {row}{why}. Mend or remove the row.")
+        raise RequestError(f"data.target={name} is {numbers[row]} in row {row}{why}. Fix or remove the row.")
     return numbers
 
 

@@ -29,7 +29,7 @@ SHOWN = (
 """Artifacts that a run's links lead to, where they are there."""
 
 SHORT_DIGEST = 12
-"""Characters by which sets of rows are told apart."""
+"""Characters that distinguish sets of rows."""
 
 NOTHING = '<td class="none" data-v="">&ndash;</td>'
 

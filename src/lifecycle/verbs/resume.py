@@ -34,7 +34,7 @@ EPOCHS = "trainer.max_epochs"
 
 @dataclass
 class Resume(runs.Which):
-    """What ``lifecycle resume`` takes, beside changes of the run such as ``trainer.max_epochs=500``."""
+    """What ``lifecycle resume`` takes, in addition to changes of the run such as ``trainer.max_epochs=500``."""
 
     checkpoint: str = "last"  # last or best: best fits no more and finishes the run with the weights of best.ckpt
 
