@@ -92,12 +92,13 @@ class Scores:
     def compared(self, outputs: Tensor, targets: Tensor, truth: Truth | None = None) -> Compared:
         """Return predictions and truth as the metrics take them: probabilities and codes, or values in own units."""
         outputs, targets = outputs.cpu().double(), targets.cpu()
-        predicted = self.units(outputs, None if truth is None else truth.base).numpy()
         weights = _weights(truth)
+        if self.task == BINARY:
+            # Equal outputs must tie in a ranking; torch's sigmoid depends on the place in the batch, in the last digit.
+            return Compared(1 / (1 + np.exp(-outputs[:, 0].numpy())), targets[:, 0].long().numpy(), weights)
+        predicted = self.units(outputs, None if truth is None else truth.base).numpy()
         if self.task == MULTICLASS:
             return Compared(predicted, targets.numpy(), weights)
-        if self.task == BINARY:
-            return Compared(predicted[:, 0], targets[:, 0].long().numpy(), weights)
         known = None if truth is None else truth.values
         values = self.units.restore(targets.double()) if known is None else known
         return Compared(predicted[:, 0], values[:, 0].numpy(), weights)
