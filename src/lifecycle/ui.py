@@ -76,7 +76,8 @@ def _serve(port: int, folder: Path, link: str) -> None:
         try:
             _wait(server, port, log)
             print(f"The runs of {folder}, side by side:\n  {link}\nCtrl-C ends it.", flush=True)
-            server.wait()
+            while server.poll() is None:
+                time.sleep(1)  # any signal interrupts a sleep; polars, where MLflow imports it, has waitpid go on
         except Interrupted as interrupted:
             if interrupted.signum != signal.SIGINT:  # Ctrl-C is how it is meant to end
                 raise
