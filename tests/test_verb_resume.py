@@ -32,6 +32,7 @@ from lifecycle.data import dataset
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.table import Table
 from lifecycle.define import define
+from lifecycle.errors import shortened
 from lifecycle.history import History, Row
 from lifecycle.optimizers import Adam
 from lifecycle.plugins.mlp import MLP
@@ -555,10 +556,11 @@ def test_an_altered_checkpoint_is_refused_before_anything_is_fitted(trained: Tra
         said = refused(trained, FINISHED, "trainer.max_epochs=3", code=1)
     finally:
         file.write_bytes(content)
-    assert said == (
-        f"run finished (ID) cannot be resumed: {str(file).replace(run.info.run_id, 'ID')} is not the file that "
-        f"was written: its sha256 differs. It cannot be used. Begin it anew: {run.data.tags['lifecycle.command']}"
+    sentence = shortened(
+        f"run finished ({run.info.run_id}) cannot be resumed: {file} is not the file that was written: its sha256 "
+        f"differs. It cannot be used. Begin it anew: {run.data.tags['lifecycle.command']}"
     )
+    assert said == sentence.replace(run.info.run_id, "ID")
 
 
 def test_a_run_that_is_going_on_elsewhere_is_left_alone(trained: Trained) -> None:
@@ -728,7 +730,7 @@ def test_a_run_whose_last_checkpoint_is_gone_or_damaged_is_finished_with_the_bes
     best = checkpoints.read(folder / "best.ckpt")
     ended = lifecycle("resume", "run=latest")
     assert (ended.code, ended.out, runs()[0].info.status) == (1, "", "FAILED")
-    assert str(folder / "last.ckpt") in ended.err
+    assert "/last.ckpt " in ended.err
     offer = f"Finish it with the weights of epoch {best['epoch'] + 1} in best.ckpt: lifecycle resume "
     assert said in ended.err
     assert offer in ended.err

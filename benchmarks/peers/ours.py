@@ -20,6 +20,7 @@ from lifecycle.compose import compose
 from lifecycle.config import Job, resolve
 from lifecycle.history import Row
 from lifecycle.pipeline import Prepared
+from lifecycle.quiet import quiet_libraries
 from lifecycle.refusals import batch_size
 from peers.loop import Part, score
 from peers.rows import job_of_command_line, tell
@@ -83,7 +84,7 @@ def work_of(job: Job, prepared: Prepared, epochs: int) -> dict[str, int]:
 
 def main() -> None:
     """Fit once in this process."""
-    with report.quiet_libraries():
+    with quiet_libraries():
         job, prepared = prepare(job_of_command_line()["words"])
         fitted = timed_fit(job, prepared)
     scores = score(fitted.prepared.network, part(prepared.data.scored), prepared.data.spec.task)

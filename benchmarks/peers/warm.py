@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from lifecycle import report
+from lifecycle.quiet import quiet_libraries
 from peers import loop
 from peers.ours import part, prepare, timed_fit, work_of
 from peers.rows import job_of_command_line
@@ -121,7 +121,7 @@ def main() -> None:
     pairs, few, warm_ups = map(int, sys.argv[2:5])
     database, peers = Path(sys.argv[5]), sys.argv[6:]
     found: dict[str, dict[str, Any]] = {name: {"fit": [], "scores": []} for name in ["ours", *peers]}
-    with report.quiet_libraries():
+    with quiet_libraries():
         fits = Fits(job_of_command_line(), database)
         if warm_ups and "loop" in peers:
             fits.choose_threads()

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from lifecycle.credentials import masked
 
-MOST_CHARACTERS, MOST_OF_A_WORD = 400, 120
+MOST_CHARACTERS, MOST_OF_A_WORD = 400, 60
 """Of a message, and of what has no spaces in a message that would be longer."""
 
 FIRST, LAST = 230, 160
