@@ -244,7 +244,9 @@ def test_the_model_in_mlflow_takes_whole_numbers_texts_and_missing_values(
     read = pd.read_csv(tmp_path / "houses.csv").iloc[expected["row"]]
     np.testing.assert_allclose(model.predict(read)["predicted"], expected["predicted"], rtol=1e-5)
     read.loc[read.index[0], "age"] = None  # missing for the first time
-    assert model.predict(read)["predicted"].notna().all()
+    with pytest.raises(mlflow.MlflowException, match=r"no value in row \d+, column age, .*, or add missing=impute to"):
+        model.predict(read)
+    assert model.predict(read, params={"missing": "impute"})["predicted"].notna().all()
 
 
 def test_a_series_with_a_window_of_five_runs_to_its_end(job: Command, runs: Runs, tmp_path: Path) -> None:

@@ -143,7 +143,10 @@ def test_a_run_that_nobody_records_ends_and_one_whose_processes_are_all_killed_i
     os.kill(recorder_of(going_on), signal.SIGKILL)
     _, err = going_on.communicate(timeout=60)
     assert going_on.returncode == 1
-    assert err == "lifecycle: the process that records the run ended (exit code -9). Run again.\n"
+    assert err.startswith(
+        "lifecycle: the process that records the run ended (exit code -9). Run again. The checkpoints are"
+    )
+    assert err.endswith(f"; `lifecycle resume run={runs()[1].info.run_id}` completes the run.\n")
     run_another()
     assert [run.info.status for run in runs()] == ["KILLED", "KILLED", "FINISHED", "FINISHED"]
 

@@ -288,7 +288,7 @@ def test_a_run_that_fails_leaves_what_there_is(job: Command, runs: Runs) -> None
 
 
 def test_a_request_that_cannot_be_met_ends_the_profile_too(job: Command, runs: Runs) -> None:
-    assert job("profile=true", "trainer.batch_size=9999").code == 2
+    assert job("profile=true", "trainer.monitor=val_mae").code == 2
     assert runs() == []
     assert profiling.current() is None
     ended = job("profile=perhaps")

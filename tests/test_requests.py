@@ -101,7 +101,7 @@ SENTENCES = {
     "model=mlp --config-dir": "the command cannot be read: argument --config-dir/-cd: expected one argument. `",
     "--cfg jb data=iris": "argument --cfg/-c: invalid choice: 'jb' (choose from 'job', 'hydra', 'all'). `lifecycle",
     "data=iris --confg-dir x": "the command cannot be read: unrecognized arguments: --confg-dir",
-    "data.path=${nothing}": "data.path=${nothing}: Interpolation key 'nothing' not found.",
+    "data.path=${nothing}": "data.path cannot be worked out: Interpolation key 'nothing' not found. Give it",
 }
 
 

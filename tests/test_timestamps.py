@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import json
 import re
@@ -32,6 +31,7 @@ from lifecycle.errors import RequestError
 from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.mlp import MLP
 from lifecycle.saved import TIME_STEP, PyFunc, TrainedModel
+from lifecycle.scoring import Scorer
 from lifecycle.streaming import forecast_file, predict_file
 from tests.conftest import Command, artifacts
 
@@ -432,36 +432,16 @@ def test_an_hourly_file_goes_through_the_whole_command(
     assert found["when"].tolist() == texts[ROWS : ROWS + 2]
 
 
-def post(app: Any, body: str, kind: str) -> Any:
-    """Return the answer of an ASGI application to a request, which must be one of success."""
-    sent: list[Any] = []
-    headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body.encode())).encode())]
-    scope = {"type": "http", "method": "POST", "path": "/invocations", "raw_path": b"/invocations", "query_string": b""}
-    scope |= {"headers": headers, "http_version": "1.1", "scheme": "http", "server": ("127.0.0.1", 1), "root_path": ""}
-
-    async def receive() -> Any:
-        return {"type": "http.request", "body": body.encode(), "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    asyncio.run(app(scope, receive, send))
-    content = b"".join(message.get("body", b"") for message in sent[1:])
-    assert sent[0]["status"] == 200, content
-    return json.loads(content)
-
-
 @pytest.mark.parametrize("shape", ["days over a clock change", "hours and minutes", "months with a time of day"])
 def test_the_server_takes_times_and_answers_with_times_in_their_form(shape: str, tmp_path: Path) -> None:
-    from lifecycle.serving import app_of
-
     frame = rows_of(SHAPES[shape][:ROWS])
     model = trained(Series(path=str(write(frame, tmp_path / "a.csv")), target="y", time="when", window=4))
-    app, expected = app_of(model), model.predict(frame)["predicted"].tolist()
+    scorer, expected = Scorer(model), model.predict(frame)["predicted"].tolist()
     mixed = frame.sample(frac=1, random_state=1)
     bodies = {
         "text/csv": mixed.to_csv(index=False),
         "application/json": json.dumps({"dataframe_split": mixed.to_dict("split")}),
     }
     for kind, body in bodies.items():
-        assert [row["predicted"] for row in post(app, body, kind)["predictions"]] == expected
+        answer = json.loads(b"".join(scorer.answer(body.encode(), kind, lambda: False)))
+        assert [row["predicted"] for row in answer["predictions"]] == expected

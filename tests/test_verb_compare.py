@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from lifecycle.comparison import compare
 from lifecycle.look import lines, overlay, page
+from lifecycle.provenance import TEST, VALIDATION
 from lifecycle.runs import FoundRun
 from lifecycle.store import database_uri
 from tests.conftest import Command, Ended, artifacts
@@ -116,7 +117,7 @@ def test_runs_of_other_data_and_one_that_failed_are_shown_as_such(
     assert list(rows) == [ids[at][:8] for at in (1, 0, 2, 3)]  # of the same rows together, without a score last
     assert [rows[run[:8]][2:4] for run in (ids[2], ids[3])] == [["1", "FAILED"], ["2", "FINISHED"]]
     assert "These runs are of 2 different sets of rows" in ended.out
-    assert f"Failed    mlp-iris-0 {ids[2][:8]}: val_loss is nan" in ended.out
+    assert f"Failed    mlp-iris-0 {ids[2][:8]}: train_loss is nan" in ended.out
     cells = dict(zip(heads(ended.out), rows[ids[0][:8]], strict=True))
     assert cells["data.sha256"] == made[0].data.tags["data.sha256"][:12]
     assert "optimizer.momentum" not in cells  # sgd alone has it: that follows from optimizer=sgd
@@ -244,7 +245,7 @@ def test_the_page_says_what_the_table_says(all_runs: Path, made: list[mlflow.ent
     low, high = (made[1].data.metrics.get(f"test_accuracy_{end}") for end in ("low", "high"))
     assert low is None or f"{low:.4f} to {high:.4f}" in texts
     assert texts.count("FAILED") == 2
-    assert any(text.startswith("val_loss is nan in epoch 1: training has diverged.") for text in texts)
+    assert any(text.startswith("train_loss is nan in epoch 1: training has diverged.") for text in texts)
     assert "trainer.max_epochs" in texts
     assert "model=mlp" in texts  # among those that all share
     assert any(text.startswith("lifecycle data=iris optimizer.lr=0.02") for text in texts)  # the job's own words
@@ -290,7 +291,7 @@ def test_neither_the_table_nor_the_page_needs_torch(folder: Path, tmp_path: Path
 
 def found(name: str, **values: float) -> FoundRun:
     """Return a run with scores, and nothing behind it."""
-    tags = {"lifecycle.higher_is_better": '{"accuracy": true}', "data.sha256": "a" * 64}
+    tags = {"lifecycle.higher_is_better": '{"accuracy": true}', "data.sha256": "a" * 64, VALIDATION: "b", TEST: "c"}
     return FoundRun(name * 8, name, "FINISHED", "lifecycle", params={"loss": "mse"}, metrics=values, tags=tags)
 
 

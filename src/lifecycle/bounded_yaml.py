@@ -28,7 +28,7 @@ def check(text: str, where: str) -> None:
         where: file or key, for the message.
 
     Raises:
-        RequestError: names the line and the cure. Invalid YAML is left to the parser that runs next; it refuses it quickly.
+        RequestError: names the line and the cure. Invalid YAML is left to the parser that runs next.
     """
     if len(text) > MOST_CHARACTERS:
         raise RequestError(f"{where} has more than {MOST_CHARACTERS:,} characters of YAML. Put data into a data file.")
