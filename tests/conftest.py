@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from lifecycle import run as lifecycle_run
 from lifecycle.__main__ import main
 from lifecycle.store import database_uri
+from tests.forked import Forks, Process
 
 # A busy machine draws examples slowly, which says nothing of the code; twenty of each keep the suite short.
 settings.register_profile("suite", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -40,10 +41,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def no_address_in_the_environment() -> Iterator[None]:
-    """Take back what ``mlflow.set_tracking_uri`` leaves in the environment: the next test has another database."""
+    """Take back what MLflow leaves in the environment and in itself: the next test has another database."""
     yield
-    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_ID"):
         os.environ.pop(name, None)
+    mlflow.tracking.fluent._active_experiment_id = None
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,29 @@ def trained(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> P
     return folder
 
 
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Have a process from which those of the command are forked."""
+    forks = Forks()
+    yield forks
+    forks.end()
+
+
 @pytest.fixture
-def process(tmp_path: Path) -> Command:
-    """Run the command in a process of its own, as a user does, in the working folder; slower by seconds."""
+def process(tmp_path: Path, forks: Forks) -> Command:
+    """Run the command in a process of its own, in the working folder."""
+
+    def run(*words: str) -> Ended:
+        started = Process(forks, [*words], tmp_path)
+        out, err = started.communicate(timeout=300)
+        return Ended(started.wait(), out, err)
+
+    return run
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Command:
+    """Run the command in a new Python, as a user does, in the working folder; slower by seconds."""
 
     def run(*words: str, **environment: str) -> Ended:
         ended = subprocess.run(

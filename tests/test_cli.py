@@ -173,8 +173,8 @@ def test_the_console_script_is_the_module(tmp_path: Path) -> None:
     assert "max_epochs: 300" in outs[0]
 
 
-def test_a_traceback_comes_only_when_asked_for(process: Command) -> None:
-    plain, full = process("model=mpl"), process("model=mpl", HYDRA_FULL_ERROR="1")
+def test_a_traceback_comes_only_when_asked_for(python: Command) -> None:
+    plain, full = python("model=mpl"), python("model=mpl", HYDRA_FULL_ERROR="1")
     assert (plain.code, full.code) == (2, 2)
     assert "Traceback" not in plain.err
     assert "Traceback" in full.err

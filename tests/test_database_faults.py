@@ -20,6 +20,7 @@ from lifecycle.config import TrackingConfig
 from lifecycle.errors import LifecycleError, RequestError, TrackingError
 from lifecycle.store import database_uri, open_store
 from tests.conftest import Command, artifacts, ready
+from tests.forked import Forks, Process
 
 Runs = Callable[[], list[mlflow.entities.Run]]
 HOLD = """
@@ -46,10 +47,9 @@ def held(file: Path, seconds: float = 600) -> Iterator[None]:
 
 
 @contextmanager
-def begun(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+def begun(forks: Forks, folder: Path, *words: str) -> Iterator[Process]:
     """Start a run in a process of its own, and give it when it has a checkpoint."""
-    command = [sys.executable, "-m", "lifecycle", *FIT, *words]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    with Process(forks, [*FIT, *words], folder) as run:
         try:
             wanted = ("checkpoints/*/last.ckpt", "artifacts/*/*/artifacts/requirements.txt")
             while not all(list((folder / "mlruns").glob(pattern)) for pattern in wanted):
@@ -84,7 +84,13 @@ def test_a_wait_is_bounded_and_a_free_database_costs_none(empty_database: Path, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [("data=iris", "trainer.max_epochs=1"), ("compare", "run=latest", "output=null")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("data=iris", "trainer.max_epochs=1"),
+        pytest.param(("compare", "run=latest", "output=null"), marks=pytest.mark.longest),
+    ],
+)
 def test_a_database_that_is_held_for_long_is_said_to_be(
     lifecycle: Command, runs: Runs, tmp_path: Path, empty_database: Path, words: tuple[str, ...]
 ) -> None:
@@ -103,10 +109,10 @@ def test_a_database_that_is_held_for_long_is_said_to_be(
 
 @pytest.mark.slow
 def test_a_database_that_is_held_in_the_middle_of_a_run_loses_nothing(
-    runs: Runs, tmp_path: Path, empty_database: Path
+    forks: Forks, runs: Runs, tmp_path: Path, empty_database: Path
 ) -> None:
     ready(tmp_path, empty_database)
-    with begun(tmp_path, "trainer.max_epochs=400") as run:
+    with begun(forks, tmp_path, "trainer.max_epochs=400") as run:
         with held(tmp_path / "mlruns" / "mlflow.db", 3):
             out, err = run.communicate()
         assert (run.returncode, out, err) == (0, "", "")
@@ -119,10 +125,10 @@ def test_a_database_that_is_held_in_the_middle_of_a_run_loses_nothing(
 
 @pytest.mark.longest
 def test_a_database_that_is_held_until_a_run_ends_fails_it_and_the_run_can_be_completed(
-    process: Command, runs: Runs, tmp_path: Path, empty_database: Path
+    forks: Forks, process: Command, runs: Runs, tmp_path: Path, empty_database: Path
 ) -> None:
     ready(tmp_path, empty_database)
-    with begun(tmp_path, "trainer.max_epochs=400") as run, held(tmp_path / "mlruns" / "mlflow.db"):
+    with begun(forks, tmp_path, "trainer.max_epochs=400") as run, held(tmp_path / "mlruns" / "mlflow.db"):
         out, err = run.communicate()
         assert (run.returncode, out) == (1, "")
     assert err.startswith(
@@ -143,10 +149,10 @@ def test_a_database_that_is_held_until_a_run_ends_fails_it_and_the_run_can_be_co
 
 @pytest.mark.longest
 def test_a_run_that_is_ended_while_its_database_is_held_is_killed(
-    process: Command, runs: Runs, tmp_path: Path, empty_database: Path
+    forks: Forks, process: Command, runs: Runs, tmp_path: Path, empty_database: Path
 ) -> None:
     ready(tmp_path, empty_database)
-    with begun(tmp_path, "trainer.max_epochs=1000000") as run:
+    with begun(forks, tmp_path, "trainer.max_epochs=1000000") as run:
         with held(tmp_path / "mlruns" / "mlflow.db"):
             run.send_signal(signal.SIGTERM)
             _, err = run.communicate()

@@ -28,7 +28,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.slow
 def test_its_name_works_in_a_new_process(
-    process: Command, runs: Runs, installed: str, tmp_path: Path, empty_database: Path
+    python: Command, runs: Runs, installed: str, tmp_path: Path, empty_database: Path
 ) -> None:
     ready(tmp_path, empty_database)
     words = [
@@ -39,7 +39,7 @@ def test_its_name_works_in_a_new_process(
         "verbose=0",
         "tracking.figures=false",
     ]
-    assert process(*words, PYTHONPATH=installed).code == 0
+    assert python(*words, PYTHONPATH=installed).code == 0
     (run,) = runs()
     assert run.data.params["model.width"] == "16"
     assert run.data.metrics["test_accuracy"] > 0.8

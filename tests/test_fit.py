@@ -383,6 +383,7 @@ def graphs() -> int:
     return int(counters["stats"]["unique_graphs"])
 
 
+@pytest.mark.longest
 @COMPILER
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # torch's own, of its compiler

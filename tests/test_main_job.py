@@ -31,10 +31,10 @@ def git_commit(tmp_path: Path) -> str:
 
 
 def test_one_command_leaves_all_that_is_promised_and_the_same_again_gives_the_same_to_the_last_bit(
-    process: Command, lifecycle: Command, runs: Runs, tmp_path: Path, git_commit: str
+    python: Command, lifecycle: Command, runs: Runs, tmp_path: Path, git_commit: str
 ) -> None:
     words = ["model=mlp", "data=iris", "model.dropout=0.2", "trainer.max_epochs=40"]
-    ended = process(*words)
+    ended = python(*words)
     assert (ended.code, ended.err) == (0, "")
     (run,) = runs()
     is_all_that_is_promised(run, tmp_path, git_commit)

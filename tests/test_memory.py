@@ -75,6 +75,7 @@ def peak(folder: Path, program: str, *words: str) -> float:
     return float(ended.stdout.split("PEAK")[1])
 
 
+@pytest.mark.longest
 @pytest.mark.slow
 def test_a_run_on_rows_of_five_times_the_limit_takes_no_more_than_the_limit(tmp_path: Path) -> None:
     words = ["data=table", "data.target=y", "trainer.max_epochs=1", "tracking.figures=false", "trainer.batch_size=1000"]

@@ -16,6 +16,7 @@ import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -24,9 +25,11 @@ import pytest
 
 from lifecycle import checkpoints
 from tests.conftest import Command, artifacts, ready
+from tests.forked import Forks, Process
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("database")]
 Runs = Callable[[], list[mlflow.entities.Run]]
+Start = Callable[[], Process]
 ENDLESS = ["data=digits", "trainer.max_epochs=1000000", "trainer.early_stopping=false", "verbose=2"]
 
 
@@ -36,13 +39,14 @@ def database(tmp_path: Path, empty_database: Path) -> None:
     ready(tmp_path, empty_database)
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+@pytest.fixture
+def start(tmp_path: Path, forks: Forks) -> Callable[[], Process]:
     """Start an endless run and return when it is fitting."""
-    command = [sys.executable, "-m", "lifecycle", *ENDLESS, *words]
-    process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    assert process.stdout is not None
+    return lambda: fitting(Process(forks, ENDLESS, tmp_path, session=True))
+
+
+def fitting(process: Any) -> Any:
+    """Return a process when it is fitting."""
     for line in process.stdout:
         if line.startswith("epoch 3/"):
             return process
@@ -59,9 +63,15 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
     ids=["by itself", "another at once", "another meanwhile"],
 )
 def test_a_signal_leaves_a_killed_run_and_a_loadable_last_ckpt_and_a_second_changes_nothing(
-    tmp_path: Path, runs: Runs, first: signal.Signals, code: int, second: signal.Signals | None, seconds: float
+    start: Start,
+    tmp_path: Path,
+    runs: Runs,
+    first: signal.Signals,
+    code: int,
+    second: signal.Signals | None,
+    seconds: float,
 ) -> None:
-    process = start(tmp_path)
+    process = start()
     process.send_signal(first)
     if second is not None:
         time.sleep(seconds)
@@ -78,11 +88,11 @@ def test_a_signal_leaves_a_killed_run_and_a_loadable_last_ckpt_and_a_second_chan
     assert any(key.startswith("network.") for key in last["state_dict"])
 
 
-def test_a_terminal_gets_a_bar_of_one_line(tmp_path: Path) -> None:
+def test_a_terminal_gets_a_bar_of_one_line(forks: Forks, tmp_path: Path) -> None:
     main, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    command = [sys.executable, "-m", "lifecycle", "data=digits", "trainer.max_epochs=30", "tracking.figures=false"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=terminal, stderr=terminal)
+    words = ["data=digits", "trainer.max_epochs=30", "tracking.figures=false"]
+    process = Process(forks, words, tmp_path, stdout=terminal, stderr=terminal)
     os.close(terminal)
     shown = b""
     with contextlib.suppress(OSError):  # how Linux says that nobody writes any more
@@ -106,8 +116,8 @@ def test_a_reader_that_leaves_does_not_end_the_run(tmp_path: Path, runs: Runs) -
     assert [run.info.status for run in runs()] == ["FINISHED"]
 
 
-def test_a_run_killed_without_a_word_is_closed_all_the_same(tmp_path: Path, runs: Runs) -> None:
-    killed = start(tmp_path)
+def test_a_run_killed_without_a_word_is_closed_all_the_same(start: Start, runs: Runs) -> None:
+    killed = start()
     killed.kill()
     killed.communicate()
     deadline = time.monotonic() + 60  # the process that records it goes on until it has
@@ -118,24 +128,24 @@ def test_a_run_killed_without_a_word_is_closed_all_the_same(tmp_path: Path, runs
     assert "without a word" in run.data.tags["lifecycle.error"]
 
 
-def recorder_of(process: subprocess.Popen[str]) -> int:
+def recorder_of(process: Process) -> int:
     """Return the process that records the run of another."""
     (child,) = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
     return child
 
 
 def test_a_run_that_nobody_records_ends_and_one_whose_processes_are_all_killed_is_put_right_by_the_next(
-    tmp_path: Path, runs: Runs, lifecycle: Command
+    start: Start, runs: Runs, lifecycle: Command
 ) -> None:
     def run_another() -> None:
         assert lifecycle("trainer.max_epochs=1", "verbose=0", "tracking.figures=false").code == 0
 
-    killed = start(tmp_path)
+    killed = start()
     for pid in (recorder_of(killed), killed.pid):
         os.kill(pid, signal.SIGKILL)
     killed.communicate()
     assert [run.info.status for run in runs()] == ["RUNNING"]
-    going_on = start(tmp_path)
+    going_on = start()
     run_another()
     assert [run.info.status for run in runs()] == ["KILLED", "RUNNING", "FINISHED"]
     assert "without a word" in runs()[0].data.tags["lifecycle.error"]
@@ -152,12 +162,12 @@ def test_a_run_that_nobody_records_ends_and_one_whose_processes_are_all_killed_i
 
 
 def test_two_processes_give_the_scores_of_one_in_one_run_and_its_profile_is_of_the_main_one(
-    process: Command, lifecycle: Command, runs: Runs
+    python: Command, lifecycle: Command, runs: Runs
 ) -> None:
     words = ["model=mlp", "data=iris", "trainer.accelerator=cpu", "trainer.max_epochs=5", "trainer.batch_size=16"]
     words += ["tracking.figures=false"]
     assert lifecycle(*words).code == 0
-    ended = process(*words, "trainer.devices=2", "trainer.strategy=ddp", "profile=true")
+    ended = python(*words, "trainer.devices=2", "trainer.strategy=ddp", "profile=true")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.count("Scores") == ended.out.count("Profile  ") == 1
     one, two = runs()
@@ -172,9 +182,16 @@ def test_two_processes_give_the_scores_of_one_in_one_run_and_its_profile_is_of_t
     np.testing.assert_allclose(tables[0]["probability_setosa"], tables[1]["probability_setosa"], atol=1e-4)
 
 
-@pytest.mark.parametrize("group", [False, True], ids=["to the main process", "to both, as a terminal sends it"])
+@pytest.mark.parametrize(
+    "group",
+    [pytest.param(False, marks=pytest.mark.longest), True],
+    ids=["to the main process", "to both, as a terminal sends it"],
+)
 def test_a_signal_ends_both_of_two_processes(tmp_path: Path, runs: Runs, group: bool) -> None:
-    process = start(tmp_path, "trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp")
+    command = [sys.executable, "-m", "lifecycle", *ENDLESS]
+    command += ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = fitting(subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **pipes))
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     if group:
         os.killpg(process.pid, signal.SIGTERM)
@@ -224,6 +241,7 @@ while not pathlib.Path("started").exists():
     assert (tmp_path / "answers").read_text() == "[True, True]"
 
 
+@pytest.mark.longest
 def test_runs_at_once_in_an_empty_folder_all_succeed(tmp_path: Path, runs: Runs) -> None:
     shutil.rmtree(tmp_path / "mlruns")
     command = [sys.executable, "-m", "lifecycle", "trainer.max_epochs=2", "verbose=0"]

@@ -338,12 +338,12 @@ def test_a_run_from_python_is_profiled_from_its_call(job: Command, runs: Runs) -
 
 
 def test_each_job_of_a_sweep_has_its_own_profile_and_the_first_has_the_start(
-    process: Command, runs: Runs, tmp_path: Path, empty_database: Path
+    python: Command, runs: Runs, tmp_path: Path, empty_database: Path
 ) -> None:
     (tmp_path / "mlruns").mkdir(mode=0o700)
     (tmp_path / "mlruns" / "mlflow.db").write_bytes(empty_database.read_bytes())
     began = time.perf_counter()
-    ended = process("-m", "profile=true", "seed=0,1", "trainer.max_epochs=1", "tracking.figures=false")
+    ended = python("-m", "profile=true", "seed=0,1", "trainer.max_epochs=1", "tracking.figures=false")
     took = time.perf_counter() - began
     assert (ended.code, ended.err) == (0, "")
     first, second = (read(artifacts(run)) for run in runs())

@@ -52,6 +52,7 @@ def test_some_jobs_are_run_and_the_others_keep_their_figures(tmp_path: Path) -> 
     assert rows[2].startswith("| `--help` | ≤ 0.5 | ")
 
 
+@pytest.mark.longest
 @pytest.mark.slow
 def test_each_job_runs(tmp_path: Path) -> None:
     """Two only time commands that many tests run."""

@@ -24,6 +24,7 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(SCRIPT), *words], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.longest
 def test_it_measures_a_real_server(tmp_path: Path) -> None:
     ended = run("--small", "--results", str(tmp_path / "a.json"))
     assert ended.returncode == 0, ended.stderr

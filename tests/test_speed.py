@@ -333,6 +333,7 @@ def test_a_script_that_fails_is_told_with_what_it_said(tmp_path: Path) -> None:
         speed.run([sys.executable, "-c", "1 / 0"], tmp_path)
 
 
+@pytest.mark.longest
 @pytest.mark.slow
 def test_the_small_benchmark_runs(tmp_path: Path) -> None:
     file = tmp_path / "found.json"

@@ -364,6 +364,7 @@ print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1
 
 
 @pytest.mark.slow
+@pytest.mark.longest
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, ending: str) -> None:
     frame = pd.DataFrame(np.random.default_rng(0).normal(size=(400, 8)), columns=list("abcdefgh"))

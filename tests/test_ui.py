@@ -22,6 +22,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.mark.longest
 @pytest.mark.slow
 def test_the_link_opens_on_the_charts_of_the_runs(job: Command, tmp_path: Path) -> None:
     for seed in (1, 2):

@@ -1,0 +1,210 @@
+"""Processes of the command that begin where the imports end: forked from one that has imported the libraries.
+
+They are processes like any other, with a standard output, an exit code and signals of their own. A test of what a
+command imports, of several devices (Lightning starts those itself) or of the first run in a folder starts a new Python.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO, Any
+
+SERVER = r"""
+import contextlib, gc, importlib, json, os, select, signal, socket, sys, traceback
+
+from lifecycle.deferred import quick_imports
+
+with quick_imports():
+    for name in ("pandas", "hydra", "pytorch_lightning", "lifecycle.compose", "lifecycle.pipeline"):
+        importlib.import_module(name)
+gc.collect()
+gc.freeze()
+asking = socket.socket(fileno=int(sys.argv[1]))
+children = {}
+
+
+def child(request, files):
+    os.setsid() if request["session"] else None
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    sys.argv[:] = request["words"]
+    code = 1
+    try:
+        exec(request["code"], {"__name__": "__main__"})
+        code = 0
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            importlib.import_module("atexit")._run_exitfuncs()
+        with contextlib.suppress(Exception):
+            sys.stdout.flush(), sys.stderr.flush()
+        os._exit(code & 255)
+
+
+while True:
+    for file in select.select([asking, *children], [], [])[0]:
+        if file is asking:
+            message, files, _, _ = socket.recv_fds(asking, 1 << 20, 3)
+            if not message:
+                os._exit(0)
+            pid = os.fork()
+            if not pid:
+                asking.close()
+                child(json.loads(message), files)
+            for each in files:
+                os.close(each)
+            children[os.pidfd_open(pid)] = pid
+            asking.send(json.dumps({"pid": pid}).encode())
+        else:
+            pid = children.pop(file)
+            os.close(file)
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            asking.send(json.dumps({"pid": pid, "code": code}).encode())
+"""
+
+COMMAND = "import sys\nfrom lifecycle.__main__ import main\nsys.exit(main())"
+
+
+class Forks:
+    """The process that others are forked from; it ends with this one."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [sys.executable, "-c", SERVER, str(theirs.fileno())]
+        self._server = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        theirs.close()
+        self._news = threading.Condition()
+        self._begun: list[int] = []
+        self._codes: dict[int, int] = {}
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def start(self, code: str, words: list[str], folder: Path, session: bool, files: list[int]) -> int:
+        """Fork a process that executes ``code``; return its id."""
+        request = {"code": code, "words": words, "cwd": str(folder), "environment": dict(os.environ)}
+        with self._news:
+            socket.send_fds(self._socket, [json.dumps(request | {"session": session}).encode()], files)
+            assert self._news.wait_for(lambda: self._begun, timeout=120), "no process could be forked"
+            return self._begun.pop()
+
+    def code(self, pid: int, timeout: float | None) -> int | None:
+        """Wait for a process to end; ``None``: it has not."""
+        with self._news:
+            self._news.wait_for(lambda: pid in self._codes, timeout=timeout)
+            return self._codes.get(pid)
+
+    def end(self) -> None:
+        """Let it go."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._server.wait(timeout=30)
+        self._socket.close()
+
+    def _read(self) -> None:
+        while message := self._socket.recv(1 << 16):
+            news = json.loads(message)
+            with self._news:
+                if "code" in news:
+                    self._codes[news["pid"]] = news["code"]
+                else:
+                    self._begun.append(news["pid"])
+                self._news.notify_all()
+
+
+class Process:
+    """What :class:`subprocess.Popen` is, as far as the tests use it.
+
+    Args:
+        forks: what forks it.
+        words: of the command line, after ``lifecycle``.
+        folder: its working folder.
+        code: what it executes in place of the command.
+        session: whether it has a session of its own.
+        stdout: a file that it writes to, as with stderr; ``None``: pipes.
+        stderr: likewise.
+    """
+
+    def __init__(
+        self,
+        forks: Forks,
+        words: list[str],
+        folder: Path,
+        code: str = COMMAND,
+        session: bool = False,
+        stdout: int | None = None,
+        stderr: int | None = None,
+    ) -> None:
+        self._forks, self.args = forks, words
+        self.returncode: int | None = None
+        pipes = [os.pipe() if file is None else (None, file) for file in (stdout, stderr)]
+        with open(os.devnull) as nothing:  # noqa: PTH123 - as a number
+            files = [nothing.fileno(), *(writing for _, writing in pipes)]
+            self.pid = forks.start(code, ["lifecycle", *words], folder, session, files)
+        for reading, writing in pipes:
+            if reading is not None:
+                os.close(writing)
+        self.stdout, self.stderr = (None if end is None else os.fdopen(end) for end, _ in pipes)
+
+    def poll(self) -> int | None:
+        """Return the exit code, if it has ended."""
+        self.returncode = self._forks.code(self.pid, 0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code when it has ended."""
+        self.returncode = self._forks.code(self.pid, timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it with ``kill -9``."""
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, str]:
+        """Return what it wrote that was not read, when it has ended."""
+        until = None if timeout is None else time.monotonic() + timeout
+        texts: dict[str, str] = {}
+
+        def read(name: str, file: IO[str]) -> None:
+            texts[name] = file.read()
+
+        files: dict[str, Any] = {"out": self.stdout, "err": self.stderr}
+        threads = [threading.Thread(target=read, args=each) for each in files.items() if each[1] is not None]
+        for thread in threads:
+            thread.start()
+        self.wait(timeout)
+        for thread in threads:
+            thread.join(None if until is None else max(0.1, until - time.monotonic()))
+            if thread.is_alive():
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+        for file in files.values():
+            if file is not None:
+                file.close()
+        return texts.get("out", ""), texts.get("err", "")
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        for file in (self.stdout, self.stderr):
+            if file is not None:
+                file.close()
+        self.wait()
