@@ -55,15 +55,15 @@ def complaint(*words: str) -> str:
     return str(caught.value)
 
 
-def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process that is killed when it uses more than :data:`SECONDS` of CPU time."""
+def command(*words: str, seconds: int = SECONDS, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process that is killed when it uses more than so many seconds of CPU time."""
     return subprocess.run(
         [sys.executable, "-m", "lifecycle", *words],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds)),
     )
 
 
@@ -182,7 +182,8 @@ def test_what_an_installed_package_brings_is_trusted(site: Site) -> None:
         "node={'_target_': 'hydra_plugins.ours.Ours', 'n_jobs': 1})\n",
     )
     write("conf/experiment/mine.yaml", "# @package _global_\nhydra: {launcher: {n_jobs: 3}}\n")
-    ended = command("-m", "hydra/launcher=ours", "+experiment=mine", "seed=1,2", PYTHONPATH=str(site.folder))
+    words = ("-m", "hydra/launcher=ours", "+experiment=mine", "seed=1,2")
+    ended = command(*words, seconds=60, PYTHONPATH=str(site.folder))
     assert "LAUNCHED 3" in ended.stdout, ended.stderr
 
 
