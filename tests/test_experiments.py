@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -253,3 +254,14 @@ def test_a_candidate_is_scored_on_its_validation_rows(tmp_path: Path) -> None:
 def test_no_preset_was_chosen_by_a_seed_that_is_reported() -> None:
     assert not set(choose_presets.SEEDS) & set(worked_examples.SEEDS)
     assert {name for name in PRESETS if name.endswith("_best")} == set(choose_presets.CANDIDATES) | KEPT
+
+
+@pytest.mark.parametrize("example", worked_examples.EXAMPLES, ids=lambda example: example.words)
+def test_each_seed_that_the_readme_names_was_run_and_an_accuracy_is_a_share_of_rows(
+    example: Any,
+) -> None:
+    found = json.loads(worked_examples.RESULTS.read_text())["examples"][example.words]
+    seeds = worked_examples.SEEDS[:3] if example.seeds == worked_examples.FEW else worked_examples.SEEDS
+    assert [int(seed) for seed in found] == list(seeds)
+    if example.score.endswith("accuracy"):
+        assert all(float(Fraction(score).limit_denominator(60_000)) == score for score in found.values())
