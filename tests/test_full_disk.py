@@ -67,7 +67,7 @@ def command(disk: Path, lifecycle: Command, monkeypatch: pytest.MonkeyPatch) -> 
     return lifecycle
 
 
-def told(err: str) -> str:
+def message(err: str) -> str:
     """Return the one message, without the run's id."""
     assert err.count("\n") == 1, err
     assert "Traceback" not in err
@@ -90,7 +90,7 @@ def test_a_disk_that_is_full_from_the_beginning_opens_no_run(disk: Path, command
     fill(disk)
     ended = command(*WORDS)
     assert ended.code == 1
-    assert told(ended.err) == "tracking.dir=mlruns is on a disk that is full. Free some room on it."
+    assert message(ended.err) == "tracking.dir=mlruns is on a disk that is full. Free some room on it."
     (disk / "ballast").unlink()
     assert runs(disk) == []
     assert command(*WORDS).code == 0
@@ -100,7 +100,7 @@ def test_without_the_room_to_close_it_a_run_is_not_begun(disk: Path, command: Co
     fill(disk, left=160_000)
     ended = command(*WORDS)
     assert ended.code == 1
-    assert told(ended.err) == (
+    assert message(ended.err) == (
         f"the run could not be recorded: the disk of {disk}/mlruns is full. Free some room on it."
     )
     assert [run.info.status for run in runs(disk)] == ["FAILED"]
@@ -121,7 +121,7 @@ def test_a_checkpoint_that_has_no_room_fails_the_run_which_goes_on_from_the_one_
     assert re.fullmatch(
         rf"{disk}/mlruns/checkpoints/ID/(best|last)\.ckpt could not be written: No space left on device\. Free some "
         r"room on that disk, then lifecycle resume run=ID continues it\.",
-        told(ended.err),
+        message(ended.err),
     )
     assert (run.info.status, run.data.tags["lifecycle.error"]) == ("FAILED", ended.err[11:].strip())
     assert sorted(file.name for file in folder.iterdir()) == [
@@ -143,7 +143,7 @@ def test_a_database_that_has_no_room_fails_the_run(
     at_epoch(1, lambda: fill(disk), monkeypatch)
     ended = command(*WORDS, "trainer.max_epochs=400", "trainer.early_stopping=false", "trainer.restore_best=false")
     assert ended.code == 1
-    told(ended.err)
+    message(ended.err)
     assert re.search("No space left on device|the disk of .*/mlruns is full", ended.err)
     assert re.search(r"lifecycle resume run=\w{32}`? (continues it|completes the run)\.$", ended.err.strip())
     (run,) = runs(disk)
@@ -166,7 +166,7 @@ def test_files_of_a_run_that_have_no_room_fail_it(
     monkeypatch.setattr(module, name, filled)
     ended = command(*WORDS, LARGE)
     assert ended.code == 1
-    assert told(ended.err) == (
+    assert message(ended.err) == (
         f"the run could not be recorded: the disk of {disk}/mlruns is full. Free some room on it. The checkpoints are "
         "in mlruns/checkpoints/ID; `lifecycle resume run=ID` completes the run."
     )
@@ -192,13 +192,13 @@ def test_a_full_folder_for_temporary_files_fails_the_run(
     at_epoch(12, lambda: fill(disk), monkeypatch)
     ended = lifecycle(*WORDS)
     assert ended.code == 1
-    assert "could not be written: No space left on device. Free some room on that disk, then lifecycle" in told(
+    assert "could not be written: No space left on device. Free some room on that disk, then lifecycle" in message(
         ended.err
     )
     assert [run.info.status for run in runs(elsewhere)] == ["FAILED"]
 
 
-def test_predictions_and_models_that_have_no_room_are_told_in_a_sentence(
+def test_predictions_and_models_that_have_no_room_end_in_one_message(
     disk: Path, lifecycle: Command, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(trained)
@@ -208,7 +208,7 @@ def test_predictions_and_models_that_have_no_room_are_told_in_a_sentence(
     fill(disk)
     ended = lifecycle("predict", "run=latest", f"input={disk}/new.csv", f"output={disk}/out.csv")
     assert ended.code in (1, 2)
-    assert "No space left on device" in told(ended.err)
+    assert "No space left on device" in message(ended.err)
     assert not (disk / "out.csv").exists()
     rows = np.arange(20.0).reshape(10, 2)
     model = Model("mlp")
@@ -230,7 +230,7 @@ sys.exit(main())
         [sys.executable, "-c", script, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
     )
     assert ended.returncode == 1
-    assert told(ended.stderr) == (
+    assert message(ended.stderr) == (
         f"{tmp_path}/mlruns/checkpoints/ID/last.ckpt could not be written: File too large. Free some room on that "
         "disk, then lifecycle resume run=ID continues it."
     )
