@@ -55,7 +55,7 @@ class SeriesRows(Series):
         return self.frame
 
 
-def load(plugin: DataPlugin, seed: int = 0) -> Dataset:
+def load_rows(plugin: DataPlugin, seed: int = 0) -> Dataset:
     """Load a kind of data as a run does."""
     return dataset.load(plugin, "mine", "table", seed)
 

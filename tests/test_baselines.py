@@ -20,13 +20,13 @@ from lifecycle.evaluate import Evaluation, judge
 from lifecycle.optimizers import Adam
 from lifecycle.quiet import quiet_libraries
 from lifecycle.tasks import TASKS
-from tests.rows import SeriesRows, TableRows, load
+from tests.rows import SeriesRows, TableRows, load_rows
 
 
 def table(targets: list[str] | list[float]) -> Dataset:
     features = {"a": np.arange(len(targets)) * 0.5, "b": np.arange(len(targets)) % 7 * 1.0}
     task = "regression" if isinstance(targets[0], float) else "classification"
-    return load(TableRows(frame=pd.DataFrame({**features, "y": targets}), task=task))
+    return load_rows(TableRows(frame=pd.DataFrame({**features, "y": targets}), task=task))
 
 
 def classes(shares: dict[str, int]) -> Dataset:
@@ -101,7 +101,7 @@ def test_constants_score_as_scikit_learns_dummy_regressor() -> None:
 
 def series(based: bool) -> Dataset:
     """Return a series with naive forecasts; its network learns values, or differences to the last value."""
-    data = load(SeriesRows(frame=pd.DataFrame({"y": [float(row % 6) + row / 10 for row in range(60)]}), window=3))
+    data = load_rows(SeriesRows(frame=pd.DataFrame({"y": [float(row % 6) + row / 10 for row in range(60)]}), window=3))
     part = data.scored
     before = part.labels - np.linspace(0.5, 1.5, len(part))
     naive = {"last value": before, "6 steps before": part.labels - 0.25, "unknown": np.full(len(part), np.nan)}
@@ -183,7 +183,7 @@ def of_poisson(data: Dataset) -> dict[str, dict[str, float]]:
 
 def test_constants_are_scored_as_rates_where_the_loss_is_of_counts() -> None:
     frame = pd.DataFrame({"a": np.arange(60) * 0.5, "y": [float(row % 7) ** 2 for row in range(60)]})
-    data = load(TableRows(frame=frame, task="regression", scale_target=False))
+    data = load_rows(TableRows(frame=frame, task="regression", scale_target=False))
     found, truth = of_poisson(data), data.scored.labels
     for name, rate in {"mean": data.train.labels.mean(), "median": np.median(data.train.labels)}.items():
         assert found[name]["mae"] == pytest.approx(np.abs(truth - rate).mean(), rel=1e-9)
@@ -192,7 +192,7 @@ def test_constants_are_scored_as_rates_where_the_loss_is_of_counts() -> None:
 
 def test_naive_forecasts_of_counts_are_rates_and_0_is_no_fault() -> None:
     frame = pd.DataFrame({"y": [float(row % 4) for row in range(40)]})
-    data = load(SeriesRows(frame=frame, window=3, season=4, scale_target=False))
+    data = load_rows(SeriesRows(frame=frame, window=3, season=4, scale_target=False))
     found, truth = of_poisson(data), data.scored.labels
     last = frame["y"].to_numpy()[data.scored.rows - 1]
     assert (last == 0).any()

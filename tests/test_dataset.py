@@ -18,7 +18,7 @@ from lifecycle.data import dataset
 from lifecycle.data.series import Series
 from lifecycle.data.table import Table
 from lifecycle.errors import RequestError
-from tests.rows import ImageRows, SeriesRows, TableRows, labels, load
+from tests.rows import ImageRows, SeriesRows, TableRows, labels, load_rows
 
 ROWS = 40
 
@@ -28,21 +28,21 @@ def table(**columns: Any) -> TableRows:
 
 
 def test_a_binary_data_set_has_one_output_and_column_targets_of_0_and_1() -> None:
-    data = load(table(y=["no", "yes"] * 20))
+    data = load_rows(table(y=["no", "yes"] * 20))
     assert data.spec == DataSpec(BINARY, (2,), 1, "y", ("no", "yes"), ("a", "b"))
     assert data.train.targets.dtype == torch.float32
     assert data.train.targets[:, 0].tolist() == [float(label == "yes") for label in data.train.labels]
 
 
 def test_a_data_set_of_more_classes_has_an_output_each_and_codes_for_targets() -> None:
-    data = load(table(y=labels(ROWS, 4)))
+    data = load_rows(table(y=labels(ROWS, 4)))
     assert data.spec == DataSpec(MULTICLASS, (2,), 4, "y", ("a", "b", "c", "d"), ("a", "b"))
     assert data.train.targets.dtype == torch.int64
     assert [data.spec.class_names[code] for code in data.test.targets] == data.test.labels.tolist()
 
 
 def test_a_regression_has_one_output_and_column_targets_on_the_training_scale() -> None:
-    data = load(table(y=np.arange(ROWS) * 1.5))
+    data = load_rows(table(y=np.arange(ROWS) * 1.5))
     assert data.spec == DataSpec(REGRESSION, (2,), 1, "y", (), ("a", "b"))
     train = np.arange(ROWS)[data.train.rows] * 1.5
     np.testing.assert_allclose(data.preprocessing.target_scale, (train.mean(), train.std()))
@@ -56,7 +56,7 @@ def test_a_regression_has_one_output_and_column_targets_on_the_training_scale() 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 4))
 def test_every_row_is_in_exactly_one_part_with_its_own_label(seed: int, classes: int) -> None:
     plugin = table(y=labels(ROWS, classes))
-    data = load(plugin, seed)
+    data = load_rows(plugin, seed)
     assert data.val is not None
     parts = [data.train, data.val, data.test]
     assert sorted(np.concatenate([part.rows for part in parts]).tolist()) == list(range(ROWS))
@@ -67,21 +67,21 @@ def test_every_row_is_in_exactly_one_part_with_its_own_label(seed: int, classes:
 
 
 def test_the_same_seed_gives_the_same_data_and_another_seed_others() -> None:
-    one, same, other = (load(table(y=labels(ROWS)), seed) for seed in (1, 1, 2))
+    one, same, other = (load_rows(table(y=labels(ROWS)), seed) for seed in (1, 1, 2))
     assert torch.equal(one.train.inputs, same.train.inputs)
     assert one.test.rows.tolist() == same.test.rows.tolist() != other.test.rows.tolist()
     assert one.digest == same.digest == other.digest
 
 
 def test_without_a_share_for_validation_there_is_none() -> None:
-    data = load(replace(table(y=labels(ROWS)), val_size=0.0))
+    data = load_rows(replace(table(y=labels(ROWS)), val_size=0.0))
     assert data.val is None
     assert (len(data.train), len(data.test)) == (32, 8)
 
 
 def test_the_example_is_of_raw_rows_without_the_target() -> None:
     plugin = table(y=labels(ROWS))
-    assert load(plugin).columns == ("a", "b")
+    assert load_rows(plugin).columns == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_the_example_is_of_raw_rows_without_the_target() -> None:
 )
 def test_samples_have_the_number_of_axes_that_their_kind_declares(make: Callable[[], Any]) -> None:
     plugin = make()
-    data = load(plugin)
+    data = load_rows(plugin)
     assert len(data.spec.input_shape) == plugin.sample_dim
     assert data.train.inputs.dtype == torch.float32
     assert tuple(data.train.inputs.shape[1:]) == data.spec.input_shape
@@ -111,7 +111,7 @@ def test_data_without_the_target_column_are_refused() -> None:
 
     plugin = Untold(frame=pd.DataFrame({"x": range(ROWS)}))
     with pytest.raises(RequestError, match=r"^data=mine has no target column z\. Name one with data\.target\.$"):
-        load(plugin)
+        load_rows(plugin)
 
 
 def test_an_input_that_is_no_finite_number_is_told_with_its_row() -> None:
@@ -129,15 +129,15 @@ def test_an_input_that_is_no_finite_number_is_told_with_its_row() -> None:
         RequestError,
         match=r"^data=mine has a value that is no finite number in row 17\. Fix or remove the row\.$",
     ):
-        load(plugin)
+        load_rows(plugin)
 
 
 def test_a_target_too_large_for_the_scale_of_training_is_told_with_its_row() -> None:
     values = np.arange(ROWS) * 1.5
-    row = int(load(table(y=values)).test.rows[0])
+    row = int(load_rows(table(y=values)).test.rows[0])
     values[row] = 1e60
     with pytest.raises(RequestError, match=rf"row {row}\b.*(Mend|[Rr]emove)"):
-        load(table(y=values))
+        load_rows(table(y=values))
 
 
 REFUSED: list[tuple[Any, str]] = [
@@ -156,7 +156,7 @@ REFUSED: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(("values", "sentence"), REFUSED)
 def test_targets_that_cannot_be_learnt_are_refused(values: Any, sentence: str) -> None:
     with pytest.raises(RequestError, match=sentence):
-        load(table(y=values))
+        load_rows(table(y=values))
 
 
 def test_the_shipped_data_sets_load_as_what_they_are() -> None:
@@ -172,7 +172,7 @@ BASE = pd.DataFrame({"n": np.arange(ROWS), "word": ["p", "q"] * 20, "y": labels(
 
 
 def digest(frame: pd.DataFrame) -> str:
-    return load(TableRows(frame=frame)).digest
+    return load_rows(TableRows(frame=frame)).digest
 
 
 def changed(column: str, row: int, value: Any) -> pd.DataFrame:
@@ -205,7 +205,7 @@ def test_the_digest_is_of_the_rows_alone() -> None:
     assert digest(BASE.copy()) == digest(BASE)
     assert digest(BASE.set_index(np.arange(ROWS) + 100)) == digest(BASE)
     plugin = TableRows(frame=BASE, test_size=0.4, val_size=0.1)
-    assert load(plugin, seed=9).digest == digest(BASE)
+    assert load_rows(plugin, seed=9).digest == digest(BASE)
 
 
 @settings(deadline=None, max_examples=12)
@@ -216,7 +216,7 @@ def test_the_digest_changes_with_any_number_and_back_with_it(row: int, value: in
 
 
 def test_where_nothing_is_held_out_the_training_rows_are_scored() -> None:
-    data = load(replace(table(y=labels(ROWS)), test_size=0.0))
+    data = load_rows(replace(table(y=labels(ROWS)), test_size=0.0))
     assert data.test is None
     assert data.scored is data.train
     assert data.scored_on == "training_set"

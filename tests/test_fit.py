@@ -38,7 +38,7 @@ from lifecycle.optimizers import SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
 from lifecycle.quiet import quiet_libraries
 from tests.conftest import Command
-from tests.rows import TableRows, load
+from tests.rows import TableRows, load_rows
 
 
 @pytest.fixture(autouse=True)
@@ -271,7 +271,7 @@ def test_classes_are_balanced_where_one_is_rare(tmp_path: Path) -> None:
     frame = pd.DataFrame(
         {"x": np.linspace(-1, 1, 200), "y": ["rare" if row % 20 == 0 else "often" for row in range(200)]}
     )
-    data = load(TableRows(frame=frame))
+    data = load_rows(TableRows(frame=frame))
     network = nn.Linear(1, 1)
     nn.init.zeros_(network.weight)
     nn.init.constant_(network.bias, 5.0)  # so that "rare", the second class, is what is predicted

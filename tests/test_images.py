@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lifecycle.data.images import Images
 from lifecycle.errors import RequestError
-from tests.rows import ImageRows, held_out, labels, load
+from tests.rows import ImageRows, held_out, labels, load_rows
 
 ROWS = 30
 SHAPE = [2, 3, 4]
@@ -45,7 +45,7 @@ def test_the_target_may_stand_between_the_pixels() -> None:
 
 
 def test_pixels_are_divided_by_the_largest_of_the_training_images() -> None:
-    data = load(ImageRows(frame=frame(pixels()), shape=SHAPE))
+    data = load_rows(ImageRows(frame=frame(pixels()), shape=SHAPE))
     largest = pixels()[data.train.rows].max()
     np.testing.assert_allclose(
         data.test.inputs.numpy(), pixels()[data.test.rows].reshape(-1, 2, 3, 4) / largest, rtol=1e-6
@@ -55,14 +55,14 @@ def test_pixels_are_divided_by_the_largest_of_the_training_images() -> None:
 
 
 def test_pixels_are_divided_by_the_largest_value_that_is_named() -> None:
-    data = load(ImageRows(frame=frame(pixels()), shape=SHAPE, max_value=510))
+    data = load_rows(ImageRows(frame=frame(pixels()), shape=SHAPE, max_value=510))
     np.testing.assert_allclose(
         data.train.inputs.numpy(), pixels()[data.train.rows].reshape(-1, 2, 3, 4) / 510, rtol=1e-6
     )
 
 
 def test_images_all_black_stay_black() -> None:
-    data = load(ImageRows(frame=frame(np.zeros((ROWS, 24))), shape=SHAPE))
+    data = load_rows(ImageRows(frame=frame(np.zeros((ROWS, 24))), shape=SHAPE))
     assert not data.train.inputs.any()
 
 
@@ -70,10 +70,10 @@ def test_images_all_black_stay_black() -> None:
 @given(st.integers(0, 1000), st.integers(1, 10**6))
 def test_what_the_held_out_images_hold_moves_no_statistic(seed: int, factor: int) -> None:
     values = pixels(seed)
-    before = load(ImageRows(frame=frame(values), shape=SHAPE), seed)
+    before = load_rows(ImageRows(frame=frame(values), shape=SHAPE), seed)
     changed = values.copy()
     changed[held_out(before)] *= factor
-    after = load(ImageRows(frame=frame(changed), shape=SHAPE), seed)
+    after = load_rows(ImageRows(frame=frame(changed), shape=SHAPE), seed)
     np.testing.assert_array_equal(before.train.inputs.numpy(), after.train.inputs.numpy())
     assert before.preprocessing.inputs.scale_.tolist() == after.preprocessing.inputs.scale_.tolist()
 
@@ -142,7 +142,7 @@ def test_a_shape_without_pixels_is_told_with_a_cure_that_works() -> None:
 def test_pixels_of_one_byte_stay_so_until_they_are_scaled() -> None:
     rows = frame(pixels())
     small = pd.concat([rows.iloc[:, :-1].astype(np.uint8), rows["y"]], axis=1)
-    one, other = (load(ImageRows(frame=f, shape=SHAPE)) for f in (rows, small))
+    one, other = (load_rows(ImageRows(frame=f, shape=SHAPE)) for f in (rows, small))
     assert np.asarray(ImageRows(frame=small, shape=SHAPE).samples(small).inputs).dtype == np.uint8
     np.testing.assert_allclose(one.train.inputs.numpy(), other.train.inputs.numpy(), rtol=1e-6)
     assert other.column_kinds == {**{f"p{i}": "pixel" for i in range(24)}, "y": "target"}

@@ -22,7 +22,7 @@ from lifecycle.errors import RequestError
 from lifecycle.losses import LOSSES, Loss
 from lifecycle.optimizers import SGD, Adam
 from lifecycle.quiet import quiet_libraries
-from tests.rows import SeriesRows, TableRows, load
+from tests.rows import SeriesRows, TableRows, load_rows
 
 Z, Y = np.array([-2.0, 0.5, 3.0]), np.array([0.0, 1.0, 1.0])
 SIGMOID = 1 / (1 + np.exp(-Z))
@@ -153,7 +153,7 @@ def test_label_smoothing_of_values_is_refused() -> None:
 def test_fitting_weighs_training_rows_and_neither_metrics_nor_validation(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     frame = pd.DataFrame({"x": generator.normal(size=60), "z": generator.normal(size=60)})
-    data = load(TableRows(frame=frame.assign(y=["no" if row % 3 else "yes" for row in range(60)])))
+    data = load_rows(TableRows(frame=frame.assign(y=["no" if row % 3 else "yes" for row in range(60)])))
     weights = losses.class_weights({"no": 0.5, "yes": 4.0}, data.spec, data.train.targets)
     torch.manual_seed(3)
     ours, theirs = nn.Linear(2, 1), nn.Linear(2, 1)
@@ -189,22 +189,22 @@ def counts(lowest: int = 0, **fields: object) -> TableRows:
 
 
 def test_poisson_takes_counts_as_they_are_and_no_others() -> None:
-    losses.check_data("poisson", load(counts(scale_target=False)))
-    losses.check_data("mse", load(counts(-5)))
+    losses.check_data("poisson", load_rows(counts(scale_target=False)))
+    losses.check_data("mse", load_rows(counts(-5)))
     with pytest.raises(
         RequestError,
         match=r"^loss=poisson needs counts as they are, got a standardised target\. Add data\.scale_target=false\.$",
     ):
-        losses.check_data("poisson", load(counts()))
+        losses.check_data("poisson", load_rows(counts()))
     with pytest.raises(
         RequestError,
         match=r"^loss=poisson needs targets of 0 or more, got -\d+ in the \w+ rows of data=mine\. Use loss=m",
     ):
-        losses.check_data("poisson", load(counts(-5, scale_target=False)))
+        losses.check_data("poisson", load_rows(counts(-5, scale_target=False)))
 
 
 def test_poisson_learns_the_logarithm_of_the_rate_and_scores_the_rate(tmp_path: Path) -> None:
-    data = load(counts(scale_target=False))
+    data = load_rows(counts(scale_target=False))
     network = nn.Linear(1, 1)
     nn.init.constant_(network.weight, 0.0)
     nn.init.constant_(network.bias, 3.0)
@@ -218,10 +218,10 @@ def test_poisson_learns_the_logarithm_of_the_rate_and_scores_the_rate(tmp_path: 
 
 def test_poisson_does_not_learn_differences() -> None:
     frame = pd.DataFrame({"y": np.arange(40.0)})
-    losses.check_data("poisson", load(SeriesRows(frame=frame, scale_target=False)))
+    losses.check_data("poisson", load_rows(SeriesRows(frame=frame, scale_target=False)))
     with pytest.raises(
         RequestError,
         match=r"^loss=poisson learns counts and cannot learn differences, which may be below 0\. Leave data\.diff"
         r"erence out, or use loss=mse\.$",
     ):
-        losses.check_data("poisson", load(SeriesRows(frame=frame, scale_target=False, difference=1)))
+        losses.check_data("poisson", load_rows(SeriesRows(frame=frame, scale_target=False, difference=1)))

@@ -21,7 +21,7 @@ from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.recurrent import AllSteps, LastStep, LSTMLayer
 from lifecycle.plugins.sequential import Sequential
 from lifecycle.quiet import quiet_libraries
-from tests.rows import SeriesRows, load
+from tests.rows import SeriesRows, load_rows
 
 Array = np.ndarray[Any, Any]
 FUNCTIONS = {"tanh": np.tanh, "relu": lambda values: np.maximum(values, 0)}
@@ -166,7 +166,7 @@ def test_an_lstm_that_begins_as_in_keras_learns_all_its_weights(model: str, init
         "lstm": LSTM(units=[4, 3], bidirectional=True, initializer=initializer),
         "sequential": Sequential([first, {"lstm": {"units": 3, "bidirectional": True}}, "output"], initializer),
     }
-    data = load(SeriesRows(frame=pd.DataFrame({"y": np.sin(np.arange(40.0))}), window=3))
+    data = load_rows(SeriesRows(frame=pd.DataFrame({"y": np.sin(np.arange(40.0))}), window=3))
     network = define(plugins[model], model, data.spec, seed=0)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     module = CompiledModel(network, data.spec, AdamW(lr=0.1, weight_decay=0.1))

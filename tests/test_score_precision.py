@@ -31,7 +31,7 @@ from lifecycle.optimizers import Adam
 from lifecycle.predict import as_frame
 from lifecycle.units import Units
 from tests.conftest import Command, artifacts
-from tests.rows import SeriesRows, TableRows, load
+from tests.rows import SeriesRows, TableRows, load_rows
 
 ROWS = 60
 SPEC = DataSpec(REGRESSION, (2,), 1, target_name="y")
@@ -132,7 +132,7 @@ def test_baselines_and_naive_forecasts_are_scored_as_scikit_learn_scores_them(
 ) -> None:
     walk = np.random.default_rng(seed).normal(size=70)
     frame = pd.DataFrame({"y": ratio * scale + scale * walk})
-    data = load(SeriesRows(frame=frame, window=3, season=4, difference=difference))
+    data = load_rows(SeriesRows(frame=frame, window=3, season=4, difference=difference))
     module = CompiledModel(nn.Linear(1, 1), data.spec, Adam(), None, NAMED, data.preprocessing.target_scale)
     found = {one.name: baselines.score(module, data, one) for one in baselines.baselines(data, module.units)}
     at, truth = data.scored.rows, data.scored.labels
@@ -163,7 +163,7 @@ def test_a_model_is_judged_in_float64() -> None:
 
 
 def table(target: Values) -> Dataset:
-    return load(TableRows(frame=pd.DataFrame({"a": np.arange(len(target)) * 0.5, "y": target}), task="regression"))
+    return load_rows(TableRows(frame=pd.DataFrame({"a": np.arange(len(target)) * 0.5, "y": target}), task="regression"))
 
 
 @pytest.mark.parametrize("task", [BINARY, MULTICLASS])

@@ -20,7 +20,7 @@ from lifecycle.data.downloads import folder
 from lifecycle.data.series import Series
 from lifecycle.errors import RequestError
 from tests.conftest import Command, artifacts
-from tests.rows import SeriesRows, held_out, load
+from tests.rows import SeriesRows, held_out, load_rows
 
 
 def plugin(values: Any, **fields: Any) -> SeriesRows:
@@ -50,14 +50,14 @@ def test_a_window_is_the_values_before_its_target(values: list[float], window: i
 
 
 def test_the_shape_of_a_sample_is_steps_by_features() -> None:
-    data = load(plugin(np.arange(30), window=4))
+    data = load_rows(plugin(np.arange(30), window=4))
     assert data.spec.input_shape == (4, 1)
     assert data.train.inputs.shape[1:] == (4, 1)
     assert (data.spec.task, data.spec.feature_names, data.spec.num_outputs) == ("regression", ("y",), 1)
 
 
 def test_the_past_trains_and_the_end_tests() -> None:
-    data = load(plugin(np.arange(25), window=5))
+    data = load_rows(plugin(np.arange(25), window=5))
     assert data.val is not None
     assert data.train.rows.tolist() == list(range(5, 17))
     assert data.val.rows.tolist() == list(range(17, 21))
@@ -65,12 +65,14 @@ def test_the_past_trains_and_the_end_tests() -> None:
 
 
 def test_the_split_has_nothing_to_do_with_the_seed() -> None:
-    assert load(plugin(np.arange(25)), 1).test.rows.tolist() == load(plugin(np.arange(25)), 2).test.rows.tolist()
+    assert (
+        load_rows(plugin(np.arange(25)), 1).test.rows.tolist() == load_rows(plugin(np.arange(25)), 2).test.rows.tolist()
+    )
 
 
 def test_windows_are_standardised_by_the_values_of_the_training_windows() -> None:
     values = np.random.default_rng(0).normal(100, 20, 30)
-    data = load(plugin(values, window=3))
+    data = load_rows(plugin(values, window=3))
     windows = np.array([values[row - 3 : row] for row in data.train.rows])
     for part in (data.train, data.test):
         by_hand = (np.array([values[row - 3 : row] for row in part.rows]) - windows.mean()) / windows.std()
@@ -88,11 +90,11 @@ def test_windows_are_standardised_by_the_values_of_the_training_windows() -> Non
 @given(st.data(), st.integers(1, 4))
 def test_what_the_future_holds_moves_no_statistic(data: st.DataObject, window: int) -> None:
     values = np.random.default_rng(window).normal(size=30)
-    before = load(plugin(values, window=window))
+    before = load_rows(plugin(values, window=window))
     others = held_out(before)
     changed = values.copy()
     changed[others] = data.draw(st.lists(st.floats(-1e6, 1e6), min_size=len(others), max_size=len(others)))
-    after = load(plugin(changed, window=window))
+    after = load_rows(plugin(changed, window=window))
     np.testing.assert_array_equal(before.train.inputs.numpy(), after.train.inputs.numpy())
     np.testing.assert_array_equal(before.train.targets.numpy(), after.train.targets.numpy())
     assert before.preprocessing.target_scale == after.preprocessing.target_scale
@@ -234,7 +236,7 @@ def test_no_sample_knows_its_target_or_what_follows(
 
 def test_scales_are_learnt_from_the_differences_of_training_samples() -> None:
     values = np.random.default_rng(0).normal(100, 20, 40)
-    data = load(plugin(values, window=3, difference=2))
+    data = load_rows(plugin(values, window=3, difference=2))
     steps = values - np.concatenate([[np.nan, np.nan], values[:-2]])
     windows = np.array([steps[row - 3 : row] for row in data.train.rows])
     assert data.test is not None
@@ -251,7 +253,7 @@ def test_scales_are_learnt_from_the_differences_of_training_samples() -> None:
 
 def test_windows_may_be_scaled_from_0_to_1_or_left_as_they_are() -> None:
     values = np.random.default_rng(0).normal(100, 20, 30)
-    data = load(plugin(values, window=3, scaling="minmax"))
+    data = load_rows(plugin(values, window=3, scaling="minmax"))
     windows = np.array([values[row - 3 : row] for row in data.train.rows])
     np.testing.assert_allclose(
         data.train.inputs.numpy()[:, :, 0],
@@ -259,7 +261,7 @@ def test_windows_may_be_scaled_from_0_to_1_or_left_as_they_are() -> None:
         rtol=1e-5,
         atol=1e-6,
     )
-    raw = load(plugin(values, window=3, scaling="none"))
+    raw = load_rows(plugin(values, window=3, scaling="none"))
     np.testing.assert_allclose(raw.train.inputs.numpy()[:, :, 0], windows, rtol=1e-6)
 
 
@@ -269,11 +271,11 @@ def test_what_the_future_holds_moves_no_statistic_of_differences_either(
     data: st.DataObject, scaling: str, difference: int
 ) -> None:
     values = np.random.default_rng(difference).normal(size=40)
-    before = load(monthly(values, window=2, difference=difference, scaling=scaling, season=4))
+    before = load_rows(monthly(values, window=2, difference=difference, scaling=scaling, season=4))
     others = held_out(before)
     changed = values.copy()
     changed[others] = data.draw(st.lists(st.floats(-1e6, 1e6), min_size=len(others), max_size=len(others)))
-    after = load(monthly(changed, window=2, difference=difference, scaling=scaling, season=4))
+    after = load_rows(monthly(changed, window=2, difference=difference, scaling=scaling, season=4))
     np.testing.assert_array_equal(before.train.inputs.numpy(), after.train.inputs.numpy())
     np.testing.assert_array_equal(before.train.targets.numpy(), after.train.targets.numpy())
     assert before.preprocessing.target_scale == after.preprocessing.target_scale
@@ -291,7 +293,7 @@ def test_what_the_future_holds_moves_no_statistic_of_differences_either(
 )
 def test_too_few_rows_for_a_difference_or_a_season_are_told(fields: dict[str, Any], sentence: str) -> None:
     with pytest.raises(RequestError, match=f"^{re.escape(sentence)}"):
-        load(plugin(np.arange(5), **fields))
+        load_rows(plugin(np.arange(5), **fields))
 
 
 WORDS = [
@@ -369,7 +371,7 @@ def test_a_season_that_some_scored_rows_lack_is_no_baseline(season: int, names: 
     from lifecycle.baselines import baselines
     from lifecycle.units import Units
 
-    data = load(plugin(np.arange(20.0), window=5, season=season))
+    data = load_rows(plugin(np.arange(20.0), window=5, season=season))
     assert data.scored.rows.tolist() == [17, 18, 19]
     found = [dummy.name for dummy in baselines(data, Units("regression", *data.preprocessing.target_scale))]
     assert found == [*names, "mean", "median"]

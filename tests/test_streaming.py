@@ -31,14 +31,14 @@ from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.mlp import MLP
 from lifecycle.saved import TrainedModel
 from lifecycle.streaming import predict_file
-from tests.rows import ImageRows, SeriesRows, TableRows, load
+from tests.rows import ImageRows, SeriesRows, TableRows, load_rows
 
 ROWS = 500
 
 
 def trained(plugin: DataPlugin, model: Any) -> TrainedModel:
     """Return a model whose data are learnt and whose network is as it begins."""
-    data = load(plugin)
+    data = load_rows(plugin)
     torch.manual_seed(0)
     return TrainedModel(
         model_name="mine",

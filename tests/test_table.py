@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lifecycle.data.columns import column_kinds, describe
 from lifecycle.data.table import Table
 from lifecycle.errors import RequestError
-from tests.rows import TableRows, held_out, labels, load
+from tests.rows import TableRows, held_out, labels, load_rows
 
 ROWS = 40
 
@@ -30,7 +30,7 @@ def part_of(data: Any, name: str) -> np.ndarray[Any, Any]:
 
 def test_numbers_are_standardised_by_mean_and_deviation_of_the_training_rows() -> None:
     values = np.random.default_rng(0).normal(50, 9, (ROWS, 2))
-    data = load(TableRows(frame=frame(a=values[:, 0], b=values[:, 1])))
+    data = load_rows(TableRows(frame=frame(a=values[:, 0], b=values[:, 1])))
     train = values[data.train.rows]
     for name in ("train", "val", "test"):
         rows = getattr(data, name).rows
@@ -41,11 +41,11 @@ def test_numbers_are_standardised_by_mean_and_deviation_of_the_training_rows() -
 
 def test_a_missing_number_becomes_the_median_of_the_training_rows() -> None:
     values = np.arange(ROWS, dtype=float) ** 2
-    complete = load(TableRows(frame=frame(a=values)))
+    complete = load_rows(TableRows(frame=frame(a=values)))
     missing = np.concatenate([complete.train.rows[:3], complete.test.rows[:1]])
     gaps = values.copy()
     gaps[missing] = np.nan
-    data = load(TableRows(frame=frame(a=gaps)))
+    data = load_rows(TableRows(frame=frame(a=gaps)))
     filled = np.where(np.isnan(gaps), np.nanmedian(gaps[data.train.rows]), gaps)
     train = filled[data.train.rows]
     by_hand = (filled[data.test.rows] - train.mean()) / train.std()
@@ -58,42 +58,42 @@ def test_a_column_without_a_value_is_refused(empty: Any) -> None:
     with pytest.raises(
         RequestError, match=r"^data=mine has no value in column a, in 40 rows\. Add data\.drop=\[a\]\.$"
     ):
-        load(rows)
-    assert load(TableRows(frame=rows.frame, drop=["a"])).spec.feature_names == ("b",)
+        load_rows(rows)
+    assert load_rows(TableRows(frame=rows.frame, drop=["a"])).spec.feature_names == ("b",)
     with pytest.raises(RequestError, match=r"has no value in column b, in 40 rows"):  # zeros stand for missing values
-        load(TableRows(frame=frame(a=np.arange(ROWS), b=np.zeros(ROWS)), missing_zeros=["b"]))
+        load_rows(TableRows(frame=frame(a=np.arange(ROWS), b=np.zeros(ROWS)), missing_zeros=["b"]))
 
 
 def test_a_column_of_one_value_becomes_zeros() -> None:
-    data = load(TableRows(frame=frame(a=np.full(ROWS, 7.0), b=np.arange(ROWS))))
+    data = load_rows(TableRows(frame=frame(a=np.full(ROWS, 7.0), b=np.arange(ROWS))))
     assert not part_of(data, "test")[:, 0].any()
 
 
 def test_categories_are_one_hot_in_sorted_order_after_the_numbers() -> None:
     colours = ["red", "blue", "green", "blue"] * 10
-    data = load(TableRows(frame=frame(colour=colours, a=np.arange(ROWS))))
+    data = load_rows(TableRows(frame=frame(colour=colours, a=np.arange(ROWS))))
     assert data.spec.feature_names == ("a", "colour_blue", "colour_green", "colour_red")
     by_hand = [[colours[row] == name for name in ("blue", "green", "red")] for row in data.test.rows]
     np.testing.assert_array_equal(part_of(data, "test")[:, 1:], np.array(by_hand, dtype=np.float32))
 
 
 def test_a_missing_category_is_a_category_of_its_own() -> None:
-    data = load(TableRows(frame=frame(colour=["red", None] * 20)))
+    data = load_rows(TableRows(frame=frame(colour=["red", None] * 20)))
     assert data.spec.feature_names == ("colour_red", "colour_None")
     np.testing.assert_array_equal(part_of(data, "train").sum(axis=1), 1)
 
 
 def test_a_category_that_no_training_row_has_becomes_zeros() -> None:
-    first = load(TableRows(frame=frame(colour=["red", "blue"] * 20)))
+    first = load_rows(TableRows(frame=frame(colour=["red", "blue"] * 20)))
     colours = np.array(["red", "blue"] * 20, dtype=object)
     colours[first.test.rows] = "mauve"
-    data = load(TableRows(frame=frame(colour=colours)))
+    data = load_rows(TableRows(frame=frame(colour=colours)))
     assert data.spec.feature_names == ("colour_blue", "colour_red")
     assert not part_of(data, "test").any()
 
 
 def test_truth_values_are_numbers() -> None:
-    data = load(TableRows(frame=frame(a=[True, False, False, False] * 10)))
+    data = load_rows(TableRows(frame=frame(a=[True, False, False, False] * 10)))
     assert data.spec.feature_names == ("a",)
     assert len(np.unique(part_of(data, "train"))) == 2
 
@@ -108,12 +108,12 @@ def test_what_the_held_out_rows_hold_moves_no_statistic(data: st.DataObject, see
     generator = np.random.default_rng(seed)
     rows = frame(a=generator.normal(size=ROWS), colour=generator.choice(["red", "blue"], ROWS).astype(object))
     rows.loc[::7, "a"] = np.nan
-    before = load(TableRows(frame=rows), seed)
+    before = load_rows(TableRows(frame=rows), seed)
     changed = rows.copy()
     others = held_out(before)
     changed.loc[others, "a"] = data.draw(st.lists(NUMBERS, min_size=len(others), max_size=len(others)))
     changed.loc[others, "colour"] = data.draw(st.lists(WORDS, min_size=len(others), max_size=len(others)))
-    after = load(TableRows(frame=changed), seed)
+    after = load_rows(TableRows(frame=changed), seed)
     np.testing.assert_array_equal(before.train.rows, after.train.rows)
     np.testing.assert_array_equal(part_of(before, "train"), part_of(after, "train"))
     assert before.spec == after.spec
@@ -125,15 +125,15 @@ def test_what_the_held_out_rows_hold_moves_no_statistic(data: st.DataObject, see
 
 def test_what_a_training_row_holds_does_move_the_statistics() -> None:
     rows = frame(a=np.arange(ROWS, dtype=float))
-    before = load(TableRows(frame=rows))
+    before = load_rows(TableRows(frame=rows))
     rows.loc[before.train.rows[0], "a"] = 1000.0
-    assert not np.array_equal(part_of(before, "test"), part_of(load(TableRows(frame=rows)), "test"))
+    assert not np.array_equal(part_of(before, "test"), part_of(load_rows(TableRows(frame=rows)), "test"))
 
 
 def test_columns_that_are_dropped_are_no_features_and_not_asked_for() -> None:
     rows = frame(id=np.arange(ROWS), a=np.arange(ROWS))
     plugin = TableRows(frame=rows, drop=["id"])
-    data = load(plugin)
+    data = load_rows(plugin)
     assert data.spec.feature_names == ("a",)
     assert plugin.columns(rows) == ["a"]
     assert data.columns == ("a",)
@@ -148,7 +148,7 @@ def test_rows_without_the_target_are_samples_without_targets() -> None:
 
 def test_raw_rows_of_other_types_of_number_are_transformed_alike() -> None:
     plugin = TableRows(frame=frame(a=np.arange(ROWS, dtype=float), colour=["1", "2", "x", "2"] * 10))
-    learnt = load(plugin).preprocessing.inputs
+    learnt = load_rows(plugin).preprocessing.inputs
     as_float, as_int = (
         plugin.apply(learnt, pd.DataFrame({"a": np.array([1, 2], dtype=kind), "colour": ["1", "x"]}))
         for kind in ("float32", "int8")
@@ -158,13 +158,13 @@ def test_raw_rows_of_other_types_of_number_are_transformed_alike() -> None:
 
 def test_a_category_that_happens_to_be_all_digits_in_new_rows_is_still_a_category() -> None:
     plugin = TableRows(frame=frame(colour=["1", "2", "x", "2"] * 10))
-    learnt = load(plugin).preprocessing.inputs
+    learnt = load_rows(plugin).preprocessing.inputs
     np.testing.assert_array_equal(plugin.apply(learnt, pd.DataFrame({"colour": [1, 2]})), [[1, 0, 0], [0, 1, 0]])
 
 
 def test_text_among_the_numbers_of_new_rows_is_told_with_the_column() -> None:
     plugin = TableRows(frame=frame(age=np.arange(ROWS)))
-    learnt = load(plugin).preprocessing.inputs
+    learnt = load_rows(plugin).preprocessing.inputs
     with pytest.raises(RequestError, match=r"age.*\?"):
         plugin.apply(learnt, pd.DataFrame({"age": ["3", "?"]}))
 
@@ -184,7 +184,7 @@ def test_a_number_too_large_to_learn_from_is_told_with_column_and_row(tmp_path: 
 def test_a_category_and_a_number_of_the_same_feature_name_go_together_or_are_told() -> None:
     rows = frame(colour=["red", "blue"] * 20, colour_red=np.arange(ROWS))
     try:
-        data = load(TableRows(frame=rows))
+        data = load_rows(TableRows(frame=rows))
     except RequestError as error:
         assert "colour_red" in str(error)  # noqa: PT017
     else:
@@ -240,7 +240,7 @@ def test_the_task_is_the_targets_unless_one_is_named() -> None:
 
 def test_numbers_may_be_scaled_from_0_to_1_by_the_training_rows() -> None:
     values = np.random.default_rng(0).normal(50, 9, ROWS)
-    data = load(TableRows(frame=frame(a=values), scaling="minmax"))
+    data = load_rows(TableRows(frame=frame(a=values), scaling="minmax"))
     train = values[data.train.rows]
     by_hand = (values[data.test.rows] - train.min()) / (train.max() - train.min())
     np.testing.assert_allclose(part_of(data, "test")[:, 0], by_hand, rtol=1e-5, atol=1e-6)
@@ -251,7 +251,7 @@ def test_numbers_may_be_scaled_from_0_to_1_by_the_training_rows() -> None:
 def test_numbers_may_be_left_as_they_are_and_are_filled_all_the_same() -> None:
     values = np.arange(ROWS, dtype=float) ** 2
     values[::5] = np.nan
-    data = load(TableRows(frame=frame(a=values), scaling="none"))
+    data = load_rows(TableRows(frame=frame(a=values), scaling="none"))
     filled = np.where(np.isnan(values), np.nanmedian(values[data.train.rows]), values)
     np.testing.assert_array_equal(part_of(data, "test")[:, 0], filled[data.test.rows].astype(np.float32))
 
@@ -259,7 +259,7 @@ def test_numbers_may_be_left_as_they_are_and_are_filled_all_the_same() -> None:
 def test_zeros_that_stand_for_missing_values_are_filled_where_they_are_named() -> None:
     values = np.where(np.arange(ROWS) % 4, np.arange(ROWS) + 10, 0)
     rows = frame(a=values, b=values)
-    data = load(TableRows(frame=rows, scaling="none", missing_zeros=["a"]))
+    data = load_rows(TableRows(frame=rows, scaling="none", missing_zeros=["a"]))
     train = values[data.train.rows]
     filled = np.where(values == 0, np.median(train[train != 0]), values)
     np.testing.assert_array_equal(part_of(data, "test")[:, 0], filled[data.test.rows])
@@ -292,12 +292,12 @@ def test_what_the_held_out_rows_hold_moves_no_scale_no_fill_and_no_target_scale(
     rows = pd.DataFrame({"a": generator.integers(0, 4, ROWS), "b": generator.normal(size=ROWS)})
     rows["y"] = generator.normal(size=ROWS)
     fields: dict[str, Any] = {"scaling": scaling, "missing_zeros": ["a"]}
-    before = load(TableRows(frame=rows, **fields))
+    before = load_rows(TableRows(frame=rows, **fields))
     others = held_out(before)
     changed = rows.astype(float)
     for name in rows:
         changed.loc[others, name] = data.draw(st.lists(NUMBERS, min_size=len(others), max_size=len(others)))
-    after = load(TableRows(frame=changed, **fields))
+    after = load_rows(TableRows(frame=changed, **fields))
     np.testing.assert_array_equal(part_of(before, "train"), part_of(after, "train"))
     np.testing.assert_array_equal(before.train.targets.numpy(), after.train.targets.numpy())
     assert before.preprocessing.target_scale == after.preprocessing.target_scale
@@ -313,7 +313,7 @@ def test_what_each_column_is_taken_for_is_told() -> None:
     rows = frame(id=np.arange(ROWS), a=np.arange(ROWS), b=[True, False] * 20, town=["x", "y", "z", None] * 10)
     plugin = TableRows(frame=rows, drop=["id"])
     kinds = {"id": "dropped", "a": "number", "b": "number", "town": "category (3 values)", "y": "target"}
-    assert column_kinds(plugin, rows) == load(plugin).column_kinds == kinds
+    assert column_kinds(plugin, rows) == load_rows(plugin).column_kinds == kinds
     assert describe(kinds) == "2 numbers, 1 category: town (3 values); dropped: id"
     assert describe({**kinds, "street": "category (9 values)"}) == (
         "2 numbers, 2 categories: town (3 values), street (9 values); dropped: id"

@@ -25,7 +25,7 @@ from lifecycle.plugins.sequential import Sequential
 from lifecycle.saved import TrainedModel
 from tests.conftest import Command
 from tests.packages import Site, fresh_site
-from tests.rows import ImageRows, SeriesRows, TableRows, labels, load
+from tests.rows import ImageRows, SeriesRows, TableRows, labels, load_rows
 from tests.test_saved import KEPT
 
 TABLE, SERIES = KEPT / "v1" / "table", KEPT / "v1" / "series"
@@ -35,7 +35,7 @@ site = pytest.fixture(fresh_site)
 
 def make(plugin: DataPlugin, kind: str, model: Any, name: str, folder: Path) -> TrainedModel:
     """Save a model whose data are learnt and whose network has drawn weights, and statistics of batches."""
-    data = load(plugin)
+    data = load_rows(plugin)
     torch.manual_seed(0)
     network = model.build(data.spec)
     network.train()(torch.randn(16, *data.spec.input_shape))  # batch normalisation has seen something

@@ -33,7 +33,7 @@ from lifecycle.optimizers import Adam
 from lifecycle.tasks import TASKS
 from lifecycle.units import Units
 from tests.conftest import Command, artifacts
-from tests.rows import SeriesRows, TableRows, load
+from tests.rows import SeriesRows, TableRows, load_rows
 
 ROWS = 40
 WEIGHTS = np.random.default_rng(2).integers(0, 4, size=ROWS)
@@ -140,7 +140,7 @@ def test_intervals_are_those_of_weighted_resamples() -> None:
 def table(target: Values, **fields: Any) -> Dataset:
     frame = pd.DataFrame(INPUTS, columns=["p", "q", "r"]).assign(y=target, w=WEIGHTS)
     task = "classification" if target.dtype.kind in "OU" else "regression"
-    return load(TableRows(frame=frame, weight="w", task=task, **fields))
+    return load_rows(TableRows(frame=frame, weight="w", task=task, **fields))
 
 
 def scores_of_baselines(data: Dataset, names: list[str]) -> dict[str, dict[str, float]]:
@@ -177,7 +177,7 @@ def test_a_weighted_median_is_that_of_repeated_values(rows: list[tuple[float, in
 def test_rows_of_no_weight_are_left_out_before_anything_is_drawn_or_learnt() -> None:
     frame = pd.DataFrame(INPUTS, columns=["p", "q", "r"]).assign(y=VALUES, w=WEIGHTS)
     without = frame[frame["w"] > 0].reset_index(drop=True)
-    some, other = (load(TableRows(frame=rows, weight="w", task="regression")) for rows in (frame, without))
+    some, other = (load_rows(TableRows(frame=rows, weight="w", task="regression")) for rows in (frame, without))
     for part, like in ((some.train, other.train), (some.val, other.val), (some.test, other.test)):
         assert part is not None
         assert like is not None
@@ -292,7 +292,7 @@ def test_metrics_that_cannot_be_weighted_are_refused() -> None:
 
 def test_a_series_keeps_the_values_before_a_target_of_no_weight() -> None:
     frame = pd.DataFrame({"y": np.arange(30.0), "w": np.where(np.arange(30) % 5 == 0, 0.0, 2.0)})
-    data = load(SeriesRows(frame=frame, window=3, weight="w"))
+    data = load_rows(SeriesRows(frame=frame, window=3, weight="w"))
     parts = [part for part in (data.train, data.val, data.test) if part is not None]
     rows = np.concatenate([part.rows for part in parts])
     assert rows.tolist() == [row for row in range(3, 30) if row % 5]

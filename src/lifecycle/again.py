@@ -21,7 +21,7 @@ SHOWN = ("verbose", "tracking.figures")
 Words = TypeVar("Words", bound=Which)
 
 
-def read(typed: list[str], cls: type[Words], verb: str) -> tuple[Words, list[str]]:
+def read_changes(typed: list[str], cls: type[Words], verb: str) -> tuple[Words, list[str]]:
     """Return which run is meant, and the words that would change what it recorded.
 
     Args:

@@ -57,10 +57,10 @@ def print_help(verb: str | None = None) -> None:
     if verb is not None:
         print(_help_of(verb))
         return
-    from lifecycle.searchpath import EXPERIMENT, options
+    from lifecycle import searchpath
 
-    offered = options()
-    examples = offered.pop(EXPERIMENT)
+    offered = searchpath.options()
+    examples = offered.pop(searchpath.EXPERIMENT)
     lines = [f"  {group:<10} {', '.join(names)}" for group, names in offered.items() if len(names) > 1]
     told = verb_words.of_runs()
     width = max(map(len, told))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.data.formats import IMAGE_ENDINGS
 from lifecycle.digests import sha256
 from lifecycle.errors import RequestError, did_you_mean
 from lifecycle.quiet import ignored
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FILE, DIGEST = "file", "sha256"  # columns of the raw rows
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 LITTER = ("thumbs.db", "desktop.ini")
 """What Windows hides in a folder; elsewhere hidden files begin with a dot."""
 
@@ -74,8 +74,8 @@ def _files(path: str, top: Path) -> Iterable[tuple[Path, Path]]:
                     f"data.path={path} has the folder {shown} within a class. Give the folder whose sub-folders are "
                     "the classes."
                 )
-            if file.suffix.lower() not in ENDINGS:
-                known = ", ".join(ENDINGS)
+            if file.suffix.lower() not in IMAGE_ENDINGS:
+                known = ", ".join(IMAGE_ENDINGS)
                 raise RequestError(
                     f"data.path={path} has {shown}, which is no image. Move it away; images end in {known}."
                 )
@@ -96,14 +96,16 @@ def images_in(path: str) -> list[str]:
         if any(part.startswith(".") for part in folder.relative_to(top).parts):
             continue
         for file in _visible(folder):
-            if file.is_file() and file.suffix.lower() not in ENDINGS:
+            if file.is_file() and file.suffix.lower() not in IMAGE_ENDINGS:
                 raise RequestError(
                     f"input={path} has {file.relative_to(top).as_posix()}, which is no image. Move it away; images end "
-                    f"in {', '.join(ENDINGS)}."
+                    f"in {', '.join(IMAGE_ENDINGS)}."
                 )
             found += [str(file)] if file.is_file() else []
     if not found:
-        raise RequestError(f"input={path} has no images. Give a folder with files that end in {', '.join(ENDINGS)}.")
+        raise RequestError(
+            f"input={path} has no images. Give a folder with files that end in {', '.join(IMAGE_ENDINGS)}."
+        )
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lifecycle.data.folders import ENDINGS as IMAGES
 from lifecycle.errors import RequestError, did_you_mean
 
 STANDARD = "-"
@@ -12,6 +11,9 @@ STANDARD = "-"
 
 CSV, PARQUET, JSON, JSON_LINES = FORMATS = ("csv", "parquet", "json", "jsonl")
 """Endings of files; and what standard input and output may hold."""
+
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+"""Endings of files that hold one image each."""
 
 
 def of_input(path: str | Path, form: str = CSV) -> str:
@@ -49,7 +51,7 @@ def of_output(path: str | Path, form: str = CSV) -> str:
 def is_images(path: str | Path) -> bool:
     """Tell whether a path is that of a folder or of an image."""
     file = Path(path).expanduser()
-    return str(path) != STANDARD and (file.is_dir() or (file.is_file() and file.suffix.lower() in IMAGES))
+    return str(path) != STANDARD and (file.is_dir() or (file.is_file() and file.suffix.lower() in IMAGE_ENDINGS))
 
 
 def endings() -> str:

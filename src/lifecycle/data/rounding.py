@@ -76,17 +76,18 @@ def drop(name: str, is_target: bool = False) -> str:
 def in_csv(file: Path, places: list[int]) -> list[tuple[int, int] | None]:
     """Return the first whole number that is rounded of columns of a CSV file, by their places in it."""
     import pyarrow as pa
-    from pyarrow import compute, csv
+    from pyarrow import compute
+    from pyarrow import csv as arrow_csv
 
     from lifecycle.data import sources
 
     names = [sources.header(file)[place] for place in places]
     found: dict[str, tuple[int, int] | None] = dict.fromkeys(names)
-    with csv.open_csv(
+    with arrow_csv.open_csv(
         file,
-        csv.ReadOptions(block_size=1 << 20),
-        csv.ParseOptions(newlines_in_values=True),
-        csv.ConvertOptions(include_columns=names, column_types=dict.fromkeys(names, pa.string())),
+        arrow_csv.ReadOptions(block_size=1 << 20),
+        arrow_csv.ParseOptions(newlines_in_values=True),
+        arrow_csv.ConvertOptions(include_columns=names, column_types=dict.fromkeys(names, pa.string())),
     ) as reader:
         for batch in reader:
             for name in [name for name in names if found[name] is None]:

@@ -135,7 +135,7 @@ def _in_fractions(dates: pd.Series[Any], unit: str) -> np.ndarray[Any, Any] | No
     return dates.astype("int64").to_numpy(dtype=np.int64) if unit == NANOSECOND and in_nanoseconds else None
 
 
-def after(moments: Moments, step: Step, number: int) -> pd.Series[Any]:
+def following(moments: Moments, step: Step, number: int) -> pd.Series[Any]:
     """Return the next times, as whole numbers, or as dates in the zone of the last.
 
     Args:

@@ -92,7 +92,7 @@ def after(column: pd.Series[Any], number: int, trained: Step | None) -> pd.Serie
     by = trained or steps.of(in_order)
     if by is None:
         raise RequestError(f"data.time={column.name} has one time, which has no step yet. Give one row more.")
-    return steps.written_like(steps.after(in_order, by, number), in_time)
+    return steps.written_like(steps.following(in_order, by, number), in_time)
 
 
 def _as_trained(column: pd.Series[Any], trained: Step | None) -> pd.Series[Any]:

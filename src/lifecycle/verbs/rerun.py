@@ -41,7 +41,7 @@ def run(typed: list[str]) -> None:
         RequestError: there is no such run, or it cannot be repeated as it was.
         NotReproducedError: names each difference, and its probable cause.
     """
-    asked, changes = again.read(typed, Which, "rerun")
+    asked, changes = again.read_changes(typed, Which, "rerun")
     found = runs.find(asked)
     record = found.record()
     _check(found)

@@ -50,7 +50,7 @@ def run(typed: list[str]) -> None:
         SavedModelError: a checkpoint of the run is altered.
         LifecycleError: the run failed, again.
     """
-    asked, changes = again.read(typed, Resume, "resume")
+    asked, changes = again.read_changes(typed, Resume, "resume")
     raises = any(word.startswith(f"{EPOCHS}=") for word in changes)
     found = runs.find(asked, runs.ANY if raises or is_helper() else UNFINISHED)
     _check_has_begun(asked, found)
