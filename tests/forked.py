@@ -20,7 +20,7 @@ from typing import IO, Any
 SERVER = r"""
 import contextlib, gc, importlib, json, os, select, signal, socket, sys, traceback
 
-from lifecycle.deferred import quick_imports
+from lifecycle.runtime.lazy_imports import quick_imports
 
 with quick_imports():
     for name in ("pandas", "hydra", "pytorch_lightning", "lifecycle.compose", "lifecycle.pipeline"):

@@ -10,8 +10,8 @@ import pandas as pd
 
 from lifecycle.contract import DataPlugin
 from lifecycle.data import dataset
-from lifecycle.data.dataset import Dataset
 from lifecycle.data.images import Images
+from lifecycle.data.parts import Dataset
 from lifecycle.data.series import Series
 from lifecycle.data.table import Table
 

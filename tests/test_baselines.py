@@ -15,10 +15,10 @@ from torch import nn
 from lifecycle import baselines
 from lifecycle.compile import CompiledModel
 from lifecycle.contract import REGRESSION
-from lifecycle.data.dataset import Dataset
+from lifecycle.data.parts import Dataset
 from lifecycle.evaluate import Evaluation, judge
 from lifecycle.optimizers import Adam
-from lifecycle.quiet import quiet_libraries
+from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.tasks import TASKS
 from tests.rows import SeriesRows, TableRows, load_rows
 

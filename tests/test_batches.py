@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifecycle.data.batches import Batches
-from lifecycle.seeds import epoch_seed
+from lifecycle.runtime.seeds import epoch_seed
 
 
 def rows(total: int) -> tuple[torch.Tensor, torch.Tensor]:

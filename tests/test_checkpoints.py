@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from lifecycle import checkpoints
-from lifecycle.digests import sha256
 from lifecycle.errors import SavedModelError
+from lifecycle.runtime.digests import sha256
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import lifecycle as package
+from lifecycle import lifecycle as package
 from lifecycle.verb_words import _choices as choices_of
 from lifecycle.verb_words import of_runs, words_of
 from tests.conftest import Command

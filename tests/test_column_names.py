@@ -15,9 +15,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifecycle import Model, saved
+from lifecycle import saved
 from lifecycle.data import column_names, sources
 from lifecycle.errors import RequestError
+from lifecycle.model import Model
 from tests.conftest import Command
 
 ROWS = 40

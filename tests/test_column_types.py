@@ -17,11 +17,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lifecycle import Model
-from lifecycle.data import column_types, dataset, rounding, sources
+from lifecycle.data import column_types, dataset, parts, rounding, sources
 from lifecycle.data import given as rows_given
 from lifecycle.data.table import Table
 from lifecycle.errors import DataWarning, RequestError
+from lifecycle.model import Model
 from lifecycle.sklearn import LifecycleClassifier
 from tests.conftest import Command
 
@@ -93,7 +93,7 @@ def table(columns: dict[str, Any]) -> Any:
     )
 
 
-def loaded(frame: Any, target: Any) -> dataset.Dataset:
+def loaded(frame: Any, target: Any) -> parts.Dataset:
     rows, _ = rows_given.inputs_of(frame)
     name, labels = rows_given.targets_of(target, len(rows), rows.columns)
     return dataset.load(Table(path="X", target=name), "X", "table", 0, rows_given.Given(rows.assign(**{name: labels})))

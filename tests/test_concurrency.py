@@ -29,8 +29,9 @@ import torch
 from sklearn.model_selection import cross_val_predict
 
 import lifecycle
-from lifecycle import Model, heap, processes, quiet, threads
 from lifecycle.errors import RequestError
+from lifecycle.model import Model
+from lifecycle.runtime import memory, processes, quiet, threads
 from lifecycle.sklearn import LifecycleClassifier
 from tests.conftest import QUICK, ready
 from tests.packages import Site, fresh_site
@@ -391,10 +392,10 @@ def test_a_plugin_is_found_by_its_name_while_other_threads_look_too(site: Site) 
 
 def test_memory_settings_of_the_user_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000000")
-    assert heap._glibc() is None
+    assert memory._glibc() is None
     monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_")
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.trim_threshold=1000000")
-    assert heap._glibc() is None
+    assert memory._glibc() is None
 
 
 def test_a_refused_fit_gives_its_turn_back() -> None:

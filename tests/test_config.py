@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from lifecycle.compose import compose
-from lifecycle.config import RunConfig, TrackingConfig, TrainerConfig, check_sample_dims, resolve, unknown_field
+from lifecycle.config import RunConfig, TrackingConfig, TrainerConfig, check_sample_dims, resolve
 from lifecycle.data.table import Table
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, unknown_field
 from lifecycle.optimizers import SGD, Adam
 from lifecycle.plugins.cnn import CNN
 from lifecycle.plugins.lstm import LSTM

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
-from lifecycle.define import Layer, define, learns_from_one_row, seed_all, summarize
+from lifecycle.define import Layer, define, learns_from_one_row, summarize
 from lifecycle.errors import RequestError
 from lifecycle.plugins.activations import ACTIVATIONS
 from lifecycle.plugins.cnn import CNN
 from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.mlp import MLP
+from lifecycle.runtime.seeds import seed_all
 
 IRIS = DataSpec(MULTICLASS, (4,), 3)
 DIGITS = DataSpec(MULTICLASS, (1, 8, 8), 10)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import lifecycle
-from lifecycle import Model, contract, pipeline, shown, sklearn, testing, wording
+from lifecycle import contract, pipeline, shown, sklearn, testing, wording
+from lifecycle.model import Model
 from tests.conftest import Command
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL

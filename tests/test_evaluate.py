@@ -20,11 +20,12 @@ from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Batches
-from lifecycle.evaluate import MOST_PENDING, Scores, Units, evaluate, prefixed
+from lifecycle.evaluate import MOST_PENDING, Scores, evaluate, prefixed
 from lifecycle.losses import Loss
 from lifecycle.optimizers import Adam
-from lifecycle.quiet import quiet_libraries
+from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.tasks import TASKS
+from lifecycle.units import Units
 
 SPECS = {
     BINARY: DataSpec(BINARY, (4,), 1, class_names=("no", "yes")),

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-import lifecycle as package
 from lifecycle import again, expressions, recorded, saved
+from lifecycle import lifecycle as package
 from lifecycle.compose import compose
 from lifecycle.config import Request
 from lifecycle.data import sources

@@ -16,11 +16,12 @@ import pytest
 import torch
 
 import lifecycle
-from lifecycle import Model, heap
 from lifecycle.checks import TOO_MANY
 from lifecycle.errors import LifecycleError, OutOfMemoryError, PluginError, RequestError
-from lifecycle.faults import Cures, explanation, largest
+from lifecycle.model import Model
 from lifecycle.plugins.mlp import MLP
+from lifecycle.runtime import memory
+from lifecycle.runtime.faults import Cures, explanation, largest
 from tests.conftest import Command, artifacts
 from tests.packages import HEAD, Site, fresh_site
 
@@ -173,7 +174,7 @@ def test_an_error_of_a_users_own_callback_stays_as_it_is() -> None:
 def test_a_network_that_memory_has_no_room_for_is_refused_with_its_size(
     job: Command, runs: Runs, words: list[str], size: str, cure: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lifecycle.define.free_memory", lambda: 8_000_000_000)  # also on a machine with a TB
+    monkeypatch.setattr("lifecycle.data.scratch.free_memory", lambda: 8_000_000_000)  # also on a machine with a TB
     ended = job("data=iris", *words)
     assert (ended.code, ended.out, runs()) == (2, "", [])
     assert ended.err.startswith(f"lifecycle: memory does not suffice, {size} were asked for. {cure}")
@@ -183,7 +184,7 @@ def test_a_network_that_memory_has_no_room_for_is_refused_with_its_size(
 def test_a_network_whose_gradients_have_no_room_is_refused(
     job: Command, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lifecycle.refusals.free_memory", lambda: 1_000_000)
+    monkeypatch.setattr("lifecycle.data.scratch.free_memory", lambda: 1_000_000)
     ended = job("data=iris", "model.hidden=[300,300]")
     assert (ended.code, runs()) == (2, [])
     assert ended.err == (
@@ -244,12 +245,12 @@ def test_what_libraries_raise_of_memory_is_known_with_its_size(error: Exception,
 
 def test_memory_is_bounded_while_a_network_is_built_and_not_afterwards() -> None:
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    with heap.bounded(200_000_000), pytest.raises(RuntimeError, match="allocate memory"):
+    with memory.bounded(200_000_000), pytest.raises(RuntimeError, match="allocate memory"):
         torch.empty(100_000_000)
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
-    with heap.bounded(200_000_000):
+    with memory.bounded(200_000_000):
         assert torch.zeros(10_000_000).sum() == 0
-    with heap.bounded(None):
+    with memory.bounded(None):
         assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 

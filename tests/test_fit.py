@@ -21,12 +21,12 @@ from torch._dynamo.utils import counters
 from torch._inductor import config as inductor
 from torch._inductor.utils import fresh_cache
 
-from lifecycle import Model, checkpoints, fit
+from lifecycle import checkpoints, fit
 from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.data import dataset
 from lifecycle.data.batches import Batches, Chunks
-from lifecycle.data.dataset import Dataset
+from lifecycle.data.parts import Dataset
 from lifecycle.data.series import Series
 from lifecycle.data.table import Table
 from lifecycle.define import define
@@ -34,9 +34,10 @@ from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError, TrainingError
 from lifecycle.evaluate import evaluate
 from lifecycle.history import History, Row
+from lifecycle.model import Model
 from lifecycle.optimizers import SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
-from lifecycle.quiet import quiet_libraries
+from lifecycle.runtime.quiet import quiet_libraries
 from tests.conftest import Command
 from tests.rows import TableRows, load_rows
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lifecycle.data import dataset, folders
+from lifecycle.data import dataset, folders, parts
 from lifecycle.data.columns import column_kinds, describe
 from lifecycle.data.images import Images
 from lifecycle.errors import RequestError
@@ -46,7 +46,7 @@ def pets(tmp_path: Path) -> Path:
     return tmp_path / "pets"
 
 
-def load(folder: Path, **fields: Any) -> dataset.Dataset:
+def load(folder: Path, **fields: Any) -> parts.Dataset:
     return dataset.load(Images(path=str(folder), **fields), "pets", "images", 0)
 
 

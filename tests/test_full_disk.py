@@ -17,8 +17,9 @@ import mlflow
 import numpy as np
 import pytest
 
-from lifecycle import Model, checkpoints, pipeline, report, results, tracking
+from lifecycle import checkpoints, pipeline, report, results, tracking
 from lifecycle.errors import DiskError, LifecycleError
+from lifecycle.model import Model
 from lifecycle.store import RESERVE, database_uri
 from tests.conftest import Command, ready
 

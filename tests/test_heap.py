@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from lifecycle import heap
+from lifecycle.runtime import memory
 
 PAGES = """
 import contextlib, ctypes, resource, sys
@@ -40,7 +40,7 @@ print(held)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux") or heap._glibc() is None, reason="glibc alone gives it back")
+@pytest.mark.skipif(not sys.platform.startswith("linux") or memory._glibc() is None, reason="glibc alone gives it back")
 def test_what_a_step_frees_is_there_for_the_next_and_given_back_in_the_end() -> None:
     def run(how: str) -> tuple[int, int]:
         said = subprocess.run([sys.executable, "-c", PAGES, how], capture_output=True, text=True, check=True).stdout
@@ -55,6 +55,6 @@ def test_what_a_step_frees_is_there_for_the_next_and_given_back_in_the_end() -> 
 
 def test_elsewhere_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert heap._glibc() is None
-    with heap.kept():
-        assert heap._glibc() is None
+    assert memory._glibc() is None
+    with memory.kept():
+        assert memory._glibc() is None

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lifecycle.data import blocks, codes, dataset, reading, sources
-from lifecycle.data.dataset import Dataset
+from lifecycle.data.parts import Dataset
 from lifecycle.data.rows import DiskRows
 from lifecycle.data.table import Table
 from lifecycle.errors import RequestError

@@ -21,7 +21,7 @@ from lifecycle.data.batches import Batches
 from lifecycle.errors import RequestError
 from lifecycle.losses import LOSSES, Loss
 from lifecycle.optimizers import SGD, Adam
-from lifecycle.quiet import quiet_libraries
+from lifecycle.runtime.quiet import quiet_libraries
 from tests.rows import SeriesRows, TableRows, load_rows
 
 Z, Y = np.array([-2.0, 0.5, 3.0]), np.array([0.0, 1.0, 1.0])

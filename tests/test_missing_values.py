@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 from sklearn.impute import SimpleImputer
 
-from lifecycle import Model, saved
+from lifecycle import saved
 from lifecycle.errors import DataWarning, RequestError
 from lifecycle.http_messages import JSON
+from lifecycle.model import Model
 from lifecycle.scoring import CSV, Scorer
 from lifecycle.sklearn import LifecycleClassifier
+from lifecycle.trained import TrainedModel
 from tests.conftest import Command
 from tests.test_saved import KEPT
 
@@ -44,12 +46,12 @@ def folder(trained: Path) -> Path:
 
 
 @pytest.fixture
-def iris(folder: Path) -> saved.TrainedModel:
+def iris(folder: Path) -> TrainedModel:
     """Return that model."""
     return saved.load(folder)
 
 
-def filled(model: saved.TrainedModel) -> pd.DataFrame:
+def filled(model: TrainedModel) -> pd.DataFrame:
     """Return predictions for the rows of ``FILES``, their gaps filled with scikit-learn's medians of training rows."""
     imputer: SimpleImputer = model.preprocessing.inputs.named_transformers_["numbers"][0]
     medians = dict(zip(COLUMNS, imputer.statistics_, strict=True))
@@ -61,7 +63,7 @@ def filled(model: saved.TrainedModel) -> pd.DataFrame:
 def test_short_rows_of_a_file_are_refused_or_filled(
     lifecycle: Command,
     folder: Path,
-    iris: saved.TrainedModel,
+    iris: TrainedModel,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     name: str,
@@ -95,7 +97,7 @@ def test_an_empty_row_of_a_csv_file_and_one_of_parquet_are_refused(
         assert f"input has no value in row 1, columns {', '.join(named)}, and no training row" in ended.err
 
 
-def test_a_word_that_is_none_of_the_two_is_refused(lifecycle: Command, iris: saved.TrainedModel) -> None:
+def test_a_word_that_is_none_of_the_two_is_refused(lifecycle: Command, iris: TrainedModel) -> None:
     for verb, words in {"predict": ["input=a.csv", "output=b.csv"], "evaluate": [], "serve": []}.items():
         ended = lifecycle(verb, "run=latest", *words, "missing=imputed")
         assert ended.code == 2
@@ -121,13 +123,13 @@ def test_labelled_rows_are_refused_or_filled(job: Command, lifecycle: Command, t
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-5)
 
 
-def answered(model: saved.TrainedModel, **body: Any) -> pd.DataFrame:
+def answered(model: TrainedModel, **body: Any) -> pd.DataFrame:
     """Return the predictions that the server answers JSON with."""
     parts = Scorer(model).answer(json.dumps(body).encode(), JSON, lambda: False)
     return pd.DataFrame(json.loads(b"".join(parts))["predictions"])
 
 
-def test_the_server_and_mlflow_refuse_or_fill(iris: saved.TrainedModel, trained: Path) -> None:
+def test_the_server_and_mlflow_refuse_or_fill(iris: TrainedModel, trained: Path) -> None:
     records = [ROW, {COLUMNS[0]: 1}]
     with pytest.raises(RequestError) as caught:
         answered(iris, dataframe_records=records)

@@ -24,9 +24,10 @@ import pytorch_lightning as pl
 import torch
 
 import lifecycle
-from lifecycle import Model, recorded, runs
+from lifecycle import recorded, runs
 from lifecycle.config import TrackingConfig
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError, TrainingError
+from lifecycle.model import Model
 from lifecycle.optimizers import SGD
 from lifecycle.saved import load
 from lifecycle.schedules import Cosine

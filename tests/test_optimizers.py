@@ -18,7 +18,7 @@ from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.data import dataset
 from lifecycle.data.batches import Batches, Chunks
-from lifecycle.data.dataset import Dataset
+from lifecycle.data.parts import Dataset
 from lifecycle.data.table import Table
 from lifecycle.define import define
 from lifecycle.epochs import Epochs
@@ -42,7 +42,7 @@ from lifecycle.optimizers import (
     SparseAdam,
 )
 from lifecycle.plugins.mlp import MLP
-from lifecycle.quiet import quiet_libraries
+from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.schedules import Cosine
 
 NAMES = sorted(OPTIMIZERS)

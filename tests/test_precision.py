@@ -18,15 +18,15 @@ from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.data import dataset
 from lifecycle.data.batches import Batches
-from lifecycle.data.dataset import Dataset
 from lifecycle.data.images import Images
+from lifecycle.data.parts import Dataset
 from lifecycle.define import define
 from lifecycle.evaluate import evaluate
 from lifecycle.optimizers import Adam
 from lifecycle.plugins.cnn import CNN
 from lifecycle.plugins.mlp import MLP
 from lifecycle.precision import is_bf16, with_channels_last
-from lifecycle.quiet import quiet_libraries
+from lifecycle.runtime.quiet import quiet_libraries
 
 
 @pytest.fixture(autouse=True)

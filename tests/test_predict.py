@@ -17,10 +17,10 @@ from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Batches
-from lifecycle.data.dataset import Part
+from lifecycle.data.parts import Part
 from lifecycle.optimizers import Adam
 from lifecycle.predict import as_frame, beside_truth, predict
-from lifecycle.quiet import quiet_libraries
+from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.units import Units
 from tests.conftest import Command
 

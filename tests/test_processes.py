@@ -219,7 +219,7 @@ def ended(pid: int) -> bool:
 def test_a_helper_whose_main_process_is_gone_is_still_no_main_process(tmp_path: Path) -> None:
     helper = """
 import os, pathlib, time
-from lifecycle.processes import is_helper
+from lifecycle.runtime.processes import is_helper
 main, answers = os.getppid(), [is_helper()]
 pathlib.Path("started").touch()
 while os.getppid() == main:

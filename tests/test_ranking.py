@@ -16,16 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from lifecycle import Model, ranking, runs
+from lifecycle import config, ranking, runs
 from lifecycle.comparison import compare
 from lifecycle.data import dataset
 from lifecycle.data.array import Array
-from lifecycle.data.digest import rows_digest
 from lifecycle.data.images import Images
 from lifecycle.data.series import Series
 from lifecycle.data.table import Table
 from lifecycle.errors import RequestError
+from lifecycle.model import Model
 from lifecycle.runs import FoundRun
+from lifecycle.runtime.digests import rows_digest
 from tests.conftest import Command
 from tests.made import make, runs_in
 
@@ -90,7 +91,7 @@ def test_the_remedy_works_seeds_on_one_split_are_ranked(found: list[FoundRun]) -
     assert len({run.metrics["kept_val_loss"] for run in of_one}) == 3  # the weights differ
     iris = dataset.load(Table(path="sklearn:iris", target="species", split_seed=0), "iris", "table", seed=77)
     least = min(of_one, key=lambda run: run.metrics["kept_val_loss"])
-    best = Model.from_run("best", tracking=runs.TrackingConfig(experiment="one"))
+    best = Model.from_run("best", tracking=config.TrackingConfig(experiment="one"))
     assert best.run_id == least.id
     assert best._trained is not None
     for kept in (best._trained.provenance, *(run.tags for run in of_one)):

@@ -20,7 +20,7 @@ from lifecycle.optimizers import AdamW
 from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.recurrent import AllSteps, LastStep, LSTMLayer
 from lifecycle.plugins.sequential import Sequential
-from lifecycle.quiet import quiet_libraries
+from lifecycle.runtime.quiet import quiet_libraries
 from tests.rows import SeriesRows, load_rows
 
 Array = np.ndarray[Any, Any]

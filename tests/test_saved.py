@@ -14,10 +14,11 @@ import skops.io
 from sklearn.datasets import load_iris
 from sklearn.preprocessing import FunctionTransformer
 
-import lifecycle as package
+from lifecycle import lifecycle as package
 from lifecycle import saved
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.errors import RequestError, SavedModelError
+from lifecycle.runtime.digests import sha256
 
 FRAME = load_iris(as_frame=True).data
 KEPT = Path(__file__).parent / "saved_models"
@@ -49,7 +50,7 @@ def change(folder: Path, **entries: object) -> None:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    return {name: saved.sha256(folder / name) for name in ("preprocessing.skops", "weights.safetensors")}
+    return {name: sha256(folder / name) for name in ("preprocessing.skops", "weights.safetensors")}
 
 
 def test_it_is_three_files_and_says_where_it_is_from(folder: Path) -> None:

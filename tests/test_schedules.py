@@ -20,14 +20,14 @@ from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.data import dataset
 from lifecycle.data.batches import Batches
-from lifecycle.data.dataset import Dataset
+from lifecycle.data.parts import Dataset
 from lifecycle.data.table import Table
 from lifecycle.define import define
 from lifecycle.errors import RequestError
 from lifecycle.optimization import build_schedule
 from lifecycle.optimizers import LBFGS, SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
-from lifecycle.quiet import quiet_libraries
+from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.schedules import (
     SCHEDULES,
     Constant,

@@ -17,16 +17,17 @@ from scipy import stats
 from sklearn import metrics
 from torch import nn
 
-from lifecycle import Model, baselines
+from lifecycle import baselines
 from lifecycle.compile import CompiledModel
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Truth
-from lifecycle.data.dataset import Dataset
+from lifecycle.data.parts import Dataset
 from lifecycle.data.preprocessing import learn_target
 from lifecycle.evaluate import Scores, judge
 from lifecycle.intervals import RESAMPLES, SLOW_RESAMPLES, intervals
 from lifecycle.losses import Loss
 from lifecycle.metrics import OURS
+from lifecycle.model import Model
 from lifecycle.optimizers import Adam
 from lifecycle.predict import as_frame
 from lifecycle.units import Units

@@ -21,8 +21,8 @@ import torch
 import speed
 import speed_table
 from lifecycle import fit
-from lifecycle.quiet import quiet_libraries
-from lifecycle.seeds import epoch_seed
+from lifecycle.runtime.quiet import quiet_libraries
+from lifecycle.runtime.seeds import epoch_seed
 from peers import loop, ours, rows
 from peers.jobs import JOBS, SMALL_EPOCHS, describe
 from peers.loop import score

@@ -16,15 +16,15 @@ from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.data import dataset
 from lifecycle.data.batches import Batch, Batches, Chunks, Truth
-from lifecycle.data.dataset import Dataset
+from lifecycle.data.parts import Dataset
 from lifecycle.data.table import Table
 from lifecycle.define import define
 from lifecycle.optimization import build_optimizer, build_schedule
 from lifecycle.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
-from lifecycle.quiet import quiet_libraries
+from lifecycle.runtime.quiet import quiet_libraries
+from lifecycle.runtime.seeds import epoch_seed, seed_all
 from lifecycle.schedules import SCHEDULES, NoSchedule, OneCycle, Plateau, ScheduleConfig
-from lifecycle.seeds import epoch_seed, seed_all
 
 SEED, EPOCHS, ROWS = 3, 3, 13
 

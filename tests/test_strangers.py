@@ -20,8 +20,8 @@ import torch
 from sklearn.preprocessing import FunctionTransformer
 
 from lifecycle import checkpoints, saved
-from lifecycle.digests import sha256
 from lifecycle.errors import LifecycleError, SavedModelError
+from lifecycle.runtime.digests import sha256
 from tests.conftest import Command
 from tests.test_saved import KEPT
 from tests.test_ui import free_port

@@ -29,8 +29,8 @@ from lifecycle.errors import RequestError
 from lifecycle.plugins.cnn import CNN
 from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.mlp import MLP
-from lifecycle.saved import TrainedModel
 from lifecycle.streaming import predict_file
+from lifecycle.trained import TrainedModel
 from tests.rows import ImageRows, SeriesRows, TableRows, load_rows
 
 ROWS = 500

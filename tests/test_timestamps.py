@@ -30,9 +30,10 @@ from lifecycle.data.table import Table
 from lifecycle.errors import RequestError
 from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.mlp import MLP
-from lifecycle.saved import TIME_STEP, PyFunc, TrainedModel
+from lifecycle.saved import PyFunc
 from lifecycle.scoring import Scorer
 from lifecycle.streaming import forecast_file, predict_file
+from lifecycle.trained import TIME_STEP, TrainedModel
 from tests.conftest import Command, artifacts
 
 ROWS, BERLIN = 40, "Europe/Berlin"

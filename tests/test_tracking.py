@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from lifecycle import compose, tracking
-from lifecycle.config import TrackingConfig
+from lifecycle.config import Request, TrackingConfig
 from lifecycle.errors import Interrupted, RequestError, TrainingError
 from lifecycle.store import database_uri, open_store
 from lifecycle.tracking import flatten
@@ -23,7 +23,7 @@ Runs = Callable[[], list[mlflow.entities.Run]]
 
 
 @pytest.fixture
-def request_of(job: Command) -> Callable[..., compose.Request]:
+def request_of(job: Command) -> Callable[..., Request]:
     """Compose a request in the working folder, whose database is ready."""
     return lambda *words: compose.compose(list(words))
 
@@ -40,7 +40,7 @@ def request_of(job: Command) -> Callable[..., compose.Request]:
     ids=lambda value: type(value).__name__,
 )
 def test_a_run_is_closed_as_it_ended_and_keeps_what_was_logged(
-    request_of: Callable[..., compose.Request], runs: Runs, error: BaseException, status: str, said: str
+    request_of: Callable[..., Request], runs: Runs, error: BaseException, status: str, said: str
 ) -> None:
     def end() -> None:
         with tracking.track(request_of("seed=4")) as run:
@@ -56,16 +56,14 @@ def test_a_run_is_closed_as_it_ended_and_keeps_what_was_logged(
     assert found.data.metrics["train_loss"] == 0.5
 
 
-def test_a_fault_that_is_no_sentence_leaves_its_traceback(
-    request_of: Callable[..., compose.Request], runs: Runs
-) -> None:
+def test_a_fault_that_is_no_sentence_leaves_its_traceback(request_of: Callable[..., Request], runs: Runs) -> None:
     tracking.record_failure(request_of(), ZeroDivisionError("by zero"))
     (found,) = runs()
     assert found.info.status == "FAILED"
     assert "ZeroDivisionError: by zero" in (artifacts(found) / "error.txt").read_text()
 
 
-def test_a_long_parameter_is_cut_and_whole_in_the_file(request_of: Callable[..., compose.Request], runs: Runs) -> None:
+def test_a_long_parameter_is_cut_and_whole_in_the_file(request_of: Callable[..., Request], runs: Runs) -> None:
     wide = ",".join(["100"] * 3000)
     with tracking.track(request_of(f"model.hidden=[{wide}]")):
         pass
@@ -75,7 +73,7 @@ def test_a_long_parameter_is_cut_and_whole_in_the_file(request_of: Callable[...,
     assert len(config.model.hidden) == 3000
 
 
-def test_history_is_sent_at_the_end_without_loss(request_of: Callable[..., compose.Request], runs: Runs) -> None:
+def test_history_is_sent_at_the_end_without_loss(request_of: Callable[..., Request], runs: Runs) -> None:
     with tracking.track(request_of()) as run:
         for epoch in range(1, 1502):
             run.log_epoch({"epoch": epoch, "train_loss": 1 / epoch})
@@ -106,7 +104,7 @@ def test_a_read_only_folder_is_one_sentence(tmp_path: Path) -> None:
         open_store(TrackingConfig(dir=str(tmp_path)))
 
 
-def test_an_experiment_that_was_deleted_is_named(request_of: Callable[..., compose.Request]) -> None:
+def test_an_experiment_that_was_deleted_is_named(request_of: Callable[..., Request]) -> None:
     config = request_of().tracking
     store = open_store(config)
     store.client.delete_experiment(store.experiment_id)
@@ -139,7 +137,7 @@ def test_flattening_keeps_every_value_under_its_dotted_key(tree: dict[str, objec
 
 
 def test_what_is_told_of_the_data_is_in_the_request_and_no_parameter(
-    request_of: Callable[..., compose.Request], runs: Runs
+    request_of: Callable[..., Request], runs: Runs
 ) -> None:
     request = request_of("data=iris")
     with tracking.track(request):

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle import Model
 from lifecycle.config import TrackingConfig
 from lifecycle.data import sources
 from lifecycle.errors import RequestError
+from lifecycle.model import Model
 from lifecycle.store import database_uri
 from lifecycle.tracking_address import check_folder
 from tests.conftest import Command

@@ -15,8 +15,10 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
 
-from lifecycle import Model, saved
+from lifecycle import saved
 from lifecycle.data import labelled, sources
+from lifecycle.model import Model
+from lifecycle.trained import TrainedModel
 from tests.conftest import Command, Ended, artifacts
 from tests.made import make, runs_in
 
@@ -117,7 +119,7 @@ def test_other_labelled_rows_are_all_scored_by_what_the_run_learnt(
     assert run.info.status == "FINISHED"
 
 
-def _trained(run: mlflow.entities.Run) -> saved.TrainedModel:
+def _trained(run: mlflow.entities.Run) -> TrainedModel:
     (model,) = run.outputs.model_outputs
     client = mlflow.MlflowClient(f"sqlite:///{artifacts(run).parents[3] / 'mlflow.db'}")
     location = client.get_logged_model(model.model_id).artifact_location

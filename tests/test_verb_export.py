@@ -22,7 +22,7 @@ from lifecycle.plugins.cnn import CNN
 from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.mlp import MLP
 from lifecycle.plugins.sequential import Sequential
-from lifecycle.saved import TrainedModel
+from lifecycle.trained import TrainedModel
 from tests.conftest import Command
 from tests.packages import Site, fresh_site
 from tests.rows import ImageRows, SeriesRows, TableRows, labels, load_rows

@@ -22,12 +22,12 @@ import pytest
 from PIL import Image
 from torch import Tensor, nn
 
-import lifecycle as package
+from lifecycle import lifecycle as package
 from lifecycle import saved
 from lifecycle.__main__ import main
 from lifecycle.data import sources
 from lifecycle.errors import RequestError
-from lifecycle.saved import TrainedModel
+from lifecycle.trained import TrainedModel
 from tests.conftest import Command, Ended
 
 ROWS = 60

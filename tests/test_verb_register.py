@@ -10,7 +10,7 @@ import mlflow
 import pandas as pd
 import pytest
 
-import lifecycle as package
+from lifecycle import lifecycle as package
 from lifecycle import saved
 from lifecycle.store import database_uri
 from tests.conftest import Command, Ended

@@ -29,15 +29,15 @@ from lifecycle.__main__ import main
 from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.data import dataset
-from lifecycle.data.dataset import Dataset
+from lifecycle.data.parts import Dataset
 from lifecycle.data.table import Table
 from lifecycle.define import define
 from lifecycle.errors import shortened
 from lifecycle.history import History, Row
 from lifecycle.optimizers import Adam
 from lifecycle.plugins.mlp import MLP
-from lifecycle.quiet import quiet_libraries
 from lifecycle.runs import Which
+from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.schedules import Cosine, OneCycle, Plateau, ScheduleConfig, Warmed
 from lifecycle.store import database_uri
 from tests.conftest import Command, Ended, artifacts
@@ -210,7 +210,7 @@ def test_each_kind_of_data_is_gone_on_with_as_if_nothing_had_happened_and_used(
 
 def assert_predicts(process: Command, run: str) -> None:
     """Predict raw rows in a process of its own, as Python does."""
-    from lifecycle import Model
+    from lifecycle.model import Model
 
     trained = Model.from_run(run.removeprefix("run=")).trained
     rows = trained.data.read().head(60)

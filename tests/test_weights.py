@@ -16,12 +16,12 @@ from sklearn import metrics
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from torch import nn
 
-from lifecycle import Model, baselines
+from lifecycle import baselines
 from lifecycle.compile import CompiledModel
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.array import Array
 from lifecycle.data.batches import Truth
-from lifecycle.data.dataset import Dataset
+from lifecycle.data.parts import Dataset
 from lifecycle.data.table import Table
 from lifecycle.data.weights import median
 from lifecycle.errors import RequestError
@@ -29,6 +29,7 @@ from lifecycle.evaluate import Scores
 from lifecycle.intervals import RESAMPLES, intervals
 from lifecycle.losses import Loss
 from lifecycle.metrics import OURS, OURS_OF_CLASSES
+from lifecycle.model import Model
 from lifecycle.optimizers import Adam
 from lifecycle.tasks import TASKS
 from lifecycle.units import Units

@@ -20,8 +20,8 @@ from lifecycle.compose import compose
 from lifecycle.config import Job, resolve
 from lifecycle.history import Row
 from lifecycle.pipeline import Prepared
-from lifecycle.quiet import quiet_libraries
 from lifecycle.refusals import batch_size
+from lifecycle.runtime.quiet import quiet_libraries
 from peers.loop import Part, score
 from peers.rows import job_of_command_line, tell
 

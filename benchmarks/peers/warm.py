@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from lifecycle.quiet import quiet_libraries
+from lifecycle.runtime.quiet import quiet_libraries
 from peers import loop
 from peers.ours import part, prepare, timed_fit, work_of
 from peers.rows import job_of_command_line

@@ -20,7 +20,7 @@ __version__ = metadata.version("nn-lifecycle")
 def __getattr__(name: str) -> Any:
     """Import what is heavy when it is asked for."""
     if name == "Model":
-        from lifecycle.deferred import quick_imports
+        from lifecycle.runtime.lazy_imports import quick_imports
 
         with quick_imports(ours=False):
             from lifecycle.model import Model
@@ -53,7 +53,7 @@ def run(overrides: list[str]) -> Result:
     True
     """
     from lifecycle import compose, profiling, recorder
-    from lifecycle.processes import turn
+    from lifecycle.runtime.processes import turn
 
     with turn():
         request = compose.compose(overrides)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lifecycle.credentials import masked, masked_word
 from lifecycle.errors import Interrupted, LifecycleError, RequestError, did_you_mean
-from lifecycle.processes import ENDING, environment, is_helper
 from lifecycle.profiling import profiled
+from lifecycle.runtime.processes import environment, is_helper
+from lifecycle.runtime.signals import signals_raise
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -36,7 +34,7 @@ def main() -> int:
     """
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
-        with _signals_raise():
+        with signals_raise():
             _dispatch(sys.argv[1:])
     except Interrupted as error:
         print(f"lifecycle: {error}", file=sys.stderr)
@@ -66,7 +64,7 @@ def _tell(error: Exception, full_error: bool) -> int:
 
 def _explained(error: Exception) -> Exception:
     """Return an error as a sentence where it is no fault of this program: a full disk, a plugin, and the like."""
-    from lifecycle.faults import explanation
+    from lifecycle.runtime.faults import explanation
 
     said = explanation(error)
     if said is None:
@@ -207,42 +205,14 @@ def _run(request: Request) -> None:
 
 def _start(request: Request) -> None:
     """Let MLflow and PyTorch be imported beside each other, without what is not used of the latter, and run."""
-    from lifecycle import deferred, recorder
+    from lifecycle import recorder
+    from lifecycle.runtime import lazy_imports
 
     if not is_helper():
         recorder.warm(request.tracking)
-    with deferred.quick_imports():
+    with lazy_imports.quick_imports():
         from lifecycle import pipeline
     pipeline.run(request)
-
-
-@contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Turn signals to end into an exception, so that the run is closed as KILLED; ignore them once it has arrived.
-
-    A process that only helps another to fit ignores them: it ends when that one does, which closes the run first.
-    """
-    ending = False
-
-    first: list[int] = []
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        if not is_helper():
-            first.append(number)
-            raise Interrupted(first[0])  # again for each, as Python drops what is raised in a __del__
-
-    before = {number: signal.getsignal(number) for number in ENDING}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # nohup, or a shell's background job: leave it so
-            signal.signal(number, on_signal)
-    try:
-        yield
-    except Interrupted:
-        ending = True
-        raise
-    finally:
-        for number, handler in before.items():  # after a signal, more are ignored until the process is gone
-            signal.signal(number, signal.SIG_IGN if ending else handler)
 
 
 def _plugins(words: list[str]) -> None:

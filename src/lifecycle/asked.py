@@ -11,10 +11,10 @@ import numpy as np
 from omegaconf import OmegaConf, open_dict
 
 from lifecycle import registry
-from lifecycle.config import Request, RunConfig, TrackingConfig, TrainerConfig, unknown_field
+from lifecycle.config import Request, RunConfig, TrackingConfig, TrainerConfig
 from lifecycle.contract import REGRESSION
 from lifecycle.data.given import PATH
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, did_you_mean, unknown_field
 from lifecycle.groups import TYPED, name_of
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.recorded import FROM_PYTHON

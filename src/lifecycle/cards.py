@@ -89,9 +89,8 @@ def _print_all() -> None:
 
 def _print_card(job: Job) -> None:
     from lifecycle.data.columns import column_kinds, num_missing
-    from lifecycle.data.digest import digest
     from lifecycle.data.preprocessing import clean_targets
-    from lifecycle.digests import sha256
+    from lifecycle.runtime.digests import digest, sha256
 
     plugin = job.data
     frame = plugin.read()

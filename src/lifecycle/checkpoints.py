@@ -13,9 +13,9 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from lifecycle.digests import sha256
 from lifecycle.errors import SavedModelError
-from lifecycle.faults import full_errno
+from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.faults import full_errno
 
 BEST, LAST = "best.ckpt", "last.ckpt"
 SECONDS_BETWEEN = 5.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from lifecycle import expressions, registry
 from lifecycle.checks import in_range, one_of
 from lifecycle.contract import SAMPLE_SHAPES, DataPlugin, ModelPlugin
 from lifecycle.credentials import masked
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, unknown_field
 from lifecycle.groups import TYPED
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import ScheduleConfig
@@ -21,9 +20,13 @@ from lifecycle.tasks import check_names
 from lifecycle.tracking_address import check_folder
 
 ACCELERATORS = ("auto", "cpu", "gpu")
+
 MOST_NAME_CHARACTERS = 200
+
 CLIPPING = ("norm", "value")
+
 STRATEGIES = ("auto", "ddp")
+
 PRECISIONS = ("32", "bf16-mixed", "auto")
 
 
@@ -266,16 +269,6 @@ def _refuse_extra_keys(node: DictConfig, cls: Any, prefix: str = "") -> None:
             continue  # told where the object is made
         if isinstance(node[key], DictConfig):
             _refuse_extra_keys(node[key], OmegaConf.get_type(node, key), f"{prefix}{key}.")
-
-
-def unknown_field(key: str, value: str, known: Iterable[Any], owner: str = "") -> str:
-    """Return the sentence on a key that names no field."""
-    parent, _, name = key.rpartition(".")
-    names = [str(field) for field in known if field != "hydra"]
-    hint = did_you_mean(name, names, f"{parent}." if parent else "")
-    got = f", got {value}" if value else ""
-    cure = f"Fields: {', '.join(names)}." if names else "It has none."
-    return f"{key} is not a field of {owner or parent or 'a run'}{got}.{hint} {cure}"
 
 
 def _type(config: DictConfig, key: str) -> type:

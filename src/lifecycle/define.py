@@ -9,13 +9,13 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
-from lifecycle import heap
 from lifecycle.config import check_sample_dims
 from lifecycle.contract import DataSpec, ModelPlugin
 from lifecycle.data.scratch import free_memory
 from lifecycle.errors import RequestError
-from lifecycle.faults import explanation
-from lifecycle.seeds import seed_all
+from lifecycle.runtime import memory
+from lifecycle.runtime.faults import explanation
+from lifecycle.runtime.seeds import seed_all
 
 
 def define(plugin: ModelPlugin, name: str, spec: DataSpec, seed: int, source: str = "the data") -> nn.Module:
@@ -34,7 +34,7 @@ def define(plugin: ModelPlugin, name: str, spec: DataSpec, seed: int, source: st
     check_sample_dims(name, type(plugin), len(spec.input_shape), source, shape=str(spec.input_shape))
     seed_all(seed)
     try:
-        with heap.bounded(_room()):
+        with memory.bounded(_room()):
             network = plugin.build(spec)
     except ValueError as error:
         # "layers must ..." or, of an element of a list, "layers[2] ..."

@@ -17,8 +17,8 @@ from lifecycle.errors import TrainingError
 from lifecycle.evaluate import prefixed
 from lifecycle.history import Row
 from lifecycle.optimization import learning_rate
+from lifecycle.runtime.seeds import epoch_seed, seed_all
 from lifecycle.schedules import NoSchedule
-from lifecycle.seeds import epoch_seed, seed_all
 
 
 class Epochs(pl.Callback):

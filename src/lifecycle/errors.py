@@ -7,6 +7,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterable
+from typing import Any
 
 from lifecycle.credentials import masked
 
@@ -113,3 +114,13 @@ def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
     by_lower_case = {str(word).lower(): word for word in known}
     nearest = difflib.get_close_matches(name.lower(), list(by_lower_case), n=1, cutoff=0.6)
     return f" Did you mean {prefix}{by_lower_case[nearest[0]]}?" if nearest else ""
+
+
+def unknown_field(key: str, value: str, known: Iterable[Any], owner: str = "") -> str:
+    """Return the sentence on a key that names no field."""
+    parent, _, name = key.rpartition(".")
+    names = [str(field) for field in known if field != "hydra"]
+    hint = did_you_mean(name, names, f"{parent}." if parent else "")
+    got = f", got {value}" if value else ""
+    cure = f"Fields: {', '.join(names)}." if names else "It has none."
+    return f"{key} is not a field of {owner or parent or 'a run'}{got}.{hint} {cure}"

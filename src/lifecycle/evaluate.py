@@ -13,14 +13,15 @@ import torch
 from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 
-from lifecycle import baselines, heap, intervals
+from lifecycle import baselines, intervals
 from lifecycle.contract import BINARY, MULTICLASS, DataSpec
 from lifecycle.data.batches import Truth, together
 from lifecycle.losses import Loss
 from lifecycle.measures import Array, Compared, MeanOfRows, Measure
 from lifecycle.metrics import build, higher_is_better
-from lifecycle.processes import gathered
 from lifecycle.profiling import phase
+from lifecycle.runtime import memory
+from lifecycle.runtime.processes import gathered
 from lifecycle.units import Units
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from lifecycle.compile import CompiledModel
     from lifecycle.data.batches import Batches
-    from lifecycle.data.dataset import Dataset
+    from lifecycle.data.parts import Dataset
 
 MOST_PENDING, MOST_NUMBERS = 65_536, 2**21
 """Rows, and numbers in their outputs, that wait to be scored; then they are, so that memory stays bounded."""
@@ -158,7 +159,7 @@ def evaluate(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> di
         batches: the rows, in order.
         trainer: a Trainer on one device.
     """
-    with heap.kept():
+    with memory.kept():
         trainer.test(module, batches, verbose=False)
     return module.test_scores.compute()
 
@@ -174,7 +175,7 @@ def evaluate_here(module: CompiledModel, batches: Batches) -> dict[str, float]:
     if device.type != "cpu":
         module = copy.deepcopy(module).to(device)  # other threads may predict with the network
     module.eval()
-    with torch.inference_mode(), heap.kept():
+    with torch.inference_mode(), memory.kept():
         for number, batch in enumerate(batches):
             module.test_step(batch if device.type == "cpu" else move_data_to_device(batch, device), number)
         return module.test_scores.compute()

@@ -11,9 +11,8 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 from yaml import YAMLError
 
 from lifecycle import expressions, groups, registry
-from lifecycle.config import unknown_field
 from lifecycle.credentials import hiding
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, did_you_mean, unknown_field
 from lifecycle.searchpath import EXPERIMENT, options
 
 COMPOSING = (HydraException, OmegaConfBaseException, ValueError, YAMLError, RecursionError)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from lifecycle import recorded
 from lifecycle.credentials import masked
 from lifecycle.errors import Interrupted, LifecycleError, PluginError
-from lifecycle.faults import Cures, explanation
-from lifecycle.processes import signals_ignored
 from lifecycle.recorder import ENDS_WITHIN, Recorder
+from lifecycle.runtime.faults import Cures, explanation
+from lifecycle.runtime.processes import signals_ignored
 
 if TYPE_CHECKING:
     from lifecycle.tracking import Run

@@ -17,20 +17,21 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
 
-from lifecycle import checkpoints, heap, refusals, stepping
+from lifecycle import checkpoints, refusals, stepping
 from lifecycle.checkpoints import CheckedCheckpointIO
 from lifecycle.compile import CompiledModel
 from lifecycle.config import TrainerConfig
 from lifecycle.data.batches import Batches, Chunks, in_order
-from lifecycle.data.dataset import Dataset
+from lifecycle.data.parts import Dataset
 from lifecycle.data.rows import DiskRows
 from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError, TrainingError
 from lifecycle.history import History, Row
 from lifecycle.precision import channels_last
-from lifecycle.processes import helpers_know_their_main_process, is_helper
 from lifecycle.profiling import phase
 from lifecycle.refusals import batch_size
+from lifecycle.runtime import memory
+from lifecycle.runtime.processes import helpers_know_their_main_process, is_helper
 
 
 def check_devices(config: TrainerConfig) -> None:
@@ -138,7 +139,7 @@ def fit(
             helpers_know_their_main_process(),
             stepping.threads(module, train.batch_size),
             channels_last(module, config),
-            heap.kept(),
+            memory.kept(),
         ):
             trainer.fit(module, Chunks(train, steps), val, ckpt_path=checkpoint, weights_only=True)
     except BaseException:

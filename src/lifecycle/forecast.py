@@ -12,11 +12,11 @@ from lifecycle.data.features import LARGEST
 from lifecycle.errors import RequestError
 
 if TYPE_CHECKING:
-    from lifecycle.saved import TrainedModel
+    from lifecycle.trained import TrainedModel
 
 
 def forecast(trained: TrainedModel, rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
-    """Return the steps that follow rows; see :meth:`lifecycle.saved.TrainedModel.forecast`."""
+    """Return the steps that follow rows; see :meth:`lifecycle.trained.TrainedModel.forecast`."""
     data: Any = trained.data
     if not foretells(trained):
         raise RequestError(

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from lifecycle.measures import Array, Compared, MeanOfRows, Measure
-from lifecycle.quiet import raised
+from lifecycle.runtime.quiet import raised
 
 if TYPE_CHECKING:
     from lifecycle.data.batches import Truth

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from lifecycle.measures import Compared, Measure
-from lifecycle.processes import gathered
+from lifecycle.runtime.processes import gathered
 
 DIVISIONS = {
     torch.div,

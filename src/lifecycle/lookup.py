@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle import ranking
-from lifecycle.digests import sha256
 from lifecycle.errors import RequestError, did_you_mean
 from lifecycle.registered import last_model, model_of, quoted, versions
+from lifecycle.runtime.digests import sha256
 from lifecycle.store import Store, artifacts
 
 LATEST, BEST, REGISTERED = "latest", "best", "models:/"

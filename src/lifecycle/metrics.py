@@ -16,7 +16,7 @@ from lifecycle.errors import RequestError
 from lifecycle.library_metrics import OfTorchmetrics
 from lifecycle.measures import EPSILON, Array, Compared, MeanOfRows, Measure, OfCounts, OfRanking
 from lifecycle.moments import OfMoments
-from lifecycle.quiet import ignored
+from lifecycle.runtime.quiet import ignored
 from lifecycle.tasks import metric_class
 
 HIGHER_IS_BETTER = {

@@ -16,9 +16,10 @@ from lifecycle.config import resolve
 from lifecycle.data import given
 from lifecycle.errors import RequestError
 from lifecycle.predictor import Predictor
-from lifecycle.processes import turn
+from lifecycle.runtime.processes import turn
 from lifecycle.shown import FitHistory
 from lifecycle.tasks import check_names
+from lifecycle.trained import TrainedModel
 from lifecycle.wording import in_pythons_words
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Model(Predictor):
             self._plugin = asked.plugin("model", name, fields, f'Model("{name}")')
         self.history: FitHistory | None = None
         self.run_id: str | None = None
-        self._trained: saved.TrainedModel | None = None
+        self._trained: TrainedModel | None = None
         self.compile()
 
     def compile(

@@ -18,7 +18,6 @@ from lifecycle import (
     losses,
     optimization,
     predict,
-    process_state,
     profiles,
     profiling,
     refusals,
@@ -32,14 +31,16 @@ from lifecycle.config import Job, Request, resolve
 from lifecycle.credentials import hiding
 from lifecycle.data import dataset
 from lifecycle.data.batches import in_order
-from lifecycle.data.dataset import Dataset
 from lifecycle.data.given import Given
+from lifecycle.data.parts import Dataset
 from lifecycle.errors import RequestError
-from lifecycle.faults import Cures, explained, largest
 from lifecycle.history import History
-from lifecycle.processes import is_helper
-from lifecycle.quiet import one_at_a_time, quiet_libraries
+from lifecycle.runtime import process_state
+from lifecycle.runtime.faults import Cures, explained, largest
+from lifecycle.runtime.processes import is_helper
+from lifecycle.runtime.quiet import one_at_a_time, quiet_libraries
 from lifecycle.tracking_address import check_environment
+from lifecycle.trained import TIME_STEP, TrainedModel
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -69,7 +70,7 @@ class Result:
     scores: dict[str, float]
     history: History
     predictions: pd.DataFrame
-    model: saved.TrainedModel
+    model: TrainedModel
     evaluation: evaluate.Evaluation
 
 
@@ -251,11 +252,11 @@ def score(job: Job, prepared: Prepared, folder: Path) -> tuple[evaluate.Evaluati
     return evaluation, predict.beside_truth(predictions, data.scored)
 
 
-def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | None) -> saved.TrainedModel:
+def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | None) -> TrainedModel:
     """Return a fitted network with all that it takes to use it; ``run_id`` is that of the run it is from, if any."""
     data, module = prepared.data, prepared.module
     prepared.network.eval()  # and it stays so: a change of it would reach predictions on other threads
-    return saved.TrainedModel(
+    return TrainedModel(
         model_name=job.model_name,
         model=job.model,
         data_name=data.name,
@@ -281,6 +282,6 @@ def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | 
             "data_sha256": data.digest,
             **data.split_digests,
             "seed": job.seed,
-            **({} if data.time_step is None else {saved.TIME_STEP: data.time_step}),
+            **({} if data.time_step is None else {TIME_STEP: data.time_step}),
         },
     )

@@ -9,18 +9,18 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from lifecycle import heap
 from lifecycle.contract import BINARY, REGRESSION, DataSpec
 from lifecycle.data.column_names import PREDICTED
 from lifecycle.profiling import phase
-from lifecycle.threads import shared_pool
+from lifecycle.runtime import memory
+from lifecycle.runtime.threads import shared_pool
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
     from lifecycle.compile import CompiledModel
     from lifecycle.data.batches import Batches
-    from lifecycle.data.dataset import Part
+    from lifecycle.data.parts import Part
     from lifecycle.units import Units
 
 
@@ -33,7 +33,7 @@ def predict(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> pd.
 @phase("predict")
 def outputs_of(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> Tensor:
     """Return the network's own outputs for rows, ``(rows, num_outputs)`` logits or values, each once and in order."""
-    with heap.kept():
+    with memory.kept():
         outputs: Any = trainer.predict(module, batches)
     return torch.cat(outputs).cpu()
 

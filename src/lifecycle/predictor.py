@@ -12,8 +12,9 @@ from lifecycle import saved
 from lifecycle.data import given
 from lifecycle.data.missing_values import REFUSE
 from lifecycle.errors import RequestError
-from lifecycle.quiet import one_at_a_time
+from lifecycle.runtime.quiet import one_at_a_time
 from lifecycle.shown import Picture, Summary
+from lifecycle.trained import TrainedModel
 from lifecycle.wording import in_pythons_words
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 class Predictor:
     """The fourth and fifth step of :class:`lifecycle.Model`, which says how it comes to be fitted."""
 
-    _trained: saved.TrainedModel | None = None
+    _trained: TrainedModel | None = None
 
     def evaluate(
         self,
@@ -112,7 +113,7 @@ class Predictor:
         return _classes(self._of_fit())
 
     @property
-    def trained(self) -> saved.TrainedModel:
+    def trained(self) -> TrainedModel:
         """The fitted network with its preprocessing: what is saved, and what the command line uses.
 
         >>> model.trained.spec.task, model.trained.columns
@@ -177,19 +178,19 @@ class Predictor:
             saved.save(self._of_fit(), folder)
         return folder
 
-    def _of_fit(self) -> saved.TrainedModel:
+    def _of_fit(self) -> TrainedModel:
         if self._trained is None:
             raise RequestError("the model is not fitted yet. Call fit(X, y), or Model.load(folder).")
         return self._trained
 
 
-def _rows(X: Any, trained: saved.TrainedModel) -> pd.DataFrame:  # noqa: N803
+def _rows(X: Any, trained: TrainedModel) -> pd.DataFrame:  # noqa: N803
     """Return rows as the model takes them; those without names have those of training, by their places."""
     frame, _ = given.inputs_of(X)
     return given.like(frame, X, list(trained.columns))
 
 
-def _predict(X: Any, trained: saved.TrainedModel, columns: str, missing: str) -> np.ndarray[Any, Any]:  # noqa: N803
+def _predict(X: Any, trained: TrainedModel, columns: str, missing: str) -> np.ndarray[Any, Any]:  # noqa: N803
     """Return the columns that match of the predictions for rows: ``(samples, columns)``."""
     with one_at_a_time():
         rows = _rows(X, trained)
@@ -200,6 +201,6 @@ def _predict(X: Any, trained: saved.TrainedModel, columns: str, missing: str) ->
         return trained.as_frame(outputs, samples).filter(regex=columns).to_numpy()
 
 
-def _classes(trained: saved.TrainedModel) -> np.ndarray[Any, Any]:
+def _classes(trained: TrainedModel) -> np.ndarray[Any, Any]:
     values = trained.settings.get("class_values") or trained.spec.class_names
     return np.array(values, dtype=None if len({type(value) for value in values}) < 2 else object)

@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 
 from lifecycle import profiling, tracking
 from lifecycle.look import flame
-from lifecycle.processes import signals_ignored
+from lifecycle.runtime.processes import signals_ignored
 
 if TYPE_CHECKING:
     from lifecycle.config import Request

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.processes import is_helper
+from lifecycle.runtime.processes import is_helper
 
 if TYPE_CHECKING:
     from lifecycle.config import Request

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from lifecycle.quiet import ignored
+from lifecycle.runtime.quiet import ignored
 
 if TYPE_CHECKING:
     from lifecycle.history import Row

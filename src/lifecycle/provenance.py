@@ -14,7 +14,7 @@ PACKAGES = ("nn-lifecycle", "torch", "pytorch-lightning", "mlflow", "scikit-lear
 
 DATA = "data.sha256"
 VALIDATION, TEST = "split.validation.sha256", "split.test.sha256"
-"""Digests of the rows that validate and test, see :func:`lifecycle.data.digest.rows_digest`: tags of a run, and keys of
+"""Digests of the rows that validate and test, see :func:`lifecycle.runtime.digests.rows_digest`: tags of a run, keys of
 a saved model's provenance."""
 COMMIT, DIRTY = "mlflow.source.git.commit", "git.dirty"
 CAUSES = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 
 from lifecycle import evaluate as scoring
-from lifecycle import fit, metrics, pipeline, process_state, refusals, report, tracking
+from lifecycle import fit, metrics, pipeline, refusals, report, tracking
 from lifecycle.callers_run import callers_run
 from lifecycle.compile import compiled_as
 from lifecycle.config import Job
@@ -22,10 +22,11 @@ from lifecycle.data.batches import in_order
 from lifecycle.data.given import Given
 from lifecycle.errors import RequestError, warn
 from lifecycle.predict import column_names
-from lifecycle.quiet import one_at_a_time, quiet_libraries
-from lifecycle.saved import TrainedModel
+from lifecycle.runtime import process_state
+from lifecycle.runtime.quiet import one_at_a_time, quiet_libraries
 from lifecycle.shown import FitHistory
 from lifecycle.tracking_address import check_environment
+from lifecycle.trained import TrainedModel
 from lifecycle.wording import translated
 
 if TYPE_CHECKING:

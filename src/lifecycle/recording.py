@@ -20,9 +20,9 @@ from typing import Any, BinaryIO
 
 from lifecycle.database_faults import explained, is_busy, plain
 from lifecycle.errors import LifecycleError, RequestError
-from lifecycle.faults import is_full
 from lifecycle.mlflow_run import MLflowRun
-from lifecycle.processes import ENDING
+from lifecycle.runtime.faults import is_full
+from lifecycle.runtime.processes import ENDING
 from lifecycle.store import WITHOUT_A_WORD
 
 WAITS_IN_ALL = 60.0

@@ -13,7 +13,7 @@ from lifecycle.config import TrainerConfig
 from lifecycle.contract import REGRESSION
 from lifecycle.data import column_names
 from lifecycle.data.columns import DROPPED, OWN_PAST, SORTED_TIME, TARGET, TIME
-from lifecycle.data.dataset import Dataset
+from lifecycle.data.parts import Dataset
 from lifecycle.data.scratch import free_memory
 from lifecycle.define import learns_from_one_row
 from lifecycle.errors import RequestError, did_you_mean

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from lifecycle import checkpoints, lookup, profiling, saved
 from lifecycle.forecast import foretells
 from lifecycle.look import files
+from lifecycle.trained import TrainedModel
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lifecycle.data.dataset import Dataset
+    from lifecycle.data.parts import Dataset
     from lifecycle.evaluate import Evaluation
     from lifecycle.history import History
     from lifecycle.tracking import Run
@@ -36,7 +37,7 @@ class Outcome:
     history: History
     evaluation: Evaluation
     predictions: pd.DataFrame
-    trained: saved.TrainedModel
+    trained: TrainedModel
     precision: str
 
 

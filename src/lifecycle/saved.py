@@ -25,8 +25,8 @@ from lifecycle.credentials import is_credential
 from lifecycle.data.missing_values import REFUSE
 from lifecycle.data.native_frames import as_pandas
 from lifecycle.data.preprocessing import Preprocessing
-from lifecycle.digests import sha256
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError
+from lifecycle.runtime.digests import sha256
 from lifecycle.trained import TIME_STEP, Preparation, TrainedModel
 
 __all__ = ["TIME_STEP", "Preparation", "PyFunc", "TrainedModel", "check_preprocessing", "load", "prepare", "save"]

@@ -22,17 +22,17 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from lifecycle import heap, ports
 from lifecycle.connections import Connections
 from lifecycle.errors import Interrupted, RequestError
 from lifecycle.http_messages import JSON, Answer, Head, RefusedError, refusal
-from lifecycle.ports import HOST
-from lifecycle.processes import ENDING
+from lifecycle.runtime import memory, ports
+from lifecycle.runtime.ports import HOST
+from lifecycle.runtime.processes import ENDING
 from lifecycle.scoring import CSV, Scorer, check_kind
 from lifecycle.worker import Job, Worker
 
 if TYPE_CHECKING:
-    from lifecycle.saved import TrainedModel
+    from lifecycle.trained import TrainedModel
     from lifecycle.verbs.serve import Serve
 
 PATH = "/invocations"
@@ -161,7 +161,7 @@ class ModelHandler:
     def sent(self, num_bytes: int) -> None:
         """Give the memory of a large request back to the system."""
         if num_bytes > LARGE:
-            self.worker.post(heap.trim)
+            self.worker.post(memory.trim)
 
     def _path(self, head: Head) -> str:
         """Return the path of a request whose host is one of ours.

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from lifecycle.config import TrainerConfig
 from lifecycle.precision import is_bf16
+from lifecycle.runtime.threads import limited
 from lifecycle.schedules import OneCycle
-from lifecycle.threads import limited
 
 if TYPE_CHECKING:
     from lifecycle.compile import CompiledModel

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from lifecycle import database_faults, end_notes, ranking
 from lifecycle.config import TrackingConfig
 from lifecycle.errors import DiskError, LifecycleError, RequestError
-from lifecycle.faults import is_full
+from lifecycle.runtime.faults import is_full
 
 RESERVE, RESERVED_BYTES = ".reserve", 256 * 1024
 """A file in the folder of a run's checkpoints, removed when the run is closed: room for its status on a full disk."""

@@ -1,7 +1,7 @@
 """Predictions for rows in files of any length: read, predicted and written block by block.
 
 A block is a whole number of passes of the network, counted from the first row, so that the numbers are bit for bit
-those of :meth:`lifecycle.saved.TrainedModel.predict` on all rows at once, however long a block is.
+those of :meth:`lifecycle.trained.TrainedModel.predict` on all rows at once, however long a block is.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from lifecycle.data.streams import Stream
 from lifecycle.data.unseen import MOST_NAMED, Unseen
 from lifecycle.errors import RequestError
 from lifecycle.predict import column_names
-from lifecycle.threads import pool
+from lifecycle.runtime.threads import pool
 
 if TYPE_CHECKING:
-    from lifecycle.saved import TrainedModel
+    from lifecycle.trained import TrainedModel
 
 Part = tuple[pa.Table, dict[str, Counter[str | None]]]
 """A block with its predictions, and the categories in it that no training row had, by column."""
@@ -99,7 +99,7 @@ def predict_file(
 def forecast_file(
     trained: TrainedModel, source: str | Path, output: str | Path, horizon: int = 1, form: str = formats.CSV
 ) -> int:
-    """Write the next steps of a series; see :meth:`lifecycle.saved.TrainedModel.forecast`.
+    """Write the next steps of a series; see :meth:`lifecycle.trained.TrainedModel.forecast`.
 
     Args:
         trained: the model.

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from lifecycle import registry
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec, Samples
 from lifecycle.data import dataset
+from lifecycle.data.parts import Dataset
 from lifecycle.define import define
 
 SHAPES = {1: (5,), 2: (4, 3), 3: (1, 8, 8)}
@@ -108,7 +109,7 @@ def check_data_plugin(name: str, **fields: Any) -> None:
     _check_what_is_learnt(plugin, name, data)
 
 
-def _check_what_is_learnt(plugin: Any, name: str, data: dataset.Dataset) -> None:
+def _check_what_is_learnt(plugin: Any, name: str, data: Dataset) -> None:
     """Write one training row over all that are held out, and see the training samples unmoved."""
     frame = plugin.read()
     held_out = np.concatenate([[], *(part.rows for part in (data.val, data.test) if part is not None)]).astype(int)

@@ -12,11 +12,11 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lifecycle import ports
 from lifecycle.checks import in_range
 from lifecycle.config import TrackingConfig
 from lifecycle.errors import Interrupted, LifecycleError, RequestError
-from lifecycle.ports import HOST
+from lifecycle.runtime import ports
+from lifecycle.runtime.ports import HOST
 from lifecycle.tracking_address import check_environment
 from lifecycle.words import read
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from lifecycle.data.given import PATH
 from lifecycle.errors import RequestError
-from lifecycle.faults import explained
+from lifecycle.runtime.faults import explained
 
 ARGUMENTS = {"max_epochs": "epochs"}
 """What is called otherwise on the command line than in :meth:`lifecycle.Model.fit`."""

@@ -10,8 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from lifecycle import bounded_yaml
-from lifecycle.config import unknown_field
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, unknown_field
 from lifecycle.explain import explain
 
 Fields = TypeVar("Fields")

@@ -12,7 +12,7 @@ import torch.distributed
 from torch import Tensor
 
 from lifecycle.data.rows import Rows, arranged, shuffled
-from lifecycle.seeds import epoch_seed
+from lifecycle.runtime.seeds import epoch_seed
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lifecycle import heap
 from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec, Split, Target
 from lifecycle.data import missing_values, rounding, weights
 from lifecycle.data.columns import column_kinds, num_missing
-from lifecycle.data.digest import digest
 from lifecycle.data.fitting import held_out_gaps, learn, transform
 from lifecycle.data.given import Given
 from lifecycle.data.labels import Labels
@@ -28,6 +26,8 @@ from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targ
 from lifecycle.data.rows import Rows
 from lifecycle.errors import RequestError
 from lifecycle.profiling import phase
+from lifecycle.runtime import memory
+from lifecycle.runtime.digests import digest
 
 __all__ = ["Dataset", "Part", "as_column", "labelled", "large_table", "load"]
 
@@ -47,7 +47,7 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | Non
         RequestError: the rows cannot be used as they are; says why.
     """
     if given is None and (table := large_table(plugin)) is not None:
-        with heap.kept():
+        with memory.kept():
             return _load_large(table, name, kind, seed)
     frame = _read(plugin, given)
     target = plugin.describe_target(frame)

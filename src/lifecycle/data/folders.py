@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.formats import IMAGE_ENDINGS
-from lifecycle.digests import sha256
 from lifecycle.errors import RequestError, did_you_mean
-from lifecycle.quiet import ignored
+from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.quiet import ignored
 
 if TYPE_CHECKING:
     import numpy as np

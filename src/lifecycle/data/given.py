@@ -16,7 +16,7 @@ from lifecycle.data.column_names import PREDICTED
 from lifecycle.data.features import is_temporal
 from lifecycle.data.native_frames import as_pandas, is_frame
 from lifecycle.errors import RequestError
-from lifecycle.quiet import one_at_a_time
+from lifecycle.runtime.quiet import one_at_a_time
 
 PATH = "X"
 """What messages call the rows, in place of a file's path."""

@@ -12,12 +12,11 @@ import pandas as pd
 from lifecycle.contract import DataPlugin, DataSpec
 from lifecycle.data import column_names, dataset, missing_values, readers, sources
 from lifecycle.data.columns import column_kinds
-from lifecycle.data.dataset import Dataset
-from lifecycle.data.digest import digest
+from lifecycle.data.parts import Dataset
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.unseen import Unseen
-from lifecycle.digests import sha256
 from lifecycle.errors import RequestError
+from lifecycle.runtime.digests import digest, sha256
 
 
 def load(

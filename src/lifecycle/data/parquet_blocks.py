@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.data import column_names
 from lifecycle.data.csv_blocks import EMPTY, NUMBER, TRUTH, AsTextError, kind_of
-from lifecycle.digests import sha256
+from lifecycle.runtime.digests import sha256
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,9 +12,9 @@ from torch import Tensor
 from lifecycle import provenance
 from lifecycle.contract import DataSpec
 from lifecycle.data.batches import Truth
-from lifecycle.data.digest import rows_digest
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.rows import DiskRows, Rows
+from lifecycle.runtime.digests import rows_digest
 
 
 @dataclass(frozen=True)

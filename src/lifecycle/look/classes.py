@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lifecycle.look.style import COLOURS, GREY, label, picture
-from lifecycle.quiet import ignored
+from lifecycle.runtime.quiet import ignored
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

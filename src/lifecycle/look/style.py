@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from lifecycle.quiet import ignored, one_at_a_time
+from lifecycle.runtime.quiet import ignored, one_at_a_time
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

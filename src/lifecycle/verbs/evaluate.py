@@ -9,11 +9,11 @@ from typing import Any
 
 from lifecycle import recorded, runs, words
 from lifecycle.checks import in_range, one_of
-from lifecycle.config import Job, resolve, unknown_field
+from lifecycle.config import Job, resolve
 from lifecycle.credentials import hiding
 from lifecycle.data.missing_values import CHOICES
-from lifecycle.errors import RequestError
-from lifecycle.quiet import quiet_libraries
+from lifecycle.errors import RequestError, unknown_field
+from lifecycle.runtime.quiet import quiet_libraries
 
 NAME = re.compile(r"[\w.-]+")
 ALONE = ["trainer.devices=1", "trainer.strategy=auto"]
@@ -56,9 +56,9 @@ def run(typed: list[str]) -> None:
     found.model_folder()  # refused here, before anything heavy is imported
     job = resolve(recorded.request_of(record, [*ALONE, *on_devices]))
     others = _others(found, record, on_data, asked.input) if on_data or asked.input else None
-    from lifecycle import deferred
+    from lifecycle.runtime import lazy_imports
 
-    with deferred.quick_imports():
+    with lazy_imports.quick_imports():
         from lifecycle import report, rescoring
     printer = report.Report(asked.verbose)
     hidden = {**job.request.hidden, **({} if others is None else others.request.hidden)}

@@ -14,7 +14,7 @@ from lifecycle.data.missing_values import CHOICES
 from lifecycle.errors import RequestError
 
 if TYPE_CHECKING:
-    from lifecycle.saved import TrainedModel
+    from lifecycle.trained import TrainedModel
 
 MOST_STEPS = 1_000_000
 EXAMPLE = "lifecycle predict run=latest input=new.csv output=out.csv"

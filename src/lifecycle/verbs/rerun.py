@@ -13,9 +13,9 @@ from omegaconf import OmegaConf
 from lifecycle import again, recorder, runs
 from lifecycle.config import Request
 from lifecycle.errors import LifecycleError, RequestError
-from lifecycle.processes import is_helper
 from lifecycle.provenance import DIRTY, Difference
 from lifecycle.runs import MANIFEST, FoundRun, Which
+from lifecycle.runtime.processes import is_helper
 
 if TYPE_CHECKING:
     from lifecycle.pipeline import Prepared
@@ -78,9 +78,9 @@ def _beside(found: FoundRun, request: Request) -> None:
 
 
 def _repeat(found: FoundRun, request: Request) -> None:
-    from lifecycle import deferred
+    from lifecycle.runtime import lazy_imports
 
-    with deferred.quick_imports():
+    with lazy_imports.quick_imports():
         from lifecycle import pipeline
     differences: list[Difference] = []
 

@@ -14,10 +14,10 @@ from lifecycle.checks import one_of
 from lifecycle.config import Job, Request, resolve
 from lifecycle.credentials import hiding
 from lifecycle.errors import RequestError
-from lifecycle.processes import is_helper
 from lifecycle.provenance import DATA, TEST, VALIDATION
-from lifecycle.quiet import quiet_libraries
 from lifecycle.runs import FoundRun
+from lifecycle.runtime.processes import is_helper
+from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.schedules import OneCycle
 
 if TYPE_CHECKING:
@@ -63,11 +63,12 @@ def run(typed: list[str]) -> None:
     job = resolve(request)
     _check_schedule(job, record, changed)
     again.told_to_helpers("resume", found, changes, request)
-    from lifecycle import deferred, recorder
+    from lifecycle import recorder
+    from lifecycle.runtime import lazy_imports
 
     if not is_helper():
         recorder.warm(asked.tracking)
-    with deferred.quick_imports():
+    with lazy_imports.quick_imports():
         from lifecycle import pipeline
     with quiet_libraries():
         points = runs.histories(asked, found) if not is_helper() else {}

@@ -6,10 +6,11 @@ import contextlib
 import signal
 from dataclasses import dataclass, field, replace
 
-from lifecycle import ports, recorder, runs, words
+from lifecycle import recorder, runs, words
 from lifecycle.checks import in_range, one_of
 from lifecycle.data.missing_values import CHOICES
 from lifecycle.errors import Interrupted, RequestError
+from lifecycle.runtime import ports
 
 
 @dataclass

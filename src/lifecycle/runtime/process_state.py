@@ -1,7 +1,7 @@
 """What a process has once and a fit changes: fits take turns with it, and leave it as it was.
 
 PyTorch's global generators feed initial weights and dropout, and its settings hold for all threads. So one fit has them
-at a time (:func:`lifecycle.processes.turn`): results do not depend on what other threads do.
+at a time (:func:`lifecycle.runtime.processes.turn`): results do not depend on what other threads do.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
-from lifecycle import seeds
-from lifecycle.processes import LAUNCHER, turn
-from lifecycle.quiet import quiet_libraries
+from lifecycle.runtime import seeds
+from lifecycle.runtime.processes import LAUNCHER, turn
+from lifecycle.runtime.quiet import quiet_libraries
 
 VARIABLES = (*LAUNCHER, "CUBLAS_WORKSPACE_CONFIG")
 """Environment variables that Lightning sets."""

@@ -1,15 +1,23 @@
-"""Digests of raw rows, a function of names, types and values in their order, and of the rows of a part of them."""
+"""Digests of files, of data and of rows: how a saved file or a record says what it was made from."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+
+def sha256(file: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
 
 PLAIN = "biuf"
 """Kinds of numpy's types whose bytes are their values."""

@@ -1,0 +1,1 @@
+"""The process and the machine: seeds, memory, signals, ports, digests, lazy imports."""
