@@ -339,7 +339,7 @@ def _fill(folder: Path, count: int) -> None:
     """Add finished runs to a database as this package would have left them, but for their files."""
     from mlflow.entities import Metric, Param
 
-    from lifecycle.config import TrackingConfig
+    from lifecycle.config.schema import TrackingConfig
     from lifecycle.store import open_store
 
     store = open_store(TrackingConfig(dir=str(folder / "mlruns")))
@@ -360,8 +360,8 @@ def _timed(work: Callable[[], object]) -> dict[str, float]:
 
 def load_child(file: str) -> dict[str, float]:
     """Load a CSV file as a run does."""
-    from lifecycle.compose import compose
-    from lifecycle.config import resolve
+    from lifecycle.config.compose import compose
+    from lifecycle.config.resolve import resolve
     from lifecycle.data import dataset
 
     job = resolve(compose(["data=table", f"data.path={file}", "data.target=x19"]))

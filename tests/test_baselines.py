@@ -14,12 +14,12 @@ from torch import nn
 
 from lifecycle import baselines
 from lifecycle.compile import CompiledModel
+from lifecycle.config.tasks import TASKS
 from lifecycle.contract import REGRESSION
 from lifecycle.data.parts import Dataset
 from lifecycle.evaluate import Evaluation, judge
 from lifecycle.optimizers import Adam
 from lifecycle.runtime.quiet import quiet_libraries
-from lifecycle.tasks import TASKS
 from tests.rows import SeriesRows, TableRows, load_rows
 
 

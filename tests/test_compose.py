@@ -11,13 +11,13 @@ from pathlib import Path
 import hydra
 import pytest
 
-from lifecycle.compose import compose
-from lifecycle.config import resolve
+from lifecycle.config.choices import TYPED
+from lifecycle.config.compose import compose
+from lifecycle.config.resolve import resolve
+from lifecycle.config.search_path import CHOICES, options
 from lifecycle.data import dataset
 from lifecycle.data.table import Table
 from lifecycle.errors import RequestError
-from lifecycle.groups import TYPED
-from lifecycle.searchpath import CHOICES, options
 from tests.packages import Site, fresh_site
 
 site = pytest.fixture(fresh_site, name="site")
@@ -275,7 +275,7 @@ def test_the_help_imports_nothing_heavy(tmp_path: Path) -> None:
 
 def test_resolving_a_request_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
-        "from lifecycle.compose import compose\nfrom lifecycle.config import resolve\n"
+        "from lifecycle.config.compose import compose\nfrom lifecycle.config.schema import resolve\n"
         "assert resolve(compose(['model=mlp', 'data=iris'])).model.hidden == [64, 32]"
     )
     assert modules_after(code, tmp_path) == set()

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from lifecycle.compose import compose
-from lifecycle.config import RunConfig, TrackingConfig, TrainerConfig, check_sample_dims, resolve
+from lifecycle.config.compose import compose
+from lifecycle.config.resolve import check_sample_dims, resolve
+from lifecycle.config.schema import RunConfig, TrackingConfig, TrainerConfig
 from lifecycle.data.table import Table
 from lifecycle.errors import RequestError, unknown_field
 from lifecycle.optimizers import SGD, Adam

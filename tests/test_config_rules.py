@@ -18,10 +18,10 @@ from hydra.core.plugins import Plugins
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lifecycle import bounded_yaml, config_rules
-from lifecycle.compose import compose
+from lifecycle.config import bounded_yaml, rules
+from lifecycle.config.compose import compose
+from lifecycle.config.search_path import options
 from lifecycle.errors import RequestError
-from lifecycle.searchpath import options
 from lifecycle.words import read
 from tests.packages import Site, fresh_site
 
@@ -317,4 +317,4 @@ def test_another_hydra_program_keeps_its_sources() -> None:
 
 
 def test_rules_of_a_file_that_is_no_mapping() -> None:
-    config_rules.check_file([1], "data/x", None, "x.yaml")  # Hydra says what is wrong with it
+    rules.check_file([1], "data/x", None, "x.yaml")  # Hydra says what is wrong with it

@@ -16,7 +16,7 @@ import mlflow
 import pytest
 
 from lifecycle import database_faults, end_notes
-from lifecycle.config import TrackingConfig
+from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import LifecycleError, RequestError, TrackingError
 from lifecycle.store import database_uri, open_store
 from tests.conftest import Command, artifacts, ready
@@ -302,7 +302,7 @@ def test_a_database_that_may_only_be_read_is_said_to_be(tmp_path: Path, empty_da
     code = """
 import ctypes, sys
 from lifecycle import store
-from lifecycle.config import TrackingConfig
+from lifecycle.config.schema import TrackingConfig
 header, none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
 assert ctypes.CDLL(None, use_errno=True).capset(header, none) == 0
 try:

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 
 from lifecycle import fit
 from lifecycle.compile import CompiledModel
-from lifecycle.config import TrainerConfig
+from lifecycle.config.schema import TrainerConfig
+from lifecycle.config.tasks import TASKS
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Batches
 from lifecycle.evaluate import MOST_PENDING, Scores, evaluate, prefixed
 from lifecycle.losses import Loss
 from lifecycle.optimizers import Adam
 from lifecycle.runtime.quiet import quiet_libraries
-from lifecycle.tasks import TASKS
 from lifecycle.units import Units
 
 SPECS = {

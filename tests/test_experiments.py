@@ -20,8 +20,8 @@ import pandas as pd
 import pytest
 
 from lifecycle import define
-from lifecycle.compose import compose
-from lifecycle.config import resolve
+from lifecycle.config.compose import compose
+from lifecycle.config.resolve import resolve
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from tests.conftest import Command, artifacts
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from lifecycle import again, expressions, recorded, saved
+from lifecycle import again, saved
 from lifecycle import lifecycle as package
-from lifecycle.compose import compose
-from lifecycle.config import Request
+from lifecycle.config import expressions, request_record
+from lifecycle.config.compose import compose
+from lifecycle.config.schema import Request
 from lifecycle.data import sources
 from lifecycle.errors import RequestError
 from tests.conftest import Command, ready
@@ -95,23 +96,23 @@ def test_no_record_of_a_run_holds_what_an_expression_stands_for(
 
 
 def test_a_missing_variable_is_one_message() -> None:
-    record = recorded.record_of(compose(["data=mine"]))
+    record = request_record.record_of(compose(["data=mine"]))
     os.environ.pop("SECRET")
     with pytest.raises(RequestError, match=r"data.note cannot be worked out: .*'SECRET' not found. Set SECRET in"):
         compose(["data=mine"])
     with pytest.raises(RequestError, match=r"'SECRET' not found. Set SECRET in the environment, or add data.note="):
-        recorded.request_of(record)
-    later = recorded.request_of(record, ["data.note=x"])
+        request_record.request_of(record)
+    later = request_record.request_of(record, ["data.note=x"])
     assert later.config.data.note == "x"
 
 
 def test_a_value_of_the_environment_is_worked_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    record = recorded.record_of(compose(["data=mine", "optimizer.lr='${oc.decode:${oc.env:LR,0.5}}'"]))
+    record = request_record.record_of(compose(["data=mine", "optimizer.lr='${oc.decode:${oc.env:LR,0.5}}'"]))
     monkeypatch.setenv("SECRET", "another")
     monkeypatch.setenv("LR", "0.25")
-    later = recorded.request_of(record)
+    later = request_record.request_of(record)
     assert (later.config.data.note, later.config.optimizer.lr) == ("another", 0.25)
-    assert recorded.record_of(later)["config"] == record["config"]
+    assert request_record.record_of(later)["config"] == record["config"]
 
 
 @pytest.mark.parametrize(
@@ -125,13 +126,13 @@ def test_a_value_of_the_environment_is_worked_out_again(monkeypatch: pytest.Monk
     ],
 )
 def test_what_is_recorded_of_an_expression(words: list[str], key: tuple[str, str], kept: Any) -> None:
-    value = recorded.record_of(compose(["data=mine", *words]))["config"][key[0]][key[1]]
+    value = request_record.record_of(compose(["data=mine", *words]))["config"][key[0]][key[1]]
     assert value == kept if kept is not None else value.startswith("run-20")
 
 
 def test_a_masked_credential_is_asked_for_again() -> None:
     request = compose(["data=table", "data.path=https://u:plainpw@h/x.csv", "data.target=y"])
-    record = recorded.record_of(request)
+    record = request_record.record_of(request)
     assert record["config"]["data"]["path"] == "https://***@h/x.csv"
     assert "plainpw" not in json.dumps(record)
     with pytest.raises(
@@ -139,13 +140,13 @@ def test_a_masked_credential_is_asked_for_again() -> None:
         match=r"^data.path held a credential, which no run records. Add data.path=... with it; in a new run write "
         r"\$\{oc.env:NAME\} instead",
     ):
-        recorded.request_of(record)
-    given = recorded.request_of(record, ["data.path=https://u:plainpw@h/x.csv"])
+        request_record.request_of(record)
+    given = request_record.request_of(record, ["data.path=https://u:plainpw@h/x.csv"])
     assert given.config.data.path == "https://u:plainpw@h/x.csv"
     repeated, changed = again.changed(record, ["data.path=https://u:plainpw@h/x.csv"], "rerun run=latest")
     assert not changed  # it is what was recorded, as far as that is known
     assert repeated.command == "lifecycle rerun run=latest data.path=https://***@h/x.csv"
-    assert recorded.record_of(given)["config"] == record["config"]
+    assert request_record.record_of(given)["config"] == record["config"]
 
 
 def test_a_saved_model_needs_no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from torch._inductor.utils import fresh_cache
 
 from lifecycle import checkpoints, fit
 from lifecycle.compile import CompiledModel
-from lifecycle.config import TrainerConfig
+from lifecycle.config.schema import TrainerConfig
 from lifecycle.data import dataset
 from lifecycle.data.batches import Batches, Chunks
 from lifecycle.data.parts import Dataset

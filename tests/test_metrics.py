@@ -12,7 +12,8 @@ from torch import nn
 
 from lifecycle import metrics, refusals
 from lifecycle.compile import CompiledModel
-from lifecycle.config import TrainerConfig
+from lifecycle.config.schema import TrainerConfig
+from lifecycle.config.tasks import TASKS, library, metrics_of, snake
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data import dataset
 from lifecycle.data.table import Table
@@ -20,7 +21,6 @@ from lifecycle.errors import RequestError
 from lifecycle.evaluate import Scores
 from lifecycle.losses import Loss
 from lifecycle.optimizers import Adam
-from lifecycle.tasks import TASKS, library, metrics_of, snake
 from lifecycle.units import Units
 
 SPECS = {

@@ -24,8 +24,9 @@ import pytorch_lightning as pl
 import torch
 
 import lifecycle
-from lifecycle import recorded, runs
-from lifecycle.config import TrackingConfig
+from lifecycle import runs
+from lifecycle.config import request_record
+from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError, TrainingError
 from lifecycle.model import Model
 from lifecycle.optimizers import SGD
@@ -689,10 +690,10 @@ def test_a_fit_from_python_says_that_its_rows_are_gone(job: Command, tmp_path: P
     record = runs.find(runs.Which("latest")).record()
     (tmp_path / "X").write_text("a file that happens to be called so")
     with pytest.raises(RequestError, match=r"data\.path=X was given from Python, .* or name a file .*: data\.path="):
-        recorded.check_rows_are_kept(record, ["verbose=0"])
+        request_record.check_rows_are_kept(record, ["verbose=0"])
     frame[[*FEATURES, "kind"]].to_csv(tmp_path / "rows.csv", index=False)
-    recorded.check_rows_are_kept(record, ["data.path=rows.csv"])
-    request = recorded.request_of(record, ["data.path=rows.csv"])
+    request_record.check_rows_are_kept(record, ["data.path=rows.csv"])
+    request = request_record.request_of(record, ["data.path=rows.csv"])
     assert request.config.data.path == "rows.csv"
 
 

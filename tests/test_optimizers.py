@@ -15,7 +15,7 @@ from torch import nn
 
 from lifecycle import checkpoints, fit, optimization
 from lifecycle.compile import CompiledModel
-from lifecycle.config import TrainerConfig
+from lifecycle.config.schema import TrainerConfig
 from lifecycle.data import dataset
 from lifecycle.data.batches import Batches, Chunks
 from lifecycle.data.parts import Dataset

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lifecycle import fit
 from lifecycle.compile import CompiledModel
-from lifecycle.config import TrainerConfig
+from lifecycle.config.schema import TrainerConfig
 from lifecycle.data import dataset
 from lifecycle.data.batches import Batches
 from lifecycle.data.images import Images

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from lifecycle import config, ranking, runs
+from lifecycle import ranking, runs
 from lifecycle.comparison import compare
+from lifecycle.config import schema
 from lifecycle.data import dataset
 from lifecycle.data.array import Array
 from lifecycle.data.images import Images
@@ -91,7 +92,7 @@ def test_the_remedy_works_seeds_on_one_split_are_ranked(found: list[FoundRun]) -
     assert len({run.metrics["kept_val_loss"] for run in of_one}) == 3  # the weights differ
     iris = dataset.load(Table(path="sklearn:iris", target="species", split_seed=0), "iris", "table", seed=77)
     least = min(of_one, key=lambda run: run.metrics["kept_val_loss"])
-    best = Model.from_run("best", tracking=config.TrackingConfig(experiment="one"))
+    best = Model.from_run("best", tracking=schema.TrackingConfig(experiment="one"))
     assert best.run_id == least.id
     assert best._trained is not None
     for kept in (best._trained.provenance, *(run.tags for run in of_one)):

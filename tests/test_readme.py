@@ -13,8 +13,8 @@ import pytest
 
 from lifecycle import registry
 from lifecycle.__main__ import VERBS
-from lifecycle.compose import compose
-from lifecycle.config import resolve
+from lifecycle.config.compose import compose
+from lifecycle.config.resolve import resolve
 from tests.conftest import Command
 from tests.test_docs import COMPOSED
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifecycle.compose import compose
-from lifecycle.config import resolve
+from lifecycle.config.compose import compose
+from lifecycle.config.request_record import record_of, request_of
+from lifecycle.config.resolve import resolve
 from lifecycle.errors import RequestError, SavedModelError
-from lifecycle.recorded import record_of, request_of
 from tests.packages import Site, fresh_site
 
 PRESETS = sorted(file.stem for file in (Path(__file__).parents[1] / "conf" / "experiment").glob("*.yaml"))

@@ -14,7 +14,8 @@ from typing import Any
 import mlflow
 import pytest
 
-from lifecycle import compose, config, recorder, tracking
+from lifecycle import recorder, tracking
+from lifecycle.config import compose, schema
 from lifecycle.errors import RequestError, TrackingError
 from lifecycle.recorder import Recorder
 from lifecycle.recording import serve
@@ -24,7 +25,7 @@ Runs = Callable[[], list[mlflow.entities.Run]]
 
 
 @pytest.fixture
-def request_of(job: Command) -> Callable[..., config.Request]:
+def request_of(job: Command) -> Callable[..., schema.Request]:
     """Compose a request in the working folder, whose database is ready."""
     return lambda *words: compose.compose(list(words))
 
@@ -44,7 +45,7 @@ def children() -> list[int]:
 
 
 def test_runs_one_after_the_other_are_recorded_by_one_process(
-    request_of: Callable[..., config.Request], runs: Runs
+    request_of: Callable[..., schema.Request], runs: Runs
 ) -> None:
     with tracking.track(request_of("seed=1")):
         first = children()
@@ -56,7 +57,7 @@ def test_runs_one_after_the_other_are_recorded_by_one_process(
     ]
 
 
-def test_runs_at_once_are_recorded_by_a_process_each(request_of: Callable[..., config.Request], runs: Runs) -> None:
+def test_runs_at_once_are_recorded_by_a_process_each(request_of: Callable[..., schema.Request], runs: Runs) -> None:
     with tracking.track(request_of("seed=1")) as one, tracking.track(request_of("seed=2")) as two:
         for run in (one, two):
             run.log_scores({"test_loss": 1.0 if run is one else 2.0})
@@ -64,7 +65,7 @@ def test_runs_at_once_are_recorded_by_a_process_each(request_of: Callable[..., c
 
 
 def test_what_cannot_be_recorded_fails_the_run_and_is_told(
-    request_of: Callable[..., config.Request], runs: Runs, tmp_path: Path
+    request_of: Callable[..., schema.Request], runs: Runs, tmp_path: Path
 ) -> None:
     def lose_the_metrics() -> None:
         with tracking.track(request_of()) as run:
@@ -87,7 +88,7 @@ def test_what_cannot_be_recorded_fails_the_run_and_is_told(
 
 
 def test_a_database_that_cannot_be_opened_is_the_request_s_fault(
-    request_of: Callable[..., config.Request], tmp_path: Path
+    request_of: Callable[..., schema.Request], tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
     with (
@@ -124,7 +125,7 @@ def test_a_process_is_not_shared_with_a_fork(serving: Recorder) -> None:
 
 
 def test_a_file_of_the_working_folder_is_no_library(
-    request_of: Callable[..., config.Request], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request_of: Callable[..., schema.Request], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("mlflow", "filelock"):
         (tmp_path / f"{name}.py").write_text("open('canary', 'w').close()")
@@ -163,7 +164,7 @@ def test_what_went_wrong_in_getting_ready_is_told_by_what_needs_it_alone(
     assert "failed" not in answers[0]
 
 
-def test_what_is_on_its_way_is_gone_when_the_run_is_closed(request_of: Callable[..., config.Request]) -> None:
+def test_what_is_on_its_way_is_gone_when_the_run_is_closed(request_of: Callable[..., schema.Request]) -> None:
     def end(error: BaseException | None) -> Path:
         with tracking.track(request_of()) as run:
             (run.scratch / "big").write_text("much")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from lifecycle.compile import CompiledModel
-from lifecycle.config import TrainerConfig
+from lifecycle.config.schema import TrainerConfig
 from lifecycle.contract import MULTICLASS, REGRESSION, DataSpec
 from lifecycle.define import define, summarize
 from lifecycle.fit import fit

@@ -10,8 +10,8 @@ from importlib import metadata
 import pytest
 
 from lifecycle import registry
-from lifecycle.compose import compose
-from lifecycle.config import resolve
+from lifecycle.config.compose import compose
+from lifecycle.config.resolve import resolve
 from lifecycle.data.table import Table
 from lifecycle.errors import RequestError
 from lifecycle.plugins.mlp import MLP

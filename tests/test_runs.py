@@ -13,8 +13,9 @@ import mlflow
 import pytest
 from filelock import FileLock
 
-from lifecycle import compose, runs, tracking
-from lifecycle.config import TrackingConfig
+from lifecycle import runs, tracking
+from lifecycle.config import compose
+from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import Interrupted, RequestError, SavedModelError, TrainingError
 from lifecycle.lookup import DIRECTIONS
 from lifecycle.runs import FoundRun, Which

@@ -17,7 +17,7 @@ from torch.optim import lr_scheduler
 
 from lifecycle import checkpoints, fit, refusals
 from lifecycle.compile import CompiledModel
-from lifecycle.config import TrainerConfig
+from lifecycle.config.schema import TrainerConfig
 from lifecycle.data import dataset
 from lifecycle.data.batches import Batches
 from lifecycle.data.parts import Dataset

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lifecycle import saved
-from lifecycle.compose import compose
-from lifecycle.config import resolve
+from lifecycle.config.compose import compose
+from lifecycle.config.resolve import resolve
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.define import define, summarize
 from lifecycle.errors import RequestError

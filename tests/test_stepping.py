@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lifecycle import fit
 from lifecycle.compile import CompiledModel
-from lifecycle.config import TrainerConfig
+from lifecycle.config.schema import TrainerConfig
 from lifecycle.data import dataset
 from lifecycle.data.batches import Batch, Batches, Chunks, Truth
 from lifecycle.data.parts import Dataset

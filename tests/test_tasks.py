@@ -7,10 +7,10 @@ import torchmetrics
 import torchmetrics.classification
 import torchmetrics.regression
 
+from lifecycle.config.tasks import TASKS, check_names, library, link_of, loss_of, metrics_of, snake
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION
 from lifecycle.errors import RequestError
 from lifecycle.losses import LOSSES
-from lifecycle.tasks import TASKS, check_names, library, link_of, loss_of, metrics_of, snake
 
 DEFAULTS = {
     BINARY: ("binary_crossentropy", ("accuracy",)),

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from lifecycle import compose, tracking
-from lifecycle.config import Request, TrackingConfig
+from lifecycle import tracking
+from lifecycle.config import compose
+from lifecycle.config.schema import Request, TrackingConfig
 from lifecycle.errors import Interrupted, RequestError, TrainingError
 from lifecycle.store import database_uri, open_store
 from lifecycle.tracking import flatten

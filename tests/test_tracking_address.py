@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle.config import TrackingConfig
+from lifecycle.config.schema import TrackingConfig
 from lifecycle.data import sources
 from lifecycle.errors import RequestError
 from lifecycle.model import Model

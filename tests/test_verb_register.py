@@ -129,7 +129,7 @@ def test_a_version_stays_the_model_that_was_registered(
 
 def log_another(client: mlflow.MlflowClient, run_id: str, place: Path, tmp_path: Path) -> None:
     """Let a run save another model, as one does that is resumed."""
-    from lifecycle.config import TrackingConfig
+    from lifecycle.config.schema import TrackingConfig
     from lifecycle.mlflow_run import MLflowRun
 
     manifests = sorted(place.rglob("lifecycle.json"))

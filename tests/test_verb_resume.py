@@ -27,7 +27,7 @@ from lifecycle import checkpoints, fit, recorder, recording
 from lifecycle import runs as runs_of_ours
 from lifecycle.__main__ import main
 from lifecycle.compile import CompiledModel
-from lifecycle.config import TrainerConfig
+from lifecycle.config.schema import TrainerConfig
 from lifecycle.data import dataset
 from lifecycle.data.parts import Dataset
 from lifecycle.data.table import Table

@@ -18,6 +18,7 @@ from torch import nn
 
 from lifecycle import baselines
 from lifecycle.compile import CompiledModel
+from lifecycle.config.tasks import TASKS
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.array import Array
 from lifecycle.data.batches import Truth
@@ -31,7 +32,6 @@ from lifecycle.losses import Loss
 from lifecycle.metrics import OURS, OURS_OF_CLASSES
 from lifecycle.model import Model
 from lifecycle.optimizers import Adam
-from lifecycle.tasks import TASKS
 from lifecycle.units import Units
 from tests.conftest import Command, artifacts
 from tests.rows import SeriesRows, TableRows, load_rows

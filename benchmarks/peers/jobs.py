@@ -7,11 +7,12 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from lifecycle.compose import compose
-from lifecycle.config import Job, resolve
+from lifecycle.config.compose import compose
+from lifecycle.config.resolve import resolve
+from lifecycle.config.schema import Job
+from lifecycle.config.tasks import metrics_of
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION
 from lifecycle.data import downloads
-from lifecycle.tasks import metrics_of
 
 SMALL_EPOCHS = 3
 MNIST = ("x_train", "y_train", "x_test", "y_test")

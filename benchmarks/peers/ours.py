@@ -16,8 +16,9 @@ from typing import Any
 import torch
 
 from lifecycle import fit, pipeline, report, tracking
-from lifecycle.compose import compose
-from lifecycle.config import Job, resolve
+from lifecycle.config.compose import compose
+from lifecycle.config.resolve import resolve
+from lifecycle.config.schema import Job
 from lifecycle.history import Row
 from lifecycle.pipeline import Prepared
 from lifecycle.refusals import batch_size

@@ -52,7 +52,8 @@ def run(overrides: list[str]) -> Result:
     >>> result.scores["test_accuracy"] > 0.8
     True
     """
-    from lifecycle import compose, profiling, recorder
+    from lifecycle import profiling, recorder
+    from lifecycle.config import compose
     from lifecycle.runtime.processes import turn
 
     with turn():

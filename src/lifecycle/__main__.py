@@ -17,7 +17,7 @@ from lifecycle.runtime.signals import signals_raise
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from lifecycle.config import Request
+    from lifecycle.config.schema import Request
 
 
 SWEEP_FAILED = "not every job of the sweep succeeded; each failure is told above, and its run is FAILED in MLflow."
@@ -118,7 +118,7 @@ def _complete_verbs(line: str) -> bool:
 
 def _meant(word: str) -> str:
     """Return what a word that is no verb may have been meant for: ``data=iris`` for ``iris``."""
-    from lifecycle.searchpath import EXPERIMENT, options
+    from lifecycle.config.search_path import EXPERIMENT, options
 
     pairs = [
         f"{'+' * (group == EXPERIMENT)}{group}={name}"
@@ -135,11 +135,11 @@ def _hydra(words: list[str]) -> None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from lifecycle import compose, config_rules
-    from lifecycle.explain import COMPOSING, explain
-    from lifecycle.searchpath import files_checked
+    from lifecycle.config import compose, rules
+    from lifecycle.config.explain import COMPOSING, explain
+    from lifecycle.config.search_path import files_checked
 
-    config_rules.check_words(words)
+    rules.check_words(words)
     command = compose.command_line()
     failure: list[Exception] = []
     sweep: list[Request] = []

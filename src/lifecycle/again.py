@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lifecycle import provenance, recorded, words
-from lifecycle.config import Request
+from lifecycle import provenance, words
+from lifecycle.config import request_record
+from lifecycle.config.schema import Request
 from lifecycle.credentials import masked_word
 from lifecycle.errors import RequestError
 from lifecycle.runs import FoundRun, Which
@@ -50,8 +51,10 @@ def changed(record: dict[str, Any], changes: list[str], verb: str) -> tuple[Requ
     Raises:
         RequestError: a word names no field, or its value does not fit.
     """
-    recorded.check_rows_are_kept(record, changes)
-    request = recorded.request_of(record, changes, f"lifecycle {verb} {' '.join(map(masked_word, changes))}".rstrip())
+    request_record.check_rows_are_kept(record, changes)
+    request = request_record.request_of(
+        record, changes, f"lifecycle {verb} {' '.join(map(masked_word, changes))}".rstrip()
+    )
     keys = [word.partition("=")[0] for word in changes]
     values = {key: (_at(record["config"], key), _at(request.recorded, key)) for key in keys}
     return request, {key: (then, now) for key, (then, now) in values.items() if then != now}

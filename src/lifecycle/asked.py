@@ -11,15 +11,15 @@ import numpy as np
 from omegaconf import OmegaConf, open_dict
 
 from lifecycle import registry
-from lifecycle.config import Request, RunConfig, TrackingConfig, TrainerConfig
+from lifecycle.config.choices import TYPED, name_of
+from lifecycle.config.request_record import FROM_PYTHON
+from lifecycle.config.schema import Request, RunConfig, TrackingConfig, TrainerConfig
+from lifecycle.config.tasks import TASKS
 from lifecycle.contract import REGRESSION
 from lifecycle.data.given import PATH
 from lifecycle.errors import RequestError, did_you_mean, unknown_field
-from lifecycle.groups import TYPED, name_of
 from lifecycle.optimizers import OptimizerConfig
-from lifecycle.recorded import FROM_PYTHON
 from lifecycle.schedules import ScheduleConfig
-from lifecycle.tasks import TASKS
 
 
 @dataclass(frozen=True)

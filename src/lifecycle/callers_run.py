@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from lifecycle import tracking
-from lifecycle.config import Request
+from lifecycle.config.schema import Request
 from lifecycle.errors import RequestError, TrackingError
 from lifecycle.mlflow_run import MLflowRun
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from lifecycle.config import Job
+    from lifecycle.config.schema import Job
     from lifecycle.contract import Target
 
 MOST_LINES = 60
@@ -49,15 +49,15 @@ def data(words: list[str]) -> None:
 
 
 def _job(overrides: list[str]) -> Job:
-    from lifecycle.compose import compose
-    from lifecycle.config import resolve
+    from lifecycle.config.compose import compose
+    from lifecycle.config.resolve import resolve
 
     return resolve(compose(overrides))
 
 
 def _print_all() -> None:
     from lifecycle import registry
-    from lifecycle.searchpath import options
+    from lifecycle.config.search_path import options
 
     kinds = registry.plugins("data")
     rows, broken = [], []

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from lifecycle import losses, metrics
+from lifecycle.config.tasks import link_of, loss_of, metrics_of
 from lifecycle.contract import DataSpec
 from lifecycle.data.batches import Batch, Chunk
 from lifecycle.evaluate import Scores
@@ -20,7 +21,6 @@ from lifecycle.optimizers import Adam, OptimizerConfig
 from lifecycle.precision import with_channels_last
 from lifecycle.schedules import NoSchedule, OneCycle, Plateau, ScheduleConfig
 from lifecycle.stepping import Stepping
-from lifecycle.tasks import link_of, loss_of, metrics_of
 from lifecycle.units import Units
 
 if TYPE_CHECKING:

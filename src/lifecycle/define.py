@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
-from lifecycle.config import check_sample_dims
+from lifecycle.config.resolve import check_sample_dims
 from lifecycle.contract import DataSpec, ModelPlugin
 from lifecycle.data.scratch import free_memory
 from lifecycle.errors import RequestError

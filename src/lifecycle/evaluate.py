@@ -44,7 +44,7 @@ class Scores:
 
     Args:
         spec: the task and its classes.
-        metrics: names, of :func:`lifecycle.tasks.metrics_of`.
+        metrics: names, of :func:`lifecycle.config.tasks.metrics_of`.
         units: what makes predictions of outputs.
         loss: that is averaged over the rows.
         weighted: whether each row's loss is multiplied by the weight of its class, as in training.

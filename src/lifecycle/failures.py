@@ -6,7 +6,7 @@ import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from lifecycle import recorded
+from lifecycle.config import request_record
 from lifecycle.credentials import masked
 from lifecycle.errors import Interrupted, LifecycleError, PluginError
 from lifecycle.recorder import ENDS_WITHIN, Recorder
@@ -43,6 +43,6 @@ def close(serving: Recorder, run: Run | None, error: BaseException) -> Lifecycle
 
 
 def _cures(run: Run | None) -> Cures:
-    command = "" if run is None else recorded.resume_command(run.artifacts, run.checkpoints, run.id)
+    command = "" if run is None else request_record.resume_command(run.artifacts, run.checkpoints, run.id)
     again = f"{command} continues it" if command else "run again"
     return Cures("Lower trainer.batch_size, or use a smaller network", again)

@@ -20,7 +20,7 @@ from torch import Tensor
 from lifecycle import checkpoints, refusals, stepping
 from lifecycle.checkpoints import CheckedCheckpointIO
 from lifecycle.compile import CompiledModel
-from lifecycle.config import TrainerConfig
+from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.batches import Batches, Chunks, in_order
 from lifecycle.data.parts import Dataset
 from lifecycle.data.rows import DiskRows

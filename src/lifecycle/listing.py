@@ -57,10 +57,10 @@ def print_help(verb: str | None = None) -> None:
     if verb is not None:
         print(_help_of(verb))
         return
-    from lifecycle import searchpath
+    from lifecycle.config import search_path
 
-    offered = searchpath.options()
-    examples = offered.pop(searchpath.EXPERIMENT)
+    offered = search_path.options()
+    examples = offered.pop(search_path.EXPERIMENT)
     lines = [f"  {group:<10} {', '.join(names)}" for group, names in offered.items() if len(names) > 1]
     told = verb_words.of_runs()
     width = max(map(len, told))

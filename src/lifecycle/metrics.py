@@ -11,13 +11,13 @@ import torchmetrics
 from torch import Tensor
 
 from lifecycle import measures, moments
+from lifecycle.config.tasks import metric_class
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.errors import RequestError
 from lifecycle.library_metrics import OfTorchmetrics
 from lifecycle.measures import EPSILON, Array, Compared, MeanOfRows, Measure, OfCounts, OfRanking
 from lifecycle.moments import OfMoments
 from lifecycle.runtime.quiet import ignored
-from lifecycle.tasks import metric_class
 
 HIGHER_IS_BETTER = {
     "negative_predictive_value": True,
@@ -84,7 +84,7 @@ def higher_is_better(name: str, metric: Measure) -> bool | None:
 
 
 def build(spec: DataSpec, name: str) -> Measure:
-    """Return the metric that a name of :func:`lifecycle.tasks.metrics_of` stands for.
+    """Return the metric that a name of :func:`lifecycle.config.tasks.metrics_of` stands for.
 
     One that is not of ours is torchmetrics', made with no arguments but the task and its classes; over several classes
     it is their plain mean (macro), as precision and recall are.

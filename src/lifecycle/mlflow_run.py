@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from lifecycle import end_notes, lookup, registered
-from lifecycle.config import TrackingConfig
+from lifecycle.config.schema import TrackingConfig
 from lifecycle.contract import DataSpec
 from lifecycle.database_faults import wait_until_free
 from lifecycle.errors import RequestError

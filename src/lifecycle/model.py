@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lifecycle import asked, runs, saved
-from lifecycle.config import resolve
+from lifecycle.config.resolve import resolve
+from lifecycle.config.tasks import check_names
 from lifecycle.data import given
 from lifecycle.errors import RequestError
 from lifecycle.predictor import Predictor
 from lifecycle.runtime.processes import turn
 from lifecycle.shown import FitHistory
-from lifecycle.tasks import check_names
 from lifecycle.trained import TrainedModel
 from lifecycle.wording import in_pythons_words
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
-    from lifecycle.config import TrackingConfig
+    from lifecycle.config.schema import TrackingConfig
     from lifecycle.optimizers import OptimizerConfig
     from lifecycle.schedules import ScheduleConfig
 

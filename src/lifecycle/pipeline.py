@@ -27,7 +27,8 @@ from lifecycle import (
     tracking,
 )
 from lifecycle.compile import CompiledModel
-from lifecycle.config import Job, Request, resolve
+from lifecycle.config.resolve import resolve
+from lifecycle.config.schema import Job, Request
 from lifecycle.credentials import hiding
 from lifecycle.data import dataset
 from lifecycle.data.batches import in_order

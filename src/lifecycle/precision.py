@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from lifecycle.config import TrainerConfig
+from lifecycle.config.schema import TrainerConfig
 
 if TYPE_CHECKING:
     from lifecycle.compile import CompiledModel

@@ -18,7 +18,7 @@ from lifecycle.look import flame
 from lifecycle.runtime.processes import signals_ignored
 
 if TYPE_CHECKING:
-    from lifecycle.config import Request
+    from lifecycle.config.schema import Request
     from lifecycle.profiling import Profile
     from lifecycle.report import Report
 

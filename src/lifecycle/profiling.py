@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.runtime.processes import is_helper
 
 if TYPE_CHECKING:
-    from lifecycle.config import Request
+    from lifecycle.config.schema import Request
 
 BORN = time.perf_counter() - time.process_time()
 """When the process began, on the clock of ``perf_counter``: this module is among the first that the command imports."""

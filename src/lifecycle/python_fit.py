@@ -16,7 +16,7 @@ from lifecycle import evaluate as scoring
 from lifecycle import fit, metrics, pipeline, refusals, report, tracking
 from lifecycle.callers_run import callers_run
 from lifecycle.compile import compiled_as
-from lifecycle.config import Job
+from lifecycle.config.schema import Job
 from lifecycle.data import dataset
 from lifecycle.data.batches import in_order
 from lifecycle.data.given import Given

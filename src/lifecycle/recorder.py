@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lifecycle.config import TrackingConfig
+from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import RequestError, TrackingError
 from lifecycle.tracking_address import check_environment
 

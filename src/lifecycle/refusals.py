@@ -9,7 +9,7 @@ from torch import nn
 
 from lifecycle import metrics
 from lifecycle.compile import CompiledModel
-from lifecycle.config import TrainerConfig
+from lifecycle.config.schema import TrainerConfig
 from lifecycle.contract import REGRESSION
 from lifecycle.data import column_names
 from lifecycle.data.columns import DROPPED, OWN_PAST, SORTED_TIME, TARGET, TIME

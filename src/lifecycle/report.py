@@ -20,7 +20,7 @@ from lifecycle.progress import EpochBar, NotebookBar
 
 if TYPE_CHECKING:
     from lifecycle.compile import CompiledModel
-    from lifecycle.config import Job
+    from lifecycle.config.schema import Job
     from lifecycle.data.parts import Dataset
     from lifecycle.define import Layer
     from lifecycle.evaluate import Evaluation

@@ -12,7 +12,7 @@ import pandas as pd
 
 from lifecycle import evaluate, fit, losses, pipeline, provenance, refusals, saved, tracking
 from lifecycle.compile import compiled_as
-from lifecycle.config import Job
+from lifecycle.config.schema import Job
 from lifecycle.credentials import masked
 from lifecycle.data import given, labelled
 from lifecycle.errors import RequestError

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle import recorder
-from lifecycle.config import TrackingConfig
+from lifecycle.config.request_record import FILE
+from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import RequestError, SavedModelError
-from lifecycle.recorded import FILE
 from lifecycle.tracking_address import check_environment
 
 FINISHED = ("FINISHED",)
@@ -78,7 +78,7 @@ class FoundRun:
         )
 
     def record(self) -> dict[str, Any]:
-        """Return what the run recorded of its request; see :mod:`lifecycle.recorded`.
+        """Return what the run recorded of its request; see :mod:`lifecycle.config.request_record`.
 
         Raises:
             RequestError: there is no such record.

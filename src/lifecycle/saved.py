@@ -19,7 +19,8 @@ import pandas as pd
 import safetensors.torch
 import skops.io
 
-from lifecycle import expressions, registry
+from lifecycle import registry
+from lifecycle.config import expressions
 from lifecycle.contract import DataSpec
 from lifecycle.credentials import is_credential
 from lifecycle.data.missing_values import REFUSE

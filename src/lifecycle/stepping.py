@@ -12,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from lifecycle.config import TrainerConfig
+from lifecycle.config.schema import TrainerConfig
 from lifecycle.precision import is_bf16
 from lifecycle.runtime.threads import limited
 from lifecycle.schedules import OneCycle

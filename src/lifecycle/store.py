@@ -14,7 +14,7 @@ from urllib.request import url2pathname
 from filelock import FileLock, Timeout
 
 from lifecycle import database_faults, end_notes, ranking
-from lifecycle.config import TrackingConfig
+from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import DiskError, LifecycleError, RequestError
 from lifecycle.runtime.faults import is_full
 

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from lifecycle import failures, provenance, recorded, recorder
-from lifecycle.config import Request
+from lifecycle import failures, provenance, recorder
+from lifecycle.config import request_record
+from lifecycle.config.schema import Request
 from lifecycle.contract import DataSpec
 from lifecycle.credentials import masked
 from lifecycle.errors import TrackingError
@@ -205,7 +206,9 @@ def _session(begin: Callable[[Recorder, Path], Run]) -> Iterator[Run]:
     except BaseException as error:
         said = failures.close(serving, run, error)
         if run is not None and type(error) is TrackingError:  # a full disk has its own advice
-            raise TrackingError(f"{error}{recorded.what_is_left(run.artifacts, run.checkpoints, run.id)}") from error
+            raise TrackingError(
+                f"{error}{request_record.what_is_left(run.artifacts, run.checkpoints, run.id)}"
+            ) from error
         if said is None:
             raise
         raise said from error
@@ -264,7 +267,9 @@ def describe(run: Run, request: Request) -> None:
     params = {key: str(value)[:MOST_PARAM_CHARACTERS] for key, value in values.items()}
     chosen = " ".join(f"{group}={name}" for group, name in sorted(request.choices.items()))
     config = f"# {request.command}\n# {chosen}\n{OmegaConf.to_yaml(OmegaConf.create(request.recorded))}"
-    run.log_text(json.dumps(recorded.record_of(request), indent=2) + "\n", recorded.FILE)  # first: to resume it
+    run.log_text(
+        json.dumps(request_record.record_of(request), indent=2) + "\n", request_record.FILE
+    )  # first: to resume it
     run.recorder.tell("describe", params=params, config=config)
     run.tag(**provenance.hardware())
 

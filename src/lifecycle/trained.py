@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from lifecycle.config.tasks import link_of
 from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin, Samples
 from lifecycle.data import column_names, missing_values
 from lifecycle.data.dataset import as_column
@@ -22,7 +23,6 @@ from lifecycle.data.steps import Step
 from lifecycle.errors import RequestError
 from lifecycle.forecast import forecast
 from lifecycle.predict import as_frame, passes
-from lifecycle.tasks import link_of
 from lifecycle.units import Units
 
 TIME_STEP = "time_step"  # of the provenance, where times are known

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lifecycle.checks import in_range
-from lifecycle.config import TrackingConfig
+from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import Interrupted, LifecycleError, RequestError
 from lifecycle.runtime import ports
 from lifecycle.runtime.ports import HOST

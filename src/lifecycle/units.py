@@ -17,7 +17,7 @@ class Units(nn.Module):
     Args:
         task: of the three.
         offset, scale: from a regression's values, as they are trained on, to the user's units.
-        link: ``"exp"`` where a regression's outputs are logarithms; see :func:`lifecycle.tasks.link_of`.
+        link: ``"exp"`` where a regression's outputs are logarithms; see :func:`lifecycle.config.tasks.link_of`.
     """
 
     def __init__(self, task: str, offset: float = 0.0, scale: float = 1.0, link: str = "") -> None:

@@ -79,7 +79,7 @@ def complete(line: str) -> list[str]:
 
 
 def _data_sets(begun: str) -> list[str]:
-    from lifecycle.searchpath import options
+    from lifecycle.config.search_path import options
 
     return [name for name in options()["data"] if name.startswith(begun)]
 
@@ -104,7 +104,7 @@ def _class(verb: str) -> Any:
 
 
 def _words(cls: Any, prefix: str) -> list[Word]:
-    from lifecycle.config import TrackingConfig
+    from lifecycle.config.schema import TrackingConfig
 
     comments = _comments(cls)
     found: list[Word] = []

@@ -9,9 +9,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from lifecycle import bounded_yaml
+from lifecycle.config import bounded_yaml
+from lifecycle.config.explain import explain
 from lifecycle.errors import RequestError, unknown_field
-from lifecycle.explain import explain
 
 Fields = TypeVar("Fields")
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from lifecycle import recorded, runs, words
+from lifecycle import runs, words
 from lifecycle.checks import in_range, one_of
-from lifecycle.config import Job, resolve
+from lifecycle.config import request_record
+from lifecycle.config.resolve import resolve
+from lifecycle.config.schema import Job
 from lifecycle.credentials import hiding
 from lifecycle.data.missing_values import CHOICES
 from lifecycle.errors import RequestError, unknown_field
@@ -54,7 +56,7 @@ def run(typed: list[str]) -> None:
     found = runs.find(asked)
     record = found.record()
     found.model_folder()  # refused here, before anything heavy is imported
-    job = resolve(recorded.request_of(record, [*ALONE, *on_devices]))
+    job = resolve(request_record.request_of(record, [*ALONE, *on_devices]))
     others = _others(found, record, on_data, asked.input) if on_data or asked.input else None
     from lifecycle.runtime import lazy_imports
 
@@ -100,7 +102,7 @@ def _others(found: runs.FoundRun, record: dict[str, Any], on_data: list[str], fi
     Raises:
         RequestError: the data are of another kind, or a word would make other samples of them.
     """
-    request = recorded.request_of(record)
+    request = request_record.request_of(record)
     config = request.config.data
     named = [word for word in on_data if word.startswith("data=")]
     if named:
@@ -122,7 +124,7 @@ def _others(found: runs.FoundRun, record: dict[str, Any], on_data: list[str], fi
                 f"{word} would make other samples of the rows than those that run {found.name} ({found.id}) was fitted "
                 f"to. Say which rows with data=<name>, {known}."
             )
-    recorded.override(request.config, changes)
+    request_record.override(request.config, changes)
     if file:
         if "path" not in config:
             raise RequestError(
@@ -135,7 +137,7 @@ def _others(found: runs.FoundRun, record: dict[str, Any], on_data: list[str], fi
 
 def _named(found: runs.FoundRun, record: dict[str, Any], word: str) -> Job:
     """Return a job with the data set that is named, where it is of the run's kind."""
-    from lifecycle.compose import compose
+    from lifecycle.config.compose import compose
 
     other, kind = resolve(compose([word])), record["types"]["data"]
     if other.data_kind != kind:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from omegaconf import OmegaConf
 
 from lifecycle import again, recorder, runs
-from lifecycle.config import Request
+from lifecycle.config.schema import Request
 from lifecycle.errors import LifecycleError, RequestError
 from lifecycle.provenance import DIRTY, Difference
 from lifecycle.runs import MANIFEST, FoundRun, Which

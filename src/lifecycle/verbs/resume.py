@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from lifecycle import again, recorded, runs
+from lifecycle import again, runs
 from lifecycle.checks import one_of
-from lifecycle.config import Job, Request, resolve
+from lifecycle.config import request_record
+from lifecycle.config.resolve import resolve
+from lifecycle.config.schema import Job, Request
 from lifecycle.credentials import hiding
 from lifecycle.errors import RequestError
 from lifecycle.provenance import DATA, TEST, VALIDATION
@@ -86,7 +88,7 @@ def _check_has_begun(asked: Resume, found: FoundRun) -> None:
     if found.artifacts is None or found.status not in UNFINISHED or "lifecycle.command" not in found.tags:
         return
     try:
-        json.loads((found.artifacts / recorded.FILE).read_bytes())
+        json.loads((found.artifacts / request_record.FILE).read_bytes())
     except (OSError, ValueError):
         runs.close_dead(asked)
         now = runs.find(replace(asked, run=str(found.id)))
@@ -149,7 +151,7 @@ def _check_schedule(job: Job, record: dict[str, Any], changed: dict[str, tuple[A
     if EPOCHS not in changed:
         return
     then, now = changed[EPOCHS]
-    if isinstance(job.schedule, OneCycle) or resolve(recorded.request_of(record)).schedule != job.schedule:
+    if isinstance(job.schedule, OneCycle) or resolve(request_record.request_of(record)).schedule != job.schedule:
         raise RequestError(
             f"{EPOCHS} must stay {then} with schedule={job.schedule_name}, whose rates were laid out over these "
             f"epochs, got {now}. Begin a new run with it."
@@ -231,7 +233,7 @@ def _record(tracked: Run, job: Job, record: dict[str, Any]) -> None:
     if config["trainer"]["max_epochs"] == epochs:
         return
     more = {**record, "config": {**config, "trainer": {**config["trainer"], "max_epochs": epochs}}}
-    tracked.log_text(json.dumps(more, indent=2) + "\n", recorded.FILE)
+    tracked.log_text(json.dumps(more, indent=2) + "\n", request_record.FILE)
     tracked.tag(**{"lifecycle.max_epochs": str(epochs)})  # the parameter stays as it was: MLflow changes none
     file = tracked.artifacts / "config.yaml"
     lines = file.read_text().splitlines(keepends=True) if file.is_file() else []

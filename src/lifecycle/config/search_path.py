@@ -20,9 +20,10 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
-from lifecycle import bounded_yaml, config_rules, registry
-from lifecycle.config import RunConfig
-from lifecycle.groups import TYPED
+from lifecycle import registry
+from lifecycle.config import bounded_yaml, rules
+from lifecycle.config.choices import TYPED
+from lifecycle.config.schema import RunConfig
 from lifecycle.tracking_address import checked
 
 GROUPS = (*registry.GROUPS, *TYPED)
@@ -92,7 +93,7 @@ class CheckedFiles(FileConfigSource):
     """YAML files of a folder: ``conf/`` of the working folder, ``--config-dir``, ``--config-path``."""
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Return a file that keeps to :mod:`lifecycle.config_rules`, and whose size is bounded."""
+        """Return a file that keeps to :mod:`lifecycle.config.rules`, and whose size is bounded."""
         name = self._normalize_file_name(config_path)
         file = Path(self.path, name)
         where = _shown(file)
@@ -123,7 +124,7 @@ CHECKED: tuple[type[ConfigSource], ...] = (CheckedFiles, CheckedPackages)
 
 def _checked(found: ConfigResult, name: str, where: str) -> ConfigResult:
     content = OmegaConf.to_container(found.config, resolve=False)
-    config_rules.check_file(content, name.removesuffix(".yaml"), found.header.get("package"), where)
+    rules.check_file(content, name.removesuffix(".yaml"), found.header.get("package"), where)
     return found
 
 

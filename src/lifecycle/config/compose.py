@@ -16,12 +16,12 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from lifecycle import config_rules
-from lifecycle.config import Request, RunConfig
+from lifecycle.config import rules
+from lifecycle.config.explain import COMPOSING, explain, worked_out
+from lifecycle.config.schema import Request, RunConfig
+from lifecycle.config.search_path import CHOICES, EXPERIMENT, OURS, PluginSource, hydra_ready
 from lifecycle.credentials import MaskedStream, masked, masked_word
 from lifecycle.errors import RequestError
-from lifecycle.explain import COMPOSING, explain, worked_out
-from lifecycle.searchpath import CHOICES, EXPERIMENT, OURS, PluginSource, hydra_ready
 
 PRINTS = re.compile(r"-c(job|hydra|all)?|--cf.*|-i.*|--i.*|-sc|--s.*")
 """Flags of Hydra's that print instead of running."""
@@ -37,7 +37,7 @@ def compose(overrides: list[str]) -> Request:
     """
     import hydra
 
-    config_rules.check_words(overrides)
+    rules.check_words(overrides)
     try:
         with hydra_ready():
             config = hydra.compose("config", overrides, return_hydra_config=True)

@@ -12,12 +12,13 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from lifecycle import expressions, groups, registry
-from lifecycle.config import Request, RunConfig, TrackingConfig
+from lifecycle import registry
+from lifecycle.config import choices, expressions
+from lifecycle.config.explain import COMPOSING, explain, worked_out
+from lifecycle.config.schema import Request, RunConfig, TrackingConfig
 from lifecycle.credentials import masked_word
 from lifecycle.database_faults import shown
 from lifecycle.errors import RequestError, SavedModelError
-from lifecycle.explain import COMPOSING, explain, worked_out
 
 FILE = "request.json"
 FORMAT = 1
@@ -29,7 +30,7 @@ def record_of(request: Request) -> dict[str, Any]:
     """Return a request in plain values: all that :func:`request_of` needs."""
     config = request.config
     plugins = {group: registry.name_of(group, _type(config, group)) for group in registry.GROUPS}
-    typed = {group: groups.name_of(group, _type(config, group)) for group in groups.TYPED}
+    typed = {group: choices.name_of(group, _type(config, group)) for group in choices.TYPED}
     return {
         "format": FORMAT,
         "config": request.recorded,
@@ -63,7 +64,7 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
     try:
         with open_dict(config):
             for group, name in record["types"].items():
-                cls = groups.TYPED[group][name] if group in groups.TYPED else registry.load(group, name)
+                cls = choices.TYPED[group][name] if group in choices.TYPED else registry.load(group, name)
                 config[group] = OmegaConf.structured(cls)
         config = OmegaConf.merge(config, record["config"])
     except (RequestError, *COMPOSING, KeyError) as error:
@@ -147,7 +148,7 @@ def override(config: DictConfig, words: list[str]) -> None:
         raise explain(error, words) from error
 
 
-_CHOSEN = (*registry.GROUPS, *groups.TYPED, "trainer", "tracking")
+_CHOSEN = (*registry.GROUPS, *choices.TYPED, "trainer", "tracking")
 
 
 def _found(config: DictConfig, record: dict[str, Any]) -> str:

@@ -10,10 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException, ValidationError
 from yaml import YAMLError
 
-from lifecycle import expressions, groups, registry
+from lifecycle import registry
+from lifecycle.config import expressions
+from lifecycle.config.choices import TYPED, name_of
+from lifecycle.config.search_path import EXPERIMENT, options
 from lifecycle.credentials import hiding
 from lifecycle.errors import RequestError, did_you_mean, unknown_field
-from lifecycle.searchpath import EXPERIMENT, options
 
 COMPOSING = (HydraException, OmegaConfBaseException, ValueError, YAMLError, RecursionError)
 """What composing a request may raise."""
@@ -172,8 +174,8 @@ def _unknown_field(cause: OmegaConfBaseException, overrides: list[str], where: s
 
 
 def _chosen(group: str, cls: Any) -> str:
-    if group in groups.TYPED:
-        return groups.name_of(group, cls)
+    if group in TYPED:
+        return name_of(group, cls)
     return registry.name_of(group, cls) if group in registry.GROUPS and isinstance(cls, type) else ""
 
 

@@ -1,0 +1,1 @@
+"""The typed configuration: schema, composition, checks, the recorded request."""
