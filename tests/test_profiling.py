@@ -17,8 +17,8 @@ import pandas as pd
 import pytest
 
 import lifecycle
-from lifecycle import profiles, profiling
-from lifecycle.profiling import phase, profiled
+from lifecycle.profiling import clock, files
+from lifecycle.profiling.clock import phase, profiled
 from tests.conftest import Command, artifacts
 from tests.packages import Site, fresh_site
 
@@ -30,10 +30,10 @@ OFF: Any = SimpleNamespace(config=SimpleNamespace(profile=False))
 
 
 @pytest.fixture
-def profile() -> Iterator[profiling.Profile]:
+def profile() -> Iterator[clock.Profile]:
     """Profile the test."""
     with profiled(ON):
-        found = profiling.current()
+        found = clock.current()
         assert found is not None
         yield found
 
@@ -50,12 +50,12 @@ def inner_work() -> None:
     time.sleep(0.2)
 
 
-def functions(profile: profiling.Profile, name: str) -> set[tuple[str, ...]]:
+def functions(profile: clock.Profile, name: str) -> set[tuple[str, ...]]:
     """Return the stacks seen in a phase, by the names of their functions."""
     return {tuple(text.split("\0")[0] for text in stack) for phase, stack in profile.stacks if phase == name}
 
 
-def test_a_phase_is_exclusive_of_those_within_it_and_all_add_up_to_the_whole(profile: profiling.Profile) -> None:
+def test_a_phase_is_exclusive_of_those_within_it_and_all_add_up_to_the_whole(profile: clock.Profile) -> None:
     began = time.perf_counter()
     assert outer(0.1) == "done"
     took = time.perf_counter() - began
@@ -69,7 +69,7 @@ def test_a_phase_is_exclusive_of_those_within_it_and_all_add_up_to_the_whole(pro
     assert "start" not in profile.seconds  # that is of a command alone
 
 
-def test_stacks_begin_where_their_phase_does(profile: profiling.Profile) -> None:
+def test_stacks_begin_where_their_phase_does(profile: clock.Profile) -> None:
     outer(0.1)
     profile.stop()
     assert ("outer",) in functions(profile, "outer")
@@ -78,7 +78,7 @@ def test_stacks_begin_where_their_phase_does(profile: profiling.Profile) -> None
     assert seen == pytest.approx(profile.seconds["inner"], abs=0.1)
 
 
-def test_a_phase_that_an_error_ends_is_over_and_so_are_those_within_it(profile: profiling.Profile) -> None:
+def test_a_phase_that_an_error_ends_is_over_and_so_are_those_within_it(profile: clock.Profile) -> None:
     @phase("outer")
     def broken() -> None:
         profile.enter("never left", sys._getframe())
@@ -92,7 +92,7 @@ def test_a_phase_that_an_error_ends_is_over_and_so_are_those_within_it(profile: 
     assert profile.seconds["other"] >= 0.05
 
 
-def test_other_threads_are_not_counted(profile: profiling.Profile) -> None:
+def test_other_threads_are_not_counted(profile: clock.Profile) -> None:
     thread = threading.Thread(target=outer, args=(0.0,))
     thread.start()
     thread.join()
@@ -101,7 +101,7 @@ def test_other_threads_are_not_counted(profile: profiling.Profile) -> None:
 
 
 def test_what_a_module_takes_to_be_imported_is_told_from_the_phase_that_needs_it(
-    profile: profiling.Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    profile: clock.Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "slow_module_outside.py").write_text("import slow_module_inside, time\ntime.sleep(0.1)\n")
     (tmp_path / "slow_module_inside.py").write_text("import time\ntime.sleep(0.1)\n")
@@ -120,7 +120,7 @@ def test_what_a_module_takes_to_be_imported_is_told_from_the_phase_that_needs_it
 
 
 def test_entering_and_leaving_a_context_is_a_phase_and_so_are_the_methods_of_what_it_gives(
-    profile: profiling.Profile,
+    profile: clock.Profile,
 ) -> None:
     class Slow:
         def __enter__(self) -> Slow:
@@ -137,12 +137,12 @@ def test_entering_and_leaving_a_context_is_a_phase_and_so_are_the_methods_of_wha
 
     left: list[object] = []
     began = time.perf_counter()
-    with profiling.timed("slow", Slow()) as slow:
+    with clock.timed("slow", Slow()) as slow:
         time.sleep(0.2)
         assert slow.work() == "done"
     took = time.perf_counter() - began
     raised = ValueError("told to it")
-    with pytest.raises(ValueError, match="told to it"), profiling.timed("slow too", Slow()):
+    with pytest.raises(ValueError, match="told to it"), clock.timed("slow too", Slow()):
         raise raised
     profile.stop()
     assert 0.3 <= profile.seconds["slow"] < took - 0.2
@@ -154,9 +154,9 @@ def test_entering_and_leaving_a_context_is_a_phase_and_so_are_the_methods_of_wha
 def test_without_it_nothing_is_timed_wrapped_or_started() -> None:
     before, threads = builtins.__import__, threading.active_count()
     with profiled(OFF):
-        assert profiling.current() is None
+        assert clock.current() is None
         assert (builtins.__import__, threading.active_count()) == (before, threads)
-        assert profiles.callbacks() == []
+        assert files.callbacks() == []
         assert outer(0.0) == "done"
 
 
@@ -166,13 +166,13 @@ def test_all_is_as_before_when_it_is_over() -> None:
     def broken() -> None:
         assert builtins.__import__ is not before
         assert threading.active_count() == threads + 1
-        assert len(profiles.callbacks()) == 1
+        assert len(files.callbacks()) == 1
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"), profiled(ON):
         broken()
     assert (builtins.__import__, threading.active_count()) == (before, threads)
-    assert profiling.current() is None
+    assert clock.current() is None
 
 
 def read(folder: Path) -> dict[str, float]:
@@ -239,7 +239,7 @@ def test_a_run_leaves_where_its_time_went(job: Command, runs: Runs, site: Site) 
     assert (ended.code, ended.err) == (0, "")
     (run,) = runs()
     seconds = read(artifacts(run))
-    assert [name for name in profiling.PHASES if name != "start"] == list(seconds)
+    assert [name for name in clock.PHASES if name != "start"] == list(seconds)
     assert took / 2 < sum(seconds.values()) < took
     assert seconds["data"] >= 0.7
     assert seconds["validation"] >= 2 * 0.3
@@ -290,7 +290,7 @@ def test_a_run_that_fails_leaves_what_there_is(job: Command, runs: Runs) -> None
 def test_a_request_that_cannot_be_met_ends_the_profile_too(job: Command, runs: Runs) -> None:
     assert job("profile=true", "trainer.monitor=val_mae").code == 2
     assert runs() == []
-    assert profiling.current() is None
+    assert clock.current() is None
     ended = job("profile=perhaps")
     assert ended.code == 2
     assert "profile must be true or false, got perhaps" in ended.err

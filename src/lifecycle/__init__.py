@@ -52,14 +52,15 @@ def run(overrides: list[str]) -> Result:
     >>> result.scores["test_accuracy"] > 0.8
     True
     """
-    from lifecycle import profiling, recorder
+    from lifecycle import recorder
     from lifecycle.config import compose
+    from lifecycle.profiling import clock
     from lifecycle.runtime.processes import turn
 
     with turn():
         request = compose.compose(overrides)
         recorder.warm(request.tracking)
-        with profiling.profiled(request):
+        with clock.profiled(request):
             from lifecycle import pipeline
 
             result = pipeline.run(request)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.credentials import masked, masked_word
 from lifecycle.errors import Interrupted, LifecycleError, RequestError, did_you_mean
-from lifecycle.profiling import profiled
+from lifecycle.profiling.clock import profiled
 from lifecycle.runtime.processes import environment, is_helper
 from lifecycle.runtime.signals import signals_raise
 

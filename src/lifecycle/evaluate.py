@@ -19,7 +19,7 @@ from lifecycle.data.batches import Truth, together
 from lifecycle.losses import Loss
 from lifecycle.measures import Array, Compared, MeanOfRows, Measure
 from lifecycle.metrics import build, higher_is_better
-from lifecycle.profiling import phase
+from lifecycle.profiling.clock import phase
 from lifecycle.runtime import memory
 from lifecycle.runtime.processes import gathered
 from lifecycle.units import Units

@@ -28,7 +28,7 @@ from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError, TrainingError
 from lifecycle.history import History, Row
 from lifecycle.precision import channels_last
-from lifecycle.profiling import phase
+from lifecycle.profiling.clock import phase
 from lifecycle.refusals import batch_size
 from lifecycle.runtime import memory
 from lifecycle.runtime.processes import helpers_know_their_main_process, is_helper

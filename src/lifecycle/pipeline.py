@@ -11,21 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from torch import nn
 
-from lifecycle import (
-    define,
-    evaluate,
-    fit,
-    losses,
-    optimization,
-    predict,
-    profiles,
-    profiling,
-    refusals,
-    report,
-    results,
-    saved,
-    tracking,
-)
+from lifecycle import define, evaluate, fit, losses, optimization, predict, refusals, report, results, saved, tracking
 from lifecycle.compile import CompiledModel
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
@@ -36,6 +22,7 @@ from lifecycle.data.given import Given
 from lifecycle.data.parts import Dataset
 from lifecycle.errors import RequestError
 from lifecycle.history import History
+from lifecycle.profiling import clock, files
 from lifecycle.runtime import process_state
 from lifecycle.runtime.faults import Cures, explained, largest
 from lifecycle.runtime.processes import is_helper
@@ -111,7 +98,7 @@ def run(request: Request, begun: Begun | None = None) -> Result | None:
         RequestError: the request cannot be met; no run was opened, except in a sweep, where it is FAILED.
         LifecycleError: the run failed; it is FAILED in MLflow.
     """
-    with process_state.preserved(), profiling.profiled(request), hiding(request.hidden):
+    with process_state.preserved(), clock.profiled(request), hiding(request.hidden):
         return _run(request, begun)
 
 
@@ -129,7 +116,7 @@ def _run(request: Request, begun: Begun | None) -> Result | None:
     if is_helper():
         help_fit(job, prepared)
         return None
-    with profiles.track(request, printer) as tracked:
+    with files.track(request, printer) as tracked:
         if begun is not None:
             begun(prepared, printer, tracked)
         return life(job, prepared, printer, tracked)
@@ -142,7 +129,7 @@ def help_fit(job: Job, prepared: Prepared, checkpoint: Path | None = None) -> No
 
 
 @one_at_a_time()
-@profiling.phase("define and compile")
+@clock.phase("define and compile")
 def prepare(job: Job, rows: Given | None = None) -> Prepared:
     """Do all that may show a request to be wrong: load the data, define and compile the model.
 
@@ -212,7 +199,7 @@ def life(
     tracked.log_text(report.summary_text(prepared.layers), "summary.txt")
 
     listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs)]
-    bars = [*printer.callbacks(job.trainer.max_epochs), *profiles.callbacks(), *callbacks]
+    bars = [*printer.callbacks(job.trainer.max_epochs), *files.callbacks(), *callbacks]
     history = fit.fit(module, data, job.trainer, job.seed, tracked.checkpoints, listeners, bars, checkpoint)
 
     return conclude(job, prepared, printer, tracked, history)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lifecycle.contract import BINARY, REGRESSION, DataSpec
 from lifecycle.data.column_names import PREDICTED
-from lifecycle.profiling import phase
+from lifecycle.profiling.clock import phase
 from lifecycle.runtime import memory
 from lifecycle.runtime.threads import shared_pool
 

@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lifecycle import checkpoints, lookup, profiling, saved
+from lifecycle import checkpoints, lookup, saved
 from lifecycle.forecast import foretells
 from lifecycle.look import files
+from lifecycle.profiling import clock
 from lifecycle.trained import TrainedModel
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Outcome:
     precision: str
 
 
-@profiling.phase("save")
+@clock.phase("save")
 def record(tracked: Run, outcome: Outcome) -> None:
     """Record scores, history, predictions, the best checkpoint and the saved model."""
     history, evaluation, predictions = outcome.history, outcome.evaluation, outcome.predictions
@@ -75,7 +76,7 @@ def _kept(history: History) -> dict[str, float]:
     return {f"kept_{name}": value for name, value in row.items() if name.startswith("val_")}
 
 
-@profiling.phase("pictures")
+@clock.phase("pictures")
 def look(tracked: Run, outcome: Outcome, figures: bool) -> list[str]:
     """Record tables, and pictures if asked; return the names of these."""
     pictures: list[str] = []

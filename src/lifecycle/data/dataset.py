@@ -25,7 +25,7 @@ from lifecycle.data.parts import Dataset, Part
 from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, labels_like, learn_target
 from lifecycle.data.rows import Rows
 from lifecycle.errors import RequestError
-from lifecycle.profiling import phase
+from lifecycle.profiling.clock import phase
 from lifecycle.runtime import memory
 from lifecycle.runtime.digests import digest
 

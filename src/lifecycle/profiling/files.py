@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
 
-from lifecycle import profiling, tracking
-from lifecycle.look import flame
+from lifecycle import tracking
+from lifecycle.profiling import clock, flame_graph
 from lifecycle.runtime.processes import signals_ignored
 
 if TYPE_CHECKING:
     from lifecycle.config.schema import Request
-    from lifecycle.profiling import Profile
+    from lifecycle.profiling.clock import Profile
     from lifecycle.report import Report
 
 TABLE, GRAPH, PAGE = "profile.csv", "profile.svg", "profile.html"
@@ -33,13 +33,13 @@ class TimesOfFit(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Time what this one Trainer will do."""
-        profiling.time_methods(trainer.fit_loop.epoch_loop.val_loop, "validation", "run")
-        profiling.time_methods(trainer, "checkpoint", "save_checkpoint")
+        clock.time_methods(trainer.fit_loop.epoch_loop.val_loop, "validation", "run")
+        clock.time_methods(trainer, "checkpoint", "save_checkpoint")
 
 
 def callbacks() -> list[pl.Callback]:
     """Return what times the inside of fitting, where a run is profiled."""
-    return [TimesOfFit()] if profiling.current() else []
+    return [TimesOfFit()] if clock.current() else []
 
 
 @contextmanager
@@ -48,14 +48,14 @@ def track(request: Request, printer: Report) -> Iterator[tracking.Run]:
 
     Written last, so that it holds what closing the run took.
     """
-    profile, folder = profiling.current(), None
+    profile, folder = clock.current(), None
     if profile is None:
         with tracking.track(request) as run:
             yield run
         return
     try:
-        with profiling.timed("tracking", tracking.track(request)) as run:
-            with profiling.phase("tracking"):
+        with clock.timed("tracking", tracking.track(request)) as run:
+            with clock.phase("tracking"):
                 folder = run.artifacts
             yield run
     finally:
@@ -78,7 +78,7 @@ def _leave(profile: Profile, name: str, folder: Path, printer: Report) -> None:
 
 def table(profile: Profile) -> list[tuple[str, float, float]]:
     """Return (phase, seconds, share of the whole) of each phase that there was, in their order."""
-    names = [*profiling.PHASES, *(name for name in profile.seconds if name not in profiling.PHASES)]
+    names = [*clock.PHASES, *(name for name in profile.seconds if name not in clock.PHASES)]
     return [
         (name, profile.seconds[name], profile.seconds[name] / profile.whole)
         for name in names
@@ -101,7 +101,7 @@ def write(folder: Path, name: str, profile: Profile) -> None:
         writer.writerow(["phase", "seconds", "share"])
         writer.writerows([phase, f"{seconds:.6f}", f"{share:.6f}"] for phase, seconds, share in rows)
     title = f"Where the {profile.whole:.2f} s of {name} went"
-    drawn = flame.draw(title, {phase: seconds for phase, seconds, _ in rows}, profile.stacks)
+    drawn = flame_graph.draw(title, {phase: seconds for phase, seconds, _ in rows}, profile.stacks)
     (folder / GRAPH).write_text(drawn, encoding="utf-8")
     (folder / PAGE).write_text(_page(name, profile), encoding="utf-8")
 
@@ -118,8 +118,8 @@ def _page(name: str, profile: Profile) -> str:
         frame_records=records,
         start_time=time.time() - profile.whole,
         duration=profile.whole,
-        min_interval=profiling.SECONDS_A_SAMPLE,
-        max_interval=profiling.SECONDS_A_SAMPLE,
+        min_interval=clock.SECONDS_A_SAMPLE,
+        max_interval=clock.SECONDS_A_SAMPLE,
         sample_count=len(records),
         start_call_stack=[root],
         target_description=f"lifecycle: {name}",
