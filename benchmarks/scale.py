@@ -241,7 +241,7 @@ def csv(sizes: Sizes, folder: Path) -> Iterator[Figure]:
 
 def parquet(sizes: Sizes, folder: Path) -> Iterator[Figure]:
     """Train an epoch on a Parquet file that takes more than the memory allowed."""
-    from lifecycle.data.table import Table
+    from lifecycle.data.kinds.table import Table
 
     size = sizes.file_rows * 20 * 4 / 1e9
     what = f"training on a Parquet file of {size:.2g} GB of float32 with data.memory_gb={sizes.memory_gb}"
@@ -362,10 +362,10 @@ def load_child(file: str) -> dict[str, float]:
     """Load a CSV file as a run does."""
     from lifecycle.config.compose import compose
     from lifecycle.config.resolve import resolve
-    from lifecycle.data import dataset
+    from lifecycle.data.load import load
 
     job = resolve(compose(["data=table", f"data.path={file}", "data.target=x19"]))
-    return _timed(lambda: dataset.load(job.data, job.data_name, job.data_kind, job.seed))
+    return _timed(lambda: load(job.data, job.data_name, job.data_kind, job.seed))
 
 
 def pandas_child(file: str) -> dict[str, float]:

@@ -34,7 +34,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lifecycle.data import downloads
+from lifecycle.data.sources import downloads
 from peers.jobs import JOBS, Timed, describe
 from peers.versions import backends, versions
 from speed_table import KERAS, details, number, table, write_readme

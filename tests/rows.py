@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from lifecycle.contract import DataPlugin
-from lifecycle.data import dataset
-from lifecycle.data.images import Images
+from lifecycle.data.kinds.images import Images
+from lifecycle.data.kinds.series import Series
+from lifecycle.data.kinds.table import Table
+from lifecycle.data.load import load
 from lifecycle.data.parts import Dataset
-from lifecycle.data.series import Series
-from lifecycle.data.table import Table
 
 
 @dataclass
@@ -57,7 +57,7 @@ class SeriesRows(Series):
 
 def load_rows(plugin: DataPlugin, seed: int = 0) -> Dataset:
     """Load a kind of data as a run does."""
-    return dataset.load(plugin, "mine", "table", seed)
+    return load(plugin, "mine", "table", seed)
 
 
 def held_out(data: Dataset) -> np.ndarray[Any, Any]:

@@ -203,7 +203,11 @@ def test_data_know_nothing_of_models_and_models_nothing_of_data() -> None:
 def test_no_module_names_a_built_in_plugin() -> None:
     for module in MODULES:
         if not module.startswith(("lifecycle.plugins", "lifecycle.data")):
-            named = imports(module) & {"lifecycle.data.table", "lifecycle.data.images", "lifecycle.data.series"}
+            named = imports(module) & {
+                "lifecycle.data.kinds.table",
+                "lifecycle.data.kinds.images",
+                "lifecycle.data.kinds.series",
+            }
             assert not named, module
             assert not any(name.startswith("lifecycle.plugins.") for name in imports(module)), module
 

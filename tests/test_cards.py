@@ -159,7 +159,7 @@ def test_a_card_is_printed_without_torch(tmp_path: Path) -> None:
 
 CODE = """\
 from dataclasses import dataclass
-from lifecycle.data.table import Table
+from lifecycle.data.kinds.table import Table
 
 @dataclass
 class Bare:

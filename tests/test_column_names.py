@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifecycle import saved
-from lifecycle.data import column_names, sources
+from lifecycle.data.columns import names
+from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
 from lifecycle.model import Model
 from tests.conftest import Command
@@ -64,7 +65,7 @@ def test_each_remedy_trains_and_predicts_the_file_as_it_is(
     ending: str,
     large: bool,
 ) -> None:
-    monkeypatch.setattr(sources, "LARGE", 0 if large else sources.LARGE)
+    monkeypatch.setattr(files, "LARGE", 0 if large else files.LARGE)
     frame = FRAME.rename(columns={"predicted": name})
     frame.to_csv("rows.csv", index=False) if ending == "csv" else frame.to_parquet("rows.parquet")
     data = ["data=table", f"data.path=rows.{ending}", "data.target=y"]
@@ -190,7 +191,7 @@ WRONG = {
 def test_names_that_do_not_fit_are_refused(
     job: Command, monkeypatch: pytest.MonkeyPatch, words: str, said: str, large: bool
 ) -> None:
-    monkeypatch.setattr(sources, "LARGE", 0 if large else sources.LARGE)
+    monkeypatch.setattr(files, "LARGE", 0 if large else files.LARGE)
     FRAME.to_csv("rows.csv", index=False)
     ended = job("data=table", "data.path=rows.csv", "data.target=y", *QUICK, f"data.rename={words}")
     assert (ended.code, ended.err.strip()) == (2, f"lifecycle: {said}")
@@ -201,7 +202,7 @@ def test_names_that_do_not_fit_are_refused(
     st.text(st.sampled_from("ab1_ /%.\\()[]{}:=,->'é"), min_size=1, max_size=8).map(lambda text: f"probability_{text}x")
 )
 def test_a_remedy_is_read_as_it_was_meant(name: str) -> None:
-    typed = column_names.override(name, f"{name}_")
+    typed = names.override(name, f"{name}_")
     if typed is None:
         assert set(name) & set(">'é")
         return

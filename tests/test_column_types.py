@@ -17,9 +17,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lifecycle.data import column_types, dataset, parts, rounding, sources
-from lifecycle.data import given as rows_given
-from lifecycle.data.table import Table
+from lifecycle.data import parts
+from lifecycle.data.audit import rounding
+from lifecycle.data.columns.types import plain
+from lifecycle.data.kinds.table import Table
+from lifecycle.data.load import load
+from lifecycle.data.sources import files
+from lifecycle.data.sources import in_memory as rows_given
 from lifecycle.errors import DataWarning, RequestError
 from lifecycle.model import Model
 from lifecycle.sklearn import LifecycleClassifier
@@ -96,7 +100,7 @@ def table(columns: dict[str, Any]) -> Any:
 def loaded(frame: Any, target: Any) -> parts.Dataset:
     rows, _ = rows_given.inputs_of(frame)
     name, labels = rows_given.targets_of(target, len(rows), rows.columns)
-    return dataset.load(Table(path="X", target=name), "X", "table", 0, rows_given.Given(rows.assign(**{name: labels})))
+    return load(Table(path="X", target=name), "X", "table", 0, rows_given.Given(rows.assign(**{name: labels})))
 
 
 @st.composite
@@ -333,7 +337,7 @@ def test_the_first_that_is_rounded_is_found(values: list[int]) -> None:
 def test_files_with_such_numbers_are_reported(
     job: Command, monkeypatch: pytest.MonkeyPatch, ending: str, large: bool
 ) -> None:
-    monkeypatch.setattr(sources, "LARGE", 0 if large else sources.LARGE)
+    monkeypatch.setattr(files, "LARGE", 0 if large else files.LARGE)
     frame = pd.DataFrame({"a": np.arange(ROWS), "w": WIDE + 1 + np.arange(ROWS), "y": np.arange(ROWS) * 2 + WIDE})
     if ending == "csv":
         frame = frame.assign(beyond=[10**25 + row for row in range(ROWS)], mixed=[WIDE + 1, *[0.5] * (ROWS - 1)])
@@ -357,7 +361,7 @@ def test_files_with_such_numbers_are_reported(
 def test_a_value_keeps_its_column_type_or_gets_a_plain_one() -> None:
     for dtype in ("int8", "uint64", "float16", "float64", "bool", "str", "datetime64[s]", "timedelta64[s]"):
         column = pd.Series([0, 1]).astype(dtype)
-        assert column_types.plain(column) is column
+        assert plain(column) is column
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert column_types.plain(pd.Series([1, None], dtype="Int64")).tolist()[0] == 1.0
+        assert plain(pd.Series([1, None], dtype="Int64")).tolist()[0] == 1.0

@@ -15,8 +15,8 @@ from lifecycle.config.choices import TYPED
 from lifecycle.config.compose import compose
 from lifecycle.config.resolve import resolve
 from lifecycle.config.search_path import CHOICES, options
-from lifecycle.data import dataset
-from lifecycle.data.table import Table
+from lifecycle.data.kinds.table import Table
+from lifecycle.data.load import load
 from lifecycle.errors import RequestError
 from tests.packages import Site, fresh_site
 
@@ -116,7 +116,7 @@ def test_a_data_set_of_the_users_is_five_lines_of_yaml(write: Write) -> None:
     job = resolve(compose(["data=houses"]))
     assert (job.data_name, job.data_kind) == ("houses", "table")
     assert job.data == Table(path="houses.csv", target="price", drop=["id"], test_size=0.25)
-    data = dataset.load(job.data, job.data_name, job.data_kind, job.seed)
+    data = load(job.data, job.data_name, job.data_kind, job.seed)
     assert (data.spec.task, data.spec.feature_names, len(data.test)) == ("regression", ("rooms",), 10)
     assert "houses" in options()["data"]
 

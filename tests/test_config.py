@@ -12,7 +12,7 @@ import pytest
 from lifecycle.config.compose import compose
 from lifecycle.config.resolve import check_sample_dims, resolve
 from lifecycle.config.schema import RunConfig, TrackingConfig, TrainerConfig
-from lifecycle.data.table import Table
+from lifecycle.data.kinds.table import Table
 from lifecycle.errors import RequestError, unknown_field
 from lifecycle.optimizers import SGD, Adam
 from lifecycle.plugins.cnn import CNN

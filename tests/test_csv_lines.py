@@ -14,8 +14,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lifecycle.data import csv_lines, dataset, readers, reading, sources
-from lifecycle.data.table import Table
+from lifecycle.data.formats import csv_lines, readers
+from lifecycle.data.kinds.table import Table
+from lifecycle.data.large import read as read_module
+from lifecycle.data.load import load
+from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
 
 CELLS = st.sampled_from(["1", "2.5", "", "x", "two\nlines", "three\n\nlines", 'a "quote"', "a, comma", "é"])
@@ -32,15 +35,15 @@ def written(rows: list[Any], blank_lines: bool, ending: str) -> str:
 
 
 def whole(file: Path) -> None:
-    sources.read(str(file))
+    files.read(str(file))
 
 
 def large(file: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "LARGE", 0)
-        patch.setattr(reading, "FEWEST_BLOCK_BYTES", 100)
-        patch.setattr(reading, "MOST_BLOCK_BYTES", 100)
-        dataset.load(Table(path=str(file), target="c"), "mine", "table", 0)
+        patch.setattr(files, "LARGE", 0)
+        patch.setattr(read_module, "FEWEST_BLOCK_BYTES", 100)
+        patch.setattr(read_module, "MOST_BLOCK_BYTES", 100)
+        load(Table(path=str(file), target="c"), "mine", "table", 0)
 
 
 def streamed(file: Path) -> None:
@@ -83,7 +86,7 @@ def test_a_ragged_line_is_named_by_its_number(
 def test_a_long_line_is_shown_in_part(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,b\n1,2\n" + "x" * 5000 + "\n")
     with pytest.raises(RequestError, match=r"line 3 has 1 cell, and the header has 2 \(x{60}\.\.\.\)\. Fix the"):
-        sources.read(str(tmp_path / "a.csv"))
+        files.read(str(tmp_path / "a.csv"))
 
 
 @given(st.lists(st.tuples(st.sampled_from(["1", "two\nlines"]), st.sampled_from(["2", "b\n\nb"])), max_size=40))

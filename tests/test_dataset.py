@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
-from lifecycle.data import dataset
-from lifecycle.data.series import Series
-from lifecycle.data.table import Table
+from lifecycle.data.kinds.series import Series
+from lifecycle.data.kinds.table import Table
+from lifecycle.data.load import load
 from lifecycle.errors import RequestError
 from tests.rows import ImageRows, SeriesRows, TableRows, labels, load_rows
 
@@ -160,11 +160,11 @@ def test_targets_that_cannot_be_learnt_are_refused(values: Any, sentence: str) -
 
 
 def test_the_shipped_data_sets_load_as_what_they_are() -> None:
-    iris = dataset.load(Table(path="sklearn:iris", target="species"), "iris", "table", 0)
+    iris = load(Table(path="sklearn:iris", target="species"), "iris", "table", 0)
     assert (iris.spec.task, iris.spec.input_shape, iris.spec.num_outputs) == (MULTICLASS, (4,), 3)
     assert iris.spec.class_names == ("setosa", "versicolor", "virginica")
     assert (len(iris.train), iris.num_rows, iris.name, iris.kind) == (90, 150, "iris", "table")
-    sequence = dataset.load(Series(path="lifecycle:sequence.csv", target="value", window=1), "sequence", "series", 0)
+    sequence = load(Series(path="lifecycle:sequence.csv", target="value", window=1), "sequence", "series", 0)
     assert (sequence.spec.task, sequence.spec.input_shape) == (REGRESSION, (1, 1))
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lifecycle.data import sources
+from lifecycle.data.sources.files import read
 from tests.conftest import Command
 
 ROOT = Path(__file__).parents[1]
@@ -97,7 +97,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> P
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         lifecycle.run(["model=mlp", "data=iris", f"trainer.max_epochs={EPOCHS}", "verbose=0"])
-    sources.read("sklearn:iris").to_csv(folder / "new.csv", index=False)
+    read("sklearn:iris").to_csv(folder / "new.csv", index=False)
     return folder
 
 

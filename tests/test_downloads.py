@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lifecycle.data import downloads, idx, sources
-from lifecycle.data.downloads import Download
+from lifecycle.data.sources import downloads, idx
+from lifecycle.data.sources.downloads import Download
+from lifecycle.data.sources.files import read
 from lifecycle.errors import RequestError
 from tests.conftest import Command
 
@@ -171,7 +172,7 @@ def test_processes_that_fetch_at_once_do_each_other_no_harm(server: Server, tmp_
     content = np.random.default_rng(0).bytes(3_000_000)
     download = server.download(content, "large.bin")
     code = (
-        "import sys\nfrom pathlib import Path\nfrom lifecycle.data.downloads import Download, content\n"
+        "import sys\nfrom pathlib import Path\nfrom lifecycle.data.sources.downloads import Download, content\n"
         f"assert len(content({download!r}, 'x', Path(sys.argv[1]))) == {len(content)}"
     )
     running = [
@@ -220,7 +221,7 @@ def test_a_name_that_is_not_registered_is_told_with_the_nearest() -> None:
         match=r"^data\.path=download:mnits is not known\. Did you mean mnist\? "
         r"Choose from: monthly-car-sales\.csv, mnist\.$",
     ):
-        sources.read("download:mnits")
+        read("download:mnits")
 
 
 def packed(values: np.ndarray) -> bytes:  # type: ignore[type-arg]
@@ -281,10 +282,10 @@ CACHED = Path(os.environ.get("LIFECYCLE_CACHE", "/nowhere"))
 )
 def test_mnist_has_its_published_counts_and_its_last_rows_test() -> None:
     from lifecycle.cards import _job
-    from lifecycle.data import dataset
+    from lifecycle.data.load import load
 
     job = _job(["data=mnist"])
-    data = dataset.load(job.data, "mnist", "images", 0)
+    data = load(job.data, "mnist", "images", 0)
     assert data.spec.input_shape == (1, 28, 28)
     assert data.spec.class_names == tuple("0123456789")
     assert data.test is not None

@@ -16,7 +16,7 @@ from lifecycle import lifecycle as package
 from lifecycle.config import expressions, request_record
 from lifecycle.config.compose import compose
 from lifecycle.config.schema import Request
-from lifecycle.data import sources
+from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
 from tests.conftest import Command, ready
 
@@ -38,7 +38,7 @@ def _own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = tmp_path.with_name(f"{tmp_path.name}-hunter2canary")
     folder.mkdir()
-    sources.read("sklearn:iris").to_csv(folder / "iris.csv", index=False)
+    files.read("sklearn:iris").to_csv(folder / "iris.csv", index=False)
     for name, value in {"SECRET": "hunter2canary", "FOLDER": str(folder), "DROP": "[]"}.items():
         monkeypatch.setenv(name, value)
     file = tmp_path / "conf" / "data" / "mine.yaml"
@@ -162,8 +162,8 @@ def test_a_saved_model_needs_no_environment(monkeypatch: pytest.MonkeyPatch, tmp
     assert manifest["data"]["fields"]["path"] == "${oc.env:FOLDER}/iris.csv"
     for name in ("WIDTH", "ACTIVATION", "TARGET", "SECRET", "FOLDER", "DROP"):
         monkeypatch.delenv(name)
-    predicted = saved.load(tmp_path / "model").predict(sources.read("sklearn:iris"))["predicted"]
-    assert predicted.tolist() == result.model.predict(sources.read("sklearn:iris"))["predicted"].tolist()
+    predicted = saved.load(tmp_path / "model").predict(files.read("sklearn:iris"))["predicted"]
+    assert predicted.tolist() == result.model.predict(files.read("sklearn:iris"))["predicted"].tolist()
 
 
 def test_errors_from_python_are_masked(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_an_error_in_layers_of_another_package_is_the_plugins(site: Site, job: C
 
 DATA = """{head}
 import numpy as np
-from lifecycle.data.table import Table
+from lifecycle.data.kinds.table import Table
 
 @dataclass
 class Birds(Table):
@@ -174,7 +174,9 @@ def test_an_error_of_a_users_own_callback_stays_as_it_is() -> None:
 def test_a_network_that_memory_has_no_room_for_is_refused_with_its_size(
     job: Command, runs: Runs, words: list[str], size: str, cure: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lifecycle.data.scratch.free_memory", lambda: 8_000_000_000)  # also on a machine with a TB
+    monkeypatch.setattr(
+        "lifecycle.data.large.scratch.free_memory", lambda: 8_000_000_000
+    )  # also on a machine with a TB
     ended = job("data=iris", *words)
     assert (ended.code, ended.out, runs()) == (2, "", [])
     assert ended.err.startswith(f"lifecycle: memory does not suffice, {size} were asked for. {cure}")
@@ -184,7 +186,7 @@ def test_a_network_that_memory_has_no_room_for_is_refused_with_its_size(
 def test_a_network_whose_gradients_have_no_room_is_refused(
     job: Command, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lifecycle.data.scratch.free_memory", lambda: 1_000_000)
+    monkeypatch.setattr("lifecycle.data.large.scratch.free_memory", lambda: 1_000_000)
     ended = job("data=iris", "model.hidden=[300,300]")
     assert (ended.code, runs()) == (2, [])
     assert ended.err == (

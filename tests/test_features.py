@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lifecycle.data import features
+from lifecycle.data.columns import features
 from lifecycle.errors import RequestError
 
 ROWS = 40

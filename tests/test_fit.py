@@ -24,11 +24,11 @@ from torch._inductor.utils import fresh_cache
 from lifecycle import checkpoints, fit
 from lifecycle.compile import CompiledModel
 from lifecycle.config.schema import TrainerConfig
-from lifecycle.data import dataset
 from lifecycle.data.batches import Batches, Chunks
+from lifecycle.data.kinds.series import Series
+from lifecycle.data.kinds.table import Table
+from lifecycle.data.load import load
 from lifecycle.data.parts import Dataset
-from lifecycle.data.series import Series
-from lifecycle.data.table import Table
 from lifecycle.define import define
 from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError, TrainingError
@@ -51,7 +51,7 @@ def quiet() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def iris() -> Dataset:
-    return dataset.load(Table(path="sklearn:iris", target="species"), "iris", "table", seed=1)
+    return load(Table(path="sklearn:iris", target="species"), "iris", "table", seed=1)
 
 
 def compiled(data: Dataset, optimizer: OptimizerConfig, **fields: object) -> CompiledModel:
@@ -283,7 +283,7 @@ def test_classes_are_balanced_where_one_is_rare(tmp_path: Path) -> None:
 
 
 def test_classes_of_a_regression_are_not_balanced() -> None:
-    data = dataset.load(Series(path="lifecycle:sequence.csv", target="value"), "sequence", "series", seed=1)
+    data = load(Series(path="lifecycle:sequence.csv", target="value"), "sequence", "series", seed=1)
     module = CompiledModel(define(MLP(), "mlp", data.spec, seed=1), data.spec, Adam())
     sentence = r"^trainer\.class_balanced=true needs classes, got a regression of value\. Leave it out\.$"
     with pytest.raises(RequestError, match=sentence):
@@ -465,7 +465,7 @@ def test_a_monitor_that_nothing_measures_is_refused(iris: Dataset) -> None:
 
 
 def test_a_monitor_without_validation_rows_is_refused(iris: Dataset) -> None:
-    data = dataset.load(Table(path="sklearn:iris", target="species", val_size=0.0), "iris", "table", seed=1)
+    data = load(Table(path="sklearn:iris", target="species", val_size=0.0), "iris", "table", seed=1)
     with pytest.raises(
         RequestError, match=r"needs validation rows, got data.val_size=0. Add trainer.early_stopping=false"
     ):
@@ -473,7 +473,7 @@ def test_a_monitor_without_validation_rows_is_refused(iris: Dataset) -> None:
 
 
 def test_r2_of_a_single_row_is_refused(tmp_path: Path) -> None:
-    data = dataset.load(Series(path="lifecycle:sequence.csv", target="value", window=6), "sequence", "series", seed=1)
+    data = load(Series(path="lifecycle:sequence.csv", target="value", window=6), "sequence", "series", seed=1)
     assert (len(data.train), len(data.test)) == (2, 1)
     module = CompiledModel(define(MLP(), "mlp", data.spec, seed=1), data.spec, Adam(), metrics=["r2"])
     with pytest.raises(RequestError, match=r"metrics=r2 needs two rows or more in each part, got one. Hold out more"):

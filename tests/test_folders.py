@@ -16,9 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lifecycle.data import dataset, folders, parts
-from lifecycle.data.columns import column_kinds, describe
-from lifecycle.data.images import Images
+from lifecycle.data import load as load_module
+from lifecycle.data import parts
+from lifecycle.data.columns.kinds import column_kinds, describe
+from lifecycle.data.kinds.images import Images
+from lifecycle.data.sources import image_folders
 from lifecycle.errors import RequestError
 from lifecycle.testing import check_data_plugin
 from tests.conftest import Command
@@ -47,7 +49,7 @@ def pets(tmp_path: Path) -> Path:
 
 
 def load(folder: Path, **fields: Any) -> parts.Dataset:
-    return dataset.load(Images(path=str(folder), **fields), "pets", "images", 0)
+    return load_module.load(Images(path=str(folder), **fields), "pets", "images", 0)
 
 
 def refused(folder: Path, **fields: Any) -> str:
@@ -103,18 +105,18 @@ def test_colours_come_first_and_any_lossless_format_is_read(tmp_path: Path, endi
         file.parent.mkdir()
         Image.fromarray(values).save(file, **({"lossless": True} if ending == "webp" else {}))
     shape = [3, 4, 5] if ending == "gif" else []  # a GIF has a palette
-    images = folders.load(str(tmp_path), [f"a/x.{ending}", f"b/x.{ending}"], shape)
+    images = image_folders.load(str(tmp_path), [f"a/x.{ending}", f"b/x.{ending}"], shape)
     assert images.shape == (2, 3, 4, 5)
     np.testing.assert_array_equal(images, np.stack([values.transpose(2, 0, 1) for values in colours.values()]))
 
 
 def test_images_are_converted_to_a_shape_that_is_given(pets: Path) -> None:
     save(pets / "cat" / "0.png", pixels(7, (12, 10, 3)))
-    images = folders.load(str(pets), ["cat/0.png", "cat/1.png"], [1, 12, 10])
+    images = image_folders.load(str(pets), ["cat/0.png", "cat/1.png"], [1, 12, 10])
     np.testing.assert_array_equal(images[0, 0], np.asarray(Image.fromarray(pixels(7, (12, 10, 3))).convert("L")))
     larger = Image.fromarray(pixels(101)).resize((10, 12), Image.Resampling.BILINEAR)
     np.testing.assert_array_equal(images[1, 0], np.asarray(larger))
-    coloured = folders.load(str(pets), ["cat/1.png"], [3, 6, 5])
+    coloured = image_folders.load(str(pets), ["cat/1.png"], [3, 6, 5])
     np.testing.assert_array_equal(coloured[0], np.stack([pixels(101)] * 3))
     assert load(pets, shape=[3, 8, 8]).spec.input_shape == (3, 8, 8)
 

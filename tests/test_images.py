@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifecycle.data.images import Images
+from lifecycle.data.kinds.images import Images
 from lifecycle.errors import RequestError
 from tests.rows import ImageRows, held_out, labels, load_rows
 

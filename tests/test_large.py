@@ -17,10 +17,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lifecycle.data import blocks, codes, dataset, reading, sources
+from lifecycle.data import load as load_module
+from lifecycle.data.kinds.table import Table
+from lifecycle.data.large import blocks, codes, read
+from lifecycle.data.large.disk_rows import DiskRows
 from lifecycle.data.parts import Dataset
-from lifecycle.data.rows import DiskRows
-from lifecycle.data.table import Table
+from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
 from lifecycle.saved import check_preprocessing
 from tests.rows import labels
@@ -42,12 +44,12 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
     def load(path: Path, large: bool, seed: int = 3, **fields: Any) -> Dataset:
         with monkeypatch.context() as patch:
             if large:
-                patch.setattr(sources, "LARGE", 0)
-                patch.setattr(reading, "FEWEST_BLOCK_BYTES", 3000)
-                patch.setattr(reading, "MOST_BLOCK_BYTES", 3000)
+                patch.setattr(files, "LARGE", 0)
+                patch.setattr(read, "FEWEST_BLOCK_BYTES", 3000)
+                patch.setattr(read, "MOST_BLOCK_BYTES", 3000)
                 patch.setattr(blocks, "BLOCK_BYTES", 2500)
                 patch.setattr(blocks, "ROWS_AT_ONCE", 37)
-            return dataset.load(Table(path=str(path), target="y", **fields), "mine", "table", seed)
+            return load_module.load(Table(path=str(path), target="y", **fields), "mine", "table", seed)
 
     return load
 
@@ -392,16 +394,16 @@ def test_an_index_of_a_parquet_file_is_a_column_if_it_has_a_name(load: Load, tmp
 
 def test_what_is_large_is_told_by_the_file_and_the_limit(tmp_path: Path) -> None:
     parquet = write(pd.DataFrame(np.zeros((1000, 10))).rename(columns=str), tmp_path / "a.parquet")
-    assert sources.large_file(str(parquet)) is None
-    assert sources.large_file(str(parquet), 4 * 10_000) is None
-    assert sources.large_file(str(parquet), 4 * 10_000 - 4) == parquet
+    assert files.large_file(str(parquet)) is None
+    assert files.large_file(str(parquet), 4 * 10_000) is None
+    assert files.large_file(str(parquet), 4 * 10_000 - 4) == parquet
     with (tmp_path / "a.csv").open("wb") as file:
-        file.truncate(sources.LARGE * sources.BYTES_A_NUMBER)
-        assert sources.large_file(str(tmp_path / "a.csv")) is None
-        file.truncate((sources.LARGE + 1) * sources.BYTES_A_NUMBER)
-        assert sources.large_file(str(tmp_path / "a.csv")) == tmp_path / "a.csv"
+        file.truncate(files.LARGE * files.BYTES_A_NUMBER)
+        assert files.large_file(str(tmp_path / "a.csv")) is None
+        file.truncate((files.LARGE + 1) * files.BYTES_A_NUMBER)
+        assert files.large_file(str(tmp_path / "a.csv")) == tmp_path / "a.csv"
     for path in ("sklearn:iris", str(tmp_path / "none.csv"), str(tmp_path)):
-        assert sources.large_file(path, 1) is None
+        assert files.large_file(path, 1) is None
 
 
 def test_memory_is_above_nothing() -> None:

@@ -60,7 +60,7 @@ sys.exit(code)
 LOAD = """
 import resource, sys
 from lifecycle.data import dataset
-from lifecycle.data.table import Table
+from lifecycle.data.kinds.table import Table
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 data = dataset.load(Table(path=sys.argv[1], target="y"), "mine", "table", 0)
 print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)

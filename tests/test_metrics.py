@@ -15,8 +15,8 @@ from lifecycle.compile import CompiledModel
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.config.tasks import TASKS, library, metrics_of, snake
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
-from lifecycle.data import dataset
-from lifecycle.data.table import Table
+from lifecycle.data.kinds.table import Table
+from lifecycle.data.load import load
 from lifecycle.errors import RequestError
 from lifecycle.evaluate import Scores
 from lifecycle.losses import Loss
@@ -121,7 +121,7 @@ def test_every_other_metric_of_the_library_is_a_number_that_can_be_monitored(tas
 
 def test_what_nobody_knows_the_better_direction_of_is_not_monitored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(metrics.HIGHER_IS_BETTER, "negative_predictive_value")
-    data = dataset.load(Table(path="sklearn:breast_cancer", target="diagnosis"), "breast_cancer", "table", seed=1)
+    data = load(Table(path="sklearn:breast_cancer", target="diagnosis"), "breast_cancer", "table", seed=1)
     module = CompiledModel(nn.Linear(4, 1), SPECS[BINARY], Adam(), metrics=["accuracy", "negative_predictive_value"])
     with pytest.raises(
         RequestError,

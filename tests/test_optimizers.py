@@ -16,10 +16,10 @@ from torch import nn
 from lifecycle import checkpoints, fit, optimization
 from lifecycle.compile import CompiledModel
 from lifecycle.config.schema import TrainerConfig
-from lifecycle.data import dataset
 from lifecycle.data.batches import Batches, Chunks
+from lifecycle.data.kinds.table import Table
+from lifecycle.data.load import load
 from lifecycle.data.parts import Dataset
-from lifecycle.data.table import Table
 from lifecycle.define import define
 from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError
@@ -55,7 +55,7 @@ OTHER_DEFAULTS = {"lbfgs": {"line_search_fn": "strong_wolfe"}, "sgd": {"lr": 0.0
 
 @pytest.fixture(scope="module")
 def iris() -> Dataset:
-    return dataset.load(Table(path="sklearn:iris", target="species"), "iris", "table", seed=1)
+    return load(Table(path="sklearn:iris", target="species"), "iris", "table", seed=1)
 
 
 @pytest.fixture(autouse=True)

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from lifecycle import fit
 from lifecycle.compile import CompiledModel
 from lifecycle.config.schema import TrainerConfig
-from lifecycle.data import dataset
 from lifecycle.data.batches import Batches
-from lifecycle.data.images import Images
+from lifecycle.data.kinds.images import Images
+from lifecycle.data.load import load
 from lifecycle.data.parts import Dataset
 from lifecycle.define import define
 from lifecycle.evaluate import evaluate
@@ -44,7 +44,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     file = tmp_path_factory.mktemp("images") / "images.csv"
     frame.assign(kind=["a", "b", "c"] * 20).to_csv(file, index=False)
     plugin = Images(path=str(file), target="kind", shape=[2, 6, 5])
-    return dataset.load(plugin, "made", "images", seed=1)
+    return load(plugin, "made", "images", seed=1)
 
 
 def compiled(data: Dataset, network: nn.Module | None = None) -> CompiledModel:

@@ -190,7 +190,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lifecycle.data.table import Table
+from lifecycle.data.kinds.table import Table
 
 @dataclass
 class Slow(Table):

@@ -19,11 +19,11 @@ from sklearn.model_selection import train_test_split
 from lifecycle import ranking, runs
 from lifecycle.comparison import compare
 from lifecycle.config import schema
-from lifecycle.data import dataset
-from lifecycle.data.array import Array
-from lifecycle.data.images import Images
-from lifecycle.data.series import Series
-from lifecycle.data.table import Table
+from lifecycle.data.kinds.array import Array
+from lifecycle.data.kinds.images import Images
+from lifecycle.data.kinds.series import Series
+from lifecycle.data.kinds.table import Table
+from lifecycle.data.load import load
 from lifecycle.errors import RequestError
 from lifecycle.model import Model
 from lifecycle.runs import FoundRun
@@ -90,7 +90,7 @@ def test_the_least_validation_loss_of_eight_splits_is_no_best(found: list[FoundR
 def test_the_remedy_works_seeds_on_one_split_are_ranked(found: list[FoundRun]) -> None:
     of_one = found[len(SEEDS) :]
     assert len({run.metrics["kept_val_loss"] for run in of_one}) == 3  # the weights differ
-    iris = dataset.load(Table(path="sklearn:iris", target="species", split_seed=0), "iris", "table", seed=77)
+    iris = load(Table(path="sklearn:iris", target="species", split_seed=0), "iris", "table", seed=77)
     least = min(of_one, key=lambda run: run.metrics["kept_val_loss"])
     best = Model.from_run("best", tracking=schema.TrackingConfig(experiment="one"))
     assert best.run_id == least.id
@@ -214,7 +214,7 @@ def test_the_remedy_of_a_series_is_a_number_of_rows() -> None:
     sizes: list[dict[str, Any]] = [{}, {"val_size": 20, "test_size": 20}]
     for fields in sizes:
         loaded = [
-            dataset.load(Series(path=path, target="passengers", window=window, **fields), "air", "series", 0)
+            load(Series(path=path, target="passengers", window=window, **fields), "air", "series", 0)
             for window in (5, 12)
         ]
         assert (loaded[0].split_digests == loaded[1].split_digests) == bool(fields)
@@ -238,14 +238,12 @@ def test_digests_are_of_the_rows_that_scikit_learn_draws(tmp_path: Path) -> None
         for fields in ({}, {"memory_gb": 1e-6}, {"split_seed": 4, "seed": 9}):
             seed = int(fields.pop("seed", 4))
             table = Table(path=str(tmp_path / name), target="y", **fields)  # type: ignore[arg-type]
-            assert dataset.load(table, "rows", "table", seed).split_digests == right, (name, fields)
+            assert load(table, "rows", "table", seed).split_digests == right, (name, fields)
     arrays = Array(path=str(tmp_path / "rows.csv"), target="y", shape=[1], split_seed=4)
     images = Images(path=str(tmp_path / "rows.csv"), target="y", shape=[1, 1, 1], split_seed=4)
     for plugin, kind in ((arrays, "array"), (images, "images")):
-        assert dataset.load(plugin, "rows", kind, 0).split_digests == right
-    nothing = dataset.load(
-        Table(path=str(tmp_path / "rows.csv"), target="y", test_size=0, val_size=0), "rows", "table", 0
-    )
+        assert load(plugin, "rows", kind, 0).split_digests == right
+    nothing = load(Table(path=str(tmp_path / "rows.csv"), target="y", test_size=0, val_size=0), "rows", "table", 0)
     assert nothing.split_digests == {VALIDATION: "none", TEST: "none"}
 
 

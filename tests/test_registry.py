@@ -12,7 +12,7 @@ import pytest
 from lifecycle import registry
 from lifecycle.config.compose import compose
 from lifecycle.config.resolve import resolve
-from lifecycle.data.table import Table
+from lifecycle.data.kinds.table import Table
 from lifecycle.errors import RequestError
 from lifecycle.plugins.mlp import MLP
 from tests.packages import HEAD, Site, fresh_site

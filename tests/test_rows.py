@@ -14,10 +14,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifecycle.data import scratch
 from lifecycle.data.batches import Batches
-from lifecycle.data.rows import DiskRows, arranged, shuffled
-from lifecycle.data.scratch import Scratch
+from lifecycle.data.large import scratch
+from lifecycle.data.large.disk_rows import DiskRows
+from lifecycle.data.large.scratch import Scratch
+from lifecycle.data.rows import arranged, shuffled
 from lifecycle.errors import RequestError
 
 

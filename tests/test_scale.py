@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lifecycle.data import sources
+from lifecycle.data.sources import files
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "scale.py"
 
@@ -120,7 +120,7 @@ def test_a_made_file_has_the_rows_and_columns_that_are_asked_for(
 ) -> None:
     monkeypatch.setattr(scale, "BLOCK", 300)
     scale.make_table(tmp_path / f"a{ending}", 1000, 3, "mixed")
-    frame = sources.read(str(tmp_path / f"a{ending}"))
+    frame = files.read(str(tmp_path / f"a{ending}"))
     assert list(frame) == ["x0", "x1", "x2", "town", "code"]
     assert len(frame) == 1000
     assert 50 < frame["x0"].isna().sum() < 150

@@ -18,10 +18,10 @@ from torch.optim import lr_scheduler
 from lifecycle import checkpoints, fit, refusals
 from lifecycle.compile import CompiledModel
 from lifecycle.config.schema import TrainerConfig
-from lifecycle.data import dataset
 from lifecycle.data.batches import Batches
+from lifecycle.data.kinds.table import Table
+from lifecycle.data.load import load
 from lifecycle.data.parts import Dataset
-from lifecycle.data.table import Table
 from lifecycle.define import define
 from lifecycle.errors import RequestError
 from lifecycle.optimization import build_schedule
@@ -73,7 +73,7 @@ def quiet() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def iris() -> Dataset:
-    return dataset.load(Table(path="sklearn:iris", target="species"), "iris", "table", seed=1)
+    return load(Table(path="sklearn:iris", target="species"), "iris", "table", seed=1)
 
 
 def compiled(data: Dataset, schedule: ScheduleConfig, optimizer: OptimizerConfig | None = None) -> CompiledModel:
@@ -292,7 +292,7 @@ def test_a_plateau_of_what_nothing_measures_is_refused(iris: Dataset) -> None:
     sentence = r"^schedule\.monitor=val_acuracy is not measured\. Did you mean val_accuracy\? Choose from: train_loss,"
     with pytest.raises(RequestError, match=sentence):
         refusals.check_monitors(TrainerConfig(), compiled(iris, Plateau("val_acuracy")), iris)
-    data = dataset.load(Table(path="sklearn:iris", target="species", val_size=0.0), "iris", "table", seed=1)
+    data = load(Table(path="sklearn:iris", target="species", val_size=0.0), "iris", "table", seed=1)
     with pytest.raises(
         RequestError,
         match=r"^schedule\.monitor=val_loss needs validation rows, got data\.val_size=0\. Add schedule\.mon",

@@ -17,7 +17,7 @@ from mlflow.models import Model
 from mlflow.pyfunc import FLAVOR_NAME, PyFuncModel, scoring_server
 
 from lifecycle import saved
-from lifecycle.data.table import Table
+from lifecycle.data.kinds.table import Table
 from lifecycle.errors import RequestError
 from lifecycle.http_messages import RefusedError
 from lifecycle.saved import PyFunc

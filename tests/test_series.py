@@ -14,10 +14,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifecycle.data import dataset
-from lifecycle.data.columns import column_kinds, describe
-from lifecycle.data.downloads import folder
-from lifecycle.data.series import Series
+from lifecycle.data.columns.kinds import column_kinds, describe
+from lifecycle.data.kinds.series import Series
+from lifecycle.data.load import load
+from lifecycle.data.sources.downloads import folder
 from lifecycle.errors import RequestError
 from tests.conftest import Command, artifacts
 from tests.rows import SeriesRows, held_out, load_rows
@@ -112,7 +112,7 @@ def test_a_series_no_longer_than_its_window_is_told(tmp_path: Path) -> None:
         RequestError,
         match=r"^data\.window=5 needs 6 rows or more, got 5\. Give more rows, or train with a shorter window\.$",
     ):
-        dataset.load(Series(path=str(file), target="y"), "a", "series", seed=0)
+        load(Series(path=str(file), target="y"), "a", "series", seed=0)
     assert len(Series(path=str(file), target="y", window=2).read()) == 5
 
 
@@ -342,7 +342,7 @@ def test_the_sales_of_the_year_before_miss_the_last_years_car_sales_by_1960() ->
     from lifecycle.cards import _job
 
     plugin = _job(["data=car_sales"]).data
-    data = dataset.load(plugin, "car_sales", "series", 0)
+    data = load(plugin, "car_sales", "series", 0)
     assert data.test is not None
     assert data.test.times is not None
     assert data.test.times.tolist() == [f"1968-{month:02}" for month in range(1, 13)]

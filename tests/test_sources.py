@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import sklearn.datasets
 
-from lifecycle.data import sources
+from lifecycle.data.sources import files, sklearn_sets
 from lifecycle.errors import RequestError
 
 Write = Callable[..., str]
@@ -30,13 +30,13 @@ def write(tmp_path: Path) -> Write:
 
 def refused(path: str) -> str:
     with pytest.raises(RequestError) as caught:
-        sources.read(path)
+        files.read(path)
     assert f"data.path={path}" in str(caught.value)
     return str(caught.value).replace(f"data.path={path} ", "", 1)
 
 
 def test_a_csv_file_is_read_as_it_stands(write: Write) -> None:
-    frame = sources.read(write("n,x,word\n1,2.5,a\n2,,b\n"))
+    frame = files.read(write("n,x,word\n1,2.5,a\n2,,b\n"))
     assert list(frame) == ["n", "x", "word"]
     assert frame["n"].tolist() == [1, 2]
     assert frame["x"].isna().tolist() == [False, True]
@@ -46,25 +46,25 @@ def test_a_csv_file_is_read_as_it_stands(write: Write) -> None:
 def test_a_parquet_file_is_read_as_it_stands(tmp_path: Path) -> None:
     wanted = pd.DataFrame({"n": [1, 2], "word": ["a", "b"]})
     wanted.to_parquet(tmp_path / "a.parquet")
-    pd.testing.assert_frame_equal(sources.read(str(tmp_path / "a.parquet")), wanted)
+    pd.testing.assert_frame_equal(files.read(str(tmp_path / "a.parquet")), wanted)
 
 
 def test_the_ending_may_be_in_capitals(write: Write) -> None:
-    assert sources.read(write("a\n1\n", name="A.CSV"))["a"].tolist() == [1]
+    assert files.read(write("a\n1\n", name="A.CSV"))["a"].tolist() == [1]
 
 
 def test_a_path_may_begin_with_the_home_folder(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write("a\n1\n")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert len(sources.read("~/a.csv")) == 1
+    assert len(files.read("~/a.csv")) == 1
 
 
-@pytest.mark.parametrize("name", list(sources.SKLEARN_TARGETS))
+@pytest.mark.parametrize("name", list(sklearn_sets.SKLEARN_TARGETS))
 def test_a_data_set_of_scikit_learn_has_its_values_and_its_classes_names(name: str) -> None:
-    frame = sources.read(f"sklearn:{name}")
+    frame = files.read(f"sklearn:{name}")
     bunch = getattr(sklearn.datasets, f"load_{name}")()
     np.testing.assert_array_equal(frame.iloc[:, :-1].to_numpy(), bunch.data)
-    target = frame[sources.SKLEARN_TARGETS[name]].to_numpy()
+    target = frame[sklearn_sets.SKLEARN_TARGETS[name]].to_numpy()
     if name == "diabetes":
         np.testing.assert_array_equal(target, bunch.target)
     else:
@@ -72,7 +72,7 @@ def test_a_data_set_of_scikit_learn_has_its_values_and_its_classes_names(name: s
 
 
 def test_a_file_of_the_package_is_found_by_its_name() -> None:
-    frame = sources.read("lifecycle:sequence.csv")
+    frame = files.read("lifecycle:sequence.csv")
     np.testing.assert_allclose(frame["value"], np.arange(10) / 10)
 
 
@@ -82,7 +82,7 @@ def test_a_data_set_that_is_not_known_is_told_with_the_nearest() -> None:
         match=r"^data\.path=sklearn:irs is not known\. Did you mean iris\? "
         r"Choose from: iris, wine, breast_cancer, digits, diabetes, two_classes\.$",
     ):
-        sources.read("sklearn:irs")
+        files.read("sklearn:irs")
 
 
 def test_a_row_too_short_is_refused(write: Write) -> None:
@@ -124,13 +124,13 @@ def test_an_index_with_a_name_in_parquet_is_a_column_and_one_without_is_refused(
     file = tmp_path / "a.parquet"
     frame = pd.DataFrame({"n": [1, 2]}, index=pd.Index([5, 7], name="id"))
     frame.to_parquet(file)
-    assert sources.read(str(file)).to_dict("list") == {"id": [5, 7], "n": [1, 2]}
+    assert files.read(str(file)).to_dict("list") == {"id": [5, 7], "n": [1, 2]}
     frame.rename_axis(None).to_parquet(file)
     assert refused(str(file)) == ("cannot be read: it has an index without a name. Fix the file.")
 
 
 def test_a_word_such_as_na_is_kept_as_the_word_that_it_is(write: Write) -> None:
-    frame = sources.read(write("country,n\nNA,1\nUS,2\nnull,3\n"))
+    frame = files.read(write("country,n\nNA,1\nUS,2\nnull,3\n"))
     assert frame["country"].tolist() == ["NA", "US", "null"]
 
 
@@ -176,13 +176,13 @@ def test_a_parquet_file_without_rows_is_refused(tmp_path: Path) -> None:
 
 
 def test_codes_keep_their_zeros(write: Write) -> None:
-    frame = sources.read(write("zip,n\n01000,1\n02000,2\n90210,3\n"))
+    frame = files.read(write("zip,n\n01000,1\n02000,2\n90210,3\n"))
     assert frame["zip"].tolist() == ["01000", "02000", "90210"]
     assert frame["n"].tolist() == [1, 2, 3]
 
 
 def test_beside_a_column_of_codes_whole_numbers_may_have_gaps(write: Write) -> None:
-    frame = sources.read(write("n,zip,x,ok,word\n1,007,1.5,true,a\n,0101,,false,NA\n3,,NA,true,\n"))
+    frame = files.read(write("n,zip,x,ok,word\n1,007,1.5,true,a\n,0101,,false,NA\n3,,NA,true,\n"))
     assert list(frame) == ["n", "zip", "x", "ok", "word"]
     assert frame["zip"].fillna("").tolist() == ["007", "0101", ""]
     np.testing.assert_array_equal(frame["n"], [1, np.nan, 3])

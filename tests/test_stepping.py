@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from lifecycle import fit
 from lifecycle.compile import CompiledModel
 from lifecycle.config.schema import TrainerConfig
-from lifecycle.data import dataset
 from lifecycle.data.batches import Batch, Batches, Chunks, Truth
+from lifecycle.data.kinds.table import Table
+from lifecycle.data.load import load
 from lifecycle.data.parts import Dataset
-from lifecycle.data.table import Table
 from lifecycle.define import define
 from lifecycle.optimization import build_optimizer, build_schedule
 from lifecycle.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, OptimizerConfig
@@ -41,12 +41,12 @@ def quiet() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def iris() -> Dataset:
-    return dataset.load(Table(path="sklearn:iris", target="species"), "iris", "table", seed=1)
+    return load(Table(path="sklearn:iris", target="species"), "iris", "table", seed=1)
 
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
-    return dataset.load(Table(path="sklearn:digits", target="digit"), "digits", "table", seed=1)
+    return load(Table(path="sklearn:digits", target="digit"), "digits", "table", seed=1)
 
 
 class Ordinary(pl.LightningModule):

@@ -23,8 +23,8 @@ from PIL import Image
 
 from lifecycle import saved, streaming
 from lifecycle.contract import DataPlugin
-from lifecycle.data.images import Images
-from lifecycle.data.table import Table
+from lifecycle.data.kinds.images import Images
+from lifecycle.data.kinds.table import Table
 from lifecycle.errors import RequestError
 from lifecycle.plugins.cnn import CNN
 from lifecycle.plugins.lstm import LSTM

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle.data import readers, streams
+from lifecycle.data.formats import readers, stream
 from lifecycle.errors import RequestError
 
 Write = Callable[..., Path]
@@ -71,7 +71,7 @@ def test_blocks_have_the_length_that_is_asked_for_but_the_last(lengths: list[int
         pa.RecordBatch.from_pydict({"n": pa.array(range(start, start + length), pa.int64())})
         for start, length in zip(starts, lengths, strict=True)
     ]
-    rows = streams.Stream("input", pa.schema([("n", pa.int64())]), batches)
+    rows = stream.Stream("input", pa.schema([("n", pa.int64())]), batches)
     if not sum(lengths):
         assert refused(lambda: list(rows.of(size))) == "input has no rows. Give one or more to predict."
         return
@@ -82,18 +82,18 @@ def test_blocks_have_the_length_that_is_asked_for_but_the_last(lengths: list[int
 
 def test_numbers_and_texts_are_what_the_model_says_and_not_what_they_look_like() -> None:
     table = pa.table({"a": ["1", "", "TRUE", "NA", " 2.5"], "b": ["1", "", "true", "NA", "007"]})
-    found = streams.typed(table, ["a"], is_text=True)
+    found = stream.typed(table, ["a"], is_text=True)
     assert found.to_pydict() == {"a": [1.0, None, 1.0, None, 2.5], "b": ["1", None, "true", "NA", "007"]}
 
 
 def test_a_text_among_numbers_is_left_for_the_kind_of_data_to_refuse() -> None:
-    found = streams.typed(pa.table({"a": ["1", "many", ""]}), ["a"], is_text=True)
+    found = stream.typed(pa.table({"a": ["1", "many", ""]}), ["a"], is_text=True)
     assert found.to_pydict() == {"a": ["1", "many", None]}
 
 
 def test_where_no_model_says_it_a_column_is_what_all_its_values_are() -> None:
     table = pa.table({"n": ["1", "NA", "2.5"], "code": ["007", "8", "9"], "word": ["x", "2", ""], "none": ["", "", ""]})
-    found = streams.typed(table, None, is_text=True)
+    found = stream.typed(table, None, is_text=True)
     assert found.to_pydict() == {
         "n": [1.0, None, 2.5],
         "code": ["007", "8", "9"],
@@ -169,7 +169,7 @@ def test_an_unknown_ending_is_told(write: Write, name: str, ending: str) -> None
 
 
 def frames_refused(frames: Iterable[pd.DataFrame]) -> str:
-    return refused(lambda: list(streams.from_frames(frames, ["x"]).of(5)))
+    return refused(lambda: list(stream.from_frames(frames, ["x"]).of(5)))
 
 
 def test_frames_of_other_columns_or_types_than_the_first_are_refused() -> None:
@@ -187,6 +187,6 @@ def test_frames_of_other_columns_or_types_than_the_first_are_refused() -> None:
 
 def test_numbers_of_frames_are_float64_whatever_the_first_frame_holds() -> None:
     frames = [pd.DataFrame({"x": [None, None], "y": None}), pd.DataFrame({"x": [1, 2], "y": "a"})]
-    rows = streams.from_frames([*frames, pd.DataFrame({"x": [0.5], "y": ["b"]})], ["x"])
+    rows = stream.from_frames([*frames, pd.DataFrame({"x": [0.5], "y": ["b"]})], ["x"])
     (table,) = rows.of(10)
     assert table.to_pydict() == {"x": [None, None, 1.0, 2.0, 0.5], "y": [None, None, "a", "a", "b"]}

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifecycle.data.columns import column_kinds, describe
-from lifecycle.data.table import Table
+from lifecycle.data.columns.kinds import column_kinds, describe
+from lifecycle.data.kinds.table import Table
 from lifecycle.errors import RequestError
 from tests.rows import TableRows, held_out, labels, load_rows
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifecycle.contract import Target
+from lifecycle.data.columns.targets import MOST_CLASSES, as_labels, as_numbers, check_columns, classes, infer_task
 from lifecycle.data.preprocessing import Preprocessing, clean_targets, learn_target
-from lifecycle.data.targets import MOST_CLASSES, as_labels, as_numbers, check_columns, classes, infer_task
 from lifecycle.errors import RequestError
 
 TASKS: list[tuple[list[Any], str]] = [

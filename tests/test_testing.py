@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from lifecycle import registry
-from lifecycle.data.table import Table
+from lifecycle.data.kinds.table import Table
 from lifecycle.testing import check_data_plugin, check_model_plugin
 
 

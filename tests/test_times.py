@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifecycle.data import times
-from lifecycle.data.steps import Step
+from lifecycle.data.columns import times
+from lifecycle.data.columns.times import Step
 from lifecycle.errors import RequestError
 
 

@@ -22,11 +22,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lifecycle
-from lifecycle.data import dataset, sources, times
-from lifecycle.data.array import Array
-from lifecycle.data.images import Images
-from lifecycle.data.series import Series
-from lifecycle.data.table import Table
+from lifecycle.data.columns import times
+from lifecycle.data.kinds.array import Array
+from lifecycle.data.kinds.images import Images
+from lifecycle.data.kinds.series import Series
+from lifecycle.data.kinds.table import Table
+from lifecycle.data.load import load
+from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
 from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.mlp import MLP
@@ -42,7 +44,7 @@ SUMMER = "2024-03-20"  # clocks in Berlin are put forward on 2024-03-31
 
 def trained(plugin: Any) -> TrainedModel:
     """Return a model whose data are learnt and whose network is as it begins."""
-    data = dataset.load(plugin, "mine", "mine", 0)
+    data = load(plugin, "mine", "mine", 0)
     torch.manual_seed(0)
     model: Any = LSTM(units=[4]) if plugin.sample_dim == 2 else MLP(hidden=[4])
     return TrainedModel(
@@ -139,7 +141,7 @@ def test_a_series_predicts_the_file_that_it_was_trained_on_and_goes_on_in_its_ow
     file = write(frame, tmp_path / f"train.{kind}")
     plugin = Series(path=str(file), target="y", time="when", window=4)
     model = trained(plugin)
-    data = dataset.load(plugin, "mine", "series", 0)
+    data = load(plugin, "mine", "series", 0)
     assert data.test is not None
     assert data.test.times is not None
     assert data.test.times.tolist() == texts[ROWS - len(data.test) : ROWS]
@@ -318,7 +320,7 @@ def test_a_column_of_times_in_a_table_is_refused_with_a_remedy_with_which_its_fi
         sentence = f"data.path={file} has times in the column when. Turn them into numbers, or add data.drop=[when]."
         for limit in (None, 1e-7):
             with pytest.raises(RequestError, match=f"^{re.escape(sentence)}$"):
-                dataset.load(Table(path=str(file), target="y", memory_gb=limit), "mine", "table", 0)
+                load(Table(path=str(file), target="y", memory_gb=limit), "mine", "table", 0)
             table = Table(path=str(file), target="y", drop=["when"], memory_gb=limit)
             model = trained(table)
             assert model.columns == ("x",)
@@ -345,7 +347,7 @@ def test_times_of_every_type_are_refused_in_a_frame_or_file(holder: str, tmp_pat
     frame.to_parquet(file)
     for limit in (None, 1e-7):
         with pytest.raises(RequestError, match=r" has times in the column when\. Turn them .*data\.drop=\[when\]\.$"):
-            dataset.load(Table(path=str(file), target="y", memory_gb=limit), "mine", "table", 0)
+            load(Table(path=str(file), target="y", memory_gb=limit), "mine", "table", 0)
 
 
 def test_an_array_of_times_is_refused() -> None:
@@ -372,16 +374,16 @@ def test_times_are_no_values_of_arrays_images_or_targets(tmp_path: Path) -> None
     file = write(frame, tmp_path / "a.parquet")
     sentence = r"has times in the column b\. Turn them into numbers\.$"
     with pytest.raises(RequestError, match=sentence):
-        dataset.load(Array(path=str(file), target="y", shape=[2, 1]), "mine", "array", 0)
+        load(Array(path=str(file), target="y", shape=[2, 1]), "mine", "array", 0)
     with pytest.raises(RequestError, match=sentence):
-        dataset.load(Images(path=str(file), target="y", shape=[1, 1, 2]), "mine", "images", 0)
+        load(Images(path=str(file), target="y", shape=[1, 1, 2]), "mine", "images", 0)
     for task, kind in (("regression", "table"), (None, "series")):
         plugin: Any = (
             Table(path=str(file), target="b", task=task) if kind == "table" else Series(path=str(file), target="b")
         )
         sentence = r"^data\.target=b holds (times|text \(could not convert .*\)), and values are to be predicted\. Name"
         with pytest.raises(RequestError, match=sentence):
-            dataset.load(plugin, "mine", kind, 0)
+            load(plugin, "mine", kind, 0)
 
 
 def test_a_target_of_times_is_one_of_classes_as_the_file_writes_them(tmp_path: Path) -> None:
@@ -389,10 +391,10 @@ def test_a_target_of_times_is_one_of_classes_as_the_file_writes_them(tmp_path: P
     frame = pd.DataFrame({"x": np.arange(ROWS) % 2, "y": texts})
     file = write(frame, tmp_path / "a.csv")
     for limit in (None, 1e-7):
-        data = dataset.load(Table(path=str(file), target="y", memory_gb=limit), "mine", "table", 0)
+        data = load(Table(path=str(file), target="y", memory_gb=limit), "mine", "table", 0)
         assert data.spec.class_names == ("2024-03-20 08:00", "2024-03-20 09:30")
     stamps = write(frame.assign(y=pd.to_datetime(frame["y"])), tmp_path / "a.parquet")
-    data = dataset.load(Table(path=str(stamps), target="y"), "mine", "table", 0)
+    data = load(Table(path=str(stamps), target="y"), "mine", "table", 0)
     assert data.spec.class_names == ("2024-03-20 08:00:00", "2024-03-20 09:30:00")
 
 
@@ -401,7 +403,7 @@ def test_a_csv_file_keeps_its_times_as_they_are_written(tmp_path: Path) -> None:
     file.write_text(
         "when,day,zip,x\n2024-01-01 00:00,2024-01-01,007,1\n,2024-01-02,008,2\n2024-01-01 02:00,2024-01-03,009,3\n"
     )
-    frame = sources.read(str(file))
+    frame = files.read(str(file))
     assert frame["when"].fillna("none").tolist() == ["2024-01-01 00:00", "none", "2024-01-01 02:00"]
     assert frame["day"].tolist() == [datetime.date(2024, 1, day) for day in (1, 2, 3)]
     assert frame["zip"].tolist() == ["007", "008", "009"]

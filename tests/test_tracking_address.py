@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifecycle.config.schema import TrackingConfig
-from lifecycle.data import sources
+from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
 from lifecycle.model import Model
 from lifecycle.store import database_uri
@@ -131,7 +131,7 @@ def test_a_folder_that_was_chosen_goes_before_the_environment(
     uri = database_uri(tmp_path / "mlruns")
     assert [model.name for model in mlflow.MlflowClient(uri, uri).search_registered_models()] == ["iris"]
     (saved,) = (tmp_path / "mlruns").rglob("lifecycle.json")
-    iris = sources.read("sklearn:iris").drop(columns="species")
+    iris = files.read("sklearn:iris").drop(columns="species")
     iris.to_csv("in.csv", index=False)
     ended = lifecycle("predict", f"run={saved.parent}", "input=in.csv", "output=out.csv")  # it asks no database
     assert ended.code == 0, ended.err

@@ -16,7 +16,8 @@ from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
 
 from lifecycle import saved
-from lifecycle.data import labelled, sources
+from lifecycle.data import labelled_rows
+from lifecycle.data.sources import files
 from lifecycle.model import Model
 from lifecycle.trained import TrainedModel
 from tests.conftest import Command, Ended, artifacts
@@ -147,7 +148,7 @@ def test_the_loss_of_other_rows_is_that_of_scikit_learn(evaluate: Evaluate, fold
 
 
 def test_pixels_are_found_by_name_in_whatever_order_they_come(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
-    digits = sources.read("sklearn:digits").iloc[:60]
+    digits = files.read("sklearn:digits").iloc[:60]
     digits.to_csv(tmp_path / "straight.csv", index=False)
     digits.iloc[:, ::-1].to_csv(tmp_path / "reversed.csv", index=False)
     assert evaluate(IMAGES, "input=straight.csv").code == evaluate(IMAGES, "input=reversed.csv").code == 0
@@ -321,4 +322,4 @@ def test_a_model_of_other_shapes_is_refused(folder: Path) -> None:
     trained = _trained(runs_in(folder)[PASSENGERS])
     plugin = type(trained.data)(path=trained.data.path, target=trained.data.target, window=5, difference=12)
     with pytest.raises(Exception, match=r"data=x has samples of 5 x 1, and the model takes 12 x 1. Give such rows."):
-        labelled.load(plugin, "x", "series", trained.spec, trained.preprocessing, trained.columns)
+        labelled_rows.load(plugin, "x", "series", trained.spec, trained.preprocessing, trained.columns)

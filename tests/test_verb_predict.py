@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from lifecycle import lifecycle as package
 from lifecycle import saved
 from lifecycle.__main__ import main
-from lifecycle.data import sources
+from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
 from lifecycle.trained import TrainedModel
 from tests.conftest import Command, Ended
@@ -171,7 +171,7 @@ def test_the_training_file_has_the_bits_of_python_on_the_training_frame(
     lifecycle: Command, table: Made, tmp_path: Path, ending: str
 ) -> None:
     """Codes with zeros, whole numbers with gaps, words such as NA, truth values with and without gaps."""
-    frame = sources.read(str(table.folder / "train.csv"))
+    frame = files.read(str(table.folder / "train.csv"))
     assert frame["zip"].dropna().isin(["007", "0101", "9"]).all()
     assert frame["count"].isna().any()
     said = done(predict(lifecycle, table, f"input={table.folder}/train.csv", f"output=out.{ending}"))
@@ -185,7 +185,7 @@ def test_the_training_file_has_the_bits_of_python_on_the_training_frame(
 
 @pytest.mark.parametrize("source", ["parquet", "json", "jsonl"])
 def test_a_frame_in_any_file_has_its_bits(lifecycle: Command, table: Made, tmp_path: Path, source: str) -> None:
-    frame = sources.read(str(table.folder / "train.csv")).drop(columns="kind").round({"width": 9, "length": 9})
+    frame = files.read(str(table.folder / "train.csv")).drop(columns="kind").round({"width": 9, "length": 9})
     frame = frame[frame.columns[::-1]]  # in another order, without the target
     WRITERS[source](frame, tmp_path / f"in.{source}")
     done(predict(lifecycle, table, f"input=in.{source}", "output=out.csv"))
@@ -217,7 +217,7 @@ def test_cells_of_json_stay_what_they_are_in_json(lifecycle: Command, table: Mad
 def record(made: Made) -> dict[str, Any]:
     """Return one row as JSON has it."""
     row: dict[str, Any] = json.loads(
-        sources.read(str(made.folder / "train.csv")).drop(columns=["id", "kind"]).iloc[[5]].to_json(orient="records")
+        files.read(str(made.folder / "train.csv")).drop(columns=["id", "kind"]).iloc[[5]].to_json(orient="records")
     )[0]
     return row
 
@@ -230,7 +230,7 @@ def test_rows_go_through_standard_input_and_output_and_nothing_else_does(
     tmp_path: Path,
     form: str,
 ) -> None:
-    frame = sources.read(str(table.folder / "train.csv")).round({"width": 9, "length": 9})
+    frame = files.read(str(table.folder / "train.csv")).round({"width": 9, "length": 9})
     WRITERS[form](frame, tmp_path / "given")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((tmp_path / "given").read_bytes())))
     words = [] if form == "csv" else [f"format={form}"]
@@ -257,7 +257,7 @@ def test_a_run_is_named_as_a_person_calls_it_and_a_file_that_is_there_is_replace
     (tmp_path / "out.csv").write_text("yesterday's")
     words = [f"tracking.dir={table.folder}/mlruns", f"input={table.folder}/train.csv", "output=out.csv"]
     assert "Predicted 60 rows" in done(lifecycle("predict", "run=latest", *words))
-    frame = sources.read(str(table.folder / "train.csv"))
+    frame = files.read(str(table.folder / "train.csv"))
     same(READERS["csv"](tmp_path / "out.csv"), table.model.predict(frame))
     assert lifecycle("predict", f"run={table.id[:8]}", *words).code == 0
 
@@ -278,13 +278,13 @@ def test_categories_that_no_training_row_had_are_counted_and_told(
     ]
     found = READERS["csv"](tmp_path / "out.csv")
     assert found["probability_u"].notna().all()
-    same(found, table.model.predict(sources.read(str(tmp_path / "in.csv")).assign(zip="10"), missing="impute"))
+    same(found, table.model.predict(files.read(str(tmp_path / "in.csv")).assign(zip="10"), missing="impute"))
 
 
 def test_one_value_that_files_write_differently_is_one_category(
     lifecycle: Command, train: Train, table: Made, tmp_path: Path
 ) -> None:
-    frame = sources.read(str(table.folder / "train.csv")).assign(colour="1")
+    frame = files.read(str(table.folder / "train.csv")).assign(colour="1")
     expected = table.model.predict(frame)
     numbers = frame.assign(colour=[1.0] * (ROWS - 1) + [np.nan])  # as a reader that sees gaps takes the column
     same(table.model.predict(numbers, missing="impute")[:-1], expected[:-1])

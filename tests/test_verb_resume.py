@@ -28,9 +28,9 @@ from lifecycle import runs as runs_of_ours
 from lifecycle.__main__ import main
 from lifecycle.compile import CompiledModel
 from lifecycle.config.schema import TrainerConfig
-from lifecycle.data import dataset
+from lifecycle.data.kinds.table import Table
+from lifecycle.data.load import load
 from lifecycle.data.parts import Dataset
-from lifecycle.data.table import Table
 from lifecycle.define import define
 from lifecycle.errors import shortened
 from lifecycle.history import History, Row
@@ -327,7 +327,7 @@ def quiet() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def iris() -> Dataset:
-    return dataset.load(Table(path="sklearn:iris", target="species"), "iris", "table", seed=1)
+    return load(Table(path="sklearn:iris", target="species"), "iris", "table", seed=1)
 
 
 def compiled(data: Dataset, schedule: ScheduleConfig | None = None) -> CompiledModel:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lifecycle.data import writers
+from lifecycle.data.formats import writers
 from lifecycle.errors import RequestError
 
 TEXTS = st.text(st.sampled_from(["a", "é", " ", ",", '"', "\n", "\r", "0"]), max_size=6)

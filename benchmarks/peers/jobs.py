@@ -12,7 +12,7 @@ from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job
 from lifecycle.config.tasks import metrics_of
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION
-from lifecycle.data import downloads
+from lifecycle.data.sources import downloads
 
 SMALL_EPOCHS = 3
 MNIST = ("x_train", "y_train", "x_test", "y_test")
@@ -141,7 +141,7 @@ def _mnist(file: Path, path: str) -> Path:
     """Write MNIST as Keras keeps it once it is downloaded, so that its script begins where a second run of it does."""
     import numpy as np
 
-    from lifecycle.data import idx
+    from lifecycle.data.sources import idx
 
     if not file.exists():
         arrays = [idx.parse(downloads.content(part, path), part.name) for part in downloads.registered("mnist")]

@@ -16,7 +16,7 @@ from lifecycle.config.request_record import FROM_PYTHON
 from lifecycle.config.schema import Request, RunConfig, TrackingConfig, TrainerConfig
 from lifecycle.config.tasks import TASKS
 from lifecycle.contract import REGRESSION
-from lifecycle.data.given import PATH
+from lifecycle.data.sources.in_memory import PATH
 from lifecycle.errors import RequestError, did_you_mean, unknown_field
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import ScheduleConfig

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lifecycle.contract import BINARY, MULTICLASS
-from lifecycle.data.weights import median
+from lifecycle.data.columns.weights import median
 
 if TYPE_CHECKING:
     from lifecycle.compile import CompiledModel

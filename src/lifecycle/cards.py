@@ -88,7 +88,7 @@ def _print_all() -> None:
 
 
 def _print_card(job: Job) -> None:
-    from lifecycle.data.columns import column_kinds, num_missing
+    from lifecycle.data.columns.kinds import column_kinds, num_missing
     from lifecycle.data.preprocessing import clean_targets
     from lifecycle.runtime.digests import digest, sha256
 
@@ -122,7 +122,7 @@ def _print_card(job: Job) -> None:
 def _target_lines(target: Target, labels: np.ndarray[Any, Any]) -> dict[str, str]:
     import numpy as np
 
-    from lifecycle.data.targets import classes
+    from lifecycle.data.columns.targets import classes
 
     if target.task == "regression":
         return {"Target": f"{target.name}: a value ({target.task})"}
@@ -162,7 +162,7 @@ def _cells(part: pd.DataFrame, kind: str) -> list[str]:
     import numpy as np
     import pandas as pd
 
-    from lifecycle.data import times
+    from lifecycle.data.columns import times
 
     missing = f"{int(part.isna().to_numpy().sum())}"
     numeric = all(pd.api.types.is_numeric_dtype(dtype) for dtype in part.dtypes)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from lifecycle.config.resolve import check_sample_dims
 from lifecycle.contract import DataSpec, ModelPlugin
-from lifecycle.data.scratch import free_memory
+from lifecycle.data.large.scratch import free_memory
 from lifecycle.errors import RequestError
 from lifecycle.runtime import memory
 from lifecycle.runtime.faults import explanation

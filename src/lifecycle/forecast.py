@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lifecycle.data.column_names import PREDICTED
-from lifecycle.data.features import LARGEST
+from lifecycle.data.columns.features import LARGEST
+from lifecycle.data.columns.names import PREDICTED
 from lifecycle.errors import RequestError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle import asked, runs, saved
 from lifecycle.config.resolve import resolve
 from lifecycle.config.tasks import check_names
-from lifecycle.data import given
+from lifecycle.data.sources import in_memory
 from lifecycle.errors import RequestError
 from lifecycle.predictor import Predictor
 from lifecycle.runtime.processes import turn
@@ -189,20 +189,20 @@ class Model(Predictor):
         from lifecycle import python_fit
 
         with in_pythons_words(), turn():
-            frame, shape = given.inputs_of(X)
-            target, labels = given.targets_of(y, len(frame), frame.columns)
+            frame, shape = in_memory.inputs_of(X)
+            target, labels = in_memory.targets_of(y, len(frame), frame.columns)
             share, split = asked.split(validation_split), None
-            weights = given.weights_of(sample_weight, len(frame))
+            weights = in_memory.weights_of(sample_weight, len(frame))
             if validation_data is not None:
                 if share:
                     raise RequestError("validation_data stands in place of validation_split. Give one of them.")
-                weights = given.weights_together(weights, len(frame), validation_data)
-                frame, labels, split = given.together(frame, shape, labels, validation_data)
+                weights = in_memory.weights_together(weights, len(frame), validation_data)
+                frame, labels, split = in_memory.together(frame, shape, labels, validation_data)
             validates = split is not None or share is not None
             frame = frame.assign(**{target: labels})
             weight = None
             if weights is not None:
-                frame, weight = given.with_column(frame, "sample_weight", weights)
+                frame, weight = in_memory.with_column(frame, "sample_weight", weights)
             stops = validates if early_stopping is None else early_stopping
             config = asked.config(
                 self._plugin,
@@ -223,7 +223,7 @@ class Model(Predictor):
                 verbose,
             )
             job = resolve(asked.request(config, self.name))
-            rows = given.Given(frame, split)
+            rows = in_memory.Given(frame, split)
             fitted = python_fit.run(job, rows, python_fit.listed(callbacks), track)
             self.history, self._trained, self.run_id = fitted.history, fitted.trained, fitted.run_id
         return fitted.history

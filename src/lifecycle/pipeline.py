@@ -16,10 +16,10 @@ from lifecycle.compile import CompiledModel
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
 from lifecycle.credentials import hiding
-from lifecycle.data import dataset
 from lifecycle.data.batches import in_order
-from lifecycle.data.given import Given
+from lifecycle.data.load import load
 from lifecycle.data.parts import Dataset
+from lifecycle.data.sources.in_memory import Given
 from lifecycle.errors import RequestError
 from lifecycle.history import History
 from lifecycle.profiling import clock, files
@@ -139,7 +139,7 @@ def prepare(job: Job, rows: Given | None = None) -> Prepared:
     """
     fit.check_devices(job.trainer)
     with explained(Cures("Set data.memory_gb, or use fewer rows or columns", refused=True)):
-        data = dataset.load(job.data, job.data_name, job.data_kind, job.seed, rows)
+        data = load(job.data, job.data_name, job.data_kind, job.seed, rows)
     with explained(Cures(f"Lower {largest(job.model)}", refused=True)):
         return _compiled(job, data)
 

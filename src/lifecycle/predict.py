@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lifecycle.contract import BINARY, REGRESSION, DataSpec
-from lifecycle.data.column_names import PREDICTED
+from lifecycle.data.columns.names import PREDICTED
 from lifecycle.profiling.clock import phase
 from lifecycle.runtime import memory
 from lifecycle.runtime.threads import shared_pool

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lifecycle import saved
-from lifecycle.data import given
-from lifecycle.data.missing_values import REFUSE
+from lifecycle.data.columns.missing_values import REFUSE
+from lifecycle.data.sources import in_memory
 from lifecycle.errors import RequestError
 from lifecycle.runtime.quiet import one_at_a_time
 from lifecycle.shown import Picture, Summary
@@ -57,8 +57,8 @@ class Predictor:
         with in_pythons_words():
             with one_at_a_time():
                 frame = _rows(X, trained)
-                _, labels = given.targets_of(y, len(frame), frame.columns)
-                weights = given.weights_of(sample_weight, len(frame))
+                _, labels = in_memory.targets_of(y, len(frame), frame.columns)
+                weights = in_memory.weights_of(sample_weight, len(frame))
                 labelled = frame.assign(**{trained.spec.target_name: labels})
             return python_fit.evaluate(replace(trained, missing=missing), labelled, weights)
 
@@ -186,8 +186,8 @@ class Predictor:
 
 def _rows(X: Any, trained: TrainedModel) -> pd.DataFrame:  # noqa: N803
     """Return rows as the model takes them; those without names have those of training, by their places."""
-    frame, _ = given.inputs_of(X)
-    return given.like(frame, X, list(trained.columns))
+    frame, _ = in_memory.inputs_of(X)
+    return in_memory.like(frame, X, list(trained.columns))
 
 
 def _predict(X: Any, trained: TrainedModel, columns: str, missing: str) -> np.ndarray[Any, Any]:  # noqa: N803

@@ -17,9 +17,9 @@ from lifecycle import fit, metrics, pipeline, refusals, report, tracking
 from lifecycle.callers_run import callers_run
 from lifecycle.compile import compiled_as
 from lifecycle.config.schema import Job
-from lifecycle.data import dataset
+from lifecycle.data import labelled_rows
 from lifecycle.data.batches import in_order
-from lifecycle.data.given import Given
+from lifecycle.data.sources.in_memory import Given
 from lifecycle.errors import RequestError, warn
 from lifecycle.predict import column_names
 from lifecycle.runtime import process_state
@@ -135,7 +135,9 @@ def evaluate(
         metrics.check_weights(trained.spec, trained.settings["metrics"], "sample_weight")
     frame = frame.drop(columns=[name for name in [getattr(trained.data, "weight", None)] if name in frame.columns])
     with one_at_a_time():
-        part = dataset.labelled(trained.data, trained.preprocessing, trained.spec, frame, trained.missing, weights)
+        part = labelled_rows.labelled(
+            trained.data, trained.preprocessing, trained.spec, frame, trained.missing, weights
+        )
     batches = in_order(part.inputs, part.targets, part.truth)
     with quiet_libraries(), process_state.own_arithmetic():
         return scoring.evaluate_here(compiled_as(trained), batches)

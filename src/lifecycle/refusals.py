@@ -11,10 +11,10 @@ from lifecycle import metrics
 from lifecycle.compile import CompiledModel
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.contract import REGRESSION
-from lifecycle.data import column_names
-from lifecycle.data.columns import DROPPED, OWN_PAST, SORTED_TIME, TARGET, TIME
+from lifecycle.data.columns.kinds import DROPPED, OWN_PAST, SORTED_TIME, TARGET, TIME
+from lifecycle.data.columns.names import TYPED, override
+from lifecycle.data.large.scratch import free_memory
 from lifecycle.data.parts import Dataset
-from lifecycle.data.scratch import free_memory
 from lifecycle.define import learns_from_one_row
 from lifecycle.errors import RequestError, did_you_mean
 from lifecycle.schedules import Plateau
@@ -116,13 +116,13 @@ def check_names(data: Dataset, outputs: Sequence[str]) -> None:
     new = f"{taken}_"
     while new in data.column_kinds or new in outputs:
         new += "_"
-    typed = column_names.override(taken, new) or f"rename: {{{taken!r}: {new!r}}} to a YAML file of the data set"
+    typed = override(taken, new) or f"rename: {{{taken!r}: {new!r}}} to a YAML file of the data set"
     if data.column_kinds[taken] in (TARGET, OWN_PAST):
         cure = f"Add {typed} data.target={new}."
     elif data.column_kinds[taken] in (TIME, SORTED_TIME):
         cure = f"Add {typed} data.time={new}."
     else:
-        dropped = f"data.drop=[{taken}]" if column_names.TYPED.fullmatch(taken) else f"'data.drop=[\"{taken}\"]'"
+        dropped = f"data.drop=[{taken}]" if TYPED.fullmatch(taken) else f"'data.drop=[\"{taken}\"]'"
         cure = f"Add {typed}, or {dropped}."
     raise RequestError(f"data={data.name} has a column {taken}, which a column of predictions is called. {cure}")
 

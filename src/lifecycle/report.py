@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lifecycle.data import columns
+from lifecycle.data.columns import kinds
 from lifecycle.look.style import number
 from lifecycle.precision import is_bf16
 from lifecycle.progress import EpochBar, NotebookBar
@@ -79,7 +79,7 @@ class Report:
     def begin(self, job: Job, data: Dataset, layers: list[Layer], module: CompiledModel) -> None:
         """Print what is about to be fitted to what: the rows, the layers, loss, optimizer and metrics."""
         self.data(data)
-        self._line("Columns", columns.describe(data.column_kinds))
+        self._line("Columns", kinds.describe(data.column_kinds))
         for note in data.notes:
             self._line("", note, style="yellow")
         self._line("Network", f"{job.model_name}: {sum(layer.num_params for layer in layers):,} parameters")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lifecycle.data import json_rows
+from lifecycle.data.formats import json as json_rows
 from lifecycle.errors import RequestError
 
 SPLIT, RECORDS, INPUTS, INSTANCES = "dataframe_split", "dataframe_records", "inputs", "instances"

@@ -14,7 +14,8 @@ from lifecycle import evaluate, fit, losses, pipeline, provenance, refusals, sav
 from lifecycle.compile import compiled_as
 from lifecycle.config.schema import Job
 from lifecycle.credentials import masked
-from lifecycle.data import given, labelled
+from lifecycle.data import labelled_rows
+from lifecycle.data.sources import in_memory
 from lifecycle.errors import RequestError
 from lifecycle.look import files
 
@@ -64,7 +65,7 @@ def own_rows(found: FoundRun, job: Job) -> Rescored:
     Raises:
         RequestError: the rows are no longer what they were.
     """
-    if getattr(job.data, "path", "") == given.PATH and not Path(given.PATH).exists():
+    if getattr(job.data, "path", "") == in_memory.PATH and not Path(in_memory.PATH).exists():
         raise RequestError(
             f"run {found.name} ({found.id}) was fitted from Python to rows in memory, which are not kept. Score it on "
             "labelled rows in a file, with input=<file>."
@@ -107,7 +108,7 @@ def other_rows(found: FoundRun, job: Job, asked: Job, name: str, missing: str = 
     """
     fit.check_devices(job.trainer)
     trained = saved.load(found.model_folder())
-    data = labelled.load(
+    data = labelled_rows.load(
         asked.data, name, asked.data_kind, trained.spec, trained.preprocessing, trained.columns, missing
     )
     module = compiled_as(trained)

@@ -23,9 +23,9 @@ from lifecycle import registry
 from lifecycle.config import expressions
 from lifecycle.contract import DataSpec
 from lifecycle.credentials import is_credential
-from lifecycle.data.missing_values import REFUSE
-from lifecycle.data.native_frames import as_pandas
+from lifecycle.data.columns.missing_values import REFUSE
 from lifecycle.data.preprocessing import Preprocessing
+from lifecycle.data.sources.native_frames import as_pandas
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError
 from lifecycle.runtime.digests import sha256
 from lifecycle.trained import TIME_STEP, Preparation, TrainedModel

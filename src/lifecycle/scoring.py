@@ -17,8 +17,10 @@ import pandas as pd
 import torch
 
 from lifecycle import request_body
-from lifecycle.data import formats, json_rows, readers, streams
-from lifecycle.data.streams import Stream
+from lifecycle.data.formats import json as json_rows
+from lifecycle.data.formats import names as names_module
+from lifecycle.data.formats import readers
+from lifecycle.data.formats.stream import Stream, no_rows, typed
 from lifecycle.errors import RequestError
 from lifecycle.http_messages import JSON, RefusedError
 from lifecycle.predict import as_columns, passes
@@ -26,7 +28,7 @@ from lifecycle.request_body import Rows
 from lifecycle.trained import TrainedModel
 
 CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
-KINDS = {CSV: formats.CSV, JSON: formats.JSON, PARQUET: formats.PARQUET}
+KINDS = {CSV: names_module.CSV, JSON: names_module.JSON, PARQUET: names_module.PARQUET}
 HORIZON, MISSING = "horizon", "missing"
 PARAMS = (HORIZON, MISSING)
 
@@ -111,7 +113,7 @@ class Scorer:
         """Return rows of JSON as those of a file, with the columns that the model reads."""
         names, data = rows.columns, rows.data
         if not data:
-            raise streams.no_rows("input")
+            raise no_rows("input")
         self.trained.check_columns(names)
         wanted = [*self.trained.columns, *self.trained.optional_columns(names)]
         places = [(name, names.index(name)) for name in wanted]
@@ -123,7 +125,7 @@ class Scorer:
         names = [*self.trained.columns, *self.trained.optional_columns(stream.schema.names)]
         numbers, at = self.trained.numbers, 0
         for table in stream.select(names).of(sys.maxsize if numbers is None else self.trained.rows_at_once):
-            frame: pd.DataFrame = streams.typed(table, numbers, stream.is_text).to_pandas()
+            frame: pd.DataFrame = typed(table, numbers, stream.is_text).to_pandas()
             yield frame.set_axis(pd.RangeIndex(at, at + len(frame)), axis=0)
             at += len(frame)
 

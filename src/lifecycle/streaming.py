@@ -22,9 +22,13 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
-from lifecycle.data import folders, formats, json_rows, readers, streams, times, writers
-from lifecycle.data.streams import Stream
-from lifecycle.data.unseen import MOST_NAMED, Unseen
+from lifecycle.data.audit.unseen_categories import MOST_NAMED, Unseen
+from lifecycle.data.columns import times
+from lifecycle.data.formats import json as json_rows
+from lifecycle.data.formats import readers, stream, writers
+from lifecycle.data.formats.names import CSV, JSON, JSON_LINES, PARQUET, STANDARD, endings, is_images, of_output
+from lifecycle.data.formats.stream import Stream
+from lifecycle.data.sources import image_folders
 from lifecycle.errors import RequestError
 from lifecycle.predict import column_names
 from lifecycle.runtime.threads import pool
@@ -47,7 +51,7 @@ def predict_file(
     source: str | Path | Iterable[pd.DataFrame],
     output: str | Path,
     rows_at_once: int | None = None,
-    form: str = formats.CSV,
+    form: str = CSV,
     unseen: Unseen | None = None,
 ) -> int:
     """Write rows with their predictions beside them, in the order of the rows.
@@ -76,7 +80,7 @@ def predict_file(
         RequestError: a file or a row cannot be used as it is; the message names it, with its number from 0.
     """
     numbers = trained.numbers
-    form_of_output = formats.of_output(output, form)
+    form_of_output = of_output(output, form)
     rows = _open(trained, source, output, form)
     rows = rows.renamed(trained.new_names(rows.schema.names))
     trained.check_columns(rows.schema.names)
@@ -97,7 +101,7 @@ def predict_file(
 
 
 def forecast_file(
-    trained: TrainedModel, source: str | Path, output: str | Path, horizon: int = 1, form: str = formats.CSV
+    trained: TrainedModel, source: str | Path, output: str | Path, horizon: int = 1, form: str = CSV
 ) -> int:
     """Write the next steps of a series; see :meth:`lifecycle.trained.TrainedModel.forecast`.
 
@@ -114,15 +118,15 @@ def forecast_file(
     Raises:
         RequestError: a file or a row cannot be used as it is.
     """
-    form_of_output = formats.of_output(output, form)
+    form_of_output = of_output(output, form)
     rows = _open(trained, source, output, form)
     rows = rows.renamed(trained.new_names(rows.schema.names))
     trained.check_columns(rows.schema.names)
     names = [*trained.columns, *trained.optional_columns(rows.schema.names)]
     (table,) = rows.select(names).of(sys.maxsize)
-    known = streams.typed(table.replace_schema_metadata(), trained.numbers, rows.is_text).to_pandas()
+    known = stream.typed(table.replace_schema_metadata(), trained.numbers, rows.is_text).to_pandas()
     ahead = trained.forecast(known, horizon)
-    if form_of_output != formats.PARQUET and ahead.iloc[:, 0].dtype.kind == "M":
+    if form_of_output != PARQUET and ahead.iloc[:, 0].dtype.kind == "M":
         ahead.isetitem(0, times.texts(ahead.iloc[:, 0]))
     found = pa.Table.from_pandas(ahead, preserve_index=False).replace_schema_metadata()
     with writers.create(output, found.schema, form) as writer:
@@ -132,30 +136,29 @@ def forecast_file(
 
 def _open(trained: TrainedModel, source: str | Path | Iterable[pd.DataFrame], output: str | Path, form: str) -> Stream:
     if not isinstance(source, str | Path):
-        return streams.from_frames(source, trained.numbers)
-    if str(source) == formats.STANDARD:
+        return stream.from_frames(source, trained.numbers)
+    if str(source) == STANDARD:
         return readers.read(source, form)
     file = Path(source).expanduser()
     if file.resolve() == Path(output).expanduser().resolve():
         raise RequestError(f"output={output} is the input. Give another file.")
-    if not formats.is_images(source):
+    if not is_images(source):
         return readers.read(source)
     if not hasattr(trained.data, "rows_of_files"):
         more = len(trained.columns) - MOST_NAMED
         named = ", ".join(trained.columns[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
         what = "a folder" if file.is_dir() else "an image"
         raise RequestError(
-            f"input={source} is {what}, and this model takes the columns {named}. "
-            f"Give a file ending in {formats.endings()}."
+            f"input={source} is {what}, and this model takes the columns {named}. Give a file ending in {endings()}."
         )
-    return _images(trained, folders.images_in(str(source)))
+    return _images(trained, image_folders.images_in(str(source)))
 
 
 def _images(trained: TrainedModel, files: list[str]) -> Stream:
     data: Any = trained.data
     some = (files[at : at + IMAGES_AT_ONCE] for at in range(0, len(files), IMAGES_AT_ONCE))
     frames = (data.rows_of_files(names, trained.columns, trained.preprocessing.inputs) for names in some)
-    return replace(streams.from_frames(frames, trained.numbers), shown=[folders.FILE])
+    return replace(stream.from_frames(frames, trained.numbers), shown=[image_folders.FILE])
 
 
 def _in_order(work: Callable[[int, pa.Table], Part], tables: Iterable[pa.Table]) -> Generator[Part, None, None]:
@@ -183,7 +186,7 @@ def _beside(trained: TrainedModel, rows: Stream, table: pa.Table, at: int, form:
         form: of the file that it is for: what types a cell may have there.
     """
     names = [*trained.columns, *trained.optional_columns(table.column_names)]
-    needed = streams.typed(table.select(names).replace_schema_metadata(), trained.numbers, rows.is_text)
+    needed = stream.typed(table.select(names).replace_schema_metadata(), trained.numbers, rows.is_text)
     frame = needed.to_pandas().set_axis(pd.RangeIndex(at, at + len(table)), axis=0)
     samples = trained.samples(frame)
     predictions = trained.predict_samples(samples, frame)
@@ -199,9 +202,9 @@ def _beside(trained: TrainedModel, rows: Stream, table: pa.Table, at: int, form:
 def _as_written(table: pa.Table, numbers: pa.Table, form: str) -> pa.Table:
     """Return rows of texts as their file is to hold them: as they stand, or numbers as numbers."""
     for i, field in enumerate(table.schema):
-        if json_rows.is_json(field) and form not in (formats.JSON, formats.JSON_LINES):
+        if json_rows.is_json(field) and form not in (JSON, JSON_LINES):
             table = table.set_column(i, field.name, json_rows.plain(table.column(i)))
-        if field.name in numbers.column_names and form != formats.CSV and not json_rows.is_json(table.schema.field(i)):
+        if field.name in numbers.column_names and form != CSV and not json_rows.is_json(table.schema.field(i)):
             table = table.set_column(i, field.name, numbers[field.name])
     return table
 

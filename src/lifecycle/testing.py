@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from lifecycle import registry
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec, Samples
-from lifecycle.data import dataset
+from lifecycle.data.load import load
 from lifecycle.data.parts import Dataset
 from lifecycle.define import define
 
@@ -96,14 +96,14 @@ def check_data_plugin(name: str, **fields: Any) -> None:
     cls = registry.load("data", name)
     _check(bool(inspect.getdoc(cls)), f"data={name} has no docstring, which `lifecycle plugins` shows")
     plugin = cls(**fields)
-    data = dataset.load(plugin, name, name, seed=1)
+    data = load(plugin, name, name, seed=1)
     dims = len(data.spec.input_shape)
     _check(dims == plugin.sample_dim, f"data={name}: sample_dim is {plugin.sample_dim}, samples have {dims} axes")
     parts = [part.rows for part in (data.train, data.val, data.test) if part is not None]
     rows = np.concatenate(parts)
     samples: Samples = plugin.samples(plugin.read())
     _check(sorted(rows) == sorted(samples.rows), f"data={name}: the parts are not all samples, each once")
-    again = dataset.load(plugin, name, name, seed=1)
+    again = load(plugin, name, name, seed=1)
     _check(np.array_equal(data.train.rows, again.train.rows), f"data={name}: the same seed gave another split")
     _check(data.digest == again.digest, f"data={name}: the same rows gave another digest")
     _check_what_is_learnt(plugin, name, data)
@@ -118,7 +118,7 @@ def _check_what_is_learnt(plugin: Any, name: str, data: Dataset) -> None:
     altered.loc[altered.index[held_out], features] = frame.loc[frame.index[data.train.rows[0]], features].to_numpy()
     other = copy.copy(plugin)
     other.__class__ = type(type(plugin).__name__, (type(plugin),), {"read": lambda _self: altered})
-    moved = dataset.load(other, name, name, seed=1)
+    moved = load(other, name, name, seed=1)
     before, after = data.train.inputs[:], moved.train.inputs[:]
     _check(torch.equal(before, after), f"data={name}: held-out rows moved what was learnt")
 

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 from lifecycle.config.tasks import link_of
 from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin, Samples
-from lifecycle.data import column_names, missing_values
+from lifecycle.data.columns import missing_values
+from lifecycle.data.columns.names import applicable, of_plugin
+from lifecycle.data.columns.times import Step
 from lifecycle.data.dataset import as_column
 from lifecycle.data.encoder import RowEncoder
-from lifecycle.data.native_frames import as_pandas
 from lifecycle.data.preprocessing import Preprocessing
-from lifecycle.data.steps import Step
+from lifecycle.data.sources.native_frames import as_pandas
 from lifecycle.errors import RequestError
 from lifecycle.forecast import forecast
 from lifecycle.predict import as_frame, passes
@@ -87,14 +88,14 @@ class Preparation:
         Raises:
             RequestError: two columns would be called the same.
         """
-        rename = column_names.of_plugin(self.data)
-        return column_names.applicable(rename, names, "input") if rename else {}
+        rename = of_plugin(self.data)
+        return applicable(rename, names, "input") if rename else {}
 
     @property
     def raw_columns(self) -> list[str]:
         """The columns that a prediction reads, and those that may stand in their place in raw rows."""
         columns = [*self.columns, *getattr(self.data, "optional_columns", ())]
-        return [*columns, *(old for old, new in column_names.of_plugin(self.data).items() if new in columns)]
+        return [*columns, *(old for old, new in of_plugin(self.data).items() if new in columns)]
 
     def unseen(self, samples: Samples) -> dict[str, Counter[str | None]]:
         """Return, by column, how often samples have a value that no training row had; ``None``: have none."""

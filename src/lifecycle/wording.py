@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from lifecycle.data.given import PATH
+from lifecycle.data.sources.in_memory import PATH
 from lifecycle.errors import RequestError
 from lifecycle.runtime.faults import explained
 

@@ -12,8 +12,9 @@ from torch import Tensor
 from lifecycle import provenance
 from lifecycle.contract import DataSpec
 from lifecycle.data.batches import Truth
+from lifecycle.data.large.disk_rows import DiskRows
 from lifecycle.data.preprocessing import Preprocessing
-from lifecycle.data.rows import DiskRows, Rows
+from lifecycle.data.rows import Rows
 from lifecycle.runtime.digests import rows_digest
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec, Target
-from lifecycle.data.features import as_known
-from lifecycle.data.targets import as_labels, as_numbers, classes
+from lifecycle.data.columns.features import as_known
+from lifecycle.data.columns.targets import as_labels, as_numbers, classes
 from lifecycle.errors import RequestError
 
 ROUNDING = 10 * float(np.finfo(np.float64).eps)
@@ -53,7 +53,7 @@ class Preprocessing:
 
 
 def clean_targets(targets: np.ndarray[Any, Any], target: Target) -> np.ndarray[Any, Any]:
-    """Return targets as strings (classification) or float64 (regression); see :mod:`lifecycle.data.targets`."""
+    """Return targets as strings (classification) or float64 (regression); see :mod:`lifecycle.data.columns.targets`."""
     if target.task == "classification":
         return as_labels(targets, target.name)
     return as_numbers(targets, target.name, ", or add data.task=classification")
@@ -118,3 +118,25 @@ def class_values(targets: np.ndarray[Any, Any], names: tuple[str, ...]) -> tuple
 
 def _column(labels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return labels.astype(object).reshape(-1, 1)
+
+
+SCALINGS = ("standard", "minmax", "none")
+
+
+def fitted(scaling: str, values: Any, weights: Any = None) -> Any:
+    """Return :func:`scaler` fitted to ``(rows, features)``, means and deviations by ``(rows,)`` weights."""
+    made = scaler(scaling)
+    return made.fit(values) if scaling == "minmax" else made.fit(values, sample_weight=weights)
+
+
+def scaler(scaling: str) -> Any:
+    """Return an unfitted transformer of scikit-learn's.
+
+    Args:
+        scaling: ``"standard"``: mean 0 and deviation 1; ``"minmax"``: from 0 to 1; ``"none"``: as they are.
+    """
+    from sklearn.preprocessing import MinMaxScaler, StandardScaler
+
+    if scaling == "minmax":
+        return MinMaxScaler()
+    return StandardScaler() if scaling == "standard" else StandardScaler(with_mean=False, with_std=False)

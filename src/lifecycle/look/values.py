@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from lifecycle.data.times import moments as moments_of
+from lifecycle.data.columns.times import moments as moments_of
 from lifecycle.errors import RequestError
 from lifecycle.look.style import COLOURS, GREY, label, legend_below, picture
 

@@ -13,7 +13,7 @@ from lifecycle.config import request_record
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job
 from lifecycle.credentials import hiding
-from lifecycle.data.missing_values import CHOICES
+from lifecycle.data.columns.missing_values import CHOICES
 from lifecycle.errors import RequestError, unknown_field
 from lifecycle.runtime.quiet import quiet_libraries
 

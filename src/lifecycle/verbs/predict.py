@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from lifecycle import runs, words
 from lifecycle.checks import in_range, one_of
-from lifecycle.data import formats
-from lifecycle.data.formats import STANDARD
-from lifecycle.data.missing_values import CHOICES
+from lifecycle.data.columns.missing_values import CHOICES
+from lifecycle.data.formats import names
+from lifecycle.data.formats.names import STANDARD
 from lifecycle.errors import RequestError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Predict(runs.Which):
     horizon: int | None = None  # of a series: how many steps to foretell; 0: predict the given rows; null: 1
 
     def __post_init__(self) -> None:
-        one_of(self, "format", formats.FORMATS)
+        one_of(self, "format", names.FORMATS)
         one_of(self, "missing", CHOICES)
         in_range(self, "horizon", low=0, below=MOST_STEPS + 1)
 
@@ -62,18 +62,18 @@ def _check(asked: Predict) -> None:
             f"format={asked.format} is for standard input and output, and neither input nor output is {STANDARD}. "
             "Leave it out: a file is of the kind that it ends in."
         )
-    if not formats.is_images(asked.input):
-        formats.of_input(asked.input)
-    formats.of_output(asked.output)
+    if not names.is_images(asked.input):
+        names.of_input(asked.input)
+    names.of_output(asked.output)
 
 
 def _predict(trained: TrainedModel, asked: Predict) -> str:
     """Write the predictions, and return what is to be said of them."""
     from lifecycle import streaming
-    from lifecycle.data.unseen import Unseen
+    from lifecycle.data.audit.unseen_categories import Unseen
     from lifecycle.forecast import foretells
 
-    form = asked.format or formats.CSV
+    form = asked.format or names.CSV
     into = "" if asked.output == STANDARD else f" into {asked.output}"
     source = "standard input" if asked.input == STANDARD else asked.input
     if asked.horizon and not foretells(trained):

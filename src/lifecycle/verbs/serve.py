@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from lifecycle import recorder, runs, words
 from lifecycle.checks import in_range, one_of
-from lifecycle.data.missing_values import CHOICES
+from lifecycle.data.columns.missing_values import CHOICES
 from lifecycle.errors import Interrupted, RequestError
 from lifecycle.runtime import ports
 

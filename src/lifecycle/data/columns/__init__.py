@@ -1,0 +1,1 @@
+"""The columns of a table: kinds, features, targets, times, weights, missing values."""

@@ -1,0 +1,98 @@
+"""What each column of the raw rows is taken for, so that a person sees it before it matters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lifecycle.contract import DataPlugin, Samples
+
+NUMBER, CATEGORY, TARGET, OWN_PAST = "number", "category", "target", "target, from its own past"
+PIXEL, FILE, DIGEST, TIME, SORTED_TIME, WEIGHT, DROPPED, UNREAD = (
+    "pixel",
+    "file",
+    "digest of the file",
+    "time",
+    "time, rows sorted",
+    "weight of the row",
+    "dropped",
+    "not read",
+)
+PLURALS = {NUMBER: "numbers", PIXEL: "pixels"}
+MOST_NAMED = 8
+"""Categories and other columns that one line names; of more it says how many."""
+
+
+def column_kinds(plugin: DataPlugin, frame: pd.DataFrame) -> dict[str, str]:
+    """Return what each column is, in their order: ``"number"``, ``"category (3 values)"``, ``"target"``, ..."""
+    target, used = plugin.describe_target(frame).name, set(plugin.columns(frame))
+    return {
+        str(name): _kind(plugin, frame, name, TARGET if name == target else "", name in used) for name in frame.columns
+    }
+
+
+def _kind(plugin: DataPlugin, frame: pd.DataFrame, name: str, target: str, used: bool) -> str:
+    import numpy as np
+    import pandas as pd
+
+    from lifecycle.data.columns import types
+
+    if target or name == getattr(plugin, "weight", None):
+        return WEIGHT if not target else OWN_PAST if used else TARGET
+    if name == getattr(plugin, "time", None):
+        order = plugin.in_order(frame) if hasattr(plugin, "in_order") else np.arange(len(frame))
+        return TIME if (np.diff(order) > 0).all() else SORTED_TIME
+    if not used:
+        unread = DIGEST if plugin.sample_dim == 3 else UNREAD
+        return DROPPED if name in getattr(plugin, "drop", ()) else unread
+    if plugin.sample_dim == 3:
+        return PIXEL if pd.api.types.is_numeric_dtype(frame[name]) else FILE
+    column = types.plain(frame[name])
+    if pd.api.types.is_numeric_dtype(column):
+        return NUMBER
+    values = column.nunique()
+    return f"{CATEGORY} ({values} value{'s' if values != 1 else ''})"
+
+
+def num_missing(plugin: DataPlugin, frame: pd.DataFrame, samples: Samples) -> int:
+    """Return how many values the columns lack, those that the samples take for missing among them."""
+    import pandas as pd
+
+    read = samples.inputs if isinstance(samples.inputs, pd.DataFrame) else frame[plugin.columns(frame)]
+    return int(read.isna().to_numpy().sum())
+
+
+def describe(kinds: Mapping[str, str]) -> str:
+    """Return the kinds in one line: ``2 numbers, 1 category: town (3 values); dropped: id``."""
+    counted = Counter(kinds.values())
+    parts = [
+        f"{counted[kind]} {plural if counted[kind] > 1 else kind}" for kind, plural in PLURALS.items() if counted[kind]
+    ]
+    categories = {name: kind.removeprefix(f"{CATEGORY} ") for name, kind in kinds.items() if kind.startswith(CATEGORY)}
+    if categories:
+        word = "category" if len(categories) == 1 else "categories"
+        named = _named([f"{name} {values}" for name, values in categories.items()])
+        parts.append(f"{len(categories)} {word}: {named}")
+    others = [", ".join(parts)] if parts else []
+    for kind, title in {
+        OWN_PAST: "from its own past",
+        FILE: "image files",
+        TIME: "in order of time",
+        SORTED_TIME: "sorted by time",
+        WEIGHT: "weights",
+        DROPPED: "dropped",
+        UNREAD: "not read",
+    }.items():
+        names = [name for name, found in kinds.items() if found == kind]
+        if names:
+            others.append(f"{title}: {_named(names)}")
+    return "; ".join(others)
+
+
+def _named(names: list[str]) -> str:
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,1 @@
+"""File formats of rows: CSV, JSON, Parquet and streams of them."""

@@ -1,0 +1,244 @@
+"""A CSV file of any size, some rows at a time: with the types and refusals of one that is read whole."""
+
+from __future__ import annotations
+
+import csv as text_csv
+import hashlib
+import io
+import re
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.data.columns import names
+from lifecycle.data.formats import csv, csv_lines
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+PARSERS = 2
+"""Chunks that are parsed together, each by one thread: that costs less than one chunk by several."""
+
+EMPTY, NUMBER, TRUTH, TEXT, TIME, BYTES = "empty", "number", "truth value", "text", "time", "bytes"
+
+
+class AsTextError(Exception):
+    """A column is not what its first rows were taken for: all of it is to be read as texts, from the beginning.
+
+    Attributes:
+        name: of the column.
+        kind: of the values that show it.
+        text: the first text among its numbers, if that is what shows it, which stands in ``row``.
+    """
+
+    def __init__(self, name: str, kind: str, text: str | None = None, row: int = 0) -> None:
+        super().__init__(name)
+        self.name, self.kind, self.text, self.row = name, kind, text, row
+
+
+class CsvFile:
+    """The columns of a CSV file, block by block.
+
+    A number, a truth value and a text are what pyarrow takes them for, as in a file that is read whole. It sees a block
+    at a time here, and a column may turn out to be something else: :class:`AsTextError` says which, and when that is in
+    ``texts`` reading begins anew.
+
+    Attributes:
+        names: of the columns, as they are renamed.
+        codes: columns of codes such as 007, which are texts.
+        texts: columns that turned out to be texts, and by what.
+        digest: the file's SHA-256, once it has been read.
+    """
+
+    def __init__(self, file: Path, at_once: int, plugin: Any) -> None:
+        csv.check_header(file)
+        self.file, self.at_once = file, at_once
+        self._in_file = csv.header(file)
+        new = names.new_names(plugin, self._in_file, str(file))
+        self.names = [new.get(name, name) for name in self._in_file]
+        self.codes = {new.get(name, name) for name in csv.codes_of(file)}
+        self._old = dict(zip(self.names, self._in_file, strict=True))
+        self.texts: dict[str, AsTextError] = {}
+        self.truths: set[str] = set()  # a truth value that is missing leaves the others what they are
+        self.digest = ""
+        self._kinds: dict[str, str] = {}
+        self._words: set[str] = set()  # columns with words such as NA
+
+    def tables(self, wanted: list[str]) -> Iterator[pa.Table]:
+        """Yield the columns ``wanted`` of the next rows: texts, numbers or truth values.
+
+        Raises:
+            AsTextError: a column of the rows before is one of texts.
+            ValueError: a row is too short or too long; names its line.
+        """
+        digest, row = hashlib.sha256(), 0
+        self._kinds, self._words = dict.fromkeys(wanted, EMPTY), set()
+        with (
+            self.file.open("rb", buffering=0) as stream,
+            ThreadPoolExecutor(1) as beside,
+            ThreadPoolExecutor(PARSERS) as parsers,
+        ):
+            coming: deque[Future[pa.Table]] = deque()
+            offset = 0
+            for number, (chunk, quoted) in enumerate(_whole_rows(stream, self.at_once)):
+                read = beside.submit(digest.update, chunk)
+                if len(chunk) > 64 or bytes(chunk).strip():  # blank lines at the end are no rows
+                    coming.append(parsers.submit(self._parse, chunk, quoted, wanted, number == 0, offset))
+                offset += len(chunk)
+                if coming and (row == 0 or len(coming) > PARSERS):  # the first chunk shows which columns are texts
+                    table = self._typed(coming.popleft().result(), row)
+                    row += len(table)
+                    yield table
+                read.result()
+            while coming:
+                table = self._typed(coming.popleft().result(), row)
+                row += len(table)
+                yield table
+        for name in wanted:
+            if self._kinds[name] == EMPTY and name in self._words:  # words such as NA, and nothing else
+                raise AsTextError(name, TEXT)
+        self.digest = digest.hexdigest()
+
+    def _parse(self, chunk: memoryview, quoted: bool, wanted: list[str], first: bool, offset: int) -> pa.Table:
+        import pyarrow as pa
+        from pyarrow import csv
+
+        texts = {name: pa.string() for name in wanted if name in self.codes or name in self.texts}
+        # What is known need not be guessed; the last column is the target, in which 1 and 1.0 are not the same.
+        known = {name: pa.float64() for name in wanted[:-1] if self._kinds[name] == NUMBER and name not in self._words}
+        read = csv.ReadOptions(
+            column_names=None if first else self._in_file,
+            block_size=len(chunk) + 1 if quoted else 1024**2,
+            use_threads=False,
+        )
+        in_file = [self._old[name] for name in wanted]
+        for kinds in (known | texts, texts) if known else (texts,):
+            types = {self._old[name]: kind for name, kind in kinds.items()}
+            convert = csv.ConvertOptions(
+                null_values=[""], strings_can_be_null=True, include_columns=in_file, column_types=types
+            )
+            try:
+                table = csv.read_csv(pa.BufferReader(chunk), read, csv.ParseOptions(newlines_in_values=quoted), convert)
+                return table.rename_columns(wanted)
+            except pa.ArrowInvalid as error:
+                wrong = error
+        before = csv_lines.lines_before(self.file, offset)
+        known_line = csv_lines.explained(wrong, csv_lines.text_of(bytes(chunk)), before)
+        raise ValueError(re.sub(r"Row #\d+: ", "", str(known_line))) from wrong  # rows counted from where these begin
+
+    def _typed(self, table: pa.Table, row: int) -> pa.Table:
+        """Return rows with each column of the kind that it has in the rows before."""
+        for number, name in enumerate(table.column_names):
+            if name not in self.codes and name not in self.texts:
+                table = table.set_column(number, name, self._column(name, table.column(number), row))
+        return table
+
+    def _column(self, name: str, column: pa.ChunkedArray, row: int) -> pa.ChunkedArray:
+        kind, error = kind_of(column.type), None
+        if kind == TEXT:
+            numbers, wrong = _without_words(column)
+            if wrong is None:
+                self._words.add(name)
+                column, kind = numbers, NUMBER if numbers.null_count < len(numbers) else EMPTY
+            else:
+                error = AsTextError(name, TEXT, column[wrong].as_py() if row else None, row + wrong)
+        elif kind in (TIME, BYTES):
+            error = AsTextError(name, kind)
+        found = {self._kinds[name], kind} - {EMPTY}
+        if error is None and (len(found) > 1 or (TRUTH in found and name in self._words)):
+            error = AsTextError(name, kind)
+        if error is None:
+            self._kinds[name] = next(iter(found), EMPTY)
+            return column
+        if row or kind != TEXT:
+            raise error
+        self.texts[name] = error  # in the first rows: these are texts already
+        return column
+
+
+def kind_of(arrow_type: Any) -> str:
+    """Return what values of one of pyarrow's types are to us."""
+    from pyarrow import types
+
+    if types.is_null(arrow_type):
+        return EMPTY
+    if types.is_boolean(arrow_type):
+        return TRUTH
+    if types.is_integer(arrow_type) or types.is_floating(arrow_type) or types.is_decimal(arrow_type):
+        return NUMBER
+    if types.is_binary(arrow_type) or types.is_large_binary(arrow_type):
+        return BYTES
+    return TIME if types.is_temporal(arrow_type) else TEXT
+
+
+def reread(texts: list[str]) -> tuple[str, np.ndarray[Any, Any]]:
+    """Return what a column of these different texts is in a file that is read whole, and its values.
+
+    Returns:
+        ``NUMBER`` or ``TRUTH`` and a value a text, NaN where it is a word such as NA; ``TIME`` and the times; ``TEXT``
+        and the texts.
+    """
+    import numpy as np
+    import pandas as pd
+    from pyarrow import csv
+
+    lines = io.StringIO()
+    writer = text_csv.writer(lines)
+    writer.writerows([["text"], *([text] for text in texts)])
+    column = csv.read_csv(
+        io.BytesIO(lines.getvalue().encode()),
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        convert_options=csv.ConvertOptions(null_values=[""]),
+    ).column(0)
+    kind = kind_of(column.type)
+    if kind in (NUMBER, TRUTH):
+        return kind, column.to_numpy()
+    if kind == TIME:
+        return kind, column.to_pandas()
+    numbers, wrong = csv.without_words(pd.Series(texts, dtype=object))
+    if kind == TEXT and numbers.notna().any() and not wrong.any():
+        return NUMBER, numbers.to_numpy(dtype=np.float64)
+    return kind, np.array(texts, dtype=object)
+
+
+def _without_words(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, int | None]:
+    """Return texts as numbers, with words such as NA as missing, or the first place of a text that is none."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    words = compute.is_in(column, value_set=pa.array(csv.MISSING, column.type))
+    try:  # much faster than pandas, which also takes spaces around a number
+        return compute.cast(compute.if_else(words, pa.scalar(None, column.type), column), pa.float64()), None
+    except pa.ArrowInvalid:
+        numbers, wrong = csv.without_words(column.to_pandas())
+        place = int(wrong.to_numpy().argmax()) if wrong.any() else None
+        return (column if wrong.any() else pa.chunked_array([pa.array(numbers, pa.float64(), from_pandas=True)])), place
+
+
+def _whole_rows(stream: io.RawIOBase, at_once: int) -> Iterator[tuple[memoryview, bool]]:
+    """Yield what is read in pieces that end where a row does, and whether there are quotes in each."""
+    size = at_once
+    while block := stream.read(size):
+        cut = _end_of_row(block)
+        if not cut and size > 4 * at_once:  # a quote that opens nothing, such as 5" of snow
+            cut = block.rfind(b"\n") + 1
+        if not cut and len(block) == size:
+            size *= 2
+            stream.seek(-len(block), 1)
+            continue
+        cut, size = cut or len(block), at_once
+        stream.seek(cut - len(block), 1)
+        yield memoryview(block)[:cut], b'"' in block
+
+
+def _end_of_row(chunk: bytes) -> int:
+    """Return the end of the last whole row; a line break between quotes ends none."""
+    cut = chunk.rfind(b"\n") + 1
+    quotes = chunk.count(b'"', 0, cut)
+    while cut and quotes % 2:
+        end, cut = cut, chunk.rfind(b"\n", 0, cut - 1) + 1
+        quotes -= chunk.count(b'"', cut, end)
+    return cut

@@ -1,0 +1,172 @@
+"""Rows written block by block to a CSV, Parquet or JSON file, which is there when all of them are, or not at all.
+
+Standard output takes the rows as they come.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+
+from lifecycle.data.formats import json as json_rows
+from lifecycle.data.formats import names
+from lifecycle.errors import RequestError
+
+STRUCTURE = (b'"', b",", b"\n", b"\r")
+"""What a cell of a CSV file holds in quotes alone."""
+
+STAMPS = ((r"\.0+(Z|[+-]|$)", r"\1"), (r"([+-]\d\d)(\d\d)$", r"\1:\2"), (r"Z$", "+00:00"))
+"""What turns pyarrow's texts of dates into those that pandas and Python write."""
+
+
+class Writer(Protocol):
+    """A file that is being written."""
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows."""
+        ...
+
+
+@contextlib.contextmanager
+def create(path: str | Path, schema: pa.Schema, form: str = names.CSV) -> Iterator[Writer]:
+    """Open a file for rows of a schema, in the place of any that is there, once all rows are written.
+
+    Args:
+        path: a file, of the kind that it ends in; or ``-``, standard output.
+        schema: the rows' columns; texts that are values of JSON, see :mod:`lifecycle.data.formats.json`, for JSON alone.
+        form: what standard output is to hold.
+
+    Raises:
+        RequestError: it can be no such file, or cannot hold such columns.
+    """
+    kind, name = _WRITERS[names.of_output(path, form)], f"output={path}"
+    file = Path(path).expanduser()
+    unfinished = file.with_name(f".{file.name}.part")
+    try:
+        if str(path) == names.STANDARD:
+            with kind(sys.stdout.buffer, schema, name) as writer:
+                yield writer
+            sys.stdout.buffer.flush()
+            return
+        with unfinished.open("wb") as stream, kind(stream, schema, name) as writer:
+            yield writer
+        unfinished.replace(file)
+    except BrokenPipeError:  # whoever reads has enough
+        raise
+    except OSError as error:
+        raise RequestError(f"{name} cannot be written: {error.strerror or error}. Give another file.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+class _CSV(contextlib.nullcontext["_CSV"]):
+    """Texts are quoted only where they must be: pyarrow's own writer quotes all or none."""
+
+    def __init__(self, stream: IO[bytes], schema: pa.Schema, name: str) -> None:
+        super().__init__(self)
+        for field in schema:
+            try:
+                pa.array([], field.type).cast(pa.large_string())
+            except pa.ArrowNotImplementedError as error:
+                raise RequestError(
+                    f"{name} cannot hold the column {field.name} of {field.type}. Give a file ending in .parquet."
+                ) from error
+        self.stream = stream
+        self.write(pa.table([pa.array([column]) for column in schema.names], names=schema.names))
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows."""
+        if not len(table):
+            return
+        cells = [_cells(column.combine_chunks()) for column in table.columns]
+        rows = pc.binary_join_element_wise(*cells, _text(","), null_handling="replace")
+        _write_lines(self.stream, rows, "\n")
+        self.stream.write(b"\n")
+
+
+class _Parquet(contextlib.ExitStack):
+    """A row group a block."""
+
+    def __init__(self, stream: IO[bytes], schema: pa.Schema, name: str) -> None:
+        super().__init__()
+        self.writer = self.enter_context(pa.parquet.ParquetWriter(stream, schema))
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows."""
+        self.writer.write_table(table)
+
+
+class _JSONLines(contextlib.nullcontext["_JSONLines"]):
+    """An object a row, a line each."""
+
+    def __init__(self, stream: IO[bytes], schema: pa.Schema, name: str) -> None:
+        super().__init__(self)
+        self.stream, self.schema = stream, schema
+        self.begun = False
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows."""
+        if not len(table):
+            return
+        parts = []
+        for number, field in enumerate(self.schema):
+            parts.append(_text(f"{', ' if number else '{'}{json.dumps(field.name, ensure_ascii=False)}: "))
+            column = table.column(number)
+            written = pc.fill_null(column, "null") if json_rows.is_json(field) else json_rows.cells(column)
+            parts.append(written.cast(pa.large_string()))
+        rows = pc.binary_join_element_wise(*parts, _text("}"), _text(""))
+        self._add(rows)
+        self.begun = True
+
+    def _add(self, rows: Any) -> None:
+        _write_lines(self.stream, rows.combine_chunks(), "\n")
+        self.stream.write(b"\n")
+
+
+class _JSON(_JSONLines):
+    """An object a row, in a list."""
+
+    def _add(self, rows: Any) -> None:
+        self.stream.write(b",\n" if self.begun else b"[\n")
+        _write_lines(self.stream, rows.combine_chunks(), ",\n")
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is None:
+            self.stream.write(b"\n]\n" if self.begun else b"[]\n")
+
+
+_WRITERS: dict[str, Any] = {
+    names.CSV: _CSV,
+    names.PARQUET: _Parquet,
+    names.JSON: _JSON,
+    names.JSON_LINES: _JSONLines,
+}
+
+
+def _write_lines(stream: IO[bytes], rows: Any, between: str) -> None:
+    whole = pc.binary_join(pa.LargeListArray.from_arrays([0, len(rows)], rows), _text(between))
+    stream.write(whole[0].as_buffer())
+
+
+def _cells(column: Any) -> Any:
+    """Return values as a CSV file holds them, those in quotes that have a comma, a quote or a line's end."""
+    cells = column.cast(pa.large_string())
+    for pattern, turn in STAMPS if pa.types.is_timestamp(column.type) else ():
+        cells = pc.replace_substring_regex(cells, pattern, turn)
+    content = cells.buffers()[2]
+    if content is None or not any(sign in content.to_pybytes() for sign in STRUCTURE):
+        return cells
+    quoted = pc.binary_join_element_wise(_text('"'), pc.replace_substring(cells, '"', '""'), _text('"'), _text(""))
+    return pc.if_else(pc.match_substring_regex(cells, '[",\r\n]'), quoted, cells)
+
+
+def _text(text: str) -> Any:
+    return pa.scalar(text, pa.large_string())

@@ -1,0 +1,1 @@
+"""The built-in data plugins: table, images, series, array."""

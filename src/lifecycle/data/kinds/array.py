@@ -1,0 +1,141 @@
+"""The kind ``array``: a row holds the numbers of one sample, of any shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.checks import in_range, one_of
+from lifecycle.contract import SAMPLE_SHAPES, Samples, Target
+from lifecycle.data.columns import features, targets, weights
+from lifecycle.data.columns.names import Renamed
+from lifecycle.data.kinds.card import Card
+from lifecycle.data.kinds.table import TASKS
+from lifecycle.data.preprocessing import SCALINGS, fitted
+from lifecycle.data.sources import files
+from lifecycle.data.splits import Shuffled
+from lifecycle.errors import RequestError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+@dataclass
+class Array(Card, Renamed, Shuffled):
+    """Samples of numbers, of any shape, a row each.  CLI: data=array data.path=a.csv data.target=y data.shape=[5,2]."""
+
+    path: str = ""  # a CSV or Parquet file with a column a number, those of the last axis side by side
+    target: str = ""  # column to predict
+    task: str | None = None  # classification or regression; null: from the target's type
+    weight: str | None = None  # column of how much each row counts in losses and scores; no feature. null: all the same
+    shape: list[int] = field(default_factory=list)  # of a sample: steps and features, or channels, height and width
+    scaling: str = "standard"  # of each feature, or channel: standard (mean 0, deviation 1), minmax (0 to 1) or none
+    scale_target: bool = True  # regression: train on the standardised target; scores are in its own units
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        targets.check_named(self)
+        weights.check_field(self.weight, self.target)
+        one_of(self, "task", TASKS)
+        one_of(self, "scaling", SCALINGS)
+        if len(self.shape) not in SAMPLE_SHAPES or min(self.shape) < 1:
+            raise ValueError(
+                f"shape must be one to three numbers above 0, got {self.shape}. Use for instance [5,2] for 5 steps of "
+                "2 features."
+            )
+        in_range(self, "shape", low=1)
+
+    @property
+    def sample_dim(self) -> int:
+        """How many axes a sample has."""
+        return len(self.shape)
+
+    def read(self) -> pd.DataFrame:
+        """Return the raw rows."""
+        frame = self.renamed(files.read(self.path), self.path)
+        targets.check_columns(frame, self.path, self._named)
+        self.check(frame)
+        return frame
+
+    @property
+    def _named(self) -> dict[str, str]:
+        """The columns that hold no numbers of samples, by field."""
+        return {"target": self.target} if self.weight is None else {"target": self.target, "weight": self.weight}
+
+    def check(self, frame: pd.DataFrame) -> None:
+        """Refuse rows that are not of the shape."""
+        wanted, found = math.prod(self.shape), len(self.columns(frame))
+        if found != wanted:
+            raise RequestError(
+                f"data.shape={self.shape} needs {wanted} columns beside {self.target}, got {found} in {self.path}. "
+                "Give the shape of these samples."
+            )
+
+    def describe_target(self, frame: pd.DataFrame) -> Target:
+        """Return the target's name and task."""
+        return Target(self.target, self.task or targets.infer_task(frame[self.target]), self.scale_target)
+
+    def columns(self, frame: pd.DataFrame) -> list[str]:
+        """Return the columns of numbers."""
+        return [name for name in frame.columns if name not in self._named.values()]
+
+    def samples(self, frame: pd.DataFrame) -> Samples:
+        """Return one sample a row: ``(rows, *shape) float64``."""
+        import numpy as np
+
+        from lifecycle.data.columns import types
+
+        labels = targets.labels_of(frame[self.target]) if self.target in frame.columns else None
+        names = self.columns(frame)
+        features.check_no_times(frame[names], self.path)
+        try:
+            numbers = types.plain_frame(frame[names]).to_numpy(dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise RequestError(f"data.path={self.path} has a value that is no number: {error}. Mend it.") from error
+        lacking = ~np.isfinite(numbers)
+        wrong = np.flatnonzero(lacking.any(axis=1))
+        if len(wrong):
+            raise RequestError(
+                f"data.path={self.path} misses a number in row {frame.index[wrong[0]]}, "
+                f"column {names[int(lacking[wrong[0]].argmax())]}. Fix or remove the row."
+            )
+        return Samples(
+            numbers.reshape(-1, *self.shape), labels, np.arange(len(frame)), weights=weights.column(self, frame)
+        )
+
+    def learn(self, inputs: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None = None) -> Any:
+        """Fit the scale of each feature, or channel, to the training samples, by their weights."""
+        values = self._by_feature(inputs)
+        return fitted(self.scaling, values, None if weights is None else weights.repeat(len(values) // len(inputs)))
+
+    def apply(self, transformer: Any, inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Return ``(samples, *shape) float32``."""
+        import numpy as np
+
+        axis = self._feature_axis
+        last = np.moveaxis(inputs, axis, -1)
+        scaled = transformer.transform(self._by_feature(inputs)).reshape(last.shape)
+        with np.errstate(over="ignore"):  # what is too large for single precision is refused by those who asked
+            return np.ascontiguousarray(np.moveaxis(scaled, -1, axis), dtype=np.float32)
+
+    def numbers(self, transformer: Any, columns: Sequence[str]) -> list[str]:
+        """Return the columns, all of which are numbers."""
+        return list(columns)
+
+    def feature_names(self, transformer: Any) -> tuple[str, ...]:
+        """Return nothing: numbers of an array have no names."""
+        return ()
+
+    @property
+    def _feature_axis(self) -> int:
+        """The axis of features, counted from that of samples: the last one; of images the channels."""
+        return 1 if len(self.shape) == 3 else len(self.shape)
+
+    def _by_feature(self, inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        import numpy as np
+
+        last = np.moveaxis(inputs, self._feature_axis, -1)
+        return last.reshape(-1, last.shape[-1])

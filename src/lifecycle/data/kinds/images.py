@@ -1,0 +1,174 @@
+"""The kind ``images``: a row holds the pixels of one image, or names the file that does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from lifecycle.checks import in_range, one_of
+from lifecycle.contract import Samples, Target
+from lifecycle.data.columns import features, targets
+from lifecycle.data.columns.names import Renamed
+from lifecycle.data.kinds.card import Card
+from lifecycle.data.kinds.table import TASKS
+from lifecycle.data.sources import image_folders
+from lifecycle.data.sources.files import is_table, read
+from lifecycle.data.splits import Shuffled
+from lifecycle.errors import RequestError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+LABEL = "label"
+"""The target of images in a folder, where none is named: the name of the sub-folder that an image is in."""
+
+BRIGHTEST = 255.0
+"""The largest pixel of an image file."""
+
+
+@dataclass
+class Images(Card, Renamed, Shuffled):
+    """Images, in a folder of one sub-folder a class or a row of pixels each, scaled to 0-1.  CLI: data.path=folder."""
+
+    sample_dim: ClassVar[int] = 3
+
+    path: str = (
+        ""  # a folder; or, with a column a pixel: a CSV or Parquet file, sklearn:, lifecycle: or download:<name>
+    )
+    target: str = ""  # column to predict; of a folder: what to call it, "label" if left out
+    task: str | None = None  # classification or regression; null: from the target's type
+    shape: list[int] = field(
+        default_factory=list
+    )  # channels, height, width; files are converted to it; []: as they are
+    max_value: float | None = None  # pixel value that becomes 1.0; null: 255 of files, else the largest while training
+    scale_target: bool = True  # regression: train on the standardised target; scores are in its own units
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        targets.check_named(self, "path")
+        one_of(self, "task", TASKS)
+        if (self.shape or not self._in_folder) and (len(self.shape) != 3 or min(self.shape) < 1):
+            raise ValueError(f"shape must be channels, height and width, got {self.shape}. Use for instance [1,28,28].")
+        if not self._in_folder:
+            targets.check_named(self, "target")
+        elif self.shape and self.shape[0] not in image_folders.MODES:
+            raise ValueError(
+                f"shape must begin with 1 (grey) or 3 (red, green, blue) for image files, got {self.shape}. "
+                f"Use for instance [1,{self.shape[1]},{self.shape[2]}]."
+            )
+        in_range(self, "max_value", above=0)
+
+    @property
+    def _in_folder(self) -> bool:
+        return not is_table(self.path)
+
+    def read(self) -> pd.DataFrame:
+        """Return the raw rows: a column a pixel; or of a folder ``file``, the class, and ``sha256`` of each file."""
+        if self._in_folder:
+            return image_folders.read(self.path, self.target or LABEL)
+        frame = self.renamed(read(self.path), self.path)
+        targets.check_columns(frame, self.path, {"target": self.target})
+        wanted, found = math.prod(self.shape), len(frame.columns) - 1
+        if found != wanted:
+            raise RequestError(
+                f"data.shape={self.shape} needs {wanted} pixel columns beside {self.target}, got {found} in "
+                f"{self.path}. Give the shape of these images."
+            )
+        return frame
+
+    def describe_target(self, frame: pd.DataFrame) -> Target:
+        """Return the target's name and task."""
+        name = self.target or LABEL
+        return Target(name, self.task or targets.infer_task(frame[name]), self.scale_target)
+
+    def columns(self, frame: pd.DataFrame) -> list[str]:
+        """Return the pixels, or the column of the files' names."""
+        if self._in_folder:
+            return [image_folders.FILE]
+        return [name for name in frame.columns if name != self.target]
+
+    def samples(self, frame: pd.DataFrame) -> Samples:
+        """Return one image a row, as it is: ``(rows, channels, height, width)``, ``uint8`` or else ``float32``."""
+        import numpy as np
+
+        name = self.target or LABEL
+        labels = targets.labels_of(frame[name]) if name in frame.columns else None
+        if self._in_folder:
+            files = frame[image_folders.FILE].to_numpy()
+            images = image_folders.load(self.path, files, self.shape, listed=image_folders.DIGEST in frame.columns)
+        else:
+            images, files = self._pixels(frame[self.columns(frame)]).reshape(-1, *self.shape), None
+        return Samples(images, labels, np.arange(len(frame)), files=files)
+
+    def _pixels(self, pixels: pd.DataFrame) -> np.ndarray[Any, Any]:
+        import numpy as np
+
+        if all(dtype == np.uint8 for dtype in pixels.dtypes):  # a quarter of the memory, and nothing to check
+            return np.ascontiguousarray(pixels.to_numpy())
+        features.check_no_times(pixels, self.path)
+        try:
+            values = pixels.to_numpy(dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise RequestError(
+                f"data.path={self.path} has a pixel that is no number: {error}. Mend the file."
+            ) from error
+        if not np.isfinite(values).all():
+            place, number = np.argwhere(~np.isfinite(values))[0]
+            row, column = pixels.index[place], pixels.columns[number]
+            raise RequestError(
+                f"data.path={self.path} misses a pixel in row {row}, column {column}. Fix or remove the row."
+            )
+        return values
+
+    def rows_of_files(self, files: Sequence[str], columns: Sequence[str], transformer: Any) -> pd.DataFrame:
+        """Return the raw rows that image files are: ``file``, and their pixels where a row holds pixels.
+
+        A file's brightest pixel is then the value that :meth:`learn` took for the largest.
+
+        Args:
+            files: paths.
+            columns: those that a prediction needs.
+            transformer: what :meth:`learn` returned.
+
+        Raises:
+            RequestError: a file cannot be read as such an image.
+        """
+        import pandas as pd
+
+        if self._in_folder:
+            return pd.DataFrame({image_folders.FILE: files})
+        if self.shape[0] not in image_folders.MODES:
+            raise RequestError(
+                f"input={files[0]} is an image, and data.shape={self.shape} is neither grey nor red, green and blue. "
+                "Give a table with a column a pixel."
+            )
+        pixels = image_folders.load("", files, self.shape, listed=False).reshape(len(files), -1)
+        largest = float(transformer.scale_[0])
+        frame = pd.DataFrame(pixels if largest == BRIGHTEST else pixels * (largest / BRIGHTEST), columns=list(columns))
+        return pd.concat([pd.DataFrame({image_folders.FILE: files}), frame], axis=1)
+
+    def learn(self, inputs: np.ndarray[Any, Any]) -> Any:
+        """Fit the pixel value that becomes 1.0."""
+        import numpy as np
+        from sklearn.preprocessing import MaxAbsScaler
+
+        largest = self.max_value or (BRIGHTEST if self._in_folder else float(np.abs(inputs).max()))
+        return MaxAbsScaler().fit(np.array([[largest]], dtype=np.float32))
+
+    def apply(self, transformer: Any, inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Return ``(images, channels, height, width) float32``."""
+        import numpy as np
+
+        # As the transformer does it, without its copies in double precision: these may be gigabytes.
+        return np.asarray(inputs / np.float32(transformer.scale_[0]), dtype=np.float32)
+
+    def numbers(self, transformer: Any, columns: Sequence[str]) -> list[str]:
+        """Return the pixels; a file's name is none."""
+        return [] if self._in_folder else list(columns)
+
+    def feature_names(self, transformer: Any) -> tuple[str, ...]:
+        """Return nothing: pixels have no names."""
+        return ()

@@ -1,0 +1,150 @@
+"""Columns of a large table in blocks of rows and single precision: in memory, or on disk where they are too many."""
+
+from __future__ import annotations
+
+import itertools
+import mmap
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from lifecycle.data.large.scratch import Scratch
+
+Array = np.ndarray[Any, Any]
+
+BLOCK_BYTES = 16 * 1024**2
+ROWS_AT_ONCE = 16_384
+"""Rows that are handed out together: what the processor's cache holds."""
+
+FAR_FROM_ZERO = 1000
+"""A column whose mean is so many deviations from zero would lose digits in single precision as it is."""
+
+
+class Blocks:
+    """Columns of numbers, missing ones NaN, as ``(columns, rows) float32`` a block.
+
+    What is kept of a number is how far it is from an offset of its column, which is 0 unless the first rows lie far
+    from there (years, moments in seconds): so that single precision is precise in terms of how the column varies.
+
+    Args:
+        columns: how many.
+        most: bytes that may be in memory; more are all put on disk.
+
+    Attributes:
+        num_rows: of all blocks.
+        tables: column of codes -> the number that each stands for, and NaN for none; columns are codes or numbers.
+    """
+
+    def __init__(self, columns: int, most: int) -> None:
+        self.num_rows = 0
+        self.tables: dict[int, Array] = {}
+        self._most, self._columns = most, columns
+        self._rows = max(1, min(BLOCK_BYTES, most // 8) // (4 * columns))  # of a block; the last may have fewer
+        self._offsets: Array = np.zeros((0, 1))
+        self._blocks: list[Array | None] = []  # None: on disk
+        self._scratch: Scratch | None = None
+        self._free: Array | None = None  # a block to be used again, whose rows are on disk
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether they are in a scratch file."""
+        return self._scratch is not None
+
+    def append(self, columns: Sequence[Array]) -> None:
+        """Add rows: ``(rows,) float64`` a column."""
+        if not self.num_rows:
+            self._offsets = np.array([[_offset(values)] for values in columns])
+        done, rows = 0, len(columns[0])
+        while done < rows:
+            filled = self.num_rows % self._rows
+            if not filled:
+                self._next_block()
+            some = min(rows - done, self._rows - filled)
+            block = self._blocks[-1]
+            assert block is not None  # noqa: S101 - for the types: only whole blocks are on disk
+            for row, values, offset in zip(block, columns, self._offsets[:, 0], strict=True):
+                part = values[done : done + some]
+                row[filled : filled + some] = part - offset if offset else part
+            self.num_rows, done = self.num_rows + some, done + some
+
+    def _next_block(self) -> None:
+        if self.on_disk or (self.num_rows + self._rows) * self._columns * 4 > self._most:
+            self._scratch = self._scratch or Scratch()
+            for number, block in enumerate(self._blocks):
+                if block is not None:
+                    self._scratch.write(block, number * block.nbytes)
+                    self._blocks[number], self._free = None, block
+        free, self._free = self._free, None
+        self._blocks.append(room(self._columns, self._rows) if free is None else free)
+
+    def offset(self, number: int) -> float:
+        """Return what the values of :meth:`column` are differences to."""
+        return 0.0 if number in self.tables else float(self._offsets[number, 0])
+
+    def column(self, number: int, rows: Array) -> Array:
+        """Return some rows of a column, ``(rows,) float32``: how far they are from its offset.
+
+        Args:
+            number: of the column.
+            rows: their numbers in rising order, ``int64``.
+        """
+        out = np.empty(len(rows), dtype=np.float32)
+        starts = np.arange(len(self._blocks) + 1) * self._rows
+        ends = np.searchsorted(rows, starts)
+        for block, (start, stop) in enumerate(itertools.pairwise(ends)):
+            if stop > start:
+                self._segment(number, block).take(rows[start:stop] - starts[block], out=out[start:stop], mode="clip")
+        return self._looked_up(number, out).astype(np.float32) if number in self.tables else out
+
+    def _segment(self, number: int, block: int) -> Array:
+        kept = self._blocks[block]
+        if kept is not None:
+            return np.asarray(kept[number])
+        assert self._scratch is not None  # noqa: S101 - for the types
+        segment = np.empty(self._rows, dtype=np.float32)
+        self._scratch.read(segment, 4 * self._rows * (block * self._columns + number))
+        return segment
+
+    def _looked_up(self, number: int, kept: Array) -> Array:
+        table = self.tables[number]
+        codes = kept + self._offsets[number]
+        return np.asarray(table[np.nan_to_num(codes, nan=len(table) - 1).astype(np.int64)])
+
+    def drain(self) -> Iterator[tuple[int, Array]]:
+        """Yield the rows as ``(columns, some rows) float64`` with the number of the first, and forget them."""
+        for block in range(len(self._blocks)):
+            kept, self._blocks[block] = self._blocks[block], None
+            if kept is None:
+                assert self._scratch is not None  # noqa: S101 - for the types
+                kept = np.empty((self._columns, self._rows), dtype=np.float32)
+                self._scratch.read(kept, block * kept.nbytes)
+            first = block * self._rows
+            whole = min(self._rows, self.num_rows - first)
+            for start in range(0, whole, ROWS_AT_ONCE):
+                some = kept[:, start : min(start + ROWS_AT_ONCE, whole)]
+                values = some + self._offsets
+                for number in self.tables:
+                    values[number] = self._looked_up(number, some[number])
+                yield first + start, values
+            del kept, some
+
+
+def room(rows: int, columns: int) -> Array:
+    """Return an array ``(rows, columns) float32`` for one use.
+
+    Its memory is given back as soon as it is forgotten, which the heap does not promise; and its pages are small:
+    numpy asks for huge ones, for which a system under load first moves others about, at several times the cost.
+    """
+    private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
+    memory = mmap.mmap(-1, max(1, 4 * rows * columns), **private)
+    return np.frombuffer(memory, np.float32, rows * columns).reshape(rows, columns)
+
+
+def _offset(values: Array) -> float:
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return 0.0
+    mean = float(finite.mean())
+    # One that single precision holds: whole numbers stay whole.
+    return float(np.float32(mean)) if abs(mean) > FAR_FROM_ZERO * max(float(finite.std()), 1e-30) else 0.0

@@ -1,0 +1,55 @@
+"""Load a table that does not fit into memory."""
+
+from __future__ import annotations
+
+from lifecycle.contract import Target
+from lifecycle.data.columns import missing_values, weights
+from lifecycle.data.dataset import _as_targets, _drawn, _spec
+from lifecycle.data.large.learn import held_out_gaps, learn, transform
+from lifecycle.data.large.table import LargeTable
+from lifecycle.data.large.targets import labels as labels_of
+from lifecycle.data.parts import Dataset, Part
+from lifecycle.data.preprocessing import Preprocessing
+
+
+def _load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
+    """Do the same with rows that are never all in memory twice."""
+    plugin = table.plugin
+    target = Target(plugin.target, plugin.task or table.task, plugin.scale_target)
+    found = labels_of(table, target)
+    of_rows = None if table.weights is None else weights.checked(table.weights, f"data.weight={plugin.weight}")
+    drawn = _drawn(table, found, target, seed, of_rows)
+    of_train = None if of_rows is None else of_rows[drawn.train]
+    task, encoder = found.learn(drawn.train, target, of_train)
+    missing_values.check_empty(name, table.missing, table.blocks.num_rows)
+    gaps = frozenset(column for column, count in table.missing.items() if count)
+    notes = missing_values.notes_on(*held_out_gaps(table, drawn.train)) + table.rounded(target.task)
+    preprocessing = Preprocessing(learn(table, drawn.train, of_train), encoder, gaps)
+    parts = [drawn.train, drawn.val, drawn.test]
+    inputs = transform(table, preprocessing.inputs, parts, name)
+
+    def part(number: int) -> Part:
+        return Part(
+            inputs=inputs[number],
+            targets=_as_targets(found.encoded(preprocessing, parts[number]), task),
+            labels=found.of(parts[number]),
+            rows=parts[number],
+            weights=None if of_rows is None else of_rows[parts[number]],
+        )
+
+    return Dataset(
+        name=name,
+        kind=kind,
+        spec=_spec(plugin, task, target, preprocessing, inputs[0]),
+        preprocessing=preprocessing,
+        train=part(0),
+        val=part(1) if len(drawn.val) else None,
+        test=part(2) if len(drawn.test) else None,
+        num_rows=table.blocks.num_rows,
+        num_missing=sum(table.missing.values()),
+        digest=table.digest,
+        columns=tuple(table.features),
+        column_kinds=table.column_kinds,
+        notes=tuple(notes),
+        weight=plugin.weight,
+    )

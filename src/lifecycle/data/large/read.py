@@ -1,0 +1,248 @@
+"""A table too large for a frame is read once, block by block, and judged as one that is read whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from lifecycle.data.audit import rounding
+from lifecycle.data.columns import features, targets
+from lifecycle.data.columns.times import are_times
+from lifecycle.data.formats.csv_blocks import EMPTY, TEXT, TIME, AsTextError, CsvFile, kind_of, reread
+from lifecycle.data.formats.parquet_blocks import ParquetFile
+from lifecycle.data.large.blocks import Blocks
+from lifecycle.data.large.codes import MOST_TEXTS, Codes, TooManyTextsError
+from lifecycle.data.large.scratch import free_memory
+from lifecycle.data.large.table import LargeTable, too_many_classes
+from lifecycle.data.sources import files
+from lifecycle.errors import RequestError
+
+if TYPE_CHECKING:
+    from lifecycle.data.kinds.table import Table
+
+Array = np.ndarray[Any, Any]
+
+FEWEST_BLOCK_BYTES, MOST_BLOCK_BYTES = 256 * 1024, 4 * 1024**2
+"""Of a file, read together: what the processor's cache holds costs least."""
+
+
+def read(plugin: Table, file: Path) -> LargeTable:
+    """Read a file once.
+
+    Args:
+        plugin: which columns, and what they are.
+        file: the one that its path names.
+
+    Raises:
+        RequestError: it cannot be read, or its columns cannot be used as they are.
+    """
+    most = _most(plugin.memory_gb)
+    at_once = max(FEWEST_BLOCK_BYTES, min(MOST_BLOCK_BYTES, most // 8))
+    try:
+        kind = ParquetFile if file.suffix.lower() == ".parquet" else CsvFile
+        found: ParquetFile | CsvFile = kind(file, at_once, plugin)
+        targets.check_name(found.names, plugin.path, "target", plugin.target)
+        if plugin.weight is not None:
+            targets.check_name(found.names, plugin.path, "weight", plugin.weight)
+        of_rows = [plugin.target] if plugin.weight is None else [plugin.weight, plugin.target]
+        wanted = plugin.feature_columns(found.names)
+        if isinstance(found, ParquetFile):
+            _check_types(plugin, found, wanted)
+        while True:
+            reader = _Reader(plugin, found, wanted, most)
+            try:
+                for table in found.tables([*wanted, *of_rows]):
+                    reader.add(table)
+                return reader.finish()
+            except AsTextError as error:
+                assert isinstance(found, CsvFile)  # noqa: S101 - for the types
+                found.texts[error.name] = error
+    except (ValueError, OSError) as error:  # pyarrow's own errors are ValueErrors
+        raise files.unreadable(plugin.path, error) from error
+
+
+def _most(memory_gb: float | None) -> int:
+    if memory_gb is not None:
+        return int(memory_gb * 1e9)
+    free = free_memory()
+    return 2**62 if free is None else free // 2
+
+
+def _check_types(plugin: Table, file: ParquetFile, wanted: list[str]) -> None:
+    """Refuse columns of what is neither number nor text."""
+    for name in (*wanted, plugin.target):
+        if file.is_plain(name):
+            continue
+        if name != plugin.target:
+            features.check(file.first_rows(name), plugin.path)
+        key = f"data.path={plugin.path}" if name in wanted else f"data.target={name}"
+        cure = f"Use numbers or texts, or add data.drop=[{name}]." if name in wanted else "Name another column."
+        raise RequestError(f"{key} has values of the type {file.types[name]} in column {name}. {cure}")
+
+
+class _Reader:
+    """Puts blocks of a file's columns away, and judges at the end what was in them."""
+
+    def __init__(self, plugin: Table, file: CsvFile | ParquetFile, wanted: list[str], most: int) -> None:
+        self.plugin, self.file, self.wanted, self.most = plugin, file, wanted, most
+        self.blocks = Blocks(len(wanted), most // 2)  # beside them are the targets, and what is being parsed
+        self.codes: dict[str, Codes] = {}
+        self.numbers: set[str] = set()
+        self.missing = dict.fromkeys(wanted, 0)
+        self.target: list[Array] = []
+        self.weights: list[Array] = []
+        self.without_target: list[int] = []  # how many rows, and the first of them
+        self.notes: dict[str, str] = {}
+        self.in_doubt: set[str] = set()  # columns of a CSV file with numbers that may be rounded
+
+    def add(self, table: pa.Table) -> None:
+        """Put the next rows away."""
+        row = self.blocks.num_rows
+        self._add_target(table[self.plugin.target], row)
+        if self.plugin.weight is not None:
+            self.weights.append(table[self.plugin.weight].to_numpy())
+        self.blocks.append([self._feature(name, table[name], row) for name in self.wanted])
+
+    def _add_target(self, column: pa.ChunkedArray, row: int) -> None:
+        missing = column.is_null(nan_is_null=True).to_numpy()
+        if missing.any():
+            first = self.without_target[1] if self.without_target else row + int(missing.argmax())
+            self.without_target = [(self.without_target or [0])[0] + int(missing.sum()), first]
+        elif kind_of(column.type) == TEXT:
+            self.target.append(self._coded(self.plugin.target, column, row).astype(np.int32))
+        else:
+            self.target.append(column.to_numpy())
+            if len(column) and np.abs(self.target[-1].astype(np.float64)).max() >= rounding.EXACT:
+                self._doubt(self.plugin.target, column)
+
+    def _feature(self, name: str, column: pa.ChunkedArray, row: int) -> Array:
+        """Return a column as numbers: itself, or the codes of its texts."""
+        kind = kind_of(column.type)
+        if kind == TEXT:
+            values = self._coded(name, column, row)
+        elif kind == EMPTY:
+            values = np.full(len(column), np.nan)
+        else:
+            self.numbers.add(name)
+            values = column.cast("float64", safe=False).to_numpy()  # whole numbers may be rounded, which is noted
+            if name in self.plugin.missing_zeros:
+                values = np.where(values == 0, np.nan, values)
+            low, high = values.min(), values.max()
+            if low > -rounding.EXACT and high < rounding.EXACT:
+                return values  # and none is missing
+            if (np.abs(values) >= rounding.EXACT).any():
+                self._doubt(name, column)
+            if len(wrong := np.flatnonzero(np.abs(values) > features.LARGEST)):
+                raise features.too_large(name, self.plugin.path, values[wrong[0]], row + int(wrong[0]))
+        self.missing[name] += int(np.isnan(values).sum())
+        return values
+
+    def _doubt(self, name: str, column: pa.ChunkedArray) -> None:
+        """Note whole numbers that are rounded; in a CSV file, its text says later which are whole numbers."""
+        if isinstance(self.file, CsvFile):
+            self.in_doubt.add(name)
+        elif name not in self.notes and (found := rounding.first_rounded(column.to_pandas(types_mapper=pd.ArrowDtype))):
+            self.notes[name] = rounding.note(name, *found, rounding.drop(name, name == self.plugin.target))
+
+    def _coded(self, name: str, column: pa.ChunkedArray, row: int) -> Array:
+        codes = self.codes.setdefault(name, Codes())
+        try:
+            return codes.add(column, row)
+        except TooManyTextsError as error:
+            raise self._refusal(name, row + len(column)) from error
+
+    def _refusal(self, name: str, rows: int) -> RequestError:
+        path, why = self.plugin.path, self.file.texts.get(name)
+        if name == self.plugin.target:
+            return too_many_classes(name)
+        if why is not None and why.text is not None:
+            return features.mixed(name, path, why.text, why.row)
+        if (why is not None and why.kind == TIME) or are_times(self.codes[name].texts):
+            return features.times(name, path)
+        return features.too_many(name, path, MOST_TEXTS + 1, f"first {rows}")
+
+    def finish(self) -> LargeTable:
+        """Judge the columns, and return them."""
+        plugin, name = self.plugin, self.plugin.target
+        if not self.blocks.num_rows:
+            raise RequestError(f"data.path={plugin.path} has a header and no rows. Add rows.")
+        if self.without_target:
+            raise targets.gaps(plugin.path, "target", name, *self.without_target)
+        for column in self.wanted:
+            self._judge(column)
+        plugin.check_numbers(self.file.names, [column for column in self.wanted if column not in self.codes])
+        target, classes = np.concatenate(self.target), None
+        self.target.clear()
+        pa.default_memory_pool().release_unused()  # it keeps what the blocks took
+        if name in self.codes:
+            kind, values = self._reread(name)
+            if kind in (TEXT, TIME):
+                classes = np.array(self.codes[name].texts, dtype=object)
+            else:
+                target = values[target]
+        return LargeTable(
+            plugin=plugin,
+            most=self.most,
+            names=self.file.names,
+            features=self.wanted,
+            blocks=self.blocks,
+            codes={column: self.codes[column] for column in self.wanted if column in self.codes},
+            target=target,
+            classes=classes,
+            missing=self.missing,
+            digest=self.file.digest,
+            weights=np.concatenate(self.weights) if self.weights else None,
+            notes=self.notes | self._notes_in_csv(),
+        )
+
+    def _notes_in_csv(self) -> dict[str, str]:
+        names = [name for name in (*self.wanted, self.plugin.target) if name in self.in_doubt]
+        found = rounding.in_csv(self.file.file, [self.file.names.index(name) for name in names]) if names else []
+        pairs = {name: one for name, one in zip(names, found, strict=True) if one is not None}
+        target = self.plugin.target
+        return {name: rounding.note(name, *one, rounding.drop(name, name == target)) for name, one in pairs.items()}
+
+    def _judge(self, name: str) -> None:
+        """Decide whether a column is numbers or categories."""
+        if name in self.numbers:
+            if self.missing[name] and name in self.file.truths:
+                self.codes[name] = Codes(["False", "True"])  # which pandas takes for what they are called
+            return
+        if name not in self.codes and isinstance(self.file, CsvFile):
+            return  # nothing but gaps
+        codes = self.codes.setdefault(name, Codes())
+        kind, values = self._reread(name)
+        if kind == TIME:
+            features.check(pd.DataFrame({name: values}), self.plugin.path)
+        if kind == TEXT and are_times(values):
+            raise features.times(name, self.plugin.path)
+        counts = np.array(codes.counts)
+        if kind == TEXT:
+            wrong = np.flatnonzero(pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").isna())
+            first = min(((codes.first[place], codes.texts[place]) for place in wrong), default=None)
+            features.judge_categories(
+                name,
+                self.plugin.path,
+                int(counts.sum()),
+                int(counts[wrong].sum()),
+                None if first is None else (first[1], first[0]),
+                lambda: len(codes.texts),
+            )
+            return
+        numbers = values.astype(np.float64)
+        if name in self.plugin.missing_zeros:
+            numbers[numbers == 0] = np.nan
+        self.missing[name] += int(counts[np.isnan(numbers)].sum())
+        self.blocks.tables[self.wanted.index(name)] = np.append(numbers, np.nan)
+        del self.codes[name]
+
+    def _reread(self, name: str) -> tuple[str, Array]:
+        """Return what a column of texts is in a file that is read whole, and what its texts stand for."""
+        texts = self.codes[name].texts
+        if isinstance(self.file, CsvFile) and name not in self.file.codes and texts:
+            return reread(texts)
+        return TEXT, np.array(texts, dtype=object)

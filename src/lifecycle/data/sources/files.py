@@ -1,0 +1,146 @@
+"""Where raw rows come from: a file of the user's, scikit-learn, the package itself, or a registered download."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.data.formats.csv import _csv
+from lifecycle.data.sources import downloads
+from lifecycle.data.sources.sklearn_sets import _sklearn
+from lifecycle.errors import RequestError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMES = ("sklearn", "lifecycle", "download")
+
+LARGE = 8_000_000
+"""Numbers in a file from which on it is read in blocks, and never held twice."""
+
+BYTES_A_NUMBER = 8
+"""Of a CSV file, about."""
+
+
+def read(path: str) -> pd.DataFrame:
+    """Return the raw rows at ``path``.
+
+    Args:
+        path: a CSV or Parquet file, ``sklearn:<name>``, ``lifecycle:<file>`` for a file of the package, or
+            ``download:<name>`` for a registered file, which is fetched once and checked each time.
+
+    Raises:
+        RequestError: nothing is there, or it cannot be read without dropping or shifting something.
+    """
+    scheme, found, name = path.partition(":")
+    if found and scheme == "sklearn":
+        return _sklearn(name)
+    if found and scheme == "lifecycle":
+        with resources.as_file(resources.files("lifecycle.data.embedded") / name) as file:
+            return _file(file, path)
+    if found and scheme == "download":
+        return _download(name, path)
+    return _file(Path(path).expanduser(), path)
+
+
+def is_table(path: str) -> bool:
+    """Tell whether a path names one table, there or not; otherwise it is a folder's."""
+    scheme, found, _ = path.partition(":")
+    file = Path(path).expanduser()
+    return bool(found and scheme in SCHEMES) or file.suffix.lower() in _READERS or file.is_file()
+
+
+def _download(name: str, path: str) -> pd.DataFrame:
+    files = downloads.registered(name)
+    if name == "mnist":
+        from lifecycle.data.sources import idx
+
+        return idx.digits({Path(file.name).name.removesuffix(".gz"): downloads.content(file, path) for file in files})
+    downloads.content(files[0], path)  # there, and the one that is registered
+    return _file(downloads.folder() / files[0].name, path)
+
+
+def _parquet(file: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    frame = pd.read_parquet(file)
+    if isinstance(frame.index, pd.RangeIndex):
+        return frame
+    if any(name is None for name in frame.index.names):
+        raise ValueError("it has an index without a name")
+    return frame.reset_index()  # an index with a name is a column like any other
+
+
+_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": _csv, ".parquet": _parquet}
+
+
+def large_file(path: str, most_bytes: int | None = None) -> Path | None:
+    """Return the CSV or Parquet file at ``path`` if its numbers are too many for a frame; else ``None``.
+
+    Args:
+        path: as :func:`read` takes it.
+        most_bytes: of its numbers in single precision, where that is less than :data:`LARGE` numbers.
+    """
+    file, suffix = Path(path).expanduser(), Path(path).suffix.lower()
+    if path.partition(":")[0] in SCHEMES or suffix not in _READERS or not file.is_file():
+        return None
+    numbers = file.stat().st_size // BYTES_A_NUMBER
+    if suffix == ".parquet":
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        try:
+            about = parquet.read_metadata(file)
+        except (pa.ArrowException, OSError):
+            return None  # told where it is read
+        numbers = about.num_rows * about.num_columns
+    return file if numbers > min(LARGE, LARGE if most_bytes is None else most_bytes // 4) else None
+
+
+def csv_file(path: str) -> Path | None:
+    """Return the CSV file that a path names; ``None``: it names something else."""
+    file = Path(path).expanduser()
+    scheme, found, _ = path.partition(":")
+    return file if file.suffix.lower() == ".csv" and not (found and scheme in SCHEMES) and file.is_file() else None
+
+
+def _file(file: Path, path: str) -> pd.DataFrame:
+    if not file.is_file():
+        raise RequestError(f"data.path={path} is no file{_beside(file)}. Give the path of a CSV or Parquet file.")
+    reader = _READERS.get(file.suffix.lower())
+    if reader is None:
+        raise RequestError(
+            f"data.path={path} ends in {file.suffix or 'nothing'}. Give a file ending in {' or '.join(_READERS)}."
+        )
+    try:
+        frame = reader(file)
+    except (ValueError, OSError, ImportError) as error:  # pandas' and pyarrow's own errors are ValueErrors
+        raise unreadable(path, error) from error
+    if frame.empty:
+        raise RequestError(f"data.path={path} has a header and no rows. Add rows.")
+    for name in frame.columns:
+        if frame[name].dtype.kind == "O" and any(isinstance(value, bytes) for value in frame[name]):
+            raise not_utf8(path, str(name))
+    return frame
+
+
+def unreadable(path: str, error: Exception) -> RequestError:
+    """Return the refusal of a file, in the words of what cannot read it."""
+    return RequestError(f"data.path={path} cannot be read: {_first_line(error)}. Fix the file.")
+
+
+def not_utf8(path: str, name: str) -> RequestError:
+    """Return the refusal of a column of bytes that are no text."""
+    return RequestError(f"data.path={path} is not UTF-8 in column {name}. Save it as UTF-8.")
+
+
+def _beside(file: Path) -> str:
+    """Return the nearest file in the same folder, as the middle of a sentence."""
+    names = [other.name for other in file.parent.iterdir() if other.is_file()] if file.parent.is_dir() else []
+    return did_you_mean(file.name, names).replace(" Did you mean ", " (did you mean ").replace("?", "?)")
+
+
+def _first_line(error: Any) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".")

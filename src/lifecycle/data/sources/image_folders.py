@@ -1,0 +1,209 @@
+"""Images in a folder, one sub-folder a class: found, named in rows, and read."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.data.formats.names import IMAGE_ENDINGS
+from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.quiet import ignored
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+FILE, DIGEST = "file", "sha256"  # columns of the raw rows
+
+LITTER = ("thumbs.db", "desktop.ini")
+"""What Windows hides in a folder; elsewhere hidden files begin with a dot."""
+
+MODES = {1: "L", 3: "RGB"}
+"""Channels -> Pillow's name for such images."""
+
+
+def read(path: str, target: str) -> pd.DataFrame:
+    """Return a row an image, sorted by class and name.
+
+    Args:
+        path: the folder.
+        target: what to call the column of the classes.
+
+    Raises:
+        RequestError: there is no such folder, or something in it is no image of a class.
+    """
+    import pandas as pd
+
+    top = Path(path).expanduser()
+    if not top.is_dir():
+        names = [other.name for other in top.parent.iterdir()] if top.parent.is_dir() else []
+        hint = did_you_mean(top.name, names)
+        raise RequestError(
+            f"data.path={path} is no folder.{hint} Give a folder of one sub-folder a class, or a CSV or Parquet file."
+        )
+    if target in (FILE, DIGEST):
+        raise RequestError(f"data.target={target} is the name of another column. Leave it out, or use another.")
+    rows = [(file.relative_to(top).as_posix(), folder.name, sha256(file)) for folder, file in _files(path, top)]
+    return pd.DataFrame(rows, columns=[FILE, target, DIGEST])
+
+
+def _files(path: str, top: Path) -> Iterable[tuple[Path, Path]]:
+    """Yield each image with the folder of its class."""
+    entries = _visible(top)
+    folders = [entry for entry in entries if entry.is_dir()]
+    if not folders:
+        raise RequestError(f"data.path={path} has no sub-folders. Give a folder of one sub-folder of images a class.")
+    loose = next((entry for entry in entries if not entry.is_dir()), None)
+    if loose:
+        raise RequestError(f"data.path={path} has {loose.name} beside its sub-folders, in no class. Move it away.")
+    if len(folders) < 2:
+        raise RequestError(
+            f"data.path={path} has one class only, {folders[0].name}. There is nothing to tell apart: give a folder of "
+            "one sub-folder a class."
+        )
+    for folder in folders:
+        files = _visible(folder)
+        if not files:
+            raise RequestError(f"data.path={path} has no image in {folder.name}. Add images, or remove the folder.")
+        for file in files:
+            shown = file.relative_to(top).as_posix()
+            if file.is_dir():
+                raise RequestError(
+                    f"data.path={path} has the folder {shown} within a class. Give the folder whose sub-folders are "
+                    "the classes."
+                )
+            if file.suffix.lower() not in IMAGE_ENDINGS:
+                known = ", ".join(IMAGE_ENDINGS)
+                raise RequestError(
+                    f"data.path={path} has {shown}, which is no image. Move it away; images end in {known}."
+                )
+            yield folder, file
+
+
+def images_in(path: str) -> list[str]:
+    """Return the images of a folder and of those in it, or one image: paths that can be opened from where we are.
+
+    Raises:
+        RequestError: a file is no image, or there is none.
+    """
+    top = Path(path).expanduser()
+    if top.is_file():
+        return [str(top)]
+    found = []
+    for folder in [top, *(entry for entry in sorted(top.rglob("*")) if entry.is_dir())]:
+        if any(part.startswith(".") for part in folder.relative_to(top).parts):
+            continue
+        for file in _visible(folder):
+            if file.is_file() and file.suffix.lower() not in IMAGE_ENDINGS:
+                raise RequestError(
+                    f"input={path} has {file.relative_to(top).as_posix()}, which is no image. Move it away; images end "
+                    f"in {', '.join(IMAGE_ENDINGS)}."
+                )
+            found += [str(file)] if file.is_file() else []
+    if not found:
+        raise RequestError(
+            f"input={path} has no images. Give a folder with files that end in {', '.join(IMAGE_ENDINGS)}."
+        )
+    return found
+
+
+def _visible(folder: Path) -> list[Path]:
+    entries = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    return sorted((entry for entry in entries if entry.name.lower() not in LITTER), key=lambda entry: entry.name)
+
+
+def load(path: str, files: Iterable[Any], shape: list[int], listed: bool = True) -> np.ndarray[Any, Any]:
+    """Read images into ``(images, channels, height, width) uint8``.
+
+    Args:
+        path: the folder of the training images.
+        files: names of files.
+        shape: each image is converted to grey or colours (transparency is left out) and resized to it; ``[]``: all
+            must be of the shape of the first.
+        listed: the names are those that :func:`read` gave, in ``path``; else they are the user's, from the working
+            folder, and are looked for in ``path`` where they are not there.
+
+    Raises:
+        RequestError: names the file that cannot be used.
+    """
+    import numpy as np
+
+    images: list[np.ndarray[Any, Any]] = []
+    first = ""
+    for name in files:
+        image = _read(_locate(path, str(name), listed), shape)
+        if images and image.shape != images[0].shape:
+            channels = max(len(image), len(images[0]))
+            height, width = images[0].shape[1:]
+            raise RequestError(
+                f"data.path={path} has images of different shapes: {first} is {_shown(images[0])} and {name} is "
+                f"{_shown(image)}. Add for instance data.shape=[{channels},{height},{width}], and each is converted "
+                "to it."
+            )
+        first = first or str(name)
+        images.append(image)
+    return np.stack(images)
+
+
+def _shown(image: np.ndarray[Any, Any]) -> str:
+    return " x ".join(map(str, image.shape))
+
+
+def _locate(path: str, name: str, listed: bool) -> Path:
+    given, inside = Path(name).expanduser(), Path(path).expanduser() / name
+    file = inside if listed or not given.is_file() else given
+    if not file.is_file():
+        raise RequestError(f"file={name} is neither in {path} nor in the working folder. Give the path of an image.")
+    return file
+
+
+def _read(file: Path, shape: list[int]) -> np.ndarray[Any, Any]:
+    """Return one image: ``(channels, height, width) uint8``."""
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with ignored(Image.DecompressionBombWarning), Image.open(file) as image:
+            _check_size(image, file, Image.MAX_IMAGE_PIXELS)
+            _check_kind(image, file, shape)
+            pixels = np.asarray(_converted(image, shape) if shape else image, dtype=np.uint8)
+    except Image.DecompressionBombError as error:
+        raise RequestError(f"{file} is too large: {str(error).partition(',')[0]}. Make it smaller.") from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # all that Pillow raises for such files
+        why = "it is not of a kind that Pillow knows" if "cannot identify" in str(error) else str(error)
+        raise RequestError(f"{file} cannot be read as an image: {why}. Mend or remove it.") from error
+    return pixels[np.newaxis] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _converted(image: Any, shape: list[int]) -> Any:
+    from PIL import Image
+
+    channels, height, width = shape
+    converted = image.convert(MODES[channels])
+    return converted if image.size == (width, height) else converted.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _check_size(image: Any, file: Path, most: int | None) -> None:
+    """Refuse what Pillow warns of: a small file may hold more pixels than there is memory."""
+    pixels = image.width * image.height
+    if most is not None and pixels > most:
+        raise RequestError(
+            f"{file} is too large: Image size ({pixels} pixels) exceeds limit of {most} pixels. Make it smaller."
+        )
+
+
+def _check_kind(image: Any, file: Path, shape: list[int]) -> None:
+    """Refuse what would lose something by being read as one image of bytes."""
+    if getattr(image, "n_frames", 1) > 1:
+        raise RequestError(f"{file} has {image.n_frames} frames. Keep one image a file.")
+    if image.mode.startswith(("I", "F")):
+        raise RequestError(f"{file} has pixels of more than 8 bits (mode {image.mode}). Save it with 8 bits.")
+    if not shape and image.mode not in MODES.values():
+        width, height = image.size
+        raise RequestError(
+            f"{file} is neither grey nor red, green and blue (mode {image.mode}). Add data.shape=[3,{height},{width}], "
+            "and each image is converted to it."
+        )

@@ -1,0 +1,234 @@
+"""Rows that a caller from Python holds in memory: whatever he has them in becomes a frame with a target column."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lifecycle.contract import Split
+from lifecycle.data.audit import rounding
+from lifecycle.data.columns import types, weights
+from lifecycle.data.columns.features import is_temporal
+from lifecycle.data.columns.names import PREDICTED
+from lifecycle.data.sources.native_frames import as_pandas, is_frame
+from lifecycle.errors import RequestError
+from lifecycle.runtime.quiet import one_at_a_time
+
+PATH = "X"
+"""What messages call the rows, in place of a file's path."""
+
+NEITHER = {"M": "times", "m": "durations", "c": "complex numbers", "S": "bytes", "V": "records"}
+"""What is no number and no text, by NumPy's kinds."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """Rows for :func:`lifecycle.data.load.load`.
+
+    Attributes:
+        frame: the rows, the target among the columns.
+        split: which of them train and validate; ``None``: as the kind of data draws them.
+    """
+
+    frame: pd.DataFrame
+    split: Split | None = None
+
+
+@one_at_a_time()
+def inputs_of(X: Any) -> tuple[pd.DataFrame, tuple[int, ...]]:  # noqa: N803 - scikit-learn's and Keras's name
+    """Return samples as a frame, and the shape of one.
+
+    Args:
+        X: ``(rows, features)``: a DataFrame, an array, a tensor, or a list of lists, with texts and missing values as
+            they come; or numbers of ``(rows, steps, features)`` or ``(rows, channels, height, width)``.
+
+    Raises:
+        RequestError: X has no such shape.
+    """
+    X = as_pandas(X)  # noqa: N806
+    if isinstance(X, pd.DataFrame):
+        frame = X.reset_index(drop=True).set_axis(list(map(str, X.columns)), axis=1)
+        twice = frame.columns[frame.columns.duplicated()]
+        if len(twice):
+            raise RequestError(f"X has two columns called {twice[0]}. Rename one of them.")
+        rounding.warn(_some(frame, X))
+        return types.plain_frame(frame), (len(frame.columns),)
+    values = _array(X, "X")
+    if values.ndim not in (2, 3, 4):
+        raise RequestError(
+            f"X must have the shape (rows, features), (rows, steps, features) or (rows, channels, height, width), got "
+            f"{values.shape}. One sample alone is X[np.newaxis]; one feature alone is X.reshape(-1, 1)."
+        )
+    whole: Any = values.shape
+    rest: tuple[int, ...] = tuple(whole[1:])
+    width = math.prod(rest)
+    frame = pd.DataFrame(values.reshape(len(values), width), columns=[f"x{number}" for number in range(width)])
+    if values.dtype.kind in "iuO":
+        rounding.warn(frame)
+    return _some(types.plain_frame(frame) if values.dtype == object else frame, X), rest
+
+
+@one_at_a_time()
+def targets_of(y: Any, rows: int, taken: Collection[str], name: str = "y") -> tuple[str, np.ndarray[Any, Any]]:
+    """Return the name of the target, none of those taken, and ``(rows,)`` targets as they are.
+
+    Raises:
+        RequestError: there is not one for each row.
+    """
+    y = as_pandas(y, name)
+    called = str(getattr(y, "name", None) or "y")
+    if isinstance(y, pd.DataFrame) and len(y.columns) == 1:
+        called, y = str(y.columns[0]), y.iloc[:, 0]
+    if isinstance(y, pd.Series):
+        y = types.plain(y.rename(name).reset_index(drop=True), categories_are_texts=False)
+        if is_temporal(y.dtype):
+            raise RequestError(f"{name} holds times or durations. Turn them into numbers or texts.")
+        y = y.to_numpy()
+    values: Any = _array(y, name)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise RequestError(
+            f"{name} must hold one target a row, got the shape {values.shape}. Of one-hot classes give the classes, "
+            f"for instance {name}.argmax(axis=1)."
+        )
+    if len(values) != rows:
+        raise RequestError(f"{name} must hold a target for each of the {rows} rows of X, got {len(values)}.")
+    gaps = np.flatnonzero(pd.isna(values))
+    if len(gaps):
+        raise RequestError(
+            f"{name} has no value in {len(gaps)} of {rows} rows, the first is row {gaps[0]}. Fill them, or leave these "
+            "rows out."
+        )
+    if values.dtype == object:
+        values = types.plain(pd.Series(values, name=name)).to_numpy()
+    if values.dtype == object:
+        odd = next((value for value in values if not isinstance(value, str | bool | int | float | np.generic)), None)
+        if odd is not None:
+            raise RequestError(
+                f"{name} holds a {type(odd).__name__}, {odd!s}. Give classes or values: texts or numbers."
+            )
+    while called in taken or called == PREDICTED:
+        called += "_"
+    return called, values
+
+
+def weights_of(sample_weight: Any, rows: int, name: str = "sample_weight") -> np.ndarray[Any, Any] | None:
+    """Return ``(rows,) float64`` weights, checked; ``None``: there are none.
+
+    Raises:
+        RequestError: there is not one for each row, or one is no finite number of 0 or more, or all are 0.
+    """
+    if sample_weight is None:
+        return None
+    values: Any = _array(sample_weight.to_numpy() if hasattr(sample_weight, "to_numpy") else sample_weight, name)
+    if values.shape != (rows,):
+        raise RequestError(
+            f"{name} must have the shape ({rows},), a number a row of X, got {values.shape}. Reshape it."
+        )
+    return weights.checked(values, name)
+
+
+def weights_together(train: np.ndarray[Any, Any] | None, rows: int, validation: Any) -> np.ndarray[Any, Any] | None:
+    """Return the weights of training and validation rows; 1 each of those that were given none.
+
+    Args:
+        train: those of the training rows, checked.
+        rows: how many these are.
+        validation: as :func:`together` takes it, which checks it.
+
+    Raises:
+        RequestError: as :func:`weights_of`.
+    """
+    if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
+        return train
+    count = len(inputs_of(validation[0])[0])
+    val = weights_of(validation[2], count, "sample_weight of validation_data") if len(validation) == 3 else None
+    if train is None and val is None:
+        return None
+    return np.concatenate([np.ones(rows) if train is None else train, np.ones(count) if val is None else val])
+
+
+def with_column(frame: pd.DataFrame, name: str, values: np.ndarray[Any, Any]) -> tuple[pd.DataFrame, str]:
+    """Return a frame with a column more, and how it is called: ``name``, or that and ``_`` where it is taken."""
+    while name in frame.columns:
+        name += "_"
+    return frame.assign(**{name: values}), name
+
+
+@one_at_a_time()
+def together(
+    train: pd.DataFrame, shape: tuple[int, ...], targets: np.ndarray[Any, Any], validation: Any
+) -> tuple[pd.DataFrame, np.ndarray[Any, Any], Split]:
+    """Return training and validation rows in one frame, their targets, and which are which.
+
+    Args:
+        train: training rows, as :func:`inputs_of` returns them.
+        shape: of one of them.
+        targets: theirs.
+        validation: ``(X, y)`` of the validation rows, as :func:`inputs_of` and :func:`targets_of` take them; after them
+            may stand their weights, which are not looked at here.
+
+    Raises:
+        RequestError: it is no pair, or they have other columns or another shape.
+    """
+    if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
+        raise RequestError(
+            f"validation_data must be a pair (X, y), got {type(validation).__name__}. Write (X, y), or "
+            "(X, y, sample_weight)."
+        )
+    val, val_shape = inputs_of(validation[0])
+    _, val_targets = targets_of(validation[1], len(val), (), "y of validation_data")
+    val = like(val, validation[0], list(train.columns))
+    missing = [name for name in train.columns if name not in val.columns]
+    if missing:
+        raise RequestError(f"validation_data has no column {', '.join(missing)}, got {', '.join(val.columns)}. Add it.")
+    if len(shape) > 1 and val_shape != shape:
+        raise RequestError(f"validation_data must have samples of {shape} as X has, got {val_shape}. Reshape them.")
+    rows = np.arange(len(train) + len(val))
+    split = Split(rows[: len(train)], rows[len(train) :], rows[:0])
+    both = pd.concat([train, val[list(train.columns)]], ignore_index=True)
+    if targets.dtype.kind != val_targets.dtype.kind:
+        targets = targets.astype(object)
+    return both, np.concatenate([targets, val_targets]), split
+
+
+def like(frame: pd.DataFrame, X: Any, columns: list[str]) -> pd.DataFrame:  # noqa: N803
+    """Return rows under the names of other ones, by their places, where they have none of their own."""
+    if _has_names(X) or len(frame.columns) != len(columns):
+        return frame
+    return frame.set_axis(columns, axis=1)
+
+
+def _has_names(X: Any) -> bool:  # noqa: N803
+    return is_frame(X)
+
+
+def _array(values: Any, name: str) -> np.ndarray[Any, Any]:
+    """Return an array; of mixed values one of objects, in which a number stays a number."""
+    if hasattr(values, "detach"):  # a tensor, on whatever device
+        values = values.detach().cpu()
+        values = values.float().numpy() if "bfloat16" in str(values.dtype) else values.numpy()
+    if hasattr(values, "nnz"):
+        raise RequestError(f"{name} must not be a sparse matrix. Give {name}.toarray().")
+    try:
+        found = np.asarray(values)
+        if found.dtype.kind == "U" and not isinstance(values, np.ndarray):
+            found = np.asarray(values, dtype=object)
+    except ValueError as error:
+        raise RequestError(f"{name} must have rows of one length, and has not. Make them one array first.") from error
+    if found.dtype.kind in NEITHER:
+        into = "numbers" if name == "X" and found.dtype.kind == "M" else "numbers or texts"
+        raise RequestError(f"{name} holds {NEITHER[found.dtype.kind]}. Turn them into {into}.")
+    return found
+
+
+def _some(frame: pd.DataFrame, X: Any) -> pd.DataFrame:  # noqa: N803
+    if not len(frame) or not len(frame.columns):
+        raise RequestError(f"X must have rows and features, got the shape {tuple(np.shape(X))}.")
+    return frame

@@ -1,0 +1,51 @@
+"""Data sets that scikit-learn brings or generates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lifecycle.errors import RequestError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SKLEARN_TARGETS = {
+    "iris": "species",
+    "wine": "cultivar",
+    "breast_cancer": "diagnosis",
+    "digits": "digit",
+    "diabetes": "progression",
+}
+"""Data sets of scikit-learn, and the name that this package gives the column of their target."""
+
+MADE = "two_classes"
+"""A data set that scikit-learn makes up."""
+
+
+def _sklearn(name: str) -> pd.DataFrame:
+    if name == MADE:
+        return _two_classes()
+    if name not in SKLEARN_TARGETS:
+        known = [*SKLEARN_TARGETS, MADE]
+        raise RequestError(
+            f"data.path=sklearn:{name} is not known.{did_you_mean(name, known)} Choose from: {', '.join(known)}."
+        )
+    import sklearn.datasets
+
+    loaded = getattr(sklearn.datasets, f"load_{name}")(as_frame=True)
+    frame: pd.DataFrame = loaded.data.copy()
+    classes = loaded.get("target_names")
+    target = SKLEARN_TARGETS[name]
+    frame[target] = loaded.target if classes is None else [str(classes[code]) for code in loaded.target]
+    return frame
+
+
+def _two_classes() -> pd.DataFrame:
+    """Return 1,000 rows of 20 numbers, of which scikit-learn hides two classes in four; the same at each call."""
+    import numpy as np
+    import pandas as pd
+    from sklearn.datasets import make_classification
+
+    values, codes = make_classification(n_samples=1000, n_classes=2, random_state=1)
+    frame = pd.DataFrame(values, columns=[f"x{number:02}" for number in range(1, values.shape[1] + 1)])
+    return frame.assign(label=np.array(["a", "b"], dtype=object)[codes])
