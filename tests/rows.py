@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from lifecycle.contract import DataPlugin
+from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.images import Images
 from lifecycle.data.kinds.series import Series
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
-from lifecycle.data.parts import Dataset
 
 
 @dataclass

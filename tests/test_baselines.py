@@ -16,7 +16,7 @@ from lifecycle import baselines
 from lifecycle.compile import CompiledModel
 from lifecycle.config.tasks import TASKS
 from lifecycle.contract import REGRESSION
-from lifecycle.data.parts import Dataset
+from lifecycle.data.dataset import Dataset
 from lifecycle.evaluate import Evaluation, judge
 from lifecycle.optimizers import Adam
 from lifecycle.runtime.quiet import quiet_libraries

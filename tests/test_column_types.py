@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lifecycle.data import parts
+from lifecycle.data import dataset
 from lifecycle.data.audit import rounding
 from lifecycle.data.columns.types import plain
 from lifecycle.data.kinds.table import Table
@@ -97,7 +97,7 @@ def table(columns: dict[str, Any]) -> Any:
     )
 
 
-def loaded(frame: Any, target: Any) -> parts.Dataset:
+def loaded(frame: Any, target: Any) -> dataset.Dataset:
     rows, _ = rows_given.inputs_of(frame)
     name, labels = rows_given.targets_of(target, len(rows), rows.columns)
     return load(Table(path="X", target=name), "X", "table", 0, rows_given.Given(rows.assign(**{name: labels})))

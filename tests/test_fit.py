@@ -25,10 +25,10 @@ from lifecycle import checkpoints, fit
 from lifecycle.compile import CompiledModel
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.batches import Batches, Chunks
+from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.series import Series
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
-from lifecycle.data.parts import Dataset
 from lifecycle.define import define
 from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError, TrainingError

@@ -38,7 +38,7 @@ def test_width_is_time_and_each_phase_is_stretched_to_what_the_clock_says() -> N
     drawn = boxes(flame_graph.draw("A run", SECONDS, STACKS))
     second = (flame_graph.WIDTH - 2 * flame_graph.MARGIN) / 10
     widths = {name: width / second for name, (_, _, width, _, _) in drawn.items()}
-    wanted = {"all": 10, "data": 6, "fit": 3.9, "save": 0.1, "lifecycle.data.dataset:load": 6, "my_rows:Rows.read": 4}
+    wanted = {"all": 10, "data": 6, "fit": 3.9, "save": 0.1, "lifecycle.data.load:load": 6, "my_rows:Rows.read": 4}
     assert widths == pytest.approx({**wanted, "torch": 3.9 * 0.75}, abs=0.001)
     lefts = {name: (left - flame_graph.MARGIN) / second for name, (left, _, _, _, _) in drawn.items()}
     assert lefts == pytest.approx(
@@ -47,13 +47,13 @@ def test_width_is_time_and_each_phase_is_stretched_to_what_the_clock_says() -> N
             "data": 0,
             "fit": 6,
             "save": 9.9,
-            "lifecycle.data.dataset:load": 0,
+            "lifecycle.data.load:load": 0,
             "my_rows:Rows.read": 0,
             "torch": 6,
         },
         abs=0.001,
     )
-    tops = [drawn[name][1] for name in ("all", "data", "lifecycle.data.dataset:load", "my_rows:Rows.read")]
+    tops = [drawn[name][1] for name in ("all", "data", "lifecycle.data.load:load", "my_rows:Rows.read")]
     assert [above - below for below, above in itertools.pairwise(tops)] == [-flame_graph.ROW] * 3
 
 
@@ -69,7 +69,7 @@ def test_a_colour_tells_whose_a_function_is() -> None:
     comprehension = f"<listcomp>\0{sysconfig.get_path('stdlib')}/json/decoder.py\x003"
     frozen = "<module>\0<frozen runpy>\x001"
     for function, name, kind in (
-        (LOAD, "lifecycle.data.dataset:load", "lifecycle"),
+        (LOAD, "lifecycle.data.load:load", "lifecycle"),
         (READ, "my_rows:Rows.read", "yours"),
         (MODULE, "torch", "library"),
         (comprehension, "json.decoder:<listcomp>", "python"),

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from lifecycle.data import dataset
 from lifecycle.data import load as load_module
-from lifecycle.data import parts
 from lifecycle.data.columns.kinds import column_kinds, describe
 from lifecycle.data.kinds.images import Images
 from lifecycle.data.sources import image_folders
@@ -48,7 +48,7 @@ def pets(tmp_path: Path) -> Path:
     return tmp_path / "pets"
 
 
-def load(folder: Path, **fields: Any) -> parts.Dataset:
+def load(folder: Path, **fields: Any) -> dataset.Dataset:
     return load_module.load(Images(path=str(folder), **fields), "pets", "images", 0)
 
 

@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lifecycle.data import load as load_module
+from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.large import blocks, codes, read
 from lifecycle.data.large.disk_rows import DiskRows
-from lifecycle.data.parts import Dataset
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
 from lifecycle.saved import check_preprocessing

@@ -16,7 +16,7 @@ from sklearn import metrics
 from torch import nn
 
 from lifecycle.contract import REGRESSION, DataSpec
-from lifecycle.data.parts import Dataset, Part
+from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.history import History, Row
 from lifecycle.look import classes, curves, files, style, values

@@ -17,9 +17,9 @@ from lifecycle import fit
 from lifecycle.compile import CompiledModel
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.batches import Batches
+from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.images import Images
 from lifecycle.data.load import load
-from lifecycle.data.parts import Dataset
 from lifecycle.define import define
 from lifecycle.evaluate import evaluate
 from lifecycle.optimizers import Adam

@@ -17,7 +17,7 @@ from lifecycle.compile import CompiledModel
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Batches
-from lifecycle.data.parts import Part
+from lifecycle.data.dataset import Part
 from lifecycle.optimizers import Adam
 from lifecycle.predict import as_frame, beside_truth, predict
 from lifecycle.runtime.quiet import quiet_libraries

@@ -250,7 +250,7 @@ def test_a_run_leaves_where_its_time_went(job: Command, runs: Runs, site: Site) 
     titles = [title.text or "" for title in drawn.iter("{http://www.w3.org/2000/svg}title")]
     (waited,) = (title.split(", ")[1] for title in titles if ":wait_for_rows, " in title)
     assert float(waited.removesuffix(" s")) > 0.3  # 0.7 on a quiet machine
-    assert "lifecycle.data.dataset:load" in " ".join(titles)
+    assert "lifecycle.data.load:load" in " ".join(titles)
     page = (artifacts(run) / "profile.html").read_text()
     assert "wait_for_rows" in page
     assert "googleapis" not in page

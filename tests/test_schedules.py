@@ -19,9 +19,9 @@ from lifecycle import checkpoints, fit, refusals
 from lifecycle.compile import CompiledModel
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.batches import Batches
+from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
-from lifecycle.data.parts import Dataset
 from lifecycle.define import define
 from lifecycle.errors import RequestError
 from lifecycle.optimization import build_schedule

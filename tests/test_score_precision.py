@@ -21,7 +21,7 @@ from lifecycle import baselines
 from lifecycle.compile import CompiledModel
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Truth
-from lifecycle.data.parts import Dataset
+from lifecycle.data.dataset import Dataset
 from lifecycle.data.preprocessing import learn_target
 from lifecycle.evaluate import Scores, judge
 from lifecycle.intervals import RESAMPLES, SLOW_RESAMPLES, intervals

@@ -15,9 +15,9 @@ from lifecycle import fit
 from lifecycle.compile import CompiledModel
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.batches import Batch, Batches, Chunks, Truth
+from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
-from lifecycle.data.parts import Dataset
 from lifecycle.define import define
 from lifecycle.optimization import build_optimizer, build_schedule
 from lifecycle.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, OptimizerConfig

@@ -28,9 +28,9 @@ from lifecycle import runs as runs_of_ours
 from lifecycle.__main__ import main
 from lifecycle.compile import CompiledModel
 from lifecycle.config.schema import TrainerConfig
+from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
-from lifecycle.data.parts import Dataset
 from lifecycle.define import define
 from lifecycle.errors import shortened
 from lifecycle.history import History, Row

@@ -22,9 +22,9 @@ from lifecycle.config.tasks import TASKS
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Truth
 from lifecycle.data.columns.weights import median
+from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.array import Array
 from lifecycle.data.kinds.table import Table
-from lifecycle.data.parts import Dataset
 from lifecycle.errors import RequestError
 from lifecycle.evaluate import Scores
 from lifecycle.intervals import RESAMPLES, intervals

@@ -13,7 +13,7 @@ from lifecycle.errors import RequestError
 from lifecycle.runs import FoundRun, Which
 
 if TYPE_CHECKING:
-    from lifecycle.data.parts import Dataset
+    from lifecycle.data.dataset import Dataset
 
 SHOWN = ("verbose", "tracking.figures")
 """Settings that change what is shown of a run, and not what it comes to."""

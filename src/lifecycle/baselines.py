@@ -14,7 +14,7 @@ from lifecycle.data.columns.weights import median
 
 if TYPE_CHECKING:
     from lifecycle.compile import CompiledModel
-    from lifecycle.data.parts import Dataset
+    from lifecycle.data.dataset import Dataset
     from lifecycle.units import Units
 
 LAST_VALUE = "last value"

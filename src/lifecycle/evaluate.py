@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from lifecycle.compile import CompiledModel
     from lifecycle.data.batches import Batches
-    from lifecycle.data.parts import Dataset
+    from lifecycle.data.dataset import Dataset
 
 MOST_PENDING, MOST_NUMBERS = 65_536, 2**21
 """Rows, and numbers in their outputs, that wait to be scored; then they are, so that memory stays bounded."""

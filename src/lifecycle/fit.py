@@ -22,8 +22,8 @@ from lifecycle.checkpoints import CheckedCheckpointIO
 from lifecycle.compile import CompiledModel
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.batches import Batches, Chunks, in_order
+from lifecycle.data.dataset import Dataset
 from lifecycle.data.large.disk_rows import DiskRows
-from lifecycle.data.parts import Dataset
 from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError, TrainingError
 from lifecycle.history import History, Row

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lifecycle.contract import REGRESSION, DataSpec
-from lifecycle.data.parts import Dataset
+from lifecycle.data.dataset import Dataset
 from lifecycle.errors import RequestError, did_you_mean
 
 

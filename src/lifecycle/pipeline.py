@@ -17,8 +17,8 @@ from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
 from lifecycle.credentials import hiding
 from lifecycle.data.batches import in_order
+from lifecycle.data.dataset import Dataset
 from lifecycle.data.load import load
-from lifecycle.data.parts import Dataset
 from lifecycle.data.sources.in_memory import Given
 from lifecycle.errors import RequestError
 from lifecycle.history import History

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from lifecycle.compile import CompiledModel
     from lifecycle.data.batches import Batches
-    from lifecycle.data.parts import Part
+    from lifecycle.data.dataset import Part
     from lifecycle.units import Units
 
 

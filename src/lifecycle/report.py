@@ -21,7 +21,7 @@ from lifecycle.progress import EpochBar, NotebookBar
 if TYPE_CHECKING:
     from lifecycle.compile import CompiledModel
     from lifecycle.config.schema import Job
-    from lifecycle.data.parts import Dataset
+    from lifecycle.data.dataset import Dataset
     from lifecycle.define import Layer
     from lifecycle.evaluate import Evaluation
     from lifecycle.history import History, Row

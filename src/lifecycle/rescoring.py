@@ -20,7 +20,7 @@ from lifecycle.errors import RequestError
 from lifecycle.look import files
 
 if TYPE_CHECKING:
-    from lifecycle.data.parts import Dataset
+    from lifecycle.data.dataset import Dataset
     from lifecycle.runs import FoundRun
 
 DIGEST = "data.sha256"

@@ -15,7 +15,7 @@ from lifecycle.trained import TrainedModel
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lifecycle.data.parts import Dataset
+    from lifecycle.data.dataset import Dataset
     from lifecycle.evaluate import Evaluation
     from lifecycle.history import History
     from lifecycle.tracking import Run

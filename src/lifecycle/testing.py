@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from lifecycle import registry
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec, Samples
+from lifecycle.data.dataset import Dataset
 from lifecycle.data.load import load
-from lifecycle.data.parts import Dataset
 from lifecycle.define import define
 
 SHAPES = {1: (5,), 2: (4, 3), 3: (1, 8, 8)}

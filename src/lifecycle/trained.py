@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from lifecycle.config.tasks import link_of
 from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin, Samples
+from lifecycle.data.assembly import as_column
 from lifecycle.data.columns import missing_values
 from lifecycle.data.columns.names import applicable, of_plugin
 from lifecycle.data.columns.times import Step
-from lifecycle.data.dataset import as_column
 from lifecycle.data.encoder import RowEncoder
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.sources.native_frames import as_pandas

@@ -13,13 +13,13 @@ import pandas as pd
 import torch
 
 from lifecycle.contract import DataPlugin, DataSpec
+from lifecycle.data.assembly import as_column, as_targets, check_finite
 from lifecycle.data.audit.unseen_categories import Unseen
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.columns.kinds import column_kinds
 from lifecycle.data.columns.names import of_plugin
-from lifecycle.data.dataset import _as_targets, _check_finite, as_column
+from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.formats import readers
-from lifecycle.data.parts import Dataset, Part
 from lifecycle.data.preprocessing import Preprocessing, labels_like
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
@@ -130,7 +130,8 @@ def labelled(
         preprocessing: what the training rows taught.
         spec: of the model.
         frame: raw rows, the target among the columns.
-        missing: what becomes of a value that is missing for the first time; see :mod:`lifecycle.data.columns.missing_values`.
+        missing: what becomes of a value that is missing for the first time, see
+            :mod:`lifecycle.data.columns.missing_values`.
         row_weights: ``(rows,)``: how much each counts; ``None``: as the plugin says. Rows of no weight are left out.
 
     Raises:
@@ -146,11 +147,11 @@ def labelled(
     missing_values.check(samples.inputs, preprocessing.gaps, missing)
     labels = labels_like(samples.targets, preprocessing, spec)
     inputs = plugin.apply(preprocessing.inputs, samples.inputs)
-    _check_finite(inputs, samples.rows, "the rows have")
+    check_finite(inputs, samples.rows, "the rows have")
     learnt = labels if samples.base is None else labels - samples.base
     return Part(
         inputs=torch.from_numpy(inputs),
-        targets=_as_targets(preprocessing.encode(learnt), spec.task),
+        targets=as_targets(preprocessing.encode(learnt), spec.task),
         labels=labels,
         rows=samples.rows,
         base=None if samples.base is None else as_column(samples.base),

@@ -11,13 +11,13 @@ import pandas as pd
 import torch
 
 from lifecycle.contract import DataPlugin
+from lifecycle.data.assembly import as_column, as_targets, check_finite, learn, spec_of, take
 from lifecycle.data.audit import rounding
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.columns.kinds import column_kinds, num_missing
-from lifecycle.data.dataset import _as_targets, _check_finite, _learn, _spec, _take, as_column
+from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.large.load import _load_large
 from lifecycle.data.large.table import LargeTable
-from lifecycle.data.parts import Dataset, Part
 from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, learn_target
 from lifecycle.data.sources.in_memory import Given
 from lifecycle.errors import RequestError
@@ -58,15 +58,15 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | Non
     gaps = missing_values.gaps(all_samples.inputs)
     notes = missing_values.notes(name, samples.inputs, missing_values.gaps(samples.inputs), split.train)
     notes += rounding.notes_on(plugin, frame, target, given is not None)
-    learnt_inputs = _learn(plugin, _take(samples.inputs, split.train), of_train)
+    learnt_inputs = learn(plugin, take(samples.inputs, split.train), of_train)
     preprocessing = Preprocessing(learnt_inputs, encoder, gaps)
 
     def part(positions: np.ndarray[Any, Any]) -> Part:
-        inputs = plugin.apply(preprocessing.inputs, _take(samples.inputs, positions))
-        _check_finite(inputs, samples.rows[positions], f"data={name} has")
+        inputs = plugin.apply(preprocessing.inputs, take(samples.inputs, positions))
+        check_finite(inputs, samples.rows[positions], f"data={name} has")
         return Part(
             inputs=torch.from_numpy(inputs),
-            targets=_as_targets(preprocessing.encode(learnt[positions]), task),
+            targets=as_targets(preprocessing.encode(learnt[positions]), task),
             labels=labels[positions],
             rows=samples.rows[positions],
             base=None if samples.base is None else as_column(samples.base[positions]),
@@ -80,7 +80,7 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | Non
     return Dataset(
         name=name,
         kind=kind,
-        spec=_spec(plugin, task, target, preprocessing, train.inputs),
+        spec=spec_of(plugin, task, target, preprocessing, train.inputs),
         preprocessing=preprocessing,
         train=train,
         val=part(split.val) if len(split.val) else None,

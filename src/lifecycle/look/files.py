@@ -14,7 +14,7 @@ from lifecycle.look import classes, curves, values
 if TYPE_CHECKING:
     from torch import nn
 
-    from lifecycle.data.parts import Dataset
+    from lifecycle.data.dataset import Dataset
     from lifecycle.evaluate import Evaluation
 
 CLASS_PICTURES = ("confusion_matrix.png", "roc.png", "precision_recall.png")

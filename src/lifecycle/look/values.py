@@ -15,7 +15,7 @@ from lifecycle.look.style import COLOURS, GREY, label, legend_below, picture
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from lifecycle.data.parts import Dataset, Part
+    from lifecycle.data.dataset import Dataset, Part
 
 Array = np.ndarray[Any, Any]
 

@@ -174,7 +174,7 @@ def _missing(column: Any) -> Any:
 
 
 def _looks_like_numbers(column: Any) -> bool:
-    """Tell whether texts are numbers, all of them; codes such as 007 are none, as in :mod:`lifecycle.data.sources.files`."""
+    """Tell whether texts are numbers, all of them; see :mod:`lifecycle.data.formats.csv` for codes such as 007."""
     if pc.any(pc.match_substring_regex(column, "^0[0-9]+$")).as_py():
         return False
     parsed = _parsed(column)

@@ -41,7 +41,7 @@ def create(path: str | Path, schema: pa.Schema, form: str = names.CSV) -> Iterat
 
     Args:
         path: a file, of the kind that it ends in; or ``-``, standard output.
-        schema: the rows' columns; texts that are values of JSON, see :mod:`lifecycle.data.formats.json`, for JSON alone.
+        schema: the rows' columns; texts that are values of JSON (:mod:`lifecycle.data.formats.json`) for JSON alone.
         form: what standard output is to hold.
 
     Raises:

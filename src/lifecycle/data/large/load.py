@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from lifecycle.contract import Target
+from lifecycle.data.assembly import as_targets, draw, spec_of
 from lifecycle.data.columns import missing_values, weights
-from lifecycle.data.dataset import _as_targets, _drawn, _spec
+from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.large.learn import held_out_gaps, learn, transform
 from lifecycle.data.large.table import LargeTable
 from lifecycle.data.large.targets import labels as labels_of
-from lifecycle.data.parts import Dataset, Part
 from lifecycle.data.preprocessing import Preprocessing
 
 
@@ -18,7 +18,7 @@ def _load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
     target = Target(plugin.target, plugin.task or table.task, plugin.scale_target)
     found = labels_of(table, target)
     of_rows = None if table.weights is None else weights.checked(table.weights, f"data.weight={plugin.weight}")
-    drawn = _drawn(table, found, target, seed, of_rows)
+    drawn = draw(table, found, target, seed, of_rows)
     of_train = None if of_rows is None else of_rows[drawn.train]
     task, encoder = found.learn(drawn.train, target, of_train)
     missing_values.check_empty(name, table.missing, table.blocks.num_rows)
@@ -31,7 +31,7 @@ def _load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
     def part(number: int) -> Part:
         return Part(
             inputs=inputs[number],
-            targets=_as_targets(found.encoded(preprocessing, parts[number]), task),
+            targets=as_targets(found.encoded(preprocessing, parts[number]), task),
             labels=found.of(parts[number]),
             rows=parts[number],
             weights=None if of_rows is None else of_rows[parts[number]],
@@ -40,7 +40,7 @@ def _load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
     return Dataset(
         name=name,
         kind=kind,
-        spec=_spec(plugin, task, target, preprocessing, inputs[0]),
+        spec=spec_of(plugin, task, target, preprocessing, inputs[0]),
         preprocessing=preprocessing,
         train=part(0),
         val=part(1) if len(drawn.val) else None,

@@ -1,1 +1,5 @@
 """Where rows come from: files, folders of images, downloads, scikit-learn, memory."""
+
+from lifecycle.data.sources.files import read
+
+__all__ = ["read"]

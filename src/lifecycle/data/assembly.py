@@ -1,0 +1,76 @@
+"""Parts of loading that tables in memory, tables on disk and external rows share."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec, Split, Target
+from lifecycle.data.large.table import LargeTable
+from lifecycle.data.large.targets import Labels
+from lifecycle.data.large.targets import split as split_of
+from lifecycle.data.preprocessing import Preprocessing
+from lifecycle.data.rows import Rows
+from lifecycle.errors import RequestError
+
+
+def check_finite(inputs: np.ndarray[Any, Any], rows: np.ndarray[Any, Any], what: str) -> None:
+    """Refuse inputs that have a value which is not finite.
+
+    Raises:
+        RequestError: names the row.
+    """
+    if not np.isfinite(inputs).all():
+        row = rows[np.flatnonzero(~np.isfinite(inputs.reshape(len(inputs), -1)).all(axis=1))[0]]
+        raise RequestError(f"{what} a value that is no finite number in row {row}. Fix or remove the row.")
+
+
+def learn(plugin: DataPlugin, inputs: Any, of_rows: np.ndarray[Any, Any] | None) -> Any:
+    """Return what a plugin learns from training rows, by their weights where it takes such."""
+    if of_rows is None or "weights" not in inspect.signature(plugin.learn).parameters:
+        return plugin.learn(inputs)
+    learn_by_weight: Callable[..., Any] = plugin.learn
+    return learn_by_weight(inputs, weights=of_rows)
+
+
+def draw(table: LargeTable, found: Labels, target: Target, seed: int, of_rows: np.ndarray[Any, Any] | None) -> Split:
+    """Divide the rows that have a weight above 0, as if there were no others."""
+    if of_rows is None or of_rows.all():
+        return split_of(table, found, target, seed)
+    there = np.flatnonzero(of_rows)
+    drawn = split_of(table, found.take(there), target, seed)
+    return Split(there[drawn.train], there[drawn.val], there[drawn.test])
+
+
+def as_targets(encoded: np.ndarray[Any, Any], task: str) -> Tensor:
+    """Return encoded targets as the loss takes them: ``(samples,) int64`` classes, or ``(samples, 1) float32``."""
+    codes = torch.from_numpy(encoded)
+    return codes if task == MULTICLASS else codes.to(torch.float32).reshape(-1, 1)
+
+
+def spec_of(plugin: DataPlugin, task: str, target: Target, preprocessing: Preprocessing, inputs: Rows) -> DataSpec:
+    """Return what a network has to know of the data."""
+    return DataSpec(
+        task=task,
+        input_shape=tuple(inputs.shape[1:]),
+        num_outputs=len(preprocessing.class_names) if task == MULTICLASS else 1,
+        target_name=target.name,
+        class_names=preprocessing.class_names,
+        feature_names=plugin.feature_names(preprocessing.inputs),
+    )
+
+
+def as_column(values: np.ndarray[Any, Any]) -> Tensor:
+    """Return ``(samples, 1) float64``."""
+    return torch.from_numpy(values.astype(np.float64)).reshape(-1, 1)
+
+
+def take(inputs: pd.DataFrame | np.ndarray[Any, Any], positions: np.ndarray[Any, Any]) -> Any:
+    """Return the rows at some positions, of a frame or of an array."""
+    return inputs.iloc[positions] if isinstance(inputs, pd.DataFrame) else inputs[positions]
