@@ -340,7 +340,7 @@ def _fill(folder: Path, count: int) -> None:
     from mlflow.entities import Metric, Param
 
     from lifecycle.config.schema import TrackingConfig
-    from lifecycle.store import open_store
+    from lifecycle.tracking.store import open_store
 
     store = open_store(TrackingConfig(dir=str(folder / "mlruns")))
     params = [Param(f"field_{number}", "0.5") for number in range(40)]

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 
 from lifecycle import run as lifecycle_run
 from lifecycle.__main__ import main
-from lifecycle.store import database_uri
+from lifecycle.tracking.store import database_uri
 from tests.forked import Forks, Process
 
 # A busy machine draws examples slowly, which says nothing of the code; twenty of each keep the suite short.

@@ -10,7 +10,7 @@ import mlflow
 import pytest
 
 from lifecycle.__main__ import main
-from lifecycle.store import database_uri
+from lifecycle.tracking.store import database_uri
 
 
 def make(folder: Path, empty_database: Path, *commands: tuple[str, ...]) -> list[mlflow.entities.Run]:

@@ -15,10 +15,10 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from lifecycle import database_faults, end_notes
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import LifecycleError, RequestError, TrackingError
-from lifecycle.store import database_uri, open_store
+from lifecycle.tracking import database_faults, end_notes
+from lifecycle.tracking.store import database_uri, open_store
 from tests.conftest import Command, artifacts, ready
 from tests.forked import Forks, Process
 

@@ -17,10 +17,11 @@ import mlflow
 import numpy as np
 import pytest
 
-from lifecycle import checkpoints, pipeline, report, results, tracking
+from lifecycle import checkpoints, pipeline, report, results
 from lifecycle.errors import DiskError, LifecycleError
 from lifecycle.model import Model
-from lifecycle.store import RESERVE, database_uri
+from lifecycle.tracking import run as run_module
+from lifecycle.tracking.store import RESERVE, database_uri
 from tests.conftest import Command, ready
 
 WORDS = ("data=iris", "trainer.max_epochs=12", "optimizer.lr=0.01", "tracking.figures=false", "verbose=0")
@@ -139,7 +140,7 @@ def test_a_checkpoint_that_has_no_room_fails_the_run_which_goes_on_from_the_one_
 def test_a_database_that_has_no_room_fails_the_run(
     disk: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(run_module, "SECONDS_BETWEEN", 0.0)
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 1e9)
     at_epoch(1, lambda: fill(disk), monkeypatch)
     ended = command(*WORDS, "trainer.max_epochs=400", "trainer.early_stopping=false", "trainer.restore_best=false")

@@ -24,7 +24,6 @@ import pytorch_lightning as pl
 import torch
 
 import lifecycle
-from lifecycle import runs
 from lifecycle.config import request_record
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError, TrainingError
@@ -32,6 +31,7 @@ from lifecycle.model import Model
 from lifecycle.optimizers import SGD
 from lifecycle.saved import load
 from lifecycle.schedules import Cosine
+from lifecycle.tracking import found_run
 from tests.conftest import Command, artifacts
 from tests.packages import Site, fresh_site
 
@@ -687,7 +687,7 @@ def test_a_fit_is_tracked_where_that_is_asked_for(job: Command, runs: Runs, tmp_
 def test_a_fit_from_python_says_that_its_rows_are_gone(job: Command, tmp_path: Path) -> None:
     frame = table()
     fitted(frame[FEATURES], frame["kind"], track=True, tracking=TrackingConfig(figures=False))
-    record = runs.find(runs.Which("latest")).record()
+    record = found_run.find(found_run.Which("latest")).record()
     (tmp_path / "X").write_text("a file that happens to be called so")
     with pytest.raises(RequestError, match=r"data\.path=X was given from Python, .* or name a file .*: data\.path="):
         request_record.check_rows_are_kept(record, ["verbose=0"])

@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from lifecycle import ranking, runs
 from lifecycle.comparison import compare
 from lifecycle.config import schema
 from lifecycle.data.kinds.array import Array
@@ -26,8 +25,9 @@ from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.errors import RequestError
 from lifecycle.model import Model
-from lifecycle.runs import FoundRun
 from lifecycle.runtime.digests import rows_digest
+from lifecycle.tracking import found_run, ranking
+from lifecycle.tracking.found_run import FoundRun
 from tests.conftest import Command
 from tests.made import make, runs_in
 
@@ -57,7 +57,7 @@ def seeds(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Pat
 def found(seeds: Path, monkeypatch: pytest.MonkeyPatch) -> list[FoundRun]:
     """Return these runs, in the order they were made in, within their working folder."""
     monkeypatch.chdir(seeds)
-    return runs.find_many(runs.Which(",".join(run.info.run_id for run in runs_in(seeds))))
+    return found_run.find_many(found_run.Which(",".join(run.info.run_id for run in runs_in(seeds))))
 
 
 def test_the_least_validation_loss_of_eight_splits_is_no_best(found: list[FoundRun], lifecycle: Command) -> None:
@@ -255,12 +255,12 @@ def test_fits_from_python_on_one_split_are_ranked(job: Command) -> None:
     for seed in (1, 2):
         for held in (X, X.astype("float32")):
             model.fit(held, y, seed=seed, split_seed=5, **own)  # type: ignore[arg-type]
-            fitted[model.run_id] = runs.find(runs.Which(str(model.run_id)))
+            fitted[model.run_id] = found_run.find(found_run.Which(str(model.run_id)))
     assert len({run.tags[VALIDATION] for run in fitted.values()}) == 1
     of_one_type = list(fitted.values())[::2]
     assert len(set(ranking.row_sets(of_one_type, "kept_val_loss"))) == 1
     model.fit(X, y, seed=2, **own)  # type: ignore[arg-type]
-    others = runs.find_many(runs.Which(f"{model.run_id},{next(iter(fitted))}"))
+    others = found_run.find_many(found_run.Which(f"{model.run_id},{next(iter(fitted))}"))
     assert len({run.tags[VALIDATION] for run in others}) == 2
     said = ranking.refusal(others, ranking.row_sets(others, "kept_val_loss"), "kept_val_loss")
     assert "Fit them with one split_seed, such as split_seed=0" in said

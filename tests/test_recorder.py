@@ -14,11 +14,12 @@ from typing import Any
 import mlflow
 import pytest
 
-from lifecycle import recorder, tracking
 from lifecycle.config import compose, schema
 from lifecycle.errors import RequestError, TrackingError
-from lifecycle.recorder import Recorder
-from lifecycle.recording import serve
+from lifecycle.tracking import client
+from lifecycle.tracking.client import Recorder
+from lifecycle.tracking.run import track
+from lifecycle.tracking.worker import serve
 from tests.conftest import Command, artifacts
 
 Runs = Callable[[], list[mlflow.entities.Run]]
@@ -41,15 +42,15 @@ def serving() -> Iterator[Recorder]:
 def children() -> list[int]:
     """Return the processes that record for this one."""
     listed = [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
-    return [pid for pid in listed if b"lifecycle.recording" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in listed if b"lifecycle.tracking.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def test_runs_one_after_the_other_are_recorded_by_one_process(
     request_of: Callable[..., schema.Request], runs: Runs
 ) -> None:
-    with tracking.track(request_of("seed=1")):
+    with track(request_of("seed=1")):
         first = children()
-    with tracking.track(request_of("seed=2")):
+    with track(request_of("seed=2")):
         assert children() == first
     assert [(run.info.run_name, run.info.status) for run in runs()] == [
         ("mlp-iris-1", "FINISHED"),
@@ -58,7 +59,7 @@ def test_runs_one_after_the_other_are_recorded_by_one_process(
 
 
 def test_runs_at_once_are_recorded_by_a_process_each(request_of: Callable[..., schema.Request], runs: Runs) -> None:
-    with tracking.track(request_of("seed=1")) as one, tracking.track(request_of("seed=2")) as two:
+    with track(request_of("seed=1")) as one, track(request_of("seed=2")) as two:
         for run in (one, two):
             run.log_scores({"test_loss": 1.0 if run is one else 2.0})
     assert {run.info.run_name: run.data.metrics["test_loss"] for run in runs()} == {"mlp-iris-1": 1, "mlp-iris-2": 2}
@@ -68,7 +69,7 @@ def test_what_cannot_be_recorded_fails_the_run_and_is_told(
     request_of: Callable[..., schema.Request], runs: Runs, tmp_path: Path
 ) -> None:
     def lose_the_metrics() -> None:
-        with tracking.track(request_of()) as run:
+        with track(request_of()) as run:
             run.log_text("before", "before.txt")
             with sqlite3.connect(tmp_path / "mlruns" / "mlflow.db") as database:
                 database.execute("ALTER TABLE metrics RENAME TO lost")
@@ -82,7 +83,7 @@ def test_what_cannot_be_recorded_fails_the_run_and_is_told(
     assert run.info.status == "FAILED"
     assert "no such table: metrics" in run.data.tags["lifecycle.error"]
     assert (artifacts(run) / "before.txt").read_text() == "before"
-    with tracking.track(request_of()):
+    with track(request_of()):
         pass  # the next run is not the worse for it
     assert [run.info.status for run in runs()] == ["FAILED", "FINISHED"]
 
@@ -93,7 +94,7 @@ def test_a_database_that_cannot_be_opened_is_the_request_s_fault(
     (tmp_path / "file").touch()
     with (
         pytest.raises(RequestError, match=r"^tracking.dir=file/runs cannot be written: Not a directory. Name a folder"),
-        tracking.track(request_of("tracking.dir=file/runs")),
+        track(request_of("tracking.dir=file/runs")),
     ):
         pass
 
@@ -129,8 +130,8 @@ def test_a_file_of_the_working_folder_is_no_library(
 ) -> None:
     for name in ("mlflow", "filelock"):
         (tmp_path / f"{name}.py").write_text("open('canary', 'w').close()")
-    monkeypatch.setattr(recorder, "_idle", [])  # a process that is started here
-    with tracking.track(request_of()):
+    monkeypatch.setattr(client, "_idle", [])  # a process that is started here
+    with track(request_of()):
         assert (tmp_path / "mlruns" / "checkpoints").is_dir()
     assert not (tmp_path / "canary").exists()
 
@@ -166,7 +167,7 @@ def test_what_went_wrong_in_getting_ready_is_told_by_what_needs_it_alone(
 
 def test_what_is_on_its_way_is_gone_when_the_run_is_closed(request_of: Callable[..., schema.Request]) -> None:
     def end(error: BaseException | None) -> Path:
-        with tracking.track(request_of()) as run:
+        with track(request_of()) as run:
             (run.scratch / "big").write_text("much")
             scratch = run.scratch
             if error is not None:

@@ -13,13 +13,14 @@ import mlflow
 import pytest
 from filelock import FileLock
 
-from lifecycle import runs, tracking
 from lifecycle.config import compose
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import Interrupted, RequestError, SavedModelError, TrainingError
-from lifecycle.lookup import DIRECTIONS
-from lifecycle.runs import FoundRun, Which
-from lifecycle.store import database_uri
+from lifecycle.tracking import found_run
+from lifecycle.tracking.found_run import FoundRun, Which
+from lifecycle.tracking.run import track, track_again
+from lifecycle.tracking.search import DIRECTIONS
+from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, artifacts
 
 Recorded = Callable[[], list[mlflow.entities.Run]]
@@ -39,7 +40,7 @@ def make(job: Command) -> Make:
         made = []
 
         def end() -> None:
-            with tracking.track(compose.compose(list(words))) as run:
+            with track(compose.compose(list(words))) as run:
                 made.append(run.id)
                 run.tag(**tags)
                 run.log_scores(scores)
@@ -57,8 +58,8 @@ def make(job: Command) -> Make:
     return record
 
 
-def find(run: str, statuses: tuple[str, ...] = runs.FINISHED, **words: Any) -> FoundRun:
-    return runs.find(Which(run, **words), statuses)
+def find(run: str, statuses: tuple[str, ...] = found_run.FINISHED, **words: Any) -> FoundRun:
+    return found_run.find(Which(run, **words), statuses)
 
 
 def complaint(run: str, **words: Any) -> str:
@@ -142,7 +143,7 @@ def test_latest_is_the_last_of_a_status_and_not_one_of_another_program(make: Mak
     client.set_terminated(client.create_run(client.get_run(failed).info.experiment_id).info.run_id)
     assert find("latest").id == finished
     assert find("latest", ("FAILED",)).id == failed
-    assert find("latest", runs.ENDED).id == killed
+    assert find("latest", found_run.ENDED).id == killed
     assert find("latest", ("FAILED", "KILLED")).status == "KILLED"
 
 
@@ -177,7 +178,7 @@ def test_best_is_of_runs_on_the_same_data_and_may_be_of_a_sweep(make: Make) -> N
     )
     assert find("best", sweep="s'1").id == of_sweep
     assert find("latest", sweep="s'1").id == worse
-    assert [run.id for run in runs.find_many(Which(sweep="s'1"))] == [of_sweep, worse]
+    assert [run.id for run in found_run.find_many(Which(sweep="s'1"))] == [of_sweep, worse]
     said = complaint("latest", sweep="s22")
     assert said.endswith("of sweep=s22. Did you mean s2? Sweeps: s2, s'1."), said
 
@@ -186,9 +187,9 @@ def test_several_runs_come_in_the_order_they_are_named_in(make: Make) -> None:
     ids = [make(f"seed={seed}") for seed in range(2)]
     asked = [ids[1][:8], ids[0], "latest"]
     for run in (",".join(asked), f"[{', '.join(asked)}]"):
-        assert [found.id for found in runs.find_many(Which(run))] == [ids[1], ids[0], ids[1]]
+        assert [found.id for found in found_run.find_many(Which(run))] == [ids[1], ids[0], ids[1]]
     with pytest.raises(RequestError, match=r"^run is not chosen\. Add run=a,b,c with the runs' ids, or sweep="):
-        runs.find_many(Which())
+        found_run.find_many(Which())
 
 
 def test_a_registered_model_is_found_by_alias_by_version_and_by_its_last(make: Make) -> None:
@@ -213,12 +214,14 @@ def test_a_folder_with_a_saved_model_is_a_run_of_its_own_wherever_it_is(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (manifest,) = trained.rglob(runs.MANIFEST)
+    (manifest,) = trained.rglob(found_run.MANIFEST)
     shutil.copytree(manifest.parents[2], tmp_path / "moved")
     for word in ("moved", "moved/data/saved", str(tmp_path / "moved")):
         found = find(word)
         assert (found.id, found.status, found.name) == (None, "", word)
-        assert (found.model_folder() / runs.MANIFEST).samefile(tmp_path / "moved" / "data" / "saved" / runs.MANIFEST)
+        assert (found.model_folder() / found_run.MANIFEST).samefile(
+            tmp_path / "moved" / "data" / "saved" / found_run.MANIFEST
+        )
     with pytest.raises(RequestError, match=r"^moved is a folder with a saved model and no run: name the run it is fr"):
         find("moved").record()
     with pytest.raises(
@@ -238,7 +241,7 @@ def test_a_run_leads_to_its_model_and_to_its_request(
 ) -> None:
     monkeypatch.chdir(trained)
     found = find("latest")
-    (manifest,) = trained.rglob(runs.MANIFEST)
+    (manifest,) = trained.rglob(found_run.MANIFEST)
     assert found.model_folder() == found.saved == manifest.parent
     assert found.record()["config"]["trainer"]["max_epochs"] == 2
     assert (found.checkpoints / "best.ckpt").is_file()
@@ -271,7 +274,7 @@ def test_adding_to_a_run_leaves_its_status_and_its_end(make: Make, recorded: Rec
     for error, status in ((None, "FINISHED"), (TrainingError("the loss is nan"), "FAILED")):
         found = find(make(error=error))
         before = recorded()[-1].info
-        with tracking.track_again(found, resume=False) as run:
+        with track_again(found, resume=False) as run:
             assert recorded()[-1].info.status == status
             run.log_scores({"hospital_loss": 0.5})
             run.log_text("more", "more.txt")
@@ -283,25 +286,25 @@ def test_adding_to_a_run_leaves_its_status_and_its_end(make: Make, recorded: Rec
 
 def test_a_fault_while_adding_to_a_run_leaves_it_as_it_was(make: Make, recorded: Recorded) -> None:
     found = find(make())
-    with pytest.raises(ZeroDivisionError), tracking.track_again(found, resume=False):
+    with pytest.raises(ZeroDivisionError), track_again(found, resume=False):
         raise ZeroDivisionError
     (run,) = recorded()
     assert run.info.status == "FINISHED"
     assert "lifecycle.error" not in run.data.tags
-    with tracking.track_again(found, resume=False):
+    with track_again(found, resume=False):
         pass  # its lock was given back
 
 
 def test_a_resumed_run_is_running_and_then_what_it_came_to(make: Make, recorded: Recorded) -> None:
     found = find(make(error=Interrupted(15)))  # type: ignore[arg-type]
-    with tracking.track_again(found, resume=True) as run:
+    with track_again(found, resume=True) as run:
         assert recorded()[0].info.status == "RUNNING"
         make("seed=9")  # which looks for runs whose process is gone
         assert recorded()[0].info.status == "RUNNING"
         run.log_epoch({"epoch": 4, "train_loss": 0.5})
     resumed = recorded()[0]
     assert (resumed.info.status, resumed.data.metrics["train_loss"]) == ("FINISHED", 0.5)
-    with pytest.raises(TrainingError), tracking.track_again(found, resume=True):
+    with pytest.raises(TrainingError), track_again(found, resume=True):
         raise TrainingError("the loss is inf")
     assert (recorded()[0].info.status, recorded()[0].data.tags["lifecycle.error"]) == ("FAILED", "the loss is inf")
 
@@ -314,16 +317,16 @@ def test_a_run_that_goes_on_in_another_process_is_refused(make: Make, recorded: 
         pytest.raises(
             RequestError, match=rf"^run mlp-iris-0 \({found.id}\) is still going on in another process\. Wait"
         ),
-        tracking.track_again(found, resume=resume),
+        track_again(found, resume=resume),
     ):
         pass
     assert recorded()[0].info.status == "FINISHED"
-    with tracking.track_again(found, resume=resume):
+    with track_again(found, resume=resume):
         pass
 
 
 def test_a_resumed_run_whose_processes_are_killed_is_put_right_by_the_next(make: Make, recorded: Recorded) -> None:
-    from lifecycle.recorder import Recorder
+    from lifecycle.tracking.client import Recorder
 
     found, own = find(make()), Recorder()
     asked: dict[str, Any] = {"tracking": {"dir": "mlruns"}, "run_id": found.id, "scratch": ""}
@@ -336,6 +339,6 @@ def test_a_resumed_run_whose_processes_are_killed_is_put_right_by_the_next(make:
     make("seed=2")
     assert [run.info.status for run in recorded()] == ["KILLED", "FINISHED"]
     assert re.search("without a word", recorded()[0].data.tags["lifecycle.error"])
-    with tracking.track_again(found, resume=True):
+    with track_again(found, resume=True):
         pass
     assert recorded()[0].info.status == "FINISHED"

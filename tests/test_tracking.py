@@ -12,12 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from lifecycle import tracking
 from lifecycle.config import compose
 from lifecycle.config.schema import Request, TrackingConfig
 from lifecycle.errors import Interrupted, RequestError, TrainingError
-from lifecycle.store import database_uri, open_store
-from lifecycle.tracking import flatten
+from lifecycle.tracking.run import flatten, record_failure, track
+from lifecycle.tracking.store import database_uri, open_store
 from tests.conftest import Command, artifacts
 
 Runs = Callable[[], list[mlflow.entities.Run]]
@@ -44,7 +43,7 @@ def test_a_run_is_closed_as_it_ended_and_keeps_what_was_logged(
     request_of: Callable[..., Request], runs: Runs, error: BaseException, status: str, said: str
 ) -> None:
     def end() -> None:
-        with tracking.track(request_of("seed=4")) as run:
+        with track(request_of("seed=4")) as run:
             run.log_epoch({"epoch": 1, "train_loss": 0.5})
             raise error
 
@@ -58,7 +57,7 @@ def test_a_run_is_closed_as_it_ended_and_keeps_what_was_logged(
 
 
 def test_a_fault_that_is_no_sentence_leaves_its_traceback(request_of: Callable[..., Request], runs: Runs) -> None:
-    tracking.record_failure(request_of(), ZeroDivisionError("by zero"))
+    record_failure(request_of(), ZeroDivisionError("by zero"))
     (found,) = runs()
     assert found.info.status == "FAILED"
     assert "ZeroDivisionError: by zero" in (artifacts(found) / "error.txt").read_text()
@@ -66,7 +65,7 @@ def test_a_fault_that_is_no_sentence_leaves_its_traceback(request_of: Callable[.
 
 def test_a_long_parameter_is_cut_and_whole_in_the_file(request_of: Callable[..., Request], runs: Runs) -> None:
     wide = ",".join(["100"] * 3000)
-    with tracking.track(request_of(f"model.hidden=[{wide}]")):
+    with track(request_of(f"model.hidden=[{wide}]")):
         pass
     (found,) = runs()
     assert len(found.data.params["model.hidden"]) == 6000
@@ -75,7 +74,7 @@ def test_a_long_parameter_is_cut_and_whole_in_the_file(request_of: Callable[...,
 
 
 def test_history_is_sent_at_the_end_without_loss(request_of: Callable[..., Request], runs: Runs) -> None:
-    with tracking.track(request_of()) as run:
+    with track(request_of()) as run:
         for epoch in range(1, 1502):
             run.log_epoch({"epoch": epoch, "train_loss": 1 / epoch})
     client = mlflow.MlflowClient(database_uri(run.folder))
@@ -141,7 +140,7 @@ def test_what_is_told_of_the_data_is_in_the_request_and_no_parameter(
     request_of: Callable[..., Request], runs: Runs
 ) -> None:
     request = request_of("data=iris")
-    with tracking.track(request):
+    with track(request):
         pass
     (found,) = runs()
     of_data = {key for key in found.data.params if key.startswith("data.")}

@@ -15,8 +15,8 @@ from lifecycle.config.schema import TrackingConfig
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
 from lifecycle.model import Model
-from lifecycle.store import database_uri
-from lifecycle.tracking_address import check_folder
+from lifecycle.tracking.address import check_folder
+from lifecycle.tracking.store import database_uri
 from tests.conftest import Command
 
 VARIABLE = "MLFLOW_TRACKING_URI"

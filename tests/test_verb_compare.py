@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 
 from lifecycle.comparison import compare
 from lifecycle.look import lines, overlay, page
-from lifecycle.provenance import TEST, VALIDATION
-from lifecycle.runs import FoundRun
-from lifecycle.store import database_uri
+from lifecycle.tracking.found_run import FoundRun
+from lifecycle.tracking.provenance import TEST, VALIDATION
+from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, Ended, artifacts
 from tests.made import make
 

@@ -12,7 +12,7 @@ import pytest
 
 from lifecycle import lifecycle as package
 from lifecycle import saved
-from lifecycle.store import database_uri
+from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, Ended
 from tests.test_saved import KEPT
 
@@ -130,7 +130,7 @@ def test_a_version_stays_the_model_that_was_registered(
 def log_another(client: mlflow.MlflowClient, run_id: str, place: Path, tmp_path: Path) -> None:
     """Let a run save another model, as one does that is resumed."""
     from lifecycle.config.schema import TrackingConfig
-    from lifecycle.mlflow_run import MLflowRun
+    from lifecycle.tracking.backend import MLflowRun
 
     manifests = sorted(place.rglob("lifecycle.json"))
     (folder,) = [one.parent for one in manifests if f'"{run_id}"' in one.read_text()]

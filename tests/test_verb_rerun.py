@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lifecycle import provenance
 from lifecycle.__main__ import main
-from lifecycle.provenance import Difference
-from lifecycle.store import database_uri
+from lifecycle.tracking import provenance
+from lifecycle.tracking.provenance import Difference
+from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, Ended, artifacts
 
 Run = mlflow.entities.Run

@@ -23,8 +23,7 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
-from lifecycle import checkpoints, fit, recorder, recording
-from lifecycle import runs as runs_of_ours
+from lifecycle import checkpoints, fit
 from lifecycle.__main__ import main
 from lifecycle.compile import CompiledModel
 from lifecycle.config.schema import TrainerConfig
@@ -36,10 +35,13 @@ from lifecycle.errors import shortened
 from lifecycle.history import History, Row
 from lifecycle.optimizers import Adam
 from lifecycle.plugins.mlp import MLP
-from lifecycle.runs import Which
 from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.schedules import Cosine, OneCycle, Plateau, ScheduleConfig, Warmed
-from lifecycle.store import database_uri
+from lifecycle.tracking import found_run as runs_of_ours
+from lifecycle.tracking import worker
+from lifecycle.tracking.client import end_all
+from lifecycle.tracking.found_run import Which
+from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, Ended, artifacts
 from tests.forked import Forks, Process
 
@@ -724,7 +726,7 @@ DAMAGE = {
 @pytest.fixture
 def early(ended_early: Path, tmp_path: Path) -> tuple[Path, Run]:
     shutil.copytree(ended_early, tmp_path, dirs_exist_ok=True)
-    recorder.end_all()  # MLflow remembers where the artifacts of a run's id are
+    end_all()  # MLflow remembers where the artifacts of a run's id are
     with contextlib.closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as database, database:
         for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
             database.execute(f"update {table} set {column} = replace({column}, '{ended_early}', '{tmp_path}')")
@@ -813,5 +815,5 @@ def test_other_versions_than_the_run_began_with_are_named(job: Command, runs: Ru
 def test_a_line_that_was_broken_off_by_a_kill_is_no_end_of_the_process_that_records() -> None:
     answers: list[dict[str, object]] = []
     lines = io.BytesIO(b'{"verb": "sweep", "asked": 1}\n{"verb": "metrics", "poi')
-    recording.serve(lines, answers.append)  # goes on to close the run
+    worker.serve(lines, answers.append)  # goes on to close the run
     assert [answer["asked"] for answer in answers] == [1]

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from lifecycle import fit, pipeline, report, tracking
+from lifecycle import fit, pipeline, report
 from lifecycle.config.compose import compose
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job
@@ -23,6 +23,7 @@ from lifecycle.history import Row
 from lifecycle.pipeline import Prepared
 from lifecycle.refusals import batch_size
 from lifecycle.runtime.quiet import quiet_libraries
+from lifecycle.tracking.run import track
 from peers.loop import Part, score
 from peers.rows import job_of_command_line, tell
 
@@ -60,7 +61,7 @@ def timed_fit(job: Job, prepared: Prepared) -> Fitted:
     def watch(_row: Row) -> None:
         threads[:] = [torch.get_num_threads()]
 
-    with tracking.track(job.request) as tracked:
+    with track(job.request) as tracked:
         listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs), watch]
         bars = printer.callbacks(job.trainer.max_epochs)
         folder = tracked.checkpoints

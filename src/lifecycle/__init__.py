@@ -52,14 +52,14 @@ def run(overrides: list[str]) -> Result:
     >>> result.scores["test_accuracy"] > 0.8
     True
     """
-    from lifecycle import recorder
     from lifecycle.config import compose
     from lifecycle.profiling import clock
     from lifecycle.runtime.processes import turn
+    from lifecycle.tracking import client
 
     with turn():
         request = compose.compose(overrides)
-        recorder.warm(request.tracking)
+        client.warm(request.tracking)
         with clock.profiled(request):
             from lifecycle import pipeline
 

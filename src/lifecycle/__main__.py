@@ -205,11 +205,11 @@ def _run(request: Request) -> None:
 
 def _start(request: Request) -> None:
     """Let MLflow and PyTorch be imported beside each other, without what is not used of the latter, and run."""
-    from lifecycle import recorder
     from lifecycle.runtime import lazy_imports
+    from lifecycle.tracking import client
 
     if not is_helper():
-        recorder.warm(request.tracking)
+        client.warm(request.tracking)
     with lazy_imports.quick_imports():
         from lifecycle import pipeline
     pipeline.run(request)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lifecycle import provenance, words
+from lifecycle import words
 from lifecycle.config import request_record
 from lifecycle.config.schema import Request
 from lifecycle.credentials import masked_word
 from lifecycle.errors import RequestError
-from lifecycle.runs import FoundRun, Which
+from lifecycle.tracking import provenance
+from lifecycle.tracking.found_run import FoundRun, Which
 
 if TYPE_CHECKING:
     from lifecycle.data.dataset import Dataset

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lifecycle import lookup, ranking
 from lifecycle.errors import RequestError, did_you_mean
-from lifecycle.provenance import DATA
+from lifecycle.tracking import ranking, search
+from lifecycle.tracking.provenance import DATA
 
 if TYPE_CHECKING:
-    from lifecycle.runs import FoundRun
+    from lifecycle.tracking.found_run import FoundRun
 
 AGAIN = "evaluate_"
 FINAL = ("kept_", "test_", "training_set_", AGAIN)
@@ -78,14 +78,14 @@ def compare(runs: Sequence[FoundRun], metric: str | None = None) -> Comparison:
     found = list({run.id: run for run in runs}.values())
     metric = _metric(found, metric)
     directions = _directions(found)
-    higher = bool(metric and lookup.more_is_better(directions, metric))
-    groups = _groups(found, metric or lookup.DEFAULTS[0])
+    higher = bool(metric and search.more_is_better(directions, metric))
+    groups = _groups(found, metric or search.DEFAULTS[0])
     order = sorted(range(len(found)), key=lambda at: _place(found[at], groups, groups[at], metric, higher))
     found, groups = [found[at] for at in order], [groups[at] for at in order]
     differing, partial, shared = _parameters(found)
     scores = {name: [run.metrics.get(name) for run in found] for name in _score_names(found, metric)}
     best = {
-        name: _best(values, _within(groups, found, name), lookup.more_is_better(directions, name))
+        name: _best(values, _within(groups, found, name), search.more_is_better(directions, name))
         for name, values in scores.items()
     }
     ids, notes = _short_ids([run.id or "" for run in found]), _notes(found, groups, list(scores))
@@ -95,7 +95,7 @@ def compare(runs: Sequence[FoundRun], metric: str | None = None) -> Comparison:
 
 def _metric(runs: list[FoundRun], asked: str | None) -> str | None:
     if asked is None:
-        having = {name: sum(name in run.metrics for run in runs) for name in lookup.DEFAULTS}
+        having = {name: sum(name in run.metrics for run in runs) for name in search.DEFAULTS}
         most = max(having, key=lambda name: having[name])  # of equal ones the first
         return most if having[most] else None
     names = sorted({name for run in runs for name in run.metrics})
@@ -112,7 +112,7 @@ def _directions(runs: Iterable[FoundRun]) -> dict[str, bool]:
     """Return for each score of the runs whether more is better, as they recorded it."""
     merged: dict[str, bool] = {}
     for run in runs:
-        merged |= json.loads(run.tags.get(lookup.DIRECTIONS, "{}"))
+        merged |= json.loads(run.tags.get(search.DIRECTIONS, "{}"))
     return merged
 
 

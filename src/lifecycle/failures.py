@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from lifecycle.config import request_record
 from lifecycle.credentials import masked
 from lifecycle.errors import Interrupted, LifecycleError, PluginError
-from lifecycle.recorder import ENDS_WITHIN, Recorder
 from lifecycle.runtime.faults import Cures, explanation
 from lifecycle.runtime.processes import signals_ignored
+from lifecycle.tracking.client import ENDS_WITHIN, Recorder
 
 if TYPE_CHECKING:
-    from lifecycle.tracking import Run
+    from lifecycle.tracking.run import Run
 
 
 def close(serving: Recorder, run: Run | None, error: BaseException) -> LifecycleError | None:

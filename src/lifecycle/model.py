@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle import asked, runs, saved
+from lifecycle import asked, saved
 from lifecycle.config.resolve import resolve
 from lifecycle.config.tasks import check_names
 from lifecycle.data.sources import in_memory
@@ -19,6 +19,7 @@ from lifecycle.errors import RequestError
 from lifecycle.predictor import Predictor
 from lifecycle.runtime.processes import turn
 from lifecycle.shown import FitHistory
+from lifecycle.tracking import found_run
 from lifecycle.trained import TrainedModel
 from lifecycle.wording import in_pythons_words
 
@@ -264,7 +265,9 @@ class Model(Predictor):
         True
         """
         with in_pythons_words():
-            return cls.load(runs.find(runs.Which(run, tracking=asked.where(tracking), **which)).model_folder())
+            return cls.load(
+                found_run.find(found_run.Which(run, tracking=asked.where(tracking), **which)).model_folder()
+            )
 
     def __repr__(self) -> str:
         state = "not fitted" if self._trained is None else f"fitted: {self._trained.spec.task}"

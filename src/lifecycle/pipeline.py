@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from torch import nn
 
-from lifecycle import define, evaluate, fit, losses, optimization, predict, refusals, report, results, saved, tracking
+from lifecycle import define, evaluate, fit, losses, optimization, predict, refusals, report, results, saved
 from lifecycle.compile import CompiledModel
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
@@ -27,7 +27,8 @@ from lifecycle.runtime import process_state
 from lifecycle.runtime.faults import Cures, explained, largest
 from lifecycle.runtime.processes import is_helper
 from lifecycle.runtime.quiet import one_at_a_time, quiet_libraries
-from lifecycle.tracking_address import check_environment
+from lifecycle.tracking.address import check_environment
+from lifecycle.tracking.run import Run, record_failure, sweep_runs
 from lifecycle.trained import TIME_STEP, TrainedModel
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def report_sweep(request: Request) -> None:
     """Print the runs of the multirun that a request belongs to, as MLflow has them."""
     with quiet_libraries():
         printer = report.Report(request.config.verbose)
-        folder, runs, note = tracking.sweep_runs(request)
+        folder, runs, note = sweep_runs(request)
         printer.sweep(request.sweep or "", runs, note)
         printer.next(folder)
 
@@ -81,7 +82,7 @@ class Prepared:
     module: CompiledModel
 
 
-Begun = Callable[[Prepared, report.Report, tracking.Run], None]
+Begun = Callable[[Prepared, report.Report, Run], None]
 
 
 def run(request: Request, begun: Begun | None = None) -> Result | None:
@@ -111,7 +112,7 @@ def _run(request: Request, begun: Begun | None) -> Result | None:
         refusals.check_names(prepared.data, predict.column_names(prepared.data.spec))
     except Exception as error:
         if not is_helper() and (request.sweep or not isinstance(error, RequestError)):
-            tracking.record_failure(request, error)
+            record_failure(request, error)
         raise
     if is_helper():
         help_fit(job, prepared)
@@ -169,7 +170,7 @@ def life(
     job: Job,
     prepared: Prepared,
     printer: report.Report,
-    tracked: tracking.Run,
+    tracked: Run,
     checkpoint: Path | None = None,
     callbacks: Sequence[pl.Callback] = (),
 ) -> Result:
@@ -206,7 +207,7 @@ def life(
 
 
 @one_at_a_time()
-def conclude(job: Job, prepared: Prepared, printer: report.Report, tracked: tracking.Run, history: History) -> Result:
+def conclude(job: Job, prepared: Prepared, printer: report.Report, tracked: Run, history: History) -> Result:
     """Evaluate, predict and save what has been fitted."""
     data, module = prepared.data, prepared.module
     evaluation, predictions = score(job, prepared, tracked.checkpoints)

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 
 from lifecycle import evaluate as scoring
-from lifecycle import fit, metrics, pipeline, refusals, report, tracking
-from lifecycle.callers_run import callers_run
+from lifecycle import fit, metrics, pipeline, refusals, report
 from lifecycle.compile import compiled_as
 from lifecycle.config.schema import Job
 from lifecycle.data import labelled_rows
@@ -25,7 +24,9 @@ from lifecycle.predict import column_names
 from lifecycle.runtime import process_state
 from lifecycle.runtime.quiet import one_at_a_time, quiet_libraries
 from lifecycle.shown import FitHistory
-from lifecycle.tracking_address import check_environment
+from lifecycle.tracking import run as run_module
+from lifecycle.tracking.active_run import callers_run
+from lifecycle.tracking.address import check_environment
 from lifecycle.trained import TrainedModel
 from lifecycle.wording import translated
 
@@ -91,9 +92,9 @@ def listed(callbacks: Any) -> list[pl.Callback]:
 
 
 @contextmanager
-def _tracked(job: Job, track: bool | None) -> Iterator[tracking.Run | None]:
+def _tracked(job: Job, track: bool | None) -> Iterator[run_module.Run | None]:
     if track:
-        with tracking.track(job.request) as run:
+        with run_module.track(job.request) as run:
             yield run
         return
     mlflow = sys.modules.get("mlflow")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lifecycle.define import Layer
     from lifecycle.evaluate import Evaluation
     from lifecycle.history import History, Row
-    from lifecycle.tracking import Run
+    from lifecycle.tracking.run import Run
 
 MOST_WIDTH = 120
 """Characters of a line that is made of several items."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lifecycle import evaluate, fit, losses, pipeline, provenance, refusals, saved, tracking
+from lifecycle import evaluate, fit, losses, pipeline, refusals, saved
 from lifecycle.compile import compiled_as
 from lifecycle.config.schema import Job
 from lifecycle.credentials import masked
@@ -18,10 +18,12 @@ from lifecycle.data import labelled_rows
 from lifecycle.data.sources import in_memory
 from lifecycle.errors import RequestError
 from lifecycle.look import files
+from lifecycle.tracking import provenance
+from lifecycle.tracking.run import Run, track_again
 
 if TYPE_CHECKING:
     from lifecycle.data.dataset import Dataset
-    from lifecycle.runs import FoundRun
+    from lifecycle.tracking.found_run import FoundRun
 
 DIGEST = "data.sha256"
 FOLDER = "evaluate"
@@ -122,14 +124,14 @@ def other_rows(found: FoundRun, job: Job, asked: Job, name: str, missing: str = 
     return Rescored(name, data, source, replace(evaluation, on=name), predictions, notes)
 
 
-def record(found: FoundRun, scored: Rescored, figures: bool) -> tuple[tracking.Run, Path, list[str]]:
+def record(found: FoundRun, scored: Rescored, figures: bool) -> tuple[Run, Path, list[str]]:
     """Add what a model came to on rows to its run, whose status stays as it is.
 
     Returns:
         The run, the folder of its artifacts that has the tables, and the names of the pictures in it.
     """
     into = f"{FOLDER}/{scored.name}"
-    with tracking.track_again(found, resume=False) as tracked:
+    with track_again(found, resume=False) as tracked:
         tracked.log_scores(scored.flat)
         tracked.tag(
             **{f"{FOLDER}.{scored.name}.sha256": scored.data.digest, f"{FOLDER}.{scored.name}.source": scored.source}

@@ -11,7 +11,7 @@ from lifecycle import checkpoints
 from lifecycle.checkpoints import BEST, LAST
 from lifecycle.errors import SavedModelError
 from lifecycle.history import History
-from lifecycle.runs import FoundRun
+from lifecycle.tracking.found_run import FoundRun
 
 Points = dict[str, list[tuple[int, float]]]
 """Epochs and values of each score of a run, as MLflow has them."""

@@ -6,10 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lifecycle import checkpoints, lookup, saved
+from lifecycle import checkpoints, saved
 from lifecycle.forecast import foretells
 from lifecycle.look import files
 from lifecycle.profiling import clock
+from lifecycle.tracking import search
 from lifecycle.trained import TrainedModel
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from lifecycle.data.dataset import Dataset
     from lifecycle.evaluate import Evaluation
     from lifecycle.history import History
-    from lifecycle.tracking import Run
+    from lifecycle.tracking.run import Run
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def record(tracked: Run, outcome: Outcome) -> None:
     """Record scores, history, predictions, the best checkpoint and the saved model."""
     history, evaluation, predictions = outcome.history, outcome.evaluation, outcome.predictions
     tracked.log_scores({**evaluation.flat, **_kept(history)})
-    tracked.tag(**{lookup.DIRECTIONS: json.dumps(evaluation.higher_is_better)})
+    tracked.tag(**{search.DIRECTIONS: json.dumps(evaluation.higher_is_better)})
     tracked.tag(weights_epoch=str(history.weights_epoch), stopped=history.stopped, precision=outcome.precision)
     if history.best_epoch is not None:
         tracked.tag(best_epoch=str(history.best_epoch))

@@ -17,7 +17,7 @@ from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import Interrupted, LifecycleError, RequestError
 from lifecycle.runtime import ports
 from lifecycle.runtime.ports import HOST
-from lifecycle.tracking_address import check_environment
+from lifecycle.tracking.address import check_environment
 from lifecycle.words import read
 
 SECONDS_TO_START = 120
@@ -57,7 +57,7 @@ def serve(words: list[str]) -> None:
 
 
 def _link(config: UIConfig, folder: Path) -> str:
-    from lifecycle.store import open_store
+    from lifecycle.tracking.store import open_store
 
     store = open_store(config.tracking)
     charts = f"#/experiments/{store.experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
@@ -65,7 +65,7 @@ def _link(config: UIConfig, folder: Path) -> str:
 
 
 def _serve(port: int, folder: Path, link: str) -> None:
-    from lifecycle.store import database_uri
+    from lifecycle.tracking.store import database_uri
 
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database_uri(folder)]
     command += ["--host", HOST, "--port", str(port), "--workers", "1"]

@@ -92,14 +92,15 @@ def _class(verb: str) -> Any:
     """Return the dataclass of a verb's words: ``WORDS`` or another of its module, or what all verbs on runs take."""
     if verb != UI and verb not in of_runs():
         return None
-    from lifecycle import runs, ui
+    from lifecycle import ui
+    from lifecycle.tracking import found_run
 
     if verb == UI:
         return ui.UIConfig
     module = _module(verb)
     found = [value for value in vars(module).values() if isinstance(value, type)]
     return getattr(module, "WORDS", None) or next(
-        (cls for cls in found if issubclass(cls, runs.Which) and cls is not runs.Which), runs.Which
+        (cls for cls in found if issubclass(cls, found_run.Which) and cls is not found_run.Which), found_run.Which
     )
 
 

@@ -17,8 +17,8 @@ from lifecycle.config import choices, expressions
 from lifecycle.config.explain import COMPOSING, explain, worked_out
 from lifecycle.config.schema import Request, RunConfig, TrackingConfig
 from lifecycle.credentials import masked_word
-from lifecycle.database_faults import shown
 from lifecycle.errors import RequestError, SavedModelError
+from lifecycle.tracking.database_faults import shown
 
 FILE = "request.json"
 FORMAT = 1

@@ -15,7 +15,7 @@ from lifecycle.credentials import masked
 from lifecycle.errors import RequestError
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import ScheduleConfig
-from lifecycle.tracking_address import check_folder
+from lifecycle.tracking.address import check_folder
 
 ACCELERATORS = ("auto", "cpu", "gpu")
 

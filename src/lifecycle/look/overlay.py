@@ -12,7 +12,7 @@ from lifecycle.look import lines
 
 if TYPE_CHECKING:
     from lifecycle.comparison import Comparison
-    from lifecycle.runs import FoundRun
+    from lifecycle.tracking.found_run import FoundRun
 
 Scores = dict[str, list[lines.Point]]
 """The scores of a run's epochs by name (``train_loss``): the epoch and the value of each."""

@@ -16,11 +16,11 @@ from urllib.parse import quote
 
 from lifecycle.look import overlay
 from lifecycle.look.style import number
-from lifecycle.provenance import VALIDATION
+from lifecycle.tracking.provenance import VALIDATION
 
 if TYPE_CHECKING:
     from lifecycle.comparison import Comparison
-    from lifecycle.runs import FoundRun
+    from lifecycle.tracking.found_run import FoundRun
 
 SHOWN = (
     *("curves.png", "confusion_matrix.png", "roc.png", "precision_recall.png", "residuals.png", "forecast.png"),

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
 
-from lifecycle import tracking
 from lifecycle.profiling import clock, flame_graph
 from lifecycle.runtime.processes import signals_ignored
+from lifecycle.tracking import run as run_module
 
 if TYPE_CHECKING:
     from lifecycle.config.schema import Request
@@ -43,18 +43,18 @@ def callbacks() -> list[pl.Callback]:
 
 
 @contextmanager
-def track(request: Request, printer: Report) -> Iterator[tracking.Run]:
+def track(request: Request, printer: Report) -> Iterator[run_module.Run]:
     """Track a run; where it is profiled, leave the profile among its artifacts once it is closed, however it ended.
 
     Written last, so that it holds what closing the run took.
     """
     profile, folder = clock.current(), None
     if profile is None:
-        with tracking.track(request) as run:
+        with run_module.track(request) as run:
             yield run
         return
     try:
-        with clock.timed("tracking", tracking.track(request)) as run:
+        with clock.timed("tracking", run_module.track(request)) as run:
             with clock.phase("tracking"):
                 folder = run.artifacts
             yield run

@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lifecycle import runs, words
+from lifecycle import words
 from lifecycle.comparison import Comparison, compare
 from lifecycle.errors import RequestError
 from lifecycle.look.style import number, short
+from lifecycle.tracking import found_run
 
 GAP = 3
 """Characters between columns."""
@@ -25,7 +26,7 @@ UNLIMITED = 100_000
 
 
 @dataclass
-class Compare(runs.Which):
+class Compare(found_run.Which):
     """What ``lifecycle compare`` takes; ``run`` is several, with commas between them."""
 
     output: str | None = "compare.html"  # the page; null: none
@@ -42,7 +43,7 @@ def run(typed: list[str]) -> None:
         RequestError: a run is not there, the score is none of theirs, or the page cannot be written.
     """
     asked = words.read(typed, Compare, "compare")
-    found = runs.find_many(asked, runs.ANY)
+    found = found_run.find_many(asked, found_run.ANY)
     compared = compare(found, asked.metric)
     page = None if asked.output is None else _write_page(asked, compared, Path(asked.output).expanduser())
     _print(compared, page)
@@ -57,7 +58,7 @@ def _write_page(asked: Compare, compared: Comparison, file: Path) -> Path:
         if recorded is not None and recorded.is_file():
             histories.append(overlay.read(recorded))
         else:  # a run that did not come to its end
-            told = runs.histories(asked, one)
+            told = found_run.histories(asked, one)
             histories.append({name: [(float(epoch), value) for epoch, value in told[name]] for name in told})
     text = page.draw(compared, histories, file.absolute().parent)
     beside = file.with_name(f".{file.name}.part")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from lifecycle import runs, words
+from lifecycle import words
 from lifecycle.checks import in_range, one_of
 from lifecycle.config import request_record
 from lifecycle.config.resolve import resolve
@@ -16,6 +16,7 @@ from lifecycle.credentials import hiding
 from lifecycle.data.columns.missing_values import CHOICES
 from lifecycle.errors import RequestError, unknown_field
 from lifecycle.runtime.quiet import quiet_libraries
+from lifecycle.tracking import found_run
 
 NAME = re.compile(r"[\w.-]+")
 ALONE = ["trainer.devices=1", "trainer.strategy=auto"]
@@ -27,7 +28,7 @@ WHICH_ROWS = ("path", "target", "time", "rename", "drop", "memory_gb", "source",
 
 
 @dataclass
-class Evaluate(runs.Which):
+class Evaluate(found_run.Which):
     """What ``lifecycle evaluate`` takes, beside words on data: ``data=<name>``, ``data.path=<file>``."""
 
     input: str = ""  # a labelled file like that of the run; the same as data.path=<file>
@@ -53,7 +54,7 @@ def run(typed: list[str]) -> None:
     """
     asked, rest = words.read_some(typed, Evaluate, "evaluate")
     on_data, on_devices = _sorted(rest)
-    found = runs.find(asked)
+    found = found_run.find(asked)
     record = found.record()
     found.model_folder()  # refused here, before anything heavy is imported
     job = resolve(request_record.request_of(record, [*ALONE, *on_devices]))
@@ -96,7 +97,7 @@ def _sorted(rest: list[str]) -> tuple[list[str], list[str]]:
     return on_data, on_devices
 
 
-def _others(found: runs.FoundRun, record: dict[str, Any], on_data: list[str], file: str) -> Job:
+def _others(found: found_run.FoundRun, record: dict[str, Any], on_data: list[str], file: str) -> Job:
     """Return the run's job with other rows as its data: how rows become samples is the run's own.
 
     Raises:
@@ -135,7 +136,7 @@ def _others(found: runs.FoundRun, record: dict[str, Any], on_data: list[str], fi
     return resolve(request)
 
 
-def _named(found: runs.FoundRun, record: dict[str, Any], word: str) -> Job:
+def _named(found: found_run.FoundRun, record: dict[str, Any], word: str) -> Job:
     """Return a job with the data set that is named, where it is of the run's kind."""
     from lifecycle.config.compose import compose
 

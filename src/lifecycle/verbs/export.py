@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from lifecycle import runs, words
+from lifecycle import words
 from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.tracking import found_run
 
 FORMATS = {"torch_export": (), "onnx": ("onnx", "onnxscript", "onnxruntime"), "safetensors": ()}
 """Each format with the packages that it takes beyond our own; pip knows them as the extra ``export``."""
@@ -17,7 +18,7 @@ FILES = (".pt2", ".onnx", ".safetensors")
 
 
 @dataclass
-class Export(runs.Which):
+class Export(found_run.Which):
     """What ``lifecycle export`` takes."""
 
     format: str = ""  # torch_export, onnx or safetensors
@@ -35,7 +36,7 @@ def run(typed: list[str]) -> None:
     _check_format(asked.format)
     if asked.output is not None:
         _check_output(asked.output)
-    found = runs.find(asked)
+    found = found_run.find(asked)
     folder = found.model_folder()
     output = Path(_default(found, asked.format) if asked.output is None else asked.output).expanduser()
     _check_output(str(output))
@@ -70,7 +71,7 @@ def _check_output(output: str) -> None:
         raise RequestError(f"output={output} is there already. Name another folder, or remove it.")
 
 
-def _default(found: runs.FoundRun, name: str) -> str:
+def _default(found: found_run.FoundRun, name: str) -> str:
     of = found.name if found.id is None else f"{found.name}-{found.id[:8]}"
     plain = re.sub(r"[^\w.-]+", "-", Path(of).name)
     return f"{plain or 'model'}-{name}"

@@ -6,12 +6,13 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lifecycle import runs, words
+from lifecycle import words
 from lifecycle.checks import in_range, one_of
 from lifecycle.data.columns.missing_values import CHOICES
 from lifecycle.data.formats import names
 from lifecycle.data.formats.names import STANDARD
 from lifecycle.errors import RequestError
+from lifecycle.tracking import found_run
 
 if TYPE_CHECKING:
     from lifecycle.trained import TrainedModel
@@ -21,7 +22,7 @@ EXAMPLE = "lifecycle predict run=latest input=new.csv output=out.csv"
 
 
 @dataclass
-class Predict(runs.Which):
+class Predict(found_run.Which):
     """What ``lifecycle predict`` takes."""
 
     input: str = ""  # a CSV, Parquet or JSON file, or images in a folder; -: standard input
@@ -44,7 +45,7 @@ def run(typed: list[str]) -> None:
     """
     asked = words.read(typed, Predict, "predict")
     _check(asked)
-    folder = runs.find(asked).model_folder()
+    folder = found_run.find(asked).model_folder()
     from lifecycle import saved
 
     print(_predict(replace(saved.load(folder), missing=asked.missing), asked), file=sys.stderr)

@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from lifecycle import runs, words
+from lifecycle import words
 from lifecycle.errors import RequestError
+from lifecycle.tracking import found_run
 
 NAME = re.compile(r"(?!\.\.?$)[^/:@\\\s'\"%]([^/:@\\'\"%\n]*[^/:@\\\s'\"%])?")
 """What MLflow takes, and can be found again as ``models:/<name>@<alias>``."""
@@ -17,7 +18,7 @@ LONGEST = 255
 
 
 @dataclass
-class Register(runs.Which):
+class Register(found_run.Which):
     """What ``lifecycle register`` takes."""
 
     name: str = ""  # of the registered model; made where there is none
@@ -32,13 +33,13 @@ def run(typed: list[str]) -> None:
     """
     asked = words.read(typed, Register, "register")
     aliases = _checked(asked)
-    found = runs.find(asked)
+    found = found_run.find(asked)
     if found.id is None:
         raise RequestError(
             f"run={asked.run} is a folder with a saved model, and only a run's can be registered. Name the run."
         )
     found.model_folder()
-    answer = runs.register(found, asked.name, aliases)
+    answer = found_run.register(found, asked.name, aliases)
     what = f"{asked.name} version {answer['version']}"
     if answer["new"]:
         print(f"Registered the model of run {found.name} ({found.id}) as {what}.")

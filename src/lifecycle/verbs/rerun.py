@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
-from lifecycle import again, recorder, runs
+from lifecycle import again
 from lifecycle.config.schema import Request
 from lifecycle.errors import LifecycleError, RequestError
-from lifecycle.provenance import DIRTY, Difference
-from lifecycle.runs import MANIFEST, FoundRun, Which
 from lifecycle.runtime.processes import is_helper
+from lifecycle.tracking import client, found_run
+from lifecycle.tracking.found_run import MANIFEST, FoundRun, Which
+from lifecycle.tracking.provenance import DIRTY, Difference
 
 if TYPE_CHECKING:
     from lifecycle.pipeline import Prepared
     from lifecycle.report import Report
-    from lifecycle.tracking import Run
+    from lifecycle.tracking.run import Run
 
 SCORES = ("test_", "training_set_", "kept_", "baseline_")
 """How the names of final scores begin, in the order in which they are told."""
@@ -42,7 +43,7 @@ def run(typed: list[str]) -> None:
         NotReproducedError: names each difference, and its probable cause.
     """
     asked, changes = again.read_changes(typed, Which, "rerun")
-    found = runs.find(asked)
+    found = found_run.find(asked)
     record = found.record()
     _check(found)
     request, changed = again.changed(record, changes, f"rerun run={found.id}")
@@ -55,7 +56,7 @@ def run(typed: list[str]) -> None:
     _beside(found, request)
     again.told_to_helpers("rerun", found, changes, request)
     if not is_helper():
-        recorder.warm(asked.tracking)
+        client.warm(asked.tracking)
     _repeat(found, request)
 
 
@@ -93,7 +94,7 @@ def _repeat(found: FoundRun, request: Request) -> None:
     result = pipeline.run(request, begun)
     if is_helper() or result is None:
         return
-    repeated = runs.find(Which(run=result.run_id, tracking=request.tracking))
+    repeated = found_run.find(Which(run=result.run_id, tracking=request.tracking))
     changes = [*_scores(found, repeated), *_history(found, repeated), *_weights(found, repeated)]
     if changes:
         raise NotReproducedError(_sentence(found, repeated, changes, differences))

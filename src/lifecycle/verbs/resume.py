@@ -9,24 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from lifecycle import again, runs
+from lifecycle import again
 from lifecycle.checks import one_of
 from lifecycle.config import request_record
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
 from lifecycle.credentials import hiding
 from lifecycle.errors import RequestError
-from lifecycle.provenance import DATA, TEST, VALIDATION
-from lifecycle.runs import FoundRun
 from lifecycle.runtime.processes import is_helper
 from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.schedules import OneCycle
+from lifecycle.tracking import found_run
+from lifecycle.tracking.found_run import FoundRun
+from lifecycle.tracking.provenance import DATA, TEST, VALIDATION
 
 if TYPE_CHECKING:
     from lifecycle.pipeline import Prepared
-    from lifecycle.provenance import Difference
     from lifecycle.restore_points import Points
-    from lifecycle.tracking import Run
+    from lifecycle.tracking.provenance import Difference
+    from lifecycle.tracking.run import Run
 
 UNFINISHED = ("KILLED", "FAILED", "RUNNING")
 """What ``run=latest`` chooses among; RUNNING as well, which a run is called that was ended without a word."""
@@ -35,7 +36,7 @@ EPOCHS = "trainer.max_epochs"
 
 
 @dataclass
-class Resume(runs.Which):
+class Resume(found_run.Which):
     """What ``lifecycle resume`` takes, in addition to changes of the run such as ``trainer.max_epochs=500``."""
 
     checkpoint: str = "last"  # last or best: best fits no more and finishes the run with the weights of best.ckpt
@@ -54,7 +55,7 @@ def run(typed: list[str]) -> None:
     """
     asked, changes = again.read_changes(typed, Resume, "resume")
     raises = any(word.startswith(f"{EPOCHS}=") for word in changes)
-    found = runs.find(asked, runs.ANY if raises or is_helper() else UNFINISHED)
+    found = found_run.find(asked, found_run.ANY if raises or is_helper() else UNFINISHED)
     _check_has_begun(asked, found)
     record = found.record()
     request, changed = again.changed(record, changes, "resume")
@@ -65,15 +66,15 @@ def run(typed: list[str]) -> None:
     job = resolve(request)
     _check_schedule(job, record, changed)
     again.told_to_helpers("resume", found, changes, request)
-    from lifecycle import recorder
     from lifecycle.runtime import lazy_imports
+    from lifecycle.tracking import client
 
     if not is_helper():
-        recorder.warm(asked.tracking)
+        client.warm(asked.tracking)
     with lazy_imports.quick_imports():
         from lifecycle import pipeline
     with quiet_libraries():
-        points = runs.histories(asked, found) if not is_helper() else {}
+        points = found_run.histories(asked, found) if not is_helper() else {}
         if is_helper():
             last = found.checkpoints / "last.ckpt"
             pipeline.help_fit(job, pipeline.prepare(job), last if last.is_file() else None)
@@ -90,8 +91,8 @@ def _check_has_begun(asked: Resume, found: FoundRun) -> None:
     try:
         json.loads((found.artifacts / request_record.FILE).read_bytes())
     except (OSError, ValueError):
-        runs.close_dead(asked)
-        now = runs.find(replace(asked, run=str(found.id)))
+        found_run.close_dead(asked)
+        now = found_run.find(replace(asked, run=str(found.id)))
         if now.status == "RUNNING":
             raise RequestError(f"run {_named(found)} is still going on in another process. Wait for its end.") from None
         raise RequestError(
@@ -160,10 +161,11 @@ def _check_schedule(job: Job, record: dict[str, Any], changed: dict[str, tuple[A
 
 def _go_on(found: FoundRun, job: Job, record: dict[str, Any], points: Points) -> None:
     """Open the run and do what is left of it; until all is checked its status stays what it was."""
-    from lifecycle import pipeline, report, tracking
+    from lifecycle import pipeline, report
+    from lifecycle.tracking.run import track_again
 
     printer = report.Report(job.request.config.verbose)
-    with hiding(job.request.hidden), tracking.track_again(found, resume=False) as tracked:
+    with hiding(job.request.hidden), track_again(found, resume=False) as tracked:
         checkpoint, rows = _fitted(found, job.request, points)
         prepared = pipeline.prepare(job)
         differences = again.differences(found, prepared.data)
@@ -192,10 +194,11 @@ def _fitted(found: FoundRun, request: Request, points: Points) -> tuple[Path | N
 
 def _finish(found: FoundRun, job: Job, points: Points) -> None:
     """Fit nothing more, and score and save the weights of the best epoch."""
-    from lifecycle import pipeline, report, restore_points, tracking
+    from lifecycle import pipeline, report, restore_points
+    from lifecycle.tracking.run import track_again
 
     printer = report.Report(job.request.config.verbose)
-    with tracking.track_again(found, resume=False) as tracked:
+    with track_again(found, resume=False) as tracked:
         weights, history = restore_points.best(found, points)
         prepared = pipeline.prepare(job)
         differences = again.differences(found, prepared.data)

@@ -6,15 +6,16 @@ import contextlib
 import signal
 from dataclasses import dataclass, field, replace
 
-from lifecycle import recorder, runs, words
+from lifecycle import words
 from lifecycle.checks import in_range, one_of
 from lifecycle.data.columns.missing_values import CHOICES
 from lifecycle.errors import Interrupted, RequestError
 from lifecycle.runtime import ports
+from lifecycle.tracking import client, found_run
 
 
 @dataclass
-class Serve(runs.Which):
+class Serve(found_run.Which):
     """What ``lifecycle serve`` takes."""
 
     port: int = 5001  # on 127.0.0.1; the next free one is not taken silently
@@ -51,9 +52,9 @@ def run(typed: list[str]) -> None:
     """
     limits = words.read(typed, Serve, "serve")
     with contextlib.closing(ports.take(limits.port)) as taken:
-        found = runs.find(limits)
+        found = found_run.find(limits)
         folder = found.model_folder()
-        recorder.end_all()  # nothing more is asked of MLflow's database
+        client.end_all()  # nothing more is asked of MLflow's database
         from lifecycle import saved, serving
 
         try:

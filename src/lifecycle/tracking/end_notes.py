@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from lifecycle.database_faults import is_busy
+from lifecycle.tracking.database_faults import is_busy
 
 FOLDER = ".ended"
 """Next to the database; there is no such folder where there are no notes."""

@@ -1,6 +1,6 @@
 """The process that talks to MLflow: reads a line of JSON for each thing that happens, and records it.
 
-``python -m lifecycle.recording``, started by :mod:`lifecycle.recorder`. Signals are not for it: it ends when whoever
+``python -m lifecycle.tracking.worker``, started by :mod:`lifecycle.tracking.client`. Signals are not for it: it ends when whoever
 started it does, and closes a run that is then still open as KILLED.
 """
 
@@ -18,12 +18,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO
 
-from lifecycle.database_faults import explained, is_busy, plain
 from lifecycle.errors import LifecycleError, RequestError
-from lifecycle.mlflow_run import MLflowRun
 from lifecycle.runtime.faults import is_full
 from lifecycle.runtime.processes import ENDING
-from lifecycle.store import WITHOUT_A_WORD
+from lifecycle.tracking.backend import MLflowRun
+from lifecycle.tracking.database_faults import explained, is_busy, plain
+from lifecycle.tracking.store import WITHOUT_A_WORD
 
 WAITS_IN_ALL = 60.0
 """Seconds that a run which goes on waits for a database that another process holds, before it is given up."""

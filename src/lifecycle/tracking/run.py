@@ -1,6 +1,6 @@
 """The MLflow run: opened once, told of every step, closed with the status that it truly ended with.
 
-What is told here is recorded by another process; see :mod:`lifecycle.recorder`.
+What is told here is recorded by another process; see :mod:`lifecycle.tracking.client`.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from lifecycle import failures, provenance, recorder
+from lifecycle import failures
 from lifecycle.config import request_record
 from lifecycle.config.schema import Request
 from lifecycle.contract import DataSpec
 from lifecycle.credentials import masked
 from lifecycle.errors import TrackingError
 from lifecycle.history import History
-from lifecycle.recorder import Recorder
+from lifecycle.tracking import client, provenance
+from lifecycle.tracking.client import Recorder
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lifecycle.runs import FoundRun
+    from lifecycle.tracking.found_run import FoundRun
 
 SECONDS_BETWEEN = 5.0
 """History is sent this often, and at the end, so that a page that is open moves and a short epoch costs nothing."""
@@ -195,7 +196,7 @@ def track_again(found: FoundRun, *, resume: bool) -> Iterator[Run]:
 @contextmanager
 def _session(begin: Callable[[Recorder, Path], Run]) -> Iterator[Run]:
     """Have a run recorded while the block lasts, and closed as it ends."""
-    serving, run = recorder.borrow(), None
+    serving, run = client.borrow(), None
     scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
     try:
         serving.served = True
@@ -214,7 +215,7 @@ def _session(begin: Callable[[Recorder, Path], Run]) -> Iterator[Run]:
         raise said from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-        recorder.give_back(serving)
+        client.give_back(serving)
 
 
 def record_failure(request: Request, error: BaseException) -> None:
@@ -225,11 +226,11 @@ def record_failure(request: Request, error: BaseException) -> None:
 
 def sweep_runs(request: Request) -> tuple[Path, list[tuple[str, str, dict[str, float]]], str | None]:
     """Return the folder of the database; what was asked, status and final scores of each run of a sweep; and a note."""
-    serving = recorder.borrow()
+    serving = client.borrow()
     try:
         answer = serving.ask("sweep", cwd=str(Path.cwd()), tracking=asdict(request.tracking), sweep=request.sweep)
     finally:
-        recorder.give_back(serving)
+        client.give_back(serving)
     return Path(answer["folder"]), [tuple(run) for run in answer["runs"]], answer["note"]
 
 

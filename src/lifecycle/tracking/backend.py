@@ -12,15 +12,15 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from lifecycle import end_notes, lookup, registered
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.contract import DataSpec
-from lifecycle.database_faults import wait_until_free
 from lifecycle.errors import RequestError
 from lifecycle.history import History
-from lifecycle.provenance import commit, installed, version_tags, versions
 from lifecycle.signatures import signature_of
-from lifecycle.store import Store, artifacts, close_dead_runs, database_uri, open_store, sweep_runs
+from lifecycle.tracking import end_notes, model_registry, search
+from lifecycle.tracking.database_faults import wait_until_free
+from lifecycle.tracking.provenance import commit, installed, version_tags, versions
+from lifecycle.tracking.store import Store, artifacts, close_dead_runs, database_uri, open_store, sweep_runs
 
 METRICS_A_BATCH, PARAMS_A_BATCH = 1000, 100
 MOST_TAG_CHARACTERS = 5000
@@ -35,7 +35,7 @@ SECONDS_OF_CLOSING = 3.0
 
 
 class MLflowRun:
-    """The run that is open, if one is; each public method is a verb of :mod:`lifecycle.recorder`."""
+    """The run that is open, if one is; each public method is a verb of :mod:`lifecycle.tracking.client`."""
 
     store: Store
     run_id: str | None = None
@@ -129,12 +129,12 @@ class MLflowRun:
     def find(
         self, cwd: str, tracking: dict[str, Any], run: str, statuses: list[str], metric: str | None, sweep: str | None
     ) -> dict[str, Any]:
-        """Return one run; see :mod:`lifecycle.lookup`."""
+        """Return one run; see :mod:`lifecycle.tracking.search`."""
         os.chdir(cwd)
-        return lookup.find(open_store(TrackingConfig(**tracking)), run, statuses, metric, sweep)
+        return search.find(open_store(TrackingConfig(**tracking)), run, statuses, metric, sweep)
 
     def close_dead(self, cwd: str, tracking: dict[str, Any]) -> dict[str, Any]:
-        """Close the runs whose process is gone; see :func:`lifecycle.store.close_dead_runs`."""
+        """Close the runs whose process is gone; see :func:`lifecycle.tracking.store.close_dead_runs`."""
         os.chdir(cwd)
         store = open_store(TrackingConfig(**tracking))
         with store.lock():
@@ -152,19 +152,19 @@ class MLflowRun:
     ) -> dict[str, Any]:
         """Return several runs."""
         os.chdir(cwd)
-        return {"runs": lookup.find_many(open_store(TrackingConfig(**tracking)), runs, sweep, statuses, metric)}
+        return {"runs": search.find_many(open_store(TrackingConfig(**tracking)), runs, sweep, statuses, metric)}
 
     def histories(self, cwd: str, tracking: dict[str, Any], run: str) -> dict[str, Any]:
         """Return what the epochs of a run came to."""
         os.chdir(cwd)
-        return {"scores": lookup.histories(open_store(TrackingConfig(**tracking)), run)}
+        return {"scores": search.histories(open_store(TrackingConfig(**tracking)), run)}
 
     def register(
         self, cwd: str, tracking: dict[str, Any], run_id: str, name: str, aliases: list[str]
     ) -> dict[str, Any]:
-        """Give a name to the model of a run; see :mod:`lifecycle.registered`."""
+        """Give a name to the model of a run; see :mod:`lifecycle.tracking.model_registry`."""
         os.chdir(cwd)
-        return registered.register(open_store(TrackingConfig(**tracking)), run_id, name, aliases)
+        return model_registry.register(open_store(TrackingConfig(**tracking)), run_id, name, aliases)
 
     def describe(self, params: dict[str, str], config: str) -> None:
         """Record what was asked for, and with what it is done."""
@@ -253,7 +253,7 @@ class MLflowRun:
         import mlflow.pyfunc
         from mlflow.models import Model
 
-        if lookup.is_saved(self.store, self.store.client.get_run(self.run_id), Path(folder)):
+        if search.is_saved(self.store, self.store.client.get_run(self.run_id), Path(folder)):
             return  # a run that was ended after this, and resumed
         Model.log(
             artifact_path=None,

@@ -13,10 +13,10 @@ from urllib.request import url2pathname
 
 from filelock import FileLock, Timeout
 
-from lifecycle import database_faults, end_notes, ranking
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import DiskError, LifecycleError, RequestError
 from lifecycle.runtime.faults import is_full
+from lifecycle.tracking import database_faults, end_notes, ranking
 
 RESERVE, RESERVED_BYTES = ".reserve", 256 * 1024
 """A file in the folder of a run's checkpoints, removed when the run is closed: room for its status on a full disk."""

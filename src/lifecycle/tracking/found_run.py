@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lifecycle import recorder
 from lifecycle.config.request_record import FILE
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import RequestError, SavedModelError
-from lifecycle.tracking_address import check_environment
+from lifecycle.tracking import client
+from lifecycle.tracking.address import check_environment
 
 FINISHED = ("FINISHED",)
 ENDED = ("FINISHED", "FAILED", "KILLED")
@@ -155,7 +155,7 @@ def histories(which: Which, run: FoundRun) -> dict[str, list[tuple[int, float]]]
 
 
 def register(found: FoundRun, name: str, aliases: list[str]) -> dict[str, Any]:
-    """Give a name to the model of a run; see :mod:`lifecycle.registered` for what comes back."""
+    """Give a name to the model of a run; see :mod:`lifecycle.tracking.model_registry` for what comes back."""
     tracked = TrackingConfig(dir=str(found.folder), experiment=found.experiment)
     return _ask(Which(tracking=tracked), "register", run_id=found.id, name=name, aliases=aliases)
 
@@ -167,11 +167,11 @@ def _ask(which: Which, verb: str, **values: Any) -> dict[str, Any]:
             f"tracking.dir={which.tracking.dir} has no runs yet. Run one first, such as lifecycle model=mlp data=iris, "
             "or name the folder of your runs."
         )
-    serving = recorder.borrow()
+    serving = client.borrow()
     try:
         return serving.ask(verb, cwd=str(Path.cwd()), tracking=asdict(which.tracking), **values)
     finally:
-        recorder.give_back(serving)
+        client.give_back(serving)
 
 
 def _found(answer: dict[str, Any]) -> FoundRun:

@@ -1,6 +1,6 @@
 """Runs found in MLflow by what a person calls them: an id or its beginning, ``latest``, ``best``, a model's name.
 
-In the process that talks to MLflow; :mod:`lifecycle.runs` is what asks.
+In the process that talks to MLflow; :mod:`lifecycle.tracking.found_run` is what asks.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lifecycle import ranking
 from lifecycle.errors import RequestError, did_you_mean
-from lifecycle.registered import last_model, model_of, quoted, versions
 from lifecycle.runtime.digests import sha256
-from lifecycle.store import Store, artifacts
+from lifecycle.tracking import ranking
+from lifecycle.tracking.model_registry import last_model, model_of, quoted, versions
+from lifecycle.tracking.store import Store, artifacts
 
 LATEST, BEST, REGISTERED = "latest", "best", "models:/"
 RUN_ID = re.compile(r"[0-9a-f]{4,32}")

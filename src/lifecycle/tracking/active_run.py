@@ -10,17 +10,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from lifecycle import tracking
 from lifecycle.config.schema import Request
 from lifecycle.errors import RequestError, TrackingError
-from lifecycle.mlflow_run import MLflowRun
+from lifecycle.tracking.backend import MLflowRun
+from lifecycle.tracking.run import Run, describe
 
 KEPT = "trainer.max_epochs"
 """A parameter by which a run that holds a fit is known."""
 
 
 class Here:
-    """In place of :class:`lifecycle.recorder.Recorder`: MLflow is called here and at once, as the caller does."""
+    """In place of :class:`lifecycle.tracking.client.Recorder`: MLflow is called here and at once, as the caller does."""
 
     def __init__(self, run_id: str) -> None:
         import mlflow
@@ -46,7 +46,7 @@ class Here:
 
 
 @contextmanager
-def callers_run(request: Request, active: Any) -> Iterator[tracking.Run]:
+def callers_run(request: Request, active: Any) -> Iterator[Run]:
     """Record a request in a run that is open, and give what the fit is told to.
 
     Args:
@@ -66,8 +66,8 @@ def callers_run(request: Request, active: Any) -> Iterator[tracking.Run]:
     scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
     try:
         name = active.info.run_name or active.info.run_id
-        run = tracking.Run(Here(active.info.run_id), active.info.run_id, name, scratch, scratch, scratch)  # type: ignore[arg-type]
-        tracking.describe(run, request)
+        run = Run(Here(active.info.run_id), active.info.run_id, name, scratch, scratch, scratch)  # type: ignore[arg-type]
+        describe(run, request)
         yield run
         run.send()
     finally:

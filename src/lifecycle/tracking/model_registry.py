@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from lifecycle.errors import RequestError
-from lifecycle.store import Store
+from lifecycle.tracking.store import Store
 
 SOURCE = re.compile(r"models:/(m-[0-9a-f]+)")
 """Where a version is from; MLflow's database keeps the model's id in this address alone."""

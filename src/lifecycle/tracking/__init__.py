@@ -1,0 +1,1 @@
+"""MLflow: records runs and finds them again."""
