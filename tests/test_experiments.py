@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lifecycle import define
 from lifecycle.config.compose import compose
 from lifecycle.config.resolve import resolve
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
+from lifecycle.define.network import define, summarize
 from tests.conftest import Command, artifacts
 
 Runs = Callable[[], list[mlflow.entities.Run]]
@@ -70,8 +70,8 @@ KEPT = {"pima_best", "mnist_best", "car_sales_best"}
 @pytest.mark.parametrize("name", KERAS_PARAMETERS)
 def test_a_plain_preset_has_the_network_of_the_tutorial(name: str) -> None:
     job = resolve(compose([f"+experiment={name}"]))
-    network = define.define(job.model, job.model_name, SPECS[name], seed=0)
-    assert sum(layer.num_params for layer in define.summarize(network, SPECS[name])) == KERAS_PARAMETERS[name]
+    network = define(job.model, job.model_name, SPECS[name], seed=0)
+    assert sum(layer.num_params for layer in summarize(network, SPECS[name])) == KERAS_PARAMETERS[name]
 
 
 def test_the_plain_presets_are_the_recipes_that_were_published() -> None:

@@ -29,7 +29,7 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.series import Series
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
-from lifecycle.define import define
+from lifecycle.define.network import define
 from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError, TrainingError
 from lifecycle.evaluate import evaluate

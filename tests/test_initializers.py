@@ -11,7 +11,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from lifecycle.contract import MULTICLASS, REGRESSION, DataSpec
-from lifecycle.define import define
+from lifecycle.define.network import define
 from lifecycle.plugins.cnn import CNN
 from lifecycle.plugins.initializers import INITIALIZERS, fans, initialize, initialize_recurrent
 from lifecycle.plugins.lstm import LSTM

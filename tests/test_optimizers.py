@@ -20,7 +20,7 @@ from lifecycle.data.batches import Batches, Chunks
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
-from lifecycle.define import define
+from lifecycle.define.network import define
 from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError
 from lifecycle.history import Row

@@ -20,7 +20,7 @@ from lifecycle.data.batches import Batches
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.images import Images
 from lifecycle.data.load import load
-from lifecycle.define import define
+from lifecycle.define.network import define
 from lifecycle.evaluate import evaluate
 from lifecycle.optimizers import Adam
 from lifecycle.plugins.cnn import CNN

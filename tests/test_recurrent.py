@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lifecycle.compile import CompiledModel
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.contract import MULTICLASS, REGRESSION, DataSpec
-from lifecycle.define import define, summarize
+from lifecycle.define.network import define, summarize
 from lifecycle.fit import fit
 from lifecycle.optimizers import AdamW
 from lifecycle.plugins.lstm import LSTM

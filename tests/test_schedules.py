@@ -22,7 +22,7 @@ from lifecycle.data.batches import Batches
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
-from lifecycle.define import define
+from lifecycle.define.network import define
 from lifecycle.errors import RequestError
 from lifecycle.optimization import build_schedule
 from lifecycle.optimizers import LBFGS, SGD, Adam, OptimizerConfig

@@ -18,7 +18,7 @@ from lifecycle import saved
 from lifecycle.config.compose import compose
 from lifecycle.config.resolve import resolve
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
-from lifecycle.define import define, summarize
+from lifecycle.define.network import define, summarize
 from lifecycle.errors import RequestError
 from lifecycle.plugins.recurrent import LSTMLayer
 from lifecycle.plugins.sequential import Sequential

@@ -18,7 +18,7 @@ from lifecycle.data.batches import Batch, Batches, Chunks, Truth
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
-from lifecycle.define import define
+from lifecycle.define.network import define
 from lifecycle.optimization import build_optimizer, build_schedule
 from lifecycle.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP

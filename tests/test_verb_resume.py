@@ -30,7 +30,7 @@ from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
-from lifecycle.define import define
+from lifecycle.define.network import define
 from lifecycle.errors import shortened
 from lifecycle.history import History, Row
 from lifecycle.optimizers import Adam

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from torch import nn
 
-from lifecycle import define, evaluate, fit, losses, optimization, predict, refusals, report, results, saved
+from lifecycle import evaluate, fit, losses, optimization, predict, refusals, report, results, saved
 from lifecycle.compile import CompiledModel
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
@@ -20,6 +20,7 @@ from lifecycle.data.batches import in_order
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.load import load
 from lifecycle.data.sources.in_memory import Given
+from lifecycle.define.network import Layer, define, summarize
 from lifecycle.errors import RequestError
 from lifecycle.history import History
 from lifecycle.profiling import clock, files
@@ -78,7 +79,7 @@ class Prepared:
 
     data: Dataset
     network: nn.Module
-    layers: list[define.Layer]
+    layers: list[Layer]
     module: CompiledModel
 
 
@@ -147,8 +148,8 @@ def prepare(job: Job, rows: Given | None = None) -> Prepared:
 
 def _compiled(job: Job, data: Dataset) -> Prepared:
     saved.check_preprocessing(data.preprocessing, f"data={data.name}")
-    network = define.define(job.model, job.model_name, data.spec, job.seed, source=f"data={data.name}")
-    layers = define.summarize(network, data.spec)
+    network = define(job.model, job.model_name, data.spec, job.seed, source=f"data={data.name}")
+    layers = summarize(network, data.spec)
     optimization.check(job.optimizer, job.optimizer_name, network, job.trainer.devices)
     module = CompiledModel(
         network,

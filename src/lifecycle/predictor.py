@@ -138,7 +138,7 @@ class Predictor:
         <BLANKLINE>
         total parameters: 33
         """
-        from lifecycle.define import summarize
+        from lifecycle.define.network import summarize
 
         trained = self._of_fit()
         return Summary(tuple(summarize(trained.network, trained.spec)), trained.model_name)

@@ -15,7 +15,7 @@ from lifecycle.data.columns.kinds import DROPPED, OWN_PAST, SORTED_TIME, TARGET,
 from lifecycle.data.columns.names import TYPED, override
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.large.scratch import free_memory
-from lifecycle.define import learns_from_one_row
+from lifecycle.define.network import learns_from_one_row
 from lifecycle.errors import RequestError, did_you_mean
 from lifecycle.schedules import Plateau
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lifecycle.compile import CompiledModel
     from lifecycle.config.schema import Job
     from lifecycle.data.dataset import Dataset
-    from lifecycle.define import Layer
+    from lifecycle.define.network import Layer
     from lifecycle.evaluate import Evaluation
     from lifecycle.history import History, Row
     from lifecycle.tracking.run import Run

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lifecycle.history import History
 
 if TYPE_CHECKING:
-    from lifecycle.define import Layer
+    from lifecycle.define.network import Layer
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Summary:
         layers: in the order that a sample passes through them.
         name: of the model.
 
-    >>> from lifecycle.define import Layer
+    >>> from lifecycle.define.network import Layer
     >>> Summary((Layer("0", "Linear", "(None, 1)", 9),), "mlp")
     layer   type     output shape   parameters
     0       Linear   (None, 1)               9
@@ -77,7 +77,7 @@ class Summary:
     def num_params(self) -> int:
         """How many parameters the network has.
 
-        >>> from lifecycle.define import Layer
+        >>> from lifecycle.define.network import Layer
         >>> Summary((Layer("0", "Linear", "(None, 1)", 9),), "mlp").num_params
         9
         """

@@ -25,7 +25,7 @@ from lifecycle import registry
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec, Samples
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.load import load
-from lifecycle.define import define
+from lifecycle.define.network import define
 
 SHAPES = {1: (5,), 2: (4, 3), 3: (1, 8, 8)}
 OUTPUTS = {BINARY: 1, MULTICLASS: 3, REGRESSION: 1}

@@ -1,0 +1,1 @@
+"""Step 1: from a plugin and a DataSpec to a network."""
