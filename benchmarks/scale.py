@@ -153,8 +153,8 @@ def batches(sizes: Sizes, folder: Path) -> Iterator[Figure]:
     import torch
     from torch.utils.data import DataLoader, TensorDataset
 
+    from lifecycle.compile.stepping import MOST_BYTES
     from lifecycle.data.batches import Batches, Chunks
-    from lifecycle.stepping import MOST_BYTES
 
     class Laid:
         """The mini-batches as fitting takes them, many laid out at once."""

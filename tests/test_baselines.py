@@ -13,7 +13,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from torch import nn
 
 from lifecycle import baselines
-from lifecycle.compile import CompiledModel
+from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.config.tasks import TASKS
 from lifecycle.contract import REGRESSION
 from lifecycle.data.dataset import Dataset

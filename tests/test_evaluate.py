@@ -16,16 +16,17 @@ from sklearn import metrics
 from torch import Tensor, nn
 
 from lifecycle import fit
-from lifecycle.compile import CompiledModel
+from lifecycle.compile.compiled_model import CompiledModel
+from lifecycle.compile.losses import Loss
+from lifecycle.compile.output_units import Units
+from lifecycle.compile.scores import MOST_PENDING, Scores, prefixed
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.config.tasks import TASKS
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Batches
-from lifecycle.evaluate import MOST_PENDING, Scores, evaluate, prefixed
-from lifecycle.losses import Loss
+from lifecycle.evaluate import evaluate
 from lifecycle.optimizers import Adam
 from lifecycle.runtime.quiet import quiet_libraries
-from lifecycle.units import Units
 
 SPECS = {
     BINARY: DataSpec(BINARY, (4,), 1, class_names=("no", "yes")),

@@ -22,7 +22,7 @@ from torch._inductor import config as inductor
 from torch._inductor.utils import fresh_cache
 
 from lifecycle import checkpoints, fit
-from lifecycle.compile import CompiledModel
+from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.batches import Batches, Chunks
 from lifecycle.data.dataset import Dataset

@@ -13,13 +13,14 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
-from lifecycle import fit, losses
-from lifecycle.compile import CompiledModel
+from lifecycle import fit
+from lifecycle.compile import losses
+from lifecycle.compile.compiled_model import CompiledModel
+from lifecycle.compile.losses import LOSSES, Loss
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Batches
 from lifecycle.errors import RequestError
-from lifecycle.losses import LOSSES, Loss
 from lifecycle.optimizers import SGD, Adam
 from lifecycle.runtime.quiet import quiet_libraries
 from tests.rows import SeriesRows, TableRows, load_rows

@@ -10,18 +10,19 @@ import torch
 from sklearn import metrics as sklearn_metrics
 from torch import nn
 
-from lifecycle import metrics, refusals
-from lifecycle.compile import CompiledModel
+from lifecycle import refusals
+from lifecycle.compile import metrics
+from lifecycle.compile.compiled_model import CompiledModel
+from lifecycle.compile.losses import Loss
+from lifecycle.compile.output_units import Units
+from lifecycle.compile.scores import Scores
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.config.tasks import TASKS, library, metrics_of, snake
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.errors import RequestError
-from lifecycle.evaluate import Scores
-from lifecycle.losses import Loss
 from lifecycle.optimizers import Adam
-from lifecycle.units import Units
 
 SPECS = {
     BINARY: DataSpec(BINARY, (4,), 1, class_names=("no", "yes")),

@@ -13,8 +13,10 @@ import pytest
 import torch
 from torch import nn
 
-from lifecycle import checkpoints, fit, optimization
-from lifecycle.compile import CompiledModel
+from lifecycle import checkpoints, fit
+from lifecycle.compile import optimization
+from lifecycle.compile.compiled_model import CompiledModel
+from lifecycle.compile.optimization import MuonAndAdamW, build_optimizer
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.batches import Batches, Chunks
 from lifecycle.data.dataset import Dataset
@@ -24,7 +26,6 @@ from lifecycle.define.network import define
 from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError
 from lifecycle.history import Row
-from lifecycle.optimization import MuonAndAdamW, build_optimizer
 from lifecycle.optimizers import (
     ASGD,
     LBFGS,

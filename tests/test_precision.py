@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from lifecycle import fit
-from lifecycle.compile import CompiledModel
+from lifecycle.compile.compiled_model import CompiledModel
+from lifecycle.compile.precision import is_bf16, with_channels_last
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.batches import Batches
 from lifecycle.data.dataset import Dataset
@@ -25,7 +26,6 @@ from lifecycle.evaluate import evaluate
 from lifecycle.optimizers import Adam
 from lifecycle.plugins.cnn import CNN
 from lifecycle.plugins.mlp import MLP
-from lifecycle.precision import is_bf16, with_channels_last
 from lifecycle.runtime.quiet import quiet_libraries
 
 

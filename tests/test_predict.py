@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lifecycle import fit, saved
-from lifecycle.compile import CompiledModel
+from lifecycle.compile.compiled_model import CompiledModel
+from lifecycle.compile.output_units import Units
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Batches
@@ -21,7 +22,6 @@ from lifecycle.data.dataset import Part
 from lifecycle.optimizers import Adam
 from lifecycle.predict import as_frame, beside_truth, predict
 from lifecycle.runtime.quiet import quiet_libraries
-from lifecycle.units import Units
 from tests.conftest import Command
 
 SPECS = {

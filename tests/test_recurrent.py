@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lifecycle.compile import CompiledModel
+from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.contract import MULTICLASS, REGRESSION, DataSpec
 from lifecycle.define.network import define, summarize

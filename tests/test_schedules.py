@@ -16,7 +16,8 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 from lifecycle import checkpoints, fit, refusals
-from lifecycle.compile import CompiledModel
+from lifecycle.compile.compiled_model import CompiledModel
+from lifecycle.compile.optimization import build_schedule
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.batches import Batches
 from lifecycle.data.dataset import Dataset
@@ -24,7 +25,6 @@ from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.define.network import define
 from lifecycle.errors import RequestError
-from lifecycle.optimization import build_schedule
 from lifecycle.optimizers import LBFGS, SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
 from lifecycle.runtime.quiet import quiet_libraries

@@ -18,19 +18,20 @@ from sklearn import metrics
 from torch import nn
 
 from lifecycle import baselines
-from lifecycle.compile import CompiledModel
+from lifecycle.compile.compiled_model import CompiledModel
+from lifecycle.compile.losses import Loss
+from lifecycle.compile.metrics import OURS
+from lifecycle.compile.output_units import Units
+from lifecycle.compile.scores import Scores
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Truth
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.preprocessing import learn_target
-from lifecycle.evaluate import Scores, judge
+from lifecycle.evaluate import judge
 from lifecycle.intervals import RESAMPLES, SLOW_RESAMPLES, intervals
-from lifecycle.losses import Loss
-from lifecycle.metrics import OURS
 from lifecycle.model import Model
 from lifecycle.optimizers import Adam
 from lifecycle.predict import as_frame
-from lifecycle.units import Units
 from tests.conftest import Command, artifacts
 from tests.rows import SeriesRows, TableRows, load_rows
 

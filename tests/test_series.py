@@ -369,7 +369,7 @@ def test_a_season_costs_no_samples_and_is_unknown_at_first() -> None:
 )
 def test_a_season_that_some_scored_rows_lack_is_no_baseline(season: int, names: list[str]) -> None:
     from lifecycle.baselines import baselines
-    from lifecycle.units import Units
+    from lifecycle.compile.output_units import Units
 
     data = load_rows(plugin(np.arange(20.0), window=5, season=season))
     assert data.scored.rows.tolist() == [17, 18, 19]

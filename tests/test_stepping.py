@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from lifecycle import fit
-from lifecycle.compile import CompiledModel
+from lifecycle.compile.compiled_model import CompiledModel
+from lifecycle.compile.optimization import build_optimizer, build_schedule
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.batches import Batch, Batches, Chunks, Truth
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.define.network import define
-from lifecycle.optimization import build_optimizer, build_schedule
 from lifecycle.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
 from lifecycle.runtime.quiet import quiet_libraries

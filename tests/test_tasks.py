@@ -7,10 +7,10 @@ import torchmetrics
 import torchmetrics.classification
 import torchmetrics.regression
 
+from lifecycle.compile.losses import LOSSES
 from lifecycle.config.tasks import TASKS, check_names, library, link_of, loss_of, metrics_of, snake
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION
 from lifecycle.errors import RequestError
-from lifecycle.losses import LOSSES
 
 DEFAULTS = {
     BINARY: ("binary_crossentropy", ("accuracy",)),

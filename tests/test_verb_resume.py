@@ -25,7 +25,7 @@ from safetensors.torch import load_file
 
 from lifecycle import checkpoints, fit
 from lifecycle.__main__ import main
-from lifecycle.compile import CompiledModel
+from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.table import Table

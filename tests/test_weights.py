@@ -17,7 +17,11 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from torch import nn
 
 from lifecycle import baselines
-from lifecycle.compile import CompiledModel
+from lifecycle.compile.compiled_model import CompiledModel
+from lifecycle.compile.losses import Loss
+from lifecycle.compile.metrics import OURS, OURS_OF_CLASSES
+from lifecycle.compile.output_units import Units
+from lifecycle.compile.scores import Scores
 from lifecycle.config.tasks import TASKS
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Truth
@@ -26,13 +30,9 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.array import Array
 from lifecycle.data.kinds.table import Table
 from lifecycle.errors import RequestError
-from lifecycle.evaluate import Scores
 from lifecycle.intervals import RESAMPLES, intervals
-from lifecycle.losses import Loss
-from lifecycle.metrics import OURS, OURS_OF_CLASSES
 from lifecycle.model import Model
 from lifecycle.optimizers import Adam
-from lifecycle.units import Units
 from tests.conftest import Command, artifacts
 from tests.rows import SeriesRows, TableRows, load_rows
 

@@ -13,9 +13,9 @@ from lifecycle.contract import BINARY, MULTICLASS
 from lifecycle.data.columns.weights import median
 
 if TYPE_CHECKING:
-    from lifecycle.compile import CompiledModel
+    from lifecycle.compile.compiled_model import CompiledModel
+    from lifecycle.compile.output_units import Units
     from lifecycle.data.dataset import Dataset
-    from lifecycle.units import Units
 
 LAST_VALUE = "last value"
 """The naive forecast that knows of no season."""

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from lifecycle.compile import CompiledModel
+from lifecycle.compile.compiled_model import CompiledModel
+from lifecycle.compile.optimization import learning_rate
+from lifecycle.compile.scores import prefixed
 from lifecycle.data.batches import Batches
 from lifecycle.errors import TrainingError
-from lifecycle.evaluate import prefixed
 from lifecycle.history import Row
-from lifecycle.optimization import learning_rate
 from lifecycle.runtime.seeds import epoch_seed, seed_all
 from lifecycle.schedules import NoSchedule
 

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from lifecycle import saved
+from lifecycle.compile.output_units import Units
 from lifecycle.contract import BINARY
 from lifecycle.errors import LifecycleError, RequestError
 from lifecycle.export_notes import INPUTS, PREDICTIONS, describe
 from lifecycle.trained import TrainedModel
-from lifecycle.units import Units
 
 BATCHES = (1, 7)
 """Samples at once in the checks."""

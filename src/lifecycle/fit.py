@@ -17,9 +17,11 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
 
-from lifecycle import checkpoints, refusals, stepping
+from lifecycle import checkpoints, refusals
 from lifecycle.checkpoints import CheckedCheckpointIO
-from lifecycle.compile import CompiledModel
+from lifecycle.compile import stepping
+from lifecycle.compile.compiled_model import CompiledModel
+from lifecycle.compile.precision import channels_last
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.batches import Batches, Chunks, in_order
 from lifecycle.data.dataset import Dataset
@@ -27,7 +29,6 @@ from lifecycle.data.large.disk_rows import DiskRows
 from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError, TrainingError
 from lifecycle.history import History, Row
-from lifecycle.precision import channels_last
 from lifecycle.profiling.clock import phase
 from lifecycle.refusals import batch_size
 from lifecycle.runtime import memory

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from lifecycle.measures import Array, Compared, MeanOfRows, Measure
+from lifecycle.compile.measures import Array, Compared, MeanOfRows, Measure
 from lifecycle.runtime.quiet import raised
 
 if TYPE_CHECKING:
+    from lifecycle.compile.scores import Scores
     from lifecycle.data.batches import Truth
-    from lifecycle.evaluate import Scores
 
 RESAMPLES, SLOW_RESAMPLES = 1000, 200
 """Resamples of a metric that is a mean over rows, and of one that must be computed anew on each."""
@@ -37,7 +37,7 @@ def intervals(
         scores: the metrics; their state is left alone.
         outputs: ``(rows, num_outputs)`` logits or values of the network.
         targets: as the loss takes them.
-        truth: of values: in the user's units; see :meth:`lifecycle.evaluate.Scores.add`.
+        truth: of values: in the user's units; see :meth:`lifecycle.compile.scores.Scores.add`.
         seed: of the draws; the same seed gives the same intervals.
     """
     if len(outputs) < 2:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from torch import nn
 
-from lifecycle import evaluate, fit, losses, optimization, predict, refusals, report, results, saved
-from lifecycle.compile import CompiledModel
+from lifecycle import evaluate, fit, predict, refusals, report, results, saved
+from lifecycle.compile import losses, optimization
+from lifecycle.compile.compiled_model import CompiledModel
+from lifecycle.compile.scores import prefixed
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
 from lifecycle.credentials import hiding
@@ -220,7 +222,7 @@ def conclude(job: Job, prepared: Prepared, printer: report.Report, tracked: Run,
     printer.end(data, history, evaluation, tracked, pictures)
     if job.request.sweep is None:
         printer.next(tracked.folder)
-    scores = evaluate.prefixed(evaluation.scores, data.scored_on)
+    scores = prefixed(evaluation.scores, data.scored_on)
     return Result(tracked.id, scores, history, predictions, trained, evaluation)
 
 

@@ -18,10 +18,10 @@ from lifecycle.runtime.threads import shared_pool
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
-    from lifecycle.compile import CompiledModel
+    from lifecycle.compile.compiled_model import CompiledModel
+    from lifecycle.compile.output_units import Units
     from lifecycle.data.batches import Batches
     from lifecycle.data.dataset import Part
-    from lifecycle.units import Units
 
 
 def predict(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> pd.DataFrame:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 
 from lifecycle import evaluate as scoring
-from lifecycle import fit, metrics, pipeline, refusals, report
-from lifecycle.compile import compiled_as
+from lifecycle import fit, pipeline, refusals, report
+from lifecycle.compile import metrics
+from lifecycle.compile.compiled_model import compiled_as
 from lifecycle.config.schema import Job
 from lifecycle.data import labelled_rows
 from lifecycle.data.batches import in_order

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import nn
 
-from lifecycle import metrics
-from lifecycle.compile import CompiledModel
+from lifecycle.compile import metrics
+from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.contract import REGRESSION
 from lifecycle.data.columns.kinds import DROPPED, OWN_PAST, SORTED_TIME, TARGET, TIME

@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lifecycle.compile.precision import is_bf16
 from lifecycle.data.columns import kinds
 from lifecycle.look.style import number
-from lifecycle.precision import is_bf16
 from lifecycle.progress import EpochBar, NotebookBar
 
 if TYPE_CHECKING:
-    from lifecycle.compile import CompiledModel
+    from lifecycle.compile.compiled_model import CompiledModel
     from lifecycle.config.schema import Job
     from lifecycle.data.dataset import Dataset
     from lifecycle.define.network import Layer

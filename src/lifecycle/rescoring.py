@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lifecycle import evaluate, fit, losses, pipeline, refusals, saved
-from lifecycle.compile import compiled_as
+from lifecycle import evaluate, fit, pipeline, refusals, saved
+from lifecycle.compile import losses, scores
+from lifecycle.compile.compiled_model import compiled_as
 from lifecycle.config.schema import Job
 from lifecycle.credentials import masked
 from lifecycle.data import labelled_rows
@@ -53,8 +54,8 @@ class Rescored:
     @property
     def flat(self) -> dict[str, float]:
         """All scores as the run records them: ``evaluate_<name>_accuracy``, ``evaluate_<name>_baseline_accuracy``."""
-        known = evaluate.prefixed(self.evaluation.own, FOLDER)
-        return known | evaluate.prefixed(self.evaluation.baseline, f"{FOLDER}_{self.name}_baseline")
+        known = scores.prefixed(self.evaluation.own, FOLDER)
+        return known | scores.prefixed(self.evaluation.baseline, f"{FOLDER}_{self.name}_baseline")
 
 
 def own_rows(found: FoundRun, job: Job) -> Rescored:
@@ -157,7 +158,7 @@ def _score(job: Job, prepared: pipeline.Prepared) -> tuple[evaluate.Evaluation, 
 def _compared(found: FoundRun, evaluation: evaluate.Evaluation) -> list[str]:
     """Return whether the scores are those that the run recorded; where not, each that differs, and what may be why."""
     differing = []
-    for name, value in evaluate.prefixed(evaluation.scores, evaluation.on).items():
+    for name, value in scores.prefixed(evaluation.scores, evaluation.on).items():
         then = found.metrics.get(name)
         if then is not None and then != value and not (math.isnan(then) and math.isnan(value)):
             differing.append(f"{name} was {then!r} and is {value!r}")

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from lifecycle.compile.output_units import Units
 from lifecycle.config.tasks import link_of
 from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin, Samples
 from lifecycle.data.assembly import as_column
@@ -24,7 +25,6 @@ from lifecycle.data.sources.native_frames import as_pandas
 from lifecycle.errors import RequestError
 from lifecycle.forecast import forecast
 from lifecycle.predict import as_frame, passes
-from lifecycle.units import Units
 
 TIME_STEP = "time_step"  # of the provenance, where times are known
 ROWS_AT_ONCE, NUMBERS_AT_ONCE = 8192, 1 << 20  # in a pass of a network: no more samples, no more numbers in them

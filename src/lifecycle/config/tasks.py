@@ -19,7 +19,7 @@ from lifecycle.errors import RequestError, did_you_mean
 class Task:
     """One task. The first loss is the default one."""
 
-    losses: tuple[str, ...]  # names; see lifecycle.losses
+    losses: tuple[str, ...]  # names; see lifecycle.compile.losses
     metrics: dict[str, tuple[str, dict[str, Any]]]  # name -> class in torchmetrics, its arguments
     default_metrics: tuple[str, ...]
     domain: str  # module of torchmetrics whose other metrics may be named too

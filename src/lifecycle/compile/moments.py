@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lifecycle.measures import Additive, Array, Compared
+from lifecycle.compile.measures import Additive, Array, Compared
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ import numpy as np
 import torchmetrics
 from torch import Tensor
 
-from lifecycle import measures, moments
+from lifecycle.compile import measures, moments
+from lifecycle.compile.library_metrics import OfTorchmetrics
+from lifecycle.compile.measures import EPSILON, Array, Compared, MeanOfRows, Measure, OfCounts, OfRanking
+from lifecycle.compile.moments import OfMoments
 from lifecycle.config.tasks import metric_class
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.errors import RequestError
-from lifecycle.library_metrics import OfTorchmetrics
-from lifecycle.measures import EPSILON, Array, Compared, MeanOfRows, Measure, OfCounts, OfRanking
-from lifecycle.moments import OfMoments
 from lifecycle.runtime.quiet import ignored
 
 HIGHER_IS_BETTER = {

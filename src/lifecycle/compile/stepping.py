@@ -12,13 +12,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from lifecycle.compile.precision import is_bf16
 from lifecycle.config.schema import TrainerConfig
-from lifecycle.precision import is_bf16
 from lifecycle.runtime.threads import limited
 from lifecycle.schedules import OneCycle
 
 if TYPE_CHECKING:
-    from lifecycle.compile import CompiledModel
+    from lifecycle.compile.compiled_model import CompiledModel
     from lifecycle.data.batches import Batch, Batches
 
 

@@ -10,18 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from lifecycle import losses, metrics
+from lifecycle.compile import losses, metrics
+from lifecycle.compile.metrics import higher_is_better
+from lifecycle.compile.optimization import build_optimizer, build_schedule
+from lifecycle.compile.output_units import Units
+from lifecycle.compile.precision import with_channels_last
+from lifecycle.compile.scores import Scores
+from lifecycle.compile.stepping import Stepping
 from lifecycle.config.tasks import link_of, loss_of, metrics_of
 from lifecycle.contract import DataSpec
 from lifecycle.data.batches import Batch, Chunk
-from lifecycle.evaluate import Scores
-from lifecycle.metrics import higher_is_better
-from lifecycle.optimization import build_optimizer, build_schedule
 from lifecycle.optimizers import Adam, OptimizerConfig
-from lifecycle.precision import with_channels_last
 from lifecycle.schedules import NoSchedule, OneCycle, Plateau, ScheduleConfig
-from lifecycle.stepping import Stepping
-from lifecycle.units import Units
 
 if TYPE_CHECKING:
     from lifecycle.trained import TrainedModel
@@ -38,7 +38,7 @@ class CompiledModel(pl.LightningModule):
         train_scores, val_scores, test_scores: loss and metrics of one pass over the rows.
         loss_name, metric_names: the choices, those that came from the task included.
         stepping: how steps are taken.
-        channels_last: whether images go through the network so; see :mod:`lifecycle.precision`.
+        channels_last: whether images go through the network so; see :mod:`lifecycle.compile.precision`.
         call_network: what the network is called through, where that is not the network itself.
     """
 
@@ -64,7 +64,7 @@ class CompiledModel(pl.LightningModule):
             metrics: names, or ``None`` for the task's own.
             target_scale: ``(offset, scale)`` from outputs to the user's units, in which metrics are given.
             schedule: of the learning rate, completed; or ``None`` for one rate throughout.
-            class_weights: ``(classes,) float32``, of the training loss alone; see :mod:`lifecycle.losses`.
+            class_weights: ``(classes,) float32``, of the training loss alone; see :mod:`lifecycle.compile.losses`.
             label_smoothing: share of each label that is spread evenly over the classes.
 
         Raises:

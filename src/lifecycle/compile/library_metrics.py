@@ -9,7 +9,7 @@ import torchmetrics
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from lifecycle.measures import Compared, Measure
+from lifecycle.compile.measures import Compared, Measure
 from lifecycle.runtime.processes import gathered
 
 DIVISIONS = {

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lifecycle.config.schema import TrainerConfig
 
 if TYPE_CHECKING:
-    from lifecycle.compile import CompiledModel
+    from lifecycle.compile.compiled_model import CompiledModel
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")

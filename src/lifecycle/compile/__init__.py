@@ -1,0 +1,1 @@
+"""Step 2: loss, optimizer, schedule and metrics around a network."""
