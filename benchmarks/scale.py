@@ -396,11 +396,11 @@ def predict_child(file: str) -> dict[str, float]:
 
 
 def fit_child(count: str) -> dict[str, float]:
-    """Fit iris for so many epochs, and time :func:`lifecycle.fit.fit` alone."""
+    """Fit iris for so many epochs, and time :func:`lifecycle.fit.trainer.fit` alone."""
     import lifecycle
-    from lifecycle import fit
+    from lifecycle.fit import trainer
 
-    original, seconds = fit.fit, []
+    original, seconds = trainer.fit, []
 
     def timed(*arguments: Any, **named: Any) -> Any:
         started = time.perf_counter()
@@ -408,7 +408,7 @@ def fit_child(count: str) -> dict[str, float]:
         seconds.append(time.perf_counter() - started)
         return history
 
-    fit.fit = timed
+    trainer.fit = timed
     words = ["model=mlp", "data=iris", f"trainer.max_epochs={count}", "trainer.early_stopping=false", "verbose=0"]
     lifecycle.run([*words, "tracking.figures=false"])
     return {"seconds_a_step": seconds[0] / (3 * int(count))}

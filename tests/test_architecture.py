@@ -179,7 +179,9 @@ def imports(module: str, types: bool = True) -> set[str]:
 
 
 def test_the_imports_are_found() -> None:
-    assert {"lifecycle.fit", "lifecycle.tracking.run", "lifecycle.data.batches"} <= imports("lifecycle.pipeline")
+    assert {"lifecycle.fit.trainer", "lifecycle.tracking.run", "lifecycle.data.batches"} <= imports(
+        "lifecycle.pipeline"
+    )
     assert "lifecycle.compile.compiled_model" in imports("lifecycle.evaluate")
     assert "lifecycle.compile.compiled_model" not in imports("lifecycle.evaluate", types=False)
     assert "lifecycle.pipeline" in imports("lifecycle.__main__")  # inside a function

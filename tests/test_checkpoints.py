@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lifecycle import checkpoints
 from lifecycle.errors import SavedModelError
+from lifecycle.fit import checkpoints
 from lifecycle.runtime.digests import sha256
 
 

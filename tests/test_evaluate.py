@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from sklearn import metrics
 from torch import Tensor, nn
 
-from lifecycle import fit
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.losses import Loss
 from lifecycle.compile.output_units import Units
@@ -25,6 +24,7 @@ from lifecycle.config.tasks import TASKS
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Batches
 from lifecycle.evaluate import evaluate
+from lifecycle.fit.trainer import trainer_for
 from lifecycle.optimizers import Adam
 from lifecycle.runtime.quiet import quiet_libraries
 
@@ -179,7 +179,7 @@ def test_evaluating_a_model_gives_the_scores_of_a_plain_pass_over_the_rows(
     inputs = torch.randn(ROWS, 4, generator=torch.Generator().manual_seed(5))
     _, targets = outputs_and_targets(task)
     with quiet_libraries():
-        trainer = fit.trainer_for(TrainerConfig(accelerator="cpu"), devices=1, folder=tmp_path)
+        trainer = trainer_for(TrainerConfig(accelerator="cpu"), devices=1, folder=tmp_path)
         found = evaluate(module, Batches(inputs, targets, batch_size=10), trainer)
     with torch.no_grad():
         wanted = by_scikit_learn(task, module.network(inputs), targets)

@@ -21,7 +21,6 @@ from torch._dynamo.utils import counters
 from torch._inductor import config as inductor
 from torch._inductor.utils import fresh_cache
 
-from lifecycle import checkpoints, fit
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.batches import Batches, Chunks
@@ -30,10 +29,12 @@ from lifecycle.data.kinds.series import Series
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.define.network import define
-from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError, TrainingError
 from lifecycle.evaluate import evaluate
-from lifecycle.history import History, Row
+from lifecycle.fit import checkpoints, preflight
+from lifecycle.fit.epochs import Epochs
+from lifecycle.fit.history import History, Row
+from lifecycle.fit.trainer import fit, trainer_for
 from lifecycle.model import Model
 from lifecycle.optimizers import SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
@@ -72,7 +73,7 @@ def test_the_weights_are_those_of_a_plain_loop_bit_for_bit(
 ) -> None:
     module = compiled(iris, ours)
     config = TrainerConfig(max_epochs=4, batch_size=16, early_stopping=False, restore_best=False)
-    history = fit.fit(module, iris, config, 5, tmp_path)
+    history = fit(module, iris, config, 5, tmp_path)
 
     network = define(MLP(hidden=[8]), "mlp", iris.spec, seed=1)
     optimizer = theirs(network.parameters())  # type: ignore[operator]
@@ -96,12 +97,12 @@ def test_the_weights_are_those_of_a_plain_loop_bit_for_bit(
 
 def test_the_best_epochs_weights_are_the_ones_that_are_left(iris: Dataset, tmp_path: Path) -> None:
     module = compiled(iris, Adam(lr=0.1))
-    history = fit.fit(module, iris, TrainerConfig(max_epochs=200, patience=5), 1, tmp_path)
+    history = fit(module, iris, TrainerConfig(max_epochs=200, patience=5), 1, tmp_path)
     losses = [row["val_loss"] for row in history.rows]
     assert history.best_epoch == history.weights_epoch == 1 + int(np.argmin(losses)) < len(losses)
     assert history.stopped == "val_loss had not improved for 5 epochs"
     assert iris.val is not None
-    alone = fit.trainer_for(TrainerConfig(), devices=1, folder=tmp_path)
+    alone = trainer_for(TrainerConfig(), devices=1, folder=tmp_path)
     scores = evaluate(module, Batches(iris.val.inputs, iris.val.targets, 7), alone)
     assert scores["loss"] == pytest.approx(min(losses), rel=1e-5)
 
@@ -112,7 +113,7 @@ def test_ctrl_c_in_a_notebook_is_a_keyboard_interrupt_and_works_again(iris: Data
 
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        fit.fit(compiled(iris, Adam()), iris, TrainerConfig(max_epochs=3), 1, tmp_path, [press])
+        fit(compiled(iris, Adam()), iris, TrainerConfig(max_epochs=3), 1, tmp_path, [press])
     assert signal.getsignal(signal.SIGINT) is before
     assert checkpoints.read(tmp_path / checkpoints.LAST)["epoch"] == 0
 
@@ -126,21 +127,21 @@ def test_a_fault_leaves_the_best_weights_of_all_epochs_before_it(iris: Dataset, 
             raise RuntimeError("a fault")
 
     with pytest.raises(RuntimeError, match="a fault"):
-        fit.fit(compiled(iris, Adam(lr=0.01)), iris, TrainerConfig(max_epochs=20), 1, tmp_path, [fault])
+        fit(compiled(iris, Adam(lr=0.01)), iris, TrainerConfig(max_epochs=20), 1, tmp_path, [fault])
     seen = losses[:-1]  # the fault was before the checkpoint of its own epoch
     assert checkpoints.read(tmp_path / checkpoints.BEST)["epoch"] == int(np.argmin(seen)) > 0
 
 
 def test_an_accuracy_is_monitored_upwards(iris: Dataset, tmp_path: Path) -> None:
     module = compiled(iris, Adam(lr=0.01))
-    history = fit.fit(module, iris, TrainerConfig(max_epochs=20, monitor="val_accuracy"), 1, tmp_path)
+    history = fit(module, iris, TrainerConfig(max_epochs=20, monitor="val_accuracy"), 1, tmp_path)
     values = [row["val_accuracy"] for row in history.rows]
     assert history.best_epoch == 1 + int(np.argmax(values))
 
 
 def test_restore_best_false_leaves_the_last_weights(iris: Dataset, tmp_path: Path) -> None:
     module = compiled(iris, Adam(lr=0.1))
-    history = fit.fit(module, iris, TrainerConfig(max_epochs=30, patience=3, restore_best=False), 1, tmp_path)
+    history = fit(module, iris, TrainerConfig(max_epochs=30, patience=3, restore_best=False), 1, tmp_path)
     losses = [row["val_loss"] for row in history.rows]
     assert history.best_epoch == 1 + int(np.argmin(losses)) < history.weights_epoch == len(losses)
     last = checkpoints.read(tmp_path / checkpoints.LAST)["state_dict"]
@@ -152,7 +153,7 @@ def test_dropout_is_a_function_of_seed_and_epoch_and_not_of_what_ran_before(iris
     for before in (0, 1000):
         module = compiled(iris, Adam(), dropout=0.5)
         torch.rand(before)
-        fit.fit(module, iris, TrainerConfig(max_epochs=3), 1, tmp_path)
+        fit(module, iris, TrainerConfig(max_epochs=3), 1, tmp_path)
         weights.append(torch.cat([p.flatten() for p in module.parameters()]))
     assert torch.equal(*weights)
 
@@ -160,12 +161,12 @@ def test_dropout_is_a_function_of_seed_and_epoch_and_not_of_what_ran_before(iris
 def test_last_ckpt_goes_on_to_the_weights_of_a_fit_without_a_stop(iris: Dataset, tmp_path: Path) -> None:
     whole, half = compiled(iris, Adam(), dropout=0.5), compiled(iris, Adam(), dropout=0.5)
     config = TrainerConfig(max_epochs=6, early_stopping=False, restore_best=False)
-    fit.fit(whole, iris, config, 1, tmp_path / "whole")
-    fit.fit(half, iris, TrainerConfig(max_epochs=3, early_stopping=False, restore_best=False), 1, tmp_path / "half")
+    fit(whole, iris, config, 1, tmp_path / "whole")
+    fit(half, iris, TrainerConfig(max_epochs=3, early_stopping=False, restore_best=False), 1, tmp_path / "half")
 
     batches = Batches(iris.train.inputs, iris.train.targets, 32, shuffle_seed=1)
     recorder = Epochs(batches, 1, ())
-    trainer = fit.trainer_for(
+    trainer = trainer_for(
         config,
         devices=1,
         folder=tmp_path,
@@ -196,7 +197,7 @@ def test_last_ckpt_knows_of_the_best_epoch_whenever_it_is_written(
 
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
     config = TrainerConfig(max_epochs=6, early_stopping=False)
-    history = fit.fit(compiled(iris, Adam(lr=0.05)), iris, config, 1, tmp_path, callbacks=[Reader()])
+    history = fit(compiled(iris, Adam(lr=0.05)), iris, config, 1, tmp_path, callbacks=[Reader()])
     losses = [row["val_loss"] for row in history.rows]
     assert seen == pytest.approx([min(losses[:epoch]) for epoch in range(1, 6)])
 
@@ -204,7 +205,7 @@ def test_last_ckpt_knows_of_the_best_epoch_whenever_it_is_written(
 def test_scores_of_a_pass_that_was_broken_off_are_not_in_the_next(iris: Dataset, tmp_path: Path) -> None:
     module, fresh = compiled(iris, Adam()), compiled(iris, Adam())
     module.train_scores.add(100 * torch.eye(4, 3), torch.ones(4, dtype=torch.long))
-    rows = [fit.fit(m, iris, TrainerConfig(max_epochs=1), 1, tmp_path).rows[0]["train_loss"] for m in (module, fresh)]
+    rows = [fit(m, iris, TrainerConfig(max_epochs=1), 1, tmp_path).rows[0]["train_loss"] for m in (module, fresh)]
     assert rows[0] == rows[1]
 
 
@@ -218,7 +219,7 @@ def test_a_network_that_draws_from_numpy_is_repeatable_too(iris: Dataset, tmp_pa
         np.random.rand(len(losses))
         torch.manual_seed(0)
         module = CompiledModel(Noisy(4, 3), iris.spec, Adam())
-        losses.append(fit.fit(module, iris, TrainerConfig(max_epochs=3), 1, tmp_path).rows[-1]["train_loss"])
+        losses.append(fit(module, iris, TrainerConfig(max_epochs=3), 1, tmp_path).rows[-1]["train_loss"])
     assert losses[0] == losses[1]
 
 
@@ -251,7 +252,7 @@ PLAIN = {"batch_size": 16, "early_stopping": False, "restore_best": False}
 def test_gradients_are_clipped_as_torchs_own_functions_do(iris: Dataset, tmp_path: Path, algorithm: str) -> None:
     module = compiled(iris, SGD(lr=0.5))
     config = TrainerConfig(max_epochs=3, gradient_clip_val=0.05, gradient_clip_algorithm=algorithm, **PLAIN)  # type: ignore[arg-type]
-    fit.fit(module, iris, config, 5, tmp_path)
+    fit(module, iris, config, 5, tmp_path)
     clip = nn.utils.clip_grad_norm_ if algorithm == "norm" else nn.utils.clip_grad_value_
     network, _ = plain_loop(iris, 3, lambda net: clip(net.parameters(), 0.05))
     free, _ = plain_loop(iris, 3, lambda net: None)
@@ -262,7 +263,7 @@ def test_gradients_are_clipped_as_torchs_own_functions_do(iris: Dataset, tmp_pat
 
 def test_without_shuffling_each_epoch_has_the_rows_in_their_order(iris: Dataset, tmp_path: Path) -> None:
     module = compiled(iris, SGD(lr=0.5))
-    history = fit.fit(module, iris, TrainerConfig(max_epochs=3, shuffle=False, **PLAIN), 5, tmp_path)  # type: ignore[arg-type]
+    history = fit(module, iris, TrainerConfig(max_epochs=3, shuffle=False, **PLAIN), 5, tmp_path)  # type: ignore[arg-type]
     network, losses = plain_loop(iris, 3, lambda net: None, seed=None)
     assert history.history["train_loss"] == pytest.approx(losses, rel=1e-6)
     assert torch.equal(next(module.network.parameters()), next(network.parameters()))
@@ -277,7 +278,7 @@ def test_classes_are_balanced_where_one_is_rare(tmp_path: Path) -> None:
     nn.init.zeros_(network.weight)
     nn.init.constant_(network.bias, 5.0)  # so that "rare", the second class, is what is predicted
     module = CompiledModel(network, data.spec, SGD(lr=1e-12))
-    rows = fit.fit(module, data, TrainerConfig(max_epochs=20, class_balanced=True), 1, tmp_path).rows
+    rows = fit(module, data, TrainerConfig(max_epochs=20, class_balanced=True), 1, tmp_path).rows
     assert np.mean([row["train_accuracy"] for row in rows]) == pytest.approx(0.5, abs=0.05)
     assert rows[0]["val_accuracy"] == pytest.approx(np.mean(data.val.labels == "rare"))  # type: ignore[union-attr]
 
@@ -287,7 +288,7 @@ def test_classes_of_a_regression_are_not_balanced() -> None:
     module = CompiledModel(define(MLP(), "mlp", data.spec, seed=1), data.spec, Adam())
     sentence = r"^trainer\.class_balanced=true needs classes, got a regression of value\. Leave it out\.$"
     with pytest.raises(RequestError, match=sentence):
-        fit.check(TrainerConfig(class_balanced=True), module, data)
+        preflight.check(TrainerConfig(class_balanced=True), module, data)
 
 
 def with_batch_norm(data: Dataset) -> CompiledModel:
@@ -306,21 +307,21 @@ def test_a_batch_of_one_row_does_not_go_with_batch_normalisation(
         f"normalisation needs two or more. Use trainer.batch_size={cure}."
     )
     with pytest.raises(RequestError, match=f"^{re.escape(sentence)}$"):
-        fit.check(config, with_batch_norm(iris), iris)
-    fit.check(dataclasses.replace(config, batch_size=cure), with_batch_norm(iris), iris)
-    fit.check(config, compiled(iris, Adam()), iris)  # a network without it
+        preflight.check(config, with_batch_norm(iris), iris)
+    preflight.check(dataclasses.replace(config, batch_size=cure), with_batch_norm(iris), iris)
+    preflight.check(config, compiled(iris, Adam()), iris)  # a network without it
 
 
 def test_the_size_that_is_told_for_batch_normalisation_trains(iris: Dataset, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
-        fit.fit(with_batch_norm(iris), iris, TrainerConfig(max_epochs=1, batch_size=89), 1, tmp_path)
-    fit.fit(with_batch_norm(iris), iris, TrainerConfig(max_epochs=1, batch_size=90), 1, tmp_path)
+        fit(with_batch_norm(iris), iris, TrainerConfig(max_epochs=1, batch_size=89), 1, tmp_path)
+    fit(with_batch_norm(iris), iris, TrainerConfig(max_epochs=1, batch_size=90), 1, tmp_path)
 
 
 def test_batch_normalisation_of_images_takes_a_batch_of_one_row_and_is_left_as_it_was(iris: Dataset) -> None:
     network = nn.Sequential(nn.Unflatten(1, (1, 2, 2)), nn.BatchNorm2d(1), nn.Flatten(), nn.Linear(4, 3))
     before = copy.deepcopy(network.state_dict())
-    fit.check(TrainerConfig(batch_size=1), CompiledModel(network, iris.spec, Adam()), iris)
+    preflight.check(TrainerConfig(batch_size=1), CompiledModel(network, iris.spec, Adam()), iris)
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
 
 
@@ -339,7 +340,7 @@ class Scripted(pl.Callback):
 
 def scripted(data: Dataset, folder: Path, losses: list[float], **fields: object) -> History:
     config = TrainerConfig(max_epochs=len(losses), **fields)  # type: ignore[arg-type]
-    return fit.fit(compiled(data, Adam()), data, config, 1, folder, callbacks=[Scripted(losses)])
+    return fit(compiled(data, Adam()), data, config, 1, folder, callbacks=[Scripted(losses)])
 
 
 def test_patience_is_the_epochs_that_may_pass_without_a_better_value(iris: Dataset, tmp_path: Path) -> None:
@@ -370,7 +371,7 @@ def test_the_monitor_says_what_stops_and_which_epoch_is_best(iris: Dataset, tmp_
 
 
 def test_the_history_has_what_users_of_keras_look_for(iris: Dataset, tmp_path: Path) -> None:
-    history = fit.fit(compiled(iris, Adam()), iris, TrainerConfig(max_epochs=3), 1, tmp_path)
+    history = fit(compiled(iris, Adam()), iris, TrainerConfig(max_epochs=3), 1, tmp_path)
     assert history.epoch == [1, 2, 3]
     assert history.history["val_loss"] == history.frame["val_loss"].tolist()
     assert list(history.history) == ["train_loss", "train_accuracy", "val_loss", "val_accuracy", "epoch_seconds"]
@@ -394,7 +395,7 @@ def test_a_compiled_network_learns_the_same_and_is_saved_as_if_it_were_not(iris:
     for module, switch in zip(modules, (False, True), strict=True):
         # One shape of batch, as each takes seconds to compile.
         config = TrainerConfig(max_epochs=3, batch_size=30, torch_compile=switch, early_stopping=False)
-        histories.append(fit.fit(module, iris, config, 1, tmp_path).history)
+        histories.append(fit(module, iris, config, 1, tmp_path).history)
         made.append(graphs())
     assert made[0] == made[1] < made[2]
     for name in ("train_loss", "val_loss"):
@@ -419,15 +420,15 @@ def test_a_compiler_that_is_not_there_is_a_sentence(
         r"compiler \(g\+\+\) if there is none, or leave trainer\.torch_compile out\.$"
     )
     with fresh_cache(), pytest.raises(TrainingError, match=sentence):
-        fit.fit(compiled(iris, Adam()), iris, TrainerConfig(max_epochs=1, torch_compile=True), 1, tmp_path)
+        fit(compiled(iris, Adam()), iris, TrainerConfig(max_epochs=1, torch_compile=True), 1, tmp_path)
 
 
 def test_a_batch_larger_than_the_training_rows_is_all_of_them(iris: Dataset, tmp_path: Path) -> None:
     weights = []
     for size in (90, 91, 1_000_000):
         config, module = TrainerConfig(batch_size=size, max_epochs=2), compiled(iris, Adam())
-        fit.check(config, module, iris)
-        fit.fit(module, iris, config, 0, tmp_path / str(size))
+        preflight.check(config, module, iris)
+        fit(module, iris, config, 0, tmp_path / str(size))
         weights.append(torch.cat([value.flatten() for value in module.network.parameters()]))
     assert torch.equal(weights[0], weights[1])
     assert torch.equal(weights[0], weights[2])
@@ -455,13 +456,13 @@ def test_a_batch_size_that_is_reduced_is_told_and_recorded(
 
 def test_batches_of_two_rows_and_more_are_enough_for_batch_normalisation(iris: Dataset, tmp_path: Path) -> None:
     config, module = TrainerConfig(batch_size=88, max_epochs=1), compiled(iris, Adam(), batch_norm=True)
-    fit.check(config, module, iris)
-    assert len(fit.fit(module, iris, config, 0, tmp_path).rows) == 1
+    preflight.check(config, module, iris)
+    assert len(fit(module, iris, config, 0, tmp_path).rows) == 1
 
 
 def test_a_monitor_that_nothing_measures_is_refused(iris: Dataset) -> None:
     with pytest.raises(RequestError, match=r"trainer.monitor=val_acc is not measured. Did you mean val_accuracy\?"):
-        fit.check(TrainerConfig(monitor="val_acc"), compiled(iris, Adam()), iris)
+        preflight.check(TrainerConfig(monitor="val_acc"), compiled(iris, Adam()), iris)
 
 
 def test_a_monitor_without_validation_rows_is_refused(iris: Dataset) -> None:
@@ -469,7 +470,7 @@ def test_a_monitor_without_validation_rows_is_refused(iris: Dataset) -> None:
     with pytest.raises(
         RequestError, match=r"needs validation rows, got data.val_size=0. Add trainer.early_stopping=false"
     ):
-        fit.check(TrainerConfig(), compiled(iris, Adam()), data)
+        preflight.check(TrainerConfig(), compiled(iris, Adam()), data)
 
 
 def test_r2_of_a_single_row_is_refused(tmp_path: Path) -> None:
@@ -477,20 +478,20 @@ def test_r2_of_a_single_row_is_refused(tmp_path: Path) -> None:
     assert (len(data.train), len(data.test)) == (2, 1)
     module = CompiledModel(define(MLP(), "mlp", data.spec, seed=1), data.spec, Adam(), metrics=["r2"])
     with pytest.raises(RequestError, match=r"metrics=r2 needs two rows or more in each part, got one. Hold out more"):
-        fit.check(TrainerConfig(), module, data)
+        preflight.check(TrainerConfig(), module, data)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_that_is_not_there_is_one_sentence() -> None:
     sentence = "trainer.accelerator=gpu but torch sees no GPU. Use trainer.accelerator=cpu or auto."
     with pytest.raises(RequestError, match=sentence):
-        fit.check_devices(TrainerConfig(accelerator="gpu"))
+        preflight.check_devices(TrainerConfig(accelerator="gpu"))
 
 
 def test_the_history_is_a_table(iris: Dataset, tmp_path: Path) -> None:
     seen: list[float] = []
     listeners = [lambda row: seen.append(row["epoch"])]
-    history = fit.fit(compiled(iris, Adam()), iris, TrainerConfig(max_epochs=3), 1, tmp_path, listeners)
+    history = fit(compiled(iris, Adam()), iris, TrainerConfig(max_epochs=3), 1, tmp_path, listeners)
     columns = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "epoch_seconds"]
     assert list(history.frame) == columns
     assert seen == history.frame["epoch"].tolist() == [1, 2, 3]
@@ -525,5 +526,5 @@ def test_a_monitored_metric_that_an_epoch_does_not_have_is_no_better_and_no_end(
     iris: Dataset, tmp_path: Path, values: list[float], patience: int, epochs: int, best: int, stopped: str
 ) -> None:
     config = TrainerConfig(max_epochs=len(values), monitor="val_accuracy", patience=patience)
-    history = fit.fit(compiled(iris, Adam()), iris, config, 1, tmp_path, callbacks=[ScriptedAccuracy(values)])
+    history = fit(compiled(iris, Adam()), iris, config, 1, tmp_path, callbacks=[ScriptedAccuracy(values)])
     assert (len(history.rows), history.best_epoch, history.stopped) == (epochs, best, stopped)

@@ -17,8 +17,9 @@ import mlflow
 import numpy as np
 import pytest
 
-from lifecycle import checkpoints, pipeline, report, results
+from lifecycle import pipeline, report, results
 from lifecycle.errors import DiskError, LifecycleError
+from lifecycle.fit import checkpoints
 from lifecycle.model import Model
 from lifecycle.tracking import run as run_module
 from lifecycle.tracking.store import RESERVE, database_uri

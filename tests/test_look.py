@@ -18,7 +18,7 @@ from torch import nn
 from lifecycle.contract import REGRESSION, DataSpec
 from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.preprocessing import Preprocessing
-from lifecycle.history import History, Row
+from lifecycle.fit.history import History, Row
 from lifecycle.look import classes, curves, files, style, values
 
 ODD = ("a $5-$10 <house> & more, of a name that is long", "日本", "c\n\x00")

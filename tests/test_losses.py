@@ -13,7 +13,6 @@ import torch
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
-from lifecycle import fit
 from lifecycle.compile import losses
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.losses import LOSSES, Loss
@@ -21,6 +20,7 @@ from lifecycle.config.schema import TrainerConfig
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Batches
 from lifecycle.errors import RequestError
+from lifecycle.fit import trainer
 from lifecycle.optimizers import SGD, Adam
 from lifecycle.runtime.quiet import quiet_libraries
 from tests.rows import SeriesRows, TableRows, load_rows
@@ -161,7 +161,7 @@ def test_fitting_weighs_training_rows_and_neither_metrics_nor_validation(tmp_pat
     theirs.load_state_dict(ours.state_dict())
     module = CompiledModel(ours, data.spec, SGD(lr=0.5), class_weights=weights, label_smoothing=0.1)
     config = TrainerConfig(max_epochs=3, batch_size=10, early_stopping=False, restore_best=False)
-    rows = fit.fit(module, data, config, 5, tmp_path).rows
+    rows = trainer.fit(module, data, config, 5, tmp_path).rows
 
     optimizer = torch.optim.SGD(theirs.parameters(), lr=0.5)
     batches = Batches(data.train.inputs, data.train.targets, 10, shuffle_seed=5)
@@ -210,7 +210,7 @@ def test_poisson_learns_the_logarithm_of_the_rate_and_scores_the_rate(tmp_path: 
     nn.init.constant_(network.weight, 0.0)
     nn.init.constant_(network.bias, 3.0)
     module = CompiledModel(network, data.spec, SGD(lr=1e-12), loss="poisson", metrics=["mae"])
-    row = fit.fit(module, data, TrainerConfig(max_epochs=1), 1, tmp_path).rows[0]
+    row = trainer.fit(module, data, TrainerConfig(max_epochs=1), 1, tmp_path).rows[0]
     assert data.val is not None
     truth = data.val.labels
     assert row["val_mae"] == pytest.approx(np.abs(np.exp(3.0) - truth).mean(), rel=1e-5)

@@ -14,7 +14,7 @@ import yaml
 from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
 
-from lifecycle import checkpoints
+from lifecycle.fit import checkpoints
 from tests.conftest import Command, artifacts, history
 
 Runs = Callable[[], list[mlflow.entities.Run]]

@@ -10,7 +10,6 @@ import torch
 from sklearn import metrics as sklearn_metrics
 from torch import nn
 
-from lifecycle import refusals
 from lifecycle.compile import metrics
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.losses import Loss
@@ -22,6 +21,7 @@ from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.errors import RequestError
+from lifecycle.fit import preflight
 from lifecycle.optimizers import Adam
 
 SPECS = {
@@ -130,9 +130,9 @@ def test_what_nobody_knows_the_better_direction_of_is_not_monitored(monkeypatch:
         r"better\. "
         r"Use trainer\.monitor=val_loss\.$",
     ):
-        refusals.check_monitors(TrainerConfig(monitor="val_negative_predictive_value"), module, data)
+        preflight.check_monitors(TrainerConfig(monitor="val_negative_predictive_value"), module, data)
     monkeypatch.undo()
-    refusals.check_monitors(TrainerConfig(monitor="val_negative_predictive_value"), module, data)
+    preflight.check_monitors(TrainerConfig(monitor="val_negative_predictive_value"), module, data)
 
 
 def test_some_metrics_need_two_rows() -> None:

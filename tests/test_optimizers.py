@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch import nn
 
-from lifecycle import checkpoints, fit
 from lifecycle.compile import optimization
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.optimization import MuonAndAdamW, build_optimizer
@@ -23,9 +22,11 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.define.network import define
-from lifecycle.epochs import Epochs
 from lifecycle.errors import RequestError
-from lifecycle.history import Row
+from lifecycle.fit import checkpoints
+from lifecycle.fit.epochs import Epochs
+from lifecycle.fit.history import Row
+from lifecycle.fit.trainer import fit, trainer_for
 from lifecycle.optimizers import (
     ASGD,
     LBFGS,
@@ -182,7 +183,7 @@ def test_every_optimizer_but_the_sparse_one_fits_a_network_with_biases(
     name: str, iris: Dataset, tmp_path: Path
 ) -> None:
     module = CompiledModel(define(MLP(hidden=[8]), "mlp", iris.spec, seed=1), iris.spec, OPTIMIZERS[name]())
-    history = fit.fit(module, iris, TrainerConfig(max_epochs=5, early_stopping=False), 1, tmp_path)
+    history = fit(module, iris, TrainerConfig(max_epochs=5, early_stopping=False), 1, tmp_path)
     assert history.rows[-1]["train_loss"] < history.rows[0]["train_loss"]
 
 
@@ -229,13 +230,13 @@ def check_resuming(optimizer: OptimizerConfig, data: Dataset, folder: Path, **mo
 
     config = TrainerConfig(max_epochs=4, early_stopping=False, restore_best=False)
     whole, resumed = compiled(), compiled()
-    rows = fit.fit(whole, data, config, 1, folder / "whole").rows
+    rows = fit(whole, data, config, 1, folder / "whole").rows
     with pytest.raises(RuntimeError, match="a fault"):
-        fit.fit(compiled(), data, config, 1, folder / "half", [fault])
+        fit(compiled(), data, config, 1, folder / "half", [fault])
     batches = Batches(data.train.inputs, data.train.targets, 32, shuffle_seed=1)
     recorder = Epochs(batches, 1, ())
     keywords: dict[str, Any] = {"max_epochs": 4, "callbacks": [recorder], "enable_checkpointing": False}
-    trainer = fit.trainer_for(config, devices=1, folder=folder, **keywords)
+    trainer = trainer_for(config, devices=1, folder=folder, **keywords)
     assert data.val is not None
     val = Batches(data.val.inputs, data.val.targets, 1024)
     trainer.fit(resumed, Chunks(batches, 1), val, ckpt_path=folder / "half" / "last.ckpt", weights_only=True)
@@ -253,7 +254,7 @@ def test_lbfgs_scores_each_row_once_however_often_it_evaluates(iris: Dataset, tm
     evaluations = []
     network.register_forward_hook(lambda module, inputs, outputs: evaluations.append(module.training))
     config = TrainerConfig(max_epochs=3, batch_size=len(iris.train), early_stopping=False)
-    history = fit.fit(module, iris, config, 1, tmp_path)
+    history = fit(module, iris, config, 1, tmp_path)
     assert history.rows[0]["train_loss"] == pytest.approx(before, rel=1e-5)  # at the weights that the step begins with
     assert sum(evaluations) > 3  # more than one a step
     losses = [row["train_loss"] for row in history.rows]
@@ -362,6 +363,6 @@ def test_a_value_out_of_range_is_told_with_field_value_and_cure(
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_lbfgs_as_it_comes_learns_iris_and_stays_finite(iris: Dataset, tmp_path: Path, seed: int) -> None:
     module = CompiledModel(define(MLP(), "mlp", iris.spec, seed), iris.spec, LBFGS(), metrics=["accuracy"])
-    rows = fit.fit(module, iris, TrainerConfig(max_epochs=3, early_stopping=False), 1, tmp_path).rows
+    rows = fit(module, iris, TrainerConfig(max_epochs=3, early_stopping=False), 1, tmp_path).rows
     assert all(math.isfinite(row["train_loss"] + row["val_loss"]) for row in rows)
     assert max(row["val_accuracy"] for row in rows) > 0.85

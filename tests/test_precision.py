@@ -13,7 +13,6 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from lifecycle import fit
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.precision import is_bf16, with_channels_last
 from lifecycle.config.schema import TrainerConfig
@@ -23,6 +22,7 @@ from lifecycle.data.kinds.images import Images
 from lifecycle.data.load import load
 from lifecycle.define.network import define
 from lifecycle.evaluate import evaluate
+from lifecycle.fit import trainer
 from lifecycle.optimizers import Adam
 from lifecycle.plugins.cnn import CNN
 from lifecycle.plugins.mlp import MLP
@@ -82,9 +82,9 @@ class DTypes:
 def test_only_the_steps_compute_in_bfloat16(images: Dataset, tmp_path: Path) -> None:
     module = compiled(images)
     seen = DTypes(module.network[0]).seen  # type: ignore[index]
-    fit.fit(module, images, config(precision="bf16-mixed"), 1, tmp_path)
+    trainer.fit(module, images, config(precision="bf16-mixed"), 1, tmp_path)
     assert images.test is not None
-    alone = fit.trainer_for(config(), devices=1, folder=tmp_path)
+    alone = trainer.trainer_for(config(), devices=1, folder=tmp_path)
     evaluate(module, Batches(images.test.inputs, images.test.targets, 1024), alone)
     assert seen == {True: {torch.bfloat16}, False: {torch.float32}}
     assert {parameter.dtype for parameter in module.parameters()} == {torch.float32}
@@ -92,11 +92,11 @@ def test_only_the_steps_compute_in_bfloat16(images: Dataset, tmp_path: Path) -> 
 
 def test_weights_that_a_step_has_changed_are_rounded_anew_in_the_next(images: Dataset, tmp_path: Path) -> None:
     many, single = compiled(images), compiled(images)
-    fit.fit(many, images, config(precision="bf16-mixed"), 1, tmp_path / "many")
-    fit.fit(single, images, config(precision="bf16-mixed"), 1, tmp_path / "single", callbacks=[Watching()])
+    trainer.fit(many, images, config(precision="bf16-mixed"), 1, tmp_path / "many")
+    trainer.fit(single, images, config(precision="bf16-mixed"), 1, tmp_path / "single", callbacks=[Watching()])
     assert torch.equal(weights(many), weights(single))
     full = compiled(images)
-    fit.fit(full, images, config(), 1, tmp_path / "full")
+    trainer.fit(full, images, config(), 1, tmp_path / "full")
     torch.testing.assert_close(weights(many), weights(full), rtol=0.05, atol=0.03)
     assert not torch.equal(weights(many), weights(full))
 
@@ -115,7 +115,7 @@ class Layout:
 def test_channels_are_last_while_a_network_is_fitted_and_not_afterwards(images: Dataset, tmp_path: Path) -> None:
     module = compiled(images)
     layout = Layout(module.network[0])  # type: ignore[index]
-    fit.fit(module, images, config(), 1, tmp_path)
+    trainer.fit(module, images, config(), 1, tmp_path)
     assert layout.seen == {True}
     assert all(parameter.is_contiguous() for parameter in module.parameters())
     layout.seen.clear()
@@ -133,7 +133,7 @@ def test_gradients_reach_a_pool_with_channels_last_and_no_hook_stays(images: Dat
         seen.append(len(outputs[0]) == 1 or outputs[0].stride(1) == 1)  # one image alone may lie either way
 
     hook = pool.register_full_backward_hook(note)
-    fit.fit(module, images, config(), 1, tmp_path)
+    trainer.fit(module, images, config(), 1, tmp_path)
     hook.remove()
     assert seen
     assert all(seen)
@@ -156,7 +156,7 @@ class Viewing(nn.Module):
 def test_a_network_that_relies_on_the_order_in_memory_is_left_alone(images: Dataset, tmp_path: Path) -> None:
     module = compiled(images, Viewing())
     layout = Layout(module.network.convolution)  # type: ignore[arg-type]
-    history = fit.fit(module, images, config(), 1, tmp_path)
+    history = trainer.fit(module, images, config(), 1, tmp_path)
     assert len(history.rows) == 2
     layout.seen.clear()
     module(images.train.inputs)

@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from lifecycle import fit, saved
+from lifecycle import saved
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.output_units import Units
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Batches
 from lifecycle.data.dataset import Part
+from lifecycle.fit.trainer import trainer_for
 from lifecycle.optimizers import Adam
 from lifecycle.predict import as_frame, beside_truth, predict
 from lifecycle.runtime.quiet import quiet_libraries
@@ -101,7 +102,7 @@ def test_predictions_are_a_plain_forward_pass_in_the_rows_order(task: str, rows:
     inputs = torch.randn(rows, 4)
     targets = torch.zeros(rows, dtype=torch.int64) if task == MULTICLASS else torch.zeros(rows, 1)
     with quiet_libraries():
-        trainer = fit.trainer_for(TrainerConfig(accelerator="cpu"), devices=1, folder=tmp_path)
+        trainer = trainer_for(TrainerConfig(accelerator="cpu"), devices=1, folder=tmp_path)
         found = predict(module, Batches(inputs, targets, batch_size=5), trainer)
     with torch.no_grad():
         outputs = network.eval()(inputs).double().numpy()

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lifecycle import checkpoints
+from lifecycle.fit import checkpoints
 from tests.conftest import Command, artifacts, ready
 from tests.forked import Forks, Process
 

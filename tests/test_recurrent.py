@@ -15,7 +15,7 @@ from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.contract import MULTICLASS, REGRESSION, DataSpec
 from lifecycle.define.network import define, summarize
-from lifecycle.fit import fit
+from lifecycle.fit.trainer import fit
 from lifecycle.optimizers import AdamW
 from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.recurrent import AllSteps, LastStep, LSTMLayer

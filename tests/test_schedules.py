@@ -15,7 +15,6 @@ import torch
 from torch import nn
 from torch.optim import lr_scheduler
 
-from lifecycle import checkpoints, fit, refusals
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.optimization import build_schedule
 from lifecycle.config.schema import TrainerConfig
@@ -25,6 +24,7 @@ from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.define.network import define
 from lifecycle.errors import RequestError
+from lifecycle.fit import checkpoints, preflight, trainer
 from lifecycle.optimizers import LBFGS, SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
 from lifecycle.runtime.quiet import quiet_libraries
@@ -85,7 +85,7 @@ def rates(schedule: ScheduleConfig, data: Dataset, folder: Path, epochs: int = 1
     """Return the rate of each epoch, as the history has it."""
     config = TrainerConfig(max_epochs=epochs, early_stopping=False)
     module = compiled(data, schedule.complete(epochs, "val_loss", SGD(lr=0.1)))
-    return [row["lr"] for row in fit.fit(module, data, config, 1, folder).rows]
+    return [row["lr"] for row in trainer.fit(module, data, config, 1, folder).rows]
 
 
 def torch_rates(cls: type, epochs: int = 12, **arguments: Any) -> list[float]:
@@ -179,7 +179,7 @@ def test_a_constant_rate_may_rise_first(iris: Dataset, tmp_path: Path) -> None:
 
 
 def test_with_no_schedule_the_history_has_no_rate(iris: Dataset, tmp_path: Path) -> None:
-    history = fit.fit(compiled(iris, NoSchedule()), iris, TrainerConfig(max_epochs=2), 1, tmp_path)
+    history = trainer.fit(compiled(iris, NoSchedule()), iris, TrainerConfig(max_epochs=2), 1, tmp_path)
     assert "lr" not in history.rows[0]
 
 
@@ -190,7 +190,7 @@ def test_one_cycle_moves_with_each_step_over_all_epochs(
     schedule = OneCycle(max_lr=0.5, pct_start=0.4).complete(4, "val_loss", optimizer)
     module = compiled(iris, schedule, optimizer)
     config = TrainerConfig(max_epochs=4, batch_size=20, early_stopping=False, restore_best=False)
-    history = fit.fit(module, iris, config, 7, tmp_path)
+    history = trainer.fit(module, iris, config, 7, tmp_path)
 
     network = define(MLP(hidden=[8]), "mlp", iris.spec, seed=1)
     plain = getattr(torch.optim, optimizer.torch_name)(network.parameters(), lr=0.1, fused=True)
@@ -215,7 +215,7 @@ def test_a_plateau_lowers_the_rate_as_torchs_own_does(iris: Dataset, tmp_path: P
     schedule = Plateau(monitor, factor=0.5, patience=1, threshold=0.01, cooldown=1, min_lr=0.01)
     module = compiled(iris, schedule, SGD(lr=0.5))
     config = TrainerConfig(max_epochs=25, early_stopping=False)
-    rows = fit.fit(module, iris, config, 1, tmp_path).rows
+    rows = trainer.fit(module, iris, config, 1, tmp_path).rows
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=0.5)
     mode = "max" if monitor == "val_accuracy" else "min"
     scheduler = lr_scheduler.ReduceLROnPlateau(
@@ -291,13 +291,13 @@ def test_a_rise_that_takes_all_epochs_and_a_momentum_that_is_not_there_are_refus
 def test_a_plateau_of_what_nothing_measures_is_refused(iris: Dataset) -> None:
     sentence = r"^schedule\.monitor=val_acuracy is not measured\. Did you mean val_accuracy\? Choose from: train_loss,"
     with pytest.raises(RequestError, match=sentence):
-        refusals.check_monitors(TrainerConfig(), compiled(iris, Plateau("val_acuracy")), iris)
+        preflight.check_monitors(TrainerConfig(), compiled(iris, Plateau("val_acuracy")), iris)
     data = load(Table(path="sklearn:iris", target="species", val_size=0.0), "iris", "table", seed=1)
     with pytest.raises(
         RequestError,
         match=r"^schedule\.monitor=val_loss needs validation rows, got data\.val_size=0\. Add schedule\.mon",
     ):
-        refusals.check_monitors(TrainerConfig(early_stopping=False), compiled(data, Plateau("val_loss")), data)
+        preflight.check_monitors(TrainerConfig(early_stopping=False), compiled(data, Plateau("val_loss")), data)
 
 
 def test_no_schedule_is_built_of_none() -> None:

@@ -20,7 +20,7 @@ import torch
 
 import speed
 import speed_table
-from lifecycle import fit
+from lifecycle.fit import trainer
 from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.runtime.seeds import epoch_seed
 from peers import loop, ours, rows
@@ -103,7 +103,7 @@ def test_the_loop_takes_the_steps_that_ours_takes(words: tuple[str, ...], tmp_pa
     job, prepared = ours.prepare([f"+experiment={name}", "trainer.max_epochs=4", "trainer.restore_best=false", *more])
     data, network = prepared.data, copy.deepcopy(prepared.network)
     with quiet_libraries():
-        history = fit.fit(prepared.module, data, job.trainer, job.seed, tmp_path)
+        history = trainer.fit(prepared.module, data, job.trainer, job.seed, tmp_path)
     epochs = iter(range(4))
 
     def order(count: int) -> torch.Tensor:

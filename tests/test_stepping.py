@@ -11,7 +11,6 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from lifecycle import fit
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.optimization import build_optimizer, build_schedule
 from lifecycle.config.schema import TrainerConfig
@@ -20,6 +19,7 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.define.network import define
+from lifecycle.fit.trainer import fit
 from lifecycle.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
 from lifecycle.runtime.quiet import quiet_libraries
@@ -120,7 +120,7 @@ def check(data: Dataset, folder: Path, optimizer: OptimizerConfig, **more: Any) 
         gradient_clip_val=clip,
         gradient_clip_algorithm=algorithm,
     )
-    fit.fit(ours, data, config, SEED, folder)
+    fit(ours, data, config, SEED, folder)
     ordinary(theirs, data, folder, gradient_clip_val=clip, gradient_clip_algorithm=algorithm if clip else None)
     same(ours, theirs)
     assert not all(map(torch.equal, before, theirs.network.state_dict().values()))
@@ -189,7 +189,7 @@ class Epochs(pl.Callback):
 def fitted(data: Dataset, folder: Path, *callbacks: pl.Callback) -> CompiledModel:
     module = compiled(data, Adam(lr=0.05), OneCycle())
     config = TrainerConfig(max_epochs=EPOCHS, batch_size=ROWS, early_stopping=False, restore_best=False)
-    fit.fit(module, data, config, SEED, folder, callbacks=callbacks)
+    fit(module, data, config, SEED, folder, callbacks=callbacks)
     return module
 
 

@@ -19,8 +19,9 @@ import skops.io
 import torch
 from sklearn.preprocessing import FunctionTransformer
 
-from lifecycle import checkpoints, saved
+from lifecycle import saved
 from lifecycle.errors import LifecycleError, SavedModelError
+from lifecycle.fit import checkpoints
 from lifecycle.runtime.digests import sha256
 from tests.conftest import Command
 from tests.test_saved import KEPT

@@ -23,7 +23,6 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
-from lifecycle import checkpoints, fit
 from lifecycle.__main__ import main
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.config.schema import TrainerConfig
@@ -32,7 +31,8 @@ from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.define.network import define
 from lifecycle.errors import shortened
-from lifecycle.history import History, Row
+from lifecycle.fit import checkpoints, trainer
+from lifecycle.fit.history import History, Row
 from lifecycle.optimizers import Adam
 from lifecycle.plugins.mlp import MLP
 from lifecycle.runtime.quiet import quiet_libraries
@@ -354,7 +354,7 @@ def broken_off(data: Dataset, folder: Path, epoch: int, config: TrainerConfig, s
             raise RuntimeError("a fault")
 
     with pytest.raises(RuntimeError, match="a fault"):
-        fit.fit(compiled(data, schedule), data, config, 1, folder, [fault])
+        trainer.fit(compiled(data, schedule), data, config, 1, folder, [fault])
 
 
 @pytest.mark.parametrize(
@@ -379,11 +379,11 @@ def test_a_fit_goes_on_as_if_it_had_not_been_broken_off(
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", seconds)
     config = TrainerConfig(max_epochs=16, **fields)  # type: ignore[arg-type]
     whole = compiled(iris, schedule)
-    expected = fit.fit(whole, iris, config, 1, tmp_path / "whole")
+    expected = trainer.fit(whole, iris, config, 1, tmp_path / "whole")
     epoch = random.Random(str(fields)).randint(2, len(expected.rows))
     broken_off(iris, tmp_path / "half", epoch, config, schedule)
     resumed, told = compiled(iris, schedule), []
-    found = fit.fit(
+    found = trainer.fit(
         resumed, iris, config, 1, tmp_path / "half", [told.append], checkpoint=tmp_path / "half" / checkpoints.LAST
     )
     assert plain(found) == plain(expected)
@@ -396,10 +396,10 @@ def test_a_fit_goes_on_as_if_it_had_not_been_broken_off(
 @pytest.mark.parametrize("patience", [2, 100], ids=["stopped early", "all epochs"])
 def test_a_fit_that_had_come_to_its_end_fits_nothing_more(iris: Dataset, tmp_path: Path, patience: int) -> None:
     config, whole = TrainerConfig(max_epochs=30, patience=patience), compiled(iris)
-    expected = fit.fit(whole, iris, config, 1, tmp_path)
+    expected = trainer.fit(whole, iris, config, 1, tmp_path)
     assert (len(expected.rows) < 30) == (patience == 2)
     resumed, told = compiled(iris), []
-    found = fit.fit(resumed, iris, config, 1, tmp_path, [told.append], checkpoint=tmp_path / checkpoints.LAST)
+    found = trainer.fit(resumed, iris, config, 1, tmp_path, [told.append], checkpoint=tmp_path / checkpoints.LAST)
     assert (told, plain(found)) == ([], plain(expected))
     for name, value in state(whole).items():
         assert torch.equal(value, state(resumed)[name]), name
@@ -411,8 +411,8 @@ def test_a_checkpoint_of_the_epoch_in_which_early_stopping_ended_the_fit_is_an_e
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
     monkeypatch.setattr(checkpoints.LastCheckpoint, "on_train_end", lambda *arguments: None)  # killed before it
     config = TrainerConfig(max_epochs=30, patience=2)
-    expected = fit.fit(compiled(iris), iris, config, 1, tmp_path)
-    found = fit.fit(compiled(iris), iris, config, 1, tmp_path, checkpoint=tmp_path / checkpoints.LAST)
+    expected = trainer.fit(compiled(iris), iris, config, 1, tmp_path)
+    found = trainer.fit(compiled(iris), iris, config, 1, tmp_path, checkpoint=tmp_path / checkpoints.LAST)
     assert len(expected.rows) < 30
     assert plain(found) == plain(expected)
 

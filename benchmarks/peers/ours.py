@@ -15,13 +15,14 @@ from typing import Any
 
 import torch
 
-from lifecycle import fit, pipeline, report
+from lifecycle import pipeline, report
 from lifecycle.config.compose import compose
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job
-from lifecycle.history import Row
+from lifecycle.fit import trainer
+from lifecycle.fit.history import Row
+from lifecycle.fit.preflight import batch_size
 from lifecycle.pipeline import Prepared
-from lifecycle.refusals import batch_size
 from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.tracking.run import track
 from peers.loop import Part, score
@@ -66,7 +67,7 @@ def timed_fit(job: Job, prepared: Prepared) -> Fitted:
         bars = printer.callbacks(job.trainer.max_epochs)
         folder = tracked.checkpoints
         started = time.perf_counter()
-        history = fit.fit(module, fresh.data, job.trainer, job.seed, folder, listeners, bars)
+        history = trainer.fit(module, fresh.data, job.trainer, job.seed, folder, listeners, bars)
         seconds = time.perf_counter() - started
     return Fitted(seconds, fresh, len(history.rows), threads[0])
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from torch import nn
 
-from lifecycle import evaluate, fit, predict, refusals, report, results, saved
+from lifecycle import evaluate, predict, report, results, saved
 from lifecycle.compile import losses, optimization
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.scores import prefixed
@@ -24,7 +24,8 @@ from lifecycle.data.load import load
 from lifecycle.data.sources.in_memory import Given
 from lifecycle.define.network import Layer, define, summarize
 from lifecycle.errors import RequestError
-from lifecycle.history import History
+from lifecycle.fit import preflight, trainer
+from lifecycle.fit.history import History
 from lifecycle.profiling import clock, files
 from lifecycle.runtime import process_state
 from lifecycle.runtime.faults import Cures, explained, largest
@@ -112,7 +113,7 @@ def _run(request: Request, begun: Begun | None) -> Result | None:
     try:
         job = resolve(request)
         prepared = prepare(job)
-        refusals.check_names(prepared.data, predict.column_names(prepared.data.spec))
+        preflight.check_names(prepared.data, predict.column_names(prepared.data.spec))
     except Exception as error:
         if not is_helper() and (request.sweep or not isinstance(error, RequestError)):
             record_failure(request, error)
@@ -129,7 +130,7 @@ def _run(request: Request, begun: Begun | None) -> Result | None:
 def help_fit(job: Job, prepared: Prepared, checkpoint: Path | None = None) -> None:
     """Do the part of fitting that a process does which only helps another."""
     with tempfile.TemporaryDirectory() as folder:
-        fit.fit(prepared.module, prepared.data, job.trainer, job.seed, Path(folder), checkpoint=checkpoint)
+        trainer.fit(prepared.module, prepared.data, job.trainer, job.seed, Path(folder), checkpoint=checkpoint)
 
 
 @one_at_a_time()
@@ -141,7 +142,7 @@ def prepare(job: Job, rows: Given | None = None) -> Prepared:
         job: checked.
         rows: those in memory that are the data; ``None``: the data plugin reads its own.
     """
-    fit.check_devices(job.trainer)
+    preflight.check_devices(job.trainer)
     with explained(Cures("Set data.memory_gb, or use fewer rows or columns", refused=True)):
         data = load(job.data, job.data_name, job.data_kind, job.seed, rows)
     with explained(Cures(f"Lower {largest(job.model)}", refused=True)):
@@ -165,7 +166,7 @@ def _compiled(job: Job, data: Dataset) -> Prepared:
         job.label_smoothing,
     )
     losses.check_data(module.loss_name, data)
-    fit.check(job.trainer, module, data)
+    preflight.check(job.trainer, module, data)
     return Prepared(data, network, layers, module)
 
 
@@ -191,20 +192,20 @@ def life(
     printer.begin(job, data, prepared.layers, module)
     tracked.log_data(data.name, data.digest, getattr(job.data, "path", data.kind), data.num_rows)
     tracked.tag(**data.split_digests)
-    rows_a_step = refusals.batch_size(job.trainer, data)
+    rows_a_step = preflight.batch_size(job.trainer, data)
     metrics = list(module.metric_names)
     schedule = {f"schedule__{key}": value for key, value in asdict(job.schedule).items()}
     tracked.log_worked_out(
         job.request, loss=module.loss_name, metrics=metrics, trainer__batch_size=rows_a_step, **schedule
     )
-    if (note := refusals.reduced_batch_size(job.trainer, data)) is not None:
+    if (note := preflight.reduced_batch_size(job.trainer, data)) is not None:
         printer.note("Batches", note)
         tracked.tag(**{"lifecycle.batch_size": str(rows_a_step)})  # the parameter is what was asked for
     tracked.log_text(report.summary_text(prepared.layers), "summary.txt")
 
     listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs)]
     bars = [*printer.callbacks(job.trainer.max_epochs), *files.callbacks(), *callbacks]
-    history = fit.fit(module, data, job.trainer, job.seed, tracked.checkpoints, listeners, bars, checkpoint)
+    history = trainer.fit(module, data, job.trainer, job.seed, tracked.checkpoints, listeners, bars, checkpoint)
 
     return conclude(job, prepared, printer, tracked, history)
 
@@ -235,7 +236,7 @@ def score(job: Job, prepared: Prepared, folder: Path) -> tuple[evaluate.Evaluati
         folder: where Lightning may leave files.
     """
     data, module = prepared.data, prepared.module
-    alone = fit.trainer_for(job.trainer, devices=1, folder=folder)
+    alone = trainer.trainer_for(job.trainer, devices=1, folder=folder)
     rows = in_order(data.scored.inputs, data.scored.targets, data.scored.truth)
     scores = evaluate.evaluate(module, rows, alone)
     outputs = predict.outputs_of(module, rows, alone)

@@ -22,7 +22,7 @@ from rich.table import Column
 from lifecycle.runtime.quiet import ignored
 
 if TYPE_CHECKING:
-    from lifecycle.history import Row
+    from lifecycle.fit.history import Row
 
 SECONDS_BETWEEN = 0.1
 """The bar is drawn at most this often."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 
 from lifecycle import evaluate as scoring
-from lifecycle import fit, pipeline, refusals, report
+from lifecycle import pipeline, report
 from lifecycle.compile import metrics
 from lifecycle.compile.compiled_model import compiled_as
 from lifecycle.config.schema import Job
@@ -21,6 +21,7 @@ from lifecycle.data import labelled_rows
 from lifecycle.data.batches import in_order
 from lifecycle.data.sources.in_memory import Given
 from lifecycle.errors import RequestError, warn
+from lifecycle.fit import preflight, trainer
 from lifecycle.predict import column_names
 from lifecycle.runtime import process_state
 from lifecycle.runtime.quiet import one_at_a_time, quiet_libraries
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from lifecycle.history import History
+    from lifecycle.fit.history import History
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def run(job: Job, rows: Given, callbacks: Sequence[pl.Callback], track: bool | N
         check_environment(job.request.tracking.dir)
     with process_state.preserved():
         prepared = pipeline.prepare(job, rows)
-        refusals.check_names(prepared.data, column_names(prepared.data.spec))
+        preflight.check_names(prepared.data, column_names(prepared.data.spec))
         for note in prepared.data.notes:
             warn(translated(note))
         printer = report.Report(job.request.config.verbose)
@@ -110,11 +111,11 @@ def _tracked(job: Job, track: bool | None) -> Iterator[run_module.Run | None]:
 def _alone(job: Job, prepared: pipeline.Prepared, printer: report.Report, callbacks: Sequence[pl.Callback]) -> Fitted:
     epochs = job.trainer.max_epochs
     listeners = [lambda row: printer.epoch(row, epochs)] if job.request.config.verbose else []
-    if (note := refusals.reduced_batch_size(job.trainer, prepared.data)) is not None:
+    if (note := preflight.reduced_batch_size(job.trainer, prepared.data)) is not None:
         printer.note("Batches", translated(note))
     bars = printer.callbacks(epochs)
     with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
-        history = fit.fit(
+        history = trainer.fit(
             prepared.module, prepared.data, job.trainer, job.seed, Path(folder), listeners, [*bars, *callbacks]
         )
     return Fitted(_shown(history), pipeline.trained_model(job, prepared, history, None), None)

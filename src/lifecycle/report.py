@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lifecycle.data.dataset import Dataset
     from lifecycle.define.network import Layer
     from lifecycle.evaluate import Evaluation
-    from lifecycle.history import History, Row
+    from lifecycle.fit.history import History, Row
     from lifecycle.tracking.run import Run
 
 MOST_WIDTH = 120

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lifecycle import evaluate, fit, pipeline, refusals, saved
+from lifecycle import evaluate, pipeline, saved
 from lifecycle.compile import losses, scores
 from lifecycle.compile.compiled_model import compiled_as
 from lifecycle.config.schema import Job
@@ -18,6 +18,7 @@ from lifecycle.credentials import masked
 from lifecycle.data import labelled_rows
 from lifecycle.data.sources import in_memory
 from lifecycle.errors import RequestError
+from lifecycle.fit import preflight
 from lifecycle.look import files
 from lifecycle.tracking import provenance
 from lifecycle.tracking.run import Run, track_again
@@ -109,14 +110,14 @@ def other_rows(found: FoundRun, job: Job, asked: Job, name: str, missing: str = 
     Raises:
         RequestError: the data lack a column or a value, hold a class that is not known, have samples of another shape.
     """
-    fit.check_devices(job.trainer)
+    preflight.check_devices(job.trainer)
     trained = saved.load(found.model_folder())
     data = labelled_rows.load(
         asked.data, name, asked.data_kind, trained.spec, trained.preprocessing, trained.columns, missing
     )
     module = compiled_as(trained)
     losses.check_data(module.loss_name, data)
-    refusals.check_metrics(module, data)
+    preflight.check_metrics(module, data)
     evaluation, predictions = _score(job, pipeline.Prepared(data, trained.network, [], module))
     notes = list(data.notes)
     if data.digest == found.tags.get(DIGEST):

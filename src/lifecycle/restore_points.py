@@ -7,10 +7,10 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from lifecycle import checkpoints
-from lifecycle.checkpoints import BEST, LAST
 from lifecycle.errors import SavedModelError
-from lifecycle.history import History
+from lifecycle.fit import checkpoints
+from lifecycle.fit.checkpoints import BEST, LAST
+from lifecycle.fit.history import History
 from lifecycle.tracking.found_run import FoundRun
 
 Points = dict[str, list[tuple[int, float]]]

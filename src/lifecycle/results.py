@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lifecycle import checkpoints, saved
+from lifecycle import saved
+from lifecycle.fit import checkpoints
 from lifecycle.forecast import foretells
 from lifecycle.look import files
 from lifecycle.profiling import clock
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from lifecycle.data.dataset import Dataset
     from lifecycle.evaluate import Evaluation
-    from lifecycle.history import History
+    from lifecycle.fit.history import History
     from lifecycle.tracking.run import Run
 
 

@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.history import History
+from lifecycle.fit.history import History
 
 if TYPE_CHECKING:
     from lifecycle.define.network import Layer

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from lifecycle.history import History
+    from lifecycle.fit.history import History
 
 FEW_EPOCHS = 20
 """So many are also drawn as points: one alone makes no line."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lifecycle.contract import REGRESSION, DataSpec
-from lifecycle.history import History
+from lifecycle.fit.history import History
 from lifecycle.look import classes, curves, values
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.contract import DataSpec
 from lifecycle.errors import RequestError
-from lifecycle.history import History
+from lifecycle.fit.history import History
 from lifecycle.signatures import signature_of
 from lifecycle.tracking import end_notes, model_registry, search
 from lifecycle.tracking.database_faults import wait_until_free

@@ -26,7 +26,7 @@ from lifecycle.config.schema import Request
 from lifecycle.contract import DataSpec
 from lifecycle.credentials import masked
 from lifecycle.errors import TrackingError
-from lifecycle.history import History
+from lifecycle.fit.history import History
 from lifecycle.tracking import client, provenance
 from lifecycle.tracking.client import Recorder
 

@@ -181,7 +181,8 @@ def _go_on(found: FoundRun, job: Job, record: dict[str, Any], points: Points) ->
 
 def _fitted(found: FoundRun, request: Request, points: Points) -> tuple[Path | None, list[dict[str, float]]]:
     """Return the checkpoint to go on from, and the rows of the epochs that are done."""
-    from lifecycle import epochs, restore_points
+    from lifecycle import restore_points
+    from lifecycle.fit import epochs
 
     path = restore_points.last(found, points)
     if path is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,13 +11,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from pytorch_lightning.accelerators import CUDAAccelerator, MPSAccelerator
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
 
-from lifecycle import checkpoints, refusals
-from lifecycle.checkpoints import CheckedCheckpointIO
 from lifecycle.compile import stepping
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.precision import channels_last
@@ -26,50 +22,15 @@ from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.batches import Batches, Chunks, in_order
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.large.disk_rows import DiskRows
-from lifecycle.epochs import Epochs
-from lifecycle.errors import RequestError, TrainingError
-from lifecycle.history import History, Row
+from lifecycle.errors import TrainingError
+from lifecycle.fit import checkpoints
+from lifecycle.fit.checkpoints import CheckedCheckpointIO
+from lifecycle.fit.epochs import Epochs
+from lifecycle.fit.history import History, Row
+from lifecycle.fit.preflight import batch_size
 from lifecycle.profiling.clock import phase
-from lifecycle.refusals import batch_size
 from lifecycle.runtime import memory
 from lifecycle.runtime.processes import helpers_know_their_main_process, is_helper
-
-
-def check_devices(config: TrainerConfig) -> None:
-    """Refuse an accelerator that is not there, or more devices than there are.
-
-    Raises:
-        RequestError: names the key and what there is.
-    """
-    rank = os.environ.get("LOCAL_RANK")
-    if rank is not None and not is_helper():
-        raise RequestError(
-            f"LOCAL_RANK={rank} is set in the environment, as if another launcher had started this process. Unset it; "
-            "trainer.devices=2 trainer.strategy=ddp starts the processes itself."
-        )
-    gpus = torch.cuda.device_count() if CUDAAccelerator.is_available() else int(MPSAccelerator.is_available())
-    if config.accelerator == "gpu" and not gpus:
-        raise RequestError("trainer.accelerator=gpu but torch sees no GPU. Use trainer.accelerator=cpu or auto.")
-    on_gpu = config.accelerator == "gpu" or (config.accelerator == "auto" and gpus)
-    if on_gpu and config.devices > gpus:
-        raise RequestError(
-            f"trainer.devices={config.devices} but torch sees {gpus} GPU. Use {gpus}, or trainer.accelerator=cpu."
-        )
-    cores = max(2, os.cpu_count() or 1)
-    if not on_gpu and config.devices > cores:
-        raise RequestError(f"trainer.devices={config.devices} but there are {cores} cores. Use at most {cores}.")
-
-
-def check(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:
-    """Refuse what only data, network and metrics together show to be impossible; see :mod:`lifecycle.refusals`.
-
-    Raises:
-        RequestError: names key, value and cure.
-    """
-    refusals.check_memory(config, module)
-    refusals.check_batches(config, module.network, data)
-    refusals.check_metrics(module, data)
-    refusals.check_monitors(config, module, data)
 
 
 def trainer_for(config: TrainerConfig, *, devices: int, folder: Path, **more: Any) -> pl.Trainer:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 
 import torch
+from pytorch_lightning.accelerators import CUDAAccelerator, MPSAccelerator
 from torch import nn
 
 from lifecycle.compile import metrics
@@ -17,6 +19,7 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.large.scratch import free_memory
 from lifecycle.define.network import learns_from_one_row
 from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.runtime.processes import is_helper
 from lifecycle.schedules import Plateau
 
 DEFAULT_BATCH_SIZE = 32
@@ -157,3 +160,40 @@ def _check_monitor(key: str, monitor: str, module: CompiledModel, data: Dataset,
         raise RequestError(
             f"{key}={monitor} cannot be monitored: nobody says whether higher is better. Use {key}={better}."
         )
+
+
+def check_devices(config: TrainerConfig) -> None:
+    """Refuse an accelerator that is not there, or more devices than there are.
+
+    Raises:
+        RequestError: names the key and what there is.
+    """
+    rank = os.environ.get("LOCAL_RANK")
+    if rank is not None and not is_helper():
+        raise RequestError(
+            f"LOCAL_RANK={rank} is set in the environment, as if another launcher had started this process. Unset it; "
+            "trainer.devices=2 trainer.strategy=ddp starts the processes itself."
+        )
+    gpus = torch.cuda.device_count() if CUDAAccelerator.is_available() else int(MPSAccelerator.is_available())
+    if config.accelerator == "gpu" and not gpus:
+        raise RequestError("trainer.accelerator=gpu but torch sees no GPU. Use trainer.accelerator=cpu or auto.")
+    on_gpu = config.accelerator == "gpu" or (config.accelerator == "auto" and gpus)
+    if on_gpu and config.devices > gpus:
+        raise RequestError(
+            f"trainer.devices={config.devices} but torch sees {gpus} GPU. Use {gpus}, or trainer.accelerator=cpu."
+        )
+    cores = max(2, os.cpu_count() or 1)
+    if not on_gpu and config.devices > cores:
+        raise RequestError(f"trainer.devices={config.devices} but there are {cores} cores. Use at most {cores}.")
+
+
+def check(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:
+    """Refuse what only data, network and metrics together show to be impossible; see :mod:`lifecycle.fit.preflight`.
+
+    Raises:
+        RequestError: names key, value and cure.
+    """
+    check_memory(config, module)
+    check_batches(config, module.network, data)
+    check_metrics(module, data)
+    check_monitors(config, module, data)

@@ -16,7 +16,7 @@ from lifecycle.compile.optimization import learning_rate
 from lifecycle.compile.scores import prefixed
 from lifecycle.data.batches import Batches
 from lifecycle.errors import TrainingError
-from lifecycle.history import Row
+from lifecycle.fit.history import Row
 from lifecycle.runtime.seeds import epoch_seed, seed_all
 from lifecycle.schedules import NoSchedule
 

@@ -1,0 +1,1 @@
+"""Step 3: the Trainer, its epochs, checkpoints and history."""
