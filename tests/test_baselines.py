@@ -12,12 +12,12 @@ from sklearn import metrics
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from torch import nn
 
-from lifecycle import baselines
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.config.tasks import TASKS
 from lifecycle.contract import REGRESSION
 from lifecycle.data.dataset import Dataset
-from lifecycle.evaluate import Evaluation, judge
+from lifecycle.evaluate import baselines
+from lifecycle.evaluate.scoring import Evaluation, judge
 from lifecycle.optimizers import Adam
 from lifecycle.runtime.quiet import quiet_libraries
 from tests.rows import SeriesRows, TableRows, load_rows

@@ -23,7 +23,7 @@ from lifecycle.config.schema import TrainerConfig
 from lifecycle.config.tasks import TASKS
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Batches
-from lifecycle.evaluate import evaluate
+from lifecycle.evaluate.scoring import evaluate
 from lifecycle.fit.trainer import trainer_for
 from lifecycle.optimizers import Adam
 from lifecycle.runtime.quiet import quiet_libraries

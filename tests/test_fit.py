@@ -30,7 +30,7 @@ from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.define.network import define
 from lifecycle.errors import RequestError, TrainingError
-from lifecycle.evaluate import evaluate
+from lifecycle.evaluate.scoring import evaluate
 from lifecycle.fit import checkpoints, preflight
 from lifecycle.fit.epochs import Epochs
 from lifecycle.fit.history import History, Row

@@ -14,14 +14,14 @@ from scipy import stats
 from sklearn import metrics
 from torch import Tensor
 
-from lifecycle import intervals as module
 from lifecycle.compile.losses import Loss
 from lifecycle.compile.output_units import Units
 from lifecycle.compile.scores import Scores
 from lifecycle.config.tasks import TASKS
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Truth
-from lifecycle.intervals import RESAMPLES, SLOW_RESAMPLES, intervals, row_values
+from lifecycle.evaluate import intervals as module
+from lifecycle.evaluate.intervals import RESAMPLES, SLOW_RESAMPLES, intervals, row_values
 from tests.test_evaluate import outputs_and_targets, scores_of
 
 MEANS = {BINARY: ["accuracy"], MULTICLASS: ["accuracy"], REGRESSION: ["mae", "mse", "rmse", "mape"]}

@@ -21,7 +21,7 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.images import Images
 from lifecycle.data.load import load
 from lifecycle.define.network import define
-from lifecycle.evaluate import evaluate
+from lifecycle.evaluate.scoring import evaluate
 from lifecycle.fit import trainer
 from lifecycle.optimizers import Adam
 from lifecycle.plugins.cnn import CNN

@@ -17,7 +17,6 @@ from scipy import stats
 from sklearn import metrics
 from torch import nn
 
-from lifecycle import baselines
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.losses import Loss
 from lifecycle.compile.metrics import OURS
@@ -27,8 +26,9 @@ from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Truth
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.preprocessing import learn_target
-from lifecycle.evaluate import judge
-from lifecycle.intervals import RESAMPLES, SLOW_RESAMPLES, intervals
+from lifecycle.evaluate import baselines
+from lifecycle.evaluate.intervals import RESAMPLES, SLOW_RESAMPLES, intervals
+from lifecycle.evaluate.scoring import judge
 from lifecycle.model import Model
 from lifecycle.optimizers import Adam
 from lifecycle.predict import as_frame

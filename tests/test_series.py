@@ -368,8 +368,8 @@ def test_a_season_costs_no_samples_and_is_unknown_at_first() -> None:
     ("season", "names"), [(16, ["value 16 steps before", "last value"]), (18, ["last value"]), (40, ["last value"])]
 )
 def test_a_season_that_some_scored_rows_lack_is_no_baseline(season: int, names: list[str]) -> None:
-    from lifecycle.baselines import baselines
     from lifecycle.compile.output_units import Units
+    from lifecycle.evaluate.baselines import baselines
 
     data = load_rows(plugin(np.arange(20.0), window=5, season=season))
     assert data.scored.rows.tolist() == [17, 18, 19]

@@ -16,7 +16,6 @@ from sklearn import metrics
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from torch import nn
 
-from lifecycle import baselines
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.losses import Loss
 from lifecycle.compile.metrics import OURS, OURS_OF_CLASSES
@@ -30,7 +29,8 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.array import Array
 from lifecycle.data.kinds.table import Table
 from lifecycle.errors import RequestError
-from lifecycle.intervals import RESAMPLES, intervals
+from lifecycle.evaluate import baselines
+from lifecycle.evaluate.intervals import RESAMPLES, intervals
 from lifecycle.model import Model
 from lifecycle.optimizers import Adam
 from tests.conftest import Command, artifacts

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from torch import nn
 
-from lifecycle import evaluate, predict, report, results, saved
+from lifecycle import predict, report, results, saved
 from lifecycle.compile import losses, optimization
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.scores import prefixed
@@ -24,6 +24,7 @@ from lifecycle.data.load import load
 from lifecycle.data.sources.in_memory import Given
 from lifecycle.define.network import Layer, define, summarize
 from lifecycle.errors import RequestError
+from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight, trainer
 from lifecycle.fit.history import History
 from lifecycle.profiling import clock, files
@@ -64,7 +65,7 @@ class Result:
     history: History
     predictions: pd.DataFrame
     model: TrainedModel
-    evaluation: evaluate.Evaluation
+    evaluation: scoring.Evaluation
 
 
 def report_sweep(request: Request) -> None:
@@ -227,7 +228,7 @@ def conclude(job: Job, prepared: Prepared, printer: report.Report, tracked: Run,
     return Result(tracked.id, scores, history, predictions, trained, evaluation)
 
 
-def score(job: Job, prepared: Prepared, folder: Path) -> tuple[evaluate.Evaluation, pd.DataFrame]:
+def score(job: Job, prepared: Prepared, folder: Path) -> tuple[scoring.Evaluation, pd.DataFrame]:
     """Evaluate and predict the rows that a model is scored on, with the weights that it has.
 
     Args:
@@ -238,9 +239,9 @@ def score(job: Job, prepared: Prepared, folder: Path) -> tuple[evaluate.Evaluati
     data, module = prepared.data, prepared.module
     alone = trainer.trainer_for(job.trainer, devices=1, folder=folder)
     rows = in_order(data.scored.inputs, data.scored.targets, data.scored.truth)
-    scores = evaluate.evaluate(module, rows, alone)
+    scores = scoring.evaluate(module, rows, alone)
     outputs = predict.outputs_of(module, rows, alone)
-    evaluation = evaluate.judge(module, data, scores, outputs, job.seed)
+    evaluation = scoring.judge(module, data, scores, outputs, job.seed)
     predictions = predict.as_frame(outputs, module.units, data.spec, data.scored.base)
     return evaluation, predict.beside_truth(predictions, data.scored)
 

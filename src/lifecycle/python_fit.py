@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
-from lifecycle import evaluate as scoring
 from lifecycle import pipeline, report
 from lifecycle.compile import metrics
 from lifecycle.compile.compiled_model import compiled_as
@@ -21,6 +20,7 @@ from lifecycle.data import labelled_rows
 from lifecycle.data.batches import in_order
 from lifecycle.data.sources.in_memory import Given
 from lifecycle.errors import RequestError, warn
+from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight, trainer
 from lifecycle.predict import column_names
 from lifecycle.runtime import process_state

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lifecycle import evaluate, pipeline, saved
+from lifecycle import pipeline, saved
 from lifecycle.compile import losses, scores
 from lifecycle.compile.compiled_model import compiled_as
 from lifecycle.config.schema import Job
@@ -18,6 +18,7 @@ from lifecycle.credentials import masked
 from lifecycle.data import labelled_rows
 from lifecycle.data.sources import in_memory
 from lifecycle.errors import RequestError
+from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight
 from lifecycle.look import files
 from lifecycle.tracking import provenance
@@ -48,7 +49,7 @@ class Rescored:
     name: str
     data: Dataset
     source: str
-    evaluation: evaluate.Evaluation
+    evaluation: scoring.Evaluation
     predictions: pd.DataFrame
     notes: list[str]
 
@@ -151,12 +152,12 @@ def record(found: FoundRun, scored: Rescored, figures: bool) -> tuple[Run, Path,
     return tracked, tracked.artifacts / into, pictures
 
 
-def _score(job: Job, prepared: pipeline.Prepared) -> tuple[evaluate.Evaluation, pd.DataFrame]:
+def _score(job: Job, prepared: pipeline.Prepared) -> tuple[scoring.Evaluation, pd.DataFrame]:
     with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
         return pipeline.score(job, prepared, Path(folder))
 
 
-def _compared(found: FoundRun, evaluation: evaluate.Evaluation) -> list[str]:
+def _compared(found: FoundRun, evaluation: scoring.Evaluation) -> list[str]:
     """Return whether the scores are those that the run recorded; where not, each that differs, and what may be why."""
     differing = []
     for name, value in scores.prefixed(evaluation.scores, evaluation.on).items():

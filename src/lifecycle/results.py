@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from lifecycle.data.dataset import Dataset
-    from lifecycle.evaluate import Evaluation
+    from lifecycle.evaluate.scoring import Evaluation
     from lifecycle.fit.history import History
     from lifecycle.tracking.run import Run
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from lifecycle.data.dataset import Dataset
-    from lifecycle.evaluate import Evaluation
+    from lifecycle.evaluate.scoring import Evaluation
 
 CLASS_PICTURES = ("confusion_matrix.png", "roc.png", "precision_recall.png")
 VALUE_PICTURES = ("residuals.png",)

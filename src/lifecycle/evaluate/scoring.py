@@ -11,9 +11,9 @@ import torch
 from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 
-from lifecycle import baselines, intervals
 from lifecycle.compile.metrics import higher_is_better
 from lifecycle.compile.scores import prefixed
+from lifecycle.evaluate import baselines, intervals
 from lifecycle.profiling.clock import phase
 from lifecycle.runtime import memory
 
