@@ -292,7 +292,7 @@ def _save_model(folder: Path, columns: int, kind: str) -> None:
     import pandas as pd
 
     import lifecycle
-    from lifecycle import saved
+    from lifecycle.predict import saved_model
 
     make_table(folder / "train.parquet", 2_000, columns, kind)
     frame = pd.read_parquet(folder / "train.parquet")
@@ -302,7 +302,7 @@ def _save_model(folder: Path, columns: int, kind: str) -> None:
     )
     words = ["data=table", f"data.path={folder / 'train.parquet'}", "data.target=y", "model=mlp", "verbose=0"]
     result = lifecycle.run([*words, "trainer.max_epochs=2", "tracking.figures=false", f"tracking.dir={folder}/mlruns"])
-    saved.save(result.model, folder / "model")
+    saved_model.save(result.model, folder / "model")
 
 
 def epochs(sizes: Sizes, folder: Path) -> Iterator[Figure]:
@@ -389,10 +389,10 @@ def train_child(file: str, memory_gb: str) -> dict[str, float]:
 
 def predict_child(file: str) -> dict[str, float]:
     """Stream a file through the model beside it."""
-    from lifecycle import saved, streaming
+    from lifecycle.predict import predict_file, saved_model
 
-    model = saved.load(Path("model"))
-    return _timed(lambda: streaming.predict_file(model, file, f"out{Path(file).suffix}"))
+    model = saved_model.load(Path("model"))
+    return _timed(lambda: predict_file.predict_file(model, file, f"out{Path(file).suffix}"))
 
 
 def fit_child(count: str) -> dict[str, float]:

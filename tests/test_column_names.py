@@ -15,11 +15,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifecycle import saved
 from lifecycle.data.columns import names
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
 from lifecycle.model import Model
+from lifecycle.predict import saved_model
 from tests.conftest import Command
 
 ROWS = 40
@@ -80,7 +80,7 @@ def test_each_remedy_trains_and_predicts_the_file_as_it_is(
     found, _ = predicted(lifecycle, f"rows.{ending}")
     assert list(found) == ["a", f"{name}_", "y", "predicted", "probability_no", "probability_yes"]
     np.testing.assert_array_equal(found[f"{name}_"], frame[name])
-    assert saved.load(model_in(tmp_path)).columns == ("a", f"{name}_")
+    assert saved_model.load(model_in(tmp_path)).columns == ("a", f"{name}_")
     assert job("evaluate", "run=latest", f"input=rows.{ending}").code == 0
     found[["a", f"{name}_", "y"]].to_csv("renamed.csv", index=False)  # as the rows of an output are
     again, _ = predicted(lifecycle, "renamed.csv")
@@ -129,7 +129,7 @@ def test_mlflow_takes_the_columns_under_either_name(job: Command, tmp_path: Path
     FRAME.to_csv("rows.csv", index=False)
     rename = "data.rename={predicted: measured}"
     assert job("data=table", "data.path=rows.csv", "data.target=y", *QUICK, rename).code == 0
-    model = saved.load(model_in(tmp_path))
+    model = saved_model.load(model_in(tmp_path))
     expected = model.predict(FRAME)
     pd.testing.assert_frame_equal(model.predict(FRAME.rename(columns={"predicted": "measured"})), expected)
     (folder,) = {file.parent for file in tmp_path.rglob("MLmodel")}

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from lifecycle import saved
 from lifecycle.plugins.mlp import MLP
+from lifecycle.predict import saved_model
 from tests.conftest import Command
 from tests.test_verb_serve import TABLE, Served, end, start
 
@@ -39,9 +39,9 @@ SLOW_ROWS = 8192 * 8
 
 def slow_model(folder: Path) -> Path:
     """Save a model whose network takes more than a second for 8,192 rows, in one call that cannot be interrupted."""
-    trained = saved.load(TABLE / "model")
+    trained = saved_model.load(TABLE / "model")
     model = MLP(hidden=[2000, 2000])
-    saved.save(replace(trained, model=model, network=model.build(trained.spec)), folder)
+    saved_model.save(replace(trained, model=model, network=model.build(trained.spec)), folder)
     return folder
 
 

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from lifecycle import again, saved
+from lifecycle import again
 from lifecycle import lifecycle as package
 from lifecycle.config import expressions, request_record
 from lifecycle.config.compose import compose
 from lifecycle.config.schema import Request
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
+from lifecycle.predict import saved_model
 from tests.conftest import Command, ready
 
 CANARIES = ("hunter2canary", "plainpw", "plaintok")
@@ -155,14 +156,14 @@ def test_a_saved_model_needs_no_environment(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("TARGET", "species")
     words = ["model.hidden='${oc.decode:${oc.env:WIDTH}}'", "model.activation=${oc.env:ACTIVATION}"]
     result = package.run(["data=mine", *words, "data.target=${oc.env:TARGET}", *QUICK])
-    saved.save(result.model, tmp_path / "model")
+    saved_model.save(result.model, tmp_path / "model")
     manifest = json.loads((tmp_path / "model" / "lifecycle.json").read_text())
     assert manifest["model"]["fields"]["hidden"] == [5]
     assert manifest["data"]["fields"]["note"] == "${oc.env:SECRET}"
     assert manifest["data"]["fields"]["path"] == "${oc.env:FOLDER}/iris.csv"
     for name in ("WIDTH", "ACTIVATION", "TARGET", "SECRET", "FOLDER", "DROP"):
         monkeypatch.delenv(name)
-    predicted = saved.load(tmp_path / "model").predict(files.read("sklearn:iris"))["predicted"]
+    predicted = saved_model.load(tmp_path / "model").predict(files.read("sklearn:iris"))["predicted"]
     assert predicted.tolist() == result.model.predict(files.read("sklearn:iris"))["predicted"].tolist()
 
 

@@ -248,7 +248,7 @@ def test_classes_named_by_numbers_are_in_order_of_their_value(tmp_path: Path) ->
 
 def test_a_run_on_a_folder_predicts_new_files(pets: Path, job: Command, tmp_path: Path) -> None:
     import lifecycle
-    from lifecycle import saved
+    from lifecycle.predict import saved_model
 
     assert job("--version").code == 0  # the working folder is ready
     words = ["model=mlp", "data=images", "data.path=pets", "trainer.max_epochs=2"]
@@ -258,7 +258,7 @@ def test_a_run_on_a_folder_predicts_new_files(pets: Path, job: Command, tmp_path
     assert of_test.tolist() == result.predictions["predicted"].tolist()
     # Elsewhere, without the folder: a path of one's own is enough.
     pets.rename(tmp_path / "gone")
-    model = saved.load(next((tmp_path / "mlruns").rglob("lifecycle.json")).parent)
+    model = saved_model.load(next((tmp_path / "mlruns").rglob("lifecycle.json")).parent)
     again = model.predict(pd.DataFrame({"file": [f"gone/{name}" for name in frame["file"]]}))
     pd.testing.assert_frame_equal(again, result.model.predict(frame.assign(file=[f"gone/{n}" for n in frame["file"]])))
     with pytest.raises(RequestError, match=r"^file=cat/0\.png is neither in pets nor in the working folder\. Give the"):

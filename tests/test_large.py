@@ -24,7 +24,7 @@ from lifecycle.data.large import blocks, codes, read
 from lifecycle.data.large.disk_rows import DiskRows
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
-from lifecycle.saved import check_preprocessing
+from lifecycle.predict.saved_model import check_preprocessing
 from tests.rows import labels
 
 ROWS = 400

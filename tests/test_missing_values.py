@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 from sklearn.impute import SimpleImputer
 
-from lifecycle import saved
 from lifecycle.errors import DataWarning, RequestError
-from lifecycle.http_messages import JSON
 from lifecycle.model import Model
-from lifecycle.scoring import CSV, Scorer
+from lifecycle.predict import saved_model
+from lifecycle.predict.serving.http_messages import JSON
+from lifecycle.predict.serving.scoring import CSV, Scorer
+from lifecycle.predict.trained_model import TrainedModel
 from lifecycle.sklearn import LifecycleClassifier
-from lifecycle.trained import TrainedModel
 from tests.conftest import Command
 from tests.test_saved import KEPT
 
@@ -48,7 +48,7 @@ def folder(trained: Path) -> Path:
 @pytest.fixture
 def iris(folder: Path) -> TrainedModel:
     """Return that model."""
-    return saved.load(folder)
+    return saved_model.load(folder)
 
 
 def filled(model: TrainedModel) -> pd.DataFrame:
@@ -118,7 +118,7 @@ def test_labelled_rows_are_refused_or_filled(job: Command, lifecycle: Command, t
     assert ended.code == 0
     assert f"{COLUMNS[1]}: no value in 1 row, and no training row was without one: filled with" in ended.out
     table = next((tmp_path / "mlruns").rglob("evaluate/new/predictions.csv"))
-    expected = filled(saved.load(weights.parent))
+    expected = filled(saved_model.load(weights.parent))
     found = pd.read_csv(table)[list(expected.columns)]
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-5)
 
@@ -203,7 +203,7 @@ def test_a_model_that_was_saved_before_fills_and_says_so(lifecycle: Command, tmp
     ended = lifecycle("predict", f"run={folder / 'model'}", f"input={folder / 'rows.csv'}", "output=out.csv")
     assert ended.code == 0
     assert ended.err.splitlines()[0] == "age: no value in 3 rows: filled with the training median"
-    assert saved.load(folder / "model").preprocessing.gaps is None
+    assert saved_model.load(folder / "model").preprocessing.gaps is None
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError, TrainingError
 from lifecycle.model import Model
 from lifecycle.optimizers import SGD
-from lifecycle.saved import load
+from lifecycle.predict.saved_model import load
 from lifecycle.schedules import Cosine
 from lifecycle.tracking import found_run
 from tests.conftest import Command, artifacts

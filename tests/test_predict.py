@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from lifecycle import saved
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.output_units import Units
 from lifecycle.config.schema import TrainerConfig
@@ -21,7 +20,8 @@ from lifecycle.data.batches import Batches
 from lifecycle.data.dataset import Part
 from lifecycle.fit.trainer import trainer_for
 from lifecycle.optimizers import Adam
-from lifecycle.predict import as_frame, beside_truth, predict
+from lifecycle.predict import saved_model
+from lifecycle.predict.outputs import as_frame, beside_truth, predict
 from lifecycle.runtime.quiet import quiet_libraries
 from tests.conftest import Command
 
@@ -136,7 +136,7 @@ def test_a_trained_model_predicts_one_raw_row_as_it_does_among_many(
     words = ["data=table", "data.path=rows.csv", f"data.target={target}", "trainer.max_epochs=20"]
     assert job(*words, "tracking.figures=false").code == 0
     (manifest,) = tmp_path.rglob("lifecycle.json")
-    trained = saved.load(manifest.parent)
+    trained = saved_model.load(manifest.parent)
     raw = rows[["a", "b", "c"]]
     many = trained.predict(raw)
     assert many.shape == (60, columns)

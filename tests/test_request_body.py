@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle import request_body
 from lifecycle.errors import RequestError
+from lifecycle.predict.serving import request_body
 
 COLUMNS = ["a", "b (cm)", "c"]
 CELLS = st.none() | st.booleans() | st.integers() | st.text(max_size=4)

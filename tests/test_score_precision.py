@@ -31,7 +31,7 @@ from lifecycle.evaluate.intervals import RESAMPLES, SLOW_RESAMPLES, intervals
 from lifecycle.evaluate.scoring import judge
 from lifecycle.model import Model
 from lifecycle.optimizers import Adam
-from lifecycle.predict import as_frame
+from lifecycle.predict.outputs import as_frame
 from tests.conftest import Command, artifacts
 from tests.rows import SeriesRows, TableRows, load_rows
 

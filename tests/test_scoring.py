@@ -16,18 +16,17 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.pyfunc import FLAVOR_NAME, PyFuncModel, scoring_server
 
-from lifecycle import saved
 from lifecycle.data.kinds.table import Table
 from lifecycle.errors import RequestError
-from lifecycle.http_messages import RefusedError
-from lifecycle.saved import PyFunc
-from lifecycle.scoring import Scorer, check_kind
-from lifecycle.signatures import signature_of
-from lifecycle.streaming import predict_file
+from lifecycle.predict import saved_model
+from lifecycle.predict.mlflow_model import PyFunc, signature_of
+from lifecycle.predict.predict_file import predict_file
+from lifecycle.predict.serving.http_messages import RefusedError
+from lifecycle.predict.serving.scoring import Scorer, check_kind
 from tests.test_saved import KEPT
 
 JSON = "application/json"
-MODELS = {name: saved.load(KEPT / "v1" / name / "model") for name in ("table", "series")}
+MODELS = {name: saved_model.load(KEPT / "v1" / name / "model") for name in ("table", "series")}
 SCORERS = {name: Scorer(trained) for name, trained in MODELS.items()}
 ROWS = {
     "table": [

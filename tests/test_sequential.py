@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lifecycle import saved
 from lifecycle.config.compose import compose
 from lifecycle.config.resolve import resolve
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
@@ -22,6 +21,7 @@ from lifecycle.define.network import define, summarize
 from lifecycle.errors import RequestError
 from lifecycle.plugins.recurrent import LSTMLayer
 from lifecycle.plugins.sequential import Sequential
+from lifecycle.predict import saved_model
 from lifecycle.testing import check_model_plugin
 from tests.conftest import Command, artifacts
 
@@ -81,9 +81,9 @@ def test_a_saved_model_keeps_its_list_and_its_weights(job: Command, runs: Runs) 
     (run,) = runs()
     layers = ["dense: 5", "batch_norm", "relu", {"dense": {"units": 4, "initializer": "uniform"}}, "output"]
     assert run.data.params["model.layers"] == str(layers)
-    folder = next(Path(artifacts(run).parents[1]).rglob(saved.MANIFEST)).parent
-    assert json.loads((folder / saved.MANIFEST).read_text())["model"]["fields"]["layers"] == layers
-    trained = saved.load(folder)
+    folder = next(Path(artifacts(run).parents[1]).rglob(saved_model.MANIFEST)).parent
+    assert json.loads((folder / saved_model.MANIFEST).read_text())["model"]["fields"]["layers"] == layers
+    trained = saved_model.load(folder)
     predictions = pd.read_csv(artifacts(run) / "predictions.csv")
     frame = trained.data.read().iloc[predictions["row"]]
     assert trained.predict(frame)["predicted"].tolist() == predictions["predicted"].tolist()

@@ -306,7 +306,7 @@ def test_a_run_on_differences_predicts_in_the_users_units_and_on_raw_rows_too(
     job: Command, runs: Any, tmp_path: Path
 ) -> None:
     import lifecycle
-    from lifecycle import saved
+    from lifecycle.predict import saved_model
 
     values = 1000 + np.cumsum(np.random.default_rng(0).normal(5, 3, 40))
     frame = monthly(values).frame
@@ -331,7 +331,7 @@ def test_a_run_on_differences_predicts_in_the_users_units_and_on_raw_rows_too(
     signature = yaml.safe_load(next((tmp_path / "mlruns").rglob("MLmodel")).read_text())["signature"]
     assert [column["name"] for column in json.loads(signature["outputs"])] == ["predicted"]
     model = next((tmp_path / "mlruns").rglob("lifecycle.json")).parent
-    np.testing.assert_allclose(saved.load(model).predict(raw)["predicted"].to_numpy()[-6:], found)
+    np.testing.assert_allclose(saved_model.load(model).predict(raw)["predicted"].to_numpy()[-6:], found)
 
 
 CAR_SALES = folder() / "monthly-car-sales.csv"
@@ -383,13 +383,13 @@ def test_a_saved_model_and_mlflows_need_a_window_and_no_season_and_put_rows_in_o
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    from lifecycle import saved
+    from lifecycle.predict import saved_model
 
     frame = monthly(100 + np.random.default_rng(0).normal(size=40).cumsum()).frame
     frame.to_csv(tmp_path / "a.csv", index=False)
     words = ["data=series", "data.path=a.csv", "data.target=y", "data.time=month", "data.season=12", "data.window=5"]
     assert job(*words, "trainer.max_epochs=1", "tracking.figures=false").err == ""
-    trained = saved.load(next(tmp_path.rglob("lifecycle.json")).parent)
+    trained = saved_model.load(next(tmp_path.rglob("lifecycle.json")).parent)
     assert len(trained.predict(frame[["y"]].iloc[:6])) == 1
     sentence = r"data\.window=5 needs 6 rows or more, got 5\. Give more rows, or train with a shorter window\."
     with pytest.raises(RequestError, match=f"^{sentence}$"):

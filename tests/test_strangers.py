@@ -19,9 +19,9 @@ import skops.io
 import torch
 from sklearn.preprocessing import FunctionTransformer
 
-from lifecycle import saved
 from lifecycle.errors import LifecycleError, SavedModelError
 from lifecycle.fit import checkpoints
+from lifecycle.predict import saved_model
 from lifecycle.runtime.digests import sha256
 from tests.conftest import Command
 from tests.test_saved import KEPT
@@ -56,7 +56,7 @@ def sign(folder: Path, **entries: Any) -> None:
     """Give a folder the digests that its files have: they tell an accident, not a stranger."""
     manifest = {**json.loads((folder / "lifecycle.json").read_text()), **entries}
     names = ("weights.safetensors", "preprocessing.skops")
-    saved.write_manifest({**manifest, "sha256": {name: sha256(folder / name) for name in names}}, folder)
+    saved_model.write_manifest({**manifest, "sha256": {name: sha256(folder / name) for name in names}}, folder)
 
 
 def weights_are_a_pickle(folder: Path, canary: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_crafted_folder_is_refused_in_a_sentence_and_runs_nothing(
     monkeypatch.syspath_prepend(str(folder.parent))
     craft(folder, canary)
     with pytest.raises(SavedModelError) as told:
-        saved.load(folder)
+        saved_model.load(folder)
     assert not canary.exists()
     assert len(str(told.value).splitlines()) == 1
     assert str(folder) in str(told.value)

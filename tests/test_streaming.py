@@ -21,7 +21,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lifecycle import saved, streaming
 from lifecycle.contract import DataPlugin
 from lifecycle.data.kinds.images import Images
 from lifecycle.data.kinds.table import Table
@@ -29,8 +28,10 @@ from lifecycle.errors import RequestError
 from lifecycle.plugins.cnn import CNN
 from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.mlp import MLP
-from lifecycle.streaming import predict_file
-from lifecycle.trained import TrainedModel
+from lifecycle.predict import predict_file as predict_file_module
+from lifecycle.predict import saved_model
+from lifecycle.predict.predict_file import predict_file
+from lifecycle.predict.trained_model import TrainedModel
 from tests.rows import ImageRows, SeriesRows, TableRows, load_rows
 
 ROWS = 500
@@ -78,7 +79,7 @@ def model() -> TrainedModel:
 @pytest.fixture(autouse=True)
 def small_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let 16 rows go through a network at once, so that little files have many blocks."""
-    monkeypatch.setattr("lifecycle.trained.ROWS_AT_ONCE", 16)
+    monkeypatch.setattr("lifecycle.predict.trained_model.ROWS_AT_ONCE", 16)
 
 
 def read_back(file: Path) -> pd.DataFrame:
@@ -135,15 +136,15 @@ def test_rounding_in_a_pass_of_other_rows_is_that_of_single_precision(model: Tra
 def test_a_block_is_whole_passes_and_about_as_many_values_as_are_allowed(
     model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert [streaming._rows_of_block(model, 5, asked) for asked in (1, 16, 17)] == [16, 16, 32]
-    monkeypatch.setattr(streaming, "CELLS_AT_ONCE", 1000)
-    assert streaming._rows_of_block(model, 20, None) == 48  # 50 would be too many, 3 passes are not
-    assert streaming._rows_of_block(model, 5000, None) == 16
+    assert [predict_file_module._rows_of_block(model, 5, asked) for asked in (1, 16, 17)] == [16, 16, 32]
+    monkeypatch.setattr(predict_file_module, "CELLS_AT_ONCE", 1000)
+    assert predict_file_module._rows_of_block(model, 20, None) == 48  # 50 would be too many, 3 passes are not
+    assert predict_file_module._rows_of_block(model, 5000, None) == 16
     wide = trained(ImageRows(frame=pixels(), shape=[1, 8, 8]), CNN(channels=[2]))
-    assert streaming._rows_of_block(wide, 65, None) == 16
-    monkeypatch.setattr("lifecycle.trained.NUMBERS_AT_ONCE", 200)
+    assert predict_file_module._rows_of_block(wide, 65, None) == 16
+    monkeypatch.setattr("lifecycle.predict.trained_model.NUMBERS_AT_ONCE", 200)
     assert wide.rows_at_once == 3  # of 64 pixels
-    monkeypatch.setattr("lifecycle.trained.NUMBERS_AT_ONCE", 20)
+    monkeypatch.setattr("lifecycle.predict.trained_model.NUMBERS_AT_ONCE", 20)
     assert wide.rows_at_once == 1
 
 
@@ -232,7 +233,7 @@ def test_images_in_rows_of_pixels_are_streamed(tmp_path: Path) -> None:
 def test_a_model_of_rows_of_pixels_predicts_image_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, largest: float
 ) -> None:
-    monkeypatch.setattr(streaming, "IMAGES_AT_ONCE", 7)
+    monkeypatch.setattr(predict_file_module, "IMAGES_AT_ONCE", 7)
     frame = pixels()
     model = trained(ImageRows(frame=frame, shape=[1, 8, 8], max_value=largest), CNN(channels=[2]))
     columns = [name for name in frame if name != "y"]
@@ -357,7 +358,7 @@ MEASURE = """
 import re, sys
 from pathlib import Path
 from lifecycle import saved
-from lifecycle.streaming import predict_file
+from lifecycle.predict.predict_file import predict_file
 predict_file(saved.load(Path(sys.argv[1])), sys.argv[2], sys.argv[3], rows_at_once=8192)
 print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """
@@ -371,7 +372,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, ending: str) -> None
     plugin = TableRows(frame=frame.assign(y=["u", "v"] * 200))
     model = trained(plugin, MLP(hidden=[8]))
     model = replace(model, model_name="mlp", data_kind="table", data=Table(path="a.csv", target="y"))
-    saved.save(model, tmp_path / "model")
+    saved_model.save(model, tmp_path / "model")
     peaks = []
     for repeats in (400, 2800):
         table = pa.concat_tables([pa.Table.from_pandas(frame)] * repeats).combine_chunks()

@@ -32,10 +32,10 @@ from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
 from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.mlp import MLP
-from lifecycle.saved import PyFunc
-from lifecycle.scoring import Scorer
-from lifecycle.streaming import forecast_file, predict_file
-from lifecycle.trained import TIME_STEP, TrainedModel
+from lifecycle.predict.mlflow_model import PyFunc
+from lifecycle.predict.predict_file import forecast_file, predict_file
+from lifecycle.predict.serving.scoring import Scorer
+from lifecycle.predict.trained_model import TIME_STEP, TrainedModel
 from tests.conftest import Command, artifacts
 
 ROWS, BERLIN = 40, "Europe/Berlin"

@@ -15,11 +15,11 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
 
-from lifecycle import saved
 from lifecycle.data import labelled_rows
 from lifecycle.data.sources import files
 from lifecycle.model import Model
-from lifecycle.trained import TrainedModel
+from lifecycle.predict import saved_model
+from lifecycle.predict.trained_model import TrainedModel
 from tests.conftest import Command, Ended, artifacts
 from tests.made import make, runs_in
 
@@ -124,7 +124,7 @@ def _trained(run: mlflow.entities.Run) -> TrainedModel:
     (model,) = run.outputs.model_outputs
     client = mlflow.MlflowClient(f"sqlite:///{artifacts(run).parents[3] / 'mlflow.db'}")
     location = client.get_logged_model(model.model_id).artifact_location
-    return saved.load(Path(location.removeprefix("file://")) / "data" / "saved")
+    return saved_model.load(Path(location.removeprefix("file://")) / "data" / "saved")
 
 
 def _loss_of_shares(rows: pd.DataFrame) -> float:

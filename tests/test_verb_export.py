@@ -16,13 +16,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lifecycle import export, registry, saved
+from lifecycle import registry
 from lifecycle.contract import DataPlugin
 from lifecycle.plugins.cnn import CNN
 from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.mlp import MLP
 from lifecycle.plugins.sequential import Sequential
-from lifecycle.trained import TrainedModel
+from lifecycle.predict import export, saved_model
+from lifecycle.predict.trained_model import TrainedModel
 from tests.conftest import Command
 from tests.packages import Site, fresh_site
 from tests.rows import ImageRows, SeriesRows, TableRows, labels, load_rows
@@ -53,7 +54,7 @@ def make(plugin: DataPlugin, kind: str, model: Any, name: str, folder: Path) -> 
         settings={},
         provenance={},
     )
-    saved.save(trained, folder)
+    saved_model.save(trained, folder)
     return trained
 
 
@@ -124,7 +125,7 @@ def test_the_program_gives_what_the_run_predicts_for_1_and_for_7_rows(name: str,
             expected = trained.predict(some).drop(columns="predicted", errors="ignore").to_numpy()
             if trained.spec.task == "regression":
                 expected = trained.predict(some)[["predicted"]].to_numpy()
-            found = program(saved.prepare(folder, some))
+            found = program(saved_model.prepare(folder, some))
             assert found.shape == expected.shape == (rows, len(json_of(folder)["outputs"]["columns"]))
             np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -147,7 +148,7 @@ def test_a_saved_model_is_exported_with_its_preprocessing_and_code_that_runs(
     assert sorted(file.name for file in folder.iterdir()) == sorted([*beside, program])
     assert [file.name for file in folder.parent.iterdir()] == ["there"]
     assert ended.out.startswith(f"Wrote here/there/{program}, with its preprocessing beside it; here/there/README.md")
-    assert json_of(folder)["inputs"]["features"] == list(saved.load(TABLE / "model").spec.feature_names)
+    assert json_of(folder)["inputs"]["features"] == list(saved_model.load(TABLE / "model").spec.feature_names)
     assert json_of(folder)["outputs"]["columns"] == ["probability_maybe", "probability_no", "probability_yes"]
     (folder / "new.csv").write_bytes((TABLE / "rows.csv").read_bytes())
     (code,) = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)
@@ -168,7 +169,7 @@ def test_a_differenced_series_says_what_is_to_be_added(tmp_path: Path) -> None:
     said = "the value of `sold` in its own units, less the one 1 steps before, which is to be added"
     assert said in (tmp_path / "out" / "README.md").read_text()
     rows, expected = pd.read_csv(SERIES / "rows.csv"), pd.read_csv(SERIES / "predictions.csv")
-    differences = program_of(tmp_path / "out")(saved.prepare(tmp_path / "out", rows))[:, 0]
+    differences = program_of(tmp_path / "out")(saved_model.prepare(tmp_path / "out", rows))[:, 0]
     np.testing.assert_allclose(rows["sold"].to_numpy()[4:-1] + differences, expected["predicted"], rtol=1e-6)
 
 
@@ -245,7 +246,7 @@ class Wrong(nn.Module):
     ],
 )
 def test_other_numbers_are_refused(change: Any, sentence: str) -> None:
-    trained = saved.load(TABLE / "model")
+    trained = saved_model.load(TABLE / "model")
     right = export.Readable(trained.network, trained.units)
     assert export.compare(trained, right) == 0
     with pytest.raises(export.ExportError, match=sentence):

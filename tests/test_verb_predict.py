@@ -23,11 +23,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lifecycle import lifecycle as package
-from lifecycle import saved
 from lifecycle.__main__ import main
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
-from lifecycle.trained import TrainedModel
+from lifecycle.predict import saved_model
+from lifecycle.predict.trained_model import TrainedModel
 from tests.conftest import Command, Ended
 
 ROWS = 60
@@ -178,7 +178,7 @@ def test_the_training_file_has_the_bits_of_python_on_the_training_frame(
     assert said == f"Predicted 60 rows of {table.folder}/train.csv into out.{ending}\n"
     found = READERS[ending](tmp_path / f"out.{ending}")
     same(found, table.model.predict(frame))
-    same(found, saved.load(table.saved).predict(frame))
+    same(found, saved_model.load(table.saved).predict(frame))
     assert found["id"].tolist() == rows()["id"].tolist()  # 007 is no 7
     assert list(found)[:9] == list(rows())
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from lifecycle import lifecycle as package
-from lifecycle import saved
+from lifecycle.predict import saved_model
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, Ended
 from tests.test_saved import KEPT
@@ -66,7 +66,7 @@ def test_a_version_of_a_name_with_aliases_is_made(
     mlflow.set_tracking_uri(client.tracking_uri)
     found = mlflow.pyfunc.load_model("models:/iris@champion").predict(four())
     (folder,) = [file.parent for file in place.rglob("lifecycle.json") if f'"{ids[1]}"' in file.read_text()]
-    pd.testing.assert_frame_equal(found, saved.load(folder).predict(four()))
+    pd.testing.assert_frame_equal(found, saved_model.load(folder).predict(four()))
 
 
 def four() -> pd.DataFrame:
@@ -134,10 +134,10 @@ def log_another(client: mlflow.MlflowClient, run_id: str, place: Path, tmp_path:
 
     manifests = sorted(place.rglob("lifecycle.json"))
     (folder,) = [one.parent for one in manifests if f'"{run_id}"' in one.read_text()]
-    trained = saved.load(folder)
+    trained = saved_model.load(folder)
     for parameter in trained.network.parameters():
         parameter.data.mul_(2)
-    saved.save(trained, tmp_path / "saved")
+    saved_model.save(trained, tmp_path / "saved")
     run = MLflowRun()
     run.reopen(str(tmp_path), TrackingConfig(dir=str(place)).__dict__, run_id, str(tmp_path / "scratch"))
     run.model(str(tmp_path / "saved"), list(trained.columns), {"predicted": "string"}, {})

@@ -22,7 +22,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from lifecycle import saved, serving
+from lifecycle.predict import saved_model
+from lifecycle.predict.serving import server
 from tests.conftest import Command
 from tests.test_saved import KEPT
 from tests.test_strangers import strange_mlmodel
@@ -283,11 +284,11 @@ def test_a_model_that_was_altered_is_not_served(lifecycle: Command, tmp_path: Pa
 
 
 def test_long_rows_are_shown_as_a_file() -> None:
-    trained = saved.load(TABLE / "model")
+    trained = saved_model.load(TABLE / "model")
     link = "http://127.0.0.1:1/invocations"
-    assert all(f'"{name}"' in serving.example(trained, link) for name in trained.columns)
+    assert all(f'"{name}"' in server.example(trained, link) for name in trained.columns)
     wide = replace(trained, columns=("a" * 200, "b" * 200, "c" * 200))
-    assert serving.example(wide, link) == f"curl -H 'Content-Type: text/csv' --data-binary @new.csv {link}"
+    assert server.example(wide, link) == f"curl -H 'Content-Type: text/csv' --data-binary @new.csv {link}"
 
 
 def test_command_python_mlflow_and_server_predict_the_same(

@@ -11,16 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle import asked, saved
+from lifecycle import asked
 from lifecycle.config.resolve import resolve
 from lifecycle.config.tasks import check_names
 from lifecycle.data.sources import in_memory
 from lifecycle.errors import RequestError
+from lifecycle.predict import saved_model
+from lifecycle.predict.trained_model import TrainedModel
 from lifecycle.predictor import Predictor
 from lifecycle.runtime.processes import turn
 from lifecycle.shown import FitHistory
 from lifecycle.tracking import found_run
-from lifecycle.trained import TrainedModel
 from lifecycle.wording import in_pythons_words
 
 if TYPE_CHECKING:
@@ -241,7 +242,7 @@ class Model(Predictor):
         True
         """
         with in_pythons_words():
-            trained = saved.load(Path(path).expanduser())
+            trained = saved_model.load(Path(path).expanduser())
         model = cls.__new__(cls)
         model.name, model._plugin = trained.model_name, trained.model
         model.history, model.run_id, model._trained = None, trained.provenance.get("run_id"), trained

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from torch import nn
 
-from lifecycle import predict, report, results, saved
+from lifecycle import report, results
 from lifecycle.compile import losses, optimization
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.scores import prefixed
@@ -27,6 +27,9 @@ from lifecycle.errors import RequestError
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight, trainer
 from lifecycle.fit.history import History
+from lifecycle.predict import saved_model
+from lifecycle.predict.outputs import as_frame, beside_truth, column_names, outputs_of
+from lifecycle.predict.trained_model import TIME_STEP, TrainedModel
 from lifecycle.profiling import clock, files
 from lifecycle.runtime import process_state
 from lifecycle.runtime.faults import Cures, explained, largest
@@ -34,7 +37,6 @@ from lifecycle.runtime.processes import is_helper
 from lifecycle.runtime.quiet import one_at_a_time, quiet_libraries
 from lifecycle.tracking.address import check_environment
 from lifecycle.tracking.run import Run, record_failure, sweep_runs
-from lifecycle.trained import TIME_STEP, TrainedModel
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -114,7 +116,7 @@ def _run(request: Request, begun: Begun | None) -> Result | None:
     try:
         job = resolve(request)
         prepared = prepare(job)
-        preflight.check_names(prepared.data, predict.column_names(prepared.data.spec))
+        preflight.check_names(prepared.data, column_names(prepared.data.spec))
     except Exception as error:
         if not is_helper() and (request.sweep or not isinstance(error, RequestError)):
             record_failure(request, error)
@@ -151,7 +153,7 @@ def prepare(job: Job, rows: Given | None = None) -> Prepared:
 
 
 def _compiled(job: Job, data: Dataset) -> Prepared:
-    saved.check_preprocessing(data.preprocessing, f"data={data.name}")
+    saved_model.check_preprocessing(data.preprocessing, f"data={data.name}")
     network = define(job.model, job.model_name, data.spec, job.seed, source=f"data={data.name}")
     layers = summarize(network, data.spec)
     optimization.check(job.optimizer, job.optimizer_name, network, job.trainer.devices)
@@ -240,10 +242,10 @@ def score(job: Job, prepared: Prepared, folder: Path) -> tuple[scoring.Evaluatio
     alone = trainer.trainer_for(job.trainer, devices=1, folder=folder)
     rows = in_order(data.scored.inputs, data.scored.targets, data.scored.truth)
     scores = scoring.evaluate(module, rows, alone)
-    outputs = predict.outputs_of(module, rows, alone)
+    outputs = outputs_of(module, rows, alone)
     evaluation = scoring.judge(module, data, scores, outputs, job.seed)
-    predictions = predict.as_frame(outputs, module.units, data.spec, data.scored.base)
-    return evaluation, predict.beside_truth(predictions, data.scored)
+    predictions = as_frame(outputs, module.units, data.spec, data.scored.base)
+    return evaluation, beside_truth(predictions, data.scored)
 
 
 def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | None) -> TrainedModel:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lifecycle import saved
 from lifecycle.data.columns.missing_values import REFUSE
 from lifecycle.data.sources import in_memory
 from lifecycle.errors import RequestError
+from lifecycle.predict import saved_model
+from lifecycle.predict.trained_model import TrainedModel
 from lifecycle.runtime.quiet import one_at_a_time
 from lifecycle.shown import Picture, Summary
-from lifecycle.trained import TrainedModel
 from lifecycle.wording import in_pythons_words
 
 if TYPE_CHECKING:
@@ -172,10 +172,10 @@ class Predictor:
         """
         folder = Path(path).expanduser()
         names = {file.name for file in folder.iterdir()} if folder.is_dir() else {""} if folder.exists() else set()
-        if names and not names <= {saved.MANIFEST, saved.WEIGHTS, saved.PREPROCESSING}:
+        if names and not names <= {saved_model.MANIFEST, saved_model.WEIGHTS, saved_model.PREPROCESSING}:
             raise RequestError(f"{path} holds something that is no saved model. Name a new folder.")
         with in_pythons_words():
-            saved.save(self._of_fit(), folder)
+            saved_model.save(self._of_fit(), folder)
         return folder
 
     def _of_fit(self) -> TrainedModel:

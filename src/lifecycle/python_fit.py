@@ -22,14 +22,14 @@ from lifecycle.data.sources.in_memory import Given
 from lifecycle.errors import RequestError, warn
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight, trainer
-from lifecycle.predict import column_names
+from lifecycle.predict.outputs import column_names
+from lifecycle.predict.trained_model import TrainedModel
 from lifecycle.runtime import process_state
 from lifecycle.runtime.quiet import one_at_a_time, quiet_libraries
 from lifecycle.shown import FitHistory
 from lifecycle.tracking import run as run_module
 from lifecycle.tracking.active_run import callers_run
 from lifecycle.tracking.address import check_environment
-from lifecycle.trained import TrainedModel
 from lifecycle.wording import translated
 
 if TYPE_CHECKING:

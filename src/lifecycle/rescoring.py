@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lifecycle import pipeline, saved
+from lifecycle import pipeline
 from lifecycle.compile import losses, scores
 from lifecycle.compile.compiled_model import compiled_as
 from lifecycle.config.schema import Job
@@ -21,6 +21,7 @@ from lifecycle.errors import RequestError
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight
 from lifecycle.look import files
+from lifecycle.predict import saved_model
 from lifecycle.tracking import provenance
 from lifecycle.tracking.run import Run, track_again
 
@@ -75,7 +76,7 @@ def own_rows(found: FoundRun, job: Job) -> Rescored:
             f"run {found.name} ({found.id}) was fitted from Python to rows in memory, which are not kept. Score it on "
             "labelled rows in a file, with input=<file>."
         )
-    trained = saved.load(found.model_folder())
+    trained = saved_model.load(found.model_folder())
     prepared = pipeline.prepare(job)
     data = prepared.data
     then = found.tags.get(DIGEST)
@@ -112,7 +113,7 @@ def other_rows(found: FoundRun, job: Job, asked: Job, name: str, missing: str = 
         RequestError: the data lack a column or a value, hold a class that is not known, have samples of another shape.
     """
     preflight.check_devices(job.trainer)
-    trained = saved.load(found.model_folder())
+    trained = saved_model.load(found.model_folder())
     data = labelled_rows.load(
         asked.data, name, asked.data_kind, trained.spec, trained.preprocessing, trained.columns, missing
     )

@@ -6,13 +6,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lifecycle import saved
 from lifecycle.fit import checkpoints
-from lifecycle.forecast import foretells
 from lifecycle.look import files
+from lifecycle.predict import saved_model
+from lifecycle.predict.forecast import foretells
+from lifecycle.predict.trained_model import TrainedModel
 from lifecycle.profiling import clock
 from lifecycle.tracking import search
-from lifecycle.trained import TrainedModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +64,7 @@ def record(tracked: Run, outcome: Outcome) -> None:
 
 def _record_model(tracked: Run, outcome: Outcome) -> None:
     trained, folder = outcome.trained, tracked.scratch / "saved"
-    saved.save(trained, folder)
+    saved_model.save(trained, folder)
     outputs = outcome.predictions.drop(columns=["row", "time", "file", "actual"], errors="ignore")
     params: dict[str, int | str] = {"missing": trained.missing}
     if foretells(trained):

@@ -24,7 +24,7 @@ from lifecycle.optimizers import Adam, OptimizerConfig
 from lifecycle.schedules import NoSchedule, OneCycle, Plateau, ScheduleConfig
 
 if TYPE_CHECKING:
-    from lifecycle.trained import TrainedModel
+    from lifecycle.predict.trained_model import TrainedModel
 
 
 class CompiledModel(pl.LightningModule):
@@ -125,7 +125,7 @@ class CompiledModel(pl.LightningModule):
         self._score(self(batch[0]), batch, self.test_scores)
 
     def predict_step(self, batch: Batch, _index: int) -> Tensor:
-        """Return logits or values ``(batch, num_outputs)``; :func:`lifecycle.predict.as_frame` makes them readable."""
+        """Return logits or values ``(batch, num_outputs)``; :func:`lifecycle.predict.outputs.as_frame` makes them readable."""
         outputs: Tensor = self(batch[0])
         return outputs
 

@@ -16,7 +16,7 @@ from lifecycle.config.schema import TrackingConfig
 from lifecycle.contract import DataSpec
 from lifecycle.errors import RequestError
 from lifecycle.fit.history import History
-from lifecycle.signatures import signature_of
+from lifecycle.predict.mlflow_model import signature_of
 from lifecycle.tracking import end_notes, model_registry, search
 from lifecycle.tracking.database_faults import wait_until_free
 from lifecycle.tracking.provenance import commit, installed, version_tags, versions
@@ -260,7 +260,7 @@ class MLflowRun:
             name="model",
             flavor=mlflow.pyfunc,
             run_id=self.run_id,
-            loader_module="lifecycle.saved",
+            loader_module="lifecycle.predict.saved_model",
             data_path=folder,
             pip_requirements=[f"{name}=={version}" for name, version in versions().items() if name != "python"],
             signature=signature_of(columns, outputs, params),

@@ -19,7 +19,7 @@ ENDED = ("FINISHED", "FAILED", "KILLED")
 ANY = (*ENDED, "RUNNING")
 
 MANIFEST = "lifecycle.json"
-"""The file by which a folder is known as a saved model; see :mod:`lifecycle.saved`."""
+"""The file by which a folder is known as a saved model; see :mod:`lifecycle.predict.saved_model`."""
 
 
 @dataclass

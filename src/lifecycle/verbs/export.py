@@ -40,7 +40,7 @@ def run(typed: list[str]) -> None:
     folder = found.model_folder()
     output = Path(_default(found, asked.format) if asked.output is None else asked.output).expanduser()
     _check_output(str(output))
-    from lifecycle import export
+    from lifecycle.predict import export
 
     for line in export.export(folder, asked.format, output):
         print(line)

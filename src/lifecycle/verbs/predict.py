@@ -15,7 +15,7 @@ from lifecycle.errors import RequestError
 from lifecycle.tracking import found_run
 
 if TYPE_CHECKING:
-    from lifecycle.trained import TrainedModel
+    from lifecycle.predict.trained_model import TrainedModel
 
 MOST_STEPS = 1_000_000
 EXAMPLE = "lifecycle predict run=latest input=new.csv output=out.csv"
@@ -46,9 +46,9 @@ def run(typed: list[str]) -> None:
     asked = words.read(typed, Predict, "predict")
     _check(asked)
     folder = found_run.find(asked).model_folder()
-    from lifecycle import saved
+    from lifecycle.predict import saved_model
 
-    print(_predict(replace(saved.load(folder), missing=asked.missing), asked), file=sys.stderr)
+    print(_predict(replace(saved_model.load(folder), missing=asked.missing), asked), file=sys.stderr)
 
 
 def _check(asked: Predict) -> None:
@@ -70,9 +70,9 @@ def _check(asked: Predict) -> None:
 
 def _predict(trained: TrainedModel, asked: Predict) -> str:
     """Write the predictions, and return what is to be said of them."""
-    from lifecycle import streaming
     from lifecycle.data.audit.unseen_categories import Unseen
-    from lifecycle.forecast import foretells
+    from lifecycle.predict import predict_file
+    from lifecycle.predict.forecast import foretells
 
     form = asked.format or names.CSV
     into = "" if asked.output == STANDARD else f" into {asked.output}"
@@ -84,10 +84,10 @@ def _predict(trained: TrainedModel, asked: Predict) -> str:
         )
     if asked.horizon != 0 and foretells(trained):
         horizon = asked.horizon or 1
-        count = streaming.forecast_file(trained, asked.input, asked.output, horizon, form)
+        count = predict_file.forecast_file(trained, asked.input, asked.output, horizon, form)
         return f"Foretold {_number(horizon, 'step')} after the {_number(count, 'row')} of {source}{into}"
     unseen = Unseen(trained.numbers or (), known=trained.preprocessing.gaps is not None)
-    count = streaming.predict_file(trained, asked.input, asked.output, form=form, unseen=unseen)
+    count = predict_file.predict_file(trained, asked.input, asked.output, form=form, unseen=unseen)
     return "\n".join([*unseen.lines(), f"Predicted {_number(count, 'row')} of {source}{into}"])
 
 

@@ -55,10 +55,11 @@ def run(typed: list[str]) -> None:
         found = found_run.find(limits)
         folder = found.model_folder()
         client.end_all()  # nothing more is asked of MLflow's database
-        from lifecycle import saved, serving
+        from lifecycle.predict import saved_model
+        from lifecycle.predict.serving import server
 
         try:
-            serving.serve(replace(saved.load(folder), missing=limits.missing), taken, found.name, limits)
+            server.serve(replace(saved_model.load(folder), missing=limits.missing), taken, found.name, limits)
         except Interrupted as interrupted:
             if interrupted.signum != signal.SIGINT:  # Ctrl-C is how it is meant to end
                 raise

@@ -22,17 +22,17 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from lifecycle.connections import Connections
 from lifecycle.errors import Interrupted, RequestError
-from lifecycle.http_messages import JSON, Answer, Head, RefusedError, refusal
+from lifecycle.predict.serving.connections import Connections
+from lifecycle.predict.serving.http_messages import JSON, Answer, Head, RefusedError, refusal
+from lifecycle.predict.serving.scoring import CSV, Scorer, check_kind
+from lifecycle.predict.serving.worker import Job, Worker
 from lifecycle.runtime import memory, ports
 from lifecycle.runtime.ports import HOST
 from lifecycle.runtime.processes import ENDING
-from lifecycle.scoring import CSV, Scorer, check_kind
-from lifecycle.worker import Job, Worker
 
 if TYPE_CHECKING:
-    from lifecycle.trained import TrainedModel
+    from lifecycle.predict.trained_model import TrainedModel
     from lifecycle.verbs.serve import Serve
 
 PATH = "/invocations"

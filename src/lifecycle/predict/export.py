@@ -18,12 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lifecycle import saved
 from lifecycle.compile.output_units import Units
 from lifecycle.contract import BINARY
 from lifecycle.errors import LifecycleError, RequestError
-from lifecycle.export_notes import INPUTS, PREDICTIONS, describe
-from lifecycle.trained import TrainedModel
+from lifecycle.predict import saved_model
+from lifecycle.predict.export_readme import INPUTS, PREDICTIONS, describe
+from lifecycle.predict.trained_model import TrainedModel
 
 BATCHES = (1, 7)
 """Samples at once in the checks."""
@@ -74,13 +74,13 @@ def export(folder: Path, name: str, output: Path) -> list[str]:
         ExportError: see there.
         RequestError: the folder cannot be made.
     """
-    trained = saved.load(folder)
+    trained = saved_model.load(folder)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=output.parent) as scratch:
             fresh = Path(scratch) / output.name
             fresh.mkdir()
-            for file in (saved.MANIFEST, saved.PREPROCESSING):
+            for file in (saved_model.MANIFEST, saved_model.PREPROCESSING):
                 shutil.copyfile(folder / file, fresh / file)
             file, difference = _EXPORTERS[name](trained, folder, fresh)
             describe(trained, fresh, file, name)
@@ -160,9 +160,9 @@ def _onnx(trained: TrainedModel, _folder: Path, fresh: Path) -> tuple[str, float
 
 
 def _safetensors(trained: TrainedModel, folder: Path, fresh: Path) -> tuple[str, float]:
-    shutil.copyfile(folder / saved.WEIGHTS, fresh / saved.WEIGHTS)
-    copied = saved.load(fresh)
-    return saved.WEIGHTS, compare(trained, Readable(copied.network, copied.units))
+    shutil.copyfile(folder / saved_model.WEIGHTS, fresh / saved_model.WEIGHTS)
+    copied = saved_model.load(fresh)
+    return saved_model.WEIGHTS, compare(trained, Readable(copied.network, copied.units))
 
 
 _EXPORTERS: dict[str, Callable[[TrainedModel, Path, Path], tuple[str, float]]] = {

@@ -27,14 +27,17 @@ from lifecycle.data.columns.missing_values import REFUSE
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.sources.native_frames import as_pandas
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError
+from lifecycle.predict.trained_model import Preparation, TrainedModel
 from lifecycle.runtime.digests import sha256
-from lifecycle.trained import TIME_STEP, Preparation, TrainedModel
 
 __all__ = ["TIME_STEP", "Preparation", "PyFunc", "TrainedModel", "check_preprocessing", "load", "prepare", "save"]
 
 FORMAT = 1
+
 MANIFEST, WEIGHTS, PREPROCESSING = "lifecycle.json", "weights.safetensors", "preprocessing.skops"
+
 TRUSTED = {"numpy.dtype"}  # beyond what skops trusts; making one runs no code
+
 OF_THE_ROWS = ("path", "source", "licence", "note")
 """Fields of data that say where the training rows are: no prediction needs them."""
 
@@ -241,41 +244,3 @@ def _fields(kind: str, plugin: Any, name: str, written: Mapping[expressions.Path
 
 def _package(kind: str, name: str) -> str:
     return registry.plugins(kind)[name].source
-
-
-class PyFunc:
-    """The model as MLflow calls it."""
-
-    def __init__(self, trained: TrainedModel) -> None:
-        self.trained = trained  # its `missing` holds unless params say otherwise
-
-    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Return what :meth:`TrainedModel.predict` does; with ``params={"horizon": 3}`` the next steps of a series.
-
-        ``params={"missing": "impute"}`` fills values that are missing for the first time.
-
-        Raises:
-            MlflowException: the rows cannot be used; MLflow's server makes a 400 of it.
-        """
-        from mlflow.exceptions import MlflowException
-
-        try:
-            _check_cells(model_input)
-            if horizon := (params or {}).get("horizon"):
-                return self.trained.forecast(model_input, int(horizon))
-            return self.trained.predict(model_input, (params or {}).get("missing"))
-        except RequestError as error:
-            raise MlflowException.invalid_parameter_value(str(error)) from error
-
-
-def _check_cells(rows: pd.DataFrame) -> None:
-    """Refuse what JSON may hold and no file of rows can."""
-    for name, column in rows.items():
-        for row, value in column.items() if column.dtype == object else ():
-            if isinstance(value, list | dict | np.ndarray):
-                raise RequestError(f"column {name} holds a list or mapping in row {row}, got {value}. Give one value.")
-
-
-def _load_pyfunc(path: str) -> PyFunc:
-    """Load for MLflow, which finds this function by name."""
-    return PyFunc(load(Path(path)))

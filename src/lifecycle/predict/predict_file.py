@@ -1,7 +1,7 @@
 """Predictions for rows in files of any length: read, predicted and written block by block.
 
 A block is a whole number of passes of the network, counted from the first row, so that the numbers are bit for bit
-those of :meth:`lifecycle.trained.TrainedModel.predict` on all rows at once, however long a block is.
+those of :meth:`lifecycle.predict.trained_model.TrainedModel.predict` on all rows at once, however long a block is.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from lifecycle.data.formats.names import CSV, JSON, JSON_LINES, PARQUET, STANDAR
 from lifecycle.data.formats.stream import Stream
 from lifecycle.data.sources import image_folders
 from lifecycle.errors import RequestError
-from lifecycle.predict import column_names
+from lifecycle.predict.outputs import column_names
 from lifecycle.runtime.threads import pool
 
 if TYPE_CHECKING:
-    from lifecycle.trained import TrainedModel
+    from lifecycle.predict.trained_model import TrainedModel
 
 Part = tuple[pa.Table, dict[str, Counter[str | None]]]
 """A block with its predictions, and the categories in it that no training row had, by column."""
@@ -103,7 +103,7 @@ def predict_file(
 def forecast_file(
     trained: TrainedModel, source: str | Path, output: str | Path, horizon: int = 1, form: str = CSV
 ) -> int:
-    """Write the next steps of a series; see :meth:`lifecycle.trained.TrainedModel.forecast`.
+    """Write the next steps of a series; see :meth:`lifecycle.predict.trained_model.TrainedModel.forecast`.
 
     Args:
         trained: the model.

@@ -12,11 +12,11 @@ from lifecycle.data.columns.names import PREDICTED
 from lifecycle.errors import RequestError
 
 if TYPE_CHECKING:
-    from lifecycle.trained import TrainedModel
+    from lifecycle.predict.trained_model import TrainedModel
 
 
 def forecast(trained: TrainedModel, rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
-    """Return the steps that follow rows; see :meth:`lifecycle.trained.TrainedModel.forecast`."""
+    """Return the steps that follow rows; see :meth:`lifecycle.predict.trained_model.TrainedModel.forecast`."""
     data: Any = trained.data
     if not foretells(trained):
         raise RequestError(

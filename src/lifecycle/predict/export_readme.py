@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.contract import REGRESSION, SAMPLE_SHAPES
-from lifecycle.predict import column_names
-from lifecycle.trained import TrainedModel
+from lifecycle.predict.outputs import column_names
+from lifecycle.predict.trained_model import TrainedModel
 
 INPUTS, PREDICTIONS = "inputs", "predictions"
 """What a program calls what it takes and what it returns."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import h11
 
-from lifecycle.http_messages import JSON, Answer, Handler, Head, Limits, RefusedError, busy
+from lifecycle.predict.serving.http_messages import JSON, Answer, Handler, Head, Limits, RefusedError, busy
 
 BYTES_AT_ONCE = 1 << 16
 LINGER = 2.0

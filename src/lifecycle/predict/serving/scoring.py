@@ -16,16 +16,16 @@ from typing import Any
 import pandas as pd
 import torch
 
-from lifecycle import request_body
 from lifecycle.data.formats import json as json_rows
 from lifecycle.data.formats import names as names_module
 from lifecycle.data.formats import readers
 from lifecycle.data.formats.stream import Stream, no_rows, typed
 from lifecycle.errors import RequestError
-from lifecycle.http_messages import JSON, RefusedError
-from lifecycle.predict import as_columns, passes
-from lifecycle.request_body import Rows
-from lifecycle.trained import TrainedModel
+from lifecycle.predict.outputs import as_columns, passes
+from lifecycle.predict.serving import request_body
+from lifecycle.predict.serving.http_messages import JSON, RefusedError
+from lifecycle.predict.serving.request_body import Rows
+from lifecycle.predict.trained_model import TrainedModel
 
 CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
 KINDS = {CSV: names_module.CSV, JSON: names_module.JSON, PARQUET: names_module.PARQUET}

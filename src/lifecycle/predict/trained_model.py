@@ -23,8 +23,8 @@ from lifecycle.data.encoder import RowEncoder
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.sources.native_frames import as_pandas
 from lifecycle.errors import RequestError
-from lifecycle.forecast import forecast
-from lifecycle.predict import as_frame, passes
+from lifecycle.predict.forecast import forecast
+from lifecycle.predict.outputs import as_frame, passes
 
 TIME_STEP = "time_step"  # of the provenance, where times are known
 ROWS_AT_ONCE, NUMBERS_AT_ONCE = 8192, 1 << 20  # in a pass of a network: no more samples, no more numbers in them

@@ -1,0 +1,1 @@
+"""Step 5: a trained model: load, save, predict, forecast, export, serve."""

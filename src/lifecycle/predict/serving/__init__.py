@@ -1,0 +1,1 @@
+"""The model server: HTTP connections, requests and predictions."""
