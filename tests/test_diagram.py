@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.define.network import summarize
-from lifecycle.look.diagram import draw
-from lifecycle.look.graph import INPUT, OUTPUT, settings_of, trace
+from lifecycle.plots.diagram import draw
+from lifecycle.plots.graph import INPUT, OUTPUT, settings_of, trace
 from lifecycle.plugins.cnn import CNN
 from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.mlp import MLP

@@ -19,7 +19,7 @@ from lifecycle.contract import REGRESSION, DataSpec
 from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.fit.history import History, Row
-from lifecycle.look import classes, curves, files, style, values
+from lifecycle.plots import artifacts, classes, curves, style, values
 
 ODD = ("a $5-$10 <house> & more, of a name that is long", "日本", "c\n\x00")
 """Names that would be formulas, lack a glyph, or break a line."""
@@ -326,9 +326,9 @@ def test_a_forecast_of_the_training_rows_has_nothing_before_it(tmp_path: Path) -
 def test_the_pictures_follow_from_the_task_and_its_time(tmp_path: Path) -> None:
     data = series()
     network = nn.Sequential(nn.Flatten(), nn.Linear(3, 1))
-    named = files.write_drawings(tmp_path, "mlp", network, data, forecast(data)) + files.pictures_of(data.spec)
+    named = artifacts.write_drawings(tmp_path, "mlp", network, data, forecast(data)) + artifacts.pictures_of(data.spec)
     assert named == ["model.svg", "forecast.png", "curves.png", "residuals.png"]
-    files.write_pictures(tmp_path, history(3, 1, 1), forecast(data), data.spec)
+    artifacts.write_pictures(tmp_path, history(3, 1, 1), forecast(data), data.spec)
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(named)
 
 

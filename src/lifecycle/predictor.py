@@ -152,7 +152,7 @@ class Predictor:
         >>> model.plot()
         <svg picture of ... bytes; .save(path) writes it>
         """
-        from lifecycle.look import diagram
+        from lifecycle.plots import diagram
 
         trained = self._of_fit()
         return Picture(diagram.draw(trained.network, trained.model_name, trained.spec).encode(), "svg")

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from lifecycle.compile.precision import is_bf16
 from lifecycle.data.columns import kinds
-from lifecycle.look.style import number
+from lifecycle.plots.style import number
 from lifecycle.progress import EpochBar, NotebookBar
 
 if TYPE_CHECKING:

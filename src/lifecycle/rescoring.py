@@ -20,7 +20,7 @@ from lifecycle.data.sources import in_memory
 from lifecycle.errors import RequestError
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight
-from lifecycle.look import files
+from lifecycle.plots import artifacts
 from lifecycle.predict import saved_model
 from lifecycle.tracking import provenance
 from lifecycle.tracking.run import Run, track_again
@@ -142,13 +142,13 @@ def record(found: FoundRun, scored: Rescored, figures: bool) -> tuple[Run, Path,
         )
         folder = tracked.scratch / FOLDER
         folder.mkdir()
-        files.write_tables(folder, scored.data, scored.predictions, scored.evaluation)
+        artifacts.write_tables(folder, scored.data, scored.predictions, scored.evaluation)
         scored.predictions.to_csv(folder / "predictions.csv", index=False)
         pictures: list[str] = []
         if figures:
-            pictures = files.write_forecast(folder, scored.data, scored.predictions)
+            pictures = artifacts.write_forecast(folder, scored.data, scored.predictions)
             tracked.log_pictures(None, scored.predictions, scored.data.spec, into)
-            pictures += files.pictures_of(scored.data.spec, fitted=False)
+            pictures += artifacts.pictures_of(scored.data.spec, fitted=False)
         tracked.log_folder(folder, into)
     return tracked, tracked.artifacts / into, pictures
 

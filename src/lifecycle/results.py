@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lifecycle.fit import checkpoints
-from lifecycle.look import files
+from lifecycle.plots import artifacts
 from lifecycle.predict import saved_model
 from lifecycle.predict.forecast import foretells
 from lifecycle.predict.trained_model import TrainedModel
@@ -84,11 +84,11 @@ def look(tracked: Run, outcome: Outcome, figures: bool) -> list[str]:
     pictures: list[str] = []
     folder, data, predictions = tracked.scratch / "look", outcome.data, outcome.predictions
     folder.mkdir()
-    files.write_tables(folder, data, predictions, outcome.evaluation)
+    artifacts.write_tables(folder, data, predictions, outcome.evaluation)
     if figures:
         trained = outcome.trained
-        pictures = files.write_drawings(folder, trained.model_name, trained.network, data, predictions)
+        pictures = artifacts.write_drawings(folder, trained.model_name, trained.network, data, predictions)
         tracked.log_pictures(outcome.history, predictions, data.spec)
-        pictures += files.pictures_of(data.spec)
+        pictures += artifacts.pictures_of(data.spec)
     tracked.log_folder(folder)
     return pictures

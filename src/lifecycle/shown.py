@@ -118,7 +118,7 @@ class FitHistory(History):
         >>> FitHistory(({"epoch": 1.0, "train_loss": 0.7},), None, 1, "max_epochs=1 was reached").plot()
         <png picture of ... bytes; .save(path) writes it>
         """
-        from lifecycle.look import curves
+        from lifecycle.plots import curves
 
         return _png(lambda file: curves.draw(self, file))
 

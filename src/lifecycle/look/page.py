@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from lifecycle.look import overlay
-from lifecycle.look.style import number
+from lifecycle.plots.style import number
 from lifecycle.tracking.provenance import VALIDATION
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def draw(compared: Comparison, histories: Sequence[overlay.Scores], folder: Path
 
 
 def _part(name: str) -> str:
-    return (resources.files("lifecycle.look") / name).read_text(encoding="utf-8")
+    return (resources.files("lifecycle.plots") / name).read_text(encoding="utf-8")
 
 
 def _text(text: object) -> str:

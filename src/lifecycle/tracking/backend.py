@@ -26,7 +26,7 @@ METRICS_A_BATCH, PARAMS_A_BATCH = 1000, 100
 MOST_TAG_CHARACTERS = 5000
 USED_LATER = (
     *("mlflow.models", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store", "git"),
-    *("matplotlib.figure", "matplotlib.style", "sklearn.metrics", "lifecycle.look.files"),
+    *("matplotlib.figure", "matplotlib.style", "sklearn.metrics", "lifecycle.plots.artifacts"),
 )
 """Imported while the main process is busy."""
 
@@ -230,7 +230,7 @@ class MLflowRun:
         """Draw the pictures of a run that has been fitted, or of rows that it scores, and record them as artifacts."""
         import pandas as pd
 
-        from lifecycle.look import files
+        from lifecycle.plots.artifacts import write_pictures
 
         fitted = None if history is None else History(**{**history, "rows": tuple(history["rows"])})
         plain: dict[str, Any] = {
@@ -238,7 +238,7 @@ class MLflowRun:
         }
         folder = Path(predictions).with_suffix("")
         folder.mkdir(exist_ok=True)  # a second time where the database was busy
-        files.write_pictures(folder, fitted, pd.read_parquet(predictions), DataSpec(**plain))
+        write_pictures(folder, fitted, pd.read_parquet(predictions), DataSpec(**plain))
         self.folder(str(folder), into)
 
     def model(self, folder: str, columns: list[str], outputs: dict[str, str], params: dict[str, int | str]) -> None:

@@ -15,7 +15,7 @@ from rich.text import Text
 from lifecycle import words
 from lifecycle.comparison import Comparison, compare
 from lifecycle.errors import RequestError
-from lifecycle.look.style import number, short
+from lifecycle.plots.style import number, short
 from lifecycle.tracking import found_run
 
 GAP = 3

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 import pandas as pd
 
-from lifecycle.look.style import COLOURS, GREY, legend_below, picture
+from lifecycle.plots.style import COLOURS, GREY, legend_below, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

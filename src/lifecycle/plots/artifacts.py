@@ -9,7 +9,7 @@ import pandas as pd
 
 from lifecycle.contract import REGRESSION, DataSpec
 from lifecycle.fit.history import History
-from lifecycle.look import classes, curves, values
+from lifecycle.plots import classes, curves, values
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,7 +55,7 @@ def write_drawings(
     Returns:
         Names of the files.
     """
-    from lifecycle.look import diagram
+    from lifecycle.plots import diagram
 
     (folder / "model.svg").write_text(diagram.draw(network, model_name, data.spec), encoding="utf-8")
     return ["model.svg", *write_forecast(folder, data, predictions)]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from lifecycle.contract import BINARY, MULTICLASS, SAMPLE_SHAPES, DataSpec
-from lifecycle.look.graph import INPUT, OUTPUT, Graph, Node, trace
-from lifecycle.look.style import short
+from lifecycle.plots.graph import INPUT, OUTPUT, Graph, Node, trace
+from lifecycle.plots.style import short
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from lifecycle.look.style import COLOURS, GREY, label, picture
+from lifecycle.plots.style import COLOURS, GREY, label, picture
 from lifecycle.runtime.quiet import ignored
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from lifecycle.data.columns.times import moments as moments_of
 from lifecycle.errors import RequestError
-from lifecycle.look.style import COLOURS, GREY, label, legend_below, picture
+from lifecycle.plots.style import COLOURS, GREY, label, legend_below, picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
