@@ -17,7 +17,8 @@ import mlflow
 import numpy as np
 import pytest
 
-from lifecycle import pipeline, report, results
+from lifecycle import pipeline, results
+from lifecycle.console import report
 from lifecycle.errors import DiskError, LifecycleError
 from lifecycle.fit import checkpoints
 from lifecycle.model import Model

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from lifecycle.comparison import compare
+from lifecycle.comparison.compare import compare
 from lifecycle.config import schema
 from lifecycle.data.kinds.array import Array
 from lifecycle.data.kinds.images import Images

@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle.comparison import compare
-from lifecycle.look import lines, overlay, page
+from lifecycle.comparison import curves, page, svg_lines
+from lifecycle.comparison.compare import compare
 from lifecycle.tracking.found_run import FoundRun
 from lifecycle.tracking.provenance import TEST, VALIDATION
 from lifecycle.tracking.store import database_uri
@@ -332,8 +332,8 @@ def test_ids_that_begin_alike_are_shown_as_far_as_it_takes() -> None:
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), min_size=1, max_size=30), st.booleans())
 def test_any_values_make_an_svg_whose_lines_end_within_sight_or_are_cut(values: list[float], counts: bool) -> None:
-    line = lines.Line([(at + 1.0, value) for at, value in enumerate(values)], mark=1.0)
-    drawn = lines.draw("loss", "loss", [lines.Group("c0", "a & b", [line], counts)])
+    line = svg_lines.Line([(at + 1.0, value) for at, value in enumerate(values)], mark=1.0)
+    drawn = svg_lines.draw("loss", "loss", [svg_lines.Group("c0", "a & b", [line], counts)])
     if not any(map(math.isfinite, values)):
         assert drawn == ""
         return
@@ -346,21 +346,21 @@ def test_any_values_make_an_svg_whose_lines_end_within_sight_or_are_cut(values: 
 
 
 def test_a_run_that_diverged_leaves_room_to_the_others() -> None:
-    good, bad = lines.Line([(1.0, 1.0), (2.0, 0.5)]), lines.Line([(1.0, 1.0), (2.0, 1e30)])
-    drawn = lines.draw(
-        "loss", "loss", [lines.Group("c0", "bad", [bad], counts=False), lines.Group("c1", "good", [good])]
+    good, bad = svg_lines.Line([(1.0, 1.0), (2.0, 0.5)]), svg_lines.Line([(1.0, 1.0), (2.0, 1e30)])
+    drawn = svg_lines.draw(
+        "loss", "loss", [svg_lines.Group("c0", "bad", [bad], counts=False), svg_lines.Group("c1", "good", [good])]
     )
     assert "logarithmic" not in drawn
     heights = [float(pair) for pair in re.findall(r"L[\d.]+ (-?[\d.]+)", drawn)]
-    assert heights[0] < -lines.HEIGHT  # out of sight, and cut
-    assert 0 < heights[1] < lines.HEIGHT
+    assert heights[0] < -svg_lines.HEIGHT  # out of sight, and cut
+    assert 0 < heights[1] < svg_lines.HEIGHT
 
 
 def test_of_many_epochs_the_extremes_are_drawn() -> None:
     points = [(float(at), 1.0) for at in range(5000)]
     points[2345] = (2345.0, 9.0)
-    thinned = lines.thinned(points)
-    assert len(thinned) <= lines.MOST_POINTS
+    thinned = svg_lines.thinned(points)
+    assert len(thinned) <= svg_lines.MOST_POINTS
     assert (2345.0, 9.0) in thinned
     assert thinned == sorted(thinned)
     assert (thinned[0], thinned[-1]) == (points[0], points[-1])
@@ -369,7 +369,7 @@ def test_of_many_epochs_the_extremes_are_drawn() -> None:
 def test_of_many_runs_the_best_have_colours_and_the_others_are_grey(tmp_path: Path) -> None:
     runs = [found(chr(97 + at), test_loss=float(at)) for at in range(14)]
     compared = compare(runs)
-    histories: list[overlay.Scores] = [{"val_loss": [(1.0, 1.0), (2.0, float(at))]} for at in range(14)]
+    histories: list[curves.Scores] = [{"val_loss": [(1.0, 1.0), (2.0, float(at))]} for at in range(14)]
     text = page.draw(compared, histories, tmp_path)
-    assert len(re.findall(r'class="lines other"', text)) == 14 - overlay.MOST_COLOURED
-    assert f"{14 - overlay.MOST_COLOURED} more</li>" in text
+    assert len(re.findall(r'class="lines other"', text)) == 14 - curves.MOST_COLOURED
+    assert f"{14 - curves.MOST_COLOURED} more</li>" in text

@@ -15,10 +15,11 @@ from typing import Any
 
 import torch
 
-from lifecycle import pipeline, report
+from lifecycle import pipeline
 from lifecycle.config.compose import compose
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job
+from lifecycle.console import report
 from lifecycle.fit import trainer
 from lifecycle.fit.history import Row
 from lifecycle.fit.preflight import batch_size

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from torch import nn
 
-from lifecycle import report, results
+from lifecycle import results
 from lifecycle.compile import losses, optimization
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.scores import prefixed
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
+from lifecycle.console import report
 from lifecycle.credentials import hiding
 from lifecycle.data.batches import in_order
 from lifecycle.data.dataset import Dataset

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
-from lifecycle import pipeline, report
+from lifecycle import pipeline
 from lifecycle.compile import metrics
 from lifecycle.compile.compiled_model import compiled_as
 from lifecycle.config.schema import Job
+from lifecycle.console import report
 from lifecycle.data import labelled_rows
 from lifecycle.data.batches import in_order
 from lifecycle.data.sources.in_memory import Given

@@ -84,7 +84,7 @@ class Summary:
         return sum(layer.num_params for layer in self.layers)
 
     def __repr__(self) -> str:
-        from lifecycle.report import summary_text
+        from lifecycle.console.report import summary_text
 
         return summary_text(list(self.layers)).rstrip()
 

@@ -19,8 +19,8 @@ from lifecycle.tracking import run as run_module
 
 if TYPE_CHECKING:
     from lifecycle.config.schema import Request
+    from lifecycle.console.report import Report
     from lifecycle.profiling.clock import Profile
-    from lifecycle.report import Report
 
 TABLE, GRAPH, PAGE = "profile.csv", "profile.svg", "profile.html"
 FONTS = re.compile(r"https://fonts\.googleapis\.com[^\"'`]*")

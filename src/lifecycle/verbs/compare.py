@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lifecycle import words
-from lifecycle.comparison import Comparison, compare
+from lifecycle.comparison.compare import Comparison, compare
 from lifecycle.errors import RequestError
 from lifecycle.plots.style import number, short
 from lifecycle.tracking import found_run
@@ -50,13 +50,13 @@ def run(typed: list[str]) -> None:
 
 
 def _write_page(asked: Compare, compared: Comparison, file: Path) -> Path:
-    from lifecycle.look import overlay, page
+    from lifecycle.comparison import curves, page
 
     histories = []
     for one in compared.runs:
         recorded = None if one.artifacts is None else one.artifacts / "history.csv"
         if recorded is not None and recorded.is_file():
-            histories.append(overlay.read(recorded))
+            histories.append(curves.read(recorded))
         else:  # a run that did not come to its end
             told = found_run.histories(asked, one)
             histories.append({name: [(float(epoch), value) for epoch, value in told[name]] for name in told})

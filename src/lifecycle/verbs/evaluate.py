@@ -62,7 +62,8 @@ def run(typed: list[str]) -> None:
     from lifecycle.runtime import lazy_imports
 
     with lazy_imports.quick_imports():
-        from lifecycle import report, rescoring
+        from lifecycle import rescoring
+        from lifecycle.console import report
     printer = report.Report(asked.verbose)
     hidden = {**job.request.hidden, **({} if others is None else others.request.hidden)}
     with quiet_libraries(), hiding(hidden):

@@ -19,8 +19,8 @@ from lifecycle.tracking.found_run import MANIFEST, FoundRun, Which
 from lifecycle.tracking.provenance import DIRTY, Difference
 
 if TYPE_CHECKING:
+    from lifecycle.console.report import Report
     from lifecycle.pipeline import Prepared
-    from lifecycle.report import Report
     from lifecycle.tracking.run import Run
 
 SCORES = ("test_", "training_set_", "kept_", "baseline_")

@@ -161,7 +161,8 @@ def _check_schedule(job: Job, record: dict[str, Any], changed: dict[str, tuple[A
 
 def _go_on(found: FoundRun, job: Job, record: dict[str, Any], points: Points) -> None:
     """Open the run and do what is left of it; until all is checked its status stays what it was."""
-    from lifecycle import pipeline, report
+    from lifecycle import pipeline
+    from lifecycle.console import report
     from lifecycle.tracking.run import track_again
 
     printer = report.Report(job.request.config.verbose)
@@ -195,7 +196,8 @@ def _fitted(found: FoundRun, request: Request, points: Points) -> tuple[Path | N
 
 def _finish(found: FoundRun, job: Job, points: Points) -> None:
     """Fit nothing more, and score and save the weights of the best epoch."""
-    from lifecycle import pipeline, report, restore_points
+    from lifecycle import pipeline, restore_points
+    from lifecycle.console import report
     from lifecycle.tracking.run import track_again
 
     printer = report.Report(job.request.config.verbose)

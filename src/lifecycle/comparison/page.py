@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from lifecycle.look import overlay
+from lifecycle.comparison import curves
 from lifecycle.plots.style import number
 from lifecycle.tracking.provenance import VALIDATION
 
 if TYPE_CHECKING:
-    from lifecycle.comparison import Comparison
+    from lifecycle.comparison.compare import Comparison
     from lifecycle.tracking.found_run import FoundRun
 
 SHOWN = (
@@ -34,7 +34,7 @@ SHORT_DIGEST = 12
 NOTHING = '<td class="none" data-v="">&ndash;</td>'
 
 
-def draw(compared: Comparison, histories: Sequence[overlay.Scores], folder: Path) -> str:
+def draw(compared: Comparison, histories: Sequence[curves.Scores], folder: Path) -> str:
     """Return the page.
 
     Args:
@@ -98,7 +98,7 @@ def _board(compared: Comparison, folder: Path) -> Iterable[str]:
             yield f"{'</tbody>' * bool(at)}<tbody>{_group(compared, at, len(heads))}"
         alone = compared.groups.count(compared.groups[at]) == 1 and compared.groups[-1] > 0
         rank = NOTHING if alone else f'<td class="number" data-v="{at - first + 1}">{at - first + 1}</td>'
-        name = f'<i class="swatch {overlay.style(at)}"></i>{_link(run.artifacts, _text(run.name), folder)}'
+        name = f'<i class="swatch {curves.style(at)}"></i>{_link(run.artifacts, _text(run.name), folder)}'
         settings = [_setting(values[at]) for values in compared.differing.values()]
         scores = [_score(compared, name, at) for name in compared.scores]
         yield (
@@ -149,20 +149,20 @@ def _score(compared: Comparison, name: str, at: int) -> str:
     return f'<td class="number{best}" data-v="{exact}" title="{exact}">{number(value)}{between}</td>'
 
 
-def _curves(compared: Comparison, histories: Sequence[overlay.Scores]) -> Iterable[str]:
-    panels = overlay.draw(compared, histories)
+def _curves(compared: Comparison, histories: Sequence[curves.Scores]) -> Iterable[str]:
+    panels = curves.draw(compared, histories)
     yield "<h2>Learning curves</h2>"
     if not panels:
         yield '<p class="muted">No run has finished an epoch.</p>'
         return
     yield '<ul class="legend">'
-    named = [at for at, scores in enumerate(histories) if scores][: overlay.MOST_COLOURED]
-    for at in [at for at in named if overlay.style(at) != "other"]:
+    named = [at for at, scores in enumerate(histories) if scores][: curves.MOST_COLOURED]
+    for at in [at for at in named if curves.style(at) != "other"]:
         yield (
-            f'<li><i class="swatch {overlay.style(at)}"></i>{_text(compared.runs[at].name)} '
+            f'<li><i class="swatch {curves.style(at)}"></i>{_text(compared.runs[at].name)} '
             f'<span class="id">{_text(compared.ids[at])}</span></li>'
         )
-    if others := sum(overlay.style(at) == "other" and bool(scores) for at, scores in enumerate(histories)):
+    if others := sum(curves.style(at) == "other" and bool(scores) for at, scores in enumerate(histories)):
         yield f'<li><i class="swatch other"></i>{others} more</li>'
     yield "</ul>"
     yield (
@@ -178,7 +178,7 @@ def _configuration(compared: Comparison) -> Iterable[str]:
     settings = {**compared.differing, **compared.partial}
     if settings:
         heads = "".join(
-            f'<th scope="col"><i class="swatch {overlay.style(at)}"></i>{_text(run.name)}<br>'
+            f'<th scope="col"><i class="swatch {curves.style(at)}"></i>{_text(run.name)}<br>'
             f'<span class="id">{_text(compared.ids[at])}</span></th>'
             for at, run in enumerate(compared.runs)
         )
@@ -198,7 +198,7 @@ def _runs(compared: Comparison, folder: Path) -> Iterable[str]:
     yield "<h2>Runs</h2>"
     for at, run in enumerate(compared.runs):
         yield (
-            f'<section id="{_text(run.id)}"><h3><i class="swatch {overlay.style(at)}"></i>{_text(run.name)} '
+            f'<section id="{_text(run.id)}"><h3><i class="swatch {curves.style(at)}"></i>{_text(run.name)} '
             f'<span class="status {_text(run.status.lower())}">{_text(run.status)}</span> {_when(run)}</h3>'
         )
         if error := run.tags.get("lifecycle.error"):

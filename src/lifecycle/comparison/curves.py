@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.look import lines
+from lifecycle.comparison import svg_lines
 
 if TYPE_CHECKING:
-    from lifecycle.comparison import Comparison
+    from lifecycle.comparison.compare import Comparison
     from lifecycle.tracking.found_run import FoundRun
 
-Scores = dict[str, list[lines.Point]]
+Scores = dict[str, list[svg_lines.Point]]
 """The scores of a run's epochs by name (``train_loss``): the epoch and the value of each."""
 
 MOST_COLOURED = 10
@@ -68,12 +68,12 @@ def _panel(score: str, compared: Comparison, histories: Sequence[Scores]) -> str
         run, scores = compared.runs[at], histories[at]
         parts = [part for part in ("train", "val") if f"{part}_{score}" in scores]
         drawn = [
-            lines.Line(scores[f"{part}_{score}"], part == "train", _kept_epoch(run) if part == parts[-1] else None)
+            svg_lines.Line(scores[f"{part}_{score}"], part == "train", _kept_epoch(run) if part == parts[-1] else None)
             for part in parts
         ]
-        groups.append(lines.Group(style(at), f"{run.name} ({compared.ids[at]})", drawn, run.status != "FAILED"))
+        groups.append(svg_lines.Group(style(at), f"{run.name} ({compared.ids[at]})", drawn, run.status != "FAILED"))
     unit = _unit(score, [compared.runs[at] for at in having])
-    return lines.draw(score.replace("_", " "), f"{score.replace('_', ' ')}{unit}", groups)
+    return svg_lines.draw(score.replace("_", " "), f"{score.replace('_', ' ')}{unit}", groups)
 
 
 def _kept_epoch(run: FoundRun) -> float | None:

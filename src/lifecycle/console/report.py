@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from lifecycle.compile.precision import is_bf16
+from lifecycle.console.progress import EpochBar, NotebookBar
 from lifecycle.data.columns import kinds
 from lifecycle.plots.style import number
-from lifecycle.progress import EpochBar, NotebookBar
 
 if TYPE_CHECKING:
     from lifecycle.compile.compiled_model import CompiledModel
