@@ -23,7 +23,7 @@ import contextlib, gc, importlib, json, os, select, signal, socket, sys, traceba
 from lifecycle.runtime.lazy_imports import quick_imports
 
 with quick_imports():
-    for name in ("pandas", "hydra", "pytorch_lightning", "lifecycle.config.compose", "lifecycle.pipeline"):
+    for name in ("pandas", "hydra", "pytorch_lightning", "lifecycle.config.compose", "lifecycle.runs.pipeline"):
         importlib.import_module(name)
 gc.collect()
 gc.freeze()

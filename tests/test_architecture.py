@@ -27,7 +27,7 @@ LAYERS = [
         "lifecycle.cards",
         "lifecycle.testing",
         "lifecycle.verbs",
-        "lifecycle.rescoring",
+        "lifecycle.runs.rescore",
         "lifecycle.predict.serving.server",
         "lifecycle.predict.serving.scoring",
         "lifecycle.predict.serving.worker",
@@ -42,7 +42,7 @@ LAYERS = [
         "lifecycle.shown",
         "lifecycle.tracking.active_run",
     },
-    {"lifecycle.pipeline"},
+    {"lifecycle.runs.pipeline"},
     {
         f"lifecycle.{name}"
         for name in (
@@ -180,11 +180,11 @@ def imports(module: str, types: bool = True) -> set[str]:
 
 def test_the_imports_are_found() -> None:
     assert {"lifecycle.fit.trainer", "lifecycle.tracking.run", "lifecycle.data.batches"} <= imports(
-        "lifecycle.pipeline"
+        "lifecycle.runs.pipeline"
     )
     assert "lifecycle.compile.compiled_model" in imports("lifecycle.evaluate")
     assert "lifecycle.compile.compiled_model" not in imports("lifecycle.evaluate", types=False)
-    assert "lifecycle.pipeline" in imports("lifecycle.__main__")  # inside a function
+    assert "lifecycle.runs.pipeline" in imports("lifecycle.__main__")  # inside a function
 
 
 @pytest.mark.parametrize("module", MODULES)

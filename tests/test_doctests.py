@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 import lifecycle
-from lifecycle import contract, pipeline, shown, sklearn, testing, wording
+from lifecycle import contract, shown, sklearn, testing, wording
 from lifecycle.model import Model
+from lifecycle.runs import pipeline
 from tests.conftest import Command
 
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lifecycle.errors import MOST_CHARACTERS, LifecycleError, RequestError, SavedModelError, shortened
 from lifecycle.model import Model
-from lifecycle.verbs.rerun import NotReproducedError
+from lifecycle.runs.rerun import NotReproducedError
 from tests.conftest import Command
 
 TEXTS = st.one_of(

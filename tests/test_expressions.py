@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from lifecycle import again
 from lifecycle import lifecycle as package
 from lifecycle.config import expressions, request_record
 from lifecycle.config.compose import compose
@@ -19,6 +18,7 @@ from lifecycle.config.schema import Request
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
 from lifecycle.predict import saved_model
+from lifecycle.runs import reopen
 from tests.conftest import Command, ready
 
 CANARIES = ("hunter2canary", "plainpw", "plaintok")
@@ -144,7 +144,7 @@ def test_a_masked_credential_is_asked_for_again() -> None:
         request_record.request_of(record)
     given = request_record.request_of(record, ["data.path=https://u:plainpw@h/x.csv"])
     assert given.config.data.path == "https://u:plainpw@h/x.csv"
-    repeated, changed = again.changed(record, ["data.path=https://u:plainpw@h/x.csv"], "rerun run=latest")
+    repeated, changed = reopen.changed(record, ["data.path=https://u:plainpw@h/x.csv"], "rerun run=latest")
     assert not changed  # it is what was recorded, as far as that is known
     assert repeated.command == "lifecycle rerun run=latest data.path=https://***@h/x.csv"
     assert request_record.record_of(given)["config"] == record["config"]

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
-from lifecycle import pipeline
 from lifecycle.profiling import flame_graph
+from lifecycle.runs import pipeline
 
 SVG = "{http://www.w3.org/2000/svg}"
 LOAD = f"load\0{flame_graph.OURS / 'data' / 'dataset.py'}\x0076"
@@ -74,7 +74,7 @@ def test_a_colour_tells_whose_a_function_is() -> None:
         (MODULE, "torch", "library"),
         (comprehension, "json.decoder:<listcomp>", "python"),
         (frozen, "frozen runpy:<module>", "python"),
-        (f"run\0{pipeline.__file__}\x0080", "lifecycle.pipeline:run", "lifecycle"),
+        (f"run\0{pipeline.__file__}\x0080", "lifecycle.runs.pipeline:run", "lifecycle"),
     ):
         assert flame_graph.named(function) == (name, kind)
         drawn = boxes(flame_graph.draw("", {"fit": 1.0}, {("fit", (function,)): 1.0}))

@@ -17,11 +17,11 @@ import mlflow
 import numpy as np
 import pytest
 
-from lifecycle import pipeline, results
 from lifecycle.console import report
 from lifecycle.errors import DiskError, LifecycleError
 from lifecycle.fit import checkpoints
 from lifecycle.model import Model
+from lifecycle.runs import outcome, pipeline
 from lifecycle.tracking import run as run_module
 from lifecycle.tracking.store import RESERVE, database_uri
 from tests.conftest import Command, ready
@@ -156,7 +156,7 @@ def test_a_database_that_has_no_room_fails_the_run(
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [(pipeline, "trained_model"), (results, "_record_model")], ids=["artifacts", "the model"]
+    ("module", "name"), [(pipeline, "trained_model"), (outcome, "_record_model")], ids=["artifacts", "the model"]
 )
 def test_files_of_a_run_that_have_no_room_fail_it(
     disk: Path, command: Command, monkeypatch: pytest.MonkeyPatch, module: Any, name: str

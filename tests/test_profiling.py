@@ -352,6 +352,6 @@ def test_each_job_of_a_sweep_has_its_own_profile_and_the_first_has_the_start(
     assert first["import"] > 1 > second["import"]
     assert sum(first.values()) + sum(second.values()) < took
     drawn = (artifacts(runs()[0]) / "profile.svg").read_text()
-    assert "lifecycle.pipeline" in drawn
+    assert "lifecycle.runs.pipeline" in drawn
     assert "pytorch_lightning" in drawn
     assert "importlib._bootstrap" not in drawn

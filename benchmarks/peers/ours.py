@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from lifecycle import pipeline
 from lifecycle.config.compose import compose
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job
@@ -23,7 +22,8 @@ from lifecycle.console import report
 from lifecycle.fit import trainer
 from lifecycle.fit.history import Row
 from lifecycle.fit.preflight import batch_size
-from lifecycle.pipeline import Prepared
+from lifecycle.runs import pipeline
+from lifecycle.runs.pipeline import Prepared
 from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.tracking.run import track
 from peers.loop import Part, score

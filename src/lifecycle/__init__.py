@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lifecycle.model import Model
-    from lifecycle.pipeline import Result
+    from lifecycle.runs.pipeline import Result
 
 __all__ = ["Model", "__version__", "run"]
 
@@ -41,7 +41,7 @@ def run(overrides: list[str]) -> Result:
         overrides: as typed after ``lifecycle``, for instance ``["model=mlp", "data=iris", "seed=1"]``.
 
     Returns:
-        Scores, history, predictions and the trained model; see :class:`lifecycle.pipeline.Result`.
+        Scores, history, predictions and the trained model; see :class:`lifecycle.runs.pipeline.Result`.
 
     Raises:
         lifecycle.errors.RequestError: the request cannot be met; the message names key, value and cure.
@@ -61,7 +61,7 @@ def run(overrides: list[str]) -> Result:
         request = compose.compose(overrides)
         client.warm(request.tracking)
         with clock.profiled(request):
-            from lifecycle import pipeline
+            from lifecycle.runs import pipeline
 
             result = pipeline.run(request)
     assert result is not None  # noqa: S101 - only the helpers of a ddp run have none, and they end with the script

@@ -178,7 +178,7 @@ def _hydra(words: list[str]) -> None:
 def _report(sweep: list[Request]) -> None:
     """Print what a multirun came to, where there was one."""
     if sweep:
-        from lifecycle import pipeline
+        from lifecycle.runs import pipeline
 
         pipeline.report_sweep(sweep[0])
 
@@ -211,7 +211,7 @@ def _start(request: Request) -> None:
     if not is_helper():
         client.warm(request.tracking)
     with lazy_imports.quick_imports():
-        from lifecycle import pipeline
+        from lifecycle.runs import pipeline
     pipeline.run(request)
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
-from lifecycle import pipeline
 from lifecycle.compile import metrics
 from lifecycle.compile.compiled_model import compiled_as
 from lifecycle.config.schema import Job
@@ -25,6 +24,7 @@ from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight, trainer
 from lifecycle.predict.outputs import column_names
 from lifecycle.predict.trained_model import TrainedModel
+from lifecycle.runs import pipeline
 from lifecycle.runtime import process_state
 from lifecycle.runtime.quiet import one_at_a_time, quiet_libraries
 from lifecycle.shown import FitHistory

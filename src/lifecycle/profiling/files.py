@@ -6,23 +6,18 @@ import csv
 import re
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
 
 from lifecycle.profiling import clock, flame_graph
-from lifecycle.runtime.processes import signals_ignored
-from lifecycle.tracking import run as run_module
 
 if TYPE_CHECKING:
-    from lifecycle.config.schema import Request
-    from lifecycle.console.report import Report
     from lifecycle.profiling.clock import Profile
 
 TABLE, GRAPH, PAGE = "profile.csv", "profile.svg", "profile.html"
+
 FONTS = re.compile(r"https://fonts\.googleapis\.com[^\"'`]*")
 
 
@@ -40,40 +35,6 @@ class TimesOfFit(pl.Callback):
 def callbacks() -> list[pl.Callback]:
     """Return what times the inside of fitting, where a run is profiled."""
     return [TimesOfFit()] if clock.current() else []
-
-
-@contextmanager
-def track(request: Request, printer: Report) -> Iterator[run_module.Run]:
-    """Track a run; where it is profiled, leave the profile among its artifacts once it is closed, however it ended.
-
-    Written last, so that it holds what closing the run took.
-    """
-    profile, folder = clock.current(), None
-    if profile is None:
-        with run_module.track(request) as run:
-            yield run
-        return
-    try:
-        with clock.timed("tracking", run_module.track(request)) as run:
-            with clock.phase("tracking"):
-                folder = run.artifacts
-            yield run
-    finally:
-        profile.stop()
-        if folder is not None:
-            _leave(profile, request.run_name, folder, printer)
-
-
-def _leave(profile: Profile, name: str, folder: Path, printer: Report) -> None:
-    """Write and print a profile. A run that has ended well stays so, even if there is no room for its profile."""
-    rows = table(profile)
-    try:
-        with signals_ignored():
-            write(folder, name, profile)
-    except OSError as error:
-        printer.profile(rows, f"not written: {error.strerror or error}")
-        return
-    printer.profile(rows, folder, [TABLE, GRAPH, PAGE])
 
 
 def table(profile: Profile) -> list[tuple[str, float, float]]:

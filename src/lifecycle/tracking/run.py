@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from lifecycle import failures
 from lifecycle.config import request_record
 from lifecycle.config.schema import Request
 from lifecycle.contract import DataSpec
 from lifecycle.credentials import masked
 from lifecycle.errors import TrackingError
 from lifecycle.fit.history import History
+from lifecycle.runs import failures
 from lifecycle.tracking import client, provenance
 from lifecycle.tracking.client import Recorder
 

@@ -62,18 +62,18 @@ def run(typed: list[str]) -> None:
     from lifecycle.runtime import lazy_imports
 
     with lazy_imports.quick_imports():
-        from lifecycle import rescoring
         from lifecycle.console import report
+        from lifecycle.runs import rescore
     printer = report.Report(asked.verbose)
     hidden = {**job.request.hidden, **({} if others is None else others.request.hidden)}
     with quiet_libraries(), hiding(hidden):
         if others is None:
-            scored = rescoring.own_rows(found, job)
+            scored = rescore.own_rows(found, job)
         else:
-            scored = rescoring.other_rows(found, job, others, _called(asked, on_data, others), asked.missing)
+            scored = rescore.other_rows(found, job, others, _called(asked, on_data, others), asked.missing)
         printer.data(scored.data)
         printer.scores(scored.data, scored.evaluation)
-        tracked, folder, pictures = rescoring.record(found, scored, asked.tracking.figures)
+        tracked, folder, pictures = rescore.record(found, scored, asked.tracking.figures)
         printer.evaluated(tracked, folder, pictures, scored.notes)
 
 

@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import math
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from omegaconf import OmegaConf
-
-from lifecycle import again
-from lifecycle.config.schema import Request
-from lifecycle.errors import LifecycleError, RequestError
+from lifecycle.errors import RequestError
+from lifecycle.runs import reopen
+from lifecycle.runs.rerun import _beside, _check, _repeat
 from lifecycle.runtime.processes import is_helper
 from lifecycle.tracking import client, found_run
-from lifecycle.tracking.found_run import MANIFEST, FoundRun, Which
-from lifecycle.tracking.provenance import DIRTY, Difference
-
-if TYPE_CHECKING:
-    from lifecycle.console.report import Report
-    from lifecycle.pipeline import Prepared
-    from lifecycle.tracking.run import Run
-
-SCORES = ("test_", "training_set_", "kept_", "baseline_")
-"""How the names of final scores begin, in the order in which they are told."""
-
-HISTORY, SECONDS, WEIGHTS = "history.csv", "epoch_seconds", "weights.safetensors"
-
-
-class NotReproducedError(LifecycleError):
-    """A run was repeated and came to something else. Both are FINISHED; exit code 1."""
-
-    is_table = True
+from lifecycle.tracking.found_run import Which
 
 
 def run(typed: list[str]) -> None:
@@ -42,145 +17,19 @@ def run(typed: list[str]) -> None:
         RequestError: there is no such run, or it cannot be repeated as it was.
         NotReproducedError: names each difference, and its probable cause.
     """
-    asked, changes = again.read_changes(typed, Which, "rerun")
+    asked, changes = reopen.read_changes(typed, Which, "rerun")
     found = found_run.find(asked)
     record = found.record()
     _check(found)
-    request, changed = again.changed(record, changes, f"rerun run={found.id}")
+    request, changed = reopen.changed(record, changes, f"rerun run={found.id}")
     for key in changed:
-        if key not in again.SHOWN:
+        if key not in reopen.SHOWN:
             raise RequestError(
                 f"{key} must stay {changed[key][0]} in a repetition of run {found.name} ({found.id}), got "
                 f"{changed[key][1]}. Leave it out, or begin a new run with it."
             )
     _beside(found, request)
-    again.told_to_helpers("rerun", found, changes, request)
+    reopen.told_to_helpers("rerun", found, changes, request)
     if not is_helper():
         client.warm(asked.tracking)
     _repeat(found, request)
-
-
-def _check(found: FoundRun) -> None:
-    if found.status != "FINISHED":
-        raise RequestError(
-            f"run {found.name} ({found.id}) is {found.status}: it has no scores to compare with. "
-            f"`lifecycle resume run={found.id}` goes on with it."
-        )
-
-
-def _beside(found: FoundRun, request: Request) -> None:
-    """Have the repetition recorded where the run is."""
-    tracking = request.config.tracking
-    if Path(tracking.dir).expanduser().absolute() != found.folder:
-        OmegaConf.update(request.config, "tracking.dir", str(found.folder))
-        request.expressions.pop(("tracking", "dir"), None)
-    OmegaConf.update(request.config, "tracking.experiment", found.experiment)
-    request.expressions.pop(("tracking", "experiment"), None)
-
-
-def _repeat(found: FoundRun, request: Request) -> None:
-    from lifecycle.runtime import lazy_imports
-
-    with lazy_imports.quick_imports():
-        from lifecycle import pipeline
-    differences: list[Difference] = []
-
-    def begun(prepared: Prepared, printer: Report, tracked: Run) -> None:
-        assert found.id is not None  # noqa: S101 - a folder with a saved model has no record
-        differences.extend(again.differences(found, prepared.data))
-        tracked.tag(**{"lifecycle.rerun_of": found.id})
-        printer.note("Rerun", f"of {found.name} ({found.id})", [str(difference) for difference in differences])
-
-    result = pipeline.run(request, begun)
-    if is_helper() or result is None:
-        return
-    repeated = found_run.find(Which(run=result.run_id, tracking=request.tracking))
-    changes = [*_scores(found, repeated), *_history(found, repeated), *_weights(found, repeated)]
-    if changes:
-        raise NotReproducedError(_sentence(found, repeated, changes, differences))
-    print("reproduced: all scores equal")
-
-
-def _sentence(found: FoundRun, repeated: FoundRun, changes: list[str], differences: list[Difference]) -> str:
-    lines = [
-        f"not reproduced: run {found.name} ({found.id}) and its repetition {repeated.id} differ",
-        *(f"  {change}" for change in changes),
-        f"probable cause: {_cause(found, repeated, differences)}",
-    ]
-    return "\n".join(lines)
-
-
-def _cause(found: FoundRun, repeated: FoundRun, differences: list[Difference]) -> str:
-    """Return what most likely made the difference, and what else may have."""
-    if differences:
-        first = [difference for difference in differences if difference.cause == differences[0].cause]
-        others = [difference for difference in differences if difference.cause != differences[0].cause]
-        also = f"; less probable: {', '.join(map(str, others))}" if others else ""
-        return f"{differences[0].cause} ({', '.join(map(str, first))}){also}"
-    if "true" in (found.tags.get(DIRTY), repeated.tags.get(DIRTY)):
-        return "changes of the code since then that are in no commit: git.dirty was true"
-    if repeated.tags.get("hardware.gpu", "none") != "none" and found.params.get("trainer.accelerator") != "cpu":
-        return "none that was recorded; some operations of a GPU add up in another order each time"
-    return "none that was recorded; code of a plugin may draw random numbers by another seed than the run's"
-
-
-def _scores(found: FoundRun, repeated: FoundRun) -> list[str]:
-    """Return a line for each final score that is not the same to the last bit."""
-    both = sorted({*found.metrics, *repeated.metrics}, key=lambda name: (name.endswith(("_low", "_high")), name))
-    names = [name for prefix in SCORES for name in both if name.startswith(prefix)]
-    pairs = [(name, found.metrics.get(name), repeated.metrics.get(name)) for name in names]
-    return [_change(name, then, now) for name, then, now in pairs if not _equal(then, now)]
-
-
-def _history(found: FoundRun, repeated: FoundRun) -> list[str]:
-    """Return a line on the first epoch that is not the same, if there is one."""
-    then, now = (_table(run) for run in (found, repeated))
-    if then is None or now is None:
-        return [f"{HISTORY} of {(found if then is None else repeated).id} cannot be read"]
-    for epoch, (before, after) in enumerate(zip(then, now, strict=False), start=1):
-        names = [name for name in {**before, **after} if not _equal(before.get(name), after.get(name))]
-        if names:
-            change = _change(names[0], before.get(names[0]), after.get(names[0]))
-            return [f"{HISTORY} from epoch {epoch} of {len(then)} on: {change}"]
-    return [] if len(then) == len(now) else [f"{HISTORY} had {len(then)} epochs, has {len(now)}"]
-
-
-def _table(run: FoundRun) -> list[dict[str, float]] | None:
-    """Return the rows of a run's history, without the seconds that each epoch took."""
-    assert run.artifacts is not None  # noqa: S101 - it is a run
-    try:
-        with (run.artifacts / HISTORY).open(newline="", encoding="utf-8") as lines:
-            rows = list(csv.DictReader(lines))
-            return [{name: float(row[name] or "nan") for name in row if name != SECONDS} for row in rows]
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _weights(found: FoundRun, repeated: FoundRun) -> list[str]:
-    """Return a line where the weights are not the same to the last bit."""
-    then, now = (_digest(run) for run in (found, repeated))
-    if then is None:
-        return ["the weights of the run are not there any more"]
-    return [] if then == now else [f"the weights: sha256 {then[:16]}... -> {str(now)[:16]}..."]
-
-
-def _digest(run: FoundRun) -> str | None:
-    try:
-        manifest = json.loads((run.model_folder() / MANIFEST).read_text())
-        return str(manifest["sha256"][WEIGHTS])
-    except (LifecycleError, OSError, ValueError, KeyError):
-        return None
-
-
-def _equal(then: float | None, now: float | None) -> bool:
-    return then == now or (then is not None and now is not None and math.isnan(then) and math.isnan(now))
-
-
-def _change(name: str, then: float | None, now: float | None) -> str:
-    if then is None or now is None:
-        return f"{name}: {_shown(then)} -> {_shown(now)}"
-    return f"{name}: {then!r} -> {now!r} ({now - then:+.3g})"
-
-
-def _shown(value: float | None) -> str:
-    return "nothing" if value is None else repr(value)

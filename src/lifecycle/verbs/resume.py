@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from omegaconf import OmegaConf
-
-from lifecycle import again
 from lifecycle.checks import one_of
-from lifecycle.config import request_record
 from lifecycle.config.resolve import resolve
-from lifecycle.config.schema import Job, Request
-from lifecycle.credentials import hiding
+from lifecycle.config.schema import Job
 from lifecycle.errors import RequestError
+from lifecycle.runs import reopen
+from lifecycle.runs.resume import (
+    EPOCHS,
+    UNFINISHED,
+    _check_changes,
+    _check_data,
+    _check_has_begun,
+    _check_is_left,
+    _check_schedule,
+    _go_on,
+    _named,
+)
 from lifecycle.runtime.processes import is_helper
 from lifecycle.runtime.quiet import quiet_libraries
-from lifecycle.schedules import OneCycle
 from lifecycle.tracking import found_run
 from lifecycle.tracking.found_run import FoundRun
-from lifecycle.tracking.provenance import DATA, TEST, VALIDATION
 
 if TYPE_CHECKING:
-    from lifecycle.pipeline import Prepared
-    from lifecycle.restore_points import Points
-    from lifecycle.tracking.provenance import Difference
-    from lifecycle.tracking.run import Run
-
-UNFINISHED = ("KILLED", "FAILED", "RUNNING")
-"""What ``run=latest`` chooses among; RUNNING as well, which a run is called that was ended without a word."""
-
-EPOCHS = "trainer.max_epochs"
+    from lifecycle.runs.restore_points import Points
 
 
 @dataclass
@@ -53,26 +48,26 @@ def run(typed: list[str]) -> None:
         SavedModelError: a checkpoint of the run is altered.
         LifecycleError: the run failed, again.
     """
-    asked, changes = again.read_changes(typed, Resume, "resume")
+    asked, changes = reopen.read_changes(typed, Resume, "resume")
     raises = any(word.startswith(f"{EPOCHS}=") for word in changes)
     found = found_run.find(asked, found_run.ANY if raises or is_helper() else UNFINISHED)
     _check_has_begun(asked, found)
     record = found.record()
-    request, changed = again.changed(record, changes, "resume")
+    request, changed = reopen.changed(record, changes, "resume")
     _check_changes(found, changed)
     if asked.checkpoint == "best":
         _check_can_be_finished(found, changes)
     _check_is_left(found, request, changed)
     job = resolve(request)
     _check_schedule(job, record, changed)
-    again.told_to_helpers("resume", found, changes, request)
+    reopen.told_to_helpers("resume", found, changes, request)
     from lifecycle.runtime import lazy_imports
     from lifecycle.tracking import client
 
     if not is_helper():
         client.warm(asked.tracking)
     with lazy_imports.quick_imports():
-        from lifecycle import pipeline
+        from lifecycle.runs import pipeline
     with quiet_libraries():
         points = found_run.histories(asked, found) if not is_helper() else {}
         if is_helper():
@@ -82,23 +77,6 @@ def run(typed: list[str]) -> None:
             _finish(found, job, points)
         else:
             _go_on(found, job, record, points)
-
-
-def _check_has_begun(asked: Resume, found: FoundRun) -> None:
-    """Refuse a run whose request was not recorded, and close it if no process goes on with it."""
-    if found.artifacts is None or found.status not in UNFINISHED or "lifecycle.command" not in found.tags:
-        return
-    try:
-        json.loads((found.artifacts / request_record.FILE).read_bytes())
-    except (OSError, ValueError):
-        found_run.close_dead(asked)
-        now = found_run.find(replace(asked, run=str(found.id)))
-        if now.status == "RUNNING":
-            raise RequestError(f"run {_named(found)} is still going on in another process. Wait for its end.") from None
-        raise RequestError(
-            f"run {_named(found)} was ended before its request was recorded, and nothing of it is there to go on "
-            f"with. It is {now.status}. Begin it anew: {found.tags['lifecycle.command']}"
-        ) from None
 
 
 def _check_can_be_finished(found: FoundRun, changes: list[str]) -> None:
@@ -111,145 +89,20 @@ def _check_can_be_finished(found: FoundRun, changes: list[str]) -> None:
         raise RequestError(f"checkpoint=best fits no more epochs, got {EPOCHS} as well. Leave one of them out.")
 
 
-def _check_changes(found: FoundRun, changed: dict[str, tuple[Any, Any]]) -> None:
-    for key, (then, now) in changed.items():
-        if key == EPOCHS and now < then:
-            raise RequestError(f"{key} can only be raised above {then} in run {_named(found)}, got {now}. Use more.")
-        if key not in (EPOCHS, *again.SHOWN):
-            raise RequestError(
-                f"{key} must stay {_shown(then)} in run {_named(found)}, got {_shown(now)}: with it, what is fitted "
-                "already would be another. Leave it out, or begin a new run with it."
-            )
-
-
-def _check_is_left(found: FoundRun, request: Request, changed: dict[str, tuple[Any, Any]]) -> None:
-    """Refuse a finished run unless there are more epochs for it."""
-    if found.status != "FINISHED" or is_helper():
-        return
-    stopped, epochs = found.tags.get("stopped", ""), request.config.trainer.max_epochs
-    if stopped and not stopped.startswith("max_epochs="):
-        raise _stopped_by_itself(found, request)
-    if EPOCHS not in changed:
-        raise RequestError(
-            f"run {_named(found)} is FINISHED: max_epochs={epochs} was reached, and nothing is left to do. Add "
-            f"{EPOCHS}=<more than {epochs}> to train it further."
-        )
-
-
-def _stopped_by_itself(found: FoundRun, request: Request) -> RequestError:
-    trainer = request.config.trainer
-    why = found.tags.get("stopped", "")
-    if not why or why.startswith("max_epochs="):
-        why = f"{trainer.monitor} had not improved for {trainer.patience} epochs"
-    return RequestError(
-        f"run {_named(found)} has stopped by itself: {why}, and with more epochs it would have stopped there too. "
-        f"Begin a new run with more than trainer.patience={trainer.patience}, or with trainer.early_stopping=false."
-    )
-
-
-def _check_schedule(job: Job, record: dict[str, Any], changed: dict[str, tuple[Any, Any]]) -> None:
-    """Refuse more epochs where the learning rates of those that are done would have been others with them."""
-    if EPOCHS not in changed:
-        return
-    then, now = changed[EPOCHS]
-    if isinstance(job.schedule, OneCycle) or resolve(request_record.request_of(record)).schedule != job.schedule:
-        raise RequestError(
-            f"{EPOCHS} must stay {then} with schedule={job.schedule_name}, whose rates were laid out over these "
-            f"epochs, got {now}. Begin a new run with it."
-        )
-
-
-def _go_on(found: FoundRun, job: Job, record: dict[str, Any], points: Points) -> None:
-    """Open the run and do what is left of it; until all is checked its status stays what it was."""
-    from lifecycle import pipeline
-    from lifecycle.console import report
-    from lifecycle.tracking.run import track_again
-
-    printer = report.Report(job.request.config.verbose)
-    with hiding(job.request.hidden), track_again(found, resume=False) as tracked:
-        checkpoint, rows = _fitted(found, job.request, points)
-        prepared = pipeline.prepare(job)
-        differences = again.differences(found, prepared.data)
-        _check_data(found, prepared, differences)
-        after = f"after epoch {len(rows)}" if rows else "from its beginning"
-        printer.note("Resumed", f"{_named(found)} {after}", _warnings(differences))
-        tracked.go_on()
-        _record(tracked, job, record)
-        for row in rows:
-            tracked.log_epoch(row)
-        pipeline.life(job, prepared, printer, tracked, checkpoint)
-
-
-def _fitted(found: FoundRun, request: Request, points: Points) -> tuple[Path | None, list[dict[str, float]]]:
-    """Return the checkpoint to go on from, and the rows of the epochs that are done."""
-    from lifecycle import restore_points
-    from lifecycle.fit import epochs
-
-    path = restore_points.last(found, points)
-    if path is None:
-        return None, []
-    checkpoint = restore_points.checked(found, path)
-    if found.status == "FINISHED" and epochs.has_stopped(checkpoint):
-        raise _stopped_by_itself(found, request)
-    return path, epochs.rows_of(checkpoint)
-
-
 def _finish(found: FoundRun, job: Job, points: Points) -> None:
     """Fit nothing more, and score and save the weights of the best epoch."""
-    from lifecycle import pipeline, restore_points
     from lifecycle.console import report
+    from lifecycle.runs import pipeline, restore_points
     from lifecycle.tracking.run import track_again
 
     printer = report.Report(job.request.config.verbose)
     with track_again(found, resume=False) as tracked:
         weights, history = restore_points.best(found, points)
         prepared = pipeline.prepare(job)
-        differences = again.differences(found, prepared.data)
+        differences = reopen.differences(found, prepared.data)
         _check_data(found, prepared, differences)
         prepared.module.load_state_dict(weights)
         printer.note("Finished", f"{_named(found)} with the weights of epoch {history.weights_epoch} in best.ckpt")
         tracked.go_on()
         tracked.tag(**{"lifecycle.finished_from": "best.ckpt"})
         pipeline.conclude(job, prepared, printer, tracked, history)
-
-
-def _check_data(found: FoundRun, prepared: Prepared, differences: list[Difference]) -> None:
-    for difference in differences:
-        if difference.name == DATA:
-            raise RequestError(
-                f"data={prepared.data.name} has the sha256 {difference.now}, and run {_named(found)} began with "
-                f"{difference.then}: the rest of it would be of other data. Bring the data back, or begin a new run."
-            )
-        if difference.name in (VALIDATION, TEST):
-            raise RequestError(
-                f"data={prepared.data.name} is split in another way than when run {_named(found)} began "
-                f"({difference.name} differs): it would train on rows that it held out. Begin a new run."
-            )
-
-
-def _warnings(differences: list[Difference]) -> list[str]:
-    if not differences:
-        return []
-    return [*map(str, differences), "so the last digits may not be those of a run without a stop"]
-
-
-def _record(tracked: Run, job: Job, record: dict[str, Any]) -> None:
-    """Record how many epochs there are to be where they have become more, so that the record is of what is done."""
-    config, epochs = record["config"], job.trainer.max_epochs
-    if config["trainer"]["max_epochs"] == epochs:
-        return
-    more = {**record, "config": {**config, "trainer": {**config["trainer"], "max_epochs": epochs}}}
-    tracked.log_text(json.dumps(more, indent=2) + "\n", request_record.FILE)
-    tracked.tag(**{"lifecycle.max_epochs": str(epochs)})  # the parameter stays as it was: MLflow changes none
-    file = tracked.artifacts / "config.yaml"
-    lines = file.read_text().splitlines(keepends=True) if file.is_file() else []
-    head = "".join(line for line in lines if line.startswith("#"))
-    tracked.log_text(head + OmegaConf.to_yaml(OmegaConf.create(more["config"])), file.name)
-
-
-def _named(found: FoundRun) -> str:
-    return f"{found.name} ({found.id})"
-
-
-def _shown(value: Any) -> str:
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from torch import nn
 
-from lifecycle import results
 from lifecycle.compile import losses, optimization
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.scores import prefixed
@@ -32,6 +31,8 @@ from lifecycle.predict import saved_model
 from lifecycle.predict.outputs import as_frame, beside_truth, column_names, outputs_of
 from lifecycle.predict.trained_model import TIME_STEP, TrainedModel
 from lifecycle.profiling import clock, files
+from lifecycle.runs import profiled
+from lifecycle.runs.outcome import Outcome, look, record
 from lifecycle.runtime import process_state
 from lifecycle.runtime.faults import Cures, explained, largest
 from lifecycle.runtime.processes import is_helper
@@ -125,7 +126,7 @@ def _run(request: Request, begun: Begun | None) -> Result | None:
     if is_helper():
         help_fit(job, prepared)
         return None
-    with files.track(request, printer) as tracked:
+    with profiled.track(request, printer) as tracked:
         if begun is not None:
             begun(prepared, printer, tracked)
         return life(job, prepared, printer, tracked)
@@ -221,9 +222,9 @@ def conclude(job: Job, prepared: Prepared, printer: report.Report, tracked: Run,
     evaluation, predictions = score(job, prepared, tracked.checkpoints)
     trained = trained_model(job, prepared, history, tracked.id)
     precision = "bf16-mixed" if module.stepping.bf16 else "32"
-    outcome = results.Outcome(data, history, evaluation, predictions, trained, precision)
-    pictures = results.look(tracked, outcome, job.request.tracking.figures)  # drawn while the rest is saved
-    results.record(tracked, outcome)
+    outcome = Outcome(data, history, evaluation, predictions, trained, precision)
+    pictures = look(tracked, outcome, job.request.tracking.figures)  # drawn while the rest is saved
+    record(tracked, outcome)
     printer.end(data, history, evaluation, tracked, pictures)
     if job.request.sweep is None:
         printer.next(tracked.folder)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from lifecycle import pipeline
 from lifecycle.compile import losses, scores
 from lifecycle.compile.compiled_model import compiled_as
 from lifecycle.config.schema import Job
@@ -22,6 +21,7 @@ from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight
 from lifecycle.plots import artifacts
 from lifecycle.predict import saved_model
+from lifecycle.runs import pipeline
 from lifecycle.tracking import provenance
 from lifecycle.tracking.run import Run, track_again
 

@@ -1,0 +1,1 @@
+"""What can be done with one run: execute, resume, rerun, score again."""

@@ -1,0 +1,52 @@
+"""A tracked run, with a profile where that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lifecycle.profiling import clock
+from lifecycle.profiling.files import GRAPH, PAGE, TABLE, table, write
+from lifecycle.runtime.processes import signals_ignored
+from lifecycle.tracking import run as run_module
+
+if TYPE_CHECKING:
+    from lifecycle.config.schema import Request
+    from lifecycle.console.report import Report
+    from lifecycle.profiling.clock import Profile
+
+
+@contextmanager
+def track(request: Request, printer: Report) -> Iterator[run_module.Run]:
+    """Track a run; where it is profiled, leave the profile among its artifacts once it is closed, however it ended.
+
+    Written last, so that it holds what closing the run took.
+    """
+    profile, folder = clock.current(), None
+    if profile is None:
+        with run_module.track(request) as run:
+            yield run
+        return
+    try:
+        with clock.timed("tracking", run_module.track(request)) as run:
+            with clock.phase("tracking"):
+                folder = run.artifacts
+            yield run
+    finally:
+        profile.stop()
+        if folder is not None:
+            _leave(profile, request.run_name, folder, printer)
+
+
+def _leave(profile: Profile, name: str, folder: Path, printer: Report) -> None:
+    """Write and print a profile. A run that has ended well stays so, even if there is no room for its profile."""
+    rows = table(profile)
+    try:
+        with signals_ignored():
+            write(folder, name, profile)
+    except OSError as error:
+        printer.profile(rows, f"not written: {error.strerror or error}")
+        return
+    printer.profile(rows, folder, [TABLE, GRAPH, PAGE])
