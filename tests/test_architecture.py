@@ -37,9 +37,9 @@ LAYERS = [
     {"lifecycle.sklearn"},
     {
         "lifecycle.model",
-        "lifecycle.predictor",
-        "lifecycle.python_fit",
-        "lifecycle.shown",
+        "lifecycle.api.model",
+        "lifecycle.api.fit",
+        "lifecycle.api.display",
         "lifecycle.tracking.active_run",
     },
     {"lifecycle.runs.pipeline"},

@@ -15,10 +15,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lifecycle.api.model import Model
 from lifecycle.data.columns import names
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
-from lifecycle.model import Model
 from lifecycle.predict import saved_model
 from tests.conftest import Command
 

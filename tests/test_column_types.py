@@ -17,6 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from lifecycle.api.model import Model
 from lifecycle.data import dataset
 from lifecycle.data.audit import rounding
 from lifecycle.data.columns.types import plain
@@ -25,7 +26,6 @@ from lifecycle.data.load import load
 from lifecycle.data.sources import files
 from lifecycle.data.sources import in_memory as rows_given
 from lifecycle.errors import DataWarning, RequestError
-from lifecycle.model import Model
 from lifecycle.sklearn import LifecycleClassifier
 from tests.conftest import Command
 

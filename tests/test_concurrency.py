@@ -29,8 +29,8 @@ import torch
 from sklearn.model_selection import cross_val_predict
 
 import lifecycle
+from lifecycle.api.model import Model
 from lifecycle.errors import RequestError
-from lifecycle.model import Model
 from lifecycle.runtime import memory, processes, quiet, threads
 from lifecycle.sklearn import LifecycleClassifier
 from tests.conftest import QUICK, ready

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 import lifecycle
-from lifecycle import contract, shown, sklearn, testing, wording
-from lifecycle.model import Model
+from lifecycle import contract, sklearn, testing
+from lifecycle.api import display, messages
+from lifecycle.api.model import Model
 from lifecycle.runs import pipeline
 from tests.conftest import Command
 
@@ -36,12 +37,12 @@ def members(cls: type) -> dict[str, Any]:
     }
 
 
-MODULES: list[ModuleType] = [contract, shown, sklearn, testing]
+MODULES: list[ModuleType] = [contract, display, sklearn, testing]
 NAMES = {
     f"{module.__name__}.{name}": value for module in MODULES for name, value in public(module, module.__name__).items()
 }
 NAMES |= {"lifecycle.Model": Model, "lifecycle.run": lifecycle.run, "lifecycle.Result": pipeline.Result}
-NAMES |= {"lifecycle.wording.translated": wording.translated}
+NAMES |= {"lifecycle.api.messages.translated": messages.translated}
 WHOLE = {module.__name__: module for module in MODULES if ">>>" in (module.__doc__ or "")}
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lifecycle.api.model import Model
 from lifecycle.errors import MOST_CHARACTERS, LifecycleError, RequestError, SavedModelError, shortened
-from lifecycle.model import Model
 from lifecycle.runs.rerun import NotReproducedError
 from tests.conftest import Command
 

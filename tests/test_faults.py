@@ -16,9 +16,9 @@ import pytest
 import torch
 
 import lifecycle
+from lifecycle.api.model import Model
 from lifecycle.checks import TOO_MANY
 from lifecycle.errors import LifecycleError, OutOfMemoryError, PluginError, RequestError
-from lifecycle.model import Model
 from lifecycle.plugins.mlp import MLP
 from lifecycle.runtime import memory
 from lifecycle.runtime.faults import Cures, explanation, largest

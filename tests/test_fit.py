@@ -21,6 +21,7 @@ from torch._dynamo.utils import counters
 from torch._inductor import config as inductor
 from torch._inductor.utils import fresh_cache
 
+from lifecycle.api.model import Model
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.batches import Batches, Chunks
@@ -35,7 +36,6 @@ from lifecycle.fit import checkpoints, preflight
 from lifecycle.fit.epochs import Epochs
 from lifecycle.fit.history import History, Row
 from lifecycle.fit.trainer import fit, trainer_for
-from lifecycle.model import Model
 from lifecycle.optimizers import SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
 from lifecycle.runtime.quiet import quiet_libraries

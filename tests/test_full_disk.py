@@ -17,10 +17,10 @@ import mlflow
 import numpy as np
 import pytest
 
+from lifecycle.api.model import Model
 from lifecycle.console import report
 from lifecycle.errors import DiskError, LifecycleError
 from lifecycle.fit import checkpoints
-from lifecycle.model import Model
 from lifecycle.runs import outcome, pipeline
 from lifecycle.tracking import run as run_module
 from lifecycle.tracking.store import RESERVE, database_uri

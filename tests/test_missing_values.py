@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 from sklearn.impute import SimpleImputer
 
+from lifecycle.api.model import Model
 from lifecycle.errors import DataWarning, RequestError
-from lifecycle.model import Model
 from lifecycle.predict import saved_model
 from lifecycle.predict.serving.http_messages import JSON
 from lifecycle.predict.serving.scoring import CSV, Scorer

@@ -24,10 +24,10 @@ import pytorch_lightning as pl
 import torch
 
 import lifecycle
+from lifecycle.api.model import Model
 from lifecycle.config import request_record
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError, TrainingError
-from lifecycle.model import Model
 from lifecycle.optimizers import SGD
 from lifecycle.predict.saved_model import load
 from lifecycle.schedules import Cosine

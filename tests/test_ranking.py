@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
+from lifecycle.api.model import Model
 from lifecycle.comparison.compare import compare
 from lifecycle.config import schema
 from lifecycle.data.kinds.array import Array
@@ -24,7 +25,6 @@ from lifecycle.data.kinds.series import Series
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.errors import RequestError
-from lifecycle.model import Model
 from lifecycle.runtime.digests import rows_digest
 from lifecycle.tracking import found_run, ranking
 from lifecycle.tracking.found_run import FoundRun

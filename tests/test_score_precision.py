@@ -17,6 +17,7 @@ from scipy import stats
 from sklearn import metrics
 from torch import nn
 
+from lifecycle.api.model import Model
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.losses import Loss
 from lifecycle.compile.metrics import OURS
@@ -29,7 +30,6 @@ from lifecycle.data.preprocessing import learn_target
 from lifecycle.evaluate import baselines
 from lifecycle.evaluate.intervals import RESAMPLES, SLOW_RESAMPLES, intervals
 from lifecycle.evaluate.scoring import judge
-from lifecycle.model import Model
 from lifecycle.optimizers import Adam
 from lifecycle.predict.outputs import as_frame
 from tests.conftest import Command, artifacts

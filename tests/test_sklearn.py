@@ -21,8 +21,8 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
+from lifecycle.api.model import Model
 from lifecycle.errors import RequestError
-from lifecycle.model import Model
 from lifecycle.optimizers import SGD
 from lifecycle.sklearn import LifecycleClassifier, LifecycleRegressor
 

@@ -15,9 +15,9 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
 
+from lifecycle.api.model import Model
 from lifecycle.data import labelled_rows
 from lifecycle.data.sources import files
-from lifecycle.model import Model
 from lifecycle.predict import saved_model
 from lifecycle.predict.trained_model import TrainedModel
 from tests.conftest import Command, Ended, artifacts

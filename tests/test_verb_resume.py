@@ -212,7 +212,7 @@ def test_each_kind_of_data_is_gone_on_with_as_if_nothing_had_happened_and_used(
 
 def assert_predicts(process: Command, run: str) -> None:
     """Predict raw rows in a process of its own, as Python does."""
-    from lifecycle.model import Model
+    from lifecycle.api.model import Model
 
     trained = Model.from_run(run.removeprefix("run=")).trained
     rows = trained.data.read().head(60)

@@ -296,7 +296,7 @@ def test_command_python_mlflow_and_server_predict_the_same(
 ) -> None:
     import mlflow
 
-    from lifecycle.model import Model
+    from lifecycle.api.model import Model
 
     folder = shutil.copytree(trained, tmp_path / "place")
     monkeypatch.chdir(folder)

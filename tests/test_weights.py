@@ -16,6 +16,7 @@ from sklearn import metrics
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from torch import nn
 
+from lifecycle.api.model import Model
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.losses import Loss
 from lifecycle.compile.metrics import OURS, OURS_OF_CLASSES
@@ -31,7 +32,6 @@ from lifecycle.data.kinds.table import Table
 from lifecycle.errors import RequestError
 from lifecycle.evaluate import baselines
 from lifecycle.evaluate.intervals import RESAMPLES, intervals
-from lifecycle.model import Model
 from lifecycle.optimizers import Adam
 from tests.conftest import Command, artifacts
 from tests.rows import SeriesRows, TableRows, load_rows

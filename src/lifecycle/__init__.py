@@ -9,7 +9,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lifecycle.model import Model
+    from lifecycle.api.model import Model
     from lifecycle.runs.pipeline import Result
 
 __all__ = ["Model", "__version__", "run"]
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
         from lifecycle.runtime.lazy_imports import quick_imports
 
         with quick_imports(ours=False):
-            from lifecycle.model import Model
+            from lifecycle.api.model import Model
 
         return Model
     raise AttributeError(f"module 'lifecycle' has no attribute {name!r}")

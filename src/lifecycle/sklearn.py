@@ -20,8 +20,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from lifecycle.api.model import Model
 from lifecycle.data.sources.native_frames import as_pandas
-from lifecycle.model import Model
 
 
 class _Estimator(BaseEstimator):  # type: ignore[misc]

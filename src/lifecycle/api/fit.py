@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
+from lifecycle.api.display import FitHistory
+from lifecycle.api.messages import translated
 from lifecycle.compile import metrics
 from lifecycle.compile.compiled_model import compiled_as
 from lifecycle.config.schema import Job
@@ -27,11 +29,9 @@ from lifecycle.predict.trained_model import TrainedModel
 from lifecycle.runs import pipeline
 from lifecycle.runtime import process_state
 from lifecycle.runtime.quiet import one_at_a_time, quiet_libraries
-from lifecycle.shown import FitHistory
 from lifecycle.tracking import run as run_module
 from lifecycle.tracking.active_run import callers_run
 from lifecycle.tracking.address import check_environment
-from lifecycle.wording import translated
 
 if TYPE_CHECKING:
     import numpy as np
