@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from lifecycle import run as lifecycle_run
-from lifecycle.__main__ import main
+from lifecycle.cli.main import main
 from lifecycle.tracking.store import database_uri
 from tests.forked import Forks, Process
 

@@ -76,7 +76,7 @@ while True:
             asking.send(json.dumps({"pid": pid, "code": code}).encode())
 """
 
-COMMAND = "import sys\nfrom lifecycle.__main__ import main\nsys.exit(main())"
+COMMAND = "import sys\nfrom lifecycle.cli.main import main\nsys.exit(main())"
 
 
 class Forks:

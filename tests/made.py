@@ -9,7 +9,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from lifecycle.__main__ import main
+from lifecycle.cli.main import main
 from lifecycle.tracking.store import database_uri
 
 

@@ -20,13 +20,13 @@ MODULES = {
 LAYERS = [
     {
         "lifecycle",
-        "lifecycle.__main__",
-        "lifecycle.ui",
-        "lifecycle.listing",
-        "lifecycle.verb_words",
-        "lifecycle.cards",
+        "lifecycle.cli.main",
+        "lifecycle.cli.commands.ui",
+        "lifecycle.cli.help",
+        "lifecycle.cli.options",
+        "lifecycle.cli.commands.data",
         "lifecycle.testing",
-        "lifecycle.verbs",
+        "lifecycle.cli.commands",
         "lifecycle.runs.rescore",
         "lifecycle.predict.serving.server",
         "lifecycle.predict.serving.scoring",
@@ -184,7 +184,7 @@ def test_the_imports_are_found() -> None:
     )
     assert "lifecycle.compile.compiled_model" in imports("lifecycle.evaluate")
     assert "lifecycle.compile.compiled_model" not in imports("lifecycle.evaluate", types=False)
-    assert "lifecycle.runs.pipeline" in imports("lifecycle.__main__")  # inside a function
+    assert "lifecycle.runs.pipeline" in imports("lifecycle.cli.main")  # inside a function
 
 
 @pytest.mark.parametrize("module", MODULES)

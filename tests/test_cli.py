@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 
 from lifecycle import lifecycle as package
-from lifecycle.verb_words import _choices as choices_of
-from lifecycle.verb_words import of_runs, words_of
+from lifecycle.cli.options import _choices as choices_of
+from lifecycle.cli.options import of_runs, words_of
 from tests.conftest import Command
 
 HEAVY = ("torch", "pytorch_lightning", "mlflow", "pandas", "sklearn", "numpy")
 LISTS_MODULES = """
 import sys
 sys.argv = ["lifecycle", *sys.argv[1:]]
-from lifecycle.__main__ import main
+from lifecycle.cli.main import main
 code = main()
 print("HEAVY", *(name for name in {heavy!r} if name in sys.modules))
 sys.exit(code)

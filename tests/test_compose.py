@@ -269,7 +269,7 @@ def modules_after(code: str, folder: Path) -> set[str]:
 
 
 def test_the_help_imports_nothing_heavy(tmp_path: Path) -> None:
-    code = "import sys\nfrom lifecycle.__main__ import main\nsys.argv = ['lifecycle', '--help']\nassert main() == 0"
+    code = "import sys\nfrom lifecycle.cli.main import main\nsys.argv = ['lifecycle', '--help']\nassert main() == 0"
     assert modules_after(code, tmp_path) == set()
 
 
@@ -282,7 +282,7 @@ def test_resolving_a_request_imports_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_a_bad_request_imports_nothing_heavy(tmp_path: Path) -> None:
-    code = "import sys\nfrom lifecycle.__main__ import main\nsys.argv = ['lifecycle', 'model=mpl']\nassert main() == 2"
+    code = "import sys\nfrom lifecycle.cli.main import main\nsys.argv = ['lifecycle', 'model=mpl']\nassert main() == 2"
     assert modules_after(code, tmp_path) == set()
 
 

@@ -18,11 +18,11 @@ from hydra.core.plugins import Plugins
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lifecycle.cli.arguments import read
 from lifecycle.config import bounded_yaml, rules
 from lifecycle.config.compose import compose
 from lifecycle.config.search_path import options
 from lifecycle.errors import RequestError
-from lifecycle.words import read
 from tests.packages import Site, fresh_site
 
 site = pytest.fixture(fresh_site, name="site")
@@ -268,7 +268,7 @@ def test_a_bomb_is_refused_in_little_time(words: list[str]) -> None:
 
 
 def test_a_verbs_word_is_bounded_too() -> None:
-    from lifecycle.verbs.compare import Compare
+    from lifecycle.cli.commands.compare import Compare
 
     field = next(name for name in vars(Compare()) if isinstance(getattr(Compare(), name), list | str))
     with pytest.raises(RequestError, match="more than 50 levels of nesting"):

@@ -80,7 +80,7 @@ def test_a_module_that_is_put_off_is_there_when_it_is_used(script: str) -> None:
 
 def test_a_run_imports_neither_mlflow_nor_what_it_does_not_use(tmp_path: object) -> None:
     script = (
-        "import sys; from lifecycle.__main__ import main; "
+        "import sys; from lifecycle.cli.main import main; "
         "sys.argv[1:] = ['trainer.max_epochs=1', 'verbose=0', 'tracking.figures=false']; code = main(); "
         "unused = {'mlflow', 'sqlalchemy', 'git', 'scipy.signal', 'sympy', 'torch._inductor'}; "
         "print(code, sorted(unused & set(sys.modules)))"

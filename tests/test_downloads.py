@@ -281,7 +281,7 @@ CACHED = Path(os.environ.get("LIFECYCLE_CACHE", "/nowhere"))
     not (CACHED / "mnist" / "t10k-labels-idx1-ubyte.gz").is_file(), reason="LIFECYCLE_CACHE has no mnist"
 )
 def test_mnist_has_its_published_counts_and_its_last_rows_test() -> None:
-    from lifecycle.cards import _job
+    from lifecycle.cli.commands.data import _job
     from lifecycle.data.load import load
 
     job = _job(["data=mnist"])

@@ -191,7 +191,7 @@ def test_help_and_completion_show_no_credential() -> None:
         [
             sys.executable,
             "-c",
-            "import sys\nsys.argv = ['lifecycle', '-sc', 'query=bash']\nfrom lifecycle.__main__ import main\nmain()",
+            "import sys\nsys.argv = ['lifecycle', '-sc', 'query=bash']\nfrom lifecycle.cli.main import main\nmain()",
         ],
         env={**os.environ, "COMP_LINE": line, "COMP_POINT": str(len(line))},
         capture_output=True,

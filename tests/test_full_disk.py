@@ -225,7 +225,7 @@ def test_a_limit_on_the_size_of_files_is_one_too(tmp_path: Path, empty_database:
     ready(tmp_path, empty_database)
     script = """
 import resource, sys
-from lifecycle.__main__ import main
+from lifecycle.cli.main import main
 resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
 sys.exit(main())
 """

@@ -51,7 +51,7 @@ def test_rows_on_disk_are_trained_on_and_the_same_command_gives_the_same_bits(
 
 RUN = """
 import resource, sys
-from lifecycle.__main__ import main
+from lifecycle.cli.main import main
 code = main()
 print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 sys.exit(code)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from lifecycle import registry
-from lifecycle.__main__ import VERBS
+from lifecycle.cli.main import VERBS
 from lifecycle.config.compose import compose
 from lifecycle.config.resolve import resolve
 from tests.conftest import Command

@@ -282,7 +282,7 @@ def test_the_curves_are_those_of_the_history(all_runs: Path, made: list[mlflow.e
 
 def test_neither_the_table_nor_the_page_needs_torch(folder: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from lifecycle.verbs import compare; "
+        "import sys; from lifecycle.cli.commands import compare; "
         f"compare.run(['sweep=latest', 'tracking.dir={folder / 'mlruns'}']); "
         "sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
     )

@@ -294,7 +294,7 @@ def test_a_saved_model_by_itself_and_no_run_are_refused(lifecycle: Command, fold
 
 def test_a_bad_request_imports_no_torch(folder: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from lifecycle.__main__ import main; sys.argv[1:] = "
+        "import sys; from lifecycle.cli.main import main; sys.argv[1:] = "
         f"['evaluate', 'run=latest', 'data=sequence', 'tracking.dir={folder / 'mlruns'}', 'data.window=3']; "
         "code = main(); sys.exit(code if 'torch' not in sys.modules else 99)"
     )

@@ -283,7 +283,7 @@ import importlib.util, sys
 sys.path.insert(0, sys.argv[1])
 find = importlib.util.find_spec
 importlib.util.find_spec = lambda name: None if name.startswith("onnx") else find(name)
-from lifecycle.__main__ import main
+from lifecycle.cli.main import main
 sys.argv = ["lifecycle", "export", "run=nothing", "format=onnx"]
 code = main()
 assert "torch" not in sys.modules

@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lifecycle import lifecycle as package
-from lifecycle.__main__ import main
+from lifecycle.cli.main import main
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
 from lifecycle.predict import saved_model
@@ -523,7 +523,7 @@ def test_folders_that_hold_no_images_are_refused(lifecycle: Command, images: Mad
 
 def test_what_cannot_be_done_is_told_before_torch_is_imported(tmp_path: Path) -> None:
     code = (
-        "import sys; from lifecycle.__main__ import main; sys.argv = ['lifecycle', 'predict', 'run=latest', "
+        "import sys; from lifecycle.cli.main import main; sys.argv = ['lifecycle', 'predict', 'run=latest', "
         "'input=no.csv', 'output=out.csv']; code = main(); sys.exit(code if 'torch' not in sys.modules else 9)"
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lifecycle.__main__ import main
+from lifecycle.cli.main import main
 from lifecycle.tracking import provenance
 from lifecycle.tracking.provenance import Difference
 from lifecycle.tracking.store import database_uri

@@ -23,7 +23,7 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
-from lifecycle.__main__ import main
+from lifecycle.cli.main import main
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.dataset import Dataset
@@ -51,7 +51,7 @@ Runs = Callable[[], list[Run]]
 OFTEN = """
 import sys
 from lifecycle import checkpoints, tracking
-from lifecycle.__main__ import main
+from lifecycle.cli.main import main
 checkpoints.SECONDS_BETWEEN, tracking.SECONDS_BETWEEN = 0.1, 0.0
 sys.exit(main())
 """
@@ -258,7 +258,7 @@ def test_a_run_as_it_is_typed_is_gone_on_with_from_what_it_left_every_five_secon
 FORKS = """
 import os, random, sys, time
 from lifecycle import checkpoints, pipeline, tracking
-from lifecycle.__main__ import main
+from lifecycle.cli.main import main
 checkpoints.SECONDS_BETWEEN, tracking.SECONDS_BETWEEN = 0.1, 0.05
 chance, epochs = random.Random(3), int(sys.argv.pop(1))
 for number in range(20):
@@ -681,7 +681,7 @@ def ended_early(forks: Forks, tmp_path_factory: pytest.TempPathFactory, empty_da
     script = """
 import sys
 from lifecycle import checkpoints, report
-from lifecycle.__main__ import main
+from lifecycle.cli.main import main
 checkpoints.SECONDS_BETWEEN, print_epoch = 0.0, report.Report.epoch
 def epoch(self, row, most):
     print_epoch(self, row, most)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lifecycle.cli.arguments import read, read_some
 from lifecycle.errors import RequestError
-from lifecycle.words import read, read_some
 
 
 @dataclass

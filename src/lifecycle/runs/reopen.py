@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lifecycle import words
+from lifecycle.cli import arguments
 from lifecycle.config import request_record
 from lifecycle.config.schema import Request
 from lifecycle.credentials import masked_word
@@ -34,7 +34,7 @@ def read_changes(typed: list[str], cls: type[Words], verb: str) -> tuple[Words, 
     Raises:
         RequestError: a word cannot be read, or asks for what a run keeps.
     """
-    asked, changes = words.read_some(typed, cls, verb)
+    asked, changes = arguments.read_some(typed, cls, verb)
     for word in typed:
         if word.startswith("tracking.run_name="):
             raise RequestError(f"{word} cannot go with {verb}: a run keeps its name. Leave it out.")

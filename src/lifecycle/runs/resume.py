@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from lifecycle.cli.commands.resume import Resume
 from lifecycle.config import request_record
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
@@ -20,7 +21,6 @@ from lifecycle.schedules import OneCycle
 from lifecycle.tracking import found_run
 from lifecycle.tracking.found_run import FoundRun
 from lifecycle.tracking.provenance import DATA, TEST, VALIDATION
-from lifecycle.verbs.resume import Resume
 
 if TYPE_CHECKING:
     from lifecycle.runs.pipeline import Prepared

@@ -12,7 +12,7 @@ JSON = "application/json"
 
 
 class Limits(Protocol):
-    """What a client may do; :class:`lifecycle.verbs.serve.Serve` says what each is."""
+    """What a client may do; :class:`lifecycle.cli.commands.serve.Serve` says what each is."""
 
     max_body_mb: float
     max_requests: int

@@ -32,8 +32,8 @@ from lifecycle.runtime.ports import HOST
 from lifecycle.runtime.processes import ENDING
 
 if TYPE_CHECKING:
+    from lifecycle.cli.commands.serve import Serve
     from lifecycle.predict.trained_model import TrainedModel
-    from lifecycle.verbs.serve import Serve
 
 PATH = "/invocations"
 LARGE = 1 << 20

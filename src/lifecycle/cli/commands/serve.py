@@ -6,8 +6,8 @@ import contextlib
 import signal
 from dataclasses import dataclass, field, replace
 
-from lifecycle import words
 from lifecycle.checks import in_range, one_of
+from lifecycle.cli import arguments
 from lifecycle.data.columns.missing_values import CHOICES
 from lifecycle.errors import Interrupted, RequestError
 from lifecycle.runtime import ports
@@ -50,7 +50,7 @@ def run(typed: list[str]) -> None:
         RequestError: the run cannot be served, or the port is taken.
         SavedModelError: the model was altered, or cannot be read here.
     """
-    limits = words.read(typed, Serve, "serve")
+    limits = arguments.read(typed, Serve, "serve")
     with contextlib.closing(ports.take(limits.port)) as taken:
         found = found_run.find(limits)
         folder = found.model_folder()

@@ -2,16 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import sys
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from lifecycle import registry
-from lifecycle.errors import RequestError
-
 HELP = """\
 lifecycle takes a neural network through its whole life: define, compile, fit, evaluate, predict.
 
@@ -52,7 +42,7 @@ Tracebacks:           HYDRA_FULL_ERROR=1
 
 def print_help(verb: str | None = None) -> None:
     """Print what can be typed, or what a verb takes; imports no plugin."""
-    from lifecycle import verb_words
+    from lifecycle.cli import options
 
     if verb is not None:
         print(_help_of(verb))
@@ -62,7 +52,7 @@ def print_help(verb: str | None = None) -> None:
     offered = search_path.options()
     examples = offered.pop(search_path.EXPERIMENT)
     lines = [f"  {group:<10} {', '.join(names)}" for group, names in offered.items() if len(names) > 1]
-    told = verb_words.of_runs()
+    told = options.of_runs()
     width = max(map(len, told))
     verbs = [f"  lifecycle {verb:<{width}}   {line}" for verb, line in told.items()]
     print(HELP.format(groups="\n".join(lines), examples=", ".join(examples), verbs="\n".join(verbs)), end="")
@@ -70,32 +60,8 @@ def print_help(verb: str | None = None) -> None:
 
 def _help_of(verb: str) -> str:
     """Return the help of a verb, or of one that takes no ``key=value`` words of its own its lines of the whole help."""
-    from lifecycle import verb_words
+    from lifecycle.cli import options
 
-    if verb_words.words_of(verb):
-        return verb_words.usage(verb)
+    if options.words_of(verb):
+        return options.usage(verb)
     return "\n".join(line for line in HELP.splitlines() if line.startswith(f"  lifecycle {verb} "))
-
-
-def print_plugins() -> None:
-    """Print every installed plugin, importing each to see whether it works."""
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for column in ("kind", "name", "package", "what it is"):
-        table.add_column(column, no_wrap=True)
-    broken = []
-    for kind in registry.GROUPS:
-        for name, plugin in registry.plugins(kind).items():
-            try:
-                described = escape(_first_sentence(plugin.load()))
-            except RequestError as error:
-                broken.append(str(error))
-                described = "[red]broken[/red], see below"
-            table.add_row(kind, name, plugin.source, described)
-    # On a terminal the table fits its width; a file or another program gets whole lines.
-    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
-    for message in broken:
-        print(f"\nbroken: {message}")
-
-
-def _first_sentence(cls: type) -> str:
-    return (inspect.getdoc(cls) or "").split("\n")[0].split("  CLI:")[0].strip()

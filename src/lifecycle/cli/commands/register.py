@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from lifecycle import words
+from lifecycle.cli import arguments
 from lifecycle.errors import RequestError
 from lifecycle.tracking import found_run
 
@@ -31,7 +31,7 @@ def run(typed: list[str]) -> None:
     Raises:
         RequestError: the run has no model, or a name cannot be one.
     """
-    asked = words.read(typed, Register, "register")
+    asked = arguments.read(typed, Register, "register")
     aliases = _checked(asked)
     found = found_run.find(asked)
     if found.id is None:

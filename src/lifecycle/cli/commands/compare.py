@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lifecycle import words
+from lifecycle.cli import arguments
 from lifecycle.comparison.compare import Comparison, compare
 from lifecycle.errors import RequestError
 from lifecycle.plots.style import number, short
@@ -42,7 +42,7 @@ def run(typed: list[str]) -> None:
     Raises:
         RequestError: a run is not there, the score is none of theirs, or the page cannot be written.
     """
-    asked = words.read(typed, Compare, "compare")
+    asked = arguments.read(typed, Compare, "compare")
     found = found_run.find_many(asked, found_run.ANY)
     compared = compare(found, asked.metric)
     page = None if asked.output is None else _write_page(asked, compared, Path(asked.output).expanduser())

@@ -13,7 +13,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
-from lifecycle import verbs
+from lifecycle.cli import commands
 
 UI = "ui"
 TRACKING = ("dir", "experiment")
@@ -42,7 +42,7 @@ class Word:
 
 def of_runs() -> dict[str, str]:
     """Return the verbs on runs, each with a line on what it does; imports none of them."""
-    return {module.name: _line(f"{verbs.__name__}.{module.name}") for module in iter_modules(verbs.__path__)}
+    return {module.name: _line(f"{commands.__name__}.{module.name}") for module in iter_modules(commands.__path__)}
 
 
 def words_of(verb: str) -> list[Word]:
@@ -85,14 +85,14 @@ def _data_sets(begun: str) -> list[str]:
 
 
 def _module(verb: str) -> ModuleType:
-    return import_module("lifecycle.ui" if verb == UI else f"{verbs.__name__}.{verb}")
+    return import_module("lifecycle.cli.commands.ui" if verb == UI else f"{commands.__name__}.{verb}")
 
 
 def _class(verb: str) -> Any:
     """Return the dataclass of a verb's words: ``WORDS`` or another of its module, or what all verbs on runs take."""
     if verb != UI and verb not in of_runs():
         return None
-    from lifecycle import ui
+    from lifecycle.cli.commands import ui
     from lifecycle.tracking import found_run
 
     if verb == UI:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from lifecycle import words
 from lifecycle.checks import in_range, one_of
+from lifecycle.cli import arguments
 from lifecycle.config import request_record
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job
@@ -52,7 +52,7 @@ def run(typed: list[str]) -> None:
     Raises:
         RequestError: the run, the data or a word cannot be used; says what was expected and what came.
     """
-    asked, rest = words.read_some(typed, Evaluate, "evaluate")
+    asked, rest = arguments.read_some(typed, Evaluate, "evaluate")
     on_data, on_devices = _sorted(rest)
     found = found_run.find(asked)
     record = found.record()

@@ -6,8 +6,8 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lifecycle import words
 from lifecycle.checks import in_range, one_of
+from lifecycle.cli import arguments
 from lifecycle.data.columns.missing_values import CHOICES
 from lifecycle.data.formats import names
 from lifecycle.data.formats.names import STANDARD
@@ -43,7 +43,7 @@ def run(typed: list[str]) -> None:
     Raises:
         RequestError: the run, the input or a row cannot be used as it is; says what was expected and what came.
     """
-    asked = words.read(typed, Predict, "predict")
+    asked = arguments.read(typed, Predict, "predict")
     _check(asked)
     folder = found_run.find(asked).model_folder()
     from lifecycle.predict import saved_model

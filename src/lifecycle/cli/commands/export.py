@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from lifecycle import words
+from lifecycle.cli import arguments
 from lifecycle.errors import RequestError, did_you_mean
 from lifecycle.tracking import found_run
 
@@ -32,7 +32,7 @@ def run(typed: list[str]) -> None:
         RequestError: the run, the format or the folder cannot be used as it is, or a package is missing.
         ExportError: the network cannot be exported, or what came of it gives other numbers; nothing is left behind.
     """
-    asked = words.read(typed, Export, "export")
+    asked = arguments.read(typed, Export, "export")
     _check_format(asked.format)
     if asked.output is not None:
         _check_output(asked.output)

@@ -1,0 +1,111 @@
+"""Runs and multiruns, composed by Hydra."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from lifecycle.cli.exit_codes import _tell
+from lifecycle.cli.main import _explained, _print_traceback
+from lifecycle.credentials import masked, masked_word
+from lifecycle.errors import LifecycleError
+from lifecycle.profiling.clock import profiled
+from lifecycle.runtime.processes import environment, is_helper
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from lifecycle.config.schema import Request
+
+
+SWEEP_FAILED = "not every job of the sweep succeeded; each failure is told above, and its run is FAILED in MLflow."
+
+
+class SweepError(LifecycleError):
+    """A job of a multirun failed; it has been told already."""
+
+
+def _hydra(words: list[str]) -> None:
+    """Let Hydra compose the request, or each of a multirun, and run it."""
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from lifecycle.config import compose, rules
+    from lifecycle.config.explain import COMPOSING, explain
+    from lifecycle.config.search_path import files_checked
+
+    rules.check_words(words)
+    command = compose.command_line()
+    failure: list[Exception] = []
+    sweep: list[Request] = []
+
+    def job(config: DictConfig) -> None:
+        try:
+            request = compose.request_of(config, HydraConfig.get(), command)
+            sweep[:] = [request] if request.sweep else []
+            if request.sweep:
+                compose.mask_sweep_file(HydraConfig.get())
+            with profiled(request, is_command=True):
+                _run(request)
+        except SweepError:
+            raise
+        except Exception as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                _tell(error, full_error=False)
+                raise SweepError(SWEEP_FAILED) from error
+            failure.append(error)  # told by main(), without Hydra's own words around it
+
+    # Hydra would print errors in its own way and exit with 1; so it is told to raise them.
+    try:
+        masked_output = compose.masked_output(words)
+        with files_checked(), environment(HYDRA_FULL_ERROR="1"), compose.words_for_hydra(words), masked_output:
+            hydra.main(config_path=compose.CONFIG_PACKAGE, config_name="config", version_base="1.3")(job)()
+    except SweepError:
+        _report(sweep)
+        raise
+    except COMPOSING as error:
+        raise explain(error, words) from error  # composing failed: a job's own errors do not come this way
+    _report(sweep)
+    if failure:
+        raise failure[0]
+
+
+def _report(sweep: list[Request]) -> None:
+    """Print what a multirun came to, where there was one."""
+    if sweep:
+        from lifecycle.runs import pipeline
+
+        pipeline.report_sweep(sweep[0])
+
+
+def _run(request: Request) -> None:
+    """Run one composed request; in a multirun, tell of its failure at once and let the others go on."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if request.sweep is None:
+        _start(request)
+        return
+    name = f"job {HydraConfig.get().job.num}: {' '.join(map(masked_word, request.overrides))}"
+    if request.config.verbose:
+        print(f"\n{name}", flush=True)
+    try:
+        _start(request)
+    except Exception as raised:
+        error = _explained(raised)
+        if not isinstance(error, LifecycleError):
+            _print_traceback(error)
+        print(masked(f"lifecycle: {name} failed: {error}"), file=sys.stderr, flush=True)
+        raise SweepError(SWEEP_FAILED) from error
+
+
+def _start(request: Request) -> None:
+    """Let MLflow and PyTorch be imported beside each other, without what is not used of the latter, and run."""
+    from lifecycle.runtime import lazy_imports
+    from lifecycle.tracking import client
+
+    if not is_helper():
+        client.warm(request.tracking)
+    with lazy_imports.quick_imports():
+        from lifecycle.runs import pipeline
+    pipeline.run(request)
