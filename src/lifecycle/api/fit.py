@@ -15,7 +15,6 @@ import pytorch_lightning as pl
 from lifecycle.api.display import FitHistory
 from lifecycle.api.messages import translated
 from lifecycle.compile import metrics
-from lifecycle.compile.compiled_model import compiled_as
 from lifecycle.config.schema import Job
 from lifecycle.console import report
 from lifecycle.data import labelled_rows
@@ -27,6 +26,7 @@ from lifecycle.fit import preflight, trainer
 from lifecycle.predict.outputs import column_names
 from lifecycle.predict.trained_model import TrainedModel
 from lifecycle.runs import pipeline
+from lifecycle.runs.recompile import compiled_as
 from lifecycle.runtime import process_state
 from lifecycle.runtime.quiet import one_at_a_time, quiet_libraries
 from lifecycle.tracking import run as run_module

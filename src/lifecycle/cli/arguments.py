@@ -12,8 +12,10 @@ from yaml import YAMLError
 from lifecycle.config import bounded_yaml
 from lifecycle.config.explain import explain
 from lifecycle.errors import RequestError, unknown_field
+from lifecycle.tracking.found_run import Which
 
 Fields = TypeVar("Fields")
+Words = TypeVar("Words", bound=Which)
 
 
 def read(words: list[str], cls: type[Fields], verb: str) -> Fields:
@@ -84,3 +86,21 @@ def _value(config: Any, key: str, typed: str) -> Any:
 
 def _names(cls: Any) -> list[str]:
     return [field.name for field in dataclasses.fields(cls)]
+
+
+def read_changes(typed: list[str], cls: type[Words], verb: str) -> tuple[Words, list[str]]:
+    """Return which run is meant, and the words that would change what it recorded.
+
+    Args:
+        typed: the words.
+        cls: the fields that the verb takes itself.
+        verb: for messages.
+
+    Raises:
+        RequestError: a word cannot be read, or asks for what a run keeps.
+    """
+    asked, changes = read_some(typed, cls, verb)
+    for word in typed:
+        if word.startswith("tracking.run_name="):
+            raise RequestError(f"{word} cannot go with {verb}: a run keeps its name. Leave it out.")
+    return asked, [*changes, *(word for word in typed if word.startswith("tracking.figures="))]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from lifecycle.cli.exit_codes import _tell
-from lifecycle.cli.main import _explained, _print_traceback
+from lifecycle.cli.exit_codes import explained, print_traceback, report
 from lifecycle.credentials import masked, masked_word
 from lifecycle.errors import LifecycleError
 from lifecycle.profiling.clock import profiled
@@ -25,7 +24,7 @@ class SweepError(LifecycleError):
     """A job of a multirun failed; it has been told already."""
 
 
-def _hydra(words: list[str]) -> None:
+def compose_and_run(words: list[str]) -> None:
     """Let Hydra compose the request, or each of a multirun, and run it."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
@@ -52,7 +51,7 @@ def _hydra(words: list[str]) -> None:
             raise
         except Exception as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                _tell(error, full_error=False)
+                report(error, full_error=False)
                 raise SweepError(SWEEP_FAILED) from error
             failure.append(error)  # told by main(), without Hydra's own words around it
 
@@ -62,16 +61,16 @@ def _hydra(words: list[str]) -> None:
         with files_checked(), environment(HYDRA_FULL_ERROR="1"), compose.words_for_hydra(words), masked_output:
             hydra.main(config_path=compose.CONFIG_PACKAGE, config_name="config", version_base="1.3")(job)()
     except SweepError:
-        _report(sweep)
+        _report_sweep(sweep)
         raise
     except COMPOSING as error:
         raise explain(error, words) from error  # composing failed: a job's own errors do not come this way
-    _report(sweep)
+    _report_sweep(sweep)
     if failure:
         raise failure[0]
 
 
-def _report(sweep: list[Request]) -> None:
+def _report_sweep(sweep: list[Request]) -> None:
     """Print what a multirun came to, where there was one."""
     if sweep:
         from lifecycle.runs import pipeline
@@ -92,9 +91,9 @@ def _run(request: Request) -> None:
     try:
         _start(request)
     except Exception as raised:
-        error = _explained(raised)
+        error = explained(raised)
         if not isinstance(error, LifecycleError):
-            _print_traceback(error)
+            print_traceback(error)
         print(masked(f"lifecycle: {name} failed: {error}"), file=sys.stderr, flush=True)
         raise SweepError(SWEEP_FAILED) from error
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Callable
 
-from lifecycle.cli.exit_codes import _tell
-from lifecycle.cli.hydra_app import _hydra
-from lifecycle.credentials import masked
+from lifecycle.cli.exit_codes import report
+from lifecycle.cli.hydra_app import compose_and_run
 from lifecycle.errors import Interrupted, RequestError, did_you_mean
 from lifecycle.runtime.signals import signals_raise
 
@@ -27,23 +25,8 @@ def main() -> int:
         print(f"lifecycle: {error}", file=sys.stderr)
         return error.exit_code
     except Exception as error:
-        return _tell(error, full_error)
+        return report(error, full_error)
     return 0
-
-
-def _explained(error: Exception) -> Exception:
-    """Return an error as a sentence where it is no fault of this program: a full disk, a plugin, and the like."""
-    from lifecycle.runtime.faults import explanation
-
-    said = explanation(error)
-    if said is None:
-        return error
-    said.__cause__ = error
-    return said
-
-
-def _print_traceback(error: BaseException) -> None:
-    print(masked("".join(traceback.format_exception(error))), end="", file=sys.stderr, flush=True)
 
 
 def _dispatch(words: list[str]) -> None:
@@ -65,7 +48,7 @@ def _dispatch(words: list[str]) -> None:
     else:
         if any(word.startswith("query=") for word in words) and _complete_verbs(os.environ.get("COMP_LINE", "")):
             return
-        _hydra(words)
+        compose_and_run(words)
 
 
 def _complete_verbs(line: str) -> bool:
@@ -138,6 +121,3 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "plugins": _plugins,
     "ui": _ui,
 }
-
-if __name__ == "__main__":
-    sys.exit(main())

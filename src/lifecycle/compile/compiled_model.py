@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
@@ -20,11 +19,8 @@ from lifecycle.compile.stepping import Stepping
 from lifecycle.config.tasks import link_of, loss_of, metrics_of
 from lifecycle.contract import DataSpec
 from lifecycle.data.batches import Batch, Chunk
-from lifecycle.optimizers import Adam, OptimizerConfig
+from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import NoSchedule, OneCycle, Plateau, ScheduleConfig
-
-if TYPE_CHECKING:
-    from lifecycle.predict.trained_model import TrainedModel
 
 
 class CompiledModel(pl.LightningModule):
@@ -158,22 +154,6 @@ class CompiledModel(pl.LightningModule):
         """Add a batch to scores, unless it has no weight: it is then another process's too."""
         if batch[2]:
             scores.add(outputs.detach(), batch[1], batch[3])
-
-
-def compiled_as(trained: TrainedModel) -> CompiledModel:
-    """Return a trained model compiled as it was, to be scored; the optimizer has no say in that."""
-    settings = trained.settings
-    weights = settings.get("class_weights")
-    return CompiledModel(
-        trained.network,
-        trained.spec,
-        Adam(),
-        settings["loss"],
-        list(settings["metrics"]),
-        trained.preprocessing.target_scale,
-        class_weights=None if weights is None else torch.tensor(weights),
-        label_smoothing=settings.get("label_smoothing", 0.0),
-    )
 
 
 def _check(spec: DataSpec, loss: str, label_smoothing: float, names: tuple[str, ...]) -> None:

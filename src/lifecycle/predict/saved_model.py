@@ -30,8 +30,6 @@ from lifecycle.errors import LifecycleError, RequestError, SavedModelError
 from lifecycle.predict.trained_model import Preparation, TrainedModel
 from lifecycle.runtime.digests import sha256
 
-__all__ = ["TIME_STEP", "Preparation", "PyFunc", "TrainedModel", "check_preprocessing", "load", "prepare", "save"]
-
 FORMAT = 1
 
 MANIFEST, WEIGHTS, PREPROCESSING = "lifecycle.json", "weights.safetensors", "preprocessing.skops"

@@ -1,44 +1,21 @@
-"""What the verbs share that go on with a run, or repeat it: their words, the request, and what is different now."""
+"""Shared by resume and rerun: the recorded request with changes, and what is different now."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from lifecycle.cli import arguments
 from lifecycle.config import request_record
 from lifecycle.config.schema import Request
 from lifecycle.credentials import masked_word
-from lifecycle.errors import RequestError
 from lifecycle.tracking import provenance
-from lifecycle.tracking.found_run import FoundRun, Which
+from lifecycle.tracking.found_run import FoundRun
 
 if TYPE_CHECKING:
     from lifecycle.data.dataset import Dataset
 
 SHOWN = ("verbose", "tracking.figures")
 """Settings that change what is shown of a run, and not what it comes to."""
-
-
-Words = TypeVar("Words", bound=Which)
-
-
-def read_changes(typed: list[str], cls: type[Words], verb: str) -> tuple[Words, list[str]]:
-    """Return which run is meant, and the words that would change what it recorded.
-
-    Args:
-        typed: the words.
-        cls: the fields that the verb takes itself.
-        verb: for messages.
-
-    Raises:
-        RequestError: a word cannot be read, or asks for what a run keeps.
-    """
-    asked, changes = arguments.read_some(typed, cls, verb)
-    for word in typed:
-        if word.startswith("tracking.run_name="):
-            raise RequestError(f"{word} cannot go with {verb}: a run keeps its name. Leave it out.")
-    return asked, [*changes, *(word for word in typed if word.startswith("tracking.figures="))]
 
 
 def changed(record: dict[str, Any], changes: list[str], verb: str) -> tuple[Request, dict[str, tuple[Any, Any]]]:

@@ -14,7 +14,7 @@ from lifecycle.config.schema import Request
 from lifecycle.errors import LifecycleError, RequestError
 from lifecycle.runs import reopen
 from lifecycle.runtime.processes import is_helper
-from lifecycle.tracking import found_run
+from lifecycle.tracking import client, found_run
 from lifecycle.tracking.found_run import MANIFEST, FoundRun, Which
 from lifecycle.tracking.provenance import DIRTY, Difference
 
@@ -33,6 +33,34 @@ class NotReproducedError(LifecycleError):
     """A run was repeated and came to something else. Both are FINISHED; exit code 1."""
 
     is_table = True
+
+
+def rerun(asked: Which, changes: list[str]) -> None:
+    """Repeat a run, and print that it is reproduced.
+
+    Args:
+        asked: which run.
+        changes: ``key=value`` words on its record, of what is shown alone.
+
+    Raises:
+        RequestError: there is no such run, or it cannot be repeated as it was.
+        NotReproducedError: names each difference, and its probable cause.
+    """
+    found = found_run.find(asked)
+    record = found.record()
+    _check(found)
+    request, changed = reopen.changed(record, changes, f"rerun run={found.id}")
+    for key in changed:
+        if key not in reopen.SHOWN:
+            raise RequestError(
+                f"{key} must stay {changed[key][0]} in a repetition of run {found.name} ({found.id}), got "
+                f"{changed[key][1]}. Leave it out, or begin a new run with it."
+            )
+    _beside(found, request)
+    reopen.told_to_helpers("rerun", found, changes, request)
+    if not is_helper():
+        client.warm(asked.tracking)
+    _repeat(found, request)
 
 
 def _check(found: FoundRun) -> None:

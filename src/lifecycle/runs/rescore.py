@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lifecycle.compile import losses, scores
-from lifecycle.compile.compiled_model import compiled_as
 from lifecycle.config.schema import Job
 from lifecycle.credentials import masked
 from lifecycle.data import labelled_rows
@@ -22,6 +21,7 @@ from lifecycle.fit import preflight
 from lifecycle.plots import artifacts
 from lifecycle.predict import saved_model
 from lifecycle.runs import pipeline
+from lifecycle.runs.recompile import compiled_as
 from lifecycle.tracking import provenance
 from lifecycle.tracking.run import Run, track_again
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from lifecycle.cli.commands.resume import Resume
 from lifecycle.config import request_record
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
@@ -17,9 +16,10 @@ from lifecycle.credentials import hiding
 from lifecycle.errors import RequestError
 from lifecycle.runs import reopen
 from lifecycle.runtime.processes import is_helper
+from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.schedules import OneCycle
 from lifecycle.tracking import found_run
-from lifecycle.tracking.found_run import FoundRun
+from lifecycle.tracking.found_run import FoundRun, Which
 from lifecycle.tracking.provenance import DATA, TEST, VALIDATION
 
 if TYPE_CHECKING:
@@ -34,7 +34,50 @@ UNFINISHED = ("KILLED", "FAILED", "RUNNING")
 EPOCHS = "trainer.max_epochs"
 
 
-def _check_has_begun(asked: Resume, found: FoundRun) -> None:
+def resume(asked: Which, changes: list[str], last_or_best: str = "last") -> None:
+    """Continue a run in the same MLflow run; with ``trainer.max_epochs`` raised, one that is finished too.
+
+    Args:
+        asked: which run.
+        changes: ``key=value`` words on its record.
+        last_or_best: ``best`` fits nothing more and finishes the run with the weights of its best epoch.
+
+    Raises:
+        RequestError: nothing is left to do, or a change would invalidate the completed epochs.
+        SavedModelError: a checkpoint of the run is altered.
+        LifecycleError: the run failed, again.
+    """
+    raises = any(word.startswith(f"{EPOCHS}=") for word in changes)
+    found = found_run.find(asked, found_run.ANY if raises or is_helper() else UNFINISHED)
+    _check_has_begun(asked, found)
+    record = found.record()
+    request, changed = reopen.changed(record, changes, "resume")
+    _check_changes(found, changed)
+    if last_or_best == "best":
+        _check_can_be_finished(found, changes)
+    _check_is_left(found, request, changed)
+    job = resolve(request)
+    _check_schedule(job, record, changed)
+    reopen.told_to_helpers("resume", found, changes, request)
+    from lifecycle.runtime import lazy_imports
+    from lifecycle.tracking import client
+
+    if not is_helper():
+        client.warm(asked.tracking)
+    with lazy_imports.quick_imports():
+        from lifecycle.runs import pipeline
+    with quiet_libraries():
+        points = found_run.histories(asked, found) if not is_helper() else {}
+        if is_helper():
+            last = found.checkpoints / "last.ckpt"
+            pipeline.help_fit(job, pipeline.prepare(job), last if last.is_file() else None)
+        elif last_or_best == "best":
+            _finish(found, job, points)
+        else:
+            _go_on(found, job, record, points)
+
+
+def _check_has_begun(asked: Which, found: FoundRun) -> None:
     """Refuse a run whose request was not recorded, and close it if no process goes on with it."""
     if found.artifacts is None or found.status not in UNFINISHED or "lifecycle.command" not in found.tags:
         return
@@ -97,6 +140,35 @@ def _check_schedule(job: Job, record: dict[str, Any], changed: dict[str, tuple[A
             f"{EPOCHS} must stay {then} with schedule={job.schedule_name}, whose rates were laid out over these "
             f"epochs, got {now}. Begin a new run with it."
         )
+
+
+def _check_can_be_finished(found: FoundRun, changes: list[str]) -> None:
+    """Refuse to finish a run that is finished, or as another one than it was."""
+    if found.status == "FINISHED":
+        raise RequestError(
+            f"checkpoint=best finishes a run that was ended, and run {_named(found)} is FINISHED. Leave it out."
+        )
+    if any(word.startswith(f"{EPOCHS}=") for word in changes):
+        raise RequestError(f"checkpoint=best fits no more epochs, got {EPOCHS} as well. Leave one of them out.")
+
+
+def _finish(found: FoundRun, job: Job, points: Points) -> None:
+    """Fit nothing more, and score and save the weights of the best epoch."""
+    from lifecycle.console import report
+    from lifecycle.runs import pipeline, restore_points
+    from lifecycle.tracking.run import track_again
+
+    printer = report.Report(job.request.config.verbose)
+    with track_again(found, resume=False) as tracked:
+        weights, history = restore_points.best(found, points)
+        prepared = pipeline.prepare(job)
+        differences = reopen.differences(found, prepared.data)
+        _check_data(found, prepared, differences)
+        prepared.module.load_state_dict(weights)
+        printer.note("Finished", f"{_named(found)} with the weights of epoch {history.weights_epoch} in best.ckpt")
+        tracked.go_on()
+        tracked.tag(**{"lifecycle.finished_from": "best.ckpt"})
+        pipeline.conclude(job, prepared, printer, tracked, history)
 
 
 def _go_on(found: FoundRun, job: Job, record: dict[str, Any], points: Points) -> None:

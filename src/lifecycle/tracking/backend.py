@@ -260,7 +260,7 @@ class MLflowRun:
             name="model",
             flavor=mlflow.pyfunc,
             run_id=self.run_id,
-            loader_module="lifecycle.predict.saved_model",
+            loader_module="lifecycle.saved",
             data_path=folder,
             pip_requirements=[f"{name}=={version}" for name, version in versions().items() if name != "python"],
             signature=signature_of(columns, outputs, params),

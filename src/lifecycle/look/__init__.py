@@ -1,1 +1,0 @@
-"""PACKAGE lifecycle.look."""
