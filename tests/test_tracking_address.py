@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from lifecycle.api.model import Model
 from lifecycle.config.schema import TrackingConfig
+from lifecycle.config.tracking_address import check_folder
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
-from lifecycle.tracking.address import check_folder
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command
 

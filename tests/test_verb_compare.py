@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from lifecycle.comparison import curves, page, svg_lines
 from lifecycle.comparison.compare import compare
+from lifecycle.layout import TEST, VALIDATION
 from lifecycle.tracking.found_run import FoundRun
-from lifecycle.tracking.provenance import TEST, VALIDATION
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, Ended, artifacts
 from tests.made import make

@@ -16,6 +16,7 @@ from lifecycle.api.display import FitHistory
 from lifecycle.api.messages import translated
 from lifecycle.compile import metrics
 from lifecycle.config.schema import Job
+from lifecycle.config.tracking_address import check_environment
 from lifecycle.console import report
 from lifecycle.data import labelled_rows
 from lifecycle.data.batches import in_order
@@ -31,7 +32,6 @@ from lifecycle.runtime import process_state
 from lifecycle.runtime.quiet import one_at_a_time, quiet_libraries
 from lifecycle.tracking import run as run_module
 from lifecycle.tracking.active_run import callers_run
-from lifecycle.tracking.address import check_environment
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.layout import DATA
 from lifecycle.tracking import ranking, search
-from lifecycle.tracking.provenance import DATA
 
 if TYPE_CHECKING:
     from lifecycle.tracking.found_run import FoundRun

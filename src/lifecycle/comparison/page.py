@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from lifecycle.comparison import curves
+from lifecycle.layout import VALIDATION
 from lifecycle.plots.style import number
-from lifecycle.tracking.provenance import VALIDATION
 
 if TYPE_CHECKING:
     from lifecycle.comparison.compare import Comparison

@@ -121,7 +121,7 @@ class CompiledModel(pl.LightningModule):
         self._score(self(batch[0]), batch, self.test_scores)
 
     def predict_step(self, batch: Batch, _index: int) -> Tensor:
-        """Return logits or values ``(batch, num_outputs)``; :func:`lifecycle.predict.outputs.as_frame` makes them readable."""
+        """Return logits or values, ``(batch, num_outputs)``."""
         outputs: Tensor = self(batch[0])
         return outputs
 

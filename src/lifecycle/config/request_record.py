@@ -18,7 +18,7 @@ from lifecycle.config.explain import COMPOSING, explain, worked_out
 from lifecycle.config.schema import Request, RunConfig, TrackingConfig
 from lifecycle.credentials import masked_word
 from lifecycle.errors import RequestError, SavedModelError
-from lifecycle.tracking.database_faults import shown
+from lifecycle.runtime.paths import shown
 
 FILE = "request.json"
 FORMAT = 1

@@ -10,12 +10,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lifecycle.checks import in_range, one_of
 from lifecycle.config import expressions
+from lifecycle.config.tracking_address import check_folder
 from lifecycle.contract import DataPlugin, ModelPlugin
 from lifecycle.credentials import masked
 from lifecycle.errors import RequestError
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import ScheduleConfig
-from lifecycle.tracking.address import check_folder
 
 ACCELERATORS = ("auto", "cpu", "gpu")
 

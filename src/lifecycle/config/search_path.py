@@ -24,7 +24,7 @@ from lifecycle import registry
 from lifecycle.config import bounded_yaml, rules
 from lifecycle.config.choices import TYPED
 from lifecycle.config.schema import RunConfig
-from lifecycle.tracking.address import checked
+from lifecycle.config.tracking_address import checked
 
 GROUPS = (*registry.GROUPS, *TYPED)
 CHOICES = (*GROUPS, "trainer", "tracking")

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lifecycle import layout
 from lifecycle.contract import DataSpec
 from lifecycle.data.batches import Truth
 from lifecycle.data.large.disk_rows import DiskRows
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.rows import Rows
 from lifecycle.runtime.digests import rows_digest
-from lifecycle.tracking import provenance
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Dataset:
     @property
     def split_digests(self) -> dict[str, str]:
         """Digests of the rows that validate and test, by their names in :mod:`lifecycle.tracking.provenance`."""
-        parts = {provenance.VALIDATION: self.val, provenance.TEST: self.test}
+        parts = {layout.VALIDATION: self.val, layout.TEST: self.test}
         return {name: rows_digest(None if part is None else part.rows) for name, part in parts.items()}
 
     @property

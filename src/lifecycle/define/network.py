@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from lifecycle.config.resolve import check_sample_dims
 from lifecycle.contract import DataSpec, ModelPlugin
-from lifecycle.data.large.scratch import free_memory
 from lifecycle.errors import RequestError
 from lifecycle.runtime import memory
 from lifecycle.runtime.faults import explanation
+from lifecycle.runtime.memory import free_memory
 from lifecycle.runtime.seeds import seed_all
 
 

@@ -16,9 +16,9 @@ from lifecycle.contract import REGRESSION
 from lifecycle.data.columns.kinds import DROPPED, OWN_PAST, SORTED_TIME, TARGET, TIME
 from lifecycle.data.columns.names import TYPED, override
 from lifecycle.data.dataset import Dataset
-from lifecycle.data.large.scratch import free_memory
 from lifecycle.define.network import learns_from_one_row
 from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.runtime.memory import free_memory
 from lifecycle.runtime.processes import is_helper
 from lifecycle.schedules import Plateau
 

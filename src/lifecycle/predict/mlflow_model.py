@@ -1,10 +1,9 @@
-"""What MLflow is told of the rows that a model takes and gives."""
+"""A saved model as MLflow loads it: it takes raw rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,34 +11,6 @@ import pandas as pd
 from lifecycle.errors import RequestError
 from lifecycle.predict.saved_model import load
 from lifecycle.predict.trained_model import TrainedModel
-
-if TYPE_CHECKING:
-    from mlflow.models import ModelSignature
-
-
-def signature_of(
-    columns: Iterable[str], outputs: dict[str, str] | None = None, params: dict[str, int | str] | None = None
-) -> ModelSignature:
-    """Return a signature whose columns may hold anything.
-
-    The saved model checks its rows itself, and says more; MLflow would refuse a whole number for one with a fraction,
-    and a value that is missing for the first time.
-
-    Args:
-        columns: those that a prediction reads; MLflow leaves out all others.
-        outputs: MLflow's type of each column that comes out.
-        params: what ``predict`` takes in addition to rows, and its value where it is not given.
-    """
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
-
-    anything: Any = AnyType
-    inputs = Schema([ColSpec(anything(), name, required=False) for name in columns])
-    given = None if outputs is None else Schema([ColSpec(kind, name) for name, kind in outputs.items()])
-    kinds = {int: DataType.long, str: DataType.string}
-    specs = [ParamSpec(name, kinds[type(default)], default) for name, default in (params or {}).items()]
-    beside: Any = ParamSchema(specs) if specs else None
-    return ModelSignature(inputs, given, beside)
 
 
 class PyFunc:

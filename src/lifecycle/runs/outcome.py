@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from lifecycle.fit import checkpoints
@@ -88,7 +88,7 @@ def look(tracked: Run, outcome: Outcome, figures: bool) -> list[str]:
     if figures:
         trained = outcome.trained
         pictures = artifacts.write_drawings(folder, trained.model_name, trained.network, data, predictions)
-        tracked.log_pictures(outcome.history, predictions, data.spec)
+        tracked.log_pictures(asdict(outcome.history), predictions, data.spec)
         pictures += artifacts.pictures_of(data.spec)
     tracked.log_folder(folder)
     return pictures

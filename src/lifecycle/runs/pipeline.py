@@ -16,6 +16,7 @@ from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.scores import prefixed
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
+from lifecycle.config.tracking_address import check_environment
 from lifecycle.console import report
 from lifecycle.credentials import hiding
 from lifecycle.data.batches import in_order
@@ -37,7 +38,6 @@ from lifecycle.runtime import process_state
 from lifecycle.runtime.faults import Cures, explained, largest
 from lifecycle.runtime.processes import is_helper
 from lifecycle.runtime.quiet import one_at_a_time, quiet_libraries
-from lifecycle.tracking.address import check_environment
 from lifecycle.tracking.run import Run, record_failure, sweep_runs
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from lifecycle import layout
 from lifecycle.config import request_record
 from lifecycle.config.schema import Request
 from lifecycle.credentials import masked_word
@@ -52,7 +53,7 @@ def differences(found: FoundRun, data: Dataset) -> list[provenance.Difference]:
         found: the run.
         data: as they are now.
     """
-    of_data = {provenance.DATA: data.digest, **data.split_digests}
+    of_data = {layout.DATA: data.digest, **data.split_digests}
     now = {**provenance.version_tags(), **provenance.commit(), **provenance.hardware(), **of_data}
     return provenance.differences(found.tags, now)
 

@@ -14,13 +14,13 @@ from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
 from lifecycle.credentials import hiding
 from lifecycle.errors import RequestError
+from lifecycle.layout import DATA, TEST, VALIDATION
 from lifecycle.runs import reopen
 from lifecycle.runtime.processes import is_helper
 from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.schedules import OneCycle
 from lifecycle.tracking import found_run
 from lifecycle.tracking.found_run import FoundRun, Which
-from lifecycle.tracking.provenance import DATA, TEST, VALIDATION
 
 if TYPE_CHECKING:
     from lifecycle.runs.pipeline import Prepared

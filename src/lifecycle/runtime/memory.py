@@ -103,3 +103,28 @@ def _glibc() -> ctypes.CDLL | None:
         return None
     libc = ctypes.CDLL(None)
     return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
+
+
+def free_memory() -> int | None:
+    """Return how many bytes of memory this process may still take; ``None`` where the system does not tell."""
+    found = []
+    try:
+        with open("/proc/meminfo") as lines:  # noqa: PTH123
+            kilobytes = {line.partition(":")[0]: line.split()[1] for line in lines}
+        found.append(int(kilobytes["MemAvailable"]) * 1024)
+        found.append(_control_group())
+    except (OSError, KeyError, ValueError):
+        names = getattr(os, "sysconf_names", {})
+        if "SC_PHYS_PAGES" in names and "SC_PAGE_SIZE" in names:
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        return None
+    return min(found)
+
+
+def _control_group() -> int:
+    """Return what a container's limit leaves; where there is none, more than any machine has."""
+    try:
+        with open("/sys/fs/cgroup/memory.max") as limit, open("/sys/fs/cgroup/memory.current") as used:  # noqa: PTH123
+            return int(limit.read()) - int(used.read())
+    except (OSError, ValueError):  # ValueError: "max"
+        return 2**62

@@ -20,7 +20,7 @@ KEPT = "trainer.max_epochs"
 
 
 class Here:
-    """In place of :class:`lifecycle.tracking.client.Recorder`: MLflow is called here and at once, as the caller does."""
+    """In place of :class:`lifecycle.tracking.client.Recorder`: calls MLflow here and at once, as the caller does."""
 
     def __init__(self, run_id: str) -> None:
         import mlflow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -13,34 +14,38 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from lifecycle.config.schema import TrackingConfig
-from lifecycle.contract import DataSpec
 from lifecycle.errors import RequestError
-from lifecycle.fit.history import History
-from lifecycle.predict.mlflow_model import signature_of
 from lifecycle.tracking import end_notes, model_registry, search
 from lifecycle.tracking.database_faults import wait_until_free
 from lifecycle.tracking.provenance import commit, installed, version_tags, versions
+from lifecycle.tracking.signature import signature_of
 from lifecycle.tracking.store import Store, artifacts, close_dead_runs, database_uri, open_store, sweep_runs
 
 METRICS_A_BATCH, PARAMS_A_BATCH = 1000, 100
 MOST_TAG_CHARACTERS = 5000
-USED_LATER = (
-    *("mlflow.models", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store", "git"),
-    *("matplotlib.figure", "matplotlib.style", "sklearn.metrics", "lifecycle.plots.artifacts"),
-)
+USED_LATER = ("mlflow.models", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store", "git")
 """Imported while the main process is busy."""
+
+Draw = Callable[[Path, "dict[str, Any] | None", Path, "dict[str, Any]"], None]
+"""Draws the figures of a run into a folder, from its history, its predictions (Parquet) and its DataSpec."""
 
 SECONDS_OF_CLOSING = 3.0
 """As long may a run that was ended with kill -9 take until it is closed, and can be opened again."""
 
 
 class MLflowRun:
-    """The run that is open, if one is; each public method is a verb of :mod:`lifecycle.tracking.client`."""
+    """The run that is open, if one is; each public method is a verb of :mod:`lifecycle.tracking.client`.
+
+    Args:
+        draw: draws figures; ``None``: there are none.
+        used_later: modules to import while the main process is busy.
+    """
 
     store: Store
     run_id: str | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, draw: Draw | None = None, used_later: Sequence[str] = ()) -> None:
+        self._draw, self._used_later = draw, (*USED_LATER, *used_later)
         self._lock: FileLock | None = None
         self._scratch, self._artifacts = "", Path()
         self._status: str | None = None  # of a run that is only added to
@@ -48,7 +53,7 @@ class MLflowRun:
     def warm(self, dir: str, cwd: str) -> None:
         """Import what a run will need, and connect to its database if there is one."""
         os.chdir(cwd)
-        for name in USED_LATER:
+        for name in self._used_later:
             import_module(name)
         import mlflow
 
@@ -228,17 +233,11 @@ class MLflowRun:
         self, history: dict[str, Any] | None, predictions: str, spec: dict[str, Any], into: str | None = None
     ) -> None:
         """Draw the pictures of a run that has been fitted, or of rows that it scores, and record them as artifacts."""
-        import pandas as pd
-
-        from lifecycle.plots.artifacts import write_pictures
-
-        fitted = None if history is None else History(**{**history, "rows": tuple(history["rows"])})
-        plain: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in spec.items()
-        }
+        if self._draw is None:
+            return
         folder = Path(predictions).with_suffix("")
         folder.mkdir(exist_ok=True)  # a second time where the database was busy
-        write_pictures(folder, fitted, pd.read_parquet(predictions), DataSpec(**plain))
+        self._draw(folder, history, Path(predictions), spec)
         self.folder(str(folder), into)
 
     def model(self, folder: str, columns: list[str], outputs: dict[str, str], params: dict[str, int | str]) -> None:

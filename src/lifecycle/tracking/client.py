@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.config.schema import TrackingConfig
+from lifecycle.config.tracking_address import check_environment
 from lifecycle.errors import RequestError, TrackingError
-from lifecycle.tracking.address import check_environment
 
 ENDS_WITHIN = 60.0
 """Seconds that a run which failed waits for its last words to be recorded."""
@@ -31,7 +31,7 @@ class Recorder:
 
     def __init__(self) -> None:
         # -P: a file of the working folder that is called as a library is no library of ours.
-        command = [sys.executable, "-P", "-m", "lifecycle.tracking.worker"]
+        command = [sys.executable, "-P", "-m", "lifecycle.runs.recording_process"]
         # A session of its own: Ctrl-C on the terminal is for this process, which then says how the run is to be closed.
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from lifecycle.errors import LifecycleError, RequestError, TrackingError
+from lifecycle.runtime.paths import shown
 
 WAITS = 20.0
 """Seconds that a statement waits for a database which another process holds; MLflow has set the same."""
@@ -97,12 +98,6 @@ def plain(error: BaseException) -> str:
     own = next((one for one in _chain(error) if isinstance(one, sqlite3.Error)), None)
     text = str(own) if own is not None else re.split(r"\n?\[(?:SQL|parameters)\b|\n\(Background", str(error))[0]
     return " ".join(text.split())[:_MOST_CHARACTERS].rstrip(". ") or type(error).__name__
-
-
-def shown(path: Path) -> str:
-    """Return a path as seen from the working folder, where it is below that."""
-    path = path.absolute()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def _other_version(found: str, wanted: str, folder: Path) -> RequestError:

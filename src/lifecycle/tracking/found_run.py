@@ -10,9 +10,9 @@ from typing import Any
 
 from lifecycle.config.request_record import FILE
 from lifecycle.config.schema import TrackingConfig
+from lifecycle.config.tracking_address import check_environment
 from lifecycle.errors import RequestError, SavedModelError
 from lifecycle.tracking import client
-from lifecycle.tracking.address import check_environment
 
 FINISHED = ("FINISHED",)
 ENDED = ("FINISHED", "FAILED", "KILLED")

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from lifecycle.layout import DATA
+
 PACKAGES = ("nn-lifecycle", "torch", "pytorch-lightning", "mlflow", "scikit-learn", "pandas", "numpy")
 """Packages whose versions can change a number."""
 
-DATA = "data.sha256"
-VALIDATION, TEST = "split.validation.sha256", "split.test.sha256"
-"""Digests of the rows that validate and test, see :func:`lifecycle.runtime.digests.rows_digest`: tags of a run, keys of
-a saved model's provenance."""
 COMMIT, DIRTY = "mlflow.source.git.commit", "git.dirty"
 CAUSES = {
     DATA: "the data",

@@ -1,8 +1,8 @@
 """Which runs a score ranks: those that it was computed on the same rows for.
 
 A validation loss of other rows is another measure: the least of several is that of the easiest rows. Runs record
-digests of their split, see :mod:`lifecycle.tracking.provenance`; of runs made before that, equal data, seed and split parameters
-stand for an equal split. Imports no torch.
+digests of their split, see :mod:`lifecycle.tracking.provenance`; of runs made before that, equal data, seed and split
+parameters stand for an equal split. Imports no torch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Protocol
 
-from lifecycle.tracking.provenance import DATA, TEST, VALIDATION
+from lifecycle.layout import DATA, TEST, VALIDATION
 
 UNKNOWN = "unknown"
 """How the key of a run begins that recorded too little to say which rows it has; it is equal to no other."""

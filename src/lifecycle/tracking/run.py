@@ -25,9 +25,7 @@ from lifecycle.config.schema import Request
 from lifecycle.contract import DataSpec
 from lifecycle.credentials import masked
 from lifecycle.errors import TrackingError
-from lifecycle.fit.history import History
-from lifecycle.runs import failures
-from lifecycle.tracking import client, provenance
+from lifecycle.tracking import client, failures, provenance
 from lifecycle.tracking.client import Recorder
 
 if TYPE_CHECKING:
@@ -127,20 +125,19 @@ class Run:
         self.recorder.tell("folder", folder=str(folder), into=into)
 
     def log_pictures(
-        self, history: History | None, predictions: pd.DataFrame, spec: DataSpec, into: str | None = None
+        self, history: dict[str, Any] | None, predictions: pd.DataFrame, spec: DataSpec, into: str | None = None
     ) -> None:
         """Have the pictures drawn that need neither network nor data, and record them as artifacts.
 
         Args:
-            history: of the fit; ``None``: no learning curves.
+            history: fields of that of the fit; ``None``: no learning curves.
             predictions: of the scored rows, beside the truth.
             spec: the task.
             into: a folder of the artifacts.
         """
         drawn, file = predictions.filter(regex="^(actual|predicted|probability_.*)$"), self.scratch / "drawn.parquet"
         drawn.to_parquet(file)
-        fitted = None if history is None else asdict(history)
-        self.recorder.tell("pictures", history=fitted, predictions=str(file), spec=asdict(spec), into=into)
+        self.recorder.tell("pictures", history=history, predictions=str(file), spec=asdict(spec), into=into)
 
     def tag(self, **tags: str) -> None:
         """Set tags."""

@@ -1,7 +1,7 @@
 """The process that talks to MLflow: reads a line of JSON for each thing that happens, and records it.
 
-``python -m lifecycle.tracking.worker``, started by :mod:`lifecycle.tracking.client`. Signals are not for it: it ends when whoever
-started it does, and closes a run that is then still open as KILLED.
+:mod:`lifecycle.tracking.client` starts it. Signals are not for it: it ends when the process that started it does, and
+closes a run that is then still open as KILLED.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import signal
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO
 
 from lifecycle.errors import LifecycleError, RequestError
 from lifecycle.runtime.faults import is_full
 from lifecycle.runtime.processes import ENDING
-from lifecycle.tracking.backend import MLflowRun
+from lifecycle.tracking.backend import Draw, MLflowRun
 from lifecycle.tracking.database_faults import explained, is_busy, plain
 from lifecycle.tracking.store import WITHOUT_A_WORD
 
@@ -29,9 +29,21 @@ WAITS_IN_ALL = 60.0
 """Seconds that a run which goes on waits for a database that another process holds, before it is given up."""
 
 
-def serve(reader: BinaryIO, answer: Callable[[dict[str, Any]], None]) -> None:
-    """Record what is read until there is no more; then close what is open."""
-    run, fault = MLflowRun(), ""
+def serve(
+    reader: BinaryIO,
+    answer: Callable[[dict[str, Any]], None],
+    draw: Draw | None = None,
+    used_later: Sequence[str] = (),
+) -> None:
+    """Record what is read until there is no more; then close what is open.
+
+    Args:
+        reader: of lines of JSON.
+        answer: takes the answer of each line that asks for one.
+        draw: as :class:`lifecycle.tracking.backend.MLflowRun` takes it, like the next.
+        used_later: likewise.
+    """
+    run, fault = MLflowRun(draw, used_later), ""
     for line in reader:
         if not line.endswith(b"\n"):
             break  # whoever wrote it was ended within it
@@ -90,8 +102,8 @@ def _sentence(run: MLflowRun, error: Exception) -> str:
     return f"the run could not be recorded: {why}"
 
 
-def main() -> None:
-    """Serve whoever started this process."""
+def main(draw: Draw | None = None, used_later: Sequence[str] = ()) -> None:
+    """Serve the process that started this one; see :func:`serve`."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     warnings.simplefilter("ignore")
@@ -100,7 +112,7 @@ def main() -> None:
     gc.disable()  # little is made here that refers to itself, and imports are faster
     answers = os.dup(1)
     os.dup2(2, 1)  # what a library prints is no answer
-    serve(sys.stdin.buffer, lambda said: _write(answers, json.dumps(said).encode() + b"\n"))
+    serve(sys.stdin.buffer, lambda said: _write(answers, json.dumps(said).encode() + b"\n"), draw, used_later)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):  # whoever reads what the command printed does not wait for this process to be taken down
         os.dup2(nowhere, descriptor)
@@ -110,7 +122,3 @@ def _write(descriptor: int, line: bytes) -> None:
     with suppress(BrokenPipeError):  # nobody waits any more
         while line:
             line = line[os.write(descriptor, line) :]
-
-
-if __name__ == "__main__":
-    main()

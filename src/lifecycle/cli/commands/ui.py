@@ -15,10 +15,10 @@ from pathlib import Path
 from lifecycle.checks import in_range
 from lifecycle.cli.arguments import read
 from lifecycle.config.schema import TrackingConfig
+from lifecycle.config.tracking_address import check_environment
 from lifecycle.errors import Interrupted, LifecycleError, RequestError
 from lifecycle.runtime import ports
 from lifecycle.runtime.ports import HOST
-from lifecycle.tracking.address import check_environment
 
 SECONDS_TO_START = 120
 

@@ -16,10 +16,10 @@ from lifecycle.data.formats.csv_blocks import EMPTY, TEXT, TIME, AsTextError, Cs
 from lifecycle.data.formats.parquet_blocks import ParquetFile
 from lifecycle.data.large.blocks import Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes, TooManyTextsError
-from lifecycle.data.large.scratch import free_memory
 from lifecycle.data.large.table import LargeTable, too_many_classes
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
+from lifecycle.runtime.memory import free_memory
 
 if TYPE_CHECKING:
     from lifecycle.data.kinds.table import Table

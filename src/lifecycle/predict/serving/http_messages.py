@@ -21,6 +21,8 @@ class Limits(Protocol):
     body_seconds: float
     answer_seconds: float
     idle_seconds: float
+    end_seconds: float
+    hosts: list[str]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ import pandas as pd
 
 from lifecycle.errors import Interrupted, RequestError
 from lifecycle.predict.serving.connections import Connections
-from lifecycle.predict.serving.http_messages import JSON, Answer, Head, RefusedError, refusal
+from lifecycle.predict.serving.http_messages import JSON, Answer, Head, Limits, RefusedError, refusal
 from lifecycle.predict.serving.scoring import CSV, Scorer, check_kind
 from lifecycle.predict.serving.worker import Job, Worker
 from lifecycle.runtime import memory, ports
@@ -32,7 +32,6 @@ from lifecycle.runtime.ports import HOST
 from lifecycle.runtime.processes import ENDING
 
 if TYPE_CHECKING:
-    from lifecycle.cli.commands.serve import Serve
     from lifecycle.predict.trained_model import TrainedModel
 
 PATH = "/invocations"
@@ -42,7 +41,7 @@ LARGE = 1 << 20
 MOST_EXAMPLE_ROWS, MOST_EXAMPLE_CHARACTERS = 64, 600
 
 
-def serve(trained: TrainedModel, listening: socket.socket, name: str, limits: Serve) -> None:
+def serve(trained: TrainedModel, listening: socket.socket, name: str, limits: Limits) -> None:
     """Answer requests until a signal tells this process to end.
 
     Args:
@@ -66,7 +65,7 @@ def serve(trained: TrainedModel, listening: socket.socket, name: str, limits: Se
     raise Interrupted(number)
 
 
-async def _serve(handler: ModelHandler, listening: socket.socket, limits: Serve, printed: str) -> int:
+async def _serve(handler: ModelHandler, listening: socket.socket, limits: Limits, printed: str) -> int:
     """Serve until a signal arrives, and return its number."""
     first: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     at_once = asyncio.Event()
