@@ -275,7 +275,7 @@ def test_the_help_imports_nothing_heavy(tmp_path: Path) -> None:
 
 def test_resolving_a_request_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
-        "from lifecycle.config.compose import compose\nfrom lifecycle.config.schema import resolve\n"
+        "from lifecycle.config.compose import compose\nfrom lifecycle.config.resolve import resolve\n"
         "assert resolve(compose(['model=mlp', 'data=iris'])).model.hidden == [64, 32]"
     )
     assert modules_after(code, tmp_path) == set()

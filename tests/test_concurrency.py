@@ -314,7 +314,7 @@ def test_libraries_say_nothing_on_any_thread_and_say_it_again_afterwards(capfd: 
 def test_a_fit_that_waits_for_its_turn_is_ended_by_ctrl_c() -> None:
     code = """
 import os, signal, threading, time
-from lifecycle import processes
+from lifecycle.runtime import processes
 from lifecycle import Model
 held, ended = threading.Event(), threading.Event()
 def hold():

@@ -301,7 +301,7 @@ def test_a_database_that_may_only_be_read_is_said_to_be(tmp_path: Path, empty_da
     """Root may write any file, until it gives its capabilities up; then it is an owner like any other."""
     code = """
 import ctypes, sys
-from lifecycle import store
+from lifecycle.tracking import store
 from lifecycle.config.schema import TrackingConfig
 header, none = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
 assert ctypes.CDLL(None, use_errno=True).capset(header, none) == 0

@@ -9,8 +9,8 @@ import pytest
 
 SIGNAL = """
 import sys
-from lifecycle import deferred
-with deferred.without_signal():
+from lifecycle.runtime import lazy_imports
+with lazy_imports.without_signal():
     import torchmetrics
 assert "scipy.signal" not in sys.modules
 import scipy, scipy.signal
@@ -20,8 +20,8 @@ assert "torchmetrics" in sys.modules
 """
 MEANWHILE = """
 import sys
-from lifecycle import deferred
-with deferred.without_signal():
+from lifecycle.runtime import lazy_imports
+with lazy_imports.without_signal():
     from scipy.signal import lfilter
     import inspect
     inspect.getmodule(lfilter)  # looks at all modules
@@ -30,15 +30,15 @@ assert sys.modules["scipy.signal"].lfilter is lfilter
 """
 ALREADY = """
 import scipy.signal, sys
-from lifecycle import deferred
-with deferred.without_signal():
+from lifecycle.runtime import lazy_imports
+with lazy_imports.without_signal():
     assert sys.modules["scipy.signal"] is scipy.signal
 assert sys.modules["scipy.signal"] is scipy.signal
 """
 TRACER = """
 import sys, torch
-from lifecycle import deferred
-deferred.defer_tracer()
+from lifecycle.runtime import lazy_imports
+lazy_imports.defer_tracer()
 import pytorch_lightning
 weights = [torch.nn.Parameter(torch.ones(2))]
 optimizer = torch.optim.Adam(weights)
@@ -56,15 +56,15 @@ assert sys.modules["torch._dynamo"] is torch._dynamo and "OptimizedModule" in to
 """
 WITHIN = """
 import sys, torch
-from lifecycle import deferred
-deferred.defer_tracer()
+from lifecycle.runtime import lazy_imports
+lazy_imports.defer_tracer()
 import torch._dynamo.variables.base as base
 from torch._dynamo import config
 assert sys.modules["torch._dynamo"].config is config is sys.modules["torch._dynamo.config"]
 variables = torch._dynamo.variables
 assert variables.base is base and variables.__spec__.loader is variables.__loader__
 assert base.__spec__.loader is base.__loader__
-assert not any(isinstance(module, deferred.Deferred) for module in sys.modules.values())
+assert not any(isinstance(module, lazy_imports.Deferred) for module in sys.modules.values())
 """
 
 

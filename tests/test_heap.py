@@ -11,7 +11,7 @@ from lifecycle.runtime import memory
 
 PAGES = """
 import contextlib, ctypes, resource, sys
-from lifecycle import heap
+from lifecycle.runtime import memory
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
@@ -33,7 +33,7 @@ def pages():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
-with heap.kept() if sys.argv[1] == "kept" else contextlib.nullcontext():
+with memory.kept() if sys.argv[1] == "kept" else contextlib.nullcontext():
     print(pages())
 held = int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
 print(held)

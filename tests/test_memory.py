@@ -59,10 +59,10 @@ sys.exit(code)
 
 LOAD = """
 import resource, sys
-from lifecycle.data import dataset
+from lifecycle.data.load import load
 from lifecycle.data.kinds.table import Table
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-data = dataset.load(Table(path=sys.argv[1], target="y"), "mine", "table", 0)
+data = load(Table(path=sys.argv[1], target="y"), "mine", "table", 0)
 print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
 """
 

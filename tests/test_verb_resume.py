@@ -50,7 +50,8 @@ Runs = Callable[[], list[Run]]
 
 OFTEN = """
 import sys
-from lifecycle import checkpoints, tracking
+from lifecycle.fit import checkpoints
+from lifecycle.tracking import run as tracking
 from lifecycle.cli.main import main
 checkpoints.SECONDS_BETWEEN, tracking.SECONDS_BETWEEN = 0.1, 0.0
 sys.exit(main())
@@ -257,7 +258,9 @@ def test_a_run_as_it_is_typed_is_gone_on_with_from_what_it_left_every_five_secon
 
 FORKS = """
 import os, random, sys, time
-from lifecycle import checkpoints, pipeline, tracking
+from lifecycle.fit import checkpoints
+from lifecycle.runs import pipeline
+from lifecycle.tracking import run as tracking
 from lifecycle.cli.main import main
 checkpoints.SECONDS_BETWEEN, tracking.SECONDS_BETWEEN = 0.1, 0.05
 chance, epochs = random.Random(3), int(sys.argv.pop(1))
@@ -680,7 +683,8 @@ def ended_early(forks: Forks, tmp_path_factory: pytest.TempPathFactory, empty_da
     shutil.copy(empty_database, folder / "mlruns" / "mlflow.db")
     script = """
 import sys
-from lifecycle import checkpoints, report
+from lifecycle.console import report
+from lifecycle.fit import checkpoints
 from lifecycle.cli.main import main
 checkpoints.SECONDS_BETWEEN, print_epoch = 0.0, report.Report.epoch
 def epoch(self, row, most):
