@@ -73,8 +73,8 @@ class Bench:
 
     def prepare(self) -> None:
         """Make the databases that the jobs' runs are recorded in, before anything is timed."""
-        opening = "from lifecycle.config.schema import TrackingConfig; from lifecycle.tracking.store import open_store; "
-        opening += "open_store(TrackingConfig())"
+        opening = "from lifecycle.config.schema import TrackingConfig\n"
+        opening += "from lifecycle.tracking.store import open_store\nopen_store(TrackingConfig())"
         run([sys.executable, "-c", opening], self.folder)
         (self.folder / "lightning").mkdir()
         shutil.copy(self.folder / "mlruns" / "mlflow.db", self.database)

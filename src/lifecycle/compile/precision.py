@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from lifecycle.config.schema import TrainerConfig
-
-if TYPE_CHECKING:
-    from lifecycle.compile.compiled_model import CompiledModel
+from lifecycle.contract import DataSpec
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
 """Of a processor; without one it computes in bfloat16 too, and slower than in float32."""
+
+
+class OfImages(Protocol):
+    """What changes of a compiled model."""
+
+    network: nn.Module
+    spec: DataSpec
+    stepping: Any
+    channels_last: bool
 
 
 def is_bf16(config: TrainerConfig, network: nn.Module) -> bool:
@@ -37,7 +44,7 @@ def _has_bf16(config: TrainerConfig) -> bool:
 
 
 @contextmanager
-def channels_last(module: CompiledModel, config: TrainerConfig) -> Iterator[None]:
+def channels_last(module: OfImages, config: TrainerConfig) -> Iterator[None]:
     """Keep images, and the weights that convolve them, as (height, width, channels) meanwhile, where that is faster.
 
     That is on a processor, and in bfloat16. What is computed is the same but for rounding.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytorch_lightning as pl
 import torch
@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from lifecycle.compile.precision import is_bf16
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.runtime.threads import limited
-from lifecycle.schedules import OneCycle
+from lifecycle.schedules import OneCycle, ScheduleConfig
 
 if TYPE_CHECKING:
-    from lifecycle.compile.compiled_model import CompiledModel
     from lifecycle.data.batches import Batch, Batches
 
 
@@ -42,6 +41,36 @@ HOOKS_OF_A_STEP = (
 """A callback with one of these is called at each step, as Lightning's documentation has it."""
 
 
+class Stepped(Protocol):
+    """What steps need of a compiled model, which is a LightningModule."""
+
+    network: nn.Module
+    schedule_config: ScheduleConfig
+    trainer: Any
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return what the optimizer changes."""
+        ...
+
+    @property
+    def optimizers(self) -> Callable[..., Any]:
+        """Return the optimizer."""
+        ...
+
+    def lr_schedulers(self) -> Any:
+        """Return the schedule."""
+        ...
+
+    def training_loss(self, batch: Batch, scored: bool) -> Tensor:
+        """Return the loss of a batch."""
+        ...
+
+    @property
+    def manual_backward(self) -> Callable[..., None]:
+        """Compute gradients as Lightning does."""
+        ...
+
+
 @dataclass(frozen=True)
 class Stepping:
     """How steps are taken.
@@ -61,7 +90,7 @@ class Stepping:
     hooks: bool = True
     bf16: bool = False
 
-    def begin(self, module: CompiledModel) -> Steps:
+    def begin(self, module: Stepped) -> Steps:
         """Return what takes the next steps of a module that a Trainer is fitting."""
         return Steps(self, module)
 
@@ -76,7 +105,7 @@ class Stepping:
 class Steps:
     """Takes steps, one a mini-batch, over the chunk of one ``training_step``."""
 
-    def __init__(self, how: Stepping, module: CompiledModel) -> None:
+    def __init__(self, how: Stepping, module: Stepped) -> None:
         self.how, self.module = how, module
         self.optimizer: Any = module.optimizers(use_pl_optimizer=how.hooks)
         self.schedule: Any = module.lr_schedulers() if isinstance(module.schedule_config, OneCycle) else None
@@ -125,7 +154,7 @@ class Steps:
 
 
 def plan(
-    config: TrainerConfig, module: CompiledModel, train: Batches, callbacks: Sequence[pl.Callback]
+    config: TrainerConfig, module: Stepped, train: Batches, callbacks: Sequence[pl.Callback]
 ) -> tuple[Stepping, int]:
     """Return how steps are taken, and how many in one ``training_step`` of Lightning's.
 
@@ -149,13 +178,13 @@ def plan(
 
 
 @contextmanager
-def threads(module: CompiledModel, rows: int) -> Iterator[None]:
+def threads(module: Stepped, rows: int) -> Iterator[None]:
     """Use one thread where a step is small: more gain nothing there, and lose up to 3 times beside a busy neighbour."""
     with limited(1 if _is_small(module, rows) else torch.get_num_threads()):
         yield
 
 
-def _is_small(module: CompiledModel, rows: int) -> bool:
+def _is_small(module: Stepped, rows: int) -> bool:
     """Tell whether a step over so many rows is short: what is done around it then counts."""
     return rows * sum(parameter.numel() for parameter in module.parameters()) < SMALL_STEP
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from torch import Tensor, nn
 
@@ -11,14 +11,25 @@ from lifecycle.plugins.initializers import initialize_recurrent
 from lifecycle.plugins.mlp import MLP
 from lifecycle.plugins.recurrent import LastStep, make_lstm
 
-if TYPE_CHECKING:
-    from lifecycle.plugins.lstm import LSTM
+
+class Fields(Protocol):
+    """Fields of :class:`lifecycle.plugins.lstm.LSTM`, which says what each is."""
+
+    units: list[int]
+    hidden: list[int]
+    activation: str
+    dropout: float
+    cell_activation: str
+    bidirectional: bool
+    batch_norm: bool
+    initializer: str
+    table_as: str
 
 
 class LSTMNetwork(nn.Module):
     """Stacked LSTM layers; the last one's output, when it has read all steps, goes through a dense head."""
 
-    def __init__(self, config: LSTM, spec: DataSpec) -> None:
+    def __init__(self, config: Fields, spec: DataSpec) -> None:
         super().__init__()
         self.columns_are_steps = config.table_as == "steps"
         directions = 2 if config.bidirectional else 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,30 @@ from lifecycle.data.columns.features import LARGEST
 from lifecycle.data.columns.names import PREDICTED
 from lifecycle.errors import RequestError
 
-if TYPE_CHECKING:
-    from lifecycle.predict.trained_model import TrainedModel
+
+class OfSeries(Protocol):
+    """What a forecast needs of a trained model."""
+
+    @property
+    def data(self) -> Any:
+        """The data plugin."""
+        ...
+
+    @property
+    def time_step(self) -> Any:
+        """How far the times of the training rows are apart."""
+        ...
+
+    def checked(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return rows that can be predicted."""
+        ...
+
+    def predict_samples(self, samples: Any, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the predictions of samples."""
+        ...
 
 
-def forecast(trained: TrainedModel, rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
+def forecast(trained: OfSeries, rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
     """Return the steps that follow rows; see :meth:`lifecycle.predict.trained_model.TrainedModel.forecast`."""
     data: Any = trained.data
     if not foretells(trained):
@@ -40,6 +59,6 @@ def forecast(trained: TrainedModel, rows: pd.DataFrame, horizon: int) -> pd.Data
     return pd.DataFrame({times.name: times.array, PREDICTED: found})
 
 
-def foretells(trained: TrainedModel) -> bool:
+def foretells(trained: OfSeries) -> bool:
     """Tell whether a model is one of a series, which goes on after the last row."""
     return hasattr(trained.data, "ahead")

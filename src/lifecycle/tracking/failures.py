@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import traceback
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Protocol
 
 from lifecycle.config import request_record
 from lifecycle.credentials import masked
@@ -13,11 +14,24 @@ from lifecycle.runtime.faults import Cures, explanation
 from lifecycle.runtime.processes import signals_ignored
 from lifecycle.tracking.client import ENDS_WITHIN, Recorder
 
-if TYPE_CHECKING:
-    from lifecycle.tracking.run import Run
+
+class OpenRun(Protocol):
+    """What closing needs of a run."""
+
+    id: str
+    artifacts: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the run's checkpoints."""
+        ...
+
+    def send(self) -> None:
+        """Send what is waiting."""
+        ...
 
 
-def close(serving: Recorder, run: Run | None, error: BaseException) -> LifecycleError | None:
+def close(serving: Recorder, run: OpenRun | None, error: BaseException) -> LifecycleError | None:
     """Close a run that did not succeed. The error is the one that is reported, whatever happens here.
 
     Args:
@@ -42,7 +56,7 @@ def close(serving: Recorder, run: Run | None, error: BaseException) -> Lifecycle
     return found
 
 
-def _cures(run: Run | None) -> Cures:
+def _cures(run: OpenRun | None) -> Cures:
     command = "" if run is None else request_record.resume_command(run.artifacts, run.checkpoints, run.id)
     again = f"{command} continues it" if command else "run again"
     return Cures("Lower trainer.batch_size, or use a smaller network", again)

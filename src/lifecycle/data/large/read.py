@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,13 +16,10 @@ from lifecycle.data.formats.csv_blocks import EMPTY, TEXT, TIME, AsTextError, Cs
 from lifecycle.data.formats.parquet_blocks import ParquetFile
 from lifecycle.data.large.blocks import Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes, TooManyTextsError
-from lifecycle.data.large.table import LargeTable, too_many_classes
+from lifecycle.data.large.table import LargeTable, TableFields, too_many_classes
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
 from lifecycle.runtime.memory import free_memory
-
-if TYPE_CHECKING:
-    from lifecycle.data.kinds.table import Table
 
 Array = np.ndarray[Any, Any]
 
@@ -30,7 +27,7 @@ FEWEST_BLOCK_BYTES, MOST_BLOCK_BYTES = 256 * 1024, 4 * 1024**2
 """Of a file, read together: what the processor's cache holds costs least."""
 
 
-def read(plugin: Table, file: Path) -> LargeTable:
+def read(plugin: TableFields, file: Path) -> LargeTable:
     """Read a file once.
 
     Args:
@@ -72,7 +69,7 @@ def _most(memory_gb: float | None) -> int:
     return 2**62 if free is None else free // 2
 
 
-def _check_types(plugin: Table, file: ParquetFile, wanted: list[str]) -> None:
+def _check_types(plugin: TableFields, file: ParquetFile, wanted: list[str]) -> None:
     """Refuse columns of what is neither number nor text."""
     for name in (*wanted, plugin.target):
         if file.is_plain(name):
@@ -87,7 +84,7 @@ def _check_types(plugin: Table, file: ParquetFile, wanted: list[str]) -> None:
 class _Reader:
     """Puts blocks of a file's columns away, and judges at the end what was in them."""
 
-    def __init__(self, plugin: Table, file: CsvFile | ParquetFile, wanted: list[str], most: int) -> None:
+    def __init__(self, plugin: TableFields, file: CsvFile | ParquetFile, wanted: list[str], most: int) -> None:
         self.plugin, self.file, self.wanted, self.most = plugin, file, wanted, most
         self.blocks = Blocks(len(wanted), most // 2)  # beside them are the targets, and what is being parsed
         self.codes: dict[str, Codes] = {}

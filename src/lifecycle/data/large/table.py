@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from lifecycle.contract import DataPlugin
 from lifecycle.data.columns import targets
 from lifecycle.data.columns.kinds import CATEGORY, DROPPED, NUMBER, TARGET, WEIGHT
 from lifecycle.data.large.blocks import Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes
 from lifecycle.errors import RequestError
 
-if TYPE_CHECKING:
-    from lifecycle.data.kinds.table import Table
-
 Array = np.ndarray[Any, Any]
 
 ROWS_AT_ONCE = 2**20
+
+
+class TableFields(DataPlugin, Protocol):
+    """What is used of :class:`lifecycle.data.kinds.table.Table`."""
+
+    path: str
+    target: str
+    task: str | None
+    weight: str | None
+    scale_target: bool
+    missing_zeros: list[str]
+    memory_gb: float | None
+
+    def feature_columns(self, columns: list[str]) -> list[str]:
+        """Return the columns that a network learns from."""
+        ...
+
+    def check_numbers(self, columns: list[str], numbers: list[str]) -> None:
+        """Refuse fields that name columns which are no numbers."""
+        ...
 
 
 @dataclass
@@ -40,7 +58,7 @@ class LargeTable:
         notes: of columns whose whole numbers are rounded, what a person must know.
     """
 
-    plugin: Table
+    plugin: TableFields
     most: int
     names: list[str]
     features: list[str]
