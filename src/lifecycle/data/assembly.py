@@ -11,10 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec, Split, Target
-from lifecycle.data.large.table import LargeTable
-from lifecycle.data.large.targets import Labels
-from lifecycle.data.large.targets import split as split_of
+from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec, Target
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.rows import Rows
 from lifecycle.errors import RequestError
@@ -37,15 +34,6 @@ def learn(plugin: DataPlugin, inputs: Any, of_rows: np.ndarray[Any, Any] | None)
         return plugin.learn(inputs)
     learn_by_weight: Callable[..., Any] = plugin.learn
     return learn_by_weight(inputs, weights=of_rows)
-
-
-def draw(table: LargeTable, found: Labels, target: Target, seed: int, of_rows: np.ndarray[Any, Any] | None) -> Split:
-    """Divide the rows that have a weight above 0, as if there were no others."""
-    if of_rows is None or of_rows.all():
-        return split_of(table, found, target, seed)
-    there = np.flatnonzero(of_rows)
-    drawn = split_of(table, found.take(there), target, seed)
-    return Split(there[drawn.train], there[drawn.val], there[drawn.test])
 
 
 def as_targets(encoded: np.ndarray[Any, Any], task: str) -> Tensor:

@@ -12,9 +12,8 @@ from torch import Tensor
 from lifecycle import layout
 from lifecycle.contract import DataSpec
 from lifecycle.data.batches import Truth
-from lifecycle.data.large.disk_rows import DiskRows
 from lifecycle.data.preprocessing import Preprocessing
-from lifecycle.data.rows import Rows
+from lifecycle.data.rows import Rows, WindowedRows
 from lifecycle.runtime.digests import rows_digest
 
 
@@ -86,7 +85,7 @@ class Dataset:
     @property
     def window_rows(self) -> int | None:
         """Training rows that are shuffled together where rows are on disk; ``None``: all, they are in memory."""
-        return self.train.inputs.window_rows if isinstance(self.train.inputs, DiskRows) else None
+        return self.train.inputs.window_rows if isinstance(self.train.inputs, WindowedRows) else None
 
     @property
     def split_digests(self) -> dict[str, str]:

@@ -12,11 +12,11 @@ import torch
 
 from lifecycle.contract import DataPlugin
 from lifecycle.data.assembly import as_column, as_targets, check_finite, learn, spec_of, take
-from lifecycle.data.audit import rounding
+from lifecycle.data.audit import rounded_numbers
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.columns.kinds import column_kinds, num_missing
 from lifecycle.data.dataset import Dataset, Part
-from lifecycle.data.large.load import _load_large
+from lifecycle.data.large.load import load_large
 from lifecycle.data.large.table import LargeTable
 from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, learn_target
 from lifecycle.data.sources.in_memory import Given
@@ -42,7 +42,7 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | Non
     """
     if given is None and (table := large_table(plugin)) is not None:
         with memory.kept():
-            return _load_large(table, name, kind, seed)
+            return load_large(table, name, kind, seed)
     frame = _read(plugin, given)
     target = plugin.describe_target(frame)
     all_samples = plugin.samples(frame)
@@ -57,7 +57,7 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | Non
     task, encoder = learn_target(learnt, split.train, target, of_train)
     gaps = missing_values.gaps(all_samples.inputs)
     notes = missing_values.notes(name, samples.inputs, missing_values.gaps(samples.inputs), split.train)
-    notes += rounding.notes_on(plugin, frame, target, given is not None)
+    notes += rounded_numbers.notes_on(plugin, frame, target, given is not None)
     learnt_inputs = learn(plugin, take(samples.inputs, split.train), of_train)
     preprocessing = Preprocessing(learnt_inputs, encoder, gaps)
 

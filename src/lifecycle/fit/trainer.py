@@ -21,7 +21,7 @@ from lifecycle.compile.precision import channels_last
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.batches import Batches, Chunks, in_order
 from lifecycle.data.dataset import Dataset
-from lifecycle.data.large.disk_rows import DiskRows
+from lifecycle.data.rows import WindowedRows
 from lifecycle.errors import TrainingError
 from lifecycle.fit import checkpoints
 from lifecycle.fit.checkpoints import CheckedCheckpointIO
@@ -110,7 +110,7 @@ def fit(
         _end_processes(trainer)
         raise
     checkpoints.flush(trainer)
-    if isinstance(train.inputs, DiskRows):
+    if isinstance(train.inputs, WindowedRows):
         train.inputs.forget()  # what follows needs memory too
     if best is None:  # nothing says which epoch is best: the last one is kept
         trainer.save_checkpoint(folder / checkpoints.BEST, weights_only=True)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from lifecycle.contract import Target
-from lifecycle.data.assembly import as_targets, draw, spec_of
+from typing import Any
+
+import numpy as np
+
+from lifecycle.contract import Split, Target
+from lifecycle.data.assembly import as_targets, spec_of
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.large.learn import held_out_gaps, learn, transform
 from lifecycle.data.large.table import LargeTable
+from lifecycle.data.large.targets import Labels
 from lifecycle.data.large.targets import labels as labels_of
+from lifecycle.data.large.targets import split as split_of
 from lifecycle.data.preprocessing import Preprocessing
 
 
-def _load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
-    """Do the same with rows that are never all in memory twice."""
+def load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
+    """Do what :func:`lifecycle.data.load.load` does, with rows that are never all in memory twice."""
     plugin = table.plugin
     target = Target(plugin.target, plugin.task or table.task, plugin.scale_target)
     found = labels_of(table, target)
     of_rows = None if table.weights is None else weights.checked(table.weights, f"data.weight={plugin.weight}")
-    drawn = draw(table, found, target, seed, of_rows)
+    drawn = _draw(table, found, target, seed, of_rows)
     of_train = None if of_rows is None else of_rows[drawn.train]
     task, encoder = found.learn(drawn.train, target, of_train)
     missing_values.check_empty(name, table.missing, table.blocks.num_rows)
@@ -53,3 +59,12 @@ def _load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
         notes=tuple(notes),
         weight=plugin.weight,
     )
+
+
+def _draw(table: LargeTable, found: Labels, target: Target, seed: int, of_rows: np.ndarray[Any, Any] | None) -> Split:
+    """Divide the rows that have a weight above 0, as if there were no others."""
+    if of_rows is None or of_rows.all():
+        return split_of(table, found, target, seed)
+    there = np.flatnonzero(of_rows)
+    drawn = split_of(table, found.take(there), target, seed)
+    return Split(there[drawn.train], there[drawn.val], there[drawn.test])

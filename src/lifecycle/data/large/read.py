@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from lifecycle.data.audit import rounding
-from lifecycle.data.columns import features, targets
+from lifecycle.data.audit import rounded_numbers
+from lifecycle.data.columns import features, rounding, targets
 from lifecycle.data.columns.times import are_times
 from lifecycle.data.formats.csv_blocks import EMPTY, TEXT, TIME, AsTextError, CsvFile, kind_of, reread
 from lifecycle.data.formats.parquet_blocks import ParquetFile
@@ -198,7 +198,7 @@ class _Reader:
 
     def _notes_in_csv(self) -> dict[str, str]:
         names = [name for name in (*self.wanted, self.plugin.target) if name in self.in_doubt]
-        found = rounding.in_csv(self.file.file, [self.file.names.index(name) for name in names]) if names else []
+        found = rounded_numbers.in_csv(self.file.file, [self.file.names.index(name) for name in names]) if names else []
         pairs = {name: one for name, one in zip(names, found, strict=True) if one is not None}
         target = self.plugin.target
         return {name: rounding.note(name, *one, rounding.drop(name, name == target)) for name, one in pairs.items()}

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lifecycle.contract import Split
-from lifecycle.data.audit import rounding
-from lifecycle.data.columns import types, weights
+from lifecycle.data.columns import rounding, types, weights
 from lifecycle.data.columns.features import is_temporal
 from lifecycle.data.columns.names import PREDICTED
 from lifecycle.data.sources.native_frames import as_pandas, is_frame

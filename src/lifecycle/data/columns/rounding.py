@@ -1,0 +1,97 @@
+"""Whole numbers with more digits than double precision holds: which columns have them, and what they become."""
+
+from __future__ import annotations
+
+import decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lifecycle import errors
+
+Column = pd.Series
+
+EXACT = 2**53
+"""Whole numbers up to this are exact in double precision."""
+
+
+def warn(frame: pd.DataFrame) -> None:
+    """Warn a caller from Python of the columns of a frame."""
+    for name in frame.columns:
+        if (found := first_rounded(frame[name])) is not None:
+            errors.warn(note(name, *found, ". Leave the column out if it is an identifier"))
+
+
+def note(name: str, value: int, becomes: int, cure: str) -> str:
+    """Return what a person must know of a column with such a number."""
+    return f"{name}: whole numbers beyond 2^53 are rounded, such as {_short(value)} to {_short(becomes)}{cure}"
+
+
+def drop(name: str, is_target: bool = False) -> str:
+    """Return the cure of the command line, as the end of a note."""
+    return "" if is_target else f". Add data.drop=[{name}] if it is an identifier"
+
+
+def first_rounded(values: Any) -> tuple[int, int] | None:
+    """Return the first whole number that double precision rounds, and what it becomes; ``None``: there is none.
+
+    Args:
+        values: a column of any type; only whole numbers are looked at.
+    """
+    found = _integers(values)
+    if found is None or not len(found):
+        return None
+    if found.dtype == object:
+        return next(((value, int(float(value))) for value in found if abs(value) > EXACT and _is_rounded(value)), None)
+    wide = found[(found > EXACT) | (found < -EXACT)] if found.dtype.kind == "i" else found[found > EXACT]
+    rounded = wide[_lost(wide)] if len(wide) else wide
+    return (int(rounded[0]), int(float(rounded[0]))) if len(rounded) else None
+
+
+def _short(number: int) -> str:
+    text = str(number)
+    return text if len(text) <= 40 else f"{text[:20]}... ({len(text)} digits)"
+
+
+def _is_rounded(value: int) -> bool:
+    try:
+        return int(float(value)) != value
+    except OverflowError:
+        return False  # too large for a number at all, which is refused
+
+
+def _lost(wide: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return which whole numbers have bits that double precision does not hold."""
+    magnitude = np.where(wide < 0, (~wide).astype(np.uint64) + np.uint64(1), wide.astype(np.uint64))
+    exponent = np.frexp(magnitude.astype(np.float64))[1]
+    mask = (np.uint64(1) << (exponent - 53).astype(np.uint64)) - np.uint64(1)
+    return np.asarray((magnitude & mask) != 0)
+
+
+def _integers(values: Any) -> np.ndarray[Any, Any] | None:
+    import pyarrow as pa
+
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        return values if values.dtype.kind in "iu" else None
+    if isinstance(values, np.ndarray):
+        values = pd.Series(values, dtype=object)
+    column = values
+    if isinstance(column.dtype, pd.ArrowDtype):
+        array = column.array.__arrow_array__()
+        if pa.types.is_integer(array.type):
+            return np.asarray(array.drop_null())
+        column = pd.Series(array.to_pylist() if pa.types.is_decimal(array.type) else [], dtype=object)
+    if column.dtype == object:
+        found = [int(value) for value in column if _is_integer(value)]
+        return np.array(found, dtype=object)
+    if not pd.api.types.is_integer_dtype(column.dtype):
+        return None
+    kind = np.uint64 if pd.api.types.is_unsigned_integer_dtype(column.dtype) else np.int64
+    return np.asarray(column.dropna().to_numpy(dtype=kind))
+
+
+def _is_integer(value: Any) -> bool:
+    if isinstance(value, decimal.Decimal):
+        return value.is_finite() and value == value.to_integral_value()
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
