@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lifecycle import lifecycle as package
+import lifecycle as package
 from lifecycle.config import expressions, request_record
 from lifecycle.config.compose import compose
 from lifecycle.config.schema import Request

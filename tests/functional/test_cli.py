@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lifecycle import lifecycle as package
+import lifecycle as package
 from lifecycle.cli.options import _choices as choices_of
 from lifecycle.cli.options import of_runs, words_of
 from tests.conftest import Command

@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 from torch import Tensor, nn
 
-from lifecycle import lifecycle as package
+import lifecycle as package
 from lifecycle.cli.main import main
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError

@@ -10,7 +10,7 @@ import mlflow
 import pandas as pd
 import pytest
 
-from lifecycle import lifecycle as package
+import lifecycle as package
 from lifecycle.predict import saved_model
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, Ended

@@ -14,7 +14,7 @@ import skops.io
 from sklearn.datasets import load_iris
 from sklearn.preprocessing import FunctionTransformer
 
-from lifecycle import lifecycle as package
+import lifecycle as package
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.errors import RequestError, SavedModelError
 from lifecycle.predict import saved_model
