@@ -27,7 +27,7 @@ PUBLIC = {
     "lifecycle.streaming",
     "lifecycle.testing",
 }
-BASE = {"checks", "contract", "credentials", "errors", "layout", "optimizers", "registry", "schedules"}
+BASE = {"capabilities", "checks", "contract", "credentials", "errors", "layout", "optimizers", "registry", "schedules"}
 LEVELS = (
     {"cli", "api"},
     {"runs"},

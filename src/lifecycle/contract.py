@@ -134,15 +134,8 @@ class DataPlugin(Protocol):
 
     ``sample_dim`` is the number of axes of one sample, known without loading anything.
 
-    Some things are optional. ``optional_columns``, a list of names, are columns that a prediction uses where they are
-    there. ``numbers(transformer, columns)`` returns those of the columns that are numbers, all others being texts: a
-    kind that has it says that each row is a sample of its own, and files of any length are predicted block by block.
-    ``large()`` returns the rows of a file that are too many for a frame, and ``large_file()`` that file
-    (:mod:`lifecycle.data.large.table`); ``None``: :meth:`read` it. ``unseen(transformer, inputs)`` counts the
-    categories that no training row had. ``learn(inputs, weights)`` may take the samples' weights too.
-    ``rows_of_files(files, columns, transformer)`` makes rows of image files. ``ahead(known)``, and
-    ``known``, ``times_after``, ``time_step`` and ``check_step`` beside it, are what a series has that goes on after its
-    last row; see :mod:`lifecycle.data.kinds.series`.
+    What it may do beyond this is in :mod:`lifecycle.capabilities`. ``learn(inputs, weights)`` may take the samples'
+    weights too.
     Fields ``path``, ``source``, ``licence`` and ``note`` are what `lifecycle data` shows; ``drop``, ``time`` and
     ``weight`` name columns that it calls so.
 

@@ -14,6 +14,7 @@ import pytorch_lightning as pl
 
 from lifecycle.api.display import FitHistory
 from lifecycle.api.messages import translated
+from lifecycle.capabilities import weight_of
 from lifecycle.compile import metrics
 from lifecycle.config.schema import Job
 from lifecycle.config.tracking_address import check_environment
@@ -137,7 +138,7 @@ def evaluate(
     """
     if weights is not None:
         metrics.check_weights(trained.spec, trained.settings["metrics"], "sample_weight")
-    frame = frame.drop(columns=[name for name in [getattr(trained.data, "weight", None)] if name in frame.columns])
+    frame = frame.drop(columns=[name for name in [weight_of(trained.data)] if name in frame.columns])
     with one_at_a_time():
         part = labelled_rows.labelled(
             trained.data, trained.preprocessing, trained.spec, frame, trained.missing, weights

@@ -12,6 +12,15 @@ import numpy as np
 import pandas as pd
 import torch
 
+from lifecycle.capabilities import (
+    PredictsRowByRow,
+    ReportsUnseenCategories,
+    dropped_by,
+    large_file_of,
+    optional_columns,
+    path_of,
+    weight_of,
+)
 from lifecycle.contract import DataPlugin, DataSpec
 from lifecycle.data.assembly import as_column, as_targets, check_finite
 from lifecycle.data.audit.unseen_categories import Unseen
@@ -60,7 +69,7 @@ def load(
         )
     used = frame
     if tuple(plugin.columns(frame)) != tuple(columns):  # others beside them, or in another order
-        others = [*getattr(plugin, "optional_columns", ()), getattr(plugin, "weight", None)]
+        others = [*optional_columns(plugin), weight_of(plugin)]
         optional = [column for column in others if column in frame.columns]
         used = frame[list(dict.fromkeys([*columns, *optional, target]))]
     part = labelled(plugin, preprocessing, spec, used, missing)
@@ -81,14 +90,14 @@ def load(
         columns=tuple(columns),
         column_kinds=column_kinds(plugin, frame),
         given=True,
-        weight=getattr(plugin, "weight", None),
+        weight=weight_of(plugin),
         notes=_notes(plugin, preprocessing, used, columns),
     )
 
 
-def _notes(plugin: Any, learnt: Preprocessing, used: pd.DataFrame, columns: Sequence[str]) -> tuple[str, ...]:
+def _notes(plugin: DataPlugin, learnt: Preprocessing, used: pd.DataFrame, columns: Sequence[str]) -> tuple[str, ...]:
     """Return what the rows have that no training row had."""
-    if not hasattr(plugin, "unseen") or not hasattr(plugin, "numbers"):
+    if not isinstance(plugin, ReportsUnseenCategories) or not isinstance(plugin, PredictsRowByRow):
         return ()
     inputs, numbers = plugin.samples(used).inputs, plugin.numbers(learnt.inputs, columns)
     unseen = Unseen(numbers, known=learnt.gaps is not None)
@@ -98,8 +107,7 @@ def _notes(plugin: Any, learnt: Preprocessing, used: pd.DataFrame, columns: Sequ
 
 def _without_columns_that_are_gone(plugin: Any) -> Any:
     """Return a plugin that does not ask for columns to drop, or for weights, which its file does not have."""
-    path, drop = str(getattr(plugin, "path", "")), getattr(plugin, "drop", None)
-    weight = getattr(plugin, "weight", None)
+    path, drop, weight = path_of(plugin), dropped_by(plugin), weight_of(plugin)
     if not (drop or weight) or path.partition(":")[0] in files.SCHEMES or not Path(path).expanduser().is_file():
         return plugin
     names = readers.read(path).schema.names
@@ -111,7 +119,7 @@ def _without_columns_that_are_gone(plugin: Any) -> Any:
 
 
 def _digest(plugin: DataPlugin, frame: pd.DataFrame) -> str:
-    large: Path | None = getattr(plugin, "large_file", lambda: None)()
+    large = large_file_of(plugin)
     return digest(frame) if large is None else sha256(large)
 
 

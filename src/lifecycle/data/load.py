@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from lifecycle.capabilities import ChecksRows, HasTimes, ReadsLargeFiles, weight_of
 from lifecycle.contract import DataPlugin
 from lifecycle.data.assembly import as_column, as_targets, check_finite, learn, spec_of, take
 from lifecycle.data.audit import rounded_numbers
@@ -92,8 +92,8 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | Non
         column_kinds=column_kinds(plugin, frame),
         class_values=class_values(samples.targets, preprocessing.class_names),
         notes=tuple(notes),
-        weight=getattr(plugin, "weight", None),
-        time_step=plugin.time_step(frame) if hasattr(plugin, "time_step") else None,
+        weight=weight_of(plugin),
+        time_step=plugin.time_step(frame) if isinstance(plugin, HasTimes) else None,
     )
 
 
@@ -101,12 +101,11 @@ def _read(plugin: DataPlugin, given: Given | None) -> pd.DataFrame:
     """Return the raw rows; those that were given are checked as the plugin checks its own."""
     if given is None:
         return plugin.read()
-    check: Callable[[pd.DataFrame], None] = getattr(plugin, "check", lambda frame: None)
-    check(given.frame)
+    if isinstance(plugin, ChecksRows):
+        plugin.check(given.frame)
     return given.frame
 
 
 def large_table(plugin: DataPlugin) -> LargeTable | None:
     """Return the rows of a plugin that are too many for a frame; ``None``: :meth:`DataPlugin.read` returns them."""
-    large: Callable[[], LargeTable | None] = getattr(plugin, "large", lambda: None)
-    return large()
+    return plugin.large() if isinstance(plugin, ReadsLargeFiles) else None

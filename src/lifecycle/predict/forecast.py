@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from lifecycle.capabilities import Forecasts
 from lifecycle.data.columns.features import LARGEST
 from lifecycle.data.columns.names import PREDICTED
 from lifecycle.errors import RequestError
@@ -61,4 +62,4 @@ def forecast(trained: OfSeries, rows: pd.DataFrame, horizon: int) -> pd.DataFram
 
 def foretells(trained: OfSeries) -> bool:
     """Tell whether a model is one of a series, which goes on after the last row."""
-    return hasattr(trained.data, "ahead")
+    return isinstance(trained.data, Forecasts)

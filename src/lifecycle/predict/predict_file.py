@@ -22,6 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import torch
 
+from lifecycle.capabilities import ReadsImageFiles, dropped_by
 from lifecycle.data.audit.unseen_categories import MOST_NAMED, Unseen
 from lifecycle.data.columns import times
 from lifecycle.data.formats import json as json_rows
@@ -144,7 +145,7 @@ def _open(trained: TrainedModel, source: str | Path | Iterable[pd.DataFrame], ou
         raise RequestError(f"output={output} is the input. Give another file.")
     if not is_images(source):
         return readers.read(source)
-    if not hasattr(trained.data, "rows_of_files"):
+    if not isinstance(trained.data, ReadsImageFiles):
         more = len(trained.columns) - MOST_NAMED
         named = ", ".join(trained.columns[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
         what = "a folder" if file.is_dir() else "an image"
@@ -218,7 +219,7 @@ def _rows_of_block(trained: TrainedModel, columns: int, asked: int | None) -> in
 
 def _without_dropped(rows: Stream, trained: TrainedModel, unseen: Unseen | None) -> Stream:
     """Leave out columns that the model's data drop and that predictions are called."""
-    taken = [name for name in column_names(trained.spec) if name in getattr(trained.data, "drop", ())]
+    taken = [name for name in column_names(trained.spec) if name in dropped_by(trained.data)]
     left_out = [name for name in taken if name in rows.schema.names and name not in trained.columns]
     if not left_out:
         return rows

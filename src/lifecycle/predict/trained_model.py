@@ -12,6 +12,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from lifecycle.capabilities import (
+    EncodesPlainCells,
+    HasTimes,
+    PredictsRowByRow,
+    ReportsUnseenCategories,
+    optional_columns,
+)
 from lifecycle.compile.output_units import Units
 from lifecycle.config.tasks import link_of
 from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin, Samples
@@ -78,7 +85,7 @@ class Preparation:
         rows = rows.rename(columns=self.new_names(rows.columns))
         self.check_columns(rows.columns)
         used = rows[[*self.columns, *self.optional_columns(rows.columns)]]
-        if self.time_step is not None and hasattr(self.data, "check_step"):
+        if self.time_step is not None and isinstance(self.data, HasTimes):
             self.data.check_step(used, self.time_step)
         return used
 
@@ -94,12 +101,12 @@ class Preparation:
     @property
     def raw_columns(self) -> list[str]:
         """The columns that a prediction reads, and those that may stand in their place in raw rows."""
-        columns = [*self.columns, *getattr(self.data, "optional_columns", ())]
+        columns = [*self.columns, *optional_columns(self.data)]
         return [*columns, *(old for old, new in of_plugin(self.data).items() if new in columns)]
 
     def unseen(self, samples: Samples) -> dict[str, Counter[str | None]]:
         """Return, by column, how often samples have a value that no training row had; ``None``: have none."""
-        if not hasattr(self.data, "unseen"):
+        if not isinstance(self.data, ReportsUnseenCategories):
             return {}
         found: dict[str, Counter[str | None]] = self.data.unseen(self.preprocessing.inputs, samples.inputs)
         return found | missing_values.filled(samples.inputs, self.preprocessing.gaps, self.numbers or ())
@@ -146,19 +153,20 @@ class Preparation:
     def optional_columns(self, names: Iterable[Any]) -> list[str]:
         """Return the columns among ``names`` that a prediction can do without, and uses where they are there."""
         names = list(names)
-        return [name for name in getattr(self.data, "optional_columns", ()) if name in names]
+        return [name for name in optional_columns(self.data) if name in names]
 
     @property
     def numbers(self) -> list[str] | None:
         """The columns that are numbers, of a kind whose rows are samples of their own; ``None``: of another kind."""
-        if not hasattr(self.data, "numbers"):
+        if not isinstance(self.data, PredictsRowByRow):
             return None
         return list(self.data.numbers(self.preprocessing.inputs, self.columns))
 
     def encoder(self) -> RowEncoder | None:
         """Return what makes inputs of plain cells in few steps; ``None``: this kind of data has no such means."""
-        make = getattr(self.data, "encoder", None)
-        found: RowEncoder | None = None if make is None else make(self.preprocessing.inputs, self.columns)
+        if not isinstance(self.data, EncodesPlainCells):
+            return None
+        found: RowEncoder = self.data.encoder(self.preprocessing.inputs, self.columns)
         return found
 
     @property

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from torch import nn
 
+from lifecycle.capabilities import path_of
 from lifecycle.compile import losses, optimization
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.scores import prefixed
@@ -195,7 +196,7 @@ def life(
     """
     data, module = prepared.data, prepared.module
     printer.begin(job, data, prepared.layers, module)
-    tracked.log_data(data.name, data.digest, getattr(job.data, "path", data.kind), data.num_rows)
+    tracked.log_data(data.name, data.digest, path_of(job.data, data.kind), data.num_rows)
     tracked.tag(**data.split_digests)
     rows_a_step = preflight.batch_size(job.trainer, data)
     metrics = list(module.metric_names)

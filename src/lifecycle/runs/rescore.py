@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from lifecycle.capabilities import path_of
 from lifecycle.compile import losses, scores
 from lifecycle.config.schema import Job
 from lifecycle.credentials import masked
@@ -71,7 +72,7 @@ def own_rows(found: FoundRun, job: Job) -> Rescored:
     Raises:
         RequestError: the rows are no longer what they were.
     """
-    if getattr(job.data, "path", "") == in_memory.PATH and not Path(in_memory.PATH).exists():
+    if path_of(job.data) == in_memory.PATH and not Path(in_memory.PATH).exists():
         raise RequestError(
             f"run {found.name} ({found.id}) was fitted from Python to rows in memory, which are not kept. Score it on "
             "labelled rows in a file, with input=<file>."
@@ -95,7 +96,7 @@ def own_rows(found: FoundRun, job: Job) -> Rescored:
     prepared.network.load_state_dict(trained.network.state_dict())
     evaluation, predictions = _score(job, prepared)
     notes = _compared(found, evaluation)
-    source = masked(str(getattr(job.data, "path", data.kind)))
+    source = masked(path_of(job.data, data.kind))
     return Rescored(data.scored_on, data, source, evaluation, predictions, notes)
 
 
@@ -124,7 +125,7 @@ def other_rows(found: FoundRun, job: Job, asked: Job, name: str, missing: str = 
     notes = list(data.notes)
     if data.digest == found.tags.get(DIGEST):
         notes.append("These are the rows that the run was made with: those that it was fitted to are among them.")
-    source = masked(str(getattr(asked.data, "path", data.kind)))
+    source = masked(path_of(asked.data, data.kind))
     return Rescored(name, data, source, replace(evaluation, on=name), predictions, notes)
 
 

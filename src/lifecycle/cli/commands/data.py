@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from lifecycle.capabilities import large_file_of
 from lifecycle.credentials import hiding
 from lifecycle.errors import RequestError
 
@@ -111,7 +112,7 @@ def _print_card(job: Job) -> None:
     about = {title: shown.get(title.lower()) or "not stated" for title in ("Source", "Licence", "Note")}
     console = _console()
     columns = _columns_table(frame, column_kinds(plugin, frame), target)
-    large = getattr(plugin, "large_file", lambda: None)()
+    large = large_file_of(plugin)
     about["Digest"] = f"sha256 {digest(frame) if large is None else sha256(large)}"
     with console.capture() as captured:
         console.print(_grid(lines), "", columns, "", _grid(about), sep="\n")

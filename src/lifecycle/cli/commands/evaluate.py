@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from lifecycle.capabilities import path_of
 from lifecycle.checks import in_range, one_of
 from lifecycle.cli import arguments
 from lifecycle.config import request_record
@@ -154,7 +155,7 @@ def _called(asked: Evaluate, on_data: list[str], others: Job) -> str:
     """Return what the rows are called in the run."""
     if asked.name is not None:
         return asked.name
-    path = str(getattr(others.data, "path", ""))
+    path = path_of(others.data)
     is_file = asked.input or any(word.startswith("data.path=") for word in on_data)
     name = Path(path).stem if is_file else others.data_name
     if name in OWN:  # a file test.csv is not the run's own test rows

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from lifecycle.capabilities import path_of
 from lifecycle.contract import DataPlugin, Target
 from lifecycle.data.columns import rounding
 from lifecycle.data.formats import csv
@@ -46,7 +47,7 @@ def notes_on(plugin: DataPlugin, frame: pd.DataFrame, target: Target, is_given: 
     names = [target.name] if target.task == "regression" else []
     if not is_given:
         names += [name for name in plugin.columns(frame) if name not in names]
-    return notes(frame, names, files.csv_file(str(getattr(plugin, "path", ""))), target.name)
+    return notes(frame, names, files.csv_file(path_of(plugin)), target.name)
 
 
 def in_csv(file: Path, places: list[int]) -> list[tuple[int, int] | None]:

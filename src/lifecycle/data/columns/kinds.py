@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lifecycle.contract import DataPlugin, Samples
+    from lifecycle.capabilities import dropped_by, weight_of
+from lifecycle.contract import DataPlugin, Samples
 
 NUMBER, CATEGORY, TARGET, OWN_PAST = "number", "category", "target", "target, from its own past"
 PIXEL, FILE, DIGEST, TIME, SORTED_TIME, WEIGHT, DROPPED, UNREAD = (
@@ -41,14 +42,14 @@ def _kind(plugin: DataPlugin, frame: pd.DataFrame, name: str, target: str, used:
 
     from lifecycle.data.columns import types
 
-    if target or name == getattr(plugin, "weight", None):
+    if target or name == weight_of(plugin):
         return WEIGHT if not target else OWN_PAST if used else TARGET
     if name == getattr(plugin, "time", None):
         order = plugin.in_order(frame) if hasattr(plugin, "in_order") else np.arange(len(frame))
         return TIME if (np.diff(order) > 0).all() else SORTED_TIME
     if not used:
         unread = DIGEST if plugin.sample_dim == 3 else UNREAD
-        return DROPPED if name in getattr(plugin, "drop", ()) else unread
+        return DROPPED if name in dropped_by(plugin) else unread
     if plugin.sample_dim == 3:
         return PIXEL if pd.api.types.is_numeric_dtype(frame[name]) else FILE
     column = types.plain(frame[name])

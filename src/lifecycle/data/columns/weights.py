@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.capabilities import weight_of
 from lifecycle.contract import Samples, Split
 from lifecycle.errors import RequestError
 
@@ -21,12 +22,12 @@ def check_field(weight: str | None, target: str) -> None:
 
 def key_of(plugin: Any) -> str:
     """Return what messages call the weights of a kind of data."""
-    return f"data.weight={getattr(plugin, 'weight', None)}"
+    return f"data.weight={weight_of(plugin)}"
 
 
 def column(plugin: Any, frame: pd.DataFrame) -> np.ndarray[Any, Any] | None:
     """Return the weights of raw rows, as they are; ``None``: there are none, or the rows do not have them."""
-    name = getattr(plugin, "weight", None)
+    name = weight_of(plugin)
     return frame[name].to_numpy() if name is not None and name in frame.columns else None
 
 
