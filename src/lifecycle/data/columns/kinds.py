@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from lifecycle.capabilities import dropped_by, weight_of
+
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lifecycle.capabilities import dropped_by, weight_of
 from lifecycle.contract import DataPlugin, Samples
 
 NUMBER, CATEGORY, TARGET, OWN_PAST = "number", "category", "target", "target, from its own past"
