@@ -54,7 +54,7 @@ IN_DATA = (
     {"audit"},
     {"sources"},
     {"formats", "splits", "preprocessing", "encoder", "batches"},
-    {"columns", "rows"},
+    {"columns", "rows", "scaling"},
 )
 """The same within data/."""
 

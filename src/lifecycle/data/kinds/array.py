@@ -13,7 +13,7 @@ from lifecycle.data.columns import features, targets, weights
 from lifecycle.data.columns.names import Renamed
 from lifecycle.data.kinds.card import Card
 from lifecycle.data.kinds.table import TASKS
-from lifecycle.data.preprocessing import SCALINGS, fitted
+from lifecycle.data.scaling import SCALINGS, fitted
 from lifecycle.data.sources import files
 from lifecycle.data.splits import Shuffled
 from lifecycle.errors import RequestError

@@ -11,7 +11,7 @@ from lifecycle.data.columns import targets, times, weights
 from lifecycle.data.columns.names import Renamed
 from lifecycle.data.columns.times import Step
 from lifecycle.data.kinds.card import Card
-from lifecycle.data.preprocessing import SCALINGS, fitted
+from lifecycle.data.scaling import SCALINGS, fitted
 from lifecycle.data.sources import files
 from lifecycle.data.splits import Shares, chronological
 from lifecycle.errors import RequestError

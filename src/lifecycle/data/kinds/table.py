@@ -16,7 +16,7 @@ from lifecycle.data.columns.features import CATEGORIES, NUMBERS
 from lifecycle.data.columns.names import Renamed
 from lifecycle.data.encoder import RowEncoder
 from lifecycle.data.kinds.card import Card
-from lifecycle.data.preprocessing import SCALINGS, scaler
+from lifecycle.data.scaling import SCALINGS, scaler
 from lifecycle.data.sources import files
 from lifecycle.data.splits import Shuffled
 from lifecycle.errors import RequestError, did_you_mean
