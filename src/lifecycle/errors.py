@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import enum
 import signal
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lifecycle.credentials import masked
@@ -35,10 +37,108 @@ class LifecycleError(Exception):
         super().__init__(message if self.is_table else shortened(message))
 
 
+class Unset(enum.Enum):
+    """No value was given."""
+
+    UNSET = enum.auto()
+
+
+UNSET = Unset.UNSET
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key of the configuration in a message, with its value where one is meant.
+
+    The command line writes ``trainer.max_epochs=5``, Python ``epochs=5``: see :class:`Wording`.
+    """
+
+    key: str
+    value: Any = UNSET
+
+
+@dataclass(frozen=True)
+class Either:
+    """A phrase that differs between the command line and Python in more than the name of a key."""
+
+    command: str
+    python: str
+
+
+Text = str | Setting | Either | Sequence["str | Setting | Either"]
+"""A phrase of a message. A sequence holds the pieces of one phrase, spaces included."""
+
+
+class Wording:
+    """How the command line words a message; another interface overrides both methods."""
+
+    def setting(self, setting: Setting) -> str:
+        """Return ``trainer.max_epochs=5``, or the key alone."""
+        return setting.key if setting.value is UNSET else f"{setting.key}={as_typed(setting.value)}"
+
+    def either(self, phrase: Either) -> str:
+        """Return the phrase of this interface."""
+        return phrase.command
+
+    def text(self, text: Text) -> str:
+        """Return a phrase with its settings worded."""
+        if isinstance(text, str):
+            return text
+        if isinstance(text, Setting):
+            return self.setting(text)
+        return self.either(text) if isinstance(text, Either) else "".join(map(self.text, text))
+
+
+def as_typed(value: Any) -> str:
+    """Return a value as it is typed on the command line.
+
+    >>> as_typed([None, True, "a b"])
+    '[null,true,a b]'
+    """
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(as_typed, value))}]"
+    return str(value)
+
+
+COMMAND_LINE = Wording()
+
+
 class RequestError(LifecycleError):
-    """The request cannot be met as it stands: names key, value and cure. Exit code 2; only a sweep records it."""
+    """The request cannot be met as it stands. Exit code 2; only a sweep records it.
+
+    The message is ``<key> <problem>, got <got>. <remedy>``:
+
+    >>> print(RequestError("trainer.patience", "must be 1 or more", 0, ["Use ", Setting("trainer.patience", 30), "."]))
+    trainer.patience must be 1 or more, got 0. Use trainer.patience=30.
+
+    Args:
+        key: the key that is wrong, or a :class:`Setting` where its value belongs to the subject; else what is.
+        problem: what is wrong with it.
+        got: the value that was given, if the problem does not say it.
+        remedy: one or more sentences on what to do.
+        wording: how keys are written; as on the command line by default.
+    """
 
     exit_code = 2
+
+    def __init__(
+        self, key: Text, problem: Text = "", got: Any = UNSET, remedy: Text = "", wording: Wording = COMMAND_LINE
+    ) -> None:
+        self.key, self.problem, self.got, self.remedy = key, problem, got, remedy
+        subject = wording.setting(Setting(key)) if isinstance(key, str) and problem else wording.text(key)
+        what = f" {wording.text(problem)}" if problem else ""
+        value = "" if got is UNSET else f", got {wording.text(got) if isinstance(got, Setting) else got}"
+        super().__init__(f"{subject}{what}{value}. {wording.text(remedy).strip()}".strip() if problem else subject)
+
+    def worded(self, wording: Wording) -> RequestError:
+        """Return the same error with its keys as another interface writes them."""
+        return RequestError(self.key, self.problem, self.got, self.remedy, wording)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send the fields, not the sentence, to another process."""
+        return RequestError, (self.key, self.problem, self.got, self.remedy)
 
 
 class TrainingError(LifecycleError):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from lifecycle.data.sources.in_memory import PATH
-from lifecycle.errors import RequestError
+from lifecycle.errors import UNSET, Either, RequestError, Setting, Wording
 from lifecycle.runtime.faults import explained
 
 ARGUMENTS = {"max_epochs": "epochs"}
@@ -45,6 +46,41 @@ TURNS: tuple[tuple[str, Any], ...] = (
 """Patterns and what takes their place, one after the other."""
 
 
+GROUPS = ("trainer", "optimizer", "schedule", "model", "data")
+"""Groups whose fields are arguments of their own name."""
+
+IN_MEMORY = {("data.path", PATH), ("data", "table"), ("data", "array")}
+"""What stands for X in a request that was made of it."""
+
+ROWS = {"input": "X", "data.target": "y", "data.weight": "sample_weight"}
+
+
+class Python(Wording):
+    """How Python words a message: ``epochs=5`` for ``trainer.max_epochs=5``, ``X`` for ``data.path``.
+
+    >>> Python().setting(Setting("trainer.early_stopping", False))
+    'early_stopping=False'
+    """
+
+    def setting(self, setting: Setting) -> str:
+        """Return the argument, and its value as Python writes it."""
+        key, value = setting.key, setting.value
+        if isinstance(value, str) and (key, value) in IN_MEMORY:
+            return "X"
+        if key in ROWS:
+            return ROWS[key]
+        group, _, name = key.rpartition(".")
+        name = ARGUMENTS.get(name, name) if group in GROUPS else key
+        if value is UNSET:
+            return name
+        written = json.dumps(value) if isinstance(value, str) else repr(value)
+        return f"Model({written})" if key == "model" else f"{name}={written}"
+
+    def either(self, phrase: Either) -> str:
+        """Return Python's phrase."""
+        return phrase.python
+
+
 @contextmanager
 def in_pythons_words() -> Iterator[None]:
     """Say of an argument what the command line says of a key."""
@@ -52,6 +88,8 @@ def in_pythons_words() -> Iterator[None]:
         with explained():
             yield
     except RequestError as error:
+        if error.problem:
+            raise error.worded(Python()) from error
         said = translated(str(error))
         if said == str(error):
             raise
