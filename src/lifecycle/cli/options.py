@@ -16,6 +16,8 @@ from typing import Any
 from lifecycle.cli import commands
 
 UI = "ui"
+WITHOUT_RUN = ("data", "plugins", UI)
+"""Subcommands that need no run."""
 TRACKING = ("dir", "experiment")
 """What of tracking says where runs are; the rest is of a run that is being made."""
 CHOICES = re.compile(r"((?:\w+, )*\w+ or \w+)(?:[:;]|$)")
@@ -42,7 +44,8 @@ class Word:
 
 def of_runs() -> dict[str, str]:
     """Return the verbs on runs, each with a line on what it does; imports none of them."""
-    return {module.name: _line(f"{commands.__name__}.{module.name}") for module in iter_modules(commands.__path__)}
+    names = [module.name for module in iter_modules(commands.__path__) if module.name not in WITHOUT_RUN]
+    return {name: _line(f"{commands.__name__}.{name}") for name in names}
 
 
 def words_of(verb: str) -> list[Word]:

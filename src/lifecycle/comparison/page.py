@@ -64,7 +64,7 @@ def draw(compared: Comparison, histories: Sequence[curves.Scores], folder: Path)
 
 
 def _part(name: str) -> str:
-    return (resources.files("lifecycle.plots") / name).read_text(encoding="utf-8")
+    return (resources.files("lifecycle.comparison") / name).read_text(encoding="utf-8")
 
 
 def _text(text: object) -> str:
