@@ -59,7 +59,7 @@ def run(overrides: list[str]) -> Result:
 
     with turn():
         request = compose.compose(overrides)
-        client.warm(request.tracking)
+        client.warm_up(request.tracking)
         with clock.profiled(request):
             from lifecycle.runs import pipeline
 

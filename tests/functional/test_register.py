@@ -130,7 +130,8 @@ def test_a_version_stays_the_model_that_was_registered(
 def log_another(client: mlflow.MlflowClient, run_id: str, place: Path, tmp_path: Path) -> None:
     """Let a run save another model, as one does that is resumed."""
     from lifecycle.config.schema import TrackingConfig
-    from lifecycle.tracking.backend import MLflowRun
+    from lifecycle.tracking.backend import Backend
+    from lifecycle.tracking.messages import FinishRun, LogModel, ReopenRun
 
     manifests = sorted(place.rglob("lifecycle.json"))
     (folder,) = [one.parent for one in manifests if f'"{run_id}"' in one.read_text()]
@@ -138,10 +139,10 @@ def log_another(client: mlflow.MlflowClient, run_id: str, place: Path, tmp_path:
     for parameter in trained.network.parameters():
         parameter.data.mul_(2)
     saved_model.save(trained, tmp_path / "saved")
-    run = MLflowRun()
-    run.reopen(str(tmp_path), TrackingConfig(dir=str(place)).__dict__, run_id, str(tmp_path / "scratch"))
-    run.model(str(tmp_path / "saved"), list(trained.columns), {"predicted": "string"}, {})
-    run.finish()
+    backend = Backend()
+    backend.handle(ReopenRun(str(tmp_path), vars(TrackingConfig(dir=str(place))), run_id, str(tmp_path / "scratch")))
+    backend.handle(LogModel(str(tmp_path / "saved"), list(trained.columns), {"predicted": "string"}))
+    backend.handle(FinishRun())
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ from lifecycle.tracking import found_run as runs_of_ours
 from lifecycle.tracking import worker
 from lifecycle.tracking.client import end_all
 from lifecycle.tracking.found_run import Which
+from lifecycle.tracking.messages import Answer, ListSweep, LogMetrics, encode
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, Ended, artifacts
 from tests.forked import Forks, Process
@@ -816,8 +817,8 @@ def test_other_versions_than_the_run_began_with_are_named(job: Command, runs: Ru
     ]
 
 
-def test_a_line_that_was_broken_off_by_a_kill_is_no_end_of_the_process_that_records() -> None:
-    answers: list[dict[str, object]] = []
-    lines = io.BytesIO(b'{"verb": "sweep", "asked": 1}\n{"verb": "metrics", "poi')
-    worker.serve(lines, answers.append)  # goes on to close the run
-    assert [answer["asked"] for answer in answers] == [1]
+def test_the_worker_ends_the_run_after_a_line_that_a_kill_cut_short() -> None:
+    answers: list[Answer] = []
+    lines = io.BytesIO(encode(ListSweep("/gone", {}, ""), 1) + encode(LogMetrics([("loss", 1.0, 0, 0)]), None)[:20])
+    worker.serve(lines, answers.append)
+    assert [answer.number for answer in answers] == [1]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pytest
@@ -17,7 +15,8 @@ import pytest
 from lifecycle.config import compose, schema
 from lifecycle.errors import RequestError, TrackingError
 from lifecycle.tracking import client
-from lifecycle.tracking.client import Recorder
+from lifecycle.tracking.client import Client
+from lifecycle.tracking.messages import Answer, CreateRun, FinishRun, ListSweep, WarmUp, encode
 from lifecycle.tracking.run import track
 from lifecycle.tracking.worker import serve
 from tests.conftest import Command, artifacts
@@ -32,9 +31,9 @@ def request_of(job: Command) -> Callable[..., schema.Request]:
 
 
 @pytest.fixture
-def serving() -> Iterator[Recorder]:
+def serving() -> Iterator[Client]:
     """Have a process of its own for a test that leaves it unfit for others."""
-    own = Recorder()
+    own = Client()
     yield own
     own.end()
 
@@ -99,25 +98,27 @@ def test_a_database_that_cannot_be_opened_is_the_request_s_fault(
         pass
 
 
-def test_an_answer_that_was_not_waited_for_is_not_taken_for_another(serving: Recorder, tmp_path: Path) -> None:
-    asked: dict[str, Any] = {"cwd": str(tmp_path), "sweep": "none"}
+def test_an_answer_that_was_not_waited_for_is_not_taken_for_another(serving: Client, tmp_path: Path) -> None:
+    def sweep(folder: str) -> ListSweep:
+        return ListSweep(str(tmp_path), {"dir": folder}, "none")
+
     with pytest.raises(
         TrackingError, match=r"^MLflow did not answer within 0 s\. Check which process has locked its database\.$"
     ):
-        serving.ask("sweep", within=0, tracking={"dir": "one"}, **asked)
-    assert serving.ask("sweep", tracking={"dir": "two"}, **asked)["folder"] == str(tmp_path / "two")
-    assert serving.ask("sweep", tracking={"dir": "one"}, **asked)["folder"] == str(tmp_path / "one")
+        serving.ask(sweep("one"), within=0)
+    assert serving.ask(sweep("two")).folder == str(tmp_path / "two")
+    assert serving.ask(sweep("one")).folder == str(tmp_path / "one")
 
 
-def test_a_process_that_is_gone_is_told(serving: Recorder) -> None:
+def test_a_process_that_is_gone_is_told(serving: Client) -> None:
     serving._process.kill()
     serving._process.wait()
     with pytest.raises(TrackingError, match=r"^the process that records the run ended \(exit code -9\)\. Run again\.$"):
-        serving.ask("sweep", cwd="/", tracking={}, sweep="")
+        serving.ask(ListSweep("/", {}, ""))
     assert not serving.is_alive()
 
 
-def test_a_process_is_not_shared_with_a_fork(serving: Recorder) -> None:
+def test_a_process_is_not_shared_with_a_fork(serving: Client) -> None:
     assert serving.is_alive()
     pid = os.fork()
     if pid == 0:
@@ -142,27 +143,20 @@ def test_what_went_wrong_in_getting_ready_is_told_by_what_needs_it_alone(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mlruns").mkdir()
     shutil.copy(empty_database, tmp_path / "mlruns" / "mlflow.db")
-    told: list[dict[str, Any]] = [
-        {"verb": "warm", "dir": "mlruns", "cwd": str(tmp_path / "gone")},
-        {"verb": "open", "asked": 1, "cwd": str(tmp_path), "tracking": {}, "name": "a", "tags": {}, "scratch": ""},
-        {"verb": "finish", "asked": 2},
-        {
-            "verb": "open",
-            "asked": 3,
-            "cwd": str(tmp_path / "gone"),
-            "tracking": {},
-            "name": "",
-            "tags": {},
-            "scratch": "",
-        },
+    gone = str(tmp_path / "gone")
+    lines = [
+        encode(WarmUp("mlruns", gone), None),
+        encode(CreateRun(str(tmp_path), {}, "a", {}, ""), 1),
+        encode(FinishRun(), 2),
+        encode(CreateRun(gone, {}, "", {}, ""), 3),
     ]
-    answers: list[dict[str, Any]] = []
-    serve(io.BytesIO("".join(json.dumps(line) + "\n" for line in told).encode()), answers.append)
-    assert [answer["asked"] for answer in answers] == [1, 2, 3]
-    assert len(answers[0]["run_id"]) == 32
-    assert answers[1] == {"asked": 2}
-    assert answers[2]["failed"].startswith("the run could not be recorded: FileNotFoundError: ")
-    assert "failed" not in answers[0]
+    answers: list[Answer] = []
+    serve(io.BytesIO(b"".join(lines)), answers.append)
+    assert [answer.number for answer in answers] == [1, 2, 3]
+    assert len(answers[0].reply["run_id"]) == 32
+    assert answers[1] == Answer(2)
+    assert answers[2].failed.startswith("the run could not be recorded: FileNotFoundError: ")
+    assert not answers[0].failed
 
 
 def test_what_is_on_its_way_is_gone_when_the_run_is_closed(request_of: Callable[..., schema.Request]) -> None:

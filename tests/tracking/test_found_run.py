@@ -17,7 +17,9 @@ from lifecycle.config import compose
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import Interrupted, RequestError, SavedModelError, TrainingError
 from lifecycle.tracking import found_run
+from lifecycle.tracking.client import Client
 from lifecycle.tracking.found_run import FoundRun, Which
+from lifecycle.tracking.messages import ReopenRun, ResumeRun
 from lifecycle.tracking.run import track, track_again
 from lifecycle.tracking.search import DIRECTIONS
 from lifecycle.tracking.store import database_uri
@@ -222,10 +224,10 @@ def test_a_folder_with_a_saved_model_is_a_run_of_its_own_wherever_it_is(
         assert (found.model_folder() / found_run.MANIFEST).samefile(
             tmp_path / "moved" / "data" / "saved" / found_run.MANIFEST
         )
-    with pytest.raises(RequestError, match=r"^moved is a folder with a saved model and no run: name the run it is fr"):
+    with pytest.raises(RequestError, match=r"^moved is a folder with a saved model and no run\. Name its run\.$"):
         find("moved").record()
     with pytest.raises(
-        RequestError, match=r"^moved is a folder with a saved model and no run: it has no checkpoints\."
+        RequestError, match=r"^moved is a folder with a saved model and has no checkpoints\. Name its run\.$"
     ):
         _ = find("moved").checkpoints
     (tmp_path / "latest").mkdir()
@@ -315,7 +317,7 @@ def test_a_run_that_goes_on_in_another_process_is_refused(make: Make, recorded: 
     with (
         FileLock(found.checkpoints / ".lock"),
         pytest.raises(
-            RequestError, match=rf"^run mlp-iris-0 \({found.id}\) is still going on in another process\. Wait"
+            RequestError, match=rf"^run mlp-iris-0 \({found.id}\) is still running in another process\. Wait"
         ),
         track_again(found, resume=resume),
     ):
@@ -326,12 +328,9 @@ def test_a_run_that_goes_on_in_another_process_is_refused(make: Make, recorded: 
 
 
 def test_a_resumed_run_whose_processes_are_killed_is_put_right_by_the_next(make: Make, recorded: Recorded) -> None:
-    from lifecycle.tracking.client import Recorder
-
-    found, own = find(make()), Recorder()
-    asked: dict[str, Any] = {"tracking": {"dir": "mlruns"}, "run_id": found.id, "scratch": ""}
-    own.ask("reopen", cwd=str(Path.cwd()), **asked)
-    own.ask("go_on")
+    found, own = find(make()), Client()
+    own.ask(ReopenRun(str(Path.cwd()), {"dir": "mlruns"}, str(found.id), scratch=""))
+    own.ask(ResumeRun())
     assert recorded()[0].info.status == "RUNNING"
     own._process.kill()
     own._process.wait()

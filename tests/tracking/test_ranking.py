@@ -99,7 +99,7 @@ def test_the_remedy_works_seeds_on_one_split_are_ranked(found: list[FoundRun]) -
         assert {name: kept[name] for name in (VALIDATION, TEST)} == iris.split_digests
     compared = compare(of_one)
     assert (compared.runs[0], compared.groups, compared.best["kept_val_loss"]) == (least, [0, 0, 0], {0})
-    said = ranking.refusal(found, ranking.row_sets(found, "kept_val_loss"), "kept_val_loss")
+    said = str(ranking.refusal(found, ranking.row_sets(found, "kept_val_loss"), "kept_val_loss"))
     assert said.endswith(f", or name a sweep of one split, sweep={least.tags['lifecycle.sweep']}.")
 
 
@@ -149,7 +149,7 @@ def test_runs_without_digests_have_the_split_that_their_request_draws(found: lis
     sets = ranking.row_sets(of_one, "kept_val_loss")
     assert len(set(sets)) == 2
     assert "3 runs by kept_val_loss: 1 of them did not record which validation rows they have. Train again" in (
-        ranking.refusal(of_one, sets, "kept_val_loss")
+        str(ranking.refusal(of_one, sets, "kept_val_loss"))
     )
 
 
@@ -222,7 +222,7 @@ def test_the_remedy_of_a_series_is_a_number_of_rows() -> None:
         {"seed": str(at), "data.window": str(window), "data.val_size": "0.2"} for at, window in enumerate((5, 12))
     ]
     some = [FoundRun(str(at), "", params=one, tags={"data.sha256": "d"}) for at, one in enumerate(params)]
-    said = ranking.refusal(some, ranking.row_sets(some, "kept_val_loss"), "kept_val_loss")
+    said = str(ranking.refusal(some, ranking.row_sets(some, "kept_val_loss"), "kept_val_loss"))
     assert "as data.window differs. Train them with data.val_size and data.test_size as numbers of rows, such" in said
 
 
@@ -262,7 +262,7 @@ def test_fits_from_python_on_one_split_are_ranked(job: Command) -> None:
     model.fit(X, y, seed=2, **own)  # type: ignore[arg-type]
     others = found_run.find_many(found_run.Which(f"{model.run_id},{next(iter(fitted))}"))
     assert len({run.tags[VALIDATION] for run in others}) == 2
-    said = ranking.refusal(others, ranking.row_sets(others, "kept_val_loss"), "kept_val_loss")
+    said = str(ranking.refusal(others, ranking.row_sets(others, "kept_val_loss"), "kept_val_loss"))
     assert "Fit them with one split_seed, such as split_seed=0" in said
 
 

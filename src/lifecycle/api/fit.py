@@ -32,7 +32,7 @@ from lifecycle.runs.recompile import compiled_as
 from lifecycle.runtime import process_state
 from lifecycle.runtime.quiet import one_at_a_time, quiet_libraries
 from lifecycle.tracking import run as run_module
-from lifecycle.tracking.active_run import callers_run
+from lifecycle.tracking.active_run import active_run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,7 +106,7 @@ def _tracked(job: Job, track: bool | None) -> Iterator[run_module.Run | None]:
     if active is None:
         yield None
         return
-    with callers_run(job.request, active) as run:
+    with active_run(job.request, active) as run:
         yield run
 
 

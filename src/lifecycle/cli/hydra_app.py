@@ -104,7 +104,7 @@ def _start(request: Request) -> None:
     from lifecycle.tracking import client
 
     if not is_helper():
-        client.warm(request.tracking)
+        client.warm_up(request.tracking)
     with lazy_imports.quick_imports():
         from lifecycle.runs import pipeline
     pipeline.run(request)

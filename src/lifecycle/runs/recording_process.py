@@ -1,6 +1,6 @@
 """The process that records runs: ``python -m lifecycle.runs.recording_process``.
 
-It gives :mod:`lifecycle.tracking.worker` the function that draws, so that tracking knows nothing of figures.
+It passes the function that draws to :mod:`lifecycle.tracking.worker`, because tracking must not import figures.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from typing import Any
 
 from lifecycle.tracking import worker
 
-USED_LATER = ("matplotlib.figure", "matplotlib.style", "sklearn.metrics", "lifecycle.plots.artifacts")
+IMPORTED_EARLY = ("matplotlib.figure", "matplotlib.style", "sklearn.metrics", "lifecycle.plots.artifacts")
 """Imported while the main process is busy."""
 
 
 def draw(folder: Path, history: dict[str, Any] | None, predictions: Path, spec: dict[str, Any]) -> None:
-    """Draw the figures of a run that has been fitted, or of rows that it scores.
+    """Draw the figures of a fitted run, or of rows that it has scored.
 
     Args:
-        folder: where the figures go.
+        folder: for the figures.
         history: fields of a :class:`lifecycle.fit.history.History`; ``None``: no learning curves.
-        predictions: Parquet file of predictions and truth.
+        predictions: Parquet file of predictions and actual values.
         spec: fields of the DataSpec.
     """
     import pandas as pd
@@ -35,4 +35,4 @@ def draw(folder: Path, history: dict[str, Any] | None, predictions: Path, spec: 
 
 
 if __name__ == "__main__":
-    worker.main(draw, USED_LATER)
+    worker.main(draw, IMPORTED_EARLY)

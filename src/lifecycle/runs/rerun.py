@@ -59,7 +59,7 @@ def rerun(asked: Which, changes: list[str]) -> None:
     _beside(found, request)
     reopen.told_to_helpers("rerun", found, changes, request)
     if not is_helper():
-        client.warm(asked.tracking)
+        client.warm_up(asked.tracking)
     _repeat(found, request)
 
 

@@ -63,7 +63,7 @@ def resume(asked: Which, changes: list[str], last_or_best: str = "last") -> None
     from lifecycle.tracking import client
 
     if not is_helper():
-        client.warm(asked.tracking)
+        client.warm_up(asked.tracking)
     with lazy_imports.quick_imports():
         from lifecycle.runs import pipeline
     with quiet_libraries():

@@ -1,4 +1,4 @@
-"""The MLflow run that a caller from Python has open: told of a fit in this process, and left open."""
+"""Records a fit in the MLflow run that a Python caller has open, which stays open."""
 
 from __future__ import annotations
 
@@ -7,47 +7,51 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from lifecycle.config.schema import Request
 from lifecycle.errors import RequestError, TrackingError
-from lifecycle.tracking.backend import MLflowRun
+from lifecycle.tracking.messages import Message, RepeatableMessage, RunMessage
 from lifecycle.tracking.run import Run, describe
+from lifecycle.tracking.writer import RunWriter
 
-KEPT = "trainer.max_epochs"
-"""A parameter by which a run that holds a fit is known."""
+FIT_PARAM = "trainer.max_epochs"
+"""A run with this parameter holds a fit already."""
 
 
-class Here:
-    """In place of :class:`lifecycle.tracking.client.Recorder`: calls MLflow here and at once, as the caller does."""
+class DirectRecorder:
+    """Records in this process, with the caller's MLflow: a :class:`lifecycle.tracking.client.Recorder`."""
 
     def __init__(self, run_id: str) -> None:
         import mlflow
 
-        self.run = MLflowRun()
-        self.run.run_id = run_id
-        self.run.store = SimpleNamespace(client=mlflow.MlflowClient())  # type: ignore[assignment]
+        self._writer = RunWriter(mlflow.MlflowClient(), run_id)
 
-    def tell(self, verb: str, **values: Any) -> None:
-        """Record something.
+    def send(self, message: RunMessage[Any]) -> None:
+        """Write a message at once.
 
         Raises:
-            TrackingError: MLflow would not have it, as where a second fit has other parameters in the same run.
+            TrackingError: MLflow refuses it, for instance as a second fit has other parameters in the same run.
         """
+        assert isinstance(message, RepeatableMessage)  # noqa: S101 - others end a run, and this one is the caller's
         try:
-            getattr(self.run, verb)(**values)
+            self._writer.write(message)
         except Exception as error:  # whatever MLflow, its server or the disk raise
             first = str(error).strip().splitlines()[0].rstrip(".")
             raise TrackingError(
-                f"the active MLflow run {self.run.run_id} could not be told of the fit ({verb}): {first}. A run takes "
-                "one fit: open another, mlflow.start_run(nested=True), for the next; or fit(track=False)."
+                f"the active MLflow run {self._writer.run_id} could not record the fit ({type(message).__name__}): "
+                f"{first}. A run takes one fit: open another, mlflow.start_run(nested=True), for the next; or "
+                "fit(track=False)."
             ) from error
+
+    def ask(self, message: Message[Any], within: float | None = None) -> Any:
+        """Refuse: the caller creates, resumes and ends the run."""
+        raise TypeError(f"a run of the caller takes no {type(message).__name__}")
 
 
 @contextmanager
-def callers_run(request: Request, active: Any) -> Iterator[Run]:
-    """Record a request in a run that is open, and give what the fit is told to.
+def active_run(request: Request, active: Any) -> Iterator[Run]:
+    """Record a request in a run that is open.
 
     Args:
         request: of the fit.
@@ -58,15 +62,17 @@ def callers_run(request: Request, active: Any) -> Iterator[Run]:
     """
     import mlflow
 
-    if KEPT in mlflow.MlflowClient().get_run(active.info.run_id).data.params:
+    run_id = active.info.run_id
+    if FIT_PARAM in mlflow.MlflowClient().get_run(run_id).data.params:
         raise RequestError(
-            f"the active MLflow run {active.info.run_id} holds a fit already. Open another for this one, "
-            "mlflow.start_run(nested=True), or leave it unrecorded with fit(track=False)."
+            f"the active MLflow run {run_id}",
+            "holds a fit already",
+            remedy="Open another for this one, mlflow.start_run(nested=True), or leave it unrecorded with "
+            "fit(track=False).",
         )
     scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
     try:
-        name = active.info.run_name or active.info.run_id
-        run = Run(Here(active.info.run_id), active.info.run_id, name, scratch, scratch, scratch)  # type: ignore[arg-type]
+        run = Run(DirectRecorder(run_id), run_id, active.info.run_name or run_id, scratch, scratch, scratch)
         describe(run, request)
         yield run
         run.send()

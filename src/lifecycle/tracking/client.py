@@ -1,13 +1,12 @@
-"""The process that talks to MLflow, as this one sees it: started early, told what happens, asked before a run ends.
+"""The client of the process that records a run.
 
-MLflow takes as long to import as PyTorch, and to write a history. It is done beside the work rather than in its way,
-and the process that does it outlives this one by as long as it takes to close the run.
+Importing MLflow takes as long as importing PyTorch, and writing a history takes a while too. A second process does
+both while this one trains; it outlives this one for as long as it takes to end the run.
 """
 
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import select
 import subprocess
@@ -16,65 +15,91 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar, cast
 
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.config.tracking_address import check_environment
-from lifecycle.errors import RequestError, TrackingError
+from lifecycle.errors import TrackingError
+from lifecycle.tracking.messages import Message, RunMessage, WarmUp, decode_answer, decode_error, encode
 
 ENDS_WITHIN = 60.0
-"""Seconds that a run which failed waits for its last words to be recorded."""
+"""Seconds to wait until the end of a failed run is recorded."""
+
+Reply = TypeVar("Reply")
 
 
-class Recorder:
-    """One such process. It serves one run at a time."""
+class Recorder(Protocol):
+    """What a run is recorded by: another process (:class:`Client`), or MLflow in this one (:mod:`active_run`)."""
+
+    def send(self, message: RunMessage[Any]) -> None:
+        """Record something of the run, now or later.
+
+        Raises:
+            TrackingError: it could not be recorded; or only the next :meth:`ask` raises this.
+        """
+        ...
+
+    def ask(self, message: Message[Reply], within: float | None = None) -> Reply:
+        """Send a message and return its reply.
+
+        Args:
+            message: what is asked.
+            within: seconds to wait; ``None``: as long as it takes.
+
+        Raises:
+            RequestError: the worker refuses it.
+            TrackingError: an earlier message could not be recorded, or there is no answer.
+        """
+        ...
+
+
+class Client:
+    """A process that records, which this process has started. It records one run at a time."""
 
     def __init__(self) -> None:
-        # -P: a file of the working folder that is called as a library is no library of ours.
+        # -P: a file of the working folder that is named like a library must not be imported in its place.
         command = [sys.executable, "-P", "-m", "lifecycle.runs.recording_process"]
-        # A session of its own: Ctrl-C on the terminal is for this process, which then says how the run is to be closed.
+        # A session of its own keeps Ctrl-C on the terminal from it: this process tells it how the run ended.
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
         )
-        self._asked = 0
+        self._number = 0
         self._unread = b""
-        self.owner, self.served = os.getpid(), False
+        self.owner, self.has_recorded = os.getpid(), False
 
-    def tell(self, verb: str, **values: Any) -> None:
-        """Say what happened. What goes wrong with it is told by the next answer.
+    def send(self, message: Message[Any]) -> None:
+        """Send a message without waiting; errors surface on the next :meth:`ask`.
 
         Raises:
-            TrackingError: the process is gone.
+            TrackingError: the process has ended.
         """
-        line = memoryview(json.dumps({"verb": verb, **values}).encode() + b"\n")
-        assert self._process.stdin is not None  # noqa: S101 - it was asked for
+        self._write(message, None)
+
+    def ask(self, message: Message[Reply], within: float | None = None) -> Reply:
+        """Send a message and return its reply, see :meth:`Recorder.ask`."""
+        self._number += 1
+        self._write(message, self._number)
+        # The answer to a message whose waiting was given up may still arrive: it has a smaller number.
+        while (answer := decode_answer(self._line(within))).number != self._number:
+            pass
+        if answer.refused is not None:
+            raise decode_error(answer.refused)
+        if answer.failed:
+            raise TrackingError(answer.failed)
+        return cast(Reply, message.reply(**answer.reply))
+
+    def _write(self, message: Message[Any], number: int | None) -> None:
+        line = memoryview(encode(message, number))
+        assert self._process.stdin is not None  # noqa: S101 - a pipe was asked for
         try:
             while line:
                 line = line[self._process.stdin.write(line) :]
         except (BrokenPipeError, ValueError) as error:
-            raise _gone(self._process.poll()) from error
-
-    def ask(self, verb: str, within: float | None = None, **values: Any) -> dict[str, Any]:
-        """Say something and wait for the answer: at most ``within`` seconds, or as long as it takes.
-
-        Raises:
-            RequestError: what was asked for cannot be.
-            TrackingError: what was told could not be recorded, or nobody answers.
-        """
-        self._asked += 1
-        self.tell(verb, asked=self._asked, **values)
-        answer: dict[str, Any] = {}
-        while answer.get("asked") != self._asked:  # one that was waited for, and then not, may come first
-            answer = json.loads(self._line(within))
-        if "refused" in answer:
-            raise RequestError(answer["refused"])
-        if "failed" in answer:
-            raise TrackingError(answer["failed"])
-        return answer
+            raise _ended(self._process.poll()) from error
 
     def _line(self, within: float | None) -> bytes:
         """Return the next line that the process writes."""
-        assert self._process.stdout is not None  # noqa: S101 - it was asked for
+        assert self._process.stdout is not None  # noqa: S101 - a pipe was asked for
         until = None if within is None else time.monotonic() + within
         while b"\n" not in self._unread:
             left = None if until is None else max(0.0, until - time.monotonic())
@@ -84,66 +109,66 @@ class Recorder:
                 )
             part = os.read(self._process.stdout.fileno(), 65536)
             if not part:
-                raise _gone(self._process.wait())
+                raise _ended(self._process.wait())
             self._unread += part
         line, _, self._unread = self._unread.partition(b"\n")
         return line
 
     def is_alive(self) -> bool:
-        """Tell whether it can serve this process."""
+        """Return whether the process can record for this one: a fork of its owner must not share the pipes."""
         return self.owner == os.getpid() and self._process.poll() is None
 
     def end(self) -> None:
-        """Let it go; one that never had a run to record has nothing to bring to an end."""
+        """Close the pipes, upon which the process ends; one that has recorded nothing has nothing to complete."""
         if self.owner != os.getpid():
             return
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
-        if not self.served:
+        if not self.has_recorded:
             self._process.kill()
 
 
-_idle: list[Recorder] = []
+_idle: list[Client] = []
 _lock = threading.Lock()
 
 
-def warm(config: TrackingConfig) -> None:
-    """Have a process ready by the time that a run begins.
+def warm_up(config: TrackingConfig) -> None:
+    """Start a process, or prepare one that waits, so that it is ready when a run begins.
 
     Raises:
-        RequestError: the environment names another place for runs.
+        RequestError: an environment variable names another place for runs.
     """
     check_environment(config.dir)
-    recorder = borrow()
-    recorder.tell("warm", dir=config.dir, cwd=str(Path.cwd()))
-    give_back(recorder)
+    client = borrow()
+    client.send(WarmUp(dir=config.dir, cwd=str(Path.cwd())))
+    give_back(client)
 
 
-def borrow() -> Recorder:
-    """Return a process for a run, to be given back."""
+def borrow() -> Client:
+    """Return a client for one run, to be given back."""
     with _lock:
         while _idle:
-            recorder = _idle.pop()
-            if recorder.is_alive():
-                return recorder
-    return Recorder()
+            client = _idle.pop()
+            if client.is_alive():
+                return client
+    return Client()
 
 
-def give_back(recorder: Recorder) -> None:
-    """Keep a process for the next run, such as that of a sweep."""
+def give_back(client: Client) -> None:
+    """Keep a client for the next run: a sweep has many."""
     with _lock:
-        _idle.append(recorder)
+        _idle.append(client)
 
 
 @atexit.register
 def end_all() -> None:
-    """Let all processes go that wait for a run."""
+    """End all processes that wait for a run."""
     with _lock:
         while _idle:
             with suppress(OSError):
                 _idle.pop().end()
 
 
-def _gone(code: int | None) -> TrackingError:
+def _ended(code: int | None) -> TrackingError:
     return TrackingError(f"the process that records the run ended (exit code {code}). Run again.")

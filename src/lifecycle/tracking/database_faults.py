@@ -1,4 +1,4 @@
-"""What went wrong with MLflow's database, by SQLite's own codes, as sentences without SQL."""
+"""Explains errors of MLflow's database by SQLite's codes, in sentences without SQL."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from lifecycle.errors import LifecycleError, RequestError, TrackingError
+from lifecycle.errors import LifecycleError, RequestError, Setting, TrackingError
 from lifecycle.runtime.paths import shown
 
 WAITS = 20.0
-"""Seconds that a statement waits for a database which another process holds; MLflow has set the same."""
+"""Seconds that a statement waits for a locked database, as MLflow sets it."""
 
 BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -27,12 +27,12 @@ def wait_until_free(file: Path, seconds: float = WAITS) -> None:
     """Wait until a database can be read.
 
     Raises:
-        sqlite3.Error: another process holds it for longer; or it is no database, or damaged.
+        sqlite3.Error: it stays locked for longer; or it is no database, or damaged.
     """
     if not file.is_file() or not file.stat().st_size:
         return
     until = time.monotonic() + seconds
-    while True:  # SQLite does not wait in every case, such as that of a journal that another process rolls back
+    while True:  # SQLite's own timeout does not cover every case, such as a journal that is rolled back
         try:
             _read(file, max(0.0, until - time.monotonic()))
         except sqlite3.Error as error:
@@ -52,22 +52,22 @@ def _read(file: Path, seconds: float) -> None:
 
 
 def is_busy(error: BaseException) -> bool:
-    """Tell whether another process holds the database."""
+    """Return whether another process has locked the database."""
     return _code(error) in BUSY
 
 
 def explained(error: BaseException, folder: Path, waited: float = WAITS) -> LifecycleError | None:
-    """Return what went wrong with the database in a folder, and what to do; ``None`` where it is something else.
+    """Return what is wrong with the database in a folder, and what to do; ``None`` if it is another error.
 
     Args:
         error: as MLflow, SQLAlchemy or SQLite raised it.
         folder: of the database.
-        waited: seconds, for a database that another process holds.
+        waited: seconds, for a locked database.
 
     Returns:
-        A TrackingError of what may be gone the next time, a RequestError of what will not.
+        A TrackingError for what may be gone the next time, a RequestError for what will not.
     """
-    name, code, said = shown(folder / "mlflow.db"), _code(error), plain(error)
+    name, code, text = shown(folder / "mlflow.db"), _code(error), plain(error)
     if code in BUSY:
         return TrackingError(
             f"another process holds the database {name}, for more than {waited:g} s. The database is not damaged, and "
@@ -77,31 +77,33 @@ def explained(error: BaseException, folder: Path, waited: float = WAITS) -> Life
         return TrackingError(f"no space is left on the disk of the database {name}. Make room, and try again.")
     if code == sqlite3.SQLITE_IOERR:
         return TrackingError(
-            f"the disk failed under the database {name} ({said}). Check the disk or the mount, and try again."
+            f"the disk failed under the database {name} ({text}). Check the disk or the mount, and try again."
         )
     if code in NOT_WRITABLE:
         return RequestError(
-            f"tracking.dir={shown(folder)} cannot be written: its database mlflow.db can only be read ({said}). Make "
-            "the folder and the file writable, or name another folder."
+            Setting("tracking.dir", shown(folder)),
+            f"cannot be written: its database mlflow.db can only be read ({text})",
+            remedy="Make the folder and the file writable, or name another folder.",
         )
     if code in DAMAGED:
         return RequestError(
-            f"tracking.dir={shown(folder)} holds an mlflow.db that is damaged or no database: {said}. Restore it from "
-            "a backup, or move it away for a new one, or name another folder."
+            Setting("tracking.dir", shown(folder)),
+            f"holds an mlflow.db that is damaged or no database: {text}",
+            remedy="Restore it from a backup, or move it away for a new one, or name another folder.",
         )
     found = _SCHEMA.search(" ".join(str(error).split()))
     return None if found is None else _other_version(found[1], found[2], folder)
 
 
 def plain(error: BaseException) -> str:
-    """Return what an error says: of SQLite its own words, of others the first lines, without SQL and parameters."""
+    """Return the text of an error without SQL and parameters: SQLite's, or the first lines of another."""
     own = next((one for one in _chain(error) if isinstance(one, sqlite3.Error)), None)
     text = str(own) if own is not None else re.split(r"\n?\[(?:SQL|parameters)\b|\n\(Background", str(error))[0]
     return " ".join(text.split())[:_MOST_CHARACTERS].rstrip(". ") or type(error).__name__
 
 
 def _other_version(found: str, wanted: str, folder: Path) -> RequestError:
-    """Return the refusal of a database of another version of MLflow, older or newer."""
+    """Return the error on a database of another version of MLflow, older or newer."""
     import mlflow
 
     migrations = Path(mlflow.__file__).parent / "store" / "db_migrations" / "versions"
@@ -109,13 +111,15 @@ def _other_version(found: str, wanted: str, folder: Path) -> RequestError:
     database = f"sqlite:///{(folder / 'mlflow.db').absolute()}"
     cure = f"Copy it, and then run `mlflow db upgrade {database}`" if known else "Update MLflow"
     return RequestError(
-        f"tracking.dir={shown(folder)} holds an mlflow.db of {'an older' if known else 'a newer'} MLflow (schema "
-        f"{found}, and {mlflow.__version__} has {wanted}). {cure}, or name another folder."
+        Setting("tracking.dir", shown(folder)),
+        f"holds an mlflow.db of {'an older' if known else 'a newer'} MLflow (schema {found}, and {mlflow.__version__} "
+        f"has {wanted})",
+        remedy=f"{cure}, or name another folder.",
     )
 
 
 def _code(error: BaseException) -> int | None:
-    """Return SQLite's primary code of what is behind an error; ``None``: it is none of SQLite's."""
+    """Return SQLite's primary code of an error or its cause; ``None``: it is not from SQLite."""
     for one in _chain(error):
         if isinstance(one, sqlite3.Error):
             code = getattr(one, "sqlite_errorcode", None)
@@ -128,5 +132,5 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
-        behind = getattr(error, "orig", None)  # SQLAlchemy's name for what the driver raised
+        behind = getattr(error, "orig", None)  # SQLAlchemy keeps the driver's error here
         error = behind if isinstance(behind, BaseException) else error.__cause__ or error.__context__

@@ -1,4 +1,4 @@
-"""A run that did not succeed: closed as FAILED or KILLED, its error as a sentence."""
+"""Ends a run that did not succeed as FAILED or KILLED, with its error as a sentence."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from lifecycle.errors import Interrupted, LifecycleError, PluginError
 from lifecycle.runtime.faults import Cures, explanation
 from lifecycle.runtime.processes import signals_ignored
 from lifecycle.tracking.client import ENDS_WITHIN, Recorder
+from lifecycle.tracking.messages import FailRun
 
 
 class OpenRun(Protocol):
-    """What closing needs of a run."""
+    """What ending a run needs of it."""
 
     id: str
     artifacts: Path
@@ -31,28 +32,28 @@ class OpenRun(Protocol):
         ...
 
 
-def close(serving: Recorder, run: OpenRun | None, error: BaseException) -> LifecycleError | None:
-    """Close a run that did not succeed. The error is the one that is reported, whatever happens here.
+def close(recorder: Recorder, run: OpenRun | None, error: BaseException) -> LifecycleError | None:
+    """End a run that did not succeed. Errors of this function are suppressed: the caller reports the given one.
 
     Args:
-        serving: the process that records it.
-        run: as far as it was opened.
-        error: that ended it.
+        recorder: of the run.
+        run: ``None`` where it could not be created.
+        error: the one that ended it.
 
     Returns:
-        The error as a sentence; ``None``: it is one already, or a fault of ours.
+        The error as a sentence; ``None``: it is one already, or a bug.
     """
     found = explanation(error, _cures(run))
     reported = error if found is None else found
     is_sentence = isinstance(reported, LifecycleError | Interrupted)
     unexpected = not is_sentence or isinstance(reported, PluginError)
     trace = masked("".join(traceback.format_exception(error))) if unexpected else None
-    said = str(reported) if is_sentence else f"{type(error).__name__}: {error}"
+    sentence = str(reported) if is_sentence else f"{type(error).__name__}: {error}"
     status = "KILLED" if isinstance(error, Interrupted | KeyboardInterrupt) else "FAILED"
     with signals_ignored(), suppress(LifecycleError):
         if run is not None:
             run.send()
-        serving.ask("fail", within=ENDS_WITHIN, status=status, error=masked(said), trace=trace)
+        recorder.ask(FailRun(status, masked(sentence), trace), within=ENDS_WITHIN)
     return found
 
 

@@ -11,8 +11,19 @@ from typing import Any
 from lifecycle.config.request_record import FILE
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.config.tracking_address import check_environment
-from lifecycle.errors import RequestError, SavedModelError
+from lifecycle.errors import RequestError, SavedModelError, Setting
 from lifecycle.tracking import client
+from lifecycle.tracking.messages import (
+    CloseDeadRuns,
+    FindRun,
+    FindRuns,
+    GetHistories,
+    Message,
+    Registered,
+    RegisterModel,
+    Reply,
+    RunRecord,
+)
 
 FINISHED = ("FINISHED",)
 ENDED = ("FINISHED", "FAILED", "KILLED")
@@ -73,8 +84,9 @@ class FoundRun:
             raise SavedModelError(f"run {self.name} ({self.id}) keeps its model in {self.saved}, which is not there.")
         why = f" ({self.tags['lifecycle.error']})" if "lifecycle.error" in self.tags else ""
         raise RequestError(
-            f"run {self.name} ({self.id}) is {self.status} and saved no model{why}. "
-            "`lifecycle resume` goes on with it, or take another run."
+            f"run {self.name} ({self.id})",
+            f"is {self.status} and saved no model{why}",
+            remedy="`lifecycle resume` continues it, or take another run.",
         )
 
     def record(self) -> dict[str, Any]:
@@ -84,14 +96,15 @@ class FoundRun:
             RequestError: there is no such record.
         """
         if self.artifacts is None:
-            raise RequestError(f"{self.name} is a folder with a saved model and no run: name the run it is from.")
+            raise RequestError(self.name, "is a folder with a saved model and no run", remedy="Name its run.")
         file = self.artifacts / FILE
         try:
             found: dict[str, Any] = json.loads(file.read_text())
         except (OSError, ValueError) as error:
             raise RequestError(
-                f"run {self.name} ({self.id}) has no {FILE} that can be read: {error}. It was made by an older version "
-                "or not by lifecycle, and only its model can be used."
+                f"run {self.name} ({self.id})",
+                f"has no {FILE} that can be read: {error}",
+                remedy="An older version or another tool has made it, and only its model can be used.",
             ) from error
         return found
 
@@ -103,7 +116,9 @@ class FoundRun:
             RequestError: a folder with a saved model has none.
         """
         if self.folder is None or self.id is None:
-            raise RequestError(f"{self.name} is a folder with a saved model and no run: it has no checkpoints.")
+            raise RequestError(
+                self.name, "is a folder with a saved model and has no checkpoints", remedy="Name its run."
+            )
         return self.folder / "checkpoints" / self.id
 
 
@@ -119,12 +134,14 @@ def find(which: Which, statuses: Iterable[str] = FINISHED) -> FoundRun:
     """
     if not which.run:
         raise RequestError(
-            "run is not chosen. Add run=latest, run=best, a run's id or its first characters, models:/<name>@<alias>, "
-            "or a folder with a saved model."
+            "run",
+            "is not chosen",
+            remedy="Add run=latest, run=best, a run's id or its first characters, models:/<name>@<alias>, or a folder "
+            "with a saved model.",
         )
     if (folder := _folder(which.run)) is not None:
         return FoundRun(None, which.run, saved=folder)
-    return _found(_ask(which, "find", run=which.run, statuses=list(statuses), metric=which.metric, sweep=which.sweep))
+    return _found(_ask(which, FindRun(*_place(which), which.run, list(statuses), which.metric, which.sweep)))
 
 
 def find_many(which: Which, statuses: Iterable[str] = ENDED) -> list[FoundRun]:
@@ -135,51 +152,65 @@ def find_many(which: Which, statuses: Iterable[str] = ENDED) -> list[FoundRun]:
     """
     names = [name for name in which.run.strip("[]").replace(" ", "").split(",") if name]
     if not names and which.sweep is None:
-        raise RequestError("run is not chosen. Add run=a,b,c with the runs' ids, or sweep=... for those of a multirun.")
+        raise RequestError(
+            "run",
+            "is not chosen",
+            remedy="Add run=a,b,c with the runs' ids, or sweep=... for those of a multirun.",
+        )
     for name in names:
         if _folder(name) is not None:
-            raise RequestError(f"run={name} is a folder with a saved model and no run. Name the run that it is from.")
-    answer = _ask(which, "find_many", runs=names, sweep=which.sweep, statuses=list(statuses), metric=which.metric)
-    return [_found(run) for run in answer["runs"]]
+            raise RequestError(
+                Setting("run", name), "is a folder with a saved model and no run", remedy="Name its run."
+            )
+    found = _ask(which, FindRuns(*_place(which), names, list(statuses), which.metric, which.sweep))
+    return [_found(RunRecord(**run)) for run in found.runs]
 
 
 def close_dead(which: Which) -> None:
     """Close the runs that are called RUNNING and whose process is gone: they are KILLED."""
-    _ask(which, "close_dead")
+    _ask(which, CloseDeadRuns(*_place(which)))
 
 
 def histories(which: Which, run: FoundRun) -> dict[str, list[tuple[int, float]]]:
     """Return the epochs and values of each score that a run's epochs have, as MLflow has them, as far as it came."""
-    scores = _ask(which, "histories", run=run.id)["scores"]
-    return {name: [(int(epoch), float(value)) for epoch, value in points] for name, points in scores.items()}
+    assert run.id is not None  # noqa: S101 - a folder has no history
+    found = _ask(which, GetHistories(*_place(which), run.id)).points
+    return {name: [(int(epoch), float(value)) for epoch, value in points] for name, points in found.items()}
 
 
-def register(found: FoundRun, name: str, aliases: list[str]) -> dict[str, Any]:
-    """Give a name to the model of a run; see :mod:`lifecycle.tracking.model_registry` for what comes back."""
-    tracked = TrackingConfig(dir=str(found.folder), experiment=found.experiment)
-    return _ask(Which(tracking=tracked), "register", run_id=found.id, name=name, aliases=aliases)
+def register(found: FoundRun, name: str, aliases: list[str]) -> Registered:
+    """Register the model of a run; see :mod:`lifecycle.tracking.model_registry`."""
+    assert found.id is not None  # noqa: S101 - the command refuses a folder
+    which = Which(tracking=TrackingConfig(dir=str(found.folder), experiment=found.experiment))
+    return _ask(which, RegisterModel(*_place(which), found.id, name, aliases))
 
 
-def _ask(which: Which, verb: str, **values: Any) -> dict[str, Any]:
+def _place(which: Which) -> tuple[str, dict[str, Any]]:
+    """Return the first two fields of every message that finds runs."""
+    return str(Path.cwd()), asdict(which.tracking)
+
+
+def _ask(which: Which, message: Message[Reply]) -> Reply:
     check_environment(which.tracking.dir)
     if not (Path(which.tracking.dir).expanduser() / "mlflow.db").is_file():
         raise RequestError(
-            f"tracking.dir={which.tracking.dir} has no runs yet. Run one first, such as lifecycle model=mlp data=iris, "
-            "or name the folder of your runs."
+            Setting("tracking.dir", which.tracking.dir),
+            "has no runs yet",
+            remedy="Run one first, such as lifecycle model=mlp data=iris, or name the folder of your runs.",
         )
     serving = client.borrow()
     try:
-        return serving.ask(verb, cwd=str(Path.cwd()), tracking=asdict(which.tracking), **values)
+        return serving.ask(message)
     finally:
         client.give_back(serving)
 
 
-def _found(answer: dict[str, Any]) -> FoundRun:
+def _found(run: RunRecord) -> FoundRun:
     paths: dict[str, Any] = {
-        name: None if answer[name] is None else Path(answer[name]) for name in ("folder", "artifacts", "saved")
+        name: None if value is None else Path(value)
+        for name, value in (("folder", run.folder), ("artifacts", run.artifacts), ("saved", run.saved))
     }
-    names = ("id", "name", "status", "experiment", "start_time", "end_time", "params", "metrics", "tags")
-    return FoundRun(**{name: answer[name] for name in names}, **paths)
+    return FoundRun(**{**vars(run), **paths})
 
 
 def _folder(run: str) -> Path | None:
@@ -190,4 +221,8 @@ def _folder(run: str) -> Path | None:
     for folder in (path, path / "data" / "saved"):
         if (folder / MANIFEST).is_file():
             return folder
-    raise RequestError(f"run={run} is a folder without {MANIFEST}. Give the folder that a run or Model.save made.")
+    raise RequestError(
+        Setting("run", run),
+        f"is a folder without {MANIFEST}",
+        remedy="Give the folder that a run or Model.save has written.",
+    )

@@ -1,6 +1,6 @@
-"""Names for the models of runs, in MLflow's registry: versions of a name, and aliases such as ``champion`` for one.
+"""MLflow's model registry: versions of registered models, and aliases such as ``champion``.
 
-In the process that talks to MLflow.
+Used in the process that records.
 """
 
 from __future__ import annotations
@@ -8,20 +8,18 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
+from lifecycle.tracking.messages import Registered
 from lifecycle.tracking.store import Store
 
 SOURCE = re.compile(r"models:/(m-[0-9a-f]+)")
-"""Where a version is from; MLflow's database keeps the model's id in this address alone."""
+"""The source of a model version; MLflow's database keeps the id of the logged model only here."""
 
 
-def register(store: Store, run_id: str, name: str, aliases: list[str]) -> dict[str, Any]:
-    """Make the model of a run a version of ``name``, and let aliases mean it.
+def register(store: Store, run_id: str, name: str, aliases: list[str]) -> Registered:
+    """Register the model of a run as a version of ``name``, and point aliases to it.
 
-    A model that is a version of this name already is made none again: only its aliases are set.
-
-    Returns:
-        The ``version``, whether it is ``new``, and for each alias that moved the version it meant before: ``moved``.
+    A model that is a version of this name already gets no second version, only the aliases.
 
     Raises:
         RequestError: the run saved no model, or MLflow does not take the name or an alias.
@@ -29,9 +27,9 @@ def register(store: Store, run_id: str, name: str, aliases: list[str]) -> dict[s
     import mlflow.exceptions
 
     client = store.client
-    model = last_model(store, client.get_run(run_id))
+    model = last_model(client, client.get_run(run_id))
     if model is None:
-        raise RequestError(f"run {run_id} has no model in MLflow. Train again, and register that run.")
+        raise RequestError(f"run {run_id}", "has no model in MLflow", remedy="Train again, and register that run.")
     model_id = model.model_id
     try:
         found = versions(store, name)
@@ -45,31 +43,32 @@ def register(store: Store, run_id: str, name: str, aliases: list[str]) -> dict[s
         for alias in aliases:
             client.set_registered_model_alias(name, alias, str(version))
     except mlflow.exceptions.MlflowException as error:
-        raise RequestError(f"name={name} cannot be registered: {str(error).splitlines()[0].rstrip('.')}.") from error
+        first = str(error).splitlines()[0].rstrip(".")
+        raise RequestError(Setting("name", name), f"cannot be registered: {first}") from error
     moved = {alias: str(before[alias]) for alias in aliases if str(before.get(alias, version)) != str(version)}
-    return {"version": str(version), "new": new, "moved": moved}
+    return Registered(str(version), new, moved)
 
 
-def last_model(store: Store, run: Any) -> Any:
-    """Return the model that a run saved last: one that was resumed has several, in no order. ``None``: none."""
+def last_model(client: Any, run: Any) -> Any:
+    """Return the last model of a run, or ``None``; a run that was resumed has several, in no order."""
     outputs = run.outputs.model_outputs if run.outputs is not None else []
-    models = [store.client.get_logged_model(one.model_id) for one in outputs]
+    models = [client.get_logged_model(one.model_id) for one in outputs]
     whole = [model for model in models if model.status == "READY"] or models
     return max(whole, key=lambda model: model.creation_timestamp, default=None)
 
 
 def model_of(version: Any) -> str | None:
-    """Return the id of the logged model that a version is; ``None`` where it was registered by an address."""
+    """Return the id of the logged model of a version; ``None``: it was registered from another address."""
     found = SOURCE.fullmatch(version.source or "")
     return found[1] if found else None
 
 
 def versions(store: Store, name: str) -> list[Any]:
-    """Return the versions of a name, the first first."""
+    """Return the versions of a registered model in ascending order."""
     found = store.client.search_model_versions(f"name = {quoted(name)}")
     return sorted(found, key=lambda one: int(one.version))
 
 
 def quoted(text: str) -> str:
-    """Return a text as MLflow's filters take it; they know no escape, and a text with both quotes finds nothing."""
+    """Quote a text for MLflow's filters, which have no escape: a text with both kinds of quotes matches nothing."""
     return f'"{text.replace(chr(34), "")}"' if "'" in text else f"'{text}'"

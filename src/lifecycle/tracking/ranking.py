@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Protocol
 
+from lifecycle.errors import RequestError, Setting
 from lifecycle.layout import DATA, TEST, VALIDATION
 
 UNKNOWN = "unknown"
@@ -120,8 +121,8 @@ def _is_given(run: Recorded) -> bool:
     return in_memory and any(name.startswith(BY_VALIDATION) for name in run.metrics)
 
 
-def refusal(runs: Sequence[Recorded], sets: Sequence[str], metric: str) -> str:
-    """Return why ``run=best`` cannot choose, and what to do.
+def refusal(runs: Sequence[Recorded], sets: Sequence[str], metric: str) -> RequestError:
+    """Return the error that says why ``run=best`` cannot choose, and what to do.
 
     Args:
         runs: the candidates.
@@ -129,16 +130,14 @@ def refusal(runs: Sequence[Recorded], sets: Sequence[str], metric: str) -> str:
         metric: the score.
     """
     unknown = sum(key.startswith(UNKNOWN) for key in sets)
-    said = f"run=best cannot rank {len(runs)} runs by {metric}: "
     if unknown:
-        said += f"{unknown} of them did not record which {_kind(metric)} they have. "
-        cure = "Train again"
+        why, cure = f"{unknown} of them did not record which {_kind(metric)} they have", "Train again"
     else:
-        said += f"they have {len(set(sets))} different sets of {_kind(metric)}{_cause(runs)}. "
-        cure = _cure(runs)
+        why, cure = f"they have {len(set(sets))} different sets of {_kind(metric)}{_cause(runs)}", _cure(runs)
     sweep = _ranked_sweep(runs, sets)
     name = f"name a sweep of one split, sweep={sweep}" if sweep else "name the run (`lifecycle compare` groups them)"
-    return f"{said}{cure}, or {name}."
+    problem = f"cannot rank {len(runs)} runs by {metric}: {why}"
+    return RequestError(Setting("run", "best"), problem, remedy=f"{cure}, or {name}.")
 
 
 def note(runs: Sequence[Recorded], sets: Sequence[str]) -> str | None:

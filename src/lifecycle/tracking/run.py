@@ -1,7 +1,4 @@
-"""The MLflow run: opened once, told of every step, closed with the status that it truly ended with.
-
-What is told here is recorded by another process; see :mod:`lifecycle.tracking.client`.
-"""
+"""Creates, logs and ends one MLflow run; another process records it, see :mod:`lifecycle.tracking.client`."""
 
 from __future__ import annotations
 
@@ -26,7 +23,25 @@ from lifecycle.contract import DataSpec
 from lifecycle.credentials import masked
 from lifecycle.errors import TrackingError
 from lifecycle.tracking import client, failures, provenance
-from lifecycle.tracking.client import Recorder
+from lifecycle.tracking.client import Client, Recorder
+from lifecycle.tracking.messages import (
+    CreateRun,
+    FinishRun,
+    ListSweep,
+    LogDataset,
+    LogFigures,
+    LogFile,
+    LogFolder,
+    LogMetrics,
+    LogModel,
+    LogParams,
+    LogRequest,
+    LogText,
+    ReopenRun,
+    ResumeRun,
+    RunOpened,
+    SetTags,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,35 +109,35 @@ class Run:
         waiting, self._unsent = self._unsent, []
         self._sent = time.monotonic()
         if waiting:
-            self.recorder.tell("metrics", points=waiting)
+            self.recorder.send(LogMetrics(waiting))
 
     def log_data(self, name: str, digest: str, source: str, rows: int) -> None:
         """Record which data the run saw."""
-        self.recorder.tell("data", name=name, digest=digest, source=masked(source), rows=rows)
+        self.recorder.send(LogDataset(name, digest, masked(source), rows))
 
     def log_worked_out(self, request: Request, **values: Any) -> None:
         """Record the parameters of :data:`WORKED_OUT` that the request left open, dots written as ``__``."""
         asked = flatten(request.recorded)
         named = {key.replace("__", "."): str(value) for key, value in values.items()}
         params = {key: value for key, value in named.items() if key in asked and asked[key] is None}
-        self.recorder.tell("params", params=params)
+        self.recorder.send(LogParams(params))
 
     def go_on(self) -> None:
         """Have a run that was opened again be RUNNING, and record no point of a metric that it has already."""
-        known = self.recorder.ask("go_on")["known"]
+        known = self.recorder.ask(ResumeRun()).points
         self._known = {name: {int(step): value for step, value in points} for name, points in known.items()}
 
     def log_text(self, text: str, name: str) -> None:
         """Record a text as an artifact."""
-        self.recorder.tell("text", text=text, name=name)
+        self.recorder.send(LogText(text, name))
 
     def log_file(self, file: Path, folder: str | None = None) -> None:
         """Record a file, which is left as it is until the run is closed, as an artifact."""
-        self.recorder.tell("file", file=str(file), folder=folder)
+        self.recorder.send(LogFile(str(file), folder))
 
     def log_folder(self, folder: Path, into: str | None = None) -> None:
         """Record the files of a folder, see :attr:`scratch`, as artifacts, ``into`` a folder of theirs."""
-        self.recorder.tell("folder", folder=str(folder), into=into)
+        self.recorder.send(LogFolder(str(folder), into))
 
     def log_pictures(
         self, history: dict[str, Any] | None, predictions: pd.DataFrame, spec: DataSpec, into: str | None = None
@@ -137,11 +152,11 @@ class Run:
         """
         drawn, file = predictions.filter(regex="^(actual|predicted|probability_.*)$"), self.scratch / "drawn.parquet"
         drawn.to_parquet(file)
-        self.recorder.tell("pictures", history=history, predictions=str(file), spec=asdict(spec), into=into)
+        self.recorder.send(LogFigures(history, str(file), asdict(spec), into))
 
     def tag(self, **tags: str) -> None:
         """Set tags."""
-        self.recorder.tell("tags", tags=tags)
+        self.recorder.send(SetTags(tags))
 
     def log_model(
         self, folder: Path, columns: Iterable[str], predictions: pd.DataFrame, params: dict[str, int | str]
@@ -155,7 +170,7 @@ class Run:
             params: what ``predict`` takes beside rows, and what it is where it is not given.
         """
         outputs = {str(name): KINDS.get(predictions[name].dtype.kind, "string") for name in predictions}
-        self.recorder.tell("model", folder=str(folder), columns=list(columns), outputs=outputs, params=params)
+        self.recorder.send(LogModel(str(folder), list(columns), outputs, params))
 
 
 @contextmanager
@@ -191,16 +206,16 @@ def track_again(found: FoundRun, *, resume: bool) -> Iterator[Run]:
 
 
 @contextmanager
-def _session(begin: Callable[[Recorder, Path], Run]) -> Iterator[Run]:
+def _session(begin: Callable[[Client, Path], Run]) -> Iterator[Run]:
     """Have a run recorded while the block lasts, and closed as it ends."""
     serving, run = client.borrow(), None
     scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
     try:
-        serving.served = True
+        serving.has_recorded = True
         run = begin(serving, scratch)
         yield run
         run.send()
-        serving.ask("finish")
+        serving.ask(FinishRun())
     except BaseException as error:
         said = failures.close(serving, run, error)
         if run is not None and type(error) is TrackingError:  # a full disk has its own advice
@@ -225,13 +240,13 @@ def sweep_runs(request: Request) -> tuple[Path, list[tuple[str, str, dict[str, f
     """Return the folder of the database; what was asked, status and final scores of each run of a sweep; and a note."""
     serving = client.borrow()
     try:
-        answer = serving.ask("sweep", cwd=str(Path.cwd()), tracking=asdict(request.tracking), sweep=request.sweep)
+        answer = serving.ask(ListSweep(str(Path.cwd()), asdict(request.tracking), request.sweep or ""))
     finally:
         client.give_back(serving)
-    return Path(answer["folder"]), [tuple(run) for run in answer["runs"]], answer["note"]
+    return Path(answer.folder), [(overrides, status, scores) for overrides, status, scores in answer.runs], answer.note
 
 
-def _open(serving: Recorder, request: Request, scratch: Path) -> Run:
+def _open(serving: Client, request: Request, scratch: Path) -> Run:
     tags = {
         "mlflow.source.name": "lifecycle",
         "mlflow.source.type": "LOCAL",
@@ -242,17 +257,19 @@ def _open(serving: Recorder, request: Request, scratch: Path) -> Run:
         **({"lifecycle.sweep": request.sweep} if request.sweep else {}),
     }
     name = request.run_name
-    answer = serving.ask(
-        "open", cwd=str(Path.cwd()), tracking=asdict(request.tracking), name=name, tags=tags, scratch=str(scratch)
-    )
-    return Run(serving, answer["run_id"], name, Path(answer["folder"]), Path(answer["artifacts"]), scratch)
+    opened = serving.ask(CreateRun(str(Path.cwd()), asdict(request.tracking), name, tags, str(scratch)))
+    return _run(serving, opened, name, scratch)
 
 
-def _reopen(serving: Recorder, found: FoundRun, scratch: Path) -> Run:
+def _reopen(serving: Client, found: FoundRun, scratch: Path) -> Run:
     assert found.id is not None  # noqa: S101 - its callers refuse a folder with a saved model
     tracked = {"dir": str(found.checkpoints.parent.parent), "experiment": found.experiment}
-    answer = serving.ask("reopen", cwd=str(Path.cwd()), tracking=tracked, run_id=found.id, scratch=str(scratch))
-    return Run(serving, found.id, found.name, Path(answer["folder"]), Path(answer["artifacts"]), scratch)
+    opened = serving.ask(ReopenRun(str(Path.cwd()), tracked, found.id, str(scratch)))
+    return _run(serving, opened, found.name, scratch)
+
+
+def _run(serving: Client, opened: RunOpened, name: str, scratch: Path) -> Run:
+    return Run(serving, opened.run_id, name, Path(opened.folder), Path(opened.artifacts), scratch)
 
 
 def describe(run: Run, request: Request) -> None:
@@ -268,7 +285,7 @@ def describe(run: Run, request: Request) -> None:
     run.log_text(
         json.dumps(request_record.record_of(request), indent=2) + "\n", request_record.FILE
     )  # first: to resume it
-    run.recorder.tell("describe", params=params, config=config)
+    run.recorder.send(LogRequest(params, config))
     run.tag(**provenance.hardware())
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.runtime.digests import sha256
 from lifecycle.tracking import ranking
+from lifecycle.tracking.messages import RunRecord
 from lifecycle.tracking.model_registry import last_model, model_of, quoted, versions
 from lifecycle.tracking.store import Store, artifacts
 
@@ -30,7 +32,7 @@ DEFAULTS = ("kept_val_loss", "test_loss", "training_set_loss")
 
 def find(
     store: Store, run: str, statuses: Iterable[str], metric: str | None = None, sweep: str | None = None
-) -> dict[str, Any]:
+) -> RunRecord:
     """Return one run.
 
     Args:
@@ -53,7 +55,7 @@ def find(
 
 def find_many(
     store: Store, runs: list[str], sweep: str | None, statuses: Iterable[str], metric: str | None = None
-) -> list[dict[str, Any]]:
+) -> list[RunRecord]:
     """Return several runs, in the order they are named in; or all of a multirun, in the order they were started.
 
     ``best`` is one of those that came to their end.
@@ -69,27 +71,27 @@ def histories(store: Store, run: str) -> dict[str, list[tuple[int, float]]]:
     return {name: [(point.step, point.value) for point in store.client.get_metric_history(run, name)] for name in names}
 
 
-def described(store: Store, run: Any) -> dict[str, Any]:
-    """Return what is to be known of a run, in plain values."""
-    return {
-        "id": run.info.run_id,
-        "name": run.info.run_name or run.info.run_id,
-        "status": run.info.status,
-        "experiment": store.client.get_experiment(run.info.experiment_id).name,
-        "start_time": run.info.start_time,
-        "end_time": run.info.end_time,
-        "folder": str(store.folder),
-        "artifacts": str(artifacts(run)),
-        "saved": _saved(store, run),
-        "params": dict(run.data.params),
-        "metrics": dict(run.data.metrics),
-        "tags": dict(run.data.tags),
-    }
+def described(store: Store, run: Any) -> RunRecord:
+    """Return a run in plain values."""
+    return RunRecord(
+        id=run.info.run_id,
+        name=run.info.run_name or run.info.run_id,
+        status=run.info.status,
+        experiment=store.client.get_experiment(run.info.experiment_id).name,
+        start_time=run.info.start_time,
+        end_time=run.info.end_time,
+        folder=str(store.folder),
+        artifacts=str(artifacts(run)),
+        saved=_saved(store.client, run),
+        params=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+        tags=dict(run.data.tags),
+    )
 
 
-def _saved(store: Store, run: Any) -> str | None:
+def _saved(client: Any, run: Any) -> str | None:
     """Return the folder of the model that a run saved last, if it did."""
-    model = last_model(store, run)
+    model = last_model(client, run)
     return None if model is None else _folder_of(model)
 
 
@@ -97,9 +99,9 @@ def _folder_of(model: Any) -> str:
     return str(_path_of(model.artifact_location) / "data" / "saved")
 
 
-def is_saved(store: Store, run: Any, folder: Path) -> bool:
+def is_saved(client: Any, run: Any, folder: Path) -> bool:
     """Tell whether the model that a run saved last is whole, and the one in a folder."""
-    saved = Path(_saved(store, run) or "/nowhere")
+    saved = Path(_saved(client, run) or "/nowhere")
     try:
         then, now = (json.loads((model / "lifecycle.json").read_text()) for model in (saved, folder))
         digests = {name: digest for name, digest in then["sha256"].items() if name != "lifecycle.json"}  # but its own
@@ -139,14 +141,17 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
     ]
     if found:
         return list(found)
-    where = f"tracking.dir={store.folder} has no {' or '.join(wanted)} run in experiment {_name(store)}"
+    place = Setting("tracking.dir", store.folder)
+    lacks = f"has no {' or '.join(wanted)} run in experiment {_name(store)}"
     if sweep is None:
-        raise RequestError(f"{where}. Run one first, such as lifecycle model=mlp data=iris, or name its folder.")
+        raise RequestError(
+            place, lacks, remedy="Run one first, such as lifecycle model=mlp data=iris, or name its folder."
+        )
     last = store.client.search_runs([store.experiment_id], max_results=1000, order_by=["attributes.start_time DESC"])
     tagged = [run.data.tags.get("lifecycle.sweep") for run in last]
     sweeps = list(dict.fromkeys(name for name in tagged if name))
-    known = f" Sweeps: {', '.join(sweeps[:5])}." if sweeps else " No run there is of a sweep."
-    raise RequestError(f"{where} of sweep={sweep}.{did_you_mean(sweep, sweeps)}{known}")
+    known = f" Sweeps: {', '.join(sweeps[:5])}." if sweeps else " No run there belongs to a sweep."
+    raise RequestError(place, [lacks, " of ", Setting("sweep", sweep)], remedy=f"{did_you_mean(sweep, sweeps)}{known}")
 
 
 def _last_sweep(store: Store) -> str:
@@ -155,8 +160,9 @@ def _last_sweep(store: Store) -> str:
     )
     if not found:
         raise RequestError(
-            f"sweep=latest: tracking.dir={store.folder} has no multirun in experiment {_name(store)}. Make one, such "
-            "as lifecycle -m seed=1,2,3, or name the runs."
+            Setting("sweep", LATEST),
+            ["finds no multirun in ", Setting("tracking.dir", store.folder), f", experiment {_name(store)}"],
+            remedy="Start one, such as lifecycle -m seed=1,2,3, or name the runs.",
         )
     return str(found[0].data.tags["lifecycle.sweep"])
 
@@ -165,22 +171,30 @@ def _best(runs: list[Any], metric: str | None) -> Any:
     data = sorted({run.data.tags.get("lifecycle.data", "") for run in runs})
     if len(data) > 1 and not (metric or "").startswith("evaluate_"):
         raise RequestError(
-            f"run=best compares runs on the same data, and these are on {', '.join(data)}. Name a sweep=..., a "
-            "tracking.experiment=... or the run itself."
+            Setting("run", BEST),
+            f"compares runs on the same data, and these are on {', '.join(data)}",
+            remedy="Name a sweep=..., a tracking.experiment=... or the run itself.",
         )
     names = sorted({name for run in runs for name in run.data.metrics})
     if metric is None:
         metric = next((name for name in DEFAULTS if all(name in run.data.metrics for run in runs)), None)
         if metric is None:
-            raise RequestError(f"run=best has no score that all {len(runs)} runs have. Name one with metric=....")
+            raise RequestError(
+                Setting("run", BEST),
+                f"has no score that all {len(runs)} runs have",
+                remedy="Name one with metric=....",
+            )
     having = [run for run in reversed(runs) if metric in run.data.metrics]  # of equal ones, the one started first
     if not having:
         scores = [name for name in names if name.startswith(("kept_", "test_", "training_set_"))]
-        hint = did_you_mean(metric, names)
-        raise RequestError(f"metric={metric} is a score of none of these runs.{hint} Scores: {', '.join(scores)}.")
+        raise RequestError(
+            Setting("metric", metric),
+            "is a score of none of these runs",
+            remedy=f"{did_you_mean(metric, names)} Scores: {', '.join(scores)}.",
+        )
     sets = ranking.row_sets([run.data for run in having], metric)
     if len(set(sets)) > 1:
-        raise RequestError(ranking.refusal([run.data for run in having], sets, metric))
+        raise ranking.refusal([run.data for run in having], sets, metric)
     better = more_is_better(json.loads(having[0].data.tags.get(DIRECTIONS, "{}")), metric)
     return sorted(having, key=lambda run: run.data.metrics[metric], reverse=bool(better))[0]
 
@@ -198,7 +212,7 @@ def more_is_better(directions: dict[str, bool], metric: str) -> bool | None:
     return directions[max(fitting, key=len)] if fitting else None
 
 
-def _registered(store: Store, address: str) -> dict[str, Any]:
+def _registered(store: Store, address: str) -> RunRecord:
     """Return the run behind ``models:/name@alias``, ``models:/name/3`` or ``models:/name`` (the last version)."""
     import mlflow.exceptions
 
@@ -217,17 +231,23 @@ def _registered(store: Store, address: str) -> dict[str, Any]:
         known = [model.name for model in store.client.search_registered_models(max_results=20)]
         there = f"Registered: {', '.join(known)}." if known else "No model is registered there."
         raise RequestError(
-            f"run={address} is no registered model in {store.folder}.{did_you_mean(name, known)} {there} Write "
-            "models:/<name>@<alias> or models:/<name>/<version>; `lifecycle register` makes one."
+            Setting("run", address),
+            f"is no registered model in {store.folder}",
+            remedy=f"{did_you_mean(name, known)} {there} Write models:/<name>@<alias> or models:/<name>/<version>; "
+            "`lifecycle register` registers one.",
         )
-    called = f"{found.name} version {found.version}"
     if not found.run_id:
-        raise RequestError(f"run={address} is {called}, which is of no run. `lifecycle register` makes one that is.")
+        raise RequestError(
+            Setting("run", address),
+            f"is {found.name} version {found.version}, which belongs to no run",
+            remedy="`lifecycle register` registers one that does.",
+        )
     run = described(store, store.client.get_run(found.run_id))
     # A run that was resumed has saved another model since: the version is the one that was registered.
     model_id = model_of(found)
-    saved = run["saved"] if model_id is None else _folder_of(store.client.get_logged_model(model_id))
-    return {**run, "saved": saved, "registered": called}
+    if model_id is None:
+        return run
+    return replace(run, saved=_folder_of(store.client.get_logged_model(model_id)))
 
 
 def _by_id(store: Store, run: str) -> Any:
@@ -235,8 +255,10 @@ def _by_id(store: Store, run: str) -> Any:
 
     if not RUN_ID.fullmatch(run):
         raise RequestError(
-            f"run={run} is no run. Write a run's id or its first 4 or more characters, latest, best, "
-            "models:/<name>@<alias>, or a folder with a saved model."
+            Setting("run", run),
+            "is no run",
+            remedy="Write a run's id or its first 4 or more characters, latest, best, models:/<name>@<alias>, or a "
+            "folder with a saved model.",
         )
     try:
         return store.client.get_run(run)
@@ -252,10 +274,12 @@ def _by_id(store: Store, run: str) -> Any:
         return found[0]
     if not found:
         raise RequestError(
-            f"run={run} is no run in {store.folder}. `lifecycle ui` shows all; or name another tracking.dir."
+            Setting("run", run),
+            f"is no run in {store.folder}",
+            remedy=["`lifecycle ui` shows all; or name another ", Setting("tracking.dir"), "."],
         )
     some = ", ".join(f"{one.info.run_id[: len(run) + 4]} ({one.info.run_name})" for one in found[:5])
-    raise RequestError(f"run={run} is the beginning of {len(found)} runs: {some}. Type more of it.")
+    raise RequestError(Setting("run", run), f"is the beginning of {len(found)} runs: {some}", remedy="Type more of it.")
 
 
 def _name(store: Store) -> str:

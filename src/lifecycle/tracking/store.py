@@ -1,4 +1,4 @@
-"""Where runs are kept: an MLflow database with its files, in one folder."""
+"""An MLflow database with its files, in one folder."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from urllib.request import url2pathname
 from filelock import FileLock, Timeout
 
 from lifecycle.config.schema import TrackingConfig
-from lifecycle.errors import DiskError, LifecycleError, RequestError
+from lifecycle.errors import DiskError, LifecycleError, RequestError, Setting
 from lifecycle.runtime.faults import is_full
 from lifecycle.tracking import database_faults, end_notes, ranking
 
 RESERVE, RESERVED_BYTES = ".reserve", 256 * 1024
-"""A file in the folder of a run's checkpoints, removed when the run is closed: room for its status on a full disk."""
+"""A file in the folder of a run's checkpoints, removed when the run ends: room for its status on a full disk."""
 
-WITHOUT_A_WORD = "the process ended without a word (kill -9, or power)"
+NO_STATUS = "the process ended without a word (kill -9, or power)"
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Store:
 
     @property
     def uri(self) -> str:
-        """The address that MLflow takes."""
+        """The database as MLflow's tracking URI."""
         return database_uri(self.folder)
 
     def lock(self) -> FileLock:
-        """Return the lock under which the database is opened, and a run in it."""
+        """Return the lock for opening the database and creating runs."""
         return FileLock(self.folder / ".lock")
 
     def checkpoints(self, run_id: str) -> Path:
@@ -46,22 +46,30 @@ class Store:
         return self.folder / "checkpoints" / run_id
 
     def reserve(self, run_id: str) -> None:
-        """Take the room that closing a run needs; raises ``OSError`` where there is none."""
-        (self.checkpoints(run_id) / RESERVE).write_bytes(os.urandom(RESERVED_BYTES))  # nothing compresses it
+        """Reserve the disk space that ending a run needs.
+
+        Raises:
+            OSError: there is none.
+        """
+        (self.checkpoints(run_id) / RESERVE).write_bytes(
+            os.urandom(RESERVED_BYTES)
+        )  # random: no file system compresses it
 
     def release(self, run_id: str) -> None:
-        """Give that room back."""
+        """Free that space."""
         with suppress(OSError):
             (self.checkpoints(run_id) / RESERVE).unlink(missing_ok=True)
 
 
 def database_uri(folder: Path) -> str:
-    """Return the absolute sqlite address of the database in ``folder``."""
+    """Return the absolute SQLite URI of the database in ``folder``."""
     return f"sqlite:///{folder.absolute() / 'mlflow.db'}"
 
 
 def open_store(config: TrackingConfig) -> Store:
-    """Open the database, made if need be; the first opening of a fresh one is not safe beside another, so a lock holds.
+    """Open the database, and create it first if there is none.
+
+    A lock is held meanwhile: two processes that create the tables at once would fail.
 
     Raises:
         RequestError: the folder cannot be written, the database is damaged, or the experiment was deleted.
@@ -84,42 +92,50 @@ def _opened(folder: Path, config: TrackingConfig) -> Store:
             return _open(folder, config)
     except OSError as error:
         raise RequestError(
-            f"tracking.dir={config.dir} cannot be written: {error.strerror or error}. Name a folder that can."
+            Setting("tracking.dir", config.dir),
+            f"cannot be written: {error.strerror or error}",
+            remedy="Name a folder that can.",
         ) from error
     except LifecycleError:
         raise
-    except Exception as error:  # MLflow's and SQLAlchemy's own errors, which have no common root
+    except Exception as error:  # MLflow's and SQLAlchemy's errors have no common base
         if (fault := database_faults.explained(error, folder)) is not None:
             raise fault from error
         raise RequestError(
-            f"tracking.dir={config.dir} holds an mlflow.db that MLflow cannot open: {type(error).__name__}: "
-            f"{database_faults.plain(error)}. Name another folder."
+            Setting("tracking.dir", config.dir),
+            f"holds an mlflow.db that MLflow cannot open: {type(error).__name__}: {database_faults.plain(error)}",
+            remedy="Name another folder.",
         ) from error
 
 
 def _open(folder: Path, config: TrackingConfig) -> Store:
     if (folder / "mlflow.db").is_dir():
-        raise RequestError(f"tracking.dir={config.dir} holds a folder called mlflow.db. Move it away.")
+        raise RequestError(
+            Setting("tracking.dir", config.dir), "holds a folder called mlflow.db", remedy="Move it away."
+        )
     database_faults.wait_until_free(folder / "mlflow.db")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
 
-    logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # importing it has set its own
-    mlflow.set_tracking_uri(database_uri(folder))  # logging a model reads this, and the experiment: it takes no client
-    client = mlflow.MlflowClient(database_uri(folder), database_uri(folder))  # whatever the environment says
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # the import sets another level
+    mlflow.set_tracking_uri(database_uri(folder))  # Model.log takes no client: it reads this, and the experiment
+    client = mlflow.MlflowClient(database_uri(folder), database_uri(folder))  # MLFLOW_REGISTRY_URI must not matter
     experiment = client.get_experiment_by_name(config.experiment)
     if experiment is None:
         location = (folder / "artifacts" / config.experiment).as_uri()
         experiment = client.get_experiment(client.create_experiment(config.experiment, artifact_location=location))
     if experiment.lifecycle_stage != "active":
         raise RequestError(
-            f"tracking.experiment={config.experiment} was deleted in the MLflow UI. Restore it there, or name another."
+            Setting("tracking.experiment", config.experiment),
+            "was deleted in the MLflow UI",
+            remedy="Restore it there, or name another.",
         )
     files = Path(url2pathname(urlsplit(experiment.artifact_location).path))
     if not files.is_relative_to(folder):
         raise RequestError(
-            f"tracking.dir={config.dir} was moved: its experiment {config.experiment} keeps its files in {files}. "
-            "Name a new tracking.experiment, or move the folder back."
+            Setting("tracking.dir", config.dir),
+            f"was moved: its experiment {config.experiment} keeps its files in {files}",
+            remedy=["Name a new ", Setting("tracking.experiment"), ", or move the folder back."],
         )
     end_notes.settle(folder, client)
     mlflow.set_experiment(experiment_id=experiment.experiment_id)
@@ -127,14 +143,14 @@ def _open(folder: Path, config: TrackingConfig) -> Store:
 
 
 def artifacts(run: Any) -> Path:
-    """Return the folder of the artifacts of a run, as MLflow gives it."""
+    """Return the folder of the artifacts of an ``mlflow.entities.Run``."""
     return Path(url2pathname(urlsplit(run.info.artifact_uri).path))
 
 
 def sweep_runs(store: Store, sweep: str) -> tuple[list[tuple[str, str, dict[str, float]]], str | None]:
-    """Return what was asked, status and final scores of each run of a sweep, in the order they were started.
+    """Return overrides, status and final scores of each run of a sweep, in the order of their start.
 
-    With them, a note where the runs do not have the same rows.
+    The second value is a note where the runs have different rows.
     """
     found = store.client.search_runs(
         [store.experiment_id], f"tags.`lifecycle.sweep` = '{sweep}'", order_by=["attributes.start_time ASC"]
@@ -153,17 +169,17 @@ def sweep_runs(store: Store, sweep: str) -> tuple[list[tuple[str, str, dict[str,
 
 
 def close_dead_runs(store: Store) -> None:
-    """Close as KILLED the runs that are called RUNNING and whose process is gone, which their lock tells.
+    """Set RUNNING runs whose process is gone to KILLED: their lock is free.
 
-    To be called under the store's lock, as runs are opened.
+    Call it with the store's lock held, since a run takes its own lock after it was created.
     """
     experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
     for other in store.client.search_runs(experiments, "attributes.status = 'RUNNING'"):
         if "lifecycle.command" not in other.data.tags:
-            continue  # not one of ours
+            continue  # logged by another tool
         folder = store.checkpoints(other.info.run_id)
-        folder.mkdir(parents=True, exist_ok=True)  # gone where the process was ended while it opened the run
+        folder.mkdir(parents=True, exist_ok=True)  # missing if the process was killed while it created the run
         with suppress(Timeout), FileLock(folder / ".lock", timeout=0):
-            store.client.set_tag(other.info.run_id, "lifecycle.error", WITHOUT_A_WORD)
+            store.client.set_tag(other.info.run_id, "lifecycle.error", NO_STATUS)
             store.release(other.info.run_id)
             store.client.set_terminated(other.info.run_id, "KILLED")

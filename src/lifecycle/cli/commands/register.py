@@ -40,16 +40,16 @@ def run(typed: list[str]) -> None:
         )
     found.model_folder()
     answer = found_run.register(found, asked.name, aliases)
-    what = f"{asked.name} version {answer['version']}"
-    if answer["new"]:
+    what = f"{asked.name} version {answer.version}"
+    if answer.new:
         print(f"Registered the model of run {found.name} ({found.id}) as {what}.")
     else:
         print(f"The model of run {found.name} ({found.id}) is {what} already; no other version was made.")
     for alias in aliases:
-        before = f", which was version {answer['moved'][alias]}" if alias in answer["moved"] else ""
+        before = f", which was version {answer.moved[alias]}" if alias in answer.moved else ""
         print(f"  models:/{asked.name}@{alias}{before}")
-    print(f"  models:/{asked.name}/{answer['version']}")
-    called = f"@{aliases[0]}" if aliases else f"/{answer['version']}"
+    print(f"  models:/{asked.name}/{answer.version}")
+    called = f"@{aliases[0]}" if aliases else f"/{answer.version}"
     print(f"Use it: lifecycle predict 'run=models:/{asked.name}{called}' input=new.csv output=predicted.csv")
 
 

@@ -104,12 +104,12 @@ class CsvFile:
 
     def _parse(self, chunk: memoryview, quoted: bool, wanted: list[str], first: bool, offset: int) -> pa.Table:
         import pyarrow as pa
-        from pyarrow import csv
+        from pyarrow import csv as arrow_csv
 
         texts = {name: pa.string() for name in wanted if name in self.codes or name in self.texts}
         # What is known need not be guessed; the last column is the target, in which 1 and 1.0 are not the same.
         known = {name: pa.float64() for name in wanted[:-1] if self._kinds[name] == NUMBER and name not in self._words}
-        read = csv.ReadOptions(
+        read = arrow_csv.ReadOptions(
             column_names=None if first else self._in_file,
             block_size=len(chunk) + 1 if quoted else 1024**2,
             use_threads=False,
@@ -117,11 +117,13 @@ class CsvFile:
         in_file = [self._old[name] for name in wanted]
         for kinds in (known | texts, texts) if known else (texts,):
             types = {self._old[name]: kind for name, kind in kinds.items()}
-            convert = csv.ConvertOptions(
+            convert = arrow_csv.ConvertOptions(
                 null_values=[""], strings_can_be_null=True, include_columns=in_file, column_types=types
             )
             try:
-                table = csv.read_csv(pa.BufferReader(chunk), read, csv.ParseOptions(newlines_in_values=quoted), convert)
+                table = arrow_csv.read_csv(
+                    pa.BufferReader(chunk), read, arrow_csv.ParseOptions(newlines_in_values=quoted), convert
+                )
                 return table.rename_columns(wanted)
             except pa.ArrowInvalid as error:
                 wrong = error
@@ -183,15 +185,15 @@ def reread(texts: list[str]) -> tuple[str, np.ndarray[Any, Any]]:
     """
     import numpy as np
     import pandas as pd
-    from pyarrow import csv
+    from pyarrow import csv as arrow_csv
 
     lines = io.StringIO()
     writer = text_csv.writer(lines)
     writer.writerows([["text"], *([text] for text in texts)])
-    column = csv.read_csv(
+    column = arrow_csv.read_csv(
         io.BytesIO(lines.getvalue().encode()),
-        parse_options=csv.ParseOptions(newlines_in_values=True),
-        convert_options=csv.ConvertOptions(null_values=[""]),
+        parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+        convert_options=arrow_csv.ConvertOptions(null_values=[""]),
     ).column(0)
     kind = kind_of(column.type)
     if kind in (NUMBER, TRUTH):

@@ -1,0 +1,397 @@
+"""The messages between a process that runs and the process that records, one line of JSON each.
+
+:mod:`lifecycle.tracking.client` sends them, :mod:`lifecycle.tracking.worker` receives them. Each message names the
+class of its reply; a message without one is acknowledged by ``Done`` where an answer is awaited.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
+
+from lifecycle.errors import UNSET, Either, RequestError, Setting, Text
+
+Reply = TypeVar("Reply")
+Points = list[tuple[str, float, int, int]]
+"""Name of the metric, value, milliseconds since 1970, step."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """The reply of a message that has nothing to return."""
+
+
+@dataclass(frozen=True)
+class RunOpened:
+    """A run is open: its id, the folder of the database, and the folder of its artifacts."""
+
+    run_id: str
+    folder: str
+    artifacts: str
+
+
+@dataclass(frozen=True)
+class RecordedPoints:
+    """Step and value of each point that a run has, by metric."""
+
+    points: dict[str, list[tuple[int, float]]]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run as MLflow has it; see :class:`lifecycle.tracking.found_run.FoundRun` for the fields."""
+
+    id: str
+    name: str
+    status: str
+    experiment: str
+    start_time: int
+    end_time: int | None
+    folder: str
+    artifacts: str
+    saved: str | None
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True)
+class RunRecords:
+    """Several runs."""
+
+    runs: list[dict[str, Any]]  # fields of RunRecord
+
+
+@dataclass(frozen=True)
+class SweepRuns:
+    """Overrides, status and final scores of each run of a sweep, and a note where their rows differ."""
+
+    folder: str
+    runs: list[tuple[str, str, dict[str, float]]]
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version of a registered model.
+
+    Attributes:
+        version: its number.
+        new: whether it was created by this message.
+        moved: for each alias that moved, the version that it pointed to before.
+    """
+
+    version: str
+    new: bool
+    moved: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Message(Generic[Reply]):
+    """What a client asks the worker to do. Subclasses of this class itself need no open run."""
+
+    reply: ClassVar[type[Any]] = Done
+
+
+@dataclass(frozen=True)
+class RunMessage(Message[Reply]):
+    """A message on the open run: not handled once recording this run has failed."""
+
+
+@dataclass(frozen=True)
+class RepeatableMessage(RunMessage[Done]):
+    """A message that has the same effect when it is handled twice: repeated while the database is locked."""
+
+
+@dataclass(frozen=True)
+class WarmUp(Message[Done]):
+    """Import what a run will need, and connect to its database if there is one."""
+
+    dir: str
+    cwd: str
+
+
+@dataclass(frozen=True)
+class CreateRun(Message[RunOpened]):
+    """Create a run, and remove the folder ``scratch`` when it ends."""
+
+    reply = RunOpened
+    cwd: str
+    tracking: dict[str, Any]  # fields of TrackingConfig, like those below
+    name: str
+    tags: dict[str, str]
+    scratch: str
+
+
+@dataclass(frozen=True)
+class ReopenRun(Message[RunOpened]):
+    """Open an existing run, to add to it or to resume it; its status stays until :class:`ResumeRun`."""
+
+    reply = RunOpened
+    cwd: str
+    tracking: dict[str, Any]
+    run_id: str
+    scratch: str
+
+
+@dataclass(frozen=True)
+class FindRun(Message[RunRecord]):
+    """Find one run; see :func:`lifecycle.tracking.search.find`."""
+
+    reply = RunRecord
+    cwd: str
+    tracking: dict[str, Any]
+    run: str
+    statuses: list[str]
+    metric: str | None = None
+    sweep: str | None = None
+
+
+@dataclass(frozen=True)
+class FindRuns(Message[RunRecords]):
+    """Find several runs; see :func:`lifecycle.tracking.search.find_many`."""
+
+    reply = RunRecords
+    cwd: str
+    tracking: dict[str, Any]
+    runs: list[str]
+    statuses: list[str]
+    metric: str | None = None
+    sweep: str | None = None
+
+
+@dataclass(frozen=True)
+class GetHistories(Message[RecordedPoints]):
+    """Return the points of each score that a run records once an epoch."""
+
+    reply = RecordedPoints
+    cwd: str
+    tracking: dict[str, Any]
+    run: str
+
+
+@dataclass(frozen=True)
+class ListSweep(Message[SweepRuns]):
+    """Return the runs of a sweep."""
+
+    reply = SweepRuns
+    cwd: str
+    tracking: dict[str, Any]
+    sweep: str
+
+
+@dataclass(frozen=True)
+class RegisterModel(Message[Registered]):
+    """Register the model of a run; see :func:`lifecycle.tracking.model_registry.register`."""
+
+    reply = Registered
+    cwd: str
+    tracking: dict[str, Any]
+    run_id: str
+    name: str
+    aliases: list[str]
+
+
+@dataclass(frozen=True)
+class CloseDeadRuns(Message[Done]):
+    """Close as KILLED the runs that are RUNNING and whose process is gone."""
+
+    cwd: str
+    tracking: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ResumeRun(RunMessage[RecordedPoints]):
+    """Set a reopened run to RUNNING; the reply has the points that it recorded before."""
+
+    reply = RecordedPoints
+
+
+@dataclass(frozen=True)
+class FailRun(RunMessage[Done]):
+    """End the run as FAILED or KILLED, with the error's sentence and, of a bug, its traceback."""
+
+    status: str
+    error: str
+    trace: str | None
+
+
+@dataclass(frozen=True)
+class FinishRun(RepeatableMessage):
+    """End the run as FINISHED."""
+
+
+@dataclass(frozen=True)
+class LogRequest(RepeatableMessage):
+    """Log the parameters and the configuration of a run, with the versions of all packages."""
+
+    params: dict[str, str]
+    config: str
+
+
+@dataclass(frozen=True)
+class LogParams(RepeatableMessage):
+    """Log parameters."""
+
+    params: dict[str, str]
+
+
+@dataclass(frozen=True)
+class LogMetrics(RepeatableMessage):
+    """Log points of metrics."""
+
+    points: Points
+
+
+@dataclass(frozen=True)
+class LogDataset(RepeatableMessage):
+    """Log which data the run is trained on."""
+
+    name: str
+    digest: str  # SHA-256
+    source: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class SetTags(RepeatableMessage):
+    """Set tags."""
+
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True)
+class LogText(RepeatableMessage):
+    """Log a text as the artifact ``name``."""
+
+    text: str
+    name: str
+
+
+@dataclass(frozen=True)
+class LogFile(RepeatableMessage):
+    """Log a file as an artifact in ``folder``."""
+
+    file: str
+    folder: str | None = None
+
+
+@dataclass(frozen=True)
+class LogFolder(RepeatableMessage):
+    """Log the files of a folder as artifacts, in ``into``."""
+
+    folder: str
+    into: str | None = None
+
+
+@dataclass(frozen=True)
+class LogFigures(RepeatableMessage):
+    """Draw the figures of a run, and log them as artifacts in ``into``.
+
+    Attributes:
+        history: fields of a :class:`lifecycle.fit.history.History`; ``None``: no learning curves.
+        predictions: Parquet file of predictions and actual values.
+        spec: fields of the :class:`lifecycle.contract.DataSpec`.
+    """
+
+    history: dict[str, Any] | None
+    predictions: str
+    spec: dict[str, Any]
+    into: str | None = None
+
+
+@dataclass(frozen=True)
+class LogModel(RepeatableMessage):
+    """Log a saved model as an MLflow model that takes raw rows.
+
+    Attributes:
+        folder: the three files.
+        columns: those that a prediction reads.
+        outputs: MLflow's type of each column of a prediction.
+        params: what ``predict`` takes in addition to rows, with its defaults.
+    """
+
+    folder: str
+    columns: list[str]
+    outputs: dict[str, str]
+    params: dict[str, int | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the worker returns for a message with a number.
+
+    Attributes:
+        number: of the message.
+        reply: fields of its reply.
+        failed: why the run cannot be recorded; empty: it can.
+        refused: fields of a RequestError, see :func:`encode_error`.
+    """
+
+    number: int
+    reply: dict[str, Any] = field(default_factory=dict)
+    failed: str = ""
+    refused: dict[str, Any] | None = None
+
+
+def encode(message: Message[Any], number: int | None) -> bytes:
+    """Return the line of a message; ``number`` asks for an answer."""
+    values = {item.name: getattr(message, item.name) for item in fields(message)}
+    return json.dumps({"type": type(message).__name__, "number": number, "fields": values}).encode() + b"\n"
+
+
+def decode(line: bytes) -> tuple[Message[Any], int | None]:
+    """Return the message of a line, and its number where an answer is awaited."""
+    read = json.loads(line)
+    return TYPES[read["type"]](**read["fields"]), read["number"]
+
+
+def encode_answer(answer: Answer) -> bytes:
+    """Return the line of an answer."""
+    return json.dumps(asdict(answer)).encode() + b"\n"
+
+
+def decode_answer(line: bytes) -> Answer:
+    """Return the answer of a line."""
+    return Answer(**json.loads(line))
+
+
+def encode_error(error: RequestError) -> dict[str, Any]:
+    """Return the parts of an error in plain values, so that Python can word the keys in them."""
+    got = {} if error.got is UNSET else {"got": str(error.got)}
+    return {name: _plain(getattr(error, name)) for name in ("key", "problem", "remedy")} | got
+
+
+def decode_error(parts: Mapping[str, Any]) -> RequestError:
+    """Return the error of :func:`encode_error`."""
+    texts = {name: _text(value) for name, value in parts.items()}
+    return RequestError(**texts)
+
+
+def _plain(text: Text) -> Any:
+    if isinstance(text, Setting):
+        value = str(text.value) if isinstance(text.value, Path) else text.value
+        return {"key": text.key} if value is UNSET else {"key": text.key, "value": value}
+    if isinstance(text, Either):
+        return asdict(text)
+    return text if isinstance(text, str) else [_plain(piece) for piece in text]
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Setting(**value) if "key" in value else Either(**value)
+    return value if isinstance(value, str) else [_text(piece) for piece in value]
+
+
+def _types(base: type[Message[Any]]) -> dict[str, type[Message[Any]]]:
+    found = {base.__name__: base}
+    for cls in base.__subclasses__():
+        found |= _types(cls)
+    return found
+
+
+TYPES = _types(Message)
+"""The messages by the name on the line."""

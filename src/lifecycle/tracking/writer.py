@@ -1,0 +1,136 @@
+"""Writes what a run records to MLflow, in the process that records or in the caller's own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import singledispatchmethod
+from pathlib import Path
+from typing import Any
+
+from lifecycle.layout import DATA
+from lifecycle.tracking import search
+from lifecycle.tracking.messages import (
+    LogDataset,
+    LogFigures,
+    LogFile,
+    LogFolder,
+    LogMetrics,
+    LogModel,
+    LogParams,
+    LogRequest,
+    LogText,
+    RepeatableMessage,
+    SetTags,
+)
+from lifecycle.tracking.provenance import installed, version_tags, versions
+from lifecycle.tracking.signature import signature_of
+
+MAX_METRICS, MAX_PARAMS = 1000, 100
+"""Of one request; MLflow's REST API refuses more, and its database store keeps the same limits."""
+MAX_TAG_CHARACTERS = 5000
+
+Draw = Callable[[Path, "dict[str, Any] | None", Path, "dict[str, Any]"], None]
+"""Draws the figures of a run into a folder, from its history, its predictions (Parquet) and its DataSpec."""
+
+
+class RunWriter:
+    """Writes the messages of one run.
+
+    Args:
+        client: ``mlflow.MlflowClient``.
+        run_id: of the run.
+        draw: draws its figures; ``None``: it has none.
+    """
+
+    def __init__(self, client: Any, run_id: str, draw: Draw | None = None) -> None:
+        self.client, self.run_id, self._draw = client, run_id, draw
+
+    @singledispatchmethod
+    def write(self, message: RepeatableMessage) -> None:
+        """Write a message; there is a method for each class."""
+        raise TypeError(f"no run is written by {type(message).__name__}")
+
+    @write.register
+    def _request(self, message: LogRequest) -> None:
+        self.write(LogParams(message.params))
+        self.write(SetTags(version_tags()))
+        self.write(LogText(message.config, "config.yaml"))
+        self.write(LogText(installed(), "requirements.txt"))
+
+    @write.register
+    def _params(self, message: LogParams) -> None:
+        from mlflow.entities import Param
+
+        listed = [Param(key, value) for key, value in message.params.items()]
+        for start in range(0, len(listed), MAX_PARAMS):
+            self.client.log_batch(self.run_id, params=listed[start : start + MAX_PARAMS])
+
+    @write.register
+    def _metrics(self, message: LogMetrics) -> None:
+        from mlflow.entities import Metric
+
+        listed = [Metric(*point) for point in message.points]
+        for start in range(0, len(listed), MAX_METRICS):
+            self.client.log_batch(self.run_id, metrics=listed[start : start + MAX_METRICS])
+
+    @write.register
+    def _dataset(self, message: LogDataset) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        dataset = Dataset(
+            name=message.name,
+            digest=message.digest[:16],  # MLflow keeps 36 characters; the whole digest is a tag
+            source_type="local",
+            source=json.dumps({"uri": message.source}),
+            profile=json.dumps({"num_rows": message.rows}),
+        )
+        self.client.log_inputs(self.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+        self.write(SetTags({DATA: message.digest}))
+
+    @write.register
+    def _tags(self, message: SetTags) -> None:
+        from mlflow.entities import RunTag
+
+        listed = [RunTag(name, value[:MAX_TAG_CHARACTERS]) for name, value in message.tags.items()]
+        self.client.log_batch(self.run_id, tags=listed)
+
+    @write.register
+    def _text(self, message: LogText) -> None:
+        self.client.log_text(self.run_id, message.text, message.name)
+
+    @write.register
+    def _file(self, message: LogFile) -> None:
+        self.client.log_artifact(self.run_id, message.file, message.folder)
+
+    @write.register
+    def _folder(self, message: LogFolder) -> None:
+        self.client.log_artifacts(self.run_id, message.folder, message.into)
+
+    @write.register
+    def _figures(self, message: LogFigures) -> None:
+        if self._draw is None:
+            return
+        predictions = Path(message.predictions)
+        folder = predictions.with_suffix("")
+        folder.mkdir(exist_ok=True)  # it exists where the message is repeated
+        self._draw(folder, message.history, predictions, message.spec)
+        self.write(LogFolder(str(folder), message.into))
+
+    @write.register
+    def _model(self, message: LogModel) -> None:
+        import mlflow.pyfunc
+        from mlflow.models import Model
+
+        if search.is_saved(self.client, self.client.get_run(self.run_id), Path(message.folder)):
+            return  # the run was killed after its model was logged, and has been resumed
+        Model.log(
+            artifact_path=None,
+            name="model",
+            flavor=mlflow.pyfunc,
+            run_id=self.run_id,
+            loader_module="lifecycle.saved",  # written into every model: the path must stay
+            data_path=message.folder,
+            pip_requirements=[f"{name}=={version}" for name, version in versions().items() if name != "python"],
+            signature=signature_of(message.columns, message.outputs, message.params),
+        )
