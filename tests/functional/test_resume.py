@@ -153,7 +153,7 @@ def test_a_run_killed_in_an_epoch_goes_on_to_what_it_would_have_come_to(
     tags = resumed.data.tags
     assert tags["lifecycle.resumed"] == "1"
     assert "lifecycle.error" not in tags
-    assert tags["lifecycle.error_before"] == "the process ended without a word (kill -9, or power)"
+    assert tags["lifecycle.error_before"] == "the process was killed (kill -9, or power loss)"
     assert [(artifacts(resumed) / file).read_text() for file in RECORDS] == recorded
 
 
@@ -660,7 +660,7 @@ def test_a_run_that_was_ended_before_its_request_was_recorded_is_closed_and_to_b
             assert trained.of(DIVERGED).info.status == "RUNNING"
         ended = trained.command("resume", f"run={run.info.run_id}")
         assert trained.of(DIVERGED).info.status == "KILLED"
-        assert "without a word" in trained.of(DIVERGED).data.tags["lifecycle.error"]
+        assert "process was killed" in trained.of(DIVERGED).data.tags["lifecycle.error"]
     finally:
         moved.rename(file)
         client.set_tag(run.info.run_id, "lifecycle.error", run.data.tags["lifecycle.error"])

@@ -125,7 +125,7 @@ def test_a_run_killed_without_a_word_is_closed_all_the_same(start: Start, runs: 
         time.sleep(0.1)
     (run,) = runs()
     assert run.info.status == "KILLED"
-    assert "without a word" in run.data.tags["lifecycle.error"]
+    assert "process was killed" in run.data.tags["lifecycle.error"]
 
 
 def recorder_of(process: Process) -> int:
@@ -148,7 +148,7 @@ def test_a_run_that_nobody_records_ends_and_one_whose_processes_are_all_killed_i
     going_on = start()
     run_another()
     assert [run.info.status for run in runs()] == ["KILLED", "RUNNING", "FINISHED"]
-    assert "without a word" in runs()[0].data.tags["lifecycle.error"]
+    assert "process was killed" in runs()[0].data.tags["lifecycle.error"]
 
     os.kill(recorder_of(going_on), signal.SIGKILL)
     _, err = going_on.communicate(timeout=60)

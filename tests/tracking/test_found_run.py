@@ -337,7 +337,7 @@ def test_a_resumed_run_whose_processes_are_killed_is_put_right_by_the_next(make:
     own.end()
     make("seed=2")
     assert [run.info.status for run in recorded()] == ["KILLED", "FINISHED"]
-    assert re.search("without a word", recorded()[0].data.tags["lifecycle.error"])
+    assert re.search("process was killed", recorded()[0].data.tags["lifecycle.error"])
     with track_again(found, resume=True):
         pass
     assert recorded()[0].info.status == "FINISHED"

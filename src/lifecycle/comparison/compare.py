@@ -78,14 +78,14 @@ def compare(runs: Sequence[FoundRun], metric: str | None = None) -> Comparison:
     found = list({run.id: run for run in runs}.values())
     metric = _metric(found, metric)
     directions = _directions(found)
-    higher = bool(metric and search.more_is_better(directions, metric))
+    higher = bool(metric and search.higher_is_better(directions, metric))
     groups = _groups(found, metric or search.DEFAULTS[0])
     order = sorted(range(len(found)), key=lambda at: _place(found[at], groups, groups[at], metric, higher))
     found, groups = [found[at] for at in order], [groups[at] for at in order]
     differing, partial, shared = _parameters(found)
     scores = {name: [run.metrics.get(name) for run in found] for name in _score_names(found, metric)}
     best = {
-        name: _best(values, _within(groups, found, name), search.more_is_better(directions, name))
+        name: _best(values, _within(groups, found, name), search.higher_is_better(directions, name))
         for name, values in scores.items()
     }
     ids, notes = _short_ids([run.id or "" for run in found]), _notes(found, groups, list(scores))

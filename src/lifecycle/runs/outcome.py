@@ -88,7 +88,7 @@ def look(tracked: Run, outcome: Outcome, figures: bool) -> list[str]:
     if figures:
         trained = outcome.trained
         pictures = artifacts.write_drawings(folder, trained.model_name, trained.network, data, predictions)
-        tracked.log_pictures(asdict(outcome.history), predictions, data.spec)
+        tracked.log_figures(asdict(outcome.history), predictions, data.spec)
         pictures += artifacts.pictures_of(data.spec)
     tracked.log_folder(folder)
     return pictures

@@ -201,7 +201,7 @@ def life(
     rows_a_step = preflight.batch_size(job.trainer, data)
     metrics = list(module.metric_names)
     schedule = {f"schedule__{key}": value for key, value in asdict(job.schedule).items()}
-    tracked.log_worked_out(
+    tracked.log_resolved(
         job.request, loss=module.loss_name, metrics=metrics, trainer__batch_size=rows_a_step, **schedule
     )
     if (note := preflight.reduced_batch_size(job.trainer, data)) is not None:

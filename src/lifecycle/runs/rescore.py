@@ -148,7 +148,7 @@ def record(found: FoundRun, scored: Rescored, figures: bool) -> tuple[Run, Path,
         pictures: list[str] = []
         if figures:
             pictures = artifacts.write_forecast(folder, scored.data, scored.predictions)
-            tracked.log_pictures(None, scored.predictions, scored.data.spec, into)
+            tracked.log_figures(None, scored.predictions, scored.data.spec, into)
             pictures += artifacts.pictures_of(scored.data.spec, fitted=False)
         tracked.log_folder(folder, into)
     return tracked, tracked.artifacts / into, pictures

@@ -166,7 +166,7 @@ def _finish(found: FoundRun, job: Job, points: Points) -> None:
         _check_data(found, prepared, differences)
         prepared.module.load_state_dict(weights)
         printer.note("Finished", f"{_named(found)} with the weights of epoch {history.weights_epoch} in best.ckpt")
-        tracked.go_on()
+        tracked.resume()
         tracked.tag(**{"lifecycle.finished_from": "best.ckpt"})
         pipeline.conclude(job, prepared, printer, tracked, history)
 
@@ -185,7 +185,7 @@ def _go_on(found: FoundRun, job: Job, record: dict[str, Any], points: Points) ->
         _check_data(found, prepared, differences)
         after = f"after epoch {len(rows)}" if rows else "from its beginning"
         printer.note("Resumed", f"{_named(found)} {after}", _warnings(differences))
-        tracked.go_on()
+        tracked.resume()
         _record(tracked, job, record)
         for row in rows:
             tracked.log_epoch(row)

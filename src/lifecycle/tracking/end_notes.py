@@ -1,4 +1,4 @@
-"""How runs ended whose database could not be written then: notes next to it, recorded when it is next opened."""
+"""Notes on runs that ended while their database could not be written; recorded when it is opened next."""
 
 from __future__ import annotations
 
@@ -10,36 +10,38 @@ from typing import Any
 from lifecycle.tracking.database_faults import is_busy
 
 FOLDER = ".ended"
-"""Next to the database; there is no such folder where there are no notes."""
+"""Next to the database; the folder exists only while there are notes."""
 MOST_CHARACTERS = 5000
 """Of a tag."""
 
 
 def close(folder: Path, client: Any, run_id: str, status: str, error: str) -> None:
-    """Close a run that did not succeed; where its database is not to be had, note it.
+    """End a run that did not succeed; if its database cannot be written, leave a note.
 
     Args:
         folder: of the database.
         client: ``mlflow.MlflowClient`` of it.
         run_id: of the run.
-        status: of MLflow's, ``FAILED`` or ``KILLED``.
-        error: what happened.
+        status: ``FAILED`` or ``KILLED``.
+        error: the reason.
     """
-    _write(folder, run_id, {"status": status, "error": error})  # first: this process may be ended while it waits
+    _write(
+        folder, run_id, {"status": status, "error": error}
+    )  # first: this process may be killed while it waits for the database
     try:
         client.set_tag(run_id, "lifecycle.error", error[:MOST_CHARACTERS])
-    except Exception as fault:  # whatever MLflow or its database raise
+    except Exception as fault:  # MLflow and its database have no common base of errors
         if is_busy(fault):
-            return  # else it would wait as long again
+            return  # a second request would wait as long again
     with suppress(Exception):
         client.set_terminated(run_id, status)
         _remove(folder, run_id)
 
 
 def settle(folder: Path, client: Any) -> None:
-    """Record the ends that are noted; what cannot be recorded now stays noted."""
+    """Record the notes; those that cannot be recorded now stay."""
     for file in sorted((folder / FOLDER).glob("*.json")):
-        with suppress(Exception):  # MLflow's and SQLAlchemy's own errors, or half a note
+        with suppress(Exception):  # MLflow's and SQLAlchemy's errors, or an incomplete note
             note, run_id = json.loads(file.read_text()), file.stem
             if client.get_run(run_id).info.status == "RUNNING":
                 client.set_tag(run_id, "lifecycle.error", str(note["error"])[:MOST_CHARACTERS])
@@ -48,7 +50,7 @@ def settle(folder: Path, client: Any) -> None:
 
 
 def _write(folder: Path, run_id: str, note: dict[str, str]) -> None:
-    with suppress(OSError):  # a disk that is full
+    with suppress(OSError):  # the disk is full
         (folder / FOLDER).mkdir(mode=0o700, exist_ok=True)
         (folder / FOLDER / f"{run_id}.json").write_text(json.dumps(note))
 
@@ -56,4 +58,4 @@ def _write(folder: Path, run_id: str, note: dict[str, str]) -> None:
 def _remove(folder: Path, run_id: str) -> None:
     with suppress(OSError):
         (folder / FOLDER / f"{run_id}.json").unlink(missing_ok=True)
-        (folder / FOLDER).rmdir()  # where no other is left
+        (folder / FOLDER).rmdir()  # fails while other notes are left

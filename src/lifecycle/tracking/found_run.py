@@ -1,4 +1,4 @@
-"""Which run a verb is about: found by what a person calls it, in MLflow or as a folder with a saved model."""
+"""Finds the run that a subcommand is about, in MLflow or as a folder with a saved model."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ENDED = ("FINISHED", "FAILED", "KILLED")
 ANY = (*ENDED, "RUNNING")
 
 MANIFEST = "lifecycle.json"
-"""The file by which a folder is known as a saved model; see :mod:`lifecycle.predict.saved_model`."""
+"""The file that makes a folder a saved model; see :mod:`lifecycle.predict.saved_model`."""
 
 
 @dataclass
@@ -45,18 +45,18 @@ class Which:
 
 @dataclass(frozen=True)
 class FoundRun:
-    """A run that was made, or a saved model by itself.
+    """An existing run, or a folder with a saved model.
 
     Attributes:
         id: of the MLflow run; ``None`` of a folder.
         name: of the run, or the folder's path.
-        status: of MLflow's; ``""`` of a folder.
-        experiment: of MLflow's; ``""`` of a folder.
+        status: MLflow's; ``""`` of a folder.
+        experiment: its name; ``""`` of a folder.
         start_time, end_time: milliseconds since 1970; 0 of a folder, ``None`` of a run that has not ended.
         folder: of the database; ``None`` of a folder.
         artifacts: folder of the run's artifacts; ``None`` of a folder.
-        saved: folder of the three files; ``None`` of a run that came to no model.
-        params, metrics, tags: as MLflow has them; of a metric the last value.
+        saved: folder of the three files; ``None`` of a run without a model.
+        params, metrics, tags: as in MLflow; the last value of a metric.
     """
 
     id: str | None
@@ -76,7 +76,7 @@ class FoundRun:
         """Return the folder of the saved model.
 
         Raises:
-            RequestError: the run came to none.
+            RequestError: the run has none.
         """
         if self.saved is not None and (self.saved / MANIFEST).is_file():
             return self.saved
@@ -90,7 +90,7 @@ class FoundRun:
         )
 
     def record(self) -> dict[str, Any]:
-        """Return what the run recorded of its request; see :mod:`lifecycle.config.request_record`.
+        """Return the request record of the run; see :mod:`lifecycle.config.request_record`.
 
         Raises:
             RequestError: there is no such record.
@@ -123,14 +123,14 @@ class FoundRun:
 
 
 def find(which: Which, statuses: Iterable[str] = FINISHED) -> FoundRun:
-    """Return the run that is asked for.
+    """Return one run.
 
     Args:
-        which: the words on it.
-        statuses: of MLflow's, which ``latest`` and ``best`` choose among.
+        which: run, metric, sweep and tracking, as given.
+        statuses: MLflow statuses that ``latest`` and ``best`` choose among.
 
     Raises:
-        RequestError: there is none, or more than one; says what there is.
+        RequestError: there is none, or more than one; lists what there is.
     """
     if not which.run:
         raise RequestError(
@@ -148,7 +148,7 @@ def find_many(which: Which, statuses: Iterable[str] = ENDED) -> list[FoundRun]:
     """Return several runs: those of ``run=a,b,c``, in this order, or all of ``sweep=...``.
 
     Raises:
-        RequestError: one is not there; says what there is.
+        RequestError: one does not exist; lists what there is.
     """
     names = [name for name in which.run.strip("[]").replace(" ", "").split(",") if name]
     if not names and which.sweep is None:
@@ -167,12 +167,12 @@ def find_many(which: Which, statuses: Iterable[str] = ENDED) -> list[FoundRun]:
 
 
 def close_dead(which: Which) -> None:
-    """Close the runs that are called RUNNING and whose process is gone: they are KILLED."""
+    """Set RUNNING runs whose process is gone to KILLED."""
     _ask(which, CloseDeadRuns(*_place(which)))
 
 
 def histories(which: Which, run: FoundRun) -> dict[str, list[tuple[int, float]]]:
-    """Return the epochs and values of each score that a run's epochs have, as MLflow has them, as far as it came."""
+    """Return epoch and value of each per-epoch score of a run, as MLflow has them."""
     assert run.id is not None  # noqa: S101 - a folder has no history
     found = _ask(which, GetHistories(*_place(which), run.id)).points
     return {name: [(int(epoch), float(value)) for epoch, value in points] for name, points in found.items()}
@@ -198,11 +198,11 @@ def _ask(which: Which, message: Message[Reply]) -> Reply:
             "has no runs yet",
             remedy="Run one first, such as lifecycle model=mlp data=iris, or name the folder of your runs.",
         )
-    serving = client.borrow()
+    worker = client.borrow()
     try:
-        return serving.ask(message)
+        return worker.ask(message)
     finally:
-        client.give_back(serving)
+        client.give_back(worker)
 
 
 def _found(run: RunRecord) -> FoundRun:
@@ -214,7 +214,7 @@ def _found(run: RunRecord) -> FoundRun:
 
 
 def _folder(run: str) -> Path | None:
-    """Return the folder of a saved model that a path leads to: the three files, or MLflow's model around them."""
+    """Return the folder of a saved model at a path: the three files, or the MLflow model that contains them."""
     path = Path(run).expanduser()
     if run in ("latest", "best") or not path.is_dir():
         return None

@@ -1,4 +1,4 @@
-"""What a run came from: the commit of the working folder, the versions of what is installed, the machine."""
+"""Provenance of a run: git commit, package versions, hardware."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from lifecycle.layout import DATA
 
 PACKAGES = ("nn-lifecycle", "torch", "pytorch-lightning", "mlflow", "scikit-learn", "pandas", "numpy")
-"""Packages whose versions can change a number."""
+"""Packages whose versions can change a result."""
 
 COMMIT, DIRTY = "mlflow.source.git.commit", "git.dirty"
 CAUSES = {
@@ -23,7 +23,7 @@ CAUSES = {
     DIRTY: "the commit",
     "hardware.": "hardware",
 }
-"""How the tags begin that tell what a run came from, and what each is of: the likeliest to change a number first."""
+"""Prefixes of provenance tags and what they describe, the likeliest to change a result first."""
 
 
 def versions() -> dict[str, str]:
@@ -32,18 +32,18 @@ def versions() -> dict[str, str]:
 
 
 def version_tags() -> dict[str, str]:
-    """Return :func:`versions` by the names of a run's tags."""
+    """Return :func:`versions` as tags of a run."""
     return {f"version.{name}": version for name, version in versions().items()}
 
 
 def installed() -> str:
-    """Return every installed package with its version, as pip writes requirements."""
+    """Return every installed package with its version, in the format of requirements.txt."""
     found = sorted({f"{dist.name}=={dist.version}" for dist in metadata.distributions()}, key=str.lower)
     return "\n".join([f"# Python {platform.python_version()}", *found]) + "\n"
 
 
 def commit() -> dict[str, str]:
-    """Return the git commit of the working folder, and whether it has changes; nothing where there is none."""
+    """Return the git commit of the working folder and whether it has changes, as tags; empty without a repository."""
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     import git
 
@@ -55,7 +55,7 @@ def commit() -> dict[str, str]:
 
 
 def hardware() -> dict[str, str]:
-    """Return what of the machine can change a last digit, by the names of a run's tags."""
+    """Return the hardware that can change the last digits of a result, as tags of a run."""
     import torch
 
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
@@ -81,12 +81,12 @@ def _cpu() -> str:
 
 @dataclass(frozen=True)
 class Difference:
-    """A tag of a run that would be another now.
+    """A provenance tag whose value has changed since the run.
 
     Attributes:
         name: of the tag.
-        then: what was recorded.
-        now: what it is now; "nothing" where there is no such thing any more.
+        then: recorded value.
+        now: current value; "nothing" where there is none any more.
     """
 
     name: str
@@ -95,7 +95,7 @@ class Difference:
 
     @property
     def cause(self) -> str:
-        """What the tag is of."""
+        """What the tag describes."""
         return next(cause for prefix, cause in CAUSES.items() if self.name.startswith(prefix))
 
     def __str__(self) -> str:
@@ -103,11 +103,11 @@ class Difference:
 
 
 def differences(then: Mapping[str, str], now: Mapping[str, str]) -> list[Difference]:
-    """Return what a run came from and would not come from now, the likeliest cause of other numbers first.
+    """Return the provenance that has changed since a run, the likeliest cause of other results first.
 
     Args:
-        then: tags of a run; what it did not record is not known, and no difference.
-        now: the tags that it would have now.
+        then: tags of the run; a tag that it lacks is no difference.
+        now: the tags that the run would have now.
     """
     return [
         Difference(name, value, now.get(name, "nothing"))

@@ -1,8 +1,8 @@
-"""Which runs a score ranks: those that it was computed on the same rows for.
+"""Groups runs whose scores were computed on the same rows: only those can be ranked.
 
-A validation loss of other rows is another measure: the least of several is that of the easiest rows. Runs record
-digests of their split, see :mod:`lifecycle.tracking.provenance`; of runs made before that, equal data, seed and split
-parameters stand for an equal split. Imports no torch.
+The lowest of several validation losses on different rows is that of the easiest rows. Runs record digests of their
+split, see :mod:`lifecycle.tracking.provenance`; for runs older than that, equal data, seed and split parameters imply
+equal splits. Imports no torch.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lifecycle.errors import RequestError, Setting
 from lifecycle.layout import DATA, TEST, VALIDATION
 
 UNKNOWN = "unknown"
-"""How the key of a run begins that recorded too little to say which rows it has; it is equal to no other."""
+"""Prefix of the key of a run whose rows are unknown; such keys are unique."""
 
 BY_VALIDATION = ("kept_val_", "val_")
 BY_TEST = ("test_", "evaluate_test_")
@@ -26,11 +26,11 @@ NOT_OF_THE_SPLIT = (
     *("data.path", "data.drop", "data.missing_zeros", "data.scaling", "data.scale_target", "data.memory_gb"),
     *("data.shape", "data.max_value", "data.season", SPLIT_SEED),
 )
-"""Fields of data that do not change which rows validate."""
+"""Fields of data that do not affect which rows validate."""
 
 
 class Recorded(Protocol):
-    """What is read of a run: MLflow's ``run.data``, or a :class:`lifecycle.tracking.found_run.FoundRun`."""
+    """The part of a run that is read: MLflow's ``run.data``, or a :class:`lifecycle.tracking.found_run.FoundRun`."""
 
     @property
     def params(self) -> dict[str, str]:
@@ -49,12 +49,12 @@ class Recorded(Protocol):
 
 
 def row_sets(runs: Sequence[Recorded], metric: str) -> list[str]:
-    """Return a key for each run, equal for those that a score was computed on the same rows for.
+    """Return a key for each run; two keys are equal if the score was computed on the same rows.
 
     Args:
         runs: in any order.
         metric: the score: of validation rows (``kept_val_loss``), test rows (``test_loss``), other rows that were
-            scored later (``evaluate_<name>_loss``), or training rows (any other).
+            scored later (``evaluate_<name>_loss``), or training rows (all others).
     """
     known = {recipe: _digests(run) for run in runs if _digests(run) and (recipe := _recipe(run))}
     return [_rows(run, metric, known) or f"{UNKNOWN}:{at}" for at, run in enumerate(runs)]
@@ -71,14 +71,14 @@ def _rows(run: Recorded, metric: str, known: dict[str, dict[str, str]]) -> str |
 
 
 def _parts(metric: str) -> tuple[str, ...]:
-    """Return the digests that tell which rows a score is of; training rows are those in neither held-out part."""
+    """Return the digests that identify the rows of a score; training rows are those in neither held-out part."""
     if metric.startswith(BY_VALIDATION):
         return (VALIDATION,)
     return (TEST,) if metric.startswith(BY_TEST) else (VALIDATION, TEST)
 
 
 def _evaluated(run: Recorded, metric: str) -> str | None:
-    """Return the digest of other rows that a run was scored on later; ``None``: the score is of the run's own rows."""
+    """Return the digest of external rows that the score is of; ``None``: it is of the run's own rows."""
     found = [tag for tag in run.tags if tag.startswith("evaluate.") and tag.endswith(".sha256")]
     names = [tag.removeprefix("evaluate.").removesuffix(".sha256") for tag in found]
     fitting = [
@@ -92,9 +92,9 @@ def _digests(run: Recorded) -> dict[str, str]:
 
 
 def _recipe(run: Recorded) -> str | None:
-    """Return what a split followed from, where that was recorded: equal recipes have equal splits."""
+    """Return what determined the split, if recorded: equal values have equal splits."""
     params = run.params
-    if DATA not in run.tags or SEED not in params or _is_given(run):
+    if DATA not in run.tags or SEED not in params or _has_validation_data(run):
         return None
     fields = {
         name: value
@@ -106,15 +106,15 @@ def _recipe(run: Recorded) -> str | None:
 
 
 def _split_seed(params: dict[str, str]) -> str | None:
-    """Return the seed that drew a split; ``None`` of a series, which is divided by time and not at random."""
+    """Return the seed of a split; ``None`` for a series, which is split by time."""
     if "data.window" in params and "data.test_rows" not in params:
         return None
     own = params.get(SPLIT_SEED, "None")
     return params.get(SEED) if own == "None" else own
 
 
-def _is_given(run: Recorded) -> bool:
-    """Tell whether a caller from Python said which rows validate, which no parameter has."""
+def _has_validation_data(run: Recorded) -> bool:
+    """Return whether a Python caller passed ``validation_data``, which no parameter records."""
     params = run.params
     shares = [params.get(name, "None") for name in ("data.val_size", "data.validation_split")]
     in_memory = params.get("data.path") == "X" and not any(share not in ("None", "0", "0.0") for share in shares)
@@ -141,7 +141,7 @@ def refusal(runs: Sequence[Recorded], sets: Sequence[str], metric: str) -> Reque
 
 
 def note(runs: Sequence[Recorded], sets: Sequence[str]) -> str | None:
-    """Return what a reader of several runs must know of their splits; ``None``: each data set was split in one way."""
+    """Return a note on several splits of the same data; ``None``: each data set was split in one way."""
     by_data: dict[str, set[str]] = {}
     for run, key in zip(runs, sets, strict=True):
         by_data.setdefault(run.tags.get(DATA, ""), set()).add(key)
@@ -164,7 +164,7 @@ def _kind(metric: str) -> str:
 
 
 def _differing(runs: Sequence[Recorded]) -> list[str]:
-    """Return what differs between runs that changes the split, the likeliest first."""
+    """Return the parameters that differ between runs and change the split, the likeliest first."""
     names = {name for run in runs for name in run.params if name.startswith("data.")} - set(NOT_OF_THE_SPLIT)
     seeds = {_split_seed(run.params) for run in runs}
     found = [name for name in sorted(names) if len({run.params.get(name) for run in runs}) > 1]
@@ -195,7 +195,7 @@ def _cure(runs: Sequence[Recorded]) -> str:
 
 
 def _ranked_sweep(runs: Sequence[Recorded], sets: Sequence[str]) -> str | None:
-    """Return the first sweep among the runs that has several runs, all with the same rows."""
+    """Return the first sweep with several runs, all on the same rows."""
     by_sweep: dict[str, list[str]] = {}
     for run, key in zip(runs, sets, strict=True):
         by_sweep.setdefault(run.tags.get("lifecycle.sweep", ""), []).append(key)

@@ -49,25 +49,25 @@ if TYPE_CHECKING:
     from lifecycle.tracking.found_run import FoundRun
 
 SECONDS_BETWEEN = 5.0
-"""History is sent this often, and at the end, so that a page that is open moves and a short epoch costs nothing."""
+"""Interval at which the history is sent: MLflow's charts move during a fit, and short epochs cost little."""
 
 MOST_PARAM_CHARACTERS = 6000
-WORKED_OUT = re.compile(r"loss|metrics|trainer\.batch_size|schedule\..*")
-"""Parameters that may be left open, and are recorded as they were worked out from the request and the data."""
-ONE_VALUE = ("class_weights",)  # its keys are the user's, and MLflow takes few characters in a name
+RESOLVED = re.compile(r"loss|metrics|trainer\.batch_size|schedule\..*")
+"""Parameters that a request may leave null; they are logged once the data and the network have determined them."""
+ONE_VALUE = ("class_weights",)  # its keys are class names, and MLflow limits the names of parameters
 CARD = ("data.source", "data.licence", "data.note")
 KINDS = {"f": "double", "i": "long", "b": "boolean"}
-"""MLflow's types by NumPy's kinds; all else is a string."""
+"""MLflow's column types by NumPy's dtype kinds; all others are strings."""
 
 
 @dataclass
 class Run:
-    """One MLflow run that is going on.
+    """An open MLflow run.
 
     Attributes:
         folder: of the database.
         artifacts: folder of the run's artifacts.
-        scratch: a folder for what is on its way to be recorded; gone when the run is closed.
+        scratch: a folder for files that are being recorded; removed when the run ends.
     """
 
     recorder: Recorder
@@ -78,7 +78,7 @@ class Run:
     scratch: Path
     _unsent: list[Any] = field(default_factory=list)
     _sent: float = field(default_factory=time.monotonic)
-    _known: dict[str, dict[int, float]] = field(default_factory=dict)  # value by metric and step, of a run resumed
+    _known: dict[str, dict[int, float]] = field(default_factory=dict)  # of a resumed run: value by metric and step
 
     @property
     def checkpoints(self) -> Path:
@@ -86,7 +86,7 @@ class Run:
         return self.folder / "checkpoints" / self.id
 
     def log_epoch(self, row: dict[str, float]) -> None:
-        """Take an epoch's scores; they are sent now and then, the step being the epoch."""
+        """Log the scores of an epoch, with the epoch as the step; they are sent at intervals."""
         now, epoch = int(time.time() * 1000), int(row["epoch"])
         scores = {name: value for name, value in row.items() if not name.startswith("epoch")}
         self._unsent += [(n, value, now, epoch) for n, value in scores.items() if epoch not in self._known.get(n, {})]
@@ -94,9 +94,9 @@ class Run:
             self.send()
 
     def log_scores(self, scores: dict[str, float]) -> None:
-        """Record scores of the finished model: one point each, at step 0, which the UI draws as bars side by side.
+        """Log the final scores, one point each, at step 0: MLflow draws single points as a bar chart.
 
-        Of a run that was finished, and was trained further, the step is how often it had been finished before.
+        The step counts how often the run had finished before: a resumed run has its final scores at step 1.
         """
         now = int(time.time() * 1000)
         for name, value in scores.items():
@@ -105,49 +105,49 @@ class Run:
                 self._unsent.append((name, value, now, step + 1))
 
     def send(self) -> None:
-        """Send what is waiting."""
+        """Send the points that are waiting."""
         waiting, self._unsent = self._unsent, []
         self._sent = time.monotonic()
         if waiting:
             self.recorder.send(LogMetrics(waiting))
 
     def log_data(self, name: str, digest: str, source: str, rows: int) -> None:
-        """Record which data the run saw."""
+        """Log which data the run is trained on."""
         self.recorder.send(LogDataset(name, digest, masked(source), rows))
 
-    def log_worked_out(self, request: Request, **values: Any) -> None:
-        """Record the parameters of :data:`WORKED_OUT` that the request left open, dots written as ``__``."""
-        asked = flatten(request.recorded)
+    def log_resolved(self, request: Request, **values: Any) -> None:
+        """Log the parameters of :data:`RESOLVED` that the request left null; dots in names are written as ``__``."""
+        requested = flatten(request.recorded)
         named = {key.replace("__", "."): str(value) for key, value in values.items()}
-        params = {key: value for key, value in named.items() if key in asked and asked[key] is None}
+        params = {key: value for key, value in named.items() if key in requested and requested[key] is None}
         self.recorder.send(LogParams(params))
 
-    def go_on(self) -> None:
-        """Have a run that was opened again be RUNNING, and record no point of a metric that it has already."""
+    def resume(self) -> None:
+        """Set a reopened run to RUNNING; points that it has already are not logged again."""
         known = self.recorder.ask(ResumeRun()).points
         self._known = {name: {int(step): value for step, value in points} for name, points in known.items()}
 
     def log_text(self, text: str, name: str) -> None:
-        """Record a text as an artifact."""
+        """Log a text as an artifact."""
         self.recorder.send(LogText(text, name))
 
     def log_file(self, file: Path, folder: str | None = None) -> None:
-        """Record a file, which is left as it is until the run is closed, as an artifact."""
+        """Log a file as an artifact; it must not change until the run has ended."""
         self.recorder.send(LogFile(str(file), folder))
 
     def log_folder(self, folder: Path, into: str | None = None) -> None:
-        """Record the files of a folder, see :attr:`scratch`, as artifacts, ``into`` a folder of theirs."""
+        """Log the files of a folder in :attr:`scratch` as artifacts, in the artifact folder ``into``."""
         self.recorder.send(LogFolder(str(folder), into))
 
-    def log_pictures(
+    def log_figures(
         self, history: dict[str, Any] | None, predictions: pd.DataFrame, spec: DataSpec, into: str | None = None
     ) -> None:
-        """Have the pictures drawn that need neither network nor data, and record them as artifacts.
+        """Draw the figures that need neither network nor data, and log them as artifacts.
 
         Args:
-            history: fields of that of the fit; ``None``: no learning curves.
-            predictions: of the scored rows, beside the truth.
-            spec: the task.
+            history: fields of the history; ``None``: no learning curves.
+            predictions: predictions and actual values of the scored rows.
+            spec: of the data.
             into: a folder of the artifacts.
         """
         drawn, file = predictions.filter(regex="^(actual|predicted|probability_.*)$"), self.scratch / "drawn.parquet"
@@ -161,13 +161,13 @@ class Run:
     def log_model(
         self, folder: Path, columns: Iterable[str], predictions: pd.DataFrame, params: dict[str, int | str]
     ) -> None:
-        """Record a saved model as an MLflow model that takes raw rows; nothing of it is pickled.
+        """Log a saved model as an MLflow model that takes raw rows; nothing is pickled.
 
         Args:
-            folder: the three files, see :attr:`scratch`.
+            folder: the three files, in :attr:`scratch`.
             columns: those that a prediction reads.
-            predictions: some of them, for the types of what comes out.
-            params: what ``predict`` takes beside rows, and what it is where it is not given.
+            predictions: an example, for the output types.
+            params: what ``predict`` takes in addition to rows, with its defaults.
         """
         outputs = {str(name): KINDS.get(predictions[name].dtype.kind, "string") for name in predictions}
         self.recorder.send(LogModel(str(folder), list(columns), outputs, params))
@@ -175,78 +175,78 @@ class Run:
 
 @contextmanager
 def track(request: Request) -> Iterator[Run]:
-    """Open a run, record the request, and close it as FINISHED, FAILED or KILLED, as the block truly ends.
+    """Create a run, log the request, and end the run as FINISHED, FAILED or KILLED according to how the block ends.
 
     Raises:
         RequestError: the database cannot be opened.
         TrackingError: something could not be recorded; the run is FAILED.
     """
-    with _session(lambda serving, scratch: _open(serving, request, scratch)) as run:
+    with _session(lambda worker, scratch: _open(worker, request, scratch)) as run:
         describe(run, request)
         yield run
 
 
 @contextmanager
 def track_again(found: FoundRun, *, resume: bool) -> Iterator[Run]:
-    """Open a run that was made.
+    """Open an existing run.
 
     Args:
         found: the run.
-        resume: go on with it: it is RUNNING meanwhile, and closed as the block truly ends. Else the block adds to what
-            the run came to, whose status stays as it is, until it calls :meth:`Run.go_on`.
+        resume: whether the run is RUNNING during the block and ends as the block does. Otherwise the block adds to the
+            run, whose status stays, until it calls :meth:`Run.resume`.
 
     Raises:
-        RequestError: another process is still going on with it.
+        RequestError: the run is still running in another process.
         TrackingError: something could not be recorded.
     """
-    with _session(lambda serving, scratch: _reopen(serving, found, scratch)) as run:
+    with _session(lambda worker, scratch: _reopen(worker, found, scratch)) as run:
         if resume:
-            run.go_on()
+            run.resume()
         yield run
 
 
 @contextmanager
-def _session(begin: Callable[[Client, Path], Run]) -> Iterator[Run]:
-    """Have a run recorded while the block lasts, and closed as it ends."""
-    serving, run = client.borrow(), None
+def _session(open_run: Callable[[Client, Path], Run]) -> Iterator[Run]:
+    """Record a run during the block, and end it as the block ends."""
+    worker, run = client.borrow(), None
     scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
     try:
-        serving.has_recorded = True
-        run = begin(serving, scratch)
+        worker.has_recorded = True
+        run = open_run(worker, scratch)
         yield run
         run.send()
-        serving.ask(FinishRun())
+        worker.ask(FinishRun())
     except BaseException as error:
-        said = failures.close(serving, run, error)
-        if run is not None and type(error) is TrackingError:  # a full disk has its own advice
+        reported = failures.close(worker, run, error)
+        if run is not None and type(error) is TrackingError:  # not a DiskError, which has its own advice
             raise TrackingError(
                 f"{error}{request_record.what_is_left(run.artifacts, run.checkpoints, run.id)}"
             ) from error
-        if said is None:
+        if reported is None:
             raise
-        raise said from error
+        raise reported from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-        client.give_back(serving)
+        client.give_back(worker)
 
 
 def record_failure(request: Request, error: BaseException) -> None:
-    """Leave a FAILED run for a request that ended before its run was opened."""
+    """Record a FAILED run for a request that failed before its run was created."""
     with suppress(type(error)), track(request):
         raise error
 
 
 def sweep_runs(request: Request) -> tuple[Path, list[tuple[str, str, dict[str, float]]], str | None]:
-    """Return the folder of the database; what was asked, status and final scores of each run of a sweep; and a note."""
-    serving = client.borrow()
+    """Return the folder of the database, overrides, status and final scores of each run of a sweep, and a note."""
+    worker = client.borrow()
     try:
-        answer = serving.ask(ListSweep(str(Path.cwd()), asdict(request.tracking), request.sweep or ""))
+        answer = worker.ask(ListSweep(str(Path.cwd()), asdict(request.tracking), request.sweep or ""))
     finally:
-        client.give_back(serving)
+        client.give_back(worker)
     return Path(answer.folder), [(overrides, status, scores) for overrides, status, scores in answer.runs], answer.note
 
 
-def _open(serving: Client, request: Request, scratch: Path) -> Run:
+def _open(worker: Client, request: Request, scratch: Path) -> Run:
     tags = {
         "mlflow.source.name": "lifecycle",
         "mlflow.source.type": "LOCAL",
@@ -257,28 +257,28 @@ def _open(serving: Client, request: Request, scratch: Path) -> Run:
         **({"lifecycle.sweep": request.sweep} if request.sweep else {}),
     }
     name = request.run_name
-    opened = serving.ask(CreateRun(str(Path.cwd()), asdict(request.tracking), name, tags, str(scratch)))
-    return _run(serving, opened, name, scratch)
+    opened = worker.ask(CreateRun(str(Path.cwd()), asdict(request.tracking), name, tags, str(scratch)))
+    return _run(worker, opened, name, scratch)
 
 
-def _reopen(serving: Client, found: FoundRun, scratch: Path) -> Run:
+def _reopen(worker: Client, found: FoundRun, scratch: Path) -> Run:
     assert found.id is not None  # noqa: S101 - its callers refuse a folder with a saved model
     tracked = {"dir": str(found.checkpoints.parent.parent), "experiment": found.experiment}
-    opened = serving.ask(ReopenRun(str(Path.cwd()), tracked, found.id, str(scratch)))
-    return _run(serving, opened, found.name, scratch)
+    opened = worker.ask(ReopenRun(str(Path.cwd()), tracked, found.id, str(scratch)))
+    return _run(worker, opened, found.name, scratch)
 
 
-def _run(serving: Client, opened: RunOpened, name: str, scratch: Path) -> Run:
-    return Run(serving, opened.run_id, name, Path(opened.folder), Path(opened.artifacts), scratch)
+def _run(worker: Client, opened: RunOpened, name: str, scratch: Path) -> Run:
+    return Run(worker, opened.run_id, name, Path(opened.folder), Path(opened.artifacts), scratch)
 
 
 def describe(run: Run, request: Request) -> None:
-    """Record what was asked for: parameters, versions, the configuration and what rebuilds it."""
+    """Log the request: parameters, versions, the configuration and the record that rebuilds it."""
     values = {**request.choices, **flatten(request.recorded)}
-    values = {key: value for key, value in values.items() if key not in CARD}  # these are about the data, not the run
-    open_yet = [key for key, value in values.items() if value is None and WORKED_OUT.fullmatch(key)]
-    for key in open_yet:
-        del values[key]  # comes with log_worked_out()
+    values = {key: value for key, value in values.items() if key not in CARD}  # they describe the data, not the run
+    unresolved = [key for key, value in values.items() if value is None and RESOLVED.fullmatch(key)]
+    for key in unresolved:
+        del values[key]  # log_resolved() logs it
     params = {key: str(value)[:MOST_PARAM_CHARACTERS] for key, value in values.items()}
     chosen = " ".join(f"{group}={name}" for group, name in sorted(request.choices.items()))
     config = f"# {request.command}\n# {chosen}\n{OmegaConf.to_yaml(OmegaConf.create(request.recorded))}"
@@ -290,7 +290,7 @@ def describe(run: Run, request: Request) -> None:
 
 
 def flatten(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the values of a configuration, in plain values, by dotted key; a list is one value."""
+    """Return the values of a nested configuration by dotted key; a list is one value."""
     flat: dict[str, Any] = {}
     for key, value in node.items():
         if isinstance(value, dict) and f"{prefix}{key}" not in ONE_VALUE:
@@ -301,6 +301,6 @@ def flatten(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _same(kept: float, value: float) -> bool:
-    """Tell whether MLflow keeps a value so: of one that is infinite it keeps the largest number there is."""
+    """Return whether MLflow stores ``value`` as ``kept``: it stores infinity as the largest float."""
     largest = sys.float_info.max
     return kept == min(max(value, -largest), largest) or (math.isnan(kept) and math.isnan(value))

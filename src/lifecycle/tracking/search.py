@@ -1,6 +1,6 @@
-"""Runs found in MLflow by what a person calls them: an id or its beginning, ``latest``, ``best``, a model's name.
+"""Finds runs in MLflow by an id or its first characters, ``latest``, ``best``, or the name of a registered model.
 
-In the process that talks to MLflow; :mod:`lifecycle.tracking.found_run` is what asks.
+Runs in the process that records; :mod:`lifecycle.tracking.found_run` is its client.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ LATEST, BEST, REGISTERED = "latest", "best", "models:/"
 RUN_ID = re.compile(r"[0-9a-f]{4,32}")
 MODEL = re.compile(r"models:/([^@/]*)(?:@(.+)|/(.+))?")
 DIRECTIONS = "lifecycle.higher_is_better"
-"""Tag: for each score of a run whether more is better."""
+"""Tag: whether higher is better, for each score of a run."""
 
 MOST_RUNS = 50_000
 DEFAULTS = ("kept_val_loss", "test_loss", "training_set_loss")
-"""What ``best`` goes by where no metric is named: the first that all runs have. Test rows choose last."""
+"""The metric of ``best`` where none is named: the first that all runs have. Test scores come last."""
 
 
 def find(
@@ -36,14 +36,14 @@ def find(
     """Return one run.
 
     Args:
-        store: the database; ``latest`` and ``best`` look within its experiment, an id anywhere.
-        run: what it is called.
-        statuses: of MLflow's, which ``latest`` and ``best`` choose among.
-        metric: that ``best`` goes by; ``None``: see :data:`DEFAULTS`.
-        sweep: the multirun that ``latest`` and ``best`` look within; ``None``: the whole experiment.
+        store: the database; ``latest`` and ``best`` search its experiment, an id all of them.
+        run: an id or its first characters, ``latest``, ``best``, or ``models:/...``.
+        statuses: MLflow statuses that ``latest`` and ``best`` choose among.
+        metric: of ``best``; ``None``: see :data:`DEFAULTS`.
+        sweep: the multirun that ``latest`` and ``best`` search; ``None``: the whole experiment.
 
     Raises:
-        RequestError: there is none, or more than one; says what there is.
+        RequestError: there is none, or more than one; lists what there is.
     """
     if run in (LATEST, BEST):
         found = _of_experiment(store, statuses, sweep)
@@ -56,9 +56,9 @@ def find(
 def find_many(
     store: Store, runs: list[str], sweep: str | None, statuses: Iterable[str], metric: str | None = None
 ) -> list[RunRecord]:
-    """Return several runs, in the order they are named in; or all of a multirun, in the order they were started.
+    """Return several runs in the given order, or all of a multirun in the order of their start.
 
-    ``best`` is one of those that came to their end.
+    ``best`` chooses among FINISHED runs only.
     """
     if not runs:
         return [described(store, run) for run in reversed(_of_experiment(store, statuses, sweep))]
@@ -66,7 +66,7 @@ def find_many(
 
 
 def histories(store: Store, run: str) -> dict[str, list[tuple[int, float]]]:
-    """Return the epochs and values of each score that a run's epochs have, as far as it came."""
+    """Return epoch and value of each per-epoch score of a run."""
     names = [name for name in store.client.get_run(run).data.metrics if name.startswith(("train_", "val_"))]
     return {name: [(point.step, point.value) for point in store.client.get_metric_history(run, name)] for name in names}
 
@@ -90,7 +90,7 @@ def described(store: Store, run: Any) -> RunRecord:
 
 
 def _saved(client: Any, run: Any) -> str | None:
-    """Return the folder of the model that a run saved last, if it did."""
+    """Return the folder of the last model that a run saved, or ``None``."""
     model = last_model(client, run)
     return None if model is None else _folder_of(model)
 
@@ -100,11 +100,13 @@ def _folder_of(model: Any) -> str:
 
 
 def is_saved(client: Any, run: Any, folder: Path) -> bool:
-    """Tell whether the model that a run saved last is whole, and the one in a folder."""
+    """Return whether the last model of a run is complete and equal to the one in a folder."""
     saved = Path(_saved(client, run) or "/nowhere")
     try:
         then, now = (json.loads((model / "lifecycle.json").read_text()) for model in (saved, folder))
-        digests = {name: digest for name, digest in then["sha256"].items() if name != "lifecycle.json"}  # but its own
+        digests = {
+            name: digest for name, digest in then["sha256"].items() if name != "lifecycle.json"
+        }  # the manifest cannot contain its own digest
         whole = all(sha256(saved / name) == digest for name, digest in digests.items())
     except (OSError, ValueError):
         return False
@@ -120,10 +122,10 @@ def _path_of(location: str) -> Path:
 
 
 def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> list[Any]:
-    """Return the runs of the experiment, the last started first.
+    """Return the runs of the experiment, the last first.
 
     Raises:
-        RequestError: there is none with such a status.
+        RequestError: none has one of the statuses.
     """
     wanted = tuple(statuses)
     sweep = _last_sweep(store) if sweep == LATEST else sweep
@@ -184,7 +186,9 @@ def _best(runs: list[Any], metric: str | None) -> Any:
                 f"has no score that all {len(runs)} runs have",
                 remedy="Name one with metric=....",
             )
-    having = [run for run in reversed(runs) if metric in run.data.metrics]  # of equal ones, the one started first
+    having = [
+        run for run in reversed(runs) if metric in run.data.metrics
+    ]  # of runs with equal scores, the first started
     if not having:
         scores = [name for name in names if name.startswith(("kept_", "test_", "training_set_"))]
         raise RequestError(
@@ -195,15 +199,15 @@ def _best(runs: list[Any], metric: str | None) -> Any:
     sets = ranking.row_sets([run.data for run in having], metric)
     if len(set(sets)) > 1:
         raise ranking.refusal([run.data for run in having], sets, metric)
-    better = more_is_better(json.loads(having[0].data.tags.get(DIRECTIONS, "{}")), metric)
+    better = higher_is_better(json.loads(having[0].data.tags.get(DIRECTIONS, "{}")), metric)
     return sorted(having, key=lambda run: run.data.metrics[metric], reverse=bool(better))[0]
 
 
-def more_is_better(directions: dict[str, bool], metric: str) -> bool | None:
-    """Return whether more of a score is better; ``None`` where that is not known.
+def higher_is_better(directions: dict[str, bool], metric: str) -> bool | None:
+    """Return whether a higher score is better, or ``None`` where that is unknown.
 
     Args:
-        directions: the same for each score, as a run's tag :data:`DIRECTIONS` has it.
+        directions: by the name of the score, from the tag :data:`DIRECTIONS` of a run.
         metric: of any rows: ``test_accuracy``, ``evaluate_other_accuracy``.
     """
     if metric.endswith("_loss"):
@@ -243,7 +247,7 @@ def _registered(store: Store, address: str) -> RunRecord:
             remedy="`lifecycle register` registers one that does.",
         )
     run = described(store, store.client.get_run(found.run_id))
-    # A run that was resumed has saved another model since: the version is the one that was registered.
+    # A resumed run has another model by now; the version is the model that was registered.
     model_id = model_of(found)
     if model_id is None:
         return run

@@ -1,4 +1,4 @@
-"""What MLflow is told of the rows that a model takes and gives."""
+"""The MLflow signature of a saved model."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
 def signature_of(
     columns: Iterable[str], outputs: dict[str, str] | None = None, params: dict[str, int | str] | None = None
 ) -> ModelSignature:
-    """Return a signature whose columns may hold anything.
+    """Return a signature whose input columns may hold any type.
 
-    The saved model checks its rows itself, and says more; MLflow would refuse a whole number for one with a fraction,
-    and a value that is missing for the first time.
+    The saved model checks its rows itself, with better messages. MLflow would refuse an integer in a column of floats,
+    and a missing value where the example had none.
 
     Args:
-        columns: those that a prediction reads; MLflow leaves out all others.
-        outputs: MLflow's type of each column that comes out.
-        params: what ``predict`` takes in addition to rows, and its value where it is not given.
+        columns: those that a prediction reads; MLflow drops all others.
+        outputs: MLflow's type of each output column.
+        params: what ``predict`` takes in addition to rows, with its defaults.
     """
     from mlflow.models import ModelSignature
     from mlflow.types.schema import AnyType, ColSpec, DataType, ParamSchema, ParamSpec, Schema
 
     anything: Any = AnyType
     inputs = Schema([ColSpec(anything(), name, required=False) for name in columns])
-    given = None if outputs is None else Schema([ColSpec(kind, name) for name, kind in outputs.items()])
+    output_schema = None if outputs is None else Schema([ColSpec(kind, name) for name, kind in outputs.items()])
     kinds = {int: DataType.long, str: DataType.string}
     specs = [ParamSpec(name, kinds[type(default)], default) for name, default in (params or {}).items()]
-    beside: Any = ParamSchema(specs) if specs else None
-    return ModelSignature(inputs, given, beside)
+    param_schema: Any = ParamSchema(specs) if specs else None
+    return ModelSignature(inputs, output_schema, param_schema)

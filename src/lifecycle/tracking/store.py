@@ -21,7 +21,7 @@ from lifecycle.tracking import database_faults, end_notes, ranking
 RESERVE, RESERVED_BYTES = ".reserve", 256 * 1024
 """A file in the folder of a run's checkpoints, removed when the run ends: room for its status on a full disk."""
 
-NO_STATUS = "the process ended without a word (kill -9, or power)"
+NO_STATUS = "the process was killed (kill -9, or power loss)"
 
 
 @dataclass(frozen=True)
