@@ -1,7 +1,7 @@
-"""Processes of the command that begin where the imports end: forked from one that has imported the libraries.
+"""Processes of the command without the time of its imports: forked from one that has imported the libraries.
 
-They are processes like any other, with a standard output, an exit code and signals of their own. A test of what a
-command imports, of several devices (Lightning starts those itself) or of the first run in a folder starts a new Python.
+They are real processes with their own standard output, exit code and signals. Tests of what a command imports, of
+several devices (Lightning starts those itself) or of the first run in a folder start a new Python instead.
 """
 
 from __future__ import annotations
@@ -17,65 +17,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-SERVER = r"""
-import contextlib, gc, importlib, json, os, select, signal, socket, sys, traceback
-
-from lifecycle.runtime.lazy_imports import quick_imports
-
-with quick_imports():
-    for name in ("pandas", "hydra", "pytorch_lightning", "lifecycle.config.compose", "lifecycle.runs.pipeline"):
-        importlib.import_module(name)
-gc.collect()
-gc.freeze()
-asking = socket.socket(fileno=int(sys.argv[1]))
-children = {}
-
-
-def child(request, files):
-    os.setsid() if request["session"] else None
-    for number, file in enumerate(files):
-        os.dup2(file, number)
-    os.chdir(request["cwd"])
-    os.environ.clear()
-    os.environ.update(request["environment"])
-    sys.argv[:] = request["words"]
-    code = 1
-    try:
-        exec(request["code"], {"__name__": "__main__"})
-        code = 0
-    except SystemExit as ended:
-        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        with contextlib.suppress(Exception):
-            importlib.import_module("atexit")._run_exitfuncs()
-        with contextlib.suppress(Exception):
-            sys.stdout.flush(), sys.stderr.flush()
-        os._exit(code & 255)
-
-
-while True:
-    for file in select.select([asking, *children], [], [])[0]:
-        if file is asking:
-            message, files, _, _ = socket.recv_fds(asking, 1 << 20, 3)
-            if not message:
-                os._exit(0)
-            pid = os.fork()
-            if not pid:
-                asking.close()
-                child(json.loads(message), files)
-            for each in files:
-                os.close(each)
-            children[os.pidfd_open(pid)] = pid
-            asking.send(json.dumps({"pid": pid}).encode())
-        else:
-            pid = children.pop(file)
-            os.close(file)
-            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            asking.send(json.dumps({"pid": pid, "code": code}).encode())
-"""
-
+SERVER = Path(__file__).with_name("fork_server.py")
 COMMAND = "import sys\nfrom lifecycle.cli.main import main\nsys.exit(main())"
 
 
@@ -84,7 +26,7 @@ class Forks:
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-c", SERVER, str(theirs.fileno())]
+        command = [sys.executable, "-P", str(SERVER), str(theirs.fileno())]
         self._server = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         theirs.close()
         self._news = threading.Condition()

@@ -53,16 +53,21 @@ class Recorder(Protocol):
         ...
 
 
+def start_worker() -> subprocess.Popen[bytes]:
+    """Start :mod:`lifecycle.runs.recording_process`, which reads messages and writes answers."""
+    # -P: a file of the working folder that is named like a library must not be imported in its place.
+    command = [sys.executable, "-P", "-m", "lifecycle.runs.recording_process"]
+    # Its own session keeps Ctrl-C on the terminal from it: this process reports how the run ended.
+    return subprocess.Popen(  # noqa: S603 - our own module
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
+    )
+
+
 class Client:
     """A process that records, which this process has started. It records one run at a time."""
 
     def __init__(self) -> None:
-        # -P: a file of the working folder that is named like a library must not be imported in its place.
-        command = [sys.executable, "-P", "-m", "lifecycle.runs.recording_process"]
-        # A session of its own keeps Ctrl-C on the terminal from it: this process tells it how the run ended.
-        self._process = subprocess.Popen(  # noqa: S603 - our own module
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
-        )
+        self._process = start_worker()
         self._number = 0
         self._unread = b""
         self.owner, self.has_recorded = os.getpid(), False
