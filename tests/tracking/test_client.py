@@ -41,7 +41,7 @@ def serving() -> Iterator[Client]:
 def children() -> list[int]:
     """Return the processes that record for this one."""
     listed = [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
-    return [pid for pid in listed if b"lifecycle.tracking.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in listed if b"lifecycle.runs.recording_process" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def test_runs_one_after_the_other_are_recorded_by_one_process(
@@ -49,6 +49,7 @@ def test_runs_one_after_the_other_are_recorded_by_one_process(
 ) -> None:
     with track(request_of("seed=1")):
         first = children()
+        assert first
     with track(request_of("seed=2")):
         assert children() == first
     assert [(run.info.run_name, run.info.status) for run in runs()] == [
