@@ -101,7 +101,8 @@ class Backend:
         """
         self.run_id, self._scratch = None, message.scratch
         store = self._open(message.cwd, message.tracking)
-        with store.lock():  # no other process sees the run without its own lock
+        # Under the store's lock: a process that saw the run before it has its own lock would take it for dead.
+        with store.lock():
             created = store.client.create_run(
                 store.experiment_id, tags={**message.tags, **commit()}, run_name=message.name
             )
@@ -111,6 +112,7 @@ class Backend:
             self._lock = FileLock(folder / ".lock")
             self._lock.acquire()
             store.reserve(created.info.run_id)
+            # Runs that were killed are settled here, as no server watches over them.
             close_dead_runs(store)
         return RunOpened(created.info.run_id, str(store.folder), str(artifacts(created)))
 
@@ -126,6 +128,7 @@ class Backend:
         found = store.client.get_run(message.run_id)
         folder = store.checkpoints(message.run_id)
         folder.mkdir(parents=True, exist_ok=True)
+        # The worker of a killed process still holds the lock while it ends the run: wait for it.
         lock = FileLock(folder / ".lock", timeout=SECONDS_OF_CLOSING)
         try:
             lock.acquire()
@@ -147,6 +150,7 @@ class Backend:
         found = store.client.get_run(run_id)
         writer = RunWriter(store.client, run_id)
         writer.write(SetTags({"lifecycle.resumed": str(int(found.data.tags.get("lifecycle.resumed", 0)) + 1)}))
+        # MLflow's UI shows the error of a run: that of an earlier attempt must not look like the current state.
         if "lifecycle.error" in found.data.tags:
             writer.write(SetTags({"lifecycle.error_before": found.data.tags["lifecycle.error"]}))
             store.client.delete_tag(run_id, "lifecycle.error")
@@ -169,7 +173,7 @@ class Backend:
     def _finish(self, message: FinishRun) -> Done:
         """End the run as FINISHED; a run that was only added to keeps its status."""
         store, run_id = self._opened()
-        if self._status is None:
+        if self._status is None:  # not a run that ended before and was only added to
             store.release(run_id)
             store.client.set_terminated(run_id, "FINISHED")
         self._close()
@@ -179,7 +183,7 @@ class Backend:
     def _fail(self, message: FailRun) -> Done:
         """End the run as FAILED or KILLED; if the database is locked, leave a note for the process that opens it."""
         if self.store is not None and self.run_id is not None and self._status is None:
-            self.store.release(self.run_id)
+            self.store.release(self.run_id)  # on a full disk, the status needs this space
             with suppress(OSError):
                 if message.trace is not None:
                     (self._artifacts / "error.txt").write_text(message.trace)

@@ -69,7 +69,7 @@ class Client:
     def __init__(self) -> None:
         self._process = start_worker()
         self._number = 0
-        self._unread = b""
+        self._unread = b""  # bytes after the last complete line
         self.owner, self.has_recorded = os.getpid(), False
 
     def send(self, message: Message[Any]) -> None:
@@ -97,7 +97,7 @@ class Client:
         line = memoryview(encode(message, number))
         assert self._process.stdin is not None  # noqa: S101 - a pipe was asked for
         try:
-            while line:
+            while line:  # an unbuffered pipe may take a part only
                 line = line[self._process.stdin.write(line) :]
         except (BrokenPipeError, ValueError) as error:
             raise _ended(self._process.poll()) from error
@@ -113,7 +113,7 @@ class Client:
                     f"MLflow did not answer within {within:g} s. Check which process has locked its database."
                 )
             part = os.read(self._process.stdout.fileno(), 65536)
-            if not part:
+            if not part:  # the pipe was closed: the process is gone
                 raise _ended(self._process.wait())
             self._unread += part
         line, _, self._unread = self._unread.partition(b"\n")
@@ -134,6 +134,7 @@ class Client:
             self._process.kill()
 
 
+# Processes are kept between runs: starting one costs as much as a short run.
 _idle: list[Client] = []
 _lock = threading.Lock()
 
@@ -171,7 +172,7 @@ def end_all() -> None:
     """End all processes that wait for a run."""
     with _lock:
         while _idle:
-            with suppress(OSError):
+            with suppress(OSError):  # a process that was killed has no pipes to close
                 _idle.pop().end()
 
 

@@ -38,7 +38,7 @@ def wait_until_free(file: Path, seconds: float = WAITS) -> None:
         except sqlite3.Error as error:
             if not is_busy(error) or time.monotonic() >= until:
                 raise
-            time.sleep(0.05)
+            time.sleep(0.05)  # SQLite's own timeout returned at once, so wait here
         else:
             return
 
@@ -98,6 +98,7 @@ def explained(error: BaseException, folder: Path, waited: float = WAITS) -> Life
 def plain(error: BaseException) -> str:
     """Return the text of an error without SQL and parameters: SQLite's, or the first lines of another."""
     own = next((one for one in _chain(error) if isinstance(one, sqlite3.Error)), None)
+    # SQLAlchemy appends the statement with its values, which may be secrets or rows.
     text = str(own) if own is not None else re.split(r"\n?\[(?:SQL|parameters)\b|\n\(Background", str(error))[0]
     return " ".join(text.split())[:_MOST_CHARACTERS].rstrip(". ") or type(error).__name__
 
@@ -107,6 +108,7 @@ def _other_version(found: str, wanted: str, folder: Path) -> RequestError:
     import mlflow
 
     migrations = Path(mlflow.__file__).parent / "store" / "db_migrations" / "versions"
+    # A schema version that this MLflow has no migration for is newer than it.
     known = any(file.name.startswith(f"{found}_") for file in migrations.glob("*.py"))
     database = f"sqlite:///{(folder / 'mlflow.db').absolute()}"
     cure = f"Copy it, and then run `mlflow db upgrade {database}`" if known else "Update MLflow"
@@ -128,7 +130,7 @@ def _code(error: BaseException) -> int | None:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    seen: set[int] = set()
+    seen: set[int] = set()  # a context may refer back to an error of the chain
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error

@@ -50,6 +50,7 @@ def close(recorder: Recorder, run: OpenRun | None, error: BaseException) -> Life
     trace = masked("".join(traceback.format_exception(error))) if unexpected else None
     sentence = str(reported) if is_sentence else f"{type(error).__name__}: {error}"
     status = "KILLED" if isinstance(error, Interrupted | KeyboardInterrupt) else "FAILED"
+    # A second Ctrl-C must not interrupt the message that says how the run ended.
     with signals_ignored(), suppress(LifecycleError):
         if run is not None:
             run.send()

@@ -192,6 +192,7 @@ def _place(which: Which) -> tuple[str, dict[str, Any]]:
 
 def _ask(which: Which, message: Message[Reply]) -> Reply:
     check_environment(which.tracking.dir)
+    # Checked here, since opening a database that does not exist would create it.
     if not (Path(which.tracking.dir).expanduser() / "mlflow.db").is_file():
         raise RequestError(
             Setting("tracking.dir", which.tracking.dir),

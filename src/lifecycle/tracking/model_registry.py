@@ -36,6 +36,7 @@ def register(store: Store, run_id: str, name: str, aliases: list[str]) -> Regist
         version = next((one.version for one in found if model_of(one) == model_id), None)
         new = version is None
         if version is None:
+            # Creating a version would not create the name; creating an existing name would raise.
             if not client.search_registered_models(f"name = {quoted(name)}"):
                 client.create_registered_model(name)
             version = client.create_model_version(name, f"models:/{model_id}", run_id=run_id, model_id=model_id).version
@@ -53,6 +54,7 @@ def last_model(client: Any, run: Any) -> Any:
     """Return the last model of a run, or ``None``; a run that was resumed has several, in no order."""
     outputs = run.outputs.model_outputs if run.outputs is not None else []
     models = [client.get_logged_model(one.model_id) for one in outputs]
+    # A run that was killed while it logged a model leaves one that is PENDING.
     whole = [model for model in models if model.status == "READY"] or models
     return max(whole, key=lambda model: model.creation_timestamp, default=None)
 

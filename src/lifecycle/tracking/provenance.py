@@ -44,6 +44,7 @@ def installed() -> str:
 
 def commit() -> dict[str, str]:
     """Return the git commit of the working folder and whether it has changes, as tags; empty without a repository."""
+    # GitPython would raise on import where git is not installed.
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     import git
 
@@ -62,8 +63,9 @@ def hardware() -> dict[str, str]:
     return {
         "hardware.cpu": _cpu(),
         "hardware.cores": str(os.cpu_count()),
+        # AVX2 and AVX-512 kernels add up in different orders.
         "hardware.instructions": torch.backends.cpu.get_cpu_capability(),
-        "hardware.threads": str(torch.get_num_threads()),
+        "hardware.threads": str(torch.get_num_threads()),  # sums are divided among threads
         "hardware.gpu": ", ".join(gpus) or "none",
         "hardware.os": f"{platform.system()} {platform.release()} {platform.machine()}",
     }

@@ -56,6 +56,7 @@ def row_sets(runs: Sequence[Recorded], metric: str) -> list[str]:
         metric: the score: of validation rows (``kept_val_loss``), test rows (``test_loss``), other rows that were
             scored later (``evaluate_<name>_loss``), or training rows (all others).
     """
+    # A run without digests has the digests of a run with the same recipe: both drew the same split.
     known = {recipe: _digests(run) for run in runs if _digests(run) and (recipe := _recipe(run))}
     return [_rows(run, metric, known) or f"{UNKNOWN}:{at}" for at, run in enumerate(runs)]
 
@@ -101,6 +102,7 @@ def _recipe(run: Recorded) -> str | None:
         for name, value in params.items()
         if name.startswith("data.") and name not in NOT_OF_THE_SPLIT and value != "None"
     }
+    # scikit-learn draws the split: another version may draw another one from the same seed.
     made_with = run.tags.get("version.scikit-learn")
     return json.dumps([run.tags[DATA], made_with, _split_seed(params), sorted(fields.items())])
 
@@ -109,7 +111,7 @@ def _split_seed(params: dict[str, str]) -> str | None:
     """Return the seed of a split; ``None`` for a series, which is split by time."""
     if "data.window" in params and "data.test_rows" not in params:
         return None
-    own = params.get(SPLIT_SEED, "None")
+    own = params.get(SPLIT_SEED, "None")  # MLflow stores null as the text "None"
     return params.get(SEED) if own == "None" else own
 
 
@@ -117,6 +119,7 @@ def _has_validation_data(run: Recorded) -> bool:
     """Return whether a Python caller passed ``validation_data``, which no parameter records."""
     params = run.params
     shares = [params.get(name, "None") for name in ("data.val_size", "data.validation_split")]
+    # Rows in memory, no share of them held out, and yet validation scores: they came from validation_data.
     in_memory = params.get("data.path") == "X" and not any(share not in ("None", "0", "0.0") for share in shares)
     return in_memory and any(name.startswith(BY_VALIDATION) for name in run.metrics)
 
@@ -147,6 +150,7 @@ def note(runs: Sequence[Recorded], sets: Sequence[str]) -> str | None:
         by_data.setdefault(run.tags.get(DATA, ""), set()).add(key)
     if all(len(keys) < 2 for keys in by_data.values()):
         return None
+    # One note only: that of the data set with the most splits.
     most = max(by_data, key=lambda digest: len(by_data[digest]))
     same_data = [run for run in runs if run.tags.get(DATA, "") == most]
     return (

@@ -106,6 +106,7 @@ class Run:
 
     def send(self) -> None:
         """Send the points that are waiting."""
+        # Replaced before sending: if sending fails, ending the run must not send the same points again.
         waiting, self._unsent = self._unsent, []
         self._sent = time.monotonic()
         if waiting:
@@ -150,6 +151,7 @@ class Run:
             spec: of the data.
             into: a folder of the artifacts.
         """
+        # A file rather than the message: predictions of millions of rows do not fit into a line of JSON.
         drawn, file = predictions.filter(regex="^(actual|predicted|probability_.*)$"), self.scratch / "drawn.parquet"
         drawn.to_parquet(file)
         self.recorder.send(LogFigures(history, str(file), asdict(spec), into))

@@ -20,6 +20,7 @@ from lifecycle.tracking.model_registry import last_model, model_of, quoted, vers
 from lifecycle.tracking.store import Store, artifacts
 
 LATEST, BEST, REGISTERED = "latest", "best", "models:/"
+# Fewer than four characters would match by chance once there are a few hundred runs.
 RUN_ID = re.compile(r"[0-9a-f]{4,32}")
 MODEL = re.compile(r"models:/([^@/]*)(?:@(.+)|/(.+))?")
 DIRECTIONS = "lifecycle.higher_is_better"
@@ -139,6 +140,7 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
             max_results=MOST_RUNS,
             order_by=["attributes.start_time DESC"],
         )
+        # Several statuses are filtered here: MLflow's filter language has no OR.
         if "lifecycle.command" in run.data.tags and run.info.status in wanted
     ]
     if found:
@@ -171,6 +173,7 @@ def _last_sweep(store: Store) -> str:
 
 def _best(runs: list[Any], metric: str | None) -> Any:
     data = sorted({run.data.tags.get("lifecycle.data", "") for run in runs})
+    # Scores of evaluate_* may be of one external data set even where the training data differ.
     if len(data) > 1 and not (metric or "").startswith("evaluate_"):
         raise RequestError(
             Setting("run", BEST),
@@ -264,7 +267,7 @@ def _by_id(store: Store, run: str) -> Any:
             remedy="Write a run's id or its first 4 or more characters, latest, best, models:/<name>@<alias>, or a "
             "folder with a saved model.",
         )
-    try:
+    try:  # a whole id is the common case, and one query
         return store.client.get_run(run)
     except mlflow.exceptions.MlflowException:
         pass

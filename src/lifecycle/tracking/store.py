@@ -87,6 +87,7 @@ def open_store(config: TrackingConfig) -> Store:
 
 def _opened(folder: Path, config: TrackingConfig) -> Store:
     try:
+        # Only for its owner: runs contain predictions, and with them data.
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
             return _open(folder, config)
@@ -113,6 +114,7 @@ def _open(folder: Path, config: TrackingConfig) -> Store:
         raise RequestError(
             Setting("tracking.dir", config.dir), "holds a folder called mlflow.db", remedy="Move it away."
         )
+    # Before MLflow opens the database, to tell one that is locked from one that is damaged.
     database_faults.wait_until_free(folder / "mlflow.db")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
@@ -130,6 +132,7 @@ def _open(folder: Path, config: TrackingConfig) -> Store:
             "was deleted in the MLflow UI",
             remedy="Restore it there, or name another.",
         )
+    # MLflow stores absolute artifact locations, which still name the old folder after a move.
     files = Path(url2pathname(urlsplit(experiment.artifact_location).path))
     if not files.is_relative_to(folder):
         raise RequestError(
@@ -164,6 +167,7 @@ def sweep_runs(store: Store, sweep: str) -> tuple[list[tuple[str, str, dict[str,
         }
         return run.data.tags["lifecycle.overrides"], run.info.status, scores
 
+    # Only finished runs are ranked, so only their rows have to agree.
     ended = [run.data for run in found if run.info.status == "FINISHED"]
     return [row(run) for run in found], ranking.note(ended, ranking.row_sets(ended, "test_loss"))
 
@@ -179,6 +183,7 @@ def close_dead_runs(store: Store) -> None:
             continue  # logged by another tool
         folder = store.checkpoints(other.info.run_id)
         folder.mkdir(parents=True, exist_ok=True)  # missing if the process was killed while it created the run
+        # The operating system frees the lock of a process that ends, however it ends.
         with suppress(Timeout), FileLock(folder / ".lock", timeout=0):
             store.client.set_tag(other.info.run_id, "lifecycle.error", NO_STATUS)
             store.release(other.info.run_id)

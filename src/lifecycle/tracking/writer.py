@@ -62,6 +62,7 @@ class RunWriter:
     def _params(self, message: LogParams) -> None:
         from mlflow.entities import Param
 
+        # In batches: MLflow limits the parameters of one request.
         listed = [Param(key, value) for key, value in message.params.items()]
         for start in range(0, len(listed), MAX_PARAMS):
             self.client.log_batch(self.run_id, params=listed[start : start + MAX_PARAMS])
@@ -70,6 +71,7 @@ class RunWriter:
     def _metrics(self, message: LogMetrics) -> None:
         from mlflow.entities import Metric
 
+        # log_batch takes milliseconds and steps as given; log_metric would stamp each point with the time of writing.
         listed = [Metric(*point) for point in message.points]
         for start in range(0, len(listed), MAX_METRICS):
             self.client.log_batch(self.run_id, metrics=listed[start : start + MAX_METRICS])
@@ -125,7 +127,7 @@ class RunWriter:
         if search.is_saved(self.client, self.client.get_run(self.run_id), Path(message.folder)):
             return  # the run was killed after its model was logged, and has been resumed
         Model.log(
-            artifact_path=None,
+            artifact_path=None,  # since MLflow 3 a model is an entity with its own artifacts, not a folder of the run's
             name="model",
             flavor=mlflow.pyfunc,
             run_id=self.run_id,
