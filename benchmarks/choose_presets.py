@@ -4,8 +4,8 @@
     python benchmarks/choose_presets.py iris_best       # some of them
 
 A fifth of the rows is held out for validation, the network is fitted for the preset's number of epochs, and the last
-weights are scored, so that no validation row has chosen an epoch. Test rows are never read here, and no seed is one of
-``worked_examples.py``. ``sequence_best`` has no rows to hold out: its score is that of the rows that it was fitted to.
+weights are scored, so validation rows do not select an epoch. Test rows are not used, and the seeds differ from those
+of ``worked_examples.py``. ``sequence_best`` has no rows to hold out: its score is that of its training rows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CANDIDATES = {
     "boston_housing_best": ("", "model.dropout=0", "model.activation=tanh", "model.activation=gelu"),
     "sequence_best": ("", "optimizer.lr=0.003", "schedule=none", "trainer.max_epochs=500"),
 }
-"""Preset -> what is changed in it; "" is the preset as it is."""
+"""Preset -> options that change it; "" is the unchanged preset."""
 
 
 def score(preset: str, change: str, seed: int, folder: str) -> float:
@@ -40,8 +40,8 @@ def score(preset: str, change: str, seed: int, folder: str) -> float:
 def main() -> None:
     """Print one row of a Markdown table for each candidate."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="presets; all if none is named")
-    parser.add_argument("--seeds", type=int, help="run only the first so many seeds")
+    parser.add_argument("names", nargs="*", help="presets; default: all")
+    parser.add_argument("--seeds", type=int, help="number of seeds to run")
     asked = parser.parse_args()
     if unknown := set(asked.names) - set(CANDIDATES):
         parser.error(f"no such preset: {', '.join(sorted(unknown))}. Choose from: {', '.join(CANDIDATES)}.")

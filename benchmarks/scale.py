@@ -1,11 +1,11 @@
-"""Measure what does not depend on a network: start-up, batches, large files, streams, long fits and full databases.
+"""Measure start-up, batches, large files, streams, long fits and full databases.
 
-    python benchmarks/scale.py                  # all of it: about an hour on two cores, and 5 GB of disk for a while
-    python benchmarks/scale.py command predict  # some of it; the others keep the figures they have
-    python benchmarks/scale.py --write          # write the table into docs/speed.md as well
-    python benchmarks/scale.py --small          # tiny sizes, to see that it runs; judges nothing
+    python benchmarks/scale.py                  # all jobs: about an hour on two cores, and 5 GB of temporary disk space
+    python benchmarks/scale.py command predict  # some jobs; the others keep their figures
+    python benchmarks/scale.py --write          # also write the table into docs/speed.md
+    python benchmarks/scale.py --small          # tiny sizes, to check that it runs; compares with no target
 
-Figures are kept in ``scale.json`` beside this file. Memory is the most that a fresh process ever held (Linux' VmHWM).
+Figures are stored in ``scale.json`` next to this file. Memory is the peak of a fresh process (Linux' VmHWM).
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ RESULTS = Path(__file__).with_suffix(".json")
 PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
 BEGIN, END = "<!-- scale: begin -->", "<!-- scale: end -->"
 PACKAGES = ("torch", "pytorch-lightning", "mlflow", "pandas", "pyarrow", "scikit-learn")
-BLOCK = 250_000  # rows of a file that are made at once
+BLOCK = 250_000  # rows of a file that are generated at once
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much work each job is."""
+    """The sizes of the jobs."""
 
     repeats: int = 5
-    few: int = 3  # repeats of what takes minutes
+    few: int = 3  # repeats of jobs that take minutes
     batch_rows: int = 400_000
     file_rows: int = 10_000_000
     memory_gb: float = 0.5
     predict_rows: int = 2_000_000
     epochs: tuple[int, ...] = (10, 100, 1_000, 10_000)
     runs: int = 1_000
-    whole: bool = True  # all cases of predict, and a first run that is not counted
+    whole: bool = True  # all cases of predict, and a warm-up run
 
 
 SMALL = Sizes(1, 1, 20_000, 5_000, 0.1, 20_000, (1, 2), 3, whole=False)
@@ -57,12 +57,12 @@ class Figure:
     """One row of the table.
 
     Attributes:
-        what: what was measured.
-        unit: of the values.
-        values: one a repeat, or a pair of what is compared.
-        at_most: the median is to be no more than this.
-        at_least: the median is to be no less than this.
-        said: the target in words, where a number does not say it; or why there are no values.
+        what: name of the measurement.
+        unit: unit of the values.
+        values: one value per repeat.
+        at_most: upper limit of the median.
+        at_least: lower limit of the median.
+        said: the target as text if it is not a number, or the reason why there are no values.
     """
 
     what: str
@@ -74,14 +74,14 @@ class Figure:
 
     @property
     def target(self) -> str:
-        """What is to be reached, in words."""
+        """The target as text."""
         limits = [f"≤ {self.at_most:g}"] if self.at_most is not None else []
         limits += [f"≥ {self.at_least:,.0f}"] if self.at_least is not None else []
         return ", ".join([*limits, *([self.said] if self.said else [])])
 
     @property
     def reached(self) -> bool | None:
-        """Whether the median reaches the target; ``None`` where there is none, or no value."""
+        """Whether the median reaches the target; ``None`` without a target or values."""
         if not self.values or (self.at_most is None and self.at_least is None):
             return None
         middle = statistics.median(self.values)
@@ -92,7 +92,7 @@ Job = Callable[[Sizes, Path], Iterator[Figure]]
 
 
 def cpu_seconds(words: list[str], folder: Path, **environment: str) -> float:
-    """Return the processor time that a process of its own takes, its start included."""
+    """Run a command and return its CPU time, including start-up."""
     process = subprocess.Popen(words, cwd=folder, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -101,14 +101,14 @@ def cpu_seconds(words: list[str], folder: Path, **environment: str) -> float:
 
 
 def wall_seconds(words: list[str], folder: Path) -> float:
-    """Return the time from a command to its end."""
+    """Run a command and return its wall time."""
     started = time.perf_counter()
     subprocess.run(words, cwd=folder, stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - started
 
 
 def child(name: str, *arguments: object, folder: Path) -> dict[str, float]:
-    """Return what one of :data:`CHILDREN` measures in a process of its own."""
+    """Run one of :data:`CHILDREN` in a fresh process and return its measurements."""
     words = [sys.executable, str(Path(__file__).resolve()), "--child", name, *map(str, arguments)]
     ended = subprocess.run(words, cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
     figures: dict[str, float] = json.loads(ended.stdout.splitlines()[-1])
@@ -116,7 +116,7 @@ def child(name: str, *arguments: object, folder: Path) -> dict[str, float]:
 
 
 def peak() -> float:
-    """Return the most memory that this process has held, in bytes. Not ru_maxrss: that begins with its parent's."""
+    """Return the peak memory of this process in bytes; ru_maxrss would include the peak of its parent."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None
     return float(found[1]) * 1024
@@ -126,7 +126,7 @@ LIFECYCLE = [sys.executable, "-m", "lifecycle"]
 
 
 def command(sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """Measure what a shell waits for before anything is run."""
+    """Measure help, completion and ``--cfg job``, which start no run."""
     line = "lifecycle model="
     asked = {
         "`--help`": (["--help"], {}),
@@ -134,13 +134,13 @@ def command(sizes: Sizes, folder: Path) -> Iterator[Figure]:
         "`--cfg job`": (["--cfg", "job"], {}),
     }
     for what, (words, environment) in asked.items():
-        cpu_seconds([*LIFECYCLE, *words], folder, **environment)  # the files of the interpreter are read and compiled
+        cpu_seconds([*LIFECYCLE, *words], folder, **environment)  # warm-up: fills the file cache and writes bytecode
         found = [cpu_seconds([*LIFECYCLE, *words], folder, **environment) for _ in range(sizes.repeats)]
         yield Figure(what, "s of CPU", found, at_most=0.5)
 
 
 def iris(sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """Measure the README's first command, in a folder with a database."""
+    """Measure the first command of the README, in a folder with a database."""
     words = [*LIFECYCLE, "model=mlp", "data=iris"]
     if sizes.whole:
         wall_seconds(words, folder)
@@ -149,7 +149,7 @@ def iris(sizes: Sizes, folder: Path) -> Iterator[Figure]:
 
 
 def batches(sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """Compare an epoch of shuffled batches of 4,096 rows with one of a DataLoader that fetches each row."""
+    """Compare an epoch of our shuffled batches of 4,096 rows with an epoch of a DataLoader."""
     import torch
     from torch.utils.data import DataLoader, TensorDataset
 
@@ -157,7 +157,7 @@ def batches(sizes: Sizes, folder: Path) -> Iterator[Figure]:
     from lifecycle.data.batches import Batches, Chunks
 
     class Laid:
-        """The mini-batches as fitting takes them, many laid out at once."""
+        """The mini-batches as ``fit`` uses them, copied in chunks of many batches."""
 
         def __iter__(self) -> Iterator[Any]:
             for chunk in Chunks(batches, max(1, MOST_BYTES // (4 * size * 20))):
@@ -194,7 +194,7 @@ def batches(sizes: Sizes, folder: Path) -> Iterator[Figure]:
 
 
 def make_table(file: Path, rows: int, columns: int, kind: str = "numbers") -> None:
-    """Write rows of random numbers ``x0``, ``x1``, ...; ``mixed``: with gaps, and the two categories `town`, `code`."""
+    """Write random numbers ``x0``, ``x1``, ...; ``mixed`` adds missing values and the categories `town` and `code`."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.csv
@@ -220,7 +220,7 @@ def make_table(file: Path, rows: int, columns: int, kind: str = "numbers") -> No
 
 
 def csv(sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """Compare how a large CSV file is loaded, ready to train, with pandas' own read of it, in fresh processes."""
+    """Compare loading a large CSV file, ready to train, with ``pandas.read_csv``, in fresh processes."""
     file = folder / "large.csv"
     make_table(file, sizes.file_rows, 20)
     matrix = sizes.file_rows * 20 * 4
@@ -240,7 +240,7 @@ def csv(sizes: Sizes, folder: Path) -> Iterator[Figure]:
 
 
 def parquet(sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """Train an epoch on a Parquet file that takes more than the memory allowed."""
+    """Train one epoch on a Parquet file that is larger than the memory limit."""
     from lifecycle.data.kinds.table import Table
 
     size = sizes.file_rows * 20 * 4 / 1e9
@@ -264,11 +264,11 @@ CASES = {
     "Parquet to Parquet, 20 numbers": (20, "numbers", ".parquet", 300_000),
     "CSV to CSV, 8 numbers, one with gaps, and 2 categories": (8, "mixed", ".csv", None),
 }
-"""Of predict: columns, what they are, ending of both files, rows a second to reach."""
+"""Cases of predict: number of columns, their kind, file extension, target in rows per second."""
 
 
 def predict(sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """Stream files through a trained classifier of three classes, with all columns copied into the output."""
+    """Predict files with a classifier of three classes; all columns are copied into the output."""
     cases = CASES if sizes.whole else dict(list(CASES.items())[-1:])
     for what, (columns, kind, ending, to_reach) in cases.items():
         _save_model(folder, columns, kind)
@@ -306,7 +306,7 @@ def _save_model(folder: Path, columns: int, kind: str) -> None:
 
 
 def epochs(sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """Measure what a step of a little fit costs, all that fitting does counted in, as there are more epochs."""
+    """Measure the cost of a step of a small fit, including all overhead, for increasing numbers of epochs."""
     found = {}
     for count in sizes.epochs:
         repeats = sizes.few if count >= 10_000 else sizes.repeats
@@ -320,7 +320,7 @@ def epochs(sizes: Sizes, folder: Path) -> Iterator[Figure]:
 
 
 def runs(sizes: Sizes, folder: Path) -> Iterator[Figure]:
-    """Compare a whole run in a database of one run with one in a database of a thousand."""
+    """Compare a run in a database with one run and in a database with a thousand runs."""
     words = [*LIFECYCLE, "model=mlp", "data=iris", "verbose=0", "tracking.figures=false"]
     one, many = folder / "one", folder / "many"
     for place, count in ((one, 1), (many, sizes.runs)):
@@ -336,7 +336,7 @@ def runs(sizes: Sizes, folder: Path) -> Iterator[Figure]:
 
 
 def _fill(folder: Path, count: int) -> None:
-    """Add finished runs to a database as this package would have left them, but for their files."""
+    """Add finished runs to a database, as this package records them, without their files."""
     from mlflow.entities import Metric, Param
 
     from lifecycle.config.schema import TrackingConfig
@@ -359,7 +359,7 @@ def _timed(work: Callable[[], object]) -> dict[str, float]:
 
 
 def load_child(file: str) -> dict[str, float]:
-    """Load a CSV file as a run does."""
+    """Load a CSV file like a run."""
     from lifecycle.config.compose import compose
     from lifecycle.config.resolve import resolve
     from lifecycle.data.load import load
@@ -369,14 +369,14 @@ def load_child(file: str) -> dict[str, float]:
 
 
 def pandas_child(file: str) -> dict[str, float]:
-    """Read a CSV file as anyone does."""
+    """Read a CSV file with pandas."""
     import pandas as pd
 
     return _timed(lambda: pd.read_csv(file))
 
 
 def train_child(file: str, memory_gb: str) -> dict[str, float]:
-    """Train an epoch on a little file, for all that is imported on the way, and then on a large one."""
+    """Train one epoch on a large file, after a small file so that all imports are done."""
     import lifecycle
 
     def train(path: str) -> None:
@@ -388,7 +388,7 @@ def train_child(file: str, memory_gb: str) -> dict[str, float]:
 
 
 def predict_child(file: str) -> dict[str, float]:
-    """Stream a file through the model beside it."""
+    """Predict a file with the model in the working folder."""
     from lifecycle.predict import predict_file, saved_model
 
     model = saved_model.load(Path("model"))
@@ -396,7 +396,7 @@ def predict_child(file: str) -> dict[str, float]:
 
 
 def fit_child(count: str) -> dict[str, float]:
-    """Fit iris for so many epochs, and time :func:`lifecycle.fit.trainer.fit` alone."""
+    """Fit iris for ``count`` epochs and time only :func:`lifecycle.fit.trainer.fit`."""
     import lifecycle
     from lifecycle.fit import trainer
 
@@ -425,7 +425,7 @@ CHILDREN = {
 
 
 def machine() -> dict[str, str]:
-    """Return what was measured on, and with which versions."""
+    """Return the date, the machine and the package versions."""
     cpu = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     return {
         "date": datetime.now(UTC).date().isoformat(),
@@ -454,7 +454,7 @@ def table(results: dict[str, Any]) -> str:
 
 
 def shown(figure: Figure) -> str:
-    """Return the values in few words: ``0.41 (0.40 to 0.43, 5) s``."""
+    """Format the values of a figure: ``0.41 (0.40 to 0.43, 5) s``."""
     if not figure.values:
         return ""
     numbers = [statistics.median(figure.values), min(figure.values), max(figure.values)]
@@ -463,25 +463,25 @@ def shown(figure: Figure) -> str:
 
 
 def write_page(results: dict[str, Any], page: Path = PAGE) -> None:
-    """Put the table between its marks."""
+    """Write the table between its marks in the page."""
     text = page.read_text()
     if BEGIN not in text or END not in text:
-        raise SystemExit(f"{page.name} has no {BEGIN} and {END}. Add them where the table is to stand.")
+        raise SystemExit(f"{page.name} has no {BEGIN} and {END}. Add them where the table goes.")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     page.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
 
 
 def main() -> None:
-    """Measure what is asked, one after the other, keeping each figure as it comes."""
+    """Measure the chosen jobs one after the other and store the figures of each."""
     if sys.argv[1:2] == ["--child"]:
         print(json.dumps(CHILDREN[sys.argv[2]](*sys.argv[3:])))
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help=f"jobs; all where none is named: {', '.join(JOBS)}")
-    parser.add_argument("--small", action="store_true", help="tiny sizes, once; judges nothing")
+    parser.add_argument("names", nargs="*", help=f"jobs; default: all: {', '.join(JOBS)}")
+    parser.add_argument("--small", action="store_true", help="tiny sizes, once; compares with no target")
     parser.add_argument("--results", type=Path, default=RESULTS, help="file of the figures")
-    parser.add_argument("--write", action="store_true", help="write the table into docs/speed.md as well")
+    parser.add_argument("--write", action="store_true", help="also write the table into docs/speed.md")
     asked = parser.parse_args()
     if unknown := set(asked.names) - set(JOBS):
         parser.error(f"no such job: {', '.join(sorted(unknown))}. Choose from: {', '.join(JOBS)}")

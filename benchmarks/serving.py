@@ -1,11 +1,11 @@
-"""Measure the model server: a real process and real sockets, one client that sends one request after the other.
+"""Measure the model server: a server process, real sockets, and one client that sends requests one at a time.
 
     python benchmarks/serving.py            # about a minute on two cores
-    python benchmarks/serving.py --write    # write the table into docs/serve.md as well
-    python benchmarks/serving.py --small    # few requests, to see that it runs; judges nothing
+    python benchmarks/serving.py --write    # also write the table into docs/serve.md
+    python benchmarks/serving.py --small    # few requests, to check that it runs; compares with no target
 
-Figures are kept in ``serving.json`` next to this file. CPU is that of the server's process, by Linux' /proc. The
-latency has a target on an idle core only.
+Figures are stored in ``serving.json`` next to this file. CPU time is that of the server process, from Linux' /proc. The
+target of the latency assumes an idle core.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PACKAGES = ("torch", "pandas", "pyarrow", "scikit-learn")
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much work each measurement is."""
+    """The sizes of the measurements."""
 
     repeats: int = 5
     warm: int = 200
@@ -53,14 +53,14 @@ SMALL = Sizes(1, 5, 20, 2_000, 5)
 
 
 class Client:
-    """A connection to a server, and what the server's process has used."""
+    """A connection to a server, and the resources used by the server process."""
 
     def __init__(self, port: int, pid: int) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
         self.pid = pid
 
     def post(self, body: bytes, kind: str = JSON["Content-Type"]) -> bytes:
-        """Return the answer to rows."""
+        """Send rows and return the response."""
         self.connection.request("POST", "/invocations", body, {"Content-Type": kind})
         answer = self.connection.getresponse()
         content = answer.read()
@@ -68,12 +68,12 @@ class Client:
         return content
 
     def cpu_seconds(self) -> float:
-        """Return the processor time that the server has used."""
+        """Return the CPU time used by the server so far."""
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def megabytes(self) -> float:
-        """Return the memory that the server holds now."""
+        """Return the current memory of the server in MB."""
         found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
         assert found is not None
         return float(found[1]) * 1024 / 1e6
@@ -81,7 +81,7 @@ class Client:
 
 @contextmanager
 def served(folder: Path) -> Iterator[Client]:
-    """Train a model of iris, serve it in a process of its own, and end that."""
+    """Train a model of iris, serve it in another process, and stop the server at the end."""
     import lifecycle
 
     words = ["model=mlp", "data=iris", "trainer.max_epochs=5", "verbose=0", "tracking.figures=false"]
@@ -107,13 +107,13 @@ def served(folder: Path) -> Iterator[Client]:
 
 
 def split(rows: int, first: Any = ROW[0]) -> bytes:
-    """Return a request with so many rows."""
+    """Return a request body with a number of rows."""
     data = [[first, *ROW[1:]], *[ROW] * (rows - 1)]
     return json.dumps({"dataframe_split": {"columns": COLUMNS, "data": data}}).encode()
 
 
 def timed(client: Client, body: bytes, count: int, kind: str = JSON["Content-Type"]) -> tuple[float, list[float]]:
-    """Return milliseconds of processor time a request, and the latencies in milliseconds, in order."""
+    """Return the CPU milliseconds per request, and the sorted latencies in milliseconds."""
     latencies = []
     before = client.cpu_seconds()
     for _ in range(count):
@@ -168,20 +168,20 @@ def table(results: dict[str, Any]) -> str:
 
 
 def write_page(results: dict[str, Any], page: Path = PAGE) -> None:
-    """Put the table between its marks."""
+    """Write the table between its marks in the page."""
     before, begin, rest = page.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise SystemExit(f"{page.name} has no {BEGIN} and {END}. Add them where the table is to stand.")
+        raise SystemExit(f"{page.name} has no {BEGIN} and {END}. Add them where the table goes.")
     page.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
 
 
 def main() -> None:
-    """Measure, print the table, and keep it."""
+    """Measure, print the table, and store the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="few requests; judges nothing")
+    parser.add_argument("--small", action="store_true", help="few requests; compares with no target")
     parser.add_argument("--results", type=Path, default=RESULTS, help="file of the figures")
-    parser.add_argument("--write", action="store_true", help="write the table into docs/serve.md as well")
+    parser.add_argument("--write", action="store_true", help="also write the table into docs/serve.md")
     given = parser.parse_args()
     if given.small and (given.write or given.results == RESULTS):
         parser.error("--small keeps no figures for a page. Leave --write out, and name another file with --results")

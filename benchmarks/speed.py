@@ -1,21 +1,21 @@
-"""Time ours beside what one would use instead, in interleaved pairs, and print the ratios with their targets.
+"""Compare the speed of lifecycle with its alternatives in interleaved pairs, and print the ratios with their targets.
 
-    python benchmarks/speed.py                   # every job: an hour or more, most of it the peers'
-    python benchmarks/speed.py pima iris         # some; the others keep the figures they have
-    python benchmarks/speed.py --write           # write the table into README.md as well
-    python benchmarks/speed.py iris --small      # a pair of a few epochs: does it run at all? Keeps no figures
+    python benchmarks/speed.py                   # all jobs: an hour or more, most of it for the peers
+    python benchmarks/speed.py pima iris         # some jobs; the others keep their figures
+    python benchmarks/speed.py --write           # also write the table into README.md
+    python benchmarks/speed.py iris --small      # one pair with few epochs, to check that it runs; keeps no figures
 
-Each job is the one of its ``+experiment``. What is timed:
+Each job is an experiment preset. The benchmark times:
 
-* fit in one warm process, in turns: ours (the history to MLflow and both checkpoints on), a hand-written loop, and the
-  ordinary Lightning stack; each from the same weights on the same rows, after one fit that is not counted;
-* fit in fresh processes, as users see it: ours, Keras on each back end that is installed, scikit-learn, Lightning;
-* whole processes: ``lifecycle +experiment=...`` with all its defaults in a folder that has a database, and the peers'
-  scripts, which read, fit, evaluate and predict. Nothing is downloaded while a clock runs.
+* fit in one warm process, in turns: ours (with history to MLflow and both checkpoints), a hand-written loop, and the
+  usual Lightning stack; all start from the same weights and rows, after one fit that is not counted;
+* fit in fresh processes, as users experience it: ours, Keras on each installed backend, scikit-learn, Lightning;
+* whole processes: ``lifecycle +experiment=...`` with all defaults in a folder with a database, and the peers' scripts,
+  which read, fit, evaluate and predict. Files are downloaded before the measurements.
 
-Each peer reports its rows, steps, epochs and parameters, and the benchmark ends where they are not ours. What a peer
-does beside that or leaves out is said in its file in ``peers/``. Keras comes with the extra ``bench``, or from another
-interpreter with ``--keras-python``. Every time is kept in ``speed.json``.
+Each peer reports its rows, steps, epochs and parameters; if they differ from ours, the benchmark stops. The modules in
+``peers/`` say what each peer does in addition or leaves out. Keras comes with the extra ``bench``, or from another
+interpreter with ``--keras-python``. All times are stored in ``speed.json``.
 """
 
 from __future__ import annotations
@@ -43,24 +43,24 @@ HERE = Path(__file__).parent
 RESULTS = Path(__file__).with_suffix(".json")
 PAIRS = 5
 JUDGED = ("ours", "loop", KERAS)
-"""Those that a target is about; the others may be timed less often."""
+"""Tools with a target; the others may be timed less often."""
 PEERS = ("loop", "lightning", "keras-tensorflow", "keras-jax", "keras-torch", "sklearn")
 DENSE = "mlp"
-"""The one model that scikit-learn has too."""
+"""The only model that scikit-learn also has."""
 
 
 @dataclass
 class Bench:
-    """Where and how jobs are measured.
+    """The setup of the measurements.
 
     Attributes:
-        folder: working folder of all processes, with a database of MLflow.
-        pairs: how often each is timed.
-        few: how often those are that are not in :data:`JUDGED`.
-        small: few epochs, and nothing is done uncounted before.
+        folder: working folder of all processes, with an MLflow database.
+        pairs: number of measurements.
+        few: number of measurements of tools that are not in :data:`JUDGED`.
+        small: use few epochs and no warm-up.
         keras_python: interpreter that has Keras.
-        peers: those of :data:`PEERS` that are asked for and installed.
-        versions: of what is timed, by interpreter.
+        peers: the chosen tools of :data:`PEERS` that are installed.
+        versions: package versions by interpreter.
     """
 
     folder: Path
@@ -72,7 +72,7 @@ class Bench:
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def prepare(self) -> None:
-        """Make the databases that the jobs' runs are recorded in, before anything is timed."""
+        """Create the databases before anything is timed."""
         opening = "from lifecycle.config.schema import TrackingConfig\n"
         opening += "from lifecycle.tracking.store import open_store\nopen_store(TrackingConfig())"
         run([sys.executable, "-c", opening], self.folder)
@@ -81,11 +81,11 @@ class Bench:
 
     @property
     def database(self) -> Path:
-        """The Lightning stack's database."""
+        """The database of the Lightning stack."""
         return self.folder / "lightning" / "mlflow.db"
 
     def measure(self, timed: Timed) -> dict[str, Any]:
-        """Return the record of a job: every time, what was done in it, and on what."""
+        """Measure a job and return its record: all times, the work done, the machine and the versions."""
         job = describe(timed, self.folder, self.small)
         file = self.folder / f"{timed.name}.json"
         file.write_text(json.dumps(job))
@@ -113,7 +113,7 @@ class Bench:
         }
 
     def _warm(self, file: Path) -> dict[str, Any]:
-        """Fit in one process, in turns."""
+        """Time fits in one process, in turns."""
         peers = [name for name in ("loop", "lightning") if name in self.peers]
         few = min(self.few, self.pairs)
         arguments = [str(file), str(self.pairs), str(few), "0" if self.small else "1", str(self.database), *peers]
@@ -123,9 +123,9 @@ class Bench:
         return found
 
     def _fresh(self, job: dict[str, Any], file: Path) -> dict[str, Any]:
-        """Run each in a process of its own, in turns."""
+        """Time fresh processes, in turns."""
         names = ["ours", *in_processes(self.peers, job["model_name"])]
-        if not self.small:  # files are read, and bytecode is written, before anything counts
+        if not self.small:  # warm-up: fills the file cache and writes bytecode
             short = {**job, "epochs": 1, "words": [*job["words"], "trainer.max_epochs=1"]}
             once = file.with_suffix(".once.json")
             once.write_text(json.dumps(short))
@@ -136,16 +136,16 @@ class Bench:
             for name in names:
                 if pair >= self.few and name not in JUDGED:
                     continue
-                seconds, told = self._once(name, job, file)
+                seconds, report = self._once(name, job, file)
                 found[name]["process"].append(seconds)
-                found[name]["fit"].append(told["fit"])
-                found[name]["scores"].append(told["scores"])
-                found[name] |= {"work": told["work"]}
-                print(f"  fresh process       {name:18} {number(told['fit'])} s of {number(seconds)} s", flush=True)
+                found[name]["fit"].append(report["fit"])
+                found[name]["scores"].append(report["scores"])
+                found[name] |= {"work": report["work"]}
+                print(f"  fresh process       {name:18} {number(report['fit'])} s of {number(seconds)} s", flush=True)
         return found
 
     def _once(self, name: str, job: dict[str, Any], file: Path) -> tuple[float, dict[str, Any]]:
-        """Return the seconds of a whole process, and what it told; ours is the command, and a fit beside it."""
+        """Run a tool once; return the seconds of the process and its report (ours: the command, and a separate fit)."""
         if name == "ours":
             seconds, _ = run([sys.executable, "-m", "lifecycle", *job["words"]], self.folder)
             return seconds, self._script("ours", [str(file)])[1]
@@ -162,18 +162,18 @@ class Bench:
         seconds, out = run(
             [python, "-m", f"peers.{module}", *arguments], self.folder, PYTHONPATH=str(HERE), **environment
         )
-        told: dict[str, Any] = json.loads(out.splitlines()[-1])
-        return seconds, told
+        report: dict[str, Any] = json.loads(out.splitlines()[-1])
+        return seconds, report
 
 
 def run(command: list[str], folder: Path, **environment: str) -> tuple[float, str]:
-    """Return the seconds of a process from its start to its end, and what it printed.
+    """Run a process; return its wall time in seconds and its output.
 
     Raises:
-        RuntimeError: it failed; with what it told.
+        RuntimeError: the process failed; the message has its error output.
     """
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    cache = {downloads.CACHE: str(downloads.folder().absolute())}  # the working folder is another
+    cache = {downloads.CACHE: str(downloads.folder().absolute())}  # the process has another working folder
     started = time.perf_counter()
     ended = subprocess.run(
         command,
@@ -190,25 +190,25 @@ def run(command: list[str], folder: Path, **environment: str) -> tuple[float, st
 
 
 def in_processes(peers: list[str], model_name: str) -> list[str]:
-    """Return the peers that a job is timed with in processes of their own: scikit-learn has dense networks alone."""
+    """Return the peers that run a job in fresh processes: scikit-learn has only dense networks."""
     return [name for name in peers if name != "loop" and (name != "sklearn" or model_name == DENSE)]
 
 
 def check_equal_work(job: dict[str, Any], found: dict[str, Any]) -> None:
-    """Refuse to compare what did not do the same.
+    """Check that all tools did the same work.
 
     Raises:
-        RuntimeError: names the peer, what it did and what ours did.
+        RuntimeError: a peer did other work than ours; the message names both.
     """
     ours = found["ours"]["work"]
-    # PyTorch's own LSTM adds up two biases for each gate, where Keras has one.
+    # PyTorch's LSTM has two biases for each gate, Keras has one.
     model = job["model"]
     second = 4 * sum(model["units"]) if model.get("cell_activation") == "tanh" else 0
-    for name, told in found.items():
+    for name, report in found.items():
         missing = second if name.startswith("keras") else 0
         expected = ours | {"parameters": ours["parameters"] - missing}
-        if told["work"] != expected:
-            raise RuntimeError(f"{name} of {job['name']} did {told['work']}, and ours {expected}: not equal work.")
+        if report["work"] != expected:
+            raise RuntimeError(f"{name} of {job['name']} did {report['work']}, and ours {expected}: not equal work.")
 
 
 def processor() -> str:
@@ -220,7 +220,7 @@ def processor() -> str:
 
 
 def installed(asked: list[str], keras_python: str) -> tuple[list[str], dict[str, dict[str, str]]]:
-    """Return the peers that are asked for and there, and the versions of what is timed, by interpreter."""
+    """Return the chosen peers that are installed, and the package versions by interpreter."""
     found = {"ours": versions()}
     if any(name.startswith("keras") for name in asked):
         command = [keras_python, "-m", "peers.versions"]
@@ -234,16 +234,16 @@ def installed(asked: list[str], keras_python: str) -> tuple[list[str], dict[str,
 
 
 def parsed(words: list[str] | None = None) -> argparse.Namespace:
-    """Return what is asked for."""
+    """Parse the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="job", help=f"all where none is named: {', '.join(JOBS)}")
-    parser.add_argument("--pairs", type=int, help=f"how often each is timed; {PAIRS} where it is left out")
-    parser.add_argument("--few", type=int, help="how often those that have no target, slow as they are")
-    parser.add_argument("--small", action="store_true", help="one pair of a few epochs; keeps no figures of its own")
-    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS, help="beside ours; all that is there")
-    parser.add_argument("--keras-python", default=sys.executable, help="interpreter that has Keras; this one")
-    parser.add_argument("--results", type=Path, help=f"file of the figures; {RESULTS.name} beside this file")
-    parser.add_argument("--write", action="store_true", help="write the table into README.md as well")
+    parser.add_argument("names", nargs="*", metavar="job", help=f"default: all: {', '.join(JOBS)}")
+    parser.add_argument("--pairs", type=int, help=f"number of measurements; default: {PAIRS}")
+    parser.add_argument("--few", type=int, help="number of measurements of tools without a target, which are slow")
+    parser.add_argument("--small", action="store_true", help="one pair with few epochs; keeps no figures")
+    parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS, help="default: all installed ones")
+    parser.add_argument("--keras-python", default=sys.executable, help="interpreter that has Keras; default: this one")
+    parser.add_argument("--results", type=Path, help=f"file of the figures; default: {RESULTS.name} next to this file")
+    parser.add_argument("--write", action="store_true", help="also write the table into README.md")
     asked = parser.parse_args(words)
     if unknown := sorted(set(asked.names) - set(JOBS)):
         parser.error(f"no such job: {', '.join(unknown)}. Choose from {', '.join(JOBS)}.")
@@ -252,7 +252,7 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     if asked.few is not None and asked.few < 1:
         parser.error(f"--few must be at least 1, got {asked.few}. Leave it out for --pairs.")
     if asked.small and asked.write:
-        parser.error("--small judges no time, and has no table for the README. Leave out --write.")
+        parser.error("--small compares with no target and has no table for the README. Leave out --write.")
     asked.pairs = asked.pairs or (1 if asked.small else PAIRS)
     asked.few = asked.few or asked.pairs
     asked.results = asked.results or (None if asked.small else RESULTS)
@@ -260,7 +260,7 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure what is asked, one job after the other, keeping the figures of each as they come."""
+    """Measure the chosen jobs one after the other and store the figures of each."""
     asked = parsed()
     peers, found = installed(asked.peers, asked.keras_python)
     kept = asked.results is not None and asked.results.exists()

@@ -1,4 +1,4 @@
-"""What ``speed.py`` measured, as tables in Markdown: the ratios with their targets, and every time."""
+"""Markdown tables of the measurements of ``speed.py``: ratios with their targets, and all times."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ HEAD = [
 ]
 KINDS = {"warm": "fit, warm process", "fit": "fit, fresh process", "process": "whole process"}
 NAMED = ("pytorch-lightning", "mlflow", "torch", "keras", "tensorflow-cpu", "tensorflow")
-"""Packages whose versions the caption gives."""
+"""Packages whose versions are in the caption."""
 
 
 def ratios(record: dict[str, Any], kind: str, who: str, peer: str) -> list[float]:
-    """Return the ratio of each pair of a job; none where one of the two was not measured.
+    """Return the time ratio of each pair of a job; an empty list if one of the two was not measured.
 
     Args:
-        record: of the job.
+        record: record of the job.
         kind: ``"warm"``, ``"fit"`` or ``"process"``; see :data:`KINDS`.
-        who: whose times are divided.
-        peer: by whose.
+        who: name of the numerator.
+        peer: name of the denominator.
     """
     times = record["samples"][kind]
     if who not in times or peer not in times:
         return []
-    return [mine / theirs for mine, theirs in zip(times[who], times[peer], strict=False)]  # some in fewer pairs
+    return [mine / theirs for mine, theirs in zip(times[who], times[peer], strict=False)]  # some have fewer pairs
 
 
 def number(value: float) -> str:
-    """Return a ratio or a time with three figures or so."""
+    """Format a ratio or a time with about three significant digits."""
     if value >= 99.95:
         return f"{value:,.0f}"
     if value >= 9.995:
@@ -46,21 +46,21 @@ def number(value: float) -> str:
 
 
 def spread(values: list[float]) -> str:
-    """Return the median, and the least and greatest value where there are several; a dash for none."""
+    """Format the median, with minimum and maximum if there are several values; a dash if there are none."""
     if not values:
-        return "–"  # noqa: RUF001 - a table's own sign for nothing
+        return "–"  # noqa: RUF001 - the usual sign for an empty cell
     middle = number(statistics.median(values))
     return middle if len(values) == 1 else f"{middle} ({number(min(values))} to {number(max(values))})"
 
 
 def cell(values: list[float], target: float, also: str = "", kept: bool = True) -> str:
-    """Return a ratio with its target, and whether the median, rounded as it is shown, is within it.
+    """Format ratios with their target and whether the median, rounded as shown, reaches it.
 
     Args:
-        values: of the pairs.
-        target: at most.
-        also: what else is asked, in words.
-        kept: whether that is so.
+        values: one ratio per pair.
+        target: upper limit of the median.
+        also: text of a second condition.
+        kept: whether the second condition holds.
     """
     if not values:
         return spread(values)
@@ -69,7 +69,7 @@ def cell(values: list[float], target: float, also: str = "", kept: bool = True) 
 
 
 def accuracy(record: dict[str, Any], timed: Timed) -> tuple[str, bool]:
-    """Return how accurate ours and the loop are, where that is asked, and whether ours is accurate enough."""
+    """Return the text of the accuracy condition and whether ours meets it; no text if the job has no such condition."""
     scores = record["scores"]["warm"]
     if timed.accuracy_within is None or "loop" not in scores:
         return "", True
@@ -79,7 +79,7 @@ def accuracy(record: dict[str, Any], timed: Timed) -> tuple[str, bool]:
 
 
 def row(record: dict[str, Any], timed: Timed) -> str:
-    """Return a job's row of the table."""
+    """Return the row of a job."""
     lightning = [ratios(record, "warm", "lightning", "loop"), ratios(record, "process", "lightning", KERAS)]
     cells = [
         timed.label,
@@ -92,14 +92,14 @@ def row(record: dict[str, Any], timed: Timed) -> str:
 
 
 def table(results: dict[str, Any]) -> str:
-    """Return the ratios of all jobs that were measured, with their targets, and what they were measured with."""
+    """Return the table of ratios of all measured jobs, with targets and a caption."""
     measured = {name: results["jobs"][name] for name in JOBS if name in results["jobs"]}
     lines = [row(record, JOBS[name]) for name, record in measured.items()]
     return "\n".join([*HEAD, *lines, "", caption(list(measured.values()))])
 
 
 def caption(records: list[dict[str, Any]]) -> str:
-    """Return when, on what and with what the figures were taken."""
+    """Return the caption: date, machine and package versions of the measurements."""
     dates = sorted({record["date"] for record in records})
     machines = sorted({f"{at['processor']}, {at['cores']} cores" for at in (record["machine"] for record in records)})
     pairs = sorted({record["pairs"] for record in records})
@@ -124,7 +124,7 @@ def caption(records: list[dict[str, Any]]) -> str:
 
 
 def details(results: dict[str, Any]) -> str:
-    """Return every time that was taken, the back ends and scikit-learn included, in seconds."""
+    """Return the table of all times in seconds, including the other Keras backends and scikit-learn."""
     lines = ["| job | time of | who | seconds | ours / it | score |", "|---|---|---|---|---|---|"]
     for name in JOBS:
         if name not in results["jobs"]:
@@ -139,10 +139,10 @@ def details(results: dict[str, Any]) -> str:
 
 
 def write_readme(results: dict[str, Any], readme: Path = README) -> None:
-    """Put the table between its marks in the README.
+    """Write the table between its marks in the README.
 
     Raises:
-        ValueError: the marks are not there.
+        ValueError: the README has no marks.
     """
     text = readme.read_text()
     if BEGIN not in text or END not in text:
@@ -153,7 +153,7 @@ def write_readme(results: dict[str, Any], readme: Path = README) -> None:
 
 
 def _score(scores: list[dict[str, float]]) -> str:
-    """Return the median of what tells best how good the fitted networks are."""
+    """Return the median of the best available test score: accuracy, else loss, else R2."""
     for name in ("test_accuracy", "test_loss", "test_r2"):
         if scores and name in scores[0]:
             return f"{name.removeprefix('test_')} {statistics.median(found[name] for found in scores):.4g}"

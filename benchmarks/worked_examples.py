@@ -2,10 +2,10 @@
 
     python benchmarks/worked_examples.py                 # all of them: about an hour on two cores
     python benchmarks/worked_examples.py pima car_sales  # some of them; the others keep their figures
-    python benchmarks/worked_examples.py --write         # write the table into README.md as well
+    python benchmarks/worked_examples.py --write         # also write the table into README.md
 
-The score of every run is stored in ``worked_examples.json``. The seeds are those of ``SEEDS``; no preset was chosen by
-them. ``choose_presets.py`` compares ``_best`` presets with alternatives on validation rows.
+The score of every run is stored in ``worked_examples.json``. No preset was chosen with the seeds of ``SEEDS``.
+``choose_presets.py`` compares ``_best`` presets with alternatives on validation rows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RESULTS = Path(__file__).with_suffix(".json")
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- worked examples: begin -->", "<!-- worked examples: end -->"
 SEEDS = tuple(range(1, 31))
-FEW = SEEDS[:5]  # of MNIST, which takes minutes a run
+FEW = SEEDS[:5]  # for MNIST, where a run takes minutes
 CONFIDENCE, RESAMPLES = 0.95, 10_000
 
 
@@ -36,14 +36,14 @@ class Example:
     """One row of the table.
 
     Attributes:
-        experiment: its name in ``conf/experiment``.
-        score: a score of the run, or ``"epochs"``: how many were fitted.
-        published: the figure of the tutorials.
-        aim: the figure that the median is to reach.
-        reaches: whether a median reaches it; the median is first rounded to ``digits``.
-        lowest: no seed may be below this.
-        seeds: one run each.
-        more: words after the experiment.
+        experiment: name in ``conf/experiment``.
+        score: name of a score of the run, or ``"epochs"`` for the number of epochs.
+        published: the figure published in the tutorials.
+        aim: the target of the median, as text.
+        reaches: tests whether a median, rounded to ``digits``, reaches the target.
+        lowest: limit below which no seed may be.
+        seeds: one run for each.
+        more: options after the experiment.
     """
 
     experiment: str
@@ -93,10 +93,10 @@ def run(example: Example, seed: int, folder: str) -> float:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the 95% percentile bootstrap interval of the median; equal values give an equal interval.
+    """Return the 95% percentile bootstrap interval of the median, with a fixed random seed.
 
     Args:
-        values: one score a seed.
+        values: one score per seed.
     """
     rng = np.random.default_rng(0)
     resamples = rng.choice(np.asarray(values, np.float64), size=(RESAMPLES, len(values)))
@@ -106,11 +106,11 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def row(example: Example, found: Sequence[float]) -> str:
-    """Return an example's row of the table: median, interval and range of its scores, and whether the aim is reached.
+    """Return the row of an example: median, interval and range of its scores, and whether the target is reached.
 
     Args:
-        example: what was run.
-        found: one score a seed.
+        example: the example.
+        found: one score per seed.
     """
     middle = float(np.median(found))
     median, low, high, least, most = (
@@ -134,7 +134,7 @@ def table(results: dict[str, Any]) -> str:
 
 
 def write_readme(results: dict[str, Any]) -> None:
-    """Put the table between its marks in the README."""
+    """Write the table between its marks in the README."""
     text = README.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -144,10 +144,10 @@ def write_readme(results: dict[str, Any]) -> None:
 def main() -> None:
     """Run the examples one after the other, and store the scores of each when its last seed has run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="experiments; all where none is named")
-    parser.add_argument("--seeds", type=int, help="run only the first so many seeds")
+    parser.add_argument("names", nargs="*", help="experiments; default: all")
+    parser.add_argument("--seeds", type=int, help="number of seeds to run")
     parser.add_argument("--results", type=Path, default=RESULTS, help="file of the figures")
-    parser.add_argument("--write", action="store_true", help="write the table into README.md as well")
+    parser.add_argument("--write", action="store_true", help="also write the table into README.md")
     asked = parser.parse_args()
     if unknown := set(asked.names) - {example.experiment for example in EXAMPLES}:
         parser.error(f"no such experiment: {', '.join(sorted(unknown))}")

@@ -1,1 +1,1 @@
-"""The YAML files that a user composes; see CONTRIBUTING.md for how to add one."""
+"""The YAML files that users compose. CONTRIBUTING.md says how to add one."""

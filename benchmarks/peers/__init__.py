@@ -1,4 +1,4 @@
-"""What ``speed.py`` times: ours and its peers, a script each, which prints as JSON what it did and how long it took.
+"""The tools that ``speed.py`` times, one script each. A script prints its work and its time as JSON.
 
-All do equal work, with the same rows, batches, epochs, network and optimizer; ``speed.py`` checks what each reports.
+All do the same work, with the same rows, batches, epochs, network and optimizer; ``speed.py`` checks their reports.
 """

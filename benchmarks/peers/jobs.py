@@ -1,4 +1,4 @@
-"""The jobs that are timed, with their targets; and each in plain values, for scripts that know nothing of ours."""
+"""The timed jobs with their targets, and their configuration as plain values for the other tools."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Timed:
     """One row of the table.
 
     Attributes:
-        name: its experiment in ``conf/experiment``.
-        task: of its data.
-        fit_loop, fit_keras, command_keras: what the ratios are to be at most.
-        more: words beside the experiment.
-        accuracy_within: how much accuracy ours may lose against the loop; ``None``: both compute alike.
+        name: name of the experiment in ``conf/experiment``.
+        task: task of its data.
+        fit_loop, fit_keras, command_keras: upper limits of the ratios.
+        more: options after the experiment.
+        accuracy_within: how much lower our accuracy may be than the loop's; ``None``: both compute the same.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Timed:
     accuracy_within: float | None = None
 
     def words(self, small: bool = False) -> list[str]:
-        """Return what one types after ``lifecycle``."""
+        """Return the arguments of the command ``lifecycle``."""
         return [f"+experiment={self.name}", *([f"trainer.max_epochs={SMALL_EPOCHS}"] if small else self.more)]
 
     @property
     def label(self) -> str:
-        """The name, and what else is typed, as the table has it."""
+        """The name of the job in the table."""
         return ", ".join([self.name, *(f"{word.rpartition('=')[2]} epochs" for word in self.more)])
 
 
@@ -60,19 +60,19 @@ JOBS = {
         Timed("sequence", REGRESSION, 3.0, 0.08, 0.35),
     ]
 }
-"""The jobs by name, with the targets of the ratios to which speed is held."""
+"""The jobs by name, with the targets of their time ratios."""
 
 
 def describe(timed: Timed, folder: Path, small: bool = False) -> dict[str, Any]:
-    """Return a job as its experiment has it, in plain values.
+    """Return the configuration of a job in plain values.
 
     Args:
-        timed: which.
-        folder: for files that have to be made.
-        small: a few epochs only.
+        timed: the job.
+        folder: folder for generated files.
+        small: use few epochs.
 
     Raises:
-        ValueError: the experiment asks for what the peers do not do.
+        ValueError: the experiment uses an option that the peers do not support.
     """
     words = timed.words(small)
     job = resolve(compose([*words, "verbose=0"]))
@@ -93,10 +93,10 @@ def describe(timed: Timed, folder: Path, small: bool = False) -> dict[str, Any]:
 
 
 def check_plain(job: Job) -> None:
-    """Refuse what the peers leave out: figures would no longer be of equal work.
+    """Check that a job uses no option that the peers do not support, so that all do the same work.
 
     Raises:
-        ValueError: names the field.
+        ValueError: such an option is set; the message names the field.
     """
     trainer, validates = job.trainer, getattr(job.data, "validation_split", None) or getattr(job.data, "val_size", 0)
     found = {
@@ -115,17 +115,19 @@ def check_plain(job: Job) -> None:
     }
     for key, (value, plain) in found.items():
         if not plain:
-            raise ValueError(f"{key} must be as the peers have it, got {value}. Teach them in peers/, or drop the job.")
+            raise ValueError(
+                f"{key} must be a value that the peers support, got {value}. Add it to peers/, or remove the job."
+            )
 
 
 def _beside_adam(job: Job) -> dict[str, Any]:
-    """Return the fields of the optimizer that its peers do not have."""
+    """Return the fields of the optimizer that the peers do not support."""
     known = ("lr", "betas", "eps")
     return {name: value for name, value in asdict(job.optimizer).items() if name not in known}
 
 
 def _path(path: str, folder: Path) -> str:
-    """Return a file, or ``sklearn:<name>``, for what ``data.path`` names; what is not there is downloaded first."""
+    """Return the file of ``data.path``, or ``sklearn:<name>``; downloads the file if necessary."""
     scheme, _, name = path.partition(":")
     if scheme == "lifecycle":
         return str(resources.files("lifecycle.data.embedded") / name)
@@ -138,7 +140,7 @@ def _path(path: str, folder: Path) -> str:
 
 
 def _mnist(file: Path, path: str) -> Path:
-    """Write MNIST as Keras keeps it once it is downloaded, so that its script begins where a second run of it does."""
+    """Write MNIST as in the download cache of Keras, so that its script does not include the download."""
     import numpy as np
 
     from lifecycle.data.sources import idx

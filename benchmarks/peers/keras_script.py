@@ -1,6 +1,6 @@
-"""The tutorial's script in Keras 3: read, compile, fit, evaluate, predict. ``KERAS_BACKEND`` says on what.
+"""The tutorial's script in Keras 3: read, compile, fit, evaluate, predict. ``KERAS_BACKEND`` selects the backend.
 
-Beside fitting it does nothing: no record, no checkpoint; the history stays in memory.
+It records no run and writes no checkpoint; the history stays in memory.
 
     KERAS_BACKEND=jax python -m peers.keras_script job.json
 """
@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from peers.rows import Rows, job_of_command_line, read, tell
+from peers.rows import Rows, job_of_command_line, print_report, read
 
 LOSSES = {"binary": "binary_crossentropy", "multiclass": "sparse_categorical_crossentropy", "regression": "mse"}
 LINKS = {"binary": "sigmoid", "multiclass": "softmax", "regression": None}
@@ -43,13 +43,13 @@ def network(job: dict[str, Any], sample: tuple[int, ...], outputs: int) -> keras
 
 
 def adam(optimizer: dict[str, Any]) -> keras.optimizers.Adam:
-    """Return Adam with PyTorch's words in Keras's."""
+    """Return Keras's Adam for PyTorch's arguments."""
     first, second = optimizer["betas"]
     return keras.optimizers.Adam(optimizer["lr"], beta_1=first, beta_2=second, epsilon=optimizer["eps"])
 
 
 def compiled(job: dict[str, Any], rows: Rows) -> keras.Sequential:
-    """Return the job's network, ready to be fitted."""
+    """Return the job's network, compiled."""
     outputs = int(rows.targets.max()) + 1 if job["task"] == "multiclass" else 1
     model = network(job, rows.inputs.shape[1:], outputs)
     own = {"rmse": keras.metrics.RootMeanSquaredError(name="rmse")}
@@ -65,7 +65,7 @@ def main() -> None:
     """Run the script."""
     job = job_of_command_line()
     rows = read(job)
-    if job["model_name"] == "cnn":  # Keras's images have their channels last
+    if job["model_name"] == "cnn":  # Keras's images are channels-last
         rows = Rows(
             rows.inputs.transpose(0, 2, 3, 1), rows.targets, rows.test_inputs.transpose(0, 2, 3, 1), rows.test_targets
         )
@@ -81,7 +81,7 @@ def main() -> None:
         "epochs": len(fitted.epoch),
         "parameters": model.count_params(),
     }
-    tell(
+    print_report(
         seconds,
         work,
         {f"test_{name}": float(value) for name, value in scores.items()},

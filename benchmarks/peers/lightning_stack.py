@@ -1,7 +1,7 @@
-"""The ordinary Lightning recipe: DataLoader, torchmetrics with ``self.log`` on each step, MLFlowLogger, checkpoints.
+"""The usual Lightning setup: DataLoader, torchmetrics with ``self.log`` on each step, MLFlowLogger, checkpoints.
 
-As its documentation has it, with a database that is there already; the progress bar and the summary are left out, as
-Keras's ``verbose=0`` leaves them out. A checkpoint is written each epoch, and ``last`` beside it.
+It follows the documentation and uses an existing database. The progress bar and the summary are off, as with Keras's
+``verbose=0``. Each epoch writes a checkpoint and ``last``.
 
     python -m peers.lightning_stack job.json mlflow.db
 """
@@ -28,14 +28,14 @@ from lifecycle.plugins.cnn import CNN
 from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.mlp import MLP
 from peers.loop import LOSSES, Part
-from peers.rows import job_of_command_line, read, tell
+from peers.rows import job_of_command_line, print_report, read
 
 MODELS: dict[str, Any] = {"mlp": MLP, "cnn": CNN, "lstm": LSTM}
-"""The network is ours: a stack differs in how it trains one."""
+"""All use our networks; only the training differs."""
 
 
 class Recipe(pl.LightningModule):
-    """A network with its loss, metrics and Adam, as one writes it."""
+    """A network with its loss, metrics and Adam."""
 
     def __init__(self, network: nn.Module, job: dict[str, Any], classes: int) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Recipe(pl.LightningModule):
 
 
 def metric(name: str, task: str, classes: int) -> torchmetrics.Metric:
-    """Return a metric of torchmetrics by our name."""
+    """Return the torchmetrics metric for our name of it."""
     if name == "accuracy":
         return torchmetrics.Accuracy(task=task, num_classes=classes)
     return {
@@ -99,7 +99,7 @@ def metric(name: str, task: str, classes: int) -> torchmetrics.Metric:
 
 
 def loader(part: Part, size: int, shuffle: bool = False) -> DataLoader[tuple[Tensor, ...]]:
-    """Return the rows as a DataLoader in this process."""
+    """Return a DataLoader of the rows, without worker processes."""
     return DataLoader(TensorDataset(*part), batch_size=size, shuffle=shuffle)
 
 
@@ -109,11 +109,11 @@ def fit(
     """Train a network in place.
 
     Args:
-        network: ``(batch, *sample)`` to logits or values.
-        train: rows to learn from.
-        val: rows to score after each epoch, or ``None``.
+        network: maps ``(batch, *sample)`` to logits or values.
+        train: training rows.
+        val: validation rows, or ``None``.
         job: see :func:`peers.jobs.describe`.
-        database: of MLflow; checkpoints and artifacts go beside it.
+        database: the MLflow database; checkpoints and artifacts are written next to it.
     """
     outputs = network(train[0][:1]).shape[1]
     module, size = Recipe(network, job, outputs), job["batch_size"]
@@ -135,14 +135,14 @@ def fit(
 
 
 def quiet() -> None:
-    """Silence advice on workers and the like."""
+    """Silence warnings, such as those about DataLoader workers."""
     warnings.simplefilter("ignore")
     for name in ("pytorch_lightning", "lightning_fabric", "mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def main() -> None:
-    """Read, fit, evaluate and predict, as a script of one's own does."""
+    """Read, fit, evaluate and predict."""
     quiet()
     job, database = job_of_command_line(), Path(sys.argv[2])
     rows = read(job)
@@ -161,7 +161,9 @@ def main() -> None:
     (scores,) = trainer.test(module, loader(test, 1024), verbose=False)
     trainer.predict(module, loader(test, 1024))
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    tell(seconds, {"rows": len(train[0]), "steps": steps, "epochs": epochs, "parameters": parameters}, dict(scores))
+    print_report(
+        seconds, {"rows": len(train[0]), "steps": steps, "epochs": epochs, "parameters": parameters}, dict(scores)
+    )
 
 
 if __name__ == "__main__":

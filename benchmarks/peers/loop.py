@@ -1,8 +1,8 @@
-"""A hand-written PyTorch loop, as a good practitioner writes it: what fitting costs at the least.
+"""A hand-written PyTorch training loop without overhead, as the lower limit of the time.
 
-Each epoch permutes the rows once and takes slices of them; Adam is fused; loss and metrics are running sums that are
-read once an epoch; validation rows, where there are any, are passed over after each epoch. It is in float32 throughout.
-It keeps no checkpoint, no history on disk and no record.
+Each epoch permutes the rows once and takes slices of them. Adam is fused. Loss and metrics are running sums that are
+read once per epoch. Validation rows, if any, are scored after each epoch. All computations are in float32. The loop
+writes no checkpoint and no history, and records no run.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "regression": F.mse_loss,
 }
 
-BESIDE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+SECOND_SCORES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "binary": lambda outputs, targets: ((outputs > 0) == (targets > 0.5)).sum(),
     "multiclass": lambda outputs, targets: (outputs.argmax(1) == targets).sum(),
     "regression": lambda outputs, targets: (outputs - targets).abs().sum(),
 }
-"""The sum over a batch of what is reported beside the loss: hits, or absolute errors."""
+"""By task, the sum over a batch of the second score: correct predictions, or absolute errors."""
 
 
 def fit(
@@ -44,19 +44,19 @@ def fit(
     """Train a network in place.
 
     Args:
-        network: ``(batch, *sample)`` to logits or values.
-        train: rows to learn from.
-        val: rows to pass over after each epoch, or ``None``.
-        job: its task, epochs, batch size and the arguments of Adam; see :func:`peers.jobs.describe`.
-        order: draws the order of so many rows for an epoch.
+        network: maps ``(batch, *sample)`` to logits or values.
+        train: training rows.
+        val: validation rows, or ``None``.
+        job: task, epochs, batch size and the arguments of Adam; see :func:`peers.jobs.describe`.
+        order: returns a permutation of a number of rows, once per epoch.
 
     Returns:
         The scores of each epoch: ``train_loss``, ``train_accuracy``, ...
     """
     (inputs, targets), size, task = train, job["batch_size"], job["task"]
-    loss_of, beside_of = LOSSES[task], BESIDE[task]
+    loss_of, second_of = LOSSES[task], SECOND_SCORES[task]
     optimizer = torch.optim.Adam(network.parameters(), **{**job["optimizer"], "fused": True})
-    losses, beside = torch.zeros(()), torch.zeros(())
+    losses, second = torch.zeros(()), torch.zeros(())
     history = []
     network.train()
     for _ in range(job["epochs"]):
@@ -68,30 +68,30 @@ def fit(
             optimizer.step()
             optimizer.zero_grad()
             losses.add_(loss.detach(), alpha=len(batch))
-            beside.add_(beside_of(outputs.detach(), wanted))
-        scores = _read(task, losses, beside, len(inputs), "train")
+            second.add_(second_of(outputs.detach(), wanted))
+        scores = _read(task, losses, second, len(inputs), "train")
         history.append(scores | ({} if val is None else score(network, val, task, "val")))
     return history
 
 
 @torch.no_grad()
 def score(network: nn.Module, part: Part, task: str, prefix: str = "test") -> dict[str, float]:
-    """Return loss and metrics of a network on rows, as :func:`fit` returns them; leave it ready to be trained."""
+    """Return loss and metrics of a network on rows, like :func:`fit`; leave the network in training mode."""
     network.eval()
-    losses, beside = torch.zeros(()), torch.zeros(())
+    losses, second = torch.zeros(()), torch.zeros(())
     for batch, wanted in zip(*(tensor.split(EVALUATION_BATCH) for tensor in part), strict=True):
         outputs = network(batch)
         losses.add_(LOSSES[task](outputs, wanted), alpha=len(batch))
-        beside.add_(BESIDE[task](outputs, wanted))
+        second.add_(SECOND_SCORES[task](outputs, wanted))
     network.train()
-    return _read(task, losses, beside, len(part[0]), prefix)
+    return _read(task, losses, second, len(part[0]), prefix)
 
 
-def _read(task: str, losses: Tensor, beside: Tensor, rows: int, prefix: str) -> dict[str, float]:
-    """Return the means of running sums, in one reading, and begin them anew."""
-    loss, other = (torch.stack((losses, beside)) / rows).tolist()
+def _read(task: str, losses: Tensor, second: Tensor, rows: int, prefix: str) -> dict[str, float]:
+    """Return the means of the running sums, with one synchronization, and reset the sums."""
+    loss, other = (torch.stack((losses, second)) / rows).tolist()
     losses.zero_()
-    beside.zero_()
+    second.zero_()
     if task == "regression":
         return {f"{prefix}_loss": loss, f"{prefix}_rmse": math.sqrt(loss), f"{prefix}_mae": other}
     return {f"{prefix}_loss": loss, f"{prefix}_accuracy": other}

@@ -1,6 +1,6 @@
-"""Ours: ``fit`` as the pipeline calls it, within an open MLflow run, with the history and both checkpoints.
+"""lifecycle: ``fit`` as the pipeline calls it, in an open MLflow run, with history and both checkpoints.
 
-As a script it is a fit in a fresh process, which its user waits for.
+As a script, it runs one fit in a fresh process.
 
     python -m peers.ours job.json
 """
@@ -27,18 +27,18 @@ from lifecycle.runs.pipeline import Prepared
 from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.tracking.run import track
 from peers.loop import Part, score
-from peers.rows import job_of_command_line, tell
+from peers.rows import job_of_command_line, print_report
 
 
 @dataclasses.dataclass
 class Fitted:
-    """What a fit did.
+    """The result of a fit.
 
     Attributes:
-        seconds: that it took.
-        prepared: with the trained network.
-        epochs: that were fitted.
-        threads: that it used.
+        seconds: its duration.
+        prepared: its inputs, with the trained network.
+        epochs: number of epochs.
+        threads: number of torch threads.
     """
 
     seconds: float
@@ -48,13 +48,13 @@ class Fitted:
 
 
 def prepare(words: list[str]) -> tuple[Job, Prepared]:
-    """Do what the command does before it opens a run, for a job that prints nothing, as Keras's ``verbose=0``."""
+    """Run the steps of the command before a run is created, with ``verbose=0``."""
     job = resolve(compose([*words, "verbose=0"]))
     return job, pipeline.prepare(job)
 
 
 def timed_fit(job: Job, prepared: Prepared) -> Fitted:
-    """Open a run in the working folder's database, and time a fit within it; ``prepared`` stays as it is."""
+    """Create a run in the working folder's database and time a fit in it; ``prepared`` is not modified."""
     module = copy.deepcopy(prepared.module)
     fresh = dataclasses.replace(prepared, module=module, network=module.network)
     printer = report.Report(job.request.config.verbose)
@@ -79,7 +79,7 @@ def part(rows: Any) -> Part:
 
 
 def work_of(job: Job, prepared: Prepared, epochs: int) -> dict[str, int]:
-    """Return how much is done in so many epochs."""
+    """Return the amount of work of a number of epochs."""
     rows = len(prepared.data.train)
     steps = epochs * math.ceil(rows / batch_size(job.trainer, prepared.data))
     parameters = sum(parameter.numel() for parameter in prepared.network.parameters())
@@ -92,7 +92,7 @@ def main() -> None:
         job, prepared = prepare(job_of_command_line()["words"])
         fitted = timed_fit(job, prepared)
     scores = score(fitted.prepared.network, part(prepared.data.scored), prepared.data.spec.task)
-    tell(fitted.seconds, work_of(job, prepared, fitted.epochs), scores, threads=fitted.threads)
+    print_report(fitted.seconds, work_of(job, prepared, fitted.epochs), scores, threads=fitted.threads)
 
 
 if __name__ == "__main__":

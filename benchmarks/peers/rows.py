@@ -1,6 +1,6 @@
-"""The rows of a job as a tutorial's script reads them: pandas, NumPy and scikit-learn's split, each where it is needed.
+"""Read the rows of a job like a tutorial's script, with pandas, NumPy and scikit-learn, each imported where needed.
 
-Such a script divides by its own seed, so that it trains on as many rows as ours, and not on the very same ones.
+The split has its own random seed: it has as many training rows as ours, but not the same ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Rows:
-    """Training and test rows; the training rows twice where none are held out.
+    """Training and test rows; if none are held out, the test rows are the training rows.
 
     Inputs are ``(rows, *sample) float32``; targets ``(rows,)`` int64 codes (multiclass) or float32.
     """
@@ -31,13 +31,13 @@ class Rows:
 
 
 def job_of_command_line() -> dict[str, Any]:
-    """Return the job whose file is the script's one argument; see :func:`peers.jobs.describe`."""
+    """Read the job from the file that is the first argument; see :func:`peers.jobs.describe`."""
     job: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text())
     return job
 
 
-def tell(seconds: float, work: dict[str, int], scores: dict[str, float], **more: Any) -> None:
-    """Print, as the last line of a script, how long fitting took and what was done in that time."""
+def print_report(seconds: float, work: dict[str, int], scores: dict[str, float], **more: Any) -> None:
+    """Print the report of a script as its last line: seconds of the fit, work and scores."""
     print(json.dumps({"fit": seconds, "work": work, "scores": scores, "threads": os.cpu_count(), **more}))
 
 

@@ -1,7 +1,7 @@
 """scikit-learn's MLPClassifier or MLPRegressor, for networks of dense layers.
 
-It counts the loss of an epoch and no other metric; its weights are Glorot's, whatever the job's; its regularisation is
-off, and so is its way of stopping before the last epoch.
+It computes only the loss of each epoch and no other metric. Its initial weights are always Glorot's. Regularisation and
+early stopping are off.
 
     python -m peers.sklearn_mlp job.json
 """
@@ -16,7 +16,7 @@ from typing import Any
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from peers.rows import job_of_command_line, read, tell
+from peers.rows import job_of_command_line, print_report, read
 
 
 def model_of(job: dict[str, Any]) -> Any:
@@ -44,7 +44,7 @@ def main() -> None:
     job = job_of_command_line()
     rows = read(job)
     model = model_of(job)
-    warnings.simplefilter("ignore", ConvergenceWarning)  # it was told to stop there
+    warnings.simplefilter("ignore", ConvergenceWarning)  # max_iter is the job's number of epochs
     started = time.perf_counter()
     model.fit(rows.inputs, rows.targets)
     seconds = time.perf_counter() - started
@@ -57,7 +57,7 @@ def main() -> None:
         "epochs": model.n_iter_,
         "parameters": sum(values.size for values in [*model.coefs_, *model.intercepts_]),
     }
-    tell(seconds, work, scores)
+    print_report(seconds, work, scores)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The versions of what is timed, as this interpreter has them; nothing of it is imported.
+"""Package versions in this interpreter, without importing the packages.
 
 python -m peers.versions
 """
@@ -27,7 +27,7 @@ PACKAGES = (
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of those of :data:`PACKAGES` that are installed, and of Python."""
+    """Return the versions of Python and of the installed packages of :data:`PACKAGES`."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -38,7 +38,7 @@ def versions() -> dict[str, str]:
 
 
 def backends(found: dict[str, str]) -> list[str]:
-    """Return the back ends of Keras that are installed beside it; none where it is not."""
+    """Return the installed backends of Keras; an empty list without Keras."""
     if "keras" not in found:
         return []
     packages = {"tensorflow": ("tensorflow", "tensorflow-cpu"), "jax": ("jax",), "torch": ("torch",)}

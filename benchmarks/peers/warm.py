@@ -1,8 +1,8 @@
-"""Fits in one warm process, in turns: ours, the loop, and the ordinary Lightning stack.
+"""Time fits in one warm process, in turns: ours, the loop, and the usual Lightning stack.
 
-Each is done once uncounted, then ours, loop, Lightning, ours, loop, ... from the same initial weights, on the same
-prepared rows. Each uses the threads that it would by itself: ours as its ``fit`` decides; the loop one or PyTorch's own
-number, whichever is quicker when both are tried before, as its author would; the Lightning stack PyTorch's own number.
+Each runs once without being counted, then in the order ours, loop, Lightning, ours, loop, ... from the same initial
+weights, on the same prepared rows. The number of torch threads: ours as its ``fit`` decides; the loop one thread or
+PyTorch's default, whichever is faster in a trial; the Lightning stack PyTorch's default.
 
     python -m peers.warm job.json <pairs> <pairs of Lightning> <warm-ups> mlflow.db [loop] [lightning]
 """
@@ -29,13 +29,13 @@ from peers.rows import job_of_command_line
 
 
 class Fit(NamedTuple):
-    """A fit from the initial weights.
+    """The result of one fit from the initial weights.
 
     Attributes:
-        seconds: that it took.
-        work: that it did.
-        scores: of the network on the rows that are scored.
-        threads: that it used.
+        seconds: its duration.
+        work: its amount of work.
+        scores: scores of the network on the scored rows.
+        threads: number of torch threads.
     """
 
     seconds: float
@@ -45,11 +45,11 @@ class Fit(NamedTuple):
 
 
 class Fits:
-    """What is timed, a method each; all begin with the same weights and rows.
+    """The timed fits, one method for each tool; all start from the same weights and rows.
 
     Args:
-        description: of the job; see :func:`peers.jobs.describe`.
-        database: of the Lightning stack.
+        description: the job; see :func:`peers.jobs.describe`.
+        database: MLflow database of the Lightning stack.
     """
 
     def __init__(self, description: dict[str, Any], database: Path) -> None:
@@ -61,12 +61,12 @@ class Fits:
         self.loop_threads = torch.get_num_threads()
 
     def ours(self) -> Fit:
-        """Fit as the pipeline does."""
+        """Fit with lifecycle, as the pipeline does."""
         fitted = timed_fit(self.job, self.prepared)
         return self._fit(fitted.seconds, fitted.prepared.network, fitted.epochs, fitted.threads)
 
     def loop(self) -> Fit:
-        """Fit by the loop."""
+        """Fit with the loop."""
         network = copy.deepcopy(self.prepared.network)
         with threads(self.loop_threads):
             started = time.perf_counter()
@@ -75,7 +75,7 @@ class Fits:
         return self._fit(seconds, network, len(history), self.loop_threads)
 
     def lightning(self) -> Fit:
-        """Fit by the ordinary stack."""
+        """Fit with the Lightning stack."""
         from peers import lightning_stack
 
         network = copy.deepcopy(self.prepared.network)
@@ -87,7 +87,7 @@ class Fits:
         return fit
 
     def choose_threads(self) -> None:
-        """Let the loop use one thread or PyTorch's own number, as it is quicker; in a tenth of the epochs."""
+        """Choose one thread or PyTorch's default for the loop, whichever is faster in a tenth of the epochs."""
         epochs = max(1, self.description["epochs"] // 10)
 
         def seconds(count: int) -> float:
@@ -97,7 +97,7 @@ class Fits:
                 loop.fit(network, self.train, self.val, {**self.description, "epochs": epochs})
                 return time.perf_counter() - started
 
-        seconds(self.loop_threads)  # whatever a first time costs
+        seconds(self.loop_threads)  # warm-up
         self.loop_threads = min((self.loop_threads, 1), key=seconds)
 
     def _fit(self, seconds: float, network: nn.Module, epochs: int, used: int) -> Fit:
@@ -107,7 +107,7 @@ class Fits:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Use so many threads."""
+    """Use ``count`` torch threads in a ``with`` block."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -117,7 +117,7 @@ def threads(count: int) -> Iterator[None]:
 
 
 def main() -> None:
-    """Print the seconds of each, in the order in which they were taken; and what they came to."""
+    """Print the times of each tool in order, with scores, work and threads, as JSON."""
     pairs, few, warm_ups = map(int, sys.argv[2:5])
     database, peers = Path(sys.argv[5]), sys.argv[6:]
     found: dict[str, dict[str, Any]] = {name: {"fit": [], "scores": []} for name in ["ours", *peers]}
@@ -129,7 +129,7 @@ def main() -> None:
             for name, kept in found.items():
                 if turn >= few and name == "lightning":
                     continue
-                gc.collect()  # nobody pays for what another left
+                gc.collect()  # so that no tool pays for another's garbage
                 fit: Fit = getattr(fits, name)()
                 if turn >= 0:
                     kept["fit"].append(fit.seconds)

@@ -1,4 +1,4 @@
-"""The one test that a plugin needs."""
+"""Runs the conformance tests for model plugins."""
 
 from lifecycle.testing import check_model_plugin
 

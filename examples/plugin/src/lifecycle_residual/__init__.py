@@ -1,4 +1,4 @@
-"""A model plugin is this: a dataclass of hyper-parameters with one verb."""
+"""An example of a model plugin: a dataclass of hyper-parameters with one method, ``build``."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -31,7 +31,7 @@ class Residual:
 
 
 class Block(nn.Module):
-    """Adds to its input what it has learnt of it."""
+    """A residual block: adds the output of two layers to its input."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
