@@ -1,4 +1,4 @@
-"""What can go wrong, and the exit code that each kind of wrong ends with."""
+"""The errors that a user sees, their exit codes, and how their messages are worded."""
 
 from __future__ import annotations
 
@@ -9,24 +9,28 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Union
 
 from lifecycle.credentials import masked
 
-MOST_CHARACTERS, MOST_OF_A_WORD = 400, 60
-"""Of a message, and of what has no spaces in a message that would be longer."""
+# Five lines of a terminal of 80 columns.
+MOST_CHARACTERS = 400
+"""Longest message."""
+
+MOST_WORD_CHARACTERS = 60
+"""A longer word, which is a quoted value, is shortened first where a message is too long."""
 
 FIRST, LAST = 230, 160
-"""Characters of a longer message that stay: the key and what is wrong; the cure."""
+"""Characters kept at the start (key and problem) and at the end (remedy) of a message that is still too long."""
 
 
 class LifecycleError(Exception):
-    """A fault with a sentence for a person, without credentials; printed without a traceback.
+    """An error with a message for the user, printed without a traceback and with credentials masked.
 
-    The run, if open, is FAILED; exit code 1.
+    An open run becomes FAILED. Exit code 1.
 
     Attributes:
-        is_table: it is a report of several lines, and as long as these are.
+        is_table: the message is a report of several lines, which is not shortened.
     """
 
     exit_code = 1
@@ -65,7 +69,7 @@ class Either:
     python: str
 
 
-Text = str | Setting | Either | Sequence["str | Setting | Either"]
+Text = Union[str, Setting, Either, Sequence["Text"]]  # noqa: UP007 - a recursive alias has to be quoted
 """A phrase of a message. A sequence holds the pieces of one phrase, spaces included."""
 
 
@@ -105,8 +109,17 @@ def as_typed(value: Any) -> str:
 COMMAND_LINE = Wording()
 
 
+def _message(key: Text, problem: Text, got: Any, remedy: Text, wording: Wording) -> str:
+    """Return ``<key> <problem>, got <got>. <remedy>``; without a problem, the key is the whole message."""
+    if not problem:
+        return wording.text(key)
+    subject = wording.setting(Setting(key)) if isinstance(key, str) else wording.text(key)
+    value = "" if got is UNSET else f", got {wording.text(got) if isinstance(got, Setting) else got}"
+    return f"{subject} {wording.text(problem)}{value}. {wording.text(remedy).strip()}".strip()
+
+
 class RequestError(LifecycleError):
-    """The request cannot be met as it stands. Exit code 2; only a sweep records it.
+    """The request cannot be met as it is. Exit code 2; recorded as a failed run only in a multirun.
 
     The message is ``<key> <problem>, got <got>. <remedy>``:
 
@@ -114,9 +127,9 @@ class RequestError(LifecycleError):
     trainer.patience must be 1 or more, got 0. Use trainer.patience=30.
 
     Args:
-        key: the key that is wrong, or a :class:`Setting` where its value belongs to the subject; else what is.
+        key: the key that is wrong, or a :class:`Setting` where its value belongs to the subject; else what is wrong.
         problem: what is wrong with it.
-        got: the value that was given, if the problem does not say it.
+        got: the value that was given, unless the problem states it.
         remedy: one or more sentences on what to do.
         wording: how keys are written; as on the command line by default.
     """
@@ -127,22 +140,53 @@ class RequestError(LifecycleError):
         self, key: Text, problem: Text = "", got: Any = UNSET, remedy: Text = "", wording: Wording = COMMAND_LINE
     ) -> None:
         self.key, self.problem, self.got, self.remedy = key, problem, got, remedy
-        subject = wording.setting(Setting(key)) if isinstance(key, str) and problem else wording.text(key)
-        what = f" {wording.text(problem)}" if problem else ""
-        value = "" if got is UNSET else f", got {wording.text(got) if isinstance(got, Setting) else got}"
-        super().__init__(f"{subject}{what}{value}. {wording.text(remedy).strip()}".strip() if problem else subject)
+        super().__init__(_message(key, problem, got, remedy, wording))
 
     def worded(self, wording: Wording) -> RequestError:
         """Return the same error with its keys as another interface writes them."""
         return RequestError(self.key, self.problem, self.got, self.remedy, wording)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Send the fields, not the sentence, to another process."""
+        """Pickle the fields: another process words the message itself."""
         return RequestError, (self.key, self.problem, self.got, self.remedy)
 
 
+class FieldError(ValueError):
+    """A field of a configuration dataclass cannot have its value; raised by ``__post_init__``.
+
+    A plain ``ValueError("<field> <problem>, got <got>. <remedy>")`` is as good where the remedy names no key of the
+    configuration. See :func:`field_error`.
+
+    Args:
+        field: its name, without the group.
+        problem, got, remedy: as in :class:`RequestError`.
+    """
+
+    def __init__(self, field: str, problem: Text, got: Any = UNSET, remedy: Text = "") -> None:
+        self.field, self.problem, self.got, self.remedy = field, problem, got, remedy
+        super().__init__(_message(field, problem, got, remedy, COMMAND_LINE))
+
+
+def field_error(group: str, error: ValueError) -> RequestError:
+    """Return the request error of what the ``__post_init__`` of a group's dataclass refused.
+
+    Args:
+        group: of the configuration, such as ``optimizer``; "" where the fields are keys themselves.
+        error: its message begins with the name of the field.
+
+    >>> print(field_error("optimizer", ValueError("lr must be above 0, got -1. The default is 0.001.")))
+    optimizer.lr must be above 0, got -1. The default is 0.001.
+    """
+    prefix = f"{group}." if group else ""
+    if isinstance(error, FieldError):
+        return RequestError(prefix + error.field, error.problem, error.got, error.remedy)
+    name, _, rest = str(error).partition(" ")
+    problem, _, remedy = rest.partition(". ")
+    return RequestError(prefix + name, problem.removesuffix("."), remedy=remedy)
+
+
 class TrainingError(LifecycleError):
-    """Training began and cannot go on, for instance because the loss is no longer a number."""
+    """Training cannot continue, for instance because the loss is not a finite number."""
 
 
 class SavedModelError(LifecycleError):
@@ -150,15 +194,15 @@ class SavedModelError(LifecycleError):
 
 
 class TrackingError(LifecycleError):
-    """What happened could not be recorded: the disk is full, the database is gone, or the process that writes to it."""
+    """A run could not be recorded: a full disk, a missing database, or a process that ended."""
 
 
 class DataWarning(UserWarning):
-    """What a caller from Python must know of the rows of a fit; the command prints it."""
+    """A warning to a Python caller about the rows of a fit; the command prints it as a note."""
 
 
 def warn(sentence: str) -> None:
-    """Warn a caller from Python, at the line that led here."""
+    """Issue a :class:`DataWarning` at the line of the caller outside this package."""
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("lifecycle.", "contextlib")):
         frame, level = frame.f_back, level + 1
@@ -166,15 +210,15 @@ def warn(sentence: str) -> None:
 
 
 class DiskError(TrackingError):
-    """A file could not be written, because its disk is full or the file as large as it may be."""
+    """A file could not be written: the disk is full, or the file has reached its maximum size."""
 
 
 class OutOfMemoryError(LifecycleError):
-    """More memory was asked for than there is."""
+    """Not enough memory."""
 
 
 class PluginError(LifecycleError):
-    """A plugin, or the network that it built, raised an error of its own."""
+    """A plugin, or the network that it built, raised an exception."""
 
 
 class Interrupted(BaseException):
@@ -187,7 +231,7 @@ class Interrupted(BaseException):
 
 
 def shortened(message: str) -> str:
-    """Return a message of at most 400 characters, whatever values it quotes: these lose their middle.
+    """Return a message of at most 400 characters; of quoted values that are too long the middle is left out.
 
     >>> shortened("data.target must be a column, got " + "x" * 10_000 + ". Name one.")[-40:]
     'xxxxxxxxxxxxxxxxxxxxxxxxxxxxx. Name one.'
@@ -196,9 +240,10 @@ def shortened(message: str) -> str:
         return message
     words = message.split()
     message = " ".join(words)
-    for word in sorted((word for word in words if len(word) > MOST_OF_A_WORD), key=len, reverse=True):
+    # The longest word first: it is a value. Paths and commands, which a reader copies, are mostly shorter.
+    for word in sorted((word for word in words if len(word) > MOST_WORD_CHARACTERS), key=len, reverse=True):
         if len(message) > MOST_CHARACTERS:
-            kept = max(MOST_OF_A_WORD, len(word) - (len(message) - MOST_CHARACTERS))
+            kept = max(MOST_WORD_CHARACTERS, len(word) - (len(message) - MOST_CHARACTERS))
             message = message.replace(word, _without_middle(word, kept * 2 // 3, kept - 3 - kept * 2 // 3), 1)
     if len(message) <= MOST_CHARACTERS:
         return message
@@ -209,18 +254,38 @@ def _without_middle(text: str, first: int, last: int) -> str:
     return f"{text[:first]}...{text[-last:]}"
 
 
-def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """Return ``" Did you mean <prefix><nearest>?"``, or nothing where no known name is near."""
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is most like ``name``, whatever its case; "" where none is similar."""
     by_lower_case = {str(word).lower(): word for word in known}
-    nearest = difflib.get_close_matches(name.lower(), list(by_lower_case), n=1, cutoff=0.6)
-    return f" Did you mean {prefix}{by_lower_case[nearest[0]]}?" if nearest else ""
+    found = difflib.get_close_matches(name.lower(), list(by_lower_case), n=1, cutoff=0.6)
+    return by_lower_case[found[0]] if found else ""
 
 
-def unknown_field(key: str, value: str, known: Iterable[Any], owner: str = "") -> str:
-    """Return the sentence on a key that names no field."""
+def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """Return ``" Did you mean <prefix><nearest>?"``, or nothing where no known name is similar."""
+    found = nearest(name, known)
+    return f" Did you mean {prefix}{found}?" if found else ""
+
+
+def did_you_mean_setting(key: str, value: str, known: Iterable[str]) -> Text:
+    """Return ``"Did you mean <key>=<nearest>? "``, or nothing where no known value is similar."""
+    found = nearest(value, known)
+    return ["Did you mean ", Setting(key, found), "? "] if found else ""
+
+
+def unknown_field(key: str, value: Any, known: Iterable[Any], owner: Text = "") -> RequestError:
+    """Return the error of a key that names no field.
+
+    Args:
+        key: as given, with its group.
+        value: as given; "" where there is none.
+        known: names of the fields.
+        owner: whose fields they are; "" for those of the key's group.
+    """
     parent, _, name = key.rpartition(".")
     names = [str(field) for field in known if field != "hydra"]
-    hint = did_you_mean(name, names, f"{parent}." if parent else "")
-    got = f", got {value}" if value else ""
-    cure = f"Fields: {', '.join(names)}." if names else "It has none."
-    return f"{key} is not a field of {owner or parent or 'a run'}{got}.{hint} {cure}"
+    found = nearest(name, names)
+    hint: Text = ["Did you mean ", Setting(f"{parent}.{found}" if parent else found), "? "] if found else ""
+    fields = f"Fields: {', '.join(names)}." if names else "It has none."
+    problem = ["is not a field of ", owner or parent or "a run"]
+    return RequestError(key, problem, UNSET if value == "" else value, [hint, fields])

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, Setting, did_you_mean
 
 GROUPS = {"model": "lifecycle.models", "data": "lifecycle.data"}
 """Hydra group of each kind of plugin -> entry-point group that it is declared under."""
@@ -42,18 +40,18 @@ class Plugin:
         Raises:
             RequestError: the name is claimed twice, the import fails, or the class is no plugin.
         """
-        what = f"{self.kind}={self.name}"
+        subject = Setting(self.kind, self.name)
         if len(self.entry_points) > 1:
-            raise RequestError(f"{what} is declared by two packages, {self.source}. Uninstall one of them.")
+            problem = f"is declared by two packages, {self.source}"
+            raise RequestError(subject, problem, remedy="Uninstall one of them.")
         try:
             cls = self.entry_points[0].load()
         except (Exception, SystemExit) as error:  # whatever a stranger's module does while it is imported
-            raise RequestError(
-                f"{what} from {self.source} could not be imported: {type(error).__name__}: {error}. "
-                "Reinstall or remove it."
-            ) from error
+            problem = f"from {self.source} could not be imported: {type(error).__name__}: {error}"
+            raise RequestError(subject, problem, remedy="Reinstall or remove it.") from error
         if fault := _fault(self.kind, cls):
-            raise RequestError(f"{what} from {self.source} is no {self.kind} plugin: {fault}. Update or remove it.")
+            problem = f"from {self.source} is no {self.kind} plugin: {fault}"
+            raise RequestError(subject, problem, remedy="Update or remove it.")
         return cls  # type: ignore[no-any-return]
 
 
@@ -79,9 +77,8 @@ def load(kind: str, name: str) -> type:
     if cls is None:
         known = plugins(kind)
         if name not in known:
-            raise RequestError(
-                f"{kind}={name} is not installed.{did_you_mean(name, known)} Installed: {', '.join(known)}."
-            )
+            remedy = f"{did_you_mean(name, known)} Installed: {', '.join(known)}."
+            raise RequestError(Setting(kind, name), "is not installed", remedy=remedy)
         cls = known[name].load()
     with _lock:
         _loaded.pop((kind, name), None)  # the last asked for is the last
@@ -109,6 +106,8 @@ def _fault(kind: str, cls: Any) -> str | None:
     missing = [verb for verb in VERBS[kind] if not callable(getattr(cls, verb, None))]
     if missing:
         return f"it has no {', '.join(missing)}()"
+    from omegaconf import OmegaConf  # a third of the time of --help, which loads no plugin
+
     try:
         OmegaConf.structured(cls)
     except Exception as error:  # OmegaConf's own, or whatever an annotation raises when it is resolved

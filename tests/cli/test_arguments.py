@@ -1,4 +1,4 @@
-"""The words of a verb: typed fields, and what does not fit as one sentence."""
+"""The arguments of a subcommand: typed fields, and a message for what does not fit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle.cli.arguments import read, read_some
+from lifecycle.cli.arguments import read, read_known
 from lifecycle.errors import RequestError
 
 
@@ -31,22 +31,22 @@ class Fields:
             raise ValueError(f"count must be 0 or more, got {self.count}. The default is 3.")
 
 
-def test_words_are_of_their_fields_types() -> None:
+def test_arguments_have_the_types_of_their_fields() -> None:
     assert read([], Fields, "use") == Fields()
     typed = ["run=12e4", "count=5", "name=null", "loud=true", "columns=[a,b]", "tracking.dir=x=y"]
     assert read(typed, Fields, "use") == Fields("12e4", 5, None, True, ["a", "b"], Inner("x=y"))
 
 
-def test_other_words_are_left_to_the_caller_in_their_order() -> None:
-    words = ["trainer.max_epochs=5", "run=latest", "data=iris"]
-    assert read_some(words, Fields, "use") == (Fields("latest"), ["trainer.max_epochs=5", "data=iris"])
+def test_other_arguments_are_returned_in_their_order() -> None:
+    arguments = ["trainer.max_epochs=5", "run=latest", "data=iris"]
+    assert read_known(arguments, Fields, "use") == (Fields("latest"), ["trainer.max_epochs=5", "data=iris"])
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("argument", "message"),
     [
-        ("latest", "use takes key=value words, got latest. Type for instance lifecycle use run=latest."),
-        ("=latest", "use takes key=value words, got =latest."),
+        ("latest", "use takes key=value arguments, got latest. Type for instance lifecycle use run=latest."),
+        ("=latest", "use takes key=value arguments, got =latest."),
         ("rnu=latest", "rnu is not a field of lifecycle use, got latest. Did you mean run?"),
         ("count=many", "count must be a whole number, got many."),
         ("count=-1", "count must be 0 or more, got -1. The default is 3."),
@@ -55,12 +55,12 @@ def test_other_words_are_left_to_the_caller_in_their_order() -> None:
         ("columns=[a", "columns=[a cannot be read as a list. Write columns=[a,b]."),
     ],
 )
-def test_a_word_that_does_not_fit_is_one_sentence(word: str, told: str) -> None:
+def test_the_message_for_an_argument_that_does_not_fit(argument: str, message: str) -> None:
     with pytest.raises(RequestError) as caught:
-        read([word], Fields, "use")
-    assert told in str(caught.value)
+        read([argument], Fields, "use")
+    assert message in str(caught.value)
 
 
 @given(st.text().filter(lambda text: text != "null" and not text.startswith(("[", "{"))))
-def test_a_text_is_taken_as_it_is_typed(text: str) -> None:
+def test_a_text_is_kept_as_typed(text: str) -> None:
     assert read([f"run={text}"], Fields, "use").run == text

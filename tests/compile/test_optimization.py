@@ -274,11 +274,11 @@ SPARSE = nn.Sequential(nn.Embedding(8, 3, sparse=True), nn.Linear(3, 1))
 def test_what_an_optimizer_cannot_train_is_told_before() -> None:
     assert refusal(SparseAdam(), "sparse_adam", nn.Linear(2, 1)) == (
         "optimizer=sparse_adam needs sparse gradients, such as those of nn.Embedding(sparse=True), and bias has "
-        "others. Use optimizer=adam."
+        "dense ones. Use optimizer=adam."
     )
-    assert refusal(SparseAdam(), "sparse_adam", SPARSE).endswith("and 1.bias has others. Use optimizer=adam.")
+    assert refusal(SparseAdam(), "sparse_adam", SPARSE).endswith("and 1.bias has dense ones. Use optimizer=adam.")
     assert refusal(Adam(), "adam", SPARSE) == (
-        "optimizer=adam takes no sparse gradients, and 0.weight has such. Use optimizer=sgd."
+        "optimizer=adam takes no sparse gradients, and 0.weight has them. Use optimizer=sgd."
     )
     assert refusal(SGD(weight_decay=0.1), "sgd", SPARSE) == (
         "optimizer.weight_decay must be 0 with sparse gradients, which 0.weight has. Leave it out."
@@ -287,7 +287,7 @@ def test_what_an_optimizer_cannot_train_is_told_before() -> None:
         "optimizer=muon trains matrices, and the network has none. Use optimizer=adamw."
     )
     assert refusal(LBFGS(), "lbfgs", nn.Linear(2, 1), devices=2) == (
-        "optimizer=lbfgs goes its own number of evaluations in each process, got trainer.devices=2. "
+        "optimizer=lbfgs evaluates the loss a different number of times in each process, got trainer.devices=2. "
         "Use trainer.devices=1."
     )
 

@@ -13,8 +13,8 @@ import pytest
 
 from lifecycle.config.choices import TYPED
 from lifecycle.config.compose import compose
+from lifecycle.config.options import CHOICES, options
 from lifecycle.config.resolve import resolve
-from lifecycle.config.search_path import CHOICES, options
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.errors import RequestError
@@ -194,7 +194,7 @@ SENTENCES = {
         "shell would change, as in 'model.hidden=[64,32]'."
     ),
     "seed": "seed cannot be read: Error parsing override 'seed'. Write key=value, and quote what the shell would ",
-    "seed=1,2": "Ambiguous value for argument 'seed=1,2'",
+    "seed=1,2": "the command cannot be composed: Ambiguous value for argument 'seed=1,2'",
 }
 
 
@@ -251,7 +251,7 @@ def test_a_misspelt_kind_in_the_users_yaml_gets_the_kinds_to_choose_from(write: 
 def test_yaml_without_a_kind_is_told_to_begin_with_one(write: Write) -> None:
     write("conf/data/houses.yaml", "path: houses.csv\n")
     assert complaint("data=houses") == (
-        "data has no plugin behind it. Begin its YAML file with defaults: [<plugin>, _self_]."
+        "data has no plugin that defines its fields. Begin its YAML file with defaults: [<plugin>, _self_]."
     )
 
 

@@ -99,7 +99,7 @@ def test_no_record_of_a_run_holds_what_an_expression_stands_for(
 def test_a_missing_variable_is_one_message() -> None:
     record = request_record.record_of(compose(["data=mine"]))
     os.environ.pop("SECRET")
-    with pytest.raises(RequestError, match=r"data.note cannot be worked out: .*'SECRET' not found. Set SECRET in"):
+    with pytest.raises(RequestError, match=r"data.note cannot be resolved: .*'SECRET' not found. Set SECRET in"):
         compose(["data=mine"])
     with pytest.raises(RequestError, match=r"'SECRET' not found. Set SECRET in the environment, or add data.note="):
         request_record.request_of(record)
@@ -177,9 +177,7 @@ def test_errors_from_python_are_masked(tmp_path: Path) -> None:
 
 
 def test_a_value_of_another_type_is_not_shown() -> None:
-    said = (
-        r"trainer.max_epochs cannot be worked out: .*Value '\$\{oc.env:SECRET\}' of type 'str' could not be converted"
-    )
+    said = r"trainer.max_epochs cannot be resolved: .*Value '\$\{oc.env:SECRET\}' of type 'str' could not be converted"
     with pytest.raises(RequestError, match=said) as caught:
         compose(["data=iris", "trainer.max_epochs=${oc.env:SECRET}"])
     assert "hunter2" not in f"{caught.value} {caught.value.__cause__}"

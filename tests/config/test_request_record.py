@@ -51,7 +51,7 @@ def test_a_plugin_from_outside_is_found_again_and_told_when_it_is_gone(site: Sit
     assert (back.model_name, back.model.width) == ("acme", 5)  # type: ignore[attr-defined]
     record["types"]["model"] = "acme_gone"
     with pytest.raises(
-        SavedModelError, match=r"what this installation does not have: model=acme_gone is not installed"
+        SavedModelError, match=r"the run needs something that is not installed: model=acme_gone is not installed"
     ):
         request_of(record)
 
@@ -84,10 +84,10 @@ def test_words_change_values_of_their_type(tmp_path: Path) -> None:
     [
         ("trainer.max_epoch=5", "trainer.max_epoch is not a field of trainer, got 5. Did you mean trainer.max_epochs?"),
         ("trainer.max_epochs=many", "trainer.max_epochs must be a whole number, got many."),
-        ("model=cnn", "model=cnn cannot change a run that was made. Write field=value with one value, such as"),
-        ("seed=1,2", "seed=1,2 cannot change a run that was made."),
-        ("+new=1", "+new=1 cannot change a run that was made."),
-        ("~seed", "~seed cannot change a run that was made."),
+        ("model=cnn", "model=cnn cannot change a recorded run. Write field=value with one value, such as"),
+        ("seed=1,2", "seed=1,2 cannot change a recorded run."),
+        ("+new=1", "+new=1 cannot change a recorded run."),
+        ("~seed", "~seed cannot change a recorded run."),
     ],
 )
 def test_words_that_do_not_fit_are_refused(word: str, told: str) -> None:
@@ -97,7 +97,7 @@ def test_words_that_do_not_fit_are_refused(word: str, told: str) -> None:
 
 
 def test_a_record_of_another_format_is_refused() -> None:
-    with pytest.raises(SavedModelError, match=r"in the format 2, and this version reads 1\. Update nn-lifecycle\.$"):
+    with pytest.raises(SavedModelError, match=r"in format 2, and this version reads 1\. Update nn-lifecycle\.$"):
         request_of({**stored(), "format": 2})
 
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from lifecycle.cli.arguments import read
 from lifecycle.config import bounded_yaml, rules
 from lifecycle.config.compose import compose
-from lifecycle.config.search_path import options
+from lifecycle.config.options import options
 from lifecycle.errors import RequestError
 from tests.packages import Site, fresh_site
 
@@ -118,7 +118,7 @@ def test_no_file_sets_what_changes_the_process(key: str) -> None:
     said = complaint("+experiment=evil")
     assert said.startswith(
         f"{key} (conf/experiment/evil.yaml) cannot be set in a configuration file: it can run code or change where "
-        "files are written. Take it out. Allowed are hydra.mode, "
+        "files are written. Remove it. Allowed are hydra.mode, "
     )
 
 

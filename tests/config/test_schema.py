@@ -162,7 +162,7 @@ def test_weights_of_classes_are_read_by_name_whatever_the_names_are() -> None:
 WRONG = {
     "schedule=cosin": "schedule=cosin is not known. Did you mean schedule=cosine? Choose one of: constant, cosine, ",
     "schedule.warmup_epochs=3": "schedule.warmup_epochs is not a field of schedule=none, got 3. It has none.",
-    "~schedule": "~schedule takes away what every run needs. Set it instead: schedule=...",
+    "~schedule": "~schedule removes what every run needs. Set it instead: schedule=...",
     "+schedule.x=1": "schedule.x is not a field of schedule",
     "class_weights=balance": (
         "class_weights must be balanced or weights by class, got balance. Write class_weights=balanced, or a weight "
@@ -177,9 +177,9 @@ WRONG = {
     "seed=-1": "seed must be from 0 to 4294967295, got -1. Use a seed such as 1.",
     "seed=4294967296": "seed must be from 0 to 4294967295, got 4294967296. Use a seed such as 1.",
     "verbose=3": "verbose must be 0, 1 or 2, got 3. Use 0 silent, 1 bar, 2 a line an epoch.",
-    "~model": "~model takes away what every run needs. Set it instead: model=...",
-    "~data": "~data takes away what every run needs. Set it instead: data=...",
-    "~optimizer": "~optimizer takes away what every run needs. Set it instead: optimizer=...",
+    "~model": "~model removes what every run needs. Set it instead: model=...",
+    "~data": "~data removes what every run needs. Set it instead: data=...",
+    "~optimizer": "~optimizer removes what every run needs. Set it instead: optimizer=...",
     "+model.typo=1": "model.typo is not a field of model, got 1. Fields: hidden, activation, dropout, batch_norm, "
     "initializer.",
     "+trainer.max_epoch=1": "trainer.max_epoch is not a field of trainer, got 1. Did you mean trainer.max_epochs?",
@@ -222,7 +222,7 @@ def test_more_than_one_device_does_not_go_with_a_multirun() -> None:
     assert resolve(request).trainer.devices == 2
     with pytest.raises(
         RequestError,
-        match=r"^trainer\.devices=2 cannot go with a multirun: each process would start the whole sweep\. "
+        match=r"^trainer\.devices=2 cannot be used in a multirun: each process would start the whole sweep\. "
         r"Run the jobs one by one\.$",
     ):
         resolve(dataclasses.replace(request, sweep="today"))
@@ -272,10 +272,10 @@ def test_unfitting_samples_are_told_with_shape_and_source() -> None:
 
 
 def test_an_unknown_field_is_told_with_its_owner_the_nearest_and_all() -> None:
-    assert unknown_field("model.hiden", "[3]", ["hidden", "dropout"], "model=mlp") == (
+    assert str(unknown_field("model.hiden", "[3]", ["hidden", "dropout"], "model=mlp")) == (
         "model.hiden is not a field of model=mlp, got [3]. Did you mean model.hidden? Fields: hidden, dropout."
     )
-    assert unknown_field("sed", 1, ["seed", "hydra"]) == (
+    assert str(unknown_field("sed", 1, ["seed", "hydra"])) == (
         "sed is not a field of a run, got 1. Did you mean seed? Fields: seed."
     )
 

@@ -281,10 +281,10 @@ CACHED = Path(os.environ.get("LIFECYCLE_CACHE", "/nowhere"))
     not (CACHED / "mnist" / "t10k-labels-idx1-ubyte.gz").is_file(), reason="LIFECYCLE_CACHE has no mnist"
 )
 def test_mnist_has_its_published_counts_and_its_last_rows_test() -> None:
-    from lifecycle.cli.commands.data import _job
+    from lifecycle.cli.commands.data import job_of
     from lifecycle.data.load import load
 
-    job = _job(["data=mnist"])
+    job = job_of(["data=mnist"])
     data = load(job.data, "mnist", "images", 0)
     assert data.spec.input_shape == (1, 28, 28)
     assert data.spec.class_names == tuple("0123456789")

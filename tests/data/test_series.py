@@ -339,9 +339,9 @@ CAR_SALES = folder() / "monthly-car-sales.csv"
 
 @pytest.mark.skipif(not CAR_SALES.is_file(), reason="LIFECYCLE_CACHE has no monthly-car-sales.csv")
 def test_the_sales_of_the_year_before_miss_the_last_years_car_sales_by_1960() -> None:
-    from lifecycle.cli.commands.data import _job
+    from lifecycle.cli.commands.data import job_of
 
-    plugin = _job(["data=car_sales"]).data
+    plugin = job_of(["data=car_sales"]).data
     data = load(plugin, "car_sales", "series", 0)
     assert data.test is not None
     assert data.test.times is not None

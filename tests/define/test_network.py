@@ -215,7 +215,7 @@ def test_what_build_complains_of_a_field_is_told_with_its_key() -> None:
 
 
 def test_what_build_complains_of_otherwise_is_told_with_the_models_name() -> None:
-    with pytest.raises(RequestError, match=r"^model=mine cannot be built: no way$"):
+    with pytest.raises(RequestError, match=r"^model=mine cannot be built: no way\.$"):
         define(raising("no way"), "mine", IRIS, seed=0)
 
 

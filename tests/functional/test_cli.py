@@ -6,14 +6,14 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import field, fields, make_dataclass
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
 import lifecycle as package
-from lifecycle.cli.options import _choices as choices_of
-from lifecycle.cli.options import of_runs, words_of
+from lifecycle.cli import options, subcommands
+from lifecycle.cli.subcommands import SUBCOMMANDS
 from tests.conftest import Command
 
 HEAVY = ("torch", "pytorch_lightning", "mlflow", "pandas", "sklearn", "numpy")
@@ -42,7 +42,7 @@ def heavy_modules(folder: Path, *words: str, **environment: str) -> tuple[list[s
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["--cfg", "job"], ["--version"], *([verb, "--help"] for verb in of_runs())], ids=" ".join
+    "words", [["--help"], ["--cfg", "job"], ["--version"], *([name, "--help"] for name in SUBCOMMANDS)], ids=" ".join
 )
 def test_asking_imports_nothing_heavy(tmp_path: Path, words: list[str]) -> None:
     assert heavy_modules(tmp_path, *words)[0] == []
@@ -81,7 +81,7 @@ def test_completion_offers_names_and_fields_and_imports_nothing_heavy(tmp_path: 
         ("lifecycle plugins ", []),
     ],
 )
-def test_completion_knows_the_words_of_a_verb(
+def test_completion_knows_the_options_of_a_subcommand(
     lifecycle: Command, monkeypatch: pytest.MonkeyPatch, line: str, offered: list[str]
 ) -> None:
     monkeypatch.setenv("COMP_LINE", line)
@@ -91,72 +91,88 @@ def test_completion_knows_the_words_of_a_verb(
         assert ended.code == 0
 
 
-@pytest.mark.parametrize(
-    ("comment", "choices"),
-    [
-        ("torch_export, onnx or safetensors", ["torch_export", "onnx", "safetensors"]),
-        ("csv, parquet or json: what standard input and output hold; null: csv", ["csv", "parquet", "json"]),
-        ("on or off; null: as it is", ["on", "off"]),
-        ("a CSV, Parquet or JSON file; -: standard input", []),
-        ("a folder or a file", []),
-        ("0 silent", []),
-    ],
-)
-def test_a_comment_says_what_can_be_chosen(comment: str, choices: list[str]) -> None:
-    made = make_dataclass("Words", [("format", str, field(default=""))])
-    (listed,) = fields(made)
-    assert list(choices_of(listed, comment)) == choices
+WITH_OPTIONS = [name for name in SUBCOMMANDS if name not in ("data", "plugins")]
 
 
-@pytest.mark.parametrize("verb", [*of_runs(), "ui"])
-def test_the_help_of_a_verb_has_each_word_with_its_default_and_its_comment(lifecycle: Command, verb: str) -> None:
-    ended = lifecycle(verb, "--help")
+@pytest.mark.parametrize("name", WITH_OPTIONS)
+def test_the_help_of_a_subcommand_has_each_option_with_its_default_and_its_help(lifecycle: Command, name: str) -> None:
+    ended = lifecycle(name, "--help")
     assert (ended.code, ended.err) == (0, "")
     first, _, example, *_ = ended.out.splitlines()
-    assert first.startswith(f"lifecycle {verb}: ")
-    assert example.startswith(f"  lifecycle {verb}")
+    assert first == f"lifecycle {name}: {SUBCOMMANDS[name]}."
+    assert example.startswith(f"  lifecycle {name}")
     assert "  tracking.dir=mlruns " in ended.out
-    for word in words_of(verb):
-        assert word.comment, word.name
-        assert re.search(rf"^  {re.escape(f'{word.name}={word.default}')} +{re.escape(word.comment)}$", ended.out, re.M)
+    for option in options.options_of(name):
+        assert option.help, option.name
+        typed = re.escape(f"{option.name}={option.default}")
+        assert re.search(rf"^  {typed} +{re.escape(option.help)}$", ended.out, re.M)
+
+
+@pytest.mark.parametrize("name", WITH_OPTIONS)
+def test_the_choices_that_are_completed_are_those_of_the_help(name: str) -> None:
+    for option in options.options_of(name):
+        if option.choices not in ((), ("true", "false")):
+            assert all(choice in option.help for choice in option.choices), option
+    found = {option.name: option.choices for option in options.options_of(name)}
+    assert found["run"] == ("latest", "best") if name != "ui" else "run" not in found
+
+
+def test_what_can_be_chosen_is_completed(lifecycle: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    for line, completed in {
+        "lifecycle export format=": ["format=torch_export", "format=onnx", "format=safetensors"],
+        "lifecycle predict format=js": ["format=json", "format=jsonl"],
+        "lifecycle resume checkpoint=b": ["checkpoint=best"],
+        "lifecycle serve missing=": ["missing=refuse", "missing=impute"],
+    }.items():
+        monkeypatch.setenv("COMP_LINE", line)
+        assert lifecycle("-sc", "query=bash").out.split() == completed
 
 
 def test_the_help_of_predict_says_what_it_takes(lifecycle: Command) -> None:
     out = lifecycle("predict", "run=latest", "-h").out
-    assert out.startswith("lifecycle predict: raw rows in, the same rows with predictions beside them out")
+    assert out.startswith("lifecycle predict: predict the raw rows of a file, or the next steps of a series.\n")
     assert "  lifecycle predict run=latest input=" in out
-    assert re.search(r"^  metric=null +what run=best goes by; null: the validation loss of the weights", out, re.M)
+    assert re.search(r"^  metric=null +score that run=best compares; null: the validation loss of the saved", out, re.M)
     names = [line.split("=")[0].strip() for line in out.splitlines()[5:]]
     assert names[:3] == ["run", "metric", "sweep"]
     assert names[-2:] == ["tracking.dir", "tracking.experiment"]
     assert {"input", "output"} <= set(names)
 
 
-def test_the_help_of_a_verb_without_words_is_its_lines(lifecycle: Command) -> None:
-    assert lifecycle("plugins", "--help").out.split() == [
-        "lifecycle",
-        "plugins",
-        "what",
-        "is",
-        "installed,",
-        "and",
-        "what",
-        "is",
-        "broken",
-    ]
-    assert "lifecycle data iris: what is in one" in lifecycle("data", "-h").out
+def test_the_help_names_arguments_beyond_the_options(lifecycle: Command) -> None:
+    assert "Overrides change the recorded configuration, such as trainer.max" in lifecycle("resume", "--help").out
+    assert "data.path=<file> choose other rows too." in lifecycle("evaluate", "--help").out
+    assert "several runs, separated by commas" in lifecycle("compare", "--help").out
 
 
-def test_help_lists_plugins_data_sets_and_verbs(lifecycle: Command) -> None:
+def test_the_help_of_a_subcommand_without_options_is_its_line(lifecycle: Command) -> None:
+    assert lifecycle("plugins", "--help").out == "lifecycle plugins   list the installed plugins\n"
+    assert lifecycle("data", "-h").out == "lifecycle data   list the data sets, or describe one\n"
+
+
+def test_help_lists_plugins_data_sets_and_subcommands(lifecycle: Command) -> None:
     ended = lifecycle("--help")
     assert ended.code == 0
     assert lifecycle("-h").out == ended.out
-    for verb, line in of_runs().items():
-        assert re.search(rf"^  lifecycle {verb} +{re.escape(line)}$", ended.out, re.M)
+    for name, line in SUBCOMMANDS.items():
+        assert re.search(rf"^  lifecycle {name} +{re.escape(line)}$", ended.out, re.M)
     assert "model      cnn, lstm, mlp, sequential" in ended.out
     assert "images, ionosphere, iris, mnist, pima, sequence, series, table, two_classes, wine" in ended.out
-    assert "lifecycle plugins" in ended.out
-    assert "lifecycle ui" in ended.out
+
+
+def test_the_table_of_subcommands_is_that_of_the_modules() -> None:
+    from lifecycle.cli import commands
+
+    assert sorted(SUBCOMMANDS) == sorted(module.name for module in iter_modules(commands.__path__))
+    assert all(callable(subcommands.load(name).run) for name in SUBCOMMANDS)
+
+
+def test_help_imports_no_hydra(tmp_path: Path) -> None:
+    code = LISTS_MODULES.format(heavy=("hydra", "omegaconf", *HEAVY))
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.rpartition("HEAVY")[2].split() == []
 
 
 def test_version_is_that_of_the_package(lifecycle: Command) -> None:
@@ -181,11 +197,11 @@ def test_a_traceback_comes_only_when_asked_for(python: Command) -> None:
     assert full.err.rstrip().endswith(plain.err.rstrip())
 
 
-def test_a_word_that_is_no_verb_is_answered_with_what_it_may_mean(lifecycle: Command) -> None:
-    assert "iris is no verb of lifecycle. Did you mean data=iris?" in lifecycle("iris").err
+def test_an_unknown_subcommand_is_answered_with_a_suggestion(lifecycle: Command) -> None:
+    assert "iris is no subcommand of lifecycle. Did you mean data=iris?" in lifecycle("iris").err
     ended = lifecycle("plugin")
     assert ended.code == 2
-    assert "plugin is no verb of lifecycle. Did you mean plugins? Use predict, " in ended.err
+    assert "plugin is no subcommand of lifecycle. Did you mean plugins? Use predict, " in ended.err
 
 
 def test_plugins_are_listed_with_kind_package_and_description(lifecycle: Command) -> None:
@@ -203,10 +219,10 @@ def test_plugins_are_listed_with_kind_package_and_description(lifecycle: Command
     assert f"mlp          nn-lifecycle {package.__version__}   A multilayer perceptron" in lines[3]
 
 
-def test_plugins_takes_no_words(lifecycle: Command) -> None:
+def test_plugins_takes_no_arguments(lifecycle: Command) -> None:
     ended = lifecycle("plugins", "all")
     assert ended.code == 2
-    assert "plugins takes no words, got all. Type lifecycle plugins." in ended.err
+    assert "plugins takes no arguments, got all. Type lifecycle plugins." in ended.err
 
 
 def test_the_python_api_gives_the_numbers_of_the_command(job: Command, tmp_path: Path) -> None:

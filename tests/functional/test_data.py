@@ -38,7 +38,7 @@ def test_the_data_sets_are_listed_with_kind_path_and_source(lifecycle: Command) 
     assert lines[0].split() == ["name", "kind", "path", "source"]
     assert [line.split()[0] for line in lines[1 : len(NAMED) + 1]] == NAMED
     assert any(re.match(r"car_sales +series +download:monthly-car-sales\.csv +B\. Abraham", line) for line in lines)
-    assert "Kinds of data, for files of your own: array, images, series, table" in ended.out
+    assert "Kinds of data, for your own files: array, images, series, table" in ended.out
 
 
 def test_the_card_of_iris_says_what_is_in_it(lifecycle: Command) -> None:
@@ -133,8 +133,8 @@ def test_a_broken_file_of_ones_own_is_named_below_the_list(lifecycle: Command, t
 
 WRONG = {
     "irys": "data=irys is not known. Did you mean data=iris?",
-    "iris wine": "data takes the name of a data set, then key=value words, got iris wine. Type for instance",
-    "data=iris": "data takes the name of a data set, then key=value words, got data=iris.",
+    "iris wine": "data takes the name of a data set, then key=value arguments, got iris wine. Type for instance",
+    "data=iris": "data takes the name of a data set, then key=value arguments, got data=iris.",
     "table": "data.path must be given, got nothing. Add for instance data.path=houses.csv.",
     "table data.path=no.csv data.target=y": "data.path=no.csv is no file.",
     "iris data.tset_size=0.1": "data.tset_size is not a field of data=table, got 0.1. Did you mean data.test_size?",

@@ -257,7 +257,7 @@ def test_a_score_that_is_another_by_now_is_named_with_what_changed(evaluate: Eva
         (("data=irys",), "data=irys is not known. Did you mean data=iris?"),
         (
             ("data.scaling=none",),
-            "data.scaling=none would make other samples of the rows than those that run mlp-table",
+            "data.scaling=none would turn the rows into other samples than those that run mlp-table",
         ),
         (("data.paht=a.csv",), "data.paht is not a field of data=table, got a.csv. Did you mean data.path?"),
         (("model.hidden=[3]",), "model.hidden is not a field of lifecycle evaluate, got [3]."),
@@ -300,7 +300,7 @@ def test_a_bad_request_imports_no_torch(folder: Path, tmp_path: Path) -> None:
     )
     ended = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False, capture_output=True, text=True)
     assert ended.returncode == 2, ended.stderr
-    assert "data.window=3 would make other samples of the rows" in ended.stderr
+    assert "data.window=3 would turn the rows into other samples" in ended.stderr
 
 
 def test_a_model_that_was_fitted_from_python_is_scored_on_a_file(

@@ -178,7 +178,7 @@ def test_the_folder_has_a_name_of_its_own(lifecycle: Command, tmp_path: Path) ->
     assert (tmp_path / "model-safetensors" / "weights.safetensors").is_file()
     ended = lifecycle("export", f"run={TABLE / 'model'}", "format=safetensors")
     assert ended.code == 2
-    assert "output=model-safetensors is there already. Name another folder, or remove it." in ended.err
+    assert "output=model-safetensors exists already. Name another folder, or remove it." in ended.err
 
 
 NET = """\
@@ -267,7 +267,7 @@ def test_a_failed_check_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
         (["format=onxx"], "format=onxx is not known. Did you mean onnx? Choose from: torch_export, onnx, safetensors."),
         (["format=torch_export"], "run is not chosen. Add run=latest"),
         (["format=safetensors", "output=a/b.onnx"], "output=a/b.onnx names a file, and an export is a folder"),
-        (["format=safetensors", "output=."], "output=. is there already. Name another folder, or remove it."),
+        (["format=safetensors", "output=."], "output=. exists already. Name another folder, or remove it."),
         (["format=safetensors", "fromat=x"], "fromat is not a field of lifecycle export, got x. Did you mean format?"),
     ],
 )

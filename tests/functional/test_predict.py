@@ -368,7 +368,7 @@ def test_a_horizon_is_for_series(lifecycle: Command, table: Made, tmp_path: Path
     ended = predict(lifecycle, table, f"input={table.folder}/train.csv", "output=out.csv", "horizon=3")
     assert ended.code == 2
     assert ended.err.startswith(
-        "lifecycle: horizon=3 is for series, and the data of this model are table, whose rows are"
+        "lifecycle: horizon=3 is for series, and the model predicts the rows of table independently of"
     )
     with pytest.raises(RequestError, match=r"^horizon=3 is for series, and this model predicts each row of its own\."):
         table.model.forecast(rows(), 3)
@@ -389,7 +389,7 @@ def test_a_series_goes_on_after_its_last_row(lifecycle: Command, series: Made, t
     shuffled = frame.sample(frac=1, random_state=0).assign(note="x")
     shuffled.to_csv(tmp_path / "in.csv", index=False)
     said = done(predict(lifecycle, series, "input=in.csv", f"output=out.{ending}", "horizon=4"))
-    assert said == f"Foretold 4 steps after the 40 rows of in.csv into out.{ending}\n"
+    assert said == f"Forecast 4 steps after the 40 rows of in.csv into out.{ending}\n"
     found = READERS[ending](tmp_path / f"out.{ending}")
     assert list(found) == ["month", "predicted"]
     assert found["month"].tolist() == ["1963-05", "1963-06", "1963-07", "1963-08"]

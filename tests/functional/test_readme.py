@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from lifecycle import registry
-from lifecycle.cli.main import VERBS
+from lifecycle.cli.subcommands import SUBCOMMANDS
 from lifecycle.config.compose import compose
 from lifecycle.config.resolve import resolve
 from tests.conftest import Command
@@ -50,7 +50,7 @@ SHOWN = [pytest.param(words, id=f"{name}: {' '.join(words)}") for name in PAGES 
 @pytest.mark.parametrize("words", SHOWN)
 def test_each_command_is_a_request_that_can_be_met(lifecycle: Command, words: list[str]) -> None:
     """Those that run are composed; test_main_job, test_processes and test_ui run them."""
-    if words[0] in set(VERBS) - {"plugins", "data"}:  # those on runs, whose words are read first
+    if words[0] in set(SUBCOMMANDS) - {"plugins", "data"}:  # those on runs, whose words are read first
         assert re.search("has no runs yet|input=new.csv is no file", lifecycle(*words).err)
         return
     asked = [word for word in words if word != "-m"]

@@ -176,7 +176,7 @@ def test_a_folder_is_no_run(register: Register) -> None:
     folder = KEPT / "v1" / "table" / "model"
     ended = register(f"run={folder}", "name=ok")
     assert ended.code == 2
-    assert f"run={folder} is a folder with a saved model, and only a run's can be registered." in ended.err
+    assert f"run={folder} is a folder with a saved model, and only a run's model can be registered." in ended.err
 
 
 @pytest.mark.parametrize("name", ["iris", "two words", "Ünder-score_1.5", "a"])

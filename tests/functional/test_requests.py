@@ -48,7 +48,7 @@ SENTENCES = {
     "data.validation_split=0.1 data.val_size=0.3": "data.validation_split stands in place of data.val_size, got 0.1",
     "data.test_rows=last": "data.test_rows=last tests on the class virginica alone, in 30 rows. Use data.test_rows=ran",
     "schedule.gamma=1": "schedule.gamma is not a field of schedule=none, got 1. It has none.",
-    "experiment=pima": "experiment=pima needs a plus before it, as no run has one unless it is asked for. Write +exper",
+    "experiment=pima": "experiment=pima needs a plus before it, as it is not part of every run. Write +exper",
     "+experiment=pma": "+experiment=pma is not known. Did you mean +experiment=pima? Choose one of: boston_housing, ",
     "data.scaling=robust": "data.scaling must be one of standard, minmax, none, got robust. The default is standard.",
     "data.missing_zeros=[species]": "data.missing_zeros=species is the target. Columns of numbers: sepal length (cm)",
@@ -79,7 +79,7 @@ SENTENCES = {
     "optimizer=sgd schedule=one_cycle schedule.cycle_momentum=true": "schedule.cycle_momentum needs an",
     "schedule=plateau schedule.monitor=val_acc": "schedule.monitor=val_acc is not measured. Did you mean val_accuracy?",
     "optimizer=sparse_adam": "optimizer=sparse_adam needs sparse gradients, such as those of",
-    "optimizer=lbfgs trainer.devices=2 trainer.accelerator=cpu": "optimizer=lbfgs goes its own number of evaluations",
+    "optimizer=lbfgs trainer.devices=2 trainer.accelerator=cpu": "optimizer=lbfgs evaluates the loss a different",
     "class_weights={setosa:1}": "class_weights has no weight for versicolor, virginica. Name each",
     "data=diabetes class_weights=balanced": "class_weights=balanced needs classes, got a regression of progression.",
     "data=diabetes label_smoothing=0.1": "label_smoothing=0.1 is not for the task regression, whose loss is mse.",
@@ -88,20 +88,20 @@ SENTENCES = {
     "metrics=[confusion_matrix]": "metrics=confusion_matrix is not one number an epoch. Choose another",
     "metrics=[PearsonCorrCoef]": "metrics=PearsonCorrCoef is not for the task multiclass.",
     "seed=-1": "seed must be from 0 to 4294967295, got -1.",
-    "seed=1,2": "Ambiguous value for argument 'seed=1,2'. Add -m to run each.",
+    "seed=1,2": "the command cannot be composed: Ambiguous value for argument 'seed=1,2'. Add -m to run each.",
     "verbose=5": "verbose must be 0, 1 or 2, got 5.",
     "tracking.experiment=../x": "tracking.experiment must be a name of at most 200 characters, without slashes",
     "tracking.dir=": "tracking.dir must not be empty",
     "model=null": "model must be one name, got null. Choose one of: cnn, lstm, mlp, sequential.",
     "model=[mlp]": "model must be one name, got nothing. Write model=<name>.",
-    "~seed": "~seed takes away what every run needs. Set it instead: seed=...",
-    "~model.hidden": "~model.hidden takes away what every run needs.",
+    "~seed": "~seed removes what every run needs. Set it instead: seed=...",
+    "~model.hidden": "~model.hidden removes what every run needs.",
     "model.hidden=[3": "model.hidden=[3 cannot be read: no viable alternative at input '[3'. Write key=value",
-    "optimizer.lr=${oc.env:HOME}": "optimizer.lr cannot be worked out: While dereferencing interpolation",
+    "optimizer.lr=${oc.env:HOME}": "optimizer.lr cannot be resolved: While dereferencing interpolation",
     "model=mlp --config-dir": "the command cannot be read: argument --config-dir/-cd: expected one argument. `",
     "--cfg jb data=iris": "argument --cfg/-c: invalid choice: 'jb' (choose from 'job', 'hydra', 'all'). `lifecycle",
     "data=iris --confg-dir x": "the command cannot be read: unrecognized arguments: --confg-dir",
-    "data.path=${nothing}": "data.path cannot be worked out: Interpolation key 'nothing' not found. Give it",
+    "data.path=${nothing}": "data.path cannot be resolved: Interpolation key 'nothing' not found. Give it",
 }
 
 
@@ -150,7 +150,11 @@ FILES = {
     "data/loop.yaml": ("defaults: [loop]\n", "data=loop", "names itself in its defaults list"),
     "data/near.yaml": ("defaults: [tabel]\n", "data=near", "data=tabel is not known. Did you mean data=table?"),
     "data/iris.yaml": ("defaults: [table]\n", "data=iris", "data=iris is built in, and hides conf/data/iris.yaml."),
-    "data/untyped.yaml": ("path: a.csv\n", "data=untyped", "data has no plugin behind it. Begin its YAML file with"),
+    "data/untyped.yaml": (
+        "path: a.csv\n",
+        "data=untyped",
+        "data has no plugin that defines its fields. Begin its YAML file with",
+    ),
 }
 
 

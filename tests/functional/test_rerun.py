@@ -234,7 +234,7 @@ def test_epochs_that_are_missing_are_named(trained: Trained, files: Callable[[Pa
             "trainer.max_epochs=9",
             "trainer.max_epochs must stay 2 in a repetition of run mlp-table-4 (ID), got 9.",
         ),
-        ("data=iris", "data=iris cannot change a run that was made. Write field=value"),
+        ("data=iris", "data=iris cannot change a recorded run. Write field=value"),
     ],
 )
 def test_a_repetition_changes_nothing(trained: Trained, word: str, sentence: str) -> None:

@@ -534,10 +534,10 @@ def test_more_epochs_than_the_rates_were_laid_out_over_are_refused(trained: Trai
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
-        ("model=cnn", "model=cnn cannot change a run that was made."),
+        ("model=cnn", "model=cnn cannot change a recorded run."),
         ("trainer.max_epoch=9", "trainer.max_epoch is not a field of trainer, got 9. Did you mean trainer.max_epochs?"),
         ("trainer.max_epochs=nine", "trainer.max_epochs must be a whole number, got nine."),
-        ("tracking.run_name=other", "tracking.run_name=other cannot go with resume: a run keeps its name."),
+        ("tracking.run_name=other", "tracking.run_name=other cannot be used with resume: a run keeps its name."),
     ],
 )
 def test_a_word_that_cannot_be_meant_is_named(trained: Trained, word: str, sentence: str) -> None:

@@ -84,5 +84,5 @@ def test_a_field_of_a_swept_experiment_is_checked_with_each_experiment(lifecycle
 def test_a_sweep_of_several_processes_a_job_is_refused(job: Command, runs: Runs) -> None:
     ended = job("-m", "seed=1,2", "trainer.devices=2", "trainer.strategy=ddp", "trainer.accelerator=cpu")
     assert ended.code == 1
-    assert "trainer.devices=2 cannot go with a multirun" in ended.err
+    assert "trainer.devices=2 cannot be used in a multirun" in ended.err
     assert {run.info.status for run in runs()} == {"FAILED"}

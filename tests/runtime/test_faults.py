@@ -18,7 +18,7 @@ import torch
 import lifecycle
 from lifecycle.api.model import Model
 from lifecycle.checks import TOO_MANY
-from lifecycle.errors import LifecycleError, OutOfMemoryError, PluginError, RequestError
+from lifecycle.errors import LifecycleError, OutOfMemoryError, PluginError, RequestError, Setting
 from lifecycle.plugins.mlp import MLP
 from lifecycle.runtime import memory
 from lifecycle.runtime.faults import Cures, explanation, largest
@@ -165,8 +165,8 @@ def test_an_error_of_a_users_own_callback_stays_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("words", "size", "cure"),
     [
-        (["model.hidden=[900000,900000]"], "3.24 TB", "Lower model.hidden=[900000, 900000]."),
-        (["model.hidden=[60000,60000,60000,60000,60000]"], "14.4 GB", "Lower model.hidden=[60000, 60000, 60000, 6"),
+        (["model.hidden=[900000,900000]"], "3.24 TB", "Lower model.hidden=[900000,900000]."),
+        (["model.hidden=[60000,60000,60000,60000,60000]"], "14.4 GB", "Lower model.hidden=[60000,60000,60000,6"),
         (["model=lstm", "data=airline_passengers", "model.units=[900000]"], "13 TB", "Lower model.units=[900000]."),
     ],
     ids=["more than a machine has", "in several steps", "lstm"],
@@ -255,7 +255,7 @@ def test_memory_is_bounded_while_a_network_is_built_and_not_afterwards() -> None
 
 
 def test_the_largest_field_of_a_plugin_is_named_as_it_is_typed() -> None:
-    assert largest(MLP(hidden=[12, 500])) == "model.hidden=[12, 500]"
+    assert largest(MLP(hidden=[12, 500])) == Setting("model.hidden", [12, 500])
     assert largest(object.__new__(type("Plain", (), {}))) == "the sizes of the model"
 
 

@@ -17,7 +17,7 @@ from lifecycle.config.schema import Request, RunConfig, TrackingConfig, TrainerC
 from lifecycle.config.tasks import TASKS
 from lifecycle.contract import REGRESSION
 from lifecycle.data.sources.in_memory import PATH
-from lifecycle.errors import RequestError, did_you_mean, unknown_field
+from lifecycle.errors import RequestError, did_you_mean, field_error, unknown_field
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import ScheduleConfig
 
@@ -87,7 +87,7 @@ def trainer(fields: dict[str, Any]) -> TrainerConfig:
     names = ["epochs", *(name for name in known if name not in ("max_epochs", "devices", "strategy"))]
     for name, value in fields.items():
         if name not in names:
-            raise RequestError(unknown_field(name, repr(value), names, "fit()"))
+            raise unknown_field(name, repr(value), names, "fit()")
     fields = {"max_epochs" if name == "epochs" else name: value for name, value in fields.items()}
     made: TrainerConfig = _made(TrainerConfig, fields, "fit()", "trainer")
     return made
@@ -198,13 +198,13 @@ def _made(cls: Any, fields: dict[str, Any], owner: str, prefix: str) -> Any:
     known = [field.name for field in dataclasses.fields(cls)]
     for name, value in fields.items():
         if name not in known:
-            raise RequestError(unknown_field(name, repr(value), known, owner))
+            raise unknown_field(name, repr(value), known, owner)
     try:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), plain(fields)))
     except ValueError as error:  # OmegaConf's own are ValueErrors too
         key = getattr(error, "full_key", None)
         if key is None:
-            raise RequestError(f"{prefix}.{error}") from error
+            raise field_error(prefix, error) from error
         raise _unfit(f"{prefix}.{key}", fields.get(key.split("[")[0]), error) from error
 
 

@@ -1,4 +1,4 @@
-"""The words of a verb, ``key=value``, as the typed fields of what the verb takes."""
+"""Reads the ``key=value`` arguments of a subcommand into the dataclass of its options."""
 
 from __future__ import annotations
 
@@ -11,76 +11,83 @@ from yaml import YAMLError
 
 from lifecycle.config import bounded_yaml
 from lifecycle.config.explain import explain
-from lifecycle.errors import RequestError, unknown_field
+from lifecycle.errors import RequestError, Setting, field_error, unknown_field
 from lifecycle.tracking.found_run import Which
 
-Fields = TypeVar("Fields")
-Words = TypeVar("Words", bound=Which)
+MISSING = "refuse or impute: a value that is missing in a column that was complete in training"
+"""Help of the option ``missing``, which several subcommands have."""
+
+Options = TypeVar("Options")
+RunOptions = TypeVar("RunOptions", bound=Which)
 
 
-def read(words: list[str], cls: type[Fields], verb: str) -> Fields:
-    """Return the fields of a verb.
+def read(arguments: list[str], cls: type[Options], subcommand: str) -> Options:
+    """Return the options of a subcommand.
 
     Args:
-        words: as typed after the verb: ``run=latest``, ``tracking.dir=elsewhere``.
-        cls: a dataclass with a default for each field; a text is taken as it is typed, ``null`` is nothing.
-        verb: for messages.
+        arguments: as typed after the subcommand: ``run=latest``, ``tracking.dir=elsewhere``.
+        cls: a dataclass with a default for each field. A text is taken as typed; ``null`` is ``None``.
+        subcommand: its name, for messages.
 
     Raises:
-        RequestError: names the word, what was expected, and a cure.
+        RequestError: an argument names no option, or its value does not fit.
     """
-    fields, rest = read_some(words, cls, verb)
-    if rest:
-        key, _, value = rest[0].partition("=")
-        raise RequestError(unknown_field(key, value, _names(cls), f"lifecycle {verb}"))
-    return fields
+    options, others = read_known(arguments, cls, subcommand)
+    if others:
+        key, _, value = others[0].partition("=")
+        raise unknown_field(key, value, _names(cls), f"lifecycle {subcommand}")
+    return options
 
 
-def read_some(words: list[str], cls: type[Fields], verb: str) -> tuple[Fields, list[str]]:
-    """Do the same, and return the words beside the fields too: overrides of the configuration that a run recorded."""
-    config, rest = OmegaConf.structured(cls), []
-    for word in words:
-        key, equals, value = word.partition("=")
+def read_known(arguments: list[str], cls: type[Options], subcommand: str) -> tuple[Options, list[str]]:
+    """Return the options of a subcommand, and all other arguments: overrides of the configuration that a run recorded.
+
+    Like :func:`read`, but does not refuse the others.
+    """
+    config, others = OmegaConf.structured(cls), []
+    names = _names(cls)
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
         if not equals or not key:
-            example = f"lifecycle {verb} run=latest" if "run" in _names(cls) else f"lifecycle {verb} port=5001"
-            raise RequestError(f"{verb} takes key=value words, got {word}. Type for instance {example}.")
-        if key.split(".")[0].lstrip("+~") not in _names(cls):
-            rest.append(word)
+            example = f"lifecycle {subcommand} run=latest" if "run" in names else f"lifecycle {subcommand} port=5001"
+            remedy = f"Type for instance {example}."
+            raise RequestError(subcommand, "takes key=value arguments", argument, remedy)
+        if key.split(".")[0].lstrip("+~") not in names:
+            others.append(argument)
             continue
         try:
-            OmegaConf.update(config, key, _value(config, key, value))
+            OmegaConf.update(config, key, _value(key, value))
         except OmegaConfBaseException as error:
-            raise explain(error, words) from error
+            raise explain(error, arguments) from error
+    return _instance(config, names, arguments), others
+
+
+def _instance(config: Any, names: list[str], arguments: list[str]) -> Any:
+    """Return the dataclass instance of a configuration, whose ``__post_init__`` may refuse a value."""
+    group = ""
     try:
-        for name in _names(cls):  # a fault of a node is said with the node's name
+        for name in names:  # nested dataclasses first: the message of their __post_init__ does not name the field
             if OmegaConf.is_dict(OmegaConf.select(config, name)):
-                _made(config, name)
-        fields: Any = OmegaConf.to_object(config)
+                group = name
+                OmegaConf.to_object(config[name])
+        group = ""
+        return OmegaConf.to_object(config)
     except OmegaConfBaseException as error:
-        raise explain(error, words) from error
+        raise explain(error, arguments) from error
     except ValueError as error:
-        raise RequestError(str(error)) from error
-    return fields, rest
+        raise field_error(group, error) from error
 
 
-def _made(config: Any, name: str) -> None:
-    try:
-        OmegaConf.to_object(config[name])
-    except ValueError as error:
-        if isinstance(error, OmegaConfBaseException):
-            raise
-        raise RequestError(f"{name}.{error}") from error
-
-
-def _value(config: Any, key: str, typed: str) -> Any:
-    """Return what was typed: of a list or mapping as YAML has it; else as it stands, for the field's type to read."""
+def _value(key: str, typed: str) -> Any:
+    """Return the value of an argument: lists and mappings as YAML, anything else as a text that OmegaConf converts."""
     if typed == "null":
         return None
     if typed.startswith(("[", "{")):
         try:
             return bounded_yaml.load(typed, key)
         except YAMLError as error:
-            raise RequestError(f"{key}={typed} cannot be read as a list. Write {key}=[a,b].") from error
+            remedy = f"Write {key}=[a,b]."
+            raise RequestError(Setting(key, typed), "cannot be read as a list", remedy=remedy) from error
     return typed
 
 
@@ -88,19 +95,21 @@ def _names(cls: Any) -> list[str]:
     return [field.name for field in dataclasses.fields(cls)]
 
 
-def read_changes(typed: list[str], cls: type[Words], verb: str) -> tuple[Words, list[str]]:
-    """Return which run is meant, and the words that would change what it recorded.
+def read_changes(arguments: list[str], cls: type[RunOptions], subcommand: str) -> tuple[RunOptions, list[str]]:
+    """Return the options of ``resume`` or ``rerun``, and the overrides that change the recorded configuration.
 
     Args:
-        typed: the words.
-        cls: the fields that the verb takes itself.
-        verb: for messages.
+        arguments: as typed after the subcommand.
+        cls: dataclass of the options.
+        subcommand: its name, for messages.
 
     Raises:
-        RequestError: a word cannot be read, or asks for what a run keeps.
+        RequestError: an argument cannot be read, or would rename the run.
     """
-    asked, changes = read_some(typed, cls, verb)
-    for word in typed:
-        if word.startswith("tracking.run_name="):
-            raise RequestError(f"{word} cannot go with {verb}: a run keeps its name. Leave it out.")
-    return asked, [*changes, *(word for word in typed if word.startswith("tracking.figures="))]
+    options, changes = read_known(arguments, cls, subcommand)
+    for argument in arguments:
+        if argument.startswith("tracking.run_name="):
+            problem = f"cannot be used with {subcommand}: a run keeps its name"
+            raise RequestError(argument, problem, remedy="Leave it out.")
+    # tracking.figures is an option of the run that is continued too, unlike tracking.dir, which says where it is.
+    return options, [*changes, *(argument for argument in arguments if argument.startswith("tracking.figures="))]

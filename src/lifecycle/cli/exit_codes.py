@@ -12,15 +12,20 @@ from lifecycle.runtime.processes import is_helper
 
 
 def report(error: Exception, full_error: bool) -> int:
-    """Print an error as its reader needs it, and return the exit code."""
-    if isinstance(error, BrokenPipeError):  # whoever read the output has enough of it
+    """Print an error and return its exit code.
+
+    Args:
+        error: that ended the command.
+        full_error: whether to print its traceback too.
+    """
+    if isinstance(error, BrokenPipeError):  # such as `lifecycle ... | head`: at exit Python would flush into the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     error = explained(error)
-    if is_helper():
+    if is_helper():  # the main process of the run prints the error itself
         print(f"lifecycle: a process of the run ended: {type(error).__name__}", file=sys.stderr)
         return 1
-    if not isinstance(error, LifecycleError):  # a fault of this program or of a plugin: its author needs to see where
+    if not isinstance(error, LifecycleError):  # a bug in this program or in a plugin: its author needs the traceback
         print_traceback(error)
         return 1
     if full_error:
@@ -30,16 +35,16 @@ def report(error: Exception, full_error: bool) -> int:
 
 
 def explained(error: Exception) -> Exception:
-    """Return an error as a sentence where it is no fault of this program: a full disk, a plugin, and the like."""
+    """Return an error as a ``LifecycleError`` where it is no bug of this program: a full disk, a plugin, ..."""
     from lifecycle.runtime.faults import explanation
 
-    said = explanation(error)
-    if said is None:
+    explained_error = explanation(error)
+    if explained_error is None:
         return error
-    said.__cause__ = error
-    return said
+    explained_error.__cause__ = error
+    return explained_error
 
 
 def print_traceback(error: BaseException) -> None:
-    """Print the traceback of an error, without credentials."""
+    """Print the traceback of an error, with credentials masked."""
     print(masked("".join(traceback.format_exception(error))), end="", file=sys.stderr, flush=True)

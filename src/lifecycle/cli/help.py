@@ -1,25 +1,24 @@
-"""What there is to choose from: the help text, and the table of plugins."""
+"""The text of ``lifecycle --help``."""
 
 from __future__ import annotations
 
+from lifecycle.cli.subcommands import SUBCOMMANDS
+
 HELP = """\
-lifecycle takes a neural network through its whole life: define, compile, fit, evaluate, predict.
+lifecycle defines, compiles, fits, evaluates and uses neural networks, and tracks each run in MLflow.
 
   lifecycle model=mlp data=iris                        one run, tracked in mlruns/
   lifecycle +experiment=pima                           a worked example of the tutorials
   lifecycle -m model=mlp,cnn data=digits seed=1,2,3    every combination (a Hydra multirun)
   lifecycle model=mlp data=iris --cfg job              print every field and its value, run nothing
-  lifecycle data                                       the data sets; lifecycle data iris: what is in one
-  lifecycle plugins                                    what is installed, and what is broken
-  lifecycle ui                                         compare the runs in MLflow
 
-Use a run that was made (lifecycle <verb> --help says what it takes):
-{verbs}
+Subcommands (lifecycle <subcommand> --help lists the options):
+{subcommands}
 
 Choose (group=name):
 {groups}
 
-Worked examples (+experiment=name), each a choice of all the above:
+Worked examples (+experiment=name), which set all of the above:
   {examples}
 
 Set (key=value), for instance:
@@ -27,7 +26,7 @@ Set (key=value), for instance:
   optimizer.lr=0.01    loss=mae    metrics=[accuracy,f1,cohen_kappa]    seed=1
   schedule=cosine schedule.warmup_epochs=5    class_weights=balanced    label_smoothing=0.1
   verbose=0 silent, 1 a bar on a terminal and a line an epoch elsewhere, 2 a line an epoch
-  profile=true where the time of the run goes: a table, and a flame graph among its artifacts
+  profile=true measures where the time of the run goes: a table, and a flame graph among its artifacts
   trainer.max_epochs=100  trainer.batch_size=32  trainer.patience=30  trainer.early_stopping=false
   trainer.gradient_clip_val=1.0  trainer.shuffle=false  trainer.class_balanced=true  trainer.torch_compile=true
   trainer.accelerator=auto|cpu|gpu  trainer.devices=2 trainer.strategy=ddp
@@ -40,28 +39,22 @@ Tracebacks:           HYDRA_FULL_ERROR=1
 """
 
 
-def print_help(verb: str | None = None) -> None:
-    """Print what can be typed, or what a verb takes; imports no plugin."""
-    from lifecycle.cli import options
+def print_help(subcommand: str | None = None) -> None:
+    """Print the help of the command or of a subcommand. Imports no plugin and, for the command, no Hydra."""
+    if subcommand is not None:
+        from lifecycle.cli.options import options_of, usage
 
-    if verb is not None:
-        print(_help_of(verb))
+        print(usage(subcommand) if options_of(subcommand) else _line(subcommand, len(subcommand)).strip())
         return
-    from lifecycle.config import search_path
+    from lifecycle.config.options import EXPERIMENT, options
 
-    offered = search_path.options()
-    examples = offered.pop(search_path.EXPERIMENT)
-    lines = [f"  {group:<10} {', '.join(names)}" for group, names in offered.items() if len(names) > 1]
-    told = options.of_runs()
-    width = max(map(len, told))
-    verbs = [f"  lifecycle {verb:<{width}}   {line}" for verb, line in told.items()]
-    print(HELP.format(groups="\n".join(lines), examples=", ".join(examples), verbs="\n".join(verbs)), end="")
+    names = options()
+    examples = ", ".join(names.pop(EXPERIMENT))
+    groups = [f"  {group:<10} {', '.join(options)}" for group, options in names.items() if len(options) > 1]
+    width = max(map(len, SUBCOMMANDS))
+    lines = [_line(name, width) for name in SUBCOMMANDS]
+    print(HELP.format(groups="\n".join(groups), examples=examples, subcommands="\n".join(lines)), end="")
 
 
-def _help_of(verb: str) -> str:
-    """Return the help of a verb, or of one that takes no ``key=value`` words of its own its lines of the whole help."""
-    from lifecycle.cli import options
-
-    if options.words_of(verb):
-        return options.usage(verb)
-    return "\n".join(line for line in HELP.splitlines() if line.startswith(f"  lifecycle {verb} "))
+def _line(subcommand: str, width: int) -> str:
+    return f"  lifecycle {subcommand:<{width}}   {SUBCOMMANDS[subcommand]}"

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from lifecycle.config.schema import Request
 
 
-SWEEP_FAILED = "not every job of the sweep succeeded; each failure is told above, and its run is FAILED in MLflow."
+SWEEP_FAILED = "not every job of the sweep succeeded; each failure is printed above, and its run is FAILED in MLflow."
 
 
 class SweepError(LifecycleError):
-    """A job of a multirun failed; it has been told already."""
+    """A job of a multirun failed, and its error was printed."""
 
 
-def compose_and_run(words: list[str]) -> None:
-    """Let Hydra compose the request, or each of a multirun, and run it."""
+def compose_and_run(arguments: list[str]) -> None:
+    """Let Hydra compose the request, or each request of a multirun, and run it."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -34,7 +34,7 @@ def compose_and_run(words: list[str]) -> None:
     from lifecycle.config.explain import COMPOSING, explain
     from lifecycle.config.search_path import files_checked
 
-    rules.check_words(words)
+    rules.check_arguments(arguments)
     command = compose.command_line()
     failure: list[Exception] = []
     sweep: list[Request] = []
@@ -53,25 +53,25 @@ def compose_and_run(words: list[str]) -> None:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 report(error, full_error=False)
                 raise SweepError(SWEEP_FAILED) from error
-            failure.append(error)  # told by main(), without Hydra's own words around it
+            failure.append(error)  # raised below: Hydra would wrap it in a message of its own
 
-    # Hydra would print errors in its own way and exit with 1; so it is told to raise them.
+    # With this variable Hydra raises errors, which it would otherwise print itself before it exits with 1.
     try:
-        masked_output = compose.masked_output(words)
-        with files_checked(), environment(HYDRA_FULL_ERROR="1"), compose.words_for_hydra(words), masked_output:
+        masked_output = compose.masked_output(arguments)
+        with files_checked(), environment(HYDRA_FULL_ERROR="1"), compose.arguments_for_hydra(arguments), masked_output:
             hydra.main(config_path=compose.CONFIG_PACKAGE, config_name="config", version_base="1.3")(job)()
     except SweepError:
         _report_sweep(sweep)
         raise
     except COMPOSING as error:
-        raise explain(error, words) from error  # composing failed: a job's own errors do not come this way
+        raise explain(error, arguments) from error  # a job's errors do not get here, so composing failed
     _report_sweep(sweep)
     if failure:
         raise failure[0]
 
 
 def _report_sweep(sweep: list[Request]) -> None:
-    """Print what a multirun came to, where there was one."""
+    """Print the results of a multirun, where there was one."""
     if sweep:
         from lifecycle.runs import pipeline
 
@@ -79,7 +79,7 @@ def _report_sweep(sweep: list[Request]) -> None:
 
 
 def _run(request: Request) -> None:
-    """Run one composed request; in a multirun, tell of its failure at once and let the others go on."""
+    """Run one composed request; in a multirun, print its error at once, as Hydra goes on with the other jobs."""
     from hydra.core.hydra_config import HydraConfig
 
     if request.sweep is None:
@@ -99,7 +99,7 @@ def _run(request: Request) -> None:
 
 
 def _start(request: Request) -> None:
-    """Let MLflow and PyTorch be imported beside each other, without what is not used of the latter, and run."""
+    """Run a request, while another process imports MLflow, which takes as long as importing PyTorch here."""
     from lifecycle.runtime import lazy_imports
     from lifecycle.tracking import client
 

@@ -1,21 +1,22 @@
-"""The command: verbs, and Hydra for all else. Imports nothing heavy before it is known what is asked."""
+"""The command: subcommands, and Hydra for runs and multiruns. Imports nothing heavy before it knows which."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 
+from lifecycle.cli import subcommands
 from lifecycle.cli.exit_codes import report
 from lifecycle.cli.hydra_app import compose_and_run
-from lifecycle.errors import Interrupted, RequestError, did_you_mean
+from lifecycle.cli.subcommands import SUBCOMMANDS
+from lifecycle.errors import Interrupted, RequestError, Text, did_you_mean
 from lifecycle.runtime.signals import signals_raise
 
 
 def main() -> int:
     """Run the command line and return its exit code.
 
-    0 done; 1 the run failed; 2 a bad request; 130 and 143 ended by Ctrl-C and SIGTERM.
+    0 success; 1 the run failed; 2 a bad request; 130 and 143 ended by Ctrl-C and SIGTERM.
     """
     full_error = os.environ.get("HYDRA_FULL_ERROR") == "1"
     try:
@@ -29,48 +30,50 @@ def main() -> int:
     return 0
 
 
-def _dispatch(words: list[str]) -> None:
-    if "--help" in words or "-h" in words:
+def _dispatch(arguments: list[str]) -> None:
+    first = arguments[0] if arguments else ""
+    if "--help" in arguments or "-h" in arguments:
         from lifecycle.cli.help import print_help
 
-        print_help(words[0] if words[0] in VERBS else None)
-    elif words and words[0] in VERBS:
-        VERBS[words[0]](words[1:])
-    elif words and not words[0].startswith(("-", "+", "~")) and "=" not in words[0]:
-        raise RequestError(
-            f"{words[0]} is no verb of lifecycle.{_meant(words[0])} "
-            f"Use {', '.join(VERBS)}, or key=value words such as model=mlp data=iris."
-        )
-    elif "--version" in words:
+        print_help(first if first in SUBCOMMANDS else None)
+    elif first in SUBCOMMANDS:
+        subcommands.load(first).run(arguments[1:])
+    elif first and not first.startswith(("-", "+", "~")) and "=" not in first:
+        names = ", ".join(SUBCOMMANDS)
+        remedy: Text = [_suggestion(first), f" Use {names}, or key=value arguments such as model=mlp data=iris."]
+        raise RequestError(first, "is no subcommand of lifecycle", remedy=remedy)
+    elif "--version" in arguments:
         from importlib.metadata import version
 
         print(f"lifecycle {version('nn-lifecycle')}")
     else:
-        if any(word.startswith("query=") for word in words) and _complete_verbs(os.environ.get("COMP_LINE", "")):
+        # Hydra's completion calls the command with query=<shell>, and the line in the environment.
+        is_completion = any(argument.startswith("query=") for argument in arguments)
+        if is_completion and _complete(os.environ.get("COMP_LINE", "")):
             return
-        compose_and_run(words)
+        compose_and_run(arguments)
 
 
-def _complete_verbs(line: str) -> bool:
-    """Offer the verbs that begin as the first word of a line does, or the words of its verb; Hydra offers the rest.
+def _complete(line: str) -> bool:
+    """Print the completions of a subcommand's name or options; Hydra completes all other lines.
 
     Returns:
-        whether the line is a verb's.
+        Whether the line is a subcommand's.
     """
     typed = line.split(" ")
-    if len(typed) > 2 and typed[1] in VERBS:
+    if len(typed) > 2 and typed[1] in SUBCOMMANDS:
         from lifecycle.cli.options import complete
 
         print(*complete(line), sep="\n")
         return True
     if len(typed) == 2:
-        print(*(verb for verb in VERBS if verb.startswith(typed[1])), sep="\n")
+        print(*(name for name in SUBCOMMANDS if name.startswith(typed[1])), sep="\n")
     return False
 
 
-def _meant(word: str) -> str:
-    """Return what a word that is no verb may have been meant for: ``data=iris`` for ``iris``."""
-    from lifecycle.config.search_path import EXPERIMENT, options
+def _suggestion(word: str) -> str:
+    """Return the sentence on what an unknown subcommand may mean: ``data=iris`` for ``iris``; "" where nothing fits."""
+    from lifecycle.config.options import EXPERIMENT, options
 
     pairs = [
         f"{'+' * (group == EXPERIMENT)}{group}={name}"
@@ -78,46 +81,4 @@ def _meant(word: str) -> str:
         for name in names
         if name == word
     ]
-    return f" Did you mean {pairs[0]}?" if pairs else did_you_mean(word, VERBS)
-
-
-def _plugins(words: list[str]) -> None:
-    from lifecycle.cli.commands.plugins import print_plugins
-
-    if words:
-        raise RequestError(f"plugins takes no words, got {' '.join(words)}. Type lifecycle plugins.")
-    print_plugins()
-
-
-def _ui(words: list[str]) -> None:
-    from lifecycle.cli.commands.ui import serve
-
-    serve(words)
-
-
-def _data(words: list[str]) -> None:
-    from lifecycle.cli.commands.data import data
-
-    data(words)
-
-
-def _of_a_run(verb: str) -> Callable[[list[str]], None]:
-    """Return a verb on runs, which is a module of its own."""
-
-    def run(words: list[str]) -> None:
-        from importlib import import_module
-
-        import_module(f"lifecycle.cli.commands.{verb}").run(words)
-
-    return run
-
-
-VERBS: dict[str, Callable[[list[str]], None]] = {
-    **{
-        verb: _of_a_run(verb)
-        for verb in ("predict", "evaluate", "resume", "rerun", "compare", "export", "serve", "register")
-    },
-    "data": _data,
-    "plugins": _plugins,
-    "ui": _ui,
-}
+    return f"Did you mean {pairs[0]}?" if pairs else did_you_mean(word, SUBCOMMANDS)

@@ -1,8 +1,8 @@
-"""The losses by name, on logits or values; and the weights of classes in the training loss."""
+"""Losses of logits or values by name, and the class weights of the training loss."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -10,12 +10,12 @@ from torch.nn import functional as F
 
 from lifecycle.contract import REGRESSION, DataSpec
 from lifecycle.data.dataset import Dataset
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, Setting, Text, did_you_mean
 
 
 def _binary_crossentropy(logits: Tensor, targets: Tensor, smoothing: float, reduction: str) -> Tensor:
     smoothed = targets * (1 - smoothing) + 0.5 * smoothing if smoothing else targets
-    if logits.dtype == torch.float64:  # where scores are computed: torch's own waits for other threads on a busy CPU
+    if logits.dtype == torch.float64:  # where scores are computed: on a busy CPU torch's own waits for its threads
         losses = -(smoothed * F.logsigmoid(logits) + (1 - smoothed) * F.logsigmoid(-logits))
         return losses.mean() if reduction == "mean" else losses
     return F.binary_cross_entropy_with_logits(logits, smoothed, reduction=reduction)
@@ -27,7 +27,7 @@ def _categorical_crossentropy(logits: Tensor, targets: Tensor, smoothing: float,
 
 def _log_cosh(outputs: Tensor, targets: Tensor, _smoothing: float, reduction: str) -> Tensor:
     away = (outputs - targets).abs()
-    # log(cosh(x)) without its exponentials, which overflow
+    # log(cosh(x)) in a form whose exponentials do not overflow.
     losses = away + F.softplus(-2 * away) - torch.log(torch.tensor(2.0, dtype=away.dtype, device=away.device))
     return losses.mean() if reduction == "mean" else losses
 
@@ -50,7 +50,7 @@ class Loss(nn.Module):
     Args:
         name: of :data:`LOSSES`.
         label_smoothing: share of each label that is spread evenly over the classes.
-        class_weights: ``(classes,) float32``: what the loss of a training row is multiplied by, by its class.
+        class_weights: ``(classes,) float32`` factors of a training row's loss.
     """
 
     class_weights: Tensor | None
@@ -63,13 +63,13 @@ class Loss(nn.Module):
     def forward(
         self, outputs: Tensor, targets: Tensor, weighted: bool = False, row_weights: Tensor | None = None
     ) -> Tensor:
-        """Return the mean over the rows, each multiplied by the weight of its class if ``weighted``, and by its own.
+        """Return the mean over the rows, each times its own weight and, if ``weighted``, that of its class.
 
         Args:
             outputs: ``(batch, num_outputs)`` logits or values.
             targets: ``(batch,) int64`` or ``(batch, 1) float32``.
-            weighted: for training; where there are no weights it changes nothing.
-            row_weights: ``(batch,) float32``, whose mean over all training rows is 1; ``None``: 1 each.
+            weighted: whether class weights apply, as in training.
+            row_weights: ``(batch,) float32``, with a mean of 1 over all training rows; ``None``: 1 each.
         """
         if row_weights is not None:
             return (self.of_rows(outputs, targets, weighted).flatten() * row_weights).mean()
@@ -86,78 +86,85 @@ class Loss(nn.Module):
 
 
 def class_weights(
-    asked: str | dict[str, float] | None, spec: DataSpec, targets: Tensor, row_weights: Tensor | None = None
+    choice: str | dict[str, float] | None, spec: DataSpec, targets: Tensor, row_weights: Tensor | None = None
 ) -> Tensor | None:
     """Return the weight of each class, in the order of the codes.
 
     Args:
-        asked: ``"balanced"`` (rows over classes times rows of the class, as scikit-learn has it), or by class.
+        choice: ``"balanced"``, or a weight for each class.
         spec: the task and its classes.
-        targets: those of the training rows, from which alone the balance is learnt.
-        row_weights: ``(rows,)``: how much each of them counts; ``None``: all the same.
+        targets: those of the training rows.
+        row_weights: ``(rows,)`` weights of the training rows; ``None``: 1 each.
 
     Raises:
-        RequestError: there are no classes, or not these.
+        RequestError: the task has no classes, or not these.
     """
-    if asked is None:
+    if choice is None:
         return None
     names = spec.class_names
     if spec.task == REGRESSION:
-        raise RequestError(
-            f"class_weights={asked} needs classes, got a regression of {spec.target_name}. Leave it out."
-        )
-    if isinstance(asked, str):
-        of_rows = torch.ones(len(targets)) if row_weights is None else row_weights
-        counts = torch.bincount(targets.long().flatten(), of_rows.double(), minlength=len(names))
-        if not counts.all():
-            none = names[int(torch.nonzero(counts == 0)[0])]
-            raise RequestError(
-                f"class_weights=balanced needs rows of each class to train on, got none of {none}. Change the split."
-            )
-        return (counts.sum() / (len(names) * counts)).float()
-    for name in asked:
+        problem = f"needs classes, got a regression of {spec.target_name}"
+        raise RequestError(Setting("class_weights", choice), problem, remedy="Leave it out.")
+    if isinstance(choice, str):
+        return _balanced(names, targets, row_weights)
+    for name in choice:
         if name not in names:
             raise RequestError(
-                f"class_weights has a weight for {name}, which is no class of {spec.target_name}."
-                f"{did_you_mean(name, names)} Classes: {', '.join(names)}."
+                "class_weights",
+                f"has a weight for {name}, which is no class of {spec.target_name}",
+                remedy=f"{did_you_mean(name, names)} Classes: {', '.join(names)}.",
             )
-    if missing := [name for name in names if name not in asked]:
-        raise RequestError(f"class_weights has no weight for {', '.join(missing)}. Name each class; 1 changes nothing.")
-    return torch.tensor([asked[name] for name in names])
+    if missing := [name for name in names if name not in choice]:
+        problem = f"has no weight for {', '.join(missing)}"
+        raise RequestError("class_weights", problem, remedy="Name each class; 1 changes nothing.")
+    return torch.tensor([choice[name] for name in names])
+
+
+def _balanced(names: Sequence[str], targets: Tensor, row_weights: Tensor | None) -> Tensor:
+    """Return ``rows / (classes * rows of the class)``, as scikit-learn's ``class_weight="balanced"``."""
+    of_rows = torch.ones(len(targets)) if row_weights is None else row_weights
+    counts = torch.bincount(targets.long().flatten(), of_rows.double(), minlength=len(names))
+    if not counts.all():
+        none = names[int(torch.nonzero(counts == 0)[0])]
+        problem = f"needs rows of each class to train on, got none of {none}"
+        raise RequestError(Setting("class_weights", "balanced"), problem, remedy="Change the split.")
+    return (counts.sum() / (len(names) * counts)).float()
 
 
 def check(loss: str, label_smoothing: float, spec: DataSpec) -> None:
-    """Refuse label smoothing where there are no labels.
+    """Check that labels are smoothed only where there are classes.
 
     Raises:
-        RequestError: names key, value and cure.
+        RequestError: the task is a regression.
     """
     if label_smoothing and spec.task == REGRESSION:
-        raise RequestError(
-            f"label_smoothing={label_smoothing} is not for the task regression, whose loss is {loss}. Leave it out."
-        )
+        problem = f"is not for the task regression, whose loss is {loss}"
+        raise RequestError(Setting("label_smoothing", label_smoothing), problem, remedy="Leave it out.")
 
 
 def check_data(loss: str, data: Dataset) -> None:
-    """Refuse, for ``poisson``, targets that are no counts as they are.
+    """Check that the targets of ``poisson`` are unscaled counts.
 
     Raises:
-        RequestError: they are standardised, or one is negative.
+        RequestError: they are standardised or differenced, or one is negative.
     """
     if loss != "poisson":
         return
+    subject, other = Setting("loss", "poisson"), Setting("loss", "mse")
     if data.preprocessing.target_scale != (0.0, 1.0):
         raise RequestError(
-            "loss=poisson needs counts as they are, got a standardised target. Add data.scale_target=false."
+            subject,
+            "needs counts as they are, got a standardised target",
+            remedy=["Add ", Setting("data.scale_target", False), "."],
         )
     if data.train.base is not None:
         raise RequestError(
-            "loss=poisson learns counts and cannot learn differences, which may be below 0. Leave data.difference "
-            "out, or use loss=mse."
+            subject,
+            "learns counts and cannot learn differences, which may be below 0",
+            remedy=["Leave ", Setting("data.difference"), " out, or use ", other, "."],
         )
     for name, part in {"training": data.train, "validation": data.val, "test": data.test}.items():
         if part is not None and (lowest := float(part.targets.min())) < 0:
-            raise RequestError(
-                f"loss=poisson needs targets of 0 or more, got {lowest:g} in the {name} rows of data={data.name}. "
-                "Use loss=mse."
-            )
+            where: Text = [f"{lowest:g} in the {name} rows of ", Setting("data", data.name)]
+            problem: Text = ["needs targets of 0 or more, got ", where]
+            raise RequestError(subject, problem, remedy=["Use ", other, "."])

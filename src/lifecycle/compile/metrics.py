@@ -16,7 +16,7 @@ from lifecycle.compile.measures import EPSILON, Array, Compared, MeanOfRows, Mea
 from lifecycle.compile.moments import OfMoments
 from lifecycle.config.tasks import metric_class
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting, Text
 from lifecycle.runtime.quiet import ignored
 
 HIGHER_IS_BETTER = {
@@ -106,21 +106,21 @@ def build(spec: DataSpec, name: str) -> Measure:
 
 
 def check(spec: DataSpec, names: Iterable[str]) -> None:
-    """Refuse a metric that cannot be made from its name alone, or is not one number.
+    """Check that each metric can be built from its name alone, and is one number.
 
     Raises:
-        RequestError: names it and says why.
+        RequestError: a metric needs arguments, or is a curve or a matrix.
     """
+    remedy = f"Choose another, such as {_example(spec)}."
     for name in names:
         try:
             value = _of_rows(spec, name, 4 * max(2, spec.num_outputs))
-        except Exception as error:  # whatever the library raises
-            why = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
-            raise RequestError(
-                f"metrics={name} cannot be used by its name alone ({why}). Choose another, such as {_example(spec)}."
-            ) from error
+        except Exception as error:  # torchmetrics raises many kinds: TypeError, ValueError, RuntimeError
+            reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+            problem = f"cannot be used by its name alone ({reason})"
+            raise RequestError(Setting("metrics", name), problem, remedy=remedy) from error
         if not isinstance(value, float) and not (isinstance(value, Tensor) and value.numel() == 1):
-            raise RequestError(f"metrics={name} is not one number an epoch. Choose another, such as {_example(spec)}.")
+            raise RequestError(Setting("metrics", name), "is not one number an epoch", remedy=remedy)
 
 
 def of_one_row(spec: DataSpec, name: str) -> bool:
@@ -132,23 +132,22 @@ def of_one_row(spec: DataSpec, name: str) -> bool:
     return True
 
 
-def check_weights(spec: DataSpec, names: Iterable[str], weights: str) -> None:
-    """Refuse metrics that cannot be weighted: those that torchmetrics computes.
+def check_weights(spec: DataSpec, names: Iterable[str], weights: Text) -> None:
+    """Check that metrics can be weighted: those of torchmetrics cannot.
 
     Args:
         spec: the task and its classes.
         names: of the metrics.
-        weights: what gives the rows their weights, as a message names it.
+        weights: where the weights of the rows come from, for the message.
 
     Raises:
-        RequestError: names the metric, and some that can.
+        RequestError: a metric is computed by torchmetrics.
     """
     for name in names:
         if isinstance(build(spec, name), OfTorchmetrics):
             known = ", ".join(OURS if spec.task == REGRESSION else OURS_OF_CLASSES)
-            raise RequestError(
-                f"metrics={name} cannot be weighted, and {weights} gives the rows weights. Choose from: {known}."
-            )
+            problem = ["cannot be weighted, and ", weights, " gives the rows weights"]
+            raise RequestError(Setting("metrics", name), problem, remedy=f"Choose from: {known}.")
 
 
 def _of_rows(spec: DataSpec, name: str, rows: int) -> Any:

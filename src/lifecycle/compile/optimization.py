@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting, Text
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import OneCycle, ScheduleConfig, Warmed
 
@@ -32,24 +32,28 @@ def build_optimizer(config: OptimizerConfig, network: nn.Module) -> torch.optim.
 
 
 def check(config: OptimizerConfig, name: str, network: nn.Module, devices: int = 1) -> None:
-    """Refuse an optimizer that cannot train a network.
+    """Check that an optimizer can train a network.
 
     Args:
         config: its hyper-parameters.
-        name: what it was chosen by.
+        name: of the optimizer, for messages.
         network: with the weights to be trained.
         devices: processes that train it.
 
     Raises:
-        RequestError: names it, the parameter and the cure.
+        RequestError: it needs other parameters, gradients or devices.
     """
     if config.torch_name == "LBFGS" and devices > 1:
+        # Its line search ends after a different number of evaluations in each process, which then wait for each other.
         raise RequestError(
-            f"optimizer={name} goes its own number of evaluations in each process, got trainer.devices={devices}. "
-            "Use trainer.devices=1."
+            Setting("optimizer", name),
+            "evaluates the loss a different number of times in each process",
+            Setting("trainer.devices", devices),
+            ["Use ", Setting("trainer.devices", 1), "."],
         )
     if config.torch_name == "Muon" and all(parameter.ndim != 2 for parameter in network.parameters()):
-        raise RequestError(f"optimizer={name} trains matrices, and the network has none. Use optimizer=adamw.")
+        remedy: Text = ["Use ", Setting("optimizer", "adamw"), "."]
+        raise RequestError(Setting("optimizer", name), "trains matrices, and the network has none", remedy=remedy)
     _check_sparse(config, name, network)
 
 
@@ -58,17 +62,18 @@ def _check_sparse(config: OptimizerConfig, name: str, network: nn.Module) -> Non
     sparse = _sparse(network)
     if config.torch_name == "SparseAdam" and (dense := sorted(parameters - sparse)):
         raise RequestError(
-            f"optimizer={name} needs sparse gradients, such as those of nn.Embedding(sparse=True), and {dense[0]} has "
-            "others. Use optimizer=adam."
+            Setting("optimizer", name),
+            f"needs sparse gradients, such as those of nn.Embedding(sparse=True), and {dense[0]} has dense ones",
+            remedy=["Use ", Setting("optimizer", "adam"), "."],
         )
     if not (found := sorted(sparse & parameters)):
         return
     if config.torch_name not in SPARSE:
-        raise RequestError(f"optimizer={name} takes no sparse gradients, and {found[0]} has such. Use optimizer=sgd.")
+        problem = f"takes no sparse gradients, and {found[0]} has them"
+        raise RequestError(Setting("optimizer", name), problem, remedy=["Use ", Setting("optimizer", "sgd"), "."])
     if getattr(config, "weight_decay", 0):
-        raise RequestError(
-            f"optimizer.weight_decay must be 0 with sparse gradients, which {found[0]} has. Leave it out."
-        )
+        problem = f"must be 0 with sparse gradients, which {found[0]} has"
+        raise RequestError("optimizer.weight_decay", problem, remedy="Leave it out.")
 
 
 def _sparse(network: nn.Module) -> set[str]:

@@ -1,1 +1,1 @@
-"""The typed configuration: schema, composition, checks, the recorded request."""
+"""The typed configuration: schema, composition, validation, and the recorded request."""

@@ -1,4 +1,4 @@
-"""YAML of bounded size: aliases that multiply, deep nesting, tags and long texts are refused before they are built."""
+"""YAML of bounded size: refuses multiplying aliases, deep nesting, tags and long texts before parsing them."""
 
 from __future__ import annotations
 
@@ -9,46 +9,54 @@ import yaml
 
 from lifecycle.errors import RequestError
 
+# A configuration has some hundred lines. These limits leave room for much longer ones and still parse in an instant.
 MOST_CHARACTERS = 100_000
 MOST_NODES = 10_000
-"""Values of a file, each alias counted as often as it stands for a value."""
+"""Values of a file, where each alias counts as many values as its anchor has."""
 MOST_LEVELS = 50
 TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map")} | {"!"}
 
+# The C parser, where PyYAML was built with it, is much faster.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _STARTS = (yaml.SequenceStartEvent, yaml.MappingStartEvent)
 _ENDS = (yaml.SequenceEndEvent, yaml.MappingEndEvent)
 
 
 def check(text: str, where: str) -> None:
-    """Refuse a text that would cost too much to build, or that names types.
+    """Refuse a text that is too large to parse, or that names types.
 
     Args:
-        text: YAML.
+        text: YAML. The parser that runs next reports invalid YAML.
         where: file or key, for the message.
 
     Raises:
-        RequestError: names the line and the cure. Invalid YAML is left to the parser that runs next.
+        RequestError: the text exceeds a limit.
     """
     if len(text) > MOST_CHARACTERS:
-        raise RequestError(f"{where} has more than {MOST_CHARACTERS:,} characters of YAML. Put data into a data file.")
+        raise RequestError(
+            where, f"has more than {MOST_CHARACTERS:,} characters of YAML", remedy="Put data into a data file."
+        )
     with suppress(yaml.YAMLError):
-        _Walk(where).run(text)
+        _Counter(where).run(text)
 
 
 def load(text: str, where: str) -> Any:
-    """Return the value of a text that passes :func:`check`."""
+    """Parse a text that passes :func:`check`."""
     check(text, where)
     return yaml.safe_load(text)
 
 
-class _Walk:
-    """Goes through the events of a text and counts."""
+class _Counter:
+    """Counts values and levels over the events of a parser.
+
+    PyYAML builds what an alias stands for once and shares it, but OmegaConf copies it at each place: nine lines of
+    aliases of aliases would become 10^9 values. So the values are counted as OmegaConf will have them.
+    """
 
     def __init__(self, where: str) -> None:
         self.where, self.nodes = where, 0
-        self.open: list[tuple[str | None, int, int]] = []  # anchor, nodes before, height of what is within
-        self.anchors: dict[str, tuple[int, int]] = {}  # nodes and height of a finished node
+        self.open: list[tuple[str | None, int, int]] = []  # of each open node: anchor, values before it, levels in it
+        self.anchors: dict[str, tuple[int, int]] = {}  # anchor -> values and levels of its node
 
     def run(self, text: str) -> None:
         for event in yaml.parse(text, Loader=_LOADER):
@@ -93,4 +101,6 @@ class _Walk:
             raise self._refused(event, f"the tag {name[:80]}, which names a type")
 
     def _refused(self, event: Any, what: str) -> RequestError:
-        return RequestError(f"{self.where} has {what}, in line {event.start_mark.line + 1}. Write plain, short YAML.")
+        return RequestError(
+            self.where, f"has {what}, in line {event.start_mark.line + 1}", remedy="Write plain, short YAML."
+        )

@@ -1,4 +1,4 @@
-"""The groups whose choices are typed dataclasses of ours; a table beside which a new group is one more line."""
+"""The groups of the configuration whose options are dataclasses of this package."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ TYPED: Mapping[str, Mapping[str, type]] = {"optimizer": OPTIMIZERS, "schedule": 
 
 
 def name_of(group: str, cls: Any) -> str:
-    """Return the name under which a class stands in a group; "" where it does not."""
+    """Return the name of a class in a group; "" where the group does not have it."""
     return next((name for name, known in TYPED[group].items() if known is cls), "")

@@ -1,6 +1,6 @@
-"""Expressions such as ``${oc.env:NAME}``: recorded as they were written, so that no record holds what they stood for.
+"""Expressions such as ``${oc.env:NAME}``, which a run records instead of their values: these may be secrets.
 
-Values of the environment are worked out again when a run is resumed or repeated. What only refers to another key of the
+They are evaluated again when a run is resumed or repeated. An expression that only refers to another key of the
 configuration, such as ``${seed}``, is recorded as its value.
 """
 
@@ -14,37 +14,38 @@ from typing import Any
 from lifecycle.credentials import MASK, is_credential, masked_values
 
 Path = tuple[str | int, ...]
-"""Keys, and places in lists, that lead to a value."""
+"""Keys, and indices of lists, that lead to a value."""
 
 VISIBLE = (("tracking", "dir"), ("tracking", "experiment"))
-"""Where a run is recorded: the addresses of its records, which are no secret to a reader of the records."""
+"""Keys that are recorded as their values: the place of the records is no secret to their reader."""
 
 CARD = (("data", "source"), ("data", "licence"), ("data", "note"))
-"""What is only about the data: no run depends on it."""
+"""Documentation of the data, on which no run depends; a masked part of it does not prevent a resume."""
 
 _CALLED = re.compile(r"\$\{\s*([A-Za-z_][\w.]*)\s*:")
+# Hydra's own resolvers: their values are no secrets, and outside of Hydra `now` and `hydra` do not exist.
 _HARMLESS = {"now", "hydra", "python_version"}
 _VARIABLE = re.compile(r"oc\.env\s*:\s*['\"]?(\w+)")
 
 
 def kept(written: Any, values: Any) -> dict[Path, str]:
-    """Return the expressions of a configuration that are to be recorded instead of their values.
+    """Return the expressions of a configuration that are recorded instead of their values.
 
     Args:
-        written: the configuration in plain values, interpolations as texts.
-        values: the same, with interpolations worked out.
+        written: the configuration in plain values, with interpolations as texts.
+        values: the same with interpolations resolved.
     """
     texts = {path: text for path, text in leaves(written) if isinstance(text, str) and "${" in text}
     found = {path: text for path, text in texts.items() if calls(text) - _HARMLESS or "\\${" in text}
     secret = [str(_at(values, path)) for path in found if path not in VISIBLE]
     for path, text in texts.items():
         if any(value and value in str(_at(values, path)) for value in secret):
-            found[path] = text  # refers to one of the others
+            found[path] = text  # refers to a key whose value is secret
     return found
 
 
 def calls(text: str) -> set[str]:
-    """Return the names of the resolvers that a text calls.
+    """Return the names of the resolvers in a text.
 
     >>> calls("${oc.env:HOME}/${seed}")
     {'oc.env'}
@@ -53,13 +54,13 @@ def calls(text: str) -> set[str]:
 
 
 def variables(text: str) -> dict[str, str]:
-    """Return what messages show instead of the value of each environment variable that a text names."""
+    """Return a dict from the value of each environment variable in a text to the expression that messages show."""
     names = _VARIABLE.findall(text)
     return {value: f"${{oc.env:{name}}}" for name in names if (value := os.environ.get(name))}
 
 
 def hidden(values: Any, expressions: Mapping[Path, str]) -> dict[str, str]:
-    """Return what messages show instead of a value: its expression, or a mask for a credential; by the value's text."""
+    """Return a dict from each secret value to what messages show instead: its expression, or a mask."""
     found: dict[str, str] = {}
     for path, expression in expressions.items():
         if path in VISIBLE:
@@ -77,9 +78,9 @@ def record(values: Any, expressions: Mapping[Path, str], only_texts: bool = Fals
     """Return a configuration as it is recorded: plain values, with expressions in place and credentials masked.
 
     Args:
-        values: plain, with interpolations worked out.
+        values: plain, with interpolations resolved.
         expressions: see :func:`kept`.
-        only_texts: leave a number, list or mapping as its value.
+        only_texts: record an expression whose value is a number, list or mapping as that value.
     """
     if only_texts:
         expressions = {path: text for path, text in expressions.items() if isinstance(_at(values, path), str)}
@@ -87,7 +88,7 @@ def record(values: Any, expressions: Mapping[Path, str], only_texts: bool = Fals
 
 
 def masked_keys(recorded: Any) -> list[str]:
-    """Return the keys of a recorded configuration whose value was masked, and so is not known any more."""
+    """Return the keys of a recorded configuration whose value was masked, and so is lost."""
     return [
         dotted(path)
         for path, value in leaves(recorded)
@@ -96,7 +97,7 @@ def masked_keys(recorded: Any) -> list[str]:
 
 
 def dotted(path: Path) -> str:
-    """Return a path as it is typed."""
+    """Return a path as it is typed: ``data.drop.0``."""
     return ".".join(map(str, path))
 
 

@@ -1,6 +1,6 @@
-"""What a run keeps of its request, ``request.json``, and the request that it stands for.
+"""Writes the request of a run to ``request.json``, and rebuilds the request from it.
 
-A request is rebuilt from what was recorded alone: presets and data sets in YAML may have changed since, or be gone.
+Only the record is used: YAML presets and data sets may have changed since, or been deleted.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lifecycle import registry
 from lifecycle.config import choices, expressions
-from lifecycle.config.explain import COMPOSING, explain, worked_out
+from lifecycle.config.explain import COMPOSING, explain, resolve_interpolations
 from lifecycle.config.schema import Request, RunConfig, TrackingConfig
 from lifecycle.credentials import masked_word
-from lifecycle.errors import RequestError, SavedModelError
+from lifecycle.errors import RequestError, SavedModelError, Setting
 from lifecycle.runtime.paths import shown
 
 FILE = "request.json"
 FORMAT = 1
 FROM_PYTHON = "Model.fit"
-"""The command of a request whose rows were in the memory of a caller from Python."""
+"""The command of a request from Python, whose rows were in memory and are not recorded."""
 
 
 def record_of(request: Request) -> dict[str, Any]:
-    """Return a request in plain values: all that :func:`request_of` needs."""
+    """Return a request in plain values, for JSON; the reverse of :func:`request_of`."""
     config = request.config
     plugins = {group: registry.name_of(group, _type(config, group)) for group in registry.GROUPS}
     typed = {group: choices.name_of(group, _type(config, group)) for group in choices.TYPED}
@@ -44,20 +44,20 @@ def record_of(request: Request) -> dict[str, Any]:
 
 
 def request_of(record: dict[str, Any], overrides: list[str] = [], command: str = "") -> Request:  # noqa: B006 - read
-    """Return the request that a run recorded, with some of its values changed.
+    """Return the request that a run recorded, with some values overridden.
 
     Args:
-        record: as :func:`record_of` made it.
-        overrides: ``key=value`` words on fields of the configuration, such as ``trainer.max_epochs=500``.
+        record: as :func:`record_of` returned it.
+        overrides: of fields of the configuration, such as ``trainer.max_epochs=500``.
         command: the command line, for the record.
 
     Raises:
-        RequestError: a word names no field, or its value does not fit.
+        RequestError: an override names no field, or its value does not fit.
         SavedModelError: the record is of another version, or a plugin is not installed.
     """
     if record.get("format") != FORMAT:
         raise SavedModelError(
-            f"the run recorded its request in the format {record.get('format')}, and this version reads {FORMAT}. "
+            f"the request of the run is recorded in format {record.get('format')}, and this version reads {FORMAT}. "
             "Update nn-lifecycle."
         )
     config = OmegaConf.structured(RunConfig)
@@ -68,46 +68,46 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
                 config[group] = OmegaConf.structured(cls)
         config = OmegaConf.merge(config, record["config"])
     except (RequestError, *COMPOSING, KeyError) as error:
-        raise SavedModelError(
-            f"the run was asked for with what this installation does not have: {str(error).splitlines()[0]}"
-        ) from error
+        raise SavedModelError(f"the run needs something that is not installed: {str(error).splitlines()[0]}") from error
     OmegaConf.set_struct(config, True)
     assert isinstance(config, DictConfig)  # noqa: S101 - of a dataclass
     override(config, overrides)
-    _check_known(config)
-    kept = worked_out(config, overrides)
-    if len(path := _found(config, record)):
+    _check_credentials(config)
+    kept = resolve_interpolations(config, overrides)
+    if path := _path_from_its_folder(config, record):
         OmegaConf.update(config, "data.path", path)
     return Request(config, dict(record["choices"]), command, None, tuple(map(masked_word, overrides)), kept)
 
 
-def _check_known(config: DictConfig) -> None:
-    """Refuse what a run recorded without a credential."""
-    gone = expressions.masked_keys(OmegaConf.to_container(config, resolve=False))
-    if gone:
+def _check_credentials(config: DictConfig) -> None:
+    """Refuse a value that was masked in the record, unless an override gives it again."""
+    masked = expressions.masked_keys(OmegaConf.to_container(config, resolve=False))
+    if masked:
         raise RequestError(
-            f"{gone[0]} held a credential, which no run records. Add {gone[0]}=... with it; in a new run write "
-            "${oc.env:NAME} instead, which is recorded as it stands and read from the environment again."
+            masked[0],
+            "held a credential, which no run records",
+            remedy=f"Add {masked[0]}=... with it; in a new run write ${{oc.env:NAME}} instead, which is recorded as it "
+            "is and read from the environment again.",
         )
 
 
 def what_is_left(artifacts: Path, checkpoints: Path, run_id: str) -> str:
-    """Return what there is on disk of a run that could not be recorded, and how to complete it; nothing: nothing is.
+    """Return a sentence on the checkpoints of a run that could not be recorded, and how to resume it; "" without any.
 
     Args:
         artifacts: folder of the run's artifacts.
-        checkpoints: folder of its checkpoints, in a folder next to the database.
+        checkpoints: folder of its checkpoints, ``<tracking.dir>/checkpoints/<run>``.
         run_id: of the run.
     """
     if not list(checkpoints.glob("*.ckpt")):
         return ""
-    said = f" The checkpoints are in {shown(checkpoints)}"
+    place = f" The checkpoints are in {shown(checkpoints)}"
     command = resume_command(artifacts, checkpoints, run_id)
-    return f"{said}; `{command}` completes the run." if command else f"{said}."
+    return f"{place}; `{command}` completes the run." if command else f"{place}."
 
 
 def resume_command(artifacts: Path, checkpoints: Path, run_id: str) -> str:
-    """Return the command that resumes a run; nothing for one that has no command, or whose rows are not kept."""
+    """Return the command that resumes a run; "" where there is no record, or the rows were in memory."""
     try:
         resumes = json.loads((artifacts / FILE).read_text())["command"] != FROM_PYTHON
     except (OSError, ValueError, KeyError):
@@ -118,41 +118,45 @@ def resume_command(artifacts: Path, checkpoints: Path, run_id: str) -> str:
 
 
 def check_rows_are_kept(record: dict[str, Any], overrides: list[str]) -> None:
-    """Refuse to fit again to rows that a caller from Python had in memory.
+    """Refuse to resume or repeat a fit to rows that were in the memory of a Python caller.
 
     Raises:
-        RequestError: they were, and no word names a file that holds them.
+        RequestError: they were, and no override names a file of them.
     """
     if record.get("command") == FROM_PYTHON and not any(word.startswith("data.path=") for word in overrides):
         raise RequestError(
-            "data.path=X was given from Python, to Model.fit, and its rows were not kept with the run. Call fit again "
-            "with the same X, y and arguments, or name a file that holds these rows and the target: data.path=rows.csv."
+            Setting("data.path", "X"),
+            "was given from Python, to Model.fit, and its rows were not kept with the run",
+            remedy="Call fit again with the same X, y and arguments, or name a file with these rows and the target: "
+            "data.path=rows.csv.",
         )
 
 
-def override(config: DictConfig, words: list[str]) -> None:
+def override(config: DictConfig, overrides: list[str]) -> None:
     """Change values of a configuration in place, as Hydra reads ``key=value``.
 
     Raises:
-        RequestError: a word names no field, or its value does not fit.
+        RequestError: an override names no field, or its value does not fit.
     """
     try:
-        for word in OverridesParser.create().parse_overrides(words):
-            if word.is_sweep_override() or word.is_delete() or word.is_add() or word.key_or_group in _CHOSEN:
+        for parsed in OverridesParser.create().parse_overrides(overrides):
+            is_plain = not (parsed.is_sweep_override() or parsed.is_delete() or parsed.is_add())
+            if not is_plain or parsed.key_or_group in _GROUPS:
                 raise RequestError(
-                    f"{word.input_line} cannot change a run that was made. Write field=value with one value, such as "
-                    "trainer.max_epochs=500."
+                    str(parsed.input_line),
+                    "cannot change a recorded run",
+                    remedy="Write field=value with one value, such as trainer.max_epochs=500.",
                 )
-            OmegaConf.update(config, word.key_or_group, word.value())
+            OmegaConf.update(config, parsed.key_or_group, parsed.value())
     except COMPOSING as error:
-        raise explain(error, words) from error
+        raise explain(error, overrides) from error
 
 
-_CHOSEN = (*registry.GROUPS, *choices.TYPED, "trainer", "tracking")
+_GROUPS = (*registry.GROUPS, *choices.TYPED, "trainer", "tracking")
 
 
-def _found(config: DictConfig, record: dict[str, Any]) -> str:
-    """Return a path of data that is relative to the folder that the command was typed in, made whole; else nothing."""
+def _path_from_its_folder(config: DictConfig, record: dict[str, Any]) -> str:
+    """Return the data's path from the folder that the command ran in, where only that exists; else ""."""
     path = OmegaConf.select(config, "data.path")
     if isinstance(path, str) and path and not Path(path).exists() and (Path(record["folder"]) / path).exists():
         return str(Path(record["folder"]) / path)

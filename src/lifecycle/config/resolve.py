@@ -1,4 +1,4 @@
-"""From a composed configuration to the plugins and checked fields of a run."""
+"""Turns a composed configuration into the plugins and checked fields of a run."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from omegaconf import DictConfig, OmegaConf
 
 from lifecycle import registry
 from lifecycle.config.choices import TYPED
-from lifecycle.config.schema import Job, Request, RunConfig, TrainerConfig, _build
+from lifecycle.config.schema import Job, Request, RunConfig, TrainerConfig, build
 from lifecycle.config.tasks import check_names
 from lifecycle.contract import SAMPLE_SHAPES
-from lifecycle.errors import RequestError, unknown_field
+from lifecycle.errors import Either, RequestError, Setting, Text, field_error, unknown_field
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import ScheduleConfig
 
 
 def resolve(request: Request) -> Job:
-    """Turn a composed configuration into objects, and check all that the configuration alone shows.
+    """Turn a composed configuration into objects, and check everything that needs no data.
 
     Raises:
-        RequestError: names key, value and cure.
+        RequestError: a group has no option, or a value does not fit.
     """
     config, choices = request.config, request.choices
     for name in (*registry.GROUPS, *TYPED):
         if OmegaConf.is_missing(config, name):
-            raise RequestError(f"{name} is not chosen. Add {name}=<name>; `lifecycle --help` lists them.")
+            raise RequestError(name, "is not chosen", remedy=f"Add {name}=<name>; `lifecycle --help` lists them.")
     _refuse_extra_keys(config, RunConfig)
-    optimizer, trainer = _build(config, "optimizer"), _build(config, "trainer")
+    optimizer, trainer = build(config, "optimizer"), build(config, "trainer")
     job = Job(
         request=request,
         model_name=registry.name_of("model", _type(config, "model")),
-        model=_build(config, "model"),
+        model=build(config, "model"),
         data_name=choices["data"],
         data_kind=registry.name_of("data", _type(config, "data")),
-        data=_build(config, "data"),
+        data=build(config, "data"),
         optimizer_name=choices["optimizer"],
         optimizer=optimizer,
         schedule_name=choices["schedule"],
@@ -47,72 +47,90 @@ def resolve(request: Request) -> Job:
         trainer=trainer,
         seed=config.seed,
     )
-    _ = request.tracking  # checked by being made
-    if not 0 <= job.seed < 2**32:
-        raise RequestError(f"seed must be from 0 to {2**32 - 1}, got {job.seed}. Use a seed such as 1.")
-    if not 0 <= job.label_smoothing < 1:
-        raise RequestError(
-            f"label_smoothing must be 0 or more and below 1, got {job.label_smoothing}. The default is 0.0."
-        )
-    if config.verbose not in (0, 1, 2):
-        raise RequestError(f"verbose must be 0, 1 or 2, got {config.verbose}. Use 0 silent, 1 bar, 2 a line an epoch.")
-    if request.sweep and job.trainer.devices > 1:
-        raise RequestError(
-            f"trainer.devices={job.trainer.devices} cannot go with a multirun: each process would start "
-            "the whole sweep. Run the jobs one by one."
-        )
-    if job.class_weights == "balanced" and job.trainer.class_balanced:
-        raise RequestError(
-            "class_weights=balanced and trainer.class_balanced=true would balance the classes twice. Leave one out."
-        )
+    _ = request.tracking  # built only to be checked: the run reads it from the request
+    _check_values(job)
     check_names(job.loss, job.metrics)
-    check_sample_dims(job.model_name, type(job.model), job.data.sample_dim, f"data={job.data_name}")
+    check_sample_dims(job.model_name, type(job.model), job.data.sample_dim, Setting("data", job.data_name))
     return job
 
 
+def _check_values(job: Job) -> None:
+    """Check the fields at the root of the configuration, and combinations of fields of several groups."""
+    verbose = job.request.config.verbose
+    if not 0 <= job.seed < 2**32:  # what numpy.random.seed accepts
+        raise RequestError("seed", f"must be from 0 to {2**32 - 1}", job.seed, "Use a seed such as 1.")
+    if not 0 <= job.label_smoothing < 1:
+        problem = "must be 0 or more and below 1"
+        raise RequestError("label_smoothing", problem, job.label_smoothing, "The default is 0.0.")
+    if verbose not in (0, 1, 2):
+        raise RequestError("verbose", "must be 0, 1 or 2", verbose, "Use 0 silent, 1 bar, 2 a line an epoch.")
+    if job.request.sweep and job.trainer.devices > 1:
+        raise RequestError(
+            Setting("trainer.devices", job.trainer.devices),
+            "cannot be used in a multirun: each process would start the whole sweep",
+            remedy="Run the jobs one by one.",
+        )
+    if job.class_weights == "balanced" and job.trainer.class_balanced:
+        both: Text = [Setting("class_weights", "balanced"), " and ", Setting("trainer.class_balanced", True)]
+        raise RequestError(both, "would balance the classes twice", remedy="Leave one out.")
+
+
 def _schedule(config: DictConfig, trainer: TrainerConfig, optimizer: OptimizerConfig) -> ScheduleConfig:
-    schedule: ScheduleConfig = _build(config, "schedule")
+    schedule: ScheduleConfig = build(config, "schedule")
     try:
         return schedule.complete(trainer.max_epochs, trainer.monitor, optimizer)
     except ValueError as error:
-        raise RequestError(f"schedule.{error}") from error
+        raise field_error("schedule", error) from error
 
 
-def _class_weights(asked: Any) -> str | dict[str, float] | None:
-    """Return the weights as typed, the classes as texts."""
-    if asked is None or asked == "balanced":
-        return asked  # type: ignore[no-any-return]
-    example = "Write class_weights=balanced, or a weight for each class as in 'class_weights={good: 1, bad: 3}'."
-    if not isinstance(asked, DictConfig):
-        raise RequestError(f"class_weights must be balanced or weights by class, got {asked}. {example}")
-    for name, weight in asked.items():
+def _class_weights(value: Any) -> str | dict[str, float] | None:
+    """Return the weights as given, with the names of the classes as texts."""
+    if value is None or value == "balanced":
+        return value  # type: ignore[no-any-return]
+    example = Either(
+        command="Write class_weights=balanced, or a weight for each class as in 'class_weights={good: 1, bad: 3}'.",
+        python='Write class_weights="balanced" or {"good": 1, "bad": 3}.',
+    )
+    if not isinstance(value, DictConfig):
+        raise RequestError("class_weights", "must be balanced or weights by class", value, example)
+    for name, weight in value.items():
         number = isinstance(weight, int | float) and not isinstance(weight, bool)
         if not number or not 0 < weight < float("inf"):
-            raise RequestError(f"class_weights must be numbers above 0, got {weight} for {name!s}. {example}")
-    return {str(name): float(weight) for name, weight in asked.items()}
+            raise RequestError("class_weights", "must be numbers above 0", f"{weight} for {name!s}", example)
+    return {str(name): float(weight) for name, weight in value.items()}
 
 
-def check_sample_dims(model_name: str, plugin: type, dims: int, source: str, shape: str | None = None) -> None:
-    """Refuse samples with a number of axes that the model plugin does not take."""
+def check_sample_dims(model_name: str, plugin: type, dims: int, source: Text, shape: str | None = None) -> None:
+    """Refuse samples with a number of axes that the model plugin does not accept.
+
+    Args:
+        model_name: name of the plugin.
+        plugin: its class; without ``sample_dims`` it accepts any number.
+        dims: axes of a sample, without the batch axis.
+        source: where the samples come from, for the message.
+        shape: of a sample, where it is known.
+    """
     accepted: tuple[int, ...] = getattr(plugin, "sample_dims", ())
     if accepted and dims not in accepted:
         wanted = " or ".join(SAMPLE_SHAPES[dim] for dim in accepted)
+        found = shape or SAMPLE_SHAPES.get(dims, str(dims))
         raise RequestError(
-            f"model={model_name} needs samples of shape {wanted}, got {shape or SAMPLE_SHAPES.get(dims, dims)} "
-            f"from {source}. Use model=mlp, which takes any shape, or other data."
+            Setting("model", model_name),
+            [f"needs samples of shape {wanted}, got {found} from ", source],
+            remedy=["Use ", Setting("model", "mlp"), ", which takes any shape, or other data."],
         )
 
 
 def _refuse_extra_keys(node: DictConfig, cls: Any, prefix: str = "") -> None:
-    """Refuse what ``+key=value`` added beside the typed fields."""
+    """Refuse a key that ``+key=value`` added to the typed fields; Hydra allows that."""
     if not is_dataclass(cls):
-        return  # a mapping whose keys are the user's
+        return  # a mapping with keys of the user's, such as class_weights
     known = [item.name for item in fields(cls)]
     for key in map(str, node):
         if key not in known:
-            raise RequestError(unknown_field(f"{prefix}{key}", str(node[key]), known))
+            raise unknown_field(f"{prefix}{key}", str(node[key]), known)
         if OmegaConf.is_missing(node, key):
-            continue  # told where the object is made
+            continue  # build() reports it
         if isinstance(node[key], DictConfig):
             _refuse_extra_keys(node[key], OmegaConf.get_type(node, key), f"{prefix}{key}.")
 
@@ -120,5 +138,6 @@ def _refuse_extra_keys(node: DictConfig, cls: Any, prefix: str = "") -> None:
 def _type(config: DictConfig, key: str) -> type:
     found = OmegaConf.get_type(config, key)
     if not (isinstance(found, type) and registry.name_of(key, found)):
-        raise RequestError(f"{key} has no plugin behind it. Begin its YAML file with defaults: [<plugin>, _self_].")
+        remedy = "Begin its YAML file with defaults: [<plugin>, _self_]."
+        raise RequestError(key, "has no plugin that defines its fields", remedy=remedy)
     return found

@@ -1,4 +1,4 @@
-"""The typed configuration of a run. Hydra composes it; every value is checked here before data are loaded."""
+"""The typed configuration of a run, which Hydra composes; ``__post_init__`` checks the values."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lifecycle.checks import in_range, one_of
 from lifecycle.config import expressions
+from lifecycle.config.fields import option
 from lifecycle.config.tracking_address import check_folder
 from lifecycle.contract import DataPlugin, ModelPlugin
 from lifecycle.credentials import masked
-from lifecycle.errors import RequestError
+from lifecycle.errors import FieldError, RequestError, field_error
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import ScheduleConfig
 
 ACCELERATORS = ("auto", "cpu", "gpu")
 
+# MLflow allows more, but an experiment's artifacts are in a folder of its name, which has at most 255 bytes.
 MOST_NAME_CHARACTERS = 200
 
 CLIPPING = ("norm", "value")
@@ -30,7 +32,7 @@ PRECISIONS = ("32", "bf16-mixed", "auto")
 
 @dataclass
 class TrainerConfig:
-    """How fitting proceeds; the words are Lightning's and Keras's."""
+    """Options of fitting, by the names of Lightning's Trainer and callbacks."""
 
     max_epochs: int = 300  # passes over the training rows, at most
     batch_size: int | None = None  # rows a step, over all devices, and at most all training rows; null: 32
@@ -58,9 +60,8 @@ class TrainerConfig:
         in_range(self, "gradient_clip_val", above=0)
         one_of(self, "gradient_clip_algorithm", CLIPPING)
         if self.class_balanced and not self.shuffle:
-            raise ValueError(
-                "shuffle must be true with class_balanced, which draws rows at random, got false. Leave it out."
-            )
+            problem = "must be true with class_balanced, which draws rows at random"
+            raise FieldError("shuffle", problem, "false", "Leave it out.")
         one_of(self, "accelerator", ACCELERATORS)
         one_of(self, "strategy", STRATEGIES)
         one_of(self, "precision", PRECISIONS)
@@ -70,27 +71,28 @@ class TrainerConfig:
 class TrackingConfig:
     """Where the run is recorded."""
 
-    dir: str = "mlruns"  # folder of the database, artifacts and checkpoints; relative to the working folder
-    experiment: str = "lifecycle"  # MLflow experiment; the UI compares the runs within one
-    run_name: str | None = None  # null: <model>-<data>-<seed>, or <experiment>-<seed>
-    figures: bool = True  # draw the pictures of each run; false saves half a second or so a run in a large sweep
+    dir: str = option("mlruns", "folder of the database, artifacts and checkpoints; relative to the working folder")
+    experiment: str = option("lifecycle", "MLflow experiment; the UI compares the runs within one")
+    run_name: str | None = option(None, "null: <model>-<data>-<seed>, or <experiment>-<seed>")
+    figures: bool = option(True, "draw the figures of each run; false saves about half a second per run")
 
     def __post_init__(self) -> None:
         for name in ("dir", "experiment"):
             if not str(getattr(self, name)).strip():
-                raise ValueError(f"{name} must not be empty, got {getattr(self, name)!r}. Leave it out.")
+                raise FieldError(name, "must not be empty", repr(getattr(self, name)), "Leave it out.")
         check_folder(self.dir)
         name = self.experiment
         if "/" in name or name.startswith(".") or len(name) > MOST_NAME_CHARACTERS:
-            raise ValueError(
-                f"experiment must be a name of at most {MOST_NAME_CHARACTERS} characters, without slashes and not "
-                f"beginning with a dot, got {name}. The default is lifecycle."
+            problem = (
+                f"must be a name of at most {MOST_NAME_CHARACTERS} characters, without slashes and not beginning with "
+                "a dot"
             )
+            raise FieldError("experiment", problem, name, "The default is lifecycle.")
 
 
 @dataclass
 class RunConfig:
-    """The root of the configuration: all that a run depends on."""
+    """The root of the configuration: everything that a run depends on."""
 
     data: Any = MISSING  # a data plugin's fields
     model: Any = MISSING  # a model plugin's fields
@@ -109,20 +111,20 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for, as composed and not yet checked: enough to record even a job that cannot be done."""
+    """A composed configuration that is not yet checked: enough to record a job of a multirun that fails its checks."""
 
     config: DictConfig  # composed against RunConfig
     choices: dict[str, str]  # chosen option of each group: {"model": "mlp", "data": "iris", ...}
     command: str = ""  # the command line
     sweep: str | None = None  # name of the multirun that this is a job of
-    overrides: tuple[str, ...] = ()  # what was typed for this job
-    expressions: dict[expressions.Path, str] = field(default_factory=dict)  # to be recorded instead of values
+    overrides: tuple[str, ...] = ()  # as typed, of this job
+    expressions: dict[expressions.Path, str] = field(default_factory=dict)  # recorded instead of values
 
     @property
     def tracking(self) -> TrackingConfig:
-        """Where to record it. Raises ``RequestError`` for a value out of range."""
-        built: TrackingConfig = _build(self.config, "tracking")
-        return built
+        """Where the run is recorded. Raises ``RequestError`` for a value that does not fit."""
+        found: TrackingConfig = build(self.config, "tracking")
+        return found
 
     @property
     def recorded(self) -> dict[str, Any]:
@@ -132,7 +134,7 @@ class Request:
 
     @property
     def hidden(self) -> dict[str, str]:
-        """What messages show instead of values; see :func:`lifecycle.credentials.hiding`."""
+        """Secret values, and what messages show instead; see :func:`lifecycle.credentials.hiding`."""
         return expressions.hidden(OmegaConf.to_container(self.config), self.expressions)
 
     @property
@@ -149,7 +151,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Job:
-    """A checked request: everything that the steps need, and nothing that has to be looked up again."""
+    """A checked request, as the objects that the steps of a run use."""
 
     request: Request
     model_name: str  # the plugin's name
@@ -160,7 +162,7 @@ class Job:
     optimizer_name: str
     optimizer: OptimizerConfig
     schedule_name: str
-    schedule: ScheduleConfig  # nothing in it is left null
+    schedule: ScheduleConfig  # completed: no field is null
     loss: str | None
     class_weights: str | dict[str, float] | None
     label_smoothing: float
@@ -169,12 +171,17 @@ class Job:
     seed: int
 
 
-def _build(config: DictConfig, key: str) -> Any:
-    """Make the dataclass of a node; what its ``__post_init__`` refuses becomes a request error."""
+def build(config: DictConfig, key: str) -> Any:
+    """Return the dataclass instance of a node.
+
+    Raises:
+        RequestError: a field without a default has no value, or ``__post_init__`` refuses a value.
+    """
     try:
         return OmegaConf.to_object(config[key])
     except OmegaConfBaseException as error:
         where = error.full_key or key
-        raise RequestError(f"{where} {str(error).splitlines()[0]}. Give it a value: {where}=...") from error
+        problem = str(error).splitlines()[0]
+        raise RequestError(where, problem, remedy=f"Give it a value: {where}=...") from error
     except ValueError as error:
-        raise RequestError(f"{key}.{error}") from error
+        raise field_error(key, error) from error

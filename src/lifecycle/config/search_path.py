@@ -1,4 +1,4 @@
-"""What Hydra finds of this package: plugins, typed choices and the typed root as configs, beside those in conf/."""
+"""Config sources and search path for Hydra: plugins and dataclasses as configs, and checked YAML files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import List  # noqa: UP035 - see PluginSource.list
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
 from hydra._internal.sources_registry import SourcesRegistry
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
@@ -23,23 +22,17 @@ from omegaconf import OmegaConf
 from lifecycle import registry
 from lifecycle.config import bounded_yaml, rules
 from lifecycle.config.choices import TYPED
+from lifecycle.config.options import GROUPS, OURS, classes
 from lifecycle.config.schema import RunConfig
 from lifecycle.config.tracking_address import checked
 
-GROUPS = (*registry.GROUPS, *TYPED)
-CHOICES = (*GROUPS, "trainer", "tracking")
-"""Groups of which each run has one."""
-
-EXPERIMENT = "experiment"
-"""The group whose files choose and set all the others; a run may have one, asked for with a plus."""
-OURS = "lifecycle.conf"
 USERS = ("main", "command-line", "hydra.searchpath")
-"""How Hydra calls, at the beginning, who named a place to search: not a plugin that is installed."""
+"""Hydra's names, or their beginnings, of the providers of a user's search paths; installed plugins have others."""
 SCHEMA = "run_schema"  # the name under which config.yaml finds RunConfig
 
 
 class PluginSource(ConfigSource):
-    """Plugins, typed choices and the typed root as Hydra configs; lists by name, imports only what is loaded."""
+    """Plugins, typed options and the typed root as Hydra configs; imports a plugin only when its config is loaded."""
 
     @staticmethod
     def scheme() -> str:
@@ -51,7 +44,7 @@ class PluginSource(ConfigSource):
         return True
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Return the typed configuration called ``<group>/<name>``, or the root."""
+        """Return the typed configuration ``<group>/<name>``, or the root."""
         group, _, name = self._normalize_file_name(config_path).removesuffix(".yaml").rpartition("/")
         cls = RunConfig if name == SCHEMA else TYPED[group][name] if group in TYPED else registry.load(group, name)
         config = OmegaConf.structured(cls)
@@ -69,45 +62,40 @@ class PluginSource(ConfigSource):
     def is_config(self, config_path: str) -> bool:
         """Tell whether the source has this config."""
         group, _, name = config_path.removesuffix(".yaml").rpartition("/")
-        return name in self.names(group)
+        return name in _names(group)
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> List[str]:  # noqa: UP006 - list is this method
         """List the names in a group; never imports a plugin."""
         group = config_path.rstrip("/")
-        found = [] if results_filter == ObjectType.GROUP else self.names(group)
+        found = [] if results_filter == ObjectType.GROUP else _names(group)
         if group == "" and results_filter != ObjectType.CONFIG:
             found = [*found, *GROUPS]
         return sorted(found)
 
-    @staticmethod
-    def names(group: str) -> List[str]:  # noqa: UP006
-        """Return the names in a group; imports no plugin."""
-        if group in TYPED:
-            return [*TYPED[group]]
-        if group in registry.GROUPS:
-            return [*registry.plugins(group)]
-        return [SCHEMA] if group == "" else []
+
+def _names(group: str) -> list[str]:
+    return [SCHEMA] if group == "" else classes(group)
 
 
 class CheckedFiles(FileConfigSource):
     """YAML files of a folder: ``conf/`` of the working folder, ``--config-dir``, ``--config-path``."""
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Return a file that keeps to :mod:`lifecycle.config.rules`, and whose size is bounded."""
+        """Return a file of bounded size that follows :mod:`lifecycle.config.rules`."""
         name = self._normalize_file_name(config_path)
         file = Path(self.path, name)
         where = _shown(file)
         if file.is_file():
-            with file.open(encoding="utf-8", errors="replace") as stream:
+            with file.open(encoding="utf-8", errors="replace") as stream:  # not all of it: it may be a huge data file
                 bounded_yaml.check(stream.read(bounded_yaml.MOST_CHARACTERS + 1), where)
         return _checked(super().load_config(config_path), name, where)
 
 
 class CheckedPackages(ImportlibResourcesConfigSource):
-    """YAML files of Python packages; those that a word or a flag names are the user's."""
+    """YAML files of Python packages; those of packages that an argument names are checked as the user's."""
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Return a file; one of the user's is checked as :class:`CheckedFiles` does."""
+        """Return a file; a user's is checked as in :class:`CheckedFiles`."""
         trusted = self.path == OURS if self.provider == "main" else not self.provider.startswith(USERS)
         if trusted:
             return super().load_config(config_path)
@@ -129,16 +117,16 @@ def _checked(found: ConfigResult, name: str, where: str) -> ConfigResult:
 
 
 def _shown(file: Path) -> str:
-    """Return the path of a file as a person would write it."""
-    file = Path(os.path.normpath(file))
+    """Return the path of a file from the working folder, where it is within it."""
+    file = Path(os.path.normpath(file))  # not resolve(): a symbolic link is shown as the user wrote it
     return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
 
 
 class LifecycleSearchPath(SearchPathPlugin):
-    """Adds the plugins, and a folder ``conf/`` of the working folder for the user's own presets and data sets."""
+    """Adds the plugins, and ``conf/`` of the working folder with the user's own presets and data sets."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Append to Hydra's search path; what the package brings is found first."""
+        """Append to Hydra's search path, after the package's own configs."""
         search_path.append("lifecycle-plugins", "lifecycle://")
         own = Path.cwd() / "conf"
         if own.is_dir():
@@ -146,7 +134,7 @@ class LifecycleSearchPath(SearchPathPlugin):
 
 
 def register() -> None:
-    """Make Hydra see plugins; to be called before it composes anything."""
+    """Register the sources with Hydra; call it before Hydra composes."""
     for plugin in (PluginSource, LifecycleSearchPath):
         Plugins.instance().register(plugin)
     OmegaConf.register_new_resolver("runs_folder", checked, replace=True)  # of hydra.sweep.dir
@@ -154,10 +142,10 @@ def register() -> None:
 
 @contextmanager
 def files_checked() -> Iterator[None]:
-    """Have each file of the user's checked before Hydra merges it, while the block lasts.
+    """Check each user file before Hydra merges it, within the block.
 
-    All ways to a file (a folder ``conf/``, ``--config-dir``, ``--config-path``, ``hydra.searchpath``) end in Hydra's
-    sources of the schemes ``file`` and ``pkg``. Other Hydra programs in the process have their own back afterwards.
+    Every way to a file (``conf/``, ``--config-dir``, ``--config-path``, ``hydra.searchpath``) ends in Hydra's sources
+    of the schemes ``file`` and ``pkg``, which are replaced here, and restored for other Hydra programs in the process.
     """
     register()
     types = SourcesRegistry.instance().types
@@ -170,8 +158,8 @@ def files_checked() -> Iterator[None]:
 
 
 @contextmanager
-def hydra_ready() -> Iterator[ConfigLoader]:
-    """Make Hydra ready to compose our configurations, and leave it as it was: it may be in use by the caller."""
+def hydra_ready() -> Iterator[None]:
+    """Initialize Hydra for our configurations within the block; restore the caller's own use of Hydra afterwards."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
@@ -179,12 +167,6 @@ def hydra_ready() -> Iterator[ConfigLoader]:
     GlobalHydra.instance().clear()
     try:
         with files_checked(), hydra.initialize_config_module(OURS, version_base="1.3"):
-            yield GlobalHydra.instance().config_loader()
+            yield
     finally:
-        GlobalHydra.instance().hydra = before  # another instance by now
-
-
-def options() -> dict[str, list[str]]:
-    """Return the names that each group offers: plugins, presets, and the user's own; imports no plugin."""
-    with hydra_ready() as loader:
-        return {group: list(loader.get_group_options(group)) for group in (*CHOICES, EXPERIMENT)}
+        GlobalHydra.instance().hydra = before  # instance() again: initializing replaced the singleton

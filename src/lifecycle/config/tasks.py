@@ -1,4 +1,4 @@
-"""What follows from a task: the losses and metrics that it allows, by the field's names, and its defaults."""
+"""The losses and metrics of each task, by name, and their defaults."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, Setting, did_you_mean_setting
 
 
 @dataclass(frozen=True)
 class Task:
-    """One task. The first loss is the default one."""
+    """Losses and metrics of a task. The first loss is the default."""
 
     losses: tuple[str, ...]  # names; see lifecycle.compile.losses
     metrics: dict[str, tuple[str, dict[str, Any]]]  # name -> class in torchmetrics, its arguments
     default_metrics: tuple[str, ...]
-    domain: str  # module of torchmetrics whose other metrics may be named too
+    domain: str  # module of torchmetrics whose other metrics are allowed too
 
     @property
     def default_loss(self) -> str:
-        """The loss that is taken where none is named."""
+        """The loss where none is chosen."""
         return self.losses[0]
 
 
@@ -78,21 +78,26 @@ SYNONYMS = {
     "logcosh": "log_cosh",
     "sparse_categorical_crossentropy": "categorical_crossentropy",
 }
-"""Names of Keras's for losses that have another here."""
+"""Keras's names of losses -> ours."""
 
+# A Poisson loss is computed from the logarithm of the rate, as torch.nn.PoissonNLLLoss does by default.
 _LINKS = {"poisson": "exp"}
 
 _CLASSES = {cls: name for task in reversed(TASKS.values()) for name, (cls, _) in reversed(task.metrics.items())}
-"""Classes of torchmetrics that have a name of ours: the first of each task."""
+"""Class in torchmetrics -> our name; where two metrics share a class (mse, rmse), the first."""
 
 
 def link_of(loss: str | None) -> str:
-    """Return what makes values of a network's outputs: ``"exp"`` where they are the logarithm of a rate, else ""."""
+    """Return the inverse link function of a loss: ``"exp"`` where outputs are the logarithm of a rate, else ""."""
     return _LINKS.get(loss or "", "")
 
 
 def check_names(loss: str | None, metrics: Iterable[str] | None) -> None:
-    """Refuse a loss or metric that no task knows; needs no data."""
+    """Check that a loss and metrics are known to some task; needs no data.
+
+    Raises:
+        RequestError: one is not.
+    """
     losses = {name for task in TASKS.values() for name in task.losses}
     if loss is not None and SYNONYMS.get(loss, loss) not in losses:
         raise _unfit("loss", loss, "", losses)
@@ -102,7 +107,11 @@ def check_names(loss: str | None, metrics: Iterable[str] | None) -> None:
 
 
 def loss_of(task: str, loss: str | None) -> str:
-    """Return the name of the loss for a task, checked."""
+    """Return our name of a task's loss; of ``None``, the default one.
+
+    Raises:
+        RequestError: the loss is not for the task.
+    """
     name = TASKS[task].default_loss if loss is None else SYNONYMS.get(loss, loss)
     if name not in TASKS[task].losses:
         raise _unfit("loss", str(loss), task, TASKS[task].losses)
@@ -110,7 +119,11 @@ def loss_of(task: str, loss: str | None) -> str:
 
 
 def metrics_of(task: str, metrics: Iterable[str] | None) -> tuple[str, ...]:
-    """Return the names of the metrics for a task, checked; those of torchmetrics in small letters (cohen_kappa)."""
+    """Return our names of a task's metrics; of ``None``, the default ones. ``CohenKappa`` becomes ``cohen_kappa``.
+
+    Raises:
+        RequestError: a metric is not for the task.
+    """
     names: dict[str, None] = {}
     for metric in TASKS[task].default_metrics if metrics is None else metrics:
         name = _metric(task, metric)
@@ -121,7 +134,7 @@ def metrics_of(task: str, metrics: Iterable[str] | None) -> tuple[str, ...]:
 
 
 def metric_class(task: str, name: str) -> tuple[str, dict[str, Any] | None]:
-    """Return the class in torchmetrics of a name that :func:`metrics_of` returned, and its arguments, if it is ours."""
+    """Return the torchmetrics class of a name from :func:`metrics_of`; and its arguments, if the name is ours."""
     if name in TASKS[task].metrics:
         return TASKS[task].metrics[name]
     return next(cls for cls in library(TASKS[task].domain) if snake(cls) == name), None
@@ -129,7 +142,10 @@ def metric_class(task: str, name: str) -> tuple[str, dict[str, Any] | None]:
 
 @cache
 def library(domain: str) -> tuple[str, ...]:
-    """Return the classes that torchmetrics offers from its module ``domain``; reads its source, and imports nothing."""
+    """Return the names of the metrics of a module of torchmetrics, such as ``classification``.
+
+    Parses the source of torchmetrics: importing it imports torch, which takes seconds on a request that is refused.
+    """
     spec = find_spec("torchmetrics")
     source = Path(spec.origin).read_text() if spec and spec.origin else ""
     imports = [node for node in ast.parse(source).body if isinstance(node, ast.ImportFrom)]
@@ -137,30 +153,37 @@ def library(domain: str) -> tuple[str, ...]:
 
 
 def snake(name: str) -> str:
-    """Return a class's name in small letters: ``CohenKappa`` as ``cohen_kappa``, ``AUROC`` as ``auroc``."""
+    """Return the name of a class in snake case: ``CohenKappa`` as ``cohen_kappa``, ``AUROC`` as ``auroc``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def _metric(task: str, name: str) -> str:
-    """Return our name of a metric, as a class or in small letters; "" where the task has none such."""
+    """Return our name of a metric that is given as a class or in snake case; "" where the task does not have it."""
     if name in TASKS[task].metrics:
         return name
-    cls = next((cls for cls in library(TASKS[task].domain) if _bare(name) == cls.lower()), "")
+    bare = name.replace("_", "").lower()
+    cls = next((cls for cls in library(TASKS[task].domain) if bare == cls.lower()), "")
     return _CLASSES.get(cls, snake(cls))
 
 
-def _bare(name: str) -> str:
-    return name.replace("_", "").lower()
-
-
 def _unfit(key: str, name: str, task: str, known: Iterable[str]) -> RequestError:
+    """Return the error of a loss or metric that is not known, or not for the task.
+
+    Args:
+        key: ``loss`` or ``metrics``.
+        name: as given.
+        task: "" where none knows the name.
+        known: our names.
+    """
     known = sorted(known)
-    what = f"is not for the task {task}" if task else "is not known"
-    more: list[str] = []
+    of_torchmetrics: list[str] = []
     if key == "metrics":
         domains = [TASKS[task].domain] if task else ["classification", "regression"]
-        more = [snake(cls) for domain in domains for cls in library(domain)]
-    hint = did_you_mean(name, [*known, *more], f"{key}=")
-    others = ", or any metric of torchmetrics for the task, such as " if more else ""
-    example = ("explained_variance" if task == REGRESSION else "cohen_kappa") if more else ""
-    return RequestError(f"{key}={name} {what}.{hint} Choose from: {', '.join(known)}{others}{example}.")
+        of_torchmetrics = [snake(cls) for domain in domains for cls in library(domain)]
+    choices = f"Choose from: {', '.join(known)}"
+    if of_torchmetrics:
+        example = "explained_variance" if task == REGRESSION else "cohen_kappa"
+        choices += f", or any metric of torchmetrics for the task, such as {example}"
+    problem = f"is not for the task {task}" if task else "is not known"
+    hint = did_you_mean_setting(key, name, [*known, *of_torchmetrics])
+    return RequestError(Setting(key, name), problem, remedy=[hint, f"{choices}."])

@@ -1,4 +1,4 @@
-"""What may name the place of runs: a folder. Addresses of servers and databases are refused, as not supported yet."""
+"""Checks that runs are recorded in a folder: addresses of servers and databases are not supported yet."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import os
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from lifecycle.credentials import masked
-from lifecycle.errors import RequestError
+from lifecycle.errors import FieldError, RequestError, Setting, Text, field_error
 
 DATABASE = "mlflow.db"
-"""The file, in the folder of the runs, that MLflow's database is."""
+"""File name of MLflow's database, in the folder of the runs."""
 
 VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 DEFAULT = "mlruns"
@@ -21,6 +20,7 @@ _SCHEMES = (
     *("file", "sqlite", "http", "https", "mysql", "postgres", "postgresql", "mssql", "oracle", "databricks"),
     *("databricks-uc", "uc", "s3", "gs", "abfs", "abfss", "wasb", "wasbs", "dbfs", "hdfs", "viewfs", "ftp", "sftp"),
 )
+# Also `sqlite:x` and `databricks`, which MLflow takes for addresses; a folder of such a name is written ./databricks.
 _ADDRESS = re.compile(
     rf"(?:[a-z][a-z0-9+.-]*://|(?:{'|'.join(_SCHEMES)})(?:\+\w+)?:|databricks(?:-uc)?$)", re.IGNORECASE
 )
@@ -31,54 +31,58 @@ def check_folder(name: str) -> None:
     """Refuse an address in place of a folder.
 
     Raises:
-        ValueError: it is one; says which folder to write instead.
+        FieldError: the name is an address.
     """
     if _ADDRESS.match(name.strip()):
-        raise ValueError(f"dir must be a folder, got {_short(name)}. {_cure(name.strip())}")
+        raise FieldError("dir", "must be a folder", _short(name), _remedy(name.strip()))
 
 
 def check_environment(folder: str) -> None:
-    """Refuse to ignore an address in the environment where no folder was chosen.
+    """Refuse an address in MLflow's environment variables where no folder was chosen: ignoring it would surprise.
 
     Args:
-        folder: ``tracking.dir``; one that is not the default was chosen, and goes before the environment.
+        folder: ``tracking.dir``; a folder other than the default was chosen, and takes precedence.
 
     Raises:
-        RequestError: a variable of MLflow's names another place.
+        RequestError: a variable names another place.
     """
     for variable in VARIABLES:
         address = os.environ.get(variable, "").strip()
         if not address or folder != DEFAULT or _is_within(address, Path(folder)):
             continue
         raise RequestError(
-            f"{variable} is set to {_short(address)}, and tracking servers and other databases are not supported yet: "
-            f"runs are kept in a folder. Unset it, or choose the folder with tracking.dir=./{DEFAULT}."
+            variable,
+            f"is set to {_short(address)}, and tracking servers and other databases are not supported yet: runs are "
+            "kept in a folder",
+            remedy=["Unset it, or choose the folder with ", Setting("tracking.dir", f"./{DEFAULT}"), "."],
         )
 
 
 def checked(folder: str) -> str:
-    """Return the folder of runs, for Hydra, which makes a folder in it before a job of a multirun begins.
+    """Return the folder of runs, checked, for ``hydra.sweep.dir``.
+
+    Hydra creates a folder within it before the first job of a multirun starts, which would check it too late.
 
     Raises:
-        RequestError: it is an address, or the environment names another place.
+        RequestError: the folder is an address, or the environment names another place.
     """
     try:
         check_folder(folder)
     except ValueError as error:
-        raise RequestError(f"tracking.{error}") from error
+        raise field_error("tracking", error) from error
     check_environment(folder)
     return folder
 
 
-def _cure(address: str) -> str:
-    """Return what to write instead."""
+def _remedy(address: str) -> Text:
+    """Return the sentence on what to write instead of an address."""
     scheme, _, rest = address.partition(":")
     path = _path(address)
     if scheme.lower() == "file" and path is not None:
-        return f"Write the path alone: tracking.dir={_short(str(path))}."
+        return ["Write the path alone: ", Setting("tracking.dir", _short(str(path))), "."]
     if scheme.lower() == "sqlite" and path is not None:
         if path.name == DATABASE:
-            return f"Write the folder of {DATABASE} alone: tracking.dir={_short(str(path.parent))}."
+            return [f"Write the folder of {DATABASE} alone: ", Setting("tracking.dir", _short(str(path.parent))), "."]
         return f"Runs are kept in {DATABASE} within a folder: write tracking.dir=<folder>, such as {DEFAULT}."
     folder = f" (a folder of that name is ./{address})" if not rest else ""
     return (
@@ -88,18 +92,20 @@ def _cure(address: str) -> str:
 
 
 def _path(address: str) -> Path | None:
-    """Return the file or folder of this machine that an address names; ``None``: it names none."""
+    """Return the local file or folder that an address names; ``None`` where it names none."""
     parts = urlsplit(address)
     if parts.scheme.lower() == "sqlite":
         path = parts.path[1:] if address[len("sqlite:") :].startswith("//") else parts.path  # three slashes: relative
         return Path(path) if path and not parts.netloc else None
     if parts.scheme.lower() == "file":
+        from urllib.request import url2pathname  # imports ssl, a tenth of the time of --help
+
         return Path(url2pathname(parts.path)) if parts.path and parts.netloc in ("", "localhost") else None
     return None if _ADDRESS.match(address) else Path(address)
 
 
 def _is_within(address: str, folder: Path) -> bool:
-    """Tell whether an address is that of a folder, or of its database."""
+    """Return whether an address is that of a folder, or of its database."""
     path = _path(address)
     wanted = folder.expanduser().resolve()
     return path is not None and path.expanduser().resolve() in (wanted, wanted / DATABASE)

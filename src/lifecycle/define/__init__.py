@@ -1,1 +1,1 @@
-"""Step 1: from a plugin and a DataSpec to a network."""
+"""Step 1: build a network from a plugin and a DataSpec."""

@@ -1,80 +1,99 @@
-"""Step 1, define: a plugin's fields and a DataSpec become a network; its summary."""
+"""Step 1, define: build a network from a plugin's fields and a DataSpec, and summarize it."""
 
 from __future__ import annotations
 
 import copy
 import threading
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lifecycle.config.resolve import check_sample_dims
 from lifecycle.contract import DataSpec, ModelPlugin
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting, Text, field_error
 from lifecycle.runtime import memory
 from lifecycle.runtime.faults import explanation
 from lifecycle.runtime.memory import free_memory
 from lifecycle.runtime.seeds import seed_all
 
 
-def define(plugin: ModelPlugin, name: str, spec: DataSpec, seed: int, source: str = "the data") -> nn.Module:
-    """Build the network that a plugin describes, its initial weights drawn by ``seed``.
+def define(plugin: ModelPlugin, name: str, spec: DataSpec, seed: int, source: Text = "the data") -> nn.Module:
+    """Build the network that a plugin describes, with initial weights drawn by ``seed``.
 
     Args:
         plugin: hyper-parameters.
         name: name of the plugin, for messages.
-        spec: what the data ask of the network.
+        spec: shape of the samples, the task and its classes.
         seed: of the initial weights.
-        source: where the samples come from, for messages, such as ``data=iris``.
+        source: where the samples come from, for messages, such as ``Setting("data", "iris")``.
 
     Raises:
-        RequestError: the network does not fit the data.
+        RequestError: the network cannot be built, or does not fit the data.
     """
     check_sample_dims(name, type(plugin), len(spec.input_shape), source, shape=str(spec.input_shape))
     seed_all(seed)
+    network = _build(plugin, name, spec)
+    if not isinstance(network, nn.Module):
+        problem = "built no torch.nn.Module"
+        raise RequestError(Setting("model", name), problem, type(network).__name__, "Fix its build().")
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        problem = "built a network without a weight to train"
+        raise RequestError(Setting("model", name), problem, remedy="Fix its build().")
+    _check_outputs(network, name, spec, source)
+    return network
+
+
+def _build(plugin: ModelPlugin, name: str, spec: DataSpec) -> Any:
+    """Call the plugin's ``build``, and report what it refuses under the key of the model."""
     try:
-        with memory.bounded(_room()):
-            network = plugin.build(spec)
+        with memory.bounded(_available_bytes()):
+            return plugin.build(spec)
     except ValueError as error:
         # "layers must ..." or, of an element of a list, "layers[2] ..."
         names = [item.name for item in fields(plugin)]  # type: ignore[arg-type]
-        named = str(error).startswith(tuple(f"{name}{sign}" for name in names for sign in " ["))
-        raise RequestError(f"model.{error}" if named else f"model={name} cannot be built: {error}") from error
-    except SystemExit as error:
-        raise RequestError(f"model={name} called sys.exit({error.code}) in build(). Mend the plugin.") from error
-    if not isinstance(network, nn.Module):
-        raise RequestError(f"model={name} built no torch.nn.Module, got {type(network).__name__}. Mend its build().")
-    if not any(parameter.requires_grad for parameter in network.parameters()):
-        raise RequestError(f"model={name} built a network without a weight to train. Mend its build().")
+        if str(error).startswith(tuple(f"{field}{sign}" for field in names for sign in " [")):
+            raise field_error("model", error) from error
+        reason, _, remedy = str(error).partition(". ")
+        problem = f"cannot be built: {reason.removesuffix('.')}"
+        raise RequestError(Setting("model", name), problem, remedy=remedy) from error
+    except SystemExit as error:  # would end the process with the plugin's code, as if the run had chosen it
+        problem = f"called sys.exit({error.code}) in build()"
+        raise RequestError(Setting("model", name), problem, remedy="Fix the plugin.") from error
+
+
+def _check_outputs(network: nn.Module, name: str, spec: DataSpec, source: Text) -> None:
+    """Run two samples of zeros through the network, and check the shape of its outputs."""
     wanted = (2, spec.num_outputs)
     try:
         outputs = _probe(network, spec, samples=2)
-    except RuntimeError as error:  # torch's own, on shapes that do not go together
+    except RuntimeError as error:  # torch's own for shapes that do not match, but also for memory
         if explanation(error) is not None:
             raise
-        why = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].rstrip(".")
         raise RequestError(
-            f"model={name} cannot take samples of shape {spec.input_shape} from {source}: {why}. Choose other data; "
-            "the plugin's sample_dims can say so before they are loaded."
+            Setting("model", name),
+            [f"cannot take samples of shape {spec.input_shape} from ", source, f": {reason}"],
+            remedy="Choose other data. A plugin with sample_dims is refused before they are loaded.",
         ) from error
     found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
     if found != wanted:
         raise RequestError(
-            f"model={name} returned outputs of shape {found} for 2 samples, and {source} needs {wanted}. "
-            "Let build() end in a layer of spec.num_outputs."
+            Setting("model", name),
+            [f"returned outputs of shape {found} for 2 samples, and ", source, f" needs {wanted}"],
+            remedy="Let build() end in a layer of spec.num_outputs.",
         )
-    return network
 
 
-def _room() -> int | None:
-    """Return the bytes that a network may take: on a processor its gradients need as many again."""
+def _available_bytes() -> int | None:
+    """Return the memory that a network may take; on a CPU its gradients need as much again."""
     free = free_memory()
     return free if free is None or torch.cuda.is_available() else free // 2
 
 
 def learns_from_one_row(network: nn.Module, spec: DataSpec) -> bool:
-    """Tell whether a training step may have a single row; batch normalisation of features has no spread there."""
+    """Return whether a training step may have a single row; batch normalisation needs a variance, that is two."""
     twin = copy.deepcopy(network).train()
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         try:
@@ -90,12 +109,12 @@ class Layer:
 
     name: str
     type: str
-    output_shape: str  # with None for the batch axis, as Keras prints it
+    output_shape: str  # None is the batch axis, as in Keras's summary
     num_params: int
 
 
 def summarize(network: nn.Module, spec: DataSpec) -> list[Layer]:
-    """Return the layers that a sample passes through, in that order, with output shapes and numbers of parameters."""
+    """Return the layers in the order in which a sample passes them, with output shapes and numbers of parameters."""
     layers: list[Layer] = []
     seen: set[Tensor] = set()
     here = threading.get_ident()
@@ -103,10 +122,10 @@ def summarize(network: nn.Module, spec: DataSpec) -> list[Layer]:
     def record(name: str, module: nn.Module) -> None:
         def hook(_module: nn.Module, _inputs: object, output: object) -> None:
             if threading.get_ident() != here:
-                return  # another thread predicts with the network meanwhile
-            fresh = [p for p in module.parameters() if p not in seen]  # shared weights are counted once
-            seen.update(fresh)
-            layers.append(Layer(name, type(module).__name__, _shape(output), sum(p.numel() for p in fresh)))
+                return  # another thread predicts with the same network
+            new = [p for p in module.parameters() if p not in seen]  # shared weights are counted once
+            seen.update(new)
+            layers.append(Layer(name, type(module).__name__, _shape(output), sum(p.numel() for p in new)))
 
         hooks.append(module.register_forward_hook(hook))
 
@@ -119,16 +138,16 @@ def summarize(network: nn.Module, spec: DataSpec) -> list[Layer]:
     finally:
         for handle in hooks:
             handle.remove()
-    outside = [p for p in network.parameters() if p not in seen]  # parameters that belong to no leaf
+    outside = [p for p in network.parameters() if p not in seen]  # those of a module with children, such as a token
     if outside:
         layers.append(Layer("(other)", type(network).__name__, "", sum(p.numel() for p in outside)))
     return layers
 
 
 def _probe(network: nn.Module, spec: DataSpec, samples: int) -> Tensor:
-    """Run zeros through the network without leaving a trace in it."""
+    """Return the outputs for zeros, without changing the network or its mode."""
     training = network.training
-    network.eval()
+    network.eval()  # in training mode batch normalisation would update its running statistics
     with torch.no_grad():
         outputs: Tensor = network(torch.zeros(samples, *spec.input_shape))
     network.train(training)

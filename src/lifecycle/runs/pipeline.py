@@ -25,7 +25,7 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.load import load
 from lifecycle.data.sources.in_memory import Given
 from lifecycle.define.network import Layer, define, summarize
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight, trainer
 from lifecycle.fit.history import History
@@ -149,15 +149,15 @@ def prepare(job: Job, rows: Given | None = None) -> Prepared:
         rows: those in memory that are the data; ``None``: the data plugin reads its own.
     """
     preflight.check_devices(job.trainer)
-    with explained(Cures("Set data.memory_gb, or use fewer rows or columns", refused=True)):
+    with explained(Cures(["Set ", Setting("data.memory_gb"), ", or use fewer rows or columns"], refused=True)):
         data = load(job.data, job.data_name, job.data_kind, job.seed, rows)
-    with explained(Cures(f"Lower {largest(job.model)}", refused=True)):
+    with explained(Cures(["Lower ", largest(job.model)], refused=True)):
         return _compiled(job, data)
 
 
 def _compiled(job: Job, data: Dataset) -> Prepared:
     saved_model.check_preprocessing(data.preprocessing, f"data={data.name}")
-    network = define(job.model, job.model_name, data.spec, job.seed, source=f"data={data.name}")
+    network = define(job.model, job.model_name, data.spec, job.seed, source=Setting("data", data.name))
     layers = summarize(network, data.spec)
     optimization.check(job.optimizer, job.optimizer_name, network, job.trainer.devices)
     module = CompiledModel(

@@ -11,7 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lifecycle import registry
-from lifecycle.errors import DiskError, LifecycleError, OutOfMemoryError, PluginError, RequestError
+from lifecycle.errors import (
+    DiskError,
+    LifecycleError,
+    OutOfMemoryError,
+    PluginError,
+    RequestError,
+    Setting,
+    Text,
+)
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_TEXT = re.compile(r"No space left on device|Disk quota exceeded|File too large|database or disk is full")
@@ -41,7 +49,7 @@ class Cures:
         refused: whether too little memory is a request that cannot be met, as no run is open yet.
     """
 
-    less: str = "Use fewer rows, or a smaller network"
+    less: Text = "Use fewer rows, or a smaller network"
     again: str = "run again"
     refused: bool = False
 
@@ -65,15 +73,15 @@ def explanation(error: BaseException, cures: Cures = Cures()) -> LifecycleError 
     return _of_disk(error, cures) or _of_memory(error, cures) or _of_name(error) or _of_plugin(error)
 
 
-def largest(plugin: object) -> str:
-    """Return the field of a plugin with the largest whole number, as it is typed: ``model.hidden=[512, 512]``."""
+def largest(plugin: object) -> Text:
+    """Return the field of a model plugin with the largest whole number: ``model.hidden=[512,512]``."""
     fields = vars(plugin)
     numbers = {
         name: max((one for one in (value if isinstance(value, list) else [value]) if type(one) is int), default=0)
         for name, value in fields.items()
     }
     name = max(numbers, key=lambda key: numbers[key], default="")
-    return f"model.{name}={fields[name]}" if numbers.get(name) else "the sizes of the model"
+    return Setting(f"model.{name}", fields[name]) if numbers.get(name) else "the sizes of the model"
 
 
 def is_full(error: BaseException) -> bool:
@@ -105,8 +113,9 @@ def _of_memory(error: BaseException, cures: Cures) -> LifecycleError | None:
     found = next((match[1] for pattern in REQUESTED if (match := pattern.search(text))), None)
     size = _readable(found) if found else ""
     device = "the GPU's memory" if "CUDA" in text else "memory"
-    said = f"{device} does not suffice{f', {size} were asked for' if size else ''}. {cures.less}."
-    return RequestError(said) if cures.refused else OutOfMemoryError(said)
+    problem = f"does not suffice{f', {size} were asked for' if size else ''}"
+    refused = RequestError(device, problem, remedy=[cures.less, "."])
+    return refused if cures.refused else OutOfMemoryError(str(refused))
 
 
 def _says_memory(error: BaseException) -> bool:
@@ -134,7 +143,7 @@ def _readable(size: str) -> str:
 def _of_name(error: BaseException) -> LifecycleError | None:
     if not isinstance(error, OSError) or error.errno != errno.ENAMETOOLONG:
         return None
-    return RequestError(f"the name of a file is too long, got {error.filename}. Use a shorter one.")
+    return RequestError("the name of a file", "is too long", error.filename, "Use a shorter one.")
 
 
 def _of_plugin(error: BaseException) -> LifecycleError | None:
@@ -160,8 +169,9 @@ def _sentence(kind: str, name: str, function: str, error: BaseException) -> Life
     what = f"{type(error).__name__}: {first}" if first else type(error).__name__
     missing = isinstance(error, ImportError)
     cure = "Install what it needs, or remove it." if missing else "Report it to its author, or use another."
-    said = f"{kind}={name} from {source} failed in {function}(): {what}. {cure}"
-    return RequestError(said) if missing and function == "build" else PluginError(said)
+    problem = f"from {source} failed in {function}(): {what}"
+    refused = RequestError(Setting(kind, name), problem, remedy=cure)
+    return refused if missing and function == "build" else PluginError(str(refused))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 
 HOST = "127.0.0.1"
 """Servers answer this machine alone."""
@@ -44,5 +44,7 @@ def take(port: int) -> socket.socket:
         taken.close()
         what = "is for the system" if isinstance(error, PermissionError) else "is taken"
         other = port + 1 if 1024 <= port < 65535 else 5001
-        raise RequestError(f"port={port} {what}. Use another, such as port={other}.") from error
+        raise RequestError(
+            Setting("port", port), what, remedy=["Use another, such as ", Setting("port", other), "."]
+        ) from error
     return taken

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lifecycle.config.fields import option
 from lifecycle.config.request_record import FILE
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.config.tracking_address import check_environment
@@ -35,11 +36,15 @@ MANIFEST = "lifecycle.json"
 
 @dataclass
 class Which:
-    """The words that every verb on a run takes."""
+    """Options of every subcommand on a run: how the run is found."""
 
-    run: str = ""  # an id or its first characters, latest, best, models:/<name>@<alias>, or a folder with a saved model
-    metric: str | None = None  # what run=best goes by; null: the validation loss of the weights that were kept
-    sweep: str | None = None  # the multirun that latest and best look within; null: the whole experiment
+    run: str = option(
+        "",
+        "an id or its first characters, latest, best, models:/<name>@<alias>, or a folder with a saved model",
+        ("latest", "best"),
+    )
+    metric: str | None = option(None, "score that run=best compares; null: the validation loss of the saved weights")
+    sweep: str | None = option(None, "multirun in which latest and best are searched; null: the whole experiment")
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
 

@@ -1,4 +1,4 @@
-"""The verb ``compare``: runs side by side, as a table and as a page that opens offline. Imports no torch."""
+"""The subcommand ``compare``: runs in a table and on an HTML page. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,42 +14,50 @@ from rich.text import Text
 
 from lifecycle.cli import arguments
 from lifecycle.comparison.compare import Comparison, compare
-from lifecycle.errors import RequestError
+from lifecycle.config.fields import option
+from lifecycle.errors import RequestError, Setting
 from lifecycle.plots.style import number, short
 from lifecycle.tracking import found_run
 
 GAP = 3
-"""Characters between columns."""
+"""Spaces between columns."""
+
 MOST_CHARACTERS = 40
-"""Of a value on a terminal; of a longer one the middle is left out. A file or another program gets all of it."""
+"""Longest value on a terminal; the middle of a longer one is left out. A file or a pipe gets all of it."""
+
+# Rich wraps at the width of its console: for a file or a pipe, no line may be longer.
 UNLIMITED = 100_000
 
 
 @dataclass
 class Compare(found_run.Which):
-    """What ``lifecycle compare`` takes; ``run`` is several, with commas between them."""
+    """Options of ``lifecycle compare``."""
 
-    output: str | None = "compare.html"  # the page; null: none
+    output: str | None = option("compare.html", "the page; null: none")
 
     def __post_init__(self) -> None:
         if self.output is not None and Path(self.output).suffix.lower() not in (".html", ".htm"):
             raise ValueError(f"output must end in .html, got {self.output}. Use for instance output=compare.html.")
 
 
+OPTIONS = Compare
+NOTE = "run= takes several runs, separated by commas; with sweep= it may be left out."
+
+
 def run(typed: list[str]) -> None:
-    """Print what differs between runs, in configuration and in scores, and write the page.
+    """Print the differences between runs, in configuration and scores, and write the page.
 
     Raises:
-        RequestError: a run is not there, the score is none of theirs, or the page cannot be written.
+        RequestError: a run does not exist, no run has the score, or the page cannot be written.
     """
-    asked = arguments.read(typed, Compare, "compare")
-    found = found_run.find_many(asked, found_run.ANY)
-    compared = compare(found, asked.metric)
-    page = None if asked.output is None else _write_page(asked, compared, Path(asked.output).expanduser())
+    options = arguments.read(typed, Compare, "compare")
+    found = found_run.find_many(options, found_run.ANY)
+    compared = compare(found, options.metric)
+    page = None if options.output is None else _write_page(options, compared, Path(options.output).expanduser())
     _print(compared, page)
 
 
-def _write_page(asked: Compare, compared: Comparison, file: Path) -> Path:
+def _write_page(options: Compare, compared: Comparison, file: Path) -> Path:
     from lifecycle.comparison import curves, page
 
     histories = []
@@ -57,18 +65,17 @@ def _write_page(asked: Compare, compared: Comparison, file: Path) -> Path:
         recorded = None if one.artifacts is None else one.artifacts / "history.csv"
         if recorded is not None and recorded.is_file():
             histories.append(curves.read(recorded))
-        else:  # a run that did not come to its end
-            told = found_run.histories(asked, one)
-            histories.append({name: [(float(epoch), value) for epoch, value in told[name]] for name in told})
+        else:  # an unfinished run has no file, only the metrics that were logged
+            logged = found_run.histories(options, one)
+            histories.append({name: [(float(epoch), value) for epoch, value in logged[name]] for name in logged})
     text = page.draw(compared, histories, file.absolute().parent)
-    beside = file.with_name(f".{file.name}.part")
+    part = file.with_name(f".{file.name}.part")
     try:
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(file)
+        part.write_text(text, encoding="utf-8")
+        part.replace(file)  # a full disk leaves the page of an earlier call intact
     except OSError as error:
-        raise RequestError(
-            f"output={file} cannot be written: {error.strerror or error}. Name a file in a folder that is there."
-        ) from error
+        problem = f"cannot be written: {error.strerror or error}"
+        raise RequestError(Setting("output", file), problem, remedy="Name a file in an existing folder.") from error
     return file
 
 
@@ -83,10 +90,11 @@ def _print(compared: Comparison, page: Path | None) -> None:
         console.print()
         with console.capture() as captured:
             console.print(_table(block, compared.groups))
+        # Rich pads each line to the width of the table.
         console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
     console.print()
     if compared.partial:
-        _line(console, "", f"(and {len(compared.partial)} parameters that only some runs have: see the page)")
+        _line(console, "", f"({len(compared.partial)} more parameters, which only some runs have, are on the page)")
     if any(compared.best.values()):
         _line(console, "", f"* the best of its column{' within its group' if compared.groups[-1] else ''}")
     for note in compared.notes:
@@ -101,7 +109,7 @@ def _print(compared: Comparison, page: Path | None) -> None:
 
 
 Column = tuple[str, list[Text]]
-"""The heading, and a cell a run."""
+"""A heading, and one cell per run."""
 
 
 def _columns(compared: Comparison, most: int) -> Iterator[Column]:
@@ -123,7 +131,7 @@ def _score(value: float | None, is_best: bool) -> Text:
 
 
 def _blocks(columns: list[Column], width: int) -> Iterable[list[Column]]:
-    """Return the columns in as many tables as the width asks for; each begins with name and id."""
+    """Divide the columns into tables that fit the width; each begins with name and id."""
     first = columns[:2]
     blocks, block = [], list(first)
     for column in columns[2:]:
@@ -140,7 +148,7 @@ def _width(column: Column) -> int:
 
 
 def _table(columns: list[Column], groups: list[int]) -> Table:
-    """Return columns as a table, with an empty line between groups."""
+    """Return a table of the columns, with an empty line between groups."""
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim")
     for head, _ in columns:
         table.add_column(Text(head), overflow="fold", no_wrap=False)

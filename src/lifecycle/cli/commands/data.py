@@ -1,4 +1,4 @@
-"""The verb ``data``: which data sets there are, and what is in one. Imports no torch."""
+"""The subcommand ``data``: lists the data sets, or describes one. Imports no torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.text import Text
 
 from lifecycle.capabilities import large_file_of
 from lifecycle.credentials import hiding
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,34 +22,37 @@ if TYPE_CHECKING:
     from lifecycle.contract import Target
 
 MOST_LINES = 60
-"""Columns that are listed one by one; of more, those of a kind share a line."""
+"""Columns that are listed one by one; of more, all numeric ones share a line."""
 
 MOST_CLASSES = 20
 """Classes that are listed with their counts."""
 
 
-def data(words: list[str]) -> None:
-    """Print the data sets, or the card of the one that is named; words after the name are overrides.
+def run(arguments: list[str]) -> None:
+    """Print the data sets, or describe the one that is named; arguments after the name are overrides.
 
     Raises:
         RequestError: the data set is not known, or cannot be read.
     """
-    if not words:
+    if not arguments:
         _print_all()
         return
-    name, *overrides = words
-    wrong = [word for word in overrides if "=" not in word]
+    name, *overrides = arguments
+    wrong = [argument for argument in overrides if "=" not in argument]
     if "=" in name or name.startswith("-") or wrong:
         raise RequestError(
-            f"data takes the name of a data set, then key=value words, got {' '.join(words)}. Type for instance "
-            "lifecycle data iris, or lifecycle data table data.path=a.csv data.target=y."
+            "data",
+            "takes the name of a data set, then key=value arguments",
+            " ".join(arguments),
+            "Type for instance lifecycle data iris, or lifecycle data table data.path=a.csv data.target=y.",
         )
-    job = _job([f"data={name}", *overrides])
+    job = job_of([f"data={name}", *overrides])
     with hiding(job.request.hidden):
-        _print_card(job)
+        _print_description(job)
 
 
-def _job(overrides: list[str]) -> Job:
+def job_of(overrides: list[str]) -> Job:
+    """Return the checked request of overrides, of which only the data are used."""
     from lifecycle.config.compose import compose
     from lifecycle.config.resolve import resolve
 
@@ -58,7 +61,7 @@ def _job(overrides: list[str]) -> Job:
 
 def _print_all() -> None:
     from lifecycle import registry
-    from lifecycle.config.search_path import options
+    from lifecycle.config.options import options
 
     kinds = registry.plugins("data")
     rows, broken = [], []
@@ -66,29 +69,29 @@ def _print_all() -> None:
         if name in kinds:
             continue
         try:
-            job = _job([f"data={name}"])
+            job = job_of([f"data={name}"])
         except RequestError as error:
             broken.append(f"data={name}: {error}")
             continue
-        about = job.request.recorded["data"]
-        rows.append((name, job.data_kind, str(about.get("path", "")), str(about.get("source", ""))))
+        recorded = job.request.recorded["data"]  # with credentials masked
+        rows.append((name, job.data_kind, str(recorded.get("path", "")), str(recorded.get("source", ""))))
     headings = ("name", "kind", "path", "source")
     widths = [max(len(row[number]) for row in (headings, *rows)) for number in range(3)]
     console = _console()
     for row in (headings, *rows):
         line = "   ".join((*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]))
         style = "bold" if row is headings else ""
-        # The source is cut where a terminal has no room; a file or another program gets all of it.
+        # On a terminal the source is cut at the right edge; a file or a pipe gets all of it.
         console.print(
             Text(line, style), no_wrap=True, overflow="ellipsis" if sys.stdout.isatty() else "ignore", crop=False
         )
     for message in broken:
         print(f"\nbroken: {message}")
-    print(f"\nKinds of data, for files of your own: {', '.join(kinds)}")
-    print("What is in one:  lifecycle data iris     lifecycle data table data.path=houses.csv data.target=price")
+    print(f"\nKinds of data, for your own files: {', '.join(kinds)}")
+    print("Describe one:  lifecycle data iris     lifecycle data table data.path=houses.csv data.target=price")
 
 
-def _print_card(job: Job) -> None:
+def _print_description(job: Job) -> None:
     from lifecycle.data.columns.kinds import column_kinds, num_missing
     from lifecycle.data.preprocessing import clean_targets
     from lifecycle.runtime.digests import digest, sha256
@@ -97,24 +100,25 @@ def _print_card(job: Job) -> None:
     frame = plugin.read()
     target, samples = plugin.describe_target(frame), plugin.samples(frame)
     if samples.targets is None:
-        raise RequestError(f"data={job.data_name} has no target column {target.name}. Name one with data.target.")
+        problem = f"has no target column {target.name}"
+        raise RequestError(Setting("data", job.data_name), problem, remedy="Name one with data.target.")
     labels = clean_targets(samples.targets, target)
     missing = num_missing(plugin, frame, samples)
     split = plugin.split(type(samples)(samples.inputs, labels, samples.rows), target.task, job.seed)
     parts = {"train": split.train, "validation": split.val, "test": split.test}
-    shown = job.request.recorded["data"]
+    recorded = job.request.recorded["data"]
     lines = {
-        "Data": f"{job.data_name} (data={job.data_kind}, data.path={shown.get('path', '')})",
+        "Data": f"{job.data_name} (data={job.data_kind}, data.path={recorded.get('path', '')})",
         "Rows": f"{len(frame):,}; {missing or 'no'} value{'s' if missing != 1 else ''} missing",
         **_target_lines(target, labels),
         "Parts": f"{', '.join(f'{len(part)} {name}' for name, part in parts.items())} of {len(labels)} samples",
     }
-    about = {title: shown.get(title.lower()) or "not stated" for title in ("Source", "Licence", "Note")}
+    about = {title: recorded.get(title.lower()) or "not stated" for title in ("Source", "Licence", "Note")}
     console = _console()
     columns = _columns_table(frame, column_kinds(plugin, frame), target)
     large = large_file_of(plugin)
     about["Digest"] = f"sha256 {digest(frame) if large is None else sha256(large)}"
-    with console.capture() as captured:
+    with console.capture() as captured:  # to strip the spaces with which Rich pads lines
         console.print(_grid(lines), "", columns, "", _grid(about), sep="\n")
     for line in captured.get().splitlines():
         print(line.rstrip())
@@ -135,14 +139,14 @@ def _target_lines(target: Target, labels: np.ndarray[Any, Any]) -> dict[str, str
 
 
 def _columns_table(frame: pd.DataFrame, kinds: dict[str, str], target: Target) -> Table:
-    """Return a table of a line a column, or a line a kind where that would be too many."""
+    """Return a table with a line for each column; pixels, and numbers where there are many columns, share one."""
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     table.add_column("column", overflow="fold")
     table.add_column("type")
     for heading in ("missing", "distinct", "min", "mean", "max"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("most frequent", overflow="fold")
-    names = dict(zip(kinds, frame.columns, strict=True))  # as texts -> as the frame has them
+    names = dict(zip(kinds, frame.columns, strict=True))  # names as texts -> labels in the frame
     groups = {name: [name] for name in kinds}
     if len(kinds) > MOST_LINES or "pixel" in kinds.values():
         groups = {}
@@ -159,7 +163,7 @@ def _columns_table(frame: pd.DataFrame, kinds: dict[str, str], target: Target) -
 
 
 def _cells(part: pd.DataFrame, kind: str) -> list[str]:
-    """Return missing, distinct, min, mean, max and the most frequent value of some columns of one kind."""
+    """Return the counts of missing and distinct values, min, mean, max and the most frequent value of columns."""
     import numpy as np
     import pandas as pd
 
@@ -173,17 +177,17 @@ def _cells(part: pd.DataFrame, kind: str) -> list[str]:
         if not len(present):
             return [missing, "0", "", "", "", ""]
         numbers = [present.min(), present.mean(dtype=np.float64), present.max()]
-        rounding = 1e-12 * np.abs(present).max()  # the mean of what was centred is no number to read
-        shown = [f"{number if abs(number) > rounding else 0:.5g}" for number in numbers]
-        return [missing, f"{len(np.unique(present)):,}", *shown, ""]
+        rounding = 1e-12 * np.abs(present).max()  # the mean of centred values is a rounding error, such as 3e-17
+        texts = [f"{number if abs(number) > rounding else 0:.5g}" for number in numbers]
+        return [missing, f"{len(np.unique(present)):,}", *texts, ""]
     column = part.iloc[:, 0].dropna().map(str)
     counts = column.value_counts()
     if kind.startswith("time"):
         order = times.order(part.iloc[:, 0])
-        shown = times.texts(part.iloc[:, 0])[order]
-        return [missing, f"{len(counts):,}", shown[0], "", shown[-1], ""]
-    often = f"{counts.index[0]} ({counts.iloc[0]})" if len(counts) and counts.iloc[0] > 1 else ""
-    return [missing, f"{len(counts):,}", "", "", "", often]
+        sorted_times = times.texts(part.iloc[:, 0])[order]
+        return [missing, f"{len(counts):,}", sorted_times[0], "", sorted_times[-1], ""]
+    most_frequent = f"{counts.index[0]} ({counts.iloc[0]})" if len(counts) and counts.iloc[0] > 1 else ""
+    return [missing, f"{len(counts):,}", "", "", "", most_frequent]
 
 
 def _grid(lines: dict[str, str]) -> Table:
@@ -196,5 +200,5 @@ def _grid(lines: dict[str, str]) -> Table:
 
 
 def _console() -> Console:
-    # On a terminal all fits its width; a file or another program gets whole lines.
+    # Without a terminal Rich assumes 80 columns, which would wrap the lines of a file.
     return Console(highlight=False, width=None if sys.stdout.isatty() else 200)

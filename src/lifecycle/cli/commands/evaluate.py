@@ -1,4 +1,4 @@
-"""The verb ``evaluate``: the model of a run scored again, on the run's own test rows or on other labelled rows."""
+"""The subcommand ``evaluate``: scores a run's model again, on its own test rows or on other labelled data."""
 
 from __future__ import annotations
 
@@ -11,31 +11,34 @@ from lifecycle.capabilities import path_of
 from lifecycle.checks import in_range, one_of
 from lifecycle.cli import arguments
 from lifecycle.config import request_record
+from lifecycle.config.fields import option
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job
 from lifecycle.credentials import hiding
 from lifecycle.data.columns.missing_values import CHOICES
-from lifecycle.errors import RequestError, unknown_field
+from lifecycle.errors import RequestError, Setting, unknown_field
 from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.tracking import found_run
 
 NAME = re.compile(r"[\w.-]+")
-ALONE = ["trainer.devices=1", "trainer.strategy=auto"]
-"""Scoring is one process's work, however many fitted the model."""
+ONE_PROCESS = ["trainer.devices=1", "trainer.strategy=auto"]
+"""Overrides of the recorded request: one process scores, however many fitted the model."""
+
 OWN = ("test", "training_set")
-"""What the run's own rows are called."""
-WHICH_ROWS = ("path", "target", "time", "rename", "drop", "memory_gb", "source", "licence", "note")
-"""Fields of data that say which rows there are; all others say how they become samples."""
+"""Names of the run's own rows, which prefix its scores."""
+
+SOURCE_FIELDS = ("path", "target", "time", "rename", "drop", "memory_gb", "source", "licence", "note")
+"""Fields of ``data`` that say where rows are; all others say how they become samples, which the model depends on."""
 
 
 @dataclass
 class Evaluate(found_run.Which):
-    """What ``lifecycle evaluate`` takes, beside words on data: ``data=<name>``, ``data.path=<file>``."""
+    """Options of ``lifecycle evaluate``."""
 
-    input: str = ""  # a labelled file like that of the run; the same as data.path=<file>
-    name: str | None = None  # what other rows are called in the run; null: the file's or the data set's name
-    missing: str = "refuse"  # refuse or impute: a value that is missing where each training row had one
-    verbose: int = 1  # 0 silent
+    input: str = option("", "a labelled file with the columns of the run's; the same as data.path=<file>")
+    name: str | None = option(None, "name of the other rows in the run; null: that of the file or the data set")
+    missing: str = option("refuse", arguments.MISSING, CHOICES)
+    verbose: int = option(1, "0 silent, 1 or 2 print the scores", ("0", "1", "2"))
 
     def __post_init__(self) -> None:
         in_range(self, "verbose", low=0, below=3)
@@ -47,116 +50,130 @@ class Evaluate(found_run.Which):
             )
 
 
+OPTIONS = Evaluate
+EXAMPLE = "lifecycle evaluate run=latest input=new.csv"
+NOTE = (
+    "data=<name> and fields such as data.path=<file> choose other rows too. Without these, the run's own test rows are "
+    "scored. trainer.accelerator chooses the device."
+)
+
+
 def run(typed: list[str]) -> None:
-    """Score the model of a run, print what it comes to, and add it to the run.
+    """Score the model of a run, print the scores, and add them to the run.
 
     Raises:
-        RequestError: the run, the data or a word cannot be used; says what was expected and what came.
+        RequestError: the run, the data or an argument cannot be used.
     """
-    asked, rest = arguments.read_some(typed, Evaluate, "evaluate")
-    on_data, on_devices = _sorted(rest)
-    found = found_run.find(asked)
+    options, rest = arguments.read_known(typed, Evaluate, "evaluate")
+    data_overrides, device_overrides = _divided(rest)
+    found = found_run.find(options)
     record = found.record()
-    found.model_folder()  # refused here, before anything heavy is imported
-    job = resolve(request_record.request_of(record, [*ALONE, *on_devices]))
-    others = _others(found, record, on_data, asked.input) if on_data or asked.input else None
+    found.model_folder()  # raises here where there is none, before anything heavy is imported
+    job = resolve(request_record.request_of(record, [*ONE_PROCESS, *device_overrides]))
+    others = _other_data(found, record, data_overrides, options.input) if data_overrides or options.input else None
     from lifecycle.runtime import lazy_imports
 
     with lazy_imports.quick_imports():
         from lifecycle.console import report
         from lifecycle.runs import rescore
-    printer = report.Report(asked.verbose)
+    printer = report.Report(options.verbose)
     hidden = {**job.request.hidden, **({} if others is None else others.request.hidden)}
     with quiet_libraries(), hiding(hidden):
         if others is None:
             scored = rescore.own_rows(found, job)
         else:
-            scored = rescore.other_rows(found, job, others, _called(asked, on_data, others), asked.missing)
+            name = _name(options, data_overrides, others)
+            scored = rescore.other_rows(found, job, others, name, options.missing)
         printer.data(scored.data)
         printer.scores(scored.data, scored.evaluation)
-        tracked, folder, pictures = rescore.record(found, scored, asked.tracking.figures)
+        tracked, folder, pictures = rescore.record(found, scored, options.tracking.figures)
         printer.evaluated(tracked, folder, pictures, scored.notes)
 
 
-def _sorted(rest: list[str]) -> tuple[list[str], list[str]]:
-    """Return the words on data, and those on the device.
+def _divided(overrides: list[str]) -> tuple[list[str], list[str]]:
+    """Return the overrides of ``data``, and that of the device.
 
     Raises:
-        RequestError: a word is neither.
+        RequestError: an override is neither.
     """
-    on_data, on_devices = [], []
-    for word in rest:
-        key, _, value = word.partition("=")
+    data_overrides, device_overrides = [], []
+    for override in overrides:
+        key, _, value = override.partition("=")
         if key == "data" or key.startswith("data."):
-            on_data.append(word)
+            data_overrides.append(override)
         elif key == "trainer.accelerator":
-            on_devices.append(word)
+            device_overrides.append(override)
         else:
-            known = [field.name for field in fields(Evaluate)]
-            raise RequestError(
-                unknown_field(key, value, [*known, "data", "data.path", "trainer.accelerator"], "lifecycle evaluate")
-            )
-    return on_data, on_devices
+            known = [*(field.name for field in fields(Evaluate)), "data", "data.path", "trainer.accelerator"]
+            raise unknown_field(key, value, known, "lifecycle evaluate")
+    return data_overrides, device_overrides
 
 
-def _others(found: found_run.FoundRun, record: dict[str, Any], on_data: list[str], file: str) -> Job:
-    """Return the run's job with other rows as its data: how rows become samples is the run's own.
+def _other_data(found: found_run.FoundRun, record: dict[str, Any], overrides: list[str], file: str) -> Job:
+    """Return the run's job with other data, which become samples in the same way as the run's.
+
+    Args:
+        found: the run.
+        record: of its request.
+        overrides: of ``data``.
+        file: labelled rows; "" where the overrides name them.
 
     Raises:
-        RequestError: the data are of another kind, or a word would make other samples of them.
+        RequestError: the data are of another kind, or an override would turn the rows into other samples.
     """
     request = request_record.request_of(record)
     config = request.config.data
-    named = [word for word in on_data if word.startswith("data=")]
-    if named:
-        other = _named(found, record, named[-1])
+    chosen = [override for override in overrides if override.startswith("data=")]
+    if chosen:
+        other = _data_set(found, record, chosen[-1])
         request.choices["data"] = other.data_name
-        for name in WHICH_ROWS:
+        for name in SOURCE_FIELDS:
             if name in config and hasattr(other.data, name):
                 config[name] = getattr(other.data, name)
                 request.expressions.pop(("data", name), None)
         request.expressions.update(
             {path: text for path, text in other.request.expressions.items() if path[0] == "data"}
         )
-    changes = [word for word in on_data if word not in named]
-    for word in changes:
-        name = word.partition("=")[0].removeprefix("data.")
-        if name in config and name not in WHICH_ROWS:
-            known = ", ".join(f"data.{name}" for name in WHICH_ROWS if name in config)
-            raise RequestError(
-                f"{word} would make other samples of the rows than those that run {found.name} ({found.id}) was fitted "
-                f"to. Say which rows with data=<name>, {known}."
+    changes = [override for override in overrides if override not in chosen]
+    for change in changes:
+        name = change.partition("=")[0].removeprefix("data.")
+        if name in config and name not in SOURCE_FIELDS:
+            known = ", ".join(f"data.{name}" for name in SOURCE_FIELDS if name in config)
+            problem = (
+                f"would turn the rows into other samples than those that run {found.name} ({found.id}) was fitted to"
             )
+            raise RequestError(change, problem, remedy=f"Choose the rows with data=<name>, {known}.")
     request_record.override(request.config, changes)
     if file:
         if "path" not in config:
             raise RequestError(
-                f"input={file} needs data that are in a file, and data={request.choices['data']} have no path. Say "
-                "which rows with data=<name> or data.<field>=...."
+                Setting("input", file),
+                ["needs data that are in a file, and ", Setting("data", request.choices["data"]), " has no path"],
+                remedy="Choose the rows with data=<name> or data.<field>=....",
             )
         config.path = file
     return resolve(request)
 
 
-def _named(found: found_run.FoundRun, record: dict[str, Any], word: str) -> Job:
-    """Return a job with the data set that is named, where it is of the run's kind."""
+def _data_set(found: found_run.FoundRun, record: dict[str, Any], override: str) -> Job:
+    """Return a job with the chosen data set, which has to be of the run's kind."""
     from lifecycle.config.compose import compose
 
-    other, kind = resolve(compose([word])), record["types"]["data"]
+    other, kind = resolve(compose([override])), record["types"]["data"]
     if other.data_kind != kind:
-        raise RequestError(
-            f"{word} is of the kind {other.data_kind}, and run {found.name} ({found.id}) was fitted to the kind "
-            f"{kind}. Give data of that kind."
+        problem = (
+            f"is of the kind {other.data_kind}, and run {found.name} ({found.id}) was fitted to data of the kind {kind}"
         )
+        raise RequestError(override, problem, remedy="Give data of that kind.")
     return other
 
 
-def _called(asked: Evaluate, on_data: list[str], others: Job) -> str:
-    """Return what the rows are called in the run."""
-    if asked.name is not None:
-        return asked.name
+def _name(options: Evaluate, overrides: list[str], others: Job) -> str:
+    """Return the name of other rows in the run, which prefixes their scores."""
+    if options.name is not None:
+        return options.name
     path = path_of(others.data)
-    is_file = asked.input or any(word.startswith("data.path=") for word in on_data)
+    is_file = options.input or any(override.startswith("data.path=") for override in overrides)
     name = Path(path).stem if is_file else others.data_name
     if name in OWN:  # a file test.csv is not the run's own test rows
         name = Path(path).name.replace(".", "_")

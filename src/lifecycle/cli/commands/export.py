@@ -1,4 +1,4 @@
-"""The verb ``export``: a run's network as a program of its own, checked before it is called done."""
+"""The subcommand ``export``: exports a run's network as a program."""
 
 from __future__ import annotations
 
@@ -8,70 +8,75 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lifecycle.cli import arguments
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.config.fields import option
+from lifecycle.errors import RequestError, Setting, Text, did_you_mean
 from lifecycle.tracking import found_run
 
 FORMATS = {"torch_export": (), "onnx": ("onnx", "onnxscript", "onnxruntime"), "safetensors": ()}
-"""Each format with the packages that it takes beyond our own; pip knows them as the extra ``export``."""
+"""Format -> the packages that it needs in addition to our own requirements; those of the extra ``export``."""
 
 FILES = (".pt2", ".onnx", ".safetensors")
 
 
 @dataclass
 class Export(found_run.Which):
-    """What ``lifecycle export`` takes."""
+    """Options of ``lifecycle export``."""
 
-    format: str = ""  # torch_export, onnx or safetensors
-    output: str | None = None  # a folder, which is made; null: <run>-<format> in the working folder
+    format: str = option("", "torch_export, onnx or safetensors", tuple(FORMATS))
+    output: str | None = option(None, "a new folder; null: <run>-<format> in the working folder")
+
+
+OPTIONS = Export
+EXAMPLE = "lifecycle export run=latest format=onnx"
 
 
 def run(typed: list[str]) -> None:
-    """Export a run's model, and say where it is.
+    """Export a run's model, and print where it is.
 
     Raises:
-        RequestError: the run, the format or the folder cannot be used as it is, or a package is missing.
-        ExportError: the network cannot be exported, or what came of it gives other numbers; nothing is left behind.
+        RequestError: the run, the format or the folder cannot be used, or a package is missing.
+        ExportError: the network cannot be exported, or the exported program returns other values; nothing is written.
     """
-    asked = arguments.read(typed, Export, "export")
-    _check_format(asked.format)
-    if asked.output is not None:
-        _check_output(asked.output)
-    found = found_run.find(asked)
+    options = arguments.read(typed, Export, "export")
+    _check_format(options.format)
+    if options.output is not None:
+        _check_output(options.output)  # before the run is searched, which is slow
+    found = found_run.find(options)
     folder = found.model_folder()
-    output = Path(_default(found, asked.format) if asked.output is None else asked.output).expanduser()
+    output = Path(_default_output(found, options.format) if options.output is None else options.output).expanduser()
     _check_output(str(output))
     from lifecycle.predict import export
 
-    for line in export.export(folder, asked.format, output):
+    for line in export.export(folder, options.format, output):
         print(line)
 
 
 def _check_format(name: str) -> None:
-    known = ", ".join(FORMATS)
     if not name:
-        raise RequestError(f"format is not chosen. Add {', '.join(f'format={one}' for one in FORMATS)}.")
+        remedy: Text = f"Add {', '.join(f'format={one}' for one in FORMATS)}."
+        raise RequestError("format", "is not chosen", remedy=remedy)
     if name not in FORMATS:
-        raise RequestError(f"format={name} is not known.{did_you_mean(name, FORMATS)} Choose from: {known}.")
+        remedy = f"{did_you_mean(name, FORMATS)} Choose from: {', '.join(FORMATS)}."
+        raise RequestError(Setting("format", name), "is not known", remedy=remedy)
     missing = [package for package in FORMATS[name] if find_spec(package) is None]
     if missing:
-        raise RequestError(
-            f"format={name} needs the packages {', '.join(missing)}, which are not installed. "
-            "Run pip install 'nn-lifecycle[export]'."
-        )
+        problem = f"needs the packages {', '.join(missing)}, which are not installed"
+        raise RequestError(Setting("format", name), problem, remedy="Run pip install 'nn-lifecycle[export]'.")
 
 
 def _check_output(output: str) -> None:
     path = Path(output).expanduser()
     if path.suffix in FILES:
         raise RequestError(
-            f"output={output} names a file, and an export is a folder: the program with its preprocessing beside it. "
-            f"Write output={path.with_suffix('')}."
+            Setting("output", output),
+            "names a file, and an export is a folder with the program and its preprocessing",
+            remedy=["Write ", Setting("output", path.with_suffix("")), "."],
         )
     if path.exists() or path.is_symlink():
-        raise RequestError(f"output={output} is there already. Name another folder, or remove it.")
+        raise RequestError(Setting("output", output), "exists already", remedy="Name another folder, or remove it.")
 
 
-def _default(found: found_run.FoundRun, name: str) -> str:
+def _default_output(found: found_run.FoundRun, name: str) -> str:
     of = found.name if found.id is None else f"{found.name}-{found.id[:8]}"
     plain = re.sub(r"[^\w.-]+", "-", Path(of).name)
     return f"{plain or 'model'}-{name}"

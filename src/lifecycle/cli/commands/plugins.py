@@ -1,4 +1,4 @@
-"""``lifecycle plugins``: every installed plugin."""
+"""The subcommand ``plugins``: lists the installed plugins."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ from lifecycle import registry
 from lifecycle.errors import RequestError
 
 
-def print_plugins() -> None:
-    """Print every installed plugin, importing each to see whether it works."""
+def run(arguments: list[str]) -> None:
+    """Print every installed plugin, after importing it to see whether that works.
+
+    Raises:
+        RequestError: there are arguments.
+    """
+    if arguments:
+        raise RequestError("plugins", "takes no arguments", " ".join(arguments), "Type lifecycle plugins.")
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     for column in ("kind", "name", "package", "what it is"):
         table.add_column(column, no_wrap=True)
@@ -27,7 +33,7 @@ def print_plugins() -> None:
                 broken.append(str(error))
                 described = "[red]broken[/red], see below"
             table.add_row(kind, name, plugin.source, described)
-    # On a terminal the table fits its width; a file or another program gets whole lines.
+    # Without a terminal Rich assumes 80 columns, which would cut the lines of a file.
     Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
     for message in broken:
         print(f"\nbroken: {message}")

@@ -1,4 +1,4 @@
-"""The verb ``predict``: raw rows in, the same rows with predictions beside them out; of a series, the next steps."""
+"""The subcommand ``predict``: writes rows with their predictions, or the next steps of a series, to a file."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from lifecycle.checks import in_range, one_of
 from lifecycle.cli import arguments
+from lifecycle.config.fields import option
 from lifecycle.data.columns.missing_values import CHOICES
 from lifecycle.data.formats import names
 from lifecycle.data.formats.names import STANDARD
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 from lifecycle.tracking import found_run
 
 if TYPE_CHECKING:
@@ -23,13 +24,15 @@ EXAMPLE = "lifecycle predict run=latest input=new.csv output=out.csv"
 
 @dataclass
 class Predict(found_run.Which):
-    """What ``lifecycle predict`` takes."""
+    """Options of ``lifecycle predict``."""
 
-    input: str = ""  # a CSV, Parquet or JSON file, or images in a folder; -: standard input
-    output: str = ""  # a CSV, Parquet or JSON file; -: standard output
-    format: str | None = None  # csv, parquet, json or jsonl: what standard input and output hold; null: csv
-    missing: str = "refuse"  # refuse or impute: a value that is missing where each training row had one
-    horizon: int | None = None  # of a series: how many steps to foretell; 0: predict the given rows; null: 1
+    input: str = option("", "a CSV, Parquet or JSON file, or images in a folder; -: standard input")
+    output: str = option("", "a CSV, Parquet or JSON file; -: standard output")
+    format: str | None = option(
+        None, "csv, parquet, json or jsonl: format of standard input and output; null: csv", names.FORMATS
+    )
+    missing: str = option("refuse", arguments.MISSING, CHOICES)
+    horizon: int | None = option(None, "of a series: steps to forecast; 0: predict the rows of the input; null: 1")
 
     def __post_init__(self) -> None:
         one_of(self, "format", names.FORMATS)
@@ -37,57 +40,59 @@ class Predict(found_run.Which):
         in_range(self, "horizon", low=0, below=MOST_STEPS + 1)
 
 
+OPTIONS = Predict
+
+
 def run(typed: list[str]) -> None:
-    """Write the predictions of a run for raw rows, and say how many there are.
+    """Write the predictions of a run's model for raw rows, and print how many there are.
 
     Raises:
-        RequestError: the run, the input or a row cannot be used as it is; says what was expected and what came.
+        RequestError: the run, the input or a row cannot be used.
     """
-    asked = arguments.read(typed, Predict, "predict")
-    _check(asked)
-    folder = found_run.find(asked).model_folder()
+    options = arguments.read(typed, Predict, "predict")
+    _check(options)
+    folder = found_run.find(options).model_folder()
     from lifecycle.predict import saved_model
 
-    print(_predict(replace(saved_model.load(folder), missing=asked.missing), asked), file=sys.stderr)
+    # On standard error: the predictions themselves may go to standard output.
+    print(_predict(replace(saved_model.load(folder), missing=options.missing), options), file=sys.stderr)
 
 
-def _check(asked: Predict) -> None:
-    """Refuse words that fit no run, before one is looked for."""
-    missing = [name for name in ("run", "input", "output") if not getattr(asked, name)]
+def _check(options: Predict) -> None:
+    """Check the options that depend on no run, before one is searched."""
+    missing = [name for name in ("run", "input", "output") if not getattr(options, name)]
     if missing:
+        problem = f"{'is' if len(missing) == 1 else 'are'} not chosen"
+        raise RequestError(Setting(", ".join(missing)), problem, remedy=f"Type for instance {EXAMPLE}.")
+    if options.format is not None and STANDARD not in (options.input, options.output):
         raise RequestError(
-            f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not chosen. Type for instance {EXAMPLE}."
+            Setting("format", options.format),
+            f"is for standard input and output, and neither input nor output is {STANDARD}",
+            remedy="Leave it out: the ending of a file's name says its format.",
         )
-    if asked.format is not None and STANDARD not in (asked.input, asked.output):
-        raise RequestError(
-            f"format={asked.format} is for standard input and output, and neither input nor output is {STANDARD}. "
-            "Leave it out: a file is of the kind that it ends in."
-        )
-    if not names.is_images(asked.input):
-        names.of_input(asked.input)
-    names.of_output(asked.output)
+    if not names.is_images(options.input):
+        names.of_input(options.input)
+    names.of_output(options.output)
 
 
-def _predict(trained: TrainedModel, asked: Predict) -> str:
-    """Write the predictions, and return what is to be said of them."""
+def _predict(trained: TrainedModel, options: Predict) -> str:
+    """Write the predictions, and return the text that reports them."""
     from lifecycle.data.audit.unseen_categories import Unseen
     from lifecycle.predict import predict_file
     from lifecycle.predict.forecast import foretells
 
-    form = asked.format or names.CSV
-    into = "" if asked.output == STANDARD else f" into {asked.output}"
-    source = "standard input" if asked.input == STANDARD else asked.input
-    if asked.horizon and not foretells(trained):
-        raise RequestError(
-            f"horizon={asked.horizon} is for series, and the data of this model are {trained.data_name}, whose rows "
-            "are predicted each by itself. Leave it out."
-        )
-    if asked.horizon != 0 and foretells(trained):
-        horizon = asked.horizon or 1
-        count = predict_file.forecast_file(trained, asked.input, asked.output, horizon, form)
-        return f"Foretold {_number(horizon, 'step')} after the {_number(count, 'row')} of {source}{into}"
+    form = options.format or names.CSV
+    into = "" if options.output == STANDARD else f" into {options.output}"
+    source = "standard input" if options.input == STANDARD else options.input
+    if options.horizon and not foretells(trained):
+        problem = f"is for series, and the model predicts the rows of {trained.data_name} independently of each other"
+        raise RequestError(Setting("horizon", options.horizon), problem, remedy="Leave it out.")
+    if options.horizon != 0 and foretells(trained):
+        horizon = options.horizon or 1
+        count = predict_file.forecast_file(trained, options.input, options.output, horizon, form)
+        return f"Forecast {_number(horizon, 'step')} after the {_number(count, 'row')} of {source}{into}"
     unseen = Unseen(trained.numbers or (), known=trained.preprocessing.gaps is not None)
-    count = predict_file.predict_file(trained, asked.input, asked.output, form=form, unseen=unseen)
+    count = predict_file.predict_file(trained, options.input, options.output, form=form, unseen=unseen)
     return "\n".join([*unseen.lines(), f"Predicted {_number(count, 'row')} of {source}{into}"])
 
 

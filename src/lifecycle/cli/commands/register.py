@@ -1,4 +1,4 @@
-"""The verb ``register``: a name, and aliases, for the model of a run in MLflow's registry."""
+"""The subcommand ``register``: registers the model of a run in MLflow's registry."""
 
 from __future__ import annotations
 
@@ -7,67 +7,71 @@ from dataclasses import dataclass
 from typing import Any
 
 from lifecycle.cli import arguments
-from lifecycle.errors import RequestError
+from lifecycle.config.fields import option
+from lifecycle.errors import RequestError, Setting
 from lifecycle.tracking import found_run
 
 NAME = re.compile(r"(?!\.\.?$)[^/:@\\\s'\"%]([^/:@\\'\"%\n]*[^/:@\\\s'\"%])?")
-"""What MLflow takes, and can be found again as ``models:/<name>@<alias>``."""
+"""Names that MLflow accepts and that can be read again within ``models:/<name>@<alias>``."""
 
+# MLflow reserves `latest` and `v1`, `v2`, ... for versions.
 ALIAS = re.compile(r"(?!latest$|v\d+$)[\w-]{1,255}", re.ASCII | re.IGNORECASE)
 LONGEST = 255
 
 
 @dataclass
 class Register(found_run.Which):
-    """What ``lifecycle register`` takes."""
+    """Options of ``lifecycle register``."""
 
-    name: str = ""  # of the registered model; made where there is none
-    alias: Any = None  # such as champion, or [champion,staging]: what else the version is called; it may move later
+    name: str = option("", "name of the registered model, which is created if it does not exist")
+    alias: Any = option(None, "alias of the version, such as champion, or a list: [champion,staging]")
+
+
+OPTIONS = Register
+EXAMPLE = "lifecycle register run=latest name=iris"
 
 
 def run(typed: list[str]) -> None:
-    """Register the model of a run, and say how it is called.
+    """Register the model of a run, and print its addresses.
 
     Raises:
-        RequestError: the run has no model, or a name cannot be one.
+        RequestError: the run has no model, or MLflow does not accept a name.
     """
-    asked = arguments.read(typed, Register, "register")
-    aliases = _checked(asked)
-    found = found_run.find(asked)
+    options = arguments.read(typed, Register, "register")
+    aliases = _checked_aliases(options)
+    found = found_run.find(options)
     if found.id is None:
-        raise RequestError(
-            f"run={asked.run} is a folder with a saved model, and only a run's can be registered. Name the run."
-        )
+        problem = "is a folder with a saved model, and only a run's model can be registered"
+        raise RequestError(Setting("run", options.run), problem, remedy="Name the run.")
     found.model_folder()
-    answer = found_run.register(found, asked.name, aliases)
-    what = f"{asked.name} version {answer.version}"
+    answer = found_run.register(found, options.name, aliases)
+    what = f"{options.name} version {answer.version}"
     if answer.new:
         print(f"Registered the model of run {found.name} ({found.id}) as {what}.")
     else:
-        print(f"The model of run {found.name} ({found.id}) is {what} already; no other version was made.")
+        print(f"The model of run {found.name} ({found.id}) is {what} already; no new version was created.")
     for alias in aliases:
         before = f", which was version {answer.moved[alias]}" if alias in answer.moved else ""
-        print(f"  models:/{asked.name}@{alias}{before}")
-    print(f"  models:/{asked.name}/{answer.version}")
-    called = f"@{aliases[0]}" if aliases else f"/{answer.version}"
-    print(f"Use it: lifecycle predict 'run=models:/{asked.name}{called}' input=new.csv output=predicted.csv")
+        print(f"  models:/{options.name}@{alias}{before}")
+    print(f"  models:/{options.name}/{answer.version}")
+    version = f"@{aliases[0]}" if aliases else f"/{answer.version}"
+    print(f"Use it: lifecycle predict 'run=models:/{options.name}{version}' input=new.csv output=predicted.csv")
 
 
-def _checked(asked: Register) -> list[str]:
-    """Return the aliases, each once; refuse what MLflow would, and what could not be found again."""
-    if not asked.name:
-        raise RequestError("name is not chosen. Add name=<name>, for instance name=iris.")
-    if not NAME.fullmatch(asked.name) or len(asked.name) > LONGEST:
-        raise RequestError(
-            f"name={asked.name} cannot be the name of a model: no / : @ \\ % or quotes, no space at its ends, at most "
-            f"{LONGEST} characters. Use for instance name=iris."
+def _checked_aliases(options: Register) -> list[str]:
+    """Check the name and the aliases, and return the aliases without duplicates."""
+    if not options.name:
+        raise RequestError("name", "is not chosen", remedy="Add name=<name>, for instance name=iris.")
+    if not NAME.fullmatch(options.name) or len(options.name) > LONGEST:
+        problem = (
+            "cannot be the name of a model: no / : @ \\ % or quotes, no space at its ends, at most "
+            f"{LONGEST} characters"
         )
-    given = [] if asked.alias is None else asked.alias if isinstance(asked.alias, list) else [asked.alias]
-    aliases = list(dict.fromkeys(map(str, given)))
+        raise RequestError(Setting("name", options.name), problem, remedy="Use for instance name=iris.")
+    values = options.alias if isinstance(options.alias, list) else [] if options.alias is None else [options.alias]
+    aliases = list(dict.fromkeys(map(str, values)))
     for alias in aliases:
         if not ALIAS.fullmatch(alias):
-            raise RequestError(
-                f"alias={alias} cannot be an alias: letters, digits, _ and -, and neither latest nor v and a number. "
-                "Use for instance alias=champion."
-            )
+            problem = "cannot be an alias: letters, digits, _ and -, and neither latest nor v and a number"
+            raise RequestError(Setting("alias", alias), problem, remedy="Use for instance alias=champion.")
     return aliases

@@ -1,4 +1,4 @@
-"""The command ``resume``: continues a run from its last checkpoint, with the results of a run without a stop."""
+"""The subcommand ``resume``: continues a run from its last checkpoint."""
 
 from __future__ import annotations
 
@@ -6,27 +6,36 @@ from dataclasses import dataclass
 
 from lifecycle.checks import one_of
 from lifecycle.cli.arguments import read_changes
+from lifecycle.config.fields import option
 from lifecycle.runs.resume import resume
 from lifecycle.tracking import found_run
+
+CHECKPOINTS = ("last", "best")
 
 
 @dataclass
 class Resume(found_run.Which):
-    """What ``lifecycle resume`` takes, in addition to changes of the run such as ``trainer.max_epochs=500``."""
+    """Options of ``lifecycle resume``."""
 
-    checkpoint: str = "last"  # last or best: best fits no more and finishes the run with the weights of best.ckpt
+    checkpoint: str = option(
+        "last", "last or best: best does not train, and finishes the run with the weights of best.ckpt", CHECKPOINTS
+    )
 
     def __post_init__(self) -> None:
-        one_of(self, "checkpoint", ("last", "best"))
+        one_of(self, "checkpoint", CHECKPOINTS)
+
+
+OPTIONS = Resume
+NOTE = "Overrides change the recorded configuration, such as trainer.max_epochs=500."
 
 
 def run(typed: list[str]) -> None:
-    """Go on with a run in the same MLflow run; with ``trainer.max_epochs`` raised, one that is finished too.
+    """Continue a run as the same MLflow run; with a larger ``trainer.max_epochs``, also a finished one.
 
     Raises:
-        RequestError: there is nothing to go on with, or what is asked for would not be what the run began as.
+        RequestError: the run has no checkpoint, or a change would invalidate its completed epochs.
         SavedModelError: a checkpoint of the run is altered.
-        LifecycleError: the run failed, again.
+        LifecycleError: the run failed again.
     """
-    asked, changes = read_changes(typed, Resume, "resume")
-    resume(asked, changes, asked.checkpoint)
+    options, changes = read_changes(typed, Resume, "resume")
+    resume(options, changes, options.checkpoint)

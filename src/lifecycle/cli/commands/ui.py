@@ -1,4 +1,4 @@
-"""The MLflow UI on this machine, opened at the charts of the runs."""
+"""The subcommand ``ui``: MLflow's UI on this machine."""
 
 from __future__ import annotations
 
@@ -14,42 +14,45 @@ from pathlib import Path
 
 from lifecycle.checks import in_range
 from lifecycle.cli.arguments import read
+from lifecycle.config.fields import option
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.config.tracking_address import check_environment
-from lifecycle.errors import Interrupted, LifecycleError, RequestError
+from lifecycle.errors import Interrupted, LifecycleError, RequestError, Setting
 from lifecycle.runtime import ports
 from lifecycle.runtime.ports import HOST
 
+# On a slow machine importing MLflow's server, and migrating an old database, take long.
 SECONDS_TO_START = 120
 
 
 @dataclass
 class UIConfig:
-    """What ``lifecycle ui`` takes."""
+    """Options of ``lifecycle ui``."""
 
-    port: int = 5000  # of the page; the next free one is not taken silently
+    port: int = option(5000, "port of the page; if it is taken, no other is chosen")
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
 
     def __post_init__(self) -> None:
         in_range(self, "port", low=1, below=65536)
 
 
-def serve(words: list[str]) -> None:
-    """Start the UI, print the link that opens on the charts of the runs, and stay until it ends.
+OPTIONS = UIConfig
 
-    Args:
-        words: ``port=5001``, ``tracking.dir=...``, ``tracking.experiment=...``.
+
+def run(arguments: list[str]) -> None:
+    """Start the UI, print the address of the runs' charts, and wait until the UI ends.
 
     Raises:
         RequestError: there are no runs, or the port is taken.
     """
-    config = read(words, UIConfig, "ui")
+    config = read(arguments, UIConfig, "ui")
     check_environment(config.tracking.dir)
     folder = Path(config.tracking.dir).expanduser().absolute()
     if not (folder / "mlflow.db").is_file():
         raise RequestError(
-            f"tracking.dir={config.tracking.dir} has no runs yet. Run one first, such as lifecycle model=mlp data=iris,"
-            " or name the folder of your runs."
+            Setting("tracking.dir", config.tracking.dir),
+            "has no runs yet",
+            remedy="Run one first, such as lifecycle model=mlp data=iris, or name the folder of your runs.",
         )
     ports.take(config.port).close()
     link = _link(config, folder)
@@ -69,17 +72,18 @@ def _serve(port: int, folder: Path, link: str) -> None:
 
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database_uri(folder)]
     command += ["--host", HOST, "--port", str(port), "--workers", "1"]
+    # MLflow's job runner starts further processes, which the UI does not need.
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     log = folder / "ui.log"
     with log.open("w") as stream:
         server = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream, start_new_session=True)  # noqa: S603
         try:
             _wait(server, port, log)
-            print(f"The runs of {folder}, side by side:\n  {link}\nCtrl-C ends it.", flush=True)
+            print(f"The runs of {folder}:\n  {link}\nCtrl-C ends the UI.", flush=True)
             while server.poll() is None:
-                time.sleep(1)  # any signal interrupts a sleep; polars, where MLflow imports it, has waitpid go on
+                time.sleep(1)  # a signal interrupts a sleep at once, but not waitpid, if MLflow has imported polars
         except Interrupted as interrupted:
-            if interrupted.signum != signal.SIGINT:  # Ctrl-C is how it is meant to end
+            if interrupted.signum != signal.SIGINT:  # Ctrl-C is the usual way to end it
                 raise
         finally:
             _end(server)
@@ -93,11 +97,11 @@ def _wait(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
-    raise LifecycleError(f"the MLflow UI did not start on port {port}; its own words are in {log}.")
+    raise LifecycleError(f"the MLflow UI did not start on port {port}; its output is in {log}.")
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
-    """End the server and its workers, which are a process group of their own."""
+    """End the server and its workers, which are one process group."""
     try:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=10)
