@@ -1,6 +1,7 @@
-"""The optimizers that ``optimizer=`` names: all of ``torch.optim``, their hyper-parameters by PyTorch's names.
+"""Hyper-parameters of the optimizers of ``torch.optim``, by PyTorch's names.
 
-Defaults are PyTorch's too, but for the learning rates of ``sgd`` and ``rmsprop``, which are Keras's.
+Defaults are PyTorch's too, except for the learning rates of ``sgd`` and ``rmsprop``, which are Keras's. Imports no
+torch.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from lifecycle.checks import count, in_range, one_of
+from lifecycle.errors import FieldError, Setting, Text
 
 
 @dataclass
 class OptimizerConfig:
-    """What every optimizer has. ``torch_name`` is its class in ``torch.optim``; the fields are its arguments."""
+    """Base of all optimizers. ``torch_name`` is the class in ``torch.optim``; the fields are its arguments."""
 
     torch_name: ClassVar[str] = ""
 
@@ -25,7 +27,7 @@ class OptimizerConfig:
 
 @dataclass
 class Decaying(OptimizerConfig):
-    """An optimizer that can pull weights towards 0."""
+    """Base of optimizers with weight decay."""
 
     weight_decay: float = 0.0
 
@@ -36,7 +38,7 @@ class Decaying(OptimizerConfig):
 
 @dataclass
 class Averaging(OptimizerConfig):
-    """What the relatives of Adam share: running averages of the gradient and of its square."""
+    """Base of the variants of Adam: running averages of the gradient and of its square."""
 
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])  # decay of the two running averages
     eps: float = 1e-8
@@ -70,7 +72,7 @@ class AdamW(Averaging, Decaying):
 
 @dataclass
 class Adamax(Averaging, Decaying):
-    """Adam with the largest gradient in place of the running average of squares (Kingma and Ba 2015)."""
+    """Adam with the maximum of past gradients in place of the average of squares (Kingma and Ba 2015)."""
 
     torch_name: ClassVar[str] = "Adamax"
 
@@ -103,14 +105,14 @@ class RAdam(Averaging, Decaying):
 
 @dataclass
 class SparseAdam(Averaging):
-    """Adam for sparse gradients, such as those of ``nn.Embedding(sparse=True)``; for no others."""
+    """Adam for sparse gradients only, such as those of ``nn.Embedding(sparse=True)``."""
 
     torch_name: ClassVar[str] = "SparseAdam"
 
 
 @dataclass
 class SGD(Decaying):
-    """Stochastic gradient descent, with momentum if asked."""
+    """Stochastic gradient descent, with optional momentum."""
 
     torch_name: ClassVar[str] = "SGD"
 
@@ -124,7 +126,8 @@ class SGD(Decaying):
         in_range(self, "momentum", low=0, below=1)
         in_range(self, "dampening", low=0)
         if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov needs a momentum, got momentum=0.0. Add optimizer.momentum=0.9.")
+            remedy: Text = ["Add ", Setting("optimizer.momentum", 0.9), "."]
+            raise FieldError("nesterov", "needs a momentum", "momentum=0.0", remedy)
         if self.nesterov and self.dampening:
             raise ValueError(f"dampening must be 0 with nesterov, got {self.dampening}. Leave it out.")
 
@@ -138,7 +141,7 @@ class ASGD(Decaying):
     lr: float = 1e-2
     lambd: float = 1e-4  # decay of the learning rate and of the weights
     alpha: float = 0.75  # power with which the learning rate falls
-    t0: float = 1e6  # the step that averaging begins at
+    t0: float = 1e6  # step at which averaging begins
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -221,13 +224,14 @@ class Adadelta(Decaying):
 
 @dataclass
 class Adafactor(Decaying):
-    """Adafactor, which keeps little in memory (Shazeer and Stern 2018)."""
+    """Adafactor, which needs little memory for its state (Shazeer and Stern 2018)."""
 
     torch_name: ClassVar[str] = "Adafactor"
 
     lr: float = 1e-2
     beta2_decay: float = -0.8  # power of the step with which the decay of the running average nears 1
-    eps: list[float | None] = field(default_factory=lambda: [None, 1e-3])  # of squared gradients (null: the type's own)
+    # regularise squared gradients (null: the epsilon of the dtype), and the size of the parameters
+    eps: list[float | None] = field(default_factory=lambda: [None, 1e-3])
     d: float = 1.0  # threshold above which an update is clipped
 
     def __post_init__(self) -> None:
@@ -254,7 +258,7 @@ class LBFGS(OptimizerConfig):
     tolerance_grad: float = 1e-7
     tolerance_change: float = 1e-9
     history_size: int = 100
-    line_search_fn: str | None = "strong_wolfe"  # or null, PyTorch's own: none, which diverges easily
+    line_search_fn: str | None = "strong_wolfe"  # or null, PyTorch's default: no line search, which diverges easily
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -267,7 +271,7 @@ class LBFGS(OptimizerConfig):
 
 @dataclass
 class Muon(Decaying):
-    """Muon for the network's matrices (Jordan et al. 2024), and AdamW at the same learning rate for all else."""
+    """Muon for the matrices of a network (Jordan et al. 2024), AdamW with the same learning rate for all others."""
 
     torch_name: ClassVar[str] = "Muon"
 

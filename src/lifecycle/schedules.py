@@ -1,6 +1,6 @@
-"""The schedules of the learning rate that ``schedule=`` names, their fields by PyTorch's names in small letters.
+"""Learning rate schedules of ``torch.optim.lr_scheduler``; their fields have PyTorch's names in lower case.
 
-What is null is worked out from the run: how many epochs there are, what is monitored, the optimizer's own rate.
+A field that is null is completed from the run: the number of epochs, the monitored score, the optimizer's rate.
 """
 
 from __future__ import annotations
@@ -10,29 +10,30 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from lifecycle.checks import in_range, one_of
+from lifecycle.errors import FieldError, Setting, Text
 from lifecycle.optimizers import OptimizerConfig
 
 MOST_GAMMA = 10.0
-"""A rate that is multiplied by this again and again leaves all numbers behind."""
+"""Factors of the rate are below this: a rate that is multiplied by more, again and again, soon overflows."""
 
 
 @dataclass
 class ScheduleConfig:
-    """What every schedule is. ``torch_name`` is its class in ``torch.optim.lr_scheduler``; "" is the rate as it is."""
+    """Base of all schedules. ``torch_name`` is the class in ``torch.optim.lr_scheduler``; "" where there is none."""
 
     torch_name: ClassVar[str] = ""
-    capitals: ClassVar[dict[str, str]] = {}  # arguments that torch writes otherwise
+    capitals: ClassVar[dict[str, str]] = {}  # field -> torch's argument, where that has capitals
 
     def complete(self, epochs: int, monitor: str, optimizer: OptimizerConfig) -> Self:
-        """Return the schedule with what was left null worked out.
+        """Return the schedule with its null fields completed.
 
         Args:
-            epochs: the most there are (``trainer.max_epochs``).
-            monitor: what says which epoch is best (``trainer.monitor``).
+            epochs: the largest number of epochs (``trainer.max_epochs``).
+            monitor: score that says which epoch is best (``trainer.monitor``).
             optimizer: whose rate is scheduled.
 
         Raises:
-            ValueError: it does not go with these; begins with the field.
+            FieldError: a field is inconsistent with these.
         """
         return self
 
@@ -52,34 +53,33 @@ class NoSchedule(ScheduleConfig):
 
 @dataclass
 class Warmed(ScheduleConfig):
-    """A schedule that may begin with a rise."""
+    """Base of schedules that may begin with a warmup."""
 
-    warmup_epochs: int = 0  # epochs in which the rate rises in equal steps, before the schedule begins
+    warmup_epochs: int = 0  # epochs in which the rate rises in equal steps before the schedule begins
 
     def __post_init__(self) -> None:
         in_range(self, "warmup_epochs", low=0)
 
     def complete(self, epochs: int, monitor: str, optimizer: OptimizerConfig) -> Self:
-        """Return the schedule with each field that counts the epochs after the rise filled in; see above."""
+        """Return the schedule with the fields completed that count epochs after the warmup; see the base class."""
         if self.warmup_epochs >= epochs:
-            raise ValueError(
-                f"warmup_epochs must be below trainer.max_epochs={epochs}, got {self.warmup_epochs}. Use fewer."
-            )
+            problem: Text = ["must be below ", Setting("trainer.max_epochs", epochs)]
+            raise FieldError("warmup_epochs", problem, self.warmup_epochs, "Use fewer.")
         return self.fill(epochs - self.warmup_epochs)
 
     def fill(self, epochs: int) -> Self:
-        """Return the schedule with what was left null worked out from the epochs after the rise."""
+        """Return the schedule with its null fields completed from the number of epochs after the warmup."""
         return self
 
 
 @dataclass
 class Constant(Warmed):
-    """A rise, if asked, and then one rate."""
+    """An optional warmup, then a constant rate."""
 
 
 @dataclass
 class Step(Warmed):
-    """Times ``gamma`` every ``step_size`` epochs."""
+    """Multiplies the rate by ``gamma`` every ``step_size`` epochs."""
 
     torch_name: ClassVar[str] = "StepLR"
 
@@ -94,11 +94,11 @@ class Step(Warmed):
 
 @dataclass
 class MultiStep(Warmed):
-    """Times ``gamma`` at each milestone."""
+    """Multiplies the rate by ``gamma`` at each milestone."""
 
     torch_name: ClassVar[str] = "MultiStepLR"
 
-    milestones: list[int] | None = None  # epochs after the rise; null: at half and at three quarters of them
+    milestones: list[int] | None = None  # epochs after the warmup; null: at half and at three quarters of them
     gamma: float = 0.1
 
     def __post_init__(self) -> None:
@@ -109,14 +109,14 @@ class MultiStep(Warmed):
         in_range(self, "gamma", above=0, below=MOST_GAMMA)
 
     def fill(self, epochs: int) -> Self:
-        """Work out the milestones."""
+        """Complete the milestones."""
         halves = sorted({max(1, epochs // 2), max(1, epochs * 3 // 4)})
         return dataclasses.replace(self, milestones=halves if self.milestones is None else self.milestones)
 
 
 @dataclass
 class Exponential(Warmed):
-    """Times ``gamma`` each epoch."""
+    """Multiplies the rate by ``gamma`` each epoch."""
 
     torch_name: ClassVar[str] = "ExponentialLR"
 
@@ -134,7 +134,7 @@ class Cosine(Warmed):
     torch_name: ClassVar[str] = "CosineAnnealingLR"
     capitals: ClassVar[dict[str, str]] = {"t_max": "T_max"}
 
-    t_max: int | None = None  # epochs; null: all after the rise
+    t_max: int | None = None  # epochs; null: all after the warmup
     eta_min: float = 0.0  # the lowest rate
 
     def __post_init__(self) -> None:
@@ -143,19 +143,19 @@ class Cosine(Warmed):
         in_range(self, "eta_min", low=0)
 
     def fill(self, epochs: int) -> Self:
-        """Work out the length."""
+        """Complete the length."""
         return dataclasses.replace(self, t_max=self.t_max or epochs)
 
 
 @dataclass
 class CosineRestarts(Warmed):
-    """Half a cosine again and again (Loshchilov and Hutter 2017)."""
+    """Half a cosine, with warm restarts (Loshchilov and Hutter 2017)."""
 
     torch_name: ClassVar[str] = "CosineAnnealingWarmRestarts"
     capitals: ClassVar[dict[str, str]] = {"t_0": "T_0", "t_mult": "T_mult"}
 
     t_0: int = 10  # epochs until the first restart
-    t_mult: int = 1  # factor by which each stretch is longer than the one before
+    t_mult: int = 1  # factor by which the epochs between restarts grow
     eta_min: float = 0.0  # the lowest rate
 
     def __post_init__(self) -> None:
@@ -173,7 +173,7 @@ class Linear(Warmed):
 
     start_factor: float = 1.0
     end_factor: float = 0.0
-    total_iters: int | None = None  # epochs; null: all after the rise
+    total_iters: int | None = None  # epochs; null: all after the warmup
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -181,21 +181,22 @@ class Linear(Warmed):
         in_range(self, "end_factor", low=0)
         for name in ("start_factor", "end_factor"):
             if getattr(self, name) > 1:
-                raise ValueError(f"{name} must be 1 or less, got {getattr(self, name)}. Raise optimizer.lr instead.")
+                remedy: Text = ["Raise ", Setting("optimizer.lr"), " instead."]
+                raise FieldError(name, "must be 1 or less", getattr(self, name), remedy)
         in_range(self, "total_iters", low=1)
 
     def fill(self, epochs: int) -> Self:
-        """Work out the length."""
+        """Complete the length."""
         return dataclasses.replace(self, total_iters=self.total_iters or epochs)
 
 
 @dataclass
 class Polynomial(Warmed):
-    """A power of the epochs that are left, down to 0."""
+    """A power of the share of remaining epochs, down to 0."""
 
     torch_name: ClassVar[str] = "PolynomialLR"
 
-    total_iters: int | None = None  # epochs; null: all after the rise
+    total_iters: int | None = None  # epochs; null: all after the warmup
     power: float = 1.0
 
     def __post_init__(self) -> None:
@@ -204,13 +205,13 @@ class Polynomial(Warmed):
         in_range(self, "power", above=0)
 
     def fill(self, epochs: int) -> Self:
-        """Work out the length."""
+        """Complete the length."""
         return dataclasses.replace(self, total_iters=self.total_iters or epochs)
 
 
 @dataclass
 class Plateau(ScheduleConfig):
-    """Times ``factor`` when ``monitor`` has not improved for more than ``patience`` epochs."""
+    """Multiplies the rate by ``factor`` when ``monitor`` has not improved for more than ``patience`` epochs."""
 
     torch_name: ClassVar[str] = "ReduceLROnPlateau"
 
@@ -218,10 +219,10 @@ class Plateau(ScheduleConfig):
     factor: float = 0.1
     patience: int = 10  # epochs
     threshold: float = 1e-4  # smallest change that counts as better
-    threshold_mode: str = "rel"  # rel: a share of the best value; abs: as it is
-    cooldown: int = 0  # epochs after a change in which none are counted
+    threshold_mode: str = "rel"  # rel: the threshold is a share of the best value; abs: a difference
+    cooldown: int = 0  # epochs after a change that do not count towards patience
     min_lr: float = 0.0  # the lowest rate
-    eps: float = 1e-8  # smallest change of the rate that is made
+    eps: float = 1e-8  # smaller changes of the rate are not made
 
     def __post_init__(self) -> None:
         in_range(self, "factor", above=0, below=1)
@@ -230,25 +231,25 @@ class Plateau(ScheduleConfig):
         one_of(self, "threshold_mode", ("rel", "abs"))
 
     def complete(self, epochs: int, monitor: str, optimizer: OptimizerConfig) -> Self:
-        """Return the schedule with its monitor; see above."""
+        """Return the schedule with its monitor; see the base class."""
         return dataclasses.replace(self, monitor=self.monitor or monitor)
 
 
 @dataclass
 class OneCycle(ScheduleConfig):
-    """Up to ``max_lr`` and down again, step by step over all epochs (Smith and Topin 2019)."""
+    """A rise to ``max_lr`` and a fall, changing with each step of the optimizer (Smith and Topin 2019)."""
 
     torch_name: ClassVar[str] = "OneCycleLR"
 
     max_lr: float | None = None  # the highest rate; null: optimizer.lr
     pct_start: float = 0.3  # share of the steps in which the rate rises
     anneal_strategy: str = "cos"  # cos or linear
-    cycle_momentum: bool | None = None  # move momentum against the rate; null: where the optimizer has one
+    cycle_momentum: bool | None = None  # change the momentum inversely to the rate; null: if the optimizer has one
     base_momentum: float = 0.85
     max_momentum: float = 0.95
     div_factor: float = 25.0  # highest rate over the first
     final_div_factor: float = 1e4  # first rate over the last
-    three_phase: bool = False  # fall as long as it rose, and then further
+    three_phase: bool = False  # fall back to the first rate in as many steps as it rose, and then further
 
     def __post_init__(self) -> None:
         in_range(self, "max_lr", above=0)
@@ -260,12 +261,11 @@ class OneCycle(ScheduleConfig):
             in_range(self, name, above=0)
 
     def complete(self, epochs: int, monitor: str, optimizer: OptimizerConfig) -> Self:
-        """Return the schedule with its highest rate, and whether momentum moves; see above."""
+        """Return the schedule with its highest rate, and whether momentum changes; see the base class."""
         has_momentum = hasattr(optimizer, "betas") or getattr(optimizer, "momentum", 0) > 0
         if self.cycle_momentum and not has_momentum:
-            raise ValueError(
-                "cycle_momentum needs an optimizer with a momentum, got true. Leave it out, or use optimizer=adam."
-            )
+            remedy: Text = ["Leave it out, or use ", Setting("optimizer", "adam"), "."]
+            raise FieldError("cycle_momentum", "needs an optimizer with a momentum", "true", remedy)
         cycles = has_momentum if self.cycle_momentum is None else self.cycle_momentum
         return dataclasses.replace(self, max_lr=self.max_lr or optimizer.lr, cycle_momentum=cycles)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lifecycle.checks import TOO_MANY, in_range, one_of
 from lifecycle.contract import DataSpec
+from lifecycle.errors import FieldError, Setting, Text
 from lifecycle.plugins.activations import ACTIVATIONS, activation
 from lifecycle.plugins.initializers import INITIALIZERS, initialize
 from lifecycle.plugins.mlp import MLP
@@ -40,9 +41,8 @@ class CNN:
         in_range(self, "kernel_size", low=1, below=TOO_MANY)
         one_of(self, "padding", PADDINGS)
         if self.padding == "same" and self.kernel_size % 2 == 0:
-            raise ValueError(
-                f"kernel_size must be odd, got {self.kernel_size}. Use {self.kernel_size + 1}, or model.padding=valid."
-            )
+            remedy: Text = [f"Use {self.kernel_size + 1}, or ", Setting("model.padding", "valid"), "."]
+            raise FieldError("kernel_size", "must be odd", self.kernel_size, remedy)
         in_range(self, "pool", low=1, below=TOO_MANY)
         in_range(self, "hidden", low=1, below=TOO_MANY)
         one_of(self, "activation", ACTIVATIONS)
@@ -55,7 +55,7 @@ class CNN:
         """Return ``(batch, channels, height, width) -> (batch, num_outputs)`` logits or values.
 
         Raises:
-            ValueError: the images are too small for so many blocks.
+            FieldError: the images are too small for so many blocks.
         """
         from torch import nn
 
@@ -89,16 +89,16 @@ class CNN:
         """Return height and width after the block ``number``, of height and width before it."""
         lost = (self.kernel_size - 1) * self.convolutions if self.padding == "valid" else 0
         height, width = size[0] - lost, size[1] - lost
-        too_small, cure = "", ""
+        too_small, remedy = "", Setting("")
         if min(height, width) < 1:
-            what = f"{self.convolutions} valid convolution{'s' if self.convolutions > 1 else ''}"
-            too_small, cure = f"{what} over {self.kernel_size}x{self.kernel_size}", "model.padding=same"
+            layers = f"{self.convolutions} valid convolution{'s' if self.convolutions > 1 else ''}"
+            too_small, remedy = f"{layers} over {self.kernel_size}x{self.kernel_size}", Setting("model.padding", "same")
         elif min(height, width) < self.pool:
-            too_small, cure = f"pooling over {self.pool}x{self.pool}", "model.pool=1"
+            too_small, remedy = f"pooling over {self.pool}x{self.pool}", Setting("model.pool", 1)
         if too_small:
-            raise ValueError(
-                f"channels has {len(self.channels)} blocks, too many for images of {spec.input_shape[1]}x"
-                f"{spec.input_shape[2]}: block {number + 1} gets {size[0]}x{size[1]}, too small for {too_small}. "
-                f"Use fewer, or {cure}."
+            problem = (
+                f"has {len(self.channels)} blocks, too many for images of {spec.input_shape[1]}x{spec.input_shape[2]}: "
+                f"block {number + 1} gets {size[0]}x{size[1]}, too small for {too_small}"
             )
+            raise FieldError("channels", problem, remedy=["Use fewer, or ", remedy, "."])
         return height // self.pool, width // self.pool
