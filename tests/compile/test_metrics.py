@@ -14,7 +14,7 @@ from lifecycle.compile import metrics
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.losses import Loss
 from lifecycle.compile.output_units import Units
-from lifecycle.compile.scores import Scores
+from lifecycle.compile.scores import Scorer
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.config.tasks import TASKS, library, metrics_of, snake
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
@@ -32,7 +32,7 @@ SPECS = {
 
 
 def scored(task: str, names: list[str], outputs: torch.Tensor, targets: torch.Tensor) -> dict[str, float]:
-    scores = Scores(SPECS[task], metrics_of(task, names), Units(task), Loss(TASKS[task].default_loss))
+    scores = Scorer(SPECS[task], metrics_of(task, names), Units(task), Loss(TASKS[task].default_loss))
     scores.add(outputs, targets)
     return scores.compute()
 

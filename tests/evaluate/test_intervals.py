@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lifecycle.compile.losses import Loss
 from lifecycle.compile.output_units import Units
-from lifecycle.compile.scores import Scores
+from lifecycle.compile.scores import Scorer
 from lifecycle.config.tasks import TASKS
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Truth
@@ -143,7 +143,7 @@ def test_resamples_without_a_class_are_left_out_of_an_area() -> None:
 
 def test_a_metric_that_most_resamples_do_not_have_has_no_interval() -> None:
     spec = DataSpec(MULTICLASS, (4,), 10, class_names=tuple("abcdefghij"))
-    scores = Scores(spec, ["accuracy", "auroc"], Units(MULTICLASS), Loss("categorical_crossentropy"))
+    scores = Scorer(spec, ["accuracy", "auroc"], Units(MULTICLASS), Loss("categorical_crossentropy"))
     ends = intervals(scores, torch.eye(10).roll(1, 1) + torch.eye(10) * torch.arange(10), torch.arange(10), None, 0)
     assert list(ends) == ["accuracy"]
 

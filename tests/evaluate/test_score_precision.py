@@ -22,7 +22,7 @@ from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.losses import Loss
 from lifecycle.compile.metrics import OURS
 from lifecycle.compile.output_units import Units
-from lifecycle.compile.scores import Scores
+from lifecycle.compile.scores import Scorer
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Truth
 from lifecycle.data.dataset import Dataset
@@ -96,7 +96,7 @@ def test_every_score_of_values_is_scikit_learns(
 ) -> None:
     units, outputs, truth = made(scale, ratio, seed, based)
     names = [name for name in OURS if name != "mean_squared_log_error"]  # which is of values above -1 alone
-    scores = Scores(SPEC, names, units, Loss("mse"))
+    scores = Scorer(SPEC, names, units, Loss("mse"))
     targets = units.targets(truth.values, truth.base).float()
     for start, stop in pairwise(sorted({0, *cuts, ROWS})):
         rows = slice(start, stop)
@@ -115,7 +115,7 @@ def test_every_score_of_values_is_scikit_learns(
 @given(scales, ratios, st.integers(0, 2**31))
 def test_intervals_are_those_of_scikit_learns_scores_of_the_resamples(scale: float, ratio: float, seed: int) -> None:
     units, outputs, truth = made(scale, ratio, seed)
-    scores = Scores(SPEC, ["mae", "r2"], units, Loss("mse"))
+    scores = Scorer(SPEC, ["mae", "r2"], units, Loss("mse"))
     values, predicted = truth.values.numpy()[:, 0], as_frame(outputs, units, SPEC)["predicted"].to_numpy()
     found = intervals(scores, outputs, torch.zeros(ROWS, 1), truth, seed=1)
     drawn = np.random.default_rng(1).integers(ROWS, size=(RESAMPLES, ROWS))
@@ -178,7 +178,7 @@ def test_scores_of_classes_are_float64(task: str) -> None:
     targets = codes.float().reshape(-1, 1) if task == BINARY else codes
     names = ["accuracy", "precision", "recall", "f1", "auroc", "average_precision", "matthews_corr_coef", "specificity"]
     loss = Loss("binary_crossentropy" if task == BINARY else "categorical_crossentropy")
-    scores = Scores(spec, names, Units(task), loss)
+    scores = Scorer(spec, names, Units(task), loss)
     scores.add(outputs, targets)
     found = scores.compute()
     certain = as_frame(outputs, Units(task), spec).filter(like="probability_").to_numpy()
@@ -206,7 +206,7 @@ def test_scores_of_classes_are_float64(task: str) -> None:
 def test_areas_leave_out_a_class_that_no_row_is_of() -> None:
     spec = DataSpec(MULTICLASS, (2,), 3, class_names=("a", "b", "c"))
     outputs = torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 0.5], [1.0, 1.5, 0.0], [3.0, 0.0, 0.0]])
-    scores = Scores(spec, ["auroc", "average_precision"], Units(MULTICLASS), Loss("categorical_crossentropy"))
+    scores = Scorer(spec, ["auroc", "average_precision"], Units(MULTICLASS), Loss("categorical_crossentropy"))
     scores.add(outputs, torch.tensor([0, 1, 0, 1]))
     certain = torch.softmax(outputs.double(), dim=1).numpy()
     truth = np.array([0, 1, 0, 1])

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.losses import Loss
 from lifecycle.compile.output_units import Units
-from lifecycle.compile.scores import MOST_PENDING, Scores, prefixed
+from lifecycle.compile.scores import MOST_PENDING, Scorer, prefixed
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.config.tasks import TASKS
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
@@ -52,8 +52,8 @@ def units(task: str) -> Units:
     return Units(task, OFFSET, SCALE) if task == REGRESSION else Units(task)
 
 
-def scores_of(task: str, names: list[str], task_units: Units | None = None) -> Scores:
-    return Scores(SPECS[task], names, task_units or units(task), Loss(TASKS[task].default_loss))
+def scores_of(task: str, names: list[str], task_units: Units | None = None) -> Scorer:
+    return Scorer(SPECS[task], names, task_units or units(task), Loss(TASKS[task].default_loss))
 
 
 def scored(task: str, seed: int, cuts: list[int], names: list[str] | None = None) -> dict[str, float]:

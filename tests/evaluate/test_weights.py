@@ -21,7 +21,7 @@ from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.losses import Loss
 from lifecycle.compile.metrics import OURS, OURS_OF_CLASSES
 from lifecycle.compile.output_units import Units
-from lifecycle.compile.scores import Scores
+from lifecycle.compile.scores import Scorer
 from lifecycle.config.tasks import TASKS
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.data.batches import Truth
@@ -65,7 +65,7 @@ def made(task: str, seed: int) -> tuple[DataSpec, torch.Tensor, torch.Tensor, Tr
 def scored(task: str, names: list[str], outputs: torch.Tensor, targets: torch.Tensor, truth: Truth) -> dict[str, float]:
     spec, *_ = made(task, 0)
     units = Units(task, 4.0, 0.5) if task == REGRESSION else Units(task)
-    scores = Scores(spec, names, units, Loss(TASKS[task].default_loss))
+    scores = Scorer(spec, names, units, Loss(TASKS[task].default_loss))
     for rows in (slice(0, 17), slice(17, 30), slice(30, len(outputs))):
         scores.add(outputs[rows], targets[rows], truth[rows])
         scores._fold()
@@ -130,7 +130,7 @@ def test_intervals_are_those_of_weighted_resamples() -> None:
     assert truth.values is not None
     assert truth.weights is not None
     units = Units(REGRESSION, 4.0, 0.5)
-    found = intervals(Scores(spec, ["mae", "r2"], units, Loss("mse")), outputs, targets, truth, seed=3)
+    found = intervals(Scorer(spec, ["mae", "r2"], units, Loss("mse")), outputs, targets, truth, seed=3)
     errors = np.abs(4 + 0.5 * outputs.double().numpy() - truth.values.numpy())[:, 0]
     drawn = np.random.default_rng(3).integers(ROWS, size=(RESAMPLES, ROWS))
     samples = [np.average(errors[rows], weights=truth.weights.numpy()[rows]) for rows in drawn]

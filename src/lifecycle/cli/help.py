@@ -26,7 +26,7 @@ Set (key=value), for instance:
   optimizer.lr=0.01    loss=mae    metrics=[accuracy,f1,cohen_kappa]    seed=1
   schedule=cosine schedule.warmup_epochs=5    class_weights=balanced    label_smoothing=0.1
   verbose=0 silent, 1 a bar on a terminal and a line an epoch elsewhere, 2 a line an epoch
-  profile=true measures where the time of the run goes: a table, and a flame graph among its artifacts
+  profile=true measures where the time of the run goes: a table, and a page with a flame graph
   trainer.max_epochs=100  trainer.batch_size=32  trainer.patience=30  trainer.early_stopping=false
   trainer.gradient_clip_val=1.0  trainer.shuffle=false  trainer.class_balanced=true  trainer.torch_compile=true
   trainer.accelerator=auto|cpu|gpu  trainer.devices=2 trainer.strategy=ddp

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SHOWN = (
     *("curves.png", "confusion_matrix.png", "roc.png", "precision_recall.png", "residuals.png", "forecast.png"),
-    *("model.svg", "predictions.csv", "scores.csv", "history.csv", "config.yaml", "profile.svg", "error.txt"),
+    *("model.svg", "predictions.csv", "scores.csv", "history.csv", "config.yaml", "profile.html", "error.txt"),
 )
 """Artifacts that a run's links lead to, where they are there."""
 

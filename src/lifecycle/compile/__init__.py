@@ -1,1 +1,1 @@
-"""Step 2: loss, optimizer, schedule and metrics around a network."""
+"""Step 2: compile a network with a loss, an optimizer, a schedule and metrics."""

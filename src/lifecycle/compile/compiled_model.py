@@ -1,4 +1,4 @@
-"""Step 2, compile: task, loss, optimizer, schedule and metrics make a network something that Lightning can fit."""
+"""Step 2, compile: a LightningModule of a network with its loss, optimizer, schedule and metrics."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from lifecycle.compile.metrics import higher_is_better
 from lifecycle.compile.optimization import build_optimizer, build_schedule
 from lifecycle.compile.output_units import Units
 from lifecycle.compile.precision import with_channels_last
-from lifecycle.compile.scores import Scores
-from lifecycle.compile.stepping import Stepping
+from lifecycle.compile.scores import Scorer
+from lifecycle.compile.stepping import StepOptions
 from lifecycle.config.tasks import link_of, loss_of, metrics_of
 from lifecycle.contract import DataSpec
 from lifecycle.data.batches import Batch, Chunk
@@ -26,16 +26,16 @@ from lifecycle.schedules import NoSchedule, OneCycle, Plateau, ScheduleConfig
 class CompiledModel(pl.LightningModule):
     """A network with its loss, optimizer, schedule and metrics.
 
-    Outputs are kept on the device and scored once an epoch, in float64 on the CPU: no step waits for a number. A
-    ``training_step`` takes the optimizer's steps over all mini-batches of a chunk itself, which Lightning calls manual
-    optimisation: for a small network its work around each step would cost more than the step.
+    Outputs stay on the device and are scored once per epoch, in float64 on the CPU, so that no step waits for a number.
+    A ``training_step`` takes the optimizer's steps over all mini-batches of a chunk (Lightning's manual optimization):
+    for a small network, what Lightning does around each step costs more than the step.
 
     Attributes:
-        train_scores, val_scores, test_scores: loss and metrics of one pass over the rows.
-        loss_name, metric_names: the choices, those that came from the task included.
-        stepping: how steps are taken.
-        channels_last: whether images go through the network so; see :mod:`lifecycle.compile.precision`.
-        call_network: what the network is called through, where that is not the network itself.
+        train_scores, val_scores, test_scores: compute loss and metrics of one pass over the rows.
+        loss_name, metric_names: as chosen, or the task's defaults.
+        step_options: how the optimizer's steps are taken.
+        channels_last: whether images are in channels-last order; see :mod:`lifecycle.compile.precision`.
+        call_network: calls the network, where that is not the network itself, such as ``torch.compile``'s module.
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class CompiledModel(pl.LightningModule):
         Args:
             network: ``(batch, *input_shape) -> (batch, num_outputs)`` logits or values.
             spec: the task and its classes.
-            optimizer: which, and its hyper-parameters.
-            loss: name, or ``None`` for the task's own.
-            metrics: names, or ``None`` for the task's own.
-            target_scale: ``(offset, scale)`` from outputs to the user's units, in which metrics are given.
-            schedule: of the learning rate, completed; or ``None`` for one rate throughout.
-            class_weights: ``(classes,) float32``, of the training loss alone; see :mod:`lifecycle.compile.losses`.
+            optimizer: hyper-parameters of the optimizer.
+            loss: name; ``None``: the task's default.
+            metrics: names; ``None``: the task's defaults.
+            target_scale: ``(offset, scale)`` from outputs to the user's units, in which metrics are computed.
+            schedule: of the learning rate, completed; ``None``: a constant rate.
+            class_weights: ``(classes,) float32`` of the training loss; see :mod:`lifecycle.compile.losses`.
             label_smoothing: share of each label that is spread evenly over the classes.
 
         Raises:
@@ -77,10 +77,10 @@ class CompiledModel(pl.LightningModule):
         self.loss = losses.Loss(self.loss_name, label_smoothing, class_weights)
         self.units = Units(spec.task, *target_scale, link_of(self.loss_name))
         self.train_scores, self.val_scores, self.test_scores = (
-            Scores(spec, self.metric_names, self.units, self.loss, weighted) for weighted in (True, False, False)
+            Scorer(spec, self.metric_names, self.units, self.loss, weighted) for weighted in (True, False, False)
         )
         self.call_network: Callable[[Tensor], Tensor] | None = None
-        self.stepping = Stepping()
+        self.step_options = StepOptions()
         self.channels_last = False
         self.automatic_optimization = False
 
@@ -92,21 +92,21 @@ class CompiledModel(pl.LightningModule):
 
     def training_step(self, chunk: Chunk, _index: int) -> None:
         """Take a step of the optimizer for each mini-batch of a chunk."""
-        steps = self.stepping.begin(self)
+        stepper = self.step_options.begin(self)
         for batch in chunk:
-            steps.take(batch)
-        steps.count(len(chunk))
+            stepper.take(batch)
+        stepper.count(len(chunk))
 
     def training_loss(self, batch: Batch, scored: bool) -> Tensor:
-        """Return the loss that is differentiated: the mean over a batch, weighted for this process's share of it.
+        """Return the loss to be differentiated: the mean over a batch, weighted for this process's share of it.
 
         Args:
-            batch: of the training rows.
-            scored: whether it counts in the training scores.
+            batch: of training rows.
+            scored: whether it is added to the training scores.
         """
-        with self.stepping.autocast(batch[0].device):
+        with self.step_options.autocast(batch[0].device):
             outputs = self(batch[0])
-        outputs = outputs.float()
+        outputs = outputs.float()  # a loss in bfloat16 would lose most digits of small differences
         loss: Tensor = self.loss(outputs, batch[1], weighted=True, row_weights=batch[4])
         if scored:
             self._score(outputs, batch, self.train_scores)
@@ -126,19 +126,19 @@ class CompiledModel(pl.LightningModule):
         return outputs
 
     def configure_optimizers(self) -> Any:
-        """Return the optimizer that the configuration names, and its schedule where there is one."""
+        """Return the optimizer, and its schedule if it has one."""
         config, optimizer = self.schedule_config, build_optimizer(self.optimizer_config, self.network)
         if isinstance(config, NoSchedule):
             return optimizer
         monitor = config.monitor if isinstance(config, Plateau) else None
-        steps = self.stepping.total or int(self.trainer.estimated_stepping_batches)
+        steps = self.step_options.total or int(self.trainer.estimated_stepping_batches)
         schedule = build_schedule(config, optimizer, steps, self.mode(monitor) if monitor else "min")
         if schedule is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "monitor": monitor or "train_loss"}}
 
     def end_epoch(self, scores: dict[str, float]) -> None:
-        """Move a schedule that goes by epochs; ``one_cycle`` has moved with each step."""
+        """Update a schedule that changes with each epoch; ``one_cycle`` changes with each step."""
         schedule, config = self.lr_schedulers(), self.schedule_config
         if isinstance(schedule, ReduceLROnPlateau) and isinstance(config, Plateau):
             schedule.step(scores[str(config.monitor)])
@@ -146,12 +146,12 @@ class CompiledModel(pl.LightningModule):
             schedule.step()
 
     def mode(self, monitor: str) -> Literal["min", "max"]:
-        """Return ``"max"`` where a higher value of ``val_accuracy`` and the like is better, else ``"min"``."""
+        """Return ``"max"`` if a higher value of a score such as ``val_accuracy`` is better, else ``"min"``."""
         name = monitor.partition("_")[2]
         return "max" if name != "loss" and higher_is_better(name, self.val_scores.metrics[name]) else "min"
 
-    def _score(self, outputs: Tensor, batch: Batch, scores: Scores) -> None:
-        """Add a batch to scores, unless it has no weight: it is then another process's too."""
+    def _score(self, outputs: Tensor, batch: Batch, scores: Scorer) -> None:
+        """Add a batch to the scores, unless its weight is 0: it then pads the shares of several processes."""
         if batch[2]:
             scores.add(outputs.detach(), batch[1], batch[3])
 

@@ -1,4 +1,4 @@
-"""Metrics of torchmetrics computed in float64, which by themselves divide and accumulate in float32."""
+"""Metrics of torchmetrics, computed in float64; by themselves they divide and accumulate in float32."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ DIVISIONS = {
     Tensor.__truediv__,
     Tensor.__rtruediv__,
 }
-"""What makes float32 of whole numbers."""
+"""Functions that return float32 for integers."""
 
 
 class InFloat64(TorchFunctionMode):
-    """Makes torch compute in float64, on this thread and within the block, where it would in float32."""
+    """Within this context torch computes in float64 on this thread, where it would in float32."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call a function of torch's in float64; PyTorch calls this."""
+        """Call a function of torch in float64; PyTorch calls this method instead of the function."""
         kwargs = kwargs or {}
         if func is Tensor.float:
             return args[0].double()
@@ -46,8 +46,8 @@ def _as_float64(value: Any) -> Any:
     return value.double() if isinstance(value, Tensor) and not value.is_complex() else value
 
 
-class OfTorchmetrics(Measure):
-    """A metric of torchmetrics, whose state it keeps.
+class LibraryMeasure(Measure):
+    """A metric of torchmetrics, which holds the state.
 
     Args:
         metric: on the CPU.
@@ -55,7 +55,7 @@ class OfTorchmetrics(Measure):
 
     def __init__(self, metric: torchmetrics.Metric) -> None:
         super().__init__(metric.higher_is_better)
-        metric.dist_sync_fn = lambda state, group: gathered(state)  # on the CPU, whatever the processes compute on
+        metric.dist_sync_fn = lambda state, group: gathered(state)  # over the CPU, also if the network is on a GPU
         self.metric = metric.set_dtype(torch.float64)
 
     def update(self, rows: Compared) -> None:
@@ -64,11 +64,11 @@ class OfTorchmetrics(Measure):
             self.metric.update(torch.from_numpy(rows.predicted), torch.from_numpy(rows.truth))
 
     def reset(self) -> None:
-        """Forget all rows."""
+        """Remove all rows."""
         self.metric.reset()
 
     def result(self) -> Any:
-        """Return what torchmetrics does of all rows, in all processes."""
+        """Return the value of torchmetrics for all rows of all processes."""
         with InFloat64():
             return self.metric.compute()
 
@@ -78,7 +78,7 @@ class OfTorchmetrics(Measure):
 
     def alone(self, rows: Compared) -> float:
         """Return the metric of these rows alone."""
-        other = OfTorchmetrics(self.metric.clone())
+        other = LibraryMeasure(self.metric.clone())
         other.reset()
         other.update(rows)
         return other.compute()

@@ -1,4 +1,4 @@
-"""Metrics in float64: NumPy on the rows of a pass, which may come in several parts and from several processes."""
+"""Metrics in float64 with NumPy, over rows that may be added in several parts and by several processes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 EPSILON = float(np.finfo(np.float64).eps)
-"""The smallest size of a true value that an error is divided by, as in scikit-learn."""
+"""Smallest divisor of a percentage error, as in scikit-learn."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Rows as a metric takes them.
+    """Predictions and truth of rows, as metrics take them.
 
     Attributes:
         predicted: ``(rows,) float64`` values in the user's units, or probabilities of the second of two classes;
             ``(rows, classes)`` probabilities.
         truth: ``(rows,)``: float64 values in the user's units, or int64 codes of classes.
-        weights: ``(rows,) float64`` of 0 or more: how much each row counts; ``None``: all the same.
+        weights: ``(rows,) float64`` of 0 or more; ``None``: 1 each.
     """
 
     predicted: Array
@@ -44,7 +44,7 @@ class Compared:
 
     @property
     def weight(self) -> float:
-        """The sum of the weights; without any, the number of rows."""
+        """The sum of the weights; without weights, the number of rows."""
         return float(len(self) if self.weights is None else self.weights.sum())
 
     @cached_property
@@ -54,7 +54,7 @@ class Compared:
 
     @cached_property
     def errors(self) -> Array:
-        """Predicted less true value, ``(rows,)``."""
+        """Predicted minus true values, ``(rows,)``."""
         found: Array = self.predicted - self.truth
         return found
 
@@ -63,8 +63,8 @@ class Measure(ABC):
     """A metric of the rows since the last :meth:`reset`.
 
     Attributes:
-        higher_is_better: ``None`` where that is not known.
-        state: what is known of these rows, for the other processes; ``None``: nothing, or the metric shares it itself.
+        higher_is_better: ``None`` if that is not known.
+        state: of these rows, to be sent to the other processes; ``None``: no rows, or the metric sends it itself.
     """
 
     def __init__(self, higher_is_better: bool | None) -> None:
@@ -77,19 +77,19 @@ class Measure(ABC):
 
     @abstractmethod
     def reset(self) -> None:
-        """Forget all rows."""
+        """Remove all rows."""
 
     @abstractmethod
     def compute(self, states: Sequence[Any] = ()) -> float:
-        """Return the metric of all rows; ``states`` are those of all processes where there are several."""
+        """Return the metric of all rows; ``states`` are those of all processes, if there are several."""
 
     @abstractmethod
     def alone(self, rows: Compared) -> float:
-        """Return the metric of these rows alone; NaN where they have none."""
+        """Return the metric of the given rows only; NaN where it is undefined."""
 
 
-class Additive(Measure):
-    """A metric of something that can be added up over parts of the rows."""
+class AdditiveMeasure(Measure):
+    """A metric whose state can be added up over parts of the rows."""
 
     def update(self, rows: Compared) -> None:
         """Add rows."""
@@ -97,7 +97,7 @@ class Additive(Measure):
         self.state = more if self.state is None else self.plus(self.state, more)
 
     def reset(self) -> None:
-        """Forget all rows."""
+        """Remove all rows."""
         self.state = None
 
     def compute(self, states: Sequence[Any] = ()) -> float:
@@ -106,29 +106,29 @@ class Additive(Measure):
         return self.value(reduce(self.plus, known)) if known else float("nan")
 
     def alone(self, rows: Compared) -> float:
-        """Return the metric of these rows alone."""
+        """Return the metric of the given rows only."""
         return self.value(self.of(rows))
 
     @abstractmethod
     def of(self, rows: Compared) -> Any:
-        """Return what the metric needs to know of rows."""
+        """Return the state of rows."""
 
     @abstractmethod
     def plus(self, some: Any, more: Any) -> Any:
-        """Return what it needs to know of two sets of rows together."""
+        """Return the state of two sets of rows together."""
 
     @abstractmethod
     def value(self, state: Any) -> float:
-        """Return the metric."""
+        """Return the metric from its state."""
 
 
-class MeanOfRows(Additive):
-    """The mean over the rows of a value of each, or its root.
+class MeanOfRows(AdditiveMeasure):
+    """The mean of a value per row, or the square root of the mean.
 
     Args:
         by_row: rows to ``(rows,)`` values.
         root: whether to take the square root of the mean.
-        over: rows to ``(rows,)`` values whose sum the sum is divided by; ``None``: that of the weights.
+        over: rows to ``(rows,)`` values whose sum is the divisor; ``None``: the sum of the weights.
     """
 
     def __init__(
@@ -142,12 +142,12 @@ class MeanOfRows(Additive):
         self.by_row, self.root, self.over = by_row, root, over
 
     def of(self, rows: Compared) -> Array:
-        """Return the sum of the values, and what it is divided by."""
+        """Return the sum of the values, and the divisor."""
         whole = rows.weight if self.over is None else rows.sum(self.over(rows))
         return np.array([rows.sum(self.by_row(rows)), whole], dtype=np.float64)
 
     def plus(self, some: Array, more: Array) -> Array:
-        """Return the sums of both."""
+        """Return the sums of both sets of rows."""
         return np.asarray(some + more)
 
     def value(self, state: Array) -> float:
@@ -156,12 +156,12 @@ class MeanOfRows(Additive):
         return float(np.sqrt(mean) if self.root else mean)
 
 
-class OfCounts(Additive):
-    """A metric of how often each class is predicted rightly, predicted, and true.
+class CountMeasure(AdditiveMeasure):
+    """A metric of the numbers of correct, predicted and true rows of each class.
 
     Args:
-        of_counts: those three, ``(classes,)`` each, to a value a class, of which the plain mean is taken; or to one.
-        classes: how many there are; of two, the value is that of the second.
+        of_counts: these, ``(classes,)`` each, to one value per class, which are averaged (macro); or to a single value.
+        classes: number of classes; of two, the value is that of the second.
     """
 
     def __init__(self, of_counts: Callable[[Array, Array, Array], Any], classes: int) -> None:
@@ -171,8 +171,8 @@ class OfCounts(Additive):
     def of(self, rows: Compared) -> Array:
         """Return ``(3, classes)`` numbers of rows."""
         weights = np.ones(len(rows)) if rows.weights is None else rows.weights
-        right = weights * (rows.codes == rows.truth)
-        counted = ((rows.truth, right), (rows.codes, weights), (rows.truth, weights))
+        correct = weights * (rows.codes == rows.truth)
+        counted = ((rows.truth, correct), (rows.codes, weights), (rows.truth, weights))
         return np.array([np.bincount(codes, weights, self.classes) for codes, weights in counted])
 
     def plus(self, some: Array, more: Array) -> Array:
@@ -180,7 +180,7 @@ class OfCounts(Additive):
         return some + more
 
     def value(self, state: Array) -> float:
-        """Return the metric; classes that are neither predicted nor true are left out of the mean."""
+        """Return the metric; the mean leaves out classes that are neither predicted nor true, as in torchmetrics."""
         values = np.asarray(self.of_counts(*state))
         if not values.ndim:
             return float(values)
@@ -190,37 +190,37 @@ class OfCounts(Additive):
         return float(values[seen].mean())
 
 
-def share(part: Array, whole: Array) -> Array:
-    """Return a quotient a class, 0 where it has no value."""
+def ratio(part: Array, whole: Array) -> Array:
+    """Return the quotient of each class, 0 where it is undefined."""
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
-def specificity(right: Array, said: Array, true: Array) -> Array:
-    """Return the share of the rows of other classes that are predicted so, a class."""
+def specificity(correct: Array, predicted: Array, true: Array) -> Array:
+    """Return, for each class, the share of the rows of other classes that are predicted as such."""
     others = true.sum() - true
-    return share(others - (said - right), others)
+    return ratio(others - (predicted - correct), others)
 
 
-def cohen_kappa(right: Array, said: Array, true: Array) -> float:
-    """Return how far truth and predictions agree beyond chance."""
+def cohen_kappa(correct: Array, predicted: Array, true: Array) -> float:
+    """Return Cohen's kappa: the agreement of truth and predictions beyond chance."""
     rows = true.sum()
-    chance = (said @ true) / rows**2
-    return float((right.sum() / rows - chance) / (1 - chance))
+    chance = (predicted @ true) / rows**2
+    return float((correct.sum() / rows - chance) / (1 - chance))
 
 
-def matthews(right: Array, said: Array, true: Array) -> float:
-    """Return Matthews' correlation coefficient; 0 where truth or predictions are of one class."""
+def matthews(correct: Array, predicted: Array, true: Array) -> float:
+    """Return Matthews' correlation coefficient; 0 if truth or predictions are of one class."""
     rows = true.sum()
-    spread = np.sqrt(rows**2 - said @ said) * np.sqrt(rows**2 - true @ true)
-    return float((right.sum() * rows - said @ true) / spread) if spread else 0.0
+    spread = np.sqrt(rows**2 - predicted @ predicted) * np.sqrt(rows**2 - true @ true)
+    return float((correct.sum() * rows - predicted @ true) / spread) if spread else 0.0
 
 
-class OfRanking(Additive):
-    """An area under a curve of all thresholds; over several classes the mean over those that have one.
+class RankingMeasure(AdditiveMeasure):
+    """An area under a curve over all thresholds; of several classes, the mean of the areas that are defined.
 
     Args:
-        area: right and wrong rows at or above each threshold, from the highest, to the area under the curve.
-        classes: how many there are; of two, it is that of the second.
+        area: numbers of true and of false positives at each threshold, from the highest, to the area under the curve.
+        classes: number of classes; of two, the area is that of the second.
     """
 
     def __init__(self, area: Callable[[Array, Array], float], classes: int) -> None:
@@ -228,7 +228,7 @@ class OfRanking(Additive):
         self.area, self.classes = area, classes
 
     def of(self, rows: Compared) -> list[Compared]:
-        """Return the rows: each takes part."""
+        """Return the rows: a ranking cannot be summarised."""
         return [rows]
 
     def plus(self, some: list[Compared], more: list[Compared]) -> list[Compared]:
@@ -236,13 +236,13 @@ class OfRanking(Additive):
         return some + more
 
     def value(self, state: list[Compared]) -> float:
-        """Return the mean of the areas that there are; NaN where there is none."""
+        """Return the mean of the defined areas; NaN if none is defined."""
         areas = self._areas(state)
         known = areas[np.isfinite(areas)]
         return float(known.mean()) if len(known) else float("nan")
 
     def alone(self, rows: Compared) -> float:
-        """Return the metric of these rows; NaN where a class has no area."""
+        """Return the metric of the given rows only; NaN if the area of a class is undefined."""
         return float(self._areas([rows]).mean())
 
     def _areas(self, state: list[Compared]) -> Array:
@@ -255,22 +255,24 @@ class OfRanking(Additive):
 
     def _area(self, scores: Array, is_class: Array, weights: Array) -> float:
         order = np.argsort(-scores, kind="stable")
-        ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)  # the last row of each threshold
-        right = np.cumsum((weights * is_class)[order])[ends]
-        wrong = np.cumsum((weights * ~is_class)[order])[ends]
-        return self.area(right, wrong)
+        # Rows with equal scores are one threshold, which ends at the last of them.
+        ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
+        true_positives = np.cumsum((weights * is_class)[order])[ends]
+        false_positives = np.cumsum((weights * ~is_class)[order])[ends]
+        return self.area(true_positives, false_positives)
 
 
-def under_roc(right: Array, wrong: Array) -> float:
-    """Return the area under the receiver operating characteristic; NaN where all rows are of one class."""
-    if not right[-1] or not wrong[-1]:
+def roc_area(true_positives: Array, false_positives: Array) -> float:
+    """Return the area under the receiver operating characteristic; NaN if all rows are of one class."""
+    if not true_positives[-1] or not false_positives[-1]:
         return float("nan")
-    return float(np.trapezoid(np.append(0, right), np.append(0, wrong)) / (right[-1] * wrong[-1]))
+    area = np.trapezoid(np.append(0, true_positives), np.append(0, false_positives))
+    return float(area / (true_positives[-1] * false_positives[-1]))
 
 
-def average_precision(right: Array, wrong: Array) -> float:
-    """Return the mean precision over thresholds, weighted by the recall gained; NaN where no row is of the class."""
-    if not right[-1]:
+def average_precision(true_positives: Array, false_positives: Array) -> float:
+    """Return the mean precision over thresholds, weighted by the gain in recall; NaN if no row is of the class."""
+    if not true_positives[-1]:
         return float("nan")
-    precisions = share(right, right + wrong)
-    return float(np.sum(np.diff(right, prepend=0) * precisions) / right[-1])
+    precisions = ratio(true_positives, true_positives + false_positives)
+    return float(np.sum(np.diff(true_positives, prepend=0) * precisions) / true_positives[-1])

@@ -1,4 +1,4 @@
-"""Metrics for a task, by name: ours in float64, and any of torchmetrics, tried on made-up rows before training."""
+"""The metrics of a task by name: our own, and those of torchmetrics, which are tried before training."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torchmetrics
 from torch import Tensor
 
 from lifecycle.compile import measures, moments
-from lifecycle.compile.library_metrics import OfTorchmetrics
-from lifecycle.compile.measures import EPSILON, Array, Compared, MeanOfRows, Measure, OfCounts, OfRanking
-from lifecycle.compile.moments import OfMoments
+from lifecycle.compile.library_metrics import LibraryMeasure
+from lifecycle.compile.measures import EPSILON, Array, Compared, CountMeasure, MeanOfRows, Measure, RankingMeasure
+from lifecycle.compile.moments import MomentMeasure
 from lifecycle.config.tasks import metric_class
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.errors import RequestError, Setting, Text
@@ -24,7 +24,7 @@ HIGHER_IS_BETTER = {
     "kendall_rank_corr_coef": True,
     "tweedie_deviance_score": False,
 }
-"""What torchmetrics leaves open, for predictions that are to be like the truth."""
+"""Directions of metrics whose class in torchmetrics does not say them."""
 
 
 def _absolute(rows: Compared) -> Array:
@@ -37,7 +37,7 @@ def _size(values: Array) -> Array:
 
 def _log_cosh(rows: Compared) -> Array:
     away = _absolute(rows)
-    return np.asarray(away + np.log1p(np.exp(-2 * away)) - np.log(2.0))  # without exponentials, which overflow
+    return np.asarray(away + np.log1p(np.exp(-2 * away)) - np.log(2.0))  # the exponentials of cosh would overflow
 
 
 OURS: dict[str, Callable[[], Measure]] = {
@@ -51,43 +51,47 @@ OURS: dict[str, Callable[[], Measure]] = {
     "weighted_mean_absolute_percentage_error": lambda: MeanOfRows(_absolute, over=lambda rows: _size(rows.truth)),
     "mean_squared_log_error": lambda: MeanOfRows(lambda rows: (np.log1p(rows.predicted) - np.log1p(rows.truth)) ** 2),
     "log_cosh_error": lambda: MeanOfRows(_log_cosh),
-    "r2": lambda: OfMoments(moments.r2, higher_is_better=True),
-    "explained_variance": lambda: OfMoments(moments.explained_variance, higher_is_better=True),
-    "pearson_corr_coef": lambda: OfMoments(moments.pearson, higher_is_better=True),
-    "concordance_corr_coef": lambda: OfMoments(moments.concordance, higher_is_better=True),
-    "relative_squared_error": lambda: OfMoments(moments.relative_squared_error, higher_is_better=False),
-    "normalized_root_mean_squared_error": lambda: OfMoments(moments.normalized_rmse, higher_is_better=False),
+    "r2": lambda: MomentMeasure(moments.r2, higher_is_better=True),
+    "explained_variance": lambda: MomentMeasure(moments.explained_variance, higher_is_better=True),
+    "pearson_corr_coef": lambda: MomentMeasure(moments.pearson, higher_is_better=True),
+    "concordance_corr_coef": lambda: MomentMeasure(moments.concordance, higher_is_better=True),
+    "relative_squared_error": lambda: MomentMeasure(moments.relative_squared_error, higher_is_better=False),
+    "normalized_root_mean_squared_error": lambda: MomentMeasure(moments.normalized_rmse, higher_is_better=False),
 }
-"""Metrics of values that are computed in float64 from the start."""
+"""Our own metrics of values, computed in float64 throughout."""
 
 OURS_OF_CLASSES: dict[str, Callable[[int], Measure]] = {
     "accuracy": lambda _: MeanOfRows(lambda rows: rows.codes == rows.truth, higher_is_better=True),
-    "precision": lambda classes: OfCounts(lambda right, said, true: measures.share(right, said), classes),
-    "recall": lambda classes: OfCounts(lambda right, said, true: measures.share(right, true), classes),
-    "f1": lambda classes: OfCounts(lambda right, said, true: measures.share(2 * right, said + true), classes),
-    "specificity": lambda classes: OfCounts(measures.specificity, classes),
-    "jaccard_index": lambda classes: OfCounts(
-        lambda right, said, true: measures.share(right, said + true - right), classes
+    "precision": lambda classes: CountMeasure(
+        lambda correct, predicted, _: measures.ratio(correct, predicted), classes
     ),
-    "cohen_kappa": lambda classes: OfCounts(measures.cohen_kappa, classes),
-    "matthews_corr_coef": lambda classes: OfCounts(measures.matthews, classes),
-    "auroc": lambda classes: OfRanking(measures.under_roc, classes),
-    "average_precision": lambda classes: OfRanking(measures.average_precision, classes),
+    "recall": lambda classes: CountMeasure(lambda correct, _, true: measures.ratio(correct, true), classes),
+    "f1": lambda classes: CountMeasure(
+        lambda correct, predicted, true: measures.ratio(2 * correct, predicted + true), classes
+    ),
+    "specificity": lambda classes: CountMeasure(measures.specificity, classes),
+    "jaccard_index": lambda classes: CountMeasure(
+        lambda correct, predicted, true: measures.ratio(correct, predicted + true - correct), classes
+    ),
+    "cohen_kappa": lambda classes: CountMeasure(measures.cohen_kappa, classes),
+    "matthews_corr_coef": lambda classes: CountMeasure(measures.matthews, classes),
+    "auroc": lambda classes: RankingMeasure(measures.roc_area, classes),
+    "average_precision": lambda classes: RankingMeasure(measures.average_precision, classes),
 }
-"""The same of classes, from how many there are."""
+"""Our own metrics of classes: name -> function of the number of classes."""
 
 
 def higher_is_better(name: str, metric: Measure) -> bool | None:
-    """Tell whether a higher value of a metric is better; ``None`` where nobody says."""
+    """Return whether a higher value of a metric is better; ``None`` if that is not known."""
     found: bool | None = HIGHER_IS_BETTER.get(name, metric.higher_is_better)
     return found
 
 
 def build(spec: DataSpec, name: str) -> Measure:
-    """Return the metric that a name of :func:`lifecycle.config.tasks.metrics_of` stands for.
+    """Return the metric of a name from :func:`lifecycle.config.tasks.metrics_of`.
 
-    One that is not of ours is torchmetrics', made with no arguments but the task and its classes; over several classes
-    it is their plain mean (macro), as precision and recall are.
+    A metric of torchmetrics gets no arguments but the task and the number of classes. Over several classes it is the
+    unweighted mean (macro), as precision and recall are.
     """
     if spec.task == REGRESSION and name in OURS:
         return OURS[name]()
@@ -102,7 +106,7 @@ def build(spec: DataSpec, name: str) -> Measure:
             arguments["average"] = "macro"
     if spec.task == MULTICLASS:
         arguments = {**arguments, "num_classes": spec.num_outputs}
-    return OfTorchmetrics(cls(**arguments))
+    return LibraryMeasure(cls(**arguments))
 
 
 def check(spec: DataSpec, names: Iterable[str]) -> None:
@@ -124,10 +128,10 @@ def check(spec: DataSpec, names: Iterable[str]) -> None:
 
 
 def of_one_row(spec: DataSpec, name: str) -> bool:
-    """Tell whether a metric can be worked out from a single row."""
+    """Return whether a metric is defined for a single row."""
     try:
         _of_rows(spec, name, 1)
-    except Exception:  # whatever the library raises
+    except Exception:  # torchmetrics raises many kinds
         return False
     return True
 
@@ -144,14 +148,14 @@ def check_weights(spec: DataSpec, names: Iterable[str], weights: Text) -> None:
         RequestError: a metric is computed by torchmetrics.
     """
     for name in names:
-        if isinstance(build(spec, name), OfTorchmetrics):
+        if isinstance(build(spec, name), LibraryMeasure):
             known = ", ".join(OURS if spec.task == REGRESSION else OURS_OF_CLASSES)
             problem = ["cannot be weighted, and ", weights, " gives the rows weights"]
             raise RequestError(Setting("metrics", name), problem, remedy=f"Choose from: {known}.")
 
 
 def _of_rows(spec: DataSpec, name: str, rows: int) -> Any:
-    """Return a metric of made-up predictions."""
+    """Return a metric of synthetic predictions for ``rows`` rows, in which each class occurs if there are enough."""
     truth: Array = np.arange(rows) % max(2, spec.num_outputs)
     predicted: Array
     if spec.task == MULTICLASS:
@@ -163,7 +167,7 @@ def _of_rows(spec: DataSpec, name: str, rows: int) -> Any:
     with ignored(), np.errstate(all="ignore"):
         metric = build(spec, name)
         metric.update(Compared(predicted, truth))
-        return metric.result() if isinstance(metric, OfTorchmetrics) else metric.compute()
+        return metric.result() if isinstance(metric, LibraryMeasure) else metric.compute()
 
 
 def _example(spec: DataSpec) -> str:

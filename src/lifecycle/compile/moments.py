@@ -1,7 +1,7 @@
-"""Metrics of values in float64 that follow from means and sums of squares, such as R2.
+"""Metrics of values that are functions of means and sums of squares, such as R2.
 
-Sums of squares are taken around the mean of each part of the rows and combined by Chan's formula, so that a target far
-from zero (a time in seconds since 1970) costs no digits.
+Sums of squares are taken around the mean of each part of the rows, and combined by Chan's formula. Around zero, a
+target far from zero (a time in seconds since 1970) would cost most digits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lifecycle.compile.measures import Additive, Array, Compared
+from lifecycle.compile.measures import AdditiveMeasure, Array, Compared
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class Moments:
     """Means and sums of squared deviations of the true values, the predicted ones and the errors of some rows.
 
     Attributes:
-        rows: how many there are.
-        weight: sum of their weights; without any, their number.
-        means: ``(3,)``: of truth, predictions, errors.
-        squares: ``(3,)``: sums of squared deviations from these.
+        rows: number of rows.
+        weight: sum of their weights; without weights, their number.
+        means: ``(3,)`` of truth, predictions and errors.
+        squares: ``(3,)`` sums of squared deviations from these means.
         products: sum of the products of the deviations of truth and predictions.
         error: sum of squared errors.
     """
@@ -35,7 +35,7 @@ class Moments:
     error: float
 
 
-class OfMoments(Additive):
+class MomentMeasure(AdditiveMeasure):
     """A metric of :class:`Moments`, such as R2."""
 
     def __init__(self, of_moments: Callable[[Moments], float], higher_is_better: bool) -> None:
@@ -46,7 +46,7 @@ class OfMoments(Additive):
         """Return the moments of rows."""
         values = np.stack([rows.truth, rows.predicted, rows.errors])
         first, weight = values[:, :1], rows.weight
-        near = values - first  # of values that are all equal exactly 0, whatever their mean is rounded to
+        near = values - first  # exactly 0 for constant values, whose mean may be rounded
         means = (rows.sum(near) / weight)[:, np.newaxis]
         away = near - means
         squares, products, error = rows.sum(away**2), rows.sum(away[0] * away[1]), rows.sum(rows.errors**2)
@@ -71,7 +71,7 @@ class OfMoments(Additive):
 
 
 def r2(moments: Moments) -> float:
-    """Return the coefficient of determination; of equal true values 1 where all is right and else 0, as scikit-learn.
+    """Return the coefficient of determination; of constant true values 1 if all errors are 0, else 0, as scikit-learn.
 
     Raises:
         ValueError: there are fewer than two rows.
@@ -87,12 +87,12 @@ def explained_variance(moments: Moments) -> float:
 
 
 def relative_squared_error(moments: Moments) -> float:
-    """Return the squared errors over those of the mean."""
+    """Return the sum of squared errors, divided by that of the mean of the truth."""
     return float(moments.error / moments.squares[0])
 
 
 def pearson(moments: Moments) -> float:
-    """Return the correlation of truth and predictions; NaN where one of them is constant."""
+    """Return the correlation of truth and predictions; NaN if one of them is constant."""
     return float(np.clip(moments.products / np.sqrt(moments.squares[0] * moments.squares[1]), -1.0, 1.0))
 
 
@@ -103,7 +103,7 @@ def concordance(moments: Moments) -> float:
 
 
 def normalized_rmse(moments: Moments) -> float:
-    """Return the root of the mean squared error over the mean of the truth."""
+    """Return the root mean squared error, divided by the mean of the truth."""
     return float(np.sqrt(moments.error / moments.weight) / moments.means[0])
 
 

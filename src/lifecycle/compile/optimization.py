@@ -1,4 +1,4 @@
-"""Optimizers and schedules of the learning rate, made of their configurations; what cannot work is told before."""
+"""Builds optimizers and learning rate schedules from their configurations, and checks them before a run."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import OneCycle, ScheduleConfig, Warmed
 
 SPARSE = ("SparseAdam", "SGD", "Adagrad")
-"""Classes of ``torch.optim`` that take sparse gradients; the first takes no others."""
+"""Classes of ``torch.optim`` that accept sparse gradients; the first accepts no others."""
 
 
 def build_optimizer(config: OptimizerConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """Return the optimizer of ``torch.optim`` that ``config`` names, over the network's parameters."""
+    """Return the optimizer of ``torch.optim`` for the network's parameters."""
     arguments: dict[str, Any] = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
     if config.torch_name == "Muon":
         return MuonAndAdamW(network.parameters(), **arguments)
     make = getattr(torch.optim, config.torch_name)
     if "fused" in inspect.signature(make).parameters and not _sparse(network):
-        arguments["fused"] = True  # one kernel a step, rather than several a parameter
+        arguments["fused"] = True  # one kernel per step instead of several per parameter; it rejects sparse gradients
     optimizer: torch.optim.Optimizer = make(network.parameters(), **arguments)
     return optimizer
 
@@ -77,7 +77,7 @@ def _check_sparse(config: OptimizerConfig, name: str, network: nn.Module) -> Non
 
 
 def _sparse(network: nn.Module) -> set[str]:
-    """Return the parameters whose gradients are sparse."""
+    """Return the names of the parameters whose gradients are sparse."""
     return {
         f"{key}.weight" if key else "weight"
         for key, module in network.named_modules()
@@ -86,12 +86,12 @@ def _sparse(network: nn.Module) -> set[str]:
 
 
 class MuonAndAdamW(torch.optim.Optimizer):
-    """Muon for matrices and AdamW, at the same learning rate and weight decay, for all else: biases, kernels, ...
+    """Muon for matrices, and AdamW with the same learning rate and weight decay for biases, kernels and all others.
 
-    As PyTorch's documentation has it, which leaves what is no matrix to a common optimizer.
+    ``torch.optim.Muon`` accepts matrices only; its documentation recommends a standard optimizer for the rest.
 
     Args:
-        parameters: of a network; one of them at least is a matrix.
+        parameters: of a network, with at least one matrix.
         lr: learning rate.
         weight_decay: decoupled.
         more: further arguments of ``torch.optim.Muon``.
@@ -104,11 +104,11 @@ class MuonAndAdamW(torch.optim.Optimizer):
         self.parts: list[torch.optim.Optimizer] = [torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, **more)]
         if others:
             self.parts.append(torch.optim.AdamW(others, lr=lr, weight_decay=weight_decay))
-        super().__init__(parameters, self.parts[0].defaults)
+        super().__init__(parameters, self.parts[0].defaults)  # for what Lightning and schedules expect of an optimizer
         self._share()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Evaluate the closure once, if there is one, and let both take a step."""
+        """Evaluate the closure once, if there is one, and take a step of both optimizers."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -118,30 +118,30 @@ class MuonAndAdamW(torch.optim.Optimizer):
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the states of both."""
+        """Return the states of both optimizers."""
         return {"parts": [part.state_dict() for part in self.parts]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the states of both."""
+        """Load the states of both optimizers."""
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self._share()
 
     def _share(self) -> None:
-        """Make the groups of both those that schedules and clipping see."""
+        """Expose the parameter groups of both, which schedules and clipping change in place."""
         self.param_groups = [group for part in self.parts for group in part.param_groups]
 
 
 def build_schedule(
     config: ScheduleConfig, optimizer: torch.optim.Optimizer, steps: int, mode: Literal["min", "max"] = "min"
 ) -> lr_scheduler.LRScheduler | None:
-    """Return the schedule of ``torch.optim.lr_scheduler`` that ``config`` names; ``None`` for one rate throughout.
+    """Return the schedule of ``torch.optim.lr_scheduler``; ``None`` for a constant rate.
 
     Args:
-        config: completed, that is with nothing left null.
-        optimizer: whose rate it moves.
-        steps: of the whole of fitting, for ``one_cycle``, which moves with each; the others move with each epoch.
-        mode: whether ``plateau`` waits for a lower value ("min") or a higher one ("max").
+        config: completed, so that no field is null.
+        optimizer: whose rate it changes.
+        steps: of the optimizer in all epochs, for ``one_cycle``; the other schedules change with each epoch.
+        mode: whether ``plateau`` monitors a score that should fall ("min") or rise ("max").
     """
     arguments = config.arguments()
     if isinstance(config, OneCycle):
@@ -159,6 +159,6 @@ def build_schedule(
 
 
 def learning_rate(optimizer: torch.optim.Optimizer) -> float:
-    """Return the rate that the next step is taken with."""
+    """Return the learning rate of the next step."""
     rate: float | Tensor = optimizer.param_groups[0]["lr"]
     return float(rate)

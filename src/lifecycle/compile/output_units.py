@@ -1,4 +1,4 @@
-"""From a network's outputs to what a person reads."""
+"""Converts a network's outputs to probabilities, or to values in the user's units."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from torch import Tensor, nn
 from lifecycle.contract import BINARY, MULTICLASS
 
 SMALLEST_RATE = 1e-6
-"""What stands for a rate of 0, which has no logarithm."""
+"""Stands for a rate of 0, which has no logarithm."""
 
 
 class Units(nn.Module):
-    """From a network's outputs to what a person reads: probabilities, or values in the user's units.
+    """Converts outputs to probabilities, or to values in the user's units; a module, so that it can be exported.
 
     Args:
-        task: of the three.
-        offset, scale: from a regression's values, as they are trained on, to the user's units.
-        link: ``"exp"`` where a regression's outputs are logarithms; see :func:`lifecycle.config.tasks.link_of`.
+        task: ``"binary"``, ``"multiclass"`` or ``"regression"``.
+        offset, scale: from a regression's standardised values to the user's units.
+        link: ``"exp"`` if a regression's outputs are logarithms; see :func:`lifecycle.config.tasks.link_of`.
     """
 
     def __init__(self, task: str, offset: float = 0.0, scale: float = 1.0, link: str = "") -> None:
@@ -33,15 +33,15 @@ class Units(nn.Module):
         return self.restore(torch.exp(outputs) if self.link == "exp" else outputs, base)
 
     def targets(self, values: Tensor, base: Tensor | None = None) -> Tensor:
-        """Return what a regression's loss compares outputs with, for ``values`` in the user's units, of any shape."""
+        """Return the targets of a regression's loss for ``values`` in the user's units, of any shape."""
         return ((values if base is None else values - base) - self.offset) / self.scale
 
     def outputs(self, values: Tensor, base: Tensor | None = None) -> Tensor:
-        """Return what a regression's network would have to return for ``values`` in the user's units, of any shape."""
+        """Return the outputs of a network that predicts ``values`` in the user's units, of any shape."""
         scaled = self.targets(values, base)
         return scaled.clamp_min(SMALLEST_RATE).log() if self.link == "exp" else scaled
 
     def restore(self, values: Tensor, base: Tensor | None = None) -> Tensor:
-        """Undo the scaling of the target, and add the base that it is the difference to."""
+        """Undo the scaling of the target, and add the base of a differenced target."""
         restored = values * self.scale + self.offset
         return restored if base is None else restored + base

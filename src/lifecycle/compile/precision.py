@@ -1,4 +1,4 @@
-"""How numbers are kept while a network is fitted: bfloat16 where it gains, and images with their channels last."""
+"""Number and memory formats while a network is fitted: bfloat16, and images with channels last, where faster."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from lifecycle.contract import DataSpec
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 BF16_INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "bf16")
-"""Of a processor; without one it computes in bfloat16 too, and slower than in float32."""
+"""CPU features for bfloat16; a CPU without them emulates it, slower than float32."""
 
 
-class OfImages(Protocol):
-    """What changes of a compiled model."""
+class ImageModel(Protocol):
+    """The part of a compiled model that :func:`channels_last` uses."""
 
     network: nn.Module
     spec: DataSpec
-    stepping: Any
+    step_options: Any
     channels_last: bool
 
 
 def is_bf16(config: TrainerConfig, network: nn.Module) -> bool:
-    """Tell whether the steps of fitting compute in bfloat16, as ``torch.autocast`` does; all else stays float32.
+    """Return whether training steps compute in bfloat16 with ``torch.autocast``; weights and scores stay float32.
 
-    ``trainer.precision=auto`` does where a network convolves, which gains most by it, on a device made for it.
+    ``trainer.precision=auto`` does for networks with convolutions, which gain the most, if the device supports it.
     """
     if config.precision != "auto":
         return config.precision == "bf16-mixed"
@@ -44,12 +44,12 @@ def _has_bf16(config: TrainerConfig) -> bool:
 
 
 @contextmanager
-def channels_last(module: OfImages, config: TrainerConfig) -> Iterator[None]:
-    """Keep images, and the weights that convolve them, as (height, width, channels) meanwhile, where that is faster.
+def channels_last(module: ImageModel, config: TrainerConfig) -> Iterator[None]:
+    """Store images and convolution weights as (height, width, channels) within the block, where that is faster.
 
-    That is on a processor, and in bfloat16. What is computed is the same but for rounding.
+    It is on a CPU, and in bfloat16. Results differ only by rounding.
     """
-    gains = module.stepping.bf16 or config.accelerator == "cpu" or not torch.accelerator.is_available()
+    gains = module.step_options.bf16 or config.accelerator == "cpu" or not torch.accelerator.is_available()
     if config.devices > 1 or not gains or not _can_be_last(module.network, module.spec.input_shape):
         yield
         return
@@ -67,25 +67,25 @@ def channels_last(module: OfImages, config: TrainerConfig) -> Iterator[None]:
 
 
 def with_channels_last(images: Tensor) -> Tensor:
-    """Return ``(batch, channels, height, width)`` as they are to read, and (height, width, channels) in memory."""
+    """Return images with the shape ``(batch, channels, height, width)``, and channels last in memory."""
     images = images.contiguous(memory_format=torch.channels_last)
     batch, channels, height, width = images.shape
     if channels > 1:
         return images
-    # Of a single channel torch holds both orders to be the same, and chooses the slower kernels.
+    # With a single channel both orders have the same strides for torch, which then chooses the slower kernels.
     return images.as_strided((batch, channels, height, width), (height * width, 1, width, 1))
 
 
 def _gradients_last(_layer: nn.Module, gradients: Any) -> Any:
-    """Bring the gradient of what a layer gave into the order of what it took.
+    """Bring the gradient of a layer's output into channels-last order.
 
-    After a flattening it comes the other way, and torch would copy all that the layer took instead, thrice as large.
+    The gradient of a flattening is channels first, for which torch would copy the layer's input, three times as large.
     """
     return tuple(one if one is None else one.contiguous(memory_format=torch.channels_last) for one in gradients)
 
 
 def _can_be_last(network: nn.Module, shape: tuple[int, ...]) -> bool:
-    """Tell whether a network convolves images, and nothing in it relies on their order in memory, as ``view`` does."""
+    """Return whether a network convolves images, and no layer requires channels first in memory, as ``view`` does."""
     if len(shape) != 3 or not any(isinstance(layer, nn.Conv2d) for layer in network.modules()):
         return False
     training = network.training

@@ -1,4 +1,4 @@
-"""The loss and the metrics of outputs, in float64."""
+"""Computes loss and metrics of a network's outputs, in float64."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from lifecycle.data.batches import Truth, together
 from lifecycle.runtime.processes import gathered
 
 MOST_PENDING, MOST_NUMBERS = 65_536, 2**21
-"""Rows, and numbers in their outputs, that wait to be scored; then they are, so that memory stays bounded."""
+"""Rows, and numbers in their outputs, that are kept before they are scored; these limits bound the memory."""
 
 
-class Scores:
-    """Loss and metrics over one pass. A step only keeps its outputs; they are scored many rows at a time.
+class Scorer:
+    """Computes loss and metrics over one pass. Batches are kept, and scored many rows at a time.
 
-    Networks compute in float32. All that follows is float64 on the CPU: outputs are brought into the user's units and
-    compared with the targets as the user gave them, and the loss is computed again. So a score is that of the
-    predictions that are written, also where the target is far from zero or has a very small or large scale.
+    Networks compute in float32. Everything after them is float64 on the CPU: outputs are converted to the user's units
+    and compared with the targets as given, and the loss is computed again. So scores are those of the written
+    predictions, also for a target far from zero or with a very small or large scale.
 
     Args:
         spec: the task and its classes.
         metrics: names, of :func:`lifecycle.config.tasks.metrics_of`.
-        units: what makes predictions of outputs.
-        loss: that is averaged over the rows.
-        weighted: whether each row's loss is multiplied by the weight of its class, as in training.
+        units: converts outputs to predictions.
+        loss: averaged over the rows.
+        weighted: whether each row's loss is multiplied by its class weight, as in training.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class Scores:
         Args:
             outputs: ``(batch, num_outputs)`` logits or values, on any device.
             targets: as the loss takes them.
-            truth: values in the user's units, and weights of the rows; without values those are the targets restored,
-                which have the digits of float32.
+            truth: values in the user's units, and weights of the rows; without values the targets are converted, which
+                have the precision of float32.
         """
         self._pending.append((outputs, targets, truth))
         self._rows += len(outputs)
@@ -62,7 +62,7 @@ class Scores:
             self._fold()
 
     def compute(self) -> dict[str, float]:
-        """Return ``{"loss": ..., <metric>: ...}`` of the rows since the last call, in all processes; start anew."""
+        """Return ``{"loss": ..., <metric>: ...}`` of the rows since the last call, in all processes, and reset."""
         self._fold()
         with np.errstate(all="ignore"):
             states = zip(*gathered([measure.state for measure in self._measures.values()]), strict=True)
@@ -72,17 +72,17 @@ class Scores:
         return scores
 
     def reset(self) -> None:
-        """Forget all rows since the last :meth:`compute`."""
+        """Remove all rows since the last :meth:`compute`."""
         self._pending, self._rows, self._numbers = [], 0, 0
         for measure in self._measures.values():
             measure.reset()
 
     def compared(self, outputs: Tensor, targets: Tensor, truth: Truth | None = None) -> Compared:
-        """Return predictions and truth as the metrics take them: probabilities and codes, or values in own units."""
+        """Return predictions and truth for the metrics: probabilities and codes, or values in the user's units."""
         outputs, targets = outputs.cpu().double(), targets.cpu()
         weights = _weights(truth)
         if self.task == BINARY:
-            # Equal outputs must tie in a ranking; torch's sigmoid depends on the place in the batch, in the last digit.
+            # torch's vectorised sigmoid differs in the last digit by the position in the batch: no ties in a ranking.
             return Compared(1 / (1 + np.exp(-outputs[:, 0].numpy())), targets[:, 0].long().numpy(), weights)
         predicted = self.units(outputs, None if truth is None else truth.base).numpy()
         if self.task == MULTICLASS:
@@ -94,13 +94,13 @@ class Scores:
     def alone(
         self, outputs: Tensor, targets: Tensor, truth: Truth | None = None, predicted: Array | None = None
     ) -> dict[str, float]:
-        """Return the scores of some rows alone; those of the pass are left as they are.
+        """Return the scores of the given rows only, without adding them to the pass.
 
         Args:
-            outputs: as :meth:`add` takes them, as the next two.
-            targets: likewise.
-            truth: likewise.
-            predicted: ``(rows,) float64`` values in the user's units; ``None``: those that the outputs are.
+            outputs: as in :meth:`add`.
+            targets: as in :meth:`add`.
+            truth: as in :meth:`add`.
+            predicted: ``(rows,) float64`` values in the user's units; ``None``: those of the outputs.
         """
         with np.errstate(all="ignore"):
             rows = self.compared(outputs, targets, truth)
@@ -113,7 +113,7 @@ class Scores:
         return {"loss": self.mean_loss, **self.metrics}
 
     def _losses(self, outputs: Tensor, targets: Tensor, truth: Truth | None) -> Compared:
-        """Return the loss of each row, in place of a prediction."""
+        """Return the loss of each row, as values whose mean is a metric."""
         known = None if truth is None else truth.values
         targets = targets.cpu() if truth is None or known is None else self.units.targets(known, truth.base)
         targets = targets if self.task == MULTICLASS else targets.double()
@@ -121,6 +121,7 @@ class Scores:
         return Compared(losses, losses, _weights(truth))
 
     def _fold(self) -> None:
+        """Score the kept batches."""
         if not self._pending:
             return
         outputs, targets, truths = zip(*self._pending, strict=True)

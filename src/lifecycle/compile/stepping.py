@@ -1,4 +1,4 @@
-"""The steps of the optimizer over mini-batches: each a loss, its gradients, clipping, the step, and the schedule's."""
+"""Takes the optimizer's steps over mini-batches: loss, gradients, clipping, update and schedule."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 SMALL_STEP = 10_000_000
-"""Rows times parameters of a step, under which one thread does the work."""
+"""Rows times parameters of a step; smaller steps run on one thread."""
 
 MANY_STEPS, SOME_STEPS = 256, 8
-"""Steps in one of Lightning's ``training_step``: of small steps, and of others. In between a bar may move."""
+"""Stepper in one of Lightning's ``training_step``: of small steps, and of others. In between a bar may move."""
 
 MOST_BYTES = 32 * 1024**2
-"""Of the inputs of these steps; more would only fill memory."""
+"""Largest size of the inputs of these steps, in bytes; more would gain nothing."""
 
 HOOKS_OF_A_STEP = (
     "on_train_batch_start",
@@ -38,18 +38,18 @@ HOOKS_OF_A_STEP = (
     "on_before_optimizer_step",
     "on_before_zero_grad",
 )
-"""A callback with one of these is called at each step, as Lightning's documentation has it."""
+"""Hooks of callbacks that Lightning documents as called at each step."""
 
 
-class Stepped(Protocol):
-    """What steps need of a compiled model, which is a LightningModule."""
+class TrainableModule(Protocol):
+    """The part of a compiled model that steps use; it is a LightningModule."""
 
     network: nn.Module
     schedule_config: ScheduleConfig
     trainer: Any
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """Return what the optimizer changes."""
+        """Return the parameters of the optimizer."""
         ...
 
     @property
@@ -67,21 +67,21 @@ class Stepped(Protocol):
 
     @property
     def manual_backward(self) -> Callable[..., None]:
-        """Compute gradients as Lightning does."""
+        """Compute gradients through Lightning."""
         ...
 
 
 @dataclass(frozen=True)
-class Stepping:
-    """How steps are taken.
+class StepOptions:
+    """Options of the optimizer's steps.
 
     Attributes:
-        gradient_clip_val: largest gradient; ``None``: any.
+        gradient_clip_val: largest gradient; ``None``: no clipping.
         gradient_clip_algorithm: ``"norm"``: of all gradients together; ``"value"``: of each one.
-        total: steps of the whole of fitting; 0: as many as Lightning counts.
-        hooks: let Lightning do what it does around each backward pass and each step: gradients of several processes
-            are averaged there, and callbacks may watch. It costs more than the step of a small network.
-        bf16: compute the network in bfloat16 where ``torch.autocast`` holds that to be safe.
+        total: steps in all epochs; 0: as estimated by Lightning.
+        hooks: whether Lightning's hooks run around each backward pass and step: they average the gradients of several
+            processes, and call callbacks. They cost more than the step of a small network.
+        bf16: whether the network computes in bfloat16 where ``torch.autocast`` does.
     """
 
     gradient_clip_val: float | None = None
@@ -90,32 +90,32 @@ class Stepping:
     hooks: bool = True
     bf16: bool = False
 
-    def begin(self, module: Stepped) -> Steps:
-        """Return what takes the next steps of a module that a Trainer is fitting."""
-        return Steps(self, module)
+    def begin(self, module: TrainableModule) -> Stepper:
+        """Return the stepper of a module that a Trainer is fitting."""
+        return Stepper(self, module)
 
     def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
-        """Return the context in which a training loss is computed.
+        """Return the context in which the training loss of one mini-batch is computed.
 
-        One for each mini-batch: it keeps weights that it has rounded until it ends, and a step changes them.
+        A new one for each: autocast caches the rounded weights until it ends, and a step changes the weights.
         """
         return torch.autocast(device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
 
-class Steps:
-    """Takes steps, one a mini-batch, over the chunk of one ``training_step``."""
+class Stepper:
+    """Takes the steps of one ``training_step``, one for each mini-batch of its chunk."""
 
-    def __init__(self, how: Stepping, module: Stepped) -> None:
-        self.how, self.module = how, module
-        self.optimizer: Any = module.optimizers(use_pl_optimizer=how.hooks)
+    def __init__(self, options: StepOptions, module: TrainableModule) -> None:
+        self.options, self.module = options, module
+        self.optimizer: Any = module.optimizers(use_pl_optimizer=options.hooks)
         self.schedule: Any = module.lr_schedulers() if isinstance(module.schedule_config, OneCycle) else None
-        self.parameters = list(module.parameters()) if how.gradient_clip_val is not None else []
+        self.parameters = list(module.parameters()) if options.gradient_clip_val is not None else []
 
     def take(self, batch: Batch) -> None:
         """Take the step of a batch.
 
-        An optimizer may evaluate the batch more than once (L-BFGS does); the first time alone, at the weights that the
-        step begins with, is scored.
+        An optimizer may evaluate the batch more than once, as L-BFGS does. Only the first evaluation is scored, which
+        is at the weights before the step.
         """
         evaluated = False
 
@@ -124,7 +124,7 @@ class Steps:
             self.optimizer.zero_grad()
             loss = self.module.training_loss(batch, scored=not evaluated)
             evaluated = True
-            if self.how.hooks:
+            if self.options.hooks:
                 self.module.manual_backward(loss)
             else:
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -136,8 +136,8 @@ class Steps:
             self.schedule.step()
 
     def count(self, steps: int) -> None:
-        """Tell the Trainer of steps that it has not seen, so that ``global_step`` counts all."""
-        if self.how.hooks:
+        """Add steps to the Trainer's ``global_step``, which without hooks it does not count itself."""
+        if self.options.hooks:
             return
         progress = self.module.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         for counted in (progress.total, progress.current):
@@ -147,25 +147,25 @@ class Steps:
     def _clip(self) -> None:
         if not self.parameters:
             return
-        if self.how.gradient_clip_algorithm == "value":
-            nn.utils.clip_grad_value_(self.parameters, self.how.gradient_clip_val or 0.0)
+        if self.options.gradient_clip_algorithm == "value":
+            nn.utils.clip_grad_value_(self.parameters, self.options.gradient_clip_val or 0.0)
         else:
-            nn.utils.clip_grad_norm_(self.parameters, self.how.gradient_clip_val or 0.0)
+            nn.utils.clip_grad_norm_(self.parameters, self.options.gradient_clip_val or 0.0)
 
 
 def plan(
-    config: TrainerConfig, module: Stepped, train: Batches, callbacks: Sequence[pl.Callback]
-) -> tuple[Stepping, int]:
-    """Return how steps are taken, and how many in one ``training_step`` of Lightning's.
+    config: TrainerConfig, module: TrainableModule, train: Batches, callbacks: Sequence[pl.Callback]
+) -> tuple[StepOptions, int]:
+    """Return the options of steps, and the number of steps in one ``training_step``.
 
     Args:
         config: clipping, precision, devices, epochs.
         module: the compiled model.
         train: the mini-batches.
-        callbacks: those that may want to see each step; then there is one at a time.
+        callbacks: if one of them has a hook for each step, a ``training_step`` has one step.
     """
     hooks = config.devices > 1 or any(map(_watches_steps, callbacks))
-    how = Stepping(
+    options = StepOptions(
         config.gradient_clip_val,
         config.gradient_clip_algorithm,
         len(train) * config.max_epochs,
@@ -174,21 +174,21 @@ def plan(
     )
     room = MOST_BYTES // (4 * train.batch_size * math.prod(train.inputs.shape[1:]))
     most = MANY_STEPS if _is_small(module, train.batch_size) else SOME_STEPS
-    return how, 1 if hooks else max(1, min(room, most))
+    return options, 1 if hooks else max(1, min(room, most))
 
 
 @contextmanager
-def threads(module: Stepped, rows: int) -> Iterator[None]:
-    """Use one thread where a step is small: more gain nothing there, and lose up to 3 times beside a busy neighbour."""
+def threads(module: TrainableModule, rows: int) -> Iterator[None]:
+    """Use one thread for small steps within the block: more gain nothing, and on a busy CPU take 3 times as long."""
     with limited(1 if _is_small(module, rows) else torch.get_num_threads()):
         yield
 
 
-def _is_small(module: Stepped, rows: int) -> bool:
-    """Tell whether a step over so many rows is short: what is done around it then counts."""
+def _is_small(module: TrainableModule, rows: int) -> bool:
+    """Return whether a step over so many rows is so short that its overhead matters."""
     return rows * sum(parameter.numel() for parameter in module.parameters()) < SMALL_STEP
 
 
 def _watches_steps(callback: pl.Callback) -> bool:
-    """Tell whether a callback wants to see each step, rather than each of Lightning's batches or epochs."""
+    """Return whether a callback has a hook for each step, rather than for epochs only."""
     return any(getattr(type(callback), hook) is not getattr(pl.Callback, hook) for hook in HOOKS_OF_A_STEP)

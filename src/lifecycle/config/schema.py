@@ -105,7 +105,7 @@ class RunConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     seed: int = 0  # of the split (unless data.split_seed is set), the initial weights, the order of rows and dropout
-    profile: bool = False  # leave where the time went: a table and a flame graph among the artifacts
+    profile: bool = False  # measure where the time goes: a table and a page with a flame graph among the artifacts
     verbose: int = 1  # 0 silent, 1 a progress bar (or a line an epoch where there is no terminal), 2 a line an epoch
 
 

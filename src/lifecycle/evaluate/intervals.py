@@ -12,7 +12,7 @@ from lifecycle.compile.measures import Array, Compared, MeanOfRows, Measure
 from lifecycle.runtime.quiet import raised
 
 if TYPE_CHECKING:
-    from lifecycle.compile.scores import Scores
+    from lifecycle.compile.scores import Scorer
     from lifecycle.data.batches import Truth
 
 RESAMPLES, SLOW_RESAMPLES = 1000, 200
@@ -26,7 +26,7 @@ ROUNDING = 1e-6
 
 
 def intervals(
-    scores: Scores, outputs: Tensor, targets: Tensor, truth: Truth | None, seed: int
+    scores: Scorer, outputs: Tensor, targets: Tensor, truth: Truth | None, seed: int
 ) -> dict[str, tuple[float, float]]:
     """Return the percentile bootstrap interval of each metric, ``{name: (low, high)}``.
 
@@ -37,7 +37,7 @@ def intervals(
         scores: the metrics; their state is left alone.
         outputs: ``(rows, num_outputs)`` logits or values of the network.
         targets: as the loss takes them.
-        truth: of values: in the user's units; see :meth:`lifecycle.compile.scores.Scores.add`.
+        truth: of values: in the user's units; see :meth:`lifecycle.compile.scores.Scorer.add`.
         seed: of the draws; the same seed gives the same intervals.
     """
     if len(outputs) < 2:

@@ -86,7 +86,7 @@ def fit(
     watching = [callback for callback in (early, best) if callback is not None]
     others = [callback for callback in callbacks if getattr(callback, "needs_scores_and_steps", True)]
     recorder = Epochs(train, seed, listeners, None if others else [config.monitor] if watching else [])
-    module.stepping, steps = stepping.plan(config, module, train, others)
+    module.step_options, steps = stepping.plan(config, module, train, others)
     trainer = trainer_for(
         config,
         devices=config.devices,

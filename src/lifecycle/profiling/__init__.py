@@ -1,1 +1,1 @@
-"""Where the time of a run goes."""
+"""Measures where the time of a run goes."""

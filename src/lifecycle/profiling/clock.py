@@ -1,4 +1,4 @@
-"""Where a run's time goes: a clock of named phases, and the stacks that were seen meanwhile; idle unless asked for."""
+"""Measures the time of a run by named phases, and samples the stack meanwhile; idle without ``profile=true``."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ if TYPE_CHECKING:
     from lifecycle.config.schema import Request
 
 BORN = time.perf_counter() - time.process_time()
-"""When the process began, on the clock of ``perf_counter``: this module is among the first that the command imports."""
+"""Start of the process on the clock of ``perf_counter``: the command imports this module among the first."""
+# At 200 samples a second the sampling thread takes less than 1% of a CPU.
 SECONDS_A_SAMPLE = 0.005
 PHASES = (
     *("start", "import", "data", "define and compile", "fit", "validation", "checkpoint", "tracking"),
     *("evaluate", "predict", "save", "pictures", "other"),
 )
-"""In the order of the table. ``start`` is Python, Hydra and the composing of the request, before imports begin."""
+"""In the order of the table. ``start`` is Python, Hydra and the composition of the request."""
 START, IMPORT, OTHER = PHASES[0], PHASES[1], PHASES[-1]
 
 Stack = tuple[str, ...]
-"""Functions from the outermost, each as pyinstrument writes it: name, file and line, with NUL between."""
+"""Functions from the outermost inwards, in pyinstrument's format: name, file and line, separated by NUL."""
 
 HIDDEN = (
     __file__,
@@ -36,19 +37,19 @@ HIDDEN = (
     "<frozen importlib._bootstrap>",
     "<frozen importlib._bootstrap_external>",
 )
-"""Files whose functions only pass a call on."""
+"""Files whose functions only pass a call on, and are left out of stacks."""
 
 
 class Profile:
-    """Seconds by phase, each exclusive of the phases within it; and seconds by the stacks that were seen in it.
+    """Seconds by phase, each without the phases within it; and seconds by sampled stack.
 
     Args:
-        began: when, on the clock of ``perf_counter``; what is before :meth:`start` is the phase ``start``. None: now.
+        began: start on the clock of ``perf_counter``; the time until :meth:`start` is the phase ``start``. None: now.
 
     Attributes:
-        seconds: by phase. After :meth:`stop` they add up to ``whole``.
-        stacks: seconds by (phase, functions called since it began). Samples weigh what has passed since the last.
-        cpu_seconds: of all threads, up to :meth:`stop`.
+        seconds: by phase. After :meth:`stop` they sum to ``whole``.
+        stacks: seconds by (phase, functions called since the phase began). A sample counts the time since the last one.
+        cpu_seconds: of all threads, until :meth:`stop`.
     """
 
     def __init__(self, began: float | None = None) -> None:
@@ -56,7 +57,7 @@ class Profile:
         self.stacks: dict[tuple[str, Stack], float] = {}
         self._began = self._since = time.perf_counter() if began is None else began
         self._cpu = 0.0 if began is not None else time.process_time()
-        # Of the phases that are going on: name, and how many functions were being called as it began.
+        # Of the open phases: name, and depth of the stack when the phase began.
         self._open: list[tuple[str, int]] = [(START if began is not None else OTHER, 0)]
         self.cpu_seconds = 0.0
         self._thread = threading.get_ident()
@@ -67,20 +68,20 @@ class Profile:
 
     @property
     def whole(self) -> float:
-        """Seconds from the beginning to what was last counted."""
+        """Seconds from the start to the last counted time."""
         return self._since - self._began
 
     def start(self) -> None:
-        """Begin to look at stacks and to time imports."""
-        self._turn()
-        self._open = [(OTHER, _depth(sys._getframe(3)))]  # of whoever entered profiled()
+        """Start sampling stacks and timing imports."""
+        self._switch()
+        self._open = [(OTHER, _depth(sys._getframe(3)))]  # the frame that entered profiled()
         builtins.__import__ = self._timed_import
         self._sampler.start()
 
     def stop(self) -> None:
-        """End looking and timing; a second time, do nothing."""
+        """Stop sampling and timing; a second call does nothing."""
         if self._open:
-            self._turn()
+            self._switch()
             self.cpu_seconds = time.process_time() - self._cpu
             self._open = []
             builtins.__import__ = self._import
@@ -88,63 +89,68 @@ class Profile:
             self._sampler.join()
 
     def enter(self, name: str, frame: FrameType) -> int:
-        """Begin a phase; ``frame`` is of the function that will call what the phase is made of.
+        """Begin a phase.
+
+        Args:
+            name: of the phase.
+            frame: of the function whose calls belong to the phase.
 
         Returns:
-            What :meth:`leave` takes.
+            The argument of :meth:`leave`.
         """
-        self._turn()
+        self._switch()
         self._open.append((name, _depth(frame)))
         return len(self._open) - 1
 
     def leave(self, number: int) -> None:
-        """End a phase, and those within it that an error has ended."""
+        """End a phase, and those within it that an exception has ended."""
         if number < len(self._open):
-            self._turn()
+            self._switch()
             del self._open[number:]
 
     def counts_here(self) -> bool:
-        """Tell whether this thread is the one whose time is counted."""
+        """Return whether this thread is the profiled one."""
         return threading.get_ident() == self._thread and bool(self._open)
 
-    def _turn(self) -> None:
-        """Give the time since the last turn to the innermost phase."""
+    def _switch(self) -> None:
+        """Add the time since the last switch to the innermost phase."""
         now, (name, _) = time.perf_counter(), self._open[-1]
         self.seconds[name] = self.seconds.get(name, 0.0) + now - self._since
         self._since = now
 
     def _sample(self) -> None:
-        """Look at what the profiled thread is doing, again and again, from a thread of its own.
+        """Sample the stack of the profiled thread, from another thread.
 
-        A profiler that is called with every function, such as pyinstrument's, makes imports a third slower and keeps
-        each sample; this one costs next to nothing, and memory for each different stack alone.
+        pyinstrument's own profiler, a callback of the interpreter at each function call, makes imports a third slower
+        and stores every sample. This one costs next to nothing, and stores each different stack once.
         """
         last = time.perf_counter()
         while not self._ended.wait(SECONDS_A_SAMPLE):
             frame, phases = sys._current_frames().get(self._thread), self._open
             now = time.perf_counter()
             if phases:
-                self._see(frame, *phases[-1], now - last)
+                self._add_sample(frame, *phases[-1], now - last)
             last = now
 
-    def _see(self, frame: FrameType | None, phase: str, depth: int, seconds: float) -> None:
+    def _add_sample(self, frame: FrameType | None, phase: str, depth: int, seconds: float) -> None:
         functions = []
         while frame is not None:
-            functions.append(self._named(frame.f_code))
+            functions.append(self._description(frame.f_code))
             frame = frame.f_back
         functions.reverse()
         key = phase, tuple(function for function in functions[depth:] if function)
         self.stacks[key] = self.stacks.get(key, 0.0) + seconds
 
-    def _named(self, code: CodeType) -> str:
-        if id(code) not in self._names:  # the code itself is kept too, so that its id stays its own
+    def _description(self, code: CodeType) -> str:
+        """Return a function in pyinstrument's format; "" for one that is left out of stacks."""
+        if id(code) not in self._names:  # the code is stored too: the id of one that is freed may be used again
             hidden = code.co_filename in HIDDEN
             text = "" if hidden else f"{code.co_qualname}\x00{code.co_filename}\x00{code.co_firstlineno}"
             self._names[id(code)] = code, text
         return self._names[id(code)][1]
 
     def _timed_import(self, *args: Any, **options: Any) -> Any:
-        if not self.counts_here() or self._open[-1][0] == IMPORT:
+        if not self.counts_here() or self._open[-1][0] == IMPORT:  # imports within imports are the same phase
             return self._import(*args, **options)
         number = self.enter(IMPORT, sys._getframe())
         try:
@@ -159,11 +165,11 @@ _counted_start = False
 
 @contextmanager
 def profiled(request: Request, is_command: bool = False) -> Iterator[None]:
-    """Profile the block, if the request asks for it and nothing does so already.
+    """Profile the block, if the request has ``profile=true`` and no profile is open.
 
     Args:
-        request: its field ``profile``.
-        is_command: count from the start of the process, in its first run.
+        request: of the run.
+        is_command: whether to count from the start of the process; only its first run does.
     """
     global _current, _counted_start  # noqa: PLW0603 - a process does one run at a time
     first, _counted_start = not _counted_start, True
@@ -180,13 +186,13 @@ def profiled(request: Request, is_command: bool = False) -> Iterator[None]:
 
 
 def current() -> Profile | None:
-    """Return the profile of the run that is going on in this thread, if it has one."""
+    """Return the profile of the current run, if it has one and this is its thread."""
     return _current if _current is not None and _current.counts_here() else None
 
 
 @contextmanager
 def phase(name: str) -> Iterator[None]:
-    """Count the time of a block, or of each call of a function that this decorates, as a phase of the run."""
+    """Count the time of a block, or of each call of a decorated function, as a phase of the run."""
     profile = current()
     if profile is None:
         yield
@@ -200,12 +206,12 @@ def phase(name: str) -> Iterator[None]:
 
 @contextmanager
 def timed(name: str, context: AbstractContextManager[Any]) -> Iterator[Any]:
-    """Enter a context and leave it, as a phase; what is done in between is not of it, but for what it gives."""
+    """Count as a phase: entering a context, leaving it, and each method call of the object that it returns."""
     with phase(name):
-        given = context.__enter__()
-    time_methods(given, name)
+        entered = context.__enter__()
+    time_methods(entered, name)
     try:
-        yield given
+        yield entered
     except BaseException as error:
         with phase(name):
             if not context.__exit__(type(error), error, error.__traceback__):
@@ -215,10 +221,10 @@ def timed(name: str, context: AbstractContextManager[Any]) -> Iterator[Any]:
             context.__exit__(None, None, None)
 
 
-def time_methods(thing: Any, name: str, *methods: str) -> None:
-    """Count each call of an object's methods (all that are public, unless named) as a phase."""
-    for method in methods or [key for key, value in vars(type(thing)).items() if _is_public_method(key, value)]:
-        setattr(thing, method, phase(name)(getattr(thing, method)))
+def time_methods(instance: Any, name: str, *methods: str) -> None:
+    """Count each call of an object's methods as a phase; of all public ones, unless some are named."""
+    for method in methods or [key for key, value in vars(type(instance)).items() if _is_public_method(key, value)]:
+        setattr(instance, method, phase(name)(getattr(instance, method)))
 
 
 def _is_public_method(key: str, value: Any) -> bool:
@@ -226,7 +232,7 @@ def _is_public_method(key: str, value: Any) -> bool:
 
 
 def _is_program() -> bool:
-    """Tell whether the process was started as our command, rather than by a program that came to call it."""
+    """Return whether the process was started as our command, rather than by a program that calls it."""
     file = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
     return "lifecycle" in (file.stem, file.parent.stem)
 

@@ -222,7 +222,7 @@ def conclude(job: Job, prepared: Prepared, printer: report.Report, tracked: Run,
     data, module = prepared.data, prepared.module
     evaluation, predictions = score(job, prepared, tracked.checkpoints)
     trained = trained_model(job, prepared, history, tracked.id)
-    precision = "bf16-mixed" if module.stepping.bf16 else "32"
+    precision = "bf16-mixed" if module.step_options.bf16 else "32"
     outcome = Outcome(data, history, evaluation, predictions, trained, precision)
     pictures = look(tracked, outcome, job.request.tracking.figures)  # drawn while the rest is saved
     record(tracked, outcome)
