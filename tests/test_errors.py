@@ -45,7 +45,7 @@ def test_several_long_values_too(values: list[str]) -> None:
 
 def test_a_message_that_is_short_enough_stays_as_it_is() -> None:
     message = "a" * 150 + "\n  " + "b" * (MOST_CHARACTERS - 153)
-    assert (str(RequestError(message)), str(RequestError())) == (message, "")
+    assert (str(RequestError(message)), str(LifecycleError())) == (message, "")
 
 
 def test_a_long_value_is_cut_and_a_path_and_a_command_are_not() -> None:

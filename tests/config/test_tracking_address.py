@@ -100,7 +100,7 @@ def test_from_python_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         TrackingConfig(dir="sqlite:x")
     mlflow.set_tracking_uri("http://host:5000")  # which sets the variable
     try:
-        with pytest.raises(RequestError, match=r"^MLFLOW_TRACKING_URI is set to http://host:5000.*tracking\.dir=\./ml"):
+        with pytest.raises(RequestError, match=r"^MLFLOW_TRACKING_URI is set to http://host:5000.*tracking=.\./ml"):
             model.fit(X, Y, track=True, **few)  # type: ignore[arg-type]
         model.fit(X, Y, **few)  # type: ignore[arg-type]
     finally:

@@ -314,7 +314,7 @@ UNREADABLE = [
     ),
     (
         [{"reshape": [0]}],
-        "layers[0] reshape: shape must be one to three sizes, at most one of them -1, got [0]. Mend it.",
+        "layers[0] reshape: shape must be one to three sizes, at most one of them -1, got [0]. Fix it.",
     ),
     (
         ["output", "softmax"],
@@ -412,7 +412,7 @@ UNFITTING = [
     (
         TABLE,
         [{"reshape": [3, -1]}],
-        "layers[0] reshape: [3, -1] needs a sample of other size, got the 4 values of shape (4,) from the data. ",
+        "layers[0] reshape: [3, -1] needs a sample of another size, got the 4 values of shape (4,) from the data. ",
     ),
 ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lifecycle.credentials import masked
-from lifecycle.errors import FieldError, RequestError, Setting, Text, field_error
+from lifecycle.errors import Either, FieldError, RequestError, Text, field_error
 
 DATABASE = "mlflow.db"
 """File name of MLflow's database, in the folder of the runs."""
@@ -54,7 +54,7 @@ def check_environment(folder: str) -> None:
             variable,
             f"is set to {_short(address)}, and tracking servers and other databases are not supported yet: runs are "
             "kept in a folder",
-            remedy=["Unset it, or choose the folder with ", Setting("tracking.dir", f"./{DEFAULT}"), "."],
+            remedy=["Unset it, or choose the folder with ", _argument(f"./{DEFAULT}"), "."],
         )
 
 
@@ -79,16 +79,19 @@ def _remedy(address: str) -> Text:
     scheme, _, rest = address.partition(":")
     path = _path(address)
     if scheme.lower() == "file" and path is not None:
-        return ["Write the path alone: ", Setting("tracking.dir", _short(str(path))), "."]
+        return ["Write the path alone: ", _argument(str(path)), "."]
     if scheme.lower() == "sqlite" and path is not None:
         if path.name == DATABASE:
-            return [f"Write the folder of {DATABASE} alone: ", Setting("tracking.dir", _short(str(path.parent))), "."]
-        return f"Runs are kept in {DATABASE} within a folder: write tracking.dir=<folder>, such as {DEFAULT}."
+            return [f"Write the folder of {DATABASE} alone: ", _argument(str(path.parent)), "."]
+        return [f"Runs are kept in {DATABASE} within a folder: write ", _argument("<folder>"), f", such as {DEFAULT}."]
     folder = f" (a folder of that name is ./{address})" if not rest else ""
-    return (
-        f"Tracking servers and other databases are not supported yet{folder}: write tracking.dir=<folder>, such as "
-        f"{DEFAULT}."
-    )
+    not_yet = f"Tracking servers and other databases are not supported yet{folder}: write "
+    return [not_yet, _argument("<folder>"), f", such as {DEFAULT}."]
+
+
+def _argument(folder: str) -> Either:
+    """Return the argument that chooses a folder."""
+    return Either(command=f"tracking.dir={_short(folder)}", python=f'tracking="{_short(folder)}"')
 
 
 def _path(address: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""Activation functions by the field's names, which are Keras's."""
+"""Activation functions by Keras's names."""
 
 from __future__ import annotations
 

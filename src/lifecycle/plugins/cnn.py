@@ -32,9 +32,9 @@ class CNN:
     dropout: float = 0.0  # share of values set to 0 after each dense layer, while training
     convolutions: int = 1  # in each block, before its pooling
     padding: str = "same"  # same: zeros around an image keep its size; valid: none, and a convolution shrinks it
-    batch_norm: bool = False  # normalise over the batch after each convolution and hidden layer, before the activation
+    batch_norm: bool = False  # batch normalisation after each convolution and hidden layer, before the activation
     block_dropout: float = 0.0  # share of values set to 0 after each block, while training
-    initializer: str = "default"  # of convolutions and hidden layers; default: PyTorch's, else as Keras draws them
+    initializer: str = "default"  # of convolutions and hidden layers; default: PyTorch's, else Keras's
 
     def __post_init__(self) -> None:
         in_range(self, "channels", low=1, below=TOO_MANY)
@@ -69,7 +69,7 @@ class CNN:
         return nn.Sequential(*layers, nn.Flatten(), head.build(flat))
 
     def _block(self, depth: int, channels: int) -> list[nn.Module]:
-        """Return the layers of a block that makes ``channels`` of ``depth``."""
+        """Return the layers of a block from ``depth`` to ``channels`` channels."""
         from torch import nn
 
         layers: list[nn.Module] = []
@@ -86,7 +86,7 @@ class CNN:
         return layers
 
     def _shrunk(self, size: tuple[int, int], spec: DataSpec, number: int) -> tuple[int, int]:
-        """Return height and width after the block ``number``, of height and width before it."""
+        """Return height and width after the block ``number``, from those before it."""
         lost = (self.kernel_size - 1) * self.convolutions if self.padding == "valid" else 0
         height, width = size[0] - lost, size[1] - lost
         too_small, remedy = "", Setting("")

@@ -1,4 +1,4 @@
-"""Initial weights by Keras's names and formulas; ``default`` leaves them as PyTorch draws them."""
+"""Initial weights by Keras's names and formulas; ``default`` keeps those of PyTorch."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ TRUNCATED_STD = 0.87962566103423978
 
 
 def initialize(layer: Layer, name: str) -> Layer:
-    """Draw the weights of a dense or convolutional layer anew, its biases being 0, and return it.
+    """Initialize the weights of a dense or convolutional layer, and set its biases to 0; return it.
 
     Args:
-        layer: as PyTorch made it.
+        layer: as initialized by PyTorch.
         name: one of :data:`INITIALIZERS`; ``default`` changes nothing.
     """
     from torch import nn
@@ -48,11 +48,11 @@ def initialize(layer: Layer, name: str) -> Layer:
 
 
 def initialize_recurrent(layer: Recurrent, name: str) -> Recurrent:
-    """Draw the weights of a recurrent layer anew, as Keras does, and return it.
+    """Initialize the weights of a recurrent layer as Keras does; return it.
 
-    The kernel is drawn by ``name``, the recurrent kernel is orthogonal, and biases are 0, but for the forget gate of
-    an LSTM: 1, so that a cell remembers at first. Where PyTorch adds up two biases, the second begins at 0;
-    both learn, so that their sum moves faster than Keras's one.
+    The kernel is drawn by ``name``, the recurrent kernel is orthogonal, and biases are 0, except for the forget gate of
+    an LSTM: 1, so that a cell keeps its state at first. PyTorch's layers add two biases, both of which are trained, so
+    that the sum changes faster than Keras's single bias.
     """
     import torch
     from torch import nn
@@ -73,12 +73,12 @@ def initialize_recurrent(layer: Recurrent, name: str) -> Recurrent:
 
 
 def of_output(name: str) -> str:
-    """Return the initializer of the last layer: Keras's own where the hidden layers are given another."""
+    """Return the initializer of the output layer: Keras's default, unless the hidden layers have PyTorch's."""
     return name if name == "default" else "glorot_uniform"
 
 
 def fans(weight: Tensor) -> tuple[int, int]:
-    """Return the connections into and out of one unit, for a weight ``(out, in, *kernel)``."""
+    """Return fan-in and fan-out of a weight ``(out, in, *kernel)``."""
     field = math.prod(weight.shape[2:])
     return weight.shape[1] * field, weight.shape[0] * field
 
@@ -99,5 +99,5 @@ def _fill(weight: Tensor, name: str) -> None:
         bound = math.sqrt(3 * variance)
         nn.init.uniform_(weight, -bound, bound)
     else:
-        std = math.sqrt(variance) / TRUNCATED_STD  # before the tails are cut off
+        std = math.sqrt(variance) / TRUNCATED_STD  # before truncation, so that it is right after it
         nn.init.trunc_normal_(weight, 0, std, -2 * std, 2 * std)

@@ -1,7 +1,7 @@
-"""A plain list of layers, read: what each element names, and what is wrong with it; imports no torch.
+"""Parses the list of layers of ``model=sequential``. Imports no torch, so that a wrong list is refused quickly.
 
-An element is a word (``relu``) or a word with a value (``dense: 12``), which is that of the layer's first field, or
-a mapping of its fields (``lstm: {units: 8, return_sequences: true}``).
+An element is a word (``relu``), or a word with the value of the layer's first field (``dense: 12``) or with a mapping
+of its fields (``lstm: {units: 8, return_sequences: true}``).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from lifecycle.errors import did_you_mean
 from lifecycle.plugins.layers import LAYERS
 
 EXAMPLES = {"units": "64", "rate": "0.5", "filters": "32", "shape": "[-1, 1]"}
-"""A value for each field that must be given."""
+"""An example for each field without a default."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Placed:
 
     index: int  # from 0, as in model.layers[0]
     word: str
-    layer: Any  # one of the dataclasses above
+    layer: Any  # a dataclass of lifecycle.plugins.layers
     text: str  # as written, such as "dense: 12"
 
     def __str__(self) -> str:
@@ -31,17 +31,17 @@ class Placed:
 
 
 def parse(elements: list[Any]) -> list[Placed]:
-    """Return the layers of a plain list.
+    """Return the layers of a list.
 
     Raises:
-        ValueError: names the place, what is wrong with it, the value and the cure.
+        ValueError: an element is no layer, or a field has no or a wrong value; begins with ``layers[<index>]``.
     """
     return [_placed(index, element) for index, element in enumerate(elements)]
 
 
 def _placed(index: int, element: Any) -> Placed:
     word, value = _word_and_value(index, element)
-    text = word if value is None else f"{word}: {_shown(value)}"
+    text = word if value is None else f"{word}: {_as_yaml(value)}"
     if word not in LAYERS:
         raise ValueError(
             f"layers[{index}] must be a known layer, got {text}.{did_you_mean(word, LAYERS)} "
@@ -54,7 +54,7 @@ def _placed(index: int, element: Any) -> Placed:
 
 
 def _word_and_value(index: int, element: Any) -> tuple[str, Any]:
-    """Take an element apart; on the command line ``dense: 12`` arrives as a text."""
+    """Divide an element into word and value; on the command line Hydra passes ``dense: 12`` as one text."""
     if isinstance(element, str):
         word, _, value = (part.strip() for part in element.partition(":"))
         return word, _number(value)
@@ -62,13 +62,13 @@ def _word_and_value(index: int, element: Any) -> tuple[str, Any]:
         ((word, value),) = element.items()
         return str(word), value
     raise ValueError(
-        f"layers[{index}] must be a word or one pair of word and value, got {_shown(element)}. "
+        f"layers[{index}] must be a word or one pair of word and value, got {_as_yaml(element)}. "
         "Write for instance relu, or dense: 12."
     )
 
 
 def _number(text: str) -> Any:
-    """Return what a text on the command line stands for, as YAML would."""
+    """Convert a text of the command line as YAML would."""
     words = {"": None, "null": None, "true": True, "false": False}
     if text.lower() in words:
         return words[text.lower()]
@@ -81,24 +81,24 @@ def _number(text: str) -> Any:
 
 
 def _make(word: str, value: Any) -> Any:
-    """Return the layer's dataclass, checked."""
+    """Return the checked dataclass instance of a layer."""
     cls = LAYERS[word]
     types = {item.name: str(item.type) for item in fields(cls)}
     needed = [item.name for item in fields(cls) if item.default is MISSING]
     if not types and value not in (None, {}):
-        raise ValueError(f"it takes no value, got {_shown(value)}. Write {word} alone.")
-    given = value if isinstance(value, dict) else {} if value is None else {next(iter(types)): value}
-    for name, got in given.items():
+        raise ValueError(f"it takes no value, got {_as_yaml(value)}. Write {word} alone.")
+    values = value if isinstance(value, dict) else {} if value is None else {next(iter(types)): value}
+    for name, got in values.items():
         if name not in types:
             raise ValueError(
-                f"{name} is not a field of {word}, got {_shown(got)}.{did_you_mean(str(name), types)} "
+                f"{name} is not a field of {word}, got {_as_yaml(got)}.{did_you_mean(str(name), types)} "
                 f"Fields: {', '.join(types)}."
             )
         _check_type(cls, name, got)
     for name in needed:
-        if name not in given:
+        if name not in values:
             raise ValueError(f"{name} must be given, got nothing. Write for instance {word}: {EXAMPLES[name]}.")
-    return cls(**given)
+    return cls(**values)
 
 
 def _check_type(cls: type, name: str, value: Any) -> None:
@@ -107,13 +107,13 @@ def _check_type(cls: type, name: str, value: Any) -> None:
     wanted, fits = _TYPES[kind]
     if not (fits(value) or (null and value is None)):
         cure = (
-            f"Write for instance {EXAMPLES[name]}." if name in EXAMPLES else f"The default is {_shown(spec.default)}."
+            f"Write for instance {EXAMPLES[name]}." if name in EXAMPLES else f"The default is {_as_yaml(spec.default)}."
         )
-        raise ValueError(f"{name} must be {wanted}, got {_shown(value)}. {cure}")
+        raise ValueError(f"{name} must be {wanted}, got {_as_yaml(value)}. {cure}")
 
 
 def _is(*kinds: type) -> Callable[[Any], bool]:
-    """Return what tells whether a value is of one of these kinds exactly: true is no number."""
+    """Return a check for exactly these types: ``isinstance(True, int)`` holds, but true is no number."""
     return lambda value: type(value) in kinds
 
 
@@ -126,10 +126,10 @@ _TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
 }
 
 
-def _shown(value: Any) -> str:
-    """Return a value as YAML has it in one line."""
+def _as_yaml(value: Any) -> str:
+    """Return a value as YAML in one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_shown(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {_as_yaml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return f"[{', '.join(map(_shown, value))}]"
+        return f"[{', '.join(map(_as_yaml, value))}]"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""The layers that a plain list may name, by word, and the fields of each; imports no torch."""
+"""The layers of ``model=sequential`` by word, and their fields. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from lifecycle.plugins.lstm import CELL_ACTIVATIONS
 
 @dataclass
 class Plain:
-    """A layer that has no fields: an activation, flatten, batch_norm, layer_norm, global_avg_pool."""
+    """A layer without fields: an activation, flatten, batch_norm, layer_norm, global_avg_pool."""
 
 
 @dataclass
 class Output:
-    """A dense layer of as many values as the data need."""
+    """A dense layer with as many units as the data need outputs."""
 
     initializer: str | None = None  # null: the model's, see Sequential.initializer
 
@@ -28,7 +28,7 @@ class Output:
 
 @dataclass
 class Dense:
-    """A dense layer; on a sequence, the same for each step."""
+    """A dense layer; of a sequence, applied to each step."""
 
     units: int
     initializer: str | None = None
@@ -40,7 +40,7 @@ class Dense:
 
 @dataclass
 class Dropout:
-    """Values set to 0 while training."""
+    """Dropout: sets random values to 0 while training."""
 
     rate: float  # share of the values
 
@@ -50,14 +50,14 @@ class Dropout:
 
 @dataclass
 class Reshape:
-    """The values of a sample in another shape, such as ``[-1, 1]``: a table's columns as steps."""
+    """Changes the shape of a sample; ``[-1, 1]`` turns a table's columns into steps."""
 
-    shape: list[int]  # without the batch; one number may be -1: whatever is left
+    shape: list[int]  # without the batch axis; one size may be -1, which is inferred
 
     def __post_init__(self) -> None:
         in_range(self, "shape", low=-1, below=TOO_MANY)
         if not 1 <= len(self.shape) <= 3 or 0 in self.shape or self.shape.count(-1) > 1:
-            raise ValueError(f"shape must be one to three sizes, at most one of them -1, got {self.shape}. Mend it.")
+            raise ValueError(f"shape must be one to three sizes, at most one of them -1, got {self.shape}. Fix it.")
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Conv:
 
     filters: int  # output channels
     kernel_size: int = 3  # pixels
-    stride: int = 1  # pixels between two places of the kernel
+    stride: int = 1  # pixels between two positions of the kernel
     padding: str = "same"  # same: zeros around the image, so that stride 1 keeps its size; valid: none
     initializer: str | None = None
 
@@ -79,7 +79,7 @@ class Conv:
 
 @dataclass
 class MaxPool:
-    """The largest value of each window of an image."""
+    """Maximum of each window of an image."""
 
     size: int = 2  # pixels
     stride: int | None = None  # pixels between two windows; null: size
@@ -91,16 +91,16 @@ class MaxPool:
 
 @dataclass
 class AvgPool(MaxPool):
-    """The mean of each window of an image."""
+    """Mean of each window of an image."""
 
 
 @dataclass
 class GRU:
-    """A layer of gated recurrent units over a sequence."""
+    """Gated recurrent units over a sequence."""
 
     units: int
     return_sequences: bool = False  # the outputs at all steps, for another recurrent layer; false: the last
-    bidirectional: bool = False  # read the steps backward too; each direction has `units`, side by side
+    bidirectional: bool = False  # read the steps backward too; each direction has `units`, concatenated
     initializer: str | None = None
 
     def __post_init__(self) -> None:
@@ -110,7 +110,7 @@ class GRU:
 
 @dataclass
 class LSTM(GRU):
-    """A layer of LSTM cells over a sequence."""
+    """LSTM cells over a sequence."""
 
     activation: str = "tanh"  # of candidate and output; the gates are sigmoids
 
@@ -135,6 +135,6 @@ LAYERS: dict[str, type] = {
     "gru": GRU,
     **dict.fromkeys(("softmax", *ACTIVATIONS), Plain),
 }
-"""Word -> the fields it may be given."""
+"""Word -> dataclass of its fields."""
 
 RECURRENT = ("lstm", "gru")

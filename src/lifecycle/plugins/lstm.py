@@ -27,11 +27,11 @@ class LSTM:
     hidden: list[int] = field(default_factory=list)  # width of each dense layer after the last step
     activation: str = "relu"  # of the dense layers
     dropout: float = 0.0  # share of values set to 0 between layers, while training
-    cell_activation: str = "tanh"  # of candidate and output of a cell: tanh or relu; its gates are sigmoids
-    bidirectional: bool = False  # read the steps backward too; each direction has `units`, side by side
-    batch_norm: bool = False  # normalise over the batch after each dense layer, before its activation
-    initializer: str = "default"  # of LSTM and dense layers; default: PyTorch's, else as Keras draws them
-    table_as: str = "steps"  # a table: steps, each column is a step; or features, one step has all columns
+    cell_activation: str = "tanh"  # of a cell's candidate and output: tanh or relu; the gates are sigmoids
+    bidirectional: bool = False  # read the steps backward too; each direction has `units`, concatenated
+    batch_norm: bool = False  # batch normalisation after each dense layer, before its activation
+    initializer: str = "default"  # of LSTM and dense layers; default: PyTorch's, else Keras's
+    table_as: str = "steps"  # columns of a table: steps, each is a step; features: all are features of one step
 
     def __post_init__(self) -> None:
         in_range(self, "units", low=1, below=TOO_MANY)

@@ -1,4 +1,4 @@
-"""The network that :class:`lifecycle.plugins.lstm.LSTM` builds; apart, so that naming the plugin imports no torch."""
+"""The network of :class:`lifecycle.plugins.lstm.LSTM`; in its own module, so that the plugin imports no torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lifecycle.plugins.recurrent import LastStep, make_lstm
 
 
 class Fields(Protocol):
-    """Fields of :class:`lifecycle.plugins.lstm.LSTM`, which says what each is."""
+    """Fields of :class:`lifecycle.plugins.lstm.LSTM`, documented there."""
 
     units: list[int]
     hidden: list[int]
@@ -27,7 +27,7 @@ class Fields(Protocol):
 
 
 class LSTMNetwork(nn.Module):
-    """Stacked LSTM layers; the last one's output, when it has read all steps, goes through a dense head."""
+    """Stacked LSTM layers, and a dense head on the last output of the last one."""
 
     def __init__(self, config: Fields, spec: DataSpec) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class LSTMNetwork(nn.Module):
         self.head = dense.build(head)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Map ``(batch, *input_shape)``, a series, an image or a row of a table each, to ``(batch, num_outputs)``."""
+        """Map ``(batch, *input_shape)`` of series, images or rows of a table to ``(batch, num_outputs)``."""
         returned = self.layers[0](self._steps(inputs))
         for layer in self.layers[1:]:
             returned = layer(self.dropout(returned[0]))  # (batch, steps, directions * units), and the last state
@@ -55,7 +55,7 @@ class LSTMNetwork(nn.Module):
         return outputs
 
     def _features(self, shape: tuple[int, ...]) -> int:
-        """Return the features of one step of a sample of this shape."""
+        """Return the number of features of a step, for samples of this shape."""
         if len(shape) == 1:
             return 1 if self.columns_are_steps else shape[0]
         return shape[0] * shape[2] if len(shape) == 3 else shape[1]

@@ -24,8 +24,8 @@ class MLP:
     hidden: list[int] = field(default_factory=lambda: [64, 32])  # width of each hidden layer; [] is a linear model
     activation: str = "relu"  # after each hidden layer
     dropout: float = 0.0  # share of values set to 0 after each activation, while training
-    batch_norm: bool = False  # normalise over the batch after each hidden layer, before its activation
-    initializer: str = "default"  # of the hidden layers; default: as PyTorch draws weights, else as Keras does
+    batch_norm: bool = False  # batch normalisation after each hidden layer, before its activation
+    initializer: str = "default"  # of the hidden layers; default: PyTorch's, else Keras's
 
     def __post_init__(self) -> None:
         in_range(self, "hidden", low=1, below=TOO_MANY)

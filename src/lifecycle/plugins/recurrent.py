@@ -1,4 +1,4 @@
-"""Recurrent layers that PyTorch does not have, and what is taken of a recurrent layer's outputs."""
+"""An LSTM layer with any activation, and modules that select outputs of a recurrent layer."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ FUNCTIONS = {"tanh": torch.tanh, "relu": torch.relu}
 
 
 class LSTMLayer(nn.Module):
-    """An LSTM layer whose candidate and output go through any activation; the gates stay sigmoids (Keras's LSTM).
+    """An LSTM layer with any activation of candidate and output, as Keras's LSTM; the gates are sigmoids.
 
-    Beside that it is ``nn.LSTM(features, units, batch_first=True)`` with one bias: the same names, order of gates
-    (input, forget, cell, output) and outputs.
+    Otherwise it is ``nn.LSTM(features, units, batch_first=True)`` with one bias: with the same names of parameters,
+    order of gates (input, forget, cell, output) and outputs.
     """
 
     def __init__(self, features: int, units: int, activation: str = "relu", bidirectional: bool = False) -> None:
@@ -31,7 +31,7 @@ class LSTMLayer(nn.Module):
             nn.init.uniform_(parameter, -bound, bound)
 
     def extra_repr(self) -> str:
-        """Return what ``print(network)`` shows in the brackets."""
+        """Return the text in the brackets of ``print(network)``."""
         return f"{self.input_size}, {self.hidden_size}, activation={self.activation}"
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -44,42 +44,43 @@ class LSTMLayer(nn.Module):
         return torch.cat(outputs, dim=2), (torch.stack(hidden), torch.stack(cell))
 
     def _read(self, inputs: Tensor, direction: str) -> tuple[Tensor, Tensor, Tensor]:
-        """Read the steps in one direction; outputs stand in the order of the inputs."""
+        """Read the steps in one direction; outputs are in the order of the inputs."""
         activation, backward = FUNCTIONS[self.activation], direction.endswith("reverse")
         weight, recurrent = getattr(self, f"weight_ih_{direction}"), getattr(self, f"weight_hh_{direction}")
         from_inputs = F.linear(inputs, weight, getattr(self, f"bias_ih_{direction}"))  # (batch, steps, 4 * units)
         steps = from_inputs.unbind(1)
-        hidden = cell = inputs.new_zeros(inputs.shape[0], self.hidden_size)  # len() would fix the batch of an export
+        # Not len(inputs): torch.export would fix the size of the batch.
+        hidden = cell = inputs.new_zeros(inputs.shape[0], self.hidden_size)
         outputs = []
         for step in reversed(steps) if backward else steps:
             gates = step + F.linear(hidden, recurrent)  # (batch, 4 * units)
-            let_in, keep, candidate, let_out = gates.chunk(4, dim=1)
-            cell = keep.sigmoid() * cell + let_in.sigmoid() * activation(candidate)
-            hidden = let_out.sigmoid() * activation(cell)
+            input_gate, forget_gate, candidate, output_gate = gates.chunk(4, dim=1)
+            cell = forget_gate.sigmoid() * cell + input_gate.sigmoid() * activation(candidate)
+            hidden = output_gate.sigmoid() * activation(cell)
             outputs.append(hidden)
         return torch.stack(outputs[::-1] if backward else outputs, dim=1), hidden, cell
 
 
 def make_lstm(features: int, units: int, activation: str, bidirectional: bool) -> nn.LSTM | LSTMLayer:
-    """Return an LSTM layer: PyTorch's own where it can be, which is with tanh."""
+    """Return an LSTM layer: PyTorch's, which is much faster, if the activation is tanh."""
     if activation == "tanh":
         return nn.LSTM(features, units, batch_first=True, bidirectional=bidirectional)
     return LSTMLayer(features, units, activation, bidirectional)
 
 
 class AllSteps(nn.Module):
-    """The outputs of a recurrent layer at all steps."""
+    """Selects the outputs of a recurrent layer at all steps."""
 
     def forward(self, returned: tuple[Tensor, object]) -> Tensor:
-        """Take ``(batch, steps, directions * units)`` from what the layer returned."""
+        """Return ``(batch, steps, directions * units)``, the first value that the layer returned."""
         return returned[0]
 
 
 class LastStep(nn.Module):
-    """The output of a recurrent layer when it has read all steps, of each direction: its last, and the first's."""
+    """Selects the output of each direction of a recurrent layer after it has read all steps."""
 
     def forward(self, returned: tuple[Tensor, Tensor | tuple[Tensor, Tensor]]) -> Tensor:
-        """Take ``(batch, directions * units)`` from what the layer returned."""
+        """Return ``(batch, directions * units)``, from the state that the layer returned."""
         state = returned[1]
         hidden = state[0] if isinstance(state, tuple) else state  # (directions, batch, units); a GRU has no cell
         return hidden.transpose(0, 1).flatten(1)

@@ -1,4 +1,4 @@
-"""A network from a plain list of layers."""
+"""Network from a list of layers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 PROBABILITIES = ("softmax", "sigmoid", "log_sigmoid", "hard_sigmoid")
-"""What would make probabilities of the logits that the loss and the predictions expect."""
+"""Layers that would turn logits into probabilities, whereas the loss and the predictions expect logits."""
 
 
 @dataclass
@@ -23,9 +23,9 @@ class Sequential:
 
     sample_dims: ClassVar[tuple[int, ...]] = (1, 2, 3)
 
-    # words, or word: value, of lifecycle.plugins.layers; output is a dense layer of as many values as the data need
+    # words, or word: value, of lifecycle.plugins.layers; output is a dense layer for the outputs that the data need
     layers: list[Any] = field(default_factory=lambda: ["flatten", {"dense": 64}, "relu", "output"])
-    initializer: str = "default"  # of all but the last layer; default: PyTorch's, else as Keras draws them
+    initializer: str = "default"  # of all but the last layer; default: PyTorch's, else Keras's
 
     def __post_init__(self) -> None:
         one_of(self, "initializer", INITIALIZERS)
@@ -35,14 +35,14 @@ class Sequential:
         if last.word in PROBABILITIES:
             raise ValueError(
                 f"layers must not end in {last.word}, got {last}. Leave it out: the network returns logits or values, "
-                "and the loss and the predictions make probabilities of logits themselves."
+                "and the loss and the predictions convert logits to probabilities."
             )
 
     def build(self, spec: DataSpec) -> nn.Module:
         """Return ``(batch, *input_shape) -> (batch, num_outputs)`` logits or values.
 
         Raises:
-            ValueError: a layer cannot take what the one before returns; it names both.
+            ValueError: a layer cannot process the output of the previous one.
         """
         from lifecycle.plugins.sequential_network import build
 

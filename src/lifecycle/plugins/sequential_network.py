@@ -1,4 +1,4 @@
-"""Builds the network of :class:`lifecycle.plugins.sequential.Sequential`, following the shape from layer to layer."""
+"""Builds the network of :class:`lifecycle.plugins.sequential.Sequential`, and infers the shape at each layer."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ WITH_WEIGHTS = ("dense", "output", "conv", *RECURRENT)
 
 
 @dataclass(frozen=True)
-class Before:
-    """What a layer is put on.
+class LayerInput:
+    """The input of a layer.
 
     Attributes:
-        shape: of one sample that reaches it, without the batch axis.
-        layer: the one before; ``None`` for the first.
-        initializer: of its weights, unless it has its own.
-        num_outputs: values the network is to return.
+        shape: of one sample, without the batch axis.
+        layer: the previous one; ``None`` for the first.
+        initializer: of the layer's weights, unless the layer names one.
+        num_outputs: of the network.
     """
 
     shape: Shape
@@ -41,19 +41,19 @@ class Before:
     def __str__(self) -> str:
         return f"shape {self.shape} from {self.layer or 'the data'}"
 
-    def drawn_by(self, own: str | None) -> str:
-        """Return the initializer of a layer that may have one of its own."""
+    def initializer_of(self, own: str | None) -> str:
+        """Return the initializer of a layer, which may name one itself."""
         return own or self.initializer
 
 
 def build(placed: list[Placed], initializer: str, spec: DataSpec) -> nn.Module:
-    """Return ``(batch, *input_shape) -> (batch, num_outputs)``; its modules are called ``<index>_<word>``.
+    """Return ``(batch, *input_shape) -> (batch, num_outputs)``; its modules have the names ``<index>_<word>``.
 
     Raises:
-        ValueError: a layer cannot take what the one before returns, or the last returns no such outputs.
+        ValueError: a layer cannot process the output of the previous one, or the last has another shape.
     """
     last = max((item.index for item in placed if item.word in WITH_WEIGHTS), default=-1)
-    before = Before(spec.input_shape, None, initializer, spec.num_outputs)
+    before = LayerInput(spec.input_shape, None, initializer, spec.num_outputs)
     modules: OrderedDict[str, nn.Module] = OrderedDict()
     for item in placed:
         if item.index == last:
@@ -68,8 +68,8 @@ def build(placed: list[Placed], initializer: str, spec: DataSpec) -> nn.Module:
     return nn.Sequential(modules)
 
 
-def _add(item: Placed, before: Before) -> tuple[nn.Module, Shape]:
-    """Return a layer's module and the shape that it returns."""
+def _add(item: Placed, before: LayerInput) -> tuple[nn.Module, Shape]:
+    """Return a layer's module, and the shape of its output."""
     if type(item.layer) in BUILDERS:
         return BUILDERS[type(item.layer)](item.layer, before)
     shape = before.shape
@@ -82,7 +82,7 @@ def _add(item: Placed, before: Before) -> tuple[nn.Module, Shape]:
     if item.word == "batch_norm":
         kinds = {1: nn.BatchNorm1d, 2: StepsBatchNorm, 3: nn.BatchNorm2d}
         module: nn.Module = kinds[len(shape)](shape[0] if is_image else shape[-1])
-    elif item.word == "layer_norm":  # an image: over channels and pixels, with a scale a channel
+    elif item.word == "layer_norm":  # of an image: over channels and pixels, with a scale for each channel
         module = nn.GroupNorm(1, shape[0]) if is_image else nn.LayerNorm(shape[-1])
     elif item.word == "softmax":
         module = nn.Softmax(dim=1 if is_image else -1)
@@ -91,43 +91,42 @@ def _add(item: Placed, before: Before) -> tuple[nn.Module, Shape]:
     return module, shape
 
 
-def _dropout(layer: layers.Dropout, before: Before) -> tuple[nn.Module, Shape]:
+def _dropout(layer: layers.Dropout, before: LayerInput) -> tuple[nn.Module, Shape]:
     return nn.Dropout(layer.rate), before.shape
 
 
-def _dense(layer: layers.Dense | layers.Output, before: Before) -> tuple[nn.Module, Shape]:
+def _dense(layer: layers.Dense | layers.Output, before: LayerInput) -> tuple[nn.Module, Shape]:
     *steps, width = before.shape
     flat = isinstance(layer, layers.Output)
     if len(steps) == 2 or (steps and flat):
         raise ValueError(f"needs one row of values a sample, got {before}. Put flatten before it.")
     units = before.num_outputs if isinstance(layer, layers.Output) else layer.units
-    return initialize(nn.Linear(width, units), before.drawn_by(layer.initializer)), (*steps, units)
+    return initialize(nn.Linear(width, units), before.initializer_of(layer.initializer)), (*steps, units)
 
 
-def _conv(layer: layers.Conv, before: Before) -> tuple[nn.Module, Shape]:
+def _conv(layer: layers.Conv, before: LayerInput) -> tuple[nn.Module, Shape]:
     _need_image(before)
     depth, *size = before.shape
     kernel, stride = layer.kernel_size, layer.stride
-    padding = [0, 0, 0, 0]  # left, right, top, bottom: an odd rest goes right and below, as in Keras
+    padding = [0, 0, 0, 0]  # left, right, top, bottom; an odd number is larger at the right and below, as in Keras
     if layer.padding == "same":
         for axis, pixels in enumerate(size):
             missing = max((math.ceil(pixels / stride) - 1) * stride + kernel - pixels, 0)
-            start = 2 * (1 - axis)  # padding is listed from the last axis on
+            start = 2 * (1 - axis)  # ZeroPad2d lists the last axis first
             padding[start : start + 2] = [missing // 2, missing - missing // 2]
     height = _places(size[0] + sum(padding[2:]), kernel, stride)
     width = _places(size[1] + sum(padding[:2]), kernel, stride)
     if min(height, width) < 1:
         raise ValueError(f"has a kernel larger than the image, got {before}. Use a smaller one, or padding: same.")
     left, right, top, bottom = padding
-    even = left == right and top == bottom
-    around = (top, left) if even else 0
-    convolution = nn.Conv2d(depth, layer.filters, kernel, stride, padding=around)
-    initialize(convolution, before.drawn_by(layer.initializer))
+    even = left == right and top == bottom  # Conv2d itself pads both sides alike only
+    convolution = nn.Conv2d(depth, layer.filters, kernel, stride, padding=(top, left) if even else 0)
+    initialize(convolution, before.initializer_of(layer.initializer))
     padded = convolution if even else nn.Sequential(nn.ZeroPad2d((left, right, top, bottom)), convolution)
     return padded, (layer.filters, height, width)
 
 
-def _pool(layer: layers.MaxPool | layers.AvgPool, before: Before) -> tuple[nn.Module, Shape]:
+def _pool(layer: layers.MaxPool | layers.AvgPool, before: LayerInput) -> tuple[nn.Module, Shape]:
     _need_image(before)
     depth, height, width = before.shape
     if min(height, width) < layer.size:
@@ -137,7 +136,7 @@ def _pool(layer: layers.MaxPool | layers.AvgPool, before: Before) -> tuple[nn.Mo
     return kind(layer.size, stride), (depth, _places(height, layer.size, stride), _places(width, layer.size, stride))
 
 
-def _recurrent(layer: layers.GRU, before: Before) -> tuple[nn.Module, Shape]:
+def _recurrent(layer: layers.GRU, before: LayerInput) -> tuple[nn.Module, Shape]:
     if len(before.shape) != 2:
         raise ValueError(f"needs a sequence (steps, features), got {before}. {_to_sequence(before)}")
     steps, features = before.shape
@@ -147,13 +146,13 @@ def _recurrent(layer: layers.GRU, before: Before) -> tuple[nn.Module, Shape]:
         if isinstance(layer, layers.LSTM)
         else nn.GRU(features, layer.units, batch_first=True, bidirectional=layer.bidirectional)
     )
-    initialize_recurrent(recurrent, before.drawn_by(layer.initializer))
+    initialize_recurrent(recurrent, before.initializer_of(layer.initializer))
     shape = (steps, width) if layer.return_sequences else (width,)
     return nn.Sequential(recurrent, AllSteps() if layer.return_sequences else LastStep()), shape
 
 
-def _to_sequence(before: Before) -> str:
-    """Return how a sequence would reach a recurrent layer."""
+def _to_sequence(before: LayerInput) -> str:
+    """Return the sentence on how to give a recurrent layer a sequence."""
     layer = before.layer
     if layer and layer.word in RECURRENT:
         return (
@@ -166,24 +165,24 @@ def _to_sequence(before: Before) -> str:
     return "Put flatten and {reshape: [<steps>, -1]} before it, or use model=lstm, which reads an image row by row."
 
 
-def _reshape(layer: layers.Reshape, before: Before) -> tuple[nn.Module, Shape]:
+def _reshape(layer: layers.Reshape, before: LayerInput) -> tuple[nn.Module, Shape]:
     values, known = math.prod(before.shape), math.prod(size for size in layer.shape if size > 0)
     shape = tuple(values // known if size < 0 else size for size in layer.shape)
     if math.prod(shape) != values:
         raise ValueError(
-            f"needs a sample of other size, got the {values} values of {before}. Use sizes that multiply to it."
+            f"needs a sample of another size, got the {values} values of {before}. Use sizes whose product is {values}."
         )
     unflatten = nn.Unflatten(1, shape)
     return unflatten if len(before.shape) == 1 else nn.Sequential(nn.Flatten(), unflatten), shape
 
 
-def _need_image(before: Before) -> None:
+def _need_image(before: LayerInput) -> None:
     if len(before.shape) != 3:
         raise ValueError(f"needs an image (channels, height, width), got {before}. Put it on images, or leave it out.")
 
 
-def _check_outputs(last: Before, spec: DataSpec) -> None:
-    """Refuse a network whose last layer returns something else than the data need."""
+def _check_outputs(last: LayerInput, spec: DataSpec) -> None:
+    """Check that the last layer has the outputs that the data need."""
     if last.shape == (spec.num_outputs,):
         return
     need = f"{spec.num_outputs} value{'s' if spec.num_outputs > 1 else ''} a sample"
@@ -210,7 +209,7 @@ class StepsBatchNorm(nn.BatchNorm1d):
         return super().forward(inputs.transpose(1, 2)).transpose(1, 2)
 
 
-BUILDERS: dict[type, Callable[[Any, Before], tuple[nn.Module, Shape]]] = {
+BUILDERS: dict[type, Callable[[Any, LayerInput], tuple[nn.Module, Shape]]] = {
     layers.Dense: _dense,
     layers.Output: _dense,
     layers.Dropout: _dropout,
@@ -221,4 +220,4 @@ BUILDERS: dict[type, Callable[[Any, Before], tuple[nn.Module, Shape]]] = {
     layers.LSTM: _recurrent,
     layers.GRU: _recurrent,
 }
-"""Kind of layer that has fields -> what makes it, and the shape that it returns."""
+"""Dataclass of a layer -> function that returns its module, and the shape of its output."""

@@ -1,1 +1,1 @@
-"""The process and the machine: seeds, memory, signals, ports, digests, lazy imports."""
+"""The process and the machine: seeds, memory, threads, signals, ports, digests, lazy imports."""

@@ -1,4 +1,4 @@
-"""Digests of files, of data and of rows: how a saved file or a record says what it was made from."""
+"""SHA-256 digests of files, of data and of row numbers, which identify what a model was made from."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def sha256(file: Path) -> str:
 
 
 PLAIN = "biuf"
-"""Kinds of numpy's types whose bytes are their values."""
+"""Kinds of NumPy's dtypes whose bytes are their values; objects are pointers."""
 
 NO_ROWS = "none"
-"""In place of the digest of a part that has no rows."""
+"""Stands for the digest of a part without rows."""
 
 
 def digest(frame: pd.DataFrame) -> str:
@@ -34,7 +34,7 @@ def digest(frame: pd.DataFrame) -> str:
     names = [[str(name), str(dtype)] for name, dtype in frame.dtypes.items()]
     found = hashlib.sha256(json.dumps(names).encode())
     dtypes = list(frame.dtypes)
-    # Neighbours of one type go together: a column a pixel makes hundreds of them.
+    # Adjacent columns of one dtype are digested together: images have hundreds of columns, one for each pixel.
     for dtype, group in itertools.groupby(range(len(dtypes)), key=dtypes.__getitem__):
         columns = list(group)
         part = frame.iloc[:, columns[0] : columns[-1] + 1]
@@ -46,10 +46,10 @@ def digest(frame: pd.DataFrame) -> str:
 
 
 def rows_digest(rows: np.ndarray[Any, Any] | None) -> str:
-    """Return the SHA-256, in hexadecimal, of which rows of a source a part has: their order and dtype do not count.
+    """Return the SHA-256, in hexadecimal, of the row numbers of a part; their order and dtype do not count.
 
     Args:
-        rows: ``(samples,)`` row numbers, from 0; ``None``: the part is empty.
+        rows: ``(samples,)`` row numbers in the source, from 0; ``None``: the part is empty.
     """
     import numpy as np
 

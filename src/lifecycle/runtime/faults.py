@@ -1,4 +1,4 @@
-"""Faults outside of our own code, each as one sentence: full disks, too little memory, long names, plugins' errors."""
+"""Turns errors from outside our code into messages: full disks, too little memory, long names, errors of plugins."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 
 from lifecycle import registry
 from lifecycle.errors import (
@@ -23,7 +24,7 @@ from lifecycle.errors import (
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_TEXT = re.compile(r"No space left on device|Disk quota exceeded|File too large|database or disk is full")
-"""How libraries that raise errors of their own say so."""
+"""Messages of libraries that raise other exceptions than ``OSError``, such as SQLite and PyTorch."""
 
 MEMORY_TEXT = re.compile(
     r"can't allocate memory|not enough memory|out of memory|Unable to allocate|malloc of size|std::bad_alloc",
@@ -36,17 +37,17 @@ REQUESTED = (
 )
 OURS = "lifecycle"
 FORWARD = ("forward", "_probe")
-"""Functions of ours that call a network."""
+"""Our functions that call a network."""
 
 
 @dataclass(frozen=True)
 class Cures:
-    """What a sentence advises.
+    """Remedies of the messages.
 
     Attributes:
-        less: where memory does not suffice.
-        again: where a disk was full, once there is room.
-        refused: whether too little memory is a request that cannot be met, as no run is open yet.
+        less: where memory does not suffice, without a full stop.
+        again: after a full disk has space again, without a full stop.
+        refused: whether too little memory is a ``RequestError``, as no run is open yet.
     """
 
     less: Text = "Use fewer rows, or a smaller network"
@@ -56,18 +57,18 @@ class Cures:
 
 @contextmanager
 def explained(cures: Cures = Cures()) -> Iterator[None]:
-    """Raise what :func:`explanation` makes of an error within the block; all others pass."""
+    """Replace exceptions within the block by those of :func:`explanation`, if there is one."""
     try:
         yield
     except Exception as error:
-        said = explanation(error, cures)
-        if said is None:
+        found = explanation(error, cures)
+        if found is None:
             raise
-        raise said from error
+        raise found from error
 
 
 def explanation(error: BaseException, cures: Cures = Cures()) -> LifecycleError | None:
-    """Return an error as a sentence for its reader; ``None`` where it is one already, or a fault of ours."""
+    """Return the error with a message for the user; ``None`` if it has one already, or is a bug of ours."""
     if isinstance(error, LifecycleError):
         return None
     return _of_disk(error, cures) or _of_memory(error, cures) or _of_name(error) or _of_plugin(error)
@@ -85,12 +86,12 @@ def largest(plugin: object) -> Text:
 
 
 def is_full(error: BaseException) -> bool:
-    """Tell whether an error, or what it was raised from, says that a disk is full."""
+    """Return whether an exception, or one that it was raised from, says that a disk is full."""
     return full_errno(error) is not None
 
 
 def full_errno(error: BaseException) -> int | None:
-    """Return the number of that error; ``None``: it is another one."""
+    """Return the ``errno`` of a full disk in a chain of exceptions; ``None`` if there is none."""
     for one in _chain(error):
         if isinstance(one, OSError) and one.errno in FULL:
             return one.errno
@@ -119,12 +120,13 @@ def _of_memory(error: BaseException, cures: Cures) -> LifecycleError | None:
 
 
 def _says_memory(error: BaseException) -> bool:
-    torchs_or_arrows = isinstance(error, RuntimeError | MemoryError) or type(error).__name__ == "ArrowMemoryError"
-    return torchs_or_arrows and MEMORY_TEXT.search(str(error)) is not None
+    """Return whether an exception of torch or pyarrow is about memory; by name, as pyarrow may not be imported."""
+    known = isinstance(error, RuntimeError | MemoryError) or type(error).__name__ == "ArrowMemoryError"
+    return known and MEMORY_TEXT.search(str(error)) is not None
 
 
 def _readable(size: str) -> str:
-    """Return a size as a person reads it; torch and pyarrow give bytes.
+    """Return a size with a unit; torch and pyarrow give bytes.
 
     >>> _readable("160000000000 bytes"), _readable("3.5 GiB")
     ('160 GB', '3.5 GiB')
@@ -147,35 +149,40 @@ def _of_name(error: BaseException) -> LifecycleError | None:
 
 
 def _of_plugin(error: BaseException) -> LifecycleError | None:
-    """Return the sentence on an error that a package's plugin raised; the built-in plugins are ours."""
+    """Return the error for an exception in a plugin of another package; ``None`` if none is to blame."""
     loaded = registry.loaded()
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     theirs = {cls.__module__.split(".")[0]: (kind, name) for (kind, name), cls in loaded.items()}
     theirs.pop(OURS, None)
     for frame in frames:
-        package = str(frame.f_globals.get("__name__", "")).split(".")[0]
-        if package in theirs:
-            return _sentence(*theirs[package], frame.f_code.co_name, error)
+        if (package := _package(frame)) in theirs:
+            return _plugin_error(*theirs[package], frame.f_code.co_name, error)
     model = next((key for key in reversed(loaded) if key[0] == "model"), None)
-    called = any(frame.f_globals.get("__package__") == OURS and frame.f_code.co_name in FORWARD for frame in frames)
-    if model is not None and model in theirs.values() and called:  # its network's layers are of another package
-        return _sentence(*model, "forward", error)
+    called = any(_package(frame) == OURS and frame.f_code.co_name in FORWARD for frame in frames)
+    # Its network consists of torch's layers only: no frame is of the plugin's package.
+    if model is not None and model in theirs.values() and called:
+        return _plugin_error(*model, "forward", error)
     return None
 
 
-def _sentence(kind: str, name: str, function: str, error: BaseException) -> LifecycleError:
+def _package(frame: FrameType) -> str:
+    """Return the top-level package of the code of a frame."""
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _plugin_error(kind: str, name: str, function: str, error: BaseException) -> LifecycleError:
     source = registry.plugins(kind)[name].source if name in registry.plugins(kind) else "an installed package"
     first = (str(error).strip().splitlines() or [""])[0].rstrip(".")
     what = f"{type(error).__name__}: {first}" if first else type(error).__name__
     missing = isinstance(error, ImportError)
-    cure = "Install what it needs, or remove it." if missing else "Report it to its author, or use another."
+    remedy = "Install what it needs, or remove it." if missing else "Report it to its author, or use another."
     problem = f"from {source} failed in {function}(): {what}"
-    refused = RequestError(Setting(kind, name), problem, remedy=cure)
+    refused = RequestError(Setting(kind, name), problem, remedy=remedy)
     return refused if missing and function == "build" else PluginError(str(refused))
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, what it was raised from or meanwhile, and so on."""
+    """Yield an exception, its cause or context, the cause or context of that, and so on."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

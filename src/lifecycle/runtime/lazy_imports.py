@@ -1,8 +1,8 @@
-"""What libraries import and a run does not use, put off until somebody does use it.
+"""Imports modules lazily that libraries import and most runs do not use.
 
 Lightning and PyTorch's optimizers import ``torch._dynamo``, the tracer of ``torch.compile``, only to ask whether it is
-at work; torchmetrics imports ``scipy.signal`` to mend a function for a package that nobody here has. Together they take
-as long as PyTorch itself.
+active; torchmetrics imports ``scipy.signal`` to patch a function for a package that is not installed. Together these
+imports take as long as PyTorch itself.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from typing import Any
 TRACER, SIGNAL = "torch._dynamo", "scipy.signal"
 
 _lock, _imports = threading.Lock(), threading.RLock()
-"""Of ``sys.modules`` and the like, held for an instant; and of :func:`quick_imports`, one at a time."""
+"""Lock of ``sys.modules``, held briefly; and of :func:`quick_imports`, held while it imports."""
 
 
 class Deferred(ModuleType):
-    """Stands for a package until something is asked of it that it does not know; then the package takes its place.
+    """Stands for a package until an attribute is used that it does not have, which imports the package.
 
     Args:
         name: of the package.
-        known: what it answers by itself.
+        known: attributes that need no import.
     """
 
     def __init__(self, name: str, **known: Any) -> None:
         super().__init__(name)
-        self.__dict__.update(known, __path__=[])  # modules within it are for Within to find
+        self.__dict__.update(known, __path__=[])  # a package: its submodules are found by DeferredFinder
 
     def __getattr__(self, attribute: str) -> Any:
-        if attribute.startswith("__"):  # many look at __file__ and the like of all modules that there are
+        if attribute.startswith("__"):  # inspect and others read __file__ and the like of all modules
             raise AttributeError(f"{self.__name__} is not imported yet and has no {attribute}")
         return getattr(self.load(), attribute)
 
@@ -50,13 +50,13 @@ class Deferred(ModuleType):
         return importlib.import_module(self.__name__)
 
 
-class Within(MetaPathFinder):
-    """Finds modules within a package that was put off: it is imported first, and may have imported them."""
+class DeferredFinder(MetaPathFinder):
+    """Finds submodules of a deferred package, which is imported first; that may import the submodule too."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return where a module is, if it is in such a package."""
+        """Return the spec of a submodule of a deferred package."""
         package = sys.modules.get(fullname.rpartition(".")[0])
         if not isinstance(package, Deferred):
             return None
@@ -64,13 +64,13 @@ class Within(MetaPathFinder):
         module = sys.modules.get(fullname)
         if module is None:
             return find_spec(fullname)
-        there = spec_from_loader(fullname, _There(module))
-        module.__spec__ = there  # importlib takes a module's own where it has been imported, and would do so once more
-        return there
+        spec = spec_from_loader(fullname, _ImportedLoader(module))
+        module.__spec__ = spec  # importlib prefers the spec of a module in sys.modules, and would execute it again
+        return spec
 
 
-class _There(Loader):
-    """Gives a module that has been imported already."""
+class _ImportedLoader(Loader):
+    """Loads a module that is imported already."""
 
     def __init__(self, module: ModuleType) -> None:
         self.module, self.spec = module, module.__spec__
@@ -88,68 +88,68 @@ def _tracer() -> ModuleType | None:
     return None if isinstance(module, Deferred) else module
 
 
-class _OfTracer(type):
+class _OptimizedModuleType(type):
     def __instancecheck__(cls, instance: Any) -> bool:
         tracer = _tracer()
         return tracer is not None and isinstance(instance, tracer.OptimizedModule)
 
 
-class OptimizedModule(metaclass=_OfTracer):
-    """Stands, in questions of whether something is one, for what ``torch.compile`` makes of a network."""
+class OptimizedModule(metaclass=_OptimizedModuleType):
+    """Stands for the class of ``torch.compile``'s networks in ``isinstance``; without a tracer there are none."""
 
 
 def disable(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """Return a function that is not traced: any is, as long as there is no tracer."""
+    """Return a function that is not traced; without a tracer, the function itself."""
     tracer = _tracer()
     return function if tracer is None else tracer.disable(function, *arguments, **options)
 
 
 def graph_break(*arguments: Any, **options: Any) -> None:
-    """End the graph that is traced, if one is."""
+    """End the traced graph, if there is a tracer."""
     tracer = _tracer()
     if tracer is not None:
         tracer.graph_break(*arguments, **options)
 
 
 def defer_tracer() -> None:
-    """Let ``torch._dynamo`` be imported by whoever compiles a network, if it has not been."""
+    """Defer the import of ``torch._dynamo`` until a network is compiled, unless it is imported."""
     with _lock:
         if TRACER not in sys.modules:
             known = {"OptimizedModule": OptimizedModule, "disable": disable, "graph_break": graph_break}
             sys.modules[TRACER] = Deferred(TRACER, **known)
-            sys.meta_path.insert(0, Within())
+            sys.meta_path.insert(0, DeferredFinder())
 
 
 @contextmanager
 def without_signal() -> Iterator[None]:
-    """Do without ``scipy.signal`` while torchmetrics is imported."""
+    """Defer ``scipy.signal`` while torchmetrics is imported."""
     if SIGNAL in sys.modules:
         yield
         return
-    sys.modules[SIGNAL] = stand_in = Deferred(SIGNAL, hamming=None)
-    sys.meta_path.insert(0, within := Within())
+    sys.modules[SIGNAL] = stand_in = Deferred(SIGNAL, hamming=None)  # torchmetrics asks for the attribute
+    sys.meta_path.insert(0, finder := DeferredFinder())
     try:
         yield
     finally:
-        sys.meta_path.remove(within)
+        sys.meta_path.remove(finder)
         if sys.modules.get(SIGNAL) is stand_in:
             del sys.modules[SIGNAL]
 
 
 @contextmanager
 def quick_imports(ours: bool = True) -> Iterator[None]:
-    """Import the large libraries as quickly as it goes, and what is imported within.
+    """Import the large libraries as quickly as possible, and all imports within the block.
 
-    Nothing looks for garbage meanwhile, of which there is none: a third less.
+    Garbage collection is off meanwhile, which saves a third of the time: importing leaves no garbage.
 
     Args:
-        ours: the process is our own, and nothing ever looks for garbage among what there is by then.
+        ours: whether the process is our own; then later collections skip the objects that exist by now.
     """
     with _imports:
         collects = gc.isenabled()
         gc.disable()
         try:
-            importlib.import_module("skops.io")  # first: it looks through all modules, with PyTorch's for a second
+            importlib.import_module("skops.io")  # first: it inspects all imported modules, of which PyTorch has many
             defer_tracer()
             with without_signal():
                 importlib.import_module("torchmetrics")

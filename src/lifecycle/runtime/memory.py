@@ -1,7 +1,7 @@
-"""Memory that a step frees stays with the process for the next step, instead of going to the system and back.
+"""Keeps freed memory for the next training step, bounds allocations, and measures free memory.
 
-glibc gives the top of its heap back as soon as enough of it is free. A network of some size frees all its activations
-at the end of each step, so that every step would have the system clear the same pages again: half the time of a
+glibc returns the top of its heap to the system when enough of it is free. A large network frees all its activations at
+the end of each step, so that the system would have to clear the same pages again in every step: half the time of a
 convolution on images. See ``mallopt(3)``: M_TRIM_THRESHOLD and M_MMAP_THRESHOLD.
 """
 
@@ -16,14 +16,14 @@ from contextlib import contextmanager
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT = 256 * 1024**2
-"""Bytes of freed memory that stay at most, meanwhile."""
+"""Most bytes of freed memory that are kept."""
 
 LARGEST = 32 * 1024**2
-"""Bytes of the largest block that comes from the heap; glibc allows no more."""
+"""Bytes of the largest block that is allocated from the heap; glibc allows no more."""
 
 AFTERWARDS = 2 * LARGEST
-"""The same afterwards: what glibc by itself comes to, in a process that uses large blocks. It tells nobody its values,
-so those of before cannot be restored."""
+"""Bytes of freed memory that are kept afterwards: the value that glibc adapts to in a process with large blocks. The
+earlier value cannot be restored, as glibc has no function that returns it."""
 
 TUNABLES = "GLIBC_TUNABLES"
 
@@ -33,9 +33,9 @@ _blocks = 0
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Keep freed memory meanwhile, and give it back when the last block ends that asked for this.
+    """Keep freed memory within the block; return it to the system when the last such block ends.
 
-    Nothing happens elsewhere than on glibc, and where the environment configures malloc: that is the user's choice.
+    Does nothing without glibc, or if the environment configures malloc, which is the user's choice.
     """
     global _blocks  # noqa: PLW0603 - malloc is the process's
     libc = _glibc()
@@ -58,7 +58,7 @@ def kept() -> Iterator[None]:
 
 
 def trim() -> None:
-    """Give freed memory back to the system now."""
+    """Return freed memory to the system now."""
     import pyarrow as pa
 
     pa.default_memory_pool().release_unused()
@@ -68,10 +68,10 @@ def trim() -> None:
 
 @contextmanager
 def bounded(free: int | None) -> Iterator[None]:
-    """Let an allocation fail that would take more memory than is free; else the system may end the process.
+    """Let an allocation fail that needs more memory than is free; otherwise the system may kill the process.
 
     Args:
-        free: bytes; ``None``: that is not known, and nothing is bounded.
+        free: bytes; ``None``: unknown, and nothing is bounded.
     """
     used = _data_bytes()
     if free is None or used is None:
@@ -89,7 +89,7 @@ def bounded(free: int | None) -> Iterator[None]:
 
 
 def _data_bytes() -> int | None:
-    """Return what counts against ``RLIMIT_DATA``, in bytes; ``None`` elsewhere than on Linux."""
+    """Return the bytes that count against ``RLIMIT_DATA``; ``None`` on other systems than Linux."""
     try:
         with open("/proc/self/status") as lines:  # noqa: PTH123
             return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:"))
@@ -106,7 +106,7 @@ def _glibc() -> ctypes.CDLL | None:
 
 
 def free_memory() -> int | None:
-    """Return how many bytes of memory this process may still take; ``None`` where the system does not tell."""
+    """Return the bytes of memory that this process may still use; ``None`` if the system does not say."""
     found = []
     try:
         with open("/proc/meminfo") as lines:  # noqa: PTH123
@@ -116,13 +116,13 @@ def free_memory() -> int | None:
     except (OSError, KeyError, ValueError):
         names = getattr(os, "sysconf_names", {})
         if "SC_PHYS_PAGES" in names and "SC_PAGE_SIZE" in names:
-            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2  # macOS: half of it, as a guess
         return None
     return min(found)
 
 
 def _control_group() -> int:
-    """Return what a container's limit leaves; where there is none, more than any machine has."""
+    """Return the bytes left by a container's limit; without a limit, more than any machine has."""
     try:
         with open("/sys/fs/cgroup/memory.max") as limit, open("/sys/fs/cgroup/memory.current") as used:  # noqa: PTH123
             return int(limit.read()) - int(used.read())

@@ -1,4 +1,4 @@
-"""Paths as messages show them."""
+"""Formats paths for messages."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pathlib import Path
 
 
 def shown(path: Path) -> str:
-    """Return a path as seen from the working folder, where it is below that."""
+    """Return a path relative to the working folder, if it is below it, else absolute."""
     path = path.absolute()
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

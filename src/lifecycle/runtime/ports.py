@@ -1,4 +1,4 @@
-"""Ports of this machine that a server is to listen on, and the names that it is called by."""
+"""Ports of this machine for servers, and names of hosts."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import socket
 from lifecycle.errors import RequestError, Setting
 
 HOST = "127.0.0.1"
-"""Servers answer this machine alone."""
+"""Servers are reachable from this machine only."""
 
 NAMES = ("localhost", HOST, "[::1]")
-"""What this machine calls itself."""
+"""Names of this machine in the Host header of a request."""
 
 AUTHORITY = re.compile(r"(?P<host>\[[0-9a-f:.]+\]|[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?)(:\d{1,5})?", re.IGNORECASE)
-"""A host name or address, an IPv6 address in brackets, with a port or without."""
+"""A host name or address (IPv6 in brackets), with or without a port."""
 
 
 def is_host(name: str) -> bool:
-    """Tell whether a text is a host name or an address, without a port."""
+    """Return whether a text is a host name or an address, without a port."""
     match = AUTHORITY.fullmatch(name)
     return match is not None and match["host"] == name
 
@@ -30,21 +30,21 @@ def host_of(authority: str) -> str | None:
 
 
 def take(port: int) -> socket.socket:
-    """Return a socket that listens on a port; the next free one is not taken silently.
+    """Return a socket that listens on a port; if it is taken, no other is chosen, as clients know its number.
 
     Raises:
-        RequestError: the port is taken, or not for this user.
+        RequestError: the port is taken, or reserved for the system.
     """
     taken = socket.socket()
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind((HOST, port))
-        taken.listen()  # two may be bound to a port until one listens
+        taken.listen()  # bind() alone succeeds for two processes, until one of them listens
     except OSError as error:
         taken.close()
-        what = "is for the system" if isinstance(error, PermissionError) else "is taken"
+        problem = "is reserved for the system" if isinstance(error, PermissionError) else "is taken"
         other = port + 1 if 1024 <= port < 65535 else 5001
         raise RequestError(
-            Setting("port", port), what, remedy=["Use another, such as ", Setting("port", other), "."]
+            Setting("port", port), problem, remedy=["Use another, such as ", Setting("port", other), "."]
         ) from error
     return taken

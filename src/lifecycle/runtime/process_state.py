@@ -1,7 +1,7 @@
-"""What a process has once and a fit changes: fits take turns with it, and leave it as it was.
+"""Saves and restores the global state of the process that a fit changes.
 
-PyTorch's global generators feed initial weights and dropout, and its settings hold for all threads. So one fit has them
-at a time (:func:`lifecycle.runtime.processes.turn`): results do not depend on what other threads do.
+PyTorch's global generators are used for initial weights and dropout, and its settings hold for all threads. So only one
+fit runs at a time (:func:`lifecycle.runtime.processes.turn`), and its results do not depend on other threads.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ VARIABLES = (*LAUNCHER, "CUBLAS_WORKSPACE_CONFIG")
 
 @contextmanager
 def preserved() -> Iterator[None]:
-    """Take the process's turn, compute in torch's own settings within the block, and restore those of the caller."""
+    """Wait for other fits, use torch's default settings within the block, and restore the caller's afterwards."""
     with turn(), quiet_libraries(), seeds.restored(), _environment(), _flags(), own_arithmetic():
         yield
 
 
 @contextmanager
 def own_arithmetic() -> Iterator[None]:
-    """Compute on this thread as torch does by default: on the CPU, with gradients, without autocast.
+    """Use torch's defaults on this thread within the block: the CPU, with gradients, without autocast.
 
-    A caller's ``no_grad``, ``inference_mode``, ``autocast`` or default device is not for our networks.
+    Our networks are not meant to run under a caller's ``no_grad``, ``inference_mode``, ``autocast`` or default device.
     """
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(mode=False))
@@ -46,7 +46,7 @@ def own_arithmetic() -> Iterator[None]:
 
 @contextmanager
 def _flags() -> Iterator[None]:
-    """Train in float32, and restore torch's process-wide switches, some of which Lightning sets."""
+    """Use float32 within the block, and restore torch's process-wide flags, some of which Lightning sets."""
     deterministic = torch.are_deterministic_algorithms_enabled()
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
     benchmark, dtype = torch.backends.cudnn.benchmark, torch.get_default_dtype()

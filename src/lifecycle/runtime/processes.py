@@ -1,4 +1,4 @@
-"""Which process of a run this is, and what signals do to it."""
+"""The processes of a run on several devices, its turns, and the handling of signals."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from contextlib import contextmanager
 from typing import Any
 
 MAIN = "LIFECYCLE_MAIN_PROCESS"
-"""Environment variable: the process that started this one to help it."""
+"""Environment variable: id of the main process of a run, set for the helpers that it starts."""
 
 LAUNCHER = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""Environment variables in which Lightning tells the processes it starts who they are."""
+"""Environment variables by which Lightning tells the processes that it starts their rank."""
 
 _turn = threading.RLock()
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-# Asked once: a helper whose main process has died is still no main process.
+# Evaluated at import: when the main process has died, a helper has another parent and must not become a main process.
 _HELPER = os.environ.get(MAIN) == str(os.getppid()) and os.environ.get("LOCAL_RANK", "0") != "0"
 
 
 def is_helper() -> bool:
-    """Tell whether a run's main process, which speaks, tracks and scores, started this one to share the fitting."""
+    """Return whether this process only helps to fit: the main process starts it, and prints, tracks and scores."""
     return _HELPER
 
 
 def gathered(value: Any) -> list[Any]:
-    """Return what each process of a fit calls this with, in the order of their ranks; in one process alone its own."""
+    """Return the values of all processes of a fit in the order of their ranks; of a single process, its own."""
     import torch.distributed
 
     if not torch.distributed.is_available() or not torch.distributed.is_initialized():
@@ -41,9 +41,9 @@ def gathered(value: Any) -> list[Any]:
 
 @contextmanager
 def turn() -> Iterator[None]:
-    """Wait until no other thread of this process fits, and let none begin within the block.
+    """Wait until no other thread of this process fits, and let none start within the block.
 
-    The thread that has the turn may take it again: a callback may fit another network. Ctrl-C ends the wait.
+    The same thread may enter again: a callback may fit another network. Ctrl-C ends the wait.
     """
     with _turn:
         yield
@@ -51,7 +51,7 @@ def turn() -> Iterator[None]:
 
 @contextmanager
 def helpers_know_their_main_process() -> Iterator[None]:
-    """Mark the processes that are started meanwhile as helpers of this one, and leave no trace in the environment."""
+    """Mark processes that are started within the block as helpers of this one; restore the environment afterwards."""
     before = {name: os.environ.get(name) for name in (MAIN, *LAUNCHER)}
     if not is_helper():
         os.environ[MAIN] = str(os.getpid())
@@ -66,8 +66,8 @@ def helpers_know_their_main_process() -> Iterator[None]:
 
 @contextmanager
 def signals_ignored() -> Iterator[None]:
-    """Let nothing but kill -9 interrupt what must be done to its end, such as closing a run."""
-    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
+    """Ignore signals within the block, which must be completed, such as closing a run; only kill -9 ends it."""
+    if threading.current_thread() is not threading.main_thread():  # Python delivers signals to the main thread only
         yield
         return
     before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDING}
@@ -89,7 +89,7 @@ if hasattr(os, "register_at_fork"):
 
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:
-    """Set variables of the environment while the block lasts."""
+    """Set environment variables within the block."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

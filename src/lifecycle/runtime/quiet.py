@@ -1,9 +1,9 @@
-"""Libraries say nothing of their own while one of our steps runs, on any number of threads at once.
+"""Silences warnings and log messages of libraries while our steps run, on any number of threads.
 
-``warnings.catch_warnings`` replaces the list of filters of the whole process and puts an older one back, which undoes
-what another thread has done meanwhile; pandas, scikit-learn and matplotlib do this all the time. So our own threads use
-them one at a time (:func:`one_at_a_time`), filters are added and removed here without another list, and the functions
-through which Lightning and torchmetrics warn look at the thread that they are called on.
+``warnings.catch_warnings`` replaces the process's list of filters and restores the old one at its end, which undoes
+changes of other threads; pandas, scikit-learn and matplotlib use it all the time. So our threads use these libraries
+one at a time (:func:`one_at_a_time`), filters are added and removed within the list, and the functions by which
+Lightning and torchmetrics warn check the mode of the thread that they are called on.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from typing import Any
 
 LOGGERS = ("pytorch_lightning", "lightning_fabric", "mlflow", "alembic", "matplotlib")
 WARNING = ("pytorch_lightning", "lightning_fabric", "torchmetrics", "mlflow")
-"""Packages whose warnings are for their own developers."""
+"""Packages whose warnings are no use to our users."""
 
 SOURCES = ("lightning_utilities.core.rank_zero", "torchmetrics.utilities.prints", "typing_extensions")
-"""Modules with the functions through which Lightning and torchmetrics warn, and torch of what Lightning calls."""
+"""Modules with the functions by which Lightning, torchmetrics, and torch when called by Lightning, warn."""
 
 _lock = threading.RLock()
 _blocks = 0
@@ -35,7 +35,7 @@ _thread = threading.local()
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Keep the libraries' own messages off the terminal within the block. The last block that ends undoes it."""
+    """Silence the libraries within the block, on this thread; log levels are restored when the last block ends."""
     before = getattr(_thread, "mode", "")
     _enter()
     _thread.mode = "ignore"
@@ -48,9 +48,9 @@ def quiet_libraries() -> Iterator[None]:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Let no other thread of ours replace the list of warning filters, or matplotlib's parameters, within the block.
+    """Hold the lock of the list of warning filters and of matplotlib's parameters within the block.
 
-    Held where pandas, scikit-learn and matplotlib work for a caller from Python, and never while a network is trained.
+    It is held where pandas, scikit-learn and matplotlib are used, and never while a network is trained.
     """
     with _lock:
         yield
@@ -58,7 +58,7 @@ def one_at_a_time() -> Iterator[None]:
 
 @contextmanager
 def ignored(category: type[Warning] = Warning) -> Iterator[None]:
-    """Ignore warnings within the block; on other threads too meanwhile, as Python has one list of filters."""
+    """Ignore warnings within the block; on all threads, as Python has one list of filters."""
     with _lock:
         added = _add([("ignore", None, category, None, 0)])
     try:
@@ -70,7 +70,7 @@ def ignored(category: type[Warning] = Warning) -> Iterator[None]:
 
 @contextmanager
 def raised() -> Iterator[None]:
-    """Raise what Lightning and torchmetrics warn of on this thread as a ``UserWarning`` within the block."""
+    """Raise warnings of Lightning and torchmetrics on this thread as ``UserWarning`` within the block."""
     before = getattr(_thread, "mode", "")
     with _lock:
         _watch_sources()
@@ -81,8 +81,8 @@ def raised() -> Iterator[None]:
         _thread.mode = before
 
 
-class _OfThread(ModuleType):
-    """In place of the module ``warnings`` in :data:`SOURCES`: passes on what threads outside of our blocks warn of."""
+class _ThreadWarnings(ModuleType):
+    """Replaces the module ``warnings`` in :data:`SOURCES`: passes warnings on from threads outside our blocks only."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(warnings, name)
@@ -100,8 +100,8 @@ class _OfThread(ModuleType):
 def _watch_sources() -> None:
     for name in SOURCES:
         module: Any = sys.modules.get(name)
-        if module is not None and not isinstance(getattr(module, "warnings", None), _OfThread):
-            module.warnings = _OfThread("warnings")
+        if module is not None and not isinstance(getattr(module, "warnings", None), _ThreadWarnings):
+            module.warnings = _ThreadWarnings("warnings")
 
 
 def _enter() -> None:
@@ -130,14 +130,14 @@ def _leave() -> None:
 
 
 def _add(filters: list[Any]) -> tuple[Any, list[Any]]:
-    """Put filters first, and return the list that they are in, and them."""
+    """Insert filters at the start of the list; return the list and the filters."""
     where: Any = warnings.filters
     where[:0] = filters
     return where, filters
 
 
 def _remove(where: Any, filters: list[Any]) -> None:
-    """Remove these very filters, also from a copy of the list that another block has made the current one."""
+    """Remove these filters, also from a copy of the list that ``catch_warnings`` has made the current one."""
     lists: list[Any] = [where, warnings.filters]
     for current in lists:
         current[:] = [one for one in current if not any(one is own for own in filters)]

@@ -1,4 +1,4 @@
-"""Random streams as functions of a run's seed."""
+"""Random number generators as functions of a run's seed."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import torch
 
 
 def epoch_seed(seed: int, epoch: int, stream: int) -> int:
-    """Return a seed for one random stream of one epoch; streams are unrelated, whatever the seeds are."""
+    """Return the seed of a random stream of an epoch; streams are independent for any seeds, such as 1, 2, 3."""
     return int(np.random.SeedSequence([seed, epoch, stream]).generate_state(1)[0])
 
 
 def seed_all(seed: int) -> None:
-    """Seed every generator that a network may draw from."""
+    """Seed all generators that a network may use: Python's, NumPy's and torch's."""
     random.seed(seed)
     np.random.seed(seed)
     if _accelerated():
         torch.manual_seed(seed)
-    else:  # the same, without a call that is kept for later, for ever, for each kind of device that is not there
+    else:  # manual_seed() would also queue a call for each kind of device that is not there, which is never freed
         torch.default_generator.manual_seed(seed)
 
 
 @contextmanager
 def restored() -> Iterator[None]:
-    """Leave a caller's own random numbers as if nobody had seeded or drawn meanwhile."""
+    """Restore the state of all generators after the block, so that the caller's random numbers do not change."""
     python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if torch.cuda.is_available() else []):
         try:

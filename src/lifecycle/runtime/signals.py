@@ -1,4 +1,4 @@
-"""Signals that end a process, raised as an exception."""
+"""Raises an exception for signals that end a process."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from lifecycle.runtime.processes import ENDING, is_helper
 
 @contextmanager
 def signals_raise() -> Iterator[None]:
-    """Turn signals to end into an exception, so that the run is closed as KILLED; ignore them once it has arrived.
+    """Raise ``Interrupted`` for SIGINT, SIGTERM and SIGHUP, so that the run is closed as KILLED.
 
-    A process that only helps another to fit ignores them: it ends when that one does, which closes the run first.
+    After the first one, signals are ignored. Helpers ignore them too: they end with the main process, which closes the
+    run before.
     """
     ending = False
 
@@ -24,11 +25,11 @@ def signals_raise() -> Iterator[None]:
     def on_signal(number: int, _frame: FrameType | None) -> None:
         if not is_helper():
             first.append(number)
-            raise Interrupted(first[0])  # again for each, as Python drops what is raised in a __del__
+            raise Interrupted(first[0])  # also for further signals: Python drops an exception raised in a __del__
 
     before = {number: signal.getsignal(number) for number in ENDING}
     for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # nohup, or a shell's background job: leave it so
+        if handler is not signal.SIG_IGN:  # ignored by nohup, or by the shell for a background job
             signal.signal(number, on_signal)
     try:
         yield
@@ -36,5 +37,5 @@ def signals_raise() -> Iterator[None]:
         ending = True
         raise
     finally:
-        for number, handler in before.items():  # after a signal, more are ignored until the process is gone
+        for number, handler in before.items():  # after a signal, further ones are ignored until the process ends
             signal.signal(number, signal.SIG_IGN if ending else handler)

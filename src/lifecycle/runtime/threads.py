@@ -1,7 +1,7 @@
-"""How many threads torch uses on one Python thread, without a change for any other.
+"""Sets the number of threads that torch uses on one Python thread, without changing it for others.
 
-``torch.set_num_threads`` sets the number of the calling thread, and the number that threads begin with which have not
-used torch before. The second is put back here, so that a thread of the caller's never inherits a number of ours.
+``torch.set_num_threads`` sets the number for the calling thread, and the default for threads that have not used torch
+yet. The default is restored here, so that the caller's threads never inherit our number.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _pools: dict[tuple[int, int], ThreadPoolExecutor] = {}
 
 
 def use(number: int) -> None:
-    """Let torch use so many threads for an operation on the calling thread; on all others nothing changes."""
+    """Set the number of threads of torch's operations on the calling thread only."""
     if torch.get_num_threads() == number:
         return
     with _lock:
@@ -31,7 +31,7 @@ def use(number: int) -> None:
 
 @contextmanager
 def limited(number: int) -> Iterator[None]:
-    """Let torch use so many threads on the calling thread within the block."""
+    """Set the number of torch's threads on the calling thread within the block."""
     before = torch.get_num_threads()
     use(number)
     try:
@@ -41,13 +41,13 @@ def limited(number: int) -> Iterator[None]:
 
 
 def pool(size: int) -> ThreadPoolExecutor:
-    """Return a pool of threads, on each of which an operation uses one thread; to be shut down by its user."""
+    """Return a pool whose threads run torch's operations on one thread each; the caller shuts it down."""
     return ThreadPoolExecutor(size, initializer=use, initargs=(1,), thread_name_prefix="lifecycle")
 
 
 def shared_pool(size: int) -> ThreadPoolExecutor:
-    """Return the pool of this size that all predictions of the process share; it stays."""
-    key = os.getpid(), size  # a forked process has none of the threads of the one that it was forked from
+    """Return the pool of this size that all predictions of the process share; it is never shut down."""
+    key = os.getpid(), size  # a forked process has no threads of its parent
     with _lock:
         if key not in _pools:
             _pools[key] = pool(size)
