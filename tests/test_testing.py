@@ -42,5 +42,5 @@ class Leaky(Table):
 
 def test_a_kind_that_learns_from_held_out_rows_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(registry._loaded, ("data", "table"), Leaky)
-    with pytest.raises(AssertionError, match="data=table: held-out rows moved what was learnt"):
+    with pytest.raises(AssertionError, match="data=table: what it learns depends on held-out rows"):
         check_data_plugin("table", path="sklearn:iris", target="species")

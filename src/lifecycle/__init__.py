@@ -1,6 +1,6 @@
 """Take a neural network through its whole life in one command: define, compile, fit, evaluate, predict.
 
-:func:`run` takes the words of the command, :class:`Model` the rows that you have in memory.
+:func:`run` takes the arguments of the command, :class:`Model` data in memory.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __version__ = metadata.version("nn-lifecycle")
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is heavy when it is asked for."""
+    """Import ``Model`` when it is used: it imports torch, which takes seconds."""
     if name == "Model":
         from lifecycle.runtime.lazy_imports import quick_imports
 
@@ -30,12 +30,12 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return the names that there are, those too that are not imported yet."""
+    """Return all names, including those that are imported lazily."""
     return sorted({*globals(), *__all__})
 
 
 def run(overrides: list[str]) -> Result:
-    """Do what the command line does with the same words, and return what came of it.
+    """Run the command with the same arguments, and return its result.
 
     Args:
         overrides: as typed after ``lifecycle``, for instance ``["model=mlp", "data=iris", "seed=1"]``.
@@ -44,7 +44,7 @@ def run(overrides: list[str]) -> Result:
         Scores, history, predictions and the trained model; see :class:`lifecycle.runs.pipeline.Result`.
 
     Raises:
-        lifecycle.errors.RequestError: the request cannot be met; the message names key, value and cure.
+        lifecycle.errors.RequestError: the request cannot be met; the message has the key, the value and a remedy.
         lifecycle.errors.LifecycleError: the run failed.
 
     >>> import lifecycle
@@ -64,5 +64,5 @@ def run(overrides: list[str]) -> Result:
             from lifecycle.runs import pipeline
 
             result = pipeline.run(request)
-    assert result is not None  # noqa: S101 - only the helpers of a ddp run have none, and they end with the script
+    assert result is not None  # noqa: S101 - only helpers of a ddp run return None, and they end with the script
     return result

@@ -1,6 +1,6 @@
-"""What a data plugin may do beyond :class:`lifecycle.contract.DataPlugin`: a protocol for each ability.
+"""Optional abilities of a data plugin beyond :class:`lifecycle.contract.DataPlugin`: a protocol for each.
 
-A plugin has an ability when it has the methods of its protocol; nothing is registered.
+A plugin has an ability if it has the methods of the protocol; nothing is registered.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class ChecksRows(Protocol):
-    """Refuses rows that a caller holds, as its own ``read`` would."""
+    """Checks rows in memory as its ``read`` checks those of a file."""
 
     def check(self, frame: pd.DataFrame) -> None:
         """Raise ``RequestError`` for rows that cannot be used."""
@@ -35,16 +35,16 @@ class ReadsLargeFiles(Protocol):
         ...
 
     def large_file(self) -> Path | None:
-        """Return that file, whose digest is that of the rows; ``None``: ``read`` returns the rows."""
+        """Return the file, whose digest identifies the rows; ``None``: ``read`` returns the rows."""
         ...
 
 
 @runtime_checkable
 class PredictsRowByRow(Protocol):
-    """Has a sample in each row, so that files of any length are predicted block by block."""
+    """Has one sample per row, so that files of any length can be predicted block by block."""
 
     def numbers(self, transformer: Any, columns: Sequence[str]) -> list[str]:
-        """Return those of the columns that are numbers; all others are texts."""
+        """Return the numeric columns; all others are texts."""
         ...
 
 
@@ -53,13 +53,13 @@ class ReportsUnseenCategories(Protocol):
     """Counts the categories that no training row had."""
 
     def unseen(self, transformer: Any, inputs: Any) -> dict[str, Counter[str | None]]:
-        """Return, by column, how often each occurs; ``None`` stands for a missing value."""
+        """Return the number of occurrences of each, by column; ``None`` stands for a missing value."""
         ...
 
 
 @runtime_checkable
 class EncodesPlainCells(Protocol):
-    """Makes inputs of plain cells with less work than through a frame."""
+    """Encodes plain cells faster than through a frame."""
 
     def encoder(self, transformer: Any, columns: Sequence[str]) -> Any:
         """Return a :class:`lifecycle.data.encoder.RowEncoder`."""
@@ -68,16 +68,16 @@ class EncodesPlainCells(Protocol):
 
 @runtime_checkable
 class ReadsImageFiles(Protocol):
-    """Makes rows of image files."""
+    """Reads image files as rows."""
 
     def rows_of_files(self, files: Sequence[str], columns: Sequence[str], transformer: Any) -> pd.DataFrame:
-        """Return raw rows, one for each file."""
+        """Return one raw row for each file."""
         ...
 
 
 @runtime_checkable
 class HasOptionalColumns(Protocol):
-    """Reads columns for a prediction where they are there, and does without them where they are not."""
+    """Has columns that a prediction uses if they exist."""
 
     @property
     def optional_columns(self) -> list[str]:
@@ -87,27 +87,27 @@ class HasOptionalColumns(Protocol):
 
 @runtime_checkable
 class HasTimes(Protocol):
-    """Has rows in steps of time."""
+    """Has rows with times."""
 
     def time_step(self, frame: pd.DataFrame) -> dict[str, Any] | None:
-        """Return how far the times of rows are apart, in plain values; ``None``: they have no times."""
+        """Return the interval between the times of rows, in plain values; ``None``: they have no times."""
         ...
 
     def check_step(self, frame: pd.DataFrame, trained: Any) -> None:
-        """Refuse rows whose times are not as far apart as those of the training rows."""
+        """Raise ``RequestError`` for rows with another interval than the training rows."""
         ...
 
 
 @runtime_checkable
 class Forecasts(Protocol):
-    """Predicts steps after the last row."""
+    """Predicts the steps after the last row."""
 
     def known(self, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
-        """Return the last values of rows, in order of time, as many as the next prediction takes."""
+        """Return the last values in order of time, as many as the next prediction needs."""
         ...
 
     def ahead(self, known: np.ndarray[Any, Any]) -> Samples:
-        """Return the one sample whose target comes after values that :meth:`known` returned."""
+        """Return the sample whose target follows the values that :meth:`known` returned."""
         ...
 
     def times_after(self, frame: pd.DataFrame, number: int, trained: Any) -> pd.Series[Any]:
@@ -117,27 +117,27 @@ class Forecasts(Protocol):
 
 @runtime_checkable
 class HasPath(Protocol):
-    """Says where its rows are."""
+    """Has a path of its rows."""
 
     path: str
 
 
 @runtime_checkable
 class HasWeight(Protocol):
-    """May have a column of how much each row counts."""
+    """May have a column of row weights."""
 
     weight: str | None
 
 
 @runtime_checkable
 class DropsColumns(Protocol):
-    """Leaves columns out."""
+    """May drop columns."""
 
     drop: list[str]
 
 
 def path_of(plugin: Any, otherwise: str = "") -> str:
-    """Return the path of a plugin's rows."""
+    """Return the path of a plugin's rows; ``otherwise`` if it has none."""
     return str(plugin.path) if isinstance(plugin, HasPath) else otherwise
 
 
@@ -147,15 +147,15 @@ def weight_of(plugin: Any) -> str | None:
 
 
 def dropped_by(plugin: Any) -> list[str]:
-    """Return the columns that a plugin leaves out."""
+    """Return the columns that a plugin drops."""
     return plugin.drop if isinstance(plugin, DropsColumns) else []
 
 
 def optional_columns(plugin: Any) -> list[str]:
-    """Return the columns that a prediction uses where they are there."""
+    """Return the columns that a prediction uses if they exist."""
     return plugin.optional_columns if isinstance(plugin, HasOptionalColumns) else []
 
 
 def large_file_of(plugin: Any) -> Path | None:
-    """Return the file of rows that are too many for a frame; ``None``: there is none."""
+    """Return the file of a plugin that is too large for a frame; ``None`` if it is not."""
     return plugin.large_file() if isinstance(plugin, ReadsLargeFiles) else None

@@ -1,7 +1,7 @@
-"""Range checks for the fields of a configuration dataclass; plugins use them in ``__post_init__`` too.
+"""Checks of the fields of a configuration dataclass, for ``__post_init__``; plugins use them too.
 
-Each raises ``ValueError("<field> must be ..., got <value>. <cure>")``; whoever reads the configuration puts the
-key's first part before it (``optimizer.lr must be ...``).
+Each raises ``FieldError("<field> must be ..., got <value>. <remedy>")``, to which the reader of the configuration adds
+the group: ``optimizer.lr must be ...``.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Iterable
 from dataclasses import MISSING, fields
 from typing import Any
 
-from lifecycle.errors import did_you_mean
+from lifecycle.errors import FieldError, did_you_mean
 
 MOST = 1_000_000_000
-"""Epochs, rows or whatever else is counted: an integer above is a mistake, and torch computes with 64 bits."""
+"""Largest integer: of epochs or rows a larger one is a mistake, and torch's integers have 64 bits."""
 
 TOO_MANY = 1_000_001
-"""Features of a layer that no machine has room for."""
+"""Number of features of a layer that no machine has memory for."""
 
 
 def in_range(
@@ -26,6 +26,9 @@ def in_range(
     """Check that a field, or each number of a list, is finite, ``>= low``, ``> above`` and ``< below``; null passes.
 
     An integer is at most :data:`MOST`.
+
+    Raises:
+        FieldError: it is not.
     """
     value = getattr(config, name)
     for number in value if isinstance(value, list) else [value]:
@@ -40,36 +43,37 @@ def in_range(
             and (below is None or number < below)
         )
         if not fits:
-            start = f"{low:g} or more" if low is not None else f"above {above:g}" if above is not None else "a number"
-            until = (
-                f" and below {below:.12g}"
-                if below is not None
-                else f" and at most {MOST:,}"
-                if too_many
-                else " and finite"
-                if math.isinf(number)
-                else ""
-            )
+            # Python refuses to convert integers of more than 4300 digits to a text.
             got = value if not too_many or abs(number) < MOST**9 else f"an integer of {number.bit_length()} bits"
-            raise ValueError(f"{name} must be {start}{until}, got {got}. {_cure(config, name)}")
+            raise FieldError(name, f"must be {_range(number, low, above, below)}", got, _remedy(config, name))
+
+
+def _range(number: float, low: float | None, above: float | None, below: float | None) -> str:
+    """Return the range that a number is outside of: ``0 or more and below 1``."""
+    start = f"{low:g} or more" if low is not None else f"above {above:g}" if above is not None else "a number"
+    if below is not None:
+        return f"{start} and below {below:.12g}"
+    if isinstance(number, int) and abs(number) > MOST:
+        return f"{start} and at most {MOST:,}"
+    return f"{start} and finite" if math.isinf(number) else start
 
 
 def count(config: Any, name: str, number: int, example: str) -> None:
-    """Check that a field is a list of two or three numbers."""
+    """Check that a field is a list of ``number`` numbers, two or three."""
     if len(value := getattr(config, name)) != number:
         word = "two" if number == 2 else "three"
-        raise ValueError(f"{name} must be {word} numbers, got {value}. Use for instance {example}.")
+        raise FieldError(name, f"must be {word} numbers", value, f"Use for instance {example}.")
 
 
 def one_of(config: Any, name: str, known: Iterable[str]) -> None:
-    """Check that a field is one of the known words, or null."""
+    """Check that a field has one of the known values, or null."""
     value, known = getattr(config, name), list(known)
     if value is not None and value not in known:
-        cure = did_you_mean(str(value), known).strip() or _cure(config, name)
-        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value}. {cure}")
+        remedy = did_you_mean(str(value), known).strip() or _remedy(config, name)
+        raise FieldError(name, f"must be one of {', '.join(known)}", value, remedy)
 
 
-def _cure(config: Any, name: str) -> str:
+def _remedy(config: Any, name: str) -> str:
     spec = next(item for item in fields(config) if item.name == name)
     default = spec.default if spec.default_factory is MISSING else spec.default_factory()
     if default is MISSING:

@@ -1,7 +1,7 @@
-"""The two contracts: all that the author of a plugin imports.
+"""The contracts of plugins: everything that the author of a plugin has to import.
 
-A **model plugin** is a dataclass of hyper-parameters with one verb, ``build``; a **data plugin** is a dataclass that
-says where rows are and how they become samples. Between them stands :class:`DataSpec`. Neither knows the other.
+A **model plugin** is a dataclass of hyper-parameters with one method, ``build``. A **data plugin** is a dataclass that
+says where rows are and how they become samples. :class:`DataSpec` is all that a model plugin knows of the data.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 BINARY, MULTICLASS, REGRESSION = "binary", "multiclass", "regression"
 
 SAMPLE_SHAPES = {1: "(features)", 2: "(steps, features)", 3: "(channels, height, width)"}
-"""What the axes of one sample mean, by their number."""
+"""Meaning of the axes of one sample, by their number."""
 
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What a network has to know of the data, in plain values; the wall between data and model.
+    """What a network has to know of the data, in plain values.
 
     Attributes:
         task: ``"binary"``, ``"multiclass"`` or ``"regression"``.
         input_shape: shape of one sample without the batch axis; :data:`SAMPLE_SHAPES` names its axes.
-        num_outputs: values the network returns for a sample: 1 logit (binary), one logit a class, or one value.
-        target_name: name of the column that is predicted.
+        num_outputs: outputs of the network for a sample: 1 logit (binary), one logit per class, or one value.
+        target_name: name of the predicted column.
         class_names: names of the classes, in the order of the logits (for binary: negative, positive); else empty.
-        feature_names: names along the feature axis; empty where features have none (pixels).
+        feature_names: names along the feature axis; empty if features have none (pixels).
 
     >>> DataSpec("multiclass", (4,), 3, "species", ("setosa", "versicolor", "virginica")).num_outputs
     3
@@ -47,9 +47,9 @@ class DataSpec:
 class ModelPlugin(Protocol):
     """A dataclass (not frozen) whose fields are hyper-parameters; declared under ``lifecycle.models``.
 
-    Two things are optional. ``sample_dims``, a ``ClassVar[tuple[int, ...]]``, says how many axes a sample may have
-    (see :data:`SAMPLE_SHAPES`), so that unfitting data are refused before they are loaded. ``__post_init__`` may raise
-    ``ValueError("<field> must be ..., got <value>. <cure>")`` for a value out of range.
+    Two things are optional. ``sample_dims``, a ``ClassVar[tuple[int, ...]]``, has the possible numbers of axes of a
+    sample (see :data:`SAMPLE_SHAPES`), so that other data are refused before they are loaded. ``__post_init__`` may raise
+    ``ValueError("<field> must be ..., got <value>. <remedy>")`` for a value out of range.
 
     >>> from dataclasses import dataclass
     >>> from torch import nn
@@ -75,14 +75,14 @@ class Samples:
 
     Attributes:
         inputs: first axis (or frame rows) = samples.
-        targets: one a sample, in the user's own terms (class labels or values); ``None`` where rows carry no target.
-        rows: the number, in the source and from 0, of the row that each sample's target stands in.
-        base: regression: a value a sample, in the target's units, that is known without the target and that the network
-            learns the difference to (a series that is differenced); ``None``: it learns the value itself.
-        naive: forecasts that need no network, by name (``"last value"``), a value a sample in the target's units.
-        times: when each target is, as the source has it; ``None`` where the source has no times.
-        files: the file that each sample is; ``None`` where a sample is no file.
-        weights: how much each sample counts in losses and scores, 0 or more; ``None``: all the same.
+        targets: ``(samples,)`` class labels or values as the user has them; ``None`` if the rows have no target.
+        rows: ``(samples,)`` numbers, from 0, of the rows of the targets in the source.
+        base: regression: ``(samples,)`` values in the target's units, known without the target, to which the network
+            learns the difference (a differenced series); ``None``: it learns the value itself.
+        naive: forecasts without a network by name (``"last value"``), ``(samples,)`` in the target's units.
+        times: ``(samples,)`` times of the targets as in the source; ``None`` if it has no times.
+        files: ``(samples,)`` file of each sample; ``None`` if samples are no files.
+        weights: ``(samples,)`` weights in losses and scores, 0 or more; ``None``: 1 each.
 
     >>> import numpy as np
     >>> Samples(np.zeros((2, 4)), np.array(["setosa", "virginica"]), rows=np.array([0, 1])).inputs.shape
@@ -101,10 +101,10 @@ class Samples:
 
 @dataclass(frozen=True)
 class Split:
-    """Positions of the samples in the three parts; disjoint, together all of them.
+    """Indices of the samples in the three parts, which are disjoint and together all samples.
 
-    ``val`` may be empty: nothing validates. ``test`` may be empty: nothing is held out, and the scores are those of the
-    training rows, which the run says.
+    ``val`` may be empty: there is no validation. ``test`` may be empty: nothing is held out, and the scores are those
+    of the training rows, which the run reports.
 
     >>> import numpy as np
     >>> Split(np.array([0, 3]), val=np.array([1]), test=np.array([2])).train.tolist()
@@ -118,7 +118,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Target:
-    """What the targets are: their column's name and the task, ``"classification"`` or ``"regression"``.
+    """The target: name of its column, and the task, ``"classification"`` or ``"regression"``.
 
     >>> Target("price", "regression", scaled=False).task
     'regression'
@@ -126,18 +126,17 @@ class Target:
 
     name: str
     task: str
-    scaled: bool = True  # regression: standardise while training; scores are in the user's units
+    scaled: bool = True  # regression: standardised for training; scores are in the user's units
 
 
 class DataPlugin(Protocol):
     """A dataclass (not frozen) whose fields say where rows are and how they are read; under ``lifecycle.data``.
 
-    ``sample_dim`` is the number of axes of one sample, known without loading anything.
+    ``sample_dim`` is the number of axes of one sample, known without loading data.
 
-    What it may do beyond this is in :mod:`lifecycle.capabilities`. ``learn(inputs, weights)`` may take the samples'
-    weights too.
-    Fields ``path``, ``source``, ``licence`` and ``note`` are what `lifecycle data` shows; ``drop``, ``time`` and
-    ``weight`` name columns that it calls so.
+    Optional abilities are in :mod:`lifecycle.capabilities`. ``learn`` may take the weights of the samples as a second
+    argument. `lifecycle data` shows the fields ``path``, ``source``, ``licence`` and ``note``, and describes the
+    columns that the fields ``drop``, ``time`` and ``weight`` name.
 
     >>> from lifecycle.data.kinds.table import Table
     >>> rows = Table(path="sklearn:iris", target="species")
@@ -149,11 +148,11 @@ class DataPlugin(Protocol):
     sample_dim: ClassVar[int]
 
     def read(self) -> pd.DataFrame:
-        """Return the raw rows, the target among the columns. Raises ``RequestError`` where that cannot be."""
+        """Return the raw rows, including the target. Raises ``RequestError`` if they cannot be read."""
         ...
 
     def describe_target(self, frame: pd.DataFrame) -> Target:
-        """Return which column is the target, and the task it sets."""
+        """Return the target's column, and the task."""
         ...
 
     def columns(self, frame: pd.DataFrame) -> list[str]:
@@ -161,21 +160,21 @@ class DataPlugin(Protocol):
         ...
 
     def samples(self, frame: pd.DataFrame) -> Samples:
-        """Turn raw rows into samples; without the target column, into samples with no targets."""
+        """Turn raw rows into samples; without the target's column, into samples without targets."""
         ...
 
     def split(self, samples: Samples, task: str, seed: int) -> Split:
-        """Divide the samples into train, validation and test, as a function of ``seed`` alone."""
+        """Divide the samples into train, validation and test; only ``seed`` makes it random."""
         ...
 
     def learn(self, inputs: Any) -> Any:
-        """Return a scikit-learn transformer fitted to ``inputs``, which are those of training samples only."""
+        """Return a scikit-learn transformer fitted to ``inputs``, those of the training samples."""
         ...
 
     def apply(self, transformer: Any, inputs: Any) -> np.ndarray[Any, Any]:
-        """Return ``inputs`` as the network takes them: ``(samples, *input_shape) float32``."""
+        """Return the inputs of the network: ``(samples, *input_shape) float32``."""
         ...
 
     def feature_names(self, transformer: Any) -> tuple[str, ...]:
-        """Return the names along the feature axis of what :meth:`apply` returns; empty where there are none."""
+        """Return the names along the feature axis of :meth:`apply`'s result; empty if features have none."""
         ...

@@ -1,6 +1,6 @@
 """Masks credentials in everything that is printed or recorded: user and password of a URL, tokens, signatures.
 
-Also hides the values of environment variables: where ``${oc.env:NAME}`` was written, the text is shown again.
+Values of environment variables are replaced by the expression that was written, such as ``${oc.env:NAME}``.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from contextvars import ContextVar
 from typing import Any, TextIO
 
 MASK = "***"
-"""Takes the place of a credential."""
+"""Replaces a credential."""
 
 FEWEST_CHARACTERS, FEWEST_WITHIN_WORDS = 4, 8
-"""A shorter value of an environment variable is no secret; one of fewer than the second is only hidden as a word."""
+"""Shorter values of environment variables are no secrets; those shorter than the second are hidden as whole words."""
 
-_OF_TOKENS = r"(?<![_-])|" + "|".join(  # cls_token and pad_token are words of a language model
+_OF_TOKENS = r"(?<![_-])|" + "|".join(  # not cls_token and pad_token, options of language models
     f"(?<={name}[_-])"
     for name in (
         "access",
@@ -40,7 +40,7 @@ _NAME = (
 )
 _KEY = re.compile(rf"(?:[\w-]*[_-])?{_NAME}", re.IGNORECASE)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_ESCAPED = r"\\{0,4}"  # signs of Hydra's grammar stand after a backslash in the words of a sweep's job
+_ESCAPED = r"\\{0,4}"  # Hydra escapes characters of its grammar in the overrides of a job
 _QUERY = re.compile(
     rf"([?&;](?:(?:[\w-]{{0,40}}[_-])?{_NAME}|AWSAccessKeyId|accessToken|clientSecret|sig|sas|jwt|key|code|auth){_ESCAPED}=)"
     r"([^&;#\s'\"<>]+)",
@@ -52,22 +52,22 @@ _ASSIGNED = re.compile(rf"({_BEFORE}{_NAME}{_ESCAPED}=){_VALUE}", re.IGNORECASE)
 _QUOTED = re.compile(rf"(['\"][\w.-]{{0,80}}{_BEFORE}{_NAME}['\"]:[ \t]*){_VALUE}", re.IGNORECASE)
 _LINE = re.compile(rf"(^[ \t-]*[\w.-]{{0,80}}{_BEFORE}{_NAME}:[ \t]+)(\S.*)$", re.IGNORECASE | re.MULTILINE)
 _HEADER = re.compile(r"(\b(?:authorization\W{1,4}(?:basic|bearer|token)|bearer)\s+)([\w.~+/=-]{8,})", re.IGNORECASE)
-_PAIR = r"[^\s/?#:@'\"<>\[]{0,100}:(?!\d{1,5}(?:[/?#\s'\",)\]}.;]|$))[^\s<>]{0,300}@"  # signs that a URL encodes, too
-_CUT_PAIR = r"[^\s/?#:@'\"<>\[]{1,100}:(?![\d*])[^\s<>'\"/]{1,300}"  # of a text that was shortened
+_PAIR = r"[^\s/?#:@'\"<>\[]{0,100}:(?!\d{1,5}(?:[/?#\s'\",)\]}.;]|$))[^\s<>]{0,300}@"  # unencoded too
+_CUT_PAIR = r"[^\s/?#:@'\"<>\[]{1,100}:(?![\d*])[^\s<>'\"/]{1,300}"  # in a text that was shortened
 _URL = re.compile(
     rf"(\b[a-z][a-z0-9+.-]{{1,20}}{_ESCAPED}://)(?!/)({_PAIR}|(?:[^\s/?#'\"<>@]{{0,300}}@)+|{_CUT_PAIR})"
-    rf"|(\b[a-z][a-z0-9+.-]{{1,20}}{_ESCAPED}:/)(?!/)({_PAIR})",  # of which a path was made
+    rf"|(\b[a-z][a-z0-9+.-]{{1,20}}{_ESCAPED}:/)(?!/)({_PAIR})",  # after pathlib has removed a slash
     re.IGNORECASE,
 )
 _INTERPOLATION = re.compile(r"\$\{(?:[^{}]|\{[^{}]*\})*\}")
-_OPEN, _CLOSE = "\ue000", "\ue001"  # of Unicode's private use: stand for an interpolation while the rest is masked
+_OPEN, _CLOSE = "\ue000", "\ue001"  # private use characters: stand for an interpolation while the rest is masked
 _KEPT = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
 
 _hidden: ContextVar[Mapping[str, str] | None] = ContextVar("hidden", default=None)
 
 
 def masked(text: str) -> str:
-    """Return a text with each credential in it replaced by ``***``; an interpolation such as ``${oc.env:PW}`` stays.
+    """Return a text with credentials replaced by ``***``; an interpolation such as ``${oc.env:PW}`` is kept.
 
     >>> masked("https://jane:pw@example.com/x.csv?token=abc&rows=5")
     'https://***@example.com/x.csv?token=***&rows=5'
@@ -78,11 +78,11 @@ def masked(text: str) -> str:
 
 
 def masked_values(value: Any, key: str = "") -> Any:
-    """Return plain values, mappings and lists of them with credentials masked, those too that only their key betrays.
+    """Return JSON values with credentials masked, including those that only their key shows to be one.
 
     Args:
         value: of JSON's types.
-        key: under which it stands.
+        key: of the value.
 
     >>> masked_values({"password": "x", "path": "https://a:b@c/d"})
     {'password': '***', 'path': 'https://***@c/d'}
@@ -99,7 +99,7 @@ def masked_values(value: Any, key: str = "") -> Any:
 
 
 def masked_word(word: str) -> str:
-    """Return a ``key=value`` word with credentials masked.
+    """Return a ``key=value`` argument with credentials masked.
 
     >>> masked_word("data.password=two words"), masked_word("data.password=${oc.env:PW}")
     ('data.password=***', 'data.password=${oc.env:PW}')
@@ -109,7 +109,7 @@ def masked_word(word: str) -> str:
 
 
 def is_credential(key: str) -> bool:
-    """Tell whether the value of a key is a credential, by the last part of its name.
+    """Return whether the value of a key is a credential, by the last part of its name.
 
     >>> is_credential("data.api_key"), is_credential("data.clientSecret"), is_credential("model.tokens")
     (True, True, False)
@@ -120,10 +120,10 @@ def is_credential(key: str) -> bool:
 
 @contextmanager
 def hiding(values: Mapping[str, str]) -> Iterator[None]:
-    """Have :func:`masked` show texts in place of values while the block lasts, and mask the errors that leave it.
+    """Let :func:`masked` replace values by texts within the block, and mask the exceptions that leave it.
 
     Args:
-        values: what to show instead, by value: the expression for that of an environment variable.
+        values: value -> text, such as the value of an environment variable -> its expression.
     """
     token = _hidden.set({**(_hidden.get() or {}), **{value: shown for value, shown in values.items() if value}})
     try:
@@ -136,13 +136,13 @@ def hiding(values: Mapping[str, str]) -> Iterator[None]:
 
 
 class MaskedStream:
-    """A stream that masks what is written to it."""
+    """A text stream that masks credentials."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write a text without its credentials."""
+        """Write a text with its credentials masked."""
         return self._stream.write(masked(text))
 
     def __getattr__(self, name: str) -> Any:
@@ -150,7 +150,7 @@ class MaskedStream:
 
 
 def mask_error(error: BaseException) -> None:
-    """Mask the texts of an error, and of those that it came from, in place: a caller may print it."""
+    """Mask the texts of an exception and of its causes in place: a caller may print them."""
     waiting, seen = [error], set()
     while waiting:
         one = waiting.pop()
@@ -173,7 +173,7 @@ def _masked(text: str, hidden: Mapping[str, str]) -> str:
         kept.append(expression)
         return f"{_OPEN}{len(kept) - 1}{_CLOSE}"
 
-    while (found := _INTERPOLATION.search(text)) is not None:  # those within others first
+    while (found := _INTERPOLATION.search(text)) is not None:  # inner ones first
         text = text[: found.start()] + keep(found[0]) + text[found.end() :]
     for value, expression in sorted(hidden.items(), key=lambda item: -len(item[0])):
         if len(value) >= FEWEST_CHARACTERS and value in text:
@@ -193,14 +193,14 @@ def _pattern(value: str) -> str:
 
 
 def _hide(value: str) -> str:
-    """Return the mask, in the quotes that the value has; an interpolation as it is."""
+    """Return the mask, in the quotes of the value; an interpolation is kept."""
     quote = value[0] if value[0] in "'\"" else ""
     inner = value.strip(quote) if quote else value
     return value if _KEPT.sub("", inner) == "" else f"{quote}{MASK}{quote}"
 
 
 def _without_user(found: re.Match[str]) -> str:
-    """Mask user and password, but where the password is an interpolation."""
+    """Mask user and password, unless the password is an interpolation."""
     scheme, user = (found[1], found[2]) if found[1] else (found[3], found[4])
     _, _, password = user.removesuffix("@").partition(":")
     return scheme + (user if password and _hide(password) == password else f"{MASK}@")

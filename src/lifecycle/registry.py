@@ -1,4 +1,4 @@
-"""The plugins that are installed: entry points, read by name, imported only when one is chosen."""
+"""The installed plugins: entry points, which are listed by name and imported only when chosen."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from lifecycle.errors import RequestError, Setting, did_you_mean
 
 GROUPS = {"model": "lifecycle.models", "data": "lifecycle.data"}
-"""Hydra group of each kind of plugin -> entry-point group that it is declared under."""
+"""Kind of plugin, which is its Hydra group -> entry-point group."""
 
-VERBS = {
+METHODS = {
     "model": ("build",),
     "data": ("read", "describe_target", "columns", "samples", "split", "learn", "apply", "feature_names"),
 }
@@ -21,15 +21,15 @@ VERBS = {
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin that a package declares: known by name, not yet imported."""
+    """A plugin that a package declares, and that may not be imported yet."""
 
     kind: str
     name: str
-    entry_points: tuple[metadata.EntryPoint, ...]  # more than one where packages compete for the name
+    entry_points: tuple[metadata.EntryPoint, ...]  # more than one if several packages declare the name
 
     @property
     def source(self) -> str:
-        """Package and version of each that declares it, for messages."""
+        """Package and version of each declaration, for messages."""
         return " and ".join(
             f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value for entry in self.entry_points
         )
@@ -38,7 +38,7 @@ class Plugin:
         """Import the plugin's class.
 
         Raises:
-            RequestError: the name is claimed twice, the import fails, or the class is no plugin.
+            RequestError: the name is declared twice, the import fails, or the class is no plugin.
         """
         subject = Setting(self.kind, self.name)
         if len(self.entry_points) > 1:
@@ -46,7 +46,7 @@ class Plugin:
             raise RequestError(subject, problem, remedy="Uninstall one of them.")
         try:
             cls = self.entry_points[0].load()
-        except (Exception, SystemExit) as error:  # whatever a stranger's module does while it is imported
+        except (Exception, SystemExit) as error:  # a module of another package may raise anything
             problem = f"from {self.source} could not be imported: {type(error).__name__}: {error}"
             raise RequestError(subject, problem, remedy="Reinstall or remove it.") from error
         if fault := _fault(self.kind, cls):
@@ -56,7 +56,7 @@ class Plugin:
 
 
 def plugins(kind: str) -> dict[str, Plugin]:
-    """Return every installed plugin of one kind (``"model"`` or ``"data"``) by name, sorted; imports none."""
+    """Return the installed plugins of a kind (``"model"`` or ``"data"``) by name, sorted; imports none."""
     found: dict[str, list[metadata.EntryPoint]] = {}
     for entry in metadata.entry_points(group=GROUPS[kind]):
         found.setdefault(entry.name, []).append(entry)
@@ -68,10 +68,10 @@ _lock = threading.Lock()
 
 
 def load(kind: str, name: str) -> type:
-    """Import, once, and return the class of the plugin ``name``.
+    """Return the class of a plugin, which is imported once.
 
     Raises:
-        RequestError: no such plugin, or it cannot be used; see :meth:`Plugin.load`.
+        RequestError: there is no such plugin, or it cannot be used; see :meth:`Plugin.load`.
     """
     cls = _loaded.get((kind, name))
     if cls is None:
@@ -81,35 +81,36 @@ def load(kind: str, name: str) -> type:
             raise RequestError(Setting(kind, name), "is not installed", remedy=remedy)
         cls = known[name].load()
     with _lock:
-        _loaded.pop((kind, name), None)  # the last asked for is the last
+        _loaded.pop((kind, name), None)  # moves to the end, where loaded() has the latest
         _loaded[kind, name] = cls
     return cls
 
 
 def loaded() -> dict[tuple[str, str], type]:
-    """Return the plugins that were loaded, by kind and name, the last asked for last."""
+    """Return the loaded plugins by kind and name, the most recently loaded last."""
     with _lock:
         return dict(_loaded)
 
 
 def name_of(kind: str, cls: type) -> str:
-    """Return the name that ``cls`` was last loaded under; nothing for a class that was not."""
+    """Return the name under which a class was last loaded; "" if it was not."""
     with _lock:
         return next((name for (of, name), loaded in reversed(_loaded.items()) if of == kind and loaded is cls), "")
 
 
 def _fault(kind: str, cls: Any) -> str | None:
+    """Return why a class is no plugin; ``None`` if it is one."""
     if not isinstance(cls, type) or not dataclasses.is_dataclass(cls):
         return f"{cls!r} is not a dataclass"
     if cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         return "the dataclass is frozen, which OmegaConf would carry over to every override"
-    missing = [verb for verb in VERBS[kind] if not callable(getattr(cls, verb, None))]
+    missing = [method for method in METHODS[kind] if not callable(getattr(cls, method, None))]
     if missing:
         return f"it has no {', '.join(missing)}()"
     from omegaconf import OmegaConf  # a third of the time of --help, which loads no plugin
 
     try:
         OmegaConf.structured(cls)
-    except Exception as error:  # OmegaConf's own, or whatever an annotation raises when it is resolved
+    except Exception as error:  # OmegaConf evaluates annotations, which may raise anything
         return f"its fields cannot be configured: {str(error).splitlines()[0]}"
     return None

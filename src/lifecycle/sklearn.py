@@ -1,4 +1,4 @@
-"""A classifier and a regressor with scikit-learn's ways, on :class:`lifecycle.Model`.
+"""A classifier and a regressor with scikit-learn's interface, based on :class:`lifecycle.Model`.
 
 >>> import numpy as np
 >>> from sklearn.model_selection import cross_val_score
@@ -25,7 +25,28 @@ from lifecycle.data.sources.native_frames import as_pandas
 
 
 class _Estimator(BaseEstimator):  # type: ignore[misc]
-    """What both have. Arguments are those of :class:`lifecycle.Model` and its ``compile`` and ``fit``."""
+    """Base of both estimators. scikit-learn requires that ``__init__`` only stores its arguments; ``fit`` checks them.
+
+    Args:
+        model: name of a model plugin.
+        fields: its hyper-parameters, ``{"hidden": [64]}``.
+        optimizer: a name, or an object of :mod:`lifecycle.optimizers`.
+        lr: learning rate of an optimizer that is given by name; ``None``: its default.
+        loss: a name; ``None``: the task's default.
+        schedule: of the learning rate: a name, or an object of :mod:`lifecycle.schedules`.
+        epochs: largest number of passes over the rows.
+        batch_size: rows per step, at most all training rows; ``None``: 32.
+        validation_split: share of the rows for validation, which chooses the best epoch.
+        early_stopping: ``None``: if there are validation rows.
+        patience: epochs without improvement before fitting stops.
+        scaling: of numbers.
+        missing: ``"impute"`` to fill values of a DataFrame's columns that were complete in training.
+        accelerator: ``"auto"``, ``"cpu"`` or ``"gpu"``.
+        random_state: a seed, a ``RandomState``, or ``None`` for a random seed in each fit.
+        compile_options: further arguments of :meth:`lifecycle.Model.compile`, ``{"class_weights": "balanced"}``.
+        fit_options: further arguments of :meth:`lifecycle.Model.fit`, ``{"gradient_clip_val": 1.0, "track": True}``.
+        verbose: as in :meth:`lifecycle.Model.fit`.
+    """
 
     _task = ""
 
@@ -51,28 +72,6 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         fit_options: dict[str, Any] | None = None,
         verbose: int = 0,
     ) -> None:
-        """Keep the parameters; they are checked by :meth:`fit`, as scikit-learn has it.
-
-        Args:
-            model: name of a model plugin.
-            fields: its hyper-parameters, ``{"hidden": [64]}``.
-            optimizer: a name, or one of :mod:`lifecycle.optimizers`.
-            lr: its learning rate, where it is a name; ``None``: its own.
-            loss: a name; ``None``: that of the task.
-            schedule: of the learning rate: a name, or one of :mod:`lifecycle.schedules`.
-            epochs: passes over the rows, at most.
-            batch_size: rows a step, at most all training rows; ``None``: 32.
-            validation_split: share of the rows that chooses the best epoch.
-            early_stopping: ``None``: where there are validation rows.
-            patience: epochs without improvement before it stops.
-            scaling: of numbers.
-            missing: ``"impute"`` to fill values of a DataFrame's columns that were complete in training.
-            accelerator: ``"auto"``, ``"cpu"`` or ``"gpu"``.
-            random_state: a seed, a ``RandomState``, or ``None`` for another one each time.
-            compile_options: what else :meth:`lifecycle.Model.compile` takes, ``{"class_weights": "balanced"}``.
-            fit_options: what else :meth:`lifecycle.Model.fit` takes, ``{"gradient_clip_val": 1.0, "track": True}``.
-            verbose: as :meth:`lifecycle.Model.fit`.
-        """
         self.model = model
         self.fields = fields
         self.optimizer = optimizer
@@ -130,13 +129,13 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
 
 
 class LifecycleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
-    """A network for classes, as scikit-learn has it.
+    """A neural network classifier with scikit-learn's interface.
 
     Attributes:
         classes_: ``(classes,)``, sorted.
         model_: the :class:`lifecycle.Model`.
         n_features_in_: of X.
-        n_iter_: epochs that were done.
+        n_iter_: number of completed epochs.
 
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.model_selection import GridSearchCV
@@ -155,13 +154,13 @@ class LifecycleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         """Fit to rows.
 
         Args:
-            X: ``(rows, features)`` finite numbers; or a DataFrame, in which texts and missing values may be too.
+            X: ``(rows, features)`` finite numbers; or a DataFrame, which may have texts and missing values.
             y: ``(rows,)`` classes.
-            sample_weight: as :meth:`lifecycle.Model.fit` takes it; ``score`` takes it too.
+            sample_weight: as in :meth:`lifecycle.Model.fit`; ``score`` accepts it too.
 
         Raises:
-            ValueError: as scikit-learn's own; among others of one class only.
-            RequestError: a parameter, or a column of a DataFrame, cannot be used as it is.
+            ValueError: the arrays are refused by scikit-learn's validation, or y has one class only.
+            RequestError: a parameter, or a column of a DataFrame, cannot be used.
 
         >>> LifecycleClassifier(epochs=1).fit([[0.0], [1.0], [2.0], [3.0]], ["a", "a", "b", "b"]).classes_
         array(['a', 'b'], dtype='<U1')
@@ -175,7 +174,7 @@ class LifecycleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         return self._fit(X, codes, sample_weight)
 
     def _compile_options(self) -> dict[str, Any]:
-        """Return them, the weights by the codes of the classes, by which the network knows them."""
+        """Return the options, with class weights by the codes of the classes, to which the network is fitted."""
         options = super()._compile_options()
         weights = options.get("class_weights")
         if not isinstance(weights, dict):
@@ -187,7 +186,7 @@ class LifecycleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         """Return the class of each row, ``(rows,)``.
 
         Raises:
-            NotFittedError: there is no fit yet.
+            NotFittedError: the estimator is not fitted.
             ValueError: the rows have other features.
 
         >>> LifecycleClassifier(epochs=1).fit([[0.0], [1.0]], [1, 2]).predict([[0.0], [1.0]]).shape
@@ -200,7 +199,7 @@ class LifecycleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         """Return the probability of each class, ``(rows, classes)``, in the order of ``classes_``.
 
         Raises:
-            NotFittedError: there is no fit yet.
+            NotFittedError: the estimator is not fitted.
             ValueError: the rows have other features.
 
         >>> LifecycleClassifier(epochs=1).fit([[0.0], [1.0]], [1, 2]).predict_proba([[0.0], [1.0], [2.0]]).shape
@@ -211,12 +210,12 @@ class LifecycleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
 
 
 class LifecycleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
-    """A network for values, as scikit-learn has it.
+    """A neural network regressor with scikit-learn's interface.
 
     Attributes:
         model_: the :class:`lifecycle.Model`.
         n_features_in_: of X.
-        n_iter_: epochs that were done.
+        n_iter_: number of completed epochs.
 
     >>> from sklearn.datasets import load_diabetes
     >>> from sklearn.pipeline import make_pipeline
@@ -233,13 +232,13 @@ class LifecycleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         """Fit to rows.
 
         Args:
-            X: ``(rows, features)`` finite numbers; or a DataFrame, in which texts and missing values may be too.
+            X: ``(rows, features)`` finite numbers; or a DataFrame, which may have texts and missing values.
             y: ``(rows,)`` values.
-            sample_weight: as :meth:`lifecycle.Model.fit` takes it; ``score`` takes it too.
+            sample_weight: as in :meth:`lifecycle.Model.fit`; ``score`` accepts it too.
 
         Raises:
-            ValueError: as scikit-learn's own.
-            RequestError: a parameter, or a column of a DataFrame, cannot be used as it is.
+            ValueError: the arrays are refused by scikit-learn's validation.
+            RequestError: a parameter, or a column of a DataFrame, cannot be used.
 
         >>> LifecycleRegressor(epochs=1).fit([[0.0], [1.0], [2.0]], [1.5, 2.5, 3.5]).n_iter_
         1
@@ -252,7 +251,7 @@ class LifecycleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         """Return the value of each row in y's units, ``(rows,)``.
 
         Raises:
-            NotFittedError: there is no fit yet.
+            NotFittedError: the estimator is not fitted.
             ValueError: the rows have other features.
 
         >>> LifecycleRegressor(epochs=1).fit([[0.0], [1.0], [2.0]], [1.5, 2.5, 3.5]).predict([[0.0]]).shape
@@ -263,7 +262,7 @@ class LifecycleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
 
 
 def _validated(estimator: _Estimator, X: Any, y: Any = None, fitting: bool = False) -> Any:  # noqa: N803
-    """Check as scikit-learn's own estimators do; a DataFrame may have texts and missing values, and stays one."""
+    """Validate as scikit-learn's estimators do; a DataFrame, which may have texts and missing values, stays one."""
     X, y = as_pandas(X), as_pandas(y, "y")  # noqa: N806
     if fitting and y is None:
         name = type(estimator).__name__
@@ -276,11 +275,11 @@ def _validated(estimator: _Estimator, X: Any, y: Any = None, fitting: bool = Fal
         found = validate_data(estimator, X, reset=False)
     if not hasattr(X, "iloc") or not hasattr(estimator, "feature_names_in_"):
         return found
-    return (X, found[1]) if fitting else X  # by name, so that messages say which column
+    return (X, found[1]) if fitting else X  # as a DataFrame, so that messages name columns
 
 
 def _weighted(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:  # noqa: N803
-    """Return the rows that have a weight above 0, and their weights, checked as scikit-learn does."""
+    """Return the rows with a weight above 0, and their weights, validated as scikit-learn does."""
     if sample_weight is None:
         return X, y, None
     weights = _check_sample_weight(sample_weight, X, ensure_non_negative=True)

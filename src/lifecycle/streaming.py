@@ -1,4 +1,4 @@
-"""Predict files of any length: :mod:`lifecycle.predict.predict_file`."""
+"""Prediction of files of any length: :mod:`lifecycle.predict.predict_file`."""
 
 from lifecycle.predict.predict_file import forecast_file, predict_file
 

@@ -1,4 +1,4 @@
-"""The conformance kit: what every plugin must do, checked the same way for ours and for anyone's.
+"""Conformance tests for plugins, which the built-in ones pass too.
 
 In a plugin's own tests::
 
@@ -32,17 +32,17 @@ OUTPUTS = {BINARY: 1, MULTICLASS: 3, REGRESSION: 1}
 
 
 def check_model_plugin(name: str, **fields: Any) -> None:
-    """Check that an installed model plugin keeps the contract, for each task and each shape of sample it takes.
+    """Check that an installed model plugin follows the contract, for each task and each shape of sample it accepts.
 
     It has a docstring and default fields; the same seed gives the same weights; outputs are ``(batch, num_outputs)``
-    for batches of 1 and 7; every parameter learns; and weights survive saving.
+    for batches of 1 and 7; every trainable parameter gets a gradient; and saved weights give the same outputs.
 
     Args:
-        name: the name it is declared under.
-        fields: hyper-parameters other than the defaults, for instance small ones.
+        name: the name under which it is declared.
+        fields: hyper-parameters, for instance small ones.
 
     Raises:
-        AssertionError: says which promise is broken.
+        AssertionError: names the broken rule.
 
     >>> check_model_plugin("mlp", hidden=[4])
     """
@@ -79,17 +79,17 @@ def _check_network(network: nn.Module, twin: nn.Module, spec: DataSpec, what: st
 
 
 def check_data_plugin(name: str, **fields: Any) -> None:
-    """Check that an installed data plugin keeps the contract on the rows that ``fields`` name.
+    """Check that an installed data plugin follows the contract on the rows that ``fields`` name.
 
     Its parts are disjoint and together all samples; the same seed gives the same parts; and what it learns depends on
-    the training samples alone.
+    the training samples only.
 
     Args:
-        name: the name it is declared under.
+        name: the name under which it is declared.
         fields: where the rows are, and how they are read.
 
     Raises:
-        AssertionError: says which promise is broken.
+        AssertionError: names the broken rule.
 
     >>> check_data_plugin("table", path="sklearn:iris", target="species")
     """
@@ -110,7 +110,7 @@ def check_data_plugin(name: str, **fields: Any) -> None:
 
 
 def _check_what_is_learnt(plugin: Any, name: str, data: Dataset) -> None:
-    """Write one training row over all that are held out, and see the training samples unmoved."""
+    """Replace all held-out rows by a training row, and check that the training samples do not change."""
     frame = plugin.read()
     held_out = np.concatenate([[], *(part.rows for part in (data.val, data.test) if part is not None)]).astype(int)
     altered = frame.copy()
@@ -120,9 +120,9 @@ def _check_what_is_learnt(plugin: Any, name: str, data: Dataset) -> None:
     other.__class__ = type(type(plugin).__name__, (type(plugin),), {"read": lambda _self: altered})
     moved = load(other, name, name, seed=1)
     before, after = data.train.inputs[:], moved.train.inputs[:]
-    _check(torch.equal(before, after), f"data={name}: held-out rows moved what was learnt")
+    _check(torch.equal(before, after), f"data={name}: what it learns depends on held-out rows")
 
 
-def _check(kept: bool, promise: str) -> None:
-    if not kept:
-        raise AssertionError(promise)
+def _check(holds: bool, message: str) -> None:
+    if not holds:
+        raise AssertionError(message)

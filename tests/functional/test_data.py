@@ -170,7 +170,7 @@ VERB = "    def {0}(self, *given): return Table(path='sklearn:iris', target='spe
 
 
 def test_a_kind_of_another_package_that_has_no_card_is_shown_all_the_same(site: Site, lifecycle: Command) -> None:
-    code = CODE + "".join(VERB.format(verb) for verb in registry.VERBS["data"])
+    code = CODE + "".join(VERB.format(verb) for verb in registry.METHODS["data"])
     site.install("other", {"bare": "Bare"}, code, group="lifecycle.data")
     lines = said(lifecycle("data", "bare").out)
     assert lines["Data"] == "bare (data=bare, data.path=)"
