@@ -48,8 +48,8 @@ class ModelPlugin(Protocol):
     """A dataclass (not frozen) whose fields are hyper-parameters; declared under ``lifecycle.models``.
 
     Two things are optional. ``sample_dims``, a ``ClassVar[tuple[int, ...]]``, has the possible numbers of axes of a
-    sample (see :data:`SAMPLE_SHAPES`), so that other data are refused before they are loaded. ``__post_init__`` may raise
-    ``ValueError("<field> must be ..., got <value>. <remedy>")`` for a value out of range.
+    sample (see :data:`SAMPLE_SHAPES`), so that other data are refused before they are loaded. ``__post_init__`` may
+    raise ``ValueError("<field> must be ..., got <value>. <remedy>")`` for a value out of range.
 
     >>> from dataclasses import dataclass
     >>> from torch import nn

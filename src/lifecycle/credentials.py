@@ -151,6 +151,7 @@ class MaskedStream:
 
 def mask_error(error: BaseException) -> None:
     """Mask the texts of an exception and of its causes in place: a caller may print them."""
+    # Exceptions may refer to each other in a cycle.
     waiting, seen = [error], set()
     while waiting:
         one = waiting.pop()
@@ -178,6 +179,7 @@ def _masked(text: str, hidden: Mapping[str, str]) -> str:
     for value, expression in sorted(hidden.items(), key=lambda item: -len(item[0])):
         if len(value) >= FEWEST_CHARACTERS and value in text:
             text = re.sub(_pattern(value), keep(expression), text)
+    # Most texts have none of these characters, and the regular expressions are slow.
     if any(sign in text for sign in "@=:") or "earer" in text:
         text = _URL.sub(_without_user, text)
         for pattern in (_QUERY, _HEADER, _ASSIGNED, _QUOTED, _LINE):

@@ -125,6 +125,7 @@ class SGD(Decaying):
         super().__post_init__()
         in_range(self, "momentum", low=0, below=1)
         in_range(self, "dampening", low=0)
+        # torch would raise in both cases, without naming a key of ours.
         if self.nesterov and self.momentum == 0:
             remedy: Text = ["Add ", Setting("optimizer.momentum", 0.9), "."]
             raise FieldError("nesterov", "needs a momentum", "momentum=0.0", remedy)

@@ -41,6 +41,7 @@ class Plugin:
             RequestError: the name is declared twice, the import fails, or the class is no plugin.
         """
         subject = Setting(self.kind, self.name)
+        # Which of them Python finds first depends on the order of sys.path.
         if len(self.entry_points) > 1:
             problem = f"is declared by two packages, {self.source}"
             raise RequestError(subject, problem, remedy="Uninstall one of them.")
@@ -73,6 +74,7 @@ def load(kind: str, name: str) -> type:
     Raises:
         RequestError: there is no such plugin, or it cannot be used; see :meth:`Plugin.load`.
     """
+    # Importing again is cheap, but entry points are read from disk each time.
     cls = _loaded.get((kind, name))
     if cls is None:
         known = plugins(kind)

@@ -262,6 +262,7 @@ class OneCycle(ScheduleConfig):
 
     def complete(self, epochs: int, monitor: str, optimizer: OptimizerConfig) -> Self:
         """Return the schedule with its highest rate, and whether momentum changes; see the base class."""
+        # torch changes the first of the betas of Adam and its variants.
         has_momentum = hasattr(optimizer, "betas") or getattr(optimizer, "momentum", 0) > 0
         if self.cycle_momentum and not has_momentum:
             remedy: Text = ["Leave it out, or use ", Setting("optimizer", "adam"), "."]

@@ -60,6 +60,7 @@ def check_model_plugin(name: str, **fields: Any) -> None:
 def _check_network(network: nn.Module, twin: nn.Module, spec: DataSpec, what: str) -> None:
     pairs = zip(network.state_dict().values(), twin.state_dict().values(), strict=True)
     _check(all(torch.equal(a, b) for a, b in pairs), f"{what}: the same seed gave other weights")
+    # A batch of 1 shows a squeeze() that removes the axis of the batch.
     for batch in (1, 7):
         outputs = network.eval()(torch.rand(batch, *spec.input_shape))
         _check(tuple(outputs.shape) == (batch, spec.num_outputs), f"{what}: outputs of shape {tuple(outputs.shape)}")
@@ -71,6 +72,7 @@ def _check_network(network: nn.Module, twin: nn.Module, spec: DataSpec, what: st
     with tempfile.TemporaryDirectory() as folder:
         file = str(Path(folder) / "weights.safetensors")
         safetensors.torch.save_model(network, file)
+        # So that equal outputs can only come from the file.
         for parameter in twin.parameters():
             nn.init.zeros_(parameter)
         safetensors.torch.load_model(twin, file)
@@ -117,6 +119,7 @@ def _check_what_is_learnt(plugin: Any, name: str, data: Dataset) -> None:
     features = [column for column in plugin.columns(frame) if column != data.spec.target_name or frame.shape[1] == 1]
     altered.loc[altered.index[held_out], features] = frame.loc[frame.index[data.train.rows[0]], features].to_numpy()
     other = copy.copy(plugin)
+    # The same plugin, but for the rows that it reads.
     other.__class__ = type(type(plugin).__name__, (type(plugin),), {"read": lambda _self: altered})
     moved = load(other, name, name, seed=1)
     before, after = data.train.inputs[:], moved.train.inputs[:]

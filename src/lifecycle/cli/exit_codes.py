@@ -41,6 +41,7 @@ def explained(error: Exception) -> Exception:
     explained_error = explanation(error)
     if explained_error is None:
         return error
+    # For HYDRA_FULL_ERROR=1, which prints the traceback of the cause too.
     explained_error.__cause__ = error
     return explained_error
 

@@ -42,6 +42,7 @@ def compose_and_run(arguments: list[str]) -> None:
     def job(config: DictConfig) -> None:
         try:
             request = compose.request_of(config, HydraConfig.get(), command)
+            # The last job is enough for the report of the sweep, which reads the runs from MLflow.
             sweep[:] = [request] if request.sweep else []
             if request.sweep:
                 compose.mask_sweep_file(HydraConfig.get())
@@ -51,6 +52,7 @@ def compose_and_run(arguments: list[str]) -> None:
             raise
         except Exception as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
+                # _run() prints the errors of a run; this one occurred before there was a request.
                 report(error, full_error=False)
                 raise SweepError(SWEEP_FAILED) from error
             failure.append(error)  # raised below: Hydra would wrap it in a message of its own
@@ -103,6 +105,7 @@ def _start(request: Request) -> None:
     from lifecycle.runtime import lazy_imports
     from lifecycle.tracking import client
 
+    # A helper records nothing.
     if not is_helper():
         client.warm_up(request.tracking)
     with lazy_imports.quick_imports():

@@ -33,6 +33,7 @@ def main() -> int:
 def _dispatch(arguments: list[str]) -> None:
     first = arguments[0] if arguments else ""
     if "--help" in arguments or "-h" in arguments:
+        # Before anything else, so that --help helps with a wrong command too.
         from lifecycle.cli.help import print_help
 
         print_help(first if first in SUBCOMMANDS else None)

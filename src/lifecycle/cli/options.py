@@ -36,6 +36,7 @@ def options_of(subcommand: str) -> list[Option]:
     """Return the options of a subcommand, ``run`` first; empty for one without ``key=value`` arguments."""
     cls = getattr(subcommands.load(subcommand), "OPTIONS", None)
     found = [] if cls is None else _options(cls, "")
+    # Subclasses have the fields of their base first: run, metric, sweep, tracking, and then their own.
     return sorted(found, key=lambda option: (option.name.startswith("tracking."), option.name != "run"))
 
 
@@ -54,6 +55,7 @@ def usage(subcommand: str) -> str:
 
 def complete(line: str) -> list[str]:
     """Return the completions of the last argument of a command line that begins with ``lifecycle <subcommand>``."""
+    # The last argument is "" after a space, and then all options are offered.
     _, subcommand, *typed, last = line.split(" ")
     if subcommand == "data":
         return [] if typed else _data_sets(last)

@@ -76,12 +76,14 @@ class CompiledModel(pl.LightningModule):
         _check(spec, self.loss_name, label_smoothing, self.metric_names)
         self.loss = losses.Loss(self.loss_name, label_smoothing, class_weights)
         self.units = Units(spec.task, *target_scale, link_of(self.loss_name))
+        # Training scores have the weighted loss that is minimised; the others the plain loss, as in Keras.
         self.train_scores, self.val_scores, self.test_scores = (
             Scorer(spec, self.metric_names, self.units, self.loss, weighted) for weighted in (True, False, False)
         )
         self.call_network: Callable[[Tensor], Tensor] | None = None
         self.step_options = StepOptions()
         self.channels_last = False
+        # training_step() takes the steps itself.
         self.automatic_optimization = False
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -104,12 +106,14 @@ class CompiledModel(pl.LightningModule):
             batch: of training rows.
             scored: whether it is added to the training scores.
         """
+        # Only the network: the loss and the scores are computed in float32.
         with self.step_options.autocast(batch[0].device):
             outputs = self(batch[0])
         outputs = outputs.float()  # a loss in bfloat16 would lose most digits of small differences
         loss: Tensor = self.loss(outputs, batch[1], weighted=True, row_weights=batch[4])
         if scored:
             self._score(outputs, batch, self.train_scores)
+        # A multiplication by 1 would be one more kernel in each step.
         return loss if batch[2] == 1.0 else loss * batch[2]
 
     def validation_step(self, batch: Batch, _index: int) -> None:
@@ -131,6 +135,7 @@ class CompiledModel(pl.LightningModule):
         if isinstance(config, NoSchedule):
             return optimizer
         monitor = config.monitor if isinstance(config, Plateau) else None
+        # Lightning's estimate counts its own batches, each of which is a chunk of several steps here.
         steps = self.step_options.total or int(self.trainer.estimated_stepping_batches)
         schedule = build_schedule(config, optimizer, steps, self.mode(monitor) if monitor else "min")
         if schedule is None:

@@ -31,8 +31,10 @@ class InFloat64(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call a function of torch in float64; PyTorch calls this method instead of the function."""
         kwargs = kwargs or {}
+        # torchmetrics converts predictions and counts with .float() in many places.
         if func is Tensor.float:
             return args[0].double()
+        # A quotient of integers has the default dtype; with a rounding mode it is an integer.
         if func in DIVISIONS and not kwargs.get("rounding_mode"):
             args = tuple(_as_float64(one) for one in args)
         if kwargs.get("dtype") is torch.float32:
@@ -78,6 +80,7 @@ class LibraryMeasure(Measure):
 
     def alone(self, rows: Compared) -> float:
         """Return the metric of these rows alone."""
+        # A clone, as the rows that were added before must not count.
         other = LibraryMeasure(self.metric.clone())
         other.reset()
         other.update(rows)

@@ -14,6 +14,7 @@ from lifecycle.errors import RequestError, Setting, Text, did_you_mean
 
 
 def _binary_crossentropy(logits: Tensor, targets: Tensor, smoothing: float, reduction: str) -> Tensor:
+    # As Keras's BinaryCrossentropy: labels move towards 0.5.
     smoothed = targets * (1 - smoothing) + 0.5 * smoothing if smoothing else targets
     if logits.dtype == torch.float64:  # where scores are computed: on a busy CPU torch's own waits for its threads
         losses = -(smoothed * F.logsigmoid(logits) + (1 - smoothed) * F.logsigmoid(-logits))
@@ -58,6 +59,7 @@ class Loss(nn.Module):
     def __init__(self, name: str, label_smoothing: float = 0.0, class_weights: Tensor | None = None) -> None:
         super().__init__()
         self.name, self.label_smoothing = name, label_smoothing
+        # A buffer moves to the device with the network; it is not saved, as predictions need no loss.
         self.register_buffer("class_weights", class_weights, persistent=False)
 
     def forward(
@@ -79,6 +81,7 @@ class Loss(nn.Module):
 
     def of_rows(self, outputs: Tensor, targets: Tensor, weighted: bool = False) -> Tensor:
         """Return the loss of each row, ``(batch,)`` or ``(batch, 1)``, of which :meth:`forward` is the mean."""
+        # Unreduced: torch divides a weighted mean by the sum of the weights, which would undo the weights of a batch.
         losses = LOSSES[self.name](outputs, targets, self.label_smoothing, "none")
         if not weighted or self.class_weights is None:
             return losses

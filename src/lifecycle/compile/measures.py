@@ -102,6 +102,7 @@ class AdditiveMeasure(Measure):
 
     def compute(self, states: Sequence[Any] = ()) -> float:
         """Return the metric of all rows."""
+        # A process without rows has no state.
         known = [state for state in states or [self.state] if state is not None]
         return self.value(reduce(self.plus, known)) if known else float("nan")
 
@@ -152,6 +153,7 @@ class MeanOfRows(AdditiveMeasure):
 
     def value(self, state: Array) -> float:
         """Return the mean, or its root."""
+        # The root of the mean of all rows, not the mean of the roots of batches.
         mean = state[0] / state[1]
         return float(np.sqrt(mean) if self.root else mean)
 

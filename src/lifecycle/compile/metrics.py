@@ -158,12 +158,14 @@ def _of_rows(spec: DataSpec, name: str, rows: int) -> Any:
     """Return a metric of synthetic predictions for ``rows`` rows, in which each class occurs if there are enough."""
     truth: Array = np.arange(rows) % max(2, spec.num_outputs)
     predicted: Array
+    # A perfect prediction, or a constant one, would leave many metrics undefined. Values are positive, for logarithms.
     if spec.task == MULTICLASS:
         predicted = np.roll(np.eye(spec.num_outputs)[truth], 1, axis=0) * 0.5 + 0.5 / spec.num_outputs
     elif spec.task == BINARY:
         predicted = (np.arange(rows) + 0.5) / rows
     else:
         predicted, truth = np.arange(rows) + 1.0, np.arange(rows) % 3 + 1.0
+    # torchmetrics warns of classes that do not occur, which is no matter here.
     with ignored(), np.errstate(all="ignore"):
         metric = build(spec, name)
         metric.update(Compared(predicted, truth))

@@ -93,6 +93,7 @@ def relative_squared_error(moments: Moments) -> float:
 
 def pearson(moments: Moments) -> float:
     """Return the correlation of truth and predictions; NaN if one of them is constant."""
+    # Rounding may exceed 1.
     return float(np.clip(moments.products / np.sqrt(moments.squares[0] * moments.squares[1]), -1.0, 1.0))
 
 

@@ -113,6 +113,7 @@ class MuonAndAdamW(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        # The closure has computed the gradients of both; each would otherwise evaluate it again.
         for part in self.parts:
             part.step()
         return loss
@@ -151,6 +152,7 @@ def build_schedule(
     epochs = config.warmup_epochs if isinstance(config, Warmed) else 0
     if not epochs:
         return getattr(lr_scheduler, config.torch_name)(optimizer, **arguments) if config.torch_name else None
+    # From 1/(n + 1) of the rate, so that the epoch after the warmup is the first with all of it.
     rise = lr_scheduler.LinearLR(optimizer, start_factor=1 / (epochs + 1), total_iters=epochs)
     if not config.torch_name:
         return rise

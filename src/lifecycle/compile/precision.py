@@ -39,6 +39,7 @@ def is_bf16(config: TrainerConfig, network: nn.Module) -> bool:
 def _has_bf16(config: TrainerConfig) -> bool:
     if config.accelerator != "cpu" and torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # torch itself says only that a CPU can compute in bfloat16, which all can by emulation.
     known = torch.cpu.get_capabilities()
     return any(known.get(name, False) for name in BF16_INSTRUCTIONS)
 
@@ -55,6 +56,7 @@ def channels_last(module: ImageModel, config: TrainerConfig) -> Iterator[None]:
         return
     module.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.channels_last = True
+    # The backward pass of a convolution accepts either order; that of a pooling copies.
     pools = [layer for layer in module.network.modules() if isinstance(layer, nn.MaxPool2d)]
     hooks = [layer.register_full_backward_pre_hook(_gradients_last) for layer in pools]
     try:

@@ -65,6 +65,7 @@ class Scorer:
         """Return ``{"loss": ..., <metric>: ...}`` of the rows since the last call, in all processes, and reset."""
         self._fold()
         with np.errstate(all="ignore"):
+            # One message for all metrics, rather than one for each.
             states = zip(*gathered([measure.state for measure in self._measures.values()]), strict=True)
             pairs = zip(self._measures.items(), states, strict=True)
             scores = {name: measure.compute(state) for (name, measure), state in pairs}
@@ -126,6 +127,7 @@ class Scorer:
             return
         outputs, targets, truths = zip(*self._pending, strict=True)
         self._pending, self._rows, self._numbers = [], 0, 0
+        # One transfer for many batches: each one waits for the GPU.
         rows = torch.cat(outputs).cpu(), torch.cat(targets).cpu(), together(truths)
         with np.errstate(all="ignore"):
             self.mean_loss.update(self._losses(*rows))

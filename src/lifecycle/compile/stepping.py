@@ -121,9 +121,11 @@ class Stepper:
 
         def evaluate() -> Tensor:
             nonlocal evaluated
+            # Within the closure, as L-BFGS evaluates it several times.
             self.optimizer.zero_grad()
             loss = self.module.training_loss(batch, scored=not evaluated)
             evaluated = True
+            # With several processes, DDP averages the gradients in this call.
             if self.options.hooks:
                 self.module.manual_backward(loss)
             else:
@@ -140,6 +142,7 @@ class Stepper:
         if self.options.hooks:
             return
         progress = self.module.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        # What Lightning's wrapper of the optimizer would count, which is bypassed without hooks.
         for counted in (progress.total, progress.current):
             counted.ready += steps
             counted.completed += steps
@@ -172,6 +175,7 @@ def plan(
         hooks,
         is_bf16(config, module.network),
     )
+    # 4 bytes for each float32.
     room = MOST_BYTES // (4 * train.batch_size * math.prod(train.inputs.shape[1:]))
     most = MANY_STEPS if _is_small(module, train.batch_size) else SOME_STEPS
     return options, 1 if hooks else max(1, min(room, most))

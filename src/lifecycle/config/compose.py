@@ -57,6 +57,7 @@ def request_of(config: DictConfig, hydra: Any, command: str) -> Request:
         hydra: the ``hydra`` node: the chosen options, and whether this is a job of a multirun.
         command: the command line, for the record.
     """
+    # Without the groups of Hydra itself, such as hydra/launcher.
     choices = {str(group): str(name) for group, name in hydra.runtime.choices.items() if "/" not in str(group)}
     sweep = Path(hydra.sweep.dir).name if hydra.mode == RunMode.MULTIRUN else None
     # Unresolved: an interpolation in an override refers to the configuration of the run, not to Hydra's node.
@@ -155,12 +156,14 @@ def masked_output(arguments: list[str]) -> Iterator[None]:
 def mask_sweep_file(hydra: Any) -> None:
     """Mask credentials in ``multirun.yaml``, which Hydra writes at the start of a sweep."""
     file = Path(hydra.sweep.dir) / "multirun.yaml"
+    # Only a file with credentials is rewritten: the others stay as Hydra formats them.
     if file.is_file() and masked(text := file.read_text(encoding="utf-8")) != text:
         file.write_text(masked(text), encoding="utf-8")
 
 
 def command_line() -> str:
     """Return the command as typed, for the record."""
+    # `python -m lifecycle` is recorded as the command that a reader can repeat.
     name = Path(sys.argv[0]).name
     return _typed("lifecycle" if name == "__main__.py" else name, sys.argv[1:])
 

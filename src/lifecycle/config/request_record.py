@@ -63,12 +63,14 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
     config = OmegaConf.structured(RunConfig)
     try:
         with open_dict(config):
+            # The classes come first: merging then converts and checks the recorded values.
             for group, name in record["types"].items():
                 cls = choices.TYPED[group][name] if group in choices.TYPED else registry.load(group, name)
                 config[group] = OmegaConf.structured(cls)
         config = OmegaConf.merge(config, record["config"])
     except (RequestError, *COMPOSING, KeyError) as error:
         raise SavedModelError(f"the run needs something that is not installed: {str(error).splitlines()[0]}") from error
+    # So that an override of an unknown key is refused.
     OmegaConf.set_struct(config, True)
     assert isinstance(config, DictConfig)  # noqa: S101 - of a dataclass
     override(config, overrides)

@@ -67,6 +67,7 @@ class PluginSource(ConfigSource):
     def list(self, config_path: str, results_filter: ObjectType | None) -> List[str]:  # noqa: UP006 - list is this method
         """List the names in a group; never imports a plugin."""
         group = config_path.rstrip("/")
+        # Hydra asks for groups and for configs separately.
         found = [] if results_filter == ObjectType.GROUP else _names(group)
         if group == "" and results_filter != ObjectType.CONFIG:
             found = [*found, *GROUPS]
@@ -96,6 +97,7 @@ class CheckedPackages(ImportlibResourcesConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Return a file; a user's is checked as in :class:`CheckedFiles`."""
+        # Only our own package, and those of installed plugins of Hydra, may name code.
         trusted = self.path == OURS if self.provider == "main" else not self.provider.startswith(USERS)
         if trusted:
             return super().load_config(config_path)

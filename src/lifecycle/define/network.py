@@ -33,6 +33,7 @@ def define(plugin: ModelPlugin, name: str, spec: DataSpec, seed: int, source: Te
         RequestError: the network cannot be built, or does not fit the data.
     """
     check_sample_dims(name, type(plugin), len(spec.input_shape), source, shape=str(spec.input_shape))
+    # All generators: a plugin may draw initial weights with NumPy.
     seed_all(seed)
     network = _build(plugin, name, spec)
     if not isinstance(network, nn.Module):

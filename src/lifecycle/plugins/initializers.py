@@ -42,6 +42,7 @@ def initialize(layer: Layer, name: str) -> Layer:
 
     if name != "default":
         _fill(layer.weight, name)
+        # Networks of other packages may have layers without biases.
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
     return layer

@@ -63,6 +63,7 @@ class Profile:
         self._thread = threading.get_ident()
         self._names: dict[int, tuple[CodeType, str]] = {}
         self._ended = threading.Event()
+        # A daemon: it must not keep a process alive that ends without stop().
         self._sampler = threading.Thread(target=self._sample, name="lifecycle-profile", daemon=True)
         self._import = builtins.__import__
 
@@ -114,6 +115,7 @@ class Profile:
 
     def _switch(self) -> None:
         """Add the time since the last switch to the innermost phase."""
+        # One reading of the clock ends a phase and begins the next, so that all add up to the whole.
         now, (name, _) = time.perf_counter(), self._open[-1]
         self.seconds[name] = self.seconds.get(name, 0.0) + now - self._since
         self._since = now
@@ -173,6 +175,7 @@ def profiled(request: Request, is_command: bool = False) -> Iterator[None]:
     """
     global _current, _counted_start  # noqa: PLW0603 - a process does one run at a time
     first, _counted_start = not _counted_start, True
+    # A run within a profiled one is part of its profile.
     if _current is not None or not request.config.profile or is_helper():
         yield
         return
@@ -233,6 +236,7 @@ def _is_public_method(key: str, value: Any) -> bool:
 
 def _is_program() -> bool:
     """Return whether the process was started as our command, rather than by a program that calls it."""
+    # The script `lifecycle`, or the module lifecycle/__main__.py.
     file = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
     return "lifecycle" in (file.stem, file.parent.stem)
 

@@ -83,6 +83,7 @@ def page(name: str, profile: Profile) -> str:
         frame_records=[([ROOT, *frames], seconds) for frames, seconds in records],
         start_time=time.time() - profile.whole,
         duration=profile.whole,
+        # Only shown on the page: the records have their own seconds.
         min_interval=clock.SECONDS_A_SAMPLE,
         max_interval=clock.SECONDS_A_SAMPLE,
         sample_count=len(records),

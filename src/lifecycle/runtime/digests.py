@@ -31,6 +31,7 @@ def digest(frame: pd.DataFrame) -> str:
     import numpy as np
     import pandas as pd
 
+    # Names and dtypes too: the same bytes may be other columns.
     names = [[str(name), str(dtype)] for name, dtype in frame.dtypes.items()]
     found = hashlib.sha256(json.dumps(names).encode())
     dtypes = list(frame.dtypes)
@@ -55,4 +56,5 @@ def rows_digest(rows: np.ndarray[Any, Any] | None) -> str:
 
     if rows is None or not len(rows):
         return NO_ROWS
+    # Little-endian 64-bit integers, so that the digest is the same on all machines.
     return hashlib.sha256(np.sort(np.asarray(rows, dtype="<i8")).tobytes()).hexdigest()

@@ -110,6 +110,7 @@ def _of_memory(error: BaseException, cures: Cures) -> LifecycleError | None:
     chain = list(_chain(error))
     if not any(isinstance(one, MemoryError) or _says_memory(one) for one in chain):
         return None
+    # The size may be in the message of a cause: libraries wrap the exceptions of others.
     text = " ".join(map(str, chain))
     found = next((match[1] for pattern in REQUESTED if (match := pattern.search(text))), None)
     size = _readable(found) if found else ""
@@ -153,10 +154,12 @@ def _of_plugin(error: BaseException) -> LifecycleError | None:
     loaded = registry.loaded()
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     theirs = {cls.__module__.split(".")[0]: (kind, name) for (kind, name), cls in loaded.items()}
+    # An error in a built-in plugin is our own.
     theirs.pop(OURS, None)
     for frame in frames:
         if (package := _package(frame)) in theirs:
             return _plugin_error(*theirs[package], frame.f_code.co_name, error)
+    # Of the models that the process has loaded, the latest is the one that runs.
     model = next((key for key in reversed(loaded) if key[0] == "model"), None)
     called = any(_package(frame) == OURS and frame.f_code.co_name in FORWARD for frame in frames)
     # Its network consists of torch's layers only: no frame is of the plugin's package.
@@ -183,6 +186,7 @@ def _plugin_error(kind: str, name: str, function: str, error: BaseException) -> 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an exception, its cause or context, the cause or context of that, and so on."""
+    # A chain can have a cycle, where an exception is raised again from one that it caused.
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

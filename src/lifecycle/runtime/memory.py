@@ -61,6 +61,7 @@ def trim() -> None:
     """Return freed memory to the system now."""
     import pyarrow as pa
 
+    # pyarrow has an allocator of its own, whose pages glibc does not know.
     pa.default_memory_pool().release_unused()
     if (libc := _glibc()) is not None:
         libc.malloc_trim(0)
@@ -80,6 +81,7 @@ def bounded(free: int | None) -> Iterator[None]:
     import resource
 
     before = resource.getrlimit(resource.RLIMIT_DATA)
+    # A limit that the user has set stays where it is lower.
     limits = [limit for limit in (used + free, *before) if limit != resource.RLIM_INFINITY]
     resource.setrlimit(resource.RLIMIT_DATA, (min(limits), before[1]))
     try:

@@ -36,6 +36,7 @@ def take(port: int) -> socket.socket:
         RequestError: the port is taken, or reserved for the system.
     """
     taken = socket.socket()
+    # Otherwise a port stays taken for a minute after its server has ended.
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind((HOST, port))

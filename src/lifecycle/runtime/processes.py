@@ -32,6 +32,7 @@ def gathered(value: Any) -> list[Any]:
     """Return the values of all processes of a fit in the order of their ranks; of a single process, its own."""
     import torch.distributed
 
+    # Some builds of torch have no distributed package, and a run on one device does not initialize it.
     if not torch.distributed.is_available() or not torch.distributed.is_initialized():
         return [value]
     found: list[Any] = [None] * torch.distributed.get_world_size()

@@ -93,6 +93,7 @@ class _ThreadWarnings(ModuleType):
         mode = getattr(_thread, "mode", "")
         if mode == "raise":
             raise UserWarning(str(message))
+        # One more level of the stack, which is this function.
         if not mode:
             warnings.warn(message, category, stacklevel + 1, **options)
 
@@ -131,6 +132,7 @@ def _leave() -> None:
 
 def _add(filters: list[Any]) -> tuple[Any, list[Any]]:
     """Insert filters at the start of the list; return the list and the filters."""
+    # The list itself is changed; replacing it would undo the filters of other threads.
     where: Any = warnings.filters
     where[:0] = filters
     return where, filters

@@ -23,6 +23,7 @@ def signals_raise() -> Iterator[None]:
     first: list[int] = []
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
+        # Ctrl-C in a terminal reaches all processes of a run.
         if not is_helper():
             first.append(number)
             raise Interrupted(first[0])  # also for further signals: Python drops an exception raised in a __del__

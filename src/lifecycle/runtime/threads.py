@@ -24,6 +24,7 @@ def use(number: int) -> None:
     if torch.get_num_threads() == number:
         return
     with _lock:
+        # A new thread begins with the default.
         default = _in_new_thread(torch.get_num_threads)
         torch.set_num_threads(number)
         _in_new_thread(lambda: torch.set_num_threads(default))

@@ -81,6 +81,7 @@ def _write_page(options: Compare, compared: Comparison, file: Path) -> Path:
 
 def _print(compared: Comparison, page: Path | None) -> None:
     is_terminal = sys.stdout.isatty()
+    # Rich would colour numbers and wrap lines at words, which breaks tables that another program reads.
     console = Console(highlight=False, soft_wrap=True, width=None if is_terminal else UNLIMITED)
     order = f", by {compared.metric} ({'higher' if compared.higher else 'lower'} is better)" if compared.metric else ""
     experiments = ", ".join(dict.fromkeys(run.experiment for run in compared.runs))
@@ -104,6 +105,7 @@ def _print(compared: Comparison, page: Path | None) -> None:
             _line(console, one.status.capitalize(), f"{one.name} {compared.ids[at]}: {error}")
     shared = "  ".join(f"{name}={value}" for name, value in compared.shared.items())
     _line(console, "Shared", shared or "nothing")
+    # Last, where a reader looks for it.
     if page is not None:
         _line(console, "Page", str(page))
 

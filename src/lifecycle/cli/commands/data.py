@@ -70,6 +70,7 @@ def _print_all() -> None:
             continue
         try:
             job = job_of([f"data={name}"])
+        # One wrong file of the user's must not hide the other data sets.
         except RequestError as error:
             broken.append(f"data={name}: {error}")
             continue
@@ -148,6 +149,7 @@ def _columns_table(frame: pd.DataFrame, kinds: dict[str, str], target: Target) -
     table.add_column("most frequent", overflow="fold")
     names = dict(zip(kinds, frame.columns, strict=True))  # names as texts -> labels in the frame
     groups = {name: [name] for name in kinds}
+    # An image has hundreds of pixels, whose single lines say nothing.
     if len(kinds) > MOST_LINES or "pixel" in kinds.values():
         groups = {}
         for name, kind in kinds.items():

@@ -143,6 +143,7 @@ def _other_data(found: found_run.FoundRun, record: dict[str, Any], overrides: li
                 f"would turn the rows into other samples than those that run {found.name} ({found.id}) was fitted to"
             )
             raise RequestError(change, problem, remedy=f"Choose the rows with data=<name>, {known}.")
+    # Parsed as on the command line, and checked against the types of the fields.
     request_record.override(request.config, changes)
     if file:
         if "path" not in config:
@@ -151,6 +152,7 @@ def _other_data(found: found_run.FoundRun, record: dict[str, Any], overrides: li
                 ["needs data that are in a file, and ", Setting("data", request.choices["data"]), " has no path"],
                 remedy="Choose the rows with data=<name> or data.<field>=....",
             )
+        # After the overrides, which may name a data set with a path of its own.
         config.path = file
     return resolve(request)
 

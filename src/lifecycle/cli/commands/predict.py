@@ -70,6 +70,7 @@ def _check(options: Predict) -> None:
             f"is for standard input and output, and neither input nor output is {STANDARD}",
             remedy="Leave it out: the ending of a file's name says its format.",
         )
+    # A folder or an image has no format to be checked.
     if not names.is_images(options.input):
         names.of_input(options.input)
     names.of_output(options.output)

@@ -54,6 +54,7 @@ def run(arguments: list[str]) -> None:
             "has no runs yet",
             remedy="Run one first, such as lifecycle model=mlp data=iris, or name the folder of your runs.",
         )
+    # MLflow would print a traceback for a port that is taken.
     ports.take(config.port).close()
     link = _link(config, folder)
     _serve(config.port, folder, link)
@@ -76,6 +77,7 @@ def _serve(port: int, folder: Path, link: str) -> None:
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     log = folder / "ui.log"
     with log.open("w") as stream:
+        # In a session of its own, Ctrl-C reaches this process only, which then ends the server and its workers.
         server = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream, start_new_session=True)  # noqa: S603
         try:
             _wait(server, port, log)
