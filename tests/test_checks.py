@@ -1,4 +1,4 @@
-"""Range checks: what fits passes, what does not is told with field, value and cure."""
+"""Range checks: a value that fits passes, any other is reported with field, value and remedy."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SENTENCES = [
 
 
 @pytest.mark.parametrize(("value", "bounds", "sentence"), SENTENCES)
-def test_a_number_out_of_range_is_told_with_field_range_value_and_default(
+def test_a_number_out_of_range_is_reported_with_field_range_value_and_default(
     value: float, bounds: dict[str, float], sentence: str
 ) -> None:
     assert complaint(in_range, Fields(size=value), "size", **bounds) == sentence
@@ -71,7 +71,7 @@ def test_null_passes_where_another_value_would_not(value: int | None) -> None:
 
 
 @pytest.mark.parametrize(("word", "passes"), [(None, True), ("tanh", True), ("tahn", False)])
-def test_null_and_known_words_pass(word: str | None, passes: bool) -> None:
+def test_null_and_known_values_pass(word: str | None, passes: bool) -> None:
     if passes:
         one_of(Fields(word=word), "word", ["relu", "tanh"])
     else:
@@ -99,16 +99,16 @@ def test_above_leaves_the_bound_itself_out(value: float, above: float) -> None:
         assert f"above {above:g}" in complaint(in_range, Fields(size=value), "size", above=above)
 
 
-def test_a_misspelt_word_gets_the_list_and_the_nearest() -> None:
+def test_a_misspelt_value_gets_the_list_and_the_nearest() -> None:
     sentence = "word must be one of relu, tanh, got tahn. Did you mean tanh?"
     assert complaint(one_of, Fields(word="tahn"), "word", ["relu", "tanh"]) == sentence
 
 
-def test_a_word_near_to_none_gets_the_list_and_the_default() -> None:
+def test_a_value_similar_to_none_gets_the_list_and_the_default() -> None:
     sentence = "word must be one of relu, tanh, got mish. The default is relu."
     assert complaint(one_of, Fields(word="mish"), "word", ["relu", "tanh"]) == sentence
 
 
-def test_the_known_words_may_be_any_iterable() -> None:
+def test_the_known_values_may_be_any_iterable() -> None:
     sentence = "word must be one of relu, tanh, got mish. The default is relu."
     assert complaint(one_of, Fields(word="mish"), "word", (name for name in ["relu", "tanh"])) == sentence

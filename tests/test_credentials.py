@@ -1,4 +1,4 @@
-"""What is printed and recorded holds no password, token or signature."""
+"""No password, token or signature is printed or recorded."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_the_expression_is_shown_for_a_value_of_the_environment() -> None:
     assert masked("hunter2canary") == "hunter2canary"
 
 
-def test_errors_that_leave_are_masked_with_what_they_came_from() -> None:
+def test_exceptions_that_leave_the_block_are_masked_with_their_causes() -> None:
     with pytest.raises(RequestError) as caught, hiding({"hunter2canary": "${oc.env:SECRET}"}):
         _read("/nowhere/hunter2canary/https://u:pw@h")
     assert str(caught.value) == "data.path=${oc.env:SECRET} is no file"

@@ -1,4 +1,4 @@
-"""Messages: at most 400 characters, whatever value they quote; the key and the cure stay."""
+"""Messages: at most 400 characters for any value; the key and the remedy are kept."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEXTS = st.one_of(
 @example("é" * 10_000, RequestError)
 @example("a b " * 10_000, RequestError)
 @example("\n" * 10_000, RequestError)
-def test_a_message_has_its_key_and_its_cure_and_at_most_400_characters(value: str, cls: type[LifecycleError]) -> None:
+def test_a_message_has_its_key_and_its_remedy_and_at_most_400_characters(value: str, cls: type[LifecycleError]) -> None:
     before, after = "data.target must be the name of a column, got ", ". Name a column with data.target=price."
     said = str(cls(before + value + after))
     assert len(said) <= MOST_CHARACTERS
@@ -102,9 +102,7 @@ def fitted_on_long() -> Model:
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_call_that_cannot_be_done_is_told_in_400_characters(
-    call: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_call_is_reported_in_400_characters(call: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(LifecycleError) as caught:
         CALLS[call]()
@@ -127,7 +125,7 @@ def test_a_call_that_cannot_be_done_is_told_in_400_characters(
     ],
     ids=lambda word: word[:20],
 )
-def test_a_request_that_cannot_be_met_is_told_in_400_characters(lifecycle: Command, word: str) -> None:
+def test_a_request_that_cannot_be_met_is_reported_in_400_characters(lifecycle: Command, word: str) -> None:
     ended = lifecycle("data=iris", word)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("lifecycle: ")

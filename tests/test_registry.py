@@ -1,4 +1,4 @@
-"""Plugins are found by their entry points, imported when chosen, and refused in a sentence."""
+"""Plugins are found by their entry points, imported when chosen, and refused with a message."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_class_is_loaded_once_and_known_by_its_name() -> None:
     assert registry.load("data", "table") is Table
 
 
-def test_a_plugin_that_cannot_be_imported_is_named_with_package_cause_and_cure(site: Site) -> None:
+def test_a_plugin_that_cannot_be_imported_is_named_with_package_cause_and_remedy(site: Site) -> None:
     site.install("acme-nets", {"broken": "Net"}, code="import nowhere_to_be_found\n", version="2.7")
     message = (
         "model=broken from acme-nets 2.7 could not be imported: "
@@ -80,7 +80,7 @@ def test_a_plugin_that_cannot_be_imported_is_named_with_package_cause_and_cure(s
         ("x = 1\n", "AttributeError: module .* has no attribute 'Net'"),
     ],
 )
-def test_whatever_an_import_raises_is_told(site: Site, code: str, cause: str) -> None:
+def test_any_exception_of_an_import_is_reported(site: Site, code: str, cause: str) -> None:
     site.install("acme", {"broken": "Net"}, code=code)
     with pytest.raises(
         RequestError, match=rf"^model=broken from acme 1\.0 could not be imported: {cause}.*Reinstall or remove it\.$"
@@ -172,7 +172,7 @@ def test_a_field_of_an_unknown_type_name_is_refused_with_the_reason(site: Site) 
         registry.load("model", "odd")
 
 
-def test_a_data_plugin_must_have_all_the_verbs(site: Site) -> None:
+def test_a_data_plugin_must_have_all_methods(site: Site) -> None:
     code = f"{HEAD}@dataclass\nclass Rows:\n    def read(self): ...\n    def split(self, samples, task, seed): ...\n"
     site.install("acme", {"rows": "Rows"}, code=code, group="lifecycle.data")
     with pytest.raises(
@@ -183,7 +183,7 @@ def test_a_data_plugin_must_have_all_the_verbs(site: Site) -> None:
         registry.load("data", "rows")
 
 
-def test_a_plugin_that_is_not_installed_is_told_with_the_nearest_name() -> None:
+def test_a_plugin_that_is_not_installed_is_reported_with_the_nearest_name() -> None:
     with pytest.raises(
         RequestError,
         match=r"^model=mpl is not installed\. Did you mean mlp\? Installed: cnn, lstm, mlp, sequential\.$",

@@ -1,4 +1,4 @@
-"""The conformance kit: what keeps the contract passes, and each broken promise is named."""
+"""The conformance tests: a plugin that follows the contract passes, and each broken rule is named."""
 
 from __future__ import annotations
 

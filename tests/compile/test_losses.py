@@ -1,4 +1,4 @@
-"""Losses by hand and as Keras defines them; classes weighted as Keras and scikit-learn do; counts."""
+"""Losses against formulas and Keras's definitions; class weights as in Keras and scikit-learn; counts."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_named_weights_come_in_the_order_of_the_classes() -> None:
         ),
     ],
 )
-def test_weights_that_do_not_go_with_the_classes_are_refused(asked: object, task: str, sentence: str) -> None:
+def test_weights_that_do_not_match_the_classes_are_refused(asked: object, task: str, sentence: str) -> None:
     with pytest.raises(RequestError, match=f"^{re.escape(sentence)}$"):
         losses.class_weights(asked, SPECS[task], torch.tensor([0, 2, 0]))  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Metrics of torchmetrics by name: against scikit-learn, and refused where a name alone does not make a number."""
+"""Metrics of torchmetrics by name: against scikit-learn, and refused if a name alone does not give a number."""
 
 from __future__ import annotations
 

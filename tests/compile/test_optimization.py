@@ -1,4 +1,4 @@
-"""Each optimizer's fields are the arguments of the torch class that it names, with its defaults, checked."""
+"""The fields of each optimizer are the arguments of its torch class, with their defaults and checks."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_name_is_its_torch_class_in_small_letters(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_fields_are_torchs_arguments_with_its_defaults_or_where_said_keras_s(name: str) -> None:
+def test_the_fields_are_torchs_arguments_with_its_defaults_or_where_listed_keras_s(name: str) -> None:
     signature = inspect.signature(torch_class(name)).parameters
     theirs = {key: item.default for key, item in signature.items() if key not in NO_FIELDS}
     assert arguments(OPTIMIZERS[name]()) == {**plain(theirs), **OTHER_DEFAULTS.get(name, {})}
@@ -271,7 +271,7 @@ def refusal(config: OptimizerConfig, name: str, network: nn.Module, devices: int
 SPARSE = nn.Sequential(nn.Embedding(8, 3, sparse=True), nn.Linear(3, 1))
 
 
-def test_what_an_optimizer_cannot_train_is_told_before() -> None:
+def test_what_an_optimizer_cannot_train_is_refused() -> None:
     assert refusal(SparseAdam(), "sparse_adam", nn.Linear(2, 1)) == (
         "optimizer=sparse_adam needs sparse gradients, such as those of nn.Embedding(sparse=True), and bias has "
         "dense ones. Use optimizer=adam."
@@ -353,7 +353,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("optimizer", "values", "sentence"), REFUSED)
-def test_a_value_out_of_range_is_told_with_field_value_and_cure(
+def test_a_value_out_of_range_is_reported_with_field_value_and_remedy(
     optimizer: type[OptimizerConfig], values: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(ValueError, match=sentence):
@@ -361,7 +361,7 @@ def test_a_value_out_of_range_is_told_with_field_value_and_cure(
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_lbfgs_as_it_comes_learns_iris_and_stays_finite(iris: Dataset, tmp_path: Path, seed: int) -> None:
+def test_lbfgs_with_defaults_learns_iris_and_stays_finite(iris: Dataset, tmp_path: Path, seed: int) -> None:
     module = CompiledModel(define(MLP(), "mlp", iris.spec, seed), iris.spec, LBFGS(), metrics=["accuracy"])
     rows = fit(module, iris, TrainerConfig(max_epochs=3, early_stopping=False), 1, tmp_path).rows
     assert all(math.isfinite(row["train_loss"] + row["val_loss"]) for row in rows)

@@ -1,4 +1,4 @@
-"""Precision: bfloat16 in the steps alone, weights that are not rounded twice, and images with their channels last."""
+"""Precision: bfloat16 in steps only, weights that are not rounded twice, and images with channels last."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_auto_is_for_networks_that_convolve_on_a_device_that_is_made_for_it(imag
     assert is_bf16(config(precision="bf16-mixed"), mlp)
 
 
-def test_a_run_says_its_precision(job: Any, runs: Any) -> None:
+def test_a_run_records_its_precision(job: Any, runs: Any) -> None:
     words = ("data=digits", "model=cnn", "trainer.max_epochs=1", "trainer.precision=bf16-mixed", "verbose=1")
     ended = job(*words, "tracking.figures=false")
     assert ended.code == 0, ended.err

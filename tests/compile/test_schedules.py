@@ -1,4 +1,4 @@
-"""Schedules: fields and rates are torch's over epochs and steps, and each rate is in the history."""
+"""Schedules have torch's fields and rates over epochs and steps, and each rate is in the history."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def torch_rates(cls: type, epochs: int = 12, **arguments: Any) -> list[float]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_fields_are_torchs_arguments_with_its_defaults_or_where_said_others(name: str) -> None:
+def test_the_fields_are_torchs_arguments_with_its_defaults_or_where_listed_others(name: str) -> None:
     signature = inspect.signature(getattr(lr_scheduler, SCHEDULES[name].torch_name)).parameters
     theirs = {key: item.default for key, item in signature.items() if key not in NO_FIELDS}
     assert SCHEDULES[name]().arguments() == {**theirs, **OTHER_DEFAULTS.get(name, {})}
@@ -272,7 +272,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("cls", "values", "sentence"), REFUSED)
-def test_a_value_out_of_range_is_told_with_field_value_and_cure(
+def test_a_value_out_of_range_is_reported_with_field_value_and_remedy(
     cls: type, values: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):

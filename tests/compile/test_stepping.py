@@ -1,4 +1,4 @@
-"""Steps: many in one of Lightning's give the weights that Lightning's own automatic optimisation gives, bit for bit."""
+"""Chunks of steps give the weights of Lightning's automatic optimization, bit for bit."""
 
 from __future__ import annotations
 

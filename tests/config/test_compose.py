@@ -1,4 +1,4 @@
-"""What is typed becomes a request: presets, the user's own YAML, and each complaint as one sentence."""
+"""Overrides, presets and the user's own YAML become a request, or an error with key, value and remedy."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_preset_changes_what_it_names_and_nothing_else() -> None:
     assert debug == default
 
 
-def test_a_word_on_the_command_line_wins_over_a_preset() -> None:
+def test_an_override_takes_precedence_over_a_preset() -> None:
     assert resolve(compose(["trainer=debug", "trainer.max_epochs=9"])).trainer.max_epochs == 9
 
 
@@ -199,7 +199,7 @@ SENTENCES = {
 
 
 @pytest.mark.parametrize(("word", "sentence"), SENTENCES.items(), ids=list(SENTENCES))
-def test_each_kind_of_error_is_one_sentence_with_key_value_and_cure(word: str, sentence: str) -> None:
+def test_each_kind_of_error_has_key_value_and_remedy(word: str, sentence: str) -> None:
     said = complaint(word)
     assert said.startswith(sentence)
     assert "\n" not in said
@@ -210,7 +210,7 @@ def test_the_value_that_is_shown_is_the_last_one_typed() -> None:
     assert complaint("++seed=x").startswith("seed must be a whole number, got x.")
 
 
-def test_several_values_for_one_key_are_told_what_to_type_instead() -> None:
+def test_several_values_for_one_key_get_the_remedy() -> None:
     assert re.search(r"seed=1,2.*(-m|multirun)", complaint("seed=1,2"))
 
 
@@ -236,7 +236,7 @@ def test_a_wrong_type_in_the_users_yaml_is_named(write: Write) -> None:
     assert re.search(r"max_epochs.*many", complaint("trainer=long"))
 
 
-def test_yaml_that_cannot_be_read_is_told_with_its_file(write: Write) -> None:
+def test_yaml_that_cannot_be_read_is_reported_with_its_file(write: Write) -> None:
     write("conf/data/houses.yaml", "path: [a\n")
     assert "houses.yaml" in complaint("data=houses")
 
@@ -248,7 +248,7 @@ def test_a_misspelt_kind_in_the_users_yaml_gets_the_kinds_to_choose_from(write: 
     assert "images, " in said
 
 
-def test_yaml_without_a_kind_is_told_to_begin_with_one(write: Write) -> None:
+def test_yaml_without_a_kind_gets_the_remedy(write: Write) -> None:
     write("conf/data/houses.yaml", "path: houses.csv\n")
     assert complaint("data=houses") == (
         "data has no plugin that defines its fields. Begin its YAML file with defaults: [<plugin>, _self_]."

@@ -131,7 +131,7 @@ def test_what_is_recorded_of_an_expression(words: list[str], key: tuple[str, str
     assert value == kept if kept is not None else value.startswith("run-20")
 
 
-def test_a_masked_credential_is_asked_for_again() -> None:
+def test_a_masked_credential_has_to_be_given_again() -> None:
     request = compose(["data=table", "data.path=https://u:plainpw@h/x.csv", "data.target=y"])
     record = request_record.record_of(request)
     assert record["config"]["data"]["path"] == "https://***@h/x.csv"

@@ -1,4 +1,4 @@
-"""What a run records of its request gives the same request back, in any folder, with words changed or refused."""
+"""The recorded request of a run gives the same request again, from any folder, with overrides or an error."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_record_gives_back_the_request_of_each_worked_example(name: str) -> No
     assert (back.sweep, back.overrides) == (None, ())
 
 
-def test_a_plugin_from_outside_is_found_again_and_told_when_it_is_gone(site: Site) -> None:
+def test_a_plugin_of_another_package_is_found_again_and_reported_when_it_is_missing(site: Site) -> None:
     site.install("acme-nets", {"acme": "Net"})
     record = stored("model=acme", "data=iris", "model.width=5")
     back = resolve(request_of(record))
@@ -56,9 +56,7 @@ def test_a_plugin_from_outside_is_found_again_and_told_when_it_is_gone(site: Sit
         request_of(record)
 
 
-def test_a_file_beside_the_folder_of_then_is_found_from_another(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_is_found_from_the_recorded_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("then", "now"):
         (tmp_path / folder).mkdir()
     monkeypatch.chdir(tmp_path / "then")
@@ -68,11 +66,11 @@ def test_a_file_beside_the_folder_of_then_is_found_from_another(
     monkeypatch.chdir(tmp_path / "now")
     assert request_of(record).config.data.path == str(tmp_path / "then" / "a.csv")
     (tmp_path / "then" / "a.csv").unlink()
-    assert request_of(record).config.data.path == "a.csv"  # nowhere: told as it was typed
+    assert request_of(record).config.data.path == "a.csv"  # it exists nowhere: as typed, for the message
     assert request_of(stored("data=iris")).config.data.path == "sklearn:iris"
 
 
-def test_words_change_values_of_their_type(tmp_path: Path) -> None:
+def test_overrides_change_values_of_their_type(tmp_path: Path) -> None:
     words = ["trainer.max_epochs=500", "model.hidden=[8,4]", "optimizer.lr=1e-2", "trainer.patience=null"]
     back = request_of(stored("model=mlp", "data=iris"), words[:3])
     assert back.config == compose(["model=mlp", "data=iris", *words[:3]]).config
@@ -90,7 +88,7 @@ def test_words_change_values_of_their_type(tmp_path: Path) -> None:
         ("~seed", "~seed cannot change a recorded run."),
     ],
 )
-def test_words_that_do_not_fit_are_refused(word: str, told: str) -> None:
+def test_overrides_that_do_not_fit_are_refused(word: str, told: str) -> None:
     with pytest.raises(RequestError) as caught:
         request_of(stored("model=mlp", "data=iris"), [word])
     assert told in str(caught.value)
@@ -113,7 +111,7 @@ def test_a_record_of_another_format_is_refused() -> None:
         }
     )
 )
-def test_words_then_and_words_now_are_the_same_request(values: dict[str, object]) -> None:
+def test_overrides_of_the_record_and_of_the_resume_give_the_same_request(values: dict[str, object]) -> None:
     words = [f"{key}={value}" for key, value in values.items()]
     assert request_of(PLAIN, words).config == request_of(stored(*words)).config
 

@@ -1,4 +1,4 @@
-"""A configuration file names no code to run, sets nothing of Hydra's but an allow-list, and is of bounded size."""
+"""A configuration file names no code to run, sets only allowed keys of Hydra, and is of bounded size."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_a_file_in_a_folder_hydra_takes_in_no_other() -> None:
         (f"model.hidden={'[' * 1000}{']' * 1000}", "has more than 50 levels of brackets. Write fewer"),
     ],
 )
-def test_no_word_names_code(word: str, said: str) -> None:
+def test_no_override_names_code(word: str, said: str) -> None:
     assert said in complaint(word)
 
 
@@ -267,7 +267,7 @@ def test_a_bomb_is_refused_in_little_time(words: list[str]) -> None:
     assert "conf/data/bomb.yaml has more than 10,000 values, aliases counted each time, in line 4." in ended.stderr
 
 
-def test_a_verbs_word_is_bounded_too() -> None:
+def test_an_option_of_a_subcommand_is_bounded_too() -> None:
     from lifecycle.cli.commands.compare import Compare
 
     field = next(name for name in vars(Compare()) if isinstance(getattr(Compare(), name), list | str))

@@ -1,4 +1,4 @@
-"""A composed configuration becomes a job, or one sentence that says why not."""
+"""A composed configuration becomes a job, or an error that says why not."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("cls", "values", "sentence"), REFUSED)
-def test_a_value_out_of_range_is_told_with_field_value_and_cure(
+def test_a_value_out_of_range_is_reported_with_field_value_and_remedy(
     cls: type, values: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
@@ -124,7 +124,7 @@ def test_a_request_becomes_a_job_of_the_chosen_objects() -> None:
     assert (job.loss, job.metrics, job.seed) == ("categorical_crossentropy", ["f1", "accuracy"], 5)
 
 
-def test_with_nothing_said_the_defaults_are_those_of_the_dataclasses() -> None:
+def test_the_defaults_are_those_of_the_dataclasses() -> None:
     job = resolve(compose([]))
     assert (job.model, job.optimizer, job.trainer) == (MLP(), Adam(), TrainerConfig())
     assert (job.loss, job.metrics, job.seed) == (None, None, RunConfig.seed)
@@ -133,7 +133,7 @@ def test_with_nothing_said_the_defaults_are_those_of_the_dataclasses() -> None:
     assert job.request.tracking == TrackingConfig()
 
 
-def test_a_run_is_named_after_model_data_and_seed_or_as_asked() -> None:
+def test_a_run_is_named_after_model_data_and_seed_or_as_chosen() -> None:
     assert compose(["model=mlp", "data=wine", "seed=3"]).run_name == "mlp-wine-3"
     assert compose(["tracking.run_name=first"]).run_name == "first"
     assert compose(["+experiment=pima_best", "seed=3"]).run_name == "pima_best-3"
@@ -203,12 +203,12 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("word", "sentence"), WRONG.items(), ids=list(WRONG))
-def test_what_the_configuration_alone_shows_to_be_wrong_is_told(word: str, sentence: str) -> None:
+def test_a_wrong_configuration_is_reported(word: str, sentence: str) -> None:
     with pytest.raises(RequestError, match=f"^{re.escape(sentence)}"):
         resolve(compose([word]))
 
 
-def test_a_key_added_beside_the_root_is_refused() -> None:
+def test_a_key_added_to_the_root_is_refused() -> None:
     with pytest.raises(RequestError, match=r"^foo is not a field of a run, got 1\. Fields: data, model, optimizer"):
         resolve(compose(["+foo=1"]))
 
@@ -217,7 +217,7 @@ def test_the_largest_seed_is_allowed() -> None:
     assert resolve(compose(["seed=4294967295"])).seed == 2**32 - 1
 
 
-def test_more_than_one_device_does_not_go_with_a_multirun() -> None:
+def test_several_devices_are_refused_in_a_multirun() -> None:
     request = compose(["trainer.devices=2"])
     assert resolve(request).trainer.devices == 2
     with pytest.raises(
@@ -228,14 +228,14 @@ def test_more_than_one_device_does_not_go_with_a_multirun() -> None:
         resolve(dataclasses.replace(request, sweep="today"))
 
 
-def test_a_plugins_field_without_a_value_is_asked_for(site: Site) -> None:
+def test_a_plugins_field_without_a_value_is_reported(site: Site) -> None:
     code = f"{HEAD}@dataclass\nclass Net:\n    'A net.'\n    width: int\n    def build(self, spec): ...\n"
     site.install("acme", {"my_net": "Net"}, code=code)
     with pytest.raises(RequestError, match=r"^model\.width .*Give it a value: model\.width=\.\.\.$"):
         resolve(compose(["model=my_net"]))
 
 
-def test_a_plugins_own_check_is_told_with_its_key(site: Site) -> None:
+def test_the_error_of_a_plugins_own_check_has_its_key(site: Site) -> None:
     code = (
         f"{HEAD}@dataclass\nclass Net:\n    'A net.'\n    width: int = 1\n    def build(self, spec): ...\n"
         "    def __post_init__(self):\n"
@@ -248,7 +248,7 @@ def test_a_plugins_own_check_is_told_with_its_key(site: Site) -> None:
 
 
 @pytest.mark.parametrize("word", ["seed=${nowhere}", "optimizer.lr=${nowhere}"])
-def test_an_interpolation_that_leads_nowhere_is_told(word: str) -> None:
+def test_an_interpolation_of_an_unknown_key_is_reported(word: str) -> None:
     with pytest.raises(RequestError, match=r"nowhere"):
         resolve(compose([word]))
 
@@ -261,7 +261,7 @@ def test_a_plugin_that_names_no_shapes_takes_all() -> None:
         check_sample_dims("any", Anything, dims, "data=x")
 
 
-def test_unfitting_samples_are_told_with_shape_and_source() -> None:
+def test_samples_of_a_wrong_shape_are_reported_with_shape_and_source() -> None:
     check_sample_dims("cnn", CNN, 3, "data=x")
     with pytest.raises(
         RequestError,
@@ -271,7 +271,7 @@ def test_unfitting_samples_are_told_with_shape_and_source() -> None:
         check_sample_dims("cnn", CNN, 1, "data=iris", shape="(4,)")
 
 
-def test_an_unknown_field_is_told_with_its_owner_the_nearest_and_all() -> None:
+def test_an_unknown_field_is_reported_with_its_owner_the_nearest_and_all() -> None:
     assert str(unknown_field("model.hiden", "[3]", ["hidden", "dropout"], "model=mlp")) == (
         "model.hiden is not a field of model=mlp, got [3]. Did you mean model.hidden? Fields: hidden, dropout."
     )

@@ -1,4 +1,4 @@
-"""What follows from a task: losses, metrics, defaults; and names that are not for it."""
+"""Losses, metrics and defaults of each task; and names that a task does not have."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_metrics_keep_the_order_they_are_named_in_and_each_counts_once() -> None
     assert metrics_of(BINARY, ["f1", "accuracy", "f1"]) == ("f1", "accuracy")
 
 
-def test_no_metrics_can_be_asked_for() -> None:
+def test_no_metrics_can_be_chosen() -> None:
     assert metrics_of(BINARY, []) == ()
 
 

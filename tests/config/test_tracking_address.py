@@ -1,4 +1,4 @@
-"""Runs are kept in a folder: an address in its place, or in the environment, is refused before anything is made."""
+"""Runs are recorded in a folder: an address in its place, or in the environment, is refused before any file exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plugin and a spec become a network that fits the data; its summary counts what is there."""
+"""A plugin and a spec become a network that fits the data, with a correct summary."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_the_refusal_of_a_shape_comes_before_the_network_is_built() -> None:
         define(Never(), "never", IRIS, seed=0)
 
 
-def test_images_too_small_for_the_pooling_are_refused_with_field_and_cure() -> None:
+def test_images_too_small_for_the_pooling_are_refused_with_field_and_remedy() -> None:
     with pytest.raises(
         RequestError,
         match=r"^model\.channels has 4 blocks, too many for images of 8x8: block 4 gets 1x1, too small for "
@@ -209,12 +209,12 @@ def raising(message: str) -> Custom:
     return Custom(make)
 
 
-def test_what_build_complains_of_a_field_is_told_with_its_key() -> None:
+def test_an_error_of_build_about_a_field_has_its_key() -> None:
     with pytest.raises(RequestError, match=r"^model\.width must be even, got 1\. Use 2\.$"):
         define(raising("width must be even, got 1. Use 2."), "mine", IRIS, seed=0)
 
 
-def test_what_build_complains_of_otherwise_is_told_with_the_models_name() -> None:
+def test_another_error_of_build_has_the_models_name() -> None:
     with pytest.raises(RequestError, match=r"^model=mine cannot be built: no way\.$"):
         define(raising("no way"), "mine", IRIS, seed=0)
 
@@ -265,7 +265,7 @@ def test_a_network_that_cannot_take_the_samples_is_one_sentence() -> None:
         define(Narrow(), "narrow", DataSpec("regression", (7,), 1), seed=0, source="data=wine")
 
 
-def test_a_complaint_of_one_element_of_a_list_is_told_with_its_key() -> None:
+def test_an_error_of_a_list_element_has_its_key() -> None:
     with pytest.raises(RequestError, match=r"^model\.width\[2\] must be even, got 1\.$"):
         define(raising("width[2] must be even, got 1."), "mine", IRIS, seed=0)
 

@@ -189,7 +189,7 @@ def test_the_console_script_is_the_module(tmp_path: Path) -> None:
     assert "max_epochs: 300" in outs[0]
 
 
-def test_a_traceback_comes_only_when_asked_for(python: Command) -> None:
+def test_a_traceback_is_printed_only_on_request(python: Command) -> None:
     plain, full = python("model=mpl"), python("model=mpl", HYDRA_FULL_ERROR="1")
     assert (plain.code, full.code) == (2, 2)
     assert "Traceback" not in plain.err

@@ -1,4 +1,4 @@
-"""Initial weights are drawn from the distributions that Keras's formulas give, and fans are counted as Keras does."""
+"""Initial weights have the distributions of Keras's formulas, with Keras's fans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The LSTM layer computes Keras's equations; with tanh, PyTorch's; tables, directions and stacks are read right."""
+"""The LSTM layer computes Keras's equations, with tanh PyTorch's; tables, directions and stacked layers."""
 
 from __future__ import annotations
 

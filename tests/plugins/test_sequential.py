@@ -1,4 +1,4 @@
-"""A plain list of layers becomes a network: as typed, as YAML has it, and with each mistake told by its place."""
+"""A list of layers becomes a network, from the command line and from YAML; each mistake is reported with its index."""
 
 from __future__ import annotations
 
@@ -328,13 +328,13 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(("layers", "sentence"), UNREADABLE, ids=[str(layers) for layers, _ in UNREADABLE])
-def test_what_the_list_alone_shows_to_be_wrong_is_told_with_its_place(layers: list[Any], sentence: str) -> None:
+def test_a_wrong_element_of_the_list_is_reported_with_its_index(layers: list[Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=r"^layers") as caught:
         Sequential(layers)
     assert str(caught.value).startswith(sentence)
 
 
-def test_an_unknown_initializer_is_told() -> None:
+def test_an_unknown_initializer_is_reported() -> None:
     with pytest.raises(
         ValueError, match=r"^initializer must be one of default, .*got he_norm\. Did you mean he_normal\?$"
     ):
@@ -418,7 +418,7 @@ UNFITTING = [
 
 
 @pytest.mark.parametrize(("spec", "layers", "sentence"), UNFITTING)
-def test_a_layer_that_does_not_fit_what_comes_before_is_told_with_both(
+def test_a_layer_that_does_not_fit_the_previous_one_is_reported_with_both(
     spec: DataSpec, layers: list[Any], sentence: str
 ) -> None:
     with pytest.raises(RequestError) as caught:
@@ -432,7 +432,7 @@ def test_a_mistake_on_the_command_line_is_one_sentence(lifecycle: Command) -> No
     assert ended.err.startswith("lifecycle: model.layers[1] must be a known layer, got rellu. Did you mean relu?")
 
 
-def test_brackets_that_hydra_cannot_read_are_told_how(lifecycle: Command) -> None:
+def test_brackets_that_hydra_cannot_read_get_a_hint(lifecycle: Command) -> None:
     ended = lifecycle("model=sequential", "model.layers=[conv: {filters: 8}, flatten, output]")
     assert ended.code == 2
     assert "a pair whose value has brackets has its own: [{conv: {filters: 8}}]." in ended.err

@@ -1,4 +1,4 @@
-"""profile=true: phases that add up to the whole, stacks that were seen, and what a run leaves of them."""
+"""profile=true: phases that add up to the whole, sampled stacks, and the files of a run."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_other_threads_are_not_counted(profile: clock.Profile) -> None:
     assert set(profile.seconds) <= {"other", "import"}
 
 
-def test_what_a_module_takes_to_be_imported_is_told_from_the_phase_that_needs_it(
+def test_the_import_of_a_module_does_not_count_for_the_phase_that_imports_it(
     profile: clock.Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "slow_module_outside.py").write_text("import slow_module_inside, time\ntime.sleep(0.1)\n")
@@ -141,8 +141,8 @@ def test_entering_and_leaving_a_context_is_a_phase_and_so_are_the_methods_of_wha
         time.sleep(0.2)
         assert slow.work() == "done"
     took = time.perf_counter() - began
-    raised = ValueError("told to it")
-    with pytest.raises(ValueError, match="told to it"), clock.timed("slow too", Slow()):
+    raised = ValueError("passed to it")
+    with pytest.raises(ValueError, match="passed to it"), clock.timed("slow too", Slow()):
         raise raised
     profile.stop()
     assert 0.3 <= profile.seconds["slow"] < took - 0.2
@@ -194,7 +194,7 @@ from lifecycle.data.kinds.table import Table
 
 @dataclass
 class Slow(Table):
-    "Rows that are long in coming."
+    "Rows that take long to read."
     path: str = "none"
     target: str = "y"
 
@@ -305,14 +305,14 @@ class Network(nn.Linear):
 
 @dataclass
 class Net:
-    "A folder stands where a file is to be written."
+    "A folder has the name of a file that is to be written."
 
     def build(self, spec):
         return Network(spec.input_shape[0], spec.num_outputs)
 """
 
 
-def test_a_profile_that_cannot_be_written_is_told_and_the_run_stays_finished(
+def test_a_profile_that_cannot_be_written_is_reported_and_the_run_stays_finished(
     job: Command, runs: Runs, site: Site
 ) -> None:
     site.install("acme", {"in_the_way": "Net"}, IN_THE_WAY)

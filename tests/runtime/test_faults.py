@@ -1,4 +1,4 @@
-"""Faults that are not ours: errors of a plugin, too little memory, names too long; each is one sentence."""
+"""Errors outside our code have a message: errors of a plugin, too little memory, names that are too long."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ class Birds(Table):
 @pytest.mark.parametrize(
     "verb", ["read", "describe_target", "columns", "samples", "split", "learn", "apply", "feature_names"]
 )
-def test_an_error_of_a_data_plugin_names_plugin_package_version_and_verb(
+def test_an_error_of_a_data_plugin_names_plugin_package_version_and_method(
     site: Site, job: Command, runs: Runs, verb: str
 ) -> None:
     code = DATA.format(head=HEAD, verb=verb)
@@ -177,7 +177,7 @@ def test_a_network_that_memory_has_no_room_for_is_refused_with_its_size(
     monkeypatch.setattr("lifecycle.runtime.memory.free_memory", lambda: 8_000_000_000)  # also on a machine with a TB
     ended = job("data=iris", *words)
     assert (ended.code, ended.out, runs()) == (2, "", [])
-    assert ended.err.startswith(f"lifecycle: memory does not suffice, {size} were asked for. {cure}")
+    assert ended.err.startswith(f"lifecycle: memory does not suffice, {size} were requested. {cure}")
     assert all(width < TOO_MANY for width in (900_000, 60_000))
 
 
@@ -198,7 +198,7 @@ def test_memory_that_runs_out_while_it_is_fitted_fails_the_run(site: Site, job: 
     forward = "return self.layer(inputs) if not self.training else torch.empty(2**47)"  # what torch itself raises
     site.install("lifecycle-net", {"net": "Net"}, net(forward=forward))
     ended = job("model=net", "data=iris")
-    sentence = "memory does not suffice, 563 TB were asked for. Lower trainer.batch_size, or use a smaller network."
+    sentence = "memory does not suffice, 563 TB were requested. Lower trainer.batch_size, or use a smaller network."
     assert (ended.code, ended.out, ended.err) == (1, "", f"lifecycle: {sentence}\n")
     assert [(run.info.status, run.data.tags["lifecycle.error"]) for run in runs()] == [("FAILED", sentence)]
 
@@ -209,7 +209,7 @@ def test_data_that_memory_has_no_room_for_are_refused(site: Site, job: Command, 
     ended = job("data=birds", "model=mlp")
     assert (ended.code, runs()) == (2, [])
     assert ended.err == (
-        "lifecycle: memory does not suffice, 7.11 PiB were asked for. Set data.memory_gb, or use fewer rows or "
+        "lifecycle: memory does not suffice, 7.11 PiB were requested. Set data.memory_gb, or use fewer rows or "
         "columns.\n"
     )
 
@@ -223,15 +223,15 @@ def raised(call: Callable[[], Any]) -> Exception:
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (raised(lambda: torch.empty(2**47)), "memory does not suffice, 563 TB were asked for."),
-        (raised(lambda: np.empty(2**50)), "memory does not suffice, 8.00 PiB were asked for."),
-        (raised(lambda: pa.allocate_buffer(2**50)), "memory does not suffice, 1,126 TB were asked for."),
+        (raised(lambda: torch.empty(2**47)), "memory does not suffice, 563 TB were requested."),
+        (raised(lambda: np.empty(2**50)), "memory does not suffice, 8.00 PiB were requested."),
+        (raised(lambda: pa.allocate_buffer(2**50)), "memory does not suffice, 1,126 TB were requested."),
         (MemoryError(), "memory does not suffice."),
         (
             torch.OutOfMemoryError(
                 "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 79 GiB"
             ),
-            "the GPU's memory does not suffice, 20.00 GiB were asked for.",
+            "the GPU's memory does not suffice, 20.00 GiB were requested.",
         ),
     ],
     ids=["torch", "numpy", "pyarrow", "python", "cuda"],

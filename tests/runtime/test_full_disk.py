@@ -1,4 +1,4 @@
-"""Disks that are full: one message, the run FAILED, its last checkpoint whole, and it is resumed once there is room."""
+"""Full disks: one message, a FAILED run with an intact checkpoint, which is resumed once there is room."""
 
 from __future__ import annotations
 

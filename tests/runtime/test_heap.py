@@ -1,4 +1,4 @@
-"""Memory that stays with the process while a network is fitted: counted in the pages that the system gives."""
+"""Memory that stays with the process while a network is fitted: counted in page faults."""
 
 from __future__ import annotations
 

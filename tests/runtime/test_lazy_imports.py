@@ -1,4 +1,4 @@
-"""What is put off: not there as long as nobody asks, and whole as soon as somebody does."""
+"""Deferred modules: not imported until they are used, and complete then."""
 
 from __future__ import annotations
 

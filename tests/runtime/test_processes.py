@@ -116,7 +116,7 @@ def test_a_reader_that_leaves_does_not_end_the_run(tmp_path: Path, runs: Runs) -
     assert [run.info.status for run in runs()] == ["FINISHED"]
 
 
-def test_a_run_killed_without_a_word_is_closed_all_the_same(start: Start, runs: Runs) -> None:
+def test_a_run_that_is_killed_is_closed(start: Start, runs: Runs) -> None:
     killed = start()
     killed.kill()
     killed.communicate()
@@ -205,7 +205,7 @@ def test_a_signal_ends_both_of_two_processes(tmp_path: Path, runs: Runs, group: 
 
 
 def ended(pid: int) -> bool:
-    """Wait for a process to end; one that nobody has asked about stays as a zombie."""
+    """Wait for a process to end; one that is not waited for stays as a zombie."""
     for _ in range(100):
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":

@@ -46,10 +46,10 @@ class TrainerConfig:
     devices: int = 1  # processes, one a device
     strategy: str = "auto"  # auto, or ddp: one process a device, gradients averaged
     early_stopping: bool = True  # stop when `monitor` has not improved for `patience` epochs
-    monitor: str = "val_loss"  # what says which epoch is best: val_loss, val_accuracy, train_loss, ...
+    monitor: str = "val_loss"  # score that says which epoch is best: val_loss, val_accuracy, train_loss, ...
     patience: int = 30  # epochs
     min_delta: float = 0.0  # smallest change of `monitor` that counts as better for early stopping
-    restore_best: bool = True  # go on with the weights of the best epoch; false: those of the last
+    restore_best: bool = True  # keep the weights of the best epoch; false: those of the last
 
     def __post_init__(self) -> None:
         in_range(self, "max_epochs", low=1)

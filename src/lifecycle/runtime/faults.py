@@ -115,7 +115,7 @@ def _of_memory(error: BaseException, cures: Cures) -> LifecycleError | None:
     found = next((match[1] for pattern in REQUESTED if (match := pattern.search(text))), None)
     size = _readable(found) if found else ""
     device = "the GPU's memory" if "CUDA" in text else "memory"
-    problem = f"does not suffice{f', {size} were asked for' if size else ''}"
+    problem = f"does not suffice{f', {size} were requested' if size else ''}"
     refused = RequestError(device, problem, remedy=[cures.less, "."])
     return refused if cures.refused else OutOfMemoryError(str(refused))
 

@@ -1,1 +1,1 @@
-"""What one does with a run that was made: a module a verb, each with ``run(words)``; imported when it is asked for."""
+"""The subcommands, a module for each; :mod:`lifecycle.cli.subcommands` has their table."""
