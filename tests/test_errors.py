@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lifecycle.api.model import Model
-from lifecycle.errors import MOST_CHARACTERS, LifecycleError, RequestError, SavedModelError, shortened
+from lifecycle.errors import (
+    COMMAND_LINE,
+    MOST_CHARACTERS,
+    FieldError,
+    LifecycleError,
+    RequestError,
+    SavedModelError,
+    Setting,
+    Wording,
+    did_you_mean_setting,
+    field_error,
+    shortened,
+    unknown_field,
+)
 from lifecycle.runs.rerun import NotReproducedError
 from tests.conftest import Command
 
@@ -130,3 +144,59 @@ def test_a_request_that_cannot_be_met_is_reported_in_400_characters(lifecycle: C
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("lifecycle: ")
     assert 20 < len(ended.err.removeprefix("lifecycle: ").strip()) <= MOST_CHARACTERS
+
+
+class Shouting(Wording):
+    """An interface that writes keys in capitals."""
+
+    def setting(self, setting: Setting) -> str:
+        return super().setting(setting).upper()
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            ValueError("lr must be above 0, got -1.5. The default is 0.1."),
+            "A.LR must be above 0, got -1.5. The default",
+        ),
+        (ValueError("name must not be x. y, got x. y. Leave it out."), "A.NAME must not be x. y, got x. y. Leave it"),
+        (ValueError("units must be even"), "A.UNITS must be even."),
+        (ValueError("layers[2] conv: filters must be 1 or more."), "A.LAYERS[2] conv: filters must be 1 or more."),
+        (
+            FieldError("rate", "must be 0", 1, ["Add ", Setting("b.c", False), "."]),
+            "A.RATE must be 0, got 1. Add B.C=FALSE.",
+        ),
+    ],
+)
+def test_the_error_of_a_field_has_its_group_and_is_worded_by_each_interface(error: ValueError, message: str) -> None:
+    found = field_error("a", error)
+    assert str(found.worded(Shouting())).startswith(message)
+    assert str(found) == f"a.{error}".removesuffix(".") + "."
+
+
+def test_a_key_at_the_root_has_no_group() -> None:
+    assert str(field_error("", FieldError("seed", "must be 0", 1))) == "seed must be 0, got 1."
+
+
+def test_the_error_of_an_unknown_field_names_the_nearest_as_each_interface_writes_it() -> None:
+    error = unknown_field("a.hiden", 3, ["hidden", "rate", "hydra"], ["the fields of ", Setting("a", "b")])
+    assert (
+        str(error) == "a.hiden is not a field of the fields of a=b, got 3. Did you mean a.hidden? Fields: hidden, rate."
+    )
+    assert "A.HIDEN is not a field of the fields of A=B" in str(error.worded(Shouting()))
+    assert "Did you mean A.HIDDEN?" in str(error.worded(Shouting()))
+    assert str(unknown_field("sed", "", [])) == "sed is not a field of a run. It has none."
+
+
+def test_a_suggestion_is_a_setting() -> None:
+    assert COMMAND_LINE.text(did_you_mean_setting("loss", "hubert", ["mse", "huber"])) == "Did you mean loss=huber? "
+    assert COMMAND_LINE.text(did_you_mean_setting("loss", "x", ["mse", "huber"])) == ""
+
+
+def test_an_error_is_worded_again_after_it_was_pickled() -> None:
+    error = pickle.loads(
+        pickle.dumps(RequestError(Setting("a.b", 1), "is wrong", 2, ["Use ", Setting("a.b", None), "."]))
+    )
+    assert str(error) == "a.b=1 is wrong, got 2. Use a.b=null."
+    assert str(error.worded(Shouting())) == "A.B=1 is wrong, got 2. Use A.B=NULL."

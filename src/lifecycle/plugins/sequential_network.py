@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from lifecycle.contract import DataSpec
+from lifecycle.errors import FieldError, Setting, Text
 from lifecycle.plugins import layers
 from lifecycle.plugins.activations import activation
 from lifecycle.plugins.initializers import initialize, initialize_recurrent, of_output
@@ -60,6 +61,9 @@ def build(placed: list[Placed], initializer: str, spec: DataSpec) -> nn.Module:
             before = replace(before, initializer=of_output(initializer))
         try:
             module, shape = _add(item, before)
+        except FieldError as error:
+            problem: Text = [f"{item.text} ", error.problem]
+            raise FieldError(f"layers[{item.index}]", problem, error.got, error.remedy) from error
         except ValueError as error:
             raise ValueError(f"{item} {error}") from error
         modules[f"{item.index}_{item.word}"] = module
@@ -138,7 +142,7 @@ def _pool(layer: layers.MaxPool | layers.AvgPool, before: LayerInput) -> tuple[n
 
 def _recurrent(layer: layers.GRU, before: LayerInput) -> tuple[nn.Module, Shape]:
     if len(before.shape) != 2:
-        raise ValueError(f"needs a sequence (steps, features), got {before}. {_to_sequence(before)}")
+        raise FieldError("", "needs a sequence (steps, features)", before, _to_sequence(before))
     steps, features = before.shape
     width = layer.units * (2 if layer.bidirectional else 1)
     recurrent = (
@@ -151,7 +155,7 @@ def _recurrent(layer: layers.GRU, before: LayerInput) -> tuple[nn.Module, Shape]
     return nn.Sequential(recurrent, AllSteps() if layer.return_sequences else LastStep()), shape
 
 
-def _to_sequence(before: LayerInput) -> str:
+def _to_sequence(before: LayerInput) -> Text:
     """Return the sentence on how to give a recurrent layer a sequence."""
     layer = before.layer
     if layer and layer.word in RECURRENT:
@@ -162,7 +166,8 @@ def _to_sequence(before: LayerInput) -> str:
         return "Put {reshape: [-1, 1]} before it: each value is a step."
     if before.shape[0] == 1:
         return f"Put {{reshape: [{before.shape[1]}, {before.shape[2]}]}} before it: each row is a step."
-    return "Put flatten and {reshape: [<steps>, -1]} before it, or use model=lstm, which reads an image row by row."
+    reshape = "Put flatten and {reshape: [<steps>, -1]} before it, or use "
+    return [reshape, Setting("model", "lstm"), ", which reads an image row by row."]
 
 
 def _reshape(layer: layers.Reshape, before: LayerInput) -> tuple[nn.Module, Shape]:
