@@ -174,7 +174,7 @@ def test_an_error_of_a_users_own_callback_stays_as_it_is() -> None:
 def test_a_network_that_memory_has_no_room_for_is_refused_with_its_size(
     job: Command, runs: Runs, words: list[str], size: str, cure: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lifecycle.runtime.memory.free_memory", lambda: 8_000_000_000)  # also on a machine with a TB
+    monkeypatch.setattr("lifecycle.define.network.free_memory", lambda: 8_000_000_000)  # also on a machine with a TB
     ended = job("data=iris", *words)
     assert (ended.code, ended.out, runs()) == (2, "", [])
     assert ended.err.startswith(f"lifecycle: memory does not suffice, {size} were requested. {cure}")
@@ -184,7 +184,7 @@ def test_a_network_that_memory_has_no_room_for_is_refused_with_its_size(
 def test_a_network_whose_gradients_have_no_room_is_refused(
     job: Command, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lifecycle.runtime.memory.free_memory", lambda: 1_000_000)
+    monkeypatch.setattr("lifecycle.fit.preflight.free_memory", lambda: 1_000_000)
     ended = job("data=iris", "model.hidden=[300,300]")
     assert (ended.code, runs()) == (2, [])
     assert ended.err == (
