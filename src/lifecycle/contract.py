@@ -22,7 +22,7 @@ SAMPLE_SHAPES = {1: "(features)", 2: "(steps, features)", 3: "(channels, height,
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What a network has to know of the data, in plain values.
+    """The facts about the data that a network needs, in plain values.
 
     Attributes:
         task: ``"binary"``, ``"multiclass"`` or ``"regression"``.

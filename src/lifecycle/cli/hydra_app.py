@@ -25,7 +25,7 @@ class SweepError(LifecycleError):
 
 
 def compose_and_run(arguments: list[str]) -> None:
-    """Let Hydra compose the request, or each request of a multirun, and run it."""
+    """Compose a request with Hydra, or each request of a multirun, and run it."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode

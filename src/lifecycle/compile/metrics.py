@@ -165,7 +165,7 @@ def _of_rows(spec: DataSpec, name: str, rows: int) -> Any:
         predicted = (np.arange(rows) + 0.5) / rows
     else:
         predicted, truth = np.arange(rows) + 1.0, np.arange(rows) % 3 + 1.0
-    # torchmetrics warns of classes that do not occur, which is no matter here.
+    # torchmetrics warns of classes that do not occur in so few rows.
     with ignored(), np.errstate(all="ignore"):
         metric = build(spec, name)
         metric.update(Compared(predicted, truth))

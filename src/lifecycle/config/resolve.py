@@ -27,7 +27,7 @@ def resolve(request: Request) -> Job:
     for name in (*registry.GROUPS, *TYPED):
         if OmegaConf.is_missing(config, name):
             raise RequestError(name, "is not chosen", remedy=f"Add {name}=<name>; `lifecycle --help` lists them.")
-    # OmegaConf would set extra keys as attributes of the objects, where nobody reads them.
+    # OmegaConf would set extra keys as attributes of the objects, which have no effect.
     _refuse_extra_keys(config, RunConfig)
     optimizer, trainer = build(config, "optimizer"), build(config, "trainer")
     job = Job(

@@ -40,7 +40,7 @@ class PluginSource(ConfigSource):
         return "lifecycle"
 
     def available(self) -> bool:
-        """Tell Hydra that the source can be read."""
+        """Return that the source can be read."""
         return True
 
     def load_config(self, config_path: str) -> ConfigResult:
@@ -56,11 +56,11 @@ class PluginSource(ConfigSource):
         )
 
     def is_group(self, config_path: str) -> bool:
-        """Tell whether the source has configs in this group."""
+        """Return whether the source has configs in this group."""
         return config_path.rstrip("/") in {"", *GROUPS}
 
     def is_config(self, config_path: str) -> bool:
-        """Tell whether the source has this config."""
+        """Return whether the source has this config."""
         group, _, name = config_path.removesuffix(".yaml").rpartition("/")
         return name in _names(group)
 

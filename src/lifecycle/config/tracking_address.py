@@ -115,5 +115,5 @@ def _is_within(address: str, folder: Path) -> bool:
 
 
 def _short(text: str) -> str:
-    shown = masked(text.strip())
-    return shown if len(shown) <= _MOST_CHARACTERS else f"{shown[:_MOST_CHARACTERS]}..."
+    text = masked(text.strip())
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
