@@ -52,6 +52,7 @@ def read_known(arguments: list[str], cls: type[Options], subcommand: str) -> tup
             example = f"lifecycle {subcommand} run=latest" if "run" in names else f"lifecycle {subcommand} port=5001"
             remedy = f"Type for instance {example}."
             raise RequestError(subcommand, "takes key=value arguments", argument, remedy)
+        # +run= and ~run= are meant for the option too, and are refused below.
         if key.split(".")[0].lstrip("+~") not in names:
             others.append(argument)
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lifecycle.cli.subcommands import SUBCOMMANDS
 
+# The keys are a selection by hand of more than a hundred; --cfg job lists all.
 HELP = """\
 lifecycle defines, compiles, fits, evaluates and uses neural networks, and tracks each run in MLflow.
 

@@ -100,6 +100,7 @@ def build(spec: DataSpec, name: str) -> Measure:
     name, arguments = metric_class(spec.task, name)
     cls = getattr(torchmetrics, name)
     if arguments is None:
+        # The metrics of classes are factories in torchmetrics, whose __new__ takes the task.
         known = inspect.signature(cls.__new__).parameters
         arguments = {"task": spec.task} if "task" in known else {}
         if spec.task == MULTICLASS and "average" in known:

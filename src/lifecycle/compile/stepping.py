@@ -167,6 +167,7 @@ def plan(
         train: the mini-batches.
         callbacks: if one of them has a hook for each step, a ``training_step`` has one step.
     """
+    # Without hooks steps are faster, but neither DDP nor a callback would know of them.
     hooks = config.devices > 1 or any(map(_watches_steps, callbacks))
     options = StepOptions(
         config.gradient_clip_val,

@@ -53,6 +53,7 @@ def turn() -> Iterator[None]:
 @contextmanager
 def helpers_know_their_main_process() -> Iterator[None]:
     """Mark processes that are started within the block as helpers of this one; restore the environment afterwards."""
+    # Lightning sets its variables in this process too, and a later fit would take itself for a helper.
     before = {name: os.environ.get(name) for name in (MAIN, *LAUNCHER)}
     if not is_helper():
         os.environ[MAIN] = str(os.getpid())

@@ -117,6 +117,7 @@ Column = tuple[str, list[Text]]
 def _columns(compared: Comparison, most: int) -> Iterator[Column]:
     yield "run", [Text(short(one.name, most)) for one in compared.runs]
     yield "id", [Text(name) for name in compared.ids]
+    # Scores on different data cannot be compared: such runs are in different groups.
     if compared.groups[-1]:
         yield "group", [Text(str(group + 1)) for group in compared.groups]
     yield "status", [Text(one.status, "" if one.status == "FINISHED" else "red") for one in compared.runs]
@@ -134,6 +135,7 @@ def _score(value: float | None, is_best: bool) -> Text:
 
 def _blocks(columns: list[Column], width: int) -> Iterable[list[Column]]:
     """Divide the columns into tables that fit the width; each begins with name and id."""
+    # Each table repeats name and id, so that its rows can be read without the others.
     first = columns[:2]
     blocks, block = [], list(first)
     for column in columns[2:]:

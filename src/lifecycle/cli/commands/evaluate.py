@@ -73,6 +73,7 @@ def run(typed: list[str]) -> None:
     others = _other_data(found, record, data_overrides, options.input) if data_overrides or options.input else None
     from lifecycle.runtime import lazy_imports
 
+    # Only now, when the request is known to be good: torch takes seconds to import.
     with lazy_imports.quick_imports():
         from lifecycle.console import report
         from lifecycle.runs import rescore

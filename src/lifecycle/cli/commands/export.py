@@ -78,5 +78,6 @@ def _check_output(output: str) -> None:
 
 def _default_output(found: found_run.FoundRun, name: str) -> str:
     of = found.name if found.id is None else f"{found.name}-{found.id[:8]}"
+    # A run's name may have characters that a folder's name cannot, such as a slash.
     plain = re.sub(r"[^\w.-]+", "-", Path(of).name)
     return f"{plain or 'model'}-{name}"

@@ -52,6 +52,7 @@ def run(typed: list[str]) -> None:
     options = arguments.read(typed, Predict, "predict")
     _check(options)
     folder = found_run.find(options).model_folder()
+    # After the options and the run were checked: it imports torch.
     from lifecycle.predict import saved_model
 
     # On standard error: the predictions themselves may go to standard output.

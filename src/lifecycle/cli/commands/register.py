@@ -43,6 +43,7 @@ def run(typed: list[str]) -> None:
     if found.id is None:
         problem = "is a folder with a saved model, and only a run's model can be registered"
         raise RequestError(Setting("run", options.run), problem, remedy="Name the run.")
+    # Raises here if the run has no model, with the reason.
     found.model_folder()
     answer = found_run.register(found, options.name, aliases)
     what = f"{options.name} version {answer.version}"
