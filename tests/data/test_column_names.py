@@ -182,7 +182,8 @@ WRONG = {
     "{predicted: b, a: b}": "data.rename={predicted: b} is given twice. Choose a new name.",
     "{predicted: a, a: predicted}": "data.rename={predicted: a} is another column of rows.csv. Choose a new name.",
     "{predicted: ''}": "data.rename={predicted: } is nothing. Choose a new name.",
-    "[predicted]": "data.rename must be names by names, got ['predicted']. Write 'data.rename={old: new}'.",
+    "[predicted]": "data.rename must be a mapping of old names to new ones, got ['predicted']. Write "
+    "'data.rename={old: new}'.",
 }
 
 

@@ -106,7 +106,7 @@ def test_a_file_that_the_server_has_not_is_one_sentence(server: Server, tmp_path
     download = Download("sales.csv", "0", (f"{server.address}/gone.csv",))
     assert refused(download, tmp_path) == (
         f"data.path=download:sales could not be downloaded from {server.address}/gone.csv (404 Client Error: Not "
-        f"Found). Put it at {tmp_path}/sales.csv by hand, or let LIFECYCLE_CACHE name a folder that has sales.csv."
+        f"Found). Put it at {tmp_path}/sales.csv by hand, or set LIFECYCLE_CACHE to a folder that has sales.csv."
     )
     assert left(tmp_path) == []
 
@@ -163,8 +163,8 @@ def test_a_kept_file_that_cannot_be_unpacked_is_refused(server: Server, tmp_path
 def test_a_cache_that_cannot_be_written_is_one_sentence(server: Server, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     assert refused(server.download(), tmp_path / "cache") == (
-        f"data.path=download:sales cannot be kept in {tmp_path}/cache: File exists. Make room there, or let "
-        "LIFECYCLE_CACHE name another folder."
+        f"data.path=download:sales cannot be kept in {tmp_path}/cache: File exists. Make room there, or set "
+        "LIFECYCLE_CACHE to another folder."
     )
 
 
@@ -237,9 +237,9 @@ def test_an_idx_file_is_read_as_its_header_says() -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", r"a is no IDX file of bytes: it begins with \. Fetch it again\."),
-        (b"\0\0\x0d\1\0\0\0\1\0\0\0\0", r"a is no IDX file of bytes: it begins with 00000d01\. Fetch"),
-        (packed(np.zeros((2, 3, 4)))[:-1], r"a states 2 x 3 x 4 values and holds 23\. Fetch it again\."),
+        (b"", r"a is no IDX file of bytes: it begins with \. Download it again\."),
+        (b"\0\0\x0d\1\0\0\0\1\0\0\0\0", r"a is no IDX file of bytes: it begins with 00000d01\. Download"),
+        (packed(np.zeros((2, 3, 4)))[:-1], r"a states 2 x 3 x 4 values and holds 23\. Download it again\."),
         (packed(np.zeros((2, 3, 4)))[:10], r"a is no IDX file"),
     ],
 )

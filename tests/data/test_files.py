@@ -149,7 +149,7 @@ def test_a_header_that_is_not_utf_8_is_refused(write: Write) -> None:
 def test_a_missing_file_is_told_with_the_nearest_beside_it(write: Write, tmp_path: Path) -> None:
     write("a\n1\n", name="houses.csv")
     said = refused(str(tmp_path / "house.csv"))
-    assert said == "is no file (did you mean houses.csv?). Give the path of a CSV or Parquet file."
+    assert said == "is no file. Did you mean houses.csv? Give the path of a CSV or Parquet file."
 
 
 def test_a_missing_file_in_a_missing_folder_is_told(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_images_of_different_shapes_are_refused_by_name(pets: Path) -> None:
     save(pets / "dog" / "4.png", pixels(1, (7, 5)))
     assert refused(pets) == (
         "data.path=pets has images of different shapes: cat/0.png is 1 x 6 x 5 and dog/4.png is 1 x 7 x 5. Add for "
-        "instance data.shape=[1,6,5], and each is converted to it."
+        "instance data.shape=[1,6,5], and each image is converted to it."
     )
 
 
@@ -170,7 +170,7 @@ def animation(file: Path) -> None:
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no image": (
         lambda file: file.write_bytes(b"hello"),
-        "dog/4.png cannot be read as an image: it is not of a kind that Pillow knows. Mend or remove it.",
+        "dog/4.png cannot be read as an image: it is not of a kind that Pillow knows. Fix or remove it.",
     ),
     "nothing": (lambda file: file.write_bytes(b""), "dog/4.png cannot be read as an image: it is not of a kind that P"),
     "cut off": (
@@ -182,7 +182,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda file: bomb(file, 10_000),  # of which Pillow only warns
         "dog/4.png is too large: Image size (100000000 pixels) exceeds limit of",
     ),
-    "an animation": (animation, "dog/4.gif has 3 frames. Keep one image a file."),
+    "an animation": (animation, "dog/4.gif has 3 frames. Save each frame as a file."),
     "16 bits": (
         lambda file: Image.fromarray(pixels(1).astype(np.uint16) * 256).save(file),
         "dog/4.png has pixels of more than 8 bits (mode I;16). Save it with 8 bits.",
@@ -201,7 +201,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a loose image": (
         lambda file: save(file.parents[1] / "loose.png", pixels(1)),
-        "has loose.png beside its sub-folders, in no class. Move it away.",
+        "has loose.png outside the sub-folders of the classes. Move it away.",
     ),
     "an empty class": (
         lambda file: (file.parents[1] / "emu").mkdir(),
@@ -220,21 +220,21 @@ def test_what_is_not_fit_is_refused_by_name(pets: Path, harm: Callable[[Path], o
 
 def test_a_folder_without_classes_is_told(tmp_path: Path) -> None:
     (tmp_path / "pets").mkdir()
-    none = "data.path=pets has no sub-folders. Give a folder of one sub-folder of images a class."
+    none = "data.path=pets has no sub-folders. Give a folder with one sub-folder of images for each class."
     assert refused(tmp_path / "pets") == none
     save(tmp_path / "pets" / "loose.png", pixels(1))
     assert refused(tmp_path / "pets") == none
     (tmp_path / "pets" / "loose.png").unlink()
     save(tmp_path / "pets" / "cat" / "1.png", pixels(1))
     assert refused(tmp_path / "pets").startswith(
-        "data.path=pets has one class only, cat. There is nothing to tell apart"
+        "data.path=pets has one class only, cat. Give a folder with one sub-folder of images for each class, two or"
     )
 
 
 def test_a_folder_that_is_not_there_is_told_with_the_nearest(pets: Path) -> None:
     with pytest.raises(
         RequestError,
-        match=rf"^data\.path={re.escape(str(pets))}s is no folder\. Did you mean pets\? Give a folder of one sub-",
+        match=rf"^data\.path={re.escape(str(pets))}s is no folder\. Did you mean pets\? Give a folder with one su",
     ):
         load(pets.with_name("petss"))
 
@@ -304,7 +304,7 @@ def test_a_users_file_is_the_one_in_the_working_folder(
 
 def test_images_some_of_which_are_in_colours_are_advised_to_be_all(pets: Path) -> None:
     save(pets / "dog" / "4.png", pixels(1, (7, 5, 3)))
-    assert refused(pets).endswith("Add for instance data.shape=[3,6,5], and each is converted to it.")
+    assert refused(pets).endswith("Add for instance data.shape=[3,6,5], and each image is converted to it.")
     save(pets / "cat" / "0.png", pixels(1, (8, 9, 3)))
     assert refused(pets) == (
         "data.path=pets has images of different shapes: cat/0.png is 3 x 8 x 9 and cat/1.png is 1 x 6 x 5. Add for "

@@ -98,7 +98,7 @@ def test_a_pixel_that_is_no_number_is_told_with_its_value() -> None:
     values[7, 3] = "dark"
     plugin = ImageRows(frame=frame(values), shape=SHAPE)
     with pytest.raises(
-        RequestError, match=r"^data\.path=memory\.csv has a pixel that is no number: .*'dark'\. Mend the file\.$"
+        RequestError, match=r"^data\.path=memory\.csv has a pixel that is no number: .*'dark'\. Fix the file\.$"
     ):
         plugin.samples(plugin.frame)
 
@@ -108,7 +108,7 @@ def test_a_shape_of_another_number_of_pixels_is_told(tmp_path: Path) -> None:
     frame(pixels()).to_csv(file, index=False)
     with pytest.raises(
         RequestError,
-        match=rf"^data\.shape=\[1, 5, 5\] needs 25 pixel columns beside y, got 24 in {re.escape(str(file))}\. "
+        match=rf"^data\.shape=\[1,5,5\] needs 25 pixel columns in addition to y, got 24 in {re.escape(str(file))}\. "
         r"Give the shape of these images\.$",
     ):
         Images(path=str(file), target="y", shape=[1, 5, 5]).read()

@@ -309,7 +309,7 @@ def test_fields_that_name_no_fitting_column_are_refused(load: Load, tmp_path: Pa
     file = lines(tmp_path / "a.csv", GOOD)
     assert refused(load, file, drop=["m"]).startswith("data.drop=m is no column of FILE.")
     assert refused(load, file, missing_zeros=["y"]).startswith("data.missing_zeros=y is the target.")
-    assert refused(load, file, drop=["n", "x"]).startswith("data.path=FILE has no column beside y to learn from")
+    assert refused(load, file, drop=["n", "x"]).startswith("data.path=FILE has no column other than y to learn from")
     other = lines(tmp_path / "b.csv", GOOD, "n,x,z")
     assert refused(load, other).startswith("data.target=y is no column of FILE. Columns: n, x, z.")
 
@@ -347,7 +347,7 @@ def test_too_many_different_texts_are_refused_before_memory_is_full_of_them(
     numbers = [f"1,{row},{['no', 'yes'][row % 2]}" for row in range(ROWS)]
     said = str(outcome(load, lines(tmp_path / "b.csv", [*numbers, "1,?,no"]), large=True))
     assert said.endswith(
-        f"has numbers in column x, and the text '?' in row {ROWS}. Mend the text, or add data.drop=[x]."
+        f"has numbers in column x, and the text '?' in row {ROWS}. Fix the text, or add data.drop=[x]."
     )
     said = str(outcome(load, lines(tmp_path / "d.csv", texts, "n,y,x"), large=True))
     assert said.startswith("data.target=y has more than 100000 different values, which are too many for classes.")

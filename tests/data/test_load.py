@@ -136,12 +136,12 @@ def test_a_target_too_large_for_the_scale_of_training_is_told_with_its_row() -> 
     values = np.arange(ROWS) * 1.5
     row = int(load_rows(table(y=values)).test.rows[0])
     values[row] = 1e60
-    with pytest.raises(RequestError, match=rf"row {row}\b.*(Mend|[Rr]emove)"):
+    with pytest.raises(RequestError, match=rf"row {row}\b.*(Fix|[Rr]emove)"):
         load_rows(table(y=values))
 
 
 REFUSED: list[tuple[Any, str]] = [
-    (["same"] * ROWS, r"^data\.target=y has one class only, same\. There is nothing to tell apart\.$"),
+    (["same"] * ROWS, r"^data\.target=y has one class only, same\. Give rows of two classes or more\.$"),
     (
         [0.5, np.inf] * 20,
         r"^data\.target=y is inf in row 1, too large to learn from\. Fix or remove the row\.$",

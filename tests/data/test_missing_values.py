@@ -28,7 +28,7 @@ from tests.conftest import Command
 from tests.predict.test_saved_model import KEPT
 
 COLUMNS = [f"{part} {side} (cm)" for part in ("sepal", "petal") for side in ("length", "width")]
-LACKING = f"input has no value in row 1, columns {', '.join(COLUMNS[1:])}, and no training row was without one. "
+LACKING = f"input has no value in row 1, columns {', '.join(COLUMNS[1:])}, and every training row had one. "
 CURE = "Give a value, or add missing=impute to fill it as in training."
 ROW = dict.fromkeys(COLUMNS, 1)
 FILES = {
@@ -79,7 +79,7 @@ def test_short_rows_of_a_file_are_refused_or_filled(
             assert (ended.code, ended.err.strip()) == (2, f"lifecycle: {LACKING}{CURE}")
             assert not (tmp_path / "out.csv").exists()
     assert ended.code == 0
-    said = f"{COLUMNS[1]}: no value in 1 row, and no training row was without one: filled with the training median"
+    said = f"{COLUMNS[1]}: no value in 1 row, and every training row had one: filled with the training median"
     assert ended.err.splitlines()[0] == said
     found = pd.read_csv(tmp_path / "out.csv")[list(filled(iris).columns)]
     pd.testing.assert_frame_equal(found, filled(iris), check_dtype=False, rtol=1e-9)
@@ -116,7 +116,7 @@ def test_labelled_rows_are_refused_or_filled(job: Command, lifecycle: Command, t
     assert (ended.code, ended.err.strip()) == (2, f"lifecycle: {LACKING}{CURE}")
     ended = lifecycle("evaluate", "run=latest", "input=new.csv", "missing=impute", "tracking.figures=false")
     assert ended.code == 0
-    assert f"{COLUMNS[1]}: no value in 1 row, and no training row was without one: filled with" in ended.out
+    assert f"{COLUMNS[1]}: no value in 1 row, and every training row had one: filled with" in ended.out
     table = next((tmp_path / "mlruns").rglob("evaluate/new/predictions.csv"))
     expected = filled(saved_model.load(weights.parent))
     found = pd.read_csv(table)[list(expected.columns)]

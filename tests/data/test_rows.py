@@ -149,8 +149,8 @@ def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert str(caught.value) == (
-        f"data.memory_gb asks for rows on disk, and {tmp_path} took 8e-06 GB of them: File too large. Set TMPDIR to a "
-        "folder with more room, or raise data.memory_gb."
+        f"data.memory_gb needs rows on disk, and {tmp_path} failed after 8e-06 GB of them: File too large. Set TMPDIR "
+        "to a folder with more room, or raise data.memory_gb."
     )
 
 
@@ -161,7 +161,7 @@ def test_a_folder_without_room_is_told_before_anything_is_written(
     with pytest.raises(RequestError) as caught:
         scratch.check_room(10**21)
     said = str(caught.value)
-    assert said.startswith(f"data.memory_gb asks for 1e+12 GB of rows on disk, and {tmp_path} has ")
+    assert said.startswith(f"data.memory_gb needs 1e+12 GB of rows on disk, and {tmp_path} has ")
     assert said.endswith(" GB free. Set TMPDIR to a folder with more room, or raise data.memory_gb.")
     scratch.check_room(1)
 

@@ -178,7 +178,9 @@ def test_frames_of_other_columns_or_types_than_the_first_are_refused() -> None:
         "input has the columns x, word in frame 1, and x, note in frame 0. Give each frame the same columns."
     )
     said = frames_refused([first, first, first.assign(note=["text"])])
-    assert re.fullmatch(r"input has other types in frame 2 than in frame 0: .*\. Give each the same\.", said)
+    assert re.fullmatch(
+        r"input has other types in frame 2 than in frame 0: .*\. Give each column one type in all frames\.", said
+    )
     assert frames_refused([]) == "input has no rows. Give one or more to predict."
     assert frames_refused([first.iloc[:0]]) == "input has no rows. Give one or more to predict."
     said = frames_refused([first.assign(note=[object()])])

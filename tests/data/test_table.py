@@ -176,7 +176,7 @@ def test_a_number_too_large_to_learn_from_is_told_with_column_and_row(tmp_path: 
     with pytest.raises(
         RequestError,
         match=rf"^data\.path={re.escape(str(file))} has \S+ in column a, row 11, too large to learn from\. "
-        r"Mend it, or add data\.drop=\[a\]\.$",
+        r"Fix it, or add data\.drop=\[a\]\.$",
     ):
         Table(path=str(file), target="y").read()
 
@@ -226,7 +226,7 @@ def test_a_table_of_nothing_but_its_target_is_told(tmp_path: Path) -> None:
     file.write_text("id,price\n1,2\n3,4\n")
     with pytest.raises(
         RequestError,
-        match=rf"^data\.path={re.escape(str(file))} has no column beside price to learn from\. Add features\.$",
+        match=rf"^data\.path={re.escape(str(file))} has no column other than price to learn from\. Add features\.$",
     ):
         Table(path=str(file), target="price", drop=["id"]).read()
 

@@ -71,7 +71,7 @@ def test_labels_are_text() -> None:
 
 def test_one_class_only_is_told_with_its_name() -> None:
     with pytest.raises(
-        RequestError, match=r"^data\.target=y has one class only, yes\. There is nothing to tell apart\.$"
+        RequestError, match=r"^data\.target=y has one class only, yes\. Give rows of two classes or more\.$"
     ):
         as_labels(np.array(["yes", "yes"]), "y")
 

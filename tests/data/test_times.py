@@ -175,7 +175,7 @@ def test_a_step_that_was_trained_decides_where_few_times_say_too_little() -> Non
     assert times.after(column(["2020-02-29"]), 1, Step("month", 1)).tolist() == ["2020-03-31"]
     times.check_step(column(["2020-02-29"]), Step("month", 1))
     with pytest.raises(
-        RequestError, match=r"^data\.time=when has one time, which has no step yet\. Give one row more\."
+        RequestError, match=r"^data\.time=when has only one time, which shows no step\. Give one more row\."
     ):
         times.after(column(["2020-01"]), 1, None)
     with pytest.raises(

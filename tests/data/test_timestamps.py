@@ -268,7 +268,7 @@ def test_whole_numbers_that_look_like_dates_are_refused_with_the_right_form(valu
     first, right = str(values[0]), "1960-01" if values[0] < 1e6 else "1960-01-31"
     sentence = (
         f"data.time=when holds {first}, a whole number that looks like a date. Write dates as {right}, or leave "
-        "data.time out, and rows are taken as they stand, one step apart."
+        "data.time out, and rows are taken in their order in the file, one step apart."
     )
     with pytest.raises(RequestError, match=f"^{re.escape(sentence)}$"):
         Series(path=str(file), target="y", time="when").read()

@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "no" / "a.csv"
     assert (
         refused(file, table)
-        == f"output={file} is in no folder that is there. Make {file.parent}, or give another file."
+        == f"output={file} is in a folder that does not exist. Make {file.parent}, or give another file."
     )
     file = tmp_path / "folder.csv"
     file.mkdir()

@@ -268,7 +268,7 @@ def test_evaluate_takes_weights_and_validation_rows_may_have_them() -> None:
         (["heavy"] * ROWS, r"got heavy in row 0\. Change or remove it\.$"),
         (
             np.zeros(ROWS),
-            r"^sample_weight is zero in all rows, which leaves nothing to count\. Give a weight above 0 to some\.$",
+            r"^sample_weight is zero in all rows, which leaves nothing to train on\. Give a weight above 0 to some\.$",
         ),
     ],
 )

@@ -250,7 +250,7 @@ def test_a_score_that_is_another_by_now_is_named_with_what_changed(evaluate: Eva
         (("input=tulip.csv",), "species is tulip in row 3, which is no class of the model. Its classes: setosa, "),
         (("input=unlabelled.csv",), "data.target=species is no column of unlabelled.csv. Columns: number, a, b, c, d."),
         (("input=lacking.csv",), "data=lacking has no column c, got number, a, b, d, species. The model needs a, b, c"),
-        (("input=texts.csv",), "column c holds numbers, got 'long' in row 0. Mend the value."),
+        (("input=texts.csv",), "column c holds numbers, got 'long' in row 0. Fix the value."),
         (("input=nowhere.csv",), "data.path=nowhere.csv is no file"),
         (("data=digits",), "data=digits is of the kind images, and run mlp-table-0 ("),
         (("data=iris",), "data=iris has no column a, b, c, d, got sepal length (cm), "),

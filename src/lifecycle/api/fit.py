@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 
 from lifecycle.api.display import FitHistory
-from lifecycle.api.messages import translated
+from lifecycle.api.messages import Python, translated
 from lifecycle.capabilities import weight_of
 from lifecycle.compile import metrics
 from lifecycle.config.schema import Job
@@ -71,7 +71,7 @@ def run(job: Job, rows: Given, callbacks: Sequence[pl.Callback], track: bool | N
         prepared = pipeline.prepare(job, rows)
         preflight.check_names(prepared.data, column_names(prepared.data.spec))
         for note in prepared.data.notes:
-            warn(translated(note))
+            warn(Python().text(note))
         printer = report.Report(job.request.config.verbose)
         with _tracked(job, track) as tracked:
             if tracked is None:

@@ -16,7 +16,7 @@ from lifecycle.compile.measures import EPSILON, Array, Compared, MeanOfRows, Mea
 from lifecycle.compile.moments import OfMoments
 from lifecycle.config.tasks import metric_class
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting, Text
 from lifecycle.runtime.quiet import ignored
 
 HIGHER_IS_BETTER = {
@@ -132,7 +132,7 @@ def of_one_row(spec: DataSpec, name: str) -> bool:
     return True
 
 
-def check_weights(spec: DataSpec, names: Iterable[str], weights: str) -> None:
+def check_weights(spec: DataSpec, names: Iterable[str], weights: str | Setting) -> None:
     """Refuse metrics that cannot be weighted: those that torchmetrics computes.
 
     Args:
@@ -146,9 +146,8 @@ def check_weights(spec: DataSpec, names: Iterable[str], weights: str) -> None:
     for name in names:
         if isinstance(build(spec, name), OfTorchmetrics):
             known = ", ".join(OURS if spec.task == REGRESSION else OURS_OF_CLASSES)
-            raise RequestError(
-                f"metrics={name} cannot be weighted, and {weights} gives the rows weights. Choose from: {known}."
-            )
+            problem: Text = ["cannot be weighted, and ", weights, " gives the rows weights"]
+            raise RequestError(Setting("metrics", name), problem, remedy=f"Choose from: {known}.")
 
 
 def _of_rows(spec: DataSpec, name: str, rows: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,24 @@ from torch import Tensor
 from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec, Target
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.rows import Rows
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Text
 
 
-def check_finite(inputs: np.ndarray[Any, Any], rows: np.ndarray[Any, Any], what: str) -> None:
-    """Refuse inputs that have a value which is not finite.
+def check_finite(inputs: np.ndarray[Any, Any], rows: Sequence[int] | np.ndarray[Any, Any], key: Text) -> None:
+    """Refuse inputs with a value that is not finite.
+
+    Args:
+        inputs: ``(rows, *input_shape) float32``.
+        rows: the number of each row in its source.
+        key: subject of the message.
 
     Raises:
         RequestError: names the row.
     """
     if not np.isfinite(inputs).all():
-        row = rows[np.flatnonzero(~np.isfinite(inputs.reshape(len(inputs), -1)).all(axis=1))[0]]
-        raise RequestError(f"{what} a value that is no finite number in row {row}. Fix or remove the row.")
+        row = rows[int(np.flatnonzero(~np.isfinite(inputs.reshape(len(inputs), -1)).all(axis=1))[0])]
+        problem = f"has a value that is no finite number in row {row}"
+        raise RequestError(key, problem, remedy="Fix or remove the row.")
 
 
 def learn(plugin: DataPlugin, inputs: Any, of_rows: np.ndarray[Any, Any] | None) -> Any:

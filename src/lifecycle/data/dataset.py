@@ -14,6 +14,7 @@ from lifecycle.contract import DataSpec
 from lifecycle.data.batches import Truth
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.rows import Rows, WindowedRows
+from lifecycle.errors import Setting, Text
 from lifecycle.runtime.digests import rows_digest
 
 
@@ -78,7 +79,7 @@ class Dataset:
     column_kinds: dict[str, str]  # what each column of the raw rows is taken for
     class_values: tuple[Any, ...] = ()  # the classes as the source has them, in the order of their names
     given: bool = False  # labelled rows that a model was not made with: all are scored, and nothing learnt from them
-    notes: tuple[str, ...] = ()  # what a person must know of the rows, a sentence each
+    notes: tuple[Text, ...] = ()  # warnings about the rows, a sentence each
     weight: str | None = None  # the column of weights
     time_step: dict[str, Any] | None = None  # how far the times of a series are apart, in plain values
 
@@ -94,9 +95,9 @@ class Dataset:
         return {name: rows_digest(None if part is None else part.rows) for name, part in parts.items()}
 
     @property
-    def weights_from(self) -> str:
-        """What gives the rows their weights, as a message names it."""
-        return f"data.weight={self.weight}"
+    def weights_from(self) -> Setting:
+        """What gives the rows their weights, for messages."""
+        return Setting("data.weight", self.weight)
 
     @property
     def scored(self) -> Part:

@@ -31,7 +31,7 @@ from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.formats import readers
 from lifecycle.data.preprocessing import Preprocessing, labels_like
 from lifecycle.data.sources import files
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 from lifecycle.runtime.digests import digest, sha256
 
 
@@ -63,10 +63,8 @@ def load(
     target = plugin.describe_target(frame).name
     lacking = [column for column in columns if column not in frame.columns]
     if lacking:
-        raise RequestError(
-            f"data={name} has no column {', '.join(lacking)}, got {', '.join(map(str, frame.columns))}. The model "
-            f"needs {', '.join(columns)}."
-        )
+        problem, got = f"has no column {', '.join(lacking)}", ", ".join(map(str, frame.columns))
+        raise RequestError(Setting("data", name), problem, got, f"The model needs {', '.join(columns)}.")
     used = frame
     if tuple(plugin.columns(frame)) != tuple(columns):  # others beside them, or in another order
         others = [*optional_columns(plugin), weight_of(plugin)]
@@ -75,7 +73,8 @@ def load(
     part = labelled(plugin, preprocessing, spec, used, missing)
     if tuple(part.inputs.shape[1:]) != spec.input_shape:
         got, wanted = (" x ".join(map(str, shape)) for shape in (part.inputs.shape[1:], spec.input_shape))
-        raise RequestError(f"data={name} has samples of {got}, and the model takes {wanted}. Give such rows.")
+        problem = f"has samples of {got}, and the model takes {wanted}"
+        raise RequestError(Setting("data", name), problem, remedy="Give such rows.")
     return Dataset(
         name=name,
         kind=kind,
@@ -147,7 +146,8 @@ def labelled(
     """
     samples = plugin.samples(frame)
     if samples.targets is None:
-        raise RequestError(f"the rows have no target column {spec.target_name} to compare with. Give it, or predict.")
+        problem = f"have no target column {spec.target_name} to compare with"
+        raise RequestError("the rows", problem, remedy="Give it, or predict.")
     if row_weights is not None:
         samples = replace(samples, weights=row_weights[samples.rows])
     samples, _ = weights.kept(samples, None, weights.key_of(plugin))
@@ -155,7 +155,7 @@ def labelled(
     missing_values.check(samples.inputs, preprocessing.gaps, missing)
     labels = labels_like(samples.targets, preprocessing, spec)
     inputs = plugin.apply(preprocessing.inputs, samples.inputs)
-    check_finite(inputs, samples.rows, "the rows have")
+    check_finite(inputs, samples.rows, "the data")
     learnt = labels if samples.base is None else labels - samples.base
     return Part(
         inputs=torch.from_numpy(inputs),

@@ -20,7 +20,7 @@ from lifecycle.data.large.load import load_large
 from lifecycle.data.large.table import LargeTable
 from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, learn_target
 from lifecycle.data.sources.in_memory import Given
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting, Text
 from lifecycle.profiling.clock import phase
 from lifecycle.runtime import memory
 from lifecycle.runtime.digests import digest
@@ -47,7 +47,8 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | Non
     target = plugin.describe_target(frame)
     all_samples = plugin.samples(frame)
     if all_samples.targets is None:
-        raise RequestError(f"data={name} has no target column {target.name}. Name one with data.target.")
+        problem = f"has no target column {target.name}"
+        raise RequestError(Setting("data", name), problem, remedy=["Name one with ", Setting("data.target"), "."])
     samples, fixed = weights.kept(all_samples, None if given is None else given.split, weights.key_of(plugin))
     assert samples.targets is not None  # noqa: S101 - for the types
     labels = clean_targets(samples.targets, target)
@@ -56,14 +57,14 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | Non
     of_train = None if samples.weights is None else samples.weights[split.train]
     task, encoder = learn_target(learnt, split.train, target, of_train)
     gaps = missing_values.gaps(all_samples.inputs)
-    notes = missing_values.notes(name, samples.inputs, missing_values.gaps(samples.inputs), split.train)
+    notes: list[Text] = missing_values.notes(name, samples.inputs, missing_values.gaps(samples.inputs), split.train)
     notes += rounded_numbers.notes_on(plugin, frame, target, given is not None)
     learnt_inputs = learn(plugin, take(samples.inputs, split.train), of_train)
     preprocessing = Preprocessing(learnt_inputs, encoder, gaps)
 
     def part(positions: np.ndarray[Any, Any]) -> Part:
         inputs = plugin.apply(preprocessing.inputs, take(samples.inputs, positions))
-        check_finite(inputs, samples.rows[positions], f"data={name} has")
+        check_finite(inputs, samples.rows[positions], Setting("data", name))
         return Part(
             inputs=torch.from_numpy(inputs),
             targets=as_targets(preprocessing.encode(learnt[positions]), task),

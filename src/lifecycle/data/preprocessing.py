@@ -12,7 +12,7 @@ from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec, Target
 from lifecycle.data.columns.features import as_known
 from lifecycle.data.columns.targets import as_labels, as_numbers, classes
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 
 ROUNDING = 10 * float(np.finfo(np.float64).eps)
 """A deviation of so little of the mean is that of one value, rounded in several ways."""
@@ -56,7 +56,7 @@ def clean_targets(targets: np.ndarray[Any, Any], target: Target) -> np.ndarray[A
     """Return targets as strings (classification) or float64 (regression); see :mod:`lifecycle.data.columns.targets`."""
     if target.task == "classification":
         return as_labels(targets, target.name)
-    return as_numbers(targets, target.name, ", or add data.task=classification")
+    return as_numbers(targets, target.name, (", or add ", Setting("data.task", "classification")))
 
 
 def learn_target(
@@ -101,10 +101,8 @@ def labels_like(targets: np.ndarray[Any, Any], learnt: Preprocessing, spec: Data
     labels = np.array([known[str(value)] for value in targets])
     unknown = np.flatnonzero(~np.isin(labels, learnt.class_names))
     if len(unknown):
-        raise RequestError(
-            f"{spec.target_name} is {labels[unknown[0]]} in row {unknown[0]}, which is no class of the model. Its "
-            f"classes: {', '.join(learnt.class_names)}."
-        )
+        problem = f"is {labels[unknown[0]]} in row {unknown[0]}, which is no class of the model"
+        raise RequestError(spec.target_name, problem, remedy=f"Its classes: {', '.join(learnt.class_names)}.")
     return labels
 
 

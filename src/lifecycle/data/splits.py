@@ -9,7 +9,7 @@ from typing import Any
 
 from lifecycle.checks import in_range, one_of
 from lifecycle.contract import Samples, Split
-from lifecycle.errors import RequestError
+from lifecycle.errors import Either, RequestError, Setting, Text
 
 RANDOM, LAST = "random", "last"  # where test rows stand in the source
 FEW_CLASSES = 3  # so many with too few rows are named by their rows; of more, the shares or the task are at fault
@@ -56,15 +56,14 @@ class Shares:
         """
         test = _count(self.test_size, total)
         if self.validation_split is None:
-            val, asked = _count(self.val_size, total), f"data.val_size={self.val_size:g}"
+            val, val_size = _count(self.val_size, total), Setting("data.val_size", _short(self.val_size))
         else:
             val = _count(self.validation_split, max(total - test, 0))
-            asked = f"data.validation_split={self.validation_split:g}"
+            val_size = Setting("data.validation_split", _short(self.validation_split))
         if total - test - val < 1:
-            raise RequestError(
-                f"data.test_size={self.test_size:g} and {asked} leave no training rows of {total} samples. "
-                "Hold out less, or give more rows."
-            )
+            test_size = Either(f"data.test_size={_short(self.test_size)} and ", "")  # Python has no test rows
+            problem: Text = [Either("leave", "leaves"), f" no training rows of {total} samples"]
+            raise RequestError([test_size, val_size], problem, remedy="Hold out less, or give more rows.")
         return total - test - val, val, test
 
 
@@ -84,6 +83,11 @@ class Shuffled(Shares):
         """Divide at random, by class where there are classes; with ``test_rows=last`` all but the test rows."""
         drawn_by = seed if self.split_seed is None else self.split_seed
         return stratified(samples, self.counts(len(samples.rows)), task, drawn_by, self.test_rows)
+
+
+def _short(size: float) -> float | int:
+    """Return a size as a person writes it: 100, not 100.0."""
+    return int(size) if size == int(size) else size
 
 
 def _count(size: float, total: int) -> int:
@@ -140,8 +144,9 @@ def _check_last(labels: Any, rest: Any, last: Any) -> None:
     if unseen or len(set(labels[last])) < 2:
         what = f"leaves the class {unseen[0]} to the test rows" if unseen else f"tests on the class {labels[last][0]}"
         raise RequestError(
-            f"data.test_rows=last {what} alone, in {len(last)} rows. Use data.test_rows=random, or order the rows "
-            "otherwise."
+            Setting("data.test_rows", LAST),
+            f"{what} alone, in {len(last)} rows",
+            remedy=["Use ", Setting("data.test_rows", RANDOM), ", or order the rows otherwise."],
         )
 
 
@@ -152,19 +157,22 @@ def _too_few(samples: Samples, counts: tuple[int, int, int]) -> RequestError:
     classes, sizes = np.unique(labels, return_counts=True)
     rare, size, parts = classes[sizes.argmin()], int(sizes.min()), sum(count > 0 for count in counts)
     numeric = all(re.fullmatch(r"-?[\d.]+", str(name)) for name in classes)
-    numbers = ", or add data.task=regression if these are values" if numeric else ""
+    regression = (", or add ", Setting("data.task", "regression"), " if these are values") if numeric else ()
     if size < parts and (sizes < parts).sum() <= FEW_CLASSES:
         rows = ", ".join(map(str, samples.rows[np.flatnonzero(labels == rare)]))
         what, it = (f"row {rows}", "it") if size == 1 else (f"rows {rows}", "them")
+        fewer_parts = Either("data.val_size=0, data.test_size=0", "validation_split=0")
+        advice = f"Remove {what} or give {it} another class, add rows, or do without a part ("
         return RequestError(
-            f"data.target has the class {str(rare)[:50]} in {what} alone, and {parts} parts need a row of each class. "
-            f"Remove {what} or give {it} another class, add rows, or do without a part (data.val_size=0, "
-            f"data.test_size=0){numbers}."
+            "data.target",
+            f"has the class {str(rare)[:50]} in {what} alone, and {parts} parts need a row of each class",
+            remedy=[advice, fewer_parts, ")", *regression, "."],
         )
     return RequestError(
-        f"data.test_size and data.val_size cannot put each class in every part: {held_out} samples to hold out, "
-        f"{len(classes)} classes, {size} of class {str(rare)[:50]}. Change the shares, add rows, or merge "
-        f"classes{numbers}."
+        Either("data.test_size and data.val_size", "validation_split"),
+        f"cannot put each class in every part: {held_out} samples to hold out, {len(classes)} classes, {size} of class "
+        f"{str(rare)[:50]}",
+        remedy=["Change the shares, add rows, or merge classes", *regression, "."],
     )
 
 

@@ -16,7 +16,7 @@ from lifecycle.config.schema import Job
 from lifecycle.credentials import masked
 from lifecycle.data import labelled_rows
 from lifecycle.data.sources import in_memory
-from lifecycle.errors import RequestError
+from lifecycle.errors import COMMAND_LINE, RequestError
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight
 from lifecycle.plots import artifacts
@@ -122,7 +122,7 @@ def other_rows(found: FoundRun, job: Job, asked: Job, name: str, missing: str = 
     losses.check_data(module.loss_name, data)
     preflight.check_metrics(module, data)
     evaluation, predictions = _score(job, pipeline.Prepared(data, trained.network, [], module))
-    notes = list(data.notes)
+    notes = [COMMAND_LINE.text(note) for note in data.notes]
     if data.digest == found.tags.get(DIGEST):
         notes.append("These are the rows that the run was made with: those that it was fitted to are among them.")
     source = masked(path_of(asked.data, data.kind))

@@ -1,4 +1,4 @@
-"""Whole numbers with more digits than double precision holds: which columns have them, and what they become."""
+"""Whole numbers with more digits than double precision holds: which columns have them, and how they are rounded."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from lifecycle import errors
+from lifecycle.data.columns.remedies import drop_only
+from lifecycle.errors import Text
 
 Column = pd.Series
 
@@ -17,24 +19,24 @@ EXACT = 2**53
 
 
 def warn(frame: pd.DataFrame) -> None:
-    """Warn a caller from Python of the columns of a frame."""
+    """Issue a Python warning for each column of a frame with such a number."""
     for name in frame.columns:
         if (found := first_rounded(frame[name])) is not None:
-            errors.warn(note(name, *found, ". Leave the column out if it is an identifier"))
+            errors.warn(f"{_sentence(name, *found)}. Leave the column out if it is an identifier")
 
 
-def note(name: str, value: int, becomes: int, cure: str) -> str:
-    """Return what a person must know of a column with such a number."""
-    return f"{name}: whole numbers beyond 2^53 are rounded, such as {_short(value)} to {_short(becomes)}{cure}"
+def note(name: str, value: int, becomes: int, is_target: bool = False) -> Text:
+    """Return the note on a column with such a number; a column of features may be dropped."""
+    sentence = _sentence(name, value, becomes)
+    return sentence if is_target else [f"{sentence}. ", drop_only(name), " if it is an identifier"]
 
 
-def drop(name: str, is_target: bool = False) -> str:
-    """Return the cure of the command line, as the end of a note."""
-    return "" if is_target else f". Add data.drop=[{name}] if it is an identifier"
+def _sentence(name: str, value: int, becomes: int) -> str:
+    return f"{name}: whole numbers beyond 2^53 are rounded, such as {_short(value)} to {_short(becomes)}"
 
 
 def first_rounded(values: Any) -> tuple[int, int] | None:
-    """Return the first whole number that double precision rounds, and what it becomes; ``None``: there is none.
+    """Return the first whole number that double precision rounds, and the rounded number; ``None``: there is none.
 
     Args:
         values: a column of any type; only whole numbers are looked at.
@@ -58,11 +60,12 @@ def _is_rounded(value: int) -> bool:
     try:
         return int(float(value)) != value
     except OverflowError:
-        return False  # too large for a number at all, which is refused
+        return False  # beyond the largest float; another check refuses it
 
 
 def _lost(wide: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return which whole numbers have bits that double precision does not hold."""
+    """Return which whole numbers have bits that double precision does not hold, ``(numbers,) bool``."""
+    # Not by comparing with float64 and back: 2^63 - 1 becomes 2^63, which int64 does not hold.
     magnitude = np.where(wide < 0, (~wide).astype(np.uint64) + np.uint64(1), wide.astype(np.uint64))
     exponent = np.frexp(magnitude.astype(np.float64))[1]
     mask = (np.uint64(1) << (exponent - 53).astype(np.uint64)) - np.uint64(1)
@@ -70,6 +73,7 @@ def _lost(wide: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _integers(values: Any) -> np.ndarray[Any, Any] | None:
+    """Return the whole numbers of a column, of an integer type or as objects; ``None``: its type holds none."""
     import pyarrow as pa
 
     if isinstance(values, np.ndarray) and values.dtype != object:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -255,7 +255,7 @@ OFFSET = r"[T ]\d.*?(Z|[+-]\d\d(?::?\d\d)?)$"
 PACKED = {"%Y%m": (r"\d{6}", "1960-01"), "%Y%m%d": (r"\d{8}", "1960-01-31")}
 """Dates written as whole numbers, by their format: what they look like, and how to write them."""
 
-CURE = "Add the rows that are missing, or leave data.time out, and rows are taken as they stand, one step apart"
+WITHOUT_TIMES = ("leave ", Setting("data.time"), " out, and rows are taken in their order in the file, one step apart.")
 
 
 def order(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
@@ -269,18 +269,17 @@ def order(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
     """
     import numpy as np
 
-    read, shown = moments(column), texts(column)
+    read, written = moments(column), texts(column)
     found = np.argsort(read.instants.to_numpy(), kind="stable")
     in_order = read.at(found)
     twice = np.flatnonzero(in_order.instants.diff().iloc[1:].astype("int64") == 0)
     if len(twice):
         first, second = sorted(int(position) for position in found[twice[0] : twice[0] + 2])
-        raise RequestError(
-            f"data.time={column.name} is {shown[first]} in row {first} and again in row {second}. Keep one of them."
-        )
+        problem = f"is {written[first]} in row {first} and again in row {second}"
+        raise RequestError(_key(column), problem, remedy="Keep one of them.")
     if len(column) > 1 and of(in_order) is None:
         check_packed(column)
-        raise _uneven(in_order, shown[found], str(column.name))
+        raise _uneven(in_order, written[found], column)
     return found
 
 
@@ -302,10 +301,8 @@ def check_step(column: pd.Series[Any], trained: Step) -> None:
     column = _as_trained(column, trained)
     in_order = moments(column).at(order(column))
     if len(column) > 1 and not keep(in_order, trained):
-        raise RequestError(
-            f"data.time={column.name} has steps of {of(in_order)}, and this model was trained on steps of "
-            f"{trained}. Give rows that are as far apart as those."
-        )
+        problem = f"has steps of {of(in_order)}, and this model was trained on steps of {trained}"
+        raise RequestError(_key(column), problem, remedy="Give rows that are as far apart as those.")
 
 
 def after(column: pd.Series[Any], number: int, trained: Step | None) -> pd.Series[Any]:
@@ -323,7 +320,7 @@ def after(column: pd.Series[Any], number: int, trained: Step | None) -> pd.Serie
     in_order = moments(_as_trained(in_time, trained))
     by = trained or of(in_order)
     if by is None:
-        raise RequestError(f"data.time={column.name} has one time, which has no step yet. Give one row more.")
+        raise RequestError(_key(column), "has only one time, which shows no step", remedy="Give one more row.")
     return written_like(following(in_order, by, number), in_time)
 
 
@@ -412,8 +409,10 @@ def _check_offsets(column: pd.Series[Any], has_one: np.ndarray[Any, Any]) -> Non
     if has_one.any() and not has_one.all():
         with_one, without = int(np.flatnonzero(has_one)[0]), int(np.flatnonzero(~has_one)[0])
         raise RequestError(
-            f"data.time={column.name} is {column.iloc[with_one]} in row {with_one}, with an offset from UTC, and "
-            f"{column.iloc[without]} in row {without}, without one. Write all of them with it, or none."
+            _key(column),
+            f"is {column.iloc[with_one]} in row {with_one}, with an offset from UTC, and {column.iloc[without]} in row "
+            f"{without}, without one",
+            remedy="Write all of them with it, or none.",
         )
 
 
@@ -428,13 +427,14 @@ def check_packed(column: pd.Series[Any]) -> None:
     if not pd.api.types.is_numeric_dtype(column):
         return
     written = moments(column).instants.astype(str)
-    for form, (digits, cure) in PACKED.items():
+    for form, (digits, example) in PACKED.items():
         if not (written.str.fullmatch(digits) & written.str[:2].isin(["18", "19", "20", "21"])).all():
             continue
         if pd.to_datetime(written, format=form, errors="coerce").notna().all():
             raise RequestError(
-                f"data.time={column.name} holds {written.iloc[0]}, a whole number that looks like a date. Write dates "
-                f"as {cure}, or leave data.time out, and rows are taken as they stand, one step apart."
+                _key(column),
+                f"holds {written.iloc[0]}, a whole number that looks like a date",
+                remedy=[f"Write dates as {example}, or ", *WITHOUT_TIMES],
             )
 
 
@@ -444,13 +444,18 @@ def _check_each(column: pd.Series[Any], fits: np.ndarray[Any, Any]) -> None:
     wrong = np.flatnonzero(~fits)
     if len(wrong):
         raise RequestError(
-            f"data.time={column.name} is {column.iloc[wrong[0]]} in row {wrong[0]}, which is no time. Write times as "
-            "1960, 1960-01, 1960-01-31 or 1960-01-31 12:00."
+            _key(column),
+            f"is {column.iloc[wrong[0]]} in row {wrong[0]}, which is no time",
+            remedy="Write times as 1960, 1960-01, 1960-01-31 or 1960-01-31 12:00.",
         )
 
 
-def _uneven(in_order: Moments, shown: np.ndarray[Any, Any], name: str) -> RequestError:
-    """Return the refusal of a step that is not the usual one."""
+def _key(column: pd.Series[Any]) -> Setting:
+    return Setting("data.time", column.name)
+
+
+def _uneven(in_order: Moments, written: np.ndarray[Any, Any], column: pd.Series[Any]) -> RequestError:
+    """Return the error of a step that is not the usual one."""
     import numpy as np
 
     units = (NUMBER, *CALENDAR)
@@ -459,5 +464,7 @@ def _uneven(in_order: Moments, shown: np.ndarray[Any, Any], name: str) -> Reques
     sizes, counts = np.unique(apart, return_counts=True)
     place = int(np.flatnonzero(apart != sizes[counts.argmax()])[0])
     return RequestError(
-        f"data.time={name} has steps of different lengths: {shown[place]} is followed by {shown[place + 1]}. {CURE}."
+        _key(column),
+        f"has steps of different lengths: {written[place]} is followed by {written[place + 1]}",
+        remedy=["Add the rows that are missing, or ", *WITHOUT_TIMES],
     )

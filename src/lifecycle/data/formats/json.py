@@ -82,15 +82,15 @@ def of_cells(columns: dict[str, list[Any]]) -> tuple[pa.Schema, list[pa.RecordBa
                 got = str(cells_of[nested])[:100]
             except RecursionError:
                 got = "one that is nested too deeply to show"
-            raise RequestError(f"column {name} holds a list or mapping in row {nested}, got {got}. Give one value.")
+            problem = f"holds a list or mapping in row {nested}"
+            raise RequestError(f"column {name}", problem, got, "Give one value.")
         texts = [_cell(value) for value in cells_of]
         try:
             arrays.append(pa.array(texts, pa.string()))
         except UnicodeEncodeError as error:
             row, got = next((row, text) for row, text in enumerate(texts) if text and not _is_unicode(text))
-            raise RequestError(
-                f"column {name} holds half a character in row {row}, got {ascii(got)[:100]}. Fix the value."
-            ) from error
+            problem = f"holds half a character (a lone surrogate) in row {row}"
+            raise RequestError(f"column {name}", problem, ascii(got)[:100], "Fix the value.") from error
     return schema, [pa.RecordBatch.from_arrays(arrays, schema=schema)]
 
 

@@ -16,7 +16,7 @@ from lifecycle.data.kinds.table import TASKS
 from lifecycle.data.scaling import SCALINGS, fitted
 from lifecycle.data.sources import files
 from lifecycle.data.splits import Shuffled
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,8 +70,10 @@ class Array(Card, Renamed, Shuffled):
         wanted, found = math.prod(self.shape), len(self.columns(frame))
         if found != wanted:
             raise RequestError(
-                f"data.shape={self.shape} needs {wanted} columns beside {self.target}, got {found} in {self.path}. "
-                "Give the shape of these samples."
+                Setting("data.shape", self.shape),
+                f"needs {wanted} columns in addition to {self.target}",
+                f"{found} in {self.path}",
+                "Give the shape of these samples.",
             )
 
     def describe_target(self, frame: pd.DataFrame) -> Target:
@@ -94,14 +96,14 @@ class Array(Card, Renamed, Shuffled):
         try:
             numbers = types.plain_frame(frame[names]).to_numpy(dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise RequestError(f"data.path={self.path} has a value that is no number: {error}. Mend it.") from error
+            problem = f"has a value that is no number: {error}"
+            raise RequestError(Setting("data.path", self.path), problem, remedy="Fix the value.") from error
         lacking = ~np.isfinite(numbers)
         wrong = np.flatnonzero(lacking.any(axis=1))
         if len(wrong):
-            raise RequestError(
-                f"data.path={self.path} misses a number in row {frame.index[wrong[0]]}, "
-                f"column {names[int(lacking[wrong[0]].argmax())]}. Fix or remove the row."
-            )
+            column = names[int(lacking[wrong[0]].argmax())]
+            problem = f"misses a number in row {frame.index[wrong[0]]}, column {column}"
+            raise RequestError(Setting("data.path", self.path), problem, remedy="Fix or remove the row.")
         return Samples(
             numbers.reshape(-1, *self.shape), labels, np.arange(len(frame)), weights=weights.column(self, frame)
         )

@@ -16,7 +16,7 @@ from lifecycle.data.kinds.table import TASKS
 from lifecycle.data.sources import image_folders
 from lifecycle.data.sources.files import is_table, read
 from lifecycle.data.splits import Shuffled
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,8 +74,10 @@ class Images(Card, Renamed, Shuffled):
         wanted, found = math.prod(self.shape), len(frame.columns) - 1
         if found != wanted:
             raise RequestError(
-                f"data.shape={self.shape} needs {wanted} pixel columns beside {self.target}, got {found} in "
-                f"{self.path}. Give the shape of these images."
+                Setting("data.shape", self.shape),
+                f"needs {wanted} pixel columns in addition to {self.target}",
+                f"{found} in {self.path}",
+                "Give the shape of these images.",
             )
         return frame
 
@@ -112,15 +114,13 @@ class Images(Card, Renamed, Shuffled):
         try:
             values = pixels.to_numpy(dtype=np.float32)
         except (TypeError, ValueError) as error:
-            raise RequestError(
-                f"data.path={self.path} has a pixel that is no number: {error}. Mend the file."
-            ) from error
+            problem = f"has a pixel that is no number: {error}"
+            raise RequestError(Setting("data.path", self.path), problem, remedy="Fix the file.") from error
         if not np.isfinite(values).all():
             place, number = np.argwhere(~np.isfinite(values))[0]
             row, column = pixels.index[place], pixels.columns[number]
-            raise RequestError(
-                f"data.path={self.path} misses a pixel in row {row}, column {column}. Fix or remove the row."
-            )
+            problem = f"misses a pixel in row {row}, column {column}"
+            raise RequestError(Setting("data.path", self.path), problem, remedy="Fix or remove the row.")
         return values
 
     def rows_of_files(self, files: Sequence[str], columns: Sequence[str], transformer: Any) -> pd.DataFrame:
@@ -141,9 +141,11 @@ class Images(Card, Renamed, Shuffled):
         if self._in_folder:
             return pd.DataFrame({image_folders.FILE: files})
         if self.shape[0] not in image_folders.MODES:
+            shape = Setting("data.shape", self.shape)
             raise RequestError(
-                f"input={files[0]} is an image, and data.shape={self.shape} is neither grey nor red, green and blue. "
-                "Give a table with a column a pixel."
+                Setting("input", files[0]),
+                ["is an image, and ", shape, " is neither grey nor red, green and blue"],
+                remedy="Give a table with a column for each pixel.",
             )
         pixels = image_folders.load("", files, self.shape, listed=False).reshape(len(files), -1)
         largest = float(transformer.scale_[0])

@@ -14,7 +14,7 @@ from lifecycle.data.kinds.card import Card
 from lifecycle.data.scaling import SCALINGS, fitted
 from lifecycle.data.sources import files
 from lifecycle.data.splits import Shares, chronological
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -154,11 +154,12 @@ class Series(Card, Renamed, Shares):
     def _check_length(self, rows: int, needed: int) -> None:
         if rows >= needed:
             return
-        asked = f"data.window={self.window} needs"
-        if self.difference:
-            asked = f"data.window={self.window} and data.difference={self.difference} need"
+        window, difference = Setting("data.window", self.window), Setting("data.difference", self.difference)
         raise RequestError(
-            f"{asked} {needed} rows or more, got {rows}. Give more rows, or train with a shorter window."
+            [window, " and ", difference] if self.difference else window,
+            f"{'need' if self.difference else 'needs'} {needed} rows or more",
+            rows,
+            "Give more rows, or train with a shorter window.",
         )
 
     def split(self, samples: Samples, task: str, seed: int) -> Split:

@@ -19,7 +19,7 @@ from lifecycle.data.kinds.card import Card
 from lifecycle.data.scaling import SCALINGS, scaler
 from lifecycle.data.sources import files
 from lifecycle.data.splits import Shuffled
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, Setting, Text, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +95,8 @@ class Table(Card, Renamed, Shuffled):
         self._check_names(columns, "drop", "Columns to drop", [name for name in columns if name not in named])
         found = [name for name in columns if name not in named and name not in self.drop]
         if not found:
-            raise RequestError(f"data.path={self.path} has no column beside {self.target} to learn from. Add features.")
+            problem = f"has no column other than {self.target} to learn from"
+            raise RequestError(Setting("data.path", self.path), problem, remedy="Add features.")
         return found
 
     def check_numbers(self, columns: list[str], numbers: list[str]) -> None:
@@ -107,17 +108,18 @@ class Table(Card, Renamed, Shuffled):
         for name in getattr(self, key):
             if name in fitting:
                 continue
+            problem: Text = f"is no column of {self.path}"
+            hint = did_you_mean(name, fitting) if name not in columns else ""
             if name == self.target:
-                fault = "is the target."
+                problem = "is the target"
             elif name == self.weight:
-                fault = "is the weight of the rows."
+                problem = "is the weight of the rows"
             elif name in self.drop and key != "drop":
-                fault = "is dropped by data.drop."
+                problem = ["is dropped by ", Setting("data.drop")]
             elif name in columns:
-                fault = "holds no numbers."
-            else:
-                fault = f"is no column of {self.path}.{did_you_mean(name, fitting)}"
-            raise RequestError(f"data.{key}={name} {fault} {what}: {', '.join(map(str, fitting))}.")
+                problem = "holds no numbers"
+            remedy = f"{hint} {what}: {', '.join(map(str, fitting))}."
+            raise RequestError(Setting(f"data.{key}", name), problem, remedy=remedy)
 
     def describe_target(self, frame: pd.DataFrame) -> Target:
         """Return the target's name and task: numbers with fractions or many values are a regression."""
@@ -233,17 +235,18 @@ def _plain(inputs: pd.DataFrame, numeric: list[str], known: Mapping[str, set[str
             numbers = pd.to_numeric(column, errors="coerce")
             wrong = column[numbers.isna() & column.notna()]
             if len(wrong):
-                raise RequestError(
-                    f"column {name} holds numbers, got {wrong.iloc[0]!r} in row {wrong.index[0]}. Mend the value."
-                )
+                raise _no_number(name, repr(wrong.iloc[0]), wrong.index[0])
             plain[name] = numbers.astype("float64")
             endless = np.flatnonzero(np.isinf(plain[name]))
             if len(endless):
-                got, row = plain[name].iloc[endless[0]], inputs.index[endless[0]]
-                raise RequestError(f"column {name} holds numbers, got {got} in row {row}. Mend the value.")
+                raise _no_number(name, plain[name].iloc[endless[0]], inputs.index[endless[0]])
         else:
             plain[name] = _texts(column, known.get(name))
     return pd.DataFrame(plain, index=inputs.index)
+
+
+def _no_number(name: str, got: Any, row: Any) -> RequestError:
+    return RequestError(f"column {name}", "holds numbers", f"{got} in row {row}", "Fix the value.")
 
 
 def _texts(column: pd.Series[Any], known: set[str | None] | None = None) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from lifecycle.data.assembly import check_finite
 from lifecycle.data.columns.features import CATEGORIES, NUMBERS
 from lifecycle.data.columns.weights import median as weighted_median
 from lifecycle.data.large.blocks import Blocks, room
@@ -18,7 +19,7 @@ from lifecycle.data.large.disk_rows import DiskRows
 from lifecycle.data.large.scratch import Scratch, check_room
 from lifecycle.data.large.table import LargeTable
 from lifecycle.data.rows import Rows
-from lifecycle.errors import RequestError
+from lifecycle.errors import Setting
 
 Array = np.ndarray[Any, Any]
 
@@ -171,11 +172,7 @@ def transform(table: LargeTable, transformer: Any, parts: list[Array], name: str
 
     def put(block: tuple[int, Array]) -> None:
         start, rows = block[0], prepare(block[1])
-        if not np.isfinite(rows).all():
-            wrong = start + int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
-            raise RequestError(
-                f"data={name} has a value that is no finite number in row {wrong}. Fix or remove the row."
-            )
+        check_finite(rows, range(start, start + len(rows)), Setting("data", name))
         for end, positions in zip(ends, parts, strict=False):
             first, last = np.searchsorted(positions, (start, start + len(rows)))
             store.put(rows[positions[first:last] - start], end + int(first))

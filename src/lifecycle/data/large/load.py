@@ -23,7 +23,7 @@ def load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
     plugin = table.plugin
     target = Target(plugin.target, plugin.task or table.task, plugin.scale_target)
     found = labels_of(table, target)
-    of_rows = None if table.weights is None else weights.checked(table.weights, f"data.weight={plugin.weight}")
+    of_rows = None if table.weights is None else weights.checked(table.weights, weights.key_of(plugin))
     drawn = _draw(table, found, target, seed, of_rows)
     of_train = None if of_rows is None else of_rows[drawn.train]
     task, encoder = found.learn(drawn.train, target, of_train)

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from lifecycle.data.audit import rounded_numbers
-from lifecycle.data.columns import features, rounding, targets
+from lifecycle.data.columns import features, remedies, rounding, targets
 from lifecycle.data.columns.times import are_times
 from lifecycle.data.formats.csv_blocks import EMPTY, TEXT, TIME, AsTextError, CsvFile, kind_of, reread
 from lifecycle.data.formats.parquet_blocks import ParquetFile
@@ -18,7 +18,7 @@ from lifecycle.data.large.blocks import Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes, TooManyTextsError
 from lifecycle.data.large.table import LargeTable, TableFields, too_many_classes
 from lifecycle.data.sources import files
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting, Text
 from lifecycle.runtime.memory import free_memory
 
 Array = np.ndarray[Any, Any]
@@ -76,9 +76,11 @@ def _check_types(plugin: TableFields, file: ParquetFile, wanted: list[str]) -> N
             continue
         if name != plugin.target:
             features.check(file.first_rows(name), plugin.path)
-        key = f"data.path={plugin.path}" if name in wanted else f"data.target={name}"
-        cure = f"Use numbers or texts, or add data.drop=[{name}]." if name in wanted else "Name another column."
-        raise RequestError(f"{key} has values of the type {file.types[name]} in column {name}. {cure}")
+        problem = f"has values of the type {file.types[name]} in column {name}"
+        if name in wanted:
+            remedy: Text = ["Use numbers or texts, or ", remedies.drop(name), "."]
+            raise RequestError(Setting("data.path", plugin.path), problem, remedy=remedy)
+        raise RequestError(Setting("data.target", name), problem, remedy="Name another column.")
 
 
 class _Reader:
@@ -93,7 +95,7 @@ class _Reader:
         self.target: list[Array] = []
         self.weights: list[Array] = []
         self.without_target: list[int] = []  # how many rows, and the first of them
-        self.notes: dict[str, str] = {}
+        self.notes: dict[str, Text] = {}
         self.in_doubt: set[str] = set()  # columns of a CSV file with numbers that may be rounded
 
     def add(self, table: pa.Table) -> None:
@@ -143,7 +145,7 @@ class _Reader:
         if isinstance(self.file, CsvFile):
             self.in_doubt.add(name)
         elif name not in self.notes and (found := rounding.first_rounded(column.to_pandas(types_mapper=pd.ArrowDtype))):
-            self.notes[name] = rounding.note(name, *found, rounding.drop(name, name == self.plugin.target))
+            self.notes[name] = rounding.note(name, *found, is_target=name == self.plugin.target)
 
     def _coded(self, name: str, column: pa.ChunkedArray, row: int) -> Array:
         codes = self.codes.setdefault(name, Codes())
@@ -166,7 +168,7 @@ class _Reader:
         """Judge the columns, and return them."""
         plugin, name = self.plugin, self.plugin.target
         if not self.blocks.num_rows:
-            raise RequestError(f"data.path={plugin.path} has a header and no rows. Add rows.")
+            raise files.no_rows(plugin.path)
         if self.without_target:
             raise targets.gaps(plugin.path, "target", name, *self.without_target)
         for column in self.wanted:
@@ -196,12 +198,12 @@ class _Reader:
             notes=self.notes | self._notes_in_csv(),
         )
 
-    def _notes_in_csv(self) -> dict[str, str]:
+    def _notes_in_csv(self) -> dict[str, Text]:
         names = [name for name in (*self.wanted, self.plugin.target) if name in self.in_doubt]
         found = rounded_numbers.in_csv(self.file.file, [self.file.names.index(name) for name in names]) if names else []
         pairs = {name: one for name, one in zip(names, found, strict=True) if one is not None}
         target = self.plugin.target
-        return {name: rounding.note(name, *one, rounding.drop(name, name == target)) for name, one in pairs.items()}
+        return {name: rounding.note(name, *one, is_target=name == target) for name, one in pairs.items()}
 
     def _judge(self, name: str) -> None:
         """Decide whether a column is numbers or categories."""

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting, Text
+
+MORE_ROOM: Text = ["Set TMPDIR to a folder with more room, or raise ", Setting("data.memory_gb"), "."]
 
 
 class Scratch:
@@ -48,10 +50,9 @@ class Scratch:
                     left = left[self._file.write(left) :]
                 self.size = max(self.size, self._file.tell())
         except OSError as error:
-            raise RequestError(
-                f"data.memory_gb asks for rows on disk, and {tempfile.gettempdir()} took {self.size / 1e9:.3g} GB of "
-                f"them: {error.strerror}. Set TMPDIR to a folder with more room, or raise data.memory_gb."
-            ) from error
+            folder, written = tempfile.gettempdir(), f"{self.size / 1e9:.3g} GB"
+            problem = f"needs rows on disk, and {folder} failed after {written} of them: {error.strerror}"
+            raise RequestError("data.memory_gb", problem, remedy=MORE_ROOM) from error
 
     def read(self, values: np.ndarray[Any, Any], place: int) -> None:
         """Fill a contiguous array with what stands from ``place`` on, in bytes."""
@@ -77,7 +78,5 @@ def check_room(needed: int) -> None:
     folder = tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise RequestError(
-            f"data.memory_gb asks for {needed / 1e9:.3g} GB of rows on disk, and {folder} has {free / 1e9:.3g} GB "
-            "free. Set TMPDIR to a folder with more room, or raise data.memory_gb."
-        )
+        problem = f"needs {needed / 1e9:.3g} GB of rows on disk, and {folder} has {free / 1e9:.3g} GB free"
+        raise RequestError("data.memory_gb", problem, remedy=MORE_ROOM)

@@ -12,7 +12,7 @@ from lifecycle.data.columns import targets
 from lifecycle.data.columns.kinds import CATEGORY, DROPPED, NUMBER, TARGET, WEIGHT
 from lifecycle.data.large.blocks import Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting, Text
 
 Array = np.ndarray[Any, Any]
 
@@ -69,9 +69,9 @@ class LargeTable:
     missing: dict[str, int]
     digest: str
     weights: Array | None = None
-    notes: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, Text] = field(default_factory=dict)
 
-    def rounded(self, task: str) -> list[str]:
+    def rounded(self, task: str) -> list[Text]:
         """Return the notes that matter: labels of a classification are not rounded."""
         return [note for name, note in self.notes.items() if name != self.plugin.target or task == "regression"]
 
@@ -130,6 +130,7 @@ class LargeTable:
 def too_many_classes(name: str) -> RequestError:
     """Return the refusal of a target with more values than a network could have outputs."""
     return RequestError(
-        f"data.target={name} has more than {MOST_TEXTS} different values, which are too many for classes. Name another "
-        "column, or add data.task=regression if these are numbers."
+        Setting("data.target", name),
+        f"has more than {MOST_TEXTS} different values, which are too many for classes",
+        remedy=["Name another column, or add ", Setting("data.task", "regression"), " if these are numbers."],
     )

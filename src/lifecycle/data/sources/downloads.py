@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lifecycle.credentials import masked
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, Setting, did_you_mean
 
 CACHE = "LIFECYCLE_CACHE"
 SECONDS = 30
@@ -62,10 +62,8 @@ REGISTERED: dict[str, tuple[Download, ...]] = {
 def registered(name: str) -> tuple[Download, ...]:
     """Return the files of a name. Raises ``RequestError`` where there are none."""
     if name not in REGISTERED:
-        raise RequestError(
-            f"data.path=download:{name} is not known.{did_you_mean(name, REGISTERED)} "
-            f"Choose from: {', '.join(REGISTERED)}."
-        )
+        remedy = f"{did_you_mean(name, REGISTERED)} Choose from: {', '.join(REGISTERED)}."
+        raise RequestError(Setting("data.path", f"download:{name}"), "is not known", remedy=remedy)
     return REGISTERED[name]
 
 
@@ -94,10 +92,11 @@ def content(download: Download, path: str, cache: Path | None = None) -> bytes:
     try:
         return _checked(_bytes(file), download)
     except ValueError as error:
-        raise RequestError(
-            f"data.path={path} is read from {file}, which {error}. Remove that file, and the next run downloads it "
-            f"from {download.addresses[0]}, or put the right one there by hand."
-        ) from error
+        remedy = (
+            f"Remove that file, and the next run downloads it from {download.addresses[0]}, or put the right one there "
+            "by hand."
+        )
+        raise RequestError(Setting("data.path", path), f"is read from {file}, which {error}", remedy=remedy) from error
 
 
 def _bytes(file: Path) -> bytes:
@@ -138,13 +137,13 @@ def _fetch(download: Download, path: str, file: Path) -> bytes:
                 part.replace(file)
                 return found
     except OSError as error:
-        raise RequestError(
-            f"data.path={path} cannot be kept in {file.parent}: {error.strerror or error}. Make room there, or let "
-            f"{CACHE} name another folder."
-        ) from error
+        problem = f"cannot be kept in {file.parent}: {error.strerror or error}"
+        remedy = f"Make room there, or set {CACHE} to another folder."
+        raise RequestError(Setting("data.path", path), problem, remedy=remedy) from error
     raise RequestError(
-        f"data.path={path} could not be downloaded from {' nor from '.join(failed)}. Put it at {file} by hand, or let "
-        f"{CACHE} name a folder that has {download.name}."
+        Setting("data.path", path),
+        f"could not be downloaded from {' nor from '.join(failed)}",
+        remedy=f"Put it at {file} by hand, or set {CACHE} to a folder that has {download.name}.",
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.data.formats.csv import _csv
 from lifecycle.data.sources import downloads
 from lifecycle.data.sources.sklearn_sets import _sklearn
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, Setting, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,18 +108,19 @@ def csv_file(path: str) -> Path | None:
 
 def _file(file: Path, path: str) -> pd.DataFrame:
     if not file.is_file():
-        raise RequestError(f"data.path={path} is no file{_beside(file)}. Give the path of a CSV or Parquet file.")
+        remedy = f"{_hint(file)} Give the path of a CSV or Parquet file."
+        raise RequestError(Setting("data.path", path), "is no file", remedy=remedy)
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
-        raise RequestError(
-            f"data.path={path} ends in {file.suffix or 'nothing'}. Give a file ending in {' or '.join(_READERS)}."
-        )
+        problem = f"ends in {file.suffix or 'nothing'}"
+        remedy = f"Give a file ending in {' or '.join(_READERS)}."
+        raise RequestError(Setting("data.path", path), problem, remedy=remedy)
     try:
         frame = reader(file)
     except (ValueError, OSError, ImportError) as error:  # pandas' and pyarrow's own errors are ValueErrors
         raise unreadable(path, error) from error
     if frame.empty:
-        raise RequestError(f"data.path={path} has a header and no rows. Add rows.")
+        raise no_rows(path)
     for name in frame.columns:
         if frame[name].dtype.kind == "O" and any(isinstance(value, bytes) for value in frame[name]):
             raise not_utf8(path, str(name))
@@ -127,19 +128,24 @@ def _file(file: Path, path: str) -> pd.DataFrame:
 
 
 def unreadable(path: str, error: Exception) -> RequestError:
-    """Return the refusal of a file, in the words of what cannot read it."""
-    return RequestError(f"data.path={path} cannot be read: {_first_line(error)}. Fix the file.")
+    """Return the error of a file that cannot be read, with the reason that its parser gives."""
+    return RequestError(Setting("data.path", path), f"cannot be read: {_first_line(error)}", remedy="Fix the file.")
+
+
+def no_rows(path: str) -> RequestError:
+    """Return the error of a file without rows."""
+    return RequestError(Setting("data.path", path), "has a header and no rows", remedy="Add rows.")
 
 
 def not_utf8(path: str, name: str) -> RequestError:
-    """Return the refusal of a column of bytes that are no text."""
-    return RequestError(f"data.path={path} is not UTF-8 in column {name}. Save it as UTF-8.")
+    """Return the error of a column of bytes that are not text."""
+    return RequestError(Setting("data.path", path), f"is not UTF-8 in column {name}", remedy="Save it as UTF-8.")
 
 
-def _beside(file: Path) -> str:
-    """Return the nearest file in the same folder, as the middle of a sentence."""
+def _hint(file: Path) -> str:
+    """Return the file of the same folder whose name is nearest, as a question; nothing where none is near."""
     names = [other.name for other in file.parent.iterdir() if other.is_file()] if file.parent.is_dir() else []
-    return did_you_mean(file.name, names).replace(" Did you mean ", " (did you mean ").replace("?", "?)")
+    return did_you_mean(file.name, names)
 
 
 def _first_line(error: Any) -> str:

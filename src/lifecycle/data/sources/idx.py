@@ -26,13 +26,13 @@ def parse(content: bytes, name: str) -> np.ndarray[Any, Any]:
 
     zeros, kind, dims = struct.unpack(">HBB", content[:4]) if len(content) >= 4 else (1, 0, 0)
     if zeros or kind != UNSIGNED_BYTE or not dims or len(content) < 4 + 4 * dims:
-        raise RequestError(f"{name} is no IDX file of bytes: it begins with {content[:4].hex()}. Fetch it again.")
+        problem = f"is no IDX file of bytes: it begins with {content[:4].hex()}"
+        raise RequestError(name, problem, remedy="Download it again.")
     shape = struct.unpack(f">{dims}I", content[4 : 4 + 4 * dims])
     values = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * dims)
     if len(values) != math.prod(shape):
-        raise RequestError(
-            f"{name} states {' x '.join(map(str, shape))} values and holds {len(values)}. Fetch it again."
-        )
+        problem = f"states {' x '.join(map(str, shape))} values and holds {len(values)}"
+        raise RequestError(name, problem, remedy="Download it again.")
     return values.reshape(shape)
 
 
@@ -53,10 +53,8 @@ def digits(files: dict[str, bytes]) -> pd.DataFrame:
         names = f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"
         images, codes = (parse(files[name], name) for name in names)
         if images.ndim != 3 or codes.ndim != 1 or len(images) != len(codes):
-            raise RequestError(
-                f"{names[1]} has the shape {codes.shape} and {names[0]} {images.shape}: not a label an image. "
-                "Fetch both again."
-            )
+            problem = f"has the shape {codes.shape} and {names[0]} {images.shape}: not one label for each image"
+            raise RequestError(names[1], problem, remedy="Download both again.")
         pixels.append(images)
         labels.append(codes)
     images = np.concatenate(pixels)

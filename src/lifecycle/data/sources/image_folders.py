@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.formats.names import IMAGE_ENDINGS
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.runtime.digests import sha256
 from lifecycle.runtime.quiet import ignored
 
@@ -23,6 +23,10 @@ LITTER = ("thumbs.db", "desktop.ini")
 
 MODES = {1: "L", 3: "RGB"}
 """Channels -> Pillow's name for such images."""
+
+
+GIVE_A_FOLDER = "Give a folder with one sub-folder of images for each class"
+CONVERTED = ", and each image is converted to it."
 
 
 def read(path: str, target: str) -> pd.DataFrame:
@@ -40,47 +44,43 @@ def read(path: str, target: str) -> pd.DataFrame:
     top = Path(path).expanduser()
     if not top.is_dir():
         names = [other.name for other in top.parent.iterdir()] if top.parent.is_dir() else []
-        hint = did_you_mean(top.name, names)
-        raise RequestError(
-            f"data.path={path} is no folder.{hint} Give a folder of one sub-folder a class, or a CSV or Parquet file."
-        )
+        remedy = f"{did_you_mean(top.name, names)} {GIVE_A_FOLDER}, or a CSV or Parquet file."
+        raise RequestError(Setting("data.path", path), "is no folder", remedy=remedy)
     if target in (FILE, DIGEST):
-        raise RequestError(f"data.target={target} is the name of another column. Leave it out, or use another.")
+        problem = "is the name of another column"
+        raise RequestError(Setting("data.target", target), problem, remedy="Leave it out, or use another.")
     rows = [(file.relative_to(top).as_posix(), folder.name, sha256(file)) for folder, file in _files(path, top)]
     return pd.DataFrame(rows, columns=[FILE, target, DIGEST])
 
 
 def _files(path: str, top: Path) -> Iterable[tuple[Path, Path]]:
     """Yield each image with the folder of its class."""
-    entries = _visible(top)
+    entries, key = _visible(top), Setting("data.path", path)
     folders = [entry for entry in entries if entry.is_dir()]
     if not folders:
-        raise RequestError(f"data.path={path} has no sub-folders. Give a folder of one sub-folder of images a class.")
+        raise RequestError(key, "has no sub-folders", remedy=f"{GIVE_A_FOLDER}.")
     loose = next((entry for entry in entries if not entry.is_dir()), None)
     if loose:
-        raise RequestError(f"data.path={path} has {loose.name} beside its sub-folders, in no class. Move it away.")
+        raise RequestError(key, f"has {loose.name} outside the sub-folders of the classes", remedy="Move it away.")
     if len(folders) < 2:
-        raise RequestError(
-            f"data.path={path} has one class only, {folders[0].name}. There is nothing to tell apart: give a folder of "
-            "one sub-folder a class."
-        )
+        raise RequestError(key, f"has one class only, {folders[0].name}", remedy=f"{GIVE_A_FOLDER}, two or more.")
     for folder in folders:
         files = _visible(folder)
         if not files:
-            raise RequestError(f"data.path={path} has no image in {folder.name}. Add images, or remove the folder.")
+            raise RequestError(key, f"has no image in {folder.name}", remedy="Add images, or remove the folder.")
         for file in files:
-            shown = file.relative_to(top).as_posix()
+            name = file.relative_to(top).as_posix()
             if file.is_dir():
-                raise RequestError(
-                    f"data.path={path} has the folder {shown} within a class. Give the folder whose sub-folders are "
-                    "the classes."
-                )
+                remedy = "Give the folder whose sub-folders are the classes."
+                raise RequestError(key, f"has the folder {name} within a class", remedy=remedy)
             if file.suffix.lower() not in IMAGE_ENDINGS:
-                known = ", ".join(IMAGE_ENDINGS)
-                raise RequestError(
-                    f"data.path={path} has {shown}, which is no image. Move it away; images end in {known}."
-                )
+                raise _no_image(key, name)
             yield folder, file
+
+
+def _no_image(key: Setting, name: str) -> RequestError:
+    remedy = f"Move it away; images end in {', '.join(IMAGE_ENDINGS)}."
+    return RequestError(key, f"has {name}, which is no image", remedy=remedy)
 
 
 def images_in(path: str) -> list[str]:
@@ -98,15 +98,11 @@ def images_in(path: str) -> list[str]:
             continue
         for file in _visible(folder):
             if file.is_file() and file.suffix.lower() not in IMAGE_ENDINGS:
-                raise RequestError(
-                    f"input={path} has {file.relative_to(top).as_posix()}, which is no image. Move it away; images end "
-                    f"in {', '.join(IMAGE_ENDINGS)}."
-                )
+                raise _no_image(Setting("input", path), file.relative_to(top).as_posix())
             found += [str(file)] if file.is_file() else []
     if not found:
-        raise RequestError(
-            f"input={path} has no images. Give a folder with files that end in {', '.join(IMAGE_ENDINGS)}."
-        )
+        remedy = f"Give a folder with files that end in {', '.join(IMAGE_ENDINGS)}."
+        raise RequestError(Setting("input", path), "has no images", remedy=remedy)
     return found
 
 
@@ -139,16 +135,16 @@ def load(path: str, files: Iterable[Any], shape: list[int], listed: bool = True)
             channels = max(len(image), len(images[0]))
             height, width = images[0].shape[1:]
             raise RequestError(
-                f"data.path={path} has images of different shapes: {first} is {_shown(images[0])} and {name} is "
-                f"{_shown(image)}. Add for instance data.shape=[{channels},{height},{width}], and each is converted "
-                "to it."
+                Setting("data.path", path),
+                f"has images of different shapes: {first} is {_sizes(images[0])} and {name} is {_sizes(image)}",
+                remedy=["Add for instance ", Setting("data.shape", [channels, height, width]), CONVERTED],
             )
         first = first or str(name)
         images.append(image)
     return np.stack(images)
 
 
-def _shown(image: np.ndarray[Any, Any]) -> str:
+def _sizes(image: np.ndarray[Any, Any]) -> str:
     return " x ".join(map(str, image.shape))
 
 
@@ -156,7 +152,8 @@ def _locate(path: str, name: str, listed: bool) -> Path:
     given, inside = Path(name).expanduser(), Path(path).expanduser() / name
     file = inside if listed or not given.is_file() else given
     if not file.is_file():
-        raise RequestError(f"file={name} is neither in {path} nor in the working folder. Give the path of an image.")
+        problem = f"is neither in {path} nor in the working folder"
+        raise RequestError(Setting("file", name), problem, remedy="Give the path of an image.")
     return file
 
 
@@ -171,10 +168,11 @@ def _read(file: Path, shape: list[int]) -> np.ndarray[Any, Any]:
             _check_kind(image, file, shape)
             pixels = np.asarray(_converted(image, shape) if shape else image, dtype=np.uint8)
     except Image.DecompressionBombError as error:
-        raise RequestError(f"{file} is too large: {str(error).partition(',')[0]}. Make it smaller.") from error
+        problem = f"is too large: {str(error).partition(',')[0]}"
+        raise RequestError(str(file), problem, remedy="Make it smaller.") from error
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # all that Pillow raises for such files
         why = "it is not of a kind that Pillow knows" if "cannot identify" in str(error) else str(error)
-        raise RequestError(f"{file} cannot be read as an image: {why}. Mend or remove it.") from error
+        raise RequestError(str(file), f"cannot be read as an image: {why}", remedy="Fix or remove it.") from error
     return pixels[np.newaxis] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
@@ -190,20 +188,21 @@ def _check_size(image: Any, file: Path, most: int | None) -> None:
     """Refuse what Pillow warns of: a small file may hold more pixels than there is memory."""
     pixels = image.width * image.height
     if most is not None and pixels > most:
-        raise RequestError(
-            f"{file} is too large: Image size ({pixels} pixels) exceeds limit of {most} pixels. Make it smaller."
-        )
+        problem = f"is too large: Image size ({pixels} pixels) exceeds limit of {most} pixels"
+        raise RequestError(str(file), problem, remedy="Make it smaller.")
 
 
 def _check_kind(image: Any, file: Path, shape: list[int]) -> None:
     """Refuse what would lose something by being read as one image of bytes."""
     if getattr(image, "n_frames", 1) > 1:
-        raise RequestError(f"{file} has {image.n_frames} frames. Keep one image a file.")
+        raise RequestError(str(file), f"has {image.n_frames} frames", remedy="Save each frame as a file.")
     if image.mode.startswith(("I", "F")):
-        raise RequestError(f"{file} has pixels of more than 8 bits (mode {image.mode}). Save it with 8 bits.")
+        problem = f"has pixels of more than 8 bits (mode {image.mode})"
+        raise RequestError(str(file), problem, remedy="Save it with 8 bits.")
     if not shape and image.mode not in MODES.values():
         width, height = image.size
         raise RequestError(
-            f"{file} is neither grey nor red, green and blue (mode {image.mode}). Add data.shape=[3,{height},{width}], "
-            "and each image is converted to it."
+            str(file),
+            f"is neither grey nor red, green and blue (mode {image.mode})",
+            remedy=["Add ", Setting("data.shape", [3, height, width]), CONVERTED],
         )

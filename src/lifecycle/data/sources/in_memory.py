@@ -54,14 +54,16 @@ def inputs_of(X: Any) -> tuple[pd.DataFrame, tuple[int, ...]]:  # noqa: N803 - s
         frame = X.reset_index(drop=True).set_axis(list(map(str, X.columns)), axis=1)
         twice = frame.columns[frame.columns.duplicated()]
         if len(twice):
-            raise RequestError(f"X has two columns called {twice[0]}. Rename one of them.")
+            raise RequestError("X", f"has two columns called {twice[0]}", remedy="Rename one of them.")
         rounding.warn(_some(frame, X))
         return types.plain_frame(frame), (len(frame.columns),)
     values = _array(X, "X")
     if values.ndim not in (2, 3, 4):
         raise RequestError(
-            f"X must have the shape (rows, features), (rows, steps, features) or (rows, channels, height, width), got "
-            f"{values.shape}. One sample alone is X[np.newaxis]; one feature alone is X.reshape(-1, 1)."
+            "X",
+            "must have the shape (rows, features), (rows, steps, features) or (rows, channels, height, width)",
+            values.shape,
+            "One sample alone is X[np.newaxis]; one feature alone is X.reshape(-1, 1).",
         )
     whole: Any = values.shape
     rest: tuple[int, ...] = tuple(whole[1:])
@@ -80,41 +82,48 @@ def targets_of(y: Any, rows: int, taken: Collection[str], name: str = "y") -> tu
         RequestError: there is not one for each row.
     """
     y = as_pandas(y, name)
-    called = str(getattr(y, "name", None) or "y")
+    target_name = str(getattr(y, "name", None) or "y")
     if isinstance(y, pd.DataFrame) and len(y.columns) == 1:
-        called, y = str(y.columns[0]), y.iloc[:, 0]
+        target_name, y = str(y.columns[0]), y.iloc[:, 0]
     if isinstance(y, pd.Series):
         y = types.plain(y.rename(name).reset_index(drop=True), categories_are_texts=False)
         if is_temporal(y.dtype):
-            raise RequestError(f"{name} holds times or durations. Turn them into numbers or texts.")
+            raise RequestError(name, "holds times or durations", remedy="Turn them into numbers or texts.")
         y = y.to_numpy()
-    values: Any = _array(y, name)
+    values = _one_a_row(_array(y, name), rows, name)
+    if values.dtype == object:
+        values = types.plain(pd.Series(values, name=name)).to_numpy()
+    _check_types(values, name)
+    while target_name in taken or target_name == PREDICTED:
+        target_name += "_"
+    return target_name, values
+
+
+def _one_a_row(values: np.ndarray[Any, Any], rows: int, name: str) -> np.ndarray[Any, Any]:
+    """Return ``(rows,)`` targets, none of which is missing."""
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim != 1:
-        raise RequestError(
-            f"{name} must hold one target a row, got the shape {values.shape}. Of one-hot classes give the classes, "
-            f"for instance {name}.argmax(axis=1)."
-        )
+        remedy = f"Of one-hot classes give the classes, for instance {name}.argmax(axis=1)."
+        raise RequestError(name, "must hold one target a row", f"the shape {values.shape}", remedy)
     if len(values) != rows:
-        raise RequestError(f"{name} must hold a target for each of the {rows} rows of X, got {len(values)}.")
+        problem = f"must hold a target for each of the {rows} rows of X"
+        raise RequestError(name, problem, len(values), "Give as many targets as rows.")
     gaps = np.flatnonzero(pd.isna(values))
     if len(gaps):
-        raise RequestError(
-            f"{name} has no value in {len(gaps)} of {rows} rows, the first is row {gaps[0]}. Fill them, or leave these "
-            "rows out."
-        )
-    if values.dtype == object:
-        values = types.plain(pd.Series(values, name=name)).to_numpy()
-    if values.dtype == object:
-        odd = next((value for value in values if not isinstance(value, str | bool | int | float | np.generic)), None)
-        if odd is not None:
-            raise RequestError(
-                f"{name} holds a {type(odd).__name__}, {odd!s}. Give classes or values: texts or numbers."
-            )
-    while called in taken or called == PREDICTED:
-        called += "_"
-    return called, values
+        problem = f"has no value in {len(gaps)} of {rows} rows, the first is row {gaps[0]}"
+        raise RequestError(name, problem, remedy="Fill them, or leave these rows out.")
+    return values
+
+
+def _check_types(values: np.ndarray[Any, Any], name: str) -> None:
+    """Refuse objects that are neither numbers nor texts."""
+    if values.dtype != object:
+        return
+    odd = next((value for value in values if not isinstance(value, str | bool | int | float | np.generic)), None)
+    if odd is not None:
+        remedy = "Give classes or values: texts or numbers."
+        raise RequestError(name, f"holds a {type(odd).__name__}, {odd!s}", remedy=remedy)
 
 
 def weights_of(sample_weight: Any, rows: int, name: str = "sample_weight") -> np.ndarray[Any, Any] | None:
@@ -127,9 +136,8 @@ def weights_of(sample_weight: Any, rows: int, name: str = "sample_weight") -> np
         return None
     values: Any = _array(sample_weight.to_numpy() if hasattr(sample_weight, "to_numpy") else sample_weight, name)
     if values.shape != (rows,):
-        raise RequestError(
-            f"{name} must have the shape ({rows},), a number a row of X, got {values.shape}. Reshape it."
-        )
+        problem = f"must have the shape ({rows},), a number for each row of X"
+        raise RequestError(name, problem, values.shape, "Reshape it.")
     return weights.checked(values, name)
 
 
@@ -177,18 +185,18 @@ def together(
         RequestError: it is no pair, or they have other columns or another shape.
     """
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
-        raise RequestError(
-            f"validation_data must be a pair (X, y), got {type(validation).__name__}. Write (X, y), or "
-            "(X, y, sample_weight)."
-        )
+        remedy = "Write (X, y), or (X, y, sample_weight)."
+        raise RequestError("validation_data", "must be a pair (X, y)", type(validation).__name__, remedy)
     val, val_shape = inputs_of(validation[0])
     _, val_targets = targets_of(validation[1], len(val), (), "y of validation_data")
     val = like(val, validation[0], list(train.columns))
     missing = [name for name in train.columns if name not in val.columns]
     if missing:
-        raise RequestError(f"validation_data has no column {', '.join(missing)}, got {', '.join(val.columns)}. Add it.")
+        problem = f"has no column {', '.join(missing)}"
+        raise RequestError("validation_data", problem, ", ".join(val.columns), "Add it.")
     if len(shape) > 1 and val_shape != shape:
-        raise RequestError(f"validation_data must have samples of {shape} as X has, got {val_shape}. Reshape them.")
+        problem = f"must have samples of {shape} as X has"
+        raise RequestError("validation_data", problem, val_shape, "Reshape them.")
     rows = np.arange(len(train) + len(val))
     split = Split(rows[: len(train)], rows[len(train) :], rows[:0])
     both = pd.concat([train, val[list(train.columns)]], ignore_index=True)
@@ -214,20 +222,22 @@ def _array(values: Any, name: str) -> np.ndarray[Any, Any]:
         values = values.detach().cpu()
         values = values.float().numpy() if "bfloat16" in str(values.dtype) else values.numpy()
     if hasattr(values, "nnz"):
-        raise RequestError(f"{name} must not be a sparse matrix. Give {name}.toarray().")
+        raise RequestError(name, "must not be a sparse matrix", remedy=f"Give {name}.toarray().")
     try:
         found = np.asarray(values)
         if found.dtype.kind == "U" and not isinstance(values, np.ndarray):
             found = np.asarray(values, dtype=object)
     except ValueError as error:
-        raise RequestError(f"{name} must have rows of one length, and has not. Make them one array first.") from error
+        problem = "must have rows of one length, and has not"
+        raise RequestError(name, problem, remedy="Make them one array first.") from error
     if found.dtype.kind in NEITHER:
         into = "numbers" if name == "X" and found.dtype.kind == "M" else "numbers or texts"
-        raise RequestError(f"{name} holds {NEITHER[found.dtype.kind]}. Turn them into {into}.")
+        raise RequestError(name, f"holds {NEITHER[found.dtype.kind]}", remedy=f"Turn them into {into}.")
     return found
 
 
 def _some(frame: pd.DataFrame, X: Any) -> pd.DataFrame:  # noqa: N803
     if not len(frame) or not len(frame.columns):
-        raise RequestError(f"X must have rows and features, got the shape {tuple(np.shape(X))}.")
+        remedy = "Give one row or more, of one feature or more."
+        raise RequestError("X", "must have rows and features", f"the shape {tuple(np.shape(X))}", remedy)
     return frame

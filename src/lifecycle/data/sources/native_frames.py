@@ -31,7 +31,7 @@ def as_pandas(X: Any, name: str = "X") -> Any:  # noqa: N803
     found = _narwhals(X)
     if found is None:
         if type(X).__name__ == "LazyFrame":
-            raise RequestError(f"{name} is a LazyFrame, which has no rows yet. Give {name}.collect().")
+            raise RequestError(name, "is a LazyFrame, which has no rows yet", remedy=f"Give {name}.collect().")
         return X
     try:
         table = found.to_arrow()
@@ -40,8 +40,9 @@ def as_pandas(X: Any, name: str = "X") -> Any:  # noqa: N803
             return frame.set_axis(list(found.columns), axis=1)
         return pd.Series(pd.array(table, dtype=pd.ArrowDtype(table.type)), name=found.name)
     except Exception as error:  # of whichever library, such as objects that Arrow has no type for
-        said = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:150]}"
-        raise RequestError(f"{name} has values that Arrow has no type for ({said}). Give numbers or texts.") from error
+        reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:150]}"
+        problem = f"has values that Arrow has no type for ({reason})"
+        raise RequestError(name, problem, remedy="Give numbers or texts.") from error
 
 
 def _narwhals(X: Any) -> Any:  # noqa: N803

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, Setting, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,9 +27,8 @@ def _sklearn(name: str) -> pd.DataFrame:
         return _two_classes()
     if name not in SKLEARN_TARGETS:
         known = [*SKLEARN_TARGETS, MADE]
-        raise RequestError(
-            f"data.path=sklearn:{name} is not known.{did_you_mean(name, known)} Choose from: {', '.join(known)}."
-        )
+        remedy = f"{did_you_mean(name, known)} Choose from: {', '.join(known)}."
+        raise RequestError(Setting("data.path", f"sklearn:{name}"), "is not known", remedy=remedy)
     import sklearn.datasets
 
     loaded = getattr(sklearn.datasets, f"load_{name}")(as_frame=True)
