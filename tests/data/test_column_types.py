@@ -23,8 +23,7 @@ from lifecycle.data.columns import rounding
 from lifecycle.data.columns.types import plain
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
-from lifecycle.data.sources import files
-from lifecycle.data.sources import in_memory as rows_given
+from lifecycle.data.sources import files, in_memory
 from lifecycle.errors import DataWarning, RequestError
 from lifecycle.sklearn import LifecycleClassifier
 from tests.conftest import Command
@@ -98,9 +97,9 @@ def table(columns: dict[str, Any]) -> Any:
 
 
 def loaded(frame: Any, target: Any) -> dataset.Dataset:
-    rows, _ = rows_given.inputs_of(frame)
-    name, labels = rows_given.targets_of(target, len(rows), rows.columns)
-    return load(Table(path="X", target=name), "X", "table", 0, rows_given.Given(rows.assign(**{name: labels})))
+    rows, _ = in_memory.inputs_of(frame)
+    name, labels = in_memory.targets_of(target, len(rows), rows.columns)
+    return load(Table(path="X", target=name), "X", "table", 0, in_memory.MemoryRows(rows.assign(**{name: labels})))
 
 
 @st.composite

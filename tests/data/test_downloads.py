@@ -270,7 +270,9 @@ def test_the_training_images_come_before_the_test_images() -> None:
 
 
 def test_fewer_labels_than_images_are_told() -> None:
-    with pytest.raises(RequestError, match=r"^train-labels-idx1-ubyte has the shape \(2,\) and .* \(3, 2, 2\): not a"):
+    with pytest.raises(
+        RequestError, match=r"^train-labels-idx1-ubyte has the shape \(2,\) and .* \(3, 2, 2\): not one"
+    ):
         idx.digits(mnist(labels=2))
 
 

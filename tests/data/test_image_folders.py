@@ -308,6 +308,6 @@ def test_images_some_of_which_are_in_colours_are_advised_to_be_all(pets: Path) -
     save(pets / "cat" / "0.png", pixels(1, (8, 9, 3)))
     assert refused(pets) == (
         "data.path=pets has images of different shapes: cat/0.png is 3 x 8 x 9 and cat/1.png is 1 x 6 x 5. Add for "
-        "instance data.shape=[3,8,9], and each is converted to it."
+        "instance data.shape=[3,8,9], and each image is converted to it."
     )
     assert load(pets, shape=[3, 8, 9]).spec.input_shape == (3, 8, 9)

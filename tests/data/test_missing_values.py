@@ -94,7 +94,7 @@ def test_an_empty_row_of_a_csv_file_and_one_of_parquet_are_refused(
     for name, named in {"blank.csv": COLUMNS, "blank.parquet": [COLUMNS[0], *COLUMNS[2:]]}.items():
         ended = lifecycle("predict", f"run={folder}", f"input={name}", "output=out.csv")
         assert (ended.code, ended.err.count("\n")) == (2, 1)
-        assert f"input has no value in row 1, columns {', '.join(named)}, and no training row" in ended.err
+        assert f"input has no value in row 1, columns {', '.join(named)}, and every training row had" in ended.err
 
 
 def test_a_word_that_is_none_of_the_two_is_refused(lifecycle: Command, iris: TrainedModel) -> None:
@@ -103,7 +103,7 @@ def test_a_word_that_is_none_of_the_two_is_refused(lifecycle: Command, iris: Tra
         assert ended.code == 2
         assert "missing must be one of refuse, impute, got imputed. Did you mean impute?" in ended.err
     with pytest.raises(
-        RequestError, match=r"^missing must be refuse or impute, got fill\. Leave it out to refuse them\.$"
+        RequestError, match=r"^missing must be refuse or impute, got fill\. Leave it out to refuse missing values\.$"
     ):
         iris.predict(pd.DataFrame([ROW]), missing="fill")
 
@@ -164,7 +164,7 @@ def test_python_refuses_or_fills_and_a_saved_model_remembers(tmp_path: Path) -> 
     rows = table.iloc[:5].copy()
     np.testing.assert_array_equal(again.predict(rows), model.predict(rows))  # the gap of row 3 is like one of training
     rows.iloc[2, 1] = np.nan
-    said = r"X has no value in row 2, column sepal width \(cm\), and no .* or add missing=\"impute\" to fill"
+    said = r"X has no value in row 2, column sepal width \(cm\), and every .* or add missing=\"impute\" to fill"
     for one in (model, again):
         for call in (
             one.predict,

@@ -20,6 +20,7 @@ from lifecycle.data.large.disk_rows import DiskRows
 from lifecycle.data.large.scratch import Scratch
 from lifecycle.data.rows import arranged, shuffled
 from lifecycle.errors import RequestError
+from lifecycle.runtime.memory import free_memory
 
 
 def on_disk(values: torch.Tensor, memory: int) -> DiskRows:
@@ -174,6 +175,6 @@ def test_a_scratch_file_that_ends_too_early_is_no_silence() -> None:
 
 
 def test_the_memory_that_is_free_is_some_and_no_more_than_there_is() -> None:
-    free = scratch.free_memory()
+    free = free_memory()
     assert free is not None
     assert 0 < free <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -16,7 +16,7 @@ from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
 
 from lifecycle.api.model import Model
-from lifecycle.data import labelled_rows
+from lifecycle.data import external
 from lifecycle.data.sources import files
 from lifecycle.predict import saved_model
 from lifecycle.predict.trained_model import TrainedModel
@@ -322,4 +322,4 @@ def test_a_model_of_other_shapes_is_refused(folder: Path) -> None:
     trained = _trained(runs_in(folder)[PASSENGERS])
     plugin = type(trained.data)(path=trained.data.path, target=trained.data.target, window=5, difference=12)
     with pytest.raises(Exception, match=r"data=x has samples of 5 x 1, and the model takes 12 x 1. Give such rows."):
-        labelled_rows.load(plugin, "x", "series", trained.spec, trained.preprocessing, trained.columns)
+        external.load(plugin, "x", "series", trained.spec, trained.preprocessing, trained.columns)

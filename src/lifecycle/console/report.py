@@ -209,7 +209,7 @@ def describe_data(data: Dataset) -> str:
     )
     sizes = {"train": data.train, "validation": data.val, "test": data.test}
     parts = ", ".join(f"{len(part) if part else 0} {name}" for name, part in sizes.items())
-    parts = "all are scored" if data.given else parts
+    parts = "all are scored" if data.is_external else parts
     missing = f" ({data.num_missing} values missing)" if data.num_missing else ""
     shape = " x ".join(map(str, spec.input_shape))
     # In memory any order of the rows is as likely as another; on disk only those within a window mix.

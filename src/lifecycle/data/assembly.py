@@ -1,4 +1,4 @@
-"""Parts of loading that tables in memory, tables on disk and external rows share."""
+"""Steps that the loaders of tables in memory, large tables and external rows share."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
-from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec, Target
+from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec, Samples, Target
+from lifecycle.data.dataset import Part
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.rows import Rows
 from lifecycle.errors import RequestError, Text
@@ -35,7 +35,13 @@ def check_finite(inputs: np.ndarray[Any, Any], rows: Sequence[int] | np.ndarray[
 
 
 def learn(plugin: DataPlugin, inputs: Any, of_rows: np.ndarray[Any, Any] | None) -> Any:
-    """Return what a plugin learns from training rows, by their weights where it takes such."""
+    """Return the result of ``plugin.learn`` for the training rows.
+
+    Args:
+        plugin: the data plugin; ``weights`` is an optional parameter of its ``learn``.
+        inputs: of the training samples.
+        of_rows: their weights, if any.
+    """
     if of_rows is None or "weights" not in inspect.signature(plugin.learn).parameters:
         return plugin.learn(inputs)
     learn_by_weight: Callable[..., Any] = plugin.learn
@@ -43,13 +49,13 @@ def learn(plugin: DataPlugin, inputs: Any, of_rows: np.ndarray[Any, Any] | None)
 
 
 def as_targets(encoded: np.ndarray[Any, Any], task: str) -> Tensor:
-    """Return encoded targets as the loss takes them: ``(samples,) int64`` classes, or ``(samples, 1) float32``."""
+    """Return encoded targets in the form of the loss: ``(samples,) int64`` classes, or ``(samples, 1) float32``."""
     codes = torch.from_numpy(encoded)
     return codes if task == MULTICLASS else codes.to(torch.float32).reshape(-1, 1)
 
 
 def spec_of(plugin: DataPlugin, task: str, target: Target, preprocessing: Preprocessing, inputs: Rows) -> DataSpec:
-    """Return what a network has to know of the data."""
+    """Return the description of the data for the network."""
     return DataSpec(
         task=task,
         input_shape=tuple(inputs.shape[1:]),
@@ -65,6 +71,38 @@ def as_column(values: np.ndarray[Any, Any]) -> Tensor:
     return torch.from_numpy(values.astype(np.float64)).reshape(-1, 1)
 
 
-def take(inputs: pd.DataFrame | np.ndarray[Any, Any], positions: np.ndarray[Any, Any]) -> Any:
-    """Return the rows at some positions, of a frame or of an array."""
-    return inputs.iloc[positions] if isinstance(inputs, pd.DataFrame) else inputs[positions]
+def part_of(
+    plugin: DataPlugin,
+    samples: Samples,
+    labels: np.ndarray[Any, Any],
+    preprocessing: Preprocessing,
+    task: str,
+    key: Text,
+) -> Part:
+    """Preprocess samples in memory.
+
+    Args:
+        plugin: applies the preprocessing of inputs.
+        samples: the raw samples.
+        labels: ``(samples,)`` clean targets.
+        preprocessing: fitted.
+        task: of the network.
+        key: subject of messages.
+
+    Raises:
+        RequestError: a preprocessed value is not finite.
+    """
+    inputs = plugin.apply(preprocessing.inputs, samples.inputs)
+    check_finite(inputs, samples.rows, key)
+    differences = labels if samples.base is None else labels - samples.base
+    return Part(
+        inputs=torch.from_numpy(inputs),
+        targets=as_targets(preprocessing.encode(differences), task),
+        labels=labels,
+        rows=samples.rows,
+        base=None if samples.base is None else as_column(samples.base),
+        naive=dict(samples.naive),
+        times=samples.times,
+        files=samples.files,
+        weights=samples.weights,
+    )

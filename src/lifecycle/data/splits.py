@@ -1,4 +1,4 @@
-"""How samples are divided into training, validation and test."""
+"""Division of samples into training, validation and test samples."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from lifecycle.checks import in_range, one_of
 from lifecycle.contract import Samples, Split
 from lifecycle.errors import Either, RequestError, Setting, Text
 
-RANDOM, LAST = "random", "last"  # where test rows stand in the source
-FEW_CLASSES = 3  # so many with too few rows are named by their rows; of more, the shares or the task are at fault
+RANDOM, LAST = "random", "last"  # where the test rows are in the source
+
+FEW_CLASSES = 3
+"""With more classes of too few rows, the cause is the sizes or the task, not single rows, and a message says so."""
 
 
 @dataclass
 class Shares:
-    """The fields that every kind of data has: how many of its samples are held out.
+    """The fields of every data plugin: how many samples are held out.
 
     Below 1 a size is a share of all samples, from 1 on it is a number of samples.
     """
@@ -49,10 +51,13 @@ class Shares:
             )
 
     def counts(self, total: int) -> tuple[int, int, int]:
-        """Return how many of ``total`` samples train, validate and test; shares that are held out are rounded up.
+        """Return the numbers of training, validation and test samples; held-out shares are rounded up.
+
+        Args:
+            total: number of samples.
 
         Raises:
-            RequestError: nothing would be left to train on.
+            RequestError: no training sample is left.
         """
         test = _count(self.test_size, total)
         if self.validation_split is None:
@@ -69,7 +74,7 @@ class Shares:
 
 @dataclass
 class Shuffled(Shares):
-    """The fields of kinds whose rows are independent of each other: they may be divided at random."""
+    """The fields of data plugins whose rows are independent of each other, and may be divided at random."""
 
     test_rows: str = RANDOM  # random; last: those at the end of the source, as data with a given test part have them
     split_seed: int | None = None  # of the split: seeds with one split compare; null: seed, which draws it too
@@ -80,29 +85,30 @@ class Shuffled(Shares):
         in_range(self, "split_seed", low=0, below=2**32)
 
     def split(self, samples: Samples, task: str, seed: int) -> Split:
-        """Divide at random, by class where there are classes; with ``test_rows=last`` all but the test rows."""
-        drawn_by = seed if self.split_seed is None else self.split_seed
-        return stratified(samples, self.counts(len(samples.rows)), task, drawn_by, self.test_rows)
+        """Divide at random, stratified by class; with ``test_rows=last`` the test rows are the last ones."""
+        split_seed = seed if self.split_seed is None else self.split_seed
+        return stratified(samples, self.counts(len(samples.rows)), task, split_seed, self.test_rows)
 
 
 def _short(size: float) -> float | int:
-    """Return a size as a person writes it: 100, not 100.0."""
+    """Return a size as it is usually written: 100, not 100.0."""
     return int(size) if size == int(size) else size
 
 
 def _count(size: float, total: int) -> int:
+    # Rounded first: 0.07 * 100 is 7.000000000000001, which would be 8 samples.
     return int(size) if size >= 1 else math.ceil(round(total * size, 6))
 
 
 def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: int, test_rows: str = RANDOM) -> Split:
-    """Shuffle by ``seed`` and divide, with the classes in the same proportions in each part.
+    """Shuffle with ``seed`` and divide, with the same proportions of classes in each part.
 
     Args:
-        samples: with targets; their order is that of the source.
-        counts: samples that train, validate and test.
-        task: ``"regression"``: there are no classes to keep in proportion.
+        samples: with targets, in the order of the source.
+        counts: numbers of training, validation and test samples.
+        task: for ``"regression"``, samples are not stratified.
         seed: of the shuffling.
-        test_rows: ``"last"``: the test samples are the last ones, and all others are shuffled.
+        test_rows: ``"last"``: the test samples are the last ones, and only the others are shuffled.
 
     Raises:
         RequestError: a class has too few samples to be in every part.
@@ -125,10 +131,11 @@ def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: 
                 strata = None if labels is None else labels[rest]
                 rest, held_out = train_test_split(rest, test_size=count, random_state=seed, stratify=strata)
             parts.append(np.sort(held_out))
-    except ValueError as error:  # scikit-learn's own words on a class with too few members
+    except ValueError as error:  # scikit-learn: a class has too few members
         raise _too_few(samples, counts) from error
     split = Split(train=np.sort(rest), val=parts[1], test=parts[0])
     if labels is not None:
+        # scikit-learn only demands two samples of a class, and may leave a part without it.
         whole = len(np.unique(labels))
         drawn = (split.train, split.val, split.test) if test_rows == RANDOM else (split.train, split.val)
         if any(len(part) and len(np.unique(labels[part])) < whole for part in drawn):
@@ -137,7 +144,7 @@ def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: 
 
 
 def _check_last(labels: Any, rest: Any, last: Any) -> None:
-    """Refuse last rows that are not fit to be test rows: the source is in order of its classes."""
+    """Refuse test rows at the end of a source that is sorted by class."""
     if labels is None or not len(last):
         return
     unseen = sorted(set(labels[last]) - set(labels[rest]))
@@ -151,6 +158,7 @@ def _check_last(labels: Any, rest: Any, last: Any) -> None:
 
 
 def _too_few(samples: Samples, counts: tuple[int, int, int]) -> RequestError:
+    """Return the error of a class with too few samples: names their rows, or the sizes where many classes are rare."""
     import numpy as np
 
     labels, held_out = np.asarray(samples.targets), sum(counts[1:])

@@ -14,7 +14,7 @@ from lifecycle.capabilities import path_of
 from lifecycle.compile import losses, scores
 from lifecycle.config.schema import Job
 from lifecycle.credentials import masked
-from lifecycle.data import labelled_rows
+from lifecycle.data import external
 from lifecycle.data.sources import in_memory
 from lifecycle.errors import COMMAND_LINE, RequestError
 from lifecycle.evaluate import scoring
@@ -115,7 +115,7 @@ def other_rows(found: FoundRun, job: Job, asked: Job, name: str, missing: str = 
     """
     preflight.check_devices(job.trainer)
     trained = saved_model.load(found.model_folder())
-    data = labelled_rows.load(
+    data = external.load(
         asked.data, name, asked.data_kind, trained.spec, trained.preprocessing, trained.columns, missing
     )
     module = compiled_as(trained)

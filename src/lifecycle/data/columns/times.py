@@ -1,4 +1,4 @@
-"""The times of a series: read, put in order, checked to be one regular step apart, and carried on."""
+"""The times of a series: parsing, order, the regular step between them, and the times that follow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NUMBER, MONTH, BUSINESS_DAY, MICROSECOND, NANOSECOND = "number", "month", "business day", "microsecond", "nanosecond"
 
 CALENDAR = (MONTH, MICROSECOND, NANOSECOND, BUSINESS_DAY)
-"""What dates may be counted in; the first in which they are evenly apart is theirs."""
+"""Units of the step between dates; the first in which the steps are equal is used."""
 
 LENGTHS = (
     ("day", 86_400_000_000),
@@ -32,10 +32,10 @@ WRITTEN = re.compile(
     r"\d{4}(?:([-/.]?)(\d\d?)(?:\1(\d\d?))?)?"
     r"(?:([T ])\d\d(:?\d\d)?(:?\d\d)?(?:\.(\d{1,9}))?)?( ?)(Z|[+-]\d\d(?::?\d\d)?)?"
 )
-"""A time as a text: sign between, month, day, T or space, minute, second, fraction, space, and the offset from UTC."""
+"""A time as a text. Groups: separator, month, day, T or space, minute, second, fraction, space, offset from UTC."""
 
 DAY = {MICROSECOND: 86_400_000_000, NANOSECOND: 86_400_000_000_000}
-"""A day in each of the units that are a fixed length."""
+"""The length of a day in each unit of fixed length."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Moments:
 
     Attributes:
         instants: whole numbers, ``int64``, or dates in UTC.
-        local: the same numbers, or the date and time of day on the clock of their zone, without the zone.
-        zone: of the dates; ``None``: they have none, or each has an offset of its own.
+        local: the same numbers, or the dates in local time, without the zone.
+        zone: of the dates; ``None``: they have none, or each has its own offset from UTC.
     """
 
     instants: pd.Series[Any]
@@ -65,7 +65,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Step:
-    """How far the times of a series are apart: a whole number of a unit."""
+    """The step between the times of a series: a whole number of a unit."""
 
     unit: str
     size: int
@@ -81,9 +81,9 @@ class Step:
 
 
 def of(moments: Moments) -> Step | None:
-    """Return the step of times in order; ``None``: they are not evenly apart, or fewer than two.
+    """Return the step of sorted times; ``None``: the steps differ, or there are fewer than two times.
 
-    Days are counted on the local clock, on which a day may have 23 or 25 hours; what is shorter is counted in UTC.
+    Days are counted in local time, where a day may have 23 or 25 hours; shorter units are counted in UTC.
     """
     import numpy as np
 
@@ -92,25 +92,26 @@ def of(moments: Moments) -> Step | None:
     for unit in CALENDAR if _are_dates(moments.instants) else (NUMBER,):
         for counted in _counts(moments, unit):
             sizes = np.unique(np.diff(counted))
+            # Steps of several business days would be confused with weeks.
             if len(sizes) == 1 and (unit != BUSINESS_DAY or sizes[0] == 1):
                 return Step(unit, int(sizes[0]))
     return None
 
 
 def keep(moments: Moments, step: Step) -> bool:
-    """Return whether times in order are such a step apart, in whatever else they could be counted."""
+    """Return whether sorted times have a step, even if they have another one in another unit."""
     import numpy as np
 
     return any(bool((np.diff(counted) == step.size).all()) for counted in _counts(moments, step.unit))
 
 
 def count(moments: Moments, unit: str) -> np.ndarray[Any, Any] | None:
-    """Return times as whole numbers of a unit, ``(times,) int64``; ``None``: they are not to be counted in it."""
+    """Return times as whole numbers of a unit, ``(times,) int64``; ``None``: the unit does not fit them."""
     return next(iter(_counts(moments, unit)), None)
 
 
 def _counts(moments: Moments, unit: str) -> list[np.ndarray[Any, Any]]:
-    """Return the ways to count times in a unit, the usual one first."""
+    """Return the ways to count times in a unit: in local time and in UTC, the more plausible one first."""
     import numpy as np
 
     local = moments.local
@@ -130,7 +131,7 @@ def _counts(moments: Moments, unit: str) -> list[np.ndarray[Any, Any]]:
 
 
 def _in_fractions(dates: pd.Series[Any], unit: str) -> np.ndarray[Any, Any] | None:
-    """Return microseconds since 1970; or nanoseconds, where there are such."""
+    """Return microseconds since 1970; or nanoseconds, where the dates need them."""
     import numpy as np
 
     in_nanoseconds = dates.dt.unit == "ns" and bool((dates.astype("int64") % 1000).any())
@@ -140,12 +141,12 @@ def _in_fractions(dates: pd.Series[Any], unit: str) -> np.ndarray[Any, Any] | No
 
 
 def following(moments: Moments, step: Step, number: int) -> pd.Series[Any]:
-    """Return the next times, as whole numbers, or as dates in the zone of the last.
+    """Return the times after the last one, as whole numbers, or as dates in its zone.
 
     Args:
-        moments: the times before them, in order.
-        step: how far they are apart.
-        number: how many.
+        moments: sorted times.
+        step: between the times.
+        number: of times to return.
     """
     import numpy as np
     import pandas as pd
@@ -154,6 +155,7 @@ def following(moments: Moments, step: Step, number: int) -> pd.Series[Any]:
     if step.unit == NUMBER:
         return pd.Series(np.int64(last) + step.size * np.arange(1, number + 1, dtype=np.int64))
     if step.unit == MONTH:
+        # After January 31st and February 28th comes March 31st.
         at_end = pd.offsets.MonthEnd(0) if moments.local.dt.is_month_end.all() else pd.Timedelta(0)
         found = [last + pd.DateOffset(months=step.size * each) + at_end for each in ahead]
     elif step.unit == BUSINESS_DAY:
@@ -164,13 +166,13 @@ def following(moments: Moments, step: Step, number: int) -> pd.Series[Any]:
             found = [moments.instants.iloc[-1] + each * length for each in ahead]
             return pd.Series(found).dt.tz_convert(moments.last_zone)
         found = [last + each * length for each in ahead]
-    # Where clocks are put back, the first of two equal times; where they are put forward, the next that there is.
+    # When clocks are set back, take the first of two equal local times; when set forward, the next one that exists.
     first = np.ones(number, dtype=bool)
     return pd.Series(found).dt.tz_localize(moments.last_zone, ambiguous=first, nonexistent="shift_forward")
 
 
 def _by_local_clock(moments: Moments, step: Step) -> bool:
-    """Return whether steps of a fixed length are to be counted on the local clock: days are, if the times allow it."""
+    """Return whether to count steps of a fixed length in local time: whole days, if the times agree with that."""
     import numpy as np
 
     on_local, in_utc = (
@@ -181,11 +183,11 @@ def _by_local_clock(moments: Moments, step: Step) -> bool:
 
 
 def written_like(found: pd.Series[Any], column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return times as a column of the user's writes its own: of its type, or texts with as much of a date.
+    """Return times in the dtype of a column, and texts in its format.
 
     Args:
         found: whole numbers, or dates in a zone.
-        column: the user's, in order of time.
+        column: the user's column of times, sorted.
     """
     import pandas as pd
 
@@ -206,26 +208,26 @@ def written_like(found: pd.Series[Any], column: pd.Series[Any]) -> pd.Series[Any
 
 
 def _text(moment: pd.Timestamp, like: str, last: str) -> str:
-    """Return a time in its zone with as much of a date as ``like``, and the offset from UTC written as in ``last``."""
+    """Return a time in its zone with the same parts as ``like``, and the offset from UTC written as in ``last``."""
     parts, ending = WRITTEN.fullmatch(like.strip()), WRITTEN.fullmatch(last.strip())
     if parts is None or ending is None:
         return moment.tz_localize(None).isoformat()
-    sign, month, day, between, minute, second, fraction, space, _ = parts.groups()
-    text = moment.strftime("%Y" + f"{sign}%m" * bool(month) + f"{sign}%d" * bool(day))
-    if between:
-        text += between + moment.strftime("%H" + "".join(_same_signs(minute, "%M") + _same_signs(second, "%S")))
+    separator, month, day, before_time, minute, second, fraction, space, _ = parts.groups()
+    text = moment.strftime("%Y" + f"{separator}%m" * bool(month) + f"{separator}%d" * bool(day))
+    if before_time:
+        text += before_time + moment.strftime("%H" + _same_colon(minute, "%M") + _same_colon(second, "%S"))
     if fraction:
         text += "." + f"{moment.microsecond:06}{moment.nanosecond:03}"[: len(fraction)]
     return text + space + _offset(moment, ending.groups()[-1])
 
 
-def _same_signs(written: str | None, form: str) -> list[str]:
-    """Return a part of a format, after a colon where ``written`` has one; nothing where there is none."""
-    return [] if written is None else [":" * written.startswith(":"), form]
+def _same_colon(written: str | None, form: str) -> str:
+    """Return ``form``, after a colon where ``written`` begins with one; an empty text where ``written`` is ``None``."""
+    return "" if written is None else ":" * written.startswith(":") + form
 
 
 def _offset(moment: pd.Timestamp, like: str | None) -> str:
-    """Return the offset from UTC as ``like`` writes one: ``Z``, ``+01``, ``+0100`` or ``+01:00``; ``None``: not."""
+    """Return the offset from UTC in the form of ``like``: ``Z``, ``+01``, ``+0100`` or ``+01:00``; ``None``: empty."""
     if like is None or like == "Z":
         return like or ""
     written = moment.strftime("%z")  # +0100
@@ -237,12 +239,13 @@ def _are_dates(dates: pd.Series[Any]) -> bool:
 
 
 def _are_monthly(dates: pd.Series[Any]) -> bool:
-    """Return whether all times are the same moment of a month, or of its last day: months have different lengths."""
+    """Return whether all times are at the same day of the month, or its last day, and at the same time of day."""
     same_day = dates.dt.day.nunique() == 1 or bool(dates.dt.is_month_end.all())
     return _same_clock(dates) and same_day
 
 
 def _same_clock(dates: pd.Series[Any]) -> bool:
+    """Return whether all dates have the same time of day."""
     return bool((dates - dates.dt.normalize()).nunique() == 1)
 
 
@@ -259,13 +262,13 @@ WITHOUT_TIMES = ("leave ", Setting("data.time"), " out, and rows are taken in th
 
 
 def order(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
-    """Return the positions of a column of times from the first time to the last.
+    """Return the positions that sort a column of times, ``(rows,) int64``.
 
     Args:
         column: whole numbers such as years, dates, or texts such as ``1960-01``, ``1960-01-31``, ``1960-01-31 12:00``.
 
     Raises:
-        RequestError: a time is none, is there twice, or is not one step after the one before it.
+        RequestError: a value is not a time, a time is repeated, or the steps differ.
     """
     import numpy as np
 
@@ -284,7 +287,7 @@ def order(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
 
 
 def step(column: pd.Series[Any]) -> Step | None:
-    """Return how far times are apart, in any order of rows; ``None`` of a single one.
+    """Return the step between the times of rows in any order; ``None`` for a single row.
 
     Raises:
         RequestError: see :func:`order`.
@@ -293,7 +296,7 @@ def step(column: pd.Series[Any]) -> Step | None:
 
 
 def check_step(column: pd.Series[Any], trained: Step) -> None:
-    """Refuse times that are further apart, or less far, than those that a model was trained on.
+    """Check that times have the step that a model was trained on.
 
     Raises:
         RequestError: names both steps; or see :func:`order`.
@@ -306,15 +309,15 @@ def check_step(column: pd.Series[Any], trained: Step) -> None:
 
 
 def after(column: pd.Series[Any], number: int, trained: Step | None) -> pd.Series[Any]:
-    """Return the times that follow those of a column, written as it writes them.
+    """Return the times that follow those of a column, in its dtype and format.
 
     Args:
         column: the times, in any order of rows.
-        number: how many to return.
-        trained: the step of the rows that a model was trained on; ``None``: it is not known.
+        number: of times to return.
+        trained: the step that the model was trained on; ``None``: not recorded.
 
     Raises:
-        RequestError: there is one time alone, and nothing says how far the next is; or see :func:`order`.
+        RequestError: the step is not known, as there is only one time; or see :func:`order`.
     """
     in_time = column.iloc[order(column)]
     in_order = moments(_as_trained(in_time, trained))
@@ -325,7 +328,7 @@ def after(column: pd.Series[Any], number: int, trained: Step | None) -> pd.Serie
 
 
 def _as_trained(column: pd.Series[Any], trained: Step | None) -> pd.Series[Any]:
-    """Return years as numbers or dates, whatever the training rows had them as: one file has 1990, another "1990"."""
+    """Return years as numbers or dates, as in the training rows: one file has 1990, another "1990"."""
     import pandas as pd
 
     if trained is None:
@@ -339,7 +342,7 @@ def _as_trained(column: pd.Series[Any], trained: Step | None) -> pd.Series[Any]:
 
 
 def texts(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
-    """Return times as their source writes them; dates without ``00:00:00``, unless they have a zone."""
+    """Return times as texts in the form of their source; dates without ``00:00:00``, unless they have a zone."""
     import numpy as np
     import pandas as pd
 
@@ -351,7 +354,7 @@ def texts(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
 
 
 def are_times(values: Iterable[Any]) -> bool:
-    """Return whether texts are dates, or dates with a time of day, all of them; no text is none.
+    """Return whether all texts are dates, with or without a time of day; ``False`` without any text.
 
     >>> are_times(["2024-01-31 12:00", "2024-02-29"]), are_times(["2024-01-31", "never"]), are_times([])
     (True, False, False)
@@ -368,12 +371,12 @@ def moments(column: pd.Series[Any]) -> Moments:
     """Return times as numbers or dates.
 
     Raises:
-        RequestError: names the row of what is no time.
+        RequestError: a value is not a time; names its row.
     """
     import numpy as np
     import pandas as pd
 
-    column = column.reset_index(drop=True).infer_objects()  # Python's dates with a time of day become pandas'
+    column = column.reset_index(drop=True).infer_objects()  # objects of Python's datetime become datetime64
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         numbers = column.to_numpy(dtype=float, na_value=float("nan"))
         _check_each(column, (numbers == np.round(numbers)) & (np.abs(numbers) < 2**53))
@@ -382,6 +385,7 @@ def moments(column: pd.Series[Any]) -> Moments:
     if pd.api.types.is_datetime64_any_dtype(column):
         return _of_dates(column)
     written = column.astype(object).map(str).str.strip()
+    # Without four digits at the beginning, pandas would accept texts such as "now".
     parsed = pd.to_datetime(written.where(written.str.match(r"\d{4}")), format="ISO8601", utc=True, errors="coerce")
     _check_each(column, parsed.notna().to_numpy())
     offsets = written.str.extract(OFFSET, expand=False)
@@ -392,7 +396,7 @@ def moments(column: pd.Series[Any]) -> Moments:
 
 
 def _of_dates(column: pd.Series[Any]) -> Moments:
-    """Return the dates of a column of that type, NumPy's or Arrow's."""
+    """Return the dates of a column with a datetime dtype, NumPy's or Arrow's."""
     import pandas as pd
 
     _check_each(column, column.notna().to_numpy())
@@ -403,7 +407,7 @@ def _of_dates(column: pd.Series[Any]) -> Moments:
 
 
 def _check_offsets(column: pd.Series[Any], has_one: np.ndarray[Any, Any]) -> None:
-    """Refuse times of which some have a zone: nothing says what the others are meant in."""
+    """Refuse a column in which only some times have an offset: the zone of the others is unknown."""
     import numpy as np
 
     if has_one.any() and not has_one.all():
@@ -417,10 +421,10 @@ def _check_offsets(column: pd.Series[Any], has_one: np.ndarray[Any, Any]) -> Non
 
 
 def check_packed(column: pd.Series[Any]) -> None:
-    """Refuse whole numbers that are dates: 196012 is not one before 196013.
+    """Refuse dates written as whole numbers: the month after 196012 is 196101, not 196013.
 
     Raises:
-        RequestError: says how to write them.
+        RequestError: the column holds such dates; says how to write them.
     """
     import pandas as pd
 
@@ -439,6 +443,7 @@ def check_packed(column: pd.Series[Any]) -> None:
 
 
 def _check_each(column: pd.Series[Any], fits: np.ndarray[Any, Any]) -> None:
+    """Refuse the first value that is not a time, by ``fits`` ``(rows,) bool``."""
     import numpy as np
 
     wrong = np.flatnonzero(~fits)

@@ -69,22 +69,18 @@ def kept(samples: Samples, split: Split | None, key: Text) -> tuple[Samples, Spl
     """
     import numpy as np
 
+    from lifecycle.data.selection import select
+
     if samples.weights is None:
         return samples, split
     weights = checked(samples.weights, key, samples.rows)
     positions = np.flatnonzero(weights)
     if len(positions) == len(weights):
         return replace(samples, weights=weights), split
-    some: dict[str, Any] = {
-        name: None if (values := getattr(samples, name)) is None else values[positions]
-        for name in ("targets", "rows", "base", "times", "files")
-    }
-    inputs = samples.inputs[positions] if isinstance(samples.inputs, np.ndarray) else samples.inputs.iloc[positions]
-    naive = {name: values[positions] for name, values in samples.naive.items()}
     if split is not None:
-        place = np.cumsum(weights > 0) - 1
-        split = Split(*(place[part[weights[part] > 0]] for part in (split.train, split.val, split.test)))
-    return Samples(inputs=inputs, naive=naive, weights=weights[positions], **some), split
+        new_position = np.cumsum(weights > 0) - 1
+        split = Split(*(new_position[part[weights[part] > 0]] for part in (split.train, split.val, split.test)))
+    return select(replace(samples, weights=weights), positions), split
 
 
 def median(values: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None) -> float:

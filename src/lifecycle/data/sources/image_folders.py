@@ -1,4 +1,4 @@
-"""Images in a folder, one sub-folder a class: found, named in rows, and read."""
+"""Images in a folder with one sub-folder for each class: lists and reads them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 FILE, DIGEST = "file", "sha256"  # columns of the raw rows
 
 LITTER = ("thumbs.db", "desktop.ini")
-"""What Windows hides in a folder; elsewhere hidden files begin with a dot."""
+"""Hidden files of Windows, in lower case; on other systems hidden files begin with a dot."""
 
 MODES = {1: "L", 3: "RGB"}
-"""Channels -> Pillow's name for such images."""
+"""Number of channels -> Pillow's mode."""
 
 
 GIVE_A_FOLDER = "Give a folder with one sub-folder of images for each class"
@@ -30,14 +30,14 @@ CONVERTED = ", and each image is converted to it."
 
 
 def read(path: str, target: str) -> pd.DataFrame:
-    """Return a row an image, sorted by class and name.
+    """Return one row for each image, sorted by class and name.
 
     Args:
         path: the folder.
-        target: what to call the column of the classes.
+        target: name of the column of classes.
 
     Raises:
-        RequestError: there is no such folder, or something in it is no image of a class.
+        RequestError: the folder does not exist, or contains something else than images of classes.
     """
     import pandas as pd
 
@@ -84,10 +84,10 @@ def _no_image(key: Setting, name: str) -> RequestError:
 
 
 def images_in(path: str) -> list[str]:
-    """Return the images of a folder and of those in it, or one image: paths that can be opened from where we are.
+    """Return the paths of the images in a folder and its sub-folders, or of one image.
 
     Raises:
-        RequestError: a file is no image, or there is none.
+        RequestError: a file is not an image, or there is none.
     """
     top = Path(path).expanduser()
     if top.is_file():
@@ -117,10 +117,10 @@ def load(path: str, files: Iterable[Any], shape: list[int], listed: bool = True)
     Args:
         path: the folder of the training images.
         files: names of files.
-        shape: each image is converted to grey or colours (transparency is left out) and resized to it; ``[]``: all
-            must be of the shape of the first.
-        listed: the names are those that :func:`read` gave, in ``path``; else they are the user's, from the working
-            folder, and are looked for in ``path`` where they are not there.
+        shape: convert each image to grey or colour (without transparency) and resize it to this shape; ``[]``: all
+            must have the shape of the first.
+        listed: the names are relative to ``path``, as :func:`read` returns them; otherwise relative to the working
+            folder or, where no such file exists, to ``path``.
 
     Raises:
         RequestError: names the file that cannot be used.
@@ -149,8 +149,8 @@ def _sizes(image: np.ndarray[Any, Any]) -> str:
 
 
 def _locate(path: str, name: str, listed: bool) -> Path:
-    given, inside = Path(name).expanduser(), Path(path).expanduser() / name
-    file = inside if listed or not given.is_file() else given
+    direct, inside = Path(name).expanduser(), Path(path).expanduser() / name
+    file = inside if listed or not direct.is_file() else direct
     if not file.is_file():
         problem = f"is neither in {path} nor in the working folder"
         raise RequestError(Setting("file", name), problem, remedy="Give the path of an image.")
@@ -170,8 +170,8 @@ def _read(file: Path, shape: list[int]) -> np.ndarray[Any, Any]:
     except Image.DecompressionBombError as error:
         problem = f"is too large: {str(error).partition(',')[0]}"
         raise RequestError(str(file), problem, remedy="Make it smaller.") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # all that Pillow raises for such files
-        why = "it is not of a kind that Pillow knows" if "cannot identify" in str(error) else str(error)
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # Pillow's errors for damaged files
+        why = "Pillow does not know its format" if "cannot identify" in str(error) else str(error)
         raise RequestError(str(file), f"cannot be read as an image: {why}", remedy="Fix or remove it.") from error
     return pixels[np.newaxis] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
@@ -185,7 +185,7 @@ def _converted(image: Any, shape: list[int]) -> Any:
 
 
 def _check_size(image: Any, file: Path, most: int | None) -> None:
-    """Refuse what Pillow warns of: a small file may hold more pixels than there is memory."""
+    """Refuse images of which Pillow only warns: a small compressed file may have more pixels than fit into memory."""
     pixels = image.width * image.height
     if most is not None and pixels > most:
         problem = f"is too large: Image size ({pixels} pixels) exceeds limit of {most} pixels"
@@ -193,7 +193,7 @@ def _check_size(image: Any, file: Path, most: int | None) -> None:
 
 
 def _check_kind(image: Any, file: Path, shape: list[int]) -> None:
-    """Refuse what would lose something by being read as one image of bytes."""
+    """Refuse images that would lose information when read as one image of 8 bits."""
     if getattr(image, "n_frames", 1) > 1:
         raise RequestError(str(file), f"has {image.n_frames} frames", remedy="Save each frame as a file.")
     if image.mode.startswith(("I", "F")):

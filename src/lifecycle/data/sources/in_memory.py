@@ -1,4 +1,4 @@
-"""Rows that a caller from Python holds in memory: whatever he has them in becomes a frame with a target column."""
+"""Rows of a Python caller (frames, arrays, tensors, lists), converted to a frame with a target column."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from lifecycle.errors import RequestError
 from lifecycle.runtime.quiet import one_at_a_time
 
 PATH = "X"
-"""What messages call the rows, in place of a file's path."""
+"""The value of ``data.path`` for rows in memory, and their name in messages."""
 
 NEITHER = {"M": "times", "m": "durations", "c": "complex numbers", "S": "bytes", "V": "records"}
-"""What is no number and no text, by NumPy's kinds."""
+"""NumPy's kind -> name, of the kinds that are neither numbers nor texts."""
 
 
 @dataclass(frozen=True)
-class Given:
-    """Rows for :func:`lifecycle.data.load.load`.
+class MemoryRows:
+    """Rows in memory for :func:`lifecycle.data.load.load`.
 
     Attributes:
-        frame: the rows, the target among the columns.
-        split: which of them train and validate; ``None``: as the kind of data draws them.
+        frame: the rows, including the target.
+        split: the training and validation rows; ``None``: the data plugin splits them.
     """
 
     frame: pd.DataFrame
@@ -40,14 +40,14 @@ class Given:
 
 @one_at_a_time()
 def inputs_of(X: Any) -> tuple[pd.DataFrame, tuple[int, ...]]:  # noqa: N803 - scikit-learn's and Keras's name
-    """Return samples as a frame, and the shape of one.
+    """Return samples as a frame, and the shape of a sample.
 
     Args:
-        X: ``(rows, features)``: a DataFrame, an array, a tensor, or a list of lists, with texts and missing values as
-            they come; or numbers of ``(rows, steps, features)`` or ``(rows, channels, height, width)``.
+        X: ``(rows, features)``: a DataFrame, an array, a tensor, or a list of lists, which may have texts and missing
+            values; or numbers of the shape ``(rows, steps, features)`` or ``(rows, channels, height, width)``.
 
     Raises:
-        RequestError: X has no such shape.
+        RequestError: X has another shape.
     """
     X = as_pandas(X)  # noqa: N806
     if isinstance(X, pd.DataFrame):
@@ -76,10 +76,16 @@ def inputs_of(X: Any) -> tuple[pd.DataFrame, tuple[int, ...]]:  # noqa: N803 - s
 
 @one_at_a_time()
 def targets_of(y: Any, rows: int, taken: Collection[str], name: str = "y") -> tuple[str, np.ndarray[Any, Any]]:
-    """Return the name of the target, none of those taken, and ``(rows,)`` targets as they are.
+    """Return a name for the target that is not in ``taken``, and the ``(rows,)`` targets.
+
+    Args:
+        y: the targets: a Series, a DataFrame of one column, an array, a tensor or a list.
+        rows: number of rows of X.
+        taken: names of the features.
+        name: of the argument, for messages.
 
     Raises:
-        RequestError: there is not one for each row.
+        RequestError: there is not exactly one target for each row.
     """
     y = as_pandas(y, name)
     target_name = str(getattr(y, "name", None) or "y")
@@ -127,10 +133,10 @@ def _check_types(values: np.ndarray[Any, Any], name: str) -> None:
 
 
 def weights_of(sample_weight: Any, rows: int, name: str = "sample_weight") -> np.ndarray[Any, Any] | None:
-    """Return ``(rows,) float64`` weights, checked; ``None``: there are none.
+    """Return checked ``(rows,) float64`` weights; ``None``: there are none.
 
     Raises:
-        RequestError: there is not one for each row, or one is no finite number of 0 or more, or all are 0.
+        RequestError: there is not one for each row, one is not a finite number of 0 or more, or all are 0.
     """
     if sample_weight is None:
         return None
@@ -142,12 +148,12 @@ def weights_of(sample_weight: Any, rows: int, name: str = "sample_weight") -> np
 
 
 def weights_together(train: np.ndarray[Any, Any] | None, rows: int, validation: Any) -> np.ndarray[Any, Any] | None:
-    """Return the weights of training and validation rows; 1 each of those that were given none.
+    """Return the weights of training and validation rows, 1 for rows without weights; ``None``: there are none.
 
     Args:
-        train: those of the training rows, checked.
-        rows: how many these are.
-        validation: as :func:`together` takes it, which checks it.
+        train: checked weights of the training rows, or ``None``.
+        rows: number of training rows.
+        validation: as for :func:`together`, which checks it.
 
     Raises:
         RequestError: as :func:`weights_of`.
@@ -162,7 +168,7 @@ def weights_together(train: np.ndarray[Any, Any] | None, rows: int, validation: 
 
 
 def with_column(frame: pd.DataFrame, name: str, values: np.ndarray[Any, Any]) -> tuple[pd.DataFrame, str]:
-    """Return a frame with a column more, and how it is called: ``name``, or that and ``_`` where it is taken."""
+    """Return a frame with an added column, and its name: ``name``, with ``_`` appended where that is taken."""
     while name in frame.columns:
         name += "_"
     return frame.assign(**{name: values}), name
@@ -172,17 +178,16 @@ def with_column(frame: pd.DataFrame, name: str, values: np.ndarray[Any, Any]) ->
 def together(
     train: pd.DataFrame, shape: tuple[int, ...], targets: np.ndarray[Any, Any], validation: Any
 ) -> tuple[pd.DataFrame, np.ndarray[Any, Any], Split]:
-    """Return training and validation rows in one frame, their targets, and which are which.
+    """Return training and validation rows in one frame, their targets, and the split.
 
     Args:
         train: training rows, as :func:`inputs_of` returns them.
-        shape: of one of them.
-        targets: theirs.
-        validation: ``(X, y)`` of the validation rows, as :func:`inputs_of` and :func:`targets_of` take them; after them
-            may stand their weights, which are not looked at here.
+        shape: of a sample.
+        targets: of the training rows.
+        validation: ``(X, y)`` or ``(X, y, sample_weight)``; the weights are ignored here.
 
     Raises:
-        RequestError: it is no pair, or they have other columns or another shape.
+        RequestError: ``validation`` is not such a tuple, or its rows have other columns or another shape.
     """
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
         remedy = "Write (X, y), or (X, y, sample_weight)."
@@ -206,7 +211,7 @@ def together(
 
 
 def like(frame: pd.DataFrame, X: Any, columns: list[str]) -> pd.DataFrame:  # noqa: N803
-    """Return rows under the names of other ones, by their places, where they have none of their own."""
+    """Return rows with the given column names, by position, where X has no column names."""
     if _has_names(X) or len(frame.columns) != len(columns):
         return frame
     return frame.set_axis(columns, axis=1)
@@ -217,11 +222,11 @@ def _has_names(X: Any) -> bool:  # noqa: N803
 
 
 def _array(values: Any, name: str) -> np.ndarray[Any, Any]:
-    """Return an array; of mixed values one of objects, in which a number stays a number."""
-    if hasattr(values, "detach"):  # a tensor, on whatever device
+    """Return an array; for mixed values one of objects, as NumPy would turn numbers into texts."""
+    if hasattr(values, "detach"):  # a tensor, possibly on a GPU
         values = values.detach().cpu()
-        values = values.float().numpy() if "bfloat16" in str(values.dtype) else values.numpy()
-    if hasattr(values, "nnz"):
+        values = values.float().numpy() if "bfloat16" in str(values.dtype) else values.numpy()  # NumPy has no bfloat16
+    if hasattr(values, "nnz"):  # a sparse matrix of SciPy
         raise RequestError(name, "must not be a sparse matrix", remedy=f"Give {name}.toarray().")
     try:
         found = np.asarray(values)

@@ -1,4 +1,4 @@
-"""Data sets that scikit-learn brings or generates."""
+"""Data sets that scikit-learn contains or generates."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SKLEARN_TARGETS = {
     "digits": "digit",
     "diabetes": "progression",
 }
-"""Data sets of scikit-learn, and the name that this package gives the column of their target."""
+"""Data set of scikit-learn -> the name of its target column here."""
 
 MADE = "two_classes"
-"""A data set that scikit-learn makes up."""
+"""A data set that scikit-learn generates."""
 
 
 def _sklearn(name: str) -> pd.DataFrame:
@@ -40,7 +40,7 @@ def _sklearn(name: str) -> pd.DataFrame:
 
 
 def _two_classes() -> pd.DataFrame:
-    """Return 1,000 rows of 20 numbers, of which scikit-learn hides two classes in four; the same at each call."""
+    """Return 1,000 rows of 20 numbers, four of which determine the class; the same rows at each call."""
     import numpy as np
     import pandas as pd
     from sklearn.datasets import make_classification

@@ -1,4 +1,4 @@
-"""Labelled rows that a model was not made with: read, and brought into its form by what its own rows taught."""
+"""External evaluation data: labelled rows that a model was not fitted with, under its own preprocessing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from lifecycle.capabilities import (
     PredictsRowByRow,
@@ -22,7 +21,7 @@ from lifecycle.capabilities import (
     weight_of,
 )
 from lifecycle.contract import DataPlugin, DataSpec
-from lifecycle.data.assembly import as_column, as_targets, check_finite
+from lifecycle.data.assembly import part_of
 from lifecycle.data.audit.unseen_categories import Unseen
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.columns.kinds import column_kinds
@@ -44,33 +43,24 @@ def load(
     columns: Sequence[str],
     missing: str = missing_values.REFUSE,
 ) -> Dataset:
-    """Return all rows of a data plugin as rows to be scored; nothing is learnt from them, and none is left out.
+    """Return all rows of a data plugin as rows to score; nothing is fitted to them.
 
     Args:
-        plugin: which rows.
-        name: what they are called, for messages.
+        plugin: reads the rows.
+        name: of the rows, for messages.
         kind: name of the plugin.
         spec: of the model.
-        preprocessing: what the model's training rows taught.
+        preprocessing: of the model.
         columns: those that a prediction of the model needs.
-        missing: what becomes of a value that is missing where each training row had one.
+        missing: how to treat a value that is missing in a column without missing values in training.
 
     Raises:
-        RequestError: the target or a column is missing, a class is not known, or the samples are of another shape.
+        RequestError: the target or a column is missing, a class is unknown, or the samples have another shape.
     """
-    plugin = _without_columns_that_are_gone(plugin)
+    plugin = _without_absent_columns(plugin)
     frame = plugin.read()
-    target = plugin.describe_target(frame).name
-    lacking = [column for column in columns if column not in frame.columns]
-    if lacking:
-        problem, got = f"has no column {', '.join(lacking)}", ", ".join(map(str, frame.columns))
-        raise RequestError(Setting("data", name), problem, got, f"The model needs {', '.join(columns)}.")
-    used = frame
-    if tuple(plugin.columns(frame)) != tuple(columns):  # others beside them, or in another order
-        others = [*optional_columns(plugin), weight_of(plugin)]
-        optional = [column for column in others if column in frame.columns]
-        used = frame[list(dict.fromkeys([*columns, *optional, target]))]
-    part = labelled(plugin, preprocessing, spec, used, missing)
+    used = _columns_of_model(plugin, name, frame, columns)
+    part = part_of_frame(plugin, preprocessing, spec, used, missing)
     if tuple(part.inputs.shape[1:]) != spec.input_shape:
         got, wanted = (" x ".join(map(str, shape)) for shape in (part.inputs.shape[1:], spec.input_shape))
         problem = f"has samples of {got}, and the model takes {wanted}"
@@ -88,14 +78,27 @@ def load(
         digest=_digest(plugin, frame),
         columns=tuple(columns),
         column_kinds=column_kinds(plugin, frame),
-        given=True,
+        is_external=True,
         weight=weight_of(plugin),
         notes=_notes(plugin, preprocessing, used, columns),
     )
 
 
+def _columns_of_model(plugin: DataPlugin, name: str, frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return the columns that the model needs, in its order, and those of the target, times and weights."""
+    lacking = [column for column in columns if column not in frame.columns]
+    if lacking:
+        problem, got = f"has no column {', '.join(lacking)}", ", ".join(map(str, frame.columns))
+        raise RequestError(Setting("data", name), problem, got, f"The model needs {', '.join(columns)}.")
+    if tuple(plugin.columns(frame)) == tuple(columns):
+        return frame
+    others = [*optional_columns(plugin), weight_of(plugin)]
+    optional = [column for column in others if column in frame.columns]
+    return frame[list(dict.fromkeys([*columns, *optional, plugin.describe_target(frame).name]))]
+
+
 def _notes(plugin: DataPlugin, learnt: Preprocessing, used: pd.DataFrame, columns: Sequence[str]) -> tuple[str, ...]:
-    """Return what the rows have that no training row had."""
+    """Return warnings about categories and missing values that no training row had."""
     if not isinstance(plugin, ReportsUnseenCategories) or not isinstance(plugin, PredictsRowByRow):
         return ()
     inputs, numbers = plugin.samples(used).inputs, plugin.numbers(learnt.inputs, columns)
@@ -104,8 +107,8 @@ def _notes(plugin: DataPlugin, learnt: Preprocessing, used: pd.DataFrame, column
     return tuple(unseen.lines())
 
 
-def _without_columns_that_are_gone(plugin: Any) -> Any:
-    """Return a plugin that does not ask for columns to drop, or for weights, which its file does not have."""
+def _without_absent_columns(plugin: Any) -> Any:
+    """Return the plugin without columns to drop, and without a column of weights, that its file does not have."""
     path, drop, weight = path_of(plugin), dropped_by(plugin), weight_of(plugin)
     if not (drop or weight) or path.partition(":")[0] in files.SCHEMES or not Path(path).expanduser().is_file():
         return plugin
@@ -122,7 +125,7 @@ def _digest(plugin: DataPlugin, frame: pd.DataFrame) -> str:
     return digest(frame) if large is None else sha256(large)
 
 
-def labelled(
+def part_of_frame(
     plugin: DataPlugin,
     preprocessing: Preprocessing,
     spec: DataSpec,
@@ -130,19 +133,19 @@ def labelled(
     missing: str = missing_values.REFUSE,
     row_weights: np.ndarray[Any, Any] | None = None,
 ) -> Part:
-    """Return labelled rows as a trained model takes them; nothing is learnt from them.
+    """Preprocess labelled rows for a trained model; rows of weight 0 are left out.
 
     Args:
-        plugin: how rows become samples.
-        preprocessing: what the training rows taught.
+        plugin: turns rows into samples.
+        preprocessing: of the model.
         spec: of the model.
-        frame: raw rows, the target among the columns.
-        missing: what becomes of a value that is missing for the first time, see
+        frame: raw rows, including the target.
+        missing: how to treat a value that is missing in a column without missing values in training, see
             :mod:`lifecycle.data.columns.missing_values`.
-        row_weights: ``(rows,)``: how much each counts; ``None``: as the plugin says. Rows of no weight are left out.
+        row_weights: ``(rows,)`` sample weights; ``None``: those of the plugin.
 
     Raises:
-        RequestError: they lack the target or a value, or hold an unknown class or what is no number.
+        RequestError: the target or a value is missing, a class is unknown, or a value is not a number.
     """
     samples = plugin.samples(frame)
     if samples.targets is None:
@@ -151,20 +154,6 @@ def labelled(
     if row_weights is not None:
         samples = replace(samples, weights=row_weights[samples.rows])
     samples, _ = weights.kept(samples, None, weights.key_of(plugin))
-    assert samples.targets is not None  # noqa: S101 - for the types
     missing_values.check(samples.inputs, preprocessing.gaps, missing)
-    labels = labels_like(samples.targets, preprocessing, spec)
-    inputs = plugin.apply(preprocessing.inputs, samples.inputs)
-    check_finite(inputs, samples.rows, "the data")
-    learnt = labels if samples.base is None else labels - samples.base
-    return Part(
-        inputs=torch.from_numpy(inputs),
-        targets=as_targets(preprocessing.encode(learnt), spec.task),
-        labels=labels,
-        rows=samples.rows,
-        base=None if samples.base is None else as_column(samples.base),
-        naive=dict(samples.naive),
-        times=samples.times,
-        files=samples.files,
-        weights=samples.weights,
-    )
+    labels = labels_like(np.asarray(samples.targets), preprocessing, spec)
+    return part_of(plugin, samples, labels, preprocessing, spec.task, "the data")
