@@ -505,7 +505,7 @@ FAULTS: list[tuple[str, Callable[[], Any]]] = [
     (r"X holds times\. Turn them into numbers\.", lambda: fit(DAYS.to_numpy().reshape(-1, 1))),
     (r"X holds complex numbers\. Turn", lambda: fit(np.ones((ROWS, 2)) * 1j)),
     (
-        r"X misses a number in row 4, column x0\. Fix or remove the row\.",
+        r"X misses a value in row 4, column x0\. Fix or remove the row\.",
         lambda: fit(np.where(np.arange(ROWS)[:, None, None] == 4, np.nan, np.ones((ROWS, 2, 2)))),
     ),
     (

@@ -98,7 +98,7 @@ def test_a_pixel_that_is_no_number_is_told_with_its_value() -> None:
     values[7, 3] = "dark"
     plugin = ImageRows(frame=frame(values), shape=SHAPE)
     with pytest.raises(
-        RequestError, match=r"^data\.path=memory\.csv has a pixel that is no number: .*'dark'\. Fix the file\.$"
+        RequestError, match=r"^data\.path=memory\.csv has a pixel that is no number: .*'dark'\. Fix the pixel\.$"
     ):
         plugin.samples(plugin.frame)
 

@@ -42,6 +42,7 @@ def learn(plugin: DataPlugin, inputs: Any, of_rows: np.ndarray[Any, Any] | None)
         inputs: of the training samples.
         of_rows: their weights, if any.
     """
+    # Plugins written before there were weights, and those of images, have no such parameter.
     if of_rows is None or "weights" not in inspect.signature(plugin.learn).parameters:
         return plugin.learn(inputs)
     learn_by_weight: Callable[..., Any] = plugin.learn
@@ -51,6 +52,7 @@ def learn(plugin: DataPlugin, inputs: Any, of_rows: np.ndarray[Any, Any] | None)
 def as_targets(encoded: np.ndarray[Any, Any], task: str) -> Tensor:
     """Return encoded targets in the form of the loss: ``(samples,) int64`` classes, or ``(samples, 1) float32``."""
     codes = torch.from_numpy(encoded)
+    # The losses of a binary classification and of a regression compare with an output of shape (batch, 1).
     return codes if task == MULTICLASS else codes.to(torch.float32).reshape(-1, 1)
 
 
@@ -93,7 +95,9 @@ def part_of(
         RequestError: a preprocessed value is not finite.
     """
     inputs = plugin.apply(preprocessing.inputs, samples.inputs)
+    # Values that were finite in float64 may overflow in float32.
     check_finite(inputs, samples.rows, key)
+    # With a base, the network learns the difference to it: see Samples.base.
     differences = labels if samples.base is None else labels - samples.base
     return Part(
         inputs=torch.from_numpy(inputs),

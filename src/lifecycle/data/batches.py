@@ -48,6 +48,7 @@ def together(truths: Sequence[Truth | None]) -> Truth | None:
     known = [truth for truth in truths if truth is not None]
     if not known:
         return None
+    # All batches of a data set have the same fields, so the first one decides whether a field is absent.
     columns = zip(*((truth.values, truth.base, truth.weights) for truth in known), strict=True)
     return Truth(*(None if column[0] is None else torch.cat(column) for column in columns))
 
@@ -87,6 +88,7 @@ class Chunk:
 
     def __iter__(self) -> Iterator[Batch]:
         truths = [None] * len(self) if self.truth is None else self.truth.split(self.sizes)
+        # torch.split returns views, so that a chunk costs one indexing of the data, not one for each mini-batch.
         inputs, targets = torch.split(self.inputs, self.sizes), torch.split(self.targets, self.sizes)
         rows = [None] * len(self) if self.row_weights is None else torch.split(self.row_weights, self.sizes)
         return zip(inputs, targets, self.weights, truths, rows, strict=True)
@@ -177,6 +179,7 @@ class Batches:
     def _order(self) -> Tensor | None:
         if self.shuffle_seed is None:
             return None
+        # A generator of its own: dropout, or a callback that draws numbers, must not change the order.
         generator = torch.Generator().manual_seed(epoch_seed(self.shuffle_seed, self.epoch, stream=0))
         if self.class_balanced:
             return arranged(self.inputs, balanced(self.targets, generator), generator)
@@ -211,9 +214,11 @@ def balanced(targets: Tensor, generator: torch.Generator) -> Tensor:
     Returns:
         ``(rows,) int64``; a row may be drawn several times, or never.
     """
+    # Vectorised, as torch.multinomial is limited to 2^24 rows and needs float weights.
     _, codes, counts = torch.unique(targets.flatten(), return_inverse=True, return_counts=True)
     by_class, starts = torch.argsort(codes, stable=True), counts.cumsum(0) - counts
     drawn = torch.randint(len(counts), (len(codes),), generator=generator)
+    # In double precision: float32 has 24 bits, too few to reach each row of a large class.
     within = (torch.rand(len(codes), generator=generator, dtype=torch.float64) * counts[drawn]).long()
     return by_class[starts[drawn] + within]
 

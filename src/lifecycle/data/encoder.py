@@ -54,7 +54,7 @@ class RowEncoder:
             if part is None:
                 return None
             parts.append(part)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):  # the next line checks
             inputs = np.concatenate(parts, axis=1).astype(np.float32)
         return inputs if np.isfinite(inputs).all() else None
 
@@ -65,11 +65,12 @@ class RowEncoder:
 
         places = [at[name] for name in names]
         cells = [[row[place] for place in places] for row in rows]
+        # The exact types: a bool is an int, but the transformer handles it differently.
         if not set(map(type, chain.from_iterable(cells))) <= {int, float}:
             return None
         try:
             values = np.array(cells, dtype=np.float64)
-        except OverflowError:
+        except OverflowError:  # a Python integer beyond the largest float
             return None
         if not (np.abs(values) < LARGEST).all():  # also refuses NaN
             return None
@@ -106,6 +107,7 @@ def scaled(scaler: Any, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """
     from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
+    # In scikit-learn's order of operations, on which the last bit depends. A subclass may override transform.
     if type(scaler) is StandardScaler:
         if scaler.with_mean:
             values -= scaler.mean_

@@ -70,7 +70,7 @@ def load(
         kind=kind,
         spec=spec,
         preprocessing=preprocessing,
-        train=part,
+        train=part,  # never trained on; baselines of external data are fitted to the same rows
         val=None,
         test=part,
         num_rows=len(frame),
@@ -112,7 +112,7 @@ def _without_absent_columns(plugin: Any) -> Any:
     path, drop, weight = path_of(plugin), dropped_by(plugin), weight_of(plugin)
     if not (drop or weight) or path.partition(":")[0] in files.SCHEMES or not Path(path).expanduser().is_file():
         return plugin
-    names = readers.read(path).schema.names
+    names = readers.read(path).schema.names  # reads the header only
     names = [of_plugin(plugin).get(name, name) for name in names]
     fields: dict[str, Any] = {"weight": None} if weight and weight not in names else {}
     if drop:
@@ -121,6 +121,7 @@ def _without_absent_columns(plugin: Any) -> Any:
 
 
 def _digest(plugin: DataPlugin, frame: pd.DataFrame) -> str:
+    # In the way of the loader that trains on these rows, so that equal digests mean the rows of the run.
     large = large_file_of(plugin)
     return digest(frame) if large is None else sha256(large)
 
@@ -151,7 +152,7 @@ def part_of_frame(
     if samples.targets is None:
         problem = f"have no target column {spec.target_name} to compare with"
         raise RequestError("the rows", problem, remedy="Give it, or predict.")
-    if row_weights is not None:
+    if row_weights is not None:  # by row, while a series has fewer samples than rows
         samples = replace(samples, weights=row_weights[samples.rows])
     samples, _ = weights.kept(samples, None, weights.key_of(plugin))
     missing_values.check(samples.inputs, preprocessing.gaps, missing)

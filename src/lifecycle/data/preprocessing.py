@@ -77,6 +77,7 @@ def learn_target(
         weights: ``(train rows,)`` sample weights; ``None``: all 1.
     """
     if target.task == "classification":
+        # OrdinalEncoder would sort "10" before "9".
         names = classes(targets)
         encoder = OrdinalEncoder(categories=[np.array(names, dtype=object)]).fit(_column(targets))
         return (BINARY if len(names) == 2 else MULTICLASS), encoder
@@ -108,6 +109,7 @@ def labels_like(targets: np.ndarray[Any, Any], learnt: Preprocessing, spec: Data
     """
     if spec.task == REGRESSION:
         return as_numbers(targets, spec.target_name)
+    # Each different value is converted once; there may be millions of rows.
     known = {str(value): as_known(str(value), learnt.class_names) for value in pd.unique(targets)}
     labels = np.array([known[str(value)] for value in targets])
     unknown = np.flatnonzero(~np.isin(labels, learnt.class_names))

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 
+# Protocols, because a Tensor cannot be given a base class.
 class Rows(Protocol):
     """``(rows, *input_shape) float32``; implemented by ``Tensor`` and :class:`WindowedRows`."""
 

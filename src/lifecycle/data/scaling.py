@@ -16,6 +16,7 @@ def fitted(scaling: str, values: Any, weights: Any = None) -> Any:
         weights: ``(rows,)``, for means and deviations.
     """
     unfitted = scaler(scaling)
+    # MinMaxScaler.fit takes no weights, and minimum and maximum do not depend on them.
     return unfitted.fit(values) if scaling == "minmax" else unfitted.fit(values, sample_weight=weights)
 
 
@@ -29,4 +30,5 @@ def scaler(scaling: str) -> Any:
 
     if scaling == "minmax":
         return MinMaxScaler()
+    # For "none" too a fitted scaler, so that saved models have the same steps.
     return StandardScaler() if scaling == "standard" else StandardScaler(with_mean=False, with_std=False)

@@ -133,6 +133,7 @@ def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: 
             parts.append(np.sort(held_out))
     except ValueError as error:  # scikit-learn: a class has too few members
         raise _too_few(samples, counts) from error
+    # Sorted: rows in the order of the source are quicker to read, and predictions are written in this order.
     split = Split(train=np.sort(rest), val=parts[1], test=parts[0])
     if labels is not None:
         # scikit-learn only demands two samples of a class, and may leave a part without it.

@@ -12,6 +12,7 @@ from lifecycle.data.columns.times import are_times
 from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 LARGEST = 1e30
@@ -39,7 +40,7 @@ def as_known(text: str, known: Collection[Any]) -> str:
         text: of a cell.
         known: the categories.
     """
-    if text in known:
+    if text in known:  # "1.0" stays "1.0" where both "1" and "1.0" are categories
         return text
     others = [str(spellings is TRUE) for spellings in (TRUE, FALSE) if text in spellings]
     if whole := WHOLE.fullmatch(text):
@@ -72,7 +73,7 @@ def check(frame: pd.DataFrame, path: str) -> None:
 
     for name in frame.columns:
         column = types.plain(frame[name])
-        if pd.api.types.is_bool_dtype(column):
+        if pd.api.types.is_bool_dtype(column):  # is_numeric_dtype is true of it as well
             continue
         if pd.api.types.is_numeric_dtype(column):
             _check_numbers(column, path)
@@ -89,23 +90,42 @@ def is_temporal(dtype: Any) -> bool:
     return dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype)
 
 
-def check_no_times(frame: pd.DataFrame, path: str) -> None:
-    """Refuse times in a frame whose columns must all be numbers.
+def finite_numbers(frame: pd.DataFrame, path: str, dtype: Any, noun: str = "value") -> np.ndarray[Any, Any]:
+    """Return a frame of numbers as an array.
+
+    Args:
+        frame: whose columns must all be numbers, without missing values.
+        path: of its file, for messages.
+        dtype: of the array.
+        noun: for a cell, in messages.
 
     Raises:
-        RequestError: names the column.
+        RequestError: names the column, or the row and the column.
     """
-    for name, dtype in frame.dtypes.items():
-        if is_temporal(dtype):
-            problem = f"has times in the column {name}"
-            raise RequestError(Setting("data.path", path), problem, remedy="Turn them into numbers.")
+    import numpy as np
+
+    from lifecycle.data.columns import types
+
+    key = Setting("data.path", path)
+    for name, column_dtype in frame.dtypes.items():
+        if is_temporal(column_dtype):
+            raise RequestError(key, f"has times in the column {name}", remedy="Turn them into numbers.")
+    try:
+        numbers: np.ndarray[Any, Any] = types.plain_frame(frame).to_numpy(dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise RequestError(key, f"has a {noun} that is no number: {error}", remedy=f"Fix the {noun}.") from error
+    if not np.isfinite(numbers).all():
+        row, column = np.argwhere(~np.isfinite(numbers))[0]
+        problem = f"misses a {noun} in row {frame.index[row]}, column {frame.columns[column]}"
+        raise RequestError(key, problem, remedy="Fix or remove the row.")
+    return numbers
 
 
 def _check_numbers(column: pd.Series[Any], path: str) -> None:
     import numpy as np
 
     values = column.to_numpy(dtype=float, na_value=float("nan"))
-    wrong = np.flatnonzero(np.abs(values) > LARGEST)
+    wrong = np.flatnonzero(np.abs(values) > LARGEST)  # also infinities; NaN is a missing value, which is filled
     if len(wrong):
         raise too_large(str(column.name), path, values[wrong[0]], int(wrong[0]))
 
@@ -126,6 +146,7 @@ def _check_categories(column: pd.Series[Any], path: str) -> None:
         )
     if present.dtype == object:
         _check_truths(present, path)
+    # A single typing error turns a column of numbers into texts, which must not be taken for categories.
     numbers = pd.to_numeric(present, errors="coerce")
     texts = present[numbers.isna()]
     first = (texts.iloc[0], texts.index[0]) if len(texts) else None

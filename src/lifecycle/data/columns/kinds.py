@@ -57,7 +57,7 @@ def _kind(plugin: DataPlugin, frame: pd.DataFrame, name: str, target: str, used:
     column = types.plain(frame[name])
     if pd.api.types.is_numeric_dtype(column):
         return NUMBER
-    values = column.nunique()
+    values = column.nunique()  # of the whole column, held-out rows included: this is for display only
     return f"{CATEGORY} ({values} value{'s' if values != 1 else ''})"
 
 

@@ -53,6 +53,7 @@ def check(inputs: Any, known: frozenset[str] | None, missing: str) -> None:
     absent = inputs[names].isna().to_numpy()
     if not absent.any():
         return
+    # Only the first row, with its first columns: a file may lack a column in each of a million rows.
     place = int(absent.any(axis=1).argmax())
     lacking = [str(name) for name, lacks in zip(names, absent[place], strict=True) if lacks]
     more = f" and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
@@ -110,6 +111,7 @@ def notes(name: str, inputs: Any, with_gaps: frozenset[str] | None, train: np.nd
     Raises:
         RequestError: a column has no value at all.
     """
+    # Computed once for the columns with gaps, of which there are usually few.
     absent = {column: inputs[column].isna().to_numpy() for column in with_gaps or ()}
     check_empty(name, {column: int(lacks.sum()) for column, lacks in absent.items()}, len(inputs))
     held_out = [column for column, lacks in absent.items() if not lacks[train].any()]

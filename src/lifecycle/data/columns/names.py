@@ -84,6 +84,7 @@ def of_plugin(plugin: Any) -> dict[str, str]:
     rename = getattr(plugin, "rename", None)
     if rename is None:
         return {}
+    # Hydra parses {a: 1} with a number as the new name.
     if not isinstance(rename, Mapping) or not all(isinstance(new, str | int | float) for new in rename.values()):
         remedy: Text = ["Write ", Either("'data.rename={old: new}'", 'rename={"old": "new"}'), "."]
         raise RequestError("data.rename", "must be a mapping of old names to new ones", rename, remedy)

@@ -46,6 +46,7 @@ def first_rounded(values: Any) -> tuple[int, int] | None:
         return None
     if found.dtype == object:
         return next(((value, int(float(value))) for value in found if abs(value) > EXACT and _is_rounded(value)), None)
+    # Not np.abs, which overflows for -2^63.
     wide = found[(found > EXACT) | (found < -EXACT)] if found.dtype.kind == "i" else found[found > EXACT]
     rounded = wide[_lost(wide)] if len(wide) else wide
     return (int(rounded[0]), int(float(rounded[0]))) if len(rounded) else None
@@ -76,6 +77,7 @@ def _integers(values: Any) -> np.ndarray[Any, Any] | None:
     """Return the whole numbers of a column, of an integer type or as objects; ``None``: its type holds none."""
     import pyarrow as pa
 
+    # float64 values are excluded: what they were before they were rounded is not known.
     if isinstance(values, np.ndarray) and values.dtype != object:
         return values if values.dtype.kind in "iu" else None
     if isinstance(values, np.ndarray):
@@ -86,7 +88,7 @@ def _integers(values: Any) -> np.ndarray[Any, Any] | None:
         if pa.types.is_integer(array.type):
             return np.asarray(array.drop_null())
         column = pd.Series(array.to_pylist() if pa.types.is_decimal(array.type) else [], dtype=object)
-    if column.dtype == object:
+    if column.dtype == object:  # Python's integers may be larger than 64 bits
         found = [int(value) for value in column if _is_integer(value)]
         return np.array(found, dtype=object)
     if not pd.api.types.is_integer_dtype(column.dtype):

@@ -86,6 +86,7 @@ def infer_task(column: pd.Series[Any]) -> str:
     column = types.plain(column, categories_are_texts=False)
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return "classification"
+    # Whole floats are classes too: some files write 0.0 and 1.0.
     values = column.to_numpy(dtype=float)
     whole = bool(np.isfinite(values).all() and np.all(values == np.round(values)))
     return "classification" if whole and column.nunique() <= MOST_CLASSES else "regression"
@@ -124,7 +125,7 @@ def as_numbers(
     except (TypeError, ValueError) as error:
         problem = f"holds text ({error}), and values are to be predicted"
         raise RequestError(target, problem, remedy=[NUMBERS_NEEDED, *alternative, "."]) from error
-    wrong = np.flatnonzero(~(np.abs(numbers) <= LARGEST))
+    wrong = np.flatnonzero(~(np.abs(numbers) <= LARGEST))  # negated, so that NaN is wrong too
     if len(wrong):
         row = int(wrong[0])
         why = "" if np.isnan(numbers[row]) else ", too large to learn from"
@@ -140,6 +141,7 @@ def as_labels(values: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
     """
     import numpy as np
 
+    # Texts, as a model stores its classes as JSON; class_values keeps the original types.
     labels = np.array([str(value) for value in values])
     if len(set(labels)) < 2:
         problem = f"has one class only, {labels[0]}"

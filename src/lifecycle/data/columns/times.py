@@ -89,6 +89,8 @@ def of(moments: Moments) -> Step | None:
 
     if len(moments.instants) < 2:
         return None
+    # Months first: they have different lengths, and only in this unit are their steps equal. Business days last: also
+    # days of a single week from Monday to Friday could be counted in them.
     for unit in CALENDAR if _are_dates(moments.instants) else (NUMBER,):
         for counted in _counts(moments, unit):
             sizes = np.unique(np.diff(counted))
@@ -123,7 +125,7 @@ def _counts(moments: Moments, unit: str) -> list[np.ndarray[Any, Any]]:
     if unit == BUSINESS_DAY:
         if not _same_clock(local) or not bool((local.dt.day_of_week < 5).all()):
             return []
-        days = local.to_numpy().astype("datetime64[D]")
+        days = local.to_numpy().astype("datetime64[D]")  # the only unit that NumPy counts business days in
         return [np.asarray(np.busday_count(np.datetime64("1970-01-01"), days), dtype=np.int64)]
     clocks = [moments.instants, local]
     found = [_in_fractions(clock, unit) for clock in (reversed(clocks) if _same_clock(local) else clocks)]
@@ -167,7 +169,7 @@ def following(moments: Moments, step: Step, number: int) -> pd.Series[Any]:
             return pd.Series(found).dt.tz_convert(moments.last_zone)
         found = [last + each * length for each in ahead]
     # When clocks are set back, take the first of two equal local times; when set forward, the next one that exists.
-    first = np.ones(number, dtype=bool)
+    first = np.ones(number, dtype=bool)  # True means summer time, which is the earlier of the two
     return pd.Series(found).dt.tz_localize(moments.last_zone, ambiguous=first, nonexistent="shift_forward")
 
 
@@ -281,7 +283,7 @@ def order(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
         problem = f"is {written[first]} in row {first} and again in row {second}"
         raise RequestError(_key(column), problem, remedy="Keep one of them.")
     if len(column) > 1 and of(in_order) is None:
-        check_packed(column)
+        check_packed(column)  # a clearer message where the numbers are dates
         raise _uneven(in_order, written[found], column)
     return found
 
@@ -379,6 +381,7 @@ def moments(column: pd.Series[Any]) -> Moments:
     column = column.reset_index(drop=True).infer_objects()  # objects of Python's datetime become datetime64
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         numbers = column.to_numpy(dtype=float, na_value=float("nan"))
+        # Beyond 2^53 neighbouring whole numbers are equal in float64.
         _check_each(column, (numbers == np.round(numbers)) & (np.abs(numbers) < 2**53))
         whole = pd.Series(numbers.astype(np.int64))
         return Moments(whole, whole)
@@ -390,6 +393,7 @@ def moments(column: pd.Series[Any]) -> Moments:
     _check_each(column, parsed.notna().to_numpy())
     offsets = written.str.extract(OFFSET, expand=False)
     _check_offsets(column, offsets.notna().to_numpy())
+    # pandas converts to UTC and drops the offsets, which are needed for local time.
     parts = offsets.str.extract(r"([+-])(\d\d):?(\d\d)?").fillna("0")
     minutes: pd.Series[Any] = (parts[1].astype(int) * 60 + parts[2].astype(int)) * np.where(parts[0] == "-", -1, 1)
     return Moments(parsed, parsed.dt.tz_localize(None) + pd.to_timedelta(minutes, unit="min"))
@@ -464,6 +468,7 @@ def _uneven(in_order: Moments, written: np.ndarray[Any, Any], column: pd.Series[
     import numpy as np
 
     units = (NUMBER, *CALENDAR)
+    # In the coarsest unit that fits: a missing month is then one uneven step among equal ones.
     counted = next(found for unit in units if (found := count(in_order, unit)) is not None)
     apart = np.diff(counted)
     sizes, counts = np.unique(apart, return_counts=True)

@@ -67,6 +67,7 @@ def _truths(column: Column[Any]) -> Column[Any]:
     missing = column.isna()
     if not missing.any():
         return column.astype(bool)
+    # Not pandas' nullable boolean, as other code would see pd.NA, whose truth value is an error.
     objects = [None if absent else bool(value) for value, absent in zip(column, missing, strict=True)]
     return pd.Series(objects, index=column.index, name=column.name, dtype=object)
 
@@ -90,6 +91,7 @@ def _categories(column: Column[Any], are_texts: bool) -> Column[Any]:
     values = plain(pd.Series(column.cat.categories))
     if not are_texts or values.dtype.kind in "mM":
         return plain(column.astype(column.cat.categories.dtype), are_texts)
+    # Each category is converted once, rather than the value of each row.
     texts = pd.Series([str(value) for value in values], dtype=object)
     codes = column.cat.codes.to_numpy()
     found = np.append(texts.to_numpy(), [None])[codes]  # -1, a missing one, is the last
@@ -122,6 +124,7 @@ def _objects(column: Column[Any], categories_are_texts: bool = True) -> Column[A
         return column
     missing = column.isna().to_numpy()
     kinds = {type(value) for value, absent in zip(column.array, missing, strict=True) if not absent}
+    # Checked here, because complex numbers among others would make no column of one type.
     if any(issubclass(kind, complex | np.complexfloating) for kind in kinds):
         raise complex_numbers(column[[isinstance(value, complex | np.complexfloating) for value in column]])
     fitting = (

@@ -45,11 +45,12 @@ def checked(values: Any, key: Text, rows: np.ndarray[Any, Any] | None = None) ->
     import numpy as np
     import pandas as pd
 
+    # A copy: to_numeric may return the caller's own array.
     numbers = np.array(pd.to_numeric(pd.Series(np.asarray(values)), errors="coerce"), dtype=np.float64)
     wrong = np.flatnonzero(~(np.isfinite(numbers) & (numbers >= 0)))
     if len(wrong):
         at = int(wrong[0])
-        got = str(np.asarray(values)[at])[:50]
+        got = str(np.asarray(values)[at])[:50]  # a text may be as long as it likes
         row = at if rows is None else rows[at]
         problem = "must be a finite number of 0 or more"
         raise RequestError(key, problem, f"{got} in row {row}", "Change or remove it.")
@@ -73,6 +74,8 @@ def kept(samples: Samples, split: Split | None, key: Text) -> tuple[Samples, Spl
 
     if samples.weights is None:
         return samples, split
+    # Rows of weight 0 are removed rather than multiplied by 0: they would still count for medians, batch normalisation
+    # and the sizes of the parts.
     weights = checked(samples.weights, key, samples.rows)
     positions = np.flatnonzero(weights)
     if len(positions) == len(weights):
@@ -89,6 +92,7 @@ def median(values: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None) -
 
     if weights is None:
         return float(np.median(values))
+    # The mean of the two middle values where exactly half of the weight is below, as for the ordinary median.
     order = np.argsort(values, kind="stable")
     reached = np.cumsum(weights[order])
     half = reached[-1] / 2

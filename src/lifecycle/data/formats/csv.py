@@ -69,6 +69,7 @@ def parse_numbers(column: pd.Series[Any]) -> tuple[pd.Series[Any], pd.Series[Any
 
 def codes_of(file: Path) -> list[str]:
     """Return the columns of codes such as 007, judged by the first rows: as numbers they would lose their zeros."""
+    # utf-8-sig: Excel writes a byte order mark, which would become part of the first name.
     with file.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
         rows = csv.reader(stream)
         names = next(rows, [])
@@ -111,6 +112,7 @@ def names_of(lines: Iterable[str]) -> list[str]:
 
 def check_names(names: list[str]) -> None:
     """Refuse names that the parser would change; see :func:`check_header`."""
+    # With one column only, as a name may well contain a semicolon.
     if len(names) == 1 and (found := [sign for sign in ";\t|" if sign in names[0]]):
         raise ValueError(f"its header is separated by {found[0]!r} rather than a comma")
     if any(not name.strip() for name in names):

@@ -74,6 +74,7 @@ def explained(error: Exception, lines: Iterable[str], before: int = 0) -> Except
         return error
     width, text = int(found[1]), (found[2] or "").strip()
     quoted = text if len(text) <= MOST_QUOTED else f"{text[:MOST_QUOTED]}..."
+    # pyarrow's error has no line number: Python's csv finds the line again.
     try:
         place = _ragged(lines, width)
     except (csv.Error, UnicodeDecodeError):

@@ -51,6 +51,7 @@ def of_output(path: str | Path, form: str = CSV) -> str:
         return form
     file = Path(path).expanduser()
     ending = _ending(file, Setting("output", path))
+    # Checked here, so that a command fails before it has predicted anything.
     if not file.parent.is_dir():
         problem = "is in a folder that does not exist"
         raise RequestError(Setting("output", path), problem, remedy=f"Make {file.parent}, or give another file.")

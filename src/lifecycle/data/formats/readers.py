@@ -71,13 +71,14 @@ def _csv(source: Path | IO[bytes], name: Text) -> Stream:
         names = csv.names_of(io.TextIOWrapper(io.BytesIO(head), encoding="utf-8-sig", newline=""))
         tail = csv_lines.Tail((BLOCKS_AHEAD + pa.cpu_count()) * BYTES_AT_ONCE)
         source = io.BufferedReader(_Rejoined(head, source, tail))
-    csv.check_names(names)
+    csv.check_names(names)  # pyarrow accepts repeated and empty names
     if not names:
         remedy = "Give a line with the names of the columns, and one row or more."
         raise RequestError(name, "is empty", remedy=remedy)
     options = {
         "read_options": pa.csv.ReadOptions(block_size=BYTES_AT_ONCE),
         "parse_options": pa.csv.ParseOptions(newlines_in_values=True),
+        # Texts, and no text is null: the model determines the types, see Stream.
         "convert_options": pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), null_values=[]),
     }
     try:
@@ -143,7 +144,7 @@ def _parquet(source: Path | IO[bytes], name: Text) -> Stream:
 
 
 def _parquet_of(source: Path | IO[bytes], name: Text) -> Stream:
-    # With buffers, a file of one row group is read block by block; without, all of it at once.
+    # Without a buffer size, pyarrow reads a whole row group at once, which may be the whole file.
     file = pa.parquet.ParquetFile(source, buffer_size=BYTES_AT_ONCE, pre_buffer=False)
     names = file.schema_arrow.names
     if repeated := {column for column in names if names.count(column) > 1}:

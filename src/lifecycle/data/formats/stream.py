@@ -148,6 +148,7 @@ def _schema_of(frame: pd.DataFrame, numbers: Collection[str]) -> pa.Schema:
         found = pa.Schema.from_pandas(frame, preserve_index=False).remove_metadata()
     except (pa.ArrowException, TypeError) as error:
         raise unreadable("input", error) from error
+    # The first frame may have a column of integers or without values where a later one has fractions or texts.
     for field in found:
         if field.name in numbers and (pa.types.is_integer(field.type) or pa.types.is_null(field.type)):
             fields.append(pa.field(field.name, pa.float64()))
@@ -190,6 +191,7 @@ def _parsed(column: Any) -> Any:
         return column.cast(pa.float64())
     except pa.ArrowInvalid:
         texts = pc.utf8_trim_whitespace(column)
+    # The same spellings as in a training file, so that a column is read alike in both.
     texts = pc.if_else(pc.is_in(texts, pa.array(["", *csv.MISSING])), _missing(texts), texts)
     for spellings, value in ((TRUE, "1"), (FALSE, "0")):
         texts = pc.if_else(pc.is_in(texts, pa.array(spellings)), value, texts)

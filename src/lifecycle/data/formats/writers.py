@@ -73,6 +73,7 @@ class _CSV(contextlib.nullcontext["_CSV"]):
 
     def __init__(self, stream: IO[bytes], schema: pa.Schema, name: Setting) -> None:
         super().__init__(self)
+        # An empty array shows whether a type can be cast, before any row is predicted.
         for field in schema:
             try:
                 pa.array([], field.type).cast(pa.large_string())
@@ -86,6 +87,7 @@ class _CSV(contextlib.nullcontext["_CSV"]):
         """Add rows."""
         if not len(table):
             return
+        # Joined by pyarrow rather than in a Python loop over rows, which is much slower.
         cells = [_cells(column.combine_chunks()) for column in table.columns]
         rows = pc.binary_join_element_wise(*cells, _text(","), null_handling="replace")
         _write_lines(self.stream, rows, "\n")
@@ -139,7 +141,7 @@ class _JSON(_JSONLines):
         _write_lines(self.stream, rows.combine_chunks(), ",\n")
 
     def __exit__(self, *error: object) -> None:
-        if error[0] is None:
+        if error[0] is None:  # on standard output, a list without end shows that rows are missing
             self.stream.write(b"\n]\n" if self.begun else b"[]\n")
 
 
@@ -152,6 +154,7 @@ _WRITERS: dict[str, Any] = {
 
 
 def _write_lines(stream: IO[bytes], rows: Any, between: str) -> None:
+    # large_list and large_string: a block of rows may have more than 2 GB.
     whole = pc.binary_join(pa.LargeListArray.from_arrays([0, len(rows)], rows), _text(between))
     stream.write(whole[0].as_buffer())
 
@@ -162,6 +165,7 @@ def _cells(column: Any) -> Any:
     for pattern, turn in STAMPS if pa.types.is_timestamp(column.type) else ():
         cells = pc.replace_substring_regex(cells, pattern, turn)
     content = cells.buffers()[2]
+    # One search of the raw bytes; most columns need no quotes.
     if content is None or not any(sign in content.to_pybytes() for sign in STRUCTURE):
         return cells
     quoted = pc.binary_join_element_wise(_text('"'), pc.replace_substring(cells, '"', '""'), _text('"'), _text(""))

@@ -88,22 +88,8 @@ class Array(Card, Renamed, Shuffled):
         """Return one sample a row: ``(rows, *shape) float64``."""
         import numpy as np
 
-        from lifecycle.data.columns import types
-
         labels = targets.labels_of(frame[self.target]) if self.target in frame.columns else None
-        names = self.columns(frame)
-        features.check_no_times(frame[names], self.path)
-        try:
-            numbers = types.plain_frame(frame[names]).to_numpy(dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            problem = f"has a value that is no number: {error}"
-            raise RequestError(Setting("data.path", self.path), problem, remedy="Fix the value.") from error
-        lacking = ~np.isfinite(numbers)
-        wrong = np.flatnonzero(lacking.any(axis=1))
-        if len(wrong):
-            column = names[int(lacking[wrong[0]].argmax())]
-            problem = f"misses a number in row {frame.index[wrong[0]]}, column {column}"
-            raise RequestError(Setting("data.path", self.path), problem, remedy="Fix or remove the row.")
+        numbers = features.finite_numbers(frame[self.columns(frame)], self.path, np.float64)
         return Samples(
             numbers.reshape(-1, *self.shape), labels, np.arange(len(frame)), weights=weights.column(self, frame)
         )
@@ -111,6 +97,7 @@ class Array(Card, Renamed, Shuffled):
     def learn(self, inputs: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None = None) -> Any:
         """Fit the scale of each feature, or channel, to the training samples, by their weights."""
         values = self._by_feature(inputs)
+        # Each number of a sample counts with the weight of the sample.
         return fitted(self.scaling, values, None if weights is None else weights.repeat(len(values) // len(inputs)))
 
     def apply(self, transformer: Any, inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -111,18 +111,7 @@ class Images(Card, Renamed, Shuffled):
         """Return ``(rows, pixels)``, ``uint8`` or ``float32``, checked to be finite."""
         if all(dtype == np.uint8 for dtype in pixels.dtypes):  # a quarter of the memory, and always finite
             return np.ascontiguousarray(pixels.to_numpy())
-        features.check_no_times(pixels, self.path)
-        try:
-            values = pixels.to_numpy(dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            problem = f"has a pixel that is no number: {error}"
-            raise RequestError(Setting("data.path", self.path), problem, remedy="Fix the file.") from error
-        if not np.isfinite(values).all():
-            place, number = np.argwhere(~np.isfinite(values))[0]
-            row, column = pixels.index[place], pixels.columns[number]
-            problem = f"misses a pixel in row {row}, column {column}"
-            raise RequestError(Setting("data.path", self.path), problem, remedy="Fix or remove the row.")
-        return values
+        return features.finite_numbers(pixels, self.path, np.float32, "pixel")
 
     def rows_of_files(self, files: Sequence[str], columns: Sequence[str], transformer: Any) -> pd.DataFrame:
         """Return the raw rows of image files: ``file``, and their pixels where the rows of the data hold pixels.
@@ -158,6 +147,7 @@ class Images(Card, Renamed, Shuffled):
         import numpy as np
         from sklearn.preprocessing import MaxAbsScaler
 
+        # Of files always 255: an underexposed data set is not to be brightened, and new files may be brighter.
         largest = self.max_value or (BRIGHTEST if self._in_folder else float(np.abs(inputs).max()))
         return MaxAbsScaler().fit(np.array([[largest]], dtype=np.float32))
 

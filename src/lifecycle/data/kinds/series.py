@@ -57,7 +57,7 @@ class Series(Card, Renamed, Shares):
         named = {"target": self.target, "time": self.time, "weight": self.weight}
         targets.check_columns(frame, self.path, {key: name for key, name in named.items() if name is not None})
         if self.time is not None:
-            times.check_packed(frame[self.time])
+            times.check_packed(frame[self.time])  # also of evenly spaced numbers, such as the months of one year
         return frame
 
     def describe_target(self, frame: pd.DataFrame) -> Target:

@@ -160,6 +160,7 @@ class Table(Card, Renamed, Shuffled):
         other = [name for name in inputs.columns if name not in numeric]
         steps = []
         if numeric:
+            # A column without values in the training rows stays an input: validation rows may have some.
             fill = SimpleImputer(strategy="median", keep_empty_features=True)
             steps.append((NUMBERS, make_pipeline(fill, scaler(self.scaling)), numeric))
         if other:
@@ -215,6 +216,7 @@ def _learn_by_weight(pipeline: Any, numbers: pd.DataFrame, of_rows: np.ndarray[A
     import numpy as np
 
     fill, scaling = pipeline[0], pipeline[1]
+    # Columns without gaps keep scikit-learn's median, so that weights of 1 change no bit.
     present = numbers.notna().to_numpy()
     for place, (name, known) in enumerate(zip(numbers.columns, present.T, strict=True)):
         if known.any() and not known.all():
@@ -285,6 +287,7 @@ def _coded(column: pd.Series[Any], known: set[str | None] | None) -> tuple[np.nd
     """Return the position of each row's value among the different texts, -1 where it is missing; and these texts."""
     import pandas as pd
 
+    # str() for each row only where it is needed: texts of a file are a StringDtype already.
     if not isinstance(column.dtype, pd.StringDtype):
         column = column.map(str).astype(object).where(column.notna(), None)
     codes, found = pd.factorize(column)

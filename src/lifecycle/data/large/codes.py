@@ -49,6 +49,7 @@ class Codes:
         array = column.combine_chunks()
         array = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
         places = array.indices.to_numpy(zero_copy_only=False).astype(np.float64)  # NaN: missing
+        # Only texts that occur: the dictionary of a slice is that of the whole column.
         present = places[~np.isnan(places)].astype(np.int64)
         texts = [None if text is None else str(text) for text in array.dictionary.to_pylist()]
         codes = np.full(len(texts) + 1, np.nan)

@@ -72,7 +72,7 @@ def _check_types(plugin: TableFields, file: ParquetFile, wanted: list[str]) -> N
         if file.is_plain(name):
             continue
         if name != plugin.target:
-            features.check(file.first_rows(name), plugin.path)
+            features.check(file.first_rows(name), plugin.path)  # a clearer message for times and lists
         problem = f"has values of the type {file.types[name]} in column {name}"
         if name in wanted:
             remedy: Text = ["Use numbers or texts, or ", remedies.drop(name), "."]

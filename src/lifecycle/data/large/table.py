@@ -123,9 +123,9 @@ class LargeTable:
         if values is None:
             raise too_many_classes(self.plugin.target)
         texts = np.array([str(value) for value in (values if self.classes is None else self.classes)], dtype=object)
-        order = np.argsort(texts, kind="stable")
+        order = np.argsort(texts, kind="stable")  # "10" before "9"; learn_target orders the classes
         places = np.argsort(order).astype(np.int32)
-        codes = np.empty(len(self.target), dtype=np.int32)
+        codes = np.empty(len(self.target), dtype=np.int32)  # half of int64; MOST_TEXTS fits
         for start, some in zip(range(0, len(codes), ROWS_AT_ONCE), self._target_in_parts(), strict=True):
             codes[start : start + len(some)] = places[np.searchsorted(values, some)]
         return texts[order], codes

@@ -132,7 +132,9 @@ def _fetch(download: Download, path: str, file: Path) -> bytes:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         for address in download.addresses:
+            # On standard error: the output of a command may be parsed.
             print(masked(f"Downloading {address} to {file}"), file=sys.stderr, flush=True)
+            # In the same folder, because a file can only be renamed within a file system.
             with tempfile.TemporaryDirectory(dir=file.parent, prefix=".download-") as place:
                 try:
                     _get(address, part := Path(place) / file.name)
@@ -162,6 +164,7 @@ def _get(address: str, file: Path) -> None:
     import pooch
     import requests
 
+    # pooch raises the exceptions of requests, whose messages repeat the URL.
     try:
         pooch.HTTPDownloader(chunk_size=1 << 16, timeout=SECONDS)(address, str(file), None)
     except requests.HTTPError as error:

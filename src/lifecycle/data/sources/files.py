@@ -86,7 +86,7 @@ def large_file(path: str, most_bytes: int | None = None) -> Path | None:
     file, suffix = Path(path).expanduser(), Path(path).suffix.lower()
     if path.partition(":")[0] in SCHEMES or suffix not in _READERS or not file.is_file():
         return None
-    numbers = file.stat().st_size // BYTES_A_NUMBER
+    numbers = file.stat().st_size // BYTES_A_NUMBER  # an estimate, without reading the file
     if suffix == ".parquet":
         import pyarrow as pa
         from pyarrow import parquet

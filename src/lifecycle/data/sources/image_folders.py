@@ -49,6 +49,7 @@ def read(path: str, target: str) -> pd.DataFrame:
     if target in (FILE, DIGEST):
         problem = "is the name of another column"
         raise RequestError(Setting("data.target", target), problem, remedy="Leave it out, or use another.")
+    # The digest of each file makes the digest of the rows one of the images, not only of their names.
     rows = [(file.relative_to(top).as_posix(), folder.name, sha256(file)) for folder, file in _files(path, top)]
     return pd.DataFrame(rows, columns=[FILE, target, DIGEST])
 
@@ -107,6 +108,7 @@ def images_in(path: str) -> list[str]:
 
 
 def _visible(folder: Path) -> list[Path]:
+    # Sorted by name: the order of iterdir depends on the file system, and the split depends on the order.
     entries = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
     return sorted((entry for entry in entries if entry.name.lower() not in LITTER), key=lambda entry: entry.name)
 
@@ -194,6 +196,7 @@ def _check_size(image: Any, file: Path, most: int | None) -> None:
 
 def _check_kind(image: Any, file: Path, shape: list[int]) -> None:
     """Refuse images that would lose information when read as one image of 8 bits."""
+    # Some of Pillow's formats have no attribute n_frames.
     if getattr(image, "n_frames", 1) > 1:
         raise RequestError(str(file), f"has {image.n_frames} frames", remedy="Save each frame as a file.")
     if image.mode.startswith(("I", "F")):

@@ -69,7 +69,7 @@ def inputs_of(X: Any) -> tuple[pd.DataFrame, tuple[int, ...]]:  # noqa: N803 - s
     rest: tuple[int, ...] = tuple(whole[1:])
     width = math.prod(rest)
     frame = pd.DataFrame(values.reshape(len(values), width), columns=[f"x{number}" for number in range(width)])
-    if values.dtype.kind in "iuO":
+    if values.dtype.kind in "iuO":  # only these can hold whole numbers that float64 does not
         rounding.warn(frame)
     return _some(types.plain_frame(frame) if values.dtype == object else frame, X), rest
 
@@ -205,6 +205,7 @@ def together(
     rows = np.arange(len(train) + len(val))
     split = Split(rows[: len(train)], rows[len(train) :], rows[:0])
     both = pd.concat([train, val[list(train.columns)]], ignore_index=True)
+    # Or NumPy would concatenate numbers and texts as texts.
     if targets.dtype.kind != val_targets.dtype.kind:
         targets = targets.astype(object)
     return both, np.concatenate([targets, val_targets]), split
@@ -230,6 +231,7 @@ def _array(values: Any, name: str) -> np.ndarray[Any, Any]:
         raise RequestError(name, "must not be a sparse matrix", remedy=f"Give {name}.toarray().")
     try:
         found = np.asarray(values)
+        # NumPy turns [1, "a"] into texts without a warning.
         if found.dtype.kind == "U" and not isinstance(values, np.ndarray):
             found = np.asarray(values, dtype=object)
     except ValueError as error:

@@ -35,6 +35,7 @@ def as_pandas(X: Any, name: str = "X") -> Any:  # noqa: N803
         return X
     try:
         table = found.to_arrow()
+        # ignore_metadata: pandas' metadata in an Arrow table would turn columns into an index.
         if hasattr(found, "columns"):
             frame = table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
             return frame.set_axis(list(found.columns), axis=1)
