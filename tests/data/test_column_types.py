@@ -60,7 +60,7 @@ GAPS = {
     "text": TEXTS,
 }
 MISSING = [None, np.nan, pd.NA, pd.NaT, decimal.Decimal("nan")]
-"""What stands for a missing value among objects."""
+"""Representations of a missing value among objects."""
 
 
 def represent(values: list[Any], dtype: Any, missing: int = 0) -> Any:
@@ -260,22 +260,22 @@ REFUSED: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("what", REFUSED)
 def test_values_that_are_no_features_are_refused_by_their_column(what: str) -> None:
-    column, said = REFUSED[what]
+    column, message = REFUSED[what]
     frame = pd.DataFrame({"a": np.arange(ROWS)}).assign(z=column)
-    with pytest.raises(RequestError, match=said):
+    with pytest.raises(RequestError, match=message):
         Model("mlp").fit(frame, ["no", "yes"] * (ROWS // 2), epochs=1, verbose=0)
 
 
 def test_values_of_polars_that_are_no_features_are_refused_by_their_column() -> None:
     frame = pl.DataFrame({"a": np.arange(ROWS)})
     y = ["no", "yes"] * (ROWS // 2)
-    for column, said in (
+    for column, message in (
         (pl.lit(datetime.timedelta(1)), "has times in the column z"),
         (pl.lit(datetime.time(1)), "has a time in column z"),
         (pl.struct("a"), "has a dict in column z"),
         (pl.concat_list("a"), "has a list in column z"),
     ):
-        with pytest.raises(RequestError, match=said):
+        with pytest.raises(RequestError, match=message):
             Model("mlp").fit(frame.with_columns(z=column), y, epochs=1, verbose=0)
     with pytest.raises(RequestError, match=r"^X is a LazyFrame, which has no rows yet\. Give X\.collect\(\)\.$"):
         Model("mlp").fit(frame.lazy(), y, epochs=1, verbose=0)

@@ -1,4 +1,4 @@
-"""Images in a folder, one sub-folder a class: read as they are, and whatever is not fit is refused by name."""
+"""Images in a folder with one sub-folder for each class: read unchanged; other files are refused by name."""
 
 from __future__ import annotations
 
@@ -213,12 +213,12 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
 @pytest.mark.parametrize(("harm", "sentence"), FAULTS.values(), ids=list(FAULTS))
 def test_what_is_not_fit_is_refused_by_name(pets: Path, harm: Callable[[Path], object], sentence: str) -> None:
     harm(pets / "dog" / "4.png")
-    said = refused(pets)
-    assert sentence in said
-    assert "\n" not in said
+    message = refused(pets)
+    assert sentence in message
+    assert "\n" not in message
 
 
-def test_a_folder_without_classes_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_classes_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pets").mkdir()
     none = "data.path=pets has no sub-folders. Give a folder with one sub-folder of images for each class."
     assert refused(tmp_path / "pets") == none
@@ -231,7 +231,7 @@ def test_a_folder_without_classes_is_told(tmp_path: Path) -> None:
     )
 
 
-def test_a_folder_that_is_not_there_is_told_with_the_nearest(pets: Path) -> None:
+def test_a_folder_that_is_not_there_is_refused_with_the_nearest(pets: Path) -> None:
     with pytest.raises(
         RequestError,
         match=rf"^data\.path={re.escape(str(pets))}s is no folder\. Did you mean pets\? Give a folder with one su",
@@ -251,8 +251,8 @@ def test_a_run_on_a_folder_predicts_new_files(pets: Path, job: Command, tmp_path
     from lifecycle.predict import saved_model
 
     assert job("--version").code == 0  # the working folder is ready
-    words = ["model=mlp", "data=images", "data.path=pets", "trainer.max_epochs=2"]
-    result = lifecycle.run([*words, "verbose=0", "tracking.figures=false"])
+    arguments = ["model=mlp", "data=images", "data.path=pets", "trainer.max_epochs=2"]
+    result = lifecycle.run([*arguments, "verbose=0", "tracking.figures=false"])
     frame = Images(path="pets").read()
     of_test = result.model.predict(frame)["predicted"].to_numpy()[result.predictions["row"]]
     assert of_test.tolist() == result.predictions["predicted"].tolist()
@@ -273,8 +273,8 @@ def test_a_run_on_a_folder_names_each_rows_file_and_its_model_does_not(pets: Pat
 
     import yaml
 
-    words = ["model=mlp", f"data.path={pets}", "trainer.max_epochs=1", "tracking.figures=false"]
-    assert job("data=images", *words).err == ""
+    arguments = ["model=mlp", f"data.path={pets}", "trainer.max_epochs=1", "tracking.figures=false"]
+    assert job("data=images", *arguments).err == ""
     table = pd.read_csv(next(pets.parent.rglob("predictions.csv")))
     assert list(table) == ["row", "file", "actual", "predicted", "probability_cat", "probability_dog"]
     assert table["file"].tolist() == Images(path=str(pets)).read()["file"][table["row"]].tolist()
@@ -293,8 +293,8 @@ def test_a_users_file_is_the_one_in_the_working_folder(
     save(tmp_path / "here" / "cat" / "1.png", pixels(55))
     plugin = Images(path=str(pets))
     frame = plugin.read()
-    asked = pd.DataFrame({"file": ["cat/1.png", "cat/2.png"]})
-    here, in_path = np.asarray(plugin.samples(asked).inputs)
+    rows = pd.DataFrame({"file": ["cat/1.png", "cat/2.png"]})
+    here, in_path = np.asarray(plugin.samples(rows).inputs)
     np.testing.assert_array_equal(here[0], pixels(55))
     np.testing.assert_array_equal(in_path[0], pixels(102))  # only data.path has it
     listed = np.asarray(plugin.samples(frame).inputs)

@@ -1,4 +1,4 @@
-"""Rows on disk: the same rows as in memory, read once an epoch, in an order that is a function of the generator."""
+"""Rows on disk: equal to rows in memory, each read once an epoch, in an order that depends only on the generator."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_a_scratch_file_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_full_disk_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     file = Scratch()
     file.append(np.zeros(1000))
@@ -155,15 +155,15 @@ def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     )
 
 
-def test_a_folder_without_room_is_told_before_anything_is_written(
+def test_a_folder_without_room_is_refused_before_anything_is_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(RequestError) as caught:
         scratch.check_room(10**21)
-    said = str(caught.value)
-    assert said.startswith(f"data.memory_gb needs 1e+12 GB of rows on disk, and {tmp_path} has ")
-    assert said.endswith(" GB free. Set TMPDIR to a folder with more room, or raise data.memory_gb.")
+    message = str(caught.value)
+    assert message.startswith(f"data.memory_gb needs 1e+12 GB of rows on disk, and {tmp_path} has ")
+    assert message.endswith(" GB free. Set TMPDIR to a folder with more room, or raise data.memory_gb.")
     scratch.check_room(1)
 
 
