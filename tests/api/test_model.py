@@ -513,6 +513,14 @@ FAULTS: list[tuple[str, Callable[[], Any]]] = [
         r"part \(validation_split=0\)\.$",
         lambda: fit(y=["rare" if row == 7 else "ab"[row % 2] for row in range(ROWS)], validation_split=0.2),
     ),
+    (
+        r"^validation_split=0\.999 leaves no training rows of 60 samples\. Hold out less, or give more rows\.$",
+        lambda: fit(validation_split=0.999),
+    ),
+    (
+        r"^X has no value in column none, in 60 rows\. Leave the column out of X\.$",
+        lambda: fit(FRAME.assign(none=np.nan)),
+    ),
     (r"y has one class only, a\. Give rows of two classes or more\.", lambda: fit(y=["a"] * ROWS)),
     (
         r"y has no value in 2 of 60 rows, the first is row 1\. Fill them, or leave these rows out\.",

@@ -150,7 +150,7 @@ def _check_categories(column: pd.Series[Any], path: str) -> None:
     numbers = pd.to_numeric(present, errors="coerce")
     texts = present[numbers.isna()]
     first = (texts.iloc[0], texts.index[0]) if len(texts) else None
-    judge_categories(str(column.name), path, len(present), len(texts), first, present.nunique)
+    check_texts(str(column.name), path, len(present), len(texts), first, present.nunique)
 
 
 def _check_truths(present: pd.Series[Any], path: str) -> None:
@@ -167,7 +167,7 @@ def _check_truths(present: pd.Series[Any], path: str) -> None:
         )
 
 
-def judge_categories(
+def check_texts(
     name: str, path: str, present: int, texts: int, first: tuple[Any, Any] | None, distinct: Callable[[], int]
 ) -> None:
     """Refuse a text column of numbers with a few texts among them, of identifiers or of free text.

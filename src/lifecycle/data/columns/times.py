@@ -80,7 +80,7 @@ class Step:
         return f"{size} {unit}{'s' if size != 1 else ''}"
 
 
-def of(moments: Moments) -> Step | None:
+def step_of(moments: Moments) -> Step | None:
     """Return the step of sorted times; ``None``: the steps differ, or there are fewer than two times.
 
     Days are counted in local time, where a day may have 23 or 25 hours; shorter units are counted in UTC.
@@ -100,7 +100,7 @@ def of(moments: Moments) -> Step | None:
     return None
 
 
-def keep(moments: Moments, step: Step) -> bool:
+def has_step(moments: Moments, step: Step) -> bool:
     """Return whether sorted times have a step, even if they have another one in another unit."""
     import numpy as np
 
@@ -282,7 +282,7 @@ def order(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
         first, second = sorted(int(position) for position in found[twice[0] : twice[0] + 2])
         problem = f"is {written[first]} in row {first} and again in row {second}"
         raise RequestError(_key(column), problem, remedy="Keep one of them.")
-    if len(column) > 1 and of(in_order) is None:
+    if len(column) > 1 and step_of(in_order) is None:
         check_packed(column)  # a clearer message where the numbers are dates
         raise _uneven(in_order, written[found], column)
     return found
@@ -294,7 +294,7 @@ def step(column: pd.Series[Any]) -> Step | None:
     Raises:
         RequestError: see :func:`order`.
     """
-    return of(moments(column).at(order(column)))
+    return step_of(moments(column).at(order(column)))
 
 
 def check_step(column: pd.Series[Any], trained: Step) -> None:
@@ -305,8 +305,8 @@ def check_step(column: pd.Series[Any], trained: Step) -> None:
     """
     column = _as_trained(column, trained)
     in_order = moments(column).at(order(column))
-    if len(column) > 1 and not keep(in_order, trained):
-        problem = f"has steps of {of(in_order)}, and this model was trained on steps of {trained}"
+    if len(column) > 1 and not has_step(in_order, trained):
+        problem = f"has steps of {step_of(in_order)}, and this model was trained on steps of {trained}"
         raise RequestError(_key(column), problem, remedy="Give rows that are as far apart as those.")
 
 
@@ -323,7 +323,7 @@ def after(column: pd.Series[Any], number: int, trained: Step | None) -> pd.Serie
     """
     in_time = column.iloc[order(column)]
     in_order = moments(_as_trained(in_time, trained))
-    by = trained or of(in_order)
+    by = trained or step_of(in_order)
     if by is None:
         raise RequestError(_key(column), "has only one time, which shows no step", remedy="Give one more row.")
     return written_like(following(in_order, by, number), in_time)

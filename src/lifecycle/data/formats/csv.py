@@ -20,7 +20,7 @@ MISSING = ("NA", "N/A", "nan", "NaN", "null", "NULL", "None")
 CODE = re.compile(r"0\d+")
 """A code such as 007, which is not a number."""
 
-ROWS_TO_JUDGE = 10_000
+ROWS_TO_SEARCH = 10_000
 """Rows that are searched for codes: reading all of a large file a second time, with ``csv``, would be slow."""
 
 
@@ -74,7 +74,7 @@ def codes_of(file: Path) -> list[str]:
         rows = csv.reader(stream)
         names = next(rows, [])
         found = {
-            i for row in itertools.islice(rows, ROWS_TO_JUDGE) for i, cell in enumerate(row) if CODE.fullmatch(cell)
+            i for row in itertools.islice(rows, ROWS_TO_SEARCH) for i, cell in enumerate(row) if CODE.fullmatch(cell)
         }
     return [names[i] for i in sorted(found) if i < len(names)]
 

@@ -170,7 +170,7 @@ class _Reader:
         if self.without_target:
             raise targets.gaps(plugin.path, "target", name, *self.without_target)
         for column in self.wanted:
-            self._judge(column)
+            self._decide_kind(column)
         plugin.check_numbers(self.file.names, [column for column in self.wanted if column not in self.codes])
         target, classes = np.concatenate(self.target), None
         self.target.clear()
@@ -203,7 +203,7 @@ class _Reader:
         target = self.plugin.target
         return {name: rounding.note(name, *one, is_target=name == target) for name, one in pairs.items()}
 
-    def _judge(self, name: str) -> None:
+    def _decide_kind(self, name: str) -> None:
         """Decide whether a column holds numbers or categories.
 
         Raises:
@@ -226,7 +226,7 @@ class _Reader:
         if kind == TEXT:
             wrong = np.flatnonzero(pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").isna())
             first = min(((codes.first[place], codes.texts[place]) for place in wrong), default=None)
-            features.judge_categories(
+            features.check_texts(
                 name,
                 self.plugin.path,
                 int(counts.sum()),

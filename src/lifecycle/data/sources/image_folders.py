@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FILE, DIGEST = "file", "sha256"  # columns of the raw rows
 
-LITTER = ("thumbs.db", "desktop.ini")
+HIDDEN_FILES = ("thumbs.db", "desktop.ini")
 """Hidden files of Windows, in lower case; on other systems hidden files begin with a dot."""
 
 MODES = {1: "L", 3: "RGB"}
@@ -110,7 +110,7 @@ def images_in(path: str) -> list[str]:
 def _visible(folder: Path) -> list[Path]:
     # Sorted by name: the order of iterdir depends on the file system, and the split depends on the order.
     entries = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    return sorted((entry for entry in entries if entry.name.lower() not in LITTER), key=lambda entry: entry.name)
+    return sorted((entry for entry in entries if entry.name.lower() not in HIDDEN_FILES), key=lambda entry: entry.name)
 
 
 def load(path: str, files: Iterable[Any], shape: list[int], listed: bool = True) -> np.ndarray[Any, Any]:

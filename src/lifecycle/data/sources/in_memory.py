@@ -21,7 +21,7 @@ from lifecycle.runtime.quiet import one_at_a_time
 PATH = "X"
 """The value of ``data.path`` for rows in memory, and their name in messages."""
 
-NEITHER = {"M": "times", "m": "durations", "c": "complex numbers", "S": "bytes", "V": "records"}
+UNSUPPORTED = {"M": "times", "m": "durations", "c": "complex numbers", "S": "bytes", "V": "records"}
 """NumPy's kind -> name, of the kinds that are neither numbers nor texts."""
 
 
@@ -55,7 +55,7 @@ def inputs_of(X: Any) -> tuple[pd.DataFrame, tuple[int, ...]]:  # noqa: N803 - s
         twice = frame.columns[frame.columns.duplicated()]
         if len(twice):
             raise RequestError("X", f"has two columns called {twice[0]}", remedy="Rename one of them.")
-        rounding.warn(_some(frame, X))
+        rounding.warn(_not_empty(frame, X))
         return types.plain_frame(frame), (len(frame.columns),)
     values = _array(X, "X")
     if values.ndim not in (2, 3, 4):
@@ -71,7 +71,7 @@ def inputs_of(X: Any) -> tuple[pd.DataFrame, tuple[int, ...]]:  # noqa: N803 - s
     frame = pd.DataFrame(values.reshape(len(values), width), columns=[f"x{number}" for number in range(width)])
     if values.dtype.kind in "iuO":  # only these can hold whole numbers that float64 does not
         rounding.warn(frame)
-    return _some(types.plain_frame(frame) if values.dtype == object else frame, X), rest
+    return _not_empty(types.plain_frame(frame) if values.dtype == object else frame, X), rest
 
 
 @one_at_a_time()
@@ -237,13 +237,13 @@ def _array(values: Any, name: str) -> np.ndarray[Any, Any]:
     except ValueError as error:
         problem = "must have rows of one length, and has not"
         raise RequestError(name, problem, remedy="Make them one array first.") from error
-    if found.dtype.kind in NEITHER:
+    if found.dtype.kind in UNSUPPORTED:
         into = "numbers" if name == "X" and found.dtype.kind == "M" else "numbers or texts"
-        raise RequestError(name, f"holds {NEITHER[found.dtype.kind]}", remedy=f"Turn them into {into}.")
+        raise RequestError(name, f"holds {UNSUPPORTED[found.dtype.kind]}", remedy=f"Turn them into {into}.")
     return found
 
 
-def _some(frame: pd.DataFrame, X: Any) -> pd.DataFrame:  # noqa: N803
+def _not_empty(frame: pd.DataFrame, X: Any) -> pd.DataFrame:  # noqa: N803
     if not len(frame) or not len(frame.columns):
         remedy = "Give one row or more, of one feature or more."
         raise RequestError("X", "must have rows and features", f"the shape {tuple(np.shape(X))}", remedy)

@@ -18,15 +18,15 @@ SKLEARN_TARGETS = {
 }
 """Data set of scikit-learn -> the name of its target column here."""
 
-MADE = "two_classes"
+GENERATED = "two_classes"
 """A data set that scikit-learn generates."""
 
 
 def _sklearn(name: str) -> pd.DataFrame:
-    if name == MADE:
+    if name == GENERATED:
         return _two_classes()
     if name not in SKLEARN_TARGETS:
-        known = [*SKLEARN_TARGETS, MADE]
+        known = [*SKLEARN_TARGETS, GENERATED]
         remedy = f"{did_you_mean(name, known)} Choose from: {', '.join(known)}."
         raise RequestError(Setting("data.path", f"sklearn:{name}"), "is not known", remedy=remedy)
     import sklearn.datasets
