@@ -97,13 +97,15 @@ def _columns_of_model(plugin: DataPlugin, name: str, frame: pd.DataFrame, column
     return frame[list(dict.fromkeys([*columns, *optional, plugin.describe_target(frame).name]))]
 
 
-def _notes(plugin: DataPlugin, learnt: Preprocessing, used: pd.DataFrame, columns: Sequence[str]) -> tuple[str, ...]:
+def _notes(
+    plugin: DataPlugin, preprocessing: Preprocessing, used: pd.DataFrame, columns: Sequence[str]
+) -> tuple[str, ...]:
     """Return warnings about categories and missing values that no training row had."""
     if not isinstance(plugin, ReportsUnseenCategories) or not isinstance(plugin, PredictsRowByRow):
         return ()
-    inputs, numbers = plugin.samples(used).inputs, plugin.numbers(learnt.inputs, columns)
-    unseen = Unseen(numbers, known=learnt.gaps is not None)
-    unseen.add(plugin.unseen(learnt.inputs, inputs) | missing_values.filled(inputs, learnt.gaps, numbers))
+    inputs, numbers = plugin.samples(used).inputs, plugin.numbers(preprocessing.inputs, columns)
+    unseen = Unseen(numbers, known=preprocessing.gaps is not None)
+    unseen.add(plugin.unseen(preprocessing.inputs, inputs) | missing_values.filled(inputs, preprocessing.gaps, numbers))
     return tuple(unseen.lines())
 
 

@@ -96,12 +96,12 @@ def _scaler(values: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None) 
     return scaler
 
 
-def labels_like(targets: np.ndarray[Any, Any], learnt: Preprocessing, spec: DataSpec) -> np.ndarray[Any, Any]:
+def labels_like(targets: np.ndarray[Any, Any], preprocessing: Preprocessing, spec: DataSpec) -> np.ndarray[Any, Any]:
     """Return clean targets of rows that the model was not trained on.
 
     Args:
         targets: ``(rows,)`` as their source has them.
-        learnt: preprocessing of the model.
+        preprocessing: preprocessing of the model.
         spec: of the model.
 
     Raises:
@@ -110,12 +110,12 @@ def labels_like(targets: np.ndarray[Any, Any], learnt: Preprocessing, spec: Data
     if spec.task == REGRESSION:
         return as_numbers(targets, spec.target_name)
     # Each different value is converted once; there may be millions of rows.
-    known = {str(value): as_known(str(value), learnt.class_names) for value in pd.unique(targets)}
+    known = {str(value): as_known(str(value), preprocessing.class_names) for value in pd.unique(targets)}
     labels = np.array([known[str(value)] for value in targets])
-    unknown = np.flatnonzero(~np.isin(labels, learnt.class_names))
+    unknown = np.flatnonzero(~np.isin(labels, preprocessing.class_names))
     if len(unknown):
         problem = f"is {labels[unknown[0]]} in row {unknown[0]}, which is no class of the model"
-        raise RequestError(spec.target_name, problem, remedy=f"Its classes: {', '.join(learnt.class_names)}.")
+        raise RequestError(spec.target_name, problem, remedy=f"Its classes: {', '.join(preprocessing.class_names)}.")
     return labels
 
 
