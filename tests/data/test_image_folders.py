@@ -170,9 +170,9 @@ def animation(file: Path) -> None:
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no image": (
         lambda file: file.write_bytes(b"hello"),
-        "dog/4.png cannot be read as an image: it is not of a kind that Pillow knows. Fix or remove it.",
+        "dog/4.png cannot be read as an image: Pillow does not know its format. Fix or remove it.",
     ),
-    "nothing": (lambda file: file.write_bytes(b""), "dog/4.png cannot be read as an image: it is not of a kind that P"),
+    "nothing": (lambda file: file.write_bytes(b""), "dog/4.png cannot be read as an image: Pillow does not know its f"),
     "cut off": (
         lambda file: file.write_bytes(file.read_bytes()[:50]),
         "dog/4.png cannot be read as an image: ",

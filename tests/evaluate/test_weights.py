@@ -255,10 +255,13 @@ def test_evaluate_takes_weights_and_validation_rows_may_have_them() -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (np.ones(3), r"^sample_weight must have the shape \(40,\), a number a row of X, got \(3,\)\. Reshape it\.$"),
+        (
+            np.ones(3),
+            r"^sample_weight must have the shape \(40,\), a number for each row of X, got \(3,\)\. Reshape it\.$",
+        ),
         (
             np.ones((ROWS, 2)),
-            r"^sample_weight must have the shape \(40,\), a number a row of X, got \(40, 2\)\. Reshape it\.$",
+            r"^sample_weight must have the shape \(40,\), a number for each row of X, got \(40, 2\)\. Reshape it\.$",
         ),
         (
             np.where(np.arange(ROWS) == 7, -1.0, 1.0),
