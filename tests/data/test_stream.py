@@ -110,7 +110,7 @@ def test_where_no_model_says_it_a_column_is_what_all_its_values_are() -> None:
         ("a,a\n1,2\n", r"it has the column a twice"),
         ("a,\n1,2\n", r"column 2 has no name; an index is left out by to_csv\(index=False\)"),
         ("\n\na,a\n1,2\n", r"it has the column a twice"),
-        ("x" * 200_000, r"its first line is no names of columns: field larger than field limit \(131072\)"),
+        ("x" * 200_000, r"its first line does not hold names of columns: field larger than field limit \(131072\)"),
         ("a;b\n1;2\n", r"its header is separated by ';' rather than a comma"),
     ],
 )
