@@ -47,7 +47,7 @@ LEVELS = (
 """Packages from the top down, below the public modules. A package imports only itself and packages of lower levels."""
 
 IN_DATA = (
-    {"load", "labelled_rows", "kinds"},
+    {"load", "external", "kinds"},
     {"large"},
     {"assembly"},
     {"dataset"},
@@ -55,6 +55,7 @@ IN_DATA = (
     {"sources"},
     {"formats", "splits", "preprocessing", "encoder", "batches"},
     {"columns", "rows", "scaling"},
+    {"selection"},
 )
 """The same within data/."""
 

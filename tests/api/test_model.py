@@ -491,7 +491,7 @@ FAULTS: list[tuple[str, Callable[[], Any]]] = [
         lambda: fit(FRAME.assign(odd=[{}] * ROWS)),
     ),
     (
-        r"X has numbers in column odd, and the text 'x' in row 59\. Mend the text, or leave the column out",
+        r"X has numbers in column odd, and the text 'x' in row 59\. Fix the text, or leave the column out",
         lambda: fit(FRAME.assign(odd=["1"] * (ROWS - 1) + ["x"])),
     ),
     (r"X has 1e\+40 in column width, row 0, too large", lambda: fit(FRAME.assign(width=1e40))),
@@ -505,7 +505,7 @@ FAULTS: list[tuple[str, Callable[[], Any]]] = [
     (r"X holds times\. Turn them into numbers\.", lambda: fit(DAYS.to_numpy().reshape(-1, 1))),
     (r"X holds complex numbers\. Turn", lambda: fit(np.ones((ROWS, 2)) * 1j)),
     (
-        r"X misses a number in row 4, column x0\. Fix or remove the row\.",
+        r"X misses a value in row 4, column x0\. Fix or remove the row\.",
         lambda: fit(np.where(np.arange(ROWS)[:, None, None] == 4, np.nan, np.ones((ROWS, 2, 2)))),
     ),
     (
@@ -513,7 +513,15 @@ FAULTS: list[tuple[str, Callable[[], Any]]] = [
         r"part \(validation_split=0\)\.$",
         lambda: fit(y=["rare" if row == 7 else "ab"[row % 2] for row in range(ROWS)], validation_split=0.2),
     ),
-    (r"y has one class only, a\. There is nothing to tell apart\.", lambda: fit(y=["a"] * ROWS)),
+    (
+        r"^validation_split=0\.999 leaves no training rows of 60 samples\. Hold out less, or give more rows\.$",
+        lambda: fit(validation_split=0.999),
+    ),
+    (
+        r"^X has no value in column none, in 60 rows\. Leave the column out of X\.$",
+        lambda: fit(FRAME.assign(none=np.nan)),
+    ),
+    (r"y has one class only, a\. Give rows of two classes or more\.", lambda: fit(y=["a"] * ROWS)),
     (
         r"y has no value in 2 of 60 rows, the first is row 1\. Fill them, or leave these rows out\.",
         lambda: fit(y=[1, None, None, *([0, 2] * 28), 1]),
@@ -631,7 +639,7 @@ def test_what_cannot_be_predicted_is_said_too(classifier: Model) -> None:
             lambda: classifier.predict(FRAME.drop(columns="width")),
             r"^X has no column width, got .* This model needs width",
         ),
-        (lambda: classifier.predict(FRAME.assign(width="x")), r"^column width holds numbers, got 'x' in row 0\. Mend"),
+        (lambda: classifier.predict(FRAME.assign(width="x")), r"^column width holds numbers, got 'x' in row 0\. Fix"),
         (lambda: classifier.predict([[1, 2]]), r"^X has no column width, .*, got x0, x1\. This model needs width"),
         (lambda: classifier.predict(FRAME[:0]), r"^X must have rows and features, got the shape \(0, 4\)"),
         (

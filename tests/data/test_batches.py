@@ -1,4 +1,4 @@
-"""Batches: an order that is a function of seed and epoch; each row once; shares of a batch that make up the batch."""
+"""Batches: the order is a function of seed and epoch; each row occurs once; processes share a batch without overlap."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_the_order_is_a_function_of_seed_and_epoch(total: int, batch_size: int, 
     assert passed(total, batch_size, seed, epoch) == first
 
 
-def test_going_on_from_an_epoch_gives_the_order_that_epoch_would_have_had() -> None:
+def test_resuming_at_an_epoch_gives_its_order() -> None:
     batches, orders = Batches(*rows(20), 4, 1), []
     for epoch in range(3):
         batches.set_epoch(epoch)

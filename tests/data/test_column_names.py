@@ -1,4 +1,4 @@
-"""Columns that predictions are called are refused before training, with a remedy that trains and predicts."""
+"""Columns with a name of the predictions are refused before training, with a remedy that works."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ FRAME = pd.DataFrame(
 )
 
 
-def cures(said: str) -> list[list[str]]:
-    """Return the words of each remedy that a refusal names."""
-    words = re.sub(r"\.$", "", said.strip().partition("Add ")[2])
-    return [shlex.split(cure) for cure in words.split(", or ")]
+def cures(message: str) -> list[list[str]]:
+    """Return the arguments of each remedy that a refusal names."""
+    arguments = re.sub(r"\.$", "", message.strip().partition("Add ")[2])
+    return [shlex.split(cure) for cure in arguments.split(", or ")]
 
 
 def model_in(folder: Path) -> Path:
@@ -87,9 +87,9 @@ def test_each_remedy_trains_and_predicts_the_file_as_it_is(
     pd.testing.assert_frame_equal(again, found)
 
     assert job(*data, *QUICK, *drop).code == 0
-    found, said = predicted(lifecycle, f"rows.{ending}")
+    found, message = predicted(lifecycle, f"rows.{ending}")
     assert list(found) == ["a", "y", "predicted", "probability_no", "probability_yes"]
-    assert f"{name}: left out, since data.drop names it and a prediction is called so" in said
+    assert f"{name}: left out, since data.drop names it and a prediction is called so" in message
 
 
 def test_a_target_and_a_time_that_are_called_so_are_renamed(job: Command, lifecycle: Command, runs: Any) -> None:
@@ -113,13 +113,13 @@ def test_a_target_and_a_time_that_are_called_so_are_renamed(job: Command, lifecy
 
 def test_other_kinds_refuse_and_rename_too(job: Command, lifecycle: Command, runs: Any) -> None:
     FRAME.to_csv("rows.csv", index=False)
-    for words in (
+    for arguments in (
         ["data=array", "data.shape=[2]"],
         ["data=images", "data.shape=[1,1,2]"],
     ):
-        ended = job(*words, "data.path=rows.csv", "data.target=y", *QUICK)
+        ended = job(*arguments, "data.path=rows.csv", "data.target=y", *QUICK)
         assert (ended.code, runs()) == (2, [])
-        assert job(*words, "data.path=rows.csv", "data.target=y", *QUICK, *cures(ended.err)[0]).code == 0
+        assert job(*arguments, "data.path=rows.csv", "data.target=y", *QUICK, *cures(ended.err)[0]).code == 0
         assert "predicted_" in predicted(lifecycle, "rows.csv")[0]
         for run in runs():
             mlflow.MlflowClient(f"sqlite:///{Path.cwd()}/mlruns/mlflow.db").delete_run(run.info.run_id)
@@ -167,7 +167,7 @@ def test_a_name_that_no_word_can_hold_is_dropped_by_a_quoted_one(job: Command) -
     assert job(*data, *QUICK, *cures(ended.err)[-1]).code == 0
 
 
-def test_a_column_beside_those_of_the_model_is_named_with_a_cure(job: Command, lifecycle: Command) -> None:
+def test_a_column_next_to_those_of_the_model_is_named_with_a_cure(job: Command, lifecycle: Command) -> None:
     FRAME.drop(columns="predicted").to_csv("rows.csv", index=False)
     FRAME.to_csv("more.csv", index=False)
     assert job("data=table", "data.path=rows.csv", "data.target=y", *QUICK).code == 0
@@ -182,19 +182,20 @@ WRONG = {
     "{predicted: b, a: b}": "data.rename={predicted: b} is given twice. Choose a new name.",
     "{predicted: a, a: predicted}": "data.rename={predicted: a} is another column of rows.csv. Choose a new name.",
     "{predicted: ''}": "data.rename={predicted: } is nothing. Choose a new name.",
-    "[predicted]": "data.rename must be names by names, got ['predicted']. Write 'data.rename={old: new}'.",
+    "[predicted]": "data.rename must be a mapping of old names to new ones, got ['predicted']. Write "
+    "'data.rename={old: new}'.",
 }
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["whole", "large"])
-@pytest.mark.parametrize(("words", "said"), WRONG.items())
+@pytest.mark.parametrize(("arguments", "message"), WRONG.items())
 def test_names_that_do_not_fit_are_refused(
-    job: Command, monkeypatch: pytest.MonkeyPatch, words: str, said: str, large: bool
+    job: Command, monkeypatch: pytest.MonkeyPatch, arguments: str, message: str, large: bool
 ) -> None:
     monkeypatch.setattr(files, "LARGE", 0 if large else files.LARGE)
     FRAME.to_csv("rows.csv", index=False)
-    ended = job("data=table", "data.path=rows.csv", "data.target=y", *QUICK, f"data.rename={words}")
-    assert (ended.code, ended.err.strip()) == (2, f"lifecycle: {said}")
+    ended = job("data=table", "data.path=rows.csv", "data.target=y", *QUICK, f"data.rename={arguments}")
+    assert (ended.code, ended.err.strip()) == (2, f"lifecycle: {message}")
 
 
 @settings(deadline=None)

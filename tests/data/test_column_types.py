@@ -23,8 +23,7 @@ from lifecycle.data.columns import rounding
 from lifecycle.data.columns.types import plain
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
-from lifecycle.data.sources import files
-from lifecycle.data.sources import in_memory as rows_given
+from lifecycle.data.sources import files, in_memory
 from lifecycle.errors import DataWarning, RequestError
 from lifecycle.sklearn import LifecycleClassifier
 from tests.conftest import Command
@@ -61,7 +60,7 @@ GAPS = {
     "text": TEXTS,
 }
 MISSING = [None, np.nan, pd.NA, pd.NaT, decimal.Decimal("nan")]
-"""What stands for a missing value among objects."""
+"""Representations of a missing value among objects."""
 
 
 def represent(values: list[Any], dtype: Any, missing: int = 0) -> Any:
@@ -98,9 +97,9 @@ def table(columns: dict[str, Any]) -> Any:
 
 
 def loaded(frame: Any, target: Any) -> dataset.Dataset:
-    rows, _ = rows_given.inputs_of(frame)
-    name, labels = rows_given.targets_of(target, len(rows), rows.columns)
-    return load(Table(path="X", target=name), "X", "table", 0, rows_given.Given(rows.assign(**{name: labels})))
+    rows, _ = in_memory.inputs_of(frame)
+    name, labels = in_memory.targets_of(target, len(rows), rows.columns)
+    return load(Table(path="X", target=name), "X", "table", 0, in_memory.MemoryRows(rows.assign(**{name: labels})))
 
 
 @st.composite
@@ -261,22 +260,22 @@ REFUSED: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("what", REFUSED)
 def test_values_that_are_no_features_are_refused_by_their_column(what: str) -> None:
-    column, said = REFUSED[what]
+    column, message = REFUSED[what]
     frame = pd.DataFrame({"a": np.arange(ROWS)}).assign(z=column)
-    with pytest.raises(RequestError, match=said):
+    with pytest.raises(RequestError, match=message):
         Model("mlp").fit(frame, ["no", "yes"] * (ROWS // 2), epochs=1, verbose=0)
 
 
 def test_values_of_polars_that_are_no_features_are_refused_by_their_column() -> None:
     frame = pl.DataFrame({"a": np.arange(ROWS)})
     y = ["no", "yes"] * (ROWS // 2)
-    for column, said in (
+    for column, message in (
         (pl.lit(datetime.timedelta(1)), "has times in the column z"),
         (pl.lit(datetime.time(1)), "has a time in column z"),
         (pl.struct("a"), "has a dict in column z"),
         (pl.concat_list("a"), "has a list in column z"),
     ):
-        with pytest.raises(RequestError, match=said):
+        with pytest.raises(RequestError, match=message):
             Model("mlp").fit(frame.with_columns(z=column), y, epochs=1, verbose=0)
     with pytest.raises(RequestError, match=r"^X is a LazyFrame, which has no rows yet\. Give X\.collect\(\)\.$"):
         Model("mlp").fit(frame.lazy(), y, epochs=1, verbose=0)

@@ -1,4 +1,4 @@
-"""A CSV file with a ragged line is refused by the number of that line, however the file is read."""
+"""The error of a CSV file with a ragged line has the number of the line, however the file is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Downloads: fetched once from a real server, checked each time, whole or not at all; MNIST's IDX files."""
+"""Downloads: fetched once from a real server, verified each time, never incomplete; MNIST's IDX files."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ CONTENT = b'"Month","Sales"\n' + b"".join(b'"1960-%02d",%d\n' % (month, month * 
 
 @dataclass
 class Server:
-    """What a server on this machine serves, and what it was asked for."""
+    """A local server: its files, and the paths that were requested."""
 
     address: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     cut_off: set[str] = field(default_factory=set)
-    asked: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
 
     def download(self, content: bytes = CONTENT, name: str = "sales.csv", served: bytes | None = None) -> Download:
         """Serve a file, as it is or packed, and return how it is registered."""
@@ -51,7 +51,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            state.asked.append(self.path)
+            state.requested.append(self.path)
             if self.path not in state.files:
                 self.send_error(404)
                 return
@@ -84,7 +84,7 @@ def refused(download: Download, cache: Path) -> str:
     return str(caught.value)
 
 
-def test_a_file_is_fetched_once_and_it_is_said_from_where(
+def test_a_file_is_fetched_once_and_it_the_address_is_printed(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     download = server.download()
@@ -92,7 +92,7 @@ def test_a_file_is_fetched_once_and_it_is_said_from_where(
     assert capsys.readouterr().err == (f"Downloading {server.address}/sales.csv to {tmp_path}/new/cache/sales.csv\n")
     assert downloads.content(download, "download:sales", tmp_path / "new" / "cache") == CONTENT
     assert capsys.readouterr().err == ""
-    assert server.asked == ["/sales.csv"]
+    assert server.requested == ["/sales.csv"]
     assert left(tmp_path / "new" / "cache") == ["sales.csv"]
 
 
@@ -106,7 +106,7 @@ def test_a_file_that_the_server_has_not_is_one_sentence(server: Server, tmp_path
     download = Download("sales.csv", "0", (f"{server.address}/gone.csv",))
     assert refused(download, tmp_path) == (
         f"data.path=download:sales could not be downloaded from {server.address}/gone.csv (404 Client Error: Not "
-        f"Found). Put it at {tmp_path}/sales.csv by hand, or let LIFECYCLE_CACHE name a folder that has sales.csv."
+        f"Found). Put it at {tmp_path}/sales.csv by hand, or set LIFECYCLE_CACHE to a folder that has sales.csv."
     )
     assert left(tmp_path) == []
 
@@ -114,8 +114,10 @@ def test_a_file_that_the_server_has_not_is_one_sentence(server: Server, tmp_path
 def test_another_file_than_the_registered_one_is_refused_and_not_kept(server: Server, tmp_path: Path) -> None:
     download = replace(server.download(), sha256="0" * 64)
     digest = hashlib.sha256(CONTENT).hexdigest()
-    said = refused(download, tmp_path)
-    assert f"(is not the file that is registered: its sha256 is {digest[:16]}..., not {'0' * 16}...). Put it at" in said
+    message = refused(download, tmp_path)
+    assert (
+        f"(is not the file that is registered: its sha256 is {digest[:16]}..., not {'0' * 16}...). Put it at" in message
+    )
     assert left(tmp_path) == []
 
 
@@ -129,8 +131,8 @@ def test_a_file_that_is_cut_off_is_refused_and_not_kept(server: Server, tmp_path
 def test_a_server_that_is_not_there_is_one_sentence(server: Server, tmp_path: Path) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as http:
         nobody = f"http://127.0.0.1:{http.server_address[1]}/sales.csv"  # a port that is free again
-    said = refused(Download("sales.csv", "0", (nobody,)), tmp_path)
-    assert f"could not be downloaded from {nobody} (no connection). Put it at {tmp_path}/sales.csv by hand" in said
+    message = refused(Download("sales.csv", "0", (nobody,)), tmp_path)
+    assert f"could not be downloaded from {nobody} (no connection). Put it at {tmp_path}/sales.csv by hand" in message
     assert left(tmp_path) == []
 
 
@@ -145,13 +147,13 @@ def test_the_second_address_is_tried_where_the_first_fails(server: Server, tmp_p
 def test_a_kept_file_that_was_altered_is_refused_and_left_as_it_is(server: Server, tmp_path: Path) -> None:
     download = server.download()
     (tmp_path / "sales.csv").write_bytes(b"altered")
-    said = refused(download, tmp_path)
-    assert said.startswith(
+    message = refused(download, tmp_path)
+    assert message.startswith(
         f"data.path=download:sales is read from {tmp_path}/sales.csv, which is not the file that is registered: "
         f"its sha256 is {hashlib.sha256(b'altered').hexdigest()[:16]}..., not {download.sha256[:16]}.... Remove that "
         "file, and the "
     )
-    assert server.asked == []
+    assert server.requested == []
     assert (tmp_path / "sales.csv").read_bytes() == b"altered"
 
 
@@ -163,8 +165,8 @@ def test_a_kept_file_that_cannot_be_unpacked_is_refused(server: Server, tmp_path
 def test_a_cache_that_cannot_be_written_is_one_sentence(server: Server, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     assert refused(server.download(), tmp_path / "cache") == (
-        f"data.path=download:sales cannot be kept in {tmp_path}/cache: File exists. Make room there, or let "
-        "LIFECYCLE_CACHE name another folder."
+        f"data.path=download:sales cannot be kept in {tmp_path}/cache: File exists. Make room there, or set "
+        "LIFECYCLE_CACHE to another folder."
     )
 
 
@@ -198,24 +200,24 @@ def test_a_run_fetches_what_it_needs_and_the_next_needs_no_server(
 ) -> None:
     monkeypatch.setenv("LIFECYCLE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(downloads.REGISTERED, "sales.csv", (server.download(),))
-    words = [
+    arguments = [
         "data=series",
         "data.path=download:sales.csv",
         "data.target=Sales",
         "data.window=2",
         "trainer.max_epochs=1",
     ]
-    first = job(*words)
+    first = job(*arguments)
     assert (first.code, first.err) == (0, f"Downloading {server.address}/sales.csv to {tmp_path}/cache/sales.csv\n")
     server.files.clear()
-    assert job(*words).code == 0
+    assert job(*arguments).code == 0
     (tmp_path / "cache" / "sales.csv").unlink()
-    refusal = job(*words)
+    refusal = job(*arguments)
     assert refusal.code == 2
     assert f"Put it at {tmp_path}/cache/sales.csv by hand" in refusal.err
 
 
-def test_a_name_that_is_not_registered_is_told_with_the_nearest() -> None:
+def test_a_name_that_is_not_registered_is_refused_with_the_nearest() -> None:
     with pytest.raises(
         RequestError,
         match=r"^data\.path=download:mnits is not known\. Did you mean mnist\? "
@@ -237,13 +239,13 @@ def test_an_idx_file_is_read_as_its_header_says() -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", r"a is no IDX file of bytes: it begins with \. Fetch it again\."),
-        (b"\0\0\x0d\1\0\0\0\1\0\0\0\0", r"a is no IDX file of bytes: it begins with 00000d01\. Fetch"),
-        (packed(np.zeros((2, 3, 4)))[:-1], r"a states 2 x 3 x 4 values and holds 23\. Fetch it again\."),
+        (b"", r"a is no IDX file of bytes: it begins with \. Download it again\."),
+        (b"\0\0\x0d\1\0\0\0\1\0\0\0\0", r"a is no IDX file of bytes: it begins with 00000d01\. Download"),
+        (packed(np.zeros((2, 3, 4)))[:-1], r"a states 2 x 3 x 4 values and holds 23\. Download it again\."),
         (packed(np.zeros((2, 3, 4)))[:10], r"a is no IDX file"),
     ],
 )
-def test_an_idx_file_that_is_none_is_told(content: bytes, sentence: str) -> None:
+def test_an_idx_file_that_is_none_is_refused(content: bytes, sentence: str) -> None:
     with pytest.raises(RequestError, match=f"^{sentence}"):
         idx.parse(content, "a")
 
@@ -269,8 +271,10 @@ def test_the_training_images_come_before_the_test_images() -> None:
     ]
 
 
-def test_fewer_labels_than_images_are_told() -> None:
-    with pytest.raises(RequestError, match=r"^train-labels-idx1-ubyte has the shape \(2,\) and .* \(3, 2, 2\): not a"):
+def test_fewer_labels_than_images_are_refused() -> None:
+    with pytest.raises(
+        RequestError, match=r"^train-labels-idx1-ubyte has the shape \(2,\) and .* \(3, 2, 2\): not one"
+    ):
         idx.digits(mnist(labels=2))
 
 

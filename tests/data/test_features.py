@@ -1,4 +1,4 @@
-"""Columns of a file that a network would take for something else are refused, by name and row."""
+"""Columns that are neither numbers nor categories are refused by name and row."""
 
 from __future__ import annotations
 

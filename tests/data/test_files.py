@@ -1,4 +1,4 @@
-"""Raw rows: from files, scikit-learn and the package; whatever cannot be read as it stands is refused."""
+"""Raw rows from files, scikit-learn and the package; files that would have to be changed are refused."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_file_of_the_package_is_found_by_its_name() -> None:
     np.testing.assert_allclose(frame["value"], np.arange(10) / 10)
 
 
-def test_a_data_set_that_is_not_known_is_told_with_the_nearest() -> None:
+def test_a_data_set_that_is_not_known_is_refused_with_the_nearest() -> None:
     with pytest.raises(
         RequestError,
         match=r"^data\.path=sklearn:irs is not known\. Did you mean iris\? "
@@ -86,14 +86,14 @@ def test_a_data_set_that_is_not_known_is_told_with_the_nearest() -> None:
 
 
 def test_a_row_too_short_is_refused(write: Write) -> None:
-    said = refused(write("a,b,c\n1,2,3\n4,5\n"))
-    assert said == "cannot be read: line 3 has 2 cells, and the header has 3 (4,5). Fix the file."
+    message = refused(write("a,b,c\n1,2,3\n4,5\n"))
+    assert message == "cannot be read: line 3 has 2 cells, and the header has 3 (4,5). Fix the file."
 
 
 @pytest.mark.parametrize("text", ["a,b\n1,2\n3,4,5\n", "a,b\n1,2,3\n4,5,6\n"], ids=["one row", "every row"])
 def test_a_row_too_long_is_refused(write: Write, text: str) -> None:
-    said = refused(write(text))
-    assert re.match(r"cannot be read: line [23] has 3 cells, and the header has 2 \(.,.,.\)\. Fix the file\.", said)
+    message = refused(write(text))
+    assert re.match(r"cannot be read: line [23] has 3 cells, and the header has 2 \(.,.,.\)\. Fix the file\.", message)
 
 
 def test_a_header_alone_is_refused(write: Write) -> None:
@@ -105,19 +105,21 @@ def test_an_empty_file_is_refused(write: Write) -> None:
 
 
 def test_a_column_that_stands_twice_is_refused(write: Write) -> None:
-    said = refused(write("a,b,a\n1,2,3\n"))
-    assert said == "cannot be read: it has the column a twice. Fix the file."
+    message = refused(write("a,b,a\n1,2,3\n"))
+    assert message == "cannot be read: it has the column a twice. Fix the file."
 
 
 def test_a_column_without_a_name_is_refused(write: Write) -> None:
-    said = refused(write("a,,b\n1,2,3\n"))
-    assert said == ("cannot be read: column 2 has no name; an index is left out by to_csv(index=False). Fix the file.")
+    message = refused(write("a,,b\n1,2,3\n"))
+    assert message == (
+        "cannot be read: column 2 has no name; an index is left out by to_csv(index=False). Fix the file."
+    )
 
 
 @pytest.mark.parametrize("sign", [";", "\t", "|"])
 def test_a_header_that_is_separated_by_another_sign_is_refused(write: Write, sign: str) -> None:
-    said = refused(write(f"a{sign}b\n1{sign}2\n"))
-    assert said == (f"cannot be read: its header is separated by {sign!r} rather than a comma. Fix the file.")
+    message = refused(write(f"a{sign}b\n1{sign}2\n"))
+    assert message == (f"cannot be read: its header is separated by {sign!r} rather than a comma. Fix the file.")
 
 
 def test_an_index_with_a_name_in_parquet_is_a_column_and_one_without_is_refused(tmp_path: Path) -> None:
@@ -135,24 +137,24 @@ def test_a_word_such_as_na_is_kept_as_the_word_that_it_is(write: Write) -> None:
 
 
 def test_text_that_is_not_utf_8_is_refused(write: Write) -> None:
-    said = refused(write("a,b\né,2\n", encoding="latin-1"))
-    assert said.startswith("is not UTF-8 in column a. Save it as UTF-8.") or said.startswith(
+    message = refused(write("a,b\né,2\n", encoding="latin-1"))
+    assert message.startswith("is not UTF-8 in column a. Save it as UTF-8.") or message.startswith(
         "cannot be read: it is not UTF-8"
     )
 
 
 def test_a_header_that_is_not_utf_8_is_refused(write: Write) -> None:
-    said = refused(write("é,b\n1,2\n", encoding="latin-1"))
-    assert re.match(r"cannot be read: it is not UTF-8 \(.* at byte \d+\)\. Fix the file\.", said)
+    message = refused(write("é,b\n1,2\n", encoding="latin-1"))
+    assert re.match(r"cannot be read: it is not UTF-8 \(.* at byte \d+\)\. Fix the file\.", message)
 
 
-def test_a_missing_file_is_told_with_the_nearest_beside_it(write: Write, tmp_path: Path) -> None:
+def test_a_missing_file_is_refused_with_the_nearest_next_to_it(write: Write, tmp_path: Path) -> None:
     write("a\n1\n", name="houses.csv")
-    said = refused(str(tmp_path / "house.csv"))
-    assert said == "is no file (did you mean houses.csv?). Give the path of a CSV or Parquet file."
+    message = refused(str(tmp_path / "house.csv"))
+    assert message == "is no file. Did you mean houses.csv? Give the path of a CSV or Parquet file."
 
 
-def test_a_missing_file_in_a_missing_folder_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_in_a_missing_folder_is_refused(tmp_path: Path) -> None:
     assert refused(str(tmp_path / "no" / "a.csv")) == "is no file. Give the path of a CSV or Parquet file."
 
 
@@ -161,9 +163,9 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "ending"), [("a.txt", ".txt"), ("a", "nothing"), ("a.csv.gz", ".gz")])
-def test_an_unknown_ending_is_told(write: Write, name: str, ending: str) -> None:
-    said = refused(write("a\n1\n", name=name))
-    assert said == f"ends in {ending}. Give a file ending in .csv or .parquet."
+def test_an_unknown_ending_is_refused(write: Write, name: str, ending: str) -> None:
+    message = refused(write("a\n1\n", name=name))
+    assert message == f"ends in {ending}. Give a file ending in .csv or .parquet."
 
 
 def test_a_parquet_file_that_is_none_is_refused(write: Write) -> None:
@@ -181,7 +183,7 @@ def test_codes_keep_their_zeros(write: Write) -> None:
     assert frame["n"].tolist() == [1, 2, 3]
 
 
-def test_beside_a_column_of_codes_whole_numbers_may_have_gaps(write: Write) -> None:
+def test_next_to_a_column_of_codes_whole_numbers_may_have_gaps(write: Write) -> None:
     frame = files.read(write("n,zip,x,ok,word\n1,007,1.5,true,a\n,0101,,false,NA\n3,,NA,true,\n"))
     assert list(frame) == ["n", "zip", "x", "ok", "word"]
     assert frame["zip"].fillna("").tolist() == ["007", "0101", ""]

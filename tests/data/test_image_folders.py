@@ -1,4 +1,4 @@
-"""Images in a folder, one sub-folder a class: read as they are, and whatever is not fit is refused by name."""
+"""Images in a folder with one sub-folder for each class: read unchanged; other files are refused by name."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_images_of_different_shapes_are_refused_by_name(pets: Path) -> None:
     save(pets / "dog" / "4.png", pixels(1, (7, 5)))
     assert refused(pets) == (
         "data.path=pets has images of different shapes: cat/0.png is 1 x 6 x 5 and dog/4.png is 1 x 7 x 5. Add for "
-        "instance data.shape=[1,6,5], and each is converted to it."
+        "instance data.shape=[1,6,5], and each image is converted to it."
     )
 
 
@@ -170,9 +170,9 @@ def animation(file: Path) -> None:
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no image": (
         lambda file: file.write_bytes(b"hello"),
-        "dog/4.png cannot be read as an image: it is not of a kind that Pillow knows. Mend or remove it.",
+        "dog/4.png cannot be read as an image: Pillow does not know its format. Fix or remove it.",
     ),
-    "nothing": (lambda file: file.write_bytes(b""), "dog/4.png cannot be read as an image: it is not of a kind that P"),
+    "nothing": (lambda file: file.write_bytes(b""), "dog/4.png cannot be read as an image: Pillow does not know its f"),
     "cut off": (
         lambda file: file.write_bytes(file.read_bytes()[:50]),
         "dog/4.png cannot be read as an image: ",
@@ -182,7 +182,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda file: bomb(file, 10_000),  # of which Pillow only warns
         "dog/4.png is too large: Image size (100000000 pixels) exceeds limit of",
     ),
-    "an animation": (animation, "dog/4.gif has 3 frames. Keep one image a file."),
+    "an animation": (animation, "dog/4.gif has 3 frames. Save each frame as a file."),
     "16 bits": (
         lambda file: Image.fromarray(pixels(1).astype(np.uint16) * 256).save(file),
         "dog/4.png has pixels of more than 8 bits (mode I;16). Save it with 8 bits.",
@@ -201,7 +201,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a loose image": (
         lambda file: save(file.parents[1] / "loose.png", pixels(1)),
-        "has loose.png beside its sub-folders, in no class. Move it away.",
+        "has loose.png outside the sub-folders of the classes. Move it away.",
     ),
     "an empty class": (
         lambda file: (file.parents[1] / "emu").mkdir(),
@@ -213,28 +213,28 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
 @pytest.mark.parametrize(("harm", "sentence"), FAULTS.values(), ids=list(FAULTS))
 def test_what_is_not_fit_is_refused_by_name(pets: Path, harm: Callable[[Path], object], sentence: str) -> None:
     harm(pets / "dog" / "4.png")
-    said = refused(pets)
-    assert sentence in said
-    assert "\n" not in said
+    message = refused(pets)
+    assert sentence in message
+    assert "\n" not in message
 
 
-def test_a_folder_without_classes_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_classes_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pets").mkdir()
-    none = "data.path=pets has no sub-folders. Give a folder of one sub-folder of images a class."
+    none = "data.path=pets has no sub-folders. Give a folder with one sub-folder of images for each class."
     assert refused(tmp_path / "pets") == none
     save(tmp_path / "pets" / "loose.png", pixels(1))
     assert refused(tmp_path / "pets") == none
     (tmp_path / "pets" / "loose.png").unlink()
     save(tmp_path / "pets" / "cat" / "1.png", pixels(1))
     assert refused(tmp_path / "pets").startswith(
-        "data.path=pets has one class only, cat. There is nothing to tell apart"
+        "data.path=pets has one class only, cat. Give a folder with one sub-folder of images for each class, two or"
     )
 
 
-def test_a_folder_that_is_not_there_is_told_with_the_nearest(pets: Path) -> None:
+def test_a_folder_that_is_not_there_is_refused_with_the_nearest(pets: Path) -> None:
     with pytest.raises(
         RequestError,
-        match=rf"^data\.path={re.escape(str(pets))}s is no folder\. Did you mean pets\? Give a folder of one sub-",
+        match=rf"^data\.path={re.escape(str(pets))}s is no folder\. Did you mean pets\? Give a folder with one su",
     ):
         load(pets.with_name("petss"))
 
@@ -251,8 +251,8 @@ def test_a_run_on_a_folder_predicts_new_files(pets: Path, job: Command, tmp_path
     from lifecycle.predict import saved_model
 
     assert job("--version").code == 0  # the working folder is ready
-    words = ["model=mlp", "data=images", "data.path=pets", "trainer.max_epochs=2"]
-    result = lifecycle.run([*words, "verbose=0", "tracking.figures=false"])
+    arguments = ["model=mlp", "data=images", "data.path=pets", "trainer.max_epochs=2"]
+    result = lifecycle.run([*arguments, "verbose=0", "tracking.figures=false"])
     frame = Images(path="pets").read()
     of_test = result.model.predict(frame)["predicted"].to_numpy()[result.predictions["row"]]
     assert of_test.tolist() == result.predictions["predicted"].tolist()
@@ -273,8 +273,8 @@ def test_a_run_on_a_folder_names_each_rows_file_and_its_model_does_not(pets: Pat
 
     import yaml
 
-    words = ["model=mlp", f"data.path={pets}", "trainer.max_epochs=1", "tracking.figures=false"]
-    assert job("data=images", *words).err == ""
+    arguments = ["model=mlp", f"data.path={pets}", "trainer.max_epochs=1", "tracking.figures=false"]
+    assert job("data=images", *arguments).err == ""
     table = pd.read_csv(next(pets.parent.rglob("predictions.csv")))
     assert list(table) == ["row", "file", "actual", "predicted", "probability_cat", "probability_dog"]
     assert table["file"].tolist() == Images(path=str(pets)).read()["file"][table["row"]].tolist()
@@ -293,8 +293,8 @@ def test_a_users_file_is_the_one_in_the_working_folder(
     save(tmp_path / "here" / "cat" / "1.png", pixels(55))
     plugin = Images(path=str(pets))
     frame = plugin.read()
-    asked = pd.DataFrame({"file": ["cat/1.png", "cat/2.png"]})
-    here, in_path = np.asarray(plugin.samples(asked).inputs)
+    rows = pd.DataFrame({"file": ["cat/1.png", "cat/2.png"]})
+    here, in_path = np.asarray(plugin.samples(rows).inputs)
     np.testing.assert_array_equal(here[0], pixels(55))
     np.testing.assert_array_equal(in_path[0], pixels(102))  # only data.path has it
     listed = np.asarray(plugin.samples(frame).inputs)
@@ -304,10 +304,10 @@ def test_a_users_file_is_the_one_in_the_working_folder(
 
 def test_images_some_of_which_are_in_colours_are_advised_to_be_all(pets: Path) -> None:
     save(pets / "dog" / "4.png", pixels(1, (7, 5, 3)))
-    assert refused(pets).endswith("Add for instance data.shape=[3,6,5], and each is converted to it.")
+    assert refused(pets).endswith("Add for instance data.shape=[3,6,5], and each image is converted to it.")
     save(pets / "cat" / "0.png", pixels(1, (8, 9, 3)))
     assert refused(pets) == (
         "data.path=pets has images of different shapes: cat/0.png is 3 x 8 x 9 and cat/1.png is 1 x 6 x 5. Add for "
-        "instance data.shape=[3,8,9], and each is converted to it."
+        "instance data.shape=[3,8,9], and each image is converted to it."
     )
     assert load(pets, shape=[3, 8, 9]).spec.input_shape == (3, 8, 9)

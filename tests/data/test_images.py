@@ -1,4 +1,4 @@
-"""Images: pixel columns in rows become arrays, scaled by the training images alone."""
+"""Images: columns of pixels become arrays, with a scale that is fitted to the training images only."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_raw_images_without_the_target_are_samples_without_targets() -> None:
     assert plugin.samples(plugin.frame[plugin.columns(plugin.frame)]).targets is None
 
 
-def test_a_missing_pixel_is_told_with_its_row() -> None:
+def test_a_missing_pixel_is_refused_with_its_row() -> None:
     values = pixels().astype(float)
     values[7, 3] = np.nan
     plugin = ImageRows(frame=frame(values), shape=SHAPE)
@@ -93,22 +93,22 @@ def test_a_missing_pixel_is_told_with_its_row() -> None:
         plugin.samples(plugin.frame)
 
 
-def test_a_pixel_that_is_no_number_is_told_with_its_value() -> None:
+def test_a_pixel_that_is_no_number_is_refused_with_its_value() -> None:
     values = pixels().astype(object)
     values[7, 3] = "dark"
     plugin = ImageRows(frame=frame(values), shape=SHAPE)
     with pytest.raises(
-        RequestError, match=r"^data\.path=memory\.csv has a pixel that is no number: .*'dark'\. Mend the file\.$"
+        RequestError, match=r"^data\.path=memory\.csv has a pixel that is no number: .*'dark'\. Fix the pixel\.$"
     ):
         plugin.samples(plugin.frame)
 
 
-def test_a_shape_of_another_number_of_pixels_is_told(tmp_path: Path) -> None:
+def test_a_shape_of_another_number_of_pixels_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     frame(pixels()).to_csv(file, index=False)
     with pytest.raises(
         RequestError,
-        match=rf"^data\.shape=\[1, 5, 5\] needs 25 pixel columns beside y, got 24 in {re.escape(str(file))}\. "
+        match=rf"^data\.shape=\[1,5,5\] needs 25 pixel columns in addition to y, got 24 in {re.escape(str(file))}\. "
         r"Give the shape of these images\.$",
     ):
         Images(path=str(file), target="y", shape=[1, 5, 5]).read()
@@ -128,12 +128,12 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("values", "sentence"), REFUSED)
-def test_a_field_out_of_range_is_told(values: dict[str, Any], sentence: str) -> None:
+def test_a_field_out_of_range_is_refused(values: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}"):
         Images(**{"path": "a.csv", "target": "y", "shape": [1, 8, 8], **values})
 
 
-def test_a_shape_without_pixels_is_told_with_a_cure_that_works() -> None:
+def test_a_shape_without_pixels_is_refused_with_a_cure_that_works() -> None:
     with pytest.raises(ValueError, match=r"^shape must be channels, height and width, got \[0, 8, 8\]\. ") as caught:
         Images(path="a.csv", target="y", shape=[0, 8, 8])
     assert "The default is []" not in str(caught.value)

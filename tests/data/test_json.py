@@ -1,4 +1,4 @@
-"""Rows of JSON: objects in a list or one after the other, read bit by bit, and whatever is none refused by its row."""
+"""Rows of JSON: objects in a list or one after the other, read lazily; errors have the number of the row."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("content", "said"), WRONG.items())
-def test_what_is_no_list_of_objects_is_refused_by_its_row(content: str, said: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
+@pytest.mark.parametrize(("content", "message"), WRONG.items())
+def test_what_is_no_list_of_objects_is_refused_by_its_row(content: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         read(content.encode())
 
 
@@ -91,14 +91,14 @@ def test_texts_are_plain_without_their_quotes() -> None:
     assert json_rows.plain(column).to_pylist() == ['a"b', "1.50", None, "true", '{"c": 1}']
 
 
-def test_a_fault_at_the_beginning_is_told_without_reading_on() -> None:
+def test_a_fault_at_the_beginning_is_refused_without_reading_on() -> None:
     stream = io.BytesIO(b'{"a": oh}' + b'{"a": 1}' * 100_000)
     with pytest.raises(ValueError, match="row 0 is no JSON"):
         json_rows.read(stream)
     assert stream.tell() == json_rows.BYTES_AT_ONCE
 
 
-def test_no_more_is_read_than_is_asked_for() -> None:
+def test_the_stream_is_read_lazily() -> None:
     content = b'[{"a": 1}' + b', {"a": 1}' * 200_000 + b"]"
     stream = io.BytesIO(content)
     _, batches = json_rows.read(stream)

@@ -1,4 +1,4 @@
-"""Large tables: read in blocks and never held twice, they teach and are what a table that is read whole is."""
+"""Large tables: read in blocks, with the results and errors of a table that is read at once."""
 
 from __future__ import annotations
 
@@ -188,10 +188,10 @@ def test_a_column_without_a_value_and_gaps_of_held_out_rows_alone_are_said(
     assert held_out is not None
     rows.loc[held_out.rows[:3], ["a", "word"]] = None
     file = write(rows, tmp_path / f"a.{ending}")
-    said = tuple(
+    message = tuple(
         f"{name}: values are missing in validation or test rows alone; filled as in training" for name in ("a", "word")
     )
-    assert load(file, large=False).notes == load(file, large=True).notes == said
+    assert load(file, large=False).notes == load(file, large=True).notes == message
     assert load(file, large=True).preprocessing.gaps == {"a", "word"}
     file = write(rows.assign(a=np.nan, b=1), tmp_path / f"a.{ending}")
     assert "has no value in column a, in 400 rows. Add data.drop=[a]." in refused(load, file)
@@ -269,10 +269,10 @@ def test_a_target_is_what_all_of_it_is(load: Load, tmp_path: Path, column: str, 
 
 def refused(load: Load, file: Path, **fields: Any) -> str:
     """Return what a large file is refused with, which is what it is refused with when it is read whole."""
-    said = outcome(load, file, large=True, **fields)
-    assert isinstance(said, str)
-    assert said == outcome(load, file, large=False, **fields)
-    return said.replace(str(file), "FILE")
+    message = outcome(load, file, large=True, **fields)
+    assert isinstance(message, str)
+    assert message == outcome(load, file, large=False, **fields)
+    return message.replace(str(file), "FILE")
 
 
 def lines(file: Path, rows: list[str], header: str = "n,x,y") -> Path:
@@ -309,7 +309,7 @@ def test_fields_that_name_no_fitting_column_are_refused(load: Load, tmp_path: Pa
     file = lines(tmp_path / "a.csv", GOOD)
     assert refused(load, file, drop=["m"]).startswith("data.drop=m is no column of FILE.")
     assert refused(load, file, missing_zeros=["y"]).startswith("data.missing_zeros=y is the target.")
-    assert refused(load, file, drop=["n", "x"]).startswith("data.path=FILE has no column beside y to learn from")
+    assert refused(load, file, drop=["n", "x"]).startswith("data.path=FILE has no column other than y to learn from")
     other = lines(tmp_path / "b.csv", GOOD, "n,x,z")
     assert refused(load, other).startswith("data.target=y is no column of FILE. Columns: n, x, z.")
 
@@ -329,8 +329,8 @@ def test_classes_that_cannot_be_in_every_part_are_refused_by_their_names(load: L
         "data.target=y has one class only, no"
     )
     last = sorted(GOOD, key=lambda row: row.endswith("yes"))
-    said = refused(load, lines(tmp_path / "c.csv", last), test_rows="last")
-    assert said.startswith("data.test_rows=last tests on the class yes alone")
+    message = refused(load, lines(tmp_path / "c.csv", last), test_rows="last")
+    assert message.startswith("data.test_rows=last tests on the class yes alone")
 
 
 def test_too_many_different_texts_are_refused_before_memory_is_full_of_them(
@@ -338,20 +338,20 @@ def test_too_many_different_texts_are_refused_before_memory_is_full_of_them(
 ) -> None:
     monkeypatch.setattr(codes, "MOST_TEXTS", 50)
     texts = [f"1,text {row},{['no', 'yes'][row % 2]}" for row in range(ROWS)]
-    said = str(outcome(load, lines(tmp_path / "a.csv", texts), large=True))
+    message = str(outcome(load, lines(tmp_path / "a.csv", texts), large=True))
     assert re.search(
         r"different texts in the first \d+ rows of column x, an identifier or free text rather than categories\. "
         r"Add data\.drop=\[x\]\.$",
-        said,
+        message,
     )
     numbers = [f"1,{row},{['no', 'yes'][row % 2]}" for row in range(ROWS)]
-    said = str(outcome(load, lines(tmp_path / "b.csv", [*numbers, "1,?,no"]), large=True))
-    assert said.endswith(
-        f"has numbers in column x, and the text '?' in row {ROWS}. Mend the text, or add data.drop=[x]."
+    message = str(outcome(load, lines(tmp_path / "b.csv", [*numbers, "1,?,no"]), large=True))
+    assert message.endswith(
+        f"has numbers in column x, and the text '?' in row {ROWS}. Fix the text, or add data.drop=[x]."
     )
-    said = str(outcome(load, lines(tmp_path / "d.csv", texts, "n,y,x"), large=True))
-    assert said.startswith("data.target=y has more than 100000 different values, which are too many for classes.")
-    assert said.endswith("Name another column, or add data.task=regression if these are numbers.")
+    message = str(outcome(load, lines(tmp_path / "d.csv", texts, "n,y,x"), large=True))
+    assert message.startswith("data.target=y has more than 100000 different values, which are too many for classes.")
+    assert message.endswith("Name another column, or add data.task=regression if these are numbers.")
 
 
 ODD: dict[str, Any] = {
@@ -392,7 +392,7 @@ def test_an_index_of_a_parquet_file_is_a_column_if_it_has_a_name(load: Load, tmp
     )
 
 
-def test_what_is_large_is_told_by_the_file_and_the_limit(tmp_path: Path) -> None:
+def test_file_and_memory_limit_determine_what_is_large(tmp_path: Path) -> None:
     parquet = write(pd.DataFrame(np.zeros((1000, 10))).rename(columns=str), tmp_path / "a.parquet")
     assert files.large_file(str(parquet)) is None
     assert files.large_file(str(parquet), 4 * 10_000) is None

@@ -102,19 +102,19 @@ def test_samples_have_the_number_of_axes_that_their_kind_declares(make: Callable
 
 
 def test_data_without_the_target_column_are_refused() -> None:
-    class Untold(TableRows):
+    class WithoutTarget(TableRows):
         """Rows whose target is described and not there."""
 
         def describe_target(self, frame: pd.DataFrame) -> Any:
             """Describe a target that no row has."""
             return replace(super().describe_target(frame.assign(y=labels(len(frame)))), name="z")
 
-    plugin = Untold(frame=pd.DataFrame({"x": range(ROWS)}))
+    plugin = WithoutTarget(frame=pd.DataFrame({"x": range(ROWS)}))
     with pytest.raises(RequestError, match=r"^data=mine has no target column z\. Name one with data\.target\.$"):
         load_rows(plugin)
 
 
-def test_an_input_that_is_no_finite_number_is_told_with_its_row() -> None:
+def test_an_input_that_is_no_finite_number_is_refused_with_its_row() -> None:
     class Raw(TableRows):
         """Rows that go to the network as they are."""
 
@@ -132,16 +132,16 @@ def test_an_input_that_is_no_finite_number_is_told_with_its_row() -> None:
         load_rows(plugin)
 
 
-def test_a_target_too_large_for_the_scale_of_training_is_told_with_its_row() -> None:
+def test_a_target_too_large_for_the_scale_of_training_is_refused_with_its_row() -> None:
     values = np.arange(ROWS) * 1.5
     row = int(load_rows(table(y=values)).test.rows[0])
     values[row] = 1e60
-    with pytest.raises(RequestError, match=rf"row {row}\b.*(Mend|[Rr]emove)"):
+    with pytest.raises(RequestError, match=rf"row {row}\b.*(Fix|[Rr]emove)"):
         load_rows(table(y=values))
 
 
 REFUSED: list[tuple[Any, str]] = [
-    (["same"] * ROWS, r"^data\.target=y has one class only, same\. There is nothing to tell apart\.$"),
+    (["same"] * ROWS, r"^data\.target=y has one class only, same\. Give rows of two classes or more\.$"),
     (
         [0.5, np.inf] * 20,
         r"^data\.target=y is inf in row 1, too large to learn from\. Fix or remove the row\.$",

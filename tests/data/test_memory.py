@@ -1,4 +1,4 @@
-"""Rows that are more than memory may take: trained on from disk, and what the process takes of memory."""
+"""Rows that exceed the memory limit: trained on from disk, within the limit."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def test_rows_on_disk_are_trained_on_and_the_same_command_gives_the_same_bits(
     job: Command, runs: Callable[[], list[mlflow.entities.Run]], tmp_path: Path
 ) -> None:
     parquet.write_table(table(3000, 5), tmp_path / "a.parquet")
-    words = ["data=table", "data.path=a.parquet", "data.target=y", "trainer.max_epochs=12", "optimizer.lr=0.01"]
-    ended = [job(*words, "data.memory_gb=2e-5", "tracking.figures=false", f"verbose={loud}") for loud in (2, 0)]
+    arguments = ["data=table", "data.path=a.parquet", "data.target=y", "trainer.max_epochs=12", "optimizer.lr=0.01"]
+    ended = [job(*arguments, "data.memory_gb=2e-5", "tracking.figures=false", f"verbose={loud}") for loud in (2, 0)]
     assert [end.code for end in ended] == [0, 0], ended[0].err
     assert "600 validation, 600 test; on disk, shuffled 125 rows at a time" in ended[0].out
     first, second = runs()
@@ -42,7 +42,7 @@ def test_rows_on_disk_are_trained_on_and_the_same_command_gives_the_same_bits(
     truth = parquet.read_table(tmp_path / "a.parquet").to_pandas()["y"].to_numpy()
     np.testing.assert_array_equal(predictions["actual"].to_numpy(), truth[predictions["row"]].astype(float))
     assert first.data.metrics["test_rmse"] < 0.2 * truth.std()
-    assert job(*words, "tracking.figures=false").code == 0
+    assert job(*arguments, "tracking.figures=false").code == 0
     in_memory = runs()[2].data.metrics["test_rmse"]
     assert in_memory == pytest.approx(
         first.data.metrics["test_rmse"], abs=0.1 * float(truth.std())
@@ -67,9 +67,9 @@ print("PEAK", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
 """
 
 
-def peak(folder: Path, program: str, *words: str) -> float:
+def peak(folder: Path, program: str, *arguments: str) -> float:
     """Return the most memory that a process took, in bytes."""
-    command = [sys.executable, "-c", program, *words]
+    command = [sys.executable, "-c", program, *arguments]
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 0, ended.stderr
     return float(ended.stdout.split("PEAK")[1])
@@ -78,14 +78,20 @@ def peak(folder: Path, program: str, *words: str) -> float:
 @pytest.mark.longest
 @pytest.mark.slow
 def test_a_run_on_rows_of_five_times_the_limit_takes_no_more_than_the_limit(tmp_path: Path) -> None:
-    words = ["data=table", "data.target=y", "trainer.max_epochs=1", "tracking.figures=false", "trainer.batch_size=1000"]
+    arguments = [
+        "data=table",
+        "data.target=y",
+        "trainer.max_epochs=1",
+        "tracking.figures=false",
+        "trainer.batch_size=1000",
+    ]
     parquet.write_table(table(5000, WIDTH), tmp_path / "few.parquet")
     parquet.write_table(table(ROWS, WIDTH), tmp_path / "many.parquet")  # one row group: it must not be read whole
     limit = 20 * MEGABYTE
-    base = peak(tmp_path, RUN, *words, "data.path=few.parquet")
-    took = peak(tmp_path, RUN, *words, "data.path=many.parquet", f"data.memory_gb={limit / 1e9}") - base
-    beside = 100 * ROWS  # bytes: labels, places and predictions, and the tables that are written of these
-    assert took < limit + beside, took / MEGABYTE
+    base = peak(tmp_path, RUN, *arguments, "data.path=few.parquet")
+    took = peak(tmp_path, RUN, *arguments, "data.path=many.parquet", f"data.memory_gb={limit / 1e9}") - base
+    rest = 100 * ROWS  # bytes: labels, places and predictions, and the tables that are written of these
+    assert took < limit + rest, took / MEGABYTE
     assert took < 4 * ROWS * WIDTH  # the rows themselves
 
 

@@ -1,4 +1,4 @@
-"""A value that is missing where each row of the run had one is refused, unless missing=impute says to fill it."""
+"""A missing value in a column without missing values in the run is refused, or filled with missing=impute."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.conftest import Command
 from tests.predict.test_saved_model import KEPT
 
 COLUMNS = [f"{part} {side} (cm)" for part in ("sepal", "petal") for side in ("length", "width")]
-LACKING = f"input has no value in row 1, columns {', '.join(COLUMNS[1:])}, and no training row was without one. "
+LACKING = f"input has no value in row 1, columns {', '.join(COLUMNS[1:])}, and every training row had one. "
 CURE = "Give a value, or add missing=impute to fill it as in training."
 ROW = dict.fromkeys(COLUMNS, 1)
 FILES = {
@@ -70,17 +70,17 @@ def test_short_rows_of_a_file_are_refused_or_filled(
     standard: bool,
 ) -> None:
     (tmp_path / name).write_text(FILES[name])
-    words = [f"input={'-' if standard else name}", "output=out.csv", *([f"format={name[6:]}"] if standard else [])]
+    arguments = [f"input={'-' if standard else name}", "output=out.csv", *([f"format={name[6:]}"] if standard else [])]
     for missing in ([], ["missing=refuse"], ["missing=impute"]):
         with (tmp_path / name).open() as rows, monkeypatch.context() as patch:
             patch.setattr("sys.stdin", rows)
-            ended = lifecycle("predict", f"run={folder}", *words, *missing)
+            ended = lifecycle("predict", f"run={folder}", *arguments, *missing)
         if missing != ["missing=impute"]:
             assert (ended.code, ended.err.strip()) == (2, f"lifecycle: {LACKING}{CURE}")
             assert not (tmp_path / "out.csv").exists()
     assert ended.code == 0
-    said = f"{COLUMNS[1]}: no value in 1 row, and no training row was without one: filled with the training median"
-    assert ended.err.splitlines()[0] == said
+    message = f"{COLUMNS[1]}: no value in 1 row, and every training row had one: filled with the training median"
+    assert ended.err.splitlines()[0] == message
     found = pd.read_csv(tmp_path / "out.csv")[list(filled(iris).columns)]
     pd.testing.assert_frame_equal(found, filled(iris), check_dtype=False, rtol=1e-9)
 
@@ -94,16 +94,16 @@ def test_an_empty_row_of_a_csv_file_and_one_of_parquet_are_refused(
     for name, named in {"blank.csv": COLUMNS, "blank.parquet": [COLUMNS[0], *COLUMNS[2:]]}.items():
         ended = lifecycle("predict", f"run={folder}", f"input={name}", "output=out.csv")
         assert (ended.code, ended.err.count("\n")) == (2, 1)
-        assert f"input has no value in row 1, columns {', '.join(named)}, and no training row" in ended.err
+        assert f"input has no value in row 1, columns {', '.join(named)}, and every training row had" in ended.err
 
 
 def test_a_word_that_is_none_of_the_two_is_refused(lifecycle: Command, iris: TrainedModel) -> None:
-    for verb, words in {"predict": ["input=a.csv", "output=b.csv"], "evaluate": [], "serve": []}.items():
-        ended = lifecycle(verb, "run=latest", *words, "missing=imputed")
+    for command, arguments in {"predict": ["input=a.csv", "output=b.csv"], "evaluate": [], "serve": []}.items():
+        ended = lifecycle(command, "run=latest", *arguments, "missing=imputed")
         assert ended.code == 2
         assert "missing must be one of refuse, impute, got imputed. Did you mean impute?" in ended.err
     with pytest.raises(
-        RequestError, match=r"^missing must be refuse or impute, got fill\. Leave it out to refuse them\.$"
+        RequestError, match=r"^missing must be refuse or impute, got fill\. Leave it out to refuse missing values\.$"
     ):
         iris.predict(pd.DataFrame([ROW]), missing="fill")
 
@@ -116,7 +116,7 @@ def test_labelled_rows_are_refused_or_filled(job: Command, lifecycle: Command, t
     assert (ended.code, ended.err.strip()) == (2, f"lifecycle: {LACKING}{CURE}")
     ended = lifecycle("evaluate", "run=latest", "input=new.csv", "missing=impute", "tracking.figures=false")
     assert ended.code == 0
-    assert f"{COLUMNS[1]}: no value in 1 row, and no training row was without one: filled with" in ended.out
+    assert f"{COLUMNS[1]}: no value in 1 row, and every training row had one: filled with" in ended.out
     table = next((tmp_path / "mlruns").rglob("evaluate/new/predictions.csv"))
     expected = filled(saved_model.load(weights.parent))
     found = pd.read_csv(table)[list(expected.columns)]
@@ -164,14 +164,14 @@ def test_python_refuses_or_fills_and_a_saved_model_remembers(tmp_path: Path) -> 
     rows = table.iloc[:5].copy()
     np.testing.assert_array_equal(again.predict(rows), model.predict(rows))  # the gap of row 3 is like one of training
     rows.iloc[2, 1] = np.nan
-    said = r"X has no value in row 2, column sepal width \(cm\), and no .* or add missing=\"impute\" to fill"
+    message = r"X has no value in row 2, column sepal width \(cm\), and every .* or add missing=\"impute\" to fill"
     for one in (model, again):
         for call in (
             one.predict,
             one.predict_proba,
             lambda table, one=one, **fields: one.evaluate(table, y[:5], **fields),
         ):
-            with pytest.raises(RequestError, match=said):
+            with pytest.raises(RequestError, match=message):
                 call(rows)
             assert call(rows, missing="impute") is not None
     np.testing.assert_allclose(
@@ -179,7 +179,7 @@ def test_python_refuses_or_fills_and_a_saved_model_remembers(tmp_path: Path) -> 
     )
 
 
-def test_scikit_learns_estimators_fill_where_they_are_told() -> None:
+def test_scikit_learns_estimators_fill_where_they_are_refused() -> None:
     table, y = load_iris(return_X_y=True, as_frame=True)
     rows = table.assign(**{table.columns[1]: table.iloc[:, 1].mask(table.index == 7)})
     with pytest.raises(RequestError, match="no value in row 7, column sepal width"):

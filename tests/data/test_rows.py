@@ -1,4 +1,4 @@
-"""Rows on disk: the same rows as in memory, read once an epoch, in an order that is a function of the generator."""
+"""Rows on disk: equal to rows in memory, each read once an epoch, in an order that depends only on the generator."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from lifecycle.data.large.disk_rows import DiskRows
 from lifecycle.data.large.scratch import Scratch
 from lifecycle.data.rows import arranged, shuffled
 from lifecycle.errors import RequestError
+from lifecycle.runtime.memory import free_memory
 
 
 def on_disk(values: torch.Tensor, memory: int) -> DiskRows:
@@ -137,7 +138,7 @@ def test_a_scratch_file_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_full_disk_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     file = Scratch()
     file.append(np.zeros(1000))
@@ -149,20 +150,20 @@ def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert str(caught.value) == (
-        f"data.memory_gb asks for rows on disk, and {tmp_path} took 8e-06 GB of them: File too large. Set TMPDIR to a "
-        "folder with more room, or raise data.memory_gb."
+        f"data.memory_gb needs rows on disk, and {tmp_path} failed after 8e-06 GB of them: File too large. Set TMPDIR "
+        "to a folder with more room, or raise data.memory_gb."
     )
 
 
-def test_a_folder_without_room_is_told_before_anything_is_written(
+def test_a_folder_without_room_is_refused_before_anything_is_written(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(RequestError) as caught:
         scratch.check_room(10**21)
-    said = str(caught.value)
-    assert said.startswith(f"data.memory_gb asks for 1e+12 GB of rows on disk, and {tmp_path} has ")
-    assert said.endswith(" GB free. Set TMPDIR to a folder with more room, or raise data.memory_gb.")
+    message = str(caught.value)
+    assert message.startswith(f"data.memory_gb needs 1e+12 GB of rows on disk, and {tmp_path} has ")
+    assert message.endswith(" GB free. Set TMPDIR to a folder with more room, or raise data.memory_gb.")
     scratch.check_room(1)
 
 
@@ -174,6 +175,6 @@ def test_a_scratch_file_that_ends_too_early_is_no_silence() -> None:
 
 
 def test_the_memory_that_is_free_is_some_and_no_more_than_there_is() -> None:
-    free = scratch.free_memory()
+    free = free_memory()
     assert free is not None
     assert 0 < free <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -105,7 +105,7 @@ def test_only_the_target_is_needed_for_a_prediction() -> None:
     assert SeriesRows(frame=rows).columns(rows) == ["y"]
 
 
-def test_a_series_no_longer_than_its_window_is_told(tmp_path: Path) -> None:
+def test_a_series_no_longer_than_its_window_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("y\n" + "1\n" * 5)
     with pytest.raises(
@@ -117,20 +117,20 @@ def test_a_series_no_longer_than_its_window_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", [3, 5])
-def test_new_rows_no_longer_than_the_window_are_told(rows: int) -> None:
+def test_new_rows_no_longer_than_the_window_are_refused(rows: int) -> None:
     series = plugin(np.arange(rows), window=5)
     with pytest.raises(RequestError, match=r"data\.window=5 needs 6 rows or more, got \d"):
         series.samples(series.frame)
 
 
-def test_text_in_a_series_is_told_with_a_cure_that_a_series_has() -> None:
+def test_text_in_a_series_is_refused_with_a_cure_that_a_series_has() -> None:
     series = SeriesRows(frame=pd.DataFrame({"y": list("abcdefgh")}))
     with pytest.raises(RequestError, match=r"^data\.target=y holds text \(could not convert string.*'a'\)") as caught:
         series.samples(series.frame)
     assert "data.task" not in str(caught.value)
 
 
-def test_a_value_that_is_missing_is_told_with_its_row() -> None:
+def test_a_value_that_is_missing_is_refused_with_its_row() -> None:
     series = plugin([1, 2, np.nan, 4, 5, 6, 7])
     with pytest.raises(RequestError, match=r"^data\.target=y is nan in row 2\. Fix or remove the row\.$"):
         series.samples(series.frame)
@@ -149,7 +149,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("values", "sentence"), REFUSED)
-def test_a_field_out_of_range_is_told(values: dict[str, Any], sentence: str) -> None:
+def test_a_field_out_of_range_is_refused(values: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}"):
         Series(**{"path": "a.csv", "target": "y", **values})
 
@@ -176,7 +176,7 @@ def test_rows_are_put_in_order_of_time_and_keep_their_number_in_the_source() -> 
     assert describe(column_kinds(series, monthly(range(5)).frame)) == "from its own past: y; in order of time: month"
 
 
-def test_a_missing_time_is_told_with_its_row(tmp_path: Path) -> None:
+def test_a_missing_time_is_refused_with_its_row(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("month,y\n1960-01,1\n,2\n1960-03,3\n")
     with pytest.raises(RequestError, match=r"^data\.time=month has no value in 1 rows of .*, the first is row 1\. "):
@@ -291,7 +291,7 @@ def test_what_the_future_holds_moves_no_statistic_of_differences_either(
         ({"window": 2, "difference": 3}, "data.window=2 and data.difference=3 need 6 rows or more, got 5. Give more"),
     ],
 )
-def test_too_few_rows_for_a_difference_or_a_season_are_told(fields: dict[str, Any], sentence: str) -> None:
+def test_too_few_rows_for_a_difference_or_a_season_are_refused(fields: dict[str, Any], sentence: str) -> None:
     with pytest.raises(RequestError, match=f"^{re.escape(sentence)}"):
         load_rows(plugin(np.arange(5), **fields))
 
@@ -387,8 +387,15 @@ def test_a_saved_model_and_mlflows_need_a_window_and_no_season_and_put_rows_in_o
 
     frame = monthly(100 + np.random.default_rng(0).normal(size=40).cumsum()).frame
     frame.to_csv(tmp_path / "a.csv", index=False)
-    words = ["data=series", "data.path=a.csv", "data.target=y", "data.time=month", "data.season=12", "data.window=5"]
-    assert job(*words, "trainer.max_epochs=1", "tracking.figures=false").err == ""
+    arguments = [
+        "data=series",
+        "data.path=a.csv",
+        "data.target=y",
+        "data.time=month",
+        "data.season=12",
+        "data.window=5",
+    ]
+    assert job(*arguments, "trainer.max_epochs=1", "tracking.figures=false").err == ""
     trained = saved_model.load(next(tmp_path.rglob("lifecycle.json")).parent)
     assert len(trained.predict(frame[["y"]].iloc[:6])) == 1
     sentence = r"data\.window=5 needs 6 rows or more, got 5\. Give more rows, or train with a shorter window\."

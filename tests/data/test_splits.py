@@ -1,4 +1,4 @@
-"""Parts are disjoint, complete, in proportion, and a function of the seed alone."""
+"""Splits: the parts are disjoint, complete, stratified, and a function of the seed only."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def divide(labels: Any, shares: Shares, task: str = "classification", seed: int 
 
 
 def enough(total: int, test: float, val: float) -> bool:
-    """Tell whether shares leave a row to train on, by another way than the code's."""
+    """Return whether shares leave a row to train on, computed in another way than in the code."""
     return total - math.ceil(total * test) - math.ceil(total * val) >= 1
 
 
@@ -129,12 +129,12 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("values", "sentence"), REFUSED)
-def test_shares_out_of_range_are_told(values: dict[str, float], sentence: str) -> None:
+def test_shares_out_of_range_are_refused(values: dict[str, float], sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         Shares(**values)
 
 
-def test_too_few_rows_to_train_on_are_told_with_shares_and_total() -> None:
+def test_too_few_rows_to_train_on_are_refused_with_shares_and_total() -> None:
     with pytest.raises(
         RequestError,
         match=r"^data\.test_size=0\.2 and data\.val_size=0\.2 leave no training rows of 2 samples\. "
@@ -144,7 +144,7 @@ def test_too_few_rows_to_train_on_are_told_with_shares_and_total() -> None:
 
 
 def divided(labels: Any, shares: Shares, seed: int) -> Split:
-    """Divide, and pass over what is refused because a class would be missing from a part."""
+    """Split, and skip examples that are refused because a class would be missing in a part."""
     try:
         return divide(labels, shares, seed=seed)
     except RequestError as error:
@@ -206,7 +206,7 @@ def test_without_a_share_for_validation_there_is_none() -> None:
     assert (len(split.train), len(split.val), len(split.test)) == (16, 0, 4)
 
 
-def test_more_classes_than_held_out_rows_are_told() -> None:
+def test_more_classes_than_held_out_rows_are_refused() -> None:
     with pytest.raises(
         RequestError,
         match=r"^data\.test_size and data\.val_size cannot put each class in every part: 8 samples to hold out, "
@@ -216,7 +216,7 @@ def test_more_classes_than_held_out_rows_are_told() -> None:
         divide(np.repeat(np.arange(10), 2), Shares())
 
 
-def test_a_class_of_one_row_is_told() -> None:
+def test_a_class_of_one_row_is_refused() -> None:
     with pytest.raises(
         RequestError,
         match=r"^data\.target has the class rare in row 20 alone, and 3 parts need a row of each class\. Remove "
@@ -228,12 +228,12 @@ def test_a_class_of_one_row_is_told() -> None:
     divide(["common"] * 20 + ["rare"], Shares(test_size=0, val_size=0))
 
 
-def test_a_class_that_is_left_out_of_the_training_rows_is_told() -> None:
+def test_a_class_that_is_left_out_of_the_training_rows_is_refused() -> None:
     with pytest.raises(RequestError, match=r"cannot put each class in every part: .*2 of class rare"):
         divide(["common"] * 50 + ["rare"] * 2, Shares(test_size=0.9, val_size=0.0))
 
 
-def test_a_class_that_is_left_out_of_the_test_rows_is_told() -> None:
+def test_a_class_that_is_left_out_of_the_test_rows_is_refused() -> None:
     with pytest.raises(RequestError, match=r"has the class rare in rows 50, 51 alone, and 3 parts need .* give them"):
         divide(["common"] * 50 + ["rare"] * 2, Shares())
 
@@ -290,7 +290,7 @@ def test_last_rows_in_order_of_their_classes_are_refused(labels: list[str], what
         last(labels, test_size=6)
 
 
-def test_another_place_of_the_test_rows_is_told() -> None:
+def test_another_place_of_the_test_rows_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"^test_rows must be one of random, last, got first\. The default is random\.$"
     ):
@@ -298,7 +298,7 @@ def test_another_place_of_the_test_rows_is_told() -> None:
 
 
 @pytest.mark.parametrize("labels", [list(range(3, 23)), [f"{row / 2:g}" for row in range(-10, 10)]])
-def test_rare_numbers_that_are_taken_for_classes_are_told_how_to_be_values(labels: list[Any]) -> None:
+def test_rare_numbers_that_are_taken_for_classes_are_refused_with_the_task_of_values(labels: list[Any]) -> None:
     with pytest.raises(
         RequestError, match=r"rows, or merge classes, or add data\.task=regression if these are values\.$"
     ):

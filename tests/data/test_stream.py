@@ -1,4 +1,4 @@
-"""Rows in blocks: of any file, as it stands; whatever cannot be read as it stands is refused."""
+"""Streams of rows: the cells of any file unchanged, in blocks; files that would have to be changed are refused."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_columns_of_a_parquet_file_keep_their_types(tmp_path: Path) -> None:
 
 
 @given(lengths=st.lists(st.integers(0, 9), max_size=8), size=st.integers(1, 12))
-def test_blocks_have_the_length_that_is_asked_for_but_the_last(lengths: list[int], size: int) -> None:
+def test_all_blocks_but_the_last_have_the_requested_length(lengths: list[int], size: int) -> None:
     starts = [sum(lengths[:i]) for i in range(len(lengths))]
     batches = [
         pa.RecordBatch.from_pydict({"n": pa.array(range(start, start + length), pa.int64())})
@@ -103,29 +103,29 @@ def test_where_no_model_says_it_a_column_is_what_all_its_values_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("a,b\n1,2\n3\n", r"line 3 has 1 cell, and the header has 2 \(3\)"),
         ("a,b\n1,2\n3,4,5\n", r"line 3 has 3 cells, and the header has 2 \(3,4,5\)"),
         ("a,a\n1,2\n", r"it has the column a twice"),
         ("a,\n1,2\n", r"column 2 has no name; an index is left out by to_csv\(index=False\)"),
         ("\n\na,a\n1,2\n", r"it has the column a twice"),
-        ("x" * 200_000, r"its first line is no names of columns: field larger than field limit \(131072\)"),
+        ("x" * 200_000, r"its first line does not hold names of columns: field larger than field limit \(131072\)"),
         ("a;b\n1;2\n", r"its header is separated by ';' rather than a comma"),
     ],
 )
-def test_a_csv_file_that_does_not_say_what_it_holds_is_refused(write: Write, text: str, said: str) -> None:
+def test_a_csv_file_that_does_not_say_what_it_holds_is_refused(write: Write, text: str, message: str) -> None:
     file = write(text)
     assert re.fullmatch(
-        rf"input={re.escape(str(file))} cannot be read: {said}\. Fix it\.", refused(lambda: rows_of(file))
+        rf"input={re.escape(str(file))} cannot be read: {message}\. Fix it\.", refused(lambda: rows_of(file))
     )
 
 
 @pytest.mark.parametrize("text", ["", "\n\n"])
-def test_an_empty_file_is_told_what_is_expected(write: Write, text: str) -> None:
+def test_an_empty_file_is_refused(write: Write, text: str) -> None:
     file = write(text)
-    said = refused(lambda: rows_of(file))
-    assert said == f"input={file} is empty. Give a line with the names of the columns, and one row or more."
+    message = refused(lambda: rows_of(file))
+    assert message == f"input={file} is empty. Give a line with the names of the columns, and one row or more."
 
 
 def test_a_fault_far_down_is_refused_when_it_is_reached(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,8 +137,8 @@ def test_a_fault_far_down_is_refused_when_it_is_reached(write: Write, monkeypatc
 
 @pytest.mark.parametrize("text", ["é,b\n1,2\n", "a,b\né,2\n"], ids=["header", "cell"])
 def test_a_file_that_is_not_utf_8_is_refused(write: Write, text: str) -> None:
-    said = refused(lambda: rows_of(write(text, encoding="latin-1")))
-    assert re.search(r"cannot be read: .*(UTF-8|UTF8).*\. Fix it\.$", said)
+    message = refused(lambda: rows_of(write(text, encoding="latin-1")))
+    assert re.search(r"cannot be read: .*(UTF-8|UTF8).*\. Fix it\.$", message)
 
 
 def test_a_parquet_file_that_is_none_is_refused(write: Write) -> None:
@@ -150,18 +150,18 @@ def test_a_header_alone_is_refused(write: Write) -> None:
     assert refused(lambda: rows_of(file)) == f"input={file} has no rows. Give one or more to predict."
 
 
-def test_a_missing_file_is_told_with_the_nearest_beside_it(write: Write, tmp_path: Path) -> None:
+def test_a_missing_file_is_refused_with_the_nearest_next_to_it(write: Write, tmp_path: Path) -> None:
     write("a\n1\n", name="houses.csv")
     assert refused(lambda: readers.read(tmp_path / "house.csv")) == (
         f"input={tmp_path / 'house.csv'} is no file. Did you mean houses.csv? "
         "Give the path of a CSV, Parquet or JSON file."
     )
-    said = refused(lambda: readers.read("no/such/a.csv"))
-    assert said == "input=no/such/a.csv is no file. Give the path of a CSV, Parquet or JSON file."
+    message = refused(lambda: readers.read("no/such/a.csv"))
+    assert message == "input=no/such/a.csv is no file. Give the path of a CSV, Parquet or JSON file."
 
 
 @pytest.mark.parametrize(("name", "ending"), [("a.txt", ".txt"), ("a", "nothing")])
-def test_an_unknown_ending_is_told(write: Write, name: str, ending: str) -> None:
+def test_an_unknown_ending_is_refused(write: Write, name: str, ending: str) -> None:
     file = write("a\n1\n", name=name)
     assert refused(lambda: readers.read(file)) == (
         f"input={file} ends in {ending}. Give a file ending in .csv, .parquet, .json or .jsonl."
@@ -177,12 +177,14 @@ def test_frames_of_other_columns_or_types_than_the_first_are_refused() -> None:
     assert frames_refused([first, first.rename(columns={"note": "word"})]) == (
         "input has the columns x, word in frame 1, and x, note in frame 0. Give each frame the same columns."
     )
-    said = frames_refused([first, first, first.assign(note=["text"])])
-    assert re.fullmatch(r"input has other types in frame 2 than in frame 0: .*\. Give each the same\.", said)
+    message = frames_refused([first, first, first.assign(note=["text"])])
+    assert re.fullmatch(
+        r"input has other types in frame 2 than in frame 0: .*\. Give each column one type in all frames\.", message
+    )
     assert frames_refused([]) == "input has no rows. Give one or more to predict."
     assert frames_refused([first.iloc[:0]]) == "input has no rows. Give one or more to predict."
-    said = frames_refused([first.assign(note=[object()])])
-    assert re.fullmatch(r"input cannot be read: .*\. Fix it\.", said)
+    message = frames_refused([first.assign(note=[object()])])
+    assert re.fullmatch(r"input cannot be read: .*\. Fix it\.", message)
 
 
 def test_numbers_of_frames_are_float64_whatever_the_first_frame_holds() -> None:

@@ -1,4 +1,4 @@
-"""Tables: numbers standardised, categories one-hot, by what the training rows alone teach."""
+"""Tables: numbers are standardised and categories one-hot encoded, fitted to the training rows only."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_what_a_training_row_holds_does_move_the_statistics() -> None:
     assert not np.array_equal(part_of(before, "test"), part_of(load_rows(TableRows(frame=rows)), "test"))
 
 
-def test_columns_that_are_dropped_are_no_features_and_not_asked_for() -> None:
+def test_dropped_columns_are_no_features_and_not_required() -> None:
     rows = frame(id=np.arange(ROWS), a=np.arange(ROWS))
     plugin = TableRows(frame=rows, drop=["id"])
     data = load_rows(plugin)
@@ -162,7 +162,7 @@ def test_a_category_that_happens_to_be_all_digits_in_new_rows_is_still_a_categor
     np.testing.assert_array_equal(plugin.apply(learnt, pd.DataFrame({"colour": [1, 2]})), [[1, 0, 0], [0, 1, 0]])
 
 
-def test_text_among_the_numbers_of_new_rows_is_told_with_the_column() -> None:
+def test_text_among_the_numbers_of_new_rows_is_refused_with_the_column() -> None:
     plugin = TableRows(frame=frame(age=np.arange(ROWS)))
     learnt = load_rows(plugin).preprocessing.inputs
     with pytest.raises(RequestError, match=r"age.*\?"):
@@ -170,18 +170,18 @@ def test_text_among_the_numbers_of_new_rows_is_told_with_the_column() -> None:
 
 
 @pytest.mark.parametrize("value", ["inf", "-inf", "1e400", "1e31"])
-def test_a_number_too_large_to_learn_from_is_told_with_column_and_row(tmp_path: Path, value: str) -> None:
+def test_a_number_too_large_to_learn_from_is_refused_with_column_and_row(tmp_path: Path, value: str) -> None:
     file = tmp_path / "a.csv"
     file.write_text("a,y\n" + "".join(f"{value if row == 11 else row},{row % 2}\n" for row in range(ROWS)))
     with pytest.raises(
         RequestError,
         match=rf"^data\.path={re.escape(str(file))} has \S+ in column a, row 11, too large to learn from\. "
-        r"Mend it, or add data\.drop=\[a\]\.$",
+        r"Fix it, or add data\.drop=\[a\]\.$",
     ):
         Table(path=str(file), target="y").read()
 
 
-def test_a_category_and_a_number_of_the_same_feature_name_go_together_or_are_told() -> None:
+def test_a_category_and_a_number_of_the_same_feature_name_go_together_or_are_refused() -> None:
     rows = frame(colour=["red", "blue"] * 20, colour_red=np.arange(ROWS))
     try:
         data = load_rows(TableRows(frame=rows))
@@ -204,29 +204,29 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("values", "sentence"), REFUSED)
-def test_a_field_out_of_range_is_told(values: dict[str, Any], sentence: str) -> None:
+def test_a_field_out_of_range_is_refused(values: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         Table(**{"path": "a.csv", "target": "y", **values})
 
 
-def test_a_target_or_dropped_column_that_is_none_is_told_with_the_nearest(tmp_path: Path) -> None:
+def test_a_target_or_dropped_column_that_is_none_is_refused_with_the_nearest(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("id,price\n1,2\n3,4\n")
-    told = rf" is no column of {re.escape(str(file))}\. Did you mean "
-    with pytest.raises(RequestError, match=r"^data\.target=prize" + told + r"price\? Columns: id, price\.$"):
+    ending = rf" is no column of {re.escape(str(file))}\. Did you mean "
+    with pytest.raises(RequestError, match=r"^data\.target=prize" + ending + r"price\? Columns: id, price\.$"):
         Table(path=str(file), target="prize").read()
-    with pytest.raises(RequestError, match=r"^data\.drop=idd" + told + r"id\? Columns to drop: id\.$"):
+    with pytest.raises(RequestError, match=r"^data\.drop=idd" + ending + r"id\? Columns to drop: id\.$"):
         Table(path=str(file), target="price", drop=["idd"]).read()
     with pytest.raises(RequestError, match=r"^data\.drop=price is the target\. Columns to drop: id\.$"):
         Table(path=str(file), target="price", drop=["price"]).read()
 
 
-def test_a_table_of_nothing_but_its_target_is_told(tmp_path: Path) -> None:
+def test_a_table_of_nothing_but_its_target_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("id,price\n1,2\n3,4\n")
     with pytest.raises(
         RequestError,
-        match=rf"^data\.path={re.escape(str(file))} has no column beside price to learn from\. Add features\.$",
+        match=rf"^data\.path={re.escape(str(file))} has no column other than price to learn from\. Add features\.$",
     ):
         Table(path=str(file), target="price", drop=["id"]).read()
 
@@ -270,7 +270,7 @@ def test_zeros_that_stand_for_missing_values_are_filled_where_they_are_named() -
     assert plugin.apply(data.preprocessing.inputs, new)[:, 0].tolist() == [np.median(train[train != 0]), 3]
 
 
-def test_missing_zeros_of_a_column_that_does_not_fit_are_told(tmp_path: Path) -> None:
+def test_missing_zeros_of_a_column_that_does_not_fit_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("id,age,town,y\n1,2,a,0\n3,4,b,1\n")
     for name, what in {
@@ -309,7 +309,7 @@ def test_what_the_held_out_rows_hold_moves_no_scale_no_fill_and_no_target_scale(
         np.testing.assert_array_equal(getattr(scales[0], name, None), getattr(scales[1], name, None))
 
 
-def test_what_each_column_is_taken_for_is_told() -> None:
+def test_what_each_column_is_taken_for_is_refused() -> None:
     rows = frame(id=np.arange(ROWS), a=np.arange(ROWS), b=[True, False] * 20, town=["x", "y", "z", None] * 10)
     plugin = TableRows(frame=rows, drop=["id"])
     kinds = {"id": "dropped", "a": "number", "b": "number", "town": "category (3 values)", "y": "target"}

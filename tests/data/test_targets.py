@@ -1,4 +1,4 @@
-"""The column that is predicted: found, checked, its task told from its values."""
+"""The target column: its checks, and the task that its values determine."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ def test_numbers_pass_as_they_are(values: list[float]) -> None:
     assert as_numbers(np.array(values), "y").tolist() == values
 
 
-@pytest.mark.parametrize(("value", "shown"), [(np.inf, "inf"), (-np.inf, "-inf"), (2e30, r"2e\+30")])
-def test_a_target_that_is_too_large_is_told_with_its_row(value: float, shown: str) -> None:
+@pytest.mark.parametrize(("value", "number"), [(np.inf, "inf"), (-np.inf, "-inf"), (2e30, r"2e\+30")])
+def test_a_target_that_is_too_large_is_refused_with_its_row(value: float, number: str) -> None:
     with pytest.raises(
         RequestError,
-        match=rf"^data\.target=price is {shown} in row 2, too large to learn from\. Fix or remove",
+        match=rf"^data\.target=price is {number} in row 2, too large to learn from\. Fix or remove",
     ):
         as_numbers(np.array([1.0, 2.0, value, value]), "price")
 
 
-def test_text_where_numbers_are_needed_is_told() -> None:
+def test_text_where_numbers_are_needed_is_refused() -> None:
     with pytest.raises(
         RequestError,
         match=r"^data\.target=price holds text \(could not convert string to float: 'dear'\), and values are "
@@ -69,14 +69,14 @@ def test_labels_are_text() -> None:
     assert as_labels(np.array([True, False]), "y").tolist() == ["True", "False"]
 
 
-def test_one_class_only_is_told_with_its_name() -> None:
+def test_one_class_only_is_refused_with_its_name() -> None:
     with pytest.raises(
-        RequestError, match=r"^data\.target=y has one class only, yes\. There is nothing to tell apart\.$"
+        RequestError, match=r"^data\.target=y has one class only, yes\. Give rows of two classes or more\.$"
     ):
         as_labels(np.array(["yes", "yes"]), "y")
 
 
-def test_a_target_that_is_no_column_is_told_with_the_nearest() -> None:
+def test_a_target_that_is_no_column_is_refused_with_the_nearest() -> None:
     with pytest.raises(
         RequestError,
         match=r"^data\.target=prize is no column of a\.csv\. Did you mean price\? Columns: rooms, price\.$",
@@ -85,7 +85,7 @@ def test_a_target_that_is_no_column_is_told_with_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("missing", [np.nan, None])
-def test_targets_without_a_value_are_told_with_their_number_and_first_row(missing: Any) -> None:
+def test_targets_without_a_value_are_refused_with_their_number_and_first_row(missing: Any) -> None:
     with pytest.raises(
         RequestError,
         match=r"^data\.target=price has no value in 2 rows of a\.csv, the first is row 1\. "
@@ -127,7 +127,7 @@ def test_a_regressions_targets_are_standardised_by_the_training_rows() -> None:
     assert learnt.encode(cleaned).dtype == np.float32
 
 
-def test_a_regressions_targets_stay_as_they_are_if_asked() -> None:
+def test_the_targets_of_a_regression_may_stay_unscaled() -> None:
     _, learnt, cleaned = learn([1.0, 3.0, 100.0], [0, 1], Target("y", "regression", scaled=False))
     assert learnt.target_scale == (0.0, 1.0)
     assert learnt.encode(cleaned).tolist() == [1.0, 3.0, 100.0]

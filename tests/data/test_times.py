@@ -1,4 +1,4 @@
-"""Times of a series: read as they are written, put in order, one regular step apart or refused by name."""
+"""Times of a series: parsed, sorted and checked for a regular step; the times that follow."""
 
 from __future__ import annotations
 
@@ -92,16 +92,18 @@ NONE = {
 }
 
 
-@pytest.mark.parametrize(("shown", "values"), NONE.items())
-def test_what_is_no_time_is_refused_with_its_row(shown: str, values: Any) -> None:
-    row = 0 if shown == "True" else 1
-    shown = "False" if shown == "True" else shown
-    sentence = f"data.time=when is {shown} in row {row}, which is no time. Write times as 1960, 1960-01, 1960-01-31 or"
+@pytest.mark.parametrize(("written", "values"), NONE.items())
+def test_what_is_no_time_is_refused_with_its_row(written: str, values: Any) -> None:
+    row = 0 if written == "True" else 1
+    written = "False" if written == "True" else written
+    sentence = (
+        f"data.time=when is {written} in row {row}, which is no time. Write times as 1960, 1960-01, 1960-01-31 or"
+    )
     with pytest.raises(RequestError, match=f"^{re.escape(sentence)}"):
         times.order(column(values))
 
 
-def test_times_are_told_as_their_source_writes_them() -> None:
+def test_times_are_reported_as_their_source_writes_them() -> None:
     assert times.texts(column(["1960-01", "1960-02"])).tolist() == ["1960-01", "1960-02"]
     assert times.texts(column([1990, 1991])).tolist() == ["1990", "1991"]
     assert times.texts(column(pd.date_range("2020-01-30", periods=2))).tolist() == ["2020-01-30", "2020-01-31"]
@@ -151,7 +153,7 @@ CARRIED_ON = {
 
 
 @pytest.mark.parametrize(("values", "following", "step"), CARRIED_ON.values(), ids=list(CARRIED_ON))
-def test_times_go_on_as_their_source_writes_them(values: Any, following: list[Any], step: str) -> None:
+def test_times_continue_as_their_source_writes_them(values: Any, following: list[Any], step: str) -> None:
     for rows in (values, values[::-1]):
         assert times.after(column(rows), 2, None).tolist() == following
         assert str(times.step(column(rows))) == step
@@ -160,7 +162,7 @@ def test_times_go_on_as_their_source_writes_them(values: Any, following: list[An
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(4, 60), st.sampled_from(["D", "h", "MS", "ME", "W", "QS", "s", "B", "2h"]), st.integers(1, 30))
-def test_any_regular_calendar_goes_on_as_pandas_has_it(length: int, freq: str, ahead: int) -> None:
+def test_any_regular_calendar_continues_as_pandas_has_it(length: int, freq: str, ahead: int) -> None:
     moments = pd.date_range("1960-01-04", periods=length + ahead, freq=freq)
     found = times.after(column(moments[:length]), ahead, times.step(column(moments)))
     assert found.tolist() == list(moments[length:])
@@ -175,7 +177,7 @@ def test_a_step_that_was_trained_decides_where_few_times_say_too_little() -> Non
     assert times.after(column(["2020-02-29"]), 1, Step("month", 1)).tolist() == ["2020-03-31"]
     times.check_step(column(["2020-02-29"]), Step("month", 1))
     with pytest.raises(
-        RequestError, match=r"^data\.time=when has one time, which has no step yet\. Give one row more\."
+        RequestError, match=r"^data\.time=when has only one time, which shows no step\. Give one more row\."
     ):
         times.after(column(["2020-01"]), 1, None)
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""Dates with a time of day, in files of every kind: a model predicts the file that it was trained on, and goes on."""
+"""Dates with a time of day, in files of each format: a model predicts its training file, and the times after it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SUMMER = "2024-03-20"  # clocks in Berlin are put forward on 2024-03-31
 
 
 def trained(plugin: Any) -> TrainedModel:
-    """Return a model whose data are learnt and whose network is as it begins."""
+    """Return a model with fitted preprocessing and an untrained network."""
     data = load(plugin, "mine", "mine", 0)
     torch.manual_seed(0)
     model: Any = LSTM(units=[4]) if plugin.sample_dim == 2 else MLP(hidden=[4])
@@ -198,7 +198,7 @@ def test_timestamps_of_a_parquet_file_keep_unit_and_zone(zone: str | None, freq:
     st.sampled_from(["h", "D", "30min", "W", "2D"]),
     st.sampled_from(["Europe/Berlin", "America/New_York", "UTC", "Asia/Kolkata", "Australia/Lord_Howe"]),
 )
-def test_days_go_on_by_the_local_clock_and_hours_by_utc(start: datetime.datetime, freq: str, zone: str) -> None:
+def test_days_continue_by_the_local_clock_and_hours_by_utc(start: datetime.datetime, freq: str, zone: str) -> None:
     start = start.replace(hour=12 if freq in ("D", "W", "2D") else start.hour, minute=0, second=0, microsecond=0)
     first = pd.Timestamp(start).tz_localize("UTC").tz_convert(zone) if freq in ("h", "30min") else pd.Timestamp(start)
     all_of_them = pd.date_range(first, periods=60, freq=freq)
@@ -268,7 +268,7 @@ def test_whole_numbers_that_look_like_dates_are_refused_with_the_right_form(valu
     first, right = str(values[0]), "1960-01" if values[0] < 1e6 else "1960-01-31"
     sentence = (
         f"data.time=when holds {first}, a whole number that looks like a date. Write dates as {right}, or leave "
-        "data.time out, and rows are taken as they stand, one step apart."
+        "data.time out, and rows are taken in their order in the file, one step apart."
     )
     with pytest.raises(RequestError, match=f"^{re.escape(sentence)}$"):
         Series(path=str(file), target="y", time="when").read()
@@ -415,15 +415,15 @@ def test_an_hourly_file_goes_through_the_whole_command(
 ) -> None:
     texts = SHAPES["hours and minutes"]
     write(rows_of(texts[:ROWS]), tmp_path / "a.csv")
-    words = ["data=series", "model=lstm", "data.path=a.csv", "data.target=y", "data.time=when", "data.window=4"]
-    ended = job(*words, "trainer.max_epochs=1", "tracking.figures=true")
+    arguments = ["data=series", "model=lstm", "data.path=a.csv", "data.target=y", "data.time=when", "data.window=4"]
+    ended = job(*arguments, "trainer.max_epochs=1", "tracking.figures=true")
     assert (ended.code, ended.err) == (0, "")
     (run,) = runs()
     table = pd.read_csv(artifacts(run) / "predictions.csv", dtype=str)
     assert table["time"].tolist() == texts[ROWS - len(table) : ROWS]
     assert (artifacts(run) / "forecast.png").stat().st_size > 5000
-    shown = lifecycle("data", "series", *(word for word in words[2:]))
-    assert re.search(rf"^when +time +0 +40 +{texts[0]} +{texts[ROWS - 1]}$", shown.out, re.MULTILINE)
+    card = lifecycle("data", "series", *(word for word in arguments[2:]))
+    assert re.search(rf"^when +time +0 +40 +{texts[0]} +{texts[ROWS - 1]}$", card.out, re.MULTILINE)
     assert lifecycle("predict", "run=latest", "input=a.csv", "output=out.csv", "horizon=2").code == 0
     assert read(tmp_path / "out.csv") == texts[ROWS : ROWS + 2]
     assert lifecycle("evaluate", "run=latest", "input=a.csv").code == 0

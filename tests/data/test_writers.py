@@ -1,4 +1,4 @@
-"""Files that are written block by block: as other tools read them, and there as a whole or not at all."""
+"""Files that are written block by block: readable for other tools, and never incomplete."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def refused(file: Path, table: pa.Table) -> str:
 
 
 def test_a_column_that_csv_cannot_hold_is_refused(tmp_path: Path) -> None:
-    said = refused(tmp_path / "a.csv", pa.table({"tags": [[1, 2]]}))
-    assert said == (
+    message = refused(tmp_path / "a.csv", pa.table({"tags": [[1, 2]]}))
+    assert message == (
         f"output={tmp_path / 'a.csv'} cannot hold the column tags of list<item: int64>. Give a file ending in .parquet."
     )
     assert not list(tmp_path.iterdir())
@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "no" / "a.csv"
     assert (
         refused(file, table)
-        == f"output={file} is in no folder that is there. Make {file.parent}, or give another file."
+        == f"output={file} is in a folder that does not exist. Make {file.parent}, or give another file."
     )
     file = tmp_path / "folder.csv"
     file.mkdir()

@@ -255,10 +255,13 @@ def test_evaluate_takes_weights_and_validation_rows_may_have_them() -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (np.ones(3), r"^sample_weight must have the shape \(40,\), a number a row of X, got \(3,\)\. Reshape it\.$"),
+        (
+            np.ones(3),
+            r"^sample_weight must have the shape \(40,\), a number for each row of X, got \(3,\)\. Reshape it\.$",
+        ),
         (
             np.ones((ROWS, 2)),
-            r"^sample_weight must have the shape \(40,\), a number a row of X, got \(40, 2\)\. Reshape it\.$",
+            r"^sample_weight must have the shape \(40,\), a number for each row of X, got \(40, 2\)\. Reshape it\.$",
         ),
         (
             np.where(np.arange(ROWS) == 7, -1.0, 1.0),
@@ -268,7 +271,7 @@ def test_evaluate_takes_weights_and_validation_rows_may_have_them() -> None:
         (["heavy"] * ROWS, r"got heavy in row 0\. Change or remove it\.$"),
         (
             np.zeros(ROWS),
-            r"^sample_weight is zero in all rows, which leaves nothing to count\. Give a weight above 0 to some\.$",
+            r"^sample_weight is zero in all rows, which leaves nothing to train on\. Give a weight above 0 to some\.$",
         ),
     ],
 )

@@ -16,7 +16,7 @@ from sklearn.datasets import load_iris
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
 
 from lifecycle.api.model import Model
-from lifecycle.data import labelled_rows
+from lifecycle.data import external
 from lifecycle.data.sources import files
 from lifecycle.predict import saved_model
 from lifecycle.predict.trained_model import TrainedModel
@@ -250,7 +250,7 @@ def test_a_score_that_is_another_by_now_is_named_with_what_changed(evaluate: Eva
         (("input=tulip.csv",), "species is tulip in row 3, which is no class of the model. Its classes: setosa, "),
         (("input=unlabelled.csv",), "data.target=species is no column of unlabelled.csv. Columns: number, a, b, c, d."),
         (("input=lacking.csv",), "data=lacking has no column c, got number, a, b, d, species. The model needs a, b, c"),
-        (("input=texts.csv",), "column c holds numbers, got 'long' in row 0. Mend the value."),
+        (("input=texts.csv",), "column c holds numbers, got 'long' in row 0. Fix the value."),
         (("input=nowhere.csv",), "data.path=nowhere.csv is no file"),
         (("data=digits",), "data=digits is of the kind images, and run mlp-table-0 ("),
         (("data=iris",), "data=iris has no column a, b, c, d, got sepal length (cm), "),
@@ -322,4 +322,4 @@ def test_a_model_of_other_shapes_is_refused(folder: Path) -> None:
     trained = _trained(runs_in(folder)[PASSENGERS])
     plugin = type(trained.data)(path=trained.data.path, target=trained.data.target, window=5, difference=12)
     with pytest.raises(Exception, match=r"data=x has samples of 5 x 1, and the model takes 12 x 1. Give such rows."):
-        labelled_rows.load(plugin, "x", "series", trained.spec, trained.preprocessing, trained.columns)
+        external.load(plugin, "x", "series", trained.spec, trained.preprocessing, trained.columns)

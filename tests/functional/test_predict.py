@@ -268,12 +268,12 @@ def test_categories_that_no_training_row_had_are_counted_and_told(
     frame = rows().assign(colour=["teal", "mauve", "teal", ""] + ["red"] * (ROWS - 4), zip="10")
     frame.to_csv(tmp_path / "in.csv", index=False)
     refusal = predict(lifecycle, table, "input=in.csv", "output=out.csv")
-    assert "input has no value in row 3, column colour, and no training row was without one." in refusal.err
+    assert "input has no value in row 3, column colour, and every training row had one." in refusal.err
     said = done(predict(lifecycle, table, "input=in.csv", "output=out.csv", "missing=impute")).splitlines()
     assert said == [
-        "zip: 1 value in 60 rows was never seen in training (10): counted as none of the known",
-        "colour: 2 values in 3 rows were never seen in training (teal, mauve): counted as none of the known",
-        "colour: no value in 1 row, and no training row was without one: counted as none of the known",
+        "zip: 1 value in 60 rows was never seen in training (10): encoded as no known category",
+        "colour: 2 values in 3 rows were never seen in training (teal, mauve): encoded as no known category",
+        "colour: no value in 1 row, and every training row had one: encoded as no known category",
         "Predicted 60 rows of in.csv into out.csv",
     ]
     found = READERS["csv"](tmp_path / "out.csv")
@@ -303,7 +303,7 @@ WRONG: dict[str, tuple[str, str]] = {
     ),
     "a text among numbers": (
         "width,count,length,zip,colour,flag,ok\n1,2,3,9,red,True,true\n1,2,wide,9,red,True,true\n",
-        "column length holds numbers, got 'wide' in row 1. Mend the value.",
+        "column length holds numbers, got 'wide' in row 1. Fix the value.",
     ),
     "nothing": ("", "input=in.csv is empty. Give a line with the names of the columns, and one row or more."),
     "a header alone": (
@@ -344,7 +344,7 @@ WORDS = {
     "run=latest input=in.csv": "output is not chosen. Type for instance lifecycle predict run=latest",
     "run=latest input=no.csv output=out.csv": "input=no.csv is no file. Did you mean in.csv? Give the path of a CSV,",
     "run=latest input=in.csv output=out.xls": "output=out.xls ends in .xls. Give a file ending in .csv, .parquet",
-    "run=latest input=in.csv output=a/b.csv": "output=a/b.csv is in no folder that is there. Make a, or give another",
+    "run=latest input=in.csv output=a/b.csv": "output=a/b.csv is in a folder that does not exist. Make a, or give",
     "run=latest input=- output=- format=xml": "format must be one of csv, parquet, json, jsonl, got xml. Leave it out",
     "run=latest input=in.csv output=out.csv format=csv": "format=csv is for standard input and output, and neither",
     "run=latest input=in.csv output=out.csv horizon=-1": "horizon must be 0 or more and below 1000001, got -1. Leave",

@@ -145,7 +145,7 @@ def without(name: str) -> dict[str, Any]:
     ("rows", "sentence"),
     [
         ([without("age")], "input has no column age, got income, code, town. This model needs age, income, code, town"),
-        ([row(), row(age="old")], "column age holds numbers, got 'old' in row 1. Mend the value."),
+        ([row(), row(age="old")], "column age holds numbers, got 'old' in row 1. Fix the value."),
         ([row(age=[1, 2])], "column age holds a list or mapping in row 0, got [1, 2]. Give one value."),
         ([row(income={"a": 1})], "column income holds a list or mapping in row 0, got {'a': 1}. Give one value."),
         ([row(income=1e400)], "the body is no JSON: it holds Infinity, which is no number of JSON. Write"),
@@ -162,7 +162,7 @@ def test_a_bad_row_is_a_400_that_says_why(table: Served, rows: list[Any], senten
     ("text", "sentence"),
     [
         ("age,income,code\n1,2,007\n", "input has no column town, got age, income, code. This model needs age"),
-        ("age,income,code,town\n1,2,007,York\nx,2,007,York\n", "column age holds numbers, got 'x' in row 1. Mend"),
+        ("age,income,code,town\n1,2,007,York\nx,2,007,York\n", "column age holds numbers, got 'x' in row 1. Fix"),
         ("age,income,code,town\n", "input has no rows. Give one or more to predict."),
         ("", "input is empty. Give a line with the names of the columns, and one row or more."),
         (

@@ -296,10 +296,10 @@ def test_a_value_that_is_no_number_is_named_with_its_row_in_the_file(model: Trai
     frame.loc[333, "a"] = "many"
     frame.to_csv(tmp_path / "in.csv", index=False)
     said = refused(model, tmp_path / "in.csv", tmp_path / "out.csv", rows_at_once=16)
-    assert said == "column a holds numbers, got 'many' in row 333. Mend the value."
+    assert said == "column a holds numbers, got 'many' in row 333. Fix the value."
     raw().assign(a=[np.inf if row == 222 else 0.0 for row in range(ROWS)]).to_parquet(tmp_path / "in.parquet")
     said = refused(model, tmp_path / "in.parquet", tmp_path / "out.csv", rows_at_once=16)
-    assert said == "column a holds numbers, got inf in row 222. Mend the value."
+    assert said == "column a holds numbers, got inf in row 222. Fix the value."
     raw().assign(a=[1e300 if row == 111 else 0.0 for row in range(ROWS)]).to_parquet(tmp_path / "in.parquet")
     said = refused(model, tmp_path / "in.parquet", tmp_path / "out.csv", rows_at_once=16)
     assert said == "input has a value that is no finite number in row 111. Mend the row."

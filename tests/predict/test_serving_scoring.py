@@ -177,7 +177,10 @@ def test_each_kind_of_body_is_read_as_predict_reads_a_file(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("cell", "sentence"),
     [
-        ('"\\ud800"', "column town holds half a character in row 1, got '\"\\ud800\"'. Fix the value."),
+        (
+            '"\\ud800"',
+            "column town holds half a character (a lone surrogate) in row 1, got '\"\\ud800\"'. Fix the value.",
+        ),
         ("[[1]]", "column town holds a list or mapping in row 1, got [[1]]. Give one value."),
         ("[" * 900 + "]" * 900, "column town holds a list or mapping in row 1, got "),
     ],

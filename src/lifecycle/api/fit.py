@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 
 from lifecycle.api.display import FitHistory
-from lifecycle.api.messages import translated
+from lifecycle.api.messages import Python, translated
 from lifecycle.capabilities import weight_of
 from lifecycle.compile import metrics
 from lifecycle.config.schema import Job
 from lifecycle.config.tracking_address import check_environment
 from lifecycle.console import report
-from lifecycle.data import labelled_rows
+from lifecycle.data import external
 from lifecycle.data.batches import in_order
-from lifecycle.data.sources.in_memory import Given
+from lifecycle.data.sources.in_memory import MemoryRows
 from lifecycle.errors import RequestError, warn
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight, trainer
@@ -50,7 +50,7 @@ class Fitted:
     run_id: str | None
 
 
-def run(job: Job, rows: Given, callbacks: Sequence[pl.Callback], track: bool | None) -> Fitted:
+def run(job: Job, rows: MemoryRows, callbacks: Sequence[pl.Callback], track: bool | None) -> Fitted:
     """Fit, and record it where that is asked for.
 
     Args:
@@ -71,7 +71,7 @@ def run(job: Job, rows: Given, callbacks: Sequence[pl.Callback], track: bool | N
         prepared = pipeline.prepare(job, rows)
         preflight.check_names(prepared.data, column_names(prepared.data.spec))
         for note in prepared.data.notes:
-            warn(translated(note))
+            warn(Python().text(note))
         printer = report.Report(job.request.config.verbose)
         with _tracked(job, track) as tracked:
             if tracked is None:
@@ -140,7 +140,7 @@ def evaluate(
         metrics.check_weights(trained.spec, trained.settings["metrics"], "sample_weight")
     frame = frame.drop(columns=[name for name in [weight_of(trained.data)] if name in frame.columns])
     with one_at_a_time():
-        part = labelled_rows.labelled(
+        part = external.part_of_frame(
             trained.data, trained.preprocessing, trained.spec, frame, trained.missing, weights
         )
     batches = in_order(part.inputs, part.targets, part.truth)

@@ -415,7 +415,7 @@ class Model(Predictor):
                 verbose,
             )
             job = resolve(request.request(config, self.name))
-            rows = in_memory.Given(frame, split)
+            rows = in_memory.MemoryRows(frame, split)
             fitted = fit.run(job, rows, fit.listed(callbacks), track)
             self.history, self._trained, self.run_id = fitted.history, fitted.trained, fitted.run_id
         return fitted.history

@@ -151,7 +151,7 @@ def check_weights(spec: DataSpec, names: Iterable[str], weights: Text) -> None:
     for name in names:
         if isinstance(build(spec, name), LibraryMeasure):
             known = ", ".join(OURS if spec.task == REGRESSION else OURS_OF_CLASSES)
-            problem = ["cannot be weighted, and ", weights, " gives the rows weights"]
+            problem: Text = ["cannot be weighted, and ", weights, " gives the rows weights"]
             raise RequestError(Setting("metrics", name), problem, remedy=f"Choose from: {known}.")
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from lifecycle.compile.precision import is_bf16
 from lifecycle.console.progress import EpochBar, NotebookBar
 from lifecycle.data.columns import kinds
+from lifecycle.errors import COMMAND_LINE
 from lifecycle.plots.style import number
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Report:
         self.data(data)
         self._line("Columns", kinds.describe(data.column_kinds))
         for note in data.notes:
-            self._line("", note, style="yellow")
+            self._line("", COMMAND_LINE.text(note), style="yellow")
         self._line("Network", f"{job.model_name}: {sum(layer.num_params for layer in layers):,} parameters")
         self.console.print(summary_table(layers))
         optimizer = f"{job.optimizer_name} (lr {job.optimizer.lr:g})"
@@ -208,7 +209,7 @@ def describe_data(data: Dataset) -> str:
     )
     sizes = {"train": data.train, "validation": data.val, "test": data.test}
     parts = ", ".join(f"{len(part) if part else 0} {name}" for name, part in sizes.items())
-    parts = "all are scored" if data.given else parts
+    parts = "all are scored" if data.is_external else parts
     missing = f" ({data.num_missing} values missing)" if data.num_missing else ""
     shape = " x ".join(map(str, spec.input_shape))
     # In memory any order of the rows is as likely as another; on disk only those within a window mix.

@@ -1,4 +1,4 @@
-"""Mini-batches as slices of tensors in memory, several at once, in an order that is a function of (seed, epoch)."""
+"""Mini-batches: slices of tensors, in an order that is a function of (seed, epoch)."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from lifecycle.runtime.seeds import epoch_seed
 
 @dataclass(frozen=True)
 class Truth:
-    """What scores take of rows that a network does not; on the CPU, as some devices have no float64.
+    """The data of scores that the network does not see; always on the CPU, as some devices have no float64.
 
     Attributes:
-        values: ``(rows, 1) float64`` true values in the user's units; ``None`` of classes, whose codes are the targets.
-        base: ``(rows, 1) float64``: what is added to a restored output (:class:`lifecycle.contract.Samples`), or none.
-        weights: ``(rows,) float64``: how much each row counts; ``None``: all the same.
+        values: ``(rows, 1) float64`` true values in the user's units; ``None`` for classes, whose codes are the
+            targets.
+        base: ``(rows, 1) float64`` added to a restored output (:class:`lifecycle.contract.Samples`), or ``None``.
+        weights: ``(rows,) float64`` sample weights; ``None``: all 1.
     """
 
     values: Tensor | None = None
@@ -33,42 +34,44 @@ class Truth:
         return Truth(*(None if one is None else one[rows] for one in (self.values, self.base, self.weights)))
 
     def split(self, sizes: list[int]) -> Iterator[Truth]:
-        """Yield as many rows as each of ``sizes`` says, in order."""
+        """Yield consecutive parts with ``sizes`` rows each."""
         columns = (self.values, self.base, self.weights)
         return map(Truth, *([None] * len(sizes) if one is None else torch.split(one, sizes) for one in columns))
 
     def to(self, device: Any, **options: Any) -> Truth:
-        """Return the same, on the CPU: Lightning calls this."""
+        """Return the same object, which stays on the CPU. Lightning calls this."""
         return self
 
 
 def together(truths: Sequence[Truth | None]) -> Truth | None:
-    """Return the true values of several batches as one; ``None`` where there are none."""
+    """Concatenate the truths of several batches; ``None`` where there are none."""
     known = [truth for truth in truths if truth is not None]
     if not known:
         return None
+    # All batches of a data set have the same fields, so the first one decides whether a field is absent.
     columns = zip(*((truth.values, truth.base, truth.weights) for truth in known), strict=True)
     return Truth(*(None if column[0] is None else torch.cat(column) for column in columns))
 
 
 Batch = tuple[Tensor, Tensor, float, Truth | None, Tensor | None]
-"""Inputs; targets; the weight of their mean loss, 1.0, or under ddp ``processes * own rows / rows of the batch``; what
-scores use in addition, where there is such; and what the training loss of each row is multiplied by."""
+"""Inputs; targets; the weight of their mean loss (1.0, or under ddp ``processes * local rows / rows of the batch``);
+the truth, if scores need it; and the factors of the training loss of each row, or ``None``."""
 
 
 MOST_ROWS, MOST_NUMBERS = 1024, 100_000
-"""At once where nothing is learnt: of images fewer, whose layers would leave the processor's caches."""
+"""Batch size for evaluation, in rows and in numbers: the activations of large images would not fit into the CPU's
+caches."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Several mini-batches that lie behind each other in memory, for one ``training_step``.
+    """Several consecutive mini-batches, for one ``training_step`` of Lightning's, whose overhead exceeds a small batch.
 
     Attributes:
-        inputs: ``(rows, *input_shape) float32`` of all of them.
+        inputs: ``(rows, *input_shape) float32`` of all mini-batches.
         targets: of the same rows.
         truth: see :data:`Batch`.
-        sizes: rows of each mini-batch; one or more.
+        sizes: number of rows of each mini-batch; one or more.
         weights: of each mini-batch, see :data:`Batch`.
         row_weights: ``(rows,) float32``; see :data:`Batch`.
     """
@@ -85,19 +88,20 @@ class Chunk:
 
     def __iter__(self) -> Iterator[Batch]:
         truths = [None] * len(self) if self.truth is None else self.truth.split(self.sizes)
+        # torch.split returns views, so that a chunk costs one indexing of the data, not one for each mini-batch.
         inputs, targets = torch.split(self.inputs, self.sizes), torch.split(self.targets, self.sizes)
         rows = [None] * len(self) if self.row_weights is None else torch.split(self.row_weights, self.sizes)
         return zip(inputs, targets, self.weights, truths, rows, strict=True)
 
     def to(self, device: Any, **options: Any) -> Chunk:
-        """Return the chunk on another device; Lightning calls this."""
+        """Return the chunk on another device. Lightning calls this."""
         inputs, targets = self.inputs.to(device, **options), self.targets.to(device, **options)
         rows = None if self.row_weights is None else self.row_weights.to(device, **options)
         return Chunk(inputs, targets, self.truth, self.sizes, self.weights, rows)
 
 
 def in_order(inputs: Rows, targets: Tensor, truth: Truth | None) -> Batches:
-    """Return rows in their order, in mini-batches of a size that is quick where nothing is learnt."""
+    """Return rows in order, in mini-batches of a size that is fast for evaluation."""
     size = max(1, min(MOST_ROWS, MOST_NUMBERS // math.prod(inputs.shape[1:])))
     return Batches(inputs, targets, size, truth=truth)
 
@@ -105,17 +109,17 @@ def in_order(inputs: Rows, targets: Tensor, truth: Truth | None) -> Batches:
 class Batches:
     """An iterable of mini-batches.
 
-    ``batch_size`` is that of a step over all processes: under ddp each process gets every n-th row of a batch, and a
-    weight with which the averaged gradients are those of the whole batch. So the number of devices changes the results
-    of a network without dropout or batch normalisation by rounding alone, and no row is repeated or left out.
+    ``batch_size`` counts the rows of a step over all processes. Under ddp each process gets every n-th row of a batch,
+    and a weight with which the averaged gradients are those of the whole batch. So the number of devices changes the
+    results of a network without dropout or batch normalisation only by rounding, and no row is repeated or left out.
 
     Args:
-        inputs: ``(rows, *input_shape) float32``, in memory or on disk, where the order is one of windows of rows.
+        inputs: ``(rows, *input_shape) float32``, in memory or on disk; on disk, rows are shuffled within windows.
         targets: ``(rows,) int64`` or ``(rows, 1) float32``.
-        batch_size: rows a step; the last batch of an epoch may be smaller.
-        shuffle_seed: shuffle by this seed and the epoch; ``None``: rows in order.
+        batch_size: rows of a step; the last batch of an epoch may be smaller.
+        shuffle_seed: shuffle with this seed and the epoch; ``None``: rows in order.
         truth: see :data:`Batch`.
-        class_balanced: draw each class equally often, with replacement, and in all as many rows as there are; needs a
+        class_balanced: draw as many rows as there are, with replacement and each class equally often; requires a
             ``shuffle_seed``, and targets that are classes.
         row_weights: see :data:`Batch`.
     """
@@ -135,7 +139,7 @@ class Batches:
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the order of the next pass (epochs count from 0)."""
+        """Set the epoch (from 0), which determines the order of the next pass."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -146,7 +150,7 @@ class Batches:
             yield from chunk
 
     def chunks(self, steps: int) -> Iterator[Chunk]:
-        """Return the same mini-batches, ``steps`` of them at once."""
+        """Yield the same mini-batches, ``steps`` in each chunk."""
         order, per_chunk = self._order(), steps * self.batch_size
         for start in range(0, len(self.inputs), per_chunk):
             stop = min(start + per_chunk, len(self.inputs))
@@ -161,10 +165,11 @@ class Batches:
         if isinstance(rows, slice):
             rows = torch.arange(rows.start, rows.stop)
         whole = torch.split(rows, sizes)
-        # Fewer rows than processes: keep in step with the others, at no weight.
-        own = [batch[rank::processes] if rank < len(batch) else batch[:1] for batch in whole]
+        # A batch may have fewer rows than there are processes. All must take part in each step, or the others would
+        # wait forever for its gradients: a process without rows takes the first one, with weight 0.
+        local = [batch[rank::processes] if rank < len(batch) else batch[:1] for batch in whole]
         weights = [processes * len(batch[rank::processes]) / len(batch) for batch in whole]
-        return self._take(torch.cat(own), [len(batch) for batch in own], weights)
+        return self._take(torch.cat(local), [len(batch) for batch in local], weights)
 
     def _take(self, rows: slice | Tensor, sizes: list[int], weights: list[float]) -> Chunk:
         truth = None if self.truth is None else self.truth[rows]
@@ -174,6 +179,7 @@ class Batches:
     def _order(self) -> Tensor | None:
         if self.shuffle_seed is None:
             return None
+        # A generator of its own: dropout, or a callback that draws numbers, must not change the order.
         generator = torch.Generator().manual_seed(epoch_seed(self.shuffle_seed, self.epoch, stream=0))
         if self.class_balanced:
             return arranged(self.inputs, balanced(self.targets, generator), generator)
@@ -181,11 +187,11 @@ class Batches:
 
 
 class Chunks:
-    """The chunks of :class:`Batches`, for Lightning's Trainer: each is one ``training_step``, and it counts these.
+    """The chunks of :class:`Batches`, for Lightning's Trainer, which counts a chunk as one ``training_step``.
 
     Args:
         batches: the mini-batches.
-        steps: of them at once, in a chunk.
+        steps: number of mini-batches in a chunk.
     """
 
     def __init__(self, batches: Batches, steps: int) -> None:
@@ -199,18 +205,20 @@ class Chunks:
 
 
 def balanced(targets: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw as many rows as there are: of each first a class, at equal chances, and then one of its rows.
+    """Draw as many rows as there are: for each a class with equal probability, then one of the rows of the class.
 
     Args:
         targets: ``(rows,)`` or ``(rows, 1)`` class codes.
         generator: of the draws.
 
     Returns:
-        ``(rows,) int64``; a row may come several times, or not at all.
+        ``(rows,) int64``; a row may be drawn several times, or never.
     """
+    # Vectorised, as torch.multinomial is limited to 2^24 rows and needs float weights.
     _, codes, counts = torch.unique(targets.flatten(), return_inverse=True, return_counts=True)
     by_class, starts = torch.argsort(codes, stable=True), counts.cumsum(0) - counts
     drawn = torch.randint(len(counts), (len(codes),), generator=generator)
+    # In double precision: float32 has 24 bits, too few to reach each row of a large class.
     within = (torch.rand(len(codes), generator=generator, dtype=torch.float64) * counts[drawn]).long()
     return by_class[starts[drawn] + within]
 

@@ -1,4 +1,4 @@
-"""The rows of a data set as a network and its scores take them, by what they are for."""
+"""A preprocessed data set: its training, validation and test rows, and its description."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from lifecycle.contract import DataSpec
 from lifecycle.data.batches import Truth
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.rows import Rows, WindowedRows
+from lifecycle.errors import Setting, Text
 from lifecycle.runtime.digests import rows_digest
 
 
 @dataclass(frozen=True)
 class Part:
-    """One of the three parts.
+    """The preprocessed training, validation or test samples.
 
     Attributes:
         inputs: ``(samples, *input_shape) float32``: a Tensor, unless they are on disk.
         targets: ``(samples,) int64`` class codes (multiclass), else ``(samples, 1) float32``.
-        labels: the same targets in the user's own terms.
-        rows: the row of the source that each target stands in.
-        base: ``(samples, 1) float64`` in the user's units: what is added to a restored output; or ``None``.
-        naive: forecasts without a network, by name: ``(samples,)`` in the user's units.
-        times: when each target is; or ``None``.
-        files: the file that each sample is; or ``None``.
-        weights: ``(samples,) float64`` above 0: how much each counts; or ``None``.
+        labels: ``(samples,)`` the same targets as class names or in the user's units.
+        rows: ``(samples,)`` the row of each target in the source.
+        base: ``(samples, 1) float64`` in the user's units, added to a restored output; or ``None``.
+        naive: name -> forecasts without a network, ``(samples,)`` in the user's units.
+        times: ``(samples,)`` the time of each target; or ``None``.
+        files: ``(samples,)`` the file of each sample; or ``None``.
+        weights: ``(samples,) float64`` above 0; ``None``: all 1.
     """
 
     inputs: Rows
@@ -48,7 +49,7 @@ class Part:
 
     @property
     def truth(self) -> Truth | None:
-        """What scores use in addition to the targets; ``None`` where there is nothing."""
+        """The data of scores that the network does not see; ``None`` where the targets suffice."""
         weights = None if self.weights is None else torch.from_numpy(self.weights)
         if self.labels.dtype.kind in "OU":
             return None if weights is None else Truth(weights=weights)
@@ -56,13 +57,13 @@ class Part:
 
     @property
     def loss_weights(self) -> Tensor | None:
-        """What the training loss of each row is multiplied by: its weight, over the mean of all; or ``None``."""
+        """Factors of the training loss of each row: the weights divided by their mean; or ``None``."""
         return None if self.weights is None else torch.from_numpy(self.weights / self.weights.mean()).float()
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """What flows from data to network."""
+    """A data set that is ready to train on."""
 
     name: str
     kind: str
@@ -72,40 +73,40 @@ class Dataset:
     val: Part | None
     test: Part | None
     num_rows: int
-    num_missing: int  # values that the columns lack, and that are filled
-    digest: str  # sha256 of names, types and values of the raw rows; of a large file: the file's own
+    num_missing: int  # missing values in the feature columns
+    digest: str  # sha256 of names, types and values of the raw rows; for a large file: of the file
     columns: tuple[str, ...]  # those of the raw rows that a prediction needs
-    column_kinds: dict[str, str]  # what each column of the raw rows is taken for
-    class_values: tuple[Any, ...] = ()  # the classes as the source has them, in the order of their names
-    given: bool = False  # labelled rows that a model was not made with: all are scored, and nothing learnt from them
-    notes: tuple[str, ...] = ()  # what a person must know of the rows, a sentence each
+    column_kinds: dict[str, str]  # column of the raw rows -> its kind, for display
+    class_values: tuple[Any, ...] = ()  # the classes with the types of the source, in the order of their names
+    is_external: bool = False  # rows that the model was not fitted with: all are scored
+    notes: tuple[Text, ...] = ()  # warnings about the rows, a sentence each
     weight: str | None = None  # the column of weights
-    time_step: dict[str, Any] | None = None  # how far the times of a series are apart, in plain values
+    time_step: dict[str, Any] | None = None  # the step between the times of a series
 
     @property
     def window_rows(self) -> int | None:
-        """Training rows that are shuffled together where rows are on disk; ``None``: all, they are in memory."""
+        """Number of training rows that are shuffled together where rows are on disk; ``None``: all rows."""
         return self.train.inputs.window_rows if isinstance(self.train.inputs, WindowedRows) else None
 
     @property
     def split_digests(self) -> dict[str, str]:
-        """Digests of the rows that validate and test, by their names in :mod:`lifecycle.tracking.provenance`."""
+        """Tag of :mod:`lifecycle.layout` -> digest of the validation or test rows."""
         parts = {layout.VALIDATION: self.val, layout.TEST: self.test}
         return {name: rows_digest(None if part is None else part.rows) for name, part in parts.items()}
 
     @property
-    def weights_from(self) -> str:
-        """What gives the rows their weights, as a message names it."""
-        return f"data.weight={self.weight}"
+    def weights_from(self) -> Setting:
+        """What gives the rows their weights, for messages."""
+        return Setting("data.weight", self.weight)
 
     @property
     def scored(self) -> Part:
-        """The rows that the finished model is scored on: the test rows; the training rows where none are held out."""
+        """The rows that the finished model is scored on: the test rows, or the training rows if there are none."""
         return self.train if self.test is None else self.test
 
     @property
     def scored_on(self) -> str:
-        """What begins the names of those scores: ``"test"``, ``"training_set"``, or ``"given"``."""
-        if self.given:
-            return "given"
+        """The prefix of the names of those scores: ``"test"``, ``"training_set"``, or ``"given"``."""
+        if self.is_external:
+            return "given"  # stored in runs, so it keeps its first name
         return "training_set" if self.test is None else "test"

@@ -1,7 +1,7 @@
-"""A network's inputs from plain cells, with the arithmetic of scikit-learn's transformers and without their overhead.
+"""Encode rows for the model server, with the arithmetic of scikit-learn's transformers and without their overhead.
 
-A ``ColumnTransformer`` takes milliseconds for one row, nearly all of it for frames and their checks. What is done here
-is for cells that need no care; for all others the transformer itself decides.
+A ``ColumnTransformer`` takes milliseconds for one row, nearly all of it for frames and their checks. This module
+handles ordinary cells; for all others the caller uses the transformer.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ LARGEST = 2.0**53
 
 
 class RowEncoder:
-    """Makes inputs of rows whose numbers are numbers, and whose categories are texts that were seen in training.
+    """Encodes rows in which all numbers are present and all categories are texts that occurred in training.
 
     Args:
         transformer: a fitted ``ColumnTransformer`` with an imputer and a scaler for numbers, a one-hot encoder for the
             rest, or one of the two.
-        numbers, categories: names of these two steps.
+        numbers: name of the step for numbers.
+        categories: name of the step for categories.
         missing_zeros: columns in which 0 stands for a missing value.
     """
 
@@ -36,11 +37,11 @@ class RowEncoder:
         self._places = [{text: at for at, text in enumerate(texts)} for texts in known]
 
     def __call__(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> np.ndarray[Any, Any] | None:
-        """Return ``(rows, features) float32``; ``None``: a column or a cell needs care.
+        """Return ``(rows, features) float32``; ``None``: a column or a cell is not ordinary.
 
         Args:
-            columns: names of cells, each once.
-            rows: cells as JSON has them.
+            columns: names of the cells of a row, each once.
+            rows: cells as ``json.loads`` returns them.
         """
         import numpy as np
 
@@ -53,7 +54,7 @@ class RowEncoder:
             if part is None:
                 return None
             parts.append(part)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):  # the next line checks
             inputs = np.concatenate(parts, axis=1).astype(np.float32)
         return inputs if np.isfinite(inputs).all() else None
 
@@ -64,13 +65,14 @@ class RowEncoder:
 
         places = [at[name] for name in names]
         cells = [[row[place] for place in places] for row in rows]
+        # The exact types: a bool is an int, but the transformer handles it differently.
         if not set(map(type, chain.from_iterable(cells))) <= {int, float}:
             return None
         try:
             values = np.array(cells, dtype=np.float64)
-        except OverflowError:
+        except OverflowError:  # a Python integer beyond the largest float
             return None
-        if not (np.abs(values) < LARGEST).all():  # nor is NaN
+        if not (np.abs(values) < LARGEST).all():  # also refuses NaN
             return None
         zeros = [place for place, name in enumerate(names) if name in self._missing_zeros]
         if zeros and (values[:, zeros] == 0).any():
@@ -97,9 +99,15 @@ class RowEncoder:
 
 
 def scaled(scaler: Any, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return what a fitted scaler makes of ``(rows, features) float64``, bit for bit; ``values`` may be overwritten."""
+    """Return ``scaler.transform(values)``, bit for bit.
+
+    Args:
+        scaler: fitted.
+        values: ``(rows, features) float64``; may be overwritten.
+    """
     from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
+    # In scikit-learn's order of operations, on which the last bit depends. A subclass may override transform.
     if type(scaler) is StandardScaler:
         if scaler.with_mean:
             values -= scaler.mean_

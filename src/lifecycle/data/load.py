@@ -1,4 +1,4 @@
-"""Load a data set: read the rows, split them, and preprocess them by what the training rows teach."""
+"""Load a data set: read the rows, split them, and preprocess them as fitted to the training rows."""
 
 from __future__ import annotations
 
@@ -7,105 +7,122 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from lifecycle.capabilities import ChecksRows, HasTimes, ReadsLargeFiles, weight_of
-from lifecycle.contract import DataPlugin
-from lifecycle.data.assembly import as_column, as_targets, check_finite, learn, spec_of, take
+from lifecycle.contract import DataPlugin, Samples, Split, Target
+from lifecycle.data.assembly import learn, part_of, spec_of
 from lifecycle.data.audit import rounded_numbers
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.columns.kinds import column_kinds, num_missing
-from lifecycle.data.dataset import Dataset, Part
+from lifecycle.data.dataset import Dataset
 from lifecycle.data.large.load import load_large
 from lifecycle.data.large.table import LargeTable
 from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, learn_target
-from lifecycle.data.sources.in_memory import Given
-from lifecycle.errors import RequestError
+from lifecycle.data.selection import select
+from lifecycle.data.sources.in_memory import MemoryRows
+from lifecycle.errors import RequestError, Setting, Text
 from lifecycle.profiling.clock import phase
 from lifecycle.runtime import memory
 from lifecycle.runtime.digests import digest
 
 
 @phase("data")
-def load(plugin: DataPlugin, name: str, kind: str, seed: int, given: Given | None = None) -> Dataset:
-    """Read the rows, split them, learn from the training rows and apply that to all.
+def load(plugin: DataPlugin, name: str, kind: str, seed: int, in_memory: MemoryRows | None = None) -> Dataset:
+    """Read the rows, split them, fit the preprocessing to the training rows and apply it to all.
 
     Args:
-        plugin: which rows, and how they become samples.
-        name: name of the data set, for messages and the record.
+        plugin: reads the rows and turns them into samples.
+        name: of the data set, for messages and the record.
         kind: name of the data plugin.
         seed: of the split.
-        given: rows in memory, in place of those that the plugin reads.
+        in_memory: rows to use in place of those that the plugin reads.
 
     Raises:
-        RequestError: the rows cannot be used as they are; says why.
+        RequestError: the rows cannot be used.
     """
-    if given is None and (table := large_table(plugin)) is not None:
+    if in_memory is not None:
+        if isinstance(plugin, ChecksRows):
+            plugin.check(in_memory.frame)
+        return _load_frame(plugin, name, kind, seed, in_memory.frame, in_memory=True, fixed_split=in_memory.split)
+    if (table := large_table(plugin)) is not None:
         with memory.kept():
             return load_large(table, name, kind, seed)
-    frame = _read(plugin, given)
+    return _load_frame(plugin, name, kind, seed, plugin.read())
+
+
+def _load_frame(
+    plugin: DataPlugin,
+    name: str,
+    kind: str,
+    seed: int,
+    frame: pd.DataFrame,
+    in_memory: bool = False,
+    fixed_split: Split | None = None,
+) -> Dataset:
     target = plugin.describe_target(frame)
     all_samples = plugin.samples(frame)
     if all_samples.targets is None:
-        raise RequestError(f"data={name} has no target column {target.name}. Name one with data.target.")
-    samples, fixed = weights.kept(all_samples, None if given is None else given.split, weights.key_of(plugin))
-    assert samples.targets is not None  # noqa: S101 - for the types
-    labels = clean_targets(samples.targets, target)
-    split = fixed or plugin.split(replace(samples, targets=labels), target.task, seed)
-    learnt = labels if samples.base is None else labels - samples.base
-    of_train = None if samples.weights is None else samples.weights[split.train]
-    task, encoder = learn_target(learnt, split.train, target, of_train)
+        problem = f"has no target column {target.name}"
+        raise RequestError(Setting("data", name), problem, remedy=["Name one with ", Setting("data.target"), "."])
+    samples, split = weights.kept(all_samples, fixed_split, weights.key_of(plugin))
+    labels = clean_targets(np.asarray(samples.targets), target)
+    split = split or plugin.split(replace(samples, targets=labels), target.task, seed)
+    notes: list[Text] = missing_values.notes(name, samples.inputs, missing_values.gaps(samples.inputs), split.train)
+    notes += rounded_numbers.notes_on(plugin, frame, target, in_memory)
+    # Rows of weight 0 count for missing values: they may be predicted later like any other row.
     gaps = missing_values.gaps(all_samples.inputs)
-    notes = missing_values.notes(name, samples.inputs, missing_values.gaps(samples.inputs), split.train)
-    notes += rounded_numbers.notes_on(plugin, frame, target, given is not None)
-    learnt_inputs = learn(plugin, take(samples.inputs, split.train), of_train)
-    preprocessing = Preprocessing(learnt_inputs, encoder, gaps)
-
-    def part(positions: np.ndarray[Any, Any]) -> Part:
-        inputs = plugin.apply(preprocessing.inputs, take(samples.inputs, positions))
-        check_finite(inputs, samples.rows[positions], f"data={name} has")
-        return Part(
-            inputs=torch.from_numpy(inputs),
-            targets=as_targets(preprocessing.encode(learnt[positions]), task),
-            labels=labels[positions],
-            rows=samples.rows[positions],
-            base=None if samples.base is None else as_column(samples.base[positions]),
-            naive={name: values[positions] for name, values in samples.naive.items()},
-            times=None if samples.times is None else samples.times[positions],
-            files=None if samples.files is None else samples.files[positions],
-            weights=None if samples.weights is None else samples.weights[positions],
-        )
-
-    train = part(split.train)
+    task, preprocessing = _fit(plugin, samples, labels, split.train, target, gaps)
+    train, val, test = (
+        part_of(plugin, select(samples, rows), labels[rows], preprocessing, task, Setting("data", name))
+        if len(rows)
+        else None
+        for rows in (split.train, split.val, split.test)
+    )
+    assert train is not None  # noqa: S101 - for the types: no split is without training rows
     return Dataset(
         name=name,
         kind=kind,
         spec=spec_of(plugin, task, target, preprocessing, train.inputs),
         preprocessing=preprocessing,
         train=train,
-        val=part(split.val) if len(split.val) else None,
-        test=part(split.test) if len(split.test) else None,
+        val=val,
+        test=test,
         num_rows=len(frame),
         num_missing=num_missing(plugin, frame, all_samples),
         digest=digest(frame),
         columns=tuple(plugin.columns(frame)),
         column_kinds=column_kinds(plugin, frame),
-        class_values=class_values(samples.targets, preprocessing.class_names),
+        class_values=class_values(np.asarray(samples.targets), preprocessing.class_names),
         notes=tuple(notes),
         weight=weight_of(plugin),
         time_step=plugin.time_step(frame) if isinstance(plugin, HasTimes) else None,
     )
 
 
-def _read(plugin: DataPlugin, given: Given | None) -> pd.DataFrame:
-    """Return the raw rows; those that were given are checked as the plugin checks its own."""
-    if given is None:
-        return plugin.read()
-    if isinstance(plugin, ChecksRows):
-        plugin.check(given.frame)
-    return given.frame
-
-
 def large_table(plugin: DataPlugin) -> LargeTable | None:
     """Return the rows of a plugin that are too many for a frame; ``None``: :meth:`DataPlugin.read` returns them."""
     return plugin.large() if isinstance(plugin, ReadsLargeFiles) else None
+
+
+def _fit(
+    plugin: DataPlugin,
+    samples: Samples,
+    labels: np.ndarray[Any, Any],
+    train: np.ndarray[Any, Any],
+    target: Target,
+    gaps: frozenset[str] | None,
+) -> tuple[str, Preprocessing]:
+    """Return the task of the network, and the preprocessing fitted to the training samples.
+
+    Args:
+        plugin: fits the preprocessing of inputs.
+        samples: all samples.
+        labels: ``(samples,)`` clean targets.
+        train: positions of the training samples.
+        target: its task, and whether to scale it.
+        gaps: the columns with missing values.
+    """
+    differences = labels if samples.base is None else labels - samples.base
+    training = select(samples, train)
+    task, encoder = learn_target(differences, train, target, training.weights)
+    return task, Preprocessing(learn(plugin, training.inputs, training.weights), encoder, gaps)

@@ -1,4 +1,4 @@
-"""What the training rows taught, and travels with the weights: the inputs' transformer, the target's encoder."""
+"""The fitted preprocessing that is saved with a model: the transformer of inputs and the encoder of targets."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec, Target
 from lifecycle.data.columns.features import as_known
 from lifecycle.data.columns.targets import as_labels, as_numbers, classes
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 
 ROUNDING = 10 * float(np.finfo(np.float64).eps)
-"""A deviation of so little of the mean is that of one value, rounded in several ways."""
+"""A standard deviation below this share of the mean is rounding error of equal values."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Preprocessing:
     """Fitted scikit-learn objects.
 
     Attributes:
-        inputs: the transformer that the data plugin's ``learn`` returned.
-        target: an ``OrdinalEncoder`` (classification), a ``StandardScaler`` (regression), or ``None`` (as it is).
-        gaps: columns that missed a value in some row of the run; ``None``: there are no columns, or that is not known.
+        inputs: the result of the data plugin's ``learn``.
+        target: an ``OrdinalEncoder`` (classification), a ``StandardScaler`` (regression), or ``None`` (not scaled).
+        gaps: columns with missing values in the run; ``None``: inputs are an array, or it was not recorded.
     """
 
     inputs: Any
@@ -33,7 +33,7 @@ class Preprocessing:
     gaps: frozenset[str] | None = None
 
     def encode(self, targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Turn labels into ``(n,) int64`` codes, or values into ``(n,) float32`` of the training scale."""
+        """Return labels as ``(n,) int64`` codes, or values as ``(n,) float32`` on the training scale."""
         if isinstance(self.target, OrdinalEncoder):
             return np.asarray(self.target.transform(_column(targets)).ravel(), dtype=np.int64)
         values = targets if self.target is None else self.target.transform(targets.reshape(-1, 1)).ravel()
@@ -56,7 +56,7 @@ def clean_targets(targets: np.ndarray[Any, Any], target: Target) -> np.ndarray[A
     """Return targets as strings (classification) or float64 (regression); see :mod:`lifecycle.data.columns.targets`."""
     if target.task == "classification":
         return as_labels(targets, target.name)
-    return as_numbers(targets, target.name, ", or add data.task=classification")
+    return as_numbers(targets, target.name, (", or add ", Setting("data.task", "classification")))
 
 
 def learn_target(
@@ -67,10 +67,17 @@ def learn_target(
 ) -> tuple[str, Any]:
     """Return the task of a network and the target's encoder.
 
-    The list of classes is that of all targets, so that a class of the held-out rows has a name; a regression's mean and
-    scale are those of the rows ``train``, by their weights ``(train rows,)`` where there are such.
+    The classes are those of all targets, so that a class that only held-out rows have is known. Mean and scale of a
+    regression are those of the training rows.
+
+    Args:
+        targets: ``(rows,)`` clean targets.
+        train: positions of the training rows.
+        target: its task, and whether to scale it.
+        weights: ``(train rows,)`` sample weights; ``None``: all 1.
     """
     if target.task == "classification":
+        # OrdinalEncoder would sort "10" before "9".
         names = classes(targets)
         encoder = OrdinalEncoder(categories=[np.array(names, dtype=object)]).fit(_column(targets))
         return (BINARY if len(names) == 2 else MULTICLASS), encoder
@@ -80,8 +87,8 @@ def learn_target(
 def _scaler(values: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None) -> StandardScaler:
     """Return the fitted scaler of values.
 
-    scikit-learn holds a deviation for rounding that is small for the mean and the number of rows together, and leaves
-    the scale at 1; here the number of rows plays no part.
+    scikit-learn treats a deviation as rounding error, and sets the scale to 1, below a bound that grows with the number
+    of rows; here the bound does not depend on it.
     """
     scaler = StandardScaler().fit(values.reshape(-1, 1), sample_weight=weights)
     deviation = np.sqrt(scaler.var_)
@@ -89,31 +96,35 @@ def _scaler(values: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None) 
     return scaler
 
 
-def labels_like(targets: np.ndarray[Any, Any], learnt: Preprocessing, spec: DataSpec) -> np.ndarray[Any, Any]:
-    """Return targets of other rows as :func:`clean_targets` does, the classes being those that were learnt.
+def labels_like(targets: np.ndarray[Any, Any], preprocessing: Preprocessing, spec: DataSpec) -> np.ndarray[Any, Any]:
+    """Return clean targets of rows that the model was not trained on.
+
+    Args:
+        targets: ``(rows,)`` as their source has them.
+        preprocessing: preprocessing of the model.
+        spec: of the model.
 
     Raises:
-        RequestError: a class was not there while learning, or a value is no number.
+        RequestError: a class is unknown to the model, or a value is not a number.
     """
     if spec.task == REGRESSION:
         return as_numbers(targets, spec.target_name)
-    known = {str(value): as_known(str(value), learnt.class_names) for value in pd.unique(targets)}
+    # Each different value is converted once; there may be millions of rows.
+    known = {str(value): as_known(str(value), preprocessing.class_names) for value in pd.unique(targets)}
     labels = np.array([known[str(value)] for value in targets])
-    unknown = np.flatnonzero(~np.isin(labels, learnt.class_names))
+    unknown = np.flatnonzero(~np.isin(labels, preprocessing.class_names))
     if len(unknown):
-        raise RequestError(
-            f"{spec.target_name} is {labels[unknown[0]]} in row {unknown[0]}, which is no class of the model. Its "
-            f"classes: {', '.join(learnt.class_names)}."
-        )
+        problem = f"is {labels[unknown[0]]} in row {unknown[0]}, which is no class of the model"
+        raise RequestError(spec.target_name, problem, remedy=f"Its classes: {', '.join(preprocessing.class_names)}.")
     return labels
 
 
 def class_values(targets: np.ndarray[Any, Any], names: tuple[str, ...]) -> tuple[Any, ...]:
-    """Return the classes as the source has them, a number as a number, in the order of their names."""
+    """Return the classes with the types of the source (a number as a number), in the order of their names."""
     if not names:
         return ()
-    own = {str(value): value.item() if hasattr(value, "item") else value for value in pd.unique(targets)}
-    return tuple(own[name] for name in names)
+    by_name = {str(value): value.item() if hasattr(value, "item") else value for value in pd.unique(targets)}
+    return tuple(by_name[name] for name in names)
 
 
 def _column(labels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

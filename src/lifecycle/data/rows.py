@@ -1,4 +1,4 @@
-"""Samples as a network takes them, in memory or on disk: they have a length and a shape, and are taken by number."""
+"""Preprocessed inputs, in memory or on disk."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import torch
 from torch import Generator, Tensor
 
 
+# Protocols, because a Tensor cannot be given a base class.
 class Rows(Protocol):
-    """``(rows, *input_shape) float32``: a Tensor is one, and rows on disk are."""
+    """``(rows, *input_shape) float32``; implemented by ``Tensor`` and :class:`WindowedRows`."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The number of rows, and the shape of one."""
+        """``(rows, *input_shape)``."""
         ...
 
     def __len__(self) -> int: ...
@@ -27,7 +28,7 @@ class WindowedRows(Rows, Protocol):
 
     @property
     def window_rows(self) -> int:
-        """Rows that are shuffled together."""
+        """Number of rows that are shuffled together."""
         ...
 
     def order(self, generator: Generator, drawn: Tensor | None = None) -> Tensor:
@@ -35,15 +36,15 @@ class WindowedRows(Rows, Protocol):
         ...
 
     def forget(self) -> None:
-        """Give back the memory of the window, until rows are taken again."""
+        """Free the memory of the window until rows are read again."""
         ...
 
 
 def shuffled(rows: Rows, generator: Generator) -> Tensor:
-    """Return the order of an epoch, ``(rows,) int64``: any is as likely in memory; see :meth:`WindowedRows.order`."""
+    """Return the order of an epoch, ``(rows,) int64``: a random permutation, on disk one within windows."""
     return rows.order(generator) if isinstance(rows, WindowedRows) else torch.randperm(len(rows), generator=generator)
 
 
 def arranged(rows: Rows, drawn: Tensor, generator: Generator) -> Tensor:
-    """Return rows that were drawn at random, in an order in which they can be read."""
+    """Return drawn rows in an order in which they can be read efficiently."""
     return rows.order(generator, drawn) if isinstance(rows, WindowedRows) else drawn

@@ -1,4 +1,4 @@
-"""How samples are divided into training, validation and test."""
+"""Division of samples into training, validation and test samples."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from typing import Any
 
 from lifecycle.checks import in_range, one_of
 from lifecycle.contract import Samples, Split
-from lifecycle.errors import RequestError
+from lifecycle.errors import Either, RequestError, Setting, Text
 
-RANDOM, LAST = "random", "last"  # where test rows stand in the source
-FEW_CLASSES = 3  # so many with too few rows are named by their rows; of more, the shares or the task are at fault
+RANDOM, LAST = "random", "last"  # where the test rows are in the source
+
+FEW_CLASSES = 3
+"""With more classes of too few rows, the cause is the sizes or the task, not single rows, and a message says so."""
 
 
 @dataclass
 class Shares:
-    """The fields that every kind of data has: how many of its samples are held out.
+    """The fields of every data plugin: how many samples are held out.
 
     Below 1 a size is a share of all samples, from 1 on it is a number of samples.
     """
@@ -49,28 +51,30 @@ class Shares:
             )
 
     def counts(self, total: int) -> tuple[int, int, int]:
-        """Return how many of ``total`` samples train, validate and test; shares that are held out are rounded up.
+        """Return the numbers of training, validation and test samples; held-out shares are rounded up.
+
+        Args:
+            total: number of samples.
 
         Raises:
-            RequestError: nothing would be left to train on.
+            RequestError: no training sample is left.
         """
         test = _count(self.test_size, total)
         if self.validation_split is None:
-            val, asked = _count(self.val_size, total), f"data.val_size={self.val_size:g}"
+            val, val_size = _count(self.val_size, total), Setting("data.val_size", _short(self.val_size))
         else:
             val = _count(self.validation_split, max(total - test, 0))
-            asked = f"data.validation_split={self.validation_split:g}"
+            val_size = Setting("data.validation_split", _short(self.validation_split))
         if total - test - val < 1:
-            raise RequestError(
-                f"data.test_size={self.test_size:g} and {asked} leave no training rows of {total} samples. "
-                "Hold out less, or give more rows."
-            )
+            test_size = Either(f"data.test_size={_short(self.test_size)} and ", "")  # Python has no test rows
+            problem: Text = [Either("leave", "leaves"), f" no training rows of {total} samples"]
+            raise RequestError([test_size, val_size], problem, remedy="Hold out less, or give more rows.")
         return total - test - val, val, test
 
 
 @dataclass
 class Shuffled(Shares):
-    """The fields of kinds whose rows are independent of each other: they may be divided at random."""
+    """The fields of data plugins whose rows are independent of each other, and may be divided at random."""
 
     test_rows: str = RANDOM  # random; last: those at the end of the source, as data with a given test part have them
     split_seed: int | None = None  # of the split: seeds with one split compare; null: seed, which draws it too
@@ -81,24 +85,30 @@ class Shuffled(Shares):
         in_range(self, "split_seed", low=0, below=2**32)
 
     def split(self, samples: Samples, task: str, seed: int) -> Split:
-        """Divide at random, by class where there are classes; with ``test_rows=last`` all but the test rows."""
-        drawn_by = seed if self.split_seed is None else self.split_seed
-        return stratified(samples, self.counts(len(samples.rows)), task, drawn_by, self.test_rows)
+        """Divide at random, stratified by class; with ``test_rows=last`` the test rows are the last ones."""
+        split_seed = seed if self.split_seed is None else self.split_seed
+        return stratified(samples, self.counts(len(samples.rows)), task, split_seed, self.test_rows)
+
+
+def _short(size: float) -> float | int:
+    """Return a size as it is usually written: 100, not 100.0."""
+    return int(size) if size == int(size) else size
 
 
 def _count(size: float, total: int) -> int:
+    # Rounded first: 0.07 * 100 is 7.000000000000001, which would be 8 samples.
     return int(size) if size >= 1 else math.ceil(round(total * size, 6))
 
 
 def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: int, test_rows: str = RANDOM) -> Split:
-    """Shuffle by ``seed`` and divide, with the classes in the same proportions in each part.
+    """Shuffle with ``seed`` and divide, with the same proportions of classes in each part.
 
     Args:
-        samples: with targets; their order is that of the source.
-        counts: samples that train, validate and test.
-        task: ``"regression"``: there are no classes to keep in proportion.
+        samples: with targets, in the order of the source.
+        counts: numbers of training, validation and test samples.
+        task: for ``"regression"``, samples are not stratified.
         seed: of the shuffling.
-        test_rows: ``"last"``: the test samples are the last ones, and all others are shuffled.
+        test_rows: ``"last"``: the test samples are the last ones, and only the others are shuffled.
 
     Raises:
         RequestError: a class has too few samples to be in every part.
@@ -121,10 +131,12 @@ def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: 
                 strata = None if labels is None else labels[rest]
                 rest, held_out = train_test_split(rest, test_size=count, random_state=seed, stratify=strata)
             parts.append(np.sort(held_out))
-    except ValueError as error:  # scikit-learn's own words on a class with too few members
+    except ValueError as error:  # scikit-learn: a class has too few members
         raise _too_few(samples, counts) from error
+    # Sorted: rows in the order of the source are quicker to read, and predictions are written in this order.
     split = Split(train=np.sort(rest), val=parts[1], test=parts[0])
     if labels is not None:
+        # scikit-learn only demands two samples of a class, and may leave a part without it.
         whole = len(np.unique(labels))
         drawn = (split.train, split.val, split.test) if test_rows == RANDOM else (split.train, split.val)
         if any(len(part) and len(np.unique(labels[part])) < whole for part in drawn):
@@ -133,38 +145,43 @@ def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: 
 
 
 def _check_last(labels: Any, rest: Any, last: Any) -> None:
-    """Refuse last rows that are not fit to be test rows: the source is in order of its classes."""
+    """Refuse test rows at the end of a source that is sorted by class."""
     if labels is None or not len(last):
         return
     unseen = sorted(set(labels[last]) - set(labels[rest]))
     if unseen or len(set(labels[last])) < 2:
         what = f"leaves the class {unseen[0]} to the test rows" if unseen else f"tests on the class {labels[last][0]}"
         raise RequestError(
-            f"data.test_rows=last {what} alone, in {len(last)} rows. Use data.test_rows=random, or order the rows "
-            "otherwise."
+            Setting("data.test_rows", LAST),
+            f"{what} alone, in {len(last)} rows",
+            remedy=["Use ", Setting("data.test_rows", RANDOM), ", or order the rows otherwise."],
         )
 
 
 def _too_few(samples: Samples, counts: tuple[int, int, int]) -> RequestError:
+    """Return the error of a class with too few samples: names their rows, or the sizes where many classes are rare."""
     import numpy as np
 
     labels, held_out = np.asarray(samples.targets), sum(counts[1:])
     classes, sizes = np.unique(labels, return_counts=True)
     rare, size, parts = classes[sizes.argmin()], int(sizes.min()), sum(count > 0 for count in counts)
     numeric = all(re.fullmatch(r"-?[\d.]+", str(name)) for name in classes)
-    numbers = ", or add data.task=regression if these are values" if numeric else ""
+    regression = (", or add ", Setting("data.task", "regression"), " if these are values") if numeric else ()
     if size < parts and (sizes < parts).sum() <= FEW_CLASSES:
         rows = ", ".join(map(str, samples.rows[np.flatnonzero(labels == rare)]))
         what, it = (f"row {rows}", "it") if size == 1 else (f"rows {rows}", "them")
+        fewer_parts = Either("data.val_size=0, data.test_size=0", "validation_split=0")
+        advice = f"Remove {what} or give {it} another class, add rows, or do without a part ("
         return RequestError(
-            f"data.target has the class {str(rare)[:50]} in {what} alone, and {parts} parts need a row of each class. "
-            f"Remove {what} or give {it} another class, add rows, or do without a part (data.val_size=0, "
-            f"data.test_size=0){numbers}."
+            "data.target",
+            f"has the class {str(rare)[:50]} in {what} alone, and {parts} parts need a row of each class",
+            remedy=[advice, fewer_parts, ")", *regression, "."],
         )
     return RequestError(
-        f"data.test_size and data.val_size cannot put each class in every part: {held_out} samples to hold out, "
-        f"{len(classes)} classes, {size} of class {str(rare)[:50]}. Change the shares, add rows, or merge "
-        f"classes{numbers}."
+        Either("data.test_size and data.val_size", "validation_split"),
+        f"cannot put each class in every part: {held_out} samples to hold out, {len(classes)} classes, {size} of class "
+        f"{str(rare)[:50]}",
+        remedy=["Change the shares, add rows, or merge classes", *regression, "."],
     )
 
 

@@ -77,7 +77,7 @@ def _values(data: Dataset, units: Units) -> list[Baseline]:
 
 
 def _whose(data: Dataset) -> str:
-    return "these rows" if data.given else "the training rows"
+    return "these rows" if data.is_external else "the training rows"
 
 
 def _naive(data: Dataset, units: Units) -> list[Baseline]:

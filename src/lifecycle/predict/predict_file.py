@@ -236,4 +236,4 @@ def _check_names(rows: Stream, trained: TrainedModel) -> None:
             cure = f"Train again with data.rename={{{name}: {name}_}}, or use TrainedModel.predict from Python."
         else:
             cure = "The model does not read it: rename it in the file, or remove it."
-        raise RequestError(f"{rows.name} has a column {name}, and the predictions are to be called so. {cure}")
+        raise RequestError(rows.name, f"has a column {name}, and the predictions are to be called so", remedy=cure)

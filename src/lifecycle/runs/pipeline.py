@@ -23,7 +23,7 @@ from lifecycle.credentials import hiding
 from lifecycle.data.batches import in_order
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.load import load
-from lifecycle.data.sources.in_memory import Given
+from lifecycle.data.sources.in_memory import MemoryRows
 from lifecycle.define.network import Layer, define, summarize
 from lifecycle.errors import RequestError, Setting
 from lifecycle.evaluate import scoring
@@ -141,7 +141,7 @@ def help_fit(job: Job, prepared: Prepared, checkpoint: Path | None = None) -> No
 
 @one_at_a_time()
 @clock.phase("define and compile")
-def prepare(job: Job, rows: Given | None = None) -> Prepared:
+def prepare(job: Job, rows: MemoryRows | None = None) -> Prepared:
     """Do all that may show a request to be wrong: load the data, define and compile the model.
 
     Args:

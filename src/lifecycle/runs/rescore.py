@@ -14,9 +14,9 @@ from lifecycle.capabilities import path_of
 from lifecycle.compile import losses, scores
 from lifecycle.config.schema import Job
 from lifecycle.credentials import masked
-from lifecycle.data import labelled_rows
+from lifecycle.data import external
 from lifecycle.data.sources import in_memory
-from lifecycle.errors import RequestError
+from lifecycle.errors import COMMAND_LINE, RequestError
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight
 from lifecycle.plots import artifacts
@@ -115,14 +115,14 @@ def other_rows(found: FoundRun, job: Job, asked: Job, name: str, missing: str = 
     """
     preflight.check_devices(job.trainer)
     trained = saved_model.load(found.model_folder())
-    data = labelled_rows.load(
+    data = external.load(
         asked.data, name, asked.data_kind, trained.spec, trained.preprocessing, trained.columns, missing
     )
     module = compiled_as(trained)
     losses.check_data(module.loss_name, data)
     preflight.check_metrics(module, data)
     evaluation, predictions = _score(job, pipeline.Prepared(data, trained.network, [], module))
-    notes = list(data.notes)
+    notes = [COMMAND_LINE.text(note) for note in data.notes]
     if data.digest == found.tags.get(DIGEST):
         notes.append("These are the rows that the run was made with: those that it was fitted to are among them.")
     source = masked(path_of(asked.data, data.kind))

@@ -1,1 +1,1 @@
-"""What a user should know of the data: categories never trained on, rounded numbers."""
+"""Warnings about the data: categories not seen in training, rounded numbers."""

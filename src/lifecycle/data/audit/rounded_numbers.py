@@ -1,4 +1,4 @@
-"""Whole numbers of a data set that double precision rounds: what the user is told of them."""
+"""Warnings about whole numbers that double precision rounds."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from lifecycle.contract import DataPlugin, Target
 from lifecycle.data.columns import rounding
 from lifecycle.data.formats import csv
 from lifecycle.data.sources import files
+from lifecycle.errors import Text
 
 DIGITS = "^ *[+-]?[0-9]{16,} *$"
-"""A whole number in a CSV file that may be beyond it."""
+"""A whole number in a CSV file that double precision may round: 2^53 has 16 digits."""
 
 
-def notes(frame: pd.DataFrame, names: Iterable[str], file: Path | None, target: str) -> list[str]:
-    """Return what a person must know of columns of numbers, a sentence each.
+def notes(frame: pd.DataFrame, names: Iterable[str], file: Path | None, target: str) -> list[Text]:
+    """Return warnings about columns of numbers, a sentence each.
 
     Args:
         frame: the rows.
         names: of columns.
-        file: the CSV file that they are from, with the columns in its order; ``None``: they are from elsewhere.
+        file: the CSV file that the rows were read from, with its columns in the same order; ``None``: another source.
         target: the column that is predicted.
     """
     found, in_doubt = {}, []
@@ -32,32 +33,49 @@ def notes(frame: pd.DataFrame, names: Iterable[str], file: Path | None, target: 
         rounded = rounding.first_rounded(frame[name])
         if rounded is not None:
             found[name] = rounded
+        # The parser returns float64 for whole numbers beyond 64 bits, and where another row has a fraction or a gap.
+        # Only the text of the file shows which numbers were whole.
         elif file is not None and frame[name].dtype == np.float64 and (frame[name].abs() >= rounding.EXACT).any():
-            in_doubt.append(name)  # whole numbers beyond 64 bits, or some numbers have a fraction
+            in_doubt.append(name)
     if file is not None and in_doubt:
         places = [list(frame.columns).index(name) for name in in_doubt]
         read = zip(in_doubt, in_csv(file, places), strict=True)
         found |= {name: rounded for name, rounded in read if rounded is not None}
-    cures = {name: rounding.drop(name, name == target) for name in found}
-    return [rounding.note(name, *rounded, cures[name]) for name, rounded in found.items()]
+    return [rounding.note(name, *rounded, is_target=name == target) for name, rounded in found.items()]
 
 
-def notes_on(plugin: DataPlugin, frame: pd.DataFrame, target: Target, is_given: bool) -> list[str]:
-    """Return the notes on the rows of a data plugin; a caller is warned of features by ``rounding.warn``."""
+def notes_on(plugin: DataPlugin, frame: pd.DataFrame, target: Target, in_memory: bool) -> list[Text]:
+    """Return the warnings about the rows of a data plugin.
+
+    Args:
+        plugin: where the rows are from.
+        frame: the rows.
+        target: what is predicted.
+        in_memory: the rows are a Python caller's, who was already warned of features by ``rounding.warn``.
+    """
     names = [target.name] if target.task == "regression" else []
-    if not is_given:
+    if not in_memory:
         names += [name for name in plugin.columns(frame) if name not in names]
     return notes(frame, names, files.csv_file(path_of(plugin)), target.name)
 
 
 def in_csv(file: Path, places: list[int]) -> list[tuple[int, int] | None]:
-    """Return the first whole number that is rounded of columns of a CSV file, by their places in it."""
+    """Return the first rounded whole number of each of some columns of a CSV file, and what it becomes.
+
+    Args:
+        file: the CSV file.
+        places: positions of the columns in it.
+
+    Returns:
+        ``(number, rounded number)`` for each column; ``None``: no number is rounded.
+    """
     import pyarrow as pa
     from pyarrow import compute
     from pyarrow import csv as arrow_csv
 
     names = [csv.header(file)[place] for place in places]
     found: dict[str, tuple[int, int] | None] = dict.fromkeys(names)
+    # As texts and block by block: a number type would round here too, and the file may be larger than memory.
     with arrow_csv.open_csv(
         file,
         arrow_csv.ReadOptions(block_size=1 << 20),

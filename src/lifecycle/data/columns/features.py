@@ -1,4 +1,4 @@
-"""The columns that a network learns from: refused where a number or a category would not be what it seems."""
+"""Checks of the feature columns: numbers, truth values and categories are accepted, all else is refused."""
 
 from __future__ import annotations
 
@@ -7,30 +7,32 @@ import re
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.data.columns.remedies import drop, drop_only
 from lifecycle.data.columns.times import are_times
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 LARGEST = 1e30
-"""Numbers beyond this cannot be standardised in single precision."""
+"""Numbers beyond this cannot be standardised in single precision: their squares overflow."""
 
 MOST_CATEGORIES = 100
 """A text column with more values than this, and a new one in every other row, is an identifier or free text."""
 
-
 TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
-"""What a truth value is written as."""
+"""Spellings of a truth value."""
 
 WHOLE = re.compile(r"(-?\d+)\.0+")
-"""A whole number as a column of numbers with gaps writes it."""
+"""A whole number as pandas writes it in a float64 column, such as one with missing values."""
 
-NUMBERS, CATEGORIES = "numbers", "categories"  # steps of the transformer
+NUMBERS, CATEGORIES = "numbers", "categories"
+"""Names of the two steps of the ``ColumnTransformer``; saved models contain them."""
 
 
 def as_known(text: str, known: Collection[Any]) -> str:
-    """Return a category as it was written while learning, where it is the same value written in another way.
+    """Return a category as the training rows wrote it, where it is the same value written in another way.
 
     Files, frames and JSON write one value differently: ``1`` and ``1.0``, ``true`` and ``True``.
 
@@ -38,16 +40,16 @@ def as_known(text: str, known: Collection[Any]) -> str:
         text: of a cell.
         known: the categories.
     """
-    if text in known:
+    if text in known:  # "1.0" stays "1.0" where both "1" and "1.0" are categories
         return text
-    others = [str(words is TRUE) for words in (TRUE, FALSE) if text in words]
+    others = [str(spellings is TRUE) for spellings in (TRUE, FALSE) if text in spellings]
     if whole := WHOLE.fullmatch(text):
         others.append(whole[1])
     return next((other for other in (*others, f"{text}.0") if other in known), text)
 
 
 def numeric(frame: pd.DataFrame) -> list[str]:
-    """Return the columns that are numbers or truth values; all others are categories."""
+    """Return the columns of numbers or truth values; all others are categories."""
     import pandas as pd
 
     from lifecycle.data.columns import types
@@ -58,8 +60,12 @@ def numeric(frame: pd.DataFrame) -> list[str]:
 def check(frame: pd.DataFrame, path: str) -> None:
     """Check every column.
 
+    Args:
+        frame: the features.
+        path: of their file, for messages.
+
     Raises:
-        RequestError: names column, row and cure.
+        RequestError: a column holds something else than numbers or categories; names column, row and remedy.
     """
     import pandas as pd
 
@@ -67,7 +73,7 @@ def check(frame: pd.DataFrame, path: str) -> None:
 
     for name in frame.columns:
         column = types.plain(frame[name])
-        if pd.api.types.is_bool_dtype(column):
+        if pd.api.types.is_bool_dtype(column):  # is_numeric_dtype is true of it as well
             continue
         if pd.api.types.is_numeric_dtype(column):
             _check_numbers(column, path)
@@ -78,28 +84,48 @@ def check(frame: pd.DataFrame, path: str) -> None:
 
 
 def is_temporal(dtype: Any) -> bool:
-    """Return whether a column's type is one of times, durations or periods, which pandas can turn into numbers."""
+    """Return whether a dtype is one of times, durations or periods, which pandas would convert to numbers."""
     import pandas as pd
 
     return dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype)
 
 
-def check_no_times(frame: pd.DataFrame, path: str) -> None:
-    """Refuse times among columns that are to be numbers, all of them.
+def finite_numbers(frame: pd.DataFrame, path: str, dtype: Any, noun: str = "value") -> np.ndarray[Any, Any]:
+    """Return a frame of numbers as an array.
+
+    Args:
+        frame: whose columns must all be numbers, without missing values.
+        path: of its file, for messages.
+        dtype: of the array.
+        noun: for a cell, in messages.
 
     Raises:
-        RequestError: names the column.
+        RequestError: names the column, or the row and the column.
     """
-    for name, dtype in frame.dtypes.items():
-        if is_temporal(dtype):
-            raise RequestError(f"data.path={path} has times in the column {name}. Turn them into numbers.")
+    import numpy as np
+
+    from lifecycle.data.columns import types
+
+    key = Setting("data.path", path)
+    for name, column_dtype in frame.dtypes.items():
+        if is_temporal(column_dtype):
+            raise RequestError(key, f"has times in the column {name}", remedy="Turn them into numbers.")
+    try:
+        numbers: np.ndarray[Any, Any] = types.plain_frame(frame).to_numpy(dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise RequestError(key, f"has a {noun} that is no number: {error}", remedy=f"Fix the {noun}.") from error
+    if not np.isfinite(numbers).all():
+        row, column = np.argwhere(~np.isfinite(numbers))[0]
+        problem = f"misses a {noun} in row {frame.index[row]}, column {frame.columns[column]}"
+        raise RequestError(key, problem, remedy="Fix or remove the row.")
+    return numbers
 
 
 def _check_numbers(column: pd.Series[Any], path: str) -> None:
     import numpy as np
 
     values = column.to_numpy(dtype=float, na_value=float("nan"))
-    wrong = np.flatnonzero(np.abs(values) > LARGEST)
+    wrong = np.flatnonzero(np.abs(values) > LARGEST)  # also infinities; NaN is a missing value, which is filled
     if len(wrong):
         raise too_large(str(column.name), path, values[wrong[0]], int(wrong[0]))
 
@@ -108,82 +134,95 @@ def _check_categories(column: pd.Series[Any], path: str) -> None:
     import pandas as pd
 
     present = column.dropna()
-    drop = f"or add data.drop=[{column.name}]"
     if are_times(present) or (len(present) and isinstance(present.iloc[0], datetime.date)):
         raise times(str(column.name), path)
     if not all(isinstance(value, str | bool | int | float) for value in present):
         kind = next(type(v).__name__ for v in present if not isinstance(v, str | bool | int | float))
-        kind = "list" if kind == "ndarray" else kind
-        raise RequestError(f"data.path={path} has a {kind} in column {column.name}. Use numbers or texts, {drop}.")
+        kind = "list" if kind == "ndarray" else kind  # pyarrow returns a list of Parquet as an array of NumPy's
+        raise RequestError(
+            Setting("data.path", path),
+            f"has a {kind} in column {column.name}",
+            remedy=["Use numbers or texts, or ", drop(column.name), "."],
+        )
     if present.dtype == object:
-        _check_truths(present, path, drop)
+        _check_truths(present, path)
+    # A single typing error turns a column of numbers into texts, which must not be taken for categories.
     numbers = pd.to_numeric(present, errors="coerce")
     texts = present[numbers.isna()]
     first = (texts.iloc[0], texts.index[0]) if len(texts) else None
-    judge_categories(str(column.name), path, len(present), len(texts), first, present.nunique)
+    check_texts(str(column.name), path, len(present), len(texts), first, present.nunique)
 
 
-def _check_truths(present: pd.Series[Any], path: str, drop: str) -> None:
-    """Refuse truth values among numbers, in which True would be 1 or a category of its own."""
+def _check_truths(present: pd.Series[Any], path: str) -> None:
+    """Refuse truth values among numbers, in which True would be 1 or a separate category."""
     are_truths = present.map(lambda value: isinstance(value, bool))
     are_numbers = present.map(lambda value: isinstance(value, int | float)) & ~are_truths
     if are_truths.any() and are_numbers.any():
         rows, values = (are_numbers.idxmax(), are_truths.idxmax()), present.to_dict()
         raise RequestError(
-            f"data.path={path} has numbers and truth values in column {present.name}, got {values[rows[0]]} in row "
-            f"{rows[0]} and {values[rows[1]]} in row {rows[1]}. Use one of the two, {drop}."
+            Setting("data.path", path),
+            f"has numbers and truth values in column {present.name}",
+            f"{values[rows[0]]} in row {rows[0]} and {values[rows[1]]} in row {rows[1]}",
+            ["Use one of the two, or ", drop(present.name), "."],
         )
 
 
-def judge_categories(
+def check_texts(
     name: str, path: str, present: int, texts: int, first: tuple[Any, Any] | None, distinct: Callable[[], int]
 ) -> None:
-    """Refuse a column of categories that is numbers with a few texts among them, or an identifier or free text.
+    """Refuse a text column of numbers with a few texts among them, of identifiers or of free text.
 
     Args:
         name: of the column.
         path: of the file.
-        present: values that are not missing.
-        texts: those of them that are no numbers.
+        present: number of values that are not missing.
+        texts: how many of them are not numbers.
         first: the first of these texts, and its row.
-        distinct: returns how many different values there are.
+        distinct: returns the number of different values; called only if needed, as counting them is slow.
 
     Raises:
-        RequestError: names column, row and cure.
+        RequestError: names column, row and remedy.
     """
     if first is not None and texts < present / 2:
         raise mixed(name, path, *first)
     different = distinct()
+    # With fewer than 20 rows, many different values say little.
     if different > present / 2 and different > min(MOST_CATEGORIES, present / 2) and present >= 20:
         raise too_many(name, path, different, present)
 
 
 def mixed(name: str, path: str, text: Any, row: Any) -> RequestError:
-    """Return the refusal of a text among numbers."""
+    """Return the error of a text among numbers."""
     return RequestError(
-        f"data.path={path} has numbers in column {name}, and the text {text!r} in row {row}. Mend the text, or add "
-        f"data.drop=[{name}]."
+        Setting("data.path", path),
+        f"has numbers in column {name}, and the text {text!r} in row {row}",
+        remedy=["Fix the text, or ", drop(name), "."],
     )
 
 
 def too_many(name: str, path: str, distinct: int, present: int | str) -> RequestError:
-    """Return the refusal of a column of texts that are no categories."""
+    """Return the error of a column of texts that are not categories."""
     return RequestError(
-        f"data.path={path} has {distinct} different texts in the {present} rows of column {name}, an identifier or "
-        f"free text rather than categories. Add data.drop=[{name}]."
+        Setting("data.path", path),
+        f"has {distinct} different texts in the {present} rows of column {name}, an identifier or free text rather "
+        "than categories",
+        remedy=[drop_only(name), "."],
     )
 
 
 def too_large(name: str, path: str, value: Any, row: int) -> RequestError:
-    """Return the refusal of a number beyond :data:`LARGEST`."""
+    """Return the error of a number beyond :data:`LARGEST`."""
     return RequestError(
-        f"data.path={path} has {value} in column {name}, row {row}, too large to learn from. Mend it, or add "
-        f"data.drop=[{name}]."
+        Setting("data.path", path),
+        f"has {value} in column {name}, row {row}, too large to learn from",
+        remedy=["Fix it, or ", drop(name), "."],
     )
 
 
 def times(name: str, path: str) -> RequestError:
-    """Return the refusal of a column of times."""
+    """Return the error of a column of times."""
     return RequestError(
-        f"data.path={path} has times in the column {name}. Turn them into numbers, or add data.drop=[{name}]."
+        Setting("data.path", path),
+        f"has times in the column {name}",
+        remedy=["Turn them into numbers, or ", drop(name), "."],
     )

@@ -1,4 +1,4 @@
-"""What each column of the raw rows is taken for, so that a person sees it before it matters."""
+"""The kind of each column of the raw rows, for display: number, category, target, time, ..."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ PIXEL, FILE, DIGEST, TIME, SORTED_TIME, WEIGHT, DROPPED, UNREAD = (
 )
 PLURALS = {NUMBER: "numbers", PIXEL: "pixels"}
 MOST_NAMED = 8
-"""Categories and other columns that one line names; of more it says how many."""
+"""Columns that a line lists; the others are counted."""
 
 
 def column_kinds(plugin: DataPlugin, frame: pd.DataFrame) -> dict[str, str]:
-    """Return what each column is, in their order: ``"number"``, ``"category (3 values)"``, ``"target"``, ..."""
+    """Return column -> kind, in the order of the columns: ``"number"``, ``"category (3 values)"``, ``"target"``, ..."""
     target, used = plugin.describe_target(frame).name, set(plugin.columns(frame))
     return {
         str(name): _kind(plugin, frame, name, TARGET if name == target else "", name in used) for name in frame.columns
@@ -49,6 +49,7 @@ def _kind(plugin: DataPlugin, frame: pd.DataFrame, name: str, target: str, used:
         order = plugin.in_order(frame) if hasattr(plugin, "in_order") else np.arange(len(frame))
         return TIME if (np.diff(order) > 0).all() else SORTED_TIME
     if not used:
+        # The only other column of images in a folder is the digest of each file.
         unread = DIGEST if plugin.sample_dim == 3 else UNREAD
         return DROPPED if name in dropped_by(plugin) else unread
     if plugin.sample_dim == 3:
@@ -56,14 +57,15 @@ def _kind(plugin: DataPlugin, frame: pd.DataFrame, name: str, target: str, used:
     column = types.plain(frame[name])
     if pd.api.types.is_numeric_dtype(column):
         return NUMBER
-    values = column.nunique()
+    values = column.nunique()  # of the whole column, held-out rows included: this is for display only
     return f"{CATEGORY} ({values} value{'s' if values != 1 else ''})"
 
 
 def num_missing(plugin: DataPlugin, frame: pd.DataFrame, samples: Samples) -> int:
-    """Return how many values the columns lack, those that the samples take for missing among them."""
+    """Return how many values are missing in the feature columns."""
     import pandas as pd
 
+    # The samples of a table are a frame in which zeros of ``missing_zeros`` are missing too.
     read = samples.inputs if isinstance(samples.inputs, pd.DataFrame) else frame[plugin.columns(frame)]
     return int(read.isna().to_numpy().sum())
 

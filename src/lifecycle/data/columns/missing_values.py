@@ -1,4 +1,4 @@
-"""Missing values: which columns had some in the rows of a run, and what becomes of them in other rows."""
+"""Missing values: which columns had some in the rows of a run, and how they are treated in other rows."""
 
 from __future__ import annotations
 
@@ -6,45 +6,46 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.data.columns.remedies import drop_only
+from lifecycle.errors import RequestError, Setting, Text, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
 
 REFUSE, IMPUTE = "refuse", "impute"
 CHOICES = (REFUSE, IMPUTE)
-"""What may be done with a value that is missing for the first time."""
+"""How to treat a value that is missing in a column without missing values in training."""
 
 MOST_NAMED = 4
-"""Columns that a message names."""
+"""Columns that a message lists."""
 
 
 def check_choice(missing: str) -> None:
-    """Refuse a word that is none of :data:`CHOICES`."""
+    """Check that a value is one of :data:`CHOICES`."""
     if missing not in CHOICES:
+        hint = did_you_mean(str(missing), CHOICES)
         raise RequestError(
-            f"missing must be {' or '.join(CHOICES)}, got {missing}.{did_you_mean(str(missing), CHOICES)} Leave it out "
-            "to refuse them."
+            "missing", f"must be {' or '.join(CHOICES)}", missing, f"{hint} Leave it out to refuse missing values."
         )
 
 
 def gaps(inputs: Any) -> frozenset[str] | None:
-    """Return the columns that miss a value in some row; ``None`` where inputs are no columns, and never miss one."""
+    """Return the columns with a missing value; ``None`` where inputs are an array, which has none."""
     if not hasattr(inputs, "columns"):
         return None
     return frozenset(str(name) for name in inputs.columns if inputs[name].isna().any())
 
 
 def check(inputs: Any, known: frozenset[str] | None, missing: str) -> None:
-    """Refuse a row that misses a value in a column that had one in each row of the run.
+    """Refuse a missing value in a column that had a value in every row of the run.
 
     Args:
-        inputs: of samples; other than columns, they are checked by their own kind.
-        known: the columns that had gaps; ``None``: that was not recorded, and nothing is refused.
+        inputs: of samples; an array is not checked here but by its data plugin.
+        known: the columns with missing values in the run; ``None``: not recorded, and nothing is refused.
         missing: one of :data:`CHOICES`.
 
     Raises:
-        RequestError: names row, columns and cure.
+        RequestError: names row, columns and remedy.
     """
     if known is None or missing == IMPUTE or not hasattr(inputs, "columns"):
         return
@@ -52,21 +53,23 @@ def check(inputs: Any, known: frozenset[str] | None, missing: str) -> None:
     absent = inputs[names].isna().to_numpy()
     if not absent.any():
         return
+    # Only the first row, with its first columns: a file may lack a column in each of a million rows.
     place = int(absent.any(axis=1).argmax())
     lacking = [str(name) for name, lacks in zip(names, absent[place], strict=True) if lacks]
     more = f" and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
     columns = f"column{'s' if len(lacking) > 1 else ''} {', '.join(lacking[:MOST_NAMED])}{more}"
     raise RequestError(
-        f"input has no value in row {inputs.index[place]}, {columns}, and no training row was without one. Give a "
-        f"value, or add missing={IMPUTE} to fill it as in training."
+        "input",
+        f"has no value in row {inputs.index[place]}, {columns}, and every training row had one",
+        remedy=["Give a value, or add ", Setting("missing", IMPUTE), " to fill it as in training."],
     )
 
 
 def filled(inputs: Any, known: frozenset[str] | None, numbers: Collection[str]) -> dict[str, Counter[str | None]]:
-    """Return how many values of columns of numbers are filled that had a value in each row of the run.
+    """Return how many values are filled in columns of numbers that had a value in every row of the run.
 
     Returns:
-        Counts by column, under ``None`` as :meth:`lifecycle.data.audit.unseen_categories.Unseen.add` takes them.
+        Column -> ``{None: count}``, as :meth:`lifecycle.data.audit.unseen_categories.Unseen.add` takes it.
     """
     if not hasattr(inputs, "columns"):
         return {}
@@ -75,37 +78,40 @@ def filled(inputs: Any, known: frozenset[str] | None, numbers: Collection[str]) 
 
 
 def check_empty(name: str, missing: Mapping[str, int], rows: int) -> None:
-    """Refuse a column without any value: a network would later see numbers in it that it never learnt from.
+    """Refuse a column without any value: rows to predict may have values in it, from which nothing was learnt.
 
     Args:
         name: of the data set, for the message.
-        missing: values that each column lacks.
-        rows: how many there are.
+        missing: column -> number of missing values.
+        rows: number of rows.
 
     Raises:
-        RequestError: names the columns and the cure.
+        RequestError: names the columns and the remedy.
     """
     empty = [column for column, count in missing.items() if count == rows]
     if empty:
-        more = f" and {len(empty) - MOST_NAMED} more" if len(empty) > MOST_NAMED else ""
+        some, more = empty[:MOST_NAMED], len(empty) - MOST_NAMED
+        columns = f"column{'s' if len(empty) > 1 else ''} {', '.join(some)}{f' and {more} more' if more > 0 else ''}"
         raise RequestError(
-            f"data={name} has no value in column{'s' if len(empty) > 1 else ''} {', '.join(empty[:MOST_NAMED])}{more}, "
-            f"in {rows} rows. Add data.drop=[{','.join(empty[:MOST_NAMED])}{',...' if more else ''}]."
+            Setting("data", name),
+            f"has no value in {columns}, in {rows} rows",
+            remedy=[drop_only(*some, *(["..."] if more > 0 else [])), "."],
         )
 
 
-def notes(name: str, inputs: Any, with_gaps: frozenset[str] | None, train: np.ndarray[Any, Any]) -> list[str]:
-    """Return what a person must know of the columns with gaps, a sentence each.
+def notes(name: str, inputs: Any, with_gaps: frozenset[str] | None, train: np.ndarray[Any, Any]) -> list[Text]:
+    """Return warnings about the columns with missing values, a sentence each.
 
     Args:
         name: of the data set.
         inputs: of the samples.
-        with_gaps: what :func:`gaps` returns of them.
+        with_gaps: the result of :func:`gaps` for them.
         train: positions of the training samples.
 
     Raises:
         RequestError: a column has no value at all.
     """
+    # Computed once for the columns with gaps, of which there are usually few.
     absent = {column: inputs[column].isna().to_numpy() for column in with_gaps or ()}
     check_empty(name, {column: int(lacks.sum()) for column, lacks in absent.items()}, len(inputs))
     held_out = [column for column, lacks in absent.items() if not lacks[train].any()]
@@ -113,14 +119,15 @@ def notes(name: str, inputs: Any, with_gaps: frozenset[str] | None, train: np.nd
     return notes_on(sorted(held_out), sorted(empty))
 
 
-def notes_on(held_out: list[str], empty: list[str]) -> list[str]:
-    """Return what a person must know of columns.
+def notes_on(held_out: list[str], empty: list[str]) -> list[Text]:
+    """Return a warning for each column.
 
     Args:
-        held_out: those that miss a value in validation or test rows, and in no training row.
-        empty: those without a value in the training rows.
+        held_out: columns with missing values in validation or test rows, and in no training row.
+        empty: columns without a value in the training rows.
     """
-    return [
-        *(f"{name}: values are missing in validation or test rows alone; filled as in training" for name in held_out),
-        *(f"{name}: no training row has a value: nothing is learnt from it. Add data.drop=[{name}]" for name in empty),
-    ]
+    in_held_out = "values are missing in validation or test rows alone; filled as in training"
+    found: list[Text] = [f"{name}: {in_held_out}" for name in held_out]
+    for name in empty:
+        found.append([f"{name}: no training row has a value: nothing is learnt from it. ", drop_only(name)])
+    return found

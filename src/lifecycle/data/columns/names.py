@@ -1,4 +1,4 @@
-"""Names of columns: those that a user gives to the columns of a source, which all other words and messages then use."""
+"""Names of columns, and ``data.rename``, which replaces the names in a file by others."""
 
 from __future__ import annotations
 
@@ -7,57 +7,63 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import Either, RequestError, Setting, Text, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PREDICTED = "predicted"
-"""The column of labels or values that are predicted."""
+"""The column of predicted labels or values."""
 
 TYPED = re.compile(r"[A-Za-z0-9_ /%.\\()\[\]{}:=,-]+")
-"""Names that Hydra's grammar takes as keys, some of their signs behind a backslash."""
+"""Names that Hydra's grammar accepts as keys, with some characters escaped by a backslash."""
 
 
 @dataclass
 class Renamed:
-    """The field of kinds whose rows have columns. All other words, and predictions, use the new names."""
+    """The field of data plugins whose rows have columns. All other fields, and predictions, use the new names."""
 
-    rename: Any = None  # columns to call otherwise: {<name in the file>: <new name>}; null: none
+    rename: Any = None  # columns to rename: {<name in the file>: <new name>}; null: none
 
     def renamed(self, frame: pd.DataFrame, path: str) -> pd.DataFrame:
-        """Return rows under their new names; see :func:`new_names`."""
+        """Return rows with renamed columns; see :func:`new_names`."""
         names = new_names(self, list(map(str, frame.columns)), path)
         return frame.rename(columns=names) if names else frame
 
 
 def new_names(plugin: Any, names: list[str], path: str) -> dict[str, str]:
-    """Return what columns of a file that is trained on are renamed to.
+    """Return old name -> new name for the columns of a training file.
 
     Args:
-        plugin: a kind of data.
+        plugin: the data plugin.
         names: of all columns.
         path: of the file, for messages.
 
     Raises:
-        RequestError: a column is not there, or two would be called the same.
+        RequestError: a column does not exist, or two would have the same name.
     """
     rename = of_plugin(plugin)
     for old, new in rename.items():
         if old not in names:
             if new in names:
-                continue  # as the rows of an earlier output are
+                continue  # a file of predictions has the new names already
+            hint = did_you_mean(old, names)
             raise RequestError(
-                f"data.rename={old} is no column of {path}.{did_you_mean(old, names)} Columns: {', '.join(names)}."
+                Setting("data.rename", old), f"is no column of {path}", remedy=f"{hint} Columns: {', '.join(names)}."
             )
     return applicable(rename, names, path)
 
 
 def applicable(rename: Mapping[str, str], names: Iterable[Any], source: str) -> dict[str, str]:
-    """Return those of the new names whose columns are there under the old ones.
+    """Return the renamings whose old name is among the columns.
+
+    Args:
+        rename: old name -> new name.
+        names: of the columns.
+        source: where the columns are from, for messages.
 
     Raises:
-        RequestError: two columns would be called the same.
+        RequestError: two columns would have the same name.
     """
     names = list(map(str, names))
     found = {old: new for old, new in rename.items() if old in names}
@@ -65,26 +71,28 @@ def applicable(rename: Mapping[str, str], names: Iterable[Any], source: str) -> 
     for old, new in found.items():
         if not new or after.count(new) > 1 or new in rename:
             what = "is nothing" if not new else f"is another column of {source}" if new in names else "is given twice"
-            raise RequestError(f"data.rename={{{old}: {new}}} {what}. Choose a new name.")
+            raise RequestError([Setting("data.rename"), f"={{{old}: {new}}}"], what, remedy="Choose a new name.")
     return found
 
 
 def of_plugin(plugin: Any) -> dict[str, str]:
-    """Return the new names of a kind of data, by those in its source; nothing of a kind that renames none.
+    """Return old name -> new name as a data plugin has it; empty for a plugin without the field.
 
     Raises:
-        RequestError: they are no mapping.
+        RequestError: the field is not a mapping.
     """
     rename = getattr(plugin, "rename", None)
     if rename is None:
         return {}
+    # Hydra parses {a: 1} with a number as the new name.
     if not isinstance(rename, Mapping) or not all(isinstance(new, str | int | float) for new in rename.values()):
-        raise RequestError(f"data.rename must be names by names, got {rename}. Write 'data.rename={{old: new}}'.")
+        remedy: Text = ["Write ", Either("'data.rename={old: new}'", 'rename={"old": "new"}'), "."]
+        raise RequestError("data.rename", "must be a mapping of old names to new ones", rename, remedy)
     return {str(old): str(new) for old, new in rename.items()}
 
 
 def override(old: str, new: str) -> str | None:
-    """Return ``data.rename`` as it is typed in a shell; ``None``: the name can only be given in a YAML file.
+    """Return ``data.rename`` as typed in a shell; ``None``: only a YAML file can hold the name.
 
     >>> override("predicted", "predicted_")
     "'data.rename={predicted: predicted_}'"

@@ -1,4 +1,4 @@
-"""Whole numbers with more digits than double precision holds: which columns have them, and what they become."""
+"""Whole numbers with more digits than double precision holds: which columns have them, and how they are rounded."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from lifecycle import errors
+from lifecycle.data.columns.remedies import drop_only
+from lifecycle.errors import Text
 
 Column = pd.Series
 
@@ -17,24 +19,24 @@ EXACT = 2**53
 
 
 def warn(frame: pd.DataFrame) -> None:
-    """Warn a caller from Python of the columns of a frame."""
+    """Issue a Python warning for each column of a frame with such a number."""
     for name in frame.columns:
         if (found := first_rounded(frame[name])) is not None:
-            errors.warn(note(name, *found, ". Leave the column out if it is an identifier"))
+            errors.warn(f"{_sentence(name, *found)}. Leave the column out if it is an identifier")
 
 
-def note(name: str, value: int, becomes: int, cure: str) -> str:
-    """Return what a person must know of a column with such a number."""
-    return f"{name}: whole numbers beyond 2^53 are rounded, such as {_short(value)} to {_short(becomes)}{cure}"
+def note(name: str, value: int, becomes: int, is_target: bool = False) -> Text:
+    """Return the note on a column with such a number; a column of features may be dropped."""
+    sentence = _sentence(name, value, becomes)
+    return sentence if is_target else [f"{sentence}. ", drop_only(name), " if it is an identifier"]
 
 
-def drop(name: str, is_target: bool = False) -> str:
-    """Return the cure of the command line, as the end of a note."""
-    return "" if is_target else f". Add data.drop=[{name}] if it is an identifier"
+def _sentence(name: str, value: int, becomes: int) -> str:
+    return f"{name}: whole numbers beyond 2^53 are rounded, such as {_short(value)} to {_short(becomes)}"
 
 
 def first_rounded(values: Any) -> tuple[int, int] | None:
-    """Return the first whole number that double precision rounds, and what it becomes; ``None``: there is none.
+    """Return the first whole number that double precision rounds, and the rounded number; ``None``: there is none.
 
     Args:
         values: a column of any type; only whole numbers are looked at.
@@ -44,6 +46,7 @@ def first_rounded(values: Any) -> tuple[int, int] | None:
         return None
     if found.dtype == object:
         return next(((value, int(float(value))) for value in found if abs(value) > EXACT and _is_rounded(value)), None)
+    # Not np.abs, which overflows for -2^63.
     wide = found[(found > EXACT) | (found < -EXACT)] if found.dtype.kind == "i" else found[found > EXACT]
     rounded = wide[_lost(wide)] if len(wide) else wide
     return (int(rounded[0]), int(float(rounded[0]))) if len(rounded) else None
@@ -58,11 +61,12 @@ def _is_rounded(value: int) -> bool:
     try:
         return int(float(value)) != value
     except OverflowError:
-        return False  # too large for a number at all, which is refused
+        return False  # beyond the largest float; another check refuses it
 
 
 def _lost(wide: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return which whole numbers have bits that double precision does not hold."""
+    """Return which whole numbers have bits that double precision does not hold, ``(numbers,) bool``."""
+    # Not by comparing with float64 and back: 2^63 - 1 becomes 2^63, which int64 does not hold.
     magnitude = np.where(wide < 0, (~wide).astype(np.uint64) + np.uint64(1), wide.astype(np.uint64))
     exponent = np.frexp(magnitude.astype(np.float64))[1]
     mask = (np.uint64(1) << (exponent - 53).astype(np.uint64)) - np.uint64(1)
@@ -70,8 +74,10 @@ def _lost(wide: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _integers(values: Any) -> np.ndarray[Any, Any] | None:
+    """Return the whole numbers of a column, of an integer type or as objects; ``None``: its type holds none."""
     import pyarrow as pa
 
+    # float64 values are excluded: what they were before they were rounded is not known.
     if isinstance(values, np.ndarray) and values.dtype != object:
         return values if values.dtype.kind in "iu" else None
     if isinstance(values, np.ndarray):
@@ -82,7 +88,7 @@ def _integers(values: Any) -> np.ndarray[Any, Any] | None:
         if pa.types.is_integer(array.type):
             return np.asarray(array.drop_null())
         column = pd.Series(array.to_pylist() if pa.types.is_decimal(array.type) else [], dtype=object)
-    if column.dtype == object:
+    if column.dtype == object:  # Python's integers may be larger than 64 bits
         found = [int(value) for value in column if _is_integer(value)]
         return np.array(found, dtype=object)
     if not pd.api.types.is_integer_dtype(column.dtype):

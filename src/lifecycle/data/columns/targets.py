@@ -1,37 +1,53 @@
-"""The column that is predicted: found, checked, and turned into what a network is trained on and back."""
+"""The target column: its checks, its task and its values."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.columns import times
 from lifecycle.data.columns.features import LARGEST
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import Either, RequestError, Setting, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
 MOST_CLASSES = 20
-"""A column of whole numbers with no more values than this is taken for classes, where no task is named."""
+"""A column of whole numbers with at most so many values holds classes, unless the task is given."""
 
 WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
-"""A label that is a whole number, as a file or numpy writes it."""
+"""A label that is a whole number, as a file or NumPy writes it."""
 
+NUMBERS_NEEDED = Either("Name a column of numbers", "Give numbers")
 
-NAMED = {"path": "data.path=houses.csv", "target": "data.target=price"}
+EXAMPLES = {"path": "data.path=houses.csv", "target": "data.target=price"}
 
 
 def check_named(kind: Any, *names: str) -> None:
-    """Complain (``ValueError``) of a kind without a path or a target, or without those of them that are named."""
-    for name in names or NAMED:
+    """Check that a data plugin has its required fields.
+
+    Args:
+        kind: the data plugin.
+        names: of the required fields; by default path and target.
+
+    Raises:
+        ValueError: names the field.
+    """
+    for name in names or EXAMPLES:
         if not getattr(kind, name):
-            raise ValueError(f"{name} must be given, got nothing. Add for instance {NAMED[name]}.")
+            raise ValueError(f"{name} must be given, got nothing. Add for instance {EXAMPLES[name]}.")
 
 
 def check_columns(frame: pd.DataFrame, path: str, columns: dict[str, str]) -> None:
-    """Refuse a field that names no column, and a target with missing values."""
+    """Check that fields name columns, and that these columns have no missing values.
+
+    Args:
+        frame: the rows.
+        path: of their file, for messages.
+        columns: field -> name of a column.
+    """
     import numpy as np
 
     for key, name in columns.items():
@@ -42,19 +58,21 @@ def check_columns(frame: pd.DataFrame, path: str, columns: dict[str, str]) -> No
 
 
 def check_name(columns: list[str], path: str, key: str, name: str) -> None:
-    """Refuse a field that names no column."""
+    """Check that a field names a column."""
     if name not in columns:
         raise RequestError(
-            f"data.{key}={name} is no column of {path}.{did_you_mean(name, columns)} "
-            f"Columns: {', '.join(map(str, columns))}."
+            Setting(f"data.{key}", name),
+            f"is no column of {path}",
+            remedy=f"{did_you_mean(name, columns)} Columns: {', '.join(map(str, columns))}.",
         )
 
 
 def gaps(path: str, key: str, name: str, missing: int, first: int) -> RequestError:
-    """Return the refusal of a target with missing values."""
+    """Return the error of a target with missing values."""
     return RequestError(
-        f"data.{key}={name} has no value in {missing} rows of {path}, the first is row {first}. "
-        "Fill them or remove these rows."
+        Setting(f"data.{key}", name),
+        f"has no value in {missing} rows of {path}, the first is row {first}",
+        remedy="Fill them or remove these rows.",
     )
 
 
@@ -68,13 +86,14 @@ def infer_task(column: pd.Series[Any]) -> str:
     column = types.plain(column, categories_are_texts=False)
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return "classification"
+    # Whole floats are classes too: some files write 0.0 and 1.0.
     values = column.to_numpy(dtype=float)
     whole = bool(np.isfinite(values).all() and np.all(values == np.round(values)))
     return "classification" if whole and column.nunique() <= MOST_CLASSES else "regression"
 
 
 def labels_of(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
-    """Return the values of a target, times as texts, ``(rows,)``."""
+    """Return the values of a target, ``(rows,)``, with times as texts."""
     from lifecycle.data.columns import types
 
     column = types.plain(column, categories_are_texts=False)
@@ -82,29 +101,35 @@ def labels_of(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
     return values
 
 
-def as_numbers(values: np.ndarray[Any, Any], name: str, cure: str = "") -> np.ndarray[Any, Any]:
+def as_numbers(
+    values: np.ndarray[Any, Any], name: str, alternative: Sequence[str | Setting] = ()
+) -> np.ndarray[Any, Any]:
     """Return a regression's targets as ``(samples,) float64``.
 
+    Args:
+        values: ``(samples,)`` of any dtype.
+        name: of the target.
+        alternative: the end of the remedy for a target that is not numeric.
+
     Raises:
-        RequestError: one of them is no finite number.
+        RequestError: a value is not a finite number.
     """
     import numpy as np
 
-    if values.dtype.kind in "mM":  # NumPy would count nanoseconds
-        raise RequestError(
-            f"data.target={name} holds times, and values are to be predicted. Name a column of numbers{cure}."
-        )
+    target = Setting("data.target", name)
+    if values.dtype.kind in "mM":  # astype would return nanoseconds since 1970
+        problem = "holds times, and values are to be predicted"
+        raise RequestError(target, problem, remedy=[NUMBERS_NEEDED, *alternative, "."])
     try:
         numbers: np.ndarray[Any, Any] = values.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise RequestError(
-            f"data.target={name} holds text ({error}), and values are to be predicted. Name a column of numbers{cure}."
-        ) from error
-    wrong = np.flatnonzero(~(np.abs(numbers) <= LARGEST))
+        problem = f"holds text ({error}), and values are to be predicted"
+        raise RequestError(target, problem, remedy=[NUMBERS_NEEDED, *alternative, "."]) from error
+    wrong = np.flatnonzero(~(np.abs(numbers) <= LARGEST))  # negated, so that NaN is wrong too
     if len(wrong):
         row = int(wrong[0])
         why = "" if np.isnan(numbers[row]) else ", too large to learn from"
-        raise RequestError(f"data.target={name} is {numbers[row]} in row {row}{why}. Fix or remove the row.")
+        raise RequestError(target, f"is {numbers[row]} in row {row}{why}", remedy="Fix or remove the row.")
     return numbers
 
 
@@ -116,13 +141,15 @@ def as_labels(values: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
     """
     import numpy as np
 
+    # Texts, as a model stores its classes as JSON; class_values keeps the original types.
     labels = np.array([str(value) for value in values])
     if len(set(labels)) < 2:
-        raise RequestError(f"data.target={name} has one class only, {labels[0]}. There is nothing to tell apart.")
+        problem = f"has one class only, {labels[0]}"
+        raise RequestError(Setting("data.target", name), problem, remedy="Give rows of two classes or more.")
     return labels
 
 
 def classes(labels: np.ndarray[Any, Any]) -> list[str]:
-    """Return the classes among labels, sorted: by value where all are whole numbers (9, 10, 11), else as texts."""
+    """Return the different labels, sorted: by value where all are whole numbers (9, 10, 11), else as texts."""
     names = sorted({str(label) for label in labels})
     return sorted(names, key=float) if all(map(WHOLE.fullmatch, names)) else names

@@ -1,4 +1,4 @@
-"""The times of a series: read, put in order, checked to be one regular step apart, and carried on."""
+"""The times of a series: parsing, order, the regular step between them, and the times that follow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NUMBER, MONTH, BUSINESS_DAY, MICROSECOND, NANOSECOND = "number", "month", "business day", "microsecond", "nanosecond"
 
 CALENDAR = (MONTH, MICROSECOND, NANOSECOND, BUSINESS_DAY)
-"""What dates may be counted in; the first in which they are evenly apart is theirs."""
+"""Units of the step between dates; the first in which the steps are equal is used."""
 
 LENGTHS = (
     ("day", 86_400_000_000),
@@ -32,10 +32,10 @@ WRITTEN = re.compile(
     r"\d{4}(?:([-/.]?)(\d\d?)(?:\1(\d\d?))?)?"
     r"(?:([T ])\d\d(:?\d\d)?(:?\d\d)?(?:\.(\d{1,9}))?)?( ?)(Z|[+-]\d\d(?::?\d\d)?)?"
 )
-"""A time as a text: sign between, month, day, T or space, minute, second, fraction, space, and the offset from UTC."""
+"""A time as a text. Groups: separator, month, day, T or space, minute, second, fraction, space, offset from UTC."""
 
 DAY = {MICROSECOND: 86_400_000_000, NANOSECOND: 86_400_000_000_000}
-"""A day in each of the units that are a fixed length."""
+"""The length of a day in each unit of fixed length."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Moments:
 
     Attributes:
         instants: whole numbers, ``int64``, or dates in UTC.
-        local: the same numbers, or the date and time of day on the clock of their zone, without the zone.
-        zone: of the dates; ``None``: they have none, or each has an offset of its own.
+        local: the same numbers, or the dates in local time, without the zone.
+        zone: of the dates; ``None``: they have none, or each has its own offset from UTC.
     """
 
     instants: pd.Series[Any]
@@ -65,7 +65,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class Step:
-    """How far the times of a series are apart: a whole number of a unit."""
+    """The step between the times of a series: a whole number of a unit."""
 
     unit: str
     size: int
@@ -80,37 +80,40 @@ class Step:
         return f"{size} {unit}{'s' if size != 1 else ''}"
 
 
-def of(moments: Moments) -> Step | None:
-    """Return the step of times in order; ``None``: they are not evenly apart, or fewer than two.
+def step_of(moments: Moments) -> Step | None:
+    """Return the step of sorted times; ``None``: the steps differ, or there are fewer than two times.
 
-    Days are counted on the local clock, on which a day may have 23 or 25 hours; what is shorter is counted in UTC.
+    Days are counted in local time, where a day may have 23 or 25 hours; shorter units are counted in UTC.
     """
     import numpy as np
 
     if len(moments.instants) < 2:
         return None
+    # Months first: they have different lengths, and only in this unit are their steps equal. Business days last: also
+    # days of a single week from Monday to Friday could be counted in them.
     for unit in CALENDAR if _are_dates(moments.instants) else (NUMBER,):
         for counted in _counts(moments, unit):
             sizes = np.unique(np.diff(counted))
+            # Steps of several business days would be confused with weeks.
             if len(sizes) == 1 and (unit != BUSINESS_DAY or sizes[0] == 1):
                 return Step(unit, int(sizes[0]))
     return None
 
 
-def keep(moments: Moments, step: Step) -> bool:
-    """Return whether times in order are such a step apart, in whatever else they could be counted."""
+def has_step(moments: Moments, step: Step) -> bool:
+    """Return whether sorted times have a step, even if they have another one in another unit."""
     import numpy as np
 
     return any(bool((np.diff(counted) == step.size).all()) for counted in _counts(moments, step.unit))
 
 
 def count(moments: Moments, unit: str) -> np.ndarray[Any, Any] | None:
-    """Return times as whole numbers of a unit, ``(times,) int64``; ``None``: they are not to be counted in it."""
+    """Return times as whole numbers of a unit, ``(times,) int64``; ``None``: the unit does not fit them."""
     return next(iter(_counts(moments, unit)), None)
 
 
 def _counts(moments: Moments, unit: str) -> list[np.ndarray[Any, Any]]:
-    """Return the ways to count times in a unit, the usual one first."""
+    """Return the ways to count times in a unit: in local time and in UTC, the more plausible one first."""
     import numpy as np
 
     local = moments.local
@@ -122,7 +125,7 @@ def _counts(moments: Moments, unit: str) -> list[np.ndarray[Any, Any]]:
     if unit == BUSINESS_DAY:
         if not _same_clock(local) or not bool((local.dt.day_of_week < 5).all()):
             return []
-        days = local.to_numpy().astype("datetime64[D]")
+        days = local.to_numpy().astype("datetime64[D]")  # the only unit that NumPy counts business days in
         return [np.asarray(np.busday_count(np.datetime64("1970-01-01"), days), dtype=np.int64)]
     clocks = [moments.instants, local]
     found = [_in_fractions(clock, unit) for clock in (reversed(clocks) if _same_clock(local) else clocks)]
@@ -130,7 +133,7 @@ def _counts(moments: Moments, unit: str) -> list[np.ndarray[Any, Any]]:
 
 
 def _in_fractions(dates: pd.Series[Any], unit: str) -> np.ndarray[Any, Any] | None:
-    """Return microseconds since 1970; or nanoseconds, where there are such."""
+    """Return microseconds since 1970; or nanoseconds, where the dates need them."""
     import numpy as np
 
     in_nanoseconds = dates.dt.unit == "ns" and bool((dates.astype("int64") % 1000).any())
@@ -140,12 +143,12 @@ def _in_fractions(dates: pd.Series[Any], unit: str) -> np.ndarray[Any, Any] | No
 
 
 def following(moments: Moments, step: Step, number: int) -> pd.Series[Any]:
-    """Return the next times, as whole numbers, or as dates in the zone of the last.
+    """Return the times after the last one, as whole numbers, or as dates in its zone.
 
     Args:
-        moments: the times before them, in order.
-        step: how far they are apart.
-        number: how many.
+        moments: sorted times.
+        step: between the times.
+        number: of times to return.
     """
     import numpy as np
     import pandas as pd
@@ -154,6 +157,7 @@ def following(moments: Moments, step: Step, number: int) -> pd.Series[Any]:
     if step.unit == NUMBER:
         return pd.Series(np.int64(last) + step.size * np.arange(1, number + 1, dtype=np.int64))
     if step.unit == MONTH:
+        # After January 31st and February 28th comes March 31st.
         at_end = pd.offsets.MonthEnd(0) if moments.local.dt.is_month_end.all() else pd.Timedelta(0)
         found = [last + pd.DateOffset(months=step.size * each) + at_end for each in ahead]
     elif step.unit == BUSINESS_DAY:
@@ -164,13 +168,13 @@ def following(moments: Moments, step: Step, number: int) -> pd.Series[Any]:
             found = [moments.instants.iloc[-1] + each * length for each in ahead]
             return pd.Series(found).dt.tz_convert(moments.last_zone)
         found = [last + each * length for each in ahead]
-    # Where clocks are put back, the first of two equal times; where they are put forward, the next that there is.
-    first = np.ones(number, dtype=bool)
+    # When clocks are set back, take the first of two equal local times; when set forward, the next one that exists.
+    first = np.ones(number, dtype=bool)  # True means summer time, which is the earlier of the two
     return pd.Series(found).dt.tz_localize(moments.last_zone, ambiguous=first, nonexistent="shift_forward")
 
 
 def _by_local_clock(moments: Moments, step: Step) -> bool:
-    """Return whether steps of a fixed length are to be counted on the local clock: days are, if the times allow it."""
+    """Return whether to count steps of a fixed length in local time: whole days, if the times agree with that."""
     import numpy as np
 
     on_local, in_utc = (
@@ -181,11 +185,11 @@ def _by_local_clock(moments: Moments, step: Step) -> bool:
 
 
 def written_like(found: pd.Series[Any], column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return times as a column of the user's writes its own: of its type, or texts with as much of a date.
+    """Return times in the dtype of a column, and texts in its format.
 
     Args:
         found: whole numbers, or dates in a zone.
-        column: the user's, in order of time.
+        column: the user's column of times, sorted.
     """
     import pandas as pd
 
@@ -206,26 +210,26 @@ def written_like(found: pd.Series[Any], column: pd.Series[Any]) -> pd.Series[Any
 
 
 def _text(moment: pd.Timestamp, like: str, last: str) -> str:
-    """Return a time in its zone with as much of a date as ``like``, and the offset from UTC written as in ``last``."""
+    """Return a time in its zone with the same parts as ``like``, and the offset from UTC written as in ``last``."""
     parts, ending = WRITTEN.fullmatch(like.strip()), WRITTEN.fullmatch(last.strip())
     if parts is None or ending is None:
         return moment.tz_localize(None).isoformat()
-    sign, month, day, between, minute, second, fraction, space, _ = parts.groups()
-    text = moment.strftime("%Y" + f"{sign}%m" * bool(month) + f"{sign}%d" * bool(day))
-    if between:
-        text += between + moment.strftime("%H" + "".join(_same_signs(minute, "%M") + _same_signs(second, "%S")))
+    separator, month, day, before_time, minute, second, fraction, space, _ = parts.groups()
+    text = moment.strftime("%Y" + f"{separator}%m" * bool(month) + f"{separator}%d" * bool(day))
+    if before_time:
+        text += before_time + moment.strftime("%H" + _same_colon(minute, "%M") + _same_colon(second, "%S"))
     if fraction:
         text += "." + f"{moment.microsecond:06}{moment.nanosecond:03}"[: len(fraction)]
     return text + space + _offset(moment, ending.groups()[-1])
 
 
-def _same_signs(written: str | None, form: str) -> list[str]:
-    """Return a part of a format, after a colon where ``written`` has one; nothing where there is none."""
-    return [] if written is None else [":" * written.startswith(":"), form]
+def _same_colon(written: str | None, form: str) -> str:
+    """Return ``form``, after a colon where ``written`` begins with one; an empty text where ``written`` is ``None``."""
+    return "" if written is None else ":" * written.startswith(":") + form
 
 
 def _offset(moment: pd.Timestamp, like: str | None) -> str:
-    """Return the offset from UTC as ``like`` writes one: ``Z``, ``+01``, ``+0100`` or ``+01:00``; ``None``: not."""
+    """Return the offset from UTC in the form of ``like``: ``Z``, ``+01``, ``+0100`` or ``+01:00``; ``None``: empty."""
     if like is None or like == "Z":
         return like or ""
     written = moment.strftime("%z")  # +0100
@@ -237,12 +241,13 @@ def _are_dates(dates: pd.Series[Any]) -> bool:
 
 
 def _are_monthly(dates: pd.Series[Any]) -> bool:
-    """Return whether all times are the same moment of a month, or of its last day: months have different lengths."""
+    """Return whether all times are at the same day of the month, or its last day, and at the same time of day."""
     same_day = dates.dt.day.nunique() == 1 or bool(dates.dt.is_month_end.all())
     return _same_clock(dates) and same_day
 
 
 def _same_clock(dates: pd.Series[Any]) -> bool:
+    """Return whether all dates have the same time of day."""
     return bool((dates - dates.dt.normalize()).nunique() == 1)
 
 
@@ -255,80 +260,77 @@ OFFSET = r"[T ]\d.*?(Z|[+-]\d\d(?::?\d\d)?)$"
 PACKED = {"%Y%m": (r"\d{6}", "1960-01"), "%Y%m%d": (r"\d{8}", "1960-01-31")}
 """Dates written as whole numbers, by their format: what they look like, and how to write them."""
 
-CURE = "Add the rows that are missing, or leave data.time out, and rows are taken as they stand, one step apart"
+WITHOUT_TIMES = ("leave ", Setting("data.time"), " out, and rows are taken in their order in the file, one step apart.")
 
 
 def order(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
-    """Return the positions of a column of times from the first time to the last.
+    """Return the positions that sort a column of times, ``(rows,) int64``.
 
     Args:
         column: whole numbers such as years, dates, or texts such as ``1960-01``, ``1960-01-31``, ``1960-01-31 12:00``.
 
     Raises:
-        RequestError: a time is none, is there twice, or is not one step after the one before it.
+        RequestError: a value is not a time, a time is repeated, or the steps differ.
     """
     import numpy as np
 
-    read, shown = moments(column), texts(column)
+    read, written = moments(column), texts(column)
     found = np.argsort(read.instants.to_numpy(), kind="stable")
     in_order = read.at(found)
     twice = np.flatnonzero(in_order.instants.diff().iloc[1:].astype("int64") == 0)
     if len(twice):
         first, second = sorted(int(position) for position in found[twice[0] : twice[0] + 2])
-        raise RequestError(
-            f"data.time={column.name} is {shown[first]} in row {first} and again in row {second}. Keep one of them."
-        )
-    if len(column) > 1 and of(in_order) is None:
-        check_packed(column)
-        raise _uneven(in_order, shown[found], str(column.name))
+        problem = f"is {written[first]} in row {first} and again in row {second}"
+        raise RequestError(_key(column), problem, remedy="Keep one of them.")
+    if len(column) > 1 and step_of(in_order) is None:
+        check_packed(column)  # a clearer message where the numbers are dates
+        raise _uneven(in_order, written[found], column)
     return found
 
 
 def step(column: pd.Series[Any]) -> Step | None:
-    """Return how far times are apart, in any order of rows; ``None`` of a single one.
+    """Return the step between the times of rows in any order; ``None`` for a single row.
 
     Raises:
         RequestError: see :func:`order`.
     """
-    return of(moments(column).at(order(column)))
+    return step_of(moments(column).at(order(column)))
 
 
 def check_step(column: pd.Series[Any], trained: Step) -> None:
-    """Refuse times that are further apart, or less far, than those that a model was trained on.
+    """Check that times have the step that a model was trained on.
 
     Raises:
         RequestError: names both steps; or see :func:`order`.
     """
     column = _as_trained(column, trained)
     in_order = moments(column).at(order(column))
-    if len(column) > 1 and not keep(in_order, trained):
-        raise RequestError(
-            f"data.time={column.name} has steps of {of(in_order)}, and this model was trained on steps of "
-            f"{trained}. Give rows that are as far apart as those."
-        )
+    if len(column) > 1 and not has_step(in_order, trained):
+        problem = f"has steps of {step_of(in_order)}, and this model was trained on steps of {trained}"
+        raise RequestError(_key(column), problem, remedy="Give rows that are as far apart as those.")
 
 
 def after(column: pd.Series[Any], number: int, trained: Step | None) -> pd.Series[Any]:
-    """Return the times that follow those of a column, written as it writes them.
+    """Return the times that follow those of a column, in its dtype and format.
 
     Args:
         column: the times, in any order of rows.
-        number: how many to return.
-        trained: the step of the rows that a model was trained on; ``None``: it is not known.
+        number: of times to return.
+        trained: the step that the model was trained on; ``None``: not recorded.
 
     Raises:
-        RequestError: there is one time alone, and nothing says how far the next is; or see :func:`order`.
+        RequestError: the step is not known, as there is only one time; or see :func:`order`.
     """
     in_time = column.iloc[order(column)]
     in_order = moments(_as_trained(in_time, trained))
-    by = trained or of(in_order)
+    by = trained or step_of(in_order)
     if by is None:
-        raise RequestError(f"data.time={column.name} has one time, which has no step yet. Give one row more.")
+        raise RequestError(_key(column), "has only one time, which shows no step", remedy="Give one more row.")
     return written_like(following(in_order, by, number), in_time)
 
 
 def _as_trained(column: pd.Series[Any], trained: Step | None) -> pd.Series[Any]:
-    """Return years as numbers or dates, whatever the training rows had them as: one file has 1990, another "1990"."""
+    """Return years as numbers or dates, as in the training rows: one file has 1990, another "1990"."""
     import pandas as pd
 
     if trained is None:
@@ -342,7 +344,7 @@ def _as_trained(column: pd.Series[Any], trained: Step | None) -> pd.Series[Any]:
 
 
 def texts(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
-    """Return times as their source writes them; dates without ``00:00:00``, unless they have a zone."""
+    """Return times as texts in the form of their source; dates without ``00:00:00``, unless they have a zone."""
     import numpy as np
     import pandas as pd
 
@@ -354,7 +356,7 @@ def texts(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
 
 
 def are_times(values: Iterable[Any]) -> bool:
-    """Return whether texts are dates, or dates with a time of day, all of them; no text is none.
+    """Return whether all texts are dates, with or without a time of day; ``False`` without any text.
 
     >>> are_times(["2024-01-31 12:00", "2024-02-29"]), are_times(["2024-01-31", "never"]), are_times([])
     (True, False, False)
@@ -371,31 +373,34 @@ def moments(column: pd.Series[Any]) -> Moments:
     """Return times as numbers or dates.
 
     Raises:
-        RequestError: names the row of what is no time.
+        RequestError: a value is not a time; names its row.
     """
     import numpy as np
     import pandas as pd
 
-    column = column.reset_index(drop=True).infer_objects()  # Python's dates with a time of day become pandas'
+    column = column.reset_index(drop=True).infer_objects()  # objects of Python's datetime become datetime64
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         numbers = column.to_numpy(dtype=float, na_value=float("nan"))
+        # Beyond 2^53 neighbouring whole numbers are equal in float64.
         _check_each(column, (numbers == np.round(numbers)) & (np.abs(numbers) < 2**53))
         whole = pd.Series(numbers.astype(np.int64))
         return Moments(whole, whole)
     if pd.api.types.is_datetime64_any_dtype(column):
         return _of_dates(column)
     written = column.astype(object).map(str).str.strip()
+    # Without four digits at the beginning, pandas would accept texts such as "now".
     parsed = pd.to_datetime(written.where(written.str.match(r"\d{4}")), format="ISO8601", utc=True, errors="coerce")
     _check_each(column, parsed.notna().to_numpy())
     offsets = written.str.extract(OFFSET, expand=False)
     _check_offsets(column, offsets.notna().to_numpy())
+    # pandas converts to UTC and drops the offsets, which are needed for local time.
     parts = offsets.str.extract(r"([+-])(\d\d):?(\d\d)?").fillna("0")
     minutes: pd.Series[Any] = (parts[1].astype(int) * 60 + parts[2].astype(int)) * np.where(parts[0] == "-", -1, 1)
     return Moments(parsed, parsed.dt.tz_localize(None) + pd.to_timedelta(minutes, unit="min"))
 
 
 def _of_dates(column: pd.Series[Any]) -> Moments:
-    """Return the dates of a column of that type, NumPy's or Arrow's."""
+    """Return the dates of a column with a datetime dtype, NumPy's or Arrow's."""
     import pandas as pd
 
     _check_each(column, column.notna().to_numpy())
@@ -406,58 +411,70 @@ def _of_dates(column: pd.Series[Any]) -> Moments:
 
 
 def _check_offsets(column: pd.Series[Any], has_one: np.ndarray[Any, Any]) -> None:
-    """Refuse times of which some have a zone: nothing says what the others are meant in."""
+    """Refuse a column in which only some times have an offset: the zone of the others is unknown."""
     import numpy as np
 
     if has_one.any() and not has_one.all():
         with_one, without = int(np.flatnonzero(has_one)[0]), int(np.flatnonzero(~has_one)[0])
         raise RequestError(
-            f"data.time={column.name} is {column.iloc[with_one]} in row {with_one}, with an offset from UTC, and "
-            f"{column.iloc[without]} in row {without}, without one. Write all of them with it, or none."
+            _key(column),
+            f"is {column.iloc[with_one]} in row {with_one}, with an offset from UTC, and {column.iloc[without]} in row "
+            f"{without}, without one",
+            remedy="Write all of them with it, or none.",
         )
 
 
 def check_packed(column: pd.Series[Any]) -> None:
-    """Refuse whole numbers that are dates: 196012 is not one before 196013.
+    """Refuse dates written as whole numbers: the month after 196012 is 196101, not 196013.
 
     Raises:
-        RequestError: says how to write them.
+        RequestError: the column holds such dates; says how to write them.
     """
     import pandas as pd
 
     if not pd.api.types.is_numeric_dtype(column):
         return
     written = moments(column).instants.astype(str)
-    for form, (digits, cure) in PACKED.items():
+    for form, (digits, example) in PACKED.items():
         if not (written.str.fullmatch(digits) & written.str[:2].isin(["18", "19", "20", "21"])).all():
             continue
         if pd.to_datetime(written, format=form, errors="coerce").notna().all():
             raise RequestError(
-                f"data.time={column.name} holds {written.iloc[0]}, a whole number that looks like a date. Write dates "
-                f"as {cure}, or leave data.time out, and rows are taken as they stand, one step apart."
+                _key(column),
+                f"holds {written.iloc[0]}, a whole number that looks like a date",
+                remedy=[f"Write dates as {example}, or ", *WITHOUT_TIMES],
             )
 
 
 def _check_each(column: pd.Series[Any], fits: np.ndarray[Any, Any]) -> None:
+    """Refuse the first value that is not a time, by ``fits`` ``(rows,) bool``."""
     import numpy as np
 
     wrong = np.flatnonzero(~fits)
     if len(wrong):
         raise RequestError(
-            f"data.time={column.name} is {column.iloc[wrong[0]]} in row {wrong[0]}, which is no time. Write times as "
-            "1960, 1960-01, 1960-01-31 or 1960-01-31 12:00."
+            _key(column),
+            f"is {column.iloc[wrong[0]]} in row {wrong[0]}, which is no time",
+            remedy="Write times as 1960, 1960-01, 1960-01-31 or 1960-01-31 12:00.",
         )
 
 
-def _uneven(in_order: Moments, shown: np.ndarray[Any, Any], name: str) -> RequestError:
-    """Return the refusal of a step that is not the usual one."""
+def _key(column: pd.Series[Any]) -> Setting:
+    return Setting("data.time", column.name)
+
+
+def _uneven(in_order: Moments, written: np.ndarray[Any, Any], column: pd.Series[Any]) -> RequestError:
+    """Return the error of a step that is not the usual one."""
     import numpy as np
 
     units = (NUMBER, *CALENDAR)
+    # In the coarsest unit that fits: a missing month is then one uneven step among equal ones.
     counted = next(found for unit in units if (found := count(in_order, unit)) is not None)
     apart = np.diff(counted)
     sizes, counts = np.unique(apart, return_counts=True)
     place = int(np.flatnonzero(apart != sizes[counts.argmax()])[0])
     return RequestError(
-        f"data.time={name} has steps of different lengths: {shown[place]} is followed by {shown[place + 1]}. {CURE}."
+        _key(column),
+        f"has steps of different lengths: {written[place]} is followed by {written[place + 1]}",
+        remedy=["Add the rows that are missing, or ", *WITHOUT_TIMES],
     )

@@ -1,4 +1,4 @@
-"""One type for a value, however a frame represents it: NumPy's, pandas' nullable, Arrow's, categories or objects."""
+"""Conversion of a column of any dtype (NumPy, pandas' nullable, Arrow, categories, objects) to one of few dtypes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ Column = pd.Series
 
 
 def plain(column: Column[Any], categories_are_texts: bool = True) -> Column[Any]:
-    """Return a column with one of few types, whatever its own is.
+    """Return a column with one of few dtypes.
 
-    Numbers are of one of NumPy's types, float64 where a value is missing or they were decimals; truth values ``bool``,
+    Numbers become one of NumPy's dtypes, float64 where a value is missing or they were decimals; truth values ``bool``,
     or objects where one is missing; texts ``str``; times ``datetime64``, durations ``timedelta64``. Objects of several
-    types stay as they are.
+    types are unchanged.
 
     Args:
-        column: of any type.
-        categories_are_texts: pandas' categories are texts, whatever their values are; ``False``: they are their values.
+        column: of any dtype.
+        categories_are_texts: convert pandas' categories to texts, whatever their values are; ``False``: to their
+            values.
 
     Raises:
         RequestError: the values are complex.
@@ -42,12 +43,12 @@ def plain(column: Column[Any], categories_are_texts: bool = True) -> Column[Any]
 
 
 def is_number(column: Column[Any]) -> bool:
-    """Return whether a column is one of numbers or truth values; all others are categories."""
+    """Return whether a column holds numbers or truth values; all others are categories."""
     return bool(pd.api.types.is_numeric_dtype(plain(column)))
 
 
 def plain_frame(frame: pd.DataFrame, categories_are_texts: bool = True) -> pd.DataFrame:
-    """Return a frame with :func:`plain` columns; the frame itself where all are."""
+    """Return a frame with :func:`plain` columns; the same frame where nothing changes."""
     changed = {name: plain(frame[name], categories_are_texts) for name in frame.columns}
     changed = {name: column for name, column in changed.items() if column is not frame[name]}
     changed = {name: column for name, column in changed.items() if column.dtype != frame[name].dtype}
@@ -55,19 +56,18 @@ def plain_frame(frame: pd.DataFrame, categories_are_texts: bool = True) -> pd.Da
 
 
 def complex_numbers(column: Column[Any]) -> RequestError:
-    """Return the refusal of a column of complex numbers."""
+    """Return the error of a column of complex numbers."""
     present = column.dropna()
     value, row = (present.iloc[0], present.index[0]) if len(present) else (column.iloc[0], column.index[0])
-    return RequestError(
-        f"column {column.name} holds complex numbers, got {value} in row {row}. Give the real and the imaginary part "
-        "as two columns."
-    )
+    remedy = "Give the real and the imaginary part as two columns."
+    return RequestError(f"column {column.name}", "holds complex numbers", f"{value} in row {row}", remedy)
 
 
 def _truths(column: Column[Any]) -> Column[Any]:
     missing = column.isna()
     if not missing.any():
         return column.astype(bool)
+    # Not pandas' nullable boolean, as other code would see pd.NA, whose truth value is an error.
     objects = [None if absent else bool(value) for value, absent in zip(column, missing, strict=True)]
     return pd.Series(objects, index=column.index, name=column.name, dtype=object)
 
@@ -91,6 +91,7 @@ def _categories(column: Column[Any], are_texts: bool) -> Column[Any]:
     values = plain(pd.Series(column.cat.categories))
     if not are_texts or values.dtype.kind in "mM":
         return plain(column.astype(column.cat.categories.dtype), are_texts)
+    # Each category is converted once, rather than the value of each row.
     texts = pd.Series([str(value) for value in values], dtype=object)
     codes = column.cat.codes.to_numpy()
     found = np.append(texts.to_numpy(), [None])[codes]  # -1, a missing one, is the last
@@ -118,11 +119,12 @@ def _arrow(column: Column[Any], categories_are_texts: bool) -> Column[Any]:
 
 
 def _objects(column: Column[Any], categories_are_texts: bool = True) -> Column[Any]:
-    """Return objects of one type as a column of that type; what is of NumPy's other types as it is."""
+    """Return objects that are all of one type as a column of that type; a column of another dtype unchanged."""
     if column.dtype != object:
         return column
     missing = column.isna().to_numpy()
     kinds = {type(value) for value, absent in zip(column.array, missing, strict=True) if not absent}
+    # Checked here, because complex numbers among others would make no column of one type.
     if any(issubclass(kind, complex | np.complexfloating) for kind in kinds):
         raise complex_numbers(column[[isinstance(value, complex | np.complexfloating) for value in column]])
     fitting = (
@@ -137,7 +139,7 @@ def _objects(column: Column[Any], categories_are_texts: bool = True) -> Column[A
 def _times(column: Column[Any]) -> Column[Any]:
     try:
         return pd.to_datetime(column)
-    except ValueError:  # of several zones
+    except ValueError:  # pandas refuses times of several zones in one column
         return column
 
 
@@ -153,8 +155,9 @@ def _real(column: Column[Any]) -> Column[Any]:
     except OverflowError:
         row, value = next((row, one) for row, one in column.items() if isinstance(one, int) and abs(one) > 10**308)
         raise RequestError(
-            f"column {column.name} has a whole number of {len(str(value))} digits in row {row}, too large to "
-            "learn from. Fix the value, or leave the column out."
+            f"column {column.name}",
+            f"has a whole number of {len(str(value))} digits in row {row}, too large to learn from",
+            remedy="Fix the value, or leave the column out.",
         ) from None
     return pd.Series(found, index=column.index, name=column.name, dtype="float64")
 
@@ -166,7 +169,7 @@ _CONVERSIONS: dict[type, Callable[[Column[Any], bool], Column[Any]]] = {
     pd.SparseDtype: _sparse,
     pd.ArrowDtype: _arrow,
 }
-"""What makes a plain column of one with pandas' types."""
+"""Dtype -> conversion to a plain column."""
 
 _OF_OBJECTS: tuple[tuple[Any, Any, Callable[[Column[Any]], Column[Any]]], ...] = (
     (bool | np.bool_, (), _truths),
@@ -175,4 +178,4 @@ _OF_OBJECTS: tuple[tuple[Any, Any, Callable[[Column[Any]], Column[Any]]], ...] =
     (datetime.timedelta | np.timedelta64, (), pd.to_timedelta),
     (datetime.datetime | np.datetime64, (), _times),
 )
-"""Types of objects, types that are among these and do not count, and what makes a plain column of such objects."""
+"""Types of objects, subtypes of these to exclude (bool is an int), and the conversion to a plain column."""

@@ -15,39 +15,51 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MISSING = ("NA", "N/A", "nan", "NaN", "null", "NULL", "None")
-"""What stands for a missing number in a CSV file, beside an empty field."""
+"""Spellings of a missing number in a CSV file; an empty field is missing in any column."""
 
 CODE = re.compile(r"0\d+")
+"""A code such as 007, which is not a number."""
 
-ROWS_TO_JUDGE = 10_000
+ROWS_TO_SEARCH = 10_000
+"""Rows that are searched for codes: reading all of a large file a second time, with ``csv``, would be slow."""
 
 
 def _csv(file: Path) -> pd.DataFrame:
     import pandas as pd
 
     check_header(file)
-    # pyarrow refuses rows that are too short or too long; pandas' own parsers fill or shift them.
+    # pyarrow refuses rows that are too short or too long; the other parsers of pandas fill or shift them.
     try:
         frame = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""])
     except ValueError as error:
         raise csv_lines.explained_in(error, file) from error
     dated = [name for name in frame.columns if pd.api.types.is_datetime64_any_dtype(frame[name])]
-    codes = [*codes_of(file), *dated]  # dates with a time of day stay as they are written, zone and all
-    if codes:  # by themselves: told of one column's type, pandas lets no whole number of another be missing
+    codes = [*codes_of(file), *dated]  # dates stay texts: as datetimes they would lose their zones and their form
+    # A second read, of these columns only: given dtype= for one column, pandas with engine="pyarrow" fails on missing
+    # values in integer columns.
+    if codes:
         kinds = dict.fromkeys(codes, "str")
         texts = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""], usecols=codes, dtype=kinds)
         frame = frame.assign(**{name: texts[name] for name in codes})
-    # "NA" among numbers is a missing one; among texts it is a word, such as the code of a country.
+    # "NA" among numbers is a missing value; among texts it is a text, such as the code of Namibia.
     for name in frame.columns:
         if not pd.api.types.is_numeric_dtype(frame[name]) and name not in codes:
-            numbers, wrong = without_words(frame[name])
+            numbers, wrong = parse_numbers(frame[name])
             if numbers.notna().any() and not wrong.any():
                 frame[name] = numbers
     return frame
 
 
-def without_words(column: pd.Series[Any]) -> tuple[pd.Series[Any], pd.Series[Any]]:
-    """Return texts as numbers, with :data:`MISSING` words as missing; and whether each is a text that is no number."""
+def parse_numbers(column: pd.Series[Any]) -> tuple[pd.Series[Any], pd.Series[Any]]:
+    """Parse a column of texts as numbers.
+
+    Args:
+        column: texts.
+
+    Returns:
+        The numbers, NaN for missing ones, of which :data:`MISSING` has the spellings; and whether each text is
+        neither a number nor missing.
+    """
     import pandas as pd
 
     missing = column.isna() | column.isin(MISSING)
@@ -56,12 +68,13 @@ def without_words(column: pd.Series[Any]) -> tuple[pd.Series[Any], pd.Series[Any
 
 
 def codes_of(file: Path) -> list[str]:
-    """Return the columns that hold codes such as 007, judged by the first rows: a number would lose their zeros."""
+    """Return the columns of codes such as 007, judged by the first rows: as numbers they would lose their zeros."""
+    # utf-8-sig: Excel writes a byte order mark, which would become part of the first name.
     with file.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
         rows = csv.reader(stream)
         names = next(rows, [])
         found = {
-            i for row in itertools.islice(rows, ROWS_TO_JUDGE) for i, cell in enumerate(row) if CODE.fullmatch(cell)
+            i for row in itertools.islice(rows, ROWS_TO_SEARCH) for i, cell in enumerate(row) if CODE.fullmatch(cell)
         }
     return [names[i] for i in sorted(found) if i < len(names)]
 
@@ -73,24 +86,33 @@ def header(file: Path) -> list[str]:
 
 
 def check_header(file: Path) -> None:
-    """Refuse what a parser would rename: a name that is there twice, or not at all."""
+    """Refuse names that the parser would change: repeated and empty ones.
+
+    Raises:
+        ValueError: says what is wrong.
+    """
     with file.open(encoding="utf-8-sig", newline="") as stream:
         names = names_of(stream)
     check_names(names)
 
 
 def names_of(lines: Iterable[str]) -> list[str]:
-    """Return what the first line of a CSV file names that is not empty."""
+    """Return the cells of the first line of a CSV file that is not empty.
+
+    Raises:
+        ValueError: the line cannot be read.
+    """
     try:
         return next(filter(None, csv.reader(lines)), [])
     except UnicodeDecodeError as error:
         raise ValueError(f"it is not UTF-8 ({error.reason} at byte {error.start})") from error
     except csv.Error as error:
-        raise ValueError(f"its first line is no names of columns: {error}") from error
+        raise ValueError(f"its first line does not hold names of columns: {error}") from error
 
 
 def check_names(names: list[str]) -> None:
-    """Refuse the names of a CSV file's columns that a parser would change."""
+    """Refuse names that the parser would change; see :func:`check_header`."""
+    # With one column only, as a name may well contain a semicolon.
     if len(names) == 1 and (found := [sign for sign in ";\t|" if sign in names[0]]):
         raise ValueError(f"its header is separated by {found[0]!r} rather than a comma")
     if any(not name.strip() for name in names):

@@ -1,4 +1,4 @@
-"""A CSV file of any size, some rows at a time: with the types and refusals of one that is read whole."""
+"""Read a CSV file of any size in blocks, with the same types and errors as a file that is read at once."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PARSERS = 2
-"""Chunks that are parsed together, each by one thread: that costs less than one chunk by several."""
+"""Chunks that are parsed at the same time, each by one thread: faster than one chunk by several threads."""
 
 EMPTY, NUMBER, TRUTH, TEXT, TIME, BYTES = "empty", "number", "truth value", "text", "time", "bytes"
 
 
 class AsTextError(Exception):
-    """A column is not what its first rows were taken for: all of it is to be read as texts, from the beginning.
+    """A column has another type than its first rows: the file must be read again, with this column as texts.
 
     Attributes:
         name: of the column.
-        kind: of the values that show it.
-        text: the first text among its numbers, if that is what shows it, which stands in ``row``.
+        kind: of the values of the other type.
+        text: the first text among numbers, which is in ``row``; ``None``: the values are not texts.
+        row: number of the row.
     """
 
     def __init__(self, name: str, kind: str, text: str | None = None, row: int = 0) -> None:
@@ -42,15 +43,15 @@ class AsTextError(Exception):
 class CsvFile:
     """The columns of a CSV file, block by block.
 
-    A number, a truth value and a text are what pyarrow takes them for, as in a file that is read whole. It sees a block
-    at a time here, and a column may turn out to be something else: :class:`AsTextError` says which, and when that is in
-    ``texts`` reading begins anew.
+    pyarrow infers the types, as it does for a file that is read at once. It sees one block at a time, so a later block
+    may contradict the first: :class:`AsTextError` names the column, the caller adds it to ``texts`` and reads again.
 
     Attributes:
-        names: of the columns, as they are renamed.
+        names: of the columns, after renaming.
         codes: columns of codes such as 007, which are texts.
-        texts: columns that turned out to be texts, and by what.
-        digest: the file's SHA-256, once it has been read.
+        texts: columns that a later block showed to be texts, with the error.
+        truths: columns in which a missing truth value turns the others into texts, as pandas does; always empty.
+        digest: the file's SHA-256, after it has been read.
     """
 
     def __init__(self, file: Path, at_once: int, plugin: Any) -> None:
@@ -62,43 +63,44 @@ class CsvFile:
         self.codes = {new.get(name, name) for name in csv.codes_of(file)}
         self._old = dict(zip(self.names, self._in_file, strict=True))
         self.texts: dict[str, AsTextError] = {}
-        self.truths: set[str] = set()  # a truth value that is missing leaves the others what they are
+        self.truths: set[str] = set()
         self.digest = ""
         self._kinds: dict[str, str] = {}
-        self._words: set[str] = set()  # columns with words such as NA
+        self._with_na: set[str] = set()  # columns with spellings of a missing number, such as NA
 
     def tables(self, wanted: list[str]) -> Iterator[pa.Table]:
         """Yield the columns ``wanted`` of the next rows: texts, numbers or truth values.
 
         Raises:
-            AsTextError: a column of the rows before is one of texts.
+            AsTextError: a column of earlier rows holds texts.
             ValueError: a row is too short or too long; names its line.
         """
         digest, row = hashlib.sha256(), 0
-        self._kinds, self._words = dict.fromkeys(wanted, EMPTY), set()
+        self._kinds, self._with_na = dict.fromkeys(wanted, EMPTY), set()
         with (
             self.file.open("rb", buffering=0) as stream,
-            ThreadPoolExecutor(1) as beside,
+            ThreadPoolExecutor(1) as hashing,
             ThreadPoolExecutor(PARSERS) as parsers,
         ):
-            coming: deque[Future[pa.Table]] = deque()
+            parsing: deque[Future[pa.Table]] = deque()
             offset = 0
             for number, (chunk, quoted) in enumerate(_whole_rows(stream, self.at_once)):
-                read = beside.submit(digest.update, chunk)
+                hashed = hashing.submit(digest.update, chunk)
                 if len(chunk) > 64 or bytes(chunk).strip():  # blank lines at the end are no rows
-                    coming.append(parsers.submit(self._parse, chunk, quoted, wanted, number == 0, offset))
+                    parsing.append(parsers.submit(self._parse, chunk, quoted, wanted, number == 0, offset))
                 offset += len(chunk)
-                if coming and (row == 0 or len(coming) > PARSERS):  # the first chunk shows which columns are texts
-                    table = self._typed(coming.popleft().result(), row)
+                # Wait for the first chunk alone: it shows the types, which make the other chunks quicker to parse.
+                if parsing and (row == 0 or len(parsing) > PARSERS):
+                    table = self._typed(parsing.popleft().result(), row)
                     row += len(table)
                     yield table
-                read.result()
-            while coming:
-                table = self._typed(coming.popleft().result(), row)
+                hashed.result()
+            while parsing:
+                table = self._typed(parsing.popleft().result(), row)
                 row += len(table)
                 yield table
         for name in wanted:
-            if self._kinds[name] == EMPTY and name in self._words:  # words such as NA, and nothing else
+            if self._kinds[name] == EMPTY and name in self._with_na:  # NA and the like, and nothing else: texts
                 raise AsTextError(name, TEXT)
         self.digest = digest.hexdigest()
 
@@ -107,14 +109,18 @@ class CsvFile:
         from pyarrow import csv as arrow_csv
 
         texts = {name: pa.string() for name in wanted if name in self.codes or name in self.texts}
-        # What is known need not be guessed; the last column is the target, in which 1 and 1.0 are not the same.
-        known = {name: pa.float64() for name in wanted[:-1] if self._kinds[name] == NUMBER and name not in self._words}
+        # A known type saves inference. Not of the last column: it is the target, and 1 and 1.0 are different labels.
+        known = {
+            name: pa.float64() for name in wanted[:-1] if self._kinds[name] == NUMBER and name not in self._with_na
+        }
         read = arrow_csv.ReadOptions(
             column_names=None if first else self._in_file,
+            # A quoted cell may contain line ends, and no such row may be cut by pyarrow's blocks.
             block_size=len(chunk) + 1 if quoted else 1024**2,
             use_threads=False,
         )
         in_file = [self._old[name] for name in wanted]
+        # A chunk with another type than the known one is parsed again, without it.
         for kinds in (known | texts, texts) if known else (texts,):
             types = {self._old[name]: kind for name, kind in kinds.items()}
             convert = arrow_csv.ConvertOptions(
@@ -129,40 +135,51 @@ class CsvFile:
                 wrong = error
         before = csv_lines.lines_before(self.file, offset)
         known_line = csv_lines.explained(wrong, csv_lines.text_of(bytes(chunk)), before)
-        raise ValueError(re.sub(r"Row #\d+: ", "", str(known_line))) from wrong  # rows counted from where these begin
+        # pyarrow's own number is removed, as it counts from the beginning of the chunk.
+        raise ValueError(re.sub(r"Row #\d+: ", "", str(known_line))) from wrong
 
     def _typed(self, table: pa.Table, row: int) -> pa.Table:
-        """Return rows with each column of the kind that it has in the rows before."""
+        """Return rows with each column of the kind that it has in earlier rows."""
         for number, name in enumerate(table.column_names):
             if name not in self.codes and name not in self.texts:
                 table = table.set_column(number, name, self._column(name, table.column(number), row))
         return table
 
     def _column(self, name: str, column: pa.ChunkedArray, row: int) -> pa.ChunkedArray:
+        """Return a column as numbers where its texts are numbers and NA.
+
+        Args:
+            name: of the column.
+            column: the next rows.
+            row: number of the first of them.
+
+        Raises:
+            AsTextError: the kind is not that of the rows before.
+        """
         kind, error = kind_of(column.type), None
         if kind == TEXT:
-            numbers, wrong = _without_words(column)
+            numbers, wrong = _parse_numbers(column)
             if wrong is None:
-                self._words.add(name)
+                self._with_na.add(name)
                 column, kind = numbers, NUMBER if numbers.null_count < len(numbers) else EMPTY
             else:
                 error = AsTextError(name, TEXT, column[wrong].as_py() if row else None, row + wrong)
         elif kind in (TIME, BYTES):
             error = AsTextError(name, kind)
         found = {self._kinds[name], kind} - {EMPTY}
-        if error is None and (len(found) > 1 or (TRUTH in found and name in self._words)):
+        if error is None and (len(found) > 1 or (TRUTH in found and name in self._with_na)):
             error = AsTextError(name, kind)
         if error is None:
             self._kinds[name] = next(iter(found), EMPTY)
             return column
         if row or kind != TEXT:
             raise error
-        self.texts[name] = error  # in the first rows: these are texts already
+        self.texts[name] = error  # nothing to read again: the column is one of texts from the first row on
         return column
 
 
 def kind_of(arrow_type: Any) -> str:
-    """Return what values of one of pyarrow's types are to us."""
+    """Return the kind of the values of a pyarrow type."""
     from pyarrow import types
 
     if types.is_null(arrow_type):
@@ -177,11 +194,14 @@ def kind_of(arrow_type: Any) -> str:
 
 
 def reread(texts: list[str]) -> tuple[str, np.ndarray[Any, Any]]:
-    """Return what a column of these different texts is in a file that is read whole, and its values.
+    """Return the kind that pyarrow infers for a column of these texts, and its values.
+
+    Args:
+        texts: the different texts of a column.
 
     Returns:
-        ``NUMBER`` or ``TRUTH`` and a value a text, NaN where it is a word such as NA; ``TIME`` and the times; ``TEXT``
-        and the texts.
+        ``NUMBER`` or ``TRUTH`` and a value for each text, NaN for NA and the like; ``TIME`` and the times; ``TEXT`` and
+        the texts.
     """
     import numpy as np
     import pandas as pd
@@ -200,34 +220,34 @@ def reread(texts: list[str]) -> tuple[str, np.ndarray[Any, Any]]:
         return kind, column.to_numpy()
     if kind == TIME:
         return kind, column.to_pandas()
-    numbers, wrong = csv.without_words(pd.Series(texts, dtype=object))
+    numbers, wrong = csv.parse_numbers(pd.Series(texts, dtype=object))
     if kind == TEXT and numbers.notna().any() and not wrong.any():
         return NUMBER, numbers.to_numpy(dtype=np.float64)
     return kind, np.array(texts, dtype=object)
 
 
-def _without_words(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, int | None]:
-    """Return texts as numbers, with words such as NA as missing, or the first place of a text that is none."""
+def _parse_numbers(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, int | None]:
+    """Return texts as numbers and ``None``; or, where a text is not a number, the texts and its position."""
     import pyarrow as pa
     from pyarrow import compute
 
-    words = compute.is_in(column, value_set=pa.array(csv.MISSING, column.type))
-    try:  # much faster than pandas, which also takes spaces around a number
-        return compute.cast(compute.if_else(words, pa.scalar(None, column.type), column), pa.float64()), None
+    missing = compute.is_in(column, value_set=pa.array(csv.MISSING, column.type))
+    try:  # much faster than pandas, which is needed only for numbers with spaces around them
+        return compute.cast(compute.if_else(missing, pa.scalar(None, column.type), column), pa.float64()), None
     except pa.ArrowInvalid:
-        numbers, wrong = csv.without_words(column.to_pandas())
+        numbers, wrong = csv.parse_numbers(column.to_pandas())
         place = int(wrong.to_numpy().argmax()) if wrong.any() else None
         return (column if wrong.any() else pa.chunked_array([pa.array(numbers, pa.float64(), from_pandas=True)])), place
 
 
 def _whole_rows(stream: io.RawIOBase, at_once: int) -> Iterator[tuple[memoryview, bool]]:
-    """Yield what is read in pieces that end where a row does, and whether there are quotes in each."""
+    """Yield blocks of about ``at_once`` bytes that end with a row, and whether each contains quotes."""
     size = at_once
     while block := stream.read(size):
         cut = _end_of_row(block)
-        if not cut and size > 4 * at_once:  # a quote that opens nothing, such as 5" of snow
+        if not cut and size > 4 * at_once:  # an unpaired quote, such as 5" of snow: any line end must do
             cut = block.rfind(b"\n") + 1
-        if not cut and len(block) == size:
+        if not cut and len(block) == size:  # a row longer than the block
             size *= 2
             stream.seek(-len(block), 1)
             continue
@@ -237,7 +257,7 @@ def _whole_rows(stream: io.RawIOBase, at_once: int) -> Iterator[tuple[memoryview
 
 
 def _end_of_row(chunk: bytes) -> int:
-    """Return the end of the last whole row; a line break between quotes ends none."""
+    """Return the end of the last whole row, in bytes; a line break between quotes ends no row."""
     cut = chunk.rfind(b"\n") + 1
     quotes = chunk.count(b'"', 0, cut)
     while cut and quotes % 2:

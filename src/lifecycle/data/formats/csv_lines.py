@@ -1,4 +1,4 @@
-"""Line numbers of a CSV file: which line has more or fewer cells than the header."""
+"""Line numbers for errors in CSV files: the line with more or fewer cells than the header."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 RAGGED = re.compile(r"Expected (\d+) columns?, got \d+(?:: (.*))?", re.DOTALL)
-"""How pyarrow reports such a line. It counts rows, and only where one thread parses the file."""
+"""pyarrow's message on such a line. It has a row's number only where one thread parses the file, and no line's."""
 
-MOST_SHOWN = 60
-"""Characters of the line that a message shows."""
+MOST_QUOTED = 60
+"""Characters of the line that a message quotes."""
 
 
 class Tail:
@@ -26,7 +26,7 @@ class Tail:
     def __init__(self, most: int) -> None:
         self._most, self._size = most, 0
         self._blocks: deque[bytes] = deque()
-        self._lines = self._quotes = 0  # of the bytes that are no longer kept
+        self._lines = self._quotes = 0  # in the bytes that were dropped
 
     def add(self, block: bytes) -> None:
         """Keep the next bytes, and drop the oldest."""
@@ -42,7 +42,8 @@ class Tail:
         """Return the text from the first whole row on, and how many lines come before it."""
         kept, lines = b"".join(self._blocks), self._lines
         start, quotes = 0, self._quotes
-        while lines or quotes % 2:  # the first kept byte may be in the middle of a row
+        # The first kept byte may be in the middle of a row, or between quotes, where a line end does not end the row.
+        while lines or quotes % 2:
             end = kept.find(b"\n", start) + 1
             if not end:
                 break
@@ -58,21 +59,22 @@ def text_of(content: bytes) -> io.StringIO:
 
 
 def explained(error: Exception, lines: Iterable[str], before: int = 0) -> Exception:
-    """Return an error of pyarrow's with the line that it is about.
+    """Return an error of pyarrow's with the number of its line.
 
     Args:
-        error: what the parser raised.
-        lines: the text that it parsed, beginning with a row.
-        before: lines of the file that come before these.
+        error: the parser's error.
+        lines: the text that it parsed, from the beginning of a row on.
+        before: number of lines of the file before these.
 
     Returns:
-        A ``ValueError`` with the line's number, counted from 1; or ``error`` where it is about something else.
+        A ``ValueError`` with the line's number, counted from 1; or ``error`` where it has another cause.
     """
     found = RAGGED.search(str(error))
     if found is None:
         return error
     width, text = int(found[1]), (found[2] or "").strip()
-    shown = text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+    quoted = text if len(text) <= MOST_QUOTED else f"{text[:MOST_QUOTED]}..."
+    # pyarrow's error has no line number: Python's csv finds the line again.
     try:
         place = _ragged(lines, width)
     except (csv.Error, UnicodeDecodeError):
@@ -80,11 +82,11 @@ def explained(error: Exception, lines: Iterable[str], before: int = 0) -> Except
     if place is None:
         return error
     line, cells = place[0] + before, f"{place[1]} cell{'s' if place[1] != 1 else ''}"
-    return ValueError(f"line {line} has {cells}, and the header has {width}" + (f" ({shown})" if shown else ""))
+    return ValueError(f"line {line} has {cells}, and the header has {width}" + (f" ({quoted})" if quoted else ""))
 
 
 def explained_in(error: Exception, file: Path) -> Exception:
-    """Return what :func:`explained` does for a file, which is read again."""
+    """Return the result of :func:`explained` for a file, which is read again."""
     if RAGGED.search(str(error)) is None:
         return error
     with file.open(encoding="utf-8-sig", newline="", errors="replace") as lines:
@@ -101,7 +103,10 @@ def lines_before(file: Path, offset: int) -> int:
 
 
 def _ragged(lines: Iterable[str], width: int) -> tuple[int, int] | None:
-    """Return the first line of the first row with another number of cells, and that number; blank lines are no rows."""
+    """Return the first line of the first row with another number of cells, and that number.
+
+    Blank lines are not rows.
+    """
     reader, line = csv.reader(lines), 1
     for cells in reader:
         if cells and len(cells) != width:

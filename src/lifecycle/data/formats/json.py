@@ -1,7 +1,11 @@
-"""Rows as JSON has them: objects in a list, or one after the other, each cell kept as JSON writes it.
+"""Read rows of JSON: objects in a list, or one after the other, in batches.
 
-What a column is, no row can say: a whole number may be followed by a fraction, or by nothing. So a column is one of
-texts, each a value of JSON, until the model says which are numbers.
+The type of a column cannot be inferred from its first rows: a whole number may be followed by a fraction, or by null.
+So each cell stays a text of JSON until the model determines which columns are numbers.
+
+The standard library's parser is used on a growing text, rather than a streaming parser such as ijson: that one keeps
+only the last of two equal names, ignores what follows a list, turns lone surrogates into question marks, refuses NaN,
+which pandas writes, and needs gigabytes for deeply nested values.
 """
 
 from __future__ import annotations
@@ -19,27 +23,32 @@ import pyarrow.compute as pc
 from lifecycle.errors import RequestError
 
 BYTES_AT_ONCE = 1 << 18
-"""Of a file, while it is parsed."""
+"""Bytes that are read together."""
 
 ROWS_AT_ONCE = 4096
-"""In a batch. The columns are those of the rows of the first."""
+"""Rows of a batch. The columns are those of the rows of the first batch."""
 
 CELL = {b"cell": b"json"}
-"""Metadata of a column whose texts are values of JSON."""
+"""Metadata of a column whose texts are JSON values."""
 
 REQUEST = {"inputs", "instances", "dataframe_split", "dataframe_records", "params"}
-"""The names in MLflow's requests, whose values are all the rows."""
+"""Names in requests to MLflow's model server, which are a frequent mistake for a file of rows."""
 
 SPACE = re.compile(r"[ \t\r\n]*")
 UNENDED = ("Unterminated string", "Invalid \\")
-"""What the parser says, at the place where it begins, of a text that may only be cut off."""
+"""Errors of the parser, at the beginning of a string, that an incomplete text may cause."""
 
 
 def read(stream: IO[bytes]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """Return the columns, and the rows in batches; a value that a row lacks is missing.
+    """Return the schema, and the rows in batches; a value that a row lacks is null.
+
+    The first batch is read at once, so that the columns are known; the others are read lazily.
+
+    Args:
+        stream: of UTF-8 text, with or without a byte order mark.
 
     Raises:
-        ValueError: these are no objects; the first rows are read at once, the others as one goes through the batches.
+        ValueError: the rows are not objects; also while iterating.
     """
     rows = _rows(stream)
     first = list(itertools.islice(rows, ROWS_AT_ONCE))
@@ -54,10 +63,10 @@ def read(stream: IO[bytes]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
 
 
 def parse(text: bytes) -> Any:
-    """Return one value of JSON, of which an object has each name once.
+    """Parse one JSON value, whose objects must not repeat a name.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not such a value.
     """
     try:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
@@ -68,10 +77,13 @@ def parse(text: bytes) -> Any:
 
 
 def of_cells(columns: dict[str, list[Any]]) -> tuple[pa.Schema, list[pa.RecordBatch]]:
-    """Return cells of parsed JSON as :func:`read` returns those of a stream.
+    """Return parsed cells in the form that :func:`read` returns.
+
+    Args:
+        columns: name -> the cells of a column.
 
     Raises:
-        RequestError: a cell is no single value; names its column and row.
+        RequestError: a cell is a list or an object, or not a valid text; names its column and row.
     """
     schema = pa.schema([pa.field(name, pa.string(), metadata=CELL) for name in columns])
     arrays = []
@@ -82,31 +94,31 @@ def of_cells(columns: dict[str, list[Any]]) -> tuple[pa.Schema, list[pa.RecordBa
                 got = str(cells_of[nested])[:100]
             except RecursionError:
                 got = "one that is nested too deeply to show"
-            raise RequestError(f"column {name} holds a list or mapping in row {nested}, got {got}. Give one value.")
+            problem = f"holds a list or mapping in row {nested}"
+            raise RequestError(f"column {name}", problem, got, "Give one value.")
         texts = [_cell(value) for value in cells_of]
         try:
             arrays.append(pa.array(texts, pa.string()))
         except UnicodeEncodeError as error:
             row, got = next((row, text) for row, text in enumerate(texts) if text and not _is_unicode(text))
-            raise RequestError(
-                f"column {name} holds half a character in row {row}, got {ascii(got)[:100]}. Fix the value."
-            ) from error
+            problem = f"holds half a character (a lone surrogate) in row {row}"
+            raise RequestError(f"column {name}", problem, ascii(got)[:100], "Fix the value.") from error
     return schema, [pa.RecordBatch.from_arrays(arrays, schema=schema)]
 
 
 def _is_unicode(text: str) -> bool:
-    """Tell whether a text has no half of a pair that stands for one character."""
+    """Return whether a text has no lone surrogates, which UTF-8 cannot encode."""
     return not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def kind_of(value: Any) -> str:
-    """Return what a value of JSON is, with its article."""
+    """Return the name of the type of a JSON value, with its article."""
     kinds = {dict: "an object", list: "a list", str: "a text", bool: "a truth value", type(None): "null"}
     return kinds.get(type(value), "a number")
 
 
 def plain(column: Any) -> Any:
-    """Return values of JSON as the texts that a CSV file would have: a text without its quotes, null as null."""
+    """Return JSON values as the texts of a CSV file: a text without its quotes, null as null."""
     if not pc.any(pc.starts_with(column, '"')).as_py():
         return column
     cells = (json.loads(cell) if cell is not None and cell[0] == '"' else cell for cell in column.to_pylist())
@@ -114,12 +126,12 @@ def plain(column: Any) -> Any:
 
 
 def is_json(field: pa.Field) -> bool:
-    """Tell whether the texts of a column are values of JSON."""
+    """Return whether the texts of a column are JSON values."""
     return bool(field.metadata) and field.metadata.get(b"cell") == CELL[b"cell"]
 
 
 def cells(column: Any) -> Any:
-    """Return values of pyarrow's types as JSON writes them: ``large_string``, what is no number in JSON as null."""
+    """Return values of a pyarrow column as JSON values, ``large_string``; NaN and infinities as null."""
     kind = column.type
     if pa.types.is_floating(kind):
         finite = pc.fill_null(pc.is_finite(column), False)
@@ -127,7 +139,7 @@ def cells(column: Any) -> Any:
     elif pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         written = column.cast(pa.large_string())
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        coded = column.combine_chunks().dictionary_encode()
+        coded = column.combine_chunks().dictionary_encode()  # each different text is encoded once
         texts = pa.array([_dumps(text) for text in coded.dictionary.to_pylist()], pa.large_string())
         written = texts.take(coded.indices)
     else:
@@ -152,7 +164,7 @@ def _batches(
                 raise ValueError(f"row {number} has {name}, which none of the first {ROWS_AT_ONCE} rows has")
         try:
             columns = [pa.array([_cell(row.get(name)) for row in first], pa.string()) for name in schema.names]
-        except RecursionError as error:  # what can just be parsed may not be written any more
+        except RecursionError as error:  # writing a nested value needs more of the stack than parsing it
             raise ValueError(f"one of the rows {done} to {done + len(first) - 1} is nested too deeply") from error
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
         done += len(first)
@@ -166,14 +178,14 @@ def _cell(value: Any) -> str | None:
 def _rows(stream: IO[bytes]) -> Iterator[dict[str, Any]]:
     for number, value in enumerate(_values(stream)):
         if not isinstance(value, dict):
-            raise ValueError(  # noqa: TRY004 - of what is read, not of what was passed
+            raise ValueError(  # noqa: TRY004 - the fault is in the file, not in an argument
                 f'row {number} is {kind_of(value)} rather than an object such as {{"width": 1.5}}'
             )
         yield value
 
 
 def _values(stream: IO[bytes]) -> Iterator[Any]:
-    """Yield the values of a list, or those that follow each other with nothing but space between."""
+    """Yield the values of a list, or values that are separated by spaces and line ends."""
     text = _Text(stream)
     listed = text.sign() == "["
     if listed:
@@ -197,7 +209,12 @@ def _values(stream: IO[bytes]) -> Iterator[Any]:
 
 
 class _Text:
-    """What is left to parse of a stream, of which no more is in memory than a value takes."""
+    """The unparsed text of a stream, of which only about one value is in memory.
+
+    Attributes:
+        text: what was read and not yet dropped.
+        at: position in it up to which it is parsed.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream, self._decoder, self._size = stream, codecs.getincrementaldecoder("utf-8-sig")(), BYTES_AT_ONCE
@@ -205,7 +222,7 @@ class _Text:
         self.text, self.at, self._ended = "", 0, False
 
     def sign(self) -> str:
-        """Return the next sign that is no space; ``""``: there is none."""
+        """Return the next character that is not a space; ``""`` at the end."""
         while True:
             match = SPACE.match(self.text, self.at)
             self.at = match.end() if match else self.at
@@ -218,9 +235,10 @@ class _Text:
             try:
                 value, self.at = self._parse(self.text, self.at)
             except json.JSONDecodeError as error:
+                # An error near the end may be due to an incomplete text: 16 is more than the longest literal or escape.
                 is_cut = error.pos >= len(self.text) - 16 or error.msg.startswith(UNENDED)
                 if is_cut and self._more():
-                    self._size *= 2  # a long value is not parsed again and again
+                    self._size *= 2  # parsing begins anew each time, so a long value must not need many reads
                     continue
                 raise ValueError(f"row {number} is no JSON: {error.msg}") from error
             except RecursionError as error:
@@ -240,6 +258,7 @@ class _Text:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Build an object, and refuse a repeated name, of which Python would keep the last value."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
@@ -247,6 +266,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _constant(word: str) -> None:
-    if word != "NaN":  # which Python and pandas write for a missing number
-        raise ValueError(f"holds {word}, which is no number of JSON")
+def _constant(name: str) -> None:
+    """Return null for NaN, which Python and pandas write for a missing number; refuse infinities."""
+    if name != "NaN":
+        raise ValueError(f"holds {name}, which is no number of JSON")

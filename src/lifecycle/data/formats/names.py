@@ -1,66 +1,77 @@
-"""What files rows are read from and written to, told by their endings; imports nothing that reads or writes them."""
+"""Formats of files of rows, by their endings. Imports no reader or writer, so that ``--help`` stays fast."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, Setting, did_you_mean
 
 STANDARD = "-"
-"""What stands for standard input and output."""
+"""The path of standard input and output."""
 
 CSV, PARQUET, JSON, JSON_LINES = FORMATS = ("csv", "parquet", "json", "jsonl")
-"""Endings of files; and what standard input and output may hold."""
+"""Formats of files, which are their endings, and of standard input and output."""
 
 IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-"""Endings of files that hold one image each."""
+"""Endings of image files."""
 
 
 def of_input(path: str | Path, form: str = CSV) -> str:
-    """Return what a file of rows holds, by its ending; or what standard input does.
+    """Return the format of a file of rows, by its ending.
+
+    Args:
+        path: the file, or ``-``.
+        form: the format of standard input.
 
     Raises:
-        RequestError: there is no such file, or it is of no known format.
+        RequestError: the file does not exist, or its format is not known.
     """
     if str(path) == STANDARD:
         return form
     file = Path(path).expanduser()
     if not file.is_file():
-        beside = [other.name for other in file.parent.iterdir()] if file.parent.is_dir() else []
-        raise RequestError(
-            f"input={path} is no file.{did_you_mean(file.name, beside)} Give the path of a CSV, Parquet or JSON file."
-        )
-    return _ending(file, f"input={path}")
+        neighbours = [other.name for other in file.parent.iterdir()] if file.parent.is_dir() else []
+        hint = did_you_mean(file.name, neighbours)
+        remedy = f"{hint} Give the path of a CSV, Parquet or JSON file."
+        raise RequestError(Setting("input", path), "is no file", remedy=remedy)
+    return _ending(file, Setting("input", path))
 
 
 def of_output(path: str | Path, form: str = CSV) -> str:
-    """Return what a file is to hold, by its ending; or what standard output is.
+    """Return the format of a file to write, by its ending.
+
+    Args:
+        path: the file, or ``-``.
+        form: the format of standard output.
 
     Raises:
-        RequestError: it is of no known format, or in no folder.
+        RequestError: the format is not known, or the folder does not exist.
     """
     if str(path) == STANDARD:
         return form
     file = Path(path).expanduser()
-    ending = _ending(file, f"output={path}")
+    ending = _ending(file, Setting("output", path))
+    # Checked here, so that a command fails before it has predicted anything.
     if not file.parent.is_dir():
-        raise RequestError(f"output={path} is in no folder that is there. Make {file.parent}, or give another file.")
+        problem = "is in a folder that does not exist"
+        raise RequestError(Setting("output", path), problem, remedy=f"Make {file.parent}, or give another file.")
     return ending
 
 
 def is_images(path: str | Path) -> bool:
-    """Tell whether a path is that of a folder or of an image."""
+    """Return whether a path is that of a folder or of an image."""
     file = Path(path).expanduser()
     return str(path) != STANDARD and (file.is_dir() or (file.is_file() and file.suffix.lower() in IMAGE_ENDINGS))
 
 
 def endings() -> str:
-    """Return the endings of files that can be read and written, for a message."""
+    """Return the endings of files that can be read and written, for messages."""
     return " or ".join((", ".join(f".{form}" for form in FORMATS[:-1]), f".{FORMATS[-1]}"))
 
 
-def _ending(file: Path, name: str) -> str:
+def _ending(file: Path, key: Setting) -> str:
     ending = file.suffix.lower().removeprefix(".")
     if ending not in FORMATS:
-        raise RequestError(f"{name} ends in {file.suffix or 'nothing'}. Give a file ending in {endings()}.")
+        problem = f"ends in {file.suffix or 'nothing'}"
+        raise RequestError(key, problem, remedy=f"Give a file ending in {endings()}.")
     return ending

@@ -1,4 +1,4 @@
-"""A Parquet file of any size, some rows at a time: with the types and refusals of one that is read whole."""
+"""Read a Parquet file of any size in blocks, with the same types and errors as a file that is read at once."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ class ParquetFile:
     """The columns of a Parquet file, block by block.
 
     Attributes:
-        names: of the columns as they are renamed, those of the index first.
-        types: pyarrow's, of each.
-        truths: columns of truth values, which pandas takes for texts where some are missing.
-        digest: the file's SHA-256, once it has been read.
+        names: of the columns after renaming, those of pandas' index first.
+        types: column -> its pyarrow type.
+        truths: columns of truth values, which pandas turns into objects where some are missing.
+        texts: always empty; a Parquet file states the types of its columns.
+        digest: the file's SHA-256, after it has been read.
     """
 
     def __init__(self, file: Path, at_once: int, plugin: Any) -> None:
@@ -41,11 +42,11 @@ class ParquetFile:
         self._old = dict(zip(self.names, in_file, strict=True))
         self.types = {name: _type(schema.field(old).type) for name, old in self._old.items()}
         self.truths = {name for name in self.names if kind_of(self.types[name]) == TRUTH}
-        self.texts: dict[str, AsTextError] = {}  # nothing turns out to be something else
+        self.texts: dict[str, AsTextError] = {}
         self.digest = ""
 
     def is_plain(self, name: str) -> bool:
-        """Tell whether a column is one of numbers, truth values, texts or nothing at all."""
+        """Return whether a column holds numbers, truth values, texts or only missing values."""
         from pyarrow import types
 
         kind, found = kind_of(self.types[name]), self.types[name]
@@ -55,29 +56,29 @@ class ParquetFile:
         """Yield the columns ``wanted`` of the next rows."""
         import pyarrow as pa
 
-        with ThreadPoolExecutor(1) as beside:
-            digest = beside.submit(sha256, self.file)
+        with ThreadPoolExecutor(1) as hashing:
+            digest = hashing.submit(sha256, self.file)
             in_file = [self._old[name] for name in wanted]
             for batch in self._file.iter_batches(self._at_once, columns=in_file):
                 yield pa.Table.from_batches([batch]).select(in_file).rename_columns(wanted)
             self.digest = digest.result()
 
     def first_rows(self, name: str) -> pd.DataFrame:
-        """Return the first rows of a column, as pandas has them."""
+        """Return the first 1,000 rows of a column as a frame."""
         batch = next(self._file.iter_batches(1000, columns=[self._old[name]]))
         frame: pd.DataFrame = batch.to_pandas(ignore_metadata=True)
         return frame.set_axis([name], axis=1)
 
 
 def _type(arrow_type: Any) -> Any:
-    """Return the type of the values; those of categories are texts, whatever they are."""
+    """Return the type of a column; categories are texts, whatever their values are."""
     from pyarrow import string, types
 
     return string() if types.is_dictionary(arrow_type) else arrow_type
 
 
 def _in_order(schema: pa.Schema) -> list[str]:
-    """Return the columns as pandas has them: an index with a name is one, before the others."""
+    """Return the columns in pandas' order: an index with a name is a column, before the others."""
     about = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
     index = [name for name in about.get("index_columns", []) if isinstance(name, str)]
     known = {column.get("field_name"): column.get("name") for column in about.get("columns", [])}

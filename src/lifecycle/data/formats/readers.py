@@ -1,4 +1,4 @@
-"""Files and standard input, opened as rows in blocks: CSV, Parquet and JSON."""
+"""Open files and standard input (CSV, Parquet, JSON) as streams of rows."""
 
 from __future__ import annotations
 
@@ -18,39 +18,42 @@ from lifecycle.data.formats import csv, csv_lines
 from lifecycle.data.formats import json as json_rows
 from lifecycle.data.formats.names import CSV, JSON, JSON_LINES, PARQUET, STANDARD, of_input
 from lifecycle.data.formats.stream import Stream, no_rows, unreadable
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting, Text
 
 BYTES_AT_ONCE = 1 << 20
-"""Of a file, while it is parsed; no row may be longer."""
+"""Block size of pyarrow's CSV parser; no row may be longer."""
 
 BLOCKS_AHEAD = 48
-"""Such parts of a stream that pyarrow may have read before it reports an error in the first of them."""
+"""Blocks that pyarrow reads ahead: an error in the first is reported after so many more have been read."""
 
 
 def read(path: str | Path, form: str = CSV) -> Stream:
     """Open a CSV, Parquet or JSON file, or standard input.
 
     Args:
-        path: a file, of the kind that it ends in; or ``-``.
-        form: what standard input holds.
+        path: a file, whose ending is its format; or ``-``.
+        form: the format of standard input.
 
     Raises:
-        RequestError: it is not there, or it cannot be read without renaming or shifting something.
+        RequestError: the file does not exist, or it cannot be read without renaming or shifting something.
     """
-    name = f"input={path}"
+    name = Setting("input", path)
     try:
         reader = _READERS[of_input(path, form)]
         return reader(sys.stdin.buffer if str(path) == STANDARD else Path(path).expanduser(), name)
-    except (ValueError, OSError) as error:  # pyarrow's own errors are ValueErrors
+    except (ValueError, OSError) as error:  # pyarrow's errors are ValueErrors
         raise unreadable(name, error) from error
 
 
 def read_bytes(content: bytes, form: str) -> Stream:
-    """Open the content of a CSV, Parquet or JSON file; raises what :func:`read` does.
+    """Open the content of a CSV, Parquet or JSON file.
 
     Args:
         content: of the file.
-        form: what it holds.
+        form: its format.
+
+    Raises:
+        RequestError: as :func:`read`.
     """
     try:
         return _READERS[form](io.BytesIO(content), "input")
@@ -58,7 +61,7 @@ def read_bytes(content: bytes, form: str) -> Stream:
         raise unreadable("input", error) from error
 
 
-def _csv(source: Path | IO[bytes], name: str) -> Stream:
+def _csv(source: Path | IO[bytes], name: Text) -> Stream:
     tail = None
     if isinstance(source, Path):
         with source.open(encoding="utf-8-sig", newline="") as text:
@@ -68,12 +71,14 @@ def _csv(source: Path | IO[bytes], name: str) -> Stream:
         names = csv.names_of(io.TextIOWrapper(io.BytesIO(head), encoding="utf-8-sig", newline=""))
         tail = csv_lines.Tail((BLOCKS_AHEAD + pa.cpu_count()) * BYTES_AT_ONCE)
         source = io.BufferedReader(_Rejoined(head, source, tail))
-    csv.check_names(names)
+    csv.check_names(names)  # pyarrow accepts repeated and empty names
     if not names:
-        raise RequestError(f"{name} is empty. Give a line with the names of the columns, and one row or more.")
+        remedy = "Give a line with the names of the columns, and one row or more."
+        raise RequestError(name, "is empty", remedy=remedy)
     options = {
         "read_options": pa.csv.ReadOptions(block_size=BYTES_AT_ONCE),
         "parse_options": pa.csv.ParseOptions(newlines_in_values=True),
+        # Texts, and no text is null: the model determines the types, see Stream.
         "convert_options": pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), null_values=[]),
     }
     try:
@@ -88,7 +93,7 @@ def _csv(source: Path | IO[bytes], name: str) -> Stream:
 def _with_lines(
     batches: Iterable[pa.RecordBatch], source: Path | IO[bytes], tail: csv_lines.Tail | None
 ) -> Iterator[pa.RecordBatch]:
-    """Yield rows, and raise what the parser refuses with the number of its line."""
+    """Yield batches; raise the parser's error with the number of the line."""
     try:
         yield from batches
     except pa.ArrowInvalid as error:
@@ -102,7 +107,7 @@ def _with_line(error: Exception, source: Path | IO[bytes], tail: csv_lines.Tail 
 
 
 def _head(stream: IO[bytes]) -> bytes:
-    """Return the line of a stream that names the columns, which may have line ends between quotes."""
+    """Read the header of a CSV stream, which may contain line ends between quotes."""
     head = b""
     while line := stream.readline(BYTES_AT_ONCE):
         head += line if head or line.strip(b"\xef\xbb\xbf\r\n") else b""
@@ -112,7 +117,7 @@ def _head(stream: IO[bytes]) -> bytes:
 
 
 class _Rejoined(io.RawIOBase):
-    """A stream, with what was read of it before it; its last bytes are kept in ``tail``."""
+    """A stream whose first bytes were read already. Its last bytes are kept in ``tail``, for error messages."""
 
     def __init__(self, head: bytes, rest: IO[bytes], tail: csv_lines.Tail) -> None:
         self._head, self._rest, self._tail = head, rest, tail
@@ -128,17 +133,18 @@ class _Rejoined(io.RawIOBase):
         return len(block)
 
 
-def _parquet(source: Path | IO[bytes], name: str) -> Stream:
+def _parquet(source: Path | IO[bytes], name: Text) -> Stream:
     if isinstance(source, Path):
         return _parquet_of(source, name)
-    spooled = tempfile.TemporaryFile()  # noqa: SIM115 - such a file is read from its end, and while rows are asked for
+    # Parquet is read from its end, and the file must stay open while the batches are read.
+    spooled = tempfile.TemporaryFile()  # noqa: SIM115
     shutil.copyfileobj(source, spooled)
     found = _parquet_of(spooled, name)
     return Stream(name, found.schema, _closing(spooled, found.batches))
 
 
-def _parquet_of(source: Path | IO[bytes], name: str) -> Stream:
-    # Without a buffer for each column, a file of one row group would be read whole.
+def _parquet_of(source: Path | IO[bytes], name: Text) -> Stream:
+    # Without a buffer size, pyarrow reads a whole row group at once, which may be the whole file.
     file = pa.parquet.ParquetFile(source, buffer_size=BYTES_AT_ONCE, pre_buffer=False)
     names = file.schema_arrow.names
     if repeated := {column for column in names if names.count(column) > 1}:
@@ -146,7 +152,7 @@ def _parquet_of(source: Path | IO[bytes], name: str) -> Stream:
     return Stream(name, file.schema_arrow, file.iter_batches(batch_size=1 << 15))
 
 
-def _json(source: Path | IO[bytes], name: str) -> Stream:
+def _json(source: Path | IO[bytes], name: Text) -> Stream:
     schema, batches = json_rows.read(pa.OSFile(str(source), "rb") if isinstance(source, Path) else source)
     if not schema.names:
         raise no_rows(name)
@@ -158,7 +164,7 @@ def _closing(stream: IO[bytes], batches: Iterable[pa.RecordBatch]) -> Iterator[p
         yield from batches
 
 
-_READERS: dict[str, Callable[[Any, str], Stream]] = {
+_READERS: dict[str, Callable[[Any, Text], Stream]] = {
     CSV: _csv,
     PARQUET: _parquet,
     JSON: _json,

@@ -1,7 +1,7 @@
-"""Raw rows in blocks, from files of any length: what is to be predicted need not fit into memory.
+"""Raw rows in blocks, so that rows to predict need not fit into memory.
 
-No type is judged by the rows of a block: cells of CSV and JSON are texts until the model says which columns are
-numbers, so that a block whose cells are empty or whole numbers is read as its neighbours are.
+No type is inferred from a block. Cells of CSV and JSON are texts until the model determines which columns are numbers;
+otherwise a block of empty cells, or of whole numbers, would get another type than the next block.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from lifecycle.data.columns.features import FALSE, TRUE
 from lifecycle.data.formats import csv
 from lifecycle.data.formats import json as json_rows
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stream:
-    """Rows that are read while one goes through them, once.
+    """Rows that are read lazily, and once.
 
     Attributes:
-        name: what to call them in a message, for instance ``input=new.csv``.
-        schema: their columns; of a CSV or JSON file, all texts.
-        batches: the rows, as many at once as their source has.
-        is_text: an empty text stands for a missing value.
-        shown: the columns that are written beside predictions; ``None``: all.
+        name: of the source, for messages, for instance ``Setting("input", "new.csv")``.
+        schema: of the rows; of a CSV or JSON file, all texts.
+        batches: the rows, in batches of any size.
+        is_text: an empty text is a missing value.
+        shown: the columns that are written next to predictions; ``None``: all.
     """
 
-    name: str
+    name: Text
     schema: pa.Schema
     batches: Iterable[pa.RecordBatch]
     is_text: bool = False
     shown: list[str] | None = None
 
     def of(self, rows: int) -> Iterator[pa.Table]:
-        """Yield tables of so many rows each, but for the last.
+        """Yield tables of ``rows`` rows each; the last may be smaller.
 
         Raises:
             RequestError: the rows cannot be read, or there are none.
@@ -58,7 +58,7 @@ class Stream:
             raise no_rows(self.name)
 
     def renamed(self, names: Mapping[str, str]) -> Stream:
-        """Return the same rows with some columns called otherwise."""
+        """Return the same rows with some columns renamed."""
         if not names:
             return self
         new = [names.get(name, name) for name in self.schema.names]
@@ -72,17 +72,18 @@ class Stream:
         return replace(self, schema=schema, batches=(batch.select(names) for batch in self.batches))
 
 
-def no_rows(name: str) -> RequestError:
-    """Return the complaint of a source without rows."""
-    return RequestError(f"{name} has no rows. Give one or more to predict.")
+def no_rows(name: Text) -> RequestError:
+    """Return the error of a source without rows."""
+    return RequestError(name, "has no rows", remedy="Give one or more to predict.")
 
 
 def from_frames(frames: Iterable[pd.DataFrame], numbers: Collection[str] | None) -> Stream:
-    """Take rows from frames, whose columns are those of the first and of the same types.
+    """Return the rows of frames, which must have the columns and types of the first.
 
     Args:
         frames: one or more.
-        numbers: columns that are numbers whatever a frame holds of them; ``None``: as they are.
+        numbers: columns to read as float64, even where the first frame has only integers or missing values; ``None``:
+            types are those of the first frame.
 
     Raises:
         RequestError: there is no frame.
@@ -96,12 +97,12 @@ def from_frames(frames: Iterable[pd.DataFrame], numbers: Collection[str] | None)
 
 
 def typed(table: pa.Table, numbers: Collection[str] | None, is_text: bool) -> pa.Table:
-    """Return columns as the kinds of data take them, missing values as null.
+    """Return columns of the types that data plugins expect, with missing values as null.
 
     Args:
         table: columns that the model needs.
-        numbers: those that are numbers; all others are texts. ``None``: each is what its values say, which only all
-            rows at once can tell.
+        numbers: those that are numbers; all others are texts. ``None``: infer from the values; the table must then
+            have all rows.
         is_text: the columns are the texts of a CSV or JSON file.
     """
     for i, name in enumerate(table.column_names):
@@ -111,22 +112,23 @@ def typed(table: pa.Table, numbers: Collection[str] | None, is_text: bool) -> pa
             is_number = _looks_like_numbers(column) if numbers is None else name in numbers
             column = _parsed(column) if is_number else pc.if_else(pc.equal(column, ""), _missing(column), column)
         elif numbers is not None and name not in numbers and pa.types.is_integer(column.type):
-            column = column.cast(pa.string())  # pandas would write 1 as 1.0 in a block that misses a value
+            column = column.cast(pa.string())  # in a block with a missing value, pandas would turn 1 into 1.0
         table = table.set_column(i, name, column)
     return table
 
 
-def unreadable(name: str, error: Exception) -> RequestError:
-    """Return the complaint of rows that cannot be read."""
-    return RequestError(f"{name} cannot be read: {first_line(error)}. Fix it.")
+def unreadable(name: Text, error: Exception) -> RequestError:
+    """Return the error of rows that cannot be read."""
+    return RequestError(name, f"cannot be read: {first_line(error)}", remedy="Fix it.")
 
 
 def first_line(error: Exception) -> str:
-    """Return what another library says, as the middle of a sentence."""
+    """Return the first line of an error of another library, as part of a sentence."""
     return str(error).strip().splitlines()[0].rstrip(".")
 
 
 def _regroup(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Yield tables of ``rows`` rows from batches of any size."""
     held: list[pa.RecordBatch] = []
     count = 0
     for batch in batches:
@@ -146,6 +148,7 @@ def _schema_of(frame: pd.DataFrame, numbers: Collection[str]) -> pa.Schema:
         found = pa.Schema.from_pandas(frame, preserve_index=False).remove_metadata()
     except (pa.ArrowException, TypeError) as error:
         raise unreadable("input", error) from error
+    # The first frame may have a column of integers or without values where a later one has fractions or texts.
     for field in found:
         if field.name in numbers and (pa.types.is_integer(field.type) or pa.types.is_null(field.type)):
             fields.append(pa.field(field.name, pa.float64()))
@@ -157,16 +160,14 @@ def _schema_of(frame: pd.DataFrame, numbers: Collection[str]) -> pa.Schema:
 def _batches_of(frames: Iterable[pd.DataFrame], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     for number, frame in enumerate(frames):
         if list(map(str, frame.columns)) != schema.names:
-            raise RequestError(
-                f"input has the columns {', '.join(map(str, frame.columns))} in frame {number}, and "
-                f"{', '.join(schema.names)} in frame 0. Give each frame the same columns."
-            )
+            columns = ", ".join(map(str, frame.columns))
+            problem = f"has the columns {columns} in frame {number}, and {', '.join(schema.names)} in frame 0"
+            raise RequestError("input", problem, remedy="Give each frame the same columns.")
         try:
             yield from pa.Table.from_pandas(frame, schema, preserve_index=False).to_batches()
         except (pa.ArrowException, TypeError) as error:
-            raise RequestError(
-                f"input has other types in frame {number} than in frame 0: {first_line(error)}. Give each the same."
-            ) from error
+            problem = f"has other types in frame {number} than in frame 0: {first_line(error)}"
+            raise RequestError("input", problem, remedy="Give each column one type in all frames.") from error
 
 
 def _missing(column: Any) -> Any:
@@ -174,7 +175,7 @@ def _missing(column: Any) -> Any:
 
 
 def _looks_like_numbers(column: Any) -> bool:
-    """Tell whether texts are numbers, all of them; see :mod:`lifecycle.data.formats.csv` for codes such as 007."""
+    """Return whether all texts are numbers or missing; codes such as 007 are not numbers."""
     if pc.any(pc.match_substring_regex(column, "^0[0-9]+$")).as_py():
         return False
     parsed = _parsed(column)
@@ -182,17 +183,18 @@ def _looks_like_numbers(column: Any) -> bool:
 
 
 def _parsed(column: Any) -> Any:
-    """Return texts as float64, missing ones as null; or as they are where one is no number, for their kind to refuse.
+    """Return texts as float64 with missing ones as null; unchanged where one is not a number.
 
-    ``true`` and ``false`` are 1 and 0.
+    ``true`` and ``false`` become 1 and 0. The data plugin refuses a column that is unchanged, with the row's number.
     """
-    try:
+    try:  # the common case, without the copies below
         return column.cast(pa.float64())
     except pa.ArrowInvalid:
         texts = pc.utf8_trim_whitespace(column)
+    # The same spellings as in a training file, so that a column is read alike in both.
     texts = pc.if_else(pc.is_in(texts, pa.array(["", *csv.MISSING])), _missing(texts), texts)
-    for words, value in ((TRUE, "1"), (FALSE, "0")):
-        texts = pc.if_else(pc.is_in(texts, pa.array(words)), value, texts)
+    for spellings, value in ((TRUE, "1"), (FALSE, "0")):
+        texts = pc.if_else(pc.is_in(texts, pa.array(spellings)), value, texts)
     try:
         return texts.cast(pa.float64())
     except pa.ArrowInvalid:

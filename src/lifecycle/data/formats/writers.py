@@ -1,6 +1,6 @@
-"""Rows written block by block to a CSV, Parquet or JSON file, which is there when all of them are, or not at all.
+"""Write rows block by block to a CSV, Parquet or JSON file, or to standard output.
 
-Standard output takes the rows as they come.
+A file is written under another name and renamed at the end, so that an incomplete file never has its name.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import pyarrow.parquet
 
 from lifecycle.data.formats import json as json_rows
 from lifecycle.data.formats import names
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 
 STRUCTURE = (b'"', b",", b"\n", b"\r")
-"""What a cell of a CSV file holds in quotes alone."""
+"""Characters for which a cell of a CSV file needs quotes."""
 
 STAMPS = ((r"\.0+(Z|[+-]|$)", r"\1"), (r"([+-]\d\d)(\d\d)$", r"\1:\2"), (r"Z$", "+00:00"))
-"""What turns pyarrow's texts of dates into those that pandas and Python write."""
+"""Replacements that turn pyarrow's texts of dates into the form that pandas and Python write."""
 
 
 class Writer(Protocol):
-    """A file that is being written."""
+    """An open file of rows."""
 
     def write(self, table: pa.Table) -> None:
         """Add rows."""
@@ -37,17 +37,17 @@ class Writer(Protocol):
 
 @contextlib.contextmanager
 def create(path: str | Path, schema: pa.Schema, form: str = names.CSV) -> Iterator[Writer]:
-    """Open a file for rows of a schema, in the place of any that is there, once all rows are written.
+    """Open a file for rows of a schema. It replaces an existing file when all rows are written.
 
     Args:
-        path: a file, of the kind that it ends in; or ``-``, standard output.
-        schema: the rows' columns; texts that are values of JSON (:mod:`lifecycle.data.formats.json`) for JSON alone.
-        form: what standard output is to hold.
+        path: a file, whose ending is its format; or ``-``, standard output.
+        schema: of the rows; columns of JSON values (:mod:`lifecycle.data.formats.json`) only for JSON.
+        form: the format of standard output.
 
     Raises:
-        RequestError: it can be no such file, or cannot hold such columns.
+        RequestError: the file cannot be written, or its format cannot hold such columns.
     """
-    kind, name = _WRITERS[names.of_output(path, form)], f"output={path}"
+    kind, name = _WRITERS[names.of_output(path, form)], Setting("output", path)
     file = Path(path).expanduser()
     unfinished = file.with_name(f".{file.name}.part")
     try:
@@ -59,26 +59,27 @@ def create(path: str | Path, schema: pa.Schema, form: str = names.CSV) -> Iterat
         with unfinished.open("wb") as stream, kind(stream, schema, name) as writer:
             yield writer
         unfinished.replace(file)
-    except BrokenPipeError:  # whoever reads has enough
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, ended early: not an error of the request
         raise
     except OSError as error:
-        raise RequestError(f"{name} cannot be written: {error.strerror or error}. Give another file.") from error
+        problem = f"cannot be written: {error.strerror or error}"
+        raise RequestError(name, problem, remedy="Give another file.") from error
     finally:
         unfinished.unlink(missing_ok=True)
 
 
 class _CSV(contextlib.nullcontext["_CSV"]):
-    """Texts are quoted only where they must be: pyarrow's own writer quotes all or none."""
+    """CSV with quotes only where they are needed: pyarrow's writer quotes all texts or none."""
 
-    def __init__(self, stream: IO[bytes], schema: pa.Schema, name: str) -> None:
+    def __init__(self, stream: IO[bytes], schema: pa.Schema, name: Setting) -> None:
         super().__init__(self)
+        # An empty array shows whether a type can be cast, before any row is predicted.
         for field in schema:
             try:
                 pa.array([], field.type).cast(pa.large_string())
             except pa.ArrowNotImplementedError as error:
-                raise RequestError(
-                    f"{name} cannot hold the column {field.name} of {field.type}. Give a file ending in .parquet."
-                ) from error
+                problem = f"cannot hold the column {field.name} of {field.type}"
+                raise RequestError(name, problem, remedy="Give a file ending in .parquet.") from error
         self.stream = stream
         self.write(pa.table([pa.array([column]) for column in schema.names], names=schema.names))
 
@@ -86,6 +87,7 @@ class _CSV(contextlib.nullcontext["_CSV"]):
         """Add rows."""
         if not len(table):
             return
+        # Joined by pyarrow rather than in a Python loop over rows, which is much slower.
         cells = [_cells(column.combine_chunks()) for column in table.columns]
         rows = pc.binary_join_element_wise(*cells, _text(","), null_handling="replace")
         _write_lines(self.stream, rows, "\n")
@@ -93,9 +95,9 @@ class _CSV(contextlib.nullcontext["_CSV"]):
 
 
 class _Parquet(contextlib.ExitStack):
-    """A row group a block."""
+    """Parquet, with one row group for each block."""
 
-    def __init__(self, stream: IO[bytes], schema: pa.Schema, name: str) -> None:
+    def __init__(self, stream: IO[bytes], schema: pa.Schema, name: Setting) -> None:
         super().__init__()
         self.writer = self.enter_context(pa.parquet.ParquetWriter(stream, schema))
 
@@ -105,9 +107,9 @@ class _Parquet(contextlib.ExitStack):
 
 
 class _JSONLines(contextlib.nullcontext["_JSONLines"]):
-    """An object a row, a line each."""
+    """JSON lines: one object for each row."""
 
-    def __init__(self, stream: IO[bytes], schema: pa.Schema, name: str) -> None:
+    def __init__(self, stream: IO[bytes], schema: pa.Schema, name: Setting) -> None:
         super().__init__(self)
         self.stream, self.schema = stream, schema
         self.begun = False
@@ -132,14 +134,14 @@ class _JSONLines(contextlib.nullcontext["_JSONLines"]):
 
 
 class _JSON(_JSONLines):
-    """An object a row, in a list."""
+    """JSON: a list with one object for each row."""
 
     def _add(self, rows: Any) -> None:
         self.stream.write(b",\n" if self.begun else b"[\n")
         _write_lines(self.stream, rows.combine_chunks(), ",\n")
 
     def __exit__(self, *error: object) -> None:
-        if error[0] is None:
+        if error[0] is None:  # on standard output, a list without end shows that rows are missing
             self.stream.write(b"\n]\n" if self.begun else b"[]\n")
 
 
@@ -152,16 +154,18 @@ _WRITERS: dict[str, Any] = {
 
 
 def _write_lines(stream: IO[bytes], rows: Any, between: str) -> None:
+    # large_list and large_string: a block of rows may have more than 2 GB.
     whole = pc.binary_join(pa.LargeListArray.from_arrays([0, len(rows)], rows), _text(between))
     stream.write(whole[0].as_buffer())
 
 
 def _cells(column: Any) -> Any:
-    """Return values as a CSV file holds them, those in quotes that have a comma, a quote or a line's end."""
+    """Return values as cells of a CSV file, with quotes around those that contain a comma, a quote or a line end."""
     cells = column.cast(pa.large_string())
     for pattern, turn in STAMPS if pa.types.is_timestamp(column.type) else ():
         cells = pc.replace_substring_regex(cells, pattern, turn)
     content = cells.buffers()[2]
+    # One search of the raw bytes; most columns need no quotes.
     if content is None or not any(sign in content.to_pybytes() for sign in STRUCTURE):
         return cells
     quoted = pc.binary_join_element_wise(_text('"'), pc.replace_substring(cells, '"', '""'), _text('"'), _text(""))

@@ -1,4 +1,4 @@
-"""The kind ``array``: a row holds the numbers of one sample, of any shape."""
+"""The data plugin ``array``: a row holds the numbers of one sample, of any shape."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lifecycle.data.kinds.table import TASKS
 from lifecycle.data.scaling import SCALINGS, fitted
 from lifecycle.data.sources import files
 from lifecycle.data.splits import Shuffled
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Array(Card, Renamed, Shuffled):
     """Samples of numbers, of any shape, a row each.  CLI: data=array data.path=a.csv data.target=y data.shape=[5,2]."""
 
-    path: str = ""  # a CSV or Parquet file with a column a number, those of the last axis side by side
+    path: str = ""  # a CSV or Parquet file with one column for each number, in C order of the shape
     target: str = ""  # column to predict
     task: str | None = None  # classification or regression; null: from the target's type
     weight: str | None = None  # column of how much each row counts in losses and scores; no feature. null: all the same
@@ -50,7 +50,7 @@ class Array(Card, Renamed, Shuffled):
 
     @property
     def sample_dim(self) -> int:
-        """How many axes a sample has."""
+        """Number of axes of a sample."""
         return len(self.shape)
 
     def read(self) -> pd.DataFrame:
@@ -62,16 +62,18 @@ class Array(Card, Renamed, Shuffled):
 
     @property
     def _named(self) -> dict[str, str]:
-        """The columns that hold no numbers of samples, by field."""
+        """Field -> column, of the columns that are not part of a sample."""
         return {"target": self.target} if self.weight is None else {"target": self.target, "weight": self.weight}
 
     def check(self, frame: pd.DataFrame) -> None:
-        """Refuse rows that are not of the shape."""
+        """Check that rows have as many numbers as the shape."""
         wanted, found = math.prod(self.shape), len(self.columns(frame))
         if found != wanted:
             raise RequestError(
-                f"data.shape={self.shape} needs {wanted} columns beside {self.target}, got {found} in {self.path}. "
-                "Give the shape of these samples."
+                Setting("data.shape", self.shape),
+                f"needs {wanted} columns in addition to {self.target}",
+                f"{found} in {self.path}",
+                "Give the shape of these samples.",
             )
 
     def describe_target(self, frame: pd.DataFrame) -> Target:
@@ -86,22 +88,8 @@ class Array(Card, Renamed, Shuffled):
         """Return one sample a row: ``(rows, *shape) float64``."""
         import numpy as np
 
-        from lifecycle.data.columns import types
-
         labels = targets.labels_of(frame[self.target]) if self.target in frame.columns else None
-        names = self.columns(frame)
-        features.check_no_times(frame[names], self.path)
-        try:
-            numbers = types.plain_frame(frame[names]).to_numpy(dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise RequestError(f"data.path={self.path} has a value that is no number: {error}. Mend it.") from error
-        lacking = ~np.isfinite(numbers)
-        wrong = np.flatnonzero(lacking.any(axis=1))
-        if len(wrong):
-            raise RequestError(
-                f"data.path={self.path} misses a number in row {frame.index[wrong[0]]}, "
-                f"column {names[int(lacking[wrong[0]].argmax())]}. Fix or remove the row."
-            )
+        numbers = features.finite_numbers(frame[self.columns(frame)], self.path, np.float64)
         return Samples(
             numbers.reshape(-1, *self.shape), labels, np.arange(len(frame)), weights=weights.column(self, frame)
         )
@@ -109,6 +97,7 @@ class Array(Card, Renamed, Shuffled):
     def learn(self, inputs: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None = None) -> Any:
         """Fit the scale of each feature, or channel, to the training samples, by their weights."""
         values = self._by_feature(inputs)
+        # Each number of a sample counts with the weight of the sample.
         return fitted(self.scaling, values, None if weights is None else weights.repeat(len(values) // len(inputs)))
 
     def apply(self, transformer: Any, inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -118,23 +107,24 @@ class Array(Card, Renamed, Shuffled):
         axis = self._feature_axis
         last = np.moveaxis(inputs, axis, -1)
         scaled = transformer.transform(self._by_feature(inputs)).reshape(last.shape)
-        with np.errstate(over="ignore"):  # what is too large for single precision is refused by those who asked
+        with np.errstate(over="ignore"):  # overflow in single precision becomes inf, which the caller refuses
             return np.ascontiguousarray(np.moveaxis(scaled, -1, axis), dtype=np.float32)
 
     def numbers(self, transformer: Any, columns: Sequence[str]) -> list[str]:
-        """Return the columns, all of which are numbers."""
+        """Return all columns: each holds numbers."""
         return list(columns)
 
     def feature_names(self, transformer: Any) -> tuple[str, ...]:
-        """Return nothing: numbers of an array have no names."""
+        """Return an empty tuple: the numbers of an array have no names."""
         return ()
 
     @property
     def _feature_axis(self) -> int:
-        """The axis of features, counted from that of samples: the last one; of images the channels."""
+        """The axis that is scaled separately, counted from that of samples: the last one; of images the channels."""
         return 1 if len(self.shape) == 3 else len(self.shape)
 
     def _by_feature(self, inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Return samples as ``(numbers of one feature, features)``, as scikit-learn's scalers expect them."""
         import numpy as np
 
         last = np.moveaxis(inputs, self._feature_axis, -1)

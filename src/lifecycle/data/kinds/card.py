@@ -1,4 +1,4 @@
-"""What a data set says of itself: where it comes from, what may be done with it, what to know before using it."""
+"""The data card: source, licence and notes of a data set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Card:
-    """The fields of a data card, in words; the rest of the card is worked out from the rows. See `lifecycle data`."""
+    """The fields of a data card that an author writes. `lifecycle data` adds what it computes from the rows."""
 
     source: str = ""  # who collected the data, when, and where they were published
     licence: str = ""  # what may be done with them

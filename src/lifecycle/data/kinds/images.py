@@ -1,4 +1,4 @@
-"""The kind ``images``: a row holds the pixels of one image, or names the file that does."""
+"""The data plugin ``images``: a row holds the pixels of one image, or the name of its file."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from lifecycle.data.kinds.table import TASKS
 from lifecycle.data.sources import image_folders
 from lifecycle.data.sources.files import is_table, read
 from lifecycle.data.splits import Shuffled
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
 LABEL = "label"
-"""The target of images in a folder, where none is named: the name of the sub-folder that an image is in."""
+"""Default name of the target of images in a folder, which is the sub-folder of an image."""
 
 BRIGHTEST = 255.0
-"""The largest pixel of an image file."""
+"""The largest pixel value of an image file."""
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Images(Card, Renamed, Shuffled):
         return not is_table(self.path)
 
     def read(self) -> pd.DataFrame:
-        """Return the raw rows: a column a pixel; or of a folder ``file``, the class, and ``sha256`` of each file."""
+        """Return the raw rows: one column for each pixel; for a folder ``file``, the class and ``sha256`` of a file."""
         if self._in_folder:
             return image_folders.read(self.path, self.target or LABEL)
         frame = self.renamed(read(self.path), self.path)
@@ -74,8 +74,10 @@ class Images(Card, Renamed, Shuffled):
         wanted, found = math.prod(self.shape), len(frame.columns) - 1
         if found != wanted:
             raise RequestError(
-                f"data.shape={self.shape} needs {wanted} pixel columns beside {self.target}, got {found} in "
-                f"{self.path}. Give the shape of these images."
+                Setting("data.shape", self.shape),
+                f"needs {wanted} pixel columns in addition to {self.target}",
+                f"{found} in {self.path}",
+                "Give the shape of these images.",
             )
         return frame
 
@@ -85,13 +87,13 @@ class Images(Card, Renamed, Shuffled):
         return Target(name, self.task or targets.infer_task(frame[name]), self.scale_target)
 
     def columns(self, frame: pd.DataFrame) -> list[str]:
-        """Return the pixels, or the column of the files' names."""
+        """Return the columns of pixels, or the column of file names."""
         if self._in_folder:
             return [image_folders.FILE]
         return [name for name in frame.columns if name != self.target]
 
     def samples(self, frame: pd.DataFrame) -> Samples:
-        """Return one image a row, as it is: ``(rows, channels, height, width)``, ``uint8`` or else ``float32``."""
+        """Return one unscaled image for each row: ``(rows, channels, height, width)``, ``uint8`` or ``float32``."""
         import numpy as np
 
         name = self.target or LABEL
@@ -106,32 +108,20 @@ class Images(Card, Renamed, Shuffled):
     def _pixels(self, pixels: pd.DataFrame) -> np.ndarray[Any, Any]:
         import numpy as np
 
-        if all(dtype == np.uint8 for dtype in pixels.dtypes):  # a quarter of the memory, and nothing to check
+        """Return ``(rows, pixels)``, ``uint8`` or ``float32``, checked to be finite."""
+        if all(dtype == np.uint8 for dtype in pixels.dtypes):  # a quarter of the memory, and always finite
             return np.ascontiguousarray(pixels.to_numpy())
-        features.check_no_times(pixels, self.path)
-        try:
-            values = pixels.to_numpy(dtype=np.float32)
-        except (TypeError, ValueError) as error:
-            raise RequestError(
-                f"data.path={self.path} has a pixel that is no number: {error}. Mend the file."
-            ) from error
-        if not np.isfinite(values).all():
-            place, number = np.argwhere(~np.isfinite(values))[0]
-            row, column = pixels.index[place], pixels.columns[number]
-            raise RequestError(
-                f"data.path={self.path} misses a pixel in row {row}, column {column}. Fix or remove the row."
-            )
-        return values
+        return features.finite_numbers(pixels, self.path, np.float32, "pixel")
 
     def rows_of_files(self, files: Sequence[str], columns: Sequence[str], transformer: Any) -> pd.DataFrame:
-        """Return the raw rows that image files are: ``file``, and their pixels where a row holds pixels.
+        """Return the raw rows of image files: ``file``, and their pixels where the rows of the data hold pixels.
 
-        A file's brightest pixel is then the value that :meth:`learn` took for the largest.
+        Pixels are rescaled from 255 to the largest value that :meth:`learn` found.
 
         Args:
             files: paths.
             columns: those that a prediction needs.
-            transformer: what :meth:`learn` returned.
+            transformer: the result of :meth:`learn`.
 
         Raises:
             RequestError: a file cannot be read as such an image.
@@ -141,9 +131,11 @@ class Images(Card, Renamed, Shuffled):
         if self._in_folder:
             return pd.DataFrame({image_folders.FILE: files})
         if self.shape[0] not in image_folders.MODES:
+            shape = Setting("data.shape", self.shape)
             raise RequestError(
-                f"input={files[0]} is an image, and data.shape={self.shape} is neither grey nor red, green and blue. "
-                "Give a table with a column a pixel."
+                Setting("input", files[0]),
+                ["is an image, and ", shape, " is neither grey nor red, green and blue"],
+                remedy="Give a table with a column for each pixel.",
             )
         pixels = image_folders.load("", files, self.shape, listed=False).reshape(len(files), -1)
         largest = float(transformer.scale_[0])
@@ -151,10 +143,11 @@ class Images(Card, Renamed, Shuffled):
         return pd.concat([pd.DataFrame({image_folders.FILE: files}), frame], axis=1)
 
     def learn(self, inputs: np.ndarray[Any, Any]) -> Any:
-        """Fit the pixel value that becomes 1.0."""
+        """Determine the pixel value that becomes 1.0."""
         import numpy as np
         from sklearn.preprocessing import MaxAbsScaler
 
+        # Of files always 255: an underexposed data set is not to be brightened, and new files may be brighter.
         largest = self.max_value or (BRIGHTEST if self._in_folder else float(np.abs(inputs).max()))
         return MaxAbsScaler().fit(np.array([[largest]], dtype=np.float32))
 
@@ -162,13 +155,13 @@ class Images(Card, Renamed, Shuffled):
         """Return ``(images, channels, height, width) float32``."""
         import numpy as np
 
-        # As the transformer does it, without its copies in double precision: these may be gigabytes.
+        # The same as ``transformer.transform``, without its copies in double precision, which may take gigabytes.
         return np.asarray(inputs / np.float32(transformer.scale_[0]), dtype=np.float32)
 
     def numbers(self, transformer: Any, columns: Sequence[str]) -> list[str]:
-        """Return the pixels; a file's name is none."""
+        """Return the columns of pixels; a column of file names holds no numbers."""
         return [] if self._in_folder else list(columns)
 
     def feature_names(self, transformer: Any) -> tuple[str, ...]:
-        """Return nothing: pixels have no names."""
+        """Return an empty tuple: pixels have no names."""
         return ()

@@ -1,4 +1,4 @@
-"""The kind ``series``: values in order of time; the values of a window predict the next."""
+"""The data plugin ``series``: values in order of time; the values of a window predict the next value."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lifecycle.data.kinds.card import Card
 from lifecycle.data.scaling import SCALINGS, fitted
 from lifecycle.data.sources import files
 from lifecycle.data.splits import Shares, chronological
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
 STEP = "step"
-"""The column of a forecast's times, where there are none: 1, 2, ..."""
+"""The column of a forecast of a series without times: 1, 2, ..."""
 
 
 @dataclass
@@ -52,16 +52,16 @@ class Series(Card, Renamed, Shares):
             raise ValueError(f"time must be a column other than the target, got {self.time!r}. Leave it out for none.")
 
     def read(self) -> pd.DataFrame:
-        """Return the raw rows, as the source has them."""
+        """Return the raw rows, in the order of the source."""
         frame = self.renamed(files.read(self.path), self.path)
         named = {"target": self.target, "time": self.time, "weight": self.weight}
         targets.check_columns(frame, self.path, {key: name for key, name in named.items() if name is not None})
         if self.time is not None:
-            times.check_packed(frame[self.time])
+            times.check_packed(frame[self.time])  # also of evenly spaced numbers, such as the months of one year
         return frame
 
     def describe_target(self, frame: pd.DataFrame) -> Target:
-        """Return the target; forecasting a value is a regression."""
+        """Return the target; a forecast is a regression."""
         return Target(self.target, "regression", self.scale_target)
 
     def columns(self, frame: pd.DataFrame) -> list[str]:
@@ -70,7 +70,7 @@ class Series(Card, Renamed, Shares):
 
     @property
     def optional_columns(self) -> list[str]:
-        """The column of times: a prediction uses it where it is there."""
+        """The column of times, which rows to predict may have."""
         return [] if self.time is None else [self.time]
 
     def in_order(self, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
@@ -82,7 +82,12 @@ class Series(Card, Renamed, Shares):
         return times.order(frame[self.time])
 
     def samples(self, frame: pd.DataFrame) -> Samples:
-        """Return a window and the value after it for each row with all that it takes before it, in order of time."""
+        """Return the samples in order of time: the windows as inputs, and the values that follow them as targets.
+
+        Returns:
+            ``inputs`` ``(samples, window, 1) float64``. There is one sample for each row after the first
+            ``window + difference`` rows.
+        """
         import numpy as np
 
         self._check_length(len(frame), self._before() + 1)
@@ -90,6 +95,7 @@ class Series(Card, Renamed, Shares):
         values = self._values(frame)[rows]
         lag = self.difference
         known = values[lag:] - values[: len(values) - lag] if lag else values
+        # The last value is in no window: it is only a target.
         windows = np.lib.stride_tricks.sliding_window_view(known[:-1], self.window)  # (samples, steps)
         at = np.arange(self._before(), len(values))  # positions of the targets
         seasonal = {} if self.season is None else {f"value {self.season} steps before": _ago(values, self.season)[at]}
@@ -105,13 +111,13 @@ class Series(Card, Renamed, Shares):
         )
 
     def known(self, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
-        """Return the last values of rows, in order of time, as many as the prediction of the next takes."""
+        """Return the last values in order of time, as many as a forecast of the next value needs."""
         self._check_length(len(frame), self._before())
         values: np.ndarray[Any, Any] = self._values(frame)[self.in_order(frame)]
         return values[-self._before() :]
 
     def ahead(self, known: np.ndarray[Any, Any]) -> Samples:
-        """Return the one sample whose target comes after values that :meth:`known` returned."""
+        """Return the one sample whose target follows the values that :meth:`known` returned."""
         import numpy as np
 
         lag = self.difference
@@ -124,17 +130,17 @@ class Series(Card, Renamed, Shares):
         )
 
     def time_step(self, frame: pd.DataFrame) -> dict[str, Any] | None:
-        """Return how far the times of rows are apart, in plain values; ``None``: they have none."""
+        """Return the step between the times of rows as a dictionary, for records; ``None``: there are no times."""
         step = times.step(frame[self.time]) if self._has_times(frame) else None
         return None if step is None else asdict(step)
 
     def check_step(self, frame: pd.DataFrame, trained: Step) -> None:
-        """Refuse rows whose times are not as far apart as those of the training rows."""
+        """Check that times have the step of the training rows."""
         if self._has_times(frame):
             times.check_step(frame[self.time], trained)
 
     def times_after(self, frame: pd.DataFrame, number: int, trained: Step | None) -> pd.Series[Any]:
-        """Return the times that follow those of rows, called as their column; or else ``step``, 1, 2, ..."""
+        """Return the times that follow those of rows, named like their column; without times ``step``: 1, 2, ..."""
         import pandas as pd
 
         if not self._has_times(frame):
@@ -148,25 +154,26 @@ class Series(Card, Renamed, Shares):
         return targets.as_numbers(frame[self.target].to_numpy(), self.target)
 
     def _before(self) -> int:
-        """Return how many values must be known before a target."""
+        """Return how many values must precede a target."""
         return self.window + self.difference
 
     def _check_length(self, rows: int, needed: int) -> None:
         if rows >= needed:
             return
-        asked = f"data.window={self.window} needs"
-        if self.difference:
-            asked = f"data.window={self.window} and data.difference={self.difference} need"
+        window, difference = Setting("data.window", self.window), Setting("data.difference", self.difference)
         raise RequestError(
-            f"{asked} {needed} rows or more, got {rows}. Give more rows, or train with a shorter window."
+            [window, " and ", difference] if self.difference else window,
+            f"{'need' if self.difference else 'needs'} {needed} rows or more",
+            rows,
+            "Give more rows, or train with a shorter window.",
         )
 
     def split(self, samples: Samples, task: str, seed: int) -> Split:
-        """Train on the past, test on the end: a shuffled split would let the network see what it is to foretell."""
+        """Train on the past and test on the end: with a shuffled split, windows would contain values to predict."""
         return chronological(self.counts(len(samples.rows)))
 
     def learn(self, inputs: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None = None) -> Any:
-        """Fit the scale to the values of the training windows, by the weights of their targets."""
+        """Fit the scaler to the values of the training windows, weighted by the weights of their targets."""
         of_steps = None if weights is None else weights.repeat(inputs.shape[1])
         return fitted(self.scaling, inputs.reshape(-1, inputs.shape[-1]), of_steps)
 
@@ -178,12 +185,12 @@ class Series(Card, Renamed, Shares):
         return np.asarray(flat, dtype=np.float32).reshape(inputs.shape)
 
     def feature_names(self, transformer: Any) -> tuple[str, ...]:
-        """Return the name of the one feature of a step."""
+        """Return the name of the only feature."""
         return (self.target,)
 
 
 def _ago(values: np.ndarray[Any, Any], steps: int) -> np.ndarray[Any, Any]:
-    """Return the value so many steps before each; NaN where that is before the first."""
+    """Return the value ``steps`` steps before each; NaN before the first."""
     import numpy as np
 
     return np.concatenate([np.full(min(steps, len(values)), np.nan), values[:-steps]])

@@ -1,4 +1,4 @@
-"""The kind ``table``: a row is a sample, its columns are features."""
+"""The data plugin ``table``: a row is a sample, its columns are features."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from lifecycle.data.kinds.card import Card
 from lifecycle.data.scaling import SCALINGS, scaler
 from lifecycle.data.sources import files
 from lifecycle.data.splits import Shuffled
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, Setting, Text, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,17 +63,17 @@ class Table(Card, Renamed, Shuffled):
 
     @property
     def _named(self) -> dict[str, str]:
-        """The columns that are no features, by field."""
+        """Field -> column, of the columns that are not features."""
         return {"target": self.target} if self.weight is None else {"target": self.target, "weight": self.weight}
 
     def check(self, frame: pd.DataFrame) -> None:
-        """Refuse rows with features that cannot be learnt from as they are."""
+        """Check that all features are numbers or categories."""
         used = frame[self.feature_columns(list(frame.columns))]
         self.check_numbers(list(frame.columns), features.numeric(used))
         features.check(used, self.path)
 
     def large(self) -> LargeTable | None:
-        """Return the raw rows where they are too many for a frame, which :meth:`read` would make; else ``None``."""
+        """Return the raw rows where they are too many for a frame; ``None``: use :meth:`read`."""
         file = self.large_file()
         if file is None:
             return None
@@ -82,42 +82,51 @@ class Table(Card, Renamed, Shuffled):
         return read.read(self, file)
 
     def large_file(self) -> Path | None:
-        """Return the file, where its rows are too many for a frame; then its digest is that of the rows."""
+        """Return the file where its rows are too many for a frame; its digest is then that of the rows."""
         return files.large_file(self.path, None if self.memory_gb is None else int(self.memory_gb * 1e9))
 
     def feature_columns(self, columns: list[str]) -> list[str]:
         """Return those of a file's columns that are features.
 
         Raises:
-            RequestError: a column to drop is none, or nothing is left.
+            RequestError: a column to drop does not exist, or none is left.
         """
         named = self._named.values()
         self._check_names(columns, "drop", "Columns to drop", [name for name in columns if name not in named])
         found = [name for name in columns if name not in named and name not in self.drop]
         if not found:
-            raise RequestError(f"data.path={self.path} has no column beside {self.target} to learn from. Add features.")
+            problem = f"has no column other than {self.target} to learn from"
+            raise RequestError(Setting("data.path", self.path), problem, remedy="Add features.")
         return found
 
     def check_numbers(self, columns: list[str], numbers: list[str]) -> None:
-        """Refuse ``missing_zeros`` of what is none of the features that are numbers."""
+        """Check that ``missing_zeros`` lists features of numbers."""
         self._check_names(columns, "missing_zeros", "Columns of numbers", numbers)
 
     def _check_names(self, columns: list[str], key: str, what: str, fitting: list[str]) -> None:
-        """Refuse a field that lists a column which does not fit it."""
+        """Check that a field lists columns that it may contain.
+
+        Args:
+            columns: all columns of the file.
+            key: the field.
+            what: what the field lists, for the message.
+            fitting: the columns that it may contain.
+        """
         for name in getattr(self, key):
             if name in fitting:
                 continue
+            problem: Text = f"is no column of {self.path}"
+            hint = did_you_mean(name, fitting) if name not in columns else ""
             if name == self.target:
-                fault = "is the target."
+                problem = "is the target"
             elif name == self.weight:
-                fault = "is the weight of the rows."
+                problem = "is the weight of the rows"
             elif name in self.drop and key != "drop":
-                fault = "is dropped by data.drop."
+                problem = ["is dropped by ", Setting("data.drop")]
             elif name in columns:
-                fault = "holds no numbers."
-            else:
-                fault = f"is no column of {self.path}.{did_you_mean(name, fitting)}"
-            raise RequestError(f"data.{key}={name} {fault} {what}: {', '.join(map(str, fitting))}.")
+                problem = "holds no numbers"
+            remedy = f"{hint} {what}: {', '.join(map(str, fitting))}."
+            raise RequestError(Setting(f"data.{key}", name), problem, remedy=remedy)
 
     def describe_target(self, frame: pd.DataFrame) -> Target:
         """Return the target's name and task: numbers with fractions or many values are a regression."""
@@ -128,7 +137,7 @@ class Table(Card, Renamed, Shuffled):
         return [name for name in frame.columns if name not in self._named.values() and name not in self.drop]
 
     def samples(self, frame: pd.DataFrame) -> Samples:
-        """Return one sample a row; zeros that stand for a missing value are missing in it."""
+        """Return one sample for each row; zeros of ``missing_zeros`` are missing values in it."""
         import numpy as np
         import pandas as pd
 
@@ -141,7 +150,7 @@ class Table(Card, Renamed, Shuffled):
         return Samples(inputs, labels, np.arange(len(frame)), weights=weights.column(self, frame))
 
     def learn(self, inputs: pd.DataFrame, weights: np.ndarray[Any, Any] | None = None) -> Any:
-        """Fit scales, fill values and categories to the training rows, scales and fill values by their weights."""
+        """Fit imputer, scaler and one-hot encoder to the training rows; weights count for the imputer and scaler."""
         from sklearn.compose import ColumnTransformer
         from sklearn.impute import SimpleImputer
         from sklearn.pipeline import make_pipeline
@@ -151,6 +160,7 @@ class Table(Card, Renamed, Shuffled):
         other = [name for name in inputs.columns if name not in numeric]
         steps = []
         if numeric:
+            # A column without values in the training rows stays an input: validation rows may have some.
             fill = SimpleImputer(strategy="median", keep_empty_features=True)
             steps.append((NUMBERS, make_pipeline(fill, scaler(self.scaling)), numeric))
         if other:
@@ -161,24 +171,27 @@ class Table(Card, Renamed, Shuffled):
         return transformer
 
     def apply(self, transformer: Any, inputs: pd.DataFrame) -> np.ndarray[Any, Any]:
-        """Return ``(rows, features) float32``. What is a number is as it was while learning, not as these rows look."""
+        """Return ``(rows, features) float32``.
+
+        The transformer determines which columns are numbers, not the values of these rows.
+        """
         import numpy as np
 
         plain = _plain(inputs, self.numbers(transformer, list(inputs.columns)), _categories(transformer))
         numbers = transformer.transform(plain)
-        with np.errstate(over="ignore"):  # what is too large for single precision is refused by those who asked
+        with np.errstate(over="ignore"):  # overflow in single precision becomes inf, which the caller refuses
             return np.asarray(numbers, dtype=np.float32)
 
     def encoder(self, transformer: Any, columns: Sequence[str]) -> RowEncoder:
-        """Return what makes of cells that need no care the same as :meth:`samples` and :meth:`apply`, in few steps."""
+        """Return a fast equivalent of :meth:`samples` and :meth:`apply` for rows of ordinary cells."""
         return RowEncoder(transformer, NUMBERS, CATEGORIES, self.missing_zeros)
 
     def numbers(self, transformer: Any, columns: Sequence[str]) -> list[str]:
-        """Return the columns that were numbers while learning."""
+        """Return the columns of numbers, as in the training rows."""
         return next((list(names) for step, _, names in transformer.transformers if step == NUMBERS), [])
 
     def unseen(self, transformer: Any, inputs: pd.DataFrame) -> dict[str, Counter[str | None]]:
-        """Return how often columns have categories that no training row had; ``None`` stands for a missing one."""
+        """Return column -> count of each category that no training row had; ``None`` is a missing value."""
         import numpy as np
 
         found = {}
@@ -191,17 +204,19 @@ class Table(Card, Renamed, Shuffled):
         return found
 
     def feature_names(self, transformer: Any) -> tuple[str, ...]:
-        """Return the columns' names, a category's as ``column_value``."""
+        """Return the names of the inputs; that of a category is ``column_value``."""
         whole = [str(name) for name in transformer.get_feature_names_out()]  # numbers__width, categories__colour_red
         short = [name.partition("__")[2] for name in whole]
+        # A column of numbers called colour_red next to a category red of colour: keep the prefixes.
         return tuple(short if len(set(short)) == len(short) else whole)
 
 
 def _learn_by_weight(pipeline: Any, numbers: pd.DataFrame, of_rows: np.ndarray[Any, Any]) -> None:
-    """Give scikit-learn's objects what they learn from rows that count by their weights."""
+    """Refit the imputer and the scaler with sample weights, which scikit-learn's ``SimpleImputer`` does not take."""
     import numpy as np
 
     fill, scaling = pipeline[0], pipeline[1]
+    # Columns without gaps keep scikit-learn's median, so that weights of 1 change no bit.
     present = numbers.notna().to_numpy()
     for place, (name, known) in enumerate(zip(numbers.columns, present.T, strict=True)):
         if known.any() and not known.all():
@@ -214,14 +229,23 @@ def _learn_by_weight(pipeline: Any, numbers: pd.DataFrame, of_rows: np.ndarray[A
 
 
 def _categories(transformer: Any) -> dict[str, set[str | None]]:
-    """Return the categories that each column of them had while learning."""
+    """Return column -> its categories in the training rows."""
     encoder = transformer.named_transformers_.get(CATEGORIES)
     names = next((list(names) for step, _, names in transformer.transformers if step == CATEGORIES), [])
     return {name: set(known) for name, known in zip(names, encoder.categories_, strict=True)} if names else {}
 
 
 def _plain(inputs: pd.DataFrame, numeric: list[str], known: Mapping[str, set[str | None]] = {}) -> pd.DataFrame:
-    """Return numbers as float64 and all else as texts, missing ones as None, whatever file the rows came from."""
+    """Return numbers as float64 and all else as texts, with None for missing ones.
+
+    Args:
+        inputs: features of any dtype.
+        numeric: the columns of numbers.
+        known: column -> its categories in the training rows.
+
+    Raises:
+        RequestError: a column of numbers contains something else.
+    """
     import numpy as np
     import pandas as pd
 
@@ -229,25 +253,28 @@ def _plain(inputs: pd.DataFrame, numeric: list[str], known: Mapping[str, set[str
     for name in inputs.columns:
         column = inputs[name]
         if name in numeric:
-            column = column.astype(object) if features.is_temporal(column.dtype) else column  # or pandas would count
+            # pd.to_numeric would turn times into nanoseconds since 1970.
+            column = column.astype(object) if features.is_temporal(column.dtype) else column
             numbers = pd.to_numeric(column, errors="coerce")
             wrong = column[numbers.isna() & column.notna()]
             if len(wrong):
-                raise RequestError(
-                    f"column {name} holds numbers, got {wrong.iloc[0]!r} in row {wrong.index[0]}. Mend the value."
-                )
+                raise _no_number(name, repr(wrong.iloc[0]), wrong.index[0])
             plain[name] = numbers.astype("float64")
             endless = np.flatnonzero(np.isinf(plain[name]))
             if len(endless):
-                got, row = plain[name].iloc[endless[0]], inputs.index[endless[0]]
-                raise RequestError(f"column {name} holds numbers, got {got} in row {row}. Mend the value.")
+                raise _no_number(name, plain[name].iloc[endless[0]], inputs.index[endless[0]])
         else:
             plain[name] = _texts(column, known.get(name))
     return pd.DataFrame(plain, index=inputs.index)
 
 
+def _no_number(name: str, got: Any, row: Any) -> RequestError:
+    """Return the error of a value that is not a number."""
+    return RequestError(f"column {name}", "holds numbers", f"{got} in row {row}", "Fix the value.")
+
+
 def _texts(column: pd.Series[Any], known: set[str | None] | None = None) -> Any:
-    """Return values as texts, those that are known as they are known, missing ones as None."""
+    """Return values as texts in the spelling of the training rows, missing ones as None."""
     import numpy as np
     import pandas as pd
 
@@ -257,9 +284,10 @@ def _texts(column: pd.Series[Any], known: set[str | None] | None = None) -> Any:
 
 
 def _coded(column: pd.Series[Any], known: set[str | None] | None) -> tuple[np.ndarray[Any, Any], list[str]]:
-    """Return the different values as texts, each made but once, and the place of each row's among them, -1: none."""
+    """Return the position of each row's value among the different texts, -1 where it is missing; and these texts."""
     import pandas as pd
 
+    # str() for each row only where it is needed: texts of a file are a StringDtype already.
     if not isinstance(column.dtype, pd.StringDtype):
         column = column.map(str).astype(object).where(column.notna(), None)
     codes, found = pd.factorize(column)

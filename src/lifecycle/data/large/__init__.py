@@ -1,1 +1,1 @@
-"""Tables that do not fit into memory: read in blocks, kept on disk."""
+"""Tables that do not fit into memory: read in blocks, stored on disk."""

@@ -1,4 +1,4 @@
-"""Columns of a large table in blocks of rows and single precision: in memory, or on disk where they are too many."""
+"""Columns of a large table in blocks of rows, in single precision, in memory or on disk."""
 
 from __future__ import annotations
 
@@ -11,47 +11,48 @@ import numpy as np
 
 from lifecycle.data.large.scratch import Scratch
 
-Array = np.ndarray[Any, Any]
+AnyArray = np.ndarray[Any, Any]
+"""An array of any shape and dtype; `Array` is the data plugin of that name."""
 
 BLOCK_BYTES = 16 * 1024**2
 ROWS_AT_ONCE = 16_384
-"""Rows that are handed out together: what the processor's cache holds."""
+"""Rows that :meth:`Blocks.drain` yields together, which fit into the CPU's cache."""
 
 FAR_FROM_ZERO = 1000
-"""A column whose mean is so many deviations from zero would lose digits in single precision as it is."""
+"""A column whose mean is more than so many standard deviations from zero is stored as differences to an offset."""
 
 
 class Blocks:
-    """Columns of numbers, missing ones NaN, as ``(columns, rows) float32`` a block.
+    """Columns of numbers, with NaN for missing ones, in blocks of ``(columns, rows) float32``.
 
-    What is kept of a number is how far it is from an offset of its column, which is 0 unless the first rows lie far
-    from there (years, moments in seconds): so that single precision is precise in terms of how the column varies.
+    A number is stored as its difference to an offset of its column. The offset is 0, unless the first rows are far from
+    0 (years, seconds since 1970), where single precision would lose the digits in which the rows differ.
 
     Args:
-        columns: how many.
-        most: bytes that may be in memory; more are all put on disk.
+        columns: number of columns.
+        most: bytes of memory; with more, all blocks are written to disk.
 
     Attributes:
-        num_rows: of all blocks.
-        tables: column of codes -> the number that each stands for, and NaN for none; columns are codes or numbers.
+        num_rows: rows of all blocks.
+        tables: for columns of codes: column -> the number for each code, and NaN at the end for missing ones.
     """
 
     def __init__(self, columns: int, most: int) -> None:
         self.num_rows = 0
-        self.tables: dict[int, Array] = {}
+        self.tables: dict[int, AnyArray] = {}
         self._most, self._columns = most, columns
         self._rows = max(1, min(BLOCK_BYTES, most // 8) // (4 * columns))  # of a block; the last may have fewer
-        self._offsets: Array = np.zeros((0, 1))
-        self._blocks: list[Array | None] = []  # None: on disk
+        self._offsets: AnyArray = np.zeros((0, 1))
+        self._blocks: list[AnyArray | None] = []  # None: on disk
         self._scratch: Scratch | None = None
-        self._free: Array | None = None  # a block to be used again, whose rows are on disk
+        self._free: AnyArray | None = None  # the memory of a block that was written to disk, for the next block
 
     @property
     def on_disk(self) -> bool:
-        """Whether they are in a scratch file."""
+        """Whether the blocks are in a scratch file."""
         return self._scratch is not None
 
-    def append(self, columns: Sequence[Array]) -> None:
+    def append(self, columns: Sequence[AnyArray]) -> None:
         """Add rows: ``(rows,) float64`` a column."""
         if not self.num_rows:
             self._offsets = np.array([[_offset(values)] for values in columns])
@@ -79,15 +80,15 @@ class Blocks:
         self._blocks.append(room(self._columns, self._rows) if free is None else free)
 
     def offset(self, number: int) -> float:
-        """Return what the values of :meth:`column` are differences to."""
+        """Return the offset to add to the values of :meth:`column`."""
         return 0.0 if number in self.tables else float(self._offsets[number, 0])
 
-    def column(self, number: int, rows: Array) -> Array:
-        """Return some rows of a column, ``(rows,) float32``: how far they are from its offset.
+    def column(self, number: int, rows: AnyArray) -> AnyArray:
+        """Return some rows of a column, ``(rows,) float32``, as differences to its offset.
 
         Args:
             number: of the column.
-            rows: their numbers in rising order, ``int64``.
+            rows: their numbers in increasing order, ``int64``.
         """
         out = np.empty(len(rows), dtype=np.float32)
         starts = np.arange(len(self._blocks) + 1) * self._rows
@@ -97,7 +98,7 @@ class Blocks:
                 self._segment(number, block).take(rows[start:stop] - starts[block], out=out[start:stop], mode="clip")
         return self._looked_up(number, out).astype(np.float32) if number in self.tables else out
 
-    def _segment(self, number: int, block: int) -> Array:
+    def _segment(self, number: int, block: int) -> AnyArray:
         kept = self._blocks[block]
         if kept is not None:
             return np.asarray(kept[number])
@@ -106,13 +107,13 @@ class Blocks:
         self._scratch.read(segment, 4 * self._rows * (block * self._columns + number))
         return segment
 
-    def _looked_up(self, number: int, kept: Array) -> Array:
+    def _looked_up(self, number: int, kept: AnyArray) -> AnyArray:
         table = self.tables[number]
         codes = kept + self._offsets[number]
         return np.asarray(table[np.nan_to_num(codes, nan=len(table) - 1).astype(np.int64)])
 
-    def drain(self) -> Iterator[tuple[int, Array]]:
-        """Yield the rows as ``(columns, some rows) float64`` with the number of the first, and forget them."""
+    def drain(self) -> Iterator[tuple[int, AnyArray]]:
+        """Yield the number of a first row, and ``(columns, some rows) float64`` from there on; free the blocks."""
         for block in range(len(self._blocks)):
             kept, self._blocks[block] = self._blocks[block], None
             if kept is None:
@@ -130,21 +131,22 @@ class Blocks:
             del kept, some
 
 
-def room(rows: int, columns: int) -> Array:
-    """Return an array ``(rows, columns) float32`` for one use.
+def room(rows: int, columns: int) -> AnyArray:
+    """Return an uninitialised array ``(rows, columns) float32`` in memory of its own mapping.
 
-    Its memory is given back as soon as it is forgotten, which the heap does not promise; and its pages are small:
-    numpy asks for huge ones, for which a system under load first moves others about, at several times the cost.
+    The memory returns to the system when the array is deleted, which the heap does not guarantee. Its pages are small:
+    NumPy requests huge pages, for which a system with fragmented memory first moves other pages, at several times the
+    cost.
     """
     private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
     memory = mmap.mmap(-1, max(1, 4 * rows * columns), **private)
     return np.frombuffer(memory, np.float32, rows * columns).reshape(rows, columns)
 
 
-def _offset(values: Array) -> float:
+def _offset(values: AnyArray) -> float:
     finite = values[np.isfinite(values)]
     if not len(finite):
         return 0.0
     mean = float(finite.mean())
-    # One that single precision holds: whole numbers stay whole.
+    # Rounded to single precision, so that differences between whole numbers stay whole.
     return float(np.float32(mean)) if abs(mean) > FAR_FROM_ZERO * max(float(finite.std()), 1e-30) else 0.0

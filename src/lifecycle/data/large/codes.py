@@ -1,4 +1,4 @@
-"""A column of texts as numbers, block by block: each different text is kept once."""
+"""Encode a column of texts as codes, block by block."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_TEXTS = 100_000
-"""Different texts that a column of a large file may have: a network would need an input for each."""
+"""Different texts that a column may have: one-hot encoding needs an input for each."""
 
 
 class TooManyTextsError(Exception):
-    """A column has more different texts than a network could tell apart."""
+    """A column has more than :data:`MOST_TEXTS` different texts."""
 
 
 class Codes:
-    """The different texts of a column, in the order in which they appear.
+    """The different texts of a column, in order of appearance.
 
     Attributes:
-        texts: each once; its place is its code.
-        counts: how often each is there.
-        first: the row that each appears in first.
+        texts: each once; the position of a text is its code.
+        counts: number of rows with each text.
+        first: the first row with each text.
     """
 
     def __init__(self, texts: Sequence[str] = ()) -> None:
@@ -36,7 +36,7 @@ class Codes:
         """Return the codes of the next rows, ``(rows,) float64``, NaN where a text is missing.
 
         Args:
-            column: the texts, or values that are taken for texts.
+            column: texts, or values that are converted to texts.
             row: the number of the first of these rows.
 
         Raises:
@@ -45,9 +45,11 @@ class Codes:
         import numpy as np
         import pyarrow as pa
 
+        # pyarrow finds the different texts of a block; Python then handles each of them once, not each row.
         array = column.combine_chunks()
         array = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
         places = array.indices.to_numpy(zero_copy_only=False).astype(np.float64)  # NaN: missing
+        # Only texts that occur: the dictionary of a slice is that of the whole column.
         present = places[~np.isnan(places)].astype(np.int64)
         texts = [None if text is None else str(text) for text in array.dictionary.to_pylist()]
         codes = np.full(len(texts) + 1, np.nan)

@@ -1,4 +1,4 @@
-"""Rows on disk, read in windows."""
+"""Preprocessed rows on disk, read in windows of blocks."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from torch import Generator, Tensor
 from lifecycle.data.large.scratch import Scratch
 
 BLOCK_BYTES = 64 * 1024
-"""What is read from disk at once, at the least: rows that stand together."""
+"""Size of a block, consecutive rows that are read together."""
 
 FEWEST_BLOCKS = 64
-"""Blocks of a window, at the least: that they come from all over the file is what mixes the rows."""
+"""Minimum number of blocks of a window: rows are well shuffled because the blocks come from all over the file."""
 
 MOST_WINDOW_BYTES = 256 * 1024**2
-"""Rows on disk that are shuffled together, at the most: more would fill memory and mix no better."""
+"""Maximum size of a window: a larger one would need memory without better shuffling."""
 
 
 class DiskRows:
     """Rows in a scratch file, of which a window of blocks is in memory.
 
-    Rows in their order are read as they stand. Rows by number are gathered from the window, into which the blocks that
-    they stand in are read first; :meth:`order` is an order in which that happens once a block.
+    A slice is read directly. Rows by number are gathered from the window, into which their blocks are read first; in an
+    order from :meth:`order`, each block is read once.
 
     Args:
         scratch: the file.
-        place: where the first row begins, in bytes.
-        shape: the number of rows, and the shape of one.
-        memory: bytes that the window may take.
+        place: offset of the first row, in bytes.
+        shape: ``(rows, *input_shape)``.
+        memory: bytes that the window may use.
     """
 
     def __init__(self, scratch: Scratch, place: int, shape: tuple[int, ...], memory: int) -> None:
@@ -37,16 +37,16 @@ class DiskRows:
         self.block = max(1, min(BLOCK_BYTES, memory // FEWEST_BLOCKS) // (4 * self._width))  # rows
         blocks = -(-shape[0] // self.block)
         self.window = max(1, min(blocks, min(memory, MOST_WINDOW_BYTES) // (4 * self._width * self.block)))  # blocks
-        self._slots = np.full(blocks, -1)  # block -> its place in the window, -1: it is not there
+        self._slots = np.full(blocks, -1)  # block -> its position in the window, -1: not in it
         self._rows = np.empty((0, self._width), dtype=np.float32)
-        self._taken = 0
+        self._taken = 0  # blocks in the window
 
     def __len__(self) -> int:
         return self.shape[0]
 
     @property
     def window_rows(self) -> int:
-        """Rows that are shuffled together."""
+        """Number of rows that are shuffled together."""
         return min(len(self), self.window * self.block)
 
     def __getitem__(self, rows: slice | Tensor) -> Tensor:
@@ -58,11 +58,11 @@ class DiskRows:
         return torch.from_numpy(self._gather(rows.numpy())).reshape(-1, *self.shape[1:])
 
     def order(self, generator: Generator, drawn: Tensor | None = None) -> Tensor:
-        """Return an order to train in, ``(rows,) int64``: blocks at random, and the rows of each window of them.
+        """Return an order to train in, ``(rows,) int64``: blocks are shuffled, and the rows of each window of blocks.
 
         Args:
-            generator: of the order, which is a function of it alone.
-            drawn: rows to be put in such an order, some perhaps several times; ``None``: each once.
+            generator: the only source of randomness.
+            drawn: the rows to order, possibly repeated; ``None``: each row once.
         """
         blocks = torch.randperm(len(self._slots), generator=generator)
         if drawn is not None:
@@ -80,7 +80,7 @@ class DiskRows:
         return order
 
     def forget(self) -> None:
-        """Give back the memory of the window, until rows are taken again."""
+        """Free the memory of the window until rows are read again."""
         self._rows = np.empty((0, self._width), dtype=np.float32)
         self._slots[:], self._taken = -1, 0
 
@@ -92,22 +92,22 @@ class DiskRows:
     def _gather(
         self, rows: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
     ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-        if not len(self._rows):  # a window that is never read takes no memory
+        if not len(self._rows):  # allocated on first use, as evaluation only reads slices
             self._rows = np.empty((self.window * self.block, self._width), dtype=np.float32)
         out = np.empty((len(rows), self._width), dtype=np.float32)
         blocks, within = np.divmod(rows, self.block)
         left = np.arange(len(rows))
         while len(left):
-            there = self._slots[blocks[left]] >= 0
-            found = left[there]
+            loaded = self._slots[blocks[left]] >= 0
+            found = left[loaded]
             out[found] = self._rows[self._slots[blocks[found]] * self.block + within[found]]
-            left = left[~there]
+            left = left[~loaded]
             _, first = np.unique(blocks[left], return_index=True)
-            self._load(blocks[left][np.sort(first)])  # in the order of the rows, which is that of the windows
+            self._load(blocks[left][np.sort(first)])  # in the order of the rows, so that windows stay together
         return out
 
     def _load(self, blocks: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> None:
-        """Read as many of these blocks as there is room for; where there is none, what is in the window goes."""
+        """Read as many of these blocks as the window has room for; a full window is emptied first."""
         if len(blocks) and self._taken == self.window:
             self._slots[:], self._taken = -1, 0
         for block in blocks[: self.window - self._taken]:

@@ -1,4 +1,4 @@
-"""What the training rows of a large table teach, a column at a time; and its rows as a network takes them."""
+"""Fit the preprocessing to the training rows of a large table, column by column, and apply it to all rows."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ import numpy as np
 import pandas as pd
 import torch
 
+from lifecycle.data.assembly import check_finite
 from lifecycle.data.columns.features import CATEGORIES, NUMBERS
 from lifecycle.data.columns.weights import median as weighted_median
-from lifecycle.data.large.blocks import Blocks, room
+from lifecycle.data.large.blocks import AnyArray, Blocks, room
 from lifecycle.data.large.disk_rows import DiskRows
 from lifecycle.data.large.scratch import Scratch, check_room
 from lifecycle.data.large.table import LargeTable
 from lifecycle.data.rows import Rows
-from lifecycle.errors import RequestError
+from lifecycle.errors import Setting
 
-Array = np.ndarray[Any, Any]
-
-BYTES_BESIDE = 32
-"""What a row on disk takes of memory: its number, label, target and place in the order of an epoch."""
+BYTES_A_ROW = 32
+"""Memory for a row on disk: its number, label, target and position in the order of an epoch."""
 
 THREADS = 2
-"""Columns that are looked at together, and blocks of rows that are."""
+"""Columns, and blocks of rows, that are processed at the same time."""
 
 
 @dataclass(frozen=True)
-class Learnt:
-    """What a column of numbers teaches: of training rows alone, missing values being the median of the others."""
+class Statistics:
+    """Statistics of a column of numbers in the training rows, with missing values replaced by the median."""
 
     median: float
     mean: float
@@ -40,30 +39,33 @@ class Learnt:
     high: float
 
 
-def learn(table: LargeTable, train: Array, weights: Array | None = None) -> Any:
-    """Return what ``table.plugin.learn`` would, fitted to the rows ``train`` (their numbers in rising order).
+def learn(table: LargeTable, train: AnyArray, weights: AnyArray | None = None) -> Any:
+    """Return the transformer that ``table.plugin.learn`` would return for the training rows.
 
     Args:
         table: the rows.
-        train: numbers of those that teach.
-        weights: ``(train rows,)``: how much each counts; ``None``: all the same.
+        train: numbers of the training rows, in increasing order.
+        weights: ``(train rows,)`` sample weights; ``None``: all 1.
     """
     numbers = table.numbers
     places = [table.features.index(name) for name in numbers]
     with ThreadPoolExecutor(THREADS) as threads:
-        found = list(threads.map(lambda place: _learn_numbers(table.blocks, place, train, weights), places))
+        found = list(threads.map(lambda place: _statistics(table.blocks, place, train, weights), places))
     categories = {name: _present(table, name, train) for name in table.codes}
-    transformer = table.plugin.learn(_like(table, categories))
+    # The plugin fits a few rows with the same columns and categories; then the statistics are replaced by those of all
+    # training rows. So the transformer is that of a small table, and the encoding is implemented once.
+    transformer = table.plugin.learn(_few_rows(table, categories))
     if numbers:
-        _teach(transformer.named_transformers_[NUMBERS], found, len(train) if weights is None else float(weights.sum()))
+        count = len(train) if weights is None else float(weights.sum())
+        _set_statistics(transformer.named_transformers_[NUMBERS], found, count)
     return transformer
 
 
-def held_out_gaps(table: LargeTable, train: Array) -> tuple[list[str], list[str]]:
-    """Return the columns with gaps that miss no value in the rows ``train``, and those that have none there."""
+def held_out_gaps(table: LargeTable, train: AnyArray) -> tuple[list[str], list[str]]:
+    """Return the columns with missing values in held-out rows only, and those without a value in training rows."""
     held_out, empty, rows = [], [], table.blocks.num_rows
     for place, name in enumerate(table.features):
-        # Most columns have too many gaps for the held-out rows alone, or too few for all of the training rows.
+        # Read only columns whose number of missing values allows one of the two.
         if not 0 < (count := table.missing[name]) <= rows - len(train) and count < len(train):
             continue
         gaps = int(np.isnan(table.blocks.column(place, train)).sum()) if count else 0
@@ -74,55 +76,54 @@ def held_out_gaps(table: LargeTable, train: Array) -> tuple[list[str], list[str]
     return held_out, empty
 
 
-def _learn_numbers(blocks: Blocks, place: int, train: Array, weights: Array | None) -> Learnt:
-    kept, offset = blocks.column(place, train), blocks.offset(place)
+def _statistics(blocks: Blocks, place: int, train: AnyArray, weights: AnyArray | None) -> Statistics:
+    values, offset = blocks.column(place, train), blocks.offset(place)
     if weights is not None:
-        return _learn_by_weight(kept, offset, weights)
-    present = kept[~np.isnan(kept)]
-    gaps, count = len(kept) - len(present), len(kept)
-    del kept
+        return _weighted_statistics(values, offset, weights)
+    present = values[~np.isnan(values)]
+    gaps, count = len(values) - len(present), len(values)
+    del values  # before the next copies: a column may take gigabytes
     if not len(present):
-        return Learnt(0.0, 0.0, 0.0, 0.0, 0.0)  # as scikit-learn fills such a column
+        return Statistics(0.0, 0.0, 0.0, 0.0, 0.0)  # as scikit-learn fills a column without values
     median = _median(present)
     mean = (present.sum(dtype=np.float64) + gaps * median) / count
     squares = gaps * (median - mean) ** 2
-    for start in range(0, len(present), 2**20):  # in double precision, without a copy of the column
+    for start in range(0, len(present), 2**20):  # in double precision, without a float64 copy of the column
         squares += float(np.square(present[start : start + 2**20] - mean, dtype=np.float64).sum())
     low, high = float(present.min()), float(present.max())
-    return Learnt(median + offset, mean + offset, squares / count, low + offset, high + offset)
+    return Statistics(median + offset, mean + offset, squares / count, low + offset, high + offset)
 
 
-def _learn_by_weight(kept: Array, offset: float, weights: Array) -> Learnt:
-    present = ~np.isnan(kept)
+def _weighted_statistics(values: AnyArray, offset: float, weights: AnyArray) -> Statistics:
+    present = ~np.isnan(values)
     if not present.any():
-        return Learnt(0.0, 0.0, 0.0, 0.0, 0.0)  # as scikit-learn fills such a column
-    whole = bool(present.all())
-    # The weights count for what is filled in; where nothing is, scikit-learn's own median is kept.
-    median = _median(kept.copy()) if whole else weighted_median(kept[present], weights[present])
-    filled = np.where(present, kept, median).astype(np.float64)
+        return Statistics(0.0, 0.0, 0.0, 0.0, 0.0)  # as scikit-learn fills a column without values
+    # As for a table in memory: the weighted median only where something is filled, else scikit-learn's median.
+    median = _median(values.copy()) if present.all() else weighted_median(values[present], weights[present])
+    filled = np.where(present, values, median).astype(np.float64)
     mean = float(np.average(filled, weights=weights))
     variance = float(np.average((filled - mean) ** 2, weights=weights))
-    low, high = float(kept[present].min()), float(kept[present].max())
-    return Learnt(median + offset, mean + offset, variance, low + offset, high + offset)
+    low, high = float(values[present].min()), float(values[present].max())
+    return Statistics(median + offset, mean + offset, variance, low + offset, high + offset)
 
 
-def _median(values: Array) -> float:
-    """Return the median, and leave the values in another order."""
+def _median(values: AnyArray) -> float:
+    """Return the median; reorders the values in place."""
     half = len(values) // 2
     values.partition((half - 1, half) if half else half)
     return float(values[half]) if len(values) % 2 else (float(values[half - 1]) + float(values[half])) / 2
 
 
-def _present(table: LargeTable, name: str, train: Array) -> list[str | None]:
-    """Return the categories of a column that training rows have."""
+def _present(table: LargeTable, name: str, train: AnyArray) -> list[str | None]:
+    """Return the categories of a column in the training rows, with ``None`` where one is missing."""
     texts = [*table.codes[name].texts, None]
     place = table.features.index(name)
     codes = table.blocks.column(place, train) + np.float32(table.blocks.offset(place))
     return [texts[code] for code in np.unique(np.nan_to_num(codes, nan=len(texts) - 1).astype(np.int64))]
 
 
-def _like(table: LargeTable, categories: dict[str, list[str | None]]) -> pd.DataFrame:
-    """Return a few rows with the columns of a table and with all the categories of its training rows."""
+def _few_rows(table: LargeTable, categories: dict[str, list[str | None]]) -> pd.DataFrame:
+    """Return a few rows with the columns of a table and all categories of its training rows."""
     rows = max([2, *map(len, categories.values())])
     columns = {
         name: pd.Series(list(itertools.islice(itertools.cycle(categories[name]), rows)), dtype=object)
@@ -133,8 +134,8 @@ def _like(table: LargeTable, categories: dict[str, list[str | None]]) -> pd.Data
     return pd.DataFrame(columns)
 
 
-def _teach(pipeline: Any, found: list[Learnt], rows: float) -> None:
-    """Give scikit-learn's objects what they would have learnt from all the rows at once."""
+def _set_statistics(pipeline: Any, found: list[Statistics], rows: float) -> None:
+    """Set the fitted attributes of scikit-learn's imputer and scaler to those of all training rows."""
     fill, scaler = pipeline[0], pipeline[1]
     fill.statistics_ = np.array([one.median for one in found])
     if hasattr(scaler, "data_min_"):
@@ -142,26 +143,26 @@ def _teach(pipeline: Any, found: list[Learnt], rows: float) -> None:
     elif scaler.mean_ is not None:
         scaler.mean_ = np.array([one.mean for one in found])
         scaler.var_ = np.array([one.variance for one in found])
-        # A deviation within the rounding of the mean is none, and nothing is divided by it: scikit-learn's bound.
+        # scikit-learn's bound: a deviation within the rounding error of the mean counts as 0, and the scale is 1.
         rounding = np.finfo(np.float64).eps * rows
         constant = scaler.var_ <= rounding * scaler.var_ + (rounding * scaler.mean_) ** 2
         scaler.scale_ = np.where(constant, 1.0, np.sqrt(scaler.var_))
     scaler.n_samples_seen_ = type(scaler.n_samples_seen_)(rows) if isinstance(rows, int) else np.float64(rows)
 
 
-def transform(table: LargeTable, transformer: Any, parts: list[Array], name: str) -> list[Rows]:
-    """Return the rows of each part as a network takes them, and forget the table's own.
+def transform(table: LargeTable, transformer: Any, parts: list[AnyArray], name: str) -> list[Rows]:
+    """Return the preprocessed rows of each part, and free the table's blocks.
 
-    They are one array, or in a scratch file where they are more than ``table.most``.
+    They are in one array, or in a scratch file if they need more memory than ``table.most``.
 
     Args:
         table: the rows.
-        transformer: what :func:`learn` returned.
-        parts: the numbers of the rows of each, in rising order.
+        transformer: the result of :func:`learn`.
+        parts: the numbers of the rows of each part, in increasing order.
         name: of the data set, for messages.
 
     Raises:
-        RequestError: a value is no finite number, or there is no room on the disk.
+        RequestError: a value is not finite, or the disk is too small.
     """
     width = len(transformer.get_feature_names_out())
     ends = [int(end) for end in np.cumsum([0, *map(len, parts)])]
@@ -169,18 +170,15 @@ def transform(table: LargeTable, transformer: Any, parts: list[Array], name: str
     store = _Memory(ends[-1], width) if in_memory else _Disk(ends[-1], width, table.most)
     prepare = _Prepare(table, transformer, width)
 
-    def put(block: tuple[int, Array]) -> None:
+    def put(block: tuple[int, AnyArray]) -> None:
         start, rows = block[0], prepare(block[1])
-        if not np.isfinite(rows).all():
-            wrong = start + int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
-            raise RequestError(
-                f"data={name} has a value that is no finite number in row {wrong}. Fix or remove the row."
-            )
+        check_finite(rows, range(start, start + len(rows)), Setting("data", name))
         for end, positions in zip(ends, parts, strict=False):
             first, last = np.searchsorted(positions, (start, start + len(rows)))
             store.put(rows[positions[first:last] - start], end + int(first))
 
     blocks = table.blocks.drain()
+    # A few blocks at a time: map() would read all of them ahead.
     with ThreadPoolExecutor(THREADS) as threads:
         while some := list(itertools.islice(blocks, 4 * THREADS)):
             list(threads.map(put, some))
@@ -188,14 +186,14 @@ def transform(table: LargeTable, transformer: Any, parts: list[Array], name: str
 
 
 class _Prepare:
-    """Turns raw columns into rows of inputs, with the transformer's own numbers but without frames and copies."""
+    """Encodes blocks of columns with the parameters of the transformer, but without frames and copies."""
 
     def __init__(self, table: LargeTable, transformer: Any, width: int) -> None:
         self.width, self.numbers = width, [table.features.index(name) for name in table.numbers]
         named = transformer.named_transformers_
         if self.numbers:
             self.fill, self.scaler = named[NUMBERS]
-        self.categories: list[tuple[int, Array]] = []  # place of a column, and the output of each code, -1: none
+        self.categories: list[tuple[int, AnyArray]] = []  # position of a column; code -> input that is 1, -1: none
         first = len(self.numbers)
         for name, known in zip(table.codes, named[CATEGORIES].categories_ if table.codes else [], strict=True):
             output = {text: first + number for number, text in enumerate(known)}
@@ -203,7 +201,7 @@ class _Prepare:
             self.categories.append((table.features.index(name), np.array([output.get(text, -1) for text in texts])))
             first += len(known)
 
-    def __call__(self, columns: Array) -> Array:
+    def __call__(self, columns: AnyArray) -> AnyArray:
         """Return ``(rows, width) float32`` of ``(columns, rows) float64``."""
         out = np.zeros((columns.shape[1], self.width), dtype=np.float32)
         if self.numbers:
@@ -226,7 +224,7 @@ class _Memory:
     def __init__(self, rows: int, width: int) -> None:
         self._array = room(rows, width)
 
-    def put(self, rows: Array, at: int) -> None:
+    def put(self, rows: AnyArray, at: int) -> None:
         self._array[at : at + len(rows)] = rows
 
     def rows(self, start: int, stop: int) -> Rows:
@@ -239,10 +237,10 @@ class _Disk:
     def __init__(self, rows: int, width: int, most: int) -> None:
         check_room(4 * width * rows)
         self._width, self._scratch = width, Scratch()
-        # The limit is that of a run: what else it keeps of each row is in memory beside the window.
-        self._window = max(most // 8, most // 2 - BYTES_BESIDE * rows)
+        # The limit is that of the run, which also needs memory for each row outside the window.
+        self._window = max(most // 8, most // 2 - BYTES_A_ROW * rows)
 
-    def put(self, rows: Array, at: int) -> None:
+    def put(self, rows: AnyArray, at: int) -> None:
         self._scratch.write(rows, 4 * self._width * at)
 
     def rows(self, start: int, stop: int) -> Rows:

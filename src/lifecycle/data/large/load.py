@@ -19,20 +19,29 @@ from lifecycle.data.preprocessing import Preprocessing
 
 
 def load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
-    """Do what :func:`lifecycle.data.load.load` does, with rows that are never all in memory twice."""
+    """Split and preprocess a large table, like :func:`lifecycle.data.load.load`, without a second copy in memory.
+
+    Args:
+        table: the raw rows; its blocks are freed.
+        name: of the data set, for messages and the record.
+        kind: name of the data plugin.
+        seed: of the split.
+
+    Raises:
+        RequestError: the rows cannot be used.
+    """
     plugin = table.plugin
     target = Target(plugin.target, plugin.task or table.task, plugin.scale_target)
     found = labels_of(table, target)
-    of_rows = None if table.weights is None else weights.checked(table.weights, f"data.weight={plugin.weight}")
+    of_rows = None if table.weights is None else weights.checked(table.weights, weights.key_of(plugin))
     drawn = _draw(table, found, target, seed, of_rows)
     of_train = None if of_rows is None else of_rows[drawn.train]
     task, encoder = found.learn(drawn.train, target, of_train)
     missing_values.check_empty(name, table.missing, table.blocks.num_rows)
-    gaps = frozenset(column for column, count in table.missing.items() if count)
     notes = missing_values.notes_on(*held_out_gaps(table, drawn.train)) + table.rounded(target.task)
-    preprocessing = Preprocessing(learn(table, drawn.train, of_train), encoder, gaps)
+    preprocessing = Preprocessing(learn(table, drawn.train, of_train), encoder, table.gaps)
     parts = [drawn.train, drawn.val, drawn.test]
-    inputs = transform(table, preprocessing.inputs, parts, name)
+    inputs = transform(table, preprocessing.inputs, parts, name)  # one for all parts: it frees the blocks as it goes
 
     def part(number: int) -> Part:
         return Part(
@@ -62,9 +71,9 @@ def load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
 
 
 def _draw(table: LargeTable, found: Labels, target: Target, seed: int, of_rows: np.ndarray[Any, Any] | None) -> Split:
-    """Divide the rows that have a weight above 0, as if there were no others."""
+    """Split the rows with a weight above 0."""
     if of_rows is None or of_rows.all():
         return split_of(table, found, target, seed)
-    there = np.flatnonzero(of_rows)
-    drawn = split_of(table, found.take(there), target, seed)
-    return Split(there[drawn.train], there[drawn.val], there[drawn.test])
+    positions = np.flatnonzero(of_rows)
+    drawn = split_of(table, found.take(positions), target, seed)
+    return Split(positions[drawn.train], positions[drawn.val], positions[drawn.test])

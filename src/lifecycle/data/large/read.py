@@ -1,41 +1,38 @@
-"""A table too large for a frame is read once, block by block, and judged as one that is read whole."""
+"""Read a table too large for a frame in blocks, with the same types and errors as a table that is read at once."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from lifecycle.data.audit import rounded_numbers
-from lifecycle.data.columns import features, rounding, targets
+from lifecycle.data.columns import features, remedies, rounding, targets
 from lifecycle.data.columns.times import are_times
 from lifecycle.data.formats.csv_blocks import EMPTY, TEXT, TIME, AsTextError, CsvFile, kind_of, reread
 from lifecycle.data.formats.parquet_blocks import ParquetFile
-from lifecycle.data.large.blocks import Blocks
+from lifecycle.data.large.blocks import AnyArray, Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes, TooManyTextsError
 from lifecycle.data.large.table import LargeTable, TableFields, too_many_classes
 from lifecycle.data.sources import files
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting, Text
 from lifecycle.runtime.memory import free_memory
 
-Array = np.ndarray[Any, Any]
-
 FEWEST_BLOCK_BYTES, MOST_BLOCK_BYTES = 256 * 1024, 4 * 1024**2
-"""Of a file, read together: what the processor's cache holds costs least."""
+"""Limits of the bytes of a file that are parsed together: what fits into the CPU's cache is fastest."""
 
 
 def read(plugin: TableFields, file: Path) -> LargeTable:
-    """Read a file once.
+    """Read a file, once unless a later block shows that a column of numbers holds texts.
 
     Args:
-        plugin: which columns, and what they are.
-        file: the one that its path names.
+        plugin: its fields determine the columns.
+        file: at its path.
 
     Raises:
-        RequestError: it cannot be read, or its columns cannot be used as they are.
+        RequestError: the file cannot be read, or its columns cannot be used.
     """
     most = _most(plugin.memory_gb)
     at_once = max(FEWEST_BLOCK_BYTES, min(MOST_BLOCK_BYTES, most // 8))
@@ -58,7 +55,7 @@ def read(plugin: TableFields, file: Path) -> LargeTable:
             except AsTextError as error:
                 assert isinstance(found, CsvFile)  # noqa: S101 - for the types
                 found.texts[error.name] = error
-    except (ValueError, OSError) as error:  # pyarrow's own errors are ValueErrors
+    except (ValueError, OSError) as error:  # pyarrow's errors are ValueErrors
         raise files.unreadable(plugin.path, error) from error
 
 
@@ -70,34 +67,36 @@ def _most(memory_gb: float | None) -> int:
 
 
 def _check_types(plugin: TableFields, file: ParquetFile, wanted: list[str]) -> None:
-    """Refuse columns of what is neither number nor text."""
+    """Refuse columns that hold neither numbers nor texts."""
     for name in (*wanted, plugin.target):
         if file.is_plain(name):
             continue
         if name != plugin.target:
-            features.check(file.first_rows(name), plugin.path)
-        key = f"data.path={plugin.path}" if name in wanted else f"data.target={name}"
-        cure = f"Use numbers or texts, or add data.drop=[{name}]." if name in wanted else "Name another column."
-        raise RequestError(f"{key} has values of the type {file.types[name]} in column {name}. {cure}")
+            features.check(file.first_rows(name), plugin.path)  # a clearer message for times and lists
+        problem = f"has values of the type {file.types[name]} in column {name}"
+        if name in wanted:
+            remedy: Text = ["Use numbers or texts, or ", remedies.drop(name), "."]
+            raise RequestError(Setting("data.path", plugin.path), problem, remedy=remedy)
+        raise RequestError(Setting("data.target", name), problem, remedy="Name another column.")
 
 
 class _Reader:
-    """Puts blocks of a file's columns away, and judges at the end what was in them."""
+    """Stores the columns of a file block by block, and decides at the end what each column holds."""
 
     def __init__(self, plugin: TableFields, file: CsvFile | ParquetFile, wanted: list[str], most: int) -> None:
         self.plugin, self.file, self.wanted, self.most = plugin, file, wanted, most
-        self.blocks = Blocks(len(wanted), most // 2)  # beside them are the targets, and what is being parsed
+        self.blocks = Blocks(len(wanted), most // 2)  # the other half is for targets, and for parsing
         self.codes: dict[str, Codes] = {}
         self.numbers: set[str] = set()
         self.missing = dict.fromkeys(wanted, 0)
-        self.target: list[Array] = []
-        self.weights: list[Array] = []
-        self.without_target: list[int] = []  # how many rows, and the first of them
-        self.notes: dict[str, str] = {}
-        self.in_doubt: set[str] = set()  # columns of a CSV file with numbers that may be rounded
+        self.target: list[AnyArray] = []
+        self.weights: list[AnyArray] = []
+        self.without_target: list[int] = []  # number of rows without a target, and the first of them
+        self.notes: dict[str, Text] = {}
+        self.in_doubt: set[str] = set()  # columns of a CSV file with numbers that may have been rounded
 
     def add(self, table: pa.Table) -> None:
-        """Put the next rows away."""
+        """Store the next rows."""
         row = self.blocks.num_rows
         self._add_target(table[self.plugin.target], row)
         if self.plugin.weight is not None:
@@ -116,8 +115,8 @@ class _Reader:
             if len(column) and np.abs(self.target[-1].astype(np.float64)).max() >= rounding.EXACT:
                 self._doubt(self.plugin.target, column)
 
-    def _feature(self, name: str, column: pa.ChunkedArray, row: int) -> Array:
-        """Return a column as numbers: itself, or the codes of its texts."""
+    def _feature(self, name: str, column: pa.ChunkedArray, row: int) -> AnyArray:
+        """Return a column as float64 numbers, or as the codes of its texts."""
         kind = kind_of(column.type)
         if kind == TEXT:
             values = self._coded(name, column, row)
@@ -139,13 +138,13 @@ class _Reader:
         return values
 
     def _doubt(self, name: str, column: pa.ChunkedArray) -> None:
-        """Note whole numbers that are rounded; in a CSV file, its text says later which are whole numbers."""
+        """Add a warning about rounded whole numbers; those of a CSV file are looked up in its text at the end."""
         if isinstance(self.file, CsvFile):
             self.in_doubt.add(name)
         elif name not in self.notes and (found := rounding.first_rounded(column.to_pandas(types_mapper=pd.ArrowDtype))):
-            self.notes[name] = rounding.note(name, *found, rounding.drop(name, name == self.plugin.target))
+            self.notes[name] = rounding.note(name, *found, is_target=name == self.plugin.target)
 
-    def _coded(self, name: str, column: pa.ChunkedArray, row: int) -> Array:
+    def _coded(self, name: str, column: pa.ChunkedArray, row: int) -> AnyArray:
         codes = self.codes.setdefault(name, Codes())
         try:
             return codes.add(column, row)
@@ -153,6 +152,7 @@ class _Reader:
             raise self._refusal(name, row + len(column)) from error
 
     def _refusal(self, name: str, rows: int) -> RequestError:
+        """Return the error of a column with too many different texts, by what these are."""
         path, why = self.plugin.path, self.file.texts.get(name)
         if name == self.plugin.target:
             return too_many_classes(name)
@@ -163,18 +163,18 @@ class _Reader:
         return features.too_many(name, path, MOST_TEXTS + 1, f"first {rows}")
 
     def finish(self) -> LargeTable:
-        """Judge the columns, and return them."""
+        """Decide what each column holds, and return the table."""
         plugin, name = self.plugin, self.plugin.target
         if not self.blocks.num_rows:
-            raise RequestError(f"data.path={plugin.path} has a header and no rows. Add rows.")
+            raise files.no_rows(plugin.path)
         if self.without_target:
             raise targets.gaps(plugin.path, "target", name, *self.without_target)
         for column in self.wanted:
-            self._judge(column)
+            self._decide_kind(column)
         plugin.check_numbers(self.file.names, [column for column in self.wanted if column not in self.codes])
         target, classes = np.concatenate(self.target), None
         self.target.clear()
-        pa.default_memory_pool().release_unused()  # it keeps what the blocks took
+        pa.default_memory_pool().release_unused()  # pyarrow keeps the memory of the parsed blocks otherwise
         if name in self.codes:
             kind, values = self._reread(name)
             if kind in (TEXT, TIME):
@@ -196,21 +196,26 @@ class _Reader:
             notes=self.notes | self._notes_in_csv(),
         )
 
-    def _notes_in_csv(self) -> dict[str, str]:
+    def _notes_in_csv(self) -> dict[str, Text]:
         names = [name for name in (*self.wanted, self.plugin.target) if name in self.in_doubt]
         found = rounded_numbers.in_csv(self.file.file, [self.file.names.index(name) for name in names]) if names else []
         pairs = {name: one for name, one in zip(names, found, strict=True) if one is not None}
         target = self.plugin.target
-        return {name: rounding.note(name, *one, rounding.drop(name, name == target)) for name, one in pairs.items()}
+        return {name: rounding.note(name, *one, is_target=name == target) for name, one in pairs.items()}
 
-    def _judge(self, name: str) -> None:
-        """Decide whether a column is numbers or categories."""
+    def _decide_kind(self, name: str) -> None:
+        """Decide whether a column holds numbers or categories.
+
+        Raises:
+            RequestError: it holds neither; see :mod:`lifecycle.data.columns.features`.
+        """
         if name in self.numbers:
             if self.missing[name] and name in self.file.truths:
-                self.codes[name] = Codes(["False", "True"])  # which pandas takes for what they are called
+                # Truth values with gaps are objects in pandas, and so categories of these names.
+                self.codes[name] = Codes(["False", "True"])
             return
         if name not in self.codes and isinstance(self.file, CsvFile):
-            return  # nothing but gaps
+            return  # a column without values
         codes = self.codes.setdefault(name, Codes())
         kind, values = self._reread(name)
         if kind == TIME:
@@ -221,7 +226,7 @@ class _Reader:
         if kind == TEXT:
             wrong = np.flatnonzero(pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").isna())
             first = min(((codes.first[place], codes.texts[place]) for place in wrong), default=None)
-            features.judge_categories(
+            features.check_texts(
                 name,
                 self.plugin.path,
                 int(counts.sum()),
@@ -237,8 +242,8 @@ class _Reader:
         self.blocks.tables[self.wanted.index(name)] = np.append(numbers, np.nan)
         del self.codes[name]
 
-    def _reread(self, name: str) -> tuple[str, Array]:
-        """Return what a column of texts is in a file that is read whole, and what its texts stand for."""
+    def _reread(self, name: str) -> tuple[str, AnyArray]:
+        """Return the kind of a column of texts in a file that is read at once, and the value of each text."""
         texts = self.codes[name].texts
         if isinstance(self.file, CsvFile) and name not in self.file.codes and texts:
             return reread(texts)

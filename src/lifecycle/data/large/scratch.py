@@ -1,4 +1,4 @@
-"""A file for numbers that memory has no room for: without a name, and gone when its process is, however that ends."""
+"""A temporary file for numbers that do not fit into memory, which is removed however the process ends."""
 
 from __future__ import annotations
 
@@ -10,32 +10,36 @@ from typing import Any
 
 import numpy as np
 
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting, Text
+
+MORE_ROOM: Text = ["Set TMPDIR to a folder with more room, or raise ", Setting("data.memory_gb"), "."]
 
 
 class Scratch:
-    """Numbers by their place, written and read without ever being mapped into memory.
+    """A file of numbers, read and written at byte offsets.
 
-    The file is in the folder for temporary files, which ``TMPDIR`` names. It has no name there (where the system allows
-    it), so that its room is given back when it is closed or forgotten, and when the process is killed.
+    The file is in the folder for temporary files (``TMPDIR``). Where the system allows it, the file has no name, so its
+    space is freed when it is closed or garbage-collected, and when the process is killed.
+
+    It is not memory-mapped: mapped pages would count as memory of the process, whose limit the user set.
     """
 
     def __init__(self) -> None:
         self.size = 0
-        # weakref rather than a context: rows are read as long as anything holds them
+        # A finalizer rather than a context manager: rows are read for as long as something refers to them.
         file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
         self._file: Any = file
         self._lock = threading.Lock()
         weakref.finalize(self, file.close)
 
     def append(self, values: np.ndarray[Any, Any]) -> int:
-        """Write after all that is there, and return where, in bytes."""
+        """Write at the end, and return the offset in bytes."""
         place = self.size
         self.write(values, place)
         return place
 
     def write(self, values: np.ndarray[Any, Any], place: int) -> None:
-        """Write an array's numbers from ``place`` on, in bytes.
+        """Write an array at the offset ``place``, in bytes.
 
         Raises:
             RequestError: the disk is full.
@@ -48,13 +52,12 @@ class Scratch:
                     left = left[self._file.write(left) :]
                 self.size = max(self.size, self._file.tell())
         except OSError as error:
-            raise RequestError(
-                f"data.memory_gb asks for rows on disk, and {tempfile.gettempdir()} took {self.size / 1e9:.3g} GB of "
-                f"them: {error.strerror}. Set TMPDIR to a folder with more room, or raise data.memory_gb."
-            ) from error
+            folder, written = tempfile.gettempdir(), f"{self.size / 1e9:.3g} GB"
+            problem = f"needs rows on disk, and {folder} failed after {written} of them: {error.strerror}"
+            raise RequestError("data.memory_gb", problem, remedy=MORE_ROOM) from error
 
     def read(self, values: np.ndarray[Any, Any], place: int) -> None:
-        """Fill a contiguous array with what stands from ``place`` on, in bytes."""
+        """Fill a contiguous array from the offset ``place``, in bytes."""
         left = values.reshape(-1).view(np.uint8).data
         with self._lock:
             self._file.seek(place)
@@ -66,18 +69,16 @@ class Scratch:
 
 
 def check_room(needed: int) -> None:
-    """Refuse rows that the folder for temporary files cannot hold.
+    """Check that the folder for temporary files has enough space.
 
     Args:
         needed: bytes.
 
     Raises:
-        RequestError: names the folder and its room.
+        RequestError: names the folder and its free space.
     """
     folder = tempfile.gettempdir()
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise RequestError(
-            f"data.memory_gb asks for {needed / 1e9:.3g} GB of rows on disk, and {folder} has {free / 1e9:.3g} GB "
-            "free. Set TMPDIR to a folder with more room, or raise data.memory_gb."
-        )
+        problem = f"needs {needed / 1e9:.3g} GB of rows on disk, and {folder} has {free / 1e9:.3g} GB free"
+        raise RequestError("data.memory_gb", problem, remedy=MORE_ROOM)

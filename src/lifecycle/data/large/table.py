@@ -1,26 +1,25 @@
-"""A table too large for a frame: its columns in single precision, its target, and what each is."""
+"""A table too large for a frame: its columns in single precision, their kinds, and its target."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from lifecycle.contract import DataPlugin
 from lifecycle.data.columns import targets
 from lifecycle.data.columns.kinds import CATEGORY, DROPPED, NUMBER, TARGET, WEIGHT
-from lifecycle.data.large.blocks import Blocks
+from lifecycle.data.large.blocks import AnyArray, Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes
-from lifecycle.errors import RequestError
-
-Array = np.ndarray[Any, Any]
+from lifecycle.errors import RequestError, Setting, Text
 
 ROWS_AT_ONCE = 2**20
+"""Targets that are processed together: NumPy's temporary copies of all of them would exceed the memory limit."""
 
 
 class TableFields(DataPlugin, Protocol):
-    """What is used of :class:`lifecycle.data.kinds.table.Table`."""
+    """The fields and methods of :class:`lifecycle.data.kinds.table.Table` that are used here."""
 
     path: str
     target: str
@@ -31,11 +30,11 @@ class TableFields(DataPlugin, Protocol):
     memory_gb: float | None
 
     def feature_columns(self, columns: list[str]) -> list[str]:
-        """Return the columns that a network learns from."""
+        """Return the feature columns."""
         ...
 
     def check_numbers(self, columns: list[str], numbers: list[str]) -> None:
-        """Refuse fields that name columns which are no numbers."""
+        """Check fields that list columns of numbers."""
         ...
 
 
@@ -44,18 +43,18 @@ class LargeTable:
     """The columns of a large table.
 
     Attributes:
-        plugin: the fields that say how it is read.
+        plugin: the data plugin that read it.
         most: bytes of rows that may be in memory.
-        names: all columns.
-        features: those that a network learns from.
-        blocks: the features, in that order; of a category its codes, NaN where it is missing.
-        codes: what the codes of each category mean.
-        target: ``(rows,)`` values, or the places of the texts in ``classes``.
-        classes: the texts of the target, where it is one of texts.
-        missing: values that each feature lacks.
+        names: of all columns.
+        features: the feature columns.
+        blocks: the features, in that order; categories as codes, NaN where one is missing.
+        codes: column of categories -> its texts.
+        target: ``(rows,)`` values, or positions in ``classes``.
+        classes: the different texts of the target; ``None``: it does not hold texts.
+        missing: feature -> number of missing values.
         digest: SHA-256 of the file.
-        weights: ``(rows,) float64`` of the column of weights; ``None``: there is none.
-        notes: of columns whose whole numbers are rounded, what a person must know.
+        weights: ``(rows,) float64`` sample weights; ``None``: all 1.
+        notes: column -> warning about its rounded whole numbers.
     """
 
     plugin: TableFields
@@ -64,25 +63,30 @@ class LargeTable:
     features: list[str]
     blocks: Blocks
     codes: dict[str, Codes]
-    target: Array
-    classes: Array | None
+    target: AnyArray
+    classes: AnyArray | None
     missing: dict[str, int]
     digest: str
-    weights: Array | None = None
-    notes: dict[str, str] = field(default_factory=dict)
+    weights: AnyArray | None = None
+    notes: dict[str, Text] = field(default_factory=dict)
 
-    def rounded(self, task: str) -> list[str]:
-        """Return the notes that matter: labels of a classification are not rounded."""
+    def rounded(self, task: str) -> list[Text]:
+        """Return the warnings about rounded numbers; labels of a classification are texts, and not rounded."""
         return [note for name, note in self.notes.items() if name != self.plugin.target or task == "regression"]
 
     @property
     def numbers(self) -> list[str]:
-        """The features that are numbers."""
+        """The features of numbers."""
         return [name for name in self.features if name not in self.codes]
 
     @property
+    def gaps(self) -> frozenset[str]:
+        """The features with missing values."""
+        return frozenset(column for column, count in self.missing.items() if count)
+
+    @property
     def column_kinds(self) -> dict[str, str]:
-        """What each column is taken for; see :func:`lifecycle.data.columns.kinds.column_kinds`."""
+        """Column -> kind; see :func:`lifecycle.data.columns.kinds.column_kinds`."""
         kinds = dict.fromkeys(self.names, DROPPED) | dict.fromkeys(self.features, NUMBER)
         for name, codes in self.codes.items():
             values = len(codes.texts)
@@ -91,17 +95,17 @@ class LargeTable:
 
     @property
     def task(self) -> str:
-        """The task that the target sets; see :func:`lifecycle.data.columns.targets.infer_task`."""
+        """The task of the target; see :func:`lifecycle.data.columns.targets.infer_task`."""
         if self.classes is not None or self.target.dtype.kind == "b":
             return "classification"
         whole = all(np.isfinite(some).all() and (some == np.round(some)).all() for some in self._target_in_parts())
         return "classification" if whole and self._distinct(targets.MOST_CLASSES) is not None else "regression"
 
-    def _target_in_parts(self) -> list[Array]:
+    def _target_in_parts(self) -> list[AnyArray]:
         return [self.target[start : start + ROWS_AT_ONCE] for start in range(0, len(self.target), ROWS_AT_ONCE)]
 
-    def _distinct(self, most: int) -> Array | None:
-        """Return the different values of the target, sorted, if they are no more than so many."""
+    def _distinct(self, most: int) -> AnyArray | None:
+        """Return the different values of the target, sorted; ``None``: they are more than ``most``."""
         found = self.target[:0]
         for some in self._target_in_parts():
             found = np.unique(np.concatenate([found, some]))
@@ -109,27 +113,28 @@ class LargeTable:
                 return None
         return found
 
-    def labels(self) -> tuple[Array, Array]:
-        """Return the classes as texts, sorted as texts, and the place of each row's among them, ``(rows,) int32``.
+    def labels(self) -> tuple[AnyArray, AnyArray]:
+        """Return the classes as sorted texts, and the position of each row's class among them, ``(rows,) int32``.
 
         Raises:
-            RequestError: there are too many.
+            RequestError: there are too many classes.
         """
         values = np.arange(len(self.classes)) if self.classes is not None else self._distinct(MOST_TEXTS)
         if values is None:
             raise too_many_classes(self.plugin.target)
         texts = np.array([str(value) for value in (values if self.classes is None else self.classes)], dtype=object)
-        order = np.argsort(texts, kind="stable")
+        order = np.argsort(texts, kind="stable")  # "10" before "9"; learn_target orders the classes
         places = np.argsort(order).astype(np.int32)
-        codes = np.empty(len(self.target), dtype=np.int32)
+        codes = np.empty(len(self.target), dtype=np.int32)  # half of int64; MOST_TEXTS fits
         for start, some in zip(range(0, len(codes), ROWS_AT_ONCE), self._target_in_parts(), strict=True):
             codes[start : start + len(some)] = places[np.searchsorted(values, some)]
         return texts[order], codes
 
 
 def too_many_classes(name: str) -> RequestError:
-    """Return the refusal of a target with more values than a network could have outputs."""
+    """Return the error of a target with too many classes."""
     return RequestError(
-        f"data.target={name} has more than {MOST_TEXTS} different values, which are too many for classes. Name another "
-        "column, or add data.task=regression if these are numbers."
+        Setting("data.target", name),
+        f"has more than {MOST_TEXTS} different values, which are too many for classes",
+        remedy=["Name another column, or add ", Setting("data.task", "regression"), " if these are numbers."],
     )

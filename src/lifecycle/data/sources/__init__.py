@@ -1,4 +1,4 @@
-"""Where rows come from: files, folders of images, downloads, scikit-learn, memory."""
+"""Sources of rows: files, folders of images, downloads, scikit-learn, memory."""
 
 from lifecycle.data.sources.files import read
 

@@ -1,4 +1,4 @@
-"""Registered files that are not shipped: fetched once into a cache folder, and checked at each reading."""
+"""Registered files that are not shipped: downloaded once into a cache folder, and verified at each use."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lifecycle.credentials import masked
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, Setting, did_you_mean
 
 CACHE = "LIFECYCLE_CACHE"
 SECONDS = 30
-"""A server that says nothing for so long is taken for gone."""
+"""Timeout of a download's connection and of each read."""
 
 GZIP = b"\x1f\x8b"
+"""The first bytes of a gzip file."""
 
 
 @dataclass(frozen=True)
 class Download:
-    """A file that may be fetched.
+    """A file that can be downloaded.
 
     Attributes:
-        name: below the cache folder.
-        sha256: of the content; of a gzip file, of what is packed in it.
-        addresses: where it is published; tried in turn.
+        name: path in the cache folder.
+        sha256: of the content; for a gzip file, of the unpacked content.
+        addresses: URLs, tried in order.
     """
 
     name: str
@@ -56,37 +57,40 @@ REGISTERED: dict[str, tuple[Download, ...]] = {
         _mnist("t10k-labels-idx1-ubyte", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
     ),
 }
-"""What ``data.path=download:<name>`` may name."""
+"""Names for ``data.path=download:<name>``."""
 
 
 def registered(name: str) -> tuple[Download, ...]:
-    """Return the files of a name. Raises ``RequestError`` where there are none."""
+    """Return the files of a registered name.
+
+    Raises:
+        RequestError: the name is not registered.
+    """
     if name not in REGISTERED:
-        raise RequestError(
-            f"data.path=download:{name} is not known.{did_you_mean(name, REGISTERED)} "
-            f"Choose from: {', '.join(REGISTERED)}."
-        )
+        remedy = f"{did_you_mean(name, REGISTERED)} Choose from: {', '.join(REGISTERED)}."
+        raise RequestError(Setting("data.path", f"download:{name}"), "is not known", remedy=remedy)
     return REGISTERED[name]
 
 
 def folder() -> Path:
     """Return the cache folder: ``LIFECYCLE_CACHE``, or ``lifecycle`` in the user's own cache folder."""
-    if own := os.environ.get(CACHE):
-        return Path(own).expanduser()
-    users = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(users) if Path(users).is_absolute() else Path.home() / ".cache") / "lifecycle"
+    if folder_of_user := os.environ.get(CACHE):
+        return Path(folder_of_user).expanduser()
+    xdg = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification says to ignore a relative path.
+    return (Path(xdg) if Path(xdg).is_absolute() else Path.home() / ".cache") / "lifecycle"
 
 
 def content(download: Download, path: str, cache: Path | None = None) -> bytes:
-    """Return the content of a registered file, fetched if it is not in the cache folder yet.
+    """Return the content of a registered file; download it if it is not in the cache folder.
 
     Args:
-        download: which file.
+        download: the file.
         path: the value of data.path, for messages.
-        cache: other than :func:`folder`.
+        cache: the cache folder; ``None``: :func:`folder`.
 
     Raises:
-        RequestError: it cannot be fetched, or it is not the file that is registered.
+        RequestError: the file cannot be downloaded, or it is not the registered one.
     """
     file = (cache or folder()) / download.name
     if not file.is_file():
@@ -94,10 +98,11 @@ def content(download: Download, path: str, cache: Path | None = None) -> bytes:
     try:
         return _checked(_bytes(file), download)
     except ValueError as error:
-        raise RequestError(
-            f"data.path={path} is read from {file}, which {error}. Remove that file, and the next run downloads it "
-            f"from {download.addresses[0]}, or put the right one there by hand."
-        ) from error
+        remedy = (
+            f"Remove that file, and the next run downloads it from {download.addresses[0]}, or put the right one there "
+            "by hand."
+        )
+        raise RequestError(Setting("data.path", path), f"is read from {file}, which {error}", remedy=remedy) from error
 
 
 def _bytes(file: Path) -> bytes:
@@ -108,7 +113,7 @@ def _bytes(file: Path) -> bytes:
 
 
 def _checked(packed: bytes, download: Download) -> bytes:
-    """Unpack, and raise ``ValueError`` for what is not the registered file."""
+    """Unpack a file, and raise ``ValueError`` where it is not the registered one."""
     try:
         found = gzip.decompress(packed) if packed.startswith(GZIP) else packed
     except (OSError, EOFError, zlib.error) as error:
@@ -122,12 +127,14 @@ def _checked(packed: bytes, download: Download) -> bytes:
 
 
 def _fetch(download: Download, path: str, file: Path) -> bytes:
-    """Download, check, and only then put the file in its place, in one step: no reader ever sees a part of it."""
+    """Download and check a file, then rename it into the cache, so that no process reads an incomplete file."""
     failed = []
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         for address in download.addresses:
+            # On standard error: the output of a command may be parsed.
             print(masked(f"Downloading {address} to {file}"), file=sys.stderr, flush=True)
+            # In the same folder, because a file can only be renamed within a file system.
             with tempfile.TemporaryDirectory(dir=file.parent, prefix=".download-") as place:
                 try:
                     _get(address, part := Path(place) / file.name)
@@ -138,21 +145,26 @@ def _fetch(download: Download, path: str, file: Path) -> bytes:
                 part.replace(file)
                 return found
     except OSError as error:
-        raise RequestError(
-            f"data.path={path} cannot be kept in {file.parent}: {error.strerror or error}. Make room there, or let "
-            f"{CACHE} name another folder."
-        ) from error
+        problem = f"cannot be kept in {file.parent}: {error.strerror or error}"
+        remedy = f"Make room there, or set {CACHE} to another folder."
+        raise RequestError(Setting("data.path", path), problem, remedy=remedy) from error
     raise RequestError(
-        f"data.path={path} could not be downloaded from {' nor from '.join(failed)}. Put it at {file} by hand, or let "
-        f"{CACHE} name a folder that has {download.name}."
+        Setting("data.path", path),
+        f"could not be downloaded from {' nor from '.join(failed)}",
+        remedy=f"Put it at {file} by hand, or set {CACHE} to a folder that has {download.name}.",
     )
 
 
 def _get(address: str, file: Path) -> None:
-    """Write what an address serves into a file; raise ``ValueError``, in words, where it does not."""
+    """Download a URL into a file.
+
+    Raises:
+        ValueError: the download failed; the message is the reason, as part of a sentence.
+    """
     import pooch
     import requests
 
+    # pooch raises the exceptions of requests, whose messages repeat the URL.
     try:
         pooch.HTTPDownloader(chunk_size=1 << 16, timeout=SECONDS)(address, str(file), None)
     except requests.HTTPError as error:

@@ -1,4 +1,4 @@
-"""Where raw rows come from: a file of the user's, scikit-learn, the package itself, or a registered download."""
+"""Read raw rows from a path: a user's file, scikit-learn, the package itself, or a registered download."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.data.formats.csv import _csv
 from lifecycle.data.sources import downloads
 from lifecycle.data.sources.sklearn_sets import _sklearn
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, Setting, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 SCHEMES = ("sklearn", "lifecycle", "download")
 
 LARGE = 8_000_000
-"""Numbers in a file from which on it is read in blocks, and never held twice."""
+"""A file with more numbers than this is read in blocks: reading it at once needs several copies in memory."""
 
 BYTES_A_NUMBER = 8
-"""Of a CSV file, about."""
+"""Bytes of a number in a CSV file, approximately."""
 
 
 def read(path: str) -> pd.DataFrame:
@@ -29,10 +29,10 @@ def read(path: str) -> pd.DataFrame:
 
     Args:
         path: a CSV or Parquet file, ``sklearn:<name>``, ``lifecycle:<file>`` for a file of the package, or
-            ``download:<name>`` for a registered file, which is fetched once and checked each time.
+            ``download:<name>`` for a registered file, which is downloaded once and verified each time.
 
     Raises:
-        RequestError: nothing is there, or it cannot be read without dropping or shifting something.
+        RequestError: the path does not exist, or it cannot be read without dropping or shifting something.
     """
     scheme, found, name = path.partition(":")
     if found and scheme == "sklearn":
@@ -46,7 +46,7 @@ def read(path: str) -> pd.DataFrame:
 
 
 def is_table(path: str) -> bool:
-    """Tell whether a path names one table, there or not; otherwise it is a folder's."""
+    """Return whether a path is one of a table, which need not exist; otherwise it is one of a folder."""
     scheme, found, _ = path.partition(":")
     file = Path(path).expanduser()
     return bool(found and scheme in SCHEMES) or file.suffix.lower() in _READERS or file.is_file()
@@ -58,7 +58,7 @@ def _download(name: str, path: str) -> pd.DataFrame:
         from lifecycle.data.sources import idx
 
         return idx.digits({Path(file.name).name.removesuffix(".gz"): downloads.content(file, path) for file in files})
-    downloads.content(files[0], path)  # there, and the one that is registered
+    downloads.content(files[0], path)  # downloads and verifies it
     return _file(downloads.folder() / files[0].name, path)
 
 
@@ -77,16 +77,16 @@ _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": _csv, ".parquet":
 
 
 def large_file(path: str, most_bytes: int | None = None) -> Path | None:
-    """Return the CSV or Parquet file at ``path`` if its numbers are too many for a frame; else ``None``.
+    """Return the CSV or Parquet file at ``path`` if it has too many numbers for a frame; else ``None``.
 
     Args:
-        path: as :func:`read` takes it.
-        most_bytes: of its numbers in single precision, where that is less than :data:`LARGE` numbers.
+        path: as for :func:`read`.
+        most_bytes: memory limit, if it is lower than that of :data:`LARGE` numbers in single precision.
     """
     file, suffix = Path(path).expanduser(), Path(path).suffix.lower()
     if path.partition(":")[0] in SCHEMES or suffix not in _READERS or not file.is_file():
         return None
-    numbers = file.stat().st_size // BYTES_A_NUMBER
+    numbers = file.stat().st_size // BYTES_A_NUMBER  # an estimate, without reading the file
     if suffix == ".parquet":
         import pyarrow as pa
         from pyarrow import parquet
@@ -94,13 +94,13 @@ def large_file(path: str, most_bytes: int | None = None) -> Path | None:
         try:
             about = parquet.read_metadata(file)
         except (pa.ArrowException, OSError):
-            return None  # told where it is read
+            return None  # reading the file will raise the error
         numbers = about.num_rows * about.num_columns
     return file if numbers > min(LARGE, LARGE if most_bytes is None else most_bytes // 4) else None
 
 
 def csv_file(path: str) -> Path | None:
-    """Return the CSV file that a path names; ``None``: it names something else."""
+    """Return the CSV file at a path; ``None``: the path is one of something else."""
     file = Path(path).expanduser()
     scheme, found, _ = path.partition(":")
     return file if file.suffix.lower() == ".csv" and not (found and scheme in SCHEMES) and file.is_file() else None
@@ -108,38 +108,45 @@ def csv_file(path: str) -> Path | None:
 
 def _file(file: Path, path: str) -> pd.DataFrame:
     if not file.is_file():
-        raise RequestError(f"data.path={path} is no file{_beside(file)}. Give the path of a CSV or Parquet file.")
+        remedy = f"{_hint(file)} Give the path of a CSV or Parquet file."
+        raise RequestError(Setting("data.path", path), "is no file", remedy=remedy)
     reader = _READERS.get(file.suffix.lower())
     if reader is None:
-        raise RequestError(
-            f"data.path={path} ends in {file.suffix or 'nothing'}. Give a file ending in {' or '.join(_READERS)}."
-        )
+        problem = f"ends in {file.suffix or 'nothing'}"
+        remedy = f"Give a file ending in {' or '.join(_READERS)}."
+        raise RequestError(Setting("data.path", path), problem, remedy=remedy)
     try:
         frame = reader(file)
-    except (ValueError, OSError, ImportError) as error:  # pandas' and pyarrow's own errors are ValueErrors
+    except (ValueError, OSError, ImportError) as error:  # the errors of pandas and pyarrow are ValueErrors
         raise unreadable(path, error) from error
     if frame.empty:
-        raise RequestError(f"data.path={path} has a header and no rows. Add rows.")
+        raise no_rows(path)
     for name in frame.columns:
+        # pyarrow returns texts that are not UTF-8 as bytes.
         if frame[name].dtype.kind == "O" and any(isinstance(value, bytes) for value in frame[name]):
             raise not_utf8(path, str(name))
     return frame
 
 
 def unreadable(path: str, error: Exception) -> RequestError:
-    """Return the refusal of a file, in the words of what cannot read it."""
-    return RequestError(f"data.path={path} cannot be read: {_first_line(error)}. Fix the file.")
+    """Return the error of a file that cannot be read, with the parser's message."""
+    return RequestError(Setting("data.path", path), f"cannot be read: {_first_line(error)}", remedy="Fix the file.")
+
+
+def no_rows(path: str) -> RequestError:
+    """Return the error of a file without rows."""
+    return RequestError(Setting("data.path", path), "has a header and no rows", remedy="Add rows.")
 
 
 def not_utf8(path: str, name: str) -> RequestError:
-    """Return the refusal of a column of bytes that are no text."""
-    return RequestError(f"data.path={path} is not UTF-8 in column {name}. Save it as UTF-8.")
+    """Return the error of a column of bytes that are not text."""
+    return RequestError(Setting("data.path", path), f"is not UTF-8 in column {name}", remedy="Save it as UTF-8.")
 
 
-def _beside(file: Path) -> str:
-    """Return the nearest file in the same folder, as the middle of a sentence."""
+def _hint(file: Path) -> str:
+    """Return the file of the same folder whose name is nearest, as a question; nothing where none is near."""
     names = [other.name for other in file.parent.iterdir() if other.is_file()] if file.parent.is_dir() else []
-    return did_you_mean(file.name, names).replace(" Did you mean ", " (did you mean ").replace("?", "?)")
+    return did_you_mean(file.name, names)
 
 
 def _first_line(error: Any) -> str:

@@ -1,4 +1,4 @@
-"""Images in a folder, one sub-folder a class: found, named in rows, and read."""
+"""Images in a folder with one sub-folder for each class: lists and reads them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.formats.names import IMAGE_ENDINGS
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.runtime.digests import sha256
 from lifecycle.runtime.quiet import ignored
 
@@ -18,76 +18,77 @@ if TYPE_CHECKING:
 
 FILE, DIGEST = "file", "sha256"  # columns of the raw rows
 
-LITTER = ("thumbs.db", "desktop.ini")
-"""What Windows hides in a folder; elsewhere hidden files begin with a dot."""
+HIDDEN_FILES = ("thumbs.db", "desktop.ini")
+"""Hidden files of Windows, in lower case; on other systems hidden files begin with a dot."""
 
 MODES = {1: "L", 3: "RGB"}
-"""Channels -> Pillow's name for such images."""
+"""Number of channels -> Pillow's mode."""
+
+
+GIVE_A_FOLDER = "Give a folder with one sub-folder of images for each class"
+CONVERTED = ", and each image is converted to it."
 
 
 def read(path: str, target: str) -> pd.DataFrame:
-    """Return a row an image, sorted by class and name.
+    """Return one row for each image, sorted by class and name.
 
     Args:
         path: the folder.
-        target: what to call the column of the classes.
+        target: name of the column of classes.
 
     Raises:
-        RequestError: there is no such folder, or something in it is no image of a class.
+        RequestError: the folder does not exist, or contains something else than images of classes.
     """
     import pandas as pd
 
     top = Path(path).expanduser()
     if not top.is_dir():
         names = [other.name for other in top.parent.iterdir()] if top.parent.is_dir() else []
-        hint = did_you_mean(top.name, names)
-        raise RequestError(
-            f"data.path={path} is no folder.{hint} Give a folder of one sub-folder a class, or a CSV or Parquet file."
-        )
+        remedy = f"{did_you_mean(top.name, names)} {GIVE_A_FOLDER}, or a CSV or Parquet file."
+        raise RequestError(Setting("data.path", path), "is no folder", remedy=remedy)
     if target in (FILE, DIGEST):
-        raise RequestError(f"data.target={target} is the name of another column. Leave it out, or use another.")
+        problem = "is the name of another column"
+        raise RequestError(Setting("data.target", target), problem, remedy="Leave it out, or use another.")
+    # The digest of each file makes the digest of the rows one of the images, not only of their names.
     rows = [(file.relative_to(top).as_posix(), folder.name, sha256(file)) for folder, file in _files(path, top)]
     return pd.DataFrame(rows, columns=[FILE, target, DIGEST])
 
 
 def _files(path: str, top: Path) -> Iterable[tuple[Path, Path]]:
     """Yield each image with the folder of its class."""
-    entries = _visible(top)
+    entries, key = _visible(top), Setting("data.path", path)
     folders = [entry for entry in entries if entry.is_dir()]
     if not folders:
-        raise RequestError(f"data.path={path} has no sub-folders. Give a folder of one sub-folder of images a class.")
+        raise RequestError(key, "has no sub-folders", remedy=f"{GIVE_A_FOLDER}.")
     loose = next((entry for entry in entries if not entry.is_dir()), None)
     if loose:
-        raise RequestError(f"data.path={path} has {loose.name} beside its sub-folders, in no class. Move it away.")
+        raise RequestError(key, f"has {loose.name} outside the sub-folders of the classes", remedy="Move it away.")
     if len(folders) < 2:
-        raise RequestError(
-            f"data.path={path} has one class only, {folders[0].name}. There is nothing to tell apart: give a folder of "
-            "one sub-folder a class."
-        )
+        raise RequestError(key, f"has one class only, {folders[0].name}", remedy=f"{GIVE_A_FOLDER}, two or more.")
     for folder in folders:
         files = _visible(folder)
         if not files:
-            raise RequestError(f"data.path={path} has no image in {folder.name}. Add images, or remove the folder.")
+            raise RequestError(key, f"has no image in {folder.name}", remedy="Add images, or remove the folder.")
         for file in files:
-            shown = file.relative_to(top).as_posix()
+            name = file.relative_to(top).as_posix()
             if file.is_dir():
-                raise RequestError(
-                    f"data.path={path} has the folder {shown} within a class. Give the folder whose sub-folders are "
-                    "the classes."
-                )
+                remedy = "Give the folder whose sub-folders are the classes."
+                raise RequestError(key, f"has the folder {name} within a class", remedy=remedy)
             if file.suffix.lower() not in IMAGE_ENDINGS:
-                known = ", ".join(IMAGE_ENDINGS)
-                raise RequestError(
-                    f"data.path={path} has {shown}, which is no image. Move it away; images end in {known}."
-                )
+                raise _no_image(key, name)
             yield folder, file
 
 
+def _no_image(key: Setting, name: str) -> RequestError:
+    remedy = f"Move it away; images end in {', '.join(IMAGE_ENDINGS)}."
+    return RequestError(key, f"has {name}, which is no image", remedy=remedy)
+
+
 def images_in(path: str) -> list[str]:
-    """Return the images of a folder and of those in it, or one image: paths that can be opened from where we are.
+    """Return the paths of the images in a folder and its sub-folders, or of one image.
 
     Raises:
-        RequestError: a file is no image, or there is none.
+        RequestError: a file is not an image, or there is none.
     """
     top = Path(path).expanduser()
     if top.is_file():
@@ -98,21 +99,18 @@ def images_in(path: str) -> list[str]:
             continue
         for file in _visible(folder):
             if file.is_file() and file.suffix.lower() not in IMAGE_ENDINGS:
-                raise RequestError(
-                    f"input={path} has {file.relative_to(top).as_posix()}, which is no image. Move it away; images end "
-                    f"in {', '.join(IMAGE_ENDINGS)}."
-                )
+                raise _no_image(Setting("input", path), file.relative_to(top).as_posix())
             found += [str(file)] if file.is_file() else []
     if not found:
-        raise RequestError(
-            f"input={path} has no images. Give a folder with files that end in {', '.join(IMAGE_ENDINGS)}."
-        )
+        remedy = f"Give a folder with files that end in {', '.join(IMAGE_ENDINGS)}."
+        raise RequestError(Setting("input", path), "has no images", remedy=remedy)
     return found
 
 
 def _visible(folder: Path) -> list[Path]:
+    # Sorted by name: the order of iterdir depends on the file system, and the split depends on the order.
     entries = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    return sorted((entry for entry in entries if entry.name.lower() not in LITTER), key=lambda entry: entry.name)
+    return sorted((entry for entry in entries if entry.name.lower() not in HIDDEN_FILES), key=lambda entry: entry.name)
 
 
 def load(path: str, files: Iterable[Any], shape: list[int], listed: bool = True) -> np.ndarray[Any, Any]:
@@ -121,10 +119,10 @@ def load(path: str, files: Iterable[Any], shape: list[int], listed: bool = True)
     Args:
         path: the folder of the training images.
         files: names of files.
-        shape: each image is converted to grey or colours (transparency is left out) and resized to it; ``[]``: all
-            must be of the shape of the first.
-        listed: the names are those that :func:`read` gave, in ``path``; else they are the user's, from the working
-            folder, and are looked for in ``path`` where they are not there.
+        shape: convert each image to grey or colour (without transparency) and resize it to this shape; ``[]``: all
+            must have the shape of the first.
+        listed: the names are relative to ``path``, as :func:`read` returns them; otherwise relative to the working
+            folder or, where no such file exists, to ``path``.
 
     Raises:
         RequestError: names the file that cannot be used.
@@ -139,24 +137,25 @@ def load(path: str, files: Iterable[Any], shape: list[int], listed: bool = True)
             channels = max(len(image), len(images[0]))
             height, width = images[0].shape[1:]
             raise RequestError(
-                f"data.path={path} has images of different shapes: {first} is {_shown(images[0])} and {name} is "
-                f"{_shown(image)}. Add for instance data.shape=[{channels},{height},{width}], and each is converted "
-                "to it."
+                Setting("data.path", path),
+                f"has images of different shapes: {first} is {_sizes(images[0])} and {name} is {_sizes(image)}",
+                remedy=["Add for instance ", Setting("data.shape", [channels, height, width]), CONVERTED],
             )
         first = first or str(name)
         images.append(image)
     return np.stack(images)
 
 
-def _shown(image: np.ndarray[Any, Any]) -> str:
+def _sizes(image: np.ndarray[Any, Any]) -> str:
     return " x ".join(map(str, image.shape))
 
 
 def _locate(path: str, name: str, listed: bool) -> Path:
-    given, inside = Path(name).expanduser(), Path(path).expanduser() / name
-    file = inside if listed or not given.is_file() else given
+    direct, inside = Path(name).expanduser(), Path(path).expanduser() / name
+    file = inside if listed or not direct.is_file() else direct
     if not file.is_file():
-        raise RequestError(f"file={name} is neither in {path} nor in the working folder. Give the path of an image.")
+        problem = f"is neither in {path} nor in the working folder"
+        raise RequestError(Setting("file", name), problem, remedy="Give the path of an image.")
     return file
 
 
@@ -171,10 +170,11 @@ def _read(file: Path, shape: list[int]) -> np.ndarray[Any, Any]:
             _check_kind(image, file, shape)
             pixels = np.asarray(_converted(image, shape) if shape else image, dtype=np.uint8)
     except Image.DecompressionBombError as error:
-        raise RequestError(f"{file} is too large: {str(error).partition(',')[0]}. Make it smaller.") from error
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # all that Pillow raises for such files
-        why = "it is not of a kind that Pillow knows" if "cannot identify" in str(error) else str(error)
-        raise RequestError(f"{file} cannot be read as an image: {why}. Mend or remove it.") from error
+        problem = f"is too large: {str(error).partition(',')[0]}"
+        raise RequestError(str(file), problem, remedy="Make it smaller.") from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # Pillow's errors for damaged files
+        why = "Pillow does not know its format" if "cannot identify" in str(error) else str(error)
+        raise RequestError(str(file), f"cannot be read as an image: {why}", remedy="Fix or remove it.") from error
     return pixels[np.newaxis] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
@@ -187,23 +187,25 @@ def _converted(image: Any, shape: list[int]) -> Any:
 
 
 def _check_size(image: Any, file: Path, most: int | None) -> None:
-    """Refuse what Pillow warns of: a small file may hold more pixels than there is memory."""
+    """Refuse images of which Pillow only warns: a small compressed file may have more pixels than fit into memory."""
     pixels = image.width * image.height
     if most is not None and pixels > most:
-        raise RequestError(
-            f"{file} is too large: Image size ({pixels} pixels) exceeds limit of {most} pixels. Make it smaller."
-        )
+        problem = f"is too large: Image size ({pixels} pixels) exceeds limit of {most} pixels"
+        raise RequestError(str(file), problem, remedy="Make it smaller.")
 
 
 def _check_kind(image: Any, file: Path, shape: list[int]) -> None:
-    """Refuse what would lose something by being read as one image of bytes."""
+    """Refuse images that would lose information when read as one image of 8 bits."""
+    # Some of Pillow's formats have no attribute n_frames.
     if getattr(image, "n_frames", 1) > 1:
-        raise RequestError(f"{file} has {image.n_frames} frames. Keep one image a file.")
+        raise RequestError(str(file), f"has {image.n_frames} frames", remedy="Save each frame as a file.")
     if image.mode.startswith(("I", "F")):
-        raise RequestError(f"{file} has pixels of more than 8 bits (mode {image.mode}). Save it with 8 bits.")
+        problem = f"has pixels of more than 8 bits (mode {image.mode})"
+        raise RequestError(str(file), problem, remedy="Save it with 8 bits.")
     if not shape and image.mode not in MODES.values():
         width, height = image.size
         raise RequestError(
-            f"{file} is neither grey nor red, green and blue (mode {image.mode}). Add data.shape=[3,{height},{width}], "
-            "and each image is converted to it."
+            str(file),
+            f"is neither grey nor red, green and blue (mode {image.mode})",
+            remedy=["Add ", Setting("data.shape", [3, height, width]), CONVERTED],
         )

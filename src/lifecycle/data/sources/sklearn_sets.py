@@ -1,10 +1,10 @@
-"""Data sets that scikit-learn brings or generates."""
+"""Data sets that scikit-learn contains or generates."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, Setting, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,20 +16,19 @@ SKLEARN_TARGETS = {
     "digits": "digit",
     "diabetes": "progression",
 }
-"""Data sets of scikit-learn, and the name that this package gives the column of their target."""
+"""Data set of scikit-learn -> the name of its target column here."""
 
-MADE = "two_classes"
-"""A data set that scikit-learn makes up."""
+GENERATED = "two_classes"
+"""A data set that scikit-learn generates."""
 
 
 def _sklearn(name: str) -> pd.DataFrame:
-    if name == MADE:
+    if name == GENERATED:
         return _two_classes()
     if name not in SKLEARN_TARGETS:
-        known = [*SKLEARN_TARGETS, MADE]
-        raise RequestError(
-            f"data.path=sklearn:{name} is not known.{did_you_mean(name, known)} Choose from: {', '.join(known)}."
-        )
+        known = [*SKLEARN_TARGETS, GENERATED]
+        remedy = f"{did_you_mean(name, known)} Choose from: {', '.join(known)}."
+        raise RequestError(Setting("data.path", f"sklearn:{name}"), "is not known", remedy=remedy)
     import sklearn.datasets
 
     loaded = getattr(sklearn.datasets, f"load_{name}")(as_frame=True)
@@ -41,7 +40,7 @@ def _sklearn(name: str) -> pd.DataFrame:
 
 
 def _two_classes() -> pd.DataFrame:
-    """Return 1,000 rows of 20 numbers, of which scikit-learn hides two classes in four; the same at each call."""
+    """Return 1,000 rows of 20 numbers, four of which determine the class; the same rows at each call."""
     import numpy as np
     import pandas as pd
     from sklearn.datasets import make_classification

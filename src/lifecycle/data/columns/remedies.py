@@ -1,0 +1,23 @@
+"""Advice that many messages give on a column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lifecycle.errors import Either
+
+
+def drop(*names: Any) -> Either:
+    """Return the advice to leave columns out of the features, within a sentence.
+
+    >>> drop("id").command, drop("id").python
+    ('add data.drop=[id]', 'leave the column out of X')
+    """
+    columns = "the column" if len(names) == 1 else "the columns"
+    return Either(f"add data.drop=[{','.join(map(str, names))}]", f"leave {columns} out of X")
+
+
+def drop_only(*names: Any) -> Either:
+    """Return the same advice at the beginning of a sentence."""
+    advice = drop(*names)
+    return Either(advice.command.replace("add", "Add", 1), advice.python.replace("leave", "Leave", 1))
