@@ -581,7 +581,7 @@ FAULTS: list[tuple[str, Callable[[], Any]]] = [
         lambda: fit(early_stopping=True),
     ),
     (r"^accelerator must be one of auto, cpu, gpu, got tpu\.", lambda: fit(accelerator="tpu")),
-    (r"^callbacks must be callbacks of Lightning's, got 5\.", lambda: fit(callbacks=[5])),
+    (r"^callbacks must be Lightning callbacks, got 5\.", lambda: fit(callbacks=[5])),
     (r"^track must be True, False or None, got 'yes'\. Use tracking= to say where\.", lambda: fit(track="yes")),
     (r"^tracking must be a folder or a TrackingConfig, got 5\. Write tracking='mlruns'\.", lambda: fit(tracking=5)),
     (r'^Model\("mpl"\) is not installed\. Did you mean mlp\?', lambda: Model("mpl")),
@@ -594,7 +594,7 @@ FAULTS: list[tuple[str, Callable[[], Any]]] = [
     (r'^optimizer="adm" is unknown\. Did you mean adam\?', lambda: Model().compile("adm")),
     (r'^rl is not a field of optimizer="adam", got 1\. Fields: lr, ', lambda: Model().compile("adam", rl=1)),
     (
-        r"^optimizer must be a name with its fields, or an object .*, got lr beside SGD\(\.\.\.\)\.",
+        r"^optimizer must be a name with its fields, or an object .*, got lr with SGD\(\.\.\.\)\.",
         lambda: Model().compile(SGD(), lr=1),
     ),
     (r"^lr must be above 0, got -1\.0\. The default is 0\.001\.", lambda: Model().compile(lr=-1)),

@@ -72,7 +72,7 @@ def test_each_remedy_trains_and_predicts_the_file_as_it_is(
     ended = job(*data, *QUICK)
     assert (ended.code, runs()) == (2, [])
     assert ended.err.strip() == (
-        f"lifecycle: data=table has a column {name}, which a column of predictions is called. Add "
+        f"lifecycle: data=table has a column {name}, which is the name of a column of predictions. Add "
         f"'data.rename={{{name}: {name}_}}', or data.drop=[{name}]."
     )
     rename, drop = cures(ended.err)
@@ -173,7 +173,10 @@ def test_a_column_beside_those_of_the_model_is_named_with_a_cure(job: Command, l
     assert job("data=table", "data.path=rows.csv", "data.target=y", *QUICK).code == 0
     ended = lifecycle("predict", "run=latest", "input=more.csv", "output=out.csv")
     assert ended.code == 2
-    assert "input=more.csv has a column predicted, and the predictions are to be called so. The model does" in ended.err
+    assert (
+        "input=more.csv has a column predicted, which is the name of a column of predictions. The model does"
+        in ended.err
+    )
 
 
 WRONG = {

@@ -255,7 +255,7 @@ def test_a_run_without_scores_is_to_be_resumed_first(trained: Trained) -> None:
     assert (ended.code, ended.err) == (
         2,
         f"lifecycle: run mlp-table-4 ({trained.original}) is KILLED: it has no scores to compare with. "
-        f"`lifecycle resume run={trained.original}` goes on with it.\n",
+        f"`lifecycle resume run={trained.original}` continues it.\n",
     )
 
 

@@ -494,8 +494,8 @@ def test_with_nothing_left_to_do_it_says_how_there_may_be_more(trained: Trained)
 @pytest.mark.parametrize("words", [[], ["trainer.max_epochs=500"]], ids=["as it was", "with more epochs"])
 def test_a_run_that_stopped_by_itself_is_not_trained_further(trained: Trained, words: list[str]) -> None:
     assert refused(trained, STOPPED, *words) == (
-        "run stopped (ID) has stopped by itself: val_loss had not improved for 1 epoch, and with more epochs it would "
-        "have stopped there too. Begin a new run with more than trainer.patience=1, or with "
+        "run stopped (ID) was ended by early stopping: val_loss had not improved for 1 epoch, and with more epochs it "
+        "would have stopped there too. Begin a new run with more than trainer.patience=1, or with "
         "trainer.early_stopping=false."
     )
 
@@ -503,18 +503,18 @@ def test_a_run_that_stopped_by_itself_is_not_trained_further(trained: Trained, w
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
-        ("trainer.patience=5", "trainer.patience must stay 30 in run finished (ID), got 5: "),
-        ("seed=3", "seed must stay 0 in run finished (ID), got 3: "),
-        ("trainer.accelerator=cpu", "trainer.accelerator must stay auto in run finished (ID), got cpu: "),
-        ("trainer.shuffle=false", "trainer.shuffle must stay true in run finished (ID), got false: "),
-        ("trainer.batch_size=7", "trainer.batch_size must stay null in run finished (ID), got 7: "),
-        ("model.hidden=[9]", "model.hidden must stay [64, 32] in run finished (ID), got [9]: "),
-        ("profile=true", "profile must stay false in run finished (ID), got true: "),
+        ("trainer.patience=5", "trainer.patience must stay 30 in run finished (ID), got 5. "),
+        ("seed=3", "seed must stay 0 in run finished (ID), got 3. "),
+        ("trainer.accelerator=cpu", "trainer.accelerator must stay auto in run finished (ID), got cpu. "),
+        ("trainer.shuffle=false", "trainer.shuffle must stay true in run finished (ID), got false. "),
+        ("trainer.batch_size=7", "trainer.batch_size must stay null in run finished (ID), got 7. "),
+        ("model.hidden=[9]", "model.hidden must stay [64,32] in run finished (ID), got [9]. "),
+        ("profile=true", "profile must stay false in run finished (ID), got true. "),
     ],
 )
 def test_a_setting_that_would_have_changed_what_is_done_is_named(trained: Trained, word: str, sentence: str) -> None:
     assert refused(trained, FINISHED, "trainer.max_epochs=3", word) == (
-        f"{sentence}with it, what is fitted already would be another. Leave it out, or begin a new run with it."
+        f"{sentence}Changing it would invalidate the completed epochs. Leave it out, or begin a new run with it."
     )
 
 
@@ -526,7 +526,7 @@ def test_fewer_epochs_are_refused(trained: Trained) -> None:
 
 def test_more_epochs_than_the_rates_were_laid_out_over_are_refused(trained: Trained) -> None:
     assert refused(trained, CYCLE, "trainer.max_epochs=9") == (
-        "trainer.max_epochs must stay 2 with schedule=one_cycle, whose rates were laid out over these epochs, got 9. "
+        "trainer.max_epochs must stay 2 with schedule=one_cycle, whose rates were planned over these epochs, got 9. "
         "Begin a new run with it."
     )
 
@@ -668,8 +668,8 @@ def test_a_run_that_was_ended_before_its_request_was_recorded_is_closed_and_to_b
     assert (going_on.code, ended.code, going_on.out, ended.out) == (2, 2, "", "")
     assert "is still going on in another process. Wait for its end." in going_on.err
     assert ended.err == (
-        f"lifecycle: run diverged ({run.info.run_id}) was ended before its request was recorded, and nothing of it is "
-        f"there to go on with. It is KILLED. Begin it anew: {run.data.tags['lifecycle.command']}\n"
+        f"lifecycle: run diverged ({run.info.run_id}) ended before its request was recorded, so there is nothing to "
+        f"continue; it is KILLED. Start it again: {run.data.tags['lifecycle.command']}\n"
     )
 
 

@@ -302,7 +302,7 @@ def test_a_value_that_is_no_number_is_named_with_its_row_in_the_file(model: Trai
     assert said == "column a holds numbers, got inf in row 222. Mend the value."
     raw().assign(a=[1e300 if row == 111 else 0.0 for row in range(ROWS)]).to_parquet(tmp_path / "in.parquet")
     said = refused(model, tmp_path / "in.parquet", tmp_path / "out.csv", rows_at_once=16)
-    assert said == "input has a value that is no finite number in row 111. Mend the row."
+    assert said == "input has a value that is no finite number in row 111. Fix the row."
 
 
 def test_a_missing_pixel_is_named_with_its_row_in_the_file(tmp_path: Path) -> None:
@@ -334,8 +334,8 @@ def test_what_cannot_be_predicted_is_refused_before_anything_is_written(model: T
     assert said == "input has no column zip, got a, gaps, town, y. This model needs a, gaps, town, zip."
     raw().assign(predicted=1).to_csv(file, index=False)
     assert refused(model, file, output) == (
-        f"input={file} has a column predicted, and the predictions are to be called so. The model does not read it: "
-        "rename it in the file, or remove it."
+        f"input={file} has a column predicted, which is the name of a column of predictions. The model does "
+        "not read it: rename it in the file, or remove it."
     )
     raw().assign(probability_2=1).to_csv(file, index=False)
     assert "has a column probability_2," in refused(model, file, output)

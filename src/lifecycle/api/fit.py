@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 
 from lifecycle.api.display import FitHistory
-from lifecycle.api.messages import translated
+from lifecycle.api.messages import worded
 from lifecycle.capabilities import weight_of
 from lifecycle.compile import metrics
 from lifecycle.config.schema import Job
@@ -64,14 +64,14 @@ def run(job: Job, rows: Given, callbacks: Sequence[pl.Callback], track: bool | N
         TrainingError: the loss is no longer a number.
     """
     if not (track is None or isinstance(track, bool)):
-        raise RequestError(f"track must be True, False or None, got {track!r}. Use tracking= to say where.")
+        raise RequestError("track", "must be True, False or None", repr(track), "Use tracking= to say where.")
     if track:
         check_environment(job.request.tracking.dir)
     with process_state.preserved():
         prepared = pipeline.prepare(job, rows)
         preflight.check_names(prepared.data, column_names(prepared.data.spec))
         for note in prepared.data.notes:
-            warn(translated(note))
+            warn(worded(note))
         printer = report.Report(job.request.config.verbose)
         with _tracked(job, track) as tracked:
             if tracked is None:
@@ -90,7 +90,7 @@ def listed(callbacks: Any) -> list[pl.Callback]:
     for callback in found:
         if not isinstance(callback, pl.Callback):
             raise RequestError(
-                f"callbacks must be callbacks of Lightning's, got {callback!r}. Derive it from pl.Callback."
+                "callbacks", "must be Lightning callbacks", repr(callback), "Derive the class from pl.Callback."
             )
     return found
 
@@ -114,7 +114,7 @@ def _alone(job: Job, prepared: pipeline.Prepared, printer: report.Report, callba
     epochs = job.trainer.max_epochs
     listeners = [lambda row: printer.epoch(row, epochs)] if job.request.config.verbose else []
     if (note := preflight.reduced_batch_size(job.trainer, prepared.data)) is not None:
-        printer.note("Batches", translated(note))
+        printer.note("Batches", worded(note))
     bars = printer.callbacks(epochs)
     with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
         history = trainer.fit(

@@ -1,4 +1,4 @@
-"""What the command line says of a key, said of an argument to a caller from Python."""
+"""Rewords command-line messages for the Python API: ``epochs`` for ``trainer.max_epochs``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from lifecycle.data.sources.in_memory import PATH
-from lifecycle.errors import UNSET, Either, RequestError, Setting, Wording
+from lifecycle.errors import UNSET, Either, RequestError, Setting, Text, Wording
 from lifecycle.runtime.faults import explained
 
 ARGUMENTS = {"max_epochs": "epochs"}
-"""What is called otherwise on the command line than in :meth:`lifecycle.Model.fit`."""
+"""Arguments of :meth:`lifecycle.Model.fit` whose name is not that of the field."""
 
 VALUES = {"false": "False", "true": "True", "null": "None"}
 
@@ -47,12 +47,13 @@ TURNS: tuple[tuple[str, Any], ...] = (
 
 
 GROUPS = ("trainer", "optimizer", "schedule", "model", "data")
-"""Groups whose fields are arguments of their own name."""
+"""Groups whose fields are arguments of the same name."""
 
 IN_MEMORY = {("data.path", PATH), ("data", "table"), ("data", "array")}
-"""What stands for X in a request that was made of it."""
+"""Settings with which :mod:`lifecycle.api.request` composes a request for rows in memory."""
 
 ROWS = {"input": "X", "data.target": "y", "data.weight": "sample_weight"}
+"""Arguments that stand for a setting whatever its value, which is a name that the API made up."""
 
 
 class Python(Wording):
@@ -81,19 +82,27 @@ class Python(Wording):
         return phrase.python
 
 
+PYTHON = Python()
+
+
 @contextmanager
-def in_pythons_words() -> Iterator[None]:
-    """Say of an argument what the command line says of a key."""
+def worded_for_python() -> Iterator[None]:
+    """Raise each ``RequestError`` of the block with its settings named as arguments."""
     try:
         with explained():
             yield
     except RequestError as error:
         if error.problem:
-            raise error.worded(Python()) from error
-        said = translated(str(error))
-        if said == str(error):
+            raise error.worded(PYTHON) from error
+        sentence = translated(str(error))
+        if sentence == str(error):
             raise
-        raise RequestError(said) from error
+        raise RequestError(sentence) from error
+
+
+def worded(note: Text) -> str:
+    """Return a note on the rows or the fit as Python words it."""
+    return translated(note) if isinstance(note, str) else PYTHON.text(note)
 
 
 def translated(message: str) -> str:

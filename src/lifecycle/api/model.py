@@ -16,7 +16,7 @@ import numpy as np
 
 from lifecycle.api import request
 from lifecycle.api.display import FitHistory, Picture, Summary
-from lifecycle.api.messages import in_pythons_words
+from lifecycle.api.messages import worded_for_python
 from lifecycle.config.resolve import resolve
 from lifecycle.config.tasks import check_names
 from lifecycle.data.columns.missing_values import REFUSE
@@ -70,7 +70,7 @@ class Predictor:
         from lifecycle.api import fit
 
         trained = self._of_fit()
-        with in_pythons_words():
+        with worded_for_python():
             with one_at_a_time():
                 frame = _rows(X, trained)
                 _, labels = in_memory.targets_of(y, len(frame), frame.columns)
@@ -92,7 +92,7 @@ class Predictor:
         array(['...', '...', '...'], dtype='<U5')
         """
         trained = self._of_fit()
-        with in_pythons_words():
+        with worded_for_python():
             found = _predict(X, trained, "^predicted$", missing)
         found = found[:, 0]
         if not trained.spec.class_names:
@@ -115,8 +115,10 @@ class Predictor:
         """
         trained = self._of_fit()
         if not trained.spec.class_names:
-            raise RequestError("predict_proba is for classes, and this model predicts a value. Use predict.")
-        with in_pythons_words():
+            raise RequestError(
+                "predict_proba", "is for classes, and this model predicts a value", remedy="Use predict."
+            )
+        with worded_for_python():
             return _predict(X, trained, "^probability_", missing)
 
     @property
@@ -189,14 +191,14 @@ class Predictor:
         folder = Path(path).expanduser()
         names = {file.name for file in folder.iterdir()} if folder.is_dir() else {""} if folder.exists() else set()
         if names and not names <= {saved_model.MANIFEST, saved_model.WEIGHTS, saved_model.PREPROCESSING}:
-            raise RequestError(f"{path} holds something that is no saved model. Name a new folder.")
-        with in_pythons_words():
+            raise RequestError([str(path)], "holds something that is no saved model", remedy="Name a new folder.")
+        with worded_for_python():
             saved_model.save(self._of_fit(), folder)
         return folder
 
     def _of_fit(self) -> TrainedModel:
         if self._trained is None:
-            raise RequestError("the model is not fitted yet. Call fit(X, y), or Model.load(folder).")
+            raise RequestError("the model", "is not fitted yet", remedy="Call fit(X, y), or Model.load(folder).")
         return self._trained
 
 
@@ -265,7 +267,7 @@ class Model(Predictor):
         lifecycle.errors.RequestError: hiden is not a field of Model("mlp"), got [8]. Did you mean hidden? ...
         """
         self.name = name
-        with in_pythons_words():
+        with worded_for_python():
             self._plugin = request.plugin("model", name, fields, f'Model("{name}")')
         self.history: FitHistory | None = None
         self.run_id: str | None = None
@@ -305,7 +307,7 @@ class Model(Predictor):
         >>> from lifecycle.schedules import Cosine
         >>> model = Model("mlp").compile(AdamW(lr=0.01), schedule=Cosine(warmup_epochs=5), class_weights="balanced")
         """
-        with in_pythons_words():
+        with worded_for_python():
             names = None if metrics is None else [metrics] if isinstance(metrics, str) else list(metrics)
             check_names(loss, names)
             self._compiled_with = request.Compiled(
@@ -380,14 +382,16 @@ class Model(Predictor):
         """
         from lifecycle.api import fit
 
-        with in_pythons_words(), turn():
+        with worded_for_python(), turn():
             frame, shape = in_memory.inputs_of(X)
             target, labels = in_memory.targets_of(y, len(frame), frame.columns)
             share, split = request.split(validation_split), None
             weights = in_memory.weights_of(sample_weight, len(frame))
             if validation_data is not None:
                 if share:
-                    raise RequestError("validation_data stands in place of validation_split. Give one of them.")
+                    raise RequestError(
+                        "validation_data", "stands in place of validation_split", remedy="Give one of them."
+                    )
                 weights = in_memory.weights_together(weights, len(frame), validation_data)
                 frame, labels, split = in_memory.together(frame, shape, labels, validation_data)
             validates = split is not None or share is not None
@@ -431,7 +435,7 @@ class Model(Predictor):
         >>> bool((Model.load("sides").predict(X) == model.predict(X)).all())
         True
         """
-        with in_pythons_words():
+        with worded_for_python():
             trained = saved_model.load(Path(path).expanduser())
         model = cls.__new__(cls)
         model.name, model._plugin = trained.model_name, trained.model
@@ -455,7 +459,7 @@ class Model(Predictor):
         >>> Model.from_run("latest").run_id == model.run_id
         True
         """
-        with in_pythons_words():
+        with worded_for_python():
             return cls.load(
                 found_run.find(found_run.Which(run, tracking=request.where(tracking), **which)).model_folder()
             )

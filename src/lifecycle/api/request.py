@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ import numpy as np
 from omegaconf import OmegaConf, open_dict
 
 from lifecycle import registry
+from lifecycle.api.messages import GROUPS
 from lifecycle.config.choices import TYPED, name_of
 from lifecycle.config.request_record import FROM_PYTHON
 from lifecycle.config.schema import Request, RunConfig, TrackingConfig, TrainerConfig
 from lifecycle.config.tasks import TASKS
 from lifecycle.contract import REGRESSION
 from lifecycle.data.sources.in_memory import PATH
-from lifecycle.errors import RequestError, did_you_mean, unknown_field
+from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import ScheduleConfig
 
@@ -59,13 +61,16 @@ def typed(group: str, chosen: Any, fields: dict[str, Any]) -> Any:
     if not isinstance(chosen, str):
         if name_of(group, type(chosen)) and not fields:
             return chosen
-        what = f"beside {type(chosen).__name__}(...)" if name_of(group, type(chosen)) else f"for {chosen!r}"
+        got = f"{', '.join(fields)} with {type(chosen).__name__}(...)" if name_of(group, type(chosen)) else repr(chosen)
         raise RequestError(
-            f"{group} must be a name with its fields, or an object of lifecycle.{group}s, got "
-            f"{', '.join(fields) or 'it'} {what}. Write for instance {group}='{next(iter(known))}'."
+            group,
+            f"must be a name with its fields, or an object of lifecycle.{group}s",
+            got,
+            ["Write for instance ", Setting(group, next(iter(known))), "."],
         )
     if chosen not in known:
-        raise RequestError(f"{group}={chosen} is unknown.{did_you_mean(chosen, known)} Known: {', '.join(known)}.")
+        hint = did_you_mean(chosen, known)
+        raise RequestError(Setting(group, chosen), "is unknown", remedy=f"{hint} Known: {', '.join(known)}.")
     return _made(known[chosen], fields, f'{group}="{chosen}"', group)
 
 
@@ -78,16 +83,18 @@ def trainer(fields: dict[str, Any]) -> TrainerConfig:
     for name in ("devices", "strategy"):
         if name in fields:
             raise RequestError(
-                f"{name} is for the command, got {fields[name]!r}: each process would run the whole of this script. "
-                f"Write the rows to a file and use `lifecycle trainer.devices=2`, or leave {name} out."
+                name,
+                "is for the command",
+                f"{fields[name]!r}: each process would run this whole script",
+                f"Write the rows to a file and use `lifecycle trainer.devices=2`, or leave {name} out.",
             )
     if "max_epochs" in fields:
-        raise RequestError(f"max_epochs is called epochs here, got {fields['max_epochs']!r}. Write epochs=.")
+        raise RequestError("max_epochs", "is called epochs here", repr(fields["max_epochs"]), "Write epochs=.")
     known = [field.name for field in dataclasses.fields(TrainerConfig)]
     names = ["epochs", *(name for name in known if name not in ("max_epochs", "devices", "strategy"))]
     for name, value in fields.items():
         if name not in names:
-            raise RequestError(unknown_field(name, repr(value), names, "fit()"))
+            raise _unknown_field(name, value, names, "fit()")
     fields = {"max_epochs" if name == "epochs" else name: value for name, value in fields.items()}
     made: TrainerConfig = _made(TrainerConfig, fields, "fit()", "trainer")
     return made
@@ -108,7 +115,7 @@ def split(share: float) -> float | None:
         RequestError: it is no number.
     """
     if isinstance(share, bool) or not isinstance(share, int | float | np.number):
-        raise RequestError(f"validation_split must be a share of the rows, got {share!r}. Use for instance 0.2.")
+        raise RequestError("validation_split", "must be a share of the rows", repr(share), "Use for instance 0.2.")
     return float(share) or None
 
 
@@ -198,19 +205,34 @@ def _made(cls: Any, fields: dict[str, Any], owner: str, prefix: str) -> Any:
     known = [field.name for field in dataclasses.fields(cls)]
     for name, value in fields.items():
         if name not in known:
-            raise RequestError(unknown_field(name, repr(value), known, owner))
+            raise _unknown_field(name, value, known, owner)
     try:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), plain(fields)))
     except ValueError as error:  # OmegaConf's own are ValueErrors too
         key = getattr(error, "full_key", None)
         if key is None:
-            raise RequestError(f"{prefix}.{error}") from error
+            raise _out_of_range(prefix, error) from error
         raise _unfit(f"{prefix}.{key}", fields.get(key.split("[")[0]), error) from error
 
 
-def _unfit(name: str, value: Any, error: ValueError) -> RequestError:
-    said = str(error).splitlines()[0].rstrip(".")
-    return RequestError(f"{name} cannot be {value!r}: {said}. Give a value of its type.")
+def _out_of_range(group: str, error: ValueError) -> RequestError:
+    """Return the error of a dataclass of a group: ``ValueError("<field> must ..., got <value>. <remedy>")``."""
+    # A remedy may name another field of the group, as it is typed on the command line.
+    text = str(error).replace(f"{group}.", "") if group in GROUPS else str(error)
+    field, _, rest = text.partition(" ")
+    problem, _, remedy = rest.partition(". ")
+    return RequestError(f"{group}.{field}", problem.rstrip("."), remedy=remedy)
+
+
+def _unfit(key: str, value: Any, error: ValueError) -> RequestError:
+    """Return the error of a value that OmegaConf does not take for a field."""
+    reason = str(error).splitlines()[0].rstrip(".")
+    return RequestError(key, f"cannot be {value!r}: {reason}", remedy="Give a value of its type.")
+
+
+def _unknown_field(name: str, value: Any, known: Sequence[str], owner: str) -> RequestError:
+    fields = f"Fields: {', '.join(known)}." if known else "It has none."
+    return RequestError(name, f"is not a field of {owner}", repr(value), f"{did_you_mean(name, known)} {fields}")
 
 
 def plain(value: Any) -> Any:
@@ -233,6 +255,8 @@ def where(tracking: TrackingConfig | str | Path | None) -> TrackingConfig:
     if tracking is None or isinstance(tracking, TrackingConfig):
         return tracking or TrackingConfig()
     if not isinstance(tracking, str | Path):
-        raise RequestError(f"tracking must be a folder or a TrackingConfig, got {tracking!r}. Write tracking='mlruns'.")
+        raise RequestError(
+            "tracking", "must be a folder or a TrackingConfig", repr(tracking), "Write tracking='mlruns'."
+        )
     made: TrackingConfig = _made(TrackingConfig, {"dir": str(tracking)}, "tracking", "tracking")
     return made

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.layout import DATA
 from lifecycle.tracking import ranking, search
 
@@ -102,8 +102,9 @@ def _metric(runs: list[FoundRun], asked: str | None) -> str | None:
     if asked not in names:
         scores = [name for name in names if name.startswith(FINAL)]
         raise RequestError(
-            f"metric={asked} is a score of none of these runs.{did_you_mean(asked, names)} "
-            f"Scores: {', '.join(scores) or 'none'}."
+            Setting("metric", asked),
+            "is a score of none of these runs",
+            remedy=f"{did_you_mean(asked, names)} Scores: {', '.join(scores) or 'none'}.",
         )
     return asked
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from lifecycle.compile.precision import is_bf16
 from lifecycle.console.progress import EpochBar, NotebookBar
 from lifecycle.data.columns import kinds
+from lifecycle.errors import COMMAND_LINE
 from lifecycle.plots.style import number
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Report:
         self.data(data)
         self._line("Columns", kinds.describe(data.column_kinds))
         for note in data.notes:
-            self._line("", note, style="yellow")
+            self._line("", COMMAND_LINE.text(note), style="yellow")
         self._line("Network", f"{job.model_name}: {sum(layer.num_params for layer in layers):,} parameters")
         self.console.print(summary_table(layers))
         optimizer = f"{job.optimizer_name} (lr {job.optimizer.lr:g})"

@@ -17,7 +17,7 @@ from lifecycle.data.columns.kinds import DROPPED, OWN_PAST, SORTED_TIME, TARGET,
 from lifecycle.data.columns.names import TYPED, override
 from lifecycle.data.dataset import Dataset
 from lifecycle.define.network import learns_from_one_row
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import Either, RequestError, Setting, Text, did_you_mean
 from lifecycle.runtime.memory import free_memory
 from lifecycle.runtime.processes import is_helper
 from lifecycle.schedules import Plateau
@@ -30,12 +30,15 @@ def batch_size(config: TrainerConfig, data: Dataset) -> int:
     return min(config.batch_size or DEFAULT_BATCH_SIZE, len(data.train))
 
 
-def reduced_batch_size(config: TrainerConfig, data: Dataset) -> str | None:
+def reduced_batch_size(config: TrainerConfig, data: Dataset) -> Text | None:
     """Return the note on a batch size above the number of training rows, which is reduced; ``None``: it is not."""
     size = batch_size(config, data)
     if config.batch_size is None or config.batch_size == size:
         return None
-    return f"trainer.batch_size={config.batch_size} is more than the {size} training rows: each step takes all {size}"
+    return [
+        Setting("trainer.batch_size", config.batch_size),
+        f" is more than the {size} training rows: each step takes all {size}",
+    ]
 
 
 def check_batches(config: TrainerConfig, network: nn.Module, data: Dataset) -> None:
@@ -47,15 +50,24 @@ def check_batches(config: TrainerConfig, network: nn.Module, data: Dataset) -> N
     rows = len(data.train)
     if config.class_balanced and data.spec.task == REGRESSION:
         raise RequestError(
-            f"trainer.class_balanced=true needs classes, got a regression of {data.spec.target_name}. Leave it out."
+            Setting("trainer.class_balanced", True),
+            "needs classes",
+            f"a regression of {data.spec.target_name}",
+            "Leave it out.",
         )
     size = batch_size(config, data)
     if _fewest(rows, size, config.devices) > 1 or learns_from_one_row(network, data.spec):
         return
     sizes = [other for other in _nearest(size, rows) if _fewest(rows, other, config.devices) > 1]
-    cure = f"Use trainer.batch_size={sizes[0]}." if sizes else "Use more rows, or a network without it."
-    what = f"leaves a process with one row of the {rows} training rows in a batch"
-    raise RequestError(f"trainer.batch_size={size} {what}, and batch normalisation needs two or more. {cure}")
+    remedy: Text = "Use more rows, or a network without batch normalisation."
+    if sizes:
+        remedy = ["Use ", Setting("trainer.batch_size", sizes[0]), "."]
+    raise RequestError(
+        Setting("trainer.batch_size", size),
+        f"leaves a process with one row of the {rows} training rows in a batch, and batch normalisation needs two or "
+        "more",
+        remedy=remedy,
+    )
 
 
 def _fewest(rows: int, size: int, processes: int) -> int:
@@ -81,8 +93,10 @@ def check_memory(config: TrainerConfig, module: CompiledModel) -> None:
     needed = size * (2 + moments)  # the gradients; the network itself on a GPU, else the copy of the best weights
     if free is not None and needed > free:
         raise RequestError(
-            f"memory does not suffice to fit {size // 4:,} parameters: it takes {needed / 1e9:,.3g} GB more, and "
-            f"{free / 1e9:,.3g} GB are free. Use a smaller network, or optimizer=sgd."
+            "memory",
+            f"does not suffice to fit {size // 4:,} parameters: it takes {needed / 1e9:,.3g} GB more, and "
+            f"{free / 1e9:,.3g} GB are free",
+            remedy=["Use a smaller network, or ", Setting("optimizer", "sgd"), "."],
         )
 
 
@@ -98,7 +112,10 @@ def check_metrics(module: CompiledModel, data: Dataset) -> None:
         for name in module.metric_names:
             if not metrics.of_one_row(data.spec, name):
                 raise RequestError(
-                    f"metrics={name} needs two rows or more in each part, got one. Hold out more, or leave {name} out."
+                    Setting("metrics", name),
+                    "needs two rows or more in each part",
+                    "one",
+                    f"Hold out more rows, or leave {name} out.",
                 )
 
 
@@ -110,7 +127,7 @@ def check_names(data: Dataset, outputs: Sequence[str]) -> None:
         outputs: the names of the columns of predictions.
 
     Raises:
-        RequestError: names column and cure.
+        RequestError: names the column and the remedy.
     """
     names = [name for name, kind in data.column_kinds.items() if kind != DROPPED]
     taken = next((name for name in outputs if name in names), None)
@@ -119,15 +136,22 @@ def check_names(data: Dataset, outputs: Sequence[str]) -> None:
     new = f"{taken}_"
     while new in data.column_kinds or new in outputs:
         new += "_"
-    typed = override(taken, new) or f"rename: {{{taken!r}: {new!r}}} to a YAML file of the data set"
-    if data.column_kinds[taken] in (TARGET, OWN_PAST):
-        cure = f"Add {typed} data.target={new}."
-    elif data.column_kinds[taken] in (TIME, SORTED_TIME):
-        cure = f"Add {typed} data.time={new}."
-    else:
-        dropped = f"data.drop=[{taken}]" if TYPED.fullmatch(taken) else f"'data.drop=[\"{taken}\"]'"
-        cure = f"Add {typed}, or {dropped}."
-    raise RequestError(f"data={data.name} has a column {taken}, which a column of predictions is called. {cure}")
+    raise RequestError(
+        Setting("data", data.name),
+        f"has a column {taken}, which is the name of a column of predictions",
+        remedy=Either(command=_renaming(data.column_kinds[taken], taken, new), python="Rename the column in X."),
+    )
+
+
+def _renaming(kind: str, name: str, new: str) -> str:
+    """Return what the command line adds to rename or drop a column; a shell takes some names only within quotes."""
+    renamed = override(name, new) or f"rename: {{{name!r}: {new!r}}} to a YAML file of the data set"
+    if kind in (TARGET, OWN_PAST):
+        return f"Add {renamed} data.target={new}."
+    if kind in (TIME, SORTED_TIME):
+        return f"Add {renamed} data.time={new}."
+    dropped = f"data.drop=[{name}]" if TYPED.fullmatch(name) else f"'data.drop=[\"{name}\"]'"
+    return f"Add {renamed}, or {dropped}."
 
 
 def check_monitors(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:
@@ -138,27 +162,31 @@ def check_monitors(config: TrainerConfig, module: CompiledModel, data: Dataset) 
     """
     unused = data.val is None and not config.early_stopping and config.monitor == "val_loss"
     if not unused:
-        cure = "Add trainer.early_stopping=false, or trainer.monitor=train_loss."
-        _check_monitor("trainer.monitor", config.monitor, module, data, cure)
+        alternatives = Setting("trainer.early_stopping", False), Setting("trainer.monitor", "train_loss")
+        remedy: Text = ["Add ", alternatives[0], ", or ", alternatives[1], "."]
+        _check_monitor(Setting("trainer.monitor", config.monitor), config.monitor, module, data, remedy)
     if isinstance(module.schedule_config, Plateau):
-        cure = "Add schedule.monitor=train_loss."
-        _check_monitor("schedule.monitor", str(module.schedule_config.monitor), module, data, cure)
+        monitor = str(module.schedule_config.monitor)
+        remedy = ["Add ", Setting("schedule.monitor", "train_loss"), "."]
+        _check_monitor(Setting("schedule.monitor", monitor), monitor, module, data, remedy)
 
 
-def _check_monitor(key: str, monitor: str, module: CompiledModel, data: Dataset, cure: str) -> None:
+def _check_monitor(setting: Setting, monitor: str, module: CompiledModel, data: Dataset, remedy: Text) -> None:
     parts = ("train", "val") if data.val is not None else ("train",)
     measured = [f"{part}_{name}" for part in parts for name in ("loss", *module.metric_names)]
     if monitor not in measured:
         if data.val is None and monitor.startswith("val_"):
-            raise RequestError(f"{key}={monitor} needs validation rows, got data.val_size=0. {cure}")
-        raise RequestError(
-            f"{key}={monitor} is not measured.{did_you_mean(monitor, measured)} Choose from: {', '.join(measured)}."
-        )
+            no_rows = Either(command="data.val_size=0", python="none")
+            raise RequestError(setting, ["needs validation rows, got ", no_rows], remedy=remedy)
+        choices = f"{did_you_mean(monitor, measured)} Choose from: {', '.join(measured)}."
+        raise RequestError(setting, "is not measured", remedy=choices)
     name = monitor.partition("_")[2]
     if name != "loss" and metrics.higher_is_better(name, module.val_scores.metrics[name]) is None:
         better = measured[-1 - len(module.metric_names)]
         raise RequestError(
-            f"{key}={monitor} cannot be monitored: nobody says whether higher is better. Use {key}={better}."
+            setting,
+            "cannot be monitored: it is not known whether higher is better",
+            remedy=["Use ", Setting(setting.key, better), "."],
         )
 
 
@@ -171,20 +199,31 @@ def check_devices(config: TrainerConfig) -> None:
     rank = os.environ.get("LOCAL_RANK")
     if rank is not None and not is_helper():
         raise RequestError(
-            f"LOCAL_RANK={rank} is set in the environment, as if another launcher had started this process. Unset it; "
-            "trainer.devices=2 trainer.strategy=ddp starts the processes itself."
+            [f"LOCAL_RANK={rank}"],
+            "is set in the environment, as if another launcher had started this process",
+            remedy="Unset it; `lifecycle trainer.devices=2 trainer.strategy=ddp` starts the processes itself.",
         )
     gpus = torch.cuda.device_count() if CUDAAccelerator.is_available() else int(MPSAccelerator.is_available())
     if config.accelerator == "gpu" and not gpus:
-        raise RequestError("trainer.accelerator=gpu but torch sees no GPU. Use trainer.accelerator=cpu or auto.")
+        raise RequestError(
+            Setting("trainer.accelerator", "gpu"),
+            "but torch sees no GPU",
+            remedy=["Use ", Setting("trainer.accelerator", "cpu"), " or auto."],
+        )
     on_gpu = config.accelerator == "gpu" or (config.accelerator == "auto" and gpus)
     if on_gpu and config.devices > gpus:
         raise RequestError(
-            f"trainer.devices={config.devices} but torch sees {gpus} GPU. Use {gpus}, or trainer.accelerator=cpu."
+            Setting("trainer.devices", config.devices),
+            f"but torch sees {gpus} GPU{'s' * (gpus != 1)}",
+            remedy=[f"Use {gpus}, or ", Setting("trainer.accelerator", "cpu"), "."],
         )
     cores = max(2, os.cpu_count() or 1)
     if not on_gpu and config.devices > cores:
-        raise RequestError(f"trainer.devices={config.devices} but there are {cores} cores. Use at most {cores}.")
+        raise RequestError(
+            Setting("trainer.devices", config.devices),
+            f"but there are {cores} cores",
+            remedy=f"Use at most {cores}.",
+        )
 
 
 def check(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from lifecycle.compile.output_units import Units
 from lifecycle.contract import BINARY
-from lifecycle.errors import LifecycleError, RequestError
+from lifecycle.errors import LifecycleError, RequestError, Setting
 from lifecycle.predict import saved_model
 from lifecycle.predict.export_readme import INPUTS, PREDICTIONS, describe
 from lifecycle.predict.trained_model import TrainedModel
@@ -87,7 +87,7 @@ def export(folder: Path, name: str, output: Path) -> list[str]:
             fresh.rename(output)
     except OSError as error:
         raise RequestError(
-            f"output={output} cannot be written: {error.strerror or error}. Name another folder."
+            Setting("output", output), f"cannot be written: {error.strerror or error}", remedy="Name another folder."
         ) from error
     return [
         f"Wrote {output / file}, with its preprocessing beside it; {output / 'README.md'} says how to use it.",

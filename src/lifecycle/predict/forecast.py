@@ -10,7 +10,7 @@ import pandas as pd
 from lifecycle.capabilities import Forecasts
 from lifecycle.data.columns.features import LARGEST
 from lifecycle.data.columns.names import PREDICTED
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 
 
 class OfSeries(Protocol):
@@ -40,10 +40,12 @@ def forecast(trained: OfSeries, rows: pd.DataFrame, horizon: int) -> pd.DataFram
     data: Any = trained.data
     if not foretells(trained):
         raise RequestError(
-            f"horizon={horizon} is for series, and this model predicts each row of its own. Leave it out."
+            Setting("horizon", horizon),
+            "is for series, and this model predicts each row independently",
+            remedy="Leave it out.",
         )
     if horizon < 1:
-        raise RequestError(f"horizon must be 1 or more, got {horizon}. Give the number of steps to foretell.")
+        raise RequestError("horizon", "must be 1 or more", horizon, "Give the number of steps to forecast.")
     rows = trained.checked(rows)
     times = data.times_after(rows, horizon, trained.time_step)
     known: np.ndarray[Any, Any] = data.known(rows)
@@ -53,7 +55,9 @@ def forecast(trained: OfSeries, rows: pd.DataFrame, horizon: int) -> pd.DataFram
         value = float(trained.predict_samples(sample, pd.DataFrame(index=[len(rows) + len(found)]))[PREDICTED].iloc[0])
         if not abs(value) <= LARGEST:
             raise RequestError(
-                f"horizon={horizon} is too far: the forecast is {value} at step {len(found) + 1}. Foretell fewer steps."
+                Setting("horizon", horizon),
+                f"is too far: the forecast is {value} at step {len(found) + 1}",
+                remedy="Forecast fewer steps.",
             )
         found.append(value)
         known = np.append(known, value)[-len(known) :]

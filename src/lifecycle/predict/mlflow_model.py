@@ -43,7 +43,9 @@ def _check_cells(rows: pd.DataFrame) -> None:
     for name, column in rows.items():
         for row, value in column.items() if column.dtype == object else ():
             if isinstance(value, list | dict | np.ndarray):
-                raise RequestError(f"column {name} holds a list or mapping in row {row}, got {value}. Give one value.")
+                raise RequestError(
+                    [f"column {name}"], f"holds a list or mapping in row {row}", value, "Give one value."
+                )
 
 
 def _load_pyfunc(path: str) -> PyFunc:

@@ -30,7 +30,7 @@ from lifecycle.data.formats import readers, stream, writers
 from lifecycle.data.formats.names import CSV, JSON, JSON_LINES, PARQUET, STANDARD, endings, is_images, of_output
 from lifecycle.data.formats.stream import Stream
 from lifecycle.data.sources import image_folders
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 from lifecycle.predict.outputs import column_names
 from lifecycle.runtime.threads import pool
 
@@ -142,7 +142,7 @@ def _open(trained: TrainedModel, source: str | Path | Iterable[pd.DataFrame], ou
         return readers.read(source, form)
     file = Path(source).expanduser()
     if file.resolve() == Path(output).expanduser().resolve():
-        raise RequestError(f"output={output} is the input. Give another file.")
+        raise RequestError(Setting("output", output), "is the input", remedy="Give another file.")
     if not is_images(source):
         return readers.read(source)
     if not isinstance(trained.data, ReadsImageFiles):
@@ -150,7 +150,9 @@ def _open(trained: TrainedModel, source: str | Path | Iterable[pd.DataFrame], ou
         named = ", ".join(trained.columns[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
         what = "a folder" if file.is_dir() else "an image"
         raise RequestError(
-            f"input={source} is {what}, and this model takes the columns {named}. Give a file ending in {endings()}."
+            Setting("input", source),
+            f"is {what}, and this model takes the columns {named}",
+            remedy=f"Give a file ending in {endings()}.",
         )
     return _images(trained, image_folders.images_in(str(source)))
 
@@ -232,8 +234,10 @@ def _check_names(rows: Stream, trained: TrainedModel) -> None:
     for name in column_names(trained.spec):
         if name not in rows.schema.names:
             continue
-        if name in trained.columns:  # models are no longer trained so
-            cure = f"Train again with data.rename={{{name}: {name}_}}, or use TrainedModel.predict from Python."
+        if name in trained.columns:  # a model of before preflight.check_names
+            remedy = f"Train again with data.rename={{{name}: {name}_}}, or use TrainedModel.predict from Python."
         else:
-            cure = "The model does not read it: rename it in the file, or remove it."
-        raise RequestError(f"{rows.name} has a column {name}, and the predictions are to be called so. {cure}")
+            remedy = "The model does not read it: rename it in the file, or remove it."
+        raise RequestError(
+            [rows.name], f"has a column {name}, which is the name of a column of predictions", remedy=remedy
+        )

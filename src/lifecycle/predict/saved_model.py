@@ -26,7 +26,7 @@ from lifecycle.credentials import is_credential
 from lifecycle.data.columns.missing_values import REFUSE
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.sources.native_frames import as_pandas
-from lifecycle.errors import LifecycleError, RequestError, SavedModelError
+from lifecycle.errors import LifecycleError, RequestError, SavedModelError, Text
 from lifecycle.predict.trained_model import Preparation, TrainedModel
 from lifecycle.runtime.digests import sha256
 
@@ -42,18 +42,23 @@ OF_THE_ROWS = ("path", "source", "licence", "note")
 CURE = "Take the model from its run again."
 
 
-def check_preprocessing(preprocessing: Preprocessing, source: str) -> None:
-    """Refuse, before anything is trained, what could be saved and never be loaded again.
+def check_preprocessing(preprocessing: Preprocessing, source: Text) -> None:
+    """Refuse, before training, preprocessing that could be saved and not be loaded again.
+
+    Args:
+        preprocessing: fitted.
+        source: the data set, as messages name it.
 
     Raises:
-        RequestError: the data plugin learnt something that is no scikit-learn object.
+        RequestError: the data plugin learnt an object that is not scikit-learn's.
     """
     learnt = skops.io.dumps({"inputs": preprocessing.inputs, "target": preprocessing.target})
     untrusted = set(skops.io.get_untrusted_types(data=learnt)) - TRUSTED
     if untrusted:
         raise RequestError(
-            f"{source} learnt {', '.join(sorted(untrusted))}, which a saved model cannot hold. Let the plugin's "
-            "learn() return a transformer of scikit-learn's."
+            source,
+            f"learnt {', '.join(sorted(untrusted))}, which a saved model cannot hold",
+            remedy="Let the plugin's learn() return a scikit-learn transformer.",
         )
 
 

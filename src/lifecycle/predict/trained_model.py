@@ -80,7 +80,7 @@ class Preparation:
             RequestError: there are no rows, a column is missing, or times have other steps than those of training.
         """
         if not len(rows):
-            raise RequestError("input has no rows. Give one or more to predict.")
+            raise RequestError("input", "has no rows", remedy="Give one or more to predict.")
         rows = as_pandas(rows, "input")
         rows = rows.rename(columns=self.new_names(rows.columns))
         self.check_columns(rows.columns)
@@ -126,11 +126,13 @@ class Preparation:
         inputs = torch.from_numpy(self.data.apply(self.preprocessing.inputs, samples.inputs))
         if tuple(inputs.shape[1:]) != self.spec.input_shape:
             got, wanted = (" x ".join(map(str, shape)) for shape in (inputs.shape[1:], self.spec.input_shape))
-            raise RequestError(f"input has samples of {got}, and this model takes {wanted}. Give such rows.")
+            raise RequestError(
+                "input", f"has samples of {got}, and this model takes {wanted}", remedy="Give rows of that shape."
+            )
         wrong = torch.nonzero(~inputs.flatten(1).isfinite().all(dim=1))
         if len(wrong):
             row = rows.index[samples.rows[int(wrong[0])]]
-            raise RequestError(f"input has a value that is no finite number in row {row}. Mend the row.")
+            raise RequestError("input", f"has a value that is no finite number in row {row}", remedy="Fix the row.")
         return inputs
 
     def check_columns(self, names: Iterable[Any]) -> None:
@@ -143,12 +145,14 @@ class Preparation:
         missing = [name for name in self.columns if name not in count]
         if missing:
             raise RequestError(
-                f"input has no column {', '.join(missing)}, got {', '.join(map(str, count))}. "
-                f"This model needs {', '.join(self.columns)}."
+                "input",
+                f"has no column {', '.join(missing)}",
+                ", ".join(map(str, count)),
+                f"This model needs {', '.join(self.columns)}.",
             )
         twice = [name for name in self.columns if count[name] > 1]
         if twice:
-            raise RequestError(f"input has the column {twice[0]} twice. Give it once.")
+            raise RequestError("input", f"has the column {twice[0]} twice", remedy="Give it once.")
 
     def optional_columns(self, names: Iterable[Any]) -> list[str]:
         """Return the columns among ``names`` that a prediction can do without, and uses where they are there."""

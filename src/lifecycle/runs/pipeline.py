@@ -25,7 +25,7 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.load import load
 from lifecycle.data.sources.in_memory import Given
 from lifecycle.define.network import Layer, define, summarize
-from lifecycle.errors import RequestError
+from lifecycle.errors import COMMAND_LINE, RequestError, Setting
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight, trainer
 from lifecycle.fit.history import History
@@ -156,7 +156,7 @@ def prepare(job: Job, rows: Given | None = None) -> Prepared:
 
 
 def _compiled(job: Job, data: Dataset) -> Prepared:
-    saved_model.check_preprocessing(data.preprocessing, f"data={data.name}")
+    saved_model.check_preprocessing(data.preprocessing, Setting("data", data.name))
     network = define(job.model, job.model_name, data.spec, job.seed, source=f"data={data.name}")
     layers = summarize(network, data.spec)
     optimization.check(job.optimizer, job.optimizer_name, network, job.trainer.devices)
@@ -205,7 +205,7 @@ def life(
         job.request, loss=module.loss_name, metrics=metrics, trainer__batch_size=rows_a_step, **schedule
     )
     if (note := preflight.reduced_batch_size(job.trainer, data)) is not None:
-        printer.note("Batches", note)
+        printer.note("Batches", COMMAND_LINE.text(note))
         tracked.tag(**{"lifecycle.batch_size": str(rows_a_step)})  # the parameter is what was asked for
     tracked.log_text(report.summary_text(prepared.layers), "summary.txt")
 

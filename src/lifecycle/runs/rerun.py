@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from omegaconf import OmegaConf
 
 from lifecycle.config.schema import Request
-from lifecycle.errors import LifecycleError, RequestError
+from lifecycle.errors import LifecycleError, RequestError, as_typed
 from lifecycle.runs import reopen
 from lifecycle.runtime.processes import is_helper
 from lifecycle.tracking import client, found_run
@@ -52,9 +52,12 @@ def rerun(asked: Which, changes: list[str]) -> None:
     request, changed = reopen.changed(record, changes, f"rerun run={found.id}")
     for key in changed:
         if key not in reopen.SHOWN:
+            before, after = changed[key]
             raise RequestError(
-                f"{key} must stay {changed[key][0]} in a repetition of run {found.name} ({found.id}), got "
-                f"{changed[key][1]}. Leave it out, or begin a new run with it."
+                key,
+                f"must stay {as_typed(before)} in a repetition of run {found.name} ({found.id})",
+                as_typed(after),
+                "Leave it out, or begin a new run with it.",
             )
     _beside(found, request)
     reopen.told_to_helpers("rerun", found, changes, request)
@@ -66,8 +69,9 @@ def rerun(asked: Which, changes: list[str]) -> None:
 def _check(found: FoundRun) -> None:
     if found.status != "FINISHED":
         raise RequestError(
-            f"run {found.name} ({found.id}) is {found.status}: it has no scores to compare with. "
-            f"`lifecycle resume run={found.id}` goes on with it."
+            [f"run {found.name} ({found.id})"],
+            f"is {found.status}: it has no scores to compare with",
+            remedy=f"`lifecycle resume run={found.id}` continues it.",
         )
 
 

@@ -16,7 +16,7 @@ from lifecycle.config.schema import Job
 from lifecycle.credentials import masked
 from lifecycle.data import labelled_rows
 from lifecycle.data.sources import in_memory
-from lifecycle.errors import RequestError
+from lifecycle.errors import COMMAND_LINE, RequestError, Setting
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight
 from lifecycle.plots import artifacts
@@ -74,8 +74,9 @@ def own_rows(found: FoundRun, job: Job) -> Rescored:
     """
     if path_of(job.data) == in_memory.PATH and not Path(in_memory.PATH).exists():
         raise RequestError(
-            f"run {found.name} ({found.id}) was fitted from Python to rows in memory, which are not kept. Score it on "
-            "labelled rows in a file, with input=<file>."
+            [f"run {found.name} ({found.id})"],
+            "was fitted from Python to rows in memory, which are not kept",
+            remedy="Score it on labelled rows in a file, with input=<file>.",
         )
     trained = saved_model.load(found.model_folder())
     prepared = pipeline.prepare(job)
@@ -83,15 +84,22 @@ def own_rows(found: FoundRun, job: Job) -> Rescored:
     then = found.tags.get(DIGEST)
     if then is not None and then != data.digest:
         raise RequestError(
-            f"data={data.name} is not what run {found.name} ({found.id}) was fitted to: its rows had the sha256 "
-            f"{then[:16]}..., and have {data.digest[:16]}... now. Put them back; or score all of them as other data, "
-            f"with data={data.name} or input=<file>."
+            Setting("data", data.name),
+            f"is not what run {found.name} ({found.id}) was fitted to: its rows had the sha256 {then[:16]}..., "
+            f"and have {data.digest[:16]}... now",
+            remedy=[
+                "Put them back; or score all of them as other data, with ",
+                Setting("data", data.name),
+                " or input=<file>.",
+            ],
         )
     split = {name: digest for name, digest in data.split_digests.items() if found.tags.get(name, digest) != digest}
     if split:
         raise RequestError(
-            f"data={data.name} is split in another way than when run {found.name} ({found.id}) was fitted "
-            f"({', '.join(split)} differs): rows that it learnt from would be scored. Score others with input=<file>."
+            Setting("data", data.name),
+            f"is split in another way than when run {found.name} ({found.id}) was fitted ({', '.join(split)} differs): "
+            "rows that it learnt from would be scored",
+            remedy="Score others with input=<file>.",
         )
     prepared.network.load_state_dict(trained.network.state_dict())
     evaluation, predictions = _score(job, prepared)
@@ -122,7 +130,7 @@ def other_rows(found: FoundRun, job: Job, asked: Job, name: str, missing: str = 
     losses.check_data(module.loss_name, data)
     preflight.check_metrics(module, data)
     evaluation, predictions = _score(job, pipeline.Prepared(data, trained.network, [], module))
-    notes = list(data.notes)
+    notes = list(map(COMMAND_LINE.text, data.notes))
     if data.digest == found.tags.get(DIGEST):
         notes.append("These are the rows that the run was made with: those that it was fitted to are among them.")
     source = masked(path_of(asked.data, data.kind))

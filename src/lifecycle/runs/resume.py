@@ -13,7 +13,7 @@ from lifecycle.config import request_record
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
 from lifecycle.credentials import hiding
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting, as_typed
 from lifecycle.layout import DATA, TEST, VALIDATION
 from lifecycle.runs import reopen
 from lifecycle.runtime.processes import is_helper
@@ -87,21 +87,26 @@ def _check_has_begun(asked: Which, found: FoundRun) -> None:
         found_run.close_dead(asked)
         now = found_run.find(replace(asked, run=str(found.id)))
         if now.status == "RUNNING":
-            raise RequestError(f"run {_named(found)} is still going on in another process. Wait for its end.") from None
+            raise RequestError(
+                _run(found), "is still going on in another process", remedy="Wait for its end."
+            ) from None
         raise RequestError(
-            f"run {_named(found)} was ended before its request was recorded, and nothing of it is there to go on "
-            f"with. It is {now.status}. Begin it anew: {found.tags['lifecycle.command']}"
+            _run(found),
+            f"ended before its request was recorded, so there is nothing to continue; it is {now.status}",
+            remedy=f"Start it again: {found.tags['lifecycle.command']}",
         ) from None
 
 
 def _check_changes(found: FoundRun, changed: dict[str, tuple[Any, Any]]) -> None:
     for key, (then, now) in changed.items():
         if key == EPOCHS and now < then:
-            raise RequestError(f"{key} can only be raised above {then} in run {_named(found)}, got {now}. Use more.")
+            raise RequestError(key, f"can only be raised above {then} in {_run(found)}", now, "Use more.")
         if key not in (EPOCHS, *reopen.SHOWN):
             raise RequestError(
-                f"{key} must stay {_shown(then)} in run {_named(found)}, got {_shown(now)}: with it, what is fitted "
-                "already would be another. Leave it out, or begin a new run with it."
+                key,
+                f"must stay {as_typed(then)} in {_run(found)}",
+                as_typed(now),
+                "Changing it would invalidate the completed epochs. Leave it out, or begin a new run with it.",
             )
 
 
@@ -114,8 +119,9 @@ def _check_is_left(found: FoundRun, request: Request, changed: dict[str, tuple[A
         raise _stopped_by_itself(found, request)
     if EPOCHS not in changed:
         raise RequestError(
-            f"run {_named(found)} is FINISHED: max_epochs={epochs} was reached, and nothing is left to do. Add "
-            f"{EPOCHS}=<more than {epochs}> to train it further."
+            _run(found),
+            f"is FINISHED: max_epochs={epochs} was reached, and nothing is left to do",
+            remedy=["Add ", Setting(EPOCHS, f"<more than {epochs}>"), " to train it further."],
         )
 
 
@@ -124,9 +130,11 @@ def _stopped_by_itself(found: FoundRun, request: Request) -> RequestError:
     why = found.tags.get("stopped", "")
     if not why or why.startswith("max_epochs="):
         why = f"{trainer.monitor} had not improved for {trainer.patience} epochs"
+    alternatives = Setting("trainer.patience", trainer.patience), Setting("trainer.early_stopping", False)
     return RequestError(
-        f"run {_named(found)} has stopped by itself: {why}, and with more epochs it would have stopped there too. "
-        f"Begin a new run with more than trainer.patience={trainer.patience}, or with trainer.early_stopping=false."
+        _run(found),
+        f"was ended by early stopping: {why}, and with more epochs it would have stopped there too",
+        remedy=["Begin a new run with more than ", alternatives[0], ", or with ", alternatives[1], "."],
     )
 
 
@@ -136,9 +144,12 @@ def _check_schedule(job: Job, record: dict[str, Any], changed: dict[str, tuple[A
         return
     then, now = changed[EPOCHS]
     if isinstance(job.schedule, OneCycle) or resolve(request_record.request_of(record)).schedule != job.schedule:
+        schedule = Setting("schedule", job.schedule_name)
         raise RequestError(
-            f"{EPOCHS} must stay {then} with schedule={job.schedule_name}, whose rates were laid out over these "
-            f"epochs, got {now}. Begin a new run with it."
+            EPOCHS,
+            [f"must stay {then} with ", schedule, ", whose rates were planned over these epochs"],
+            now,
+            "Begin a new run with it.",
         )
 
 
@@ -146,10 +157,14 @@ def _check_can_be_finished(found: FoundRun, changes: list[str]) -> None:
     """Refuse to finish a run that is finished, or as another one than it was."""
     if found.status == "FINISHED":
         raise RequestError(
-            f"checkpoint=best finishes a run that was ended, and run {_named(found)} is FINISHED. Leave it out."
+            Setting("checkpoint", "best"),
+            f"finishes a run that was ended, and {_run(found)} is FINISHED",
+            remedy="Leave it out.",
         )
     if any(word.startswith(f"{EPOCHS}=") for word in changes):
-        raise RequestError(f"checkpoint=best fits no more epochs, got {EPOCHS} as well. Leave one of them out.")
+        raise RequestError(
+            Setting("checkpoint", "best"), "fits no more epochs", f"{EPOCHS} as well", "Leave one of them out."
+        )
 
 
 def _finish(found: FoundRun, job: Job, points: Points) -> None:
@@ -210,13 +225,17 @@ def _check_data(found: FoundRun, prepared: Prepared, differences: list[Differenc
     for difference in differences:
         if difference.name == DATA:
             raise RequestError(
-                f"data={prepared.data.name} has the sha256 {difference.now}, and run {_named(found)} began with "
-                f"{difference.then}: the rest of it would be of other data. Bring the data back, or begin a new run."
+                Setting("data", prepared.data.name),
+                f"has the sha256 {difference.now}, and {_run(found)} began with {difference.then}: the rest of the run "
+                "would be of other data",
+                remedy="Bring the data back, or begin a new run.",
             )
         if difference.name in (VALIDATION, TEST):
             raise RequestError(
-                f"data={prepared.data.name} is split in another way than when run {_named(found)} began "
-                f"({difference.name} differs): it would train on rows that it held out. Begin a new run."
+                Setting("data", prepared.data.name),
+                f"is split in another way than when {_run(found)} began ({difference.name} differs): it would train on "
+                "rows that it held out",
+                remedy="Begin a new run.",
             )
 
 
@@ -240,9 +259,10 @@ def _record(tracked: Run, job: Job, record: dict[str, Any]) -> None:
     tracked.log_text(head + OmegaConf.to_yaml(OmegaConf.create(more["config"])), file.name)
 
 
+def _run(found: FoundRun) -> str:
+    """Return ``run <name> (<id>)``, as messages name a run."""
+    return f"run {_named(found)}"
+
+
 def _named(found: FoundRun) -> str:
     return f"{found.name} ({found.id})"
-
-
-def _shown(value: Any) -> str:
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

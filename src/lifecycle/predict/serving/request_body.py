@@ -14,8 +14,6 @@ SPLIT, RECORDS, INPUTS, INSTANCES = "dataframe_split", "dataframe_records", "inp
 FORMS = (SPLIT, RECORDS, INPUTS, INSTANCES)
 PARAMS = "params"
 
-TOO_DEEP = "the body is nested too deeply. Give one value a cell."
-
 MOST_SHOWN, MOST_NAMED = 60, 4
 """Characters of what was sent, and columns, that a message shows."""
 
@@ -48,9 +46,9 @@ def parse(body: bytes, columns: Sequence[str]) -> Rows:
     try:
         return _rows(json_rows.parse(body), columns)
     except RecursionError as error:
-        raise RequestError(TOO_DEEP) from error
+        raise RequestError("the body", "is nested too deeply", remedy="Give one value a cell.") from error
     except ValueError as error:  # no JSON, or no UTF-8
-        raise RequestError(f"the body is no JSON: {error}. {_example(columns)}") from error
+        raise RequestError("the body", f"is no JSON: {error}", remedy=_example(columns)) from error
 
 
 def _rows(found: Any, columns: Sequence[str]) -> Rows:
@@ -58,10 +56,10 @@ def _rows(found: Any, columns: Sequence[str]) -> Rows:
     unknown = [name for name in found if name not in (*FORMS, PARAMS)] if isinstance(found, dict) else []
     if len(forms) != 1 or unknown:
         got = _shown(", ".join(map(str, found)) or "nothing" if isinstance(found, dict) else found)
-        raise RequestError(f"the body must be an object with one of {', '.join(FORMS)}, got {got}. {_example(columns)}")
+        raise RequestError("the body", f"must be an object with one of {', '.join(FORMS)}", got, _example(columns))
     params = found.get(PARAMS) or {}
     if not isinstance(params, dict):
-        raise RequestError(f"params must be an object, got {_shown(params)}. Leave it out.")
+        raise RequestError("params", "must be an object", _shown(params), "Leave it out.")
     value = found[forms[0]]
     names, data = _split(value) if forms[0] == SPLIT else _any(forms[0], value, list(columns))
     return Rows(names, data, params)
@@ -71,7 +69,7 @@ def _split(value: Any) -> tuple[list[str], list[list[Any]]]:
     data = value.get("data") if isinstance(value, dict) else None
     names = value.get("columns") if isinstance(value, dict) else None
     if not isinstance(data, list) or not isinstance(names, list):
-        raise RequestError(f'{SPLIT} must be {{"columns": [...], "data": [[...], ...]}}, got {_shown(value)}.')
+        raise RequestError(SPLIT, 'must be {"columns": [...], "data": [[...], ...]}', _shown(value))
     return list(map(str, names)), _checked(data, list(map(str, names)))
 
 
@@ -80,13 +78,13 @@ def _any(form: str, value: Any, columns: list[str]) -> tuple[list[str], list[lis
     if isinstance(value, Mapping) and form != RECORDS:
         return _of_columns(form, value)
     if not isinstance(value, list):
-        raise RequestError(f"{form} must be a list of rows, got {_shown(value)}. {_example(columns)}")
+        raise RequestError(form, "must be a list of rows", _shown(value), _example(columns))
     if all(isinstance(row, Mapping) for row in value):
         names = list(dict.fromkeys(name for row in value for name in row)) or columns
         return names, [[row.get(name) for name in names] for row in value]
     if form == RECORDS:
         at = next(at for at, row in enumerate(value) if not isinstance(row, Mapping))
-        raise RequestError(f"{form} must be objects, got {_shown(value[at])} in row {at}. {_example(columns)}")
+        raise RequestError(form, "must be objects", f"{_shown(value[at])} in row {at}", _example(columns))
     if len(columns) == 1 and not any(isinstance(row, list | Mapping) for row in value):
         return columns, [[row] for row in value]
     return columns, _checked(value, columns)
@@ -96,8 +94,8 @@ def _of_columns(form: str, value: Mapping[str, Any]) -> tuple[list[str], list[li
     lists = {name: cells if isinstance(cells, list) else [cells] for name, cells in value.items()}
     lengths = {name: len(cells) for name, cells in lists.items()}
     if len(set(lengths.values())) > 1:
-        said = ", ".join(f"{number} for {name}" for name, number in list(lengths.items())[:MOST_NAMED])
-        raise RequestError(f"{form} must have as many values for each column, got {said}. Give one a row, or null.")
+        counts = ", ".join(f"{number} for {name}" for name, number in list(lengths.items())[:MOST_NAMED])
+        raise RequestError(form, "must have as many values for each column", counts, "Give one a row, or null.")
     return list(lists), [list(row) for row in zip(*lists.values(), strict=True)]
 
 
@@ -106,17 +104,20 @@ def _checked(data: list[Any], names: list[str]) -> list[list[Any]]:
     for at, row in enumerate(data):
         if not isinstance(row, list):
             raise RequestError(
-                f"row {at} must be a list of {len(names)} values, got {_shown(row)}. Give a list of lists."
+                f"row {at}", f"must be a list of {len(names)} values", _shown(row), "Give a list of lists."
             )
         if len(row) < len(names):
             lacking = names[len(row) :]
             more = f" and {len(lacking) - MOST_NAMED} more" if len(lacking) > MOST_NAMED else ""
             raise RequestError(
-                f"row {at} has {len(row)} of {len(names)} values, and none for {', '.join(lacking[:MOST_NAMED])}{more}."
-                " Give a value for each column, or null."
+                f"row {at}",
+                f"has {len(row)} of {len(names)} values, and none for {', '.join(lacking[:MOST_NAMED])}{more}",
+                remedy="Give a value for each column, or null.",
             )
         if len(row) > len(names):
-            raise RequestError(f"row {at} has {len(row)} values for {len(names)} columns. Give one for each column.")
+            raise RequestError(
+                f"row {at}", f"has {len(row)} values for {len(names)} columns", remedy="Give one for each column."
+            )
     return data
 
 

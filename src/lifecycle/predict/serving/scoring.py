@@ -141,10 +141,12 @@ class Scorer:
 def _horizon(params: Mapping[str, Any]) -> int:
     """Return how many steps of a series to predict; 0: the rows themselves."""
     if unknown := [name for name in params if name not in PARAMS]:
-        raise RequestError(f"params has {unknown[0][:100]}, which no prediction takes. Use {' or '.join(PARAMS)}.")
+        raise RequestError(
+            "params", f"has {unknown[0][:100]}, which no prediction takes", remedy=f"Use {' or '.join(PARAMS)}."
+        )
     found = params.get(HORIZON) or 0
     if type(found) is not int or found < 0:
-        raise RequestError(f"params.{HORIZON} must be a whole number of steps, got {str(found)[:100]}. Give 1 or more.")
+        raise RequestError(f"params.{HORIZON}", "must be a whole number of steps", str(found)[:100], "Give 1 or more.")
     return found
 
 
