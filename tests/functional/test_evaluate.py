@@ -18,6 +18,7 @@ from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
 from lifecycle.api.model import Model
 from lifecycle.data import labelled_rows
 from lifecycle.data.sources import files
+from lifecycle.layout import TEST
 from lifecycle.predict import saved_model
 from lifecycle.predict.trained_model import TrainedModel
 from tests.conftest import Command, Ended, artifacts
@@ -226,6 +227,19 @@ def test_rows_that_have_changed_are_refused_with_both_digests(evaluate: Evaluate
     assert (ended.code, ended.out) == (2, "")
     assert f"its rows had the sha256 {then[:16]}..., and have " in ended.err
     assert "or score all of them as other data, with data=table or input=<file>." in ended.err
+
+
+def test_rows_that_are_split_in_another_way_are_refused(evaluate: Evaluate, folder: Path) -> None:
+    run = runs_in(folder)[FLOWERS]
+    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}")
+    try:
+        client.set_tag(run.info.run_id, TEST, "0" * 64)
+        ended = evaluate(FLOWERS)
+    finally:
+        client.set_tag(run.info.run_id, TEST, run.data.tags[TEST])
+    assert (ended.code, ended.out) == (2, "")
+    assert f"lifecycle: data=table is split in another way than when run {run.info.run_name} (" in ended.err
+    assert "was fitted (split.test.sha256 differs): rows that it learnt from would be scored. Score others" in ended.err
 
 
 def test_a_score_that_is_another_by_now_is_named_with_what_changed(evaluate: Evaluate, folder: Path) -> None:

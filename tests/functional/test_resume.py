@@ -33,6 +33,7 @@ from lifecycle.define.network import define
 from lifecycle.errors import shortened
 from lifecycle.fit import checkpoints, trainer
 from lifecycle.fit.history import History, Row
+from lifecycle.layout import TEST
 from lifecycle.optimizers import Adam
 from lifecycle.plugins.mlp import MLP
 from lifecycle.runtime.quiet import quiet_libraries
@@ -558,9 +559,23 @@ def test_data_that_have_changed_are_refused(trained: Trained) -> None:
         file.write_text(before)
     digest = trained.of(FINISHED).data.tags["data.sha256"]
     assert re.fullmatch(
-        rf"data=table has the sha256 [0-9a-f]{{64}}, and run finished \(ID\) began with {digest}: the rest of it would "
-        r"be of other data\. Bring the data back, or begin a new run\.",
+        rf"data=table has the sha256 [0-9a-f]{{64}}, and run finished \(ID\) began with {digest}: the rest of the run "
+        r"would be of other data\. Bring the data back, or begin a new run\.",
         said,
+    )
+
+
+def test_rows_that_are_split_in_another_way_are_refused(trained: Trained) -> None:
+    run = trained.of(FINISHED)
+    client = mlflow.MlflowClient(database_uri(trained.folder / "mlruns"))
+    try:
+        client.set_tag(run.info.run_id, TEST, "0" * 64)
+        message = refused(trained, FINISHED, "trainer.max_epochs=3")
+    finally:
+        client.set_tag(run.info.run_id, TEST, run.data.tags[TEST])
+    assert message == (
+        "data=table is split in another way than when run finished (ID) began (split.test.sha256 differs): it would "
+        "train on rows that it held out. Begin a new run."
     )
 
 

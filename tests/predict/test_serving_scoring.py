@@ -19,10 +19,11 @@ from mlflow.pyfunc import FLAVOR_NAME, PyFuncModel, scoring_server
 from lifecycle.data.kinds.table import Table
 from lifecycle.errors import RequestError
 from lifecycle.predict import saved_model
-from lifecycle.predict.mlflow_model import PyFunc, signature_of
+from lifecycle.predict.mlflow_model import PyFunc
 from lifecycle.predict.predict_file import predict_file
 from lifecycle.predict.serving.http_messages import RefusedError
 from lifecycle.predict.serving.scoring import Scorer, check_kind
+from lifecycle.tracking.signature import signature_of
 from tests.predict.test_saved_model import KEPT
 
 JSON = "application/json"

@@ -267,7 +267,7 @@ def test_an_address_is_no_checkpoint_and_no_run(
         raise AssertionError("something was fetched")
 
     monkeypatch.setattr(socket.socket, "connect", connected)
-    with pytest.raises(LifecycleError, match=r"is missing\. Give the path of a checkpoint that a run left"):
+    with pytest.raises(LifecycleError, match=r"is missing\. Give the path of a checkpoint that a run wrote"):
         checkpoints.read(Path(address))
     Path("a.csv").write_text("x\n1\n")
     for verb, words in {"predict": ["input=a.csv", "output=b.csv"], "serve": [f"port={free_port()}"]}.items():

@@ -1,4 +1,4 @@
-"""What only data and network together show to be impossible; each is told before a run is opened."""
+"""Preflight checks: what only data and network together show to be impossible, refused before a run is opened."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ DEFAULT_BATCH_SIZE = 32
 
 
 def batch_size(config: TrainerConfig, data: Dataset) -> int:
-    """Return the rows of a step."""
+    """Return the number of rows in a step."""
     return min(config.batch_size or DEFAULT_BATCH_SIZE, len(data.train))
 
 
 def reduced_batch_size(config: TrainerConfig, data: Dataset) -> Text | None:
-    """Return the note on a batch size above the number of training rows, which is reduced; ``None``: it is not."""
+    """Return the note on a batch size that exceeds the training rows and is reduced; ``None``: it is not."""
     size = batch_size(config, data)
     if config.batch_size is None or config.batch_size == size:
         return None
@@ -45,7 +45,7 @@ def check_batches(config: TrainerConfig, network: nn.Module, data: Dataset) -> N
     """Refuse batches that cannot be drawn, or that the network cannot be trained on.
 
     Raises:
-        RequestError: names key, value and cure.
+        RequestError: classes are balanced in a regression, or batch normalisation would see a single row.
     """
     rows = len(data.train)
     if config.class_balanced and data.spec.task == REGRESSION:
@@ -71,26 +71,30 @@ def check_batches(config: TrainerConfig, network: nn.Module, data: Dataset) -> N
 
 
 def _fewest(rows: int, size: int, processes: int) -> int:
-    """Return the fewest rows that a process trains on in one of the batches."""
+    """Return the fewest rows of a batch in one process; the last batch of an epoch may be smaller than the others."""
     return max(1, min(size, rows % size or size) // processes)
 
 
 def _nearest(size: int, rows: int) -> Iterator[int]:
+    """Yield batch sizes of 2 or more, those nearest to ``size`` first."""
     for away in range(1, rows):
         yield from (other for other in (size + away, size - away) if 1 < other <= rows)
 
 
 def check_memory(config: TrainerConfig, module: CompiledModel) -> None:
-    """Refuse a network whose gradients and optimizer have no room; else the system would end the process.
+    """Refuse a network whose gradients and optimizer state exceed the free memory.
+
+    Without the check the system's out-of-memory killer may end the process without a message.
 
     Raises:
-        RequestError: says how much they need.
+        RequestError: gives the memory that they need and the memory that is free.
     """
     size = sum(one.numel() * one.element_size() for one in module.network.parameters() if one.requires_grad)
     on_gpu = config.accelerator != "cpu" and torch.cuda.is_available()
     free = torch.cuda.mem_get_info()[0] if on_gpu else free_memory()
     moments = 2 if hasattr(module.optimizer_config, "betas") else 0
-    needed = size * (2 + moments)  # the gradients; the network itself on a GPU, else the copy of the best weights
+    # One more copy besides the gradients: on a GPU the network itself, on a CPU the best weights in the checkpoint.
+    needed = size * (2 + moments)
     if free is not None and needed > free:
         raise RequestError(
             "memory",
@@ -101,7 +105,7 @@ def check_memory(config: TrainerConfig, module: CompiledModel) -> None:
 
 
 def check_metrics(module: CompiledModel, data: Dataset) -> None:
-    """Refuse a metric that a part of a single row does not have, or that cannot be weighted where rows have weights.
+    """Refuse a metric that is undefined for a part of one row, or that cannot be weighted if rows have weights.
 
     Raises:
         RequestError: names the metric.
@@ -120,7 +124,7 @@ def check_metrics(module: CompiledModel, data: Dataset) -> None:
 
 
 def check_names(data: Dataset, outputs: Sequence[str]) -> None:
-    """Refuse columns that have the name of a column of predictions, in any file that is predicted.
+    """Refuse columns with the name of a column of predictions, which would appear twice in a file of predictions.
 
     Args:
         data: loaded.
@@ -155,10 +159,10 @@ def _renaming(kind: str, name: str, new: str) -> str:
 
 
 def check_monitors(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:
-    """Refuse a monitor that nothing measures, or of which nobody knows whether higher is better.
+    """Refuse a monitor that is not measured, or whose direction (higher or lower is better) is not known.
 
     Raises:
-        RequestError: names key, value and cure.
+        RequestError: names the setting and the scores that are measured.
     """
     unused = data.val is None and not config.early_stopping and config.monitor == "val_loss"
     if not unused:
@@ -191,11 +195,12 @@ def _check_monitor(setting: Setting, monitor: str, module: CompiledModel, data: 
 
 
 def check_devices(config: TrainerConfig) -> None:
-    """Refuse an accelerator that is not there, or more devices than there are.
+    """Refuse an accelerator that the machine lacks, or more devices than it has.
 
     Raises:
-        RequestError: names the key and what there is.
+        RequestError: names the setting and the devices of the machine.
     """
+    # Lightning takes LOCAL_RANK for a sign that another launcher starts the processes, and starts none.
     rank = os.environ.get("LOCAL_RANK")
     if rank is not None and not is_helper():
         raise RequestError(
@@ -227,10 +232,10 @@ def check_devices(config: TrainerConfig) -> None:
 
 
 def check(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:
-    """Refuse what only data, network and metrics together show to be impossible; see :mod:`lifecycle.fit.preflight`.
+    """Run the checks that need data, network and metrics.
 
     Raises:
-        RequestError: names key, value and cure.
+        RequestError: the first check that fails.
     """
     check_memory(config, module)
     check_batches(config, module.network, data)
