@@ -21,7 +21,7 @@ from lifecycle.data.dataset import Part
 from lifecycle.fit.trainer import trainer_for
 from lifecycle.optimizers import Adam
 from lifecycle.predict import saved_model
-from lifecycle.predict.outputs import as_frame, beside_truth, predict
+from lifecycle.predict.outputs import as_frame, predict, with_truth
 from lifecycle.runtime.quiet import quiet_libraries
 from tests.conftest import Command
 
@@ -85,7 +85,7 @@ def test_the_predicted_class_is_the_most_probable_one(values: list[list[float]])
 
 def test_predictions_stand_beside_row_and_truth() -> None:
     part = Part(torch.zeros(2, 4), torch.zeros(2, 1), np.array(["yes", "no"]), np.array([11, 4]))
-    frame = beside_truth(as_frame(logits([[0.75], [0.25]]), Units(BINARY), SPECS[BINARY]), part)
+    frame = with_truth(as_frame(logits([[0.75], [0.25]]), Units(BINARY), SPECS[BINARY]), part)
     assert list(frame) == ["row", "actual", "predicted", "probability_no", "probability_yes"]
     assert frame["row"].tolist() == [11, 4]
     assert frame["actual"].tolist() == ["yes", "no"]
@@ -163,6 +163,6 @@ def test_very_many_classes_have_a_column_each_without_a_warning_of_pandas() -> N
 def test_the_file_of_each_row_stands_beside_it() -> None:
     files = np.array(["a/1.png", "b/2.png"])
     part = Part(torch.zeros(2, 4), torch.zeros(2, 1), np.array(["yes", "no"]), np.array([11, 4]), files=files)
-    frame = beside_truth(as_frame(logits([[0.75], [0.25]]), Units(BINARY), SPECS[BINARY]), part)
+    frame = with_truth(as_frame(logits([[0.75], [0.25]]), Units(BINARY), SPECS[BINARY]), part)
     assert list(frame)[:4] == ["row", "file", "actual", "predicted"]
     assert frame["file"].tolist() == ["a/1.png", "b/2.png"]

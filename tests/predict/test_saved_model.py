@@ -156,7 +156,7 @@ def test_a_manifest_that_lacks_a_part_is_refused(folder: Path, gone: str) -> Non
     manifest = manifest_of(folder)
     del manifest[gone]
     saved_model.write_manifest(manifest, folder)
-    with pytest.raises(SavedModelError, match=rf"does not hold together \(KeyError: '{gone}'\). Take the model from"):
+    with pytest.raises(SavedModelError, match=rf"is inconsistent \(KeyError: '{gone}'\). Take the model from"):
         saved_model.load(folder)
 
 
@@ -194,7 +194,7 @@ def test_weights_of_another_shape_are_refused(folder: Path) -> None:
     manifest = manifest_of(folder)
     manifest["model"]["fields"]["hidden"] = [5]
     saved_model.write_manifest(manifest, folder)
-    with pytest.raises(SavedModelError, match=r"does not hold together \(RuntimeError"):
+    with pytest.raises(SavedModelError, match=r"is inconsistent \(RuntimeError"):
         saved_model.load(folder)
 
 

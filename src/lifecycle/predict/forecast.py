@@ -1,4 +1,4 @@
-"""The next steps of a series: each is predicted from the values before it, the predicted ones among them."""
+"""Forecasts the next steps of a series; each step is predicted from the values before it, predicted ones included."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from lifecycle.data.columns.names import PREDICTED
 from lifecycle.errors import RequestError, Setting
 
 
-class OfSeries(Protocol):
-    """What a forecast needs of a trained model."""
+class SeriesModel(Protocol):
+    """The part of a trained model that a forecast uses."""
 
     @property
     def data(self) -> Any:
@@ -23,11 +23,11 @@ class OfSeries(Protocol):
 
     @property
     def time_step(self) -> Any:
-        """How far the times of the training rows are apart."""
+        """The interval between the times of the training rows."""
         ...
 
     def checked(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return rows that can be predicted."""
+        """Return the columns of raw rows that a prediction uses."""
         ...
 
     def predict_samples(self, samples: Any, rows: pd.DataFrame) -> pd.DataFrame:
@@ -35,10 +35,10 @@ class OfSeries(Protocol):
         ...
 
 
-def forecast(trained: OfSeries, rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
+def forecast(trained: SeriesModel, rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
     """Return the steps that follow rows; see :meth:`lifecycle.predict.trained_model.TrainedModel.forecast`."""
     data: Any = trained.data
-    if not foretells(trained):
+    if not can_forecast(trained):
         raise RequestError(
             Setting("horizon", horizon),
             "is for series, and this model predicts each row independently",
@@ -49,21 +49,22 @@ def forecast(trained: OfSeries, rows: pd.DataFrame, horizon: int) -> pd.DataFram
     rows = trained.checked(rows)
     times = data.times_after(rows, horizon, trained.time_step)
     known: np.ndarray[Any, Any] = data.known(rows)
-    found: list[float] = []
-    while len(found) < horizon:
+    values: list[float] = []
+    while len(values) < horizon:
         sample = data.ahead(known)
-        value = float(trained.predict_samples(sample, pd.DataFrame(index=[len(rows) + len(found)]))[PREDICTED].iloc[0])
-        if not abs(value) <= LARGEST:
+        row = pd.DataFrame(index=[len(rows) + len(values)])
+        value = float(trained.predict_samples(sample, row)[PREDICTED].iloc[0])
+        if not abs(value) <= LARGEST:  # NaN as well: the network extrapolates, and its own outputs are its next inputs
             raise RequestError(
                 Setting("horizon", horizon),
-                f"is too far: the forecast is {value} at step {len(found) + 1}",
+                f"is too far: the forecast is {value} at step {len(values) + 1}",
                 remedy="Forecast fewer steps.",
             )
-        found.append(value)
+        values.append(value)
         known = np.append(known, value)[-len(known) :]
-    return pd.DataFrame({times.name: times.array, PREDICTED: found})
+    return pd.DataFrame({times.name: times.array, PREDICTED: values})
 
 
-def foretells(trained: OfSeries) -> bool:
-    """Tell whether a model is one of a series, which goes on after the last row."""
+def can_forecast(trained: SeriesModel) -> bool:
+    """Return whether the data of a model are a series that continues after its last row."""
     return isinstance(trained.data, Forecasts)

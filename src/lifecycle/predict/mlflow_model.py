@@ -1,4 +1,4 @@
-"""A saved model as MLflow loads it: it takes raw rows."""
+"""The MLflow pyfunc of a saved model, which takes raw rows."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from lifecycle.predict.trained_model import TrainedModel
 
 
 class PyFunc:
-    """The model as MLflow calls it."""
+    """The interface by which MLflow calls a model."""
 
     def __init__(self, trained: TrainedModel) -> None:
-        self.trained = trained  # its `missing` holds unless params say otherwise
+        self.trained = trained
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Return what :meth:`TrainedModel.predict` does; with ``params={"horizon": 3}`` the next steps of a series.
+        """Return the predictions of :meth:`TrainedModel.predict`, or with a horizon the next steps of a series.
 
-        ``params={"missing": "impute"}`` fills values that are missing for the first time.
+        Args:
+            model_input: raw rows.
+            params: ``{"horizon": 3}`` forecasts 3 steps; ``{"missing": "impute"}`` fills missing values in columns that
+                were complete in training, else the setting of the model applies.
 
         Raises:
-            MlflowException: the rows cannot be used; MLflow's server makes a 400 of it.
+            MlflowException: the rows cannot be used; MLflow's server answers with status 400.
         """
         from mlflow.exceptions import MlflowException
 
@@ -39,7 +42,7 @@ class PyFunc:
 
 
 def _check_cells(rows: pd.DataFrame) -> None:
-    """Refuse what JSON may hold and no file of rows can."""
+    """Refuse lists and mappings within a cell, which JSON may hold."""
     for name, column in rows.items():
         for row, value in column.items() if column.dtype == object else ():
             if isinstance(value, list | dict | np.ndarray):
@@ -49,5 +52,5 @@ def _check_cells(rows: pd.DataFrame) -> None:
 
 
 def _load_pyfunc(path: str) -> PyFunc:
-    """Load for MLflow, which finds this function by name."""
+    """Load a model; MLflow calls this function by name."""
     return PyFunc(load(Path(path)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lifecycle.fit import checkpoints
 from lifecycle.plots import artifacts
 from lifecycle.predict import saved_model
-from lifecycle.predict.forecast import foretells
+from lifecycle.predict.forecast import can_forecast
 from lifecycle.predict.trained_model import TrainedModel
 from lifecycle.profiling import clock
 from lifecycle.tracking import search
@@ -67,7 +67,7 @@ def _record_model(tracked: Run, outcome: Outcome) -> None:
     saved_model.save(trained, folder)
     outputs = outcome.predictions.drop(columns=["row", "time", "file", "actual"], errors="ignore")
     params: dict[str, int | str] = {"missing": trained.missing}
-    if foretells(trained):
+    if can_forecast(trained):
         params["horizon"] = 0  # steps: 0 predicts the given rows
     tracked.log_model(folder, trained.raw_columns, outputs, params)
 

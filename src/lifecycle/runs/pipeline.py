@@ -30,7 +30,7 @@ from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight, trainer
 from lifecycle.fit.history import History
 from lifecycle.predict import saved_model
-from lifecycle.predict.outputs import as_frame, beside_truth, column_names, outputs_of
+from lifecycle.predict.outputs import as_frame, column_names, outputs_of, with_truth
 from lifecycle.predict.trained_model import TIME_STEP, TrainedModel
 from lifecycle.profiling import clock, files
 from lifecycle.runs import profiled
@@ -248,7 +248,7 @@ def score(job: Job, prepared: Prepared, folder: Path) -> tuple[scoring.Evaluatio
     outputs = outputs_of(module, rows, alone)
     evaluation = scoring.judge(module, data, scores, outputs, job.seed)
     predictions = as_frame(outputs, module.units, data.spec, data.scored.base)
-    return evaluation, beside_truth(predictions, data.scored)
+    return evaluation, with_truth(predictions, data.scored)
 
 
 def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | None) -> TrainedModel:

@@ -72,17 +72,17 @@ def _predict(trained: TrainedModel, asked: Predict) -> str:
     """Write the predictions, and return what is to be said of them."""
     from lifecycle.data.audit.unseen_categories import Unseen
     from lifecycle.predict import predict_file
-    from lifecycle.predict.forecast import foretells
+    from lifecycle.predict.forecast import can_forecast
 
     form = asked.format or names.CSV
     into = "" if asked.output == STANDARD else f" into {asked.output}"
     source = "standard input" if asked.input == STANDARD else asked.input
-    if asked.horizon and not foretells(trained):
+    if asked.horizon and not can_forecast(trained):
         raise RequestError(
             f"horizon={asked.horizon} is for series, and the data of this model are {trained.data_name}, whose rows "
             "are predicted each by itself. Leave it out."
         )
-    if asked.horizon != 0 and foretells(trained):
+    if asked.horizon != 0 and can_forecast(trained):
         horizon = asked.horizon or 1
         count = predict_file.forecast_file(trained, asked.input, asked.output, horizon, form)
         return f"Foretold {_number(horizon, 'step')} after the {_number(count, 'row')} of {source}{into}"
