@@ -139,7 +139,7 @@ def test_the_loss_of_other_rows_is_that_of_scikit_learn(evaluate: Evaluate, fold
     flowers().to_csv(tmp_path / "again.csv", index=False)
     ended = evaluate(FLOWERS, "data.path=again.csv", "name=every")
     assert ended.code == 0
-    assert "These are the rows that the run was made with" in ended.out
+    assert "These are the rows of the run itself, its training rows included" in ended.out
     run = runs_in(folder)[FLOWERS]
     table = pd.read_csv(artifacts(run) / "evaluate" / "every" / "predictions.csv")
     probabilities = table[[f"probability_{name}" for name in SPECIES]].to_numpy()
@@ -254,7 +254,7 @@ def test_a_score_that_is_another_by_now_is_named_with_what_changed(evaluate: Eva
         client.log_metric(run.info.run_id, "test_loss", was)
         client.set_tag(run.info.run_id, "version.torch", run.data.tags["version.torch"])
     assert ended.code == 0
-    assert f"Not to the last digit what the run recorded: test_loss was {was + 1!r} and is {was!r}." in ended.out
+    assert f"The scores differ from those that the run recorded: test_loss was {was + 1!r} and is {was!r}." in ended.out
     assert "Since then: torch was 0.1 and is 2." in ended.out
 
 

@@ -591,7 +591,7 @@ def test_an_altered_checkpoint_is_refused_before_anything_is_fitted(trained: Tra
         file.write_bytes(content)
     sentence = shortened(
         f"run finished ({run.info.run_id}) cannot be resumed: {file} is not the file that was written: its sha256 "
-        f"differs. It cannot be used. Begin it anew: {run.data.tags['lifecycle.command']}"
+        f"differs. It cannot be used. Start it again: {run.data.tags['lifecycle.command']}"
     )
     assert said == sentence.replace(run.info.run_id, "ID")
 
@@ -794,13 +794,13 @@ def test_without_a_best_checkpoint_it_is_to_begin_anew(early: tuple[Path, Run], 
     ended = lifecycle("resume", "run=latest")
     assert (ended.code, runs()[0].info.status) == (1, "FAILED")
     assert "best.ckpt is not the file that was written" in ended.err
-    assert ended.err.endswith(f"Begin it anew: {command}\n")
+    assert ended.err.endswith(f"Start it again: {command}\n")
     ended = lifecycle("resume", "run=latest", "checkpoint=best")
     assert (ended.code, runs()[0].info.status) == (1, "FAILED")
     assert "checkpoint=best cannot be used: " in ended.err
-    assert ended.err.endswith(f"Begin it anew: {command}\n")
+    assert ended.err.endswith(f"Start it again: {command}\n")
     (folder / "last.ckpt").unlink()
-    assert lifecycle("resume", "run=latest").err.endswith(f"epochs of it are recorded. Begin it anew: {command}\n")
+    assert lifecycle("resume", "run=latest").err.endswith(f"epochs of it are recorded. Start it again: {command}\n")
 
 
 @pytest.mark.parametrize(
@@ -828,7 +828,7 @@ def test_other_versions_than_the_run_began_with_are_named(job: Command, runs: Ru
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.splitlines()[1:3] == [
         f"          version.numpy was 1.0.0, is {np.__version__}",
-        "          so the last digits may not be those of a run without a stop",
+        "          so the last digits may differ from those of an uninterrupted run",
     ]
 
 
