@@ -181,7 +181,7 @@ def test_where_the_way_of_the_data_is_not_seen_the_order_is_drawn_dashed_and_sai
     assert trace(Detached(), (4,)).guessed == [("first", "words")]
     svg = draw(Detached(), "d", VALUE)
     assert svg.count("stroke-dasharray") == 1
-    assert "Dashed: the data's way was not seen; the order of use instead." in texts(svg)
+    assert "Dashed: the flow of data is not known; the order of use instead." in texts(svg)
     assert "dasharray" not in draw(Residual(), "r", VALUE)
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a regression: residuals, and a forecast beside the truth."""
+"""Pictures of a regression: residuals, and a forecast with the truth."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 MOST_POINTS = 20_000
-"""Of more rows, evenly spaced ones are drawn as points."""
+"""Most points of a scatter plot; of more rows, evenly spaced ones are drawn."""
+
 CONTEXT = 2
-"""A forecast is drawn after so many times its own length of what was known before."""
+"""Length of the known values before a forecast, in lengths of the forecast."""
 
 WHOLE = r"-?(\d{1,3}|\d{5,15})"
-"""A whole number that is no year, as a text."""
+"""A whole number as a text, other than of four digits, which is a year."""
 
 
 def draw_residuals(predictions: pd.DataFrame, target: str, file: Path) -> Figure:
@@ -61,11 +62,11 @@ def draw_residuals(predictions: pd.DataFrame, target: str, file: Path) -> Figure
 
 
 def draw_forecast(predictions: pd.DataFrame, data: Dataset, file: Path) -> Figure:
-    """Draw truth, forecast and the naive forecasts over time, after what was known before.
+    """Draw truth, forecast and naive forecasts over time, after the known values before them.
 
     Args:
-        predictions: of the scored rows, beside the truth.
-        data: the series; its times are on the axis where it has some, else the row numbers.
+        predictions: of the scored rows, with the truth.
+        data: the series; the axis shows its times, or row numbers if it has none.
         file: the PNG.
     """
     part = data.scored
@@ -92,9 +93,9 @@ def draw_forecast(predictions: pd.DataFrame, data: Dataset, file: Path) -> Figur
 
 
 def moments(parts: list[Part]) -> tuple[list[Array], str]:
-    """Return when each target of some parts is, as a picture's axis takes it, and the axis's name.
+    """Return the positions of the targets of parts on a time axis, and the name of the axis.
 
-    Those are row numbers where there are no times, or none that can be read.
+    Without times, or if they cannot be parsed, the positions are row numbers.
     """
     rows = [part.rows for part in parts]
     if any(part.times is None for part in parts):
