@@ -97,7 +97,7 @@ def _set_limits(axes: Axes, points: list[Point]) -> bool:
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
     (left, right), (low, high) = ((min(values), max(values)) for values in zip(*points, strict=True))
-    is_log = low > 0 and high / low > WIDE_RANGE
+    is_log = bool(low > 0 and high / low > WIDE_RANGE)
     space = (right - left) * 0.02 or 1.0  # for half a ring at the first and last epoch
     axes.set_xlim(left - space, right + space)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
@@ -145,8 +145,8 @@ def _draw_group(axes: Axes, group: Group, number: int) -> None:
             axes.plot(*zip(*dots, strict=True), linestyle="none", marker=".", **options)
         for x, y in points:
             if x == line.mark and not math.isnan(y):
-                ring = {"markersize": 6, "markeredgewidth": 1.4, "markerfacecolor": COLOURS["back"]}
-                axes.plot([x], [y], marker="o", **ring, **options)
+                ring: dict[str, Any] = {"markersize": 6, "markeredgewidth": 1.4, "markerfacecolor": COLOURS["back"]}
+                axes.plot([x], [y], linestyle="none", marker="o", **ring, **options)
 
 
 def _id(number: int) -> str:

@@ -88,7 +88,7 @@ def fit(
         SavedModelError: the checkpoint is missing or altered.
     """
     train = _training_batches(config, data, seed)
-    val = data.val and in_order(data.val.inputs, data.val.targets, data.val.truth)
+    val = None if data.val is None else in_order(data.val.inputs, data.val.targets, data.val.truth)
     early, best = _early_stopping(config, module), _best_checkpoint(config, module, val is not None, folder)
     monitors = [callback for callback in (early, best) if callback is not None]
     observers = [callback for callback in callbacks if getattr(callback, "needs_scores_and_steps", True)]

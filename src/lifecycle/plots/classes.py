@@ -22,7 +22,7 @@ Curve = tuple[Array, Array, float]
 """x, y and the area under them."""
 
 MOST_WITH_SHARES, MOST_WITH_NUMBERS, MOST_WITH_NAMES = 12, 40, 60
-"""Most classes with shares in the cells of a confusion matrix, with counts in the cells, and with names at its sides."""
+"""Most classes of a confusion matrix with shares in its cells, with counts in them, and with names at its sides."""
 
 MOST_CURVES = 10
 """One-vs-rest curves with a colour each, those with the smallest areas; the others are grey."""

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 WIDTH, HEIGHT, SLIM, GAP, GUTTER, LANE, MARGIN, TITLE = 360, 46, 28, 20, 60, 9, 24, 34
-"""Pixels: width of a box, height of one with weights and of one without, gaps between boxes, between columns and between
-arrows, margin, and height of the title."""
+"""Pixels: width of a box, its height with and without weights, gaps between boxes, columns and arrows, margin, height
+of the title."""
 
 ROWS = 14
 """Boxes in a column before a second column is used."""
@@ -98,7 +98,7 @@ def _layer(node: Node) -> Box:
 
 def _placed(boxes: list[Box]) -> list[Box]:
     """Stack boxes in columns of about equal length."""
-    # A box is about four times as wide as high with its gap, so that the diagram is about square.
+    # The factor makes the diagram of a large network about twice as wide as high.
     rows = max(ROWS, math.ceil(math.sqrt(4 * len(boxes))))
     rows = math.ceil(len(boxes) / math.ceil(len(boxes) / rows))
     placed, y = [], 0.0
