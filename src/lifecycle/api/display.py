@@ -40,6 +40,7 @@ class Picture:
         'network.svg'
         """
         file = Path(path).expanduser()
+        # with_suffix() would take ".5" of "dropout_0.5" for an extension.
         file = file if file.suffix == f".{self.kind}" else file.with_name(f"{file.name}.{self.kind}")
         file.write_bytes(self.content)
         return file
@@ -123,6 +124,7 @@ class FitHistory(History):
         return _png(lambda file: curves.draw(self, file))
 
     def __repr__(self) -> str:
+        # A notebook shows it after each call of fit(), so it has one line.
         last = self.rows[-1]
         scores = "  ".join(f"{name} {last[name]:.4f}" for name in last if name.startswith(("train_", "val_")))
         return f"{len(self.rows)} epochs, weights of epoch {self.weights_epoch}; the last: {scores}"

@@ -65,8 +65,10 @@ def run(job: Job, rows: Given, callbacks: Sequence[pl.Callback], track: bool | N
     """
     if not (track is None or isinstance(track, bool)):
         raise RequestError("track", "must be True, False or None", repr(track), "Use tracking= to say where.")
+    # Before the data are loaded: tracking to another place than MLflow's environment names is refused.
     if track:
         check_environment(job.request.tracking.dir)
+    # Also around the preparation: building a network draws random numbers.
     with process_state.preserved():
         prepared = pipeline.prepare(job, rows)
         preflight.check_names(prepared.data, column_names(prepared.data.spec))
@@ -115,10 +117,12 @@ def _untracked(
     job: Job, prepared: pipeline.Prepared, printer: report.Report, callbacks: Sequence[pl.Callback]
 ) -> Fitted:
     epochs = job.trainer.max_epochs
+    # Without a listener, an epoch costs no formatting of its scores.
     listeners = [lambda row: printer.epoch(row, epochs)] if job.request.config.verbose else []
     if (note := preflight.reduced_batch_size(job.trainer, prepared.data)) is not None:
         printer.note("Batches", worded(note))
     bars = printer.callbacks(epochs)
+    # Checkpoints are needed for the best weights, and removed afterwards.
     with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
         history = trainer.fit(
             prepared.module, prepared.data, job.trainer, job.seed, Path(folder), listeners, [*bars, *callbacks]
@@ -148,6 +152,7 @@ def evaluate(
             trained.data, trained.preprocessing, trained.spec, frame, trained.missing, weights
         )
     batches = in_order(part.inputs, part.targets, part.truth)
+    # Without `preserved`, which would wait for a fit in another thread: scoring changes no global state.
     with quiet_libraries(), process_state.own_arithmetic():
         return scoring.evaluate_here(compiled_as(trained), batches)
 

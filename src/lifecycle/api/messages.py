@@ -74,6 +74,7 @@ class Python(Wording):
         name = ARGUMENTS.get(name, name) if group in GROUPS else key
         if value is UNSET:
             return name
+        # Double quotes, as in the documentation; repr() has single ones.
         written = json.dumps(value) if isinstance(value, str) else repr(value)
         return f"Model({written})" if key == "model" else f"{name}={written}"
 
@@ -89,7 +90,7 @@ PYTHON = Python()
 def worded_for_python() -> Iterator[None]:
     """Raise each ``RequestError`` of the block with its settings named as arguments."""
     try:
-        with explained():
+        with explained():  # a full disk or too little memory becomes an error with a remedy as well
             yield
     except RequestError as error:
         if error.problem:

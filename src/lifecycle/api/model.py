@@ -72,7 +72,7 @@ class Predictor:
 
         trained = self._fitted()
         with worded_for_python():
-            with one_at_a_time():
+            with one_at_a_time():  # pandas, which is not safe with threads that change warning filters
                 frame = _rows(X, trained)
                 _, labels = in_memory.targets_of(y, len(frame), frame.columns)
                 weights = in_memory.weights_of(sample_weight, len(frame))
@@ -97,6 +97,7 @@ class Predictor:
             predicted = _predict(X, trained, "^predicted$", missing)[:, 0]
         if not trained.spec.class_names:
             return predicted
+        # Predictions are texts, as a file would have them; y may have held ints or bools.
         codes = {name: code for code, name in enumerate(trained.spec.class_names)}
         return _classes(trained)[[codes[name] for name in predicted]]
 
@@ -222,6 +223,7 @@ def _predict(X: Any, trained: TrainedModel, columns: str, missing: str) -> np.nd
 
 def _classes(trained: TrainedModel) -> np.ndarray[Any, Any]:
     values = trained.settings.get("class_values") or trained.spec.class_names
+    # NumPy would turn 1 and "a" into two texts.
     return np.array(values, dtype=None if len({type(value) for value in values}) < 2 else object)
 
 
@@ -277,7 +279,7 @@ class Model(Predictor):
         self.history: FitHistory | None = None
         self.run_id: str | None = None
         self._trained: TrainedModel | None = None
-        self.compile()
+        self.compile()  # so that fit() works without a call of compile(), with the defaults
 
     def compile(
         self,
@@ -394,7 +396,7 @@ class Model(Predictor):
         """
         with worded_for_python():
             trained = saved_model.load(Path(path).expanduser())
-        model = cls.__new__(cls)
+        model = cls.__new__(cls)  # without __init__, which takes the fields of a plugin, and these are checked already
         model.name, model._plugin = trained.model_name, trained.model
         model.history, model.run_id, model._trained = None, trained.provenance.get("run_id"), trained
         model.compile()

@@ -105,6 +105,7 @@ def task_of(loss: str | None) -> str | None:
     """Return the task of a loss, ``"regression"`` or ``"classification"``; ``None``: it does not decide."""
     if loss is None:
         return None
+    # A loss of both binary and multiclass classification still decides between classification and regression.
     tasks = {task for task, known in TASKS.items() if loss in known.losses}
     return REGRESSION if tasks == {REGRESSION} else "classification" if tasks and REGRESSION not in tasks else None
 
@@ -112,7 +113,7 @@ def task_of(loss: str | None) -> str | None:
 def data(rows: TrainingRows, task: str | None, scaling: str, scale_target: bool, split_seed: int | None) -> Any:
     """Return the data plugin for rows: ``table`` for flat samples, ``array`` for samples of more axes."""
     fields: dict[str, Any] = {
-        "path": PATH,
+        "path": PATH,  # data plugins require one; messages word it as X
         "target": rows.target,
         "task": task,
         "test_size": 0.0,
@@ -211,11 +212,12 @@ def _built(cls: Any, fields: dict[str, Any], owner: str, prefix: str) -> Any:
     for name, value in fields.items():
         if name not in known:
             raise _unknown_field(name, value, known, owner)
+    # Through OmegaConf, which converts and checks values as for the command line.
     try:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), plain(fields)))
     except ValueError as error:  # OmegaConf's own are ValueErrors too
         key = getattr(error, "full_key", None)
-        if key is None:
+        if key is None:  # raised by __post_init__
             raise _out_of_range(prefix, error) from error
         raise _unfit(f"{prefix}.{key}", fields.get(key.split("[")[0]), error) from error
 

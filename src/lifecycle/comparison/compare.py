@@ -77,6 +77,7 @@ def compare(runs: Sequence[FoundRun], metric: str | None = None) -> Comparison:
     """
     found = list({run.id: run for run in runs}.values())
     metric = _metric(found, metric)
+    # Recorded by the runs, since the metric of a plugin may not be installed here.
     directions = _directions(found)
     higher = bool(metric and search.higher_is_better(directions, metric))
     groups = _groups(found, metric or search.DEFAULTS[0])
@@ -197,6 +198,7 @@ def _best(values: list[float | None], groups: list[str], higher: bool | None) ->
         return set()
     choose: Callable[[Iterable[float]], float] = max if higher else min
     found: set[int] = set()
+    # Scores of different rows are not comparable, so that each group has its own best runs.
     for group in set(groups):
         known = {
             at: value

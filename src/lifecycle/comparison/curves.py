@@ -40,6 +40,7 @@ def read(file: Path) -> Scores:
     with file.open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     names = [name for name in (rows[0] if rows else {}) if name.startswith(("train_", "val_"))]
+    # An empty cell is a NaN.
     return {name: [(float(row["epoch"]), float(row[name] or math.nan)) for row in rows] for name in names}
 
 
@@ -73,6 +74,7 @@ def _panel(score: str, compared: Comparison, histories: Sequence[Scores]) -> str
         run, scores = compared.runs[at], histories[at]
         parts = [part for part in ("train", "val") if f"{part}_{score}" in scores]
         drawn = [
+            # The ring is on the validation line if there is one: its score chose the epoch.
             panel.Line(scores[f"{part}_{score}"], part == "train", _kept_epoch(run) if part == parts[-1] else None)
             for part in parts
         ]
@@ -93,5 +95,5 @@ def _unit(score: str, runs: list[FoundRun]) -> str:
     named = {run.params.get(key, "") for run in runs}
     name = named.pop() if len(named) == 1 else ""
     if score == "loss":
-        return f" ({name})" if name else ""
+        return f" ({name})" if name else ""  # runs with different losses share the panel, without a name
     return f" ({UNITS[score].format(target=name or 'the target')})" if score in UNITS else ""

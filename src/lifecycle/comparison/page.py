@@ -159,7 +159,7 @@ def _environment() -> Environment:
         loader=FunctionLoader(_source),
         autoescape=True,
         finalize=_printable,
-        undefined=StrictUndefined,
+        undefined=StrictUndefined,  # a misspelt name fails, where Jinja2 would print nothing
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -172,6 +172,7 @@ def _source(name: str) -> str:
 
 def _policy(script: str) -> str:
     """Return the content security policy: nothing is loaded, and no script runs but the one with this digest."""
+    # Without it, a run whose name held a script would be harmless by escaping alone; so two things must fail.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 
@@ -205,7 +206,7 @@ def _groups(compared: Comparison, runs: list[Run]) -> Iterator[Group]:
     for group in dict.fromkeys(compared.groups):
         positions = [at for at, other in enumerate(compared.groups) if other == group]
         title = ""
-        if compared.groups[-1]:
+        if compared.groups[-1]:  # the number of the last group: there are several
             first = compared.runs[positions[0]]
             digest = first.tags.get(VALIDATION)
             rows = f"validation rows {digest[:SHORT_DIGEST]}" if digest else "rows not recorded"
@@ -251,6 +252,7 @@ def _rank(compared: Comparison, at: int) -> Cell | None:
 def _setting(value: str | None) -> Cell | None:
     if value is None:
         return None
+    # MLflow records all parameters as texts; numbers are sorted as numbers.
     try:
         float(value)
     except ValueError:
@@ -264,7 +266,7 @@ def _score(compared: Comparison, name: str, at: int) -> Cell | None:
         return None
     low, high = (run.metrics.get(f"{name}_{end}") for end in ("low", "high"))
     interval = f"{number(low)} to {number(high)}" if low is not None and high is not None else ""
-    exact = "" if math.isnan(value) else repr(value)
+    exact = "" if math.isnan(value) else repr(value)  # the script sorts empty values last
     return Cell(number(value), exact, True, at in compared.best[name], interval)
 
 
@@ -284,7 +286,7 @@ def _command(run: FoundRun) -> str:
 def _links(run: FoundRun, folder: Path) -> Iterator[Link]:
     if run.artifacts is None or not run.artifacts.is_dir():
         return
-    yield _link(run.artifacts, "all artifacts", folder)
+    yield _link(run.artifacts, "all artifacts", folder)  # a browser lists the folder
     for name in LINKED_ARTIFACTS:
         if (run.artifacts / name).is_file():
             yield _link(run.artifacts / name, name, folder)

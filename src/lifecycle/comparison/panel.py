@@ -73,13 +73,14 @@ def draw(title: str, y_label: str, groups: Sequence[Group]) -> str:
         y_label: of the vertical axis, with its unit.
         groups: the lines; the last are drawn on top.
     """
+    # If all runs diverged, they are better than no curves.
     points = _points([group for group in groups if group.scales]) or _points(groups)
     if not points:
         return ""
     file = io.BytesIO()
     with picture(file, WIDTH, HEIGHT, form="svg") as figure:
         axes = figure.subplots()
-        figure.patch.set_visible(False)
+        figure.patch.set_visible(False)  # the page's background, which is dark in a dark scheme
         axes.patch.set_visible(False)
         is_log = _set_limits(axes, points)
         _set_style(axes, title, f"{y_label}{', logarithmic' if is_log else ''}")
@@ -124,7 +125,7 @@ def _set_style(axes: Axes, title: str, y_label: str) -> None:
     axes.set_xlabel("epoch", color=COLOURS["muted"])
     axes.set_ylabel(short(y_label, 60), color=COLOURS["muted"], parse_math=False)
     axes.tick_params(color=COLOURS["line"], labelcolor=COLOURS["muted"], labelsize=9, length=3)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0)  # the grid lines mark the values
     axes.grid(visible=False, axis="x")
     axes.grid(color=COLOURS["line"], linewidth=0.8, axis="y")
     for spine in axes.spines.values():

@@ -43,8 +43,8 @@ class EpochBar(pl.Callback):
             TimeRemainingColumn(),
             TextColumn("{task.description}", table_column=Column(no_wrap=True)),
             console=console,
-            auto_refresh=False,
-            transient=True,
+            auto_refresh=False,  # its thread would compete with the training for a core
+            transient=True,  # the summary of the run follows in its place
         )
         self.task: TaskID = self.progress.add_task("", total=max_epochs)
         self._drawn = 0.0
@@ -124,6 +124,7 @@ class NotebookBar(pl.Callback):
             self.bar.close()
 
     def _move(self, epochs: float) -> None:
+        # tqdm shows a float as it is, 3.0 of 10.
         self.bar.n = int(epochs) if epochs == int(epochs) else epochs
         if time.monotonic() - self._drawn >= SECONDS_BETWEEN:
             self._drawn = time.monotonic()

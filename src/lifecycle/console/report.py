@@ -97,6 +97,7 @@ class Report:
     def callbacks(self, max_epochs: int) -> list[pl.Callback]:
         """Return the progress bar, if there is one."""
         if self.wants_bar:
+            # tqdm has a widget for notebooks, and rich has not.
             in_notebook = self.console.is_jupyter
             self.bar = NotebookBar(max_epochs) if in_notebook else EpochBar(self.console, max_epochs)
         return [self.bar] if self.bar else []
@@ -110,6 +111,7 @@ class Report:
 
     def end(self, data: Dataset, history: History, evaluation: Evaluation, run: Run, pictures: list[str]) -> None:
         """Print the results of a run, and where they are."""
+        # The weights may be those of an earlier epoch than the last one.
         fitted = f"{len(history.rows)} epoch{'s' * (len(history.rows) != 1)}"
         epochs = f"{fitted}, the weights are those of epoch {history.weights_epoch}"
         self._line("Fitted", f"{epochs}; stopped because {history.stopped}")
@@ -125,6 +127,7 @@ class Report:
         self._items("Scores", [*_with_intervals(evaluation), rows], style="bold")
         if data.test is None:
             self._line("", "(no rows were held out: these are scores on the training rows)")
+        # Without this note a loss of 0.3 with an mae of 40 looks like an error.
         if data.preprocessing.target_scale != (0.0, 1.0):
             self._line(
                 "", f"(the loss is that of the standardised {data.spec.target_name}; metrics are in its own units)"
@@ -220,6 +223,7 @@ def describe_data(data: Dataset) -> str:
     sizes = {"train": data.train, "validation": data.val, "test": data.test}
     parts = ", ".join(f"{len(part) if part else 0} {name}" for name, part in sizes.items())
     parts = "all are scored" if data.given else parts  # external rows have no parts
+    # Cells that the preprocessing imputes.
     missing = f" ({data.num_missing} values missing)" if data.num_missing else ""
     shape = " x ".join(map(str, spec.input_shape))
     # In memory all rows are shuffled together; on disk only those within a window.
@@ -249,7 +253,7 @@ def _scores(scores: dict[str, float]) -> str:
     return "  ".join(
         f"{name} {value:.4g}" if name == "lr" else f"{name} {number(value)}"
         for name, value in scores.items()
-        if name not in ("epoch", "epoch_seconds")
+        if name not in ("epoch", "epoch_seconds")  # these have their own places in the line
     )
 
 
@@ -265,5 +269,5 @@ def _with_intervals(evaluation: Evaluation) -> list[str]:
 
 def _rounded(value: float) -> str:
     if abs(value) < 1000:
-        return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"  # an interval needs fewer digits than its score
     return f"{value:.4g}"

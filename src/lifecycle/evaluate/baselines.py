@@ -61,6 +61,7 @@ def _shares(data: Dataset) -> Baseline:
     of_rows = torch.ones(len(targets), dtype=torch.float64) if weights is None else torch.from_numpy(weights)
     counts = torch.bincount(targets, of_rows, minlength=len(data.spec.class_names))
     shares = (counts / counts.sum()).clamp(1e-12, 1 - 1e-12)  # a share of 0 has no finite logit
+    # A binary network has one output, the logit of the second class.
     logits = {MULTICLASS: shares.log(), BINARY: torch.logit(shares[1:])}[data.spec.task]
     return Baseline("class shares", f"class shares of {_whose(data)}", logits.repeat(len(data.scored), 1))
 
@@ -82,8 +83,9 @@ def _whose(data: Dataset) -> str:
 
 def _naive(data: Dataset, units: Units) -> list[Baseline]:
     """Return the naive forecasts that have a value for each row, those with a season first."""
+    # The first rows of a series have no value a season before them.
     known = {name: values for name, values in data.scored.naive.items() if np.isfinite(values).all()}
-    names = sorted(known, key=LAST_VALUE.__eq__)
+    names = sorted(known, key=LAST_VALUE.__eq__)  # False sorts before True: the last value comes last
     return [_of_values(data, units, name, name, known[name]) for name in names]
 
 

@@ -51,6 +51,7 @@ def intervals(
     if len(outputs) < 2:
         return {}
     ends = {}
+    # A metric may divide by zero in some resamples; its NaN is dropped below.
     with np.errstate(all="ignore"):
         rows = scores.compared(outputs, targets, truth)
         for name, metric in scores.metrics.items():
@@ -70,6 +71,7 @@ def intervals(
 
 def row_values(metric: Measure, rows: Compared) -> Array | None:
     """Return the values of which a metric is the mean (or the root of the mean), ``(rows,) float64``; else ``None``."""
+    # A metric that is divided by something else than the number of rows is no mean of them.
     if not isinstance(metric, MeanOfRows) or metric.over is not None:
         return None
     return np.asarray(metric.by_row(rows), dtype=np.float64)

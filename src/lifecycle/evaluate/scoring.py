@@ -50,6 +50,7 @@ def evaluate_here(module: CompiledModel, batches: Batches) -> dict[str, float]:
     if device.type != "cpu":
         module = copy.deepcopy(module).to(device)  # a copy, since other threads may predict with the network
     module.eval()
+    # memory.kept: each batch allocates the same sizes again, which are slow to get from the system.
     with torch.inference_mode(), memory.kept():
         for number, batch in enumerate(batches):
             module.test_step(batch if device.type == "cpu" else move_data_to_device(batch, device), number)
@@ -84,6 +85,7 @@ class Evaluation:
     @property
     def judged_by(self) -> str:
         """The score by which network and baseline are compared: the first metric that both have, or the loss."""
+        # A metric of one of them may be NaN, such as R2 of constant values.
         both = [name for name in self.scores if math.isfinite(self.scores[name] + self.baseline[name])]
         return next((name for name in both if name != "loss" and name in self.higher_is_better), "loss")
 
@@ -91,6 +93,7 @@ class Evaluation:
     def beats_baseline(self) -> bool:
         """Whether the network is better than the baseline on :attr:`judged_by`."""
         name = self.judged_by
+        # The loss has no entry in higher_is_better: lower is better.
         gain = self.scores[name] - self.baseline[name]
         return gain > 0 if self.higher_is_better.get(name) else gain < 0
 
@@ -127,5 +130,6 @@ def judge(module: CompiledModel, data: Dataset, scores: dict[str, float], output
         intervals=intervals.intervals(module.test_scores, outputs, part.targets, part.truth, seed),
         baselines={dummy.name: baselines.score(module, data, dummy) for dummy in dummies},
         meaning=dummies[0].meaning,
+        # torchmetrics does not define the direction of some metrics, which then never mark a best run.
         higher_is_better={name: better for name, better in directions.items() if better is not None},
     )

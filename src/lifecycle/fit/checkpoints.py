@@ -33,7 +33,7 @@ class CheckedCheckpointIO(TorchCheckpointIO):
     def __init__(self) -> None:
         super().__init__()
         self._buffered: tuple[dict[str, Any], Path] | None = None
-        self._written = -SECONDS_BETWEEN
+        self._written = -SECONDS_BETWEEN  # the first best.ckpt is written at once
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write ``path`` and ``path.sha256``, in the format of ``sha256sum -c``; ``best.ckpt`` may be buffered."""

@@ -58,7 +58,9 @@ class Epochs(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Seed order and dropout by (seed, epoch), so that a resumed fit repeats the epochs of an uninterrupted one."""
         self.batches.set_epoch(trainer.current_epoch)
+        # Stream 0 orders the rows, equally in all processes; each process draws its own dropout.
         seed_all(epoch_seed(self.seed, trainer.current_epoch, stream=1 + trainer.global_rank))
+        # Before the first step, as schedules may change the rate within an epoch. A constant rate is not recorded.
         if not isinstance(_compiled(pl_module).schedule_config, NoSchedule):
             self._rate = {"lr": learning_rate(trainer.optimizers[0])}
         self._started = time.perf_counter()
@@ -80,6 +82,7 @@ class Epochs(pl.Callback):
         if trainer.is_global_zero:
             for listener in self.listeners:
                 listener(row)
+        # After the listeners, so that the epoch that diverged is recorded.
         for name in ("train_loss", "val_loss"):
             if not math.isfinite(scores.get(name, 0.0)):
                 rate = _compiled(pl_module).optimizer_config.lr

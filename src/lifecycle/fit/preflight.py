@@ -23,6 +23,7 @@ from lifecycle.runtime.processes import is_helper
 from lifecycle.schedules import Plateau
 
 DEFAULT_BATCH_SIZE = 32
+"""As in Keras."""
 
 
 def batch_size(config: TrainerConfig, data: Dataset) -> int:
@@ -72,6 +73,7 @@ def check_batches(config: TrainerConfig, network: nn.Module, data: Dataset) -> N
 
 def _fewest(rows: int, size: int, processes: int) -> int:
     """Return the fewest rows of a batch in one process; the last batch of an epoch may be smaller than the others."""
+    # DDP divides each batch among the processes.
     return max(1, min(size, rows % size or size) // processes)
 
 
@@ -92,9 +94,11 @@ def check_memory(config: TrainerConfig, module: CompiledModel) -> None:
     size = sum(one.numel() * one.element_size() for one in module.network.parameters() if one.requires_grad)
     on_gpu = config.accelerator != "cpu" and torch.cuda.is_available()
     free = torch.cuda.mem_get_info()[0] if on_gpu else free_memory()
+    # Adam and its variants keep two moments for each parameter; they are the optimizers with betas.
     moments = 2 if hasattr(module.optimizer_config, "betas") else 0
     # One more copy besides the gradients: on a GPU the network itself, on a CPU the best weights in the checkpoint.
     needed = size * (2 + moments)
+    # None: the system does not report it, and a failed allocation has a message of its own.
     if free is not None and needed > free:
         raise RequestError(
             "memory",
@@ -112,6 +116,7 @@ def check_metrics(module: CompiledModel, data: Dataset) -> None:
     """
     if any(part is not None and part.weights is not None for part in (data.train, data.val, data.test)):
         metrics.check_weights(data.spec, module.metric_names, data.weights_from)
+    # R2 of one row, for instance, divides by a variance of zero.
     if any(part is not None and len(part) < 2 for part in (data.val, data.test)):
         for name in module.metric_names:
             if not metrics.of_one_row(data.spec, name):
@@ -133,6 +138,7 @@ def check_names(data: Dataset, outputs: Sequence[str]) -> None:
     Raises:
         RequestError: names the column and the remedy.
     """
+    # predict_file leaves out a dropped column if its name is taken.
     names = [name for name, kind in data.column_kinds.items() if kind != DROPPED]
     taken = next((name for name in outputs if name in names), None)
     if taken is None:
@@ -164,6 +170,7 @@ def check_monitors(config: TrainerConfig, module: CompiledModel, data: Dataset) 
     Raises:
         RequestError: names the setting and the scores that are measured.
     """
+    # The default monitor has no effect without validation rows and early stopping, and need not be measured then.
     unused = data.val is None and not config.early_stopping and config.monitor == "val_loss"
     if not unused:
         alternatives = Setting("trainer.early_stopping", False), Setting("trainer.monitor", "train_loss")
@@ -186,7 +193,7 @@ def _check_monitor(setting: Setting, monitor: str, module: CompiledModel, data: 
         raise RequestError(setting, "is not measured", remedy=choices)
     name = monitor.partition("_")[2]
     if name != "loss" and metrics.higher_is_better(name, module.val_scores.metrics[name]) is None:
-        better = measured[-1 - len(module.metric_names)]
+        better = measured[-1 - len(module.metric_names)]  # the loss of the last part, which validates if there is one
         raise RequestError(
             setting,
             "cannot be monitored: it is not known whether higher is better",
@@ -208,6 +215,7 @@ def check_devices(config: TrainerConfig) -> None:
             "is set in the environment, as if another launcher had started this process",
             remedy="Unset it; `lifecycle trainer.devices=2 trainer.strategy=ddp` starts the processes itself.",
         )
+    # A Mac has at most one MPS device.
     gpus = torch.cuda.device_count() if CUDAAccelerator.is_available() else int(MPSAccelerator.is_available())
     if config.accelerator == "gpu" and not gpus:
         raise RequestError(
@@ -237,6 +245,7 @@ def check(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:
     Raises:
         RequestError: the first check that fails.
     """
+    # Memory first, since the other checks call the network.
     check_memory(config, module)
     check_batches(config, module.network, data)
     check_metrics(module, data)

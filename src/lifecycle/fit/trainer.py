@@ -134,7 +134,7 @@ def _run(
             checkpoints.flush(trainer)
         _end_processes(trainer)
         raise
-    checkpoints.flush(trainer)
+    checkpoints.flush(trainer)  # before the best weights are read from the file
 
 
 def _release(train: Batches) -> None:

@@ -35,7 +35,7 @@ def write_tables(folder: Path, data: Dataset, predictions: pd.DataFrame, evaluat
     scores_table(evaluation).to_csv(folder / "scores.csv", index=False)
     baselines_table(evaluation).to_csv(folder / "baselines.csv", index=False)
     if data.spec.task != REGRESSION:
-        names = data.spec.class_names
+        names = data.spec.class_names  # all of them, also those that no scored row has
         (folder / "classification_report.txt").write_text(classes.report(predictions, names))
         classes.confusion(predictions, names).to_csv(folder / "confusion_matrix.csv")
 
@@ -55,7 +55,7 @@ def write_drawings(
     Returns:
         Names of the files.
     """
-    from lifecycle.plots import diagram
+    from lifecycle.plots import diagram  # imports torch, which the recording process does not need
 
     (folder / "model.svg").write_text(diagram.draw(network, model_name, data.spec), encoding="utf-8")
     return ["model.svg", *write_forecast(folder, data, predictions)]

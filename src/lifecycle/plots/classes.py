@@ -79,6 +79,7 @@ def _write_cells(axes: Axes, counts: Array, shares: Array) -> None:
         count, share = counts[row, column], shares[row, column]
         if count or with_shares:
             text = f"{count}\n{share:.0%}" if with_shares and count else str(count)
+            # On a dark cell black text is not readable.
             colour = "white" if share > 0.55 else "#222222" if count else "#bbbbbb"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9 if with_shares else 7)
 
@@ -88,7 +89,7 @@ def draw_roc(predictions: pd.DataFrame, names: tuple[str, ...], file: Path) -> F
     from sklearn.metrics import auc, roc_curve
 
     def curve(truth: Array, probability: Array) -> Curve | None:
-        if truth.all() or not truth.any():
+        if truth.all() or not truth.any():  # a rate of false or true positives would divide by zero
             return None
         false, true, _ = roc_curve(truth, probability)
         return false, true, float(auc(false, true))
@@ -124,6 +125,7 @@ def draw_precision_recall(predictions: pd.DataFrame, names: tuple[str, ...], fil
         axes = figure.subplots()
         if len(names) > 2 and curves:
             mean = np.mean([area for _, _, area in curves.values()])
+            # Only in the legend, since precision must not be interpolated linearly between recalls.
             axes.plot([], [], linestyle="", label=f"mean of the classes (AP {mean:.3f})")
         _draw_curves(axes, curves, "AP", drawstyle="steps-post")
         shares = [float((predictions["actual"] == name).mean()) for name in curves]
@@ -153,6 +155,7 @@ def _curves(
 
 
 def _draw_curves(axes: Axes, curves: dict[str, Curve], area_name: str, **options: Any) -> None:
+    # Classes with the smallest areas are those that a user wants to find.
     hardest = sorted(curves, key=lambda name: curves[name][2])[:MOST_CURVES]
     others = [name for name in curves if name not in hardest]
     looks = cycle([(colour, style) for style in ("-", "--") for colour in COLOURS[:6]])

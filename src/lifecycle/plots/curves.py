@@ -35,7 +35,7 @@ def draw(history: History, file: Path | BinaryIO) -> Figure:
     """
     frame = history.frame.replace([np.inf, -np.inf], np.nan)
     panels = panels_of(list(map(str, frame.columns)))
-    columns = min(len(panels), 2 if len(panels) in (2, 4) else 3)
+    columns = min(len(panels), 2 if len(panels) in (2, 4) else 3)  # 4 panels in 2 rows, without gaps
     rows = math.ceil(len(panels) / columns)
     with picture(file, max(4.6, 3.5 * columns), 2.6 * rows + 0.5) as figure:
         grid = list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -71,6 +71,7 @@ def _panel(axes: Axes, title: str, lines: list[str], frame: pd.DataFrame, histor
     values = values[np.isfinite(values)]
     if title == "loss" and len(values) and values.min() > 0 and values.max() / values.min() > WIDE_RANGE:
         axes.set_yscale("log")
+    # The padding leaves space for the number of the best epoch above the axes.
     axes.set_title(TITLES.get(title, title.replace("_", " ")), pad=13)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))

@@ -104,7 +104,7 @@ def _placed(boxes: list[Box]) -> list[Box]:
     placed, y = [], 0.0
     for number, box in enumerate(boxes):
         column, row = divmod(number, rows)
-        y = MARGIN + TITLE if row == 0 else y
+        y = MARGIN + TITLE if row == 0 else y  # boxes differ in height, so that y is a running sum
         x = MARGIN + column * (WIDTH + GUTTER)
         placed.append(Box(**{**vars(box), "x": x, "y": y, "column": column}))
         y += box.height + GAP
@@ -122,7 +122,7 @@ def _arrows(graph: Graph, boxes: dict[str, Box]) -> list[tuple[str, bool]]:
             path = f"M{start.x + WIDTH / 2:g} {start.y + start.height:g}V{end.y - 1:g}"
         else:
             lane = 0 if step == 1 else 1 + lanes % SPREAD
-            lanes += step != 1
+            lanes += step != 1  # straight arrows take no lane
             path = _around(start, end, 12 + lane * LANE)
         arrows.append((path, (source, target) in graph.guessed))
     return arrows
@@ -147,6 +147,7 @@ def _page(name: str, graph: Graph, boxes: list[Box], arrows: list[tuple[str, boo
     notes = ["Layers in the order of their first use; arrows follow the data."]
     if graph.guessed:
         notes.append("Dashed: the flow of data is not known; the order of use instead.")
+    # A module may have parameters that its own forward() uses outside of its layers.
     outside = graph.num_params - sum(node.num_params for node in graph.nodes)
     if outside:
         notes.append(f"{outside:,} parameters belong to none of these layers.")

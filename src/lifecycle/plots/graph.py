@@ -137,6 +137,7 @@ class _Tracer:
             key, last = name or "network", self._last()
             self._enter((arguments, named), key, last)
             if key not in self.by_name:
+                # A layer that is used twice, or shares weights, is counted once.
                 fresh = [p for p in module.parameters() if p not in self.counted]
                 self.counted.update(fresh)
                 size = sum(p.numel() for p in fresh)

@@ -52,6 +52,7 @@ def picture(file: Path | BinaryIO, width: float, height: float, form: str = "png
     A matplotlibrc of the user is ignored, as are warnings of letters that the font lacks. matplotlib's parameters are
     global to all threads, so one picture is drawn at a time.
     """
+    # Imported late: it takes half a second, and most commands draw nothing.
     import matplotlib.style
     from matplotlib.figure import Figure
 

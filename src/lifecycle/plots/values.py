@@ -34,6 +34,7 @@ def draw_residuals(predictions: pd.DataFrame, target: str, file: Path) -> Figure
     true = predictions["actual"].to_numpy(dtype=float)
     predicted = predictions["predicted"].to_numpy(dtype=float)
     residuals, name = true - predicted, label(target, 30)
+    # More points take longer to draw and look the same.
     some = slice(None, None, max(1, len(true) // MOST_POINTS))
     points: dict[str, Any] = {
         "s": 14 if len(true) < 1000 else 5,
@@ -70,6 +71,7 @@ def draw_forecast(predictions: pd.DataFrame, data: Dataset, file: Path) -> Figur
         file: the PNG.
     """
     part = data.scored
+    # Of a series the scored part is the last one; if no rows are held out, it is the training part itself.
     before = [other for other in (data.train, data.val) if other is not None and other is not part]
     (when, *earlier), axis = moments([part, *before])
     order = np.argsort(when, kind="stable")
@@ -79,7 +81,7 @@ def draw_forecast(predictions: pd.DataFrame, data: Dataset, file: Path) -> Figur
             times, values = np.concatenate(earlier), np.concatenate([other.labels for other in before]).astype(float)
             last = np.argsort(times, kind="stable")[-CONTEXT * len(part) :]
             axes.plot(times[last], values[last], color=GREY, linewidth=1.2, label="known before")
-        marker = "o" if len(part) <= 40 else ""
+        marker = "o" if len(part) <= 40 else ""  # more markers would hide the line
         truth = part.labels.astype(float)
         axes.plot(when[order], truth[order], color="black", marker=marker, markersize=3, label="truth")
         for (name, naive), colour in zip(part.naive.items(), COLOURS[2:], strict=False):
@@ -101,6 +103,7 @@ def moments(parts: list[Part]) -> tuple[list[Array], str]:
     if any(part.times is None for part in parts):
         return rows, "row"
     times = np.concatenate([np.asarray(part.times) for part in parts])
+    # Texts from a CSV file. Whole numbers other than years are positions, not dates.
     if times.dtype.kind not in "iufM":
         written = pd.Series(times)
         if written.map(str).str.fullmatch(WHOLE).all():

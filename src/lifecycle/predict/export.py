@@ -80,6 +80,7 @@ def export(folder: Path, name: str, output: Path) -> list[str]:
         with tempfile.TemporaryDirectory(prefix=".export-", dir=output.parent) as scratch:
             fresh = Path(scratch) / output.name
             fresh.mkdir()
+            # `lifecycle.saved.prepare` reads them.
             for file in (saved_model.MANIFEST, saved_model.PREPROCESSING):
                 shutil.copyfile(folder / file, fresh / file)
             file, difference = _EXPORTERS[name](trained, folder, fresh)
@@ -102,7 +103,7 @@ def compare(trained: TrainedModel, program: Program) -> float:
         ExportError: it exceeds :data:`TOLERANCE`.
     """
     reference, largest = WithUnits(trained.network.eval(), trained.units), 0.0
-    draws = torch.Generator().manual_seed(0)
+    draws = torch.Generator().manual_seed(0)  # the same samples each time, so that an export fails always or never
     for batch in BATCHES:
         for draw in (torch.rand, torch.randn):  # pixels are 0 to 1; standardised numbers around 0
             inputs = draw(batch, *trained.spec.input_shape, generator=draws)
@@ -149,6 +150,7 @@ def _onnx(trained: TrainedModel, _folder: Path, fresh: Path) -> tuple[str, float
 
     name = "model.onnx"
     with _failing(trained, "onnx"):
+        # external_data=False: one file, which can be copied without its weights being forgotten.
         names: dict[str, Any] = {"input_names": [INPUTS], "output_names": [PREDICTIONS]}
         torch.onnx.export(_traced(trained), (), fresh / name, dynamo=True, external_data=False, verbose=False, **names)
         session = onnxruntime.InferenceSession(fresh / name, providers=["CPUExecutionProvider"])
@@ -205,6 +207,7 @@ def _reason(error: BaseException) -> str:
     """Return the line of an exporter's long message that gives the reason."""
     while error.__cause__ is not None and type(error).__module__.startswith("torch.onnx"):
         error = error.__cause__
+    # torch.export writes pages of advice, in which one of these two words marks the line with the reason.
     lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()] or ["no reason given"]
     why = next((line for line in lines if "specialized" in line or "data-dependent" in line), lines[0])
     return f"{type(error).__name__}: {why}".rstrip(".")[:400]

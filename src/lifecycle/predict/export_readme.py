@@ -24,6 +24,7 @@ def describe(trained: TrainedModel, folder: Path, file: str, name: str) -> None:
         name: of the format: ``torch_export``, ``onnx`` or ``safetensors``.
     """
     spec, regression = trained.spec, trained.spec.task == REGRESSION
+    # A program returns probabilities only; the predicted class is a column of files.
     columns = column_names(spec)[not regression :]
     signature = {
         "format": name,
@@ -45,6 +46,7 @@ def describe(trained: TrainedModel, folder: Path, file: str, name: str) -> None:
             "difference": getattr(trained.data, "difference", 0),
         },
     }
+    # ensure_ascii=False: names of columns stay readable.
     (folder / "signature.json").write_text(json.dumps(signature, indent=2, ensure_ascii=False) + "\n")
     (folder / "README.md").write_text(_readme(signature, regression))
 

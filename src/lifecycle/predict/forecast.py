@@ -47,11 +47,13 @@ def forecast(trained: SeriesModel, rows: pd.DataFrame, horizon: int) -> pd.DataF
     if horizon < 1:
         raise RequestError("horizon", "must be 1 or more", horizon, "Give the number of steps to forecast.")
     rows = trained.checked(rows)
+    # Before the predictions, since it refuses times that cannot be continued.
     times = data.times_after(rows, horizon, trained.time_step)
     known: np.ndarray[Any, Any] = data.known(rows)
     values: list[float] = []
     while len(values) < horizon:
         sample = data.ahead(known)
+        # No columns, only the number of the row, for messages.
         row = pd.DataFrame(index=[len(rows) + len(values)])
         value = float(trained.predict_samples(sample, row)[PREDICTED].iloc[0])
         if not abs(value) <= LARGEST:  # NaN as well: the network extrapolates, and its own outputs are its next inputs
@@ -61,7 +63,7 @@ def forecast(trained: SeriesModel, rows: pd.DataFrame, horizon: int) -> pd.DataF
                 remedy="Forecast fewer steps.",
             )
         values.append(value)
-        known = np.append(known, value)[-len(known) :]
+        known = np.append(known, value)[-len(known) :]  # the window moves by one step
     return pd.DataFrame({times.name: times.array, PREDICTED: values})
 
 

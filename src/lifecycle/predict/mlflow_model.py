@@ -38,12 +38,14 @@ class PyFunc:
                 return self.trained.forecast(model_input, int(horizon))
             return self.trained.predict(model_input, (params or {}).get("missing"))
         except RequestError as error:
+            # Any other exception would be a 500 of MLflow's server, with a traceback.
             raise MlflowException.invalid_parameter_value(str(error)) from error
 
 
 def _check_cells(rows: pd.DataFrame) -> None:
     """Refuse lists and mappings within a cell, which JSON may hold."""
     for name, column in rows.items():
+        # Columns of other types cannot hold them, and need no loop in Python.
         for row, value in column.items() if column.dtype == object else ():
             if isinstance(value, list | dict | np.ndarray):
                 raise RequestError(

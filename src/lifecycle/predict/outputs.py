@@ -81,7 +81,7 @@ def as_columns(
         return {PREDICTED: values[:, 0]}
     if spec.task == BINARY:
         values = np.column_stack([1 - values[:, 0], values[:, 0]])
-    names = np.array(spec.class_names, dtype=object)
+    names = np.array(spec.class_names, dtype=object)  # of objects, so that rows share one text for each class
     columns = [names[values.argmax(axis=1)], *values.T]
     return dict(zip(column_names(spec), columns, strict=True))
 

@@ -119,7 +119,7 @@ def forecast_file(
     output_form = of_output(output, form)
     rows = _source(trained, source, output, form)
     names = [*trained.columns, *trained.optional_columns(rows.schema.names)]
-    (table,) = rows.select(names).of(sys.maxsize)
+    (table,) = rows.select(names).of(sys.maxsize)  # one block
     known = stream.typed(table.replace_schema_metadata(), trained.numbers, rows.is_text).to_pandas()
     ahead = trained.forecast(known, horizon)
     if output_form != PARQUET and ahead.iloc[:, 0].dtype.kind == "M":  # times as the source writes them
@@ -147,6 +147,7 @@ def _open(trained: TrainedModel, source: str | Path | Iterable[pd.DataFrame], ou
         return readers.read(source, form)
     file = Path(source).expanduser()
     if file.resolve() == Path(output).expanduser().resolve():
+        # The output is written while the input is read.
         raise RequestError(Setting("output", output), "is the input", remedy="Give another file.")
     if not is_images(source):
         return readers.read(source)
@@ -197,11 +198,13 @@ def _predicted(trained: TrainedModel, rows: Stream, table: pa.Table, at: int, fo
     """
     names = [*trained.columns, *trained.optional_columns(table.column_names)]
     needed = stream.typed(table.select(names).replace_schema_metadata(), trained.numbers, rows.is_text)
+    # The index numbers the rows of the whole file, for messages.
     frame = needed.to_pandas().set_axis(pd.RangeIndex(at, at + len(table)), axis=0)
     samples = trained.samples(frame)
     predictions = trained.predict_samples(samples, frame)
     if not np.array_equal(samples.rows, np.arange(len(table))):  # the first rows of a series have no full window
         predictions = predictions.set_axis(samples.rows, axis=0).reindex(range(len(table)))
+    # Of images, the name of the file is written, and not the pixels.
     table = table if rows.shown is None else table.select(rows.shown)
     table = _as_written(table, needed.select(trained.numbers or []) if rows.is_text else needed.select([]), form)
     for name in column_names(trained.spec):

@@ -53,6 +53,7 @@ def check_preprocessing(preprocessing: Preprocessing, source: Text) -> None:
     Raises:
         RequestError: the data plugin learnt an object that is not scikit-learn's.
     """
+    # Serialized in memory, since skops only knows the types of a serialized object.
     learnt = skops.io.dumps({"inputs": preprocessing.inputs, "target": preprocessing.target})
     untrusted = set(skops.io.get_untrusted_types(data=learnt)) - TRUSTED
     if untrusted:
@@ -66,6 +67,8 @@ def check_preprocessing(preprocessing: Preprocessing, source: Text) -> None:
 def save(trained: TrainedModel, folder: Path) -> None:
     """Write the three files into ``folder``, which is created if needed."""
     folder.mkdir(parents=True, exist_ok=True)
+    # On the CPU, so that a machine without a GPU can load the file.
+    # save_model instead of save_file: it stores weights that layers share once.
     safetensors.torch.save_model(trained.network.cpu(), str(folder / WEIGHTS))
     learnt = {"inputs": trained.preprocessing.inputs, "target": trained.preprocessing.target}
     skops.io.dump(learnt, folder / PREPROCESSING, compression=zipfile.ZIP_DEFLATED)  # 100 kB -> 10 kB
@@ -161,6 +164,7 @@ def _load(folder: Path, manifest: dict[str, Any]) -> TrainedModel:
 def _preparation(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a :class:`Preparation`."""
     about = manifest["data"]
+    # JSON has no tuples, and a DataSpec is compared and hashed.
     plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in manifest["spec"].items()}
     return {
         "data_name": about["name"],
@@ -178,7 +182,7 @@ def _plugin(folder: Path, kind: str, about: dict[str, Any]) -> Any:
     """Return a plugin with its fields. Its name is looked up among the installed plugins; it is no import path."""
     try:
         return registry.load(kind, str(about["plugin"]))(**about["fields"])
-    except (LifecycleError, TypeError, ValueError) as error:
+    except (LifecycleError, TypeError, ValueError) as error:  # no such plugin, field, or value
         raise SavedModelError(
             f"{folder} was saved with {about['package']}, which this installation does not match: {error}"
         ) from error
@@ -213,6 +217,7 @@ def _manifest(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
         found, digests = manifest.get("format"), dict(manifest.get("sha256", {}))
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise SavedModelError(f"{folder / MANIFEST} cannot be read: {error}. {REMEDY}") from error
+    # Before the digests: a later format may compute them in another way.
     if found != FORMAT:
         raise SavedModelError(f"{folder} has the format {found}, and this version reads {FORMAT}. Update nn-lifecycle.")
     written = {name: sha256(folder / name) for name in names}
@@ -228,6 +233,7 @@ def _manifest(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
 
 def _digest(manifest: dict[str, Any]) -> str:
     """Return the SHA-256 of a manifest without this digest itself, independent of its formatting."""
+    # Without this digest itself, which cannot be part of what it is computed from.
     digests = {name: digest for name, digest in manifest["sha256"].items() if name != MANIFEST}
     text = json.dumps({**manifest, "sha256": digests}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

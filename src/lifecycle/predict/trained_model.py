@@ -80,6 +80,7 @@ class Preparation:
                 ``missing`` is not ``"impute"``.
         """
         samples = self.data.samples(self.checked(rows))
+        # A scikit-learn imputer would fill silently what no training row lacked.
         missing_values.check(samples.inputs, self.preprocessing.gaps, self.missing)
         return samples
 
@@ -92,9 +93,11 @@ class Preparation:
         if not len(rows):
             raise RequestError("input", "has no rows", remedy="Give one or more to predict.")
         rows = as_pandas(rows, "input")
+        # Before the check: columns are known to the model by their new names.
         rows = rows.rename(columns=self.new_names(rows.columns))
         self.check_columns(rows.columns)
         used = rows[[*self.columns, *self.optional_columns(rows.columns)]]
+        # A network that learnt from months would take days for months.
         if self.time_step is not None and isinstance(self.data, HasTimes):
             self.data.check_step(used, self.time_step)
         return used
@@ -118,6 +121,7 @@ class Preparation:
         """Return by column the number of samples with each unseen value; ``None`` counts the missing ones."""
         if not isinstance(self.data, ReportsUnseenCategories):
             return {}
+        # Values that an imputer filled count as unseen: a user should know of them as well.
         found: dict[str, Counter[str | None]] = self.data.unseen(self.preprocessing.inputs, samples.inputs)
         return found | missing_values.filled(samples.inputs, self.preprocessing.gaps, self.numbers or ())
 
@@ -137,12 +141,14 @@ class Preparation:
         Raises:
             RequestError: samples have another shape, or a value is not finite.
         """
+        # Shares memory with NumPy's array: large inputs are not copied.
         inputs = torch.from_numpy(self.data.apply(self.preprocessing.inputs, samples.inputs))
         if tuple(inputs.shape[1:]) != self.spec.input_shape:
             got, expected = (" x ".join(map(str, shape)) for shape in (inputs.shape[1:], self.spec.input_shape))
             raise RequestError(
                 "input", f"has samples of {got}, and this model takes {expected}", remedy="Give rows of that shape."
             )
+        # Preprocessing may overflow float32 though each cell is finite.
         wrong = torch.nonzero(~inputs.flatten(1).isfinite().all(dim=1))
         if len(wrong):
             row = rows.index[samples.rows[int(wrong[0])]]
@@ -218,7 +224,7 @@ class TrainedModel(Preparation):
         Raises:
             RequestError: a column is missing, or a value in a column that was complete in training.
         """
-        if missing is not None:
+        if missing is not None:  # a copy, since other threads may predict with this model
             return replace(self, missing=missing).predict(rows)
         rows = as_pandas(rows, "input")
         return self.predict_samples(self.samples(rows), rows)
@@ -249,7 +255,7 @@ class TrainedModel(Preparation):
 
     def outputs(self, inputs: Tensor) -> Tensor:
         """Return the logits or values of the network for inputs, ``(samples, num_outputs)``."""
-        self.network.eval()
+        self.network.eval()  # a caller may have trained it further
         return passes(self.network, inputs, self.rows_at_once)
 
     def as_frame(self, outputs: Tensor, samples: Samples) -> pd.DataFrame:

@@ -65,6 +65,7 @@ def record(tracked: Run, outcome: Outcome) -> None:
 def _record_model(tracked: Run, outcome: Outcome) -> None:
     trained, folder = outcome.trained, tracked.scratch / "saved"
     saved_model.save(trained, folder)
+    # Columns that predict_file adds; the model itself does not return them.
     outputs = outcome.predictions.drop(columns=["row", "time", "file", "actual"], errors="ignore")
     params: dict[str, int | str] = {"missing": trained.missing}
     if can_forecast(trained):

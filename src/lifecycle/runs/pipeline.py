@@ -122,7 +122,7 @@ def run(request: Request, on_start: OnStart | None = None) -> Result | None:
 
 def _run(request: Request, on_start: OnStart | None) -> Result | None:
     printer = report.Report(0 if is_helper() else request.config.verbose)
-    check_environment(request.tracking.dir)
+    check_environment(request.tracking.dir)  # outside of try: a failure could not be recorded either
     try:
         job = resolve(request)
         prepared = prepare(job)
@@ -159,6 +159,7 @@ def prepare(job: Job, rows: Given | None = None) -> Prepared:
     Raises:
         RequestError: the request cannot be met.
     """
+    # First, as it needs no data, whose loading may take minutes.
     preflight.check_devices(job.trainer)
     with explained(Cures("Set data.memory_gb, or use fewer rows or columns", refused=True)):
         data = load(job.data, job.data_name, job.data_kind, job.seed, rows)
@@ -170,6 +171,7 @@ def _compiled(job: Job, data: Dataset) -> Prepared:
     saved_model.check_preprocessing(data.preprocessing, Setting("data", data.name))
     network = define(job.model, job.model_name, data.spec, job.seed, source=f"data={data.name}")
     layers = summarize(network, data.spec)
+    # Before CompiledModel, whose optimizer would fail later and without a remedy.
     optimization.check(job.optimizer, job.optimizer_name, network, job.trainer.devices)
     module = CompiledModel(
         network,
@@ -208,7 +210,7 @@ def life(
     data, module = prepared.data, prepared.module
     printer.begin(job, data, prepared.layers, module)
     tracked.log_data(data.name, data.digest, path_of(job.data, data.kind), data.num_rows)
-    tracked.tag(**data.split_digests)
+    tracked.tag(**data.split_digests)  # by which resume, rerun and compare recognise the same rows
     rows_a_step = preflight.batch_size(job.trainer, data)
     metrics = list(module.metric_names)
     schedule = {f"schedule__{key}": value for key, value in asdict(job.schedule).items()}
@@ -239,7 +241,7 @@ def conclude(job: Job, prepared: Prepared, printer: report.Report, tracked: Run,
     pictures = record_pictures(tracked, outcome, job.request.tracking.figures)
     record(tracked, outcome)
     printer.end(data, history, evaluation, tracked, pictures)
-    if job.request.sweep is None:
+    if job.request.sweep is None:  # a sweep prints it once, at its end
         printer.next(tracked.folder)
     scores = prefixed(evaluation.scores, data.scored_on)
     return Result(tracked.id, scores, history, predictions, trained, evaluation)

@@ -35,7 +35,7 @@ def track(request: Request, printer: Report) -> Iterator[run_module.Run]:
                 folder = run.artifacts
             yield run
     finally:
-        profile.stop()
+        profile.stop()  # before its files are written, which would be part of it
         if folder is not None:
             _write(profile, request.run_name, folder, printer)
 
@@ -44,7 +44,7 @@ def _write(profile: Profile, name: str, folder: Path, printer: Report) -> None:
     """Write and print a profile. A full disk is printed, and does not fail a run that has finished."""
     rows = table(profile)
     try:
-        with signals_ignored():
+        with signals_ignored():  # a second Ctrl-C would leave half a file in the artifacts
             write(folder, name, profile)
     except OSError as error:
         printer.profile(rows, f"not written: {error.strerror or error}")

@@ -30,12 +30,14 @@ def changed(record: dict[str, Any], overrides: list[str], command: str) -> tuple
     Raises:
         RequestError: an override names no field, or its value does not fit.
     """
+    # Before the request is composed, whose data plugin would report a missing file called X.
     request_record.check_rows_are_kept(record, overrides)
     request = request_record.request_of(
         record, overrides, f"lifecycle {command} {' '.join(map(masked_word, overrides))}".rstrip()
     )
     keys = [word.partition("=")[0] for word in overrides]
     values = {key: (_at(record["config"], key), _at(request.recorded, key)) for key in keys}
+    # An override that repeats the recorded value changes nothing, and is allowed.
     return request, {key: (then, now) for key, (then, now) in values.items() if then != now}
 
 

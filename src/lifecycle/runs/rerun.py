@@ -78,9 +78,10 @@ def _check_is_finished(found: FoundRun) -> None:
 def _record_with(found: FoundRun, request: Request) -> None:
     """Set the tracking of the repetition to the folder and experiment of the run."""
     tracking = request.config.tracking
+    # The recorded path may be relative, or the folder may have been moved.
     if Path(tracking.dir).expanduser().absolute() != found.folder:
         OmegaConf.update(request.config, "tracking.dir", str(found.folder))
-        request.expressions.pop(("tracking", "dir"), None)
+        request.expressions.pop(("tracking", "dir"), None)  # it would be recorded instead of the value
     OmegaConf.update(request.config, "tracking.experiment", found.experiment)
     request.expressions.pop(("tracking", "experiment"), None)
 
@@ -101,6 +102,7 @@ def _repeat(found: FoundRun, request: Request) -> None:
     result = pipeline.run(request, on_start)
     if is_helper() or result is None:
         return
+    # Read back from MLflow, as the original was, so that both have passed through the same storage.
     repeated = found_run.find(Which(run=result.run_id, tracking=request.tracking))
     changes = [*_scores(found, repeated), *_history(found, repeated), *_weights(found, repeated)]
     if changes:
@@ -124,6 +126,7 @@ def _cause(found: FoundRun, repeated: FoundRun, differences: list[Difference]) -
         others = [difference for difference in differences if difference.cause != differences[0].cause]
         also = f"; less probable: {', '.join(map(str, others))}" if others else ""
         return f"{differences[0].cause} ({', '.join(map(str, first))}){also}"
+    # A dirty working tree has the commit of a clean one, so that no difference is recorded.
     if "true" in (found.tags.get(DIRTY), repeated.tags.get(DIRTY)):
         return "uncommitted changes of the code: git.dirty was true"
     if repeated.tags.get("hardware.gpu", "none") != "none" and found.params.get("trainer.accelerator") != "cpu":
@@ -133,6 +136,7 @@ def _cause(found: FoundRun, repeated: FoundRun, differences: list[Difference]) -
 
 def _scores(found: FoundRun, repeated: FoundRun) -> list[str]:
     """Return a line for each final score that is not bit-for-bit equal."""
+    # Intervals after all scores: they differ whenever their score does.
     both = sorted({*found.metrics, *repeated.metrics}, key=lambda name: (name.endswith(("_low", "_high")), name))
     names = [name for prefix in SCORES for name in both if name.startswith(prefix)]
     pairs = [(name, found.metrics.get(name), repeated.metrics.get(name)) for name in names]

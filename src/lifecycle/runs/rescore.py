@@ -72,6 +72,7 @@ def own_rows(found: FoundRun, job: Job) -> Rescored:
     Raises:
         RequestError: the rows or their split have changed since.
     """
+    # Rows in memory have a made-up path; a file may happen to have the same name.
     if path_of(job.data) == in_memory.PATH and not Path(in_memory.PATH).exists():
         raise RequestError(
             [f"run {found.name} ({found.id})"],
@@ -81,7 +82,7 @@ def own_rows(found: FoundRun, job: Job) -> Rescored:
     trained = saved_model.load(found.model_folder())
     prepared = pipeline.prepare(job)
     data = prepared.data
-    then = found.tags.get(DATA)
+    then = found.tags.get(DATA)  # None: the run did not record it
     if then is not None and then != data.digest:
         raise RequestError(
             Setting("data", data.name),
@@ -101,6 +102,7 @@ def own_rows(found: FoundRun, job: Job) -> Rescored:
             "rows that it learnt from would be scored",
             remedy="Score others with input=<file>.",
         )
+    # The saved model has the weights; the prepared one the split, which only training data have.
     prepared.network.load_state_dict(trained.network.state_dict())
     evaluation, predictions = _score(job, prepared)
     notes = _comparison(found, evaluation)
@@ -121,6 +123,7 @@ def other_rows(found: FoundRun, job: Job, request: Job, name: str, missing: str 
     Raises:
         RequestError: the data lack a column or a value, have an unknown class, or samples of another shape.
     """
+    # The device of the run may be missing on this machine.
     preflight.check_devices(job.trainer)
     trained = saved_model.load(found.model_folder())
     data = labelled_rows.load(
@@ -144,6 +147,7 @@ def record(found: FoundRun, scored: Rescored, figures: bool) -> tuple[Run, Path,
         The run, the folder of its artifacts with the tables, and the names of the pictures in it.
     """
     into = f"{FOLDER}/{scored.name}"
+    # resume=False: a finished run stays FINISHED while scores are added to it.
     with track_again(found, resume=False) as tracked:
         tracked.log_scores(scored.flat)
         tracked.tag(
@@ -172,6 +176,7 @@ def _comparison(found: FoundRun, evaluation: scoring.Evaluation) -> list[str]:
     differing = []
     for name, value in scores.prefixed(evaluation.scores, evaluation.on).items():
         then = found.metrics.get(name)
+        # Compared exactly, since the same code on the same machine gives the same bits.
         if then is not None and then != value and not (math.isnan(then) and math.isnan(value)):
             differing.append(f"{name} was {then!r} and is {value!r}")
     if not differing:

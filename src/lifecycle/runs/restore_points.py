@@ -48,6 +48,7 @@ def checked(found: FoundRun, path: Path) -> dict[str, Any]:
     """
     try:
         checkpoint = checkpoints.read(path)
+        # Resuming restores the best score with it, so that a missing best.ckpt might never be written again.
         if any(state.get("best_model_path") for state in checkpoint["callbacks"].values()):
             checkpoints.check(path.with_name(BEST))
     except SavedModelError as error:
@@ -68,6 +69,7 @@ def best(found: FoundRun, points: Points) -> tuple[dict[str, Any], History]:
     epoch = int(checkpoint["epoch"]) + 1
     done = max([epoch, *(number for scores in points.values() for number, _ in scores)])
     by_name = {name: dict(scores) for name, scores in points.items()}
+    # MLflow has neither the duration of epochs nor, if the process was killed, the last scores.
     rows = tuple(
         {"epoch": number, **{name: scores.get(number, math.nan) for name, scores in by_name.items()}}
         | {"epoch_seconds": math.nan}
@@ -84,6 +86,7 @@ def remedy(found: FoundRun) -> str:
         epoch = checkpoints.read(found.checkpoints / BEST)["epoch"] + 1
     except SavedModelError:
         return _start_again(found)
+    # The command must work as it is printed, from the current folder.
     where = "" if found.folder == Path.cwd() / "mlruns" else f" {shlex.quote(f'tracking.dir={found.folder}')}"
     command = f"lifecycle resume run={found.id} checkpoint=best{where}"
     return f"Finish it with the weights of epoch {epoch} in {BEST}: {command}"

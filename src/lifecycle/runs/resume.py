@@ -47,6 +47,7 @@ def resume(which: Which, overrides: list[str], checkpoint: str = "last") -> None
         SavedModelError: a checkpoint of the run is altered.
         LifecycleError: the run failed again.
     """
+    # Only a finished run can have more epochs, so that run=latest then means any run.
     raises_epochs = any(word.startswith(f"{EPOCHS}=") for word in overrides)
     found = found_run.find(which, found_run.ANY if raises_epochs or is_helper() else UNFINISHED)
     _check_has_begun(which, found)
@@ -79,6 +80,7 @@ def resume(which: Which, overrides: list[str], checkpoint: str = "last") -> None
 
 def _check_has_begun(which: Which, found: FoundRun) -> None:
     """Refuse a run whose request was not recorded, and close it if no process is running it."""
+    # Other kinds of runs have their own messages in FoundRun.record().
     if found.artifacts is None or found.status not in UNFINISHED or "lifecycle.command" not in found.tags:
         return
     try:
@@ -113,6 +115,7 @@ def _check_changes(found: FoundRun, changed: dict[str, tuple[Any, Any]]) -> None
 
 def _check_is_left(found: FoundRun, request: Request, changed: dict[str, tuple[Any, Any]]) -> None:
     """Refuse a finished run unless it is to have more epochs."""
+    # For helper processes of a DDP fit, the main process has checked it.
     if found.status != "FINISHED" or is_helper():
         return
     stopped, epochs = found.tags.get("stopped", ""), request.config.trainer.max_epochs
@@ -129,6 +132,7 @@ def _check_is_left(found: FoundRun, request: Request, changed: dict[str, tuple[A
 def _stopped_early(found: FoundRun, request: Request) -> RequestError:
     trainer = request.config.trainer
     why = found.tags.get("stopped", "")
+    # A fit whose patience ended in its last epoch is recorded as one that reached max_epochs.
     if not why or why.startswith("max_epochs="):
         why = f"{trainer.monitor} had not improved for {trainer.patience} epochs"
     alternatives = Setting("trainer.patience", trainer.patience), Setting("trainer.early_stopping", False)
@@ -144,6 +148,7 @@ def _check_schedule(job: Job, record: dict[str, Any], changed: dict[str, tuple[A
     if EPOCHS not in changed:
         return
     then, now = changed[EPOCHS]
+    # Schedules without a length of their own take it from max_epochs when the request is resolved.
     if isinstance(job.schedule, OneCycle) or resolve(request_record.request_of(record)).schedule != job.schedule:
         schedule = Setting("schedule", job.schedule_name)
         raise RequestError(
@@ -175,6 +180,7 @@ def _finish(found: FoundRun, job: Job, points: Points) -> None:
     from lifecycle.tracking.run import track_again
 
     printer = report.Report(job.request.config.verbose)
+    # Opened first, since it locks the run: two processes must not finish it at once.
     with track_again(found, resume=False) as tracked:
         weights, history = restore_points.best(found, points)
         prepared = pipeline.prepare(job)
@@ -201,7 +207,7 @@ def _continue(found: FoundRun, job: Job, record: dict[str, Any], points: Points)
         _check_data(found, prepared, differences)
         after = f"after epoch {len(rows)}" if rows else "from its beginning"
         printer.note("Resumed", f"{_named(found)} {after}", _warnings(differences))
-        tracked.resume()
+        tracked.resume()  # RUNNING from here on
         _record_epochs(tracked, job, record)
         for row in rows:  # MLflow may lack the last ones, since points are sent in batches
             tracked.log_epoch(row)
@@ -257,7 +263,7 @@ def _record_epochs(tracked: Run, job: Job, record: dict[str, Any]) -> None:
     tracked.tag(**{"lifecycle.max_epochs": str(epochs)})  # a tag, since MLflow refuses to change a parameter
     file = tracked.artifacts / "config.yaml"
     lines = file.read_text().splitlines(keepends=True) if file.is_file() else []
-    head = "".join(line for line in lines if line.startswith("#"))
+    head = "".join(line for line in lines if line.startswith("#"))  # the command of the first start
     tracked.log_text(head + OmegaConf.to_yaml(OmegaConf.create(updated["config"])), file.name)
 
 

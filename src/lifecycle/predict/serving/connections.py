@@ -63,7 +63,7 @@ class Connections:
             pass  # the client disconnected or was too slow, or the server is stopping
         finally:
             del self._open[task]
-            writer.transport.abort()
+            writer.transport.abort()  # close() would wait for a client that does not read
 
     async def end(self, seconds: float, at_once: asyncio.Event) -> None:
         """Close all connections: idle ones at once, the others when their request is answered or the time is up.
@@ -97,7 +97,7 @@ class Connection:
         self.is_idle = True
         self._server, self._limits, self._handler = server, server.limits, server.handler
         self._reader, self._writer = reader, writer
-        self._http = h11.Connection(h11.SERVER)
+        self._http = h11.Connection(h11.SERVER)  # limits the size of headers itself
         self._client = "{}:{}".format(*(writer.get_extra_info("peername") or ("-", "-"))[:2])
 
     async def serve(self) -> None:
@@ -173,6 +173,7 @@ class Connection:
         is_last = self._server.is_ending or not is_whole
         await self._send(answer, head, is_last)
         self._handler.sent(num_bytes + answer.num_bytes)
+        # h11 does not reuse a connection of HTTP/1.0, or one that the client asked to close.
         if is_last or self._http.our_state is not h11.DONE:
             await self._end()
             return False
@@ -199,6 +200,7 @@ class Connection:
             f"The body is larger than max_body_mb={self._limits.max_body_mb:g} MB. Send fewer rows in a request, or use"
             " lifecycle predict for a file.",
         )
+        # Refused before it is sent, where the client announces the length; a chunked body is counted.
         if int(head.headers.get("content-length", 0)) > most:
             raise too_large
         # curl asks for this before it sends a body of more than a megabyte, and otherwise waits a second.
@@ -255,6 +257,7 @@ class Connection:
         response = h11.Response(status_code=status, reason=status.phrase.encode(), headers=list(headers.items()))
         what = "-" if head is None else f"{head.method} {head.target} HTTP/1.1"
         print(f'INFO:     {self._client} - "{what}" {status.value} {status.phrase}', file=sys.stderr)
+        # An answer to HEAD has the headers of GET and no body.
         events: list[h11.Event] = [response]
         if head is None or head.method != "HEAD":
             events += map(h11.Data, answer.body)

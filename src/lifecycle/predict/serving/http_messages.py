@@ -87,6 +87,7 @@ class Handler(Protocol):
 
 def refusal(status: int, message: str, **headers: str) -> Answer:
     """Return a refusal in the format of MLflow's server."""
+    # Names of headers have hyphens, which keyword arguments cannot.
     body = json.dumps({"error_code": HTTPStatus(status).name, "message": message}).encode()
     return Answer(status, [body], {name.replace("_", "-"): value for name, value in headers.items()})
 

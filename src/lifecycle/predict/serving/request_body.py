@@ -45,7 +45,7 @@ def parse(body: bytes, columns: Sequence[str]) -> Rows:
     """
     try:
         return _rows(json_rows.parse(body), columns)
-    except RecursionError as error:
+    except RecursionError as error:  # Python's JSON parser recurses into each bracket
         raise RequestError("the body", "is nested too deeply", remedy="Give one value a cell.") from error
     except ValueError as error:  # no JSON, or no UTF-8
         raise RequestError("the body", f"is no JSON: {error}", remedy=_example(columns)) from error
@@ -67,6 +67,7 @@ def _rows(content: Any, columns: Sequence[str]) -> Rows:
 
 def _split(value: Any) -> tuple[list[str], list[list[Any]]]:
     data = value.get("data") if isinstance(value, dict) else None
+    # Its "index" is ignored, as MLflow does.
     names = value.get("columns") if isinstance(value, dict) else None
     if not isinstance(data, list) or not isinstance(names, list):
         raise RequestError(SPLIT, 'must be {"columns": [...], "data": [[...], ...]}', _quoted(value))
@@ -80,6 +81,7 @@ def _any(form: str, value: Any, columns: list[str]) -> tuple[list[str], list[lis
     if not isinstance(value, list):
         raise RequestError(form, "must be a list of rows", _quoted(value), _example(columns))
     if all(isinstance(row, Mapping) for row in value):
+        # Rows may lack a key; the order of columns is that of their first occurrence.
         names = list(dict.fromkeys(name for row in value for name in row)) or columns
         return names, [[row.get(name) for name in names] for row in value]
     if form == RECORDS:

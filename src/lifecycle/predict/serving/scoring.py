@@ -63,7 +63,7 @@ class Scorer:
 
     def __init__(self, trained: TrainedModel) -> None:
         self.trained, self._units = trained, trained.units
-        self._encoder = trained.encoder()
+        self._encoder = trained.encoder()  # once: it prepares tables of the categories
         trained.network.eval()
 
     def answer(self, body: bytes, kind: str, is_cancelled: Callable[[], bool]) -> list[bytes]:
@@ -85,17 +85,19 @@ class Scorer:
         new = self.trained.new_names(rows.columns)
         rows = replace(rows, columns=[new.get(name, name) for name in rows.columns]) if new else rows
         if horizon := _horizon(rows.params):
-            frame = next(self._frames(self._stream(rows)))
+            frame = next(self._frames(self._stream(rows)))  # a series is one frame
             return _written([_plain(self.trained.forecast(frame, horizon))])
         quick = self._quick(rows, is_cancelled)
         if quick is not None:
             return _written(quick)
+        # A copy, since requests may differ in it.
         trained = replace(self.trained, missing=rows.params.get(MISSING, self.trained.missing))
         return _written(self._predicted(self._stream(rows), trained, is_cancelled))
 
     def _quick(self, rows: Rows, is_cancelled: Callable[[], bool]) -> list[dict[str, list[Any]]] | None:
         """Return predictions by the encoder, as columns of each block; ``None``: it does not take some of the rows."""
         names, data = rows.columns, rows.data
+        # Repeated names need the message of the other way.
         if self._encoder is None or not data or len(set(names)) < len(names):
             return None
         blocks = []
@@ -115,6 +117,7 @@ class Scorer:
         names, data = rows.columns, rows.data
         if not data:
             raise no_rows("input")
+        # Before columns are looked up by name.
         self.trained.check_columns(names)
         used = [*self.trained.columns, *self.trained.optional_columns(names)]
         places = [(name, names.index(name)) for name in used]

@@ -73,7 +73,7 @@ async def _serve(handler: ModelHandler, listening: socket.socket, limits: Limits
     at_once = asyncio.Event()
 
     def on_signal(number: int) -> None:
-        if first.done():
+        if first.done():  # the second signal: the user does not want to wait for requests in progress
             at_once.set()
         else:
             first.set_result(number)
@@ -127,6 +127,7 @@ class ModelHandler:
     def __init__(self, trained: TrainedModel, hosts: list[str]) -> None:
         self.scorer, self.worker = Scorer(trained), Worker()
         self._hosts = {*ports.NAMES, *(host.lower() for host in hosts)}
+        # The paths of MLflow's server, so that its clients and health checks work unchanged.
         self._fixed = {
             "/ping": Answer(200, [b"\n"]),
             "/health": Answer(200, [b"\n"]),
@@ -160,6 +161,7 @@ class ModelHandler:
             except RequestError as error:
                 return refusal(400, str(error))
             except Exception as error:
+                # To the log only, since a traceback may quote values of rows and paths of this machine.
                 traceback.print_exception(error)
                 what = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
                 return refusal(500, f"The prediction failed: {what}. The server's standard error has the details.")
@@ -182,6 +184,7 @@ class ModelHandler:
         """
         names = [head.headers.get("host", "")]
         target = head.target
+        # A proxy sends the whole URL, whose host a server must prefer to the header.
         if not target.startswith("/") and "://" in target:
             parts = urlsplit(target)
             names.append(parts.netloc)
@@ -204,6 +207,7 @@ def _wrong_method(method: str, path: str, allowed: str) -> Answer:
 def example(trained: TrainedModel, link: str) -> str:
     """Return a shell command that requests a prediction, of made-up rows, or of a file if such rows would be long."""
     with_file = f"curl -H 'Content-Type: {CSV}' --data-binary @new.csv {link}"
+    # Only of independent rows are the types of columns known; a series has numbers and perhaps times.
     numbers = trained.columns if trained.numbers is None else trained.numbers
     row = [1 if name in numbers else "a" for name in trained.columns]
     rows = 1
@@ -213,6 +217,7 @@ def example(trained: TrainedModel, link: str) -> str:
         if len(body) > MOST_EXAMPLE_CHARACTERS:
             break
         try:
+            # Tried, so that the example that is printed works.
             trained.predict(pd.DataFrame(data, columns=list(trained.columns)))
         except RequestError:  # a series needs at least a window of rows; images need more than fit into the example
             rows += 1
