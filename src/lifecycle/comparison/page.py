@@ -172,7 +172,7 @@ def _source(name: str) -> str:
 
 def _policy(script: str) -> str:
     """Return the content security policy: nothing is loaded, and no script runs but the one with this digest."""
-    # Without it, a run whose name held a script would be harmless by escaping alone; so two things must fail.
+    # A second defence besides escaping, against scripts in the name of a run.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 
