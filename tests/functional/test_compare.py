@@ -53,7 +53,7 @@ def made(folder: Path, empty_database: Path) -> list[mlflow.entities.Run]:
 
 @pytest.fixture
 def compared(lifecycle: Command, folder: Path, tmp_path: Path) -> Compare:
-    """Compare in an empty folder of the test's own, beside that of the runs."""
+    """Compare in an empty folder, next to that of the runs."""
 
     def run(*words: str) -> Ended:
         return lifecycle("compare", *words, f"tracking.dir={folder / 'mlruns'}")
@@ -97,7 +97,7 @@ def test_a_sweep_is_a_table_with_what_differs_and_the_best_of_each_column(
     assert (tmp_path / "compare.html").is_file()
 
 
-def test_a_metric_orders_the_runs_by_its_own_direction(compared: Compare, made: list[mlflow.entities.Run]) -> None:
+def test_a_metric_orders_the_runs_by_its_direction(compared: Compare, made: list[mlflow.entities.Run]) -> None:
     first, second = sorted(made[:2], key=lambda run: run.data.metrics["test_accuracy"], reverse=True)
     assert first.data.metrics["test_accuracy"] > second.data.metrics["test_accuracy"]  # else it says nothing
     ids = f"{second.info.run_id},{first.info.run_id[:10]}"
@@ -107,7 +107,7 @@ def test_a_metric_orders_the_runs_by_its_own_direction(compared: Compare, made: 
     assert "Page" not in ended.out
 
 
-def test_runs_of_other_data_and_one_that_failed_are_shown_as_such(
+def test_runs_of_other_data_are_grouped_and_failures_are_marked(
     compared: Compare, made: list[mlflow.entities.Run], tmp_path: Path
 ) -> None:
     ids = [run.info.run_id for run in made]
@@ -150,9 +150,7 @@ def test_best_and_latest_are_runs_and_one_that_is_named_twice_counts_once(
         (("sweep=latest", "outptu=a.html"), "outptu is not a field of lifecycle compare, got a.html. Did you mean"),
     ],
 )
-def test_what_cannot_be_compared_is_said_with_value_and_cure(
-    compared: Compare, words: tuple[str, ...], sentence: str
-) -> None:
+def test_bad_requests_name_the_value_and_the_remedy(compared: Compare, words: tuple[str, ...], sentence: str) -> None:
     ended = compared(*words)
     assert (ended.code, ended.out) == (2, "")
     assert sentence in ended.err
@@ -208,7 +206,7 @@ def all_runs(compared: Compare, made: list[mlflow.entities.Run], tmp_path: Path)
     return tmp_path / "pages" / "all.html"
 
 
-def test_the_page_needs_nothing_from_elsewhere_and_runs_one_script_of_its_own(all_runs: Path) -> None:
+def test_the_page_loads_nothing_and_runs_one_script(all_runs: Path) -> None:
     read = Page(all_runs)
     assert read.open == []  # every element is closed
     assert [tag for tag, _ in read.tags if tag == "script"] == ["script"]
@@ -223,7 +221,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_runs_one_script_of_its_own(al
     assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-")
 
 
-def test_what_a_run_is_called_is_text_and_no_html(all_runs: Path) -> None:
+def test_names_of_runs_are_escaped(all_runs: Path) -> None:
     assert EVIL not in all_runs.read_text()
     read = Page(all_runs)
     assert [text.strip() for text in read.texts].count(EVIL) >= 3  # leader board, legend, configuration, its section
@@ -239,7 +237,7 @@ def test_the_links_lead_to_files_from_the_folder_of_the_page(all_runs: Path, mad
     assert (artifacts(made[0]) / "predictions.csv").resolve() in files
 
 
-def test_the_page_says_what_the_table_says(all_runs: Path, made: list[mlflow.entities.Run]) -> None:
+def test_the_page_has_the_values_of_the_table(all_runs: Path, made: list[mlflow.entities.Run]) -> None:
     texts = [text.strip() for text in Page(all_runs).texts]
     for run in made[:2]:
         assert f"{run.data.metrics['test_loss']:.4f}" in texts
@@ -249,7 +247,7 @@ def test_the_page_says_what_the_table_says(all_runs: Path, made: list[mlflow.ent
     assert any(text.startswith("train_loss is nan in epoch 1: training has diverged.") for text in texts)
     assert "trainer.max_epochs" in texts
     assert "model=mlp" in texts  # among those that all share
-    assert any(text.startswith("lifecycle data=iris optimizer.lr=0.02") for text in texts)  # the job's own words
+    assert any(text.startswith("lifecycle data=iris optimizer.lr=0.02") for text in texts)  # the job alone
 
 
 def test_the_curves_are_those_of_the_history(all_runs: Path, made: list[mlflow.entities.Run]) -> None:
@@ -305,7 +303,7 @@ def test_equal_scores_are_all_the_best_and_a_single_one_is_none() -> None:
     assert compared.best == {"test_accuracy": {0, 1}, "test_mae": set()}
 
 
-def test_a_score_that_is_no_number_is_never_the_best_and_stands_last() -> None:
+def test_nan_is_never_the_best_and_comes_last() -> None:
     compared = compare([found("a", test_loss=math.nan), found("b", test_loss=2.0), found("c", test_loss=3.0)])
     assert [run.name for run in compared.runs] == ["b", "c", "a"]
     assert compared.best["test_loss"] == {0}
@@ -320,14 +318,14 @@ def test_runs_with_different_losses_are_warned_of_and_another_score_is_named() -
     )
 
 
-def test_the_own_rows_scored_again_are_a_column_only_where_they_say_something_else() -> None:
+def test_rescored_test_rows_have_a_column_only_if_scores_differ() -> None:
     again = {"evaluate_test_loss": 1.0, "evaluate_b_loss": 2.0, "evaluate_b_mae": 2.0, "evaluate_b_baseline_loss": 3.0}
     compared = compare([found("a", test_loss=1.0, **again)])
     assert list(compared.scores) == ["test_loss", "evaluate_b_loss", "evaluate_b_mae"]
     assert "evaluate_test_loss" in compare([found("a", test_loss=1.5, **again)]).scores
 
 
-def test_ids_that_begin_alike_are_shown_as_far_as_it_takes() -> None:
+def test_short_ids_are_as_long_as_needed() -> None:
     runs = [found("a", test_loss=1.0), found("b", test_loss=2.0)]
     alike = [FoundRun(f"{'0' * 12}{at}", "same", "FINISHED") for at in (1, 2)]
     assert compare(runs).ids == ["aaaaaaaa", "bbbbbbbb"]
