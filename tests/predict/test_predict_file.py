@@ -136,12 +136,12 @@ def test_rounding_in_a_pass_of_other_rows_is_that_of_single_precision(model: Tra
 def test_a_block_is_whole_passes_and_about_as_many_values_as_are_allowed(
     model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert [predict_file_module._rows_of_block(model, 5, asked) for asked in (1, 16, 17)] == [16, 16, 32]
+    assert [predict_file_module._block_rows(model, 5, asked) for asked in (1, 16, 17)] == [16, 16, 32]
     monkeypatch.setattr(predict_file_module, "CELLS_AT_ONCE", 1000)
-    assert predict_file_module._rows_of_block(model, 20, None) == 48  # 50 would be too many, 3 passes are not
-    assert predict_file_module._rows_of_block(model, 5000, None) == 16
+    assert predict_file_module._block_rows(model, 20, None) == 48  # 50 would be too many, 3 passes are not
+    assert predict_file_module._block_rows(model, 5000, None) == 16
     wide = trained(ImageRows(frame=pixels(), shape=[1, 8, 8]), CNN(channels=[2]))
-    assert predict_file_module._rows_of_block(wide, 65, None) == 16
+    assert predict_file_module._block_rows(wide, 65, None) == 16
     monkeypatch.setattr("lifecycle.predict.trained_model.NUMBERS_AT_ONCE", 200)
     assert wide.rows_at_once == 3  # of 64 pixels
     monkeypatch.setattr("lifecycle.predict.trained_model.NUMBERS_AT_ONCE", 20)
