@@ -1,4 +1,4 @@
-"""Saved models: :mod:`lifecycle.predict.saved_model`. MLflow models and exported programs import this module."""
+"""Public names of :mod:`lifecycle.predict.saved_model`. MLflow models and exported programs import this module."""
 
 from lifecycle.predict.mlflow_model import PyFunc, _load_pyfunc
 from lifecycle.predict.saved_model import check_preprocessing, load, prepare, save

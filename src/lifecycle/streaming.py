@@ -1,4 +1,4 @@
-"""Prediction of files of any length: :mod:`lifecycle.predict.predict_file`."""
+"""Public names of :mod:`lifecycle.predict.predict_file`, which predicts files of any length."""
 
 from lifecycle.predict.predict_file import forecast_file, predict_file
 

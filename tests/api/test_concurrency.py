@@ -51,7 +51,7 @@ def fitted(seed: int = 0, dropout: float = 0.3, **options: Any) -> Model:
 
 
 def results(seed: int, dropout: float = 0.3) -> tuple[list[dict[str, float]], bytes, dict[str, float]]:
-    """Return what a fit comes to: the scores of its epochs, its predictions to the last bit, its evaluation."""
+    """Return the results of a fit: the scores of its epochs, its predictions to the last bit, its evaluation."""
     model = fitted(seed, dropout)
     rows = [{name: value for name, value in row.items() if name != "epoch_seconds"} for row in model.history.rows]
     return rows, model.predict_proba(X).tobytes(), model.evaluate(X, Y)
@@ -117,7 +117,7 @@ class During(pl.Callback):
 
 
 def elsewhere(function: Callable[[], Any]) -> Any:
-    """Return what a function returns on a thread that has never used torch."""
+    """Call a function on a thread that has never used torch, and return its result."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(function).result(timeout=60)
 
@@ -134,7 +134,7 @@ def test_a_fitted_model_predicts_and_is_scored_while_another_is_fitted_without_w
     assert other.predict_proba(X).tobytes() == fitted(seed=1).predict_proba(X).tobytes()
 
 
-def test_predictions_of_a_model_that_is_scored_meanwhile_are_without_dropout() -> None:
+def test_predictions_during_scoring_are_without_dropout() -> None:
     model, wanted = fitted(dropout=0.5), fitted(dropout=0.5).predict_proba(X)
     assert not model.trained.network.training  # so that nothing which restores its mode switches dropout on
     ended = threading.Event()
@@ -165,7 +165,7 @@ def test_the_threads_of_torch_are_each_threads_own() -> None:
     before = torch.get_num_threads()
     watch = During(lambda: (torch.get_num_threads(), elsewhere(torch.get_num_threads)))
     fitted(callbacks=watch)
-    assert watch.found == [(1, before)]  # one for small steps, and a thread that begins meanwhile has the caller's
+    assert watch.found == [(1, before)]  # one for small steps; a thread that starts during the fit has the caller's
     with threads.limited(1):
         assert (torch.get_num_threads(), elsewhere(torch.get_num_threads)) == (1, before)
         fitted()
@@ -194,7 +194,7 @@ def test_steps_on_several_threads_are_the_same_on_any_thread() -> None:
 
 
 def state() -> dict[str, Any]:
-    """Return what of this process a caller would not want changed."""
+    """Return the global state of the process that a fit must not change."""
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
     loggers = {name: logging.getLogger(name) for name in ("", *quiet.LOGGERS, "torch", "lightning_utilities")}
     umask = os.umask(0o22)
@@ -233,7 +233,7 @@ def state() -> dict[str, Any]:
 @pytest.fixture
 def odd() -> Any:
     """Put the process into a state that no library's default is."""
-    fitted(epochs=1).history.plot()  # what is imported only once
+    fitted(epochs=1).history.plot()  # the imports of the first call
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.filterwarnings("error", message="ours")
         logging.getLogger("pytorch_lightning").setLevel(logging.DEBUG)
@@ -288,7 +288,7 @@ def test_the_process_is_left_as_it_was(where: str, serial: list[Any]) -> None:
     ],
     ids=["no_grad", "inference_mode", "autocast", "device"],
 )
-def test_a_callers_own_block_around_a_fit_has_no_say(block: Any, serial: list[Any]) -> None:
+def test_a_torch_context_of_the_caller_does_not_affect_a_fit(block: Any, serial: list[Any]) -> None:
     with block():
         assert results(0) == serial[0]
 
@@ -390,7 +390,7 @@ def test_a_plugin_is_found_by_its_name_while_other_threads_look_too(site: Site) 
         sys.setswitchinterval(interval)
 
 
-def test_memory_settings_of_the_user_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_settings_of_the_user_are_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000000")
     assert memory._glibc() is None
     monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_")

@@ -217,7 +217,7 @@ def test_columns_are_found_by_name_and_others_are_ignored(classifier: Model) -> 
     np.testing.assert_array_equal(classifier.predict_proba(frame[FEATURES[::-1]].assign(more=1)), wanted)
     np.testing.assert_array_equal(classifier.predict_proba(frame[FEATURES].to_numpy()), wanted)  # by place
     np.testing.assert_allclose(wanted.sum(axis=1), 1, rtol=1e-6)
-    assert frame.equals(table())  # what was given is left as it is
+    assert frame.equals(table())  # X is not changed
 
 
 @pytest.mark.parametrize(
@@ -261,14 +261,14 @@ def test_a_regression_is_in_the_units_of_y() -> None:
     assert fitted(frame[["count"]], frame["price"], compiled={"loss": "huber"}).trained.settings["loss"] == "huber"
 
 
-def test_whole_numbers_are_values_where_the_loss_or_the_task_says_so() -> None:
+def test_integers_are_a_regression_if_loss_or_task_say_so() -> None:
     X, y = numbers()
     assert fitted(X, y).trained.spec.task == "binary"
     assert fitted(X, y, task="regression").trained.spec.task == "regression"
     assert fitted(X, y, compiled={"loss": "mse"}).trained.spec.task == "regression"
 
 
-def test_each_fit_begins_at_the_beginning_and_the_seed_decides() -> None:
+def test_each_fit_starts_again_and_depends_on_the_seed() -> None:
     X, y = numbers()
     model = fitted(X, y, seed=1)
     first = [value.clone() for value in weights(model.trained)]
@@ -285,7 +285,7 @@ def test_it_is_there_to_be_completed() -> None:
         _ = lifecycle.Modle
 
 
-def test_compiling_anew_is_for_the_next_fit() -> None:
+def test_compile_affects_the_next_fit() -> None:
     X, y = numbers()
     model = fitted(X, y)
     assert model.compile(SGD(lr=0.5), metrics=["f1"], schedule=Cosine(warmup_epochs=1)) is model
@@ -313,7 +313,7 @@ def test_it_stops_early_only_where_rows_validate() -> None:
     assert history.weights_epoch == 40
 
 
-def test_rows_of_ones_own_validate() -> None:
+def test_validation_data_validate() -> None:
     frame, other = table(), table(seed=1)
     model = Model("mlp", hidden=[4])
     validation = (other[FEATURES[::-1]], other["kind"].tolist())  # columns go by name
@@ -325,7 +325,7 @@ def test_rows_of_ones_own_validate() -> None:
     assert same(alone.trained, model.trained)  # nothing is learnt from them, not even scales
 
 
-def test_weights_of_classes_go_by_ys_own_values() -> None:
+def test_class_weights_are_keyed_by_the_values_of_y() -> None:
     X, y = numbers()
     wanted = fitted(X, np.where(y == 1, "b", "a"), compiled={"class_weights": {"a": 1, "b": 3}})
     for values, given in [((0, 1), {0: 1, 1: 3}), ((False, True), {False: 1.0, True: np.float64(3)})]:
@@ -363,7 +363,7 @@ def test_callbacks_of_lightnings_are_called(alone: bool) -> None:
     assert counted.epochs == 3
 
 
-def test_what_is_shown_of_it(classifier: Model, tmp_path: Path) -> None:
+def test_displays_of_a_model(classifier: Model, tmp_path: Path) -> None:
     assert classifier.summary().num_params == sum(value.numel() for value in weights(classifier.trained))
     assert "total parameters" in repr(classifier.summary())
     html = classifier.summary()._repr_html_()
@@ -422,7 +422,7 @@ def test_it_overwrites_nothing_but_a_saved_model(classifier: Model, tmp_path: Pa
         Model.load("nowhere")
 
 
-def test_a_plugins_own_model(site: Site, job: Command) -> None:
+def test_a_model_of_a_plugin(site: Site, job: Command) -> None:
     site.install("lifecycle-net", {"net": "Net"})
     X, y = numbers()
     model = Model("net", width=5)
@@ -431,7 +431,7 @@ def test_a_plugins_own_model(site: Site, job: Command) -> None:
 
 
 def state() -> dict[str, Any]:
-    """Return what of this process a caller would not want changed."""
+    """Return the global state of the process that a fit must not change."""
     torch_state = torch.get_rng_state().tolist()
     return {
         "torch's random numbers": torch_state,
@@ -589,7 +589,7 @@ FAULTS: list[tuple[str, Callable[[], Any]]] = [
         lambda: fit(early_stopping=True),
     ),
     (r"^accelerator must be one of auto, cpu, gpu, got tpu\.", lambda: fit(accelerator="tpu")),
-    (r"^callbacks must be callbacks of Lightning's, got 5\.", lambda: fit(callbacks=[5])),
+    (r"^callbacks must be Lightning callbacks, got 5\.", lambda: fit(callbacks=[5])),
     (r"^track must be True, False or None, got 'yes'\. Use tracking= to say where\.", lambda: fit(track="yes")),
     (r"^tracking must be a folder or a TrackingConfig, got 5\. Write tracking='mlruns'\.", lambda: fit(tracking=5)),
     (r'^Model\("mpl"\) is not installed\. Did you mean mlp\?', lambda: Model("mpl")),
@@ -602,7 +602,7 @@ FAULTS: list[tuple[str, Callable[[], Any]]] = [
     (r'^optimizer="adm" is unknown\. Did you mean adam\?', lambda: Model().compile("adm")),
     (r'^rl is not a field of optimizer="adam", got 1\. Fields: lr, ', lambda: Model().compile("adam", rl=1)),
     (
-        r"^optimizer must be a name with its fields, or an object .*, got lr beside SGD\(\.\.\.\)\.",
+        r"^optimizer must be a name with its fields, or an object .*, got lr with SGD\(\.\.\.\)\.",
         lambda: Model().compile(SGD(), lr=1),
     ),
     (r"^lr must be above 0, got -1\.0\. The default is 0\.001\.", lambda: Model().compile(lr=-1)),
@@ -626,14 +626,14 @@ FAULTS: list[tuple[str, Callable[[], Any]]] = [
 
 
 @pytest.mark.parametrize(("says", "call"), FAULTS, ids=[says[:50] for says, _ in FAULTS])
-def test_what_is_wrong_is_said_in_pythons_words(says: str, call: Callable[[], Any]) -> None:
+def test_errors_name_python_arguments(says: str, call: Callable[[], Any]) -> None:
     with pytest.raises(RequestError, match=says) as error:
         call()
     for word in ("trainer.", " data.", "optimizer.", "model=", "data=", "=true", "=false"):
         assert word not in str(error.value).replace("`lifecycle trainer.devices=2`", "").replace("other data.", "")
 
 
-def test_what_cannot_be_predicted_is_said_too(classifier: Model) -> None:
+def test_errors_of_predictions_name_python_arguments(classifier: Model) -> None:
     for call, says in [
         (
             lambda: classifier.predict(FRAME.drop(columns="width")),
@@ -675,7 +675,7 @@ def test_ctrl_c_is_the_callers_own(job: Command, runs: Runs) -> None:
     assert [run.info.status for run in runs()] == ["KILLED"]
 
 
-def test_a_fit_is_tracked_where_that_is_asked_for(job: Command, runs: Runs, tmp_path: Path) -> None:
+def test_a_fit_is_tracked_if_requested(job: Command, runs: Runs, tmp_path: Path) -> None:
     frame = table()
     model = fitted(frame[FEATURES], frame["kind"], track=True, validation_split=0.2)
     (run,) = runs()
@@ -692,7 +692,7 @@ def test_a_fit_is_tracked_where_that_is_asked_for(job: Command, runs: Runs, tmp_
     assert same(Model.from_run("latest", tracking=TrackingConfig()).trained, model.trained)
 
 
-def test_a_fit_from_python_says_that_its_rows_are_gone(job: Command, tmp_path: Path) -> None:
+def test_a_run_of_a_fit_from_python_cannot_read_its_rows_again(job: Command, tmp_path: Path) -> None:
     frame = table()
     fitted(frame[FEATURES], frame["kind"], track=True, tracking=TrackingConfig(figures=False))
     record = found_run.find(found_run.Which("latest")).record()
@@ -715,7 +715,7 @@ def open_run(job: Command, tmp_path: Path) -> Any:
         mlflow.end_run()
 
 
-def test_within_a_run_of_the_callers_it_is_told_to_that(open_run: Any, tmp_path: Path) -> None:
+def test_within_a_run_of_the_caller_a_fit_is_recorded_in_it(open_run: Any, tmp_path: Path) -> None:
     frame = table()
     with open_run() as run:
         model = fitted(frame[FEATURES], frame["kind"], validation_split=0.2)

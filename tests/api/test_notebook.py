@@ -25,13 +25,13 @@ model = Model("mlp", hidden=[4])
 
 
 class Notebook:
-    """Runs cells, and returns what each of them shows: texts by stream, and MIME bundles."""
+    """Runs cells, and returns the output of each: texts by stream, and MIME bundles."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
 
     def run(self, code: str) -> tuple[str, list[dict[str, Any]]]:
-        """Return what a cell printed, and what it displayed."""
+        """Return the printed and the displayed output of a cell."""
         texts, shown = [], []
 
         def hook(message: dict[str, Any]) -> None:
@@ -80,13 +80,13 @@ def test_a_fit_shows_a_bar_that_ends_full(notebook: Notebook) -> None:
 
 
 @pytest.mark.parametrize(("verbose", "lines"), [(0, 0), (2, 3)])
-def test_it_is_as_loud_as_it_is_asked_to_be(notebook: Notebook, verbose: int, lines: int) -> None:
+def test_verbose_controls_the_output(notebook: Notebook, verbose: int, lines: int) -> None:
     printed, shown = notebook.run(f"_ = model.fit(X, y, epochs=3, verbose={verbose})")
     assert printed + str(shown) == "[]" if not lines else "epoch 3/3" in printed + str(shown)
     assert "%|" not in printed
 
 
-def test_summary_history_and_pictures_are_shown_as_what_they_are(notebook: Notebook) -> None:
+def test_summary_history_and_pictures_have_rich_displays(notebook: Notebook) -> None:
     notebook.run("history = model.fit(X, y, epochs=3, verbose=0)")
     (summary,) = notebook.run("model.summary()")[1]
     assert "<td>Linear</td>" in summary["text/html"]

@@ -49,7 +49,7 @@ def checks() -> list[Any]:
 
 @pytest.mark.parametrize(("estimator", "check"), checks())
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-def test_scikit_learns_own_check_holds(estimator: Any, check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scikit_learns_estimator_checks_pass(estimator: Any, check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     if check.func.__name__ in SINGLE:
         close = functools.partial(estimator_checks.assert_allclose_dense_sparse, rtol=1e-5, atol=1e-7)
         monkeypatch.setattr(estimator_checks, "assert_allclose_dense_sparse", close)

@@ -126,7 +126,7 @@ def test_what_nobody_knows_the_better_direction_of_is_not_monitored(monkeypatch:
     module = CompiledModel(nn.Linear(4, 1), SPECS[BINARY], Adam(), metrics=["accuracy", "negative_predictive_value"])
     with pytest.raises(
         RequestError,
-        match=r"^trainer\.monitor=val_negative_predictive_value cannot be monitored: nobody says whether higher is "
+        match=r"^trainer\.monitor=val_negative_predictive_value cannot be monitored: it is not known whether higher is "
         r"better\. "
         r"Use trainer\.monitor=val_loss\.$",
     ):

@@ -72,7 +72,7 @@ def test_each_remedy_trains_and_predicts_the_file_as_it_is(
     ended = job(*data, *QUICK)
     assert (ended.code, runs()) == (2, [])
     assert ended.err.strip() == (
-        f"lifecycle: data=table has a column {name}, which a column of predictions is called. Add "
+        f"lifecycle: data=table has a column {name}, which is the name of a column of predictions. Add "
         f"'data.rename={{{name}: {name}_}}', or data.drop=[{name}]."
     )
     rename, drop = cures(ended.err)
@@ -89,7 +89,7 @@ def test_each_remedy_trains_and_predicts_the_file_as_it_is(
     assert job(*data, *QUICK, *drop).code == 0
     found, message = predicted(lifecycle, f"rows.{ending}")
     assert list(found) == ["a", "y", "predicted", "probability_no", "probability_yes"]
-    assert f"{name}: left out, since data.drop names it and a prediction is called so" in message
+    assert f"{name}: left out, since data.drop names it and it is the name of a column of predictions" in message
 
 
 def test_a_target_and_a_time_that_are_called_so_are_renamed(job: Command, lifecycle: Command, runs: Any) -> None:
@@ -140,7 +140,7 @@ def test_mlflow_takes_the_columns_under_either_name(job: Command, tmp_path: Path
 
 def test_python_refuses_it_with_its_own_remedy() -> None:
     rows = FRAME[["a", "predicted"]]
-    with pytest.raises(RequestError, match=r"^X has a column predicted, .* is called\. Rename the column in X\.$"):
+    with pytest.raises(RequestError, match=r"^X has a column predicted, .* predictions\. Rename the column in X\.$"):
         Model("mlp").fit(rows, FRAME["y"], epochs=1, verbose=0)
     fine = rows.rename(columns={"predicted": "Predicted"})  # names differ by their case
     model = Model("mlp")
@@ -173,7 +173,10 @@ def test_a_column_next_to_those_of_the_model_is_named_with_a_cure(job: Command, 
     assert job("data=table", "data.path=rows.csv", "data.target=y", *QUICK).code == 0
     ended = lifecycle("predict", "run=latest", "input=more.csv", "output=out.csv")
     assert ended.code == 2
-    assert "input=more.csv has a column predicted, and the predictions are to be called so. The model does" in ended.err
+    assert (
+        "input=more.csv has a column predicted, which is the name of a column of predictions. The model does"
+        in ended.err
+    )
 
 
 WRONG = {

@@ -215,7 +215,7 @@ def judged_on(data: Dataset, metrics: list[str], weight: float) -> Evaluation:
         return judge(module, data, module.test_scores.compute(), outputs, seed=0)
 
 
-def test_the_better_direction_is_known_where_torchmetrics_leaves_it_open() -> None:
+def test_the_direction_is_known_for_metrics_that_torchmetrics_leaves_open() -> None:
     evaluation = judged_on(classes({"no": 15, "yes": 45}), ["specificity"], weight=10.0)
     assert evaluation.judged_by == "specificity"
     assert evaluation.scores["specificity"] > evaluation.baseline["specificity"] == 0

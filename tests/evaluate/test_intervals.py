@@ -72,7 +72,7 @@ def test_the_mean_of_the_rows_values_is_the_metric(task: str) -> None:
         assert mean == pytest.approx(whole[name], rel=1e-12)
 
 
-def test_a_metric_that_is_no_mean_over_rows_is_computed_anew() -> None:
+def test_a_metric_that_is_no_mean_over_rows_is_recomputed() -> None:
     for task in TASKS:
         scores = scores_of(task, [name for name in TASKS[task].metrics if name not in MEANS[task]])
         compared = scores.compared(*outputs_and_targets(task))

@@ -74,7 +74,7 @@ def all_by_reference(truth: Values, predicted: Values) -> dict[str, float]:
 
 
 def made(scale: float, ratio: float, seed: int, based: bool = False) -> tuple[Units, torch.Tensor, Truth]:
-    """Return what outputs and true values a regression may have whose target lies ``ratio`` scales from zero."""
+    """Return outputs and true values of a regression whose target lies ``ratio`` scales from zero."""
     generator = np.random.default_rng(seed)
     core = generator.normal(size=ROWS)
     base = ratio * scale + scale * generator.normal(size=ROWS) if based else None

@@ -129,7 +129,7 @@ def test_more_rows_than_are_kept_pending_give_the_same_scores() -> None:
     assert found == pytest.approx({name: wanted[name] for name in ("loss", "mae")}, rel=1e-9)
 
 
-def test_scores_start_anew_once_they_are_read() -> None:
+def test_scores_are_reset_by_compute() -> None:
     outputs, targets = outputs_and_targets(BINARY)
     scores = scores_of(BINARY, ["accuracy"])
     scores.add(outputs, targets)
@@ -193,7 +193,7 @@ def test_evaluating_a_model_gives_the_scores_of_a_plain_pass_over_the_rows(
     st.sampled_from(["", "exp"]),
     st.none() | st.floats(-100, 100),
 )
-def test_outputs_for_values_are_what_units_make_those_values_of(
+def test_outputs_for_values_invert_the_units(
     values: list[float], offset: float, scale: float, link: str, base: float | None
 ) -> None:
     units = Units(REGRESSION, offset, scale, link)

@@ -1,4 +1,4 @@
-"""Weights of rows in the loss, in what is learnt and in every score: scikit-learn's, and those of repeated rows."""
+"""Weights of rows in loss, fitted statistics and scores, compared with scikit-learn and with repeated rows."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_rows_of_no_weight_are_left_out_before_anything_is_drawn_or_learnt() -> 
         assert part.weights.tolist() == WEIGHTS[part.rows].tolist()
 
 
-def test_what_is_learnt_counts_rows_by_their_weights() -> None:
+def test_fitted_statistics_are_weighted() -> None:
     """Scales, fill values, the target's scale; as if rows were repeated."""
     frame = pd.DataFrame(INPUTS, columns=["p", "q", "r"]).assign(y=VALUES)
     frame.loc[::7, "p"] = np.nan

@@ -21,13 +21,13 @@ def written(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_was_written_is_read(written: Path) -> None:
+def test_a_checkpoint_is_read_as_it_was_written(written: Path) -> None:
     loaded = checkpoints.read(written)
     assert loaded["epoch"] == 3
     assert torch.equal(loaded["weights"], torch.arange(5.0))
 
 
-def test_the_digest_file_is_what_sha256sum_reads(written: Path) -> None:
+def test_the_digest_file_has_the_format_of_sha256sum(written: Path) -> None:
     checked = subprocess.run(["sha256sum", "-c", f"{written.name}.sha256"], cwd=written.parent, check=False)
     assert checked.returncode == 0
 
@@ -56,13 +56,13 @@ def test_a_kill_between_digest_and_rename_leaves_a_file_that_loads(written: Path
     digests = written.with_name("last.ckpt.sha256")
     old, old_digest = written.read_bytes(), digests.read_text()
     checkpoints.CheckedCheckpointIO().save_checkpoint({"epoch": 4}, written)
-    digests.write_text(digests.read_text() + old_digest)  # as it stands until the rename is done
+    digests.write_text(digests.read_text() + old_digest)  # as it is until the rename is done
     if not renamed:
         written.write_bytes(old)
     assert checkpoints.read(written)["epoch"] == (4 if renamed else 3)
 
 
-def test_a_failed_save_leaves_the_old_file_and_nothing_beside_it(written: Path) -> None:
+def test_a_failed_save_leaves_only_the_old_file(written: Path) -> None:
     with pytest.raises(AttributeError, match="local"):
         checkpoints.CheckedCheckpointIO().save_checkpoint({"not plain": lambda: None}, written)
     assert checkpoints.read(written)["epoch"] == 3
@@ -101,7 +101,7 @@ def test_the_best_weights_wait_in_memory_and_are_written_before_a_last_that_know
     later = best(2)
     written_by.save_checkpoint(later, path)
     assert checkpoints.read(path)["epoch"] == 1
-    later["state_dict"]["weight"].zero_()  # type: ignore[index]  # training goes on, and changes the weights in place
+    later["state_dict"]["weight"].zero_()  # type: ignore[index]  # training continues, and changes the weights in place
     written_by.save_checkpoint({"epoch": 3}, tmp_path / checkpoints.LAST)
     found = checkpoints.read(path)
     assert found["epoch"] == 2

@@ -148,7 +148,7 @@ def test_restore_best_false_leaves_the_last_weights(iris: Dataset, tmp_path: Pat
     assert all(torch.equal(last[f"network.{key}"], value) for key, value in module.network.state_dict().items())
 
 
-def test_dropout_is_a_function_of_seed_and_epoch_and_not_of_what_ran_before(iris: Dataset, tmp_path: Path) -> None:
+def test_dropout_is_a_function_of_seed_and_epoch_alone(iris: Dataset, tmp_path: Path) -> None:
     weights = []
     for before in (0, 1000):
         module = compiled(iris, Adam(), dropout=0.5)
@@ -158,7 +158,7 @@ def test_dropout_is_a_function_of_seed_and_epoch_and_not_of_what_ran_before(iris
     assert torch.equal(*weights)
 
 
-def test_last_ckpt_goes_on_to_the_weights_of_a_fit_without_a_stop(iris: Dataset, tmp_path: Path) -> None:
+def test_resuming_from_last_ckpt_gives_the_weights_of_an_uninterrupted_fit(iris: Dataset, tmp_path: Path) -> None:
     whole, half = compiled(iris, Adam(), dropout=0.5), compiled(iris, Adam(), dropout=0.5)
     config = TrainerConfig(max_epochs=6, early_stopping=False, restore_best=False)
     fit(whole, iris, config, 1, tmp_path / "whole")
@@ -312,7 +312,7 @@ def test_a_batch_of_one_row_does_not_go_with_batch_normalisation(
     preflight.check(config, compiled(iris, Adam()), iris)  # a network without it
 
 
-def test_the_size_that_is_told_for_batch_normalisation_trains(iris: Dataset, tmp_path: Path) -> None:
+def test_the_suggested_batch_size_for_batch_normalisation_trains(iris: Dataset, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
         fit(with_batch_norm(iris), iris, TrainerConfig(max_epochs=1, batch_size=89), 1, tmp_path)
     fit(with_batch_norm(iris), iris, TrainerConfig(max_epochs=1, batch_size=90), 1, tmp_path)
@@ -326,7 +326,7 @@ def test_batch_normalisation_of_images_takes_a_batch_of_one_row_and_is_left_as_i
 
 
 class Scripted(pl.Callback):
-    """Gives the validation loss the values that a test is about; the network goes on learning."""
+    """Gives the validation loss the values that a test is about; the network continues to learn."""
 
     def __init__(self, losses: list[float]) -> None:
         self.losses = losses
@@ -361,7 +361,7 @@ def test_min_delta_is_the_smallest_change_that_counts(iris: Dataset, tmp_path: P
     assert len(scripted(iris, tmp_path, losses, patience=3, min_delta=0.1).rows) == 5
 
 
-def test_the_monitor_says_what_stops_and_which_epoch_is_best(iris: Dataset, tmp_path: Path) -> None:
+def test_the_monitor_decides_when_to_stop_and_which_epoch_is_best(iris: Dataset, tmp_path: Path) -> None:
     losses = [1.0, 2.0, 3.0, 4.0, 5.0]  # worse and worse, while the training loss improves
     by_val, by_train = (
         scripted(iris, tmp_path, losses, patience=1, monitor=monitor) for monitor in ("val_loss", "train_loss")
@@ -370,7 +370,7 @@ def test_the_monitor_says_what_stops_and_which_epoch_is_best(iris: Dataset, tmp_
     assert (len(by_train.rows), by_train.weights_epoch) == (5, 5)
 
 
-def test_the_history_has_what_users_of_keras_look_for(iris: Dataset, tmp_path: Path) -> None:
+def test_the_history_has_the_attributes_of_keras(iris: Dataset, tmp_path: Path) -> None:
     history = fit(compiled(iris, Adam()), iris, TrainerConfig(max_epochs=3), 1, tmp_path)
     assert history.epoch == [1, 2, 3]
     assert history.history["val_loss"] == history.frame["val_loss"].tolist()
@@ -410,13 +410,11 @@ def test_a_compiled_network_learns_the_same_and_is_saved_as_if_it_were_not(iris:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_compiler_that_is_not_there_is_a_sentence(
-    iris: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_compiler_is_reported(iris: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inductor.cpp, "cxx", ("no-such-compiler",))
     torch.compiler.reset()
     sentence = (
-        r"^trainer\.torch_compile=true and torch\.compile does not get through: .*\. Install a C\+\+ "
+        r"^trainer\.torch_compile=true but torch\.compile fails: .*\. Install a C\+\+ "
         r"compiler \(g\+\+\) if there is none, or leave trainer\.torch_compile out\.$"
     )
     with fresh_cache(), pytest.raises(TrainingError, match=sentence):
@@ -434,7 +432,7 @@ def test_a_batch_larger_than_the_training_rows_is_all_of_them(iris: Dataset, tmp
     assert torch.equal(weights[0], weights[2])
 
 
-def test_a_batch_size_that_is_reduced_is_told_and_recorded(
+def test_a_reduced_batch_size_is_printed_and_recorded(
     job: Command, runs: Callable[[], list[Any]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     note = "trainer.batch_size=512 is more than the 90 training rows: each step takes all 90"
@@ -482,7 +480,7 @@ def test_r2_of_a_single_row_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_gpu_that_is_not_there_is_one_sentence() -> None:
+def test_a_missing_gpu_is_reported() -> None:
     sentence = "trainer.accelerator=gpu but torch sees no GPU. Use trainer.accelerator=cpu or auto."
     with pytest.raises(RequestError, match=sentence):
         preflight.check_devices(TrainerConfig(accelerator="gpu"))

@@ -1,4 +1,4 @@
-"""The verb compare: what differs between runs, in a table and on a page that opens offline."""
+"""The subcommand compare: what differs between runs, in a table and on a page that opens offline."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from urllib.parse import unquote
 import mlflow
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifecycle.comparison import curves, page, svg_lines
+from lifecycle.comparison import curves, page, panel
 from lifecycle.comparison.compare import compare
 from lifecycle.layout import TEST, VALIDATION
 from lifecycle.tracking.found_run import FoundRun
@@ -53,7 +53,7 @@ def made(folder: Path, empty_database: Path) -> list[mlflow.entities.Run]:
 
 @pytest.fixture
 def compared(lifecycle: Command, folder: Path, tmp_path: Path) -> Compare:
-    """Compare in an empty folder of the test's own, beside that of the runs."""
+    """Compare in an empty folder, next to that of the runs."""
 
     def run(*words: str) -> Ended:
         return lifecycle("compare", *words, f"tracking.dir={folder / 'mlruns'}")
@@ -97,7 +97,7 @@ def test_a_sweep_is_a_table_with_what_differs_and_the_best_of_each_column(
     assert (tmp_path / "compare.html").is_file()
 
 
-def test_a_metric_orders_the_runs_by_its_own_direction(compared: Compare, made: list[mlflow.entities.Run]) -> None:
+def test_a_metric_orders_the_runs_by_its_direction(compared: Compare, made: list[mlflow.entities.Run]) -> None:
     first, second = sorted(made[:2], key=lambda run: run.data.metrics["test_accuracy"], reverse=True)
     assert first.data.metrics["test_accuracy"] > second.data.metrics["test_accuracy"]  # else it says nothing
     ids = f"{second.info.run_id},{first.info.run_id[:10]}"
@@ -107,7 +107,7 @@ def test_a_metric_orders_the_runs_by_its_own_direction(compared: Compare, made: 
     assert "Page" not in ended.out
 
 
-def test_runs_of_other_data_and_one_that_failed_are_shown_as_such(
+def test_runs_of_other_data_are_grouped_and_failures_are_marked(
     compared: Compare, made: list[mlflow.entities.Run], tmp_path: Path
 ) -> None:
     ids = [run.info.run_id for run in made]
@@ -150,9 +150,7 @@ def test_best_and_latest_are_runs_and_one_that_is_named_twice_counts_once(
         (("sweep=latest", "outptu=a.html"), "outptu is not a field of lifecycle compare, got a.html. Did you mean"),
     ],
 )
-def test_what_cannot_be_compared_is_said_with_value_and_cure(
-    compared: Compare, words: tuple[str, ...], sentence: str
-) -> None:
+def test_bad_requests_name_the_value_and_the_remedy(compared: Compare, words: tuple[str, ...], sentence: str) -> None:
     ended = compared(*words)
     assert (ended.code, ended.out) == (2, "")
     assert sentence in ended.err
@@ -174,7 +172,7 @@ def test_without_a_multirun_the_latest_is_none(job: Command, lifecycle: Command)
 
 
 class Page(HTMLParser):
-    """What a browser would make of a page: its elements with their attributes, and the texts in them."""
+    """The elements of a page with their attributes, and its texts, as a browser parses them."""
 
     def __init__(self, file: Path) -> None:
         super().__init__()
@@ -208,21 +206,22 @@ def all_runs(compared: Compare, made: list[mlflow.entities.Run], tmp_path: Path)
     return tmp_path / "pages" / "all.html"
 
 
-def test_the_page_needs_nothing_from_elsewhere_and_runs_one_script_of_its_own(all_runs: Path) -> None:
+def test_the_page_loads_nothing_and_runs_one_script(all_runs: Path) -> None:
     read = Page(all_runs)
     assert read.open == []  # every element is closed
     assert [tag for tag, _ in read.tags if tag == "script"] == ["script"]
-    assert not {"link", "img", "iframe", "object", "use", "image"} & {tag for tag, _ in read.tags}
+    assert not {"link", "img", "iframe", "object", "image", "metadata"} & {tag for tag, _ in read.tags}
     named = [value for _, attributes in read.tags for name, value in attributes.items() if name in ("src", "href")]
     assert not [value for value in named if value and re.match(r"[a-z]+:|//", value)]
     text = all_runs.read_text()
-    assert not re.search(r"url\(|@import|https?://", text)
+    assert not re.search(r"url\((?!#)|@import|https?://|<!DOCTYPE svg|<\?xml", text)
+    assert set(re.findall(r"url\(#([^)]*)\)", text)) <= {attributes.get("id") for _, attributes in read.tags}
     (policy,) = [attributes["content"] for tag, attributes in read.tags if "http-equiv" in attributes]
     assert policy is not None
     assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-")
 
 
-def test_what_a_run_is_called_is_text_and_no_html(all_runs: Path) -> None:
+def test_names_of_runs_are_escaped(all_runs: Path) -> None:
     assert EVIL not in all_runs.read_text()
     read = Page(all_runs)
     assert [text.strip() for text in read.texts].count(EVIL) >= 3  # leader board, legend, configuration, its section
@@ -238,7 +237,7 @@ def test_the_links_lead_to_files_from_the_folder_of_the_page(all_runs: Path, mad
     assert (artifacts(made[0]) / "predictions.csv").resolve() in files
 
 
-def test_the_page_says_what_the_table_says(all_runs: Path, made: list[mlflow.entities.Run]) -> None:
+def test_the_page_has_the_values_of_the_table(all_runs: Path, made: list[mlflow.entities.Run]) -> None:
     texts = [text.strip() for text in Page(all_runs).texts]
     for run in made[:2]:
         assert f"{run.data.metrics['test_loss']:.4f}" in texts
@@ -248,7 +247,7 @@ def test_the_page_says_what_the_table_says(all_runs: Path, made: list[mlflow.ent
     assert any(text.startswith("train_loss is nan in epoch 1: training has diverged.") for text in texts)
     assert "trainer.max_epochs" in texts
     assert "model=mlp" in texts  # among those that all share
-    assert any(text.startswith("lifecycle data=iris optimizer.lr=0.02") for text in texts)  # the job's own words
+    assert any(text.startswith("lifecycle data=iris optimizer.lr=0.02") for text in texts)  # the job alone
 
 
 def test_the_curves_are_those_of_the_history(all_runs: Path, made: list[mlflow.entities.Run]) -> None:
@@ -259,25 +258,28 @@ def test_the_curves_are_those_of_the_history(all_runs: Path, made: list[mlflow.e
     assert "epoch" in labels
     assert "accuracy (share of the rows)" in labels
     assert "mae (units of progression)" in [text.text for text in ET.fromstring(panels[2]).iter("text")]
-    ticks = {
-        float(str(text.text)): float(text.get("y", "")) - 4
-        for text in accuracy.iter("text")
-        if text.get("text-anchor") == "end"
-    }
-    (top, at_top), (bottom, at_bottom) = max(ticks.items()), min(ticks.items())
+    lines = [
+        path for path in accuracy.iter("path") if "var(--line)" in str(path.get("style")) and path.get("clip-path")
+    ]
+    heights = [coordinates(line)[0][1] for line in lines]
+    ticks = [float(str(text.text)) for text in accuracy.iter("text") if "text-anchor: end" in str(text.get("style"))]
+    (top, at_top), (bottom, at_bottom) = max(zip(ticks, heights, strict=True)), min(zip(ticks, heights, strict=True))
     quick = made[1]
     (group,) = [group for group in accuracy.iter("g") if quick.info.run_id[:8] in str(group.findtext("title"))]
-    dashed, solid = group.findall("path")
-    assert (dashed.get("class"), solid.get("class")) == ("dashed", None)
+    dashed, solid = group.findall("g/path")
+    assert ["dasharray" in str(path.get("style")) for path in (dashed, solid)] == [True, False]
     history = pd.read_csv(artifacts(quick) / "history.csv")
     for path, name in ((dashed, "train_accuracy"), (solid, "val_accuracy")):
-        heights = [float(pair[1]) for pair in re.findall(r"([\d.]+) ([\d.]+)", str(path.get("d")))]
-        values = [bottom + (at_bottom - height) / (at_bottom - at_top) * (top - bottom) for height in heights]
+        values = [bottom + (at_bottom - y) / (at_bottom - at_top) * (top - bottom) for _, y in coordinates(path)]
         assert values == pytest.approx(history[name].tolist(), abs=0.005)
     best = int(quick.data.tags["best_epoch"])
-    (ring,) = group.findall("circle")
-    points = re.findall(r"([\d.]+) ([\d.]+)", str(solid.get("d")))
-    assert (ring.get("cx"), ring.get("cy")) == points[best - 1]
+    (ring,) = group.findall("g/g/use")
+    assert (float(ring.get("x", "")), float(ring.get("y", ""))) == pytest.approx(coordinates(solid)[best - 1])
+
+
+def coordinates(path: ET.Element) -> list[tuple[float, float]]:
+    """Return the points of a path, in pixels."""
+    return [(float(x), float(y)) for x, y in re.findall(r"[ML] (-?[\d.]+) (-?[\d.]+)", str(path.get("d")))]
 
 
 def test_neither_the_table_nor_the_page_needs_torch(folder: Path, tmp_path: Path) -> None:
@@ -301,7 +303,7 @@ def test_equal_scores_are_all_the_best_and_a_single_one_is_none() -> None:
     assert compared.best == {"test_accuracy": {0, 1}, "test_mae": set()}
 
 
-def test_a_score_that_is_no_number_is_never_the_best_and_stands_last() -> None:
+def test_nan_is_never_the_best_and_comes_last() -> None:
     compared = compare([found("a", test_loss=math.nan), found("b", test_loss=2.0), found("c", test_loss=3.0)])
     assert [run.name for run in compared.runs] == ["b", "c", "a"]
     assert compared.best["test_loss"] == {0}
@@ -312,58 +314,86 @@ def test_runs_with_different_losses_are_warned_of_and_another_score_is_named() -
     second.params["loss"] = "mae"
     (note,) = compare([first, second]).notes
     assert note == (
-        "The runs differ in loss: their losses do not compare. Order by another score, such as metric=test_mae."
+        "The runs differ in loss: their losses are not comparable. Order by another score, such as metric=test_mae."
     )
 
 
-def test_the_own_rows_scored_again_are_a_column_only_where_they_say_something_else() -> None:
+def test_rescored_test_rows_have_a_column_only_if_scores_differ() -> None:
     again = {"evaluate_test_loss": 1.0, "evaluate_b_loss": 2.0, "evaluate_b_mae": 2.0, "evaluate_b_baseline_loss": 3.0}
     compared = compare([found("a", test_loss=1.0, **again)])
     assert list(compared.scores) == ["test_loss", "evaluate_b_loss", "evaluate_b_mae"]
     assert "evaluate_test_loss" in compare([found("a", test_loss=1.5, **again)]).scores
 
 
-def test_ids_that_begin_alike_are_shown_as_far_as_it_takes() -> None:
+def test_short_ids_are_as_long_as_needed() -> None:
     runs = [found("a", test_loss=1.0), found("b", test_loss=2.0)]
     alike = [FoundRun(f"{'0' * 12}{at}", "same", "FINISHED") for at in (1, 2)]
     assert compare(runs).ids == ["aaaaaaaa", "bbbbbbbb"]
     assert compare(alike).ids == [f"{'0' * 12}1", f"{'0' * 12}2"]
 
 
+@settings(max_examples=25, deadline=None)  # matplotlib takes a tenth of a second for each
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), min_size=1, max_size=30), st.booleans())
-def test_any_values_make_an_svg_whose_lines_end_within_sight_or_are_cut(values: list[float], counts: bool) -> None:
-    line = svg_lines.Line([(at + 1.0, value) for at, value in enumerate(values)], mark=1.0)
-    drawn = svg_lines.draw("loss", "loss", [svg_lines.Group("c0", "a & b", [line], counts)])
+def test_any_values_make_an_svg_of_finite_numbers(values: list[float], scales: bool) -> None:
+    line = panel.Line([(at + 1.0, value) for at, value in enumerate(values)], mark=1.0)
+    drawn = panel.draw("loss", "loss", [panel.Group("c0", "a & b", [line], scales)])
     if not any(map(math.isfinite, values)):
         assert drawn == ""
         return
     svg = ET.fromstring(drawn)
-    path = svg.find(".//g/path")
-    assert path is not None
-    numbers = [float(number) for number in re.findall(r"-?[\d.]+", str(path.get("d")).replace("h0", ""))]
-    assert len(numbers) == 2 * sum(map(math.isfinite, values))
-    assert all(map(math.isfinite, numbers))
+    (group,) = [group for group in svg.iter("g") if group.get("class") == "lines"]
+    assert group.findtext("title") == "a & b"
+    assert not re.search(r"\b(nan|inf)\b", drawn)
+    is_alone = [at for at, value in enumerate(values) if math.isfinite(value)] == [0]
+    assert len(group.findall("g/g/use")) >= is_alone + math.isfinite(values[0])  # a dot, and the ring
 
 
-def test_a_run_that_diverged_leaves_room_to_the_others() -> None:
-    good, bad = svg_lines.Line([(1.0, 1.0), (2.0, 0.5)]), svg_lines.Line([(1.0, 1.0), (2.0, 1e30)])
-    drawn = svg_lines.draw(
-        "loss", "loss", [svg_lines.Group("c0", "bad", [bad], counts=False), svg_lines.Group("c1", "good", [good])]
-    )
+def test_a_run_that_diverged_leaves_space_to_the_others() -> None:
+    good, bad = panel.Line([(1.0, 1.0), (2.0, 0.5)]), panel.Line([(1.0, 1.0), (2.0, 1e30)])
+    groups = [panel.Group("c0", "bad", [bad], scales=False), panel.Group("c1", "good", [good])]
+    drawn = panel.draw("loss", "loss", groups)
     assert "logarithmic" not in drawn
-    heights = [float(pair) for pair in re.findall(r"L[\d.]+ (-?[\d.]+)", drawn)]
-    assert heights[0] < -svg_lines.HEIGHT  # out of sight, and cut
-    assert 0 < heights[1] < svg_lines.HEIGHT
+    svg = ET.fromstring(drawn)
+    paths = {group.findtext("title"): group.find("g/path") for group in svg.iter("g") if group.get("class") == "lines"}
+    assert paths["bad"] is not None
+    assert paths["good"] is not None
+    assert paths["bad"].get("clip-path") is not None
+    rectangle = svg.find(".//clipPath/rect")
+    assert rectangle is not None
+    top, height = (float(rectangle.get(name, "")) for name in ("y", "height"))
+    assert coordinates(paths["bad"])[-1][1] < top
+    assert all(top < y < top + height for _, y in coordinates(paths["good"]))
 
 
-def test_of_many_epochs_the_extremes_are_drawn() -> None:
-    points = [(float(at), 1.0) for at in range(5000)]
+def test_values_of_a_wide_range_are_on_a_logarithmic_axis() -> None:
+    lines = [panel.Line([(1.0, 1000.0), (2.0, 1.0), (3.0, 0.01)])]
+    svg = ET.fromstring(panel.draw("loss", "loss (mse)", [panel.Group("c0", "run", lines)]))
+    assert "loss (mse), logarithmic" in [text.text for text in svg.iter("text")]
+    (path,) = [path for group in svg.iter("g") if group.get("class") == "lines" for path in group.findall("g/path")]
+    first, middle, last = (y for _, y in coordinates(path))
+    assert (middle - first) / (last - middle) == pytest.approx(1.5, rel=1e-3)
+
+
+def test_of_many_epochs_the_extremes_are_drawn_and_the_page_stays_small() -> None:
+    points = [(float(at), 1.0 + 0.01 * math.sin(at)) for at in range(5000)]
     points[2345] = (2345.0, 9.0)
-    thinned = svg_lines.thinned(points)
-    assert len(thinned) <= svg_lines.MOST_POINTS
-    assert (2345.0, 9.0) in thinned
-    assert thinned == sorted(thinned)
-    assert (thinned[0], thinned[-1]) == (points[0], points[-1])
+    drawn = panel.draw("loss", "loss", [panel.Group("c0", "run", [panel.Line(points)])])
+    assert len(drawn) < 60_000
+    (group,) = [group for group in ET.fromstring(drawn).iter("g") if group.get("class") == "lines"]
+    (path,) = group.findall("g/path")
+    heights = [y for _, y in coordinates(path)]
+    assert min(heights) < min(height for height in heights if height != min(heights)) - 100
+
+
+def test_a_panel_is_the_same_each_time() -> None:
+    groups = [panel.Group("c0", "run", [panel.Line([(1.0, 1.0), (2.0, 0.5)], mark=2.0)])]
+    assert panel.draw("loss", "price ($)", groups) == panel.draw("loss", "price ($)", groups)
+
+
+def test_the_colours_of_panels_are_those_of_the_style_sheet() -> None:
+    style = (Path(page.__file__).parent / "page.css").read_text().partition("@media")[0]
+    colours = dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6})", style))
+    assert {name: colours[name] for name in panel.COLOURS} == panel.COLOURS
 
 
 def test_of_many_runs_the_best_have_colours_and_the_others_are_grey(tmp_path: Path) -> None:
@@ -371,5 +401,6 @@ def test_of_many_runs_the_best_have_colours_and_the_others_are_grey(tmp_path: Pa
     compared = compare(runs)
     histories: list[curves.Scores] = [{"val_loss": [(1.0, 1.0), (2.0, float(at))]} for at in range(14)]
     text = page.draw(compared, histories, tmp_path)
-    assert len(re.findall(r'class="lines other"', text)) == 14 - curves.MOST_COLOURED
+    curve = [path for path in re.findall(r"<path [^>]*>", text) if "var(--other)" in path]
+    assert len(curve) == 14 - curves.MOST_COLOURED
     assert f"{14 - curves.MOST_COLOURED} more</li>" in text

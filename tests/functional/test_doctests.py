@@ -11,7 +11,7 @@ import pytest
 
 import lifecycle
 from lifecycle import contract, sklearn, testing
-from lifecycle.api import display, messages
+from lifecycle.api import display
 from lifecycle.api.model import Model
 from lifecycle.runs import pipeline
 from tests.conftest import Command
@@ -42,7 +42,6 @@ NAMES = {
     f"{module.__name__}.{name}": value for module in MODULES for name, value in public(module, module.__name__).items()
 }
 NAMES |= {"lifecycle.Model": Model, "lifecycle.run": lifecycle.run, "lifecycle.Result": pipeline.Result}
-NAMES |= {"lifecycle.api.messages.translated": messages.translated}
 WHOLE = {module.__name__: module for module in MODULES if ">>>" in (module.__doc__ or "")}
 
 

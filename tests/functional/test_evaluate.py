@@ -18,6 +18,7 @@ from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
 from lifecycle.api.model import Model
 from lifecycle.data import external
 from lifecycle.data.sources import files
+from lifecycle.layout import TEST
 from lifecycle.predict import saved_model
 from lifecycle.predict.trained_model import TrainedModel
 from tests.conftest import Command, Ended, artifacts
@@ -138,7 +139,7 @@ def test_the_loss_of_other_rows_is_that_of_scikit_learn(evaluate: Evaluate, fold
     flowers().to_csv(tmp_path / "again.csv", index=False)
     ended = evaluate(FLOWERS, "data.path=again.csv", "name=every")
     assert ended.code == 0
-    assert "These are the rows that the run was made with" in ended.out
+    assert "These are the rows of the run itself, its training rows included" in ended.out
     run = runs_in(folder)[FLOWERS]
     table = pd.read_csv(artifacts(run) / "evaluate" / "every" / "predictions.csv")
     probabilities = table[[f"probability_{name}" for name in SPECIES]].to_numpy()
@@ -193,7 +194,7 @@ def test_a_named_series_is_made_into_samples_as_the_runs_own_was(evaluate: Evalu
 def test_pictures_are_as_in_training_but_for_the_curves(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
     flowers().iloc[::2].to_csv(tmp_path / "half.csv", index=False)
     ended = evaluate(FLOWERS, "input=half.csv", "tracking.figures=true")
-    assert "beside it:   confusion_matrix.png, roc.png, precision_recall.png" in ended.out
+    assert "pictures:    confusion_matrix.png, roc.png, precision_recall.png" in ended.out
     found = {file.name for file in (artifacts(runs_in(folder)[FLOWERS]) / "evaluate" / "half").iterdir()}
     assert found == {
         *("confusion_matrix.png", "roc.png", "precision_recall.png", "confusion_matrix.csv"),
@@ -228,6 +229,19 @@ def test_rows_that_have_changed_are_refused_with_both_digests(evaluate: Evaluate
     assert "or score all of them as other data, with data=table or input=<file>." in ended.err
 
 
+def test_rows_that_are_split_in_another_way_are_refused(evaluate: Evaluate, folder: Path) -> None:
+    run = runs_in(folder)[FLOWERS]
+    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}")
+    try:
+        client.set_tag(run.info.run_id, TEST, "0" * 64)
+        ended = evaluate(FLOWERS)
+    finally:
+        client.set_tag(run.info.run_id, TEST, run.data.tags[TEST])
+    assert (ended.code, ended.out) == (2, "")
+    assert f"lifecycle: data=table is split in another way than when run {run.info.run_name} (" in ended.err
+    assert "was fitted (split.test.sha256 differs): rows that it learnt from would be scored. Score others" in ended.err
+
+
 def test_a_score_that_is_another_by_now_is_named_with_what_changed(evaluate: Evaluate, folder: Path) -> None:
     run = runs_in(folder)[IMAGES]
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}")
@@ -240,7 +254,7 @@ def test_a_score_that_is_another_by_now_is_named_with_what_changed(evaluate: Eva
         client.log_metric(run.info.run_id, "test_loss", was)
         client.set_tag(run.info.run_id, "version.torch", run.data.tags["version.torch"])
     assert ended.code == 0
-    assert f"Not to the last digit what the run recorded: test_loss was {was + 1!r} and is {was!r}." in ended.out
+    assert f"The scores differ from those that the run recorded: test_loss was {was + 1!r} and is {was!r}." in ended.out
     assert "Since then: torch was 0.1 and is 2." in ended.out
 
 

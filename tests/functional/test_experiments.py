@@ -130,7 +130,7 @@ def test_pima_is_scored_on_the_rows_it_was_fitted_to_and_says_so(job: Command, r
     ended = job("+experiment=pima", "trainer.max_epochs=3", "verbose=2")
     assert "768 train, 0 validation, 0 test" in ended.out
     assert "on 768 training rows" in ended.out
-    assert "no rows were held out: the scores are of rows that the network was fitted to" in ended.out
+    assert "no rows were held out: these are scores on the training rows" in ended.out
     (run,) = runs()
     assert not any(name.startswith("test_") for name in run.data.metrics)
     assert "training_set_accuracy" in run.data.metrics

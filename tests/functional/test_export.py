@@ -147,7 +147,7 @@ def test_a_saved_model_is_exported_with_its_preprocessing_and_code_that_runs(
     beside = ["README.md", "lifecycle.json", "preprocessing.skops", "signature.json"]
     assert sorted(file.name for file in folder.iterdir()) == sorted([*beside, program])
     assert [file.name for file in folder.parent.iterdir()] == ["there"]
-    assert ended.out.startswith(f"Wrote here/there/{program}, with its preprocessing beside it; here/there/README.md")
+    assert ended.out.startswith(f"Wrote here/there/{program} and its preprocessing; here/there/README.md")
     assert json_of(folder)["inputs"]["features"] == list(saved_model.load(TABLE / "model").spec.feature_names)
     assert json_of(folder)["outputs"]["columns"] == ["probability_maybe", "probability_no", "probability_yes"]
     (folder / "new.csv").write_bytes((TABLE / "rows.csv").read_bytes())
@@ -166,7 +166,7 @@ def test_a_saved_model_is_exported_with_its_preprocessing_and_code_that_runs(
 def test_a_differenced_series_says_what_is_to_be_added(tmp_path: Path) -> None:
     export.export(SERIES / "model", "torch_export", tmp_path / "out")
     assert json_of(tmp_path / "out")["outputs"]["difference"] == 1
-    said = "the value of `sold` in its own units, less the one 1 steps before, which is to be added"
+    said = "the value of `sold` in its own units, as its difference to the value 1 steps before, which must be added"
     assert said in (tmp_path / "out" / "README.md").read_text()
     rows, expected = pd.read_csv(SERIES / "rows.csv"), pd.read_csv(SERIES / "predictions.csv")
     differences = program_of(tmp_path / "out")(saved_model.prepare(tmp_path / "out", rows))[:, 0]
@@ -218,7 +218,7 @@ def test_a_network_that_cannot_be_exported_is_told_in_a_sentence(
         pytest.importorskip("onnxscript")
     site.install("odd-net", {"odd": "Plugin"}, NET.format(body=body))
     make(table(3), "table", registry.load("model", "odd")(), "odd", tmp_path / "saved")
-    with pytest.raises(export.ExportError, match=r"^model=odd cannot be exported as format=.*\. Mend its fo.*") as told:
+    with pytest.raises(export.ExportError, match=r"^model=odd cannot be exported as format=.*\. Fix its fo.*") as told:
         export.export(tmp_path / "saved", form, tmp_path / "out")
     assert reason in str(told.value)
     assert told.value.exit_code == 1
@@ -241,13 +241,16 @@ class Wrong(nn.Module):
     [
         (lambda numbers: numbers + 2e-5, r"differ from the run's by 2\.0e-05 on a batch of 1: more than 1e-05"),
         (lambda numbers: numbers * float("nan"), r"differ from the run's by nan on a batch of 1: more than 1e-05"),
-        (lambda numbers: numbers[:1], r"gives \(1, 3\) numbers for a batch of 7, and the run gives \(7, 3\)"),
+        (
+            lambda numbers: numbers[:1],
+            r"returns outputs of shape \(1, 3\) for a batch of 7, and the run of shape \(7, 3\)",
+        ),
         (lambda numbers: numbers.reshape(1, 3), r"cannot take a batch of 7: RuntimeError: shape '\[1, 3\]'"),
     ],
 )
 def test_other_numbers_are_refused(change: Any, sentence: str) -> None:
     trained = saved_model.load(TABLE / "model")
-    right = export.Readable(trained.network, trained.units)
+    right = export.WithUnits(trained.network, trained.units)
     assert export.compare(trained, right) == 0
     with pytest.raises(export.ExportError, match=sentence):
         export.compare(trained, Wrong(right, change))
@@ -255,7 +258,7 @@ def test_other_numbers_are_refused(change: Any, sentence: str) -> None:
 
 def test_a_failed_check_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
-    with pytest.raises(export.ExportError, match=r"Nothing is left of it"):
+    with pytest.raises(export.ExportError, match=r"Nothing was written"):
         export.export(TABLE / "model", "torch_export", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

@@ -172,7 +172,7 @@ def test_the_report_says_how_far_a_score_may_be_trusted_and_what_needs_no_networ
     assert f"test_accuracy {logged['test_accuracy']:.4f} {ends}  on 30 test rows" in out
     assert "Baseline  loss 1.0986  accuracy 0.3333  (class shares of the training rows)\n" in out
     assert "not better" not in out
-    assert "beside it:   model.svg, curves.png, confusion_matrix.png, roc.png, precision_recall.png\n" in out
+    assert "pictures:    model.svg, curves.png, confusion_matrix.png, roc.png, precision_recall.png\n" in out
 
 
 def test_a_network_that_has_learnt_nothing_is_said_to_be_no_better_than_the_mean(job: Command, runs: Runs) -> None:

@@ -370,7 +370,9 @@ def test_a_horizon_is_for_series(lifecycle: Command, table: Made, tmp_path: Path
     assert ended.err.startswith(
         "lifecycle: horizon=3 is for series, and the model predicts the rows of table independently of"
     )
-    with pytest.raises(RequestError, match=r"^horizon=3 is for series, and this model predicts each row of its own\."):
+    with pytest.raises(
+        RequestError, match=r"^horizon=3 is for series, and this model predicts each row independently\."
+    ):
         table.model.forecast(rows(), 3)
 
 

@@ -175,7 +175,7 @@ def test_other_data_are_the_first_cause_to_be_named(
             "versions (version.torch was 1.0, is 2.",
         ),
         ({"git__dirty": "true"}, "the commit (git.dirty was true, is "),
-        ({}, "none that was recorded; code of a plugin may draw random numbers by another seed than the run's"),
+        ({}, "none recorded; a plugin may draw random numbers with a seed other than the run's"),
     ],
     ids=["hardware", "commit", "versions first", "dirty", "none"],
 )
@@ -255,7 +255,7 @@ def test_a_run_without_scores_is_to_be_resumed_first(trained: Trained) -> None:
     assert (ended.code, ended.err) == (
         2,
         f"lifecycle: run mlp-table-4 ({trained.original}) is KILLED: it has no scores to compare with. "
-        f"`lifecycle resume run={trained.original}` goes on with it.\n",
+        f"`lifecycle resume run={trained.original}` continues it.\n",
     )
 
 

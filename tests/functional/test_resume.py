@@ -33,6 +33,7 @@ from lifecycle.define.network import define
 from lifecycle.errors import shortened
 from lifecycle.fit import checkpoints, trainer
 from lifecycle.fit.history import History, Row
+from lifecycle.layout import TEST
 from lifecycle.optimizers import Adam
 from lifecycle.plugins.mlp import MLP
 from lifecycle.runtime.quiet import quiet_libraries
@@ -494,8 +495,8 @@ def test_with_nothing_left_to_do_it_says_how_there_may_be_more(trained: Trained)
 @pytest.mark.parametrize("words", [[], ["trainer.max_epochs=500"]], ids=["as it was", "with more epochs"])
 def test_a_run_that_stopped_by_itself_is_not_trained_further(trained: Trained, words: list[str]) -> None:
     assert refused(trained, STOPPED, *words) == (
-        "run stopped (ID) has stopped by itself: val_loss had not improved for 1 epoch, and with more epochs it would "
-        "have stopped there too. Begin a new run with more than trainer.patience=1, or with "
+        "run stopped (ID) was ended by early stopping: val_loss had not improved for 1 epoch, and with more epochs it "
+        "would have stopped there too. Begin a new run with more than trainer.patience=1, or with "
         "trainer.early_stopping=false."
     )
 
@@ -503,18 +504,18 @@ def test_a_run_that_stopped_by_itself_is_not_trained_further(trained: Trained, w
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
-        ("trainer.patience=5", "trainer.patience must stay 30 in run finished (ID), got 5: "),
-        ("seed=3", "seed must stay 0 in run finished (ID), got 3: "),
-        ("trainer.accelerator=cpu", "trainer.accelerator must stay auto in run finished (ID), got cpu: "),
-        ("trainer.shuffle=false", "trainer.shuffle must stay true in run finished (ID), got false: "),
-        ("trainer.batch_size=7", "trainer.batch_size must stay null in run finished (ID), got 7: "),
-        ("model.hidden=[9]", "model.hidden must stay [64, 32] in run finished (ID), got [9]: "),
-        ("profile=true", "profile must stay false in run finished (ID), got true: "),
+        ("trainer.patience=5", "trainer.patience must stay 30 in run finished (ID), got 5. "),
+        ("seed=3", "seed must stay 0 in run finished (ID), got 3. "),
+        ("trainer.accelerator=cpu", "trainer.accelerator must stay auto in run finished (ID), got cpu. "),
+        ("trainer.shuffle=false", "trainer.shuffle must stay true in run finished (ID), got false. "),
+        ("trainer.batch_size=7", "trainer.batch_size must stay null in run finished (ID), got 7. "),
+        ("model.hidden=[9]", "model.hidden must stay [64,32] in run finished (ID), got [9]. "),
+        ("profile=true", "profile must stay false in run finished (ID), got true. "),
     ],
 )
 def test_a_setting_that_would_have_changed_what_is_done_is_named(trained: Trained, word: str, sentence: str) -> None:
     assert refused(trained, FINISHED, "trainer.max_epochs=3", word) == (
-        f"{sentence}with it, what is fitted already would be another. Leave it out, or begin a new run with it."
+        f"{sentence}Changing it would invalidate the completed epochs. Leave it out, or begin a new run with it."
     )
 
 
@@ -526,7 +527,7 @@ def test_fewer_epochs_are_refused(trained: Trained) -> None:
 
 def test_more_epochs_than_the_rates_were_laid_out_over_are_refused(trained: Trained) -> None:
     assert refused(trained, CYCLE, "trainer.max_epochs=9") == (
-        "trainer.max_epochs must stay 2 with schedule=one_cycle, whose rates were laid out over these epochs, got 9. "
+        "trainer.max_epochs must stay 2 with schedule=one_cycle, whose rates were planned over these epochs, got 9. "
         "Begin a new run with it."
     )
 
@@ -558,9 +559,23 @@ def test_data_that_have_changed_are_refused(trained: Trained) -> None:
         file.write_text(before)
     digest = trained.of(FINISHED).data.tags["data.sha256"]
     assert re.fullmatch(
-        rf"data=table has the sha256 [0-9a-f]{{64}}, and run finished \(ID\) began with {digest}: the rest of it would "
-        r"be of other data\. Bring the data back, or begin a new run\.",
+        rf"data=table has the sha256 [0-9a-f]{{64}}, and run finished \(ID\) began with {digest}: the rest of the run "
+        r"would be of other data\. Bring the data back, or begin a new run\.",
         said,
+    )
+
+
+def test_rows_that_are_split_in_another_way_are_refused(trained: Trained) -> None:
+    run = trained.of(FINISHED)
+    client = mlflow.MlflowClient(database_uri(trained.folder / "mlruns"))
+    try:
+        client.set_tag(run.info.run_id, TEST, "0" * 64)
+        message = refused(trained, FINISHED, "trainer.max_epochs=3")
+    finally:
+        client.set_tag(run.info.run_id, TEST, run.data.tags[TEST])
+    assert message == (
+        "data=table is split in another way than when run finished (ID) began (split.test.sha256 differs): it would "
+        "train on rows that it held out. Begin a new run."
     )
 
 
@@ -576,7 +591,7 @@ def test_an_altered_checkpoint_is_refused_before_anything_is_fitted(trained: Tra
         file.write_bytes(content)
     sentence = shortened(
         f"run finished ({run.info.run_id}) cannot be resumed: {file} is not the file that was written: its sha256 "
-        f"differs. It cannot be used. Begin it anew: {run.data.tags['lifecycle.command']}"
+        f"differs. It cannot be used. Start it again: {run.data.tags['lifecycle.command']}"
     )
     assert said == sentence.replace(run.info.run_id, "ID")
 
@@ -668,8 +683,8 @@ def test_a_run_that_was_ended_before_its_request_was_recorded_is_closed_and_to_b
     assert (going_on.code, ended.code, going_on.out, ended.out) == (2, 2, "", "")
     assert "is still going on in another process. Wait for its end." in going_on.err
     assert ended.err == (
-        f"lifecycle: run diverged ({run.info.run_id}) was ended before its request was recorded, and nothing of it is "
-        f"there to go on with. It is KILLED. Begin it anew: {run.data.tags['lifecycle.command']}\n"
+        f"lifecycle: run diverged ({run.info.run_id}) ended before its request was recorded, so there is nothing to "
+        f"continue; it is KILLED. Start it again: {run.data.tags['lifecycle.command']}\n"
     )
 
 
@@ -779,13 +794,13 @@ def test_without_a_best_checkpoint_it_is_to_begin_anew(early: tuple[Path, Run], 
     ended = lifecycle("resume", "run=latest")
     assert (ended.code, runs()[0].info.status) == (1, "FAILED")
     assert "best.ckpt is not the file that was written" in ended.err
-    assert ended.err.endswith(f"Begin it anew: {command}\n")
+    assert ended.err.endswith(f"Start it again: {command}\n")
     ended = lifecycle("resume", "run=latest", "checkpoint=best")
     assert (ended.code, runs()[0].info.status) == (1, "FAILED")
     assert "checkpoint=best cannot be used: " in ended.err
-    assert ended.err.endswith(f"Begin it anew: {command}\n")
+    assert ended.err.endswith(f"Start it again: {command}\n")
     (folder / "last.ckpt").unlink()
-    assert lifecycle("resume", "run=latest").err.endswith(f"epochs of it are recorded. Begin it anew: {command}\n")
+    assert lifecycle("resume", "run=latest").err.endswith(f"epochs of it are recorded. Start it again: {command}\n")
 
 
 @pytest.mark.parametrize(
@@ -813,7 +828,7 @@ def test_other_versions_than_the_run_began_with_are_named(job: Command, runs: Ru
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.splitlines()[1:3] == [
         f"          version.numpy was 1.0.0, is {np.__version__}",
-        "          so the last digits may not be those of a run without a stop",
+        "          so the last digits may differ from those of an uninterrupted run",
     ]
 
 

@@ -1,4 +1,4 @@
-"""The pictures: what is drawn on them, against scikit-learn and the rows; and that each is a file that shows."""
+"""Pictures: their content, compared with scikit-learn and the rows, and that each is a valid file."""
 
 from __future__ import annotations
 
@@ -207,8 +207,8 @@ def test_of_many_classes_the_ten_with_the_smallest_areas_are_named(tmp_path: Pat
     (axes,) = classes.draw_roc(frame, names, tmp_path / "roc.png").axes
     areas = {name: metrics.roc_auc_score(frame["actual"] == name, frame[f"probability_{name}"]) for name in names}
     hardest = sorted(names, key=lambda name: areas[name])[:10]
-    said = [label.partition(" (")[0] for label in axes.get_legend_handles_labels()[1]]
-    assert said == ["mean of the classes", *sorted(hardest), "20 others, larger AUC", "no skill"]
+    message = [label.partition(" (")[0] for label in axes.get_legend_handles_labels()[1]]
+    assert message == ["mean of the classes", *sorted(hardest), "20 others, larger AUC", "no skill"]
 
 
 def test_odd_names_are_drawn_as_they_are_and_warn_of_nothing(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def forecast(data: Dataset) -> pd.DataFrame:
     return pd.DataFrame({"actual": data.scored.labels, "predicted": data.scored.labels + 1.0})
 
 
-def test_a_forecast_stands_beside_truth_naive_forecast_and_what_was_known(tmp_path: Path) -> None:
+def test_a_forecast_is_drawn_with_truth_naive_forecasts_and_known_values(tmp_path: Path) -> None:
     data = series()
     axes = values.draw_forecast(forecast(data), data, tmp_path / "forecast.png").axes[0]
     rows = list(range(24, 30))
@@ -332,7 +332,7 @@ def test_the_pictures_follow_from_the_task_and_its_time(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(named)
 
 
-def test_no_picture_obeys_the_users_own_matplotlib_settings(tmp_path: Path) -> None:
+def test_pictures_ignore_the_users_matplotlib_settings(tmp_path: Path) -> None:
     import matplotlib
 
     curves.draw(history(3, 1, 1), tmp_path / "a.png")

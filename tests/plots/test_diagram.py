@@ -35,19 +35,19 @@ def texts(svg: str) -> list[str]:
     ],
     ids=["mlp", "cnn", "lstm", "stacked lstm"],
 )
-def test_it_shows_what_the_summary_says_with_shapes_and_parameters(plugin: MLP, spec: DataSpec) -> None:
+def test_it_shows_the_layers_shapes_and_parameters_of_the_summary(plugin: MLP, spec: DataSpec) -> None:
     network = plugin.build(spec)
     svg = draw(network, "my model", spec)
-    said = texts(svg)
+    message = texts(svg)
     layers = summarize(network, spec)
     total = sum(layer.num_params for layer in layers)
-    assert said[0] == f"my model: {total:,} parameters"
-    shapes = {layer.name: layer.output_shape for layer in layers}.values()  # a layer that is used twice stands once
+    assert message[0] == f"my model: {total:,} parameters"
+    shapes = {layer.name: layer.output_shape for layer in layers}.values()  # a layer that is used twice is drawn once
     wanted = [str((None, *spec.input_shape)), *shapes, str((None, spec.num_outputs))]
-    assert [text for text in said if text.startswith("(None")] == wanted
+    assert [text for text in message if text.startswith("(None")] == wanted
     for layer in layers:
         if layer.num_params:
-            assert f"{layer.num_params:,} parameters" in said
+            assert f"{layer.num_params:,} parameters" in message
 
 
 def test_it_is_self_contained_svg_1_1() -> None:
@@ -76,7 +76,7 @@ def test_everything_lies_on_the_page() -> None:
     assert height < width < 3 * height
 
 
-def test_it_says_what_goes_in_and_comes_out() -> None:
+def test_it_names_input_and_output() -> None:
     several = DataSpec(MULTICLASS, (4,), 3, "species", ("a", "b", "c"), ("w", "x", "y", "z"))
     assert {"w, x, y, z", "Output3 classes: softmax", "a, b, c"} <= set(texts(draw(MLP().build(several), "m", several)))
     two = DataSpec(BINARY, (2, 3), 1, "y", ("no", "yes"))
@@ -84,12 +84,12 @@ def test_it_says_what_goes_in_and_comes_out() -> None:
     assert {"Outputprice: linear", "restored to its own units"} <= set(texts(draw(MLP().build(VALUE), "m", VALUE)))
 
 
-def test_names_are_escaped_and_what_xml_cannot_hold_is_left_out() -> None:
+def test_names_are_escaped_and_invalid_xml_characters_removed() -> None:
     odd = DataSpec(BINARY, (2,), 1, "y", ("no", 'a<b> & "c" \x00\x1b'), ("<script>", "&amp;"))
-    said = texts(draw(MLP().build(odd), "<m> & \x0c", odd))
-    assert said[0].startswith("<m> & : ")
-    assert "<script>, &amp;" in said
-    assert 'Outputprobability of a<b> & "c" : sigmoid' in said
+    message = texts(draw(MLP().build(odd), "<m> & \x0c", odd))
+    assert message[0].startswith("<m> & : ")
+    assert "<script>, &amp;" in message
+    assert 'Outputprobability of a<b> & "c" : sigmoid' in message
 
 
 def test_long_names_are_cut() -> None:
@@ -154,9 +154,9 @@ class Backwards(nn.Module):
 def test_layers_stand_in_the_order_of_their_use_each_once() -> None:
     graph = trace(Backwards(), (4,))
     assert [(node.name, node.calls, node.num_params) for node in graph.nodes] == [("first", 2, 20), ("last", 1, 5)]
-    said = texts(draw(Backwards(), "b", VALUE))
-    assert "first, used 2 times" in said
-    assert "90 parameters belong to none of these layers." in said
+    message = texts(draw(Backwards(), "b", VALUE))
+    assert "first, used 2 times" in message
+    assert "90 parameters belong to none of these layers." in message
 
 
 def test_weights_that_are_shared_are_counted_once() -> None:
@@ -177,11 +177,11 @@ class Detached(nn.Module):
         return outputs
 
 
-def test_where_the_way_of_the_data_is_not_seen_the_order_is_drawn_dashed_and_said() -> None:
+def test_an_unknown_flow_of_data_is_drawn_dashed_with_a_note() -> None:
     assert trace(Detached(), (4,)).guessed == [("first", "words")]
     svg = draw(Detached(), "d", VALUE)
     assert svg.count("stroke-dasharray") == 1
-    assert "Dashed: the data's way was not seen; the order of use instead." in texts(svg)
+    assert "Dashed: the flow of data is not known; the order of use instead." in texts(svg)
     assert "dasharray" not in draw(Residual(), "r", VALUE)
 
 
@@ -226,7 +226,7 @@ def test_a_network_is_left_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layer", "said"),
+    ("layer", "settings"),
     [
         (nn.Conv2d(3, 4, 3, stride=2, padding=1), "kernel 3, stride 2, padding 1"),
         (nn.Conv2d(3, 4, (3, 5), padding="same"), "kernel (3, 5), padding same"),
@@ -241,5 +241,5 @@ def test_a_network_is_left_as_it_was() -> None:
     ],
     ids=str,
 )
-def test_settings_are_those_that_the_shape_does_not_tell(layer: nn.Module, said: str) -> None:
-    assert settings_of(layer) == said
+def test_settings_are_those_that_differ_from_the_defaults(layer: nn.Module, settings: str) -> None:
+    assert settings_of(layer) == settings

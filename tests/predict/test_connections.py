@@ -81,7 +81,7 @@ def read(connection: socket.socket) -> tuple[int, dict[str, str], bytes]:
 def request(
     served: Served, method: str = "GET", target: str = "/ping", body: bytes = b"", **headers: str | None
 ) -> tuple[int, dict[str, str], Any]:
-    """Send a request with a connection of its own; ``host=None`` leaves the header out."""
+    """Send a request on a new connection; ``host=None`` leaves the header out."""
     sent = {"host": f"127.0.0.1:{served.port}", "content-length": str(len(body)) if body else None} | headers
     lines = [f"{name.replace('_', '-')}: {value}\r\n" for name, value in sent.items() if value is not None]
     with connect(served) as connection:
@@ -158,13 +158,13 @@ def test_a_request_names_one_host(server: Served) -> None:
         ("DELETE", "/ping", 405, "/ping takes no DELETE. Use GET."),
     ],
 )
-def test_what_is_not_there_is_refused(server: Served, method: str, target: str, status: int, sentence: str) -> None:
+def test_an_unknown_path_is_refused(server: Served, method: str, target: str, status: int, sentence: str) -> None:
     found, headers, answer = request(server, method, target)
     assert (found, answer["message"][: len(sentence)]) == (status, sentence)
     assert headers["content-type"] == "application/json"
 
 
-def test_what_is_no_http_is_refused(server: Served) -> None:
+def test_invalid_http_is_refused(server: Served) -> None:
     for sent, status in {
         b"hello\r\n\r\n": 400,
         b"GET /ping HTTP/1.1\r\nhost: localhost\r\na:" + b"x" * 70_000: 431,
@@ -216,7 +216,7 @@ def test_a_large_body_in_chunks_is_refused_while_it_is_sent(server: Served) -> N
     assert (status, json.loads(body)["message"]) == (413, LARGE)
 
 
-def test_a_small_body_in_chunks_is_answered_after_the_server_says_go_on(server: Served) -> None:
+def test_a_chunked_body_is_answered_after_100_continue(server: Served) -> None:
     with connect(server) as connection:
         connection.sendall(
             b"POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
@@ -330,9 +330,7 @@ def slow_request(rows: int = SLOW_ROWS) -> bytes:
     return HEAD % len(body) + body
 
 
-def test_others_are_answered_meanwhile_and_a_client_that_leaves_takes_its_work_with_it(
-    slow: Path, tmp_path: Path
-) -> None:
+def test_other_requests_are_answered_and_a_disconnected_client_cancels_its_work(slow: Path, tmp_path: Path) -> None:
     served = start(slow, tmp_path)
     try:
         with connect(served) as running, connect(served) as waiting:
@@ -393,7 +391,7 @@ def test_a_signal_ends_the_server_within_5_seconds_whatever_clients_do(slow: Pat
         ("hosts=['*']", "hosts has '*', which is no host name."),
     ],
 )
-def test_a_limit_that_is_none_is_refused(lifecycle: Command, word: str, sentence: str) -> None:
+def test_an_invalid_limit_is_refused(lifecycle: Command, word: str, sentence: str) -> None:
     ended = lifecycle("serve", f"run={TABLE / 'model'}", word)
     assert ended.code == 2
     assert sentence in ended.err

@@ -1,4 +1,4 @@
-"""Predictions: what the network says of each row, in words and numbers that a person reads."""
+"""Predictions: labels and probabilities, or values in the user's units."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lifecycle.data.dataset import Part
 from lifecycle.fit.trainer import trainer_for
 from lifecycle.optimizers import Adam
 from lifecycle.predict import saved_model
-from lifecycle.predict.outputs import as_frame, beside_truth, predict
+from lifecycle.predict.outputs import as_frame, predict, with_truth
 from lifecycle.runtime.quiet import quiet_libraries
 from tests.conftest import Command
 
@@ -83,9 +83,9 @@ def test_the_predicted_class_is_the_most_probable_one(values: list[list[float]])
         assert frame[f"probability_{label}"][row] == probabilities[row].max()
 
 
-def test_predictions_stand_beside_row_and_truth() -> None:
+def test_predictions_follow_row_and_truth() -> None:
     part = Part(torch.zeros(2, 4), torch.zeros(2, 1), np.array(["yes", "no"]), np.array([11, 4]))
-    frame = beside_truth(as_frame(logits([[0.75], [0.25]]), Units(BINARY), SPECS[BINARY]), part)
+    frame = with_truth(as_frame(logits([[0.75], [0.25]]), Units(BINARY), SPECS[BINARY]), part)
     assert list(frame) == ["row", "actual", "predicted", "probability_no", "probability_yes"]
     assert frame["row"].tolist() == [11, 4]
     assert frame["actual"].tolist() == ["yes", "no"]
@@ -160,9 +160,9 @@ def test_very_many_classes_have_a_column_each_without_a_warning_of_pandas() -> N
     assert frame["predicted"].tolist() == ["k0", "k1", "k2"]
 
 
-def test_the_file_of_each_row_stands_beside_it() -> None:
+def test_the_file_of_each_row_is_a_column() -> None:
     files = np.array(["a/1.png", "b/2.png"])
     part = Part(torch.zeros(2, 4), torch.zeros(2, 1), np.array(["yes", "no"]), np.array([11, 4]), files=files)
-    frame = beside_truth(as_frame(logits([[0.75], [0.25]]), Units(BINARY), SPECS[BINARY]), part)
+    frame = with_truth(as_frame(logits([[0.75], [0.25]]), Units(BINARY), SPECS[BINARY]), part)
     assert list(frame)[:4] == ["row", "file", "actual", "predicted"]
     assert frame["file"].tolist() == ["a/1.png", "b/2.png"]

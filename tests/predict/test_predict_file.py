@@ -1,4 +1,4 @@
-"""Predictions for files: the same numbers as for all rows at once, whatever the blocks, beside the user's own cells."""
+"""Predictions of files: equal to a prediction of all rows at once, whatever the blocks, after the user's cells."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def read_back(file: Path) -> pd.DataFrame:
 
 
 def check(model: TrainedModel, frame: pd.DataFrame, output: Path) -> None:
-    """Compare a file with what the model says of all rows at once, bit for bit."""
+    """Compare a file with the predictions of all rows at once, bit for bit."""
     found, expected = read_back(output), model.predict(frame)
     assert list(found) == [*frame.columns, *expected.columns]
     assert found["predicted"].astype(str).tolist() == expected["predicted"].tolist()
@@ -100,7 +100,7 @@ def check(model: TrainedModel, frame: pd.DataFrame, output: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 @pytest.mark.parametrize("source", ["csv", "parquet"])
-def test_each_row_stands_in_order_with_the_bits_of_the_whole(
+def test_rows_are_in_order_and_equal_a_prediction_of_all_rows(
     model: TrainedModel, tmp_path: Path, source: str, ending: str
 ) -> None:
     frame = raw()
@@ -136,20 +136,20 @@ def test_rounding_in_a_pass_of_other_rows_is_that_of_single_precision(model: Tra
 def test_a_block_is_whole_passes_and_about_as_many_values_as_are_allowed(
     model: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert [predict_file_module._rows_of_block(model, 5, asked) for asked in (1, 16, 17)] == [16, 16, 32]
+    assert [predict_file_module._block_rows(model, 5, asked) for asked in (1, 16, 17)] == [16, 16, 32]
     monkeypatch.setattr(predict_file_module, "CELLS_AT_ONCE", 1000)
-    assert predict_file_module._rows_of_block(model, 20, None) == 48  # 50 would be too many, 3 passes are not
-    assert predict_file_module._rows_of_block(model, 5000, None) == 16
+    assert predict_file_module._block_rows(model, 20, None) == 48  # 50 would be too many, 3 passes are not
+    assert predict_file_module._block_rows(model, 5000, None) == 16
     wide = trained(ImageRows(frame=pixels(), shape=[1, 8, 8]), CNN(channels=[2]))
-    assert predict_file_module._rows_of_block(wide, 65, None) == 16
+    assert predict_file_module._block_rows(wide, 65, None) == 16
     monkeypatch.setattr("lifecycle.predict.trained_model.NUMBERS_AT_ONCE", 200)
     assert wide.rows_at_once == 3  # of 64 pixels
     monkeypatch.setattr("lifecycle.predict.trained_model.NUMBERS_AT_ONCE", 20)
     assert wide.rows_at_once == 1
 
 
-def test_a_column_is_read_alike_in_each_block_whatever_stands_in_it(model: TrainedModel, tmp_path: Path) -> None:
-    """Empty, whole, with fractions, in words: a block of each, and the codes 007 and 9."""
+def test_a_column_has_the_same_type_in_each_block(model: TrainedModel, tmp_path: Path) -> None:
+    """Empty, whole, with fractions, as texts: a block of each, and the codes 007 and 9."""
     gaps = ["", "3", "2.5", "NA", "nan", " 4 ", "1e1", "007"]
     number = [math.nan, 3, 2.5, math.nan, math.nan, 4, 10, 7]
     cells = [gaps[row // 16] for row in range(16 * len(gaps))]
@@ -188,9 +188,7 @@ def test_truth_values_of_a_csv_file_are_the_numbers_that_they_were_while_learnin
     np.testing.assert_array_equal(read_back(tmp_path / "out.csv")["probability_u"], expected["probability_u"])
 
 
-def test_columns_may_stand_in_another_order_and_others_beside_them_and_the_target_may_be_missing(
-    model: TrainedModel, tmp_path: Path
-) -> None:
+def test_columns_may_be_in_another_order_with_others_and_without_a_target(model: TrainedModel, tmp_path: Path) -> None:
     frame = raw(40)[["zip", "town", "gaps", "a"]].assign(note="x,y", **{"a,b": [f"{row:03}" for row in range(40)]})
     frame.to_csv(tmp_path / "in.csv", index=False)
     predict_file(model, tmp_path / "in.csv", tmp_path / "out.csv")
@@ -249,8 +247,8 @@ def test_a_model_of_rows_of_pixels_predicts_image_files(
     if largest == 255:
         np.testing.assert_array_equal(found["probability_odd"], expected["probability_odd"])
     deep = trained(ImageRows(frame=frame, shape=[4, 4, 4]), CNN(channels=[2]))
-    said = refused(deep, tmp_path / "new", tmp_path / "deep.csv")
-    assert said.endswith(
+    message = refused(deep, tmp_path / "new", tmp_path / "deep.csv")
+    assert message.endswith(
         "is an image, and data.shape=[4, 4, 4] is neither grey nor red, green and blue. Give a table with a column a "
         "pixel."
     )
@@ -295,14 +293,14 @@ def test_a_value_that_is_no_number_is_named_with_its_row_in_the_file(model: Trai
     frame = raw().astype({"a": object})
     frame.loc[333, "a"] = "many"
     frame.to_csv(tmp_path / "in.csv", index=False)
-    said = refused(model, tmp_path / "in.csv", tmp_path / "out.csv", rows_at_once=16)
-    assert said == "column a holds numbers, got 'many' in row 333. Fix the value."
+    message = refused(model, tmp_path / "in.csv", tmp_path / "out.csv", rows_at_once=16)
+    assert message == "column a holds numbers, got 'many' in row 333. Fix the value."
     raw().assign(a=[np.inf if row == 222 else 0.0 for row in range(ROWS)]).to_parquet(tmp_path / "in.parquet")
-    said = refused(model, tmp_path / "in.parquet", tmp_path / "out.csv", rows_at_once=16)
-    assert said == "column a holds numbers, got inf in row 222. Fix the value."
+    message = refused(model, tmp_path / "in.parquet", tmp_path / "out.csv", rows_at_once=16)
+    assert message == "column a holds numbers, got inf in row 222. Fix the value."
     raw().assign(a=[1e300 if row == 111 else 0.0 for row in range(ROWS)]).to_parquet(tmp_path / "in.parquet")
-    said = refused(model, tmp_path / "in.parquet", tmp_path / "out.csv", rows_at_once=16)
-    assert said == "input has a value that is no finite number in row 111. Mend the row."
+    message = refused(model, tmp_path / "in.parquet", tmp_path / "out.csv", rows_at_once=16)
+    assert message == "input has a value that is no finite number in row 111. Fix the row."
 
 
 def test_a_missing_pixel_is_named_with_its_row_in_the_file(tmp_path: Path) -> None:
@@ -310,13 +308,11 @@ def test_a_missing_pixel_is_named_with_its_row_in_the_file(tmp_path: Path) -> No
     frame = pixels().astype({"p5": float})
     frame.loc[35, "p5"] = np.nan
     frame.to_csv(tmp_path / "in.csv", index=False)
-    said = refused(model, tmp_path / "in.csv", tmp_path / "out.csv", rows_at_once=16)
-    assert said.endswith("misses a pixel in row 35, column p5. Fix or remove the row.")
+    message = refused(model, tmp_path / "in.csv", tmp_path / "out.csv", rows_at_once=16)
+    assert message.endswith("misses a pixel in row 35, column p5. Fix or remove the row.")
 
 
-def test_an_output_that_is_there_is_kept_where_the_rows_cannot_be_predicted(
-    model: TrainedModel, tmp_path: Path
-) -> None:
+def test_an_existing_output_is_kept_if_the_rows_cannot_be_predicted(model: TrainedModel, tmp_path: Path) -> None:
     frame = raw().astype({"a": object})
     frame.loc[333, "a"] = "many"
     frame.to_csv(tmp_path / "in.csv", index=False)
@@ -327,15 +323,17 @@ def test_an_output_that_is_there_is_kept_where_the_rows_cannot_be_predicted(
     assert not list(tmp_path.glob(".*"))
 
 
-def test_what_cannot_be_predicted_is_refused_before_anything_is_written(model: TrainedModel, tmp_path: Path) -> None:
+def test_rows_that_cannot_be_predicted_are_refused_before_the_output_is_written(
+    model: TrainedModel, tmp_path: Path
+) -> None:
     file, output = tmp_path / "in.csv", tmp_path / "out.csv"
     raw().drop(columns="zip").to_csv(file, index=False)
-    said = refused(model, file, output)
-    assert said == "input has no column zip, got a, gaps, town, y. This model needs a, gaps, town, zip."
+    message = refused(model, file, output)
+    assert message == "input has no column zip, got a, gaps, town, y. This model needs a, gaps, town, zip."
     raw().assign(predicted=1).to_csv(file, index=False)
     assert refused(model, file, output) == (
-        f"input={file} has a column predicted, and the predictions are to be called so. The model does not read it: "
-        "rename it in the file, or remove it."
+        f"input={file} has a column predicted, which is the name of a column of predictions. The model does "
+        "not read it: rename it in the file, or remove it."
     )
     raw().assign(probability_2=1).to_csv(file, index=False)
     assert "has a column probability_2," in refused(model, file, output)

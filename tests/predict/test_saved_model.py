@@ -22,7 +22,7 @@ from lifecycle.runtime.digests import sha256
 
 FRAME = load_iris(as_frame=True).data
 KEPT = Path(__file__).parents[1] / "saved_models"
-"""Models as each version of the format saved them, with raw rows and what they predicted of them."""
+"""Models saved by each version of the format, with raw rows and their predictions."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def digests(folder: Path) -> dict[str, str]:
     return {name: sha256(folder / name) for name in ("preprocessing.skops", "weights.safetensors")}
 
 
-def test_it_is_three_files_and_says_where_it_is_from(folder: Path) -> None:
+def test_a_saved_model_is_three_files_with_its_provenance(folder: Path) -> None:
     names = ["lifecycle.json", "preprocessing.skops", "weights.safetensors"]
     assert sorted(file.name for file in folder.iterdir()) == names
     manifest = json.loads((folder / "lifecycle.json").read_text())
@@ -117,7 +117,7 @@ def test_a_plugin_that_is_not_installed_is_named_with_its_package(folder: Path) 
 
 @pytest.mark.parametrize("kind", ["table", "series"])
 @pytest.mark.parametrize("version", sorted(folder.name for folder in KEPT.iterdir()))
-def test_a_model_that_an_older_version_saved_predicts_what_it_did(version: str, kind: str) -> None:
+def test_a_model_of_an_older_version_predicts_the_same(version: str, kind: str) -> None:
     place = KEPT / version / kind
     rows = pd.read_csv(place / "rows.csv", dtype={"code": str}, keep_default_na=False, na_values=[""])
     found, expected = saved_model.load(place / "model").predict(rows), pd.read_csv(place / "predictions.csv")
@@ -156,7 +156,7 @@ def test_a_manifest_that_lacks_a_part_is_refused(folder: Path, gone: str) -> Non
     manifest = manifest_of(folder)
     del manifest[gone]
     saved_model.write_manifest(manifest, folder)
-    with pytest.raises(SavedModelError, match=rf"does not hold together \(KeyError: '{gone}'\). Take the model from"):
+    with pytest.raises(SavedModelError, match=rf"is inconsistent \(KeyError: '{gone}'\). Take the model from"):
         saved_model.load(folder)
 
 
@@ -194,11 +194,11 @@ def test_weights_of_another_shape_are_refused(folder: Path) -> None:
     manifest = manifest_of(folder)
     manifest["model"]["fields"]["hidden"] = [5]
     saved_model.write_manifest(manifest, folder)
-    with pytest.raises(SavedModelError, match=r"does not hold together \(RuntimeError"):
+    with pytest.raises(SavedModelError, match=r"is inconsistent \(RuntimeError"):
         saved_model.load(folder)
 
 
-def test_what_cannot_be_saved_is_refused_before_training() -> None:
+def test_preprocessing_that_cannot_be_saved_is_refused_before_training() -> None:
     learnt = Preprocessing(FunctionTransformer(len), None)
     with pytest.raises(RequestError, match=r"data=mine learnt .*, which a saved model cannot hold"):
         saved_model.check_preprocessing(learnt, "data=mine")

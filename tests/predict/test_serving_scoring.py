@@ -1,4 +1,4 @@
-"""Requests in MLflow's protocol: what MLflow's own server answers for the same model, and what `predict` writes."""
+"""Requests in MLflow's protocol, compared with MLflow's own server for the same model, and with `predict`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from mlflow.pyfunc import FLAVOR_NAME, PyFuncModel, scoring_server
 from lifecycle.data.kinds.table import Table
 from lifecycle.errors import RequestError
 from lifecycle.predict import saved_model
-from lifecycle.predict.mlflow_model import PyFunc, signature_of
+from lifecycle.predict.mlflow_model import PyFunc
 from lifecycle.predict.predict_file import predict_file
 from lifecycle.predict.serving.http_messages import RefusedError
 from lifecycle.predict.serving.scoring import Scorer, check_kind
+from lifecycle.tracking.signature import signature_of
 from tests.predict.test_saved_model import KEPT
 
 JSON = "application/json"
@@ -39,7 +40,7 @@ ROWS = {
 
 
 def ours(name: str, body: bytes, kind: str = JSON) -> tuple[int, Any]:
-    """Return what our server answers."""
+    """Return the answer of our server."""
     try:
         kind = check_kind({"content-type": kind})
         return 200, json.loads(b"".join(SCORERS[name].answer(body, kind, lambda: False)))
@@ -50,7 +51,7 @@ def ours(name: str, body: bytes, kind: str = JSON) -> tuple[int, Any]:
 
 
 def mlflows(name: str, body: bytes, kind: str = JSON) -> tuple[int, Any]:
-    """Return what MLflow's server answers for the same model, with the signature that a run records."""
+    """Return the answer of MLflow's server for the same model, with the signature that a run records."""
     trained = MODELS[name]
     columns = [*trained.columns, *getattr(trained.data, "optional_columns", ())]
     params = {"horizon": 0} if name == "series" else None
@@ -129,7 +130,7 @@ def test_invalid_requests_are_refused_as_mlflows_server_refuses_them(what: str) 
 
 
 @pytest.mark.parametrize("what", ["a column that is missing", "a text for a number", "a list for a cell"])
-def test_a_row_is_refused_in_the_same_words(what: str) -> None:
+def test_a_row_is_refused_with_the_same_message(what: str) -> None:
     body = INVALID[what].encode()
     assert ours("table", body)[1] in mlflows("table", body)[1]
 
@@ -191,7 +192,7 @@ def test_a_cell_that_no_file_could_hold_is_refused(cell: str, sentence: str) -> 
     assert (status, answer[: len(sentence)]) == (400, sentence)
 
 
-def test_work_of_which_nobody_waits_for_the_rest_stops() -> None:
+def test_cancelled_work_stops() -> None:
     rows = json.dumps({"inputs": ROWS["table"] * 8192}).encode()
     whole, part = (b"".join(SCORERS["table"].answer(rows, JSON, lambda: left)) for left in (False, True))  # noqa: B023
     assert len(json.loads(whole)["predictions"]) == 3 * 8192

@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def sign(folder: Path, **entries: Any) -> None:
-    """Give a folder the digests that its files have: they tell an accident, not a stranger."""
+    """Update the digests of a folder: they detect accidents, not an attacker."""
     manifest = {**json.loads((folder / "lifecycle.json").read_text()), **entries}
     names = ("weights.safetensors", "preprocessing.skops")
     saved_model.write_manifest({**manifest, "sha256": {name: sha256(folder / name) for name in names}}, folder)
@@ -80,7 +80,7 @@ def preprocessing_calls_a_function(folder: Path, canary: Path) -> None:
 
 
 def preprocessing_names(module: str, name: str, loader: str) -> Callable[[Path, Path], None]:
-    """Return what writes a schema, as skops reads it, that names a function or class by module and name."""
+    """Return a function that writes a skops schema naming a function or class by module and name."""
 
     def change(folder: Path, canary: Path) -> None:
         node = {"__class__": name, "__module__": module, "__loader__": loader, "__id__": 2}
@@ -106,7 +106,7 @@ def preprocessing_names(module: str, name: str, loader: str) -> Callable[[Path, 
 
 
 def plugin_is(kind: str, name: object) -> Callable[[Path, Path], None]:
-    """Return what lets a manifest name code of a stranger's, which lies beside it, as its plugin."""
+    """Return a function that lets a manifest name code in its own folder as its plugin."""
 
     def change(folder: Path, canary: Path) -> None:
         (folder / "strange.py").write_text(f"open({str(canary)!r}, 'w')\nclass Model: pass\n")
@@ -181,16 +181,16 @@ def test_a_crafted_folder_is_refused_in_a_sentence_and_runs_nothing(
     monkeypatch.chdir(folder)  # where Python would find a module of the stranger's
     monkeypatch.syspath_prepend(str(folder.parent))
     craft(folder, canary)
-    with pytest.raises(SavedModelError) as told:
+    with pytest.raises(SavedModelError) as caught:
         saved_model.load(folder)
     assert not canary.exists()
-    assert len(str(told.value).splitlines()) == 1
-    assert str(folder) in str(told.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert str(folder) in str(caught.value)
 
 
 @pytest.mark.parametrize("verb", ["predict", "serve", "export"])
 @pytest.mark.parametrize("craft", [weights_are_a_pickle, preprocessing_calls_a_function, CRAFTED[-9]])
-def test_each_verb_refuses_it(
+def test_each_subcommand_refuses_it(
     lifecycle: Command, folder: Path, canary: Path, verb: str, craft: Callable[[Path, Path], None]
 ) -> None:
     craft(folder, canary)
@@ -245,13 +245,13 @@ def test_a_crafted_checkpoint_is_refused_in_a_sentence_and_runs_nothing(
         content.write({"pickle": pickle.dumps(evil), "empty": b"", "text": b"no checkpoint"}[kind])
     path.write_bytes(content.getvalue())
     path.with_name(f"{name}.sha256").write_text(f"{sha256(path)}  {name}\n")
-    with pytest.raises(SavedModelError, match=rf"{name} .*\. Do not use it\.$") as told:
+    with pytest.raises(SavedModelError, match=rf"{name} .*\. Do not use it\.$") as caught:
         checkpoints.read(path)
     assert not canary.exists()
-    assert len(str(told.value).splitlines()) == 1
+    assert len(str(caught.value).splitlines()) == 1
 
 
-def test_what_a_checkpoint_says_of_classes_to_make_is_text(tmp_path: Path, canary: Path) -> None:
+def test_classes_named_in_a_checkpoint_are_not_imported(tmp_path: Path, canary: Path) -> None:
     says = {"_instantiator": "os.system", "_class_path": "strange.Model", "command": f"touch {canary}"}
     checkpoint = {"epoch": 1, "hyper_parameters": says, "datamodule_hyper_parameters": says}
     checkpoints.CheckedCheckpointIO().save_checkpoint(checkpoint, tmp_path / "last.ckpt")
@@ -267,7 +267,7 @@ def test_an_address_is_no_checkpoint_and_no_run(
         raise AssertionError("something was fetched")
 
     monkeypatch.setattr(socket.socket, "connect", connected)
-    with pytest.raises(LifecycleError, match=r"is missing\. Give the path of a checkpoint that a run left"):
+    with pytest.raises(LifecycleError, match=r"is missing\. Give the path of a checkpoint that a run wrote"):
         checkpoints.read(Path(address))
     Path("a.csv").write_text("x\n1\n")
     for verb, words in {"predict": ["input=a.csv", "output=b.csv"], "serve": [f"port={free_port()}"]}.items():

@@ -252,7 +252,7 @@ def test_a_run_leaves_where_its_time_went(job: Command, runs: Runs, site: Site) 
     assert run.data.params["profile"] == "True"
     lines = ended.out.splitlines()
     (first,) = (number for number, line in enumerate(lines) if line.startswith("Profile "))
-    assert lines[first] == f"Profile   {sum(seconds.values()):.2f} s in all"
+    assert lines[first] == f"Profile   {sum(seconds.values()):.2f} s in total"
     assert lines[first + 1].split() == ["phase", "seconds", "share"]
     assert [line.rsplit(maxsplit=2)[:2] for line in lines[first + 2 : -1]] == [
         [name, f"{value:.2f}"] for name, value in seconds.items()

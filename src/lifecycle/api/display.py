@@ -1,4 +1,4 @@
-"""What a person at a notebook or a prompt sees of a model: its summary, its history, its pictures."""
+"""Displays of a model in a notebook or at a prompt: its summary, history and pictures."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture that a notebook shows by itself.
+    """A picture that a notebook displays.
 
     Attributes:
-        content: of a PNG or SVG file.
+        content: bytes of a PNG or SVG file.
         kind: ``"png"`` or ``"svg"``.
 
     >>> Picture(b"<svg/>", "svg")
@@ -31,7 +31,7 @@ class Picture:
     kind: str
 
     def save(self, path: str | Path) -> Path:
-        """Write the picture to a file whose name ends in its :attr:`kind`, which is added where it lacks.
+        """Write the picture to a file; the extension :attr:`kind` is added if it is missing.
 
         Raises:
             OSError: the file cannot be written.
@@ -40,6 +40,7 @@ class Picture:
         'network.svg'
         """
         file = Path(path).expanduser()
+        # with_suffix() would take ".5" of "dropout_0.5" for an extension.
         file = file if file.suffix == f".{self.kind}" else file.with_name(f"{file.name}.{self.kind}")
         file.write_bytes(self.content)
         return file
@@ -56,10 +57,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Summary:
-    """The layers of a network: as a table where it is printed, and in a notebook.
+    """The layers of a network, as a table at a prompt and in a notebook.
 
     Attributes:
-        layers: in the order that a sample passes through them.
+        layers: in forward order.
         name: of the model.
 
     >>> from lifecycle.define.network import Layer
@@ -75,7 +76,7 @@ class Summary:
 
     @property
     def num_params(self) -> int:
-        """How many parameters the network has.
+        """Number of parameters of the network.
 
         >>> from lifecycle.define.network import Layer
         >>> Summary((Layer("0", "Linear", "(None, 1)", 9),), "mlp").num_params
@@ -84,7 +85,7 @@ class Summary:
         return sum(layer.num_params for layer in self.layers)
 
     def __repr__(self) -> str:
-        from lifecycle.console.report import summary_text
+        from lifecycle.console.report import summary_text  # rich and Lightning, which a loaded model does not need
 
         return summary_text(list(self.layers)).rstrip()
 
@@ -100,7 +101,7 @@ class Summary:
 
 
 class FitHistory(History):
-    """The history that :meth:`lifecycle.Model.fit` returns: that of the command, and a picture of it.
+    """The history that :meth:`lifecycle.Model.fit` returns: a :class:`History` that can be plotted.
 
     >>> rows = ({"epoch": 1.0, "train_loss": 0.7}, {"epoch": 2.0, "train_loss": 0.5})
     >>> history = FitHistory(rows, best_epoch=None, weights_epoch=2, stopped="max_epochs=2 was reached")
@@ -113,7 +114,7 @@ class FitHistory(History):
     """
 
     def plot(self) -> Picture:
-        """Return the learning curves: the loss and each metric over the epochs, the best one marked.
+        """Return the learning curves: the loss and each metric over the epochs, the best epoch marked.
 
         >>> FitHistory(({"epoch": 1.0, "train_loss": 0.7},), None, 1, "max_epochs=1 was reached").plot()
         <png picture of ... bytes; .save(path) writes it>
@@ -123,6 +124,7 @@ class FitHistory(History):
         return _png(lambda file: curves.draw(self, file))
 
     def __repr__(self) -> str:
+        # A notebook shows it after each call of fit(), so it has one line.
         last = self.rows[-1]
         scores = "  ".join(f"{name} {last[name]:.4f}" for name in last if name.startswith(("train_", "val_")))
         return f"{len(self.rows)} epochs, weights of epoch {self.weights_epoch}; the last: {scores}"

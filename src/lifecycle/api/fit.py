@@ -1,4 +1,4 @@
-"""What :class:`lifecycle.Model` asks for: fits that are recorded in our database, in the caller's run, or nowhere."""
+"""Runs the fit and the evaluation of :class:`lifecycle.Model`; a fit is tracked in a new run, the caller's, or none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 
 from lifecycle.api.display import FitHistory
-from lifecycle.api.messages import Python, translated
+from lifecycle.api.messages import worded
 from lifecycle.capabilities import weight_of
 from lifecycle.compile import metrics
 from lifecycle.config.schema import Job
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a fit came to."""
+    """The result of a fit."""
 
     history: FitHistory
     trained: TrainedModel
@@ -51,48 +51,50 @@ class Fitted:
 
 
 def run(job: Job, rows: MemoryRows, callbacks: Sequence[pl.Callback], track: bool | None) -> Fitted:
-    """Fit, and record it where that is asked for.
+    """Fit a model, and track the fit if requested.
 
     Args:
-        job: checked.
+        job: the checked request.
         rows: in memory.
-        callbacks: of Lightning's.
-        track: ``True``: a run of its own; ``None``: in the run that the caller has open in MLflow, if there is one.
+        callbacks: Lightning callbacks.
+        track: ``True``: in a new run; ``None``: in the run that the caller has open in MLflow, if there is one.
 
     Raises:
         RequestError: the rows cannot be used as they are.
-        TrainingError: the loss is no longer a number.
+        TrainingError: the loss is no longer finite.
     """
     if not (track is None or isinstance(track, bool)):
-        raise RequestError(f"track must be True, False or None, got {track!r}. Use tracking= to say where.")
+        raise RequestError("track", "must be True, False or None", repr(track), "Use tracking= to say where.")
+    # Before the data are loaded: tracking to another place than MLflow's environment names is refused.
     if track:
         check_environment(job.request.tracking.dir)
+    # Also around the preparation: building a network draws random numbers.
     with process_state.preserved():
         prepared = pipeline.prepare(job, rows)
         preflight.check_names(prepared.data, column_names(prepared.data.spec))
         for note in prepared.data.notes:
-            warn(Python().text(note))
+            warn(worded(note))
         printer = report.Report(job.request.config.verbose)
         with _tracked(job, track) as tracked:
             if tracked is None:
-                return _alone(job, prepared, printer, callbacks)
+                return _untracked(job, prepared, printer, callbacks)
             result = pipeline.life(job, prepared, printer, tracked, callbacks=callbacks)
-            return Fitted(_shown(result.history), result.model, result.run_id)
+            return Fitted(_with_display(result.history), result.model, result.run_id)
 
 
-def listed(callbacks: Any) -> list[pl.Callback]:
-    """Return callbacks as a list, one alone too.
+def callback_list(callbacks: Any) -> list[pl.Callback]:
+    """Return one or several callbacks as a list.
 
     Raises:
-        RequestError: something among them is none of Lightning's.
+        RequestError: one is not a Lightning callback.
     """
-    found = [callbacks] if not isinstance(callbacks, list | tuple) else list(callbacks)
-    for callback in found:
+    several = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+    for callback in several:
         if not isinstance(callback, pl.Callback):
             raise RequestError(
-                f"callbacks must be callbacks of Lightning's, got {callback!r}. Derive it from pl.Callback."
+                "callbacks", "must be Lightning callbacks", repr(callback), "Derive the class from pl.Callback."
             )
-    return found
+    return several
 
 
 @contextmanager
@@ -101,6 +103,7 @@ def _tracked(job: Job, track: bool | None) -> Iterator[run_module.Run | None]:
         with run_module.track(job.request) as run:
             yield run
         return
+    # A caller with an open run has imported MLflow. Importing it here would slow down each plain fit.
     mlflow = sys.modules.get("mlflow")
     active = mlflow.active_run() if track is None and mlflow is not None else None
     if active is None:
@@ -110,17 +113,21 @@ def _tracked(job: Job, track: bool | None) -> Iterator[run_module.Run | None]:
         yield run
 
 
-def _alone(job: Job, prepared: pipeline.Prepared, printer: report.Report, callbacks: Sequence[pl.Callback]) -> Fitted:
+def _untracked(
+    job: Job, prepared: pipeline.Prepared, printer: report.Report, callbacks: Sequence[pl.Callback]
+) -> Fitted:
     epochs = job.trainer.max_epochs
+    # Without a listener, an epoch costs no formatting of its scores.
     listeners = [lambda row: printer.epoch(row, epochs)] if job.request.config.verbose else []
     if (note := preflight.reduced_batch_size(job.trainer, prepared.data)) is not None:
-        printer.note("Batches", translated(note))
+        printer.note("Batches", worded(note))
     bars = printer.callbacks(epochs)
+    # Checkpoints are needed for the best weights, and removed afterwards.
     with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
         history = trainer.fit(
             prepared.module, prepared.data, job.trainer, job.seed, Path(folder), listeners, [*bars, *callbacks]
         )
-    return Fitted(_shown(history), pipeline.trained_model(job, prepared, history, None), None)
+    return Fitted(_with_display(history), pipeline.trained_model(job, prepared, history, None), None)
 
 
 def evaluate(
@@ -131,22 +138,24 @@ def evaluate(
     Args:
         trained: the model.
         frame: the rows.
-        weights: ``(rows,)``: how much each counts; ``None``: all the same.
+        weights: ``(rows,)`` weights; ``None``: each row counts the same.
 
     Raises:
         RequestError: the rows cannot be used as they are, or a metric cannot be weighted.
     """
     if weights is not None:
         metrics.check_weights(trained.spec, trained.settings["metrics"], "sample_weight")
+    # The column of weights of training would be taken for those of these rows.
     frame = frame.drop(columns=[name for name in [weight_of(trained.data)] if name in frame.columns])
     with one_at_a_time():
         part = external.part_of_frame(
             trained.data, trained.preprocessing, trained.spec, frame, trained.missing, weights
         )
     batches = in_order(part.inputs, part.targets, part.truth)
+    # Without `preserved`, which would wait for a fit in another thread: scoring changes no global state.
     with quiet_libraries(), process_state.own_arithmetic():
         return scoring.evaluate_here(compiled_as(trained), batches)
 
 
-def _shown(history: History) -> FitHistory:
+def _with_display(history: History) -> FitHistory:
     return FitHistory(history.rows, history.best_epoch, history.weights_epoch, history.stopped)

@@ -1,58 +1,26 @@
-"""What the command line says of a key, said of an argument to a caller from Python."""
+"""Rewords command-line messages for the Python API: ``epochs`` for ``trainer.max_epochs``."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from lifecycle.data.sources.in_memory import PATH
-from lifecycle.errors import UNSET, Either, RequestError, Setting, Wording
+from lifecycle.errors import UNSET, Either, RequestError, Setting, Text, Wording
 from lifecycle.runtime.faults import explained
 
 ARGUMENTS = {"max_epochs": "epochs"}
-"""What is called otherwise on the command line than in :meth:`lifecycle.Model.fit`."""
-
-VALUES = {"false": "False", "true": "True", "null": "None"}
-
-TURNS: tuple[tuple[str, Any], ...] = (
-    (
-        r"class_weights=balanced, or a weight for each class as in '.*?'",
-        'class_weights="balanced" or {"good": 1, "bad": 3}',
-    ),
-    (rf"\bdata\.path={PATH}\b", "X"),
-    (r"\bdata\.weight=sample_weight_*", "sample_weight"),
-    (r"(from|of|in) data=(?:table|array)\b", r"\1 X"),
-    (r"\bdata=(?:table|array)\b", "X"),
-    (r"\bdata\.target=.*? (?=is |has |holds )", "y "),
-    (r"Name a column of numbers", "Give numbers"),
-    (r"Add (?:'data\.rename=|rename: ).*?(?:, or data\.drop=\[.*?\])?\.$", "Rename the column in X."),
-    (r"\b([Aa])dd data\.drop=\[.*?\]", lambda found: ("L" if found[1] == "A" else "l") + "eave the column out of X"),
-    (r"got data\.val_size=0\b", "got none"),
-    (r"\bdata\.target has\b", "y has"),
-    (r"\(data\.val_size=0, data\.test_size=0\)", "(validation_split=0)"),
-    (r"data\.test_size=0 and ", ""),
-    (r"^input (?=has )", "X "),
-    (r"\bmodel=(\w+)", r'Model("\1")'),
-    (
-        r"(?<!lifecycle )\b(?:trainer|optimizer|schedule|model|data)\.([a-z_]+)\b",
-        lambda found: ARGUMENTS.get(found[1], found[1]),
-    ),
-    (r"=(false|true|null)\b", lambda found: f"={VALUES[found[1]]}"),
-    (r"(?<![\w.])([a-z_]+)=([a-z][a-z0-9_-]*)\b(?!\(|\.\w)", r'\1="\2"'),
-)
-"""Patterns and what takes their place, one after the other."""
-
+"""Arguments of :meth:`lifecycle.Model.fit` whose name is not that of the field."""
 
 GROUPS = ("trainer", "optimizer", "schedule", "model", "data")
-"""Groups whose fields are arguments of their own name."""
+"""Groups whose fields are arguments of the same name."""
 
 IN_MEMORY = {("data.path", PATH), ("data", "table"), ("data", "array")}
-"""What stands for X in a request that was made of it."""
+"""Settings with which :mod:`lifecycle.api.request` composes a request for rows in memory."""
 
 ROWS = {"input": "X", "data.target": "y", "data.weight": "sample_weight"}
+"""Arguments that stand for a setting whatever its value, which is a name that the API made up."""
 
 
 class Python(Wording):
@@ -73,6 +41,7 @@ class Python(Wording):
         name = ARGUMENTS.get(name, name) if group in GROUPS else key
         if value is UNSET:
             return name
+        # Double quotes, as in the documentation; repr() has single ones.
         written = json.dumps(value) if isinstance(value, str) else repr(value)
         return f"Model({written})" if key == "model" else f"{name}={written}"
 
@@ -81,27 +50,19 @@ class Python(Wording):
         return phrase.python
 
 
+PYTHON = Python()
+
+
 @contextmanager
-def in_pythons_words() -> Iterator[None]:
-    """Say of an argument what the command line says of a key."""
+def worded_for_python() -> Iterator[None]:
+    """Raise each ``RequestError`` of the block with its settings named as arguments."""
     try:
-        with explained():
+        with explained():  # a full disk or too little memory becomes an error with a remedy as well
             yield
     except RequestError as error:
-        if error.problem:
-            raise error.worded(Python()) from error
-        said = translated(str(error))
-        if said == str(error):
-            raise
-        raise RequestError(said) from error
+        raise error.worded(PYTHON) from error
 
 
-def translated(message: str) -> str:
-    """Return a message of the command line in the words of Python.
-
-    >>> translated("trainer.max_epochs must be 1 or more, got 0. Add trainer.early_stopping=false.")
-    'epochs must be 1 or more, got 0. Add early_stopping=False.'
-    """
-    for pattern, turn in TURNS:
-        message = re.sub(pattern, turn, message)
-    return message
+def worded(note: Text) -> str:
+    """Return a note on the rows or the fit as Python words it."""
+    return PYTHON.text(note)

@@ -1,7 +1,7 @@
 """A neural network from Python: define, compile, fit, evaluate and predict as five calls.
 
-The calls compose the same request, and go the same way, as the command line does: the same words and seed give the
-same numbers.
+The calls compose the same request as the command line and run the same code: the same settings and seed give the same
+numbers.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lifecycle.api import request
+from lifecycle.api import request, training_rows
 from lifecycle.api.display import FitHistory, Picture, Summary
-from lifecycle.api.messages import in_pythons_words
+from lifecycle.api.messages import worded_for_python
 from lifecycle.config.resolve import resolve
 from lifecycle.config.tasks import check_names
 from lifecycle.data.columns.missing_values import REFUSE
@@ -32,13 +32,14 @@ if TYPE_CHECKING:
     import pandas as pd
     import pytorch_lightning as pl
 
-    from lifecycle.config.schema import TrackingConfig
+    from lifecycle.api.training_rows import TrainingRows
+    from lifecycle.config.schema import Request, TrackingConfig
     from lifecycle.optimizers import OptimizerConfig
     from lifecycle.schedules import ScheduleConfig
 
 
 class Predictor:
-    """The fourth and fifth step of :class:`lifecycle.Model`, which says how it comes to be fitted."""
+    """Evaluates and predicts with a fitted model; :class:`lifecycle.Model` adds the steps before."""
 
     _trained: TrainedModel | None = None
 
@@ -54,24 +55,24 @@ class Predictor:
         Args:
             X: as :meth:`fit` takes it.
             y: ``(rows,)`` the true classes or values.
-            missing: ``"impute"`` to fill values of columns that were complete in training, in place of refusing them.
-            sample_weight: ``(rows,)`` numbers of 0 or more: how much each row counts; ``None``: all the same, however
-                the model was fitted.
+            missing: ``"impute"`` fills missing values in columns that were complete in training; ``"refuse"`` raises.
+            sample_weight: ``(rows,)`` numbers of 0 or more; ``None``: each row counts the same, also if the model was
+                fitted with weights.
 
         Returns:
             ``{"loss": ..., "accuracy": ...}``; metrics of a regression are in the target's own units.
 
         Raises:
-            RequestError: there is no fit yet, a row cannot be used, or y has a class that the model does not know.
+            RequestError: the model is not fitted yet, a row cannot be used, or y has an unknown class.
 
         >>> sorted(model.evaluate(X, y))
         ['accuracy', 'loss']
         """
         from lifecycle.api import fit
 
-        trained = self._of_fit()
-        with in_pythons_words():
-            with one_at_a_time():
+        trained = self._fitted()
+        with worded_for_python():
+            with one_at_a_time():  # pandas, which is not safe with threads that change warning filters
                 frame = _rows(X, trained)
                 _, labels = in_memory.targets_of(y, len(frame), frame.columns)
                 weights = in_memory.weights_of(sample_weight, len(frame))
@@ -79,33 +80,33 @@ class Predictor:
             return fit.evaluate(replace(trained, missing=missing), labelled, weights)
 
     def predict(self, X: Any, missing: str = REFUSE) -> np.ndarray[Any, Any]:  # noqa: N803
-        """Step 5, predict: the class of each row, of the type that y had, or its value in y's own units: ``(rows,)``.
+        """Step 5, predict: the class of each row, in the dtype of y, or its value in the units of y: ``(rows,)``.
 
         Args:
-            X: as :meth:`fit` takes it. Columns of a DataFrame are found by name, others beside them are ignored.
-            missing: ``"impute"`` to fill values of columns that were complete in training, in place of refusing them.
+            X: as :meth:`fit` takes it. Columns of a DataFrame are found by name; additional columns are ignored.
+            missing: ``"impute"`` fills missing values in columns that were complete in training; ``"refuse"`` raises.
 
         Raises:
-            RequestError: there is no fit yet, a column is missing, or a value is missing or cannot be used.
+            RequestError: the model is not fitted yet, or a column or value is missing or cannot be used.
 
         >>> model.predict(X[:3])
         array(['...', '...', '...'], dtype='<U5')
         """
-        trained = self._of_fit()
-        with in_pythons_words():
-            found = _predict(X, trained, "^predicted$", missing)
-        found = found[:, 0]
+        trained = self._fitted()
+        with worded_for_python():
+            predicted = _predict(X, trained, "^predicted$", missing)[:, 0]
         if not trained.spec.class_names:
-            return found
+            return predicted
+        # Predictions are texts, as a file would have them; y may have held ints or bools.
         codes = {name: code for code, name in enumerate(trained.spec.class_names)}
-        return _classes(trained)[[codes[name] for name in found]]
+        return _classes(trained)[[codes[name] for name in predicted]]
 
     def predict_proba(self, X: Any, missing: str = REFUSE) -> np.ndarray[Any, Any]:  # noqa: N803
         """Return the probability of each class for each row, ``(rows, classes)``, in the order of :attr:`classes_`.
 
         Args:
             X: as :meth:`predict` takes it.
-            missing: likewise.
+            missing: as in :meth:`predict`.
 
         Raises:
             RequestError: as :meth:`predict`; or the model is a regression.
@@ -113,24 +114,26 @@ class Predictor:
         >>> model.predict_proba(X[:3]).sum(axis=1).round(6).tolist()
         [1.0, 1.0, 1.0]
         """
-        trained = self._of_fit()
+        trained = self._fitted()
         if not trained.spec.class_names:
-            raise RequestError("predict_proba is for classes, and this model predicts a value. Use predict.")
-        with in_pythons_words():
+            raise RequestError(
+                "predict_proba", "is for classes, and this model predicts a value", remedy="Use predict."
+            )
+        with worded_for_python():
             return _predict(X, trained, "^probability_", missing)
 
     @property
     def classes_(self) -> np.ndarray[Any, Any]:
-        """The classes, as y had them, in the order of the probabilities: ``(classes,)``; none of a regression.
+        """The classes as in y, in the order of the probabilities: ``(classes,)``; empty for a regression.
 
         >>> model.classes_
         array(['above', 'below'], dtype='<U5')
         """
-        return _classes(self._of_fit())
+        return _classes(self._fitted())
 
     @property
     def trained(self) -> TrainedModel:
-        """The fitted network with its preprocessing: what is saved, and what the command line uses.
+        """The fitted network with its preprocessing, as it is saved and as the command line loads it.
 
         >>> model.trained.spec.task, model.trained.columns
         ('binary', ('x0', 'x1'))
@@ -138,13 +141,13 @@ class Predictor:
         Sequential(
         ...
         """
-        return self._of_fit()
+        return self._fitted()
 
     def summary(self) -> Summary:
-        """Return the layers with their output shapes and parameters, as a table that prints and that a notebook shows.
+        """Return the layers with their output shapes and parameters, as a table for a terminal or a notebook.
 
         Raises:
-            RequestError: there is no fit yet, and so no network.
+            RequestError: the model is not fitted yet, so there is no network.
 
         >>> model.summary()
         layer   type     output shape   parameters
@@ -156,74 +159,76 @@ class Predictor:
         """
         from lifecycle.define.network import summarize
 
-        trained = self._of_fit()
+        trained = self._fitted()
         return Summary(tuple(summarize(trained.network, trained.spec)), trained.model_name)
 
     def plot(self) -> Picture:
         """Return a diagram of the network, from input to output.
 
         Raises:
-            RequestError: there is no fit yet, and so no network.
+            RequestError: the model is not fitted yet, so there is no network.
 
         >>> model.plot()
         <svg picture of ... bytes; .save(path) writes it>
         """
         from lifecycle.plots import diagram
 
-        trained = self._of_fit()
+        trained = self._fitted()
         return Picture(diagram.draw(trained.network, trained.model_name, trained.spec).encode(), "svg")
 
     def save(self, path: str | Path) -> Path:
         """Write the model into a folder: three files, none of them a pickle.
 
         Args:
-            path: of a folder that is new or empty, or holds a saved model, which is replaced.
+            path: a folder that is new or empty, or holds a saved model, which is replaced.
 
         Raises:
-            RequestError: there is no fit yet, or the folder holds something else.
-            DiskError: there is no room for it.
+            RequestError: the model is not fitted yet, or the folder holds other files.
+            DiskError: the disk is full.
 
         >>> sorted(file.name for file in model.save("above_or_below").iterdir())
         ['lifecycle.json', 'preprocessing.skops', 'weights.safetensors']
         """
         folder = Path(path).expanduser()
+        # A file in place of a folder counts as a folder with an unknown file.
         names = {file.name for file in folder.iterdir()} if folder.is_dir() else {""} if folder.exists() else set()
         if names and not names <= {saved_model.MANIFEST, saved_model.WEIGHTS, saved_model.PREPROCESSING}:
-            raise RequestError(f"{path} holds something that is no saved model. Name a new folder.")
-        with in_pythons_words():
-            saved_model.save(self._of_fit(), folder)
+            raise RequestError([str(path)], "holds something that is no saved model", remedy="Name a new folder.")
+        with worded_for_python():
+            saved_model.save(self._fitted(), folder)
         return folder
 
-    def _of_fit(self) -> TrainedModel:
+    def _fitted(self) -> TrainedModel:
         if self._trained is None:
-            raise RequestError("the model is not fitted yet. Call fit(X, y), or Model.load(folder).")
+            raise RequestError("the model", "is not fitted yet", remedy="Call fit(X, y), or Model.load(folder).")
         return self._trained
 
 
 def _rows(X: Any, trained: TrainedModel) -> pd.DataFrame:  # noqa: N803
-    """Return rows as the model takes them; those without names have those of training, by their places."""
+    """Return rows as a frame; columns without names get those of training, by position."""
     frame, _ = in_memory.inputs_of(X)
     return in_memory.like(frame, X, list(trained.columns))
 
 
 def _predict(X: Any, trained: TrainedModel, columns: str, missing: str) -> np.ndarray[Any, Any]:  # noqa: N803
-    """Return the columns that match of the predictions for rows: ``(samples, columns)``."""
+    """Return the columns of the predictions whose names match a regular expression: ``(samples, columns)``."""
     with one_at_a_time():
         rows = _rows(X, trained)
         samples = replace(trained, missing=missing).samples(rows)
         inputs = trained.inputs(samples, rows)
-    outputs = trained.outputs(inputs)
+    outputs = trained.outputs(inputs)  # not locked: torch predicts on several threads, pandas does not
     with one_at_a_time():
         return trained.as_frame(outputs, samples).filter(regex=columns).to_numpy()
 
 
 def _classes(trained: TrainedModel) -> np.ndarray[Any, Any]:
     values = trained.settings.get("class_values") or trained.spec.class_names
+    # NumPy would turn 1 and "a" into two texts.
     return np.array(values, dtype=None if len({type(value) for value in values}) < 2 else object)
 
 
 class Model(Predictor):
-    """A network with its five steps.
+    """A neural network with its five steps.
 
     >>> import numpy as np
     >>> from lifecycle import Model
@@ -241,20 +246,24 @@ class Model(Predictor):
     >>> model.predict_proba([[3.0, 3.0]]).shape
     (1, 2)
 
-    The examples of the methods go on from here.
+    The examples of the methods continue this one.
+
+    ``X`` may be a DataFrame, an array, a tensor or a list of lists. If it is ``(rows, features)``, columns may hold
+    numbers, texts, categories and missing values; samples of more axes hold numbers.
 
     Attributes:
         name: of the model plugin.
-        history: of the last :meth:`fit`; ``None`` before it, and of a model that was loaded.
-        run_id: of the MLflow run that the last fit was tracked in; else ``None``.
+        history: of the last :meth:`fit`; ``None`` before it, and for a model that was loaded.
+        run_id: of the MLflow run in which the last fit was tracked; else ``None``.
     """
 
     def __init__(self, name: str = "mlp", **fields: Any) -> None:
-        """Step 1, define: choose an architecture; its network is built when :meth:`fit` has seen the data.
+        """Step 1, define: choose an architecture; :meth:`fit` builds the network, whose sizes depend on the data.
 
         Args:
-            name: of a model plugin: ``"mlp"``, ``"cnn"``, ``"lstm"``, ``"sequential"`` or what is installed beside.
-            fields: its hyper-parameters, ``hidden=[64, 32]``; `lifecycle plugins` names the plugins.
+            name: of a model plugin: ``"mlp"``, ``"cnn"``, ``"lstm"``, ``"sequential"`` or an installed one, which
+                `lifecycle plugins` lists.
+            fields: its hyper-parameters, ``hidden=[64, 32]``.
 
         Raises:
             RequestError: there is no such plugin or field, or a value is out of range.
@@ -265,12 +274,12 @@ class Model(Predictor):
         lifecycle.errors.RequestError: hiden is not a field of Model("mlp"), got [8]. Did you mean hidden? ...
         """
         self.name = name
-        with in_pythons_words():
+        with worded_for_python():
             self._plugin = request.plugin("model", name, fields, f'Model("{name}")')
         self.history: FitHistory | None = None
         self.run_id: str | None = None
         self._trained: TrainedModel | None = None
-        self.compile()
+        self.compile()  # so that fit() works without a call of compile(), with the defaults
 
     def compile(
         self,
@@ -287,12 +296,12 @@ class Model(Predictor):
 
         Args:
             optimizer: a name (``"adam"``, ``"sgd"``, all of ``torch.optim``), or one of :mod:`lifecycle.optimizers`.
-            loss: a name, such as ``"binary_crossentropy"`` or ``"mae"``; ``None``: that of the task.
-            metrics: names, such as ``["accuracy", "f1"]``; ``None``: those of the task.
-            schedule: of the learning rate: a name, or one of :mod:`lifecycle.schedules`.
+            loss: a name, such as ``"binary_crossentropy"`` or ``"mae"``; ``None``: the default of the task.
+            metrics: names, such as ``["accuracy", "f1"]``; ``None``: the default of the task.
+            schedule: learning rate schedule: a name, or one of :mod:`lifecycle.schedules`.
             class_weights: ``"balanced"``, or a weight for each class.
             label_smoothing: share of each label that is spread evenly over the classes.
-            fields: of the optimizer, ``lr=0.01``.
+            fields: fields of the optimizer, ``lr=0.01``.
 
         Returns:
             The model itself.
@@ -305,7 +314,7 @@ class Model(Predictor):
         >>> from lifecycle.schedules import Cosine
         >>> model = Model("mlp").compile(AdamW(lr=0.01), schedule=Cosine(warmup_epochs=5), class_weights="balanced")
         """
-        with in_pythons_words():
+        with worded_for_python():
             names = None if metrics is None else [metrics] if isinstance(metrics, str) else list(metrics)
             check_names(loss, names)
             self._compiled_with = request.Compiled(
@@ -319,121 +328,75 @@ class Model(Predictor):
         return self
 
     def fit(
-        self,
-        X: Any,  # noqa: N803 - scikit-learn's and Keras's name
-        y: Any,
-        *,
-        epochs: int = 300,
-        batch_size: int | None = None,
-        validation_split: float = 0.0,
-        validation_data: tuple[Any, ...] | None = None,
-        sample_weight: Any = None,
-        early_stopping: bool | None = None,
-        seed: int = 0,
-        split_seed: int | None = None,
-        task: str | None = None,
-        scaling: str = "standard",
-        scale_target: bool = True,
-        verbose: int = 1,
-        callbacks: Sequence[pl.Callback] | pl.Callback = (),
-        track: bool | None = None,
-        tracking: TrackingConfig | str | Path | None = None,
-        **trainer: Any,
-    ) -> FitHistory:
-        """Step 3, fit: learn from rows, from the beginning each time it is called.
+        self, X: Any, y: Any, *,  # noqa: N803 - scikit-learn's and Keras's name
+        epochs: int = 300, batch_size: int | None = None, early_stopping: bool | None = None,
+        validation_split: float = 0.0, validation_data: tuple[Any, ...] | None = None, sample_weight: Any = None,
+        seed: int = 0, split_seed: int | None = None,
+        task: str | None = None, scaling: str = "standard", scale_target: bool = True,
+        verbose: int = 1, callbacks: Sequence[pl.Callback] | pl.Callback = (),
+        track: bool | None = None, tracking: TrackingConfig | str | Path | None = None, **trainer: Any,
+    ) -> FitHistory:  # fmt: skip
+        """Step 3, fit: train a new network on rows, each time it is called.
 
         Args:
-            X: ``(rows, features)``: a DataFrame, array, tensor or list of lists; texts, categories and missing values
-                as they come. Or numbers of ``(rows, steps, features)`` or ``(rows, channels, height, width)``.
-            y: ``(rows,)`` classes or values, in your own terms and units.
-            epochs: passes over the rows, at most.
-            batch_size: rows a step, at most all training rows; ``None``: 32.
-            validation_split: share of the rows that chooses the best epoch, drawn by class at random.
-            validation_data: ``(X, y)`` or ``(X, y, sample_weight)`` for the same, in place of a split.
-            sample_weight: ``(rows,)`` numbers of 0 or more: how much each row counts in the loss and all scores. Rows
-                of weight 0 are left out.
-            early_stopping: stop when ``monitor`` has not improved for ``patience`` epochs, and keep the best epoch's
-                weights; ``None``: where there are validation rows.
+            X: ``(rows, features)``, ``(rows, steps, features)`` or ``(rows, channels, height, width)``; see the class.
+            y: ``(rows,)`` classes or values, in your own names and units.
+            epochs: most passes over the rows.
+            batch_size: rows of a step, at most all training rows; ``None``: 32.
+            early_stopping: end when ``monitor`` has not improved for ``patience`` epochs; ``None``: if rows validate.
+            validation_split: share of the rows that validate and choose the best epoch, stratified by class.
+            validation_data: ``(X, y)`` or ``(X, y, sample_weight)`` to validate, instead of a split.
+            sample_weight: ``(rows,)`` weights of 0 or more in the loss and all scores; rows of weight 0 are left out.
             seed: of the split, the initial weights, the order of rows and dropout.
             split_seed: of the split alone, so that fits with several seeds validate on the same rows; ``None``: seed.
-            task: ``"classification"`` or ``"regression"``; ``None``: from the loss, or from y's type.
+            task: ``"classification"`` or ``"regression"``; ``None``: from the loss, or from the type of y.
             scaling: of numbers: ``"standard"``, ``"minmax"`` or ``"none"``; learnt from training rows alone.
-            scale_target: regression: train on the standardised target; predictions are in its own units.
+            scale_target: regression: train on the standardised target; predictions are in the units of y.
             verbose: 0 silent, 1 a progress bar, 2 a line an epoch.
-            callbacks: of Lightning's.
+            callbacks: Lightning callbacks.
             track: record the fit in MLflow, in ``mlruns/``; ``None``: only inside ``mlflow.start_run()``, in that run.
             tracking: where ``track=True`` records: a folder, or a ``TrackingConfig``; ``None``: in ``mlruns/``.
             trainer: other fields of ``trainer`` on the command line, ``patience=10``, ``accelerator="gpu"``.
 
-        Returns:
-            The history: ``history.frame``, ``history.plot()``.
-
         Raises:
-            RequestError: rows or arguments cannot be used as they are; says why, and what to do.
-            TrainingError: the loss is no longer a number.
+            RequestError: rows or arguments cannot be used; the message says why, and what to do.
+            TrainingError: the loss is no longer finite.
 
         >>> history = model.fit(X, y, epochs=20, validation_split=0.2, patience=5, seed=1, verbose=0)
-        >>> list(history.frame)
-        ['epoch', 'train_loss', 'train_accuracy', 'val_loss', 'val_accuracy', 'epoch_seconds']
         >>> history.best_epoch == history.weights_epoch  # the weights are those of the best epoch
         True
         """
-        from lifecycle.api import fit
+        with worded_for_python(), turn():
+            rows = training_rows.read(X, y, validation_split, validation_data, sample_weight)
+            task = task or request.task_of(self._compiled_with.loss)
+            data = request.data(rows, task, scaling, scale_target, split_seed)
+            stops = rows.validates if early_stopping is None else early_stopping
+            fields = request.trainer({"epochs": epochs, "batch_size": batch_size, "early_stopping": stops, **trainer})
+            steps = request.Steps(self.name, self._plugin, self._compiled_with, fields)
+            return self._fit(request.compose(steps, data, tracking, seed, verbose), rows, callbacks, track)
 
-        with in_pythons_words(), turn():
-            frame, shape = in_memory.inputs_of(X)
-            target, labels = in_memory.targets_of(y, len(frame), frame.columns)
-            share, split = request.split(validation_split), None
-            weights = in_memory.weights_of(sample_weight, len(frame))
-            if validation_data is not None:
-                if share:
-                    raise RequestError("validation_data stands in place of validation_split. Give one of them.")
-                weights = in_memory.weights_together(weights, len(frame), validation_data)
-                frame, labels, split = in_memory.together(frame, shape, labels, validation_data)
-            validates = split is not None or share is not None
-            frame = frame.assign(**{target: labels})
-            weight = None
-            if weights is not None:
-                frame, weight = in_memory.with_column(frame, "sample_weight", weights)
-            stops = validates if early_stopping is None else early_stopping
-            config = request.config(
-                self._plugin,
-                request.data(
-                    shape,
-                    target,
-                    task or request.task_of(self._compiled_with.loss),
-                    share,
-                    scaling,
-                    scale_target,
-                    split_seed,
-                    weight,
-                ),
-                self._compiled_with,
-                request.trainer({"epochs": epochs, "batch_size": batch_size, "early_stopping": stops, **trainer}),
-                request.where(tracking),
-                seed,
-                verbose,
-            )
-            job = resolve(request.request(config, self.name))
-            rows = in_memory.MemoryRows(frame, split)
-            fitted = fit.run(job, rows, fit.listed(callbacks), track)
-            self.history, self._trained, self.run_id = fitted.history, fitted.trained, fitted.run_id
+    def _fit(self, config: Request, rows: TrainingRows, callbacks: Any, track: bool | None) -> FitHistory:
+        """Fit, and keep the result; a fit that fails leaves the model as it was."""
+        from lifecycle.api import fit  # imports Lightning, which takes a second and only a fit needs
+
+        fitted = fit.run(resolve(config), rows.rows, fit.callback_list(callbacks), track)
+        self.history, self._trained, self.run_id = fitted.history, fitted.trained, fitted.run_id
         return fitted.history
 
     @classmethod
     def load(cls, path: str | Path) -> Model:
-        """Return the model that :meth:`save`, or a run, left in a folder.
+        """Return the model in a folder that :meth:`save` or a run wrote.
 
         Raises:
-            SavedModelError: it is no saved model, was altered, or needs a plugin that is not installed.
+            SavedModelError: the folder has no saved model, it was altered, or it needs a plugin that is not installed.
 
         >>> folder = model.save("sides")
         >>> bool((Model.load("sides").predict(X) == model.predict(X)).all())
         True
         """
-        with in_pythons_words():
+        with worded_for_python():
             trained = saved_model.load(Path(path).expanduser())
-        model = cls.__new__(cls)
+        model = cls.__new__(cls)  # without __init__, which takes the fields of a plugin, and these are checked already
         model.name, model._plugin = trained.model_name, trained.model
         model.history, model.run_id, model._trained = None, trained.provenance.get("run_id"), trained
         model.compile()
@@ -446,18 +409,18 @@ class Model(Predictor):
         Args:
             run: an id or its first characters, ``"latest"``, ``"best"`` or ``"models:/name@alias"``.
             tracking: where the run is recorded, as :meth:`fit` takes it.
-            which: ``metric`` that best goes by, ``sweep`` to look within.
+            which: ``metric`` by which ``"best"`` ranks, ``sweep`` to search within.
 
         Raises:
-            RequestError: there is no such run, or it came to no model.
+            RequestError: there is no such run, or it has no model.
 
         >>> history = model.fit(X, y, epochs=2, track=True, verbose=0)
         >>> Model.from_run("latest").run_id == model.run_id
         True
         """
-        with in_pythons_words():
+        with worded_for_python():
             return cls.load(
-                found_run.find(found_run.Which(run, tracking=request.where(tracking), **which)).model_folder()
+                found_run.find(found_run.Which(run, tracking=request.tracking_config(tracking), **which)).model_folder()
             )
 
     def __repr__(self) -> str:

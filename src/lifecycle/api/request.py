@@ -1,4 +1,4 @@
-"""A request in Python's words: arguments become the typed fields that Hydra composes from the command line."""
+"""Builds a request from Python arguments: the same typed configuration that Hydra composes."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import numpy as np
 from omegaconf import OmegaConf, open_dict
 
 from lifecycle import registry
+from lifecycle.api.training_rows import TrainingRows
 from lifecycle.config.choices import TYPED, name_of
 from lifecycle.config.request_record import FROM_PYTHON
 from lifecycle.config.schema import Request, RunConfig, TrackingConfig, TrainerConfig
 from lifecycle.config.tasks import TASKS
 from lifecycle.contract import REGRESSION
 from lifecycle.data.sources.in_memory import PATH
-from lifecycle.errors import RequestError, did_you_mean, field_error, unknown_field
+from lifecycle.errors import RequestError, Setting, did_you_mean, field_error, unknown_field
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import ScheduleConfig
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """What :meth:`lifecycle.Model.compile` was told."""
+    """Arguments of :meth:`lifecycle.Model.compile`, optimizer and schedule as dataclasses."""
 
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
@@ -35,143 +36,166 @@ class Compiled:
 
 
 def plugin(kind: str, name: str, fields: dict[str, Any], owner: str) -> Any:
-    """Return a plugin's dataclass with some of its fields set, each of the type that it declares.
+    """Return a plugin's dataclass with some of its fields set and converted to their declared types.
 
     Args:
         kind: ``"model"`` or ``"data"``.
         name: of the plugin.
         fields: by name.
-        owner: whose fields they are, for messages.
+        owner: of the fields, for messages.
 
     Raises:
         RequestError: there is no such plugin or field, or a value does not fit.
     """
-    return _made(registry.load(kind, name), fields, owner, kind)
+    return _built(registry.load(kind, name), fields, owner, kind)
 
 
 def typed(group: str, chosen: Any, fields: dict[str, Any]) -> Any:
-    """Return an optimizer or schedule: the dataclass of a name with some fields set, or the object that was given.
+    """Return an optimizer or schedule: the dataclass of a name with some fields set, or an object as it is.
 
     Raises:
-        RequestError: there is no such name or field, a value does not fit, or fields were given beside an object.
+        RequestError: there is no such name or field, a value does not fit, or an object comes with fields.
     """
     known = TYPED[group]
     if not isinstance(chosen, str):
         if name_of(group, type(chosen)) and not fields:
             return chosen
-        what = f"beside {type(chosen).__name__}(...)" if name_of(group, type(chosen)) else f"for {chosen!r}"
+        got = f"{', '.join(fields)} with {type(chosen).__name__}(...)" if name_of(group, type(chosen)) else repr(chosen)
         raise RequestError(
-            f"{group} must be a name with its fields, or an object of lifecycle.{group}s, got "
-            f"{', '.join(fields) or 'it'} {what}. Write for instance {group}='{next(iter(known))}'."
+            group,
+            f"must be a name with its fields, or an object of lifecycle.{group}s",
+            got,
+            ["Write for instance ", Setting(group, next(iter(known))), "."],
         )
     if chosen not in known:
-        raise RequestError(f"{group}={chosen} is unknown.{did_you_mean(chosen, known)} Known: {', '.join(known)}.")
-    return _made(known[chosen], fields, f'{group}="{chosen}"', group)
+        hint = did_you_mean(chosen, known)
+        raise RequestError(Setting(group, chosen), "is unknown", remedy=f"{hint} Known: {', '.join(known)}.")
+    return _built(known[chosen], fields, f'{group}="{chosen}"', group)
 
 
 def trainer(fields: dict[str, Any]) -> TrainerConfig:
-    """Return how fitting is to proceed.
+    """Return the configuration of the Trainer.
 
     Raises:
-        RequestError: there is no such field, a value does not fit, or the caller's script would be run again.
+        RequestError: there is no such field, a value does not fit, or several processes would run the caller's script.
     """
     for name in ("devices", "strategy"):
         if name in fields:
             raise RequestError(
-                f"{name} is for the command, got {fields[name]!r}: each process would run the whole of this script. "
-                f"Write the rows to a file and use `lifecycle trainer.devices=2`, or leave {name} out."
+                name,
+                "is for the command",
+                f"{fields[name]!r}: each process would run this whole script",
+                f"Write the rows to a file and use `lifecycle trainer.devices=2`, or leave {name} out.",
             )
     if "max_epochs" in fields:
-        raise RequestError(f"max_epochs is called epochs here, got {fields['max_epochs']!r}. Write epochs=.")
+        raise RequestError("max_epochs", "is called epochs here", repr(fields["max_epochs"]), "Write epochs=.")
     known = [field.name for field in dataclasses.fields(TrainerConfig)]
     names = ["epochs", *(name for name in known if name not in ("max_epochs", "devices", "strategy"))]
     for name, value in fields.items():
         if name not in names:
             raise unknown_field(name, repr(value), names, "fit()")
     fields = {"max_epochs" if name == "epochs" else name: value for name, value in fields.items()}
-    made: TrainerConfig = _made(TrainerConfig, fields, "fit()", "trainer")
-    return made
+    config: TrainerConfig = _built(TrainerConfig, fields, "fit()", "trainer")
+    return config
 
 
 def task_of(loss: str | None) -> str | None:
-    """Return the task that a loss is for: ``"regression"``, ``"classification"``; ``None``: nothing says."""
+    """Return the task of a loss, ``"regression"`` or ``"classification"``; ``None``: it does not decide."""
     if loss is None:
         return None
+    # A loss of both binary and multiclass classification still decides between classification and regression.
     tasks = {task for task, known in TASKS.items() if loss in known.losses}
     return REGRESSION if tasks == {REGRESSION} else "classification" if tasks and REGRESSION not in tasks else None
 
 
-def split(share: float) -> float | None:
-    """Return the share of rows that validate; ``None``: there are none.
-
-    Raises:
-        RequestError: it is no number.
-    """
-    if isinstance(share, bool) or not isinstance(share, int | float | np.number):
-        raise RequestError(f"validation_split must be a share of the rows, got {share!r}. Use for instance 0.2.")
-    return float(share) or None
-
-
-def data(
-    shape: tuple[int, ...],
-    target: str,
-    task: str | None,
-    validation_split: float | None,
-    scaling: str,
-    scale_target: bool,
-    split_seed: int | None,
-    weight: str | None = None,
-) -> Any:
-    """Return the kind of data that samples of a shape are: a table's rows, or arrays."""
+def data(rows: TrainingRows, task: str | None, scaling: str, scale_target: bool, split_seed: int | None) -> Any:
+    """Return the data plugin for rows: ``table`` for flat samples, ``array`` for samples of more axes."""
     fields: dict[str, Any] = {
-        "path": PATH,
-        "target": target,
+        "path": PATH,  # data plugins require one; messages word it as X
+        "target": rows.target,
         "task": task,
         "test_size": 0.0,
         "val_size": 0.0,
-        "validation_split": validation_split,
+        "validation_split": rows.validation_split,
         "scaling": scaling,
         "scale_target": scale_target,
         "split_seed": split_seed,
-        "weight": weight,
+        "weight": rows.weight,
     }
-    if len(shape) == 1:
+    if len(rows.shape) == 1:
         return plugin("data", "table", fields, "fit()")
-    return plugin("data", "array", {**fields, "shape": list(shape)}, "fit()")
+    return plugin("data", "array", {**fields, "shape": list(rows.shape)}, "fit()")
 
 
-def config(
-    model: Any,
-    rows: Any,
-    compiled: Compiled,
-    trainer: TrainerConfig,
-    tracking: TrackingConfig,
-    seed: int,
-    verbose: int,
-) -> Any:
-    """Return the configuration of a run, as Hydra would have composed it."""
+@dataclass(frozen=True)
+class Steps:
+    """The first three steps of :class:`lifecycle.Model`: define, compile and fit.
+
+    Attributes:
+        model_name: of the model plugin.
+        model: its dataclass.
+        compiled: arguments of :meth:`lifecycle.Model.compile`.
+        trainer: epochs, batch size, early stopping, devices.
+    """
+
+    model_name: str
+    model: Any
+    compiled: Compiled
+    trainer: TrainerConfig
+
+
+def compose(steps: Steps, data: Any, tracking: TrackingConfig | str | Path | None, seed: int, verbose: int) -> Request:
+    """Return the request that Hydra would compose of the same settings.
+
+    Args:
+        steps: model, compile and trainer settings.
+        data: what :func:`data` returned.
+        tracking: as :func:`tracking_config` takes it.
+        seed: of the run.
+        verbose: 0, 1 or 2.
+
+    Raises:
+        RequestError: a value is not of its field's type.
+    """
+    compiled = steps.compiled
+    groups = {
+        "model": steps.model,
+        "data": data,
+        "optimizer": compiled.optimizer,
+        "schedule": compiled.schedule,
+        "trainer": steps.trainer,
+        "tracking": tracking_config(tracking),
+    }
     root = OmegaConf.structured(RunConfig)
     with open_dict(root):
-        root.model, root.data = OmegaConf.structured(model), OmegaConf.structured(rows)
-        root.optimizer, root.schedule = (
-            OmegaConf.structured(compiled.optimizer),
-            OmegaConf.structured(compiled.schedule),
-        )
-        root.trainer, root.tracking = OmegaConf.structured(trainer), OmegaConf.structured(tracking)
+        for name, config in groups.items():
+            root[name] = OmegaConf.structured(config)
     weights = compiled.class_weights
-    plainly = {
+    if isinstance(weights, dict):  # keys of a configuration are texts
+        weights = {str(name): value for name, value in weights.items()}
+    values = {
         "loss": compiled.loss,
         "metrics": compiled.metrics,
         "label_smoothing": compiled.label_smoothing,
-        "class_weights": {str(name): value for name, value in weights.items()}
-        if isinstance(weights, dict)
-        else weights,
+        "class_weights": weights,
         "seed": seed,
         "verbose": verbose,
     }
-    for name, value in plainly.items():
+    for name, value in values.items():
         _set(root, name, plain(value))
-    return root
+    return Request(root, _choices(root, steps.model_name), FROM_PYTHON)
+
+
+def _choices(root: Any, model_name: str) -> dict[str, str]:
+    """Return the name that would choose each group on the command line."""
+    types: dict[str, Any] = {group: OmegaConf.get_type(root, group) for group in ("data", *TYPED)}
+    return {
+        "model": model_name,
+        "data": registry.name_of("data", types["data"]),
+        **{group: name_of(group, types[group]) for group in TYPED},
+        "trainer": "default",
+        "tracking": "default",
+    }
 
 
 def _set(root: Any, name: str, value: Any) -> None:
@@ -181,40 +205,32 @@ def _set(root: Any, name: str, value: Any) -> None:
         raise _unfit(name, value, error) from error
 
 
-def request(config: Any, model_name: str) -> Request:
-    """Return the request of a configuration that :func:`config` made."""
-    types: dict[str, Any] = {group: OmegaConf.get_type(config, group) for group in ("data", *TYPED)}
-    choices = {
-        "model": model_name,
-        "data": registry.name_of("data", types["data"]),
-        **{group: name_of(group, types[group]) for group in TYPED},
-        "trainer": "default",
-        "tracking": "default",
-    }
-    return Request(config, choices, FROM_PYTHON)
-
-
-def _made(cls: Any, fields: dict[str, Any], owner: str, prefix: str) -> Any:
+def _built(cls: Any, fields: dict[str, Any], owner: str, prefix: str) -> Any:
     known = [field.name for field in dataclasses.fields(cls)]
     for name, value in fields.items():
         if name not in known:
             raise unknown_field(name, repr(value), known, owner)
+    # Through OmegaConf, which converts and checks values as for the command line.
     try:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), plain(fields)))
     except ValueError as error:  # OmegaConf's own are ValueErrors too
         key = getattr(error, "full_key", None)
-        if key is None:
+        if key is None:  # raised by __post_init__
             raise field_error(prefix, error) from error
         raise _unfit(f"{prefix}.{key}", fields.get(key.split("[")[0]), error) from error
 
 
-def _unfit(name: str, value: Any, error: ValueError) -> RequestError:
-    said = str(error).splitlines()[0].rstrip(".")
-    return RequestError(f"{name} cannot be {value!r}: {said}. Give a value of its type.")
+def _unfit(key: str, value: Any, error: ValueError) -> RequestError:
+    """Return the error of a value that OmegaConf does not take for a field."""
+    reason = str(error).splitlines()[0].rstrip(".")
+    return RequestError(key, f"cannot be {value!r}: {reason}", remedy="Give a value of its type.")
 
 
 def plain(value: Any) -> Any:
-    """Return NumPy's numbers, arrays and texts, within lists and mappings too, as Python's own."""
+    """Return NumPy numbers, arrays and texts as Python's own, also within lists and mappings.
+
+    OmegaConf refuses NumPy types.
+    """
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if isinstance(value, dict):
@@ -224,8 +240,8 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def where(tracking: TrackingConfig | str | Path | None) -> TrackingConfig:
-    """Return where runs are recorded: as it is, in a folder, or, for ``None``, in ``mlruns/``.
+def tracking_config(tracking: TrackingConfig | str | Path | None) -> TrackingConfig:
+    """Return where runs are recorded: a given configuration, a folder, or, for ``None``, ``mlruns/``.
 
     Raises:
         RequestError: it is none of these.
@@ -233,6 +249,8 @@ def where(tracking: TrackingConfig | str | Path | None) -> TrackingConfig:
     if tracking is None or isinstance(tracking, TrackingConfig):
         return tracking or TrackingConfig()
     if not isinstance(tracking, str | Path):
-        raise RequestError(f"tracking must be a folder or a TrackingConfig, got {tracking!r}. Write tracking='mlruns'.")
-    made: TrackingConfig = _made(TrackingConfig, {"dir": str(tracking)}, "tracking", "tracking")
-    return made
+        raise RequestError(
+            "tracking", "must be a folder or a TrackingConfig", repr(tracking), "Write tracking='mlruns'."
+        )
+    config: TrackingConfig = _built(TrackingConfig, {"dir": str(tracking)}, "tracking", "tracking")
+    return config

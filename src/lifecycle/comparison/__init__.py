@@ -1,1 +1,1 @@
-"""Several runs side by side, and their page."""
+"""Comparison of several runs, as tables and as an HTML page."""

@@ -1,4 +1,4 @@
-"""Runs side by side: in what they differ, what they came to, and which is the best. Imports no torch."""
+"""Compares runs: their differing parameters, their scores, and which is the best. Imports no torch."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.layout import DATA
 from lifecycle.tracking import ranking, search
 
 if TYPE_CHECKING:
     from lifecycle.tracking.found_run import FoundRun
 
-AGAIN = "evaluate_"
-FINAL = ("kept_", "test_", "training_set_", AGAIN)
-"""What the scores of a finished model begin with; those of validation first."""
+RESCORED = "evaluate_"
+FINAL = ("kept_", "test_", "training_set_", RESCORED)
+"""Prefixes of the scores of a finished model; those of validation first."""
 
-NO_SETTING = ("tracking", "verbose", "profile")
-"""Parameters that say how a run is recorded and told, and change nothing that it comes to."""
+DISPLAY_PARAMETERS = ("tracking", "verbose", "profile")
+"""Parameters that change how a run is recorded and displayed, and not its results."""
 
-LOSS_IS = ("loss", "label_smoothing")
-"""Parameters without which the losses of two runs are not the same measure."""
+LOSS_PARAMETERS = ("loss", "label_smoothing")
+"""Parameters that must be equal for losses to be comparable."""
 
 SHORT_ID, SHORT_DIGEST = 8, 12
-"""Characters by which a run, and rows, are told apart; more where runs begin alike."""
+"""Characters that identify a run, and rows; more characters if ids begin alike."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs beside each other, the best first; each list has a value a run, in their order.
+    """Compared runs, the best first; each list has a value for each run, in their order.
 
     Attributes:
         runs: the runs.
-        ids: enough of each run's id to find it again.
-        metric: the score that they are ordered by; ``None`` where none has a score.
-        higher: whether more of it is better.
-        differing: the parameters that are not the same in all that have them; ``None`` where a run has none such.
-        partial: those that some have, and have the same: the fields of an optimizer that others do not use.
-        shared: the others.
-        scores: of the finished models; ``None`` where a run has none.
-        best: for each score the positions of the best; one for each group and set of rows.
-        groups: the number of each run's group, from 0: only runs of a group are ranked, as they have the same rows.
-        notes: what a reader must know before comparing scores.
+        ids: the first characters of each run's id, as many as identify it.
+        metric: the score by which runs are ordered; ``None``: no run has a score.
+        higher: whether a higher score is better.
+        differing: parameters with different values; ``None``: a run does not have the parameter.
+        partial: parameters that only some runs have, with equal values, such as the fields of one optimizer.
+        shared: parameters that are equal in all runs.
+        scores: of the finished models; ``None``: a run does not have the score.
+        best: for each score the positions of the best runs, in each group and set of rows.
+        groups: the number of each run's group, from 0. Runs of a group have the same rows; only these are ranked.
+        notes: on the comparability of the scores.
     """
 
     runs: list[FoundRun]
@@ -61,22 +61,23 @@ class Comparison:
 
     @property
     def count(self) -> str:
-        """How many runs: ``"6 runs"``."""
+        """The number of runs as a phrase: ``"6 runs"``."""
         return f"{len(self.runs)} run{'s' * (len(self.runs) != 1)}"
 
 
 def compare(runs: Sequence[FoundRun], metric: str | None = None) -> Comparison:
-    """Put runs side by side.
+    """Compare runs.
 
     Args:
-        runs: in any order; one that is named twice counts once.
-        metric: the score that they are ordered by; ``None``: the one that ``run=best`` chooses by.
+        runs: in any order; duplicates are dropped.
+        metric: the score by which they are ordered; ``None``: the one by which ``run=best`` ranks.
 
     Raises:
-        RequestError: no run has such a score; says which there are.
+        RequestError: no run has the score; the message lists the scores that there are.
     """
     found = list({run.id: run for run in runs}.values())
     metric = _metric(found, metric)
+    # Recorded by the runs, since the metric of a plugin may not be installed here.
     directions = _directions(found)
     higher = bool(metric and search.higher_is_better(directions, metric))
     groups = _groups(found, metric or search.DEFAULTS[0])
@@ -93,23 +94,25 @@ def compare(runs: Sequence[FoundRun], metric: str | None = None) -> Comparison:
     return Comparison(found, ids, metric, higher, differing, partial, shared, scores, best, numbers, notes)
 
 
-def _metric(runs: list[FoundRun], asked: str | None) -> str | None:
-    if asked is None:
+def _metric(runs: list[FoundRun], metric: str | None) -> str | None:
+    """Return the score by which runs are ordered: the given one, or the default that most runs have."""
+    if metric is None:
         having = {name: sum(name in run.metrics for run in runs) for name in search.DEFAULTS}
-        most = max(having, key=lambda name: having[name])  # of equal ones the first
+        most = max(having, key=lambda name: having[name])  # the first of equal ones
         return most if having[most] else None
     names = sorted({name for run in runs for name in run.metrics})
-    if asked not in names:
+    if metric not in names:
         scores = [name for name in names if name.startswith(FINAL)]
         raise RequestError(
-            f"metric={asked} is a score of none of these runs.{did_you_mean(asked, names)} "
-            f"Scores: {', '.join(scores) or 'none'}."
+            Setting("metric", metric),
+            "is a score of none of these runs",
+            remedy=f"{did_you_mean(metric, names)} Scores: {', '.join(scores) or 'none'}.",
         )
-    return asked
+    return metric
 
 
 def _directions(runs: Iterable[FoundRun]) -> dict[str, bool]:
-    """Return for each score of the runs whether more is better, as they recorded it."""
+    """Return for each score whether higher is better, as the runs recorded it."""
     merged: dict[str, bool] = {}
     for run in runs:
         merged |= json.loads(run.tags.get(search.DIRECTIONS, "{}"))
@@ -119,21 +122,21 @@ def _directions(runs: Iterable[FoundRun]) -> dict[str, bool]:
 def _groups(runs: list[FoundRun], metric: str) -> list[str]:
     """Return a key for each run, equal for those with the same rows.
 
-    A run that ended before its rows were known has no score: it goes with the first run on data of the same name.
+    A run that ended before its rows were known has no score; it joins the first run on data of the same name.
     """
-    sets = ranking.row_sets(runs, metric)
-    in_turn = [*zip(runs, sets, strict=True)]
-    by_name = {run.params.get("data", ""): key for run, key in reversed(in_turn) if DATA in run.tags}
-    return [key if DATA in run.tags else by_name.get(run.params.get("data", ""), "") for run, key in in_turn]
+    keyed = [*zip(runs, ranking.row_sets(runs, metric), strict=True)]
+    # Reversed, so that the first run of a name is the one that remains.
+    by_name = {run.params.get("data", ""): key for run, key in reversed(keyed) if DATA in run.tags}
+    return [key if DATA in run.tags else by_name.get(run.params.get("data", ""), "") for run, key in keyed]
 
 
 def _within(groups: list[str], runs: list[FoundRun], metric: str) -> list[str]:
-    """Return a key for each run, equal for those of a group whose score is of the same rows too."""
+    """Return a key for each run, equal for those of a group in which a score was computed on the same rows."""
     return [f"{group} {rows}" for group, rows in zip(groups, ranking.row_sets(runs, metric), strict=True)]
 
 
 def _place(run: FoundRun, groups: list[str], group: str, metric: str | None, higher: bool) -> tuple[int, bool, float]:
-    """Return where a run stands: runs of the same rows together, those without the score last among them."""
+    """Return the sorting key of a run: by group, then by score; runs without the score are last in their group."""
     value = run.metrics.get(metric or "", math.nan)
     missing = math.isnan(value)
     return groups.index(group), missing, 0.0 if missing else -value if higher else value
@@ -143,19 +146,19 @@ Settings = dict[str, list[str | None]]
 
 
 def _parameters(runs: list[FoundRun]) -> tuple[Settings, Settings, dict[str, str]]:
-    """Return the parameters that differ, those that some have alike, and those that all share."""
+    """Return the differing, partial and shared parameters; see :class:`Comparison`."""
     values = [{**run.params, **_digest(run)} for run in runs]
-    names = {name for of_run in values for name in of_run if not name.startswith(NO_SETTING)}
+    names = {name for of_run in values for name in of_run if not name.startswith(DISPLAY_PARAMETERS)}
     differing: Settings = {}
     partial: Settings = {}
     shared: dict[str, str] = {}
-    for name in sorted(names, key=lambda name: ("." in name, name)):  # what was chosen, before the fields of it
+    for name in sorted(names, key=lambda name: ("." in name, name)):  # choices such as optimizer before their fields
         found = [of_run.get(name) for of_run in values]
         known = {value for value in found if value is not None}
         if len(known) > 1:
             differing[name] = found
         elif name == DATA:
-            pass  # of use only where it differs
+            pass  # a digest says something only if it differs
         elif None in found:
             partial[name] = found
         else:
@@ -168,20 +171,20 @@ def _digest(run: FoundRun) -> dict[str, str]:
 
 
 def _score_names(runs: list[FoundRun], metric: str | None) -> list[str]:
-    """Return the scores that a column is made of: those of finished models, and the one that is asked for."""
+    """Return the scores that have a column: those of finished models, and the one that orders the runs."""
 
     def rank(name: str) -> tuple[int, str, bool, str]:
-        rows = name.rpartition("_")[0] if name.startswith(AGAIN) else ""
+        rows = name.rpartition("_")[0] if name.startswith(RESCORED) else ""
         return next(at for at, part in enumerate(FINAL) if name.startswith(part)), rows, _is_metric(name), name
 
     def is_score(name: str) -> bool:
         return name.startswith(FINAL) and not name.endswith(("_low", "_high")) and "_baseline_" not in name
 
-    def is_news(name: str) -> bool:  # the own test rows scored again say something only where they say something else
-        first = name.removeprefix(AGAIN)
+    def is_new(name: str) -> bool:  # scoring the test rows again mostly repeats the scores of the run
+        first = name.removeprefix(RESCORED)
         return first == name or any(name in run.metrics and run.metrics[name] != run.metrics.get(first) for run in runs)
 
-    names = sorted({name for run in runs for name in run.metrics if is_score(name) and is_news(name)}, key=rank)
+    names = sorted({name for run in runs for name in run.metrics if is_score(name) and is_new(name)}, key=rank)
     return names if metric is None or metric in names else [metric, *names]
 
 
@@ -190,11 +193,12 @@ def _is_metric(name: str) -> bool:
 
 
 def _best(values: list[float | None], groups: list[str], higher: bool | None) -> set[int]:
-    """Return the positions of the best values, of each set of rows its own; of a single value nothing is said."""
+    """Return the positions of the best values of each set of rows; a single value is not the best of anything."""
     if higher is None:
         return set()
     choose: Callable[[Iterable[float]], float] = max if higher else min
     found: set[int] = set()
+    # Scores of different rows are not comparable, so that each group has its own best runs.
     for group in set(groups):
         known = {
             at: value
@@ -219,17 +223,19 @@ def _notes(runs: list[FoundRun], groups: list[str], scores: list[str]) -> list[s
     different = len({run.tags[DATA] for run in runs if DATA in run.tags})
     if different > 1:
         notes.append(
-            f"These runs are of {different} different sets of rows: scores compare within one, and the best of each "
-            "is marked."
+            f"These runs are of {different} different sets of rows: scores are comparable within one, and the best of "
+            "each is marked."
         )
     if split := ranking.note(runs, groups):
         notes.append(split)
     of_rows = [[run for run, of in zip(runs, groups, strict=True) if of == group] for group in set(groups)]
     measures = [
-        name for name in LOSS_IS if any(len({run.params.get(name) for run in part} - {None}) > 1 for part in of_rows)
+        name
+        for name in LOSS_PARAMETERS
+        if any(len({run.params.get(name) for run in part} - {None}) > 1 for part in of_rows)
     ]
     if measures:
         other = next(filter(_is_metric, scores), "")
-        cure = f" Order by another score, such as metric={other}." if other else ""
-        notes.append(f"The runs differ in {' and '.join(measures)}: their losses do not compare.{cure}")
+        remedy = f" Order by another score, such as metric={other}." if other else ""
+        notes.append(f"The runs differ in {' and '.join(measures)}: their losses are not comparable.{remedy}")
     return notes

@@ -1,1 +1,1 @@
-"""What is printed while a run goes on."""
+"""What a run prints: progress and results."""

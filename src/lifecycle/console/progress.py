@@ -1,4 +1,4 @@
-"""The progress bar of a fit, on a terminal and in a notebook."""
+"""Progress bars of a fit, on a terminal and in a notebook."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from lifecycle.fit.history import Row
 
 SECONDS_BETWEEN = 0.1
-"""The bar is drawn at most this often."""
+"""Least time between two updates, since drawing the bar takes longer than a step of a small network."""
 
 
 class EpochBar(pl.Callback):
-    """One bar for the whole of fitting, with the scores of the last epoch; drawn by time, not by step."""
+    """One bar for the whole fit, with the scores of the last epoch; updated by time, not by step."""
 
-    needs_scores_and_steps = False  # it is told the scores, and moves with each of Lightning's batches
+    needs_scores_and_steps = False  # so that the fit may do several steps within one batch of Lightning's
 
     def __init__(self, console: Console, max_epochs: int) -> None:
         self.progress = Progress(
@@ -43,8 +43,8 @@ class EpochBar(pl.Callback):
             TimeRemainingColumn(),
             TextColumn("{task.description}", table_column=Column(no_wrap=True)),
             console=console,
-            auto_refresh=False,
-            transient=True,
+            auto_refresh=False,  # its thread would compete with the training for a core
+            transient=True,  # the summary of the run follows in its place
         )
         self.task: TaskID = self.progress.add_task("", total=max_epochs)
         self._drawn = 0.0
@@ -55,22 +55,22 @@ class EpochBar(pl.Callback):
             self.progress.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
-        """Move within an epoch that takes long."""
+        """Advance within a long epoch."""
         batch_index: int = arguments[-1]
         self._draw(trainer.current_epoch + (batch_index + 1) / trainer.num_training_batches)
 
     def show(self, row: Row) -> None:
-        """Count an epoch, and say how it went."""
+        """Advance by an epoch, and show its loss."""
         name = "val_loss" if "val_loss" in row else "train_loss"
         self.progress.update(self.task, description=f"{name} {row[name]:.4f}")
         self._draw(row["epoch"])
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self.progress.stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self.progress.stop()
 
     def _draw(self, epochs: float) -> None:
@@ -81,12 +81,12 @@ class EpochBar(pl.Callback):
 
 
 class NotebookBar(pl.Callback):
-    """The same in a notebook, as Jupyter draws bars, or of text without ipywidgets; it stays when the fit is over."""
+    """The bar of a notebook: a widget, or text if ipywidgets is not installed. It remains after the fit."""
 
     needs_scores_and_steps = False
 
     def __init__(self, max_epochs: int) -> None:
-        with ignored():  # that there are no ipywidgets
+        with ignored():  # tqdm warns if ipywidgets is not installed
             from tqdm.auto import tqdm
         self.max_epochs, self._tqdm, self._drawn = max_epochs, tqdm, 0.0
         self.bar: Any = None
@@ -96,33 +96,35 @@ class NotebookBar(pl.Callback):
         self.bar = self._tqdm(total=self.max_epochs, unit="epoch", file=sys.stdout, dynamic_ncols=True)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
-        """Move within an epoch that takes long."""
+        """Advance within a long epoch."""
         batch_index: int = arguments[-1]
         if self.bar is not None:
             self._move(round(trainer.current_epoch + (batch_index + 1) / trainer.num_training_batches, 2))
 
     def show(self, row: Row) -> None:
-        """Count an epoch, and say how it went."""
+        """Advance by an epoch, and show its loss."""
         if self.bar is not None:
             name = "val_loss" if "val_loss" in row else "train_loss"
             self.bar.set_postfix_str(f"{name} {row[name]:.4f}", refresh=False)
             self._move(int(row["epoch"]))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Leave the bar as it is at the end: full, though the fit ended early."""
+        """Show a full bar, also if the fit stopped early."""
         if self.bar is not None:
-            done, begun = int(self.bar.n), self.bar.start_t
+            # A widget turns red unless its bar is full, so the total becomes the number of fitted epochs.
+            done, started = int(self.bar.n), self.bar.start_t
             self.bar.reset(total=done)
-            self.bar.n, self.bar.start_t = done, begun
+            self.bar.n, self.bar.start_t = done, started
             self.bar.refresh()
             self.bar.close()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leave the bar where the fit broke off."""
+        """Leave the bar where the fit failed."""
         if self.bar is not None:
             self.bar.close()
 
     def _move(self, epochs: float) -> None:
+        # tqdm shows a float as it is, 3.0 of 10.
         self.bar.n = int(epochs) if epochs == int(epochs) else epochs
         if time.monotonic() - self._drawn >= SECONDS_BETWEEN:
             self._drawn = time.monotonic()

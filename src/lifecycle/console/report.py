@@ -1,4 +1,4 @@
-"""What a person reads while a run goes on and when it ends."""
+"""Prints the progress and the results of a run."""
 
 from __future__ import annotations
 
@@ -29,27 +29,28 @@ if TYPE_CHECKING:
     from lifecycle.tracking.run import Run
 
 MOST_WIDTH = 120
-"""Characters of a line that is made of several items."""
+"""Most characters of a line of several items."""
 
 KINDS_OF_ROWS = {"test": "test", "training_set": "training", "given": "given"}
-"""What scored rows are called, by where they are from."""
+"""Names of scored rows in sentences."""
 
 
 class Printer(Console):
-    """A console that falls silent when nobody reads it any more; the run goes on."""
+    """A console that becomes quiet if its output can no longer be written, so that the run continues."""
 
     def __init__(self, quiet: bool) -> None:
         out = sys.stdout if sys.stdout is not None else Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process
-        # Where a file or another program reads, no table is broken for want of width.
+        # In a file or a pipe, rich would assume 80 columns and break wide tables.
         super().__init__(file=out, quiet=quiet, highlight=False, soft_wrap=True, width=None if out.isatty() else 200)
 
     def on_broken_pipe(self) -> None:
-        """Take the reader's leaving for what it is."""
+        """Become quiet: the program that reads the output has ended, such as ``head``."""
         self.quiet = True
+        # Else Python would fail at exit, when it flushes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print, and give up printing on a disk that is full."""
+        """Print; become quiet if the disk is full."""
         try:
             super().print(*objects, **options)
         except OSError:
@@ -57,9 +58,10 @@ class Printer(Console):
 
 
 class Report:
-    """Prints a run, as loudly as ``verbose`` says.
+    """Prints a run.
 
-    0: nothing; 1: a bar on a terminal and in a notebook, and lines elsewhere; 2: a line an epoch.
+    Args:
+        verbose: 0: nothing; 1: a progress bar on a terminal and in a notebook, else lines; 2: a line for each epoch.
     """
 
     def __init__(self, verbose: int) -> None:
@@ -68,17 +70,17 @@ class Report:
         self.bar: EpochBar | NotebookBar | None = None
 
     def data(self, data: Dataset) -> None:
-        """Print which rows there are."""
+        """Print the rows of a data set."""
         self._line("Data", describe_data(data))
 
     def note(self, title: str, text: str, warnings: Sequence[str] = ()) -> None:
-        """Print what a run that was made before is about to become, and below it what to beware of."""
+        """Print a titled line, with warnings below it."""
         self._line(title, text)
         for warning in warnings:
             self._line("", warning, style="yellow")
 
     def begin(self, job: Job, data: Dataset, layers: list[Layer], module: CompiledModel) -> None:
-        """Print what is about to be fitted to what: the rows, the layers, loss, optimizer and metrics."""
+        """Print data, layers, loss, optimizer and metrics before a fit."""
         self.data(data)
         self._line("Columns", kinds.describe(data.column_kinds))
         for note in data.notes:
@@ -93,21 +95,23 @@ class Report:
         self._line("Compiled", f"loss {module.loss_name}, optimizer {optimizer}, metrics {metrics}{precision}")
 
     def callbacks(self, max_epochs: int) -> list[pl.Callback]:
-        """Return the progress bar, where there is to be one."""
+        """Return the progress bar, if there is one."""
         if self.wants_bar:
+            # tqdm has a widget for notebooks, and rich has not.
             in_notebook = self.console.is_jupyter
             self.bar = NotebookBar(max_epochs) if in_notebook else EpochBar(self.console, max_epochs)
         return [self.bar] if self.bar else []
 
     def epoch(self, row: Row, max_epochs: int) -> None:
-        """Move the bar, or print a line where there is none."""
+        """Advance the bar, or print a line if there is none."""
         if self.bar:
             self.bar.show(row)
         else:
             self.console.print(f"epoch {int(row['epoch'])}/{max_epochs}  {_scores(row)}  {row['epoch_seconds']:.2f} s")
 
     def end(self, data: Dataset, history: History, evaluation: Evaluation, run: Run, pictures: list[str]) -> None:
-        """Print what came of it and where it is."""
+        """Print the results of a run, and where they are."""
+        # The weights may be those of an earlier epoch than the last one.
         fitted = f"{len(history.rows)} epoch{'s' * (len(history.rows) != 1)}"
         epochs = f"{fitted}, the weights are those of epoch {history.weights_epoch}"
         self._line("Fitted", f"{epochs}; stopped because {history.stopped}")
@@ -115,44 +119,47 @@ class Report:
         self._line("Run", f"{run.name} ({run.id}) in {_short(run.folder)}")
         self._line("", f"predictions: {_short(run.artifacts / 'predictions.csv')}")
         if pictures:
-            self._line("", f"beside it:   {', '.join(pictures)}")
+            self._line("", f"pictures:    {', '.join(pictures)}")
 
     def scores(self, data: Dataset, evaluation: Evaluation) -> None:
-        """Print the scores of the rows that were scored, and those of the baseline."""
+        """Print the scores of the network and the baseline."""
         rows = f"on {len(data.scored)} {KINDS_OF_ROWS[data.scored_on]} rows"
         self._items("Scores", [*_with_intervals(evaluation), rows], style="bold")
         if data.test is None:
-            self._line("", "(no rows were held out: the scores are of rows that the network was fitted to)")
+            self._line("", "(no rows were held out: these are scores on the training rows)")
+        # Without this note a loss of 0.3 with an mae of 40 looks like an error.
         if data.preprocessing.target_scale != (0.0, 1.0):
-            self._line("", f"(the loss is of the standardised {data.spec.target_name}; metrics are in its own units)")
+            self._line(
+                "", f"(the loss is that of the standardised {data.spec.target_name}; metrics are in its own units)"
+            )
         self._items("Baseline", [*_scores(evaluation.baseline).split("  "), f"({evaluation.meaning})"])
         if not evaluation.beats_baseline:
             self._line("", f"The network is not better than this baseline on {evaluation.judged_by}.", style="yellow")
 
     def evaluated(self, run: Run, folder: Path, pictures: list[str], notes: Sequence[str]) -> None:
-        """Print what scoring a run's model again came to, and where it is.
+        """Print where the results of scoring a run again are.
 
         Args:
-            run: the run, which was added to.
+            run: the run.
             folder: of its artifacts, with tables and pictures.
             pictures: names of files in it.
-            notes: what is to be known of the rows and the scores.
+            notes: on the rows and the scores.
         """
         for note in notes:
             self._line("", note)
         self._line("Run", f"{run.name} ({run.id}) in {_short(run.folder)}")
         self._line("", f"predictions: {_short(folder / 'predictions.csv')}")
         if pictures:
-            self._line("", f"beside it:   {', '.join(pictures)}")
+            self._line("", f"pictures:    {', '.join(pictures)}")
 
     def next(self, folder: Path) -> None:
-        """Print what to type next."""
+        """Print the command that shows the runs."""
         self._line(
             "Next", "lifecycle ui" + ("" if folder == Path.cwd() / "mlruns" else f" tracking.dir={_short(folder)}")
         )
 
     def sweep(self, name: str, runs: list[tuple[str, str, dict[str, float]]], note: str | None = None) -> None:
-        """Print the runs of a sweep side by side: name, status, scores on the test rows; and a note on them."""
+        """Print the runs of a sweep: name, status, scores on the test rows; and a note on them."""
         metrics = list(dict.fromkeys(metric for _, _, scores in runs for metric in scores))
         table = Table("run", "status", *metrics, box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
         for run, status, scores in runs:
@@ -165,14 +172,20 @@ class Report:
             self._line("Note", note)
 
     def profile(self, rows: list[tuple[str, float, float]], where: Path | str, files: Sequence[str] = ()) -> None:
-        """Print where the time of a run went: (phase, seconds, share of the whole); and the files that say more."""
+        """Print the time of each phase of a run.
+
+        Args:
+            rows: ``(phase, seconds, share of the whole)``.
+            where: folder of the profile, or the reason why it was not written.
+            files: names of the files in the folder.
+        """
         table = Table("phase", box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
         for title in ("seconds", "share"):
             table.add_column(title, justify="right")
         for phase, seconds, share in rows:
             table.add_row(phase, f"{seconds:.2f}", f"{share:.1%}")
         self.console.print()
-        self._line("Profile", f"{sum(seconds for _, seconds, _ in rows):.2f} s in all")
+        self._line("Profile", f"{sum(seconds for _, seconds, _ in rows):.2f} s in total")
         self.console.print(table)
         if isinstance(where, Path):
             self._line("", f"{', '.join(files)} in {_short(where)}")
@@ -183,7 +196,7 @@ class Report:
         self.console.print(Text.assemble((f"{title:<10}", "bold cyan"), (text, style)))
 
     def _items(self, title: str, items: list[str], style: str = "") -> None:
-        """Print items side by side, on as many lines as the width asks for; none is broken."""
+        """Print items in a row, on several lines if needed; no item is broken."""
         lines = [items[0]]
         for item in items[1:]:
             if len(lines[-1]) + 2 + len(item) <= min(self.console.width, MOST_WIDTH) - 10:
@@ -195,12 +208,12 @@ class Report:
 
 
 def _short(path: Path) -> Path:
-    """Return a path as seen from the working folder, where it is below that."""
+    """Return a path relative to the working folder, if it is below it."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def describe_data(data: Dataset) -> str:
-    """Return one line on a data set: rows, shape of a sample, target, parts."""
+    """Return a line on a data set: rows, shape of a sample, target, sizes of the parts."""
     spec = data.spec
     target = (
         f"{len(spec.class_names)} classes of {spec.target_name}"
@@ -209,10 +222,11 @@ def describe_data(data: Dataset) -> str:
     )
     sizes = {"train": data.train, "validation": data.val, "test": data.test}
     parts = ", ".join(f"{len(part) if part else 0} {name}" for name, part in sizes.items())
-    parts = "all are scored" if data.is_external else parts
+    parts = "all are scored" if data.is_external else parts  # external rows have no parts
+    # Cells that the preprocessing imputes.
     missing = f" ({data.num_missing} values missing)" if data.num_missing else ""
     shape = " x ".join(map(str, spec.input_shape))
-    # In memory any order of the rows is as likely as another; on disk only those within a window mix.
+    # In memory all rows are shuffled together; on disk only those within a window.
     disk = f"; on disk, shuffled {data.window_rows} rows at a time" if data.window_rows else ""
     return f"{data.name}: {data.num_rows} rows{missing}, samples of {shape}, {target}; {parts}{disk}"
 
@@ -228,7 +242,7 @@ def summary_table(layers: list[Layer]) -> Table:
 
 def summary_text(layers: list[Layer]) -> str:
     """Return the summary of a network as plain text."""
-    console = Console(width=100, color_system=None, force_jupyter=False)  # a text, in a notebook too
+    console = Console(width=100, color_system=None, force_jupyter=False)  # in a notebook rich would display HTML
     with console.capture() as captured:
         console.print(summary_table(layers))
     total = sum(layer.num_params for layer in layers)
@@ -239,21 +253,21 @@ def _scores(scores: dict[str, float]) -> str:
     return "  ".join(
         f"{name} {value:.4g}" if name == "lr" else f"{name} {number(value)}"
         for name, value in scores.items()
-        if name not in ("epoch", "epoch_seconds")
+        if name not in ("epoch", "epoch_seconds")  # these have their own places in the line
     )
 
 
 def _with_intervals(evaluation: Evaluation) -> list[str]:
     """Return each score with its interval, such as ``test_accuracy 0.9667 (95% 0.900 to 1.000)``."""
-    said = []
+    items = []
     for name, value in evaluation.scores.items():
         low, high = evaluation.intervals.get(name, (None, None))
         between = "" if low is None or high is None else f" (95% {_rounded(low)} to {_rounded(high)})"
-        said.append(f"{evaluation.on}_{name} {number(value)}{between}")
-    return said
+        items.append(f"{evaluation.on}_{name} {number(value)}{between}")
+    return items
 
 
 def _rounded(value: float) -> str:
     if abs(value) < 1000:
-        return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"  # an interval needs fewer digits than its score
     return f"{value:.4g}"

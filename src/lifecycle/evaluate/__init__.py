@@ -1,1 +1,1 @@
-"""Step 4: scores, their confidence intervals, and baselines."""
+"""Step 4, evaluate: scores, their confidence intervals, and baselines."""

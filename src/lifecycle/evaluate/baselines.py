@@ -1,4 +1,4 @@
-"""What needs no network: dummies that learnt from the training rows alone, and naive forecasts."""
+"""Baselines without a network: dummy predictions learnt from the training rows, and naive forecasts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lifecycle.data.dataset import Dataset
 
 LAST_VALUE = "last value"
-"""The naive forecast that knows of no season."""
+"""The naive forecast without a season."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,9 @@ class Baseline:
 
     Attributes:
         name: such as ``"class shares"`` or ``"last value"``.
-        meaning: the same, as a person reads it.
-        outputs: ``(rows, num_outputs) float64``: what a network would have to return to predict the same of the
-            scored rows.
-        values: of a regression: ``(rows,) float64`` predictions in the user's units, as they are.
+        meaning: the same as a phrase, such as ``"mean of the training rows"``.
+        outputs: ``(rows, num_outputs) float64``: the outputs of a network that would make the same predictions.
+        values: of a regression: ``(rows,) float64`` predictions in the user's units.
     """
 
     name: str
@@ -40,33 +39,35 @@ class Baseline:
 
 
 def baselines(data: Dataset, units: Units) -> list[Baseline]:
-    """Return the baselines of the scored rows, the one to beat first.
+    """Return the baselines for the scored rows, the one to beat first.
 
-    That is a naive forecast that looks back a season, else the last value, else the dummy: the shares of the
-    classes, or the mean (and after it the median) of the training rows. Of rows that were given to a model which was
-    made with others, it is those of these rows themselves, which are harder to beat.
+    The first is the naive forecast with a season, else the last value, else the dummy: the shares of the classes, or
+    the mean, of the training rows. For external rows the dummy learns from these rows themselves, which is harder to
+    beat.
     """
     return _naive(data, units) + (_values(data, units) if not data.spec.class_names else [_shares(data)])
 
 
 def score(module: CompiledModel, data: Dataset, baseline: Baseline) -> dict[str, float]:
-    """Return ``{"loss": ..., <metric>: ...}`` of a baseline on the scored rows, by the code that scores the network."""
+    """Return ``{"loss": ..., <metric>: ...}`` of a baseline on the scored rows, computed as the network's scores."""
     part = data.scored
     return module.test_scores.alone(baseline.outputs, part.targets, part.truth, baseline.values)
 
 
 def _shares(data: Dataset) -> Baseline:
-    """Predict for every row the classes' shares of the training rows, as scikit-learn's DummyClassifier does."""
+    """Predict the class shares of the training rows, as scikit-learn's ``DummyClassifier(strategy="prior")``."""
     targets = data.train.targets.flatten().long()
     weights = data.train.weights
     of_rows = torch.ones(len(targets), dtype=torch.float64) if weights is None else torch.from_numpy(weights)
     counts = torch.bincount(targets, of_rows, minlength=len(data.spec.class_names))
-    shares = (counts / counts.sum()).clamp(1e-12, 1 - 1e-12)
+    shares = (counts / counts.sum()).clamp(1e-12, 1 - 1e-12)  # a share of 0 has no finite logit
+    # A binary network has one output, the logit of the second class.
     logits = {MULTICLASS: shares.log(), BINARY: torch.logit(shares[1:])}[data.spec.task]
     return Baseline("class shares", f"class shares of {_whose(data)}", logits.repeat(len(data.scored), 1))
 
 
 def _values(data: Dataset, units: Units) -> list[Baseline]:
+    """Predict the mean, or the median, of the training rows."""
     labels = data.train.labels.astype(np.float64)
     weights = data.train.weights
     constants = {"mean": np.average(labels, weights=weights), "median": median(labels, weights)}
@@ -81,8 +82,10 @@ def _whose(data: Dataset) -> str:
 
 
 def _naive(data: Dataset, units: Units) -> list[Baseline]:
+    """Return the naive forecasts that have a value for each row, those with a season first."""
+    # The first rows of a series have no value a season before them.
     known = {name: values for name, values in data.scored.naive.items() if np.isfinite(values).all()}
-    names = sorted(known, key=LAST_VALUE.__eq__)
+    names = sorted(known, key=LAST_VALUE.__eq__)  # False sorts before True: the last value comes last
     return [_of_values(data, units, name, name, known[name]) for name in names]
 
 

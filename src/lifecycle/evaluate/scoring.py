@@ -1,4 +1,4 @@
-"""Step 4, evaluate: loss and metrics of one pass over rows; and the scores on held-out rows."""
+"""Step 4, evaluate: computes loss and metrics of rows, and compares them with baselines."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def evaluate(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> di
     """Return ``{"loss": ..., <metric>: ...}`` of a model on rows, each scored once.
 
     Args:
-        module: the model, with the weights to be judged.
+        module: the model.
         batches: the rows, in order.
         trainer: a Trainer on one device.
     """
@@ -40,16 +40,17 @@ def evaluate(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> di
 
 
 def evaluate_here(module: CompiledModel, batches: Batches) -> dict[str, float]:
-    """Return what :func:`evaluate` does, without a Trainer, which changes the state of the process.
+    """Return the scores of :func:`evaluate`, without a Trainer, which would change the state of the process.
 
     Args:
-        module: the model; its network is left where it is, and in evaluation mode.
+        module: the model; its network stays on its device, in evaluation mode.
         batches: the rows, in order.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type != "cpu":
-        module = copy.deepcopy(module).to(device)  # other threads may predict with the network
+        module = copy.deepcopy(module).to(device)  # a copy, since other threads may predict with the network
     module.eval()
+    # memory.kept: each batch allocates the same sizes again, which are slow to get from the system.
     with torch.inference_mode(), memory.kept():
         for number, batch in enumerate(batches):
             module.test_step(batch if device.type == "cpu" else move_data_to_device(batch, device), number)
@@ -58,15 +59,15 @@ def evaluate_here(module: CompiledModel, batches: Batches) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is known of a finished model's worth.
+    """The scores of a trained model, with intervals and baselines.
 
     Attributes:
-        on: ``"test"``, or ``"training_set"`` where no rows were held out.
+        on: the scored rows: ``"test"``, or ``"training_set"`` if no rows were held out.
         scores: ``{"loss": ..., <metric>: ...}`` of the network.
         intervals: ``(low, high)`` of each metric that has a bootstrap interval.
-        baselines: the same scores of what needs no network, the one to beat first.
-        meaning: what the one to beat is, as a person reads it.
-        higher_is_better: for each score.
+        baselines: the same scores of the baselines by name, the one to beat first.
+        meaning: the baseline to beat, as a phrase.
+        higher_is_better: by score; scores without a known direction are missing.
     """
 
     on: str
@@ -83,7 +84,8 @@ class Evaluation:
 
     @property
     def judged_by(self) -> str:
-        """The score that is compared with the baseline's: the first metric that both have, or the loss."""
+        """The score by which network and baseline are compared: the first metric that both have, or the loss."""
+        # A metric of one of them may be NaN, such as R2 of constant values.
         both = [name for name in self.scores if math.isfinite(self.scores[name] + self.baseline[name])]
         return next((name for name in both if name != "loss" and name in self.higher_is_better), "loss")
 
@@ -91,12 +93,13 @@ class Evaluation:
     def beats_baseline(self) -> bool:
         """Whether the network is better than the baseline on :attr:`judged_by`."""
         name = self.judged_by
+        # The loss has no entry in higher_is_better: lower is better.
         gain = self.scores[name] - self.baseline[name]
         return gain > 0 if self.higher_is_better.get(name) else gain < 0
 
     @property
     def own(self) -> dict[str, float]:
-        """What is known of the network by name: ``test_accuracy``, ``test_accuracy_low``, ``..._high``."""
+        """The scores and intervals of the network: ``test_accuracy``, ``test_accuracy_low``, ``test_accuracy_high``."""
         named = prefixed(self.scores, self.on)
         for name, (low, high) in self.intervals.items():
             named |= {f"{self.on}_{name}_low": low, f"{self.on}_{name}_high": high}
@@ -104,18 +107,18 @@ class Evaluation:
 
     @property
     def flat(self) -> dict[str, float]:
-        """All of it by name: that, and ``baseline_accuracy``."""
+        """All scores as a run records them: :attr:`own`, and ``baseline_accuracy`` of the baseline to beat."""
         return self.own | prefixed(self.baseline, "baseline")
 
 
 @phase("evaluate")
 def judge(module: CompiledModel, data: Dataset, scores: dict[str, float], outputs: Tensor, seed: int) -> Evaluation:
-    """Put intervals and baselines beside the scores of a model.
+    """Add intervals and baselines to the scores of a model.
 
     Args:
         module: the model.
-        data: with the rows that were scored.
-        scores: of the network on these, as :func:`evaluate` returns them.
+        data: with the scored rows.
+        scores: of the network on them, as :func:`evaluate` returns them.
         outputs: ``(rows, num_outputs)`` of the network for them.
         seed: of the resamples.
     """
@@ -127,5 +130,6 @@ def judge(module: CompiledModel, data: Dataset, scores: dict[str, float], output
         intervals=intervals.intervals(module.test_scores, outputs, part.targets, part.truth, seed),
         baselines={dummy.name: baselines.score(module, data, dummy) for dummy in dummies},
         meaning=dummies[0].meaning,
+        # torchmetrics does not define the direction of some metrics, which then never mark a best run.
         higher_is_better={name: better for name, better in directions.items() if better is not None},
     )

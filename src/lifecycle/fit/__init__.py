@@ -1,1 +1,1 @@
-"""Step 3: the Trainer, its epochs, checkpoints and history."""
+"""Step 3, fit: the Trainer, its epochs, checkpoints and history."""

@@ -1,4 +1,4 @@
-"""Each epoch of a fit: seeded, its scores read once, its row kept."""
+"""The callback that seeds each epoch, computes its scores and records its row."""
 
 from __future__ import annotations
 
@@ -22,24 +22,25 @@ from lifecycle.schedules import NoSchedule
 
 
 class Epochs(pl.Callback):
-    """Seeds each epoch, reads its scores once, and keeps the rows."""
+    """Seeds each epoch, computes its scores once, and records a row."""
 
     def __init__(
         self,
         batches: Batches,
         seed: int,
         listeners: Sequence[Callable[[Row], None]],
-        watched: Collection[str] | None = None,
+        logged: Collection[str] | None = None,
     ) -> None:
-        """Record a fit.
+        """Create the callback of one fit.
 
         Args:
             batches: the training rows.
             seed: of their order and of dropout.
             listeners: called with each row.
-            watched: the scores that other callbacks read from the Trainer; ``None``: all. Each costs as much as a step.
+            logged: the scores that other callbacks read from the Trainer; ``None``: all. Logging one takes Lightning as
+                long as a small step.
         """
-        self.batches, self.seed, self.listeners, self.watched = batches, seed, listeners, watched
+        self.batches, self.seed, self.listeners, self.logged = batches, seed, listeners, logged
         self.rows: list[Row] = []
         self._val: Row = {}
         self._rate: Row = {}
@@ -47,26 +48,33 @@ class Epochs(pl.Callback):
         self._on_sigterm = signal.getsignal(signal.SIGTERM)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begin with no scores, and with the caller's way of ending on SIGTERM: Lightning's waits for the dead."""
+        """Reset the scores, and in a DDP fit restore the caller's handler of SIGTERM."""
         for scores in (_compiled(pl_module).train_scores, _compiled(pl_module).val_scores):
-            scores.reset()  # of a pass that was broken off
+            scores.reset()  # they may hold part of an interrupted epoch
+        # Lightning's handler waits for the other processes, which may be dead already.
         if trainer.world_size > 1 and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Make order and dropout a function of (seed, epoch), so that going on from an epoch repeats what followed."""
+        """Seed order and dropout by (seed, epoch), so that a resumed fit repeats the epochs of an uninterrupted one."""
         self.batches.set_epoch(trainer.current_epoch)
+        # Stream 0 orders the rows, equally in all processes; each process draws its own dropout.
         seed_all(epoch_seed(self.seed, trainer.current_epoch, stream=1 + trainer.global_rank))
+        # Before the first step, as schedules may change the rate within an epoch. A constant rate is not recorded.
         if not isinstance(_compiled(pl_module).schedule_config, NoSchedule):
             self._rate = {"lr": learning_rate(trainer.optimizers[0])}
         self._started = time.perf_counter()
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Read the validation scores."""
+        """Compute the validation scores."""
         self._val = prefixed(_compiled(pl_module).val_scores.compute(), "val")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Read the training scores, complete the row, and let early stopping and checkpoints see it."""
+        """Compute the training scores, record the row, and log scores for early stopping and checkpoints.
+
+        Raises:
+            TrainingError: a loss is not finite.
+        """
         scores = {**prefixed(_compiled(pl_module).train_scores.compute(), "train"), **self._val}
         seconds = time.perf_counter() - self._started
         row = {"epoch": trainer.current_epoch + 1, **scores, **self._rate, "epoch_seconds": seconds}
@@ -74,6 +82,7 @@ class Epochs(pl.Callback):
         if trainer.is_global_zero:
             for listener in self.listeners:
                 listener(row)
+        # After the listeners, so that the epoch that diverged is recorded.
         for name in ("train_loss", "val_loss"):
             if not math.isfinite(scores.get(name, 0.0)):
                 rate = _compiled(pl_module).optimizer_config.lr
@@ -81,8 +90,8 @@ class Epochs(pl.Callback):
                     f"{name} is {scores[name]} in epoch {row['epoch']}: training has diverged. "
                     f"Lower optimizer.lr (now {rate:g}) or scale the data."
                 )
-        pl_module.log_dict({k: v for k, v in scores.items() if self.watched is None or k in self.watched})
-        # Here, as the checkpoint of this epoch is written next: it holds the rate that the next one begins with.
+        pl_module.log_dict({k: v for k, v in scores.items() if self.logged is None or k in self.logged})
+        # Before the checkpoint of this epoch is written, which must hold the learning rate of the next one.
         _compiled(pl_module).end_epoch(scores)
 
     def state_dict(self) -> dict[str, Any]:
@@ -90,24 +99,24 @@ class Epochs(pl.Callback):
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the rows of a checkpoint."""
+        """Restore the rows of a checkpoint."""
         self.rows = list(state_dict["rows"])
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """End at once where early stopping had ended it: Lightning remembers the epochs waited for, and not the end."""
+        """End the fit at once if early stopping had ended it, since Lightning saves the wait count but not the stop."""
         trainer.should_stop = has_stopped(checkpoint)
 
 
 def has_stopped(checkpoint: dict[str, Any]) -> bool:
-    """Tell whether early stopping had ended the fit that a checkpoint is of."""
+    """Return whether early stopping had ended the fit that wrote a checkpoint."""
     states = [state for name, state in checkpoint["callbacks"].items() if name.startswith("EarlyStopping")]
     return any(state["wait_count"] >= state["patience"] for state in states)
 
 
 def rows_of(checkpoint: dict[str, Any]) -> list[Row]:
-    """Return the rows of the epochs that a checkpoint is the end of."""
+    """Return the rows of the epochs up to a checkpoint."""
     return list(checkpoint["callbacks"][Epochs.__qualname__]["rows"])
 
 

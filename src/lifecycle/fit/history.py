@@ -1,4 +1,4 @@
-"""The history of a fit: what is kept of each epoch, and how it ended."""
+"""The history of a fit: the scores of each epoch, and why it ended."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 import pandas as pd
 
 Row = dict[str, float]
-"""One epoch: ``epoch`` (from 1), ``train_loss``, ``val_loss``, each metric of both, ``lr`` (the rate that the
-epoch began with) where there is a schedule, and ``epoch_seconds``."""
+"""One epoch: ``epoch`` (from 1), ``train_loss``, ``val_loss``, each metric of both, ``epoch_seconds``, and with a
+schedule ``lr``, the learning rate at the start of the epoch."""
 
 
 @dataclass(frozen=True)
 class History:
-    """What fitting did.
+    """The epochs of a fit.
 
     Attributes:
-        rows: a row an epoch.
-        best_epoch: the epoch (from 1) that the monitor calls best; ``None`` where nothing was monitored.
-        weights_epoch: the epoch (from 1) that the weights are from.
-        stopped: why fitting ended, as the end of a sentence.
+        rows: one for each epoch.
+        best_epoch: the epoch (from 1) with the best monitored score; ``None``: nothing was monitored.
+        weights_epoch: the epoch (from 1) of the weights.
+        stopped: why fitting ended, as a clause: ``"max_epochs=300 was reached"``.
     """
 
     rows: tuple[Row, ...]
@@ -39,5 +39,5 @@ class History:
 
     @property
     def history(self) -> dict[str, list[float]]:
-        """The columns by name, a value an epoch, as Keras has them: ``{"train_loss": [...], "val_loss": [...]}``."""
+        """The columns by name, a value for each epoch, as in Keras: ``{"train_loss": [...], "val_loss": [...]}``."""
         return {name: [row[name] for row in self.rows] for name in self.rows[0] if name != "epoch"}

@@ -1,4 +1,4 @@
-"""What only data and network together show to be impossible; each is told before a run is opened."""
+"""Preflight checks: what only data and network together show to be impossible, refused before a run is opened."""
 
 from __future__ import annotations
 
@@ -17,101 +17,128 @@ from lifecycle.data.columns.kinds import DROPPED, OWN_PAST, SORTED_TIME, TARGET,
 from lifecycle.data.columns.names import TYPED, override
 from lifecycle.data.dataset import Dataset
 from lifecycle.define.network import learns_from_one_row
-from lifecycle.errors import RequestError, did_you_mean
+from lifecycle.errors import Either, RequestError, Setting, Text, did_you_mean
 from lifecycle.runtime.memory import free_memory
 from lifecycle.runtime.processes import is_helper
 from lifecycle.schedules import Plateau
 
 DEFAULT_BATCH_SIZE = 32
+"""As in Keras."""
 
 
 def batch_size(config: TrainerConfig, data: Dataset) -> int:
-    """Return the rows of a step."""
+    """Return the number of rows in a step."""
     return min(config.batch_size or DEFAULT_BATCH_SIZE, len(data.train))
 
 
-def reduced_batch_size(config: TrainerConfig, data: Dataset) -> str | None:
-    """Return the note on a batch size above the number of training rows, which is reduced; ``None``: it is not."""
+def reduced_batch_size(config: TrainerConfig, data: Dataset) -> Text | None:
+    """Return the note on a batch size that exceeds the training rows and is reduced; ``None``: it is not."""
     size = batch_size(config, data)
     if config.batch_size is None or config.batch_size == size:
         return None
-    return f"trainer.batch_size={config.batch_size} is more than the {size} training rows: each step takes all {size}"
+    return [
+        Setting("trainer.batch_size", config.batch_size),
+        f" is more than the {size} training rows: each step takes all {size}",
+    ]
 
 
 def check_batches(config: TrainerConfig, network: nn.Module, data: Dataset) -> None:
     """Refuse batches that cannot be drawn, or that the network cannot be trained on.
 
     Raises:
-        RequestError: names key, value and cure.
+        RequestError: classes are balanced in a regression, or batch normalisation would see a single row.
     """
     rows = len(data.train)
     if config.class_balanced and data.spec.task == REGRESSION:
         raise RequestError(
-            f"trainer.class_balanced=true needs classes, got a regression of {data.spec.target_name}. Leave it out."
+            Setting("trainer.class_balanced", True),
+            "needs classes",
+            f"a regression of {data.spec.target_name}",
+            "Leave it out.",
         )
     size = batch_size(config, data)
     if _fewest(rows, size, config.devices) > 1 or learns_from_one_row(network, data.spec):
         return
     sizes = [other for other in _nearest(size, rows) if _fewest(rows, other, config.devices) > 1]
-    cure = f"Use trainer.batch_size={sizes[0]}." if sizes else "Use more rows, or a network without it."
-    what = f"leaves a process with one row of the {rows} training rows in a batch"
-    raise RequestError(f"trainer.batch_size={size} {what}, and batch normalisation needs two or more. {cure}")
+    remedy: Text = "Use more rows, or a network without batch normalisation."
+    if sizes:
+        remedy = ["Use ", Setting("trainer.batch_size", sizes[0]), "."]
+    raise RequestError(
+        Setting("trainer.batch_size", size),
+        f"leaves a process with one row of the {rows} training rows in a batch, and batch normalisation needs two or "
+        "more",
+        remedy=remedy,
+    )
 
 
 def _fewest(rows: int, size: int, processes: int) -> int:
-    """Return the fewest rows that a process trains on in one of the batches."""
+    """Return the fewest rows of a batch in one process; the last batch of an epoch may be smaller than the others."""
+    # DDP divides each batch among the processes.
     return max(1, min(size, rows % size or size) // processes)
 
 
 def _nearest(size: int, rows: int) -> Iterator[int]:
+    """Yield batch sizes of 2 or more, those nearest to ``size`` first."""
     for away in range(1, rows):
         yield from (other for other in (size + away, size - away) if 1 < other <= rows)
 
 
 def check_memory(config: TrainerConfig, module: CompiledModel) -> None:
-    """Refuse a network whose gradients and optimizer have no room; else the system would end the process.
+    """Refuse a network whose gradients and optimizer state exceed the free memory.
+
+    Without the check the system's out-of-memory killer may end the process without a message.
 
     Raises:
-        RequestError: says how much they need.
+        RequestError: gives the memory that they need and the memory that is free.
     """
     size = sum(one.numel() * one.element_size() for one in module.network.parameters() if one.requires_grad)
     on_gpu = config.accelerator != "cpu" and torch.cuda.is_available()
     free = torch.cuda.mem_get_info()[0] if on_gpu else free_memory()
+    # Adam and its variants keep two moments for each parameter; they are the optimizers with betas.
     moments = 2 if hasattr(module.optimizer_config, "betas") else 0
-    needed = size * (2 + moments)  # the gradients; the network itself on a GPU, else the copy of the best weights
+    # One more copy besides the gradients: on a GPU the network itself, on a CPU the best weights in the checkpoint.
+    needed = size * (2 + moments)
+    # None: the system does not report it, and a failed allocation has a message of its own.
     if free is not None and needed > free:
         raise RequestError(
-            f"memory does not suffice to fit {size // 4:,} parameters: it takes {needed / 1e9:,.3g} GB more, and "
-            f"{free / 1e9:,.3g} GB are free. Use a smaller network, or optimizer=sgd."
+            "memory",
+            f"does not suffice to fit {size // 4:,} parameters: it takes {needed / 1e9:,.3g} GB more, and "
+            f"{free / 1e9:,.3g} GB are free",
+            remedy=["Use a smaller network, or ", Setting("optimizer", "sgd"), "."],
         )
 
 
 def check_metrics(module: CompiledModel, data: Dataset) -> None:
-    """Refuse a metric that a part of a single row does not have, or that cannot be weighted where rows have weights.
+    """Refuse a metric that is undefined for a part of one row, or that cannot be weighted if rows have weights.
 
     Raises:
         RequestError: names the metric.
     """
     if any(part is not None and part.weights is not None for part in (data.train, data.val, data.test)):
         metrics.check_weights(data.spec, module.metric_names, data.weights_from)
+    # R2 of one row, for instance, divides by a variance of zero.
     if any(part is not None and len(part) < 2 for part in (data.val, data.test)):
         for name in module.metric_names:
             if not metrics.of_one_row(data.spec, name):
                 raise RequestError(
-                    f"metrics={name} needs two rows or more in each part, got one. Hold out more, or leave {name} out."
+                    Setting("metrics", name),
+                    "needs two rows or more in each part",
+                    "one",
+                    f"Hold out more rows, or leave {name} out.",
                 )
 
 
 def check_names(data: Dataset, outputs: Sequence[str]) -> None:
-    """Refuse columns that have the name of a column of predictions, in any file that is predicted.
+    """Refuse columns with the name of a column of predictions, which would appear twice in a file of predictions.
 
     Args:
         data: loaded.
         outputs: the names of the columns of predictions.
 
     Raises:
-        RequestError: names column and cure.
+        RequestError: names the column and the remedy.
     """
+    # predict_file leaves out a dropped column if its name is taken.
     names = [name for name, kind in data.column_kinds.items() if kind != DROPPED]
     taken = next((name for name in outputs if name in names), None)
     if taken is None:
@@ -119,80 +146,106 @@ def check_names(data: Dataset, outputs: Sequence[str]) -> None:
     new = f"{taken}_"
     while new in data.column_kinds or new in outputs:
         new += "_"
-    typed = override(taken, new) or f"rename: {{{taken!r}: {new!r}}} to a YAML file of the data set"
-    if data.column_kinds[taken] in (TARGET, OWN_PAST):
-        cure = f"Add {typed} data.target={new}."
-    elif data.column_kinds[taken] in (TIME, SORTED_TIME):
-        cure = f"Add {typed} data.time={new}."
-    else:
-        dropped = f"data.drop=[{taken}]" if TYPED.fullmatch(taken) else f"'data.drop=[\"{taken}\"]'"
-        cure = f"Add {typed}, or {dropped}."
-    raise RequestError(f"data={data.name} has a column {taken}, which a column of predictions is called. {cure}")
+    raise RequestError(
+        Setting("data", data.name),
+        f"has a column {taken}, which is the name of a column of predictions",
+        remedy=Either(command=_renaming(data.column_kinds[taken], taken, new), python="Rename the column in X."),
+    )
+
+
+def _renaming(kind: str, name: str, new: str) -> str:
+    """Return what the command line adds to rename or drop a column; a shell takes some names only within quotes."""
+    renamed = override(name, new) or f"rename: {{{name!r}: {new!r}}} to a YAML file of the data set"
+    if kind in (TARGET, OWN_PAST):
+        return f"Add {renamed} data.target={new}."
+    if kind in (TIME, SORTED_TIME):
+        return f"Add {renamed} data.time={new}."
+    dropped = f"data.drop=[{name}]" if TYPED.fullmatch(name) else f"'data.drop=[\"{name}\"]'"
+    return f"Add {renamed}, or {dropped}."
 
 
 def check_monitors(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:
-    """Refuse a monitor that nothing measures, or of which nobody knows whether higher is better.
+    """Refuse a monitor that is not measured, or whose direction (higher or lower is better) is not known.
 
     Raises:
-        RequestError: names key, value and cure.
+        RequestError: names the setting and the scores that are measured.
     """
+    # The default monitor has no effect without validation rows and early stopping, and need not be measured then.
     unused = data.val is None and not config.early_stopping and config.monitor == "val_loss"
     if not unused:
-        cure = "Add trainer.early_stopping=false, or trainer.monitor=train_loss."
-        _check_monitor("trainer.monitor", config.monitor, module, data, cure)
+        alternatives = Setting("trainer.early_stopping", False), Setting("trainer.monitor", "train_loss")
+        remedy: Text = ["Add ", alternatives[0], ", or ", alternatives[1], "."]
+        _check_monitor(Setting("trainer.monitor", config.monitor), config.monitor, module, data, remedy)
     if isinstance(module.schedule_config, Plateau):
-        cure = "Add schedule.monitor=train_loss."
-        _check_monitor("schedule.monitor", str(module.schedule_config.monitor), module, data, cure)
+        monitor = str(module.schedule_config.monitor)
+        remedy = ["Add ", Setting("schedule.monitor", "train_loss"), "."]
+        _check_monitor(Setting("schedule.monitor", monitor), monitor, module, data, remedy)
 
 
-def _check_monitor(key: str, monitor: str, module: CompiledModel, data: Dataset, cure: str) -> None:
+def _check_monitor(setting: Setting, monitor: str, module: CompiledModel, data: Dataset, remedy: Text) -> None:
     parts = ("train", "val") if data.val is not None else ("train",)
     measured = [f"{part}_{name}" for part in parts for name in ("loss", *module.metric_names)]
     if monitor not in measured:
         if data.val is None and monitor.startswith("val_"):
-            raise RequestError(f"{key}={monitor} needs validation rows, got data.val_size=0. {cure}")
-        raise RequestError(
-            f"{key}={monitor} is not measured.{did_you_mean(monitor, measured)} Choose from: {', '.join(measured)}."
-        )
+            no_rows = Either(command="data.val_size=0", python="none")
+            raise RequestError(setting, ["needs validation rows, got ", no_rows], remedy=remedy)
+        choices = f"{did_you_mean(monitor, measured)} Choose from: {', '.join(measured)}."
+        raise RequestError(setting, "is not measured", remedy=choices)
     name = monitor.partition("_")[2]
     if name != "loss" and metrics.higher_is_better(name, module.val_scores.metrics[name]) is None:
-        better = measured[-1 - len(module.metric_names)]
+        better = measured[-1 - len(module.metric_names)]  # the loss of the last part, which validates if there is one
         raise RequestError(
-            f"{key}={monitor} cannot be monitored: nobody says whether higher is better. Use {key}={better}."
+            setting,
+            "cannot be monitored: it is not known whether higher is better",
+            remedy=["Use ", Setting(setting.key, better), "."],
         )
 
 
 def check_devices(config: TrainerConfig) -> None:
-    """Refuse an accelerator that is not there, or more devices than there are.
+    """Refuse an accelerator that the machine lacks, or more devices than it has.
 
     Raises:
-        RequestError: names the key and what there is.
+        RequestError: names the setting and the devices of the machine.
     """
+    # Lightning takes LOCAL_RANK for a sign that another launcher starts the processes, and starts none.
     rank = os.environ.get("LOCAL_RANK")
     if rank is not None and not is_helper():
         raise RequestError(
-            f"LOCAL_RANK={rank} is set in the environment, as if another launcher had started this process. Unset it; "
-            "trainer.devices=2 trainer.strategy=ddp starts the processes itself."
+            [f"LOCAL_RANK={rank}"],
+            "is set in the environment, as if another launcher had started this process",
+            remedy="Unset it; `lifecycle trainer.devices=2 trainer.strategy=ddp` starts the processes itself.",
         )
+    # A Mac has at most one MPS device.
     gpus = torch.cuda.device_count() if CUDAAccelerator.is_available() else int(MPSAccelerator.is_available())
     if config.accelerator == "gpu" and not gpus:
-        raise RequestError("trainer.accelerator=gpu but torch sees no GPU. Use trainer.accelerator=cpu or auto.")
+        raise RequestError(
+            Setting("trainer.accelerator", "gpu"),
+            "but torch sees no GPU",
+            remedy=["Use ", Setting("trainer.accelerator", "cpu"), " or auto."],
+        )
     on_gpu = config.accelerator == "gpu" or (config.accelerator == "auto" and gpus)
     if on_gpu and config.devices > gpus:
         raise RequestError(
-            f"trainer.devices={config.devices} but torch sees {gpus} GPU. Use {gpus}, or trainer.accelerator=cpu."
+            Setting("trainer.devices", config.devices),
+            f"but torch sees {gpus} GPU{'s' * (gpus != 1)}",
+            remedy=[f"Use {gpus}, or ", Setting("trainer.accelerator", "cpu"), "."],
         )
     cores = max(2, os.cpu_count() or 1)
     if not on_gpu and config.devices > cores:
-        raise RequestError(f"trainer.devices={config.devices} but there are {cores} cores. Use at most {cores}.")
+        raise RequestError(
+            Setting("trainer.devices", config.devices),
+            f"but there are {cores} cores",
+            remedy=f"Use at most {cores}.",
+        )
 
 
 def check(config: TrainerConfig, module: CompiledModel, data: Dataset) -> None:
-    """Refuse what only data, network and metrics together show to be impossible; see :mod:`lifecycle.fit.preflight`.
+    """Run the checks that need data, network and metrics.
 
     Raises:
-        RequestError: names key, value and cure.
+        RequestError: the first check that fails.
     """
+    # Memory first, since the other checks call the network.
     check_memory(config, module)
     check_batches(config, module.network, data)
     check_metrics(module, data)

@@ -1,4 +1,4 @@
-"""Step 3, fit: Lightning's Trainer with early stopping and checkpoints; the history of every epoch."""
+"""Step 3, fit: runs Lightning's Trainer with early stopping and checkpoints, and returns the history."""
 
 from __future__ import annotations
 
@@ -34,7 +34,14 @@ from lifecycle.runtime.processes import helpers_know_their_main_process, is_help
 
 
 def trainer_for(config: TrainerConfig, *, devices: int, folder: Path, **more: Any) -> pl.Trainer:
-    """Return a Trainer that prints and logs nothing of its own; ``more`` goes to it as it is."""
+    """Return a Trainer that neither prints nor logs.
+
+    Args:
+        config: accelerator and strategy.
+        devices: number of processes.
+        folder: for files that Lightning may write.
+        more: further arguments of :class:`pytorch_lightning.Trainer`.
+    """
     return pl.Trainer(
         accelerator=config.accelerator,
         devices=devices,
@@ -43,11 +50,12 @@ def trainer_for(config: TrainerConfig, *, devices: int, folder: Path, **more: An
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        # On a CPU torch is deterministic as it is; the switch would only fill memory.
+        use_distributed_sampler=False,  # Batches divides the rows among the processes
+        # On a CPU torch is deterministic without it, and the switch fills new tensors, which costs time.
         deterministic="warn" if torch.cuda.is_available() and config.accelerator != "cpu" else None,
         default_root_dir=folder,
-        plugins=[LightningEnvironment(), CheckedCheckpointIO()],  # the first: whatever SLURM or torchrun left behind
+        # Without an explicit environment, Lightning follows variables that SLURM or torchrun left behind.
+        plugins=[LightningEnvironment(), CheckedCheckpointIO()],
         **more,
     )
 
@@ -70,30 +78,47 @@ def fit(
         data: training and validation rows.
         config: epochs, batch size, early stopping, devices.
         seed: of the order of rows and of dropout.
-        folder: where ``best.ckpt`` and ``last.ckpt`` go.
-        listeners: called with each epoch's row, on the first process only.
+        folder: for ``best.ckpt`` and ``last.ckpt``.
+        listeners: called with the row of each epoch, on the first process only.
         callbacks: Lightning callbacks, such as a progress bar.
-        checkpoint: the ``last.ckpt`` of a fit that was broken off, to be gone on with as if it had not been; its epochs
-            are in the history, and the listeners are not told of them again.
+        checkpoint: the ``last.ckpt`` to resume from. The history includes its epochs; the listeners do not see them.
 
     Raises:
-        TrainingError: the loss is no longer a number, or ``torch.compile`` does not get through.
+        TrainingError: the loss is no longer finite, or ``torch.compile`` fails.
         SavedModelError: the checkpoint is missing or altered.
     """
     train = _training_batches(config, data, seed)
-    val = data.val and in_order(data.val.inputs, data.val.targets, data.val.truth)
+    val = None if data.val is None else in_order(data.val.inputs, data.val.targets, data.val.truth)
     early, best = _early_stopping(config, module), _best_checkpoint(config, module, val is not None, folder)
-    watching = [callback for callback in (early, best) if callback is not None]
-    others = [callback for callback in callbacks if getattr(callback, "needs_scores_and_steps", True)]
-    recorder = Epochs(train, seed, listeners, None if others else [config.monitor] if watching else [])
-    module.step_options, steps = stepping.plan(config, module, train, others)
+    monitors = [callback for callback in (early, best) if callback is not None]
+    observers = [callback for callback in callbacks if getattr(callback, "needs_scores_and_steps", True)]
+    recorder = Epochs(train, seed, listeners, None if observers else [config.monitor] if monitors else [])
+    module.step_options, steps = stepping.plan(config, module, train, observers)
     trainer = trainer_for(
         config,
         devices=config.devices,
         folder=folder,
         max_epochs=config.max_epochs,
-        callbacks=[recorder, *watching, checkpoints.LastCheckpoint(folder), *callbacks],  # the last sees what all know
+        # In this order: the recorder logs the scores that the monitors read, and last.ckpt holds the states of both.
+        callbacks=[recorder, *monitors, checkpoints.LastCheckpoint(folder), *callbacks],
     )
+    _run(trainer, module, config, train, (Chunks(train, steps), val), checkpoint)
+    if best is None:  # nothing is monitored, so the last epoch is kept
+        trainer.save_checkpoint(folder / checkpoints.BEST, weights_only=True)
+    _release(train)
+    best_epoch = None if best is None or is_helper() else _best_epoch(config, module, folder)
+    return _history(config, recorder.rows, best_epoch, early is not None)
+
+
+def _run(
+    trainer: pl.Trainer,
+    module: CompiledModel,
+    config: TrainerConfig,
+    train: Batches,
+    loaders: tuple[Chunks, Batches | None],
+    checkpoint: Path | None,
+) -> None:
+    """Run the epochs with the settings of this fit, and write what remains of the checkpoints, however it ends."""
     try:
         with (
             _torch_compiled(module, config),
@@ -103,31 +128,34 @@ def fit(
             channels_last(module, config),
             memory.kept(),
         ):
-            trainer.fit(module, Chunks(train, steps), val, ckpt_path=checkpoint, weights_only=True)
+            trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
     except BaseException:
-        with suppress(OSError):  # the error is the one to be told
+        with suppress(OSError):  # a full disk must not hide the error that ended the fit
             checkpoints.flush(trainer)
         _end_processes(trainer)
         raise
-    checkpoints.flush(trainer)
+    checkpoints.flush(trainer)  # before the best weights are read from the file
+
+
+def _release(train: Batches) -> None:
+    """Release what only fitting needs: scoring uses one process, and as much memory as there is."""
     if isinstance(train.inputs, WindowedRows):
-        train.inputs.forget()  # what follows needs memory too
-    if best is None:  # nothing says which epoch is best: the last one is kept
-        trainer.save_checkpoint(folder / checkpoints.BEST, weights_only=True)
+        train.inputs.forget()
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()  # scoring is one process's work
-    best_epoch = None if best is None or is_helper() else _best_epoch(config, module, folder)
-    weights_epoch = best_epoch if best_epoch and config.restore_best else len(recorder.rows)
-    stopped = (
-        f"{config.monitor} had not improved for {config.patience} epoch{'s' * (config.patience > 1)}"
-        if early is not None and len(recorder.rows) < config.max_epochs
-        else f"max_epochs={config.max_epochs} was reached"
-    )
-    return History(tuple(recorder.rows), best_epoch, weights_epoch, stopped)
+        torch.distributed.destroy_process_group()
+
+
+def _history(config: TrainerConfig, rows: Sequence[Row], best_epoch: int | None, stops_early: bool) -> History:
+    """Return the history of a fit, with the epoch of its weights and the reason why it ended."""
+    stopped = f"max_epochs={config.max_epochs} was reached"
+    if stops_early and len(rows) < config.max_epochs:
+        stopped = f"{config.monitor} had not improved for {config.patience} epoch{'s' * (config.patience > 1)}"
+    weights_epoch = best_epoch if best_epoch and config.restore_best else len(rows)
+    return History(tuple(rows), best_epoch, weights_epoch, stopped)
 
 
 def _best_epoch(config: TrainerConfig, module: CompiledModel, folder: Path) -> int:
-    """Return the best epoch (from 1), and give the model its weights if asked."""
+    """Return the best epoch (from 1), and give the model its weights if ``restore_best``."""
     checkpoint = checkpoints.read(folder / checkpoints.BEST)
     if config.restore_best:
         module.load_state_dict(checkpoint["state_dict"])
@@ -156,14 +184,14 @@ def _early_stopping(config: TrainerConfig, module: CompiledModel) -> EarlyStoppi
         patience=config.patience,
         min_delta=config.min_delta,
         check_on_train_epoch_end=True,
-        check_finite=False,  # a loss that is no number ends the run; a metric that has none yet is merely no better
+        check_finite=False,  # Epochs ends the run if the loss is not finite; a metric may be NaN for some epochs
     )
 
 
 def _best_checkpoint(
     config: TrainerConfig, module: CompiledModel, validates: bool, folder: Path
 ) -> ModelCheckpoint | None:
-    """Return what keeps ``best.ckpt``; nothing where nothing says which epoch is best."""
+    """Return the callback that writes ``best.ckpt``; ``None``: no score says which epoch is best."""
     if not validates and config.monitor.startswith("val_"):
         return None
     return ModelCheckpoint(
@@ -173,19 +201,19 @@ def _best_checkpoint(
         mode=module.mode(config.monitor),
         save_weights_only=True,
         save_on_train_epoch_end=True,
-        enable_version_counter=False,
+        enable_version_counter=False,  # a resumed fit writes best.ckpt again, not best-v1.ckpt
     )
 
 
 @contextmanager
 def _torch_compiled(module: CompiledModel, config: TrainerConfig) -> Iterator[None]:
-    """Call the network through ``torch.compile`` while it is fitted, if asked; its weights keep their names."""
+    """Call the network through ``torch.compile`` during the fit, if configured; its weights keep their names."""
     if not config.torch_compile:
         yield
         return
-    from torch._dynamo.exc import TorchDynamoException  # nothing public is raised
+    from torch._dynamo.exc import TorchDynamoException  # torch raises no public exception here
 
-    def call(inputs: Tensor) -> Any:  # nn.Module.compile() would pass over a plain nn.Sequential in silence
+    def call(inputs: Tensor) -> Any:  # nn.Module.compile() silently has no effect on a plain nn.Sequential
         return module.network(inputs)
 
     module.call_network = torch.compile(call)
@@ -194,7 +222,7 @@ def _torch_compiled(module: CompiledModel, config: TrainerConfig) -> Iterator[No
     except TorchDynamoException as error:
         why = str(error).strip().splitlines()[0].rstrip(".")
         raise TrainingError(
-            f"trainer.torch_compile=true and torch.compile does not get through: {why}. Install a C++ "
+            f"trainer.torch_compile=true but torch.compile fails: {why}. Install a C++ "
             "compiler (g++) if there is none, or leave trainer.torch_compile out."
         ) from error
     finally:
@@ -203,11 +231,14 @@ def _torch_compiled(module: CompiledModel, config: TrainerConfig) -> Iterator[No
 
 @contextmanager
 def _ctrl_c_kept() -> Iterator[None]:
-    """Let Ctrl-C be what it is to a caller from Python: Lightning makes it ``sys.exit`` and ignores the next."""
+    """Raise ``KeyboardInterrupt`` on Ctrl-C, as a caller from Python expects.
+
+    Lightning turns it into ``SystemExit`` and ignores the next Ctrl-C.
+    """
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
-    except ValueError as error:  # Lightning sets a handler, which Python allows on the main thread alone
+    except ValueError as error:  # Lightning sets a signal handler, which Python allows on the main thread only
         if not isinstance(error.__context__, KeyboardInterrupt):
             raise
         raise KeyboardInterrupt from error
@@ -219,7 +250,7 @@ def _ctrl_c_kept() -> Iterator[None]:
 
 
 def _end_processes(trainer: pl.Trainer) -> None:
-    """End the processes that a ddp run started; they would wait for this one for ever."""
+    """Kill the helper processes of a DDP run, which would wait for this one for ever."""
     launcher = trainer.strategy.launcher if isinstance(trainer.strategy, ParallelStrategy) else None
     if launcher is not None:
         launcher.kill(signal.SIGKILL)

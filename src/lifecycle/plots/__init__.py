@@ -1,1 +1,1 @@
-"""Look: the pictures and tables of a finished run, each a file that shows without a network or another program."""
+"""Pictures and tables of a finished run, in files that need no network connection."""

@@ -1,4 +1,4 @@
-"""All pictures and tables of a finished run, written into one folder."""
+"""Writes the pictures and tables of a finished run into a folder."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 CLASS_PICTURES = ("confusion_matrix.png", "roc.png", "precision_recall.png")
 VALUE_PICTURES = ("residuals.png",)
 NETWORK = "network"
-"""What the network's own scores are called in ``baselines.csv``."""
+"""Name of the row with the network's scores in ``baselines.csv``."""
 
 
 def write_tables(folder: Path, data: Dataset, predictions: pd.DataFrame, evaluation: Evaluation) -> None:
     """Write ``scores.csv``, ``baselines.csv``, and of classes ``classification_report.txt``, ``confusion_matrix.csv``.
 
     Args:
-        folder: where to.
-        data: what was scored.
-        predictions: of the scored rows, beside the truth.
+        folder: where to write.
+        data: with the scored rows.
+        predictions: of the scored rows, with the truth.
         evaluation: scores, intervals and baselines.
     """
     scores_table(evaluation).to_csv(folder / "scores.csv", index=False)
     baselines_table(evaluation).to_csv(folder / "baselines.csv", index=False)
     if data.spec.task != REGRESSION:
-        names = data.spec.class_names
+        names = data.spec.class_names  # all of them, also those that no scored row has
         (folder / "classification_report.txt").write_text(classes.report(predictions, names))
         classes.confusion(predictions, names).to_csv(folder / "confusion_matrix.csv")
 
@@ -43,26 +43,26 @@ def write_tables(folder: Path, data: Dataset, predictions: pd.DataFrame, evaluat
 def write_drawings(
     folder: Path, model_name: str, network: nn.Module, data: Dataset, predictions: pd.DataFrame
 ) -> list[str]:
-    """Write what is drawn from network and data: ``model.svg``, and ``forecast.png`` where the data know of time.
+    """Write the pictures that need network and data: ``model.svg``, and ``forecast.png`` of a series.
 
     Args:
-        folder: where to.
+        folder: where to write.
         model_name: for the title of the diagram.
-        network: with its weights; left as it was.
-        data: what it was fitted to and scored on.
-        predictions: of the scored rows, beside the truth.
+        network: is not changed.
+        data: with training and scored rows.
+        predictions: of the scored rows, with the truth.
 
     Returns:
         Names of the files.
     """
-    from lifecycle.plots import diagram
+    from lifecycle.plots import diagram  # imports torch, which the recording process does not need
 
     (folder / "model.svg").write_text(diagram.draw(network, model_name, data.spec), encoding="utf-8")
     return ["model.svg", *write_forecast(folder, data, predictions)]
 
 
 def write_forecast(folder: Path, data: Dataset, predictions: pd.DataFrame) -> list[str]:
-    """Write ``forecast.png`` where the data know of time; return the names of the files."""
+    """Write ``forecast.png`` if the data have times or naive forecasts; return the names of the files."""
     if data.spec.task != REGRESSION or (data.scored.times is None and not data.scored.naive):
         return []
     values.draw_forecast(predictions, data, folder / "forecast.png")
@@ -70,7 +70,7 @@ def write_forecast(folder: Path, data: Dataset, predictions: pd.DataFrame) -> li
 
 
 def pictures_of(spec: DataSpec, fitted: bool = True) -> list[str]:
-    """Return the names of the files that :func:`write_pictures` writes; ``fitted``: it is given a history."""
+    """Return the names of the files that :func:`write_pictures` writes; ``fitted``: with learning curves."""
     return [*(["curves.png"] if fitted else []), *(CLASS_PICTURES if spec.task != REGRESSION else VALUE_PICTURES)]
 
 
@@ -78,9 +78,9 @@ def write_pictures(folder: Path, history: History | None, predictions: pd.DataFr
     """Write the learning curves, and the pictures of the task; needs no PyTorch.
 
     Args:
-        folder: where to.
-        history: of fitting; ``None``: no curves.
-        predictions: of the scored rows, beside the truth.
+        folder: where to write.
+        history: of the fit; ``None``: no learning curves.
+        predictions: of the scored rows, with the truth.
         spec: the task, its target and its classes.
     """
     if history is not None:
@@ -95,7 +95,7 @@ def write_pictures(folder: Path, history: History | None, predictions: pd.DataFr
 
 
 def scores_table(evaluation: Evaluation) -> pd.DataFrame:
-    """Return a row a score: its value, the ends of its 95% interval, and the value of the baseline to beat."""
+    """Return a row for each score: its value, the ends of its 95% interval, and the value of the baseline to beat."""
     ends = [evaluation.intervals.get(name, (None, None)) for name in evaluation.scores]
     return pd.DataFrame(
         {
@@ -109,6 +109,6 @@ def scores_table(evaluation: Evaluation) -> pd.DataFrame:
 
 
 def baselines_table(evaluation: Evaluation) -> pd.DataFrame:
-    """Return a row for the network and each baseline, a column a score."""
+    """Return a row for the network and each baseline, with a column for each score."""
     rows = {NETWORK: evaluation.scores, **evaluation.baselines}
     return pd.DataFrame([{"prediction": name, **scores} for name, scores in rows.items()])

@@ -1,4 +1,4 @@
-"""The pictures and tables of a classification: confusion matrix, report, ROC and precision-recall curves."""
+"""Pictures and tables of a classification: confusion matrix, report, ROC and precision-recall curves."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ Curve = tuple[Array, Array, float]
 """x, y and the area under them."""
 
 MOST_WITH_SHARES, MOST_WITH_NUMBERS, MOST_WITH_NAMES = 12, 40, 60
-"""Classes up to which the cells of a confusion matrix hold counts and shares, counts, and its sides names."""
+"""Most classes of a confusion matrix with shares in its cells, with counts in them, and with names at its sides."""
+
 MOST_CURVES = 10
-"""More one-vs-rest curves than this are grey, but for those with the smallest areas."""
+"""One-vs-rest curves with a colour each, those with the smallest areas; the others are grey."""
 
 
 def report(predictions: pd.DataFrame, names: tuple[str, ...]) -> str:
-    """Return scikit-learn's classification report: precision, recall and F1 of each class, and their means."""
+    """Return scikit-learn's classification report: precision, recall and F1 of each class and on average."""
     from sklearn.metrics import classification_report
 
     text: str = classification_report(
@@ -41,19 +42,19 @@ def confusion(predictions: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame
     """Return the number of rows of each actual class (down) and predicted class (across)."""
     from sklearn.metrics import confusion_matrix
 
-    with ignored():  # that one class only was seen
+    with ignored():  # scikit-learn warns if only one class occurs
         counts = confusion_matrix(predictions["actual"], predictions["predicted"], labels=list(names))
     return pd.DataFrame(counts, index=pd.Index(names, name="actual \\ predicted"), columns=list(names))
 
 
 def draw_confusion(matrix: pd.DataFrame, target: str, file: Path) -> Figure:
-    """Draw a confusion matrix: counts, shares of the rows of each actual class, coloured by the share."""
+    """Draw a confusion matrix: counts, and shares of the rows of each actual class, coloured by the share."""
     counts = matrix.to_numpy()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     classes = len(counts)
     cell = 0.62 if classes <= MOST_WITH_SHARES else 0.36
     names = [label(name, 18) for name in matrix.columns]
-    longest = max(map(len, names)) * 0.075
+    longest = max(map(len, names)) * 0.075  # inches, about the width of a letter
     side = min(max(1.9, cell * classes), 16.0)
     with picture(file, max(4.2, side + longest + 1.6), max(3.0, side + min(longest, 1.5) + 1.0)) as figure:
         axes = figure.subplots()
@@ -78,6 +79,7 @@ def _write_cells(axes: Axes, counts: Array, shares: Array) -> None:
         count, share = counts[row, column], shares[row, column]
         if count or with_shares:
             text = f"{count}\n{share:.0%}" if with_shares and count else str(count)
+            # On a dark cell black text is not readable.
             colour = "white" if share > 0.55 else "#222222" if count else "#bbbbbb"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9 if with_shares else 7)
 
@@ -87,7 +89,7 @@ def draw_roc(predictions: pd.DataFrame, names: tuple[str, ...], file: Path) -> F
     from sklearn.metrics import auc, roc_curve
 
     def curve(truth: Array, probability: Array) -> Curve | None:
-        if truth.all() or not truth.any():
+        if truth.all() or not truth.any():  # a rate of false or true positives would divide by zero
             return None
         false, true, _ = roc_curve(truth, probability)
         return false, true, float(auc(false, true))
@@ -99,7 +101,7 @@ def draw_roc(predictions: pd.DataFrame, names: tuple[str, ...], file: Path) -> F
             at = np.linspace(0, 1, 201)
             mean = np.mean([np.interp(at, false, true) for false, true, _ in curves.values()], axis=0)
             area = float(np.mean([area for _, _, area in curves.values()]))
-            mean[0] = 0.0
+            mean[0] = 0.0  # a curve may start with a step up, and its interpolation above 0
             axes.plot(at, mean, "--", color="black", linewidth=2.2, label=f"mean of the classes (AUC {area:.3f})")
         _draw_curves(axes, curves, "AUC")
         axes.plot([0, 1], [0, 1], ":", color=GREY, label="no skill (AUC 0.500)")
@@ -123,6 +125,7 @@ def draw_precision_recall(predictions: pd.DataFrame, names: tuple[str, ...], fil
         axes = figure.subplots()
         if len(names) > 2 and curves:
             mean = np.mean([area for _, _, area in curves.values()])
+            # Only in the legend, since precision must not be interpolated linearly between recalls.
             axes.plot([], [], linestyle="", label=f"mean of the classes (AP {mean:.3f})")
         _draw_curves(axes, curves, "AP", drawstyle="steps-post")
         shares = [float((predictions["actual"] == name).mean()) for name in curves]
@@ -141,17 +144,18 @@ def _title(what: str, names: tuple[str, ...]) -> str:
 def _curves(
     predictions: pd.DataFrame, names: tuple[str, ...], curve: Callable[[Array, Array], Curve | None]
 ) -> dict[str, Curve]:
-    """Return the curve of each class that has one; for two classes that of the second, the positive one."""
-    found = {}
+    """Return the curve of each class that has one; of two classes only that of the second, the positive one."""
+    curves = {}
     for name in names[1:] if len(names) == 2 else names:
         truth = (predictions["actual"] == name).to_numpy()
         drawn = curve(truth, predictions[f"probability_{name}"].to_numpy())
         if drawn is not None:
-            found[name] = drawn
-    return found
+            curves[name] = drawn
+    return curves
 
 
 def _draw_curves(axes: Axes, curves: dict[str, Curve], area_name: str, **options: Any) -> None:
+    # Classes with the smallest areas are those that a user wants to find.
     hardest = sorted(curves, key=lambda name: curves[name][2])[:MOST_CURVES]
     others = [name for name in curves if name not in hardest]
     looks = cycle([(colour, style) for style in ("-", "--") for colour in COLOURS[:6]])
@@ -159,13 +163,13 @@ def _draw_curves(axes: Axes, curves: dict[str, Curve], area_name: str, **options
         x, y, area = curves[name]
         axes.plot(x, y, style, color=colour, label=f"{label(name)} ({area_name} {area:.3f})", **options)
     for number, name in enumerate(others):
-        said = f"{len(others)} others, larger {area_name}" if number == 0 else None
-        axes.plot(*curves[name][:2], color="#cccccc", linewidth=0.7, zorder=1, label=said, **options)
+        text = f"{len(others)} others, larger {area_name}" if number == 0 else None
+        axes.plot(*curves[name][:2], color="#cccccc", linewidth=0.7, zorder=1, label=text, **options)
 
 
-def _finish(axes: Axes, beside: bool, corner: Literal["lower left", "lower right"]) -> None:
+def _finish(axes: Axes, legend_outside: bool, corner: Literal["lower left", "lower right"]) -> None:
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
-    if beside:
+    if legend_outside:
         axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
     elif axes.get_legend_handles_labels()[0]:
         axes.legend(loc=corner, fontsize=9)

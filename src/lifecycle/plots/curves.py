@@ -1,4 +1,4 @@
-"""The learning curves: loss and each metric over the epochs, with the best epoch marked."""
+"""Learning curves: loss and each metric over the epochs, with the best epoch marked."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ if TYPE_CHECKING:
     from lifecycle.fit.history import History
 
 FEW_EPOCHS = 20
-"""So many are also drawn as points: one alone makes no line."""
+"""Up to this number, epochs are also drawn as points: a single one makes no line."""
+
 TITLES = {"lr": "learning rate"}
+
 WIDE_RANGE = 100.0
-"""A loss that falls by more than this factor is drawn on a logarithmic axis."""
+"""A loss that varies by more than this factor is drawn on a logarithmic axis."""
 
 
 def draw(history: History, file: Path | BinaryIO) -> Figure:
-    """Draw a panel for the loss, each metric, and whatever else an epoch's row holds (a learning rate).
+    """Draw a panel for the loss, for each metric, and for the learning rate if there is a schedule.
 
     Args:
-        history: of fitting; values that are no finite number are gaps.
+        history: of the fit; values that are not finite are gaps.
         file: the PNG.
     """
     frame = history.frame.replace([np.inf, -np.inf], np.nan)
     panels = panels_of(list(map(str, frame.columns)))
-    columns = min(len(panels), 2 if len(panels) in (2, 4) else 3)
+    columns = min(len(panels), 2 if len(panels) in (2, 4) else 3)  # 4 panels in 2 rows, without gaps
     rows = math.ceil(len(panels) / columns)
     with picture(file, max(4.6, 3.5 * columns), 2.6 * rows + 0.5) as figure:
         grid = list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -46,7 +48,7 @@ def draw(history: History, file: Path | BinaryIO) -> Figure:
 
 
 def panels_of(columns: list[str]) -> dict[str, list[str]]:
-    """Return the title of each panel and the columns of the history that are drawn on it, the loss first."""
+    """Return the columns of the history in each panel by its title, the loss first."""
     panels: dict[str, list[str]] = {"loss": []}
     for name in columns:
         part, _, score = name.partition("_")
@@ -69,10 +71,11 @@ def _panel(axes: Axes, title: str, lines: list[str], frame: pd.DataFrame, histor
     values = values[np.isfinite(values)]
     if title == "loss" and len(values) and values.min() > 0 and values.max() / values.min() > WIDE_RANGE:
         axes.set_yscale("log")
+    # The padding leaves space for the number of the best epoch above the axes.
     axes.set_title(TITLES.get(title, title.replace("_", " ")), pad=13)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    if len(frame) == 1:
+    if len(frame) == 1:  # matplotlib would show fractions of an epoch
         axes.set_xlim(0, 2)
     _mark(axes, history.best_epoch, "best epoch", "--")
     if history.weights_epoch != history.best_epoch:

@@ -1,4 +1,7 @@
-"""A diagram of the network as an SVG of our own writing: it needs no other program, font or script to be seen."""
+"""A diagram of a network as an SVG that needs no other program, font or script.
+
+Written directly, since Graphviz is a separate program that a user may not have.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +18,27 @@ if TYPE_CHECKING:
     from torch import nn
 
 WIDTH, HEIGHT, SLIM, GAP, GUTTER, LANE, MARGIN, TITLE = 360, 46, 28, 20, 60, 9, 24, 34
-"""Pixels: of a box with weights, of one without, between boxes, between columns, between arrows, around all."""
+"""Pixels: width of a box, its height with and without weights, gaps between boxes, columns and arrows, margin, height
+of the title."""
+
 ROWS = 14
-"""Boxes in a column, before there is a second one."""
+"""Boxes in a column before a second column is used."""
+
 FILLS = {"end": "#f2f2f2", "weights": "#dcebf7", "plain": "#ffffff"}
 STROKES = {"end": "#8a8a8a", "weights": "#0072B2", "plain": "#9db7cc"}
+
 SPREAD = 4
-"""Most arrows side by side in a gutter before they lie on each other."""
+"""Most parallel arrows in a gutter; further arrows overlap these."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """One box: what it says at its left and right, and where its left upper corner is, in pixels."""
+    """One box, with two lines of text at its left and right; ``x`` and ``y`` of its upper left corner in pixels."""
 
     key: str
     kind: str  # end, weights or plain
-    title: str
-    rest: str
+    title: str  # bold
+    rest: str  # after the title
     below: str
     right: str
     right_below: str
@@ -41,7 +48,7 @@ class Box:
 
     @property
     def height(self) -> int:
-        """Pixels: layers without weights are slim."""
+        """Height in pixels; layers without weights are flat."""
         return SLIM if self.kind == "plain" else HEIGHT
 
 
@@ -49,9 +56,9 @@ def draw(network: nn.Module, name: str, spec: DataSpec) -> str:
     """Return the SVG of a network.
 
     Args:
-        network: on any device; left as it was.
+        network: on any device; is not changed.
         name: of the model.
-        spec: what goes in and comes out.
+        spec: shapes, task and classes.
     """
     graph = trace(network, spec.input_shape)
     boxes = _placed([_input(spec), *(_layer(node) for node in graph.nodes), _output(spec)])
@@ -68,12 +75,12 @@ def _input(spec: DataSpec) -> Box:
 
 def _output(spec: DataSpec) -> Box:
     if spec.task == MULTICLASS:
-        said = f"{len(spec.class_names)} classes: softmax", _cut(", ".join(spec.class_names))
+        rest, below = f"{len(spec.class_names)} classes: softmax", _cut(", ".join(spec.class_names))
     elif spec.task == BINARY:
-        said = f"probability of {spec.class_names[1]}: sigmoid", f"else {spec.class_names[0]}"
+        rest, below = f"probability of {spec.class_names[1]}: sigmoid", f"else {spec.class_names[0]}"
     else:
-        said = f"{spec.target_name}: linear", "restored to its own units"
-    return Box(OUTPUT, "end", "Output", said[0], said[1], str((None, spec.num_outputs)), "")
+        rest, below = f"{spec.target_name}: linear", "restored to its own units"
+    return Box(OUTPUT, "end", "Output", rest, below, str((None, spec.num_outputs)), "")
 
 
 def _cut(text: str, most: int = 50) -> str:
@@ -90,13 +97,14 @@ def _layer(node: Node) -> Box:
 
 
 def _placed(boxes: list[Box]) -> list[Box]:
-    """Stack boxes in as many columns as keep the page in shape."""
+    """Stack boxes in columns of about equal length."""
+    # The factor makes the diagram of a large network about twice as wide as high.
     rows = max(ROWS, math.ceil(math.sqrt(4 * len(boxes))))
     rows = math.ceil(len(boxes) / math.ceil(len(boxes) / rows))
     placed, y = [], 0.0
     for number, box in enumerate(boxes):
         column, row = divmod(number, rows)
-        y = MARGIN + TITLE if row == 0 else y
+        y = MARGIN + TITLE if row == 0 else y  # boxes differ in height, so that y is a running sum
         x = MARGIN + column * (WIDTH + GUTTER)
         placed.append(Box(**{**vars(box), "x": x, "y": y, "column": column}))
         y += box.height + GAP
@@ -104,7 +112,7 @@ def _placed(boxes: list[Box]) -> list[Box]:
 
 
 def _arrows(graph: Graph, boxes: dict[str, Box]) -> list[tuple[str, bool]]:
-    """Return the path of each edge, and whether it is guessed: straight to the next box, else round by the gutters."""
+    """Return the path of each edge, and whether it is guessed: straight to the next box, else through the gutters."""
     order = list(boxes)
     arrows, lanes = [], 0
     for source, target in graph.edges:
@@ -114,7 +122,7 @@ def _arrows(graph: Graph, boxes: dict[str, Box]) -> list[tuple[str, bool]]:
             path = f"M{start.x + WIDTH / 2:g} {start.y + start.height:g}V{end.y - 1:g}"
         else:
             lane = 0 if step == 1 else 1 + lanes % SPREAD
-            lanes += step != 1
+            lanes += step != 1  # straight arrows take no lane
             path = _around(start, end, 12 + lane * LANE)
         arrows.append((path, (source, target) in graph.guessed))
     return arrows
@@ -138,7 +146,8 @@ def _page(name: str, graph: Graph, boxes: list[Box], arrows: list[tuple[str, boo
     bottom = max(box.y + box.height for box in boxes)
     notes = ["Layers in the order of their first use; arrows follow the data."]
     if graph.guessed:
-        notes.append("Dashed: the data's way was not seen; the order of use instead.")
+        notes.append("Dashed: the flow of data is not known; the order of use instead.")
+    # A module may have parameters that its own forward() uses outside of its layers.
     outside = graph.num_params - sum(node.num_params for node in graph.nodes)
     if outside:
         notes.append(f"{outside:,} parameters belong to none of these layers.")
@@ -168,10 +177,10 @@ def _page(name: str, graph: Graph, boxes: list[Box], arrows: list[tuple[str, boo
 def _drawn(box: Box) -> list[str]:
     left, right = box.x + 10, box.x + WIDTH - 10
     first = box.y + (18.5 if box.below or box.right_below else box.height / 2 + 4)
-    room = 56 - len(box.right) - len(box.title)
+    room = 56 - len(box.right) - len(box.title)  # letters that fit into the width of a box
     gap = 7 if box.title else 0
-    said = escape(short(box.rest, max(room, 4)))
-    rest = f'<tspan dx="{gap}" font-weight="normal" fill="#444444">{said}</tspan>'
+    text = escape(short(box.rest, max(room, 4)))
+    rest = f'<tspan dx="{gap}" font-weight="normal" fill="#444444">{text}</tspan>'
     lines = [
         f'<rect x="{box.x:g}" y="{box.y:g}" width="{WIDTH}" height="{box.height}" rx="5" '
         f'fill="{FILLS[box.kind]}" stroke="{STROKES[box.kind]}"/>',

@@ -1,4 +1,4 @@
-"""How samples flow through a network: its layers, and from which of them each takes its inputs."""
+"""Traces the flow of samples through a network: its layers, and the layers from which each takes its inputs."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ SETTINGS = {
     "negative_slope": "slope",
     "output_size": "to",
 }
-"""Attributes of torch's layers that are worth a word in a picture, and that word."""
+"""Attributes of torch layers that a diagram shows, with their labels."""
+
 USUAL = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "num_layers": 1, "bidirectional": False}
-"""Values that go without saying."""
+"""Default values, which are not shown."""
 
 WEIGHT = "accumulategrad"  # what autograd calls a weight
 INPUT, OUTPUT = "<input>", "<output>"  # names that no layer has
@@ -41,9 +42,9 @@ class Node:
         type: its class.
         settings: such as ``"kernel 3, padding same"``; mostly empty.
         shape: of its output, ``(None, ...)``.
-        num_params: its own; those of weights that are shared are counted once.
+        num_params: number of its parameters; shared ones are counted at their first layer.
         calls: how often a sample passes through it.
-        is_join: no layer, but the place where outputs of several are made one, before a layer takes it in.
+        is_join: not a layer, but the operation that combines the outputs of several layers.
     """
 
     name: str
@@ -57,10 +58,14 @@ class Node:
 
 @dataclass
 class Graph:
-    """The layers (and joins) in the order of their first use, and the edges ``(from, to)`` by their names.
+    """The layers and joins of a network in the order of their first use, and the edges between them.
 
-    ``INPUT`` and ``OUTPUT`` are ends of edges, too. ``guessed`` are the edges that stand for the order of execution,
-    since the data's own way was not seen (a network that detaches its tensors).
+    Attributes:
+        nodes: layers and joins.
+        edges: ``(from, to)`` by name; ``INPUT`` and ``OUTPUT`` are ends of edges as well.
+        guessed: edges that follow the order of execution, since the network detaches its tensors and the flow of data
+            is not recorded.
+        num_params: of the network.
     """
 
     nodes: list[Node] = field(default_factory=list)
@@ -70,13 +75,13 @@ class Graph:
 
 
 def trace(network: nn.Module, shape: tuple[int, ...]) -> Graph:
-    """Send one sample of zeros through a network and follow it along autograd's own records.
+    """Pass one sample of zeros through a network, and follow it through the graph that autograd records.
 
-    What is done to the data between layers (cutting, reshaping, functions) is followed and leaves no node, but where
-    outputs of several layers become one there is a join.
+    Operations between layers (slicing, reshaping, functions) are followed and are not nodes; an operation that combines
+    the outputs of several layers is a join.
 
     Args:
-        network: left as it was.
+        network: is not changed.
         shape: of a sample.
     """
     training = network.training
@@ -85,7 +90,7 @@ def trace(network: nn.Module, shape: tuple[int, ...]) -> Graph:
     try:
         try:
             return _Tracer(network).run(torch.zeros(1, *shape, device=device, requires_grad=True))
-        except RuntimeError:  # a network that cannot be differentiated by its input: the layers alone
+        except RuntimeError:  # the network is not differentiable by its input, so only its layers are known
             with torch.no_grad():
                 return _Tracer(network).run(torch.zeros(1, *shape, device=device))
     finally:
@@ -93,14 +98,14 @@ def trace(network: nn.Module, shape: tuple[int, ...]) -> Graph:
 
 
 class _Tracer:
-    """Notes which layer made each tensor: the step of autograd that made it is the tensor's mark."""
+    """Records the layer that returned each tensor, by the tensor's ``grad_fn``, which identifies it."""
 
     def __init__(self, network: nn.Module) -> None:
         self.network, self.here = network, threading.get_ident()
         self.graph = Graph(num_params=sum(parameter.numel() for parameter in network.parameters()))
         self.by_name: dict[str, Node] = {}
         self.makers: dict[Any, str] = {}
-        self.edges: dict[tuple[str, str], bool] = {}  # whether seen
+        self.edges: dict[tuple[str, str], bool] = {}  # whether autograd recorded it, else guessed
         self.counted: set[Tensor] = set()
 
     def run(self, inputs: Tensor) -> Graph:
@@ -112,7 +117,7 @@ class _Tracer:
             ]
         try:
             with torch.set_grad_enabled(inputs.requires_grad):
-                inputs = inputs.clone()  # no leaf, so that a layer may work in place
+                inputs = inputs.clone()  # an in-place layer may not change a leaf
                 if inputs.grad_fn is not None:
                     self.makers[inputs.grad_fn] = INPUT
                 outputs = self.network(inputs)
@@ -128,10 +133,11 @@ class _Tracer:
     def _before(self, name: str, module: nn.Module) -> Any:
         def hook(_module: nn.Module, arguments: Any, named: Any) -> None:
             if threading.get_ident() != self.here:
-                return  # another thread predicts with the network meanwhile
+                return  # another thread is predicting with the network
             key, last = name or "network", self._last()
             self._enter((arguments, named), key, last)
             if key not in self.by_name:
+                # A layer that is used twice, or shares weights, is counted once.
                 fresh = [p for p in module.parameters() if p not in self.counted]
                 self.counted.update(fresh)
                 size = sum(p.numel() for p in fresh)
@@ -161,17 +167,17 @@ class _Tracer:
         return hook
 
     def _enter(self, value: Any, name: str, last: str) -> None:
-        """Draw edges to a layer from those that its inputs come from; they meet in a join where they are several."""
-        seen = False
+        """Add edges to a layer from the layers of its inputs; several layers of one input are joined first."""
+        is_recorded = False
         for number, tensor in enumerate(_tensors(value)):
             sources, step = self._sources(tensor)
             if len(sources) > 1:
                 sources = [self._joined(sources, tensor, step, f"{name}<{number}")]
             for source in sources:
-                seen = True
+                is_recorded = True
                 if source != name:
                     self.edges[source, name] = True
-        if not seen and last != name:
+        if not is_recorded and last != name:
             self.edges.setdefault((last, name), False)
 
     def _joined(self, sources: list[str], tensor: Tensor, step: str, name: str) -> str:
@@ -182,31 +188,31 @@ class _Tracer:
         return name
 
     def _sources(self, tensor: Tensor) -> tuple[list[str], str]:
-        """Return the layers whose outputs a tensor was made of, none between, and the operation where these met."""
-        waiting, found, met = [tensor.grad_fn], set[str](), ""
-        seen = set(waiting)
-        while waiting:
-            step = waiting.pop()
+        """Return the nearest layers from whose outputs a tensor was computed, and the operation that combined them."""
+        stack, sources, operation = [tensor.grad_fn], set[str](), ""
+        visited = set(stack)
+        while stack:
+            step = stack.pop()
             if step in self.makers:
-                found.add(self.makers[step])
+                sources.add(self.makers[step])
             elif step is not None:
                 before = [one for one, _ in step.next_functions if one is not None and _operation(one) != WEIGHT]
-                if len(before) > 1 and not met:
-                    met = _operation(step)
-                waiting += [one for one in dict.fromkeys(before) if one not in seen]
-                seen.update(before)
+                if len(before) > 1 and not operation:
+                    operation = _operation(step)
+                stack += [one for one in dict.fromkeys(before) if one not in visited]
+                visited.update(before)
         order = [INPUT, *self.by_name]
-        return sorted(found, key=order.index), met
+        return sorted(sources, key=order.index), operation
 
 
 def _operation(step: Any) -> str:
-    """Return what a step of autograd does, such as ``add`` or ``cat``."""
+    """Return the operation of an autograd node, such as ``add`` or ``cat``."""
     return str(step.name()).removeprefix("torch::autograd::").rstrip("0123456789").removesuffix("Backward").lower()
 
 
 def settings_of(module: nn.Module) -> str:
-    """Return what is worth saying of a layer beside its shape."""
-    said = []
+    """Return the settings of a layer that differ from the defaults, such as ``"kernel 3, padding same"``."""
+    settings = []
     for attribute, word in SETTINGS.items():
         value = getattr(module, attribute, None)
         if isinstance(value, tuple) and len(set(value)) == 1:
@@ -214,13 +220,17 @@ def settings_of(module: nn.Module) -> str:
         if not isinstance(value, int | float | str | tuple) or value == USUAL.get(attribute):
             continue
         if attribute == "stride" and value == getattr(module, "kernel_size", None):
-            continue  # as pooling has it
-        said.append(word if value is True else f"{word} {value:g}" if isinstance(value, float) else f"{word} {value}")
-    return ", ".join(said)
+            continue  # the default of pooling
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        settings.append(word if value is True else f"{word} {text}")
+    return ", ".join(settings)
 
 
 def _layers(module: nn.Module, prefix: str) -> Iterator[tuple[str, nn.Module]]:
-    """Yield the modules that are drawn: those without parts, and torch's own that use their parts' weights directly."""
+    """Yield the modules that are drawn: those without children, and torch's own with parameters.
+
+    Layers such as ``nn.MultiheadAttention`` have children whose ``forward`` they do not call.
+    """
     own = type(module).__module__.startswith("torch.nn.") and list(module.parameters(recurse=False))
     children = list(module.named_children())
     if own or not children:

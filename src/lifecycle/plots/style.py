@@ -1,4 +1,4 @@
-"""How every picture looks: colours that all eyes tell apart, and no window, network or TeX needed."""
+"""The style of all pictures: colours for all kinds of colour vision; no window, network or TeX is needed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's, without the yellow that is lost on white; the first for what is fitted, the second beside it."""
+"""Okabe and Ito's palette, without the yellow that is hard to see on white."""
 GREY = "#8a8a8a"
 DOTS_AN_INCH = 110
 
@@ -29,45 +29,57 @@ _STYLE: dict[str, Any] = {
     "figure.titlesize": 12,
     "grid.color": "#e6e6e6",
     "font.size": 10,
+    "font.sans-serif": ["DejaVu Sans"],  # which matplotlib ships; an SVG would list a dozen others with each text
     "legend.frameon": False,
     "lines.linewidth": 1.6,
+    # Without a salt, the ids in an SVG are random, and the same run would give another file each time.
+    "svg.hashsalt": "lifecycle",
+    "svg.fonttype": "none",  # text stays text: smaller, and it can be searched
+    "path.simplify_threshold": 0.5,  # pixels; a line of thousands of epochs keeps its extremes
 }
+
+_METADATA: dict[str, dict[str, Any]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": None, "Format": None, "Type": None},
+}
+"""Metadata that matplotlib would write, removed so that files are reproducible and name no other site."""
 
 
 @contextmanager
-def picture(file: Path | BinaryIO, width: float, height: float) -> Iterator[Figure]:
-    """Give a figure of ``width`` x ``height`` inches to draw on, and write it as a PNG.
+def picture(file: Path | BinaryIO, width: float, height: float, form: str = "png") -> Iterator[Figure]:
+    """Yield a figure of ``width`` x ``height`` inches, and write it as a PNG or SVG.
 
-    The user's own matplotlibrc has no say, and a letter that the font lacks no warning. matplotlib has one set of
-    parameters for all threads, so one picture is drawn at a time.
+    A matplotlibrc of the user is ignored, as are warnings of letters that the font lacks. matplotlib's parameters are
+    global to all threads, so one picture is drawn at a time.
     """
+    # Imported late: it takes half a second, and most commands draw nothing.
     import matplotlib.style
     from matplotlib.figure import Figure
 
     with one_at_a_time(), ignored(), matplotlib.style.context(["default", _STYLE]):
         figure = Figure(figsize=(width, height), layout="constrained", dpi=DOTS_AN_INCH)
         yield figure
-        figure.savefig(file, format="png", metadata={"Software": None}, bbox_inches="tight", pad_inches=0.12)
+        figure.savefig(file, format=form, metadata=_METADATA[form], bbox_inches="tight", pad_inches=0.12)
 
 
 def legend_below(figure: Figure, axes: Axes, columns: int = 4) -> None:
-    """Name what is drawn on ``axes`` once, under all panels."""
+    """Draw one legend of ``axes`` below all panels."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))
 
 
 def label(text: object, most: int = 20) -> str:
-    """Return a short text as a picture's label: a dollar is a dollar, and begins no formula."""
+    """Return a short text as a label, with its dollar signs escaped, which would start a formula."""
     return short(text, most).replace("$", r"\$")
 
 
 def short(text: object, most: int = 20) -> str:
-    """Return a text of at most ``most`` characters, its middle left out where it is longer; all of it is printable."""
+    """Return the printable characters of a text, at most ``most``; the middle of a longer one is left out."""
     line = "".join(letter for letter in " ".join(str(text).split()) if letter.isprintable())
     head = (most - 1) // 2
     return line if len(line) <= most else f"{line[: most - 1 - head]}…{line[len(line) - head :]}"
 
 
 def number(value: float) -> str:
-    """Return a number with four digits, as a person reads a score."""
+    """Return a score with four digits."""
     return f"{value:.4f}" if value == 0 or 0.001 <= abs(value) < 1000 else f"{value:.4g}"

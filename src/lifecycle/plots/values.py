@@ -1,4 +1,4 @@
-"""The pictures of a regression: residuals, and a forecast beside the truth."""
+"""Pictures of a regression: residuals, and a forecast with the truth."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 MOST_POINTS = 20_000
-"""Of more rows, evenly spaced ones are drawn as points."""
+"""Most points of a scatter plot; of more rows, evenly spaced ones are drawn."""
+
 CONTEXT = 2
-"""A forecast is drawn after so many times its own length of what was known before."""
+"""Length of the known values before a forecast, in lengths of the forecast."""
 
 WHOLE = r"-?(\d{1,3}|\d{5,15})"
-"""A whole number that is no year, as a text."""
+"""A whole number as a text, other than of four digits, which is a year."""
 
 
 def draw_residuals(predictions: pd.DataFrame, target: str, file: Path) -> Figure:
@@ -33,6 +34,7 @@ def draw_residuals(predictions: pd.DataFrame, target: str, file: Path) -> Figure
     true = predictions["actual"].to_numpy(dtype=float)
     predicted = predictions["predicted"].to_numpy(dtype=float)
     residuals, name = true - predicted, label(target, 30)
+    # More points take longer to draw and look the same.
     some = slice(None, None, max(1, len(true) // MOST_POINTS))
     points: dict[str, Any] = {
         "s": 14 if len(true) < 1000 else 5,
@@ -61,14 +63,15 @@ def draw_residuals(predictions: pd.DataFrame, target: str, file: Path) -> Figure
 
 
 def draw_forecast(predictions: pd.DataFrame, data: Dataset, file: Path) -> Figure:
-    """Draw truth, forecast and the naive forecasts over time, after what was known before.
+    """Draw truth, forecast and naive forecasts over time, after the known values before them.
 
     Args:
-        predictions: of the scored rows, beside the truth.
-        data: the series; its times are on the axis where it has some, else the row numbers.
+        predictions: of the scored rows, with the truth.
+        data: the series; the axis shows its times, or row numbers if it has none.
         file: the PNG.
     """
     part = data.scored
+    # Of a series the scored part is the last one; if no rows are held out, it is the training part itself.
     before = [other for other in (data.train, data.val) if other is not None and other is not part]
     (when, *earlier), axis = moments([part, *before])
     order = np.argsort(when, kind="stable")
@@ -78,7 +81,7 @@ def draw_forecast(predictions: pd.DataFrame, data: Dataset, file: Path) -> Figur
             times, values = np.concatenate(earlier), np.concatenate([other.labels for other in before]).astype(float)
             last = np.argsort(times, kind="stable")[-CONTEXT * len(part) :]
             axes.plot(times[last], values[last], color=GREY, linewidth=1.2, label="known before")
-        marker = "o" if len(part) <= 40 else ""
+        marker = "o" if len(part) <= 40 else ""  # more markers would hide the line
         truth = part.labels.astype(float)
         axes.plot(when[order], truth[order], color="black", marker=marker, markersize=3, label="truth")
         for (name, naive), colour in zip(part.naive.items(), COLOURS[2:], strict=False):
@@ -92,14 +95,15 @@ def draw_forecast(predictions: pd.DataFrame, data: Dataset, file: Path) -> Figur
 
 
 def moments(parts: list[Part]) -> tuple[list[Array], str]:
-    """Return when each target of some parts is, as a picture's axis takes it, and the axis's name.
+    """Return the positions of the targets of parts on a time axis, and the name of the axis.
 
-    Those are row numbers where there are no times, or none that can be read.
+    Without times, or if they cannot be parsed, the positions are row numbers.
     """
     rows = [part.rows for part in parts]
     if any(part.times is None for part in parts):
         return rows, "row"
     times = np.concatenate([np.asarray(part.times) for part in parts])
+    # Texts from a CSV file. Whole numbers other than years are positions, not dates.
     if times.dtype.kind not in "iufM":
         written = pd.Series(times)
         if written.map(str).str.fullmatch(WHOLE).all():

@@ -1,1 +1,1 @@
-"""Step 5: a trained model: load, save, predict, forecast, export, serve."""
+"""Step 5, predict: trained models, saved, loaded, exported and served; predictions and forecasts."""

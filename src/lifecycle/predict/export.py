@@ -1,7 +1,7 @@
-"""A trained network as a program of its own, whose numbers are compared with the network's before it is left behind.
+"""Exports a trained network as a standalone program, after a comparison of its outputs with the network's.
 
-The program takes preprocessed samples and returns what a person reads: a probability a class, or values in the
-target's units. What preprocesses raw rows lies beside it.
+The program takes preprocessed samples and returns probabilities by class, or values in the units of the target. The
+folder of the export also holds the preprocessing of raw rows.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from torch import Tensor, nn
 
 from lifecycle.compile.output_units import Units
 from lifecycle.contract import BINARY
-from lifecycle.errors import LifecycleError, RequestError
+from lifecycle.errors import LifecycleError, RequestError, Setting
 from lifecycle.predict import saved_model
 from lifecycle.predict.export_readme import INPUTS, PREDICTIONS, describe
 from lifecycle.predict.trained_model import TrainedModel
 
 BATCHES = (1, 7)
-"""Samples at once in the checks."""
+"""Batch sizes of the checks: neither is that of the traced example, and tracing may specialize on 1."""
 
 TOLERANCE = 1e-5
-"""Of a probability, or of a value in the scale that was trained on; beyond 1, a share of it."""
+"""Largest difference of a probability, or of a value on the scale of training; relative for values beyond 1."""
 
 SINGLE = 2.0**-22
-"""Of a value in its own units: what single precision rounds."""
+"""Largest relative difference by rounding to float32, two units in the last place."""
 
 Program = Callable[[Tensor], Tensor]
 
 
 class ExportError(LifecycleError):
-    """A network cannot be exported, or the program that came of it gives other numbers. Nothing is left behind."""
+    """A network cannot be exported, or the exported program gives other outputs. No files are left."""
 
 
-class Readable(nn.Module):
-    """A network whose outputs are what a person reads.
+class WithUnits(nn.Module):
+    """A network followed by its output units.
 
     Args:
-        network: returns logits or values.
-        units: makes probabilities of them, or values in the target's units.
+        network: returns logits or standardised values.
+        units: turns them into probabilities, or values in the units of the target.
     """
 
     def __init__(self, network: nn.Module, units: Units) -> None:
@@ -64,15 +64,15 @@ def export(folder: Path, name: str, output: Path) -> list[str]:
 
     Args:
         folder: of the saved model.
-        name: ``torch_export``, ``onnx`` or ``safetensors``.
-        output: the folder to make.
+        name: of the format: ``torch_export``, ``onnx`` or ``safetensors``.
+        output: the folder to create.
 
     Returns:
-        Lines that say what is there and how it was checked.
+        Lines for the user: what was written and how it was checked.
 
     Raises:
-        ExportError: see there.
-        RequestError: the folder cannot be made.
+        ExportError: the network cannot be exported, or the program's outputs differ.
+        RequestError: the folder cannot be created.
     """
     trained = saved_model.load(folder)
     try:
@@ -80,59 +80,61 @@ def export(folder: Path, name: str, output: Path) -> list[str]:
         with tempfile.TemporaryDirectory(prefix=".export-", dir=output.parent) as scratch:
             fresh = Path(scratch) / output.name
             fresh.mkdir()
+            # `lifecycle.saved.prepare` reads them.
             for file in (saved_model.MANIFEST, saved_model.PREPROCESSING):
                 shutil.copyfile(folder / file, fresh / file)
             file, difference = _EXPORTERS[name](trained, folder, fresh)
             describe(trained, fresh, file, name)
-            fresh.rename(output)
+            fresh.rename(output)  # the folder appears complete or not at all
     except OSError as error:
         raise RequestError(
-            f"output={output} cannot be written: {error.strerror or error}. Name another folder."
+            Setting("output", output), f"cannot be written: {error.strerror or error}", remedy="Name another folder."
         ) from error
     return [
-        f"Wrote {output / file}, with its preprocessing beside it; {output / 'README.md'} says how to use it.",
+        f"Wrote {output / file} and its preprocessing; {output / 'README.md'} says how to use them.",
         f"Batches of 1 and of 7 give the run's numbers: the largest difference is {difference:.1e}.",
     ]
 
 
 def compare(trained: TrainedModel, program: Program) -> float:
-    """Return the largest difference of a program's numbers and the run's, on samples of the scale of training rows.
+    """Return the largest difference between the outputs of a program and the network, on random samples.
 
     Raises:
-        ExportError: it is above :data:`TOLERANCE`.
+        ExportError: it exceeds :data:`TOLERANCE`.
     """
-    readable, largest = Readable(trained.network.eval(), trained.units), 0.0
-    draws = torch.Generator().manual_seed(0)
+    reference, largest = WithUnits(trained.network.eval(), trained.units), 0.0
+    draws = torch.Generator().manual_seed(0)  # the same samples each time, so that an export fails always or never
     for batch in BATCHES:
         for draw in (torch.rand, torch.randn):  # pixels are 0 to 1; standardised numbers around 0
             inputs = draw(batch, *trained.spec.input_shape, generator=draws)
             with torch.no_grad():
-                wanted = readable(inputs)
-            largest = max(largest, _difference(program, inputs, wanted, trained))
+                expected = reference(inputs)
+            largest = max(largest, _difference(program, inputs, expected, trained))
     return largest
 
 
-def _difference(program: Program, inputs: Tensor, wanted: Tensor, trained: TrainedModel) -> float:
+def _difference(program: Program, inputs: Tensor, expected: Tensor, trained: TrainedModel) -> float:
     """Return the largest difference for one batch."""
     try:
         with torch.no_grad():
-            found = program(inputs)
-    except Exception as error:  # a program that took the batch of its example for the only one
+            outputs = program(inputs)
+    except Exception as error:  # tracing may have fixed the batch size to that of the example
         raise ExportError(f"the program cannot take a batch of {len(inputs)}: {_reason(error)}.") from error
-    if found.shape != wanted.shape:
+    if outputs.shape != expected.shape:
         raise ExportError(
-            f"the program gives {tuple(found.shape)} numbers for a batch of {len(inputs)}, and the run gives "
-            f"{tuple(wanted.shape)}."
+            f"the program returns outputs of shape {tuple(outputs.shape)} for a batch of {len(inputs)}, and the run of "
+            f"shape {tuple(expected.shape)}."
         )
-    units, values = trained.units, wanted.double()
-    apart = (found.double() - values).abs()
-    scaled = ((values - units.offset) / units.scale).abs().clamp_min(1)  # beyond 1, a share of it
-    if not (apart <= TOLERANCE * units.scale * scaled + SINGLE * values.abs()).all():  # nor is NaN
+    units, values = trained.units, expected.double()
+    difference = (outputs.double() - values).abs()
+    scaled = ((values - units.offset) / units.scale).abs().clamp_min(1)  # relative beyond 1
+    # Not written as `difference > limit`, which would let NaN pass.
+    if not (difference <= TOLERANCE * units.scale * scaled + SINGLE * values.abs()).all():
         raise ExportError(
-            f"the program's numbers differ from the run's by {float(apart.max()):.1e} on a batch of {len(inputs)}: "
-            f"more than {TOLERANCE:g}. Nothing is left of it."
+            f"the program's outputs differ from the run's by {float(difference.max()):.1e} on a batch of "
+            f"{len(inputs)}: more than {TOLERANCE:g}. Nothing was written."
         )
-    return float(apart.max())
+    return float(difference.max())
 
 
 def _torch_export(trained: TrainedModel, _folder: Path, fresh: Path) -> tuple[str, float]:
@@ -148,6 +150,7 @@ def _onnx(trained: TrainedModel, _folder: Path, fresh: Path) -> tuple[str, float
 
     name = "model.onnx"
     with _failing(trained, "onnx"):
+        # external_data=False: one file, which can be copied without its weights being forgotten.
         names: dict[str, Any] = {"input_names": [INPUTS], "output_names": [PREDICTIONS]}
         torch.onnx.export(_traced(trained), (), fresh / name, dynamo=True, external_data=False, verbose=False, **names)
         session = onnxruntime.InferenceSession(fresh / name, providers=["CPUExecutionProvider"])
@@ -162,7 +165,7 @@ def _onnx(trained: TrainedModel, _folder: Path, fresh: Path) -> tuple[str, float
 def _safetensors(trained: TrainedModel, folder: Path, fresh: Path) -> tuple[str, float]:
     shutil.copyfile(folder / saved_model.WEIGHTS, fresh / saved_model.WEIGHTS)
     copied = saved_model.load(fresh)
-    return saved_model.WEIGHTS, compare(trained, Readable(copied.network, copied.units))
+    return saved_model.WEIGHTS, compare(trained, WithUnits(copied.network, copied.units))
 
 
 _EXPORTERS: dict[str, Callable[[TrainedModel, Path, Path], tuple[str, float]]] = {
@@ -173,15 +176,16 @@ _EXPORTERS: dict[str, Callable[[TrainedModel, Path, Path], tuple[str, float]]] =
 
 
 def _traced(trained: TrainedModel) -> torch.export.ExportedProgram:
-    """Return what the network does with a batch of any size, without its dropout."""
-    readable = Readable(trained.network.eval(), trained.units).eval()
-    example = torch.zeros(3, *trained.spec.input_shape)  # neither 1 nor a size that a layer has
-    return torch.export.export(readable, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    """Trace the network in evaluation mode, for batches of any size."""
+    module = WithUnits(trained.network.eval(), trained.units).eval()
+    # Neither 1, on which torch.export specializes, nor a size that a layer is likely to have.
+    example = torch.zeros(3, *trained.spec.input_shape)
+    return torch.export.export(module, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},))
 
 
 @contextmanager
 def _failing(trained: TrainedModel, name: str) -> Iterator[None]:
-    """Tell in a sentence why a network cannot be exported; what the exporters say meanwhile is for their authors."""
+    """Raise ``ExportError`` with one sentence if an exporter fails; hide its own log and warnings."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -189,9 +193,9 @@ def _failing(trained: TrainedModel, name: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except Exception as error:  # the exporters' own, or what a plugin's network raises
+    except Exception as error:  # of the exporter, or of a plugin's network
         raise ExportError(
-            f"model={trained.model_name} cannot be exported as format={name}: {_reason(error)}. Mend its forward(), "
+            f"model={trained.model_name} cannot be exported as format={name}: {_reason(error)}. Fix its forward(), "
             "in which the batch may have any size (x.shape[0], not len(x)) and no branch may depend on values; or use "
             "format=safetensors."
         ) from error
@@ -200,9 +204,10 @@ def _failing(trained: TrainedModel, name: str) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the line of an exporter's long words that says what is wrong."""
+    """Return the line of an exporter's long message that gives the reason."""
     while error.__cause__ is not None and type(error).__module__.startswith("torch.onnx"):
         error = error.__cause__
-    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()] or ["no more is known"]
+    # torch.export writes pages of advice, in which one of these two words marks the line with the reason.
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip()] or ["no reason given"]
     why = next((line for line in lines if "specialized" in line or "data-dependent" in line), lines[0])
     return f"{type(error).__name__}: {why}".rstrip(".")[:400]

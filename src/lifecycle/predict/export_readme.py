@@ -1,4 +1,4 @@
-"""What lies beside an exported program for its user: what goes in, what comes out, and code that runs."""
+"""The documentation in an exported folder: ``signature.json``, and ``README.md`` with code that runs."""
 
 from __future__ import annotations
 
@@ -11,12 +11,20 @@ from lifecycle.predict.outputs import column_names
 from lifecycle.predict.trained_model import TrainedModel
 
 INPUTS, PREDICTIONS = "inputs", "predictions"
-"""What a program calls what it takes and what it returns."""
+"""Names of the input and the output of a program."""
 
 
 def describe(trained: TrainedModel, folder: Path, file: str, name: str) -> None:
-    """Write what goes in and what comes out: ``signature.json``, and ``README.md`` with code that runs."""
+    """Write ``signature.json`` and ``README.md``, which describe the inputs and outputs of a program.
+
+    Args:
+        trained: the exported model.
+        folder: where to write.
+        file: name of the program.
+        name: of the format: ``torch_export``, ``onnx`` or ``safetensors``.
+    """
     spec, regression = trained.spec, trained.spec.task == REGRESSION
+    # A program returns probabilities only; the predicted class is a column of files.
     columns = column_names(spec)[not regression :]
     signature = {
         "format": name,
@@ -38,24 +46,25 @@ def describe(trained: TrainedModel, folder: Path, file: str, name: str) -> None:
             "difference": getattr(trained.data, "difference", 0),
         },
     }
+    # ensure_ascii=False: names of columns stay readable.
     (folder / "signature.json").write_text(json.dumps(signature, indent=2, ensure_ascii=False) + "\n")
     (folder / "README.md").write_text(_readme(signature, regression))
 
 
 def _readme(signature: dict[str, Any], regression: bool) -> str:
-    given, made = signature["inputs"], signature["outputs"]
-    meaning = f"the value of `{made['target']}` in its own units"
+    inputs, outputs = signature["inputs"], signature["outputs"]
+    meaning = f"the value of `{outputs['target']}` in its own units"
     if not regression:
-        meaning = f"the probability of each class of `{made['target']}`"
-    if made["difference"]:
-        meaning += f", less the one {made['difference']} steps before, which is to be added"
+        meaning = f"the probability of each class of `{outputs['target']}`"
+    if outputs["difference"]:
+        meaning += f", as its difference to the value {outputs['difference']} steps before, which must be added"
     return f"""# {signature["program"]}
 
 {_ABOUT[signature["format"]]}
 
-- rows: the columns {", ".join(signature["columns"])}, as the training file had them
-- `{given["name"]}`: {given["dtype"]} {_shape(given)}, {given["axes"]}, what preprocessing makes of them
-- `{made["name"]}`: {made["dtype"]} {_shape(made)}, {meaning} ({", ".join(made["columns"])})
+- rows: the columns {", ".join(signature["columns"])}, as in the training file
+- `{inputs["name"]}`: {inputs["dtype"]} {_shape(inputs)}, {inputs["axes"]}, the preprocessed rows
+- `{outputs["name"]}`: {outputs["dtype"]} {_shape(outputs)}, {meaning} ({", ".join(outputs["columns"])})
 
 ```python
 from lifecycle import saved
@@ -65,20 +74,20 @@ rows = sources.read("new.csv")  # codes such as 007 stay as they are
 {_CODE[signature["format"]]}
 ```
 
-`preprocessing.skops` holds scikit-learn's transformer (`skops.io.load` reads it), `lifecycle.json` where all is from.
+`preprocessing.skops` holds a scikit-learn transformer, which `skops.io.load` reads; `lifecycle.json` the provenance.
 """
 
 
-def _shape(of: dict[str, Any]) -> str:
-    return f"({', '.join(map(str, of['shape']))})"
+def _shape(tensor: dict[str, Any]) -> str:
+    return f"({', '.join(map(str, tensor['shape']))})"
 
 
 _ABOUT = {
-    "torch_export": "The network as `torch.export` saved it; it needs PyTorch and no more. Load such files from people "
-    "you trust only: PyTorch may unpickle parts of them.",
+    "torch_export": "The network as `torch.export` saved it; it needs only PyTorch. Load such files only from people "
+    "you trust: PyTorch may unpickle parts of them.",
     "onnx": "The network as an ONNX program, for any runtime that reads ONNX.",
-    "safetensors": "A saved model: weights and preprocessing, from which nn-lifecycle builds the network again. "
-    "`lifecycle predict run=<this folder>` takes it too.",
+    "safetensors": "A saved model: weights and preprocessing, from which nn-lifecycle rebuilds the network. "
+    "`lifecycle predict run=<this folder>` reads it too.",
 }
 
 _CODE = {

@@ -1,4 +1,4 @@
-"""The next steps of a series: each is predicted from the values before it, the predicted ones among them."""
+"""Forecasts the next steps of a series; each step is predicted from the values before it, predicted ones included."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pandas as pd
 from lifecycle.capabilities import Forecasts
 from lifecycle.data.columns.features import LARGEST
 from lifecycle.data.columns.names import PREDICTED
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 
 
-class OfSeries(Protocol):
-    """What a forecast needs of a trained model."""
+class SeriesModel(Protocol):
+    """The part of a trained model that a forecast uses."""
 
     @property
     def data(self) -> Any:
@@ -23,11 +23,11 @@ class OfSeries(Protocol):
 
     @property
     def time_step(self) -> Any:
-        """How far the times of the training rows are apart."""
+        """The interval between the times of the training rows."""
         ...
 
     def checked(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return rows that can be predicted."""
+        """Return the columns of raw rows that a prediction uses."""
         ...
 
     def predict_samples(self, samples: Any, rows: pd.DataFrame) -> pd.DataFrame:
@@ -35,31 +35,38 @@ class OfSeries(Protocol):
         ...
 
 
-def forecast(trained: OfSeries, rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
+def forecast(trained: SeriesModel, rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
     """Return the steps that follow rows; see :meth:`lifecycle.predict.trained_model.TrainedModel.forecast`."""
     data: Any = trained.data
-    if not foretells(trained):
+    if not can_forecast(trained):
         raise RequestError(
-            f"horizon={horizon} is for series, and this model predicts each row of its own. Leave it out."
+            Setting("horizon", horizon),
+            "is for series, and this model predicts each row independently",
+            remedy="Leave it out.",
         )
     if horizon < 1:
-        raise RequestError(f"horizon must be 1 or more, got {horizon}. Give the number of steps to foretell.")
+        raise RequestError("horizon", "must be 1 or more", horizon, "Give the number of steps to forecast.")
     rows = trained.checked(rows)
+    # Before the predictions, since it refuses times that cannot be continued.
     times = data.times_after(rows, horizon, trained.time_step)
     known: np.ndarray[Any, Any] = data.known(rows)
-    found: list[float] = []
-    while len(found) < horizon:
+    values: list[float] = []
+    while len(values) < horizon:
         sample = data.ahead(known)
-        value = float(trained.predict_samples(sample, pd.DataFrame(index=[len(rows) + len(found)]))[PREDICTED].iloc[0])
-        if not abs(value) <= LARGEST:
+        # No columns, only the number of the row, for messages.
+        row = pd.DataFrame(index=[len(rows) + len(values)])
+        value = float(trained.predict_samples(sample, row)[PREDICTED].iloc[0])
+        if not abs(value) <= LARGEST:  # NaN as well: the network extrapolates, and its own outputs are its next inputs
             raise RequestError(
-                f"horizon={horizon} is too far: the forecast is {value} at step {len(found) + 1}. Foretell fewer steps."
+                Setting("horizon", horizon),
+                f"is too far: the forecast is {value} at step {len(values) + 1}",
+                remedy="Forecast fewer steps.",
             )
-        found.append(value)
-        known = np.append(known, value)[-len(known) :]
-    return pd.DataFrame({times.name: times.array, PREDICTED: found})
+        values.append(value)
+        known = np.append(known, value)[-len(known) :]  # the window moves by one step
+    return pd.DataFrame({times.name: times.array, PREDICTED: values})
 
 
-def foretells(trained: OfSeries) -> bool:
-    """Tell whether a model is one of a series, which goes on after the last row."""
+def can_forecast(trained: SeriesModel) -> bool:
+    """Return whether the data of a model are a series that continues after its last row."""
     return isinstance(trained.data, Forecasts)

@@ -1,4 +1,4 @@
-"""A saved model as MLflow loads it: it takes raw rows."""
+"""The MLflow pyfunc of a saved model, which takes raw rows."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from lifecycle.predict.trained_model import TrainedModel
 
 
 class PyFunc:
-    """The model as MLflow calls it."""
+    """The interface by which MLflow calls a model."""
 
     def __init__(self, trained: TrainedModel) -> None:
-        self.trained = trained  # its `missing` holds unless params say otherwise
+        self.trained = trained
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Return what :meth:`TrainedModel.predict` does; with ``params={"horizon": 3}`` the next steps of a series.
+        """Return the predictions of :meth:`TrainedModel.predict`, or with a horizon the next steps of a series.
 
-        ``params={"missing": "impute"}`` fills values that are missing for the first time.
+        Args:
+            model_input: raw rows.
+            params: ``{"horizon": 3}`` forecasts 3 steps; ``{"missing": "impute"}`` fills missing values in columns that
+                were complete in training, else the setting of the model applies.
 
         Raises:
-            MlflowException: the rows cannot be used; MLflow's server makes a 400 of it.
+            MlflowException: the rows cannot be used; MLflow's server answers with status 400.
         """
         from mlflow.exceptions import MlflowException
 
@@ -35,17 +38,21 @@ class PyFunc:
                 return self.trained.forecast(model_input, int(horizon))
             return self.trained.predict(model_input, (params or {}).get("missing"))
         except RequestError as error:
+            # Any other exception would be a 500 of MLflow's server, with a traceback.
             raise MlflowException.invalid_parameter_value(str(error)) from error
 
 
 def _check_cells(rows: pd.DataFrame) -> None:
-    """Refuse what JSON may hold and no file of rows can."""
+    """Refuse lists and mappings within a cell, which JSON may hold."""
     for name, column in rows.items():
+        # Columns of other types cannot hold them, and need no loop in Python.
         for row, value in column.items() if column.dtype == object else ():
             if isinstance(value, list | dict | np.ndarray):
-                raise RequestError(f"column {name} holds a list or mapping in row {row}, got {value}. Give one value.")
+                raise RequestError(
+                    [f"column {name}"], f"holds a list or mapping in row {row}", value, "Give one value."
+                )
 
 
 def _load_pyfunc(path: str) -> PyFunc:
-    """Load for MLflow, which finds this function by name."""
+    """Load a model; MLflow calls this function by name."""
     return PyFunc(load(Path(path)))

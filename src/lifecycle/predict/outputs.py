@@ -1,4 +1,4 @@
-"""Step 5, predict: samples become labels and probabilities, or values in the user's units."""
+"""Step 5, predict: turns samples into labels and probabilities, or into values in the user's units."""
 
 from __future__ import annotations
 
@@ -32,20 +32,21 @@ def predict(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> pd.
 
 @phase("predict")
 def outputs_of(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> Tensor:
-    """Return the network's own outputs for rows, ``(rows, num_outputs)`` logits or values, each once and in order."""
+    """Return the outputs of the network for rows, ``(rows, num_outputs)`` logits or values, each once and in order."""
     with memory.kept():
         outputs: Any = trainer.predict(module, batches)
     return torch.cat(outputs).cpu()
 
 
 def passes(network: nn.Module, inputs: Tensor, rows_at_once: int) -> Tensor:
-    """Return a network's outputs for ``(rows, *input_shape)``, so many rows in a pass, in order.
+    """Return a network's outputs for ``(rows, *input_shape)``, ``rows_at_once`` rows in a pass, in order.
 
-    The threads that torch may use share out the passes, not the rows of a pass: each is the same arithmetic whatever
-    their number, and none waits for another, which beside a busy neighbour takes longer than the arithmetic.
+    Each thread computes whole passes, instead of a share of each pass. So the arithmetic does not depend on the number
+    of threads, and no thread waits for another, which on a busy machine takes longer than the arithmetic.
     """
 
     def output(part: Tensor) -> Tensor:
+        # Autocast that a caller switched on would change the numbers.
         with torch.inference_mode(), torch.autocast(part.device.type, enabled=False):
             result: Tensor = network(part)
             return result
@@ -59,7 +60,7 @@ def passes(network: nn.Module, inputs: Tensor, rows_at_once: int) -> Tensor:
 
 @phase("predict")
 def as_frame(outputs: Tensor, units: Units, spec: DataSpec, base: Tensor | None = None) -> pd.DataFrame:
-    """Return what :func:`as_columns` does as a frame, a row a sample."""
+    """Return the columns of :func:`as_columns` as a frame, a row for each sample."""
     return pd.DataFrame(as_columns(outputs, units, spec, base))
 
 
@@ -69,30 +70,30 @@ def as_columns(
     """Return ``predicted``, and ``probability_<class>`` for each class, ``(rows,)`` each.
 
     Args:
-        outputs: ``(rows, num_outputs)`` logits or values, as a network returns them.
-        units: what makes probabilities, or values in the user's units, of them.
+        outputs: ``(rows, num_outputs)`` logits or values of a network.
+        units: turn them into probabilities, or values in the user's units.
         spec: the task and its class names.
-        base: ``(rows, 1)`` that a regression's values are differences to, where they are.
+        base: ``(rows, 1)`` values to which the outputs of a regression are differences; ``None``: they are not.
     """
-    # In double precision, so that the probabilities of a row sum to 1 as closely as other tools ask for.
+    # In float64, so that the probabilities of a row sum to 1 within the tolerance that scikit-learn checks.
     values: np.ndarray[Any, Any] = units(outputs.detach().cpu().double(), base).numpy()
     if spec.task == REGRESSION:
         return {PREDICTED: values[:, 0]}
     if spec.task == BINARY:
         values = np.column_stack([1 - values[:, 0], values[:, 0]])
-    names = np.array(spec.class_names, dtype=object)
+    names = np.array(spec.class_names, dtype=object)  # of objects, so that rows share one text for each class
     columns = [names[values.argmax(axis=1)], *values.T]
     return dict(zip(column_names(spec), columns, strict=True))
 
 
 def column_names(spec: DataSpec) -> list[str]:
-    """Return the names of the columns that predictions have."""
+    """Return the names of the columns of predictions."""
     return [PREDICTED, *(f"probability_{name}" for name in spec.class_names)]
 
 
 @phase("predict")
-def beside_truth(predictions: pd.DataFrame, part: Part) -> pd.DataFrame:
-    """Put row number, time and file, as far as there are such, and the true label or value before each prediction."""
+def with_truth(predictions: pd.DataFrame, part: Part) -> pd.DataFrame:
+    """Return predictions after the row number, the time and file if known, and the true label or value."""
     known = {"time": part.times, "file": part.files}
     named = {name: values for name, values in known.items() if values is not None}
     return pd.concat([pd.DataFrame({"row": part.rows, **named, "actual": part.labels}), predictions], axis=1)

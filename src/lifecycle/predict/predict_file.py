@@ -1,7 +1,8 @@
-"""Predictions for rows in files of any length: read, predicted and written block by block.
+"""Predicts files of any length: reads, predicts and writes block by block.
 
-A block is a whole number of passes of the network, counted from the first row, so that the numbers are bit for bit
-those of :meth:`lifecycle.predict.trained_model.TrainedModel.predict` on all rows at once, however long a block is.
+Rounding may depend on how many rows pass through a network together. A block is therefore a whole number of passes,
+counted from the first row, so that its predictions equal those of
+:meth:`lifecycle.predict.trained_model.TrainedModel.predict` on all rows bit for bit, whatever its length.
 """
 
 from __future__ import annotations
@@ -30,21 +31,21 @@ from lifecycle.data.formats import readers, stream, writers
 from lifecycle.data.formats.names import CSV, JSON, JSON_LINES, PARQUET, STANDARD, endings, is_images, of_output
 from lifecycle.data.formats.stream import Stream
 from lifecycle.data.sources import image_folders
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 from lifecycle.predict.outputs import column_names
 from lifecycle.runtime.threads import pool
 
 if TYPE_CHECKING:
     from lifecycle.predict.trained_model import TrainedModel
 
-Part = tuple[pa.Table, dict[str, Counter[str | None]]]
-"""A block with its predictions, and the categories in it that no training row had, by column."""
+PredictedBlock = tuple[pa.Table, dict[str, Counter[str | None]]]
+"""Rows with their predictions, and by column the unseen categories among them with their counts."""
 
 CELLS_AT_ONCE = 1 << 19
-"""About how many values of the rows, or numbers in their samples, a block has; all blocks on their way: some 250 MB."""
+"""About how many cells, or numbers of the samples, a block has. All blocks in memory then take some 250 MB."""
 
 IMAGES_AT_ONCE = 256
-"""Files that are turned into rows together."""
+"""Image files that are read together."""
 
 
 def predict_file(
@@ -55,49 +56,45 @@ def predict_file(
     form: str = CSV,
     unseen: Unseen | None = None,
 ) -> int:
-    """Write rows with their predictions beside them, in the order of the rows.
+    """Write rows with their predictions, in the order of the rows.
 
-    All columns of the source are kept, in their order; ``predicted`` and ``probability_<class>`` follow. Cells of a CSV
-    file are copied as they stand, ``007`` and ``NA`` too; in Parquet and JSON, the model's numbers are numbers and all
-    other cells of a CSV file texts. Rows are streamed where each is a sample of its own (tables, images); of a series,
-    whose windows overlap, all rows are read at once, and those that no prediction is made for have none.
+    All columns of the source are kept in order; ``predicted`` and ``probability_<class>`` follow. Cells of a CSV file
+    are copied verbatim (``007``, ``NA``); in Parquet and JSON, the model's numeric columns are numbers and the other
+    columns of a CSV file texts. Tables and images are streamed. The windows of a series overlap, so all its rows are
+    read at once; rows without a prediction have empty cells.
 
     Args:
         trained: the model.
-        source: a CSV, Parquet or JSON file, as the training file was: the target may be there, columns may stand in
-            another order, and others beside them. ``-``: standard input. For a model of image files also such a file,
-            or a folder of them. Or frames with such rows, the same columns in each.
-        output: a CSV, Parquet or JSON file; it is there when all rows are written, or not at all. ``-``: standard
-            output.
-        rows_at_once: rows a block, rounded up to whole passes of the network; no number depends on it. ``None``: as
-            many as keep those that are on their way to some 250 MB.
-        form: ``csv``, ``parquet``, ``json`` or ``jsonl``: what standard input and output hold.
-        unseen: is told what no training row had.
+        source: a CSV, Parquet or JSON file with the columns of the training file, in any order; a target and other
+            columns are allowed. ``-``: standard input. For a model of image files also an image, or a folder of
+            images. Or frames, all with the same columns.
+        output: a CSV, Parquet or JSON file, which appears once all rows are written. ``-``: standard output.
+        rows_at_once: rows of a block, rounded up to whole passes of the network; predictions do not depend on it.
+            ``None``: as many as keep the memory of all blocks at some 250 MB.
+        form: format of standard input and output: ``csv``, ``parquet``, ``json`` or ``jsonl``.
+        unseen: collects the categories that no training row had.
 
     Returns:
-        How many rows were written.
+        The number of rows written.
 
     Raises:
-        RequestError: a file or a row cannot be used as it is; the message names it, with its number from 0.
+        RequestError: a file or a row cannot be used; the message names it, rows by their number from 0.
     """
-    numbers = trained.numbers
-    form_of_output = of_output(output, form)
-    rows = _open(trained, source, output, form)
-    rows = rows.renamed(trained.new_names(rows.schema.names))
-    trained.check_columns(rows.schema.names)
-    rows = _without_dropped(rows, trained, unseen)
+    output_form = of_output(output, form)
+    rows = _without_dropped(_source(trained, source, output, form), trained, unseen)
     _check_names(rows, trained)
-    size = sys.maxsize if numbers is None else _rows_of_block(trained, len(rows.schema), rows_at_once)
-    parts = _in_order(lambda at, table: _beside(trained, rows, table, at, form_of_output), rows.of(size))
-    with contextlib.closing(parts):
-        first = next(parts)
+    is_streamed = trained.numbers is not None
+    size = _block_rows(trained, len(rows.schema), rows_at_once) if is_streamed else sys.maxsize
+    blocks = _in_order(lambda at, table: _predicted(trained, rows, table, at, output_form), rows.of(size))
+    with contextlib.closing(blocks):
+        first = next(blocks)  # the types of its columns are the schema of the file
         written = 0
         with writers.create(output, first[0].schema, form) as writer:
-            for table, others in itertools.chain([first], parts):
+            for table, categories in itertools.chain([first], blocks):
                 writer.write(table)
                 written += len(table)
                 if unseen is not None:
-                    unseen.add(others)
+                    unseen.add(categories)
     return written
 
 
@@ -109,30 +106,38 @@ def forecast_file(
     Args:
         trained: the model.
         source: as :func:`predict_file` takes it.
-        output: likewise.
-        horizon: how many steps to foretell.
-        form: likewise.
+        output: as :func:`predict_file` takes it.
+        horizon: number of steps to forecast.
+        form: as :func:`predict_file` takes it.
 
     Returns:
-        How many rows there are before them.
+        The number of rows in the source.
 
     Raises:
-        RequestError: a file or a row cannot be used as it is.
+        RequestError: a file or a row cannot be used.
     """
-    form_of_output = of_output(output, form)
-    rows = _open(trained, source, output, form)
-    rows = rows.renamed(trained.new_names(rows.schema.names))
-    trained.check_columns(rows.schema.names)
+    output_form = of_output(output, form)
+    rows = _source(trained, source, output, form)
     names = [*trained.columns, *trained.optional_columns(rows.schema.names)]
-    (table,) = rows.select(names).of(sys.maxsize)
+    (table,) = rows.select(names).of(sys.maxsize)  # one block
     known = stream.typed(table.replace_schema_metadata(), trained.numbers, rows.is_text).to_pandas()
     ahead = trained.forecast(known, horizon)
-    if form_of_output != PARQUET and ahead.iloc[:, 0].dtype.kind == "M":
+    if output_form != PARQUET and ahead.iloc[:, 0].dtype.kind == "M":  # times as the source writes them
         ahead.isetitem(0, times.texts(ahead.iloc[:, 0]))
     found = pa.Table.from_pandas(ahead, preserve_index=False).replace_schema_metadata()
     with writers.create(output, found.schema, form) as writer:
         writer.write(found)
     return len(known)
+
+
+def _source(
+    trained: TrainedModel, source: str | Path | Iterable[pd.DataFrame], output: str | Path, form: str
+) -> Stream:
+    """Open a source, with the columns renamed as in training and checked."""
+    rows = _open(trained, source, output, form)
+    rows = rows.renamed(trained.new_names(rows.schema.names))
+    trained.check_columns(rows.schema.names)
+    return rows
 
 
 def _open(trained: TrainedModel, source: str | Path | Iterable[pd.DataFrame], output: str | Path, form: str) -> Stream:
@@ -142,7 +147,8 @@ def _open(trained: TrainedModel, source: str | Path | Iterable[pd.DataFrame], ou
         return readers.read(source, form)
     file = Path(source).expanduser()
     if file.resolve() == Path(output).expanduser().resolve():
-        raise RequestError(f"output={output} is the input. Give another file.")
+        # The output is written while the input is read.
+        raise RequestError(Setting("output", output), "is the input", remedy="Give another file.")
     if not is_images(source):
         return readers.read(source)
     if not isinstance(trained.data, ReadsImageFiles):
@@ -150,7 +156,9 @@ def _open(trained: TrainedModel, source: str | Path | Iterable[pd.DataFrame], ou
         named = ", ".join(trained.columns[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
         what = "a folder" if file.is_dir() else "an image"
         raise RequestError(
-            f"input={source} is {what}, and this model takes the columns {named}. Give a file ending in {endings()}."
+            Setting("input", source),
+            f"is {what}, and this model takes the columns {named}",
+            remedy=f"Give a file ending in {endings()}.",
         )
     return _images(trained, image_folders.images_in(str(source)))
 
@@ -162,37 +170,41 @@ def _images(trained: TrainedModel, files: list[str]) -> Stream:
     return replace(stream.from_frames(frames, trained.numbers), shown=[image_folders.FILE])
 
 
-def _in_order(work: Callable[[int, pa.Table], Part], tables: Iterable[pa.Table]) -> Generator[Part, None, None]:
-    """Yield what work makes of each table and the number of its first row, a block a thread, in order."""
+def _in_order(
+    work: Callable[[int, pa.Table], PredictedBlock], tables: Iterable[pa.Table]
+) -> Generator[PredictedBlock, None, None]:
+    """Call ``work`` with the first row number and each table, on several threads, and yield the results in order."""
     threads = torch.get_num_threads()
     with pool(threads) as workers:
-        at, held = 0, deque[Future[Part]]()
+        at, pending = 0, deque[Future[PredictedBlock]]()
         for table in tables:
-            held.append(workers.submit(work, at, table))
+            pending.append(workers.submit(work, at, table))
             at += len(table)
-            if len(held) > threads:
-                yield held.popleft().result()
-        while held:
-            yield held.popleft().result()
+            if len(pending) > threads:  # bounds the memory: a fast reader waits for the slowest block
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
-def _beside(trained: TrainedModel, rows: Stream, table: pa.Table, at: int, form: str) -> Part:
-    """Return a block with its predictions beside it, and what in it no training row had.
+def _predicted(trained: TrainedModel, rows: Stream, table: pa.Table, at: int, form: str) -> PredictedBlock:
+    """Return a block with its predictions, and its unseen categories.
 
     Args:
         trained: the model.
-        rows: where the block is from.
+        rows: the source of the block.
         table: the block.
-        at: number of its first row.
-        form: of the file that it is for: what types a cell may have there.
+        at: number of its first row, for messages.
+        form: format of the output, which decides the types of its cells.
     """
     names = [*trained.columns, *trained.optional_columns(table.column_names)]
     needed = stream.typed(table.select(names).replace_schema_metadata(), trained.numbers, rows.is_text)
+    # The index numbers the rows of the whole file, for messages.
     frame = needed.to_pandas().set_axis(pd.RangeIndex(at, at + len(table)), axis=0)
     samples = trained.samples(frame)
     predictions = trained.predict_samples(samples, frame)
-    if not np.array_equal(samples.rows, np.arange(len(table))):
+    if not np.array_equal(samples.rows, np.arange(len(table))):  # the first rows of a series have no full window
         predictions = predictions.set_axis(samples.rows, axis=0).reindex(range(len(table)))
+    # Of images, the name of the file is written, and not the pixels.
     table = table if rows.shown is None else table.select(rows.shown)
     table = _as_written(table, needed.select(trained.numbers or []) if rows.is_text else needed.select([]), form)
     for name in column_names(trained.spec):
@@ -201,7 +213,7 @@ def _beside(trained: TrainedModel, rows: Stream, table: pa.Table, at: int, form:
 
 
 def _as_written(table: pa.Table, numbers: pa.Table, form: str) -> pa.Table:
-    """Return rows of texts as their file is to hold them: as they stand, or numbers as numbers."""
+    """Return rows as the output holds them: cells of a CSV file verbatim, or the model's numeric columns as numbers."""
     for i, field in enumerate(table.schema):
         if json_rows.is_json(field) and form not in (JSON, JSON_LINES):
             table = table.set_column(i, field.name, json_rows.plain(table.column(i)))
@@ -210,21 +222,25 @@ def _as_written(table: pa.Table, numbers: pa.Table, form: str) -> pa.Table:
     return table
 
 
-def _rows_of_block(trained: TrainedModel, columns: int, asked: int | None) -> int:
-    passes = trained.rows_at_once
-    wanted = CELLS_AT_ONCE // max(columns, math.prod(trained.spec.input_shape)) if asked is None else asked
-    # Up to whole passes of what was asked for; down to them, but for one, where memory says how many.
-    return passes * max(1, wanted // passes if asked is None else math.ceil(wanted / passes))
+def _block_rows(trained: TrainedModel, columns: int, rows_at_once: int | None) -> int:
+    """Return the rows of a block: whole passes of the network, rounded up, or down if memory limits them."""
+    rows_of_pass = trained.rows_at_once
+    if rows_at_once is not None:
+        return rows_of_pass * max(1, math.ceil(rows_at_once / rows_of_pass))
+    limit = CELLS_AT_ONCE // max(columns, math.prod(trained.spec.input_shape))
+    return rows_of_pass * max(1, limit // rows_of_pass)
 
 
 def _without_dropped(rows: Stream, trained: TrainedModel, unseen: Unseen | None) -> Stream:
-    """Leave out columns that the model's data drop and that predictions are called."""
+    """Leave out columns that the data plugin drops and whose names the predictions need."""
     taken = [name for name in column_names(trained.spec) if name in dropped_by(trained.data)]
     left_out = [name for name in taken if name in rows.schema.names and name not in trained.columns]
     if not left_out:
         return rows
     if unseen is not None:
-        unseen.notes.append(f"{', '.join(left_out)}: left out, since data.drop names it and a prediction is called so")
+        unseen.notes.append(
+            f"{', '.join(left_out)}: left out, since data.drop names it and it is the name of a column of predictions"
+        )
     return rows.select([name for name in rows.schema.names if name not in left_out])
 
 
@@ -232,8 +248,10 @@ def _check_names(rows: Stream, trained: TrainedModel) -> None:
     for name in column_names(trained.spec):
         if name not in rows.schema.names:
             continue
-        if name in trained.columns:  # models are no longer trained so
-            cure = f"Train again with data.rename={{{name}: {name}_}}, or use TrainedModel.predict from Python."
+        if name in trained.columns:  # a model of before preflight.check_names
+            remedy = f"Train again with data.rename={{{name}: {name}_}}, or use TrainedModel.predict from Python."
         else:
-            cure = "The model does not read it: rename it in the file, or remove it."
-        raise RequestError(rows.name, f"has a column {name}, and the predictions are to be called so", remedy=cure)
+            remedy = "The model does not read it: rename it in the file, or remove it."
+        raise RequestError(
+            rows.name, f"has a column {name}, which is the name of a column of predictions", remedy=remedy
+        )

@@ -1,4 +1,4 @@
-"""What a trained model is on disk: three files and no pickle.
+"""Saves and loads trained models: three files, none of them a pickle.
 
 ``lifecycle.json`` (format, plugins and their fields, DataSpec, compile settings, provenance, digests of all three),
 ``weights.safetensors``, and ``preprocessing.skops``. docs/saved-model.md describes them.
@@ -26,7 +26,7 @@ from lifecycle.credentials import is_credential
 from lifecycle.data.columns.missing_values import REFUSE
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.sources.native_frames import as_pandas
-from lifecycle.errors import LifecycleError, RequestError, SavedModelError
+from lifecycle.errors import LifecycleError, RequestError, SavedModelError, Text
 from lifecycle.predict.trained_model import Preparation, TrainedModel
 from lifecycle.runtime.digests import sha256
 
@@ -34,35 +34,44 @@ FORMAT = 1
 
 MANIFEST, WEIGHTS, PREPROCESSING = "lifecycle.json", "weights.safetensors", "preprocessing.skops"
 
-TRUSTED = {"numpy.dtype"}  # beyond what skops trusts; making one runs no code
+TRUSTED = {"numpy.dtype"}
+"""Types allowed in addition to those that skops trusts; constructing one runs no code."""
 
 OF_THE_ROWS = ("path", "source", "licence", "note")
-"""Fields of data that say where the training rows are: no prediction needs them."""
+"""Fields of data that describe the training file; no prediction needs them."""
 
-CURE = "Take the model from its run again."
+REMEDY = "Take the model from its run again."
 
 
-def check_preprocessing(preprocessing: Preprocessing, source: str) -> None:
-    """Refuse, before anything is trained, what could be saved and never be loaded again.
+def check_preprocessing(preprocessing: Preprocessing, source: Text) -> None:
+    """Refuse, before training, preprocessing that could be saved and not be loaded again.
+
+    Args:
+        preprocessing: fitted.
+        source: the data set, as messages name it.
 
     Raises:
-        RequestError: the data plugin learnt something that is no scikit-learn object.
+        RequestError: the data plugin learnt an object that is not scikit-learn's.
     """
+    # Serialized in memory, since skops only knows the types of a serialized object.
     learnt = skops.io.dumps({"inputs": preprocessing.inputs, "target": preprocessing.target})
     untrusted = set(skops.io.get_untrusted_types(data=learnt)) - TRUSTED
     if untrusted:
         raise RequestError(
-            f"{source} learnt {', '.join(sorted(untrusted))}, which a saved model cannot hold. Let the plugin's "
-            "learn() return a transformer of scikit-learn's."
+            source,
+            f"learnt {', '.join(sorted(untrusted))}, which a saved model cannot hold",
+            remedy="Let the plugin's learn() return a scikit-learn transformer.",
         )
 
 
 def save(trained: TrainedModel, folder: Path) -> None:
-    """Write the three files into ``folder``, which is made if need be."""
+    """Write the three files into ``folder``, which is created if needed."""
     folder.mkdir(parents=True, exist_ok=True)
+    # On the CPU, so that a machine without a GPU can load the file.
+    # save_model instead of save_file: it stores weights that layers share once.
     safetensors.torch.save_model(trained.network.cpu(), str(folder / WEIGHTS))
     learnt = {"inputs": trained.preprocessing.inputs, "target": trained.preprocessing.target}
-    skops.io.dump(learnt, folder / PREPROCESSING, compression=zipfile.ZIP_DEFLATED)  # 100 kB of JSON become 10
+    skops.io.dump(learnt, folder / PREPROCESSING, compression=zipfile.ZIP_DEFLATED)  # 100 kB -> 10 kB
     manifest = {
         "format": FORMAT,
         "model": {
@@ -87,16 +96,16 @@ def save(trained: TrainedModel, folder: Path) -> None:
 
 
 def write_manifest(manifest: dict[str, Any], folder: Path) -> None:
-    """Write ``lifecycle.json``, with a digest of what it says among its digests."""
+    """Write ``lifecycle.json``, with the digest of its own content among its digests."""
     digests = {**manifest["sha256"], MANIFEST: _digest(manifest)}
     (folder / MANIFEST).write_text(json.dumps({**manifest, "sha256": digests}, indent=2) + "\n")
 
 
 def load(folder: str | Path) -> TrainedModel:
-    """Read a saved model.
+    """Load a saved model.
 
     Args:
-        folder: of the three files.
+        folder: with the three files.
 
     Raises:
         SavedModelError: a file is missing or altered, the format is unknown, or a plugin is not installed.
@@ -107,17 +116,17 @@ def load(folder: str | Path) -> TrainedModel:
         return _load(folder, manifest)
     except LifecycleError:
         raise
-    except Exception as error:  # whatever a stranger's files make of torch, safetensors, skops or a plugin
+    except Exception as error:  # torch, safetensors, skops and plugins raise many types on damaged files
         raise _broken(folder, error) from error
 
 
 def prepare(folder: str | Path, rows: pd.DataFrame, missing: str = REFUSE) -> np.ndarray[Any, Any]:
-    """Return what a network takes for raw rows: for a program that was exported, beside which its preprocessing lies.
+    """Preprocess raw rows into the inputs of an exported program.
 
     Args:
         folder: of the export, or of a saved model; its weights are not read.
-        rows: raw rows as the training file had them.
-        missing: ``"impute"`` to fill values of columns that were complete in training.
+        rows: raw rows with the columns of the training file.
+        missing: ``"impute"`` fills missing values in columns that were complete in training.
 
     Returns:
         ``(samples, *input_shape) float32``.
@@ -155,13 +164,14 @@ def _load(folder: Path, manifest: dict[str, Any]) -> TrainedModel:
 def _preparation(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a :class:`Preparation`."""
     about = manifest["data"]
+    # JSON has no tuples, and a DataSpec is compared and hashed.
     plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in manifest["spec"].items()}
     return {
         "data_name": about["name"],
         "data_kind": about["plugin"],
         "data": _plugin(folder, "data", about),
         "spec": DataSpec(**plain),
-        "preprocessing": _learnt(folder / PREPROCESSING, about.get("gaps")),
+        "preprocessing": _preprocessing(folder / PREPROCESSING, about.get("gaps")),
         "columns": tuple(about["columns"]),
         "settings": manifest["compile"],
         "provenance": manifest["provenance"],
@@ -169,17 +179,21 @@ def _preparation(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plugin(folder: Path, kind: str, about: dict[str, Any]) -> Any:
-    """Return a plugin with its fields. Its name is looked up among those that are installed, and names no code."""
+    """Return a plugin with its fields. Its name is looked up among the installed plugins; it is no import path."""
     try:
         return registry.load(kind, str(about["plugin"]))(**about["fields"])
-    except (LifecycleError, TypeError, ValueError) as error:
+    except (LifecycleError, TypeError, ValueError) as error:  # no such plugin, field, or value
         raise SavedModelError(
             f"{folder} was saved with {about['package']}, which this installation does not match: {error}"
         ) from error
 
 
-def _learnt(file: Path, gaps: list[str] | None) -> Preprocessing:
-    """Read what the training rows taught; of types that skops trusts, none of which runs code of a stranger's."""
+def _preprocessing(file: Path, gaps: list[str] | None) -> Preprocessing:
+    """Read fitted preprocessing, of types that skops trusts and that run no code of the file.
+
+    Raises:
+        SavedModelError: it has other types.
+    """
     untrusted = set(skops.io.get_untrusted_types(file=file)) - TRUSTED
     if untrusted:
         raise SavedModelError(
@@ -190,7 +204,11 @@ def _learnt(file: Path, gaps: list[str] | None) -> Preprocessing:
 
 
 def _manifest(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
-    """Read ``lifecycle.json``, and compare it and the files ``names`` with their digests."""
+    """Read ``lifecycle.json``, and check it and the files ``names`` against their digests.
+
+    Raises:
+        SavedModelError: a file is missing, unreadable or altered, or the format is unknown.
+    """
     for name in (MANIFEST, *names):
         if not (folder / name).is_file():
             raise SavedModelError(f"{folder} is no saved model: it has no {name}. Give the folder that a run saved.")
@@ -198,11 +216,12 @@ def _manifest(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
         found, digests = manifest.get("format"), dict(manifest.get("sha256", {}))
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise SavedModelError(f"{folder / MANIFEST} cannot be read: {error}. {CURE}") from error
+        raise SavedModelError(f"{folder / MANIFEST} cannot be read: {error}. {REMEDY}") from error
+    # Before the digests: a later format may compute them in another way.
     if found != FORMAT:
         raise SavedModelError(f"{folder} has the format {found}, and this version reads {FORMAT}. Update nn-lifecycle.")
     written = {name: sha256(folder / name) for name in names}
-    if MANIFEST in digests:  # the first ones had none
+    if MANIFEST in digests:  # models of the first versions have no digest of the manifest
         written[MANIFEST] = _digest(manifest)
     for name, digest in written.items():
         if digest != digests.get(name):
@@ -213,21 +232,24 @@ def _manifest(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _digest(manifest: dict[str, Any]) -> str:
-    """Return the SHA-256 of what a manifest says, but for this digest itself, however it is indented."""
+    """Return the SHA-256 of a manifest without this digest itself, independent of its formatting."""
+    # Without this digest itself, which cannot be part of what it is computed from.
     digests = {name: digest for name, digest in manifest["sha256"].items() if name != MANIFEST}
     text = json.dumps({**manifest, "sha256": digests}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _broken(folder: Path, error: Exception) -> SavedModelError:
-    what = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-    return SavedModelError(f"{folder} does not hold together ({what}). {CURE}")
+    reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    return SavedModelError(f"{folder} is inconsistent ({reason}). {REMEDY}")
 
 
 def _fields(kind: str, plugin: Any, name: str, written: Mapping[expressions.Path, str]) -> dict[str, Any]:
-    """Return the fields of a plugin without credentials: what a prediction needs as values, the rest as was written.
+    """Return the fields of a plugin without credentials.
 
-    Of a data plugin that is not built in, nobody knows which texts a prediction needs: none is taken to be one.
+    Fields that a prediction needs are saved as values; credentials and fields that describe the training file as the
+    user wrote them, such as ``${oc.env:TOKEN}``. All text fields of a third-party data plugin are saved as written,
+    since it is not known which of them hold a credential.
     """
     fields = dataclasses.asdict(plugin)
     foreign = kind == "data" and not _package(kind, name).startswith("nn-lifecycle ")

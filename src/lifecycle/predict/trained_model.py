@@ -1,4 +1,4 @@
-"""A trained model: a network with all that it takes to use it on raw rows."""
+"""A trained model: preprocessing, network and output units, which predict raw rows."""
 
 from __future__ import annotations
 
@@ -33,20 +33,29 @@ from lifecycle.errors import RequestError
 from lifecycle.predict.forecast import forecast
 from lifecycle.predict.outputs import as_frame, passes
 
-TIME_STEP = "time_step"  # of the provenance, where times are known
-ROWS_AT_ONCE, NUMBERS_AT_ONCE = 8192, 1 << 20  # in a pass of a network: no more samples, no more numbers in them
+TIME_STEP = "time_step"
+"""Key of the provenance: the interval of a series whose times are known."""
+
+ROWS_AT_ONCE, NUMBERS_AT_ONCE = 8192, 1 << 20
+"""Most samples in a pass of a network, and most numbers in these samples."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preparation:
-    """What makes a network's inputs of raw rows; needs no network.
+    """The preprocessing of a trained model: turns raw rows into inputs, without a network.
 
     Attributes:
+        data_name: of the data set.
+        data_kind: of the data plugin.
+        data: the data plugin.
+        spec: shapes, task and classes.
+        preprocessing: fitted on training rows.
         columns: columns that a prediction needs.
-        settings: loss, metrics and optimizer that the network was compiled with.
-        provenance: where it comes from: run, epoch of the weights, digest of the data, versions.
-        missing: ``"refuse"`` or ``"impute"`` a value that is missing from a column that had one in each training row.
-        expressions: what is written to disk instead of the value of a field, by where it stands in the configuration.
+        settings: loss, metrics and optimizer of the compiled network.
+        provenance: run, epoch of the weights, digest of the data, versions.
+        missing: ``"refuse"`` or ``"impute"`` missing values in columns that were complete in training.
+        expressions: expressions such as ``${oc.env:USER}`` that are saved instead of the values of fields, by path in
+            the configuration.
     """
 
     data_name: str
@@ -64,12 +73,14 @@ class Preparation:
         missing_values.check_choice(self.missing)
 
     def samples(self, rows: pd.DataFrame) -> Samples:
-        """Return the samples that raw rows are.
+        """Return raw rows as samples, not yet preprocessed.
 
         Raises:
-            RequestError: as :meth:`checked`; or a value is missing for the first time, unless ``missing`` is impute.
+            RequestError: as :meth:`checked`; or a value is missing in a column that was complete in training and
+                ``missing`` is not ``"impute"``.
         """
         samples = self.data.samples(self.checked(rows))
+        # A scikit-learn imputer would fill silently what no training row lacked.
         missing_values.check(samples.inputs, self.preprocessing.gaps, self.missing)
         return samples
 
@@ -77,93 +88,106 @@ class Preparation:
         """Return the columns of raw rows that a prediction uses.
 
         Raises:
-            RequestError: there are no rows, a column is missing, or times have other steps than those of training.
+            RequestError: there are no rows, a column is missing, or the times have another interval than in training.
         """
         if not len(rows):
-            raise RequestError("input has no rows. Give one or more to predict.")
+            raise RequestError("input", "has no rows", remedy="Give one or more to predict.")
         rows = as_pandas(rows, "input")
+        # Before the check: columns are known to the model by their new names.
         rows = rows.rename(columns=self.new_names(rows.columns))
         self.check_columns(rows.columns)
         used = rows[[*self.columns, *self.optional_columns(rows.columns)]]
+        # A network that learnt from months would take days for months.
         if self.time_step is not None and isinstance(self.data, HasTimes):
             self.data.check_step(used, self.time_step)
         return used
 
     def new_names(self, names: Iterable[Any]) -> dict[str, str]:
-        """Return what some of the columns of raw rows are renamed to, as those of the training file were.
+        """Return the new names of columns that the training file's columns were renamed to, by their old names.
 
         Raises:
-            RequestError: two columns would be called the same.
+            RequestError: two columns would have the same name.
         """
         rename = of_plugin(self.data)
         return applicable(rename, names, "input") if rename else {}
 
     @property
     def raw_columns(self) -> list[str]:
-        """The columns that a prediction reads, and those that may stand in their place in raw rows."""
+        """The columns that a prediction reads, and the old names of renamed ones."""
         columns = [*self.columns, *optional_columns(self.data)]
         return [*columns, *(old for old, new in of_plugin(self.data).items() if new in columns)]
 
     def unseen(self, samples: Samples) -> dict[str, Counter[str | None]]:
-        """Return, by column, how often samples have a value that no training row had; ``None``: have none."""
+        """Return by column the number of samples with each unseen value; ``None`` counts the missing ones."""
         if not isinstance(self.data, ReportsUnseenCategories):
             return {}
+        # Values that an imputer filled count as unseen: a user should know of them as well.
         found: dict[str, Counter[str | None]] = self.data.unseen(self.preprocessing.inputs, samples.inputs)
         return found | missing_values.filled(samples.inputs, self.preprocessing.gaps, self.numbers or ())
 
     @property
     def time_step(self) -> Step | None:
-        """How far the times of the training rows were apart; ``None``: that is not known, or there were none."""
+        """The interval between the times of the training rows; ``None``: unknown, or there were no times."""
         found = self.provenance.get(TIME_STEP)
         return None if found is None else Step(**found)
 
     def inputs(self, samples: Samples, rows: pd.DataFrame) -> Tensor:
-        """Return ``(samples, *input_shape) float32`` for the samples that :meth:`samples` made of ``rows``.
+        """Preprocess samples into ``(samples, *input_shape) float32``.
+
+        Args:
+            samples: that :meth:`samples` returned.
+            rows: their raw rows, for messages.
 
         Raises:
-            RequestError: a sample is of another shape, or holds what is no finite number.
+            RequestError: samples have another shape, or a value is not finite.
         """
+        # Shares memory with NumPy's array: large inputs are not copied.
         inputs = torch.from_numpy(self.data.apply(self.preprocessing.inputs, samples.inputs))
         if tuple(inputs.shape[1:]) != self.spec.input_shape:
-            got, wanted = (" x ".join(map(str, shape)) for shape in (inputs.shape[1:], self.spec.input_shape))
-            raise RequestError(f"input has samples of {got}, and this model takes {wanted}. Give such rows.")
+            got, expected = (" x ".join(map(str, shape)) for shape in (inputs.shape[1:], self.spec.input_shape))
+            raise RequestError(
+                "input", f"has samples of {got}, and this model takes {expected}", remedy="Give rows of that shape."
+            )
+        # Preprocessing may overflow float32 though each cell is finite.
         wrong = torch.nonzero(~inputs.flatten(1).isfinite().all(dim=1))
         if len(wrong):
             row = rows.index[samples.rows[int(wrong[0])]]
-            raise RequestError(f"input has a value that is no finite number in row {row}. Mend the row.")
+            raise RequestError("input", f"has a value that is no finite number in row {row}", remedy="Fix the row.")
         return inputs
 
     def check_columns(self, names: Iterable[Any]) -> None:
-        """Refuse rows that lack a column, or have it twice.
+        """Check that rows have each column once.
 
         Raises:
-            RequestError: names it.
+            RequestError: a column is missing or occurs twice.
         """
         count = Counter(names)
         missing = [name for name in self.columns if name not in count]
         if missing:
             raise RequestError(
-                f"input has no column {', '.join(missing)}, got {', '.join(map(str, count))}. "
-                f"This model needs {', '.join(self.columns)}."
+                "input",
+                f"has no column {', '.join(missing)}",
+                ", ".join(map(str, count)),
+                f"This model needs {', '.join(self.columns)}.",
             )
         twice = [name for name in self.columns if count[name] > 1]
         if twice:
-            raise RequestError(f"input has the column {twice[0]} twice. Give it once.")
+            raise RequestError("input", f"has the column {twice[0]} twice", remedy="Give it once.")
 
     def optional_columns(self, names: Iterable[Any]) -> list[str]:
-        """Return the columns among ``names`` that a prediction can do without, and uses where they are there."""
+        """Return those of ``names`` that a prediction uses if they are present, and does not need."""
         names = list(names)
         return [name for name in optional_columns(self.data) if name in names]
 
     @property
     def numbers(self) -> list[str] | None:
-        """The columns that are numbers, of a kind whose rows are samples of their own; ``None``: of another kind."""
+        """The numeric columns of data whose rows are independent samples; ``None``: they are not independent."""
         if not isinstance(self.data, PredictsRowByRow):
             return None
         return list(self.data.numbers(self.preprocessing.inputs, self.columns))
 
     def encoder(self) -> RowEncoder | None:
-        """Return what makes inputs of plain cells in few steps; ``None``: this kind of data has no such means."""
+        """Return an encoder from plain cells to inputs without pandas; ``None``: this kind of data has none."""
         if not isinstance(self.data, EncodesPlainCells):
             return None
         found: RowEncoder = self.data.encoder(self.preprocessing.inputs, self.columns)
@@ -171,56 +195,70 @@ class Preparation:
 
     @property
     def units(self) -> Units:
-        """What makes probabilities, or values in the user's units, of the network's outputs."""
+        """The output units: from logits to probabilities, or from outputs to values in the user's units."""
         return Units(self.spec.task, *self.preprocessing.target_scale, link_of(self.settings.get("loss")))
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel(Preparation):
-    """A network with all that it takes to use it on raw rows."""
+    """A trained network with its preprocessing.
+
+    Attributes:
+        model_name: of the model plugin.
+        model: its dataclass.
+        network: in evaluation mode.
+    """
 
     model_name: str
     model: ModelPlugin
     network: nn.Module
 
     def predict(self, rows: pd.DataFrame, missing: str | None = None) -> pd.DataFrame:
-        """Return a prediction a sample: ``predicted`` and ``probability_<class>``, or ``predicted`` in its own units.
+        """Return a row of predictions for each sample: ``predicted``, and of classes ``probability_<class>``.
 
         Args:
-            rows: raw rows as the training file had them, in any order of columns; others are ignored.
-            missing: ``"impute"`` to fill values of columns that were complete in training; ``None``: as the model says.
+            rows: raw rows with the columns of the training file, in any order; additional columns are ignored.
+            missing: ``"impute"`` fills missing values in columns that were complete in training, ``"refuse"`` raises;
+                ``None``: the setting of the model.
 
         Raises:
-            RequestError: a column is missing, or a value in a column that had one in each training row.
+            RequestError: a column is missing, or a value in a column that was complete in training.
         """
-        if missing is not None:
+        if missing is not None:  # a copy, since other threads may predict with this model
             return replace(self, missing=missing).predict(rows)
         rows = as_pandas(rows, "input")
         return self.predict_samples(self.samples(rows), rows)
 
     def forecast(self, rows: pd.DataFrame, horizon: int = 1) -> pd.DataFrame:
-        """Return the next ``horizon`` steps of a series after raw rows, each predicted from the values before it.
+        """Return the ``horizon`` steps that follow a series, each predicted from the values before it.
 
-        A row a step: the column of times, going on as the rows' own, or else ``step`` from 1; and ``predicted``. Raises
-        ``RequestError`` where this is no model of a series, or the rows are too few or otherwise of no use.
+        Args:
+            rows: raw rows of the series.
+            horizon: number of steps.
+
+        Returns:
+            A row for each step: its time, or without times ``step`` from 1; and ``predicted``.
+
+        Raises:
+            RequestError: this is no model of a series, or there are too few rows.
         """
         return forecast(self, rows, horizon)
 
     @property
     def rows_at_once(self) -> int:
-        """How many samples go through the network together: rounding may differ with it, so nothing else decides."""
+        """Samples in a pass of the network. It depends on the shape alone, since rounding may depend on it."""
         return max(1, min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // math.prod(self.spec.input_shape)))
 
     def predict_samples(self, samples: Samples, rows: pd.DataFrame) -> pd.DataFrame:
-        """Return what :meth:`predict` does for the samples that :meth:`samples` made of ``rows``."""
+        """Return the predictions for samples that :meth:`samples` returned for ``rows``."""
         return self.as_frame(self.outputs(self.inputs(samples, rows)), samples)
 
     def outputs(self, inputs: Tensor) -> Tensor:
-        """Return the network's logits or values for inputs, ``(samples, num_outputs)``."""
-        self.network.eval()
+        """Return the logits or values of the network for inputs, ``(samples, num_outputs)``."""
+        self.network.eval()  # a caller may have trained it further
         return passes(self.network, inputs, self.rows_at_once)
 
     def as_frame(self, outputs: Tensor, samples: Samples) -> pd.DataFrame:
-        """Return what :meth:`predict` does for the network's outputs."""
+        """Return the predictions for outputs of the network."""
         base = None if samples.base is None else as_column(samples.base)
         return as_frame(outputs, self.units, self.spec, base)

@@ -1,4 +1,4 @@
-"""What a finished run leaves behind: scores, tables, pictures, and the saved model."""
+"""Records the results of a finished run: scores, tables, pictures and the saved model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lifecycle.fit import checkpoints
 from lifecycle.plots import artifacts
 from lifecycle.predict import saved_model
-from lifecycle.predict.forecast import foretells
+from lifecycle.predict.forecast import can_forecast
 from lifecycle.predict.trained_model import TrainedModel
 from lifecycle.profiling import clock
 from lifecycle.tracking import search
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to.
+    """The results of a run.
 
     Attributes:
-        data: what it was fitted to and scored on.
-        history: of fitting.
+        data: the training and the scored rows.
+        history: of the fit.
         evaluation: scores, intervals and baselines.
-        predictions: of the scored rows, beside the truth.
+        predictions: of the scored rows, with the truth.
         trained: the model.
-        precision: of the steps, ``"32"`` or ``"bf16-mixed"``.
+        precision: of the training steps, ``"32"`` or ``"bf16-mixed"``.
     """
 
     data: Dataset
@@ -55,7 +55,7 @@ def record(tracked: Run, outcome: Outcome) -> None:
         tracked.tag(best_epoch=str(history.best_epoch))
     tracked.log_text(history.frame.to_csv(index=False), "history.csv")
     table = tracked.scratch / "predictions.csv"
-    predictions.to_csv(table, index=False)  # of millions of rows a text would fill memory, and a pipe
+    predictions.to_csv(table, index=False)  # to a file, since a text of millions of rows would fill memory and the pipe
     tracked.log_file(table)
     for name in (checkpoints.BEST, f"{checkpoints.BEST}.sha256"):
         tracked.log_file(tracked.checkpoints / name, "checkpoints")
@@ -65,22 +65,26 @@ def record(tracked: Run, outcome: Outcome) -> None:
 def _record_model(tracked: Run, outcome: Outcome) -> None:
     trained, folder = outcome.trained, tracked.scratch / "saved"
     saved_model.save(trained, folder)
+    # Columns that predict_file adds; the model itself does not return them.
     outputs = outcome.predictions.drop(columns=["row", "time", "file", "actual"], errors="ignore")
     params: dict[str, int | str] = {"missing": trained.missing}
-    if foretells(trained):
+    if can_forecast(trained):
         params["horizon"] = 0  # steps: 0 predicts the given rows
     tracked.log_model(folder, trained.raw_columns, outputs, params)
 
 
 def _kept(history: History) -> dict[str, float]:
-    """Return the validation scores of the weights that were kept, by which ``run=best`` chooses."""
+    """Return the validation scores of the kept weights, by which ``run=best`` ranks runs."""
     row = history.rows[history.weights_epoch - 1]
     return {f"kept_{name}": value for name, value in row.items() if name.startswith("val_")}
 
 
 @clock.phase("pictures")
-def look(tracked: Run, outcome: Outcome, figures: bool) -> list[str]:
-    """Record tables, and pictures if asked; return the names of these."""
+def record_pictures(tracked: Run, outcome: Outcome, figures: bool) -> list[str]:
+    """Record tables, and with ``figures`` pictures, and return the names of the pictures.
+
+    The process that records draws those that need no network; see :mod:`lifecycle.runs.recording_process`.
+    """
     pictures: list[str] = []
     folder, data, predictions = tracked.scratch / "look", outcome.data, outcome.predictions
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""The straight line: data, define, compile, fit, evaluate, predict; tracked from end to end."""
+"""Executes a run: data, define, compile, fit, evaluate, predict, tracked from start to end."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.load import load
 from lifecycle.data.sources.in_memory import MemoryRows
 from lifecycle.define.network import Layer, define, summarize
-from lifecycle.errors import RequestError, Setting
+from lifecycle.errors import COMMAND_LINE, RequestError, Setting
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight, trainer
 from lifecycle.fit.history import History
 from lifecycle.predict import saved_model
-from lifecycle.predict.outputs import as_frame, beside_truth, column_names, outputs_of
+from lifecycle.predict.outputs import as_frame, column_names, outputs_of, with_truth
 from lifecycle.predict.trained_model import TIME_STEP, TrainedModel
 from lifecycle.profiling import clock, files
 from lifecycle.runs import profiled
-from lifecycle.runs.outcome import Outcome, look, record
+from lifecycle.runs.outcome import Outcome, record, record_pictures
 from lifecycle.runtime import process_state
 from lifecycle.runtime.faults import Cures, explained, largest
 from lifecycle.runtime.processes import is_helper
@@ -47,14 +47,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to.
+    """The result of a run.
 
     Attributes:
         run_id: of the MLflow run.
-        scores: ``test_loss`` and the test metrics; ``training_set_loss`` ... where no rows were held out.
-        history: of fitting.
-        predictions: of the rows that were scored, beside the truth.
-        model: the trained model, ready for raw rows.
+        scores: ``test_loss`` and the test metrics; ``training_set_loss`` and so on if no rows were held out.
+        history: of the fit.
+        predictions: of the scored rows, with the truth.
+        model: the trained model, which takes raw rows.
         evaluation: the scores with their bootstrap intervals, and those of the baselines.
 
     >>> import lifecycle
@@ -74,7 +74,7 @@ class Result:
 
 
 def report_sweep(request: Request) -> None:
-    """Print the runs of the multirun that a request belongs to, as MLflow has them."""
+    """Print the runs of the multirun that a request belongs to, as MLflow has recorded them."""
     with quiet_libraries():
         printer = report.Report(request.config.verbose)
         folder, runs, note = sweep_runs(request)
@@ -84,7 +84,14 @@ def report_sweep(request: Request) -> None:
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that is ready before a run is opened."""
+    """Data and compiled model, ready before a run is opened.
+
+    Attributes:
+        data: loaded, split and preprocessed.
+        network: with its initial weights.
+        layers: of the network.
+        module: the compiled model.
+    """
 
     data: Dataset
     network: nn.Module
@@ -92,35 +99,36 @@ class Prepared:
     module: CompiledModel
 
 
-Begun = Callable[[Prepared, report.Report, Run], None]
+OnStart = Callable[[Prepared, report.Report, Run], None]
 
 
-def run(request: Request, begun: Begun | None = None) -> Result | None:
-    """Take a request from its data to its predictions.
+def run(request: Request, on_start: OnStart | None = None) -> Result | None:
+    """Execute a request, from its data to its predictions.
 
     Args:
-        request: what is asked for.
-        begun: called when all is ready and the run is open, before anything is fitted.
+        request: the composed request.
+        on_start: called when the run is open, before the fit.
 
     Returns:
-        The result; ``None`` in a process that only helped another to fit.
+        The result; ``None`` in a helper process of a DDP fit.
 
     Raises:
         RequestError: the request cannot be met; no run was opened, except in a sweep, where it is FAILED.
         LifecycleError: the run failed; it is FAILED in MLflow.
     """
     with process_state.preserved(), clock.profiled(request), hiding(request.hidden):
-        return _run(request, begun)
+        return _run(request, on_start)
 
 
-def _run(request: Request, begun: Begun | None) -> Result | None:
+def _run(request: Request, on_start: OnStart | None) -> Result | None:
     printer = report.Report(0 if is_helper() else request.config.verbose)
-    check_environment(request.tracking.dir)
+    check_environment(request.tracking.dir)  # outside of try: a failure could not be recorded either
     try:
         job = resolve(request)
         prepared = prepare(job)
         preflight.check_names(prepared.data, column_names(prepared.data.spec))
     except Exception as error:
+        # A request that cannot be met is recorded only in a sweep, whose table lists each of its jobs.
         if not is_helper() and (request.sweep or not isinstance(error, RequestError)):
             record_failure(request, error)
         raise
@@ -128,13 +136,13 @@ def _run(request: Request, begun: Begun | None) -> Result | None:
         help_fit(job, prepared)
         return None
     with profiled.track(request, printer) as tracked:
-        if begun is not None:
-            begun(prepared, printer, tracked)
+        if on_start is not None:
+            on_start(prepared, printer, tracked)
         return life(job, prepared, printer, tracked)
 
 
 def help_fit(job: Job, prepared: Prepared, checkpoint: Path | None = None) -> None:
-    """Do the part of fitting that a process does which only helps another."""
+    """Fit as a helper process of a DDP fit, which writes no checkpoints that are kept."""
     with tempfile.TemporaryDirectory() as folder:
         trainer.fit(prepared.module, prepared.data, job.trainer, job.seed, Path(folder), checkpoint=checkpoint)
 
@@ -142,12 +150,16 @@ def help_fit(job: Job, prepared: Prepared, checkpoint: Path | None = None) -> No
 @one_at_a_time()
 @clock.phase("define and compile")
 def prepare(job: Job, rows: MemoryRows | None = None) -> Prepared:
-    """Do all that may show a request to be wrong: load the data, define and compile the model.
+    """Load the data, and define and compile the model: everything that may refuse a request.
 
     Args:
-        job: checked.
-        rows: those in memory that are the data; ``None``: the data plugin reads its own.
+        job: the checked request.
+        rows: rows in memory; ``None``: the data plugin reads its source.
+
+    Raises:
+        RequestError: the request cannot be met.
     """
+    # First, as it needs no data, whose loading may take minutes.
     preflight.check_devices(job.trainer)
     with explained(Cures(["Set ", Setting("data.memory_gb"), ", or use fewer rows or columns"], refused=True)):
         data = load(job.data, job.data_name, job.data_kind, job.seed, rows)
@@ -156,9 +168,10 @@ def prepare(job: Job, rows: MemoryRows | None = None) -> Prepared:
 
 
 def _compiled(job: Job, data: Dataset) -> Prepared:
-    saved_model.check_preprocessing(data.preprocessing, f"data={data.name}")
+    saved_model.check_preprocessing(data.preprocessing, Setting("data", data.name))
     network = define(job.model, job.model_name, data.spec, job.seed, source=Setting("data", data.name))
     layers = summarize(network, data.spec)
+    # Before CompiledModel, whose optimizer would fail later and without a remedy.
     optimization.check(job.optimizer, job.optimizer_name, network, job.trainer.devices)
     module = CompiledModel(
         network,
@@ -187,17 +200,17 @@ def life(
     """Fit, evaluate, predict and save, within an open run.
 
     Args:
-        job: checked.
-        prepared: the data, and the model.
-        printer: says how it goes.
+        job: the checked request.
+        prepared: data and model.
+        printer: prints progress.
         tracked: the run.
-        checkpoint: of the run's, to go on from; ``None``: from the beginning.
-        callbacks: of Lightning's, which watch the fit.
+        checkpoint: to resume from; ``None``: start from the beginning.
+        callbacks: Lightning callbacks for the fit.
     """
     data, module = prepared.data, prepared.module
     printer.begin(job, data, prepared.layers, module)
     tracked.log_data(data.name, data.digest, path_of(job.data, data.kind), data.num_rows)
-    tracked.tag(**data.split_digests)
+    tracked.tag(**data.split_digests)  # by which resume, rerun and compare recognise the same rows
     rows_a_step = preflight.batch_size(job.trainer, data)
     metrics = list(module.metric_names)
     schedule = {f"schedule__{key}": value for key, value in asdict(job.schedule).items()}
@@ -205,8 +218,8 @@ def life(
         job.request, loss=module.loss_name, metrics=metrics, trainer__batch_size=rows_a_step, **schedule
     )
     if (note := preflight.reduced_batch_size(job.trainer, data)) is not None:
-        printer.note("Batches", note)
-        tracked.tag(**{"lifecycle.batch_size": str(rows_a_step)})  # the parameter is what was asked for
+        printer.note("Batches", COMMAND_LINE.text(note))
+        tracked.tag(**{"lifecycle.batch_size": str(rows_a_step)})  # the parameter records the requested size
     tracked.log_text(report.summary_text(prepared.layers), "summary.txt")
 
     listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs)]
@@ -218,43 +231,45 @@ def life(
 
 @one_at_a_time()
 def conclude(job: Job, prepared: Prepared, printer: report.Report, tracked: Run, history: History) -> Result:
-    """Evaluate, predict and save what has been fitted."""
+    """Evaluate, predict and save a fitted model."""
     data, module = prepared.data, prepared.module
     evaluation, predictions = score(job, prepared, tracked.checkpoints)
     trained = trained_model(job, prepared, history, tracked.id)
     precision = "bf16-mixed" if module.step_options.bf16 else "32"
     outcome = Outcome(data, history, evaluation, predictions, trained, precision)
-    pictures = look(tracked, outcome, job.request.tracking.figures)  # drawn while the rest is saved
+    # First, since the recording process draws them while this one saves the rest.
+    pictures = record_pictures(tracked, outcome, job.request.tracking.figures)
     record(tracked, outcome)
     printer.end(data, history, evaluation, tracked, pictures)
-    if job.request.sweep is None:
+    if job.request.sweep is None:  # a sweep prints it once, at its end
         printer.next(tracked.folder)
     scores = prefixed(evaluation.scores, data.scored_on)
     return Result(tracked.id, scores, history, predictions, trained, evaluation)
 
 
 def score(job: Job, prepared: Prepared, folder: Path) -> tuple[scoring.Evaluation, pd.DataFrame]:
-    """Evaluate and predict the rows that a model is scored on, with the weights that it has.
+    """Evaluate and predict the scored rows with the current weights of a model.
 
     Args:
         job: its trainer and seed.
-        prepared: the data, and the model.
-        folder: where Lightning may leave files.
+        prepared: data and model.
+        folder: for files that Lightning may write.
     """
     data, module = prepared.data, prepared.module
-    alone = trainer.trainer_for(job.trainer, devices=1, folder=folder)
+    # One device, also after a DDP fit: a distributed sampler would repeat rows to fill the last batch.
+    single_device = trainer.trainer_for(job.trainer, devices=1, folder=folder)
     rows = in_order(data.scored.inputs, data.scored.targets, data.scored.truth)
-    scores = scoring.evaluate(module, rows, alone)
-    outputs = outputs_of(module, rows, alone)
+    scores = scoring.evaluate(module, rows, single_device)
+    outputs = outputs_of(module, rows, single_device)
     evaluation = scoring.judge(module, data, scores, outputs, job.seed)
     predictions = as_frame(outputs, module.units, data.spec, data.scored.base)
-    return evaluation, beside_truth(predictions, data.scored)
+    return evaluation, with_truth(predictions, data.scored)
 
 
 def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | None) -> TrainedModel:
-    """Return a fitted network with all that it takes to use it; ``run_id`` is that of the run it is from, if any."""
+    """Return a fitted network with its preprocessing; ``run_id`` is that of its run, if it has one."""
     data, module = prepared.data, prepared.module
-    prepared.network.eval()  # and it stays so: a change of it would reach predictions on other threads
+    prepared.network.eval()  # once, since changing the mode later would disturb predictions on other threads
     return TrainedModel(
         model_name=job.model_name,
         model=job.model,

@@ -1,4 +1,4 @@
-"""A tracked run, with a profile where that is asked for."""
+"""Tracks a run, with a profile if one is requested."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def track(request: Request, printer: Report) -> Iterator[run_module.Run]:
-    """Track a run; where it is profiled, leave the profile among its artifacts once it is closed, however it ended.
+    """Track a run, and write its profile into its artifacts after it is closed, even if it failed.
 
-    Written last, so that it holds what closing the run took.
+    The profile is written last so that it includes the time of closing the run.
     """
     profile, folder = clock.current(), None
     if profile is None:
@@ -35,16 +35,16 @@ def track(request: Request, printer: Report) -> Iterator[run_module.Run]:
                 folder = run.artifacts
             yield run
     finally:
-        profile.stop()
+        profile.stop()  # before its files are written, which would be part of it
         if folder is not None:
-            _leave(profile, request.run_name, folder, printer)
+            _write(profile, request.run_name, folder, printer)
 
 
-def _leave(profile: Profile, name: str, folder: Path, printer: Report) -> None:
-    """Write and print a profile. A run that has ended well stays so, even if there is no room for its profile."""
+def _write(profile: Profile, name: str, folder: Path, printer: Report) -> None:
+    """Write and print a profile. A full disk is printed, and does not fail a run that has finished."""
     rows = table(profile)
     try:
-        with signals_ignored():
+        with signals_ignored():  # a second Ctrl-C would leave half a file in the artifacts
             write(folder, name, profile)
     except OSError as error:
         printer.profile(rows, f"not written: {error.strerror or error}")

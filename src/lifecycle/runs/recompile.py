@@ -1,4 +1,4 @@
-"""Compile a trained model as its run did, to score it on other rows."""
+"""Compiles a trained model again, to score it on other rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lifecycle.predict.trained_model import TrainedModel
 
 
 def compiled_as(trained: TrainedModel) -> CompiledModel:
-    """Return a trained model compiled as it was; the optimizer has no effect on scores."""
+    """Return a trained model compiled with the loss and metrics of its run; the optimizer does not affect scores."""
     settings = trained.settings
     weights = settings.get("class_weights")
     return CompiledModel(

@@ -1,6 +1,6 @@
 """The process that records runs: ``python -m lifecycle.runs.recording_process``.
 
-It passes the function that draws to :mod:`lifecycle.tracking.worker`, because tracking must not import figures.
+It passes the drawing function to :mod:`lifecycle.tracking.worker`, since tracking may not import the plots.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 from lifecycle.tracking import worker
 
 IMPORTED_EARLY = ("matplotlib.figure", "matplotlib.style", "sklearn.metrics", "lifecycle.plots.artifacts")
-"""Imported while the main process is busy."""
+"""Imported while the main process trains, so that the figures are drawn without delay at the end."""
 
 
 def draw(folder: Path, history: dict[str, Any] | None, predictions: Path, spec: dict[str, Any]) -> None:
-    """Draw the figures of a fitted run, or of rows that it has scored.
+    """Draw the figures of a fitted run, or of rows that a run was scored on.
 
     Args:
         folder: for the figures.

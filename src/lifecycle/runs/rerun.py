@@ -1,4 +1,4 @@
-"""Repeat a run and compare its results."""
+"""Repeats a run and compares the results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from omegaconf import OmegaConf
 
 from lifecycle.config.schema import Request
-from lifecycle.errors import LifecycleError, RequestError
+from lifecycle.errors import LifecycleError, RequestError, as_typed
 from lifecycle.runs import reopen
 from lifecycle.runtime.processes import is_helper
 from lifecycle.tracking import client, found_run
@@ -24,59 +24,64 @@ if TYPE_CHECKING:
     from lifecycle.tracking.run import Run
 
 SCORES = ("test_", "training_set_", "kept_", "baseline_")
-"""How the names of final scores begin, in the order in which they are told."""
+"""Prefixes of the names of final scores, in the order in which differences are listed."""
 
 HISTORY, SECONDS, WEIGHTS = "history.csv", "epoch_seconds", "weights.safetensors"
 
 
 class NotReproducedError(LifecycleError):
-    """A run was repeated and came to something else. Both are FINISHED; exit code 1."""
+    """A run was repeated and the results differ. Both runs are FINISHED; exit code 1."""
 
     is_table = True
 
 
-def rerun(asked: Which, changes: list[str]) -> None:
+def rerun(which: Which, overrides: list[str]) -> None:
     """Repeat a run, and print that it is reproduced.
 
     Args:
-        asked: which run.
-        changes: ``key=value`` words on its record, of what is shown alone.
+        which: the run.
+        overrides: ``key=value`` arguments, of display settings only.
 
     Raises:
-        RequestError: there is no such run, or it cannot be repeated as it was.
-        NotReproducedError: names each difference, and its probable cause.
+        RequestError: there is no such run, or it cannot be repeated without a change.
+        NotReproducedError: the results differ; lists the differences and their probable cause.
     """
-    found = found_run.find(asked)
+    found = found_run.find(which)
     record = found.record()
-    _check(found)
-    request, changed = reopen.changed(record, changes, f"rerun run={found.id}")
+    _check_is_finished(found)
+    request, changed = reopen.changed(record, overrides, f"rerun run={found.id}")
     for key in changed:
-        if key not in reopen.SHOWN:
+        if key not in reopen.DISPLAY_SETTINGS:
+            before, after = changed[key]
             raise RequestError(
-                f"{key} must stay {changed[key][0]} in a repetition of run {found.name} ({found.id}), got "
-                f"{changed[key][1]}. Leave it out, or begin a new run with it."
+                key,
+                f"must stay {as_typed(before)} in a repetition of run {found.name} ({found.id})",
+                as_typed(after),
+                "Leave it out, or begin a new run with it.",
             )
-    _beside(found, request)
-    reopen.told_to_helpers("rerun", found, changes, request)
+    _record_with(found, request)
+    reopen.set_helper_arguments("rerun", found, overrides, request)
     if not is_helper():
-        client.warm_up(asked.tracking)
+        client.warm_up(which.tracking)
     _repeat(found, request)
 
 
-def _check(found: FoundRun) -> None:
+def _check_is_finished(found: FoundRun) -> None:
     if found.status != "FINISHED":
         raise RequestError(
-            f"run {found.name} ({found.id}) is {found.status}: it has no scores to compare with. "
-            f"`lifecycle resume run={found.id}` goes on with it."
+            [f"run {found.name} ({found.id})"],
+            f"is {found.status}: it has no scores to compare with",
+            remedy=f"`lifecycle resume run={found.id}` continues it.",
         )
 
 
-def _beside(found: FoundRun, request: Request) -> None:
-    """Have the repetition recorded where the run is."""
+def _record_with(found: FoundRun, request: Request) -> None:
+    """Set the tracking of the repetition to the folder and experiment of the run."""
     tracking = request.config.tracking
+    # The recorded path may be relative, or the folder may have been moved.
     if Path(tracking.dir).expanduser().absolute() != found.folder:
         OmegaConf.update(request.config, "tracking.dir", str(found.folder))
-        request.expressions.pop(("tracking", "dir"), None)
+        request.expressions.pop(("tracking", "dir"), None)  # it would be recorded instead of the value
     OmegaConf.update(request.config, "tracking.experiment", found.experiment)
     request.expressions.pop(("tracking", "experiment"), None)
 
@@ -84,27 +89,28 @@ def _beside(found: FoundRun, request: Request) -> None:
 def _repeat(found: FoundRun, request: Request) -> None:
     from lifecycle.runtime import lazy_imports
 
-    with lazy_imports.quick_imports():
+    with lazy_imports.quick_imports():  # Lightning, only once the request is checked
         from lifecycle.runs import pipeline
     differences: list[Difference] = []
 
-    def begun(prepared: Prepared, printer: Report, tracked: Run) -> None:
+    def on_start(prepared: Prepared, printer: Report, tracked: Run) -> None:
         assert found.id is not None  # noqa: S101 - a folder with a saved model has no record
         differences.extend(reopen.differences(found, prepared.data))
         tracked.tag(**{"lifecycle.rerun_of": found.id})
         printer.note("Rerun", f"of {found.name} ({found.id})", [str(difference) for difference in differences])
 
-    result = pipeline.run(request, begun)
+    result = pipeline.run(request, on_start)
     if is_helper() or result is None:
         return
+    # Read back from MLflow, as the original was, so that both have passed through the same storage.
     repeated = found_run.find(Which(run=result.run_id, tracking=request.tracking))
     changes = [*_scores(found, repeated), *_history(found, repeated), *_weights(found, repeated)]
     if changes:
-        raise NotReproducedError(_sentence(found, repeated, changes, differences))
+        raise NotReproducedError(_report(found, repeated, changes, differences))
     print("reproduced: all scores equal")
 
 
-def _sentence(found: FoundRun, repeated: FoundRun, changes: list[str], differences: list[Difference]) -> str:
+def _report(found: FoundRun, repeated: FoundRun, changes: list[str], differences: list[Difference]) -> str:
     lines = [
         f"not reproduced: run {found.name} ({found.id}) and its repetition {repeated.id} differ",
         *(f"  {change}" for change in changes),
@@ -114,21 +120,23 @@ def _sentence(found: FoundRun, repeated: FoundRun, changes: list[str], differenc
 
 
 def _cause(found: FoundRun, repeated: FoundRun, differences: list[Difference]) -> str:
-    """Return what most likely made the difference, and what else may have."""
+    """Return the most likely cause of different results, and less likely ones."""
     if differences:
         first = [difference for difference in differences if difference.cause == differences[0].cause]
         others = [difference for difference in differences if difference.cause != differences[0].cause]
         also = f"; less probable: {', '.join(map(str, others))}" if others else ""
         return f"{differences[0].cause} ({', '.join(map(str, first))}){also}"
+    # A dirty working tree has the commit of a clean one, so that no difference is recorded.
     if "true" in (found.tags.get(DIRTY), repeated.tags.get(DIRTY)):
-        return "changes of the code since then that are in no commit: git.dirty was true"
+        return "uncommitted changes of the code: git.dirty was true"
     if repeated.tags.get("hardware.gpu", "none") != "none" and found.params.get("trainer.accelerator") != "cpu":
-        return "none that was recorded; some operations of a GPU add up in another order each time"
-    return "none that was recorded; code of a plugin may draw random numbers by another seed than the run's"
+        return "none recorded; some GPU operations add in a different order each time"
+    return "none recorded; a plugin may draw random numbers with a seed other than the run's"
 
 
 def _scores(found: FoundRun, repeated: FoundRun) -> list[str]:
-    """Return a line for each final score that is not the same to the last bit."""
+    """Return a line for each final score that is not bit-for-bit equal."""
+    # Intervals after all scores: they differ whenever their score does.
     both = sorted({*found.metrics, *repeated.metrics}, key=lambda name: (name.endswith(("_low", "_high")), name))
     names = [name for prefix in SCORES for name in both if name.startswith(prefix)]
     pairs = [(name, found.metrics.get(name), repeated.metrics.get(name)) for name in names]
@@ -136,7 +144,7 @@ def _scores(found: FoundRun, repeated: FoundRun) -> list[str]:
 
 
 def _history(found: FoundRun, repeated: FoundRun) -> list[str]:
-    """Return a line on the first epoch that is not the same, if there is one."""
+    """Return a line on the first epoch that differs, if there is one."""
     then, now = (_table(run) for run in (found, repeated))
     if then is None or now is None:
         return [f"{HISTORY} of {(found if then is None else repeated).id} cannot be read"]
@@ -149,7 +157,7 @@ def _history(found: FoundRun, repeated: FoundRun) -> list[str]:
 
 
 def _table(run: FoundRun) -> list[dict[str, float]] | None:
-    """Return the rows of a run's history, without the seconds that each epoch took."""
+    """Return the rows of a run's history without the duration of epochs; ``None``: it cannot be read."""
     assert run.artifacts is not None  # noqa: S101 - it is a run
     try:
         with (run.artifacts / HISTORY).open(newline="", encoding="utf-8") as lines:
@@ -160,10 +168,10 @@ def _table(run: FoundRun) -> list[dict[str, float]] | None:
 
 
 def _weights(found: FoundRun, repeated: FoundRun) -> list[str]:
-    """Return a line where the weights are not the same to the last bit."""
+    """Return a line if the weights are not bit-for-bit equal."""
     then, now = (_digest(run) for run in (found, repeated))
     if then is None:
-        return ["the weights of the run are not there any more"]
+        return ["the weights of the run are missing"]
     return [] if then == now else [f"the weights: sha256 {then[:16]}... -> {str(now)[:16]}..."]
 
 
@@ -176,14 +184,15 @@ def _digest(run: FoundRun) -> str | None:
 
 
 def _equal(then: float | None, now: float | None) -> bool:
+    # Equal to itself only here: a NaN that is repeated is reproduced.
     return then == now or (then is not None and now is not None and math.isnan(then) and math.isnan(now))
 
 
 def _change(name: str, then: float | None, now: float | None) -> str:
     if then is None or now is None:
-        return f"{name}: {_shown(then)} -> {_shown(now)}"
+        return f"{name}: {_text(then)} -> {_text(now)}"
     return f"{name}: {then!r} -> {now!r} ({now - then:+.3g})"
 
 
-def _shown(value: float | None) -> str:
+def _text(value: float | None) -> str:
     return "nothing" if value is None else repr(value)

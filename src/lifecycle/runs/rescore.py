@@ -1,4 +1,4 @@
-"""The model of a run scored again: on the run's own test rows, or on other labelled rows; and added to the run."""
+"""Scores the model of a run again, on its test rows or on external labelled rows, and adds the scores to the run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from lifecycle.config.schema import Job
 from lifecycle.credentials import masked
 from lifecycle.data import external
 from lifecycle.data.sources import in_memory
-from lifecycle.errors import COMMAND_LINE, RequestError
+from lifecycle.errors import COMMAND_LINE, RequestError, Setting
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight
+from lifecycle.layout import DATA
 from lifecycle.plots import artifacts
 from lifecycle.predict import saved_model
 from lifecycle.runs import pipeline
@@ -30,22 +31,21 @@ if TYPE_CHECKING:
     from lifecycle.data.dataset import Dataset
     from lifecycle.tracking.found_run import FoundRun
 
-DIGEST = "data.sha256"
 FOLDER = "evaluate"
-"""Of the artifacts; a folder in it for each set of rows. The same begins the names of the scores."""
+"""Folder of the artifacts, with a folder for each set of rows; also the prefix of the scores' names."""
 
 
 @dataclass(frozen=True)
 class Rescored:
-    """What a model came to on rows.
+    """The scores of a model on rows.
 
     Attributes:
-        name: what the rows are called: ``"test"``, ``"training_set"``, or the name of other data.
-        data: with these rows as those that are scored.
-        source: where they are from.
+        name: of the rows: ``"test"``, ``"training_set"``, or the name of external data.
+        data: the data set whose scored rows these are.
+        source: path or name of the data, without credentials.
         evaluation: scores, intervals, baselines.
-        predictions: of these rows, beside the truth.
-        notes: what a reader must know of it.
+        predictions: of these rows, with the truth.
+        notes: for the user.
     """
 
     name: str
@@ -58,8 +58,8 @@ class Rescored:
     @property
     def flat(self) -> dict[str, float]:
         """All scores as the run records them: ``evaluate_<name>_accuracy``, ``evaluate_<name>_baseline_accuracy``."""
-        known = scores.prefixed(self.evaluation.own, FOLDER)
-        return known | scores.prefixed(self.evaluation.baseline, f"{FOLDER}_{self.name}_baseline")
+        own = scores.prefixed(self.evaluation.own, FOLDER)
+        return own | scores.prefixed(self.evaluation.baseline, f"{FOLDER}_{self.name}_baseline")
 
 
 def own_rows(found: FoundRun, job: Job) -> Rescored:
@@ -67,75 +67,87 @@ def own_rows(found: FoundRun, job: Job) -> Rescored:
 
     Args:
         found: the run.
-        job: what it recorded.
+        job: its recorded request, resolved.
 
     Raises:
-        RequestError: the rows are no longer what they were.
+        RequestError: the rows or their split have changed since.
     """
+    # Rows in memory have a made-up path; a file may happen to have the same name.
     if path_of(job.data) == in_memory.PATH and not Path(in_memory.PATH).exists():
         raise RequestError(
-            f"run {found.name} ({found.id}) was fitted from Python to rows in memory, which are not kept. Score it on "
-            "labelled rows in a file, with input=<file>."
+            [f"run {found.name} ({found.id})"],
+            "was fitted from Python to rows in memory, which are not kept",
+            remedy="Score it on labelled rows in a file, with input=<file>.",
         )
     trained = saved_model.load(found.model_folder())
     prepared = pipeline.prepare(job)
     data = prepared.data
-    then = found.tags.get(DIGEST)
+    then = found.tags.get(DATA)  # None: the run did not record it
     if then is not None and then != data.digest:
         raise RequestError(
-            f"data={data.name} is not what run {found.name} ({found.id}) was fitted to: its rows had the sha256 "
-            f"{then[:16]}..., and have {data.digest[:16]}... now. Put them back; or score all of them as other data, "
-            f"with data={data.name} or input=<file>."
+            Setting("data", data.name),
+            f"is not what run {found.name} ({found.id}) was fitted to: its rows had the sha256 {then[:16]}..., "
+            f"and have {data.digest[:16]}... now",
+            remedy=[
+                "Put them back; or score all of them as other data, with ",
+                Setting("data", data.name),
+                " or input=<file>.",
+            ],
         )
     split = {name: digest for name, digest in data.split_digests.items() if found.tags.get(name, digest) != digest}
     if split:
         raise RequestError(
-            f"data={data.name} is split in another way than when run {found.name} ({found.id}) was fitted "
-            f"({', '.join(split)} differs): rows that it learnt from would be scored. Score others with input=<file>."
+            Setting("data", data.name),
+            f"is split in another way than when run {found.name} ({found.id}) was fitted ({', '.join(split)} differs): "
+            "rows that it learnt from would be scored",
+            remedy="Score others with input=<file>.",
         )
+    # The saved model has the weights; the prepared one the split, which only training data have.
     prepared.network.load_state_dict(trained.network.state_dict())
     evaluation, predictions = _score(job, prepared)
-    notes = _compared(found, evaluation)
+    notes = _comparison(found, evaluation)
     source = masked(path_of(job.data, data.kind))
     return Rescored(data.scored_on, data, source, evaluation, predictions, notes)
 
 
-def other_rows(found: FoundRun, job: Job, asked: Job, name: str, missing: str = "refuse") -> Rescored:
-    """Score the model of a run on all rows of other data, which its own preprocessing brings into its form.
+def other_rows(found: FoundRun, job: Job, request: Job, name: str, missing: str = "refuse") -> Rescored:
+    """Score the model of a run on all rows of external data, with the preprocessing of the run.
 
     Args:
         found: the run.
-        job: what it recorded.
-        asked: whose data are to be scored.
-        name: what they are called.
-        missing: what becomes of a value that is missing where each training row had one.
+        job: its recorded request, resolved.
+        request: with the data to score.
+        name: of the data.
+        missing: ``"refuse"`` or ``"impute"`` missing values in columns that were complete in training.
 
     Raises:
-        RequestError: the data lack a column or a value, hold a class that is not known, have samples of another shape.
+        RequestError: the data lack a column or a value, have an unknown class, or samples of another shape.
     """
+    # The device of the run may be missing on this machine.
     preflight.check_devices(job.trainer)
     trained = saved_model.load(found.model_folder())
     data = external.load(
-        asked.data, name, asked.data_kind, trained.spec, trained.preprocessing, trained.columns, missing
+        request.data, name, request.data_kind, trained.spec, trained.preprocessing, trained.columns, missing
     )
     module = compiled_as(trained)
     losses.check_data(module.loss_name, data)
     preflight.check_metrics(module, data)
     evaluation, predictions = _score(job, pipeline.Prepared(data, trained.network, [], module))
-    notes = [COMMAND_LINE.text(note) for note in data.notes]
-    if data.digest == found.tags.get(DIGEST):
-        notes.append("These are the rows that the run was made with: those that it was fitted to are among them.")
-    source = masked(path_of(asked.data, data.kind))
+    notes = list(map(COMMAND_LINE.text, data.notes))
+    if data.digest == found.tags.get(DATA):
+        notes.append("These are the rows of the run itself, its training rows included.")
+    source = masked(path_of(request.data, data.kind))
     return Rescored(name, data, source, replace(evaluation, on=name), predictions, notes)
 
 
 def record(found: FoundRun, scored: Rescored, figures: bool) -> tuple[Run, Path, list[str]]:
-    """Add what a model came to on rows to its run, whose status stays as it is.
+    """Add the scores of a model on rows to its run, without a change of the run's status.
 
     Returns:
-        The run, the folder of its artifacts that has the tables, and the names of the pictures in it.
+        The run, the folder of its artifacts with the tables, and the names of the pictures in it.
     """
     into = f"{FOLDER}/{scored.name}"
+    # resume=False: a finished run stays FINISHED while scores are added to it.
     with track_again(found, resume=False) as tracked:
         tracked.log_scores(scored.flat)
         tracked.tag(
@@ -159,11 +171,12 @@ def _score(job: Job, prepared: pipeline.Prepared) -> tuple[scoring.Evaluation, p
         return pipeline.score(job, prepared, Path(folder))
 
 
-def _compared(found: FoundRun, evaluation: scoring.Evaluation) -> list[str]:
-    """Return whether the scores are those that the run recorded; where not, each that differs, and what may be why."""
+def _comparison(found: FoundRun, evaluation: scoring.Evaluation) -> list[str]:
+    """Return a note on whether the scores equal the recorded ones; if not, the differences and possible reasons."""
     differing = []
     for name, value in scores.prefixed(evaluation.scores, evaluation.on).items():
         then = found.metrics.get(name)
+        # Compared exactly, since the same code on the same machine gives the same bits.
         if then is not None and then != value and not (math.isnan(then) and math.isnan(value)):
             differing.append(f"{name} was {then!r} and is {value!r}")
     if not differing:
@@ -173,5 +186,5 @@ def _compared(found: FoundRun, evaluation: scoring.Evaluation) -> list[str]:
         for name, now in provenance.versions().items()
         if found.tags.get(tag := f"version.{name}", now) != now
     ]
-    why = f" Since then: {'; '.join(versions)}." if versions else " Another processor or device rounds in its own way."
-    return [f"Not to the last digit what the run recorded: {'; '.join(differing)}.{why}"]
+    why = f" Since then: {'; '.join(versions)}." if versions else " Another processor or device may round differently."
+    return [f"The scores differ from those that the run recorded: {'; '.join(differing)}.{why}"]

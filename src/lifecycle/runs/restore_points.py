@@ -1,4 +1,4 @@
-"""What a run left to go on from: ``last.ckpt``, or ``best.ckpt`` where the first is gone or damaged."""
+"""The checkpoints from which a run can continue: ``last.ckpt``, or ``best.ckpt`` if the first is missing or damaged."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from lifecycle.fit.history import History
 from lifecycle.tracking.found_run import FoundRun
 
 Points = dict[str, list[tuple[int, float]]]
-"""Epochs and values of each score of a run, as MLflow has them."""
+"""Epochs and values of each score of a run that are recorded in MLflow."""
 
 
 def last(found: FoundRun, points: Points) -> Path | None:
-    """Return the checkpoint to go on from; ``None`` where the run was ended before its first one.
+    """Return the checkpoint to resume from; ``None``: the run ended before its first one.
 
     Args:
         found: the run.
-        points: that it recorded.
+        points: its recorded scores.
 
     Raises:
-        SavedModelError: the checkpoint is gone: says what is left.
+        SavedModelError: the checkpoint is missing; the message says what can be done.
     """
     path = found.checkpoints / LAST
     if path.is_file():
         return path
     done = max((epoch for scores in points.values() for epoch, _ in scores), default=0)
+    # Any of them shows that there was a last.ckpt, so that starting again would discard completed epochs.
     traces = [f"{LAST}.sha256", BEST, f"{BEST}.sha256"]
     if not done and not any((found.checkpoints / name).is_file() for name in traces):
         return None
@@ -42,10 +43,12 @@ def checked(found: FoundRun, path: Path) -> dict[str, Any]:
     """Return the contents of ``last.ckpt``.
 
     Raises:
-        SavedModelError: it, or the ``best.ckpt`` that it goes with, is missing or damaged: says what is left.
+        SavedModelError: it or the ``best.ckpt`` that it refers to is missing or damaged; the message says what can be
+            done.
     """
     try:
         checkpoint = checkpoints.read(path)
+        # Resuming restores the best score with it, so that a missing best.ckpt might never be written again.
         if any(state.get("best_model_path") for state in checkpoint["callbacks"].values()):
             checkpoints.check(path.with_name(BEST))
     except SavedModelError as error:
@@ -54,7 +57,7 @@ def checked(found: FoundRun, path: Path) -> dict[str, Any]:
 
 
 def best(found: FoundRun, points: Points) -> tuple[dict[str, Any], History]:
-    """Return the weights of the best epoch, and the history as far as MLflow has it.
+    """Return the weights of the best epoch, and the history that is recorded in MLflow.
 
     Raises:
         SavedModelError: ``best.ckpt`` is missing or damaged.
@@ -62,10 +65,11 @@ def best(found: FoundRun, points: Points) -> tuple[dict[str, Any], History]:
     try:
         checkpoint = checkpoints.read(found.checkpoints / BEST)
     except SavedModelError as error:
-        raise SavedModelError(f"checkpoint=best cannot be used: {error} {_anew(found)}") from error
+        raise SavedModelError(f"checkpoint=best cannot be used: {error} {_start_again(found)}") from error
     epoch = int(checkpoint["epoch"]) + 1
     done = max([epoch, *(number for scores in points.values() for number, _ in scores)])
     by_name = {name: dict(scores) for name, scores in points.items()}
+    # MLflow has neither the duration of epochs nor, if the process was killed, the last scores.
     rows = tuple(
         {"epoch": number, **{name: scores.get(number, math.nan) for name, scores in by_name.items()}}
         | {"epoch_seconds": math.nan}
@@ -75,17 +79,18 @@ def best(found: FoundRun, points: Points) -> tuple[dict[str, Any], History]:
 
 
 def remedy(found: FoundRun) -> str:
-    """Return what may be typed for a run whose ``last.ckpt`` cannot be used."""
-    if found.status == "FINISHED":  # with the best weights already
-        return _anew(found)
+    """Return the sentence that names the command for a run whose ``last.ckpt`` cannot be used."""
+    if found.status == "FINISHED":  # its model has the best weights already
+        return _start_again(found)
     try:
         epoch = checkpoints.read(found.checkpoints / BEST)["epoch"] + 1
     except SavedModelError:
-        return _anew(found)
+        return _start_again(found)
+    # The command must work as it is printed, from the current folder.
     where = "" if found.folder == Path.cwd() / "mlruns" else f" {shlex.quote(f'tracking.dir={found.folder}')}"
     command = f"lifecycle resume run={found.id} checkpoint=best{where}"
     return f"Finish it with the weights of epoch {epoch} in {BEST}: {command}"
 
 
-def _anew(found: FoundRun) -> str:
-    return f"Begin it anew: {found.tags['lifecycle.command']}"
+def _start_again(found: FoundRun) -> str:
+    return f"Start it again: {found.tags['lifecycle.command']}"

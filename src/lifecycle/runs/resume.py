@@ -1,4 +1,4 @@
-"""Continue a run from its last checkpoint."""
+"""Continues a run from its last checkpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lifecycle.config import request_record
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
 from lifecycle.credentials import hiding
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting, as_typed
 from lifecycle.layout import DATA, TEST, VALIDATION
 from lifecycle.runs import reopen
 from lifecycle.runtime.processes import is_helper
@@ -29,136 +29,158 @@ if TYPE_CHECKING:
     from lifecycle.tracking.run import Run
 
 UNFINISHED = ("KILLED", "FAILED", "RUNNING")
-"""What ``run=latest`` chooses among; RUNNING as well, which a run is called that was ended without a word."""
+"""Statuses among which ``run=latest`` chooses. A run whose process was killed by SIGKILL is still RUNNING in MLflow."""
 
 EPOCHS = "trainer.max_epochs"
 
 
-def resume(asked: Which, changes: list[str], last_or_best: str = "last") -> None:
-    """Continue a run in the same MLflow run; with ``trainer.max_epochs`` raised, one that is finished too.
+def resume(which: Which, overrides: list[str], checkpoint: str = "last") -> None:
+    """Continue a run in the same MLflow run; a finished one if ``trainer.max_epochs`` is raised.
 
     Args:
-        asked: which run.
-        changes: ``key=value`` words on its record.
-        last_or_best: ``best`` fits nothing more and finishes the run with the weights of its best epoch.
+        which: the run.
+        overrides: ``key=value`` arguments that change its recorded request.
+        checkpoint: ``best`` trains no further and finishes the run with the weights of its best epoch.
 
     Raises:
         RequestError: nothing is left to do, or a change would invalidate the completed epochs.
         SavedModelError: a checkpoint of the run is altered.
-        LifecycleError: the run failed, again.
+        LifecycleError: the run failed again.
     """
-    raises = any(word.startswith(f"{EPOCHS}=") for word in changes)
-    found = found_run.find(asked, found_run.ANY if raises or is_helper() else UNFINISHED)
-    _check_has_begun(asked, found)
+    # Only a finished run can have more epochs, so that run=latest then means any run.
+    raises_epochs = any(word.startswith(f"{EPOCHS}=") for word in overrides)
+    found = found_run.find(which, found_run.ANY if raises_epochs or is_helper() else UNFINISHED)
+    _check_has_begun(which, found)
     record = found.record()
-    request, changed = reopen.changed(record, changes, "resume")
+    request, changed = reopen.changed(record, overrides, "resume")
     _check_changes(found, changed)
-    if last_or_best == "best":
-        _check_can_be_finished(found, changes)
+    if checkpoint == "best":
+        _check_can_be_finished(found, overrides)
     _check_is_left(found, request, changed)
     job = resolve(request)
     _check_schedule(job, record, changed)
-    reopen.told_to_helpers("resume", found, changes, request)
+    reopen.set_helper_arguments("resume", found, overrides, request)
     from lifecycle.runtime import lazy_imports
     from lifecycle.tracking import client
 
     if not is_helper():
-        client.warm_up(asked.tracking)
-    with lazy_imports.quick_imports():
+        client.warm_up(which.tracking)
+    with lazy_imports.quick_imports():  # Lightning, only once the request is checked
         from lifecycle.runs import pipeline
     with quiet_libraries():
-        points = found_run.histories(asked, found) if not is_helper() else {}
+        points = found_run.histories(which, found) if not is_helper() else {}
         if is_helper():
             last = found.checkpoints / "last.ckpt"
             pipeline.help_fit(job, pipeline.prepare(job), last if last.is_file() else None)
-        elif last_or_best == "best":
+        elif checkpoint == "best":
             _finish(found, job, points)
         else:
-            _go_on(found, job, record, points)
+            _continue(found, job, record, points)
 
 
-def _check_has_begun(asked: Which, found: FoundRun) -> None:
-    """Refuse a run whose request was not recorded, and close it if no process goes on with it."""
+def _check_has_begun(which: Which, found: FoundRun) -> None:
+    """Refuse a run whose request was not recorded, and close it if no process is running it."""
+    # Other kinds of runs have their own messages in FoundRun.record().
     if found.artifacts is None or found.status not in UNFINISHED or "lifecycle.command" not in found.tags:
         return
     try:
         json.loads((found.artifacts / request_record.FILE).read_bytes())
     except (OSError, ValueError):
-        found_run.close_dead(asked)
-        now = found_run.find(replace(asked, run=str(found.id)))
+        found_run.close_dead(which)
+        now = found_run.find(replace(which, run=str(found.id)))
         if now.status == "RUNNING":
-            raise RequestError(f"run {_named(found)} is still going on in another process. Wait for its end.") from None
+            raise RequestError(
+                _run(found), "is still going on in another process", remedy="Wait for its end."
+            ) from None
         raise RequestError(
-            f"run {_named(found)} was ended before its request was recorded, and nothing of it is there to go on "
-            f"with. It is {now.status}. Begin it anew: {found.tags['lifecycle.command']}"
+            _run(found),
+            f"ended before its request was recorded, so there is nothing to continue; it is {now.status}",
+            remedy=f"Start it again: {found.tags['lifecycle.command']}",
         ) from None
 
 
 def _check_changes(found: FoundRun, changed: dict[str, tuple[Any, Any]]) -> None:
+    """Refuse changes that would invalidate the completed epochs."""
     for key, (then, now) in changed.items():
         if key == EPOCHS and now < then:
-            raise RequestError(f"{key} can only be raised above {then} in run {_named(found)}, got {now}. Use more.")
-        if key not in (EPOCHS, *reopen.SHOWN):
+            raise RequestError(key, f"can only be raised above {then} in {_run(found)}", now, "Use more.")
+        if key not in (EPOCHS, *reopen.DISPLAY_SETTINGS):
             raise RequestError(
-                f"{key} must stay {_shown(then)} in run {_named(found)}, got {_shown(now)}: with it, what is fitted "
-                "already would be another. Leave it out, or begin a new run with it."
+                key,
+                f"must stay {as_typed(then)} in {_run(found)}",
+                as_typed(now),
+                "Changing it would invalidate the completed epochs. Leave it out, or begin a new run with it.",
             )
 
 
 def _check_is_left(found: FoundRun, request: Request, changed: dict[str, tuple[Any, Any]]) -> None:
-    """Refuse a finished run unless there are more epochs for it."""
+    """Refuse a finished run unless it is to have more epochs."""
+    # For helper processes of a DDP fit, the main process has checked it.
     if found.status != "FINISHED" or is_helper():
         return
     stopped, epochs = found.tags.get("stopped", ""), request.config.trainer.max_epochs
     if stopped and not stopped.startswith("max_epochs="):
-        raise _stopped_by_itself(found, request)
+        raise _stopped_early(found, request)
     if EPOCHS not in changed:
         raise RequestError(
-            f"run {_named(found)} is FINISHED: max_epochs={epochs} was reached, and nothing is left to do. Add "
-            f"{EPOCHS}=<more than {epochs}> to train it further."
+            _run(found),
+            f"is FINISHED: max_epochs={epochs} was reached, and nothing is left to do",
+            remedy=["Add ", Setting(EPOCHS, f"<more than {epochs}>"), " to train it further."],
         )
 
 
-def _stopped_by_itself(found: FoundRun, request: Request) -> RequestError:
+def _stopped_early(found: FoundRun, request: Request) -> RequestError:
     trainer = request.config.trainer
     why = found.tags.get("stopped", "")
+    # A fit whose patience ended in its last epoch is recorded as one that reached max_epochs.
     if not why or why.startswith("max_epochs="):
         why = f"{trainer.monitor} had not improved for {trainer.patience} epochs"
+    alternatives = Setting("trainer.patience", trainer.patience), Setting("trainer.early_stopping", False)
     return RequestError(
-        f"run {_named(found)} has stopped by itself: {why}, and with more epochs it would have stopped there too. "
-        f"Begin a new run with more than trainer.patience={trainer.patience}, or with trainer.early_stopping=false."
+        _run(found),
+        f"was ended by early stopping: {why}, and with more epochs it would have stopped there too",
+        remedy=["Begin a new run with more than ", alternatives[0], ", or with ", alternatives[1], "."],
     )
 
 
 def _check_schedule(job: Job, record: dict[str, Any], changed: dict[str, tuple[Any, Any]]) -> None:
-    """Refuse more epochs where the learning rates of those that are done would have been others with them."""
+    """Refuse more epochs if the schedule depends on their number, so that past learning rates would differ."""
     if EPOCHS not in changed:
         return
     then, now = changed[EPOCHS]
+    # Schedules without a length of their own take it from max_epochs when the request is resolved.
     if isinstance(job.schedule, OneCycle) or resolve(request_record.request_of(record)).schedule != job.schedule:
+        schedule = Setting("schedule", job.schedule_name)
         raise RequestError(
-            f"{EPOCHS} must stay {then} with schedule={job.schedule_name}, whose rates were laid out over these "
-            f"epochs, got {now}. Begin a new run with it."
+            EPOCHS,
+            [f"must stay {then} with ", schedule, ", whose rates were planned over these epochs"],
+            now,
+            "Begin a new run with it.",
         )
 
 
-def _check_can_be_finished(found: FoundRun, changes: list[str]) -> None:
-    """Refuse to finish a run that is finished, or as another one than it was."""
+def _check_can_be_finished(found: FoundRun, overrides: list[str]) -> None:
+    """Refuse ``checkpoint=best`` for a finished run, or with more epochs."""
     if found.status == "FINISHED":
         raise RequestError(
-            f"checkpoint=best finishes a run that was ended, and run {_named(found)} is FINISHED. Leave it out."
+            Setting("checkpoint", "best"),
+            f"finishes a run that was ended, and {_run(found)} is FINISHED",
+            remedy="Leave it out.",
         )
-    if any(word.startswith(f"{EPOCHS}=") for word in changes):
-        raise RequestError(f"checkpoint=best fits no more epochs, got {EPOCHS} as well. Leave one of them out.")
+    if any(word.startswith(f"{EPOCHS}=") for word in overrides):
+        raise RequestError(
+            Setting("checkpoint", "best"), "fits no more epochs", f"{EPOCHS} as well", "Leave one of them out."
+        )
 
 
 def _finish(found: FoundRun, job: Job, points: Points) -> None:
-    """Fit nothing more, and score and save the weights of the best epoch."""
+    """Score and save the weights of the best epoch, without training."""
     from lifecycle.console import report
     from lifecycle.runs import pipeline, restore_points
     from lifecycle.tracking.run import track_again
 
     printer = report.Report(job.request.config.verbose)
+    # Opened first, since it locks the run: two processes must not finish it at once.
     with track_again(found, resume=False) as tracked:
         weights, history = restore_points.best(found, points)
         prepared = pipeline.prepare(job)
@@ -171,29 +193,29 @@ def _finish(found: FoundRun, job: Job, points: Points) -> None:
         pipeline.conclude(job, prepared, printer, tracked, history)
 
 
-def _go_on(found: FoundRun, job: Job, record: dict[str, Any], points: Points) -> None:
-    """Open the run and do what is left of it; until all is checked its status stays what it was."""
+def _continue(found: FoundRun, job: Job, record: dict[str, Any], points: Points) -> None:
+    """Reopen the run and do the remaining epochs. Its status changes only after all checks have passed."""
     from lifecycle.console import report
     from lifecycle.runs import pipeline
     from lifecycle.tracking.run import track_again
 
     printer = report.Report(job.request.config.verbose)
     with hiding(job.request.hidden), track_again(found, resume=False) as tracked:
-        checkpoint, rows = _fitted(found, job.request, points)
+        checkpoint, rows = _completed(found, job.request, points)
         prepared = pipeline.prepare(job)
         differences = reopen.differences(found, prepared.data)
         _check_data(found, prepared, differences)
         after = f"after epoch {len(rows)}" if rows else "from its beginning"
         printer.note("Resumed", f"{_named(found)} {after}", _warnings(differences))
-        tracked.resume()
-        _record(tracked, job, record)
-        for row in rows:
+        tracked.resume()  # RUNNING from here on
+        _record_epochs(tracked, job, record)
+        for row in rows:  # MLflow may lack the last ones, since points are sent in batches
             tracked.log_epoch(row)
         pipeline.life(job, prepared, printer, tracked, checkpoint)
 
 
-def _fitted(found: FoundRun, request: Request, points: Points) -> tuple[Path | None, list[dict[str, float]]]:
-    """Return the checkpoint to go on from, and the rows of the epochs that are done."""
+def _completed(found: FoundRun, request: Request, points: Points) -> tuple[Path | None, list[dict[str, float]]]:
+    """Return the checkpoint to resume from, and the rows of the completed epochs."""
     from lifecycle.fit import epochs
     from lifecycle.runs import restore_points
 
@@ -202,47 +224,53 @@ def _fitted(found: FoundRun, request: Request, points: Points) -> tuple[Path | N
         return None, []
     checkpoint = restore_points.checked(found, path)
     if found.status == "FINISHED" and epochs.has_stopped(checkpoint):
-        raise _stopped_by_itself(found, request)
+        raise _stopped_early(found, request)
     return path, epochs.rows_of(checkpoint)
 
 
 def _check_data(found: FoundRun, prepared: Prepared, differences: list[Difference]) -> None:
+    """Refuse data or a split other than those of the completed epochs."""
     for difference in differences:
         if difference.name == DATA:
             raise RequestError(
-                f"data={prepared.data.name} has the sha256 {difference.now}, and run {_named(found)} began with "
-                f"{difference.then}: the rest of it would be of other data. Bring the data back, or begin a new run."
+                Setting("data", prepared.data.name),
+                f"has the sha256 {difference.now}, and {_run(found)} began with {difference.then}: the rest of the run "
+                "would be of other data",
+                remedy="Bring the data back, or begin a new run.",
             )
         if difference.name in (VALIDATION, TEST):
             raise RequestError(
-                f"data={prepared.data.name} is split in another way than when run {_named(found)} began "
-                f"({difference.name} differs): it would train on rows that it held out. Begin a new run."
+                Setting("data", prepared.data.name),
+                f"is split in another way than when {_run(found)} began ({difference.name} differs): it would train on "
+                "rows that it held out",
+                remedy="Begin a new run.",
             )
 
 
 def _warnings(differences: list[Difference]) -> list[str]:
     if not differences:
         return []
-    return [*map(str, differences), "so the last digits may not be those of a run without a stop"]
+    return [*map(str, differences), "so the last digits may differ from those of an uninterrupted run"]
 
 
-def _record(tracked: Run, job: Job, record: dict[str, Any]) -> None:
-    """Record how many epochs there are to be where they have become more, so that the record is of what is done."""
+def _record_epochs(tracked: Run, job: Job, record: dict[str, Any]) -> None:
+    """Update the recorded request and configuration if ``trainer.max_epochs`` was raised."""
     config, epochs = record["config"], job.trainer.max_epochs
     if config["trainer"]["max_epochs"] == epochs:
         return
-    more = {**record, "config": {**config, "trainer": {**config["trainer"], "max_epochs": epochs}}}
-    tracked.log_text(json.dumps(more, indent=2) + "\n", request_record.FILE)
-    tracked.tag(**{"lifecycle.max_epochs": str(epochs)})  # the parameter stays as it was: MLflow changes none
+    updated = {**record, "config": {**config, "trainer": {**config["trainer"], "max_epochs": epochs}}}
+    tracked.log_text(json.dumps(updated, indent=2) + "\n", request_record.FILE)
+    tracked.tag(**{"lifecycle.max_epochs": str(epochs)})  # a tag, since MLflow refuses to change a parameter
     file = tracked.artifacts / "config.yaml"
     lines = file.read_text().splitlines(keepends=True) if file.is_file() else []
-    head = "".join(line for line in lines if line.startswith("#"))
-    tracked.log_text(head + OmegaConf.to_yaml(OmegaConf.create(more["config"])), file.name)
+    head = "".join(line for line in lines if line.startswith("#"))  # the command of the first start
+    tracked.log_text(head + OmegaConf.to_yaml(OmegaConf.create(updated["config"])), file.name)
+
+
+def _run(found: FoundRun) -> str:
+    """Return ``run <name> (<id>)``, as messages name a run."""
+    return f"run {_named(found)}"
 
 
 def _named(found: FoundRun) -> str:
     return f"{found.name} ({found.id})"
-
-
-def _shown(value: Any) -> str:
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -81,15 +81,15 @@ def _predict(trained: TrainedModel, options: Predict) -> str:
     """Write the predictions, and return the text that reports them."""
     from lifecycle.data.audit.unseen_categories import Unseen
     from lifecycle.predict import predict_file
-    from lifecycle.predict.forecast import foretells
+    from lifecycle.predict.forecast import can_forecast
 
     form = options.format or names.CSV
     into = "" if options.output == STANDARD else f" into {options.output}"
     source = "standard input" if options.input == STANDARD else options.input
-    if options.horizon and not foretells(trained):
+    if options.horizon and not can_forecast(trained):
         problem = f"is for series, and the model predicts the rows of {trained.data_name} independently of each other"
         raise RequestError(Setting("horizon", options.horizon), problem, remedy="Leave it out.")
-    if options.horizon != 0 and foretells(trained):
+    if options.horizon != 0 and can_forecast(trained):
         horizon = options.horizon or 1
         count = predict_file.forecast_file(trained, options.input, options.output, horizon, form)
         return f"Forecast {_number(horizon, 'step')} after the {_number(count, 'row')} of {source}{into}"

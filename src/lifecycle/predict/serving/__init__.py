@@ -1,1 +1,1 @@
-"""The model server: HTTP connections, requests and predictions."""
+"""The model server: connections, requests and predictions."""

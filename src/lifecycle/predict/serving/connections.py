@@ -1,7 +1,7 @@
-"""HTTP/1.1 connections with limits: who may connect, how much they may send, and how long they may take.
+"""HTTP/1.1 connections with limits on their number, the size of requests and the time that they take.
 
-h11 parses and writes the messages, asyncio moves the bytes. Each connection is one task, which reads a request, has it
-answered and writes the answer, in turn. A client that disconnects cancels the work on its request.
+h11 parses and writes the messages, asyncio transfers the bytes. Each connection is one task, which reads a request, has
+the handler answer it and writes the answer, in turn. A client that disconnects cancels its request.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from lifecycle.predict.serving.http_messages import JSON, Answer, Handler, Head,
 
 BYTES_AT_ONCE = 1 << 16
 LINGER = 2.0
-"""Seconds for which what a client still sends is discarded after the last answer: else it may not see the answer."""
-
+"""Seconds for which incoming bytes are discarded after the last answer. Closing a socket with unread bytes resets the
+connection, and the client may lose the answer."""
 
 UNWATCHED = 0.02
-"""Seconds after which one looks whether the client of a request still waits: most are answered sooner."""
+"""Seconds before the server checks whether a client has disconnected; most requests are answered sooner."""
 
 
-class GoneError(Exception):
+class DisconnectedError(Exception):
     """The client has disconnected."""
 
 
@@ -35,8 +35,8 @@ class Connections:
     """All connections of a server.
 
     Args:
-        limits: what a client may do.
-        handler: what answers requests.
+        limits: on connections and requests.
+        handler: answers requests.
     """
 
     def __init__(self, limits: Limits, handler: Handler) -> None:
@@ -51,51 +51,57 @@ class Connections:
         assert task is not None  # noqa: S101 - it runs in one
         connection = self._open[task] = Connection(self, reader, writer)
         try:
-            if len(self._open) > 2 * self.limits.max_connections:  # not even a refusal
+            # Refusals take connections too. Above twice the limit a connection is closed without an answer.
+            if len(self._open) > 2 * self.limits.max_connections:
                 return
             if len(self._open) > self.limits.max_connections:
                 most = self.limits.max_connections
                 await connection.refuse(busy(f"The server has max_connections={most} open connections."))
             else:
                 await connection.serve()
-        except (GoneError, OSError, TimeoutError, asyncio.CancelledError):
-            pass  # ended by the client, by its slowness, or by the end of the server
+        except (DisconnectedError, OSError, TimeoutError, asyncio.CancelledError):
+            pass  # the client disconnected or was too slow, or the server is stopping
         finally:
             del self._open[task]
-            writer.transport.abort()
+            writer.transport.abort()  # close() would wait for a client that does not read
 
     async def end(self, seconds: float, at_once: asyncio.Event) -> None:
-        """End all connections: idle ones now, those with a request when it is answered or the time is over."""
+        """Close all connections: idle ones at once, the others when their request is answered or the time is up.
+
+        Args:
+            seconds: to wait for answers.
+            at_once: set to stop waiting.
+        """
         self.is_ending = True
         for task, connection in list(self._open.items()):
             if connection.is_idle:
                 task.cancel()
-        hurry = asyncio.ensure_future(at_once.wait())
+        interrupt = asyncio.ensure_future(at_once.wait())
         if tasks := list(self._open):
-            everyone = asyncio.ensure_future(asyncio.wait(tasks))
-            await asyncio.wait({everyone, hurry}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            all_closed = asyncio.ensure_future(asyncio.wait(tasks))
+            await asyncio.wait({all_closed, interrupt}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             for task in list(self._open):
                 task.cancel()
-            await everyone
-        hurry.cancel()
+            await all_closed
+        interrupt.cancel()
 
 
 class Connection:
     """One connection.
 
     Attributes:
-        is_idle: no request has been read whole, or is being answered.
+        is_idle: no complete head of a request has been read since the last answer.
     """
 
     def __init__(self, server: Connections, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.is_idle = True
         self._server, self._limits, self._handler = server, server.limits, server.handler
         self._reader, self._writer = reader, writer
-        self._http = h11.Connection(h11.SERVER)
+        self._http = h11.Connection(h11.SERVER)  # limits the size of headers itself
         self._client = "{}:{}".format(*(writer.get_extra_info("peername") or ("-", "-"))[:2])
 
     async def serve(self) -> None:
-        """Answer one request after the other."""
+        """Answer requests in turn until the connection ends."""
         more = True
         while more:
             self.is_idle = True
@@ -110,19 +116,20 @@ class Connection:
                 await self.refuse(refused, head)
                 return
             except h11.RemoteProtocolError as error:
-                sentence = f"The request is no valid HTTP/1.1: {error}. Send another."
-                await self.refuse(RefusedError(error.error_status_hint, sentence), head)
+                message = f"The request is no valid HTTP/1.1: {error}. Send another."
+                await self.refuse(RefusedError(error.error_status_hint, message), head)
                 return
 
     async def refuse(self, refused: RefusedError, head: Head | None = None) -> None:
-        """Refuse a request, or all of a connection, and end it."""
+        """Refuse a request or the whole connection, and close it."""
         self.is_idle = False
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             await self._send(refused.answer, head, is_last=True)
         await self._end()
 
     async def _head(self) -> Head | None:
-        """Read the head of the next request; ``None``: none comes."""
+        """Read the head of the next request; ``None``: there is none."""
+        # A client may pipeline requests, so that the next one has been received already.
         if not self._http.trailing_data[0]:
             try:
                 async with asyncio.timeout(self._limits.idle_seconds):
@@ -147,7 +154,7 @@ class Connection:
         while (event := self._http.next_event()) is h11.NEED_DATA:
             data = await self._reader.read(BYTES_AT_ONCE)
             if not data:
-                raise GoneError
+                raise DisconnectedError
             self._http.receive_data(data)
         return event
 
@@ -162,10 +169,11 @@ class Connection:
             num_bytes = len(body)
             is_whole = True
         else:
-            is_whole = isinstance(self._http.next_event(), h11.EndOfMessage)  # else it has a body that nobody wants
+            is_whole = isinstance(self._http.next_event(), h11.EndOfMessage)  # else an unread body follows
         is_last = self._server.is_ending or not is_whole
         await self._send(answer, head, is_last)
         self._handler.sent(num_bytes + answer.num_bytes)
+        # h11 does not reuse a connection of HTTP/1.0, or one that the client asked to close.
         if is_last or self._http.our_state is not h11.DONE:
             await self._end()
             return False
@@ -192,8 +200,10 @@ class Connection:
             f"The body is larger than max_body_mb={self._limits.max_body_mb:g} MB. Send fewer rows in a request, or use"
             " lifecycle predict for a file.",
         )
+        # Refused before it is sent, where the client announces the length; a chunked body is counted.
         if int(head.headers.get("content-length", 0)) > most:
             raise too_large
+        # curl asks for this before it sends a body of more than a megabyte, and otherwise waits a second.
         if self._http.they_are_waiting_for_100_continue:
             self._writer.write(self._http.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
         body = bytearray()
@@ -210,12 +220,13 @@ class Connection:
         return bytes(body)
 
     async def _watched(self, work: Coroutine[object, object, Answer]) -> Answer:
-        """Return what comes of work; cancel it if the client disconnects meanwhile."""
+        """Return the result of work; cancel it if the client disconnects."""
         working = asyncio.ensure_future(work)
         watch: asyncio.Future[bytes] | None = None
         try:
             await asyncio.wait([working], timeout=UNWATCHED)
             while not working.done():
+                # Reading is the only way to see that a client disconnected. More requests are read up to a limit.
                 if watch is None and len(self._http.trailing_data[0]) < BYTES_AT_ONCE:
                     watch = asyncio.ensure_future(self._reader.read(BYTES_AT_ONCE))
                 waited: list[asyncio.Future[Any]] = [working, watch] if watch else [working]
@@ -223,7 +234,7 @@ class Connection:
                 if watch is not None and watch.done():
                     data, watch = watch.result(), None
                     if not data:
-                        raise GoneError
+                        raise DisconnectedError
                     self._http.receive_data(data)  # of the next request
             return working.result()
         finally:
@@ -234,7 +245,7 @@ class Connection:
                     self._http.receive_data(await watch)
 
     async def _send(self, answer: Answer, head: Head | None, is_last: bool) -> None:
-        """Write an answer, and wait until the client has taken all but the end of it."""
+        """Write an answer, in parts, as fast as the client receives it."""
         headers = {
             "Content-Type": JSON,
             "Content-Length": str(answer.num_bytes),
@@ -246,6 +257,7 @@ class Connection:
         response = h11.Response(status_code=status, reason=status.phrase.encode(), headers=list(headers.items()))
         what = "-" if head is None else f"{head.method} {head.target} HTTP/1.1"
         print(f'INFO:     {self._client} - "{what}" {status.value} {status.phrase}', file=sys.stderr)
+        # An answer to HEAD has the headers of GET and no body.
         events: list[h11.Event] = [response]
         if head is None or head.method != "HEAD":
             events += map(h11.Data, answer.body)
@@ -261,7 +273,7 @@ class Connection:
             await self._writer.drain()
 
     async def _end(self) -> None:
-        """Close our side, and wait a little for the client to close its own."""
+        """Close the sending side, and wait :data:`LINGER` seconds for the client to close its own."""
         self._writer.write_eof()
         async with asyncio.timeout(LINGER):
             while await self._reader.read(BYTES_AT_ONCE):

@@ -1,4 +1,4 @@
-"""What a server of HTTP and its clients exchange, and what handles it."""
+"""Requests, answers and limits of the HTTP server, and the protocol of its handler."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ JSON = "application/json"
 
 
 class Limits(Protocol):
-    """What a client may do; :class:`lifecycle.cli.commands.serve.Serve` says what each is."""
+    """Limits on connections and requests; :class:`lifecycle.cli.commands.serve.Serve` documents each."""
 
     max_body_mb: float
     max_requests: int
@@ -27,12 +27,12 @@ class Limits(Protocol):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client gets.
+    """The answer to a request.
 
     Attributes:
-        status: of HTTP.
-        body: of the type application/json, in parts.
-        headers: more than the usual ones.
+        status: HTTP status code.
+        body: JSON, in parts.
+        headers: in addition to the usual ones.
     """
 
     status: int
@@ -41,16 +41,16 @@ class Answer:
 
     @property
     def num_bytes(self) -> int:
-        """How long the body is."""
+        """Length of the body in bytes."""
         return sum(map(len, self.body))
 
 
 class RefusedError(Exception):
-    """A request that is not answered as asked: a status, and a sentence with the reason and what to do."""
+    """A request is refused, with a status and a message with the reason and the remedy."""
 
-    def __init__(self, status: int, sentence: str, **headers: str) -> None:
-        super().__init__(sentence)
-        self.answer = refusal(status, sentence, **headers)
+    def __init__(self, status: int, message: str, **headers: str) -> None:
+        super().__init__(message)
+        self.answer = refusal(status, message, **headers)
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Head:
     """A request without its body.
 
     Attributes:
-        method: in capitals.
-        target: as sent: a path with a query, or a whole address.
-        headers: by their names in lower case.
+        method: in upper case.
+        target: as sent: a path with a query, or a URL.
+        headers: by name in lower case.
     """
 
     method: str
@@ -69,28 +69,29 @@ class Head:
 
 
 class Handler(Protocol):
-    """What answers requests."""
+    """Answers requests."""
 
     def check(self, head: Head) -> Answer | None:
-        """Return an answer that takes no body, or ``None`` for a request whose body is to be read.
+        """Return the answer to a request that needs no body; ``None``: the body must be read.
 
         Raises:
-            RefusedError: the request is refused whatever its body is.
+            RefusedError: the request is refused, whatever its body.
         """
 
     def answer(self, head: Head, body: bytes) -> Coroutine[object, object, Answer]:
         """Return the answer to a request."""
 
     def sent(self, num_bytes: int) -> None:
-        """Note that an answer was sent; request and answer had so many bytes."""
+        """Handle that an answer was sent; ``num_bytes`` counts request and answer."""
 
 
-def refusal(status: int, sentence: str, **headers: str) -> Answer:
-    """Return a refusal in MLflow's form."""
-    body = json.dumps({"error_code": HTTPStatus(status).name, "message": sentence}).encode()
+def refusal(status: int, message: str, **headers: str) -> Answer:
+    """Return a refusal in the format of MLflow's server."""
+    # Names of headers have hyphens, which keyword arguments cannot.
+    body = json.dumps({"error_code": HTTPStatus(status).name, "message": message}).encode()
     return Answer(status, [body], {name.replace("_", "-"): value for name, value in headers.items()})
 
 
-def busy(what: str) -> RefusedError:
-    """Return the refusal of one request or connection too many."""
-    return RefusedError(429, f"{what} Send the request again after a second.", retry_after="1")
+def busy(reason: str) -> RefusedError:
+    """Return the refusal of a request or connection above a limit."""
+    return RefusedError(429, f"{reason} Send the request again after a second.", retry_after="1")

@@ -1,6 +1,6 @@
-"""The server of a trained model, which speaks the protocol of MLflow's model server, in this process.
+"""Serves a trained model in this process, with the protocol of MLflow's model server.
 
-No ``MLmodel`` file is read, wherever the folder is from: such a file names code to run.
+No ``MLmodel`` file is read, since such a file names code to run.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 
 PATH = "/invocations"
 LARGE = 1 << 20
-"""Bytes of a request and its answer after which freed memory is given back to the system."""
+"""Bytes of a request and its answer above which freed memory is returned to the system."""
 
 MOST_EXAMPLE_ROWS, MOST_EXAMPLE_CHARACTERS = 64, 600
+"""Limits of the example request that is printed at the start."""
 
 
 def serve(trained: TrainedModel, listening: socket.socket, name: str, limits: Limits) -> None:
@@ -46,9 +47,9 @@ def serve(trained: TrainedModel, listening: socket.socket, name: str, limits: Li
 
     Args:
         trained: the model.
-        listening: the port.
-        name: of the run, for what is printed.
-        limits: what a client may do.
+        listening: the bound socket.
+        name: of the run, which is printed.
+        limits: on connections and requests.
 
     Raises:
         Interrupted: the signal.
@@ -56,12 +57,13 @@ def serve(trained: TrainedModel, listening: socket.socket, name: str, limits: Li
     link = f"http://{HOST}:{listening.getsockname()[1]}{PATH}"
     printed = f"{name} answers rows on\n  {link}\nTry it:\n  {example(trained, link)}\nCtrl-C ends it."
     handler = ModelHandler(trained, limits.hosts)
-    # What is loaded stays, and a request makes no cycles: without this, a large one has all of it searched for some.
+    # The loaded libraries are never garbage, and requests create few cycles. Without freezing them, each collection
+    # during a large request would traverse all of their objects.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
     number = asyncio.run(_serve(handler, listening, limits, printed))
     if handler.worker.is_busy:
-        _leave(Interrupted(number))
+        _exit(Interrupted(number))
     raise Interrupted(number)
 
 
@@ -71,7 +73,7 @@ async def _serve(handler: ModelHandler, listening: socket.socket, limits: Limits
     at_once = asyncio.Event()
 
     def on_signal(number: int) -> None:
-        if first.done():
+        if first.done():  # the second signal: the user does not want to wait for requests in progress
             at_once.set()
         else:
             first.set_result(number)
@@ -88,27 +90,30 @@ async def _serve(handler: ModelHandler, listening: socket.socket, limits: Limits
 
 @contextmanager
 def _signals(on_signal: object) -> Iterator[None]:
-    """Hand signals to end to a function of the loop meanwhile; not those that this process is to ignore."""
+    """Call a function on signals that end the process, within the block.
+
+    Signals that the process ignores stay ignored, as ``nohup`` has set for SIGHUP.
+    """
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in ENDING}
-    taken = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
-    for number in taken:
+    handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in handled:
         loop.add_signal_handler(number, on_signal, number)  # type: ignore[arg-type]
     try:
         yield
     finally:
-        for number in taken:
+        for number in handled:
             loop.remove_signal_handler(number)
             signal.signal(number, before[number])
 
 
-def _leave(interrupted: Interrupted) -> None:
-    """End the process at once: a prediction still runs, and Python would wait for it or crash beneath it."""
-    is_meant = interrupted.signum == signal.SIGINT
+def _exit(interrupted: Interrupted) -> None:
+    """End the process at once, though a prediction is running: the interpreter's exit would wait for it or crash."""
+    is_intended = interrupted.signum == signal.SIGINT
     print(f"lifecycle: {interrupted}; a prediction that was running is abandoned", file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0 if is_meant else interrupted.exit_code)
+    os._exit(0 if is_intended else interrupted.exit_code)
 
 
 class ModelHandler:
@@ -116,25 +121,30 @@ class ModelHandler:
 
     Args:
         trained: the model.
-        hosts: names that the Host header may have, besides those of this machine.
+        hosts: allowed values of the Host header, in addition to the names of this machine.
     """
 
     def __init__(self, trained: TrainedModel, hosts: list[str]) -> None:
         self.scorer, self.worker = Scorer(trained), Worker()
         self._hosts = {*ports.NAMES, *(host.lower() for host in hosts)}
-        self._short = {
+        # The paths of MLflow's server, so that its clients and health checks work unchanged.
+        self._fixed = {
             "/ping": Answer(200, [b"\n"]),
             "/health": Answer(200, [b"\n"]),
             "/version": Answer(200, [version("mlflow").encode()]),
         }
 
     def check(self, head: Head) -> Answer | None:
-        """Return an answer that takes no body, or ``None`` for rows; raise a refusal of all else."""
+        """Return the answer to a request without rows; ``None``: it has rows.
+
+        Raises:
+            RefusedError: the host or the type of the body is not allowed.
+        """
         path = self._path(head)
-        if path in self._short:
-            return self._short[path] if head.method in ("GET", "HEAD") else _wrong_method(head.method, path, "GET")
+        if path in self._fixed:
+            return self._fixed[path] if head.method in ("GET", "HEAD") else _wrong_method(head.method, path, "GET")
         if path != PATH:
-            paths = ", ".join(self._short)
+            paths = ", ".join(self._fixed)
             return refusal(404, f"There is no {path[:100]}. Use POST {PATH} for predictions, or GET {paths}.")
         if head.method != "POST":
             return _wrong_method(head.method, path, "POST")
@@ -151,6 +161,7 @@ class ModelHandler:
             except RequestError as error:
                 return refusal(400, str(error))
             except Exception as error:
+                # To the log only, since a traceback may quote values of rows and paths of this machine.
                 traceback.print_exception(error)
                 what = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
                 return refusal(500, f"The prediction failed: {what}. The server's standard error has the details.")
@@ -158,18 +169,22 @@ class ModelHandler:
         return await self.worker.run(work)
 
     def sent(self, num_bytes: int) -> None:
-        """Give the memory of a large request back to the system."""
+        """Return the memory of a large request to the system."""
         if num_bytes > LARGE:
             self.worker.post(memory.trim)
 
     def _path(self, head: Head) -> str:
-        """Return the path of a request whose host is one of ours.
+        """Return the path of a request, after a check of its host.
 
-        A page of a foreign site may let its own name point to this machine, and then read answers as that site's own;
-        its requests name that site.
+        The check prevents DNS rebinding: a web site may point its own name to this machine, and its pages could then
+        read the answers. Their requests have the name of that site in the Host header.
+
+        Raises:
+            RefusedError: the host is not allowed.
         """
         names = [head.headers.get("host", "")]
         target = head.target
+        # A proxy sends the whole URL, whose host a server must prefer to the header.
         if not target.startswith("/") and "://" in target:
             parts = urlsplit(target)
             names.append(parts.netloc)
@@ -190,8 +205,9 @@ def _wrong_method(method: str, path: str, allowed: str) -> Answer:
 
 
 def example(trained: TrainedModel, link: str) -> str:
-    """Return a command that asks for a prediction: of made-up rows, or of a file where such rows would be long."""
-    shown = f"curl -H 'Content-Type: {CSV}' --data-binary @new.csv {link}"
+    """Return a shell command that requests a prediction, of made-up rows, or of a file if such rows would be long."""
+    with_file = f"curl -H 'Content-Type: {CSV}' --data-binary @new.csv {link}"
+    # Only of independent rows are the types of columns known; a series has numbers and perhaps times.
     numbers = trained.columns if trained.numbers is None else trained.numbers
     row = [1 if name in numbers else "a" for name in trained.columns]
     rows = 1
@@ -201,9 +217,10 @@ def example(trained: TrainedModel, link: str) -> str:
         if len(body) > MOST_EXAMPLE_CHARACTERS:
             break
         try:
+            # Tried, so that the example that is printed works.
             trained.predict(pd.DataFrame(data, columns=list(trained.columns)))
-        except RequestError:  # of a series, a window is needed; of image files, there is none to show
+        except RequestError:  # a series needs at least a window of rows; images need more than fit into the example
             rows += 1
             continue
         return f"curl -H 'Content-Type: {JSON}' -d {shlex.quote(body)} {link}"
-    return shown
+    return with_file

@@ -1,4 +1,4 @@
-"""One thread for predictions, so that the thread of the connections always answers."""
+"""A thread for predictions, so that the event loop of the connections stays responsive."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Result = TypeVar("Result")
 
 
 class Job:
-    """A call that waits for the thread, or runs in it.
+    """A call that is queued for the thread, or runs in it.
 
     Attributes:
-        is_cancelled: nobody waits for the result any more. Long work looks at it and stops.
+        is_cancelled: the caller no longer waits for the result. Long calls poll it and stop.
     """
 
     def __init__(self, work: Callable[[Job], Any], future: asyncio.Future[Any]) -> None:
@@ -26,7 +26,7 @@ class Job:
 
 
 class Worker:
-    """Runs one call at a time, in order, with one thread of torch's."""
+    """Runs one call at a time, in order, with one torch thread."""
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[Job | Callable[[], object]] = SimpleQueue()
@@ -35,11 +35,11 @@ class Worker:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a call runs now."""
+        """Whether a call is running."""
         return self._running is not None
 
     async def run(self, work: Callable[[Job], Result]) -> Result:
-        """Return what a call returns, or raise what it raises. A caller that is cancelled cancels the call."""
+        """Return the result of a call, or raise its exception. Cancelling the caller cancels the call."""
         job = Job(work, asyncio.get_running_loop().create_future())
         self._jobs.put(job)
         try:
@@ -50,18 +50,18 @@ class Worker:
         return result
 
     def post(self, work: Callable[[], object]) -> None:
-        """Let a call that returns nothing wait its turn."""
+        """Queue a call without waiting for it."""
         self._jobs.put(work)
 
     def _work(self) -> None:
-        torch.set_num_threads(1)
+        torch.set_num_threads(1)  # of a few rows, sharing the arithmetic among threads takes longer than doing it
         while True:
             work = self._jobs.get()
             if isinstance(work, Job):
                 self._run(work)
             else:
                 work()
-            del work  # it holds a request, which may be large
+            del work  # else a request, which may be large, stays in memory until the next one
 
     def _run(self, job: Job) -> None:
         if job.is_cancelled:
@@ -70,10 +70,10 @@ class Worker:
         result, error = None, None
         try:
             result = job.work(job)
-        except Exception as raised:  # whatever it is, it belongs to the one who waits
+        except Exception as raised:  # of any type: the caller handles it
             error = raised
         self._running = None
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+        with contextlib.suppress(RuntimeError):  # the event loop may be closed by now
             job.future.get_loop().call_soon_threadsafe(_deliver, job.future, result, error)
 
 
