@@ -1,7 +1,50 @@
-"""Names of files and tags of runs and saved models that several packages use."""
+"""Names of the files and tags that a run and a saved model consist of. Runs of earlier versions have the same."""
 
-DATA = "data.sha256"
-"""Tag of a run, and key of a saved model's provenance: the digest of the data."""
+# In tracking.dir.
+DATABASE = "mlflow.db"
+CHECKPOINTS = "checkpoints"
+LOCK = ".lock"
 
-VALIDATION, TEST = "split.validation.sha256", "split.test.sha256"
-"""Likewise: the digests of the validation and test rows; see :func:`lifecycle.runtime.digests.rows_digest`."""
+# A saved model.
+MANIFEST = "lifecycle.json"
+WEIGHTS = "weights.safetensors"
+PREPROCESSING = "preprocessing.skops"
+
+# In the folder of a run's checkpoints.
+BEST_CHECKPOINT = "best.ckpt"
+LAST_CHECKPOINT = "last.ckpt"
+
+# Artifacts of a run.
+REQUEST = "request.json"
+CONFIG = "config.yaml"
+REQUIREMENTS = "requirements.txt"
+HISTORY = "history.csv"
+PREDICTIONS = "predictions.csv"
+SCORES = "scores.csv"
+BASELINES = "baselines.csv"
+CURVES = "curves.png"
+MODEL_DIAGRAM = "model.svg"
+PROFILE_TABLE = "profile.csv"
+PROFILE_PAGE = "profile.html"
+ERROR_TRACE = "error.txt"
+
+# Tags of a run. The digests are also keys of a saved model's provenance.
+COMMAND = "lifecycle.command"
+OVERRIDES = "lifecycle.overrides"
+MODEL = "lifecycle.model"
+DATA_NAME = "lifecycle.data"
+SWEEP = "lifecycle.sweep"
+ERROR = "lifecycle.error"
+ERROR_BEFORE = "lifecycle.error_before"
+RESUMED = "lifecycle.resumed"
+FINISHED_FROM = "lifecycle.finished_from"
+RERUN_OF = "lifecycle.rerun_of"
+MAX_EPOCHS = "lifecycle.max_epochs"
+BATCH_SIZE = "lifecycle.batch_size"
+HIGHER_IS_BETTER = "lifecycle.higher_is_better"
+
+DATA_DIGEST = "data.sha256"
+"""Of the file or the rows."""
+
+VALIDATION_DIGEST, TEST_DIGEST = "split.validation.sha256", "split.test.sha256"
+"""Of the validation and test rows; see :func:`lifecycle.runtime.digests.rows_digest`."""

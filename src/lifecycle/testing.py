@@ -21,7 +21,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from lifecycle import registry
+from lifecycle import layout, registry
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec, Samples
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.load import load
@@ -70,7 +70,7 @@ def _check_network(network: nn.Module, twin: nn.Module, spec: DataSpec, what: st
     for key, parameter in network.named_parameters():
         _check(not parameter.requires_grad or parameter.grad is not None, f"{what}: {key} gets no gradient")
     with tempfile.TemporaryDirectory() as folder:
-        file = str(Path(folder) / "weights.safetensors")
+        file = str(Path(folder) / layout.WEIGHTS)
         safetensors.torch.save_model(network, file)
         # So that equal outputs can only come from the file.
         for parameter in twin.parameters():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from lifecycle import layout
 from lifecycle.errors import SavedModelError
 from lifecycle.fit import checkpoints
 from lifecycle.runtime.digests import sha256
@@ -95,14 +96,14 @@ def best(epoch: int) -> dict[str, object]:
 
 
 def test_the_best_weights_wait_in_memory_and_are_written_before_a_last_that_knows_of_them(tmp_path: Path) -> None:
-    written_by, path = checkpoints.CheckedCheckpointIO(), tmp_path / checkpoints.BEST
+    written_by, path = checkpoints.CheckedCheckpointIO(), tmp_path / layout.BEST_CHECKPOINT
     written_by.save_checkpoint(best(1), path)
     assert checkpoints.read(path)["epoch"] == 1  # the first at once
     later = best(2)
     written_by.save_checkpoint(later, path)
     assert checkpoints.read(path)["epoch"] == 1
     later["state_dict"]["weight"].zero_()  # type: ignore[index]  # training continues, and changes the weights in place
-    written_by.save_checkpoint({"epoch": 3}, tmp_path / checkpoints.LAST)
+    written_by.save_checkpoint({"epoch": 3}, tmp_path / layout.LAST_CHECKPOINT)
     found = checkpoints.read(path)
     assert found["epoch"] == 2
     assert torch.equal(found["state_dict"]["weight"], torch.full((3,), 2.0))
@@ -110,14 +111,14 @@ def test_the_best_weights_wait_in_memory_and_are_written_before_a_last_that_know
 
 def test_the_best_weights_are_written_when_it_is_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)
-    written_by, path = checkpoints.CheckedCheckpointIO(), tmp_path / checkpoints.BEST
+    written_by, path = checkpoints.CheckedCheckpointIO(), tmp_path / layout.BEST_CHECKPOINT
     for epoch in range(3):
         written_by.save_checkpoint(best(epoch), path)
         assert checkpoints.read(path)["epoch"] == epoch
 
 
 def test_best_weights_that_are_no_longer_wanted_are_not_written(tmp_path: Path) -> None:
-    written_by, path = checkpoints.CheckedCheckpointIO(), tmp_path / checkpoints.BEST
+    written_by, path = checkpoints.CheckedCheckpointIO(), tmp_path / layout.BEST_CHECKPOINT
     for epoch in range(2):
         written_by.save_checkpoint(best(epoch), path)
     written_by.remove_checkpoint(path)

@@ -21,6 +21,7 @@ from torch._dynamo.utils import counters
 from torch._inductor import config as inductor
 from torch._inductor.utils import fresh_cache
 
+from lifecycle import layout
 from lifecycle.api.model import Model
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.config.schema import TrainerConfig
@@ -115,7 +116,7 @@ def test_ctrl_c_in_a_notebook_is_a_keyboard_interrupt_and_works_again(iris: Data
     with pytest.raises(KeyboardInterrupt):
         fit(compiled(iris, Adam()), iris, TrainerConfig(max_epochs=3), 1, tmp_path, [press])
     assert signal.getsignal(signal.SIGINT) is before
-    assert checkpoints.read(tmp_path / checkpoints.LAST)["epoch"] == 0
+    assert checkpoints.read(tmp_path / layout.LAST_CHECKPOINT)["epoch"] == 0
 
 
 def test_a_fault_leaves_the_best_weights_of_all_epochs_before_it(iris: Dataset, tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ def test_a_fault_leaves_the_best_weights_of_all_epochs_before_it(iris: Dataset, 
     with pytest.raises(RuntimeError, match="a fault"):
         fit(compiled(iris, Adam(lr=0.01)), iris, TrainerConfig(max_epochs=20), 1, tmp_path, [fault])
     seen = losses[:-1]  # the fault was before the checkpoint of its own epoch
-    assert checkpoints.read(tmp_path / checkpoints.BEST)["epoch"] == int(np.argmin(seen)) > 0
+    assert checkpoints.read(tmp_path / layout.BEST_CHECKPOINT)["epoch"] == int(np.argmin(seen)) > 0
 
 
 def test_an_accuracy_is_monitored_upwards(iris: Dataset, tmp_path: Path) -> None:
@@ -144,7 +145,7 @@ def test_restore_best_false_leaves_the_last_weights(iris: Dataset, tmp_path: Pat
     history = fit(module, iris, TrainerConfig(max_epochs=30, patience=3, restore_best=False), 1, tmp_path)
     losses = [row["val_loss"] for row in history.rows]
     assert history.best_epoch == 1 + int(np.argmin(losses)) < history.weights_epoch == len(losses)
-    last = checkpoints.read(tmp_path / checkpoints.LAST)["state_dict"]
+    last = checkpoints.read(tmp_path / layout.LAST_CHECKPOINT)["state_dict"]
     assert all(torch.equal(last[f"network.{key}"], value) for key, value in module.network.state_dict().items())
 
 
@@ -191,7 +192,7 @@ def test_last_ckpt_knows_of_the_best_epoch_whenever_it_is_written(
     class Reader(pl.Callback):
         def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             if trainer.current_epoch:
-                states = checkpoints.read(tmp_path / checkpoints.LAST)["callbacks"]
+                states = checkpoints.read(tmp_path / layout.LAST_CHECKPOINT)["callbacks"]
                 (best,) = (state for name, state in states.items() if name.startswith("ModelCheckpoint"))
                 seen.append(float(best["best_model_score"]))
 
@@ -404,7 +405,9 @@ def test_a_compiled_network_learns_the_same_and_is_saved_as_if_it_were_not(iris:
     assert list(states[0]) == list(states[1])
     for key in states[0]:
         torch.testing.assert_close(states[1][key], states[0][key], rtol=1e-3, atol=1e-5)
-    assert set(checkpoints.read(tmp_path / checkpoints.BEST)["state_dict"]) == {f"network.{key}" for key in states[0]}
+    assert set(checkpoints.read(tmp_path / layout.BEST_CHECKPOINT)["state_dict"]) == {
+        f"network.{key}" for key in states[0]
+    }
     modules[1].eval()(iris.train.inputs[:5, None])  # of a new shape
     assert graphs() == made[2]  # once it is fitted it is called as it is
 

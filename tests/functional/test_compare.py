@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from lifecycle.comparison import curves, page, panel
 from lifecycle.comparison.compare import compare
-from lifecycle.layout import TEST, VALIDATION
+from lifecycle.layout import TEST_DIGEST, VALIDATION_DIGEST
 from lifecycle.tracking.found_run import FoundRun
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, Ended, artifacts
@@ -293,7 +293,12 @@ def test_neither_the_table_nor_the_page_needs_torch(folder: Path, tmp_path: Path
 
 def found(name: str, **values: float) -> FoundRun:
     """Return a run with scores, and nothing behind it."""
-    tags = {"lifecycle.higher_is_better": '{"accuracy": true}', "data.sha256": "a" * 64, VALIDATION: "b", TEST: "c"}
+    tags = {
+        "lifecycle.higher_is_better": '{"accuracy": true}',
+        "data.sha256": "a" * 64,
+        VALIDATION_DIGEST: "b",
+        TEST_DIGEST: "c",
+    }
     return FoundRun(name * 8, name, "FINISHED", "lifecycle", params={"loss": "mse"}, metrics=values, tags=tags)
 
 

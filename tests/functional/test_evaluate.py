@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error
 from lifecycle.api.model import Model
 from lifecycle.data import external
 from lifecycle.data.sources import files
-from lifecycle.layout import TEST
+from lifecycle.layout import TEST_DIGEST
 from lifecycle.predict import saved_model
 from lifecycle.predict.trained_model import TrainedModel
 from tests.conftest import Command, Ended, artifacts
@@ -233,10 +233,10 @@ def test_rows_that_are_split_in_another_way_are_refused(evaluate: Evaluate, fold
     run = runs_in(folder)[FLOWERS]
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}")
     try:
-        client.set_tag(run.info.run_id, TEST, "0" * 64)
+        client.set_tag(run.info.run_id, TEST_DIGEST, "0" * 64)
         ended = evaluate(FLOWERS)
     finally:
-        client.set_tag(run.info.run_id, TEST, run.data.tags[TEST])
+        client.set_tag(run.info.run_id, TEST_DIGEST, run.data.tags[TEST_DIGEST])
     assert (ended.code, ended.out) == (2, "")
     assert f"lifecycle: data=table is split in another way than when run {run.info.run_name} (" in ended.err
     assert "was fitted (split.test.sha256 differs): rows that it learnt from would be scored. Score others" in ended.err

@@ -23,6 +23,7 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
+from lifecycle import layout
 from lifecycle.cli.main import main
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.config.schema import TrainerConfig
@@ -33,7 +34,7 @@ from lifecycle.define.network import define
 from lifecycle.errors import shortened
 from lifecycle.fit import checkpoints, trainer
 from lifecycle.fit.history import History, Row
-from lifecycle.layout import TEST
+from lifecycle.layout import TEST_DIGEST
 from lifecycle.optimizers import Adam
 from lifecycle.plugins.mlp import MLP
 from lifecycle.runtime.quiet import quiet_libraries
@@ -133,7 +134,7 @@ def test_a_run_killed_in_an_epoch_goes_on_to_what_it_would_have_come_to(
     killed(forks, tmp_path, 80, *WORDS)
     before = closed(runs)
     assert before.info.status == "KILLED"
-    last = checkpoints.read(tmp_path / "mlruns" / "checkpoints" / before.info.run_id / checkpoints.LAST)
+    last = checkpoints.read(tmp_path / "mlruns" / "checkpoints" / before.info.run_id / layout.LAST_CHECKPOINT)
     done = len(last["callbacks"]["Epochs"]["rows"])
     recorded = [(artifacts(before) / file).read_text() for file in RECORDS]
     sent = [step for step, _ in points(tmp_path, before)["val_loss"]]
@@ -389,7 +390,13 @@ def test_a_fit_goes_on_as_if_it_had_not_been_broken_off(
     broken_off(iris, tmp_path / "half", epoch, config, schedule)
     resumed, told = compiled(iris, schedule), []
     found = trainer.fit(
-        resumed, iris, config, 1, tmp_path / "half", [told.append], checkpoint=tmp_path / "half" / checkpoints.LAST
+        resumed,
+        iris,
+        config,
+        1,
+        tmp_path / "half",
+        [told.append],
+        checkpoint=tmp_path / "half" / layout.LAST_CHECKPOINT,
     )
     assert plain(found) == plain(expected)
     assert told == list(found.rows)[-len(told) :]
@@ -404,7 +411,7 @@ def test_a_fit_that_had_come_to_its_end_fits_nothing_more(iris: Dataset, tmp_pat
     expected = trainer.fit(whole, iris, config, 1, tmp_path)
     assert (len(expected.rows) < 30) == (patience == 2)
     resumed, told = compiled(iris), []
-    found = trainer.fit(resumed, iris, config, 1, tmp_path, [told.append], checkpoint=tmp_path / checkpoints.LAST)
+    found = trainer.fit(resumed, iris, config, 1, tmp_path, [told.append], checkpoint=tmp_path / layout.LAST_CHECKPOINT)
     assert (told, plain(found)) == ([], plain(expected))
     for name, value in state(whole).items():
         assert torch.equal(value, state(resumed)[name]), name
@@ -417,7 +424,7 @@ def test_a_checkpoint_of_the_epoch_in_which_early_stopping_ended_the_fit_is_an_e
     monkeypatch.setattr(checkpoints.LastCheckpoint, "on_train_end", lambda *arguments: None)  # killed before it
     config = TrainerConfig(max_epochs=30, patience=2)
     expected = trainer.fit(compiled(iris), iris, config, 1, tmp_path)
-    found = trainer.fit(compiled(iris), iris, config, 1, tmp_path, checkpoint=tmp_path / checkpoints.LAST)
+    found = trainer.fit(compiled(iris), iris, config, 1, tmp_path, checkpoint=tmp_path / layout.LAST_CHECKPOINT)
     assert len(expected.rows) < 30
     assert plain(found) == plain(expected)
 
@@ -569,17 +576,17 @@ def test_rows_that_are_split_in_another_way_are_refused(trained: Trained) -> Non
     run = trained.of(FINISHED)
     client = mlflow.MlflowClient(database_uri(trained.folder / "mlruns"))
     try:
-        client.set_tag(run.info.run_id, TEST, "0" * 64)
+        client.set_tag(run.info.run_id, TEST_DIGEST, "0" * 64)
         message = refused(trained, FINISHED, "trainer.max_epochs=3")
     finally:
-        client.set_tag(run.info.run_id, TEST, run.data.tags[TEST])
+        client.set_tag(run.info.run_id, TEST_DIGEST, run.data.tags[TEST_DIGEST])
     assert message == (
         "data=table is split in another way than when run finished (ID) began (split.test.sha256 differs): it would "
         "train on rows that it held out. Begin a new run."
     )
 
 
-@pytest.mark.parametrize("name", [checkpoints.LAST, checkpoints.BEST])
+@pytest.mark.parametrize("name", [layout.LAST_CHECKPOINT, layout.BEST_CHECKPOINT])
 def test_an_altered_checkpoint_is_refused_before_anything_is_fitted(trained: Trained, name: str) -> None:
     run = trained.of(FINISHED)
     file = trained.folder / "mlruns" / "checkpoints" / run.info.run_id / name

@@ -13,6 +13,7 @@ import mlflow
 import pytest
 from filelock import FileLock
 
+from lifecycle import layout
 from lifecycle.config import compose
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import Interrupted, RequestError, SavedModelError, TrainingError
@@ -216,13 +217,13 @@ def test_a_folder_with_a_saved_model_is_a_run_of_its_own_wherever_it_is(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (manifest,) = trained.rglob(found_run.MANIFEST)
+    (manifest,) = trained.rglob(layout.MANIFEST)
     shutil.copytree(manifest.parents[2], tmp_path / "moved")
     for word in ("moved", "moved/data/saved", str(tmp_path / "moved")):
         found = find(word)
         assert (found.id, found.status, found.name) == (None, "", word)
-        assert (found.model_folder() / found_run.MANIFEST).samefile(
-            tmp_path / "moved" / "data" / "saved" / found_run.MANIFEST
+        assert (found.model_folder() / layout.MANIFEST).samefile(
+            tmp_path / "moved" / "data" / "saved" / layout.MANIFEST
         )
     with pytest.raises(RequestError, match=r"^moved is a folder with a saved model and no run\. Name its run\.$"):
         find("moved").record()
@@ -243,7 +244,7 @@ def test_a_run_leads_to_its_model_and_to_its_request(
 ) -> None:
     monkeypatch.chdir(trained)
     found = find("latest")
-    (manifest,) = trained.rglob(found_run.MANIFEST)
+    (manifest,) = trained.rglob(layout.MANIFEST)
     assert found.model_folder() == found.saved == manifest.parent
     assert found.record()["config"]["trainer"]["max_epochs"] == 2
     assert (found.checkpoints / "best.ckpt").is_file()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lifecycle import layout
 from lifecycle.api import request, training_rows
 from lifecycle.api.display import FitHistory, Picture, Summary
 from lifecycle.api.messages import worded_for_python
@@ -192,7 +193,7 @@ class Predictor:
         folder = Path(path).expanduser()
         # A file in place of a folder counts as a folder with an unknown file.
         names = {file.name for file in folder.iterdir()} if folder.is_dir() else {""} if folder.exists() else set()
-        if names and not names <= {saved_model.MANIFEST, saved_model.WEIGHTS, saved_model.PREPROCESSING}:
+        if names and not names <= {layout.MANIFEST, layout.WEIGHTS, layout.PREPROCESSING}:
             raise RequestError([str(path)], "holds something that is no saved model", remedy="Name a new folder.")
         with worded_for_python():
             saved_model.save(self._fitted(), folder)

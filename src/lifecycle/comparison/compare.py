@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lifecycle.errors import RequestError, Setting, did_you_mean
-from lifecycle.layout import DATA
+from lifecycle.layout import DATA_DIGEST
 from lifecycle.tracking import ranking, search
 
 if TYPE_CHECKING:
@@ -126,8 +126,8 @@ def _groups(runs: list[FoundRun], metric: str) -> list[str]:
     """
     keyed = [*zip(runs, ranking.row_sets(runs, metric), strict=True)]
     # Reversed, so that the first run of a name is the one that remains.
-    by_name = {run.params.get("data", ""): key for run, key in reversed(keyed) if DATA in run.tags}
-    return [key if DATA in run.tags else by_name.get(run.params.get("data", ""), "") for run, key in keyed]
+    by_name = {run.params.get("data", ""): key for run, key in reversed(keyed) if DATA_DIGEST in run.tags}
+    return [key if DATA_DIGEST in run.tags else by_name.get(run.params.get("data", ""), "") for run, key in keyed]
 
 
 def _within(groups: list[str], runs: list[FoundRun], metric: str) -> list[str]:
@@ -157,7 +157,7 @@ def _parameters(runs: list[FoundRun]) -> tuple[Settings, Settings, dict[str, str
         known = {value for value in found if value is not None}
         if len(known) > 1:
             differing[name] = found
-        elif name == DATA:
+        elif name == DATA_DIGEST:
             pass  # a digest says something only if it differs
         elif None in found:
             partial[name] = found
@@ -167,7 +167,7 @@ def _parameters(runs: list[FoundRun]) -> tuple[Settings, Settings, dict[str, str
 
 
 def _digest(run: FoundRun) -> dict[str, str]:
-    return {DATA: run.tags[DATA][:SHORT_DIGEST]} if DATA in run.tags else {}
+    return {DATA_DIGEST: run.tags[DATA_DIGEST][:SHORT_DIGEST]} if DATA_DIGEST in run.tags else {}
 
 
 def _score_names(runs: list[FoundRun], metric: str | None) -> list[str]:
@@ -220,7 +220,7 @@ def _short_ids(ids: list[str]) -> list[str]:
 
 def _notes(runs: list[FoundRun], groups: list[str], scores: list[str]) -> list[str]:
     notes = []
-    different = len({run.tags[DATA] for run in runs if DATA in run.tags})
+    different = len({run.tags[DATA_DIGEST] for run in runs if DATA_DIGEST in run.tags})
     if different > 1:
         notes.append(
             f"These runs are of {different} different sets of rows: scores are comparable within one, and the best of "

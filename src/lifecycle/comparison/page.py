@@ -17,8 +17,9 @@ from urllib.parse import quote
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
+from lifecycle import layout
 from lifecycle.comparison import curves
-from lifecycle.layout import VALIDATION
+from lifecycle.layout import VALIDATION_DIGEST
 from lifecycle.plots.style import number
 
 if TYPE_CHECKING:
@@ -28,8 +29,16 @@ if TYPE_CHECKING:
 TEMPLATE = "page.html.jinja"
 
 LINKED_ARTIFACTS = (
-    *("curves.png", "confusion_matrix.png", "roc.png", "precision_recall.png", "residuals.png", "forecast.png"),
-    *("model.svg", "predictions.csv", "scores.csv", "history.csv", "config.yaml", "profile.html", "error.txt"),
+    *(layout.CURVES, "confusion_matrix.png", "roc.png", "precision_recall.png", "residuals.png", "forecast.png"),
+    *(
+        layout.MODEL_DIAGRAM,
+        layout.PREDICTIONS,
+        layout.SCORES,
+        layout.HISTORY,
+        layout.CONFIG,
+        layout.PROFILE_PAGE,
+        layout.ERROR_TRACE,
+    ),
 )
 """Artifacts to which the page links, if a run has them."""
 
@@ -208,7 +217,7 @@ def _groups(compared: Comparison, runs: list[Run]) -> Iterator[Group]:
         title = ""
         if compared.groups[-1]:  # the number of the last group: there are several
             first = compared.runs[positions[0]]
-            digest = first.tags.get(VALIDATION)
+            digest = first.tags.get(VALIDATION_DIGEST)
             rows = f"validation rows {digest[:SHORT_DIGEST]}" if digest else "rows not recorded"
             title = f"Group {group + 1} of {compared.groups[-1] + 1}: {first.params.get('data', '')}, {rows}"
         yield Group(title, [runs[at] for at in positions])
@@ -234,7 +243,7 @@ def _run(compared: Comparison, at: int, folder: Path) -> Run:
         scores=[_score(compared, name, at) for name in compared.scores],
         differing=[_setting(values[at]) for values in compared.differing.values()],
         time=_time(run),
-        error=run.tags.get("lifecycle.error", ""),
+        error=run.tags.get(layout.ERROR, ""),
         command=_command(run),
         links=list(_links(run, folder)),
     )
@@ -278,9 +287,9 @@ def _time(run: FoundRun) -> str:
 
 def _command(run: FoundRun) -> str:
     """Return the command of a run; of a job of a multirun, one that repeats this job alone."""
-    if "lifecycle.sweep" in run.tags:
+    if layout.SWEEP in run.tags:
         return f"lifecycle {run.tags.get('lifecycle.overrides', '')}"
-    return run.tags.get("lifecycle.command", "")
+    return run.tags.get(layout.COMMAND, "")
 
 
 def _links(run: FoundRun, folder: Path) -> Iterator[Link]:

@@ -12,7 +12,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from lifecycle import registry
+from lifecycle import layout, registry
 from lifecycle.config import choices, expressions
 from lifecycle.config.explain import COMPOSING, explain, resolve_interpolations
 from lifecycle.config.schema import Request, RunConfig, TrackingConfig
@@ -20,7 +20,6 @@ from lifecycle.credentials import masked_word
 from lifecycle.errors import RequestError, SavedModelError, Setting
 from lifecycle.runtime.paths import shown
 
-FILE = "request.json"
 FORMAT = 1
 FROM_PYTHON = "Model.fit"
 """The command of a request from Python, whose rows were in memory and are not recorded."""
@@ -111,7 +110,7 @@ def what_is_left(artifacts: Path, checkpoints: Path, run_id: str) -> str:
 def resume_command(artifacts: Path, checkpoints: Path, run_id: str) -> str:
     """Return the command that resumes a run; "" where there is no record, or the rows were in memory."""
     try:
-        resumes = json.loads((artifacts / FILE).read_text())["command"] != FROM_PYTHON
+        resumes = json.loads((artifacts / layout.REQUEST).read_text())["command"] != FROM_PYTHON
     except (OSError, ValueError, KeyError):
         return ""
     folder = shown(checkpoints.parent.parent)

@@ -7,11 +7,9 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from lifecycle import layout
 from lifecycle.credentials import masked
 from lifecycle.errors import Either, FieldError, RequestError, Text, field_error
-
-DATABASE = "mlflow.db"
-"""File name of MLflow's database, in the folder of the runs."""
 
 VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 DEFAULT = "mlruns"
@@ -81,9 +79,13 @@ def _remedy(address: str) -> Text:
     if scheme.lower() == "file" and path is not None:
         return ["Write the path alone: ", _argument(str(path)), "."]
     if scheme.lower() == "sqlite" and path is not None:
-        if path.name == DATABASE:
-            return [f"Write the folder of {DATABASE} alone: ", _argument(str(path.parent)), "."]
-        return [f"Runs are kept in {DATABASE} within a folder: write ", _argument("<folder>"), f", such as {DEFAULT}."]
+        if path.name == layout.DATABASE:
+            return [f"Write the folder of {layout.DATABASE} alone: ", _argument(str(path.parent)), "."]
+        return [
+            f"Runs are kept in {layout.DATABASE} within a folder: write ",
+            _argument("<folder>"),
+            f", such as {DEFAULT}.",
+        ]
     folder = f" (a folder of that name is ./{address})" if not rest else ""
     not_yet = f"Tracking servers and other databases are not supported yet{folder}: write "
     return [not_yet, _argument("<folder>"), f", such as {DEFAULT}."]
@@ -111,7 +113,7 @@ def _is_within(address: str, folder: Path) -> bool:
     """Return whether an address is that of a folder, or of its database."""
     path = _path(address)
     wanted = folder.expanduser().resolve()
-    return path is not None and path.expanduser().resolve() in (wanted, wanted / DATABASE)
+    return path is not None and path.expanduser().resolve() in (wanted, wanted / layout.DATABASE)
 
 
 def _short(text: str) -> str:

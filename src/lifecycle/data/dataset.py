@@ -91,7 +91,7 @@ class Dataset:
     @property
     def split_digests(self) -> dict[str, str]:
         """Tag of :mod:`lifecycle.layout` -> digest of the validation or test rows."""
-        parts = {layout.VALIDATION: self.val, layout.TEST: self.test}
+        parts = {layout.VALIDATION_DIGEST: self.val, layout.TEST_DIGEST: self.test}
         return {name: rows_digest(None if part is None else part.rows) for name, part in parts.items()}
 
     @property

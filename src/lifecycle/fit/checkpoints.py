@@ -13,11 +13,11 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
+from lifecycle import layout
 from lifecycle.errors import SavedModelError
 from lifecycle.runtime.digests import sha256
 from lifecycle.runtime.faults import full_errno
 
-BEST, LAST = "best.ckpt", "last.ckpt"
 SECONDS_BETWEEN = 5.0
 """Least time between two writes of a checkpoint. Resuming from an older epoch gives the same weights, so a crash costs
 at most this much work."""
@@ -37,7 +37,7 @@ class CheckedCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Write ``path`` and ``path.sha256``, in the format of ``sha256sum -c``; ``best.ckpt`` may be buffered."""
-        if Path(path).name != BEST:
+        if Path(path).name != layout.BEST_CHECKPOINT:
             self.flush()
             self._write(checkpoint, path)
             return
@@ -138,7 +138,7 @@ class LastCheckpoint(Checkpoint):
     """Writes ``last.ckpt``: at the start, then at the end of an epoch every few seconds, and at the end of fitting."""
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / LAST
+        self.path = folder / layout.LAST_CHECKPOINT
         self._written = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

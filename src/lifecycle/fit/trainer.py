@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
 
+from lifecycle import layout
 from lifecycle.compile import stepping
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.precision import channels_last
@@ -104,7 +105,7 @@ def fit(
     )
     _run(trainer, module, config, train, (Chunks(train, steps), val), checkpoint)
     if best is None:  # nothing is monitored, so the last epoch is kept
-        trainer.save_checkpoint(folder / checkpoints.BEST, weights_only=True)
+        trainer.save_checkpoint(folder / layout.BEST_CHECKPOINT, weights_only=True)
     _release(train)
     best_epoch = None if best is None or is_helper() else _best_epoch(config, module, folder)
     return _history(config, recorder.rows, best_epoch, early is not None)
@@ -156,7 +157,7 @@ def _history(config: TrainerConfig, rows: Sequence[Row], best_epoch: int | None,
 
 def _best_epoch(config: TrainerConfig, module: CompiledModel, folder: Path) -> int:
     """Return the best epoch (from 1), and give the model its weights if ``restore_best``."""
-    checkpoint = checkpoints.read(folder / checkpoints.BEST)
+    checkpoint = checkpoints.read(folder / layout.BEST_CHECKPOINT)
     if config.restore_best:
         module.load_state_dict(checkpoint["state_dict"])
     best: int = checkpoint["epoch"] + 1
@@ -196,7 +197,7 @@ def _best_checkpoint(
         return None
     return ModelCheckpoint(
         folder,
-        filename=checkpoints.BEST.removesuffix(".ckpt"),
+        filename=layout.BEST_CHECKPOINT.removesuffix(".ckpt"),
         monitor=config.monitor,
         mode=module.mode(config.monitor),
         save_weights_only=True,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from lifecycle import layout
 from lifecycle.contract import REGRESSION, DataSpec
 from lifecycle.fit.history import History
 from lifecycle.plots import classes, curves, values
@@ -32,8 +33,8 @@ def write_tables(folder: Path, data: Dataset, predictions: pd.DataFrame, evaluat
         predictions: of the scored rows, with the truth.
         evaluation: scores, intervals and baselines.
     """
-    scores_table(evaluation).to_csv(folder / "scores.csv", index=False)
-    baselines_table(evaluation).to_csv(folder / "baselines.csv", index=False)
+    scores_table(evaluation).to_csv(folder / layout.SCORES, index=False)
+    baselines_table(evaluation).to_csv(folder / layout.BASELINES, index=False)
     if data.spec.task != REGRESSION:
         names = data.spec.class_names  # all of them, also those that no scored row has
         (folder / "classification_report.txt").write_text(classes.report(predictions, names))
@@ -57,8 +58,8 @@ def write_drawings(
     """
     from lifecycle.plots import diagram  # imports torch, which the recording process does not need
 
-    (folder / "model.svg").write_text(diagram.draw(network, model_name, data.spec), encoding="utf-8")
-    return ["model.svg", *write_forecast(folder, data, predictions)]
+    (folder / layout.MODEL_DIAGRAM).write_text(diagram.draw(network, model_name, data.spec), encoding="utf-8")
+    return [layout.MODEL_DIAGRAM, *write_forecast(folder, data, predictions)]
 
 
 def write_forecast(folder: Path, data: Dataset, predictions: pd.DataFrame) -> list[str]:
@@ -71,7 +72,7 @@ def write_forecast(folder: Path, data: Dataset, predictions: pd.DataFrame) -> li
 
 def pictures_of(spec: DataSpec, fitted: bool = True) -> list[str]:
     """Return the names of the files that :func:`write_pictures` writes; ``fitted``: with learning curves."""
-    return [*(["curves.png"] if fitted else []), *(CLASS_PICTURES if spec.task != REGRESSION else VALUE_PICTURES)]
+    return [*([layout.CURVES] if fitted else []), *(CLASS_PICTURES if spec.task != REGRESSION else VALUE_PICTURES)]
 
 
 def write_pictures(folder: Path, history: History | None, predictions: pd.DataFrame, spec: DataSpec) -> None:
@@ -84,7 +85,7 @@ def write_pictures(folder: Path, history: History | None, predictions: pd.DataFr
         spec: the task, its target and its classes.
     """
     if history is not None:
-        curves.draw(history, folder / "curves.png")
+        curves.draw(history, folder / layout.CURVES)
     if spec.task == REGRESSION:
         values.draw_residuals(predictions, spec.target_name, folder / "residuals.png")
         return

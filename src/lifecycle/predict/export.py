@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lifecycle import layout
 from lifecycle.compile.output_units import Units
 from lifecycle.contract import BINARY
 from lifecycle.errors import LifecycleError, RequestError, Setting
@@ -81,7 +82,7 @@ def export(folder: Path, name: str, output: Path) -> list[str]:
             fresh = Path(scratch) / output.name
             fresh.mkdir()
             # `lifecycle.saved.prepare` reads them.
-            for file in (saved_model.MANIFEST, saved_model.PREPROCESSING):
+            for file in (layout.MANIFEST, layout.PREPROCESSING):
                 shutil.copyfile(folder / file, fresh / file)
             file, difference = _EXPORTERS[name](trained, folder, fresh)
             describe(trained, fresh, file, name)
@@ -163,9 +164,9 @@ def _onnx(trained: TrainedModel, _folder: Path, fresh: Path) -> tuple[str, float
 
 
 def _safetensors(trained: TrainedModel, folder: Path, fresh: Path) -> tuple[str, float]:
-    shutil.copyfile(folder / saved_model.WEIGHTS, fresh / saved_model.WEIGHTS)
+    shutil.copyfile(folder / layout.WEIGHTS, fresh / layout.WEIGHTS)
     copied = saved_model.load(fresh)
-    return saved_model.WEIGHTS, compare(trained, WithUnits(copied.network, copied.units))
+    return layout.WEIGHTS, compare(trained, WithUnits(copied.network, copied.units))
 
 
 _EXPORTERS: dict[str, Callable[[TrainedModel, Path, Path], tuple[str, float]]] = {

@@ -27,12 +27,12 @@ from lifecycle.data.columns.missing_values import REFUSE
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.sources.native_frames import as_pandas
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError, Text
+from lifecycle.layout import MANIFEST, PREPROCESSING, WEIGHTS
 from lifecycle.predict.trained_model import Preparation, TrainedModel
 from lifecycle.runtime.digests import sha256
 
 FORMAT = 1
 
-MANIFEST, WEIGHTS, PREPROCESSING = "lifecycle.json", "weights.safetensors", "preprocessing.skops"
 
 TRUSTED = {"numpy.dtype"}
 """Types allowed in addition to those that skops trusts; constructing one runs no code."""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytorch_lightning as pl
 
+from lifecycle import layout
 from lifecycle.profiling import clock
 
 if TYPE_CHECKING:
     from lifecycle.profiling.clock import Profile, Stack
 
-TABLE, PAGE = "profile.csv", "profile.html"
 
 ROOT = "all\x00<run>\x000"
 """The outermost frame of the page, as pyinstrument writes one: name, file and line."""
@@ -62,11 +62,11 @@ def write(folder: Path, name: str, profile: Profile) -> None:
         profile: stopped.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / TABLE).open("w", newline="", encoding="utf-8") as stream:
+    with (folder / layout.PROFILE_TABLE).open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["phase", "seconds", "share"])
         writer.writerows([phase, f"{seconds:.6f}", f"{share:.6f}"] for phase, seconds, share in table(profile))
-    (folder / PAGE).write_text(page(name, profile), encoding="utf-8")
+    (folder / layout.PROFILE_PAGE).write_text(page(name, profile), encoding="utf-8")
 
 
 def page(name: str, profile: Profile) -> str:

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from lifecycle.fit import checkpoints
+from lifecycle import layout
 from lifecycle.plots import artifacts
 from lifecycle.predict import saved_model
 from lifecycle.predict.forecast import can_forecast
@@ -53,12 +53,12 @@ def record(tracked: Run, outcome: Outcome) -> None:
     tracked.tag(weights_epoch=str(history.weights_epoch), stopped=history.stopped, precision=outcome.precision)
     if history.best_epoch is not None:
         tracked.tag(best_epoch=str(history.best_epoch))
-    tracked.log_text(history.frame.to_csv(index=False), "history.csv")
-    table = tracked.scratch / "predictions.csv"
+    tracked.log_text(history.frame.to_csv(index=False), layout.HISTORY)
+    table = tracked.scratch / layout.PREDICTIONS
     predictions.to_csv(table, index=False)  # to a file, since a text of millions of rows would fill memory and the pipe
     tracked.log_file(table)
-    for name in (checkpoints.BEST, f"{checkpoints.BEST}.sha256"):
-        tracked.log_file(tracked.checkpoints / name, "checkpoints")
+    for name in (layout.BEST_CHECKPOINT, f"{layout.BEST_CHECKPOINT}.sha256"):
+        tracked.log_file(tracked.checkpoints / name, layout.CHECKPOINTS)
     _record_model(tracked, outcome)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from torch import nn
 
+from lifecycle import layout
 from lifecycle.capabilities import path_of
 from lifecycle.compile import losses, optimization
 from lifecycle.compile.compiled_model import CompiledModel
@@ -219,7 +220,7 @@ def life(
     )
     if (note := preflight.reduced_batch_size(job.trainer, data)) is not None:
         printer.note("Batches", COMMAND_LINE.text(note))
-        tracked.tag(**{"lifecycle.batch_size": str(rows_a_step)})  # the parameter records the requested size
+        tracked.tag(**{layout.BATCH_SIZE: str(rows_a_step)})  # the parameter records the requested size
     tracked.log_text(report.summary_text(prepared.layers), "summary.txt")
 
     listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs)]

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lifecycle import layout
 from lifecycle.profiling import clock
-from lifecycle.profiling.files import PAGE, TABLE, table, write
+from lifecycle.profiling.files import table, write
 from lifecycle.runtime.processes import signals_ignored
 from lifecycle.tracking import run as run_module
 
@@ -49,4 +50,4 @@ def _write(profile: Profile, name: str, folder: Path, printer: Report) -> None:
     except OSError as error:
         printer.profile(rows, f"not written: {error.strerror or error}")
         return
-    printer.profile(rows, folder, [TABLE, PAGE])
+    printer.profile(rows, folder, [layout.PROFILE_TABLE, layout.PROFILE_PAGE])

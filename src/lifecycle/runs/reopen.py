@@ -55,7 +55,7 @@ def differences(found: FoundRun, data: Dataset) -> list[provenance.Difference]:
         found: the run.
         data: loaded now.
     """
-    of_data = {layout.DATA: data.digest, **data.split_digests}
+    of_data = {layout.DATA_DIGEST: data.digest, **data.split_digests}
     now = {**provenance.version_tags(), **provenance.commit(), **provenance.hardware(), **of_data}
     return provenance.differences(found.tags, now)
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
+from lifecycle import layout
 from lifecycle.config.schema import Request
 from lifecycle.errors import LifecycleError, RequestError, as_typed
 from lifecycle.runs import reopen
 from lifecycle.runtime.processes import is_helper
 from lifecycle.tracking import client, found_run
-from lifecycle.tracking.found_run import MANIFEST, FoundRun, Which
+from lifecycle.tracking.found_run import FoundRun, Which
 from lifecycle.tracking.provenance import DIRTY, Difference
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 SCORES = ("test_", "training_set_", "kept_", "baseline_")
 """Prefixes of the names of final scores, in the order in which differences are listed."""
 
-HISTORY, SECONDS, WEIGHTS = "history.csv", "epoch_seconds", "weights.safetensors"
+SECONDS = "epoch_seconds"
 
 
 class NotReproducedError(LifecycleError):
@@ -96,7 +97,7 @@ def _repeat(found: FoundRun, request: Request) -> None:
     def on_start(prepared: Prepared, printer: Report, tracked: Run) -> None:
         assert found.id is not None  # noqa: S101 - a folder with a saved model has no record
         differences.extend(reopen.differences(found, prepared.data))
-        tracked.tag(**{"lifecycle.rerun_of": found.id})
+        tracked.tag(**{layout.RERUN_OF: found.id})
         printer.note("Rerun", f"of {found.name} ({found.id})", [str(difference) for difference in differences])
 
     result = pipeline.run(request, on_start)
@@ -147,20 +148,20 @@ def _history(found: FoundRun, repeated: FoundRun) -> list[str]:
     """Return a line on the first epoch that differs, if there is one."""
     then, now = (_table(run) for run in (found, repeated))
     if then is None or now is None:
-        return [f"{HISTORY} of {(found if then is None else repeated).id} cannot be read"]
+        return [f"{layout.HISTORY} of {(found if then is None else repeated).id} cannot be read"]
     for epoch, (before, after) in enumerate(zip(then, now, strict=False), start=1):
         names = [name for name in {**before, **after} if not _equal(before.get(name), after.get(name))]
         if names:
             change = _change(names[0], before.get(names[0]), after.get(names[0]))
-            return [f"{HISTORY} from epoch {epoch} of {len(then)} on: {change}"]
-    return [] if len(then) == len(now) else [f"{HISTORY} had {len(then)} epochs, has {len(now)}"]
+            return [f"{layout.HISTORY} from epoch {epoch} of {len(then)} on: {change}"]
+    return [] if len(then) == len(now) else [f"{layout.HISTORY} had {len(then)} epochs, has {len(now)}"]
 
 
 def _table(run: FoundRun) -> list[dict[str, float]] | None:
     """Return the rows of a run's history without the duration of epochs; ``None``: it cannot be read."""
     assert run.artifacts is not None  # noqa: S101 - it is a run
     try:
-        with (run.artifacts / HISTORY).open(newline="", encoding="utf-8") as lines:
+        with (run.artifacts / layout.HISTORY).open(newline="", encoding="utf-8") as lines:
             rows = list(csv.DictReader(lines))
             return [{name: float(row[name] or "nan") for name in row if name != SECONDS} for row in rows]
     except (OSError, ValueError, TypeError):
@@ -177,8 +178,8 @@ def _weights(found: FoundRun, repeated: FoundRun) -> list[str]:
 
 def _digest(run: FoundRun) -> str | None:
     try:
-        manifest = json.loads((run.model_folder() / MANIFEST).read_text())
-        return str(manifest["sha256"][WEIGHTS])
+        manifest = json.loads((run.model_folder() / layout.MANIFEST).read_text())
+        return str(manifest["sha256"][layout.WEIGHTS])
     except (LifecycleError, OSError, ValueError, KeyError):
         return None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from lifecycle import layout
 from lifecycle.capabilities import path_of
 from lifecycle.compile import losses, scores
 from lifecycle.config.schema import Job
@@ -19,7 +20,7 @@ from lifecycle.data.sources import in_memory
 from lifecycle.errors import COMMAND_LINE, RequestError, Setting
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight
-from lifecycle.layout import DATA
+from lifecycle.layout import DATA_DIGEST
 from lifecycle.plots import artifacts
 from lifecycle.predict import saved_model
 from lifecycle.runs import pipeline
@@ -82,7 +83,7 @@ def own_rows(found: FoundRun, job: Job) -> Rescored:
     trained = saved_model.load(found.model_folder())
     prepared = pipeline.prepare(job)
     data = prepared.data
-    then = found.tags.get(DATA)  # None: the run did not record it
+    then = found.tags.get(DATA_DIGEST)  # None: the run did not record it
     if then is not None and then != data.digest:
         raise RequestError(
             Setting("data", data.name),
@@ -134,7 +135,7 @@ def other_rows(found: FoundRun, job: Job, request: Job, name: str, missing: str 
     preflight.check_metrics(module, data)
     evaluation, predictions = _score(job, pipeline.Prepared(data, trained.network, [], module))
     notes = list(map(COMMAND_LINE.text, data.notes))
-    if data.digest == found.tags.get(DATA):
+    if data.digest == found.tags.get(DATA_DIGEST):
         notes.append("These are the rows of the run itself, its training rows included.")
     source = masked(path_of(request.data, data.kind))
     return Rescored(name, data, source, replace(evaluation, on=name), predictions, notes)
@@ -156,7 +157,7 @@ def record(found: FoundRun, scored: Rescored, figures: bool) -> tuple[Run, Path,
         folder = tracked.scratch / FOLDER
         folder.mkdir()
         artifacts.write_tables(folder, scored.data, scored.predictions, scored.evaluation)
-        scored.predictions.to_csv(folder / "predictions.csv", index=False)
+        scored.predictions.to_csv(folder / layout.PREDICTIONS, index=False)
         pictures: list[str] = []
         if figures:
             pictures = artifacts.write_forecast(folder, scored.data, scored.predictions)

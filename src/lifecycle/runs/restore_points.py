@@ -7,9 +7,9 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from lifecycle import layout
 from lifecycle.errors import SavedModelError
 from lifecycle.fit import checkpoints
-from lifecycle.fit.checkpoints import BEST, LAST
 from lifecycle.fit.history import History
 from lifecycle.tracking.found_run import FoundRun
 
@@ -27,12 +27,12 @@ def last(found: FoundRun, points: Points) -> Path | None:
     Raises:
         SavedModelError: the checkpoint is missing; the message says what can be done.
     """
-    path = found.checkpoints / LAST
+    path = found.checkpoints / layout.LAST_CHECKPOINT
     if path.is_file():
         return path
     done = max((epoch for scores in points.values() for epoch, _ in scores), default=0)
     # Any of them shows that there was a last.ckpt, so that starting again would discard completed epochs.
-    traces = [f"{LAST}.sha256", BEST, f"{BEST}.sha256"]
+    traces = [f"{layout.LAST_CHECKPOINT}.sha256", layout.BEST_CHECKPOINT, f"{layout.BEST_CHECKPOINT}.sha256"]
     if not done and not any((found.checkpoints / name).is_file() for name in traces):
         return None
     reached = f", and {done} epoch{'s' * (done > 1)} of it are recorded" if done else ""
@@ -50,7 +50,7 @@ def checked(found: FoundRun, path: Path) -> dict[str, Any]:
         checkpoint = checkpoints.read(path)
         # Resuming restores the best score with it, so that a missing best.ckpt might never be written again.
         if any(state.get("best_model_path") for state in checkpoint["callbacks"].values()):
-            checkpoints.check(path.with_name(BEST))
+            checkpoints.check(path.with_name(layout.BEST_CHECKPOINT))
     except SavedModelError as error:
         raise SavedModelError(f"run {found.name} ({found.id}) cannot be resumed: {error} {remedy(found)}") from error
     return checkpoint
@@ -63,7 +63,7 @@ def best(found: FoundRun, points: Points) -> tuple[dict[str, Any], History]:
         SavedModelError: ``best.ckpt`` is missing or damaged.
     """
     try:
-        checkpoint = checkpoints.read(found.checkpoints / BEST)
+        checkpoint = checkpoints.read(found.checkpoints / layout.BEST_CHECKPOINT)
     except SavedModelError as error:
         raise SavedModelError(f"checkpoint=best cannot be used: {error} {_start_again(found)}") from error
     epoch = int(checkpoint["epoch"]) + 1
@@ -75,7 +75,9 @@ def best(found: FoundRun, points: Points) -> tuple[dict[str, Any], History]:
         | {"epoch_seconds": math.nan}
         for number in range(1, done + 1)
     )
-    return checkpoint["state_dict"], History(rows, epoch, epoch, f"it was finished with the weights of {BEST}")
+    return checkpoint["state_dict"], History(
+        rows, epoch, epoch, f"it was finished with the weights of {layout.BEST_CHECKPOINT}"
+    )
 
 
 def remedy(found: FoundRun) -> str:
@@ -83,13 +85,13 @@ def remedy(found: FoundRun) -> str:
     if found.status == "FINISHED":  # its model has the best weights already
         return _start_again(found)
     try:
-        epoch = checkpoints.read(found.checkpoints / BEST)["epoch"] + 1
+        epoch = checkpoints.read(found.checkpoints / layout.BEST_CHECKPOINT)["epoch"] + 1
     except SavedModelError:
         return _start_again(found)
     # The command must work as it is printed, from the current folder.
     where = "" if found.folder == Path.cwd() / "mlruns" else f" {shlex.quote(f'tracking.dir={found.folder}')}"
     command = f"lifecycle resume run={found.id} checkpoint=best{where}"
-    return f"Finish it with the weights of epoch {epoch} in {BEST}: {command}"
+    return f"Finish it with the weights of epoch {epoch} in {layout.BEST_CHECKPOINT}: {command}"
 
 
 def _start_again(found: FoundRun) -> str:

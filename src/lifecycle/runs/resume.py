@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from lifecycle import layout
 from lifecycle.config import request_record
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
 from lifecycle.credentials import hiding
 from lifecycle.errors import RequestError, Setting, as_typed
-from lifecycle.layout import DATA, TEST, VALIDATION
+from lifecycle.layout import DATA_DIGEST, TEST_DIGEST, VALIDATION_DIGEST
 from lifecycle.runs import reopen
 from lifecycle.runtime.processes import is_helper
 from lifecycle.runtime.quiet import quiet_libraries
@@ -70,7 +71,7 @@ def resume(which: Which, overrides: list[str], checkpoint: str = "last") -> None
     with quiet_libraries():
         points = found_run.histories(which, found) if not is_helper() else {}
         if is_helper():
-            last = found.checkpoints / "last.ckpt"
+            last = found.checkpoints / layout.LAST_CHECKPOINT
             pipeline.help_fit(job, pipeline.prepare(job), last if last.is_file() else None)
         elif checkpoint == "best":
             _finish(found, job, points)
@@ -81,10 +82,10 @@ def resume(which: Which, overrides: list[str], checkpoint: str = "last") -> None
 def _check_has_begun(which: Which, found: FoundRun) -> None:
     """Refuse a run whose request was not recorded, and close it if no process is running it."""
     # Other kinds of runs have their own messages in FoundRun.record().
-    if found.artifacts is None or found.status not in UNFINISHED or "lifecycle.command" not in found.tags:
+    if found.artifacts is None or found.status not in UNFINISHED or layout.COMMAND not in found.tags:
         return
     try:
-        json.loads((found.artifacts / request_record.FILE).read_bytes())
+        json.loads((found.artifacts / layout.REQUEST).read_bytes())
     except (OSError, ValueError):
         found_run.close_dead(which)
         now = found_run.find(replace(which, run=str(found.id)))
@@ -189,7 +190,7 @@ def _finish(found: FoundRun, job: Job, points: Points) -> None:
         prepared.module.load_state_dict(weights)
         printer.note("Finished", f"{_named(found)} with the weights of epoch {history.weights_epoch} in best.ckpt")
         tracked.resume()
-        tracked.tag(**{"lifecycle.finished_from": "best.ckpt"})
+        tracked.tag(**{layout.FINISHED_FROM: layout.BEST_CHECKPOINT})
         pipeline.conclude(job, prepared, printer, tracked, history)
 
 
@@ -231,14 +232,14 @@ def _completed(found: FoundRun, request: Request, points: Points) -> tuple[Path 
 def _check_data(found: FoundRun, prepared: Prepared, differences: list[Difference]) -> None:
     """Refuse data or a split other than those of the completed epochs."""
     for difference in differences:
-        if difference.name == DATA:
+        if difference.name == DATA_DIGEST:
             raise RequestError(
                 Setting("data", prepared.data.name),
                 f"has the sha256 {difference.now}, and {_run(found)} began with {difference.then}: the rest of the run "
                 "would be of other data",
                 remedy="Bring the data back, or begin a new run.",
             )
-        if difference.name in (VALIDATION, TEST):
+        if difference.name in (VALIDATION_DIGEST, TEST_DIGEST):
             raise RequestError(
                 Setting("data", prepared.data.name),
                 f"is split in another way than when {_run(found)} began ({difference.name} differs): it would train on "
@@ -259,9 +260,9 @@ def _record_epochs(tracked: Run, job: Job, record: dict[str, Any]) -> None:
     if config["trainer"]["max_epochs"] == epochs:
         return
     updated = {**record, "config": {**config, "trainer": {**config["trainer"], "max_epochs": epochs}}}
-    tracked.log_text(json.dumps(updated, indent=2) + "\n", request_record.FILE)
-    tracked.tag(**{"lifecycle.max_epochs": str(epochs)})  # a tag, since MLflow refuses to change a parameter
-    file = tracked.artifacts / "config.yaml"
+    tracked.log_text(json.dumps(updated, indent=2) + "\n", layout.REQUEST)
+    tracked.tag(**{layout.MAX_EPOCHS: str(epochs)})  # a tag, since MLflow refuses to change a parameter
+    file = tracked.artifacts / layout.CONFIG
     lines = file.read_text().splitlines(keepends=True) if file.is_file() else []
     head = "".join(line for line in lines if line.startswith("#"))  # the command of the first start
     tracked.log_text(head + OmegaConf.to_yaml(OmegaConf.create(updated["config"])), file.name)

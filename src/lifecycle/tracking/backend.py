@@ -13,6 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import RequestError
 from lifecycle.tracking import end_notes, model_registry, search
@@ -86,9 +87,9 @@ class Backend:
         import mlflow
 
         folder = Path(message.dir).expanduser().absolute()
-        if (folder / "mlflow.db").is_file():
-            with FileLock(folder / ".lock"):
-                wait_until_free(folder / "mlflow.db", 0)  # a locked database is reported when a run needs it
+        if (folder / layout.DATABASE).is_file():
+            with FileLock(folder / layout.LOCK):
+                wait_until_free(folder / layout.DATABASE, 0)  # a locked database is reported when a run needs it
                 mlflow.MlflowClient(database_uri(folder)).search_experiments(max_results=1)
         return Done()
 
@@ -109,7 +110,7 @@ class Backend:
             self.run_id, self._artifacts = created.info.run_id, artifacts(created)
             folder = store.checkpoints(created.info.run_id)
             folder.mkdir(parents=True)
-            self._lock = FileLock(folder / ".lock")
+            self._lock = FileLock(folder / layout.LOCK)
             self._lock.acquire()
             store.reserve(created.info.run_id)
             # Runs that were killed are settled here, as no server watches over them.
@@ -129,7 +130,7 @@ class Backend:
         folder = store.checkpoints(message.run_id)
         folder.mkdir(parents=True, exist_ok=True)
         # The worker of a killed process still holds the lock while it ends the run: wait for it.
-        lock = FileLock(folder / ".lock", timeout=SECONDS_OF_CLOSING)
+        lock = FileLock(folder / layout.LOCK, timeout=SECONDS_OF_CLOSING)
         try:
             lock.acquire()
         except Timeout as error:
@@ -149,12 +150,12 @@ class Backend:
         store, run_id = self._opened()
         found = store.client.get_run(run_id)
         writer = RunWriter(store.client, run_id)
-        writer.write(SetTags({"lifecycle.resumed": str(int(found.data.tags.get("lifecycle.resumed", 0)) + 1)}))
+        writer.write(SetTags({layout.RESUMED: str(int(found.data.tags.get(layout.RESUMED, 0)) + 1)}))
         # MLflow's UI shows the error of a run: that of an earlier attempt must not look like the current state.
-        if "lifecycle.error" in found.data.tags:
-            writer.write(SetTags({"lifecycle.error_before": found.data.tags["lifecycle.error"]}))
-            store.client.delete_tag(run_id, "lifecycle.error")
-        error = artifacts(found) / "error.txt"
+        if layout.ERROR in found.data.tags:
+            writer.write(SetTags({layout.ERROR_BEFORE: found.data.tags[layout.ERROR]}))
+            store.client.delete_tag(run_id, layout.ERROR)
+        error = artifacts(found) / layout.ERROR_TRACE
         if error.is_file():
             error.replace(error.with_name("error_before.txt"))
         store.reserve(run_id)
@@ -186,7 +187,7 @@ class Backend:
             self.store.release(self.run_id)  # on a full disk, the status needs this space
             with suppress(OSError):
                 if message.trace is not None:
-                    (self._artifacts / "error.txt").write_text(message.trace)
+                    (self._artifacts / layout.ERROR_TRACE).write_text(message.trace)
             end_notes.close(self.store.folder, self.store.client, self.run_id, message.status, message.error)
         self._close()
         return Done()

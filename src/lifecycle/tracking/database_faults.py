@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+from lifecycle import layout
 from lifecycle.errors import LifecycleError, RequestError, Setting, TrackingError
 from lifecycle.runtime.paths import shown
 
@@ -67,7 +68,7 @@ def explained(error: BaseException, folder: Path, waited: float = WAITS) -> Life
     Returns:
         A TrackingError for what may be gone the next time, a RequestError for what will not.
     """
-    name, code, text = shown(folder / "mlflow.db"), _code(error), plain(error)
+    name, code, text = shown(folder / layout.DATABASE), _code(error), plain(error)
     if code in BUSY:
         return TrackingError(
             f"another process holds the database {name}, for more than {waited:g} s. The database is not damaged, and "

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lifecycle import layout
 from lifecycle.tracking.database_faults import is_busy
 
 FOLDER = ".ended"
@@ -29,7 +30,7 @@ def close(folder: Path, client: Any, run_id: str, status: str, error: str) -> No
         folder, run_id, {"status": status, "error": error}
     )  # first: this process may be killed while it waits for the database
     try:
-        client.set_tag(run_id, "lifecycle.error", error[:MOST_CHARACTERS])
+        client.set_tag(run_id, layout.ERROR, error[:MOST_CHARACTERS])
     except Exception as fault:  # MLflow and its database have no common base of errors
         if is_busy(fault):
             return  # a second request would wait as long again
@@ -44,7 +45,7 @@ def settle(folder: Path, client: Any) -> None:
         with suppress(Exception):  # MLflow's and SQLAlchemy's errors, or an incomplete note
             note, run_id = json.loads(file.read_text()), file.stem
             if client.get_run(run_id).info.status == "RUNNING":
-                client.set_tag(run_id, "lifecycle.error", str(note["error"])[:MOST_CHARACTERS])
+                client.set_tag(run_id, layout.ERROR, str(note["error"])[:MOST_CHARACTERS])
                 client.set_terminated(run_id, str(note["status"]))
             _remove(folder, run_id)
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lifecycle import layout
 from lifecycle.config.fields import option
-from lifecycle.config.request_record import FILE
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.config.tracking_address import check_environment
 from lifecycle.errors import RequestError, SavedModelError, Setting
@@ -29,9 +29,6 @@ from lifecycle.tracking.messages import (
 FINISHED = ("FINISHED",)
 ENDED = ("FINISHED", "FAILED", "KILLED")
 ANY = (*ENDED, "RUNNING")
-
-MANIFEST = "lifecycle.json"
-"""The file that makes a folder a saved model; see :mod:`lifecycle.predict.saved_model`."""
 
 
 @dataclass
@@ -83,11 +80,11 @@ class FoundRun:
         Raises:
             RequestError: the run has none.
         """
-        if self.saved is not None and (self.saved / MANIFEST).is_file():
+        if self.saved is not None and (self.saved / layout.MANIFEST).is_file():
             return self.saved
         if self.saved is not None:
             raise SavedModelError(f"run {self.name} ({self.id}) keeps its model in {self.saved}, which is not there.")
-        why = f" ({self.tags['lifecycle.error']})" if "lifecycle.error" in self.tags else ""
+        why = f" ({self.tags['lifecycle.error']})" if layout.ERROR in self.tags else ""
         raise RequestError(
             f"run {self.name} ({self.id})",
             f"is {self.status} and saved no model{why}",
@@ -102,13 +99,13 @@ class FoundRun:
         """
         if self.artifacts is None:
             raise RequestError(self.name, "is a folder with a saved model and no run", remedy="Name its run.")
-        file = self.artifacts / FILE
+        file = self.artifacts / layout.REQUEST
         try:
             found: dict[str, Any] = json.loads(file.read_text())
         except (OSError, ValueError) as error:
             raise RequestError(
                 f"run {self.name} ({self.id})",
-                f"has no {FILE} that can be read: {error}",
+                f"has no {layout.REQUEST} that can be read: {error}",
                 remedy="An older version or another tool has made it, and only its model can be used.",
             ) from error
         return found
@@ -124,7 +121,7 @@ class FoundRun:
             raise RequestError(
                 self.name, "is a folder with a saved model and has no checkpoints", remedy="Name its run."
             )
-        return self.folder / "checkpoints" / self.id
+        return self.folder / layout.CHECKPOINTS / self.id
 
 
 def find(which: Which, statuses: Iterable[str] = FINISHED) -> FoundRun:
@@ -198,7 +195,7 @@ def _place(which: Which) -> tuple[str, dict[str, Any]]:
 def _ask(which: Which, message: Message[Reply]) -> Reply:
     check_environment(which.tracking.dir)
     # Checked here, since opening a database that does not exist would create it.
-    if not (Path(which.tracking.dir).expanduser() / "mlflow.db").is_file():
+    if not (Path(which.tracking.dir).expanduser() / layout.DATABASE).is_file():
         raise RequestError(
             Setting("tracking.dir", which.tracking.dir),
             "has no runs yet",
@@ -225,10 +222,10 @@ def _folder(run: str) -> Path | None:
     if run in ("latest", "best") or not path.is_dir():
         return None
     for folder in (path, path / "data" / "saved"):
-        if (folder / MANIFEST).is_file():
+        if (folder / layout.MANIFEST).is_file():
             return folder
     raise RequestError(
         Setting("run", run),
-        f"is a folder without {MANIFEST}",
+        f"is a folder without {layout.MANIFEST}",
         remedy="Give the folder that a run or Model.save has written.",
     )

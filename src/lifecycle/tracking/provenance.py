@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from lifecycle.layout import DATA
+from lifecycle.layout import DATA_DIGEST
 
 PACKAGES = ("nn-lifecycle", "torch", "pytorch-lightning", "mlflow", "scikit-learn", "pandas", "numpy")
 """Packages whose versions can change a result."""
 
 COMMIT, DIRTY = "mlflow.source.git.commit", "git.dirty"
 CAUSES = {
-    DATA: "the data",
+    DATA_DIGEST: "the data",
     "split.": "the split",
     "version.": "versions",
     COMMIT: "the commit",

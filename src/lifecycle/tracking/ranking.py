@@ -11,8 +11,9 @@ import json
 from collections.abc import Sequence
 from typing import Protocol
 
+from lifecycle import layout
 from lifecycle.errors import RequestError, Setting
-from lifecycle.layout import DATA, TEST, VALIDATION
+from lifecycle.layout import DATA_DIGEST, TEST_DIGEST, VALIDATION_DIGEST
 
 UNKNOWN = "unknown"
 """Prefix of the key of a run whose rows are unknown; such keys are unique."""
@@ -66,16 +67,16 @@ def _rows(run: Recorded, metric: str, known: dict[str, dict[str, str]]) -> str |
         return other
     recipe = _recipe(run)
     digests = _digests(run) or known.get(recipe or "")
-    if digests and DATA in run.tags:
-        return " ".join([run.tags[DATA], *(digests[name] for name in _parts(metric))])
+    if digests and DATA_DIGEST in run.tags:
+        return " ".join([run.tags[DATA_DIGEST], *(digests[name] for name in _parts(metric))])
     return recipe
 
 
 def _parts(metric: str) -> tuple[str, ...]:
     """Return the digests that identify the rows of a score; training rows are those in neither held-out part."""
     if metric.startswith(BY_VALIDATION):
-        return (VALIDATION,)
-    return (TEST,) if metric.startswith(BY_TEST) else (VALIDATION, TEST)
+        return (VALIDATION_DIGEST,)
+    return (TEST_DIGEST,) if metric.startswith(BY_TEST) else (VALIDATION_DIGEST, TEST_DIGEST)
 
 
 def _evaluated(run: Recorded, metric: str) -> str | None:
@@ -89,13 +90,17 @@ def _evaluated(run: Recorded, metric: str) -> str | None:
 
 
 def _digests(run: Recorded) -> dict[str, str]:
-    return {name: run.tags[name] for name in (VALIDATION, TEST)} if {VALIDATION, TEST} <= set(run.tags) else {}
+    return (
+        {name: run.tags[name] for name in (VALIDATION_DIGEST, TEST_DIGEST)}
+        if {VALIDATION_DIGEST, TEST_DIGEST} <= set(run.tags)
+        else {}
+    )
 
 
 def _recipe(run: Recorded) -> str | None:
     """Return what determined the split, if recorded: equal values have equal splits."""
     params = run.params
-    if DATA not in run.tags or SEED not in params or _has_validation_data(run):
+    if DATA_DIGEST not in run.tags or SEED not in params or _has_validation_data(run):
         return None
     fields = {
         name: value
@@ -104,7 +109,7 @@ def _recipe(run: Recorded) -> str | None:
     }
     # scikit-learn draws the split: another version may draw another one from the same seed.
     made_with = run.tags.get("version.scikit-learn")
-    return json.dumps([run.tags[DATA], made_with, _split_seed(params), sorted(fields.items())])
+    return json.dumps([run.tags[DATA_DIGEST], made_with, _split_seed(params), sorted(fields.items())])
 
 
 def _split_seed(params: dict[str, str]) -> str | None:
@@ -147,12 +152,12 @@ def note(runs: Sequence[Recorded], sets: Sequence[str]) -> str | None:
     """Return a note on several splits of the same data; ``None``: each data set was split in one way."""
     by_data: dict[str, set[str]] = {}
     for run, key in zip(runs, sets, strict=True):
-        by_data.setdefault(run.tags.get(DATA, ""), set()).add(key)
+        by_data.setdefault(run.tags.get(DATA_DIGEST, ""), set()).add(key)
     if all(len(keys) < 2 for keys in by_data.values()):
         return None
     # One note only: that of the data set with the most splits.
     most = max(by_data, key=lambda digest: len(by_data[digest]))
-    same_data = [run for run in runs if run.tags.get(DATA, "") == most]
+    same_data = [run for run in runs if run.tags.get(DATA_DIGEST, "") == most]
     return (
         f"The runs have {len(by_data[most])} different splits of the same data{_cause(same_data)}: only runs with the "
         f"same rows are ranked. {_cure(same_data)}."
@@ -176,7 +181,7 @@ def _differing(runs: Sequence[Recorded]) -> list[str]:
 
 
 def _cause(runs: Sequence[Recorded]) -> str:
-    if len({run.tags.get(DATA) for run in runs}) > 1:
+    if len({run.tags.get(DATA_DIGEST) for run in runs}) > 1:
         return ", as the data differ"
     differing = _differing(runs)
     if differing[:1] == [SEED]:
@@ -186,7 +191,7 @@ def _cause(runs: Sequence[Recorded]) -> str:
 
 
 def _cure(runs: Sequence[Recorded]) -> str:
-    if len({run.tags.get(DATA) for run in runs}) > 1:
+    if len({run.tags.get(DATA_DIGEST) for run in runs}) > 1:
         return "Train them on the same data"
     differing = _differing(runs)
     if differing[:1] == [SEED] and all(run.params.get("data.path") == "X" for run in runs):
@@ -202,6 +207,6 @@ def _ranked_sweep(runs: Sequence[Recorded], sets: Sequence[str]) -> str | None:
     """Return the first sweep with several runs, all on the same rows."""
     by_sweep: dict[str, list[str]] = {}
     for run, key in zip(runs, sets, strict=True):
-        by_sweep.setdefault(run.tags.get("lifecycle.sweep", ""), []).append(key)
+        by_sweep.setdefault(run.tags.get(layout.SWEEP, ""), []).append(key)
     fitting = [name for name, keys in by_sweep.items() if name and len(keys) > 1 and len(set(keys)) == 1]
     return fitting[0] if fitting else None

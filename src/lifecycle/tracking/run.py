@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from lifecycle import layout
 from lifecycle.config import request_record
 from lifecycle.config.schema import Request
 from lifecycle.contract import DataSpec
@@ -83,7 +84,7 @@ class Run:
     @property
     def checkpoints(self) -> Path:
         """Folder of the run's checkpoints."""
-        return self.folder / "checkpoints" / self.id
+        return self.folder / layout.CHECKPOINTS / self.id
 
     def log_epoch(self, row: dict[str, float]) -> None:
         """Log the scores of an epoch, with the epoch as the step; they are sent at intervals."""
@@ -252,11 +253,11 @@ def _open(worker: Client, request: Request, scratch: Path) -> Run:
     tags = {
         "mlflow.source.name": "lifecycle",
         "mlflow.source.type": "LOCAL",
-        "lifecycle.command": request.command,
-        "lifecycle.overrides": " ".join(request.overrides),
-        "lifecycle.model": request.choices["model"],
-        "lifecycle.data": request.choices["data"],
-        **({"lifecycle.sweep": request.sweep} if request.sweep else {}),
+        layout.COMMAND: request.command,
+        layout.OVERRIDES: " ".join(request.overrides),
+        layout.MODEL: request.choices["model"],
+        layout.DATA_NAME: request.choices["data"],
+        **({layout.SWEEP: request.sweep} if request.sweep else {}),
     }
     name = request.run_name
     opened = worker.ask(CreateRun(str(Path.cwd()), asdict(request.tracking), name, tags, str(scratch)))
@@ -284,9 +285,7 @@ def describe(run: Run, request: Request) -> None:
     params = {key: str(value)[:MOST_PARAM_CHARACTERS] for key, value in values.items()}
     chosen = " ".join(f"{group}={name}" for group, name in sorted(request.choices.items()))
     config = f"# {request.command}\n# {chosen}\n{OmegaConf.to_yaml(OmegaConf.create(request.recorded))}"
-    run.log_text(
-        json.dumps(request_record.record_of(request), indent=2) + "\n", request_record.FILE
-    )  # first: to resume it
+    run.log_text(json.dumps(request_record.record_of(request), indent=2) + "\n", layout.REQUEST)  # first: to resume it
     run.recorder.send(LogRequest(params, config))
     run.tag(**provenance.hardware())
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from lifecycle import layout
 from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.runtime.digests import sha256
 from lifecycle.tracking import ranking
@@ -23,7 +24,7 @@ LATEST, BEST, REGISTERED = "latest", "best", "models:/"
 # Fewer than four characters would match by chance once there are a few hundred runs.
 RUN_ID = re.compile(r"[0-9a-f]{4,32}")
 MODEL = re.compile(r"models:/([^@/]*)(?:@(.+)|/(.+))?")
-DIRECTIONS = "lifecycle.higher_is_better"
+DIRECTIONS = layout.HIGHER_IS_BETTER
 """Tag: whether higher is better, for each score of a run."""
 
 MOST_RUNS = 50_000
@@ -104,14 +105,14 @@ def is_saved(client: Any, run: Any, folder: Path) -> bool:
     """Return whether the last model of a run is complete and equal to the one in a folder."""
     saved = Path(_saved(client, run) or "/nowhere")
     try:
-        then, now = (json.loads((model / "lifecycle.json").read_text()) for model in (saved, folder))
+        then, now = (json.loads((model / layout.MANIFEST).read_text()) for model in (saved, folder))
         digests = {
-            name: digest for name, digest in then["sha256"].items() if name != "lifecycle.json"
+            name: digest for name, digest in then["sha256"].items() if name != layout.MANIFEST
         }  # the manifest cannot contain its own digest
         whole = all(sha256(saved / name) == digest for name, digest in digests.items())
     except (OSError, ValueError):
         return False
-    weights = [manifest.pop("sha256")["weights.safetensors"] for manifest in (then, now)]
+    weights = [manifest.pop("sha256")[layout.WEIGHTS] for manifest in (then, now)]
     return whole and weights[0] == weights[1] and bool(then == now)
 
 
@@ -141,7 +142,7 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
             order_by=["attributes.start_time DESC"],
         )
         # Several statuses are filtered here: MLflow's filter language has no OR.
-        if "lifecycle.command" in run.data.tags and run.info.status in wanted
+        if layout.COMMAND in run.data.tags and run.info.status in wanted
     ]
     if found:
         return list(found)
@@ -152,7 +153,7 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
             place, lacks, remedy="Run one first, such as lifecycle model=mlp data=iris, or name its folder."
         )
     last = store.client.search_runs([store.experiment_id], max_results=1000, order_by=["attributes.start_time DESC"])
-    tagged = [run.data.tags.get("lifecycle.sweep") for run in last]
+    tagged = [run.data.tags.get(layout.SWEEP) for run in last]
     sweeps = list(dict.fromkeys(name for name in tagged if name))
     known = f" Sweeps: {', '.join(sweeps[:5])}." if sweeps else " No run there belongs to a sweep."
     raise RequestError(place, [lacks, " of ", Setting("sweep", sweep)], remedy=f"{did_you_mean(sweep, sweeps)}{known}")
@@ -168,11 +169,11 @@ def _last_sweep(store: Store) -> str:
             ["finds no multirun in ", Setting("tracking.dir", store.folder), f", experiment {_name(store)}"],
             remedy="Start one, such as lifecycle -m seed=1,2,3, or name the runs.",
         )
-    return str(found[0].data.tags["lifecycle.sweep"])
+    return str(found[0].data.tags[layout.SWEEP])
 
 
 def _best(runs: list[Any], metric: str | None) -> Any:
-    data = sorted({run.data.tags.get("lifecycle.data", "") for run in runs})
+    data = sorted({run.data.tags.get(layout.DATA_NAME, "") for run in runs})
     # Scores of evaluate_* may be of one external data set even where the training data differ.
     if len(data) > 1 and not (metric or "").startswith("evaluate_"):
         raise RequestError(

@@ -13,6 +13,7 @@ from urllib.request import url2pathname
 
 from filelock import FileLock, Timeout
 
+from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import DiskError, LifecycleError, RequestError, Setting
 from lifecycle.runtime.faults import is_full
@@ -39,11 +40,11 @@ class Store:
 
     def lock(self) -> FileLock:
         """Return the lock for opening the database and creating runs."""
-        return FileLock(self.folder / ".lock")
+        return FileLock(self.folder / layout.LOCK)
 
     def checkpoints(self, run_id: str) -> Path:
         """Return the folder of a run's checkpoints."""
-        return self.folder / "checkpoints" / run_id
+        return self.folder / layout.CHECKPOINTS / run_id
 
     def reserve(self, run_id: str) -> None:
         """Reserve the disk space that ending a run needs.
@@ -89,7 +90,7 @@ def _opened(folder: Path, config: TrackingConfig) -> Store:
     try:
         # Only for its owner: runs contain predictions, and with them data.
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
+        with FileLock(folder / layout.LOCK):
             return _open(folder, config)
     except OSError as error:
         raise RequestError(
@@ -110,12 +111,12 @@ def _opened(folder: Path, config: TrackingConfig) -> Store:
 
 
 def _open(folder: Path, config: TrackingConfig) -> Store:
-    if (folder / "mlflow.db").is_dir():
+    if (folder / layout.DATABASE).is_dir():
         raise RequestError(
             Setting("tracking.dir", config.dir), "holds a folder called mlflow.db", remedy="Move it away."
         )
     # Before MLflow opens the database, to tell one that is locked from one that is damaged.
-    database_faults.wait_until_free(folder / "mlflow.db")
+    database_faults.wait_until_free(folder / layout.DATABASE)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
 
@@ -165,7 +166,7 @@ def sweep_runs(store: Store, sweep: str) -> tuple[list[tuple[str, str, dict[str,
             for name, value in run.data.metrics.items()
             if name.startswith(("test_", "training_set_")) and not name.endswith(("_low", "_high"))
         }
-        return run.data.tags["lifecycle.overrides"], run.info.status, scores
+        return run.data.tags[layout.OVERRIDES], run.info.status, scores
 
     # Only finished runs are ranked, so only their rows have to agree.
     ended = [run.data for run in found if run.info.status == "FINISHED"]
@@ -179,12 +180,12 @@ def close_dead_runs(store: Store) -> None:
     """
     experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
     for other in store.client.search_runs(experiments, "attributes.status = 'RUNNING'"):
-        if "lifecycle.command" not in other.data.tags:
+        if layout.COMMAND not in other.data.tags:
             continue  # logged by another tool
         folder = store.checkpoints(other.info.run_id)
         folder.mkdir(parents=True, exist_ok=True)  # missing if the process was killed while it created the run
         # The operating system frees the lock of a process that ends, however it ends.
-        with suppress(Timeout), FileLock(folder / ".lock", timeout=0):
-            store.client.set_tag(other.info.run_id, "lifecycle.error", NO_STATUS)
+        with suppress(Timeout), FileLock(folder / layout.LOCK, timeout=0):
+            store.client.set_tag(other.info.run_id, layout.ERROR, NO_STATUS)
             store.release(other.info.run_id)
             store.client.set_terminated(other.info.run_id, "KILLED")

@@ -8,7 +8,8 @@ from functools import singledispatchmethod
 from pathlib import Path
 from typing import Any
 
-from lifecycle.layout import DATA
+from lifecycle import layout
+from lifecycle.layout import DATA_DIGEST
 from lifecycle.tracking import search
 from lifecycle.tracking.messages import (
     LogDataset,
@@ -55,8 +56,8 @@ class RunWriter:
     def _request(self, message: LogRequest) -> None:
         self.write(LogParams(message.params))
         self.write(SetTags(version_tags()))
-        self.write(LogText(message.config, "config.yaml"))
-        self.write(LogText(installed(), "requirements.txt"))
+        self.write(LogText(message.config, layout.CONFIG))
+        self.write(LogText(installed(), layout.REQUIREMENTS))
 
     @write.register
     def _params(self, message: LogParams) -> None:
@@ -88,7 +89,7 @@ class RunWriter:
             profile=json.dumps({"num_rows": message.rows}),
         )
         self.client.log_inputs(self.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
-        self.write(SetTags({DATA: message.digest}))
+        self.write(SetTags({DATA_DIGEST: message.digest}))
 
     @write.register
     def _tags(self, message: SetTags) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lifecycle import layout
 from lifecycle.cli import arguments
 from lifecycle.comparison.compare import Comparison, compare
 from lifecycle.config.fields import option
@@ -62,7 +63,7 @@ def _write_page(options: Compare, compared: Comparison, file: Path) -> Path:
 
     histories = []
     for one in compared.runs:
-        recorded = None if one.artifacts is None else one.artifacts / "history.csv"
+        recorded = None if one.artifacts is None else one.artifacts / layout.HISTORY
         if recorded is not None and recorded.is_file():
             histories.append(curves.read(recorded))
         else:  # an unfinished run has no file, only the metrics that were logged
@@ -101,7 +102,7 @@ def _print(compared: Comparison, page: Path | None) -> None:
     for note in compared.notes:
         _line(console, "Note", note)
     for at, one in enumerate(compared.runs):
-        if error := one.tags.get("lifecycle.error"):
+        if error := one.tags.get(layout.ERROR):
             _line(console, one.status.capitalize(), f"{one.name} {compared.ids[at]}: {error}")
     shared = "  ".join(f"{name}={value}" for name, value in compared.shared.items())
     _line(console, "Shared", shared or "nothing")

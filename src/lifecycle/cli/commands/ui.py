@@ -12,6 +12,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lifecycle import layout
 from lifecycle.checks import in_range
 from lifecycle.cli.arguments import read
 from lifecycle.config.fields import option
@@ -48,7 +49,7 @@ def run(arguments: list[str]) -> None:
     config = read(arguments, UIConfig, "ui")
     check_environment(config.tracking.dir)
     folder = Path(config.tracking.dir).expanduser().absolute()
-    if not (folder / "mlflow.db").is_file():
+    if not (folder / layout.DATABASE).is_file():
         raise RequestError(
             Setting("tracking.dir", config.tracking.dir),
             "has no runs yet",
