@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 
 from lifecycle.credentials import masked
 from lifecycle.errors import LifecycleError
 from lifecycle.runtime.processes import is_helper
+from lifecycle.runtime.tracebacks import print_traceback
 
 
 def report(error: Exception, full_error: bool) -> int:
@@ -44,8 +44,3 @@ def explained(error: Exception) -> Exception:
     # For HYDRA_FULL_ERROR=1, which prints the traceback of the cause too.
     explained_error.__cause__ = error
     return explained_error
-
-
-def print_traceback(error: BaseException) -> None:
-    """Print the traceback of an error, with credentials masked."""
-    print(masked("".join(traceback.format_exception(error))), end="", file=sys.stderr, flush=True)

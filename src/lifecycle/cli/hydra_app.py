@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
-from lifecycle.cli.exit_codes import explained, print_traceback, report
-from lifecycle.credentials import masked, masked_word
-from lifecycle.errors import LifecycleError
+from lifecycle.cli.exit_codes import report
 from lifecycle.profiling.clock import profiled
 from lifecycle.runtime.processes import environment, is_helper
+from lifecycle.sweeps.job import SweepError, run_job
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
     from lifecycle.config.schema import Request
-
-
-SWEEP_FAILED = "not every job of the sweep succeeded; each failure is printed above, and its run is FAILED in MLflow."
-
-
-class SweepError(LifecycleError):
-    """A job of a multirun failed, and its error was printed."""
 
 
 def compose_and_run(arguments: list[str]) -> None:
@@ -47,14 +38,17 @@ def compose_and_run(arguments: list[str]) -> None:
             if request.sweep:
                 compose.mask_sweep_file(HydraConfig.get())
             with profiled(request, is_command=True):
-                _run(request)
+                if request.sweep is None:
+                    _start(request)
+                else:
+                    run_job(request, HydraConfig.get().job.num, _start)
         except SweepError:
             raise
         except Exception as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                # _run() prints the errors of a run; this one occurred before there was a request.
+                # run_job() prints the errors of a run; this one occurred before there was a request.
                 report(error, full_error=False)
-                raise SweepError(SWEEP_FAILED) from error
+                raise SweepError from error
             failure.append(error)  # raised below: Hydra would wrap it in a message of its own
 
     # With this variable Hydra raises errors, which it would otherwise print itself before it exits with 1.
@@ -75,29 +69,9 @@ def compose_and_run(arguments: list[str]) -> None:
 def _report_sweep(sweep: list[Request]) -> None:
     """Print the results of a multirun, where there was one."""
     if sweep:
-        from lifecycle.runs import pipeline
+        from lifecycle.sweeps.report import report_sweep
 
-        pipeline.report_sweep(sweep[0])
-
-
-def _run(request: Request) -> None:
-    """Run one composed request; in a multirun, print its error at once, as Hydra goes on with the other jobs."""
-    from hydra.core.hydra_config import HydraConfig
-
-    if request.sweep is None:
-        _start(request)
-        return
-    name = f"job {HydraConfig.get().job.num}: {' '.join(map(masked_word, request.overrides))}"
-    if request.config.verbose:
-        print(f"\n{name}", flush=True)
-    try:
-        _start(request)
-    except Exception as raised:
-        error = explained(raised)
-        if not isinstance(error, LifecycleError):
-            print_traceback(error)
-        print(masked(f"lifecycle: {name} failed: {error}"), file=sys.stderr, flush=True)
-        raise SweepError(SWEEP_FAILED) from error
+        report_sweep(sweep[0])
 
 
 def _start(request: Request) -> None:

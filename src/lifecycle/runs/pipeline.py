@@ -39,8 +39,8 @@ from lifecycle.runs.outcome import Outcome, record, record_pictures
 from lifecycle.runtime import process_state
 from lifecycle.runtime.faults import Cures, explained, largest
 from lifecycle.runtime.processes import is_helper
-from lifecycle.runtime.quiet import one_at_a_time, quiet_libraries
-from lifecycle.tracking.run import Run, record_failure, sweep_runs
+from lifecycle.runtime.quiet import one_at_a_time
+from lifecycle.tracking.run import Run, record_failure
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -72,15 +72,6 @@ class Result:
     predictions: pd.DataFrame
     model: TrainedModel
     evaluation: scoring.Evaluation
-
-
-def report_sweep(request: Request) -> None:
-    """Print the runs of the multirun that a request belongs to, as MLflow has recorded them."""
-    with quiet_libraries():
-        printer = report.Report(request.config.verbose)
-        folder, runs, note = sweep_runs(request)
-        printer.sweep(request.sweep or "", runs, note)
-        printer.next(folder)
 
 
 @dataclass(frozen=True)
