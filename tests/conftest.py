@@ -88,7 +88,7 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def job(lifecycle: Command, tmp_path: Path, empty_database: Path) -> Command:
-    """Run a job in this process, with a database that is ready; silently and without pictures unless told otherwise."""
+    """Run a job in this process, with a database that is ready; silently and without figures by default."""
     ready(tmp_path, empty_database)
 
     def run(*words: str) -> Ended:

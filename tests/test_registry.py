@@ -206,7 +206,7 @@ def test_an_entry_point_without_a_package_is_named_by_its_value() -> None:
         registry.Plugin("model", "odd", (entry,)).load()
 
 
-def test_the_table_of_plugins_goes_on_past_a_broken_one(site: Site) -> None:
+def test_the_table_of_plugins_lists_those_after_a_broken_one(site: Site) -> None:
     site.install("bad", {"broken": "Net"}, code="raise RuntimeError('boom')\n", version="6.6")
     ended = subprocess.run(
         [sys.executable, "-m", "lifecycle", "plugins"],

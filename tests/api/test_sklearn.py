@@ -161,7 +161,7 @@ def test_what_else_compile_and_fit_take(iris: Any) -> None:
     assert stopped.n_iter_ < 200
 
 
-def test_what_is_wrong_is_said(iris: Any) -> None:
+def test_what_is_wrong_is_refused(iris: Any) -> None:
     X, y = iris
     with pytest.raises(
         RequestError, match=r'hiden is not a field of Model\("mlp"\), got \[8\]\. Did you mean hidden\?'

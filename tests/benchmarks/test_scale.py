@@ -102,7 +102,7 @@ def test_the_table_is_written_between_its_marks(tmp_path: Path) -> None:
     assert page.read_text() == "nothing"
 
 
-def test_what_cannot_be_asked_is_told() -> None:
+def test_what_cannot_be_measured_is_refused() -> None:
     ended = run("batch")
     assert ended.returncode == 2
     assert (

@@ -125,7 +125,7 @@ def test_the_loop_takes_the_steps_that_ours_takes(words: tuple[str, ...], tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("word", "message"),
     [
         (
             "optimizer=adamw",
@@ -146,8 +146,8 @@ def test_the_loop_takes_the_steps_that_ours_takes(words: tuple[str, ...], tmp_pa
         ("data.validation_split=0.1", "data.val_size must be a value that the peers support, got 0.1."),
     ],
 )
-def test_an_experiment_that_the_peers_cannot_do_is_refused(word: str, told: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=re.escape(told)):
+def test_an_experiment_that_the_peers_cannot_do_is_refused(word: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
         describe(dataclasses.replace(JOBS["iris"], more=(word,)), tmp_path)
 
 
@@ -165,20 +165,20 @@ def test_scikit_learn_does_all_steps_of_the_job(name: str, tmp_path: Path) -> No
     assert (model.alpha, model.learning_rate_init, model.epsilon) == (0, 0.001, 1e-7)
 
 
-def told(parameters: int, **more: int) -> dict[str, Any]:
+def work(parameters: int, **more: int) -> dict[str, Any]:
     return {"work": {"rows": 9, "steps": 1000, "epochs": 1000, "parameters": parameters, **more}}
 
 
 def test_what_did_not_do_the_same_is_not_compared(tmp_path: Path) -> None:
     job = describe(JOBS["sequence"], tmp_path)
-    speed.check_equal_work(job, {"ours": told(531), "lightning": told(531), "keras-jax": told(491)})
+    speed.check_equal_work(job, {"ours": work(531), "lightning": work(531), "keras-jax": work(491)})
     with pytest.raises(RuntimeError, match=r"keras-jax of sequence did .* 531}, and ours .* 491}: not equal"):
-        speed.check_equal_work(job, {"ours": told(531), "keras-jax": told(531)})
+        speed.check_equal_work(job, {"ours": work(531), "keras-jax": work(531)})
     with pytest.raises(RuntimeError, match=r"warm loop of sequence did .*'steps': 999"):
-        speed.check_equal_work(job, {"ours": told(531), "warm loop": told(531, steps=999)})
+        speed.check_equal_work(job, {"ours": work(531), "warm loop": work(531, steps=999)})
     relu = {**job, "model": {**job["model"], "cell_activation": "relu"}}  # a cell of ours, with one bias
     with pytest.raises(RuntimeError, match="not equal work"):
-        speed.check_equal_work(relu, {"ours": told(531), "keras-jax": told(491)})
+        speed.check_equal_work(relu, {"ours": work(531), "keras-jax": work(491)})
 
 
 def record(samples: dict[str, Any], accuracies: tuple[float, float] = (0.98, 0.98)) -> dict[str, Any]:
@@ -282,7 +282,7 @@ def test_the_table_in_the_readme_is_what_was_measured() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["irs"], "no such job: irs. Choose from pima, ionosphere, iris, boston_housing, mnist, car_sales, sequence."),
         (["--pairs", "0"], "--pairs must be at least 1, got 0. Leave it out for 5."),
@@ -291,11 +291,11 @@ def test_the_table_in_the_readme_is_what_was_measured() -> None:
         (["--peers", "kears"], "invalid choice: 'kears'"),
     ],
 )
-def test_words_that_mean_nothing_are_told(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_words_that_mean_nothing_are_work(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         speed.parsed(words)
     assert ended.value.code == 2
-    assert told in " ".join(capsys.readouterr().err.split())
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_small_run_is_one_pair_and_keeps_no_figures() -> None:
@@ -313,7 +313,7 @@ def test_keras_is_timed_on_the_back_ends_that_are_there() -> None:
     assert backends({"keras": "3.15.1", "jax": "0.10.2"}) == ["jax"]
 
 
-def test_a_back_end_that_is_not_there_is_left_out_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_back_end_that_is_not_there_is_left_out_and_work(capsys: pytest.CaptureFixture[str]) -> None:
     there = [f"keras-{backend}" for backend in backends(versions())]  # as a rule none
     asked = ["loop", "keras-tensorflow", "keras-jax", "keras-torch"]
     peers, found = speed.installed(asked, sys.executable)
@@ -328,7 +328,7 @@ def test_a_back_end_that_is_not_there_is_left_out_and_told(capsys: pytest.Captur
     assert speed.installed(["loop"], "/no/such/python") == (["loop"], {"ours": versions()})
 
 
-def test_a_script_that_fails_is_told_with_what_it_said(tmp_path: Path) -> None:
+def test_a_script_that_fails_is_reported_with_its_output(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"ended with 1:\n(.|\n)*ZeroDivisionError"):
         speed.run([sys.executable, "-c", "1 / 0"], tmp_path)
 

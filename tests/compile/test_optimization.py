@@ -210,7 +210,7 @@ def test_muon_takes_the_matrices_and_adamw_the_rest() -> None:
         torch.testing.assert_close(mine, other, rtol=0, atol=0)
 
 
-def test_muon_goes_on_from_last_ckpt_as_if_there_had_been_no_stop(
+def test_muon_resumes_from_last_ckpt_as_if_there_had_been_no_stop(
     iris: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)

@@ -238,7 +238,7 @@ RESUMED = [
 
 
 @pytest.mark.parametrize("schedule", RESUMED, ids=lambda schedule: schedule.torch_name)
-def test_a_schedule_goes_on_from_last_ckpt_as_if_there_had_been_no_stop(
+def test_a_schedule_resumes_from_last_ckpt_as_if_there_had_been_no_stop(
     iris: Dataset, tmp_path: Path, schedule: ScheduleConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "SECONDS_BETWEEN", 0.0)

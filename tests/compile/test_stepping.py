@@ -69,8 +69,8 @@ class Ordinary(pl.LightningModule):
         if schedule is None:
             return optimizer
         interval = "step" if isinstance(config, OneCycle) else "epoch"
-        told = {"scheduler": schedule, "interval": interval, "monitor": "train_loss"}
-        return {"optimizer": optimizer, "lr_scheduler": told}
+        config = {"scheduler": schedule, "interval": interval, "monitor": "train_loss"}
+        return {"optimizer": optimizer, "lr_scheduler": config}
 
 
 class Order(pl.Callback):

@@ -148,7 +148,7 @@ def test_a_plugin_that_is_installed_is_composed_with_typed_fields(site: Site) ->
     )
 
 
-def test_a_broken_plugin_is_told_when_it_is_chosen_and_only_then(site: Site) -> None:
+def test_a_broken_plugin_is_reported_only_when_it_is_chosen(site: Site) -> None:
     site.install("bad", {"broken": "Net"}, code="raise RuntimeError('boom')\n")
     assert resolve(compose(["model=mlp"])).model_name == "mlp"
     assert complaint("model=broken") == (

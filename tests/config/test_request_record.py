@@ -78,7 +78,7 @@ def test_overrides_change_values_of_their_type(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("override", "message"),
     [
         ("trainer.max_epoch=5", "trainer.max_epoch is not a field of trainer, got 5. Did you mean trainer.max_epochs?"),
         ("trainer.max_epochs=many", "trainer.max_epochs must be a whole number, got many."),
@@ -88,10 +88,10 @@ def test_overrides_change_values_of_their_type(tmp_path: Path) -> None:
         ("~seed", "~seed cannot change a recorded run."),
     ],
 )
-def test_overrides_that_do_not_fit_are_refused(word: str, told: str) -> None:
+def test_overrides_that_do_not_fit_are_refused(override: str, message: str) -> None:
     with pytest.raises(RequestError) as caught:
-        request_of(stored("model=mlp", "data=iris"), [word])
-    assert told in str(caught.value)
+        request_of(stored("model=mlp", "data=iris"), [override])
+    assert message in str(caught.value)
 
 
 def test_a_record_of_another_format_is_refused() -> None:

@@ -180,7 +180,7 @@ def test_any_columns_teach_the_same(load: Load, tmp_path: Path, columns: list[st
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_a_column_without_a_value_and_gaps_of_held_out_rows_alone_are_said(
+def test_a_column_without_a_value_and_gaps_in_held_out_rows_only_are_reported(
     load: Load, tmp_path: Path, ending: str
 ) -> None:
     rows = pd.DataFrame({"a": np.arange(ROWS) + 0.5, "word": ["x", "y"] * (ROWS // 2), "y": labels(ROWS)})

@@ -132,7 +132,7 @@ TYPED = ("days", "nanoseconds", "T and Z", "days over a clock change", "months w
 @pytest.mark.parametrize(
     ("shape", "kind"), [*((shape, "csv") for shape in SHAPES), *((shape, "parquet") for shape in TYPED)]
 )
-def test_a_series_predicts_the_file_that_it_was_trained_on_and_goes_on_in_its_own_form(
+def test_a_series_predicts_its_training_file_and_forecasts_in_its_time_format(
     shape: str, kind: str, tmp_path: Path
 ) -> None:
     """Times and predictions are the same whatever kind of file, frame or body holds the rows to predict."""

@@ -98,8 +98,8 @@ def test_what_is_printed_is_what_training_printed(evaluate: Evaluate, folder: Pa
 def test_other_labelled_rows_are_all_scored_by_what_the_run_learnt(
     evaluate: Evaluate, folder: Path, tmp_path: Path
 ) -> None:
-    # Far from the run's own scale, in another order of columns, with others beside them and without the dropped one.
-    others = flowers().iloc[::4, ::-1].drop(columns="number").assign(beside=1.5)
+    # Far from the scale of training, with columns in another order, an extra one, and without the dropped one.
+    others = flowers().iloc[::4, ::-1].drop(columns="number").assign(extra=1.5)
     others[["a", "c"]] += 3
     others.to_csv(tmp_path / "other.csv", index=False)
     ended = evaluate(FLOWERS, "input=other.csv")
@@ -279,7 +279,7 @@ def test_a_score_that_is_another_by_now_is_named_with_what_changed(evaluate: Eva
         (("input=tulip.csv", "name=test"), "neither test nor training_set, got test. Use for instance name="),
     ],
 )
-def test_what_cannot_be_scored_is_said_with_value_and_cure(
+def test_what_cannot_be_scored_is_refused_with_value_and_remedy(
     evaluate: Evaluate, folder: Path, tmp_path: Path, words: tuple[str, ...], sentence: str
 ) -> None:
     frame = flowers()

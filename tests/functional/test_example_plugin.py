@@ -19,7 +19,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin"
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Install the example beside the environment, and return the folder to put on the path."""
+    """Install the example outside the environment, and return the folder to put on the path."""
     target = tmp_path_factory.mktemp("site")
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(target), str(EXAMPLE)]
     subprocess.run(pip, check=True)

@@ -117,8 +117,8 @@ def test_the_program_gives_what_the_run_predicts_for_1_and_for_7_rows(name: str,
     before = 0 if kind != "series" else plugin.window
     for form in ("torch_export", "onnx"):
         folder = tmp_path / form
-        told = export.export(tmp_path / "saved", form, folder)
-        assert re.search(r"1 and of 7 give the run's numbers: the largest difference is \d\.\de[+-]\d\d\.", told[1])
+        lines = export.export(tmp_path / "saved", form, folder)
+        assert re.search(r"1 and of 7 give the run's numbers: the largest difference is \d\.\de[+-]\d\d\.", lines[1])
         program = program_of(folder)
         for rows in (1, 7):
             some = raw.iloc[: rows + before]
@@ -144,8 +144,8 @@ def test_a_saved_model_is_exported_with_its_preprocessing_and_code_that_runs(
     assert (ended.code, ended.err) == (0, "")
     folder = tmp_path / "here" / "there"
     program = {"torch_export": "model.pt2", "onnx": "model.onnx", "safetensors": "weights.safetensors"}[form]
-    beside = ["README.md", "lifecycle.json", "preprocessing.skops", "signature.json"]
-    assert sorted(file.name for file in folder.iterdir()) == sorted([*beside, program])
+    others = ["README.md", "lifecycle.json", "preprocessing.skops", "signature.json"]
+    assert sorted(file.name for file in folder.iterdir()) == sorted([*others, program])
     assert [file.name for file in folder.parent.iterdir()] == ["there"]
     assert ended.out.startswith(f"Wrote here/there/{program} and its preprocessing; here/there/README.md")
     assert json_of(folder)["inputs"]["features"] == list(saved_model.load(TABLE / "model").spec.feature_names)
@@ -211,17 +211,17 @@ class Plugin:
     ],
     ids=["one batch size", "a branch", "numpy"],
 )
-def test_a_network_that_cannot_be_exported_is_told_in_a_sentence(
+def test_a_network_that_cannot_be_exported_is_refused_in_a_sentence(
     site: Site, tmp_path: Path, form: str, body: str, reason: str
 ) -> None:
     if form == "onnx":
         pytest.importorskip("onnxscript")
     site.install("odd-net", {"odd": "Plugin"}, NET.format(body=body))
     make(table(3), "table", registry.load("model", "odd")(), "odd", tmp_path / "saved")
-    with pytest.raises(export.ExportError, match=r"^model=odd cannot be exported as format=.*\. Fix its fo.*") as told:
+    with pytest.raises(export.ExportError, match=r"^model=odd cannot be exported as format=.*\. Fix its.*") as caught:
         export.export(tmp_path / "saved", form, tmp_path / "out")
-    assert reason in str(told.value)
-    assert told.value.exit_code == 1
+    assert reason in str(caught.value)
+    assert caught.value.exit_code == 1
     assert sorted(file.name for file in tmp_path.iterdir()) == ["saved", "site-packages"]
 
 

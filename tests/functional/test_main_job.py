@@ -175,7 +175,7 @@ def test_the_report_says_how_far_a_score_may_be_trusted_and_what_needs_no_networ
     assert "pictures:    model.svg, curves.png, confusion_matrix.png, roc.png, precision_recall.png\n" in out
 
 
-def test_a_network_that_has_learnt_nothing_is_said_to_be_no_better_than_the_mean(job: Command, runs: Runs) -> None:
+def test_a_network_that_has_learnt_nothing_is_reported_as_no_better_than_the_mean(job: Command, runs: Runs) -> None:
     out = job("data=diabetes", "trainer.max_epochs=1", "optimizer.lr=1e-9", "verbose=1", "tracking.figures=true").out
     assert "(mean of the training rows)\n" in out
     assert "The network is not better than this baseline on mae.\n" in out
@@ -301,7 +301,7 @@ def test_a_loss_that_is_no_number_fails_the_run_and_says_what_to_lower(job: Comm
     assert "training has diverged" in run.data.tags["lifecycle.error"]
 
 
-def test_without_validation_rows_the_last_epoch_is_used_and_said(job: Command, runs: Runs) -> None:
+def test_without_validation_rows_the_last_epoch_is_used_and_reported(job: Command, runs: Runs) -> None:
     ended = job("data.val_size=0", "trainer.early_stopping=false", "trainer.max_epochs=3", "verbose=1")
     assert ended.code == 0
     assert "120 train, 0 validation, 30 test" in ended.out

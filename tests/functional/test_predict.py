@@ -241,7 +241,7 @@ def test_rows_go_through_standard_input_and_output_and_nothing_else_does(
     same(READERS[form](io.BytesIO(out)), table.model.predict(frame))
 
 
-def test_whoever_reads_standard_output_may_have_enough_of_it(table: Made, tmp_path: Path) -> None:
+def test_a_reader_may_close_standard_output_early(table: Made, tmp_path: Path) -> None:
     pd.concat([rows()] * 500).to_csv(tmp_path / "in.csv", index=False)
     command = (
         f"set -o pipefail; {sys.executable} -m lifecycle predict run={table.saved} input=- output=- < in.csv | head -1"
@@ -262,7 +262,7 @@ def test_a_run_is_named_as_a_person_calls_it_and_a_file_that_is_there_is_replace
     assert lifecycle("predict", f"run={table.id[:8]}", *words).code == 0
 
 
-def test_categories_that_no_training_row_had_are_counted_and_told(
+def test_categories_that_no_training_row_had_are_counted_and_reported(
     lifecycle: Command, table: Made, tmp_path: Path
 ) -> None:
     frame = rows().assign(colour=["teal", "mauve", "teal", ""] + ["red"] * (ROWS - 4), zip="10")
@@ -321,7 +321,7 @@ WRONG: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("standard", [False, True], ids=["file", "standard input"])
 @pytest.mark.parametrize(("text", "said"), WRONG.values(), ids=list(WRONG))
-def test_rows_that_cannot_be_predicted_are_told_and_leave_no_file(
+def test_rows_that_cannot_be_predicted_are_refused_and_leave_no_file(
     lifecycle: Command,
     table: Made,
     tmp_path: Path,
@@ -355,9 +355,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize(("words", "said"), WORDS.items())
-def test_words_that_ask_for_nothing_that_can_be_done_are_told(
-    lifecycle: Command, tmp_path: Path, words: str, said: str
-) -> None:
+def test_options_that_cannot_be_met_are_refused(lifecycle: Command, tmp_path: Path, words: str, said: str) -> None:
     (tmp_path / "in.csv").write_text("a\n1\n")
     ended = lifecycle("predict", *words.split())
     assert (ended.code, ended.out) == (2, "")
@@ -386,7 +384,7 @@ def one_by_one(model: TrainedModel, frame: pd.DataFrame, horizon: int) -> list[f
 
 
 @pytest.mark.parametrize("ending", READERS)
-def test_a_series_goes_on_after_its_last_row(lifecycle: Command, series: Made, tmp_path: Path, ending: str) -> None:
+def test_a_series_is_forecast_after_its_last_row(lifecycle: Command, series: Made, tmp_path: Path, ending: str) -> None:
     frame = month_by_month()
     shuffled = frame.sample(frac=1, random_state=0).assign(note="x")
     shuffled.to_csv(tmp_path / "in.csv", index=False)
@@ -481,7 +479,7 @@ def test_a_forecast_that_leaves_all_bounds_and_one_of_nothing_are_refused(series
         series.model.forecast(frame, 1)
 
 
-def test_mlflow_foretells_where_it_is_told_a_horizon(series: Made) -> None:
+def test_mlflow_forecasts_with_a_horizon(series: Made) -> None:
     mlflow.set_tracking_uri(f"sqlite:///{series.folder}/mlruns/mlflow.db")
     model, frame = mlflow.pyfunc.load_model(f"runs:/{series.id}/model"), month_by_month()
     pd.testing.assert_frame_equal(model.predict(frame, params={"horizon": 3}), series.model.forecast(frame, 3))
@@ -523,7 +521,7 @@ def test_folders_that_hold_no_images_are_refused(lifecycle: Command, images: Mad
     assert not (tmp_path / "out.csv").exists()
 
 
-def test_what_cannot_be_done_is_told_before_torch_is_imported(tmp_path: Path) -> None:
+def test_what_cannot_be_done_is_refused_before_torch_is_imported(tmp_path: Path) -> None:
     code = (
         "import sys; from lifecycle.cli.main import main; sys.argv = ['lifecycle', 'predict', 'run=latest', "
         "'input=no.csv', 'output=out.csv']; code = main(); sys.exit(code if 'torch' not in sys.modules else 9)"

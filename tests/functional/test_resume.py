@@ -128,7 +128,7 @@ WORDS = ["data=iris", "model.dropout=0.2", "optimizer.lr=0.01", "trainer.max_epo
 RECORDS = ("config.yaml", "request.json", "requirements.txt")
 
 
-def test_a_run_killed_in_an_epoch_goes_on_to_what_it_would_have_come_to(
+def test_a_run_killed_in_an_epoch_resumes_to_the_same_results(
     forks: Forks, job: Command, runs: Runs, tmp_path: Path
 ) -> None:
     killed(forks, tmp_path, 80, *WORDS)
@@ -187,7 +187,7 @@ def write_mixed(folder: Path) -> None:
     ],
     ids=["iris", "digits", "car sales", "strings and missing values"],
 )
-def test_each_kind_of_data_is_gone_on_with_as_if_nothing_had_happened_and_used(
+def test_each_kind_of_data_resumes_to_the_same_results_and_predicts(
     forks: Forks,
     lifecycle: Command,
     process: Command,
@@ -238,7 +238,7 @@ def assert_exported(lifecycle: Command, run: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.longest
-def test_a_run_as_it_is_typed_is_gone_on_with_from_what_it_left_every_five_seconds(
+def test_a_run_as_typed_resumes_from_the_checkpoint_of_every_five_seconds(
     job: Command, process: Command, runs: Runs, tmp_path: Path
 ) -> None:
     words = ["data=digits", "trainer.max_epochs=400", "trainer.early_stopping=false", "model.dropout=0.1"]
@@ -374,7 +374,7 @@ def broken_off(data: Dataset, folder: Path, epoch: int, config: TrainerConfig, s
     ],
     ids=["early stopping", "plateau", "one_cycle", "cosine", "warmup"],
 )
-def test_a_fit_goes_on_as_if_it_had_not_been_broken_off(
+def test_a_fit_resumes_as_if_it_had_not_been_interrupted(
     iris: Dataset,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -388,19 +388,19 @@ def test_a_fit_goes_on_as_if_it_had_not_been_broken_off(
     expected = trainer.fit(whole, iris, config, 1, tmp_path / "whole")
     epoch = random.Random(str(fields)).randint(2, len(expected.rows))
     broken_off(iris, tmp_path / "half", epoch, config, schedule)
-    resumed, told = compiled(iris, schedule), []
+    resumed, reported = compiled(iris, schedule), []
     found = trainer.fit(
         resumed,
         iris,
         config,
         1,
         tmp_path / "half",
-        [told.append],
+        [reported.append],
         checkpoint=tmp_path / "half" / layout.LAST_CHECKPOINT,
     )
     assert plain(found) == plain(expected)
-    assert told == list(found.rows)[-len(told) :]
-    assert int(told[0]["epoch"]) <= epoch
+    assert reported == list(found.rows)[-len(reported) :]
+    assert int(reported[0]["epoch"]) <= epoch
     for name, value in state(whole).items():
         assert torch.equal(value, state(resumed)[name]), name
 
@@ -410,9 +410,10 @@ def test_a_fit_that_had_come_to_its_end_fits_nothing_more(iris: Dataset, tmp_pat
     config, whole = TrainerConfig(max_epochs=30, patience=patience), compiled(iris)
     expected = trainer.fit(whole, iris, config, 1, tmp_path)
     assert (len(expected.rows) < 30) == (patience == 2)
-    resumed, told = compiled(iris), []
-    found = trainer.fit(resumed, iris, config, 1, tmp_path, [told.append], checkpoint=tmp_path / layout.LAST_CHECKPOINT)
-    assert (told, plain(found)) == ([], plain(expected))
+    resumed, reported = compiled(iris), []
+    last = tmp_path / layout.LAST_CHECKPOINT
+    found = trainer.fit(resumed, iris, config, 1, tmp_path, [reported.append], checkpoint=last)
+    assert (reported, plain(found)) == ([], plain(expected))
     for name, value in state(whole).items():
         assert torch.equal(value, state(resumed)[name]), name
 
@@ -452,7 +453,7 @@ FINISHED, STOPPED, CYCLE, DIVERGED = "finished", "stopped", "cycle", "diverged"
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[Trained]:
-    """Make a run that came to its end, one that stopped by itself, one with one_cycle, and one that failed."""
+    """Make a run that finished, one that stopped early, one with one_cycle, and one that failed."""
     folder = tmp_path_factory.mktemp("resume")
     (folder / "mlruns").mkdir(mode=0o700)
     shutil.copy(empty_database, folder / "mlruns" / "mlflow.db")
@@ -482,7 +483,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> I
 
 
 def refused(trained: Trained, name: str, *words: str, code: int = 2) -> str:
-    """Return what is told when a run is not gone on with, and see that nothing of it has changed."""
+    """Return the message when a run is not resumed, and check that the run has not changed."""
     run = trained.of(name)
     ended = trained.command("resume", f"run={run.info.run_id}", *words)
     assert (ended.code, ended.out) == (code, ""), ended

@@ -1,4 +1,4 @@
-"""Multiruns: a run a job, tagged with their sweep; a failure stops nobody and is told."""
+"""Multiruns: each job is a run with the tag of the sweep; a failure is printed, and the other jobs run."""
 
 from __future__ import annotations
 

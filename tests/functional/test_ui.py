@@ -1,4 +1,4 @@
-"""The UI: it opens on the charts of the runs, and ends when told to."""
+"""The UI opens on the charts of the runs, and ends at a signal."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def test_without_the_room_to_close_it_a_run_is_not_begun(disk: Path, command: Co
     assert [run.info.status for run in runs(disk)] == ["FAILED"]
 
 
-def test_a_checkpoint_that_has_no_room_fails_the_run_which_goes_on_from_the_one_before(
+def test_a_checkpoint_without_disk_space_fails_the_run_which_resumes_from_the_one_before(
     disk: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert command(*WORDS, LARGE).code == 0

@@ -71,7 +71,7 @@ assert not any(isinstance(module, lazy_imports.Deferred) for module in sys.modul
 @pytest.mark.parametrize(
     "script",
     [SIGNAL, MEANWHILE, ALREADY, TRACER, WITHIN],
-    ids=["put off", "asked for meanwhile", "there before", "until something is compiled", "a module within it"],
+    ids=["lazy", "imported meanwhile", "imported before", "until something is compiled", "a module within it"],
 )
 def test_a_module_that_is_put_off_is_there_when_it_is_used(script: str) -> None:
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)

@@ -1,4 +1,4 @@
-"""The process that records: told in order, asked with an answer that is its own, and honest about what it could not."""
+"""The process that records: messages in order, an answer for each question, errors for what it could not record."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_runs_at_once_are_recorded_by_a_process_each(request_of: Callable[..., s
     assert {run.info.run_name: run.data.metrics["test_loss"] for run in runs()} == {"mlp-iris-1": 1, "mlp-iris-2": 2}
 
 
-def test_what_cannot_be_recorded_fails_the_run_and_is_told(
+def test_what_cannot_be_recorded_fails_the_run_and_is_reported(
     request_of: Callable[..., schema.Request], runs: Runs, tmp_path: Path
 ) -> None:
     def lose_the_metrics() -> None:
@@ -111,7 +111,7 @@ def test_an_answer_that_was_not_waited_for_is_not_taken_for_another(serving: Cli
     assert serving.ask(sweep("one")).folder == str(tmp_path / "one")
 
 
-def test_a_process_that_is_gone_is_told(serving: Client) -> None:
+def test_a_process_that_is_gone_is_reported(serving: Client) -> None:
     serving._process.kill()
     serving._process.wait()
     with pytest.raises(TrackingError, match=r"^the process that records the run ended \(exit code -9\)\. Run again\.$"):
@@ -138,7 +138,7 @@ def test_a_file_of_the_working_folder_is_no_library(
     assert not (tmp_path / "canary").exists()
 
 
-def test_what_went_wrong_in_getting_ready_is_told_by_what_needs_it_alone(
+def test_a_fault_of_the_warm_up_is_reported_only_by_what_needs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_database: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)

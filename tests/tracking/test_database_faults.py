@@ -91,7 +91,7 @@ def test_a_wait_is_bounded_and_a_free_database_costs_none(empty_database: Path, 
         pytest.param(("compare", "run=latest", "output=null"), marks=pytest.mark.longest),
     ],
 )
-def test_a_database_that_is_held_for_long_is_said_to_be(
+def test_a_database_that_stays_locked_is_reported(
     lifecycle: Command, runs: Runs, tmp_path: Path, empty_database: Path, words: tuple[str, ...]
 ) -> None:
     ready(tmp_path, empty_database)
@@ -214,7 +214,7 @@ def set_schema(version: str) -> Callable[[Path], None]:
         (set_schema("0584bdc529eb"), "of an older MLflow (schema 0584bdc529eb, and ", False),
     ],
 )
-def test_a_database_that_cannot_be_used_is_said_to_be_so(
+def test_a_database_that_cannot_be_used_is_reported(
     lifecycle: Command,
     tmp_path: Path,
     empty_database: Path,
@@ -243,7 +243,7 @@ def test_the_cure_of_an_older_database_works(lifecycle: Command, tmp_path: Path,
     assert f"`mlflow db upgrade {database_uri(tmp_path / 'mlruns')}`" in ended.err
 
 
-def test_each_of_sqlites_faults_is_told_from_the_others(tmp_path: Path) -> None:
+def test_sqlites_faults_are_distinguished(tmp_path: Path) -> None:
     """Real faults, as SQLite raises them, behind an error of another library."""
 
     def fault(name: str) -> Exception:
@@ -287,7 +287,7 @@ def test_each_of_sqlites_faults_is_told_from_the_others(tmp_path: Path) -> None:
     assert database_faults.plain(other) == "(sqlite3.X) wrong"
 
 
-def test_a_disk_that_fails_is_said_to(tmp_path: Path) -> None:
+def test_a_disk_that_fails_is_reported(tmp_path: Path) -> None:
     failing = sqlite3.OperationalError("disk I/O error")
     failing.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
     found = database_faults.explained(failing, tmp_path)
@@ -297,7 +297,7 @@ def test_a_disk_that_fails_is_said_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux'")
-def test_a_database_that_may_only_be_read_is_said_to_be(tmp_path: Path, empty_database: Path) -> None:
+def test_a_read_only_database_is_reported(tmp_path: Path, empty_database: Path) -> None:
     """Root may write any file, until it gives its capabilities up; then it is an owner like any other."""
     code = """
 import ctypes, sys

@@ -115,12 +115,12 @@ def test_the_beginning_of_two_runs_is_refused_with_both(make: Make) -> None:
 
 
 @pytest.mark.parametrize("word", ["abc", "ABCD", "iris", "%%%%", "abcd'", f"{NO_ID}0", "no/such/folder"])
-def test_what_is_no_id_is_told_with_what_is(make: Make, word: str) -> None:
+def test_what_is_no_id_is_refused_with_what_is(make: Make, word: str) -> None:
     make()
     assert complaint(word).startswith(f"run={word} is no run. Write a run's id or its first 4 or more characters, ")
 
 
-def test_an_id_that_is_not_there_is_told_with_where_it_was_looked_for(make: Make) -> None:
+def test_an_unknown_id_is_refused_with_where_it_was_searched(make: Make) -> None:
     make()
     for word in (NO_ID, "0123abc"):
         assert complaint(word) == (
@@ -257,7 +257,7 @@ def test_a_run_leads_to_its_model_and_to_its_request(
         FoundRun("1", "a", artifacts=tmp_path).record()
 
 
-def test_a_run_that_came_to_no_model_says_why(make: Make) -> None:
+def test_a_run_without_a_model_says_why(make: Make) -> None:
     found = find(make(error=TrainingError("the loss is nan")))
     with pytest.raises(RequestError) as caught:
         found.model_folder()
@@ -298,7 +298,7 @@ def test_a_fault_while_adding_to_a_run_leaves_it_as_it_was(make: Make, recorded:
         pass  # its lock was given back
 
 
-def test_a_resumed_run_is_running_and_then_what_it_came_to(make: Make, recorded: Recorded) -> None:
+def test_a_resumed_run_is_running_and_then_has_its_new_status(make: Make, recorded: Recorded) -> None:
     found = find(make(error=Interrupted(15)))  # type: ignore[arg-type]
     with track_again(found, resume=True) as run:
         assert recorded()[0].info.status == "RUNNING"
@@ -313,7 +313,7 @@ def test_a_resumed_run_is_running_and_then_what_it_came_to(make: Make, recorded:
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_a_run_that_goes_on_in_another_process_is_refused(make: Make, recorded: Recorded, resume: bool) -> None:
+def test_a_run_that_is_running_in_another_process_is_refused(make: Make, recorded: Recorded, resume: bool) -> None:
     found = find(make())
     with (
         FileLock(found.checkpoints / ".lock"),

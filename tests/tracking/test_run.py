@@ -136,7 +136,7 @@ def test_flattening_keeps_every_value_under_its_dotted_key(tree: dict[str, objec
     assert all(value == leaf(key) for key, value in flat.items())
 
 
-def test_what_is_told_of_the_data_is_in_the_request_and_no_parameter(
+def test_the_description_of_the_data_is_in_the_request_and_no_parameter(
     request_of: Callable[..., Request], runs: Runs
 ) -> None:
     request = request_of("data=iris")
