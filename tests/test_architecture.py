@@ -56,7 +56,7 @@ IN_DATA = (
     {"sources"},
     {"formats", "splits", "preprocessing", "encoder", "batches"},
     {"columns", "rows", "scaling"},
-    {"selection"},
+    {"selection", "digests"},
 )
 """The same within data/."""
 

@@ -47,4 +47,4 @@ DATA_DIGEST = "data.sha256"
 """Of the file or the rows."""
 
 VALIDATION_DIGEST, TEST_DIGEST = "split.validation.sha256", "split.test.sha256"
-"""Of the validation and test rows; see :func:`lifecycle.runtime.digests.rows_digest`."""
+"""Of the validation and test rows; see :func:`lifecycle.data.digests.rows_digest`."""

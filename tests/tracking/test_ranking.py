@@ -19,13 +19,13 @@ from sklearn.model_selection import train_test_split
 from lifecycle.api.model import Model
 from lifecycle.comparison.compare import compare
 from lifecycle.config import schema
+from lifecycle.data.digests import rows_digest
 from lifecycle.data.kinds.array import Array
 from lifecycle.data.kinds.images import Images
 from lifecycle.data.kinds.series import Series
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.errors import RequestError
-from lifecycle.runtime.digests import rows_digest
 from lifecycle.tracking import found_run, ranking
 from lifecycle.tracking.found_run import FoundRun
 from tests.conftest import Command

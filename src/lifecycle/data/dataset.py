@@ -12,10 +12,10 @@ from torch import Tensor
 from lifecycle import layout
 from lifecycle.contract import DataSpec
 from lifecycle.data.batches import Truth
+from lifecycle.data.digests import rows_digest
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.rows import Rows, WindowedRows
 from lifecycle.errors import Setting, Text
-from lifecycle.runtime.digests import rows_digest
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,12 @@ from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.columns.kinds import column_kinds
 from lifecycle.data.columns.names import of_plugin
 from lifecycle.data.dataset import Dataset, Part
+from lifecycle.data.digests import digest
 from lifecycle.data.formats import readers
 from lifecycle.data.preprocessing import Preprocessing, labels_like
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError, Setting
-from lifecycle.runtime.digests import digest, sha256
+from lifecycle.runtime.digests import sha256
 
 
 def load(

@@ -15,6 +15,7 @@ from lifecycle.data.audit import rounded_numbers
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.columns.kinds import column_kinds, num_missing
 from lifecycle.data.dataset import Dataset
+from lifecycle.data.digests import digest
 from lifecycle.data.large.load import load_large
 from lifecycle.data.large.table import LargeTable
 from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, learn_target
@@ -23,7 +24,6 @@ from lifecycle.data.sources.in_memory import MemoryRows
 from lifecycle.errors import RequestError, Setting, Text
 from lifecycle.profiling.clock import phase
 from lifecycle.runtime import memory
-from lifecycle.runtime.digests import digest
 
 
 @phase("data")

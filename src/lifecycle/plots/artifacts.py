@@ -9,6 +9,7 @@ import pandas as pd
 
 from lifecycle import layout
 from lifecycle.contract import REGRESSION, DataSpec
+from lifecycle.evaluate.tables import baselines_table, scores_table
 from lifecycle.fit.history import History
 from lifecycle.plots import classes, curves, values
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 CLASS_PICTURES = ("confusion_matrix.png", "roc.png", "precision_recall.png")
 VALUE_PICTURES = ("residuals.png",)
-NETWORK = "network"
-"""Name of the row with the network's scores in ``baselines.csv``."""
 
 
 def write_tables(folder: Path, data: Dataset, predictions: pd.DataFrame, evaluation: Evaluation) -> None:
@@ -93,23 +92,3 @@ def write_pictures(folder: Path, history: History | None, predictions: pd.DataFr
     classes.draw_confusion(matrix, spec.target_name, folder / "confusion_matrix.png")
     classes.draw_roc(predictions, spec.class_names, folder / "roc.png")
     classes.draw_precision_recall(predictions, spec.class_names, folder / "precision_recall.png")
-
-
-def scores_table(evaluation: Evaluation) -> pd.DataFrame:
-    """Return a row for each score: its value, the ends of its 95% interval, and the value of the baseline to beat."""
-    ends = [evaluation.intervals.get(name, (None, None)) for name in evaluation.scores]
-    return pd.DataFrame(
-        {
-            "score": list(evaluation.scores),
-            "value": list(evaluation.scores.values()),
-            "low": [low for low, _ in ends],
-            "high": [high for _, high in ends],
-            "baseline": [evaluation.baseline[name] for name in evaluation.scores],
-        }
-    )
-
-
-def baselines_table(evaluation: Evaluation) -> pd.DataFrame:
-    """Return a row for the network and each baseline, with a column for each score."""
-    rows = {NETWORK: evaluation.scores, **evaluation.baselines}
-    return pd.DataFrame([{"prediction": name, **scores} for name, scores in rows.items()])

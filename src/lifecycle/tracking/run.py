@@ -28,7 +28,6 @@ from lifecycle.tracking.client import Client, Recorder
 from lifecycle.tracking.messages import (
     CreateRun,
     FinishRun,
-    ListSweep,
     LogDataset,
     LogFigures,
     LogFile,
@@ -237,16 +236,6 @@ def record_failure(request: Request, error: BaseException) -> None:
     """Record a FAILED run for a request that failed before its run was created."""
     with suppress(type(error)), track(request):
         raise error
-
-
-def sweep_runs(request: Request) -> tuple[Path, list[tuple[str, str, dict[str, float]]], str | None]:
-    """Return the folder of the database, overrides, status and final scores of each run of a sweep, and a note."""
-    worker = client.borrow()
-    try:
-        answer = worker.ask(ListSweep(str(Path.cwd()), asdict(request.tracking), request.sweep or ""))
-    finally:
-        client.give_back(worker)
-    return Path(answer.folder), [(overrides, status, scores) for overrides, status, scores in answer.runs], answer.note
 
 
 def _open(worker: Client, request: Request, scratch: Path) -> Run:

@@ -94,8 +94,9 @@ def _print_all() -> None:
 
 def _print_description(job: Job) -> None:
     from lifecycle.data.columns.kinds import column_kinds, num_missing
+    from lifecycle.data.digests import digest
     from lifecycle.data.preprocessing import clean_targets
-    from lifecycle.runtime.digests import digest, sha256
+    from lifecycle.runtime.digests import sha256
 
     plugin = job.data
     frame = plugin.read()
