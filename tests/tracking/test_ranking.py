@@ -122,7 +122,7 @@ def test_compare_ranks_within_a_group_of_the_same_rows_and_says_why(
     digests = list(dict.fromkeys(run.tags[VALIDATION][:12] for run in found))
     assert headings == [f"Group {at + 1} of 9: iris, validation rows {digest}" for at, digest in enumerate(digests)]
     board = page.partition("<tbody>")[2].partition("</table>")[0]
-    assert re.findall(r'<tr><td class="number" data-v="(\d+)">', board) == ["1", "2", "3"]  # the last group's alone
+    assert re.findall(r'<tr><td class="number" data-v="(\d+)"', board) == ["1", "2", "3"]  # the last group's alone
     assert page.count("<tbody>") == page.count("</tbody>")
     assert why in page
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from lifecycle import layout
-from lifecycle.errors import RequestError, Setting
+from lifecycle.errors import COMMAND_LINE, RequestError, Setting
 from lifecycle.layout import DATA_DIGEST, TEST_DIGEST, VALIDATION_DIGEST
 
 UNKNOWN = "unknown"
@@ -139,13 +139,15 @@ def refusal(runs: Sequence[Recorded], sets: Sequence[str], metric: str) -> Reque
     """
     unknown = sum(key.startswith(UNKNOWN) for key in sets)
     if unknown:
-        why, cure = f"{unknown} of them did not record which {_kind(metric)} they have", "Train again"
+        why = f"{unknown} of them did not record which {_kind(metric)} they have"
+        remedy: list[str | Setting] = ["Train again"]
     else:
-        why, cure = f"they have {len(set(sets))} different sets of {_kind(metric)}{_cause(runs)}", _cure(runs)
+        why = f"they have {len(set(sets))} different sets of {_kind(metric)}{_cause(runs)}"
+        remedy = _remedy(runs)
     sweep = _ranked_sweep(runs, sets)
     name = f"name a sweep of one split, sweep={sweep}" if sweep else "name the run (`lifecycle compare` groups them)"
     problem = f"cannot rank {len(runs)} runs by {metric}: {why}"
-    return RequestError(Setting("run", "best"), problem, remedy=f"{cure}, or {name}.")
+    return RequestError(Setting("run", "best"), problem, remedy=[*remedy, f", or {name}."])
 
 
 def note(runs: Sequence[Recorded], sets: Sequence[str]) -> str | None:
@@ -160,7 +162,7 @@ def note(runs: Sequence[Recorded], sets: Sequence[str]) -> str | None:
     same_data = [run for run in runs if run.tags.get(DATA_DIGEST, "") == most]
     return (
         f"The runs have {len(by_data[most])} different splits of the same data{_cause(same_data)}: only runs with the "
-        f"same rows are ranked. {_cure(same_data)}."
+        f"same rows are ranked. {COMMAND_LINE.text(_remedy(same_data))}."
     )
 
 
@@ -190,17 +192,18 @@ def _cause(runs: Sequence[Recorded]) -> str:
     return f", as {differing[0]} differs" if differing else ""
 
 
-def _cure(runs: Sequence[Recorded]) -> str:
+def _remedy(runs: Sequence[Recorded]) -> list[str | Setting]:
     if len({run.tags.get(DATA_DIGEST) for run in runs}) > 1:
-        return "Train them on the same data"
+        return ["Train them on the same data"]
     differing = _differing(runs)
     if differing[:1] == [SEED] and all(run.params.get("data.path") == "X" for run in runs):
-        return "Fit them with one split_seed, such as split_seed=0"
+        return ["Fit them with one split_seed, such as split_seed=0"]  # the runs are fits from Python
     if differing[:1] == [SEED]:
-        return f"Train them with one {SPLIT_SEED}, such as {SPLIT_SEED}=0"
+        return ["Train them with one ", Setting(SPLIT_SEED), ", such as ", Setting(SPLIT_SEED, 0)]
     if differing and differing[0] not in SIZES and any("data.window" in run.params for run in runs):
-        return "Train them with data.val_size and data.test_size as numbers of rows, such as 12"
-    return f"Train them with one {differing[0]}" if differing else "Train them on one split"
+        sizes = Setting("data.val_size"), " and ", Setting("data.test_size")
+        return ["Train them with ", *sizes, " as numbers of rows, such as 12"]
+    return ["Train them with one ", Setting(differing[0])] if differing else ["Train them on one split"]
 
 
 def _ranked_sweep(runs: Sequence[Recorded], sets: Sequence[str]) -> str | None:
