@@ -121,7 +121,7 @@ def test_runs_of_other_data_are_grouped_and_failures_are_marked(
     cells = dict(zip(heads(ended.out), rows[ids[0][:8]], strict=True))
     assert cells["data.sha256"] == made[0].data.tags["data.sha256"][:12]
     assert "optimizer.momentum" not in cells  # sgd alone has it: that follows from optimizer=sgd
-    assert "parameters that only some runs have" in ended.out
+    assert "more parameters, which only some runs have, are on the page)" in ended.out
 
 
 def test_best_and_latest_are_runs_and_one_that_is_named_twice_counts_once(
@@ -161,14 +161,14 @@ def test_a_saved_model_by_itself_has_nothing_to_compare(compared: Compare, tmp_p
     (tmp_path / "model" / "lifecycle.json").touch()
     ended = compared("run=latest,model")
     assert ended.code == 2
-    assert "run=model is a folder with a saved model and no run. Name the run that it is from." in ended.err
+    assert "run=model is a folder with a saved model and no run. Name its run." in ended.err
 
 
 def test_without_a_multirun_the_latest_is_none(job: Command, lifecycle: Command) -> None:
     assert job("trainer.max_epochs=1", "tracking.figures=false").code == 0
     ended = lifecycle("compare", "sweep=latest")
     assert ended.code == 2
-    assert "has no multirun in experiment lifecycle. Make one, such as lifecycle -m seed=1,2,3" in ended.err
+    assert "experiment lifecycle. Start one, such as lifecycle -m seed=1,2,3, or name the runs." in ended.err
 
 
 class Page(HTMLParser):

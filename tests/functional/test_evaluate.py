@@ -300,7 +300,7 @@ def test_a_saved_model_by_itself_and_no_run_are_refused(lifecycle: Command, fold
     where = f"tracking.dir={folder / 'mlruns'}"
     ended = lifecycle("evaluate", "run=model", where)
     assert ended.code == 2
-    assert "model is a folder with a saved model and no run: name the run it is from." in ended.err
+    assert "model is a folder with a saved model and no run. Name its run." in ended.err
     ended = lifecycle("evaluate", where)
     assert ended.code == 2
     assert "run is not chosen. Add run=latest" in ended.err

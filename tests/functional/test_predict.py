@@ -471,7 +471,7 @@ def test_a_forecast_that_leaves_all_bounds_and_one_of_nothing_are_refused(series
     growing = replace(series.model, network=Growing())
     assert growing.forecast(frame, 2)["predicted"].iloc[-1] > 1e15
     with pytest.raises(
-        RequestError, match=r"^horizon=9 is too far: the forecast is \d.*e\+\d+ at step [3-8]\. Foretell"
+        RequestError, match=r"^horizon=9 is too far: the forecast is \d.*e\+\d+ at step [3-8]\. Forecast fewer steps\.$"
     ):
         growing.forecast(frame, 9)
     frame.loc[7, "y"] = np.nan

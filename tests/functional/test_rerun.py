@@ -263,7 +263,7 @@ def test_a_folder_with_a_saved_model_is_no_run(trained: Trained) -> None:
     (manifest, *_) = trained.folder.rglob("lifecycle.json")
     ended = trained.command("rerun", f"run={manifest.parent}")
     assert ended.code == 2
-    assert ended.err.endswith("is a folder with a saved model and no run: name the run it is from.\n")
+    assert ended.err.endswith("is a folder with a saved model and no run. Name its run.\n")
 
 
 def test_the_machine_is_recorded_with_each_run(trained: Trained) -> None:

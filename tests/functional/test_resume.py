@@ -608,7 +608,7 @@ def test_a_run_that_is_going_on_elsewhere_is_left_alone(trained: Trained) -> Non
     run = trained.of(DIVERGED)
     with FileLock(trained.folder / "mlruns" / "checkpoints" / run.info.run_id / ".lock"):
         said = refused(trained, DIVERGED)
-    assert said == "run diverged (ID) is still going on in another process. Wait for its end."
+    assert said == "run diverged (ID) is still running in another process. Wait for its end."
 
 
 def test_a_run_that_fails_again_fails_again(trained: Trained) -> None:
@@ -689,7 +689,7 @@ def test_a_run_that_was_ended_before_its_request_was_recorded_is_closed_and_to_b
         client.set_tag(run.info.run_id, "lifecycle.error", run.data.tags["lifecycle.error"])
         client.set_terminated(run.info.run_id, "FAILED")
     assert (going_on.code, ended.code, going_on.out, ended.out) == (2, 2, "", "")
-    assert "is still going on in another process. Wait for its end." in going_on.err
+    assert "is still running in another process. Wait for its end." in going_on.err
     assert ended.err == (
         f"lifecycle: run diverged ({run.info.run_id}) ended before its request was recorded, so there is nothing to "
         f"continue; it is KILLED. Start it again: {run.data.tags['lifecycle.command']}\n"
@@ -747,7 +747,7 @@ DAMAGE = {
     "removed with its digest": (removed_with_its_digest, "is missing, and 8 epochs of it are recorded."),
     "truncated": (truncated, "its sha256 differs. It cannot be used."),
     "flipped": (flipped, "its sha256 differs. It cannot be used."),
-    "no digest": (without_digest, "last.ckpt.sha256 is missing. Give the path of a checkpoint that a run left."),
+    "no digest": (without_digest, "last.ckpt.sha256 is missing. Give the path of a checkpoint that a run wrote."),
 }
 
 

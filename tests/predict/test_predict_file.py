@@ -249,8 +249,8 @@ def test_a_model_of_rows_of_pixels_predicts_image_files(
     deep = trained(ImageRows(frame=frame, shape=[4, 4, 4]), CNN(channels=[2]))
     message = refused(deep, tmp_path / "new", tmp_path / "deep.csv")
     assert message.endswith(
-        "is an image, and data.shape=[4, 4, 4] is neither grey nor red, green and blue. Give a table with a column a "
-        "pixel."
+        "is an image, and data.shape=[4,4,4] is neither grey nor red, green and blue. Give a table with a column for "
+        "each pixel."
     )
 
 

@@ -234,7 +234,7 @@ def test_a_folder_with_a_saved_model_is_a_run_of_its_own_wherever_it_is(
     (tmp_path / "latest").mkdir()
     (tmp_path / "empty").mkdir()
     assert complaint("empty") == (
-        "run=empty is a folder without lifecycle.json. Give the folder that a run or Model.save made."
+        "run=empty is a folder without lifecycle.json. Give the folder that a run or Model.save has written."
     )
     assert "has no runs yet" in complaint("latest")  # the word, and no folder of that name
 
@@ -262,8 +262,8 @@ def test_a_run_without_a_model_says_why(make: Make) -> None:
     with pytest.raises(RequestError) as caught:
         found.model_folder()
     assert str(caught.value) == (
-        f"run mlp-iris-0 ({found.id}) is FAILED and saved no model (the loss is nan). `lifecycle resume` goes on with "
-        "it, or take another run."
+        f"run mlp-iris-0 ({found.id}) is FAILED and saved no model (the loss is nan). `lifecycle resume` continues it, "
+        "or take another run."
     )
 
 
