@@ -82,7 +82,9 @@ def test_the_same_model_again_is_no_second_version_and_an_alias_moves(
     assert "as moving version 2.\n  models:/moving@champion, which was version 1\n" in second.out
     again = register(f"run={ids[0]}", "name=moving", "alias=champion")
     assert again.code == 0
-    assert f"The model of run mlp-iris-1 ({ids[0]}) is moving version 1 already; no new version was created" in again.out
+    assert (
+        f"The model of run mlp-iris-1 ({ids[0]}) is moving version 1 already; no new version was created" in again.out
+    )
     assert "  models:/moving@champion, which was version 2\n" in again.out
     assert sorted(one.version for one in client.search_model_versions("name = 'moving'")) == [1, 2]
     assert client.get_registered_model("moving").aliases == {"champion": 1}

@@ -53,7 +53,7 @@ SENTENCES = {
     "data.scaling=robust": "data.scaling must be one of standard, minmax, none, got robust. The default is standard.",
     "data.missing_zeros=[species]": "data.missing_zeros=species is the target. Columns of numbers: sepal length (cm)",
     "data=airline_passengers data.time=mnth": "data.time=mnth is no column of lifecycle:airline_passengers.csv. Did",
-    "data=images data.path=pets": "data.path=pets is no folder. Give a folder with one sub-folder of images for each class",
+    "data=images data.path=pets": "data.path=pets is no folder. Give a folder with one sub-folder of images for each",
     "data=table data.path=download:mnst data.target=y": "data.path=download:mnst is not known. Did you mean mnist?",
     "data.test_size=0.7 data.val_size=0.3": "data.test_size and data.val_size must sum to less than 1, got 0.7",
     "data.test_size=0.001": "data.test_size and data.val_size cannot put each class in every part: 31 samples",
