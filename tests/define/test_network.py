@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
-from lifecycle.define.network import Layer, define, learns_from_one_row, summarize
+from lifecycle.define.network import define, learns_from_one_row
+from lifecycle.define.summary import Layer, summarize
 from lifecycle.errors import RequestError
 from lifecycle.plugins.activations import ACTIVATIONS
 from lifecycle.plugins.cnn import CNN

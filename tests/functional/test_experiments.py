@@ -22,7 +22,8 @@ import pytest
 from lifecycle.config.compose import compose
 from lifecycle.config.resolve import resolve
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
-from lifecycle.define.network import define, summarize
+from lifecycle.define.network import define
+from lifecycle.define.summary import summarize
 from tests.conftest import Command, artifacts
 
 Runs = Callable[[], list[mlflow.entities.Run]]

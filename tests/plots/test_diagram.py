@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
-from lifecycle.define.network import summarize
+from lifecycle.define.summary import summarize
 from lifecycle.plots.diagram import draw
 from lifecycle.plots.graph import INPUT, OUTPUT, settings_of, trace
 from lifecycle.plugins.cnn import CNN

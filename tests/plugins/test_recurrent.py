@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.contract import MULTICLASS, REGRESSION, DataSpec
-from lifecycle.define.network import define, summarize
+from lifecycle.define.network import define
+from lifecycle.define.summary import summarize
 from lifecycle.fit.trainer import fit
 from lifecycle.optimizers import AdamW
 from lifecycle.plugins.lstm import LSTM

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from lifecycle.config.compose import compose
 from lifecycle.config.resolve import resolve
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
-from lifecycle.define.network import define, summarize
+from lifecycle.define.network import define
+from lifecycle.define.summary import summarize
 from lifecycle.errors import RequestError
 from lifecycle.plugins.recurrent import LSTMLayer
 from lifecycle.plugins.sequential import Sequential

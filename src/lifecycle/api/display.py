@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lifecycle.fit.history import History
 
 if TYPE_CHECKING:
-    from lifecycle.define.network import Layer
+    from lifecycle.define.summary import Layer
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Summary:
         layers: in forward order.
         name: of the model.
 
-    >>> from lifecycle.define.network import Layer
+    >>> from lifecycle.define.summary import Layer
     >>> Summary((Layer("0", "Linear", "(None, 1)", 9),), "mlp")
     layer   type     output shape   parameters
     0       Linear   (None, 1)               9
@@ -78,7 +78,7 @@ class Summary:
     def num_params(self) -> int:
         """Number of parameters of the network.
 
-        >>> from lifecycle.define.network import Layer
+        >>> from lifecycle.define.summary import Layer
         >>> Summary((Layer("0", "Linear", "(None, 1)", 9),), "mlp").num_params
         9
         """

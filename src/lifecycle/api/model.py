@@ -158,7 +158,7 @@ class Predictor:
         <BLANKLINE>
         total parameters: 33
         """
-        from lifecycle.define.network import summarize
+        from lifecycle.define.summary import summarize
 
         trained = self._fitted()
         return Summary(tuple(summarize(trained.network, trained.spec)), trained.model_name)

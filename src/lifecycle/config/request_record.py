@@ -5,20 +5,18 @@ Only the record is used: YAML presets and data sets may have changed since, or b
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from lifecycle import layout, registry
+from lifecycle import registry
 from lifecycle.config import choices, expressions
 from lifecycle.config.explain import COMPOSING, explain, resolve_interpolations
-from lifecycle.config.schema import Request, RunConfig, TrackingConfig
+from lifecycle.config.schema import Request, RunConfig
 from lifecycle.credentials import masked_word
 from lifecycle.errors import RequestError, SavedModelError, Setting
-from lifecycle.runtime.paths import shown
 
 FORMAT = 1
 FROM_PYTHON = "Model.fit"
@@ -90,32 +88,6 @@ def _check_credentials(config: DictConfig) -> None:
             remedy=f"Add {masked[0]}=... with it; in a new run write ${{oc.env:NAME}} instead, which is recorded as it "
             "is and read from the environment again.",
         )
-
-
-def what_is_left(artifacts: Path, checkpoints: Path, run_id: str) -> str:
-    """Return a sentence on the checkpoints of a run that could not be recorded, and how to resume it; "" without any.
-
-    Args:
-        artifacts: folder of the run's artifacts.
-        checkpoints: folder of its checkpoints, ``<tracking.dir>/checkpoints/<run>``.
-        run_id: of the run.
-    """
-    if not list(checkpoints.glob("*.ckpt")):
-        return ""
-    place = f" The checkpoints are in {shown(checkpoints)}"
-    command = resume_command(artifacts, checkpoints, run_id)
-    return f"{place}; `{command}` completes the run." if command else f"{place}."
-
-
-def resume_command(artifacts: Path, checkpoints: Path, run_id: str) -> str:
-    """Return the command that resumes a run; "" where there is no record, or the rows were in memory."""
-    try:
-        resumes = json.loads((artifacts / layout.REQUEST).read_text())["command"] != FROM_PYTHON
-    except (OSError, ValueError, KeyError):
-        return ""
-    folder = shown(checkpoints.parent.parent)
-    where = "" if folder == TrackingConfig.dir else f" tracking.dir={folder}"
-    return f"lifecycle resume run={run_id}{where}" if resumes else ""
 
 
 def check_rows_are_kept(record: dict[str, Any], overrides: list[str]) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lifecycle.compile.compiled_model import CompiledModel
     from lifecycle.config.schema import Job
     from lifecycle.data.dataset import Dataset
-    from lifecycle.define.network import Layer
+    from lifecycle.define.summary import Layer
     from lifecycle.evaluate.scoring import Evaluation
     from lifecycle.fit.history import History, Row
     from lifecycle.tracking.run import Run

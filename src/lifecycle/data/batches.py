@@ -17,7 +17,7 @@ from lifecycle.runtime.seeds import epoch_seed
 
 @dataclass(frozen=True)
 class Truth:
-    """The data of scores that the network does not see; always on the CPU, as some devices have no float64.
+    """Targets of batches in the units of the user, for scores; always on the CPU, as some devices have no float64.
 
     Attributes:
         values: ``(rows, 1) float64`` true values in the user's units; ``None`` for classes, whose codes are the

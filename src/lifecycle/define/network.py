@@ -1,10 +1,9 @@
-"""Step 1, define: build a network from a plugin's fields and a DataSpec, and summarize it."""
+"""Step 1, define: build a network from a plugin's fields and a DataSpec."""
 
 from __future__ import annotations
 
 import copy
-import threading
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 
 from lifecycle.config.resolve import check_sample_dims
 from lifecycle.contract import DataSpec, ModelPlugin
+from lifecycle.define.probe import probe
 from lifecycle.errors import RequestError, Setting, Text, field_error
 from lifecycle.runtime import memory
 from lifecycle.runtime.faults import explanation
@@ -68,7 +68,7 @@ def _check_outputs(network: nn.Module, name: str, spec: DataSpec, source: Text) 
     """Run two samples of zeros through the network, and check the shape of its outputs."""
     wanted = (2, spec.num_outputs)
     try:
-        outputs = _probe(network, spec, samples=2)
+        outputs = probe(network, spec, samples=2)
     except RuntimeError as error:  # torch's own for shapes that do not match, but also for memory
         if explanation(error) is not None:
             raise
@@ -102,60 +102,3 @@ def learns_from_one_row(network: nn.Module, spec: DataSpec) -> bool:
         except ValueError:
             return False
     return True
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One row of a summary."""
-
-    name: str
-    type: str
-    output_shape: str  # None is the batch axis, as in Keras's summary
-    num_params: int
-
-
-def summarize(network: nn.Module, spec: DataSpec) -> list[Layer]:
-    """Return the layers in the order in which a sample passes them, with output shapes and numbers of parameters."""
-    layers: list[Layer] = []
-    seen: set[Tensor] = set()
-    here = threading.get_ident()
-
-    def record(name: str, module: nn.Module) -> None:
-        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
-            if threading.get_ident() != here:
-                return  # another thread predicts with the same network
-            new = [p for p in module.parameters() if p not in seen]  # shared weights are counted once
-            seen.update(new)
-            layers.append(Layer(name, type(module).__name__, _shape(output), sum(p.numel() for p in new)))
-
-        hooks.append(module.register_forward_hook(hook))
-
-    hooks: list[torch.utils.hooks.RemovableHandle] = []
-    for name, module in network.named_modules():
-        if not list(module.children()):
-            record(name or "network", module)
-    try:
-        _probe(network, spec, samples=1)
-    finally:
-        for handle in hooks:
-            handle.remove()
-    outside = [p for p in network.parameters() if p not in seen]  # those of a module with children, such as a token
-    if outside:
-        layers.append(Layer("(other)", type(network).__name__, "", sum(p.numel() for p in outside)))
-    return layers
-
-
-def _probe(network: nn.Module, spec: DataSpec, samples: int) -> Tensor:
-    """Return the outputs for zeros, without changing the network or its mode."""
-    training = network.training
-    network.eval()  # in training mode batch normalisation would update its running statistics
-    with torch.no_grad():
-        outputs: Tensor = network(torch.zeros(samples, *spec.input_shape))
-    network.train(training)
-    return outputs
-
-
-def _shape(output: object) -> str:
-    while isinstance(output, tuple) and output:
-        output = output[0]  # a recurrent layer returns (output, state)
-    return str((None, *output.shape[1:])) if isinstance(output, Tensor) else ""

@@ -25,7 +25,8 @@ from lifecycle.data.batches import in_order
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.load import load
 from lifecycle.data.sources.in_memory import MemoryRows
-from lifecycle.define.network import Layer, define, summarize
+from lifecycle.define.network import define
+from lifecycle.define.summary import Layer, summarize
 from lifecycle.errors import COMMAND_LINE, RequestError, Setting
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight, trainer

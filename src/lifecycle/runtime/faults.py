@@ -36,7 +36,7 @@ REQUESTED = (
     re.compile(r"(?:malloc|realloc) of size (\d+)"),  # pyarrow
 )
 OURS = "lifecycle"
-FORWARD = ("forward", "_probe")
+FORWARD = ("forward", "probe")
 """Our functions that call a network."""
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from lifecycle.config import request_record
+from lifecycle import layout
+from lifecycle.config.request_record import FROM_PYTHON
+from lifecycle.config.schema import TrackingConfig
 from lifecycle.credentials import masked
 from lifecycle.errors import Interrupted, LifecycleError, PluginError
 from lifecycle.runtime.faults import Cures, explanation
+from lifecycle.runtime.paths import shown
 from lifecycle.runtime.processes import signals_ignored
 from lifecycle.tracking.client import ENDS_WITHIN, Recorder
 from lifecycle.tracking.messages import FailRun
@@ -59,6 +63,32 @@ def close(recorder: Recorder, run: OpenRun | None, error: BaseException) -> Life
 
 
 def _cures(run: OpenRun | None) -> Cures:
-    command = "" if run is None else request_record.resume_command(run.artifacts, run.checkpoints, run.id)
+    command = "" if run is None else resume_command(run.artifacts, run.checkpoints, run.id)
     again = f"{command} continues it" if command else "run again"
     return Cures("Lower trainer.batch_size, or use a smaller network", again)
+
+
+def remaining_checkpoints(artifacts: Path, checkpoints: Path, run_id: str) -> str:
+    """Return a sentence on the checkpoints of a run that could not be recorded, and how to resume it; "" without any.
+
+    Args:
+        artifacts: folder of the run's artifacts.
+        checkpoints: folder of its checkpoints, ``<tracking.dir>/checkpoints/<run>``.
+        run_id: of the run.
+    """
+    if not list(checkpoints.glob("*.ckpt")):
+        return ""
+    place = f" The checkpoints are in {shown(checkpoints)}"
+    command = resume_command(artifacts, checkpoints, run_id)
+    return f"{place}; `{command}` completes the run." if command else f"{place}."
+
+
+def resume_command(artifacts: Path, checkpoints: Path, run_id: str) -> str:
+    """Return the command that resumes a run; "" where there is no record, or the rows were in memory."""
+    try:
+        resumes = json.loads((artifacts / layout.REQUEST).read_text())["command"] != FROM_PYTHON
+    except (OSError, ValueError, KeyError):
+        return ""
+    folder = shown(checkpoints.parent.parent)
+    where = "" if folder == TrackingConfig.dir else f" tracking.dir={folder}"
+    return f"lifecycle resume run={run_id}{where}" if resumes else ""

@@ -21,12 +21,12 @@ Points = list[tuple[str, float, int, int]]
 
 @dataclass(frozen=True)
 class Done:
-    """The reply of a message that has nothing to return."""
+    """Reply without a value."""
 
 
 @dataclass(frozen=True)
 class RunOpened:
-    """A run is open: its id, the folder of the database, and the folder of its artifacts."""
+    """Reply: a run is open; its id, the folder of the database, and the folder of its artifacts."""
 
     run_id: str
     folder: str
@@ -35,14 +35,14 @@ class RunOpened:
 
 @dataclass(frozen=True)
 class RecordedPoints:
-    """Step and value of each point that a run has, by metric."""
+    """Reply: step and value of each point that a run has, by metric."""
 
     points: dict[str, list[tuple[int, float]]]
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """A run as MLflow has it; see :class:`lifecycle.tracking.found_run.FoundRun` for the fields."""
+    """Reply: a run as MLflow has it; see :class:`lifecycle.tracking.found_run.FoundRun` for the fields."""
 
     id: str
     name: str
@@ -60,14 +60,14 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class RunRecords:
-    """Several runs."""
+    """Reply: several runs."""
 
     runs: list[dict[str, Any]]  # fields of RunRecord
 
 
 @dataclass(frozen=True)
 class SweepRuns:
-    """Overrides, status and final scores of each run of a sweep, and a note where their rows differ."""
+    """Reply: overrides, status and final scores of each run of a sweep, and a note where their rows differ."""
 
     folder: str
     runs: list[tuple[str, str, dict[str, float]]]
@@ -76,7 +76,7 @@ class SweepRuns:
 
 @dataclass(frozen=True)
 class Registered:
-    """A version of a registered model.
+    """Reply: a version of a registered model.
 
     Attributes:
         version: its number.
@@ -108,7 +108,7 @@ class RepeatableMessage(RunMessage[Done]):
 
 @dataclass(frozen=True)
 class WarmUp(Message[Done]):
-    """Import what a run will need, and connect to its database if there is one."""
+    """Message to import what a run will need, and to connect to its database if there is one."""
 
     dir: str
     cwd: str
@@ -116,7 +116,7 @@ class WarmUp(Message[Done]):
 
 @dataclass(frozen=True)
 class CreateRun(Message[RunOpened]):
-    """Create a run, and remove the folder ``scratch`` when it ends."""
+    """Message to create a run, whose end removes the folder ``scratch``."""
 
     reply = RunOpened
     cwd: str
@@ -128,7 +128,7 @@ class CreateRun(Message[RunOpened]):
 
 @dataclass(frozen=True)
 class ReopenRun(Message[RunOpened]):
-    """Open an existing run, to add to it or to resume it; its status stays until :class:`ResumeRun`."""
+    """Message to open an existing run, to add to it or to resume it; its status stays until :class:`ResumeRun`."""
 
     reply = RunOpened
     cwd: str
@@ -139,7 +139,7 @@ class ReopenRun(Message[RunOpened]):
 
 @dataclass(frozen=True)
 class FindRun(Message[RunRecord]):
-    """Find one run; see :func:`lifecycle.tracking.search.find`."""
+    """Message to find one run; see :func:`lifecycle.tracking.search.find`."""
 
     reply = RunRecord
     cwd: str
@@ -152,7 +152,7 @@ class FindRun(Message[RunRecord]):
 
 @dataclass(frozen=True)
 class FindRuns(Message[RunRecords]):
-    """Find several runs; see :func:`lifecycle.tracking.search.find_many`."""
+    """Message to find several runs; see :func:`lifecycle.tracking.search.find_many`."""
 
     reply = RunRecords
     cwd: str
@@ -165,7 +165,7 @@ class FindRuns(Message[RunRecords]):
 
 @dataclass(frozen=True)
 class GetHistories(Message[RecordedPoints]):
-    """Return the points of each score that a run records once an epoch."""
+    """Message to get the points of each score that a run records once an epoch."""
 
     reply = RecordedPoints
     cwd: str
@@ -175,7 +175,7 @@ class GetHistories(Message[RecordedPoints]):
 
 @dataclass(frozen=True)
 class ListSweep(Message[SweepRuns]):
-    """Return the runs of a sweep."""
+    """Message to get the runs of a sweep."""
 
     reply = SweepRuns
     cwd: str
@@ -185,7 +185,7 @@ class ListSweep(Message[SweepRuns]):
 
 @dataclass(frozen=True)
 class RegisterModel(Message[Registered]):
-    """Register the model of a run; see :func:`lifecycle.tracking.model_registry.register`."""
+    """Message to register the model of a run; see :func:`lifecycle.tracking.model_registry.register`."""
 
     reply = Registered
     cwd: str
@@ -197,7 +197,7 @@ class RegisterModel(Message[Registered]):
 
 @dataclass(frozen=True)
 class CloseDeadRuns(Message[Done]):
-    """Close as KILLED the runs that are RUNNING and whose process is gone."""
+    """Message to set RUNNING runs whose process is gone to KILLED."""
 
     cwd: str
     tracking: dict[str, Any]
@@ -205,14 +205,14 @@ class CloseDeadRuns(Message[Done]):
 
 @dataclass(frozen=True)
 class ResumeRun(RunMessage[RecordedPoints]):
-    """Set a reopened run to RUNNING; the reply has the points that it recorded before."""
+    """Message to set a reopened run to RUNNING; the reply has the points that it recorded before."""
 
     reply = RecordedPoints
 
 
 @dataclass(frozen=True)
 class FailRun(RunMessage[Done]):
-    """End the run as FAILED or KILLED, with the error's sentence and, of a bug, its traceback."""
+    """Message to end the run as FAILED or KILLED, with its error and, for a bug, the traceback."""
 
     status: str
     error: str
@@ -221,12 +221,12 @@ class FailRun(RunMessage[Done]):
 
 @dataclass(frozen=True)
 class FinishRun(RepeatableMessage):
-    """End the run as FINISHED."""
+    """Message to end the run as FINISHED."""
 
 
 @dataclass(frozen=True)
 class LogRequest(RepeatableMessage):
-    """Log the parameters and the configuration of a run, with the versions of all packages."""
+    """Message to log the parameters and the configuration of a run, with the versions of all packages."""
 
     params: dict[str, str]
     config: str
@@ -234,21 +234,21 @@ class LogRequest(RepeatableMessage):
 
 @dataclass(frozen=True)
 class LogParams(RepeatableMessage):
-    """Log parameters."""
+    """Message to log parameters."""
 
     params: dict[str, str]
 
 
 @dataclass(frozen=True)
 class LogMetrics(RepeatableMessage):
-    """Log points of metrics."""
+    """Message to log points of metrics."""
 
     points: Points
 
 
 @dataclass(frozen=True)
 class LogDataset(RepeatableMessage):
-    """Log which data the run is trained on."""
+    """Message to log which data the run is trained on."""
 
     name: str
     digest: str  # SHA-256
@@ -258,14 +258,14 @@ class LogDataset(RepeatableMessage):
 
 @dataclass(frozen=True)
 class SetTags(RepeatableMessage):
-    """Set tags."""
+    """Message to set tags of the run."""
 
     tags: dict[str, str]
 
 
 @dataclass(frozen=True)
 class LogText(RepeatableMessage):
-    """Log a text as the artifact ``name``."""
+    """Message to log a text as the artifact ``name``."""
 
     text: str
     name: str
@@ -273,7 +273,7 @@ class LogText(RepeatableMessage):
 
 @dataclass(frozen=True)
 class LogFile(RepeatableMessage):
-    """Log a file as an artifact in ``folder``."""
+    """Message to log a file as an artifact in ``folder``."""
 
     file: str
     folder: str | None = None
@@ -281,7 +281,7 @@ class LogFile(RepeatableMessage):
 
 @dataclass(frozen=True)
 class LogFolder(RepeatableMessage):
-    """Log the files of a folder as artifacts, in ``into``."""
+    """Message to log the files of a folder as artifacts, in ``into``."""
 
     folder: str
     into: str | None = None
@@ -289,7 +289,7 @@ class LogFolder(RepeatableMessage):
 
 @dataclass(frozen=True)
 class LogFigures(RepeatableMessage):
-    """Draw the figures of a run, and log them as artifacts in ``into``.
+    """Message to draw the figures of a run, and log them as artifacts in ``into``.
 
     Attributes:
         history: fields of a :class:`lifecycle.fit.history.History`; ``None``: no learning curves.
@@ -305,7 +305,7 @@ class LogFigures(RepeatableMessage):
 
 @dataclass(frozen=True)
 class LogModel(RepeatableMessage):
-    """Log a saved model as an MLflow model that takes raw rows.
+    """Message to log a saved model as an MLflow model that takes raw rows.
 
     Attributes:
         folder: the three files.

@@ -222,7 +222,7 @@ def _session(open_run: Callable[[Client, Path], Run]) -> Iterator[Run]:
         reported = failures.close(worker, run, error)
         if run is not None and type(error) is TrackingError:  # not a DiskError, which has its own advice
             raise TrackingError(
-                f"{error}{request_record.what_is_left(run.artifacts, run.checkpoints, run.id)}"
+                f"{error}{failures.remaining_checkpoints(run.artifacts, run.checkpoints, run.id)}"
             ) from error
         if reported is None:
             raise

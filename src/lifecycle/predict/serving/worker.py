@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class Job:
-    """A call that is queued for the thread, or runs in it.
+    """A prediction that is queued for the server's prediction thread, or runs in it.
 
     Attributes:
         is_cancelled: the caller no longer waits for the result. Long calls poll it and stop.
