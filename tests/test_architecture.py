@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
 import statistics
 import tomllib
 from collections import Counter
@@ -256,3 +257,18 @@ def test_every_folder_that_holds_a_file_is_shipped() -> None:
         ".".join(folder.parts) for folder in code
     }
     assert wanted == set(packages)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("lifecycle:Model", "lifecycle:run", "lifecycle.contract:DataSpec", "lifecycle.checks:in_range"),
+        *("lifecycle.errors:RequestError", "lifecycle.optimizers:Adam", "lifecycle.schedules:Cosine"),
+        *("lifecycle.sklearn:LifecycleClassifier", "lifecycle.testing:check_model_plugin"),
+        *("lifecycle.testing:check_data_plugin", "lifecycle.streaming:predict_file", "lifecycle.data.sources:read"),
+        *("lifecycle.saved:load", "lifecycle.saved:save", "lifecycle.saved:prepare"),
+        "lifecycle.saved:_load_pyfunc",  # MLflow calls it in every model that was logged
+    ],
+)
+def test_what_programs_and_saved_models_import_is_there(name: str) -> None:
+    assert callable(pkgutil.resolve_name(name))
