@@ -136,6 +136,36 @@ class DropsColumns(Protocol):
     drop: list[str]
 
 
+@runtime_checkable
+class RenamesColumns(Protocol):
+    """May rename columns of its source."""
+
+    rename: Any  # old name -> new name, as configured; None: none
+
+
+@runtime_checkable
+class HasTimeColumn(Protocol):
+    """May have a column of times."""
+
+    time: str | None
+
+
+@runtime_checkable
+class OrdersRows(Protocol):
+    """Puts rows in order."""
+
+    def in_order(self, frame: pd.DataFrame) -> np.ndarray[Any, Any]:
+        """Return the positions of the rows in order."""
+        ...
+
+
+@runtime_checkable
+class PredictsDifferences(Protocol):
+    """Predicts the difference of a value to the one some rows earlier."""
+
+    difference: int  # rows; 0: predicts the values
+
+
 def path_of(plugin: Any, otherwise: str = "") -> str:
     """Return the path of a plugin's rows; ``otherwise`` if it has none."""
     return str(plugin.path) if isinstance(plugin, HasPath) else otherwise

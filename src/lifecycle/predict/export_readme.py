@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lifecycle.capabilities import PredictsDifferences
 from lifecycle.contract import REGRESSION, SAMPLE_SHAPES
 from lifecycle.predict.outputs import column_names
 from lifecycle.predict.trained_model import TrainedModel
@@ -43,7 +44,7 @@ def describe(trained: TrainedModel, folder: Path, file: str, name: str) -> None:
             "shape": ["batch", len(columns)],
             "columns": columns,
             "target": spec.target_name,
-            "difference": getattr(trained.data, "difference", 0),
+            "difference": trained.data.difference if isinstance(trained.data, PredictsDifferences) else 0,
         },
     }
     # ensure_ascii=False: names of columns stay readable.

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from lifecycle.capabilities import dropped_by, weight_of
+from lifecycle.capabilities import HasTimeColumn, OrdersRows, dropped_by, weight_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,8 +45,8 @@ def _kind(plugin: DataPlugin, frame: pd.DataFrame, name: str, target: str, used:
 
     if target or name == weight_of(plugin):
         return WEIGHT if not target else OWN_PAST if used else TARGET
-    if name == getattr(plugin, "time", None):
-        order = plugin.in_order(frame) if hasattr(plugin, "in_order") else np.arange(len(frame))
+    if isinstance(plugin, HasTimeColumn) and name == plugin.time:
+        order = plugin.in_order(frame) if isinstance(plugin, OrdersRows) else np.arange(len(frame))
         return TIME if (np.diff(order) > 0).all() else SORTED_TIME
     if not used:
         # The only other column of images in a folder is the digest of each file.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.capabilities import RenamesColumns
 from lifecycle.errors import Either, RequestError, Setting, Text, did_you_mean
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def of_plugin(plugin: Any) -> dict[str, str]:
     Raises:
         RequestError: the field is not a mapping.
     """
-    rename = getattr(plugin, "rename", None)
+    rename = plugin.rename if isinstance(plugin, RenamesColumns) else None
     if rename is None:
         return {}
     # Hydra parses {a: 1} with a number as the new name.
