@@ -75,6 +75,7 @@ def compare(runs: Sequence[FoundRun], metric: str | None = None) -> Comparison:
     Raises:
         RequestError: no run has the score; the message lists the scores that there are.
     """
+    # run=latest,<id> may name a run twice.
     found = list({run.id: run for run in runs}.values())
     metric = _metric(found, metric)
     # Recorded by the runs, since the metric of a plugin may not be installed here.
@@ -178,6 +179,7 @@ def _score_names(runs: list[FoundRun], metric: str | None) -> list[str]:
         return next(at for at, part in enumerate(FINAL) if name.startswith(part)), rows, _is_metric(name), name
 
     def is_score(name: str) -> bool:
+        # The page shows the ends of an interval with their score.
         return name.startswith(FINAL) and not name.endswith(("_low", "_high")) and "_baseline_" not in name
 
     def is_new(name: str) -> bool:  # scoring the test rows again mostly repeats the scores of the run
@@ -207,6 +209,7 @@ def _best(values: list[float | None], groups: list[str], higher: bool | None) ->
         }
         if len(known) > 1:
             best = choose(known.values())
+            # All of them: runs with equal scores are equally good.
             found |= {at for at, value in known.items() if value == best}
     return found
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Scores = dict[str, list[panel.Point]]
 """The scores of a run by name (``train_loss``): pairs of epoch and value."""
 
+# page.css has the colours c0 to c9.
 MOST_COLOURED = 10
 """Runs with a colour each, the best ones; the others are grey."""
 

@@ -280,6 +280,7 @@ def _score(compared: Comparison, name: str, at: int) -> Cell | None:
 
 
 def _time(run: FoundRun) -> str:
+    # MLflow has milliseconds since 1970.
     started = datetime.fromtimestamp(run.start_time / 1000, UTC)
     duration = "" if run.end_time is None else f", {(run.end_time - run.start_time) / 1000:.1f} s"
     return f"{started:%Y-%m-%d %H:%M:%S} UTC{duration}"

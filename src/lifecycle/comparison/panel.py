@@ -29,6 +29,7 @@ COLOURS = {
 """The colours of ``page.css`` by the name of their variable. The SVG refers to the variables, so that it follows a dark
 scheme."""
 
+# HTML needs no namespaces, and with them ElementTree would prefix the name of each element.
 NAMESPACES = re.compile(r' xmlns(?::xlink)?="[^"]*"')
 Point = tuple[float, float]
 
@@ -162,8 +163,10 @@ def _element(svg: str, title: str, titles: Sequence[str]) -> str:
         title: of the panel, for screen readers.
         titles: the tooltip of each group.
     """
+    # Without the XML declaration and the DOCTYPE, which may not stand within an HTML page.
     text = NAMESPACES.sub("", svg[svg.index("<svg") :]).replace("xlink:href", "href")
     for name, colour in COLOURS.items():
+        # matplotlib writes colours as lower-case hexadecimal numbers, as they are in COLOURS.
         text = text.replace(colour, f"var(--{name})")
     root = ET.fromstring(text)  # noqa: S314 - written by matplotlib
     for defs in root.findall("defs"):

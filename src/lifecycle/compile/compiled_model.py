@@ -118,6 +118,7 @@ class CompiledModel(pl.LightningModule):
 
     def validation_step(self, batch: Batch, _index: int) -> None:
         """Add a batch to the validation scores."""
+        # Without autocast: the scores are those of the float32 weights, which are saved.
         self._score(self(batch[0]), batch, self.val_scores)
 
     def test_step(self, batch: Batch, _index: int) -> None:

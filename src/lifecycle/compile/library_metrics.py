@@ -39,8 +39,10 @@ class InFloat64(TorchFunctionMode):
             args = tuple(_as_float64(one) for one in args)
         if kwargs.get("dtype") is torch.float32:
             kwargs = {**kwargs, "dtype": torch.float64}
+        # A dtype may be a positional argument, as in tensor.to(torch.float32).
         args = tuple(torch.float64 if one is torch.float32 else one for one in args)
         found = func(*args, **kwargs)
+        # Functions that create tensors, such as torch.zeros(), return float32 by default.
         return found.double() if isinstance(found, Tensor) and found.dtype == torch.float32 else found
 
 
@@ -58,6 +60,7 @@ class LibraryMeasure(Measure):
     def __init__(self, metric: torchmetrics.Metric) -> None:
         super().__init__(metric.higher_is_better)
         metric.dist_sync_fn = lambda state, group: gathered(state)  # over the CPU, also if the network is on a GPU
+        # Not double(), which torchmetrics overrides to do nothing.
         self.metric = metric.set_dtype(torch.float64)
 
     def update(self, rows: Compared) -> None:
@@ -76,6 +79,7 @@ class LibraryMeasure(Measure):
 
     def compute(self, states: Any = ()) -> float:
         """Return the metric of all rows."""
+        # `states` is not needed: torchmetrics gathers its states itself, by dist_sync_fn.
         return float(self.result())
 
     def alone(self, rows: Compared) -> float:

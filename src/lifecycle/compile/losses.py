@@ -40,6 +40,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor, float, str], Tensor]] = {
     "mae": lambda outputs, targets, _, reduction: F.l1_loss(outputs, targets, reduction=reduction),
     "huber": lambda outputs, targets, _, reduction: F.huber_loss(outputs, targets, reduction=reduction),
     "log_cosh": _log_cosh,
+    # With log_input=True, the default: the outputs are logarithms of rates, see link_of().
     "poisson": lambda outputs, targets, _, reduction: F.poisson_nll_loss(outputs, targets, reduction=reduction),
 }
 """Name -> function of logits or values, targets, label smoothing, and ``"mean"`` or ``"none"``."""
@@ -85,6 +86,7 @@ class Loss(nn.Module):
         losses = LOSSES[self.name](outputs, targets, self.label_smoothing, "none")
         if not weighted or self.class_weights is None:
             return losses
+        # Targets of a binary loss are float32, and an index must be whole.
         return losses * self.class_weights.to(losses.device)[targets.long()]
 
 
@@ -126,6 +128,7 @@ def class_weights(
 def _balanced(names: Sequence[str], targets: Tensor, row_weights: Tensor | None) -> Tensor:
     """Return ``rows / (classes * rows of the class)``, as scikit-learn's ``class_weight="balanced"``."""
     of_rows = torch.ones(len(targets)) if row_weights is None else row_weights
+    # In double precision: in single precision, counting by ones ends at 2^24 rows.
     counts = torch.bincount(targets.long().flatten(), of_rows.double(), minlength=len(names))
     if not counts.all():
         none = names[int(torch.nonzero(counts == 0)[0])]

@@ -50,6 +50,7 @@ class Compared:
     @cached_property
     def codes(self) -> Array:
         """The predicted class of each row, ``(rows,)``: the most probable one."""
+        # 0.5 is the first class, as in predictions, whose label is the argmax() of both probabilities.
         return (self.predicted > 0.5).astype(np.int64) if self.predicted.ndim == 1 else self.predicted.argmax(axis=1)
 
     @cached_property
@@ -186,6 +187,7 @@ class CountMeasure(AdditiveMeasure):
         values = np.asarray(self.of_counts(*state))
         if not values.ndim:
             return float(values)
+        # Of two classes the second is the positive one, as in scikit-learn and torchmetrics.
         if self.classes == 2:
             return float(values[1])
         seen = (state[1] + state[2]) > 0

@@ -96,6 +96,7 @@ def build(spec: DataSpec, name: str) -> Measure:
     if spec.task == REGRESSION and name in OURS:
         return OURS[name]()
     if spec.task != REGRESSION and name in OURS_OF_CLASSES:
+        # A binary network has one output for two classes.
         return OURS_OF_CLASSES[name](max(2, spec.num_outputs))
     name, arguments = metric_class(spec.task, name)
     cls = getattr(torchmetrics, name)
@@ -104,6 +105,7 @@ def build(spec: DataSpec, name: str) -> Measure:
         known = inspect.signature(cls.__new__).parameters
         arguments = {"task": spec.task} if "task" in known else {}
         if spec.task == MULTICLASS and "average" in known:
+            # torchmetrics' own default is "micro" for some metrics, such as HammingDistance.
             arguments["average"] = "macro"
     if spec.task == MULTICLASS:
         arguments = {**arguments, "num_classes": spec.num_outputs}

@@ -76,6 +76,7 @@ def r2(moments: Moments) -> float:
     Raises:
         ValueError: there are fewer than two rows.
     """
+    # An error rather than NaN: of_one_row() finds by it that one row is too few.
     if moments.rows < 2:
         raise ValueError("R2 needs two rows or more")
     return _of_variance(moments.error, moments.squares[0])

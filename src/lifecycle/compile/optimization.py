@@ -125,6 +125,7 @@ class MuonAndAdamW(torch.optim.Optimizer):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load the states of both optimizers."""
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
+            # torch replaces the dictionaries of the groups, so that they are shared again below.
             part.load_state_dict(state)
         self._share()
 

@@ -38,6 +38,7 @@ def is_bf16(config: TrainerConfig, network: nn.Module) -> bool:
 
 def _has_bf16(config: TrainerConfig) -> bool:
     if config.accelerator != "cpu" and torch.cuda.is_available():
+        # By default torch says yes for a GPU that emulates bfloat16, too.
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # torch itself says only that a CPU can compute in bfloat16, which all can by emulation.
     known = torch.cpu.get_capabilities()
@@ -91,6 +92,7 @@ def _can_be_last(network: nn.Module, shape: tuple[int, ...]) -> bool:
     if len(shape) != 3 or not any(isinstance(layer, nn.Conv2d) for layer in network.modules()):
         return False
     training = network.training
+    # Batch normalisation would otherwise update its running statistics.
     network.eval()
     try:
         with torch.no_grad():

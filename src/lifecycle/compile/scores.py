@@ -117,6 +117,7 @@ class Scorer:
         """Return the loss of each row, as values whose mean is a metric."""
         known = None if truth is None else truth.values
         targets = targets.cpu() if truth is None or known is None else self.units.targets(known, truth.base)
+        # cross_entropy() takes codes of classes as whole numbers only.
         targets = targets if self.task == MULTICLASS else targets.double()
         losses = self.loss.of_rows(outputs.cpu().double(), targets, self.weighted).flatten().numpy()
         return Compared(losses, losses, _weights(truth))

@@ -107,6 +107,7 @@ class Stepper:
 
     def __init__(self, options: StepOptions, module: TrainableModule) -> None:
         self.options, self.module = options, module
+        # With its wrapper, Lightning does more work around each step than a small network takes for it.
         self.optimizer: Any = module.optimizers(use_pl_optimizer=options.hooks)
         self.schedule: Any = module.lr_schedulers() if isinstance(module.schedule_config, OneCycle) else None
         self.parameters = list(module.parameters()) if options.gradient_clip_val is not None else []
@@ -130,6 +131,7 @@ class Stepper:
                 self.module.manual_backward(loss)
             else:
                 loss.backward()  # type: ignore[no-untyped-call]
+            # Within the closure, so that L-BFGS gets clipped gradients at each evaluation.
             self._clip()
             return loss
 

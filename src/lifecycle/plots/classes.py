@@ -32,6 +32,7 @@ def report(predictions: pd.DataFrame, names: tuple[str, ...]) -> str:
     """Return scikit-learn's classification report: precision, recall and F1 of each class and on average."""
     from sklearn.metrics import classification_report
 
+    # zero_division=0: scikit-learn would warn of a class that is never predicted.
     text: str = classification_report(
         predictions["actual"], predictions["predicted"], labels=list(names), digits=4, zero_division=0
     )
@@ -50,6 +51,7 @@ def confusion(predictions: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame
 def draw_confusion(matrix: pd.DataFrame, target: str, file: Path) -> Figure:
     """Draw a confusion matrix: counts, and shares of the rows of each actual class, coloured by the share."""
     counts = matrix.to_numpy()
+    # A class without rows would divide by 0.
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     classes = len(counts)
     cell = 0.62 if classes <= MOST_WITH_SHARES else 0.36

@@ -85,6 +85,7 @@ def trace(network: nn.Module, shape: tuple[int, ...]) -> Graph:
         shape: of a sample.
     """
     training = network.training
+    # In training mode, batch normalisation may refuse a single sample, and updates its running statistics.
     network.eval()
     device = next(network.parameters()).device
     try:
@@ -202,6 +203,7 @@ class _Tracer:
                 stack += [one for one in dict.fromkeys(before) if one not in visited]
                 visited.update(before)
         order = [INPUT, *self.by_name]
+        # A set of texts has another order in each process, and the diagram must be the same each time.
         return sorted(sources, key=order.index), operation
 
 

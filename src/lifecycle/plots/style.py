@@ -56,7 +56,9 @@ def picture(file: Path | BinaryIO, width: float, height: float, form: str = "png
     import matplotlib.style
     from matplotlib.figure import Figure
 
+    # "default" first, so that matplotlib's settings of the user do not change the pictures.
     with one_at_a_time(), ignored(), matplotlib.style.context(["default", _STYLE]):
+        # Not pyplot, which keeps each figure in a list of the process until it is closed.
         figure = Figure(figsize=(width, height), layout="constrained", dpi=DOTS_AN_INCH)
         yield figure
         figure.savefig(file, format=form, metadata=_METADATA[form], bbox_inches="tight", pad_inches=0.12)

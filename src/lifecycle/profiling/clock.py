@@ -174,6 +174,7 @@ def profiled(request: Request, is_command: bool = False) -> Iterator[None]:
         is_command: whether to count from the start of the process; only its first run does.
     """
     global _current, _counted_start  # noqa: PLW0603 - a process does one run at a time
+    # Only the first job of a multirun has the start of the process in its profile.
     first, _counted_start = not _counted_start, True
     # A run within a profiled one is part of its profile.
     if _current is not None or not request.config.profile or is_helper():

@@ -63,6 +63,7 @@ def write(folder: Path, name: str, profile: Profile) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / layout.PROFILE_TABLE).open("w", newline="", encoding="utf-8") as stream:
+        # By default the csv module ends lines with CR LF, also on Linux.
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["phase", "seconds", "share"])
         writer.writerows([phase, f"{seconds:.6f}", f"{share:.6f}"] for phase, seconds, share in table(profile))
@@ -93,6 +94,7 @@ def page(name: str, profile: Profile) -> str:
         sys_path=sys.path,
         sys_prefixes=Session.current_sys_prefixes(),
     )
+    # An empty style sheet in place of the address, so that the page loads nothing from the network.
     before, start, rest = FONTS.sub("data:text/css,", HTMLRenderer().render(session)).partition(DATA)
     data, end, after = rest.partition("\n")
     # pyinstrument writes the JSON as it is, and a run's name may contain </script>. In JSON, < occurs in texts alone.
@@ -108,6 +110,7 @@ def _records(profile: Profile) -> Iterator[tuple[Stack, float]]:
         frame = f"{phase}\x00<phase>\x000"
         samples = sorted((stack, seconds) for (name, stack), seconds in profile.stacks.items() if name == phase)
         sampled = sum(seconds for _, seconds in samples)
+        # A phase may be shorter than the time between two samples.
         if not sampled:
             yield (frame,), measured
         for stack, seconds in samples:

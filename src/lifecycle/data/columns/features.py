@@ -87,6 +87,7 @@ def is_temporal(dtype: Any) -> bool:
     """Return whether a dtype is one of times, durations or periods, which pandas would convert to numbers."""
     import pandas as pd
 
+    # The kind of PeriodDtype is "O", as of any object.
     return dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype)
 
 
@@ -144,6 +145,7 @@ def _check_categories(column: pd.Series[Any], path: str) -> None:
             f"has a {kind} in column {column.name}",
             remedy=["Use numbers or texts, or ", drop(column.name), "."],
         )
+    # Columns of all other dtypes hold values of one kind.
     if present.dtype == object:
         _check_truths(present, path)
     # A single typing error turns a column of numbers into texts, which must not be taken for categories.

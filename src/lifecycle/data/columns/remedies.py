@@ -20,4 +20,5 @@ def drop(*names: Any) -> Either:
 def drop_only(*names: Any) -> Either:
     """Return the same advice at the beginning of a sentence."""
     advice = drop(*names)
+    # Once: the name of a column may contain the word too.
     return Either(advice.command.replace("add", "Add", 1), advice.python.replace("leave", "Leave", 1))

@@ -93,6 +93,7 @@ def _integers(values: Any) -> np.ndarray[Any, Any] | None:
         return np.array(found, dtype=object)
     if not pd.api.types.is_integer_dtype(column.dtype):
         return None
+    # int64 does not hold the upper half of uint64.
     kind = np.uint64 if pd.api.types.is_unsigned_integer_dtype(column.dtype) else np.int64
     return np.asarray(column.dropna().to_numpy(dtype=kind))
 

@@ -84,6 +84,7 @@ def infer_task(column: pd.Series[Any]) -> str:
     from lifecycle.data.columns import types
 
     column = types.plain(column, categories_are_texts=False)
+    # is_numeric_dtype is true of truth values as well.
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return "classification"
     # Whole floats are classes too: some files write 0.0 and 1.0.

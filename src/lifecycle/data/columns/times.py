@@ -19,6 +19,7 @@ NUMBER, MONTH, BUSINESS_DAY, MICROSECOND, NANOSECOND = "number", "month", "busin
 CALENDAR = (MONTH, MICROSECOND, NANOSECOND, BUSINESS_DAY)
 """Units of the step between dates; the first in which the steps are equal is used."""
 
+# In microseconds.
 LENGTHS = (
     ("day", 86_400_000_000),
     ("hour", 3_600_000_000),
@@ -201,6 +202,7 @@ def written_like(found: pd.Series[Any], column: pd.Series[Any]) -> pd.Series[Any
     if pd.api.types.is_datetime64_any_dtype(column):
         return pd.Series((local if column.dt.tz is None else found).astype(column.dtype))
     last = column.iloc[-1]
+    # Before date, of which datetime is a subclass.
     if isinstance(last, datetime.datetime):
         return pd.Series(list(found if last.tzinfo else local), dtype=object)
     if isinstance(last, datetime.date):
@@ -389,6 +391,7 @@ def moments(column: pd.Series[Any]) -> Moments:
         return _of_dates(column)
     written = column.astype(object).map(str).str.strip()
     # Without four digits at the beginning, pandas would accept texts such as "now".
+    # utc=True, as pandas refuses several offsets in one column, such as those of summer and winter time.
     parsed = pd.to_datetime(written.where(written.str.match(r"\d{4}")), format="ISO8601", utc=True, errors="coerce")
     _check_each(column, parsed.notna().to_numpy())
     offsets = written.str.extract(OFFSET, expand=False)
@@ -436,6 +439,7 @@ def check_packed(column: pd.Series[Any]) -> None:
         return
     written = moments(column).instants.astype(str)
     for form, (digits, example) in PACKED.items():
+        # Years from 1800 to 2199: other whole numbers of as many digits may well be positions.
         if not (written.str.fullmatch(digits) & written.str[:2].isin(["18", "19", "20", "21"])).all():
             continue
         if pd.to_datetime(written, format=form, errors="coerce").notna().all():

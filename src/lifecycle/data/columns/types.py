@@ -145,10 +145,12 @@ def _times(column: Column[Any]) -> Column[Any]:
 
 def _real(column: Column[Any]) -> Column[Any]:
     missing = column.isna().to_numpy()
+    # Not float64, which rounds beyond 2^53, and would make 1.0 of the label 1.
     if all(isinstance(value, int | np.integer) for value in column):
         try:
             return column.astype("int64")
         except OverflowError:
+            # More than 64 bits: float64 below, whose rounding is reported by the module rounding.
             pass
     try:
         found = [np.nan if absent else float(value) for value, absent in zip(column.array, missing, strict=True)]

@@ -30,6 +30,7 @@ def _csv(file: Path) -> pd.DataFrame:
     check_header(file)
     # pyarrow refuses rows that are too short or too long; the other parsers of pandas fill or shift them.
     try:
+        # By default pandas takes NA and None for missing values in columns of texts too.
         frame = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""])
     except ValueError as error:
         raise csv_lines.explained_in(error, file) from error
@@ -70,6 +71,7 @@ def parse_numbers(column: pd.Series[Any]) -> tuple[pd.Series[Any], pd.Series[Any
 def codes_of(file: Path) -> list[str]:
     """Return the columns of codes such as 007, judged by the first rows: as numbers they would lose their zeros."""
     # utf-8-sig: Excel writes a byte order mark, which would become part of the first name.
+    # errors="replace": a text that is not UTF-8 is reported by its column once the file is read.
     with file.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
         rows = csv.reader(stream)
         names = next(rows, [])

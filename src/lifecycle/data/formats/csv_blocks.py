@@ -86,6 +86,7 @@ class CsvFile:
             offset = 0
             for number, (chunk, quoted) in enumerate(_whole_rows(stream, self.at_once)):
                 hashed = hashing.submit(digest.update, chunk)
+                # bytes() copies the chunk, so only short ones are looked at.
                 if len(chunk) > 64 or bytes(chunk).strip():  # blank lines at the end are no rows
                     parsing.append(parsers.submit(self._parse, chunk, quoted, wanted, number == 0, offset))
                 offset += len(chunk)
@@ -253,6 +254,7 @@ def _whole_rows(stream: io.RawIOBase, at_once: int) -> Iterator[tuple[memoryview
             continue
         cut, size = cut or len(block), at_once
         stream.seek(cut - len(block), 1)
+        # A view: a slice of bytes would be a second copy of the block.
         yield memoryview(block)[:cut], b'"' in block
 
 

@@ -55,6 +55,7 @@ class Tail:
 
 def text_of(content: bytes) -> io.StringIO:
     """Return bytes as lines of text for Python's ``csv``."""
+    # newline="": the csv module itself splits lines, which may end within quotes.
     return io.StringIO(content.decode("utf-8-sig", errors="replace"), newline="")
 
 

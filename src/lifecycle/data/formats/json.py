@@ -70,6 +70,7 @@ def parse(text: bytes) -> Any:
     """
     try:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+    # ValueErrors too, but unlike those of _object() their messages do not begin with a verb.
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise
     except ValueError as error:
@@ -150,6 +151,7 @@ def cells(column: Any) -> Any:
 
 
 def _dumps(value: Any) -> str:
+    # default=str: dates and decimals of Parquet have no type in JSON.
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
@@ -217,6 +219,7 @@ class _Text:
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
+        # Incremental, since a block may end within a character; -sig, since a file may begin with a byte order mark.
         self._stream, self._decoder, self._size = stream, codecs.getincrementaldecoder("utf-8-sig")(), BYTES_AT_ONCE
         self._parse = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant).raw_decode
         self.text, self.at, self._ended = "", 0, False

@@ -35,6 +35,7 @@ class ParquetFile:
         # Read as a stream: a row group, which may be the whole file, need not fit in memory.
         self._file = parquet.ParquetFile(file, pre_buffer=False, buffer_size=1024**2)
         schema = self._file.schema_arrow
+        # 8 bytes a value, as of float64.
         self._at_once = max(16, min(1024**2, at_once // (8 * max(1, len(schema)))))  # rows
         in_file = _in_order(schema)
         new = names.new_names(plugin, in_file, str(file))
@@ -57,6 +58,7 @@ class ParquetFile:
         import pyarrow as pa
 
         with ThreadPoolExecutor(1) as hashing:
+            # On another thread: hashlib computes without holding the interpreter's lock.
             digest = hashing.submit(sha256, self.file)
             in_file = [self._old[name] for name in wanted]
             for batch in self._file.iter_batches(self._at_once, columns=in_file):
@@ -66,6 +68,7 @@ class ParquetFile:
     def first_rows(self, name: str) -> pd.DataFrame:
         """Return the first 1,000 rows of a column as a frame."""
         batch = next(self._file.iter_batches(1000, columns=[self._old[name]]))
+        # By pandas' metadata in the file, the column may be the index, and the frame would have no column.
         frame: pd.DataFrame = batch.to_pandas(ignore_metadata=True)
         return frame.set_axis([name], axis=1)
 

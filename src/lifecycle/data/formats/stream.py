@@ -110,6 +110,7 @@ def typed(table: pa.Table, numbers: Collection[str] | None, is_text: bool) -> pa
         column = json_rows.plain(column) if json_rows.is_json(table.schema.field(i)) else column
         if is_text:
             is_number = _looks_like_numbers(column) if numbers is None else name in numbers
+            # As in a training file: only an empty text is missing among texts, and NA is a text.
             column = _parsed(column) if is_number else pc.if_else(pc.equal(column, ""), _missing(column), column)
         elif numbers is not None and name not in numbers and pa.types.is_integer(column.type):
             column = column.cast(pa.string())  # in a block with a missing value, pandas would turn 1 into 1.0

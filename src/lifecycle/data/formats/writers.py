@@ -54,6 +54,7 @@ def create(path: str | Path, schema: pa.Schema, form: str = names.CSV) -> Iterat
         if str(path) == names.STANDARD:
             with kind(sys.stdout.buffer, schema, name) as writer:
                 yield writer
+            # Within the try: a full disk or a closed pipe may be noticed only now.
             sys.stdout.buffer.flush()
             return
         with unfinished.open("wb") as stream, kind(stream, schema, name) as writer:
@@ -89,6 +90,7 @@ class _CSV(contextlib.nullcontext["_CSV"]):
             return
         # Joined by pyarrow rather than in a Python loop over rows, which is much slower.
         cells = [_cells(column.combine_chunks()) for column in table.columns]
+        # "replace" makes an empty cell of a missing value; by default one would make the whole row null.
         rows = pc.binary_join_element_wise(*cells, _text(","), null_handling="replace")
         _write_lines(self.stream, rows, "\n")
         self.stream.write(b"\n")
@@ -164,6 +166,7 @@ def _cells(column: Any) -> Any:
     cells = column.cast(pa.large_string())
     for pattern, turn in STAMPS if pa.types.is_timestamp(column.type) else ():
         cells = pc.replace_substring_regex(cells, pattern, turn)
+    # The bytes of the texts; the first two buffers mark missing ones and the end of each.
     content = cells.buffers()[2]
     # One search of the raw bytes; most columns need no quotes.
     if content is None or not any(sign in content.to_pybytes() for sign in STRUCTURE):

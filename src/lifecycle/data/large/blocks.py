@@ -95,6 +95,7 @@ class Blocks:
         ends = np.searchsorted(rows, starts)
         for block, (start, stop) in enumerate(itertools.pairwise(ends)):
             if stop > start:
+                # With the default mode NumPy would buffer `out`.
                 self._segment(number, block).take(rows[start:stop] - starts[block], out=out[start:stop], mode="clip")
         return self._looked_up(number, out).astype(np.float32) if number in self.tables else out
 
@@ -110,6 +111,7 @@ class Blocks:
     def _looked_up(self, number: int, kept: AnyArray) -> AnyArray:
         table = self.tables[number]
         codes = kept + self._offsets[number]
+        # The last entry of a table is that of missing texts.
         return np.asarray(table[np.nan_to_num(codes, nan=len(table) - 1).astype(np.int64)])
 
     def drain(self) -> Iterator[tuple[int, AnyArray]]:
@@ -128,6 +130,7 @@ class Blocks:
                 for number in self.tables:
                     values[number] = self._looked_up(number, some[number])
                 yield first + start, values
+            # Else this block would stay in memory while the next one is read.
             del kept, some
 
 

@@ -139,6 +139,7 @@ def _set_statistics(pipeline: Any, found: list[Statistics], rows: float) -> None
     fill, scaler = pipeline[0], pipeline[1]
     fill.statistics_ = np.array([one.median for one in found])
     if hasattr(scaler, "data_min_"):
+        # A MinMaxScaler depends only on the least and the greatest value.
         scaler.fit(np.array([[one.low for one in found], [one.high for one in found]]))
     elif scaler.mean_ is not None:
         scaler.mean_ = np.array([one.mean for one in found])
@@ -166,6 +167,7 @@ def transform(table: LargeTable, transformer: Any, parts: list[AnyArray], name: 
     """
     width = len(transformer.get_feature_names_out())
     ends = [int(end) for end in np.cumsum([0, *map(len, parts)])]
+    # 4 bytes a float32.
     in_memory = 4 * width * ends[-1] <= table.most
     store = _Memory(ends[-1], width) if in_memory else _Disk(ends[-1], width, table.most)
     prepare = _Prepare(table, transformer, width)
@@ -173,6 +175,7 @@ def transform(table: LargeTable, transformer: Any, parts: list[AnyArray], name: 
     def put(block: tuple[int, AnyArray]) -> None:
         start, rows = block[0], prepare(block[1])
         check_finite(rows, range(start, start + len(rows)), Setting("data", name))
+        # Not strict: the last of the ends is the number of all rows, where no part begins.
         for end, positions in zip(ends, parts, strict=False):
             first, last = np.searchsorted(positions, (start, start + len(rows)))
             store.put(rows[positions[first:last] - start], end + int(first))

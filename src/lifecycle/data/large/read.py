@@ -63,6 +63,7 @@ def _most(memory_gb: float | None) -> int:
     if memory_gb is not None:
         return int(memory_gb * 1e9)
     free = free_memory()
+    # More than any machine has: no limit where the system does not say how much is free.
     return 2**62 if free is None else free // 2
 
 
@@ -173,6 +174,7 @@ class _Reader:
             self._decide_kind(column)
         plugin.check_numbers(self.file.names, [column for column in self.wanted if column not in self.codes])
         target, classes = np.concatenate(self.target), None
+        # Else the parts would stay in memory beside the whole.
         self.target.clear()
         pa.default_memory_pool().release_unused()  # pyarrow keeps the memory of the parsed blocks otherwise
         if name in self.codes:

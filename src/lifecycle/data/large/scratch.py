@@ -49,6 +49,7 @@ class Scratch:
             with self._lock:
                 self._file.seek(place)
                 while left:
+                    # A file without a buffer may take a part only.
                     left = left[self._file.write(left) :]
                 self.size = max(self.size, self._file.tell())
         except OSError as error:

@@ -115,6 +115,7 @@ def _bytes(file: Path) -> bytes:
 def _checked(packed: bytes, download: Download) -> bytes:
     """Unpack a file, and raise ``ValueError`` where it is not the registered one."""
     try:
+        # A file that a user has put there may be unpacked already.
         found = gzip.decompress(packed) if packed.startswith(GZIP) else packed
     except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"cannot be unpacked ({error})") from error
@@ -169,6 +170,7 @@ def _get(address: str, file: Path) -> None:
         pooch.HTTPDownloader(chunk_size=1 << 16, timeout=SECONDS)(address, str(file), None)
     except requests.HTTPError as error:
         raise ValueError(str(error).partition(" for url")[0]) from error
+    # Before ConnectionError: a ConnectTimeout is both.
     except requests.Timeout as error:
         raise ValueError(f"no answer within {SECONDS} seconds") from error
     except requests.exceptions.ChunkedEncodingError as error:

@@ -38,6 +38,7 @@ def read(path: str) -> pd.DataFrame:
     if found and scheme == "sklearn":
         return _sklearn(name)
     if found and scheme == "lifecycle":
+        # A package may be imported from a zip archive, in which there is no file to open.
         with resources.as_file(resources.files("lifecycle.data.embedded") / name) as file:
             return _file(file, path)
     if found and scheme == "download":
@@ -96,6 +97,7 @@ def large_file(path: str, most_bytes: int | None = None) -> Path | None:
         except (pa.ArrowException, OSError):
             return None  # reading the file will raise the error
         numbers = about.num_rows * about.num_columns
+    # 4 bytes a number: large tables are kept in single precision.
     return file if numbers > min(LARGE, LARGE if most_bytes is None else most_bytes // 4) else None
 
 

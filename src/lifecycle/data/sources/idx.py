@@ -32,6 +32,7 @@ def parse(content: bytes, name: str) -> np.ndarray[Any, Any]:
     if zeros or kind != UNSIGNED_BYTE or not dims or len(content) < 4 + 4 * dims:
         problem = f"is no IDX file of bytes: it begins with {content[:4].hex()}"
         raise RequestError(name, problem, remedy="Download it again.")
+    # IDX files are big-endian.
     shape = struct.unpack(f">{dims}I", content[4 : 4 + 4 * dims])
     values = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * dims)
     if len(values) != math.prod(shape):

@@ -46,6 +46,7 @@ def read(path: str, target: str) -> pd.DataFrame:
         names = [other.name for other in top.parent.iterdir()] if top.parent.is_dir() else []
         remedy = f"{did_you_mean(top.name, names)} {GIVE_A_FOLDER}, or a CSV or Parquet file."
         raise RequestError(Setting("data.path", path), "is no folder", remedy=remedy)
+    # Else the frame would have two columns of one name.
     if target in (FILE, DIGEST):
         problem = "is the name of another column"
         raise RequestError(Setting("data.target", target), problem, remedy="Leave it out, or use another.")
@@ -95,6 +96,7 @@ def images_in(path: str) -> list[str]:
         return [str(top)]
     found = []
     for folder in [top, *(entry for entry in sorted(top.rglob("*")) if entry.is_dir())]:
+        # rglob() enters hidden folders too.
         if any(part.startswith(".") for part in folder.relative_to(top).parts):
             continue
         for file in _visible(folder):
@@ -175,6 +177,7 @@ def _read(file: Path, shape: list[int]) -> np.ndarray[Any, Any]:
     except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:  # Pillow's errors for damaged files
         why = "Pillow does not know its format" if "cannot identify" in str(error) else str(error)
         raise RequestError(str(file), f"cannot be read as an image: {why}", remedy="Fix or remove it.") from error
+    # Pillow has the channels last, and torch first.
     return pixels[np.newaxis] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
@@ -199,6 +202,7 @@ def _check_kind(image: Any, file: Path, shape: list[int]) -> None:
     # Some of Pillow's formats have no attribute n_frames.
     if getattr(image, "n_frames", 1) > 1:
         raise RequestError(str(file), f"has {image.n_frames} frames", remedy="Save each frame as a file.")
+    # Pillow's modes I and F have 32 bits a pixel, and I;16 has 16.
     if image.mode.startswith(("I", "F")):
         problem = f"has pixels of more than 8 bits (mode {image.mode})"
         raise RequestError(str(file), problem, remedy="Save it with 8 bits.")

@@ -51,6 +51,7 @@ def inputs_of(X: Any) -> tuple[pd.DataFrame, tuple[int, ...]]:  # noqa: N803 - s
     """
     X = as_pandas(X)  # noqa: N806
     if isinstance(X, pd.DataFrame):
+        # Messages count rows from 0, whatever the index of the caller is.
         frame = X.reset_index(drop=True).set_axis(list(map(str, X.columns)), axis=1)
         twice = frame.columns[frame.columns.duplicated()]
         if len(twice):
@@ -100,6 +101,7 @@ def targets_of(y: Any, rows: int, taken: Collection[str], name: str = "y") -> tu
     if values.dtype == object:
         values = types.plain(pd.Series(values, name=name)).to_numpy()
     _check_types(values, name)
+    # PREDICTED is the name of a column of predictions.
     while target_name in taken or target_name == PREDICTED:
         target_name += "_"
     return target_name, values
@@ -224,6 +226,7 @@ def _has_names(X: Any) -> bool:  # noqa: N803
 
 def _array(values: Any, name: str) -> np.ndarray[Any, Any]:
     """Return an array; for mixed values one of objects, as NumPy would turn numbers into texts."""
+    # By its methods: isinstance() would need torch, also for rows that are no tensors.
     if hasattr(values, "detach"):  # a tensor, possibly on a GPU
         values = values.detach().cpu()
         values = values.float().numpy() if "bfloat16" in str(values.dtype) else values.numpy()  # NumPy has no bfloat16

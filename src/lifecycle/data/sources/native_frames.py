@@ -37,6 +37,7 @@ def as_pandas(X: Any, name: str = "X") -> Any:  # noqa: N803
         table = found.to_arrow()
         # ignore_metadata: pandas' metadata in an Arrow table would turn columns into an index.
         if hasattr(found, "columns"):
+            # With NumPy's types, whole numbers with a missing one would become float64 and be rounded beyond 2^53.
             frame = table.to_pandas(types_mapper=pd.ArrowDtype, ignore_metadata=True)
             return frame.set_axis(list(found.columns), axis=1)
         return pd.Series(pd.array(table, dtype=pd.ArrowDtype(table.type)), name=found.name)

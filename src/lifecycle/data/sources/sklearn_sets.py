@@ -33,6 +33,7 @@ def _sklearn(name: str) -> pd.DataFrame:
 
     loaded = getattr(sklearn.datasets, f"load_{name}")(as_frame=True)
     frame: pd.DataFrame = loaded.data.copy()
+    # The data of a regression have no names of classes.
     classes = loaded.get("target_names")
     target = SKLEARN_TARGETS[name]
     frame[target] = loaded.target if classes is None else [str(classes[code]) for code in loaded.target]
@@ -45,6 +46,7 @@ def _two_classes() -> pd.DataFrame:
     import pandas as pd
     from sklearn.datasets import make_classification
 
+    # Drawn anew each time, so without a fixed state each run would have other rows.
     values, codes = make_classification(n_samples=1000, n_classes=2, random_state=1)
     frame = pd.DataFrame(values, columns=[f"x{number:02}" for number in range(1, values.shape[1] + 1)])
     return frame.assign(label=np.array(["a", "b"], dtype=object)[codes])

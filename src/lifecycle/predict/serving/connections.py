@@ -123,6 +123,7 @@ class Connection:
     async def refuse(self, refused: RefusedError, head: Head | None = None) -> None:
         """Refuse a request or the whole connection, and close it."""
         self.is_idle = False
+        # In other states an answer was begun already, and there is no room for a second one.
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             await self._send(refused.answer, head, is_last=True)
         await self._end()
@@ -146,6 +147,7 @@ class Connection:
             ) from None
         if not isinstance(event, h11.Request):
             return None
+        # Values may be any bytes, and latin-1 decodes all.
         headers = {name.decode(): value.decode("latin-1") for name, value in event.headers}
         return Head(event.method.decode(), event.target.decode(), headers)
 
@@ -201,6 +203,7 @@ class Connection:
             " lifecycle predict for a file.",
         )
         # Refused before it is sent, where the client announces the length; a chunked body is counted.
+        # h11 has checked that the length is a number.
         if int(head.headers.get("content-length", 0)) > most:
             raise too_large
         # curl asks for this before it sends a body of more than a megabyte, and otherwise waits a second.
@@ -241,6 +244,7 @@ class Connection:
             working.cancel()
             if watch is not None:
                 watch.cancel()
+                # It may have read bytes of the next request before it was cancelled.
                 with contextlib.suppress(asyncio.CancelledError, OSError):
                     self._http.receive_data(await watch)
 

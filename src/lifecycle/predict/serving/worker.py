@@ -78,6 +78,7 @@ class Worker:
 
 
 def _deliver(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+    # The client has disconnected, which cancels the future.
     if future.done():
         return
     if error is None:
