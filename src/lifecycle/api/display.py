@@ -130,10 +130,12 @@ class FitHistory(History):
         return f"{len(self.rows)} epochs, weights of epoch {self.weights_epoch}; the last: {scores}"
 
     def _repr_html_(self) -> str:
+        # The last rows alone: a fit has up to 300 epochs by default.
         return f"<p>{escape(repr(self))}</p>{self.frame.tail().to_html(index=False)}"
 
 
 def _png(draw: Callable[[io.BytesIO], object]) -> Picture:
+    # In memory: a picture has no file until save() names one.
     stream = io.BytesIO()
     draw(stream)
     return Picture(stream.getvalue(), "png")

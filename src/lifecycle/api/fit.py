@@ -63,6 +63,7 @@ def run(job: Job, rows: MemoryRows, callbacks: Sequence[pl.Callback], track: boo
         RequestError: the rows cannot be used as they are.
         TrainingError: the loss is no longer finite.
     """
+    # A folder would count as true, and the fit would be recorded in mlruns/ instead of there.
     if not (track is None or isinstance(track, bool)):
         raise RequestError("track", "must be True, False or None", repr(track), "Use tracking= to say where.")
     # Before the data are loaded: tracking to another place than MLflow's environment names is refused.

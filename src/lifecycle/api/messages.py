@@ -33,6 +33,7 @@ class Python(Wording):
     def setting(self, setting: Setting) -> str:
         """Return the argument, and its value as Python writes it."""
         key, value = setting.key, setting.value
+        # Only texts: a list among the values cannot be hashed.
         if isinstance(value, str) and (key, value) in IN_MEMORY:
             return "X"
         if key in ROWS:

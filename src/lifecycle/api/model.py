@@ -371,6 +371,7 @@ class Model(Predictor):
             rows = training_rows.read(X, y, validation_split, validation_data, sample_weight)
             task = task or request.task_of(self._compiled_with.loss)
             data = request.data(rows, task, scaling, scale_target, split_seed)
+            # The default of `monitor` is val_loss, which a fit without validation rows does not have.
             stops = rows.validates if early_stopping is None else early_stopping
             fields = request.trainer({"epochs": epochs, "batch_size": batch_size, "early_stopping": stops, **trainer})
             steps = request.Steps(self.name, self._plugin, self._compiled_with, fields)
@@ -400,6 +401,7 @@ class Model(Predictor):
         model = cls.__new__(cls)  # without __init__, which takes the fields of a plugin, and these are checked already
         model.name, model._plugin = trained.model_name, trained.model
         model.history, model.run_id, model._trained = None, trained.provenance.get("run_id"), trained
+        # For a later fit(): evaluate() takes the loss and the metrics that the saved model records.
         model.compile()
         return model
 

@@ -114,6 +114,7 @@ def data(rows: TrainingRows, task: str | None, scaling: str, scale_target: bool,
         "path": PATH,  # data plugins require one; messages word it as X
         "target": rows.target,
         "task": task,
+        # The plugins hold out a fifth for the test by default. In Python test rows are given to evaluate().
         "test_size": 0.0,
         "val_size": 0.0,
         "validation_split": rows.validation_split,
@@ -217,11 +218,13 @@ def _built(cls: Any, fields: dict[str, Any], owner: str, prefix: str) -> Any:
         key = getattr(error, "full_key", None)
         if key is None:  # raised by __post_init__
             raise field_error(prefix, error) from error
+        # OmegaConf names an element with its position, such as hidden[1]; `fields` has only hidden.
         raise _unfit(f"{prefix}.{key}", fields.get(key.split("[")[0]), error) from error
 
 
 def _unfit(key: str, value: Any, error: ValueError) -> RequestError:
     """Return the error of a value that OmegaConf does not take for a field."""
+    # On further lines OmegaConf writes its own names of the key and of the type.
     reason = str(error).splitlines()[0].rstrip(".")
     return RequestError(key, f"cannot be {value!r}: {reason}", remedy="Give a value of its type.")
 

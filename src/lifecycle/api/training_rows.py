@@ -52,6 +52,7 @@ def read(X: Any, y: Any, validation_split: float, validation_data: Any, sample_w
     if validation_data is not None:
         if share:
             raise RequestError("validation_data", "stands in place of validation_split", remedy="Give one of them.")
+        # Before together(), after which the frame has the validation rows too.
         weights = in_memory.weights_together(weights, len(frame), validation_data)
         frame, labels, split = in_memory.together(frame, shape, labels, validation_data)
     frame = frame.assign(**{target: labels})

@@ -83,6 +83,7 @@ def _value(key: str, typed: str) -> Any:
     """Return the value of an argument: lists and mappings as YAML, anything else as a text that OmegaConf converts."""
     if typed == "null":
         return None
+    # Not all as YAML, which would read the id 01234567 as an octal number, and the text no as false.
     if typed.startswith(("[", "{")):
         try:
             return bounded_yaml.load(typed, key)

@@ -47,6 +47,7 @@ def print_help(subcommand: str | None = None) -> None:
 
         print(usage(subcommand) if options_of(subcommand) else _line(subcommand, len(subcommand)).strip())
         return
+    # Imported here, as the help of a subcommand lists no groups.
     from lifecycle.config.options import EXPERIMENT, options
 
     names = options()

@@ -57,6 +57,7 @@ def compose_and_run(arguments: list[str]) -> None:
         with files_checked(), environment(HYDRA_FULL_ERROR="1"), compose.arguments_for_hydra(arguments), masked_output:
             hydra.main(config_path=compose.CONFIG_PACKAGE, config_name="config", version_base="1.3")(job)()
     except SweepError:
+        # Hydra raises it after the last job, so that the table has the other runs too.
         _report_sweep(sweep)
         raise
     except COMPOSING as error:

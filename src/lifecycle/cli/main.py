@@ -62,6 +62,7 @@ def _complete(line: str) -> bool:
         Whether the line is a subcommand's.
     """
     typed = line.split(" ")
+    # The first word is the command itself; there is a third once a space follows the subcommand.
     if len(typed) > 2 and typed[1] in SUBCOMMANDS:
         from lifecycle.cli.options import complete
 

@@ -75,6 +75,7 @@ def _record_model(tracked: Run, outcome: Outcome) -> None:
 
 def _kept(history: History) -> dict[str, float]:
     """Return the validation scores of the kept weights, by which ``run=best`` ranks runs."""
+    # Epochs are counted from 1.
     row = history.rows[history.weights_epoch - 1]
     return {f"kept_{name}": value for name, value in row.items() if name.startswith("val_")}
 

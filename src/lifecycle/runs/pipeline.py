@@ -177,6 +177,7 @@ def _compiled(job: Job, data: Dataset) -> Prepared:
         losses.class_weights(job.class_weights, data.spec, data.train.targets, data.train.loss_weights),
         job.label_smoothing,
     )
+    # After the module, which knows the default loss of the task.
     losses.check_data(module.loss_name, data)
     preflight.check(job.trainer, module, data)
     return Prepared(data, network, layers, module)

@@ -12,6 +12,7 @@ from lifecycle.predict.trained_model import TrainedModel
 def compiled_as(trained: TrainedModel) -> CompiledModel:
     """Return a trained model compiled with the loss and metrics of its run; the optimizer does not affect scores."""
     settings = trained.settings
+    # Models of version 0.1.0 have neither class_weights nor label_smoothing.
     weights = settings.get("class_weights")
     return CompiledModel(
         trained.network,

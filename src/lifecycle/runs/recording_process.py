@@ -30,6 +30,7 @@ def draw(folder: Path, history: dict[str, Any] | None, predictions: Path, spec: 
     from lifecycle.plots.artifacts import write_pictures
 
     fitted = None if history is None else History(**{**history, "rows": tuple(history["rows"])})
+    # JSON has no tuples, and a DataSpec is hashed.
     plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in spec.items()}
     write_pictures(folder, fitted, pd.read_parquet(predictions), DataSpec(**plain))
 

@@ -67,4 +67,5 @@ def set_helper_arguments(command: str, found: FoundRun, overrides: list[str], re
     """
     if request.config.trainer.devices > 1 and found.folder is not None:
         where = f"tracking.dir={found.folder}"
+        # Lightning starts the helpers with the command line of this process.
         sys.argv[1:] = [command, f"run={found.id}", where, f"tracking.experiment={found.experiment}", *overrides]

@@ -95,6 +95,7 @@ def own_rows(found: FoundRun, job: Job) -> Rescored:
                 " or input=<file>.",
             ],
         )
+    # Runs of earlier versions have no digests of the split, and are not refused.
     split = {name: digest for name, digest in data.split_digests.items() if found.tags.get(name, digest) != digest}
     if split:
         raise RequestError(

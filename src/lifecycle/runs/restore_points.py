@@ -66,6 +66,7 @@ def best(found: FoundRun, points: Points) -> tuple[dict[str, Any], History]:
         checkpoint = checkpoints.read(found.checkpoints / layout.BEST_CHECKPOINT)
     except SavedModelError as error:
         raise SavedModelError(f"checkpoint=best cannot be used: {error} {_start_again(found)}") from error
+    # Lightning counts epochs from 0.
     epoch = int(checkpoint["epoch"]) + 1
     done = max([epoch, *(number for scores in points.values() for number, _ in scores)])
     by_name = {name: dict(scores) for name, scores in points.items()}

@@ -87,6 +87,7 @@ def _check_has_begun(which: Which, found: FoundRun) -> None:
     try:
         json.loads((found.artifacts / layout.REQUEST).read_bytes())
     except (OSError, ValueError):
+        # MLflow shows a run whose process was killed as RUNNING until another process closes it.
         found_run.close_dead(which)
         now = found_run.find(replace(which, run=str(found.id)))
         if now.status == "RUNNING":
@@ -209,6 +210,7 @@ def _continue(found: FoundRun, job: Job, record: dict[str, Any], points: Points)
         after = f"after epoch {len(rows)}" if rows else "from its beginning"
         printer.note("Resumed", f"{_named(found)} {after}", _warnings(differences))
         tracked.resume()  # RUNNING from here on
+        # After all checks: a refused resume leaves the record as it was.
         _record_epochs(tracked, job, record)
         for row in rows:  # MLflow may lack the last ones, since points are sent in batches
             tracked.log_epoch(row)

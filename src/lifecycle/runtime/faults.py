@@ -22,6 +22,7 @@ from lifecycle.errors import (
     Text,
 )
 
+# EDQUOT: the quota of the user is used up. EFBIG: a limit on the size of a file, as of `ulimit -f`.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_TEXT = re.compile(r"No space left on device|Disk quota exceeded|File too large|database or disk is full")
 """Messages of libraries that raise other exceptions than ``OSError``, such as SQLite and PyTorch."""
@@ -78,6 +79,7 @@ def largest(plugin: object) -> Text:
     """Return the field of a model plugin with the largest whole number: ``model.hidden=[512,512]``."""
     fields = vars(plugin)
     numbers = {
+        # type() rather than isinstance(), since True is an int.
         name: max((one for one in (value if isinstance(value, list) else [value]) if type(one) is int), default=0)
         for name, value in fields.items()
     }

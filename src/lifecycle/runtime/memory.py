@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# The numbers of malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT = 256 * 1024**2
 """Most bytes of freed memory that are kept."""
@@ -94,16 +95,19 @@ def _data_bytes() -> int | None:
     """Return the bytes that count against ``RLIMIT_DATA``; ``None`` on other systems than Linux."""
     try:
         with open("/proc/self/status") as lines:  # noqa: PTH123
+            # A kB of /proc has 1024 bytes.
             return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmData:"))
     except (OSError, StopIteration, ValueError):
         return None
 
 
 def _glibc() -> ctypes.CDLL | None:
+    # Settings that the user has made for malloc stay as they are.
     configured = any(name.startswith("MALLOC_") for name in os.environ) or "malloc" in os.environ.get(TUNABLES, "")
     if configured or not sys.platform.startswith("linux"):
         return None
     libc = ctypes.CDLL(None)
+    # musl, another C library of Linux, has neither.
     return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
 
 

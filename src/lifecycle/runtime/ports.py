@@ -44,6 +44,7 @@ def take(port: int) -> socket.socket:
     except OSError as error:
         taken.close()
         problem = "is reserved for the system" if isinstance(error, PermissionError) else "is taken"
+        # Ports below 1024 are reserved for the system, and 65535 is the last one.
         other = port + 1 if 1024 <= port < 65535 else 5001
         raise RequestError(
             Setting("port", port), problem, remedy=["Use another, such as ", Setting("port", other), "."]

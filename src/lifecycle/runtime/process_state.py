@@ -56,6 +56,7 @@ def _flags() -> Iterator[None]:
     finally:
         torch.set_default_dtype(dtype)
         torch.backends.cudnn.benchmark = benchmark
+        # Only where they differ: the setter imports torch._inductor.config.
         if (deterministic, warns) != (
             torch.are_deterministic_algorithms_enabled(),
             torch.is_deterministic_algorithms_warn_only_enabled(),

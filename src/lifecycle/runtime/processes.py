@@ -17,6 +17,7 @@ LAUNCHER = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT
 
 _turn = threading.RLock()
 
+# SIGHUP: the terminal was closed.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 # Evaluated at import: when the main process has died, a helper has another parent and must not become a main process.

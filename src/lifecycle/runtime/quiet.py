@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+# alembic migrates MLflow's database.
 LOGGERS = ("pytorch_lightning", "lightning_fabric", "mlflow", "alembic", "matplotlib")
 WARNING = ("pytorch_lightning", "lightning_fabric", "torchmetrics", "mlflow")
 """Packages whose warnings are no use to our users."""

@@ -69,5 +69,6 @@ def _reset_after_fork() -> None:
     _pools.clear()
 
 
+# Windows has no fork.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_reset_after_fork)

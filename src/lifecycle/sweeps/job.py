@@ -41,6 +41,7 @@ def run_job(request: Request, number: int, run: Callable[[Request], None]) -> No
         print(f"\n{name}", flush=True)
     try:
         run(request)
+    # Not Interrupted, which is no Exception: a signal ends the whole multirun.
     except Exception as raised:
         error = explanation(raised) or raised
         if not isinstance(error, LifecycleError):  # a bug: its author needs the traceback

@@ -25,6 +25,7 @@ def sweep_runs(request: Request) -> SweepRuns:
     """Return the runs of the multirun that a request belongs to, with their final scores."""
     worker = client.borrow()
     try:
+        # The worker may be in another folder, and a relative tracking.dir is one of this process.
         return worker.ask(ListSweep(str(Path.cwd()), asdict(request.tracking), request.sweep or ""))
     finally:
         client.give_back(worker)

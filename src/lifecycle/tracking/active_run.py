@@ -25,6 +25,7 @@ class DirectRecorder:
     def __init__(self, run_id: str) -> None:
         import mlflow
 
+        # Without an address: the client is of the server or the folder that the caller has set.
         self._writer = RunWriter(mlflow.MlflowClient(), run_id)
 
     def send(self, message: RunMessage[Any]) -> None:
@@ -63,6 +64,7 @@ def active_run(request: Request, active: Any) -> Iterator[Run]:
     import mlflow
 
     run_id = active.info.run_id
+    # MLflow refuses to change a parameter, so that a second fit could not record its own.
     if FIT_PARAM in mlflow.MlflowClient().get_run(run_id).data.params:
         raise RequestError(
             f"the active MLflow run {run_id}",

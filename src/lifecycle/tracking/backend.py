@@ -90,6 +90,7 @@ class Backend:
         if (folder / layout.DATABASE).is_file():
             with FileLock(folder / layout.LOCK):
                 wait_until_free(folder / layout.DATABASE, 0)  # a locked database is reported when a run needs it
+                # A query, as MLflow connects to a database at the first one.
                 mlflow.MlflowClient(database_uri(folder)).search_experiments(max_results=1)
         return Done()
 
@@ -185,6 +186,7 @@ class Backend:
         """End the run as FAILED or KILLED; if the database is locked, leave a note for the process that opens it."""
         if self.store is not None and self.run_id is not None and self._status is None:
             self.store.release(self.run_id)  # on a full disk, the status needs this space
+            # The status is recorded even if the disk has no room for the traceback.
             with suppress(OSError):
                 if message.trace is not None:
                     (self._artifacts / layout.ERROR_TRACE).write_text(message.trace)

@@ -58,6 +58,7 @@ def start_worker() -> subprocess.Popen[bytes]:
     # -P: a file of the working folder that is named like a library must not be imported in its place.
     command = [sys.executable, "-P", "-m", "lifecycle.runs.recording_process"]
     # Its own session keeps Ctrl-C on the terminal from it: this process reports how the run ended.
+    # bufsize=0: select() does not see bytes that wait in a buffer of this process.
     return subprocess.Popen(  # noqa: S603 - our own module
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
     )
@@ -112,6 +113,7 @@ class Client:
                 raise TrackingError(
                     f"MLflow did not answer within {within:g} s. Check which process has locked its database."
                 )
+            # The default size of a pipe on Linux.
             part = os.read(self._process.stdout.fileno(), 65536)
             if not part:  # the pipe was closed: the process is gone
                 raise _ended(self._process.wait())

@@ -21,6 +21,7 @@ DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 
 _SCHEMA = re.compile(r"out-of-date database schema \(found version (\w+), but expected (\w+)\)")
+# A whole message has at most 400 characters.
 _MOST_CHARACTERS = 200
 
 
@@ -30,6 +31,7 @@ def wait_until_free(file: Path, seconds: float = WAITS) -> None:
     Raises:
         sqlite3.Error: it stays locked for longer; or it is no database, or damaged.
     """
+    # For SQLite an empty file is a database without tables.
     if not file.is_file() or not file.stat().st_size:
         return
     until = time.monotonic() + seconds
@@ -45,8 +47,10 @@ def wait_until_free(file: Path, seconds: float = WAITS) -> None:
 
 
 def _read(file: Path, seconds: float) -> None:
+    # mode=rw: SQLite would otherwise create a missing file.
     database = sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=rw", timeout=seconds, uri=True)
     try:
+        # SQLite opens and reads the file at the first statement only.
         database.execute("SELECT count(*) FROM sqlite_master").fetchone()
     finally:
         database.close()
@@ -126,6 +130,7 @@ def _code(error: BaseException) -> int | None:
     for one in _chain(error):
         if isinstance(one, sqlite3.Error):
             code = getattr(one, "sqlite_errorcode", None)
+            # The lowest byte of an extended code is the primary one.
             return None if code is None else int(code) & 0xFF
     return None
 

@@ -52,6 +52,7 @@ def settle(folder: Path, client: Any) -> None:
 
 def _write(folder: Path, run_id: str, note: dict[str, str]) -> None:
     with suppress(OSError):  # the disk is full
+        # Only for its owner, as the folder of the database: an error may quote data.
         (folder / FOLDER).mkdir(mode=0o700, exist_ok=True)
         (folder / FOLDER / f"{run_id}.json").write_text(json.dumps(note))
 

@@ -57,6 +57,7 @@ def close(recorder: Recorder, run: OpenRun | None, error: BaseException) -> Life
     # A second Ctrl-C must not interrupt the message that says how the run ended.
     with signals_ignored(), suppress(LifecycleError):
         if run is not None:
+            # Before FailRun, after which nothing can be added to the run.
             run.send()
         recorder.ask(FailRun(status, masked(sentence), trace), within=ENDS_WITHIN)
     return found
@@ -89,6 +90,7 @@ def resume_command(artifacts: Path, checkpoints: Path, run_id: str) -> str:
         resumes = json.loads((artifacts / layout.REQUEST).read_text())["command"] != FROM_PYTHON
     except (OSError, ValueError, KeyError):
         return ""
+    # Checkpoints are in <folder>/checkpoints/<run>.
     folder = shown(checkpoints.parent.parent)
     where = "" if folder == TrackingConfig.dir else f" tracking.dir={folder}"
     return f"lifecycle resume run={run_id}{where}" if resumes else ""

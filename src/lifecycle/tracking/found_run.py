@@ -219,8 +219,10 @@ def _found(run: RunRecord) -> FoundRun:
 def _folder(run: str) -> Path | None:
     """Return the folder of a saved model at a path: the three files, or the MLflow model that contains them."""
     path = Path(run).expanduser()
+    # These words keep their meaning where a folder has such a name.
     if run in ("latest", "best") or not path.is_dir():
         return None
+    # MLflow copies the data of a model into its folder "data".
     for folder in (path, path / "data" / "saved"):
         if (folder / layout.MANIFEST).is_file():
             return folder

@@ -361,6 +361,7 @@ def decode_answer(line: bytes) -> Answer:
 
 def encode_error(error: RequestError) -> dict[str, Any]:
     """Return the parts of an error in plain values, so that Python can word the keys in them."""
+    # `got` may be of any type, also of one that JSON does not have.
     got = {} if error.got is UNSET else {"got": str(error.got)}
     return {name: _plain(getattr(error, name)) for name in ("key", "problem", "remedy")} | got
 

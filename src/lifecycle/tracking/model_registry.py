@@ -40,6 +40,7 @@ def register(store: Store, run_id: str, name: str, aliases: list[str]) -> Regist
             if not client.search_registered_models(f"name = {quoted(name)}"):
                 client.create_registered_model(name)
             version = client.create_model_version(name, f"models:/{model_id}", run_id=run_id, model_id=model_id).version
+        # Read before the aliases are moved, to say which version each one had.
         before = dict(client.get_registered_model(name).aliases)
         for alias in aliases:
             client.set_registered_model_alias(name, alias, str(version))

@@ -38,6 +38,7 @@ def version_tags() -> dict[str, str]:
 
 def installed() -> str:
     """Return every installed package with its version, in the format of requirements.txt."""
+    # A set, since a package that is on sys.path twice is found twice.
     found = sorted({f"{dist.name}=={dist.version}" for dist in metadata.distributions()}, key=str.lower)
     return "\n".join([f"# Python {platform.python_version()}", *found]) + "\n"
 
@@ -78,6 +79,7 @@ def _cpu() -> str:
             names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     except OSError:
         names = []
+    # Not processor() first: on Linux it gives the architecture or nothing.
     return names[0] if names else platform.processor() or platform.machine()
 
 

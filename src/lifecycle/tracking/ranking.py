@@ -86,6 +86,7 @@ def _evaluated(run: Recorded, metric: str) -> str | None:
     fitting = [
         name for name in names if metric.startswith(f"evaluate_{name}_") and name not in ("test", "training_set")
     ]
+    # The longest: one name may begin another, as in evaluate_new_loss and evaluate_new_2_loss.
     return run.tags[f"evaluate.{max(fitting, key=len)}.sha256"] if fitting else None
 
 

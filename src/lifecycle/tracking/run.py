@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN = 5.0
 """Interval at which the history is sent: MLflow's charts move during a fit, and short epochs cost little."""
 
+# MLflow's limit of the value of a parameter.
 MOST_PARAM_CHARACTERS = 6000
 RESOLVED = re.compile(r"loss|metrics|trainer\.batch_size|schedule\..*")
 """Parameters that a request may leave null; they are logged once the data and the network have determined them."""
@@ -213,11 +214,13 @@ def _session(open_run: Callable[[Client, Path], Run]) -> Iterator[Run]:
     worker, run = client.borrow(), None
     scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
     try:
+        # Before the first message: Client.end() kills a process that has recorded nothing.
         worker.has_recorded = True
         run = open_run(worker, scratch)
         yield run
         run.send()
         worker.ask(FinishRun())
+    # Also Interrupted and KeyboardInterrupt, which are no Exceptions: the run ends as KILLED.
     except BaseException as error:
         reported = failures.close(worker, run, error)
         if run is not None and type(error) is TrackingError:  # not a DiskError, which has its own advice

@@ -27,6 +27,7 @@ MODEL = re.compile(r"models:/([^@/]*)(?:@(.+)|/(.+))?")
 DIRECTIONS = layout.HIGHER_IS_BETTER
 """Tag: whether higher is better, for each score of a run."""
 
+# MLflow refuses to return more at once.
 MOST_RUNS = 50_000
 DEFAULTS = ("kept_val_loss", "test_loss", "training_set_loss")
 """The metric of ``best`` where none is named: the first that all runs have. Test scores come last."""
@@ -217,6 +218,7 @@ def higher_is_better(directions: dict[str, bool], metric: str) -> bool | None:
     if metric.endswith("_loss"):
         return False
     fitting = [name for name in directions if metric.endswith(f"_{name}")]
+    # The longest: test_average_precision ends with the name of another metric, precision, too.
     return directions[max(fitting, key=len)] if fitting else None
 
 

@@ -117,6 +117,7 @@ def _open(folder: Path, config: TrackingConfig) -> Store:
         )
     # Before MLflow opens the database, to tell one that is locked from one that is damaged.
     database_faults.wait_until_free(folder / layout.DATABASE)
+    # Before the import, at which MLflow starts its telemetry.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
 

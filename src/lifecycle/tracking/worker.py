@@ -71,7 +71,9 @@ def serve(
             # A warm-up that fails is no fault of a run: creating the run reports it.
             fault = fault or (failed if isinstance(message, RunMessage) else "")
         if number is not None:
+            # A message without a number has no answer, so its fault is reported with the next one.
             answer(Answer(number, vars(reply), fault if fault and not ends else failed, refused))
+            # The process is kept for the next run, which begins without the fault of this one.
             fault = fault if backend.run_id else ""
     if backend.run_id is not None:
         backend.handle(FailRun("KILLED", NO_STATUS, None))
@@ -82,6 +84,7 @@ def _handle(backend: Backend, message: Message[Any]) -> Any:
     until = time.monotonic() + MAX_WAIT
     while True:
         try:
+            # Repeated without a pause: MLflow lets each statement wait for the lock, see WAITS in database_faults.
             return backend.handle(message)
         except Exception as error:
             if not isinstance(message, RepeatableMessage) or not is_busy(error) or time.monotonic() >= until:

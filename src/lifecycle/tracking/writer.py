@@ -127,6 +127,7 @@ class RunWriter:
 
         if search.is_saved(self.client, self.client.get_run(self.run_id), Path(message.folder)):
             return  # the run was killed after its model was logged, and has been resumed
+        # With pip_requirements, as MLflow would otherwise load the model once more to infer them.
         Model.log(
             artifact_path=None,  # since MLflow 3 a model is an entity with its own artifacts, not a folder of the run's
             name="model",

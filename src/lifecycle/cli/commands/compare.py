@@ -156,6 +156,7 @@ def _table(columns: list[Column], groups: list[int]) -> Table:
     """Return a table of the columns, with an empty line between groups."""
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim")
     for head, _ in columns:
+        # Rich would read [red] in a plain str as markup, and names of columns may hold brackets.
         table.add_column(Text(head), overflow="fold", no_wrap=False)
     for at, row in enumerate(zip(*(cells for _, cells in columns), strict=True)):
         if at and groups[at] != groups[at - 1]:

@@ -160,6 +160,7 @@ def _columns_table(frame: pd.DataFrame, kinds: dict[str, str], target: Target) -
         kind = kinds[group[0]]
         part = frame[[names[name] for name in group]]
         if kind.startswith("target") and target.task == "classification":
+            # Codes of classes are names: their mean and range say nothing.
             part = part.astype(str)
         table.add_row(escape(title), kind, *map(escape, _cells(part, kind)))
     return table

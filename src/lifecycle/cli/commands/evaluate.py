@@ -20,6 +20,7 @@ from lifecycle.errors import RequestError, Setting, unknown_field
 from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.tracking import found_run
 
+# A part of the names of metrics, in which MLflow allows few other characters.
 NAME = re.compile(r"[\w.-]+")
 ONE_PROCESS = ["trainer.devices=1", "trainer.strategy=auto"]
 """Overrides of the recorded request: one process scores, however many fitted the model."""
@@ -131,6 +132,7 @@ def _other_data(found: found_run.FoundRun, record: dict[str, Any], overrides: li
         for name in SOURCE_FIELDS:
             if name in config and hasattr(other.data, name):
                 config[name] = getattr(other.data, name)
+                # Else the expression of the run would be recorded in place of the new value.
                 request.expressions.pop(("data", name), None)
         request.expressions.update(
             {path: text for path, text in other.request.expressions.items() if path[0] == "data"}

@@ -44,6 +44,7 @@ def run(typed: list[str]) -> None:
     found = found_run.find(options)
     folder = found.model_folder()
     output = Path(_default_output(found, options.format) if options.output is None else options.output).expanduser()
+    # Again, since the name of the default folder is known only with the run.
     _check_output(str(output))
     from lifecycle.predict import export
 
@@ -72,6 +73,7 @@ def _check_output(output: str) -> None:
             "names a file, and an export is a folder with the program and its preprocessing",
             remedy=["Write ", Setting("output", path.with_suffix("")), "."],
         )
+    # exists() follows links, and is false for one whose target is missing.
     if path.exists() or path.is_symlink():
         raise RequestError(Setting("output", output), "exists already", remedy="Name another folder, or remove it.")
 

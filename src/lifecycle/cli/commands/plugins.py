@@ -29,6 +29,7 @@ def run(arguments: list[str]) -> None:
         for name, plugin in registry.plugins(kind).items():
             try:
                 described = escape(_first_sentence(plugin.load()))
+            # One broken package must not hide the other plugins.
             except RequestError as error:
                 broken.append(str(error))
                 described = "[red]broken[/red], see below"
@@ -40,4 +41,5 @@ def run(arguments: list[str]) -> None:
 
 
 def _first_sentence(cls: type) -> str:
+    # Docstrings of data plugins end with an example after "CLI:", for which the table has no room.
     return (inspect.getdoc(cls) or "").split("\n")[0].split("  CLI:")[0].strip()

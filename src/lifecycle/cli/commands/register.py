@@ -70,6 +70,7 @@ def _checked_aliases(options: Register) -> list[str]:
         )
         raise RequestError(Setting("name", options.name), problem, remedy="Use for instance name=iris.")
     values = options.alias if isinstance(options.alias, list) else [] if options.alias is None else [options.alias]
+    # YAML reads the alias in [2024] as a number.
     aliases = list(dict.fromkeys(map(str, values)))
     for alias in aliases:
         if not ALIAS.fullmatch(alias):

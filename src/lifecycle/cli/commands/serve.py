@@ -19,6 +19,7 @@ from lifecycle.tracking import client, found_run
 class Serve(found_run.Which):
     """Options of ``lifecycle serve``."""
 
+    # Not 5000, the port of `lifecycle ui`: both may run at once.
     port: int = option(5001, "port on 127.0.0.1; if it is taken, no other is chosen")
     hosts: list[str] = option([], "further names that the Host header may have, such as that of a proxy")
     max_body_mb: float = option(10.0, "largest body of a request, in 10^6 bytes; a larger one is answered 413")

@@ -72,6 +72,7 @@ def _link(config: UIConfig, folder: Path) -> str:
 def _serve(port: int, folder: Path, link: str) -> None:
     from lifecycle.tracking.store import database_uri
 
+    # Not the script `mlflow`, which may be that of another environment on the PATH.
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database_uri(folder)]
     command += ["--host", HOST, "--port", str(port), "--workers", "1"]
     # MLflow's job runner starts further processes, which the UI does not need.
@@ -108,6 +109,7 @@ def _end(server: subprocess.Popen[bytes]) -> None:
     try:
         os.killpg(server.pid, signal.SIGTERM)
         server.wait(timeout=10)
+    # The server has ended by itself, for instance because it could not start.
     except ProcessLookupError:
         pass
     except subprocess.TimeoutExpired:
