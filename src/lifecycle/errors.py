@@ -261,6 +261,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return by_lower_case[found[0]] if found else ""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error of another library, for a sentence; its class if it has no message.
+
+    >>> first_line(ValueError("no such column.")), first_line(KeyError())
+    ('no such column', 'KeyError')
+    """
+    text = str(error).strip()
+    return text.splitlines()[0].strip().rstrip(".") if text else type(error).__name__
+
+
 def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
     """Return ``" Did you mean <prefix><nearest>?"``, or nothing where no known name is similar."""
     found = nearest(name, known)

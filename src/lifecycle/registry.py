@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-from lifecycle.errors import RequestError, Setting, did_you_mean
+from lifecycle.errors import RequestError, Setting, did_you_mean, first_line
 
 GROUPS = {"model": "lifecycle.models", "data": "lifecycle.data"}
 """Kind of plugin, which is its Hydra group -> entry-point group."""
@@ -114,5 +114,5 @@ def _fault(kind: str, cls: Any) -> str | None:
     try:
         OmegaConf.structured(cls)
     except Exception as error:  # OmegaConf evaluates annotations, which may raise anything
-        return f"its fields cannot be configured: {str(error).splitlines()[0]}"
+        return f"its fields cannot be configured: {first_line(error)}"
     return None

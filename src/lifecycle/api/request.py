@@ -18,7 +18,7 @@ from lifecycle.config.schema import Request, RunConfig, TrackingConfig, TrainerC
 from lifecycle.config.tasks import TASKS
 from lifecycle.contract import REGRESSION
 from lifecycle.data.sources.in_memory import PATH
-from lifecycle.errors import RequestError, Setting, did_you_mean, field_error, unknown_field
+from lifecycle.errors import RequestError, Setting, did_you_mean, field_error, first_line, unknown_field
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import ScheduleConfig
 
@@ -225,7 +225,7 @@ def _built(cls: Any, fields: dict[str, Any], owner: str, prefix: str) -> Any:
 def _unfit(key: str, value: Any, error: ValueError) -> RequestError:
     """Return the error of a value that OmegaConf does not take for a field."""
     # On further lines OmegaConf writes its own names of the key and of the type.
-    reason = str(error).splitlines()[0].rstrip(".")
+    reason = first_line(error)
     return RequestError(key, f"cannot be {value!r}: {reason}", remedy="Give a value of its type.")
 
 

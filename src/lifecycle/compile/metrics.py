@@ -16,7 +16,7 @@ from lifecycle.compile.measures import EPSILON, Array, Compared, CountMeasure, M
 from lifecycle.compile.moments import MomentMeasure
 from lifecycle.config.tasks import metric_class
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
-from lifecycle.errors import RequestError, Setting, Text
+from lifecycle.errors import RequestError, Setting, Text, first_line
 from lifecycle.runtime.quiet import ignored
 
 HIGHER_IS_BETTER = {
@@ -123,7 +123,7 @@ def check(spec: DataSpec, names: Iterable[str]) -> None:
         try:
             value = _of_rows(spec, name, 4 * max(2, spec.num_outputs))
         except Exception as error:  # torchmetrics raises many kinds: TypeError, ValueError, RuntimeError
-            reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+            reason = first_line(error)
             problem = f"cannot be used by its name alone ({reason})"
             raise RequestError(Setting("metrics", name), problem, remedy=remedy) from error
         if not isinstance(value, float) and not (isinstance(value, Tensor) and value.numel() == 1):

@@ -15,7 +15,7 @@ from lifecycle.config import expressions
 from lifecycle.config.choices import TYPED, name_of
 from lifecycle.config.options import EXPERIMENT, options
 from lifecycle.credentials import hiding
-from lifecycle.errors import RequestError, Setting, Text, did_you_mean_setting, unknown_field
+from lifecycle.errors import RequestError, Setting, Text, did_you_mean_setting, first_line, unknown_field
 
 COMPOSING = (HydraException, OmegaConfBaseException, ValueError, YAMLError, RecursionError)
 """Exceptions that composing a request may raise."""
@@ -62,7 +62,7 @@ def _unreadable(error: OverrideParseException) -> RequestError:
     if _NESTED_PAIR.search(error.override):
         # Hydra's grammar has no pairs in lists but for those in braces, whereas YAML reads [conv: {filters: 8}].
         remedy += " Within a list, a pair whose value has brackets has its own: [{conv: {filters: 8}}]."
-    return RequestError(error.override, f"cannot be read: {_first_line(error)}", remedy=remedy)
+    return RequestError(error.override, f"cannot be read: {first_line(error)}", remedy=remedy)
 
 
 def resolve_interpolations(config: DictConfig, overrides: list[str]) -> dict[expressions.Path, str]:
@@ -102,7 +102,7 @@ def _unresolvable(config: DictConfig, written: Any) -> str:
 
 
 def _resolution_error(key: str, error: Any, where: str) -> RequestError:
-    reason, remedy = _first_line(error), "Give it a plain value."
+    reason, remedy = first_line(error), "Give it a plain value."
     if variable := re.search(r"Environment variable '(\w+)' not found", reason):
         reason = variable[0]
         remedy = f"Set {variable[1]} in the environment, or add {key}=..."
@@ -135,7 +135,7 @@ def _other_error(error: Exception, overrides: list[str], where: str) -> RequestE
     remedy = "Add -m to run each." if "Ambiguous value" in str(error) else "`lifecycle --help` shows what can be set."
     # Hydra's text names the override; that of others does not.
     subject = "the command" if isinstance(error, HydraException) else " ".join(overrides)
-    return RequestError(subject, f"cannot be composed: {_first_line(error)}{where}", remedy=remedy)
+    return RequestError(subject, f"cannot be composed: {first_line(error)}{where}", remedy=remedy)
 
 
 def _plus_error(reason: str, overrides: list[str]) -> RequestError | None:
@@ -163,7 +163,7 @@ def _group_without_name(overrides: list[str]) -> RequestError:
 def _missing_option(error: MissingConfigException) -> RequestError:
     group, _, name = str(error.missing_cfg_file or "").removesuffix(".yaml").rpartition("/")
     if group not in options():
-        problem = f"cannot be composed: {_first_line(error)}"
+        problem = f"cannot be composed: {first_line(error)}"
         return RequestError("the command", problem, remedy="`lifecycle --help` lists the options.")
     known = [option for option in options()[group] if option != name]
     key = f"+{group}" if group == EXPERIMENT else group
@@ -180,7 +180,7 @@ def _wrong_type(cause: ValidationError) -> str:
         return "must be a list, such as [a,b]"
     if wanted:
         return f"must be {TYPES.get(wanted[1] or wanted[2], wanted[1])}"
-    return "must have a value" if "not Optional" in str(cause) else f"is refused ({_first_line(cause)})"
+    return "must have a value" if "not Optional" in str(cause) else f"is refused ({first_line(cause)})"
 
 
 def _unknown_field(cause: OmegaConfBaseException, overrides: list[str], where: str) -> RequestError:
@@ -214,7 +214,3 @@ def _typed_value(key: str, overrides: list[str]) -> str:
         if found and re.sub(r"@.*", "", name) == key:
             return value
     return ""
-
-
-def _first_line(error: Any) -> str:
-    return str(error).strip().splitlines()[0].strip().rstrip(".") if str(error).strip() else type(error).__name__

@@ -16,7 +16,7 @@ from lifecycle.config import choices, expressions
 from lifecycle.config.explain import COMPOSING, explain, resolve_interpolations
 from lifecycle.config.schema import Request, RunConfig
 from lifecycle.credentials import masked_word
-from lifecycle.errors import RequestError, SavedModelError, Setting
+from lifecycle.errors import RequestError, SavedModelError, Setting, first_line
 
 FORMAT = 1
 FROM_PYTHON = "Model.fit"
@@ -66,7 +66,7 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
                 config[group] = OmegaConf.structured(cls)
         config = OmegaConf.merge(config, record["config"])
     except (RequestError, *COMPOSING, KeyError) as error:
-        raise SavedModelError(f"the run needs something that is not installed: {str(error).splitlines()[0]}") from error
+        raise SavedModelError(f"the run needs something that is not installed: {first_line(error)}") from error
     # So that an override of an unknown key is refused.
     OmegaConf.set_struct(config, True)
     assert isinstance(config, DictConfig)  # noqa: S101 - of a dataclass

@@ -14,7 +14,7 @@ from lifecycle.config.fields import option
 from lifecycle.config.tracking_address import check_folder
 from lifecycle.contract import DataPlugin, ModelPlugin
 from lifecycle.credentials import masked
-from lifecycle.errors import FieldError, RequestError, field_error
+from lifecycle.errors import FieldError, RequestError, field_error, first_line
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import ScheduleConfig
 
@@ -181,7 +181,7 @@ def build(config: DictConfig, key: str) -> Any:
         return OmegaConf.to_object(config[key])
     except OmegaConfBaseException as error:
         where = error.full_key or key
-        problem = str(error).splitlines()[0]
+        problem = first_line(error)
         raise RequestError(where, problem, remedy=f"Give it a value: {where}=...") from error
     except ValueError as error:
         raise field_error(key, error) from error

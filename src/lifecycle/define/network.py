@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lifecycle.config.resolve import check_sample_dims
 from lifecycle.contract import DataSpec, ModelPlugin
 from lifecycle.define.probe import probe
-from lifecycle.errors import RequestError, Setting, Text, field_error
+from lifecycle.errors import RequestError, Setting, Text, field_error, first_line
 from lifecycle.runtime import memory
 from lifecycle.runtime.faults import explanation
 from lifecycle.runtime.memory import free_memory
@@ -72,7 +72,7 @@ def _check_outputs(network: nn.Module, name: str, spec: DataSpec, source: Text) 
     except RuntimeError as error:  # torch's own for shapes that do not match, but also for memory
         if explanation(error) is not None:
             raise
-        reason = str(error).splitlines()[0].rstrip(".")
+        reason = first_line(error)
         raise RequestError(
             Setting("model", name),
             [f"cannot take samples of shape {spec.input_shape} from ", source, f": {reason}"],

@@ -23,7 +23,7 @@ from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.batches import Batches, Chunks, in_order
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.rows import WindowedRows
-from lifecycle.errors import TrainingError
+from lifecycle.errors import TrainingError, first_line
 from lifecycle.fit import checkpoints
 from lifecycle.fit.checkpoints import CheckedCheckpointIO
 from lifecycle.fit.epochs import Epochs
@@ -221,7 +221,7 @@ def _torch_compiled(module: CompiledModel, config: TrainerConfig) -> Iterator[No
     try:
         yield
     except TorchDynamoException as error:
-        why = str(error).strip().splitlines()[0].rstrip(".")
+        why = first_line(error)
         raise TrainingError(
             f"trainer.torch_compile=true but torch.compile fails: {why}. Install a C++ "
             "compiler (g++) if there is none, or leave trainer.torch_compile out."

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.config.schema import Request
-from lifecycle.errors import RequestError, TrackingError
+from lifecycle.errors import RequestError, TrackingError, first_line
 from lifecycle.tracking.messages import Message, RepeatableMessage, RunMessage
 from lifecycle.tracking.run import Run, describe
 from lifecycle.tracking.writer import RunWriter
@@ -38,7 +38,7 @@ class DirectRecorder:
         try:
             self._writer.write(message)
         except Exception as error:  # whatever MLflow, its server or the disk raise
-            first = str(error).strip().splitlines()[0].rstrip(".")
+            first = first_line(error)
             raise TrackingError(
                 f"the active MLflow run {self._writer.run_id} could not record the fit ({type(message).__name__}): "
                 f"{first}. A run takes one fit: open another, mlflow.start_run(nested=True), for the next; or "

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from lifecycle.errors import RequestError, Setting
+from lifecycle.errors import RequestError, Setting, first_line
 from lifecycle.tracking.messages import Registered
 from lifecycle.tracking.store import Store
 
@@ -45,8 +45,7 @@ def register(store: Store, run_id: str, name: str, aliases: list[str]) -> Regist
         for alias in aliases:
             client.set_registered_model_alias(name, alias, str(version))
     except mlflow.exceptions.MlflowException as error:
-        first = str(error).splitlines()[0].rstrip(".")
-        raise RequestError(Setting("name", name), f"cannot be registered: {first}") from error
+        raise RequestError(Setting("name", name), f"cannot be registered: {first_line(error)}") from error
     moved = {alias: str(before[alias]) for alias in aliases if str(before.get(alias, version)) != str(version)}
     return Registered(str(version), new, moved)
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from lifecycle.data.columns.features import FALSE, TRUE
 from lifecycle.data.formats import csv
 from lifecycle.data.formats import json as json_rows
-from lifecycle.errors import RequestError, Text
+from lifecycle.errors import RequestError, Text, first_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,11 +121,6 @@ def typed(table: pa.Table, numbers: Collection[str] | None, is_text: bool) -> pa
 def unreadable(name: Text, error: Exception) -> RequestError:
     """Return the error of rows that cannot be read."""
     return RequestError(name, f"cannot be read: {first_line(error)}", remedy="Fix it.")
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error of another library, as part of a sentence."""
-    return str(error).strip().splitlines()[0].rstrip(".")
 
 
 def _regroup(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:

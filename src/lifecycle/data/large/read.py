@@ -174,7 +174,7 @@ class _Reader:
             self._decide_kind(column)
         plugin.check_numbers(self.file.names, [column for column in self.wanted if column not in self.codes])
         target, classes = np.concatenate(self.target), None
-        # Else the parts would stay in memory beside the whole.
+        # Else the parts would stay in memory next to the whole.
         self.target.clear()
         pa.default_memory_pool().release_unused()  # pyarrow keeps the memory of the parsed blocks otherwise
         if name in self.codes:

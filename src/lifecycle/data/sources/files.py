@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lifecycle.data.formats.csv import _csv
 from lifecycle.data.sources import downloads
 from lifecycle.data.sources.sklearn_sets import _sklearn
-from lifecycle.errors import RequestError, Setting, did_you_mean
+from lifecycle.errors import RequestError, Setting, did_you_mean, first_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,7 +132,7 @@ def _file(file: Path, path: str) -> pd.DataFrame:
 
 def unreadable(path: str, error: Exception) -> RequestError:
     """Return the error of a file that cannot be read, with the parser's message."""
-    return RequestError(Setting("data.path", path), f"cannot be read: {_first_line(error)}", remedy="Fix the file.")
+    return RequestError(Setting("data.path", path), f"cannot be read: {first_line(error)}", remedy="Fix the file.")
 
 
 def no_rows(path: str) -> RequestError:
@@ -149,7 +149,3 @@ def _hint(file: Path) -> str:
     """Return the file of the same folder whose name is nearest, as a question; nothing where none is near."""
     names = [other.name for other in file.parent.iterdir() if other.is_file()] if file.parent.is_dir() else []
     return did_you_mean(file.name, names)
-
-
-def _first_line(error: Any) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".")
