@@ -91,9 +91,7 @@ def _check_has_begun(which: Which, found: FoundRun) -> None:
         found_run.close_dead(which)
         now = found_run.find(replace(which, run=str(found.id)))
         if now.status == "RUNNING":
-            raise RequestError(
-                _run(found), "is still going on in another process", remedy="Wait for its end."
-            ) from None
+            raise RequestError(_run(found), "is still running in another process", remedy="Wait for its end.") from None
         raise RequestError(
             _run(found),
             f"ended before its request was recorded, so there is nothing to continue; it is {now.status}",
