@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifecycle.data.columns import times
-from lifecycle.data.columns.times import Step
+from lifecycle.data.columns.times import TimeStep
 from lifecycle.errors import RequestError
 
 
@@ -170,12 +170,12 @@ def test_any_regular_calendar_continues_as_pandas_has_it(length: int, freq: str,
 
 def test_a_step_that_was_trained_decides_where_few_times_say_too_little() -> None:
     week = column(["2020-01-06", "2020-01-07", "2020-01-08", "2020-01-09", "2020-01-10"])
-    business = Step("business day", 1)
+    business = TimeStep("business day", 1)
     times.check_step(week, business)
     assert times.after(week, 1, business).tolist() == ["2020-01-13"]
     assert times.after(week, 1, None).tolist() == ["2020-01-11"]
-    assert times.after(column(["2020-02-29"]), 1, Step("month", 1)).tolist() == ["2020-03-31"]
-    times.check_step(column(["2020-02-29"]), Step("month", 1))
+    assert times.after(column(["2020-02-29"]), 1, TimeStep("month", 1)).tolist() == ["2020-03-31"]
+    times.check_step(column(["2020-02-29"]), TimeStep("month", 1))
     with pytest.raises(
         RequestError, match=r"^data\.time=when has only one time, which shows no step\. Give one more row\."
     ):
@@ -183,6 +183,6 @@ def test_a_step_that_was_trained_decides_where_few_times_say_too_little() -> Non
     with pytest.raises(
         RequestError, match=r"^data\.time=when has steps of 2, and this model was trained on steps of 1\. Give"
     ):
-        times.check_step(column([1990, 1992]), Step("number", 1))
+        times.check_step(column([1990, 1992]), TimeStep("number", 1))
     with pytest.raises(RequestError, match=r"steps of 1 business day, and this model was trained on steps of 1 day\."):
-        times.check_step(column(["2020-01-03", "2020-01-06", "2020-01-07"]), Step("microsecond", 86_400_000_000))
+        times.check_step(column(["2020-01-03", "2020-01-06", "2020-01-07"]), TimeStep("microsecond", 86_400_000_000))

@@ -374,7 +374,7 @@ class Model(Predictor):
             # The default of `monitor` is val_loss, which a fit without validation rows does not have.
             stops = rows.validates if early_stopping is None else early_stopping
             fields = request.trainer({"epochs": epochs, "batch_size": batch_size, "early_stopping": stops, **trainer})
-            steps = request.Steps(self.name, self._plugin, self._compiled_with, fields)
+            steps = request.FitArguments(self.name, self._plugin, self._compiled_with, fields)
             return self._fit(request.compose(steps, data, tracking, seed, verbose), rows, callbacks, track)
 
     def _fit(self, config: Request, rows: TrainingRows, callbacks: Any, track: bool | None) -> FitHistory:

@@ -129,7 +129,7 @@ def data(rows: TrainingRows, task: str | None, scaling: str, scale_target: bool,
 
 
 @dataclass(frozen=True)
-class Steps:
+class FitArguments:
     """The first three steps of :class:`lifecycle.Model`: define, compile and fit.
 
     Attributes:
@@ -145,7 +145,9 @@ class Steps:
     trainer: TrainerConfig
 
 
-def compose(steps: Steps, data: Any, tracking: TrackingConfig | str | Path | None, seed: int, verbose: int) -> Request:
+def compose(
+    steps: FitArguments, data: Any, tracking: TrackingConfig | str | Path | None, seed: int, verbose: int
+) -> Request:
     """Return the request that Hydra would compose of the same settings.
 
     Args:

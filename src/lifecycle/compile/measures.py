@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+AnyArray = np.ndarray[Any, Any]
 
 EPSILON = float(np.finfo(np.float64).eps)
 """Smallest divisor of a percentage error, as in scikit-learn."""
@@ -27,18 +27,18 @@ class Compared:
         weights: ``(rows,) float64`` of 0 or more; ``None``: 1 each.
     """
 
-    predicted: Array
-    truth: Array
-    weights: Array | None = None
+    predicted: AnyArray
+    truth: AnyArray
+    weights: AnyArray | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
 
-    def take(self, rows: Array) -> Compared:
+    def take(self, rows: AnyArray) -> Compared:
         """Return some of the rows, by number."""
         return Compared(self.predicted[rows], self.truth[rows], None if self.weights is None else self.weights[rows])
 
-    def sum(self, values: Array) -> Array:
+    def sum(self, values: AnyArray) -> AnyArray:
         """Return the weighted sum of values over the rows, their last axis."""
         return np.asarray(values.sum(axis=-1) if self.weights is None else values @ self.weights)
 
@@ -48,15 +48,15 @@ class Compared:
         return float(len(self) if self.weights is None else self.weights.sum())
 
     @cached_property
-    def codes(self) -> Array:
+    def codes(self) -> AnyArray:
         """The predicted class of each row, ``(rows,)``: the most probable one."""
         # 0.5 is the first class, as in predictions, whose label is the argmax() of both probabilities.
         return (self.predicted > 0.5).astype(np.int64) if self.predicted.ndim == 1 else self.predicted.argmax(axis=1)
 
     @cached_property
-    def errors(self) -> Array:
+    def errors(self) -> AnyArray:
         """Predicted minus true values, ``(rows,)``."""
-        found: Array = self.predicted - self.truth
+        found: AnyArray = self.predicted - self.truth
         return found
 
 
@@ -135,24 +135,24 @@ class MeanOfRows(AdditiveMeasure):
 
     def __init__(
         self,
-        by_row: Callable[[Compared], Array],
+        by_row: Callable[[Compared], AnyArray],
         higher_is_better: bool = False,
         root: bool = False,
-        over: Callable[[Compared], Array] | None = None,
+        over: Callable[[Compared], AnyArray] | None = None,
     ) -> None:
         super().__init__(higher_is_better)
         self.by_row, self.root, self.over = by_row, root, over
 
-    def of(self, rows: Compared) -> Array:
+    def of(self, rows: Compared) -> AnyArray:
         """Return the sum of the values, and the divisor."""
         whole = rows.weight if self.over is None else rows.sum(self.over(rows))
         return np.array([rows.sum(self.by_row(rows)), whole], dtype=np.float64)
 
-    def plus(self, some: Array, more: Array) -> Array:
+    def plus(self, some: AnyArray, more: AnyArray) -> AnyArray:
         """Return the sums of both sets of rows."""
         return np.asarray(some + more)
 
-    def value(self, state: Array) -> float:
+    def value(self, state: AnyArray) -> float:
         """Return the mean, or its root."""
         # The root of the mean of all rows, not the mean of the roots of batches.
         mean = state[0] / state[1]
@@ -167,22 +167,22 @@ class CountMeasure(AdditiveMeasure):
         classes: number of classes; of two, the value is that of the second.
     """
 
-    def __init__(self, of_counts: Callable[[Array, Array, Array], Any], classes: int) -> None:
+    def __init__(self, of_counts: Callable[[AnyArray, AnyArray, AnyArray], Any], classes: int) -> None:
         super().__init__(higher_is_better=True)
         self.of_counts, self.classes = of_counts, classes
 
-    def of(self, rows: Compared) -> Array:
+    def of(self, rows: Compared) -> AnyArray:
         """Return ``(3, classes)`` numbers of rows."""
         weights = np.ones(len(rows)) if rows.weights is None else rows.weights
         correct = weights * (rows.codes == rows.truth)
         counted = ((rows.truth, correct), (rows.codes, weights), (rows.truth, weights))
         return np.array([np.bincount(codes, weights, self.classes) for codes, weights in counted])
 
-    def plus(self, some: Array, more: Array) -> Array:
+    def plus(self, some: AnyArray, more: AnyArray) -> AnyArray:
         """Return the numbers of both."""
         return some + more
 
-    def value(self, state: Array) -> float:
+    def value(self, state: AnyArray) -> float:
         """Return the metric; the mean leaves out classes that are neither predicted nor true, as in torchmetrics."""
         values = np.asarray(self.of_counts(*state))
         if not values.ndim:
@@ -194,25 +194,25 @@ class CountMeasure(AdditiveMeasure):
         return float(values[seen].mean())
 
 
-def ratio(part: Array, whole: Array) -> Array:
+def ratio(part: AnyArray, whole: AnyArray) -> AnyArray:
     """Return the quotient of each class, 0 where it is undefined."""
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
-def specificity(correct: Array, predicted: Array, true: Array) -> Array:
+def specificity(correct: AnyArray, predicted: AnyArray, true: AnyArray) -> AnyArray:
     """Return, for each class, the share of the rows of other classes that are predicted as such."""
     others = true.sum() - true
     return ratio(others - (predicted - correct), others)
 
 
-def cohen_kappa(correct: Array, predicted: Array, true: Array) -> float:
+def cohen_kappa(correct: AnyArray, predicted: AnyArray, true: AnyArray) -> float:
     """Return Cohen's kappa: the agreement of truth and predictions beyond chance."""
     rows = true.sum()
     chance = (predicted @ true) / rows**2
     return float((correct.sum() / rows - chance) / (1 - chance))
 
 
-def matthews(correct: Array, predicted: Array, true: Array) -> float:
+def matthews(correct: AnyArray, predicted: AnyArray, true: AnyArray) -> float:
     """Return Matthews' correlation coefficient; 0 if truth or predictions are of one class."""
     rows = true.sum()
     spread = np.sqrt(rows**2 - predicted @ predicted) * np.sqrt(rows**2 - true @ true)
@@ -227,7 +227,7 @@ class RankingMeasure(AdditiveMeasure):
         classes: number of classes; of two, the area is that of the second.
     """
 
-    def __init__(self, area: Callable[[Array, Array], float], classes: int) -> None:
+    def __init__(self, area: Callable[[AnyArray, AnyArray], float], classes: int) -> None:
         super().__init__(higher_is_better=True)
         self.area, self.classes = area, classes
 
@@ -249,7 +249,7 @@ class RankingMeasure(AdditiveMeasure):
         """Return the metric of the given rows only; NaN if the area of a class is undefined."""
         return float(self._areas([rows]).mean())
 
-    def _areas(self, state: list[Compared]) -> Array:
+    def _areas(self, state: list[Compared]) -> AnyArray:
         predicted = np.concatenate([rows.predicted for rows in state])
         truth = np.concatenate([rows.truth for rows in state])
         weights = np.concatenate([np.ones(len(rows)) if rows.weights is None else rows.weights for rows in state])
@@ -257,7 +257,7 @@ class RankingMeasure(AdditiveMeasure):
             return np.array([self._area(predicted, truth == 1, weights)])
         return np.array([self._area(predicted[:, code], truth == code, weights) for code in range(self.classes)])
 
-    def _area(self, scores: Array, is_class: Array, weights: Array) -> float:
+    def _area(self, scores: AnyArray, is_class: AnyArray, weights: AnyArray) -> float:
         order = np.argsort(-scores, kind="stable")
         # Rows with equal scores are one threshold, which ends at the last of them.
         ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
@@ -266,7 +266,7 @@ class RankingMeasure(AdditiveMeasure):
         return self.area(true_positives, false_positives)
 
 
-def roc_area(true_positives: Array, false_positives: Array) -> float:
+def roc_area(true_positives: AnyArray, false_positives: AnyArray) -> float:
     """Return the area under the receiver operating characteristic; NaN if all rows are of one class."""
     if not true_positives[-1] or not false_positives[-1]:
         return float("nan")
@@ -274,7 +274,7 @@ def roc_area(true_positives: Array, false_positives: Array) -> float:
     return float(area / (true_positives[-1] * false_positives[-1]))
 
 
-def average_precision(true_positives: Array, false_positives: Array) -> float:
+def average_precision(true_positives: AnyArray, false_positives: AnyArray) -> float:
     """Return the mean precision over thresholds, weighted by the gain in recall; NaN if no row is of the class."""
     if not true_positives[-1]:
         return float("nan")

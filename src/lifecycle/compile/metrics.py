@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lifecycle.compile import measures, moments
 from lifecycle.compile.library_metrics import LibraryMeasure
-from lifecycle.compile.measures import EPSILON, Array, Compared, CountMeasure, MeanOfRows, Measure, RankingMeasure
+from lifecycle.compile.measures import EPSILON, AnyArray, Compared, CountMeasure, MeanOfRows, Measure, RankingMeasure
 from lifecycle.compile.moments import MomentMeasure
 from lifecycle.config.tasks import metric_class
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
@@ -27,15 +27,15 @@ HIGHER_IS_BETTER = {
 """Directions of metrics whose class in torchmetrics does not say them."""
 
 
-def _absolute(rows: Compared) -> Array:
+def _absolute(rows: Compared) -> AnyArray:
     return np.abs(rows.errors)
 
 
-def _size(values: Array) -> Array:
+def _size(values: AnyArray) -> AnyArray:
     return np.maximum(np.abs(values), EPSILON)
 
 
-def _log_cosh(rows: Compared) -> Array:
+def _log_cosh(rows: Compared) -> AnyArray:
     away = _absolute(rows)
     return np.asarray(away + np.log1p(np.exp(-2 * away)) - np.log(2.0))  # the exponentials of cosh would overflow
 
@@ -159,8 +159,8 @@ def check_weights(spec: DataSpec, names: Iterable[str], weights: Text) -> None:
 
 def _of_rows(spec: DataSpec, name: str, rows: int) -> Any:
     """Return a metric of synthetic predictions for ``rows`` rows, in which each class occurs if there are enough."""
-    truth: Array = np.arange(rows) % max(2, spec.num_outputs)
-    predicted: Array
+    truth: AnyArray = np.arange(rows) % max(2, spec.num_outputs)
+    predicted: AnyArray
     # A perfect prediction, or a constant one, would leave many metrics undefined. Values are positive, for logarithms.
     if spec.task == MULTICLASS:
         predicted = np.roll(np.eye(spec.num_outputs)[truth], 1, axis=0) * 0.5 + 0.5 / spec.num_outputs

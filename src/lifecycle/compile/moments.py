@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lifecycle.compile.measures import AdditiveMeasure, Array, Compared
+from lifecycle.compile.measures import AdditiveMeasure, AnyArray, Compared
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Moments:
 
     rows: int
     weight: float
-    means: Array
-    squares: Array
+    means: AnyArray
+    squares: AnyArray
     products: float
     error: float
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lifecycle.compile.losses import Loss
-from lifecycle.compile.measures import Array, Compared, MeanOfRows, Measure
+from lifecycle.compile.measures import AnyArray, Compared, MeanOfRows, Measure
 from lifecycle.compile.metrics import build
 from lifecycle.compile.output_units import Units
 from lifecycle.contract import BINARY, MULTICLASS, DataSpec
@@ -93,7 +93,7 @@ class Scorer:
         return Compared(predicted[:, 0], values[:, 0].numpy(), weights)
 
     def alone(
-        self, outputs: Tensor, targets: Tensor, truth: Truth | None = None, predicted: Array | None = None
+        self, outputs: Tensor, targets: Tensor, truth: Truth | None = None, predicted: AnyArray | None = None
     ) -> dict[str, float]:
         """Return the scores of the given rows only, without adding them to the pass.
 
@@ -137,7 +137,7 @@ class Scorer:
                 metric.update(compared)
 
 
-def _weights(truth: Truth | None) -> Array | None:
+def _weights(truth: Truth | None) -> AnyArray | None:
     return None if truth is None or truth.weights is None else truth.weights.numpy()
 
 

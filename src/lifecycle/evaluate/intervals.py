@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from lifecycle.compile.measures import Array, Compared, MeanOfRows, Measure
+from lifecycle.compile.measures import AnyArray, Compared, MeanOfRows, Measure
 from lifecycle.runtime.quiet import raised
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def intervals(
     return ends
 
 
-def row_values(metric: Measure, rows: Compared) -> Array | None:
+def row_values(metric: Measure, rows: Compared) -> AnyArray | None:
     """Return the values of which a metric is the mean (or the root of the mean), ``(rows,) float64``; else ``None``."""
     # A metric that is divided by something else than the number of rows is no mean of them.
     if not isinstance(metric, MeanOfRows) or metric.over is not None:
@@ -81,7 +81,7 @@ def _is_root(metric: Measure) -> bool:
     return isinstance(metric, MeanOfRows) and metric.root
 
 
-def _means(by_row: Array, weights: Array | None, seed: int) -> Array:
+def _means(by_row: AnyArray, weights: AnyArray | None, seed: int) -> AnyArray:
     """Return the weighted mean of each resample, ``(resamples,) float64``."""
     resamples = min(RESAMPLES, max(FEWEST_RESAMPLES, MOST_DRAWS // len(by_row)))
     draws = _draws(len(by_row), resamples, seed)
@@ -91,7 +91,7 @@ def _means(by_row: Array, weights: Array | None, seed: int) -> Array:
     return np.concatenate([weighted[rows].sum(axis=1) / weights[rows].sum(axis=1) for rows in draws])
 
 
-def _recomputed(metric: Measure, rows: Compared, seed: int) -> Array | None:
+def _recomputed(metric: Measure, rows: Compared, seed: int) -> AnyArray | None:
     """Return the metric of the resamples for which it is defined; ``None``: it is undefined for most of them."""
     resamples = min(SLOW_RESAMPLES, max(FEWEST_RESAMPLES, MOST_SLOW_DRAWS // len(rows)))
     samples = []
@@ -106,7 +106,7 @@ def _recomputed(metric: Measure, rows: Compared, seed: int) -> Array | None:
     return finite if len(finite) > resamples / 2 else None
 
 
-def _draws(rows: int, resamples: int, seed: int) -> Iterator[Array]:
+def _draws(rows: int, resamples: int, seed: int) -> Iterator[AnyArray]:
     """Yield the row numbers of the resamples, ``(several, rows) int64``, :data:`DRAWS_AT_ONCE` at a time."""
     generator = np.random.default_rng(seed)
     at_once = max(1, DRAWS_AT_ONCE // rows)

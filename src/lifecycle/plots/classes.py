@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Array = np.ndarray[Any, Any]
-Curve = tuple[Array, Array, float]
+AnyArray = np.ndarray[Any, Any]
+Curve = tuple[AnyArray, AnyArray, float]
 """x, y and the area under them."""
 
 MOST_WITH_SHARES, MOST_WITH_NUMBERS, MOST_WITH_NAMES = 12, 40, 60
@@ -75,7 +75,7 @@ def draw_confusion(matrix: pd.DataFrame, target: str, file: Path) -> Figure:
     return figure
 
 
-def _write_cells(axes: Axes, counts: Array, shares: Array) -> None:
+def _write_cells(axes: Axes, counts: AnyArray, shares: AnyArray) -> None:
     with_shares = len(counts) <= MOST_WITH_SHARES
     for row, column in product(range(len(counts)), repeat=2):
         count, share = counts[row, column], shares[row, column]
@@ -90,7 +90,7 @@ def draw_roc(predictions: pd.DataFrame, names: tuple[str, ...], file: Path) -> F
     """Draw the ROC curve, of each class against the rest where there are more than two, with the areas under them."""
     from sklearn.metrics import auc, roc_curve
 
-    def curve(truth: Array, probability: Array) -> Curve | None:
+    def curve(truth: AnyArray, probability: AnyArray) -> Curve | None:
         if truth.all() or not truth.any():  # a rate of false or true positives would divide by zero
             return None
         false, true, _ = roc_curve(truth, probability)
@@ -116,7 +116,7 @@ def draw_precision_recall(predictions: pd.DataFrame, names: tuple[str, ...], fil
     """Draw precision against recall, of each class against the rest where there are more than two."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
-    def curve(truth: Array, probability: Array) -> Curve | None:
+    def curve(truth: AnyArray, probability: AnyArray) -> Curve | None:
         if not truth.any():
             return None
         precision, recall, _ = precision_recall_curve(truth, probability)
@@ -144,7 +144,7 @@ def _title(what: str, names: tuple[str, ...]) -> str:
 
 
 def _curves(
-    predictions: pd.DataFrame, names: tuple[str, ...], curve: Callable[[Array, Array], Curve | None]
+    predictions: pd.DataFrame, names: tuple[str, ...], curve: Callable[[AnyArray, AnyArray], Curve | None]
 ) -> dict[str, Curve]:
     """Return the curve of each class that has one; of two classes only that of the second, the positive one."""
     curves = {}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lifecycle.data.dataset import Dataset, Part
 
-Array = np.ndarray[Any, Any]
+AnyArray = np.ndarray[Any, Any]
 
 MOST_POINTS = 20_000
 """Most points of a scatter plot; of more rows, evenly spaced ones are drawn."""
@@ -94,7 +94,7 @@ def draw_forecast(predictions: pd.DataFrame, data: Dataset, file: Path) -> Figur
     return figure
 
 
-def moments(parts: list[Part]) -> tuple[list[Array], str]:
+def moments(parts: list[Part]) -> tuple[list[AnyArray], str]:
     """Return the positions of the targets of parts on a time axis, and the name of the axis.
 
     Without times, or if they cannot be parsed, the positions are row numbers.

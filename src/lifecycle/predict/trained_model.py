@@ -25,7 +25,7 @@ from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin, Samples
 from lifecycle.data.assembly import as_column
 from lifecycle.data.columns import missing_values
 from lifecycle.data.columns.names import applicable, of_plugin
-from lifecycle.data.columns.times import Step
+from lifecycle.data.columns.times import TimeStep
 from lifecycle.data.encoder import RowEncoder
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.sources.native_frames import as_pandas
@@ -126,10 +126,10 @@ class Preparation:
         return found | missing_values.filled(samples.inputs, self.preprocessing.gaps, self.numbers or ())
 
     @property
-    def time_step(self) -> Step | None:
+    def time_step(self) -> TimeStep | None:
         """The interval between the times of the training rows; ``None``: unknown, or there were no times."""
         found = self.provenance.get(TIME_STEP)
-        return None if found is None else Step(**found)
+        return None if found is None else TimeStep(**found)
 
     def inputs(self, samples: Samples, rows: pd.DataFrame) -> Tensor:
         """Preprocess samples into ``(samples, *input_shape) float32``.

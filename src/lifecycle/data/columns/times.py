@@ -65,7 +65,7 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class Step:
+class TimeStep:
     """The step between the times of a series: a whole number of a unit."""
 
     unit: str
@@ -81,7 +81,7 @@ class Step:
         return f"{size} {unit}{'s' if size != 1 else ''}"
 
 
-def step_of(moments: Moments) -> Step | None:
+def step_of(moments: Moments) -> TimeStep | None:
     """Return the step of sorted times; ``None``: the steps differ, or there are fewer than two times.
 
     Days are counted in local time, where a day may have 23 or 25 hours; shorter units are counted in UTC.
@@ -97,11 +97,11 @@ def step_of(moments: Moments) -> Step | None:
             sizes = np.unique(np.diff(counted))
             # Steps of several business days would be confused with weeks.
             if len(sizes) == 1 and (unit != BUSINESS_DAY or sizes[0] == 1):
-                return Step(unit, int(sizes[0]))
+                return TimeStep(unit, int(sizes[0]))
     return None
 
 
-def has_step(moments: Moments, step: Step) -> bool:
+def has_step(moments: Moments, step: TimeStep) -> bool:
     """Return whether sorted times have a step, even if they have another one in another unit."""
     import numpy as np
 
@@ -143,7 +143,7 @@ def _in_fractions(dates: pd.Series[Any], unit: str) -> np.ndarray[Any, Any] | No
     return dates.astype("int64").to_numpy(dtype=np.int64) if unit == NANOSECOND and in_nanoseconds else None
 
 
-def following(moments: Moments, step: Step, number: int) -> pd.Series[Any]:
+def following(moments: Moments, step: TimeStep, number: int) -> pd.Series[Any]:
     """Return the times after the last one, as whole numbers, or as dates in its zone.
 
     Args:
@@ -174,7 +174,7 @@ def following(moments: Moments, step: Step, number: int) -> pd.Series[Any]:
     return pd.Series(found).dt.tz_localize(moments.last_zone, ambiguous=first, nonexistent="shift_forward")
 
 
-def _by_local_clock(moments: Moments, step: Step) -> bool:
+def _by_local_clock(moments: Moments, step: TimeStep) -> bool:
     """Return whether to count steps of a fixed length in local time: whole days, if the times agree with that."""
     import numpy as np
 
@@ -290,7 +290,7 @@ def order(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
     return found
 
 
-def step(column: pd.Series[Any]) -> Step | None:
+def step(column: pd.Series[Any]) -> TimeStep | None:
     """Return the step between the times of rows in any order; ``None`` for a single row.
 
     Raises:
@@ -299,7 +299,7 @@ def step(column: pd.Series[Any]) -> Step | None:
     return step_of(moments(column).at(order(column)))
 
 
-def check_step(column: pd.Series[Any], trained: Step) -> None:
+def check_step(column: pd.Series[Any], trained: TimeStep) -> None:
     """Check that times have the step that a model was trained on.
 
     Raises:
@@ -312,7 +312,7 @@ def check_step(column: pd.Series[Any], trained: Step) -> None:
         raise RequestError(_key(column), problem, remedy="Give rows that are as far apart as those.")
 
 
-def after(column: pd.Series[Any], number: int, trained: Step | None) -> pd.Series[Any]:
+def after(column: pd.Series[Any], number: int, trained: TimeStep | None) -> pd.Series[Any]:
     """Return the times that follow those of a column, in its dtype and format.
 
     Args:
@@ -331,7 +331,7 @@ def after(column: pd.Series[Any], number: int, trained: Step | None) -> pd.Serie
     return written_like(following(in_order, by, number), in_time)
 
 
-def _as_trained(column: pd.Series[Any], trained: Step | None) -> pd.Series[Any]:
+def _as_trained(column: pd.Series[Any], trained: TimeStep | None) -> pd.Series[Any]:
     """Return years as numbers or dates, as in the training rows: one file has 1990, another "1990"."""
     import pandas as pd
 

@@ -9,7 +9,7 @@ from lifecycle.checks import in_range, one_of
 from lifecycle.contract import Samples, Split, Target
 from lifecycle.data.columns import targets, times, weights
 from lifecycle.data.columns.names import Renamed
-from lifecycle.data.columns.times import Step
+from lifecycle.data.columns.times import TimeStep
 from lifecycle.data.kinds.card import Card
 from lifecycle.data.scaling import SCALINGS, fitted
 from lifecycle.data.sources import files
@@ -134,12 +134,12 @@ class Series(Card, Renamed, Shares):
         step = times.step(frame[self.time]) if self._has_times(frame) else None
         return None if step is None else asdict(step)
 
-    def check_step(self, frame: pd.DataFrame, trained: Step) -> None:
+    def check_step(self, frame: pd.DataFrame, trained: TimeStep) -> None:
         """Check that times have the step of the training rows."""
         if self._has_times(frame):
             times.check_step(frame[self.time], trained)
 
-    def times_after(self, frame: pd.DataFrame, number: int, trained: Step | None) -> pd.Series[Any]:
+    def times_after(self, frame: pd.DataFrame, number: int, trained: TimeStep | None) -> pd.Series[Any]:
         """Return the times that follow those of rows, named like their column; without times ``step``: 1, 2, ..."""
         import pandas as pd
 
