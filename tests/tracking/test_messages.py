@@ -50,7 +50,8 @@ def test_every_message_has_a_handler_of_its_own_or_a_writer(cls: type[Message[An
         assert writer(cls) is not writer(RepeatableMessage)
 
 
-def test_what_has_no_handler_is_refused() -> None:
+def test_what_has_no_handler_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # MLflow's client makes its default database in the working folder
     with pytest.raises(TypeError, match="no handler for Message"):
         Backend().handle(Message())
     with pytest.raises(TypeError, match="no run is written by FinishRun"):
