@@ -22,6 +22,7 @@ from lifecycle.tracking.messages import (
     Message,
     RepeatableMessage,
     RunMessage,
+    StoreMessage,
     decode,
     decode_answer,
     decode_error,
@@ -31,7 +32,7 @@ from lifecycle.tracking.messages import (
 )
 from lifecycle.tracking.writer import RunWriter
 
-ABSTRACT = (Message, RunMessage, RepeatableMessage)
+ABSTRACT = (Message, StoreMessage, RunMessage, RepeatableMessage)
 CONCRETE = [cls for cls in messages.TYPES.values() if cls not in ABSTRACT]
 PIECE = st.one_of(
     st.text(),

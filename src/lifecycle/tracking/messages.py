@@ -97,6 +97,19 @@ class Message(Generic[Reply]):
 
 
 @dataclass(frozen=True)
+class StoreMessage(Message[Reply]):
+    """A message that opens a database first.
+
+    Attributes:
+        cwd: working folder of the client, which a relative ``tracking.dir`` refers to.
+        tracking: fields of :class:`lifecycle.config.schema.TrackingConfig`.
+    """
+
+    cwd: str
+    tracking: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class RunMessage(Message[Reply]):
     """A message on the open run: not handled once recording this run has failed."""
 
@@ -115,35 +128,29 @@ class WarmUp(Message[Done]):
 
 
 @dataclass(frozen=True)
-class CreateRun(Message[RunOpened]):
+class CreateRun(StoreMessage[RunOpened]):
     """Message to create a run, whose end removes the folder ``scratch``."""
 
     reply = RunOpened
-    cwd: str
-    tracking: dict[str, Any]  # fields of TrackingConfig, like those below
     name: str
     tags: dict[str, str]
     scratch: str
 
 
 @dataclass(frozen=True)
-class ReopenRun(Message[RunOpened]):
+class ReopenRun(StoreMessage[RunOpened]):
     """Message to open an existing run, to add to it or to resume it; its status stays until :class:`ResumeRun`."""
 
     reply = RunOpened
-    cwd: str
-    tracking: dict[str, Any]
     run_id: str
     scratch: str
 
 
 @dataclass(frozen=True)
-class FindRun(Message[RunRecord]):
+class FindRun(StoreMessage[RunRecord]):
     """Message to find one run; see :func:`lifecycle.tracking.search.find`."""
 
     reply = RunRecord
-    cwd: str
-    tracking: dict[str, Any]
     run: str
     statuses: list[str]
     metric: str | None = None
@@ -151,12 +158,10 @@ class FindRun(Message[RunRecord]):
 
 
 @dataclass(frozen=True)
-class FindRuns(Message[RunRecords]):
+class FindRuns(StoreMessage[RunRecords]):
     """Message to find several runs; see :func:`lifecycle.tracking.search.find_many`."""
 
     reply = RunRecords
-    cwd: str
-    tracking: dict[str, Any]
     runs: list[str]
     statuses: list[str]
     metric: str | None = None
@@ -164,43 +169,34 @@ class FindRuns(Message[RunRecords]):
 
 
 @dataclass(frozen=True)
-class GetHistories(Message[RecordedPoints]):
+class GetHistories(StoreMessage[RecordedPoints]):
     """Message to get the points of each score that a run records once an epoch."""
 
     reply = RecordedPoints
-    cwd: str
-    tracking: dict[str, Any]
     run: str
 
 
 @dataclass(frozen=True)
-class ListSweep(Message[SweepRuns]):
+class ListSweep(StoreMessage[SweepRuns]):
     """Message to get the runs of a sweep."""
 
     reply = SweepRuns
-    cwd: str
-    tracking: dict[str, Any]
     sweep: str
 
 
 @dataclass(frozen=True)
-class RegisterModel(Message[Registered]):
+class RegisterModel(StoreMessage[Registered]):
     """Message to register the model of a run; see :func:`lifecycle.tracking.model_registry.register`."""
 
     reply = Registered
-    cwd: str
-    tracking: dict[str, Any]
     run_id: str
     name: str
     aliases: list[str]
 
 
 @dataclass(frozen=True)
-class CloseDeadRuns(Message[Done]):
+class CloseDeadRuns(StoreMessage[Done]):
     """Message to set RUNNING runs whose process is gone to KILLED."""
-
-    cwd: str
-    tracking: dict[str, Any]
 
 
 @dataclass(frozen=True)
