@@ -58,7 +58,7 @@ class Cures:
 
 @contextmanager
 def explained(cures: Cures = Cures()) -> Iterator[None]:
-    """Replace exceptions within the block by those of :func:`explanation`, if there is one."""
+    """Replace faults of the machine within the block (memory, disk) by errors for the user; see :func:`explanation`."""
     try:
         yield
     except Exception as error:

@@ -207,18 +207,26 @@ class _Prepare:
     def __call__(self, columns: AnyArray) -> AnyArray:
         """Return ``(rows, width) float32`` of ``(columns, rows) float64``."""
         out = np.zeros((columns.shape[1], self.width), dtype=np.float32)
-        if self.numbers:
-            numbers = np.ascontiguousarray(columns[self.numbers].T)
-            gaps = np.isnan(numbers)
-            if gaps.any():
-                numbers = np.where(gaps, self.fill.statistics_, numbers)
-            out[:, : len(self.numbers)] = self.scaler.transform(numbers)
+        for output, place in enumerate(self.numbers):
+            values = columns[place]
+            if (gaps := np.isnan(values)).any():
+                values[gaps] = self.fill.statistics_[output]
+            out[:, output] = self._scaled(values, output)
         for place, outputs in self.categories:
             codes = np.nan_to_num(columns[place], nan=len(outputs) - 1).astype(np.int64)
             hot = outputs[codes]
             rows = np.flatnonzero(hot >= 0)
             out[rows, hot[rows]] = 1
         return out
+
+
+    def _scaled(self, values: AnyArray, column: int) -> AnyArray:
+        """Return values as scikit-learn's scaler would, with the same operations in the same order."""
+        if hasattr(self.scaler, "data_min_"):  # a MinMaxScaler
+            return values * self.scaler.scale_[column] + self.scaler.min_[column]
+        if self.scaler.mean_ is None:  # not scaled
+            return values
+        return (values - self.scaler.mean_[column]) / self.scaler.scale_[column]
 
 
 class _Memory:
