@@ -6,9 +6,11 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
+from lifecycle import registry
 from lifecycle.layout import DATA_DIGEST
 
 PACKAGES = ("nn-lifecycle", "torch", "pytorch-lightning", "mlflow", "scikit-learn", "pandas", "numpy")
@@ -38,6 +40,11 @@ def version_tags() -> dict[str, str]:
 
 def installed() -> str:
     """Return every installed package with its version, in the format of requirements.txt."""
+    return _installed(registry.search_path_state())
+
+
+@lru_cache(maxsize=1)
+def _installed(_state: tuple[tuple[str, int], ...]) -> str:
     # A set, since a package that is on sys.path twice is found twice.
     found = sorted({f"{dist.name}=={dist.version}" for dist in metadata.distributions()}, key=str.lower)
     return "\n".join([f"# Python {platform.python_version()}", *found]) + "\n"

@@ -219,14 +219,16 @@ class _Prepare:
             out[rows, hot[rows]] = 1
         return out
 
-
     def _scaled(self, values: AnyArray, column: int) -> AnyArray:
         """Return values as scikit-learn's scaler would, with the same operations in the same order."""
-        if hasattr(self.scaler, "data_min_"):  # a MinMaxScaler
-            return values * self.scaler.scale_[column] + self.scaler.min_[column]
-        if self.scaler.mean_ is None:  # not scaled
-            return values
-        return (values - self.scaler.mean_[column]) / self.scaler.scale_[column]
+        scaler = self.scaler
+        if hasattr(scaler, "data_min_"):  # a MinMaxScaler
+            values *= scaler.scale_[column]
+            values += scaler.min_[column]
+        elif scaler.mean_ is not None:  # else not scaled
+            values -= scaler.mean_[column]
+            values /= scaler.scale_[column]
+        return values
 
 
 class _Memory:
