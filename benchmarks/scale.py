@@ -229,7 +229,7 @@ def csv(sizes: Sizes, folder: Path) -> Iterator[Figure]:
     yield Figure(f"{what}: load, split and scale", "s", [ours["seconds"] for ours, _ in pairs])
     yield Figure(f"{what}: pandas.read_csv", "s", [theirs["seconds"] for _, theirs in pairs])
     ratios = [ours["seconds"] / theirs["seconds"] for ours, theirs in pairs]
-    yield Figure(f"{what}: time over pandas'", "times", ratios, at_most=1.5)
+    yield Figure(f"{what}: time over pandas'", "times", ratios, at_most=1.3)
     ratios = [ours["peak"] / matrix for ours, _ in pairs]
     yield Figure(f"{what}: the process's peak memory over the float32 matrix", "times", ratios, at_most=2.2)
     ratios = [(ours["peak"] - ours["before"]) / matrix for ours, _ in pairs]
