@@ -49,7 +49,7 @@ LEVELS = (
 """Packages from the top down, below the public modules. A package imports only itself and packages of lower levels."""
 
 IN_DATA = (
-    {"load", "external", "kinds"},
+    {"load", "external", "folds", "kinds"},
     {"large"},
     {"assembly"},
     {"dataset"},

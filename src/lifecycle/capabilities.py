@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from lifecycle.contract import Samples
+    from lifecycle.contract import Fold, Samples, Split
 
 
 @runtime_checkable
@@ -23,6 +23,15 @@ class ChecksRows(Protocol):
 
     def check(self, frame: pd.DataFrame) -> None:
         """Raise ``RequestError`` for rows that cannot be used."""
+        ...
+
+
+@runtime_checkable
+class SplitsIntoFolds(Protocol):
+    """Divides samples for cross-validation, by its own rules: by class, in order of time, ..."""
+
+    def split_fold(self, samples: Samples, task: str, seed: int, fold: Fold) -> Split:
+        """Return the split whose test samples are those of a fold."""
         ...
 
 

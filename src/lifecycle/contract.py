@@ -100,6 +100,24 @@ class Samples:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """One fold of a cross-validation: its samples are the test samples, and those of all other folds are not.
+
+    Attributes:
+        index: from 0.
+        folds: number of folds, 2 or more.
+        repeat: from 0; each repetition divides the samples anew.
+
+    >>> Fold(index=0, folds=5)
+    Fold(index=0, folds=5, repeat=0)
+    """
+
+    index: int
+    folds: int
+    repeat: int = 0
+
+
+@dataclass(frozen=True)
 class Split:
     """Indices of the samples in the three parts, which are disjoint and together all samples.
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lifecycle.capabilities import ChecksRows, HasTimes, ReadsLargeFiles, weight_of
-from lifecycle.contract import DataPlugin, Samples, Split, Target
+from lifecycle.contract import DataPlugin, Fold, Samples, Split, Target
 from lifecycle.data.assembly import learn, part_of, spec_of
 from lifecycle.data.audit import rounded_numbers
 from lifecycle.data.columns import missing_values, weights
@@ -21,13 +21,21 @@ from lifecycle.data.large.table import LargeTable
 from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, learn_target
 from lifecycle.data.selection import select
 from lifecycle.data.sources.in_memory import MemoryRows
+from lifecycle.data.splits import draw
 from lifecycle.errors import RequestError, Setting, Text
 from lifecycle.profiling.clock import phase
 from lifecycle.runtime import memory
 
 
 @phase("data")
-def load(plugin: DataPlugin, name: str, kind: str, seed: int, in_memory: MemoryRows | None = None) -> Dataset:
+def load(
+    plugin: DataPlugin,
+    name: str,
+    kind: str,
+    seed: int,
+    in_memory: MemoryRows | None = None,
+    fold: Fold | None = None,
+) -> Dataset:
     """Read the rows, split them, fit the preprocessing to the training rows and apply it to all.
 
     Args:
@@ -36,6 +44,7 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, in_memory: MemoryR
         kind: name of the data plugin.
         seed: of the split.
         in_memory: rows to use in place of those that the plugin reads.
+        fold: of a cross-validation; ``None``: one split.
 
     Raises:
         RequestError: the rows cannot be used.
@@ -43,11 +52,11 @@ def load(plugin: DataPlugin, name: str, kind: str, seed: int, in_memory: MemoryR
     if in_memory is not None:
         if isinstance(plugin, ChecksRows):
             plugin.check(in_memory.frame)
-        return _load_frame(plugin, name, kind, seed, in_memory.frame, in_memory=True, fixed_split=in_memory.split)
+        return _load_frame(plugin, name, kind, seed, in_memory.frame, fold, True, in_memory.split)
     if (table := large_table(plugin)) is not None:
         with memory.kept():
-            return load_large(table, name, kind, seed)
-    return _load_frame(plugin, name, kind, seed, plugin.read())
+            return load_large(table, name, kind, seed, fold)
+    return _load_frame(plugin, name, kind, seed, plugin.read(), fold)
 
 
 def _load_frame(
@@ -56,6 +65,7 @@ def _load_frame(
     kind: str,
     seed: int,
     frame: pd.DataFrame,
+    fold: Fold | None,
     in_memory: bool = False,
     fixed_split: Split | None = None,
 ) -> Dataset:
@@ -66,16 +76,15 @@ def _load_frame(
         raise RequestError(Setting("data", name), problem, remedy=["Name one with ", Setting("data.target"), "."])
     samples, split = weights.kept(all_samples, fixed_split, weights.key_of(plugin))
     labels = clean_targets(np.asarray(samples.targets), target)
-    split = split or plugin.split(replace(samples, targets=labels), target.task, seed)
+    split = split or draw(plugin, replace(samples, targets=labels), target.task, seed, fold)
     notes: list[Text] = missing_values.notes(name, samples.inputs, missing_values.gaps(samples.inputs), split.train)
     notes += rounded_numbers.notes_on(plugin, frame, target, in_memory)
     # Rows of weight 0 count for missing values: they may be predicted later like any other row.
     gaps = missing_values.gaps(all_samples.inputs)
     task, preprocessing = _fit(plugin, samples, labels, split.train, target, gaps)
+    key = Setting("data", name)
     train, val, test = (
-        part_of(plugin, select(samples, rows), labels[rows], preprocessing, task, Setting("data", name))
-        if len(rows)
-        else None
+        part_of(plugin, select(samples, rows), labels[rows], preprocessing, task, key) if len(rows) else None
         for rows in (split.train, split.val, split.test)
     )
     assert train is not None  # noqa: S101 - for the types: no split is without training rows

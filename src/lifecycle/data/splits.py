@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from lifecycle.capabilities import SplitsIntoFolds
 from lifecycle.checks import in_range, one_of
-from lifecycle.contract import Samples, Split
+from lifecycle.contract import DataPlugin, Fold, Samples, Split
 from lifecycle.errors import Either, RequestError, Setting, Text
 
 RANDOM, LAST = "random", "last"  # where the test rows are in the source
@@ -71,6 +72,24 @@ class Shares:
             raise RequestError([test_size, val_size], problem, remedy="Hold out less, or give more rows.")
         return total - test - val, val, test
 
+    def val_count(self, total: int, rest: int) -> int:
+        """Return the number of validation samples of a fold.
+
+        Args:
+            total: number of samples.
+            rest: number of samples that are not in the fold.
+
+        Raises:
+            RequestError: no training sample is left.
+        """
+        share, key, of = self.validation_split, "data.validation_split", rest
+        if share is None:
+            share, key, of = self.val_size, "data.val_size", total
+        if (count := _count(share, of)) >= rest:
+            problem = f"leaves no training rows of the {rest} that are not in a fold"
+            raise RequestError(Setting(key, _short(share)), problem, remedy="Hold out less, or give more rows.")
+        return count
+
 
 @dataclass
 class Shuffled(Shares):
@@ -88,6 +107,19 @@ class Shuffled(Shares):
         """Divide at random, stratified by class; with ``test_rows=last`` the test rows are the last ones."""
         split_seed = seed if self.split_seed is None else self.split_seed
         return stratified(samples, self.counts(len(samples.rows)), task, split_seed, self.test_rows)
+
+    def split_fold(self, samples: Samples, task: str, seed: int, fold: Fold) -> Split:
+        """Divide at random into folds, stratified by class, and draw validation samples from the other folds."""
+        if self.test_rows == LAST:
+            raise RequestError(
+                Setting("data.test_rows", LAST),
+                "fixes the test rows, and in cross-validation each row is a test row once",
+                remedy=["Leave out ", Setting("cv.folds"), ", or use ", Setting("data.test_rows", RANDOM), "."],
+            )
+        total = len(samples.rows)
+        test_size = total // fold.folds + (total % fold.folds > 0)
+        val = self.val_count(total, total - test_size)
+        return folded(samples, val, task, seed if self.split_seed is None else self.split_seed, fold)
 
 
 def _short(size: float) -> float | int:
@@ -142,6 +174,111 @@ def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: 
         if any(len(part) and len(np.unique(labels[part])) < whole for part in drawn):
             raise _too_few(samples, counts)
     return split
+
+
+def draw(plugin: DataPlugin, samples: Samples, task: str, seed: int, fold: Fold | None = None) -> Split:
+    """Divide samples by the rules of their data plugin.
+
+    Args:
+        plugin: the data plugin.
+        samples: with targets.
+        task: of the target.
+        seed: of the split.
+        fold: of a cross-validation; ``None``: one split.
+
+    Raises:
+        RequestError: the samples cannot be divided so, or the plugin has no folds.
+    """
+    if fold is None:
+        return plugin.split(samples, task, seed)
+    if not isinstance(plugin, SplitsIntoFolds):
+        raise RequestError(
+            Setting("cv.folds", fold.folds),
+            f"needs a data plugin that divides into folds, and {type(plugin).__name__} has no split_fold",
+            remedy="Leave it out, or add that method to the plugin.",
+        )
+    return plugin.split_fold(samples, task, seed, fold)
+
+
+def folded(samples: Samples, num_val: int, task: str, seed: int, fold: Fold) -> Split:
+    """Shuffle with ``seed`` and divide into folds, with the same proportions of classes in each.
+
+    The folds of the first repetition are those of scikit-learn's ``StratifiedKFold(folds, shuffle=True,
+    random_state=seed)``; for a regression, of its ``KFold``.
+
+    Args:
+        samples: with targets.
+        num_val: number of validation samples, drawn from those outside the fold.
+        task: for ``"regression"``, samples are not stratified.
+        seed: of the shuffling.
+        fold: the fold whose samples are the test samples.
+
+    Raises:
+        RequestError: there are fewer samples, or fewer of a class, than folds; or a class is in no part.
+    """
+    import numpy as np
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    labels = samples.targets if task != "regression" else None
+    check_folds(labels, len(samples.rows), fold.folds)
+    # Another seed for each repetition, and that of the user for the first one.
+    drawn = seed if not fold.repeat else int(np.random.SeedSequence([seed, fold.repeat]).generate_state(1)[0])
+    kind = KFold if labels is None else StratifiedKFold
+    parts = list(kind(fold.folds, shuffle=True, random_state=drawn).split(samples.rows, labels))
+    rest, test = parts[fold.index]
+    within = None if labels is None else labels[rest]
+    inner = stratified(
+        Samples(np.empty((len(rest), 0)), within, samples.rows[rest]), (len(rest) - num_val, num_val, 0), task, drawn
+    )
+    return Split(train=rest[inner.train], val=rest[inner.val], test=test)
+
+
+def check_folds(labels: Any, total: int, folds: int) -> None:
+    """Refuse more folds than samples, or than samples of a class.
+
+    Args:
+        labels: ``(samples,)`` classes; ``None``: not a classification.
+        total: number of samples.
+        folds: number of folds.
+
+    Raises:
+        RequestError: names the rarest class.
+    """
+    import numpy as np
+
+    most, whose = total, f"the {total} samples"
+    if labels is not None:
+        classes, sizes = np.unique(labels, return_counts=True)
+        most = int(sizes.min())
+        whose = f"the {most} samples of class {str(classes[sizes.argmin()])[:50]}"
+    if folds > most:
+        remedy = f"Use at most {most}." if most > 1 else "Merge rare classes, or leave it out."
+        raise RequestError(Setting("cv.folds", folds), f"is more than {whose}", remedy=remedy)
+
+
+def chronological_fold(total: int, num_val: int, fold: Fold) -> Split:
+    """Test on one of equal blocks at the end, train and validate on what is before it.
+
+    The blocks are those of scikit-learn's ``TimeSeriesSplit(folds)``: the first block is in no fold.
+
+    Args:
+        total: number of samples, in order of time.
+        num_val: number of validation samples, directly before the fold.
+        fold: without repetitions, as the order of time is the only one.
+
+    Raises:
+        RequestError: there are too few samples, or repetitions.
+    """
+    import numpy as np
+    from sklearn.model_selection import TimeSeriesSplit
+
+    if fold.repeat:
+        raise RequestError("cv.repeats", "must be 1 for a series, which has one order of time", remedy="Leave it out.")
+    if total < 2 * (fold.folds + 1):
+        problem = f"is too many for a series of {total} samples"
+        raise RequestError(Setting("cv.folds", fold.folds), problem, remedy=f"Use at most {max(total // 2 - 1, 2)}.")
+    before, test = list(TimeSeriesSplit(fold.folds).split(np.arange(total)))[fold.index]
+    return Split(before[: len(before) - num_val], before[len(before) - num_val :], test)
 
 
 def _check_last(labels: Any, rest: Any, last: Any) -> None:

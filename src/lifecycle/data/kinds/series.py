@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lifecycle.checks import in_range, one_of
-from lifecycle.contract import Samples, Split, Target
+from lifecycle.contract import Fold, Samples, Split, Target
 from lifecycle.data.columns import targets, times, weights
 from lifecycle.data.columns.names import Renamed
 from lifecycle.data.columns.times import TimeStep
 from lifecycle.data.kinds.card import Card
 from lifecycle.data.scaling import SCALINGS, fitted
 from lifecycle.data.sources import files
-from lifecycle.data.splits import Shares, chronological
+from lifecycle.data.splits import Shares, chronological, chronological_fold
 from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
@@ -171,6 +171,12 @@ class Series(Card, Renamed, Shares):
     def split(self, samples: Samples, task: str, seed: int) -> Split:
         """Train on the past and test on the end: with a shuffled split, windows would contain values to predict."""
         return chronological(self.counts(len(samples.rows)))
+
+    def split_fold(self, samples: Samples, task: str, seed: int, fold: Fold) -> Split:
+        """Test on a block of the series, and train on what is before it, of which ``val_size`` is a share."""
+        total = len(samples.rows)
+        before = total - (fold.folds - fold.index) * (total // (fold.folds + 1))
+        return chronological_fold(total, self.val_count(before, before), fold)
 
     def learn(self, inputs: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None = None) -> Any:
         """Fit the scaler to the values of the training windows, weighted by the weights of their targets."""

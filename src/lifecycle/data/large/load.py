@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lifecycle.contract import Split, Target
+from lifecycle.contract import Fold, Split, Target
 from lifecycle.data.assembly import as_targets, spec_of
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.dataset import Dataset, Part
@@ -16,9 +16,10 @@ from lifecycle.data.large.targets import Labels
 from lifecycle.data.large.targets import labels as labels_of
 from lifecycle.data.large.targets import split as split_of
 from lifecycle.data.preprocessing import Preprocessing
+from lifecycle.errors import Text
 
 
-def load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
+def load_large(table: LargeTable, name: str, kind: str, seed: int, fold: Fold | None = None) -> Dataset:
     """Split and preprocess a large table, like :func:`lifecycle.data.load.load`, without a second copy in memory.
 
     Args:
@@ -26,6 +27,7 @@ def load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
         name: of the data set, for messages and the record.
         kind: name of the data plugin.
         seed: of the split.
+        fold: of a cross-validation; ``None``: one split.
 
     Raises:
         RequestError: the rows cannot be used.
@@ -34,11 +36,10 @@ def load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
     target = Target(plugin.target, plugin.task or table.task, plugin.scale_target)
     found = labels_of(table, target)
     of_rows = None if table.weights is None else weights.checked(table.weights, weights.key_of(plugin))
-    drawn = _draw(table, found, target, seed, of_rows)
+    drawn = _draw(table, found, target, seed, of_rows, fold)
     of_train = None if of_rows is None else of_rows[drawn.train]
     task, encoder = found.learn(drawn.train, target, of_train)
-    missing_values.check_empty(name, table.missing, table.blocks.num_rows)
-    notes = missing_values.notes_on(*held_out_gaps(table, drawn.train)) + table.rounded(target.task)
+    notes = _notes(table, name, drawn.train, target.task)
     preprocessing = Preprocessing(learn(table, drawn.train, of_train), encoder, table.gaps)
     parts = [drawn.train, drawn.val, drawn.test]
     inputs = transform(table, preprocessing.inputs, parts, name)  # one for all parts: it frees the blocks as it goes
@@ -70,10 +71,22 @@ def load_large(table: LargeTable, name: str, kind: str, seed: int) -> Dataset:
     )
 
 
-def _draw(table: LargeTable, found: Labels, target: Target, seed: int, of_rows: np.ndarray[Any, Any] | None) -> Split:
+def _notes(table: LargeTable, name: str, train: np.ndarray[Any, Any], task: str) -> list[Text]:
+    missing_values.check_empty(name, table.missing, table.blocks.num_rows)
+    return missing_values.notes_on(*held_out_gaps(table, train)) + table.rounded(task)
+
+
+def _draw(
+    table: LargeTable,
+    found: Labels,
+    target: Target,
+    seed: int,
+    of_rows: np.ndarray[Any, Any] | None,
+    fold: Fold | None,
+) -> Split:
     """Split the rows with a weight above 0."""
     if of_rows is None or of_rows.all():
-        return split_of(table, found, target, seed)
+        return split_of(table, found, target, seed, fold)
     positions = np.flatnonzero(of_rows)
-    drawn = split_of(table, found.take(positions), target, seed)
+    drawn = split_of(table, found.take(positions), target, seed, fold)
     return Split(positions[drawn.train], positions[drawn.val], positions[drawn.test])

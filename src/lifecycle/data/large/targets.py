@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from lifecycle.contract import Samples, Split, Target
+from lifecycle.contract import Fold, Samples, Split, Target
 from lifecycle.data.large.blocks import AnyArray
 from lifecycle.data.large.table import LargeTable
 from lifecycle.data.preprocessing import Preprocessing, clean_targets, learn_target
+from lifecycle.data.splits import draw
 from lifecycle.errors import RequestError
 
 
@@ -61,16 +62,16 @@ def labels(table: LargeTable, target: Target) -> Labels:
     return Labels(clean_targets(table.classes, target)[table.target], None)
 
 
-def split(table: LargeTable, found: Labels, target: Target, seed: int) -> Split:
+def split(table: LargeTable, found: Labels, target: Target, seed: int, fold: Fold | None = None) -> Split:
     """Divide the rows as the plugin does, in increasing order within each part."""
     # Only the number of rows matters, and a broadcast zero needs no memory.
     rows = np.broadcast_to(np.int64(0), len(found.values))
     inputs = np.empty((len(rows), 0))
     try:
-        drawn = table.plugin.split(Samples(inputs, found.values, rows), target.task, seed)
+        drawn = draw(table.plugin, Samples(inputs, found.values, rows), target.task, seed, fold)
     except RequestError:
         if found.texts is not None:  # again with labels, so that the message names the class rather than its code
             every = np.arange(len(rows))
-            table.plugin.split(Samples(inputs, found.of(every), every), target.task, seed)
+            draw(table.plugin, Samples(inputs, found.of(every), every), target.task, seed, fold)
         raise
     return Split(np.sort(drawn.train), np.sort(drawn.val), np.sort(drawn.test))
