@@ -15,6 +15,7 @@ import mlflow
 import pytest
 from hypothesis import HealthCheck, settings
 
+from lifecycle import layout
 from lifecycle import run as lifecycle_run
 from lifecycle.cli.main import main
 from lifecycle.tracking.store import database_uri
@@ -155,12 +156,16 @@ def python(tmp_path: Path) -> Command:
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Callable[[], list[mlflow.entities.Run]]:
-    """Return the runs in the working folder's database, oldest first, as MLflow itself reads them."""
+    """Return the runs in the working folder's database, oldest first, as MLflow itself reads them.
+
+    The summary run of a sweep is left out.
+    """
 
     def search() -> list[mlflow.entities.Run]:
         client = mlflow.MlflowClient(database_uri(tmp_path / "mlruns"))
         ids = [experiment.experiment_id for experiment in client.search_experiments()]
-        return list(client.search_runs(ids, order_by=["attributes.start_time ASC"]))
+        found = client.search_runs(ids, order_by=["attributes.start_time ASC"])
+        return [run for run in found if layout.ROLE not in run.data.tags]
 
     return search
 

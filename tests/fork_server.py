@@ -13,13 +13,99 @@ import json
 import os
 import select
 import socket
+import subprocess
 import sys
+import time
 import traceback
+from pathlib import Path
 from typing import Any
 
 
-class ForkedWorker:
-    """The process that records, forked from its client; as far as the client uses it, a ``subprocess.Popen``."""
+class ForkedProcess:
+    """What the two classes below have in common; as far as they are used, a ``subprocess.Popen``."""
+
+    pid: int
+    returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Return the exit code, if the process has ended."""
+        return self._reap(os.WNOHANG)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code once the process has ended."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while (code := self._reap(0 if until is None else os.WNOHANG)) is None:
+            if until is not None and time.monotonic() > until:
+                raise subprocess.TimeoutExpired("a forked process", timeout or 0)
+            time.sleep(0.01)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless the process has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End the process with ``kill -9``."""
+        self.send_signal(9)
+
+    def _reap(self, options: int) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, options)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+
+class ForkedSweepWorker(ForkedProcess):
+    """A process that runs jobs of a sweep, forked from the one that supervises it."""
+
+    def __init__(self, folder: Path, answers: int) -> None:
+        reading, writing = os.pipe()
+        self.pid = os.fork()
+        if not self.pid:
+            _run_jobs(folder, reading, answers)
+        os.close(reading)
+        self.stdin = os.fdopen(writing, "wb")
+
+
+def _let_go(first: int) -> None:
+    """Let go of the files of the parent, from a number on, without freeing the numbers.
+
+    Objects of the parent's still own them, and would close what is opened under the same number here.
+    """
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - as a number
+        for number in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208
+            if number >= first and number != nothing.fileno():
+                with contextlib.suppress(OSError):  # that of listdir itself
+                    os.fstat(number)
+                    os.dup2(nothing.fileno(), number)
+
+
+def _run_jobs(folder: Path, numbers: int, answers: int) -> None:
+    """Do what ``python -P -m lifecycle.sweeps.worker`` does, and exit."""
+    code = 1
+    try:
+        os.setsid()
+        os.dup2(numbers, 0)
+        os.dup2(answers, 3)
+        _let_go(4)
+        sys.stdin = os.fdopen(0)
+        from lifecycle.sweeps import worker
+
+        code = worker.main(folder, 3)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            importlib.import_module("atexit")._run_exitfuncs()
+        with contextlib.suppress(Exception):
+            sys.stdout.flush(), sys.stderr.flush()
+        os._exit(code & 255)
+
+
+class ForkedWorker(ForkedProcess):
+    """The process that records, forked from its client."""
 
     def __init__(self) -> None:
         read_messages, write_messages = os.pipe()
@@ -30,29 +116,6 @@ class ForkedWorker:
         os.close(read_messages)
         os.close(write_answers)
         self.stdin, self.stdout = os.fdopen(write_messages, "wb", 0), os.fdopen(read_answers, "rb", 0)
-        self.returncode: int | None = None
-
-    def poll(self) -> int | None:
-        """Return the exit code, if the process has ended."""
-        return self._reap(os.WNOHANG)
-
-    def wait(self) -> int:
-        """Return the exit code once the process has ended."""
-        code = self._reap(0)
-        assert code is not None
-        return code
-
-    def kill(self) -> None:
-        """End the process with ``kill -9``."""
-        if self.poll() is None:
-            os.kill(self.pid, 9)
-
-    def _reap(self, options: int) -> int | None:
-        if self.returncode is None:
-            pid, status = os.waitpid(self.pid, options)
-            if pid:
-                self.returncode = os.waitstatus_to_exitcode(status)
-        return self.returncode
 
 
 def _record(messages: int, answers: int) -> None:
@@ -88,6 +151,9 @@ def child(request: dict[str, Any], files: list[int]) -> None:
     from lifecycle.tracking import client
 
     client.start_worker = ForkedWorker
+    from lifecycle.sweeps import supervise
+
+    supervise.start_worker = ForkedSweepWorker
     code: Any = 1
     try:
         exec(request["code"], {"__name__": "__main__"})

@@ -5,6 +5,12 @@ DATABASE = "mlflow.db"
 CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
 
+SWEEPS = "sweeps"
+
+# In sweeps/<name>.
+JOBS = "jobs.jsonl"
+CLAIMS = "claims"
+
 # A saved model.
 MANIFEST = "lifecycle.json"
 WEIGHTS = "weights.safetensors"
@@ -34,6 +40,12 @@ OVERRIDES = "lifecycle.overrides"
 MODEL = "lifecycle.model"
 DATA_NAME = "lifecycle.data"
 SWEEP = "lifecycle.sweep"
+ROLE = "lifecycle.role"
+"""Tag of a run that is no fit: ``sweep`` of the summary of a sweep."""
+SIGNATURE = "lifecycle.signature"
+CONFIGURATION = "lifecycle.configuration"
+"""Digest of a configuration without seed and fold."""
+ATTEMPT = "lifecycle.attempt"
 ERROR = "lifecycle.error"
 ERROR_BEFORE = "lifecycle.error_before"
 RESUMED = "lifecycle.resumed"

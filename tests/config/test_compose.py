@@ -94,6 +94,9 @@ def test_a_configuration_has_nothing_of_hydras_own() -> None:
         "trainer",
         "tracking",
         "seed",
+        "seeds",
+        "cv",
+        "sweep",
         "profile",
         "verbose",
     }

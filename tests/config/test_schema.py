@@ -217,17 +217,6 @@ def test_the_largest_seed_is_allowed() -> None:
     assert resolve(compose(["seed=4294967295"])).seed == 2**32 - 1
 
 
-def test_several_devices_are_refused_in_a_multirun() -> None:
-    request = compose(["trainer.devices=2"])
-    assert resolve(request).trainer.devices == 2
-    with pytest.raises(
-        RequestError,
-        match=r"^trainer\.devices=2 cannot be used in a multirun: each process would start the whole sweep\. "
-        r"Run the jobs one by one\.$",
-    ):
-        resolve(dataclasses.replace(request, sweep="today"))
-
-
 def test_a_plugins_field_without_a_value_is_reported(site: Site) -> None:
     code = f"{HEAD}@dataclass\nclass Net:\n    'A net.'\n    width: int\n    def build(self, spec): ...\n"
     site.install("acme", {"my_net": "Net"}, code=code)

@@ -25,6 +25,7 @@ from lifecycle.layout import TEST_DIGEST, VALIDATION_DIGEST
 from lifecycle.tracking.found_run import FoundRun
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, Ended, artifacts
+from tests.forked import Forks
 from tests.made import make
 
 EVIL = "<script>alert(1)</script>"
@@ -32,7 +33,7 @@ Compare = Callable[..., Ended]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, empty_database: Path, forks: Forks) -> Path:
     """Make three runs of a sweep over iris, one that failed, and one of other data with a name that is HTML."""
     folder = tmp_path_factory.mktemp("compared")
     make(
@@ -41,6 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Pa
         ("-m", "data=iris", "optimizer.lr=0.001,0.02", "trainer.max_epochs=6"),
         ("data=iris", "optimizer=sgd", "optimizer.lr=1e6", "data.scaling=none", "trainer.max_epochs=6"),
         ("data=diabetes", "trainer.max_epochs=2", f'tracking.run_name="{EVIL}"'),
+        forks=forks,
     )
     return folder
 

@@ -24,7 +24,7 @@ from lifecycle.config.resolve import resolve
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.define.network import define
 from lifecycle.define.summary import summarize
-from tests.conftest import Command, artifacts
+from tests.conftest import QUICK, Command, artifacts, ready
 
 Runs = Callable[[], list[mlflow.entities.Run]]
 ROOT = Path(__file__).parents[2]
@@ -146,9 +146,12 @@ def test_early_stopping_stops_as_soon_as_validation_worsens_and_restores_the_bes
     assert run.data.tags["weights_epoch"] == run.data.tags["best_epoch"] == str(worse)
 
 
-def test_an_experiment_can_be_changed_word_by_word_and_swept(job: Command, runs: Runs) -> None:
-    words = ("trainer.max_epochs=1", "tracking.figures=false")
-    assert job("-m", "+experiment=iris,boston_housing", "model.hidden=[3]", *words).code == 0
+def test_an_experiment_can_be_changed_word_by_word_and_swept(
+    process: Command, runs: Runs, tmp_path: Path, empty_database: Path
+) -> None:
+    ready(tmp_path, empty_database)
+    words = ("trainer.max_epochs=1", *QUICK)
+    assert process("-m", "+experiment=iris,boston_housing", "model.hidden=[3]", *words).code == 0
     found = {run.info.run_name: run.data.params for run in runs()}
     assert set(found) == {"iris-0", "boston_housing-0"}
     assert {params["model.hidden"] for params in found.values()} == {"[3]"}

@@ -43,7 +43,7 @@ from lifecycle.tracking import found_run as runs_of_ours
 from lifecycle.tracking import worker
 from lifecycle.tracking.client import end_all
 from lifecycle.tracking.found_run import Which
-from lifecycle.tracking.messages import Answer, ListSweep, LogMetrics, encode
+from lifecycle.tracking.messages import Answer, CloseDeadRuns, LogMetrics, encode
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, Ended, artifacts
 from tests.forked import Forks, Process
@@ -842,6 +842,6 @@ def test_other_versions_than_the_run_began_with_are_named(job: Command, runs: Ru
 
 def test_the_worker_ends_the_run_after_a_line_that_a_kill_cut_short() -> None:
     answers: list[Answer] = []
-    lines = io.BytesIO(encode(ListSweep("/gone", {}, ""), 1) + encode(LogMetrics([("loss", 1.0, 0, 0)]), None)[:20])
+    lines = io.BytesIO(encode(CloseDeadRuns("/gone", {}), 1) + encode(LogMetrics([("loss", 1.0, 0, 0)]), None)[:20])
     worker.serve(lines, answers.append)
     assert [answer.number for answer in answers] == [1]

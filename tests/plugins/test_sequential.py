@@ -24,7 +24,7 @@ from lifecycle.plugins.recurrent import LSTMLayer
 from lifecycle.plugins.sequential import Sequential
 from lifecycle.predict import saved_model
 from lifecycle.testing import check_model_plugin
-from tests.conftest import Command, artifacts
+from tests.conftest import QUICK, Command, artifacts, ready
 
 Runs = Callable[[], list[mlflow.entities.Run]]
 TABLE = DataSpec(MULTICLASS, (4,), 3)
@@ -92,9 +92,10 @@ def test_a_saved_model_keeps_its_list_and_its_weights(job: Command, runs: Runs) 
     assert set(checkpoint["state_dict"]) == {f"network.{key}" for key in trained.network.state_dict()}
 
 
-def test_a_list_can_be_swept(job: Command, runs: Runs) -> None:
+def test_a_list_can_be_swept(process: Command, runs: Runs, tmp_path: Path, empty_database: Path) -> None:
+    ready(tmp_path, empty_database)
     words = ["-m", "model=sequential", "data=iris", "trainer.max_epochs=1"]
-    assert job(*words, "model.layers=[dense: 5, relu, output],[{dense: {units: 6}}, dense: 3]").code == 0
+    assert process(*words, *QUICK, "model.layers=[dense: 5, relu, output],[{dense: {units: 6}}, dense: 3]").code == 0
     found = [run.data.params["model.layers"] for run in runs()]
     assert found == ["['dense: 5', 'relu', 'output']", "[{'dense': {'units': 6}}, 'dense: 3']"]
 

@@ -16,7 +16,7 @@ from lifecycle.config import compose, schema
 from lifecycle.errors import RequestError, TrackingError
 from lifecycle.tracking import client
 from lifecycle.tracking.client import Client
-from lifecycle.tracking.messages import Answer, CreateRun, FinishRun, ListSweep, WarmUp, encode
+from lifecycle.tracking.messages import Answer, CloseDeadRuns, CreateRun, FindRun, FinishRun, WarmUp, encode
 from lifecycle.tracking.run import track
 from lifecycle.tracking.worker import serve
 from tests.conftest import Command, artifacts
@@ -100,22 +100,23 @@ def test_a_database_that_cannot_be_opened_is_the_request_s_fault(
 
 
 def test_an_answer_that_was_not_waited_for_is_not_taken_for_another(serving: Client, tmp_path: Path) -> None:
-    def sweep(folder: str) -> ListSweep:
-        return ListSweep(str(tmp_path), {"dir": folder}, "none")
+    def find(folder: str) -> FindRun:
+        return FindRun(str(tmp_path), {"dir": folder}, "latest", ["FINISHED"])
 
     with pytest.raises(
         TrackingError, match=r"^MLflow did not answer within 0 s\. Check which process has locked its database\.$"
     ):
-        serving.ask(sweep("one"), within=0)
-    assert serving.ask(sweep("two")).folder == str(tmp_path / "two")
-    assert serving.ask(sweep("one")).folder == str(tmp_path / "one")
+        serving.ask(find("one"), within=0)
+    for folder in ("two", "one"):
+        with pytest.raises(RequestError, match=rf"\b{folder}\b"):
+            serving.ask(find(folder))
 
 
 def test_a_process_that_is_gone_is_reported(serving: Client) -> None:
     serving._process.kill()
     serving._process.wait()
     with pytest.raises(TrackingError, match=r"^the process that records the run ended \(exit code -9\)\. Run again\.$"):
-        serving.ask(ListSweep("/", {}, ""))
+        serving.ask(CloseDeadRuns("/", {}))
     assert not serving.is_alive()
 
 

@@ -29,6 +29,7 @@ from lifecycle.errors import RequestError
 from lifecycle.tracking import found_run, ranking
 from lifecycle.tracking.found_run import FoundRun
 from tests.conftest import Command
+from tests.forked import Forks
 from tests.made import make, runs_in
 
 VALIDATION, TEST = "split.validation.sha256", "split.test.sha256"
@@ -41,7 +42,7 @@ def sha(rows: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def seeds(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+def seeds(tmp_path_factory: pytest.TempPathFactory, empty_database: Path, forks: Forks) -> Path:
     """Make eight runs that differ in seed alone, and three with one split; return the working folder."""
     folder = tmp_path_factory.mktemp("seeds")
     make(
@@ -49,6 +50,7 @@ def seeds(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Pat
         empty_database,
         ("-m", "data=iris", f"seed={','.join(map(str, SEEDS))}", "trainer.max_epochs=40"),
         ("-m", "data.split_seed=0", "seed=1,2,3", "trainer.max_epochs=5", "tracking.experiment=one"),
+        forks=forks,
     )
     return folder
 
@@ -125,12 +127,6 @@ def test_compare_ranks_within_a_group_of_the_same_rows_and_says_why(
     assert re.findall(r'<tr><td class="number" data-v="(\d+)"', board) == ["1", "2", "3"]  # the last group's alone
     assert page.count("<tbody>") == page.count("</tbody>")
     assert why in page
-
-
-def test_a_sweep_says_that_its_seeds_have_other_rows(job: Command) -> None:
-    words = ("-m", "data=iris", "seed=1,2", "trainer.max_epochs=1", "verbose=1")
-    assert "Note      The runs have 2 different splits of the same data, as seed draws" in job(*words).out
-    assert "Note" not in job(*words, "data.split_seed=3").out
 
 
 def test_runs_without_digests_have_the_split_that_their_request_draws(found: list[FoundRun]) -> None:

@@ -1,13 +1,13 @@
-"""Runs and multiruns, composed by Hydra."""
+"""Runs and sweeps, composed by Hydra."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from lifecycle.cli.exit_codes import report
+from lifecycle.errors import LifecycleError
 from lifecycle.profiling.clock import profiled
 from lifecycle.runtime.processes import environment, is_helper
-from lifecycle.sweeps.job import SweepError, run_job
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 
 def compose_and_run(arguments: list[str]) -> None:
-    """Compose a request with Hydra, or each request of a multirun, and run it."""
+    """Compose a request with Hydra and run it, or all jobs of a sweep."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
 
     from lifecycle.config import compose, rules
     from lifecycle.config.explain import COMPOSING, explain
@@ -27,52 +26,43 @@ def compose_and_run(arguments: list[str]) -> None:
 
     rules.check_arguments(arguments)
     command = compose.command_line()
+    arguments = [compose.in_full(word) for word in arguments]
     failure: list[Exception] = []
-    sweep: list[Request] = []
+    many: list[bool] = []
 
     def job(config: DictConfig) -> None:
+        """Run a single request; the sweeper does not call this."""
         try:
             request = compose.request_of(config, HydraConfig.get(), command)
-            # The last job is enough for the report of the sweep, which reads the runs from MLflow.
-            sweep[:] = [request] if request.sweep else []
-            if request.sweep:
-                compose.mask_sweep_file(HydraConfig.get())
+            if compose.has_many(request):
+                many.append(True)
+                return
             with profiled(request, is_command=True):
-                if request.sweep is None:
-                    _start(request)
-                else:
-                    run_job(request, HydraConfig.get().job.num, _start)
-        except SweepError:
-            raise
+                _start(request)
         except Exception as error:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                # run_job() prints the errors of a run; this one occurred before there was a request.
-                report(error, full_error=False)
-                raise SweepError from error
             failure.append(error)  # raised below: Hydra would wrap it in a message of its own
 
     # With this variable Hydra raises errors, which it would otherwise print itself before it exits with 1.
     try:
         masked_output = compose.masked_output(arguments)
+        _register_sweeper()
         with files_checked(), environment(HYDRA_FULL_ERROR="1"), compose.arguments_for_hydra(arguments), masked_output:
             hydra.main(config_path=compose.CONFIG_PACKAGE, config_name="config", version_base="1.3")(job)()
-    except SweepError:
-        # Hydra raises it after the last job, so that the table has the other runs too.
-        _report_sweep(sweep)
-        raise
     except COMPOSING as error:
+        if isinstance(error, LifecycleError):
+            raise
         raise explain(error, arguments) from error  # a job's errors do not get here, so composing failed
-    _report_sweep(sweep)
     if failure:
         raise failure[0]
+    if many:
+        compose_and_run(["--multirun", *arguments])
 
 
-def _report_sweep(sweep: list[Request]) -> None:
-    """Print the results of a multirun, where there was one."""
-    if sweep:
-        from lifecycle.sweeps.report import report_sweep
+def _register_sweeper() -> None:
+    """Register the sweeper with Hydra, which does not find it in every kind of installation."""
+    from hydra.core.plugins import Plugins
 
-        report_sweep(sweep[0])
+    Plugins.instance().register(import_module("hydra_plugins.lifecycle_sweeper").LifecycleSweeper)
 
 
 def _start(request: Request) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 SUBCOMMANDS = {
     "predict": "predict the raw rows of a file, or the next steps of a series",
     "evaluate": "score the model of a run again, on the run's own test rows or on other labelled data",
-    "resume": "continue a run from its last checkpoint, with the results of an uninterrupted run",
+    "resume": "continue a run from its last checkpoint, or a sweep, with the results of an uninterrupted one",
     "rerun": "repeat a run from its record, and compare the results",
+    "sweep": "list the sweeps, or show the leader board of one",
     "compare": "compare runs, in a table and on an HTML page that needs no network",
     "export": "export the network of a run as a program, and check that its outputs are the same",
     "serve": "serve the model of a run on this machine, with MLflow's protocol",

@@ -6,14 +6,14 @@ import dataclasses
 import re
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextvars import ContextVar
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from lifecycle.config import rules
@@ -21,11 +21,13 @@ from lifecycle.config.explain import COMPOSING, explain, removed, resolve_interp
 from lifecycle.config.options import CHOICES, EXPERIMENT, OURS, classes
 from lifecycle.config.schema import Request, RunConfig
 from lifecycle.config.search_path import hydra_ready
-from lifecycle.credentials import MaskedStream, masked, masked_word
+from lifecycle.credentials import MaskedStream, masked_word
 from lifecycle.errors import RequestError, Setting
 
 PRINTS = re.compile(r"-c(job|hydra|all)?|--cf.*|-i.*|--i.*|-sc|--s.*")
 """Hydra's flags that print the configuration instead of running; argparse accepts their abbreviations too."""
+
+_as_typed: ContextVar[str | None] = ContextVar("_as_typed", default=None)
 
 CONFIG_PACKAGE = f"pkg://{OURS}"
 
@@ -39,6 +41,7 @@ def compose(overrides: list[str]) -> Request:
     import hydra
 
     rules.check_arguments(overrides)
+    overrides = [in_full(word) for word in overrides]
     try:
         with hydra_ready():
             config = hydra.compose("config", overrides, return_hydra_config=True)
@@ -49,23 +52,78 @@ def compose(overrides: list[str]) -> Request:
     return request_of(config, with_hydra, command=_typed("lifecycle", overrides))
 
 
-def request_of(config: DictConfig, hydra: Any, command: str) -> Request:
+@contextmanager
+def compose_many(overrides: list[str]) -> Iterator[tuple[list[Any], Callable[[list[str]], DictConfig], str]]:
+    """Yield the parsed overrides of a multirun, what composes those of a job, and the command line for the record.
+
+    Raises:
+        RequestError: an override cannot be parsed.
+    """
+    import hydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    rules.check_arguments(overrides)
+    words = _with_single_choices([in_full(word) for word in overrides])
+    try:
+        with hydra_ready():
+            parsed = OverridesParser.create(config_loader=_loader()).parse_overrides(words)
+            yield (
+                parsed,
+                lambda own: hydra.compose("config", own, return_hydra_config=True),
+                _typed("lifecycle", ["-m", *overrides]),
+            )
+    except COMPOSING as error:
+        raise explain(error, overrides) from error
+
+
+def _loader() -> Any:
+    from hydra.core.global_hydra import GlobalHydra
+
+    return GlobalHydra.instance().config_loader()
+
+
+def has_many(request: Request) -> bool:
+    """Return whether a request is of several runs: for seeds, or for folds."""
+    config = request.config
+    return config.seeds is not None or (config.cv.folds is not None and config.cv.fold is None)
+
+
+def check_is_one(request: Request) -> None:
+    """Refuse a request of several runs where one is run.
+
+    Raises:
+        RequestError: names the key.
+    """
+    if has_many(request):
+        config = request.config
+        key = Setting("cv.folds", config.cv.folds) if config.seeds is None else Setting("seeds", config.seeds)
+        raise RequestError(key, "is of several runs, and this runs one", remedy="Use lifecycle.sweep([...]).")
+
+
+def in_full(word: str) -> str:
+    """Return ``cv.folds=10`` for ``cv=10``: the node has several fields. Other overrides stay as they are."""
+    key, equals, value = word.partition("=")
+    return f"cv.folds={value}" if equals and key == "cv" and not value.startswith("{") else word
+
+
+def request_of(config: DictConfig, hydra: Any, command: str, overrides: Sequence[str] | None = None) -> Request:
     """Return the request of a composed configuration.
 
     Args:
         config: without its ``hydra`` node.
-        hydra: the ``hydra`` node: the chosen options, and whether this is a job of a multirun.
+        hydra: the ``hydra`` node, with the chosen options.
         command: the command line, for the record.
+        overrides: that the configuration was composed with; ``None``: those of the ``hydra`` node.
     """
     # Without the groups of Hydra itself, such as hydra/launcher.
     choices = {str(group): str(name) for group, name in hydra.runtime.choices.items() if "/" not in str(group)}
-    sweep = Path(hydra.sweep.dir).name if hydra.mode == RunMode.MULTIRUN else None
-    # Unresolved: an interpolation in an override refers to the configuration of the run, not to Hydra's node.
-    typed: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
-    overrides = tuple(map(str, typed))
+    if overrides is None:
+        # Unresolved: an interpolation in an override refers to the configuration of the run, not to Hydra's node.
+        typed: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
+        overrides = [str(word) for word in typed]
     _check_complete(config, choices)
     kept = resolve_interpolations(config, list(overrides))
-    return Request(config, choices, command, sweep, tuple(map(masked_word, overrides)), kept)
+    return Request(config, choices, command, None, tuple(map(masked_word, overrides)), kept)
 
 
 def _check_complete(config: DictConfig, choices: dict[str, str]) -> None:
@@ -113,13 +171,14 @@ def arguments_for_hydra(arguments: list[str]) -> Iterator[None]:
     found = parser.parse_intermixed_args(arguments)
     remaining = list(found.overrides)
     options = [word for word in arguments if not (remaining and word == remaining[0] and remaining.pop(0))]
-    before = sys.argv
+    before, token = sys.argv, _as_typed.set(command_line())
     overrides = _with_single_choices(found.overrides) if found.multirun else found.overrides
     sys.argv = [before[0], *options, *overrides]
     try:
         yield
     finally:
         sys.argv = before
+        _as_typed.reset(token)
 
 
 def _with_single_choices(overrides: list[str]) -> list[str]:
@@ -153,16 +212,10 @@ def masked_output(arguments: list[str]) -> Iterator[None]:
         yield
 
 
-def mask_sweep_file(hydra: Any) -> None:
-    """Mask credentials in ``multirun.yaml``, which Hydra writes at the start of a sweep."""
-    file = Path(hydra.sweep.dir) / "multirun.yaml"
-    # Only a file with credentials is rewritten: the others stay as Hydra formats them.
-    if file.is_file() and masked(text := file.read_text(encoding="utf-8")) != text:
-        file.write_text(masked(text), encoding="utf-8")
-
-
 def command_line() -> str:
-    """Return the command as typed, for the record."""
+    """Return the command as typed, for the record; also where Hydra has the arguments in its own order."""
+    if (typed := _as_typed.get()) is not None:
+        return typed
     # `python -m lifecycle` is recorded as the command that a reader can repeat.
     name = Path(sys.argv[0]).name
     return _typed("lifecycle" if name == "__main__.py" else name, sys.argv[1:])

@@ -35,7 +35,7 @@ def record_of(request: Request) -> dict[str, Any]:
         "choices": dict(request.choices),
         "overrides": list(request.overrides),
         "command": request.command,
-        "sweep": request.sweep,
+        "sweep": request.sweep.name if request.sweep else None,
         "folder": str(Path.cwd()),
     }
 

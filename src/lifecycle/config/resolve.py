@@ -47,6 +47,7 @@ def resolve(request: Request) -> Job:
         metrics=None if config.metrics is None else list(config.metrics),
         trainer=trainer,
         seed=config.seed,
+        fold=build(config, "cv").of_run,
     )
     _ = request.tracking  # built only to be checked: the run reads it from the request
     _check_values(job)
@@ -65,12 +66,6 @@ def _check_values(job: Job) -> None:
         raise RequestError("label_smoothing", problem, job.label_smoothing, "The default is 0.0.")
     if verbose not in (0, 1, 2):
         raise RequestError("verbose", "must be 0, 1 or 2", verbose, "Use 0 silent, 1 bar, 2 a line an epoch.")
-    if job.request.sweep and job.trainer.devices > 1:
-        raise RequestError(
-            Setting("trainer.devices", job.trainer.devices),
-            "cannot be used in a multirun: each process would start the whole sweep",
-            remedy="Run the jobs one by one.",
-        )
     if job.class_weights == "balanced" and job.trainer.class_balanced:
         both: Text = [Setting("class_weights", "balanced"), " and ", Setting("trainer.class_balanced", True)]
         raise RequestError(both, "would balance the classes twice", remedy="Leave one out.")

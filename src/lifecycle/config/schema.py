@@ -12,7 +12,7 @@ from lifecycle.checks import in_range, one_of
 from lifecycle.config import expressions
 from lifecycle.config.fields import option
 from lifecycle.config.tracking_address import check_folder
-from lifecycle.contract import DataPlugin, ModelPlugin
+from lifecycle.contract import DataPlugin, Fold, ModelPlugin
 from lifecycle.credentials import masked
 from lifecycle.errors import FieldError, RequestError, field_error, first_line
 from lifecycle.optimizers import OptimizerConfig
@@ -28,6 +28,11 @@ CLIPPING = ("norm", "value")
 STRATEGIES = ("auto", "ddp")
 
 PRECISIONS = ("32", "bf16-mixed", "auto")
+
+ON_ERROR = ("continue", "stop", "retry")
+
+OF_MANY = ("seeds", "sweep")
+"""Fields of :class:`RunConfig` that say which runs there are, and are not part of the record of each."""
 
 
 @dataclass
@@ -91,6 +96,62 @@ class TrackingConfig:
 
 
 @dataclass
+class CvConfig:
+    """Cross-validation: a run for each fold. ``cv=10`` on the command line is short for ``cv.folds=10``."""
+
+    folds: int | None = None  # parts of the rows, each of which is the test part once; null: one split
+    repeats: int = 1  # times that the rows are divided anew
+    fold: int | None = None  # of one run, from 0; null: a run for each
+    repeat: int = 0  # of one run, from 0
+
+    def __post_init__(self) -> None:
+        in_range(self, "folds", low=2)
+        in_range(self, "repeats", low=1)
+        in_range(self, "fold", low=0)
+        in_range(self, "repeat", low=0)
+        for name, of in (("repeats", 1), ("fold", None), ("repeat", 0)):
+            if self.folds is None and getattr(self, name) != of:
+                problem = "needs the number of folds"
+                raise FieldError(name, problem, str(getattr(self, name)), "Add cv.folds=5, for instance.")
+        if self.fold is not None and self.folds is not None and self.fold >= self.folds:
+            raise FieldError("fold", f"must be below cv.folds={self.folds}", str(self.fold), "The first one is 0.")
+        if self.repeat >= self.repeats:
+            raise FieldError("repeat", f"must be below cv.repeats={self.repeats}", str(self.repeat), "The first is 0.")
+
+    @property
+    def of_run(self) -> Fold | None:
+        """The fold of a run; ``None``: its rows are divided as its data plugin does."""
+        return None if self.folds is None or self.fold is None else Fold(self.fold, self.folds, self.repeat)
+
+    @property
+    def has_many(self) -> bool:
+        """Whether this is a run for each fold, rather than one run."""
+        return self.folds is not None and self.fold is None
+
+
+@dataclass
+class SweepConfig:
+    """How the jobs of a sweep are run; see docs/sweeps.md."""
+
+    workers: int = 1  # processes that run jobs at the same time
+    launcher: str | None = None  # one of Hydra's for other machines, such as joblib or submitit_slurm; null: workers
+    on_error: str = "continue"  # continue with the next job, stop, or retry the job at once
+    retries: int = 1  # times that a failed job is run again: at once with retry, else when the sweep is started again
+    minutes: float | None = None  # no job is started after this time; null: no limit
+    again: bool = False  # run finished jobs again
+    metric: str | None = None  # score that ranks configurations; null: of validation rows, or with folds of test rows
+
+    def __post_init__(self) -> None:
+        in_range(self, "workers", low=1)
+        in_range(self, "retries", low=0)
+        in_range(self, "minutes", above=0)
+        one_of(self, "on_error", ON_ERROR)
+        if self.launcher is not None and self.workers > 1:
+            problem = "are processes of this machine, and a launcher starts its own"
+            raise FieldError("workers", problem, str(self.workers), "Leave out one of sweep.workers, sweep.launcher.")
+
+
+@dataclass
 class RunConfig:
     """The root of the configuration: everything that a run depends on."""
 
@@ -105,8 +166,32 @@ class RunConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     seed: int = 0  # of the split (unless data.split_seed is set), the initial weights, the order of rows and dropout
+    seeds: int | None = None  # a run for each of so many seeds, from `seed` on, on one split; null: one run
+    cv: CvConfig = field(default_factory=CvConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
     profile: bool = False  # measure where the time goes: a table and a page with a flame graph among the artifacts
     verbose: int = 1  # 0 silent, 1 a progress bar (or a line an epoch where there is no terminal), 2 a line an epoch
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """The place of a run in a sweep.
+
+    Attributes:
+        name: of the sweep.
+        number: of the job, from 0.
+        signature: digest of everything that its results depend on; runs of one signature are the same.
+        configuration: digest that runs share which differ in seed and fold only.
+        data: digest of the data when the sweep was planned; empty: they could not be read then.
+        attempt: from 1; a failed job is run again as a new run.
+    """
+
+    name: str
+    number: int = 0
+    signature: str = ""
+    configuration: str = ""
+    data: str = ""
+    attempt: int = 1
 
 
 @dataclass(frozen=True)
@@ -116,7 +201,7 @@ class Request:
     config: DictConfig  # composed against RunConfig
     choices: dict[str, str]  # chosen option of each group: {"model": "mlp", "data": "iris", ...}
     command: str = ""  # the command line
-    sweep: str | None = None  # name of the multirun that this is a job of
+    sweep: SweepJob | None = None  # the job of a sweep that this is
     overrides: tuple[str, ...] = ()  # as typed, of this job
     expressions: dict[expressions.Path, str] = field(default_factory=dict)  # recorded instead of values
 
@@ -130,7 +215,9 @@ class Request:
     def recorded(self) -> dict[str, Any]:
         """The configuration as it is recorded: plain values, with expressions in place and credentials masked."""
         found: dict[str, Any] = expressions.record(OmegaConf.to_container(self.config), self.expressions)
-        return found
+        # A run without folds has no parameters of folds.
+        left_out = (*OF_MANY, *(["cv"] if self.config.cv.folds is None else []))
+        return {name: value for name, value in found.items() if name not in left_out}
 
     @property
     def hidden(self) -> dict[str, str]:
@@ -146,7 +233,9 @@ class Request:
             else [self.choices[g] for g in ("model", "data")]
         )
         own = self.expressions.get(("tracking", "run_name"), self.tracking.run_name)
-        return masked(own or "-".join([*names, str(self.config.seed)]))
+        cv = self.config.cv
+        fold = [] if cv.fold is None else [f"fold{cv.fold}" if cv.repeats == 1 else f"fold{cv.repeat}.{cv.fold}"]
+        return masked(own or "-".join([*names, str(self.config.seed), *fold]))
 
 
 @dataclass(frozen=True)
@@ -169,6 +258,7 @@ class Job:
     metrics: list[str] | None
     trainer: TrainerConfig
     seed: int
+    fold: Fold | None = None
 
 
 def build(config: DictConfig, key: str) -> Any:

@@ -111,6 +111,10 @@ class CheckedPackages(ImportlibResourcesConfigSource):
 
 CHECKED: tuple[type[ConfigSource], ...] = (CheckedFiles, CheckedPackages)
 
+# In the processes of a launcher, Hydra registers its own sources on top of these, and compares the names only.
+CheckedFiles.__name__ = FileConfigSource.__name__
+CheckedPackages.__name__ = ImportlibResourcesConfigSource.__name__
+
 
 def _checked(found: ConfigResult, name: str, where: str) -> ConfigResult:
     content = OmegaConf.to_container(found.config, resolve=False)

@@ -158,19 +158,6 @@ class Report:
             "Next", "lifecycle ui" + ("" if folder == Path.cwd() / "mlruns" else f" tracking.dir={_short(folder)}")
         )
 
-    def sweep(self, name: str, runs: list[tuple[str, str, dict[str, float]]], note: str | None = None) -> None:
-        """Print the runs of a sweep: name, status, scores on the test rows; and a note on them."""
-        metrics = list(dict.fromkeys(metric for _, _, scores in runs for metric in scores))
-        table = Table("run", "status", *metrics, box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
-        for run, status, scores in runs:
-            table.add_row(run, status, *(f"{scores[metric]:.4f}" if metric in scores else "" for metric in metrics))
-        self.console.print()
-        finished = sum(status == "FINISHED" for _, status, _ in runs)
-        self._line("Sweep", f"{name}, {finished} of {len(runs)} runs finished")
-        self.console.print(table)
-        if note:
-            self._line("Note", note)
-
     def profile(self, rows: list[tuple[str, float, float]], where: Path | str, files: Sequence[str] = ()) -> None:
         """Print the time of each phase of a run.
 

@@ -239,7 +239,8 @@ def _is_program() -> bool:
     """Return whether the process was started as our command, rather than by a program that calls it."""
     # The script `lifecycle`, or the module lifecycle/__main__.py.
     file = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
-    return "lifecycle" in (file.stem, file.parent.stem)
+    # Or the worker of a sweep, lifecycle/sweeps/worker.py, which the command starts.
+    return "lifecycle" in (file.stem, file.parent.stem) or file.parts[-3:] == ("lifecycle", "sweeps", "worker.py")
 
 
 def _depth(frame: FrameType | None) -> int:

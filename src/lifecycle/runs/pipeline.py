@@ -154,8 +154,13 @@ def prepare(job: Job, rows: MemoryRows | None = None) -> Prepared:
     """
     # First, as it needs no data, whose loading may take minutes.
     preflight.check_devices(job.trainer)
+    planned = job.request.sweep.data if job.request.sweep else ""
     with explained(Cures(["Set ", Setting("data.memory_gb"), ", or use fewer rows or columns"], refused=True)):
-        data = load(job.data, job.data_name, job.data_kind, job.seed, rows)
+        data = load(job.data, job.data_name, job.data_kind, job.seed, rows, job.fold)
+    if planned and data.digest != planned:
+        problem = "has changed since the sweep was planned"
+        remedy = "Type the command of the sweep again, which plans it anew, or bring the data back."
+        raise RequestError(Setting("data", data.name), problem, remedy=remedy)
     with explained(Cures(["Lower ", largest(job.model)], refused=True)):
         return _compiled(job, data)
 

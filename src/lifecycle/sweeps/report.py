@@ -1,31 +1,174 @@
-"""The report of a multirun after its last job."""
+"""Prints the leader board of a sweep."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import math
+import os
+import sys
 from pathlib import Path
 
-from lifecycle.config.schema import Request
-from lifecycle.console import report
-from lifecycle.runtime.quiet import quiet_libraries
-from lifecycle.tracking import client
-from lifecycle.tracking.messages import ListSweep, SweepRuns
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lifecycle.plots.style import number, short
+from lifecycle.sweeps.board import Board, Entry
+from lifecycle.tracking.sweep_runs import DEAD
+
+MOST_LINES = 20
+"""Configurations that are printed; the page and the table of the summary have all."""
+
+MOST_FAILURES = 5
+MOST_CHARACTERS = 40
+WIDE = 200
+"""Columns of a file or a pipe, where rich would assume 80."""
 
 
-def report_sweep(request: Request) -> None:
-    """Print the runs of the multirun that a request belongs to, as MLflow has recorded them."""
-    with quiet_libraries():
-        printer = report.Report(request.config.verbose)
-        found = sweep_runs(request)
-        printer.sweep(request.sweep or "", found.runs, found.note)
-        printer.next(Path(found.folder))
+def print_board(board: Board, verbose: int, continues: bool = True) -> None:
+    """Print the configurations of a sweep, the best first, the failures, and the command that continues.
+
+    Args:
+        board: of the sweep.
+        verbose: 0: only failures.
+        continues: whether to print the command that continues an unfinished sweep.
+    """
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
+    if verbose:
+        console.print()
+        _line(console, "Sweep", f"{board.plan.name}, {counts_of(board)}")
+        if any(entry.means for entry in board.entries):
+            _print_entries(console, board)
+        for note in board.notes:
+            _line(console, "Note", note)
+    for failure in board.failures[:MOST_FAILURES] if verbose else ():
+        _line(console, "Failed", f"{' '.join(failure.job.words) or failure.run.name}: {failure.error}")
+        _line(console, "", failure.rerun)
+    if len(board.failures) > MOST_FAILURES and verbose:
+        _line(console, "", f"and {len(board.failures) - MOST_FAILURES} more")
+    if verbose and continues and board.counts["left"]:
+        _line(console, "Continue", board.plan.to_continue)
+    if verbose:
+        folder = board.plan.place
+        is_usual = folder == Path.cwd() / "mlruns"
+        _line(console, "Next", "lifecycle ui" + ("" if is_usual else f" tracking.dir={os.path.relpath(folder)}"))
 
 
-def sweep_runs(request: Request) -> SweepRuns:
-    """Return the runs of the multirun that a request belongs to, with their final scores."""
-    worker = client.borrow()
-    try:
-        # The worker may be in another folder, and a relative tracking.dir is one of this process.
-        return worker.ask(ListSweep(str(Path.cwd()), asdict(request.tracking), request.sweep or ""))
-    finally:
-        client.give_back(worker)
+def counts_of(board: Board) -> str:
+    """Return how many jobs ended how: ``18 of 20 runs finished, 1 failed, 1 left``."""
+    total = len(board.plan.jobs)
+    words = [f"{board.counts['done']} of {total} run{'s' * (total != 1)} finished"]
+    words += [f"{board.counts[name]} {name}" for name in ("failed", "left") if board.counts[name]]
+    return ", ".join(words)
+
+
+def _print_entries(console: Console, board: Board) -> None:
+    several = len(board.entries) > 1
+    if board.metric and several:
+        direction = "higher" if board.higher else "lower"
+        _line(console, "", f"by the mean of {board.metric} ({direction} is better)")
+    shown = [entry for entry in board.entries if entry.means][:MOST_LINES]
+    if not several:
+        console.print(_table_of_one(shown[0]))
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    columns = columns_of(board, shown)
+    for head, _ in columns:
+        # Rich would read [64,32] in a plain str as markup.
+        table.add_column(Text(head), overflow="fold", justify="left")
+    for at, row in enumerate(zip(*(cells for _, cells in columns), strict=True)):
+        if at and shown[at].group != shown[at - 1].group:
+            table.add_row()
+        table.add_row(*(Text(cell, "bold" if shown[at] is board.best else "") for cell in row))
+    with console.capture() as captured:
+        console.print(table)
+    console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    if len(board.entries) > len(shown):
+        _line(console, "", f"and {len(board.entries) - len(shown)} more configurations")
+
+
+Column = tuple[str, list[str]]
+
+
+def columns_of(board: Board, shown: list[Entry], unlimited: bool = False) -> list[Column]:
+    """Return the columns of the board: what differs, the runs, the metric with its interval, the difference, scores.
+
+    Args:
+        board: of a sweep.
+        shown: its entries that are shown.
+        unlimited: whether all columns are wanted, and all of their texts.
+    """
+    most = 10**6 if unlimited else MOST_CHARACTERS
+    columns: list[Column] = [(key, [short(entry.settings[key], most) for entry in shown]) for key in shown[0].settings]
+    if any(entry.group for entry in shown):
+        columns.append(("group", [str(entry.group + 1) for entry in shown]))
+    jobs = max(len(entry.jobs) for entry in board.entries)
+    if jobs > 1 or any(not entry.is_ranked for entry in shown):
+        columns.append(("runs", [f"{_finished(entry)}/{len(entry.jobs)}" for entry in shown]))
+    metric = board.metric or ""
+    columns.append((metric, [_mean(entry, metric) for entry in shown]))
+    if jobs > 1:
+        columns.append(("sd", [_sd(entry, metric) for entry in shown]))
+        columns.append(("95% interval", [_interval(entry, metric) for entry in shown]))
+        columns.append(("to the best", [_to_best(entry) for entry in shown]))
+        columns.append(("p", [_p(entry) for entry in shown]))
+    for name in board.metrics:
+        if name != metric and not name.startswith("kept_"):
+            columns.append((name, [_mean(entry, name) for entry in shown]))
+    width = sum(max(cell_len(head), *map(cell_len, cells)) + 3 for head, cells in columns)
+    while width > WIDE and len(columns) > 3 and not unlimited:
+        head, cells = columns.pop()
+        width -= max(cell_len(head), *map(cell_len, cells)) + 3
+    return columns
+
+
+def _table_of_one(entry: Entry) -> Table:
+    """Return the scores of one configuration, a line each."""
+    table = Table("score", "mean", "sd", "95% interval", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table.header_style = "dim"
+    for name in sorted(entry.means, key=lambda name: (name.startswith("kept_"), name)):
+        table.add_row(name, _mean(entry, name), _sd(entry, name), _interval(entry, name))
+    return table
+
+
+def _finished(entry: Entry) -> int:
+    return sum(run.status == "FINISHED" for run in entry.runs.values())
+
+
+def _mean(entry: Entry, name: str) -> str:
+    return number(entry.means[name].mean) if name in entry.means else "-"
+
+
+def _sd(entry: Entry, name: str) -> str:
+    return _or_dash(entry.means[name].sd) if name in entry.means else "-"
+
+
+def _interval(entry: Entry, name: str) -> str:
+    if name not in entry.means or math.isnan(entry.means[name].low):
+        return "-"
+    return f"{number(entry.means[name].low)} to {number(entry.means[name].high)}"
+
+
+def _to_best(entry: Entry) -> str:
+    return "best" if entry.is_ranked and entry.against_best is None else _or_dash(_difference(entry))
+
+
+def _difference(entry: Entry) -> float:
+    return math.nan if entry.against_best is None else entry.against_best.mean
+
+
+def _p(entry: Entry) -> str:
+    return "" if entry.against_best is None or math.isnan(entry.against_best.p) else f"{entry.against_best.p:.2g}"
+
+
+def _or_dash(value: float) -> str:
+    return "-" if math.isnan(value) else number(value)
+
+
+def state_of(status: str) -> str:
+    """Return the status of a run in words of a sweep."""
+    return "killed" if status in (DEAD, "KILLED") else status.lower()
+
+
+def _line(console: Console, title: str, text: str) -> None:
+    console.print(Text.assemble((f"{title:<10}", "bold cyan"), text))

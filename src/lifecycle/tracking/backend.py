@@ -21,13 +21,13 @@ from lifecycle.tracking.database_faults import wait_until_free
 from lifecycle.tracking.messages import (
     CloseDeadRuns,
     CreateRun,
+    DiscardRun,
     Done,
     FailRun,
     FindRun,
     FindRuns,
     FinishRun,
     GetHistories,
-    ListSweep,
     Message,
     RecordedPoints,
     Registered,
@@ -39,11 +39,10 @@ from lifecycle.tracking.messages import (
     RunRecord,
     RunRecords,
     SetTags,
-    SweepRuns,
     WarmUp,
 )
 from lifecycle.tracking.provenance import commit
-from lifecycle.tracking.store import Store, artifacts, close_dead_runs, database_uri, open_store, sweep_runs
+from lifecycle.tracking.store import Store, artifacts, close_dead_runs, database_uri, open_store
 from lifecycle.tracking.writer import Draw, RunWriter
 
 IMPORTED_EARLY = ("mlflow.models", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store", "git")
@@ -210,10 +209,12 @@ class Backend:
         return RecordedPoints(search.histories(self._open(message.cwd, message.tracking), message.run))
 
     @handle.register
-    def _list_sweep(self, message: ListSweep) -> SweepRuns:
+    def _discard(self, message: DiscardRun) -> Done:
         store = self._open(message.cwd, message.tracking)
-        runs, note = sweep_runs(store, message.sweep)
-        return SweepRuns(str(store.folder), runs, note)
+        with store.lock():
+            close_dead_runs(store)
+            store.client.delete_run(message.run_id)
+        return Done()
 
     @handle.register
     def _register(self, message: RegisterModel) -> Registered:

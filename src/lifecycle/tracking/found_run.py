@@ -16,6 +16,7 @@ from lifecycle.errors import RequestError, SavedModelError, Setting
 from lifecycle.tracking import client
 from lifecycle.tracking.messages import (
     CloseDeadRuns,
+    DiscardRun,
     FindRun,
     FindRuns,
     GetHistories,
@@ -171,6 +172,11 @@ def find_many(which: Which, statuses: Iterable[str] = ENDED) -> list[FoundRun]:
 def close_dead(which: Which) -> None:
     """Set RUNNING runs whose process is gone to KILLED."""
     _ask(which, CloseDeadRuns(*_place(which)))
+
+
+def discard(which: Which) -> None:
+    """Delete a run of which nothing was recorded."""
+    _ask(which, DiscardRun(*_place(which), which.run))
 
 
 def histories(which: Which, run: FoundRun) -> dict[str, list[tuple[int, float]]]:

@@ -66,15 +66,6 @@ class RunRecords:
 
 
 @dataclass(frozen=True)
-class SweepRuns:
-    """Reply: overrides, status and final scores of each run of a sweep, and a note where their rows differ."""
-
-    folder: str
-    runs: list[tuple[str, str, dict[str, float]]]
-    note: str | None
-
-
-@dataclass(frozen=True)
 class Registered:
     """Reply: a version of a registered model.
 
@@ -177,14 +168,6 @@ class GetHistories(StoreMessage[RecordedPoints]):
 
 
 @dataclass(frozen=True)
-class ListSweep(StoreMessage[SweepRuns]):
-    """Message to get the runs of a sweep."""
-
-    reply = SweepRuns
-    sweep: str
-
-
-@dataclass(frozen=True)
 class RegisterModel(StoreMessage[Registered]):
     """Message to register the model of a run; see :func:`lifecycle.tracking.model_registry.register`."""
 
@@ -197,6 +180,13 @@ class RegisterModel(StoreMessage[Registered]):
 @dataclass(frozen=True)
 class CloseDeadRuns(StoreMessage[Done]):
     """Message to set RUNNING runs whose process is gone to KILLED."""
+
+
+@dataclass(frozen=True)
+class DiscardRun(StoreMessage[Done]):
+    """Message to delete a run of which nothing was recorded; MLflow can restore it."""
+
+    run_id: str
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ BY_VALIDATION = ("kept_val_", "val_")
 BY_TEST = ("test_", "evaluate_test_")
 
 SEED, SPLIT_SEED = "seed", "data.split_seed"
+UNITS = (SEED, SPLIT_SEED, "cv.repeat", "cv.fold")
+"""Parameters in which the runs of one configuration differ."""
 SIZES = ("data.test_size", "data.val_size", "data.validation_split", "data.test_rows")
 NOT_OF_THE_SPLIT = (
     *("data.path", "data.drop", "data.missing_zeros", "data.scaling", "data.scale_target", "data.memory_gb"),
@@ -68,11 +70,11 @@ def _rows(run: Recorded, metric: str, known: dict[str, dict[str, str]]) -> str |
     recipe = _recipe(run)
     digests = _digests(run) or known.get(recipe or "")
     if digests and DATA_DIGEST in run.tags:
-        return " ".join([run.tags[DATA_DIGEST], *(digests[name] for name in _parts(metric))])
+        return " ".join([run.tags[DATA_DIGEST], *(digests[name] for name in digests_of(metric))])
     return recipe
 
 
-def _parts(metric: str) -> tuple[str, ...]:
+def digests_of(metric: str) -> tuple[str, ...]:
     """Return the digests that identify the rows of a score; training rows are those in neither held-out part."""
     if metric.startswith(BY_VALIDATION):
         return (VALIDATION_DIGEST,)

@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 
 from lifecycle import layout
 from lifecycle.config import request_record
-from lifecycle.config.schema import Request
+from lifecycle.config.schema import Request, SweepJob
 from lifecycle.contract import DataSpec
 from lifecycle.credentials import masked
 from lifecycle.errors import TrackingError
@@ -249,11 +249,23 @@ def _open(worker: Client, request: Request, scratch: Path) -> Run:
         layout.OVERRIDES: " ".join(request.overrides),
         layout.MODEL: request.choices["model"],
         layout.DATA_NAME: request.choices["data"],
-        **({layout.SWEEP: request.sweep} if request.sweep else {}),
+        **_of_sweep(request.sweep),
     }
     name = request.run_name
     opened = worker.ask(CreateRun(str(Path.cwd()), asdict(request.tracking), name, tags, str(scratch)))
     return _run(worker, opened, name, scratch)
+
+
+def _of_sweep(job: SweepJob | None) -> dict[str, str]:
+    """Return the tags of a run that is a job of a sweep."""
+    if job is None:
+        return {}
+    return {
+        layout.SWEEP: job.name,
+        layout.SIGNATURE: job.signature,
+        layout.CONFIGURATION: job.configuration,
+        layout.ATTEMPT: str(job.attempt),
+    }
 
 
 def _reopen(worker: Client, found: FoundRun, scratch: Path) -> Run:

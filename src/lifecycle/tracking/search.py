@@ -15,7 +15,7 @@ from typing import Any
 from lifecycle import layout
 from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.runtime.digests import sha256
-from lifecycle.tracking import ranking
+from lifecycle.tracking import ranking, sweep_runs
 from lifecycle.tracking.messages import RunRecord
 from lifecycle.tracking.model_registry import last_model, model_of, quoted, versions
 from lifecycle.tracking.store import Store, artifacts
@@ -31,6 +31,9 @@ DIRECTIONS = layout.HIGHER_IS_BETTER
 MOST_RUNS = 50_000
 DEFAULTS = ("kept_val_loss", "test_loss", "training_set_loss")
 """The metric of ``best`` where none is named: the first that all runs have. Test scores come last."""
+
+OF_FOLDS = ("test_loss", "kept_val_loss")
+"""The same in cross-validation, where each row is a test row once."""
 
 
 def find(
@@ -50,7 +53,7 @@ def find(
     """
     if run in (LATEST, BEST):
         found = _of_experiment(store, statuses, sweep)
-        return described(store, found[0] if run == LATEST else _best(found, metric))
+        return described(store, found[0] if run == LATEST else _best(found, metric, sweep is not None))
     if run.startswith(REGISTERED):
         return _registered(store, run)
     return described(store, _by_id(store, run))
@@ -133,7 +136,9 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
     wanted = tuple(statuses)
     sweep = _last_sweep(store) if sweep == LATEST else sweep
     words = [f"attributes.status = '{wanted[0]}'"] if len(wanted) == 1 else []
-    words += [f"tags.`lifecycle.sweep` = {quoted(sweep)}"] if sweep else []
+    # By signature: a job that was finished by another sweep before is a job of this one too.
+    signatures = sweep_runs.signatures_of(store.folder, sweep) if sweep else None
+    words += [f"tags.`lifecycle.sweep` = {quoted(sweep)}"] if sweep and signatures is None else []
     found = [
         run
         for run in store.client.search_runs(
@@ -143,7 +148,9 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
             order_by=["attributes.start_time DESC"],
         )
         # Several statuses are filtered here: MLflow's filter language has no OR.
-        if layout.COMMAND in run.data.tags and run.info.status in wanted
+        if layout.COMMAND in run.data.tags
+        and run.info.status in wanted
+        and (signatures is None or run.data.tags.get(layout.SIGNATURE) in signatures)
     ]
     if found:
         return list(found)
@@ -161,6 +168,8 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
 
 
 def _last_sweep(store: Store) -> str:
+    if started := sweep_runs.names(store.folder):
+        return started[0]
     found = store.client.search_runs(
         [store.experiment_id], "tags.`lifecycle.sweep` != ''", max_results=1, order_by=["attributes.start_time DESC"]
     )
@@ -173,7 +182,12 @@ def _last_sweep(store: Store) -> str:
     return str(found[0].data.tags[layout.SWEEP])
 
 
-def _best(runs: list[Any], metric: str | None) -> Any:
+def _best(runs: list[Any], metric: str | None, of_sweep: bool = False) -> Any:
+    """Return the best run; of a sweep, one of the configuration with the best mean over its seeds or folds.
+
+    Raises:
+        RequestError: the runs have no common score, or scores of different rows.
+    """
     data = sorted({run.data.tags.get(layout.DATA_NAME, "") for run in runs})
     # Scores of evaluate_* may be of one external data set even where the training data differ.
     if len(data) > 1 and not (metric or "").startswith("evaluate_"):
@@ -184,7 +198,8 @@ def _best(runs: list[Any], metric: str | None) -> Any:
         )
     names = sorted({name for run in runs for name in run.data.metrics})
     if metric is None:
-        metric = next((name for name in DEFAULTS if all(name in run.data.metrics for run in runs)), None)
+        in_order = DEFAULTS if "cv.fold" not in runs[0].data.params else OF_FOLDS
+        metric = next((name for name in in_order if all(name in run.data.metrics for run in runs)), None)
         if metric is None:
             raise RequestError(
                 Setting("run", BEST),
@@ -201,11 +216,49 @@ def _best(runs: list[Any], metric: str | None) -> Any:
             "is a score of none of these runs",
             remedy=f"{did_you_mean(metric, names)} Scores: {', '.join(scores)}.",
         )
+    better = bool(higher_is_better(json.loads(having[0].data.tags.get(DIRECTIONS, "{}")), metric))
+    if of_sweep and (best := _best_configuration(having, metric, better)) is not None:
+        having = best
     sets = ranking.row_sets([run.data for run in having], metric)
     if len(set(sets)) > 1:
         raise ranking.refusal([run.data for run in having], sets, metric)
-    better = higher_is_better(json.loads(having[0].data.tags.get(DIRECTIONS, "{}")), metric)
-    return sorted(having, key=lambda run: run.data.metrics[metric], reverse=bool(better))[0]
+    return sorted(having, key=lambda run: run.data.metrics[metric], reverse=better)[0]
+
+
+def _best_configuration(runs: list[Any], metric: str, higher: bool) -> list[Any] | None:
+    """Return runs of the configuration with the best mean over the same seeds or folds.
+
+    Returns:
+        All of its runs where they have the same rows, else the first one, as scores of different rows cannot be ranked;
+        ``None`` where configurations were not run with the same seeds or folds on the same rows.
+    """
+    by_configuration: dict[str, dict[tuple[str | None, ...], Any]] = {}
+    sets = ranking.row_sets([run.data for run in runs], metric)
+    rows = {run.info.run_id: key for run, key in zip(runs, sets, strict=True)}
+    for run in sorted(runs, key=lambda run: int(run.info.start_time)):
+        unit = tuple(run.data.params.get(name) for name in ranking.UNITS)
+        of = run.data.tags.get(layout.CONFIGURATION)
+        if of is None:
+            return None
+        by_configuration.setdefault(of, {})[unit] = run
+    # A configuration with fewer runs than others, of which some failed, cannot be the best.
+    most = max(map(len, by_configuration.values()))
+    whole = [found for found in by_configuration.values() if len(found) == most]
+    if any(_rows_of(found, rows) != _rows_of(whole[0], rows) for found in whole):
+        return None
+    means = [sum(run.data.metrics[metric] for run in found.values()) / most for found in whole]
+    found = whole[means.index(max(means) if higher else min(means))]
+    best = [found[unit] for unit in sorted(found, key=_in_order)]
+    return best if len({rows[run.info.run_id] for run in best}) == 1 else best[:1]
+
+
+def _in_order(unit: tuple[str | None, ...]) -> list[int]:
+    """Return the sorting key of a seed and fold."""
+    return [int(value) if value is not None and value.isdigit() else -1 for value in unit]
+
+
+def _rows_of(found: dict[tuple[str | None, ...], Any], rows: dict[str, str]) -> dict[tuple[str | None, ...], str]:
+    return {unit: rows[run.info.run_id] for unit, run in found.items()}
 
 
 def higher_is_better(directions: dict[str, bool], metric: str) -> bool | None:

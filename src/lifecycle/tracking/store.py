@@ -17,7 +17,7 @@ from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import DiskError, LifecycleError, RequestError, Setting
 from lifecycle.runtime.faults import is_full
-from lifecycle.tracking import database_faults, end_notes, ranking
+from lifecycle.tracking import database_faults, end_notes
 
 RESERVE, RESERVED_BYTES = ".reserve", 256 * 1024
 """A file in the folder of a run's checkpoints, removed when the run ends: room for its status on a full disk."""
@@ -150,28 +150,6 @@ def _open(folder: Path, config: TrackingConfig) -> Store:
 def artifacts(run: Any) -> Path:
     """Return the folder of the artifacts of an ``mlflow.entities.Run``."""
     return Path(url2pathname(urlsplit(run.info.artifact_uri).path))
-
-
-def sweep_runs(store: Store, sweep: str) -> tuple[list[tuple[str, str, dict[str, float]]], str | None]:
-    """Return overrides, status and final scores of each run of a sweep, in the order of their start.
-
-    The second value is a note where the runs have different rows.
-    """
-    found = store.client.search_runs(
-        [store.experiment_id], f"tags.`lifecycle.sweep` = '{sweep}'", order_by=["attributes.start_time ASC"]
-    )
-
-    def row(run: Any) -> tuple[str, str, dict[str, float]]:
-        scores = {
-            name: value
-            for name, value in run.data.metrics.items()
-            if name.startswith(("test_", "training_set_")) and not name.endswith(("_low", "_high"))
-        }
-        return run.data.tags[layout.OVERRIDES], run.info.status, scores
-
-    # Only finished runs are ranked, so only their rows have to agree.
-    ended = [run.data for run in found if run.info.status == "FINISHED"]
-    return [row(run) for run in found], ranking.note(ended, ranking.row_sets(ended, "test_loss"))
 
 
 def close_dead_runs(store: Store) -> None:

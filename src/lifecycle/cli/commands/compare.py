@@ -35,6 +35,7 @@ class Compare(found_run.Which):
     """Options of ``lifecycle compare``."""
 
     output: str | None = option("compare.html", "the page; null: none")
+    by: str | None = option(None, "of a sweep: keys whose values are compared, such as optimizer.lr,model.hidden")
 
     def __post_init__(self) -> None:
         if self.output is not None and Path(self.output).suffix.lower() not in (".html", ".htm"):
@@ -42,7 +43,7 @@ class Compare(found_run.Which):
 
 
 OPTIONS = Compare
-NOTE = "run= takes several runs, separated by commas; with sweep= it may be left out."
+NOTE = "run= takes several runs, separated by commas; with sweep= it may be left out, and by= compares values."
 
 
 def run(typed: list[str]) -> None:
@@ -52,10 +53,25 @@ def run(typed: list[str]) -> None:
         RequestError: a run does not exist, no run has the score, or the page cannot be written.
     """
     options = arguments.read(typed, Compare, "compare")
+    if options.by is not None:
+        _print_by(options)
+        return
     found = found_run.find_many(options, found_run.ANY)
     compared = compare(found, options.metric)
     page = None if options.output is None else _write_page(options, compared, Path(options.output).expanduser())
     _print(compared, page)
+
+
+def _print_by(options: Compare) -> None:
+    """Print the values of keys of a sweep, each with its mean over the runs that have it."""
+    from lifecycle.sweeps import board, plan, report
+
+    if options.sweep is None or options.run:
+        problem = "compares values within a sweep"
+        raise RequestError(Setting("by", options.by), problem, remedy="Name it: sweep=latest.")
+    keys = [key.strip() for key in str(options.by).split(",")]
+    found = plan.find(options.tracking, options.sweep)
+    report.print_board(board.board_of(found, options.metric, keys), verbose=1)
 
 
 def _write_page(options: Compare, compared: Comparison, file: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The subcommand ``resume``: continues a run from its last checkpoint."""
+"""The subcommand ``resume``: continues a run from its last checkpoint, or a sweep."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lifecycle.checks import one_of
 from lifecycle.cli.arguments import read_changes
 from lifecycle.config.fields import option
-from lifecycle.runs.resume import resume
+from lifecycle.errors import RequestError
 from lifecycle.tracking import found_run
 
 CHECKPOINTS = ("last", "best")
@@ -26,7 +26,7 @@ class Resume(found_run.Which):
 
 
 OPTIONS = Resume
-NOTE = "Overrides change the recorded configuration, such as trainer.max_epochs=500."
+NOTE = "Overrides change the recorded configuration, such as trainer.max_epochs=500. sweep= alone resumes a sweep."
 
 
 def run(typed: list[str]) -> None:
@@ -38,4 +38,19 @@ def run(typed: list[str]) -> None:
         LifecycleError: the run failed again.
     """
     options, changes = read_changes(typed, Resume, "resume")
-    resume(options, changes, options.checkpoint)
+    if options.sweep is not None and not options.run:
+        _resume_sweep(options, changes)
+    else:
+        from lifecycle.runs.resume import resume
+
+        resume(options, changes, options.checkpoint)
+
+
+def _resume_sweep(options: Resume, changes: list[str]) -> None:
+    """Run the jobs of a sweep that are not finished: killed ones from their last checkpoints, failed ones anew."""
+    from lifecycle.sweeps import plan, run
+
+    if changes:
+        problem = "cannot be changed: the jobs of a sweep are those that were composed when it was started"
+        raise RequestError(changes[0].partition("=")[0], problem, remedy="Leave it out, or begin another sweep.")
+    run.run(plan.find(options.tracking, str(options.sweep)))

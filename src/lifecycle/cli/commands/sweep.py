@@ -1,0 +1,66 @@
+"""The subcommand ``sweep``: lists the sweeps, or shows the leader board of one. Imports neither torch nor MLflow."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lifecycle import layout
+from lifecycle.cli import arguments
+from lifecycle.config.fields import option
+from lifecycle.config.schema import TrackingConfig
+from lifecycle.plots.style import short
+
+MOST_CHARACTERS = 80
+
+
+@dataclass
+class Sweep:
+    """Options of ``lifecycle sweep``."""
+
+    sweep: str | None = option(None, "a sweep whose leader board is shown, or latest; null: a list of all", ("latest",))
+    metric: str | None = option(None, "score that ranks configurations; null: that of the sweep")
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+
+OPTIONS = Sweep
+EXAMPLE = "lifecycle sweep sweep=latest"
+
+
+def run(typed: list[str]) -> None:
+    """Print the sweeps of a folder of runs, the latest first, or the leader board of one.
+
+    Raises:
+        RequestError: there is no such sweep, or no run has the metric.
+    """
+    options = arguments.read(typed, Sweep, "sweep")
+    # They import NumPy, which the help does not need.
+    from lifecycle.sweeps import plan as plans
+    from lifecycle.sweeps.board import board_of
+    from lifecycle.sweeps.report import WIDE, print_board
+    from lifecycle.tracking import sweep_runs
+
+    if options.sweep is not None:
+        print_board(board_of(plans.find(options.tracking, options.sweep), options.metric), verbose=1)
+        return
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
+    names = sweep_runs.names(Path(options.tracking.dir).expanduser().absolute())
+    if not names:
+        console.print("no sweeps yet; begin one with for instance: lifecycle -m data=iris seed=1,2,3")
+        return
+    heads = ("sweep", "started", "done", "failed", "left", "command")
+    table = Table(*heads, box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    for name in names:
+        plan = plans.read(plans.folder_of(options.tracking, name))
+        counts = board_of(plan).counts
+        started = time.strftime("%Y-%m-%d %H:%M", time.localtime((plan.folder / layout.JOBS).stat().st_mtime))
+        numbers = [Text(str(counts[key]), "red" if key == "failed" and counts[key] else "") for key in counts]
+        table.add_row(name, started, *numbers, Text(short(plan.command, MOST_CHARACTERS)))
+    console.print(table)
+    console.print("\nlifecycle resume sweep=<name> continues one, lifecycle sweep sweep=<name> shows its leader board")

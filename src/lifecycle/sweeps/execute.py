@@ -1,0 +1,115 @@
+"""Runs one job of a sweep, whatever has become of it before: it is skipped, resumed, run again, or run."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+from filelock import FileLock, Timeout
+
+from lifecycle import layout
+from lifecycle.config.resolve import resolve
+from lifecycle.config.schema import Request
+from lifecycle.credentials import masked
+from lifecycle.errors import LifecycleError, RequestError
+from lifecycle.profiling.clock import profiled
+from lifecycle.runtime.tracebacks import print_traceback
+from lifecycle.sweeps import signature
+from lifecycle.sweeps.plan import Plan, PlannedJob
+from lifecycle.tracking import found_run, sweep_runs
+from lifecycle.tracking.sweep_runs import DEAD, SweepRun
+
+DONE, FAILED, ELSEWHERE, GIVEN_UP = "done", "failed", "elsewhere", "given up"
+"""How a job ended here: its run is FINISHED; it failed; another process has it; it failed too often before."""
+
+
+def execute(plan: Plan, job: PlannedJob) -> str:
+    """Bring a job to its end, unless another process is at it.
+
+    Args:
+        plan: of the sweep.
+        job: one of its jobs.
+
+    Returns:
+        :data:`DONE`, :data:`FAILED`, :data:`ELSEWHERE` or :data:`GIVEN_UP`.
+
+    Raises:
+        Interrupted: a signal ended the run, which is KILLED; the job will be resumed.
+    """
+    claims = plan.folder / layout.CLAIMS
+    claims.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        # One lock per job: two terminals may run one sweep. It is freed when the process ends, however it ends.
+        with FileLock(claims / f"{job.signature[:32]}.lock", timeout=0):
+            return _execute(plan, job)
+    except Timeout:
+        return ELSEWHERE
+
+
+def _execute(plan: Plan, job: PlannedJob) -> str:
+    tracking = plan.tracking
+    runs = sweep_runs.runs_of(plan.place, tracking.experiment, [job.signature]).get(job.signature, [])
+    if any(run.status == "FINISHED" for run in runs):
+        return DONE
+    if any(run.status == "RUNNING" for run in runs):
+        return ELSEWHERE  # resumed by hand, for instance
+    last = runs[-1] if runs else None
+    if last is not None and last.status in (DEAD, "KILLED"):
+        if (last.artifacts / layout.REQUEST).is_file():
+            return _attempt(plan, job, last)
+        found_run.discard(_which(plan, last))  # killed before anything of it was recorded
+        runs.pop()
+    attempt = max((run.attempt for run in runs), default=0) + 1
+    if attempt > plan.settings.retries + 1:
+        return GIVEN_UP
+    return _attempt(plan, job, None, attempt)
+
+
+def _attempt(plan: Plan, job: PlannedJob, begun: SweepRun | None, attempt: int = 1) -> str:
+    """Run a job, or resume the run that it began, and print its error at once."""
+    from lifecycle.runtime.faults import explanation
+
+    name = f"job {job.number + 1} of {len(plan.jobs)}: {' '.join(job.words)}".rstrip(": ")
+    if plan.verbose:
+        print(f"\n{name}", flush=True)
+    try:
+        request = job.request(plan, attempt)
+        with profiled(request, is_command=True):
+            _run(plan, job, begun, request)
+    # Not Interrupted, which is no Exception: a signal ends the whole sweep.
+    except Exception as raised:
+        error = explanation(raised) or raised
+        if not isinstance(error, LifecycleError):  # a bug: its author needs the traceback
+            print_traceback(error)
+        print(masked(f"lifecycle: {name} failed: {error}"), file=sys.stderr, flush=True)
+        return FAILED
+    return DONE
+
+
+def _run(plan: Plan, job: PlannedJob, begun: SweepRun | None, request: Request) -> None:
+    from lifecycle.runtime import lazy_imports
+    from lifecycle.tracking import client
+
+    client.warm_up(plan.tracking)
+    with lazy_imports.quick_imports():
+        from lifecycle.runs import pipeline
+        from lifecycle.runs.resume import resume
+    _check_code(plan, job)
+    if begun is None:
+        pipeline.run(request)
+    else:
+        resume(_which(plan, begun), [f"verbose={plan.verbose}"])
+
+
+def _check_code(plan: Plan, job: PlannedJob) -> None:
+    """Refuse a job whose plugins have changed since the sweep was planned: it would be another job."""
+    request = job.request(plan)
+    now = signature.code_of(resolve(request)) if job.code else {}
+    changed = [name for name in {**job.code, **now} if job.code.get(name) != now.get(name)]
+    if changed:
+        problem = f"has changed since sweep {plan.name} was planned"
+        raise RequestError(changed[0], problem, remedy="Type the command of the sweep again, which plans it anew.")
+
+
+def _which(plan: Plan, run: SweepRun) -> found_run.Which:
+    return found_run.Which(run=run.id, tracking=replace(plan.tracking))

@@ -1,0 +1,88 @@
+"""Out-of-fold predictions of a cross-validation: each row as predicted by the network that was not trained on it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lifecycle import layout
+from lifecycle.sweeps.board import Board, Entry
+
+ROW = "row"
+
+
+def predictions_of(entry: Entry) -> pd.DataFrame | None:
+    """Return the predictions of the finished folds of a configuration, in the order of repetitions and rows.
+
+    Returns:
+        Columns ``seed``, ``repeat``, ``fold``, then those of the predictions of a run; ``None`` without folds.
+    """
+    parts = []
+    for job in entry.jobs:
+        run = entry.runs.get(job.number)
+        cv = job.record["config"].get("cv")
+        if run is None or run.status != "FINISHED" or not cv:
+            continue
+        part = pd.read_csv(run.artifacts / layout.PREDICTIONS, low_memory=False)
+        places = {"seed": job.record["config"]["seed"], "repeat": cv["repeat"], "fold": cv["fold"]}
+        for at, (name, value) in enumerate(places.items()):
+            part.insert(at, name, value)
+        parts.append(part)
+    if not parts:
+        return None
+    order = [name for name in ("seed", "repeat", ROW) if name in parts[0]]
+    return pd.concat(parts, ignore_index=True).sort_values(order, kind="stable", ignore_index=True)
+
+
+def scores_of(found: pd.DataFrame) -> dict[str, float]:
+    """Return scores over all rows together, of each seed and repetition, and their mean.
+
+    Args:
+        found: as :func:`predictions_of` returns it, of complete folds.
+
+    Returns:
+        ``accuracy`` and ``log_loss`` of a classification; ``mae``, ``rmse`` and ``r2`` of a regression.
+    """
+    scores = [_scores(part) for _, part in found.groupby(["seed", "repeat"], sort=False)]
+    return {name: float(np.mean([one[name] for one in scores])) for name in scores[0]}
+
+
+def _scores(part: pd.DataFrame) -> dict[str, float]:
+    from sklearn import metrics
+
+    probabilities = part.filter(regex="^probability_")
+    if probabilities.empty and part["predicted"].dtype.kind not in "fi":
+        return {"accuracy": float(metrics.accuracy_score(part["actual"], part["predicted"]))}
+    if probabilities.empty:
+        actual, predicted = part["actual"].to_numpy(np.float64), part["predicted"].to_numpy(np.float64)
+        return {
+            "mae": float(metrics.mean_absolute_error(actual, predicted)),
+            "rmse": float(metrics.root_mean_squared_error(actual, predicted)),
+            "r2": float(metrics.r2_score(actual, predicted)),
+        }
+    names = [str(name).removeprefix("probability_") for name in probabilities]
+    truth = part["actual"].astype(str)
+    # The probability that the network gave to the class that a row has.
+    chosen = probabilities.to_numpy(np.float64)[np.arange(len(part)), [names.index(name) for name in truth]]
+    return {
+        "accuracy": float((truth == part["predicted"].astype(str)).mean()),
+        "log_loss": float(-np.log(np.clip(chosen, np.finfo(np.float64).eps, 1)).mean()),
+    }
+
+
+def is_complete(entry: Entry) -> bool:
+    """Return whether all folds of a configuration are finished."""
+    return all(job.number in entry.runs and entry.runs[job.number].status == "FINISHED" for job in entry.jobs)
+
+
+def pooled(board: Board) -> dict[str, dict[str, float]]:
+    """Return the scores over all rows of each complete configuration, by its settings as JSON."""
+    found: dict[str, dict[str, float]] = {}
+    for entry in board.entries:
+        rows: Any = predictions_of(entry) if is_complete(entry) else None
+        if rows is not None:
+            found[json.dumps(entry.settings)] = scores_of(rows)
+    return found

@@ -1,0 +1,138 @@
+"""The HTML page of a sweep: one file that loads nothing else, made of ``page.html.jinja``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from lifecycle import layout
+from lifecycle.plots.style import number
+from lifecycle.sweeps import charts
+from lifecycle.sweeps.board import Board, Entry, Failure
+from lifecycle.sweeps.importance import importance
+from lifecycle.sweeps.report import columns_of, counts_of
+
+TEMPLATE = "page.html.jinja"
+
+CLEAR = 0.05
+"""Below this p a difference is called clear."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the leader board."""
+
+    cells: tuple[str, ...]
+    is_best: bool
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A failure as the page shows it."""
+
+    words: str
+    error: str
+    rerun: str
+    trace: str
+
+
+def draw(board: Board, pooled: Mapping[str, Mapping[str, float]]) -> str:
+    """Return the page.
+
+    Args:
+        board: with at least one finished run.
+        pooled: scores of out-of-fold predictions by configuration, see :func:`lifecycle.sweeps.out_of_fold.pooled`.
+    """
+    columns = columns_of(board, board.entries, unlimited=True)
+    rows = zip(*(cells for _, cells in columns), strict=True)
+    shown = [Row(tuple(cells), entry is board.best) for cells, entry in zip(rows, board.entries, strict=True)]
+    parallel = charts.parallel(board)
+    direction = "higher" if board.higher else "lower"
+    names = list(dict.fromkeys(name for scores in pooled.values() for name in scores))
+    return (
+        _environment()
+        .get_template(TEMPLATE)
+        .render(
+            title=f"Sweep {board.plan.name}",
+            style=Markup((resources.files("lifecycle.comparison") / "page.css").read_text("utf-8")),  # noqa: S704 - ours
+            counts=counts_of(board),
+            order=f"ordered by the mean of {board.metric}, {direction} is better",
+            command=board.plan.command,
+            notes=board.notes,
+            verdict=verdict(board),
+            heads=[head for head, _ in columns],
+            rows=shown,
+            reading=reading(board),
+            means=Markup(charts.means(board)),  # noqa: S704 - matplotlib escapes texts
+            parallel=None if parallel is None else Markup(parallel),  # noqa: S704
+            importance=[(key, f"{share:.0%}") for key, share in importance(board).items()],
+            pooled=[(_label(key), [number(scores[name]) for name in names]) for key, scores in pooled.items()],
+            pooled_names=names,
+            failures=[_shown(failure) for failure in board.failures],
+        )
+    )
+
+
+def verdict(board: Board) -> str:
+    """Return a sentence on which configuration is the best, and how sure that is; "" where there is no comparison."""
+    ranked = [entry for entry in board.entries if entry.is_ranked and board.metric in entry.means]
+    best = board.best
+    if best is None or len(ranked) < 2:
+        return ""
+    name = charts.label_of(best)
+    known = [entry for entry in ranked[1:] if entry.against_best and not math.isnan(entry.against_best.p)]
+    if not known:
+        return f"{name} has the best {board.metric}; with one run of each configuration, chance is not ruled out."
+    unclear = [entry for entry in known if entry.against_best and entry.against_best.p >= CLEAR]
+    if not unclear:
+        return f"{name} is the best: its difference to each of the others is clear (p below {CLEAR:g})."
+    return (
+        f"{name} has the best mean, but {len(unclear)} of the other {len(known)} may be as good "
+        f"(p {_least(unclear):.2g} or more)."
+    )
+
+
+def _least(entries: list[Entry]) -> float:
+    return min(entry.against_best.p for entry in entries if entry.against_best is not None)
+
+
+def reading(board: Board) -> str:
+    """Return how the numbers of the board are meant."""
+    folds = board.plan.jobs[0].record["config"].get("cv")
+    interval = (
+        "The interval is the corrected resampled t interval (Nadeau and Bengio), as folds share training rows"
+        if folds
+        else "The interval is that of t over the runs"
+    )
+    return (
+        f"{interval}; p is that of a paired test against the best on the same {'folds' if folds else 'seeds'}, "
+        "corrected for the number of comparisons (Holm)."
+    )
+
+
+def _shown(failure: Failure) -> Shown:
+    file = failure.run.artifacts / layout.ERROR_TRACE
+    trace = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    return Shown(" ".join(failure.job.words) or failure.run.name, failure.error, failure.rerun, trace)
+
+
+def _label(settings: str) -> str:
+    found: dict[str, str] = json.loads(settings)
+    return " ".join(f"{key}={value}" for key, value in found.items()) or "all folds"
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FunctionLoader(lambda name: (resources.files("lifecycle.sweeps") / name).read_text("utf-8")),
+        autoescape=True,
+        undefined=StrictUndefined,  # a misspelt name fails, where Jinja2 would print nothing
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

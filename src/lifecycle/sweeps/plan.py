@@ -1,0 +1,151 @@
+"""The jobs of a sweep, composed once and stored: only the stored jobs are read later, whatever happens to ``conf/``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lifecycle import layout
+from lifecycle.config import request_record
+from lifecycle.config.schema import Request, SweepConfig, SweepJob, TrackingConfig
+from lifecycle.errors import RequestError, Setting, did_you_mean
+from lifecycle.tracking import sweep_runs
+
+FORMAT = 1
+LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A job of a sweep.
+
+    Attributes:
+        number: from 0.
+        words: overrides in which it differs from the other jobs, as typed: ``("optimizer.lr=0.01", "seed=2")``.
+        varied: its seed, repetition and fold, where the sweep varies them: ``{"fold": 0}``.
+        configuration: equal for jobs that differ in these only.
+        signature: digest of everything that its results depend on.
+        data: digest of its data; empty: they could not be read.
+        code: versions of its code, see :func:`lifecycle.sweeps.signature.code_of`.
+        record: its request, see :func:`lifecycle.config.request_record.record_of`.
+    """
+
+    number: int
+    words: tuple[str, ...]
+    varied: Mapping[str, int]
+    configuration: str
+    signature: str
+    data: str
+    code: Mapping[str, str]
+    record: Mapping[str, Any]
+
+    def request(self, plan: Plan, attempt: int = 1) -> Request:
+        """Return the request of the job, rebuilt from its record."""
+        request = request_record.request_of(dict(self.record))
+        place = SweepJob(plan.name, self.number, self.signature, self.configuration, self.data, attempt)
+        overrides = tuple(self.record["overrides"])
+        return replace(request, command=plan.command, overrides=overrides, sweep=place)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep.
+
+    Attributes:
+        name: digest of the signatures of its jobs.
+        command: that started it first.
+        tracking: where its runs are recorded.
+        settings: how its jobs are run.
+        verbose: of its runs.
+        folder: of its files.
+        jobs: in the order of their numbers.
+    """
+
+    name: str
+    command: str
+    tracking: TrackingConfig
+    settings: SweepConfig
+    verbose: int
+    folder: Path
+    jobs: tuple[PlannedJob, ...]
+
+    @property
+    def place(self) -> Path:
+        """The folder of the database, ``tracking.dir``."""
+        return self.folder.parent.parent
+
+    @property
+    def to_continue(self) -> str:
+        """The command that continues it."""
+        where = "" if self.place == Path.cwd() / TrackingConfig.dir else f" tracking.dir={self.tracking.dir}"
+        return f"lifecycle resume sweep={self.name}{where}"
+
+
+def folder_of(tracking: TrackingConfig, name: str) -> Path:
+    """Return the folder of a sweep."""
+    return Path(tracking.dir).expanduser().absolute() / layout.SWEEPS / name
+
+
+def write(plan: Plan) -> None:
+    """Store a plan, unless the same sweep was stored before: then only its command and settings are replaced."""
+    plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    head = {
+        "format": FORMAT,
+        "name": plan.name,
+        "command": plan.command,
+        "tracking": asdict(plan.tracking),
+        "settings": asdict(plan.settings),
+        "verbose": plan.verbose,
+    }
+    lines = [json.dumps(head), *(json.dumps(asdict(job)) for job in plan.jobs)]
+    part = plan.folder / f".{layout.JOBS}.part"
+    part.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    part.replace(plan.folder / layout.JOBS)
+
+
+def read(folder: Path) -> Plan:
+    """Return the stored plan of a sweep.
+
+    Raises:
+        RequestError: it cannot be read.
+    """
+    try:
+        head, *jobs = [json.loads(line) for line in (folder / layout.JOBS).read_text(encoding="utf-8").splitlines()]
+        if head["format"] != FORMAT:
+            problem = f"is recorded in format {head['format']}, and this version reads {FORMAT}"
+            raise RequestError(Setting("sweep", folder.name), problem, remedy="Update nn-lifecycle.")
+        planned = tuple(
+            PlannedJob(**{**job, "words": tuple(job["words"])}) for job in sorted(jobs, key=lambda job: job["number"])
+        )
+        settings, tracking = SweepConfig(**head["settings"]), TrackingConfig(**head["tracking"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = f"has no readable {layout.JOBS} in {folder}: {error}"
+        raise RequestError(Setting("sweep", folder.name), problem, remedy="Type its command again.") from error
+    return Plan(head["name"], head["command"], tracking, settings, head["verbose"], folder, planned)
+
+
+def find(tracking: TrackingConfig, name: str) -> Plan:
+    """Return the sweep of a name, of the first characters of one, or the ``latest``.
+
+    Raises:
+        RequestError: there is none, or more than one; lists what there is.
+    """
+    known = sweep_runs.names(Path(tracking.dir).expanduser().absolute())
+    if name == LATEST and known:
+        return read(folder_of(tracking, known[0]))
+    fitting = [one for one in known if one == name] or [one for one in known if name and one.startswith(name)]
+    if len(fitting) == 1:
+        return read(folder_of(tracking, fitting[0]))
+    problem = "begins the names of several sweeps" if fitting else "is no sweep"
+    listed = ", ".join(fitting or known[:10]) or "none yet"
+    remedy = f"{did_you_mean(name, known) if not fitting else ''} Sweeps in {tracking.dir}: {listed}."
+    raise RequestError(Setting("sweep", name), problem, remedy=remedy.strip())
+
+
+def differing(all_words: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Return for each job the words that not all jobs have; of a single job, none."""
+    shared = set(all_words[0]).intersection(*map(set, all_words)) if all_words else set()
+    return [tuple(word for word in words if word not in shared) for words in all_words]

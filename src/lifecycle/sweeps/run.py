@@ -1,0 +1,101 @@
+"""Runs a sweep from its plan to its leader board."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+from lifecycle.config.tracking_address import check_environment
+from lifecycle.errors import Interrupted, LifecycleError
+from lifecycle.runtime.processes import signals_ignored
+from lifecycle.sweeps import plan as plans
+from lifecycle.sweeps import signature
+from lifecycle.sweeps.board import Board, board_of
+from lifecycle.sweeps.execute import FAILED, GIVEN_UP
+from lifecycle.sweeps.plan import Plan
+from lifecycle.sweeps.report import print_board
+from lifecycle.sweeps.supervise import DIED, supervise
+from lifecycle.tracking import sweep_runs
+
+
+class SweepError(LifecycleError):
+    """Not every job of a sweep succeeded."""
+
+    def __init__(self, message: str = "not every job of the sweep succeeded; each failure is printed above.") -> None:
+        super().__init__(message)
+
+
+def run(plan: Plan) -> Board:
+    """Store a plan, run its jobs, and print the leader board.
+
+    Raises:
+        SweepError: a job failed.
+        Interrupted: a signal arrived; the board and the command that continues have been printed.
+    """
+    plan = stored(plan)
+    try:
+        ended = supervise(plan, _left(plan))
+    except Interrupted:
+        with signals_ignored():
+            print_board(board_of(plan), plan.verbose)
+        raise
+    return conclude(plan, ended)
+
+
+def stored(plan: Plan) -> Plan:
+    """Store a plan, and return it; with ``sweep.again``, that of a repetition.
+
+    Raises:
+        RequestError: an environment variable names another place for runs.
+    """
+    check_environment(plan.tracking.dir)
+    found = _repeated(plan) if plan.settings.again else plan
+    plans.write(found)
+    return found
+
+
+def _repeated(plan: Plan) -> Plan:
+    """Return the plan with other signatures, so that finished jobs are run again; an unfinished repetition goes on."""
+    settings = replace(plan.settings, again=False)
+    number = 1
+    while True:
+        jobs = tuple(replace(job, signature=signature.repeated(job.signature, number)) for job in plan.jobs)
+        name = signature.sweep_name([job.signature for job in jobs])
+        found = replace(plan, name=name, jobs=jobs, settings=settings, folder=plan.folder.with_name(name))
+        if _left(found):
+            return found
+        number += 1
+
+
+def _left(plan: Plan) -> list[int]:
+    """Return the numbers of the jobs that are not finished: a sweep that is complete starts no process."""
+    signatures = [job.signature for job in plan.jobs]
+    runs = sweep_runs.runs_of(plan.place, plan.tracking.experiment, signatures)
+    done = {signature for signature, found in runs.items() if any(run.status == "FINISHED" for run in found)}
+    return [job.number for job in plan.jobs if job.signature not in done]
+
+
+def conclude(plan: Plan, ended: dict[int, str]) -> Board:
+    """Print the leader board.
+
+    Args:
+        plan: of the sweep.
+        ended: how the jobs ended in this process, by number; see :func:`lifecycle.sweeps.supervise.supervise`.
+
+    Raises:
+        SweepError: a job failed.
+    """
+    board = board_of(plan)
+    print_board(board, plan.verbose)
+    for number, how in ended.items():
+        words = " ".join(plan.jobs[number].words)
+        if how == GIVEN_UP:
+            times = plan.settings.retries + 1
+            advice = f"it has failed {times} time{'s' * (times != 1)}; raise sweep.retries to run it again"
+            print(f"lifecycle: job {number + 1}: {words} was skipped: {advice}.", file=sys.stderr)
+        elif how == DIED:
+            advice = f"{plan.to_continue} continues it"
+            print(f"lifecycle: job {number + 1}: {words} ended its process; {advice}.", file=sys.stderr)
+    if board.failures or {FAILED, DIED} & set(ended.values()):
+        raise SweepError
+    return board

@@ -1,0 +1,89 @@
+"""Means over seeds and folds with intervals, and paired differences between configurations.
+
+Sources: C. Nadeau and Y. Bengio, "Inference for the generalization error", Machine Learning 52 (2003), 239-281;
+S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979), 65-70.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtr, stdtrit
+
+LEVEL = 0.95
+"""Confidence of the intervals."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over runs.
+
+    Attributes:
+        mean: of the values.
+        sd: their sample standard deviation; NaN of one value.
+        low, high: 95% interval of the mean; NaN of one value.
+        count: number of values.
+    """
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The mean of paired differences, and the two-sided p of a mean of 0; NaN of one pair."""
+
+    mean: float
+    p: float
+
+
+def estimate(values: Sequence[float], overlap: float = 0.0) -> Estimate:
+    """Return the mean of values with a t interval.
+
+    Args:
+        values: one per run.
+        overlap: 0 for independent runs (seeds); for folds the ratio of test to training rows, by which Nadeau and
+            Bengio correct the variance, as the training rows of folds overlap.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    mean = float(array.mean())
+    if len(array) < 2:
+        return Estimate(mean, math.nan, math.nan, math.nan, len(array))
+    sd = float(array.std(ddof=1))
+    half = float(stdtrit(len(array) - 1, (1 + LEVEL) / 2)) * sd * math.sqrt(1 / len(array) + overlap)
+    return Estimate(mean, sd, mean - half, mean + half, len(array))
+
+
+def difference(values: Sequence[float], others: Sequence[float], overlap: float = 0.0) -> Difference:
+    """Return the mean of ``values - others`` on the same seeds or folds, with the p of a paired t test.
+
+    Args:
+        values: one per run.
+        others: of the other configuration, in the same order.
+        overlap: see :func:`estimate`; with folds this is the corrected resampled t test.
+    """
+    found = np.asarray(values, dtype=np.float64) - np.asarray(others, dtype=np.float64)
+    mean = float(found.mean())
+    if len(found) < 2:
+        return Difference(mean, math.nan)
+    spread = float(found.std(ddof=1)) * math.sqrt(1 / len(found) + overlap)
+    if not spread:
+        return Difference(mean, 1.0 if not mean else 0.0)
+    return Difference(mean, 2 * float(stdtr(len(found) - 1, -abs(mean / spread))))
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Return p values corrected for their number by Holm's method; NaN stays NaN and does not count."""
+    known = sorted((p, at) for at, p in enumerate(ps) if not math.isnan(p))
+    corrected = [math.nan] * len(ps)
+    largest = 0.0
+    for rank, (p, at) in enumerate(known):
+        largest = max(largest, min(1.0, (len(known) - rank) * p))
+        corrected[at] = largest
+    return corrected

@@ -1,0 +1,89 @@
+"""The summary run of a sweep in MLflow: leader board, failures, out-of-fold predictions and the page."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+
+from lifecycle import layout
+from lifecycle.sweeps import out_of_fold, page
+from lifecycle.sweeps.board import Board, board_of
+from lifecycle.sweeps.plan import Plan
+from lifecycle.tracking import client, sweep_runs
+from lifecycle.tracking.messages import CreateRun, FinishRun, LogFolder, ReopenRun, SetTags
+
+ROLE = "sweep"
+PAGE, BOARD, FAILURES, PREDICTIONS = "sweep.html", "leader_board.csv", "failures.csv", "out_of_fold.csv"
+
+
+def write(plan: Plan) -> None:
+    """Write the summary run of a sweep, or bring it up to date; nothing where no run is finished."""
+    board = board_of(plan)
+    if board.metric is None:
+        return
+    worker = client.borrow()
+    scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
+    try:
+        files = scratch / "summary"
+        files.mkdir()
+        _write_files(board, files)
+        cwd, tracking = str(Path.cwd()), asdict(plan.tracking)
+        known = sweep_runs.summary_of(plan.place, plan.tracking.experiment, plan.name)
+        worker.has_recorded = True
+        if known is None:
+            tags = {layout.ROLE: ROLE, layout.SWEEP: plan.name, "mlflow.note.content": _note(board)}
+            worker.ask(CreateRun(cwd, tracking, f"sweep-{plan.name}", tags, str(scratch)))
+        else:
+            worker.ask(ReopenRun(cwd, tracking, known, str(scratch)))
+            worker.send(SetTags({"mlflow.note.content": _note(board)}))
+        worker.send(LogFolder(str(files)))
+        worker.ask(FinishRun())
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        client.give_back(worker)
+
+
+def _note(board: Board) -> str:
+    """Return the description that MLflow's UI shows of the summary."""
+    return f"{page.verdict(board) or 'Summary of a sweep.'}\n\n    {board.plan.command}\n\nOpen the artifact {PAGE}."
+
+
+def _write_files(board: Board, folder: Path) -> None:
+    table(board).to_csv(folder / BOARD, index=False)
+    if board.failures:
+        rows = [
+            {"job": failure.job.number, "words": " ".join(failure.job.words), "run": failure.run.id}
+            | {"error": failure.error, "rerun": failure.rerun}
+            for failure in board.failures
+        ]
+        pd.DataFrame(rows).to_csv(folder / FAILURES, index=False)
+    parts = [(entry, found) for entry in board.entries if (found := out_of_fold.predictions_of(entry)) is not None]
+    for entry, found in parts:
+        for at, (key, value) in enumerate(entry.settings.items()):
+            found.insert(at, key, value)
+    if parts:
+        pd.concat([found for _, found in parts], ignore_index=True).to_csv(folder / PREDICTIONS, index=False)
+    (folder / PAGE).write_text(page.draw(board, out_of_fold.pooled(board)), encoding="utf-8")
+
+
+def table(board: Board) -> pd.DataFrame:
+    """Return the leader board: a row per configuration, with mean, sd and interval of each score."""
+    rows = []
+    for rank, entry in enumerate(board.entries, start=1):
+        row: dict[str, object] = {"rank": rank if entry.is_ranked else None, "group": entry.group + 1, **entry.settings}
+        row["finished"] = sum(run.status == "FINISHED" for run in entry.runs.values())
+        row["jobs"] = len(entry.jobs)
+        if board.metric is not None:
+            against = entry.against_best
+            row["difference"] = None if against is None else against.mean
+            row["p"] = None if against is None else against.p
+        for name in board.metrics:
+            one = entry.means.get(name)
+            for suffix, attribute in (("", "mean"), ("_sd", "sd"), ("_low", "low"), ("_high", "high")):
+                row[f"{name}{suffix}"] = None if one is None else getattr(one, attribute)
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,133 @@
+"""The summary of a sweep: files, page, and the run in MLflow, of a real cross-validation of four configurations."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score, log_loss
+
+from lifecycle.config.schema import TrackingConfig
+from lifecycle.sweeps import charts, out_of_fold, page, plan
+from lifecycle.sweeps.board import Board, board_of
+from lifecycle.sweeps.importance import eta_squared, importance
+from lifecycle.tracking.store import database_uri
+from tests.conftest import artifacts, ready
+from tests.forked import Forks, Process
+
+WORDS = ("-m", "data=iris", "model.hidden=[8],[4]", "optimizer.lr=0.01,0.1", "cv=2", "trainer.max_epochs=3")
+QUICK = ("tracking.figures=false", "verbose=0")
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory, forks: Forks, empty_database: Path) -> Path:
+    """Cross-validate four configurations, and have one that fails; return the working folder."""
+    folder = tmp_path_factory.mktemp("swept")
+    ready(folder, empty_database)
+    for words in (WORDS, ("-m", "data=iris", "loss='<b>',null", "trainer.max_epochs=1")):
+        started = Process(forks, [*words, *QUICK], folder)
+        started.communicate(timeout=300)
+    return folder
+
+
+def board(folder: Path, at: int) -> Board:
+    """Return the board of a sweep, by its number of jobs."""
+    tracking = TrackingConfig(dir=str(folder / "mlruns"))
+    found = [plan.read(file.parent) for file in (folder / "mlruns" / "sweeps").glob("*/jobs.jsonl")]
+    (one,) = [each for each in found if len(each.jobs) == at]
+    return board_of(plan.find(tracking, one.name))
+
+
+def summary(folder: Path, name: str) -> Path:
+    """Return the folder of the artifacts of a summary run."""
+    client = mlflow.MlflowClient(database_uri(folder / "mlruns"))
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    (run,) = client.search_runs(ids, f"tags.`lifecycle.role` = 'sweep' and tags.`lifecycle.sweep` = '{name}'")
+    assert run.info.status == "FINISHED"
+    return artifacts(run)
+
+
+def test_the_table_has_the_means_of_what_mlflow_has(swept: Path) -> None:
+    found = board(swept, 8)
+    table = pd.read_csv(summary(swept, found.plan.name) / "leader_board.csv")
+    client = mlflow.MlflowClient(database_uri(swept / "mlruns"))
+    for _, row in table.iterrows():
+        runs = client.search_runs(
+            [e.experiment_id for e in client.search_experiments()],
+            f"params.`optimizer.lr` = '{row['optimizer.lr']}' and "
+            f"params.`model.hidden` = '{row['model.hidden'].replace(',', ', ')}'",
+        )
+        assert len(runs) == 2
+        losses = [run.data.metrics["test_loss"] for run in runs]
+        assert row["test_loss"] == pytest.approx(np.mean(losses), rel=1e-12)
+        assert row["test_loss_sd"] == pytest.approx(np.std(losses, ddof=1), rel=1e-9)
+    assert table["test_loss"].is_monotonic_increasing
+    assert table["rank"].tolist() == [1, 2, 3, 4]
+
+
+def test_out_of_fold_predictions_are_of_each_row_once_and_their_scores_are_scikit_learns(swept: Path) -> None:
+    found = board(swept, 8)
+    rows = pd.read_csv(summary(swept, found.plan.name) / "out_of_fold.csv")
+    for _, part in rows.groupby(["model.hidden", "optimizer.lr"]):
+        assert sorted(part["row"]) == list(range(150))
+    entry = found.entries[0]
+    predictions = out_of_fold.predictions_of(entry)
+    assert predictions is not None
+    scores = out_of_fold.scores_of(predictions)
+    assert scores["accuracy"] == accuracy_score(predictions["actual"], predictions["predicted"])
+    probabilities = predictions.filter(regex="^probability_")
+    assert scores["log_loss"] == pytest.approx(log_loss(predictions["actual"], probabilities), rel=1e-9)
+
+
+def test_the_page_needs_nothing_else_and_says_which_is_better(swept: Path) -> None:
+    found = board(swept, 8)
+    text = (summary(swept, found.plan.name) / "sweep.html").read_text(encoding="utf-8")
+    # Names of namespaces are no addresses that a browser loads.
+    assert not re.search(r"(src|href)=\"(?!#)", text.replace("xlink:href", "at"))
+    assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
+    assert page.verdict(found).split(" ")[0] in text
+    assert text.count("<svg") == 2
+    assert "corrected resampled t interval (Nadeau and Bengio)" in text
+    assert "optimizer.lr" in text
+
+
+def test_a_failure_is_on_the_page_with_its_command_and_its_texts_are_escaped(swept: Path) -> None:
+    found = board(swept, 2)
+    text = (summary(swept, found.plan.name) / "sweep.html").read_text(encoding="utf-8")
+    (failure,) = found.failures
+    assert failure.rerun in text
+    assert "<b>" not in text
+    assert "&lt;b&gt;" in text
+    table = pd.read_csv(summary(swept, found.plan.name) / "failures.csv")
+    assert table["error"].tolist() == [failure.error]
+
+
+def test_the_summary_is_no_run_that_is_latest_or_best(swept: Path, forks: Forks) -> None:
+    for word in ("run=latest", "run=best"):
+        started = Process(forks, ["evaluate", word, "sweep=latest"], swept)
+        out, err = started.communicate(timeout=120)
+        assert (started.wait(), err) == (0, "")
+        assert "sweep-" not in out
+
+
+def test_the_importance_is_the_share_of_variance_that_a_setting_explains(swept: Path) -> None:
+    values, means = ["a", "a", "b", "b"], np.array([1.0, 3.0, 5.0, 7.0])
+    # The means of a and b are 2 and 6 around 4: 2 * (2**2 + 2**2) = 16 of 9 + 1 + 1 + 9 = 20.
+    assert eta_squared(values, means) == pytest.approx(16 / 20)
+    assert eta_squared(["a", "b"], np.array([1.0, 1.0])) == 0
+    found = importance(board(swept, 8))
+    assert set(found) == {"optimizer.lr", "model.hidden"}
+    assert all(0 <= share <= 1 for share in found.values())
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_charts_are_drawn_for_any_board(swept: Path) -> None:
+    assert charts.means(board(swept, 2)).startswith("<svg")
+    assert charts.parallel(board(swept, 2)) is None
+    parallel = charts.parallel(board(swept, 8))
+    assert parallel is not None
+    assert all(text in parallel for text in ("optimizer.lr", "model.hidden", "test_loss", "0.01", "[8]"))
