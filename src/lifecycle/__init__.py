@@ -9,10 +9,12 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lifecycle.api.cross_validation import cross_validate
     from lifecycle.api.model import Model
+    from lifecycle.api.sweep import Sweep
     from lifecycle.runs.pipeline import Result
 
-__all__ = ["Model", "__version__", "run"]
+__all__ = ["Model", "__version__", "cross_validate", "run", "sweep"]
 
 __version__ = metadata.version("nn-lifecycle")
 
@@ -26,12 +28,41 @@ def __getattr__(name: str) -> Any:
             from lifecycle.api.model import Model
 
         return Model
+    if name == "cross_validate":
+        from lifecycle.api.cross_validation import cross_validate
+
+        return cross_validate
     raise AttributeError(f"module 'lifecycle' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     """Return all names, including those that are imported lazily."""
     return sorted({*globals(), *__all__})
+
+
+def sweep(overrides: list[str]) -> Sweep:
+    """Run the jobs of a multirun, as ``lifecycle -m`` does, and return what became of them.
+
+    Jobs are run in processes of their own. Called again, it skips those that are finished.
+
+    Args:
+        overrides: as typed after ``lifecycle -m``: ``["data=iris", "optimizer.lr=0.001,0.01", "seeds=3"]``.
+
+    Returns:
+        The runs as a frame, the configurations with mean and interval, the best, the failures.
+
+    Raises:
+        lifecycle.errors.RequestError: a job cannot be composed, or its seeds or folds cannot be met.
+
+    >>> import lifecycle
+    >>> words = ["data=iris", "optimizer.lr=0.001,0.01", "seeds=2", "trainer.max_epochs=5", "verbose=0"]
+    >>> found = lifecycle.sweep([*words, "tracking.figures=false"])
+    >>> len(found.frame), len(found.summary), found.best, found.failures
+    (4, 2, {'optimizer.lr': '0.01'}, [])
+    """
+    from lifecycle.api import sweep as sweeps
+
+    return sweeps.sweep(overrides)
 
 
 def run(overrides: list[str]) -> Result:
@@ -59,6 +90,7 @@ def run(overrides: list[str]) -> Result:
 
     with turn():
         request = compose.compose(overrides)
+        compose.check_is_one(request)
         client.warm_up(request.tracking)
         with clock.profiled(request):
             from lifecycle.runs import pipeline

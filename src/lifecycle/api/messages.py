@@ -19,6 +19,8 @@ GROUPS = ("trainer", "optimizer", "schedule", "model", "data")
 IN_MEMORY = {("data.path", PATH), ("data", "table"), ("data", "array")}
 """Settings with which :mod:`lifecycle.api.request` composes a request for rows in memory."""
 
+FOLDS = {"cv.folds": "cv", "cv.repeats": "repeats"}
+"""Arguments of ``cross_validate`` by the keys of the command line."""
 ROWS = {"input": "X", "data.target": "y", "data.weight": "sample_weight"}
 """Arguments that stand for a setting whatever its value, which is a name that the API made up."""
 
@@ -39,7 +41,7 @@ class Python(Wording):
         if key in ROWS:
             return ROWS[key]
         group, _, name = key.rpartition(".")
-        name = ARGUMENTS.get(name, name) if group in GROUPS else key
+        name = ARGUMENTS.get(name, name) if group in GROUPS else FOLDS.get(key, key)
         if value is UNSET:
             return name
         # Double quotes, as in the documentation; repr() has single ones.
