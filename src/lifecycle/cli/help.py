@@ -10,7 +10,9 @@ lifecycle defines, compiles, fits, evaluates and uses neural networks, and track
 
   lifecycle model=mlp data=iris                        one run, tracked in mlruns/
   lifecycle +experiment=pima                           a worked example of the tutorials
-  lifecycle -m model=mlp,cnn data=digits seed=1,2,3    every combination (a Hydra multirun)
+  lifecycle -m model=mlp,cnn data=digits seed=1,2,3    every combination (a Hydra multirun); again: continues it
+  lifecycle data=iris seeds=10                         ten seeds on one split: mean, sd, 95% interval
+  lifecycle data=iris cv=5                             cross-validation; -m compares configurations on the same folds
   lifecycle model=mlp data=iris --cfg job              print every field and its value, run nothing
 
 Subcommands (lifecycle <subcommand> --help lists the options):
@@ -33,6 +35,8 @@ Set (key=value), for instance:
   trainer.accelerator=auto|cpu|gpu  trainer.devices=2 trainer.strategy=ddp
   data.test_size=0.2 (a share, or from 1 on a number of samples)  data.val_size=0.2  data.validation_split=0.2
   data.scaling=standard|minmax|none    tracking.dir=mlruns  tracking.experiment=lifecycle
+  cv.repeats=10  sweep.workers=2  sweep.launcher=joblib  sweep.on_error=continue|stop|retry  sweep.retries=1
+  sweep.minutes=30  sweep.metric=test_accuracy
 
 Your own data sets and presets: YAML files in conf/<group>/ of the working folder, or of --config-dir.
 Completion for bash:  eval "$(lifecycle -sc install=bash)"     for zsh and fish likewise
