@@ -21,6 +21,15 @@ from pathlib import Path
 from typing import Any
 
 
+def _exit(code: int) -> None:
+    """Do what Python does at its end, and exit."""
+    with contextlib.suppress(Exception):
+        importlib.import_module("atexit")._run_exitfuncs()
+    with contextlib.suppress(Exception):
+        sys.stdout.flush(), sys.stderr.flush()
+    os._exit(code & 255)
+
+
 class ForkedProcess:
     """What the two classes below have in common; as far as they are used, a ``subprocess.Popen``."""
 
@@ -97,11 +106,7 @@ def _run_jobs(folder: Path, numbers: int, answers: int) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
-        with contextlib.suppress(Exception):
-            importlib.import_module("atexit")._run_exitfuncs()
-        with contextlib.suppress(Exception):
-            sys.stdout.flush(), sys.stderr.flush()
-        os._exit(code & 255)
+        _exit(code)
 
 
 class ForkedWorker(ForkedProcess):
@@ -163,11 +168,7 @@ def child(request: dict[str, Any], files: list[int]) -> None:
     except BaseException:
         traceback.print_exc()
     finally:
-        with contextlib.suppress(Exception):
-            importlib.import_module("atexit")._run_exitfuncs()
-        with contextlib.suppress(Exception):
-            sys.stdout.flush(), sys.stderr.flush()
-        os._exit(code & 255)
+        _exit(code)
 
 
 def serve(asking: socket.socket) -> None:

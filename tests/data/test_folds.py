@@ -161,7 +161,7 @@ def load_fold(plugin: DataPlugin, fold: Fold, seed: int = 0) -> Dataset:
 
 
 def assert_same_training(before: Dataset, after: Dataset) -> None:
-    """Compare all that a network sees of the training rows, and what it is told of the data."""
+    """Compare the training rows as the network gets them, and the description of the data."""
     np.testing.assert_array_equal(before.train.rows, after.train.rows)
     torch.testing.assert_close(after.train.inputs[:], before.train.inputs[:], rtol=0, atol=0)
     torch.testing.assert_close(after.train.targets, before.train.targets, rtol=0, atol=0)

@@ -103,8 +103,6 @@ def test_the_best_of_a_cross_validation_is_by_the_mean_of_its_folds(
     client = mlflow.MlflowClient(database_uri(tmp_path / "mlruns"))
     for run, value in zip(runs(), (0.1, 0.9, 0.4, 0.3), strict=True):
         client.log_metric(run.info.run_id, "test_loss", value, step=10**6)
-    ended = process("export", "format=onnx", "run=best", "sweep=latest")
-    assert ended.code == 2 or not ended.err
     shown = process("evaluate", "run=best", "sweep=latest")
     assert (shown.code, shown.err) == (0, "")
     assert any(run.info.run_id in shown.out or run.info.run_id[:8] in shown.out for run in runs()[2:])

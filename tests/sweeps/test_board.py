@@ -23,7 +23,7 @@ from lifecycle import layout
 from lifecycle.config.search_path import hydra_ready
 from lifecycle.errors import RequestError
 from lifecycle.sweeps import grid, planning
-from lifecycle.sweeps.board import Board, Entry, board_of, seconds_of, unit_of
+from lifecycle.sweeps.board import Board, Entry, board_of, unit_of
 from lifecycle.sweeps.plan import Plan, PlannedJob
 from lifecycle.tracking.store import database_uri
 from tests.conftest import ready
@@ -219,7 +219,6 @@ def test_before_a_run_is_finished_nothing_is_ranked(make: Make) -> None:
     assert (board.metric, board.best, board.counts) == (None, None, {"done": 0, "failed": 0, "left": 9})
     assert [entry.settings["optimizer.lr"] for entry in board.entries] == ["0.1", "0.01", "0.001"]
     assert not any(entry.means for entry in board.entries)
-    assert seconds_of(board) == 0
 
 
 def test_a_failed_job_is_listed_with_its_error_and_rerun_command(make: Make) -> None:
@@ -480,7 +479,6 @@ def test_one_configuration_is_the_best_without_a_comparison(make: Make) -> None:
     (entry,) = board.entries
     assert (entry.settings, entry.against_best, board.best) == ({}, None, entry)
     assert entry.means["test_loss"].mean == 1.0
-    assert seconds_of(board) == 4.0
 
 
 def test_of_one_run_each_configurations_are_ordered_without_a_p(make: Make) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import statistics as of_numbers
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -305,9 +304,3 @@ def _notes(entries: list[Entry], metric: str | None, asked: str | None) -> list[
             remedy = "order them by another score, such as metric=test_accuracy"
             notes.append(f"The configurations differ in their loss: {remedy}.")
     return notes
-
-
-def seconds_of(board: Board) -> float:
-    """Return the median duration of the finished runs, in seconds."""
-    found = [run.seconds for entry in board.entries for run in entry.runs.values() if run.status == "FINISHED"]
-    return of_numbers.median(found) if found else 0.0

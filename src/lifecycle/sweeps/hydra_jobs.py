@@ -18,7 +18,7 @@ from lifecycle.sweeps.plan import Plan
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 MARK = "lifecycle_job"
-"""Key by which a launcher's process is told its job: folder of the sweep, and number."""
+"""Key of the job in the configuration of a launcher's process: folder of the sweep, and number."""
 
 
 def sweep(context: HydraContext, config: DictConfig, words: list[str]) -> Board:

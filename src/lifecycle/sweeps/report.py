@@ -14,7 +14,6 @@ from rich.text import Text
 
 from lifecycle.plots.style import number, short
 from lifecycle.sweeps.board import Board, Entry
-from lifecycle.tracking.sweep_runs import DEAD
 
 MOST_LINES = 20
 """Configurations that are printed; the page and the table of the summary have all."""
@@ -163,11 +162,6 @@ def _p(entry: Entry) -> str:
 
 def _or_dash(value: float) -> str:
     return "-" if math.isnan(value) else number(value)
-
-
-def state_of(status: str) -> str:
-    """Return the status of a run in words of a sweep."""
-    return "killed" if status in (DEAD, "KILLED") else status.lower()
 
 
 def _line(console: Console, title: str, text: str) -> None:
