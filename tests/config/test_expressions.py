@@ -72,6 +72,7 @@ def test_no_record_of_a_run_holds_what_an_expression_stands_for(
 
     run("data=mine", "tracking.run_name=n-${oc.env:SECRET}", *QUICK)
     run("-m", "data=mine", "seed=1,2", "model.hidden=[4]", "data.source=https://u:plainpw@h", *QUICK)
+    (sweep,) = Path("mlruns/sweeps").iterdir()
     failed = run("data=mine", "data.path=${oc.env:FOLDER}/${oc.env:SECRET}.csv", *QUICK, code=2)
     assert "data.path=${oc.env:FOLDER}/${oc.env:SECRET}.csv is no file" in failed
     run("-m", "data=mine", "seed=1", "data.path=https://u:plainpw@h/x.csv", *QUICK, code=1)
@@ -79,7 +80,7 @@ def test_no_record_of_a_run_holds_what_an_expression_stands_for(
     assert "note: ${oc.env:SECRET}" in run("data=mine", "--cfg", "job")
     assert "Note      ${oc.env:SECRET}" in run("data", "mine")
     assert "${oc.env:FOLDER}/iris.csv" in run("data")
-    run("compare", "sweep=latest")
+    run("compare", f"sweep={sweep.name}")
     run("evaluate", "run=latest", "verbose=0")
     run("evaluate", "run=latest", "data=mine", "verbose=0")
     assert "reproduced: all scores equal" in run("rerun", "run=latest", "verbose=0")
