@@ -106,15 +106,15 @@ class Scorer:
         with np.errstate(all="ignore"):
             rows = self.compared(outputs, targets, truth)
             rows = rows if predicted is None else replace(rows, predicted=predicted)
-            scores = {"loss": self.mean_loss.alone(self._losses(outputs, targets, truth))}
+            scores = {"loss": self.mean_loss.alone(self.losses_of_rows(outputs, targets, truth))}
             return scores | {name: measure.alone(rows) for name, measure in self.metrics.items()}
 
     @property
     def _measures(self) -> dict[str, Measure]:
         return {"loss": self.mean_loss, **self.metrics}
 
-    def _losses(self, outputs: Tensor, targets: Tensor, truth: Truth | None) -> Compared:
-        """Return the loss of each row, as values whose mean is a metric."""
+    def losses_of_rows(self, outputs: Tensor, targets: Tensor, truth: Truth | None) -> Compared:
+        """Return the loss of each row, as values whose mean is a metric; see :meth:`add`."""
         known = None if truth is None else truth.values
         targets = targets.cpu() if truth is None or known is None else self.units.targets(known, truth.base)
         # cross_entropy() takes codes of classes as whole numbers only.
@@ -131,7 +131,7 @@ class Scorer:
         # One transfer for many batches: each one waits for the GPU.
         rows = torch.cat(outputs).cpu(), torch.cat(targets).cpu(), together(truths)
         with np.errstate(all="ignore"):
-            self.mean_loss.update(self._losses(*rows))
+            self.mean_loss.update(self.losses_of_rows(*rows))
             compared = self.compared(*rows)
             for metric in self.metrics.values():
                 metric.update(compared)

@@ -151,7 +151,7 @@ class Batches:
 
     def chunks(self, steps: int) -> Iterator[Chunk]:
         """Yield the same mini-batches, ``steps`` in each chunk."""
-        order, per_chunk = self._order(), steps * self.batch_size
+        order, per_chunk = self.order(), steps * self.batch_size
         for start in range(0, len(self.inputs), per_chunk):
             stop = min(start + per_chunk, len(self.inputs))
             yield self._chunk(slice(start, stop) if order is None else order[start:stop], stop - start)
@@ -176,7 +176,8 @@ class Batches:
         row_weights = None if self.row_weights is None else self.row_weights[rows]
         return Chunk(self.inputs[rows], self.targets[rows], truth, sizes, weights, row_weights)
 
-    def _order(self) -> Tensor | None:
+    def order(self) -> Tensor | None:
+        """Return the order of the rows in the epoch, ``(rows,) int64``; ``None``: as they are."""
         if self.shuffle_seed is None:
             return None
         # A generator of its own: dropout, or a callback that draws numbers, must not change the order.

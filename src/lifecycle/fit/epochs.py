@@ -83,13 +83,8 @@ class Epochs(pl.Callback):
             for listener in self.listeners:
                 listener(row)
         # After the listeners, so that the epoch that diverged is recorded.
-        for name in ("train_loss", "val_loss"):
-            if not math.isfinite(scores.get(name, 0.0)):
-                rate = _compiled(pl_module).optimizer_config.lr
-                raise TrainingError(
-                    f"{name} is {scores[name]} in epoch {row['epoch']}: training has diverged. "
-                    f"Lower optimizer.lr (now {rate:g}) or scale the data."
-                )
+        if (error := diverged(row, _compiled(pl_module).optimizer_config.lr)) is not None:
+            raise error
         pl_module.log_dict({k: v for k, v in scores.items() if self.logged is None or k in self.logged})
         # Before the checkpoint of this epoch is written, which must hold the learning rate of the next one.
         _compiled(pl_module).end_epoch(scores)
@@ -107,6 +102,22 @@ class Epochs(pl.Callback):
     ) -> None:
         """End the fit at once if early stopping had ended it, since Lightning saves the wait count but not the stop."""
         trainer.should_stop = has_stopped(checkpoint)
+
+
+def diverged(row: Row, lr: float) -> TrainingError | None:
+    """Return the error of an epoch whose loss is not finite; ``None``: both losses are.
+
+    Args:
+        row: of the epoch.
+        lr: learning rate of the optimizer, for the message.
+    """
+    for name in ("train_loss", "val_loss"):
+        if not math.isfinite(row.get(name, 0.0)):
+            return TrainingError(
+                f"{name} is {row[name]} in epoch {row['epoch']}: training has diverged. "
+                f"Lower optimizer.lr (now {lr:g}) or scale the data."
+            )
+    return None
 
 
 def has_stopped(checkpoint: dict[str, Any]) -> bool:

@@ -88,7 +88,7 @@ def fit(
         TrainingError: the loss is no longer finite, or ``torch.compile`` fails.
         SavedModelError: the checkpoint is missing or altered.
     """
-    train = _training_batches(config, data, seed)
+    train = training_batches(config, data, seed)
     val = None if data.val is None else in_order(data.val.inputs, data.val.targets, data.val.truth)
     early, best = _early_stopping(config, module), _best_checkpoint(config, module, val is not None, folder)
     monitors = [callback for callback in (early, best) if callback is not None]
@@ -108,7 +108,7 @@ def fit(
         trainer.save_checkpoint(folder / layout.BEST_CHECKPOINT, weights_only=True)
     _release(train)
     best_epoch = None if best is None or is_helper() else _best_epoch(config, module, folder)
-    return _history(config, recorder.rows, best_epoch, early is not None)
+    return history_of(config, recorder.rows, best_epoch, early is not None)
 
 
 def _run(
@@ -146,7 +146,7 @@ def _release(train: Batches) -> None:
         torch.distributed.destroy_process_group()
 
 
-def _history(config: TrainerConfig, rows: Sequence[Row], best_epoch: int | None, stops_early: bool) -> History:
+def history_of(config: TrainerConfig, rows: Sequence[Row], best_epoch: int | None, stops_early: bool) -> History:
     """Return the history of a fit, with the epoch of its weights and the reason why it ended."""
     stopped = f"max_epochs={config.max_epochs} was reached"
     if stops_early and len(rows) < config.max_epochs:
@@ -164,7 +164,8 @@ def _best_epoch(config: TrainerConfig, module: CompiledModel, folder: Path) -> i
     return best
 
 
-def _training_batches(config: TrainerConfig, data: Dataset, seed: int) -> Batches:
+def training_batches(config: TrainerConfig, data: Dataset, seed: int) -> Batches:
+    """Return the mini-batches of a fit."""
     return Batches(
         data.train.inputs,
         data.train.targets,

@@ -1,0 +1,1 @@
+"""Fits many networks of one shape at once, on the CPU, with the results of single fits."""

@@ -1,0 +1,99 @@
+"""Compares a vectorised fit with single fits before a group is trained."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lifecycle.compile import stepping
+from lifecycle.compile.optimization import build_optimizer
+from lifecycle.errors import TrainingError, first_line
+from lifecycle.fit import trainer
+from lifecycle.fit.history import History
+from lifecycle.fit.vectorised.group import Group
+from lifecycle.fit.vectorised.members import Member
+from lifecycle.runtime import memory
+
+EPOCHS = 2
+"""Epochs of the comparison: a network with state in Python may agree in the first."""
+
+TOLERANCE = 1e-5
+"""Largest difference of a weight, a buffer or a validation loss, absolute, or relative to a value above 1."""
+
+TIMED_STEPS = 10
+"""Steps that are timed, of the group and of a single fit."""
+
+
+def objection(group: Group) -> str | None:
+    """Return why members must be fitted one by one, in a few words; ``None``: together gives the same, and is faster.
+
+    Args:
+        group: that has not been fitted yet.
+    """
+    try:
+        away = _away([group.members[0], group.members[-1]])
+        return away or (None if _is_faster(group) else "faster so")
+    except Exception as error:  # torch raises many types on operations without a batching rule
+        return f"torch.func cannot batch it ({type(error).__name__}: {first_line(error)[:120]})"
+
+
+def _away(two: Sequence[Member]) -> str | None:
+    """Return in what two copies differ after two epochs from single fits; ``None``: in nothing."""
+    # With a fixed number of epochs and the last weights, so that a tiny difference of a score changes nothing else.
+    config = replace(two[0].config, max_epochs=min(EPOCHS, two[0].config.max_epochs), early_stopping=False)
+    config = replace(config, restore_best=False)
+    single, together = ([replace(m, config=config, module=copy.deepcopy(m.module)) for m in two] for _ in range(2))
+    histories = Group(together).fit()
+    for alone, copied, history in zip(single, together, histories, strict=True):
+        expected = _fit_alone(alone)
+        if isinstance(history, TrainingError) or isinstance(expected, TrainingError):
+            if str(history) != str(expected):
+                return "it diverges in another way"
+            continue
+        for key in ("train_loss", "val_loss"):
+            for ours, theirs in zip(history.rows, expected.rows, strict=True):
+                if (gap := _gap(ours.get(key, 0.0), theirs.get(key, 0.0))) > TOLERANCE:
+                    return f"{key} differs by {gap:.1g}"
+        values = copied.network.state_dict()
+        for name, value in alone.network.state_dict().items():
+            gap = float(((values[name] - value).abs() / value.abs().clamp_min(1)).max()) if value.numel() else 0.0
+            if not gap <= TOLERANCE:
+                return f"{name} differs by {gap:.1g}"
+    return None
+
+
+def _gap(ours: float, theirs: float) -> float:
+    return abs(ours - theirs) / max(1.0, abs(theirs))
+
+
+def _fit_alone(member: Member) -> History | TrainingError:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return trainer.fit(member.module, member.data, member.config, member.seed, Path(folder))
+        except TrainingError as error:
+            return error
+
+
+def _is_faster(group: Group) -> bool:
+    """Return whether a step of all members takes less CPU time together than one after the other."""
+    with stepping.threads(group.members[0].module, group.batch_size), memory.kept():
+        return group.step_seconds(TIMED_STEPS) < len(group.members) * _step_seconds(group.members[0])
+
+
+def _step_seconds(member: Member) -> float:
+    """Return the CPU seconds of a single step, without what surrounds it in a fit."""
+    module = copy.deepcopy(member.module).train()
+    optimizer = build_optimizer(module.optimizer_config, module.network)
+    batch = next(iter(trainer.training_batches(member.config, member.data, member.seed)))
+    started = time.process_time()
+    for number in range(TIMED_STEPS + 1):
+        if number == 1:  # the first one allocates
+            started = time.process_time()
+        optimizer.zero_grad()
+        module.training_loss(batch, scored=False).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return (time.process_time() - started) / TIMED_STEPS

@@ -1,0 +1,148 @@
+"""The weights of many networks of one shape in one tensor, and their optimizer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lifecycle.optimizers import OptimizerConfig
+
+FUSED = {"Adam", "AdamW", "SGD", "Adagrad"}
+"""Optimizers with a fused kernel: a single fit uses it, too, so that the digits agree."""
+
+Tensors = dict[str, Tensor]
+
+
+class Copies:
+    """The parameters and buffers of networks of one shape.
+
+    Attributes:
+        flat: ``(copies, weights) float32``: the trainable parameters of each network, one after the other.
+        weights: name -> ``(copies, *shape)`` views of :attr:`flat`.
+        others: name -> ``(copies, *shape)`` of parameters that are not trained, and of buffers.
+
+    Args:
+        networks: of one shape.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        trainable = {name: value for name, value in networks[0].named_parameters() if value.requires_grad}
+        self._shapes = {name: value.shape for name, value in trainable.items()}
+        self.flat = torch.stack([_flat(network, trainable) for network in networks])
+        states = [_tensors(network) for network in networks]
+        self.others = {
+            name: torch.stack([state[name] for state in states]) for name in states[0] if name not in trainable
+        }
+        self.weights = self.split(self.flat)
+
+    def split(self, flat: Tensor) -> Tensors:
+        """Return the views of each parameter, ``(copies, *shape)``, in a tensor like :attr:`flat`."""
+        parts = flat.split([shape.numel() for shape in self._shapes.values()], dim=1)
+        return {name: part.view(-1, *shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
+
+    def keep(self, rows: Tensor) -> None:
+        """Keep some of the copies only, by their numbers."""
+        self.flat = self.flat[rows].contiguous()
+        self.others = {name: value[rows] for name, value in self.others.items()}
+        self.weights = self.split(self.flat)
+
+    def snapshot(self, row: int) -> tuple[Tensor, Tensors]:
+        """Return copies of the weights and of the other tensors of one network."""
+        return self.flat[row].clone(), {name: value[row].clone() for name, value in self.others.items()}
+
+    def load(self, network: nn.Module, snapshot: tuple[Tensor, Tensors]) -> None:
+        """Write a snapshot into a network."""
+        weights, others = snapshot
+        values = {name: part[0] for name, part in self.split(weights.unsqueeze(0)).items()} | others
+        with torch.no_grad():
+            for name, tensor in _tensors(network).items():
+                tensor.copy_(values[name])
+
+
+def _tensors(network: nn.Module) -> Tensors:
+    """Return parameters and buffers by name; those that layers share once."""
+    return {name: value.detach() for name, value in (*network.named_parameters(), *network.named_buffers())}
+
+
+def _flat(network: nn.Module, trainable: Mapping[str, Tensor]) -> Tensor:
+    values = dict(network.named_parameters())
+    return torch.cat([values[name].detach().reshape(-1) for name in trainable])
+
+
+class StackedOptimizer:
+    """One optimizer of ``torch.optim`` for all copies: a parameter group for consecutive copies of equal settings.
+
+    Args:
+        flat: ``(copies, weights)``; it is changed in place.
+        configs: of each copy; all of one class.
+    """
+
+    def __init__(self, flat: Tensor, configs: Sequence[OptimizerConfig]) -> None:
+        groups, start = [], 0
+        for settings, equal in groupby(configs, key=_settings):
+            stop = start + len(list(equal))
+            groups.append({"params": [flat[start:stop]], **dict(settings)})
+            start = stop
+        name = configs[0].torch_name
+        # Contiguous rows: the fused kernels of torch ignore strides.
+        self.optimizer: torch.optim.Optimizer = getattr(torch.optim, name)(
+            groups, lr=configs[0].lr, **({"fused": True} if name in FUSED else {})
+        )
+        # Without the hooks and profiling that torch wraps around step(): they take longer than the step.
+        self._step = inspect.unwrap(type(self.optimizer).step)
+
+    def step(self, gradients: Tensor) -> None:
+        """Take a step.
+
+        Args:
+            gradients: ``(copies, weights)``, contiguous.
+        """
+        start = 0
+        for group in self.optimizer.param_groups:
+            (rows,) = group["params"]
+            rows.grad = gradients[start : start + len(rows)]
+            start += len(rows)
+        self._step(self.optimizer)
+
+    def forget(self) -> None:
+        """Forget all steps."""
+        self.optimizer.state.clear()
+
+    def keep(self, flat: Tensor, kept: Tensor) -> None:
+        """Continue with some of the copies.
+
+        Args:
+            flat: ``(kept, weights)``.
+            kept: their numbers among the copies so far, ascending.
+        """
+        groups, start, done = [], 0, 0
+        for group in self.optimizer.param_groups:
+            (rows,) = group["params"]
+            state = self.optimizer.state.pop(rows, {})
+            own = kept[(kept >= start) & (kept < start + len(rows))] - start
+            start += len(rows)
+            if len(own):
+                group["params"] = [flat[done : done + len(own)]]
+                self.optimizer.state[group["params"][0]] = {
+                    # Moments have the shape of the weights; numbers of steps are scalars.
+                    name: value[own] if isinstance(value, Tensor) and value.shape == rows.shape else value
+                    for name, value in state.items()
+                }
+                groups.append(group)
+                done += len(own)
+        self.optimizer.param_groups = groups
+
+
+def ordered(configs: Sequence[OptimizerConfig]) -> list[int]:
+    """Return the numbers of the copies so that equal settings are consecutive."""
+    return sorted(range(len(configs)), key=lambda number: str(_settings(configs[number])))
+
+
+def _settings(config: OptimizerConfig) -> list[tuple[str, Any]]:
+    return [(item.name, getattr(config, item.name)) for item in fields(config)]

@@ -1,0 +1,118 @@
+"""Dropout of many networks at once: each draws the numbers that it would draw alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lifecycle.runtime.seeds import epoch_seed
+
+DROPOUT_STREAM = 1
+"""Random stream of an epoch that dropout draws from; see :class:`lifecycle.fit.epochs.Epochs`."""
+
+
+class Masked(nn.Module):
+    """In place of ``nn.Dropout``: multiplies by a factor that is given with the inputs."""
+
+    def __init__(self, masks: Masks, name: str) -> None:
+        super().__init__()
+        self._masks, self._name = masks, name
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the inputs times the next mask; in evaluation mode, the inputs."""
+        return inputs * self._masks.take(self._name, inputs) if self.training else inputs
+
+
+@dataclass
+class Call:
+    """A call of a dropout layer in a forward pass: which layer, and the shape of its inputs for one network."""
+
+    layer: str
+    shape: torch.Size
+
+
+class Masks:
+    """The masks of a forward pass, in the order of its calls of dropout layers.
+
+    Args:
+        networks: of one shape; their dropout layers give the rates.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        self.rates = {
+            name: [dict(network.named_modules())[name].p for network in networks]  # type: ignore[union-attr]
+            for name, module in networks[0].named_modules()
+            if isinstance(module, nn.Dropout)
+        }
+        self._generators: list[torch.Generator] = []
+        self._given: list[Tensor] = []
+        self._calls: list[Call] | None = None
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Masks:
+        return self  # a copy of a network draws from the same masks
+
+    def replaced(self, network: nn.Module) -> nn.Module:
+        """Return a network with its dropout layers replaced, in place."""
+        for name in self.rates:
+            parent, _, own = name.rpartition(".")
+            if not name:
+                return Masked(self, name)
+            setattr(network.get_submodule(parent), own, Masked(self, name))
+        return network
+
+    def calls(self, network: nn.Module, inputs: Tensor) -> list[Call]:
+        """Return the calls of a forward pass of a network whose layers were replaced."""
+        if not self.rates:
+            return []
+        self._calls = []
+        try:
+            with torch.no_grad():
+                network(inputs)
+            return self._calls
+        finally:
+            self._calls = None
+
+    def begin(self, seeds: Sequence[int], epoch: int) -> None:
+        """Seed the generators of an epoch (from 0)."""
+        if self.rates:
+            drawn = [epoch_seed(seed, epoch, DROPOUT_STREAM) for seed in seeds]
+            self._generators = [torch.Generator().manual_seed(seed) for seed in drawn]
+
+    def draw(self, calls: Sequence[Call], copies: Sequence[int]) -> list[Tensor]:
+        """Return the masks of a step, ``(copies, *shape) float32`` each.
+
+        Args:
+            calls: of the step.
+            copies: the number of each copy among the networks.
+        """
+        masks = [torch.empty(len(copies), *call.shape) for call in calls]
+        for row, copy in enumerate(copies):
+            for call, mask in zip(calls, masks, strict=True):
+                rate = self.rates[call.layer][copy]
+                if rate == 0.0:
+                    mask[row].fill_(1.0)
+                elif rate == 1.0:
+                    mask[row].zero_()
+                else:  # as torch's dropout does
+                    mask[row].bernoulli_(1 - rate, generator=self._generators[row]).div_(1 - rate)
+        return masks
+
+    def keep(self, rows: Tensor) -> None:
+        """Continue with some of the copies."""
+        if self._generators:
+            self._generators = [self._generators[int(row)] for row in rows]
+
+    def give(self, masks: Sequence[Tensor]) -> None:
+        """Give the masks of the next forward pass."""
+        self._given = list(masks)
+
+    def take(self, layer: str, inputs: Tensor) -> Tensor:
+        """Return the mask of the next call."""
+        if self._calls is not None:
+            self._calls.append(Call(layer, inputs.shape))
+            return torch.ones_like(inputs)
+        return self._given.pop(0)

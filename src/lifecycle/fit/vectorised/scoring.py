@@ -1,0 +1,83 @@
+"""The scores of all copies of a group in an epoch, as each copy's own :class:`lifecycle.compile.scores.Scorer` has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lifecycle.compile.measures import AnyArray, Compared, MeanOfRows, Measure
+from lifecycle.compile.scores import Scorer
+from lifecycle.fit.vectorised.rows import StackedRows
+
+
+class CopyScores:
+    """Computes loss and metrics of each copy.
+
+    Args:
+        scorers: of each copy.
+        rows: what they score.
+    """
+
+    def __init__(self, scorers: Sequence[Scorer], rows: StackedRows) -> None:
+        self._scorers, self._rows = scorers, rows
+        first = _formula(scorers[0])
+        # With one scale and one set of class weights, the rows of all copies are compared in one call.
+        self._together = all(_formula(scorer) == first for scorer in scorers)
+
+    def of(self, copies: Sequence[int], outputs: Tensor, numbers: Tensor) -> list[dict[str, float]]:
+        """Return ``{"loss": ..., <metric>: ...}`` of each copy.
+
+        Args:
+            copies: numbers of the copies.
+            outputs: ``(copies, rows, num_outputs)``.
+            numbers: ``(copies, rows)`` of the rows, see :meth:`StackedRows.numbers`.
+        """
+        if self._together:
+            return self._of_all(outputs, numbers)
+        found = []
+        for copy, own, rows in zip(copies, outputs, numbers, strict=True):
+            rows = rows.unsqueeze(0)
+            found.append(self._scorers[copy].alone(own, self._rows.targets(rows)[0], self._rows.truth(rows)))
+        return found
+
+    def _of_all(self, outputs: Tensor, numbers: Tensor) -> list[dict[str, float]]:
+        scorer, count = self._scorers[0], len(outputs)
+        flat = outputs.flatten(0, 1), self._rows.targets(numbers).flatten(0, 1), self._rows.truth(numbers)
+        with np.errstate(all="ignore"):
+            losses, rows = scorer.losses_of_rows(*flat), scorer.compared(*flat)
+            columns = {"loss": _values(scorer.mean_loss, losses, count)}
+            columns |= {name: _values(metric, rows, count) for name, metric in scorer.metrics.items()}
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _values(metric: Measure, rows: Compared, copies: int) -> list[float]:
+    """Return a metric of each copy."""
+    if not isinstance(metric, MeanOfRows) or metric.over is not None:
+        return [metric.alone(part) for part in _parts(rows, copies)]
+    by_row = np.asarray(metric.by_row(rows), dtype=np.float64).reshape(copies, -1)
+    if rows.weights is None:
+        means = by_row.sum(axis=1) / by_row.shape[1]
+    else:
+        weights = rows.weights.reshape(copies, -1)
+        means = (by_row * weights).sum(axis=1) / weights.sum(axis=1)
+    found: list[float] = (np.sqrt(means) if metric.root else means).tolist()
+    return found
+
+
+def _parts(rows: Compared, copies: int) -> list[Compared]:
+    columns: list[list[AnyArray | None]] = [
+        [None] * copies if column is None else np.split(column, copies)
+        for column in (rows.predicted, rows.truth, rows.weights)
+    ]
+    return [Compared(*part) for part in zip(*columns, strict=True)]  # type: ignore[arg-type]
+
+
+def _formula(scorer: Scorer) -> tuple[Any, ...]:
+    """Return what the scores of rows depend on besides the rows."""
+    units, weights = scorer.units, scorer.loss.class_weights
+    of_classes = weights.tolist() if isinstance(weights, torch.Tensor) and scorer.weighted else None
+    return units.task, units.offset, units.scale, units.link, scorer.loss.name, scorer.loss.label_smoothing, of_classes
