@@ -35,6 +35,7 @@ def load(
     seed: int,
     in_memory: MemoryRows | None = None,
     fold: Fold | None = None,
+    frame: pd.DataFrame | None = None,
 ) -> Dataset:
     """Read the rows, split them, fit the preprocessing to the training rows and apply it to all.
 
@@ -45,6 +46,7 @@ def load(
         seed: of the split.
         in_memory: rows to use in place of those that the plugin reads.
         fold: of a cross-validation; ``None``: one split.
+        frame: what the plugin has read before, of the same source; ``None``: it is read now.
 
     Raises:
         RequestError: the rows cannot be used.
@@ -56,7 +58,7 @@ def load(
     if (table := large_table(plugin)) is not None:
         with memory.kept():
             return load_large(table, name, kind, seed, fold)
-    return _load_frame(plugin, name, kind, seed, plugin.read(), fold)
+    return _load_frame(plugin, name, kind, seed, plugin.read() if frame is None else frame, fold)
 
 
 def _load_frame(

@@ -111,8 +111,34 @@ class Evaluation:
         return self.own | prefixed(self.baseline, "baseline")
 
 
+@dataclass(frozen=True)
+class Dummies:
+    """The baselines of the scored rows.
+
+    Attributes:
+        scores: by name, the one to beat first.
+        meaning: the one to beat, as a phrase.
+    """
+
+    scores: dict[str, dict[str, float]]
+    meaning: str
+
+
+def dummies_of(module: CompiledModel, data: Dataset) -> Dummies:
+    """Return the baselines of the scored rows; they depend on the data, the loss and the metrics only."""
+    found = baselines.baselines(data, module.units)
+    return Dummies({dummy.name: baselines.score(module, data, dummy) for dummy in found}, found[0].meaning)
+
+
 @phase("evaluate")
-def judge(module: CompiledModel, data: Dataset, scores: dict[str, float], outputs: Tensor, seed: int) -> Evaluation:
+def judge(
+    module: CompiledModel,
+    data: Dataset,
+    scores: dict[str, float],
+    outputs: Tensor,
+    seed: int,
+    dummies: Dummies | None = None,
+) -> Evaluation:
     """Add intervals and baselines to the scores of a model.
 
     Args:
@@ -121,15 +147,16 @@ def judge(module: CompiledModel, data: Dataset, scores: dict[str, float], output
         scores: of the network on them, as :func:`evaluate` returns them.
         outputs: ``(rows, num_outputs)`` of the network for them.
         seed: of the resamples.
+        dummies: the baselines, where they are known; ``None``: they are computed.
     """
-    part, dummies = data.scored, baselines.baselines(data, module.units)
+    part, dummies = data.scored, dummies_of(module, data) if dummies is None else dummies
     directions = {name: higher_is_better(name, metric) for name, metric in module.test_scores.metrics.items()}
     return Evaluation(
         on=data.scored_on,
         scores=scores,
         intervals=intervals.intervals(module.test_scores, outputs, part.targets, part.truth, seed),
-        baselines={dummy.name: baselines.score(module, data, dummy) for dummy in dummies},
-        meaning=dummies[0].meaning,
+        baselines=dummies.scores,
+        meaning=dummies.meaning,
         # torchmetrics does not define the direction of some metrics, which then never mark a best run.
         higher_is_better={name: better for name, better in directions.items() if better is not None},
     )

@@ -32,10 +32,20 @@ def write_tables(folder: Path, data: Dataset, predictions: pd.DataFrame, evaluat
         predictions: of the scored rows, with the truth.
         evaluation: scores, intervals and baselines.
     """
+    write_scores(folder, evaluation)
+    write_classes(folder, data.spec, predictions)
+
+
+def write_scores(folder: Path, evaluation: Evaluation) -> None:
+    """Write ``scores.csv`` and ``baselines.csv``."""
     scores_table(evaluation).to_csv(folder / layout.SCORES, index=False)
     baselines_table(evaluation).to_csv(folder / layout.BASELINES, index=False)
-    if data.spec.task != REGRESSION:
-        names = data.spec.class_names  # all of them, also those that no scored row has
+
+
+def write_classes(folder: Path, spec: DataSpec, predictions: pd.DataFrame) -> None:
+    """Write ``classification_report.txt`` and ``confusion_matrix.csv`` of a classification."""
+    if spec.task != REGRESSION:
+        names = spec.class_names  # all of them, also those that no scored row has
         (folder / "classification_report.txt").write_text(classes.report(predictions, names))
         classes.confusion(predictions, names).to_csv(folder / "confusion_matrix.csv")
 

@@ -64,14 +64,27 @@ def check_preprocessing(preprocessing: Preprocessing, source: Text) -> None:
         )
 
 
-def save(trained: TrainedModel, folder: Path) -> None:
-    """Write the three files into ``folder``, which is created if needed."""
+def preprocessing_bytes(preprocessing: Preprocessing) -> bytes:
+    """Return the content of ``preprocessing.skops``."""
+    learnt = {"inputs": preprocessing.inputs, "target": preprocessing.target}
+    content: bytes = skops.io.dumps(learnt, compression=zipfile.ZIP_DEFLATED)  # 100 kB -> 10 kB
+    return content
+
+
+def save(trained: TrainedModel, folder: Path, preprocessing: bytes | None = None) -> None:
+    """Write the three files into ``folder``, which is created if needed.
+
+    Args:
+        trained: the model.
+        folder: for the files.
+        preprocessing: the :func:`preprocessing_bytes` of the model, where several have the same; ``None``: not known.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     # On the CPU, so that a machine without a GPU can load the file.
     # save_model instead of save_file: it stores weights that layers share once.
     safetensors.torch.save_model(trained.network.cpu(), str(folder / WEIGHTS))
-    learnt = {"inputs": trained.preprocessing.inputs, "target": trained.preprocessing.target}
-    skops.io.dump(learnt, folder / PREPROCESSING, compression=zipfile.ZIP_DEFLATED)  # 100 kB -> 10 kB
+    content = preprocessing_bytes(trained.preprocessing) if preprocessing is None else preprocessing
+    (folder / PREPROCESSING).write_bytes(content)
     manifest = {
         "format": FORMAT,
         "model": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle import layout
@@ -47,6 +48,14 @@ class Outcome:
 @clock.phase("save")
 def record(tracked: Run, outcome: Outcome) -> None:
     """Record scores, history, predictions, the best checkpoint and the saved model."""
+    record_scores(tracked, outcome)
+    for name in (layout.BEST_CHECKPOINT, f"{layout.BEST_CHECKPOINT}.sha256"):
+        tracked.log_file(tracked.checkpoints / name, layout.CHECKPOINTS)
+    record_model(tracked, outcome, tracked.scratch / "saved")
+
+
+def record_scores(tracked: Run, outcome: Outcome) -> None:
+    """Record scores, history and predictions."""
     history, evaluation, predictions = outcome.history, outcome.evaluation, outcome.predictions
     tracked.log_scores({**evaluation.flat, **_kept(history)})
     tracked.tag(**{search.DIRECTIONS: json.dumps(evaluation.higher_is_better)})
@@ -57,14 +66,19 @@ def record(tracked: Run, outcome: Outcome) -> None:
     table = tracked.scratch / layout.PREDICTIONS
     predictions.to_csv(table, index=False)  # to a file, since a text of millions of rows would fill memory and the pipe
     tracked.log_file(table)
-    for name in (layout.BEST_CHECKPOINT, f"{layout.BEST_CHECKPOINT}.sha256"):
-        tracked.log_file(tracked.checkpoints / name, layout.CHECKPOINTS)
-    _record_model(tracked, outcome)
 
 
-def _record_model(tracked: Run, outcome: Outcome) -> None:
-    trained, folder = outcome.trained, tracked.scratch / "saved"
-    saved_model.save(trained, folder)
+def record_model(tracked: Run, outcome: Outcome, folder: Path, preprocessing: bytes | None = None) -> None:
+    """Save the model and record it.
+
+    Args:
+        tracked: the run.
+        outcome: with the model.
+        folder: for its files; called ``saved``.
+        preprocessing: see :func:`lifecycle.predict.saved_model.save`.
+    """
+    trained = outcome.trained
+    saved_model.save(trained, folder, preprocessing)
     # Columns that predict_file adds; the model itself does not return them.
     outputs = outcome.predictions.drop(columns=["row", "time", "file", "actual"], errors="ignore")
     params: dict[str, int | str] = {"missing": trained.missing}

@@ -27,7 +27,7 @@ from lifecycle.data.load import load
 from lifecycle.data.sources.in_memory import MemoryRows
 from lifecycle.define.network import define
 from lifecycle.define.summary import Layer, summarize
-from lifecycle.errors import COMMAND_LINE, RequestError, Setting
+from lifecycle.errors import COMMAND_LINE, RequestError, Setting, Text
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight, trainer
 from lifecycle.fit.history import History
@@ -152,21 +152,48 @@ def prepare(job: Job, rows: MemoryRows | None = None) -> Prepared:
     Raises:
         RequestError: the request cannot be met.
     """
+    return compiled(job, loaded(job, rows))
+
+
+def loaded(job: Job, rows: MemoryRows | None = None, frame: pd.DataFrame | None = None) -> Dataset:
+    """Load the data of a job.
+
+    Args:
+        job: the checked request.
+        rows: rows in memory; ``None``: the data plugin reads its source.
+        frame: what the plugin has read before, of the same source.
+
+    Raises:
+        RequestError: they cannot be used, or have changed since the sweep was planned.
+    """
     # First, as it needs no data, whose loading may take minutes.
     preflight.check_devices(job.trainer)
     planned = job.request.sweep.data if job.request.sweep else ""
     with explained(Cures(["Set ", Setting("data.memory_gb"), ", or use fewer rows or columns"], refused=True)):
-        data = load(job.data, job.data_name, job.data_kind, job.seed, rows, job.fold)
+        data = load(job.data, job.data_name, job.data_kind, job.seed, rows, job.fold, frame)
     if planned and data.digest != planned:
         problem = "has changed since the sweep was planned"
         remedy = "Type the command of the sweep again, which plans it anew, or bring the data back."
         raise RequestError(Setting("data", data.name), problem, remedy=remedy)
+    saved_model.check_preprocessing(data.preprocessing, Setting("data", data.name))
+    return data
+
+
+def compiled(job: Job, data: Dataset) -> Prepared:
+    """Define and compile the model of a job.
+
+    Args:
+        job: the checked request.
+        data: loaded.
+
+    Raises:
+        RequestError: the request cannot be met.
+    """
     with explained(Cures(["Lower ", largest(job.model)], refused=True)):
         return _compiled(job, data)
 
 
 def _compiled(job: Job, data: Dataset) -> Prepared:
-    saved_model.check_preprocessing(data.preprocessing, Setting("data", data.name))
     network = define(job.model, job.model_name, data.spec, job.seed, source=Setting("data", data.name))
     layers = summarize(network, data.spec)
     # Before CompiledModel, whose optimizer would fail later and without a remedy.
@@ -208,6 +235,23 @@ def life(
     """
     data, module = prepared.data, prepared.module
     printer.begin(job, data, prepared.layers, module)
+    if (note := describe(job, prepared, tracked)) is not None:
+        printer.note("Batches", COMMAND_LINE.text(note))
+
+    listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs)]
+    bars = [*printer.callbacks(job.trainer.max_epochs), *files.callbacks(), *callbacks]
+    history = trainer.fit(module, data, job.trainer, job.seed, tracked.checkpoints, listeners, bars, checkpoint)
+
+    return conclude(job, prepared, printer, tracked, history)
+
+
+def describe(job: Job, prepared: Prepared, tracked: Run) -> Text | None:
+    """Record what is known of a run before its fit: the data, resolved parameters and the layers.
+
+    Returns:
+        The note on a batch size that is reduced; or ``None``.
+    """
+    data, module = prepared.data, prepared.module
     tracked.log_data(data.name, data.digest, path_of(job.data, data.kind), data.num_rows)
     tracked.tag(**data.split_digests)  # by which resume, rerun and compare recognise the same rows
     rows_a_step = preflight.batch_size(job.trainer, data)
@@ -216,16 +260,11 @@ def life(
     tracked.log_resolved(
         job.request, loss=module.loss_name, metrics=metrics, trainer__batch_size=rows_a_step, **schedule
     )
-    if (note := preflight.reduced_batch_size(job.trainer, data)) is not None:
-        printer.note("Batches", COMMAND_LINE.text(note))
+    note = preflight.reduced_batch_size(job.trainer, data)
+    if note is not None:
         tracked.tag(**{layout.BATCH_SIZE: str(rows_a_step)})  # the parameter records the requested size
     tracked.log_text(report.summary_text(prepared.layers), "summary.txt")
-
-    listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs)]
-    bars = [*printer.callbacks(job.trainer.max_epochs), *files.callbacks(), *callbacks]
-    history = trainer.fit(module, data, job.trainer, job.seed, tracked.checkpoints, listeners, bars, checkpoint)
-
-    return conclude(job, prepared, printer, tracked, history)
+    return note
 
 
 @one_at_a_time()

@@ -242,7 +242,14 @@ def record_failure(request: Request, error: BaseException) -> None:
 
 
 def _open(worker: Client, request: Request, scratch: Path) -> Run:
-    tags = {
+    name = request.run_name
+    opened = worker.ask(CreateRun(str(Path.cwd()), asdict(request.tracking), name, tags_of(request), str(scratch)))
+    return _run(worker, opened, name, scratch)
+
+
+def tags_of(request: Request) -> dict[str, str]:
+    """Return the tags with which a run begins."""
+    return {
         "mlflow.source.name": "lifecycle",
         "mlflow.source.type": "LOCAL",
         layout.COMMAND: request.command,
@@ -251,9 +258,6 @@ def _open(worker: Client, request: Request, scratch: Path) -> Run:
         layout.DATA_NAME: request.choices["data"],
         **_of_sweep(request.sweep),
     }
-    name = request.run_name
-    opened = worker.ask(CreateRun(str(Path.cwd()), asdict(request.tracking), name, tags, str(scratch)))
-    return _run(worker, opened, name, scratch)
 
 
 def _of_sweep(job: SweepJob | None) -> dict[str, str]:
@@ -281,6 +285,17 @@ def _run(worker: Client, opened: RunOpened, name: str, scratch: Path) -> Run:
 
 def describe(run: Run, request: Request) -> None:
     """Log the request: parameters, versions, the configuration and the record that rebuilds it."""
+    log_record(run, request)  # first: to resume it
+    log_settings(run, request)
+
+
+def log_record(run: Run, request: Request) -> None:
+    """Log the record that rebuilds a request."""
+    run.log_text(json.dumps(request_record.record_of(request), indent=2) + "\n", layout.REQUEST)
+
+
+def log_settings(run: Run, request: Request) -> None:
+    """Log the parameters of a request, versions and hardware, and the configuration to be read."""
     values = {**request.choices, **flatten(request.recorded)}
     values = {key: value for key, value in values.items() if key not in CARD}  # they describe the data, not the run
     unresolved = [key for key, value in values.items() if value is None and RESOLVED.fullmatch(key)]
@@ -289,7 +304,6 @@ def describe(run: Run, request: Request) -> None:
     params = {key: str(value)[:MOST_PARAM_CHARACTERS] for key, value in values.items()}
     chosen = " ".join(f"{group}={name}" for group, name in sorted(request.choices.items()))
     config = f"# {request.command}\n# {chosen}\n{OmegaConf.to_yaml(OmegaConf.create(request.recorded))}"
-    run.log_text(json.dumps(request_record.record_of(request), indent=2) + "\n", layout.REQUEST)  # first: to resume it
     run.recorder.send(LogRequest(params, config))
     run.tag(**provenance.hardware())
 

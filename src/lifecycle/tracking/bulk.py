@@ -1,0 +1,332 @@
+"""Records many runs at once: their rows go into MLflow's database in a few statements, without MLflow.
+
+A client's calls for one run take 0.3 s or more, most of it in a statement and a commit for each of them. The rows here
+are those that MLflow's client writes, which a test compares, for the versions of its schema in :data:`SCHEMAS`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
+from functools import singledispatchmethod
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from filelock import FileLock
+
+from lifecycle import layout
+from lifecycle.config.schema import Request, TrackingConfig
+from lifecycle.errors import TrackingError
+from lifecycle.tracking import database_faults
+from lifecycle.tracking.messages import (
+    FailRun,
+    FinishRun,
+    LogDataset,
+    LogFile,
+    LogFolder,
+    LogMetrics,
+    LogModel,
+    LogParams,
+    LogRequest,
+    LogText,
+    Message,
+    RunMessage,
+    SetTags,
+)
+from lifecycle.tracking.provenance import commit, version_tags
+from lifecycle.tracking.run import Run, tags_of
+from lifecycle.tracking.writer import MAX_TAG_CHARACTERS
+
+SCHEMAS = {"dc11669786a5"}
+"""Versions of MLflow's schema (table ``alembic_version``) whose rows are written here: MLflow 3.17."""
+
+SECONDS_BETWEEN = 5.0
+"""Interval at which points are written during the fit, as those of a single run are."""
+
+TABLES = {
+    "runs": "run_uuid, name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time, "
+    "source_version, lifecycle_stage, artifact_uri, experiment_id",
+    "tags": "key, value, run_uuid",
+    "params": "key, value, run_uuid",
+    "metrics": "key, value, timestamp, run_uuid, step, is_nan",
+    "latest_metrics": "key, value, timestamp, step, is_nan, run_uuid",
+    "datasets": "dataset_uuid, experiment_id, name, digest, dataset_source_type, dataset_source, dataset_schema, "
+    "dataset_profile",
+    "inputs": "input_uuid, source_type, source_id, destination_type, destination_id, step",
+    "input_tags": "input_uuid, name, value",
+}
+"""The columns that are written."""
+
+
+@dataclass
+class Rows(dict[str, list[tuple[Any, ...]]]):
+    """Rows to be written, by table."""
+
+    def add(self, table: str, *row: Any) -> None:
+        """Add a row with the columns of :data:`TABLES`."""
+        self.setdefault(table, []).append(row)
+
+
+def is_known(config: TrackingConfig) -> bool:
+    """Return whether the database is there, with a schema whose rows are written here."""
+    file = Path(config.dir).expanduser().absolute() / layout.DATABASE
+    if not file.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
+            return database.execute("SELECT version_num FROM alembic_version").fetchone()[0] in SCHEMAS
+    except (sqlite3.Error, TypeError):
+        return False
+
+
+class BulkStore:
+    """The database, for the runs of one group.
+
+    Args:
+        config: where the runs are recorded; the database exists, with the experiment.
+    """
+
+    def __init__(self, config: TrackingConfig) -> None:
+        self.folder = Path(config.dir).expanduser().absolute()
+        self._unsent, self._sent = Rows(), time.monotonic()
+        self._locks = ExitStack()
+        with self._database() as database:
+            found = database.execute(
+                "SELECT experiment_id, artifact_location FROM experiments WHERE name = ?", (config.experiment,)
+            ).fetchone()
+        self._experiment, self._location = int(found[0]), str(found[1])
+        self._datasets: dict[tuple[str, str], str] = {}
+        self._shared = {**commit(), **version_tags()}
+
+    @contextmanager
+    def open(self, requests: Sequence[Request], begun: Sequence[str | None] = ()) -> Iterator[list[Run]]:
+        """Create a run for each request, RUNNING until it is ended; those that are not at the end are KILLED.
+
+        Args:
+            requests: of the runs.
+            begun: ids of runs that were killed in a group, which begin again; or ``None``.
+        """
+        ids = [known or uuid.uuid4().hex for known in begun or [None] * len(requests)]
+        scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
+        records = [self._begin(request, run) for request, run in zip(requests, ids, strict=True)]
+        try:
+            with FileLock(self.folder / layout.LOCK):  # a process that closes dead runs must not see one unlocked
+                self._clear([run for run in begun if run is not None])
+                for run in ids:
+                    lock = FileLock(self._checkpoints(run) / layout.LOCK)
+                    self._locks.enter_context(lock)
+                self.send()
+            yield [
+                Run(record, run, request.run_name, self.folder, record.artifacts, scratch / run)
+                for record, run, request in zip(records, ids, requests, strict=True)
+            ]
+        except BaseException as error:
+            for record in records:
+                record.end("KILLED", f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            for record in records:
+                record.end("KILLED", "the group of the run ended before it")
+            self.send()
+            self._locks.close()
+            for run in ids:
+                shutil.rmtree(self._checkpoints(run), ignore_errors=True)
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _clear(self, runs: Sequence[str]) -> None:
+        """Remove what runs had recorded before they were killed."""
+        with self._database() as database, database:
+            for table in ("metrics", "latest_metrics", "params", "tags"):
+                database.executemany(f"DELETE FROM {table} WHERE run_uuid = ?", [(run,) for run in runs])  # noqa: S608
+
+    def _checkpoints(self, run: str) -> Path:
+        folder = self.folder / layout.CHECKPOINTS / run
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _begin(self, request: Request, run: str) -> RunRecord:
+        """Add the rows of a run that begins."""
+        uri = f"{self._location}/{run}/artifacts"
+        name, now = request.run_name, int(time.time() * 1000)
+        row = (run, name, "UNKNOWN", "", "", "unknown", "RUNNING", now, None, "", "active", uri, self._experiment)
+        self._unsent.add("runs", *row)
+        record = RunRecord(self, run, Path(url2pathname(urlsplit(uri).path)))
+        record.artifacts.mkdir(parents=True, exist_ok=True)
+        record.send(SetTags({**tags_of(request), **self._shared, "mlflow.runName": name}))
+        return record
+
+    def add(self, table: str, *row: Any) -> None:
+        """Add a row; it is written now and then, and by :meth:`send`."""
+        self._unsent.add(table, *row)
+        if time.monotonic() - self._sent >= SECONDS_BETWEEN:
+            self.send()
+
+    def dataset(self, message: LogDataset) -> str:
+        """Return the id of a data set, which is added once to an experiment."""
+        key = message.name, message.digest[:16]
+        if key not in self._datasets:
+            with self._database() as database:
+                found = database.execute(
+                    "SELECT dataset_uuid FROM datasets WHERE experiment_id = ? AND name = ? AND digest = ?",
+                    (self._experiment, *key),
+                ).fetchone()
+            self._datasets[key] = found[0] if found else uuid.uuid4().hex
+            if not found:
+                source, profile = json.dumps({"uri": message.source}), json.dumps({"num_rows": message.rows})
+                self._unsent.add(
+                    "datasets", self._datasets[key], self._experiment, *key, "local", source, None, profile
+                )
+        return self._datasets[key]
+
+    def send(self) -> None:
+        """Write the rows that are waiting, in one transaction.
+
+        Raises:
+            TrackingError: the database cannot be written.
+        """
+        waiting, self._unsent, self._sent = self._unsent, Rows(), time.monotonic()
+        if not waiting:
+            return
+        try:
+            with self._database() as database, database:
+                for table, columns in TABLES.items():
+                    if rows := waiting.get(table):
+                        marks = ", ".join("?" * (columns.count(",") + 1))
+                        # Replaced: a tag that is set again, and the status of a run.
+                        database.executemany(f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608
+                for status, ended, run in waiting.get("ended", []):
+                    database.execute(
+                        "UPDATE runs SET status = ?, end_time = ? WHERE run_uuid = ?", (status, ended, run)
+                    )
+        except sqlite3.Error as error:
+            found = database_faults.explained(error, self.folder)
+            raise found or TrackingError(f"the runs of the group could not be recorded: {error}") from error
+
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self.folder / layout.DATABASE, timeout=database_faults.WAITS)) as database:
+            yield database
+
+
+@dataclass
+class RunRecord:
+    """Records one run of a group: a :class:`lifecycle.tracking.client.Recorder`.
+
+    Attributes:
+        store: of the group.
+        id: of the run.
+        artifacts: folder of its artifacts.
+    """
+
+    store: BulkStore
+    id: str
+    artifacts: Path
+    _latest: dict[str, tuple[int, int, float]] = field(default_factory=dict)  # step, time and value by metric
+    _has_ended: bool = False
+
+    def send(self, message: RunMessage[Any]) -> None:
+        """Record something of the run."""
+        self._write(message)
+
+    def ask(self, message: Message[Any], within: float | None = None) -> Any:
+        """Record something of the run, or end it."""
+        self._write(message)
+        return message.reply()
+
+    def end(self, status: str, error: str | None = None) -> None:
+        """End the run, unless it has ended."""
+        if self._has_ended:
+            return
+        self._has_ended = True
+        if error is not None:
+            self._write(SetTags({layout.ERROR: error}))
+        for key, (step, now, value) in self._latest.items():
+            self.store.add("latest_metrics", key, *_stored(value, now, step), self.id)
+        self.store.add("ended", status, int(time.time() * 1000), self.id)
+
+    @singledispatchmethod
+    def _write(self, message: Message[Any]) -> None:
+        raise TypeError(f"no run of a group is recorded by {type(message).__name__}")
+
+    @_write.register
+    def _request(self, message: LogRequest) -> None:
+        # requirements.txt, which is the same for all runs, is in the summary of the sweep.
+        self._write(LogParams(message.params))
+        self._write(LogText(message.config, layout.CONFIG))
+
+    @_write.register
+    def _params(self, message: LogParams) -> None:
+        for key, value in message.params.items():
+            self.store.add("params", key, value, self.id)
+
+    @_write.register
+    def _tags(self, message: SetTags) -> None:
+        for key, value in message.tags.items():
+            self.store.add("tags", key, value[:MAX_TAG_CHARACTERS], self.id)
+
+    @_write.register
+    def _metrics(self, message: LogMetrics) -> None:
+        for key, value, now, step in message.points:
+            stored, _, _, is_nan = _stored(value, now, step)
+            self.store.add("metrics", key, stored, now, self.id, step, is_nan)
+            if step >= self._latest.get(key, (-1, 0, 0.0))[0]:
+                self._latest[key] = (step, now, value)
+
+    @_write.register
+    def _dataset(self, message: LogDataset) -> None:
+        dataset, used = self.store.dataset(message), uuid.uuid4().hex
+        self.store.add("inputs", used, "DATASET", dataset, "RUN", self.id, 0)
+        self.store.add("input_tags", used, "mlflow.data.context", "training")
+        self._write(SetTags({layout.DATA_DIGEST: message.digest}))
+
+    @_write.register
+    def _text(self, message: LogText) -> None:
+        (self.artifacts / message.name).write_text(message.text, encoding="utf-8")
+
+    @_write.register
+    def _file(self, message: LogFile) -> None:
+        into = self.artifacts / (message.folder or "")
+        into.mkdir(exist_ok=True)
+        shutil.copy2(message.file, into)
+
+    @_write.register
+    def _folder(self, message: LogFolder) -> None:
+        shutil.copytree(message.folder, self.artifacts / (message.into or ""), dirs_exist_ok=True)
+
+    @_write.register
+    def _model(self, message: LogModel) -> None:
+        """Keep the saved model and what MLflow's model of it needs; that is made on first use."""
+        folder = self.artifacts / layout.SAVED
+        if Path(message.folder) != folder:
+            shutil.copytree(message.folder, folder, dirs_exist_ok=True)
+        about = {"columns": message.columns, "outputs": message.outputs, "params": message.params}
+        (self.artifacts / layout.MODEL_LATER).write_text(json.dumps(about), encoding="utf-8")
+
+    @_write.register
+    def _finish(self, _: FinishRun) -> None:
+        self.end("FINISHED")
+
+    @_write.register
+    def _fail(self, message: FailRun) -> None:
+        if message.trace is not None:
+            self._write(LogText(message.trace, layout.ERROR_TRACE))
+        self.end(message.status, message.error)
+
+
+def _stored(value: float, now: int, step: int) -> tuple[float, int, int, bool]:
+    """Return value, time, step and whether it is NaN, as MLflow stores a point: infinity is the largest float."""
+    if math.isnan(value):
+        return 0.0, now, step, True
+    largest = sys.float_info.max
+    return min(max(value, -largest), largest), now, step, False
