@@ -10,6 +10,7 @@ SWEEPS = "sweeps"
 # In sweeps/<name>.
 JOBS = "jobs.jsonl"
 CLAIMS = "claims"
+STUDY = "study.journal"
 
 # A saved model.
 MANIFEST = "lifecycle.json"
@@ -46,6 +47,9 @@ SIGNATURE = "lifecycle.signature"
 CONFIGURATION = "lifecycle.configuration"
 """Digest of a configuration without seed and fold."""
 ATTEMPT = "lifecycle.attempt"
+STATUS = "lifecycle.status"
+PRUNED = "pruned"
+"""Value of :data:`STATUS` of a run that its search ended early: MLflow shows it as FINISHED, and it has no model."""
 ERROR = "lifecycle.error"
 ERROR_BEFORE = "lifecycle.error_before"
 RESUMED = "lifecycle.resumed"
