@@ -170,7 +170,7 @@ def test_a_range_that_cannot_be_listed_is_refused(lifecycle: Command, tmp_path: 
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
         "lifecycle: optimizer.lr is an interval, whose values cannot be listed, got interval(0.001,0.1). "
-        "List values, as in optimizer.lr=0.001,0.01.\n"
+        "List values, as in optimizer.lr=0.001,0.01, or add sweep=optuna sweep.trials=50 to search it.\n"
     )
     assert not list(tmp_path.rglob("sweeps"))
 
