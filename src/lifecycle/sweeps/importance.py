@@ -20,8 +20,8 @@ def importance(board: Board) -> dict[str, float]:
     """Return for each setting the share of the variance between configurations that its values explain alone.
 
     This is the correlation ratio, eta squared, of the means of the board's metric: 0 where the means do not depend on
-    the setting, 1 where they depend on nothing else. Numbers that a search has drawn are divided into quarters, from the
-    lowest to the highest. Other settings of which each configuration has its own value are left out, as they would
+    the setting, 1 where they depend on nothing else. Numbers that a search has drawn are divided into quarters, from
+    the lowest to the highest. Other settings of which each configuration has its own value are left out, as they would
     explain everything.
 
     Returns:

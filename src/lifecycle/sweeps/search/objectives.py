@@ -33,13 +33,28 @@ def objectives_of(settings: SweepConfig, job: Job) -> tuple[Objective, ...]:
     Raises:
         RequestError: no run would record one of them.
     """
-    named = settings.metrics or [f"{TEST}{LOSS}" if job.fold is not None or _has_folds(job) else f"{KEPT}{LOSS}"]
+    has_folds = job.request.config.cv.folds is not None
+    named = settings.metrics or [f"{TEST}{LOSS}" if has_folds else f"{KEPT}{LOSS}"]
     task, known = _task_and_scores(job, named)
-    return tuple(_objective(name, task, known) for name in named)
+    found = tuple(_objective(name, task, known) for name in named)
+    if not _validates(job):
+        remedy = "Hold some rows out: data.val_size=0.2"
+        if settings.prune != "none":
+            problem = "compares the validation scores of epochs, and there are no validation rows"
+            raise RequestError(Setting("sweep.prune", settings.prune), problem, remedy=f"{remedy}.")
+        for one, name in zip(found, named, strict=True):
+            if one.metric.startswith(KEPT):
+                problem = "is a score that no run logs: there are no validation rows"
+                raise RequestError(Setting("sweep.metric", name), problem, remedy=f"{remedy}, or choose by test_loss.")
+    return found
 
 
-def _has_folds(job: Job) -> bool:
-    return job.request.config.cv.folds is not None
+def _validates(job: Job) -> bool:
+    """Return whether a run has validation rows, as far as the fields of its data say."""
+    data = job.request.config.data
+    if data.get("validation_split"):
+        return True
+    return data.get("val_size") != 0
 
 
 def _objective(name: str, task: str | None, known: Sequence[str]) -> Objective:

@@ -43,7 +43,9 @@ def check_installed(sampler: str) -> None:
     needed = ["optuna", *(["cmaes"] if sampler == "cmaes" else [])]
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
-        problem = f"needs the package{'s' * (len(missing) > 1)} {', '.join(missing)}, which is not installed"
+        several = len(missing) > 1
+        packages = f"package{'s' * several} {', '.join(missing)}"
+        problem = f"needs the {packages}, which {'are' if several else 'is'} not installed"
         raise RequestError(Setting("sweep", "optuna"), problem, remedy="Run pip install 'nn-lifecycle[sweep]'.")
 
 
