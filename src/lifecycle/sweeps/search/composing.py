@@ -56,8 +56,8 @@ def plan(parsed: Sequence[Any], compose: Compose, command: str, settings: SweepC
         raise RequestError(Setting("sweep", "optuna"), problem, remedy=f"Add for instance {EXAMPLE}.")
     signed, groups = Signatures(), [one for one in dimensions if one.is_group]
     if math.prod(len(one.choices) for one in groups) > MOST_BASES:
-        names = ", ".join(one.key for one in groups)
-        raise RequestError(names, f"have more than {MOST_BASES} combinations", remedy="List fewer names.")
+        keys = ", ".join(one.key for one in groups)
+        raise RequestError(keys, f"have more than {MOST_BASES} combinations", remedy="List fewer names.")
     combinations = [list(names) for names in itertools.product(*(one.choices for one in groups))]
     words = [[*fixed, *(one.word(name) for one, name in zip(groups, names, strict=True))] for names in combinations]
     requests = planning.composed(words, compose, command)
@@ -77,8 +77,8 @@ def plan(parsed: Sequence[Any], compose: Compose, command: str, settings: SweepC
         _check_values(search, base, compose, command)
     search = replace(search, objectives=objectives.objectives_of(settings, resolve(requests[0])))
     if settings.sampler == "grid" and search.size is None:
-        names = ", ".join(one.key for one in fields if one.values is None)
-        problem = f"needs values that can be listed, and {names} is an interval"
+        keys = ", ".join(one.key for one in fields if one.values is None)
+        problem = f"needs values that can be listed, and {keys} is an interval"
         raise RequestError(Setting("sweep.sampler", "grid"), problem, remedy="List values, or use sweep.sampler=tpe.")
     return _with_earlier_jobs(search, requests[0], settings, command)
 
@@ -86,7 +86,7 @@ def plan(parsed: Sequence[Any], compose: Compose, command: str, settings: SweepC
 def _with_earlier_jobs(search: Search, request: Request, settings: SweepConfig, command: str) -> Plan:
     """Return the plan under its name, which a larger number of trials does not change."""
     signatures = [signature.signature_of(base.record, base.data, base.code) for base in search.bases]
-    space = [asdict(one) for one in (*search.dimensions, *search.objectives)]
+    space = [*map(asdict, search.dimensions), *map(asdict, search.objectives)]
     name = signature.name_of([signatures, space, search.seeds, search.runs, settings.sampler, settings.prune])
     folder, verbose = folder_of(request.tracking, name), request.config.verbose
     found = Plan(name, command, request.tracking, settings, verbose, folder, (), search)
@@ -101,11 +101,12 @@ def _dimension(override: Any) -> Dimension:
     _check_key(key, typed, bool(override.package) or (override.is_add() and key != EXPERIMENT))
     log = "log" in getattr(value, "tags", ())
     if isinstance(value, IntervalSweep):
-        if not value.start < value.end or (log and value.start <= 0):
-            problem = "must begin above 0 with tag(log, ...)" if value.start < value.end else "must begin below its end"
+        low, high = float(value.start or 0), float(value.end or 0)
+        if low >= high or (log and low <= 0):
+            problem = "must begin above 0 with tag(log, ...)" if low < high else "must begin below its end"
             raise RequestError(key, problem, typed, f"Write for instance {EXAMPLE}.")
         kind = INT if isinstance(value.start, int) and isinstance(value.end, int) else FLOAT
-        return Dimension(key, kind, value.start, value.end, log=log)
+        return Dimension(key, kind, low, high, log=log)
     if isinstance(value, ChoiceSweep) and any(isinstance(one, IntervalSweep | RangeSweep) for one in value.list):
         raise RequestError(key, "mixes a range with other values", typed, "Write one interval, or list values.")
     texts = list(dict.fromkeys(override.sweep_string_iterator()))

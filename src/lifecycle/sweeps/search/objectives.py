@@ -51,10 +51,9 @@ def objectives_of(settings: SweepConfig, job: Job) -> tuple[Objective, ...]:
 
 def _validates(job: Job) -> bool:
     """Return whether a run has validation rows, as far as the fields of its data say."""
-    data = job.request.config.data
-    if data.get("validation_split"):
+    if getattr(job.data, "validation_split", None):
         return True
-    return data.get("val_size") != 0
+    return bool(getattr(job.data, "val_size", None) != 0)
 
 
 def _objective(name: str, task: str | None, known: Sequence[str]) -> Objective:

@@ -185,8 +185,7 @@ class Trials:
         """Bring the study in line with the stored jobs and their runs."""
         if self._study.is_new and self.plan.settings.warm_start:
             self._warm_start()
-        begun: set[str] = set()
-        told: set[str] = set()
+        begun, told = set[Any](), set[Any]()
         for trial in self._study.trials:
             of = trial.user_attrs.get(CONFIGURATION)
             if trial.state.name == "RUNNING" and not self._is_alive(trial.user_attrs.get(OWNER)):
