@@ -151,6 +151,10 @@ class RequestError(LifecycleError):
         return RequestError, (self.key, self.problem, self.got, self.remedy)
 
 
+class Pruned(Exception):  # noqa: N818 - no error: the run ends as FINISHED
+    """A search ends a run early, as its scores are worse than those of others after as many epochs."""
+
+
 class FieldError(ValueError):
     """A field of a configuration dataclass cannot have its value; raised by ``__post_init__``.
 

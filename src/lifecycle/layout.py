@@ -10,6 +10,7 @@ SWEEPS = "sweeps"
 # In sweeps/<name>.
 JOBS = "jobs.jsonl"
 CLAIMS = "claims"
+STUDY = "study.journal"
 
 # A saved model.
 MANIFEST = "lifecycle.json"
@@ -52,6 +53,9 @@ CONFIGURATION = "lifecycle.configuration"
 ATTEMPT = "lifecycle.attempt"
 VECTORISED = "lifecycle.vectorised"
 """Number of fits in the group in which a run was fitted."""
+STATUS = "lifecycle.status"
+PRUNED = "pruned"
+"""Value of :data:`STATUS` of a run that its search ended early: MLflow shows it as FINISHED, and it has no model."""
 ERROR = "lifecycle.error"
 ERROR_BEFORE = "lifecycle.error_before"
 RESUMED = "lifecycle.resumed"

@@ -170,7 +170,7 @@ def test_a_range_that_cannot_be_listed_is_refused(lifecycle: Command, tmp_path: 
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
         "lifecycle: optimizer.lr is an interval, whose values cannot be listed, got interval(0.001,0.1). "
-        "List values, as in optimizer.lr=0.001,0.01.\n"
+        "List values, as in optimizer.lr=0.001,0.01, or add sweep=optuna sweep.trials=50 to search it.\n"
     )
     assert not list(tmp_path.rglob("sweeps"))
 
@@ -331,7 +331,7 @@ def test_sweeps_are_listed_shown_by_the_beginning_of_a_name_and_found(
     listed = process("sweep")
     assert listed.code == 0
     heads, *rows = (re.split(r" {3,}", line.strip()) for line in listed.out.split("\n\n")[0].splitlines())
-    assert heads == ["sweep", "started", "done", "failed", "left", "command"]
+    assert heads == ["sweep", "started", "done", "pruned", "failed", "left", "command"]
     assert [[row[0], *row[2:5]] for row in rows] == [[finished, "2", "0", "0"], [failed, "1", "1", "0"]]
     assert rows[0][5].startswith("lifecycle data=iris seeds=2 ")
     assert rows[1][5].startswith("lifecycle -m data=iris optimizer.lr=0.01")

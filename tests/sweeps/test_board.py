@@ -25,6 +25,7 @@ from lifecycle.errors import RequestError
 from lifecycle.sweeps import grid, planning
 from lifecycle.sweeps.board import Board, Entry, board_of, unit_of
 from lifecycle.sweeps.plan import Plan, PlannedJob
+from lifecycle.sweeps.search.space import Objective, Search
 from lifecycle.tracking.store import database_uri
 from tests.conftest import ready
 
@@ -148,7 +149,11 @@ def test_configurations_are_ordered_by_their_means_with_scipys_intervals_and_ps(
     plan = make(*SWEEP)
     record_all(plan)
     board = board_of(plan)
-    assert (board.metric, board.higher, board.counts) == ("kept_val_loss", False, {"done": 9, "failed": 0, "left": 0})
+    assert (board.metric, board.higher, board.counts) == (
+        "kept_val_loss",
+        False,
+        {"done": 9, "pruned": 0, "failed": 0, "left": 0},
+    )
     assert lrs(board) == [0.01, 0.001, 0.1]
     assert [entry.group for entry in board.entries] == [0, 0, 0]
     assert (board.failures, board.notes) == ([], [])
@@ -211,12 +216,12 @@ def test_what_is_no_score_of_rows_has_no_column(make: Make) -> None:
 def test_before_a_run_is_finished_nothing_is_ranked(make: Make) -> None:
     plan = make(*SWEEP)
     empty = board_of(plan)
-    assert (empty.metric, empty.best, empty.counts) == (None, None, {"done": 0, "failed": 0, "left": 9})
+    assert (empty.metric, empty.best, empty.counts) == (None, None, {"done": 0, "pruned": 0, "failed": 0, "left": 9})
     record = Recorder(plan)
     record(plan.jobs[0], "RUNNING")
     record(plan.jobs[1], "KILLED")
     board = board_of(plan, "test_accuracy")
-    assert (board.metric, board.best, board.counts) == (None, None, {"done": 0, "failed": 0, "left": 9})
+    assert (board.metric, board.best, board.counts) == (None, None, {"done": 0, "pruned": 0, "failed": 0, "left": 9})
     assert [entry.settings["optimizer.lr"] for entry in board.entries] == ["0.1", "0.01", "0.001"]
     assert not any(entry.means for entry in board.entries)
 
@@ -227,7 +232,7 @@ def test_a_failed_job_is_listed_with_its_error_and_rerun_command(make: Make) -> 
     failed = record(plan.jobs[4], "FAILED", error="the loss is NaN")
     record(plan.jobs[5], "KILLED")
     board = board_of(plan)
-    assert board.counts == {"done": 7, "failed": 1, "left": 1}
+    assert board.counts == {"done": 7, "pruned": 0, "failed": 1, "left": 1}
     (failure,) = board.failures
     assert (failure.job, failure.run.id, failure.error) == (plan.jobs[4], failed, "the loss is NaN")
     assert failure.rerun == f"lifecycle rerun run={failed[:8]}"
@@ -265,7 +270,7 @@ def test_in_the_middle_of_a_sweep_those_with_the_most_runs_are_ranked(make: Make
     board = board_of(plan)
     assert lrs(board) == [0.01, 0.1]
     assert entry_of(board, "0.001").means["kept_val_loss"].count == 2
-    assert board.counts == {"done": 8, "failed": 0, "left": 1}
+    assert board.counts == {"done": 8, "pruned": 0, "failed": 0, "left": 1}
 
 
 def test_seeds_that_draw_the_split_are_compared_where_the_rows_of_each_seed_are_the_same(make: Make) -> None:
@@ -353,7 +358,7 @@ def test_a_finished_run_stands_for_its_job_whatever_came_before_or_after(make: M
     record(plan.jobs[1], scores=scores_of(plan.jobs[1]))
     record(plan.jobs[1], "FAILED", scores={"kept_val_loss": 5.0}, error="no memory")
     board = board_of(plan)
-    assert (board.counts, board.failures) == ({"done": 9, "failed": 0, "left": 0}, [])
+    assert (board.counts, board.failures) == ({"done": 9, "pruned": 0, "failed": 0, "left": 0}, [])
     assert entry_of(board, "0.1").means["kept_val_loss"].mean == pytest.approx(np.mean(LOSSES[0.1]))
 
 
@@ -388,7 +393,7 @@ def test_runs_of_another_sweep_experiment_or_signature_do_not_count(make: Make) 
     record(replace(plan.jobs[0], signature="f" * 64), scores={"kept_val_loss": 0.0})
     record.experiment = record.client.create_experiment("another")
     record(plan.jobs[0], scores={"kept_val_loss": 0.0})
-    assert board_of(plan).counts == {"done": 0, "failed": 0, "left": 9}
+    assert board_of(plan).counts == {"done": 0, "pruned": 0, "failed": 0, "left": 9}
 
 
 FOLDS = ("optimizer.lr=0.1,0.01", "cv.folds=3", "cv.repeats=2")
@@ -493,3 +498,49 @@ def test_of_one_run_each_configurations_are_ordered_without_a_p(make: Make) -> N
     assert against.mean == pytest.approx(0.09)
     assert math.isnan(against.p)
     assert math.isnan(board.entries[0].means["test_loss"].sd)
+
+
+def test_a_pruned_configuration_is_counted_as_such_and_not_ranked(make: Make) -> None:
+    plan = make(*SWEEP)
+    record = Recorder(plan)
+    tags = {layout.STATUS: layout.PRUNED, layout.SWEEP: plan.name}
+    for job in plan.jobs:
+        if lr_of(job) == 0.1 and seed_of(job) == 1:
+            record(job, **tags)
+        elif lr_of(job) == 0.01:
+            record(job, scores={"kept_val_loss": 0.5})
+    board = board_of(plan)
+    # With the two seeds that it was not run with.
+    assert board.counts == {"done": 3, "pruned": 3, "failed": 0, "left": 3}
+    assert [entry.settings["optimizer.lr"] for entry in board.entries if entry.is_pruned] == ["0.1"]
+    assert not entry_of(board, "0.1").is_ranked
+    assert not any("is not ranked" in note for note in board.notes)
+
+
+FRONT = {1: (0.1, 0.5), 2: (0.2, 0.9), 3: (0.3, 0.9), 4: (0.15, 0.4), 5: (0.1, 0.5), 6: (0.05, 0.1)}
+"""Loss and accuracy by seed; 3 and 4 are worse than another in one of them and not better in the other."""
+
+
+def test_of_several_objectives_the_pareto_front_comes_first(make: Make) -> None:
+    plan = make("optimizer.weight_decay=0,1e-6,1e-5,1e-4,1e-3,1e-2")
+    record = Recorder(plan)
+    for job in plan.jobs:
+        loss, accuracy = FRONT[job.number + 1]
+        record(job, scores={"kept_val_loss": loss, "test_accuracy": accuracy})
+    objectives = (Objective("kept_val_loss", False, "val_loss"), Objective("test_accuracy", True, "val_accuracy"))
+    board = board_of(replace(plan, search=Search((), (), objectives)))
+    assert [entry.jobs[0].number + 1 for entry in board.entries] == [6, 1, 5, 2, 4, 3]
+    assert [entry.is_in_front for entry in board.entries] == [True, True, True, True, False, False]
+    assert board.metrics[:2] == ["kept_val_loss", "test_accuracy"]
+    assert not any(entry.is_in_front for entry in board_of(plan).entries)
+
+
+def test_long_numbers_are_shortened_where_they_are_shown() -> None:
+    settings = {"a": "0.0012345678901", "b": "1e-05", "c": "[0.123456789]", "d": "-", "e": "12345678"}
+    assert Entry(settings, [], {}).labels == {
+        "a": "0.001235",
+        "b": "1e-05",
+        "c": "[0.123456789]",
+        "d": "-",
+        "e": "12345678",
+    }

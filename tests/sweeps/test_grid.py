@@ -89,7 +89,10 @@ def test_a_deletion_of_one_value_keeps_that_value() -> None:
     ],
 )
 def test_an_interval_is_refused_with_what_to_write(word: str, key: str, value: str) -> None:
-    sentence = f"{key} is an interval, whose values cannot be listed, got {value}. List values, as in {key}=0.001,0.01."
+    sentence = (
+        f"{key} is an interval, whose values cannot be listed, got {value}. List values, as in {key}=0.001,0.01, "
+        "or add sweep=optuna sweep.trials=50 to search it."
+    )
     with pytest.raises(RequestError, match=f"^{re.escape(sentence)}$"):
         grid.combinations(parsed(["a=1,2", word]))
 

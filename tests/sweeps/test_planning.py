@@ -118,7 +118,7 @@ SETS: dict[str, list[list[str]]] = {
 
 @pytest.mark.parametrize("jobs", SETS.values(), ids=SETS)
 def test_a_job_that_is_set_in_a_copy_is_the_one_that_hydra_composes(jobs: list[list[str]], composing: Hydra) -> None:
-    found = planning._composed(jobs, composing, "lifecycle")
+    found = planning.composed(jobs, composing, "lifecycle")
     for words, request in zip(jobs, found, strict=True):
         whole = compose(words)
         assert without_command(request_record.record_of(request)) == without_command(request_record.record_of(whole))
@@ -129,20 +129,20 @@ def test_a_job_that_is_set_in_a_copy_is_the_one_that_hydra_composes(jobs: list[l
 
 def test_a_mapping_replaces_that_of_the_job_before(composing: Hydra) -> None:
     jobs = [["class_weights={a: 1, b: 2}"], ["class_weights={c: 3}"], ["class_weights={a: 4}"]]
-    found = planning._composed(jobs, composing, "lifecycle")
+    found = planning.composed(jobs, composing, "lifecycle")
     assert [request.recorded["class_weights"] for request in found] == [{"a": 1, "b": 2}, {"c": 3}, {"a": 4}]
     assert [compose(words).recorded["class_weights"] for words in jobs] == [{"a": 1, "b": 2}, {"c": 3}, {"a": 4}]
 
 
 def test_a_field_set_twice_has_the_last_value(composing: Hydra) -> None:
     jobs = [["cv={folds: 3, repeats: 2}", "cv.repeats=4"], ["cv={folds: 5, repeats: 3}", "cv.repeats=4"]]
-    found = planning._composed(jobs, composing, "lifecycle")
+    found = planning.composed(jobs, composing, "lifecycle")
     assert [request.config.cv.repeats for request in found] == [compose(words).config.cv.repeats for words in jobs]
 
 
 def test_hydra_composes_only_where_more_than_plain_values_differ(composing: Hydra) -> None:
     jobs = [[f"model={model}", f"seed={seed}"] for model, seed in itertools.product(("mlp", "sequential"), range(5))]
-    planning._composed(jobs, composing, "lifecycle")
+    planning.composed(jobs, composing, "lifecycle")
     assert composing.asked == [["model=mlp", "seed=0"], ["model=sequential", "seed=0"]]
 
 
@@ -152,7 +152,7 @@ def test_a_value_of_a_wrong_type_is_refused_as_in_a_single_run(word: str, compos
     with pytest.raises(RequestError) as alone:
         compose([word])
     with pytest.raises(RequestError) as swept:
-        planning._composed([[f"{key}=1"], [word]], composing, "lifecycle")
+        planning.composed([[f"{key}=1"], [word]], composing, "lifecycle")
     assert str(swept.value) == str(alone.value)
 
 

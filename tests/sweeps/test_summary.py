@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.sweeps import charts, out_of_fold, page, plan
 from lifecycle.sweeps.board import Board, board_of
-from lifecycle.sweeps.importance import eta_squared, importance
+from lifecycle.sweeps.importance import eta_squared, grouped, importance
 from lifecycle.tracking.store import database_uri
 from tests.conftest import artifacts, ready
 from tests.forked import Forks, Process
@@ -131,3 +131,12 @@ def test_charts_are_drawn_for_any_board(swept: Path) -> None:
     parallel = charts.parallel(board(swept, 8))
     assert parallel is not None
     assert all(text in parallel for text in ("optimizer.lr", "model.hidden", "test_loss", "0.01", "[8]"))
+
+
+def test_numbers_that_a_search_has_drawn_are_divided_into_quarters() -> None:
+    drawn = ["0.5", "1e-05", "0.02", "3e-4", "0.07", "0.011", "0.09", "2e-05"]
+    assert grouped(drawn) == ["3", "0", "2", "1", "2", "1", "3", "0"]
+    assert grouped([*drawn, "-"])[-1] == "-"  # a model without the setting
+    assert grouped(drawn[:5]) == drawn[:5]  # too few
+    for listed in (["0.1", "0.01", "0.001"] * 9, [*drawn, "[16]"], [str(seed) for seed in range(8)] * 2):
+        assert grouped(listed) == listed

@@ -268,3 +268,20 @@ def test_the_signatures_of_a_sweep_are_found_by_its_name_or_the_beginning_of_it(
     assert sweep_runs.signatures_of(tmp_path, "abc22") == set()
     for name in ("abc", "x", "", "20240101-120000"):  # ambiguous, unknown, none
         assert sweep_runs.signatures_of(tmp_path, name) is None
+
+
+def test_a_pruned_run_counts_in_the_sweep_that_pruned_it_only(folder: Path, client: mlflow.MlflowClient) -> None:
+    tags = {layout.STATUS: layout.PRUNED, layout.SWEEP: "mine", layout.DATA_DIGEST: "d"}
+    early, whole = record(client, A, start=1, **tags), record(client, B, start=2, **{layout.DATA_DIGEST: "d"})
+    for run in (early, whole):
+        client.set_terminated(run, "FINISHED")
+    (found,) = sweep_runs.runs_of(folder, "lifecycle", [A], "mine")[A]
+    assert (found.id, found.status) == (early, sweep_runs.PRUNED)
+    assert sweep_runs.runs_of(folder, "lifecycle", [A], "other") == {}
+    assert sweep_runs.standing([found]) is found
+    # Nor has it a score that another search could begin with.
+    other = record(client, B, start=3, **{layout.DATA_DIGEST: "e"})
+    client.set_terminated(other, "FINISHED")
+    assert [run.id for run in sweep_runs.finished(folder, "lifecycle", {"d"})] == [whole]
+    assert [run.id for run in sweep_runs.finished(folder, "lifecycle", {"d", "e"})] == [whole, other]
+    assert sweep_runs.finished(folder, "none", {"d"}) == []

@@ -64,13 +64,15 @@ class Sweep:
 def sweep(overrides: Sequence[str]) -> Sweep:
     """Run a sweep; see :func:`lifecycle.sweep`."""
     from lifecycle.config.compose import compose_many
-    from lifecycle.sweeps import grid, planning, run
+    from lifecycle.sweeps import plan as plans
+    from lifecycle.sweeps import run
     from lifecycle.sweeps.board import board_of
 
     with compose_many(list(overrides)) as (words, compose, command):
-        plan = planning.plan(grid.combinations(words), compose, command)
+        fixed = [str(word.input_line) for word in words if not word.is_sweep_override()]
+        plan = run.planned(words, compose, command, compose(fixed))
     try:
         board = run.run(plan)
     except run.SweepError:  # failures are results here
-        board = board_of(plan)
+        board = board_of(plans.current(plan))
     return Sweep(plan.name, board)

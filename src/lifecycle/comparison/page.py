@@ -236,7 +236,7 @@ def _run(compared: Comparison, at: int, folder: Path) -> Run:
         id=run.id or "",
         short_id=compared.ids[at],
         name=run.name,
-        status=run.status,
+        status=run.outcome,
         colour=curves.colour(at),
         rank=_rank(compared, at),
         artifacts=_link(run.artifacts, run.name, folder),

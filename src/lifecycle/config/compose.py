@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lifecycle.config import rules
 from lifecycle.config.explain import COMPOSING, explain, removed, resolve_interpolations
-from lifecycle.config.options import CHOICES, EXPERIMENT, OURS, classes
+from lifecycle.config.options import CHOICES, EXPERIMENT, OURS, SWEEP, classes
 from lifecycle.config.schema import Request, RunConfig
 from lifecycle.config.search_path import hydra_ready
 from lifecycle.credentials import MaskedStream, masked_word
@@ -115,8 +115,9 @@ def request_of(config: DictConfig, hydra: Any, command: str, overrides: Sequence
         command: the command line, for the record.
         overrides: that the configuration was composed with; ``None``: those of the ``hydra`` node.
     """
-    # Without the groups of Hydra itself, such as hydra/launcher.
-    choices = {str(group): str(name) for group, name in hydra.runtime.choices.items() if "/" not in str(group)}
+    # Without the groups of Hydra itself, such as hydra/launcher, and that of sweeps.
+    chosen = {str(group): str(name) for group, name in hydra.runtime.choices.items() if "/" not in str(group)}
+    choices = {group: name for group, name in chosen.items() if group != SWEEP}
     if overrides is None:
         # Unresolved: an interpolation in an override refers to the configuration of the run, not to Hydra's node.
         typed: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)

@@ -132,7 +132,8 @@ def _value_error(error: Exception, cause: BaseException | None, overrides: list[
 
 
 def _other_error(error: Exception, overrides: list[str], where: str) -> RequestError:
-    remedy = "Add -m to run each." if "Ambiguous value" in str(error) else "`lifecycle --help` shows what can be set."
+    is_sweep = any(words in str(error) for words in ("Ambiguous value", "requires --multirun"))
+    remedy = "Add -m to run each." if is_sweep else "`lifecycle --help` shows what can be set."
     # Hydra's text names the override; that of others does not.
     subject = "the command" if isinstance(error, HydraException) else " ".join(overrides)
     return RequestError(subject, f"cannot be composed: {first_line(error)}{where}", remedy=remedy)

@@ -14,6 +14,9 @@ GROUPS = (*registry.GROUPS, *TYPED)
 CHOICES = (*GROUPS, "trainer", "tracking")
 """Groups of which each run has one option."""
 
+SWEEP = "sweep"
+"""The group of how a sweep chooses its jobs; it is no part of a run."""
+
 EXPERIMENT = "experiment"
 """The group whose files set all the others; a run may have one, chosen by ``+experiment=``."""
 
@@ -26,7 +29,7 @@ def options() -> dict[str, list[str]]:
 
     They are those that Hydra's ``get_group_options`` finds for our search path, without the second that it takes.
     """
-    return {group: sorted({*classes(group), *_files(group)}) for group in (*CHOICES, EXPERIMENT)}
+    return {group: sorted({*classes(group), *_files(group)}) for group in (*CHOICES, SWEEP, EXPERIMENT)}
 
 
 def classes(group: str) -> list[str]:

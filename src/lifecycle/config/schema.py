@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lifecycle.checks import in_range, one_of
@@ -14,7 +14,7 @@ from lifecycle.config.fields import option
 from lifecycle.config.tracking_address import check_folder
 from lifecycle.contract import DataPlugin, Fold, ModelPlugin
 from lifecycle.credentials import masked
-from lifecycle.errors import FieldError, RequestError, field_error, first_line
+from lifecycle.errors import FieldError, RequestError, as_typed, field_error, first_line
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import ScheduleConfig
 
@@ -30,6 +30,12 @@ STRATEGIES = ("auto", "ddp")
 PRECISIONS = ("32", "bf16-mixed", "auto")
 
 ON_ERROR = ("continue", "stop", "retry")
+
+GRID, OPTUNA = "grid", "optuna"
+"""How a sweep chooses its jobs: all combinations of the listed values, or a search."""
+
+SAMPLERS = ("tpe", "random", "gp", "cmaes", "nsga2", "nsga3", "qmc", "grid")
+PRUNERS = ("none", "median", "percentile", "hyperband", "asha")
 
 OF_MANY = ("seeds", "sweep")
 """Fields of :class:`RunConfig` that say which runs there are, and are not part of the record of each."""
@@ -139,7 +145,13 @@ class SweepConfig:
     retries: int = 1  # times that a failed job is run again: at once with retry, else when the sweep is started again
     minutes: float | None = None  # no job is started after this time; null: no limit
     again: bool = False  # run finished jobs again
-    metric: str | None = None  # score that ranks configurations; null: of validation rows, or with folds of test rows
+    metric: Any = None  # score that ranks configurations; null: of validation rows, or with folds of test rows
+    method: str = GRID  # grid: all combinations of the listed values; optuna: a search, as with sweep=optuna
+    trials: int | None = None  # of a search: configurations in all, also over several starts
+    sampler: str = "tpe"  # of a search: tpe, random, gp, cmaes, nsga2, nsga3, qmc or grid
+    prune: str = "none"  # of a search: end bad trials early: none, median, percentile, hyperband or asha
+    terminate: bool = False  # of a search: end it when the last 30 complete trials brought nothing better
+    warm_start: bool = True  # of a search: begin with what finished runs of the same settings have shown
 
     def __post_init__(self) -> None:
         in_range(self, "workers", low=1)
@@ -149,6 +161,56 @@ class SweepConfig:
         if self.launcher is not None and self.workers > 1:
             problem = "are processes of this machine, and a launcher starts its own"
             raise FieldError("workers", problem, str(self.workers), "Leave out one of sweep.workers, sweep.launcher.")
+        one_of(self, "method", (GRID, OPTUNA))
+        one_of(self, "sampler", SAMPLERS)
+        one_of(self, "prune", PRUNERS)
+        in_range(self, "trials", low=1)
+        if isinstance(self.metric, ListConfig):
+            self.metric = list(self.metric)
+        names = self.metrics
+        if self.metric is not None and not (names and all(isinstance(name, str) and name for name in names)):
+            raise FieldError("metric", "must be a score or a list of scores", self.metric, "Such as test_accuracy.")
+        if len(set(names)) < len(names):
+            raise FieldError("metric", "must name each score once", as_typed(names), "Leave out the second one.")
+        (self._check_search if self.method == OPTUNA else self._check_grid)()
+
+    @property
+    def metrics(self) -> list[str]:
+        """The scores of ``metric``: none, one, or the objectives of a search."""
+        return list(self.metric) if isinstance(self.metric, list) else [] if self.metric is None else [self.metric]
+
+    def _check_grid(self) -> None:
+        """Refuse what only a search has."""
+        usual = {item.name: item.default for item in fields(self)}
+        for name in ("trials", "sampler", "prune", "terminate", "warm_start"):
+            if getattr(self, name) != usual[name]:
+                value = as_typed(getattr(self, name))
+                raise FieldError(name, "is an option of a search", value, "Add sweep=optuna.")
+        if len(self.metrics) > 1:
+            problem = "must be one score, as only a search has several objectives"
+            raise FieldError("metric", problem, as_typed(self.metric), "Add sweep=optuna, or name one.")
+
+    def _check_search(self) -> None:
+        """Refuse options of a search that contradict each other."""
+        if self.trials is None and self.minutes is None and self.sampler != "grid":
+            problem = "must be set in a search, or sweep.minutes, or it would never end"
+            raise FieldError("trials", problem, "null", "Add sweep.trials=50.")
+        if self.again:
+            problem = "repeats the finished jobs of a grid, and a search adds trials"
+            raise FieldError("again", problem, "true", "Raise sweep.trials, or search with another seed=.")
+        if self.launcher is not None:
+            problem = "runs jobs that are known in advance, and a search learns from each before it suggests another"
+            raise FieldError("launcher", problem, self.launcher, "Use sweep.workers.")
+        if len(self.metrics) < 2:
+            return
+        several = f"cannot be used with several objectives, sweep.metric={as_typed(self.metrics)}"
+        if self.prune != "none":
+            remedy = "Use sweep.prune=none: no order of half-trained networks is that of several scores."
+            raise FieldError("prune", several, self.prune, remedy)
+        if self.terminate:
+            raise FieldError("terminate", several, "true", "Leave it out.")
+        if self.sampler == "cmaes":
+            raise FieldError("sampler", several, self.sampler, "Use sweep.sampler=nsga2, tpe or gp.")
 
 
 @dataclass

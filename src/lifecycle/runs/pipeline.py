@@ -30,12 +30,12 @@ from lifecycle.define.summary import Layer, summarize
 from lifecycle.errors import COMMAND_LINE, RequestError, Setting, Text
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight, trainer
-from lifecycle.fit.history import History
+from lifecycle.fit.history import History, Row
 from lifecycle.predict import saved_model
 from lifecycle.predict.outputs import as_frame, column_names, outputs_of, with_truth
 from lifecycle.predict.trained_model import TIME_STEP, TrainedModel
 from lifecycle.profiling import clock, files
-from lifecycle.runs import profiled
+from lifecycle.runs import profiled, pruning
 from lifecycle.runs.outcome import Outcome, record, record_pictures
 from lifecycle.runtime import process_state
 from lifecycle.runtime.faults import Cures, explained, largest
@@ -95,12 +95,15 @@ class Prepared:
 OnStart = Callable[[Prepared, report.Report, Run], None]
 
 
-def run(request: Request, on_start: OnStart | None = None) -> Result | None:
+def run(
+    request: Request, on_start: OnStart | None = None, on_epoch: Callable[[Row], None] | None = None
+) -> Result | None:
     """Execute a request, from its data to its predictions.
 
     Args:
         request: the composed request.
         on_start: called when the run is open, before the fit.
+        on_epoch: called with the row of each epoch; may raise ``Pruned``.
 
     Returns:
         The result; ``None`` in a helper process of a DDP fit.
@@ -108,12 +111,13 @@ def run(request: Request, on_start: OnStart | None = None) -> Result | None:
     Raises:
         RequestError: the request cannot be met; no run was opened, except in a sweep, where it is FAILED.
         LifecycleError: the run failed; it is FAILED in MLflow.
+        Pruned: ``on_epoch`` raised it; the run is FINISHED, with the tag ``lifecycle.status=pruned``.
     """
     with process_state.preserved(), clock.profiled(request), hiding(request.hidden):
-        return _run(request, on_start)
+        return _run(request, on_start, on_epoch)
 
 
-def _run(request: Request, on_start: OnStart | None) -> Result | None:
+def _run(request: Request, on_start: OnStart | None, on_epoch: Callable[[Row], None] | None = None) -> Result | None:
     printer = report.Report(0 if is_helper() else request.config.verbose)
     check_environment(request.tracking.dir)  # outside of try: a failure could not be recorded either
     try:
@@ -128,10 +132,10 @@ def _run(request: Request, on_start: OnStart | None) -> Result | None:
     if is_helper():
         help_fit(job, prepared)
         return None
-    with profiled.track(request, printer) as tracked:
+    with pruning.prunable(profiled.track(request, printer), printer) as tracked:
         if on_start is not None:
             on_start(prepared, printer, tracked)
-        return life(job, prepared, printer, tracked)
+        return life(job, prepared, printer, tracked, on_epoch=on_epoch)
 
 
 def help_fit(job: Job, prepared: Prepared, checkpoint: Path | None = None) -> None:
@@ -222,6 +226,7 @@ def life(
     tracked: Run,
     checkpoint: Path | None = None,
     callbacks: Sequence[pl.Callback] = (),
+    on_epoch: Callable[[Row], None] | None = None,
 ) -> Result:
     """Fit, evaluate, predict and save, within an open run.
 
@@ -232,6 +237,7 @@ def life(
         tracked: the run.
         checkpoint: to resume from; ``None``: start from the beginning.
         callbacks: Lightning callbacks for the fit.
+        on_epoch: called with the row of each epoch, after it is recorded.
     """
     data, module = prepared.data, prepared.module
     printer.begin(job, data, prepared.layers, module)
@@ -239,6 +245,7 @@ def life(
         printer.note("Batches", COMMAND_LINE.text(note))
 
     listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs)]
+    listeners += [on_epoch] if on_epoch is not None else []
     bars = [*printer.callbacks(job.trainer.max_epochs), *files.callbacks(), *callbacks]
     history = trainer.fit(module, data, job.trainer, job.seed, tracked.checkpoints, listeners, bars, checkpoint)
 

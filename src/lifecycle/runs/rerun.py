@@ -68,6 +68,10 @@ def rerun(which: Which, overrides: list[str]) -> None:
 
 
 def _check_is_finished(found: FoundRun) -> None:
+    if found.tags.get(layout.STATUS) == layout.PRUNED:
+        name, problem = f"run {found.name} ({found.id})", "was pruned by its search: it has no scores to compare with"
+        words = found.tags.get(layout.OVERRIDES, "")
+        raise RequestError([name], problem, remedy=f"To run it to its end: lifecycle {words}".rstrip())
     if found.status != "FINISHED":
         raise RequestError(
             [f"run {found.name} ({found.id})"],

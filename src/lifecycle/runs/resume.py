@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from lifecycle.tracking import found_run
 from lifecycle.tracking.found_run import FoundRun, Which
 
 if TYPE_CHECKING:
+    from lifecycle.fit.history import Row
     from lifecycle.runs.pipeline import Prepared
     from lifecycle.runs.restore_points import Points
     from lifecycle.tracking.provenance import Difference
@@ -35,15 +37,19 @@ UNFINISHED = ("KILLED", "FAILED", "RUNNING")
 EPOCHS = "trainer.max_epochs"
 
 
-def resume(which: Which, overrides: list[str], checkpoint: str = "last") -> None:
+def resume(
+    which: Which, overrides: list[str], checkpoint: str = "last", on_epoch: Callable[[Row], None] | None = None
+) -> None:
     """Continue a run in the same MLflow run; a finished one if ``trainer.max_epochs`` is raised.
 
     Args:
         which: the run.
         overrides: ``key=value`` arguments that change its recorded request.
         checkpoint: ``best`` trains no further and finishes the run with the weights of its best epoch.
+        on_epoch: called with the row of each epoch; may raise ``Pruned``.
 
     Raises:
+        Pruned: ``on_epoch`` raised it; the run is FINISHED, with the tag ``lifecycle.status=pruned``.
         RequestError: nothing is left to do, or a change would invalidate the completed epochs.
         SavedModelError: a checkpoint of the run is altered.
         LifecycleError: the run failed again.
@@ -76,7 +82,7 @@ def resume(which: Which, overrides: list[str], checkpoint: str = "last") -> None
         elif checkpoint == "best":
             _finish(found, job, points)
         else:
-            _continue(found, job, record, points)
+            _continue(found, job, record, points, on_epoch)
 
 
 def _check_has_begun(which: Which, found: FoundRun) -> None:
@@ -118,6 +124,11 @@ def _check_is_left(found: FoundRun, request: Request, changed: dict[str, tuple[A
     # For helper processes of a DDP fit, the main process has checked it.
     if found.status != "FINISHED" or is_helper():
         return
+    if found.tags.get(layout.STATUS) == layout.PRUNED:
+        words = found.tags.get(layout.OVERRIDES, "")
+        raise RequestError(
+            _run(found), "was pruned by its search", remedy=f"To run it to its end: lifecycle {words}".rstrip()
+        )
     stopped, epochs = found.tags.get("stopped", ""), request.config.trainer.max_epochs
     if stopped and not stopped.startswith("max_epochs="):
         raise _stopped_early(found, request)
@@ -193,14 +204,17 @@ def _finish(found: FoundRun, job: Job, points: Points) -> None:
         pipeline.conclude(job, prepared, printer, tracked, history)
 
 
-def _continue(found: FoundRun, job: Job, record: dict[str, Any], points: Points) -> None:
+def _continue(
+    found: FoundRun, job: Job, record: dict[str, Any], points: Points, on_epoch: Callable[[Row], None] | None
+) -> None:
     """Reopen the run and do the remaining epochs. Its status changes only after all checks have passed."""
     from lifecycle.console import report
-    from lifecycle.runs import pipeline
+    from lifecycle.runs import pipeline, pruning
     from lifecycle.tracking.run import track_again
 
     printer = report.Report(job.request.config.verbose)
-    with hiding(job.request.hidden), track_again(found, resume=False) as tracked:
+    tracking = pruning.prunable(track_again(found, resume=False), printer)
+    with hiding(job.request.hidden), tracking as tracked:
         checkpoint, rows = _completed(found, job.request, points)
         prepared = pipeline.prepare(job)
         differences = reopen.differences(found, prepared.data)
@@ -212,7 +226,7 @@ def _continue(found: FoundRun, job: Job, record: dict[str, Any], points: Points)
         _record_epochs(tracked, job, record)
         for row in rows:  # MLflow may lack the last ones, since points are sent in batches
             tracked.log_epoch(row)
-        pipeline.life(job, prepared, printer, tracked, checkpoint)
+        pipeline.life(job, prepared, printer, tracked, checkpoint, on_epoch=on_epoch)
 
 
 def _completed(found: FoundRun, request: Request, points: Points) -> tuple[Path | None, list[dict[str, float]]]:

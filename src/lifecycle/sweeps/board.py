@@ -12,12 +12,16 @@ from lifecycle import layout
 from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.layout import DATA_DIGEST
 from lifecycle.sweeps.plan import Plan, PlannedJob
+from lifecycle.sweeps.search.space import Objective
 from lifecycle.sweeps.statistics import Difference, Estimate, difference, estimate, holm
 from lifecycle.tracking import ranking, search, sweep_runs
 from lifecycle.tracking.sweep_runs import SweepRun
 
 FINAL = ("kept_", "test_", "training_set_")
 LOSS_PARAMETERS = ("loss", "label_smoothing", "class_weights")
+
+SHORT = 8
+"""Characters of a number that is shown as it is."""
 
 Unit = tuple[tuple[str, Any], ...]
 """Seed, split seed, repetition and fold of a run."""
@@ -38,6 +42,8 @@ class Entry:
             corrected by Holm's method; ``None``: this is the best, or it is not ranked.
         group: number of the set of rows, from 0; configurations of one group are ranked against each other.
         is_ranked: whether all of its runs are finished that the others of its group have.
+        is_pruned: whether a search ended it early.
+        is_in_front: with several objectives, whether no other configuration is better in one and as good in all others.
     """
 
     settings: dict[str, str]
@@ -49,6 +55,13 @@ class Entry:
     against_best: Difference | None = None
     group: int = 0
     is_ranked: bool = True
+    is_pruned: bool = False
+    is_in_front: bool = False
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The settings, with long numbers shortened to four digits: a search draws them with seventeen."""
+        return {key: _label(value) for key, value in self.settings.items()}
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,7 @@ class Board:
         metric: by which configurations are ranked; ``None``: nothing is finished.
         higher: whether a higher value is better.
         entries: configurations, by group, the best first; those that are not ranked are last in their group.
-        counts: number of jobs that are done, failed and left.
+        counts: number of jobs that are done, pruned, failed and left.
         failures: jobs that failed.
         notes: on what can be compared.
     """
@@ -100,7 +113,13 @@ class Board:
     def metrics(self) -> list[str]:
         """The scores that have a column: that of the board first, then those of held-out rows."""
         names = sorted({name for entry in self.entries for name in entry.means})
-        return [*([self.metric] if self.metric else []), *(name for name in names if name != self.metric)]
+        first = [*([self.metric] if self.metric else []), *(name for name in self.objectives if name != self.metric)]
+        return [*first, *(name for name in names if name not in first)]
+
+    @property
+    def objectives(self) -> list[str]:
+        """The scores of a search; none of a grid."""
+        return [] if self.plan.search is None else [one.metric for one in self.plan.search.objectives]
 
 
 def board_of(plan: Plan, metric: str | None = None, by: Sequence[str] = ()) -> Board:
@@ -117,23 +136,33 @@ def board_of(plan: Plan, metric: str | None = None, by: Sequence[str] = ()) -> B
     """
     _check_keys(plan, by)
     signatures = [job.signature for job in plan.jobs]
-    by_signature = sweep_runs.runs_of(plan.place, plan.tracking.experiment, signatures)
-    last = {job.number: _standing(by_signature[job.signature]) for job in plan.jobs if job.signature in by_signature}
+    by_signature = sweep_runs.runs_of(plan.place, plan.tracking.experiment, signatures, plan.name)
+    last = {
+        job.number: sweep_runs.standing(by_signature[job.signature])
+        for job in plan.jobs
+        if job.signature in by_signature
+    }
     entries = _entries(plan, last, by)
-    asked = metric or plan.settings.metric
+    asked = metric or _own_metric(plan)
     metric = _metric(plan, last.values(), asked, is_option=metric is not None)
     directions: dict[str, bool] = {}
     for run in last.values():
         directions |= json.loads(run.tags.get(layout.HIGHER_IS_BETTER, "{}"))
     higher = bool(metric and search.higher_is_better(directions, metric))
     ordered = _ranked(entries, metric, higher)
+    if metric is not None and plan.search is not None and len(plan.search.objectives) > 1 and not by:
+        ordered = _by_front(ordered, plan.search.objectives)
     failures = [
         Failure(job, last[job.number], last[job.number].tags.get(layout.ERROR, ""), _rerun(last[job.number]))
         for job in plan.jobs
         if job.number in last and last[job.number].status == "FAILED"
     ]
     done = sum(run.status == "FINISHED" for run in last.values())
-    counts = {"done": done, "failed": len(failures), "left": len(plan.jobs) - done - len(failures)}
+    pruned = {job.configuration for job in plan.jobs if _is_pruned(last.get(job.number))}
+    # With the seeds and folds that a pruned trial was not run with.
+    ended_early = sum(job.configuration in pruned and not _is_finished(last.get(job.number)) for job in plan.jobs)
+    counts = {"done": done, "pruned": ended_early, "failed": len(failures)}
+    counts["left"] = plan.total - sum(counts.values())
     return Board(plan, metric, higher, ordered, counts, failures, _notes(ordered, metric, asked))
 
 
@@ -141,9 +170,26 @@ def _rerun(run: SweepRun) -> str:
     return f"lifecycle rerun run={run.id[:8]}"
 
 
-def _standing(runs: Sequence[SweepRun]) -> SweepRun:
-    """Return the run that stands for a job: a finished one, else the latest."""
-    return next((run for run in runs if run.status == "FINISHED"), runs[-1])
+def _own_metric(plan: Plan) -> str | None:
+    """Return the score that a sweep is ranked by; of a search, its first objective."""
+    if plan.search is not None:
+        return plan.search.objectives[0].metric
+    return next(iter(plan.settings.metrics), None)
+
+
+def _is_pruned(run: SweepRun | None) -> bool:
+    return run is not None and run.status == sweep_runs.PRUNED
+
+
+def _is_finished(run: SweepRun | None) -> bool:
+    return run is not None and run.status == "FINISHED"
+
+
+def _label(text: str) -> str:
+    try:
+        return text if len(text) <= SHORT else f"{float(text):.4g}"
+    except ValueError:
+        return text
 
 
 def _entries(plan: Plan, last: dict[int, SweepRun], by: Sequence[str]) -> list[Entry]:
@@ -157,6 +203,7 @@ def _entries(plan: Plan, last: dict[int, SweepRun], by: Sequence[str]) -> list[E
         settings = _settings(jobs[0])
         runs = {job.number: last[job.number] for job in jobs if job.number in last}
         entry = Entry({key: settings.get(key, "-") for key in keys}, jobs, runs)
+        entry.is_pruned = any(_is_pruned(run) for run in runs.values())
         for job in jobs:
             run = runs.get(job.number)
             if run is not None and run.status == "FINISHED":
@@ -187,7 +234,7 @@ def _check_keys(plan: Plan, by: Sequence[str]) -> None:
 
 def _settings(job: PlannedJob) -> dict[str, str]:
     """Return the values in which a configuration may differ from others, by key."""
-    words = [word.partition("=") for word in job.words]
+    words = [word.lstrip("+").partition("=") for word in job.words]
     return {key: value for key, _, value in words if key not in ("seed", "data.split_seed", "cv.fold", "cv.repeat")}
 
 
@@ -260,6 +307,26 @@ def _ranked(entries: list[Entry], metric: str | None, higher: bool) -> list[Entr
     return ordered
 
 
+def _by_front(entries: list[Entry], objectives: Sequence[Objective]) -> list[Entry]:
+    """Return the entries with those of the Pareto front first, which are marked; else in the same order."""
+    points = {
+        at: [-mean if one.higher else mean for one, mean in zip(objectives, means, strict=True)]
+        for at, entry in enumerate(entries)
+        if entry.is_ranked and None not in (means := [_mean(entry, one.metric) for one in objectives])
+    }
+    for at, own in points.items():
+        worse_than = (
+            all(a <= b for a, b in zip(other, own, strict=True)) and other != own for other in points.values()
+        )
+        entries[at].is_in_front = not any(worse_than)
+    return sorted(entries, key=lambda entry: (entry.group, not entry.is_in_front))
+
+
+def _mean(entry: Entry, metric: str) -> Any:
+    mean = entry.means[metric].mean if metric in entry.means else math.nan
+    return None if math.isnan(mean) else mean
+
+
 def _place(mean: float, higher: bool) -> tuple[bool, float]:
     return math.isnan(mean), 0.0 if math.isnan(mean) else -mean if higher else mean
 
@@ -296,7 +363,7 @@ def _notes(entries: list[Entry], metric: str | None, asked: str | None) -> list[
         notes.append(f"sweep.metric={asked} is a score of none of these runs. Scores: {', '.join(names)}.")
     if len({entry.group for entry in entries if entry.means}) > 1:
         notes.append("Configurations with other rows are in other groups: only those of one group are ranked.")
-    if any(not entry.is_ranked and entry.runs for entry in entries):
+    if any(not entry.is_ranked and entry.runs and not entry.is_pruned for entry in entries):
         notes.append("A configuration without all runs of the others is not ranked.")
     if metric is not None and metric.endswith("_loss"):
         configs = [entry.jobs[0].record["config"] for entry in entries]

@@ -45,7 +45,7 @@ def parallel(board: Board) -> str | None:
     keys = list(shown[0].settings) if shown else []
     if len(keys) < 2 or len(shown) < 2:
         return None
-    columns = [_positions([entry.settings[key] for entry in shown]) for key in keys]
+    columns = [_positions([entry.labels[key] for entry in shown]) for key in keys]
     scores = [entry.means[metric].mean for entry in shown]
     low, high = min(scores), max(scores)
     columns.append(([(score - low) / ((high - low) or 1) for score in scores], [(0.0, _n(low)), (1.0, _n(high))]))
@@ -74,7 +74,7 @@ def parallel(board: Board) -> str | None:
 
 def label_of(entry: Entry) -> str:
     """Return the settings of a configuration in a few words."""
-    words = [f"{key.rpartition('.')[2]}={value}" for key, value in entry.settings.items()]
+    words = [f"{key.rpartition('.')[2]}={value}" for key, value in entry.labels.items() if value != "-"]
     return short(" ".join(words) or "all runs", MOST_CHARACTERS)
 
 

@@ -11,16 +11,18 @@ from lifecycle import layout
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Request
 from lifecycle.credentials import masked
-from lifecycle.errors import LifecycleError, RequestError
+from lifecycle.errors import LifecycleError, Pruned, RequestError
 from lifecycle.profiling.clock import profiled
 from lifecycle.runtime.tracebacks import print_traceback
 from lifecycle.sweeps import signature
 from lifecycle.sweeps.plan import Plan, PlannedJob
+from lifecycle.sweeps.search import pruning
 from lifecycle.tracking import found_run, sweep_runs
 from lifecycle.tracking.sweep_runs import DEAD, SweepRun
 
-DONE, FAILED, ELSEWHERE, GIVEN_UP = "done", "failed", "elsewhere", "given up"
-"""How a job ended here: its run is FINISHED; it failed; another process has it; it failed too often before."""
+DONE, FAILED, ELSEWHERE, GIVEN_UP, PRUNED = "done", "failed", "elsewhere", "given up", "pruned"
+"""How a job ended here: its run is FINISHED; it failed; another process has it; it failed too often before; its search
+ended it early."""
 
 
 def execute(plan: Plan, job: PlannedJob) -> str:
@@ -31,7 +33,7 @@ def execute(plan: Plan, job: PlannedJob) -> str:
         job: one of its jobs.
 
     Returns:
-        :data:`DONE`, :data:`FAILED`, :data:`ELSEWHERE` or :data:`GIVEN_UP`.
+        :data:`DONE`, :data:`FAILED`, :data:`ELSEWHERE`, :data:`GIVEN_UP` or :data:`PRUNED`.
 
     Raises:
         Interrupted: a signal ended the run, which is KILLED; the job will be resumed.
@@ -48,9 +50,11 @@ def execute(plan: Plan, job: PlannedJob) -> str:
 
 def _execute(plan: Plan, job: PlannedJob) -> str:
     tracking = plan.tracking
-    runs = sweep_runs.runs_of(plan.place, tracking.experiment, [job.signature]).get(job.signature, [])
+    runs = sweep_runs.runs_of(plan.place, tracking.experiment, [job.signature], plan.name).get(job.signature, [])
     if any(run.status == "FINISHED" for run in runs):
         return DONE
+    if any(run.status == sweep_runs.PRUNED for run in runs):
+        return PRUNED
     if any(run.status == "RUNNING" for run in runs):
         return ELSEWHERE  # resumed by hand, for instance
     last = runs[-1] if runs else None
@@ -69,13 +73,15 @@ def _attempt(plan: Plan, job: PlannedJob, begun: SweepRun | None, attempt: int =
     """Run a job, or resume the run that it began, and print its error at once."""
     from lifecycle.runtime.faults import explanation
 
-    name = f"job {job.number + 1} of {len(plan.jobs)}: {' '.join(job.words)}".rstrip(": ")
+    name = plan.title(job)
     if plan.verbose:
         print(f"\n{name}", flush=True)
     try:
         request = job.request(plan, attempt)
         with profiled(request, is_command=True):
             _run(plan, job, begun, request)
+    except Pruned:
+        return PRUNED
     # Not Interrupted, which is no Exception: a signal ends the whole sweep.
     except Exception as raised:
         error = explanation(raised) or raised
@@ -95,10 +101,11 @@ def _run(plan: Plan, job: PlannedJob, begun: SweepRun | None, request: Request) 
         from lifecycle.runs import pipeline
         from lifecycle.runs.resume import resume
     _check_code(plan, job)
+    on_epoch = pruning.listener(plan, job)
     if begun is None:
-        pipeline.run(request)
+        pipeline.run(request, on_epoch=on_epoch)
     else:
-        resume(_which(plan, begun), [f"verbose={plan.verbose}"])
+        resume(_which(plan, begun), [f"verbose={plan.verbose}"], on_epoch=on_epoch)
 
 
 def _check_code(plan: Plan, job: PlannedJob) -> None:

@@ -33,7 +33,7 @@ def combinations(overrides: Sequence[Any]) -> list[list[str]]:
                 key,
                 "is an interval, whose values cannot be listed",
                 str(override.input_line).partition("=")[2],
-                f"List values, as in {key}=0.001,0.01.",
+                f"List values, as in {key}=0.001,0.01, or add sweep=optuna sweep.trials=50 to search it.",
             )
         listed = override.sweep_string_iterator() if override.is_sweep_override() else None
         if override.is_delete():  # as typed: with null for no value, Hydra would delete only what is null

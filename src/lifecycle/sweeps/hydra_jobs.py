@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from lifecycle.config.compose import command_line
 from lifecycle.errors import RequestError, Setting
-from lifecycle.sweeps import grid, planning, run
 from lifecycle.sweeps import plan as plans
+from lifecycle.sweeps import run
 from lifecycle.sweeps.board import Board
 from lifecycle.sweeps.execute import execute
 from lifecycle.sweeps.plan import Plan
@@ -37,9 +37,13 @@ def sweep(context: HydraContext, config: DictConfig, words: list[str]) -> Board:
 
     loader = context.config_loader
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(words)
-    plan = planning.plan(grid.combinations(parsed), lambda own: loader.load_sweep_config(config, own), command_line())
+    plan = run.planned(parsed, lambda own: loader.load_sweep_config(config, own), command_line(), config)
     if plan.settings.launcher is None and config.hydra.launcher.get("_target_") == BASIC:
         return run.run(plan)
+    if plan.search is not None:
+        problem = "runs jobs that are known in advance, and a search learns from each before it suggests another"
+        launcher = str(config.hydra.runtime.choices.get("hydra/launcher"))
+        raise RequestError(Setting("hydra/launcher", launcher), problem, remedy="Use sweep.workers.")
     return run.conclude(_launch(context, config, plan), {})
 
 

@@ -8,13 +8,21 @@ import numpy as np
 
 from lifecycle.sweeps.board import Board
 
+ABSENT = "-"
+"""In place of a setting that a configuration does not have."""
+
+PARTS = 4
+MOST_VALUES = 8
+"""Different numbers from which on they are divided: fewer in a part than two say nothing of it."""
+
 
 def importance(board: Board) -> dict[str, float]:
     """Return for each setting the share of the variance between configurations that its values explain alone.
 
     This is the correlation ratio, eta squared, of the means of the board's metric: 0 where the means do not depend on
-    the setting, 1 where they depend on nothing else. Settings of which each configuration has its own value are left
-    out, as they would explain everything.
+    the setting, 1 where they depend on nothing else. Numbers that a search has drawn are divided into quarters, from
+    the lowest to the highest. Other settings of which each configuration has its own value are left out, as they would
+    explain everything.
 
     Returns:
         The shares, the largest first; empty for fewer than three configurations.
@@ -26,10 +34,32 @@ def importance(board: Board) -> dict[str, float]:
     means = np.array([entry.means[metric].mean for entry in shown])
     found = {}
     for key in shown[0].settings:
-        values = [entry.settings[key] for entry in shown]
+        values = grouped([entry.settings[key] for entry in shown])
         if 1 < len(set(values)) < len(values):
             found[key] = eta_squared(values, means)
     return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def grouped(values: Sequence[str]) -> list[str]:
+    """Return the quarter of each value where most are numbers of their own; else the values.
+
+    Args:
+        values: of a setting, a text for each configuration; ``-`` where a configuration does not have the setting.
+    """
+    numbers = {value: number for value in values if (number := _number(value)) is not None}
+    others = set(values) - set(numbers) - {ABSENT}
+    if others or len(numbers) < MOST_VALUES or 2 * len(numbers) <= sum(value in numbers for value in values):
+        return list(values)
+    in_order = sorted(numbers, key=lambda value: numbers[value])
+    quarter = {value: str(PARTS * at // len(in_order)) for at, value in enumerate(in_order)}
+    return [quarter.get(value, value) for value in values]
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def eta_squared(values: Sequence[str], means: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:

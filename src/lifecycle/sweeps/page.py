@@ -51,9 +51,14 @@ def draw(board: Board, pooled: Mapping[str, Mapping[str, float]]) -> str:
     """
     columns = columns_of(board, board.entries, unlimited=True)
     rows = zip(*(cells for _, cells in columns), strict=True)
-    shown = [Row(tuple(cells), entry is board.best) for cells, entry in zip(rows, board.entries, strict=True)]
+    has_front = any(entry.is_in_front for entry in board.entries)
+    shown = [
+        Row(tuple(cells), entry.is_in_front if has_front else entry is board.best)
+        for cells, entry in zip(rows, board.entries, strict=True)
+    ]
     parallel = charts.parallel(board)
     direction = "higher" if board.higher else "lower"
+    front = "the Pareto front first, then " if len(board.objectives) > 1 else ""
     names = list(dict.fromkeys(name for scores in pooled.values() for name in scores))
     return (
         _environment()
@@ -62,7 +67,7 @@ def draw(board: Board, pooled: Mapping[str, Mapping[str, float]]) -> str:
             title=f"Sweep {board.plan.name}",
             style=Markup((resources.files("lifecycle.comparison") / "page.css").read_text("utf-8")),  # noqa: S704 - ours
             counts=counts_of(board),
-            order=f"ordered by the mean of {board.metric}, {direction} is better",
+            order=f"{front}ordered by the mean of {board.metric}, {direction} is better",
             command=board.plan.command,
             notes=board.notes,
             verdict=verdict(board),
@@ -85,6 +90,10 @@ def verdict(board: Board) -> str:
     best = board.best
     if best is None or len(ranked) < 2:
         return ""
+    if len(board.objectives) > 1:
+        front = sum(entry.is_in_front for entry in ranked)
+        scores = " and ".join(board.objectives)
+        return f"{front} of {len(ranked)} configurations are on the Pareto front: none is better in {scores} at once."
     name = charts.label_of(best)
     known = [entry for entry in ranked[1:] if entry.against_best and not math.isnan(entry.against_best.p)]
     if not known:

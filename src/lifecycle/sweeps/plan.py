@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from lifecycle import layout
 from lifecycle.config import request_record
 from lifecycle.config.schema import Request, SweepConfig, SweepJob, TrackingConfig
 from lifecycle.errors import RequestError, Setting, did_you_mean
+from lifecycle.sweeps.search import space
+from lifecycle.sweeps.search.space import Search
 from lifecycle.tracking import sweep_runs
 
 FORMAT = 1
@@ -61,7 +65,8 @@ class Plan:
         settings: how its jobs are run.
         verbose: of its runs.
         folder: of its files.
-        jobs: in the order of their numbers.
+        jobs: in the order of their numbers; of a search, those that were suggested so far.
+        search: what is searched; ``None``: all jobs are known.
     """
 
     name: str
@@ -71,6 +76,21 @@ class Plan:
     verbose: int
     folder: Path
     jobs: tuple[PlannedJob, ...]
+    search: Search | None = None
+
+    @property
+    def total(self) -> int:
+        """Number of its jobs, of a search with those that are still to be suggested."""
+        if self.search is None:
+            return len(self.jobs)
+        trials, size = self.settings.trials, self.search.size
+        known = [number for number in (trials, size) if number is not None]
+        return max(len(self.jobs), min(known, default=0) * self.search.runs)
+
+    def title(self, job: PlannedJob) -> str:
+        """Return how messages name a job: ``job 2 of 4: optimizer.lr=0.01``."""
+        of = f" of {self.total}" if self.search is None or self.settings.trials is not None else ""
+        return f"job {job.number + 1}{of}: {' '.join(job.words)}".rstrip(": ")
 
     @property
     def place(self) -> Path:
@@ -100,10 +120,23 @@ def write(plan: Plan) -> None:
         "settings": asdict(plan.settings),
         "verbose": plan.verbose,
     }
-    lines = [json.dumps(head), *(json.dumps(asdict(job)) for job in plan.jobs)]
+    if plan.search is not None:
+        head["search"] = {item.name: getattr(plan.search, item.name) for item in fields(plan.search) if item.init}
+    lines = [json.dumps(head, default=asdict), *(json.dumps(asdict(job)) for job in plan.jobs)]
     part = plan.folder / f".{layout.JOBS}.part"
     part.write_text("\n".join(lines) + "\n", encoding="utf-8")
     part.replace(plan.folder / layout.JOBS)
+
+
+def turn(plan: Plan) -> FileLock:
+    """Return the lock of the processes that add jobs to a search."""
+    plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return FileLock(plan.folder / layout.LOCK)
+
+
+def is_stored(plan: Plan) -> bool:
+    """Return whether a plan of this name was stored before."""
+    return (plan.folder / layout.JOBS).is_file()
 
 
 def read(folder: Path) -> Plan:
@@ -121,10 +154,16 @@ def read(folder: Path) -> Plan:
             PlannedJob(**{**job, "words": tuple(job["words"])}) for job in sorted(jobs, key=lambda job: job["number"])
         )
         settings, tracking = SweepConfig(**head["settings"]), TrackingConfig(**head["tracking"])
+        search = space.read(head["search"]) if "search" in head else None
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = f"has no readable {layout.JOBS} in {folder}: {error}"
         raise RequestError(Setting("sweep", folder.name), problem, remedy="Type its command again.") from error
-    return Plan(head["name"], head["command"], tracking, settings, head["verbose"], folder, planned)
+    return Plan(head["name"], head["command"], tracking, settings, head["verbose"], folder, planned, search)
+
+
+def current(plan: Plan) -> Plan:
+    """Return a plan with the jobs that it has by now: a search adds some."""
+    return plan if plan.search is None else replace(plan, jobs=read(plan.folder).jobs)
 
 
 def find(tracking: TrackingConfig, name: str) -> Plan:

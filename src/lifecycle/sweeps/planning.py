@@ -41,34 +41,29 @@ def plan(all_words: Sequence[list[str]], compose: Compose, command: str) -> Plan
         RequestError: a combination cannot be composed, or its seeds or folds cannot be met.
     """
     requests, varied, words = [], [], []
-    for request, own in zip(_composed(all_words, compose, command), differing(all_words), strict=True):
+    for request, own in zip(composed(all_words, compose, command), differing(all_words), strict=True):
         for one, values in grid.runs_of(request):
             requests.append(one)
             varied.append(values)
-            words.append((*map(masked_word, own), *_typed(values)))
+            words.append((*map(masked_word, own), *typed(values)))
     grid.check(requests)
     first = requests[0]
-    signed = _Signatures()
-    jobs = []
-    for number, request in enumerate(requests):
-        record = request_record.record_of(request)
-        data, code = signed.of(request, record)
-        signed_as = signature.signature_of(record, data, code)
-        of = signature.configuration_of(record)
-        jobs.append(PlannedJob(number, words[number], varied[number], of, signed_as, data, code, record))
-    jobs = _without_repeats(jobs)
+    signed = Signatures()
+    jobs = _without_repeats(
+        [signed.job(number, request, words[number], varied[number]) for number, request in enumerate(requests)]
+    )
     settings: SweepConfig = build(first.config, "sweep")
     name = signature.sweep_name([job.signature for job in jobs])
     verbose: int = first.config.verbose
     return Plan(name, command, first.tracking, settings, verbose, folder_of(first.tracking, name), tuple(jobs))
 
 
-def _typed(values: dict[str, int]) -> list[str]:
+def typed(values: dict[str, int]) -> list[str]:
     """Return the overrides of seed and fold as they would be typed."""
     return [f"{name if name == 'seed' else f'cv.{name}'}={value}" for name, value in values.items()]
 
 
-def _composed(all_words: Sequence[list[str]], compose: Compose, command: str) -> list[Request]:
+def composed(all_words: Sequence[list[str]], compose: Compose, command: str) -> list[Request]:
     """Return the request of each job.
 
     To compose a configuration takes Hydra 0.1 s or more. Most jobs differ from the one before in plain values only,
@@ -125,12 +120,26 @@ def _without_repeats(jobs: Sequence[PlannedJob]) -> list[PlannedJob]:
     return [replace(job, number=number) for number, job in enumerate(kept)]
 
 
-class _Signatures:
-    """What several requests have in common is read once: their data, and the versions of their code."""
+class Signatures:
+    """Signs jobs. What several have in common is read once: their data, and the versions of their code."""
 
     def __init__(self) -> None:
         self._data: dict[str, str] = {}
         self._code: dict[tuple[str, str], dict[str, str]] = {}
+
+    def job(self, number: int, request: Request, words: tuple[str, ...], varied: dict[str, int]) -> PlannedJob:
+        """Return a job of a request.
+
+        Args:
+            number: of the job.
+            request: of its run.
+            words: overrides in which it differs from the other jobs.
+            varied: its seed, repetition and fold, where the sweep varies them.
+        """
+        record = request_record.record_of(request)
+        data, code = self.of(request, record)
+        signed = signature.signature_of(record, data, code)
+        return PlannedJob(number, words, varied, signature.configuration_of(record), signed, data, code, record)
 
     def of(self, request: Request, record: dict[str, Any]) -> tuple[str, dict[str, str]]:
         """Return the digest of the data and the code of a request; empty for one that cannot be met."""

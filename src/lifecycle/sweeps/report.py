@@ -55,9 +55,9 @@ def print_board(board: Board, verbose: int, continues: bool = True) -> None:
 
 def counts_of(board: Board) -> str:
     """Return how many jobs ended how: ``18 of 20 runs finished, 1 failed, 1 left``."""
-    total = len(board.plan.jobs)
+    total = board.plan.total
     words = [f"{board.counts['done']} of {total} run{'s' * (total != 1)} finished"]
-    words += [f"{board.counts[name]} {name}" for name in ("failed", "left") if board.counts[name]]
+    words += [f"{board.counts[name]} {name}" for name in ("pruned", "failed", "left") if board.counts[name]]
     return ", ".join(words)
 
 
@@ -65,7 +65,8 @@ def _print_entries(console: Console, board: Board) -> None:
     several = len(board.entries) > 1
     if board.metric and several:
         direction = "higher" if board.higher else "lower"
-        _line(console, "", f"by the mean of {board.metric} ({direction} is better)")
+        first = "the Pareto front first, then " if len(board.objectives) > 1 else ""
+        _line(console, "", f"{first}by the mean of {board.metric} ({direction} is better)")
     shown = [entry for entry in board.entries if entry.means][:MOST_LINES]
     if not several:
         console.print(_table_of_one(shown[0]))
@@ -83,7 +84,9 @@ def _print_entries(console: Console, board: Board) -> None:
         console.print(table)
     console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
     if len(board.entries) > len(shown):
-        _line(console, "", f"and {len(board.entries) - len(shown)} more configurations")
+        pruned = sum(entry.is_pruned for entry in board.entries)
+        of = f", {pruned} of them pruned" if pruned else ""
+        _line(console, "", f"and {len(board.entries) - len(shown)} more configurations{of}")
 
 
 Column = tuple[str, list[str]]
@@ -98,7 +101,9 @@ def columns_of(board: Board, shown: list[Entry], unlimited: bool = False) -> lis
         unlimited: whether all columns are wanted, and all of their texts.
     """
     most = 10**6 if unlimited else MOST_CHARACTERS
-    columns: list[Column] = [(key, [short(entry.settings[key], most) for entry in shown]) for key in shown[0].settings]
+    columns: list[Column] = [(key, [short(entry.labels[key], most) for entry in shown]) for key in shown[0].settings]
+    if len(board.objectives) > 1:
+        columns.append(("Pareto", ["front" if entry.is_in_front else "" for entry in shown]))
     if any(entry.group for entry in shown):
         columns.append(("group", [str(entry.group + 1) for entry in shown]))
     jobs = max(len(entry.jobs) for entry in board.entries)
@@ -112,7 +117,7 @@ def columns_of(board: Board, shown: list[Entry], unlimited: bool = False) -> lis
         columns.append(("to the best", [_to_best(entry) for entry in shown]))
         columns.append(("p", [_p(entry) for entry in shown]))
     for name in board.metrics:
-        if name != metric and not name.startswith("kept_"):
+        if name != metric and (name in board.objectives or not name.startswith("kept_")):
             columns.append((name, [_mean(entry, name) for entry in shown]))
     width = sum(max(cell_len(head), *map(cell_len, cells)) + 3 for head, cells in columns)
     while width > WIDE and len(columns) > 3 and not unlimited:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
+from omegaconf import DictConfig
+
+from lifecycle.config.schema import OPTUNA, SweepConfig, build
 from lifecycle.config.tracking_address import check_environment
 from lifecycle.errors import Interrupted, LifecycleError
 from lifecycle.runtime.processes import signals_ignored
+from lifecycle.sweeps import grid, planning, signature
 from lifecycle.sweeps import plan as plans
-from lifecycle.sweeps import signature
 from lifecycle.sweeps.board import Board, board_of
 from lifecycle.sweeps.execute import FAILED, GIVEN_UP
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.report import print_board
+from lifecycle.sweeps.search import composing
+from lifecycle.sweeps.search.supervise import search
 from lifecycle.sweeps.supervise import DIED, supervise
 from lifecycle.tracking import sweep_runs
 
@@ -34,12 +41,30 @@ def run(plan: Plan) -> Board:
     """
     plan = stored(plan)
     try:
-        ended = supervise(plan, _left(plan))
+        ended = supervise(plan, _left(plan)) if plan.search is None else search(plan)
     except Interrupted:
         with signals_ignored():
-            print_board(board_of(plan), plan.verbose)
+            print_board(board_of(plans.current(plan)), plan.verbose)
         raise
-    return conclude(plan, ended)
+    return conclude(plans.current(plan), ended)
+
+
+def planned(parsed: Sequence[Any], compose: planning.Compose, command: str, config: DictConfig) -> Plan:
+    """Return the sweep of a command: a grid, or a search.
+
+    Args:
+        parsed: overrides of the command, ``hydra.core.override_parser.types.Override``.
+        compose: composes a configuration from overrides.
+        command: the command line, for the record.
+        config: composed without the swept overrides.
+
+    Raises:
+        RequestError: the jobs cannot be composed.
+    """
+    settings: SweepConfig = build(config, "sweep")
+    if settings.method == OPTUNA:
+        return composing.plan(parsed, compose, command, settings)
+    return planning.plan(grid.combinations(parsed), compose, command)
 
 
 def stored(plan: Plan) -> Plan:
@@ -49,6 +74,11 @@ def stored(plan: Plan) -> Plan:
         RequestError: an environment variable names another place for runs.
     """
     check_environment(plan.tracking.dir)
+    if plan.search is not None:
+        with plans.turn(plan):
+            found = plans.current(plan) if plans.is_stored(plan) else plan
+            plans.write(found)
+        return found
     found = _repeated(plan) if plan.settings.again else plan
     plans.write(found)
     return found
@@ -70,7 +100,7 @@ def _repeated(plan: Plan) -> Plan:
 def _left(plan: Plan) -> list[int]:
     """Return the numbers of the jobs that are not finished: a sweep that is complete starts no process."""
     signatures = [job.signature for job in plan.jobs]
-    runs = sweep_runs.runs_of(plan.place, plan.tracking.experiment, signatures)
+    runs = sweep_runs.runs_of(plan.place, plan.tracking.experiment, signatures, plan.name)
     done = {signature for signature, found in runs.items() if any(run.status == "FINISHED" for run in found)}
     return [job.number for job in plan.jobs if job.signature not in done]
 

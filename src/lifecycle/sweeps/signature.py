@@ -84,6 +84,11 @@ def sweep_name(signatures: list[str]) -> str:
     return _digest(sorted(signatures))[:10]
 
 
+def name_of(value: Any) -> str:
+    """Return the name of a search: a digest of its space, its configurations and its objectives."""
+    return _digest(value)[:10]
+
+
 def _config(record: Mapping[str, Any], left_out: tuple[str, ...]) -> dict[str, Any]:
     return {name: value for name, value in record["config"].items() if name not in left_out}
 

@@ -77,6 +77,10 @@ def table(board: Board) -> pd.DataFrame:
         row: dict[str, object] = {"rank": rank if entry.is_ranked else None, "group": entry.group + 1, **entry.settings}
         row["finished"] = sum(run.status == "FINISHED" for run in entry.runs.values())
         row["jobs"] = len(entry.jobs)
+        if board.plan.search is not None:
+            row["pruned"] = entry.is_pruned
+        if len(board.objectives) > 1:
+            row["front"] = entry.is_in_front
         if board.metric is not None:
             against = entry.against_best
             row["difference"] = None if against is None else against.mean

@@ -98,6 +98,16 @@ def supervise(plan: Plan, numbers: Sequence[int]) -> dict[int, str]:
         Interrupted: a signal arrived; the runs that were open are KILLED, and are resumed the next time.
     """
     supervisor = Supervisor(plan, numbers)
+    conduct(supervisor)
+    return supervisor.ended
+
+
+def conduct(supervisor: Supervisor) -> None:
+    """Let a supervisor run its jobs; a signal is passed on to its workers.
+
+    Raises:
+        Interrupted: a signal arrived, and the workers have ended.
+    """
     try:
         supervisor.run()
     except Interrupted as error:
@@ -105,7 +115,6 @@ def supervise(plan: Plan, numbers: Sequence[int]) -> dict[int, str]:
         raise
     finally:
         supervisor.end()
-    return supervisor.ended
 
 
 class Supervisor:
@@ -131,8 +140,8 @@ class Supervisor:
     def run(self) -> None:
         """Run all jobs, or those that the settings of the sweep allow."""
         while True:
-            while self._may_start() and (worker := self._free()) is not None:
-                worker.start(self._left.popleft())
+            while self._has_room() and self._may_start():
+                self._free().start(self._left.popleft())
             if not any(worker.job is not None for worker in self._workers):
                 break
             for key, _ in self._ready.select():
@@ -164,12 +173,21 @@ class Supervisor:
 
     def _may_start(self) -> bool:
         is_stopped = self.plan.settings.on_error == "stop" and bool(NOT_DONE & set(self.ended.values()))
-        return bool(self._left) and not is_stopped and time.monotonic() < self._until
+        return not is_stopped and time.monotonic() < self._until and self._has_more()
 
-    def _free(self) -> Worker | None:
-        """Return a worker without a job, which is started if there may be one more."""
+    def _has_more(self) -> bool:
+        """Return whether there is a job to start; called only when there is room for it."""
+        return bool(self._left)
+
+    def _has_room(self) -> bool:
+        """Return whether a worker is free, or there may be one more."""
+        busy = sum(worker.job is not None for worker in self._workers)
+        return busy < self.plan.settings.workers
+
+    def _free(self) -> Worker:
+        """Return a worker without a job, which is started if there is none."""
         free = next((worker for worker in self._workers if worker.job is None), None)
-        if free is None and len(self._workers) < self.plan.settings.workers:
+        if free is None:
             free = Worker(self.plan)
             self._workers.append(free)
             self._ready.register(free.answers, selectors.EVENT_READ, free)

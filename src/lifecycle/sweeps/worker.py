@@ -44,6 +44,8 @@ def main(folder: Path, pipe: int) -> int:
         with signals_raise():
             while (number := numbers.get()) is not None:
                 busy.set()
+                if sweep.search is not None:  # a search adds jobs
+                    sweep = plan.read(folder)
                 ended = _do(sweep, number)
                 busy.clear()
                 os.write(pipe, f"{number} {ended}\n".encode())

@@ -75,6 +75,11 @@ class FoundRun:
     metrics: dict[str, float] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def outcome(self) -> str:
+        """The status, or PRUNED of a run that its search ended early, which is FINISHED in MLflow."""
+        return "PRUNED" if self.tags.get(layout.STATUS) == layout.PRUNED else self.status
+
     def model_folder(self) -> Path:
         """Return the folder of the saved model.
 
@@ -85,6 +90,9 @@ class FoundRun:
             return self.saved
         if self.saved is not None:
             raise SavedModelError(f"run {self.name} ({self.id}) keeps its model in {self.saved}, which is not there.")
+        if self.outcome == "PRUNED":
+            problem = "was pruned by its search, and saved no model"
+            raise RequestError(f"run {self.name} ({self.id})", problem, remedy="Take another run, such as run=best.")
         why = f" ({self.tags['lifecycle.error']})" if layout.ERROR in self.tags else ""
         raise RequestError(
             f"run {self.name} ({self.id})",

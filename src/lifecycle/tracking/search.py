@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,10 @@ def find(
     """
     if run in (LATEST, BEST):
         found = _of_experiment(store, statuses, sweep)
-        return described(store, found[0] if run == LATEST else _best(found, metric, sweep is not None))
+        if run == LATEST:
+            return described(store, found[0])
+        whole = [one for one in found if not is_pruned(one.data.tags)]
+        return described(store, _best(whole or found, metric, sweep is not None))
     if run.startswith(REGISTERED):
         return _registered(store, run)
     return described(store, _by_id(store, run))
@@ -150,6 +153,7 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
         # Several statuses are filtered here: MLflow's filter language has no OR.
         if layout.COMMAND in run.data.tags
         and run.info.status in wanted
+        and not (wanted == ("FINISHED",) and is_pruned(run.data.tags))
         and (signatures is None or run.data.tags.get(layout.SIGNATURE) in signatures)
     ]
     if found:
@@ -165,6 +169,11 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
     sweeps = list(dict.fromkeys(name for name in tagged if name))
     known = f" Sweeps: {', '.join(sweeps[:5])}." if sweeps else " No run there belongs to a sweep."
     raise RequestError(place, [lacks, " of ", Setting("sweep", sweep)], remedy=f"{did_you_mean(sweep, sweeps)}{known}")
+
+
+def is_pruned(tags: Mapping[str, str]) -> bool:
+    """Return whether a search ended a run early: it is FINISHED in MLflow, but has neither scores nor a model."""
+    return tags.get(layout.STATUS) == layout.PRUNED
 
 
 def _last_sweep(store: Store) -> str:

@@ -25,6 +25,9 @@ from lifecycle.tracking import database_faults
 DEAD = "DEAD"
 """Status, here only, of a run that MLflow shows as RUNNING and that no process has open: it was killed."""
 
+PRUNED = "PRUNED"
+"""Status, here only, of a run that its search ended early; FINISHED in MLflow."""
+
 AT_ONCE = 500
 """Runs of one query; SQLite limits the number of variables."""
 
@@ -36,7 +39,7 @@ class SweepRun:
     Attributes:
         id: of the run.
         name: of the run.
-        status: MLflow's, or :data:`DEAD`.
+        status: MLflow's, :data:`DEAD` or :data:`PRUNED`.
         seconds: from its start to its end; 0 while it has not ended.
         artifacts: folder of its artifacts.
         tags: all tags.
@@ -79,13 +82,16 @@ def signatures_of(folder: Path, name: str) -> set[str] | None:
         return {json.loads(line)["signature"] for line in lines}
 
 
-def runs_of(folder: Path, experiment: str, signatures: Collection[str]) -> dict[str, list[SweepRun]]:
+def runs_of(folder: Path, experiment: str, signatures: Collection[str], sweep: str = "") -> dict[str, list[SweepRun]]:
     """Return the runs of each signature, the earliest first; signatures without runs are left out.
+
+    A run that another sweep pruned is left out: it is not what this one asks for.
 
     Args:
         folder: ``tracking.dir``.
         experiment: name of the experiment; runs of others do not count.
         signatures: of jobs.
+        sweep: name of their sweep, whose pruned runs count.
 
     Raises:
         LifecycleError: the database is locked or damaged.
@@ -108,8 +114,41 @@ def runs_of(folder: Path, experiment: str, signatures: Collection[str]) -> dict[
         read = runs[run]
         if read.status == "RUNNING" and not _is_open(folder, run):
             read.status = DEAD
+        if read.status == PRUNED and read.tags.get(layout.SWEEP) != sweep:
+            continue
         by_signature.setdefault(read.signature, []).append(read)
     return by_signature
+
+
+def standing(runs: Sequence[SweepRun]) -> SweepRun:
+    """Return the run that stands for a job: a finished one, else the latest."""
+    return next((run for run in runs if run.status == "FINISHED"), runs[-1])
+
+
+def finished(folder: Path, experiment: str, data: Collection[str]) -> list[SweepRun]:
+    """Return the FINISHED runs on some data, the earliest first, whether or not of a sweep.
+
+    Args:
+        folder: ``tracking.dir``.
+        experiment: name of the experiment.
+        data: digests of data.
+    """
+    with _database(folder) as database:
+        if database is None:
+            return []
+        ids = [
+            run
+            for run, digest in database.execute(
+                "SELECT tags.run_uuid, tags.value FROM tags JOIN runs ON runs.run_uuid = tags.run_uuid "
+                "JOIN experiments ON experiments.experiment_id = runs.experiment_id "
+                "WHERE tags.key = ? AND runs.lifecycle_stage = 'active' AND runs.status = 'FINISHED' "
+                "AND experiments.name = ? ORDER BY runs.start_time, runs.rowid",
+                (layout.DATA_DIGEST, experiment),
+            )
+            if digest in set(data)
+        ]
+        runs = _read(database, ids)
+    return [runs[run] for run in ids if runs[run].status == "FINISHED"]
 
 
 def summary_of(folder: Path, experiment: str, name: str) -> str | None:
@@ -143,6 +182,8 @@ def _read(database: sqlite3.Connection, ids: Sequence[str]) -> dict[str, SweepRu
             runs[run] = SweepRun(run, name or run, status, seconds, Path(url2pathname(urlsplit(uri).path)))
         for run, key, value in rows("SELECT run_uuid, key, value FROM tags"):
             runs[run].tags[key] = value
+            if (key, value) == (layout.STATUS, layout.PRUNED) and runs[run].status == "FINISHED":
+                runs[run].status = PRUNED
         for run, key, value, is_nan in rows("SELECT run_uuid, key, value, is_nan FROM latest_metrics"):
             runs[run].metrics[key] = float("nan") if is_nan else value
     return runs

@@ -19,6 +19,7 @@ from lifecycle.config.fields import option
 from lifecycle.errors import RequestError, Setting
 from lifecycle.plots.style import number, short
 from lifecycle.tracking import found_run
+from lifecycle.tracking.found_run import FoundRun
 
 GAP = 3
 """Spaces between columns."""
@@ -137,11 +138,15 @@ def _columns(compared: Comparison, most: int) -> Iterator[Column]:
     # Scores on different data cannot be compared: such runs are in different groups.
     if compared.groups[-1]:
         yield "group", [Text(str(group + 1)) for group in compared.groups]
-    yield "status", [Text(one.status, "" if one.status == "FINISHED" else "red") for one in compared.runs]
+    yield "status", [_status(one) for one in compared.runs]
     for name, values in compared.differing.items():
         yield name, [Text("-" if value is None else short(value, most)) for value in values]
     for name, scores in compared.scores.items():
         yield name, [_score(value, at in compared.best[name]) for at, value in enumerate(scores)]
+
+
+def _status(run: FoundRun) -> Text:
+    return Text(run.outcome, "" if run.status == "FINISHED" else "red")
 
 
 def _score(value: float | None, is_best: bool) -> Text:

@@ -54,7 +54,7 @@ def run(typed: list[str]) -> None:
     if not names:
         console.print("no sweeps yet; begin one with for instance: lifecycle -m data=iris seed=1,2,3")
         return
-    heads = ("sweep", "started", "done", "failed", "left", "command")
+    heads = ("sweep", "started", "done", "pruned", "failed", "left", "command")
     table = Table(*heads, box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     for name in names:
         plan = plans.read(plans.folder_of(options.tracking, name))
