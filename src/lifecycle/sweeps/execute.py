@@ -19,8 +19,9 @@ from lifecycle.sweeps.plan import Plan, PlannedJob
 from lifecycle.tracking import found_run, sweep_runs
 from lifecycle.tracking.sweep_runs import DEAD, SweepRun
 
-DONE, FAILED, ELSEWHERE, GIVEN_UP = "done", "failed", "elsewhere", "given up"
-"""How a job ended here: its run is FINISHED; it failed; another process has it; it failed too often before."""
+DONE, FAILED, REFUSED, ELSEWHERE, GIVEN_UP = "done", "failed", "refused", "elsewhere", "given up"
+"""How a job ended here: its run is FINISHED; it failed; its request cannot be met, so that it would fail again; another
+process has it; it failed too often before."""
 
 
 def execute(plan: Plan, job: PlannedJob) -> str:
@@ -31,7 +32,7 @@ def execute(plan: Plan, job: PlannedJob) -> str:
         job: one of its jobs.
 
     Returns:
-        :data:`DONE`, :data:`FAILED`, :data:`ELSEWHERE` or :data:`GIVEN_UP`.
+        :data:`DONE`, :data:`FAILED`, :data:`REFUSED`, :data:`ELSEWHERE` or :data:`GIVEN_UP`.
 
     Raises:
         Interrupted: a signal ended the run, which is KILLED; the job will be resumed.
@@ -82,7 +83,7 @@ def _attempt(plan: Plan, job: PlannedJob, begun: SweepRun | None, attempt: int =
         if not isinstance(error, LifecycleError):  # a bug: its author needs the traceback
             print_traceback(error)
         print(masked(f"lifecycle: {name} failed: {error}"), file=sys.stderr, flush=True)
-        return FAILED
+        return REFUSED if isinstance(error, RequestError) else FAILED
     return DONE
 
 
@@ -98,7 +99,7 @@ def _run(plan: Plan, job: PlannedJob, begun: SweepRun | None, request: Request) 
     if begun is None:
         pipeline.run(request)
     else:
-        resume(_which(plan, begun), [f"verbose={plan.verbose}"])
+        resume(_which(plan, begun), [f"verbose={plan.verbose}"], sweep=request.sweep)
 
 
 def _check_code(plan: Plan, job: PlannedJob) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -62,6 +63,7 @@ class Plan:
         verbose: of its runs.
         folder: of its files.
         jobs: in the order of their numbers.
+        started: when it was first stored, in seconds since 1970; 0: it is not stored yet.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Plan:
     verbose: int
     folder: Path
     jobs: tuple[PlannedJob, ...]
+    started: float = 0.0
 
     @property
     def place(self) -> Path:
@@ -99,11 +102,23 @@ def write(plan: Plan) -> None:
         "tracking": asdict(plan.tracking),
         "settings": asdict(plan.settings),
         "verbose": plan.verbose,
+        "started": plan.started or _first_start(plan.folder) or time.time(),
     }
     lines = [json.dumps(head), *(json.dumps(asdict(job)) for job in plan.jobs)]
     part = plan.folder / f".{layout.JOBS}.part"
     part.write_text("\n".join(lines) + "\n", encoding="utf-8")
     part.replace(plan.folder / layout.JOBS)
+
+
+def _first_start(folder: Path) -> float | None:
+    """Return when the sweep of a folder was first stored, or ``None``; the head of an older file does not have it."""
+    file = folder / layout.JOBS
+    try:
+        with file.open(encoding="utf-8") as lines:
+            head = json.loads(next(lines))
+        return float(head.get("started", file.stat().st_mtime))
+    except (OSError, ValueError, StopIteration):
+        return None
 
 
 def read(folder: Path) -> Plan:
@@ -124,7 +139,8 @@ def read(folder: Path) -> Plan:
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = f"has no readable {layout.JOBS} in {folder}: {error}"
         raise RequestError(Setting("sweep", folder.name), problem, remedy="Type its command again.") from error
-    return Plan(head["name"], head["command"], tracking, settings, head["verbose"], folder, planned)
+    started = _first_start(folder) or 0.0
+    return Plan(head["name"], head["command"], tracking, settings, head["verbose"], folder, planned, started)
 
 
 def find(tracking: TrackingConfig, name: str) -> Plan:

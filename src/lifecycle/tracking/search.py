@@ -160,11 +160,25 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
         raise RequestError(
             place, lacks, remedy="Run one first, such as lifecycle model=mlp data=iris, or name its folder."
         )
+    if signatures is not None and not sweep_runs.runs_of(store.folder, _name(store), signatures):
+        raise _without_runs(store, sweep, len(signatures))
     last = store.client.search_runs([store.experiment_id], max_results=1000, order_by=["attributes.start_time DESC"])
     tagged = [run.data.tags.get(layout.SWEEP) for run in last]
     sweeps = list(dict.fromkeys(name for name in tagged if name))
     known = f" Sweeps: {', '.join(sweeps[:5])}." if sweeps else " No run there belongs to a sweep."
     raise RequestError(place, [lacks, " of ", Setting("sweep", sweep)], remedy=f"{did_you_mean(sweep, sweeps)}{known}")
+
+
+def _without_runs(store: Store, sweep: str, jobs: int) -> RequestError:
+    """Return the error of a sweep whose jobs ended before their runs began, or were not started."""
+    whose = "its only job" if jobs == 1 else f"none of its {jobs} jobs"
+    others = [name for name in sweep_runs.names(store.folder) if not name.startswith(sweep)]
+    remedy = f"`lifecycle resume sweep={sweep}` runs them and prints what fails; `lifecycle sweep` lists all sweeps"
+    remedy += f", such as {', '.join(others[:5])}." if others else "."
+    verb = "recorded no run" if jobs == 1 else "recorded a run"
+    return RequestError(
+        Setting("sweep", sweep), f"has no runs in experiment {_name(store)}: {whose} {verb}", remedy=remedy
+    )
 
 
 def _last_sweep(store: Store) -> str:
