@@ -65,6 +65,9 @@ MAX_EPOCHS = "lifecycle.max_epochs"
 BATCH_SIZE = "lifecycle.batch_size"
 HIGHER_IS_BETTER = "lifecycle.higher_is_better"
 
+SPLIT_ROWS = "lifecycle.split_rows"
+"""Numbers of training, validation and test rows, as ``120,15,15``."""
+
 DATA_DIGEST = "data.sha256"
 """Of the file or the rows."""
 

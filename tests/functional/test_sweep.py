@@ -335,14 +335,24 @@ def test_sweeps_are_listed_shown_by_the_beginning_of_a_name_and_found(
     assert [[row[0], *row[2:5]] for row in rows] == [[finished, "2", "0", "0"], [failed, "1", "1", "0"]]
     assert rows[0][5].startswith("lifecycle data=iris seeds=2 ")
     assert rows[1][5].startswith("lifecycle -m data=iris optimizer.lr=0.01")
+    assert not re.search(r" $", listed.out, re.MULTILINE)
+    # Of the first start, also when it is started again.
+    file = tmp_path / "mlruns" / "sweeps" / failed / "jobs.jsonl"
+    head, *jobs = file.read_text().splitlines()
+    begun = time.mktime((2024, 5, 6, 7, 8, 0, 0, 0, -1))
+    file.write_text("\n".join([json.dumps(json.loads(head) | {"started": begun}), *jobs]) + "\n")
+    process("resume", f"sweep={failed}", "sweep.retries=0")
+    assert f"{failed}   2024-05-06 07:08   1 " in process("sweep").out
     shown = process("sweep", f"sweep={failed[:4]}")
     assert shown.code == 0
     assert f"Sweep     {failed}, 1 of 2 runs finished, 1 failed\n" in shown.out
-    assert f"Sweep     {finished}, 2 of 2 runs finished\n" in process("sweep", "sweep=latest").out
+    of_one = process("sweep", f"sweep={finished}").out
+    assert f"Sweep     {finished}, 2 of 2 runs finished\n" in of_one
+    assert not re.search(r" $", of_one, re.MULTILINE)
     unknown = process("sweep", f"sweep=x{finished}")
     assert (unknown.code, unknown.out) == (2, "")
     assert unknown.err == (
-        f"lifecycle: sweep=x{finished} is no sweep. Did you mean {finished}? Sweeps in mlruns: {finished}, {failed}.\n"
+        f"lifecycle: sweep=x{finished} is no sweep. Did you mean {finished}? Sweeps in mlruns: {failed}, {finished}.\n"
     )
     assert len(sweeps(tmp_path)) == 2
 
@@ -397,8 +407,11 @@ def test_stop_is_for_jobs_that_fail_now_and_not_for_those_that_are_given_up(swee
     assert statuses(runs) == ["FAILED", "FINISHED"]
 
 
+DIVERGING = ("data=iris", "optimizer=sgd", "optimizer.lr=1e30,0.01", "trainer.max_epochs=3")
+
+
 def test_retry_runs_a_failed_job_again_at_once_and_then_gives_it_up(sweep: Command, runs: Runs) -> None:
-    words = ("-m", "optimizer.lr=-1,0.01", "trainer.max_epochs=1", "sweep.on_error=retry")
+    words = ("-m", *DIVERGING, "sweep.on_error=retry")
     ended = sweep(*words)
     assert ended.code == 1
     assert statuses(runs) == ["FAILED", "FAILED", "FINISHED"]
@@ -407,11 +420,18 @@ def test_retry_runs_a_failed_job_again_at_once_and_then_gives_it_up(sweep: Comma
     again = sweep(*words)
     assert again.code == 1
     assert len(runs()) == 3
-    sentence = "job 1: optimizer.lr=-1 was skipped: it has failed 2 times; raise sweep.retries to run it again."
+    sentence = "job 1: optimizer.lr=1e+30 was skipped: it has failed 2 times; raise sweep.retries to run it again."
     assert f"lifecycle: {sentence}\n" in again.err
     raised = sweep(*words, "sweep.retries=2")
     assert raised.code == 1
     assert [run.data.tags["lifecycle.attempt"] for run in runs()] == ["1", "2", "1", "3"]
+
+
+def test_retry_does_not_repeat_a_request_that_cannot_be_met(sweep: Command, runs: Runs) -> None:
+    ended = sweep("-m", "optimizer.lr=-1,0.01", "trainer.max_epochs=1", "sweep.on_error=retry", "sweep.retries=3")
+    assert ended.code == 1
+    assert statuses(runs) == ["FAILED", "FINISHED"]
+    assert "1 of 2 runs finished, 1 failed\n" in ended.out
 
 
 def test_without_retries_a_failed_job_is_run_once(sweep: Command, runs: Runs) -> None:
@@ -422,16 +442,36 @@ def test_without_retries_a_failed_job_is_run_once(sweep: Command, runs: Runs) ->
     assert len(runs()) == 2
 
 
-def test_no_job_is_started_after_the_time_is_over(sweep: Command, runs: Runs) -> None:
+def test_no_job_is_started_after_the_time_is_over(sweep: Command, process: Command, runs: Runs, tmp_path: Path) -> None:
     words = ("-m", "data=iris", "seed=1,2,3", "trainer.max_epochs=1")
     ended = sweep(*words, "sweep.minutes=0.0001")
-    assert (ended.code, ended.err) == (0, "")
     done = len(runs())
     assert done <= 1
+    (name,) = sweeps(tmp_path)
+    sentence = f"sweep.minutes=0.0001 have passed, with {3 - done} of 3 jobs left. lifecycle resume sweep={name}"
+    assert (ended.code, ended.err) == (124, f"lifecycle: {sentence} continues it.\n")
     assert f"{done} of 3 runs finished, {3 - done} left\n" in ended.out
     assert re.search(r"^Continue +lifecycle resume sweep=[0-9a-f]{10}$", ended.out, re.MULTILINE)
-    assert "3 of 3 runs finished\n" in sweep(*words).out
+    continued = process("resume", f"sweep={name}", "sweep.minutes=null", "sweep.workers=2")
+    assert (continued.code, continued.err) == (0, "")
+    assert "3 of 3 runs finished\n" in continued.out
     assert len(runs()) == 3
+    # Two workers: each line has the number of its job in front.
+    of_jobs = [line for line in continued.out.partition("\nSweep ")[0].splitlines() if line]
+    assert all(re.match(r"\[[1-3]\] ", line) for line in of_jobs)
+    assert next(line for line in of_jobs if line.startswith("[3] ")) == "[3] job 3 of 3: seed=3"
+    assert len([line for line in of_jobs if line.startswith("[3] Fitted ")]) == 1
+    for words, message in (
+        (
+            ("sweep=latest", "sweep.wokers=2"),
+            "sweep.wokers is not a field of sweep, got 2. Did you mean sweep.workers?",
+        ),
+        (("sweep=latest", "sweep.workers=0"), "sweep.workers must be 1 or more, got 0."),
+        (("run=latest", "sweep.workers=2"), "sweep.workers is an option of sweeps, and this is one run, got 2."),
+    ):
+        refused = process("resume", *words)
+        assert (refused.code, refused.out) == (2, "")
+        assert refused.err.startswith(f"lifecycle: {message}")
 
 
 @pytest.mark.parametrize(

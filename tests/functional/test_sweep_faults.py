@@ -140,6 +140,16 @@ class Net:
     (again,) = re.findall(r"^Continue +(lifecycle resume sweep=\w+)$", ended.out, re.MULTILINE)
     assert f"lifecycle: job 2: model.width=3 ended its process; {again} continues it.\n" in ended.err
     assert "Traceback" not in ended.err
+    only = run_in(forks, folder, "-m", "model=dying", "model.width=3", "data=wine,digits", *SHOWN, code=command)
+    assert only.code == 1
+    (name,) = re.findall(r"^Sweep +(\w+),", only.out, re.MULTILINE)
+    compared = run_in(forks, folder, "compare", f"sweep={name}", code=command)
+    assert compared.code == 2
+    assert compared.err == (
+        f"lifecycle: sweep={name} has no runs in experiment lifecycle: none of its 2 jobs recorded a run. "
+        f"`lifecycle resume sweep={name}` runs them and prints what fails; `lifecycle sweep` lists all sweeps, such as "
+        f"{again.partition('=')[2]}.\n"
+    )
     continued = run_in(forks, folder, *again.split()[1:], code=command)
     assert continued.code == 1
     assert continued.out.count("\njob ") == 1
@@ -168,6 +178,7 @@ def test_ctrl_c_ends_with_the_board_and_the_command_that_continues(
     assert "job 1 of 4" not in continued.out
     assert "epoch 30/150" not in continued.out.partition("job 3 of 4")[0]  # it went on where it was stopped
     assert results(folder) == whole
+    assert continued.out.count("\nNext ") == 1  # at the end of the sweep, not after the run that was resumed
 
 
 @pytest.mark.parametrize("who", ["main", "worker", "main and worker", "all"])

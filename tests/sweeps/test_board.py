@@ -25,6 +25,7 @@ from lifecycle.errors import RequestError
 from lifecycle.sweeps import grid, planning
 from lifecycle.sweeps.board import Board, Entry, board_of, unit_of
 from lifecycle.sweeps.plan import Plan, PlannedJob
+from lifecycle.sweeps.report import print_board
 from lifecycle.sweeps.search.space import Objective, Search
 from lifecycle.tracking.store import database_uri
 from tests.conftest import ready
@@ -422,6 +423,34 @@ def test_folds_are_compared_by_test_loss_with_the_corrected_test(make: Make) -> 
     assert (against.mean, against.p) == pytest.approx((pairs.mean(), 2 * stats.t.sf(abs(t), 5)))
     # Without test scores, of the validation rows of each fold.
     assert board_of(plan, "kept_val_loss").entries[0].settings == {"optimizer.lr": "0.1"}
+
+
+def test_the_correction_for_folds_has_the_recorded_numbers_of_rows(make: Make) -> None:
+    """Blocks of time have few rows before them: of a series of 40 in 3 folds 10, 20 and 30, for 10 test rows each."""
+    plan = make("cv.folds=3")
+    record = Recorder(plan)
+    losses = [0.3, 0.5, 0.4]
+    for job, rows in zip(plan.jobs, ("8,2,10", "16,4,10", "24,6,10"), strict=True):
+        fold = job.record["config"]["cv"]["fold"]
+        record(job, scores={"test_loss": losses[fold]}, **{layout.SPLIT_ROWS: rows})
+    (entry,) = board_of(plan).entries
+    overlap = (10 / 10 + 10 / 20 + 10 / 30) / 3
+    half = stats.t.ppf(0.975, 2) * math.sqrt((1 / 3 + overlap) * np.var(losses, ddof=1))
+    found = entry.means["test_loss"]
+    assert (found.low, found.high) == pytest.approx((0.4 - half, 0.4 + half))
+
+
+def test_what_the_printed_board_leaves_out_is_counted(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = make(f"optimizer.lr={','.join(f'0.{at}' for at in range(11, 34))}")
+    record = Recorder(plan)
+    for job in plan.jobs[:21]:
+        record(job, scores={"kept_val_loss": lr_of(job)})
+    record(plan.jobs[21], "FAILED", error="it diverged.")
+    print_board(board_of(plan), verbose=1)
+    assert (
+        "\n          and 1 configuration more\n          2 configurations without a finished run\n"
+        in capsys.readouterr().out
+    )
 
 
 def test_units_tell_the_runs_of_a_configuration_apart(make: Make) -> None:

@@ -21,12 +21,13 @@ Options = TypeVar("Options")
 RunOptions = TypeVar("RunOptions", bound=Which)
 
 
-def read(arguments: list[str], cls: type[Options], subcommand: str) -> Options:
+def read(arguments: list[str], cls: type[Options] | Options, subcommand: str) -> Options:
     """Return the options of a subcommand.
 
     Args:
         arguments: as typed after the subcommand: ``run=latest``, ``tracking.dir=elsewhere``.
-        cls: a dataclass with a default for each field. A text is taken as typed; ``null`` is ``None``.
+        cls: a dataclass with a default for each field, or an instance, whose values are the defaults. A text is taken
+            as typed; ``null`` is ``None``.
         subcommand: its name, for messages.
 
     Raises:
@@ -39,7 +40,7 @@ def read(arguments: list[str], cls: type[Options], subcommand: str) -> Options:
     return options
 
 
-def read_known(arguments: list[str], cls: type[Options], subcommand: str) -> tuple[Options, list[str]]:
+def read_known(arguments: list[str], cls: type[Options] | Options, subcommand: str) -> tuple[Options, list[str]]:
     """Return the options of a subcommand, and all other arguments: overrides of the configuration that a run recorded.
 
     Like :func:`read`, but does not refuse the others.

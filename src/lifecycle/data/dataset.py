@@ -95,6 +95,11 @@ class Dataset:
         return {name: rows_digest(None if part is None else part.rows) for name, part in parts.items()}
 
     @property
+    def split_rows(self) -> str:
+        """Numbers of training, validation and test rows, as a tag of :mod:`lifecycle.layout`."""
+        return ",".join(str(0 if part is None else len(part)) for part in (self.train, self.val, self.test))
+
+    @property
     def weights_from(self) -> Setting:
         """What gives the rows their weights, for messages."""
         return Setting("data.weight", self.weight)

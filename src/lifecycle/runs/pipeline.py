@@ -260,7 +260,9 @@ def describe(job: Job, prepared: Prepared, tracked: Run) -> Text | None:
     """
     data, module = prepared.data, prepared.module
     tracked.log_data(data.name, data.digest, path_of(job.data, data.kind), data.num_rows)
-    tracked.tag(**data.split_digests)  # by which resume, rerun and compare recognise the same rows
+    tracked.tag(
+        **data.split_digests, **{layout.SPLIT_ROWS: data.split_rows}
+    )  # by which resume, rerun and compare recognise the same rows
     rows_a_step = preflight.batch_size(job.trainer, data)
     metrics = list(module.metric_names)
     schedule = {f"schedule__{key}": value for key, value in asdict(job.schedule).items()}

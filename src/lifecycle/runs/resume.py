@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from lifecycle import layout
 from lifecycle.config import request_record
 from lifecycle.config.resolve import resolve
-from lifecycle.config.schema import Job, Request
+from lifecycle.config.schema import Job, Request, SweepJob
 from lifecycle.credentials import hiding
 from lifecycle.errors import RequestError, Setting, as_typed
 from lifecycle.layout import DATA_DIGEST, TEST_DIGEST, VALIDATION_DIGEST
@@ -38,7 +38,11 @@ EPOCHS = "trainer.max_epochs"
 
 
 def resume(
-    which: Which, overrides: list[str], checkpoint: str = "last", on_epoch: Callable[[Row], None] | None = None
+    which: Which,
+    overrides: list[str],
+    checkpoint: str = "last",
+    sweep: SweepJob | None = None,
+    on_epoch: Callable[[Row], None] | None = None,
 ) -> None:
     """Continue a run in the same MLflow run; a finished one if ``trainer.max_epochs`` is raised.
 
@@ -46,6 +50,7 @@ def resume(
         which: the run.
         overrides: ``key=value`` arguments that change its recorded request.
         checkpoint: ``best`` trains no further and finishes the run with the weights of its best epoch.
+        sweep: the job of a running sweep that the run is; ``None``: it is resumed alone.
         on_epoch: called with the row of each epoch; may raise ``Pruned``.
 
     Raises:
@@ -64,7 +69,7 @@ def resume(
     if checkpoint == "best":
         _check_can_be_finished(found, overrides)
     _check_is_left(found, request, changed)
-    job = resolve(request)
+    job = resolve(replace(request, sweep=sweep))
     _check_schedule(job, record, changed)
     reopen.set_helper_arguments("resume", found, overrides, request)
     from lifecycle.runtime import lazy_imports

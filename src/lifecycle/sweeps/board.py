@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from lifecycle import layout
 from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.layout import DATA_DIGEST
@@ -209,7 +211,7 @@ def _entries(plan: Plan, last: dict[int, SweepRun], by: Sequence[str]) -> list[E
             if run is not None and run.status == "FINISHED":
                 for name, value in _scores(run).items():
                     entry.scores.setdefault(name, {})[unit_of(job, keys)] = value
-        overlap = _overlap(jobs)
+        overlap = _overlap(entry)
         entry.means = {name: estimate(list(values.values()), overlap) for name, values in entry.scores.items()}
         entry.rows = {unit_of(job, keys): runs[job.number].tags for job in jobs if job.number in runs}
         entries.append(entry)
@@ -260,10 +262,21 @@ def unit_of(job: PlannedJob, compared: Sequence[str] = ()) -> Unit:
     return tuple((values | others).items())
 
 
-def _overlap(jobs: Sequence[PlannedJob]) -> float:
-    """Return the ratio of test to training rows of folds; 0 for seeds."""
-    folds = jobs[0].record["config"].get("cv", {}).get("folds")
-    return 1 / (folds - 1) if folds else 0.0
+def _overlap(entry: Entry) -> float:
+    """Return the mean ratio of test rows to those that are trained and validated on, of folds; 0 for seeds.
+
+    Blocks of time have fewer rows before them than the parts of shuffled rows have around them.
+    """
+    folds = entry.jobs[0].record["config"].get("cv", {}).get("folds")
+    if not folds:
+        return 0.0
+    ratios = []
+    for run in entry.runs.values():
+        if run.status == "FINISHED" and layout.SPLIT_ROWS in run.tags:
+            train, validation, test = map(int, run.tags[layout.SPLIT_ROWS].split(","))
+            ratios.append(test / (train + validation))
+    # Runs of earlier versions did not record the numbers.
+    return float(np.mean(ratios)) if ratios else 1 / (folds - 1)
 
 
 def _metric(plan: Plan, runs: Iterable[SweepRun], metric: str | None, is_option: bool) -> str | None:
@@ -348,7 +361,7 @@ def _compare(ranked: list[Entry], metric: str) -> None:
     if not ranked:
         return
     best = ranked[0].scores[metric]
-    overlap = _overlap(ranked[0].jobs)
+    overlap = _overlap(ranked[0])
     found = [
         difference([entry.scores[metric][unit] for unit in best], list(best.values()), overlap) for entry in ranked[1:]
     ]

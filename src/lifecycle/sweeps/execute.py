@@ -20,9 +20,10 @@ from lifecycle.sweeps.search import pruning
 from lifecycle.tracking import found_run, sweep_runs
 from lifecycle.tracking.sweep_runs import DEAD, SweepRun
 
-DONE, FAILED, ELSEWHERE, GIVEN_UP, PRUNED = "done", "failed", "elsewhere", "given up", "pruned"
-"""How a job ended here: its run is FINISHED; it failed; another process has it; it failed too often before; its search
-ended it early."""
+DONE, FAILED, REFUSED, ELSEWHERE, GIVEN_UP = "done", "failed", "refused", "elsewhere", "given up"
+PRUNED = "pruned"
+"""How a job ended here: its run is FINISHED; it failed; its request cannot be met, so that it would fail again; another
+process has it; it failed too often before; its search ended it early."""
 
 
 def execute(plan: Plan, job: PlannedJob) -> str:
@@ -33,7 +34,7 @@ def execute(plan: Plan, job: PlannedJob) -> str:
         job: one of its jobs.
 
     Returns:
-        :data:`DONE`, :data:`FAILED`, :data:`ELSEWHERE`, :data:`GIVEN_UP` or :data:`PRUNED`.
+        :data:`DONE`, :data:`FAILED`, :data:`REFUSED`, :data:`ELSEWHERE`, :data:`GIVEN_UP` or :data:`PRUNED`.
 
     Raises:
         Interrupted: a signal ended the run, which is KILLED; the job will be resumed.
@@ -88,7 +89,7 @@ def _attempt(plan: Plan, job: PlannedJob, begun: SweepRun | None, attempt: int =
         if not isinstance(error, LifecycleError):  # a bug: its author needs the traceback
             print_traceback(error)
         print(masked(f"lifecycle: {name} failed: {error}"), file=sys.stderr, flush=True)
-        return FAILED
+        return REFUSED if isinstance(error, RequestError) else FAILED
     return DONE
 
 
@@ -105,7 +106,7 @@ def _run(plan: Plan, job: PlannedJob, begun: SweepRun | None, request: Request) 
     if begun is None:
         pipeline.run(request, on_epoch=on_epoch)
     else:
-        resume(_which(plan, begun), [f"verbose={plan.verbose}"], on_epoch=on_epoch)
+        resume(_which(plan, begun), [f"verbose={plan.verbose}"], sweep=request.sweep, on_epoch=on_epoch)
 
 
 def _check_code(plan: Plan, job: PlannedJob) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -67,6 +68,7 @@ class Plan:
         folder: of its files.
         jobs: in the order of their numbers; of a search, those that were suggested so far.
         search: what is searched; ``None``: all jobs are known.
+        started: when it was first stored, in seconds since 1970; 0: it is not stored yet.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Plan:
     folder: Path
     jobs: tuple[PlannedJob, ...]
     search: Search | None = None
+    started: float = 0.0
 
     @property
     def total(self) -> int:
@@ -119,6 +122,7 @@ def write(plan: Plan) -> None:
         "tracking": asdict(plan.tracking),
         "settings": asdict(plan.settings),
         "verbose": plan.verbose,
+        "started": plan.started or _first_start(plan.folder) or time.time(),
     }
     if plan.search is not None:
         head["search"] = {item.name: getattr(plan.search, item.name) for item in fields(plan.search) if item.init}
@@ -137,6 +141,17 @@ def turn(plan: Plan) -> FileLock:
 def is_stored(plan: Plan) -> bool:
     """Return whether a plan of this name was stored before."""
     return (plan.folder / layout.JOBS).is_file()
+
+
+def _first_start(folder: Path) -> float | None:
+    """Return when the sweep of a folder was first stored, or ``None``; the head of an older file does not have it."""
+    file = folder / layout.JOBS
+    try:
+        with file.open(encoding="utf-8") as lines:
+            head = json.loads(next(lines))
+        return float(head.get("started", file.stat().st_mtime))
+    except (OSError, ValueError, StopIteration):
+        return None
 
 
 def read(folder: Path) -> Plan:
@@ -158,7 +173,8 @@ def read(folder: Path) -> Plan:
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = f"has no readable {layout.JOBS} in {folder}: {error}"
         raise RequestError(Setting("sweep", folder.name), problem, remedy="Type its command again.") from error
-    return Plan(head["name"], head["command"], tracking, settings, head["verbose"], folder, planned, search)
+    started = _first_start(folder) or 0.0
+    return Plan(head["name"], head["command"], tracking, settings, head["verbose"], folder, planned, search, started)
 
 
 def current(plan: Plan) -> Plan:

@@ -69,7 +69,7 @@ def _print_entries(console: Console, board: Board) -> None:
         _line(console, "", f"{first}by the mean of {board.metric} ({direction} is better)")
     shown = [entry for entry in board.entries if entry.means][:MOST_LINES]
     if not several:
-        console.print(_table_of_one(shown[0]))
+        print_table(console, _table_of_one(shown[0]))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     columns = columns_of(board, shown)
@@ -80,13 +80,23 @@ def _print_entries(console: Console, board: Board) -> None:
         if at and shown[at].group != shown[at - 1].group:
             table.add_row()
         table.add_row(*(Text(cell, "bold" if shown[at] is board.best else "") for cell in row))
+    print_table(console, table)
+    without = sum(not entry.means for entry in board.entries)
+    if more := len(board.entries) - without - len(shown):
+        _line(console, "", f"and {_configurations(more)} more")
+    if without:
+        _line(console, "", f"{_configurations(without)} without a finished run")
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print a table without spaces at the ends of its lines: rich pads them to the width of the table."""
     with console.capture() as captured:
         console.print(table)
     console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
-    if len(board.entries) > len(shown):
-        pruned = sum(entry.is_pruned for entry in board.entries)
-        of = f", {pruned} of them pruned" if pruned else ""
-        _line(console, "", f"and {len(board.entries) - len(shown)} more configurations{of}")
+
+
+def _configurations(count: int) -> str:
+    return f"{count} configuration{'s' * (count != 1)}"
 
 
 Column = tuple[str, list[str]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,12 +16,12 @@ from lifecycle.runtime.processes import signals_ignored
 from lifecycle.sweeps import grid, planning, signature
 from lifecycle.sweeps import plan as plans
 from lifecycle.sweeps.board import Board, board_of
-from lifecycle.sweeps.execute import FAILED, GIVEN_UP
+from lifecycle.sweeps.execute import GIVEN_UP
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.report import print_board
 from lifecycle.sweeps.search import composing
 from lifecycle.sweeps.search.supervise import search
-from lifecycle.sweeps.supervise import DIED, supervise
+from lifecycle.sweeps.supervise import DIED, NOT_DONE, supervise
 from lifecycle.tracking import sweep_runs
 
 
@@ -32,21 +32,28 @@ class SweepError(LifecycleError):
         super().__init__(message)
 
 
+class SweepTimeoutError(SweepError):
+    """``sweep.minutes`` ended a sweep in which jobs are left and none failed. The exit code is that of ``timeout``."""
+
+    exit_code = 124
+
+
 def run(plan: Plan) -> Board:
     """Store a plan, run its jobs, and print the leader board.
 
     Raises:
-        SweepError: a job failed.
+        SweepError: a job failed, or ``sweep.minutes`` have passed and jobs are left.
         Interrupted: a signal arrived; the board and the command that continues have been printed.
     """
     plan = stored(plan)
     try:
-        ended = supervise(plan, _left(plan)) if plan.search is None else search(plan)
+        left = _left(plan)
+        ended = supervise(plan, left) if plan.search is None else search(plan)
     except Interrupted:
         with signals_ignored():
             print_board(board_of(plans.current(plan)), plan.verbose)
         raise
-    return conclude(plans.current(plan), ended)
+    return conclude(plans.current(plan), ended, left)
 
 
 def planned(parsed: Sequence[Any], compose: planning.Compose, command: str, config: DictConfig) -> Plan:
@@ -105,15 +112,16 @@ def _left(plan: Plan) -> list[int]:
     return [job.number for job in plan.jobs if job.signature not in done]
 
 
-def conclude(plan: Plan, ended: dict[int, str]) -> Board:
+def conclude(plan: Plan, ended: Mapping[int, str], wanted: Sequence[int] = ()) -> Board:
     """Print the leader board.
 
     Args:
         plan: of the sweep.
         ended: how the jobs ended in this process, by number; see :func:`lifecycle.sweeps.supervise.supervise`.
+        wanted: numbers of the jobs that this process was to run.
 
     Raises:
-        SweepError: a job failed.
+        SweepError: a job failed, or ``sweep.minutes`` have passed and jobs are left.
     """
     board = board_of(plan)
     print_board(board, plan.verbose)
@@ -126,6 +134,11 @@ def conclude(plan: Plan, ended: dict[int, str]) -> Board:
         elif how == DIED:
             advice = f"{plan.to_continue} continues it"
             print(f"lifecycle: job {number + 1}: {words} ended its process; {advice}.", file=sys.stderr)
-    if board.failures or {FAILED, DIED} & set(ended.values()):
+    if board.failures or NOT_DONE & set(ended.values()):
         raise SweepError
+    minutes = plan.settings.minutes
+    if minutes is not None and set(wanted) - set(ended) and board.counts["left"]:
+        left = f"{board.counts['left']} of {len(plan.jobs)} jobs left"
+        message = f"sweep.minutes={minutes:g} have passed, with {left}. {plan.to_continue} continues it."
+        raise SweepTimeoutError(message)
     return board

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lifecycle.errors import Interrupted
 from lifecycle.runtime.processes import signals_ignored
-from lifecycle.sweeps.execute import FAILED
+from lifecycle.sweeps.execute import FAILED, REFUSED
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.worker import SUMMARY
 
@@ -26,7 +26,7 @@ DIED = "died"
 WAITS = 60.0
 """Seconds in which a worker ends its run after a signal."""
 
-NOT_DONE = {FAILED, DIED}
+NOT_DONE = {FAILED, REFUSED, DIED}
 
 
 def start_worker(folder: Path, answers: int) -> subprocess.Popen[bytes]:

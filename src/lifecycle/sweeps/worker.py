@@ -11,10 +11,12 @@ import queue
 import signal
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 from lifecycle.credentials import masked
 from lifecycle.errors import Interrupted
+from lifecycle.runtime.labels import lines_labelled
 from lifecycle.runtime.signals import signals_raise
 from lifecycle.sweeps import plan
 from lifecycle.sweeps.execute import DONE, execute
@@ -58,7 +60,9 @@ def main(folder: Path, pipe: int) -> int:
 
 def _do(sweep: Plan, number: int) -> str:
     if number != SUMMARY:
-        return execute(sweep, sweep.jobs[number])
+        several = sweep.settings.workers > 1
+        with lines_labelled(f"[{number + 1}] ") if several else nullcontext():
+            return execute(sweep, sweep.jobs[number])
     from lifecycle.runtime.faults import explanation
     from lifecycle.sweeps import summary
 

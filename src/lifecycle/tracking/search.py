@@ -164,6 +164,8 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
         raise RequestError(
             place, lacks, remedy="Run one first, such as lifecycle model=mlp data=iris, or name its folder."
         )
+    if signatures is not None and not sweep_runs.runs_of(store.folder, _name(store), signatures):
+        raise _without_runs(store, sweep, len(signatures))
     last = store.client.search_runs([store.experiment_id], max_results=1000, order_by=["attributes.start_time DESC"])
     tagged = [run.data.tags.get(layout.SWEEP) for run in last]
     sweeps = list(dict.fromkeys(name for name in tagged if name))
@@ -174,6 +176,18 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
 def is_pruned(tags: Mapping[str, str]) -> bool:
     """Return whether a search ended a run early: it is FINISHED in MLflow, but has neither scores nor a model."""
     return tags.get(layout.STATUS) == layout.PRUNED
+
+
+def _without_runs(store: Store, sweep: str, jobs: int) -> RequestError:
+    """Return the error of a sweep whose jobs ended before their runs began, or were not started."""
+    whose = "its only job" if jobs == 1 else f"none of its {jobs} jobs"
+    others = [name for name in sweep_runs.names(store.folder) if not name.startswith(sweep)]
+    remedy = f"`lifecycle resume sweep={sweep}` runs them and prints what fails; `lifecycle sweep` lists all sweeps"
+    remedy += f", such as {', '.join(others[:5])}." if others else "."
+    verb = "recorded no run" if jobs == 1 else "recorded a run"
+    return RequestError(
+        Setting("sweep", sweep), f"has no runs in experiment {_name(store)}: {whose} {verb}", remedy=remedy
+    )
 
 
 def _last_sweep(store: Store) -> str:

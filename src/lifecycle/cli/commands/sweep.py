@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lifecycle import layout
 from lifecycle.cli import arguments
 from lifecycle.config.fields import option
 from lifecycle.config.schema import TrackingConfig
@@ -43,7 +42,7 @@ def run(typed: list[str]) -> None:
     # They import NumPy, which the help does not need.
     from lifecycle.sweeps import plan as plans
     from lifecycle.sweeps.board import board_of
-    from lifecycle.sweeps.report import WIDE, print_board
+    from lifecycle.sweeps.report import WIDE, print_board, print_table
     from lifecycle.tracking import sweep_runs
 
     if options.sweep is not None:
@@ -59,8 +58,8 @@ def run(typed: list[str]) -> None:
     for name in names:
         plan = plans.read(plans.folder_of(options.tracking, name))
         counts = board_of(plan).counts
-        started = time.strftime("%Y-%m-%d %H:%M", time.localtime((plan.folder / layout.JOBS).stat().st_mtime))
+        started = time.strftime("%Y-%m-%d %H:%M", time.localtime(plan.started))
         numbers = [Text(str(counts[key]), "red" if key == "failed" and counts[key] else "") for key in counts]
         table.add_row(name, started, *numbers, Text(short(plan.command, MOST_CHARACTERS)))
-    console.print(table)
+    print_table(console, table)
     console.print("\nlifecycle resume sweep=<name> continues one, lifecycle sweep sweep=<name> shows its leader board")
