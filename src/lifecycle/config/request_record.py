@@ -5,6 +5,8 @@ Only the record is used: YAML presets and data sets may have changed since, or b
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,47 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
     if path := _path_from_its_folder(config, record):
         OmegaConf.update(config, "data.path", path)
     return Request(config, dict(record["choices"]), command, None, tuple(map(masked_word, overrides)), kept)
+
+
+def requests_of(records: Sequence[dict[str, Any]]) -> list[Request]:
+    """Return the requests of several records; those that differ in plain values only take little time.
+
+    Raises:
+        RequestError, SavedModelError: as :func:`request_of`.
+    """
+    found: list[Request] = []
+    for record in records:
+        like = _like(found[0], records[0], record) if found else None
+        found.append(request_of(record) if like is None else like)
+    return found
+
+
+def _like(first: Request, then: Mapping[str, Any], now: Mapping[str, Any]) -> Request | None:
+    """Return the request of a record that differs from another in plain values only; ``None``: it does not."""
+    fixed = ("format", "types", "choices", "folder")
+    changes = list(_changes(then["config"], now["config"], ""))
+    if any(then[key] != now[key] for key in fixed) or first.expressions or not all(map(_is_plain, changes)):
+        return None
+    config = first.config.copy()
+    for key, _, value in changes:
+        OmegaConf.update(config, key, value)
+    return replace(first, config=config)
+
+
+def _changes(then: Any, now: Any, prefix: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield key, first and second value of each difference of two configurations."""
+    if not (isinstance(then, dict) and isinstance(now, dict) and then.keys() == now.keys()):
+        if then != now:
+            yield prefix, then, now
+        return
+    for key in then:
+        yield from _changes(then[key], now[key], f"{prefix}.{key}" if prefix else str(key))
+
+
+def _is_plain(change: tuple[str, Any, Any]) -> bool:
+    """Return whether both values of a change are numbers or truth values: a text may be an expression."""
+    _, then, now = change
+    return isinstance(then, int | float) and isinstance(now, int | float)
 
 
 def _check_credentials(config: DictConfig) -> None:

@@ -31,6 +31,8 @@ PRECISIONS = ("32", "bf16-mixed", "auto")
 
 ON_ERROR = ("continue", "stop", "retry")
 
+VECTORISE = ("auto", "off", "check")
+
 GRID, OPTUNA = "grid", "optuna"
 """How a sweep chooses its jobs: all combinations of the listed values, or a search."""
 
@@ -145,6 +147,7 @@ class SweepConfig:
     retries: int = 1  # times that a failed job is run again: at once with retry, else when the sweep is started again
     minutes: float | None = None  # no job is started after this time; null: no limit
     again: bool = False  # run finished jobs again
+    vectorise: str = "auto"  # fit jobs of one shape together: auto, off, or check (compare two of each group in full)
     metric: Any = None  # score that ranks configurations; null: of validation rows, or with folds of test rows
     method: str = GRID  # grid: all combinations of the listed values; optuna: a search, as with sweep=optuna
     trials: int | None = None  # of a search: configurations in all, also over several starts
@@ -158,6 +161,7 @@ class SweepConfig:
         in_range(self, "retries", low=0)
         in_range(self, "minutes", above=0)
         one_of(self, "on_error", ON_ERROR)
+        one_of(self, "vectorise", VECTORISE)
         if self.launcher is not None and self.workers > 1:
             problem = "are processes of this machine, and a launcher starts its own"
             raise FieldError("workers", problem, str(self.workers), "Leave out one of sweep.workers, sweep.launcher.")

@@ -111,16 +111,29 @@ class _Fit:
     begun: str | None
 
 
-def run(requests: Sequence[Request], begun: Sequence[str | None], on_row: OnRow | None = None) -> list[Ended]:
+@dataclass
+class Result:
+    """How jobs ended.
+
+    Attributes:
+        ended: of each job.
+        notes: sentences on the groups.
+    """
+
+    ended: list[Ended]
+    notes: list[str]
+
+
+def run(
+    requests: Sequence[Request], begun: Sequence[str | None], on_row: OnRow | None = None, checked: bool = False
+) -> Result:
     """Run jobs of a sweep.
 
     Args:
         requests: of the jobs.
         begun: the id of the run that a job has begun in an earlier group; or ``None``.
-        on_row: called with the number of a job and the row of an epoch; returns whether the job ends here.
-
-    Returns:
-        How each job ended.
+        on_row: called with the number of a job and the row of an epoch; returns whether the job is pruned.
+        checked: whether two fits of each group are repeated in full, one by one, and the difference is noted.
 
     Raises:
         Interrupted: a signal arrived; the runs that were open are KILLED.
@@ -128,16 +141,20 @@ def run(requests: Sequence[Request], begun: Sequence[str | None], on_row: OnRow 
     with process_state.preserved(), ExitStack() as hidden:
         for request in requests:
             hidden.enter_context(hiding(request.hidden))
-        return _Runner(requests, begun, on_row).run()
+        return _Runner(requests, begun, on_row, checked).run()
 
 
 class _Runner:
-    def __init__(self, requests: Sequence[Request], begun: Sequence[str | None], on_row: OnRow | None) -> None:
-        self._requests, self._begun, self._on_row = requests, begun, on_row
+    def __init__(
+        self, requests: Sequence[Request], begun: Sequence[str | None], on_row: OnRow | None, checked: bool
+    ) -> None:
+        self._requests, self._begun, self._on_row, self._checked = requests, begun, on_row, checked
         self._shared = _Shared()
         self._ended: dict[int, Ended] = {}
+        self._notes: list[str] = []
+        self._pruned: set[int] = set()
 
-    def run(self) -> list[Ended]:
+    def run(self) -> Result:
         groups: dict[Hashable, list[_Fit]] = {}
         for number, request in enumerate(self._requests):
             fit = self._prepared(number, request)
@@ -151,7 +168,7 @@ class _Runner:
                 done += 1
             else:
                 self._ended |= {fit.number: Alone(reason) for fit in fits}
-        return [self._ended[number] for number in range(len(self._requests))]
+        return Result([self._ended[number] for number in range(len(self._requests))], self._notes)
 
     def _prepared(self, number: int, request: Request) -> _Fit | Alone:
         if request.config.profile:
@@ -175,14 +192,21 @@ class _Runner:
             return reason
         store = BulkStore(fits[0].job.request.tracking)
         with store.open([fit.job.request for fit in fits], [fit.begun for fit in fits]) as runs:
-            for fit, tracked in zip(fits, runs, strict=True):
+            for tracked in runs:
                 tracked.tag(**{layout.VECTORISED: str(len(fits))})
 
             def on_row(place: int, row: Row) -> bool:
                 runs[place].log_epoch(row)
-                return self._on_row is not None and self._on_row(fits[place].number, row)
+                number = fits[place].number
+                if self._on_row is None or not self._on_row(number, row):
+                    return False
+                self._pruned.add(number)
+                return True
 
+            repeated = check.Repeated([fit.member for fit in fits]) if self._checked else None
             histories = group.fit(on_row)
+            if repeated is not None:
+                self._notes.append(repeated.compared(histories))
             for fit, tracked, history in zip(fits, runs, histories, strict=True):
                 error = self._conclude(fit, tracked, history)
                 self._ended[fit.number] = Vectorised(number, error)
@@ -195,7 +219,12 @@ class _Runner:
             pipeline.describe(fit.job, fit.prepared, tracked)
             if isinstance(history, TrainingError):
                 raise history
-            self._record(fit, tracked, history)
+            if fit.number in self._pruned:
+                monitor = fit.job.trainer.monitor
+                why = f"{monitor} is {history.rows[-1].get(monitor, float('nan')):.4g} after epoch {len(history.rows)}"
+                tracked.tag(**{layout.STATUS: layout.PRUNED, "stopped": f"pruned: {why}"})
+            else:
+                self._record(fit, tracked, history)
             tracked.send()
             log_record(tracked, fit.job.request)
             tracked.recorder.ask(FinishRun())
@@ -221,4 +250,3 @@ class _Runner:
         artifacts.write_scores(tracked.artifacts, evaluation)
         saved = tracked.artifacts / layout.SAVED
         outcomes.record_model(tracked, result, saved, self._shared.preprocessing_of(data))
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
@@ -20,10 +21,14 @@ from lifecycle.sweeps.search import pruning
 from lifecycle.tracking import found_run, sweep_runs
 from lifecycle.tracking.sweep_runs import DEAD, SweepRun
 
-DONE, FAILED, REFUSED, ELSEWHERE, GIVEN_UP = "done", "failed", "refused", "elsewhere", "given up"
+DONE, FAILED, REFUSED, ELSEWHERE, GIVEN_UP = "done", "failed", "refused", "elsewhere", "given-up"
 PRUNED = "pruned"
 """How a job ended here: its run is FINISHED; it failed; its request cannot be met, so that it would fail again; another
 process has it; it failed too often before; its search ended it early."""
+
+
+ALONE = "alone"
+"""How a job of a group ended here: it has not begun, and has to run by itself. The reason follows, if there is one."""
 
 
 def execute(plan: Plan, job: PlannedJob) -> str:
@@ -39,14 +44,19 @@ def execute(plan: Plan, job: PlannedJob) -> str:
     Raises:
         Interrupted: a signal ended the run, which is KILLED; the job will be resumed.
     """
-    claims = plan.folder / layout.CLAIMS
-    claims.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         # One lock per job: two terminals may run one sweep. It is freed when the process ends, however it ends.
-        with FileLock(claims / f"{job.signature[:32]}.lock", timeout=0):
+        with FileLock(claims_of(plan) / f"{job.signature[:32]}.lock", timeout=0):
             return _execute(plan, job)
     except Timeout:
         return ELSEWHERE
+
+
+def claims_of(plan: Plan) -> Path:
+    """Return the folder of the locks of the jobs."""
+    folder = plan.folder / layout.CLAIMS
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def _execute(plan: Plan, job: PlannedJob) -> str:
@@ -60,7 +70,8 @@ def _execute(plan: Plan, job: PlannedJob) -> str:
         return ELSEWHERE  # resumed by hand, for instance
     last = runs[-1] if runs else None
     if last is not None and last.status in (DEAD, "KILLED"):
-        if (last.artifacts / layout.REQUEST).is_file():
+        # A vectorised fit has no checkpoints: it begins again.
+        if (last.artifacts / layout.REQUEST).is_file() and layout.VECTORISED not in last.tags:
             return _attempt(plan, job, last)
         found_run.discard(_which(plan, last))  # killed before anything of it was recorded
         runs.pop()
@@ -101,7 +112,7 @@ def _run(plan: Plan, job: PlannedJob, begun: SweepRun | None, request: Request) 
     with lazy_imports.quick_imports():
         from lifecycle.runs import pipeline
         from lifecycle.runs.resume import resume
-    _check_code(plan, job)
+    check_code(plan, job)
     on_epoch = pruning.listener(plan, job)
     if begun is None:
         pipeline.run(request, on_epoch=on_epoch)
@@ -109,7 +120,7 @@ def _run(plan: Plan, job: PlannedJob, begun: SweepRun | None, request: Request) 
         resume(_which(plan, begun), [f"verbose={plan.verbose}"], sweep=request.sweep, on_epoch=on_epoch)
 
 
-def _check_code(plan: Plan, job: PlannedJob) -> None:
+def check_code(plan: Plan, job: PlannedJob) -> None:
     """Refuse a job whose plugins have changed since the sweep was planned: it would be another job."""
     request = job.request(plan)
     now = signature.code_of(resolve(request)) if job.code else {}

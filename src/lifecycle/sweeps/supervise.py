@@ -16,7 +16,8 @@ from pathlib import Path
 
 from lifecycle.errors import Interrupted
 from lifecycle.runtime.processes import signals_ignored
-from lifecycle.sweeps.execute import FAILED, REFUSED
+from lifecycle.sweeps.execute import ALONE, FAILED, REFUSED
+from lifecycle.sweeps.grouping import Task, Vectorised, tasks
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.worker import SUMMARY
 
@@ -48,7 +49,8 @@ class Worker:
     """A process that runs jobs; its own session keeps Ctrl-C on the terminal from it, which this process passes on."""
 
     plan: Plan
-    job: int | None = None
+    jobs: set[int] = field(default_factory=set)  # that it is at
+    is_group: bool = False
     process: subprocess.Popen[bytes] = field(init=False)
     answers: int = field(init=False)
 
@@ -57,23 +59,25 @@ class Worker:
         self.process = start_worker(self.plan.folder, theirs)
         os.close(theirs)
 
-    def start(self, number: int) -> None:
-        """Have a job run."""
+    def start(self, task: Task) -> None:
+        """Have jobs run."""
         assert self.process.stdin is not None  # noqa: S101 - a pipe was asked for
-        self.job = number
+        self.jobs, self.is_group = set(task), len(task) > 1
         with suppress(BrokenPipeError):  # it died, which its answers will show
-            self.process.stdin.write(f"{number}\n".encode())
+            self.process.stdin.write(f"{','.join(map(str, task))}\n".encode())
             self.process.stdin.flush()
 
-    def answer(self) -> str:
-        """Return how the job ended, once :attr:`answers` can be read."""
+    def answer(self) -> tuple[int, str] | None:
+        """Return a job and how it ended, once :attr:`answers` can be read; ``None``: the process has died."""
         line = b""
         while not line.endswith(b"\n"):
             part = os.read(self.answers, 1)
             if not part:
-                return DIED
+                return None
             line += part
-        return line.decode().strip().partition(" ")[2]
+        number, _, how = line.decode().strip().partition(" ")
+        self.jobs.discard(int(number))
+        return int(number), how
 
     def end(self) -> None:
         """Let it end, and wait for that."""
@@ -130,7 +134,8 @@ class Supervisor:
 
     def __init__(self, plan: Plan, numbers: Sequence[int]) -> None:
         self.plan, self.ended = plan, dict[int, str]()
-        self._left = deque(numbers)
+        self._left: deque[Task] = deque(tasks(plan, numbers))
+        self._vectorised = Vectorised()
         self._attempts: dict[int, int] = {}
         self._workers: list[Worker] = []
         self._ready = selectors.DefaultSelector()
@@ -142,15 +147,16 @@ class Supervisor:
         while True:
             while self._has_room() and self._may_start():
                 self._free().start(self._left.popleft())
-            if not any(worker.job is not None for worker in self._workers):
+            if not any(worker.jobs for worker in self._workers):
                 break
             for key, _ in self._ready.select():
                 self._take(key.data)
+        if self.plan.verbose and (line := self._vectorised.line):
+            print(f"\n{line}", flush=True)
         # By a worker, which has imported MLflow.
         if self._workers:
-            self._workers[0].start(SUMMARY)
+            self._workers[0].start((SUMMARY,))
             self._workers[0].answer()
-            self._workers[0].job = None
 
     def pass_on(self, number: int) -> None:
         """Send a signal to the workers, which end their runs as KILLED, and wait for them."""
@@ -181,12 +187,12 @@ class Supervisor:
 
     def _has_room(self) -> bool:
         """Return whether a worker is free, or there may be one more."""
-        busy = sum(worker.job is not None for worker in self._workers)
+        busy = sum(bool(worker.jobs) for worker in self._workers)
         return busy < self.plan.settings.workers
 
     def _free(self) -> Worker:
         """Return a worker without a job, which is started if there is none."""
-        free = next((worker for worker in self._workers if worker.job is None), None)
+        free = next((worker for worker in self._workers if not worker.jobs), None)
         if free is None:
             free = Worker(self.plan)
             self._workers.append(free)
@@ -195,16 +201,32 @@ class Supervisor:
 
     def _take(self, worker: Worker) -> None:
         """Take the answer of a worker; one that died is replaced when the next job needs it."""
-        how, number = worker.answer(), worker.job
-        worker.job = None
-        if how == DIED:
-            self._ready.unregister(worker.answers)
-            self._workers.remove(worker)
-            worker.end()
-        if number is None:
+        answer = worker.answer()
+        if answer is not None:
+            self._end_job(*answer, worker.is_group)
             return
+        self._ready.unregister(worker.answers)
+        self._workers.remove(worker)
+        worker.end()
+        for number in sorted(worker.jobs):
+            # It is not known which job of a group has ended the process: each of them gets its own.
+            self._end_job(number, f"{ALONE} the process of their group ended" if worker.is_group else DIED)
+
+    def _end_job(self, number: int, how: str, in_group: bool = False) -> None:
+        """Take how a job ended, or that it has to run by itself."""
+        how, _, more = how.partition(" ")
+        if how == ALONE:
+            self._vectorised.refused(more)
+            self._left.append((number,))
+            return
+        if in_group and more:
+            self._vectorised.took(more)
+        self._ended_job(number, how)
+
+    def _ended_job(self, number: int, how: str) -> None:
+        """Take how a job ended."""
         self.ended[number] = how
         self._attempts[number] = self._attempts.get(number, 0) + 1
         settings = self.plan.settings
         if how in (FAILED, DIED) and settings.on_error == "retry" and self._attempts[number] <= settings.retries:
-            self._left.appendleft(number)
+            self._left.appendleft((number,))

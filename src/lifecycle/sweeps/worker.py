@@ -1,6 +1,7 @@
 """A process that runs jobs of a sweep: ``python -P -m lifecycle.sweeps.worker <folder of the sweep> <pipe>``.
 
-It reads the number of a job per line from standard input, and writes the number and how the job ended into the pipe.
+It reads the numbers of jobs from standard input, a line for those that run together, and writes the number of each and
+how it ended into the pipe.
 When the process that started it has died, its input ends, and the run that is open is ended as KILLED.
 """
 
@@ -11,6 +12,7 @@ import queue
 import signal
 import sys
 import threading
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from lifecycle.sweeps import plan
 from lifecycle.sweeps.execute import DONE, execute
 from lifecycle.sweeps.plan import Plan
 
-Queue = queue.SimpleQueue[int | None]
+Queue = queue.SimpleQueue[tuple[int, ...] | None]
 
 SUMMARY = -1
 """In place of a job's number: write the summary of the sweep."""
@@ -44,13 +46,12 @@ def main(folder: Path, pipe: int) -> int:
     sweep = plan.read(folder)
     try:
         with signals_raise():
-            while (number := numbers.get()) is not None:
+            while (task := numbers.get()) is not None:
                 busy.set()
                 if sweep.search is not None:  # a search adds jobs
                     sweep = plan.read(folder)
-                ended = _do(sweep, number)
+                _do(sweep, task, lambda number, ended: _answer(pipe, f"{number} {ended}\n"))
                 busy.clear()
-                os.write(pipe, f"{number} {ended}\n".encode())
     except Interrupted as error:
         return error.exit_code
     except BrokenPipeError:  # nobody reads the answers any more
@@ -58,11 +59,28 @@ def main(folder: Path, pipe: int) -> int:
     return 0
 
 
-def _do(sweep: Plan, number: int) -> str:
-    if number != SUMMARY:
-        several = sweep.settings.workers > 1
-        with lines_labelled(f"[{number + 1}] ") if several else nullcontext():
-            return execute(sweep, sweep.jobs[number])
+def _answer(pipe: int, line: str) -> None:
+    os.write(pipe, line.encode())
+
+
+def _do(sweep: Plan, task: Sequence[int], tell: Callable[[int, str], None]) -> None:
+    number = task[0]
+    if number == SUMMARY:
+        _summarize(sweep)
+        tell(SUMMARY, DONE)
+        return
+    with lines_labelled(f"[{number + 1}] ") if sweep.settings.workers > 1 else nullcontext():
+        if len(task) == 1:
+            ended = execute(sweep, sweep.jobs[number])
+        else:
+            from lifecycle.sweeps.execute_group import execute_group
+
+            execute_group(sweep, task, tell)
+            return
+    tell(number, ended)
+
+
+def _summarize(sweep: Plan) -> None:
     from lifecycle.runtime.faults import explanation
     from lifecycle.sweeps import summary
 
@@ -71,12 +89,11 @@ def _do(sweep: Plan, number: int) -> str:
     except Exception as raised:  # the runs are recorded, and the leader board is printed without it
         error = explanation(raised) or raised
         print(masked(f"lifecycle: the summary of the sweep was not written: {error}"), file=sys.stderr, flush=True)
-    return DONE
 
 
 def _read(numbers: Queue, busy: threading.Event) -> None:
     for line in sys.stdin:
-        numbers.put(int(line))
+        numbers.put(tuple(map(int, line.split(","))))
     numbers.put(None)
     if busy.is_set():  # in the middle of a job: the process that started this one has died
         os.kill(os.getpid(), signal.SIGTERM)

@@ -66,6 +66,40 @@ def _away(two: Sequence[Member]) -> str | None:
     return None
 
 
+class Repeated:
+    """Two members of a group, to be fitted one by one and in full for comparison.
+
+    Args:
+        members: of the group, before it is fitted.
+    """
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self._members = {number: members[number] for number in sorted({0, len(members) - 1})}
+        self._twins = {
+            number: replace(member, module=copy.deepcopy(member.module)) for number, member in self._members.items()
+        }
+
+    def compared(self, histories: Sequence[History | TrainingError]) -> str:
+        """Fit them, and return a sentence on how far they are from the members of the group.
+
+        Args:
+            histories: of all members of the group, which has been fitted.
+        """
+        weights = losses = 0.0
+        for number, twin in self._twins.items():
+            expected, found = _fit_alone(twin), histories[number]
+            if isinstance(expected, TrainingError) or isinstance(found, TrainingError):
+                continue
+            values = self._members[number].network.state_dict()
+            for name, value in twin.network.state_dict().items():
+                weights = max(weights, float((values[name].double() - value.double()).abs().max()))
+            both = zip(found.rows, expected.rows, strict=False)
+            losses = max(losses, *(_gap(one[key], other[key]) for one, other in both for key in one if "loss" in key))
+            if len(found.rows) != len(expected.rows):
+                return f"Checked: a fit has {len(found.rows)} epochs in the group and {len(expected.rows)} by itself"
+        return f"Checked: weights differ by at most {weights:.1g} from those of single fits, losses by {losses:.1g}"
+
+
 def _gap(ours: float, theirs: float) -> float:
     return abs(ours - theirs) / max(1.0, abs(theirs))
 

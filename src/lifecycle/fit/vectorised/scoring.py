@@ -1,4 +1,4 @@
-"""The scores of all copies of a group in an epoch, as each copy's own :class:`lifecycle.compile.scores.Scorer` has them."""
+"""The scores of all copies of a group in an epoch, as each copy's :class:`lifecycle.compile.scores.Scorer` has them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,7 @@ class CopyScores:
         if self._together:
             return self._of_all(outputs, numbers)
         found = []
-        for copy, own, rows in zip(copies, outputs, numbers, strict=True):
-            rows = rows.unsqueeze(0)
+        for copy, own, rows in zip(copies, outputs, numbers.unsqueeze(1), strict=True):
             found.append(self._scorers[copy].alone(own, self._rows.targets(rows)[0], self._rows.truth(rows)))
         return found
 

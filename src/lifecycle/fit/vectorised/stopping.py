@@ -1,4 +1,4 @@
-"""The best epoch and early stopping of each copy, as Lightning's ``ModelCheckpoint`` and ``EarlyStopping`` find them."""
+"""Best epoch and early stopping of each copy, as Lightning's ``ModelCheckpoint`` and ``EarlyStopping`` find them."""
 
 from __future__ import annotations
 

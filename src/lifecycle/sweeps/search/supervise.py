@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from lifecycle.sweeps.grouping import tasks
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.search.trials import Trials, say
-from lifecycle.sweeps.supervise import Supervisor, Worker, conduct
+from lifecycle.sweeps.supervise import Supervisor, conduct
 
 
 class SearchSupervisor(Supervisor):
@@ -25,14 +26,14 @@ class SearchSupervisor(Supervisor):
 
     def _has_more(self) -> bool:
         if not self._left:
-            self._left.extend(self.trials.next())
+            numbers = self.trials.next()
+            self._left.extend(tasks(self.trials.plan, numbers))  # which has the new jobs now
         return super()._has_more()
 
-    def _take(self, worker: Worker) -> None:
-        number = worker.job
-        super()._take(worker)
-        if number is not None and number not in self._left:  # it is not to be tried again at once
-            self.trials.ended(number, self.ended[number])
+    def _ended_job(self, number: int, how: str) -> None:
+        super()._ended_job(number, how)
+        if (number,) not in self._left:  # it is not to be tried again at once
+            self.trials.ended(number, how)
 
 
 def search(plan: Plan) -> dict[int, str]:
