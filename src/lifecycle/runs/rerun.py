@@ -30,6 +30,10 @@ SCORES = ("test_", "training_set_", "kept_", "baseline_")
 SECONDS = "epoch_seconds"
 
 
+TOLERANCE = 1e-5
+"""Of the scores of a run that was fitted in a vectorised group; absolute, and relative to scores above 1."""
+
+
 class NotReproducedError(LifecycleError):
     """A run was repeated and the results differ. Both runs are FINISHED; exit code 1."""
 
@@ -109,10 +113,24 @@ def _repeat(found: FoundRun, request: Request) -> None:
         return
     # Read back from MLflow, as the original was, so that both have passed through the same storage.
     repeated = found_run.find(Which(run=result.run_id, tracking=request.tracking))
+    if layout.VECTORISED in found.tags:
+        _compare_vectorised(found, repeated, differences)
+        return
     changes = [*_scores(found, repeated), *_history(found, repeated), *_weights(found, repeated)]
     if changes:
         raise NotReproducedError(_report(found, repeated, changes, differences))
     print("reproduced: all scores equal")
+
+
+def _compare_vectorised(found: FoundRun, repeated: FoundRun, differences: list[Difference]) -> None:
+    """Compare a run of a vectorised group with a single fit, which adds up in another order."""
+    changes = [*_scores(found, repeated, TOLERANCE), *_history(found, repeated, TOLERANCE)]
+    if changes:
+        raise NotReproducedError(_report(found, repeated, changes, differences))
+    size = found.tags[layout.VECTORISED]
+    print(
+        f"reproduced: all scores equal to within {TOLERANCE:g}, as the run was one of {size} that were fitted together"
+    )
 
 
 def _report(found: FoundRun, repeated: FoundRun, changes: list[str], differences: list[Difference]) -> str:
@@ -131,6 +149,8 @@ def _cause(found: FoundRun, repeated: FoundRun, differences: list[Difference]) -
         others = [difference for difference in differences if difference.cause != differences[0].cause]
         also = f"; less probable: {', '.join(map(str, others))}" if others else ""
         return f"{differences[0].cause} ({', '.join(map(str, first))}){also}"
+    if layout.VECTORISED in found.tags:
+        return f"rounding: the run was one of {found.tags[layout.VECTORISED]} that were fitted together"
     # A dirty working tree has the commit of a clean one, so that no difference is recorded.
     if "true" in (found.tags.get(DIRTY), repeated.tags.get(DIRTY)):
         return "uncommitted changes of the code: git.dirty was true"
@@ -139,22 +159,22 @@ def _cause(found: FoundRun, repeated: FoundRun, differences: list[Difference]) -
     return "none recorded; a plugin may draw random numbers with a seed other than the run's"
 
 
-def _scores(found: FoundRun, repeated: FoundRun) -> list[str]:
-    """Return a line for each final score that is not bit-for-bit equal."""
+def _scores(found: FoundRun, repeated: FoundRun, tolerance: float = 0.0) -> list[str]:
+    """Return a line for each final score that differs by more than a tolerance."""
     # Intervals after all scores: they differ whenever their score does.
     both = sorted({*found.metrics, *repeated.metrics}, key=lambda name: (name.endswith(("_low", "_high")), name))
     names = [name for prefix in SCORES for name in both if name.startswith(prefix)]
     pairs = [(name, found.metrics.get(name), repeated.metrics.get(name)) for name in names]
-    return [_change(name, then, now) for name, then, now in pairs if not _equal(then, now)]
+    return [_change(name, then, now) for name, then, now in pairs if not _equal(then, now, tolerance)]
 
 
-def _history(found: FoundRun, repeated: FoundRun) -> list[str]:
+def _history(found: FoundRun, repeated: FoundRun, tolerance: float = 0.0) -> list[str]:
     """Return a line on the first epoch that differs, if there is one."""
     then, now = (_table(run) for run in (found, repeated))
     if then is None or now is None:
         return [f"{layout.HISTORY} of {(found if then is None else repeated).id} cannot be read"]
     for epoch, (before, after) in enumerate(zip(then, now, strict=False), start=1):
-        names = [name for name in {**before, **after} if not _equal(before.get(name), after.get(name))]
+        names = [name for name in {**before, **after} if not _equal(before.get(name), after.get(name), tolerance)]
         if names:
             change = _change(names[0], before.get(names[0]), after.get(names[0]))
             return [f"{layout.HISTORY} from epoch {epoch} of {len(then)} on: {change}"]
@@ -188,9 +208,11 @@ def _digest(run: FoundRun) -> str | None:
         return None
 
 
-def _equal(then: float | None, now: float | None) -> bool:
+def _equal(then: float | None, now: float | None, tolerance: float = 0.0) -> bool:
+    if then is None or now is None:
+        return then == now
     # Equal to itself only here: a NaN that is repeated is reproduced.
-    return then == now or (then is not None and now is not None and math.isnan(then) and math.isnan(now))
+    return then == now or (math.isnan(then) and math.isnan(now)) or abs(then - now) <= tolerance * max(1, abs(then))
 
 
 def _change(name: str, then: float | None, now: float | None) -> str:

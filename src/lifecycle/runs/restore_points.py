@@ -30,6 +30,12 @@ def last(found: FoundRun, points: Points) -> Path | None:
     path = found.checkpoints / layout.LAST_CHECKPOINT
     if path.is_file():
         return path
+    if layout.VECTORISED in found.tags:
+        raise SavedModelError(
+            f"run {found.name} ({found.id}) was one of {found.tags[layout.VECTORISED]} that were fitted together, which "
+            f"write no checkpoints. Run it again by itself: lifecycle rerun run={found.id}, or the sweep with "
+            "sweep.vectorise=off sweep.again=true."
+        )
     done = max((epoch for scores in points.values() for epoch, _ in scores), default=0)
     # Any of them shows that there was a last.ckpt, so that starting again would discard completed epochs.
     traces = [f"{layout.LAST_CHECKPOINT}.sha256", layout.BEST_CHECKPOINT, f"{layout.BEST_CHECKPOINT}.sha256"]

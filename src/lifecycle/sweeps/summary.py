@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
 
 from lifecycle import layout
 from lifecycle.sweeps import out_of_fold, page
-from lifecycle.sweeps.board import Board, board_of
+from lifecycle.sweeps.board import Board, Entry, board_of
 from lifecycle.sweeps.plan import Plan
 from lifecycle.tracking import client, sweep_runs
+from lifecycle.tracking.found_run import Which
 from lifecycle.tracking.messages import CreateRun, FinishRun, LogFolder, ReopenRun, SetTags
+from lifecycle.tracking.provenance import installed
+from lifecycle.tracking.sweep_runs import SweepRun
 
 ROLE = "sweep"
 PAGE, BOARD, FAILURES, PREDICTIONS = "sweep.html", "leader_board.csv", "failures.csv", "out_of_fold.csv"
@@ -25,6 +29,7 @@ def write(plan: Plan) -> None:
     board = board_of(plan)
     if board.metric is None:
         return
+    _complete_best(board)
     worker = client.borrow()
     scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
     try:
@@ -47,12 +52,34 @@ def write(plan: Plan) -> None:
         client.give_back(worker)
 
 
+def _complete_best(board: Board) -> None:
+    """Add the MLflow model and the pictures to the best vectorised run of each configuration."""
+    best = [run for entry in board.entries if (run := _best_run(board, entry)) is not None]
+    waiting = [run for run in best if (run.artifacts / layout.MODEL_LATER).is_file()]
+    if not waiting:
+        return
+    from lifecycle.runs.complete import complete
+
+    for run in waiting:
+        complete(Which(run=run.id, tracking=replace(board.plan.tracking)), board.plan.tracking.figures)
+
+
+def _best_run(board: Board, entry: Entry) -> SweepRun | None:
+    """Return the finished run of a configuration that is best by the metric of the board."""
+    name = str(board.metric)
+    known = [run for run in entry.runs.values() if math.isfinite(run.metrics.get(name, math.nan))]
+    sign = 1 if board.higher else -1
+    return max(known, key=lambda run: sign * run.metrics[name], default=None)
+
+
 def _note(board: Board) -> str:
     """Return the description that MLflow's UI shows of the summary."""
     return f"{page.verdict(board) or 'Summary of a sweep.'}\n\n    {board.plan.command}\n\nOpen the artifact {PAGE}."
 
 
 def _write_files(board: Board, folder: Path) -> None:
+    # Runs of vectorised groups do not have it each.
+    (folder / layout.REQUIREMENTS).write_text(installed(), encoding="utf-8")
     table(board).to_csv(folder / BOARD, index=False)
     if board.failures:
         rows = [

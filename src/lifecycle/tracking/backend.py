@@ -43,7 +43,7 @@ from lifecycle.tracking.messages import (
 )
 from lifecycle.tracking.provenance import commit
 from lifecycle.tracking.store import Store, artifacts, close_dead_runs, database_uri, open_store
-from lifecycle.tracking.writer import Draw, RunWriter
+from lifecycle.tracking.writer import Draw, RunWriter, log_later
 
 IMPORTED_EARLY = ("mlflow.models", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store", "git")
 """Imported while the main process is busy."""
@@ -219,6 +219,7 @@ class Backend:
     @handle.register
     def _register(self, message: RegisterModel) -> Registered:
         store = self._open(message.cwd, message.tracking)
+        log_later(store.client, message.run_id)
         return model_registry.register(store, message.run_id, message.name, message.aliases)
 
     @handle.register

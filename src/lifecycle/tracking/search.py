@@ -101,7 +101,11 @@ def described(store: Store, run: Any) -> RunRecord:
 def _saved(client: Any, run: Any) -> str | None:
     """Return the folder of the last model that a run saved, or ``None``."""
     model = last_model(client, run)
-    return None if model is None else _folder_of(model)
+    if model is not None:
+        return _folder_of(model)
+    # A run of a vectorised group has no MLflow model until one is needed.
+    folder = artifacts(run) / layout.SAVED
+    return str(folder) if (folder / layout.MANIFEST).is_file() else None
 
 
 def _folder_of(model: Any) -> str:
@@ -110,7 +114,8 @@ def _folder_of(model: Any) -> str:
 
 def is_saved(client: Any, run: Any, folder: Path) -> bool:
     """Return whether the last model of a run is complete and equal to the one in a folder."""
-    saved = Path(_saved(client, run) or "/nowhere")
+    model = last_model(client, run)
+    saved = Path("/nowhere" if model is None else _folder_of(model))
     try:
         then, now = (json.loads((model / layout.MANIFEST).read_text()) for model in (saved, folder))
         digests = {

@@ -26,6 +26,7 @@ from lifecycle.tracking.messages import (
 )
 from lifecycle.tracking.provenance import installed, version_tags, versions
 from lifecycle.tracking.signature import signature_of
+from lifecycle.tracking.store import artifacts
 
 MAX_METRICS, MAX_PARAMS = 1000, 100
 """Of one request; MLflow's REST API refuses more, and its database store keeps the same limits."""
@@ -138,3 +139,12 @@ class RunWriter:
             pip_requirements=[f"{name}=={version}" for name, version in versions().items() if name != "python"],
             signature=signature_of(message.columns, message.outputs, message.params),
         )
+
+
+def log_later(client: Any, run_id: str) -> None:
+    """Log the MLflow model of a run of a vectorised group, once it is needed."""
+    files = artifacts(client.get_run(run_id))
+    later = files / layout.MODEL_LATER
+    if later.is_file():
+        RunWriter(client, run_id).write(LogModel(str(files / layout.SAVED), **json.loads(later.read_text())))
+        later.unlink()
