@@ -128,9 +128,7 @@ def _compare_vectorised(found: FoundRun, repeated: FoundRun, differences: list[D
     if changes:
         raise NotReproducedError(_report(found, repeated, changes, differences))
     size = found.tags[layout.VECTORISED]
-    print(
-        f"reproduced: all scores equal to within {TOLERANCE:g}, as the run was one of {size} that were fitted together"
-    )
+    print(f"reproduced to within {TOLERANCE:g}: the run was one of {size} that were fitted together")
 
 
 def _report(found: FoundRun, repeated: FoundRun, changes: list[str], differences: list[Difference]) -> str:

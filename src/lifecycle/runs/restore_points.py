@@ -32,8 +32,8 @@ def last(found: FoundRun, points: Points) -> Path | None:
         return path
     if layout.VECTORISED in found.tags:
         raise SavedModelError(
-            f"run {found.name} ({found.id}) was one of {found.tags[layout.VECTORISED]} that were fitted together, which "
-            f"write no checkpoints. Run it again by itself: lifecycle rerun run={found.id}, or the sweep with "
+            f"run {found.name} ({found.id}) was one of {found.tags[layout.VECTORISED]} that were fitted together and "
+            f"wrote no checkpoints. Run it again by itself: lifecycle rerun run={found.id}, or the sweep with "
             "sweep.vectorise=off sweep.again=true."
         )
     done = max((epoch for scores in points.values() for epoch, _ in scores), default=0)
