@@ -54,6 +54,9 @@ SCHEMAS = {"dc11669786a5"}
 SECONDS_BETWEEN = 5.0
 """Interval at which points are written during the fit, as those of a single run are."""
 
+MAX_WAIT = 60.0
+"""Seconds that a transaction waits for a database that another process has locked, as for a single run."""
+
 TABLES = {
     "runs": "run_uuid, name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time, "
     "source_version, lifecycle_stage, artifact_uri, experiment_id",
@@ -215,7 +218,7 @@ class BulkStore:
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self.folder / layout.DATABASE, timeout=database_faults.WAITS)) as database:
+        with closing(sqlite3.connect(self.folder / layout.DATABASE, timeout=MAX_WAIT)) as database:
             yield database
 
 

@@ -95,20 +95,24 @@ class StackedOptimizer:
             groups, lr=configs[0].lr, **({"fused": True} if name in FUSED else {})
         )
         # Without the hooks and profiling that torch wraps around step(): they take longer than the step.
-        self._step = inspect.unwrap(type(self.optimizer).step)
+        self._bare_step = inspect.unwrap(type(self.optimizer).step)
 
-    def step(self, gradients: Tensor) -> None:
+    def step(self, gradients: Tensor, is_scheduled: bool = False) -> None:
         """Take a step.
 
         Args:
             gradients: ``(copies, weights)``, contiguous.
+            is_scheduled: whether a schedule changes the rates.
         """
         start = 0
         for group in self.optimizer.param_groups:
             (rows,) = group["params"]
             rows.grad = gradients[start : start + len(rows)]
             start += len(rows)
-        self._step(self.optimizer)
+        if is_scheduled:  # a schedule counts the calls
+            self.optimizer.step()
+        else:
+            self._bare_step(self.optimizer)
 
     def forget(self) -> None:
         """Forget all steps."""

@@ -203,7 +203,7 @@ class Group:
         masks = self._masks.draw(self._calls[rows], self._stack)
         batch = StepBatch(inputs, self._train.targets(numbers), options, masks)
         gradients, outputs = self._networks.gradients(self.copies, batch)
-        self._optimizer.step(self._clipped(gradients))
+        self._optimizer.step(self._clipped(gradients), self._schedule is not None)
         return outputs
 
     def _clipped(self, gradients: Tensor) -> Tensor:

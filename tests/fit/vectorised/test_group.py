@@ -1,0 +1,344 @@
+"""A vectorised fit has the results of single fits: weights, buffers, history, early stopping and best epoch."""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from lifecycle.config.compose import compose
+from lifecycle.config.request_record import record_of, request_of
+from lifecycle.config.resolve import resolve
+from lifecycle.contract import DataSpec
+from lifecycle.errors import TrainingError
+from lifecycle.fit import trainer
+from lifecycle.fit.history import History
+from lifecycle.fit.vectorised import check
+from lifecycle.fit.vectorised.group import ENDED_BY_CALLER, Group
+from lifecycle.fit.vectorised.members import Member, kind_of, obstacle
+from lifecycle.fit.vectorised.stopping import Stopping
+from lifecycle.runs import pipeline
+from lifecycle.runtime.quiet import quiet_libraries
+
+TOLERANCE = 2e-5
+"""After a few dozen epochs; the check before a group allows 1e-5 after two."""
+
+
+def members(*words: str, vary: Sequence[str]) -> list[Member]:
+    """Return a member for each value of a swept override."""
+    found, record = [], record_of(compose([*words, vary[0], "verbose=0"]))
+    for word in vary:
+        is_choice = word.partition("=")[0] in ("data", "model", "optimizer", "schedule")
+        job = resolve(compose([*words, word, "verbose=0"]) if is_choice else request_of(record, [word]))
+        prepared = pipeline.prepare(job)
+        found.append(Member(prepared.module, prepared.data, job.trainer, job.seed))
+    return found
+
+
+def alone(member: Member, folder: Path) -> History | TrainingError:
+    """Fit a member by itself."""
+    with quiet_libraries():
+        try:
+            return trainer.fit(member.module, member.data, member.config, member.seed, folder)
+        except TrainingError as error:
+            return error
+
+
+def twins_of(several: Sequence[Member]) -> list[Member]:
+    return [replace(member, module=copy.deepcopy(member.module)) for member in several]
+
+
+def compare(several: Sequence[Member], folder: Path) -> list[History | TrainingError]:
+    """Fit members together and one by one, and assert that all results agree; return the histories."""
+    assert [obstacle(member) for member in several] == [None] * len(several)
+    assert len({kind_of(member) for member in several}) == 1
+    twins = twins_of(several)
+    found = Group(several).fit()
+    for number, (member, twin, history) in enumerate(zip(several, twins, found, strict=True)):
+        expected = alone(twin, folder / str(number))
+        if isinstance(expected, TrainingError):
+            assert str(history) == str(expected)
+            continue
+        assert isinstance(history, History)
+        assert (history.best_epoch, history.weights_epoch) == (expected.best_epoch, expected.weights_epoch)
+        assert history.stopped == expected.stopped
+        assert len(history.rows) == len(expected.rows)
+        for ours, theirs in zip(history.rows, expected.rows, strict=True):
+            assert list(ours) == list(theirs)
+            for name in set(ours) - {"epoch_seconds"}:
+                assert ours[name] == pytest.approx(theirs[name], rel=TOLERANCE, abs=TOLERANCE), name
+        values = member.network.state_dict()
+        for name, value in twin.network.state_dict().items():
+            np.testing.assert_allclose(values[name], value, rtol=TOLERANCE, atol=TOLERANCE, err_msg=name)
+    return found
+
+
+SEEDS = ("seed=1", "seed=2", "seed=3")
+IRIS = ("data=iris", "trainer.max_epochs=12")
+CASES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
+    "seeds, whose splits differ": (IRIS, SEEDS),
+    "seeds on one split": ((*IRIS, "data.split_seed=0"), SEEDS),
+    "folds": ((*IRIS, "cv.folds=5"), ("cv.fold=0", "cv.fold=1", "cv.fold=2")),
+    "rates of SGD with momentum": (
+        (*IRIS, "optimizer=sgd", "optimizer.momentum=0.9", "optimizer.nesterov=true"),
+        ("optimizer.lr=0.1", "optimizer.lr=0.01", "optimizer.lr=0.05", "optimizer.lr=0.01"),
+    ),
+    "decays of AdamW": ((*IRIS, "optimizer=adamw"), ("optimizer.weight_decay=0.1", "optimizer.weight_decay=0")),
+    "dropout": ((*IRIS, "model.dropout=0.3"), SEEDS),
+    "dropout rates": (IRIS, ("model.dropout=0.1", "model.dropout=0.5", "model.dropout=0.9")),
+    "batch normalisation": ((*IRIS, "model.batch_norm=true", "optimizer=sgd"), SEEDS),
+    "an activation without a closed form": ((*IRIS, "model.activation=gelu"), SEEDS),
+    "tanh and no shuffling": ((*IRIS, "model.activation=tanh", "trainer.shuffle=false"), SEEDS),
+    "class weights and label smoothing": ((*IRIS, "class_weights=balanced", "label_smoothing=0.1"), SEEDS),
+    "clipped norms": ((*IRIS, "trainer.gradient_clip_val=0.05"), SEEDS),
+    "clipped values": (
+        (*IRIS, "trainer.gradient_clip_val=0.01", "trainer.gradient_clip_algorithm=value", "optimizer=rmsprop"),
+        SEEDS,
+    ),
+    "a schedule by epoch": ((*IRIS, "schedule=cosine"), ("optimizer.lr=0.01", "optimizer.lr=0.001")),
+    "early stopping": (
+        ("data=diabetes", "trainer.max_epochs=60", "trainer.patience=2", "optimizer.lr=0.05"),
+        SEEDS,
+    ),
+    "early stopping by a metric, and min_delta": (
+        (*IRIS, "trainer.monitor=val_accuracy", "trainer.patience=3", "trainer.min_delta=0.01"),
+        SEEDS,
+    ),
+    "the last weights": ((*IRIS, "trainer.restore_best=false", "trainer.patience=2", "optimizer.lr=0.03"), SEEDS),
+    "nothing monitored": ((*IRIS, "data.val_size=0", "trainer.early_stopping=false"), SEEDS),
+    "metrics of counts and of rankings": ((*IRIS, "metrics=[accuracy,f1,auroc,hamming_distance]"), SEEDS),
+    "another loss": (("data=diabetes", "loss=huber", "trainer.max_epochs=5"), SEEDS),
+    "a target in other units": (("data=diabetes", "trainer.max_epochs=5", "cv.folds=13"), ("cv.fold=0", "cv.fold=1")),
+    "balanced drawing": ((*IRIS, "trainer.class_balanced=true"), SEEDS),
+    "a convolution": (
+        ("data=digits", "model=cnn", "trainer.max_epochs=1", "trainer.batch_size=256"),
+        ("seed=1", "seed=2"),
+    ),
+    "a linear model": ((*IRIS, "model.hidden=[]", "optimizer=adagrad"), SEEDS),
+}
+
+
+@pytest.mark.parametrize(("words", "vary"), CASES.values(), ids=CASES)
+def test_a_group_has_the_results_of_single_fits(words: Sequence[str], vary: Sequence[str], tmp_path: Path) -> None:
+    compare(members(*words, vary=vary), tmp_path)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamax", "nadam", "radam", "asgd", "rprop", "adadelta"])
+def test_every_elementwise_optimizer_trains_a_group(optimizer: str, tmp_path: Path) -> None:
+    compare(members(*IRIS, f"optimizer={optimizer}", vary=("optimizer.lr=0.01", "optimizer.lr=0.002")), tmp_path)
+
+
+def test_a_member_that_diverges_does_not_touch_the_others(tmp_path: Path) -> None:
+    words = (*IRIS, "optimizer=sgd", "trainer.early_stopping=false")
+    several = members(*words, vary=("optimizer.lr=0.01", "optimizer.lr=1e30", "optimizer.lr=0.02"))
+    found = compare(several, tmp_path)
+    assert [isinstance(one, TrainingError) for one in found] == [False, True, False]
+    assert re.fullmatch(r"train_loss is (nan|inf) in epoch \d+: .*Lower optimizer.lr \(now 1e\+30\).*", str(found[1]))
+
+
+def test_members_that_have_stopped_leave_the_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    sizes = []
+    keep = Group._gather
+
+    def gather(group: Group) -> None:
+        keep(group)
+        sizes.append(len(group.copies.flat))
+
+    monkeypatch.setattr(Group, "_gather", gather)
+    words = ("data=diabetes", "trainer.max_epochs=40", "trainer.patience=2", "optimizer.lr=0.05", "model.dropout=0.2")
+    compare(members(*words, vary=[f"seed={seed}" for seed in range(6)]), tmp_path)
+    assert sizes
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] <= 3
+
+
+def test_a_caller_may_end_a_member() -> None:
+    several = members(*IRIS, vary=SEEDS)
+    found = Group(several).fit(lambda number, row: number == 1 and row["epoch"] == 4)
+    lengths = [len(one.rows) for one in found if isinstance(one, History)]
+    assert lengths == [12, 4, 12]
+    assert [one.stopped == ENDED_BY_CALLER for one in found if isinstance(one, History)] == [False, True, False]
+
+
+@dataclass
+class Counting:
+    """A plugin whose network counts its calls in Python: its second step has another formula."""
+
+    sample_dims: ClassVar[tuple[int, ...]] = (1,)
+
+    def build(self, spec: DataSpec) -> nn.Module:
+        class Network(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.layer, self.calls = nn.Linear(spec.input_shape[0], spec.num_outputs), 0
+
+            def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+                self.calls += 1
+                outputs: torch.Tensor = self.layer(inputs) * (1.0 if self.calls % 2 else 2.0)
+                return outputs
+
+        return Network()
+
+
+@dataclass
+class Branching:
+    """A plugin whose network branches on its data."""
+
+    sample_dims: ClassVar[tuple[int, ...]] = (1,)
+
+    def build(self, spec: DataSpec) -> nn.Module:
+        class Network(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.layer = nn.Linear(spec.input_shape[0], spec.num_outputs)
+
+            def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+                outputs: torch.Tensor = self.layer(inputs)
+                return outputs * 2 if outputs.mean() > 0 else outputs
+
+        return Network()
+
+
+@dataclass
+class Noisy:
+    """A plugin whose network draws random numbers."""
+
+    sample_dims: ClassVar[tuple[int, ...]] = (1,)
+
+    def build(self, spec: DataSpec) -> nn.Module:
+        class Network(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.layer = nn.Linear(spec.input_shape[0], spec.num_outputs)
+
+            def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+                outputs: torch.Tensor = self.layer(inputs + torch.randn_like(inputs) * 0.1)
+                return outputs
+
+        return Network()
+
+
+def with_plugin(plugin: Any) -> list[Member]:
+    found = []
+    for seed in (1, 2):
+        job = replace(resolve(compose([*IRIS, f"seed={seed}", "verbose=0"])), model=plugin)
+        prepared = pipeline.prepare(job)
+        found.append(Member(prepared.module, prepared.data, job.trainer, job.seed))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("plugin", "reason"),
+    [
+        (Counting(), r"(train|val)_loss differs by|layer\.\w+ differs by"),
+        (Branching(), r"torch\.func cannot batch it \(RuntimeError: .*data-depende"),
+        (Noisy(), r"torch\.func cannot batch it \(RuntimeError: .*random"),
+    ],
+)
+def test_the_check_finds_networks_that_cannot_be_vectorised(plugin: Any, reason: str) -> None:
+    with quiet_libraries():
+        found = check.objection(Group(with_plugin(plugin)))
+    assert found is not None
+    assert re.search(reason, found), found
+
+
+def test_the_check_changes_neither_the_members_nor_the_fit(tmp_path: Path) -> None:
+    several = members(*IRIS, "model.dropout=0.2", vary=SEEDS)
+    twins = twins_of(several)
+    group = Group(several)
+    with quiet_libraries():
+        assert check.objection(group) is None
+    for member, twin in zip(several, twins, strict=True):
+        for name, value in twin.network.state_dict().items():
+            assert torch.equal(member.network.state_dict()[name], value)
+    group.fit()
+    Group(twins).fit()
+    for member, twin in zip(several, twins, strict=True):
+        for name, value in twin.network.state_dict().items():
+            assert torch.equal(member.network.state_dict()[name], value)
+
+
+def test_two_fits_are_repeated_in_full_on_request() -> None:
+    several = members(*IRIS, vary=SEEDS)
+    repeated = check.Repeated(several)
+    with quiet_libraries():
+        said = repeated.compared(Group(several).fit())
+    found = re.fullmatch(r"Checked: weights differ by at most (\S+) from those of single fits, losses by (\S+)", said)
+    assert found is not None
+    assert 0 <= float(found[1]) < 1e-5
+    assert 0 <= float(found[2]) < 1e-5
+
+
+OBSTACLES = {
+    "optimizer=muon": "optimizer Muon",
+    "schedule=one_cycle": "schedule one_cycle",
+    "schedule=plateau": "schedule plateau",
+    "trainer.torch_compile=true": "trainer.torch_compile",
+    "trainer.precision=bf16-mixed": "trainer.precision",
+}
+
+
+@pytest.mark.parametrize(("word", "reason"), OBSTACLES.items())
+def test_an_obstacle_is_named(word: str, reason: str) -> None:
+    (member,) = members(*IRIS, vary=(word,))
+    assert obstacle(member) == reason
+
+
+def test_a_recurrent_layer_of_torch_is_an_obstacle() -> None:
+    (member,) = members("data=sequence", "model=lstm", vary=("seed=1",))
+    assert obstacle(member) == "nn.LSTM"
+
+
+def test_other_random_layers_are_obstacles() -> None:
+    (member,) = members(*IRIS, vary=("seed=1",))
+    member.module.network = nn.Sequential(nn.AlphaDropout(0.1), *member.module.network)
+    assert obstacle(member) == "nn.AlphaDropout"
+
+
+@pytest.mark.parametrize(
+    "word", ["model.hidden=[8]", "trainer.batch_size=8", "loss=categorical_crossentropy", "data=wine"]
+)
+def test_fits_of_other_shapes_or_settings_are_another_kind(word: str) -> None:
+    first, other = members(*IRIS, vary=("seed=1", word))
+    assert (kind_of(first) == kind_of(other)) == (word.startswith("loss"))
+
+
+@given(
+    scores=st.lists(st.one_of(st.floats(-2, 2, width=32), st.just(math.nan)), min_size=1, max_size=12),
+    patience=st.integers(1, 4),
+    min_delta=st.sampled_from([0.0, 0.25, 1.0]),
+    mode=st.sampled_from(["min", "max"]),
+)
+@settings(max_examples=60, deadline=None)
+def test_stopping_follows_the_callbacks_of_lightning(
+    scores: list[float], patience: int, min_delta: float, mode: str
+) -> None:
+    from pytorch_lightning.callbacks import EarlyStopping
+
+    (member,) = members(*IRIS, vary=("seed=1",))
+    monitor = "val_loss" if mode == "min" else "val_accuracy"
+    config = replace(member.config, monitor=monitor, patience=patience, min_delta=min_delta)
+    ours = Stopping(replace(member, config=config), 1)
+    theirs = EarlyStopping(monitor, mode=mode, patience=patience, min_delta=min_delta, check_finite=False)
+    best, saved = None, None
+    for epoch, score in enumerate(scores, start=1):
+        better, stops = ours.update([0], [{monitor: score}], epoch)
+        expected, _ = theirs._evaluate_stopping_criteria(torch.tensor(score))
+        assert bool(stops[0]) == bool(expected)
+        # As ModelCheckpoint(save_top_k=1), for which NaN is the worst score.
+        rank = math.inf if math.isnan(score) else score if mode == "min" else -score
+        is_better = best is None or rank < best
+        best, saved = (rank, epoch) if is_better else (best, saved)
+        assert bool(better[0]) == is_better
+        assert ours.best_epoch[0] == saved
