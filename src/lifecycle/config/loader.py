@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from omegaconf import DictConfig
 
 from lifecycle import registry
 from lifecycle.config.options import CHOICES, EXPERIMENT, OURS
+from lifecycle.config.structured import defaults
 
 MOST_KEPT = 16
 """Combinations of options whose configuration is kept: some hundred kilobytes each."""
@@ -113,8 +114,8 @@ class Loader(ConfigLoaderImpl):
         """Return a configuration to keep; ``None`` if it may be another one the next time."""
         loaded = {path.partition("=")[2]: found for path, found in self._repository.cache.items() if found is not None}
         # An expression among the defaults is evaluated each time; a path may lead out of the folders looked at.
-        defaults = [default for found in loaded.values() for default in found.defaults_list or ()]
-        is_fixed = not any("${" in str(vars(default).values()) for default in defaults)
+        listed = [default for found in loaded.values() for default in found.defaults_list or ()]
+        is_fixed = not any("${" in str(vars(default).values()) for default in listed)
         is_within = not any(path.startswith("/") or ".." in path for path in loaded)
         # Whether a choice may be left open depends on Hydra's mode.
         is_made = not any(str(choice).endswith("???") for choice in config.hydra.runtime.choices.values())
@@ -122,7 +123,7 @@ class Loader(ConfigLoaderImpl):
             return None
         names = [path.rpartition("/") for path, found in loaded.items() if found.path == "lifecycle://"]
         plugins = [(kind, name, registry.load(kind, name)) for kind, _, name in names if kind in registry.GROUPS]
-        return _Kept(config, tuple((kind, name, cls, _defaults(cls)) for kind, name, cls in plugins), stored)
+        return _Kept(config, tuple((kind, name, cls, defaults(cls)) for kind, name, cls in plugins), stored)
 
 
 def _is_choice(override: Override) -> bool:
@@ -154,15 +155,7 @@ def _set_fields(config: DictConfig, own: list[Override], parsed: list[Override])
 
 def _is_current(kept: _Kept) -> bool:
     """Return whether the plugins of a configuration are still the same; notes that they were loaded."""
-    return all(registry.load(kind, name) is cls and _defaults(cls) == known for kind, name, cls, known in kept.plugins)
-
-
-def _defaults(cls: type) -> dict[str, Any]:
-    """Return the default of each field of a plugin, of which some may be made by a call."""
-    return {
-        item.name: getattr(cls, item.name, None) if item.default_factory is MISSING else item.default_factory()
-        for item in fields(cls)
-    }
+    return all(registry.load(kind, name) is cls and defaults(cls) == known for kind, name, cls, known in kept.plugins)
 
 
 def _nodes(repo: Mapping[str, Any]) -> Iterator[Any]:

@@ -25,6 +25,7 @@ from lifecycle.config.choices import TYPED
 from lifecycle.config.loader import Loader
 from lifecycle.config.options import GROUPS, OURS, classes
 from lifecycle.config.schema import RunConfig
+from lifecycle.config.structured import structured
 from lifecycle.config.tracking_address import checked
 
 USERS = ("main", "command-line", "hydra.searchpath")
@@ -49,7 +50,7 @@ class PluginSource(ConfigSource):
         """Return the typed configuration ``<group>/<name>``, or the root."""
         group, _, name = self._normalize_file_name(config_path).removesuffix(".yaml").rpartition("/")
         cls = RunConfig if name == SCHEMA else TYPED[group][name] if group in TYPED else registry.load(group, name)
-        config = OmegaConf.structured(cls)
+        config = structured(cls)
         return ConfigResult(
             provider=self.provider,
             path="lifecycle://",
