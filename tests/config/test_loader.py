@@ -145,6 +145,13 @@ def test_defaults_that_are_made_anew_are(monkeypatch: pytest.MonkeyPatch) -> Non
     assert compose([]).config.model.hidden == [5]
 
 
+def test_what_is_shuffled_is_shuffled_each_time() -> None:
+    words = [f"model.hidden=shuffle([{','.join(map(str, range(1, 40)))}])"]
+    found = [compose(words).config.model.hidden for _ in range(2)]
+    assert found[0] != found[1]
+    assert sorted(found[0]) == sorted(found[1])
+
+
 def test_the_latest_plugin_that_was_loaded_is_the_same_as_without_keeping() -> None:
     compose(["model=mlp"])
     compose(["model=cnn"])

@@ -11,6 +11,7 @@ import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ class Loader(ConfigLoaderImpl):
         from_shell: bool = True,
         validate_sweep_overrides: bool = True,
     ) -> DictConfig:
-        parsed = OverridesParser.create().parse_overrides(overrides)
+        # Functions are called by the parser, and shuffle() gives another order each time.
+        parsed = [_parse(word) if "(" in word else _parsed(word) for word in overrides]
         choices = [override for override in parsed if _is_choice(override)]
         own = [override for override in parsed if not _is_choice(override)]
         stored = [*_nodes(ConfigStore.instance().repo)]
@@ -124,6 +126,13 @@ class Loader(ConfigLoaderImpl):
         names = [path.rpartition("/") for path, found in loaded.items() if found.path == "lifecycle://"]
         plugins = [(kind, name, registry.load(kind, name)) for kind, _, name in names if kind in registry.GROUPS]
         return _Kept(config, tuple((kind, name, cls, defaults(cls)) for kind, name, cls in plugins), stored)
+
+
+def _parse(word: str) -> Override:
+    return OverridesParser.create().parse_overrides([word])[0]
+
+
+_parsed = lru_cache(maxsize=256)(_parse)  # a command is composed twice, first to look for Hydra's mode
 
 
 def _is_choice(override: Override) -> bool:
