@@ -18,6 +18,7 @@ from lifecycle.config import loader
 from lifecycle.config.compose import compose
 from lifecycle.config.search_path import hydra_ready
 from lifecycle.errors import RequestError
+from tests.conftest import Command
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +57,14 @@ WORDS = st.sampled_from(
         *("seed=3", "seed=x", "seed=1,2", "+seed=3", "++seed=4", "loss=null", "metrics=[accuracy]", "metrics=accuracy"),
         *("model.hidden=[8, 4]", "model.dropout=0.5", "model.nothing=1", "+model.nothing=1", "optimizer.lr=1e-2"),
         *("class_weights={a: 1}", "class_weights=balanced", "tracking.dir=${oc.env:HOME}", "trainer.patience=${seed}"),
-        *("data.test_size=0.3", "data.path=x.csv", "~data.target", "hydra.verbose=true", "hydra/launcher=basic"),
+        *(
+            "data.test_size=0.3",
+            "data.path=x.csv",
+            "~data.target",
+            "hydra.verbose=true",
+            "hydra.mode=RUN",
+            "hydra/launcher=basic",
+        ),
         *(
             "trainer={max_epochs: 3}",
             "data@model=wine",
@@ -143,6 +151,19 @@ def test_defaults_that_are_made_anew_are(monkeypatch: pytest.MonkeyPatch) -> Non
     assert compose([]).config.model.hidden != [5]
     monkeypatch.setattr(cls.__dataclass_fields__["hidden"], "default_factory", lambda: [5])
     assert compose([]).config.model.hidden == [5]
+
+
+def test_a_command_merges_the_files_once(monkeypatch: pytest.MonkeyPatch, lifecycle: Command) -> None:
+    merged, merge = [], loader.Loader._compose_config_from_defaults_list
+
+    def counted(*given: Any, **named: Any) -> DictConfig:
+        merged.append(named["defaults"])
+        return merge(*given, **named)
+
+    monkeypatch.setattr(loader.Loader, "_compose_config_from_defaults_list", counted)
+    monkeypatch.setattr(loader, "_kept", {})
+    assert lifecycle("data=wine", "model.width=1").code == 2
+    assert len(merged) == 1
 
 
 def test_what_is_shuffled_is_shuffled_each_time() -> None:

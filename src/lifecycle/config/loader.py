@@ -99,8 +99,10 @@ class Loader(ConfigLoaderImpl):
 
     def _is_field(self, override: Override) -> bool:
         """Return whether an override only sets a field, after everything has been merged."""
-        is_plain = override.package is None and not (override.is_sweep_override() or override.is_hydra_override())
-        return is_plain and not self.repository.group_exists(override.key_or_group)
+        is_plain = override.package is None and not override.is_sweep_override()
+        # Others of Hydra's own settings may say where files are looked for. This one Hydra adds to each command.
+        is_ours = not override.is_hydra_override() or override.key_or_group == "hydra.mode"
+        return is_plain and is_ours and not self.repository.group_exists(override.key_or_group)
 
     def _key(self, config_name: str | None, choices: Sequence[Override], stored: Sequence[Any]) -> Key | None:
         """Return everything that a configuration depends on but the plugins' classes; ``None``: it cannot be told."""
@@ -153,13 +155,14 @@ def _set_fields(config: DictConfig, own: list[Override], parsed: list[Override])
         parsed: all of them.
     """
     ConfigLoaderImpl._apply_overrides_to_config(own, config)
-    typed, job = config.hydra.overrides.task, config.hydra.job
-    del typed[:]
+    typed, job = config.hydra.overrides, config.hydra.job
+    del typed.task[:]
     for override in parsed:
-        typed.append(override.input_line)
+        (typed.hydra if override.is_hydra_override() else typed.task).append(override.input_line)
     config.hydra.runtime.cwd = os.getcwd()  # noqa: PTH109 - as Hydra has it
     form = job.config.override_dirname
-    job.override_dirname = get_overrides_dirname(parsed, form.exclude_keys, form.item_sep, form.kv_sep)
+    ours = [override for override in parsed if not override.is_hydra_override()]
+    job.override_dirname = get_overrides_dirname(ours, form.exclude_keys, form.item_sep, form.kv_sep)
 
 
 def _is_current(kept: _Kept) -> bool:
