@@ -58,7 +58,7 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
             f"the request of the run is recorded in format {record.get('format')}, and this version reads {FORMAT}. "
             "Update nn-lifecycle."
         )
-    config = structured(RunConfig)
+    config: Any = structured(RunConfig)
     try:
         with open_dict(config):
             # The classes come first: merging then converts and checks the recorded values.

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.strategies import ParallelStrategy
-from pytorch_lightning.trainer.connectors import callback_connector
 from torch import Tensor
 
 from lifecycle import layout, registry
@@ -77,18 +76,19 @@ def _callbacks_listed_once() -> Iterator[None]:
     To read the entry points of all packages takes as long as some epochs of a small fit.
     """
     with _listing:
-        load = callback_connector._load_external_callbacks
+        load = _connector._load_external_callbacks
 
         def loaded(group: str) -> list[Any]:
             return load(group) if _is_declared(group, registry.search_path_state()) else []
 
-        callback_connector._load_external_callbacks = loaded
+        _connector._load_external_callbacks = loaded
         try:
             yield
         finally:
-            callback_connector._load_external_callbacks = load
+            _connector._load_external_callbacks = load
 
 
+_connector: Any = import_module("pytorch_lightning.trainer.connectors.callback_connector")
 _listing = threading.Lock()
 
 
