@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import gc
 import os
 import shutil
 import subprocess
@@ -14,6 +16,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from hypothesis import HealthCheck, settings
+from mlflow.store.db import utils as store_utils
 
 from lifecycle import layout
 from lifecycle import run as lifecycle_run
@@ -24,6 +27,9 @@ from tests.forked import Forks, Process
 # A busy machine draws examples slowly, which says nothing of the code; twenty of each keep the suite short.
 settings.register_profile("suite", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+# MLflow reads all its migrations for each database that is opened, to see that it has the latest schema.
+store_utils._get_latest_schema_revision = functools.cache(store_utils._get_latest_schema_revision)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,6 +44,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if item.get_closest_marker("longest")]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_collection_finish() -> None:
+    """Leave all that was imported out of later garbage collections: each of the whole heap takes most of a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

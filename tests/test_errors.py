@@ -128,8 +128,8 @@ def test_a_wrong_call_is_reported_in_400_characters(call: str, tmp_path: Any, mo
     [
         f"data.target={LONG}",
         f"data.path={LONG}.csv",
-        f"data.drop=[{','.join(map(str, range(3000)))}]",
-        f"model.hidden=[{','.join(['-1'] * 3000)}]",
+        f"data.drop=[{','.join(map(str, range(600)))}]",
+        f"model.hidden=[{','.join(['-1'] * 600)}]",
         f"metrics=[{LONG}]",
         f"+{LONG}=1",
         f"seed={'9' * 3000}",

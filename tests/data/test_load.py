@@ -224,10 +224,10 @@ def test_where_nothing_is_held_out_the_training_rows_are_scored() -> None:
 
 
 def test_the_digest_of_a_wide_frame_of_one_type_is_of_all_its_values() -> None:
-    values = np.random.default_rng(0).integers(0, 256, (ROWS, 300)).astype(np.uint8)
-    wide = pd.DataFrame(values, columns=[f"p{number}" for number in range(300)]).assign(y=labels(ROWS))
+    values = np.random.default_rng(0).integers(0, 256, (ROWS, 60)).astype(np.uint8)
+    wide = pd.DataFrame(values, columns=[f"p{number}" for number in range(60)]).assign(y=labels(ROWS))
     other = wide.copy()
-    other.loc[ROWS - 1, "p299"] ^= 1
+    other.loc[ROWS - 1, "p59"] ^= 1
     swapped = wide.copy()
     swapped.iloc[:, :2] = wide.iloc[:, 1::-1].to_numpy()
     apart = pd.concat([wide[[name]] for name in wide], axis=1)  # a block a column, the same values

@@ -41,7 +41,10 @@ from lifecycle.optimizers import SGD, Adam, OptimizerConfig
 from lifecycle.plugins.mlp import MLP
 from lifecycle.runtime.quiet import quiet_libraries
 from tests.conftest import Command
+from tests.packages import Site, fresh_site
 from tests.rows import TableRows, load_rows
+
+site = pytest.fixture(fresh_site, name="site")
 
 
 @pytest.fixture(autouse=True)
@@ -529,3 +532,28 @@ def test_a_monitored_metric_that_an_epoch_does_not_have_is_no_better_and_no_end(
     config = TrainerConfig(max_epochs=len(values), monitor="val_accuracy", patience=patience)
     history = fit(compiled(iris, Adam()), iris, config, 1, tmp_path, callbacks=[ScriptedAccuracy(values)])
     assert (len(history.rows), history.best_epoch, history.stopped) == (epochs, best, stopped)
+
+
+CALLBACKS = """\
+from pytorch_lightning import Callback
+
+
+class Added(Callback):
+    pass
+
+
+def added():
+    return Added()
+"""
+
+
+def test_a_package_that_adds_callbacks_to_each_trainer_is_found_when_it_is_installed(
+    site: Site, tmp_path: Path
+) -> None:
+    def names() -> list[str]:
+        trainer = trainer_for(TrainerConfig(accelerator="cpu"), devices=1, folder=tmp_path)
+        return [type(callback).__name__ for callback in trainer.callbacks]  # type: ignore[attr-defined]
+
+    assert "Added" not in names()
+    site.install("callback-adder", {"added": "added"}, CALLBACKS, group="pytorch_lightning.callbacks_factory")
+    assert "Added" in names()

@@ -45,13 +45,9 @@ def sha(rows: Any) -> str:
 def seeds(tmp_path_factory: pytest.TempPathFactory, empty_database: Path, forks: Forks) -> Path:
     """Make eight runs that differ in seed alone, and three with one split; return the working folder."""
     folder = tmp_path_factory.mktemp("seeds")
-    make(
-        folder,
-        empty_database,
-        ("-m", "data=iris", f"seed={','.join(map(str, SEEDS))}", "trainer.max_epochs=40"),
-        ("-m", "data.split_seed=0", "seed=1,2,3", "trainer.max_epochs=5", "tracking.experiment=one"),
-        forks=forks,
-    )
+    make(folder, empty_database, *(("data=iris", f"seed={seed}", "trainer.max_epochs=40") for seed in SEEDS))
+    sweep = ("-m", "data.split_seed=0", "seed=1,2,3", "trainer.max_epochs=5", "tracking.experiment=one")
+    make(folder, empty_database, sweep, forks=forks)
     return folder
 
 

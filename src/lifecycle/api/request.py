@@ -15,6 +15,7 @@ from lifecycle.api.training_rows import TrainingRows
 from lifecycle.config.choices import TYPED, name_of
 from lifecycle.config.request_record import FROM_PYTHON
 from lifecycle.config.schema import Request, RunConfig, TrackingConfig, TrainerConfig
+from lifecycle.config.structured import structured, template
 from lifecycle.config.tasks import TASKS
 from lifecycle.contract import REGRESSION
 from lifecycle.data.sources.in_memory import PATH
@@ -169,7 +170,7 @@ def compose(
         "trainer": steps.trainer,
         "tracking": tracking_config(tracking),
     }
-    root = OmegaConf.structured(RunConfig)
+    root = structured(RunConfig)
     with open_dict(root):
         for name, config in groups.items():
             root[name] = OmegaConf.structured(config)
@@ -215,7 +216,7 @@ def _built(cls: Any, fields: dict[str, Any], owner: str, prefix: str) -> Any:
             raise unknown_field(name, repr(value), known, owner)
     # Through OmegaConf, which converts and checks values as for the command line.
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), plain(fields)))
+        return OmegaConf.to_object(OmegaConf.merge(template(cls), plain(fields)))
     except ValueError as error:  # OmegaConf's own are ValueErrors too
         key = getattr(error, "full_key", None)
         if key is None:  # raised by __post_init__

@@ -17,6 +17,7 @@ from lifecycle import registry
 from lifecycle.config import choices, expressions
 from lifecycle.config.explain import COMPOSING, explain, resolve_interpolations
 from lifecycle.config.schema import Request, RunConfig
+from lifecycle.config.structured import structured
 from lifecycle.credentials import masked_word
 from lifecycle.errors import RequestError, SavedModelError, Setting, first_line
 
@@ -59,13 +60,13 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
             f"the request of the run is recorded in format {record.get('format')}, and this version reads {FORMAT}. "
             "Update nn-lifecycle."
         )
-    config = OmegaConf.structured(RunConfig)
+    config: Any = structured(RunConfig)
     try:
         with open_dict(config):
             # The classes come first: merging then converts and checks the recorded values.
             for group, name in record["types"].items():
                 cls = choices.TYPED[group][name] if group in choices.TYPED else registry.load(group, name)
-                config[group] = OmegaConf.structured(cls)
+                config[group] = structured(cls)
         config = OmegaConf.merge(config, record["config"])
     except (RequestError, *COMPOSING, KeyError) as error:
         raise SavedModelError(f"the run needs something that is not installed: {first_line(error)}") from error

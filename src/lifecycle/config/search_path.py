@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
-from typing import List  # noqa: UP035 - see PluginSource.list
+from typing import Any, List  # noqa: UP035 - see PluginSource.list
 
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
@@ -22,12 +22,15 @@ from omegaconf import OmegaConf
 from lifecycle import registry
 from lifecycle.config import bounded_yaml, rules
 from lifecycle.config.choices import TYPED
+from lifecycle.config.loader import Loader
 from lifecycle.config.options import GROUPS, OURS, classes
 from lifecycle.config.schema import RunConfig
+from lifecycle.config.structured import structured
 from lifecycle.config.tracking_address import checked
 
 USERS = ("main", "command-line", "hydra.searchpath")
 """Hydra's names, or their beginnings, of the providers of a user's search paths; installed plugins have others."""
+_hydra: Any = import_module("hydra._internal.hydra")  # where Hydra looks for its loader
 SCHEMA = "run_schema"  # the name under which config.yaml finds RunConfig
 
 
@@ -47,7 +50,7 @@ class PluginSource(ConfigSource):
         """Return the typed configuration ``<group>/<name>``, or the root."""
         group, _, name = self._normalize_file_name(config_path).removesuffix(".yaml").rpartition("/")
         cls = RunConfig if name == SCHEMA else TYPED[group][name] if group in TYPED else registry.load(group, name)
-        config = OmegaConf.structured(cls)
+        config = structured(cls)
         return ConfigResult(
             provider=self.provider,
             path="lifecycle://",
@@ -152,15 +155,18 @@ def files_checked() -> Iterator[None]:
 
     Every way to a file (``conf/``, ``--config-dir``, ``--config-path``, ``hydra.searchpath``) ends in Hydra's sources
     of the schemes ``file`` and ``pkg``, which are replaced here, and restored for other Hydra programs in the process.
+    So is Hydra's loader, by one that reads them once.
     """
     register()
     types = SourcesRegistry.instance().types
-    before = {source.scheme(): types[source.scheme()] for source in CHECKED}
+    before, loader = {source.scheme(): types[source.scheme()] for source in CHECKED}, _hydra.ConfigLoaderImpl
     types.update({source.scheme(): source for source in CHECKED})
+    _hydra.ConfigLoaderImpl = Loader
     try:
         yield
     finally:
         types.update(before)
+        _hydra.ConfigLoaderImpl = loader
 
 
 @contextmanager

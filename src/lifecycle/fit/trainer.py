@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
 
-from lifecycle import layout
+from lifecycle import layout, registry
 from lifecycle.compile import stepping
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.precision import channels_last
@@ -43,6 +46,11 @@ def trainer_for(config: TrainerConfig, *, devices: int, folder: Path, **more: An
         folder: for files that Lightning may write.
         more: further arguments of :class:`pytorch_lightning.Trainer`.
     """
+    with _callbacks_listed_once():
+        return _trainer(config, devices, folder, more)
+
+
+def _trainer(config: TrainerConfig, devices: int, folder: Path, more: dict[str, Any]) -> pl.Trainer:
     return pl.Trainer(
         accelerator=config.accelerator,
         devices=devices,
@@ -59,6 +67,34 @@ def trainer_for(config: TrainerConfig, *, devices: int, folder: Path, **more: An
         plugins=[LightningEnvironment(), CheckedCheckpointIO()],
         **more,
     )
+
+
+@contextmanager
+def _callbacks_listed_once() -> Iterator[None]:
+    """Look for the callbacks that installed packages add to each Trainer once, rather than for each Trainer.
+
+    To read the entry points of all packages takes as long as some epochs of a small fit.
+    """
+    with _listing:
+        load = _connector._load_external_callbacks
+
+        def loaded(group: str) -> list[Any]:
+            return load(group) if _is_declared(group, registry.search_path_state()) else []
+
+        _connector._load_external_callbacks = loaded
+        try:
+            yield
+        finally:
+            _connector._load_external_callbacks = load
+
+
+_connector: Any = import_module("pytorch_lightning.trainer.connectors.callback_connector")
+_listing = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _is_declared(group: str, _installed: tuple[tuple[str, int], ...]) -> bool:
+    return bool(metadata.entry_points(group=group))
 
 
 @phase("fit")

@@ -61,14 +61,14 @@ class Backend:
 
     Args:
         draw: draws figures; ``None``: there are none.
-        imported_early: modules to import while the main process is busy.
+        imported_early: modules that figures need, imported while the main process is busy.
     """
 
     store: Store | None = None
     run_id: str | None = None
 
     def __init__(self, draw: Draw | None = None, imported_early: Sequence[str] = ()) -> None:
-        self._draw, self._imported_early = draw, (*IMPORTED_EARLY, *imported_early)
+        self._draw, self._imported_early = draw, tuple(imported_early)
         self._lock: FileLock | None = None
         self._scratch, self._artifacts = "", Path()
         self._status: str | None = None  # of a reopened run, which is only added to
@@ -81,7 +81,7 @@ class Backend:
     @handle.register
     def _warm_up(self, message: WarmUp) -> Done:
         os.chdir(message.cwd)
-        for name in self._imported_early:
+        for name in (*IMPORTED_EARLY, *(self._imported_early if message.figures else ())):
             import_module(name)
         import mlflow
 

@@ -149,7 +149,7 @@ def warm_up(config: TrackingConfig) -> None:
     """
     check_environment(config.dir)
     client = borrow()
-    client.send(WarmUp(dir=config.dir, cwd=str(Path.cwd())))
+    client.send(WarmUp(config.dir, str(Path.cwd()), config.figures))
     give_back(client)
 
 

@@ -116,6 +116,7 @@ class WarmUp(Message[Done]):
 
     dir: str
     cwd: str
+    figures: bool = True
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,11 @@ CAUSES = {
 
 def versions() -> dict[str, str]:
     """Return the versions of :data:`PACKAGES` and of Python."""
+    return dict(_versions(registry.search_path_state()))
+
+
+@lru_cache(maxsize=1)
+def _versions(_state: tuple[tuple[str, int], ...]) -> dict[str, str]:
     return {**{name: metadata.version(name) for name in PACKAGES}, "python": platform.python_version()}
 
 
