@@ -19,6 +19,7 @@ import pytest
 from lifecycle.sweeps import plan as plans
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.search.study import Study
+from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, ready
 from tests.forked import Forks, Process
 from tests.functional.test_sweep import board
@@ -196,10 +197,13 @@ def test_pruned_runs_are_listed_as_such_and_never_chosen(with_pruned: tuple[Path
     assert listed[1].split()[3:7] == [str(8 - len(early)), str(len(early)), "0", "0"]
     compared = run_in(forks, folder, "compare", "sweep=latest", "output=null").out
     assert compared.count("PRUNED") == len(early)
-    for run in ("best", "latest"):
-        chosen = run_in(forks, folder, "predict", f"run={run}", "sweep=latest", "output=p.csv")
+    whole = [run for run in runs_in(folder) if run not in early]
+    best = min(whole, key=lambda run: run.data.metrics["kept_val_loss"])
+    for run, expected in (("best", best), ("latest", whole[-1])):
+        chosen = run_in(forks, folder, "register", f"run={run}", "sweep=latest", f"name={run}")
         assert chosen.code == 0, chosen.err
-        assert not any(one.info.run_id in chosen.out + chosen.err for one in early)
+        (version,) = mlflow.MlflowClient(database_uri(folder / "mlruns")).search_model_versions(f"name='{run}'")
+        assert version.run_id == expected.info.run_id
     name = f"run {early[0].info.run_name} ({early[0].info.run_id})"
     words = early[0].data.tags["lifecycle.overrides"]
     for command, message in (
