@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, ready
 from tests.forked import Forks, Process
 from tests.functional.test_sweep import board
-from tests.functional.test_sweep_faults import Result, kill, results, run_in, started_until, statuses
+from tests.functional.test_sweep_faults import OFTEN, Result, kill, results, run_in, started_until, statuses
 from tests.made import runs_in
 
 Run = mlflow.entities.Run
@@ -424,3 +426,47 @@ def test_a_search_from_python_gives_its_trials(folder: Path) -> None:
     assert best == {"optimizer.lr": runs[0].data.params["optimizer.lr"]}
     assert (status, ranks) == (["FINISHED"] * 3, [1, 2, 3])
     assert shown.endswith("3 done)")
+
+
+def test_a_file_of_the_user_sets_the_options_of_a_search(lifecycle: Command, tmp_path: Path) -> None:
+    (tmp_path / "conf" / "sweep").mkdir(parents=True)
+    (tmp_path / "conf" / "sweep" / "mine.yaml").write_text("defaults: [optuna, _self_]\ntrials: 7\nsampler: random\n")
+    shown = lifecycle("sweep=mine", "sweep.prune=asha", "--cfg", "job")
+    assert (shown.code, shown.err) == (0, "")
+    for line in ("method: optuna", "trials: 7", "sampler: random", "prune: asha"):
+        assert f"  {line}\n" in shown.out
+    assert "default, mine, optuna\n" in lifecycle("--help").out
+
+
+@pytest.mark.longest
+def test_ten_random_kills_of_a_search_change_nothing(
+    forks: Forks, folder: Path, empty_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    words = (
+        *(*SEARCH, RATE, "model.hidden=[8],[4]", "model.dropout=0.2", "trainer.max_epochs=30", "sweep.trials=8"),
+        *("trainer.early_stopping=false", *SHOWN),
+    )
+    other = tmp_path_factory.mktemp("uninterrupted")
+    ready(other, empty_database)
+    assert run_in(forks, other, *words).code == 0
+    draw, kills = random.Random(0), 0
+    process = Process(forks, [*words], folder, code=OFTEN)
+    while kills < 10:
+        time.sleep(draw.uniform(0.5, 5))
+        if process.poll() is not None:
+            if process.communicate(timeout=60) and process.wait() == 0:
+                break  # it is complete
+            process = Process(forks, [*words], folder, code=OFTEN)
+            continue
+        kill(process, draw.choice(["main", "all"]))
+        kills += 1
+        process.communicate(timeout=120)
+        process = Process(forks, [*words], folder, code=OFTEN)
+    process.communicate(timeout=300)
+    assert kills >= 5
+    assert "FAILED" not in statuses(folder)
+    ended = run_in(forks, folder, *words)
+    assert (ended.code, ended.err) == (0, "")
+    assert "8 of 8 runs finished\n" in ended.out
+    assert len(plan_in(folder).jobs) == 8
+    assert results(folder) == results(other)
