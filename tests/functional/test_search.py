@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,11 @@ import pytest
 from lifecycle.sweeps import plan as plans
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.search.study import Study
+from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, ready
 from tests.forked import Forks, Process
 from tests.functional.test_sweep import board
-from tests.functional.test_sweep_faults import Result, kill, results, run_in, started_until, statuses
+from tests.functional.test_sweep_faults import OFTEN, Result, kill, results, run_in, started_until, statuses
 from tests.made import runs_in
 
 Run = mlflow.entities.Run
@@ -196,18 +199,25 @@ def test_pruned_runs_are_listed_as_such_and_never_chosen(with_pruned: tuple[Path
     assert listed[1].split()[3:7] == [str(8 - len(early)), str(len(early)), "0", "0"]
     compared = run_in(forks, folder, "compare", "sweep=latest", "output=null").out
     assert compared.count("PRUNED") == len(early)
-    for run in ("best", "latest"):
-        chosen = run_in(forks, folder, "predict", f"run={run}", "sweep=latest", "output=p.csv")
+    names = {run.info.run_id for run in early}
+    whole = [run for run in runs_in(folder) if run.info.run_id not in names]
+    best = min(whole, key=lambda run: run.data.metrics["kept_val_loss"])
+    for run, expected in (("best", best), ("latest", whole[-1])):
+        chosen = run_in(forks, folder, "register", f"run={run}", "sweep=latest", f"name={run}")
         assert chosen.code == 0, chosen.err
-        assert not any(one.info.run_id in chosen.out + chosen.err for one in early)
+        (version,) = mlflow.MlflowClient(database_uri(folder / "mlruns")).search_model_versions(f"name='{run}'")
+        assert version.run_id == expected.info.run_id
     name = f"run {early[0].info.run_name} ({early[0].info.run_id})"
     words = early[0].data.tags["lifecycle.overrides"]
     for command, message in (
-        ("predict", f"{name} was pruned by its search, and saved no model. Take another run, such as run=best."),
+        (
+            "register name=early",
+            f"{name} was pruned by its search, and saved no model. Take another run, such as run=best.",
+        ),
         ("resume", f"{name} was pruned by its search. To run it to its end: lifecycle {words}"),
         ("rerun", f"{name} was pruned by its search: it has no scores to compare with. To run it to its end:"),
     ):
-        ended = run_in(forks, folder, command, f"run={early[0].info.run_id}")
+        ended = run_in(forks, folder, *command.split(), f"run={early[0].info.run_id}")
         assert ended.code == 2
         assert ended.err.startswith(f"lifecycle: {message}")
     (file,) = (folder / "mlruns").rglob("leader_board.csv")
@@ -216,7 +226,6 @@ def test_pruned_runs_are_listed_as_such_and_never_chosen(with_pruned: tuple[Path
     assert table.loc[table["pruned"], "kept_val_loss"].isna().all()
     page = file.with_name("sweep.html").read_text()
     assert f"{len(early)} pruned" in page
-    assert '<th scope="row">optimizer.lr</th>' in page.partition("What the settings explain")[2] or len(early) > 0
 
 
 def test_a_pruned_run_does_not_count_as_done_in_a_grid(
@@ -328,6 +337,15 @@ def test_a_search_begins_with_what_earlier_runs_have_shown(process: Command, fol
     assert "1 of 1 runs finished" in ended.out or "1 of 1 run finished" in ended.out
 
 
+def test_after_its_minutes_a_search_starts_no_trial(search: Command, folder: Path) -> None:
+    ended = search(RATE, "sweep.minutes=1e-6")
+    assert (ended.code, ended.err) == (0, "")
+    assert "0 of 0 runs finished\n" in ended.out
+    assert plan_in(folder).jobs == ()
+    more = search(RATE, "trainer.max_epochs=1", "sweep.minutes=1", "sweep.trials=1")
+    assert "1 of 1 run finished\n" in more.out
+
+
 FAILS_WITHOUT_OPTUNA = """
 import importlib.util, sys
 find = importlib.util.find_spec
@@ -408,3 +426,47 @@ def test_a_search_from_python_gives_its_trials(folder: Path) -> None:
     assert best == {"optimizer.lr": runs[0].data.params["optimizer.lr"]}
     assert (status, ranks) == (["FINISHED"] * 3, [1, 2, 3])
     assert shown.endswith("3 done)")
+
+
+def test_a_file_of_the_user_sets_the_options_of_a_search(lifecycle: Command, tmp_path: Path) -> None:
+    (tmp_path / "conf" / "sweep").mkdir(parents=True)
+    (tmp_path / "conf" / "sweep" / "mine.yaml").write_text("defaults: [optuna, _self_]\ntrials: 7\nsampler: random\n")
+    shown = lifecycle("sweep=mine", "sweep.prune=asha", "--cfg", "job")
+    assert (shown.code, shown.err) == (0, "")
+    for line in ("method: optuna", "trials: 7", "sampler: random", "prune: asha"):
+        assert f"  {line}\n" in shown.out
+    assert "default, mine, optuna\n" in lifecycle("--help").out
+
+
+@pytest.mark.longest
+def test_ten_random_kills_of_a_search_change_nothing(
+    forks: Forks, folder: Path, empty_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    words = (
+        *(*SEARCH, RATE, "model.hidden=[8],[4]", "model.dropout=0.2", "trainer.max_epochs=30", "sweep.trials=8"),
+        *("trainer.early_stopping=false", *SHOWN),
+    )
+    other = tmp_path_factory.mktemp("uninterrupted")
+    ready(other, empty_database)
+    assert run_in(forks, other, *words).code == 0
+    draw, kills = random.Random(0), 0
+    process = Process(forks, [*words], folder, code=OFTEN)
+    while kills < 10:
+        time.sleep(draw.uniform(0.5, 5))
+        if process.poll() is not None:
+            if process.communicate(timeout=60) and process.wait() == 0:
+                break  # it is complete
+            process = Process(forks, [*words], folder, code=OFTEN)
+            continue
+        kill(process, draw.choice(["main", "all"]))
+        kills += 1
+        process.communicate(timeout=120)
+        process = Process(forks, [*words], folder, code=OFTEN)
+    process.communicate(timeout=300)
+    assert kills >= 5
+    assert "FAILED" not in statuses(folder)
+    ended = run_in(forks, folder, *words)
+    assert (ended.code, ended.err) == (0, "")
+    assert "8 of 8 runs finished\n" in ended.out
+    assert len(plan_in(folder).jobs) == 8
+    assert results(folder) == results(other)

@@ -332,9 +332,9 @@ def test_sweeps_are_listed_shown_by_the_beginning_of_a_name_and_found(
     assert listed.code == 0
     heads, *rows = (re.split(r" {3,}", line.strip()) for line in listed.out.split("\n\n")[0].splitlines())
     assert heads == ["sweep", "started", "done", "pruned", "failed", "left", "command"]
-    assert [[row[0], *row[2:5]] for row in rows] == [[finished, "2", "0", "0"], [failed, "1", "1", "0"]]
-    assert rows[0][5].startswith("lifecycle data=iris seeds=2 ")
-    assert rows[1][5].startswith("lifecycle -m data=iris optimizer.lr=0.01")
+    assert [[row[0], *row[2:6]] for row in rows] == [[finished, *"2000"], [failed, *"1010"]]
+    assert rows[0][6].startswith("lifecycle data=iris seeds=2 ")
+    assert rows[1][6].startswith("lifecycle -m data=iris optimizer.lr=0.01")
     assert not re.search(r" $", listed.out, re.MULTILINE)
     # Of the first start, also when it is started again.
     file = tmp_path / "mlruns" / "sweeps" / failed / "jobs.jsonl"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from lifecycle.sweeps.board import Board, Failure
+from lifecycle.sweeps.board import ABSENT, Board, Failure
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Sweep:
     @property
     def best(self) -> dict[str, str]:
         """The settings of the best configuration; empty where none is ranked above the others."""
-        return {} if self.board.best is None else dict(self.board.best.settings)
+        best = self.board.best
+        return {} if best is None else {key: value for key, value in best.settings.items() if value != ABSENT}
 
     @property
     def failures(self) -> list[Failure]:

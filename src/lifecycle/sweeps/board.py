@@ -22,6 +22,9 @@ from lifecycle.tracking.sweep_runs import SweepRun
 FINAL = ("kept_", "test_", "training_set_")
 LOSS_PARAMETERS = ("loss", "label_smoothing", "class_weights")
 
+ABSENT = "-"
+"""In place of a setting that a configuration does not have."""
+
 SHORT = 8
 """Characters of a number that is shown as it is."""
 
@@ -198,13 +201,13 @@ def _entries(plan: Plan, last: dict[int, SweepRun], by: Sequence[str]) -> list[E
     keys = list(by) or _differing(plan)
     grouped: dict[tuple[str, ...], list[PlannedJob]] = {}
     for job in plan.jobs:
-        own = tuple(_settings(job).get(key, "-") for key in keys)
+        own = tuple(_settings(job).get(key, ABSENT) for key in keys)
         grouped.setdefault(own if by else (job.configuration,), []).append(job)
     entries = []
     for jobs in grouped.values():
         settings = _settings(jobs[0])
         runs = {job.number: last[job.number] for job in jobs if job.number in last}
-        entry = Entry({key: settings.get(key, "-") for key in keys}, jobs, runs)
+        entry = Entry({key: settings.get(key, ABSENT) for key in keys}, jobs, runs)
         entry.is_pruned = any(_is_pruned(run) for run in runs.values())
         for job in jobs:
             run = runs.get(job.number)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lifecycle.plots.style import COLOURS, GREY, picture, short
-from lifecycle.sweeps.board import Board, Entry
+from lifecycle.sweeps.board import ABSENT, Board, Entry
 
 MOST_ROWS = 30
 """Configurations of the chart of means."""
@@ -74,7 +74,7 @@ def parallel(board: Board) -> str | None:
 
 def label_of(entry: Entry) -> str:
     """Return the settings of a configuration in a few words."""
-    words = [f"{key.rpartition('.')[2]}={value}" for key, value in entry.labels.items() if value != "-"]
+    words = [f"{key.rpartition('.')[2]}={value}" for key, value in entry.labels.items() if value != ABSENT]
     return short(" ".join(words) or "all runs", MOST_CHARACTERS)
 
 

@@ -6,10 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lifecycle.sweeps.board import Board
-
-ABSENT = "-"
-"""In place of a setting that a configuration does not have."""
+from lifecycle.sweeps.board import ABSENT, Board
 
 PARTS = 4
 MOST_VALUES = 8

@@ -118,7 +118,7 @@ def columns_of(board: Board, shown: list[Entry], unlimited: bool = False) -> lis
         columns.append(("group", [str(entry.group + 1) for entry in shown]))
     jobs = max(len(entry.jobs) for entry in board.entries)
     if jobs > 1 or any(not entry.is_ranked for entry in shown):
-        columns.append(("runs", [f"{_finished(entry)}/{len(entry.jobs)}" for entry in shown]))
+        columns.append(("runs", [_runs(entry) for entry in shown]))
     metric = board.metric or ""
     columns.append((metric, [_mean(entry, metric) for entry in shown]))
     if jobs > 1:
@@ -143,6 +143,10 @@ def _table_of_one(entry: Entry) -> Table:
     for name in sorted(entry.means, key=lambda name: (name.startswith("kept_"), name)):
         table.add_row(name, _mean(entry, name), _sd(entry, name), _interval(entry, name))
     return table
+
+
+def _runs(entry: Entry) -> str:
+    return "pruned" if entry.is_pruned else f"{_finished(entry)}/{len(entry.jobs)}"
 
 
 def _finished(entry: Entry) -> int:

@@ -43,7 +43,7 @@ def test_each_kind_of_range_is_a_dimension(make: Make) -> None:
         Dimension("optimizer.weight_decay", FLOAT, 0, pytest.approx(0.2), pytest.approx(0.1)),
         Dimension("model.hidden", CATEGORICAL, choices=("[16]", "[64,32]")),
         Dimension("model.activation", CATEGORICAL, choices=("relu", "tanh")),
-        Dimension("model.batch_norm", CATEGORICAL, choices=("true",)),
+        Dimension("model.batch_norm", CATEGORICAL, choices=("True",)),
     )
     assert (plan.jobs, plan.total, plan.search.size, plan.search.runs) == ((), 5, None, 1)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from lifecycle.errors import Pruned, RequestError, Setting
 from lifecycle.sweeps.plan import Plan, PlannedJob
 from lifecycle.sweeps.search.study import OpenTrial, Study
 
 Row = dict[str, float]
+
+_studies: dict[tuple[Path, str], Study] = {}
 
 
 def trial_of(plan: Plan, job: PlannedJob) -> OpenTrial | None:
@@ -22,7 +25,11 @@ def trial_of(plan: Plan, job: PlannedJob) -> OpenTrial | None:
     """
     if plan.search is None or plan.settings.prune == "none" or job is not first_of(plan, job.configuration):
         return None
-    return Study(plan, watches=True).open_trial(job.configuration)
+    key = (plan.folder, plan.settings.prune)
+    if key not in _studies:  # a process that runs many jobs reads the journal once, and then what is new in it
+        _studies.clear()
+        _studies[key] = Study(plan, watches=True)
+    return _studies[key].open_trial(job.configuration)
 
 
 def first_of(plan: Plan, configuration: str) -> PlannedJob:

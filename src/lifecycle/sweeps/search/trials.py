@@ -83,6 +83,7 @@ class Trials:
         with self._turn:
             self._study = Study(plan)
             self._recover()
+        self._check_progress()
 
     def close(self) -> None:
         """Let other processes see that this one waits for no trial any more."""
@@ -139,7 +140,10 @@ class Trials:
     def _tell(self, trial: Open, state: str, scores: Sequence[float] | None = None) -> None:
         del self._open[trial.jobs[0].configuration]
         self._study.tell(trial.number, state, scores)
-        if self.plan.settings.terminate and state == "COMPLETE" and self._study.has_stagnated():
+        self._check_progress()
+
+    def _check_progress(self) -> None:
+        if self.plan.settings.terminate and self._study.has_stagnated():
             self.over = "The search ended early: the last trials brought nothing better."
 
     def _suggest(self) -> list[int]:
