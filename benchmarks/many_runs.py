@@ -14,7 +14,6 @@ import argparse
 import contextlib
 import itertools
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -107,6 +106,7 @@ def make(folder: Path, runs: int) -> None:
 def _multiplied(one: Any, runs: int) -> Any:
     """Return a plan with many configurations of the only job of another one, with several seeds each."""
     from lifecycle.sweeps import signature
+    from lifecycle.sweeps.plan import unit_in
 
     rates = np.geomspace(1e-4, 0.3, 25)
     dropouts = np.linspace(0, 0.8, max(1, runs // SEEDS // len(rates)))
@@ -119,7 +119,17 @@ def _multiplied(one: Any, runs: int) -> Any:
         words = (f"optimizer.lr={rate:.6g}", f"model.dropout={dropout:.6g}", f"seed={seed}")
         signed = signature.signature_of(record, first.data, first.code)
         of = signature.configuration_of(record)
-        jobs.append(replace(first, number=number, words=words, configuration=of, signature=signed, record=record))
+        jobs.append(
+            replace(
+                first,
+                number=number,
+                words=words,
+                configuration=of,
+                signature=signed,
+                record=record,
+                unit=unit_in(record),
+            )
+        )
     name = signature.sweep_name([job.signature for job in jobs])
     return replace(one, name=name, jobs=tuple(jobs), folder=one.folder.with_name(name))
 
@@ -195,7 +205,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "mlruns").is_dir():
             make(folder, words.runs)
-        print(f"database {os.path.getsize(folder / 'mlruns' / 'mlflow.db') / 2**20:.1f} MiB")
+        print(f"database {(folder / 'mlruns' / 'mlflow.db').stat().st_size / 2**20:.1f} MiB")
         (jobs,) = (folder / "mlruns" / "sweeps").glob("*/jobs.jsonl")
         print(f"plan {jobs.stat().st_size / 2**20:.1f} MiB")
         for what, cpu, seconds, memory in measured(folder, words.only):

@@ -20,7 +20,7 @@ from lifecycle.credentials import hiding, masked_word
 from lifecycle.data.folds import check_can_be_folded
 from lifecycle.errors import LifecycleError, RequestError
 from lifecycle.sweeps import grid, signature
-from lifecycle.sweeps.plan import Plan, PlannedJob, differing, folder_of
+from lifecycle.sweeps.plan import Plan, PlannedJob, differing, folder_of, unit_in
 
 Compose = Callable[[list[str]], DictConfig]
 """Composes the overrides of a job, with the ``hydra`` node."""
@@ -55,7 +55,9 @@ def plan(all_words: Sequence[list[str]], compose: Compose, command: str) -> Plan
         data, code = signed.of(request, record)
         signed_as = signature.signature_of(record, data, code)
         of = signature.configuration_of(record)
-        jobs.append(PlannedJob(number, words[number], varied[number], of, signed_as, data, code, record))
+        jobs.append(
+            PlannedJob(number, words[number], varied[number], of, signed_as, data, code, record, unit_in(record))
+        )
     jobs = _without_repeats(jobs)
     settings: SweepConfig = build(first.config, "sweep")
     name = signature.sweep_name([job.signature for job in jobs])

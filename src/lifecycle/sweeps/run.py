@@ -13,9 +13,10 @@ from lifecycle.sweeps import plan as plans
 from lifecycle.sweeps import signature
 from lifecycle.sweeps.board import Board, board_of
 from lifecycle.sweeps.execute import GIVEN_UP
+from lifecycle.sweeps.launchers import start
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.report import print_board
-from lifecycle.sweeps.supervise import DIED, NOT_DONE, supervise
+from lifecycle.sweeps.supervise import DIED, NOT_DONE
 from lifecycle.tracking import sweep_runs
 
 
@@ -42,7 +43,7 @@ def run(plan: Plan) -> Board:
     plan = stored(plan)
     try:
         left = _left(plan)
-        ended = supervise(plan, left)
+        ended = start.run_jobs(plan, left)
     except Interrupted:
         with signals_ignored():
             print_board(board_of(plan), plan.verbose)
@@ -54,9 +55,10 @@ def stored(plan: Plan) -> Plan:
     """Store a plan, and return it; with ``sweep.again``, that of a repetition.
 
     Raises:
-        RequestError: an environment variable names another place for runs.
+        RequestError: an environment variable names another place for runs, or the launcher is not installed.
     """
     check_environment(plan.tracking.dir)
+    start.check(plan)
     found = _repeated(plan) if plan.settings.again else plan
     plans.write(found)
     return found
@@ -78,8 +80,7 @@ def _repeated(plan: Plan) -> Plan:
 def _left(plan: Plan) -> list[int]:
     """Return the numbers of the jobs that are not finished: a sweep that is complete starts no process."""
     signatures = [job.signature for job in plan.jobs]
-    runs = sweep_runs.runs_of(plan.place, plan.tracking.experiment, signatures)
-    done = {signature for signature, found in runs.items() if any(run.status == "FINISHED" for run in found)}
+    done = sweep_runs.finished(plan.place, plan.tracking.experiment, signatures)
     return [job.number for job in plan.jobs if job.signature not in done]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import selectors
@@ -9,12 +10,14 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lifecycle.errors import Interrupted
+from lifecycle.config.schema import SweepConfig
+from lifecycle.errors import Interrupted, RequestError
+from lifecycle.runtime import gpus
 from lifecycle.runtime.processes import signals_ignored
 from lifecycle.sweeps.execute import FAILED, REFUSED
 from lifecycle.sweeps.plan import Plan
@@ -29,17 +32,37 @@ WAITS = 60.0
 NOT_DONE = {FAILED, REFUSED, DIED}
 
 
-def start_worker(folder: Path, answers: int) -> subprocess.Popen[bytes]:
+def check_gpus(settings: SweepConfig) -> None:
+    """Refuse more workers than there are GPUs for.
+
+    Raises:
+        RequestError: names both numbers.
+    """
+    if settings.gpus_per_job:
+        there = len(gpus.visible())
+        most = int(there / settings.gpus_per_job)
+        if settings.workers > most:
+            problem = f"are too many for sweep.gpus_per_job={settings.gpus_per_job:g} and {there} GPUs"
+            remedy = f"Use at most {most} workers." if most else "Leave out sweep.gpus_per_job."
+            raise RequestError("sweep.workers", problem, settings.workers, remedy)
+
+
+def start_worker(folder: Path, answers: int, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start :mod:`lifecycle.sweeps.worker`.
 
     Args:
         folder: of the sweep.
         answers: file descriptor that it writes to.
+        environment: variables in addition to those of this process.
     """
     # -P: a file of the working folder that is named like a library must not be imported in its place.
     command = [sys.executable, "-P", "-m", "lifecycle.sweeps.worker", str(folder), str(answers)]
     return subprocess.Popen(  # noqa: S603 - our own module
-        command, stdin=subprocess.PIPE, pass_fds=[answers], start_new_session=True
+        command,
+        stdin=subprocess.PIPE,
+        pass_fds=[answers],
+        start_new_session=True,
+        env={**os.environ, **(environment or {})},
     )
 
 
@@ -48,13 +71,16 @@ class Worker:
     """A process that runs jobs; its own session keeps Ctrl-C on the terminal from it, which this process passes on."""
 
     plan: Plan
+    place: int = 0
     job: int | None = None
     process: subprocess.Popen[bytes] = field(init=False)
     answers: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.answers, theirs = os.pipe()
-        self.process = start_worker(self.plan.folder, theirs)
+        self.process = start_worker(
+            self.plan.folder, theirs, gpus.environment(self.plan.settings.gpus_per_job, self.place)
+        )
         os.close(theirs)
 
     def start(self, number: int) -> None:
@@ -170,7 +196,8 @@ class Supervisor:
         """Return a worker without a job, which is started if there may be one more."""
         free = next((worker for worker in self._workers if worker.job is None), None)
         if free is None and len(self._workers) < self.plan.settings.workers:
-            free = Worker(self.plan)
+            taken = {worker.place for worker in self._workers}
+            free = Worker(self.plan, next(place for place in itertools.count() if place not in taken))
             self._workers.append(free)
             self._ready.register(free.answers, selectors.EVENT_READ, free)
         return free

@@ -14,7 +14,6 @@ import threading
 from contextlib import nullcontext
 from pathlib import Path
 
-from lifecycle.credentials import masked
 from lifecycle.errors import Interrupted
 from lifecycle.runtime.labels import lines_labelled
 from lifecycle.runtime.signals import signals_raise
@@ -61,14 +60,9 @@ def _do(sweep: Plan, number: int) -> str:
         several = sweep.settings.workers > 1
         with lines_labelled(f"[{number + 1}] ") if several else nullcontext():
             return execute(sweep, sweep.jobs[number])
-    from lifecycle.runtime.faults import explanation
     from lifecycle.sweeps import summary
 
-    try:
-        summary.write(sweep)
-    except Exception as raised:  # the runs are recorded, and the leader board is printed without it
-        error = explanation(raised) or raised
-        print(masked(f"lifecycle: the summary of the sweep was not written: {error}"), file=sys.stderr, flush=True)
+    summary.attempt(sweep)
     return DONE
 
 
