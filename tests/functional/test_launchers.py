@@ -104,6 +104,8 @@ def test_a_launcher_that_is_not_installed_is_named_before_the_first_job(
         assert not (tmp_path / "mlruns").exists()
 
     refused("slurm", "is not installed. Install it: pip install hydra-slurm-launcher. Installed: basic, joblib, ray,")
+    ended = lifecycle("-m", "data=iris", "seed=1,2", "sweep.launcher=slurm", "hydra.launcher.partition=gpu")
+    assert ended.err.startswith("lifecycle: sweep.launcher=slurm is not installed. Install it: pip install hydra-slurm")
     monkeypatch.setenv("PATH", str(tmp_path))
     refused(
         "submitit_slurm", "needs the command sbatch, which is not on this machine. Type the command on a login node"

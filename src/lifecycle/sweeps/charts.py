@@ -56,7 +56,7 @@ def parallel(board: Board) -> str | None:
         axes = figure.subplots()
         from matplotlib import colormaps
 
-        for at in range(len(shown)):
+        for at in reversed(range(len(shown))):  # the best on top
             place = (scores[at] - low) / ((high - low) or 1)
             quality = place if board.higher else 1 - place
             line = [positions[at] for positions, _ in columns]

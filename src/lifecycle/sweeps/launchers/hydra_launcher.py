@@ -28,13 +28,15 @@ EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "s
 SLURM = "submitit_slurm"
 
 
-def check(plan: Plan) -> None:
+def check(name: str) -> None:
     """Refuse a launcher that is not installed, or that lacks the program that it needs.
+
+    Args:
+        name: ``sweep.launcher``.
 
     Raises:
         RequestError: says what to install.
     """
-    name = str(plan.settings.launcher)
     with hydra_ready():
         found = _loader().get_group_options("hydra/launcher")
     if name not in found:
@@ -92,7 +94,7 @@ def _config(plan: Plan) -> DictConfig:
 def _callbacks(config: DictConfig) -> Any:
     from hydra._internal.callbacks import Callbacks
 
-    return Callbacks(config, check_cache=False)
+    return Callbacks(config)
 
 
 def _loader() -> Any:

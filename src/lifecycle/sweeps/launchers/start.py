@@ -25,7 +25,7 @@ def check(plan: Plan) -> None:
     else:
         from lifecycle.sweeps.launchers import hydra_launcher
 
-        hydra_launcher.check(plan)
+        hydra_launcher.check(plan.settings.launcher)
 
 
 def run_jobs(plan: Plan, numbers: Sequence[int]) -> dict[int, str]:
