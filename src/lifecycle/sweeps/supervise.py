@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from pathlib import Path
 from lifecycle.config.schema import SweepConfig
 from lifecycle.errors import Interrupted, RequestError
 from lifecycle.runtime import gpus
-from lifecycle.runtime.processes import signals_ignored
+from lifecycle.runtime.processes import environment, signals_ignored
 from lifecycle.sweeps.execute import FAILED, REFUSED
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.worker import SUMMARY
@@ -47,22 +47,17 @@ def check_gpus(settings: SweepConfig) -> None:
             raise RequestError("sweep.workers", problem, settings.workers, remedy)
 
 
-def start_worker(folder: Path, answers: int, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+def start_worker(folder: Path, answers: int) -> subprocess.Popen[bytes]:
     """Start :mod:`lifecycle.sweeps.worker`.
 
     Args:
         folder: of the sweep.
         answers: file descriptor that it writes to.
-        environment: variables in addition to those of this process.
     """
     # -P: a file of the working folder that is named like a library must not be imported in its place.
     command = [sys.executable, "-P", "-m", "lifecycle.sweeps.worker", str(folder), str(answers)]
     return subprocess.Popen(  # noqa: S603 - our own module
-        command,
-        stdin=subprocess.PIPE,
-        pass_fds=[answers],
-        start_new_session=True,
-        env={**os.environ, **(environment or {})},
+        command, stdin=subprocess.PIPE, pass_fds=[answers], start_new_session=True
     )
 
 
@@ -78,9 +73,8 @@ class Worker:
 
     def __post_init__(self) -> None:
         self.answers, theirs = os.pipe()
-        self.process = start_worker(
-            self.plan.folder, theirs, gpus.environment(self.plan.settings.gpus_per_job, self.place)
-        )
+        with environment(**gpus.environment(self.plan.settings.gpus_per_job, self.place)):
+            self.process = start_worker(self.plan.folder, theirs)
         os.close(theirs)
 
     def start(self, number: int) -> None:
