@@ -64,7 +64,7 @@ def estimates(rows: Sequence[Sequence[float]], overlap: float = 0.0) -> list[Est
     sds = array.std(axis=1, ddof=1)
     halves = _quantile(count) * sds * math.sqrt(1 / count + overlap)
     lists = (values.tolist() for values in (means, sds, means - halves, means + halves))
-    return [Estimate(*one, count) for one in zip(*lists, strict=True)]
+    return [Estimate(mean, sd, low, high, count) for mean, sd, low, high in zip(*lists, strict=True)]
 
 
 @lru_cache
