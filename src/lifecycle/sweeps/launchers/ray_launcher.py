@@ -129,7 +129,8 @@ class _Tasks:
         """Return how many jobs the cluster can run at once; machines may have joined or left it."""
         import ray
 
-        settings, there = self.plan.settings, ray.cluster_resources()
+        resources: Any = ray.cluster_resources  # without types
+        settings, there = self.plan.settings, resources()
         has_cpus, has_gpus = there.get("CPU", 0.0), there.get("GPU", 0.0)
         gpus = settings.gpus_per_job
         slots = int(min(has_cpus / settings.cpus_per_job, has_gpus / gpus if gpus else float("inf")))
