@@ -14,7 +14,6 @@ import argparse
 import contextlib
 import itertools
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -107,6 +106,7 @@ def make(folder: Path, runs: int) -> None:
 def _multiplied(one: Any, runs: int) -> Any:
     """Return a plan with many configurations of the only job of another one, with several seeds each."""
     from lifecycle.sweeps import signature
+    from lifecycle.sweeps.plan import unit_in
 
     rates = np.geomspace(1e-4, 0.3, 25)
     dropouts = np.linspace(0, 0.8, max(1, runs // SEEDS // len(rates)))
@@ -119,7 +119,17 @@ def _multiplied(one: Any, runs: int) -> Any:
         words = (f"optimizer.lr={rate:.6g}", f"model.dropout={dropout:.6g}", f"seed={seed}")
         signed = signature.signature_of(record, first.data, first.code)
         of = signature.configuration_of(record)
-        jobs.append(replace(first, number=number, words=words, configuration=of, signature=signed, record=record))
+        jobs.append(
+            replace(
+                first,
+                number=number,
+                words=words,
+                configuration=of,
+                signature=signed,
+                record=record,
+                unit=unit_in(record),
+            )
+        )
     name = signature.sweep_name([job.signature for job in jobs])
     return replace(one, name=name, jobs=tuple(jobs), folder=one.folder.with_name(name))
 
@@ -129,9 +139,11 @@ def _insert(database: sqlite3.Connection, signature: str, plan: Any) -> None:
     draw = np.random.default_rng(0)
     tag, own = "lifecycle.signature", "SELECT run_uuid FROM tags WHERE key = ? AND value = ?"
     ((template,),) = database.execute(own, (tag, signature)).fetchall()
+    files = plan.place / "artifacts" / "lifecycle"
     tables = {name: _rows(database, name, template) for name in ("runs", *COPIED)}
     for job in plan.jobs:
         run, config = uuid.uuid4().hex, job.record["config"]
+        (files / run).symlink_to(files / template)
         quality = 0.2 + 0.1 * np.log10(config["optimizer"]["lr"] / 0.01) ** 2 + 0.2 * config["model"]["dropout"] ** 2
         score = quality * draw.normal(1, 0.05)
         changed = {
@@ -195,7 +207,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "mlruns").is_dir():
             make(folder, words.runs)
-        print(f"database {os.path.getsize(folder / 'mlruns' / 'mlflow.db') / 2**20:.1f} MiB")
+        print(f"database {(folder / 'mlruns' / 'mlflow.db').stat().st_size / 2**20:.1f} MiB")
         (jobs,) = (folder / "mlruns" / "sweeps").glob("*/jobs.jsonl")
         print(f"plan {jobs.stat().st_size / 2**20:.1f} MiB")
         for what, cpu, seconds, memory in measured(folder, words.only):

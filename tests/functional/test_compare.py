@@ -19,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lifecycle.cli.commands import compare as compare_command
 from lifecycle.comparison import curves, page, panel
 from lifecycle.comparison.compare import compare
 from lifecycle.layout import TEST_DIGEST, VALIDATION_DIGEST
@@ -61,6 +62,20 @@ def compared(lifecycle: Command, folder: Path, tmp_path: Path) -> Compare:
         return lifecycle("compare", *words, f"tracking.dir={folder / 'mlruns'}")
 
     return run
+
+
+def test_a_sweep_of_many_runs_is_a_table_of_the_best_and_says_so(
+    compared: Compare, made: list[mlflow.entities.Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare_command, "MOST_RUNS", 1)
+    (sweep,) = {run.data.tags["lifecycle.sweep"] for run in made[:2]}
+    ended = compared(f"sweep={sweep}", "output=null")
+    assert (ended.code, ended.err) == (0, "")
+    assert list(table(ended.out)) == [made[1].info.run_id[:8]]  # the learning rate 0.02 has the lower loss
+    assert ended.out.endswith(
+        f"These are 1 of 2 runs, of the best configurations. `lifecycle sweep sweep={sweep}` ranks all "
+        "configurations, and `lifecycle ui` shows all runs.\n"
+    )
 
 
 def table(out: str) -> dict[str, list[str]]:

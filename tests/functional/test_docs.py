@@ -25,8 +25,9 @@ DOCS = ROOT / "docs"
 COMPOSED = ("options", "plugins", "speed")
 """Pages of many jobs that take long; test_readme composes each and runs what is short."""
 
-NOTHING_RUNS = ("resume", "serve")
-"""Pages of what takes a kill, or stays until it is ended; tests/functional/test_<command>.py does as they say."""
+NOTHING_RUNS = ("resume", "serve", "cluster")
+"""Pages of what takes a kill, or stays until it is ended; tests/functional/test_<command>.py does as they say. Those of
+a page on clusters need one; tests/functional/test_launchers.py runs Ray and submitit on this machine."""
 
 PAGES = {file.stem: file.read_text() for file in sorted(DOCS.glob("*.md")) if file.stem not in COMPOSED}
 BLOCK = re.compile(r"(^<!-- not run.*?-->\n)?^```(sh|python)\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)

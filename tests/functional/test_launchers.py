@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import signal
 from pathlib import Path
 
+import pytest
+
+from lifecycle.config.schema import SweepConfig, TrackingConfig
+from lifecycle.runtime import gpus
+from lifecycle.sweeps import supervise
+from lifecycle.sweeps.plan import Plan
 from tests.conftest import Command, ready
+from tests.forked import COMMAND, Forks, Process
 
 
 def test_joblib_runs_each_job_and_the_command_again_runs_none(
@@ -26,8 +37,115 @@ def test_joblib_runs_each_job_and_the_command_again_runs_none(
     assert len([run for run in runs() if "lifecycle.signature" in run.data.tags]) == 3
 
 
-def test_a_launcher_that_is_not_installed_is_named_before_the_first_job(lifecycle: Command, tmp_path: Path) -> None:
-    ended = lifecycle("-m", "data=iris", "seed=1,2", "sweep.launcher=slurm")
-    assert ended.code == 2
-    assert "sweep.launcher=slurm is not installed. Install hydra-slurm-launcher. Installed: basic, joblib." in ended.err
-    assert not (tmp_path / "mlruns").exists()
+@pytest.mark.slow
+def test_ray_resumes_the_job_of_a_worker_that_is_killed(
+    process: Command, runs: Command, forks: Forks, tmp_path: Path, empty_database: Path
+) -> None:
+    ready(tmp_path, empty_database)
+    words = ("-m", "data=iris", "seed=1,2,3", "data.split_seed=0", "trainer.max_epochs=400")
+    words += ("trainer.early_stopping=false", "tracking.figures=false", "verbose=1")
+    started = Process(forks, [*words, "sweep.launcher=ray"], tmp_path)
+    assert started.stdout is not None
+    killed = ""
+    for line in started.stdout:
+        if found := re.match(r"\(run_job pid=(\d+)\) \[(\d)\] epoch", line):
+            killed = found[2]
+            os.kill(int(found[1]), signal.SIGKILL)
+            break
+    out, err = started.communicate(timeout=500)
+    assert started.wait() == 0, err
+    assert "3 of 3 runs finished\n" in out
+    assert len(re.findall(rf"\[{killed}\] job {killed} of 3: ", out)) == 1  # once more
+    assert "Traceback" not in err
+    found = [run for run in runs() if "lifecycle.signature" in run.data.tags]
+    assert [run.info.status for run in found] == ["FINISHED"] * 3  # it went on in the same run
+    assert len({run.data.tags["lifecycle.signature"] for run in found}) == 3
+    # By workers of this machine it is the same sweep, and there is nothing left to do: the same board and code.
+    again = process(*words)
+    assert (again.code, again.err) == (0, "")
+    assert again.out.partition("\nSweep ")[2] == out.partition("\nSweep ")[2]
+
+
+@pytest.mark.slow
+def test_submitit_runs_each_job_and_the_sweep_is_continued_with_it(
+    python: Command, runs: Command, tmp_path: Path, empty_database: Path
+) -> None:
+    ready(tmp_path, empty_database)
+    words = ("-m", "data=iris", "optimizer.lr=0.01,-1", "trainer.max_epochs=2", "tracking.figures=false", "verbose=1")
+    first = python(*words, "sweep.launcher=submitit_local", "hydra.launcher.timeout_min=30")
+    assert first.code == 1
+    assert "1 of 2 runs finished, 1 failed" in first.out
+    assert "Error executing job" not in first.out + first.err
+    found = [run for run in runs() if "lifecycle.signature" in run.data.tags]
+    assert sorted(run.info.status for run in found) == ["FAILED", "FINISHED"]
+    (file,) = (tmp_path / "mlruns" / "sweeps").glob("*/jobs.jsonl")
+    head = json.loads(file.read_text().splitlines()[0])
+    assert head["settings"]["launcher"] == "submitit_local"
+    assert head["launcher_options"] == ["hydra.launcher.timeout_min=30"]
+    again = python("resume", "sweep=latest")
+    assert again.code == 1
+    assert len([run for run in runs() if "lifecycle.signature" in run.data.tags]) == 3
+
+
+WITHOUT_RAY = f"""import sys
+from importlib import util
+find = util.find_spec
+util.find_spec = lambda name, *rest: None if name == "ray" else find(name, *rest)
+{COMMAND}"""
+
+
+def test_a_launcher_that_is_not_installed_is_named_before_the_first_job(
+    lifecycle: Command, forks: Forks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(launcher: str, message: str) -> None:
+        ended = lifecycle("-m", "data=iris", "seed=1,2", f"sweep.launcher={launcher}")
+        assert (ended.code, ended.out) == (2, "")
+        assert ended.err.startswith(f"lifecycle: sweep.launcher={launcher} {message}")
+        assert not (tmp_path / "mlruns").exists()
+
+    refused("slurm", "is not installed. Install it: pip install hydra-slurm-launcher. Installed: basic, joblib, ray,")
+    ended = lifecycle("-m", "data=iris", "seed=1,2", "sweep.launcher=slurm", "hydra.launcher.partition=gpu")
+    assert ended.err.startswith("lifecycle: sweep.launcher=slurm is not installed. Install it: pip install hydra-slurm")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    refused(
+        "submitit_slurm", "needs the command sbatch, which is not on this machine. Type the command on a login node"
+    )
+    without = Process(forks, ["-m", "data=iris", "seed=1,2", "sweep.launcher=ray"], tmp_path, code=WITHOUT_RAY)
+    message = "lifecycle: sweep.launcher=ray is not installed. Install it: pip install 'nn-lifecycle[ray]'.\n"
+    assert without.communicate(timeout=60)[1] == message
+    assert without.wait() == 2
+
+
+def test_each_worker_has_its_own_gpus(lifecycle: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    assert [gpus.environment(2, place) for place in range(2)] == [
+        {"CUDA_VISIBLE_DEVICES": "4,5"},
+        {"CUDA_VISIBLE_DEVICES": "6,7"},
+    ]
+    assert [gpus.environment(0.5, place)["CUDA_VISIBLE_DEVICES"] for place in range(8)] == list("44556677")
+    assert gpus.environment(0, 3) == {}
+    words = ("-m", "data=iris", "seed=1,2", "sweep.workers=3", "sweep.gpus_per_job=2")
+    ended = lifecycle(*words)
+    assert (ended.code, ended.err) == (
+        2,
+        "lifecycle: sweep.workers are too many for sweep.gpus_per_job=2 and 4 GPUs, got 3. Use at most 2 workers.\n",
+    )
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert lifecycle(*words).err.endswith("and 0 GPUs, got 3. Leave out sweep.gpus_per_job.\n")
+    assert (
+        "sweep.gpus_per_job must be a whole number, or below 1, got 1.5."
+        in lifecycle("-m", "seed=1,2", "sweep.gpus_per_job=1.5").err
+    )
+
+
+def test_a_worker_process_has_the_environment_of_its_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker without a sweep ends at once, but has its environment until then."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    plan = Plan("name", "", TrackingConfig(), SweepConfig(workers=2, gpus_per_job=1.0), 0, tmp_path, ())
+    workers = [supervise.Worker(plan, place) for place in range(2)]
+    seen = [Path(f"/proc/{worker.process.pid}/environ").read_bytes().split(b"\0") for worker in workers]
+    for worker in workers:
+        worker.process.kill()
+        worker.end()
+    for number, environment in zip((b"4", b"5"), seen, strict=True):
+        assert b"CUDA_VISIBLE_DEVICES=" + number in environment

@@ -22,7 +22,7 @@ from scipy import stats
 from lifecycle import layout
 from lifecycle.config.search_path import hydra_ready
 from lifecycle.errors import RequestError
-from lifecycle.sweeps import grid, planning
+from lifecycle.sweeps import charts, grid, page, planning
 from lifecycle.sweeps.board import Board, Entry, board_of, unit_of
 from lifecycle.sweeps.plan import Plan, PlannedJob
 from lifecycle.sweeps.report import print_board
@@ -451,6 +451,30 @@ def test_what_the_printed_board_leaves_out_is_counted(make: Make, capsys: pytest
         "\n          and 1 configuration more\n          2 configurations without a finished run\n"
         in capsys.readouterr().out
     )
+
+
+def test_the_page_and_its_charts_have_the_first_configurations_of_many(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make(f"optimizer.lr={','.join(f'0.{at}' for at in range(11, 34))}", "model.dropout=0.1,0.2")
+    record = Recorder(plan)
+    for job in plan.jobs:
+        record(job, scores={"kept_val_loss": lr_of(job)})
+    found = board_of(plan)
+    whole = page.draw(found, {})
+    assert whole.partition("<h2>Means")[0].count("<tr>") == 47
+    assert whole.count("next to this page has all") == 1  # of the chart of means, which has 30
+    monkeypatch.setattr(page, "MOST_ROWS", 5)
+    monkeypatch.setattr(charts, "MOST_LINES", 7)
+    part = page.draw(found, {})
+    assert part.partition("<h2>Means")[0].count("<tr>") == 6
+    for most in (5, 7, 30):
+        sentence = f"The first {most} of 46 configurations; the file leader_board.csv next to this page has all."
+        assert part.count(sentence) == 1
+    (lines, all_lines) = (
+        svg.count('stroke-opacity="0.85"') + svg.count("stroke-opacity: 0.85") for svg in (part, whole)
+    )
+    assert (lines, all_lines) == (7, 46)
 
 
 def test_units_tell_the_runs_of_a_configuration_apart(make: Make) -> None:

@@ -89,7 +89,7 @@ def test_a_run_is_read_as_mlflows_client_reads_it(folder: Path, client: mlflow.M
     assert (found.metrics["val_loss"], found.metrics["test_loss"]) == (2.0, 0.1 + 0.2)
     assert found.seconds == 3.5
     assert found.artifacts == artifacts(expected).parents[1].with_name("arte fakte") / run_id / "artifacts"
-    assert (found.signature, found.attempt) == (A, 3)
+    assert found.attempt == 3
 
 
 @pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
@@ -173,7 +173,29 @@ def test_more_runs_than_one_query_takes_are_all_read(
     found = sweep_runs.runs_of(folder, "lifecycle", [A])[A]
     assert [run.id for run in found] == ids
     assert [run.metrics for run in found] == [{"test_loss": float(at)} for at in range(7)]
-    assert {run.signature for run in found} == {A}
+
+
+def test_a_board_reads_only_what_it_needs_and_counts_are_those_of_mlflow(
+    folder: Path, client: mlflow.MlflowClient
+) -> None:
+    tags = {layout.ERROR: "it broke.", layout.DATA_DIGEST: "d", "note": "long", layout.COMMAND: "lifecycle"}
+    names = ("kept_val_loss", "test_loss", "test_loss_low", "test_loss_high", "test_baseline_loss", "val_loss")
+    failed, finished, other = (record(client, of, start=at, **tags) for at, of in enumerate((A, A, B), start=1))
+    client.log_batch(finished, [Metric(name, 0.5, 0, 0) for name in names])
+    client.log_param(finished, "data.path", "x.csv")
+    client.log_param(finished, "optimizer.lr", "1")
+    for run_id, status in ((failed, "FAILED"), (finished, "FINISHED"), (other, "FAILED")):
+        client.set_terminated(run_id, status)
+    first, second = sweep_runs.runs_of(folder, "lifecycle", [A], for_board=True)[A]
+    assert (first.id, second.id) == (failed, finished)
+    assert second.tags == {layout.ERROR: "it broke.", layout.DATA_DIGEST: "d"}
+    assert second.metrics == {"kept_val_loss": 0.5, "test_loss": 0.5}
+    assert second.params == {}
+    *_, second = sweep_runs.runs_of(folder, "lifecycle", [A, B], with_params=True)[A]
+    assert (second.params, set(second.metrics)) == ({"data.path": "x.csv"}, set(names))
+    assert sweep_runs.counts_of(folder, "lifecycle", [A, B, "c"]) == {"done": 1, "pruned": 0, "failed": 1, "left": 1}
+    assert sweep_runs.finished_signatures(folder, "lifecycle", [A, B, "c"]) == {A}
+    assert sweep_runs.finished_signatures(folder, "other", [A]) == set()
 
 
 def test_a_folder_without_a_database_has_no_runs(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ def compose_and_run(arguments: list[str]) -> None:
     rules.check_arguments(arguments)
     command = compose.command_line()
     arguments = [compose.in_full(word) for word in arguments]
+    arguments += _chosen_launcher(arguments)
     failure: list[Exception] = []
     many: list[bool] = []
 
@@ -56,6 +57,23 @@ def compose_and_run(arguments: list[str]) -> None:
         raise failure[0]
     if many:
         compose_and_run(["--multirun", *arguments])
+
+
+def _chosen_launcher(arguments: list[str]) -> list[str]:
+    """Return Hydra's choice of the launcher that ``sweep.launcher`` names, whose options Hydra would refuse without.
+
+    Raises:
+        RequestError: the launcher is not installed.
+    """
+    named = [word.partition("=")[2] for word in arguments if word.startswith("sweep.launcher=")]
+    has_options = any(word.startswith("hydra.launcher.") for word in arguments)
+    has_choice = any(word.startswith("hydra/launcher=") for word in arguments)
+    if not named or not has_options or has_choice:
+        return []
+    from lifecycle.sweeps.launchers import hydra_launcher
+
+    hydra_launcher.check(named[-1])
+    return [f"hydra/launcher={named[-1]}"]
 
 
 def _register_sweeper() -> None:

@@ -30,6 +30,7 @@ STRATEGIES = ("auto", "ddp")
 PRECISIONS = ("32", "bf16-mixed", "auto")
 
 ON_ERROR = ("continue", "stop", "retry")
+PLACEMENTS = ("pack", "spread")
 
 VECTORISE = ("auto", "off", "check")
 
@@ -142,7 +143,10 @@ class SweepConfig:
     """How the jobs of a sweep are run; see docs/sweeps.md."""
 
     workers: int = 1  # processes that run jobs at the same time
-    launcher: str | None = None  # one of Hydra's for other machines, such as joblib or submitit_slurm; null: workers
+    launcher: str | None = None  # ray, or one of Hydra's, such as joblib or submitit_slurm; null: workers
+    cpus_per_job: int = 1  # with launcher=ray: processors that a job needs
+    gpus_per_job: float = 0.0  # GPUs that a job needs; 0.5: two jobs share one
+    placement: str = "pack"  # with launcher=ray: fill one machine after the other, or spread the jobs
     on_error: str = "continue"  # continue with the next job, stop, or retry the job at once
     retries: int = 1  # times that a failed job is run again: at once with retry, else when the sweep is started again
     minutes: float | None = None  # no job is started after this time; null: no limit
@@ -162,6 +166,12 @@ class SweepConfig:
         in_range(self, "minutes", above=0)
         one_of(self, "on_error", ON_ERROR)
         one_of(self, "vectorise", VECTORISE)
+        in_range(self, "cpus_per_job", low=1)
+        in_range(self, "gpus_per_job", low=0)
+        one_of(self, "placement", PLACEMENTS)
+        if self.gpus_per_job > 1 and self.gpus_per_job % 1:
+            problem = "must be a whole number, or below 1"
+            raise FieldError("gpus_per_job", problem, str(self.gpus_per_job), "Use for instance 0.5, 1 or 2.")
         if self.launcher is not None and self.workers > 1:
             problem = "are processes of this machine, and a launcher starts its own"
             raise FieldError("workers", problem, str(self.workers), "Leave out one of sweep.workers, sweep.launcher.")

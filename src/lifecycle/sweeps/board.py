@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,13 @@ import numpy as np
 from lifecycle import layout
 from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.layout import DATA_DIGEST
+from lifecycle.runtime.memory import uncollected
 from lifecycle.sweeps.plan import Plan, PlannedJob
 from lifecycle.sweeps.search.space import Objective
-from lifecycle.sweeps.statistics import Difference, Estimate, difference, estimate, holm
+from lifecycle.sweeps.statistics import Difference, Estimate, difference, estimates, holm
 from lifecycle.tracking import ranking, search, sweep_runs
 from lifecycle.tracking.sweep_runs import SweepRun
 
-FINAL = ("kept_", "test_", "training_set_")
 LOSS_PARAMETERS = ("loss", "label_smoothing", "class_weights")
 
 ABSENT = "-"
@@ -139,9 +140,14 @@ def board_of(plan: Plan, metric: str | None = None, by: Sequence[str] = ()) -> B
         RequestError: no run has the metric, or the jobs do not differ in a key of ``by``.
         LifecycleError: the database cannot be read.
     """
+    with uncollected():
+        return _board_of(plan, metric, by)
+
+
+def _board_of(plan: Plan, metric: str | None, by: Sequence[str]) -> Board:
     _check_keys(plan, by)
     signatures = [job.signature for job in plan.jobs]
-    by_signature = sweep_runs.runs_of(plan.place, plan.tracking.experiment, signatures, plan.name)
+    by_signature = sweep_runs.runs_of(plan.place, plan.tracking.experiment, signatures, plan.name, for_board=True)
     last = {
         job.number: sweep_runs.standing(by_signature[job.signature])
         for job in plan.jobs
@@ -151,8 +157,8 @@ def board_of(plan: Plan, metric: str | None = None, by: Sequence[str] = ()) -> B
     asked = metric or _own_metric(plan)
     metric = _metric(plan, last.values(), asked, is_option=metric is not None)
     directions: dict[str, bool] = {}
-    for run in last.values():
-        directions |= json.loads(run.tags.get(layout.HIGHER_IS_BETTER, "{}"))
+    for text in {run.tags.get(layout.HIGHER_IS_BETTER, "{}") for run in last.values()}:
+        directions |= json.loads(text)
     higher = bool(metric and search.higher_is_better(directions, metric))
     ordered = _ranked(entries, metric, higher)
     if metric is not None and plan.search is not None and len(plan.search.objectives) > 1 and not by:
@@ -211,14 +217,29 @@ def _entries(plan: Plan, last: dict[int, SweepRun], by: Sequence[str]) -> list[E
         entry.is_pruned = any(_is_pruned(run) for run in runs.values())
         for job in jobs:
             run = runs.get(job.number)
-            if run is not None and run.status == "FINISHED":
+            if run is None:
+                continue
+            unit = unit_of(job, keys)
+            entry.rows[unit] = run.tags
+            if run.status == "FINISHED":
                 for name, value in _scores(run).items():
-                    entry.scores.setdefault(name, {})[unit_of(job, keys)] = value
-        overlap = _overlap(entry)
-        entry.means = {name: estimate(list(values.values()), overlap) for name, values in entry.scores.items()}
-        entry.rows = {unit_of(job, keys): runs[job.number].tags for job in jobs if job.number in runs}
+                    entry.scores.setdefault(name, {})[unit] = value
+        entry.means = _means(entry)
         entries.append(entry)
     return entries
+
+
+def _means(entry: Entry) -> dict[str, Estimate]:
+    """Return the mean of each score of a configuration; those that all runs have are computed together."""
+    overlap = _overlap(entry)
+    by_count: dict[int, list[str]] = {}
+    for name, values in entry.scores.items():
+        by_count.setdefault(len(values), []).append(name)
+    found: dict[str, Estimate] = {}
+    for names in by_count.values():
+        rows = [list(entry.scores[name].values()) for name in names]
+        found |= zip(names, estimates(rows, overlap), strict=True)
+    return found
 
 
 def _differing(plan: Plan) -> list[str]:
@@ -237,32 +258,25 @@ def _check_keys(plan: Plan, by: Sequence[str]) -> None:
             raise RequestError(Setting("by", key), f"is the same in all jobs of sweep {plan.name}", remedy=remedy)
 
 
-def _settings(job: PlannedJob) -> dict[str, str]:
+def _settings(job: PlannedJob) -> Mapping[str, str]:
     """Return the values in which a configuration may differ from others, by key."""
-    words = [word.lstrip("+").partition("=") for word in job.words]
+    return _settings_in(job.words)
+
+
+@lru_cache(maxsize=2**17)
+def _settings_in(job_words: tuple[str, ...]) -> Mapping[str, str]:
+    words = [word.lstrip("+").partition("=") for word in job_words]
     return {key: value for key, _, value in words if key not in ("seed", "data.split_seed", "cv.fold", "cv.repeat")}
 
 
 def _scores(run: SweepRun) -> dict[str, float]:
-    return {
-        name: value
-        for name, value in run.metrics.items()
-        if name.startswith(FINAL) and not name.endswith(("_low", "_high")) and "_baseline_" not in name
-    }
+    return run.metrics  # of a board, only the scores are read
 
 
 def unit_of(job: PlannedJob, compared: Sequence[str] = ()) -> Unit:
     """Return what tells the runs of one entry apart: seed and fold, and all settings that are not compared."""
-    config = job.record["config"]
-    cv = config.get("cv", {})
-    values = {
-        "seed": config["seed"],
-        "data.split_seed": config["data"].get("split_seed"),
-        "cv.repeat": cv.get("repeat"),
-        "cv.fold": cv.get("fold"),
-    }
     others = {key: value for key, value in sorted(_settings(job).items()) if key not in compared}
-    return tuple((values | others).items())
+    return (*job.unit.items(), *others.items())
 
 
 def _overlap(entry: Entry) -> float:
@@ -290,7 +304,7 @@ def _metric(plan: Plan, runs: Iterable[SweepRun], metric: str | None, is_option:
         has_folds = plan.jobs[0].record["config"].get("cv") is not None
         return next((name for name in (search.OF_FOLDS if has_folds else search.DEFAULTS) if name in names), None)
     if finished and metric not in names:
-        scores = ", ".join(name for name in names if name.startswith(FINAL)) or "none"
+        scores = ", ".join(name for name in names if name.startswith(sweep_runs.FINAL)) or "none"
         problem = "is a score of none of these runs"
         raise RequestError(
             Setting("metric", metric), problem, remedy=f"{did_you_mean(metric, names)} Scores: {scores}."

@@ -14,6 +14,9 @@ from lifecycle.sweeps.board import ABSENT, Board, Entry
 MOST_ROWS = 30
 """Configurations of the chart of means."""
 
+MOST_LINES = 300
+"""Configurations of the parallel coordinates."""
+
 MOST_CHARACTERS = 36
 MOST_TICKS = 8
 
@@ -41,7 +44,7 @@ def means(board: Board) -> str:
 def parallel(board: Board) -> str | None:
     """Return parallel coordinates of the settings and the metric; ``None`` for fewer than two settings."""
     metric = board.metric or ""
-    shown = [entry for entry in board.entries if metric in entry.means]
+    shown = [entry for entry in board.entries if metric in entry.means][:MOST_LINES]
     keys = list(shown[0].settings) if shown else []
     if len(keys) < 2 or len(shown) < 2:
         return None
@@ -53,7 +56,7 @@ def parallel(board: Board) -> str | None:
         axes = figure.subplots()
         from matplotlib import colormaps
 
-        for at in range(len(shown)):
+        for at in reversed(range(len(shown))):  # the best on top
             place = (scores[at] - low) / ((high - low) or 1)
             quality = place if board.higher else 1 - place
             line = [positions[at] for positions, _ in columns]

@@ -1,24 +1,18 @@
-"""The jobs of a multirun as Hydra's grammar has them, run by workers of this machine or by a launcher of Hydra."""
+"""The jobs of a multirun as Hydra's grammar has them."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
-from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from lifecycle.config.compose import command_line
 from lifecycle.errors import RequestError, Setting
-from lifecycle.sweeps import plan as plans
 from lifecycle.sweeps import run
 from lifecycle.sweeps.board import Board
-from lifecycle.sweeps.execute import execute
-from lifecycle.sweeps.plan import Plan
 
-BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
-MARK = "lifecycle_job"
-"""Key of the job in the configuration of a launcher's process: folder of the sweep, and number."""
+LAUNCHER, BASIC = "hydra/launcher", "basic"
 
 
 def sweep(context: HydraContext, config: DictConfig, words: list[str]) -> Board:
@@ -38,39 +32,12 @@ def sweep(context: HydraContext, config: DictConfig, words: list[str]) -> Board:
     loader = context.config_loader
     parsed = OverridesParser.create(config_loader=loader).parse_overrides(words)
     plan = run.planned(parsed, lambda own: loader.load_sweep_config(config, own), command_line(), config)
-    if plan.settings.launcher is None and config.hydra.launcher.get("_target_") == BASIC:
-        return run.run(plan)
-    if plan.search is not None:
+    options = tuple(word for word in map(str, config.hydra.overrides.hydra) if word.startswith("hydra.launcher."))
+    named = str(config.hydra.runtime.choices[LAUNCHER])  # in Hydra's own words: hydra/launcher=joblib
+    settings = plan.settings
+    if settings.launcher is None and named != BASIC:
+        settings = replace(settings, launcher=named)
+    if settings.launcher is not None and plan.search is not None:
         problem = "runs jobs that are known in advance, and a search learns from each before it suggests another"
-        launcher = str(config.hydra.runtime.choices.get("hydra/launcher"))
-        raise RequestError(Setting("hydra/launcher", launcher), problem, remedy="Use sweep.workers.")
-    return run.conclude(_launch(context, config, plan), {})
-
-
-def _launch(context: HydraContext, config: DictConfig, plan: Plan) -> Plan:
-    """Run the jobs by a launcher of Hydra's, in processes of its own; how they ended is read from MLflow."""
-    name = plan.settings.launcher
-    if name is not None:
-        found = context.config_loader.get_group_options("hydra/launcher")
-        if name not in found:
-            remedy = f"Install hydra-{name.partition('_')[0]}-launcher. Installed: {', '.join(found)}."
-            raise RequestError(Setting("sweep.launcher", name), "is not installed", remedy=remedy)
-        of_hydra = [str(word) for word in config.hydra.overrides.hydra]
-        config = context.config_loader.load_configuration(
-            config.hydra.job.config_name, [*of_hydra, f"hydra/launcher={name}"], run_mode=config.hydra.mode
-        )
-    plan = run.stored(plan)
-    OmegaConf.update(config, "hydra.sweep.dir", str(plan.folder), force_add=True)
-    launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=run_marked, config=config)
-    launcher.launch([[f"+{MARK}='{plan.folder}:{job.number}'"] for job in plan.jobs], initial_job_idx=0)
-    from lifecycle.sweeps import summary  # it imports pandas and matplotlib
-
-    summary.write(plan)
-    return plan
-
-
-def run_marked(config: DictConfig) -> str:
-    """Run the job that a configuration is marked with; a launcher calls this in a process of its own."""
-    folder, _, number = str(config[MARK]).rpartition(":")
-    plan = plans.read(Path(folder))
-    return execute(plan, plan.jobs[int(number)])
+        raise RequestError(Setting("sweep.launcher", settings.launcher), problem, remedy="Use sweep.workers.")
+    return run.run(replace(plan, settings=settings, launcher_options=options))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
 from lifecycle import layout
-from lifecycle.sweeps.board import Board, Entry
+from lifecycle.sweeps.board import Entry
 
 ROW = "row"
 
@@ -78,11 +78,10 @@ def is_complete(entry: Entry) -> bool:
     return all(job.number in entry.runs and entry.runs[job.number].status == "FINISHED" for job in entry.jobs)
 
 
-def pooled(board: Board) -> dict[str, dict[str, float]]:
-    """Return the scores over all rows of each complete configuration, by its settings as JSON."""
-    found: dict[str, dict[str, float]] = {}
-    for entry in board.entries:
-        rows: Any = predictions_of(entry) if is_complete(entry) else None
-        if rows is not None:
-            found[json.dumps(entry.settings)] = scores_of(rows)
-    return found
+def pooled(parts: Iterable[tuple[Entry, pd.DataFrame]]) -> dict[str, dict[str, float]]:
+    """Return the scores over all rows of each complete configuration, by its settings as JSON.
+
+    Args:
+        parts: configurations with their predictions, see :func:`predictions_of`.
+    """
+    return {json.dumps(entry.settings): scores_of(found) for entry, found in parts if is_complete(entry)}

@@ -19,6 +19,13 @@ from lifecycle.sweeps.importance import importance
 from lifecycle.sweeps.report import columns_of, counts_of
 
 TEMPLATE = "page.html.jinja"
+BOARD, FAILURES, PREDICTIONS = "leader_board.csv", "failures.csv", "out_of_fold.csv"
+"""The files next to the page."""
+
+MOST_ROWS = 200
+"""Configurations in a table of the page; a browser takes seconds for thousands of rows, and nobody reads them."""
+
+MOST_FAILURES = 50
 
 CLEAR = 0.05
 """Below this p a difference is called clear."""
@@ -49,12 +56,13 @@ def draw(board: Board, pooled: Mapping[str, Mapping[str, float]]) -> str:
         board: with at least one finished run.
         pooled: scores of out-of-fold predictions by configuration, see :func:`lifecycle.sweeps.out_of_fold.pooled`.
     """
-    columns = columns_of(board, board.entries, unlimited=True)
+    entries = board.entries[:MOST_ROWS]
+    columns = columns_of(board, entries, unlimited=True)
     rows = zip(*(cells for _, cells in columns), strict=True)
-    has_front = any(entry.is_in_front for entry in board.entries)
+    has_front, best = any(entry.is_in_front for entry in board.entries), board.best
     shown = [
-        Row(tuple(cells), entry.is_in_front if has_front else entry is board.best)
-        for cells, entry in zip(rows, board.entries, strict=True)
+        Row(tuple(cells), entry.is_in_front if has_front else entry is best)
+        for cells, entry in zip(rows, entries, strict=True)
     ]
     parallel = charts.parallel(board)
     direction = "higher" if board.higher else "lower"
@@ -77,11 +85,24 @@ def draw(board: Board, pooled: Mapping[str, Mapping[str, float]]) -> str:
             means=Markup(charts.means(board)),  # noqa: S704 - matplotlib escapes texts
             parallel=None if parallel is None else Markup(parallel),  # noqa: S704
             importance=[(key, f"{share:.0%}") for key, share in importance(board).items()],
-            pooled=[(_label(key), [number(scores[name]) for name in names]) for key, scores in pooled.items()],
+            pooled=[
+                (_label(key), [number(scores[name]) for name in names])
+                for key, scores in list(pooled.items())[:MOST_ROWS]
+            ],
             pooled_names=names,
-            failures=[_shown(failure) for failure in board.failures],
+            failures=[_shown(failure) for failure in board.failures[:MOST_FAILURES]],
+            left_out=_left_out(len(board.entries), MOST_ROWS, "configurations", BOARD),
+            pooled_left_out=_left_out(len(pooled), MOST_ROWS, "configurations", PREDICTIONS),
+            lines_left_out=_left_out(len(board.entries), charts.MOST_LINES, "configurations", BOARD),
+            means_left_out=_left_out(len(board.entries), charts.MOST_ROWS, "configurations", BOARD),
+            failures_left_out=_left_out(len(board.failures), MOST_FAILURES, "failures", FAILURES),
         )
     )
+
+
+def _left_out(count: int, most: int, what: str, file: str) -> str:
+    """Return the sentence on what is not on the page; "" where all is."""
+    return f"The first {most} of {count} {what}; the file {file} next to this page has all." if count > most else ""
 
 
 def verdict(board: Board) -> str:

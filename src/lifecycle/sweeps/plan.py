@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lifecycle import layout
 from lifecycle.config import request_record
 from lifecycle.config.schema import Request, SweepConfig, SweepJob, TrackingConfig
 from lifecycle.errors import RequestError, Setting, did_you_mean
+from lifecycle.runtime.memory import uncollected
 from lifecycle.sweeps.search import space
 from lifecycle.sweeps.search.space import Search
 from lifecycle.tracking import sweep_runs
@@ -36,6 +38,7 @@ class PlannedJob:
         data: digest of its data; empty: they could not be read.
         code: versions of its code, see :func:`lifecycle.sweeps.signature.code_of`.
         record: its request, see :func:`lifecycle.config.request_record.record_of`.
+        unit: what tells it apart from the other jobs of its configuration, see :func:`unit_in`.
     """
 
     number: int
@@ -46,6 +49,7 @@ class PlannedJob:
     data: str
     code: Mapping[str, str]
     record: Mapping[str, Any]
+    unit: Mapping[str, Any]
 
     def request(self, plan: Plan, attempt: int = 1) -> Request:
         """Return the request of the job, rebuilt from its record."""
@@ -53,6 +57,39 @@ class PlannedJob:
         place = SweepJob(plan.name, self.number, self.signature, self.configuration, self.data, attempt)
         overrides = tuple(self.record["overrides"])
         return replace(request, command=plan.command, overrides=overrides, sweep=place)
+
+
+class StoredRecord(Mapping[str, Any]):
+    """The record of a stored job, which is parsed when it is needed: a leader board of many jobs needs few of them."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __getitem__(self, key: str) -> Any:
+        return self._parsed[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parsed)
+
+    def __len__(self) -> int:
+        return len(self._parsed)
+
+    @cached_property
+    def _parsed(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.text)
+        return found
+
+
+def unit_in(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return seed, split seed, repetition and fold of a record."""
+    config = record["config"]
+    cv = config.get("cv", {})
+    return {
+        "seed": config["seed"],
+        "data.split_seed": config["data"].get("split_seed"),
+        "cv.repeat": cv.get("repeat"),
+        "cv.fold": cv.get("fold"),
+    }
 
 
 @dataclass(frozen=True)
@@ -69,6 +106,7 @@ class Plan:
         jobs: in the order of their numbers; of a search, those that were suggested so far.
         search: what is searched; ``None``: all jobs are known.
         started: when it was first stored, in seconds since 1970; 0: it is not stored yet.
+        launcher_options: overrides of ``hydra.launcher``.
     """
 
     name: str
@@ -79,7 +117,8 @@ class Plan:
     folder: Path
     jobs: tuple[PlannedJob, ...]
     search: Search | None = None
-    started: float = 0.0
+    started: float = field(default=0.0, compare=False)
+    launcher_options: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -122,11 +161,12 @@ def write(plan: Plan) -> None:
         "tracking": asdict(plan.tracking),
         "settings": asdict(plan.settings),
         "verbose": plan.verbose,
+        "launcher_options": list(plan.launcher_options),
         "started": plan.started or _first_start(plan.folder) or time.time(),
     }
     if plan.search is not None:
         head["search"] = {item.name: getattr(plan.search, item.name) for item in fields(plan.search) if item.init}
-    lines = [json.dumps(head, default=asdict), *(json.dumps(asdict(job)) for job in plan.jobs)]
+    lines = [json.dumps(head, default=asdict), *map(_line, plan.jobs)]
     part = plan.folder / f".{layout.JOBS}.part"
     part.write_text("\n".join(lines) + "\n", encoding="utf-8")
     part.replace(plan.folder / layout.JOBS)
@@ -141,6 +181,26 @@ def turn(plan: Plan) -> FileLock:
 def is_stored(plan: Plan) -> bool:
     """Return whether a plan of this name was stored before."""
     return (plan.folder / layout.JOBS).is_file()
+
+
+RECORD = ', "record": '
+"""Where the record of a job begins in its line, of which it is the last value; within a text, quotes are escaped."""
+
+
+def _line(job: PlannedJob) -> str:
+    values = {one.name: getattr(job, one.name) for one in fields(job) if one.name != "record"}
+    record = job.record.text if isinstance(job.record, StoredRecord) else json.dumps(job.record)
+    return f"{json.dumps(values)[:-1]}{RECORD}{record}}}"
+
+
+def _job(line: str) -> PlannedJob:
+    first, _, record = line.rstrip().removesuffix("}").partition(RECORD)
+    values = {"record": StoredRecord(record), **json.loads(first + "}")}
+    if not record.endswith("}"):
+        raise ValueError(f"the line of job {values['number']} is cut off")
+    if "unit" not in values:  # of an earlier version
+        values["unit"] = unit_in(values["record"])
+    return PlannedJob(**{**values, "words": tuple(values["words"])})
 
 
 def _first_start(folder: Path) -> float | None:
@@ -160,21 +220,38 @@ def read(folder: Path) -> Plan:
     Raises:
         RequestError: it cannot be read.
     """
+    with uncollected():
+        return _read(folder, with_jobs=True)
+
+
+def read_head(folder: Path) -> Plan:
+    """Return the stored plan of a sweep without its jobs, of which there may be thousands.
+
+    Raises:
+        RequestError: it cannot be read.
+    """
+    return _read(folder, with_jobs=False)
+
+
+def _read(folder: Path, with_jobs: bool) -> Plan:
     try:
-        head, *jobs = [json.loads(line) for line in (folder / layout.JOBS).read_text(encoding="utf-8").splitlines()]
+        with (folder / layout.JOBS).open(encoding="utf-8") as lines:
+            head = json.loads(next(lines, ""))
+            jobs = [_job(line) for line in lines] if with_jobs else []
         if head["format"] != FORMAT:
             problem = f"is recorded in format {head['format']}, and this version reads {FORMAT}"
             raise RequestError(Setting("sweep", folder.name), problem, remedy="Update nn-lifecycle.")
-        planned = tuple(
-            PlannedJob(**{**job, "words": tuple(job["words"])}) for job in sorted(jobs, key=lambda job: job["number"])
-        )
+        planned = tuple(sorted(jobs, key=lambda job: job.number))
         settings, tracking = SweepConfig(**head["settings"]), TrackingConfig(**head["tracking"])
         search = space.read(head["search"]) if "search" in head else None
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = f"has no readable {layout.JOBS} in {folder}: {error}"
         raise RequestError(Setting("sweep", folder.name), problem, remedy="Type its command again.") from error
     started = _first_start(folder) or 0.0
-    return Plan(head["name"], head["command"], tracking, settings, head["verbose"], folder, planned, search, started)
+    options = tuple(head.get("launcher_options", ()))
+    return Plan(
+        head["name"], head["command"], tracking, settings, head["verbose"], folder, planned, search, started, options
+    )
 
 
 def current(plan: Plan) -> Plan:

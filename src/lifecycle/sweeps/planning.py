@@ -20,7 +20,7 @@ from lifecycle.credentials import hiding, masked_word
 from lifecycle.data.folds import check_can_be_folded
 from lifecycle.errors import LifecycleError, RequestError
 from lifecycle.sweeps import grid, signature
-from lifecycle.sweeps.plan import Plan, PlannedJob, differing, folder_of
+from lifecycle.sweeps.plan import Plan, PlannedJob, differing, folder_of, unit_in
 
 Compose = Callable[[list[str]], DictConfig]
 """Composes the overrides of a job, with the ``hydra`` node."""
@@ -139,7 +139,9 @@ class Signatures:
         record = request_record.record_of(request)
         data, code = self.of(request, record)
         signed = signature.signature_of(record, data, code)
-        return PlannedJob(number, words, varied, signature.configuration_of(record), signed, data, code, record)
+        return PlannedJob(
+            number, words, varied, signature.configuration_of(record), signed, data, code, record, unit_in(record)
+        )
 
     def of(self, request: Request, record: dict[str, Any]) -> tuple[str, dict[str, str]]:
         """Return the digest of the data and the code of a request; empty for one that cannot be met."""

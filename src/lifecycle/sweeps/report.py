@@ -72,14 +72,14 @@ def _print_entries(console: Console, board: Board) -> None:
         print_table(console, _table_of_one(shown[0]))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
-    columns = columns_of(board, shown)
+    columns, best = columns_of(board, shown), board.best
     for head, _ in columns:
         # Rich would read [64,32] in a plain str as markup.
         table.add_column(Text(head), overflow="fold", justify="left")
     for at, row in enumerate(zip(*(cells for _, cells in columns), strict=True)):
         if at and shown[at].group != shown[at - 1].group:
             table.add_row()
-        table.add_row(*(Text(cell, "bold" if shown[at] is board.best else "") for cell in row))
+        table.add_row(*(Text(cell, "bold" if shown[at] is best else "") for cell in row))
     print_table(console, table)
     without = sum(not entry.means for entry in board.entries)
     if more := len(board.entries) - without - len(shown):

@@ -17,11 +17,12 @@ from lifecycle.sweeps import grid, planning, signature
 from lifecycle.sweeps import plan as plans
 from lifecycle.sweeps.board import Board, board_of
 from lifecycle.sweeps.execute import GIVEN_UP
+from lifecycle.sweeps.launchers import start
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.report import print_board
 from lifecycle.sweeps.search import composing
 from lifecycle.sweeps.search.supervise import search
-from lifecycle.sweeps.supervise import DIED, NOT_DONE, supervise
+from lifecycle.sweeps.supervise import DIED, NOT_DONE
 from lifecycle.tracking import sweep_runs
 
 
@@ -48,7 +49,7 @@ def run(plan: Plan) -> Board:
     plan = stored(plan)
     try:
         left = _left(plan)
-        ended = supervise(plan, left) if plan.search is None else search(plan)
+        ended = start.run_jobs(plan, left) if plan.search is None else search(plan)
     except Interrupted:
         with signals_ignored():
             print_board(board_of(plans.current(plan)), plan.verbose)
@@ -78,9 +79,10 @@ def stored(plan: Plan) -> Plan:
     """Store a plan, and return it; with ``sweep.again``, that of a repetition.
 
     Raises:
-        RequestError: an environment variable names another place for runs.
+        RequestError: an environment variable names another place for runs, or the launcher is not installed.
     """
     check_environment(plan.tracking.dir)
+    start.check(plan)
     if plan.search is not None:
         with plans.turn(plan):
             found = plans.current(plan) if plans.is_stored(plan) else plan
@@ -107,8 +109,7 @@ def _repeated(plan: Plan) -> Plan:
 def _left(plan: Plan) -> list[int]:
     """Return the numbers of the jobs that are not finished: a sweep that is complete starts no process."""
     signatures = [job.signature for job in plan.jobs]
-    runs = sweep_runs.runs_of(plan.place, plan.tracking.experiment, signatures, plan.name)
-    done = {signature for signature, found in runs.items() if any(run.status == "FINISHED" for run in found)}
+    done = sweep_runs.finished_signatures(plan.place, plan.tracking.experiment, signatures)
     return [job.number for job in plan.jobs if job.signature not in done]
 
 

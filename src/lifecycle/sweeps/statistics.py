@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import stdtr, stdtrit
@@ -51,13 +52,25 @@ def estimate(values: Sequence[float], overlap: float = 0.0) -> Estimate:
         overlap: 0 for independent runs (seeds); for folds the ratio of test to training rows, by which Nadeau and
             Bengio correct the variance, as the training rows of folds overlap.
     """
-    array = np.asarray(values, dtype=np.float64)
-    mean = float(array.mean())
-    if len(array) < 2:
-        return Estimate(mean, math.nan, math.nan, math.nan, len(array))
-    sd = float(array.std(ddof=1))
-    half = float(stdtrit(len(array) - 1, (1 + LEVEL) / 2)) * sd * math.sqrt(1 / len(array) + overlap)
-    return Estimate(mean, sd, mean - half, mean + half, len(array))
+    return estimates([values], overlap)[0]
+
+
+def estimates(rows: Sequence[Sequence[float]], overlap: float = 0.0) -> list[Estimate]:
+    """Return :func:`estimate` of several scores of the same number of runs: ``(scores, runs)``."""
+    array = np.asarray(rows, dtype=np.float64)
+    means, count = array.mean(axis=1), array.shape[1]
+    if count < 2:
+        return [Estimate(float(mean), math.nan, math.nan, math.nan, count) for mean in means]
+    sds = array.std(axis=1, ddof=1)
+    halves = _quantile(count) * sds * math.sqrt(1 / count + overlap)
+    lists = (values.tolist() for values in (means, sds, means - halves, means + halves))
+    return [Estimate(mean, sd, low, high, count) for mean, sd, low, high in zip(*lists, strict=True)]
+
+
+@lru_cache
+def _quantile(count: int) -> float:
+    """Return the half width of the interval of the mean of some runs, in standard errors."""
+    return float(stdtrit(count - 1, (1 + LEVEL) / 2))
 
 
 def difference(values: Sequence[float], others: Sequence[float], overlap: float = 0.0) -> Difference:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import sys
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,8 +12,10 @@ from pathlib import Path
 import pandas as pd
 
 from lifecycle import layout
+from lifecycle.credentials import masked
 from lifecycle.sweeps import out_of_fold, page
 from lifecycle.sweeps.board import Board, Entry, board_of
+from lifecycle.sweeps.page import BOARD, FAILURES, PREDICTIONS
 from lifecycle.sweeps.plan import Plan
 from lifecycle.tracking import client, sweep_runs
 from lifecycle.tracking.found_run import Which
@@ -21,7 +24,7 @@ from lifecycle.tracking.provenance import installed
 from lifecycle.tracking.sweep_runs import SweepRun
 
 ROLE = "sweep"
-PAGE, BOARD, FAILURES, PREDICTIONS = "sweep.html", "leader_board.csv", "failures.csv", "out_of_fold.csv"
+PAGE = "sweep.html"
 
 
 def write(plan: Plan) -> None:
@@ -72,6 +75,17 @@ def _best_run(board: Board, entry: Entry) -> SweepRun | None:
     return max(known, key=lambda run: sign * run.metrics[name], default=None)
 
 
+def attempt(plan: Plan) -> None:
+    """Write the summary, or print why it cannot be: the runs are recorded, and the board is printed without it."""
+    from lifecycle.runtime.faults import explanation
+
+    try:
+        write(plan)
+    except Exception as raised:
+        error = explanation(raised) or raised
+        print(masked(f"lifecycle: the summary of the sweep was not written: {error}"), file=sys.stderr, flush=True)
+
+
 def _note(board: Board) -> str:
     """Return the description that MLflow's UI shows of the summary."""
     return f"{page.verdict(board) or 'Summary of a sweep.'}\n\n    {board.plan.command}\n\nOpen the artifact {PAGE}."
@@ -89,12 +103,13 @@ def _write_files(board: Board, folder: Path) -> None:
         ]
         pd.DataFrame(rows).to_csv(folder / FAILURES, index=False)
     parts = [(entry, found) for entry in board.entries if (found := out_of_fold.predictions_of(entry)) is not None]
+    pooled = out_of_fold.pooled(parts)
     for entry, found in parts:
         for at, (key, value) in enumerate(entry.settings.items()):
             found.insert(at, key, value)
     if parts:
         pd.concat([found for _, found in parts], ignore_index=True).to_csv(folder / PREDICTIONS, index=False)
-    (folder / PAGE).write_text(page.draw(board, out_of_fold.pooled(board)), encoding="utf-8")
+    (folder / PAGE).write_text(page.draw(board, pooled), encoding="utf-8")
 
 
 def table(board: Board) -> pd.DataFrame:

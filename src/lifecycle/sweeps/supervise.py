@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import selectors
@@ -14,8 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lifecycle.errors import Interrupted
-from lifecycle.runtime.processes import signals_ignored
+from lifecycle.config.schema import SweepConfig
+from lifecycle.errors import Interrupted, RequestError
+from lifecycle.runtime import gpus
+from lifecycle.runtime.processes import environment, signals_ignored
 from lifecycle.sweeps.execute import ALONE, FAILED, REFUSED
 from lifecycle.sweeps.grouping import Task, Vectorised, tasks
 from lifecycle.sweeps.plan import Plan
@@ -28,6 +31,21 @@ WAITS = 60.0
 """Seconds in which a worker ends its run after a signal."""
 
 NOT_DONE = {FAILED, REFUSED, DIED}
+
+
+def check_gpus(settings: SweepConfig) -> None:
+    """Refuse more workers than there are GPUs for.
+
+    Raises:
+        RequestError: names both numbers.
+    """
+    if settings.gpus_per_job:
+        there = len(gpus.visible())
+        most = int(there / settings.gpus_per_job)
+        if settings.workers > most:
+            problem = f"are too many for sweep.gpus_per_job={settings.gpus_per_job:g} and {there} GPUs"
+            remedy = f"Use at most {most} workers." if most else "Leave out sweep.gpus_per_job."
+            raise RequestError("sweep.workers", problem, settings.workers, remedy)
 
 
 def start_worker(folder: Path, answers: int) -> subprocess.Popen[bytes]:
@@ -49,6 +67,7 @@ class Worker:
     """A process that runs jobs; its own session keeps Ctrl-C on the terminal from it, which this process passes on."""
 
     plan: Plan
+    place: int = 0
     jobs: set[int] = field(default_factory=set)  # that it is at
     is_group: bool = False
     process: subprocess.Popen[bytes] = field(init=False)
@@ -56,7 +75,8 @@ class Worker:
 
     def __post_init__(self) -> None:
         self.answers, theirs = os.pipe()
-        self.process = start_worker(self.plan.folder, theirs)
+        with environment(**gpus.environment(self.plan.settings.gpus_per_job, self.place)):
+            self.process = start_worker(self.plan.folder, theirs)
         os.close(theirs)
 
     def start(self, task: Task) -> None:
@@ -194,7 +214,8 @@ class Supervisor:
         """Return a worker without a job, which is started if there is none."""
         free = next((worker for worker in self._workers if not worker.jobs), None)
         if free is None:
-            free = Worker(self.plan)
+            taken = {worker.place for worker in self._workers}
+            free = Worker(self.plan, next(place for place in itertools.count() if place not in taken))
             self._workers.append(free)
             self._ready.register(free.answers, selectors.EVENT_READ, free)
         return free

@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from lifecycle.credentials import masked
 from lifecycle.errors import Interrupted
 from lifecycle.runtime.labels import lines_labelled
 from lifecycle.runtime.signals import signals_raise
@@ -66,7 +65,9 @@ def _answer(pipe: int, line: str) -> None:
 def _do(sweep: Plan, task: Sequence[int], tell: Callable[[int, str], None]) -> None:
     number = task[0]
     if number == SUMMARY:
-        _summarize(sweep)
+        from lifecycle.sweeps import summary
+
+        summary.attempt(sweep)
         tell(SUMMARY, DONE)
         return
     with lines_labelled(f"[{number + 1}] ") if sweep.settings.workers > 1 else nullcontext():
@@ -78,17 +79,6 @@ def _do(sweep: Plan, task: Sequence[int], tell: Callable[[int, str], None]) -> N
             execute_group(sweep, task, tell)
             return
     tell(number, ended)
-
-
-def _summarize(sweep: Plan) -> None:
-    from lifecycle.runtime.faults import explanation
-    from lifecycle.sweeps import summary
-
-    try:
-        summary.write(sweep)
-    except Exception as raised:  # the runs are recorded, and the leader board is printed without it
-        error = explanation(raised) or raised
-        print(masked(f"lifecycle: the summary of the sweep was not written: {error}"), file=sys.stderr, flush=True)
 
 
 def _read(numbers: Queue, busy: threading.Event) -> None:

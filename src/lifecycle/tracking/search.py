@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from lifecycle import layout
@@ -54,9 +55,11 @@ def find(
     if run in (LATEST, BEST):
         found = _of_experiment(store, statuses, sweep)
         if run == LATEST:
-            return described(store, found[0])
-        whole = [one for one in found if not is_pruned(one.data.tags)]
-        return described(store, _best(whole or found, metric, sweep is not None))
+            chosen = found[0]
+        else:
+            whole = [one for one in found if not is_pruned(one.data.tags)]
+            chosen = _best(whole or found, metric, sweep is not None)
+        return described(store, store.client.get_run(chosen.info.run_id))
     if run.startswith(REGISTERED):
         return _registered(store, run)
     return described(store, _by_id(store, run))
@@ -70,7 +73,8 @@ def find_many(
     ``best`` chooses among FINISHED runs only.
     """
     if not runs:
-        return [described(store, run) for run in reversed(_of_experiment(store, statuses, sweep))]
+        found = [str(run.info.run_id) for run in reversed(_of_experiment(store, statuses, sweep))]
+        return [described(store, store.client.get_run(run)) for run in found]
     return [find(store, run, ("FINISHED",) if run == BEST else statuses, metric, sweep) for run in runs]
 
 
@@ -146,30 +150,30 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
     words = [f"attributes.status = '{wanted[0]}'"] if len(wanted) == 1 else []
     # By signature: a job that was finished by another sweep before is a job of this one too.
     signatures = sweep_runs.signatures_of(store.folder, sweep) if sweep else None
-    words += [f"tags.`lifecycle.sweep` = {quoted(sweep)}"] if sweep and signatures is None else []
-    found = [
-        run
-        for run in store.client.search_runs(
-            [store.experiment_id],
-            " and ".join(words),
-            max_results=MOST_RUNS,
-            order_by=["attributes.start_time DESC"],
+    words += [f"tags.`lifecycle.sweep` = {quoted(sweep)}"] if sweep else []
+    if signatures is None:
+        found = store.client.search_runs(
+            [store.experiment_id], " and ".join(words), max_results=MOST_RUNS, order_by=["attributes.start_time DESC"]
         )
-        # Several statuses are filtered here: MLflow's filter language has no OR.
+    else:
+        found = _of_signatures(store, signatures)
+    # Several statuses are filtered here: MLflow's filter language has no OR.
+    chosen = [
+        run
+        for run in found
         if layout.COMMAND in run.data.tags
         and run.info.status in wanted
         and not (wanted == ("FINISHED",) and is_pruned(run.data.tags))
-        and (signatures is None or run.data.tags.get(layout.SIGNATURE) in signatures)
     ]
-    if found:
-        return list(found)
+    if chosen:
+        return chosen
     place = Setting("tracking.dir", store.folder)
     lacks = f"has no {' or '.join(wanted)} run in experiment {_name(store)}"
     if sweep is None:
         raise RequestError(
             place, lacks, remedy="Run one first, such as lifecycle model=mlp data=iris, or name its folder."
         )
-    if signatures is not None and not sweep_runs.runs_of(store.folder, _name(store), signatures):
+    if signatures is not None and not found:
         raise _without_runs(store, sweep, len(signatures))
     last = store.client.search_runs([store.experiment_id], max_results=1000, order_by=["attributes.start_time DESC"])
     tagged = [run.data.tags.get(layout.SWEEP) for run in last]
@@ -181,6 +185,31 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
 def is_pruned(tags: Mapping[str, str]) -> bool:
     """Return whether a search ended a run early: it is FINISHED in MLflow, but has neither scores nor a model."""
     return tags.get(layout.STATUS) == layout.PRUNED
+
+
+def _of_signatures(store: Store, signatures: set[str]) -> list[Any]:
+    """Return the runs of the jobs of a sweep, the last first; MLflow takes a minute for 10,000.
+
+    They have those attributes of MLflow's runs that choosing one needs.
+    """
+    by_signature = sweep_runs.runs_of(store.folder, _name(store), signatures, with_params=True)
+    runs = sorted((run for runs in by_signature.values() for run in runs), key=lambda run: -run.started)
+    return [
+        SimpleNamespace(
+            info=SimpleNamespace(
+                run_id=run.id,
+                status=_in_mlflow(run.status),
+                start_time=run.started,
+            ),
+            data=run,
+        )
+        for run in runs
+    ]
+
+
+def _in_mlflow(status: str) -> str:
+    """Return MLflow's status of a :class:`lifecycle.tracking.sweep_runs.SweepRun`."""
+    return {sweep_runs.DEAD: "RUNNING", sweep_runs.PRUNED: "FINISHED"}.get(status, status)
 
 
 def _without_runs(store: Store, sweep: str, jobs: int) -> RequestError:

@@ -6,7 +6,6 @@ whose layout is that of all versions of MLflow 3, and need no import of MLflow.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -31,6 +30,21 @@ PRUNED = "PRUNED"
 AT_ONCE = 500
 """Runs of one query; SQLite limits the number of variables."""
 
+OF_BOARD = (
+    *(layout.HIGHER_IS_BETTER, layout.ERROR, layout.SPLIT_ROWS, layout.VECTORISED),
+    *(layout.DATA_DIGEST, layout.VALIDATION_DIGEST, layout.TEST_DIGEST),
+)
+"""Tags that a leader board needs, in addition to the signature."""
+
+FINAL = ("kept_", "test_", "training_set_")
+"""Beginnings of the names of scores of a finished run."""
+
+NO_SCORE = ("*_low", "*_high", "*_baseline_*")
+"""Patterns of other names that begin so: ends of intervals, and scores of baselines."""
+
+OF_SPLIT = ("seed", "data.*", "cv.*")
+"""Parameters that determine the split and tell the runs of a configuration apart, as patterns."""
+
 
 @dataclass
 class SweepRun:
@@ -41,23 +55,27 @@ class SweepRun:
         name: of the run.
         status: MLflow's, :data:`DEAD` or :data:`PRUNED`.
         seconds: from its start to its end; 0 while it has not ended.
-        artifacts: folder of its artifacts.
-        tags: all tags.
-        metrics: last value of each metric.
+        uri: of the folder of its artifacts.
+        started: milliseconds since 1970.
+        tags: all tags, or those of :data:`OF_BOARD`.
+        metrics: last value of each metric, or of each score.
+        params: empty unless they were asked for; those of :data:`OF_SPLIT`.
     """
 
     id: str
     name: str
     status: str
     seconds: float
-    artifacts: Path
+    uri: str
+    started: int = 0
     tags: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
+    params: dict[str, str] = field(default_factory=dict)
 
     @property
-    def signature(self) -> str:
-        """Of its job."""
-        return self.tags[layout.SIGNATURE]
+    def artifacts(self) -> Path:
+        """Folder of its artifacts."""
+        return Path(url2pathname(urlsplit(self.uri).path))
 
     @property
     def attempt(self) -> int:
@@ -77,12 +95,82 @@ def signatures_of(folder: Path, name: str) -> set[str] | None:
     if name not in fitting and len(fitting) != 1:
         return None
     chosen = name if name in fitting else fitting[0]
-    with (folder / layout.SWEEPS / chosen / layout.JOBS).open(encoding="utf-8") as lines:
+    return set(signatures_in(folder / layout.SWEEPS / chosen))
+
+
+def signatures_in(folder: Path) -> list[str]:
+    """Return the signatures of the stored jobs in the folder of a sweep, without parsing thousands of jobs."""
+    with (folder / layout.JOBS).open(encoding="utf-8") as lines:
         next(lines, None)  # the head
-        return {json.loads(line)["signature"] for line in lines}
+        # Quotes within a text are escaped, so that only the key of a job looks like this.
+        return [line.partition('"signature": "')[2].partition('"')[0] for line in lines]
 
 
-def runs_of(folder: Path, experiment: str, signatures: Collection[str], sweep: str = "") -> dict[str, list[SweepRun]]:
+def counts_of(folder: Path, experiment: str, signatures: Collection[str], sweep: str = "") -> dict[str, int]:
+    """Return how many jobs are done, pruned, failed and left.
+
+    Args:
+        folder: ``tracking.dir``.
+        experiment: name of the experiment.
+        signatures: of the jobs.
+        sweep: name of their sweep, whose pruned runs count.
+    """
+    with _database(folder) as database:
+        found = [] if database is None else _listed(database, experiment, signatures, sweep)
+    standing: dict[str, str] = {}
+    for _, signature, status in found:
+        if standing.get(signature) != "FINISHED":  # else the latest run counts
+            standing[signature] = status
+    statuses = {"done": "FINISHED", "pruned": PRUNED, "failed": "FAILED"}
+    counts = {name: sum(status == one for status in standing.values()) for name, one in statuses.items()}
+    return {**counts, "left": len(set(signatures)) - sum(counts.values())}
+
+
+def finished_signatures(folder: Path, experiment: str, signatures: Collection[str]) -> set[str]:
+    """Return the signatures that have a finished run."""
+    with _database(folder) as database:
+        found = [] if database is None else _listed(database, experiment, signatures)
+    return {signature for _, signature, status in found if status == "FINISHED"}
+
+
+def _listed(
+    database: sqlite3.Connection, experiment: str, signatures: Collection[str], sweep: str = ""
+) -> list[tuple[str, str, str]]:
+    """Return id, signature and status of the runs of some jobs, the earliest first.
+
+    A run that another sweep pruned is left out: it is not what this one asks for.
+    """
+    wanted = set(signatures)
+    query = (
+        "SELECT tags.run_uuid, tags.value, CASE WHEN ended.value = ? AND runs.status = 'FINISHED' THEN ? "
+        "ELSE runs.status END, own.value FROM tags JOIN runs ON runs.run_uuid = tags.run_uuid "
+        "JOIN experiments ON experiments.experiment_id = runs.experiment_id "
+        "LEFT JOIN tags AS ended ON ended.run_uuid = runs.run_uuid AND ended.key = ? "
+        "LEFT JOIN tags AS own ON own.run_uuid = runs.run_uuid AND own.key = ? "
+        "WHERE tags.key = ? AND runs.lifecycle_stage = 'active' AND experiments.name = ?"
+    )
+    order = " ORDER BY runs.start_time, runs.rowid"
+    values = (layout.PRUNED, PRUNED, layout.STATUS, layout.SWEEP, layout.SIGNATURE, experiment)
+    if len(wanted) == 1:  # by each worker before each job
+        found = database.execute(f"{query} AND tags.value = ?{order}", (*values, *wanted)).fetchall()
+    else:
+        found = database.execute(query + order, values).fetchall()
+    return [
+        (run, signature, status)
+        for run, signature, status, of in found
+        if signature in wanted and not (status == PRUNED and of != sweep)
+    ]
+
+
+def runs_of(
+    folder: Path,
+    experiment: str,
+    signatures: Collection[str],
+    sweep: str = "",
+    *,
+    for_board: bool = False,
+    with_params: bool = False,
+) -> dict[str, list[SweepRun]]:
     """Return the runs of each signature, the earliest first; signatures without runs are left out.
 
     A run that another sweep pruned is left out: it is not what this one asks for.
@@ -92,31 +180,24 @@ def runs_of(folder: Path, experiment: str, signatures: Collection[str], sweep: s
         experiment: name of the experiment; runs of others do not count.
         signatures: of jobs.
         sweep: name of their sweep, whose pruned runs count.
+        for_board: whether only the tags and metrics of a leader board are needed, which is several times faster.
+        with_params: whether to read the parameters of the split.
 
     Raises:
         LifecycleError: the database is locked or damaged.
     """
-    wanted = set(signatures)
     with _database(folder) as database:
         if database is None:
             return {}
-        found = database.execute(
-            "SELECT tags.run_uuid, tags.value FROM tags JOIN runs ON runs.run_uuid = tags.run_uuid "
-            "JOIN experiments ON experiments.experiment_id = runs.experiment_id "
-            "WHERE tags.key = ? AND runs.lifecycle_stage = 'active' AND experiments.name = ? "
-            "ORDER BY runs.start_time, runs.rowid",
-            (layout.SIGNATURE, experiment),
-        ).fetchall()
-        ids = [run for run, signature in found if signature in wanted]
-        runs = _read(database, ids)
+        listed = _listed(database, experiment, signatures, sweep)
+        runs = _read(database, [run for run, _, _ in listed], for_board, with_params)
     by_signature: dict[str, list[SweepRun]] = {}
-    for run in ids:
+    for run, signature, status in listed:
         read = runs[run]
-        if read.status == "RUNNING" and not _is_open(folder, run):
+        read.status = status
+        if status == "RUNNING" and not _is_open(folder, run):
             read.status = DEAD
-        if read.status == PRUNED and read.tags.get(layout.SWEEP) != sweep:
-            continue
-        by_signature.setdefault(read.signature, []).append(read)
+        by_signature.setdefault(signature, []).append(read)
     return by_signature
 
 
@@ -148,7 +229,7 @@ def finished(folder: Path, experiment: str, data: Collection[str]) -> list[Sweep
             if digest in set(data)
         ]
         runs = _read(database, ids)
-    return [runs[run] for run in ids if runs[run].status == "FINISHED"]
+    return [runs[run] for run in ids if runs[run].tags.get(layout.STATUS) != layout.PRUNED]
 
 
 def summary_of(folder: Path, experiment: str, name: str) -> str | None:
@@ -166,26 +247,34 @@ def summary_of(folder: Path, experiment: str, name: str) -> str | None:
     return None if found is None else str(found[0])
 
 
-def _read(database: sqlite3.Connection, ids: Sequence[str]) -> dict[str, SweepRun]:
+def _read(
+    database: sqlite3.Connection, ids: Sequence[str], for_board: bool = False, with_params: bool = False
+) -> dict[str, SweepRun]:
     runs: dict[str, SweepRun] = {}
+    tags = f" AND key IN ({','.join(map(repr, OF_BOARD))})" if for_board else ""
+    metrics = "".join(f" AND key NOT GLOB {name!r}" for name in NO_SCORE)
+    metrics += f" AND ({' OR '.join(f'key GLOB {name + chr(42)!r}' for name in FINAL)})"
+    params = f" AND ({' OR '.join(f'key GLOB {name!r}' for name in OF_SPLIT)})"
     for start in range(0, len(ids), AT_ONCE):
         some = ids[start : start + AT_ONCE]
         marks = ",".join("?" * len(some))
 
-        def rows(query: str, some: Sequence[str] = some, marks: str = marks) -> Iterator[Any]:
-            return iter(database.execute(f"{query} WHERE run_uuid IN ({marks})", some))
+        def rows(query: str, wanted: str = "", some: Sequence[str] = some, marks: str = marks) -> Iterator[Any]:
+            return iter(database.execute(f"{query} WHERE run_uuid IN ({marks}){wanted}", some))
 
         for run, name, status, begun, ended, uri in rows(
             "SELECT run_uuid, name, status, start_time, end_time, artifact_uri FROM runs"
         ):
             seconds = (ended - begun) / 1000 if ended else 0.0
-            runs[run] = SweepRun(run, name or run, status, seconds, Path(url2pathname(urlsplit(uri).path)))
-        for run, key, value in rows("SELECT run_uuid, key, value FROM tags"):
+            runs[run] = SweepRun(run, name or run, status, seconds, uri, begun)
+        for run, key, value in rows("SELECT run_uuid, key, value FROM tags", tags):
             runs[run].tags[key] = value
-            if (key, value) == (layout.STATUS, layout.PRUNED) and runs[run].status == "FINISHED":
-                runs[run].status = PRUNED
-        for run, key, value, is_nan in rows("SELECT run_uuid, key, value, is_nan FROM latest_metrics"):
+        for run, key, value, is_nan in rows(
+            "SELECT run_uuid, key, value, is_nan FROM latest_metrics", metrics if for_board else ""
+        ):
             runs[run].metrics[key] = float("nan") if is_nan else value
+        for run, key, value in rows("SELECT run_uuid, key, value FROM params", params) if with_params else ():
+            runs[run].params[key] = value
     return runs
 
 

@@ -27,6 +27,11 @@ GAP = 3
 MOST_CHARACTERS = 40
 """Longest value on a terminal; the middle of a longer one is left out. A file or a pipe gets all of it."""
 
+MOST_RUNS = 100
+"""Runs of a sweep in one table."""
+
+LATEST = "latest"
+
 # Rich wraps at the width of its console: for a file or a pipe, no line may be longer.
 UNLIMITED = 100_000
 
@@ -57,10 +62,38 @@ def run(typed: list[str]) -> None:
     if options.by is not None:
         _print_by(options)
         return
+    note = _limit(options)
     found = found_run.find_many(options, found_run.ANY)
     compared = compare(found, options.metric)
     page = None if options.output is None else _write_page(options, compared, Path(options.output).expanduser())
     _print(compared, page)
+    if note:
+        print(note)
+
+
+def _limit(options: Compare) -> str:
+    """Choose the runs of a sweep that has too many for a table, and return a sentence on that; "": it has not."""
+    from lifecycle.tracking import sweep_runs
+
+    if options.sweep is None or options.run:
+        return ""
+    folder = Path(options.tracking.dir).expanduser().absolute()
+    known = sweep_runs.names(folder)
+    name = (known[0] if known else "") if options.sweep == LATEST else options.sweep
+    signatures = sweep_runs.signatures_of(folder, name)
+    if signatures is None or len(signatures) <= MOST_RUNS:
+        return ""
+    from lifecycle.sweeps import board, plan
+
+    found = board.board_of(plan.find(options.tracking, name), options.metric)
+    runs = [entry.runs[job.number].id for entry in found.entries for job in entry.jobs if job.number in entry.runs]
+    if len(runs) <= MOST_RUNS:
+        return ""
+    options.run = ",".join(runs[:MOST_RUNS])
+    return (
+        f"These are {MOST_RUNS} of {len(runs)} runs, of the best configurations. "
+        f"`lifecycle sweep sweep={found.plan.name}` ranks all configurations, and `lifecycle ui` shows all runs."
+    )
 
 
 def _print_by(options: Compare) -> None:

@@ -56,8 +56,9 @@ def run(typed: list[str]) -> None:
     heads = ("sweep", "started", "done", "pruned", "failed", "left", "command")
     table = Table(*heads, box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     for name in names:
-        plan = plans.read(plans.folder_of(options.tracking, name))
-        counts = board_of(plan).counts
+        plan = plans.read_head(plans.folder_of(options.tracking, name))
+        signatures = sweep_runs.signatures_in(plan.folder)
+        counts = sweep_runs.counts_of(plan.place, plan.tracking.experiment, signatures, name)
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(plan.started))
         numbers = [Text(str(counts[key]), "red" if key == "failed" and counts[key] else "") for key in counts]
         table.add_row(name, started, *numbers, Text(short(plan.command, MOST_CHARACTERS)))

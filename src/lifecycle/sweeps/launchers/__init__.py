@@ -1,0 +1,1 @@
+"""What runs the jobs of a sweep elsewhere than in workers of this machine: Ray, and the launchers of Hydra."""

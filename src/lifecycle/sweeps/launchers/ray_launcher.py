@@ -1,0 +1,176 @@
+"""Runs jobs as tasks of Ray, on this machine or on a cluster whose machines share the folder of the runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+from lifecycle.errors import Interrupted, RequestError, Setting, first_line
+from lifecycle.runtime.processes import signals_ignored
+from lifecycle.sweeps.execute import FAILED
+from lifecycle.sweeps.launchers.ray_task import KILLED, LATE, run_job
+from lifecycle.sweeps.plan import Plan
+from lifecycle.sweeps.supervise import DIED, NOT_DONE, WAITS
+
+ENVIRONMENT = {
+    # Ray 2.60 asks for a token otherwise, also of a cluster on this machine.
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Jobs without num_gpus see the GPUs of their machine, as in a run without Ray.
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Each job prints its own lines, of which Ray would drop those that look alike.
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_COLOR_PREFIX": "0",
+}
+
+STRATEGIES = {"pack": "DEFAULT", "spread": "SPREAD"}
+"""``sweep.placement`` -> Ray's name."""
+
+
+def check() -> None:
+    """Refuse a sweep where Ray is not installed.
+
+    Raises:
+        RequestError: says how to install it.
+    """
+    if util.find_spec("ray") is None:
+        remedy = "Install it: pip install 'nn-lifecycle[ray]'."
+        raise RequestError(Setting("sweep.launcher", "ray"), "is not installed", remedy=remedy)
+
+
+def launch(plan: Plan, numbers: Sequence[int]) -> dict[int, str]:
+    """Run jobs on the cluster that ``RAY_ADDRESS`` names, else on a running one or a new one of this machine.
+
+    Returns:
+        How each job ended, by its number; jobs that were not started are left out.
+
+    Raises:
+        RequestError: the cluster cannot be reached, or has too few processors or GPUs for a job.
+        Interrupted: a signal arrived; the open runs are KILLED.
+    """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    try:
+        ray.init(include_dashboard=False, log_to_driver=bool(plan.verbose), configure_logging=False)
+    except Exception as error:  # Ray's errors have no common base
+        problem = f"cannot start or reach a cluster: {first_line(error)}"
+        remedy = "Start one with `ray start --head`, or name it with the environment variable RAY_ADDRESS."
+        raise RequestError(Setting("sweep.launcher", "ray"), problem, remedy=remedy) from error
+    try:
+        tasks = _Tasks(plan, numbers)
+        tasks.run()
+    finally:
+        ray.shutdown()
+    from lifecycle.sweeps import summary  # it imports pandas and matplotlib
+
+    summary.attempt(plan)
+    return tasks.ended
+
+
+class _Tasks:
+    """Submits a task for each job, never more than the cluster can run at once, so that a limit of time holds.
+
+    Attributes:
+        ended: how each job ended, by its number.
+    """
+
+    def __init__(self, plan: Plan, numbers: Sequence[int]) -> None:
+        import ray
+
+        self.plan, self.ended = plan, dict[int, str]()
+        self._left = deque(numbers)
+        self._open: dict[Any, int] = {}
+        self._failures: dict[int, int] = {}
+        self._crashes: dict[int, int] = {}
+        minutes = plan.settings.minutes
+        self._until = None if minutes is None else time.time() + 60 * minutes
+        # Ray's own retries would not know which jobs failed, and which were killed.
+        options = {"num_cpus": plan.settings.cpus_per_job, "num_gpus": plan.settings.gpus_per_job, "max_retries": 0}
+        self._task = ray.remote(run_job).options(scheduling_strategy=STRATEGIES[plan.settings.placement], **options)
+
+    def run(self) -> None:
+        """Run the jobs, or those that the settings of the sweep allow.
+
+        Raises:
+            Interrupted: a signal arrived.
+        """
+        import ray
+
+        try:
+            while self._submit():
+                (done,), _ = ray.wait(list(self._open), num_returns=1)
+                self._take(done)
+        except Interrupted:
+            with signals_ignored():
+                self._cancel()
+            raise
+
+    def _submit(self) -> bool:
+        """Submit what the cluster has room for; return whether a task is open."""
+        is_stopped = self.plan.settings.on_error == "stop" and bool(NOT_DONE & set(self.ended.values()))
+        is_late = self._until is not None and time.time() > self._until
+        room = 0 if is_stopped or is_late or not self._left else self._slots() - len(self._open)
+        for _ in range(min(room, len(self._left))):
+            number = self._left.popleft()
+            again = number in self._crashes
+            task = self._task.remote(str(Path.cwd()), str(self.plan.folder), number, self._until, again)
+            self._open[task] = number
+        return bool(self._open)
+
+    def _slots(self) -> int:
+        """Return how many jobs the cluster can run at once; machines may have joined or left it."""
+        import ray
+
+        resources: Any = ray.cluster_resources  # without types
+        settings, there = self.plan.settings, resources()
+        has_cpus, has_gpus = there.get("CPU", 0.0), there.get("GPU", 0.0)
+        gpus = settings.gpus_per_job
+        slots = int(min(has_cpus / settings.cpus_per_job, has_gpus / gpus if gpus else float("inf")))
+        if not slots and not self._open:
+            cpus = settings.cpus_per_job
+            problem = f"has {has_cpus:g} CPUs and {has_gpus:g} GPUs, and a job needs {cpus} and {gpus:g}"
+            remedy = "Lower sweep.cpus_per_job or sweep.gpus_per_job, or add machines."
+            raise RequestError("the cluster of Ray", problem, remedy=remedy)
+        return slots
+
+    def _take(self, task: Any) -> None:
+        import ray
+
+        number, settings = self._open.pop(task), self.plan.settings
+        try:
+            ended = str(ray.get(task))
+        except ray.exceptions.RayTaskError as error:
+            # A job reports its own errors: this is one of Ray, of the machine, or of this program.
+            print(f"lifecycle: job {number + 1} could not be run: {first_line(error.cause)}", file=sys.stderr)
+            ended = FAILED
+        except ray.exceptions.RayError:  # the worker or its machine died
+            ended = DIED
+        if ended in (LATE, KILLED):
+            return
+        self.ended[number] = ended
+        if ended == DIED:
+            # Machines of a cluster come and go: the job is resumed, whatever is done after an error of its own.
+            self._crashes[number] = self._crashes.get(number, 0) + 1
+            if self._crashes[number] <= settings.retries:
+                self._left.appendleft(number)
+        elif ended == FAILED and settings.on_error == "retry":
+            self._failures[number] = self._failures.get(number, 0) + 1
+            if self._failures[number] <= settings.retries:
+                self._left.appendleft(number)
+
+    def _cancel(self) -> None:
+        """Interrupt the open tasks, which end their runs as KILLED, and wait for them."""
+        import ray
+
+        for task in self._open:
+            ray.cancel(task, force=False)
+        if self._open:
+            ray.wait(list(self._open), num_returns=len(self._open), timeout=WAITS)
