@@ -5,10 +5,10 @@
     python benchmarks/sweeps.py --write         # also write the table into docs/speed.md
     python benchmarks/sweeps.py iris --pairs 1  # one pair, to check that it runs
 
-Each measurement is a fresh process, which imports everything and fits once before the clock starts; all tools take turns.
-Times are CPU seconds of the process and of those that it starts, such as the one that records: they depend less on what
-else the machine does than seconds of a clock. A measurement covers everything that a run of a sweep does: data, network,
-fit, scores with intervals, baselines, history, predictions, saved model and the rows in MLflow.
+Each measurement is a fresh process, which imports everything and fits once before the clock starts; all tools take
+turns. Times are CPU seconds of the process and of those that it starts, such as the one that records: they depend less
+on what else the machine does than seconds of a clock. A measurement covers everything that a run of a sweep does: data,
+network, fit, scores with intervals, baselines, history, predictions, saved model and the rows in MLflow.
 
 * **vectorised**: all fits of the job, as ``sweep.vectorise=auto`` runs them;
 * **one by one**: a few of them in one process, as ``sweep.vectorise=off`` runs them, and multiplied;
