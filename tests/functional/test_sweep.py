@@ -21,7 +21,7 @@ from tests.forked import COMMAND, Forks, Process
 Run = mlflow.entities.Run
 Runs = Callable[[], list[Run]]
 
-SHOWN = ("verbose=1", "tracking.figures=false")
+SHOWN = ("verbose=1", "tracking.figures=false", "sweep.vectorise=off")
 WITHOUT_WORKERS = f"from lifecycle.sweeps import supervise\nsupervise.start_worker = None\n{COMMAND}"
 """The command, which fails where it would start a worker."""
 

@@ -18,7 +18,7 @@ from tests.forked import COMMAND, Forks, Process
 from tests.made import runs_in
 from tests.packages import HEAD, Site
 
-SHOWN = ("verbose=1", "tracking.figures=false")
+SHOWN = ("verbose=1", "tracking.figures=false", "sweep.vectorise=off")
 OFTEN = f"""
 from lifecycle.fit import checkpoints
 from lifecycle.tracking import run as tracking

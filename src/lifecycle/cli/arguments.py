@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -21,7 +21,15 @@ Options = TypeVar("Options")
 RunOptions = TypeVar("RunOptions", bound=Which)
 
 
-def read(arguments: list[str], cls: type[Options] | Options, subcommand: str) -> Options:
+@overload
+def read(arguments: list[str], cls: type[Options], subcommand: str) -> Options: ...
+
+
+@overload
+def read(arguments: list[str], cls: Options, subcommand: str) -> Options: ...
+
+
+def read(arguments: list[str], cls: Any, subcommand: str) -> Any:
     """Return the options of a subcommand.
 
     Args:
@@ -40,7 +48,15 @@ def read(arguments: list[str], cls: type[Options] | Options, subcommand: str) ->
     return options
 
 
-def read_known(arguments: list[str], cls: type[Options] | Options, subcommand: str) -> tuple[Options, list[str]]:
+@overload
+def read_known(arguments: list[str], cls: type[Options], subcommand: str) -> tuple[Options, list[str]]: ...
+
+
+@overload
+def read_known(arguments: list[str], cls: Options, subcommand: str) -> tuple[Options, list[str]]: ...
+
+
+def read_known(arguments: list[str], cls: Any, subcommand: str) -> tuple[Any, list[str]]:
     """Return the options of a subcommand, and all other arguments: overrides of the configuration that a run recorded.
 
     Like :func:`read`, but does not refuse the others.

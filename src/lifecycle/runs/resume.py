@@ -59,9 +59,7 @@ def resume(
         SavedModelError: a checkpoint of the run is altered.
         LifecycleError: the run failed again.
     """
-    # Only a finished run can have more epochs, so that run=latest then means any run.
-    raises_epochs = any(word.startswith(f"{EPOCHS}=") for word in overrides)
-    found = found_run.find(which, found_run.ANY if raises_epochs or is_helper() else UNFINISHED)
+    found = found_run.find(which, found_run.ANY if _raises_epochs(overrides) or is_helper() else UNFINISHED)
     _check_has_begun(which, found)
     record = found.record()
     request, changed = reopen.changed(record, overrides, "resume")
@@ -88,6 +86,11 @@ def resume(
             _finish(found, job, points)
         else:
             _continue(found, job, record, points, on_epoch)
+
+
+def _raises_epochs(overrides: list[str]) -> bool:
+    """Return whether a run may be finished: only such a run can have more epochs, and run=latest then means any run."""
+    return any(word.startswith(f"{EPOCHS}=") for word in overrides)
 
 
 def _check_has_begun(which: Which, found: FoundRun) -> None:

@@ -43,7 +43,7 @@ class Copies:
 
     def split(self, flat: Tensor) -> Tensors:
         """Return the views of each parameter, ``(copies, *shape)``, in a tensor like :attr:`flat`."""
-        parts = flat.split([shape.numel() for shape in self._shapes.values()], dim=1)
+        parts = torch.split(flat, [shape.numel() for shape in self._shapes.values()], dim=1)
         return {name: part.view(-1, *shape) for (name, shape), part in zip(self._shapes.items(), parts, strict=True)}
 
     def keep(self, rows: Tensor) -> None:

@@ -44,7 +44,7 @@ class Masks:
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         self.rates = {
-            name: [dict(network.named_modules())[name].p for network in networks]  # type: ignore[union-attr]
+            name: [dict(network.named_modules())[name].p for network in networks]
             for name, module in networks[0].named_modules()
             if isinstance(module, nn.Dropout)
         }

@@ -172,9 +172,11 @@ class Group:
         self._masks.begin([self.members[member].seed for member in self._stack], epoch)
         at_once = max(1, MOST_BYTES // max(1, self._train.bytes_of_a_row() * len(self._stack) * self.batch_size))
         outputs = []
-        for chunk in numbers.split(at_once * self.batch_size, dim=1):
+        for chunk in torch.split(numbers, at_once * self.batch_size, dim=1):
             inputs = self._train.inputs(chunk)
-            for part, own in zip(chunk.split(self.batch_size, 1), inputs.split(self.batch_size, 1), strict=True):
+            for part, own in zip(
+                torch.split(chunk, self.batch_size, 1), torch.split(inputs, self.batch_size, 1), strict=True
+            ):
                 outputs.append(self._step(part, own))
         scores = self._train_scores.of(self._stack, torch.cat(outputs, 1), numbers)
         rows = [prefixed(score, "train") for score in scores]
@@ -220,7 +222,7 @@ class Group:
         """Return the outputs of validation rows, ``(copies, rows, num_outputs)``."""
         at_once = max(1, MOST_NUMBERS // (len(self._stack) * max(1, rows.bytes_of_a_row() // 4)))
         return torch.cat(
-            [self._networks.outputs(self.copies, rows.inputs(part)) for part in numbers.split(at_once, 1)], 1
+            [self._networks.outputs(self.copies, rows.inputs(part)) for part in torch.split(numbers, at_once, 1)], 1
         )
 
     def _rates(self) -> list[Row]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lifecycle.compile.measures import AnyArray, Compared, MeanOfRows, Measure
+from lifecycle.compile.measures import Compared, MeanOfRows, Measure
 from lifecycle.compile.scores import Scorer
 from lifecycle.fit.vectorised.rows import StackedRows
 
@@ -68,11 +68,8 @@ def _values(metric: Measure, rows: Compared, copies: int) -> list[float]:
 
 
 def _parts(rows: Compared, copies: int) -> list[Compared]:
-    columns: list[list[AnyArray | None]] = [
-        [None] * copies if column is None else np.split(column, copies)
-        for column in (rows.predicted, rows.truth, rows.weights)
-    ]
-    return [Compared(*part) for part in zip(*columns, strict=True)]  # type: ignore[arg-type]
+    size = len(rows) // copies
+    return [rows.take(np.arange(start, start + size)) for start in range(0, len(rows), size)]
 
 
 def _formula(scorer: Scorer) -> tuple[Any, ...]:
