@@ -42,7 +42,10 @@ class WindowedRows(Rows, Protocol):
 
 def shuffled(rows: Rows, generator: Generator) -> Tensor:
     """Return the order of an epoch, ``(rows,) int64``: a random permutation, on disk one within windows."""
-    return rows.order(generator) if isinstance(rows, WindowedRows) else torch.randperm(len(rows), generator=generator)
+    # Not a check for the protocol, which looks up all of its methods: that takes longer than the permutation.
+    if isinstance(rows, torch.Tensor) or not isinstance(rows, WindowedRows):
+        return torch.randperm(len(rows), generator=generator)
+    return rows.order(generator)
 
 
 def arranged(rows: Rows, drawn: Tensor, generator: Generator) -> Tensor:

@@ -171,7 +171,11 @@ class BulkStore:
 
     def add(self, table: str, *row: Any) -> None:
         """Add a row; it is written now and then, and by :meth:`send`."""
-        self._unsent.add(table, *row)
+        self.extend(table, [row])
+
+    def extend(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Add rows."""
+        self._unsent.setdefault(table, []).extend(rows)
         if time.monotonic() - self._sent >= SECONDS_BETWEEN:
             self.send()
 
@@ -270,21 +274,22 @@ class RunRecord:
 
     @_write.register
     def _params(self, message: LogParams) -> None:
-        for key, value in message.params.items():
-            self.store.add("params", key, value, self.id)
+        self.store.extend("params", [(key, value, self.id) for key, value in message.params.items()])
 
     @_write.register
     def _tags(self, message: SetTags) -> None:
-        for key, value in message.tags.items():
-            self.store.add("tags", key, value[:MAX_TAG_CHARACTERS], self.id)
+        tags = message.tags.items()
+        self.store.extend("tags", [(key, value[:MAX_TAG_CHARACTERS], self.id) for key, value in tags])
 
     @_write.register
     def _metrics(self, message: LogMetrics) -> None:
+        rows = []
         for key, value, now, step in message.points:
             stored, _, _, is_nan = _stored(value, now, step)
-            self.store.add("metrics", key, stored, now, self.id, step, is_nan)
+            rows.append((key, stored, now, self.id, step, is_nan))
             if step >= self._latest.get(key, (-1, 0, 0.0))[0]:
                 self._latest[key] = (step, now, value)
+        self.store.extend("metrics", rows)
 
     @_write.register
     def _dataset(self, message: LogDataset) -> None:

@@ -56,6 +56,8 @@ MOST_PARAM_CHARACTERS = 6000
 RESOLVED = re.compile(r"loss|metrics|trainer\.batch_size|schedule\..*")
 """Parameters that a request may leave null; they are logged once the data and the network have determined them."""
 ONE_VALUE = ("class_weights",)  # its keys are class names, and MLflow limits the names of parameters
+MOST_FIELDS = 500
+"""Fields of configurations whose YAML is kept."""
 CARD = ("data.source", "data.licence", "data.note")
 KINDS = {"f": "double", "i": "long", "b": "boolean"}
 """MLflow's column types by NumPy's dtype kinds; all others are strings."""
@@ -296,16 +298,30 @@ def log_record(run: Run, request: Request) -> None:
 
 def log_settings(run: Run, request: Request) -> None:
     """Log the parameters of a request, versions and hardware, and the configuration to be read."""
-    values = {**request.choices, **flatten(request.recorded)}
+    recorded = request.recorded
+    values = {**request.choices, **flatten(recorded)}
     values = {key: value for key, value in values.items() if key not in CARD}  # they describe the data, not the run
     unresolved = [key for key, value in values.items() if value is None and RESOLVED.fullmatch(key)]
     for key in unresolved:
         del values[key]  # log_resolved() logs it
     params = {key: str(value)[:MOST_PARAM_CHARACTERS] for key, value in values.items()}
     chosen = " ".join(f"{group}={name}" for group, name in sorted(request.choices.items()))
-    config = f"# {request.command}\n# {chosen}\n{OmegaConf.to_yaml(OmegaConf.create(request.recorded))}"
+    config = f"# {request.command}\n# {chosen}\n{''.join(_as_yaml(key, value) for key, value in recorded.items())}"
     run.recorder.send(LogRequest(params, config))
     run.tag(**provenance.hardware())
+
+
+_yaml: dict[str, str] = {}
+
+
+def _as_yaml(key: str, value: Any) -> str:
+    """Return a field of a configuration as YAML; the runs of a sweep have most of them in common."""
+    known = repr((key, value))
+    if known not in _yaml:
+        if len(_yaml) >= MOST_FIELDS:
+            _yaml.clear()
+        _yaml[known] = OmegaConf.to_yaml(OmegaConf.create({key: value}))
+    return _yaml[known]
 
 
 def flatten(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
