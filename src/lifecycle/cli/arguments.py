@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -21,47 +21,33 @@ Options = TypeVar("Options")
 RunOptions = TypeVar("RunOptions", bound=Which)
 
 
-@overload
-def read(arguments: list[str], cls: type[Options], subcommand: str) -> Options: ...
-
-
-@overload
-def read(arguments: list[str], cls: Options, subcommand: str) -> Options: ...
-
-
-def read(arguments: list[str], cls: Any, subcommand: str) -> Any:
+def read(arguments: list[str], cls: type[Options], subcommand: str, defaults: Options | None = None) -> Options:
     """Return the options of a subcommand.
 
     Args:
         arguments: as typed after the subcommand: ``run=latest``, ``tracking.dir=elsewhere``.
-        cls: a dataclass with a default for each field, or an instance, whose values are the defaults. A text is taken
-            as typed; ``null`` is ``None``.
+        cls: a dataclass with a default for each field. A text is taken as typed; ``null`` is ``None``.
         subcommand: its name, for messages.
+        defaults: values of the options that are not typed; ``None``: the defaults of the fields.
 
     Raises:
         RequestError: an argument names no option, or its value does not fit.
     """
-    options, others = read_known(arguments, cls, subcommand)
+    options, others = read_known(arguments, cls, subcommand, defaults)
     if others:
         key, _, value = others[0].partition("=")
         raise unknown_field(key, value, _names(cls), f"lifecycle {subcommand}")
     return options
 
 
-@overload
-def read_known(arguments: list[str], cls: type[Options], subcommand: str) -> tuple[Options, list[str]]: ...
-
-
-@overload
-def read_known(arguments: list[str], cls: Options, subcommand: str) -> tuple[Options, list[str]]: ...
-
-
-def read_known(arguments: list[str], cls: Any, subcommand: str) -> tuple[Any, list[str]]:
+def read_known(
+    arguments: list[str], cls: type[Options], subcommand: str, defaults: Options | None = None
+) -> tuple[Options, list[str]]:
     """Return the options of a subcommand, and all other arguments: overrides of the configuration that a run recorded.
 
     Like :func:`read`, but does not refuse the others.
     """
-    config, others = OmegaConf.structured(cls), []
+    config, others = OmegaConf.structured(cls if defaults is None else defaults), []
     names = _names(cls)
     for argument in arguments:
         key, equals, value = argument.partition("=")

@@ -36,8 +36,8 @@ def sweep(context: HydraContext, config: DictConfig, words: list[str]) -> Board:
     named = str(config.hydra.runtime.choices[LAUNCHER])  # in Hydra's own words: hydra/launcher=joblib
     settings = plan.settings
     if settings.launcher is None and named != BASIC:
+        if plan.search is not None:
+            problem = "runs jobs that are known in advance, and a search learns from each before it suggests another"
+            raise RequestError(Setting(LAUNCHER, named), problem, remedy="Use sweep.workers.")
         settings = replace(settings, launcher=named)
-    if settings.launcher is not None and plan.search is not None:
-        problem = "runs jobs that are known in advance, and a search learns from each before it suggests another"
-        raise RequestError(Setting("sweep.launcher", settings.launcher), problem, remedy="Use sweep.workers.")
     return run.run(replace(plan, settings=settings, launcher_options=options))

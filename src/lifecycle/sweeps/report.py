@@ -81,9 +81,12 @@ def _print_entries(console: Console, board: Board) -> None:
             table.add_row()
         table.add_row(*(Text(cell, "bold" if shown[at] is best else "") for cell in row))
     print_table(console, table)
-    without = sum(not entry.means for entry in board.entries)
-    if more := len(board.entries) - without - len(shown):
+    pruned = sum(entry.is_pruned for entry in board.entries)
+    without = sum(not entry.means and not entry.is_pruned for entry in board.entries)
+    if more := len(board.entries) - pruned - without - len(shown):
         _line(console, "", f"and {_configurations(more)} more")
+    if pruned:
+        _line(console, "", f"{_configurations(pruned)} pruned")
     if without:
         _line(console, "", f"{_configurations(without)} without a finished run")
 

@@ -82,13 +82,15 @@ class Rows(dict[str, list[tuple[Any, ...]]]):
 
 
 def is_known(config: TrackingConfig) -> bool:
-    """Return whether the database is there, with a schema whose rows are written here."""
+    """Return whether the database is there, with the experiment, and with a schema whose rows are written here."""
     file = Path(config.dir).expanduser().absolute() / layout.DATABASE
     if not file.is_file():
         return False
     try:
         with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
-            return database.execute("SELECT version_num FROM alembic_version").fetchone()[0] in SCHEMAS
+            version = database.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+            named = "SELECT 1 FROM experiments WHERE name = ? AND lifecycle_stage = 'active'"
+            return version in SCHEMAS and database.execute(named, (config.experiment,)).fetchone() is not None
     except (sqlite3.Error, TypeError):
         return False
 

@@ -156,7 +156,7 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
             [store.experiment_id], " and ".join(words), max_results=MOST_RUNS, order_by=["attributes.start_time DESC"]
         )
     else:
-        found = _of_signatures(store, signatures)
+        found = _of_signatures(store, signatures, str(sweep))
     # Several statuses are filtered here: MLflow's filter language has no OR.
     chosen = [
         run
@@ -187,12 +187,13 @@ def is_pruned(tags: Mapping[str, str]) -> bool:
     return tags.get(layout.STATUS) == layout.PRUNED
 
 
-def _of_signatures(store: Store, signatures: set[str]) -> list[Any]:
+def _of_signatures(store: Store, signatures: set[str], sweep: str) -> list[Any]:
     """Return the runs of the jobs of a sweep, the last first; MLflow takes a minute for 10,000.
 
     They have those attributes of MLflow's runs that choosing one needs.
     """
-    by_signature = sweep_runs.runs_of(store.folder, _name(store), signatures, with_params=True)
+    name = next(name for name in sweep_runs.names(store.folder) if name.startswith(sweep))
+    by_signature = sweep_runs.runs_of(store.folder, _name(store), signatures, name, with_params=True)
     runs = sorted((run for runs in by_signature.values() for run in runs), key=lambda run: -run.started)
     return [
         SimpleNamespace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lifecycle.checks import one_of
 from lifecycle.cli.arguments import read, read_changes
@@ -61,7 +61,7 @@ def run(typed: list[str]) -> None:
 class _Settings:
     """The options of how the jobs of a sweep are run."""
 
-    sweep: SweepConfig
+    sweep: SweepConfig = field(default_factory=SweepConfig)
 
 
 def _resume_sweep(options: Resume, changes: list[str], typed: list[str]) -> None:
@@ -72,5 +72,5 @@ def _resume_sweep(options: Resume, changes: list[str], typed: list[str]) -> None
         problem = "cannot be changed: the jobs of a sweep are those that were composed when it was started"
         raise RequestError(changes[0].partition("=")[0], problem, remedy="Leave it out, or begin another sweep.")
     found = plan.find(options.tracking, str(options.sweep))
-    settings = read(typed, _Settings(found.settings), "resume").sweep
+    settings = read(typed, _Settings, "resume", _Settings(found.settings)).sweep
     run.run(replace(found, settings=settings))
