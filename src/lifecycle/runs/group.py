@@ -191,9 +191,8 @@ class _Runner:
         if (reason := check.objection(group)) is not None:
             return reason
         store = BulkStore(fits[0].job.request.tracking)
-        with store.open([fit.job.request for fit in fits], [fit.begun for fit in fits]) as runs:
-            for tracked in runs:
-                tracked.tag(**{layout.VECTORISED: str(len(fits))})
+        tag = {layout.VECTORISED: str(len(fits))}
+        with store.open([fit.job.request for fit in fits], [fit.begun for fit in fits], **tag) as runs:
 
             def on_row(place: int, row: Row) -> bool:
                 runs[place].log_epoch(row)

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
@@ -115,16 +115,17 @@ class BulkStore:
         self._shared = {**commit(), **version_tags()}
 
     @contextmanager
-    def open(self, requests: Sequence[Request], begun: Sequence[str | None] = ()) -> Iterator[list[Run]]:
+    def open(self, requests: Sequence[Request], begun: Sequence[str | None] = (), **tags: str) -> Iterator[list[Run]]:
         """Create a run for each request, RUNNING until it is ended; those that are not at the end are KILLED.
 
         Args:
             requests: of the runs.
             begun: ids of runs that were killed in a group, which begin again; or ``None``.
+            tags: of all runs, from the start.
         """
         ids = [known or uuid.uuid4().hex for known in begun or [None] * len(requests)]
         scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
-        records = [self._begin(request, run) for request, run in zip(requests, ids, strict=True)]
+        records = [self._begin(request, run, tags) for request, run in zip(requests, ids, strict=True)]
         try:
             with FileLock(self.folder / layout.LOCK):  # a process that closes dead runs must not see one unlocked
                 self._clear([run for run in begun if run is not None])
@@ -160,7 +161,7 @@ class BulkStore:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _begin(self, request: Request, run: str) -> RunRecord:
+    def _begin(self, request: Request, run: str, tags: Mapping[str, str]) -> RunRecord:
         """Add the rows of a run that begins."""
         uri = f"{self._location}/{run}/artifacts"
         name, now = request.run_name, int(time.time() * 1000)
@@ -168,7 +169,7 @@ class BulkStore:
         self._unsent.add("runs", *row)
         record = RunRecord(self, run, Path(url2pathname(urlsplit(uri).path)))
         record.artifacts.mkdir(parents=True, exist_ok=True)
-        record.send(SetTags({**tags_of(request), **self._shared, "mlflow.runName": name}))
+        record.send(SetTags({**tags_of(request), **self._shared, **tags, "mlflow.runName": name}))
         return record
 
     def add(self, table: str, *row: Any) -> None:
