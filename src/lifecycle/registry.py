@@ -8,7 +8,7 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import metadata
 from typing import Any
 
@@ -31,7 +31,7 @@ class Plugin:
     name: str
     entry_points: tuple[metadata.EntryPoint, ...]  # more than one if several packages declare the name
 
-    @property
+    @cached_property  # reading the metadata of a package takes milliseconds
     def source(self) -> str:
         """Package and version of each declaration, for messages."""
         return " and ".join(

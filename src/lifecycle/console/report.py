@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,7 @@ class Report:
         for note in data.notes:
             self._line("", COMMAND_LINE.text(note), style="yellow")
         self._line("Network", f"{job.model_name}: {sum(layer.num_params for layer in layers):,} parameters")
-        self.console.print(summary_table(layers))
+        self.console.print(summary_table(list(layers)))
         optimizer = f"{job.optimizer_name} (lr {job.optimizer.lr:g})"
         if job.schedule_name != "none":
             optimizer += f", schedule {job.schedule_name}"
@@ -229,6 +230,11 @@ def summary_table(layers: list[Layer]) -> Table:
 
 def summary_text(layers: list[Layer]) -> str:
     """Return the summary of a network as plain text."""
+    return _summary_text(tuple(layers))
+
+
+@lru_cache(maxsize=16)  # the runs of a sweep have the same few
+def _summary_text(layers: tuple[Layer, ...]) -> str:
     console = Console(width=100, color_system=None, force_jupyter=False)  # in a notebook rich would display HTML
     with console.capture() as captured:
         console.print(summary_table(layers))
