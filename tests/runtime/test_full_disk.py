@@ -156,7 +156,7 @@ def test_a_database_that_has_no_room_fails_the_run(
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [(pipeline, "trained_model"), (outcome, "_record_model")], ids=["artifacts", "the model"]
+    ("module", "name"), [(pipeline, "trained_model"), (outcome, "record_model")], ids=["artifacts", "the model"]
 )
 def test_files_of_a_run_that_have_no_room_fail_it(
     disk: Path, command: Command, monkeypatch: pytest.MonkeyPatch, module: Any, name: str

@@ -5,8 +5,47 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import TextIO
+
+
+class UnbrokenStream(io.TextIOBase):
+    """Writes to another stream for as long as somebody reads it: the output of a process may outlive its reader.
+
+    Args:
+        stream: that is written to.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Of the stream."""
+        return self._stream.encoding
+
+    def fileno(self) -> int:
+        """Return that of the stream."""
+        return self._stream.fileno()
+
+    def writable(self) -> bool:
+        """Return that it can be written to."""
+        return True
+
+    def isatty(self) -> bool:
+        """Return whether the stream is a terminal."""
+        return self._stream.isatty()
+
+    def write(self, text: str) -> int:
+        """Write a text, unless nobody reads the stream any more."""
+        with suppress(BrokenPipeError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is buffered, unless nobody reads the stream any more."""
+        with suppress(BrokenPipeError):
+            self._stream.flush()
 
 
 class LabelledStream(io.TextIOBase):

@@ -67,7 +67,9 @@ def tasks(plan: Plan, numbers: Sequence[int]) -> list[Task]:
         return [(number,) for number in numbers]
     groups: dict[str, list[int]] = {}
     for number in numbers:
-        groups.setdefault(_family(plan.jobs[number]), []).append(number)
+        job = plan.jobs[number]
+        # A profile is of one run.
+        groups.setdefault(str(number) if job.record["config"]["profile"] else _family(job), []).append(number)
     found = [task for group in groups.values() for task in _divided(group, plan.settings.workers)]
     return sorted(found)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from lifecycle.config.compose import command_line
 from lifecycle.errors import RequestError, Setting
@@ -40,4 +41,15 @@ def sweep(context: HydraContext, config: DictConfig, words: list[str]) -> Board:
             problem = "runs jobs that are known in advance, and a search learns from each before it suggests another"
             raise RequestError(Setting(LAUNCHER, named), problem, remedy="Use sweep.workers.")
         settings = replace(settings, launcher=named)
+        options += _options_of(loader, config, named)
     return run.run(replace(plan, settings=settings, launcher_options=options))
+
+
+def _options_of(loader: Any, config: DictConfig, launcher: str) -> tuple[str, ...]:
+    """Return the overrides by which files of the user change the options of a launcher of Hydra."""
+    default = loader.load_configuration(
+        config.hydra.job.config_name, [f"{LAUNCHER}={launcher}"], run_mode=config.hydra.mode
+    )
+    then, now = (OmegaConf.to_container(one.hydra.launcher, resolve=False) for one in (default, config))
+    changed = {key: value for key, value in now.items() if value != then.get(key) and isinstance(value, int | float)}
+    return tuple(f"hydra.launcher.{key}={value}" for key, value in changed.items())

@@ -13,11 +13,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 from lifecycle.errors import Interrupted
-from lifecycle.runtime.labels import lines_labelled
+from lifecycle.runtime.labels import UnbrokenStream, lines_labelled
 from lifecycle.runtime.signals import signals_raise
 from lifecycle.sweeps import plan
 from lifecycle.sweeps.execute import DONE, execute
@@ -43,8 +43,10 @@ def main(folder: Path, pipe: int) -> int:
     busy = threading.Event()
     threading.Thread(target=_read, args=(numbers, busy), daemon=True).start()
     sweep = plan.read(folder)
+    # When the process that started this one has died, a print must not fail the run, which is about to be KILLED.
+    out, err = UnbrokenStream(sys.stdout), UnbrokenStream(sys.stderr)
     try:
-        with signals_raise():
+        with signals_raise(), redirect_stdout(out), redirect_stderr(err):
             while (task := numbers.get()) is not None:
                 busy.set()
                 if sweep.search is not None:  # a search adds jobs

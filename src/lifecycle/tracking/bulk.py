@@ -125,7 +125,12 @@ class BulkStore:
         """
         ids = [known or uuid.uuid4().hex for known in begun or [None] * len(requests)]
         scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
-        records = [self._begin(request, run, tags) for request, run in zip(requests, ids, strict=True)]
+        # A millisecond apart, since runs are listed by the time of their start.
+        begin = int(time.time() * 1000)
+        records = [
+            self._begin(request, run, tags, begin + number)
+            for number, (request, run) in enumerate(zip(requests, ids, strict=True))
+        ]
         try:
             with FileLock(self.folder / layout.LOCK):  # a process that closes dead runs must not see one unlocked
                 self._clear([run for run in begun if run is not None])
@@ -161,11 +166,11 @@ class BulkStore:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _begin(self, request: Request, run: str, tags: Mapping[str, str]) -> RunRecord:
+    def _begin(self, request: Request, run: str, tags: Mapping[str, str], begin: int) -> RunRecord:
         """Add the rows of a run that begins."""
         uri = f"{self._location}/{run}/artifacts"
-        name, now = request.run_name, int(time.time() * 1000)
-        row = (run, name, "UNKNOWN", "", "", "unknown", "RUNNING", now, None, "", "active", uri, self._experiment)
+        name = request.run_name
+        row = (run, name, "UNKNOWN", "", "", "unknown", "RUNNING", begin, None, "", "active", uri, self._experiment)
         self._unsent.add("runs", *row)
         record = RunRecord(self, run, Path(url2pathname(urlsplit(uri).path)))
         record.artifacts.mkdir(parents=True, exist_ok=True)
