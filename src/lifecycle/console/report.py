@@ -237,7 +237,7 @@ def summary_text(layers: list[Layer]) -> str:
 def _summary_text(layers: tuple[Layer, ...]) -> str:
     console = Console(width=100, color_system=None, force_jupyter=False)  # in a notebook rich would display HTML
     with console.capture() as captured:
-        console.print(summary_table(layers))
+        console.print(summary_table(list(layers)))
     total = sum(layer.num_params for layer in layers)
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + f"\n\ntotal parameters: {total:,}\n"
 

@@ -50,6 +50,12 @@ def _options_of(loader: Any, config: DictConfig, launcher: str) -> tuple[str, ..
     default = loader.load_configuration(
         config.hydra.job.config_name, [f"{LAUNCHER}={launcher}"], run_mode=config.hydra.mode
     )
-    then, now = (OmegaConf.to_container(one.hydra.launcher, resolve=False) for one in (default, config))
+    then, now = (_plain(one.hydra.launcher) for one in (default, config))
     changed = {key: value for key, value in now.items() if value != then.get(key) and isinstance(value, int | float)}
     return tuple(f"hydra.launcher.{key}={value}" for key, value in changed.items())
+
+
+def _plain(node: DictConfig) -> dict[str, Any]:
+    found = OmegaConf.to_container(node, resolve=False)
+    assert isinstance(found, dict)  # noqa: S101 - of a DictConfig
+    return {str(key): value for key, value in found.items()}
