@@ -71,7 +71,15 @@ def test_no_record_of_a_run_holds_what_an_expression_stands_for(
         return ended.out + ended.err
 
     run("data=mine", "tracking.run_name=n-${oc.env:SECRET}", *QUICK)
-    run("-m", "data=mine", "seed=1,2", "model.hidden=[4]", "data.source=https://u:plainpw@h", *QUICK)
+    run(
+        "-m",
+        "data=mine",
+        "seed=1,2",
+        "model.hidden=[4]",
+        "data.source=https://u:plainpw@h",
+        "sweep.vectorise=off",
+        *QUICK,
+    )
     (sweep,) = Path("mlruns/sweeps").iterdir()
     failed = run("data=mine", "data.path=${oc.env:FOLDER}/${oc.env:SECRET}.csv", *QUICK, code=2)
     assert "data.path=${oc.env:FOLDER}/${oc.env:SECRET}.csv is no file" in failed
