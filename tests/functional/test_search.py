@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, ready
 from tests.forked import Forks, Process
 from tests.functional.test_sweep import board
-from tests.functional.test_sweep_faults import OFTEN, Result, kill, results, run_in, started_until, statuses
+from tests.functional.test_sweep_faults import Result, kill, kill_at_random, results, run_in, started_until, statuses
 from tests.made import runs_in
 
 Run = mlflow.entities.Run
@@ -449,21 +447,7 @@ def test_ten_random_kills_of_a_search_change_nothing(
     other = tmp_path_factory.mktemp("uninterrupted")
     ready(other, empty_database)
     assert run_in(forks, other, *words).code == 0
-    draw, kills = random.Random(0), 0
-    process = Process(forks, [*words], folder, code=OFTEN)
-    while kills < 10:
-        time.sleep(draw.uniform(0.5, 5))
-        if process.poll() is not None:
-            if process.communicate(timeout=60) and process.wait() == 0:
-                break  # it is complete
-            process = Process(forks, [*words], folder, code=OFTEN)
-            continue
-        kill(process, draw.choice(["main", "all"]))
-        kills += 1
-        process.communicate(timeout=120)
-        process = Process(forks, [*words], folder, code=OFTEN)
-    process.communicate(timeout=300)
-    assert kills >= 5
+    kill_at_random(forks, folder, words, 10, ("main", "all"))
     assert "FAILED" not in statuses(folder)
     ended = run_in(forks, folder, *words)
     assert (ended.code, ended.err) == (0, "")

@@ -97,6 +97,27 @@ def kill(process: Process, who: str) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def kill_at_random(forks: Forks, folder: Path, words: tuple[str, ...], times: int, whom: tuple[str, ...]) -> None:
+    """Run a sweep until it is complete, and kill some of its processes at random moments; see :func:`kill`."""
+    draw, kills = random.Random(0), 0
+    process = Process(forks, [*words], folder, code=OFTEN)
+    while kills < times:
+        time.sleep(draw.uniform(0.5, 4))
+        if process.poll() is not None:
+            if process.communicate(timeout=60) and process.wait() == 0:
+                break  # it is complete
+            process = Process(forks, [*words], folder, code=OFTEN)
+            continue
+        who = draw.choice(whom)
+        kill(process, who)
+        kills += 1
+        if who != "worker":
+            process.communicate(timeout=120)
+            process = Process(forks, [*words], folder, code=OFTEN)
+    process.communicate(timeout=300)
+    assert kills >= times / 2
+
+
 @pytest.fixture(scope="module")
 def whole(forks: Forks, empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
     """Run the sweep without an interruption, once, and return its results."""
@@ -236,23 +257,7 @@ def test_twenty_random_kills_of_a_sweep_change_nothing(
     other = tmp_path_factory.mktemp("uninterrupted")
     ready(other, empty_database)
     assert run_in(forks, other, *words).code == 0
-    draw, kills = random.Random(0), 0
-    process = Process(forks, [*words], folder, code=OFTEN)
-    while kills < 20:
-        time.sleep(draw.uniform(0.5, 4))
-        if process.poll() is not None:
-            if process.communicate(timeout=60) and process.wait() == 0:
-                break  # it is complete
-            process = Process(forks, [*words], folder, code=OFTEN)
-            continue
-        who = draw.choice(["main", "worker", "all"])
-        kill(process, who)
-        kills += 1
-        if who != "worker":
-            process.communicate(timeout=120)
-            process = Process(forks, [*words], folder, code=OFTEN)
-    process.communicate(timeout=300)
-    assert kills >= 10
+    kill_at_random(forks, folder, words, 20, ("main", "worker", "all"))
     assert "FAILED" not in statuses(folder)
     ended = run_in(forks, folder, *words)
     assert (ended.code, ended.err) == (0, "")

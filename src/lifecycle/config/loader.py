@@ -105,7 +105,7 @@ class Loader(ConfigLoaderImpl):
         return is_plain and is_ours and not self.repository.group_exists(override.key_or_group)
 
     def _key(self, config_name: str | None, choices: Sequence[Override], stored: Sequence[Any]) -> Key | None:
-        """Return everything that a configuration depends on but the plugins' classes; ``None``: it cannot be told."""
+        """Return everything that a configuration depends on but the plugins' classes; ``None``: that is unknown."""
         sources = [(source.provider, source.scheme(), source.path) for source in self.get_sources()]
         states = [_state(scheme, path) for _, scheme, path in sources]
         if ("main", "pkg", OURS) not in sources or None in states:
@@ -180,7 +180,7 @@ def _nodes(repo: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _state(scheme: str, path: str) -> tuple[Any, ...] | None:
-    """Return what changes with any file of a source; ``None`` if it cannot be told."""
+    """Return what changes with any file of a source; ``None`` if that is unknown."""
     if scheme == "pkg":
         try:
             folder = resources.files(path)

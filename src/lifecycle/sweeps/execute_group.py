@@ -28,13 +28,13 @@ SECONDS_BETWEEN = 5.0
 """Interval of the lines on the progress of a group."""
 
 
-def execute_group(plan: Plan, numbers: Sequence[int], tell: Callable[[int, str], None]) -> None:
+def execute_group(plan: Plan, numbers: Sequence[int], on_end: Callable[[int, str], None]) -> None:
     """Bring jobs to their ends, together as far as possible.
 
     Args:
         plan: of the sweep.
         numbers: of the jobs.
-        tell: called with the number of each job and how it ended, see :mod:`lifecycle.sweeps.execute`; or
+        on_end: called with the number of each job and how it ended, see :mod:`lifecycle.sweeps.execute`; or
             ``"alone nn.LSTM"``.
 
     Raises:
@@ -49,14 +49,14 @@ def execute_group(plan: Plan, numbers: Sequence[int], tell: Callable[[int, str],
                 held.enter_context(lock)
                 claimed.append(plan.jobs[number])
             except Timeout:
-                tell(number, ELSEWHERE)
-        _Execution(plan, tell).run(claimed)
+                on_end(number, ELSEWHERE)
+        _Execution(plan, on_end).run(claimed)
 
 
 class _Execution:
-    def __init__(self, plan: Plan, tell: Callable[[int, str], None]) -> None:
-        self._plan, self._tell = plan, tell
-        self._said, self._jobs = 0.0, list[PlannedJob]()
+    def __init__(self, plan: Plan, on_end: Callable[[int, str], None]) -> None:
+        self._plan, self._on_end = plan, on_end
+        self._printed, self._jobs = 0.0, list[PlannedJob]()
         self._ended_early: set[int] = set()
 
     def run(self, jobs: Sequence[PlannedJob]) -> None:
@@ -68,7 +68,7 @@ class _Execution:
             runs = known.get(job.signature, [])
             how = self._before(runs)
             if how is not None:
-                self._tell(job.number, how)
+                self._on_end(job.number, how)
                 continue
             last = runs[-1] if runs else None
             is_lost = last is not None and last.status in (DEAD, "KILLED")
@@ -106,7 +106,7 @@ class _Execution:
         if len(jobs) < 2 or not bulk.is_known(plan.tracking):
             reason = "" if len(jobs) < 2 else " MLflow's database has another schema"
             for job in jobs:
-                self._tell(job.number, f"{ALONE}{reason}")
+                self._on_end(job.number, f"{ALONE}{reason}")
             return
         requests = self._requests(attempts)
         check_code(plan, jobs[0])
@@ -117,7 +117,7 @@ class _Execution:
         for line in result.notes if plan.verbose else ():
             print(line, flush=True)
         for job, ended in zip(jobs, result.ended, strict=True):
-            self._tell(job.number, self._how(job, ended))
+            self._on_end(job.number, self._how(job, ended))
 
     def _how(self, job: PlannedJob, ended: object) -> str:
         from lifecycle.runs import group
@@ -163,10 +163,10 @@ class _Execution:
 
     def _listener(self) -> Callable[[int, dict[str, float]], bool]:
         reports = [pruning.listener(self._plan, job) for job in self._jobs]
-        self._said = time.monotonic()
+        self._printed = time.monotonic()
 
         def on_row(place: int, row: dict[str, float]) -> bool:
-            self._say(row)
+            self._print_progress(row)
             report = reports[place]
             if report is None:
                 return False
@@ -178,8 +178,8 @@ class _Execution:
 
         return on_row
 
-    def _say(self, row: dict[str, float]) -> None:
-        if self._plan.verbose and time.monotonic() - self._said >= SECONDS_BETWEEN:
-            self._said = time.monotonic()
+    def _print_progress(self, row: dict[str, float]) -> None:
+        if self._plan.verbose and time.monotonic() - self._printed >= SECONDS_BETWEEN:
+            self._printed = time.monotonic()
             epochs = self._jobs[0].record["config"]["trainer"]["max_epochs"]
             print(f"epoch {int(row['epoch'])} of at most {epochs}", flush=True)

@@ -64,13 +64,13 @@ def _answer(pipe: int, line: str) -> None:
     os.write(pipe, line.encode())
 
 
-def _do(sweep: Plan, task: Sequence[int], tell: Callable[[int, str], None]) -> None:
+def _do(sweep: Plan, task: Sequence[int], on_end: Callable[[int, str], None]) -> None:
     number = task[0]
     if number == SUMMARY:
         from lifecycle.sweeps import summary
 
         summary.attempt(sweep)
-        tell(SUMMARY, DONE)
+        on_end(SUMMARY, DONE)
         return
     with lines_labelled(f"[{number + 1}] ") if sweep.settings.workers > 1 else nullcontext():
         if len(task) == 1:
@@ -78,9 +78,9 @@ def _do(sweep: Plan, task: Sequence[int], tell: Callable[[int, str], None]) -> N
         else:
             from lifecycle.sweeps.execute_group import execute_group
 
-            execute_group(sweep, task, tell)
+            execute_group(sweep, task, on_end)
             return
-    tell(number, ended)
+    on_end(number, ended)
 
 
 def _read(numbers: Queue, busy: threading.Event) -> None:

@@ -118,11 +118,12 @@ class Study:
             )
 
     def tell(self, number: int, state: str, scores: Sequence[float] | None = None) -> None:
-        """Say how a trial ended: ``COMPLETE`` with its scores, ``PRUNED`` or ``FAIL``; one that has ended stays so."""
+        """Record how a trial ended: ``COMPLETE`` with its scores, ``PRUNED`` or ``FAIL``; one that has ended stays so."""
         with _quiet():
             values = list(scores) if state == "COMPLETE" and scores is not None else None
-            told = None if values is not None else self._state(state)
-            self._study.tell(number, values, state=told, skip_if_finished=True)
+            # Optuna takes either values, which mean COMPLETE, or a state.
+            other = None if values is not None else self._state(state)
+            self._study.tell(number, values, state=other, skip_if_finished=True)
 
     def has_stagnated(self) -> bool:
         """Return whether the last :data:`STAGNANT` complete trials brought nothing better."""

@@ -189,17 +189,15 @@ class Trials:
         """Bring the study in line with the stored jobs and their runs."""
         if self._study.is_new and self.plan.settings.warm_start:
             self._warm_start()
-        begun, told = set[Any](), set[Any]()
+        known = set[Any]()
         for trial in self._study.trials:
             of = trial.user_attrs.get(CONFIGURATION)
             if trial.state.name == "RUNNING" and not self._is_alive(trial.user_attrs.get(OWNER)):
                 self._study.tell(trial.number, "FAIL")  # the process that waited for it has died
-            elif trial.state.name in ("RUNNING", "WAITING"):
-                begun.add(of)
-            elif trial.state.is_finished() and trial.state.name != "FAIL":
-                told.add(of)
+            elif trial.state.name != "FAIL":
+                known.add(of)
         for of, jobs in _by_configuration(self.plan).items():
-            if of not in begun | told:
+            if of not in known:
                 self._take_up(of, jobs)
 
     def _take_up(self, configuration: str, jobs: list[PlannedJob]) -> None:
