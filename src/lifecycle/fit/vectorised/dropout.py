@@ -101,11 +101,6 @@ class Masks:
                     mask[row].bernoulli_(1 - rate, generator=self._generators[row]).div_(1 - rate)
         return masks
 
-    def keep(self, rows: Tensor) -> None:
-        """Continue with some of the copies."""
-        if self._generators:
-            self._generators = [self._generators[int(row)] for row in rows]
-
     def give(self, masks: Sequence[Tensor]) -> None:
         """Give the masks of the next forward pass."""
         self._given = list(masks)

@@ -118,7 +118,7 @@ class Study:
             )
 
     def tell(self, number: int, state: str, scores: Sequence[float] | None = None) -> None:
-        """Record the end of a trial: ``COMPLETE`` with scores, ``PRUNED`` or ``FAIL``; one that has ended stays as it is."""
+        """Record the end of a trial: ``COMPLETE`` with scores, ``PRUNED`` or ``FAIL``; an ended one stays as it is."""
         with _quiet():
             values = list(scores) if state == "COMPLETE" and scores is not None else None
             # Optuna takes either values, which mean COMPLETE, or a state.
