@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.preprocessing import StandardScaler
 
 from lifecycle.data.columns.kinds import column_kinds, describe
 from lifecycle.data.kinds.table import Table
@@ -321,3 +322,22 @@ def test_what_each_column_is_taken_for_is_refused() -> None:
     assert describe({f"n{number}": "dropped" for number in range(11)}) == (
         "dropped: n0, n1, n2, n3, n4, n5, n6, n7 and 3 more"
     )
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["float64", "float32", "int64", "bool", "uint8"]))
+@settings(deadline=None)
+def test_columns_of_numbers_are_prepared_as_scikit_learn_does_bit_by_bit(seed: int, dtype: str) -> None:
+    draws = np.random.default_rng(seed)
+    values = (draws.normal(size=(300, 3)) * 100).astype(dtype)
+    inputs = pd.DataFrame(values, columns=["a", "b", "c"])
+    table = Table(path="x.csv", target="y")
+    found = table.apply(table.learn(inputs), inputs)
+    columns = pd.DataFrame({name: inputs[name].astype("float64") for name in inputs})
+    assert np.array_equal(found, StandardScaler().fit_transform(columns).astype(np.float32))
+
+
+def test_an_infinite_number_is_refused_by_column_and_row() -> None:
+    inputs = pd.DataFrame({"a": [1.0, 2.0, np.inf], "b": [np.inf, 1.0, 2.0]}, index=[4, 5, 6])
+    message = r"^column a holds numbers, got inf in row 6\. Fix the value\.$"
+    with pytest.raises(RequestError, match=message):
+        Table(path="x.csv", target="y").learn(inputs)

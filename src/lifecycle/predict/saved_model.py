@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,8 +53,7 @@ def check_preprocessing(preprocessing: Preprocessing, source: Text) -> None:
         RequestError: the data plugin learnt an object that is not scikit-learn's.
     """
     # Serialized in memory, since skops only knows the types of a serialized object.
-    learnt = skops.io.dumps({"inputs": preprocessing.inputs, "target": preprocessing.target})
-    untrusted = set(skops.io.get_untrusted_types(data=learnt)) - TRUSTED
+    untrusted = set(skops.io.get_untrusted_types(data=preprocessing.serialized)) - TRUSTED
     if untrusted:
         raise RequestError(
             source,
@@ -64,27 +62,18 @@ def check_preprocessing(preprocessing: Preprocessing, source: Text) -> None:
         )
 
 
-def preprocessing_bytes(preprocessing: Preprocessing) -> bytes:
-    """Return the content of ``preprocessing.skops``."""
-    learnt = {"inputs": preprocessing.inputs, "target": preprocessing.target}
-    content: bytes = skops.io.dumps(learnt, compression=zipfile.ZIP_DEFLATED)  # 100 kB -> 10 kB
-    return content
-
-
-def save(trained: TrainedModel, folder: Path, preprocessing: bytes | None = None) -> None:
+def save(trained: TrainedModel, folder: Path) -> None:
     """Write the three files into ``folder``, which is created if needed.
 
     Args:
         trained: the model.
         folder: for the files.
-        preprocessing: the :func:`preprocessing_bytes` of the model, where several have the same; ``None``: not known.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # On the CPU, so that a machine without a GPU can load the file.
     # save_model instead of save_file: it stores weights that layers share once.
     safetensors.torch.save_model(trained.network.cpu(), str(folder / WEIGHTS))
-    content = preprocessing_bytes(trained.preprocessing) if preprocessing is None else preprocessing
-    (folder / PREPROCESSING).write_bytes(content)
+    (folder / PREPROCESSING).write_bytes(trained.preprocessing.serialized)
     manifest = {
         "format": FORMAT,
         "model": {

@@ -62,7 +62,7 @@ class Vectorised:
 
 
 Ended = Alone | Vectorised
-OnRow = Callable[[int, Row], bool]
+OnRow = Callable[[int, Row], str | None]
 
 
 @dataclass
@@ -72,7 +72,6 @@ class _Shared:
     frames: dict[str, Any] = field(default_factory=dict)
     data: dict[Hashable, Dataset] = field(default_factory=dict)
     dummies: dict[int, scoring.Dummies] = field(default_factory=dict)
-    preprocessing: dict[int, bytes] = field(default_factory=dict)
 
     def data_of(self, job: Job) -> Dataset:
         """Return the data of a job, which jobs with one split share."""
@@ -219,9 +218,7 @@ class _Runner:
             if isinstance(history, TrainingError):
                 raise history
             if fit.number in self._pruned:
-                monitor = fit.job.trainer.monitor
-                why = f"{monitor} is {history.rows[-1].get(monitor, float('nan')):.4g} after epoch {len(history.rows)}"
-                tracked.tag(**{layout.STATUS: layout.PRUNED, "stopped": f"pruned: {why}"})
+                tracked.tag(**{layout.STATUS: layout.PRUNED, "stopped": f"pruned: {self._pruned[fit.number]}"})
             else:
                 self._record(fit, tracked, history)
             tracked.send()

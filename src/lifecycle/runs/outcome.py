@@ -68,17 +68,16 @@ def record_scores(tracked: Run, outcome: Outcome) -> None:
     tracked.log_file(table)
 
 
-def record_model(tracked: Run, outcome: Outcome, folder: Path, preprocessing: bytes | None = None) -> None:
+def record_model(tracked: Run, outcome: Outcome, folder: Path) -> None:
     """Save the model and record it.
 
     Args:
         tracked: the run.
         outcome: with the model.
         folder: for its files; called ``saved``.
-        preprocessing: see :func:`lifecycle.predict.saved_model.save`.
     """
     trained = outcome.trained
-    saved_model.save(trained, folder, preprocessing)
+    saved_model.save(trained, folder)
     # Columns that predict_file adds; the model itself does not return them.
     outputs = outcome.predictions.drop(columns=["row", "time", "file", "actual"], errors="ignore")
     params: dict[str, int | str] = {"missing": trained.missing}

@@ -249,6 +249,8 @@ def _plain(inputs: pd.DataFrame, numeric: list[str], known: Mapping[str, set[str
     import numpy as np
     import pandas as pd
 
+    if set(inputs.columns) <= set(numeric) and all(_is_number(dtype) for dtype in inputs.dtypes):
+        return _plain_numbers(inputs)
     plain = {}
     for name in inputs.columns:
         column = inputs[name]
@@ -266,6 +268,26 @@ def _plain(inputs: pd.DataFrame, numeric: list[str], known: Mapping[str, set[str
         else:
             plain[name] = _texts(column, known.get(name))
     return pd.DataFrame(plain, index=inputs.index)
+
+
+def _is_number(dtype: Any) -> bool:
+    """Return whether the values of a column are numbers or truth values as NumPy has them."""
+    import numpy as np
+
+    return isinstance(dtype, np.dtype) and dtype.kind in "biuf"
+
+
+def _plain_numbers(inputs: pd.DataFrame) -> pd.DataFrame:
+    """Return what :func:`_plain` does for columns of NumPy's numbers, in a tenth of the time."""
+    import numpy as np
+    import pandas as pd
+
+    values = inputs.to_numpy("float64")
+    endless = np.argwhere(np.isinf(values.T))  # by column
+    if len(endless):
+        column, row = endless[0]
+        raise _no_number(inputs.columns[column], values[row, column], inputs.index[row])
+    return pd.DataFrame(values, index=inputs.index, columns=inputs.columns)
 
 
 def _no_number(name: str, got: Any, row: Any) -> RequestError:
