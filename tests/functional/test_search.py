@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,7 @@ def with_pruned(forks: Forks, empty_database: Path, tmp_path_factory: pytest.Tem
     """Run a search that prunes, once; return its folder and output."""
     folder = tmp_path_factory.mktemp("pruned")
     ready(folder, empty_database)
-    ended = run_in(forks, folder, *SEARCH, *PRUNING, "sweep.prune=asha", *SHOWN)
+    ended = run_in(forks, folder, *SEARCH, *PRUNING, "sweep.prune=asha", "sweep.batch=1", *SHOWN)
     assert (ended.code, ended.err) == (0, "")
     return folder, ended.out
 
@@ -241,8 +242,10 @@ def test_a_pruned_run_does_not_count_as_done_in_a_grid(
     assert len({run.data.tags["lifecycle.signature"] for run in of_rate}) == 1
 
 
-def test_with_seeds_a_trial_is_their_mean_and_is_pruned_by_the_first(search: Command, folder: Path) -> None:
-    ended = search(*(word.replace("trials=8", "trials=6") for word in PRUNING), "seeds=2", "sweep.prune=asha")
+@pytest.mark.parametrize("batch", ["1", "null"])
+def test_with_seeds_a_trial_is_their_mean_and_is_pruned_by_the_first(search: Command, folder: Path, batch: str) -> None:
+    words = [word.replace("trials=8", "trials=6") for word in PRUNING]
+    ended = search(*words, "seeds=2", "sweep.prune=asha", f"sweep.batch={batch}")
     assert (ended.code, ended.err) == (0, "")
     runs = runs_in(folder)
     by_rate: dict[float, list[Run]] = {}
@@ -264,6 +267,31 @@ def test_with_seeds_a_trial_is_their_mean_and_is_pruned_by_the_first(search: Com
             assert trial.value == np.mean([run.data.metrics["kept_val_loss"] for run in of_trial])
     assert early
     assert f"{12 - 2 * early} of 12 runs finished, {2 * early} pruned\n" in ended.out
+    # At once: the first runs of all trials are a group, and so are the other runs of those that were not pruned.
+    assert ("Vectorised" in ended.out) == (batch == "null")
+    assert batch == "1" or f"\nVectorised {12 - early} of {12 - early} fits in 2 groups\n" in ended.out
+    for run in pruned(runs):
+        assert f"after epoch {epochs(run)}, worse than that of other trials" in run.data.tags["stopped"]
+
+
+def test_a_batch_is_suggested_together_and_fitted_together(search: Command, folder: Path) -> None:
+    words = (RATE, "model.hidden=[4],[8]", "trainer.max_epochs=3", "sweep.sampler=tpe")
+    ended = search(*words, "sweep.trials=5", "sweep.batch=4")
+    assert (ended.code, ended.err) == (0, "")
+    started = [(trial.datetime_start, trial.datetime_complete) for trial in trials(folder)]
+    assert max(start for start, _ in started[:4]) < min(end for _, end in started[:4]) < started[4][0]
+    assert states(folder) == ["COMPLETE"] * 5
+    runs = runs_in(folder)
+    by_shape = Counter(run.data.params["model.hidden"] for run in runs[:4])
+    for run in runs[:4]:
+        together = by_shape[run.data.params["model.hidden"]]
+        assert run.data.tags.get("lifecycle.vectorised") == (str(together) if together > 1 else None)
+    assert max(by_shape.values()) > 1
+    assert "lifecycle.vectorised" not in runs[4].data.tags
+    # The batch is no part of the name of a search.
+    more = search(*words, "sweep.trials=6", "sweep.batch=2")
+    assert "6 of 6 runs finished\n" in more.out
+    assert len(results(folder)) == 6
 
 
 def test_a_field_is_searched_with_the_models_that_have_it_until_all_are_tried(search: Command, folder: Path) -> None:

@@ -156,6 +156,7 @@ class SweepConfig:
     method: str = GRID  # grid: all combinations of the listed values; optuna: a search, as with sweep=optuna
     trials: int | None = None  # of a search: configurations in all, also over several starts
     sampler: str = "tpe"  # of a search: tpe, random, gp, cmaes, nsga2, nsga3, qmc or grid
+    batch: int | None = None  # of a search: trials suggested at once; null: 1, or all if the sampler does not learn
     prune: str = "none"  # of a search: end bad trials early: none, median, percentile, hyperband or asha
     terminate: bool = False  # of a search: end it when the last 30 complete trials brought nothing better
     warm_start: bool = True  # of a search: begin with what finished runs of the same settings have shown
@@ -179,6 +180,7 @@ class SweepConfig:
         one_of(self, "sampler", SAMPLERS)
         one_of(self, "prune", PRUNERS)
         in_range(self, "trials", low=1)
+        in_range(self, "batch", low=1)
         if isinstance(self.metric, ListConfig):
             self.metric = list(self.metric)
         names = self.metrics
@@ -196,7 +198,7 @@ class SweepConfig:
     def _check_grid(self) -> None:
         """Refuse what only a search has."""
         usual = {item.name: item.default for item in fields(self)}
-        for name in ("trials", "sampler", "prune", "terminate", "warm_start"):
+        for name in ("trials", "sampler", "batch", "prune", "terminate", "warm_start"):
             if getattr(self, name) != usual[name]:
                 value = as_typed(getattr(self, name))
                 raise FieldError(name, "is an option of a search", value, "Add sweep=optuna.")

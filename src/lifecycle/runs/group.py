@@ -24,7 +24,6 @@ from lifecycle.fit.vectorised import check
 from lifecycle.fit.vectorised.group import Group
 from lifecycle.fit.vectorised.members import Member, kind_of, obstacle
 from lifecycle.plots import artifacts
-from lifecycle.predict import saved_model
 from lifecycle.predict.outputs import as_frame, column_names, with_truth
 from lifecycle.runs import outcome as outcomes
 from lifecycle.runs import pipeline
@@ -92,12 +91,6 @@ class _Shared:
             self.dummies[key] = scoring.dummies_of(prepared.module, prepared.data)
         return self.dummies[key]
 
-    def preprocessing_of(self, data: Dataset) -> bytes:
-        """Return the saved preprocessing."""
-        if id(data) not in self.preprocessing:
-            self.preprocessing[id(data)] = saved_model.preprocessing_bytes(data.preprocessing)
-        return self.preprocessing[id(data)]
-
 
 @dataclass
 class _Fit:
@@ -131,7 +124,7 @@ def run(
     Args:
         requests: of the jobs.
         begun: the id of the run that a job has begun in an earlier group; or ``None``.
-        on_row: called with the number of a job and the row of an epoch; returns whether the job is pruned.
+        on_row: called with the number of a job and the row of an epoch; returns why the job is pruned, or ``None``.
         checked: whether two fits of each group are repeated in full, one by one, and the difference is noted.
 
     Raises:
@@ -151,7 +144,7 @@ class _Runner:
         self._shared = _Shared()
         self._ended: dict[int, Ended] = {}
         self._notes: list[str] = []
-        self._pruned: set[int] = set()
+        self._pruned: dict[int, str] = {}
 
     def run(self) -> Result:
         groups: dict[Hashable, list[_Fit]] = {}
@@ -196,10 +189,10 @@ class _Runner:
             def on_row(place: int, row: Row) -> bool:
                 runs[place].log_epoch(row)
                 number = fits[place].number
-                if self._on_row is None or not self._on_row(number, row):
-                    return False
-                self._pruned.add(number)
-                return True
+                reason = None if self._on_row is None else self._on_row(number, row)
+                if reason is not None:
+                    self._pruned[number] = reason
+                return reason is not None
 
             repeated = check.Repeated([fit.member for fit in fits]) if self._checked else None
             histories = group.fit(on_row)
@@ -245,4 +238,4 @@ class _Runner:
         outcomes.record_scores(tracked, result)
         artifacts.write_scores(tracked.artifacts, evaluation)
         saved = tracked.artifacts / layout.SAVED
-        outcomes.record_model(tracked, result, saved, self._shared.preprocessing_of(data))
+        outcomes.record_model(tracked, result, saved)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -161,20 +161,20 @@ class _Execution:
         )
         return f"{which} of {self._plan.total}, together"
 
-    def _listener(self) -> Callable[[int, dict[str, float]], bool]:
+    def _listener(self) -> Callable[[int, dict[str, float]], str | None]:
         reports = [pruning.listener(self._plan, job) for job in self._jobs]
         self._printed = time.monotonic()
 
-        def on_row(place: int, row: dict[str, float]) -> bool:
+        def on_row(place: int, row: dict[str, float]) -> str | None:
             self._print_progress(row)
             report = reports[place]
-            if report is None:
-                return False
-            with suppress(Pruned):
-                report(row)
-                return False
-            self._ended_early.add(self._jobs[place].number)
-            return True
+            try:
+                if report is not None:
+                    report(row)
+            except Pruned as pruned:
+                self._ended_early.add(self._jobs[place].number)
+                return str(pruned)
+            return None
 
         return on_row
 

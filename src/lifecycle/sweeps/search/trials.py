@@ -22,6 +22,7 @@ from lifecycle import layout
 from lifecycle.errors import RequestError, Setting
 from lifecycle.sweeps import plan as plans
 from lifecycle.sweeps.execute import DONE, PRUNED
+from lifecycle.sweeps.grouping import MOST, OFF
 from lifecycle.sweeps.plan import Plan, PlannedJob
 from lifecycle.sweeps.planning import Signatures
 from lifecycle.sweeps.search import composing, earlier
@@ -55,7 +56,7 @@ class Open:
 
 
 class Trials:
-    """Suggests jobs one trial after the other.
+    """Suggests jobs, of one trial or of a batch of them.
 
     Attributes:
         plan: with the jobs that were suggested so far.
@@ -99,7 +100,8 @@ class Trials:
             return []
         with self._turn:
             self.plan = replace(self.plan, jobs=plans.read(self.plan.folder).jobs)  # another process may suggest too
-            return self._suggest()
+            batches = iter(self._suggest, [])  # until nothing is left to suggest
+            return [number for numbers in itertools.islice(batches, self._batch) for number in numbers]
 
     def ended(self, number: int, how: str) -> None:
         """Take note of the end of a job.
@@ -132,6 +134,18 @@ class Trials:
     def _search(self) -> Search:
         assert self.plan.search is not None  # noqa: S101 - its creator has checked it
         return self.plan.search
+
+    @property
+    def _batch(self) -> int:
+        """Trials to suggest at once."""
+        settings = self.plan.settings
+        if settings.batch is not None:
+            return settings.batch
+        # These samplers suggest the same whatever has become of earlier trials. When the time is over, no trial should
+        # be left that was suggested and not begun.
+        learns = settings.sampler not in ("random", "qmc", "grid")
+        is_single = learns or settings.vectorise == OFF or settings.on_error == "stop" or settings.minutes is not None
+        return 1 if is_single else MOST * settings.workers
 
     @property
     def _prunes(self) -> bool:
