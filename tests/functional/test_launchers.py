@@ -37,14 +37,14 @@ def test_joblib_runs_each_job_and_the_command_again_runs_none(
     assert len([run for run in runs() if "lifecycle.signature" in run.data.tags]) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.longest
 def test_ray_resumes_the_job_of_a_worker_that_is_killed(
     process: Command, runs: Command, forks: Forks, tmp_path: Path, empty_database: Path
 ) -> None:
     ready(tmp_path, empty_database)
     words = ("-m", "data=iris", "seed=1,2,3", "data.split_seed=0", "trainer.max_epochs=400")
     words += ("trainer.early_stopping=false", "tracking.figures=false", "verbose=1")
-    started = Process(forks, [*words, "sweep.launcher=ray"], tmp_path)
+    started = Process(forks, [*words, "sweep.launcher=ray", "sweep.vectorise=off"], tmp_path)
     assert started.stdout is not None
     killed = ""
     for line in started.stdout:
@@ -64,6 +64,30 @@ def test_ray_resumes_the_job_of_a_worker_that_is_killed(
     again = process(*words)
     assert (again.code, again.err) == (0, "")
     assert again.out.partition("\nSweep ")[2] == out.partition("\nSweep ")[2]
+
+
+@pytest.mark.longest
+def test_ray_runs_groups_and_one_that_is_killed_is_run_one_by_one(
+    runs: Command, forks: Forks, tmp_path: Path, empty_database: Path
+) -> None:
+    ready(tmp_path, empty_database)
+    words = ("-m", "data=iris", "seed=range(1,9)", "data.split_seed=0", "trainer.max_epochs=60")
+    words += ("trainer.early_stopping=false", "verbose=1", "sweep.launcher=ray")
+    started = Process(forks, [*words, "sweep.vectorise=auto"], tmp_path)
+    assert started.stdout is not None
+    for line in started.stdout:
+        if found := re.match(r"\(run_job pid=(\d+)\) \[1\] jobs 1 to 4 of 8, together", line):
+            os.kill(int(found[1]), signal.SIGKILL)
+            break
+    out, err = started.communicate(timeout=500)
+    assert started.wait() == 0, err
+    assert "\nVectorised 4 of 8 fits in 1 group; 4 one by one: the process of their group ended\n" in out
+    assert "8 of 8 runs finished\n" in out
+    assert "Traceback" not in err
+    by_seed = {run.data.params["seed"]: run for run in runs() if "lifecycle.signature" in run.data.tags}
+    assert sorted(by_seed) == list("12345678")
+    assert {run.info.status for run in by_seed.values()} == {"FINISHED"}
+    assert [by_seed[seed].data.tags.get("lifecycle.vectorised") for seed in "12345678"] == [None] * 4 + ["4"] * 4
 
 
 @pytest.mark.slow

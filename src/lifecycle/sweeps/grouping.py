@@ -53,7 +53,7 @@ class Vectorised:
         return f"Vectorised {self.fits} of {self.fits + alone} fits{groups}{one_by_one}"
 
 
-def tasks(plan: Plan, numbers: Sequence[int]) -> list[Task]:
+def tasks(plan: Plan, numbers: Sequence[int], workers: int | None = None) -> list[Task]:
     """Return the tasks of jobs: groups that may be vectorised, and single jobs.
 
     Whether networks really have one shape is known once they are built, by :mod:`lifecycle.runs.group`.
@@ -61,6 +61,7 @@ def tasks(plan: Plan, numbers: Sequence[int]) -> list[Task]:
     Args:
         plan: of the sweep.
         numbers: of the jobs that are left.
+        workers: among which groups are divided; ``None``: ``sweep.workers``.
     """
     # With on_error=stop no job may have begun after the one that fails.
     if plan.settings.vectorise == OFF or plan.settings.on_error == "stop":
@@ -70,7 +71,7 @@ def tasks(plan: Plan, numbers: Sequence[int]) -> list[Task]:
         job = plan.jobs[number]
         # A profile is of one run.
         groups.setdefault(str(number) if job.record["config"]["profile"] else _family(job), []).append(number)
-    found = [task for group in groups.values() for task in _divided(group, plan.settings.workers)]
+    found = [task for group in groups.values() for task in _divided(group, workers or plan.settings.workers)]
     return sorted(found)
 
 

@@ -13,7 +13,9 @@ from typing import Any
 
 from lifecycle.errors import Interrupted, RequestError, Setting, first_line
 from lifecycle.runtime.processes import signals_ignored
-from lifecycle.sweeps.execute import FAILED
+from lifecycle.sweeps.execute import ALONE, FAILED
+from lifecycle.sweeps.grouping import Task, Vectorised
+from lifecycle.sweeps.grouping import tasks as tasks_of
 from lifecycle.sweeps.launchers.ray_task import KILLED, LATE, run_job
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.supervise import DIED, NOT_DONE, WAITS
@@ -76,7 +78,7 @@ def launch(plan: Plan, numbers: Sequence[int]) -> dict[int, str]:
 
 
 class _Tasks:
-    """Submits a task for each job, never more than the cluster can run at once, so that a limit of time holds.
+    """Submits a task for each job or group, never more than the cluster can run at once, so that a limit of time holds.
 
     Attributes:
         ended: how each job ended, by its number.
@@ -86,8 +88,9 @@ class _Tasks:
         import ray
 
         self.plan, self.ended = plan, dict[int, str]()
-        self._left = deque(numbers)
-        self._open: dict[Any, int] = {}
+        self._open: dict[Any, Task] = {}
+        self._left: deque[Task] = deque(tasks_of(plan, numbers, self._slots()))
+        self._vectorised = Vectorised()
         self._failures: dict[int, int] = {}
         self._crashes: dict[int, int] = {}
         minutes = plan.settings.minutes
@@ -108,6 +111,8 @@ class _Tasks:
             while self._submit():
                 (done,), _ = ray.wait(list(self._open), num_returns=1)
                 self._take(done)
+            if self.plan.verbose and (line := self._vectorised.line):
+                print(f"\n{line}", flush=True)
         except Interrupted:
             with signals_ignored():
                 self._cancel()
@@ -119,10 +124,10 @@ class _Tasks:
         is_late = self._until is not None and time.time() > self._until
         room = 0 if is_stopped or is_late or not self._left else self._slots() - len(self._open)
         for _ in range(min(room, len(self._left))):
-            number = self._left.popleft()
-            again = number in self._crashes
-            task = self._task.remote(str(Path.cwd()), str(self.plan.folder), number, self._until, again)
-            self._open[task] = number
+            numbers = self._left.popleft()
+            again = numbers[0] in self._crashes
+            task = self._task.remote(str(Path.cwd()), str(self.plan.folder), numbers, self._until, again)
+            self._open[task] = numbers
         return bool(self._open)
 
     def _slots(self) -> int:
@@ -142,29 +147,48 @@ class _Tasks:
         return slots
 
     def _take(self, task: Any) -> None:
+        """Take how the jobs of a task ended."""
         import ray
 
-        number, settings = self._open.pop(task), self.plan.settings
+        numbers = self._open.pop(task)
+        is_group = len(numbers) > 1
         try:
-            ended = str(ray.get(task))
+            answers: list[tuple[int, str]] = ray.get(task)
         except ray.exceptions.RayTaskError as error:
             # A job reports its own errors: this is one of Ray, of the machine, or of this program.
-            print(f"lifecycle: job {number + 1} could not be run: {first_line(error.cause)}", file=sys.stderr)
-            ended = FAILED
+            which = f"jobs {numbers[0] + 1} and others" if is_group else f"job {numbers[0] + 1}"
+            print(f"lifecycle: {which} could not be run: {first_line(error.cause)}", file=sys.stderr)
+            answers = [(number, FAILED) for number in numbers]
         except ray.exceptions.RayError:  # the worker or its machine died
-            ended = DIED
-        if ended in (LATE, KILLED):
+            # It is not known which job of a group has ended the process.
+            how = f"{ALONE} the process of their group ended" if is_group else DIED
+            answers = [(number, how) for number in numbers]
+            for number in numbers:
+                self._crashes.setdefault(number, 0)
+        for number, answer in answers:
+            self._end_job(number, *answer.partition(" ")[::2], is_group)
+
+    def _end_job(self, number: int, how: str, more: str, in_group: bool) -> None:
+        """Take how a job ended, or that it has to run by itself."""
+        if how in (LATE, KILLED):
             return
-        self.ended[number] = ended
-        if ended == DIED:
+        if how == ALONE:
+            self._vectorised.refused(more)
+            self._left.append((number,))
+            return
+        if in_group and more:
+            self._vectorised.took(more)
+        self.ended[number] = how
+        settings = self.plan.settings
+        if how == DIED:
             # Machines of a cluster come and go: the job is resumed, whatever is done after an error of its own.
-            self._crashes[number] = self._crashes.get(number, 0) + 1
+            self._crashes[number] += 1
             if self._crashes[number] <= settings.retries:
-                self._left.appendleft(number)
-        elif ended == FAILED and settings.on_error == "retry":
+                self._left.appendleft((number,))
+        elif how == FAILED and settings.on_error == "retry":
             self._failures[number] = self._failures.get(number, 0) + 1
             if self._failures[number] <= settings.retries:
-                self._left.appendleft(number)
+                self._left.appendleft((number,))
 
     def _cancel(self) -> None:
         """Interrupt the open tasks, which end their runs as KILLED, and wait for them."""
