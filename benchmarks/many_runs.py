@@ -60,9 +60,10 @@ from lifecycle.config.schema import TrackingConfig
 from lifecycle.cli.commands import sweep as sweep_command, compare as compare_command
 from lifecycle.comparison import page as compare_page, curves
 from lifecycle.plots.style import picture
-from lifecycle.sweeps import plan as plans, run, summary, page
-from lifecycle.sweeps.board import board_of
-from lifecycle.sweeps.report import print_board
+from lifecycle.sweeps import plan as plans, run
+from lifecycle.sweeps.results import summary, page
+from lifecycle.sweeps.results.board import board_of
+from lifecycle.sweeps.results.report import print_board
 from lifecycle.tracking import search, sweep_runs, client, worker
 from lifecycle.tracking.store import open_store
 tracking = TrackingConfig()

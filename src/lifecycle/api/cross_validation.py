@@ -17,7 +17,7 @@ from lifecycle.data.columns.targets import infer_task
 from lifecycle.data.sources import in_memory
 from lifecycle.data.splits import folded
 from lifecycle.errors import RequestError
-from lifecycle.sweeps.statistics import estimate
+from lifecycle.sweeps.results.statistics import estimate
 
 if TYPE_CHECKING:
     from lifecycle.api.model import Model

@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from lifecycle.sweeps.board import ABSENT, Board, Failure
+from lifecycle.sweeps.results.board import Board, Failure
+from lifecycle.sweeps.results.entries import ABSENT
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Sweep:
 
     Attributes:
         name: digest of its jobs: the same call is the same sweep.
-        board: configurations, ranked; see :class:`lifecycle.sweeps.board.Board`.
+        board: configurations, ranked; see :class:`lifecycle.sweeps.results.board.Board`.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Sweep:
     @property
     def summary(self) -> pd.DataFrame:
         """A row per configuration, the best first: mean, sd and 95% interval of each score, difference and p."""
-        from lifecycle.sweeps.summary import table
+        from lifecycle.sweeps.results.summary import table
 
         return table(self.board)
 
@@ -67,7 +68,7 @@ def sweep(overrides: Sequence[str]) -> Sweep:
     from lifecycle.config.compose import compose_many
     from lifecycle.sweeps import plan as plans
     from lifecycle.sweeps import run
-    from lifecycle.sweeps.board import board_of
+    from lifecycle.sweeps.results.board import board_of
 
     with compose_many(list(overrides)) as (words, compose, command):
         fixed = [str(word.input_line) for word in words if not word.is_sweep_override()]

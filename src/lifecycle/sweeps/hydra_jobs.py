@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from lifecycle.config.compose import command_line
 from lifecycle.errors import RequestError, Setting
 from lifecycle.sweeps import run
-from lifecycle.sweeps.board import Board
+from lifecycle.sweeps.results.board import Board
 
 LAUNCHER, BASIC = "hydra/launcher", "basic"
 

@@ -15,11 +15,11 @@ from lifecycle.errors import Interrupted, LifecycleError
 from lifecycle.runtime.processes import signals_ignored
 from lifecycle.sweeps import grid, planning, signature
 from lifecycle.sweeps import plan as plans
-from lifecycle.sweeps.board import Board, board_of
 from lifecycle.sweeps.execute import GIVEN_UP
 from lifecycle.sweeps.launchers import start
 from lifecycle.sweeps.plan import Plan
-from lifecycle.sweeps.report import print_board
+from lifecycle.sweeps.results.board import Board, board_of
+from lifecycle.sweeps.results.report import print_board
 from lifecycle.sweeps.search import composing
 from lifecycle.sweeps.search.supervise import search
 from lifecycle.sweeps.supervise import DIED, NOT_DONE

@@ -67,7 +67,7 @@ def _answer(pipe: int, line: str) -> None:
 def _do(sweep: Plan, task: Sequence[int], on_end: Callable[[int, str], None]) -> None:
     number = task[0]
     if number == SUMMARY:
-        from lifecycle.sweeps import summary
+        from lifecycle.sweeps.results import summary
 
         summary.attempt(sweep)
         on_end(SUMMARY, DONE)

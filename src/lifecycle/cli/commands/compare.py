@@ -83,7 +83,8 @@ def _limit(options: Compare) -> str:
     signatures = sweep_runs.signatures_of(folder, name)
     if signatures is None or len(signatures) <= MOST_RUNS:
         return ""
-    from lifecycle.sweeps import board, plan
+    from lifecycle.sweeps import plan
+    from lifecycle.sweeps.results import board
 
     found = board.board_of(plan.find(options.tracking, name), options.metric)
     runs = [entry.runs[job.number].id for entry in found.entries for job in entry.jobs if job.number in entry.runs]
@@ -98,7 +99,8 @@ def _limit(options: Compare) -> str:
 
 def _print_by(options: Compare) -> None:
     """Print the values of keys of a sweep, each with its mean over the runs that have it."""
-    from lifecycle.sweeps import board, plan, report
+    from lifecycle.sweeps import plan
+    from lifecycle.sweeps.results import board, report
 
     if options.sweep is None or options.run:
         problem = "compares values within a sweep"

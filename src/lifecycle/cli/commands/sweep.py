@@ -41,8 +41,8 @@ def run(typed: list[str]) -> None:
     options = arguments.read(typed, Sweep, "sweep")
     # They import NumPy, which the help does not need.
     from lifecycle.sweeps import plan as plans
-    from lifecycle.sweeps.board import board_of
-    from lifecycle.sweeps.report import WIDE, print_board, print_table
+    from lifecycle.sweeps.results.board import board_of
+    from lifecycle.sweeps.results.report import WIDE, print_board, print_table
     from lifecycle.tracking import sweep_runs
 
     if options.sweep is not None:

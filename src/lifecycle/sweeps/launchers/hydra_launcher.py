@@ -76,7 +76,7 @@ def launch(plan: Plan, numbers: Sequence[int]) -> dict[int, str]:
             problem = f"could not run the jobs: {first_line(error)}"
             remedy = f"{plan.to_continue} continues; sweep.launcher=null runs the jobs on this machine."
             raise RequestError(Setting("sweep.launcher", plan.settings.launcher), problem, remedy=remedy) from error
-    from lifecycle.sweeps import summary  # it imports pandas and matplotlib
+    from lifecycle.sweeps.results import summary  # it imports pandas and matplotlib
 
     summary.attempt(plan)
     return {}

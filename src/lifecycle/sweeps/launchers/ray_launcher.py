@@ -71,7 +71,7 @@ def launch(plan: Plan, numbers: Sequence[int]) -> dict[int, str]:
         tasks.run()
     finally:
         ray.shutdown()
-    from lifecycle.sweeps import summary  # it imports pandas and matplotlib
+    from lifecycle.sweeps.results import summary  # it imports pandas and matplotlib
 
     summary.attempt(plan)
     return tasks.ended

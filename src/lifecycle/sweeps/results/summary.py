@@ -13,10 +13,11 @@ import pandas as pd
 
 from lifecycle import layout
 from lifecycle.credentials import masked
-from lifecycle.sweeps import out_of_fold, page
-from lifecycle.sweeps.board import Board, Entry, board_of
-from lifecycle.sweeps.page import BOARD, FAILURES, PREDICTIONS
 from lifecycle.sweeps.plan import Plan
+from lifecycle.sweeps.results import out_of_fold, page
+from lifecycle.sweeps.results.board import Board, board_of
+from lifecycle.sweeps.results.entries import Entry
+from lifecycle.sweeps.results.page import BOARD, FAILURES, PREDICTIONS
 from lifecycle.tracking import client, sweep_runs
 from lifecycle.tracking.found_run import Which
 from lifecycle.tracking.messages import CreateRun, FinishRun, LogFolder, ReopenRun, SetTags

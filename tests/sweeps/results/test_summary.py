@@ -12,9 +12,10 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
 from lifecycle.config.schema import TrackingConfig
-from lifecycle.sweeps import charts, out_of_fold, page, plan
-from lifecycle.sweeps.board import Board, board_of
-from lifecycle.sweeps.importance import eta_squared, grouped, importance
+from lifecycle.sweeps import plan
+from lifecycle.sweeps.results import charts, out_of_fold, page
+from lifecycle.sweeps.results.board import Board, board_of
+from lifecycle.sweeps.results.importance import eta_squared, grouped, importance
 from lifecycle.tracking.store import database_uri
 from tests.conftest import artifacts, ready
 from tests.forked import Forks, Process

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lifecycle.plots.style import number, short
-from lifecycle.sweeps.board import Board, Entry
+from lifecycle.sweeps.results.board import Board
+from lifecycle.sweeps.results.entries import Entry
 
 MOST_LINES = 20
 """Configurations that are printed; the page and the table of the summary have all."""

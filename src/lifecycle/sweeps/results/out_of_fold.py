@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lifecycle import layout
-from lifecycle.sweeps.board import Entry
+from lifecycle.sweeps.results.entries import Entry
 
 ROW = "row"
 

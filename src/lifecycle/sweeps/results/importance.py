@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lifecycle.sweeps.board import ABSENT, Board
+from lifecycle.sweeps.results.board import Board
+from lifecycle.sweeps.results.entries import ABSENT
 
 PARTS = 4
 MOST_VALUES = 8

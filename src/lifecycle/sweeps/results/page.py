@@ -13,10 +13,11 @@ from markupsafe import Markup
 
 from lifecycle import layout
 from lifecycle.plots.style import number
-from lifecycle.sweeps import charts
-from lifecycle.sweeps.board import Board, Entry, Failure
-from lifecycle.sweeps.importance import importance
-from lifecycle.sweeps.report import columns_of, counts_of
+from lifecycle.sweeps.results import charts
+from lifecycle.sweeps.results.board import Board, Failure
+from lifecycle.sweeps.results.entries import Entry
+from lifecycle.sweeps.results.importance import importance
+from lifecycle.sweeps.results.report import columns_of, counts_of
 
 TEMPLATE = "page.html.jinja"
 BOARD, FAILURES, PREDICTIONS = "leader_board.csv", "failures.csv", "out_of_fold.csv"
@@ -54,7 +55,8 @@ def draw(board: Board, pooled: Mapping[str, Mapping[str, float]]) -> str:
 
     Args:
         board: with at least one finished run.
-        pooled: scores of out-of-fold predictions by configuration, see :func:`lifecycle.sweeps.out_of_fold.pooled`.
+        pooled: scores of out-of-fold predictions by configuration, see
+            :func:`lifecycle.sweeps.results.out_of_fold.pooled`.
     """
     entries = board.entries[:MOST_ROWS]
     columns = columns_of(board, entries, unlimited=True)
@@ -159,7 +161,7 @@ def _label(settings: str) -> str:
 
 def _environment() -> Environment:
     return Environment(
-        loader=FunctionLoader(lambda name: (resources.files("lifecycle.sweeps") / name).read_text("utf-8")),
+        loader=FunctionLoader(lambda name: (resources.files("lifecycle.sweeps.results") / name).read_text("utf-8")),
         autoescape=True,
         undefined=StrictUndefined,  # a misspelt name fails, where Jinja2 would print nothing
         trim_blocks=True,

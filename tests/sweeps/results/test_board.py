@@ -22,10 +22,12 @@ from scipy import stats
 from lifecycle import layout
 from lifecycle.config.search_path import hydra_ready
 from lifecycle.errors import RequestError
-from lifecycle.sweeps import charts, grid, page, planning
-from lifecycle.sweeps.board import Board, Entry, board_of, unit_of
+from lifecycle.sweeps import grid, planning
 from lifecycle.sweeps.plan import Plan, PlannedJob
-from lifecycle.sweeps.report import print_board
+from lifecycle.sweeps.results import charts, page
+from lifecycle.sweeps.results.board import Board, board_of
+from lifecycle.sweeps.results.entries import Entry, unit_of
+from lifecycle.sweeps.results.report import print_board
 from lifecycle.sweeps.search.space import Objective, Search
 from lifecycle.tracking.store import database_uri
 from tests.conftest import ready

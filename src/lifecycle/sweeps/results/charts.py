@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from lifecycle.plots.style import COLOURS, GREY, picture, short
-from lifecycle.sweeps.board import ABSENT, Board, Entry
+from lifecycle.sweeps.results.board import Board
+from lifecycle.sweeps.results.entries import ABSENT, Entry
 
 MOST_ROWS = 30
 """Configurations of the chart of means."""
