@@ -21,8 +21,10 @@ from mlflow.store.db import utils as store_utils
 from lifecycle import layout
 from lifecycle import run as lifecycle_run
 from lifecycle.cli.main import main
+from lifecycle.sweeps import supervise
+from lifecycle.tracking import client
 from lifecycle.tracking.store import database_uri
-from tests.forked import Forks, Process
+from tests.forked import Forks, Process, Recorder, SweepWorker
 
 # A busy machine draws examples slowly, which says nothing of the code; twenty of each keep the suite short.
 settings.register_profile("suite", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -133,6 +135,20 @@ def forks() -> Iterator[Forks]:
     forks = Forks()
     yield forks
     forks.end()
+
+
+@pytest.fixture(autouse=True)
+def quick_start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork what this process starts to record runs and to run jobs of sweeps: imports take most of their time.
+
+    A module that tests how they are started has a fixture of this name that does nothing.
+    """
+
+    def start_worker(folder: Path, answers: int) -> SweepWorker:
+        return SweepWorker(request.getfixturevalue("forks"), folder, answers)
+
+    monkeypatch.setattr(supervise, "start_worker", start_worker)
+    monkeypatch.setattr(client, "start_worker", lambda: Recorder(request.getfixturevalue("forks")))
 
 
 @pytest.fixture

@@ -177,7 +177,7 @@ def serve(asking: socket.socket) -> None:
     while True:
         for file in select.select([asking, *children], [], [])[0]:
             if file is asking:
-                message, files, _, _ = socket.recv_fds(asking, 1 << 20, 3)
+                message, files, _, _ = socket.recv_fds(asking, 1 << 20, 4)
                 if not message:
                     os._exit(0)
                 pid = os.fork()
@@ -200,13 +200,19 @@ def preload() -> None:
     from lifecycle.runtime.lazy_imports import quick_imports
 
     with quick_imports():
-        for name in ("pandas", "hydra", "pytorch_lightning", "lifecycle.config.compose", "lifecycle.runs.pipeline"):
+        for name in ("pandas", "hydra", "pytorch_lightning", "lifecycle.config.compose", "lifecycle.runs.group"):
             importlib.import_module(name)
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     from lifecycle.runs import recording_process
     from lifecycle.tracking import backend
 
-    for name in ("mlflow", *backend.IMPORTED_EARLY, *recording_process.IMPORTED_EARLY):
+    for name in (
+        "mlflow",
+        "lifecycle.sweeps.results.summary",
+        "lifecycle.sweeps.run",
+        *backend.IMPORTED_EARLY,
+        *recording_process.IMPORTED_EARLY,
+    ):
         importlib.import_module(name)
     gc.collect()
     gc.freeze()

@@ -18,6 +18,11 @@ from pathlib import Path
 from typing import IO, Any
 
 SERVER = Path(__file__).with_name("fork_server.py")
+WORKER = "import pathlib, sys\nfrom lifecycle.sweeps import worker\nsys.exit(worker.main(pathlib.Path(sys.argv[1]), 3))"
+RECORDER = (
+    "from lifecycle.runs.recording_process import IMPORTED_EARLY, draw\nfrom lifecycle.tracking import worker\n"
+    "worker.main(draw, IMPORTED_EARLY)"
+)
 COMMAND = "import sys\nfrom lifecycle.cli.main import main\nsys.exit(main())"
 
 
@@ -150,3 +155,38 @@ class Process:
             if file is not None:
                 file.close()
         self.wait()
+
+
+class SweepWorker(Process):
+    """A process that runs jobs of a sweep, in place of ``lifecycle.sweeps.supervise.start_worker``.
+
+    Args:
+        forks: what forks it.
+        folder: of the sweep.
+        answers: file that it writes to.
+    """
+
+    def __init__(self, forks: Forks, folder: Path, answers: int) -> None:
+        self._forks, self.args, self.returncode = forks, [str(folder)], None
+        reading, writing = os.pipe()
+        self.pid = forks.start(WORKER, ["worker", str(folder)], Path.cwd(), True, [reading, 1, 2, answers])
+        os.close(reading)
+        self.stdin, self.stdout, self.stderr = os.fdopen(writing, "wb"), None, None
+
+
+class Recorder(Process):
+    """A process that records, in place of ``lifecycle.tracking.client.start_worker``.
+
+    Args:
+        forks: what forks it.
+    """
+
+    def __init__(self, forks: Forks) -> None:
+        self._forks, self.args, self.returncode = forks, [], None
+        read_messages, write_messages = os.pipe()
+        read_answers, write_answers = os.pipe()
+        self.pid = forks.start(RECORDER, ["recorder"], Path.cwd(), True, [read_messages, write_answers, 2])
+        os.close(read_messages)
+        os.close(write_answers)
+        self.stdin, self.stderr = os.fdopen(write_messages, "wb", 0), None
+        self.stdout: Any = os.fdopen(read_answers, "rb", 0)

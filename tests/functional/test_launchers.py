@@ -14,12 +14,13 @@ from lifecycle.config.schema import SweepConfig, TrackingConfig
 from lifecycle.runtime import gpus
 from lifecycle.sweeps import supervise
 from lifecycle.sweeps.plan import Plan
+from lifecycle.sweeps.supervise import start_worker
 from tests.conftest import Command, ready
 from tests.forked import COMMAND, Forks, Process
 
 
 def test_joblib_runs_each_job_and_the_command_again_runs_none(
-    python: Command, process: Command, runs: Command, tmp_path: Path, empty_database: Path
+    python: Command, runs: Command, tmp_path: Path, empty_database: Path
 ) -> None:
     ready(tmp_path, empty_database)
     words = ("-m", "data=iris", "optimizer.lr=0.01,-1", "trainer.max_epochs=2", "tracking.figures=false", "verbose=1")
@@ -31,7 +32,7 @@ def test_joblib_runs_each_job_and_the_command_again_runs_none(
     found = [run for run in runs() if "lifecycle.signature" in run.data.tags]
     assert sorted(run.info.status for run in found) == ["FAILED", "FINISHED"]
     # The same sweep by our own workers: the finished job is known, and the other fails again.
-    again = process(*words)
+    again = python(*words)
     assert again.code == 1
     assert "1 of 2 runs finished, 1 failed" in again.out
     assert len([run for run in runs() if "lifecycle.signature" in run.data.tags]) == 3
@@ -90,7 +91,7 @@ def test_ray_runs_groups_and_one_that_is_killed_is_run_one_by_one(
     assert [by_seed[seed].data.tags.get("lifecycle.vectorised") for seed in "12345678"] == [None] * 4 + ["4"] * 4
 
 
-@pytest.mark.slow
+@pytest.mark.longest
 def test_submitit_runs_each_job_and_the_sweep_is_continued_with_it(
     python: Command, runs: Command, tmp_path: Path, empty_database: Path
 ) -> None:
@@ -164,6 +165,7 @@ def test_each_worker_has_its_own_gpus(lifecycle: Command, monkeypatch: pytest.Mo
 
 def test_a_worker_process_has_the_environment_of_its_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker without a sweep ends at once, but has its environment until then."""
+    monkeypatch.setattr(supervise, "start_worker", start_worker)  # a new Python, see conftest.quick_start
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
     plan = Plan("name", "", TrackingConfig(), SweepConfig(workers=2, gpus_per_job=1.0), 0, tmp_path, ())
     workers = [supervise.Worker(plan, place) for place in range(2)]

@@ -91,7 +91,7 @@ def continues(out: str) -> list[str]:
     return str(command).split()
 
 
-@pytest.mark.parametrize("who", ["main", "all", "worker"])
+@pytest.mark.parametrize("who", ["all", *(pytest.param(who, marks=pytest.mark.longest) for who in ("main", "worker"))])
 def test_a_killed_search_continues_to_the_trials_of_one_that_was_not(
     forks: Forks, folder: Path, whole: dict[str, Result], who: str
 ) -> None:

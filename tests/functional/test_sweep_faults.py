@@ -202,7 +202,9 @@ def test_ctrl_c_ends_with_the_board_and_the_command_that_continues(
     assert continued.out.count("\nNext ") == 1  # at the end of the sweep, not after the run that was resumed
 
 
-@pytest.mark.parametrize("who", ["main", "worker", "main and worker", "all"])
+@pytest.mark.parametrize(
+    "who", ["all", *(pytest.param(who, marks=pytest.mark.longest) for who in ("main", "worker", "main and worker"))]
+)
 def test_a_sweep_whose_processes_are_killed_continues_to_the_same_scores(
     forks: Forks, folder: Path, whole: dict[str, Result], who: str
 ) -> None:

@@ -24,6 +24,12 @@ from tests.conftest import Command, artifacts
 Runs = Callable[[], list[mlflow.entities.Run]]
 
 
+@pytest.fixture(autouse=True)
+def quick_start() -> None:
+    """Start each process that records as it is: a new Python."""
+    client.end_all()
+
+
 @pytest.fixture
 def request_of(job: Command) -> Callable[..., schema.Request]:
     """Compose a request in the working folder, whose database is ready."""
