@@ -372,6 +372,20 @@ def test_after_its_minutes_a_search_starts_no_trial(search: Command, folder: Pat
     assert "1 of 1 run finished\n" in more.out
 
 
+def test_a_search_in_which_nothing_improves_ends_early_and_nothing_is_left(search: Command, folder: Path) -> None:
+    words = ("optimizer.lr=tag(log,interval(1e-13,1e-12))", "model.hidden=[2]", "trainer.max_epochs=1")
+    words += ("sweep.trials=60", "sweep.sampler=random", "sweep.batch=35")
+    ended = search(*words, "sweep.terminate=true")
+    assert (ended.code, ended.err) == (0, "")
+    assert "\nThe search ended early: the last trials brought nothing better.\n" in ended.out
+    assert "35 of 35 runs finished\n" in ended.out
+    assert "Continue" not in ended.out
+    # Without the limit it goes on to its number of trials.
+    more = search(*words)
+    assert (more.code, more.err) == (0, "")
+    assert "60 of 60 runs finished\n" in more.out
+
+
 FAILS_WITHOUT_OPTUNA = """
 import importlib.util, sys
 find = importlib.util.find_spec

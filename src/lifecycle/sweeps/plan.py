@@ -107,6 +107,7 @@ class Plan:
         search: what is searched; ``None``: all jobs are known.
         started: when it was first stored, in seconds since 1970; 0: it is not stored yet.
         launcher_options: overrides of ``hydra.launcher``.
+        is_over: whether a search has ended before its number of trials was reached.
     """
 
     name: str
@@ -119,11 +120,12 @@ class Plan:
     search: Search | None = None
     started: float = field(default=0.0, compare=False)
     launcher_options: tuple[str, ...] = ()
+    is_over: bool = False
 
     @property
     def total(self) -> int:
         """Number of its jobs, of a search with those that are still to be suggested."""
-        if self.search is None:
+        if self.search is None or self.is_over:
             return len(self.jobs)
         trials, size = self.settings.trials, self.search.size
         known = [number for number in (trials, size) if number is not None]
@@ -162,6 +164,7 @@ def write(plan: Plan) -> None:
         "settings": asdict(plan.settings),
         "verbose": plan.verbose,
         "launcher_options": list(plan.launcher_options),
+        "is_over": plan.is_over,
         "started": plan.started or _first_start(plan.folder) or time.time(),
     }
     if plan.search is not None:
@@ -248,15 +251,27 @@ def _read(folder: Path, with_jobs: bool) -> Plan:
         problem = f"has no readable {layout.JOBS} in {folder}: {error}"
         raise RequestError(Setting("sweep", folder.name), problem, remedy="Type its command again.") from error
     started = _first_start(folder) or 0.0
-    options = tuple(head.get("launcher_options", ()))
     return Plan(
-        head["name"], head["command"], tracking, settings, head["verbose"], folder, planned, search, started, options
+        head["name"],
+        head["command"],
+        tracking,
+        settings,
+        head["verbose"],
+        folder,
+        planned,
+        search,
+        started,
+        launcher_options=tuple(head.get("launcher_options", ())),
+        is_over=head.get("is_over", False),
     )
 
 
 def current(plan: Plan) -> Plan:
-    """Return a plan with the jobs that it has by now: a search adds some."""
-    return plan if plan.search is None else replace(plan, jobs=read(plan.folder).jobs)
+    """Return a plan as it is by now: a search adds jobs, and may end early."""
+    if plan.search is None:
+        return plan
+    now = read(plan.folder)
+    return replace(plan, jobs=now.jobs, is_over=now.is_over)
 
 
 def find(tracking: TrackingConfig, name: str) -> Plan:

@@ -85,7 +85,8 @@ def stored(plan: Plan) -> Plan:
     start.check(plan)
     if plan.search is not None:
         with plans.turn(plan):
-            found = plans.current(plan) if plans.is_stored(plan) else plan
+            # Whether it is over is seen anew: its limits may have changed.
+            found = replace(plans.current(plan), is_over=False) if plans.is_stored(plan) else plan
             plans.write(found)
         return found
     found = _repeated(plan) if plan.settings.again else plan

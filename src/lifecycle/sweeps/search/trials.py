@@ -99,7 +99,7 @@ class Trials:
         if self.over:
             return []
         with self._turn:
-            self.plan = replace(self.plan, jobs=plans.read(self.plan.folder).jobs)  # another process may suggest too
+            self.plan = plans.current(self.plan)  # another process may suggest too
             batches = iter(self._suggest, [])  # until nothing is left to suggest
             return [number for numbers in itertools.islice(batches, self._batch) for number in numbers]
 
@@ -159,6 +159,9 @@ class Trials:
     def _check_progress(self) -> None:
         if self.plan.settings.terminate and self._study.has_stagnated():
             self.over = "The search ended early: the last trials brought nothing better."
+            with self._turn:
+                self.plan = replace(plans.current(self.plan), is_over=True)
+                plans.write(self.plan)
 
     def _suggest(self) -> list[int]:
         by_configuration = _by_configuration(self.plan)
