@@ -51,6 +51,21 @@ def test_metrics_of_classes_are_scikit_learns() -> None:
     assert found["specificity"] == pytest.approx(np.mean(specificities), rel=1e-9)
 
 
+def test_scores_of_given_rows_are_those_of_a_pass_also_without_a_class() -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs, targets = torch.randn(40, 3, generator=generator), torch.randint(2, (40,), generator=generator)
+    names = ["accuracy", "f1", "auroc", "average_precision", "hamming_distance"]
+    scores = Scorer(
+        SPECS[MULTICLASS], metrics_of(MULTICLASS, names), Units(MULTICLASS), Loss(TASKS[MULTICLASS].default_loss)
+    )
+    found = scores.alone(outputs, targets)
+    scores.add(outputs, targets)
+    assert found == scores.compute()
+    probabilities = torch.softmax(outputs.double(), 1).numpy()
+    areas = [sklearn_metrics.roc_auc_score(targets == code, probabilities[:, code]) for code in (0, 1)]
+    assert found["auroc"] == pytest.approx(np.mean(areas), rel=1e-9)  # the mean of those that are defined
+
+
 def test_metrics_of_two_classes_and_of_values_are_scikit_learns() -> None:
     generator = torch.Generator().manual_seed(0)
     outputs, targets = torch.randn(50, 1, generator=generator).double(), torch.rand(50, 1, generator=generator).round()

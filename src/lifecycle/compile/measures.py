@@ -88,6 +88,10 @@ class Measure(ABC):
     def alone(self, rows: Compared) -> float:
         """Return the metric of the given rows only; NaN where it is undefined."""
 
+    def whole(self, rows: Compared) -> float:
+        """Return what :meth:`compute` would of the given rows, without adding them."""
+        return self.alone(rows)
+
 
 class AdditiveMeasure(Measure):
     """A metric whose state can be added up over parts of the rows."""
@@ -109,6 +113,10 @@ class AdditiveMeasure(Measure):
 
     def alone(self, rows: Compared) -> float:
         """Return the metric of the given rows only."""
+        return self.whole(rows)
+
+    def whole(self, rows: Compared) -> float:
+        """Return what :meth:`compute` would of the given rows, without adding them."""
         return self.value(self.of(rows))
 
     @abstractmethod
@@ -246,7 +254,10 @@ class RankingMeasure(AdditiveMeasure):
         return float(known.mean()) if len(known) else float("nan")
 
     def alone(self, rows: Compared) -> float:
-        """Return the metric of the given rows only; NaN if the area of a class is undefined."""
+        """Return the metric of the given rows only; NaN if the area of a class is undefined.
+
+        A bootstrap sample in which a class is absent says nothing of the mean over all classes.
+        """
         return float(self._areas([rows]).mean())
 
     def _areas(self, state: list[Compared]) -> AnyArray:

@@ -95,7 +95,7 @@ class Scorer:
     def alone(
         self, outputs: Tensor, targets: Tensor, truth: Truth | None = None, predicted: AnyArray | None = None
     ) -> dict[str, float]:
-        """Return the scores of the given rows only, without adding them to the pass.
+        """Return what :meth:`compute` would of the given rows only, without adding them to the pass.
 
         Args:
             outputs: as in :meth:`add`.
@@ -106,8 +106,8 @@ class Scorer:
         with np.errstate(all="ignore"):
             rows = self.compared(outputs, targets, truth)
             rows = rows if predicted is None else replace(rows, predicted=predicted)
-            scores = {"loss": self.mean_loss.alone(self.losses_of_rows(outputs, targets, truth))}
-            return scores | {name: measure.alone(rows) for name, measure in self.metrics.items()}
+            scores = {"loss": self.mean_loss.whole(self.losses_of_rows(outputs, targets, truth))}
+            return scores | {name: measure.whole(rows) for name, measure in self.metrics.items()}
 
     @property
     def _measures(self) -> dict[str, Measure]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -125,6 +125,10 @@ CASES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
         ("data=digits", "model=cnn", "trainer.max_epochs=1", "trainer.batch_size=256"),
         ("seed=1", "seed=2"),
     ),
+    "another start of Adagrad": (
+        (*IRIS, "optimizer=adagrad", "optimizer.initial_accumulator_value=0.5"),
+        ("optimizer.lr=0.1", "optimizer.lr=0.01"),
+    ),
     "a linear model": ((*IRIS, "model.hidden=[]", "optimizer=adagrad"), SEEDS),
 }
 
@@ -133,6 +137,27 @@ CASES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
 def test_a_group_has_the_results_of_single_fits(words: Sequence[str], vary: Sequence[str], tmp_path: Path) -> None:
     found = check_that_it_equals_single_fits(members(*words, vary=vary), tmp_path)
     assert [type(one) for one in found] == [History] * len(vary)
+
+
+def without_the_last_class(member: Member) -> Member:
+    """Return a member without validation rows of one class."""
+    part = member.data.val
+    assert part is not None
+    kept = part.targets != 2
+    places = np.flatnonzero(kept.numpy())
+    inputs = torch.as_tensor(part.inputs)[kept]
+    val = replace(
+        part, inputs=inputs, targets=part.targets[kept], labels=part.labels[places], rows=np.asarray(part.rows)[places]
+    )
+    return replace(member, data=replace(member.data, val=val))
+
+
+def test_a_ranking_of_rows_without_a_class_is_that_of_the_others(tmp_path: Path) -> None:
+    words = ("metrics=[auroc,accuracy]", "trainer.monitor=val_auroc", "trainer.max_epochs=5")
+    several = [without_the_last_class(member) for member in members(*IRIS, *words, vary=SEEDS)]
+    for history in check_that_it_equals_single_fits(several, tmp_path):
+        assert isinstance(history, History)
+        assert all(0 < row["val_auroc"] <= 1 for row in history.rows)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamax", "nadam", "radam", "asgd", "rprop", "adadelta"])
@@ -174,6 +199,16 @@ def test_a_caller_may_end_a_member() -> None:
     assert [one.stopped == ENDED_BY_CALLER for one in found if isinstance(one, History)] == [False, True, False]
 
 
+def test_a_member_that_is_pruned_as_it_diverges_is_pruned() -> None:
+    several = members(*IRIS, vary=("optimizer.lr=1e30", "optimizer.lr=0.01"))
+    pruned, other = Group(several).fit(lambda _, row: math.isnan(row["val_loss"]))
+    assert isinstance(pruned, History)
+    assert pruned.stopped == ENDED_BY_CALLER
+    assert math.isnan(pruned.rows[-1]["val_loss"])
+    assert isinstance(other, History)
+    assert len(other.rows) == 12
+
+
 class Changed(nn.Module):
     """A linear layer whose inputs and outputs are changed in one of several ways."""
 
@@ -203,10 +238,10 @@ class Plugin:
         return Changed(self.change, spec)
 
 
-def with_plugin(plugin: Any) -> list[Member]:
+def with_plugin(plugin: Any, *words: str) -> list[Member]:
     found = []
     for seed in (1, 2):
-        job = replace(resolve(compose([*IRIS, f"seed={seed}", "verbose=0"])), model=plugin)
+        job = replace(resolve(compose([*IRIS, *words, f"seed={seed}", "verbose=0"])), model=plugin)
         prepared = pipeline.prepare(job)
         found.append(Member(prepared.module, prepared.data, job.trainer, job.seed))
     return found
@@ -225,6 +260,58 @@ def test_the_check_finds_networks_that_cannot_be_vectorised(change: str, reason:
         found = check.objection(Group(with_plugin(Plugin(change))))
     assert found is not None
     assert re.search(reason, found), found
+
+
+@dataclass
+class Built:
+    """A plugin that builds a network by a function."""
+
+    by: Callable[[DataSpec], nn.Module]
+
+    sample_dims: ClassVar[tuple[int, ...]] = (1, 2)
+
+    def build(self, spec: DataSpec) -> nn.Module:
+        return self.by(spec)
+
+
+def with_one_activation(spec: DataSpec) -> nn.Module:
+    activation = nn.ReLU()
+    layers = [nn.Linear(spec.input_shape[0], 6), activation, nn.Linear(6, 5), activation]
+    return nn.Sequential(*layers, nn.Linear(5, spec.num_outputs))
+
+
+def with_one_dropout(spec: DataSpec) -> nn.Module:
+    dropout = nn.Dropout(0.3)
+    layers = [nn.Linear(spec.input_shape[0], 6), dropout, nn.Linear(6, 5), dropout]
+    return nn.Sequential(*layers, nn.Linear(5, spec.num_outputs))
+
+
+def over_windows(spec: DataSpec) -> nn.Module:
+    steps, features = spec.input_shape
+    return nn.Sequential(nn.Linear(features, 3), nn.Tanh(), nn.Flatten(), nn.Linear(3 * steps, spec.num_outputs))
+
+
+@pytest.mark.parametrize(("by", "data"), [(with_one_activation, "iris"), (over_windows, "sequence")])
+def test_a_layer_may_be_used_twice_or_along_a_window(
+    by: Callable[[DataSpec], nn.Module], data: str, tmp_path: Path
+) -> None:
+    several = with_plugin(Built(by), f"data={data}")
+    with quiet_libraries():
+        assert check.objection(Group(several)) in (None, "faster so")
+    check_that_it_equals_single_fits(several, tmp_path)
+
+
+def test_a_dropout_layer_that_is_used_twice_is_not_vectorised() -> None:
+    with quiet_libraries():
+        found = check.objection(Group(with_plugin(Built(with_one_dropout))))
+    assert found is not None
+    assert "random" in found
+
+
+def test_the_check_compares_a_member_whose_settings_have_other_zeros() -> None:
+    rates = ("optimizer.momentum=0", "optimizer.momentum=0.5", "optimizer.momentum=0")
+    several = members(*IRIS, "optimizer=sgd", vary=rates)
+    assert check._unlike(several) == [several[0], several[2], several[1]]
 
 
 def test_the_check_changes_neither_the_members_nor_the_fit(tmp_path: Path) -> None:
@@ -252,6 +339,20 @@ def test_two_fits_are_repeated_in_full_on_request() -> None:
     assert found is not None
     assert 0 <= float(found[1]) < 1e-5
     assert 0 <= float(found[2]) < 1e-5
+
+
+def test_what_differs_in_a_full_repetition_is_said() -> None:
+    several = members(*IRIS, vary=SEEDS)
+    repeated = check.Repeated(several)
+    with quiet_libraries():
+        histories = Group(several).fit(lambda number, row: number == 0 and row["epoch"] == 4)
+        said = repeated.compared(histories)
+        # The rows of the pruned member are compared; its twin trains on.
+        assert re.fullmatch(r"Checked: weights differ by at most \S+ from those of single fits, losses by \S+", said)
+        diverged = [TrainingError("train_loss is nan"), *histories[1:]]
+        assert repeated.compared(diverged) == "Checked: a fit diverges in the group only"
+        short = [histories[0], histories[1], replace(histories[2], rows=histories[2].rows[:3])]
+        assert repeated.compared(short) == "Checked: a fit has 3 epochs in the group and 12 by itself"
 
 
 OBSTACLES = {
@@ -286,6 +387,11 @@ def test_other_random_layers_are_obstacles() -> None:
 def test_fits_of_other_shapes_or_settings_are_another_kind(word: str) -> None:
     first, other = members(*IRIS, vary=("seed=1", word))
     assert (kind_of(first) == kind_of(other)) == (word.startswith("loss"))
+
+
+def test_the_start_of_adagrad_is_one_for_a_group() -> None:
+    first, other = members(*IRIS, "optimizer=adagrad", vary=("seed=1", "optimizer.initial_accumulator_value=0.1"))
+    assert kind_of(first) != kind_of(other)
 
 
 def test_folds_of_unequal_size_are_different_kinds() -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import copy
+import math
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from torch import nn
+
 from lifecycle.compile import stepping
 from lifecycle.compile.optimization import build_optimizer
 from lifecycle.errors import TrainingError, first_line
 from lifecycle.fit import trainer
 from lifecycle.fit.history import History
-from lifecycle.fit.vectorised.group import Group
+from lifecycle.fit.vectorised.group import ENDED_BY_CALLER, Group
 from lifecycle.fit.vectorised.members import Member
 from lifecycle.runtime import memory
 
@@ -23,6 +27,9 @@ EPOCHS = 2
 
 TOLERANCE = 1e-5
 """Largest difference of a weight, a buffer or a validation loss, absolute, or relative to a value above 1."""
+
+TOLERANCE_OF_METRICS = 0.1
+"""The same of a metric: a row whose probabilities are almost equal may be counted for another class."""
 
 TIMED_STEPS = 10
 """Steps that are timed, of the group and of a single fit."""
@@ -35,18 +42,30 @@ def objection(group: Group) -> str | None:
         group: that has not been fitted yet.
     """
     try:
-        away = _away([group.members[0], group.members[-1]])
+        away = _away(_unlike(group.members))
         return away or (None if _is_faster(group) else "faster so")
     except Exception as error:  # torch raises many types on operations without a batching rule
         return f"torch.func cannot batch it ({type(error).__name__}: {first_line(error)[:120]})"
 
 
-def _away(two: Sequence[Member]) -> str | None:
-    """Return in what two copies differ after two epochs from single fits; ``None``: in nothing."""
+def _unlike(members: Sequence[Member]) -> list[Member]:
+    """Return the first and the last member, and one whose settings have other zeros: 0 may choose another formula."""
+    by_zeros = {tuple(not value for value in _numbers(member)): member for member in reversed(members)}
+    found = [members[0], members[-1], *by_zeros.values()]
+    return list({id(member): member for member in found}.values())
+
+
+def _numbers(member: Member) -> list[float]:
+    optimizer = [value for value in vars(member.module.optimizer_config).values() if isinstance(value, int | float)]
+    return optimizer + [layer.p for layer in member.network.modules() if isinstance(layer, nn.Dropout)]
+
+
+def _away(some: Sequence[Member]) -> str | None:
+    """Return in what copies differ after two epochs from single fits; ``None``: in nothing."""
     # With a fixed number of epochs and the last weights, so that a tiny difference of a score changes nothing else.
-    config = replace(two[0].config, max_epochs=min(EPOCHS, two[0].config.max_epochs), early_stopping=False)
+    config = replace(some[0].config, max_epochs=min(EPOCHS, some[0].config.max_epochs), early_stopping=False)
     config = replace(config, restore_best=False)
-    single, together = ([replace(m, config=config, module=copy.deepcopy(m.module)) for m in two] for _ in range(2))
+    single, together = ([replace(m, config=config, module=copy.deepcopy(m.module)) for m in some] for _ in range(2))
     histories = Group(together).fit()
     for alone, copied, history in zip(single, together, histories, strict=True):
         expected = _fit_alone(alone)
@@ -54,9 +73,10 @@ def _away(two: Sequence[Member]) -> str | None:
             if str(history) != str(expected):
                 return "it diverges in another way"
             continue
-        for key in ("train_loss", "val_loss"):
-            for ours, theirs in zip(history.rows, expected.rows, strict=True):
-                if (gap := _gap(ours.get(key, 0.0), theirs.get(key, 0.0))) > TOLERANCE:
+        for ours, theirs in zip(history.rows, expected.rows, strict=True):
+            for key, value in theirs.items():
+                most = TOLERANCE if "loss" in key else TOLERANCE_OF_METRICS
+                if key != "epoch_seconds" and not (gap := _gap(ours.get(key, math.nan), value)) <= most:
                     return f"{key} differs by {gap:.1g}"
         values = copied.network.state_dict()
         for name, value in alone.network.state_dict().items():
@@ -85,23 +105,30 @@ class Repeated:
         Args:
             histories: of all members of the group, which has been fitted.
         """
-        weights = losses = 0.0
+        weights, losses = [0.0], [0.0]
         for number, twin in self._twins.items():
             expected, found = _fit_alone(twin), histories[number]
             if isinstance(expected, TrainingError) or isinstance(found, TrainingError):
+                if isinstance(expected, TrainingError) != isinstance(found, TrainingError):
+                    where = "in the group" if isinstance(found, TrainingError) else "by itself"
+                    return f"Checked: a fit diverges {where} only"
                 continue
-            values = self._members[number].network.state_dict()
-            for name, value in twin.network.state_dict().items():
-                weights = max(weights, float((values[name].double() - value.double()).abs().max()))
             both = zip(found.rows, expected.rows, strict=False)
-            losses = max(losses, *(_gap(one[key], other[key]) for one, other in both for key in one if "loss" in key))
+            losses += [_gap(one[key], other[key]) for one, other in both for key in one if "loss" in key]
+            if found.stopped == ENDED_BY_CALLER:  # its twin is not pruned, and trains on
+                continue
             if len(found.rows) != len(expected.rows):
                 return f"Checked: a fit has {len(found.rows)} epochs in the group and {len(expected.rows)} by itself"
-        return f"Checked: weights differ by at most {weights:.1g} from those of single fits, losses by {losses:.1g}"
+            values = self._members[number].network.state_dict()
+            for name, value in twin.network.state_dict().items():
+                weights.append(float((values[name].double() - value.double()).abs().max()))
+        furthest, most = (float(np.max(gaps)) for gaps in (weights, losses))  # NaN, where one is
+        return f"Checked: weights differ by at most {furthest:.1g} from those of single fits, losses by {most:.1g}"
 
 
 def _gap(ours: float, theirs: float) -> float:
-    return abs(ours - theirs) / max(1.0, abs(theirs))
+    """Return the difference, relative to a value above 1; 0 where both are NaN."""
+    return 0.0 if math.isnan(ours) and math.isnan(theirs) else abs(ours - theirs) / max(1.0, abs(theirs))
 
 
 def _fit_alone(member: Member) -> History | TrainingError:

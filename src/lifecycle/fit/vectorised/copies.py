@@ -90,10 +90,10 @@ class StackedOptimizer:
             groups.append({"params": [flat[start:stop]], **dict(settings)})
             start = stop
         name = configs[0].torch_name
-        # Contiguous rows: the fused kernels of torch ignore strides.
-        self.optimizer: torch.optim.Optimizer = getattr(torch.optim, name)(
-            groups, lr=configs[0].lr, **({"fused": True} if name in FUSED else {})
-        )
+        # Contiguous rows: the fused kernels of torch ignore strides. The settings of the first copy are given to the
+        # constructor too: Adagrad reads the initial value of its accumulator from there only.
+        of_first = dict(_settings(configs[0])) | ({"fused": True} if name in FUSED else {})
+        self.optimizer: torch.optim.Optimizer = getattr(torch.optim, name)(groups, **of_first)
         # Without the hooks and profiling that torch wraps around step(): they take longer than the step.
         self._bare_step = inspect.unwrap(type(self.optimizer).step)
 

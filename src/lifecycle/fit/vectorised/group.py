@@ -62,7 +62,8 @@ class Group:
         networks = [member.network for member in self.members]
         self.copies = Copies(networks)
         self._masks = Masks(networks)
-        self._networks = networks_for(first.network, copy.deepcopy(self._module.loss), self._masks)
+        dims = len(first.data.train.inputs.shape) - 1
+        self._networks = networks_for(first.network, copy.deepcopy(self._module.loss), self._masks, dims)
         configs = [member.module.optimizer_config for member in self.members]
         self._optimizer = StackedOptimizer(self.copies.flat, configs)
         self._batches = [training_batches(m.config, m.data, m.seed) for m in self.members]
@@ -240,7 +241,9 @@ class Group:
             self._rows[number].append(row)
             if on_row is not None and on_row(self._place[number], row):
                 self._pruned.add(number)
-            error = diverged(row, self.members[number].module.optimizer_config.lr)
+            # As in a single fit, which is pruned before it is seen to diverge.
+            is_pruned = number in self._pruned
+            error = None if is_pruned else diverged(row, self.members[number].module.optimizer_config.lr)
             if error is not None:
                 self._errors[number] = error
                 self._running.discard(number)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass, fields
 
 import torch
@@ -13,7 +13,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.precision import is_bf16
 from lifecycle.config.schema import TrainerConfig
-from lifecycle.data.dataset import Dataset
+from lifecycle.data.dataset import Dataset, Part
 from lifecycle.fit.preflight import batch_size
 from lifecycle.schedules import NoSchedule, OneCycle, Plateau
 
@@ -31,6 +31,9 @@ ELEMENTWISE = {
     "Adadelta",
 }
 """Classes of ``torch.optim`` that update each weight by itself: the weights of many networks may be one parameter."""
+
+SHARED = ("initial_accumulator_value",)
+"""Numbers that torch does not read from a parameter group."""
 
 RATES = re.compile(r"Dropout\(p=[^,)]+")
 """Dropout rates in the text of a network; copies may differ in them."""
@@ -118,8 +121,24 @@ def kind_of(member: Member) -> Hashable:
     )
 
 
-def _switches(member: Member) -> list[tuple[str, bool]]:
-    """Return the options of the optimizer that choose another formula."""
+def bytes_needed(members: Sequence[Member]) -> int:
+    """Return the memory that a group takes in addition to its members."""
+    parameters = sum(value.numel() for value in members[0].network.parameters())
+    # Weights, gradients, best weights, and the moments of Adam and its variants.
+    moments = 2 if hasattr(members[0].module.optimizer_config, "betas") else 1
+    rows = {id(part): part for member in members for part in (member.data.train, member.data.val) if part is not None}
+    stacked = [bytes_of(part) for part in rows.values()]
+    outputs = max(len(part) for part in rows.values()) * members[0].data.spec.num_outputs
+    return 4 * len(members) * ((3 + moments) * parameters + outputs) + (sum(stacked) if len(stacked) > 2 else 0)
+
+
+def bytes_of(part: Part) -> int:
+    """Return the size of the inputs of rows in memory."""
+    return part.inputs.numel() * part.inputs.element_size() if isinstance(part.inputs, Tensor) else 0
+
+
+def _switches(member: Member) -> list[tuple[str, float]]:
+    """Return the options of the optimizer that choose another formula, or that all copies must share."""
     config = member.module.optimizer_config
     values = {item.name: getattr(config, item.name) for item in fields(config)}
-    return sorted((name, value) for name, value in values.items() if isinstance(value, bool))
+    return sorted((name, value) for name, value in values.items() if isinstance(value, bool) or name in SHARED)

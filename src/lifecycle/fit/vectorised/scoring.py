@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lifecycle.compile.measures import Compared, MeanOfRows, Measure
-from lifecycle.compile.scores import Scorer
+from lifecycle.compile.scores import MOST_NUMBERS, Scorer
 from lifecycle.fit.vectorised.rows import StackedRows
 
 
@@ -37,7 +37,9 @@ class CopyScores:
             numbers: ``(copies, rows)`` of the rows, see :meth:`StackedRows.numbers`.
         """
         if self._together:
-            return self._of_all(outputs, numbers)
+            at_once = max(1, MOST_NUMBERS // outputs[0].numel())
+            parts = zip(torch.split(outputs, at_once), torch.split(numbers, at_once), strict=True)
+            return [scores for part in parts for scores in self._of_all(*part)]
         found = []
         for copy, own, rows in zip(copies, outputs, numbers.unsqueeze(1), strict=True):
             found.append(self._scorers[copy].alone(own, self._rows.targets(rows)[0], self._rows.truth(rows)))
@@ -56,7 +58,7 @@ class CopyScores:
 def _values(metric: Measure, rows: Compared, copies: int) -> list[float]:
     """Return a metric of each copy."""
     if not isinstance(metric, MeanOfRows) or metric.over is not None:
-        return [metric.alone(part) for part in _parts(rows, copies)]
+        return [metric.whole(part) for part in _parts(rows, copies)]
     by_row = np.asarray(metric.by_row(rows), dtype=np.float64).reshape(copies, -1)
     if rows.weights is None:
         means = by_row.sum(axis=1) / by_row.shape[1]

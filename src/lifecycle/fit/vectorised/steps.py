@@ -59,10 +59,21 @@ class Networks(Protocol):
         ...
 
 
-def networks_for(network: nn.Module, loss: Loss, masks: Masks) -> Networks:
-    """Return the fastest of the two that takes a network."""
+def networks_for(network: nn.Module, loss: Loss, masks: Masks, sample_dims: int) -> Networks:
+    """Return the fastest of the two that takes a network.
+
+    Args:
+        network: of one copy.
+        loss: of the copies.
+        masks: of dropout.
+        sample_dims: dimensions of a sample; a matrix product takes flat samples only.
+    """
     layers = plain_layers(network)
-    return TracedNetworks(network, loss, masks) if layers is None else PlainNetworks(layers, loss, masks)
+    kinds = [] if layers is None else [type(layer.module) for layer in layers]
+    is_flat = sample_dims == 1 or nn.Flatten in kinds[: kinds.index(nn.Linear) if layers else 0]
+    if layers is None or not is_flat:
+        return TracedNetworks(network, loss, masks)
+    return PlainNetworks(layers, loss, masks)
 
 
 class TracedNetworks:
@@ -137,7 +148,8 @@ def plain_layers(network: nn.Module) -> list[Layer] | None:
 
     def add(name: str, module: nn.Module) -> bool:
         if type(module) is nn.Sequential:
-            return all(add(f"{name}.{key}" if name else key, child) for key, child in module.named_children())
+            # Not named_children(), which lists a layer that is used twice once.
+            return all(add(f"{name}.{key}" if name else key, child) for key, child in module._modules.items() if child)
         found.append(Layer(name, module))
         known = type(module) in (nn.Linear, nn.Flatten, nn.Dropout) or type(module) in ACTIVATIONS
         flattens_samples = not isinstance(module, nn.Flatten) or (module.start_dim, module.end_dim) == (1, -1)
@@ -149,8 +161,10 @@ def plain_layers(network: nn.Module) -> list[Layer] | None:
         return None
     linear = [layer.module for layer in found if isinstance(layer.module, nn.Linear)]
     needed = sum(1 + (module.bias is not None) for module in linear)
-    # Fewer: layers share weights.
+    # Fewer: layers share weights. A layer of dropout that is used twice has a mask for each call, and one name.
     is_plain = len(list(network.parameters())) == needed > 0
+    dropouts = [id(layer.module) for layer in found if isinstance(layer.module, nn.Dropout)]
+    is_plain = is_plain and len(set(dropouts)) == len(dropouts)
     return found if is_plain and all(value.requires_grad for value in network.parameters()) else None
 
 
