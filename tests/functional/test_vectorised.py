@@ -11,6 +11,12 @@ import pandas as pd
 import pytest
 
 from lifecycle import layout
+from lifecycle.config.compose import compose
+from lifecycle.config.resolve import resolve
+from lifecycle.fit.vectorised.members import Member, bytes_needed
+from lifecycle.runs import group, pipeline
+from lifecycle.runtime.quiet import quiet_libraries
+from lifecycle.tracking.store import open_store
 from tests.conftest import artifacts, ready
 from tests.forked import COMMAND, Forks, Process
 from tests.functional.test_sweep_faults import kill, run_in, started_until
@@ -212,3 +218,42 @@ def test_another_value_of_vectorise_is_refused(forks: Forks, folder: Path) -> No
     ended = run_in(forks, folder, "data=iris", "seeds=2", "sweep.vectorise=maybe")
     assert ended.code == 2
     assert "sweep.vectorise must be one of auto, off, check" in ended.err
+
+
+def test_a_member_whose_results_cannot_be_written_fails_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    requests = [compose(["data=iris", f"seed={seed}", "trainer.max_epochs=3", "verbose=0"]) for seed in (1, 2, 3)]
+    open_store(requests[0].tracking)  # makes the experiment
+
+    def on_row(place: int, row: dict[str, float]) -> None:
+        if (place, row["epoch"]) == (1, 1):  # a folder is in the way of a file
+            (second,) = (run for run in runs_in(folder) if run.info.run_name == "mlp-iris-2")
+            (artifacts(second) / layout.HISTORY).mkdir()
+
+    with quiet_libraries():
+        ended = group.run(requests, [None] * 3, on_row).ended
+    errors = [one.error for one in ended if isinstance(one, group.Vectorised)]
+    assert [error is None for error in errors] == [True, False, True]
+    by_name = {run.info.run_name: run for run in runs_in(folder)}
+    assert [by_name[f"mlp-iris-{seed}"].info.status for seed in (1, 2, 3)] == ["FINISHED", "FAILED", "FINISHED"]
+    failed = by_name["mlp-iris-2"]
+    assert layout.HISTORY in failed.data.tags[layout.ERROR]
+    assert "resume" not in failed.data.tags[layout.ERROR]
+    assert failed.data.params["seed"] == "2"
+    assert (artifacts(failed) / layout.REQUEST).is_file()
+
+
+def test_groups_are_divided_where_the_memory_does_not_suffice(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    fits = []
+    for number in range(8):
+        job = resolve(compose(["data=iris", f"seed={number}", "verbose=0"]))
+        prepared = pipeline.prepare(job)
+        member = Member(prepared.module, prepared.data, job.trainer, job.seed)
+        fits.append(group.Fit(number, job, prepared, member, None))
+    needed = bytes_needed([fit.member for fit in fits])
+    parameters, rows = 2499, (90 + 30) * 4 + 90 * 3
+    assert needed == 4 * 8 * (5 * parameters + rows)
+    assert group.divided(fits, needed) == [fits]
+    assert [len(part) for part in group.divided(fits, needed - 1)] == [4, 4]
+    assert [len(part) for part in group.divided(fits, needed / 5)] == [1] * 8

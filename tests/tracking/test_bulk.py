@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from lifecycle.config.compose import compose
 from lifecycle.config.schema import Request
 from lifecycle.errors import TrackingError
 from lifecycle.tracking import bulk, sweep_runs
-from lifecycle.tracking.bulk import TABLES, BulkStore
-from lifecycle.tracking.messages import FinishRun
+from lifecycle.tracking.bulk import INPUTS, TABLES, BulkStore
+from lifecycle.tracking.messages import FailRun, FinishRun
 from lifecycle.tracking.run import Run, log_record, log_settings, track
 from lifecycle.tracking.store import close_dead_runs, database_uri, open_store
 from tests.conftest import artifacts, ready
@@ -82,7 +83,7 @@ def test_the_rows_are_those_of_mlflows_client(request_of_run: Request) -> None:
         for run in runs:
             record(run, request)
             run.recorder.ask(FinishRun())
-    for table, columns in TABLES.items():
+    for table, columns in {**TABLES, "inputs": INPUTS}.items():
         expected = rows_of(table, columns, single.id)
         assert expected, table
         for run in runs:
@@ -195,3 +196,101 @@ def test_the_state_of_runs_of_a_group_is_read_as_that_of_others(request_of_run: 
 
 def _all() -> list[mlflow.entities.Run]:
     return list(mlflow.MlflowClient(database_uri(Path("mlruns"))).search_runs(["1"]))
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """Hold the database as another process would."""
+    with closing(sqlite3.connect("mlruns/mlflow.db", isolation_level=None)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        yield
+        database.execute("ROLLBACK")
+
+
+def test_rows_that_could_not_be_written_are_written_the_next_time(
+    request_of_run: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "MAX_WAIT", 0.1)
+    store = BulkStore(request_of_run.tracking)
+    with store.open([request_of_run, request_of_run]) as runs:
+        record(runs[0], request_of_run)
+        runs[0].recorder.ask(FinishRun())
+        with locked(), pytest.raises(TrackingError, match="another process holds the database"):
+            store.send()
+        runs[1].log_epoch({"epoch": 1, "val_loss": 0.5})
+    first, second = (mlflow.MlflowClient(database_uri(Path("mlruns"))).get_run(run.id) for run in runs)
+    assert first.info.status == "FINISHED"
+    assert first.data.params["data"] == "iris"
+    assert first.data.metrics["test_loss"] == 0.125
+    assert second.info.status == "KILLED"
+    assert second.data.metrics == {"val_loss": 0.5}  # also the points that had not been sent
+
+
+def test_runs_whose_end_cannot_be_written_are_ended_when_the_database_is_opened_next(
+    request_of_run: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "MAX_WAIT", 0.1)
+    runs: list[Run] = []
+
+    def group() -> None:
+        with BulkStore(request_of_run.tracking).open([request_of_run] * 3) as opened:
+            runs.extend(opened)
+            runs[0].recorder.ask(FinishRun())
+            runs[1].recorder.ask(FailRun("FAILED", "val_loss is nan", None))
+            waiting.enter_context(locked())
+
+    with ExitStack() as waiting, pytest.raises(TrackingError, match="another process holds the database"):
+        group()
+    assert not list(Path("mlruns/checkpoints").glob("*"))
+    open_store(request_of_run.tracking)
+    by_id = {run.info.run_id: run for run in _all()}
+    ended = [(by_id[run.id].info.status, by_id[run.id].data.tags[layout.ERROR]) for run in runs]
+    # What had finished is incomplete without the rows that were lost.
+    assert [status for status, _ in ended] == ["FAILED", "FAILED", "KILLED"]
+    assert "another process holds the database" in ended[0][1]
+    assert [error for _, error in ended[1:]] == ["val_loss is nan", "the group of the run ended before it"]
+
+
+def test_two_groups_that_record_one_data_set_at_once_share_it(request_of_run: Request) -> None:
+    with (
+        BulkStore(request_of_run.tracking).open([request_of_run]) as first,
+        BulkStore(request_of_run.tracking).open([request_of_run]) as second,
+    ):
+        for run in (*first, *second):
+            run.log_data("iris", "ab" * 32, "sklearn:iris", 150)
+            run.recorder.ask(FinishRun())
+    client = mlflow.MlflowClient(database_uri(Path("mlruns")))
+    used = [client.get_run(run.id).inputs.dataset_inputs[0].dataset.digest for run in (*first, *second)]
+    assert used == [("ab" * 32)[:16]] * 2
+    with closing(sqlite3.connect("mlruns/mlflow.db")) as database:
+        assert database.execute("SELECT COUNT(*) FROM datasets").fetchone() == (1,)
+
+
+def test_runs_that_begin_again_keep_the_tags_of_the_new_start(
+    request_of_run: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with BulkStore(request_of_run.tracking).open([request_of_run] * 2, old="yes") as killed:
+        killed[0].log_epoch({"epoch": 1, "val_loss": 0.5})
+    monkeypatch.setattr(bulk, "SECONDS_BETWEEN", 0.0)  # as if its start had taken long
+    ids = [run.id for run in killed]
+    with BulkStore(request_of_run.tracking).open([request_of_run] * 2, ids, new="yes") as again:
+        running = {run.info.run_id: run for run in _all()}
+        for run in again:
+            run.recorder.ask(FinishRun())
+    for run_id in ids:
+        assert running[run_id].info.status == "RUNNING"
+        assert running[run_id].data.tags["new"] == "yes"
+        assert "old" not in running[run_id].data.tags
+        assert running[run_id].data.metrics == {}
+
+
+def test_the_scores_of_a_running_member_are_seen_in_mlflow(request_of_run: Request) -> None:
+    store = BulkStore(request_of_run.tracking)
+    with store.open([request_of_run]) as runs:
+        for epoch, value in enumerate((0.5, 0.25), start=1):
+            runs[0].log_epoch({"epoch": epoch, "val_loss": value})
+        runs[0].send()
+        store.send()
+        (running,) = _all()
+        assert (running.info.status, running.data.metrics) == ("RUNNING", {"val_loss": 0.25})
+        runs[0].recorder.ask(FinishRun())

@@ -49,7 +49,9 @@ def complete(which: Which, figures: bool = True) -> None:
 
 def _draw(found: FoundRun, files: Path, tracked: Run, figures: bool) -> None:
     trained = saved_model.load(found.model_folder())
-    predictions = pd.read_csv(files / layout.PREDICTIONS, dtype=_types(trained.spec.class_names))
+    # Classes may be called NA or None.
+    types = _types(trained.spec.class_names)
+    predictions = pd.read_csv(files / layout.PREDICTIONS, dtype=types, keep_default_na=False, na_values=[""])
     folder = tracked.scratch / "look"
     folder.mkdir()
     artifacts.write_classes(folder, trained.spec, predictions)

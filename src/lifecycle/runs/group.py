@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,22 +13,23 @@ import torch
 from lifecycle import layout
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
-from lifecycle.credentials import hiding
+from lifecycle.credentials import hiding, mask_error
 from lifecycle.data.batches import in_order
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.load import large_table
-from lifecycle.errors import LifecycleError, TrainingError
+from lifecycle.errors import LifecycleError, TrackingError, TrainingError
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight
 from lifecycle.fit.history import History, Row
 from lifecycle.fit.vectorised import check
 from lifecycle.fit.vectorised.group import Group
-from lifecycle.fit.vectorised.members import Member, kind_of, obstacle
+from lifecycle.fit.vectorised.members import Member, bytes_needed, bytes_of, kind_of, obstacle
 from lifecycle.plots import artifacts
 from lifecycle.predict.outputs import as_frame, column_names, with_truth
 from lifecycle.runs import outcome as outcomes
 from lifecycle.runs import pipeline
 from lifecycle.runtime import process_state
+from lifecycle.runtime.memory import free_memory
 from lifecycle.tracking import failures
 from lifecycle.tracking.bulk import BulkStore
 from lifecycle.tracking.messages import FinishRun
@@ -53,11 +55,11 @@ class Vectorised:
 
     Attributes:
         group: number of the group among those of these jobs, from 0.
-        error: that it failed with; ``None``: it is FINISHED.
+        error: that it failed with, which is no ``LifecycleError`` where it is a bug; ``None``: it is FINISHED.
     """
 
     group: int
-    error: LifecycleError | None = None
+    error: Exception | None = None
 
 
 Ended = Alone | Vectorised
@@ -68,6 +70,7 @@ OnRow = Callable[[int, Row], str | None]
 class _Shared:
     """What jobs have in common is read and computed once."""
 
+    most_bytes: float
     frames: dict[str, Any] = field(default_factory=dict)
     data: dict[Hashable, Dataset] = field(default_factory=dict)
     dummies: dict[int, scoring.Dummies] = field(default_factory=dict)
@@ -84,6 +87,11 @@ class _Shared:
             self.data[key] = pipeline.loaded(job, frame=self.frames[source])
         return self.data[key]
 
+    def obstacle(self) -> str | None:
+        """Return why no more data should be kept; ``None``: there is room."""
+        parts = [part for data in self.data.values() for part in (data.train, data.val, data.test) if part is not None]
+        return "memory" if sum(map(bytes_of, parts)) > self.most_bytes and len(self.data) > 1 else None
+
     def dummies_of(self, prepared: pipeline.Prepared) -> scoring.Dummies:
         """Return the baselines, which fits to one split share."""
         key = id(prepared.data)
@@ -93,7 +101,7 @@ class _Shared:
 
 
 @dataclass
-class _Fit:
+class Fit:
     """A job of a group, with what it needs."""
 
     number: int
@@ -136,18 +144,32 @@ def run(
         return _Runner(requests, begun, on_row, checked).run()
 
 
+def _share_of_memory() -> float:
+    """Return the bytes that a group may take: half of what is free."""
+    free = free_memory()
+    return math.inf if free is None else free / 2
+
+
+def divided(fits: list[Fit], most_bytes: float) -> list[list[Fit]]:
+    """Divide fits into groups of which none takes more memory than a number of bytes."""
+    if len(fits) < 2 or bytes_needed([fit.member for fit in fits]) <= most_bytes:
+        return [fits]
+    half = len(fits) // 2
+    return [*divided(fits[:half], most_bytes), *divided(fits[half:], most_bytes)]
+
+
 class _Runner:
     def __init__(
         self, requests: Sequence[Request], begun: Sequence[str | None], on_row: OnRow | None, checked: bool
     ) -> None:
         self._requests, self._begun, self._on_row, self._checked = requests, begun, on_row, checked
-        self._shared = _Shared()
+        self._shared = _Shared(_share_of_memory())
         self._ended: dict[int, Ended] = {}
         self._notes: list[str] = []
         self._pruned: dict[int, str] = {}
 
     def run(self) -> Result:
-        groups: dict[Hashable, list[_Fit]] = {}
+        groups: dict[Hashable, list[Fit]] = {}
         for number, request in enumerate(self._requests):
             fit = self._prepared(number, request)
             if isinstance(fit, Alone):
@@ -155,14 +177,14 @@ class _Runner:
             else:
                 groups.setdefault((kind_of(fit.member), fit.job.request.tracking.experiment), []).append(fit)
         done = 0
-        for fits in groups.values():
+        for fits in (part for group in groups.values() for part in divided(group, _share_of_memory())):
             if (reason := self._fit(fits, done)) is None:
                 done += 1
             else:
                 self._ended |= {fit.number: Alone(reason) for fit in fits}
         return Result([self._ended[number] for number in range(len(self._requests))], self._notes)
 
-    def _prepared(self, number: int, request: Request) -> _Fit | Alone:
+    def _prepared(self, number: int, request: Request) -> Fit | Alone:
         if request.config.profile:
             return Alone("profile=true")
         try:
@@ -172,10 +194,10 @@ class _Runner:
         except LifecycleError:
             return Alone("")
         member = Member(prepared.module, prepared.data, job.trainer, job.seed)
-        reason = obstacle(member)
-        return _Fit(number, job, prepared, member, self._begun[number]) if reason is None else Alone(reason)
+        reason = obstacle(member) or self._shared.obstacle()
+        return Fit(number, job, prepared, member, self._begun[number]) if reason is None else Alone(reason)
 
-    def _fit(self, fits: Sequence[_Fit], number: int) -> str | None:
+    def _fit(self, fits: Sequence[Fit], number: int) -> str | None:
         """Fit a group and record its runs, unless there is a reason against it, which is returned."""
         if len(fits) == 1:
             return NO_COMPANION
@@ -184,44 +206,62 @@ class _Runner:
             return reason
         store = BulkStore(fits[0].job.request.tracking)
         tag = {layout.VECTORISED: str(len(fits))}
-        with store.open([fit.job.request for fit in fits], [fit.begun for fit in fits], **tag) as runs:
-
-            def on_row(place: int, row: Row) -> bool:
-                runs[place].log_epoch(row)
-                number = fits[place].number
-                reason = None if self._on_row is None else self._on_row(number, row)
-                if reason is not None:
-                    self._pruned[number] = reason
-                return reason is not None
-
-            repeated = check.Repeated([fit.member for fit in fits]) if self._checked else None
-            histories = group.fit(on_row)
-            if repeated is not None:
-                self._notes.append(repeated.compared(histories))
-            for fit, tracked, history in zip(fits, runs, histories, strict=True):
-                error = self._conclude(fit, tracked, history)
-                self._ended[fit.number] = Vectorised(number, error)
-        return None
-
-    def _conclude(self, fit: _Fit, tracked: Run, history: History | TrainingError) -> LifecycleError | None:
-        """Record the results of a fit, and end its run."""
         try:
-            log_settings(tracked, fit.job.request)
-            pipeline.describe(fit.job, fit.prepared, tracked)
-            if isinstance(history, TrainingError):
-                raise history
-            if fit.number in self._pruned:
-                tracked.tag(**{layout.STATUS: layout.PRUNED, "stopped": f"pruned: {self._pruned[fit.number]}"})
-            else:
-                self._record(fit, tracked, history)
-            tracked.send()
-            log_record(tracked, fit.job.request)
-            tracked.recorder.ask(FinishRun())
-        except LifecycleError as error:
-            return failures.close(tracked.recorder, tracked, error) or error
+            with store.open([fit.job.request for fit in fits], [fit.begun for fit in fits], **tag) as runs:
+                for fit, tracked in zip(fits, runs, strict=True):
+                    log_settings(tracked, fit.job.request)
+                histories = self._histories(group, fits, runs)
+                for fit, tracked, history in zip(fits, runs, histories, strict=True):
+                    error = self._conclude(fit, tracked, history)
+                    self._ended[fit.number] = Vectorised(number, error)
+        except TrackingError as error:  # the database cannot be written, which ends all runs of the group
+            self._ended |= {fit.number: Vectorised(number, error) for fit in fits}
         return None
 
-    def _record(self, fit: _Fit, tracked: Run, history: History) -> None:
+    def _histories(self, group: Group, fits: Sequence[Fit], runs: Sequence[Run]) -> Sequence[History | TrainingError]:
+        """Fit a group; the rows of epochs are recorded, and told to the search."""
+
+        def on_row(place: int, row: Row) -> bool:
+            runs[place].log_epoch(row)
+            number = fits[place].number
+            reason = None if self._on_row is None else self._on_row(number, row)
+            if reason is not None:
+                self._pruned[number] = reason
+            return reason is not None
+
+        repeated = check.Repeated([fit.member for fit in fits]) if self._checked else None
+        histories = group.fit(on_row)
+        if repeated is not None:
+            self._notes.append(repeated.compared(histories))
+        return histories
+
+    def _conclude(self, fit: Fit, tracked: Run, history: History | TrainingError) -> Exception | None:
+        """Record the results of a fit, and end its run; return the error that it ended with."""
+        try:
+            self._report(fit, tracked, history)
+        except TrackingError:
+            raise
+        except Exception as error:  # of a metric, or a full disk: it must not end the other runs
+            found = failures.close(tracked.recorder, tracked, error) or error
+            with suppress(OSError):
+                log_record(tracked, fit.job.request)  # not before: it would offer to resume the run
+            mask_error(found)  # while the values are known that it may quote
+            return found
+        return None
+
+    def _report(self, fit: Fit, tracked: Run, history: History | TrainingError) -> None:
+        pipeline.describe(fit.job, fit.prepared, tracked)
+        if isinstance(history, TrainingError):
+            raise history
+        if fit.number in self._pruned:
+            tracked.tag(**{layout.STATUS: layout.PRUNED, "stopped": f"pruned: {self._pruned[fit.number]}"})
+        else:
+            self._record(fit, tracked, history)
+        tracked.send()
+        log_record(tracked, fit.job.request)
+        tracked.recorder.ask(FinishRun())
+
+    def _record(self, fit: Fit, tracked: Run, history: History) -> None:
         data, module = fit.prepared.data, fit.prepared.module
         part = data.scored
         module.eval()

@@ -15,7 +15,8 @@ from lifecycle import layout
 from lifecycle.config.request_record import requests_of
 from lifecycle.config.schema import Request, SweepJob
 from lifecycle.credentials import masked
-from lifecycle.errors import Pruned
+from lifecycle.errors import LifecycleError, Pruned
+from lifecycle.runtime.tracebacks import print_traceback
 from lifecycle.sweeps.execute import ALONE, DONE, ELSEWHERE, FAILED, GIVEN_UP, PRUNED, check_code, claims_of
 from lifecycle.sweeps.grouping import CHECK
 from lifecycle.sweeps.plan import Plan, PlannedJob
@@ -127,6 +128,8 @@ class _Execution:
         assert isinstance(ended, group.Vectorised)  # noqa: S101 - there are two
         if ended.error is not None:
             title = self._plan.title(job)
+            if not isinstance(ended.error, LifecycleError):  # a bug: its author needs the traceback
+                print_traceback(ended.error)
             print(masked(f"lifecycle: {title} failed: {ended.error}"), file=sys.stderr, flush=True)
             return f"{FAILED} {self._jobs[0].number}.{ended.group}"
         how = PRUNED if job.number in self._ended_early else DONE

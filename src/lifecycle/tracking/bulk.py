@@ -15,11 +15,11 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -27,8 +27,10 @@ from filelock import FileLock
 
 from lifecycle import layout
 from lifecycle.config.schema import Request, TrackingConfig
+from lifecycle.credentials import masked
 from lifecycle.errors import TrackingError
-from lifecycle.tracking import database_faults
+from lifecycle.runtime.processes import signals_ignored
+from lifecycle.tracking import database_faults, end_notes
 from lifecycle.tracking.messages import (
     FailRun,
     FinishRun,
@@ -66,10 +68,12 @@ TABLES = {
     "latest_metrics": "key, value, timestamp, step, is_nan, run_uuid",
     "datasets": "dataset_uuid, experiment_id, name, digest, dataset_source_type, dataset_source, dataset_schema, "
     "dataset_profile",
-    "inputs": "input_uuid, source_type, source_id, destination_type, destination_id, step",
     "input_tags": "input_uuid, name, value",
 }
 """The columns that are written."""
+
+INPUTS = "input_uuid, source_type, source_id, destination_type, destination_id, step"
+"""Those of the table that says which data set a run has."""
 
 
 @dataclass
@@ -105,13 +109,13 @@ class BulkStore:
     def __init__(self, config: TrackingConfig) -> None:
         self.folder = Path(config.dir).expanduser().absolute()
         self._unsent, self._sent = Rows(), time.monotonic()
-        self._locks = ExitStack()
+        self._locks, self._is_open = ExitStack(), False
         with self._database() as database:
             found = database.execute(
                 "SELECT experiment_id, artifact_location FROM experiments WHERE name = ?", (config.experiment,)
             ).fetchone()
         self._experiment, self._location = int(found[0]), str(found[1])
-        self._datasets: dict[tuple[str, str], str] = {}
+        self._datasets: set[tuple[int, str, str]] = set()
         self._shared = {**commit(), **version_tags()}
 
     @contextmanager
@@ -125,41 +129,54 @@ class BulkStore:
         """
         ids = [known or uuid.uuid4().hex for known in begun or [None] * len(requests)]
         scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
-        # A millisecond apart, since runs are listed by the time of their start.
-        begin = int(time.time() * 1000)
-        records = [
-            self._begin(request, run, tags, begin + number)
-            for number, (request, run) in enumerate(zip(requests, ids, strict=True))
-        ]
+        runs: list[Run] = []
         try:
             with FileLock(self.folder / layout.LOCK):  # a process that closes dead runs must not see one unlocked
-                self._clear([run for run in begun if run is not None])
                 for run in ids:
-                    lock = FileLock(self._checkpoints(run) / layout.LOCK)
-                    self._locks.enter_context(lock)
+                    self._locks.enter_context(FileLock(self._checkpoints(run) / layout.LOCK))
+                # A millisecond apart, since runs are listed by the time of their start.
+                begin = int(time.time() * 1000)
+                for number, (request, run) in enumerate(zip(requests, ids, strict=True)):
+                    record = self._begin(request, run, tags, begin + number)
+                    runs.append(Run(record, run, request.run_name, self.folder, record.artifacts, scratch / run))
+                self._unsent["cleared"] = [(run,) for run in begun if run is not None]
+                self._is_open = True
                 self.send()
-            yield [
-                Run(record, run, request.run_name, self.folder, record.artifacts, scratch / run)
-                for record, run, request in zip(records, ids, requests, strict=True)
-            ]
+            yield runs
         except BaseException as error:
-            for record in records:
-                record.end("KILLED", f"{type(error).__name__}: {error}")
+            # Not FAILED: the jobs are run again, and these runs are replaced.
+            self._end(runs, masked(f"{type(error).__name__}: {error}"))
             raise
+        else:
+            self._end(runs, "the group of the run ended before it")
         finally:
-            for record in records:
-                record.end("KILLED", "the group of the run ended before it")
-            self.send()
+            self._is_open = False
             self._locks.close()
             for run in ids:
                 shutil.rmtree(self._checkpoints(run), ignore_errors=True)
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def _clear(self, runs: Sequence[str]) -> None:
-        """Remove what runs had recorded before they were killed."""
-        with self._database() as database, database:
-            for table in ("metrics", "latest_metrics", "params", "tags"):
-                database.executemany(f"DELETE FROM {table} WHERE run_uuid = ?", [(run,) for run in runs])  # noqa: S608
+    def _end(self, runs: Sequence[Run], error: str) -> None:
+        """End the runs that have not ended as KILLED, and write what is left; a note is left where that fails.
+
+        Raises:
+            TrackingError: the database cannot be written.
+        """
+        with signals_ignored():
+            for run in runs:
+                record = cast(RunRecord, run.recorder)
+                if not record.has_ended:
+                    run.send()  # the points of the last epochs
+                record.end("KILLED", error)
+            try:
+                self.send()
+            except TrackingError as fault:
+                errors = {run: text for key, text, run in self._unsent.get("tags", []) if key == layout.ERROR}
+                for ended, _, run_id in self._unsent.get("ended", []):
+                    # A run that had finished is incomplete without the rows that are lost.
+                    is_lost = ended == "FINISHED"
+                    end_notes.note(self.folder, run_id, "FAILED" if is_lost else ended, errors.get(run_id, str(fault)))
+                raise
 
     def _checkpoints(self, run: str) -> Path:
         folder = self.folder / layout.CHECKPOINTS / run
@@ -184,25 +201,18 @@ class BulkStore:
     def extend(self, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Add rows."""
         self._unsent.setdefault(table, []).extend(rows)
-        if time.monotonic() - self._sent >= SECONDS_BETWEEN:
+        # Not before the runs have their locks: another process would close them.
+        if self._is_open and time.monotonic() - self._sent >= SECONDS_BETWEEN:
             self.send()
 
-    def dataset(self, message: LogDataset) -> str:
-        """Return the id of a data set, which is added once to an experiment."""
-        key = message.name, message.digest[:16]
+    def dataset(self, message: LogDataset) -> tuple[int, str, str]:
+        """Add a data set, unless the experiment has it, and return its key: experiment, name and digest."""
+        key = self._experiment, message.name, message.digest[:16]
         if key not in self._datasets:
-            with self._database() as database:
-                found = database.execute(
-                    "SELECT dataset_uuid FROM datasets WHERE experiment_id = ? AND name = ? AND digest = ?",
-                    (self._experiment, *key),
-                ).fetchone()
-            self._datasets[key] = found[0] if found else uuid.uuid4().hex
-            if not found:
-                source, profile = json.dumps({"uri": message.source}), json.dumps({"num_rows": message.rows})
-                self._unsent.add(
-                    "datasets", self._datasets[key], self._experiment, *key, "local", source, None, profile
-                )
-        return self._datasets[key]
+            source, profile = json.dumps({"uri": message.source}), json.dumps({"num_rows": message.rows})
+            self._unsent.add("datasets", uuid.uuid4().hex, *key, "local", source, None, profile)
+            self._datasets.add(key)
+        return key
 
     def send(self) -> None:
         """Write the rows that are waiting, in one transaction.
@@ -210,20 +220,13 @@ class BulkStore:
         Raises:
             TrackingError: the database cannot be written.
         """
-        waiting, self._unsent, self._sent = self._unsent, Rows(), time.monotonic()
-        if not waiting:
+        waiting, self._sent = self._unsent, time.monotonic()
+        if not any(waiting.values()):
             return
         try:
             with self._database() as database, database:
-                for table, columns in TABLES.items():
-                    if rows := waiting.get(table):
-                        marks = ", ".join("?" * (columns.count(",") + 1))
-                        # Replaced: a tag that is set again, and the status of a run.
-                        database.executemany(f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608
-                for status, ended, run in waiting.get("ended", []):
-                    database.execute(
-                        "UPDATE runs SET status = ?, end_time = ? WHERE run_uuid = ?", (status, ended, run)
-                    )
+                _write_rows(database, waiting)
+            self._unsent = Rows()  # only now: rows that could not be written are written the next time
         except sqlite3.Error as error:
             found = database_faults.explained(error, self.folder)
             raise found or TrackingError(f"the runs of the group could not be recorded: {error}") from error
@@ -234,6 +237,26 @@ class BulkStore:
             yield database
 
 
+def _write_rows(database: sqlite3.Connection, waiting: Rows) -> None:
+    """Write rows; to write them again changes nothing."""
+    for table in ("metrics", "latest_metrics", "params", "tags"):  # of runs that begin again
+        database.executemany(f"DELETE FROM {table} WHERE run_uuid = ?", waiting.get("cleared", []))  # noqa: S608
+    for table, columns in TABLES.items():
+        marks = ", ".join("?" * (columns.count(",") + 1))
+        # Replaced: a tag that is set again, and the status of a run. A data set may be of another process meanwhile.
+        otherwise = "IGNORE" if table == "datasets" else "REPLACE"
+        insert = f"INSERT OR {otherwise} INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 - our own names
+        database.executemany(insert, waiting.get(table, []))
+    database.executemany(
+        f"INSERT OR REPLACE INTO inputs ({INPUTS}) "  # noqa: S608 - our own names
+        "SELECT ?, 'DATASET', dataset_uuid, 'RUN', ?, 0 FROM datasets "
+        "WHERE experiment_id = ? AND name = ? AND digest = ?",
+        waiting.get("inputs_of", []),
+    )
+    ended = "UPDATE runs SET status = ?, end_time = ? WHERE run_uuid = ?"
+    database.executemany(ended, waiting.get("ended", []))
+
+
 @dataclass
 class RunRecord:
     """Records one run of a group: a :class:`lifecycle.tracking.client.Recorder`.
@@ -242,13 +265,14 @@ class RunRecord:
         store: of the group.
         id: of the run.
         artifacts: folder of its artifacts.
+        has_ended: whether its end has been recorded.
     """
 
     store: BulkStore
     id: str
     artifacts: Path
-    _latest: dict[str, tuple[int, int, float]] = field(default_factory=dict)  # step, time and value by metric
-    _has_ended: bool = False
+    _steps: dict[str, int] = field(default_factory=dict)  # last one of each metric
+    has_ended: bool = False
 
     def send(self, message: RunMessage[Any]) -> None:
         """Record something of the run."""
@@ -261,13 +285,11 @@ class RunRecord:
 
     def end(self, status: str, error: str | None = None) -> None:
         """End the run, unless it has ended."""
-        if self._has_ended:
+        if self.has_ended:
             return
-        self._has_ended = True
+        self.has_ended = True
         if error is not None:
             self._write(SetTags({layout.ERROR: error}))
-        for key, (step, now, value) in self._latest.items():
-            self.store.add("latest_metrics", key, *_stored(value, now, step), self.id)
         self.store.add("ended", status, int(time.time() * 1000), self.id)
 
     @singledispatchmethod
@@ -291,18 +313,20 @@ class RunRecord:
 
     @_write.register
     def _metrics(self, message: LogMetrics) -> None:
-        rows = []
+        rows, latest = [], {}
         for key, value, now, step in message.points:
             stored, _, _, is_nan = _stored(value, now, step)
             rows.append((key, stored, now, self.id, step, is_nan))
-            if step >= self._latest.get(key, (-1, 0, 0.0))[0]:
-                self._latest[key] = (step, now, value)
+            if step >= self._steps.get(key, -1):
+                self._steps[key] = step
+                latest[key] = (key, stored, now, step, is_nan, self.id)
+        self.store.extend("latest_metrics", list(latest.values()))
         self.store.extend("metrics", rows)
 
     @_write.register
     def _dataset(self, message: LogDataset) -> None:
-        dataset, used = self.store.dataset(message), uuid.uuid4().hex
-        self.store.add("inputs", used, "DATASET", dataset, "RUN", self.id, 0)
+        used = uuid.uuid4().hex
+        self.store.add("inputs_of", used, self.id, *self.store.dataset(message))
         self.store.add("input_tags", used, "mlflow.data.context", "training")
         self._write(SetTags({layout.DATA_DIGEST: message.digest}))
 
@@ -336,7 +360,8 @@ class RunRecord:
     @_write.register
     def _fail(self, message: FailRun) -> None:
         if message.trace is not None:
-            self._write(LogText(message.trace, layout.ERROR_TRACE))
+            with suppress(OSError):  # the disk is full
+                self._write(LogText(message.trace, layout.ERROR_TRACE))
         self.end(message.status, message.error)
 
 

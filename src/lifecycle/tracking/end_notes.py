@@ -26,9 +26,7 @@ def close(folder: Path, client: Any, run_id: str, status: str, error: str) -> No
         status: ``FAILED`` or ``KILLED``.
         error: the reason.
     """
-    _write(
-        folder, run_id, {"status": status, "error": error}
-    )  # first: this process may be killed while it waits for the database
+    note(folder, run_id, status, error)  # first: this process may be killed while it waits for the database
     try:
         client.set_tag(run_id, layout.ERROR, error[:MOST_CHARACTERS])
     except Exception as fault:  # MLflow and its database have no common base of errors
@@ -43,18 +41,19 @@ def settle(folder: Path, client: Any) -> None:
     """Record the notes; those that cannot be recorded now stay."""
     for file in sorted((folder / FOLDER).glob("*.json")):
         with suppress(Exception):  # MLflow's and SQLAlchemy's errors, or an incomplete note
-            note, run_id = json.loads(file.read_text()), file.stem
+            found, run_id = json.loads(file.read_text()), file.stem
             if client.get_run(run_id).info.status == "RUNNING":
-                client.set_tag(run_id, layout.ERROR, str(note["error"])[:MOST_CHARACTERS])
-                client.set_terminated(run_id, str(note["status"]))
+                client.set_tag(run_id, layout.ERROR, str(found["error"])[:MOST_CHARACTERS])
+                client.set_terminated(run_id, str(found["status"]))
             _remove(folder, run_id)
 
 
-def _write(folder: Path, run_id: str, note: dict[str, str]) -> None:
+def note(folder: Path, run_id: str, status: str, error: str) -> None:
+    """Leave a note on how a run ended; see :func:`close`."""
     with suppress(OSError):  # the disk is full
         # Only for its owner, as the folder of the database: an error may quote data.
         (folder / FOLDER).mkdir(mode=0o700, exist_ok=True)
-        (folder / FOLDER / f"{run_id}.json").write_text(json.dumps(note))
+        (folder / FOLDER / f"{run_id}.json").write_text(json.dumps({"status": status, "error": error}))
 
 
 def _remove(folder: Path, run_id: str) -> None:
