@@ -2,13 +2,14 @@
 
     python benchmarks/sweeps.py                 # all jobs, about half an hour
     python benchmarks/sweeps.py pima iris       # some jobs; the others keep their figures
-    python benchmarks/sweeps.py --write         # also write the table into docs/speed.md
+    python benchmarks/sweeps.py --write         # also write the tables into docs/speed.md and README.md
     python benchmarks/sweeps.py iris --pairs 1  # one pair, to check that it runs
 
-Each measurement is a fresh process, which imports everything and fits once before the clock starts; all tools take
-turns. Times are CPU seconds of the process and of those that it starts, such as the one that records: they depend less
-on what else the machine does than seconds of a clock. A measurement covers everything that a run of a sweep does: data,
-network, fit, scores with intervals, baselines, history, predictions, saved model and the rows in MLflow.
+Each measurement is a fresh process, which imports everything and fits once before the clock starts; the first two take
+turns, and the others are measured once. Times are CPU seconds of the process and of those that it starts, such as the
+one that records: they depend less on what else the machine does than seconds of a clock. A measurement covers
+everything that a run of a sweep does: data, network, fit, scores with intervals, baselines, history, predictions, saved
+model and the rows in MLflow.
 
 * **vectorised**: all fits of the job, as ``sweep.vectorise=auto`` runs them;
 * **one by one**: a few of them in one process, as ``sweep.vectorise=off`` runs them, and multiplied;
@@ -40,7 +41,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 RESULTS = Path(__file__).with_suffix(".json")
-PAGE = HERE.parent / "docs" / "speed.md"
+PAGE, README = HERE.parent / "docs" / "speed.md", HERE.parent / "README.md"
 PAIRS = 5
 QUIET = ("verbose=0", "tracking.figures=false")
 ROWS, COLUMNS = 20_000, 30
@@ -291,14 +292,28 @@ def table(results: dict[str, Any]) -> str:
         if name not in results["jobs"]:
             continue
         rounds = results["jobs"][name]
-        ratios = [one["one by one"]["cpu"] / one["vectorised"]["cpu"] for one in rounds]
-        reached = f"{statistics.median(ratios):.3g} ({min(ratios):.3g} to {max(ratios):.3g}, {len(ratios)})"
         cells = [job.title]
         cells += [f"{_median(rounds, tool, 'cpu')} s" for tool in ("vectorised", "one by one")]
-        cells += [f"**{reached}**", f"≥ {job.target:g}", f"{_median(rounds, 'joblib', 'wall')} s of the clock"]
+        cells += [f"**{_ratio(rounds)}**", f"≥ {job.target:g}", f"{_median(rounds, 'joblib', 'wall')} s of the clock"]
         cells += [f"{_median(rounds, tool, 'cpu')} s" for tool in ("scikit-learn", "Keras")]
         lines.append(f"| {' | '.join(cells).replace('- s', '-')} |")
     return "\n".join([*lines, "", results["machine"]])
+
+
+def short_table(results: dict[str, Any]) -> str:
+    """Return the table of README.md: CPU seconds of all fits of each job."""
+    lines = ["| many fits, CPU seconds | together | one by one | ratio | scikit-learn | Keras |", f"|{'---|' * 6}"]
+    for name, job in JOBS.items():
+        if rounds := results["jobs"].get(name):
+            figures = [_median(rounds, tool, "cpu") for tool in TOOLS if tool != "joblib"]
+            cells = [job.title, *figures[:2], f"**{_ratio(rounds)}**, ≥ {job.target:g}", *figures[2:]]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _ratio(rounds: list[dict[str, Any]]) -> str:
+    ratios = [one["one by one"]["cpu"] / one["vectorised"]["cpu"] for one in rounds]
+    return f"{statistics.median(ratios):.3g} ({min(ratios):.3g} to {max(ratios):.3g})"
 
 
 def _median(rounds: list[dict[str, Any]], tool: str, what: str) -> str:
@@ -328,9 +343,10 @@ def main() -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {"jobs": {}}
     for name in options.jobs or JOBS:
         rounds: list[dict[str, Any]] = []
-        for _ in range(options.pairs):
+        for number in range(options.pairs):
             rounds.append({})
-            for tool in tools_of(name):
+            # What has no target is measured once.
+            for tool in tools_of(name) if number == 0 else ("vectorised", "one by one"):
                 rounds[-1][tool] = measure(name, tool)
                 seconds = rounds[-1][tool]
                 print(f"{name}, {tool}: {seconds['cpu']:.1f} s of CPU, {seconds['wall']:.1f} s", flush=True)
@@ -340,9 +356,15 @@ def main() -> None:
             RESULTS.write_text(json.dumps(results, indent=1) + "\n")
     print(table(results))
     if options.write:
-        text = PAGE.read_text()
-        inner = f"<!-- sweeps: begin -->\n{table(results)}\n<!-- sweeps: end -->"
-        PAGE.write_text(re.sub(r"<!-- sweeps: begin -->.*<!-- sweeps: end -->", lambda _: inner, text, flags=re.DOTALL))
+        _put(PAGE, table(results))
+        _put(README, short_table(results))
+
+
+def _put(page: Path, text: str) -> None:
+    """Put a table between the marks of a page."""
+    inner = f"<!-- sweeps: begin -->\n{text}\n<!-- sweeps: end -->"
+    pattern = re.compile(r"<!-- sweeps: begin -->.*<!-- sweeps: end -->", re.DOTALL)
+    page.write_text(pattern.sub(lambda _: inner, page.read_text()))
 
 
 if __name__ == "__main__":
