@@ -372,6 +372,16 @@ def test_after_its_minutes_a_search_starts_no_trial(search: Command, folder: Pat
     assert "1 of 1 run finished\n" in more.out
 
 
+def test_a_search_that_its_minutes_end_with_trials_left_has_the_exit_code_of_timeout(lifecycle: Command) -> None:
+    words = (*SEARCH, "verbose=0", "sweep.minutes=1e-6")
+    ended = lifecycle(*words, RATE, "sweep.trials=3", "seeds=2")
+    (name,) = (file.parent.name for file in Path("mlruns").glob("sweeps/*/jobs.jsonl"))
+    left = f"with 6 of 6 jobs left. lifecycle resume sweep={name} continues it."
+    assert (ended.code, ended.err) == (124, f"lifecycle: sweep.minutes=1e-06 have passed, {left}\n")
+    # How many trials there would be is not known.
+    assert lifecycle(*words, "optimizer.lr=tag(log,interval(1e-4,0.2))").code == 0
+
+
 def test_a_search_in_which_nothing_improves_ends_early_and_nothing_is_left(search: Command, folder: Path) -> None:
     words = ("optimizer.lr=tag(log,interval(1e-13,1e-12))", "model.hidden=[2]", "trainer.max_epochs=1")
     words += ("sweep.trials=60", "sweep.sampler=random", "sweep.batch=35")
