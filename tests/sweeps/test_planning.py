@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from lifecycle.contract import Fold
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.errors import RequestError
-from lifecycle.sweeps import grid, planning
+from lifecycle.sweeps import grid, planning, run
 from lifecycle.sweeps import plan as plans
 from lifecycle.sweeps.plan import Plan
 from tests.packages import Site, fresh_site
@@ -504,3 +505,27 @@ def test_a_plan_survives_its_dictionary(make: Make) -> None:
     assert found == [1e-300, 0.1, 0.30000000000000004]
     assert all(map(math.isfinite, found))
     assert asdict(plans.read(plan.folder)) | {"started": 0.0} == asdict(plan)
+
+
+def test_jobs_keep_the_numbers_that_workers_of_another_terminal_use(make: Make) -> None:
+    first = run.stored(make("seed=1,2,3", "data=iris", "verbose=0"))
+    again = run.stored(make("seed=3,1,2", "data=iris", "verbose=1"))
+    assert again.name == first.name
+    assert [job.record["config"]["seed"] for job in again.jobs] == [1, 2, 3]
+    assert [job.number for job in again.jobs] == [0, 1, 2]
+    assert plans.read(first.folder) == again
+    assert (again.verbose, again.jobs[0].record["config"]["verbose"]) == (1, 1)
+    # A file that cannot be read is replaced.
+    (first.folder / "jobs.jsonl").write_text("")
+    third = run.stored(make("seed=3,1,2", "data=iris"))
+    assert [job.record["config"]["seed"] for job in third.jobs] == [3, 1, 2]
+    assert plans.read(first.folder) == third
+
+
+def test_several_processes_may_store_a_sweep_at_once(make: Make) -> None:
+    found = [make(f"seed={seeds}", "data=iris") for seeds in ("1,2", "2,1")]
+    with ThreadPoolExecutor(8) as threads:
+        all_stored = list(threads.map(run.stored, found * 40))
+    orders = {tuple(job.record["config"]["seed"] for job in one.jobs) for one in all_stored}
+    assert len(orders) == 1
+    assert not list(found[0].folder.glob(".*.part"))

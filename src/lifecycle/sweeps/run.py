@@ -95,7 +95,9 @@ def stored(plan: Plan) -> Plan:
             plans.write(found)
         return found
     found = _repeated(plan) if plan.settings.again else plan
-    plans.write(found)
+    with plans.turn(found):
+        found = plans.with_stored_numbers(found)
+        plans.write(found)
     return found
 
 
