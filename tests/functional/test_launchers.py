@@ -17,6 +17,20 @@ from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.supervise import start_worker
 from tests.conftest import Command, ready
 from tests.forked import COMMAND, Forks, Process
+from tests.packages import HEAD, Site
+
+DYING = f"""{HEAD}
+import os
+
+@dataclass
+class Net:
+    width: int = 4
+
+    def build(self, spec):
+        if self.width == 3:
+            os._exit(1)
+        return nn.Linear(spec.input_shape[0], spec.num_outputs)
+"""
 
 
 def test_joblib_runs_each_job_and_the_command_again_runs_none(
@@ -36,6 +50,45 @@ def test_joblib_runs_each_job_and_the_command_again_runs_none(
     assert again.code == 1
     assert "1 of 2 runs finished, 1 failed" in again.out
     assert len([run for run in runs() if "lifecycle.signature" in run.data.tags]) == 3
+
+
+@pytest.mark.parametrize("options", [("sweep.launcher=basic",), ("sweep.vectorise=off",), ()])
+def test_a_job_that_is_refused_before_its_run_begins_is_a_failure(
+    lifecycle: Command, tmp_path: Path, empty_database: Path, options: tuple[str, ...]
+) -> None:
+    """In a group too, which is refused as a whole."""
+    ready(tmp_path, empty_database)
+    assert lifecycle("-m", "data=iris", "seed=1,2", "verbose=0", "sweep.minutes=1e-9").code == 124
+    (file,) = (tmp_path / "mlruns" / "sweeps").glob("*/jobs.jsonl")
+    file.write_text(re.sub(r'"torch": "[^"]*"', '"torch": "1.0"', file.read_text()))
+    ended = lifecycle("resume", "sweep=latest", "sweep.minutes=null", *options)
+    assert ended.code == 1
+    lines = ended.err.splitlines()
+    assert len(lines) == 3
+    for number in (1, 2):
+        message = (
+            f"job {number} of 2: seed={number} failed: torch has changed since sweep {file.parent.name} was planned."
+        )
+        assert any(message in line for line in lines)
+
+
+@pytest.mark.longest
+def test_of_a_job_that_ends_the_process_of_a_launcher_the_sweep_says_so(
+    python: Command, tmp_path: Path, empty_database: Path
+) -> None:
+    ready(tmp_path, empty_database)
+    (tmp_path / "packages").mkdir()
+    Site(tmp_path / "packages").install("lifecycle-dying", {"dying": "Net"}, DYING)
+    words = ("-m", "data=iris", "model=dying", "model.width=4,3", "trainer.max_epochs=1", "verbose=1")
+    words += ("tracking.figures=false", "sweep.launcher=joblib", "hydra.launcher.n_jobs=2")
+    ended = python(*words, PYTHONPATH=str(tmp_path / "packages"))
+    assert ended.code == 1
+    assert "lifecycle: joblib lost the process of a job: A worker process managed by the executor was" in ended.err
+    name = next(file.parent.name for file in (tmp_path / "mlruns" / "sweeps").glob("*/jobs.jsonl"))
+    message = f"lifecycle: job 2: model.width=3 ended its process; lifecycle resume sweep={name} continues it.\n"
+    assert message in ended.err
+    assert "Traceback" not in ended.out + ended.err
+    assert " of 2 runs finished, " in ended.out
 
 
 @pytest.mark.longest
