@@ -74,7 +74,7 @@ def test_each_job_is_a_run_tagged_with_sweep_signature_and_configuration(
     assert [run.info.run_name for run in found] == ["mlp-iris-1", "mlp-iris-2", "mlp-wine-1", "mlp-wine-2"]
     assert statuses(runs) == ["FINISHED"] * 4
     (name,) = {run.data.tags["lifecycle.sweep"] for run in found}
-    assert [folder.name for folder in (tmp_path / "mlruns" / "sweeps").iterdir()] == [name]
+    assert sweeps(tmp_path) == [name]
     lines = (tmp_path / "mlruns" / "sweeps" / name / "jobs.jsonl").read_text().splitlines()
     jobs = [json.loads(line) for line in lines[1:]]
     for tag, size in (("signature", 4), ("configuration", 2)):

@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import hydra
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from lifecycle import registry
 from lifecycle.config import request_record
@@ -31,7 +32,9 @@ from lifecycle.data.load import load
 from lifecycle.errors import RequestError
 from lifecycle.sweeps import grid, planning, run
 from lifecycle.sweeps import plan as plans
+from lifecycle.sweeps.execute import ELSEWHERE, claims_of, execute
 from lifecycle.sweeps.plan import Plan
+from lifecycle.tracking import sweep_runs
 from tests.packages import Site, fresh_site
 
 site = pytest.fixture(fresh_site, name="site")
@@ -529,3 +532,14 @@ def test_several_processes_may_store_a_sweep_at_once(make: Make) -> None:
     orders = {tuple(job.record["config"]["seed"] for job in one.jobs) for one in all_stored}
     assert len(orders) == 1
     assert not list(found[0].folder.glob(".*.part"))
+
+
+def test_a_job_of_two_sweeps_is_run_by_one_process(make: Make) -> None:
+    one, other = (run.stored(make(f"seed={seeds}", "data=iris", "data.split_seed=0")) for seeds in ("1,2", "2,3"))
+    shared = one.jobs[1]
+    assert (other.jobs[0].signature, one.name == other.name) == (shared.signature, False)
+    with FileLock(claims_of(one) / f"{shared.signature[:32]}.lock"):
+        assert execute(other, other.jobs[0]) == ELSEWHERE
+    # Runs of another experiment do not count.
+    assert claims_of(replace(one, tracking=replace(one.tracking, experiment="another"))) != claims_of(one)
+    assert sorted(sweep_runs.names(one.place)) == sorted([one.name, other.name])
