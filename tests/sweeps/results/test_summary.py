@@ -19,7 +19,7 @@ from lifecycle.sweeps.results import charts, out_of_fold, page
 from lifecycle.sweeps.results import summary as summary_module
 from lifecycle.sweeps.results.board import Board, board_of
 from lifecycle.sweeps.results.entries import Entry
-from lifecycle.sweeps.results.importance import eta_squared, grouped, importance
+from lifecycle.sweeps.results.importance import epsilon_squared, eta_squared, grouped, importance
 from lifecycle.tracking.store import database_uri
 from lifecycle.tracking.sweep_runs import SweepRun
 from tests.conftest import artifacts, ready
@@ -189,10 +189,21 @@ def test_the_importance_is_the_share_of_variance_that_a_setting_explains(swept: 
     # The means of a and b are 2 and 6 around 4: 2 * (2**2 + 2**2) = 16 of 9 + 1 + 1 + 9 = 20.
     assert eta_squared(values, means) == pytest.approx(16 / 20)
     assert eta_squared(["a", "b"], np.array([1.0, 1.0])) == 0
+    # The variance within a and b, 4 of 2 degrees of freedom, is 2; that of all means is 20 / 3.
+    assert epsilon_squared(values, means) == pytest.approx(1 - 2 / (20 / 3))
+    assert epsilon_squared(values, np.array([1.0, 3.0, 3.0, 1.0])) == 0
     found = importance(board(swept, 8))
     assert set(found) == {"optimizer.lr", "model.hidden"}
     assert all(0 <= share <= 1 for share in found.values())
     assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_a_setting_on_which_nothing_depends_explains_little_of_few_configurations() -> None:
+    random = np.random.default_rng(0)
+    values = [str(at % 4) for at in range(8)]
+    draws = [random.normal(size=8) for _ in range(400)]
+    assert np.mean([eta_squared(values, draw) for draw in draws]) > 0.4
+    assert np.median([epsilon_squared(values, draw) for draw in draws]) < 0.1
 
 
 def test_charts_are_drawn_for_any_board(swept: Path) -> None:
