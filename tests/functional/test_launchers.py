@@ -13,6 +13,7 @@ import pytest
 from lifecycle.config.schema import SweepConfig, TrackingConfig
 from lifecycle.runtime import gpus
 from lifecycle.sweeps import supervise
+from lifecycle.sweeps.launchers import ray_launcher
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.supervise import start_worker
 from tests.conftest import Command, ready
@@ -91,9 +92,44 @@ def test_of_a_job_that_ends_the_process_of_a_launcher_the_sweep_says_so(
     assert " of 2 runs finished, " in ended.out
 
 
+def test_rays_cluster_runs_as_many_jobs_as_fit_its_machines() -> None:
+    def machine(cpus: float, gpus: float = 0, is_alive: bool = True) -> dict[str, object]:
+        return {"Alive": is_alive, "Resources": {"CPU": cpus} | ({"GPU": gpus} if gpus else {})}
+
+    assert ray_launcher.slots_of([machine(3), machine(3), machine(8, is_alive=False)], 2, 0) == 2
+    assert ray_launcher.slots_of([machine(16, 2), machine(16)], 1, 0.5) == 4
+    assert ray_launcher.slots_of([machine(16, 2)], 1, 0.4) == 4  # no job has parts of two GPUs
+    assert ray_launcher.slots_of([machine(16, 3), machine(16, 3)], 1, 2) == 2
+    assert ray_launcher.slots_of([machine(1), {"Alive": True, "Resources": {}}], 2, 0) == 0
+
+
+HOG = f"""
+import os, sys
+from lifecycle.sweeps.launchers import ray_launcher
+os.environ.update(ray_launcher.ENVIRONMENT)
+import ray
+from ray.util import placement_group
+ray.init(num_cpus=1, include_dashboard=False, configure_logging=False)
+taken = placement_group([{{"CPU": 1}}])
+ray.get(taken.ready())
+ray.init = lambda **options: None
+{COMMAND}"""
+"""The command on a cluster of which another program has all processors."""
+
+
 @pytest.mark.longest
+def test_a_job_that_ray_does_not_begin_in_time_is_left(forks: Forks, tmp_path: Path) -> None:
+    words = ("-m", "data=iris", "seed=1,2", "verbose=0", "sweep.launcher=ray", "sweep.minutes=0.05")
+    ended = Process(forks, [*words], tmp_path, code=HOG)
+    _, err = ended.communicate(timeout=200)
+    assert ended.wait() == 124, err
+    assert "lifecycle: sweep.minutes=0.05 have passed, with 2 of 2 jobs left." in err
+
+
+@pytest.mark.longest
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_ray_resumes_the_job_of_a_worker_that_is_killed(
-    process: Command, runs: Command, forks: Forks, tmp_path: Path, empty_database: Path
+    process: Command, runs: Command, forks: Forks, tmp_path: Path, empty_database: Path, number: int
 ) -> None:
     ready(tmp_path, empty_database)
     words = ("-m", "data=iris", "seed=1,2,3", "data.split_seed=0", "trainer.max_epochs=400")
@@ -104,7 +140,7 @@ def test_ray_resumes_the_job_of_a_worker_that_is_killed(
     for line in started.stdout:
         if found := re.match(r"\(run_job pid=(\d+)\) \[(\d)\] epoch", line):
             killed = found[2]
-            os.kill(int(found[1]), signal.SIGKILL)
+            os.kill(int(found[1]), number)
             break
     out, err = started.communicate(timeout=500)
     assert started.wait() == 0, err

@@ -31,7 +31,10 @@ DIED = "died"
 WAITS = 60.0
 """Seconds in which a worker ends its run after a signal."""
 
-NOT_DONE = {FAILED, REFUSED, DIED}
+LEFT = "left"
+"""A cluster has no room for a job any more."""
+
+NOT_DONE = {FAILED, REFUSED, DIED, LEFT}
 
 
 def check_gpus(settings: SweepConfig) -> None:
