@@ -150,9 +150,10 @@ class _Tasks:
         slots = 0 if is_stopped or self._is_late or not self._left else self._slots()
         room = slots - len(self._open)
         if self._left and not (slots or self._open or is_stopped or self._is_late):
-            numbers = [number for task in self._left for number in task]
-            print(f"lifecycle: the cluster of Ray has no room left for {len(numbers)} jobs.", file=sys.stderr)
-            self.ended |= dict.fromkeys(numbers, LEFT)
+            unable = [number for task in self._left for number in task]
+            jobs = f"{len(unable)} job{'s' * (len(unable) != 1)}"
+            print(f"lifecycle: the cluster of Ray has no room left for {jobs}.", file=sys.stderr)
+            self.ended |= dict.fromkeys(unable, LEFT)
         for _ in range(min(room, len(self._left))):
             numbers = self._left.popleft()
             again = numbers[0] in self._crashes
