@@ -10,6 +10,7 @@ SWEEPS = "sweeps"
 # In sweeps/<name>.
 JOBS = "jobs.jsonl"
 CLAIMS = "claims"
+"""Locks of the processes of a search; in sweeps itself, of the jobs of all sweeps."""
 STUDY = "study.journal"
 
 # A saved model.

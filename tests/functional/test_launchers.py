@@ -13,10 +13,25 @@ import pytest
 from lifecycle.config.schema import SweepConfig, TrackingConfig
 from lifecycle.runtime import gpus
 from lifecycle.sweeps import supervise
+from lifecycle.sweeps.launchers import ray_launcher
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.supervise import start_worker
 from tests.conftest import Command, ready
 from tests.forked import COMMAND, Forks, Process
+from tests.packages import HEAD, Site
+
+DYING = f"""{HEAD}
+import os
+
+@dataclass
+class Net:
+    width: int = 4
+
+    def build(self, spec):
+        if self.width == 3:
+            os._exit(1)
+        return nn.Linear(spec.input_shape[0], spec.num_outputs)
+"""
 
 
 def test_joblib_runs_each_job_and_the_command_again_runs_none(
@@ -38,9 +53,83 @@ def test_joblib_runs_each_job_and_the_command_again_runs_none(
     assert len([run for run in runs() if "lifecycle.signature" in run.data.tags]) == 3
 
 
+@pytest.mark.parametrize("options", [("sweep.launcher=basic",), ("sweep.vectorise=off",), ()])
+def test_a_job_that_is_refused_before_its_run_begins_is_a_failure(
+    lifecycle: Command, tmp_path: Path, empty_database: Path, options: tuple[str, ...]
+) -> None:
+    """In a group too, which is refused as a whole."""
+    ready(tmp_path, empty_database)
+    assert lifecycle("-m", "data=iris", "seed=1,2", "verbose=0", "sweep.minutes=1e-9").code == 124
+    (file,) = (tmp_path / "mlruns" / "sweeps").glob("*/jobs.jsonl")
+    file.write_text(re.sub(r'"torch": "[^"]*"', '"torch": "1.0"', file.read_text()))
+    ended = lifecycle("resume", "sweep=latest", "sweep.minutes=null", *options)
+    assert ended.code == 1
+    lines = ended.err.splitlines()
+    assert len(lines) == 3
+    for number in (1, 2):
+        message = (
+            f"job {number} of 2: seed={number} failed: torch has changed since sweep {file.parent.name} was planned."
+        )
+        assert any(message in line for line in lines)
+
+
 @pytest.mark.longest
+def test_of_a_job_that_ends_the_process_of_a_launcher_the_sweep_says_so(
+    python: Command, tmp_path: Path, empty_database: Path
+) -> None:
+    ready(tmp_path, empty_database)
+    (tmp_path / "packages").mkdir()
+    Site(tmp_path / "packages").install("lifecycle-dying", {"dying": "Net"}, DYING)
+    words = ("-m", "data=iris", "model=dying", "model.width=4,3", "trainer.max_epochs=1", "verbose=1")
+    words += ("tracking.figures=false", "sweep.launcher=joblib", "hydra.launcher.n_jobs=2")
+    ended = python(*words, PYTHONPATH=str(tmp_path / "packages"))
+    assert ended.code == 1
+    assert "lifecycle: joblib lost the process of a job: A worker process managed by the executor was" in ended.err
+    name = next(file.parent.name for file in (tmp_path / "mlruns" / "sweeps").glob("*/jobs.jsonl"))
+    message = f"lifecycle: job 2: model.width=3 ended its process; lifecycle resume sweep={name} continues it.\n"
+    assert message in ended.err
+    assert "Traceback" not in ended.out + ended.err
+    assert " of 2 runs finished, " in ended.out
+
+
+def test_rays_cluster_runs_as_many_jobs_as_fit_its_machines() -> None:
+    def machine(cpus: float, gpus: float = 0, is_alive: bool = True) -> dict[str, object]:
+        return {"Alive": is_alive, "Resources": {"CPU": cpus} | ({"GPU": gpus} if gpus else {})}
+
+    assert ray_launcher.slots_of([machine(3), machine(3), machine(8, is_alive=False)], 2, 0) == 2
+    assert ray_launcher.slots_of([machine(16, 2), machine(16)], 1, 0.5) == 4
+    assert ray_launcher.slots_of([machine(16, 2)], 1, 0.4) == 4  # no job has parts of two GPUs
+    assert ray_launcher.slots_of([machine(16, 3), machine(16, 3)], 1, 2) == 2
+    assert ray_launcher.slots_of([machine(1), {"Alive": True, "Resources": {}}], 2, 0) == 0
+
+
+HOG = f"""
+import os, sys
+from lifecycle.sweeps.launchers import ray_launcher
+os.environ.update(ray_launcher.ENVIRONMENT)
+import ray
+from ray.util import placement_group
+ray.init(num_cpus=1, include_dashboard=False, configure_logging=False)
+taken = placement_group([{{"CPU": 1}}])
+ray.get(taken.ready())
+ray.init = lambda **options: None
+{COMMAND}"""
+"""The command on a cluster of which another program has all processors."""
+
+
+@pytest.mark.longest
+def test_a_job_that_ray_does_not_begin_in_time_is_left(forks: Forks, tmp_path: Path) -> None:
+    words = ("-m", "data=iris", "seed=1,2", "verbose=0", "sweep.launcher=ray", "sweep.minutes=0.05")
+    ended = Process(forks, [*words], tmp_path, code=HOG)
+    _, err = ended.communicate(timeout=200)
+    assert ended.wait() == 124, err
+    assert "lifecycle: sweep.minutes=0.05 have passed, with 2 of 2 jobs left." in err
+
+
+@pytest.mark.longest
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_ray_resumes_the_job_of_a_worker_that_is_killed(
-    process: Command, runs: Command, forks: Forks, tmp_path: Path, empty_database: Path
+    process: Command, runs: Command, forks: Forks, tmp_path: Path, empty_database: Path, number: int
 ) -> None:
     ready(tmp_path, empty_database)
     words = ("-m", "data=iris", "seed=1,2,3", "data.split_seed=0", "trainer.max_epochs=400")
@@ -51,7 +140,7 @@ def test_ray_resumes_the_job_of_a_worker_that_is_killed(
     for line in started.stdout:
         if found := re.match(r"\(run_job pid=(\d+)\) \[(\d)\] epoch", line):
             killed = found[2]
-            os.kill(int(found[1]), signal.SIGKILL)
+            os.kill(int(found[1]), number)
             break
     out, err = started.communicate(timeout=500)
     assert started.wait() == 0, err

@@ -372,6 +372,39 @@ def test_after_its_minutes_a_search_starts_no_trial(search: Command, folder: Pat
     assert "1 of 1 run finished\n" in more.out
 
 
+def test_a_search_that_its_minutes_end_with_trials_left_has_the_exit_code_of_timeout(lifecycle: Command) -> None:
+    words = (*SEARCH, "verbose=0", "sweep.minutes=1e-6")
+    ended = lifecycle(*words, RATE, "sweep.trials=3", "seeds=2")
+    (name,) = (file.parent.name for file in Path("mlruns").glob("sweeps/*/jobs.jsonl"))
+    left = f"with 6 of 6 jobs left. lifecycle resume sweep={name} continues it."
+    assert (ended.code, ended.err) == (124, f"lifecycle: sweep.minutes=1e-06 have passed, {left}\n")
+    # How many trials there would be is not known.
+    assert lifecycle(*words, "optimizer.lr=tag(log,interval(1e-4,0.2))").code == 0
+
+
+def test_resume_refuses_what_would_make_it_another_search(lifecycle: Command) -> None:
+    words = ("data=iris", "verbose=0", "sweep.minutes=1e-9")
+    assert lifecycle("-m", *words, "sweep=optuna", RATE, "sweep.trials=3").code == 124
+    changes = {"sampler": "random", "prune": "asha", "metric": "test_accuracy", "method": "grid", "warm_start": "false"}
+    then = {"sampler": "tpe", "prune": "none", "metric": "null", "method": "optuna", "warm_start": "true"}
+    for name, value in changes.items():
+        ended = lifecycle("resume", "sweep=latest", f"sweep.{name}={value}")
+        assert (ended.code, ended.out) == (2, "")
+        problem = f"cannot be changed: the search was begun with sweep.{name}={then[name]}, got {value}."
+        assert ended.err.startswith(f"lifecycle: sweep.{name} {problem} ")
+        cure = "Type the command of the search with it, which begins another search."
+        assert ended.err.endswith("Leave it out.\n" if name == "warm_start" else f"{cure}\n")
+    same = [f"sweep.{name}={value}" for name, value in then.items()]
+    assert lifecycle("resume", "sweep=latest", *same, "sweep.trials=4").err.startswith("lifecycle: sweep.minutes=1e-09")
+    assert lifecycle("-m", *words, "seed=1,2").code == 124
+    ended = lifecycle("resume", "sweep=latest", "sweep.method=optuna", "sweep.metric=test_accuracy")
+    assert ended.err == (
+        "lifecycle: sweep.method cannot be changed: the sweep was begun with sweep.method=grid, got optuna. "
+        "Type the command of the sweep with it, which begins another sweep.\n"
+    )
+    assert lifecycle("resume", "sweep=latest", "sweep.metric=test_accuracy").code == 124
+
+
 def test_a_search_in_which_nothing_improves_ends_early_and_nothing_is_left(search: Command, folder: Path) -> None:
     words = ("optimizer.lr=tag(log,interval(1e-13,1e-12))", "model.hidden=[2]", "trainer.max_epochs=1")
     words += ("sweep.trials=60", "sweep.sampler=random", "sweep.batch=35")

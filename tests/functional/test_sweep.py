@@ -14,6 +14,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from lifecycle.sweeps import plan as plans
+from lifecycle.sweeps import supervise
+from lifecycle.tracking import sweep_runs
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, Ended, artifacts, ready
 from tests.forked import COMMAND, Forks, Process
@@ -71,7 +74,7 @@ def test_each_job_is_a_run_tagged_with_sweep_signature_and_configuration(
     assert [run.info.run_name for run in found] == ["mlp-iris-1", "mlp-iris-2", "mlp-wine-1", "mlp-wine-2"]
     assert statuses(runs) == ["FINISHED"] * 4
     (name,) = {run.data.tags["lifecycle.sweep"] for run in found}
-    assert [folder.name for folder in (tmp_path / "mlruns" / "sweeps").iterdir()] == [name]
+    assert sweeps(tmp_path) == [name]
     lines = (tmp_path / "mlruns" / "sweeps" / name / "jobs.jsonl").read_text().splitlines()
     jobs = [json.loads(line) for line in lines[1:]]
     for tag, size in (("signature", 4), ("configuration", 2)):
@@ -368,6 +371,23 @@ def test_to_resume_a_complete_sweep_does_nothing(sweep: Command, runs: Runs, for
     changed = Process(forks, ["resume", "sweep=latest", "trainer.max_epochs=9"], tmp_path, code=WITHOUT_WORKERS)
     assert changed.communicate(timeout=60)[1].startswith("lifecycle: trainer.max_epochs cannot be changed: the jobs of")
     assert changed.wait() == 2
+
+
+def test_a_sweep_whose_jobs_another_one_has_finished_has_a_summary_too(
+    lifecycle: Command, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready(tmp_path, empty_database)
+    words = ("-m", "data=iris", "data.split_seed=0", "trainer.max_epochs=1", "tracking.figures=false", "verbose=0")
+    for seeds in ("1,2,3", "1,2"):
+        assert lifecycle(*words, f"seed={seeds}") == Ended(0, "", "")
+    (part,) = (
+        read for name in sweeps(tmp_path) if len((read := plans.read(tmp_path / "mlruns/sweeps" / name)).jobs) == 2
+    )
+    assert sweep_runs.summary_of(part.place, "lifecycle", part.name) is not None
+    monkeypatch.setattr(supervise, "start_worker", None)
+    assert lifecycle(*words, "seed=1,2") == Ended(0, "", "")
+    assert lifecycle(*words, "seed=2,3", "sweep.launcher=joblib") == Ended(0, "", "")
+    assert len(list((tmp_path / "mlruns").rglob("leader_board.csv"))) == 3
 
 
 @pytest.fixture

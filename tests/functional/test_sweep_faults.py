@@ -174,6 +174,10 @@ class Net:
     continued = run_in(forks, folder, *again.split()[1:], code=command)
     assert continued.code == 1
     assert continued.out.count("\njob ") == 1
+    # Where no worker is left, another one writes the summary.
+    before = len(list((folder / "mlruns").rglob("leader_board.csv")))
+    run_in(forks, folder, *(word.replace("4,3,5", "4,3") for word in words), code=command)
+    assert len(list((folder / "mlruns").rglob("leader_board.csv"))) == before + 1
     retried = run_in(forks, folder, *words, "sweep.on_error=retry", code=command)
     assert retried.code == 1
     assert retried.out.count("\njob 2 of 3: model.width=3\n") == 2

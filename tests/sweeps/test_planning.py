@@ -10,7 +10,8 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import hydra
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from lifecycle import registry
 from lifecycle.config import request_record
@@ -28,9 +30,11 @@ from lifecycle.contract import Fold
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.errors import RequestError
-from lifecycle.sweeps import grid, planning
+from lifecycle.sweeps import grid, planning, run
 from lifecycle.sweeps import plan as plans
+from lifecycle.sweeps.execute import ELSEWHERE, claims_of, execute
 from lifecycle.sweeps.plan import Plan
+from lifecycle.tracking import sweep_runs
 from tests.packages import Site, fresh_site
 
 site = pytest.fixture(fresh_site, name="site")
@@ -504,3 +508,38 @@ def test_a_plan_survives_its_dictionary(make: Make) -> None:
     assert found == [1e-300, 0.1, 0.30000000000000004]
     assert all(map(math.isfinite, found))
     assert asdict(plans.read(plan.folder)) | {"started": 0.0} == asdict(plan)
+
+
+def test_jobs_keep_the_numbers_that_workers_of_another_terminal_use(make: Make) -> None:
+    first = run.stored(make("seed=1,2,3", "data=iris", "verbose=0"))
+    again = run.stored(make("seed=3,1,2", "data=iris", "verbose=1"))
+    assert again.name == first.name
+    assert [job.record["config"]["seed"] for job in again.jobs] == [1, 2, 3]
+    assert [job.number for job in again.jobs] == [0, 1, 2]
+    assert plans.read(first.folder) == again
+    assert (again.verbose, again.jobs[0].record["config"]["verbose"]) == (1, 1)
+    # A file that cannot be read is replaced.
+    (first.folder / "jobs.jsonl").write_text("")
+    third = run.stored(make("seed=3,1,2", "data=iris"))
+    assert [job.record["config"]["seed"] for job in third.jobs] == [3, 1, 2]
+    assert plans.read(first.folder) == third
+
+
+def test_several_processes_may_store_a_sweep_at_once(make: Make) -> None:
+    found = [make(f"seed={seeds}", "data=iris") for seeds in ("1,2", "2,1")]
+    with ThreadPoolExecutor(8) as threads:
+        all_stored = list(threads.map(run.stored, found * 40))
+    orders = {tuple(job.record["config"]["seed"] for job in one.jobs) for one in all_stored}
+    assert len(orders) == 1
+    assert not list(found[0].folder.glob(".*.part"))
+
+
+def test_a_job_of_two_sweeps_is_run_by_one_process(make: Make) -> None:
+    one, other = (run.stored(make(f"seed={seeds}", "data=iris", "data.split_seed=0")) for seeds in ("1,2", "2,3"))
+    shared = one.jobs[1]
+    assert (other.jobs[0].signature, one.name == other.name) == (shared.signature, False)
+    with FileLock(claims_of(one) / f"{shared.signature[:32]}.lock"):
+        assert execute(other, other.jobs[0]) == ELSEWHERE
+    # Runs of another experiment do not count.
+    assert claims_of(replace(one, tracking=replace(one.tracking, experiment="another"))) != claims_of(one)
+    assert sorted(sweep_runs.names(one.place)) == sorted([one.name, other.name])

@@ -19,8 +19,8 @@ from mlflow.entities import Metric
 
 from lifecycle import layout
 from lifecycle.errors import RequestError, TrackingError
-from lifecycle.tracking import database_faults, sweep_runs
-from lifecycle.tracking.store import database_uri
+from lifecycle.tracking import database_faults, search, sweep_runs
+from lifecycle.tracking.store import Store, database_uri
 from tests.conftest import artifacts, ready
 
 A, B = "a" * 64, "b" * 64
@@ -307,3 +307,39 @@ def test_a_pruned_run_counts_in_the_sweep_that_pruned_it_only(folder: Path, clie
     assert [run.id for run in sweep_runs.finished(folder, "lifecycle", {"d"})] == [whole]
     assert [run.id for run in sweep_runs.finished(folder, "lifecycle", {"d", "e"})] == [whole, other]
     assert sweep_runs.finished(folder, "none", {"d"}) == []
+
+
+@pytest.mark.parametrize("is_search", [False, True])
+def test_the_best_run_of_a_sweep_is_best_by_the_score_of_the_sweep(
+    folder: Path, client: mlflow.MlflowClient, is_search: bool
+) -> None:
+    def find(*metrics: str, metric: str | None = None) -> str:
+        """Return the name of the best run of a sweep with a metric, or of a search with objectives."""
+        head = {"settings": {"metric": None if is_search or not metrics else metrics[0]}}
+        head |= {"search": {"objectives": [{"metric": name} for name in metrics]}} if is_search else {}
+        (folder / "sweeps" / "s1").mkdir(parents=True, exist_ok=True)
+        lines = [json.dumps(head), *(json.dumps({"signature": signature}) for signature in (A, B))]
+        (folder / "sweeps" / "s1" / "jobs.jsonl").write_text("\n".join(lines))
+        return search.find(store, search.BEST, ["FINISHED"], metric, "latest").name
+
+    store = Store(folder, client, client.get_experiment_by_name("lifecycle").experiment_id)
+    tags = {layout.COMMAND: "lifecycle", layout.HIGHER_IS_BETTER: json.dumps({"accuracy": True})}
+    tags |= dict.fromkeys((layout.DATA_DIGEST, layout.VALIDATION_DIGEST, layout.TEST_DIGEST), "rows")
+    scores = {"low loss": (0.1, 0.8), "high accuracy": (0.2, 0.9)}
+    for signature, (name, (loss, accuracy)) in zip((A, B), scores.items(), strict=True):
+        run = record(client, signature, **tags, **{layout.CONFIGURATION: name, "mlflow.runName": name})
+        client.log_metric(run, "kept_val_loss", loss)
+        client.log_metric(run, "test_accuracy", accuracy)
+        client.set_terminated(run, "FINISHED")
+    client.log_metric(run, "test_f1", 0.9)  # of one run only
+    assert find("test_accuracy") == "high accuracy"
+    assert find("test_accuracy", metric="kept_val_loss") == find("kept_val_loss") == find("test_f1") == "low loss"
+    if not is_search:
+        assert find() == "low loss"
+        return
+    with pytest.raises(RequestError) as caught:
+        find("kept_val_loss", "test_accuracy")
+    assert str(caught.value) == (
+        "run=best is not defined in a search with 2 objectives. Name one: metric=kept_val_loss or metric=test_accuracy."
+    )
+    assert find("kept_val_loss", "test_accuracy", metric="test_accuracy") == "high accuracy"

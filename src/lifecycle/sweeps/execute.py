@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -53,8 +54,9 @@ def execute(plan: Plan, job: PlannedJob) -> str:
 
 
 def claims_of(plan: Plan) -> Path:
-    """Return the folder of the locks of the jobs."""
-    folder = plan.folder / layout.CLAIMS
+    """Return the folder of the locks of the jobs of an experiment: a job may be one of several sweeps."""
+    experiment = hashlib.sha256(plan.tracking.experiment.encode()).hexdigest()[:10]
+    folder = plan.folder.parent / layout.CLAIMS / experiment
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 

@@ -110,7 +110,12 @@ class _Execution:
                 self._on_end(job.number, f"{ALONE}{reason}")
             return
         requests = self._requests(attempts)
-        check_code(plan, jobs[0])
+        try:
+            check_code(plan, jobs[0])
+        except Exception:  # each job reports it, and is refused
+            for job in jobs:
+                self._on_end(job.number, ALONE)
+            return
         if plan.verbose:
             print(f"\n{self._title()}", flush=True)
         checked = plan.settings.vectorise == CHECK

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -154,7 +155,7 @@ def folder_of(tracking: TrackingConfig, name: str) -> Path:
 
 
 def write(plan: Plan) -> None:
-    """Store a plan, unless the same sweep was stored before: then only its command and settings are replaced."""
+    """Store a plan, in place of what was stored of it; the caller has its :func:`turn`."""
     plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     head = {
         "format": FORMAT,
@@ -171,12 +172,15 @@ def write(plan: Plan) -> None:
         head["search"] = {item.name: getattr(plan.search, item.name) for item in fields(plan.search) if item.init}
     lines = [json.dumps(head, default=asdict), *map(_line, plan.jobs)]
     part = plan.folder / f".{layout.JOBS}.part"
-    part.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with part.open("w", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+        file.flush()
+        os.fsync(file.fileno())  # else a power failure could leave an empty file under the name
     part.replace(plan.folder / layout.JOBS)
 
 
 def turn(plan: Plan) -> FileLock:
-    """Return the lock of the processes that add jobs to a search."""
+    """Return the lock of the processes that store a sweep, or add jobs to a search."""
     plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return FileLock(plan.folder / layout.LOCK)
 
@@ -184,6 +188,20 @@ def turn(plan: Plan) -> FileLock:
 def is_stored(plan: Plan) -> bool:
     """Return whether a plan of this name was stored before."""
     return (plan.folder / layout.JOBS).is_file()
+
+
+def with_stored_numbers(plan: Plan) -> Plan:
+    """Return a plan whose jobs have the numbers that they were stored with: workers of another process use them."""
+    if not is_stored(plan):
+        return plan
+    try:
+        numbers = {job.signature: job.number for job in read(plan.folder).jobs}
+    except RequestError:  # it cannot be read, and is replaced
+        return plan
+    if sorted(numbers) != sorted(job.signature for job in plan.jobs):
+        return plan
+    jobs = (replace(job, number=numbers[job.signature]) for job in plan.jobs)
+    return replace(plan, jobs=tuple(sorted(jobs, key=lambda job: job.number)))
 
 
 RECORD = ', "record": '

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -46,7 +47,7 @@ def run(plan: Plan) -> Board:
         SweepError: a job failed, or ``sweep.minutes`` have passed and jobs are left.
         Interrupted: a signal arrived; the board and the command that continues have been printed.
     """
-    plan = stored(plan)
+    plan, begun = stored(plan), time.monotonic()
     try:
         left = _left(plan)
         ended = start.run_jobs(plan, left) if plan.search is None else search(plan)
@@ -54,7 +55,11 @@ def run(plan: Plan) -> Board:
         with signals_ignored():
             print_board(board_of(plans.current(plan)), plan.verbose)
         raise
-    return conclude(plans.current(plan), ended, left)
+    minutes = plan.settings.minutes
+    is_late = minutes is not None and time.monotonic() - begun >= 60 * minutes
+    # Of a grid, another process may have jobs that are left.
+    is_late = is_late and (plan.search is not None or not set(left) <= set(ended))
+    return conclude(plans.current(plan), ended, is_late)
 
 
 def planned(parsed: Sequence[Any], compose: planning.Compose, command: str, config: DictConfig) -> Plan:
@@ -90,7 +95,9 @@ def stored(plan: Plan) -> Plan:
             plans.write(found)
         return found
     found = _repeated(plan) if plan.settings.again else plan
-    plans.write(found)
+    with plans.turn(found):
+        found = plans.with_stored_numbers(found)
+        plans.write(found)
     return found
 
 
@@ -114,13 +121,13 @@ def _left(plan: Plan) -> list[int]:
     return [job.number for job in plan.jobs if job.signature not in done]
 
 
-def conclude(plan: Plan, ended: Mapping[int, str], wanted: Sequence[int] = ()) -> Board:
+def conclude(plan: Plan, ended: Mapping[int, str], is_late: bool = False) -> Board:
     """Print the leader board.
 
     Args:
         plan: of the sweep.
         ended: how the jobs ended in this process, by number; see :func:`lifecycle.sweeps.supervise.supervise`.
-        wanted: numbers of the jobs that this process was to run.
+        is_late: whether ``sweep.minutes`` have passed, and this process would have run jobs that are left.
 
     Raises:
         SweepError: a job failed, or ``sweep.minutes`` have passed and jobs are left.
@@ -138,9 +145,8 @@ def conclude(plan: Plan, ended: Mapping[int, str], wanted: Sequence[int] = ()) -
             print(f"lifecycle: job {number + 1}: {words} ended its process; {advice}.", file=sys.stderr)
     if board.failures or NOT_DONE & set(ended.values()):
         raise SweepError
-    minutes = plan.settings.minutes
-    if minutes is not None and set(wanted) - set(ended) and board.counts["left"]:
-        left = f"{board.counts['left']} of {len(plan.jobs)} jobs left"
-        message = f"sweep.minutes={minutes:g} have passed, with {left}. {plan.to_continue} continues it."
+    if is_late and board.counts["left"]:
+        left = f"{board.counts['left']} of {plan.total} jobs left"
+        message = f"sweep.minutes={plan.settings.minutes:g} have passed, with {left}. {plan.to_continue} continues it."
         raise SweepTimeoutError(message)
     return board

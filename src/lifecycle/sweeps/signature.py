@@ -26,6 +26,9 @@ VARIED = ("seed",)
 CODE = ("nn-lifecycle", "torch")
 """Packages whose versions count in addition to those of the plugins."""
 
+FILE = " file"
+"""End of the key of the digest of a plugin's file."""
+
 
 def signature_of(record: Mapping[str, Any], data: str, code: Mapping[str, str]) -> str:
     """Return the signature of a job, a SHA-256 in hexadecimal.
@@ -65,7 +68,7 @@ def code_of(job: Job) -> dict[str, str]:
             found[f"{kind} {name}"] = plugin.source
         # A plugin under development changes without its version.
         if not cls.__module__.startswith("lifecycle.") and (file := _file_of(cls)) is not None:
-            found[f"{kind} {name} file"] = sha256(file)
+            found[f"{kind} {name}{FILE}"] = sha256(file)
     return found
 
 

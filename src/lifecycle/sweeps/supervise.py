@@ -23,6 +23,7 @@ from lifecycle.sweeps.execute import ALONE, FAILED, REFUSED
 from lifecycle.sweeps.grouping import Task, Vectorised, tasks
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.worker import SUMMARY
+from lifecycle.tracking import sweep_runs
 
 DIED = "died"
 """The process of a job ended in the middle of it, for instance for want of memory."""
@@ -30,7 +31,10 @@ DIED = "died"
 WAITS = 60.0
 """Seconds in which a worker ends its run after a signal."""
 
-NOT_DONE = {FAILED, REFUSED, DIED}
+LEFT = "left"
+"""A cluster has no room for a job any more."""
+
+NOT_DONE = {FAILED, REFUSED, DIED, LEFT}
 
 
 def check_gpus(settings: SweepConfig) -> None:
@@ -60,6 +64,14 @@ def start_worker(folder: Path, answers: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - our own module
         command, stdin=subprocess.PIPE, pass_fds=[answers], start_new_session=True
     )
+
+
+def lacks_summary(plan: Plan) -> bool:
+    """Return whether a sweep has finished runs and no summary: of another sweep, or its end was killed."""
+    place, experiment = plan.place, plan.tracking.experiment
+    if sweep_runs.summary_of(place, experiment, plan.name) is not None:
+        return False
+    return bool(sweep_runs.finished_signatures(place, experiment, [job.signature for job in plan.jobs]))
 
 
 @dataclass
@@ -173,10 +185,11 @@ class Supervisor:
                 self._take(key.data)
         if self.plan.verbose and (line := self._vectorised.line):
             print(f"\n{line}", flush=True)
-        # By a worker, which has imported MLflow.
-        if self._workers:
-            self._workers[0].start((SUMMARY,))
-            self._workers[0].answer()
+        if self._workers or self.ended or lacks_summary(self.plan):
+            # By a worker, which has imported MLflow. The one that ran the last job may have died of it.
+            worker = self._free()
+            worker.start((SUMMARY,))
+            worker.answer()
 
     def pass_on(self, number: int) -> None:
         """Send a signal to the workers, which end their runs as KILLED, and wait for them."""

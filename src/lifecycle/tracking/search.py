@@ -46,7 +46,7 @@ def find(
         store: the database; ``latest`` and ``best`` search its experiment, an id all of them.
         run: an id or its first characters, ``latest``, ``best``, or ``models:/...``.
         statuses: MLflow statuses that ``latest`` and ``best`` choose among.
-        metric: of ``best``; ``None``: see :data:`DEFAULTS`.
+        metric: of ``best``; ``None``: that of the sweep, else see :data:`DEFAULTS`.
         sweep: the multirun that ``latest`` and ``best`` search; ``None``: the whole experiment.
 
     Raises:
@@ -58,6 +58,7 @@ def find(
             chosen = found[0]
         else:
             whole = [one for one in found if not is_pruned(one.data.tags)]
+            metric = metric or _metric_of(store, sweep, whole or found)
             chosen = _best(whole or found, metric, sweep is not None)
         return described(store, store.client.get_run(chosen.info.run_id))
     if run.startswith(REGISTERED):
@@ -238,6 +239,22 @@ def _last_sweep(store: Store) -> str:
             remedy="Start one, such as lifecycle -m seed=1,2,3, or name the runs.",
         )
     return str(found[0].data.tags[layout.SWEEP])
+
+
+def _metric_of(store: Store, sweep: str | None, runs: list[Any]) -> str | None:
+    """Return the score that a sweep is ranked by; ``None``: it names none, or not all of its runs have it.
+
+    Raises:
+        RequestError: it is a search with several objectives.
+    """
+    if sweep is None:
+        return None
+    named = sweep_runs.metrics_of(store.folder, _last_sweep(store) if sweep == LATEST else sweep)
+    if len(named) > 1:
+        problem = f"is not defined in a search with {len(named)} objectives"
+        remedy = f"Name one: {' or '.join(f'metric={name}' for name in named)}."
+        raise RequestError(Setting("run", BEST), problem, remedy=remedy)
+    return next((name for name in named if all(name in run.data.metrics for run in runs)), None)
 
 
 def _best(runs: list[Any], metric: str | None, of_sweep: bool = False) -> Any:

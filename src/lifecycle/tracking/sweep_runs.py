@@ -6,6 +6,7 @@ whose layout is that of all versions of MLflow 3, and need no import of MLflow.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -91,11 +92,32 @@ def names(folder: Path) -> list[str]:
 
 def signatures_of(folder: Path, name: str) -> set[str] | None:
     """Return the signatures of the jobs of a sweep; ``None``: there are no stored jobs of that name."""
+    found = _folder_of(folder, name)
+    return None if found is None else set(signatures_in(found))
+
+
+def metrics_of(folder: Path, name: str) -> list[str]:
+    """Return the scores that a sweep is ranked by: the objectives of a search, or ``sweep.metric``; else none."""
+    found = _folder_of(folder, name)
+    if found is None:
+        return []
+    try:
+        with (found / layout.JOBS).open(encoding="utf-8") as lines:
+            head = json.loads(next(lines, ""))
+        if "search" in head:
+            return [str(one["metric"]) for one in head["search"]["objectives"]]
+        metric = head["settings"].get("metric")
+    except (OSError, ValueError, KeyError, TypeError):  # damaged, or of another version
+        return []
+    return list(metric) if isinstance(metric, list) else [] if metric is None else [str(metric)]
+
+
+def _folder_of(folder: Path, name: str) -> Path | None:
+    """Return the folder of a sweep of a name, or of the beginning of one; ``None``: there is none, or several."""
     fitting = [one for one in names(folder) if name and one.startswith(name)]
     if name not in fitting and len(fitting) != 1:
         return None
-    chosen = name if name in fitting else fitting[0]
-    return set(signatures_in(folder / layout.SWEEPS / chosen))
+    return folder / layout.SWEEPS / (name if name in fitting else fitting[0])
 
 
 def signatures_in(folder: Path) -> list[str]:

@@ -427,6 +427,66 @@ def test_folds_are_compared_by_test_loss_with_the_corrected_test(make: Make) -> 
     assert board_of(plan, "kept_val_loss").entries[0].settings == {"optimizer.lr": "0.1"}
 
 
+@pytest.mark.parametrize("others", ["seeds=2", "model.hidden=[4],[8]"])
+def test_runs_on_the_same_fold_are_one_observation_of_it(make: Make, others: str) -> None:
+    """Else twice the seeds would halve the variance of the mean, whatever the spread over the folds is."""
+    plan = make("optimizer.lr=0.1,0.01", "cv.folds=3", others)
+    record = Recorder(plan)
+    losses: dict[float, list[list[float]]] = {0.1: [[], [], []], 0.01: [[], [], []]}
+    for job, loss in zip(plan.jobs, np.random.default_rng(0).uniform(0.2, 0.9, len(plan.jobs)), strict=True):
+        fold = job.record["config"]["cv"]["fold"]
+        losses[lr_of(job)][fold].append(float(loss))
+        record(job, scores={"test_loss": float(loss)}, test=f"t{fold}")
+    board = board_of(plan, by=["optimizer.lr"])
+    means = {lr: np.mean(of, axis=1) for lr, of in losses.items()}
+    for entry in board.entries:
+        of = means[float(entry.settings["optimizer.lr"])]
+        found = entry.means["test_loss"]
+        half = stats.t.ppf(0.975, 2) * math.sqrt((1 / 3 + 1 / 2) * of.var(ddof=1))
+        assert len(entry.runs) == 6
+        assert (found.mean, found.sd, found.count) == pytest.approx((of.mean(), of.std(ddof=1), 3))
+        assert (found.low, found.high) == pytest.approx((of.mean() - half, of.mean() + half))
+    best, other = (means[float(entry.settings["optimizer.lr"])] for entry in board.entries)
+    against = board.entries[1].against_best
+    assert against is not None
+    t = (other - best).mean() / math.sqrt((1 / 3 + 1 / 2) * (other - best).var(ddof=1))
+    assert (against.mean, against.p) == pytest.approx(((other - best).mean(), 2 * stats.t.sf(abs(t), 2)))
+
+
+def test_seeds_with_folds_of_their_own_are_observations_each(make: Make) -> None:
+    plan = make("cv.folds=3", "seed=1,2")
+    record = Recorder(plan)
+    for job in plan.jobs:
+        record(job, scores={"test_loss": float(job.number)}, test=f"t{job.number}")
+    (entry,) = board_of(plan).entries
+    assert entry.means["test_loss"].count == 6
+
+
+def test_equal_differences_are_not_called_clear(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = make(*SWEEP)
+    record = Recorder(plan)
+    for job in plan.jobs:
+        noise = 0.01 * seed_of(job) if lr_of(job) == 0.001 else 0
+        record(job, scores={"kept_val_loss": lr_of(job) + noise})
+    board = board_of(plan)
+    assert [entry.against_best and entry.against_best.p for entry in board.entries[:1]] == [None]
+    against = {entry.settings["optimizer.lr"]: entry.against_best for entry in board.entries}
+    assert lrs(board)[0] == 0.01
+    equal = against["0.1"]
+    assert equal is not None
+    assert math.isnan(equal.p)
+    assert page.verdict(board).startswith("lr=0.01 has the best mean, but 2 of the other 2 may be as good (p 0.")
+    print_board(board, verbose=1)
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("0.1 "))
+    assert line.endswith(" 0.0900")  # without a p
+    two = make("optimizer.lr=0.1,0.01", "seed=1,2,3", "data.split_seed=0")
+    (sentence,) = {page.verdict(board_of(two, by=by)) for by in ([], ["optimizer.lr"])}
+    assert sentence == (
+        "lr=0.01 has the best mean, but 1 of the other 1 may be as good "
+        "(the differences are equal in all runs, of which there is no p)."
+    )
+
+
 def test_the_correction_for_folds_has_the_recorded_numbers_of_rows(make: Make) -> None:
     """Blocks of time have few rows before them: of a series of 40 in 3 folds 10, 20 and 30, for 10 test rows each."""
     plan = make("cv.folds=3")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -11,12 +12,16 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
-from lifecycle.config.schema import TrackingConfig
+from lifecycle.config.schema import SweepConfig, TrackingConfig
 from lifecycle.sweeps import plan
+from lifecycle.sweeps.plan import PlannedJob
 from lifecycle.sweeps.results import charts, out_of_fold, page
+from lifecycle.sweeps.results import summary as summary_module
 from lifecycle.sweeps.results.board import Board, board_of
-from lifecycle.sweeps.results.importance import eta_squared, grouped, importance
+from lifecycle.sweeps.results.entries import Entry
+from lifecycle.sweeps.results.importance import epsilon_squared, eta_squared, grouped, importance
 from lifecycle.tracking.store import database_uri
+from lifecycle.tracking.sweep_runs import SweepRun
 from tests.conftest import artifacts, ready
 from tests.forked import Forks, Process
 
@@ -84,6 +89,70 @@ def test_out_of_fold_predictions_are_of_each_row_once_and_their_scores_are_sciki
     assert scores["log_loss"] == pytest.approx(log_loss(predictions["actual"], probabilities), rel=1e-9)
 
 
+def folds(folder: Path, *contents: str | None, settings: dict[str, str] | None = None) -> Entry:
+    """Return a configuration with finished folds whose runs have these predictions; ``None``: deleted ones."""
+    jobs, runs = [], {}
+    for fold, content in enumerate(contents):
+        record = {"config": {"seed": 0, "cv": {"folds": len(contents), "repeat": 0, "fold": fold}}}
+        jobs.append(PlannedJob(fold, (), {}, "c", str(fold), "", {}, record, {}))
+        place = folder / str(fold)
+        place.mkdir()
+        runs[fold] = SweepRun(str(fold), "mlp", "FINISHED", 1.0, place.as_uri())
+        if content is not None:
+            (place / "predictions.csv").write_text(content)
+    return Entry(settings or {}, jobs, runs)
+
+
+HEAD = "row,predicted,actual,probability_NA,probability_None,probability_01\n"
+
+
+def test_names_of_classes_are_read_as_they_are(tmp_path: Path) -> None:
+    entry = folds(
+        tmp_path, f"{HEAD}0,NA,NA,0.5,0.25,0.25\n3,None,01,0.25,0.5,0.25\n", f"{HEAD}1,01,None,0.5,0.25,0.25\n"
+    )
+    found = out_of_fold.predictions_of(entry)
+    assert found is not None
+    assert found["actual"].tolist() == ["NA", "None", "01"]
+    scores = out_of_fold.scores_of(found)
+    assert scores == pytest.approx({"accuracy": 1 / 3, "log_loss": -(math.log(0.5) + 2 * math.log(0.25)) / 3})
+
+
+def test_a_configuration_whose_predictions_were_deleted_has_no_scores_of_all_rows(tmp_path: Path) -> None:
+    one = "row,predicted,actual\n0,1.5,1.0\n"
+    whole, part, none = tmp_path / "whole", tmp_path / "part", tmp_path / "none"
+    for folder in (whole, part, none):
+        folder.mkdir()
+    entries = [
+        folds(whole, one, one, settings={"a": "1"}),
+        folds(part, one, None, settings={"a": "2"}),
+        folds(none, None, None, settings={"a": "3"}),
+    ]
+    found = [(entry, out_of_fold.predictions_of(entry)) for entry in entries]
+    assert [None if rows is None else len(rows) for _, rows in found] == [2, 1, None]
+    pooled = out_of_fold.pooled((entry, rows) for entry, rows in found if rows is not None)
+    assert list(pooled) == ['{"a": "1"}']
+
+
+def test_a_summary_has_the_files_that_can_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = folds(tmp_path, "row,predicted,actual\n0,1.5,1.0\n", "row,predicted,actual\n0,1.5,x\n")
+    (tmp_path / "files").mkdir()
+    settings = SweepConfig()
+    plan_ = plan.Plan("s", "lifecycle -m", TrackingConfig(), settings, 0, tmp_path, tuple(entry.jobs))
+    summary_module._write_files(Board(plan_, None, False, [entry], {"done": 2}, [], []), tmp_path / "files")
+    assert "leader_board.csv" in {file.name for file in (tmp_path / "files").iterdir()}
+    assert "lifecycle: out_of_fold.csv was not written: could not convert string to float" in capsys.readouterr().err
+
+
+def test_a_dollar_sign_in_a_setting_begins_no_formula(swept: Path) -> None:
+    found = board(swept, 8)
+    for entry in found.entries:
+        entry.settings = {"data.path": f"$x_{{{entry.settings['model.hidden']}$", "data.target": "$a$"}
+    for svg in (charts.means(found), charts.parallel(found)):
+        assert svg is not None
+        assert "$a$" in svg
+        assert "$x_{[8]$" in svg
+
+
 def test_the_page_needs_nothing_else_and_says_which_is_better(swept: Path) -> None:
     found = board(swept, 8)
     text = (summary(swept, found.plan.name) / "sweep.html").read_text(encoding="utf-8")
@@ -120,10 +189,21 @@ def test_the_importance_is_the_share_of_variance_that_a_setting_explains(swept: 
     # The means of a and b are 2 and 6 around 4: 2 * (2**2 + 2**2) = 16 of 9 + 1 + 1 + 9 = 20.
     assert eta_squared(values, means) == pytest.approx(16 / 20)
     assert eta_squared(["a", "b"], np.array([1.0, 1.0])) == 0
+    # The variance within a and b, 4 of 2 degrees of freedom, is 2; that of all means is 20 / 3.
+    assert epsilon_squared(values, means) == pytest.approx(1 - 2 / (20 / 3))
+    assert epsilon_squared(values, np.array([1.0, 3.0, 3.0, 1.0])) == 0
     found = importance(board(swept, 8))
     assert set(found) == {"optimizer.lr", "model.hidden"}
     assert all(0 <= share <= 1 for share in found.values())
     assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_a_setting_on_which_nothing_depends_explains_little_of_few_configurations() -> None:
+    random = np.random.default_rng(0)
+    values = [str(at % 4) for at in range(8)]
+    draws = [random.normal(size=8) for _ in range(400)]
+    assert np.mean([eta_squared(values, draw) for draw in draws]) > 0.4
+    assert np.median([epsilon_squared(values, draw) for draw in draws]) < 0.1
 
 
 def test_charts_are_drawn_for_any_board(swept: Path) -> None:

@@ -16,7 +16,7 @@ from lifecycle import layout
 from lifecycle.config.schema import PRUNERS, SAMPLERS, SweepConfig, TrackingConfig
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.search.space import CATEGORICAL, FLOAT, INT, Base, Dimension, Objective, Search
-from lifecycle.sweeps.search.study import CONFIGURATION, STAGNANT, Study
+from lifecycle.sweeps.search.study import CONFIGURATION, RUN, STAGNANT, Study
 
 RATE = Dimension("optimizer.lr", FLOAT, 1e-4, 0.1, log=True)
 HIDDEN = Dimension("model.hidden", CATEGORICAL, choices=("[16]", "[64,32]"))
@@ -110,12 +110,24 @@ def test_a_bad_trial_is_pruned_and_a_good_one_is_not(tmp_path: Path, pruner: str
 
 def test_the_search_ends_once_nothing_is_better(tmp_path: Path) -> None:
     study = Study(plan(tmp_path))
+    values = {"optimizer.lr": "0.01", "model.hidden": "[16]", "trainer.patience": "7"}
     for at in range(STAGNANT + 5):
+        # Earlier runs are no trials of the search, neither as the best nor as those that brought nothing.
+        study.add(values, [0.0 if at % 2 else 9.0], **{RUN: str(at)})
+
+    def complete(at: int, score: float) -> None:
+        trial, _ = study.ask(at)
+        trial.set_user_attr(CONFIGURATION, str(at))
+        study.tell(trial.number, "COMPLETE", [score])
+
+    for at in range(6):
+        complete(at, 1 / (at + 1))
+    for at in range(STAGNANT):
         assert not study.has_stagnated()
-        study.tell(study.ask(at)[0].number, "COMPLETE", [1 / (at + 1) if at < 6 else 5.0])
-    study.tell(study.ask(99)[0].number, "COMPLETE", [5.0])
-    study.tell(study.ask(100)[0].number, "COMPLETE", [5.0])
+        complete(6 + at, 5.0)
     assert study.has_stagnated()
+    complete(99, 0.01)
+    assert not study.has_stagnated()
 
 
 def test_a_trial_that_waits_is_the_next_one_with_its_values(tmp_path: Path) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.checks import one_of
 from lifecycle.cli.arguments import read, read_changes
 from lifecycle.config.fields import option
 from lifecycle.config.schema import SweepConfig
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, as_typed
 from lifecycle.tracking import found_run
+
+if TYPE_CHECKING:
+    from lifecycle.sweeps.plan import Plan
 
 CHECKPOINTS = ("last", "best")
 
@@ -33,6 +38,10 @@ NOTE = (
 )
 
 SETTINGS = "sweep."
+
+METHOD, WARM_START = "method", "warm_start"
+KEPT = ("sampler", "prune", "metric", WARM_START)
+"""Options that a search keeps; a grid is only ranked by its metric."""
 
 
 def run(typed: list[str]) -> None:
@@ -72,5 +81,31 @@ def _resume_sweep(options: Resume, changes: list[str], typed: list[str]) -> None
         problem = "cannot be changed: the jobs of a sweep are those that were composed when it was started"
         raise RequestError(changes[0].partition("=")[0], problem, remedy="Leave it out, or begin another sweep.")
     found = plan.find(options.tracking, str(options.sweep))
+    # First: what else is typed may not fit another method.
+    _check_kept(
+        found, {word.partition("=")[0].removeprefix(SETTINGS): word.partition("=")[2] for word in typed}, METHOD
+    )
     settings = read(typed, _Settings, "resume", _Settings(found.settings)).sweep
+    if found.search is not None:
+        _check_kept(found, {name: getattr(settings, name) for name in KEPT}, *KEPT)
     run.run(replace(found, settings=settings))
+
+
+def _check_kept(plan: Plan, values: Mapping[str, Any], *names: str) -> None:
+    """Refuse another value of what makes a sweep what it is: its later jobs would be those of another one.
+
+    Args:
+        plan: of the sweep.
+        values: by the name of the option; others are not checked.
+        names: of the options that must keep their values.
+    """
+    what = "search" if plan.search is not None else "sweep"
+    for name in names:
+        then = getattr(plan.settings, name)
+        if values.get(name, then) != then:
+            key, value = f"{SETTINGS}{name}", as_typed(values[name])
+            problem = f"cannot be changed: the {what} was begun with {key}={as_typed(then)}"
+            remedy = f"Type the command of the {what} with it, which begins another {what}."
+            # It is no part of the name of a search.
+            remedy = "Leave it out." if name == WARM_START else remedy
+            raise RequestError(key, problem, value, remedy)

@@ -1,23 +1,30 @@
-"""Runs jobs by a launcher of Hydra, in processes of its own; how they ended is read from the store."""
+"""Runs jobs by a launcher of Hydra, in processes of its own."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
 from importlib import util
 from pathlib import Path
 from shutil import which
 from typing import Any
 
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from lifecycle.config.search_path import hydra_ready
+from lifecycle.credentials import masked
 from lifecycle.errors import RequestError, Setting, first_line
 from lifecycle.runtime.labels import lines_labelled
 from lifecycle.sweeps import plan as plans
-from lifecycle.sweeps.execute import execute
+from lifecycle.sweeps.execute import FAILED, execute
 from lifecycle.sweeps.plan import Plan
+from lifecycle.sweeps.supervise import DIED
+from lifecycle.tracking import sweep_runs
+from lifecycle.tracking.sweep_runs import DEAD
 
 MARK = "lifecycle_job"
 """Key of the job in the configuration of a launcher's process: folder of the sweep, and number."""
@@ -58,7 +65,8 @@ def launch(plan: Plan, numbers: Sequence[int]) -> dict[int, str]:
     """Have the launcher run the jobs, and write the summary of the sweep.
 
     Returns:
-        How jobs ended: nothing, as launchers do not say.
+        How each job ended, by its number. Where the process of a job ended, launchers say nothing of the other jobs:
+        those that have no run that has ended, or is open, count as died.
 
     Raises:
         RequestError: an option of the launcher is unknown, or it cannot start.
@@ -71,15 +79,44 @@ def launch(plan: Plan, numbers: Sequence[int]) -> dict[int, str]:
                 hydra_context=context, task_function=run_marked, config=config
             )
             words = [[f"+{MARK}='{plan.folder}:{number}'"] for number in numbers]
-            launcher.launch(words, initial_job_idx=0)
+            answers = launcher.launch(words, initial_job_idx=0)
+            ended = {number: _how(plan, number, answer) for number, answer in zip(numbers, answers, strict=True)}
         except (RuntimeError, ImportError) as error:
-            problem = f"could not run the jobs: {first_line(error)}"
-            remedy = f"{plan.to_continue} continues; sweep.launcher=null runs the jobs on this machine."
-            raise RequestError(Setting("sweep.launcher", plan.settings.launcher), problem, remedy=remedy) from error
+            if not _is_death(error):
+                problem = f"could not run the jobs: {first_line(error)}"
+                remedy = f"{plan.to_continue} continues; sweep.launcher=null runs the jobs on this machine."
+                raise RequestError(Setting("sweep.launcher", plan.settings.launcher), problem, remedy=remedy) from error
+            message = f"lifecycle: {plan.settings.launcher} lost the process of a job: {first_line(error)}"
+            print(masked(message), file=sys.stderr, flush=True)
+            ended = dict.fromkeys(_unended(plan, numbers), DIED)
     from lifecycle.sweeps.results import summary  # it imports pandas and matplotlib
 
     summary.attempt(plan)
-    return {}
+    return ended
+
+
+def _how(plan: Plan, number: int, answer: JobReturn) -> str:
+    """Return how a job ended; an error that it did not report itself is printed."""
+    if answer.status == JobStatus.COMPLETED:
+        return str(answer.return_value)
+    title, error = plan.title(plan.jobs[number]), first_line(answer._return_value)
+    print(masked(f"lifecycle: {title} could not be run: {error}"), file=sys.stderr, flush=True)
+    return FAILED
+
+
+def _is_death(error: Exception) -> bool:
+    """Return whether an error of a launcher says that the process of a job has ended: by Slurm, for want of memory."""
+    if isinstance(error, BrokenExecutor):  # of joblib
+        return True
+    return any(cls.__name__ == "UncompletedJobError" for cls in type(error).__mro__)  # of submitit
+
+
+def _unended(plan: Plan, numbers: Sequence[int]) -> list[int]:
+    """Return the jobs without a run that is finished, has failed, or is still open in another process."""
+    by_number = {number: plan.jobs[number].signature for number in numbers}
+    known = sweep_runs.runs_of(plan.place, plan.tracking.experiment, by_number.values(), plan.name)
+    statuses = {signature: sweep_runs.standing(runs).status for signature, runs in known.items()}
+    return [number for number, one in by_number.items() if statuses.get(one) in (None, DEAD, "KILLED")]
 
 
 def _config(plan: Plan) -> DictConfig:

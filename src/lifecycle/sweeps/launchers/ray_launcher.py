@@ -6,19 +6,21 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import util
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from lifecycle.errors import Interrupted, RequestError, Setting, first_line
 from lifecycle.runtime.processes import signals_ignored
-from lifecycle.sweeps.execute import ALONE, FAILED
+from lifecycle.sweeps.execute import ALONE, FAILED, claims_of
 from lifecycle.sweeps.grouping import Task, Vectorised
 from lifecycle.sweeps.grouping import tasks as tasks_of
 from lifecycle.sweeps.launchers.ray_task import KILLED, LATE, run_job
 from lifecycle.sweeps.plan import Plan
-from lifecycle.sweeps.supervise import DIED, NOT_DONE, WAITS
+from lifecycle.sweeps.supervise import DIED, LEFT, NOT_DONE, WAITS
 
 ENVIRONMENT = {
     # Ray 2.60 asks for a token otherwise, also of a cluster on this machine.
@@ -30,6 +32,9 @@ ENVIRONMENT = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_COLOR_PREFIX": "0",
 }
+
+SECONDS = 5.0
+"""Between two looks at tasks that may never begin, once ``sweep.minutes`` have passed."""
 
 STRATEGIES = {"pack": "DEFAULT", "spread": "SPREAD"}
 """``sweep.placement`` -> Ray's name."""
@@ -77,6 +82,23 @@ def launch(plan: Plan, numbers: Sequence[int]) -> dict[int, str]:
     return tasks.ended
 
 
+def slots_of(nodes: Sequence[Mapping[str, Any]], cpus: float, gpus: float) -> int:
+    """Return how many jobs the machines of a cluster can run at once: none can use the processors of two machines.
+
+    Args:
+        nodes: as ``ray.nodes()`` returns them.
+        cpus: that a job needs.
+        gpus: that a job needs; a part of a GPU is one of a single GPU.
+    """
+    slots = 0
+    for node in nodes:
+        if node["Alive"]:
+            has_cpus, has_gpus = (node["Resources"].get(name, 0.0) for name in ("CPU", "GPU"))
+            of_gpus = has_cpus if not gpus else has_gpus // gpus if gpus >= 1 else has_gpus * (1 / gpus // 1)
+            slots += int(min(has_cpus // cpus, of_gpus))
+    return slots
+
+
 class _Tasks:
     """Submits a task for each job or group, never more than the cluster can run at once, so that a limit of time holds.
 
@@ -89,7 +111,10 @@ class _Tasks:
 
         self.plan, self.ended = plan, dict[int, str]()
         self._open: dict[Any, Task] = {}
-        self._left: deque[Task] = deque(tasks_of(plan, numbers, self._slots()))
+        slots = self._slots()
+        if not slots:
+            self._refuse()
+        self._left: deque[Task] = deque(tasks_of(plan, numbers, slots))
         self._vectorised = Vectorised()
         self._failures: dict[int, int] = {}
         self._crashes: dict[int, int] = {}
@@ -105,12 +130,9 @@ class _Tasks:
         Raises:
             Interrupted: a signal arrived.
         """
-        import ray
-
         try:
             while self._submit():
-                (done,), _ = ray.wait(list(self._open), num_returns=1)
-                self._take(done)
+                self._wait()
             if self.plan.verbose and (line := self._vectorised.line):
                 print(f"\n{line}", flush=True)
         except Interrupted:
@@ -118,11 +140,20 @@ class _Tasks:
                 self._cancel()
             raise
 
+    @property
+    def _is_late(self) -> bool:
+        return self._until is not None and time.time() > self._until
+
     def _submit(self) -> bool:
         """Submit what the cluster has room for; return whether a task is open."""
         is_stopped = self.plan.settings.on_error == "stop" and bool(NOT_DONE & set(self.ended.values()))
-        is_late = self._until is not None and time.time() > self._until
-        room = 0 if is_stopped or is_late or not self._left else self._slots() - len(self._open)
+        slots = 0 if is_stopped or self._is_late or not self._left else self._slots()
+        room = slots - len(self._open)
+        if self._left and not (slots or self._open or is_stopped or self._is_late):
+            unable = [number for task in self._left for number in task]
+            jobs = f"{len(unable)} job{'s' * (len(unable) != 1)}"
+            print(f"lifecycle: the cluster of Ray has no room left for {jobs}.", file=sys.stderr)
+            self.ended |= dict.fromkeys(unable, LEFT)
         for _ in range(min(room, len(self._left))):
             numbers = self._left.popleft()
             again = numbers[0] in self._crashes
@@ -130,21 +161,48 @@ class _Tasks:
             self._open[task] = numbers
         return bool(self._open)
 
+    def _wait(self) -> None:
+        """Take a task that has ended; wait for one, but once the time is over not for one that does not begin."""
+        import ray
+
+        is_late = self._is_late
+        left = None if self._until is None else SECONDS if is_late else max(0.0, self._until - time.time()) + 0.1
+        done, _ = ray.wait(list(self._open), num_returns=1, timeout=left)
+        for task in done:
+            self._take(task)
+        if is_late and not done:
+            waiting = [task for task, numbers in self._open.items() if not any(map(self._is_begun, numbers))]
+            for task in waiting:
+                ray.cancel(task, force=False)
+                del self._open[task]
+
+    def _is_begun(self, number: int) -> bool:
+        """Return whether a process has the lock of a job."""
+        try:
+            with FileLock(claims_of(self.plan) / f"{self.plan.jobs[number].signature[:32]}.lock", timeout=0):
+                return False
+        except Timeout:
+            return True
+
     def _slots(self) -> int:
         """Return how many jobs the cluster can run at once; machines may have joined or left it."""
         import ray
 
+        settings, nodes = self.plan.settings, ray.nodes()  # type: ignore[no-untyped-call]
+        return slots_of(nodes, settings.cpus_per_job, settings.gpus_per_job)
+
+    def _refuse(self) -> None:
+        """Refuse a cluster that cannot run a single job."""
+        import ray
+
         resources: Any = ray.cluster_resources  # without types
-        settings, there = self.plan.settings, resources()
-        has_cpus, has_gpus = there.get("CPU", 0.0), there.get("GPU", 0.0)
-        gpus = settings.gpus_per_job
-        slots = int(min(has_cpus / settings.cpus_per_job, has_gpus / gpus if gpus else float("inf")))
-        if not slots and not self._open:
-            cpus = settings.cpus_per_job
-            problem = f"has {has_cpus:g} CPUs and {has_gpus:g} GPUs, and a job needs {cpus} and {gpus:g}"
-            remedy = "Lower sweep.cpus_per_job or sweep.gpus_per_job, or add machines."
-            raise RequestError("the cluster of Ray", problem, remedy=remedy)
-        return slots
+        has, settings = resources(), self.plan.settings
+        problem = (
+            f"has {has.get('CPU', 0.0):g} CPUs and {has.get('GPU', 0.0):g} GPUs in all, and no machine the "
+            f"{settings.cpus_per_job} and {settings.gpus_per_job:g} of a job"
+        )
+        remedy = "Lower sweep.cpus_per_job or sweep.gpus_per_job, or add machines."
+        raise RequestError("the cluster of Ray", problem, remedy=remedy)
 
     def _take(self, task: Any) -> None:
         """Take how the jobs of a task ended."""
@@ -160,17 +218,19 @@ class _Tasks:
             print(f"lifecycle: {which} could not be run: {first_line(error.cause)}", file=sys.stderr)
             answers = [(number, FAILED) for number in numbers]
         except ray.exceptions.RayError:  # the worker or its machine died
-            # It is not known which job of a group has ended the process.
-            how = f"{ALONE} the process of their group ended" if is_group else DIED
-            answers = [(number, how) for number in numbers]
-            for number in numbers:
-                self._crashes.setdefault(number, 0)
+            answers = [(number, KILLED) for number in numbers]
         for number, answer in answers:
-            self._end_job(number, *answer.partition(" ")[::2], is_group)
+            how, _, more = answer.partition(" ")
+            # By somebody else: this process takes no answers of tasks that it has cancelled.
+            if how == KILLED:
+                self._crashes.setdefault(number, 0)
+                # It is not known which job of a group has ended the process.
+                how, more = (ALONE, "the process of their group ended") if is_group else (DIED, "")
+            self._end_job(number, how, more, is_group)
 
     def _end_job(self, number: int, how: str, more: str, in_group: bool) -> None:
         """Take how a job ended, or that it has to run by itself."""
-        if how in (LATE, KILLED):
+        if how == LATE:
             return
         if how == ALONE:
             self._vectorised.refused(more)

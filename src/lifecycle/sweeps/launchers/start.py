@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lifecycle.sweeps.plan import Plan
-from lifecycle.sweeps.supervise import check_gpus, supervise
+from lifecycle.sweeps.supervise import check_gpus, lacks_summary, supervise
 
 RAY = "ray"
 
@@ -45,6 +45,10 @@ def run_jobs(plan: Plan, numbers: Sequence[int]) -> dict[int, str]:
     if plan.settings.launcher is None:
         return supervise(plan, numbers)
     if not numbers:
+        if lacks_summary(plan):
+            from lifecycle.sweeps.results import summary  # it imports pandas and matplotlib
+
+            summary.attempt(plan)
         return {}
     if plan.settings.launcher == RAY:
         from lifecycle.sweeps.launchers import ray_launcher

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from lifecycle.plots.style import COLOURS, GREY, picture, short
+from lifecycle.plots.style import COLOURS, GREY, label, picture, short
 from lifecycle.sweeps.results.board import Board
 from lifecycle.sweeps.results.entries import ABSENT, Entry
 
@@ -35,7 +35,7 @@ def means(board: Board) -> str:
             if not math.isnan(one.low):
                 axes.plot([one.low, one.high], [at, at], color=colour, linewidth=1.6)
             axes.plot([one.mean], [at], "o", color=colour, markersize=6)
-        axes.set_yticks(range(len(shown)), [label_of(entry) for entry in shown])
+        axes.set_yticks(range(len(shown)), [label(label_of(entry), MOST_CHARACTERS) for entry in shown])
         axes.invert_yaxis()
         axes.set_xlabel(f"{metric}: mean, 95% interval, and each run (|)")
         axes.grid(visible=False, axis="y")
@@ -68,7 +68,7 @@ def parallel(board: Board) -> str | None:
                 axes.annotate(
                     text, (number, position), xytext=(4, 0), textcoords="offset points", fontsize=8, va="center"
                 )
-        axes.set_xticks(range(len(columns)), [short(key, 24) for key in [*keys, metric]])
+        axes.set_xticks(range(len(columns)), [label(key, 24) for key in [*keys, metric]])
         axes.set_yticks([])
         axes.grid(visible=False)
         axes.spines[["left", "bottom"]].set_visible(False)
@@ -99,7 +99,7 @@ def _positions(values: Sequence[str]) -> tuple[list[float], list[tuple[float, st
     shown = (
         different if len(different) <= 8 else [min(place, key=lambda v: place[v]), max(place, key=lambda v: place[v])]
     )
-    return [place[value] for value in values], [(place[value], short(value, 14)) for value in shown]
+    return [place[value] for value in values], [(place[value], label(value, 14)) for value in shown]
 
 
 class _svg:  # noqa: N801 - a context manager that is used like a function

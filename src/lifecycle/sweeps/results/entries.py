@@ -24,6 +24,9 @@ SHORT = 8
 Unit = tuple[tuple[str, Any], ...]
 """Seed, split seed, repetition and fold of a run."""
 
+Block = tuple[Any, ...]
+"""What runs with the same test rows share: one observation of their configuration."""
+
 
 @dataclass
 class Entry:
@@ -36,6 +39,7 @@ class Entry:
         scores: of the finished runs: metric -> value by unit.
         means: metric -> mean over the finished runs.
         rows: tags of the runs by unit, with the digests of their rows.
+        blocks: of the runs by unit.
         against_best: difference of the metric of the board to the best configuration of the same rows, with p
             corrected by Holm's method; ``None``: this is the best, or it is not ranked.
         group: number of the set of rows, from 0; configurations of one group are ranked against each other.
@@ -50,6 +54,7 @@ class Entry:
     scores: dict[str, dict[Unit, float]] = field(default_factory=dict)
     means: dict[str, Estimate] = field(default_factory=dict)
     rows: dict[Unit, dict[str, str]] = field(default_factory=dict)
+    blocks: dict[Unit, Block] = field(default_factory=dict)
     against_best: Difference | None = None
     group: int = 0
     is_ranked: bool = True
@@ -86,7 +91,7 @@ def entries_of(plan: Plan, last: dict[int, SweepRun], by: Sequence[str]) -> list
             if run is None:
                 continue
             unit = unit_of(job, keys)
-            entry.rows[unit] = run.tags
+            entry.rows[unit], entry.blocks[unit] = run.tags, _block_of(job, unit, run)
             if run.status == "FINISHED":
                 for name, value in run.metrics.items():
                     entry.scores.setdefault(name, {})[unit] = value
@@ -95,16 +100,36 @@ def entries_of(plan: Plan, last: dict[int, SweepRun], by: Sequence[str]) -> list
     return entries
 
 
+def _block_of(job: PlannedJob, unit: Unit, run: SweepRun) -> Block:
+    """Return the block of a run: of a fold, what determines its test rows; else the run is a block of its own.
+
+    Runs with other seeds on the same fold are no other sample of the data, from which the spread over folds is learnt.
+    """
+    if not job.record["config"].get("cv", {}).get("folds"):
+        return unit
+    own = job.unit
+    split = own["seed"] if own["data.split_seed"] is None else own["data.split_seed"]
+    return split, own["cv.repeat"], own["cv.fold"], run.tags.get(layout.TEST_DIGEST)
+
+
+def by_block(values: Mapping[Unit, float], blocks: Mapping[Unit, Block]) -> list[float]:
+    """Return the mean of the values of each block, in the order of the first unit of each."""
+    found: dict[Block, list[float]] = {}
+    for unit, value in values.items():
+        found.setdefault(blocks[unit], []).append(value)
+    return [of[0] if len(of) == 1 else sum(of) / len(of) for of in found.values()]
+
+
 def _means(entry: Entry) -> dict[str, Estimate]:
     """Return the mean of each score of a configuration; those that all runs have are computed together."""
     overlap = overlap_of(entry)
-    by_count: dict[int, list[str]] = {}
+    by_count: dict[int, dict[str, list[float]]] = {}
     for name, values in entry.scores.items():
-        by_count.setdefault(len(values), []).append(name)
+        row = by_block(values, entry.blocks)
+        by_count.setdefault(len(row), {})[name] = row
     found: dict[str, Estimate] = {}
-    for names in by_count.values():
-        rows = [list(entry.scores[name].values()) for name in names]
-        found |= zip(names, estimates(rows, overlap), strict=True)
+    for rows in by_count.values():
+        found |= zip(rows, estimates(list(rows.values()), overlap), strict=True)
     return found
 
 

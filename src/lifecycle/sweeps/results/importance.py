@@ -17,8 +17,9 @@ MOST_VALUES = 8
 def importance(board: Board) -> dict[str, float]:
     """Return for each setting the share of the variance between configurations that its values explain alone.
 
-    This is the correlation ratio, eta squared, of the means of the board's metric: 0 where the means do not depend on
-    the setting, 1 where they depend on nothing else. Numbers that a search has drawn are divided into quarters, from
+    This is epsilon squared of the means of the board's metric: the correlation ratio eta squared, less what it would be
+    on average by chance. It is about 0 where the means do not depend on the setting, and 1 where they depend on nothing
+    else. Numbers that a search has drawn are divided into quarters, from
     the lowest to the highest. Other settings of which each configuration has its own value are left out, as they would
     explain everything.
 
@@ -34,7 +35,7 @@ def importance(board: Board) -> dict[str, float]:
     for key in shown[0].settings:
         values = grouped([entry.settings[key] for entry in shown])
         if 1 < len(set(values)) < len(values):
-            found[key] = eta_squared(values, means)
+            found[key] = epsilon_squared(values, means)
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
@@ -58,6 +59,19 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def epsilon_squared(values: Sequence[str], means: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+    """Return :func:`eta_squared` without the share that groups of random means would explain; 0 if it is below.
+
+    Source: T. L. Kelley, "An unbiased correlation ratio measure", PNAS 21 (1935), 554-559.
+
+    Args:
+        values: the group of each mean; fewer groups than means.
+        means: ``(configurations,)``.
+    """
+    count, groups = len(values), len(set(values))
+    return max(0.0, 1 - (1 - eta_squared(values, means)) * (count - 1) / (count - groups))
 
 
 def eta_squared(values: Sequence[str], means: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,14 +12,16 @@ import pandas as pd
 from lifecycle import layout
 from lifecycle.sweeps.results.entries import Entry
 
-ROW = "row"
+ROW, ACTUAL, PREDICTED, PROBABILITY = "row", "actual", "predicted", "probability_"
+"""Columns of the predictions of a run; the last is the beginning of those of classes."""
 
 
 def predictions_of(entry: Entry) -> pd.DataFrame | None:
     """Return the predictions of the finished folds of a configuration, in the order of repetitions and rows.
 
     Returns:
-        Columns ``seed``, ``repeat``, ``fold``, then those of the predictions of a run; ``None`` without folds.
+        Columns ``seed``, ``repeat``, ``fold``, then those of the predictions of a run; ``None`` without folds. Runs
+        whose artifacts were deleted are left out.
     """
     parts = []
     for job in entry.jobs:
@@ -26,7 +29,9 @@ def predictions_of(entry: Entry) -> pd.DataFrame | None:
         cv = job.record["config"].get("cv")
         if run is None or run.status != "FINISHED" or not cv:
             continue
-        part = pd.read_csv(run.artifacts / layout.PREDICTIONS, low_memory=False)
+        part = _read(run.artifacts / layout.PREDICTIONS)
+        if part is None:
+            continue
         places = {"seed": job.record["config"]["seed"], "repeat": cv["repeat"], "fold": cv["fold"]}
         for at, (name, value) in enumerate(places.items()):
             part.insert(at, name, value)
@@ -35,6 +40,18 @@ def predictions_of(entry: Entry) -> pd.DataFrame | None:
         return None
     order = [name for name in ("seed", "repeat", ROW) if name in parts[0]]
     return pd.concat(parts, ignore_index=True).sort_values(order, kind="stable", ignore_index=True)
+
+
+def _read(file: Path) -> pd.DataFrame | None:
+    """Return the predictions of a run; ``None``: they were deleted."""
+    try:
+        names = pd.read_csv(file, nrows=0).columns
+        # Names of classes, which may be NA, None or 01.
+        is_class = any(str(name).startswith(PROBABILITY) for name in names)
+        types = dict.fromkeys((ACTUAL, PREDICTED), str) if is_class else None
+        return pd.read_csv(file, dtype=types, keep_default_na=False, na_values=[""], low_memory=False)
+    except FileNotFoundError:
+        return None
 
 
 def scores_of(found: pd.DataFrame) -> dict[str, float]:
@@ -53,29 +70,32 @@ def scores_of(found: pd.DataFrame) -> dict[str, float]:
 def _scores(part: pd.DataFrame) -> dict[str, float]:
     from sklearn import metrics
 
-    probabilities = part.filter(regex="^probability_")
-    if probabilities.empty and part["predicted"].dtype.kind not in "fi":
-        return {"accuracy": float(metrics.accuracy_score(part["actual"], part["predicted"]))}
+    probabilities = part.filter(regex=f"^{PROBABILITY}")
+    if probabilities.empty and part[PREDICTED].dtype.kind not in "fi":
+        return {"accuracy": float(metrics.accuracy_score(part[ACTUAL], part[PREDICTED]))}
     if probabilities.empty:
-        actual, predicted = part["actual"].to_numpy(np.float64), part["predicted"].to_numpy(np.float64)
+        actual, predicted = part[ACTUAL].to_numpy(np.float64), part[PREDICTED].to_numpy(np.float64)
         return {
             "mae": float(metrics.mean_absolute_error(actual, predicted)),
             "rmse": float(metrics.root_mean_squared_error(actual, predicted)),
             "r2": float(metrics.r2_score(actual, predicted)),
         }
-    names = [str(name).removeprefix("probability_") for name in probabilities]
-    truth = part["actual"].astype(str)
+    names = [str(name).removeprefix(PROBABILITY) for name in probabilities]
+    truth = part[ACTUAL].astype(str)
     # The probability that the network gave to the class that a row has.
     chosen = probabilities.to_numpy(np.float64)[np.arange(len(part)), [names.index(name) for name in truth]]
     return {
-        "accuracy": float((truth == part["predicted"].astype(str)).mean()),
+        "accuracy": float((truth == part[PREDICTED].astype(str)).mean()),
         "log_loss": float(-np.log(np.clip(chosen, np.finfo(np.float64).eps, 1)).mean()),
     }
 
 
 def is_complete(entry: Entry) -> bool:
-    """Return whether all folds of a configuration are finished."""
-    return all(job.number in entry.runs and entry.runs[job.number].status == "FINISHED" for job in entry.jobs)
+    """Return whether all folds of a configuration are finished, and have their predictions."""
+    runs = [entry.runs.get(job.number) for job in entry.jobs]
+    return all(
+        run is not None and run.status == "FINISHED" and (run.artifacts / layout.PREDICTIONS).is_file() for run in runs
+    )
 
 
 def pooled(parts: Iterable[tuple[Entry, pd.DataFrame]]) -> dict[str, dict[str, float]]:

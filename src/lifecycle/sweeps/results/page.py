@@ -118,27 +118,30 @@ def verdict(board: Board) -> str:
         scores = " and ".join(board.objectives)
         return f"{front} of {len(ranked)} configurations are on the Pareto front: none is better in {scores} at once."
     name = charts.label_of(best)
-    known = [entry for entry in ranked[1:] if entry.against_best and not math.isnan(entry.against_best.p)]
-    if not known:
+    # A mean of NaN is no rival.
+    others = [entry for entry in ranked[1:] if entry.against_best and not math.isnan(entry.against_best.mean)]
+    if best.means[str(board.metric)].count < 2:
         return f"{name} has the best {board.metric}; with one run of each configuration, chance is not ruled out."
-    unclear = [entry for entry in known if entry.against_best and entry.against_best.p >= CLEAR]
+    unclear = [entry for entry in others if entry.against_best and not entry.against_best.p < CLEAR]
     if not unclear:
         return f"{name} is the best: its difference to each of the others is clear (p below {CLEAR:g})."
-    return (
-        f"{name} has the best mean, but {len(unclear)} of the other {len(known)} may be as good "
-        f"(p {_least(unclear):.2g} or more)."
-    )
+    least = _least(unclear)
+    why = "the differences are equal in all runs, of which there is no p" if least is None else f"p {least:.2g} or more"
+    return f"{name} has the best mean, but {len(unclear)} of the other {len(others)} may be as good ({why})."
 
 
-def _least(entries: list[Entry]) -> float:
-    return min(entry.against_best.p for entry in entries if entry.against_best is not None)
+def _least(entries: list[Entry]) -> float | None:
+    """Return the least p that is known."""
+    known = [entry.against_best.p for entry in entries if entry.against_best is not None]
+    return min((p for p in known if not math.isnan(p)), default=None)
 
 
 def reading(board: Board) -> str:
     """Return how the numbers of the board are meant."""
     folds = board.plan.jobs[0].record["config"].get("cv")
     interval = (
-        "The interval is the corrected resampled t interval (Nadeau and Bengio), as folds share training rows"
+        "The interval is the corrected resampled t interval (Nadeau and Bengio), as folds share training rows, "
+        "over the mean of each fold"
         if folds
         else "The interval is that of t over the runs"
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from lifecycle.layout import DATA_DIGEST
-from lifecycle.sweeps.results.entries import Entry, Unit, overlap_of
+from lifecycle.sweeps.results.entries import Entry, Unit, by_block, overlap_of
 from lifecycle.sweeps.results.statistics import Difference, difference, holm
 from lifecycle.sweeps.search.space import Objective
 from lifecycle.tracking import ranking
@@ -77,10 +77,11 @@ def _compare(ranked: list[Entry], metric: str) -> None:
     """Set the difference of each entry to the best one, on the same seeds or folds."""
     if not ranked:
         return
-    best = ranked[0].scores[metric]
-    overlap = overlap_of(ranked[0])
+    best, blocks = ranked[0].scores[metric], ranked[0].blocks
+    overlap, of_best = overlap_of(ranked[0]), by_block(best, blocks)
     found = [
-        difference([entry.scores[metric][unit] for unit in best], list(best.values()), overlap) for entry in ranked[1:]
+        difference(by_block({unit: entry.scores[metric][unit] for unit in best}, blocks), of_best, overlap)
+        for entry in ranked[1:]
     ]
     for entry, one, p in zip(ranked[1:], found, holm([one.p for one in found]), strict=True):
         entry.against_best = Difference(one.mean, p)

@@ -17,6 +17,9 @@ from scipy.special import stdtr, stdtrit
 LEVEL = 0.95
 """Confidence of the intervals."""
 
+ROUNDING = 1e-12
+"""Part of the values below which the spread of their differences is rounding."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -38,7 +41,10 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean of paired differences, and the two-sided p of a mean of 0; NaN of one pair."""
+    """The mean of paired differences, and the two-sided p of a mean of 0.
+
+    p is NaN of one pair, and where all differences are equal: they show no spread that the mean could be compared with.
+    """
 
     mean: float
     p: float
@@ -48,7 +54,7 @@ def estimate(values: Sequence[float], overlap: float = 0.0) -> Estimate:
     """Return the mean of values with a t interval.
 
     Args:
-        values: one per run.
+        values: one per run, or per fold.
         overlap: 0 for independent runs (seeds); for folds the ratio of test to training rows, by which Nadeau and
             Bengio correct the variance, as the training rows of folds overlap.
     """
@@ -77,7 +83,7 @@ def difference(values: Sequence[float], others: Sequence[float], overlap: float 
     """Return the mean of ``values - others`` on the same seeds or folds, with the p of a paired t test.
 
     Args:
-        values: one per run.
+        values: one per run, or per fold.
         others: of the other configuration, in the same order.
         overlap: see :func:`estimate`; with folds this is the corrected resampled t test.
     """
@@ -85,9 +91,10 @@ def difference(values: Sequence[float], others: Sequence[float], overlap: float 
     mean = float(found.mean())
     if len(found) < 2:
         return Difference(mean, math.nan)
-    spread = float(found.std(ddof=1)) * math.sqrt(1 / len(found) + overlap)
-    if not spread:
-        return Difference(mean, 1.0 if not mean else 0.0)
+    sd, least = float(found.std(ddof=1)), ROUNDING * float(np.abs([values, others]).max())
+    if sd <= least:
+        return Difference(mean, 1.0 if abs(mean) <= least else math.nan)
+    spread = sd * math.sqrt(1 / len(found) + overlap)
     return Difference(mean, 2 * float(stdtr(len(found) - 1, -abs(mean / spread))))
 
 

@@ -6,6 +6,8 @@ import math
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -65,7 +67,8 @@ def _complete_best(board: Board) -> None:
     from lifecycle.runs.complete import complete
 
     for run in waiting:
-        complete(Which(run=run.id, tracking=replace(board.plan.tracking)), board.plan.tracking.figures)
+        with _reported(f"run {run.name} has no MLflow model and no pictures"):
+            complete(Which(run=run.id, tracking=replace(board.plan.tracking)), board.plan.tracking.figures)
 
 
 def _best_run(board: Board, entry: Entry) -> SweepRun | None:
@@ -78,13 +81,20 @@ def _best_run(board: Board, entry: Entry) -> SweepRun | None:
 
 def attempt(plan: Plan) -> None:
     """Write the summary, or print why it cannot be: the runs are recorded, and the board is printed without it."""
+    with _reported("the summary of the sweep was not written"):
+        write(plan)
+
+
+@contextmanager
+def _reported(what: str) -> Iterator[None]:
+    """Print an error rather than raise it."""
     from lifecycle.runtime.faults import explanation
 
     try:
-        write(plan)
+        yield
     except Exception as raised:
         error = explanation(raised) or raised
-        print(masked(f"lifecycle: the summary of the sweep was not written: {error}"), file=sys.stderr, flush=True)
+        print(masked(f"lifecycle: {what}: {error}"), file=sys.stderr, flush=True)
 
 
 def _note(board: Board) -> str:
@@ -103,14 +113,24 @@ def _write_files(board: Board, folder: Path) -> None:
             for failure in board.failures
         ]
         pd.DataFrame(rows).to_csv(folder / FAILURES, index=False)
+    pooled: dict[str, dict[str, float]] = {}
+    # A file of a run that cannot be read must not cost the rest of the summary.
+    with _reported(f"{PREDICTIONS} was not written"):
+        pooled = _write_predictions(board, folder / PREDICTIONS)
+    with _reported(f"{PAGE} was not written"):
+        (folder / PAGE).write_text(page.draw(board, pooled), encoding="utf-8")
+
+
+def _write_predictions(board: Board, file: Path) -> dict[str, dict[str, float]]:
+    """Write the out-of-fold predictions, if there are folds; return their scores by configuration."""
     parts = [(entry, found) for entry in board.entries if (found := out_of_fold.predictions_of(entry)) is not None]
     pooled = out_of_fold.pooled(parts)
     for entry, found in parts:
         for at, (key, value) in enumerate(entry.settings.items()):
             found.insert(at, key, value)
     if parts:
-        pd.concat([found for _, found in parts], ignore_index=True).to_csv(folder / PREDICTIONS, index=False)
-    (folder / PAGE).write_text(page.draw(board, pooled), encoding="utf-8")
+        pd.concat([found for _, found in parts], ignore_index=True).to_csv(file, index=False)
+    return pooled
 
 
 def table(board: Board) -> pd.DataFrame:

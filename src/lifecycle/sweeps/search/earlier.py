@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from lifecycle.sweeps import grid
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.search import composing
 from lifecycle.sweeps.search.space import CATEGORICAL, Base, Dimension, Search
-from lifecycle.sweeps.signature import NO_RESULTS
+from lifecycle.sweeps.signature import CODE, FILE, NO_RESULTS, signature_of
 from lifecycle.tracking import ranking, sweep_runs
 from lifecycle.tracking.sweep_runs import SweepRun
 
@@ -47,8 +48,9 @@ def trials_of(plan: Plan) -> list[Trial]:
     for of_units in by_values.values():
         values, first = next(iter(of_units.values()))
         scores = [[run.metrics.get(one.metric) for _, run in of_units.values()] for one in search.objectives]
-        if set(of_units) == units and all(value is not None for of in scores for value in of):
-            found.append((values, [sum(filter(None, of)) / len(of) for of in scores], first.id))
+        known = [[value for value in of if value is not None and math.isfinite(value)] for of in scores]
+        if set(of_units) == units and all(len(of) == len(units) for of in known):
+            found.append((values, [sum(of) / len(of) for of in known], first.id))
     return found
 
 
@@ -64,6 +66,8 @@ def _fitting(
     for base, family in families:
         if run.tags.get(layout.DATA_DIGEST) != base.data or _family(record, base.fields) != family:
             continue
+        if not _has_code(run, record, base):
+            continue
         values: dict[str, str] = dict(base.names)
         for one in search.dimensions:
             if one.key in base.fields and (text := _text(one, _at(config, one.key))) is not None:
@@ -71,6 +75,17 @@ def _fitting(
         if len(values) == len(base.names) + len(base.fields):
             yield values, _unit(config)
             return
+
+
+def _has_code(run: SweepRun, record: Mapping[str, Any], base: Base) -> bool:
+    """Return whether a run had the code that the trials of a search will have, as far as it has recorded it."""
+    recorded = run.tags.get(layout.SIGNATURE)
+    if recorded is not None:
+        return recorded == signature_of(record, base.data, base.code)
+    # A single run has versions of packages, and says nothing of the file of a plugin.
+    if any(name.endswith(FILE) for name in base.code):
+        return False
+    return all(run.tags.get(f"version.{name}", base.code.get(name)) == base.code.get(name) for name in CODE)
 
 
 def _family(record: Mapping[str, Any], searched: tuple[str, ...]) -> str:

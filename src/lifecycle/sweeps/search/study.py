@@ -126,15 +126,25 @@ class Study:
             self._study.tell(number, values, state=other, skip_if_finished=True)
 
     def has_stagnated(self) -> bool:
-        """Return whether the last :data:`STAGNANT` complete trials brought nothing better."""
+        """Return whether the last :data:`STAGNANT` complete trials brought nothing better.
+
+        Earlier runs that it began with are no trials of this search.
+        """
         with _quiet():
             from optuna import terminator
 
+            complete = self._state("COMPLETE")
+            own = [one for one in self.trials if one.state == complete and CONFIGURATION in one.user_attrs]
+            if len(own) <= STAGNANT:
+                return False
+            study = self._optuna.create_study(directions=self._study.directions)
+            study.add_trials(own)
             return terminator.Terminator(
-                terminator.BestValueStagnationEvaluator(STAGNANT),
+                # It ends a search once more trials than this brought nothing better.
+                terminator.BestValueStagnationEvaluator(STAGNANT - 1),
                 terminator.StaticErrorEvaluator(0),
                 min_n_trials=STAGNANT,
-            ).should_terminate(self._study)
+            ).should_terminate(study)
 
     def open_trial(self, configuration: str) -> OpenTrial | None:
         """Return the running trial of a configuration, to report to; ``None``: there is none."""

@@ -81,6 +81,8 @@ class Trials:
         self._turn = plans.turn(plan)
         self._open: dict[str, Open] = {}
         self._later: list[int] = []
+        self._listed = itertools.islice(self._search.combinations(), MOST_LISTED)
+        self._tried, self._seen = set[frozenset[tuple[str, str]]](), 0
         with self._turn:
             self._study = Study(plan)
             self._recover()
@@ -100,8 +102,13 @@ class Trials:
             return []
         with self._turn:
             self.plan = plans.current(self.plan)  # another process may suggest too
+            known = len(self.plan.jobs)
             batches = iter(self._suggest, [])  # until nothing is left to suggest
-            return [number for numbers in itertools.islice(batches, self._batch) for number in numbers]
+            found = [number for numbers in itertools.islice(batches, self._batch) for number in numbers]
+            if len(self.plan.jobs) > known:
+                # Once for a batch. A trial whose jobs were not stored when this process is killed has failed.
+                plans.write(self.plan)
+            return found
 
     def ended(self, number: int, how: str) -> None:
         """Take note of the end of a job.
@@ -189,18 +196,21 @@ class Trials:
     def _begin(self, number: int, jobs: list[PlannedJob], is_new: bool) -> list[int]:
         if is_new:
             self.plan = replace(self.plan, jobs=(*self.plan.jobs, *jobs))
-            plans.write(self.plan)
         numbers = [job.number for job in jobs]
         self._open[jobs[0].configuration] = Open(number, jobs, list(numbers))
         return numbers[:1] if self._prunes else numbers
 
     def _untried(self) -> Mapping[str, str] | None:
-        """Return the first combination that no trial has; ``None``: all were tried, or they cannot be listed."""
+        """Return the next combination that no trial has; ``None``: all were tried, or they cannot be listed.
+
+        What was passed over had been tried, or is by now, so that the list is gone through once.
+        """
         if self._search.size is None:
             return None
-        tried = [self._search.of_words(job.words) for job in self.plan.jobs]
-        listed = itertools.islice(self._search.combinations(), MOST_LISTED)
-        return next((values for values in listed if values not in tried), None)
+        for job in self.plan.jobs[self._seen :]:
+            self._tried.add(frozenset(self._search.of_words(job.words).items()))
+        self._seen = len(self.plan.jobs)
+        return next((values for values in self._listed if frozenset(values.items()) not in self._tried), None)
 
     def _recover(self) -> None:
         """Bring the study in line with the stored jobs and their runs."""
