@@ -65,9 +65,10 @@ def parallel(board: Board) -> str | None:
         for number, (_, ticks) in enumerate(columns):
             axes.axvline(number, color=GREY, linewidth=0.8)
             for position, text in ticks:
-                axes.annotate(
-                    text, (number, position), xytext=(4, 0), textcoords="offset points", fontsize=8, va="center"
-                )
+                # On white, since the lines of all configurations meet in these points.
+                box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0}
+                place = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
+                axes.annotate(text, (number, position), fontsize=8, bbox=box, **place)
         axes.set_xticks(range(len(columns)), [label(key, 24) for key in [*keys, metric]])
         axes.set_yticks([])
         axes.grid(visible=False)

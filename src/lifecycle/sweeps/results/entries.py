@@ -64,7 +64,7 @@ class Entry:
     @property
     def labels(self) -> dict[str, str]:
         """The settings, with long numbers shortened to four digits: a search draws them with seventeen."""
-        return {key: _label(value) for key, value in self.settings.items()}
+        return {key: short_value(value) for key, value in self.settings.items()}
 
 
 def entries_of(plan: Plan, last: dict[int, SweepRun], by: Sequence[str]) -> list[Entry]:
@@ -174,7 +174,8 @@ def overlap_of(entry: Entry) -> float:
     return float(np.mean(ratios)) if ratios else 1 / (folds - 1)
 
 
-def _label(text: str) -> str:
+def short_value(text: str) -> str:
+    """Return a setting as it is shown: a long number with four digits."""
     try:
         return text if len(text) <= SHORT else f"{float(text):.4g}"
     except ValueError:

@@ -15,7 +15,7 @@ from lifecycle import layout
 from lifecycle.plots.style import number
 from lifecycle.sweeps.results import charts
 from lifecycle.sweeps.results.board import Board, Failure
-from lifecycle.sweeps.results.entries import Entry
+from lifecycle.sweeps.results.entries import Entry, short_value
 from lifecycle.sweeps.results.importance import importance
 from lifecycle.sweeps.results.report import columns_of, counts_of
 
@@ -159,7 +159,7 @@ def _shown(failure: Failure) -> Shown:
 
 def _label(settings: str) -> str:
     found: dict[str, str] = json.loads(settings)
-    return " ".join(f"{key}={value}" for key, value in found.items()) or "all folds"
+    return " ".join(f"{key}={short_value(value)}" for key, value in found.items()) or "all folds"
 
 
 def _environment() -> Environment:
