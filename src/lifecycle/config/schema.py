@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
@@ -289,7 +290,7 @@ class Request:
         found: TrackingConfig = build(self.config, "tracking")
         return found
 
-    @property
+    @cached_property
     def recorded(self) -> dict[str, Any]:
         """The configuration as it is recorded: plain values, with expressions in place and credentials masked."""
         found: dict[str, Any] = expressions.record(OmegaConf.to_container(self.config), self.expressions)
