@@ -313,7 +313,7 @@ def short_table(results: dict[str, Any]) -> str:
 
 def _ratio(rounds: list[dict[str, Any]]) -> str:
     ratios = [one["one by one"]["cpu"] / one["vectorised"]["cpu"] for one in rounds]
-    return f"{statistics.median(ratios):.3g} ({min(ratios):.3g} to {max(ratios):.3g})"
+    return f"{statistics.median(ratios):.3g} ({min(ratios):.3g} to {max(ratios):.3g}, {len(ratios)})"
 
 
 def _median(rounds: list[dict[str, Any]], tool: str, what: str) -> str:

@@ -169,7 +169,7 @@ def test_a_noted_end_is_recorded_by_the_next_and_one_that_went_on_is_left(
     ids = [store.client.create_run(store.experiment_id).info.run_id for _ in range(3)]
     store.client.set_terminated(ids[1], "FINISHED")
     for run_id in ids[:2]:
-        end_notes._write(store.folder, run_id, {"status": "FAILED", "error": "the disk is full"})
+        end_notes.note(store.folder, run_id, "FAILED", "the disk is full")
     (store.folder / end_notes.FOLDER / "half.json").write_text("{")
     (store.folder / end_notes.FOLDER / f"{'0' * 32}.json").write_text('{"status": "FAILED", "error": ""}')
     open_store(TrackingConfig(dir=str(tmp_path / "mlruns")))
