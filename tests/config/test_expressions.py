@@ -80,7 +80,8 @@ def test_no_record_of_a_run_holds_what_an_expression_stands_for(
         "sweep.vectorise=off",
         *QUICK,
     )
-    (sweep,) = Path("mlruns/sweeps").iterdir()
+    (file,) = Path("mlruns/sweeps").glob("*/jobs.jsonl")
+    sweep = file.parent
     failed = run("data=mine", "data.path=${oc.env:FOLDER}/${oc.env:SECRET}.csv", *QUICK, code=2)
     assert "data.path=${oc.env:FOLDER}/${oc.env:SECRET}.csv is no file" in failed
     run("-m", "data=mine", "seed=1", "data.path=https://u:plainpw@h/x.csv", *QUICK, code=1)
