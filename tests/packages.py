@@ -64,3 +64,18 @@ def fresh_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site
     registry._loaded.clear()
     yield Site(folder)
     registry._loaded.clear()
+
+
+DYING = f"""{HEAD}
+import os
+
+@dataclass
+class Net:
+    width: int = 4
+
+    def build(self, spec):
+        if self.width == 3:
+            os._exit(1)
+        return nn.Linear(spec.input_shape[0], spec.num_outputs)
+"""
+"""A model whose process ends at width 3."""

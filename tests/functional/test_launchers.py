@@ -18,20 +18,7 @@ from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.supervise import start_worker
 from tests.conftest import Command, ready
 from tests.forked import COMMAND, Forks, Process
-from tests.packages import HEAD, Site
-
-DYING = f"""{HEAD}
-import os
-
-@dataclass
-class Net:
-    width: int = 4
-
-    def build(self, spec):
-        if self.width == 3:
-            os._exit(1)
-        return nn.Linear(spec.input_shape[0], spec.num_outputs)
-"""
+from tests.packages import DYING, Site
 
 
 def test_joblib_runs_each_job_and_the_command_again_runs_none(

@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import Ended, artifacts, ready
 from tests.forked import COMMAND, Forks, Process
 from tests.made import runs_in
-from tests.packages import HEAD, Site
+from tests.packages import DYING, Site
 
 SHOWN = ("verbose=1", "tracking.figures=false", "sweep.vectorise=off")
 OFTEN = f"""
@@ -138,20 +138,8 @@ def folder(tmp_path: Path, empty_database: Path) -> Path:
 
 
 def test_jobs_after_one_that_ended_its_process_are_run(forks: Forks, folder: Path) -> None:
-    code = f"""{HEAD}
-import os
-
-@dataclass
-class Net:
-    width: int = 4
-
-    def build(self, spec):
-        if self.width == 3:
-            os._exit(1)
-        return nn.Linear(spec.input_shape[0], spec.num_outputs)
-"""
     (folder / "packages").mkdir()
-    Site(folder / "packages").install("lifecycle-dying", {"dying": "Net"}, code)
+    Site(folder / "packages").install("lifecycle-dying", {"dying": "Net"}, DYING)
     command = f"import sys\nsys.path.insert(0, 'packages')\n{COMMAND}"
     words = ("-m", "model=dying", "model.width=4,3,5", "data=iris", "trainer.max_epochs=1", *SHOWN)
     ended = run_in(forks, folder, *words, code=command)

@@ -19,7 +19,6 @@ import hydra
 import numpy as np
 import pandas as pd
 import pytest
-from filelock import FileLock
 
 from lifecycle import registry
 from lifecycle.config import request_record
@@ -32,7 +31,7 @@ from lifecycle.data.load import load
 from lifecycle.errors import RequestError
 from lifecycle.sweeps import grid, planning, run
 from lifecycle.sweeps import plan as plans
-from lifecycle.sweeps.execute import ELSEWHERE, claims_of, execute
+from lifecycle.sweeps.execute import ELSEWHERE, execute, lock_of
 from lifecycle.sweeps.plan import Plan
 from lifecycle.tracking import sweep_runs
 from tests.packages import Site, fresh_site
@@ -538,8 +537,9 @@ def test_a_job_of_two_sweeps_is_run_by_one_process(make: Make) -> None:
     one, other = (run.stored(make(f"seed={seeds}", "data=iris", "data.split_seed=0")) for seeds in ("1,2", "2,3"))
     shared = one.jobs[1]
     assert (other.jobs[0].signature, one.name == other.name) == (shared.signature, False)
-    with FileLock(claims_of(one) / f"{shared.signature[:32]}.lock"):
+    with lock_of(one, shared):
         assert execute(other, other.jobs[0]) == ELSEWHERE
     # Runs of another experiment do not count.
-    assert claims_of(replace(one, tracking=replace(one.tracking, experiment="another"))) != claims_of(one)
+    another = replace(one, tracking=replace(one.tracking, experiment="another"))
+    assert lock_of(another, shared).lock_file != lock_of(one, shared).lock_file
     assert sorted(sweep_runs.names(one.place)) == sorted([one.name, other.name])

@@ -219,7 +219,7 @@ class _Runner:
         return None
 
     def _histories(self, group: Group, fits: Sequence[Fit], runs: Sequence[Run]) -> Sequence[History | TrainingError]:
-        """Fit a group; the rows of epochs are recorded, and told to the search."""
+        """Fit a group; the scores of each epoch are recorded, and reported to the search."""
 
         def on_row(place: int, row: Row) -> bool:
             runs[place].log_epoch(row)

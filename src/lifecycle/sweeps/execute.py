@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 from filelock import FileLock, Timeout
 
@@ -47,18 +46,21 @@ def execute(plan: Plan, job: PlannedJob) -> str:
     """
     try:
         # One lock per job: two terminals may run one sweep. It is freed when the process ends, however it ends.
-        with FileLock(claims_of(plan) / f"{job.signature[:32]}.lock", timeout=0):
+        with lock_of(plan, job):
             return _execute(plan, job)
     except Timeout:
         return ELSEWHERE
 
 
-def claims_of(plan: Plan) -> Path:
-    """Return the folder of the locks of the jobs of an experiment: a job may be one of several sweeps."""
+def lock_of(plan: Plan, job: PlannedJob) -> FileLock:
+    """Return the lock of a job, which raises ``Timeout`` at once where another process has it.
+
+    The locks are those of an experiment: a job may be one of several of its sweeps.
+    """
     experiment = hashlib.sha256(plan.tracking.experiment.encode()).hexdigest()[:10]
     folder = plan.folder.parent / layout.CLAIMS / experiment
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+    return FileLock(folder / f"{job.signature[:32]}.lock", timeout=0)
 
 
 def _execute(plan: Plan, job: PlannedJob) -> str:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from lifecycle import layout
 from lifecycle.config.request_record import requests_of
@@ -17,7 +17,7 @@ from lifecycle.config.schema import Request, SweepJob
 from lifecycle.credentials import masked
 from lifecycle.errors import LifecycleError, Pruned
 from lifecycle.runtime.tracebacks import print_traceback
-from lifecycle.sweeps.execute import ALONE, DONE, ELSEWHERE, FAILED, GIVEN_UP, PRUNED, check_code, claims_of
+from lifecycle.sweeps.execute import ALONE, DONE, ELSEWHERE, FAILED, GIVEN_UP, PRUNED, check_code, lock_of
 from lifecycle.sweeps.grouping import CHECK
 from lifecycle.sweeps.plan import Plan, PlannedJob
 from lifecycle.sweeps.search import pruning
@@ -45,9 +45,8 @@ def execute_group(plan: Plan, numbers: Sequence[int], on_end: Callable[[int, str
         claimed = []
         for number in numbers:
             # One lock per job: two terminals may run one sweep.
-            lock = FileLock(claims_of(plan) / f"{plan.jobs[number].signature[:32]}.lock", timeout=0)
             try:
-                held.enter_context(lock)
+                held.enter_context(lock_of(plan, plan.jobs[number]))
                 claimed.append(plan.jobs[number])
             except Timeout:
                 on_end(number, ELSEWHERE)

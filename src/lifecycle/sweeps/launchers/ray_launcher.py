@@ -11,11 +11,11 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from lifecycle.errors import Interrupted, RequestError, Setting, first_line
 from lifecycle.runtime.processes import signals_ignored
-from lifecycle.sweeps.execute import ALONE, FAILED, claims_of
+from lifecycle.sweeps.execute import ALONE, FAILED, lock_of
 from lifecycle.sweeps.grouping import Task, Vectorised
 from lifecycle.sweeps.grouping import tasks as tasks_of
 from lifecycle.sweeps.launchers.ray_task import KILLED, LATE, run_job
@@ -179,7 +179,7 @@ class _Tasks:
     def _is_begun(self, number: int) -> bool:
         """Return whether a process has the lock of a job."""
         try:
-            with FileLock(claims_of(self.plan) / f"{self.plan.jobs[number].signature[:32]}.lock", timeout=0):
+            with lock_of(self.plan, self.plan.jobs[number]):
                 return False
         except Timeout:
             return True

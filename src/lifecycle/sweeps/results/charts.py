@@ -67,8 +67,8 @@ def parallel(board: Board) -> str | None:
             for position, text in ticks:
                 # On white, since the lines of all configurations meet in these points.
                 box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 1.0}
-                beside = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
-                axes.annotate(text, (number, position), fontsize=8, bbox=box, **beside)
+                offset = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
+                axes.annotate(text, (number, position), fontsize=8, bbox=box, **offset)
         axes.set_xticks(range(len(columns)), [label(key, 24) for key in [*keys, metric]])
         axes.set_yticks([])
         axes.grid(visible=False)
