@@ -17,12 +17,12 @@ from lifecycle import layout
 from lifecycle.config import compose
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import Interrupted, RequestError, SavedModelError, TrainingError
+from lifecycle.layout import HIGHER_IS_BETTER
 from lifecycle.tracking import found_run
 from lifecycle.tracking.client import Client
 from lifecycle.tracking.found_run import FoundRun, Which
 from lifecycle.tracking.messages import ReopenRun, ResumeRun
 from lifecycle.tracking.run import track, track_again
-from lifecycle.tracking.search import DIRECTIONS
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, artifacts
 
@@ -47,7 +47,7 @@ def make(job: Command) -> Make:
                 made.append(run.id)
                 run.tag(**tags)
                 run.log_scores(scores)
-                run.tag(**{DIRECTIONS: json.dumps({"loss": False, "accuracy": True}), "lifecycle.sweep": sweep})
+                run.tag(**{HIGHER_IS_BETTER: json.dumps({"loss": False, "accuracy": True}), "lifecycle.sweep": sweep})
                 if error is not None:
                     raise error
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lifecycle import layout
 from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.layout import DATA_DIGEST
-from lifecycle.tracking import ranking, search
+from lifecycle.tracking import ranking
 
 if TYPE_CHECKING:
     from lifecycle.tracking.found_run import FoundRun
@@ -80,14 +81,14 @@ def compare(runs: Sequence[FoundRun], metric: str | None = None) -> Comparison:
     metric = _metric(found, metric)
     # Recorded by the runs, since the metric of a plugin may not be installed here.
     directions = _directions(found)
-    higher = bool(metric and search.higher_is_better(directions, metric))
-    groups = _groups(found, metric or search.DEFAULTS[0])
+    higher = bool(metric and ranking.higher_is_better(directions, metric))
+    groups = _groups(found, metric or ranking.DEFAULTS[0])
     order = sorted(range(len(found)), key=lambda at: _place(found[at], groups, groups[at], metric, higher))
     found, groups = [found[at] for at in order], [groups[at] for at in order]
     differing, partial, shared = _parameters(found)
     scores = {name: [run.metrics.get(name) for run in found] for name in _score_names(found, metric)}
     best = {
-        name: _best(values, _within(groups, found, name), search.higher_is_better(directions, name))
+        name: _best(values, _within(groups, found, name), ranking.higher_is_better(directions, name))
         for name, values in scores.items()
     }
     ids, notes = _short_ids([run.id or "" for run in found]), _notes(found, groups, list(scores))
@@ -98,7 +99,7 @@ def compare(runs: Sequence[FoundRun], metric: str | None = None) -> Comparison:
 def _metric(runs: list[FoundRun], metric: str | None) -> str | None:
     """Return the score by which runs are ordered: the given one, or the default that most runs have."""
     if metric is None:
-        having = {name: sum(name in run.metrics for run in runs) for name in search.DEFAULTS}
+        having = {name: sum(name in run.metrics for run in runs) for name in ranking.DEFAULTS}
         most = max(having, key=lambda name: having[name])  # the first of equal ones
         return most if having[most] else None
     names = sorted({name for run in runs for name in run.metrics})
@@ -116,7 +117,7 @@ def _directions(runs: Iterable[FoundRun]) -> dict[str, bool]:
     """Return for each score whether higher is better, as the runs recorded it."""
     merged: dict[str, bool] = {}
     for run in runs:
-        merged |= json.loads(run.tags.get(search.DIRECTIONS, "{}"))
+        merged |= json.loads(run.tags.get(layout.HIGHER_IS_BETTER, "{}"))
     return merged
 
 

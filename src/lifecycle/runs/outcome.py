@@ -13,7 +13,6 @@ from lifecycle.predict import saved_model
 from lifecycle.predict.forecast import can_forecast
 from lifecycle.predict.trained_model import TrainedModel
 from lifecycle.profiling import clock
-from lifecycle.tracking import search
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,7 +57,7 @@ def record_scores(tracked: Run, outcome: Outcome) -> None:
     """Record scores, history and predictions."""
     history, evaluation, predictions = outcome.history, outcome.evaluation, outcome.predictions
     tracked.log_scores({**evaluation.flat, **_kept(history)})
-    tracked.tag(**{search.DIRECTIONS: json.dumps(evaluation.higher_is_better)})
+    tracked.tag(**{layout.HIGHER_IS_BETTER: json.dumps(evaluation.higher_is_better)})
     tracked.tag(weights_epoch=str(history.weights_epoch), stopped=history.stopped, precision=outcome.precision)
     if history.best_epoch is not None:
         tracked.tag(best_epoch=str(history.best_epoch))

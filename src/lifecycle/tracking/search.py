@@ -25,16 +25,9 @@ LATEST, BEST, REGISTERED = "latest", "best", "models:/"
 # Fewer than four characters would match by chance once there are a few hundred runs.
 RUN_ID = re.compile(r"[0-9a-f]{4,32}")
 MODEL = re.compile(r"models:/([^@/]*)(?:@(.+)|/(.+))?")
-DIRECTIONS = layout.HIGHER_IS_BETTER
-"""Tag: whether higher is better, for each score of a run."""
 
 # MLflow refuses to return more at once.
 MOST_RUNS = 50_000
-DEFAULTS = ("kept_val_loss", "test_loss", "training_set_loss")
-"""The metric of ``best`` where none is named: the first that all runs have. Test scores come last."""
-
-OF_FOLDS = ("test_loss", "kept_val_loss")
-"""The same in cross-validation, where each row is a test row once."""
 
 
 def find(
@@ -46,7 +39,7 @@ def find(
         store: the database; ``latest`` and ``best`` search its experiment, an id all of them.
         run: an id or its first characters, ``latest``, ``best``, or ``models:/...``.
         statuses: MLflow statuses that ``latest`` and ``best`` choose among.
-        metric: of ``best``; ``None``: that of the sweep, else see :data:`DEFAULTS`.
+        metric: of ``best``; ``None``: that of the sweep, else see :data:`lifecycle.tracking.ranking.DEFAULTS`.
         sweep: the multirun that ``latest`` and ``best`` search; ``None``: the whole experiment.
 
     Raises:
@@ -59,7 +52,7 @@ def find(
         else:
             whole = [one for one in found if not is_pruned(one.data.tags)]
             metric = metric or _metric_of(store, sweep, whole or found)
-            chosen = _best(whole or found, metric, sweep is not None)
+            chosen = ranking.best_of(whole or found, metric, sweep is not None)
         return described(store, store.client.get_run(chosen.info.run_id))
     if run.startswith(REGISTERED):
         return _registered(store, run)
@@ -255,99 +248,6 @@ def _metric_of(store: Store, sweep: str | None, runs: list[Any]) -> str | None:
         remedy = f"Name one: {' or '.join(f'metric={name}' for name in named)}."
         raise RequestError(Setting("run", BEST), problem, remedy=remedy)
     return next((name for name in named if all(name in run.data.metrics for run in runs)), None)
-
-
-def _best(runs: list[Any], metric: str | None, of_sweep: bool = False) -> Any:
-    """Return the best run; of a sweep, one of the configuration with the best mean over its seeds or folds.
-
-    Raises:
-        RequestError: the runs have no common score, or scores of different rows.
-    """
-    data = sorted({run.data.tags.get(layout.DATA_NAME, "") for run in runs})
-    # Scores of evaluate_* may be of one external data set even where the training data differ.
-    if len(data) > 1 and not (metric or "").startswith("evaluate_"):
-        raise RequestError(
-            Setting("run", BEST),
-            f"compares runs on the same data, and these are on {', '.join(data)}",
-            remedy="Name a sweep=..., a tracking.experiment=... or the run itself.",
-        )
-    names = sorted({name for run in runs for name in run.data.metrics})
-    if metric is None:
-        in_order = DEFAULTS if "cv.fold" not in runs[0].data.params else OF_FOLDS
-        metric = next((name for name in in_order if all(name in run.data.metrics for run in runs)), None)
-        if metric is None:
-            raise RequestError(
-                Setting("run", BEST),
-                f"has no score that all {len(runs)} runs have",
-                remedy="Name one with metric=....",
-            )
-    having = [
-        run for run in reversed(runs) if metric in run.data.metrics
-    ]  # of runs with equal scores, the first started
-    if not having:
-        scores = [name for name in names if name.startswith(("kept_", "test_", "training_set_"))]
-        raise RequestError(
-            Setting("metric", metric),
-            "is a score of none of these runs",
-            remedy=f"{did_you_mean(metric, names)} Scores: {', '.join(scores)}.",
-        )
-    better = bool(higher_is_better(json.loads(having[0].data.tags.get(DIRECTIONS, "{}")), metric))
-    if of_sweep and (best := _best_configuration(having, metric, better)) is not None:
-        having = best
-    sets = ranking.row_sets([run.data for run in having], metric)
-    if len(set(sets)) > 1:
-        raise ranking.refusal([run.data for run in having], sets, metric)
-    return sorted(having, key=lambda run: run.data.metrics[metric], reverse=better)[0]
-
-
-def _best_configuration(runs: list[Any], metric: str, higher: bool) -> list[Any] | None:
-    """Return runs of the configuration with the best mean over the same seeds or folds.
-
-    Returns:
-        All of its runs where they have the same rows, else the first one, as scores of different rows cannot be ranked;
-        ``None`` where configurations were not run with the same seeds or folds on the same rows.
-    """
-    by_configuration: dict[str, dict[tuple[str | None, ...], Any]] = {}
-    sets = ranking.row_sets([run.data for run in runs], metric)
-    rows = {run.info.run_id: key for run, key in zip(runs, sets, strict=True)}
-    for run in sorted(runs, key=lambda run: int(run.info.start_time)):
-        unit = tuple(run.data.params.get(name) for name in ranking.UNITS)
-        of = run.data.tags.get(layout.CONFIGURATION)
-        if of is None:
-            return None
-        by_configuration.setdefault(of, {})[unit] = run
-    # A configuration with fewer runs than others, of which some failed, cannot be the best.
-    most = max(map(len, by_configuration.values()))
-    whole = [found for found in by_configuration.values() if len(found) == most]
-    if any(_rows_of(found, rows) != _rows_of(whole[0], rows) for found in whole):
-        return None
-    means = [sum(run.data.metrics[metric] for run in found.values()) / most for found in whole]
-    found = whole[means.index(max(means) if higher else min(means))]
-    best = [found[unit] for unit in sorted(found, key=_in_order)]
-    return best if len({rows[run.info.run_id] for run in best}) == 1 else best[:1]
-
-
-def _in_order(unit: tuple[str | None, ...]) -> list[int]:
-    """Return the sorting key of a seed and fold."""
-    return [int(value) if value is not None and value.isdigit() else -1 for value in unit]
-
-
-def _rows_of(found: dict[tuple[str | None, ...], Any], rows: dict[str, str]) -> dict[tuple[str | None, ...], str]:
-    return {unit: rows[run.info.run_id] for unit, run in found.items()}
-
-
-def higher_is_better(directions: dict[str, bool], metric: str) -> bool | None:
-    """Return whether a higher score is better, or ``None`` where that is unknown.
-
-    Args:
-        directions: by the name of the score, from the tag :data:`DIRECTIONS` of a run.
-        metric: of any rows: ``test_accuracy``, ``evaluate_other_accuracy``.
-    """
-    if metric.endswith("_loss"):
-        return False
-    fitting = [name for name in directions if metric.endswith(f"_{name}")]
-    # The longest: test_average_precision ends with the name of another metric, precision, too.
-    return directions[max(fitting, key=len)] if fitting else None
 
 
 def _registered(store: Store, address: str) -> RunRecord:

@@ -12,7 +12,7 @@ from lifecycle.runtime.memory import uncollected
 from lifecycle.sweeps.plan import Plan, PlannedJob
 from lifecycle.sweeps.results.entries import Entry, differing_keys, entries_of, is_pruned
 from lifecycle.sweeps.results.ranking import by_front, ranked
-from lifecycle.tracking import search, sweep_runs
+from lifecycle.tracking import ranking, sweep_runs
 from lifecycle.tracking.sweep_runs import SweepRun
 
 LOSS_PARAMETERS = ("loss", "label_smoothing", "class_weights")
@@ -107,7 +107,7 @@ def _board_of(plan: Plan, metric: str | None, by: Sequence[str]) -> Board:
     directions: dict[str, bool] = {}
     for text in {run.tags.get(layout.HIGHER_IS_BETTER, "{}") for run in last.values()}:
         directions |= json.loads(text)
-    higher = bool(metric and search.higher_is_better(directions, metric))
+    higher = bool(metric and ranking.higher_is_better(directions, metric))
     ordered = ranked(entries, metric, higher)
     if metric is not None and plan.search is not None and len(plan.search.objectives) > 1 and not by:
         ordered = by_front(ordered, plan.search.objectives)
@@ -155,7 +155,7 @@ def _metric(plan: Plan, runs: Iterable[SweepRun], metric: str | None, is_option:
     names = sorted({name for run in finished for name in run.metrics})
     if metric is None or (finished and metric not in names and not is_option):
         has_folds = plan.jobs[0].record["config"].get("cv") is not None
-        return next((name for name in (search.OF_FOLDS if has_folds else search.DEFAULTS) if name in names), None)
+        return next((name for name in (ranking.OF_FOLDS if has_folds else ranking.DEFAULTS) if name in names), None)
     if finished and metric not in names:
         scores = ", ".join(name for name in names if name.startswith(sweep_runs.FINAL)) or "none"
         problem = "is a score of none of these runs"
