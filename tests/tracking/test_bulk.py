@@ -293,4 +293,5 @@ def test_the_scores_of_a_running_member_are_seen_in_mlflow(request_of_run: Reque
         store.send()
         (running,) = _all()
         assert (running.info.status, running.data.metrics) == ("RUNNING", {"val_loss": 0.25})
+        assert not store._unsent  # what is written is not written again
         runs[0].recorder.ask(FinishRun())
