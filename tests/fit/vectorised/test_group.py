@@ -85,6 +85,8 @@ def check_that_it_equals_single_fits(several: Sequence[Member], folder: Path) ->
 
 
 SEEDS = ("seed=1", "seed=2", "seed=3")
+FOLDS = [f"cv.fold={fold}" for fold in range(5)]
+LAYERS = ("model.batch_norm=true", "model.dropout=0.2")
 IRIS = ("data=iris", "trainer.max_epochs=12")
 CASES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "seeds, whose splits differ": (IRIS, SEEDS),
@@ -128,6 +130,23 @@ CASES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "another start of Adagrad": (
         (*IRIS, "optimizer=adagrad", "optimizer.initial_accumulator_value=0.5"),
         ("optimizer.lr=0.1", "optimizer.lr=0.01"),
+    ),
+    "folds of unequal size": (("data=diabetes", "trainer.max_epochs=5", "cv.folds=5"), FOLDS),
+    "folds of unequal size, with batch normalisation and dropout": (
+        ("data=diabetes", "trainer.max_epochs=4", "cv.folds=5", *LAYERS, "optimizer=sgd", "optimizer.lr=0.001"),
+        FOLDS,
+    ),
+    "folds of unequal size that stop": (
+        ("data=diabetes", "trainer.max_epochs=40", "cv.folds=5", "trainer.patience=1", "optimizer.lr=0.1"),
+        FOLDS,
+    ),
+    "folds of unequal size, one step": (
+        ("data=diabetes", "trainer.max_epochs=5", "cv.folds=5", "trainer.batch_size=200", "metrics=[r2]"),
+        FOLDS,
+    ),
+    "unequal numbers of validation rows": (
+        ("data=diabetes", "trainer.max_epochs=5"),
+        ("data.val_size=80", "data.val_size=81", "data.val_size=90"),
     ),
     "a linear model": ((*IRIS, "model.hidden=[]", "optimizer=adagrad"), SEEDS),
 }
@@ -394,10 +413,20 @@ def test_the_start_of_adagrad_is_one_for_a_group() -> None:
     assert kind_of(first) != kind_of(other)
 
 
-def test_folds_of_unequal_size_are_different_kinds() -> None:
-    found = members("data=diabetes", "cv.folds=5", vary=[f"cv.fold={fold}" for fold in range(5)])
+def test_fits_with_unequal_numbers_of_steps_are_different_kinds() -> None:
+    found = members("data=diabetes", "cv.folds=5", "trainer.batch_size=53", vary=FOLDS)
     sizes = [len(member.data.train) for member in found]
-    assert len(set(sizes)) == len({kind_of(member) for member in found}) == 2
+    assert sorted(set(sizes)) == [264, 265]  # 5 steps each; with 44 rows a step, 6 and 7
+    assert len({kind_of(member) for member in found}) == 1
+    found = members("data=diabetes", "cv.folds=5", "trainer.batch_size=44", vary=FOLDS)
+    assert len({kind_of(member) for member in found}) == 2
+
+
+def test_the_check_compares_the_members_with_the_fewest_and_the_most_rows() -> None:
+    found = members("data=diabetes", "cv.folds=5", vary=[FOLDS[number] for number in (0, 4, 1)])
+    sizes = [len(member.data.train) for member in found]
+    assert sizes[0] == sizes[2] != sizes[1]
+    assert {len(member.data.train) for member in check._unlike(found)} == set(sizes)
 
 
 @given(

@@ -49,9 +49,14 @@ def objection(group: Group) -> str | None:
 
 
 def _unlike(members: Sequence[Member]) -> list[Member]:
-    """Return the first and the last member, and one whose settings have other zeros: 0 may choose another formula."""
+    """Return the first and the last member, those with the fewest and the most rows, and one with other zeros.
+
+    A setting of 0 may choose another formula.
+    """
     by_zeros = {tuple(not value for value in _numbers(member)): member for member in reversed(members)}
-    found = [members[0], members[-1], *by_zeros.values()]
+    by_rows = sorted(members, key=lambda member: len(member.data.train))
+    by_rows = [] if len(by_rows[0].data.train) == len(by_rows[-1].data.train) else [by_rows[0], by_rows[-1]]
+    found = [members[0], members[-1], *by_zeros.values(), *by_rows]
     return list({id(member): member for member in found}.values())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -51,6 +52,17 @@ class Copies:
         self.flat = self.flat[rows].contiguous()
         self.others = {name: value[rows] for name, value in self.others.items()}
         self.weights = self.split(self.flat)
+
+    def part(self, rows: Tensor) -> Copies:
+        """Return some of the copies, by their numbers; with tensors of their own."""
+        found = copy.copy(self)
+        found.keep(rows)
+        return found
+
+    def write_others(self, part: Copies, rows: Tensor) -> None:
+        """Take the buffers of a :meth:`part`, which a step has changed."""
+        for name, value in self.others.items():
+            value[rows] = part.others[name]
 
     def snapshot(self, row: int) -> tuple[Tensor, Tensors]:
         """Return copies of the weights and of the other tensors of one network."""

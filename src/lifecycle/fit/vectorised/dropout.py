@@ -82,15 +82,16 @@ class Masks:
             drawn = [epoch_seed(seed, epoch, DROPOUT_STREAM) for seed in seeds]
             self._generators = [torch.Generator().manual_seed(seed) for seed in drawn]
 
-    def draw(self, calls: Sequence[Call], copies: Sequence[int]) -> list[Tensor]:
+    def draw(self, calls: Sequence[Call], copies: Sequence[int], places: Sequence[int]) -> list[Tensor]:
         """Return the masks of a step, ``(copies, *shape) float32`` each.
 
         Args:
             calls: of the step.
             copies: the number of each copy among the networks.
+            places: of the copies among the seeds that :meth:`begin` was given.
         """
         masks = [torch.empty(len(copies), *call.shape) for call in calls]
-        for row, copy in enumerate(copies):
+        for row, (copy, place) in enumerate(zip(copies, places, strict=True)):
             for call, mask in zip(calls, masks, strict=True):
                 rate = self.rates[call.layer][copy]
                 if rate == 0.0:
@@ -98,7 +99,7 @@ class Masks:
                 elif rate == 1.0:
                     mask[row].zero_()
                 else:  # as torch's dropout does
-                    mask[row].bernoulli_(1 - rate, generator=self._generators[row]).div_(1 - rate)
+                    mask[row].bernoulli_(1 - rate, generator=self._generators[place]).div_(1 - rate)
         return masks
 
     def give(self, masks: Sequence[Tensor]) -> None:

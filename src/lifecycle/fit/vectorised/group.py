@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from lifecycle.compile import stepping
 from lifecycle.compile.optimization import build_schedule
@@ -141,7 +142,8 @@ class Group:
         with self._settings():
             numbers = self._orders(0)
             self._masks.begin([member.seed for member in self.members], 0)
-            whole = [numbers[:, start : start + size] for start in range(0, self._train.count - size + 1, size)]
+            fewest = int(self._train.counts.min())
+            whole = [numbers[:, start : start + size] for start in range(0, fewest - size + 1, size)]
             self._step(whole[0])  # traces it
             started = time.process_time()
             for number in range(steps):
@@ -172,42 +174,92 @@ class Group:
         numbers = self._orders(epoch)
         self._masks.begin([self.members[member].seed for member in self._stack], epoch)
         at_once = max(1, MOST_BYTES // max(1, self._train.bytes_of_a_row() * len(self._stack) * self.batch_size))
-        outputs = []
+        counts = self._train.counts[self._stack]
+        fewest, outputs, done = int(counts.min()), [], 0
         for chunk in torch.split(numbers, at_once * self.batch_size, dim=1):
             inputs = self._train.inputs(chunk)
             for part, own in zip(
                 torch.split(chunk, self.batch_size, 1), torch.split(inputs, self.batch_size, 1), strict=True
             ):
-                outputs.append(self._step(part, own))
-        scores = self._train_scores.of(self._stack, torch.cat(outputs, 1), numbers)
+                left, done = counts - done, done + part.shape[1]
+                outputs.append(self._step(part, own, left.clamp(max=part.shape[1]) if done > fewest else None))
+        scores = self._scored(self._train_scores, self._train, torch.cat(outputs, 1), numbers)
         rows = [prefixed(score, "train") for score in scores]
         if self._val is not None and self._val_scores is not None:
-            every = torch.arange(self._val.count).expand(len(self._stack), -1)
-            numbers = self._val.numbers(self._stack, every)
-            scores = self._val_scores.of(self._stack, self._validated(self._val, numbers), numbers)
+            numbers = self._val.all_numbers(self._stack)
+            scores = self._scored(self._val_scores, self._val, self._validated(self._val, numbers), numbers)
             rows = [row | prefixed(score, "val") for row, score in zip(rows, scores, strict=True)]
         return rows
 
     def _orders(self, epoch: int) -> Tensor:
-        """Return the numbers of the training rows of each copy in the order of an epoch, ``(copies, rows)``."""
-        orders = [_order(self._batches[member], epoch) for member in self._stack]
-        return self._train.numbers(self._stack, torch.stack(orders))
+        """Return the numbers of the training rows of each copy in the order of an epoch, ``(copies, most rows)``.
 
-    def _step(self, numbers: Tensor, inputs: Tensor | None = None) -> Tensor:
-        """Take a step of all copies, and return their outputs before it."""
+        Those of a copy with fewer rows end with repetitions of its first row, which are not used.
+        """
+        orders = [_order(self._batches[member], epoch) for member in self._stack]
+        return self._train.numbers(self._stack, pad_sequence(orders, batch_first=True))
+
+    def _scored(self, scores: CopyScores, rows: StackedRows, outputs: Tensor, numbers: Tensor) -> list[Row]:
+        """Return the scores of each copy on its rows; arguments as in :meth:`CopyScores.of`."""
+        found: dict[int, Row] = {}
+        if len(groups := _equal(rows.counts[self._stack])) == 1:
+            return scores.of(self._stack, outputs, numbers)
+        for count, places in groups:
+            own = [self._stack[place] for place in places]
+            found |= zip(places, scores.of(own, outputs[places, :count], numbers[places, :count]), strict=True)
+        return [found[place] for place in range(len(self._stack))]
+
+    def _step(self, numbers: Tensor, inputs: Tensor | None = None, sizes: Tensor | None = None) -> Tensor:
+        """Take a step of all copies, and return their outputs before it.
+
+        Args:
+            numbers: ``(copies, batch)`` of the rows.
+            inputs: of these rows, if they have been gathered.
+            sizes: ``(copies,)`` rows of each copy, the first ones; ``None``: all.
+
+        Returns:
+            ``(copies, batch, num_outputs)``; 0 after the last row of a copy.
+        """
         inputs = self._train.inputs(numbers) if inputs is None else inputs
+        if sizes is None:
+            gradients, outputs = self._gradients(self.copies, range(len(self._stack)), numbers, inputs)
+        else:
+            gradients, outputs = self._gradients_by_size(sizes, numbers, inputs)
+        self._optimizer.step(self._clipped(gradients), self._schedule is not None)
+        return outputs
+
+    def _gradients(
+        self, copies: Copies, places: Sequence[int], numbers: Tensor, inputs: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the gradients and outputs of the copies at some places of the stack."""
+        stack = [self._stack[place] for place in places]
         options = {}
         if self._class_weights is not None:
-            options["class_weights"] = self._class_weights[self._stack]
+            options["class_weights"] = self._class_weights[stack]
         if (weights := self._train.weights(numbers)) is not None:
             options["row_weights"] = weights
         if (rows := inputs.shape[1]) not in self._calls:
             self._calls[rows] = self._networks.calls(inputs[0])
-        masks = self._masks.draw(self._calls[rows], self._stack)
+        masks = self._masks.draw(self._calls[rows], stack, places)
         batch = StepBatch(inputs, self._train.targets(numbers), options, masks)
-        gradients, outputs = self._networks.gradients(self.copies, batch)
-        self._optimizer.step(self._clipped(gradients), self._schedule is not None)
-        return outputs
+        return self._networks.gradients(copies, batch)
+
+    def _gradients_by_size(self, sizes: Tensor, numbers: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients and outputs of the last step of an epoch, in which copies have unequal numbers of rows.
+
+        Rows of weight 0 would do for a loss, but not for batch normalisation.
+        """
+        gradients, outputs = torch.empty_like(self.copies.flat), None
+        for size, places in _equal(sizes):
+            rows = torch.tensor(places)
+            part = self.copies.part(rows)
+            found, own = self._gradients(part, places, numbers[rows, :size], inputs[rows, :size])
+            gradients[rows] = found
+            self.copies.write_others(part, rows)
+            outputs = own.new_zeros(*numbers.shape, *own.shape[2:]) if outputs is None else outputs
+            outputs[rows, :size] = own
+        assert outputs is not None  # noqa: S101 - there are copies
+        return gradients, outputs
 
     def _clipped(self, gradients: Tensor) -> Tensor:
         """Clip the gradient of each copy, as ``torch.nn.utils.clip_grad_norm_`` and ``clip_grad_value_`` do."""
@@ -268,6 +320,11 @@ class Group:
         self._stack = [self._stack[int(row)] for row in rows]
         self.copies.keep(rows)
         self._optimizer.keep(self.copies.flat, rows)
+
+
+def _equal(counts: Tensor) -> list[tuple[int, list[int]]]:
+    """Return each count, and the places at which it is."""
+    return [(int(count), torch.nonzero(counts == count).flatten().tolist()) for count in counts.unique()]
 
 
 def _order(batches: Batches, epoch: int) -> Tensor:

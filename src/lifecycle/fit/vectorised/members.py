@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -102,8 +103,10 @@ def kind_of(member: Member) -> Hashable:
     """Return a value that is equal for fits that can be one group.
 
     They may differ in their rows, seeds, initial weights and dropout rates, and in the numbers of their optimizer.
+    Folds often differ by a row: the number of steps in an epoch must be equal, and not that of the rows.
     """
     module, data = member.module, member.data
+    size = batch_size(member.config, data)
     shapes = [(name, tuple(value.shape), value.dtype) for name, value in module.network.state_dict().items()]
     trainable = [name for name, value in module.network.named_parameters() if value.requires_grad]
     return (
@@ -111,8 +114,7 @@ def kind_of(member: Member) -> Hashable:
         tuple(trainable),
         RATES.sub("Dropout(p=_", repr(module.network)),
         tuple(sorted((key, str(value)) for key, value in asdict(member.config).items())),
-        batch_size(member.config, data),
-        (len(data.train), None if data.val is None else len(data.val), tuple(data.train.inputs.shape[1:])),
+        (size, math.ceil(len(data.train) / size), data.val is None, tuple(data.train.inputs.shape[1:])),
         (data.spec.task, data.spec.num_outputs, data.train.weights is None),
         (module.loss_name, module.loss.label_smoothing, module.loss.class_weights is None, module.metric_names),
         (module.optimizer_config.torch_name, *_switches(member)),

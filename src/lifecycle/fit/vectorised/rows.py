@@ -15,17 +15,19 @@ class StackedRows:
     """The rows of the copies of a group.
 
     Attributes:
-        count: rows of each copy.
+        counts: ``(copies,) int64`` rows of each copy.
 
     Args:
-        parts: of each copy, with equal numbers of rows.
+        parts: of each copy.
     """
 
     def __init__(self, parts: Sequence[Part]) -> None:
         distinct = list({id(part): part for part in parts}.values())
         places = {id(part): place for place, part in enumerate(distinct)}
-        self.count = len(distinct[0])
-        self._first_row = torch.tensor([places[id(part)] * self.count for part in parts])
+        sizes = torch.tensor([len(part) for part in distinct])
+        own = torch.tensor([places[id(part)] for part in parts])
+        self.counts = sizes[own]
+        self._first_row = (sizes.cumsum(0) - sizes)[own]
         self._inputs = _joined([torch.as_tensor(part.inputs) for part in distinct])
         self._targets = _joined([part.targets for part in distinct])
         truths = [part.truth for part in distinct]
@@ -41,6 +43,11 @@ class StackedRows:
             order: ``(copies, rows) int64`` numbers within the rows of each copy.
         """
         return self._first_row[list(copies)].unsqueeze(1) + order
+
+    def all_numbers(self, copies: Sequence[int]) -> Tensor:
+        """Return the numbers of all rows of copies; those of a copy with fewer rows end with its last one repeated."""
+        counts = self.counts[list(copies)].unsqueeze(1)
+        return self.numbers(copies, torch.arange(int(counts.max())).minimum(counts - 1))
 
     def inputs(self, numbers: Tensor) -> Tensor:
         """Return the inputs of rows by :meth:`numbers`, ``(copies, rows, *input_shape)``."""

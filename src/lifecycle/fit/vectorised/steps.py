@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from lifecycle.compile.losses import Loss
-from lifecycle.fit.vectorised.copies import Copies
+from lifecycle.fit.vectorised.copies import Copies, Tensors
 from lifecycle.fit.vectorised.dropout import Call, Masked, Masks
 from lifecycle.fit.vectorised.loss_gradients import gradient_of, loss_of
 from lifecycle.fit.vectorised.tracing import Traced
@@ -174,8 +174,7 @@ class PlainNetworks:
     def __init__(self, layers: Sequence[Layer], loss: Loss, masks: Masks) -> None:
         self._layers, self._masks = layers, masks
         self._gradient = gradient_of(loss)
-        self._flat = torch.empty(0)
-        self._parts: dict[str, Tensor] = {}
+        self._buffers: dict[int, tuple[Tensor, Tensors]] = {}  # number of copies -> gradients, and views of them
 
     def calls(self, inputs: Tensor) -> list[Call]:
         """Return the calls of dropout layers."""
@@ -189,15 +188,16 @@ class PlainNetworks:
         """Return gradients and outputs; the gradients are overwritten by the next call."""
         seen, outputs = self._forward(copies, batch.inputs, list(batch.masks))
         above = self._gradient(outputs, batch.targets, batch.options)
-        if self._flat.shape != copies.flat.shape:
-            self._flat = torch.empty_like(copies.flat)
-            self._parts = copies.split(self._flat)
+        if len(copies.flat) not in self._buffers:
+            flat = torch.empty_like(copies.flat)
+            self._buffers[len(flat)] = flat, copies.split(flat)
+        flat, parts = self._buffers[len(copies.flat)]
         first = next(layer.name for layer in self._layers if isinstance(layer.module, nn.Linear))
         for layer, (inputs, result) in zip(reversed(self._layers), reversed(seen), strict=True):
             if isinstance(layer.module, nn.Linear):
-                self._parts[f"{layer.name}.weight"].copy_(torch.bmm(above.transpose(1, 2), inputs))
+                parts[f"{layer.name}.weight"].copy_(torch.bmm(above.transpose(1, 2), inputs))
                 if layer.module.bias is not None:
-                    torch.sum(above, 1, out=self._parts[f"{layer.name}.bias"])
+                    torch.sum(above, 1, out=parts[f"{layer.name}.bias"])
                 if layer.name == first:
                     break
                 above = torch.bmm(above, copies.weights[f"{layer.name}.weight"])
@@ -207,7 +207,7 @@ class PlainNetworks:
                 above = above.reshape(inputs.shape)
             else:
                 above = ACTIVATIONS[type(layer.module)](above, inputs, result)
-        return self._flat, outputs
+        return flat, outputs
 
     def outputs(self, copies: Copies, inputs: Tensor) -> Tensor:
         """Return the outputs in evaluation mode."""
