@@ -8,6 +8,7 @@ import json
 import math
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ import hydra
 import numpy as np
 import pandas as pd
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from lifecycle import registry
 from lifecycle.config import request_record
@@ -28,7 +30,8 @@ from lifecycle.config.search_path import hydra_ready
 from lifecycle.contract import Fold
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
-from lifecycle.errors import RequestError
+from lifecycle.errors import Interrupted, RequestError
+from lifecycle.runtime.signals import signals_raise
 from lifecycle.sweeps import grid, planning, run
 from lifecycle.sweeps import plan as plans
 from lifecycle.sweeps.execute import ELSEWHERE, execute, lock_of
@@ -64,8 +67,6 @@ def make(composing: Hydra) -> Make:
     """Plan the jobs of swept words, as a multirun does."""
 
     def make(*words: str) -> Plan:
-        from hydra.core.override_parser.overrides_parser import OverridesParser
-
         parsed = OverridesParser.create().parse_overrides(list(words))
         return planning.plan(grid.combinations(parsed), composing, "lifecycle -m")
 
@@ -157,6 +158,21 @@ def test_a_value_of_a_wrong_type_is_refused_as_in_a_single_run(word: str, compos
     with pytest.raises(RequestError) as swept:
         planning.composed([[f"{key}=1"], [word]], composing, "lifecycle")
     assert str(swept.value) == str(alone.value)
+
+
+def test_a_signal_while_jobs_are_composed_ends_with_the_command(
+    composing: Hydra, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def compose(words: list[str]) -> Any:
+        if "data=wine" in words:
+            os.kill(os.getpid(), signal.SIGINT)
+        return composing(words)
+
+    parsed = OverridesParser.create().parse_overrides(["data=iris,wine", "seed=1,2"])
+    with pytest.raises(Interrupted), signals_raise():
+        run.planned(parsed, compose, "lifecycle -m data=iris,wine seed=1,2", composing(["data=iris"]))
+    said = "no job was started, since not all were composed. Run again: lifecycle -m data=iris,wine seed=1,2"
+    assert capsys.readouterr().err == f"lifecycle: {said}\n"
 
 
 def test_jobs_are_numbered_and_say_what_differs(make: Make) -> None:

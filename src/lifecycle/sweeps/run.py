@@ -73,11 +73,16 @@ def planned(parsed: Sequence[Any], compose: planning.Compose, command: str, conf
 
     Raises:
         RequestError: the jobs cannot be composed.
+        Interrupted: a signal arrived; the command that begins again has been printed.
     """
     settings: SweepConfig = build(config, "sweep")
-    if settings.method == OPTUNA:
-        return composing.plan(parsed, compose, command, settings)
-    return planning.plan(grid.combinations(parsed), compose, command)
+    try:
+        if settings.method == OPTUNA:
+            return composing.plan(parsed, compose, command, settings)
+        return planning.plan(grid.combinations(parsed), compose, command)
+    except Interrupted:
+        print(f"lifecycle: no job was started, since not all were composed. Run again: {command}", file=sys.stderr)
+        raise
 
 
 def stored(plan: Plan) -> Plan:
