@@ -324,7 +324,7 @@ class Group:
 
 def _equal(counts: Tensor) -> list[tuple[int, list[int]]]:
     """Return each count, and the places at which it is."""
-    return [(int(count), torch.nonzero(counts == count).flatten().tolist()) for count in counts.unique()]
+    return [(count, torch.nonzero(counts == count).flatten().tolist()) for count in sorted(set(counts.tolist()))]
 
 
 def _order(batches: Batches, epoch: int) -> Tensor:
