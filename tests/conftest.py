@@ -130,9 +130,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> P
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
+def forks(empty_database: Path) -> Iterator[Forks]:
     """Have a process from which those of the command are forked."""
-    forks = Forks()
+    forks = Forks(empty_database)
     yield forks
     forks.end()
 

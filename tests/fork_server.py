@@ -12,9 +12,12 @@ import importlib
 import json
 import os
 import select
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -195,7 +198,60 @@ def serve(asking: socket.socket) -> None:
                 asking.send(json.dumps({"pid": pid, "code": code}).encode())
 
 
-def preload() -> None:
+class ThreadWorker:
+    """The process that records, as a thread of this process; it ends with its input."""
+
+    pid = 0
+
+    def __init__(self) -> None:
+        read_messages, write_messages = os.pipe()
+        read_answers, write_answers = os.pipe()
+        self.stdin, self.stdout = os.fdopen(write_messages, "wb", 0), os.fdopen(read_answers, "rb", 0)
+        self._thread = threading.Thread(target=self._serve, args=(read_messages, write_answers))
+        self._thread.start()
+
+    def _serve(self, messages: int, answers: int) -> None:
+        from lifecycle.runs.recording_process import IMPORTED_EARLY, draw
+        from lifecycle.tracking import messages as known
+        from lifecycle.tracking import worker
+
+        with os.fdopen(messages, "rb") as reader, os.fdopen(answers, "wb", 0) as writer:
+            worker.serve(reader, lambda answer: writer.write(known.encode_answer(answer)), draw, IMPORTED_EARLY)
+
+    def poll(self) -> None:
+        """Return that it has not ended."""
+
+    def kill(self) -> None:
+        """Do nothing: its input has ended."""
+        self._thread.join()
+
+    def wait(self) -> int:
+        """Wait for its end."""
+        self._thread.join()
+        return 0
+
+
+def warm_up(database: str) -> None:
+    """Have a run and a sweep done here, once, which imports and compiles what each command would in its turn."""
+    import torch
+
+    from lifecycle.cli.main import main
+    from lifecycle.tracking import client
+
+    threads, start_worker = torch.get_num_threads(), client.start_worker
+    torch.set_num_threads(1)  # OpenMP's threads would be missing after a fork, and be waited for
+    client.start_worker = ThreadWorker
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        Path("mlruns").mkdir()
+        shutil.copy(database, "mlruns/mlflow.db")
+        sys.argv[1:] = ["data=iris", "trainer.max_epochs=1", "verbose=0"]
+        main()
+        client.end_all()
+    client.start_worker = start_worker
+    torch.set_num_threads(threads)
+
+
+def preload(database: str) -> None:
     """Import what a command and the process that records use."""
     from lifecycle.runtime.lazy_imports import quick_imports
 
@@ -214,11 +270,13 @@ def preload() -> None:
         *recording_process.IMPORTED_EARLY,
     ):
         importlib.import_module(name)
+    warm_up(database)
     gc.collect()
     gc.freeze()
 
 
 if __name__ == "__main__":
     sys.path.insert(0, "")  # as ``python -m lifecycle`` has it
-    preload()
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    number, empty_database = sys.argv[1:]
+    preload(empty_database)
+    serve(socket.socket(fileno=int(number)))

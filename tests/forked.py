@@ -29,9 +29,9 @@ COMMAND = "import sys\nfrom lifecycle.cli.main import main\nsys.exit(main())"
 class Forks:
     """The process that others are forked from; it ends with this one."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: Path) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-P", str(SERVER), str(theirs.fileno())]
+        command = [sys.executable, "-P", str(SERVER), str(theirs.fileno()), str(database)]
         self._server = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         theirs.close()
         self._news = threading.Condition()
