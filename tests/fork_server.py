@@ -12,7 +12,6 @@ import importlib
 import json
 import os
 import select
-import shutil
 import socket
 import subprocess
 import sys
@@ -231,8 +230,8 @@ class ThreadWorker:
         return 0
 
 
-def warm_up(database: str) -> None:
-    """Have a run and a sweep done here, once, which imports and compiles what each command would in its turn."""
+def warm_up() -> None:
+    """Do a run here, once: each command would import, compile and compose the same in its turn."""
     import torch
 
     from lifecycle.cli.main import main
@@ -242,16 +241,15 @@ def warm_up(database: str) -> None:
     torch.set_num_threads(1)  # OpenMP's threads would be missing after a fork, and be waited for
     client.start_worker = ThreadWorker
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        Path("mlruns").mkdir()
-        shutil.copy(database, "mlruns/mlflow.db")
         sys.argv[1:] = ["data=iris", "trainer.max_epochs=1", "verbose=0"]
         main()
         client.end_all()
     client.start_worker = start_worker
+    importlib.import_module("mlflow.tracking.fluent")._active_experiment_id = None  # the next has another database
     torch.set_num_threads(threads)
 
 
-def preload(database: str) -> None:
+def preload(tables: Path) -> None:
     """Import what a command and the process that records use."""
     from lifecycle.runtime.lazy_imports import quick_imports
 
@@ -270,13 +268,19 @@ def preload(database: str) -> None:
         *recording_process.IMPORTED_EARLY,
     ):
         importlib.import_module(name)
-    warm_up(database)
+    # Our own folder is not on the path: its modules have names of the tests.
+    sys.path.append(str(Path(__file__).parents[1]))
+    from tests import databases
+
+    sys.path.pop()
+    databases.quicken(tables)
+    warm_up()
     gc.collect()
     gc.freeze()
 
 
 if __name__ == "__main__":
     sys.path.insert(0, "")  # as ``python -m lifecycle`` has it
-    number, empty_database = sys.argv[1:]
-    preload(empty_database)
+    number, tables = sys.argv[1:]
+    preload(Path(tables))
     serve(socket.socket(fileno=int(number)))
