@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 import os
 import shutil
@@ -16,7 +15,6 @@ from pathlib import Path
 import mlflow
 import pytest
 from hypothesis import HealthCheck, settings
-from mlflow.store.db import utils as store_utils
 
 from lifecycle import layout
 from lifecycle import run as lifecycle_run
@@ -24,14 +22,12 @@ from lifecycle.cli.main import main
 from lifecycle.sweeps import supervise
 from lifecycle.tracking import client
 from lifecycle.tracking.store import database_uri
+from tests import databases
 from tests.forked import Forks, Process, Recorder, SweepWorker
 
 # A busy machine draws examples slowly, which says nothing of the code; twenty of each keep the suite short.
 settings.register_profile("suite", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
-
-# MLflow reads all its migrations for each database that is opened, to see that it has the latest schema.
-store_utils._get_latest_schema_revision = functools.cache(store_utils._get_latest_schema_revision)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -93,9 +89,17 @@ def lifecycle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Cap
     return run
 
 
+@pytest.fixture(scope="session", autouse=True)
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Have MLflow make its tables once: its migrations take seconds."""
+    file = tmp_path_factory.mktemp("tables") / "mlflow.db"
+    databases.quicken(file)
+    return file
+
+
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a database of MLflow's with nothing in it, once: its migrations take seconds."""
+    """Make a database of MLflow's with nothing in it."""
     file = tmp_path_factory.mktemp("database") / "mlflow.db"
     mlflow.MlflowClient(f"sqlite:///{file}").search_experiments()
     return file
@@ -130,9 +134,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> P
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
+def forks(tables: Path) -> Iterator[Forks]:
     """Have a process from which those of the command are forked."""
-    forks = Forks()
+    databases.make(tables)
+    forks = Forks(tables)
     yield forks
     forks.end()
 

@@ -15,6 +15,8 @@ import select
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -195,7 +197,59 @@ def serve(asking: socket.socket) -> None:
                 asking.send(json.dumps({"pid": pid, "code": code}).encode())
 
 
-def preload() -> None:
+class ThreadWorker:
+    """The process that records, as a thread of this process; it ends with its input."""
+
+    pid = 0
+
+    def __init__(self) -> None:
+        read_messages, write_messages = os.pipe()
+        read_answers, write_answers = os.pipe()
+        self.stdin, self.stdout = os.fdopen(write_messages, "wb", 0), os.fdopen(read_answers, "rb", 0)
+        self._thread = threading.Thread(target=self._serve, args=(read_messages, write_answers))
+        self._thread.start()
+
+    def _serve(self, messages: int, answers: int) -> None:
+        from lifecycle.runs.recording_process import IMPORTED_EARLY, draw
+        from lifecycle.tracking import messages as known
+        from lifecycle.tracking import worker
+
+        with os.fdopen(messages, "rb") as reader, os.fdopen(answers, "wb", 0) as writer:
+            worker.serve(reader, lambda answer: writer.write(known.encode_answer(answer)), draw, IMPORTED_EARLY)
+
+    def poll(self) -> None:
+        """Return that it has not ended."""
+
+    def kill(self) -> None:
+        """Do nothing: its input has ended."""
+        self._thread.join()
+
+    def wait(self) -> int:
+        """Wait for its end."""
+        self._thread.join()
+        return 0
+
+
+def warm_up() -> None:
+    """Do a run here, once: each command would import, compile and compose the same in its turn."""
+    import torch
+
+    from lifecycle.cli.main import main
+    from lifecycle.tracking import client
+
+    threads, start_worker = torch.get_num_threads(), client.start_worker
+    torch.set_num_threads(1)  # OpenMP's threads would be missing after a fork, and be waited for
+    client.start_worker = ThreadWorker
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        sys.argv[1:] = ["data=iris", "trainer.max_epochs=1", "verbose=0"]
+        main()
+        client.end_all()
+    client.start_worker = start_worker
+    importlib.import_module("mlflow.tracking.fluent")._active_experiment_id = None  # the next has another database
+    torch.set_num_threads(threads)
+
+
+def preload(tables: Path) -> None:
     """Import what a command and the process that records use."""
     from lifecycle.runtime.lazy_imports import quick_imports
 
@@ -214,11 +268,19 @@ def preload() -> None:
         *recording_process.IMPORTED_EARLY,
     ):
         importlib.import_module(name)
+    # Our own folder is not on the path: its modules have names of the tests.
+    sys.path.append(str(Path(__file__).parents[1]))
+    from tests import databases
+
+    sys.path.pop()
+    databases.quicken(tables)
+    warm_up()
     gc.collect()
     gc.freeze()
 
 
 if __name__ == "__main__":
     sys.path.insert(0, "")  # as ``python -m lifecycle`` has it
-    preload()
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    number, tables = sys.argv[1:]
+    preload(Path(tables))
+    serve(socket.socket(fileno=int(number)))

@@ -27,11 +27,15 @@ COMMAND = "import sys\nfrom lifecycle.cli.main import main\nsys.exit(main())"
 
 
 class Forks:
-    """The process that others are forked from; it ends with this one."""
+    """The process that others are forked from; it ends with this one.
 
-    def __init__(self) -> None:
+    Args:
+        tables: as :func:`tests.databases.quicken` takes them, and made.
+    """
+
+    def __init__(self, tables: Path) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-P", str(SERVER), str(theirs.fileno())]
+        command = [sys.executable, "-P", str(SERVER), str(theirs.fileno()), str(tables)]
         self._server = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         theirs.close()
         self._news = threading.Condition()

@@ -33,6 +33,22 @@ def test_an_installed_package_adds_a_plugin_under_its_entry_point_name(site: Sit
     assert registry.load("model", "my_net").__name__ == "Net"
 
 
+@pytest.mark.parametrize("written", ["", "in full"])
+def test_of_the_working_folder_only_the_packages_are_looked_at(
+    site: Site, monkeypatch: pytest.MonkeyPatch, written: str
+) -> None:
+    monkeypatch.chdir(site.folder)
+    monkeypatch.setattr(sys, "path", [written and str(site.folder), *sys.path[1:]])
+    before = registry.search_path_state()
+    (site.folder / "mlruns").mkdir()
+    assert registry.search_path_state() == before
+    site.install("acme", {"my_net": "Net"}, version="0.3")
+    assert registry.plugins("model")["my_net"].source == "acme 0.3"
+    state = registry.search_path_state()
+    (site.folder / "acme-0.3.dist-info" / "direct_url.json").touch()  # as of a package that is installed anew
+    assert before != registry.search_path_state() != state
+
+
 def test_names_are_listed_sorted(site: Site) -> None:
     site.install("acme", {"zz": "Net", "aa": "Net"})
     assert list(registry.plugins("model")) == ["aa", "cnn", "lstm", "mlp", "sequential", "zz"]

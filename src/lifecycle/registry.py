@@ -77,15 +77,29 @@ def _plugins(kind: str, _state: tuple[tuple[str, int], ...]) -> dict[str, Plugin
 def search_path_state() -> tuple[tuple[str, int], ...]:
     """Return the folders of ``sys.path`` and when each was changed, in nanoseconds: installing a package changes one.
 
+    Of the working folder, which changes with each file that a run leaves there, only the packages count.
     What is read from installed packages may be kept until this changes.
     """
-    found = []
+    found, working = [], [""]
+    with suppress(OSError):  # it was deleted
+        working.append(os.getcwd())  # noqa: PTH109 - half the time of Path's, as with the next
     for folder in sys.path:
+        if folder in working:
+            found += [(folder, 0), *_packages_in(folder)]
+            continue
         changed = 0
         with suppress(OSError):  # there is no such folder
-            changed = os.stat(folder or ".").st_mtime_ns  # noqa: PTH116 - half the time of Path's
+            changed = os.stat(folder).st_mtime_ns  # noqa: PTH116
         found.append((folder, changed))
     return tuple(found)
+
+
+def _packages_in(folder: str) -> list[tuple[str, int]]:
+    """Return the metadata of packages in a folder, and when each was changed."""
+    with suppress(OSError), os.scandir(folder or ".") as entries:
+        listed = [entry for entry in entries if entry.name.lower().endswith((".dist-info", ".egg-info"))]
+        return sorted((entry.path, entry.stat().st_mtime_ns) for entry in listed)
+    return []
 
 
 _loaded: dict[tuple[str, str], type] = {}

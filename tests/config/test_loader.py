@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
@@ -26,15 +28,15 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def composed(words: list[str], *, by_hydra: bool) -> Any:
+def composed(words: list[str], *, by_hydra: bool, mode: RunMode = RunMode.RUN) -> Any:
     """Return all that a composition gives, or its error, by our loader or by Hydra's own."""
-    import hydra
-
     try:
         with hydra_ready(), pytest.MonkeyPatch.context() as patch:
             if by_hydra:
                 patch.setattr(loader.Loader, "_load_configuration_impl", ConfigLoaderImpl._load_configuration_impl)
-            return leaves(hydra.compose("config", words, return_hydra_config=True))
+            hydra = GlobalHydra.instance().hydra
+            assert hydra is not None
+            return leaves(hydra.compose_config("config", words, mode, with_log_configuration=False, from_shell=False))
     except Exception as error:
         return type(error), str(error), repr(error.__cause__)
 
@@ -54,7 +56,19 @@ WORDS = st.sampled_from(
     [
         *("data=wine", "data=digits", "data=nothing", "data=null", "model=cnn", "model=lstm", "model=[mlp,cnn]"),
         *("optimizer=sgd", "schedule=cosine", "trainer=debug", "+experiment=iris", "experiment=iris", "~trainer"),
-        *("seed=3", "seed=x", "seed=1,2", "+seed=3", "++seed=4", "loss=null", "metrics=[accuracy]", "metrics=accuracy"),
+        *(
+            "seed=3",
+            "seed=x",
+            "seed=1,2",
+            "data=iris,wine",
+            "optimizer.lr=range(1,3)",
+            "+a=1,2",
+            "+seed=3",
+            "++seed=4",
+            "loss=null",
+            "metrics=[accuracy]",
+            "metrics=accuracy",
+        ),
         *("model.hidden=[8, 4]", "model.dropout=0.5", "model.nothing=1", "+model.nothing=1", "optimizer.lr=1e-2"),
         *("class_weights={a: 1}", "class_weights=balanced", "tracking.dir=${oc.env:HOME}", "trainer.patience=${seed}"),
         *(
@@ -63,6 +77,11 @@ WORDS = st.sampled_from(
             "~data.target",
             "hydra.verbose=true",
             "hydra.mode=RUN",
+            "hydra.verbose=true,false",
+            "data=iris,wine",
+            "optimizer.lr=range(1,3)",
+            "+a=1,2",
+            "+experiment=iris,mnist",
             "hydra/launcher=basic",
         ),
         *(
@@ -80,11 +99,11 @@ WORDS = st.sampled_from(
 
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(WORDS, max_size=5))
-def test_a_composition_is_hydras_own(words: list[str]) -> None:
-    expected = composed(words, by_hydra=True)
+@given(st.lists(WORDS, max_size=5), st.sampled_from(RunMode))
+def test_a_composition_is_hydras_own(words: list[str], mode: RunMode) -> None:
+    expected = composed(words, by_hydra=True, mode=mode)
     for _ in range(2):  # the second one is that which was kept
-        assert composed(words, by_hydra=False) == expected
+        assert composed(words, by_hydra=False, mode=mode) == expected
 
 
 def test_what_one_request_sets_is_not_in_the_next() -> None:
@@ -153,7 +172,10 @@ def test_defaults_that_are_made_anew_are(monkeypatch: pytest.MonkeyPatch) -> Non
     assert compose([]).config.model.hidden == [5]
 
 
-def test_a_command_merges_the_files_once(monkeypatch: pytest.MonkeyPatch, lifecycle: Command) -> None:
+@pytest.mark.parametrize("many", [(), ("-m", "seed=1,2")])
+def test_a_command_merges_the_files_once(
+    many: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, lifecycle: Command
+) -> None:
     merged, merge = [], loader.Loader._compose_config_from_defaults_list
 
     def counted(*given: Any, **named: Any) -> DictConfig:
@@ -162,7 +184,7 @@ def test_a_command_merges_the_files_once(monkeypatch: pytest.MonkeyPatch, lifecy
 
     monkeypatch.setattr(loader.Loader, "_compose_config_from_defaults_list", counted)
     monkeypatch.setattr(loader, "_kept", {})
-    assert lifecycle("data=wine", "model.width=1").code == 2
+    assert lifecycle(*many, "data=wine", "model.width=1").code == 2
     assert len(merged) == 1
 
 

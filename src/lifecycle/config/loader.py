@@ -71,7 +71,9 @@ class Loader(ConfigLoaderImpl):
         # Functions are called by the parser, and shuffle() gives another order each time.
         parsed = [_parse(word) if "(" in word else _parsed(word) for word in overrides]
         choices = [override for override in parsed if _is_choice(override)]
-        own = [override for override in parsed if not _is_choice(override)]
+        # Hydra leaves swept values to the jobs, and only lists them.
+        jobs = [override for override in parsed if run_mode == RunMode.MULTIRUN and _is_swept(override)]
+        own = [override for override in parsed if not (_is_choice(override) or override in jobs)]
         stored = [*_nodes(ConfigStore.instance().repo)]
         key = self._key(config_name, choices, stored) if all(map(self._is_field, own)) else None
         if key is None:
@@ -144,6 +146,11 @@ def _is_choice(override: Override) -> bool:
     if override.is_add():
         return is_one and group == EXPERIMENT
     return is_one and group in CHOICES and not (override.is_delete() or override.is_force_add())
+
+
+def _is_swept(override: Override) -> bool:
+    """Return whether an override is of the jobs of a multirun: ``seed=1,2``; Hydra refuses its own settings there."""
+    return override.is_sweep_override() and not override.is_hydra_override()
 
 
 def _set_fields(config: DictConfig, own: list[Override], parsed: list[Override]) -> None:

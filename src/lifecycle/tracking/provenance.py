@@ -6,6 +6,7 @@ import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.parser import HeaderParser
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -51,8 +52,15 @@ def installed() -> str:
 @lru_cache(maxsize=1)
 def _installed(_state: tuple[tuple[str, int], ...]) -> str:
     # A set, since a package that is on sys.path twice is found twice.
-    found = sorted({f"{dist.name}=={dist.version}" for dist in metadata.distributions()}, key=str.lower)
+    found = sorted({_name_and_version(dist) for dist in metadata.distributions()}, key=str.lower)
     return "\n".join([f"# Python {platform.python_version()}", *found]) + "\n"
+
+
+def _name_and_version(dist: metadata.Distribution) -> str:
+    """Return what ``dist.name`` and ``dist.version`` say, without a parse of its whole description for each."""
+    text = dist.read_text("METADATA") or dist.read_text("PKG-INFO") or dist.read_text("") or ""
+    headers = HeaderParser().parsestr(text.partition("\n\n")[0])
+    return f"{headers['Name']}=={headers['Version']}"
 
 
 def commit() -> dict[str, str]:

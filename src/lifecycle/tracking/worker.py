@@ -112,10 +112,23 @@ def main(draw: Draw | None = None, imported_early: Sequence[str] = ()) -> None:
     gc.disable()  # few objects here refer to themselves, and imports are faster without it
     answers = os.dup(1)
     os.dup2(2, 1)  # libraries print to stdout, and a printed line is no answer
+    _leave_out_check()
     serve(sys.stdin.buffer, lambda answer: _write(answers, encode_answer(answer)), draw, imported_early)
     null = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):  # a pipe on the command's output closes now, not after this process has been torn down
         os.dup2(null, descriptor)
+
+
+def _leave_out_check() -> None:
+    """Have MLflow not check, for each model, whether the versions that it needs are installed.
+
+    They are those that are installed, and the check reads the list of files of every package, which takes longer than
+    to record a short run. Only in a process that is our own.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow.utils import environment
+
+    environment.warn_dependency_requirement_mismatches = lambda requirements: None
 
 
 def _write(descriptor: int, line: bytes) -> None:
