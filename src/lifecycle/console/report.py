@@ -83,6 +83,8 @@ class Report:
     def begin(self, job: Job, data: Dataset, layers: list[Layer], module: CompiledModel) -> None:
         """Print data, layers, loss, optimizer and metrics before a fit."""
         self.data(data)
+        if data.reading:
+            self._line("Read", f"{data.name}: {data.reading}")
         self._line("Columns", kinds.describe(data.column_kinds))
         for note in data.notes:
             self._line("", COMMAND_LINE.text(note), style="yellow")
