@@ -40,10 +40,16 @@ def _csv(file: Path, declared: Declared | None = None) -> pd.DataFrame:
         if declared is not None and declared.encoding is not None:
             raise
         # A letter beyond the first bytes, which were all of ASCII.
-        declared = replace(declared or Declared(), encoding=encodings.single_byte(file.read_bytes()))
-        frame, found = _frame(file, dialect.of_file(file, declared))
+        frame, found = _frame(file, redetected(file, declared))
     frame.attrs[DIALECT] = found
     return frame
+
+
+def redetected(file: Path, declared: Declared | None) -> Dialect:
+    """Return the dialect of a file that turned out not to be UTF-8."""
+    with file.open("rb") as stream:
+        encoding = encodings.of_blocks(transcoding.blocks_of(stream))
+    return dialect.of_file(file, replace(declared or Declared(), encoding=encoding))
 
 
 class NotUtf8Error(ValueError):

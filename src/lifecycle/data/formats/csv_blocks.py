@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.data.columns import names
 from lifecycle.data.formats import csv, csv_lines, dialect, transcoding
 from lifecycle.data.formats.dialect import Dialect
+from lifecycle.data.formats.encodings import UTF8
 from lifecycle.data.formats.reading import declared_of
 from lifecycle.runtime.digests import sha256
 
@@ -28,6 +29,10 @@ PARSERS = 2
 """Chunks that are parsed at the same time, each by one thread: faster than one chunk by several threads."""
 
 EMPTY, NUMBER, TRUTH, TEXT, TIME, BYTES = "empty", "number", "truth value", "text", "time", "bytes"
+
+
+NOT_UTF8 = "invalid UTF8"
+"""A part of pyarrow's message."""
 
 
 class AsTextError(Exception):
@@ -60,7 +65,8 @@ class CsvFile:
     """
 
     def __init__(self, file: Path, at_once: int, plugin: Any) -> None:
-        self.dialect = dialect.of_file(file, declared_of(plugin))
+        self._declared = declared_of(plugin)
+        self.dialect = dialect.of_file(file, self._declared)
         csv.check(file, self.dialect)
         self.file, self.at_once = file, at_once
         self._in_file = csv.header(file) if self.dialect.is_plain else list(self.dialect.names)
@@ -73,6 +79,14 @@ class CsvFile:
         self.digest = ""
         self._kinds: dict[str, str] = {}
         self._with_na: set[str] = set()  # columns with spellings of a missing number, such as NA
+
+    def turned_out_otherwise(self, error: ValueError) -> bool:
+        """Return whether an error is that of a letter that is not UTF-8; the file is then to be read again."""
+        is_declared = self._declared is not None and self._declared.encoding is not None
+        if NOT_UTF8 not in str(error) or self.dialect.encoding != UTF8 or is_declared:
+            return False
+        self.dialect = csv.redetected(self.file, self._declared)
+        return True
 
     def tables(self, wanted: list[str]) -> Iterator[pa.Table]:
         """Yield the columns ``wanted`` of the next rows: texts, numbers or truth values.

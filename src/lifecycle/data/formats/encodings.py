@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterable
 
 UTF8 = "utf-8"
 
@@ -15,8 +16,10 @@ MARKS = {
 }
 """Byte order mark -> encoding; the longer ones first."""
 
-SINGLE_BYTE = ("cp1252", "latin-1")
-"""Encodings of text that is not UTF-8, in this order; the first has no letter for five bytes."""
+WINDOWS, LATIN = "cp1252", "latin-1"
+"""Encodings of text that is not UTF-8: the second where a byte has no letter in the first."""
+
+NOT_IN_CP1252 = b"\x81\x8d\x8f\x90\x9d"
 
 BINARY = (b"\x89PNG", b"\xff\xd8\xff", b"PK\x03\x04", b"\x1f\x8b")
 """First bytes of pictures and archives."""
@@ -41,7 +44,7 @@ def detect(head: bytes, is_whole: bool, other: str = "") -> str:
     Args:
         head: its first bytes.
         is_whole: these are all bytes.
-        other: the encoding of text that is not UTF-8; "": one of :data:`SINGLE_BYTE`.
+        other: the encoding of text that is not UTF-8; "": that of Windows, or latin-1.
 
     Raises:
         ValueError: it is not text.
@@ -56,19 +59,13 @@ def detect(head: bytes, is_whole: bool, other: str = "") -> str:
         return UTF8
     except UnicodeDecodeError as error:
         if not head.startswith(BINARY) and not head[:4096].translate(None, CONTROLS) != head[:4096]:
-            return other or single_byte(head)
+            return other or of_blocks([head])
         raise ValueError(f"it is not UTF-8 ({error.reason} at byte {error.start})") from error
 
 
-def single_byte(head: bytes) -> str:
-    """Return the encoding of a text that is not UTF-8."""
-    for encoding in SINGLE_BYTE:
-        try:
-            head.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        return encoding
-    raise AssertionError("latin-1 decodes all bytes")
+def of_blocks(blocks: Iterable[bytes]) -> str:
+    """Return the encoding of a text that is not UTF-8, given in blocks of bytes."""
+    return LATIN if any(block.translate(None, NOT_IN_CP1252) != block for block in blocks) else WINDOWS
 
 
 def text_of(head: bytes, encoding: str, is_whole: bool) -> str:

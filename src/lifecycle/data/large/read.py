@@ -57,6 +57,9 @@ def read(plugin: TableFields, file: Path) -> LargeTable:
             except AsTextError as error:
                 assert isinstance(found, CsvFile)  # noqa: S101 - for the types
                 found.texts[error.name] = error
+            except ValueError as error:
+                if not (isinstance(found, CsvFile) and found.turned_out_otherwise(error)):
+                    raise
     except (ValueError, OSError) as error:  # pyarrow's errors are ValueErrors
         raise files.unreadable(plugin.path, error) from error
 
