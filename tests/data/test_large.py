@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from lifecycle.data import load as load_module
 from lifecycle.data.dataset import Dataset
-from lifecycle.data.formats import dialect
+from lifecycle.data.formats import detection
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.large import blocks, codes, read
 from lifecycle.data.large.disk_rows import DiskRows
@@ -302,7 +302,7 @@ def test_a_row_too_short_or_too_long_is_refused_wherever_it_is(
 def test_bytes_that_are_not_utf_8_are_letters_of_windows(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head_bytes: int
 ) -> None:
-    monkeypatch.setattr(dialect, "HEAD_BYTES", head_bytes)  # with few, the letter is found late
+    monkeypatch.setattr(detection, "HEAD_BYTES", head_bytes)  # with few, the letter is found late
     file = tmp_path / "a.csv"
     file.write_bytes(b"n,x,y\n" + b"1,a,no\n2,b,yes\n" * 300 + b"3,\xe9,no\n")
     assert outcome(load, file, large=True) == outcome(load, file, large=False)

@@ -62,10 +62,10 @@ def decoded(config: DictConfig) -> None:
 def _one(value: str) -> str:
     if value in NULL or _is_text(value):
         return value
-    if _is_sweep(value):
-        parts = _parts(value)
-        return value if len(parts) == 1 else ",".join(map(_element, parts))
-    return _in_quotes(value)
+    parts = _parts(value)
+    if len(parts) > 1 and all(part.strip() for part in parts):
+        return ",".join(map(_element, parts))  # a run for each; a name with a comma is typed in quotes
+    return value if _is_sweep(value) and value != "," else _in_quotes(value)
 
 
 def _element(value: str) -> str:
@@ -159,7 +159,7 @@ def _parsed(word: str) -> Any:
         override = OverridesParser.create().parse_override(word)
     except HydraException:
         return None
-    return None if override.is_sweep_override() else override._value  # noqa: SLF001 - value() strips the quotes
+    return None if override.is_sweep_override() else override._value  # value() strips the quotes
 
 
 def _in_quotes(text: str) -> str:

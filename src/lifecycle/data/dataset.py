@@ -93,7 +93,8 @@ class Dataset:
     @property
     def reading(self) -> str:
         """How the text file was read, in words; "" where it is a plain one, or none."""
-        return "" if self.dialect is None else self.dialect.described()
+        words = "" if self.dialect is None else self.dialect.described()
+        return f"{self.dialect.file}: {words}" if self.dialect is not None and words else ""
 
     @property
     def split_digests(self) -> dict[str, str]:

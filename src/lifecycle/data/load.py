@@ -17,7 +17,7 @@ from lifecycle.data.columns.kinds import column_kinds, num_missing
 from lifecycle.data.columns.names import place
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.digests import digest
-from lifecycle.data.formats.csv import DIALECT
+from lifecycle.data.formats.dialect import DIALECT
 from lifecycle.data.large.load import load_large
 from lifecycle.data.large.table import LargeTable
 from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, learn_target
@@ -59,7 +59,7 @@ def load(
         return _load_frame(plugin, name, kind, seed, in_memory.frame, fold, True, in_memory.split)
     if (table := large_table(plugin)) is not None:
         with memory.kept():
-            return load_large(table, name, kind, seed, fold)
+            return replace(load_large(table, name, kind, seed, fold), dialect=table.dialect)
     return _load_frame(plugin, name, kind, seed, plugin.read() if frame is None else frame, fold)
 
 

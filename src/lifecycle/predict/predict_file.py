@@ -129,7 +129,9 @@ def forecast_file(
     rows = _source(trained, source, output, form)
     names = [*trained.columns, *trained.optional_columns(rows.schema.names)]
     (table,) = rows.select(names).of(sys.maxsize)  # one block
-    known = stream.typed(table.replace_schema_metadata(), trained.numbers, rows.is_text, spellings(trained.marks)).to_pandas()
+    known = stream.typed(
+        table.replace_schema_metadata(), trained.numbers, rows.is_text, spellings(trained.marks)
+    ).to_pandas()
     ahead = trained.forecast(known, horizon)
     if output_form != PARQUET and ahead.iloc[:, 0].dtype.kind == "M":  # times as the source writes them
         ahead.isetitem(0, times.texts(ahead.iloc[:, 0]))

@@ -95,7 +95,7 @@ def _print_all() -> None:
 def _print_description(job: Job) -> None:
     from lifecycle.data.columns.kinds import column_kinds, num_missing
     from lifecycle.data.digests import digest
-    from lifecycle.data.formats.csv import DIALECT
+    from lifecycle.data.formats.dialect import DIALECT
     from lifecycle.data.preprocessing import clean_targets
     from lifecycle.runtime.digests import sha256
 

@@ -12,8 +12,8 @@ import pandas as pd
 from lifecycle.capabilities import path_of
 from lifecycle.contract import DataPlugin, Target
 from lifecycle.data.columns import rounding
-from lifecycle.data.formats import csv
-from lifecycle.data.formats.dialect import Dialect
+from lifecycle.data.formats import csv, transcoding
+from lifecycle.data.formats.dialect import DIALECT, Dialect
 from lifecycle.data.sources import files
 from lifecycle.errors import Text
 
@@ -41,7 +41,7 @@ def notes(frame: pd.DataFrame, names: Iterable[str], file: Path | None, target: 
             in_doubt.append(name)
     if file is not None and in_doubt:
         places = [list(frame.columns).index(name) for name in in_doubt]
-        read = zip(in_doubt, in_csv(file, places, frame.attrs.get(csv.DIALECT)), strict=True)
+        read = zip(in_doubt, in_csv(file, places, frame.attrs.get(DIALECT)), strict=True)
         found |= {name: rounded for name, rounded in read if rounded is not None}
     return [rounding.note(name, *rounded, is_target=name == target) for name, rounded in found.items()]
 
@@ -79,15 +79,13 @@ def in_csv(file: Path, places: list[int], dialect: Dialect | None = None) -> lis
     dialect = dialect or Dialect()
     header = csv.header(file) if dialect.is_plain else list(dialect.names)
     own: dict[str, Any] = {} if dialect.is_plain else {"column_names": header, "skip_rows": dialect.skip}
-    parsing = arrow_csv.ParseOptions(
-        delimiter=dialect.delimiter, quote_char=dialect.quote, newlines_in_values=True
-    )
+    parsing = arrow_csv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote, newlines_in_values=True)
     names = [header[place] for place in places]
     found: dict[str, tuple[int, int] | None] = dict.fromkeys(names)
     # As texts and block by block: a number type would round here too, and the file may be larger than memory.
     converting = arrow_csv.ConvertOptions(include_columns=names, column_types=dict.fromkeys(names, pa.string()))
     with (
-        csv.opened(file, dialect) as stream,
+        transcoding.opened(file, dialect) as stream,
         arrow_csv.open_csv(stream, arrow_csv.ReadOptions(block_size=1 << 20, **own), parsing, converting) as reader,
     ):
         for batch in reader:

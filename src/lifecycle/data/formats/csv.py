@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import csv
-import io
 import itertools
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from lifecycle.data.formats import csv_lines, dialect, encodings, transcoding
+from lifecycle.data.formats import csv_lines, detection, encodings, transcoding
 from lifecycle.data.formats.cells import MARKS, spellings
-from lifecycle.data.formats.dialect import Declared, Dialect
+from lifecycle.data.formats.dialect import DIALECT, Declared, Dialect
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,12 +26,9 @@ CODE = re.compile(r"0\d+")
 ROWS_TO_SEARCH = 10_000
 """Rows that are searched for codes: reading all of a large file a second time, with ``csv``, would be slow."""
 
-DIALECT = "dialect"
-"""The entry of a frame's ``attrs`` with the :class:`Dialect` of its file."""
-
 
 def _csv(file: Path, declared: Declared | None = None) -> pd.DataFrame:
-    found = dialect.of_file(file, declared)
+    found = detection.of_file(file, declared)
     try:
         frame, found = _frame(file, found)
     except NotUtf8Error:
@@ -49,7 +44,7 @@ def redetected(file: Path, declared: Declared | None) -> Dialect:
     """Return the dialect of a file that turned out not to be UTF-8."""
     with file.open("rb") as stream:
         encoding = encodings.of_blocks(transcoding.blocks_of(stream))
-    return dialect.of_file(file, replace(declared or Declared(), encoding=encoding))
+    return detection.of_file(file, replace(declared or Declared(), encoding=encoding))
 
 
 class NotUtf8Error(ValueError):
@@ -70,7 +65,10 @@ def _frame(file: Path, found: Dialect) -> tuple[pd.DataFrame, Dialect]:
     if found.encoding == encodings.UTF8:
         _check_utf8(frame)
     dated = [name for name in frame.columns if pd.api.types.is_datetime64_any_dtype(frame[name])]
-    codes = [*codes_of(file, found), *dated]  # dates stay texts: as datetimes they would lose their zones and their form
+    codes = [
+        *codes_of(file, found),
+        *dated,
+    ]  # dates stay texts: as datetimes they would lose their zones and their form
     # A second read, of these columns only: given dtype= for one column, pandas with engine="pyarrow" fails on missing
     # values in integer columns.
     if codes:
@@ -104,31 +102,8 @@ class _Reader:
             return pd.read_csv(self.file, **options)
         options |= {"sep": found.delimiter, "quotechar": found.quote}
         options |= {"header": None, "names": list(found.names), "skiprows": found.skip}
-        with opened(self.file, found) as stream:
+        with transcoding.opened(self.file, found) as stream:
             return pd.read_csv(stream, **options)
-
-
-@contextmanager
-def opened(file: Path, found: Dialect) -> Iterator[IO[bytes]]:
-    """Open a file as bytes of UTF-8 that a parser reads with :attr:`Dialect.delimiter`, line by line the same."""
-    with file.open("rb") as stream:
-        if found.is_native:
-            yield stream
-        else:
-            yield io.BufferedReader(transcoding.Transcoded(transcoding.blocks_of(stream), found))
-
-
-@contextmanager
-def lines_of(file: Path, found: Dialect) -> Iterator[io.TextIOWrapper]:
-    """Open a file as lines of text, without comments."""
-    with file.open("rb") as stream:
-        raw: Any = stream
-        if not found.is_native:
-            raw = io.BufferedReader(transcoding.Transcoded(transcoding.blocks_of(stream), found))
-        # utf-8-sig: Excel writes a byte order mark, which would become part of the first name.
-        # errors="replace": a text that is not UTF-8 is reported by its column once the file is read.
-        with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="", errors="replace") as lines:
-            yield lines
 
 
 def _check_utf8(frame: pd.DataFrame) -> None:
@@ -158,7 +133,7 @@ def parse_numbers(column: pd.Series[Any]) -> tuple[pd.Series[Any], pd.Series[Any
 def codes_of(file: Path, found: Dialect | None = None) -> list[str]:
     """Return the columns of codes such as 007, judged by the first rows: as numbers they would lose their zeros."""
     found = found or Dialect()
-    with lines_of(file, found) as lines:
+    with transcoding.lines_of(file, found) as lines:
         names = list(found.names)
         if found.is_plain:
             rows = csv.reader(lines)

@@ -11,14 +11,15 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.columns import names
-from lifecycle.data.formats import csv, csv_lines, dialect, transcoding
+from lifecycle.data.formats import csv, csv_lines, detection, transcoding
 from lifecycle.data.formats.dialect import Dialect
 from lifecycle.data.formats.encodings import UTF8
-from lifecycle.data.formats.reading import declared_of
+from lifecycle.data.formats.reading import declared_of, name_of
 from lifecycle.runtime.digests import sha256
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class CsvFile:
 
     def __init__(self, file: Path, at_once: int, plugin: Any) -> None:
         self._declared = declared_of(plugin)
-        self.dialect = dialect.of_file(file, self._declared)
+        self.dialect = replace(detection.of_file(file, self._declared), file=name_of(plugin.path))
         csv.check(file, self.dialect)
         self.file, self.at_once = file, at_once
         self._in_file = csv.header(file) if self.dialect.is_plain else list(self.dialect.names)
@@ -85,7 +86,7 @@ class CsvFile:
         is_declared = self._declared is not None and self._declared.encoding is not None
         if NOT_UTF8 not in str(error) or self.dialect.encoding != UTF8 or is_declared:
             return False
-        self.dialect = csv.redetected(self.file, self._declared)
+        self.dialect = replace(csv.redetected(self.file, self._declared), file=self.dialect.file)
         return True
 
     def tables(self, wanted: list[str]) -> Iterator[pa.Table]:
@@ -151,9 +152,7 @@ class CsvFile:
                 null_values=self.dialect.nulls, strings_can_be_null=True, include_columns=in_file, column_types=types
             )
             try:
-                table = arrow_csv.read_csv(
-                    pa.BufferReader(chunk), read, self._parsing(quoted), convert
-                )
+                table = arrow_csv.read_csv(pa.BufferReader(chunk), read, self._parsing(quoted), convert)
                 return table.rename_columns(wanted)
             except pa.ArrowInvalid as error:
                 wrong = error

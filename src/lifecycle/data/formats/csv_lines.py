@@ -8,10 +8,9 @@ import re
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from lifecycle.data.formats.dialect import Dialect
+from lifecycle.data.formats import transcoding
+from lifecycle.data.formats.dialect import Dialect
 
 RAGGED = re.compile(r"Expected (\d+) columns?, got \d+(?:: (.*))?", re.DOTALL)
 """pyarrow's message on such a line. It has a row's number only where one thread parses the file, and no line's."""
@@ -103,9 +102,7 @@ def explained_in(error: Exception, file: Path, dialect: Dialect) -> Exception:
     """Return the result of :func:`explained` for a file, which is read again."""
     if RAGGED.search(str(error)) is None:
         return error
-    from lifecycle.data.formats import csv as csv_files
-
-    with csv_files.lines_of(file, dialect) as lines:
+    with transcoding.lines_of(file, dialect) as lines:
         return explained(error, lines, dialect=dialect)
 
 

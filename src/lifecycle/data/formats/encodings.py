@@ -56,11 +56,11 @@ def detect(head: bytes, is_whole: bool, other: str = "") -> str:
         return wide
     try:
         codecs.getincrementaldecoder(UTF8)().decode(head, final=is_whole)
-        return UTF8
     except UnicodeDecodeError as error:
-        if not head.startswith(BINARY) and not head[:4096].translate(None, CONTROLS) != head[:4096]:
+        if not head.startswith(BINARY) and head[:4096].translate(None, CONTROLS) == head[:4096]:
             return other or of_blocks([head])
         raise ValueError(f"it is not UTF-8 ({error.reason} at byte {error.start})") from error
+    return UTF8
 
 
 def of_blocks(blocks: Iterable[bytes]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -37,9 +38,7 @@ def is_header(rows: Sequence[Sequence[str]]) -> bool:
         return not any(is_number(cell) for cell in first)
     columns = [[cell for cell in column if not is_missing(cell)] for column in zip(*rest, strict=True)]
     shares = [sum(map(is_number, column)) / len(column) if column else 0.0 for column in columns]
-    present = [
-        (is_number(cell), share) for cell, share in zip(first, shares, strict=True) if not is_missing(cell)
-    ]
+    present = [(is_number(cell), share) for cell, share in zip(first, shares, strict=True) if not is_missing(cell)]
     data = any(is_value for is_value, share in present if share >= MOSTLY)
     # A text next to numbers in the same row must be above nothing but numbers to be a name.
     if any(not is_value for is_value, share in present if share >= (1 if data else MOSTLY)):
@@ -73,7 +72,7 @@ def _consecutive(cells: Sequence[str]) -> bool:
     if len(texts) < 2 or not all(text.isascii() and text.isdigit() for text in texts):
         return False
     numbers = [int(text) for text in texts]
-    return all(after - before == 1 for before, after in zip(numbers, numbers[1:], strict=False))
+    return all(after - before == 1 for before, after in itertools.pairwise(numbers))
 
 
 def _score(cell: str, column: Sequence[str]) -> float:

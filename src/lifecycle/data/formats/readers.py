@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from lifecycle.data.formats import csv, csv_lines, dialect, transcoding
+from lifecycle.data.formats import csv, csv_lines, detection, transcoding
 from lifecycle.data.formats import json as json_rows
 from lifecycle.data.formats.dialect import Declared, Dialect, Known
 from lifecycle.data.formats.names import CSV, JSON, JSON_LINES, PARQUET, STANDARD, of_input
@@ -29,9 +29,7 @@ BLOCKS_AHEAD = 48
 """Blocks that pyarrow reads ahead: an error in the first is reported after so many more have been read."""
 
 
-def read(
-    path: str | Path, form: str = CSV, declared: Declared | None = None, known: Known | None = None
-) -> Stream:
+def read(path: str | Path, form: str = CSV, declared: Declared | None = None, known: Known | None = None) -> Stream:
     """Open a CSV, Parquet or JSON file, or standard input.
 
     Args:
@@ -92,7 +90,7 @@ class _Text:
 
 def _csv(source: Path | IO[bytes], name: Text, declared: Declared | None, known: Known | None) -> Stream:
     head = _head(source)
-    found = dialect.detect(head, declared, known, is_whole=len(head) < dialect.HEAD_BYTES)
+    found = detection.detect(head, declared, known, is_whole=len(head) < detection.HEAD_BYTES)
     names = list(found.names)
     csv.check_names(csv.names_of(_text(head)) if found.is_plain else names, found.sep)  # pyarrow accepts any
     if not names:
@@ -118,9 +116,9 @@ def _csv(source: Path | IO[bytes], name: Text, declared: Declared | None, known:
 
 def _head(source: Path | IO[bytes]) -> bytes:
     if not isinstance(source, Path):
-        return dialect.head_of(source)
+        return detection.head_of(source)
     with source.open("rb") as stream:
-        return dialect.head_of(stream)
+        return detection.head_of(stream)
 
 
 def _text(head: bytes) -> io.TextIOWrapper:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.credentials import masked
 from lifecycle.data.columns import names
-from lifecycle.data.formats import encodings
+from lifecycle.data.formats import detection, encodings
 from lifecycle.data.formats.cells import PLAIN, spellings
-from lifecycle.data.formats.dialect import SEPARATORS, SPACE, Declared, Dialect, Known
-from lifecycle.errors import FieldError
+from lifecycle.data.formats.dialect import DIALECT, SEPARATORS, SPACE, Declared, Dialect, Known
+from lifecycle.errors import FieldError, RequestError, Setting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +38,9 @@ class Reading:
     """The fields of data plugins that read text files."""
 
     header: str = AUTO  # the first row names the columns: true or false; auto: judged by the types below it
-    names: list[str] = field(default_factory=list)  # of the columns, in order; by default those of the header, or c0, c1
+    names: list[str] = field(
+        default_factory=list
+    )  # of the columns, in order; by default those of the header, or c0, c1
     sep: str | None = None  # comma, semicolon, tab, pipe, space (any white space) or another sign; null: detected
     decimal: str | None = None  # mark of decimals: point or comma; null: detected
     thousands: str | None = None  # separator of thousands: comma, point, space, apostrophe or none; null: detected
@@ -92,6 +97,27 @@ class Reading:
             comment=self.comment,
         )
 
+    def cleaned(self, frame: pd.DataFrame, path: str) -> pd.DataFrame:
+        """Return the rows of a file with missing values in place of declared marks.
+
+        Raises:
+            RequestError: a field is set that is for text files, and the file is none.
+        """
+        if DIALECT in frame.attrs:
+            frame.attrs[DIALECT] = dataclasses.replace(frame.attrs[DIALECT], file=name_of(path))
+            return frame
+        for field_of_texts in ("names", "sep", "encoding", "comment"):
+            if value := getattr(self, field_of_texts):
+                key = Setting(f"data.{field_of_texts}", value)
+                problem = f"is for text files, and {name_of(path)} is none"
+                raise RequestError(key, problem, remedy="Leave it out.")
+        return without_marks(frame, self.missing)
+
+
+def name_of(path: str) -> str:
+    """Return the name of the file at a path, for display."""
+    return masked(path).rstrip("/").replace("\\", "/").rpartition("/")[2]
+
 
 def declared_of(plugin: Any) -> Declared | None:
     """Return what a data plugin says of its text file; ``None`` for a plugin without the fields."""
@@ -106,9 +132,23 @@ def declared_for(plugin: Any) -> Declared | None:
     return Declared(sep=None if found.sep in SEPARATORS else found.sep, comment=found.comment)
 
 
-def record(dialect: Dialect) -> dict[str, Any]:
+def record(found: Dialect) -> dict[str, Any]:
     """Return what a saved model keeps of the dialect of its training file."""
-    return {"names": list(dialect.names), "header": dialect.header, "missing": list(dialect.missing)}
+    return {"names": list(found.names), "header": found.header, "missing": list(found.missing)}
+
+
+def named(plugin: Any, file: Path | None, known: Known) -> Any:
+    """Return a data plugin that reads a text file by the columns of a model; see :class:`Known`.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    if not isinstance(plugin, Reading) or file is None or plugin.names:
+        return plugin
+    found = detection.of_file(file, plugin.declared, known)
+    if found.above or found.header:
+        return plugin
+    return dataclasses.replace(plugin, header="false", names=list(found.names))
 
 
 def known_of(plugin: Any, recorded: Mapping[str, Any] | None, needed: Sequence[str]) -> Known:

@@ -98,9 +98,7 @@ def from_frames(frames: Iterable[pd.DataFrame], numbers: Collection[str] | None)
     return Stream("input", schema, _batches_of(itertools.chain([first], remaining), schema))
 
 
-def typed(
-    table: pa.Table, numbers: Collection[str] | None, is_text: bool, nulls: Collection[str] = ()
-) -> pa.Table:
+def typed(table: pa.Table, numbers: Collection[str] | None, is_text: bool, nulls: Collection[str] = ()) -> pa.Table:
     """Return columns of the types that data plugins expect, with missing values as null.
 
     Args:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import codecs
 import io
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any
 
 from lifecycle.data.formats import encodings
@@ -97,3 +99,26 @@ class Transcoded(io.RawIOBase):
         self._rest = self._rest[len(found) :]
         buffer[: len(found)] = found
         return len(found)
+
+
+@contextmanager
+def opened(file: Path, found: Dialect) -> Iterator[IO[bytes]]:
+    """Open a file as bytes of UTF-8 that a parser reads with :attr:`Dialect.delimiter`, line by line the same."""
+    with file.open("rb") as stream:
+        if found.is_native:
+            yield stream
+        else:
+            yield io.BufferedReader(Transcoded(blocks_of(stream), found))
+
+
+@contextmanager
+def lines_of(file: Path, found: Dialect) -> Iterator[io.TextIOWrapper]:
+    """Open a file as lines of text, without comments."""
+    with file.open("rb") as stream:
+        raw: Any = stream
+        if not found.is_native:
+            raw = io.BufferedReader(Transcoded(blocks_of(stream), found))
+        # utf-8-sig: Excel writes a byte order mark, which would become part of the first name.
+        # errors="replace": a text that is not UTF-8 is reported by its column once the file is read.
+        with io.TextIOWrapper(raw, encoding="utf-8-sig", newline="", errors="replace") as lines:
+            yield lines

@@ -54,7 +54,7 @@ class Series(Card, Reading, Renamed, Shares):
 
     def read(self) -> pd.DataFrame:
         """Return the raw rows, in the order of the source."""
-        frame = self.renamed(files.read(self.path, self.declared), self.path)
+        frame = self.renamed(self.cleaned(files.read(self.path, self.declared), self.path), self.path)
         named = {"target": self.target, "time": self.time, "weight": self.weight}
         targets.check_columns(frame, self.path, {key: name for key, name in named.items() if name is not None})
         if self.time is not None:

@@ -57,7 +57,7 @@ class Table(Card, Reading, Renamed, Shuffled):
 
     def read(self) -> pd.DataFrame:
         """Return the raw rows."""
-        frame = self.renamed(files.read(self.path, self.declared), self.path)
+        frame = self.renamed(self.cleaned(files.read(self.path, self.declared), self.path), self.path)
         targets.check_columns(frame, self.path, self._named)
         self.check(frame)
         return frame

@@ -68,7 +68,6 @@ def load_large(table: LargeTable, name: str, kind: str, seed: int, fold: Fold | 
         column_kinds=table.column_kinds,
         notes=tuple(notes),
         weight=plugin.weight,
-        dialect=table.dialect,
     )
 
 
