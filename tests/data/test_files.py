@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import sklearn.datasets
 
+from lifecycle.data.formats.dialect import Declared
 from lifecycle.data.sources import files, sklearn_sets
 from lifecycle.errors import RequestError
 
@@ -117,9 +118,11 @@ def test_a_column_without_a_name_is_refused(write: Write) -> None:
 
 
 @pytest.mark.parametrize("sign", [";", "\t", "|"])
-def test_a_header_that_is_separated_by_another_sign_is_refused(write: Write, sign: str) -> None:
-    message = refused(write(f"a{sign}b\n1{sign}2\n"))
-    assert message == (f"cannot be read: its header is separated by {sign!r} rather than a comma. Fix the file.")
+def test_a_header_that_is_separated_by_another_sign_than_the_declared_one_is_refused(write: Write, sign: str) -> None:
+    file = write(f"a{sign}b\n1{sign}2\n")
+    assert files.read(file).to_dict("list") == {"a": [1], "b": [2]}
+    with pytest.raises(RequestError, match=f"its header is separated by {re.escape(repr(sign))} rather than a comma"):
+        files.read(file, Declared(sep=","))
 
 
 def test_an_index_with_a_name_in_parquet_is_a_column_and_one_without_is_refused(tmp_path: Path) -> None:
@@ -136,16 +139,14 @@ def test_a_word_such_as_na_is_kept_as_the_word_that_it_is(write: Write) -> None:
     assert frame["country"].tolist() == ["NA", "US", "null"]
 
 
-def test_text_that_is_not_utf_8_is_refused(write: Write) -> None:
-    message = refused(write("a,b\né,2\n", encoding="latin-1"))
-    assert message.startswith("is not UTF-8 in column a. Save it as UTF-8.") or message.startswith(
-        "cannot be read: it is not UTF-8"
-    )
-
-
-def test_a_header_that_is_not_utf_8_is_refused(write: Write) -> None:
-    message = refused(write("é,b\n1,2\n", encoding="latin-1"))
-    assert re.match(r"cannot be read: it is not UTF-8 \(.* at byte \d+\)\. Fix the file\.", message)
+@pytest.mark.parametrize("text", ["é,b\n1,2\n", "a,b\né,2\n", "a,b\n" + "x,1\n" * 300_000 + "é,2\n"], ids=len)
+def test_text_that_is_not_utf_8_is_that_of_windows_unless_utf_8_is_declared(write: Write, text: str) -> None:
+    file = write(text, encoding="latin-1")
+    frame = files.read(file)
+    assert frame.attrs["dialect"].encoding == "cp1252"
+    assert "é" in [*frame.columns, *frame.iloc[:, 0]]
+    with pytest.raises(RequestError, match=r"cannot be read: it is not UTF-8 (in column a|\(.* at byte \d+\))\. Fix"):
+        files.read(file, Declared(encoding="utf-8"))
 
 
 def test_a_missing_file_is_refused_with_the_nearest_next_to_it(write: Write, tmp_path: Path) -> None:

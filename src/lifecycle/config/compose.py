@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from lifecycle.config import rules
+from lifecycle.config.column_overrides import decoded, quoted
 from lifecycle.config.explain import COMPOSING, explain, removed, resolve_interpolations
 from lifecycle.config.options import CHOICES, EXPERIMENT, OURS, SWEEP, classes
 from lifecycle.config.schema import Request, RunConfig
@@ -101,9 +102,9 @@ def check_is_one(request: Request) -> None:
 
 
 def in_full(word: str) -> str:
-    """Return ``cv.folds=10`` for ``cv=10``: the node has several fields. Other overrides stay as they are."""
+    """Return ``cv.folds=10`` for ``cv=10``: the node has several fields. Names of columns are quoted."""
     key, equals, value = word.partition("=")
-    return f"cv.folds={value}" if equals and key == "cv" and not value.startswith("{") else word
+    return f"cv.folds={value}" if equals and key == "cv" and not value.startswith("{") else quoted(word)
 
 
 def request_of(config: DictConfig, hydra: Any, command: str, overrides: Sequence[str] | None = None) -> Request:
@@ -123,6 +124,7 @@ def request_of(config: DictConfig, hydra: Any, command: str, overrides: Sequence
         typed: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)
         overrides = [str(word) for word in typed]
     _check_complete(config, choices)
+    decoded(config)
     kept = resolve_interpolations(config, list(overrides))
     return Request(config, choices, command, None, tuple(map(masked_word, overrides)), kept)
 

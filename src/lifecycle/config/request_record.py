@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lifecycle import registry
 from lifecycle.config import choices, expressions
+from lifecycle.config.column_overrides import decoded, quoted
 from lifecycle.config.explain import COMPOSING, explain, resolve_interpolations
 from lifecycle.config.schema import Request, RunConfig
 from lifecycle.config.structured import structured
@@ -156,7 +157,7 @@ def override(config: DictConfig, overrides: list[str]) -> None:
         RequestError: an override names no field, or its value does not fit.
     """
     try:
-        for parsed in OverridesParser.create().parse_overrides(overrides):
+        for parsed in OverridesParser.create().parse_overrides([*map(quoted, overrides)]):
             is_plain = not (parsed.is_sweep_override() or parsed.is_delete() or parsed.is_add())
             if not is_plain or parsed.key_or_group in _GROUPS:
                 raise RequestError(
@@ -165,6 +166,7 @@ def override(config: DictConfig, overrides: list[str]) -> None:
                     remedy="Write field=value with one value, such as trainer.max_epochs=500.",
                 )
             OmegaConf.update(config, parsed.key_or_group, parsed.value())
+        decoded(config)
     except COMPOSING as error:
         raise explain(error, overrides) from error
 

@@ -71,8 +71,10 @@ class Report:
         self.bar: EpochBar | NotebookBar | None = None
 
     def data(self, data: Dataset) -> None:
-        """Print the rows of a data set."""
+        """Print the rows of a data set, and how their text file was read unless it is a plain one."""
         self._line("Data", describe_data(data))
+        if data.reading:
+            self._line("Read", data.reading)
 
     def note(self, title: str, text: str, warnings: Sequence[str] = ()) -> None:
         """Print a titled line, with warnings below it."""

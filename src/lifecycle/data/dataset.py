@@ -13,6 +13,7 @@ from lifecycle import layout
 from lifecycle.contract import DataSpec
 from lifecycle.data.batches import Truth
 from lifecycle.data.digests import rows_digest
+from lifecycle.data.formats.dialect import Dialect
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.rows import Rows, WindowedRows
 from lifecycle.errors import Setting, Text
@@ -82,11 +83,18 @@ class Dataset:
     notes: tuple[Text, ...] = ()  # warnings about the rows, a sentence each
     weight: str | None = None  # the column of weights
     time_step: dict[str, Any] | None = None  # the step between the times of a series
+    dialect: Dialect | None = None  # of the text file that the rows are from
 
     @property
     def window_rows(self) -> int | None:
         """Number of training rows that are shuffled together where rows are on disk; ``None``: all rows."""
         return self.train.inputs.window_rows if isinstance(self.train.inputs, WindowedRows) else None
+
+    @property
+    def reading(self) -> str:
+        """How the text file was read, in words; "" where it is a plain one, or none."""
+        words = "" if self.dialect is None else self.dialect.described()
+        return f"{self.dialect.file}: {words}" if self.dialect is not None and words else ""
 
     @property
     def split_digests(self) -> dict[str, str]:

@@ -25,10 +25,12 @@ from lifecycle.data.assembly import part_of
 from lifecycle.data.audit.unseen_categories import Unseen
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.columns.kinds import column_kinds
-from lifecycle.data.columns.names import of_plugin
+from lifecycle.data.columns.names import of_plugin, place
 from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.digests import digest
 from lifecycle.data.formats import readers
+from lifecycle.data.formats.dialect import DIALECT, Known
+from lifecycle.data.formats.reading import declared_of, named
 from lifecycle.data.preprocessing import Preprocessing, labels_like
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError, Setting
@@ -82,7 +84,24 @@ def load(
         is_external=True,
         weight=weight_of(plugin),
         notes=_notes(plugin, preprocessing, used, columns),
+        dialect=frame.attrs.get(DIALECT),
     )
+
+
+def with_names(plugin: Any, known: Known) -> Any:
+    """Return a data plugin with names for the columns of a text file without a header: those of the training file.
+
+    Args:
+        plugin: reads the rows.
+        known: the columns of the training file.
+
+    Raises:
+        RequestError: the file has another number of columns.
+    """
+    try:
+        return named(plugin, files.csv_file(path_of(plugin)), known)
+    except ValueError as error:
+        raise files.unreadable(path_of(plugin), error) from error
 
 
 def _columns_of_model(plugin: DataPlugin, name: str, frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -115,8 +134,10 @@ def _without_absent_columns(plugin: Any) -> Any:
     path, drop, weight = path_of(plugin), dropped_by(plugin), weight_of(plugin)
     if not (drop or weight) or path.partition(":")[0] in files.SCHEMES or not Path(path).expanduser().is_file():
         return plugin
-    names = readers.read(path).schema.names  # reads the header only
+    names = readers.read(path, declared=declared_of(plugin)).schema.names  # reads the header only
     names = [of_plugin(plugin).get(name, name) for name in names]
+    place(plugin, names)
+    drop, weight = dropped_by(plugin), weight_of(plugin)
     fields: dict[str, Any] = {"weight": None} if weight and weight not in names else {}
     if drop:
         fields["drop"] = [column for column in drop if column in names]

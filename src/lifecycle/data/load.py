@@ -14,8 +14,10 @@ from lifecycle.data.assembly import learn, part_of, spec_of
 from lifecycle.data.audit import rounded_numbers
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.columns.kinds import column_kinds, num_missing
+from lifecycle.data.columns.names import place
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.digests import digest
+from lifecycle.data.formats.dialect import DIALECT
 from lifecycle.data.large.load import load_large
 from lifecycle.data.large.table import LargeTable
 from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, learn_target
@@ -57,7 +59,7 @@ def load(
         return _load_frame(plugin, name, kind, seed, in_memory.frame, fold, True, in_memory.split)
     if (table := large_table(plugin)) is not None:
         with memory.kept():
-            return load_large(table, name, kind, seed, fold)
+            return replace(load_large(table, name, kind, seed, fold), dialect=table.dialect)
     return _load_frame(plugin, name, kind, seed, plugin.read() if frame is None else frame, fold)
 
 
@@ -71,6 +73,8 @@ def _load_frame(
     in_memory: bool = False,
     fixed_split: Split | None = None,
 ) -> Dataset:
+    if not in_memory:
+        place(plugin, list(map(str, frame.columns)))  # where another plugin read the frame
     target = plugin.describe_target(frame)
     all_samples = plugin.samples(frame)
     if all_samples.targets is None:
@@ -107,6 +111,7 @@ def _load_frame(
         notes=tuple(notes),
         weight=weight_of(plugin),
         time_step=plugin.time_step(frame) if isinstance(plugin, HasTimes) else None,
+        dialect=frame.attrs.get(DIALECT),
     )
 
 

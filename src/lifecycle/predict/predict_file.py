@@ -28,7 +28,9 @@ from lifecycle.data.audit.unseen_categories import MOST_NAMED, Unseen
 from lifecycle.data.columns import times
 from lifecycle.data.formats import json as json_rows
 from lifecycle.data.formats import readers, stream, writers
+from lifecycle.data.formats.cells import spellings
 from lifecycle.data.formats.names import CSV, JSON, JSON_LINES, PARQUET, STANDARD, endings, is_images, of_output
+from lifecycle.data.formats.reading import declared_for
 from lifecycle.data.formats.stream import Stream
 from lifecycle.data.sources import image_folders
 from lifecycle.errors import RequestError, Setting
@@ -82,6 +84,8 @@ def predict_file(
     """
     output_form = of_output(output, form)
     rows = _without_dropped(_source(trained, source, output, form), trained, unseen)
+    if unseen is not None and rows.reading:
+        unseen.notes.append(f"{rows_name(source)}: {rows.reading}")
     _check_names(rows, trained)
     is_streamed = trained.numbers is not None
     size = _block_rows(trained, len(rows.schema), rows_at_once) if is_streamed else sys.maxsize
@@ -96,6 +100,11 @@ def predict_file(
                 if unseen is not None:
                     unseen.add(categories)
     return written
+
+
+def rows_name(source: str | Path | Iterable[pd.DataFrame]) -> str:
+    """Return what notes call a source of rows."""
+    return Path(source).name if isinstance(source, str | Path) and str(source) != STANDARD else "the input"
 
 
 def forecast_file(
@@ -120,7 +129,9 @@ def forecast_file(
     rows = _source(trained, source, output, form)
     names = [*trained.columns, *trained.optional_columns(rows.schema.names)]
     (table,) = rows.select(names).of(sys.maxsize)  # one block
-    known = stream.typed(table.replace_schema_metadata(), trained.numbers, rows.is_text).to_pandas()
+    known = stream.typed(
+        table.replace_schema_metadata(), trained.numbers, rows.is_text, spellings(trained.marks)
+    ).to_pandas()
     ahead = trained.forecast(known, horizon)
     if output_form != PARQUET and ahead.iloc[:, 0].dtype.kind == "M":  # times as the source writes them
         ahead.isetitem(0, times.texts(ahead.iloc[:, 0]))
@@ -144,13 +155,13 @@ def _open(trained: TrainedModel, source: str | Path | Iterable[pd.DataFrame], ou
     if not isinstance(source, str | Path):
         return stream.from_frames(source, trained.numbers)
     if str(source) == STANDARD:
-        return readers.read(source, form)
+        return readers.read(source, form, declared_for(trained.data), trained.known)
     file = Path(source).expanduser()
     if file.resolve() == Path(output).expanduser().resolve():
         # The output is written while the input is read.
         raise RequestError(Setting("output", output), "is the input", remedy="Give another file.")
     if not is_images(source):
-        return readers.read(source)
+        return readers.read(source, declared=declared_for(trained.data), known=trained.known)
     if not isinstance(trained.data, ReadsImageFiles):
         more = len(trained.columns) - MOST_NAMED
         named = ", ".join(trained.columns[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
@@ -197,7 +208,8 @@ def _predicted(trained: TrainedModel, rows: Stream, table: pa.Table, at: int, fo
         form: format of the output, which decides the types of its cells.
     """
     names = [*trained.columns, *trained.optional_columns(table.column_names)]
-    needed = stream.typed(table.select(names).replace_schema_metadata(), trained.numbers, rows.is_text)
+    nulls = spellings(trained.marks)
+    needed = stream.typed(table.select(names).replace_schema_metadata(), trained.numbers, rows.is_text, nulls)
     # The index numbers the rows of the whole file, for messages.
     frame = needed.to_pandas().set_axis(pd.RangeIndex(at, at + len(table)), axis=0)
     samples = trained.samples(frame)

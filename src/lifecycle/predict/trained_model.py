@@ -27,6 +27,8 @@ from lifecycle.data.columns import missing_values
 from lifecycle.data.columns.names import applicable, of_plugin
 from lifecycle.data.columns.times import TimeStep
 from lifecycle.data.encoder import RowEncoder
+from lifecycle.data.formats.dialect import Known
+from lifecycle.data.formats.reading import known_of, without_marks
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.sources.native_frames import as_pandas
 from lifecycle.errors import RequestError
@@ -35,6 +37,9 @@ from lifecycle.predict.outputs import as_frame, passes
 
 TIME_STEP = "time_step"
 """Key of the provenance: the interval of a series whose times are known."""
+
+READING = "reading"
+"""Key of the provenance: the columns of a text file in its order, whether it has a header, and its missing marks."""
 
 ROWS_AT_ONCE, NUMBERS_AT_ONCE = 8192, 1 << 20
 """Most samples in a pass of a network, and most numbers in these samples."""
@@ -96,7 +101,7 @@ class Preparation:
         # Before the check: columns are known to the model by their new names.
         rows = rows.rename(columns=self.new_names(rows.columns))
         self.check_columns(rows.columns)
-        used = rows[[*self.columns, *self.optional_columns(rows.columns)]]
+        used = without_marks(rows[[*self.columns, *self.optional_columns(rows.columns)]], self.marks)
         # A network that learnt from months would take days for months.
         if self.time_step is not None and isinstance(self.data, HasTimes):
             self.data.check_step(used, self.time_step)
@@ -110,6 +115,16 @@ class Preparation:
         """
         rename = of_plugin(self.data)
         return applicable(rename, names, "input") if rename else {}
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The marks of missing values that the training file had, in columns of any kind."""
+        return tuple(self.provenance.get(READING, {}).get("missing", ()))
+
+    @property
+    def known(self) -> Known:
+        """The columns of the training file, by which a text file without a header gets its names."""
+        return known_of(self.data, self.provenance.get(READING), self.columns)
 
     @property
     def raw_columns(self) -> list[str]:

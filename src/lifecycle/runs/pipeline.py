@@ -23,6 +23,7 @@ from lifecycle.console import report
 from lifecycle.credentials import hiding
 from lifecycle.data.batches import in_order
 from lifecycle.data.dataset import Dataset
+from lifecycle.data.formats.reading import record as reading_record
 from lifecycle.data.load import load
 from lifecycle.data.sources.in_memory import MemoryRows
 from lifecycle.define.network import define
@@ -33,7 +34,7 @@ from lifecycle.fit import preflight, trainer
 from lifecycle.fit.history import History, Row
 from lifecycle.predict import saved_model
 from lifecycle.predict.outputs import as_frame, column_names, outputs_of, with_truth
-from lifecycle.predict.trained_model import TIME_STEP, TrainedModel
+from lifecycle.predict.trained_model import READING, TIME_STEP, TrainedModel
 from lifecycle.profiling import clock, files
 from lifecycle.runs import profiled, pruning
 from lifecycle.runs.outcome import Outcome, record, record_pictures
@@ -263,6 +264,8 @@ def describe(job: Job, prepared: Prepared, tracked: Run) -> Text | None:
     tracked.tag(
         **data.split_digests, **{layout.SPLIT_ROWS: data.split_rows}
     )  # by which resume, rerun and compare recognise the same rows
+    if data.reading:
+        tracked.tag(**{layout.READING: data.reading})
     rows_a_step = preflight.batch_size(job.trainer, data)
     metrics = list(module.metric_names)
     schedule = {f"schedule__{key}": value for key, value in asdict(job.schedule).items()}
@@ -344,5 +347,6 @@ def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | 
             **data.split_digests,
             "seed": job.seed,
             **({} if data.time_step is None else {TIME_STEP: data.time_step}),
+            **({} if data.dialect is None else {READING: reading_record(data.dialect)}),
         },
     )

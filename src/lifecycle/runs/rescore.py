@@ -128,9 +128,8 @@ def other_rows(found: FoundRun, job: Job, request: Job, name: str, missing: str 
     # The device of the run may be missing on this machine.
     preflight.check_devices(job.trainer)
     trained = saved_model.load(found.model_folder())
-    data = external.load(
-        request.data, name, request.data_kind, trained.spec, trained.preprocessing, trained.columns, missing
-    )
+    plugin = external.with_names(request.data, trained.known)
+    data = external.load(plugin, name, request.data_kind, trained.spec, trained.preprocessing, trained.columns, missing)
     module = compiled_as(trained)
     losses.check_data(module.loss_name, data)
     preflight.check_metrics(module, data)

@@ -95,6 +95,7 @@ def _print_all() -> None:
 def _print_description(job: Job) -> None:
     from lifecycle.data.columns.kinds import column_kinds, num_missing
     from lifecycle.data.digests import digest
+    from lifecycle.data.formats.dialect import DIALECT
     from lifecycle.data.preprocessing import clean_targets
     from lifecycle.runtime.digests import sha256
 
@@ -109,8 +110,11 @@ def _print_description(job: Job) -> None:
     split = plugin.split(type(samples)(samples.inputs, labels, samples.rows), target.task, job.seed)
     parts = {"train": split.train, "validation": split.val, "test": split.test}
     recorded = job.request.recorded["data"]
+    dialect = frame.attrs.get(DIALECT)
+    reading = "" if dialect is None else dialect.described()
     lines = {
         "Data": f"{job.data_name} (data={job.data_kind}, data.path={recorded.get('path', '')})",
+        **({"Read": reading} if reading else {}),
         "Rows": f"{len(frame):,}; {missing or 'no'} value{'s' if missing != 1 else ''} missing",
         **_target_lines(target, labels),
         "Parts": f"{', '.join(f'{len(part)} {name}' for name, part in parts.items())} of {len(labels)} samples",

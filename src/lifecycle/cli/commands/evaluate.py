@@ -28,7 +28,9 @@ ONE_PROCESS = ["trainer.devices=1", "trainer.strategy=auto"]
 OWN = ("test", "training_set")
 """Names of the run's own rows, which prefix its scores."""
 
-SOURCE_FIELDS = ("path", "target", "time", "rename", "drop", "memory_gb", "source", "licence", "note")
+READING = ("header", "names", "sep", "decimal", "thousands", "missing", "encoding", "comment")
+
+SOURCE_FIELDS = ("path", "target", "time", "rename", "drop", "memory_gb", *READING, "source", "licence", "note")
 """Fields of ``data`` that say where rows are; all others say how they become samples, which the model depends on."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,8 @@ import pandas as pd
 from lifecycle.capabilities import path_of
 from lifecycle.contract import DataPlugin, Target
 from lifecycle.data.columns import rounding
-from lifecycle.data.formats import csv
+from lifecycle.data.formats import csv, transcoding
+from lifecycle.data.formats.dialect import DIALECT, Dialect
 from lifecycle.data.sources import files
 from lifecycle.errors import Text
 
@@ -39,7 +41,7 @@ def notes(frame: pd.DataFrame, names: Iterable[str], file: Path | None, target: 
             in_doubt.append(name)
     if file is not None and in_doubt:
         places = [list(frame.columns).index(name) for name in in_doubt]
-        read = zip(in_doubt, in_csv(file, places), strict=True)
+        read = zip(in_doubt, in_csv(file, places, frame.attrs.get(DIALECT)), strict=True)
         found |= {name: rounded for name, rounded in read if rounded is not None}
     return [rounding.note(name, *rounded, is_target=name == target) for name, rounded in found.items()]
 
@@ -59,12 +61,13 @@ def notes_on(plugin: DataPlugin, frame: pd.DataFrame, target: Target, in_memory:
     return notes(frame, names, files.csv_file(path_of(plugin)), target.name)
 
 
-def in_csv(file: Path, places: list[int]) -> list[tuple[int, int] | None]:
+def in_csv(file: Path, places: list[int], dialect: Dialect | None = None) -> list[tuple[int, int] | None]:
     """Return the first rounded whole number of each of some columns of a CSV file, and what it becomes.
 
     Args:
         file: the CSV file.
         places: positions of the columns in it.
+        dialect: of the file; ``None``: a plain one.
 
     Returns:
         ``(number, rounded number)`` for each column; ``None``: no number is rounded.
@@ -73,15 +76,18 @@ def in_csv(file: Path, places: list[int]) -> list[tuple[int, int] | None]:
     from pyarrow import compute
     from pyarrow import csv as arrow_csv
 
-    names = [csv.header(file)[place] for place in places]
+    dialect = dialect or Dialect()
+    header = csv.header(file) if dialect.is_plain else list(dialect.names)
+    own: dict[str, Any] = {} if dialect.is_plain else {"column_names": header, "skip_rows": dialect.skip}
+    parsing = arrow_csv.ParseOptions(delimiter=dialect.delimiter, quote_char=dialect.quote, newlines_in_values=True)
+    names = [header[place] for place in places]
     found: dict[str, tuple[int, int] | None] = dict.fromkeys(names)
     # As texts and block by block: a number type would round here too, and the file may be larger than memory.
-    with arrow_csv.open_csv(
-        file,
-        arrow_csv.ReadOptions(block_size=1 << 20),
-        arrow_csv.ParseOptions(newlines_in_values=True),
-        arrow_csv.ConvertOptions(include_columns=names, column_types=dict.fromkeys(names, pa.string())),
-    ) as reader:
+    converting = arrow_csv.ConvertOptions(include_columns=names, column_types=dict.fromkeys(names, pa.string()))
+    with (
+        transcoding.opened(file, dialect) as stream,
+        arrow_csv.open_csv(stream, arrow_csv.ReadOptions(block_size=1 << 20, **own), parsing, converting) as reader,
+    ):
         for batch in reader:
             for name in [name for name in names if found[name] is None]:
                 texts = batch.column(name)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
 PREDICTED = "predicted"
 """The column of predicted labels or values."""
 
+ONE, SEVERAL, MAPPINGS = ("target", "weight", "time", "group", "split_column"), ("drop", "missing_zeros"), ("types",)
+"""Fields of data plugins that name a column, several columns, or values by column."""
+
+POSITION = re.compile(r"c?(\d+)|(-\d+)")
+"""A position: 3 or c3 from the first column, which is 0, or -1 from the last one."""
+
 TYPED = re.compile(r"[A-Za-z0-9_ /%.\\()\[\]{}:=,-]+")
 """Names that Hydra's grammar accepts as keys, with some characters escaped by a backslash."""
 
@@ -27,9 +34,49 @@ class Renamed:
     rename: Any = None  # columns to rename: {<name in the file>: <new name>}; null: none
 
     def renamed(self, frame: pd.DataFrame, path: str) -> pd.DataFrame:
-        """Return rows with renamed columns; see :func:`new_names`."""
+        """Return rows with renamed columns; see :func:`new_names`. Fields that give positions then give names."""
         names = new_names(self, list(map(str, frame.columns)), path)
-        return frame.rename(columns=names) if names else frame
+        frame = frame.rename(columns=names) if names else frame
+        place(self, list(map(str, frame.columns)))
+        return frame
+
+
+def at_position(name: str, columns: Sequence[str]) -> str:
+    """Return the column that a field gives by its position; a name of the file is a name.
+
+    >>> at_position("-1", ["a", "b"]), at_position("c0", ["a", "b"]), at_position("0", ["a", "0"])
+    ('b', 'a', '0')
+    """
+    found = POSITION.fullmatch(name)
+    if name in columns or found is None:
+        return name
+    place = int(found[1] or found[2])
+    return columns[place] if -len(columns) <= place < len(columns) else name
+
+
+def place(plugin: Any, columns: Sequence[str]) -> None:
+    """Replace positions of columns in the fields of a data plugin by the names of the columns.
+
+    In place, as the run, its record and the saved model share the plugin.
+
+    Args:
+        plugin: the data plugin.
+        columns: of the file, in its order, after renaming.
+    """
+    found: dict[str, Any] = {}
+    for field in (*ONE, *SEVERAL, *MAPPINGS):
+        value = getattr(plugin, field, None)
+        if isinstance(value, str):
+            found[field] = at_position(value, columns)
+        elif isinstance(value, list):
+            found[field] = [at_position(str(name), columns) for name in value]
+        elif isinstance(value, Mapping):
+            found[field] = {at_position(str(name), columns): one for name, one in value.items()}
+    changed = {field: value for field, value in found.items() if value != getattr(plugin, field)}
+    if changed:
+        dataclasses.replace(plugin, **changed)  # checks that the target is not also the weight, and so on
+    for field, value in changed.items():
+        setattr(plugin, field, value)
 
 
 def new_names(plugin: Any, names: list[str], path: str) -> dict[str, str]:
@@ -43,7 +90,10 @@ def new_names(plugin: Any, names: list[str], path: str) -> dict[str, str]:
     Raises:
         RequestError: a column does not exist, or two would have the same name.
     """
-    rename = of_plugin(plugin)
+    given = of_plugin(plugin)
+    rename = {at_position(old, names): new for old, new in given.items()}
+    if rename != given:
+        plugin.rename = rename
     for old, new in rename.items():
         if old not in names:
             if new in names:

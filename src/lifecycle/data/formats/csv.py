@@ -6,15 +6,18 @@ import csv
 import itertools
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.data.formats import csv_lines
+from lifecycle.data.formats import csv_lines, detection, encodings, transcoding
+from lifecycle.data.formats.cells import MARKS, spellings
+from lifecycle.data.formats.dialect import DIALECT, Declared, Dialect
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MISSING = ("NA", "N/A", "nan", "NaN", "null", "NULL", "None")
+MISSING = tuple(spellings(MARKS))
 """Spellings of a missing number in a CSV file; an empty field is missing in any column."""
 
 CODE = re.compile(r"0\d+")
@@ -24,31 +27,90 @@ ROWS_TO_SEARCH = 10_000
 """Rows that are searched for codes: reading all of a large file a second time, with ``csv``, would be slow."""
 
 
-def _csv(file: Path) -> pd.DataFrame:
+def _csv(file: Path, declared: Declared | None = None) -> pd.DataFrame:
+    found = detection.of_file(file, declared)
+    try:
+        frame, found = _frame(file, found)
+    except NotUtf8Error:
+        if declared is not None and declared.encoding is not None:
+            raise
+        # A letter beyond the first bytes, which were all of ASCII.
+        frame, found = _frame(file, redetected(file, declared))
+    frame.attrs[DIALECT] = found
+    return frame
+
+
+def redetected(file: Path, declared: Declared | None) -> Dialect:
+    """Return the dialect of a file that turned out not to be UTF-8."""
+    with file.open("rb") as stream:
+        encoding = encodings.of_blocks(transcoding.blocks_of(stream))
+    return detection.of_file(file, replace(declared or Declared(), encoding=encoding))
+
+
+class NotUtf8Error(ValueError):
+    """Text that is not UTF-8, in the rows of a file."""
+
+
+def _frame(file: Path, found: Dialect) -> tuple[pd.DataFrame, Dialect]:
+    """Return the rows of a file, and its dialect with the marks among its numbers."""
     import pandas as pd
 
-    check_header(file)
+    check(file, found)
+    read = _Reader(file, found)
     # pyarrow refuses rows that are too short or too long; the other parsers of pandas fill or shift them.
     try:
-        # By default pandas takes NA and None for missing values in columns of texts too.
-        frame = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""])
+        frame = read()
     except ValueError as error:
-        raise csv_lines.explained_in(error, file) from error
+        raise csv_lines.explained_in(error, file, found) from error
+    if found.encoding == encodings.UTF8:
+        _check_utf8(frame)
     dated = [name for name in frame.columns if pd.api.types.is_datetime64_any_dtype(frame[name])]
-    codes = [*codes_of(file), *dated]  # dates stay texts: as datetimes they would lose their zones and their form
+    codes = [
+        *codes_of(file, found),
+        *dated,
+    ]  # dates stay texts: as datetimes they would lose their zones and their form
     # A second read, of these columns only: given dtype= for one column, pandas with engine="pyarrow" fails on missing
     # values in integer columns.
     if codes:
-        kinds = dict.fromkeys(codes, "str")
-        texts = pd.read_csv(file, engine="pyarrow", keep_default_na=False, na_values=[""], usecols=codes, dtype=kinds)
+        texts = read(usecols=codes, dtype=dict.fromkeys(codes, "str"))
         frame = frame.assign(**{name: texts[name] for name in codes})
     # "NA" among numbers is a missing value; among texts it is a text, such as the code of Namibia.
+    marks: list[str] = []
     for name in frame.columns:
         if not pd.api.types.is_numeric_dtype(frame[name]) and name not in codes:
             numbers, wrong = parse_numbers(frame[name])
             if numbers.notna().any() and not wrong.any():
+                found_marks = frame[name][frame[name].isin(MISSING)].unique()
+                marks += [str(mark).strip() for mark in found_marks]
                 frame[name] = numbers
-    return frame
+    return frame, replace(found, among_numbers=tuple(dict.fromkeys(marks)))
+
+
+class _Reader:
+    """Reads a file, or some of its columns, with pandas and the parser of pyarrow."""
+
+    def __init__(self, file: Path, found: Dialect) -> None:
+        self.file, self.dialect = file, found
+
+    def __call__(self, **options: Any) -> pd.DataFrame:
+        import pandas as pd
+
+        found = self.dialect
+        # By default pandas takes NA and None for missing values in columns of texts too.
+        options |= {"engine": "pyarrow", "keep_default_na": False, "na_values": found.nulls}
+        if found.is_plain:
+            return pd.read_csv(self.file, **options)
+        options |= {"sep": found.delimiter, "quotechar": found.quote}
+        options |= {"header": None, "names": list(found.names), "skiprows": found.skip}
+        with transcoding.opened(self.file, found) as stream:
+            return pd.read_csv(stream, **options)
+
+
+def _check_utf8(frame: pd.DataFrame) -> None:
+    for name in frame.columns:
+        # pyarrow returns texts that are not UTF-8 as bytes.
+        if frame[name].dtype == object and any(isinstance(value, bytes) for value in frame[name]):
+            raise NotUtf8Error(f"it is not UTF-8 in column {name}")
 
 
 def parse_numbers(column: pd.Series[Any]) -> tuple[pd.Series[Any], pd.Series[Any]]:
@@ -68,34 +130,42 @@ def parse_numbers(column: pd.Series[Any]) -> tuple[pd.Series[Any], pd.Series[Any
     return numbers, numbers.isna() & ~missing
 
 
-def codes_of(file: Path) -> list[str]:
+def codes_of(file: Path, found: Dialect | None = None) -> list[str]:
     """Return the columns of codes such as 007, judged by the first rows: as numbers they would lose their zeros."""
-    # utf-8-sig: Excel writes a byte order mark, which would become part of the first name.
-    # errors="replace": a text that is not UTF-8 is reported by its column once the file is read.
-    with file.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
-        rows = csv.reader(stream)
-        names = next(rows, [])
-        found = {
+    found = found or Dialect()
+    with transcoding.lines_of(file, found) as lines:
+        names = list(found.names)
+        if found.is_plain:
+            rows = csv.reader(lines)
+            names = next(rows, [])
+        else:
+            for _ in range(found.skip):
+                next(lines, None)
+            rows = csv.reader(lines, delimiter=found.delimiter, quotechar=found.quote)
+        places = {
             i for row in itertools.islice(rows, ROWS_TO_SEARCH) for i, cell in enumerate(row) if CODE.fullmatch(cell)
         }
-    return [names[i] for i in sorted(found) if i < len(names)]
+    return [names[i] for i in sorted(places) if i < len(names)]
 
 
 def header(file: Path) -> list[str]:
-    """Return the names of a CSV file's columns."""
+    """Return the names of a plain CSV file's columns."""
     with file.open(encoding="utf-8-sig", newline="") as stream:
         return next((names for names in csv.reader(stream) if names), [])
 
 
-def check_header(file: Path) -> None:
+def check(file: Path, found: Dialect) -> None:
     """Refuse names that the parser would change: repeated and empty ones.
 
     Raises:
         ValueError: says what is wrong.
     """
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        names = names_of(stream)
-    check_names(names)
+    if found.is_plain:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            names = names_of(stream)
+    else:
+        names = list(found.names)
+    check_names(names, found.sep)
 
 
 def names_of(lines: Iterable[str]) -> list[str]:
@@ -112,10 +182,10 @@ def names_of(lines: Iterable[str]) -> list[str]:
         raise ValueError(f"its first line does not hold names of columns: {error}") from error
 
 
-def check_names(names: list[str]) -> None:
-    """Refuse names that the parser would change; see :func:`check_header`."""
+def check_names(names: list[str], sep: str = ",") -> None:
+    """Refuse names that the parser would change; see :func:`check`."""
     # With one column only, as a name may well contain a semicolon.
-    if len(names) == 1 and (found := [sign for sign in ";\t|" if sign in names[0]]):
+    if len(names) == 1 and sep == "," and (found := [sign for sign in ";\t|" if sign in names[0]]):
         raise ValueError(f"its header is separated by {found[0]!r} rather than a comma")
     if any(not name.strip() for name in names):
         number = next(i for i, name in enumerate(names, 1) if not name.strip())

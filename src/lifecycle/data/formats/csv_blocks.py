@@ -6,14 +6,21 @@ import csv as text_csv
 import hashlib
 import io
 import re
+import tempfile
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.columns import names
-from lifecycle.data.formats import csv, csv_lines
+from lifecycle.data.formats import csv, csv_lines, detection, transcoding
+from lifecycle.data.formats.dialect import Dialect
+from lifecycle.data.formats.encodings import UTF8
+from lifecycle.data.formats.reading import declared_of, name_of
+from lifecycle.runtime.digests import sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +30,10 @@ PARSERS = 2
 """Chunks that are parsed at the same time, each by one thread: faster than one chunk by several threads."""
 
 EMPTY, NUMBER, TRUTH, TEXT, TIME, BYTES = "empty", "number", "truth value", "text", "time", "bytes"
+
+
+NOT_UTF8 = "invalid UTF8"
+"""A part of pyarrow's message."""
 
 
 class AsTextError(Exception):
@@ -55,18 +66,28 @@ class CsvFile:
     """
 
     def __init__(self, file: Path, at_once: int, plugin: Any) -> None:
-        csv.check_header(file)
+        self._declared = declared_of(plugin)
+        self.dialect = replace(detection.of_file(file, self._declared), file=name_of(plugin.path))
+        csv.check(file, self.dialect)
         self.file, self.at_once = file, at_once
-        self._in_file = csv.header(file)
+        self._in_file = csv.header(file) if self.dialect.is_plain else list(self.dialect.names)
         new = names.new_names(plugin, self._in_file, str(file))
         self.names = [new.get(name, name) for name in self._in_file]
-        self.codes = {new.get(name, name) for name in csv.codes_of(file)}
+        self.codes = {new.get(name, name) for name in csv.codes_of(file, self.dialect)}
         self._old = dict(zip(self.names, self._in_file, strict=True))
         self.texts: dict[str, AsTextError] = {}
         self.truths: set[str] = set()
         self.digest = ""
         self._kinds: dict[str, str] = {}
         self._with_na: set[str] = set()  # columns with spellings of a missing number, such as NA
+
+    def turned_out_otherwise(self, error: ValueError) -> bool:
+        """Return whether an error is that of a letter that is not UTF-8; the file is then to be read again."""
+        is_declared = self._declared is not None and self._declared.encoding is not None
+        if NOT_UTF8 not in str(error) or self.dialect.encoding != UTF8 or is_declared:
+            return False
+        self.dialect = replace(csv.redetected(self.file, self._declared), file=self.dialect.file)
+        return True
 
     def tables(self, wanted: list[str]) -> Iterator[pa.Table]:
         """Yield the columns ``wanted`` of the next rows: texts, numbers or truth values.
@@ -76,15 +97,16 @@ class CsvFile:
             ValueError: a row is too short or too long; names its line.
         """
         digest, row = hashlib.sha256(), 0
+        found = self.dialect
         self._kinds, self._with_na = dict.fromkeys(wanted, EMPTY), set()
         with (
-            self.file.open("rb", buffering=0) as stream,
+            _parsed_file(self.file, found) as stream,
             ThreadPoolExecutor(1) as hashing,
             ThreadPoolExecutor(PARSERS) as parsers,
         ):
             parsing: deque[Future[pa.Table]] = deque()
             offset = 0
-            for number, (chunk, quoted) in enumerate(_whole_rows(stream, self.at_once)):
+            for number, (chunk, quoted) in enumerate(_whole_rows(stream, self.at_once, found.quote.encode())):
                 hashed = hashing.submit(digest.update, chunk)
                 # bytes() copies the chunk, so only short ones are looked at.
                 if len(chunk) > 64 or bytes(chunk).strip():  # blank lines at the end are no rows
@@ -103,7 +125,7 @@ class CsvFile:
         for name in wanted:
             if self._kinds[name] == EMPTY and name in self._with_na:  # NA and the like, and nothing else: texts
                 raise AsTextError(name, TEXT)
-        self.digest = digest.hexdigest()
+        self.digest = digest.hexdigest() if found.is_native else sha256(self.file)
 
     def _parse(self, chunk: memoryview, quoted: bool, wanted: list[str], first: bool, offset: int) -> pa.Table:
         import pyarrow as pa
@@ -114,8 +136,10 @@ class CsvFile:
         known = {
             name: pa.float64() for name in wanted[:-1] if self._kinds[name] == NUMBER and name not in self._with_na
         }
+        is_first = first and self.dialect.is_plain
         read = arrow_csv.ReadOptions(
-            column_names=None if first else self._in_file,
+            column_names=None if is_first else self._in_file,
+            skip_rows=self.dialect.skip if first and not is_first else 0,
             # A quoted cell may contain line ends, and no such row may be cut by pyarrow's blocks.
             block_size=len(chunk) + 1 if quoted else 1024**2,
             use_threads=False,
@@ -125,19 +149,25 @@ class CsvFile:
         for kinds in (known | texts, texts) if known else (texts,):
             types = {self._old[name]: kind for name, kind in kinds.items()}
             convert = arrow_csv.ConvertOptions(
-                null_values=[""], strings_can_be_null=True, include_columns=in_file, column_types=types
+                null_values=self.dialect.nulls, strings_can_be_null=True, include_columns=in_file, column_types=types
             )
             try:
-                table = arrow_csv.read_csv(
-                    pa.BufferReader(chunk), read, arrow_csv.ParseOptions(newlines_in_values=quoted), convert
-                )
+                table = arrow_csv.read_csv(pa.BufferReader(chunk), read, self._parsing(quoted), convert)
                 return table.rename_columns(wanted)
             except pa.ArrowInvalid as error:
                 wrong = error
-        before = csv_lines.lines_before(self.file, offset)
-        known_line = csv_lines.explained(wrong, csv_lines.text_of(bytes(chunk)), before)
+        with _parsed_file(self.file, self.dialect) as stream:
+            before = csv_lines.lines_before(stream, offset)
+        known_line = csv_lines.explained(wrong, csv_lines.text_of(bytes(chunk)), before, self.dialect)
         # pyarrow's own number is removed, as it counts from the beginning of the chunk.
         raise ValueError(re.sub(r"Row #\d+: ", "", str(known_line))) from wrong
+
+    def _parsing(self, quoted: bool) -> Any:
+        from pyarrow import csv as arrow_csv
+
+        return arrow_csv.ParseOptions(
+            delimiter=self.dialect.delimiter, quote_char=self.dialect.quote, newlines_in_values=quoted
+        )
 
     def _typed(self, table: pa.Table, row: int) -> pa.Table:
         """Return rows with each column of the kind that it has in earlier rows."""
@@ -241,13 +271,27 @@ def _parse_numbers(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, int | None
         return (column if wrong.any() else pa.chunked_array([pa.array(numbers, pa.float64(), from_pandas=True)])), place
 
 
-def _whole_rows(stream: io.RawIOBase, at_once: int) -> Iterator[tuple[memoryview, bool]]:
+@contextmanager
+def _parsed_file(file: Path, found: Dialect) -> Iterator[io.RawIOBase]:
+    """Open a file as the bytes to parse: its own, or a transcoded copy on disk."""
+    if found.is_native:
+        with file.open("rb", buffering=0) as stream:
+            yield stream
+        return
+    with file.open("rb") as source, tempfile.TemporaryFile(buffering=0) as copy:
+        for block in transcoding.transcoded(transcoding.blocks_of(source), found):
+            copy.write(block)
+        copy.seek(0)
+        yield copy  # type: ignore[misc]
+
+
+def _whole_rows(stream: io.RawIOBase, at_once: int, quote: bytes = b'"') -> Iterator[tuple[memoryview, bool]]:
     """Yield blocks of about ``at_once`` bytes that end with a row, and whether each contains quotes."""
     size = at_once
     while block := stream.read(size):
         # Searched first: to count the quotes takes ten times longer, and most files have none.
-        quoted = b'"' in block
-        cut = _end_of_row(block) if quoted else block.rfind(b"\n") + 1
+        quoted = quote in block
+        cut = _end_of_row(block, quote) if quoted else block.rfind(b"\n") + 1
         if not cut and size > 4 * at_once:  # an unpaired quote, such as 5" of snow: any line end must do
             cut = block.rfind(b"\n") + 1
         if not cut and len(block) == size:  # a row longer than the block
@@ -260,11 +304,11 @@ def _whole_rows(stream: io.RawIOBase, at_once: int) -> Iterator[tuple[memoryview
         yield memoryview(block)[:cut], quoted
 
 
-def _end_of_row(chunk: bytes) -> int:
+def _end_of_row(chunk: bytes, quote: bytes) -> int:
     """Return the end of the last whole row, in bytes; a line break between quotes ends no row."""
     cut = chunk.rfind(b"\n") + 1
-    quotes = chunk.count(b'"', 0, cut)
+    quotes = chunk.count(quote, 0, cut)
     while cut and quotes % 2:
         end, cut = cut, chunk.rfind(b"\n", 0, cut - 1) + 1
-        quotes -= chunk.count(b'"', cut, end)
+        quotes -= chunk.count(quote, cut, end)
     return cut

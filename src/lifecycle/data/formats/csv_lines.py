@@ -9,6 +9,9 @@ from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
+from lifecycle.data.formats import transcoding
+from lifecycle.data.formats.dialect import Dialect
+
 RAGGED = re.compile(r"Expected (\d+) columns?, got \d+(?:: (.*))?", re.DOTALL)
 """pyarrow's message on such a line. It has a row's number only where one thread parses the file, and no line's."""
 
@@ -59,13 +62,14 @@ def text_of(content: bytes) -> io.StringIO:
     return io.StringIO(content.decode("utf-8-sig", errors="replace"), newline="")
 
 
-def explained(error: Exception, lines: Iterable[str], before: int = 0) -> Exception:
+def explained(error: Exception, lines: Iterable[str], before: int = 0, dialect: Dialect | None = None) -> Exception:
     """Return an error of pyarrow's with the number of its line.
 
     Args:
         error: the parser's error.
         lines: the text that it parsed, from the beginning of a row on.
         before: number of lines of the file before these.
+        dialect: of the text; ``None``: comma-separated with a header.
 
     Returns:
         A ``ValueError`` with the line's number, counted from 1; or ``error`` where it has another cause.
@@ -77,38 +81,45 @@ def explained(error: Exception, lines: Iterable[str], before: int = 0) -> Except
     quoted = text if len(text) <= MOST_QUOTED else f"{text[:MOST_QUOTED]}..."
     # pyarrow's error has no line number: Python's csv finds the line again.
     try:
-        place = _ragged(lines, width)
+        sep, quote = (",", '"') if dialect is None else (dialect.delimiter, dialect.quote)
+        # Lines above the table, such as a title, are no rows.
+        skip = 0 if dialect is None or before or not dialect.skip or dialect.is_plain else dialect.skip
+        lines = iter(lines)
+        for _ in range(skip):
+            next(lines, None)
+        before += skip
+        place = _ragged(lines, width, sep, quote)
     except (csv.Error, UnicodeDecodeError):
         place = None
     if place is None:
         return error
     line, cells = place[0] + before, f"{place[1]} cell{'s' if place[1] != 1 else ''}"
-    return ValueError(f"line {line} has {cells}, and the header has {width}" + (f" ({quoted})" if quoted else ""))
+    what = "the header has" if dialect is None else dialect.what_names
+    return ValueError(f"line {line} has {cells}, and {what} {width}" + (f" ({quoted})" if quoted else ""))
 
 
-def explained_in(error: Exception, file: Path) -> Exception:
+def explained_in(error: Exception, file: Path, dialect: Dialect) -> Exception:
     """Return the result of :func:`explained` for a file, which is read again."""
     if RAGGED.search(str(error)) is None:
         return error
-    with file.open(encoding="utf-8-sig", newline="", errors="replace") as lines:
-        return explained(error, lines)
+    with transcoding.lines_of(file, dialect) as lines:
+        return explained(error, lines, dialect=dialect)
 
 
-def lines_before(file: Path, offset: int) -> int:
-    """Return how many lines end in the first ``offset`` bytes of a file."""
+def lines_before(stream: io.RawIOBase, offset: int) -> int:
+    """Return how many lines end in the first ``offset`` bytes of a stream."""
     found = 0
-    with file.open("rb") as stream:
-        while offset and (block := stream.read(min(offset, 1 << 20))):
-            found, offset = found + block.count(b"\n"), offset - len(block)
+    while offset and (block := stream.read(min(offset, 1 << 20))):
+        found, offset = found + block.count(b"\n"), offset - len(block)
     return found
 
 
-def _ragged(lines: Iterable[str], width: int) -> tuple[int, int] | None:
+def _ragged(lines: Iterable[str], width: int, sep: str, quote: str) -> tuple[int, int] | None:
     """Return the first line of the first row with another number of cells, and that number.
 
     Blank lines are not rows.
     """
-    reader, line = csv.reader(lines), 1
+    reader, line = csv.reader(lines, delimiter=sep, quotechar=quote), 1
     for cells in reader:
         if cells and len(cells) != width:
             return line, len(cells)

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,8 +15,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from lifecycle.data.formats import csv, csv_lines
+from lifecycle.data.formats import csv, csv_lines, detection, transcoding
 from lifecycle.data.formats import json as json_rows
+from lifecycle.data.formats.dialect import Declared, Dialect, Known
 from lifecycle.data.formats.names import CSV, JSON, JSON_LINES, PARQUET, STANDARD, of_input
 from lifecycle.data.formats.stream import Stream, no_rows, unreadable
 from lifecycle.errors import RequestError, Setting, Text
@@ -27,12 +29,14 @@ BLOCKS_AHEAD = 48
 """Blocks that pyarrow reads ahead: an error in the first is reported after so many more have been read."""
 
 
-def read(path: str | Path, form: str = CSV) -> Stream:
+def read(path: str | Path, form: str = CSV, declared: Declared | None = None, known: Known | None = None) -> Stream:
     """Open a CSV, Parquet or JSON file, or standard input.
 
     Args:
         path: a file, whose ending is its format; or ``-``.
         form: the format of standard input.
+        declared: what is known of a text file; the rest is detected.
+        known: the columns that a text file is to have; those of one without a header have these names, by position.
 
     Raises:
         RequestError: the file does not exist, or it cannot be read without renaming or shifting something.
@@ -40,100 +44,140 @@ def read(path: str | Path, form: str = CSV) -> Stream:
     name = Setting("input", path)
     try:
         reader = _READERS[of_input(path, form)]
-        return reader(sys.stdin.buffer if str(path) == STANDARD else Path(path).expanduser(), name)
+        source = sys.stdin.buffer if str(path) == STANDARD else Path(path).expanduser()
+        return reader(source, name, declared, known)
     except (ValueError, OSError) as error:  # pyarrow's errors are ValueErrors
         raise unreadable(name, error) from error
 
 
-def read_bytes(content: bytes, form: str) -> Stream:
+def read_bytes(content: bytes, form: str, known: Known | None = None) -> Stream:
     """Open the content of a CSV, Parquet or JSON file.
 
     Args:
         content: of the file.
         form: its format.
+        known: as for :func:`read`.
 
     Raises:
         RequestError: as :func:`read`.
     """
     try:
-        return _READERS[form](io.BytesIO(content), "input")
+        return _READERS[form](io.BytesIO(content), "input", None, known)
     except (ValueError, OSError) as error:
         raise unreadable("input", error) from error
 
 
-def _csv(source: Path | IO[bytes], name: Text) -> Stream:
-    tail = None
-    if isinstance(source, Path):
-        with source.open(encoding="utf-8-sig", newline="") as text:
-            names = csv.names_of(text)
-    else:
-        head = _head(source)
-        names = csv.names_of(io.TextIOWrapper(io.BytesIO(head), encoding="utf-8-sig", newline=""))
-        tail = csv_lines.Tail((BLOCKS_AHEAD + pa.cpu_count()) * BYTES_AT_ONCE)
-        source = io.BufferedReader(_Rejoined(head, source, tail))
-    csv.check_names(names)  # pyarrow accepts repeated and empty names
+@dataclass
+class _Text:
+    """A text file that is read as a stream.
+
+    Attributes:
+        dialect: of the file.
+        file: to be read again for messages; ``None``: it is a stream, and only ``tail`` is kept.
+        tail: the last bytes of a stream, as they are parsed.
+    """
+
+    dialect: Dialect
+    file: Path | None
+    tail: csv_lines.Tail | None
+
+    def explained(self, error: Exception) -> Exception:
+        """Return an error of the parser with the number of the line."""
+        if self.file is not None:
+            return csv_lines.explained_in(error, self.file, self.dialect)
+        return error if self.tail is None else csv_lines.explained(error, *self.tail.rows(), self.dialect)
+
+
+def _csv(source: Path | IO[bytes], name: Text, declared: Declared | None, known: Known | None) -> Stream:
+    head = _head(source)
+    found = detection.detect(head, declared, known, is_whole=len(head) < detection.HEAD_BYTES)
+    names = list(found.names)
+    csv.check_names(csv.names_of(_text(head)) if found.is_plain else names, found.sep)  # pyarrow accepts any
     if not names:
         remedy = "Give a line with the names of the columns, and one row or more."
         raise RequestError(name, "is empty", remedy=remedy)
-    options = {
-        "read_options": pa.csv.ReadOptions(block_size=BYTES_AT_ONCE),
-        "parse_options": pa.csv.ParseOptions(newlines_in_values=True),
-        # Texts, and no text is null: the model determines the types, see Stream.
-        "convert_options": pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), null_values=[]),
-    }
+    text = _Text(found, source if isinstance(source, Path) else None, None)
+    parsed: Any = source
+    if not isinstance(source, Path):
+        text.tail = csv_lines.Tail((BLOCKS_AHEAD + pa.cpu_count()) * BYTES_AT_ONCE)
+        parsed = io.BufferedReader(_Rejoined(head, source, text.tail, found))
+    elif not found.is_native:
+        # Closed with the reader, which closes what it reads from.
+        parsed = io.BufferedReader(_Rejoined(b"", source.open("rb"), None, found))
     try:
-        reader = pa.csv.open_csv(source, **options)
+        reader = pa.csv.open_csv(parsed, **_options(found))
     except pa.ArrowInvalid as error:
         if "Empty CSV file" in str(error):
             raise no_rows(name) from error
-        raise _with_line(error, source, tail) from error
-    return Stream(name, reader.schema, _with_lines(reader, source, tail), is_text=True)
+        raise text.explained(error) from error
+    reading = found.described()
+    return Stream(name, reader.schema, _with_lines(reader, text), is_text=True, reading=reading)
 
 
-def _with_lines(
-    batches: Iterable[pa.RecordBatch], source: Path | IO[bytes], tail: csv_lines.Tail | None
-) -> Iterator[pa.RecordBatch]:
+def _head(source: Path | IO[bytes]) -> bytes:
+    if not isinstance(source, Path):
+        return detection.head_of(source)
+    with source.open("rb") as stream:
+        return detection.head_of(stream)
+
+
+def _text(head: bytes) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(head), encoding="utf-8-sig", newline="")
+
+
+def _options(found: Dialect) -> dict[str, Any]:
+    names = list(found.names)
+    own = {} if found.is_plain else {"column_names": names, "skip_rows": found.skip}
+    return {
+        "read_options": pa.csv.ReadOptions(block_size=BYTES_AT_ONCE, **own),
+        "parse_options": pa.csv.ParseOptions(
+            delimiter=found.delimiter, quote_char=found.quote, newlines_in_values=True
+        ),
+        # Texts, and no text is null: the model determines the types, see Stream.
+        "convert_options": pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), null_values=[]),
+    }
+
+
+def _with_lines(batches: Iterable[pa.RecordBatch], text: _Text) -> Iterator[pa.RecordBatch]:
     """Yield batches; raise the parser's error with the number of the line."""
     try:
         yield from batches
     except pa.ArrowInvalid as error:
-        raise _with_line(error, source, tail) from error
-
-
-def _with_line(error: Exception, source: Path | IO[bytes], tail: csv_lines.Tail | None) -> Exception:
-    if isinstance(source, Path):
-        return csv_lines.explained_in(error, source)
-    return error if tail is None else csv_lines.explained(error, *tail.rows())
-
-
-def _head(stream: IO[bytes]) -> bytes:
-    """Read the header of a CSV stream, which may contain line ends between quotes."""
-    head = b""
-    while line := stream.readline(BYTES_AT_ONCE):
-        head += line if head or line.strip(b"\xef\xbb\xbf\r\n") else b""
-        if head and head.count(b'"') % 2 == 0:
-            break
-    return head
+        raise text.explained(error) from error
 
 
 class _Rejoined(io.RawIOBase):
-    """A stream whose first bytes were read already. Its last bytes are kept in ``tail``, for error messages."""
+    """A stream whose first bytes were read already, as UTF-8. Its last bytes are kept in ``tail``, for messages."""
 
-    def __init__(self, head: bytes, rest: IO[bytes], tail: csv_lines.Tail) -> None:
+    def __init__(self, head: bytes, rest: IO[bytes], tail: csv_lines.Tail | None, found: Dialect) -> None:
         self._head, self._rest, self._tail = head, rest, tail
+        self._raw = None if found.is_native else transcoding.Transcoded(self._blocks(), found)
+
+    def _blocks(self) -> Iterator[bytes]:
+        yield self._head
+        yield from transcoding.blocks_of(self._rest)
 
     def readable(self) -> bool:
         return True
 
+    def close(self) -> None:
+        if self._tail is None and not self.closed:  # a file that was opened here
+            self._rest.close()
+        super().close()
+
     def readinto(self, buffer: Any) -> int:
-        block = self._head[: len(buffer)] or self._rest.read(len(buffer))
-        self._head = self._head[len(block) :]
+        if self._raw is not None:
+            block = self._raw.read(len(buffer)) or b""
+        else:
+            block = self._head[: len(buffer)] or self._rest.read(len(buffer))
+            self._head = self._head[len(block) :]
         buffer[: len(block)] = block
-        self._tail.add(block)
+        if self._tail is not None:
+            self._tail.add(block)
         return len(block)
 
 
-def _parquet(source: Path | IO[bytes], name: Text) -> Stream:
+def _parquet(source: Path | IO[bytes], name: Text, *_: Any) -> Stream:
     if isinstance(source, Path):
         return _parquet_of(source, name)
     # Parquet is read from its end, and the file must stay open while the batches are read.
@@ -152,7 +196,7 @@ def _parquet_of(source: Path | IO[bytes], name: Text) -> Stream:
     return Stream(name, file.schema_arrow, file.iter_batches(batch_size=1 << 15))
 
 
-def _json(source: Path | IO[bytes], name: Text) -> Stream:
+def _json(source: Path | IO[bytes], name: Text, *_: Any) -> Stream:
     schema, batches = json_rows.read(pa.OSFile(str(source), "rb") if isinstance(source, Path) else source)
     if not schema.names:
         raise no_rows(name)
@@ -164,7 +208,7 @@ def _closing(stream: IO[bytes], batches: Iterable[pa.RecordBatch]) -> Iterator[p
         yield from batches
 
 
-_READERS: dict[str, Callable[[Any, Text], Stream]] = {
+_READERS: dict[str, Callable[[Any, Text, Declared | None, Known | None], Stream]] = {
     CSV: _csv,
     PARQUET: _parquet,
     JSON: _json,

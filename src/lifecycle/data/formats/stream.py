@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lifecycle.data.columns.features import FALSE, TRUE
-from lifecycle.data.formats import csv
 from lifecycle.data.formats import json as json_rows
+from lifecycle.data.formats.cells import MARKS
 from lifecycle.errors import RequestError, Text, first_line
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Stream:
         batches: the rows, in batches of any size.
         is_text: an empty text is a missing value.
         shown: the columns that are written next to predictions; ``None``: all.
+        reading: how a text file is read, in words; "" where it is a plain one.
     """
 
     name: Text
@@ -40,6 +41,7 @@ class Stream:
     batches: Iterable[pa.RecordBatch]
     is_text: bool = False
     shown: list[str] | None = None
+    reading: str = ""
 
     def of(self, rows: int) -> Iterator[pa.Table]:
         """Yield tables of ``rows`` rows each; the last may be smaller.
@@ -96,7 +98,7 @@ def from_frames(frames: Iterable[pd.DataFrame], numbers: Collection[str] | None)
     return Stream("input", schema, _batches_of(itertools.chain([first], remaining), schema))
 
 
-def typed(table: pa.Table, numbers: Collection[str] | None, is_text: bool) -> pa.Table:
+def typed(table: pa.Table, numbers: Collection[str] | None, is_text: bool, nulls: Collection[str] = ()) -> pa.Table:
     """Return columns of the types that data plugins expect, with missing values as null.
 
     Args:
@@ -104,11 +106,13 @@ def typed(table: pa.Table, numbers: Collection[str] | None, is_text: bool) -> pa
         numbers: those that are numbers; all others are texts. ``None``: infer from the values; the table must then
             have all rows.
         is_text: the columns are the texts of a CSV or JSON file.
+        nulls: texts that were missing values in the training file, in any column.
     """
     for i, name in enumerate(table.column_names):
         column = table[name]
         column = json_rows.plain(column) if json_rows.is_json(table.schema.field(i)) else column
         if is_text:
+            column = _without(column, nulls)
             is_number = _looks_like_numbers(column) if numbers is None else name in numbers
             # As in a training file: only an empty text is missing among texts, and NA is a text.
             column = _parsed(column) if is_number else pc.if_else(pc.equal(column, ""), _missing(column), column)
@@ -166,6 +170,14 @@ def _batches_of(frames: Iterable[pd.DataFrame], schema: pa.Schema) -> Iterator[p
             raise RequestError("input", problem, remedy="Give each column one type in all frames.") from error
 
 
+def _without(column: Any, nulls: Collection[str]) -> Any:
+    """Return texts with an empty one in place of each that is a mark of missing values."""
+    marks = [text for text in nulls if text]
+    if not marks:
+        return column
+    return pc.if_else(pc.is_in(column, pa.array(marks, column.type)), pa.scalar("", column.type), column)
+
+
 def _missing(column: Any) -> Any:
     return pa.scalar(None, column.type)
 
@@ -188,7 +200,7 @@ def _parsed(column: Any) -> Any:
     except pa.ArrowInvalid:
         texts = pc.utf8_trim_whitespace(column)
     # The same spellings as in a training file, so that a column is read alike in both.
-    texts = pc.if_else(pc.is_in(texts, pa.array(["", *csv.MISSING])), _missing(texts), texts)
+    texts = pc.if_else(pc.is_in(texts, pa.array(["", *MARKS])), _missing(texts), texts)
     for spellings, value in ((TRUE, "1"), (FALSE, "0")):
         texts = pc.if_else(pc.is_in(texts, pa.array(spellings)), value, texts)
     try:

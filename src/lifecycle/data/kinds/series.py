@@ -10,6 +10,7 @@ from lifecycle.contract import Fold, Samples, Split, Target
 from lifecycle.data.columns import targets, times, weights
 from lifecycle.data.columns.names import Renamed
 from lifecycle.data.columns.times import TimeStep
+from lifecycle.data.formats.reading import Reading
 from lifecycle.data.kinds.card import Card
 from lifecycle.data.scaling import SCALINGS, fitted
 from lifecycle.data.sources import files
@@ -25,7 +26,7 @@ STEP = "step"
 
 
 @dataclass
-class Series(Card, Renamed, Shares):
+class Series(Card, Reading, Renamed, Shares):
     """A series: from `window` values, the next one.  CLI: data=series data.path=a.csv data.target=y data.window=5."""
 
     sample_dim: ClassVar[int] = 2
@@ -53,7 +54,7 @@ class Series(Card, Renamed, Shares):
 
     def read(self) -> pd.DataFrame:
         """Return the raw rows, in the order of the source."""
-        frame = self.renamed(files.read(self.path), self.path)
+        frame = self.renamed(self.cleaned(files.read(self.path, self.declared), self.path), self.path)
         named = {"target": self.target, "time": self.time, "weight": self.weight}
         targets.check_columns(frame, self.path, {key: name for key, name in named.items() if name is not None})
         if self.time is not None:

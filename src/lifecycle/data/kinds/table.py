@@ -15,6 +15,7 @@ from lifecycle.data.columns import features, targets, weights
 from lifecycle.data.columns.features import CATEGORIES, NUMBERS
 from lifecycle.data.columns.names import Renamed
 from lifecycle.data.encoder import RowEncoder
+from lifecycle.data.formats.reading import Reading
 from lifecycle.data.kinds.card import Card
 from lifecycle.data.scaling import SCALINGS, scaler
 from lifecycle.data.sources import files
@@ -31,7 +32,7 @@ TASKS = ("classification", "regression")
 
 
 @dataclass
-class Table(Card, Renamed, Shuffled):
+class Table(Card, Reading, Renamed, Shuffled):
     """Rows of a table: numbers are scaled, categories one-hot.  CLI: data=table data.path=a.csv data.target=y."""
 
     sample_dim: ClassVar[int] = 1
@@ -56,7 +57,7 @@ class Table(Card, Renamed, Shuffled):
 
     def read(self) -> pd.DataFrame:
         """Return the raw rows."""
-        frame = self.renamed(files.read(self.path), self.path)
+        frame = self.renamed(self.cleaned(files.read(self.path, self.declared), self.path), self.path)
         targets.check_columns(frame, self.path, self._named)
         self.check(frame)
         return frame

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from lifecycle.data.audit import rounded_numbers
 from lifecycle.data.columns import features, remedies, rounding, targets
+from lifecycle.data.columns.names import place
 from lifecycle.data.columns.times import are_times
 from lifecycle.data.formats.csv_blocks import EMPTY, TEXT, TIME, AsTextError, CsvFile, kind_of, reread
 from lifecycle.data.formats.parquet_blocks import ParquetFile
@@ -39,6 +40,7 @@ def read(plugin: TableFields, file: Path) -> LargeTable:
     try:
         kind = ParquetFile if file.suffix.lower() == ".parquet" else CsvFile
         found: ParquetFile | CsvFile = kind(file, at_once, plugin)
+        place(plugin, found.names)
         targets.check_name(found.names, plugin.path, "target", plugin.target)
         if plugin.weight is not None:
             targets.check_name(found.names, plugin.path, "weight", plugin.weight)
@@ -55,6 +57,9 @@ def read(plugin: TableFields, file: Path) -> LargeTable:
             except AsTextError as error:
                 assert isinstance(found, CsvFile)  # noqa: S101 - for the types
                 found.texts[error.name] = error
+            except ValueError as error:
+                if not (isinstance(found, CsvFile) and found.turned_out_otherwise(error)):
+                    raise
     except (ValueError, OSError) as error:  # pyarrow's errors are ValueErrors
         raise files.unreadable(plugin.path, error) from error
 
@@ -196,11 +201,14 @@ class _Reader:
             digest=self.file.digest,
             weights=np.concatenate(self.weights) if self.weights else None,
             notes=self.notes | self._notes_in_csv(),
+            dialect=self.file.dialect if isinstance(self.file, CsvFile) else None,
         )
 
     def _notes_in_csv(self) -> dict[str, Text]:
         names = [name for name in (*self.wanted, self.plugin.target) if name in self.in_doubt]
-        found = rounded_numbers.in_csv(self.file.file, [self.file.names.index(name) for name in names]) if names else []
+        places = [self.file.names.index(name) for name in names]
+        assert isinstance(self.file, CsvFile) or not names  # noqa: S101 - for the types
+        found = rounded_numbers.in_csv(self.file.file, places, self.file.dialect) if names else []
         pairs = {name: one for name, one in zip(names, found, strict=True) if one is not None}
         target = self.plugin.target
         return {name: rounding.note(name, *one, is_target=name == target) for name, one in pairs.items()}

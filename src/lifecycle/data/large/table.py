@@ -10,6 +10,7 @@ import numpy as np
 from lifecycle.contract import DataPlugin
 from lifecycle.data.columns import targets
 from lifecycle.data.columns.kinds import CATEGORY, DROPPED, NUMBER, TARGET, WEIGHT
+from lifecycle.data.formats.dialect import Dialect
 from lifecycle.data.large.blocks import AnyArray, Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes
 from lifecycle.errors import RequestError, Setting, Text
@@ -55,6 +56,7 @@ class LargeTable:
         digest: SHA-256 of the file.
         weights: ``(rows,) float64`` sample weights; ``None``: all 1.
         notes: column -> warning about its rounded whole numbers.
+        dialect: of a text file.
     """
 
     plugin: TableFields
@@ -69,6 +71,7 @@ class LargeTable:
     digest: str
     weights: AnyArray | None = None
     notes: dict[str, Text] = field(default_factory=dict)
+    dialect: Dialect | None = None
 
     def rounded(self, task: str) -> list[Text]:
         """Return the warnings about rounded numbers; labels of a classification are texts, and not rounded."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.data.formats.csv import _csv
+from lifecycle.data.formats.dialect import Declared
 from lifecycle.data.sources import downloads
 from lifecycle.data.sources.sklearn_sets import _sklearn
 from lifecycle.errors import RequestError, Setting, did_you_mean, first_line
@@ -24,12 +25,13 @@ BYTES_A_NUMBER = 8
 """Bytes of a number in a CSV file, approximately."""
 
 
-def read(path: str) -> pd.DataFrame:
+def read(path: str, declared: Declared | None = None) -> pd.DataFrame:
     """Return the raw rows at ``path``.
 
     Args:
         path: a CSV or Parquet file, ``sklearn:<name>``, ``lifecycle:<file>`` for a file of the package, or
             ``download:<name>`` for a registered file, which is downloaded once and verified each time.
+        declared: what is known of a text file; the rest is detected.
 
     Raises:
         RequestError: the path does not exist, or it cannot be read without dropping or shifting something.
@@ -40,10 +42,10 @@ def read(path: str) -> pd.DataFrame:
     if found and scheme == "lifecycle":
         # A package may be imported from a zip archive, in which there is no file to open.
         with resources.as_file(resources.files("lifecycle.data.embedded") / name) as file:
-            return _file(file, path)
+            return _file(file, path, declared)
     if found and scheme == "download":
-        return _download(name, path)
-    return _file(Path(path).expanduser(), path)
+        return _download(name, path, declared)
+    return _file(Path(path).expanduser(), path, declared)
 
 
 def is_table(path: str) -> bool:
@@ -53,17 +55,17 @@ def is_table(path: str) -> bool:
     return bool(found and scheme in SCHEMES) or file.suffix.lower() in _READERS or file.is_file()
 
 
-def _download(name: str, path: str) -> pd.DataFrame:
+def _download(name: str, path: str, declared: Declared | None) -> pd.DataFrame:
     files = downloads.registered(name)
     if name == "mnist":
         from lifecycle.data.sources import idx
 
         return idx.digits({Path(file.name).name.removesuffix(".gz"): downloads.content(file, path) for file in files})
     downloads.content(files[0], path)  # downloads and verifies it
-    return _file(downloads.folder() / files[0].name, path)
+    return _file(downloads.folder() / files[0].name, path, declared)
 
 
-def _parquet(file: Path) -> pd.DataFrame:
+def _parquet(file: Path, declared: Declared | None = None) -> pd.DataFrame:
     import pandas as pd
 
     frame = pd.read_parquet(file)
@@ -74,7 +76,7 @@ def _parquet(file: Path) -> pd.DataFrame:
     return frame.reset_index()  # an index with a name is a column like any other
 
 
-_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": _csv, ".parquet": _parquet}
+_READERS: dict[str, Callable[[Path, Declared | None], pd.DataFrame]] = {".csv": _csv, ".parquet": _parquet}
 
 
 def large_file(path: str, most_bytes: int | None = None) -> Path | None:
@@ -108,7 +110,7 @@ def csv_file(path: str) -> Path | None:
     return file if file.suffix.lower() == ".csv" and not (found and scheme in SCHEMES) and file.is_file() else None
 
 
-def _file(file: Path, path: str) -> pd.DataFrame:
+def _file(file: Path, path: str, declared: Declared | None = None) -> pd.DataFrame:
     if not file.is_file():
         remedy = f"{_hint(file)} Give the path of a CSV or Parquet file."
         raise RequestError(Setting("data.path", path), "is no file", remedy=remedy)
@@ -118,14 +120,14 @@ def _file(file: Path, path: str) -> pd.DataFrame:
         remedy = f"Give a file ending in {' or '.join(_READERS)}."
         raise RequestError(Setting("data.path", path), problem, remedy=remedy)
     try:
-        frame = reader(file)
+        frame = reader(file, declared)
     except (ValueError, OSError, ImportError) as error:  # the errors of pandas and pyarrow are ValueErrors
         raise unreadable(path, error) from error
     if frame.empty:
         raise no_rows(path)
     for name in frame.columns:
         # pyarrow returns texts that are not UTF-8 as bytes.
-        if frame[name].dtype.kind == "O" and any(isinstance(value, bytes) for value in frame[name]):
+        if frame[name].dtype == object and any(isinstance(value, bytes) for value in frame[name]):
             raise not_utf8(path, str(name))
     return frame
 

@@ -18,6 +18,7 @@ import torch
 from lifecycle.data.formats import json as json_rows
 from lifecycle.data.formats import names as names_module
 from lifecycle.data.formats import readers
+from lifecycle.data.formats.cells import spellings
 from lifecycle.data.formats.stream import Stream, no_rows, typed
 from lifecycle.errors import RequestError
 from lifecycle.predict.outputs import as_columns, passes
@@ -64,6 +65,7 @@ class Scorer:
     def __init__(self, trained: TrainedModel) -> None:
         self.trained, self._units = trained, trained.units
         self._encoder = trained.encoder()  # once: it prepares tables of the categories
+        self._nulls = spellings(trained.marks)
         trained.network.eval()
 
     def answer(self, body: bytes, kind: str, is_cancelled: Callable[[], bool]) -> list[bytes]:
@@ -78,7 +80,7 @@ class Scorer:
             RequestError: the body or a row of it cannot be used.
         """
         if kind != JSON:
-            stream = readers.read_bytes(body, KINDS[kind])
+            stream = readers.read_bytes(body, KINDS[kind], self.trained.known)
             stream = stream.renamed(self.trained.new_names(stream.schema.names))
             return _written(self._predicted(stream, self.trained, is_cancelled))
         rows = request_body.parse(body, self.trained.columns)
@@ -129,7 +131,7 @@ class Scorer:
         names = [*self.trained.columns, *self.trained.optional_columns(stream.schema.names)]
         numbers, at = self.trained.numbers, 0
         for table in stream.select(names).of(sys.maxsize if numbers is None else self.trained.rows_at_once):
-            frame: pd.DataFrame = typed(table, numbers, stream.is_text).to_pandas()
+            frame: pd.DataFrame = typed(table, numbers, stream.is_text, self._nulls).to_pandas()
             yield frame.set_axis(pd.RangeIndex(at, at + len(frame)), axis=0)
             at += len(frame)
 
