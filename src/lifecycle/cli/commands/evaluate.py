@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 from lifecycle.capabilities import path_of
@@ -16,6 +15,7 @@ from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job
 from lifecycle.credentials import hiding
 from lifecycle.data.columns.missing_values import CHOICES
+from lifecycle.data.formats import names
 from lifecycle.errors import RequestError, Setting, unknown_field
 from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.tracking import found_run
@@ -28,7 +28,7 @@ ONE_PROCESS = ["trainer.devices=1", "trainer.strategy=auto"]
 OWN = ("test", "training_set")
 """Names of the run's own rows, which prefix its scores."""
 
-SOURCE_FIELDS = ("path", "target", "time", "rename", "drop", "memory_gb", "source", "licence", "note")
+SOURCE_FIELDS = ("path", "sheet", "query", "target", "time", "rename", "drop", "memory_gb", "source", "licence", "note")
 """Fields of ``data`` that say where rows are; all others say how they become samples, which the model depends on."""
 
 
@@ -36,7 +36,7 @@ SOURCE_FIELDS = ("path", "target", "time", "rename", "drop", "memory_gb", "sourc
 class Evaluate(found_run.Which):
     """Options of ``lifecycle evaluate``."""
 
-    input: str = option("", "a labelled file with the columns of the run's; the same as data.path=<file>")
+    input: str = option("", "labelled rows with the columns of the run's; the same as data.path=<file>")
     name: str | None = option(None, "name of the other rows in the run; null: that of the file or the data set")
     missing: str = option("refuse", arguments.MISSING, CHOICES)
     verbose: int = option(1, "0 silent, 1 or 2 print the scores", ("0", "1", "2"))
@@ -157,7 +157,17 @@ def _other_data(found: found_run.FoundRun, record: dict[str, Any], overrides: li
             )
         # After the overrides, which may name a data set with a path of its own.
         config.path = file
+    for name, form in (("sheet", names.EXCEL), ("query", names.SQLITE)):
+        # What chose the run's rows in its source may not fit another one.
+        if config.get(name) is not None and not any(change.startswith(f"data.{name}=") for change in changes):
+            config[name] = config[name] if _takes(str(config.path), form) else None
     return resolve(request)
+
+
+def _takes(path: str, form: str) -> bool:
+    """Return whether rows at a path may be of a format."""
+    found = names.format_of(names.name_in(path))
+    return found == form or (found is None and (names.is_elsewhere(path) or names.compression_of(path) is not None))
 
 
 def _data_set(found: found_run.FoundRun, record: dict[str, Any], override: str) -> Job:
@@ -179,7 +189,8 @@ def _name(options: Evaluate, overrides: list[str], others: Job) -> str:
         return options.name
     path = path_of(others.data)
     is_file = options.input or any(override.startswith("data.path=") for override in overrides)
-    name = Path(path).stem if is_file else others.data_name
+    # The last name alone: an address may have credentials.
+    name = names.stem_of(path) if is_file else others.data_name
     if name in OWN:  # a file test.csv is not the run's own test rows
-        name = Path(path).name.replace(".", "_")
+        name = names.name_in(path).replace(".", "_")
     return re.sub(r"[^\w.-]+", "_", name)

@@ -1,4 +1,4 @@
-"""Open files and standard input (CSV, Parquet, JSON) as streams of rows."""
+"""Open plain files and standard input as streams of rows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,10 +15,20 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from lifecycle.data.formats import csv, csv_lines
+from lifecycle.data.formats import csv, csv_lines, feather, npz
 from lifecycle.data.formats import json as json_rows
-from lifecycle.data.formats.names import CSV, JSON, JSON_LINES, PARQUET, STANDARD, of_input
-from lifecycle.data.formats.stream import Stream, no_rows, unreadable
+from lifecycle.data.formats.names import (
+    CELLS,
+    CSV,
+    FEATHER,
+    JSON,
+    JSON_LINES,
+    NUMPY,
+    PARQUET,
+    STANDARD,
+    of_input,
+)
+from lifecycle.data.formats.stream import Stream, from_frames, no_rows, unreadable
 from lifecycle.errors import RequestError, Setting, Text
 
 BYTES_AT_ONCE = 1 << 20
@@ -39,10 +50,25 @@ def read(path: str | Path, form: str = CSV) -> Stream:
     """
     name = Setting("input", path)
     try:
-        reader = _READERS[of_input(path, form)]
+        reader = _READERS[str(of_input(path, form))]
         return reader(sys.stdin.buffer if str(path) == STANDARD else Path(path).expanduser(), name)
     except (ValueError, OSError) as error:  # pyarrow's errors are ValueErrors
         raise unreadable(name, error) from error
+
+
+def open_file(source: Path | IO[bytes], form: str, name: Text) -> Stream:
+    """Open a plain file, or a stream of its bytes.
+
+    Args:
+        source: neither compressed nor of Excel.
+        form: its format, for which there is a reader here.
+        name: for messages.
+
+    Raises:
+        RequestError: it has no rows.
+        ValueError: it cannot be read without renaming or shifting something.
+    """
+    return _READERS[form](source, name)
 
 
 def read_bytes(content: bytes, form: str) -> Stream:
@@ -159,14 +185,36 @@ def _json(source: Path | IO[bytes], name: Text) -> Stream:
     return Stream(name, schema, batches, is_text=True)
 
 
+def _feather(source: Path | IO[bytes], name: Text) -> Stream:
+    schema, batches = feather.read(source)
+    # Each batch may have a dictionary of its own.
+    plain = pa.schema([pa.field(field.name, _plain_type(field.type)) for field in schema])
+    return Stream(name, plain, (_plain_batch(batch, plain) for batch in batches))
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _plain_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    arrays = [column.cast(field.type) for column, field in zip(batch.columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _npz(source: Path | IO[bytes], name: Text) -> Stream:
+    return replace(from_frames([npz.read(source)], None), name=name)
+
+
 def _closing(stream: IO[bytes], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     with stream:
         yield from batches
 
 
 _READERS: dict[str, Callable[[Any, Text], Stream]] = {
-    CSV: _csv,
+    **dict.fromkeys(CELLS, _csv),
     PARQUET: _parquet,
+    FEATHER: _feather,
+    NUMPY: _npz,
     JSON: _json,
     JSON_LINES: _json,
 }

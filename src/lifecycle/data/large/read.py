@@ -24,12 +24,12 @@ FEWEST_BLOCK_BYTES, MOST_BLOCK_BYTES = 256 * 1024, 4 * 1024**2
 """Limits of the bytes of a file that are parsed together: what fits into the CPU's cache is fastest."""
 
 
-def read(plugin: TableFields, file: Path) -> LargeTable:
-    """Read a file, once unless a later block shows that a column of numbers holds texts.
+def read(plugin: TableFields, file: Path | tuple[Path, ...]) -> LargeTable:
+    """Read a file, or several of Parquet, once unless a later block shows that a column of numbers holds texts.
 
     Args:
         plugin: its fields determine the columns.
-        file: at its path.
+        file: at its path; of several all have the same columns.
 
     Raises:
         RequestError: the file cannot be read, or its columns cannot be used.
@@ -37,8 +37,11 @@ def read(plugin: TableFields, file: Path) -> LargeTable:
     most = _most(plugin.memory_gb)
     at_once = max(FEWEST_BLOCK_BYTES, min(MOST_BLOCK_BYTES, most // 8))
     try:
-        kind = ParquetFile if file.suffix.lower() == ".parquet" else CsvFile
-        found: ParquetFile | CsvFile = kind(file, at_once, plugin)
+        several = file if isinstance(file, tuple) else (file,)
+        is_parquet = several[0].suffix.lower() == ".parquet"
+        found: ParquetFile | CsvFile = (
+            ParquetFile(several, at_once, plugin) if is_parquet else CsvFile(several[0], at_once, plugin)
+        )
         targets.check_name(found.names, plugin.path, "target", plugin.target)
         if plugin.weight is not None:
             targets.check_name(found.names, plugin.path, "weight", plugin.weight)
