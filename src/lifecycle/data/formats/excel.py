@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import datetime
-import zipfile
+import io
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from lifecycle.errors import RequestError, Setting, did_you_mean
+from lifecycle.data.formats.archives import check_size
+from lifecycle.errors import RequestError, Setting, did_you_mean, first_line
 
 MIDNIGHT = datetime.time()
 """The time of day of an Excel date without one."""
@@ -17,51 +18,51 @@ MOST_BYTES = 4_000_000_000
 """A larger content of the archive that an Excel file is: the file was made to fill the memory."""
 
 
-def to_csv(file: Path, csv_file: Path, sheet: str | None, key: Setting) -> None:
-    """Write a sheet to a CSV file; dates as ``2024-01-31`` or ``2024-01-31 12:00:00``, formulas as their last values.
+def to_csv(source: Path | IO[bytes], sheet: str | None, key: Setting) -> bytes:
+    """Return a sheet as a CSV file; dates as ``2024-01-31`` or ``2024-01-31 12:00:00``, formulas as their last values.
 
     Empty rows and columns around the cells are left out.
 
     Args:
-        file: the Excel file.
-        csv_file: to write.
+        source: the Excel file.
         sheet: name; ``None``: the only one with cells.
         key: of the file, for messages.
 
     Raises:
-        RequestError: openpyxl is not installed, or there is no such sheet, or no only one.
+        RequestError: openpyxl is not installed, there is no such sheet, or several are.
         ValueError: the file cannot be read.
     """
-    tables = _tables(file, sheet, key)
+    tables = _tables(source, sheet, key)
     if sheet is None and len(tables) > 1:
-        named = ", ".join(tables)
-        raise RequestError(key, f"has the sheets {named}", remedy=["Add ", Setting(_field(key), next(iter(tables))), "."])
+        remedy = ["Add ", Setting(_field(key), next(iter(tables))), "."]
+        raise RequestError(key, f"has the sheets {', '.join(tables)}", remedy=remedy)
     rows = next(iter(tables.values()), [])
     if not rows:
-        raise RequestError(key, "has no cells" if sheet is None else f"has no cells in the sheet {sheet}", remedy="Add rows.")
-    with csv_file.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream, lineterminator="\n").writerows(zip(*(_texts(column) for column in zip(*rows, strict=True)), strict=True))
+        where = "" if sheet is None else f" in the sheet {sheet}"
+        raise RequestError(key, f"has no cells{where}", remedy="Add rows.")
+    lines = io.StringIO()
+    columns = (_texts(column) for column in zip(*rows, strict=True))
+    csv.writer(lines, lineterminator="\n").writerows(zip(*columns, strict=True))
+    return lines.getvalue().encode()
 
 
-def _tables(file: Path, sheet: str | None, key: Setting) -> dict[str, list[tuple[Any, ...]]]:
+def _tables(source: Path | IO[bytes], sheet: str | None, key: Setting) -> dict[str, list[tuple[Any, ...]]]:
     """Return name -> the rows of each sheet with cells, or of the one that is named."""
     try:
         import openpyxl
     except ImportError as error:
         remedy = "Type pip install 'nn-lifecycle[excel]', or save the sheet as CSV."
         raise RequestError(key, "is an Excel file, which needs openpyxl", remedy=remedy) from error
+    check_size(source, MOST_BYTES)
     try:
-        with zipfile.ZipFile(file) as archive:
-            if sum(part.file_size for part in archive.infolist()) > MOST_BYTES:
-                raise ValueError(f"its content has more than {MOST_BYTES / 1e9:g} GB")
         # read_only: row by row, with a fraction of the memory; data_only: the values of formulas.
-        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise ValueError("it is no Excel file (.xlsx)") from error
+        book = openpyxl.load_workbook(source, read_only=True, data_only=True)
+    except KeyError as error:  # a part of the archive is missing
+        raise ValueError(f"it is no Excel file: {first_line(error)}") from error
     try:
         if sheet is not None and sheet not in book.sheetnames:
             remedy = f"{did_you_mean(sheet, book.sheetnames)} Sheets: {', '.join(book.sheetnames)}."
-            raise RequestError(Setting(_field(key), sheet), f"is no sheet of {file.name}", remedy=remedy)
+            raise RequestError(Setting(_field(key), sheet), "is no sheet of the file", remedy=remedy)
         names = [one.title for one in book.worksheets] if sheet is None else [sheet]
         tables = {name: _trimmed(list(book[name].iter_rows(values_only=True))) for name in names}
         return {name: rows for name, rows in tables.items() if rows}

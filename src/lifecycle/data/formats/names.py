@@ -19,7 +19,8 @@ class Format:
 
     Attributes:
         endings: of the names of such files.
-        media_types: in requests to the model server.
+        media_types: in requests to the model server, which takes no databases; and no text/plain, which a web page may
+            send to any server.
         is_written: whether predictions can be written in it.
         is_stream: whether standard input and output may have it.
     """
@@ -36,7 +37,7 @@ JSON, JSON_LINES, EXCEL, SQLITE, NUMPY = "json", "jsonl", "xlsx", "sqlite", "npz
 TABLE: dict[str, Format] = {
     CSV: Format((".csv",), ("text/csv",), True, True),
     TSV: Format((".tsv",), ("text/tab-separated-values",), True, True),
-    TEXT: Format((".txt", ".data"), ("text/plain",)),
+    TEXT: Format((".txt", ".data")),
     PARQUET: Format((".parquet",), ("application/vnd.apache.parquet",), True, True),
     FEATHER: Format(
         (".feather", ".arrow"),
@@ -47,7 +48,7 @@ TABLE: dict[str, Format] = {
     JSON: Format((".json",), ("application/json",), True, True),
     JSON_LINES: Format((".jsonl", ".ndjson"), ("application/jsonl", "application/x-ndjson"), True, True),
     EXCEL: Format((".xlsx", ".xlsm"), ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",), True),
-    SQLITE: Format((".sqlite", ".sqlite3", ".db"), ("application/vnd.sqlite3",)),
+    SQLITE: Format((".sqlite", ".sqlite3", ".db")),
     NUMPY: Format((".npz",), ("application/x-npz",)),
 }
 """All formats by name."""

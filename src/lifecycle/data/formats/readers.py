@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from lifecycle.data.formats import csv, csv_lines, feather, npz
+from lifecycle.data.formats import archives, csv, csv_lines, excel, feather, npz
 from lifecycle.data.formats import json as json_rows
 from lifecycle.data.formats.names import (
     CELLS,
     CSV,
+    EXCEL,
     FEATHER,
     JSON,
     JSON_LINES,
@@ -71,17 +72,22 @@ def open_file(source: Path | IO[bytes], form: str, name: Text) -> Stream:
     return _READERS[form](source, name)
 
 
-def read_bytes(content: bytes, form: str) -> Stream:
-    """Open the content of a CSV, Parquet or JSON file.
+def read_bytes(content: bytes, form: str, most: int) -> Stream:
+    """Open the content of a file.
 
     Args:
         content: of the file.
         form: its format.
+        most: bytes that an archive, such as an Excel file, may unpack to.
 
     Raises:
         RequestError: as :func:`read`.
     """
     try:
+        if form in (EXCEL, NUMPY):
+            archives.check_size(io.BytesIO(content), most)
+        if form == EXCEL:
+            return _csv(io.BytesIO(excel.to_csv(io.BytesIO(content), None, Setting("input"))), "input")
         return _READERS[form](io.BytesIO(content), "input")
     except (ValueError, OSError) as error:
         raise unreadable("input", error) from error

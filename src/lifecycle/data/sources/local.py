@@ -143,7 +143,7 @@ def _csv_of(file: Path, key: Setting, sheet: str | None) -> Path:
     def make() -> Path:
         target = scratch_files.new_file(f"{file.stem}.csv")
         try:
-            excel.to_csv(file, target, sheet, key)
+            target.write_bytes(excel.to_csv(file, sheet, key))
         except (ValueError, OSError) as error:
             raise RequestError(key, f"cannot be read: {first_line(error)}", remedy="Fix the file.") from error
         return target
