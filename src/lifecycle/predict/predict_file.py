@@ -70,8 +70,7 @@ def predict_file(
         source: a file, a pattern or an address as :func:`lifecycle.data.sources.files.read` takes it, with the columns
             of the training file, in any order; a target and other columns are allowed. ``-``: standard input. For a
             model of image files also an image, or a folder of images. Or frames, all with the same columns.
-        output: a file such as one of CSV, Parquet or JSON, which appears once all rows are written. ``-``: standard
-            output.
+        output: a file, which appears once all rows are written. ``-``: standard output.
         rows_at_once: rows of a block, rounded up to whole passes of the network; predictions do not depend on it.
             ``None``: as many as keep the memory of all blocks at some 250 MB.
         form: format of standard input and output, of :data:`lifecycle.data.formats.names.FORMATS`.
@@ -132,7 +131,9 @@ def forecast_file(
     (table,) = rows.select(names).of(sys.maxsize)  # one block
     known = stream.typed(table.replace_schema_metadata(), trained.numbers, rows.is_text).to_pandas()
     ahead = trained.forecast(known, horizon)
-    if output_form in (*CELLS, JSON, JSON_LINES, EXCEL) and ahead.iloc[:, 0].dtype.kind == "M":  # times as the source writes them
+    if (
+        output_form in (*CELLS, JSON, JSON_LINES, EXCEL) and ahead.iloc[:, 0].dtype.kind == "M"
+    ):  # times as the source writes them
         ahead.isetitem(0, times.texts(ahead.iloc[:, 0]))
     found = pa.Table.from_pandas(ahead, preserve_index=False).replace_schema_metadata()
     with writers.create(output, found.schema, form) as writer:

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, fields
 from typing import Any
 
+from omegaconf import DictConfig
+
 from lifecycle.capabilities import path_of
 from lifecycle.checks import in_range, one_of
 from lifecycle.cli import arguments
@@ -157,11 +159,16 @@ def _other_data(found: found_run.FoundRun, record: dict[str, Any], overrides: li
             )
         # After the overrides, which may name a data set with a path of its own.
         config.path = file
-    for name, form in (("sheet", names.EXCEL), ("query", names.SQLITE)):
-        # What chose the run's rows in its source may not fit another one.
-        if config.get(name) is not None and not any(change.startswith(f"data.{name}=") for change in changes):
-            config[name] = config[name] if _takes(str(config.path), form) else None
+    _reset_source(config, changes)
     return resolve(request)
+
+
+def _reset_source(config: DictConfig, changes: list[str]) -> None:
+    """Leave out what chose the run's rows in a workbook or a database, where the other rows are in neither."""
+    for name, form in (("sheet", names.EXCEL), ("query", names.SQLITE)):
+        is_given = any(change.startswith(f"data.{name}=") for change in changes)
+        if config.get(name) is not None and not is_given and not _takes(str(config.get("path")), form):
+            config[name] = None
 
 
 def _takes(path: str, form: str) -> bool:

@@ -1,4 +1,4 @@
-"""Formats of files of rows: their endings and media types. Imports no reader or writer, so that ``--help`` stays fast."""
+"""Formats of files of rows: endings and media types. Imports no reader or writer, so that ``--help`` stays fast."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def is_pattern(path: str) -> bool:
 
 
 def is_elsewhere(path: str) -> bool:
-    """Return whether a path is an address, or a name such as ``sklearn:iris``, rather than one of this machine's files."""
+    """Return whether a path is an address, or a name such as ``sklearn:iris``, rather than a file of this machine."""
     return scheme_of(path) is not None or path.partition(":")[0] in SCHEMES
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from lifecycle.data.formats import names
+from lifecycle.data.sources.addresses import fetch
 from lifecycle.errors import RequestError, Setting, did_you_mean, first_line
 
 if TYPE_CHECKING:
@@ -35,10 +36,8 @@ _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`")
 
 def is_address(path: str) -> bool:
     """Return whether a path is the address of a database, such as ``postgresql://host/name``."""
-    from lifecycle.data.sources import remote
-
     scheme = names.scheme_of(path)
-    return scheme is not None and scheme != "file" and not remote.is_remote(path)
+    return scheme is not None and scheme != "file" and not fetch.is_remote(path)
 
 
 def of_file(file: Path, query: str | None, key: Setting) -> pd.DataFrame:
@@ -116,7 +115,9 @@ def _engine(address: str, key: Setting) -> Engine:
         remedy = "Give https://, s3://, gs:// or an address of SQLAlchemy's, such as postgresql://host/name."
         raise RequestError(key, f"begins with {scheme}://, which is not known", remedy=remedy) from error
     except ImportError as error:
-        remedy = f"Install the driver of the database: pip install {error.name}." if error.name else "Install its driver."
+        remedy = (
+            f"Install the driver of the database: pip install {error.name}." if error.name else "Install its driver."
+        )
         raise RequestError(key, f"needs a driver: {first_line(error)}", remedy=remedy) from error
     except (ArgumentError, ValueError) as error:
         remedy = "Write it as in postgresql://me@host:5432/name."
@@ -155,7 +156,9 @@ def _statement(tables: Sequence[str], query: str | None, key: Setting, quoted: A
     if ";" in bare:
         raise RequestError(setting, "has more than one statement", remedy="Give one SELECT statement.")
     if bare.split()[0].upper() not in ("SELECT", "WITH"):
-        raise RequestError(setting, "is no SELECT statement", remedy=f"Databases are only read: use {_field(key)}='SELECT ...'.")
+        raise RequestError(
+            setting, "is no SELECT statement", remedy=f"Databases are only read: use {_field(key)}='SELECT ...'."
+        )
     return query
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.formats import names
 from lifecycle.data.formats.csv import _csv
-from lifecycle.data.sources import databases, downloads, local, openml, several
+from lifecycle.data.sources import databases, downloads, local, several
+from lifecycle.data.sources.addresses import openml
 from lifecycle.data.sources.sklearn_sets import _sklearn
 from lifecycle.errors import RequestError, Setting, first_line
 

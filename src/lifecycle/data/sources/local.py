@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lifecycle.credentials import masked
 from lifecycle.data.formats import names
-from lifecycle.data.sources import hugging_face, remote, scratch_files, several, unpack
+from lifecycle.data.sources import scratch_files, several, unpack
+from lifecycle.data.sources.addresses import fetch, hugging_face
 from lifecycle.errors import RequestError, Setting, first_line
 
 PATH = "data.path"
@@ -90,7 +92,7 @@ def check_unused(path: str, form: str, fields: Any) -> None:
     for name, wanted, what in (("sheet", (names.EXCEL,), "Excel files"), ("query", (names.SQLITE, ""), "databases")):
         value = getattr(fields, name, None)
         if value is not None and form not in wanted:
-            problem = f"is for {what}, and {remote.masked(path)} is none"
+            problem = f"is for {what}, and {masked(path)} is none"
             raise RequestError(Setting(f"data.{name}", value), problem, remedy="Leave it out.")
 
 
@@ -100,7 +102,7 @@ def _listed(path: str, key: Setting) -> list[tuple[Path, str]]:
         return [(file, f"{path} ({number})") for number, file in enumerate(hugging_face.files(path, key))]
     if names.scheme_of(path) == "file":
         path = path.partition("://")[2]
-    if remote.is_remote(path):
+    if fetch.is_remote(path):
         return _fetched(path, key)
     file = Path(path).expanduser()
     if names.is_pattern(path):
@@ -118,13 +120,13 @@ def _listed(path: str, key: Setting) -> list[tuple[Path, str]]:
 
 def _fetched(address: str, key: Setting) -> list[tuple[Path, str]]:
     found = [address]
-    if names.scheme_of(address) in remote.STORAGE and any(sign in address for sign in "*?["):
-        from lifecycle.data.sources import storage
+    if names.scheme_of(address) in fetch.STORAGE and any(sign in address for sign in "*?["):
+        from lifecycle.data.sources.addresses import storage
 
         found = storage.listed(address, key)
         if not found:
             raise RequestError(key, "matches no file", remedy="Check the address and the pattern.")
-    return [(remote.fetch(one, key), one) for one in found]
+    return [(fetch.fetch(one, key), one) for one in found]
 
 
 def _plain(file: Path, key: Setting) -> tuple[Path, str]:

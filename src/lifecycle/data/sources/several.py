@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lifecycle.data.formats import names
 from lifecycle.data.sources import scratch_files
 from lifecycle.errors import RequestError, Setting
 
@@ -52,7 +51,7 @@ def check_partitions(files: Sequence[str], top: str, key: Setting) -> None:
         key: of the folder, for messages.
     """
     for file in files:
-        inner = file.removeprefix(top.split("*")[0])
+        inner = file.removeprefix(top.split("*", maxsplit=1)[0])
         if found := next((part for part in Path(inner).parts[:-1] if PARTITION.fullmatch(part)), None):
             _refuse_partition(found, key)
         if file.endswith("/") and PARTITION.fullmatch(Path(file).name):
@@ -165,7 +164,9 @@ def _typed(frame: pd.DataFrame, types: dict[object, object]) -> pd.DataFrame:
     for name in empty:
         kind = types[name]
         is_whole = pd.api.types.is_integer_dtype(kind) or pd.api.types.is_bool_dtype(kind)
-        values[name] = frame[name].astype("float64" if pd.api.types.is_integer_dtype(kind) else "object" if is_whole else kind)
+        values[name] = frame[name].astype(
+            "float64" if pd.api.types.is_integer_dtype(kind) else "object" if is_whole else kind
+        )
     return frame.assign(**{str(name): value for name, value in values.items()}) if values else frame
 
 

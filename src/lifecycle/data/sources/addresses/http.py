@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from lifecycle.data.formats import names
+from lifecycle.data.sources.addresses.answers import About, Answer, OfflineError
 from lifecycle.data.sources.downloads import SECONDS
-from lifecycle.data.sources.remote import About, Answer, OfflineError
 from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
@@ -26,9 +26,7 @@ REMEDIES = {
 
 
 @contextlib.contextmanager
-def answer(
-    address: str, key: Setting, known: About | None, headers: Mapping[str, str], name: str
-) -> Iterator[Answer]:
+def answer(address: str, key: Setting, known: About | None, headers: Mapping[str, str], name: str) -> Iterator[Answer]:
     """Ask for a file, unless it is that of the cache.
 
     Args:

@@ -8,13 +8,14 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from lifecycle.credentials import masked
 from lifecycle.data.formats import names
+from lifecycle.data.sources.addresses.answers import About, Answer, OfflineError
 from lifecycle.data.sources.downloads import CACHE, folder
 from lifecycle.errors import RequestError, Setting
 from lifecycle.runtime.digests import sha256
@@ -28,48 +29,6 @@ SECONDS_VALID = 300
 """After so long the same process asks again whether a file has changed: one run sees one content."""
 
 _fetched: dict[str, tuple[float, Path]] = {}
-
-
-@dataclass(frozen=True)
-class About:
-    """What is known of a file in the cache.
-
-    Attributes:
-        name: of the file.
-        address: without credentials.
-        version: ETag, time of change or the like; "" where the server states none.
-        sha256: of the content.
-        size: in bytes.
-        fetched: when, in UTC.
-    """
-
-    name: str
-    address: str
-    version: str
-    sha256: str
-    size: int
-    fetched: str
-
-
-class OfflineError(Exception):
-    """A server cannot be reached; the message is the reason, as part of a sentence."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a server says of a file.
-
-    Attributes:
-        name: of the file.
-        version: as :attr:`About.version`.
-        size: in bytes; ``None``: not stated.
-        blocks: the content; ``None``: it is that of the cache.
-    """
-
-    name: str
-    version: str
-    size: int | None
-    blocks: Iterator[bytes] | None
 
 
 def is_remote(path: str) -> bool:
@@ -162,10 +121,10 @@ def _open(
 ) -> contextlib.AbstractContextManager[Answer]:
     # Imported where they are needed: both import libraries that take long.
     if names.scheme_of(address) in HTTP:
-        from lifecycle.data.sources import http
+        from lifecycle.data.sources.addresses import http
 
         return http.answer(address, key, known, headers, name)
-    from lifecycle.data.sources import storage
+    from lifecycle.data.sources.addresses import storage
 
     return storage.answer(address, key, known)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lifecycle.data.formats import names
-from lifecycle.data.sources.remote import About, Answer, OfflineError
+from lifecycle.data.sources.addresses.answers import About, Answer, OfflineError
 from lifecycle.errors import RequestError, Setting, first_line
 
 BYTES_AT_ONCE = 1 << 20
@@ -33,7 +33,7 @@ SETTINGS: dict[str, dict[str, Any]] = {"s3": {"config_kwargs": {"connect_timeout
 
 @contextlib.contextmanager
 def answer(address: str, key: Setting, known: About | None) -> Iterator[Answer]:
-    """Ask for a file, unless it is that of the cache; see :func:`lifecycle.data.sources.http.answer`."""
+    """Ask for a file, unless it is that of the cache; see :func:`lifecycle.data.sources.addresses.http.answer`."""
     with _explained(key):
         system, path = _system(address, key)
         system, about = _about(system, address, path)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from lifecycle.data.sources import remote
+from lifecycle.data.sources.addresses.fetch import fetch
 from lifecycle.errors import RequestError, Setting
 
 ENDPOINT, TOKEN = "HF_ENDPOINT", "HF_TOKEN"
@@ -29,7 +29,7 @@ def files(path: str, key: Setting) -> list[Path]:
     """
     name, *chosen = path.removeprefix("hf:").split(":")
     top = os.environ.get(ENDPOINT, HUB).rstrip("/")
-    listed = remote.fetch(f"{top}/api/datasets/{name}/parquet", key, _headers(top, top), "parquet.json")
+    listed = fetch(f"{top}/api/datasets/{name}/parquet", key, _headers(top, top), "parquet.json")
     try:
         configurations = json.loads(listed.read_bytes())
     except ValueError as error:
@@ -44,7 +44,7 @@ def files(path: str, key: Setting) -> list[Path]:
     if any("/partial-" in address for address in addresses):
         problem = "is offered as Parquet in part only, its first 5 GB"
         raise RequestError(key, problem, remedy="Download its files, and give their folder.")
-    return [remote.fetch(address, key, _headers(address, top), _name(address)) for address in addresses]
+    return [fetch(address, key, _headers(address, top), _name(address)) for address in addresses]
 
 
 def _chosen(offered: Any, what: str, chosen: list[str], name: str, key: Setting) -> Any:
