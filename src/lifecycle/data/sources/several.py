@@ -34,7 +34,7 @@ def of_folder(folder: Path, key: Setting) -> list[Path]:
     found = [one for one in entries if one.is_file()]
     inner = [one for one in entries if one.is_dir()]
     if inner:
-        check_partitions([str(one / "") for one in inner], str(folder), key)
+        check_partitions([str(one / "a file") for one in inner], str(folder), key)
         remedy = f"Give one of them, or all with {folder}/**/*.parquet."
         raise RequestError(key, f"is a folder of folders, such as {inner[0].name}", remedy=remedy)
     if not found:
@@ -51,16 +51,11 @@ def check_partitions(files: Sequence[str], top: str, key: Setting) -> None:
         key: of the folder, for messages.
     """
     for file in files:
-        inner = file.removeprefix(top.split("*", maxsplit=1)[0])
+        inner = file.removeprefix(top.partition("*")[0])
         if found := next((part for part in Path(inner).parts[:-1] if PARTITION.fullmatch(part)), None):
-            _refuse_partition(found, key)
-        if file.endswith("/") and PARTITION.fullmatch(Path(file).name):
-            _refuse_partition(Path(file).name, key)
-
-
-def _refuse_partition(name: str, key: Setting) -> None:
-    problem = f"has folders such as {name}, whose values are in no file"
-    raise RequestError(key, problem, remedy="Write the rows without partitionBy, with the column in the files.")
+            problem = f"has folders such as {found}, whose values are in no file"
+            remedy = "Write the rows without partitionBy, with the column in the files."
+            raise RequestError(key, problem, remedy=remedy)
 
 
 def joined(files: Sequence[Path], shown: Sequence[str], header: object = None) -> Path:

@@ -80,7 +80,10 @@ def _newest(address: str, place: Path, key: Setting, headers: Mapping[str, str],
         if known is None:
             remedy = "Check the address and the connection."
             raise RequestError(key, f"could not be fetched: {error}", remedy=remedy) from error
-        _say(f"{address}: {error}; using the file of {known.fetched} in {place} (sha256 {known.sha256[:16]}...)")
+        _say(
+            f"{address} cannot be reached ({error}). The file of {known.fetched} UTC is used, from "
+            f"{place / known.name} (sha256 {known.sha256[:16]}...)"
+        )
         return place / known.name
 
 

@@ -29,13 +29,13 @@ def read(number: str, key: Setting) -> pd.DataFrame:
         raise RequestError(key, "must end in the number of a data set", remedy=remedy)
     from sklearn.datasets import fetch_openml
 
-    home = folder() / "openml"
+    home = folder() / "openml"  # scikit-learn adds this name
     if not (home / "openml.org" / "api" / "v1" / "json" / "data" / f"{number}.gz").exists():
         print(f"Downloading openml:{number} to {home}", file=sys.stderr, flush=True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of retries, and of data sets that have a newer version
-            found = fetch_openml(data_id=int(number), data_home=str(home), parser="pandas", n_retries=1, delay=0)
+            found = fetch_openml(data_id=int(number), data_home=str(folder()), parser="pandas", n_retries=1, delay=0.1)
     except HTTPError as error:
         problem = f"could not be fetched: the server answers {error.code} {error.reason}"
         raise RequestError(key, problem, remedy="Check the number.") from error

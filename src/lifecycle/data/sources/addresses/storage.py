@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,6 +66,8 @@ def listed(address: str, key: Setting) -> list[str]:
 
 
 def _system(address: str, key: Setting) -> tuple[Any, str]:
+    # gcsfs warns of a detail of the bucket that it may not ask for without credentials.
+    logging.getLogger("gcsfs").setLevel(logging.ERROR)
     try:
         import fsspec
 
