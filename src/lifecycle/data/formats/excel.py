@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lifecycle.data.formats.archives import check_size
-from lifecycle.errors import RequestError, Setting, did_you_mean, first_line
+from lifecycle.errors import RequestError, Setting, Text, did_you_mean, first_line
 
 MIDNIGHT = datetime.time()
 """The time of day of an Excel date without one."""
@@ -34,7 +34,7 @@ def to_csv(source: Path | IO[bytes], sheet: str | None, key: Setting) -> bytes:
     """
     tables = _tables(source, sheet, key)
     if sheet is None and len(tables) > 1:
-        remedy = ["Add ", Setting(_field(key), next(iter(tables))), "."]
+        remedy: Text = ["Add ", Setting(_field(key), next(iter(tables))), "."]
         raise RequestError(key, f"has the sheets {', '.join(tables)}", remedy=remedy)
     rows = next(iter(tables.values()), [])
     if not rows:

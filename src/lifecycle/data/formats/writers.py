@@ -92,7 +92,7 @@ def _compressed(raw: IO[bytes], name: str) -> contextlib.AbstractContextManager[
         # Without the time of writing and the name, so that equal rows are equal files.
         return gzip.GzipFile("", "wb", fileobj=raw, mtime=0)
     opened: dict[str | None, Any] = {".bz2": bz2.open, ".xz": lzma.open}
-    return opened[compression](raw, "wb") if compression in opened else contextlib.nullcontext(raw)  # type: ignore[no-any-return]
+    return opened[compression](raw, "wb") if compression in opened else contextlib.nullcontext(raw)
 
 
 @contextlib.contextmanager

@@ -203,7 +203,9 @@ class _Reader:
 
     def _notes_in_csv(self) -> dict[str, Text]:
         names = [name for name in (*self.wanted, self.plugin.target) if name in self.in_doubt]
-        found = rounded_numbers.in_csv(self.file.file, [self.file.names.index(name) for name in names]) if names else []
+        if not names or not isinstance(self.file, CsvFile):
+            return {}
+        found = rounded_numbers.in_csv(self.file.file, [self.file.names.index(name) for name in names])
         pairs = {name: one for name, one in zip(names, found, strict=True) if one is not None}
         target = self.plugin.target
         return {name: rounding.note(name, *one, is_target=name == target) for name, one in pairs.items()}

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from lifecycle.data.formats import names
 from lifecycle.data.sources.addresses import fetch
-from lifecycle.errors import RequestError, Setting, did_you_mean, first_line
+from lifecycle.errors import RequestError, Setting, Text, did_you_mean, first_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,8 +143,8 @@ def _statement(tables: Sequence[str], query: str | None, key: Setting, quoted: A
         if not tables:
             raise RequestError(key, "has no table", remedy="Give a database with rows.")
         if len(tables) > 1:
-            remedy = ["Add ", Setting(_field(key), tables[0]), f", or {_field(key)}='SELECT ...'."]
-            raise RequestError(key, f"has the tables {', '.join(tables)}", remedy=remedy)
+            tables_named: Text = ["Add ", Setting(_field(key), tables[0]), f", or {_field(key)}='SELECT ...'."]
+            raise RequestError(key, f"has the tables {', '.join(tables)}", remedy=tables_named)
         query = tables[0]
     if query in tables:
         return f"SELECT * FROM {quoted(query)}"  # noqa: S608 - the name of a table of the database

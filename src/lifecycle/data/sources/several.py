@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.sources import scratch_files
 from lifecycle.errors import RequestError, Setting
@@ -148,24 +148,27 @@ def together(frames: Sequence[pd.DataFrame], shown: Sequence[str]) -> pd.DataFra
     parts = [frame[list(first.columns)] for frame in frames]
     types = {name: frames[number][name].dtype for name, (_, number) in kinds.items()}
     # A file in which a column has no value at all says nothing of its type.
-    return pd.concat([_typed(part, types) for part in parts], ignore_index=True)
+    joined: pd.DataFrame = pd.concat([_typed(part, types) for part in parts], ignore_index=True)
+    return joined
 
 
-def _typed(frame: pd.DataFrame, types: dict[object, object]) -> pd.DataFrame:
+def _typed(frame: pd.DataFrame, types: Mapping[Any, Any]) -> pd.DataFrame:
+    """Return rows whose columns without values have the types of other files; of numbers float64."""
     import pandas as pd
 
-    empty = [name for name in frame.columns if name in types and not _kind(frame[name])]
     values = {}
-    for name in empty:
-        kind = types[name]
-        is_whole = pd.api.types.is_integer_dtype(kind) or pd.api.types.is_bool_dtype(kind)
-        values[name] = frame[name].astype(
-            "float64" if pd.api.types.is_integer_dtype(kind) else "object" if is_whole else kind
-        )
-    return frame.assign(**{str(name): value for name, value in values.items()}) if values else frame
+    for name in frame.columns:
+        if name in types and not _kind(frame[name]):
+            kind = types[name]
+            if pd.api.types.is_bool_dtype(kind):
+                kind = object
+            elif pd.api.types.is_integer_dtype(kind):
+                kind = "float64"
+            values[name] = frame[name].astype(kind)
+    return frame.assign(**values) if values else frame
 
 
-def _kind(column: pd.Series) -> str:  # type: ignore[type-arg]
+def _kind(column: pd.Series[Any]) -> str:
     """Return what the values of a column are; "" where there is none."""
     import pandas as pd
 

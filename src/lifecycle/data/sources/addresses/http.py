@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from lifecycle.data.formats import names
@@ -89,7 +89,7 @@ def _name(address: str, response: Response) -> str:
     for name in (own, unquote(found[1]).rpartition("/")[2] if found else "", unquote(names.name_in(response.url))):
         if names.format_of(name) or names.compression_of(name):
             return name
-    kinds: dict[str, Any] = {kind: about.endings[0] for about in names.TABLE.values() for kind in about.media_types}
+    kinds: dict[str, str] = {kind: about.endings[0] for about in names.TABLE.values() for kind in about.media_types}
     return own + kinds.get(_type(response), "")
 
 
