@@ -43,8 +43,8 @@ class ReadsLargeFiles(Protocol):
         """Return a :class:`lifecycle.data.large.table.LargeTable`; ``None``: ``read`` returns the rows."""
         ...
 
-    def large_file(self) -> Path | None:
-        """Return the file, whose digest identifies the rows; ``None``: ``read`` returns the rows."""
+    def large_file(self) -> Path | tuple[Path, ...] | None:
+        """Return the file or files, whose digest identifies the rows; ``None``: ``read`` returns the rows."""
         ...
 
 
@@ -195,6 +195,6 @@ def optional_columns(plugin: Any) -> list[str]:
     return plugin.optional_columns if isinstance(plugin, HasOptionalColumns) else []
 
 
-def large_file_of(plugin: Any) -> Path | None:
-    """Return the file of a plugin that is too large for a frame; ``None`` if it is not."""
+def large_file_of(plugin: Any) -> Path | tuple[Path, ...] | None:
+    """Return the file or files of a plugin that are too large for a frame; ``None`` if they are not."""
     return plugin.large_file() if isinstance(plugin, ReadsLargeFiles) else None

@@ -152,21 +152,24 @@ def test_text_that_is_not_utf_8_is_that_of_windows_unless_utf_8_is_declared(writ
 def test_a_missing_file_is_refused_with_the_nearest_next_to_it(write: Write, tmp_path: Path) -> None:
     write("a\n1\n", name="houses.csv")
     message = refused(str(tmp_path / "house.csv"))
-    assert message == "is no file. Did you mean houses.csv? Give the path of a CSV or Parquet file."
+    assert message == "is no file. Did you mean houses.csv? Give the path of a CSV, Parquet or JSON file."
 
 
 def test_a_missing_file_in_a_missing_folder_is_refused(tmp_path: Path) -> None:
-    assert refused(str(tmp_path / "no" / "a.csv")) == "is no file. Give the path of a CSV or Parquet file."
+    assert refused(str(tmp_path / "no" / "a.csv")) == "is no file. Give the path of a CSV, Parquet or JSON file."
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    assert refused(str(tmp_path)).startswith("is no file")
+def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
+    assert refused(str(tmp_path)) == "is a folder without files. Give a file, or a folder of files of rows."
 
 
-@pytest.mark.parametrize(("name", "ending"), [("a.txt", ".txt"), ("a", "nothing"), ("a.csv.gz", ".gz")])
+@pytest.mark.parametrize(("name", "ending"), [("a.xyz", ".xyz"), ("a", "nothing"), ("a.xyz.gz", ".xyz.gz")])
 def test_an_unknown_ending_is_refused(write: Write, name: str, ending: str) -> None:
     message = refused(write("a\n1\n", name=name))
-    assert message == f"ends in {ending}. Give a file ending in .csv or .parquet."
+    assert message == (
+        f"ends in {ending}. Give a file ending in .csv, .tsv, .txt, .data, .parquet, .feather, .json, .jsonl, .xlsx, "
+        ".sqlite or .npz; or one of these with .gz, .zip, .bz2, .xz, .zst."
+    )
 
 
 def test_a_parquet_file_that_is_none_is_refused(write: Write) -> None:

@@ -163,11 +163,12 @@ def test_a_missing_file_is_refused_with_the_nearest_next_to_it(write: Write, tmp
     assert message == "input=no/such/a.csv is no file. Give the path of a CSV, Parquet or JSON file."
 
 
-@pytest.mark.parametrize(("name", "ending"), [("a.txt", ".txt"), ("a", "nothing")])
+@pytest.mark.parametrize(("name", "ending"), [("a.xyz", ".xyz"), ("a", "nothing")])
 def test_an_unknown_ending_is_refused(write: Write, name: str, ending: str) -> None:
     file = write("a\n1\n", name=name)
     assert refused(lambda: readers.read(file)) == (
-        f"input={file} ends in {ending}. Give a file ending in .csv, .parquet, .json or .jsonl."
+        f"input={file} ends in {ending}. Give a file ending in .csv, .tsv, .txt, .data, .parquet, .feather, .json, "
+        ".jsonl, .xlsx, .sqlite or .npz; or one of these with .gz, .zip, .bz2, .xz, .zst."
     )
 
 

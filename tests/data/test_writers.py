@@ -116,7 +116,10 @@ def test_a_column_that_csv_cannot_hold_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     table = pa.table({"n": [1]})
     file = tmp_path / "a.txt"
-    assert refused(file, table) == f"output={file} ends in .txt. Give a file ending in .csv, .parquet, .json or .jsonl."
+    assert refused(file, table) == (
+        f"output={file} ends in .txt. Give a file ending in .csv, .tsv, .parquet, .feather, .json, .jsonl or .xlsx, or "
+        "one of these with .gz."
+    )
     file = tmp_path / "no" / "a.csv"
     assert (
         refused(file, table)

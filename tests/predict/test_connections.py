@@ -182,7 +182,7 @@ def test_invalid_http_is_refused(server: Served) -> None:
     [
         ({"content_type": "text/plain"}, 415, "Content-Type is 'text/plain', which is not read. Give text/csv or app"),
         ({"content_type": "text/csv; charset=latin-1"}, 415, "Content-Type is 'text/csv; charset=latin-1', which is"),
-        ({"content_type": "application/json", "content_encoding": "gzip"}, 415, "Content-Encoding is 'gzip', which"),
+        ({"content_type": "application/json", "content_encoding": "br"}, 415, "Content-Encoding is 'br', which"),
     ],
 )
 def test_a_type_that_is_not_read_is_refused(server: Served, headers: Any, status: int, sentence: str) -> None:

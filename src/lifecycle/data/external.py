@@ -28,11 +28,11 @@ from lifecycle.data.columns.kinds import column_kinds
 from lifecycle.data.columns.names import of_plugin, place
 from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.digests import digest
-from lifecycle.data.formats import readers
 from lifecycle.data.formats.dialect import DIALECT, Known
+from lifecycle.data.formats.names import is_elsewhere, is_pattern
 from lifecycle.data.formats.reading import declared_of, named
 from lifecycle.data.preprocessing import Preprocessing, labels_like
-from lifecycle.data.sources import files
+from lifecycle.data.sources import files, streams
 from lifecycle.errors import RequestError, Setting
 from lifecycle.runtime.digests import sha256
 
@@ -132,9 +132,11 @@ def _notes(
 def _without_absent_columns(plugin: Any) -> Any:
     """Return the plugin without columns to drop, and without a column of weights, that its file does not have."""
     path, drop, weight = path_of(plugin), dropped_by(plugin), weight_of(plugin)
-    if not (drop or weight) or path.partition(":")[0] in files.SCHEMES or not Path(path).expanduser().is_file():
+    exists = is_elsewhere(path) or is_pattern(path) or Path(path).expanduser().exists()
+    if not (drop or weight) or path.partition(":")[0] in files.SETS or not exists:
         return plugin
-    names = readers.read(path, declared=declared_of(plugin)).schema.names  # reads the header only
+    # Of most formats it reads the header only.
+    names = streams.read(path, fields=plugin, declared=declared_of(plugin)).schema.names
     names = [of_plugin(plugin).get(name, name) for name in names]
     place(plugin, names)
     drop, weight = dropped_by(plugin), weight_of(plugin)

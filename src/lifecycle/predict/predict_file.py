@@ -29,15 +29,16 @@ from lifecycle.data.columns import times
 from lifecycle.data.formats import json as json_rows
 from lifecycle.data.formats import readers, stream, writers
 from lifecycle.data.formats.cells import spellings
-from lifecycle.data.formats.names import CSV, JSON, JSON_LINES, PARQUET, STANDARD, endings, is_images, of_output
+from lifecycle.data.formats.names import CELLS, CSV, EXCEL, JSON, JSON_LINES, STANDARD, endings, is_images, of_output
 from lifecycle.data.formats.reading import declared_for
 from lifecycle.data.formats.stream import Stream
-from lifecycle.data.sources import image_folders
+from lifecycle.data.sources import image_folders, streams
 from lifecycle.errors import RequestError, Setting
 from lifecycle.predict.outputs import column_names
 from lifecycle.runtime.threads import pool
 
 if TYPE_CHECKING:
+    from lifecycle.data.sources.source_fields import SourceFields
     from lifecycle.predict.trained_model import TrainedModel
 
 PredictedBlock = tuple[pa.Table, dict[str, Counter[str | None]]]
@@ -57,6 +58,7 @@ def predict_file(
     rows_at_once: int | None = None,
     form: str = CSV,
     unseen: Unseen | None = None,
+    fields: SourceFields | None = None,
 ) -> int:
     """Write rows with their predictions, in the order of the rows.
 
@@ -67,14 +69,15 @@ def predict_file(
 
     Args:
         trained: the model.
-        source: a CSV, Parquet or JSON file with the columns of the training file, in any order; a target and other
-            columns are allowed. ``-``: standard input. For a model of image files also an image, or a folder of
-            images. Or frames, all with the same columns.
-        output: a CSV, Parquet or JSON file, which appears once all rows are written. ``-``: standard output.
+        source: a file, a pattern or an address as :func:`lifecycle.data.sources.files.read` takes it, with the columns
+            of the training file, in any order; a target and other columns are allowed. ``-``: standard input. For a
+            model of image files also an image, or a folder of images. Or frames, all with the same columns.
+        output: a file, which appears once all rows are written. ``-``: standard output.
         rows_at_once: rows of a block, rounded up to whole passes of the network; predictions do not depend on it.
             ``None``: as many as keep the memory of all blocks at some 250 MB.
-        form: format of standard input and output: ``csv``, ``parquet``, ``json`` or ``jsonl``.
+        form: format of standard input and output, of :data:`lifecycle.data.formats.names.FORMATS`.
         unseen: collects the categories that no training row had.
+        fields: the sheet of an Excel file, the query of a database; ``None``: those of the training rows.
 
     Returns:
         The number of rows written.
@@ -83,7 +86,7 @@ def predict_file(
         RequestError: a file or a row cannot be used; the message names it, rows by their number from 0.
     """
     output_form = of_output(output, form)
-    rows = _without_dropped(_source(trained, source, output, form), trained, unseen)
+    rows = _without_dropped(_source(trained, source, output, form, fields), trained, unseen)
     if unseen is not None and rows.reading:
         unseen.notes.append(f"{rows_name(source)}: {rows.reading}")
     _check_names(rows, trained)
@@ -108,7 +111,12 @@ def rows_name(source: str | Path | Iterable[pd.DataFrame]) -> str:
 
 
 def forecast_file(
-    trained: TrainedModel, source: str | Path, output: str | Path, horizon: int = 1, form: str = CSV
+    trained: TrainedModel,
+    source: str | Path,
+    output: str | Path,
+    horizon: int = 1,
+    form: str = CSV,
+    fields: SourceFields | None = None,
 ) -> int:
     """Write the next steps of a series; see :meth:`lifecycle.predict.trained_model.TrainedModel.forecast`.
 
@@ -118,6 +126,7 @@ def forecast_file(
         output: as :func:`predict_file` takes it.
         horizon: number of steps to forecast.
         form: as :func:`predict_file` takes it.
+        fields: as :func:`predict_file` takes it.
 
     Returns:
         The number of rows in the source.
@@ -126,14 +135,16 @@ def forecast_file(
         RequestError: a file or a row cannot be used.
     """
     output_form = of_output(output, form)
-    rows = _source(trained, source, output, form)
+    rows = _source(trained, source, output, form, fields)
     names = [*trained.columns, *trained.optional_columns(rows.schema.names)]
     (table,) = rows.select(names).of(sys.maxsize)  # one block
     known = stream.typed(
         table.replace_schema_metadata(), trained.numbers, rows.is_text, spellings(trained.marks)
     ).to_pandas()
     ahead = trained.forecast(known, horizon)
-    if output_form != PARQUET and ahead.iloc[:, 0].dtype.kind == "M":  # times as the source writes them
+    if (
+        output_form in (*CELLS, JSON, JSON_LINES, EXCEL) and ahead.iloc[:, 0].dtype.kind == "M"
+    ):  # times as the source writes them
         ahead.isetitem(0, times.texts(ahead.iloc[:, 0]))
     found = pa.Table.from_pandas(ahead, preserve_index=False).replace_schema_metadata()
     with writers.create(output, found.schema, form) as writer:
@@ -142,26 +153,38 @@ def forecast_file(
 
 
 def _source(
-    trained: TrainedModel, source: str | Path | Iterable[pd.DataFrame], output: str | Path, form: str
+    trained: TrainedModel,
+    source: str | Path | Iterable[pd.DataFrame],
+    output: str | Path,
+    form: str,
+    fields: SourceFields | None,
 ) -> Stream:
     """Open a source, with the columns renamed as in training and checked."""
-    rows = _open(trained, source, output, form)
+    rows = _open(trained, source, output, form, fields)
     rows = rows.renamed(trained.new_names(rows.schema.names))
     trained.check_columns(rows.schema.names)
     return rows
 
 
-def _open(trained: TrainedModel, source: str | Path | Iterable[pd.DataFrame], output: str | Path, form: str) -> Stream:
+def _open(
+    trained: TrainedModel,
+    source: str | Path | Iterable[pd.DataFrame],
+    output: str | Path,
+    form: str,
+    fields: SourceFields | None,
+) -> Stream:
     if not isinstance(source, str | Path):
         return stream.from_frames(source, trained.numbers)
     if str(source) == STANDARD:
         return readers.read(source, form, declared_for(trained.data), trained.known)
     file = Path(source).expanduser()
-    if file.resolve() == Path(output).expanduser().resolve():
+    is_table = not is_images(source)
+    inputs = streams.local_files(source) if is_table else [file.resolve()]
+    if Path(output).expanduser().resolve() in inputs:
         # The output is written while the input is read.
         raise RequestError(Setting("output", output), "is the input", remedy="Give another file.")
-    if not is_images(source):
-        return readers.read(source, declared=declared_for(trained.data), known=trained.known)
+    if is_table:
+        return streams.read(source, form, fields or trained.data, declared_for(trained.data), trained.known)
     if not isinstance(trained.data, ReadsImageFiles):
         more = len(trained.columns) - MOST_NAMED
         named = ", ".join(trained.columns[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
@@ -229,7 +252,7 @@ def _as_written(table: pa.Table, numbers: pa.Table, form: str) -> pa.Table:
     for i, field in enumerate(table.schema):
         if json_rows.is_json(field) and form not in (JSON, JSON_LINES):
             table = table.set_column(i, field.name, json_rows.plain(table.column(i)))
-        if field.name in numbers.column_names and form != CSV and not json_rows.is_json(table.schema.field(i)):
+        if field.name in numbers.column_names and form not in CELLS and not json_rows.is_json(table.schema.field(i)):
             table = table.set_column(i, field.name, numbers[field.name])
     return table
 

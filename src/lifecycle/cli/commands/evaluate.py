@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
+
+from omegaconf import DictConfig
 
 from lifecycle.capabilities import path_of
 from lifecycle.checks import in_range, one_of
@@ -16,6 +17,7 @@ from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job
 from lifecycle.credentials import hiding
 from lifecycle.data.columns.missing_values import CHOICES
+from lifecycle.data.formats import names
 from lifecycle.errors import RequestError, Setting, unknown_field
 from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.tracking import found_run
@@ -30,7 +32,11 @@ OWN = ("test", "training_set")
 
 READING = ("header", "names", "sep", "decimal", "thousands", "missing", "encoding", "comment")
 
-SOURCE_FIELDS = ("path", "target", "time", "rename", "drop", "memory_gb", *READING, "source", "licence", "note")
+SOURCE_FIELDS = (
+    *("path", "sheet", "query", "target", "time", "rename", "drop", "memory_gb"),
+    *READING,
+    *("source", "licence", "note"),
+)
 """Fields of ``data`` that say where rows are; all others say how they become samples, which the model depends on."""
 
 
@@ -38,7 +44,7 @@ SOURCE_FIELDS = ("path", "target", "time", "rename", "drop", "memory_gb", *READI
 class Evaluate(found_run.Which):
     """Options of ``lifecycle evaluate``."""
 
-    input: str = option("", "a labelled file with the columns of the run's; the same as data.path=<file>")
+    input: str = option("", "labelled rows with the columns of the run's; the same as data.path=<file>")
     name: str | None = option(None, "name of the other rows in the run; null: that of the file or the data set")
     missing: str = option("refuse", arguments.MISSING, CHOICES)
     verbose: int = option(1, "0 silent, 1 or 2 print the scores", ("0", "1", "2"))
@@ -159,7 +165,22 @@ def _other_data(found: found_run.FoundRun, record: dict[str, Any], overrides: li
             )
         # After the overrides, which may name a data set with a path of its own.
         config.path = file
+    _reset_source(config, changes)
     return resolve(request)
+
+
+def _reset_source(config: DictConfig, changes: list[str]) -> None:
+    """Leave out what chose the run's rows in a workbook or a database, where the other rows are in neither."""
+    for name, form in (("sheet", names.EXCEL), ("query", names.SQLITE)):
+        is_given = any(change.startswith(f"data.{name}=") for change in changes)
+        if config.get(name) is not None and not is_given and not _takes(str(config.get("path")), form):
+            config[name] = None
+
+
+def _takes(path: str, form: str) -> bool:
+    """Return whether rows at a path may be of a format."""
+    found = names.format_of(names.name_in(path))
+    return found == form or (found is None and (names.is_elsewhere(path) or names.compression_of(path) is not None))
 
 
 def _data_set(found: found_run.FoundRun, record: dict[str, Any], override: str) -> Job:
@@ -181,7 +202,8 @@ def _name(options: Evaluate, overrides: list[str], others: Job) -> str:
         return options.name
     path = path_of(others.data)
     is_file = options.input or any(override.startswith("data.path=") for override in overrides)
-    name = Path(path).stem if is_file else others.data_name
+    # The last name alone: an address may have credentials.
+    name = names.stem_of(path) if is_file else others.data_name
     if name in OWN:  # a file test.csv is not the run's own test rows
-        name = Path(path).name.replace(".", "_")
+        name = names.name_in(path).replace(".", "_")
     return re.sub(r"[^\w.-]+", "_", name)

@@ -26,11 +26,13 @@ EXAMPLE = "lifecycle predict run=latest input=new.csv output=out.csv"
 class Predict(found_run.Which):
     """Options of ``lifecycle predict``."""
 
-    input: str = option("", "a CSV, Parquet or JSON file, or images in a folder; -: standard input")
-    output: str = option("", "a CSV, Parquet or JSON file; -: standard output")
+    input: str = option("", "a file of rows, a pattern or an address as of data.path, or images; -: standard input")
+    output: str = option("", "a file such as out.csv, out.parquet, out.xlsx or out.csv.gz; -: standard output")
     format: str | None = option(
-        None, "csv, parquet, json or jsonl: format of standard input and output; null: csv", names.FORMATS
+        None, f"{', '.join(names.FORMATS)}: format of standard input and output; null: csv", names.FORMATS
     )
+    sheet: str | None = option(None, "of an Excel file; null: that of the run, or the only one")
+    query: str | None = option(None, "of a database: SELECT ... or a table; null: that of the run, or the only table")
     missing: str = option("refuse", arguments.MISSING, CHOICES)
     horizon: int | None = option(None, "of a series: steps to forecast; 0: predict the rows of the input; null: 1")
 
@@ -80,10 +82,14 @@ def _check(options: Predict) -> None:
 def _predict(trained: TrainedModel, options: Predict) -> str:
     """Write the predictions, and return the text that reports them."""
     from lifecycle.data.audit.unseen_categories import Unseen
+    from lifecycle.data.sources.source_fields import SourceFields
     from lifecycle.predict import predict_file
     from lifecycle.predict.forecast import can_forecast
 
     form = options.format or names.CSV
+    fields = SourceFields(
+        options.sheet or getattr(trained.data, "sheet", None), options.query or getattr(trained.data, "query", None)
+    )
     into = "" if options.output == STANDARD else f" into {options.output}"
     source = "standard input" if options.input == STANDARD else options.input
     if options.horizon and not can_forecast(trained):
@@ -91,10 +97,10 @@ def _predict(trained: TrainedModel, options: Predict) -> str:
         raise RequestError(Setting("horizon", options.horizon), problem, remedy="Leave it out.")
     if options.horizon != 0 and can_forecast(trained):
         horizon = options.horizon or 1
-        count = predict_file.forecast_file(trained, options.input, options.output, horizon, form)
+        count = predict_file.forecast_file(trained, options.input, options.output, horizon, form, fields)
         return f"Forecast {_number(horizon, 'step')} after the {_number(count, 'row')} of {source}{into}"
     unseen = Unseen(trained.numbers or (), known=trained.preprocessing.gaps is not None)
-    count = predict_file.predict_file(trained, options.input, options.output, form=form, unseen=unseen)
+    count = predict_file.predict_file(trained, options.input, options.output, form=form, unseen=unseen, fields=fields)
     return "\n".join([*unseen.lines(), f"Predicted {_number(count, 'row')} of {source}{into}"])
 
 

@@ -58,7 +58,7 @@ def notes_on(plugin: DataPlugin, frame: pd.DataFrame, target: Target, in_memory:
     names = [target.name] if target.task == "regression" else []
     if not in_memory:
         names += [name for name in plugin.columns(frame) if name not in names]
-    return notes(frame, names, files.csv_file(path_of(plugin)), target.name)
+    return notes(frame, names, files.csv_file(path_of(plugin), plugin), target.name)
 
 
 def in_csv(file: Path, places: list[int], dialect: Dialect | None = None) -> list[tuple[int, int] | None]:

@@ -15,12 +15,16 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lifecycle.data.columns.rounding import EXACT
 from lifecycle.errors import RequestError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BYTES_AT_ONCE = 1 << 18
 """Bytes that are read together."""
@@ -50,6 +54,43 @@ def read(stream: IO[bytes]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
     Raises:
         ValueError: the rows are not objects; also while iterating.
     """
+    names, first, rows = _begin(stream)
+    schema = pa.schema([pa.field(name, pa.string(), metadata=CELL) for name in names])
+    return schema, _batches(first, rows, schema)
+
+
+def frame(stream: IO[bytes]) -> pd.DataFrame:
+    """Return all rows with the types of JSON: numbers, truth values and texts; missing values and null are missing.
+
+    Args:
+        stream: as for :func:`read`.
+
+    Raises:
+        ValueError: the rows are not objects.
+    """
+    import pandas as pd
+
+    names, first, rows = _begin(stream)
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    for number, row in enumerate(itertools.chain(first, rows)):
+        _check_known(row, number, columns)
+        for name, values in columns.items():
+            values.append(row.get(name))
+    return pd.DataFrame({name: _column(values) for name, values in columns.items()})
+
+
+def _column(values: list[Any]) -> Any:
+    """Return the values of a column as a Series; whole numbers that float64 would round stay objects."""
+    import pandas as pd
+
+    present = [value for value in values if value is not None]
+    if len(present) < len(values) and any(type(value) is int and abs(value) > EXACT for value in present):
+        return pd.Series(values, dtype=object)
+    return pd.Series(values) if present else pd.Series(values, dtype="float64")
+
+
+def _begin(stream: IO[bytes]) -> tuple[list[str], list[dict[str, Any]], Iterator[dict[str, Any]]]:
+    """Return the columns of the first rows, these rows, and the others."""
     rows = _rows(stream)
     first = list(itertools.islice(rows, ROWS_AT_ONCE))
     names = list(dict.fromkeys(name for row in first for name in row))
@@ -58,8 +99,13 @@ def read(stream: IO[bytes]) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
             f"it is a request to a model server, with {names[0]}, rather than rows: a list of objects such as "
             '{"width": 1.5}'
         )
-    schema = pa.schema([pa.field(name, pa.string(), metadata=CELL) for name in names])
-    return schema, _batches(first, rows, schema)
+    return names, first, rows
+
+
+def _check_known(row: dict[str, Any], number: int, names: dict[str, Any]) -> None:
+    if not row.keys() <= names.keys():
+        name = next(name for name in row if name not in names)
+        raise ValueError(f"row {number} has {name}, which none of the first {ROWS_AT_ONCE} rows has")
 
 
 def parse(text: bytes) -> Any:
@@ -158,12 +204,10 @@ def _dumps(value: Any) -> str:
 def _batches(
     first: list[dict[str, Any]], rows: Iterator[dict[str, Any]], schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
-    names, done = set(schema.names), 0
+    names, done = dict.fromkeys(schema.names), 0
     while first:
         for number, row in enumerate(first, done):
-            if not row.keys() <= names:
-                name = next(name for name in row if name not in names)
-                raise ValueError(f"row {number} has {name}, which none of the first {ROWS_AT_ONCE} rows has")
+            _check_known(row, number, names)
         try:
             columns = [pa.array([_cell(row.get(name)) for row in first], pa.string()) for name in schema.names]
         except RecursionError as error:  # writing a nested value needs more of the stack than parsing it

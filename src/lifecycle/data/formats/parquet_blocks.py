@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.columns import names
 from lifecycle.data.formats.csv_blocks import EMPTY, NUMBER, TRUTH, AsTextError, kind_of
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.digests import of_several, sha256
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,30 +18,36 @@ if TYPE_CHECKING:
 
 
 class ParquetFile:
-    """The columns of a Parquet file, block by block.
+    """The columns of Parquet files, block by block, one file after the other.
 
     Attributes:
         names: of the columns after renaming, those of pandas' index first.
         types: column -> its pyarrow type.
         truths: columns of truth values, which pandas turns into objects where some are missing.
         texts: always empty; a Parquet file states the types of its columns.
-        digest: the file's SHA-256, after it has been read.
+        digest: the file's SHA-256, after it has been read; see :func:`lifecycle.runtime.digests.sha256` of several.
+
+    Args:
+        files: with the same columns, in the order of their rows.
+        at_once: bytes of a block.
+        plugin: renames columns.
+
+    Raises:
+        ValueError: a file has other columns than the first, or values of another type in one.
     """
 
-    def __init__(self, file: Path, at_once: int, plugin: Any) -> None:
-        from pyarrow import parquet
-
-        self.file = file
-        # Read as a stream: a row group, which may be the whole file, need not fit in memory.
-        self._file = parquet.ParquetFile(file, pre_buffer=False, buffer_size=1024**2)
-        schema = self._file.schema_arrow
+    def __init__(self, files: Sequence[Path], at_once: int, plugin: Any) -> None:
+        self.files = files
+        schema = _opened(files[0]).schema_arrow
         # 8 bytes a value, as of float64.
         self._at_once = max(16, min(1024**2, at_once // (8 * max(1, len(schema)))))  # rows
         in_file = _in_order(schema)
-        new = names.new_names(plugin, in_file, str(file))
+        new = names.new_names(plugin, in_file, str(files[0]))
         self.names = [new.get(name, name) for name in in_file]
         self._old = dict(zip(self.names, in_file, strict=True))
-        self.types = {name: _type(schema.field(old).type) for name, old in self._old.items()}
+        # A file in which a column has no value at all says nothing of its type.
+        self._schema = _common(files)
+        self.types = {name: _type(self._schema.field(old).type) for name, old in self._old.items()}
         self.truths = {name for name in self.names if kind_of(self.types[name]) == TRUTH}
         self.texts: dict[str, AsTextError] = {}
         self.digest = ""
@@ -57,20 +63,64 @@ class ParquetFile:
         """Yield the columns ``wanted`` of the next rows."""
         import pyarrow as pa
 
-        with ThreadPoolExecutor(1) as hashing:
-            # On another thread: hashlib computes without holding the interpreter's lock.
-            digest = hashing.submit(sha256, self.file)
-            in_file = [self._old[name] for name in wanted]
-            for batch in self._file.iter_batches(self._at_once, columns=in_file):
-                yield pa.Table.from_batches([batch]).select(in_file).rename_columns(wanted)
-            self.digest = digest.result()
+        digests, in_file = [], [self._old[name] for name in wanted]
+        schema = pa.schema([self._schema.field(name) for name in in_file])
+        for file in self.files:
+            with ThreadPoolExecutor(1) as hashing:
+                # On another thread: hashlib computes without holding the interpreter's lock.
+                digest = hashing.submit(sha256, file)
+                for batch in _opened(file).iter_batches(self._at_once, columns=in_file):
+                    table = pa.Table.from_batches([batch]).select(in_file)
+                    table = table if len(self.files) == 1 else table.cast(schema)
+                    yield table.rename_columns(wanted)
+                digests.append(digest.result())
+        self.digest = of_several(digests)
 
     def first_rows(self, name: str) -> pd.DataFrame:
         """Return the first 1,000 rows of a column as a frame."""
-        batch = next(self._file.iter_batches(1000, columns=[self._old[name]]))
+        batch = next(_opened(self.files[0]).iter_batches(1000, columns=[self._old[name]]))
         # By pandas' metadata in the file, the column may be the index, and the frame would have no column.
         frame: pd.DataFrame = batch.to_pandas(ignore_metadata=True)
         return frame.set_axis([name], axis=1)
+
+
+def _opened(file: Path) -> Any:
+    from pyarrow import parquet
+
+    # Read as a stream: a row group, which may be the whole file, need not fit in memory.
+    return parquet.ParquetFile(file, pre_buffer=False, buffer_size=1024**2)
+
+
+def _common(files: Sequence[Path]) -> pa.Schema:
+    """Return the schema of all files, in which whole numbers and fractions are fractions.
+
+    Raises:
+        ValueError: names the file that has other columns or types than the first.
+    """
+    import pyarrow as pa
+
+    found = _opened(files[0]).schema_arrow
+    if len(files) == 1:
+        return found
+    found = _plain(found)
+    for file in files[1:]:
+        other = _plain(_opened(file).schema_arrow)
+        if set(other.names) != set(found.names):
+            different = sorted(set(other.names) ^ set(found.names))[0]
+            raise ValueError(f"{file.name} and {files[0].name} differ in the column {different}")
+        for name in found.names:
+            kinds = {kind_of(schema.field(name).type) for schema in (found, other)} - {EMPTY}
+            if len(kinds) > 1:
+                raise ValueError(f"{file.name} has other values in column {name} than {files[0].name}")
+        found = pa.unify_schemas([found, other], promote_options="permissive")
+    return found
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    """Return a schema without metadata, whose categories are texts."""
+    import pyarrow as pa
+
+    return pa.schema([pa.field(field.name, _type(field.type)) for field in schema])
 
 
 def _type(arrow_type: Any) -> Any:

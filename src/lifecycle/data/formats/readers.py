@@ -1,4 +1,4 @@
-"""Open files and standard input (CSV, Parquet, JSON) as streams of rows."""
+"""Open plain files and standard input as streams of rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,11 +15,22 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from lifecycle.data.formats import csv, csv_lines, detection, transcoding
+from lifecycle.data.formats import archives, csv, csv_lines, detection, excel, feather, npz, transcoding
 from lifecycle.data.formats import json as json_rows
 from lifecycle.data.formats.dialect import Declared, Dialect, Known
-from lifecycle.data.formats.names import CSV, JSON, JSON_LINES, PARQUET, STANDARD, of_input
-from lifecycle.data.formats.stream import Stream, no_rows, unreadable
+from lifecycle.data.formats.names import (
+    CELLS,
+    CSV,
+    EXCEL,
+    FEATHER,
+    JSON,
+    JSON_LINES,
+    NUMPY,
+    PARQUET,
+    STANDARD,
+    of_input,
+)
+from lifecycle.data.formats.stream import Stream, from_frames, no_rows, unreadable
 from lifecycle.errors import RequestError, Setting, Text
 
 BYTES_AT_ONCE = 1 << 20
@@ -43,25 +54,50 @@ def read(path: str | Path, form: str = CSV, declared: Declared | None = None, kn
     """
     name = Setting("input", path)
     try:
-        reader = _READERS[of_input(path, form)]
+        reader = _READERS[str(of_input(path, form))]
         source = sys.stdin.buffer if str(path) == STANDARD else Path(path).expanduser()
         return reader(source, name, declared, known)
     except (ValueError, OSError) as error:  # pyarrow's errors are ValueErrors
         raise unreadable(name, error) from error
 
 
-def read_bytes(content: bytes, form: str, known: Known | None = None) -> Stream:
-    """Open the content of a CSV, Parquet or JSON file.
+def open_file(
+    source: Path | IO[bytes], form: str, name: Text, declared: Declared | None = None, known: Known | None = None
+) -> Stream:
+    """Open a plain file, or a stream of its bytes.
+
+    Args:
+        source: neither compressed nor of Excel.
+        form: its format, for which there is a reader here.
+        name: for messages.
+        declared: as for :func:`read`.
+        known: likewise.
+
+    Raises:
+        RequestError: it has no rows.
+        ValueError: it cannot be read without renaming or shifting something.
+    """
+    return _READERS[form](source, name, declared, known)
+
+
+def read_bytes(content: bytes, form: str, most: int, known: Known | None = None) -> Stream:
+    """Open the content of a file.
 
     Args:
         content: of the file.
         form: its format.
+        most: bytes that an archive, such as an Excel file, may unpack to.
         known: as for :func:`read`.
 
     Raises:
         RequestError: as :func:`read`.
     """
     try:
+        if form in (EXCEL, NUMPY):
+            archives.check_size(io.BytesIO(content), most)
+        if form == EXCEL:
+            text = excel.to_csv(io.BytesIO(content), None, Setting("input"))
+            return _csv(io.BytesIO(text), "input", None, known)
         return _READERS[form](io.BytesIO(content), "input", None, known)
     except (ValueError, OSError) as error:
         raise unreadable("input", error) from error
@@ -177,7 +213,7 @@ class _Rejoined(io.RawIOBase):
         return len(block)
 
 
-def _parquet(source: Path | IO[bytes], name: Text, *_: Any) -> Stream:
+def _parquet(source: Path | IO[bytes], name: Text, *_of_texts: Any) -> Stream:
     if isinstance(source, Path):
         return _parquet_of(source, name)
     # Parquet is read from its end, and the file must stay open while the batches are read.
@@ -196,11 +232,31 @@ def _parquet_of(source: Path | IO[bytes], name: Text) -> Stream:
     return Stream(name, file.schema_arrow, file.iter_batches(batch_size=1 << 15))
 
 
-def _json(source: Path | IO[bytes], name: Text, *_: Any) -> Stream:
+def _json(source: Path | IO[bytes], name: Text, *_of_texts: Any) -> Stream:
     schema, batches = json_rows.read(pa.OSFile(str(source), "rb") if isinstance(source, Path) else source)
     if not schema.names:
         raise no_rows(name)
     return Stream(name, schema, batches, is_text=True)
+
+
+def _feather(source: Path | IO[bytes], name: Text, *_of_texts: Any) -> Stream:
+    schema, batches = feather.read(source)
+    # Each batch may have a dictionary of its own.
+    plain = pa.schema([pa.field(field.name, _plain_type(field.type)) for field in schema])
+    return Stream(name, plain, (_plain_batch(batch, plain) for batch in batches))
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _plain_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    arrays = [column.cast(field.type) for column, field in zip(batch.columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _npz(source: Path | IO[bytes], name: Text, *_of_texts: Any) -> Stream:
+    return replace(from_frames([npz.read(source)], None), name=name)
 
 
 def _closing(stream: IO[bytes], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -209,8 +265,10 @@ def _closing(stream: IO[bytes], batches: Iterable[pa.RecordBatch]) -> Iterator[p
 
 
 _READERS: dict[str, Callable[[Any, Text, Declared | None, Known | None], Stream]] = {
-    CSV: _csv,
+    **dict.fromkeys(CELLS, _csv),
     PARQUET: _parquet,
+    FEATHER: _feather,
+    NUMPY: _npz,
     JSON: _json,
     JSON_LINES: _json,
 }

@@ -15,6 +15,7 @@ from lifecycle.data.kinds.card import Card
 from lifecycle.data.kinds.table import TASKS
 from lifecycle.data.scaling import SCALINGS, fitted
 from lifecycle.data.sources import files
+from lifecycle.data.sources.source_fields import SourceFields
 from lifecycle.data.splits import Shuffled
 from lifecycle.errors import RequestError, Setting
 
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Array(Card, Renamed, Shuffled):
+class Array(Card, Renamed, Shuffled, SourceFields):
     """Samples of numbers, of any shape, a row each.  CLI: data=array data.path=a.csv data.target=y data.shape=[5,2]."""
 
-    path: str = ""  # a CSV or Parquet file with one column for each number, in C order of the shape
+    path: str = ""  # as of data=table, with one column for each number, in C order of the shape; or a .npz file
     target: str = ""  # column to predict
     task: str | None = None  # classification or regression; null: from the target's type
     weight: str | None = None  # column of how much each row counts in losses and scores; no feature. null: all the same
@@ -55,7 +56,7 @@ class Array(Card, Renamed, Shuffled):
 
     def read(self) -> pd.DataFrame:
         """Return the raw rows."""
-        frame = self.renamed(files.read(self.path), self.path)
+        frame = self.renamed(files.read(self.path, self), self.path)
         targets.check_columns(frame, self.path, self._named)
         self.check(frame)
         return frame

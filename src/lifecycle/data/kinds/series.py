@@ -14,6 +14,7 @@ from lifecycle.data.formats.reading import Reading
 from lifecycle.data.kinds.card import Card
 from lifecycle.data.scaling import SCALINGS, fitted
 from lifecycle.data.sources import files
+from lifecycle.data.sources.source_fields import SourceFields
 from lifecycle.data.splits import Shares, chronological, chronological_fold
 from lifecycle.errors import RequestError, Setting
 
@@ -26,12 +27,12 @@ STEP = "step"
 
 
 @dataclass
-class Series(Card, Reading, Renamed, Shares):
+class Series(Card, Reading, Renamed, Shares, SourceFields):
     """A series: from `window` values, the next one.  CLI: data=series data.path=a.csv data.target=y data.window=5."""
 
     sample_dim: ClassVar[int] = 2
 
-    path: str = ""  # a CSV or Parquet file, sklearn:<name>, lifecycle:<file> or download:<name>
+    path: str = ""  # a file, folder or pattern, an address, a database, or sklearn:, openml: or hf:<name>; docs/data.md
     target: str = ""  # column that is predicted from its own past
     time: str | None = None  # column of times that rows are put in order by; null: they are in order, a step apart
     window: int = 5  # steps that a prediction sees
@@ -54,7 +55,7 @@ class Series(Card, Reading, Renamed, Shares):
 
     def read(self) -> pd.DataFrame:
         """Return the raw rows, in the order of the source."""
-        frame = self.renamed(self.cleaned(files.read(self.path, self.declared), self.path), self.path)
+        frame = self.renamed(self.cleaned(files.read(self.path, self), self.path), self.path)
         named = {"target": self.target, "time": self.time, "weight": self.weight}
         targets.check_columns(frame, self.path, {key: name for key, name in named.items() if name is not None})
         if self.time is not None:

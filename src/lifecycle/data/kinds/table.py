@@ -19,6 +19,7 @@ from lifecycle.data.formats.reading import Reading
 from lifecycle.data.kinds.card import Card
 from lifecycle.data.scaling import SCALINGS, scaler
 from lifecycle.data.sources import files
+from lifecycle.data.sources.source_fields import SourceFields
 from lifecycle.data.splits import Shuffled
 from lifecycle.errors import RequestError, Setting, Text, did_you_mean
 
@@ -32,12 +33,12 @@ TASKS = ("classification", "regression")
 
 
 @dataclass
-class Table(Card, Reading, Renamed, Shuffled):
+class Table(Card, Reading, Renamed, Shuffled, SourceFields):
     """Rows of a table: numbers are scaled, categories one-hot.  CLI: data=table data.path=a.csv data.target=y."""
 
     sample_dim: ClassVar[int] = 1
 
-    path: str = ""  # a CSV or Parquet file, sklearn:<name>, lifecycle:<file> or download:<name>
+    path: str = ""  # a file, folder or pattern, an address, a database, or sklearn:, openml: or hf:<name>; docs/data.md
     target: str = ""  # column to predict
     task: str | None = None  # classification or regression; null: from the target's type
     weight: str | None = None  # column of how much each row counts in losses and scores; no feature. null: all the same
@@ -57,7 +58,7 @@ class Table(Card, Reading, Renamed, Shuffled):
 
     def read(self) -> pd.DataFrame:
         """Return the raw rows."""
-        frame = self.renamed(self.cleaned(files.read(self.path, self.declared), self.path), self.path)
+        frame = self.renamed(self.cleaned(files.read(self.path, self), self.path), self.path)
         targets.check_columns(frame, self.path, self._named)
         self.check(frame)
         return frame
@@ -82,9 +83,9 @@ class Table(Card, Reading, Renamed, Shuffled):
 
         return read.read(self, file)
 
-    def large_file(self) -> Path | None:
+    def large_file(self) -> Path | tuple[Path, ...] | None:
         """Return the file where its rows are too many for a frame; its digest is then that of the rows."""
-        return files.large_file(self.path, None if self.memory_gb is None else int(self.memory_gb * 1e9))
+        return files.large_file(self.path, None if self.memory_gb is None else int(self.memory_gb * 1e9), self)
 
     def feature_columns(self, columns: list[str]) -> list[str]:
         """Return those of a file's columns that are features.

@@ -25,12 +25,12 @@ FEWEST_BLOCK_BYTES, MOST_BLOCK_BYTES = 256 * 1024, 4 * 1024**2
 """Limits of the bytes of a file that are parsed together: what fits into the CPU's cache is fastest."""
 
 
-def read(plugin: TableFields, file: Path) -> LargeTable:
-    """Read a file, once unless a later block shows that a column of numbers holds texts.
+def read(plugin: TableFields, file: Path | tuple[Path, ...]) -> LargeTable:
+    """Read a file, or several of Parquet, once unless a later block shows that a column of numbers holds texts.
 
     Args:
         plugin: its fields determine the columns.
-        file: at its path.
+        file: at its path; of several all have the same columns.
 
     Raises:
         RequestError: the file cannot be read, or its columns cannot be used.
@@ -38,8 +38,11 @@ def read(plugin: TableFields, file: Path) -> LargeTable:
     most = _most(plugin.memory_gb)
     at_once = max(FEWEST_BLOCK_BYTES, min(MOST_BLOCK_BYTES, most // 8))
     try:
-        kind = ParquetFile if file.suffix.lower() == ".parquet" else CsvFile
-        found: ParquetFile | CsvFile = kind(file, at_once, plugin)
+        several = file if isinstance(file, tuple) else (file,)
+        is_parquet = several[0].suffix.lower() == ".parquet"
+        found: ParquetFile | CsvFile = (
+            ParquetFile(several, at_once, plugin) if is_parquet else CsvFile(several[0], at_once, plugin)
+        )
         place(plugin, found.names)
         targets.check_name(found.names, plugin.path, "target", plugin.target)
         if plugin.weight is not None:
@@ -206,9 +209,10 @@ class _Reader:
 
     def _notes_in_csv(self) -> dict[str, Text]:
         names = [name for name in (*self.wanted, self.plugin.target) if name in self.in_doubt]
+        if not names or not isinstance(self.file, CsvFile):
+            return {}
         places = [self.file.names.index(name) for name in names]
-        assert isinstance(self.file, CsvFile) or not names  # noqa: S101 - for the types
-        found = rounded_numbers.in_csv(self.file.file, places, self.file.dialect) if names else []
+        found = rounded_numbers.in_csv(self.file.file, places, self.file.dialect)
         pairs = {name: one for name, one in zip(names, found, strict=True) if one is not None}
         target = self.plugin.target
         return {name: rounding.note(name, *one, is_target=name == target) for name, one in pairs.items()}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -27,14 +28,20 @@ from lifecycle.predict.serving.http_messages import JSON, RefusedError
 from lifecycle.predict.serving.request_body import Rows
 from lifecycle.predict.trained_model import TrainedModel
 
-CSV, PARQUET = "text/csv", "application/vnd.apache.parquet"
-KINDS = {CSV: names_module.CSV, JSON: names_module.JSON, PARQUET: names_module.PARQUET}
+CSV = "text/csv"
+KINDS = {kind: name for name, about in names_module.TABLE.items() for kind in about.media_types}
+"""Media type -> format."""
+
+GZIP = "gzip"
+MOST_UNPACKED = 20
+"""So many times as large as a body may be the content of an archive in it, such as an Excel file."""
+
 HORIZON, MISSING = "horizon", "missing"
 PARAMS = (HORIZON, MISSING)
 
 
 def check_kind(headers: Mapping[str, str]) -> str:
-    """Return the media type of a body: ``text/csv``, ``application/json`` or MLflow's name of Parquet.
+    """Return the media type of a body, one of :data:`KINDS`.
 
     Args:
         headers: by name in lower case.
@@ -50,9 +57,36 @@ def check_kind(headers: Mapping[str, str]) -> str:
         raise RefusedError(
             415, f"Content-Type is {content_type[:100]!r}, which is not read. Give {CSV} or {JSON}, in UTF-8."
         )
-    if (encoding := headers.get("content-encoding", "identity")) != "identity":
-        raise RefusedError(415, f"Content-Encoding is {encoding[:100]!r}, which is not read. Send the body as it is.")
+    if (encoding := headers.get("content-encoding", "identity")) not in ("identity", GZIP):
+        raise RefusedError(
+            415, f"Content-Encoding is {encoding[:100]!r}, which is not read. Send the body as it is, or with {GZIP}."
+        )
     return kind
+
+
+def unpacked(body: bytes, headers: Mapping[str, str], most: int) -> bytes:
+    """Return a body without its encoding.
+
+    Args:
+        body: as sent.
+        headers: by name in lower case.
+        most: bytes that it may have.
+
+    Raises:
+        RefusedError: 400 for a body that is not as its encoding says, 413 for one that is too large.
+    """
+    if headers.get("content-encoding") != GZIP:
+        return body
+    reader = zlib.decompressobj(wbits=31)
+    try:
+        found = reader.decompress(body, most + 1)
+    except zlib.error as error:
+        raise RefusedError(400, f"The body is not gzip: {error}. Compress it again.") from error
+    if len(found) > most:
+        raise RefusedError(413, f"The body unpacks to more than {most / 1e6:g} MB. Send fewer rows in a request.")
+    if not reader.eof or reader.unused_data:
+        raise RefusedError(400, "The body is not one whole gzip stream. Compress it again.")
+    return found
 
 
 class Scorer:
@@ -80,7 +114,8 @@ class Scorer:
             RequestError: the body or a row of it cannot be used.
         """
         if kind != JSON:
-            stream = readers.read_bytes(body, KINDS[kind], self.trained.known)
+            most = MOST_UNPACKED * max(len(body), 1 << 20)
+            stream = readers.read_bytes(body, KINDS[kind], most, self.trained.known)
             stream = stream.renamed(self.trained.new_names(stream.schema.names))
             return _written(self._predicted(stream, self.trained, is_cancelled))
         rows = request_body.parse(body, self.trained.columns)

@@ -25,7 +25,7 @@ import pandas as pd
 from lifecycle.errors import Interrupted, RequestError
 from lifecycle.predict.serving.connections import Connections
 from lifecycle.predict.serving.http_messages import JSON, Answer, Head, Limits, RefusedError, refusal
-from lifecycle.predict.serving.scoring import CSV, Scorer, check_kind
+from lifecycle.predict.serving.scoring import CSV, Scorer, check_kind, unpacked
 from lifecycle.predict.serving.worker import Job, Worker
 from lifecycle.runtime import memory, ports
 from lifecycle.runtime.ports import HOST
@@ -56,7 +56,7 @@ def serve(trained: TrainedModel, listening: socket.socket, name: str, limits: Li
     """
     link = f"http://{HOST}:{listening.getsockname()[1]}{PATH}"
     printed = f"{name} answers rows on\n  {link}\nTry it:\n  {example(trained, link)}\nCtrl-C ends it."
-    handler = ModelHandler(trained, limits.hosts)
+    handler = ModelHandler(trained, limits.hosts, int(limits.max_body_mb * 1e6))
     # The loaded libraries are never garbage, and requests create few cycles. Without freezing them, each collection
     # during a large request would traverse all of their objects.
     gc.freeze()
@@ -122,10 +122,11 @@ class ModelHandler:
     Args:
         trained: the model.
         hosts: allowed values of the Host header, in addition to the names of this machine.
+        most: bytes of a body after it is unpacked.
     """
 
-    def __init__(self, trained: TrainedModel, hosts: list[str]) -> None:
-        self.scorer, self.worker = Scorer(trained), Worker()
+    def __init__(self, trained: TrainedModel, hosts: list[str], most: int = 10_000_000) -> None:
+        self.scorer, self.worker, self._most = Scorer(trained), Worker(), most
         self._hosts = {*ports.NAMES, *(host.lower() for host in hosts)}
         # The paths of MLflow's server, so that its clients and health checks work unchanged.
         self._fixed = {
@@ -157,7 +158,10 @@ class ModelHandler:
 
         def work(job: Job) -> Answer:
             try:
-                return Answer(200, self.scorer.answer(body, kind, lambda: job.is_cancelled))
+                rows = unpacked(body, head.headers, self._most)
+                return Answer(200, self.scorer.answer(rows, kind, lambda: job.is_cancelled))
+            except RefusedError as refused:
+                return refused.answer
             except RequestError as error:
                 return refusal(400, str(error))
             except Exception as error:

@@ -1,0 +1,1 @@
+"""Rows at addresses: web servers, cloud storage, the Hugging Face Hub, OpenML."""
