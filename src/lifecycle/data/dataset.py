@@ -82,6 +82,7 @@ class Dataset:
     notes: tuple[Text, ...] = ()  # warnings about the rows, a sentence each
     weight: str | None = None  # the column of weights
     time_step: dict[str, Any] | None = None  # the step between the times of a series
+    plugin: Any = None  # the data plugin with its inferred fields set; None: external data
 
     @property
     def window_rows(self) -> int | None:

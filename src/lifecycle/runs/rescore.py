@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lifecycle import layout
-from lifecycle.capabilities import path_of
+from lifecycle.capabilities import path_of, resolved_like
 from lifecycle.compile import losses, scores
 from lifecycle.config.schema import Job
 from lifecycle.credentials import masked
@@ -129,7 +129,13 @@ def other_rows(found: FoundRun, job: Job, request: Job, name: str, missing: str 
     preflight.check_devices(job.trainer)
     trained = saved_model.load(found.model_folder())
     data = external.load(
-        request.data, name, request.data_kind, trained.spec, trained.preprocessing, trained.columns, missing
+        resolved_like(request.data, trained.data),
+        name,
+        request.data_kind,
+        trained.spec,
+        trained.preprocessing,
+        trained.columns,
+        missing,
     )
     module = compiled_as(trained)
     losses.check_data(module.loss_name, data)

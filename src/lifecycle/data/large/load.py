@@ -68,6 +68,7 @@ def load_large(table: LargeTable, name: str, kind: str, seed: int, fold: Fold | 
         column_kinds=table.column_kinds,
         notes=tuple(notes),
         weight=plugin.weight,
+        plugin=plugin,
     )
 
 
