@@ -32,6 +32,9 @@ TEXT_FEATURES = 32
 MOST_WORDS = 5000
 """Words that are counted, the most frequent ones of the training rows."""
 
+WORD = r"(?u)\b\w+\b"
+"""A word; scikit-learn's own pattern leaves out words of one letter."""
+
 Known = set[str | None]
 Clean = Callable[[str], str]
 
@@ -119,24 +122,21 @@ def learn(
         RequestError: a column of texts has no word.
     """
     from sklearn.compose import ColumnTransformer
-    from sklearn.preprocessing import OneHotEncoder
 
     frame = plain(inputs, columns)
     if rare is not None:
         frame = frame.assign(**{name: _with_rare(frame[name], rare) for name in columns.categories})
     parts = _varying_parts(frame, columns.times)
-    steps: list[tuple[str, Any, Any]] = []
-    if columns.numbers:
-        steps.append((NUMBERS, _scaled(scaling), columns.numbers))
-    if columns.categories:
-        encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
-        steps.append((CATEGORIES, encoder, columns.categories))
-    if columns.booleans:
-        steps.append((BOOLEANS, _scaled(scaling), columns.booleans))
-    if columns.ordered:
-        steps.append((ORDERED, _scaled(scaling), list(columns.ordered)))
-    if parts:
-        steps.append((TIMES, _scaled(scaling, shifted=True), parts))
+    of_steps = {
+        NUMBERS: columns.numbers,
+        CATEGORIES: columns.categories,
+        BOOLEANS: columns.booleans,
+        ORDERED: list(columns.ordered),
+        TIMES: parts,
+    }
+    steps: list[tuple[str, Any, Any]] = [
+        (step, _unfitted(step, scaling), names) for step, names in of_steps.items() if names
+    ]
     steps += [(f"{TEXTS}{place}", _dense(frame[name], scaling), name) for place, name in enumerate(columns.texts)]
     transformer = ColumnTransformer(steps).fit(frame)
     named = transformer.named_transformers_
@@ -164,14 +164,18 @@ def set_origin(pipeline: Any, parts: Sequence[str], first: np.ndarray[Any, Any])
     pipeline[1].mean_ = np.where(are_days, np.nan_to_num(first), 0.0)
 
 
-def _scaled(scaling: str, shifted: bool = False) -> Any:
+def _unfitted(step: str, scaling: str) -> Any:
+    """Return the transformer of a step."""
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+    if step == CATEGORIES:
+        return OneHotEncoder(handle_unknown="ignore", sparse_output=False)
     # A column without values in the training rows stays an input: validation rows may have some.
     fill = SimpleImputer(strategy="median", keep_empty_features=True)
-    return make_pipeline(fill, *([StandardScaler(with_std=False)] if shifted else []), scaler(scaling))
+    shift = [StandardScaler(with_std=False)] if step == TIMES else []
+    return make_pipeline(fill, *shift, scaler(scaling))
 
 
 def _dense(texts: pd.Series[Any], scaling: str) -> Any:
@@ -181,7 +185,7 @@ def _dense(texts: pd.Series[Any], scaling: str) -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline
 
-    count = TfidfVectorizer(max_features=MOST_WORDS, token_pattern=r"(?u)\b\w+\b", sublinear_tf=True)
+    count = TfidfVectorizer(max_features=MOST_WORDS, token_pattern=WORD, sublinear_tf=True)
     try:
         counted = clone(count).fit_transform(texts)
     except ValueError as error:
@@ -200,7 +204,7 @@ def _varying_parts(frame: pd.DataFrame, times: Sequence[str]) -> list[str]:
 
 def _with_rare(column: pd.Series[Any], least: float) -> pd.Series[Any]:
     counts = column.value_counts(dropna=False)
-    pairs = [(None if text != text else text, count) for text, count in counts.items()]
+    pairs = [(text if isinstance(text, str) else None, count) for text, count in counts.items()]
     rare = categories.rare(pairs, least)
     return column.mask(column.isin(rare), categories.RARE) if rare else column
 

@@ -19,7 +19,7 @@ from lifecycle.data.columns.meaning.meaning import NUMBER
 from lifecycle.data.columns.names import Renamed
 from lifecycle.data.encoder import RowEncoder
 from lifecycle.data.kinds.card import Card
-from lifecycle.data.scaling import SCALINGS, scaler
+from lifecycle.data.scaling import SCALINGS
 from lifecycle.data.sources import files
 from lifecycle.data.splits import Shuffled
 from lifecycle.errors import RequestError, Setting, Text, did_you_mean

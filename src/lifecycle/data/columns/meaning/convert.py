@@ -130,7 +130,7 @@ def as_texts(column: pd.Series[Any]) -> pd.Series[Any]:
 
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return column
-    texts = column.map(lambda value: f"{value:.0f}" if value == value and float(value).is_integer() else str(value))
+    texts = column.map(lambda value: f"{value:.0f}" if float(value).is_integer() else str(value))
     return texts.astype(object).where(column.notna(), None).astype("str")
 
 

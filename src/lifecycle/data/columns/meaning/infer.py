@@ -106,9 +106,9 @@ def of_column(column: pd.Series[Any], hints: Hints, is_target: bool = False) -> 
     if pd.api.types.is_numeric_dtype(column):
         packed = None if is_target else _packed(present)
         return Found(None if packed is None else Meaning(TIME, notation=packed))
-    if column.dtype != "str":
-        if len(present) and all(isinstance(value, datetime.date) for value in present) and not is_target:
-            return Found(Meaning(TIME, notation=ISO))
+    are_dates = column.dtype != "str" and len(present) and all(isinstance(value, datetime.date) for value in present)
+    if are_dates and not is_target:
+        return Found(Meaning(TIME, notation=ISO))
     return of_texts(str(column.name), Texts.of(present), hints, len(column), is_target)
 
 
@@ -276,7 +276,7 @@ def _notation(name: str, texts: list[str], present: pd.Series[Any]) -> str:
 def _notation_of_numbers(column: pd.Series[Any], present: pd.Series[Any]) -> str:
     if column.dtype.kind in "mM":
         return ISO
-    texts = [text for text in Texts.of(convert.as_texts(present)).texts]
+    texts = list(Texts.of(convert.as_texts(present)).texts)
     return _notation(str(column.name), texts, present)
 
 

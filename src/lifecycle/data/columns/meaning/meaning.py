@@ -92,7 +92,8 @@ def of_types(types: Any) -> dict[str, Meaning]:
         return {}
     if not isinstance(types, Mapping):
         example = "{zip: category, when: time, size: [S, M, L]}"
-        raise ValueError(f"types must map columns to their types, got {types}. Write for instance {example}.")
+        message = f"types must map columns to their types, got {types}. Write for instance {example}."
+        raise ValueError(message)  # noqa: TRY004 - as all checks of fields
     return {str(name): _meaning(str(name), value) for name, value in types.items()}
 
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from lifecycle.data.columns.meaning.meaning import NUMBER, Meaning
 
 CODES = (
-    "AED ARS AUD BGN BRL CAD CHF CLP CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR ISK JPY KRW MAD MXN MYR NGN NOK "
-    "NZD PEN PHP PKR PLN RON RSD RUB SAR SEK SGD THB TRY TWD UAH USD VND ZAR"
-).split()
-"""Currencies by their ISO codes."""
+    "AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|IDR|ILS|INR|ISK|JPY|KRW|MAD|MXN|MYR|NGN|NOK|"
+    "NZD|PEN|PHP|PKR|PLN|RON|RSD|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR"
+)
+"""The ISO codes of currencies, as a pattern."""
 
 SYMBOLS = "$€£¥₹₽₩₪₺₴฿₫₦₱¢"
 
-CURRENCY = rf"(?:(?:US|CA|AU|A|C|R|HK|NZ|S)?\$|[{SYMBOLS}]|Fr\.?|Rs\.?|kr\.?|zł|{'|'.join(CODES)})"
+CURRENCY = rf"(?:(?:US|CA|AU|A|C|R|HK|NZ|S)?\$|[{SYMBOLS}]|Fr\.?|Rs\.?|kr\.?|zł|{CODES})"
 
 GAPS = " \u00a0\u202f\u2009"
 """Spaces that separate groups of digits, some of which do not break a line."""
