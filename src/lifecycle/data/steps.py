@@ -108,6 +108,7 @@ def learn(
     scaling: str,
     rare: float | None = None,
     of_rows: np.ndarray[Any, Any] | None = None,
+    parts: list[str] | None = None,
 ) -> Any:
     """Fit a ``ColumnTransformer`` to training rows.
 
@@ -117,6 +118,7 @@ def learn(
         scaling: of numbers.
         rare: rows, or below 1 a share of them, that a category needs; ``None``: each is one of its own.
         of_rows: ``(rows,)`` sample weights, for imputers and scalers.
+        parts: of the times to learn from; ``None``: those that vary in these rows.
 
     Raises:
         RequestError: a column of texts has no word.
@@ -126,7 +128,7 @@ def learn(
     frame = plain(inputs, columns)
     if rare is not None:
         frame = frame.assign(**{name: _with_rare(frame[name], rare) for name in columns.categories})
-    parts = _varying_parts(frame, columns.times)
+    parts = _varying_parts(frame, columns.times) if parts is None else parts
     of_steps = {
         NUMBERS: columns.numbers,
         CATEGORIES: columns.categories,
@@ -148,6 +150,11 @@ def learn(
             if step in SCALED:
                 _learn_by_weight(named[step], frame[names], of_rows)
     return transformer
+
+
+def scaled_in(transformer: Any) -> dict[str, list[str]]:
+    """Return the steps that fill and scale numbers, and the columns of each."""
+    return {step: list(names) for step, _, names in transformer.transformers if step in SCALED}
 
 
 def set_origin(pipeline: Any, parts: Sequence[str], first: np.ndarray[Any, Any]) -> None:

@@ -61,8 +61,19 @@ def converted(column: pd.Series[Any], meaning: Meaning, at_training: bool = Fals
     if meaning.kind == TIME:
         return _times(column, meaning, at_training)
     if meaning.kind in (CATEGORY, ORDERED):
-        return as_texts(column)
-    return column
+        column = as_texts(column)
+    return _as_ordered(column, meaning) if meaning.kind == ORDERED else column
+
+
+def _as_ordered(column: pd.Series[Any], meaning: Meaning) -> pd.Series[Any]:
+    """Return ordered categories in the spelling of their order, from which capitals and spaces may differ."""
+    import numpy as np
+    import pandas as pd
+
+    known = {one.casefold(): one for one in meaning.order}
+    known |= {one: one for one in meaning.order}
+    codes, found = each(column, lambda text: known.get(text.strip(), known.get(text.strip().casefold(), text.strip())))
+    return pd.Series(np.array([*found, None], dtype=object)[codes], index=column.index, name=column.name)
 
 
 def each(column: pd.Series[Any], parse: Callable[[str], Any]) -> tuple[np.ndarray[Any, Any], list[Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -205,11 +205,12 @@ PARTS = ("year", "month", "month_sin", "month_cos", DAY_OF_MONTH, "weekday", "we
 CYCLES = {"month": 12, "weekday": 7, "hour": 24}
 
 
-def expand(moments: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
+def expand(moments: np.ndarray[Any, Any], wanted: Sequence[str] = PARTS) -> dict[str, np.ndarray[Any, Any]]:
     """Return the parts of times, ``(rows,) float64`` each, NaN where a time is missing.
 
     Args:
         moments: ``(rows,) datetime64``.
+        wanted: the parts.
 
     Returns:
         :data:`PARTS`; months and weekdays count from 0 in the cycles, and from 1 in the numbers; ``elapsed`` are days
@@ -219,15 +220,20 @@ def expand(moments: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
     import pandas as pd
 
     when = pd.DatetimeIndex(moments)
-    hours = when.hour + when.minute / 60 + when.second / 3600
-    numbers = {"year": when.year, "month": when.month, "day": when.day, "weekday": when.day_of_week + 1, "hour": hours}
-    found = {name: np.asarray(values, dtype=np.float64) for name, values in numbers.items()}
-    for name, length in CYCLES.items():
-        angle = 2 * np.pi * (found[name] - (0 if name == "hour" else 1)) / length
-        found[f"{name}_sin"], found[f"{name}_cos"] = np.sin(angle), np.cos(angle)
-    since = (when - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1)
-    found[ELAPSED] = np.asarray(since, dtype=np.float64)
-    return {part: found[part] for part in PARTS}
+    counts: dict[str, Callable[[], Any]] = {
+        "year": lambda: when.year,
+        "month": lambda: when.month,
+        DAY_OF_MONTH: lambda: when.day,
+        "weekday": lambda: when.day_of_week + 1,
+        "hour": lambda: when.hour + when.minute / 60 + when.second / 3600,
+        ELAPSED: lambda: (when - pd.Timestamp("1970-01-01")) / pd.Timedelta(days=1),
+    }
+    names = dict.fromkeys(part.partition("_")[0] for part in wanted)
+    found = {name: np.asarray(counts[name](), dtype=np.float64) for name in names}
+    for name in [name for name in names if name in CYCLES]:
+        angle = 2 * np.pi * (found[name] - (0 if name == "hour" else 1)) / CYCLES[name]
+        found |= {f"{name}_sin": np.sin(angle), f"{name}_cos": np.cos(angle)}
+    return {part: found[part] for part in wanted}
 
 
 def varying(parts: Mapping[str, np.ndarray[Any, Any]]) -> list[str]:
@@ -242,7 +248,12 @@ def varying(parts: Mapping[str, np.ndarray[Any, Any]]) -> list[str]:
         present = parts[name][~np.isnan(parts[name])]
         return bool(len(present) and (present != present[0]).any())
 
-    kept = {name: varies(name) for name in ("year", "month", DAY_OF_MONTH, "hour")}
+    return kept({part: varies(part) for part in PARTS})
+
+
+def kept(varies: Mapping[str, bool]) -> list[str]:
+    """Return the parts to learn from, by whether each varies; see :func:`varying`."""
+    by_name = {name: varies[name] for name in ("year", "month", DAY_OF_MONTH, "hour")}
     # Of months, which are written by their first or any other day, the weekday says nothing.
-    kept["weekday"] = kept[DAY_OF_MONTH] and varies("weekday")
-    return [part for part in PARTS if part == ELAPSED or kept[part.partition("_")[0]]]
+    by_name["weekday"] = varies[DAY_OF_MONTH] and varies["weekday"]
+    return [part for part in PARTS if part == ELAPSED or by_name[part.partition("_")[0]]]

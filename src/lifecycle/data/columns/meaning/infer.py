@@ -12,6 +12,7 @@ from lifecycle.data.columns.meaning import categories, convert, dates, numbers
 from lifecycle.data.columns.meaning.meaning import (
     BOOLEAN,
     CATEGORY,
+    EPOCH,
     ISO,
     MONTH_FIRST,
     NUMBER,
@@ -61,12 +62,12 @@ class Found:
     is_ambiguous: bool = False
 
 
-def infer(frame: pd.DataFrame, declared: Mapping[str, Meaning], hints: Hints, target: str = "") -> dict[str, Found]:
+def infer(frame: pd.DataFrame, types: Mapping[str, Meaning], hints: Hints, target: str = "") -> dict[str, Found]:
     """Return what the columns of a frame mean.
 
     Args:
         frame: the columns, of dtypes of :mod:`lifecycle.data.columns.types`.
-        declared: column -> its declared meaning.
+        types: column -> its declared meaning.
         hints: of the file.
         target: the column that is predicted, whose texts may all differ.
 
@@ -74,8 +75,8 @@ def infer(frame: pd.DataFrame, declared: Mapping[str, Meaning], hints: Hints, ta
         RequestError: a column cannot be used, or a value does not fit a declared meaning.
     """
     found = {
-        name: _declared(frame[name], declared[name], hints)
-        if name in declared
+        name: declared(frame[name], types[name], hints)
+        if name in types
         else of_column(frame[name], hints, is_target=name == target)
         for name in frame.columns
     }
@@ -83,7 +84,7 @@ def infer(frame: pd.DataFrame, declared: Mapping[str, Meaning], hints: Hints, ta
     marks |= {"." for name in frame.columns if _has_fractions(frame[name])}
     if not hints.decimal and marks == {","}:  # the other columns show it
         hints = replace(hints, decimal=",")
-        again = [name for name, one in found.items() if one.is_ambiguous and name not in declared]
+        again = [name for name, one in found.items() if one.is_ambiguous and name not in types]
         found |= {name: of_column(frame[name], hints, is_target=name == target) for name in again}
     return found
 
@@ -104,15 +105,15 @@ def of_column(column: pd.Series[Any], hints: Hints, is_target: bool = False) -> 
     if pd.api.types.is_bool_dtype(column):
         return Found()
     if pd.api.types.is_numeric_dtype(column):
-        packed = None if is_target else _packed(present)
-        return Found(None if packed is None else Meaning(TIME, notation=packed))
+        notation = None if is_target else packed(present)
+        return Found(None if notation is None else Meaning(TIME, notation=notation))
     are_dates = column.dtype != "str" and len(present) and all(isinstance(value, datetime.date) for value in present)
     if are_dates and not is_target:
         return Found(Meaning(TIME, notation=ISO))
     return of_texts(str(column.name), Texts.of(present), hints, len(column), is_target)
 
 
-def _packed(present: pd.Series[Any]) -> str | None:
+def packed(present: pd.Series[Any]) -> str | None:
     """Return the notation of dates that are whole numbers; ``None``: they are numbers."""
     # The first values suffice for nearly all columns of numbers, whose different values take long to find.
     some = present.iloc[:20].to_numpy(dtype=float)
@@ -169,19 +170,34 @@ def of_texts(name: str, column: Texts, hints: Hints, rows: int, is_target: bool 
     different = [text for text in column.texts if text.strip() not in convert.MISSING]
     # A gap among truth values stays a category of its own.
     complete = column.present == rows and len(different) == len(column.texts)
-    if different and not is_target and complete and convert.are_truths(different):
+    if not is_target and complete and convert.are_truths(different):
         return Found(Meaning(BOOLEAN))
-    if different and not is_target and (times := dates.infer(different)) is not None:
-        return Found(Meaning(TIME, notation=times.notation), _date_notes(name, different, times))
-    if different and not _are_plain(different):
-        reading = numbers.infer(different, hints.decimal, hints.thousands)
-        if reading is not None:
-            notes = [] if hints.decimal else _number_notes(name, different, reading)
-            certain = reading.meaning.decimal if reading.is_certain else ""
-            return Found(reading.meaning, notes, certain, bool(reading.other))
+    found = number_or_time(name, different, hints, is_target)
+    if found is not None:
+        return found
     if is_target:
         return Found(notes=categories.notes(name, column.texts, column.present, hints.fold_case, True))
     return _categories(name, column, hints)
+
+
+def number_or_time(name: str, different: Sequence[str], hints: Hints, is_target: bool = False) -> Found | None:
+    """Return what a column means that holds numbers or times; ``None``: it holds something else.
+
+    Args:
+        name: of the column.
+        different: its different texts, without missing ones.
+        hints: of the file.
+        is_target: whether it is predicted; times are then classes.
+    """
+    if not different:
+        return None
+    if not is_target and (times := dates.infer(different)) is not None:
+        return Found(Meaning(TIME, notation=times.notation), _date_notes(name, different, times))
+    reading = None if _are_plain(different) else numbers.infer(different, hints.decimal, hints.thousands)
+    if reading is None:
+        return None
+    notes = [] if hints.decimal else _number_notes(name, different, reading)
+    return Found(reading.meaning, notes, reading.meaning.decimal if reading.is_certain else "", bool(reading.other))
 
 
 def _are_plain(texts: Sequence[str]) -> bool:
@@ -229,7 +245,7 @@ def _date_notes(name: str, texts: Sequence[str], reading: dates.Reading) -> list
     return [[sentence, typed(name, MONTH_FIRST)]]
 
 
-def _declared(column: pd.Series[Any], meaning: Meaning, hints: Hints) -> Found:
+def declared(column: pd.Series[Any], meaning: Meaning, hints: Hints) -> Found:
     """Return a declared meaning with what is inferred of it: the unit, the notation of times.
 
     Raises:
@@ -238,16 +254,16 @@ def _declared(column: pd.Series[Any], meaning: Meaning, hints: Hints) -> Found:
     import pandas as pd
 
     present = column.dropna()
-    if meaning.kind in (NUMBER, TIME) and not pd.api.types.is_numeric_dtype(column) and column.dtype.kind not in "mM":
-        texts = [text for text in Texts.of(present).texts if text.strip() not in convert.MISSING]
-        if meaning.kind == NUMBER:
-            meaning = numbers.declared(texts, replace(meaning, decimal=meaning.decimal or hints.decimal))
-        elif not meaning.notation and not isinstance(column.dtype, pd.PeriodDtype):
-            meaning = replace(meaning, notation=_notation(str(column.name), texts, present))
-    elif meaning.kind == TIME and not meaning.notation:
-        meaning = replace(meaning, notation=_notation_of_numbers(column, present))
+    is_number = pd.api.types.is_numeric_dtype(column)
+    if column.dtype.kind in "mM" or isinstance(column.dtype, pd.PeriodDtype):
+        meaning = replace(meaning, notation=ISO) if meaning.kind == TIME else meaning
+    elif meaning.kind == TIME or (meaning.kind == NUMBER and not is_number):
+        texts = Texts.of(convert.as_texts(present)).texts
+        meaning = completed(
+            str(column.name), [text for text in texts if text.strip() not in convert.MISSING], meaning, hints
+        )
     if meaning.kind == ORDERED:
-        check_order(convert.as_texts(column), meaning)
+        check_order(convert.converted(column, meaning), meaning)
     convert.converted(column, meaning, at_training=True)
     notes: list[Text] = []
     if meaning.kind == CATEGORY:
@@ -256,28 +272,36 @@ def _declared(column: pd.Series[Any], meaning: Meaning, hints: Hints) -> Found:
     return Found(meaning, notes)
 
 
-def _notation(name: str, texts: list[str], present: pd.Series[Any]) -> str:
-    found = dates.infer(texts)
+def completed(name: str, different: Sequence[str], meaning: Meaning, hints: Hints) -> Meaning:
+    """Return declared numbers or times with what their texts show: the unit, the decimal mark, the notation.
+
+    Args:
+        name: of the column.
+        different: its different texts, without missing ones.
+        meaning: as declared.
+        hints: of the file.
+
+    Raises:
+        RequestError: none of the texts is a time.
+    """
+    if meaning.kind == NUMBER:
+        return numbers.declared(different, replace(meaning, decimal=meaning.decimal or hints.decimal))
+    if meaning.notation:
+        return meaning
+    found = dates.infer(different)
     if found is not None:
-        return found.notation
-    packed = next((notation for notation in dates.PACKED if dates.fits(texts, notation)), None)
+        return replace(meaning, notation=found.notation)
+    packed = next((notation for notation in dates.PACKED if dates.fits(different, notation)), None)
     if packed is not None:
-        return packed
-    # The notation of the most texts shows which one does not fit.
-    fitting = {one: sum(dates.parse(text, one) is not None for text in texts) for one in dates.INFERRED}
+        return replace(meaning, notation=packed)
+    # The notation of most texts shows which one does not fit.
+    fitting = {one: sum(dates.parse(text, one) is not None for text in different) for one in dates.INFERRED}
     notation = max(fitting, key=fitting.__getitem__)
-    if fitting[notation]:
-        return notation
-    problem = f"is declared as times, and holds {present.iloc[0]!s}" if len(present) else "has no value"
-    remedy = f"Notations: {', '.join(dates.PATTERNS)}; name one in data.types, or write times as 2024-01-31 12:00."
-    raise RequestError(f"column {name}", problem, remedy=remedy)
-
-
-def _notation_of_numbers(column: pd.Series[Any], present: pd.Series[Any]) -> str:
-    if column.dtype.kind in "mM":
-        return ISO
-    texts = list(Texts.of(convert.as_texts(present)).texts)
-    return _notation(str(column.name), texts, present)
+    if not fitting[notation]:
+        problem = f"is declared as times, and holds {different[0]}" if different else "has no value"
+        remedy = f"Write times as 2024-01-31 12:00, or name their notation: {', '.join((*dates.PATTERNS, EPOCH))}."
+        raise RequestError(f"column {name}", problem, remedy=remedy)
+    return replace(meaning, notation=notation)
 
 
 def check_order(column: pd.Series[Any], meaning: Meaning) -> None:
@@ -287,8 +311,7 @@ def check_order(column: pd.Series[Any], meaning: Meaning) -> None:
         RequestError: names the value and its row.
     """
     present = column.dropna()
-    known = {one.casefold() for one in meaning.order}
-    wrong = present[~present.map(lambda value: str(value).strip().casefold() in known)]
+    wrong = present[~present.isin(meaning.order)]
     if len(wrong):
         raise RequestError(
             f"column {column.name}",
