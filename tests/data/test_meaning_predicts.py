@@ -101,7 +101,7 @@ def inputs_of_file(model: TrainedModel, file: Path) -> np.ndarray[Any, Any]:
 def inputs_of_training(data: Any) -> np.ndarray[Any, Any]:
     parts = [part for part in (data.train, data.val, data.test) if part is not None]
     order = np.argsort(np.concatenate([part.rows for part in parts]))
-    return np.concatenate([np.asarray(part.inputs) for part in parts])[order]
+    return np.concatenate([np.asarray(part.inputs[0 : len(part)]) for part in parts])[order]
 
 
 @settings(deadline=None, max_examples=40)

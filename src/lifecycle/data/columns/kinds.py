@@ -28,7 +28,9 @@ PIXEL, FILE, DIGEST, TIME, SORTED_TIME, WEIGHT, DROPPED, UNREAD = (
     "not read",
 )
 PLURALS = {NUMBER: "numbers", PIXEL: "pixels"}
-MOMENT = "date or time"
+MOMENT = "time ("
+"""How the kind of a column of dates or times among features begins."""
+
 READ_AS = {BOOLEAN: "true or false", MOMENT: "with dates or times", ORDERED: "in order", TEXT: "with texts"}
 """Kind, or its beginning -> what a line calls such columns."""
 
@@ -37,11 +39,11 @@ MOST_NAMED = 8
 
 
 def of_meaning(meaning: Meaning) -> str:
-    """Return the kind of a column whose meaning is known: ``number in kg``, ``date or time (day_first)``, ..."""
+    """Return the kind of a column whose meaning is known: ``number in kg``, ``time (day_first)``, ..."""
     if meaning.kind == NUMBER:
         return f"{NUMBER} in {meaning.unit}" if meaning.unit else NUMBER
     if meaning.kind == TIMES:
-        return f"{MOMENT} ({meaning.notation})"
+        return f"{MOMENT}{meaning.notation})"
     return f"{ORDERED} {CATEGORY} ({len(meaning.order)} values)" if meaning.kind == ORDERED else meaning.kind
 
 
@@ -69,10 +71,11 @@ def _kind(plugin: DataPlugin, frame: pd.DataFrame, name: str, target: str, used:
         return DROPPED if name in (*dropped_by(plugin), *typed_out) else unread
     if plugin.sample_dim == 3:
         return PIXEL if pd.api.types.is_numeric_dtype(frame[name]) else FILE
-    return _kind_of_feature(plugin, frame[name])
+    return of_feature(plugin, frame[name])
 
 
-def _kind_of_feature(plugin: DataPlugin, column: pd.Series[Any]) -> str:
+def of_feature(plugin: DataPlugin, column: pd.Series[Any]) -> str:
+    """Return the kind of a column of features."""
     import pandas as pd
 
     from lifecycle.data.columns import types

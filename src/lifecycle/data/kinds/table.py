@@ -61,11 +61,15 @@ class Table(Card, Renamed, Shuffled, Typed):
         self.check_types()
 
     def read(self) -> pd.DataFrame:
-        """Return the raw rows."""
-        frame = self.renamed(files.read(self.path), self.path)
+        """Return the raw rows, checked."""
+        frame = self.raw()
         targets.check_columns(frame, self.path, self._named)
         self.check(frame)
         return frame
+
+    def raw(self) -> pd.DataFrame:
+        """Return the raw rows as the source has them, with renamed columns."""
+        return self.renamed(files.read(self.path), self.path)
 
     @property
     def _named(self) -> dict[str, str]:
