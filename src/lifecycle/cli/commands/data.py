@@ -31,7 +31,8 @@ MOST_READINGS = 20
 UNNAMED = "not-named-yet"
 """Stands for the target of a file whose columns are described before one is chosen."""
 
-WIDTH = 80
+WIDTH, MOST_NAME, LONGEST_NAME = 80, 16, 40
+"""Characters of a line whose name has at most so many, and of a name before it is broken."""
 
 MOST_CLASSES = 20
 """Classes that are listed with their counts."""
@@ -137,7 +138,7 @@ def _print_description(job: Job) -> None:
     about["Digest"] = f"sha256 {digest(frame) if large is None else sha256(large)}"
     with console.capture() as captured:  # to strip the spaces with which Rich pads lines
         console.print(_grid(lines), "", sep="\n")
-        console.print(columns, width=WIDTH)
+        console.print(columns, width=_width(columns))
         console.print("", *_readings(plugin, frame, job.data), sep="\n")
         console.print(_grid(about), sep="\n")
     for line in captured.get().splitlines():
@@ -160,10 +161,16 @@ def _print_columns(job: Job) -> None:
     console = _console()
     with console.capture() as captured:
         console.print(_grid(lines), "", sep="\n")
-        console.print(_columns_table(plugin, frame, of_columns, None), width=WIDTH)
+        columns = _columns_table(plugin, frame, of_columns, None)
+        console.print(columns, width=_width(columns))
         console.print("", *_readings(plugin, frame, table), sep="\n")
     for line in captured.get().rstrip().splitlines():
         print(line.rstrip())
+
+
+def _width(table: Table) -> int:
+    """Return the characters of a line of a table: 80, and more where names are long."""
+    return WIDTH + max(0, (table.columns[0].min_width or 0) - MOST_NAME)
 
 
 def _readings(plugin: Any, frame: pd.DataFrame, declared: Any) -> list[Any]:
@@ -231,25 +238,25 @@ def _columns_table(plugin: Any, frame: pd.DataFrame, kinds: dict[str, str], targ
             part = part.astype(str)
         part, example = _converted(plugin, part)
         *cells, frequent = _cells(part, kind)
-        shown = kind if kind.startswith("time") else kind.partition(" (")[0]  # the number of values has its own column
+        shown = kind.partition(" (")[0]  # the number of values has its own column
         table.add_row(escape(title), shown, *map(escape, [*cells, frequent or example]))
+        table.columns[0].min_width = max(table.columns[0].min_width or 0, min(LONGEST_NAME, len(title)))
     return table
 
 
 def _converted(plugin: Any, part: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Return a column as what it means, and one of its texts as an example."""
+    """Return columns as what they mean, and one of the texts of a single one as an example."""
     from lifecycle.data.columns import types
     from lifecycle.data.columns.meaning import convert
     from lifecycle.data.columns.meaning.fields import Typed
 
-    name = str(part.columns[0])
-    meaning = plugin.meanings.get(name) if isinstance(plugin, Typed) and len(part.columns) == 1 else None
-    if meaning is None:
+    meanings = plugin.meanings if isinstance(plugin, Typed) else {}
+    read = {str(name): types.plain(part[name]) for name in part.columns if str(name) in meanings}
+    if not read:
         return part, ""
-    column = types.plain(part.iloc[:, 0])
-    present = column.dropna()
-    example = str(present.iloc[0]) if len(present) and column.dtype == "str" else ""
-    return convert.converted(column, meaning).to_frame(), example[:30]
+    texts = [column.dropna() for column in read.values() if column.dtype == "str"]
+    example = str(texts[0].iloc[0]) if len(part.columns) == 1 and texts and len(texts[0]) else ""
+    return part.assign(**{name: convert.converted(read[name], meanings[name]) for name in read}), example[:30]
 
 
 def _cells(part: pd.DataFrame, kind: str) -> list[str]:
@@ -273,9 +280,8 @@ def _cells(part: pd.DataFrame, kind: str) -> list[str]:
         return [missing, f"{len(np.unique(present)):,}", *texts, ""]
     if part.iloc[:, 0].dtype.kind == "M" and kind.startswith(MOMENT):
         present = part.iloc[:, 0].dropna()
-        written = "%Y-%m-%d" if (present == present.dt.normalize()).all() else "%Y-%m-%d %H:%M"
-        ends = [f"{present.min():{written}}", "", f"{present.max():{written}}"] if len(present) else ["", "", ""]
-        return [missing, f"{present.nunique():,}", *ends, ""]
+        ends = f"{present.min():%Y-%m-%d} to {present.max():%Y-%m-%d}" if len(present) else ""
+        return [missing, f"{present.nunique():,}", "", "", "", ends]
     column = part.iloc[:, 0].dropna().map(str)
     counts = column.value_counts()
     if kind.startswith("time"):

@@ -76,6 +76,8 @@ def task_line(task: str, values: pd.Series[Any]) -> str | None:
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         return None
     distinct = values.nunique()
+    if task == "classification" and distinct < 3:  # yes and no
+        return None
     if task == "classification":
         return f"{distinct} different whole numbers are classes; data.task=regression predicts a value"
     if distinct <= 5 * MOST_CLASSES and bool((values % 1 == 0).all()):
