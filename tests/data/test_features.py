@@ -18,7 +18,7 @@ CASES = {
     "1e300": (np.r_[0, 1e300, np.zeros(ROWS - 2)], r"has 1e\+300 in column x, row 1.*or add data.drop=\[x\]"),
     "one text among numbers": (
         ["1.5", "1_000", *["2"] * (ROWS - 2)],
-        r"has numbers in column x, and the text '1_000' in row 1. Fix the text, add data.types={x: category}, or add data",
+        r"has numbers in column x, and the text '1_000' in row 1. Fix the text, add data.types={x: category}",
     ),
     "lists": ([[1, 2]] * ROWS, r"has a list in column x. Use numbers or texts"),
 }

@@ -26,6 +26,9 @@ TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 WHOLE = re.compile(r"(-?\d+)\.0+")
 """A whole number as pandas writes it in a float64 column, such as one with missing values."""
 
+TYPES = (str, bool, int, float, datetime.date, datetime.time)
+"""Types of objects that a column may hold."""
+
 NUMBERS, CATEGORIES, BOOLEANS, ORDERED, TIMES, TEXTS = (
     "numbers",
     "categories",
@@ -135,9 +138,8 @@ def check_numbers(column: pd.Series[Any], path: str) -> None:
 def check_objects(column: pd.Series[Any], path: str) -> None:
     """Refuse objects that are neither numbers nor texts, and truth values among numbers."""
     present = column.dropna()
-    if not all(isinstance(value, str | bool | int | float | datetime.date) for value in present):
-        kinds = (str, bool, int, float, datetime.date)
-        kind = next(type(value).__name__ for value in present if not isinstance(value, kinds))
+    if not all(isinstance(value, TYPES) for value in present):
+        kind = next(type(value).__name__ for value in present if not isinstance(value, TYPES))
         kind = "list" if kind == "ndarray" else kind  # pyarrow returns a list of Parquet as an array of NumPy's
         raise RequestError(
             Setting("data.path", path),
