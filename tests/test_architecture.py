@@ -55,7 +55,7 @@ IN_DATA = (
     {"dataset"},
     {"audit"},
     {"sources"},
-    {"formats", "splits", "preprocessing", "encoder", "batches"},
+    {"formats", "splits", "preprocessing", "encoder", "batches", "steps"},
     {"columns", "rows", "scaling"},
     {"selection", "digests"},
 )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from lifecycle.contract import Fold, Samples, Split
+    from lifecycle.errors import Text
 
 
 @runtime_checkable
@@ -23,6 +24,36 @@ class ChecksRows(Protocol):
 
     def check(self, frame: pd.DataFrame) -> None:
         """Raise ``RequestError`` for rows that cannot be used."""
+        ...
+
+
+@runtime_checkable
+class ResolvesFields(Protocol):
+    """Infers some of its fields, such as the types of columns, from the training rows."""
+
+    def resolved(self, frame: pd.DataFrame) -> Any:
+        """Return a copy of the plugin in which all inferred fields are set; a function of frame and fields alone.
+
+        Raises ``RequestError`` for rows that cannot be used.
+        """
+        ...
+
+
+@runtime_checkable
+class TakesInferredFields(Protocol):
+    """Reads other rows as a trained model read its own."""
+
+    def resolved_like(self, other: Any) -> Any:
+        """Return a copy of the plugin with the inferred fields of ``other``, the plugin of a trained model."""
+        ...
+
+
+@runtime_checkable
+class NotesReading(Protocol):
+    """Reports how it reads rows."""
+
+    def notes(self, frame: pd.DataFrame) -> list[Text]:
+        """Return warnings about how a resolved plugin reads rows, a sentence each."""
         ...
 
 
@@ -58,6 +89,15 @@ class PredictsRowByRow(Protocol):
 
 
 @runtime_checkable
+class FillsColumns(Protocol):
+    """Fills missing values of more columns than those of numbers."""
+
+    def filled(self, transformer: Any) -> list[str]:
+        """Return the columns whose missing values are filled; in all others they are categories."""
+        ...
+
+
+@runtime_checkable
 class ReportsUnseenCategories(Protocol):
     """Counts the categories that no training row had."""
 
@@ -71,7 +111,7 @@ class EncodesPlainCells(Protocol):
     """Encodes plain cells faster than through a frame."""
 
     def encoder(self, transformer: Any, columns: Sequence[str]) -> Any:
-        """Return a :class:`lifecycle.data.encoder.RowEncoder`."""
+        """Return a :class:`lifecycle.data.encoder.RowEncoder`; ``None``: it cannot encode all kinds of columns."""
         ...
 
 
@@ -173,6 +213,23 @@ class PredictsDifferences(Protocol):
     """Predicts the difference of a value to the one some rows earlier."""
 
     difference: int  # rows; 0: predicts the values
+
+
+def resolved(plugin: Any, frame: pd.DataFrame) -> Any:
+    """Return a plugin whose inferred fields are set as its training rows determine them."""
+    return plugin.resolved(frame) if isinstance(plugin, ResolvesFields) else plugin
+
+
+def resolved_like(plugin: Any, other: Any) -> Any:
+    """Return a plugin that reads rows as ``other``, that of a trained model, read the training rows."""
+    return plugin.resolved_like(other) if isinstance(plugin, TakesInferredFields) else plugin
+
+
+def filled_by(plugin: Any, transformer: Any, columns: Sequence[str]) -> list[str]:
+    """Return the columns whose missing values a plugin fills; of others they are categories."""
+    if isinstance(plugin, FillsColumns):
+        return plugin.filled(transformer)
+    return plugin.numbers(transformer, columns) if isinstance(plugin, PredictsRowByRow) else []
 
 
 def path_of(plugin: Any, otherwise: str = "") -> str:

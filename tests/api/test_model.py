@@ -479,19 +479,19 @@ def fit(X: Any = FRAME, y: Any = KIND, **options: Any) -> Model:
 DAYS = pd.date_range("2020", periods=ROWS)
 FAULTS: list[tuple[str, Callable[[], Any]]] = [
     (
-        r"X has times in the column day\. Turn them into numbers, or leave the column out of X\.",
-        lambda: fit(FRAME.assign(day=DAYS)),
+        r"column day holds times \(iso\), got soon in row 59\. Fix the value, or add types=\{\"day\": \"category\"\}\.",
+        lambda: fit(FRAME.assign(day=[*map(str, DAYS[:-1]), "soon"]), types={"day": "time"}),
     ),
     (
-        r"X has 60 different texts in the 60 rows of column id, .* Leave the column out of X\.",
-        lambda: fit(FRAME.assign(id=[f"id{n}" for n in range(ROWS)])),
+        r"types are those of columns, and X has samples of more axes",
+        lambda: fit(np.zeros((ROWS, 2, 3)), types={"x0": "category"}),
     ),
     (
         r"X has a dict in column odd\. Use numbers or texts, or leave the column out of X\.",
         lambda: fit(FRAME.assign(odd=[{}] * ROWS)),
     ),
     (
-        r"X has numbers in column odd, and the text 'x' in row 59\. Fix the text, or leave the column out",
+        r"X has numbers in column odd, and the text 'x' in row 59\. Fix the text, add types=\{",
         lambda: fit(FRAME.assign(odd=["1"] * (ROWS - 1) + ["x"])),
     ),
     (r"X has 1e\+40 in column width, row 0, too large", lambda: fit(FRAME.assign(width=1e40))),

@@ -244,7 +244,7 @@ LATE = {
     "infinity": late(lambda row: row, "inf"),
     "too large": late(lambda row: row, "1e400"),
     "nan": late(lambda row: row / 7, "nan", 3),
-    "texts": [f"text number {row}" for row in range(ROWS)],
+    "texts": [f"text{row}" for row in range(ROWS)],
 }
 
 
@@ -352,13 +352,14 @@ def test_too_many_different_texts_are_refused_before_memory_is_full_of_them(
     message = str(outcome(load, lines(tmp_path / "a.csv", texts), large=True))
     assert re.search(
         r"different texts in the first \d+ rows of column x, an identifier or free text rather than categories\. "
-        r"Add data\.drop=\[x\]\.$",
+        r"Add data\.drop=\[x\], or data\.types=\{x: text\}\.$",
         message,
     )
     numbers = [f"1,{row},{['no', 'yes'][row % 2]}" for row in range(ROWS)]
     message = str(outcome(load, lines(tmp_path / "b.csv", [*numbers, "1,z,no"]), large=True))
     assert message.endswith(
-        f"has numbers in column x, and the text 'z' in row {ROWS}. Fix the text, or add data.drop=[x]."
+        f"has numbers in column x, and the text 'z' in row {ROWS}. Fix the text, add "
+        "data.types={x: category}, or add data.drop=[x]."
     )
     message = str(outcome(load, lines(tmp_path / "d.csv", texts, "n,y,x"), large=True))
     assert message.startswith("data.target=y has more than 100000 different values, which are too many for classes.")

@@ -148,7 +148,9 @@ def test_rows_without_the_target_are_samples_without_targets() -> None:
 
 
 def test_raw_rows_of_other_types_of_number_are_transformed_alike() -> None:
-    plugin = TableRows(frame=frame(a=np.arange(ROWS, dtype=float), colour=["1", "2", "x", "2"] * 10))
+    plugin = TableRows(
+        frame=frame(a=np.arange(ROWS, dtype=float), colour=["1", "2", "x", "2"] * 10), types={"colour": "category"}
+    )
     learnt = load_rows(plugin).preprocessing.inputs
     as_float, as_int = (
         plugin.apply(learnt, pd.DataFrame({"a": np.array([1, 2], dtype=kind), "colour": ["1", "x"]}))
@@ -158,7 +160,7 @@ def test_raw_rows_of_other_types_of_number_are_transformed_alike() -> None:
 
 
 def test_a_category_that_happens_to_be_all_digits_in_new_rows_is_still_a_category() -> None:
-    plugin = TableRows(frame=frame(colour=["1", "2", "x", "2"] * 10))
+    plugin = TableRows(frame=frame(colour=["1", "2", "x", "2"] * 10), types={"colour": "category"})
     learnt = load_rows(plugin).preprocessing.inputs
     np.testing.assert_array_equal(plugin.apply(learnt, pd.DataFrame({"colour": [1, 2]})), [[1, 0, 0], [0, 1, 0]])
 

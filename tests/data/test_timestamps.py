@@ -52,7 +52,7 @@ def trained(plugin: Any) -> TrainedModel:
         model=model,
         data_name="mine",
         data_kind="mine",
-        data=plugin,
+        data=data.plugin,
         spec=data.spec,
         preprocessing=data.preprocessing,
         network=model.build(data.spec).eval(),
@@ -311,19 +311,17 @@ def holders(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 @pytest.mark.parametrize("shape", STAMPS)
-def test_a_column_of_times_in_a_table_is_refused_with_a_remedy_with_which_its_file_is_predicted(
+def test_a_column_of_times_in_a_table_is_learnt_from_and_its_file_is_predicted(
     shape: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frame = table_of(shape)
     for kind in ("csv", "parquet"):
         file = write(frame, tmp_path / f"a.{kind}")
-        sentence = f"data.path={file} has times in the column when. Turn them into numbers, or add data.drop=[when]."
-        for limit in (None, 1e-7):
-            with pytest.raises(RequestError, match=f"^{re.escape(sentence)}$"):
-                load(Table(path=str(file), target="y", memory_gb=limit), "mine", "table", 0)
-            table = Table(path=str(file), target="y", drop=["when"], memory_gb=limit)
-            model = trained(table)
-            assert model.columns == ("x",)
+        model = trained(Table(path=str(file), target="y"))
+        large = load(Table(path=str(file), target="y", memory_gb=1e-7), "mine", "table", 0)
+        assert large.spec == model.spec
+        assert model.columns == ("when", "x")
+        assert "when_elapsed" in model.spec.feature_names
         expected = model.predict(frame)["predicted"].to_numpy()
         for ending in ("csv", "parquet", "jsonl"):
             source, output = write(frame, tmp_path / f"in.{ending}"), tmp_path / f"out.{ending}"
@@ -337,17 +335,16 @@ def test_a_column_of_times_in_a_table_is_refused_with_a_remedy_with_which_its_fi
 
 
 @pytest.mark.parametrize("holder", holders(table_of("seconds")))
-def test_times_of_every_type_are_refused_in_a_frame_or_file(holder: str, tmp_path: Path) -> None:
+def test_times_of_every_type_are_learnt_from_in_a_frame_or_file(holder: str, tmp_path: Path) -> None:
     frame = holders(table_of("seconds"))[holder]
-    model = lifecycle.Model("mlp", hidden=[2])
-    sentence = r"^X has times in the column when\. Turn them into numbers, or leave the column out of X\.$"
-    with pytest.raises(RequestError, match=sentence):
-        model.fit(frame[["when", "x"]], frame["y"], epochs=1, verbose=0)
     file = tmp_path / "a.parquet"
     frame.to_parquet(file)
-    for limit in (None, 1e-7):
-        with pytest.raises(RequestError, match=r" has times in the column when\. Turn them .*data\.drop=\[when\]\.$"):
-            load(Table(path=str(file), target="y", memory_gb=limit), "mine", "table", 0)
+    names = {
+        load(Table(path=str(file), target="y", memory_gb=limit), "mine", "table", 0).spec for limit in (None, 1e-7)
+    }
+    assert len(names) == 1
+    model = trained(Table(path=str(file), target="y"))
+    assert len(model.predict(frame)) == ROWS
 
 
 def test_an_array_of_times_is_refused() -> None:

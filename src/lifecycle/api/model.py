@@ -7,7 +7,7 @@ numbers.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -334,7 +334,7 @@ class Model(Predictor):
         validation_split: float = 0.0, validation_data: tuple[Any, ...] | None = None, sample_weight: Any = None,
         seed: int = 0, split_seed: int | None = None,
         task: str | None = None, scaling: str = "standard", scale_target: bool = True,
-        verbose: int = 1, callbacks: Sequence[pl.Callback] | pl.Callback = (),
+        types: Mapping[str, Any] | None = None, verbose: int = 1, callbacks: Sequence[pl.Callback] | pl.Callback = (),
         track: bool | None = None, tracking: TrackingConfig | str | Path | None = None, **trainer: Any,
     ) -> FitHistory:  # fmt: skip
         """Step 3, fit: train a new network on rows, each time it is called.
@@ -353,6 +353,7 @@ class Model(Predictor):
             task: ``"classification"`` or ``"regression"``; ``None``: from the loss, or from the type of y.
             scaling: of numbers: ``"standard"``, ``"minmax"`` or ``"none"``; learnt from training rows alone.
             scale_target: regression: train on the standardised target; predictions are in the units of y.
+            types: what columns mean, ``{"zip": "category", "when": "time"}``, where it is not as inferred.
             verbose: 0 silent, 1 a progress bar, 2 a line an epoch.
             callbacks: Lightning callbacks.
             track: record the fit in MLflow, in ``mlruns/``; ``None``: only inside ``mlflow.start_run()``, in that run.
@@ -370,7 +371,7 @@ class Model(Predictor):
         with worded_for_python(), turn():
             rows = training_rows.read(X, y, validation_split, validation_data, sample_weight)
             task = task or request.task_of(self._compiled_with.loss)
-            data = request.data(rows, task, scaling, scale_target, split_seed)
+            data = request.data(rows, task, scaling, scale_target, split_seed, types)
             # The default of `monitor` is val_loss, which a fit without validation rows does not have.
             stops = rows.validates if early_stopping is None else early_stopping
             fields = request.trainer({"epochs": epochs, "batch_size": batch_size, "early_stopping": stops, **trainer})

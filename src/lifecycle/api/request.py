@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,14 @@ def task_of(loss: str | None) -> str | None:
     return REGRESSION if tasks == {REGRESSION} else "classification" if tasks and REGRESSION not in tasks else None
 
 
-def data(rows: TrainingRows, task: str | None, scaling: str, scale_target: bool, split_seed: int | None) -> Any:
+def data(
+    rows: TrainingRows,
+    task: str | None,
+    scaling: str,
+    scale_target: bool,
+    split_seed: int | None,
+    types: Mapping[str, Any] | None = None,
+) -> Any:
     """Return the data plugin for rows: ``table`` for flat samples, ``array`` for samples of more axes."""
     fields: dict[str, Any] = {
         "path": PATH,  # data plugins require one; messages word it as X
@@ -125,7 +133,9 @@ def data(rows: TrainingRows, task: str | None, scaling: str, scale_target: bool,
         "weight": rows.weight,
     }
     if len(rows.shape) == 1:
-        return plugin("data", "table", fields, "fit()")
+        return plugin("data", "table", {**fields, "types": None if types is None else dict(types)}, "fit()")
+    if types is not None:
+        raise RequestError("types", "are those of columns, and X has samples of more axes", remedy="Leave them out.")
     return plugin("data", "array", {**fields, "shape": list(rows.shape)}, "fit()")
 
 

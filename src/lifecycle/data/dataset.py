@@ -84,6 +84,7 @@ class Dataset:
     weight: str | None = None  # the column of weights
     time_step: dict[str, Any] | None = None  # the step between the times of a series
     dialect: Dialect | None = None  # of the text file that the rows are from
+    plugin: Any = None  # the data plugin with its inferred fields set; None: external data
 
     @property
     def window_rows(self) -> int | None:

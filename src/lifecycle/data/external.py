@@ -15,6 +15,7 @@ from lifecycle.capabilities import (
     PredictsRowByRow,
     ReportsUnseenCategories,
     dropped_by,
+    filled_by,
     large_file_of,
     optional_columns,
     path_of,
@@ -123,7 +124,7 @@ def _notes(
     """Return warnings about categories and missing values that no training row had."""
     if not isinstance(plugin, ReportsUnseenCategories) or not isinstance(plugin, PredictsRowByRow):
         return ()
-    inputs, numbers = plugin.samples(used).inputs, plugin.numbers(preprocessing.inputs, columns)
+    inputs, numbers = plugin.samples(used).inputs, filled_by(plugin, preprocessing.inputs, columns)
     unseen = Unseen(numbers, known=preprocessing.gaps is not None)
     unseen.add(plugin.unseen(preprocessing.inputs, inputs) | missing_values.filled(inputs, preprocessing.gaps, numbers))
     return tuple(unseen.lines())

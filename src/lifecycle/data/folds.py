@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from lifecycle.capabilities import large_file_of
+from lifecycle.capabilities import large_file_of, resolved
 from lifecycle.contract import DataPlugin, Fold
 from lifecycle.data.columns import weights
 from lifecycle.data.preprocessing import clean_targets
@@ -32,6 +32,7 @@ def check_can_be_folded(plugin: DataPlugin, seed: int, folds: int, repeats: int)
     if large_file_of(plugin) is not None:
         return
     frame = plugin.read()
+    plugin = resolved(plugin, frame)
     target = plugin.describe_target(frame)
     samples, _ = weights.kept(plugin.samples(frame), None, weights.key_of(plugin))
     labels = clean_targets(np.asarray(samples.targets), target)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lifecycle.capabilities import ChecksRows, HasTimes, ReadsLargeFiles, weight_of
+from lifecycle.capabilities import ChecksRows, HasTimes, NotesReading, ReadsLargeFiles, resolved, weight_of
 from lifecycle.contract import DataPlugin, Fold, Samples, Split, Target
 from lifecycle.data.assembly import learn, part_of, spec_of
 from lifecycle.data.audit import rounded_numbers
@@ -75,6 +75,7 @@ def _load_frame(
 ) -> Dataset:
     if not in_memory:
         place(plugin, list(map(str, frame.columns)))  # where another plugin read the frame
+    plugin = resolved(plugin, frame)
     target = plugin.describe_target(frame)
     all_samples = plugin.samples(frame)
     if all_samples.targets is None:
@@ -85,6 +86,7 @@ def _load_frame(
     split = split or draw(plugin, replace(samples, targets=labels), target.task, seed, fold)
     notes: list[Text] = missing_values.notes(name, samples.inputs, missing_values.gaps(samples.inputs), split.train)
     notes += rounded_numbers.notes_on(plugin, frame, target, in_memory)
+    notes += plugin.notes(frame) if isinstance(plugin, NotesReading) else []
     # Rows of weight 0 count for missing values: they may be predicted later like any other row.
     gaps = missing_values.gaps(all_samples.inputs)
     task, preprocessing = _fit(plugin, samples, labels, split.train, target, gaps)
@@ -112,6 +114,7 @@ def _load_frame(
         weight=weight_of(plugin),
         time_step=plugin.time_step(frame) if isinstance(plugin, HasTimes) else None,
         dialect=frame.attrs.get(DIALECT),
+        plugin=plugin,
     )
 
 

@@ -17,6 +17,7 @@ from lifecycle.capabilities import (
     HasTimes,
     PredictsRowByRow,
     ReportsUnseenCategories,
+    filled_by,
     optional_columns,
 )
 from lifecycle.compile.output_units import Units
@@ -138,7 +139,7 @@ class Preparation:
             return {}
         # Values that an imputer filled count as unseen: a user should know of them as well.
         found: dict[str, Counter[str | None]] = self.data.unseen(self.preprocessing.inputs, samples.inputs)
-        return found | missing_values.filled(samples.inputs, self.preprocessing.gaps, self.numbers or ())
+        return found | missing_values.filled(samples.inputs, self.preprocessing.gaps, self.filled)
 
     @property
     def time_step(self) -> TimeStep | None:
@@ -201,11 +202,16 @@ class Preparation:
             return None
         return list(self.data.numbers(self.preprocessing.inputs, self.columns))
 
+    @property
+    def filled(self) -> list[str]:
+        """The columns whose missing values are filled; in others they are categories."""
+        return filled_by(self.data, self.preprocessing.inputs, self.columns)
+
     def encoder(self) -> RowEncoder | None:
         """Return an encoder from plain cells to inputs without pandas; ``None``: this kind of data has none."""
         if not isinstance(self.data, EncodesPlainCells):
             return None
-        found: RowEncoder = self.data.encoder(self.preprocessing.inputs, self.columns)
+        found: RowEncoder | None = self.data.encoder(self.preprocessing.inputs, self.columns)
         return found
 
     @property

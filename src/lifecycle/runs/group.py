@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from lifecycle import layout
+from lifecycle.capabilities import resolved
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
 from lifecycle.credentials import hiding, mask_error
@@ -72,6 +73,7 @@ class _Shared:
 
     most_bytes: float
     frames: dict[str, Any] = field(default_factory=dict)
+    plugins: dict[str, Any] = field(default_factory=dict)
     data: dict[Hashable, Dataset] = field(default_factory=dict)
     dummies: dict[int, scoring.Dummies] = field(default_factory=dict)
 
@@ -84,7 +86,10 @@ class _Shared:
             if source not in self.frames:
                 # Rows on disk are refused by obstacle(), and need no frame.
                 self.frames[source] = None if large_table(job.data) is not None else job.data.read()
-            self.data[key] = pipeline.loaded(job, frame=self.frames[source])
+            frame = self.frames[source]
+            if frame is not None and source not in self.plugins:  # once for all splits of the rows
+                self.plugins[source] = resolved(job.data, frame)
+            self.data[key] = pipeline.loaded(replace(job, data=self.plugins.get(source, job.data)), frame=frame)
         return self.data[key]
 
     def obstacle(self) -> str | None:

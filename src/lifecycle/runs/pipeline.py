@@ -325,7 +325,7 @@ def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | 
         model=job.model,
         data_name=data.name,
         data_kind=data.kind,
-        data=job.data,
+        data=job.data if data.plugin is None else data.plugin,  # with the fields that the rows determined
         spec=data.spec,
         preprocessing=data.preprocessing,
         network=prepared.network,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lifecycle import layout
-from lifecycle.capabilities import path_of
+from lifecycle.capabilities import path_of, resolved_like
 from lifecycle.compile import losses, scores
 from lifecycle.config.schema import Job
 from lifecycle.credentials import masked
@@ -128,7 +128,7 @@ def other_rows(found: FoundRun, job: Job, request: Job, name: str, missing: str 
     # The device of the run may be missing on this machine.
     preflight.check_devices(job.trainer)
     trained = saved_model.load(found.model_folder())
-    plugin = external.with_names(request.data, trained.known)
+    plugin = resolved_like(external.with_names(request.data, trained.known), trained.data)
     data = external.load(plugin, name, request.data_kind, trained.spec, trained.preprocessing, trained.columns, missing)
     module = compiled_as(trained)
     losses.check_data(module.loss_name, data)

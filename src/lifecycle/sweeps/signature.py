@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle import registry
-from lifecycle.capabilities import large_file_of
+from lifecycle.capabilities import large_file_of, resolved
 from lifecycle.config.schema import Job
 from lifecycle.data.digests import digest
 from lifecycle.runtime.digests import sha256
@@ -79,7 +79,11 @@ def data_digest(job: Job) -> str:
         RequestError: they cannot be read.
     """
     large = large_file_of(job.data)
-    return sha256(large) if large is not None else digest(job.data.read())
+    if large is not None:
+        return sha256(large)
+    frame = job.data.read()
+    resolved(job.data, frame)  # refuses columns that no job could use
+    return digest(frame)
 
 
 def sweep_name(signatures: list[str]) -> str:

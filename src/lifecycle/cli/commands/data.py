@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -10,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from lifecycle.capabilities import large_file_of
+from lifecycle.capabilities import large_file_of, resolved
 from lifecycle.credentials import hiding
-from lifecycle.errors import RequestError, Setting
+from lifecycle.errors import COMMAND_LINE, RequestError, Setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 
 MOST_LINES = 60
 """Columns that are listed one by one; of more, all numeric ones share a line."""
+
+MOST_READINGS = 20
+"""Columns of which it is said how else they may be read."""
+
+UNNAMED = "not-named-yet"
+"""Stands for the target of a file whose columns are described before one is chosen."""
+
+WIDTH, MOST_NAME, LONGEST_NAME = 80, 16, 40
+"""Characters of a line whose name has at most so many, and of a name before it is broken."""
 
 MOST_CLASSES = 20
 """Classes that are listed with their counts."""
@@ -37,7 +47,8 @@ def run(arguments: list[str]) -> None:
     if not arguments:
         _print_all()
         return
-    name, *overrides = arguments
+    # A file alone is a table; its target may be named later.
+    name, *overrides = ["table", *arguments] if arguments[0].startswith("data.") else arguments
     wrong = [argument for argument in overrides if "=" not in argument]
     if "=" in name or name.startswith("-") or wrong:
         raise RequestError(
@@ -46,9 +57,13 @@ def run(arguments: list[str]) -> None:
             " ".join(arguments),
             "Type for instance lifecycle data iris, or lifecycle data table data.path=a.csv data.target=y.",
         )
-    job = job_of([f"data={name}", *overrides])
+    has_target = name != "table" or not overrides or any(one.startswith("data.target=") for one in overrides)
+    job = job_of([f"data={name}", *overrides, *([] if has_target else [f"data.target={UNNAMED}"])])
     with hiding(job.request.hidden):
-        _print_description(job)
+        if has_target:
+            _print_description(job)
+        else:
+            _print_columns(job)
 
 
 def job_of(overrides: list[str]) -> Job:
@@ -99,8 +114,8 @@ def _print_description(job: Job) -> None:
     from lifecycle.data.preprocessing import clean_targets
     from lifecycle.runtime.digests import sha256
 
-    plugin = job.data
-    frame = plugin.read()
+    frame = job.data.read()
+    plugin = resolved(job.data, frame)
     target, samples = plugin.describe_target(frame), plugin.samples(frame)
     if samples.targets is None:
         problem = f"has no target column {target.name}"
@@ -117,17 +132,76 @@ def _print_description(job: Job) -> None:
         **({"Read": reading} if reading else {}),
         "Rows": f"{len(frame):,}; {missing or 'no'} value{'s' if missing != 1 else ''} missing",
         **_target_lines(target, labels),
+        **_task_lines(job.data, target, frame),
         "Parts": f"{', '.join(f'{len(part)} {name}' for name, part in parts.items())} of {len(labels)} samples",
     }
     about = {title: recorded.get(title.lower()) or "not stated" for title in ("Source", "Licence", "Note")}
     console = _console()
-    columns = _columns_table(frame, column_kinds(plugin, frame), target)
+    columns = _columns_table(plugin, frame, column_kinds(plugin, frame), target)
     large = large_file_of(plugin)
     about["Digest"] = f"sha256 {digest(frame) if large is None else sha256(large)}"
     with console.capture() as captured:  # to strip the spaces with which Rich pads lines
-        console.print(_grid(lines), "", columns, "", _grid(about), sep="\n")
+        console.print(_grid(lines), "", sep="\n")
+        console.print(columns, width=_width(columns))
+        console.print("", *_readings(plugin, frame, job.data), sep="\n")
+        console.print(_grid(about), sep="\n")
     for line in captured.get().splitlines():
         print(line.rstrip())
+
+
+def _print_columns(job: Job) -> None:
+    """Describe the columns of a file of which no target is named."""
+    from lifecycle.data.columns import kinds, types
+
+    table: Any = job.data
+    frame = table.raw()
+    plugin = table.with_meanings(table.found_in(types.plain_frame(frame), ""))
+    lines = {
+        "Data": f"{job.data_name} (data={job.data_kind}, data.path={job.request.recorded['data'].get('path', '')})",
+        "Rows": f"{len(frame):,}",
+        "Target": "not named; data.target=<column> names the column to predict",
+    }
+    of_columns = {str(name): kinds.of_feature(plugin, frame[name]) for name in frame.columns}
+    console = _console()
+    with console.capture() as captured:
+        console.print(_grid(lines), "", sep="\n")
+        columns = _columns_table(plugin, frame, of_columns, None)
+        console.print(columns, width=_width(columns))
+        console.print("", *_readings(plugin, frame, table), sep="\n")
+    for line in captured.get().rstrip().splitlines():
+        print(line.rstrip())
+
+
+def _width(table: Table) -> int:
+    """Return the characters of a line of a table: 80, and more where names are long."""
+    return WIDTH + max(0, (table.columns[0].min_width or 0) - MOST_NAME)
+
+
+def _readings(plugin: Any, frame: pd.DataFrame, declared: Any) -> list[Any]:
+    """Return what was found of columns, and the options that change it, below a heading; or nothing."""
+    from lifecycle.data.columns.meaning import report
+    from lifecycle.data.columns.meaning.fields import Typed
+
+    if not isinstance(plugin, Typed):
+        return []
+    used = frame[plugin.columns(frame)]
+    lines = [*report.lines(used, plugin.meanings, declared.meanings), *plugin.notes(frame)]
+    if not lines:
+        return []
+    shown = [COMMAND_LINE.text(line) for line in lines[:MOST_READINGS]]
+    shown += [f"and {len(lines) - MOST_READINGS} more"] if len(lines) > MOST_READINGS else []
+    wrapped = ["\n".join(textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_long_words=False)) for line in shown]
+    return [Text("Columns that may be read in another way", style="bold"), *map(Text, wrapped), ""]
+
+
+def _task_lines(plugin: Any, target: Target, frame: pd.DataFrame) -> dict[str, str]:
+    """Return which task was chosen for few different whole numbers, and how to choose the other."""
+    from lifecycle.data.columns.meaning import report
+
+    if getattr(plugin, "task", "given") is not None or target.name not in frame.columns:
+        return {}
+    line = report.task_line(target.task, frame[target.name])
+    return {} if line is None else {"Task": line}
 
 
 def _target_lines(target: Target, labels: np.ndarray[Any, Any]) -> dict[str, str]:
@@ -144,14 +218,14 @@ def _target_lines(target: Target, labels: np.ndarray[Any, Any]) -> dict[str, str
     return {"Target": f"{target.name}: {len(names)} classes ({target.task})", "Classes": listed + more}
 
 
-def _columns_table(frame: pd.DataFrame, kinds: dict[str, str], target: Target) -> Table:
+def _columns_table(plugin: Any, frame: pd.DataFrame, kinds: dict[str, str], target: Target | None) -> Table:
     """Return a table with a line for each column; pixels, and numbers where there are many columns, share one."""
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("column", overflow="fold")
-    table.add_column("type")
+    table.add_column("type", no_wrap=True)
     for heading in ("missing", "distinct", "min", "mean", "max"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("most frequent", overflow="fold")
+    table.add_column("frequent", overflow="fold")
     names = dict(zip(kinds, frame.columns, strict=True))  # names as texts -> labels in the frame
     groups = {name: [name] for name in kinds}
     # An image has hundreds of pixels, whose single lines say nothing.
@@ -163,11 +237,30 @@ def _columns_table(frame: pd.DataFrame, kinds: dict[str, str], target: Target) -
         title = group[0] if len(group) == 1 else f"{group[0]} ... {group[-1]} ({len(group)})"
         kind = kinds[group[0]]
         part = frame[[names[name] for name in group]]
-        if kind.startswith("target") and target.task == "classification":
+        if kind.startswith("target") and target is not None and target.task == "classification":
             # Codes of classes are names: their mean and range say nothing.
             part = part.astype(str)
-        table.add_row(escape(title), kind, *map(escape, _cells(part, kind)))
+        part, example = _converted(plugin, part)
+        *cells, frequent = _cells(part, kind)
+        shown = kind.partition(" (")[0]  # the number of values has its own column
+        table.add_row(escape(title), shown, *map(escape, [*cells, frequent or example]))
+        table.columns[0].min_width = max(table.columns[0].min_width or 0, min(LONGEST_NAME, len(title)))
     return table
+
+
+def _converted(plugin: Any, part: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Return columns as what they mean, and one of the texts of a single one as an example."""
+    from lifecycle.data.columns import types
+    from lifecycle.data.columns.meaning import convert
+    from lifecycle.data.columns.meaning.fields import Typed
+
+    meanings = plugin.meanings if isinstance(plugin, Typed) else {}
+    read = {str(name): types.plain(part[name]) for name in part.columns if str(name) in meanings}
+    if not read:
+        return part, ""
+    texts = [column.dropna() for column in read.values() if column.dtype == "str"]
+    example = str(texts[0].iloc[0]) if len(part.columns) == 1 and texts and len(texts[0]) else ""
+    return part.assign(**{name: convert.converted(read[name], meanings[name]) for name in read}), example[:30]
 
 
 def _cells(part: pd.DataFrame, kind: str) -> list[str]:
@@ -176,6 +269,7 @@ def _cells(part: pd.DataFrame, kind: str) -> list[str]:
     import pandas as pd
 
     from lifecycle.data.columns import times
+    from lifecycle.data.columns.kinds import MOMENT
 
     missing = f"{int(part.isna().to_numpy().sum())}"
     numeric = all(pd.api.types.is_numeric_dtype(dtype) for dtype in part.dtypes)
@@ -188,6 +282,10 @@ def _cells(part: pd.DataFrame, kind: str) -> list[str]:
         rounding = 1e-12 * np.abs(present).max()  # the mean of centred values is a rounding error, such as 3e-17
         texts = [f"{number if abs(number) > rounding else 0:.5g}" for number in numbers]
         return [missing, f"{len(np.unique(present)):,}", *texts, ""]
+    if part.iloc[:, 0].dtype.kind == "M" and kind.startswith(MOMENT):
+        present = part.iloc[:, 0].dropna()
+        ends = f"{present.min():%Y-%m-%d} to {present.max():%Y-%m-%d}" if len(present) else ""
+        return [missing, f"{present.nunique():,}", "", "", "", ends]
     column = part.iloc[:, 0].dropna().map(str)
     counts = column.value_counts()
     if kind.startswith("time"):

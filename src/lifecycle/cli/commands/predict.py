@@ -99,7 +99,7 @@ def _predict(trained: TrainedModel, options: Predict) -> str:
         horizon = options.horizon or 1
         count = predict_file.forecast_file(trained, options.input, options.output, horizon, form, fields)
         return f"Forecast {_number(horizon, 'step')} after the {_number(count, 'row')} of {source}{into}"
-    unseen = Unseen(trained.numbers or (), known=trained.preprocessing.gaps is not None)
+    unseen = Unseen(trained.filled, known=trained.preprocessing.gaps is not None)
     count = predict_file.predict_file(trained, options.input, options.output, form=form, unseen=unseen, fields=fields)
     return "\n".join([*unseen.lines(), f"Predicted {_number(count, 'row')} of {source}{into}"])
 

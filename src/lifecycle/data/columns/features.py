@@ -1,14 +1,13 @@
-"""Checks of the feature columns: numbers, truth values and categories are accepted, all else is refused."""
+"""Checks of the feature columns: what can be learnt from, and what is refused."""
 
 from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.data.columns.remedies import drop, drop_only
-from lifecycle.data.columns.times import are_times
+from lifecycle.data.columns.remedies import drop, drop_only, typed
 from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
@@ -27,8 +26,18 @@ TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 WHOLE = re.compile(r"(-?\d+)\.0+")
 """A whole number as pandas writes it in a float64 column, such as one with missing values."""
 
-NUMBERS, CATEGORIES = "numbers", "categories"
-"""Names of the two steps of the ``ColumnTransformer``; saved models contain them."""
+TYPES = (str, bool, int, float, datetime.date, datetime.time)
+"""Types of objects that a column may hold."""
+
+NUMBERS, CATEGORIES, BOOLEANS, ORDERED, TIMES, TEXTS = (
+    "numbers",
+    "categories",
+    "booleans",
+    "ordered",
+    "times",
+    "texts",
+)
+"""Names of the steps of the ``ColumnTransformer``; saved models contain them. Each column of texts has its own step."""
 
 
 def as_known(text: str, known: Collection[Any]) -> str:
@@ -55,32 +64,6 @@ def numeric(frame: pd.DataFrame) -> list[str]:
     from lifecycle.data.columns import types
 
     return [name for name in frame.columns if pd.api.types.is_numeric_dtype(types.plain(frame[name]))]
-
-
-def check(frame: pd.DataFrame, path: str) -> None:
-    """Check every column.
-
-    Args:
-        frame: the features.
-        path: of their file, for messages.
-
-    Raises:
-        RequestError: a column holds something else than numbers or categories; names column, row and remedy.
-    """
-    import pandas as pd
-
-    from lifecycle.data.columns import types
-
-    for name in frame.columns:
-        column = types.plain(frame[name])
-        if pd.api.types.is_bool_dtype(column):  # is_numeric_dtype is true of it as well
-            continue
-        if pd.api.types.is_numeric_dtype(column):
-            _check_numbers(column, path)
-        elif is_temporal(column.dtype):
-            raise times(name, path)
-        else:
-            _check_categories(column, path)
 
 
 def is_temporal(dtype: Any) -> bool:
@@ -122,7 +105,28 @@ def finite_numbers(frame: pd.DataFrame, path: str, dtype: Any, noun: str = "valu
     return numbers
 
 
-def _check_numbers(column: pd.Series[Any], path: str) -> None:
+def check(frame: pd.DataFrame, numbers: Collection[str], path: str) -> None:
+    """Refuse columns that no declared type makes usable: numbers too large to learn from, and objects such as lists.
+
+    Args:
+        frame: the features.
+        numbers: the columns of numbers or truth values.
+        path: of their file, for messages.
+
+    Raises:
+        RequestError: names column, row and remedy.
+    """
+    from lifecycle.data.columns import types
+
+    for name in frame.columns:
+        if name in numbers:
+            check_numbers(types.plain(frame[name]), path)
+        elif (column := types.plain(frame[name])).dtype != "str" and not is_temporal(column.dtype):
+            check_objects(column, path)
+
+
+def check_numbers(column: pd.Series[Any], path: str) -> None:
+    """Refuse numbers beyond :data:`LARGEST`."""
     import numpy as np
 
     values = column.to_numpy(dtype=float, na_value=float("nan"))
@@ -131,14 +135,11 @@ def _check_numbers(column: pd.Series[Any], path: str) -> None:
         raise too_large(str(column.name), path, values[wrong[0]], int(wrong[0]))
 
 
-def _check_categories(column: pd.Series[Any], path: str) -> None:
-    import pandas as pd
-
+def check_objects(column: pd.Series[Any], path: str) -> None:
+    """Refuse objects that are neither numbers nor texts, and truth values among numbers."""
     present = column.dropna()
-    if are_times(present) or (len(present) and isinstance(present.iloc[0], datetime.date)):
-        raise times(str(column.name), path)
-    if not all(isinstance(value, str | bool | int | float) for value in present):
-        kind = next(type(v).__name__ for v in present if not isinstance(v, str | bool | int | float))
+    if not all(isinstance(value, TYPES) for value in present):
+        kind = next(type(value).__name__ for value in present if not isinstance(value, TYPES))
         kind = "list" if kind == "ndarray" else kind  # pyarrow returns a list of Parquet as an array of NumPy's
         raise RequestError(
             Setting("data.path", path),
@@ -148,11 +149,6 @@ def _check_categories(column: pd.Series[Any], path: str) -> None:
     # Columns of all other dtypes hold values of one kind.
     if present.dtype == object:
         _check_truths(present, path)
-    # A single typing error turns a column of numbers into texts, which must not be taken for categories.
-    numbers = pd.to_numeric(present, errors="coerce")
-    texts = present[numbers.isna()]
-    first = (texts.iloc[0], texts.index[0]) if len(texts) else None
-    check_texts(str(column.name), path, len(present), len(texts), first, present.nunique)
 
 
 def _check_truths(present: pd.Series[Any], path: str) -> None:
@@ -169,36 +165,12 @@ def _check_truths(present: pd.Series[Any], path: str) -> None:
         )
 
 
-def check_texts(
-    name: str, path: str, present: int, texts: int, first: tuple[Any, Any] | None, distinct: Callable[[], int]
-) -> None:
-    """Refuse a text column of numbers with a few texts among them, of identifiers or of free text.
-
-    Args:
-        name: of the column.
-        path: of the file.
-        present: number of values that are not missing.
-        texts: how many of them are not numbers.
-        first: the first of these texts, and its row.
-        distinct: returns the number of different values; called only if needed, as counting them is slow.
-
-    Raises:
-        RequestError: names column, row and remedy.
-    """
-    if first is not None and texts < present / 2:
-        raise mixed(name, path, *first)
-    different = distinct()
-    # With fewer than 20 rows, many different values say little.
-    if different > present / 2 and different > min(MOST_CATEGORIES, present / 2) and present >= 20:
-        raise too_many(name, path, different, present)
-
-
 def mixed(name: str, path: str, text: Any, row: Any) -> RequestError:
     """Return the error of a text among numbers."""
     return RequestError(
         Setting("data.path", path),
         f"has numbers in column {name}, and the text {text!r} in row {row}",
-        remedy=["Fix the text, or ", drop(name), "."],
+        remedy=["Fix the text, add ", typed(name, "category"), ", or ", drop(name), "."],
     )
 
 
@@ -208,7 +180,7 @@ def too_many(name: str, path: str, distinct: int, present: int | str) -> Request
         Setting("data.path", path),
         f"has {distinct} different texts in the {present} rows of column {name}, an identifier or free text rather "
         "than categories",
-        remedy=[drop_only(name), "."],
+        remedy=[drop_only(name), ", or ", typed(name, "text"), "."],
     )
 
 
@@ -218,13 +190,4 @@ def too_large(name: str, path: str, value: Any, row: int) -> RequestError:
         Setting("data.path", path),
         f"has {value} in column {name}, row {row}, too large to learn from",
         remedy=["Fix it, or ", drop(name), "."],
-    )
-
-
-def times(name: str, path: str) -> RequestError:
-    """Return the error of a column of times."""
-    return RequestError(
-        Setting("data.path", path),
-        f"has times in the column {name}",
-        remedy=["Turn them into numbers, or ", drop(name), "."],
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.capabilities import HasTimeColumn, OrdersRows, dropped_by, weight_of
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 from lifecycle.contract import DataPlugin, Samples
+from lifecycle.data.columns.meaning.fields import Typed
+from lifecycle.data.columns.meaning.meaning import BOOLEAN, ORDERED, TEXT, Meaning
+from lifecycle.data.columns.meaning.meaning import TIME as TIMES
 
 NUMBER, CATEGORY, TARGET, OWN_PAST = "number", "category", "target", "target, from its own past"
 PIXEL, FILE, DIGEST, TIME, SORTED_TIME, WEIGHT, DROPPED, UNREAD = (
@@ -25,8 +28,23 @@ PIXEL, FILE, DIGEST, TIME, SORTED_TIME, WEIGHT, DROPPED, UNREAD = (
     "not read",
 )
 PLURALS = {NUMBER: "numbers", PIXEL: "pixels"}
+MOMENT = "time ("
+"""How the kind of a column of dates or times among features begins."""
+
+READ_AS = {BOOLEAN: "true or false", MOMENT: "with dates or times", ORDERED: "in order", TEXT: "with texts"}
+"""Kind, or its beginning -> what a line calls such columns."""
+
 MOST_NAMED = 8
 """Columns that a line lists; the others are counted."""
+
+
+def of_meaning(meaning: Meaning) -> str:
+    """Return the kind of a column whose meaning is known: ``number in kg``, ``time (day_first)``, ..."""
+    if meaning.kind == NUMBER:
+        return f"{NUMBER} in {meaning.unit}" if meaning.unit else NUMBER
+    if meaning.kind == TIMES:
+        return f"{MOMENT}{meaning.notation})"
+    return f"{ORDERED} {CATEGORY} ({len(meaning.order)} values)" if meaning.kind == ORDERED else meaning.kind
 
 
 def column_kinds(plugin: DataPlugin, frame: pd.DataFrame) -> dict[str, str]:
@@ -41,8 +59,6 @@ def _kind(plugin: DataPlugin, frame: pd.DataFrame, name: str, target: str, used:
     import numpy as np
     import pandas as pd
 
-    from lifecycle.data.columns import types
-
     if target or name == weight_of(plugin):
         return WEIGHT if not target else OWN_PAST if used else TARGET
     if isinstance(plugin, HasTimeColumn) and name == plugin.time:
@@ -51,11 +67,24 @@ def _kind(plugin: DataPlugin, frame: pd.DataFrame, name: str, target: str, used:
     if not used:
         # The only other column of images in a folder is the digest of each file.
         unread = DIGEST if plugin.sample_dim == 3 else UNREAD
-        return DROPPED if name in dropped_by(plugin) else unread
+        typed_out = plugin.typed_out if isinstance(plugin, Typed) else []
+        return DROPPED if name in (*dropped_by(plugin), *typed_out) else unread
     if plugin.sample_dim == 3:
         return PIXEL if pd.api.types.is_numeric_dtype(frame[name]) else FILE
-    column = types.plain(frame[name])
-    if pd.api.types.is_numeric_dtype(column):
+    return of_feature(plugin, frame[name])
+
+
+def of_feature(plugin: DataPlugin, column: pd.Series[Any]) -> str:
+    """Return the kind of a column of features."""
+    import pandas as pd
+
+    from lifecycle.data.columns import types
+
+    meaning = plugin.meanings.get(str(column.name)) if isinstance(plugin, Typed) else None
+    if meaning is not None and meaning.kind != CATEGORY:
+        return of_meaning(meaning)
+    column = types.plain(column)
+    if meaning is None and pd.api.types.is_numeric_dtype(column):
         return NUMBER
     values = column.nunique()  # of the whole column, held-out rows included: this is for display only
     return f"{CATEGORY} ({values} value{'s' if values != 1 else ''})"
@@ -72,10 +101,18 @@ def num_missing(plugin: DataPlugin, frame: pd.DataFrame, samples: Samples) -> in
 
 def describe(kinds: Mapping[str, str]) -> str:
     """Return the kinds in one line: ``2 numbers, 1 category: town (3 values); dropped: id``."""
-    counted = Counter(kinds.values())
+    units = {
+        name: kind.removeprefix(f"{NUMBER} in ") for name, kind in kinds.items() if kind.startswith(f"{NUMBER} in ")
+    }
+    counted = Counter(NUMBER if name in units else kind for name, kind in kinds.items())
     parts = [
         f"{counted[kind]} {plural if counted[kind] > 1 else kind}" for kind, plural in PLURALS.items() if counted[kind]
     ]
+    if units:
+        parts[0] += f" ({_named([f'{name} in {unit}' for name, unit in units.items()])})"
+    for first, title in READ_AS.items():
+        names = [name for name, kind in kinds.items() if kind.startswith(first)]
+        parts += [f"{len(names)} {title}: {_named(names)}"] if names else []
     categories = {name: kind.removeprefix(f"{CATEGORY} ") for name, kind in kinds.items() if kind.startswith(CATEGORY)}
     if categories:
         word = "category" if len(categories) == 1 else "categories"

@@ -22,3 +22,12 @@ def drop_only(*names: Any) -> Either:
     advice = drop(*names)
     # Once: the name of a column may contain the word too.
     return Either(advice.command.replace("add", "Add", 1), advice.python.replace("leave", "Leave", 1))
+
+
+def typed(name: Any, kind: str) -> Either:
+    """Return the option that declares the type of a column, within a sentence.
+
+    >>> typed("zip", "category").command, typed("zip", "category").python
+    ('data.types={zip: category}', 'types={"zip": "category"}')
+    """
+    return Either(f"data.types={{{name}: {kind}}}", f'types={{"{name}": "{kind}"}}')

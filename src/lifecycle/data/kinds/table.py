@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,17 +13,22 @@ from lifecycle.checks import in_range, one_of
 from lifecycle.contract import Samples, Target
 from lifecycle.data.columns import features, targets, weights
 from lifecycle.data.columns.features import CATEGORIES, NUMBERS
+from lifecycle.data.columns.meaning import categories
+from lifecycle.data.columns.meaning.fields import Typed
+from lifecycle.data.columns.meaning.meaning import NUMBER
 from lifecycle.data.columns.names import Renamed
 from lifecycle.data.encoder import RowEncoder
 from lifecycle.data.formats.reading import Reading
 from lifecycle.data.kinds.card import Card
-from lifecycle.data.scaling import SCALINGS, scaler
+from lifecycle.data.scaling import SCALINGS
 from lifecycle.data.sources import files
 from lifecycle.data.sources.source_fields import SourceFields
 from lifecycle.data.splits import Shuffled
 from lifecycle.errors import RequestError, Setting, Text, did_you_mean
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import numpy as np
     import pandas as pd
 
@@ -33,7 +38,7 @@ TASKS = ("classification", "regression")
 
 
 @dataclass
-class Table(Card, Reading, Renamed, Shuffled, SourceFields):
+class Table(Card, Reading, Renamed, Shuffled, SourceFields, Typed):
     """Rows of a table: numbers are scaled, categories one-hot.  CLI: data=table data.path=a.csv data.target=y."""
 
     sample_dim: ClassVar[int] = 1
@@ -55,13 +60,18 @@ class Table(Card, Reading, Renamed, Shuffled, SourceFields):
         one_of(self, "task", TASKS)
         one_of(self, "scaling", SCALINGS)
         in_range(self, "memory_gb", above=0)
+        self.check_types()
 
     def read(self) -> pd.DataFrame:
-        """Return the raw rows."""
-        frame = self.renamed(self.cleaned(files.read(self.path, self), self.path), self.path)
+        """Return the raw rows, checked."""
+        frame = self.raw()
         targets.check_columns(frame, self.path, self._named)
         self.check(frame)
         return frame
+
+    def raw(self) -> pd.DataFrame:
+        """Return the raw rows as the source has them, with renamed columns."""
+        return self.renamed(self.cleaned(files.read(self.path, self), self.path), self.path)
 
     @property
     def _named(self) -> dict[str, str]:
@@ -69,10 +79,41 @@ class Table(Card, Reading, Renamed, Shuffled, SourceFields):
         return {"target": self.target} if self.weight is None else {"target": self.target, "weight": self.weight}
 
     def check(self, frame: pd.DataFrame) -> None:
-        """Check that all features are numbers or categories."""
+        """Check that the fields name columns of the rows."""
         used = frame[self.feature_columns(list(frame.columns))]
-        self.check_numbers(list(frame.columns), features.numeric(used))
-        features.check(used, self.path)
+        self.check_typed([*used.columns, self.target])
+        numeric = features.numeric(used)
+        self.check_numbers(list(frame.columns), [*numeric, *self._numbers_as_texts(used, numeric)])
+        features.check(used, numeric, self.path)
+
+    def _numbers_as_texts(self, used: pd.DataFrame, numeric: list[str]) -> list[str]:
+        """Return those columns of ``missing_zeros`` that hold numbers with units and the like."""
+        from lifecycle.data.columns import types
+        from lifecycle.data.columns.meaning import infer
+
+        names = [name for name in self.missing_zeros if name in used.columns and name not in numeric]
+        if not names:
+            return []
+        found = infer.infer(types.plain_frame(used[names]), self.meanings, self.hints)
+        return [name for name in names if (one := found[name].meaning) is not None and one.kind == NUMBER]
+
+    def resolved(self, frame: pd.DataFrame) -> Self:
+        """Return a copy whose ``types`` are those that the training rows show.
+
+        Raises:
+            RequestError: a column cannot be used; names column, row and remedy.
+        """
+        from lifecycle.data.columns import types
+
+        if self._found is not None:
+            return self
+        names = [*self.feature_columns(list(frame.columns)), *([self.target] if self.target in frame else [])]
+        used = types.plain_frame(frame[names])
+        return self.with_meanings(self.found_in(used, self.target))
+
+    def notes(self, frame: pd.DataFrame) -> list[Text]:
+        """Return warnings about how columns are read."""
+        return [note for one in (self._found or {}).values() for note in one.notes]
 
     def large(self) -> LargeTable | None:
         """Return the raw rows where they are too many for a frame; ``None``: use :meth:`read`."""
@@ -95,7 +136,8 @@ class Table(Card, Reading, Renamed, Shuffled, SourceFields):
         """
         named = self._named.values()
         self._check_names(columns, "drop", "Columns to drop", [name for name in columns if name not in named])
-        found = [name for name in columns if name not in named and name not in self.drop]
+        left_out = {*self.drop, *self.typed_out}
+        found = [name for name in columns if name not in named and name not in left_out]
         if not found:
             problem = f"has no column other than {self.target} to learn from"
             raise RequestError(Setting("data.path", self.path), problem, remedy="Add features.")
@@ -131,12 +173,32 @@ class Table(Card, Reading, Renamed, Shuffled, SourceFields):
             raise RequestError(Setting(f"data.{key}", name), problem, remedy=remedy)
 
     def describe_target(self, frame: pd.DataFrame) -> Target:
-        """Return the target's name and task: numbers with fractions or many values are a regression."""
-        return Target(self.target, self.task or targets.infer_task(frame[self.target]), self.scale_target)
+        """Return the target's name and task: numbers with units, fractions or many values are a regression."""
+        return Target(self.target, self.task or self._task(frame), self.scale_target)
+
+    def _task(self, frame: pd.DataFrame) -> str:
+        meaning = self.meanings.get(self.target)
+        if meaning is None:
+            return targets.infer_task(frame[self.target])
+        if meaning.kind != NUMBER:
+            return "classification"
+        # Amounts are values to predict, however few there are.
+        return "regression" if meaning.unit or not meaning.decimal else targets.infer_task(self._target(frame))
+
+    def _target(self, frame: pd.DataFrame) -> pd.Series[Any]:
+        """Return the target's column, as numbers where its texts are numbers and values are to be predicted."""
+        from lifecycle.data.columns import types
+        from lifecycle.data.columns.meaning import convert
+
+        meaning = self.meanings.get(self.target)
+        if meaning is None or meaning.kind != NUMBER or self.task == "classification":
+            return frame[self.target]
+        return convert.converted(types.plain(frame[self.target]), meaning)
 
     def columns(self, frame: pd.DataFrame) -> list[str]:
         """Return the features."""
-        return [name for name in frame.columns if name not in self._named.values() and name not in self.drop]
+        left_out = {*self._named.values(), *self.drop, *self.typed_out}
+        return [name for name in frame.columns if name not in left_out]
 
     def samples(self, frame: pd.DataFrame) -> Samples:
         """Return one sample for each row; zeros of ``missing_zeros`` are missing values in it."""
@@ -144,175 +206,66 @@ class Table(Card, Reading, Renamed, Shuffled, SourceFields):
         import pandas as pd
 
         from lifecycle.data.columns import types
+        from lifecycle.data.columns.meaning import convert
 
-        labels = targets.labels_of(frame[self.target]) if self.target in frame.columns else None
+        labels = targets.labels_of(self._target(frame)) if self.target in frame.columns else None
         inputs = types.plain_frame(frame[self.columns(frame)])
+        meanings = {name: meaning for name, meaning in self.meanings.items() if name in inputs.columns}
+        if meanings:
+            inputs = inputs.assign(**{name: convert.converted(inputs[name], meanings[name]) for name in meanings})
         zeros = {name: pd.to_numeric(inputs[name], errors="coerce") == 0 for name in self.missing_zeros}
         inputs = inputs.assign(**{name: inputs[name].mask(zeros[name]) for name in zeros}) if zeros else inputs
         return Samples(inputs, labels, np.arange(len(frame)), weights=weights.column(self, frame))
 
     def learn(self, inputs: pd.DataFrame, weights: np.ndarray[Any, Any] | None = None) -> Any:
-        """Fit imputer, scaler and one-hot encoder to the training rows; weights count for the imputer and scaler."""
-        from sklearn.compose import ColumnTransformer
-        from sklearn.impute import SimpleImputer
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import OneHotEncoder
+        """Fit the steps of each kind of column to the training rows; weights count for imputers and scalers."""
+        from lifecycle.data import steps
 
-        numeric = features.numeric(inputs)
-        other = [name for name in inputs.columns if name not in numeric]
-        steps = []
-        if numeric:
-            # A column without values in the training rows stays an input: validation rows may have some.
-            fill = SimpleImputer(strategy="median", keep_empty_features=True)
-            steps.append((NUMBERS, make_pipeline(fill, scaler(self.scaling)), numeric))
-        if other:
-            steps.append((CATEGORIES, OneHotEncoder(handle_unknown="ignore", sparse_output=False), other))
-        transformer = ColumnTransformer(steps).fit(_plain(inputs, numeric))
-        if numeric and weights is not None:
-            _learn_by_weight(transformer.named_transformers_[NUMBERS], _plain(inputs[numeric], numeric), weights)
-        return transformer
+        columns = steps.columns_of(inputs, self.meanings, self._clean)
+        return steps.learn(inputs, columns, self.scaling, self.rare, weights)
+
+    @property
+    def _clean(self) -> Callable[[str], str] | None:
+        """How categories are spelled; ``None``: as they are, in models of versions without ``types``."""
+        return None if self.types is None else partial(categories.cleaned, fold_case=self.fold_case)
 
     def apply(self, transformer: Any, inputs: pd.DataFrame) -> np.ndarray[Any, Any]:
         """Return ``(rows, features) float32``.
 
         The transformer determines which columns are numbers, not the values of these rows.
         """
-        import numpy as np
+        from lifecycle.data import steps
 
-        plain = _plain(inputs, self.numbers(transformer, list(inputs.columns)), _categories(transformer))
-        numbers = transformer.transform(plain)
-        with np.errstate(over="ignore"):  # overflow in single precision becomes inf, which the caller refuses
-            return np.asarray(numbers, dtype=np.float32)
+        return steps.apply(transformer, inputs, steps.columns_in(transformer, self.meanings, self._clean))
 
-    def encoder(self, transformer: Any, columns: Sequence[str]) -> RowEncoder:
-        """Return a fast equivalent of :meth:`samples` and :meth:`apply` for rows of ordinary cells."""
+    def encoder(self, transformer: Any, columns: Sequence[str]) -> RowEncoder | None:
+        """Return a fast equivalent of :meth:`samples` and :meth:`apply` for rows of ordinary cells; or ``None``."""
+        plain = {step for step, _, _ in transformer.transformers} <= {NUMBERS, CATEGORIES}
+        if not plain or any(name in columns for name in self.meanings) or self.rare is not None:
+            return None
         return RowEncoder(transformer, NUMBERS, CATEGORIES, self.missing_zeros)
 
     def numbers(self, transformer: Any, columns: Sequence[str]) -> list[str]:
-        """Return the columns of numbers, as in the training rows."""
-        return next((list(names) for step, _, names in transformer.transformers if step == NUMBERS), [])
+        """Return the columns of plain numbers, as in the training rows; those with units are texts to a reader."""
+        meanings = self.meanings
+        found = next((list(names) for step, _, names in transformer.transformers if step == NUMBERS), [])
+        return [name for name in found if name not in meanings] if meanings else found
+
+    def filled(self, transformer: Any) -> list[str]:
+        """Return the columns whose missing values are filled: of numbers, truth values, orders and times."""
+        from lifecycle.data import steps
+
+        columns = steps.columns_in(transformer, self.meanings)
+        return [*columns.numbers, *columns.booleans, *columns.ordered, *columns.times]
 
     def unseen(self, transformer: Any, inputs: pd.DataFrame) -> dict[str, Counter[str | None]]:
         """Return column -> count of each category that no training row had; ``None`` is a missing value."""
-        import numpy as np
+        from lifecycle.data import steps
 
-        found = {}
-        for name, known in _categories(transformer).items():
-            codes, texts = _coded(inputs[name], known)
-            counts = np.bincount(codes + 1, minlength=len(texts) + 1)  # the missing ones first
-            pairs = zip([None, *texts], counts.tolist(), strict=True)
-            if others := {text: count for text, count in pairs if count and text not in known}:
-                found[name] = Counter(others)
-        return found
+        return steps.unseen(transformer, inputs, steps.columns_in(transformer, self.meanings, self._clean))
 
     def feature_names(self, transformer: Any) -> tuple[str, ...]:
-        """Return the names of the inputs; that of a category is ``column_value``."""
-        whole = [str(name) for name in transformer.get_feature_names_out()]  # numbers__width, categories__colour_red
-        short = [name.partition("__")[2] for name in whole]
-        # A column of numbers called colour_red next to a category red of colour: keep the prefixes.
-        return tuple(short if len(set(short)) == len(short) else whole)
+        """Return the names of the inputs: ``width``, ``colour_red``, ``when_month_sin``, ``note_svd3``."""
+        from lifecycle.data import steps
 
-
-def _learn_by_weight(pipeline: Any, numbers: pd.DataFrame, of_rows: np.ndarray[Any, Any]) -> None:
-    """Refit the imputer and the scaler with sample weights, which scikit-learn's ``SimpleImputer`` does not take."""
-    import numpy as np
-
-    fill, scaling = pipeline[0], pipeline[1]
-    # Columns without gaps keep scikit-learn's median, so that weights of 1 change no bit.
-    present = numbers.notna().to_numpy()
-    for place, (name, known) in enumerate(zip(numbers.columns, present.T, strict=True)):
-        if known.any() and not known.all():
-            fill.statistics_[place] = weights.median(numbers[name].to_numpy()[known], of_rows[known])
-    filled = fill.transform(numbers)
-    if "sample_weight" in inspect.signature(scaling.fit).parameters:
-        scaling.fit(filled, sample_weight=of_rows)
-    else:
-        scaling.fit(np.asarray(filled))
-
-
-def _categories(transformer: Any) -> dict[str, set[str | None]]:
-    """Return column -> its categories in the training rows."""
-    encoder = transformer.named_transformers_.get(CATEGORIES)
-    names = next((list(names) for step, _, names in transformer.transformers if step == CATEGORIES), [])
-    return {name: set(known) for name, known in zip(names, encoder.categories_, strict=True)} if names else {}
-
-
-def _plain(inputs: pd.DataFrame, numeric: list[str], known: Mapping[str, set[str | None]] = {}) -> pd.DataFrame:
-    """Return numbers as float64 and all else as texts, with None for missing ones.
-
-    Args:
-        inputs: features of any dtype.
-        numeric: the columns of numbers.
-        known: column -> its categories in the training rows.
-
-    Raises:
-        RequestError: a column of numbers contains something else.
-    """
-    import numpy as np
-    import pandas as pd
-
-    if set(inputs.columns) <= set(numeric) and all(_is_number(dtype) for dtype in inputs.dtypes):
-        return _plain_numbers(inputs)
-    plain = {}
-    for name in inputs.columns:
-        column = inputs[name]
-        if name in numeric:
-            # pd.to_numeric would turn times into nanoseconds since 1970.
-            column = column.astype(object) if features.is_temporal(column.dtype) else column
-            numbers = pd.to_numeric(column, errors="coerce")
-            wrong = column[numbers.isna() & column.notna()]
-            if len(wrong):
-                raise _no_number(name, repr(wrong.iloc[0]), wrong.index[0])
-            plain[name] = numbers.astype("float64")
-            endless = np.flatnonzero(np.isinf(plain[name]))
-            if len(endless):
-                raise _no_number(name, plain[name].iloc[endless[0]], inputs.index[endless[0]])
-        else:
-            plain[name] = _texts(column, known.get(name))
-    return pd.DataFrame(plain, index=inputs.index)
-
-
-def _is_number(dtype: Any) -> bool:
-    """Return whether the values of a column are numbers or truth values as NumPy has them."""
-    import numpy as np
-
-    return isinstance(dtype, np.dtype) and dtype.kind in "biuf"
-
-
-def _plain_numbers(inputs: pd.DataFrame) -> pd.DataFrame:
-    """Return what :func:`_plain` does for columns of NumPy's numbers, in a tenth of the time."""
-    import numpy as np
-    import pandas as pd
-
-    values = inputs.to_numpy("float64")
-    endless = np.argwhere(np.isinf(values.T))  # by column
-    if len(endless):
-        column, row = endless[0]
-        raise _no_number(inputs.columns[column], values[row, column], inputs.index[row])
-    return pd.DataFrame(values, index=inputs.index, columns=inputs.columns)
-
-
-def _no_number(name: str, got: Any, row: Any) -> RequestError:
-    """Return the error of a value that is not a number."""
-    return RequestError(f"column {name}", "holds numbers", f"{got} in row {row}", "Fix the value.")
-
-
-def _texts(column: pd.Series[Any], known: set[str | None] | None = None) -> Any:
-    """Return values as texts in the spelling of the training rows, missing ones as None."""
-    import numpy as np
-    import pandas as pd
-
-    codes, different = _coded(column, known)
-    texts = np.array([*different, None], dtype=object)[codes]  # -1, a missing one, is the last
-    return pd.Series(texts, index=column.index, dtype=object)
-
-
-def _coded(column: pd.Series[Any], known: set[str | None] | None) -> tuple[np.ndarray[Any, Any], list[str]]:
-    """Return the position of each row's value among the different texts, -1 where it is missing; and these texts."""
-    import pandas as pd
-
-    # str() for each row only where it is needed: texts of a file are a StringDtype already.
-    if not isinstance(column.dtype, pd.StringDtype):
-        column = column.map(str).astype(object).where(column.notna(), None)
-    codes, found = pd.factorize(column)
-    return codes, list(found) if known is None else [features.as_known(text, known) for text in found]
+        return steps.feature_names(transformer)

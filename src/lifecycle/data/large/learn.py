@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,16 @@ import numpy as np
 import pandas as pd
 import torch
 
+from lifecycle.data import steps
 from lifecycle.data.assembly import check_finite
-from lifecycle.data.columns.features import CATEGORIES, NUMBERS
+from lifecycle.data.columns.features import CATEGORIES, TIMES
+from lifecycle.data.columns.meaning import categories as categories_module
+from lifecycle.data.columns.meaning import dates
+from lifecycle.data.columns.meaning.meaning import BOOLEAN, ORDERED, TIME
 from lifecycle.data.columns.weights import median as weighted_median
 from lifecycle.data.large.blocks import AnyArray, Blocks, room
 from lifecycle.data.large.disk_rows import DiskRows
+from lifecycle.data.large.meanings import moments
 from lifecycle.data.large.scratch import Scratch, check_room
 from lifecycle.data.large.table import LargeTable
 from lifecycle.data.rows import Rows
@@ -38,6 +44,10 @@ class Statistics:
     low: float
     high: float
 
+    def less(self, shift: float) -> Statistics:
+        """Return the statistics of the values less a number."""
+        return Statistics(self.median - shift, self.mean - shift, self.variance, self.low - shift, self.high - shift)
+
 
 def learn(table: LargeTable, train: AnyArray, weights: AnyArray | None = None) -> Any:
     """Return the transformer that ``table.plugin.learn`` would return for the training rows.
@@ -47,18 +57,38 @@ def learn(table: LargeTable, train: AnyArray, weights: AnyArray | None = None) -
         train: numbers of the training rows, in increasing order.
         weights: ``(train rows,)`` sample weights; ``None``: all 1.
     """
-    numbers = table.numbers
-    places = [table.features.index(name) for name in numbers]
+    times = table.of_kind(TIME)
+    columns = _columns(table)
+    scaled = [*columns.numbers, *columns.booleans, *columns.ordered]
     with ThreadPoolExecutor(THREADS) as threads:
-        found = list(threads.map(lambda place: _statistics(table.blocks, place, train, weights), places))
+        jobs = [(table.features.index(name), train, weights) for name in scaled]
+        of_column = dict(zip(scaled, threads.map(lambda job: _statistics(table.blocks, *job), jobs), strict=True))
+    of_part = {name: one for column in times for name, one in _of_times(table, column, train, weights).items()}
     categories = {name: _present(table, name, train) for name in table.codes}
-    # The plugin fits a few rows with the same columns and categories; then the statistics are replaced by those of all
+    # A few rows with the same columns and categories are fitted; then the statistics are replaced by those of all
     # training rows. So the transformer is that of a small table, and the encoding is implemented once.
-    transformer = table.plugin.learn(_few_rows(table, categories))
-    if numbers:
-        count = len(train) if weights is None else float(weights.sum())
-        _set_statistics(transformer.named_transformers_[NUMBERS], found, count)
+    transformer = steps.learn(_few_rows(table, categories), columns, table.plugin.scaling, parts=list(of_part))
+    count = len(train) if weights is None else float(weights.sum())
+    for step, names in steps.scaled_in(transformer).items():
+        pipeline = transformer.named_transformers_[step]
+        found = [of_part[name] if step == TIMES else of_column[name] for name in names]
+        if step == TIMES:
+            steps.set_origin(pipeline, names, np.array([one.low for one in found]))
+        _set_statistics(pipeline, found, count)
     return transformer
+
+
+def _columns(table: LargeTable) -> steps.Columns:
+    """Return which step each feature belongs to."""
+    booleans, ordered, times = (table.of_kind(kind) for kind in (BOOLEAN, ORDERED, TIME))
+    others = {*booleans, *ordered, *times}
+    return steps.Columns(
+        numbers=[name for name in table.numbers if name not in others],
+        booleans=booleans,
+        ordered={name: table.plugin.meanings[name].order for name in ordered},
+        times=times,
+        categories=list(table.codes),
+    )
 
 
 def held_out_gaps(table: LargeTable, train: AnyArray) -> tuple[list[str], list[str]]:
@@ -76,8 +106,31 @@ def held_out_gaps(table: LargeTable, train: AnyArray) -> tuple[list[str], list[s
     return held_out, empty
 
 
+def _of_times(table: LargeTable, name: str, train: AnyArray, weights: AnyArray | None) -> dict[str, Statistics]:
+    """Return the statistics of the parts of a column of times, by the names of the parts that vary."""
+    place = table.features.index(name)
+    stored, offset = table.blocks.column(place, train), table.blocks.offset(place)
+    first = float(np.nanmin(stored)) + offset if not np.isnan(stored).all() else 0.0
+    since = float(dates.expand(moments(np.array([first])), [dates.ELAPSED])[dates.ELAPSED][0])
+    found, varies = {}, {}
+    for part in dates.PARTS:
+        values = np.empty(len(stored), dtype=np.float32)
+        shift = since if part == dates.ELAPSED else 0.0
+        for start in range(0, len(stored), 2**20):
+            some = moments(stored[start : start + 2**20].astype(np.float64) + offset)
+            values[start : start + 2**20] = dates.expand(some, [part])[part] - shift
+        present = values[~np.isnan(values)]
+        varies[part] = bool(len(present) and (present != present[0]).any())
+        found[part] = _of_values(values, shift, weights)
+    return {f"{name}{steps.PART}{part}": found[part] for part in dates.kept(varies)}
+
+
 def _statistics(blocks: Blocks, place: int, train: AnyArray, weights: AnyArray | None) -> Statistics:
-    values, offset = blocks.column(place, train), blocks.offset(place)
+    return _of_values(blocks.column(place, train), blocks.offset(place), weights)
+
+
+def _of_values(values: AnyArray, offset: float, weights: AnyArray | None) -> Statistics:
+    """Return the statistics of ``(rows,) float32`` differences to an offset."""
     if weights is not None:
         return _weighted_statistics(values, offset, weights)
     present = values[~np.isnan(values)]
@@ -119,25 +172,39 @@ def _present(table: LargeTable, name: str, train: AnyArray) -> list[str | None]:
     texts = [*table.codes[name].texts, None]
     place = table.features.index(name)
     codes = table.blocks.column(place, train) + np.float32(table.blocks.offset(place))
-    return [texts[code] for code in np.unique(np.nan_to_num(codes, nan=len(texts) - 1).astype(np.int64))]
+    found, counts = np.unique(np.nan_to_num(codes, nan=len(texts) - 1).astype(np.int64), return_counts=True)
+    counted: Counter[str | None] = Counter()
+    for code, count in zip(found, counts.tolist(), strict=True):
+        counted[_cleaned(table, texts[code])] += count
+    if table.plugin.rare is None:
+        return list(counted)
+    rare = categories_module.rare(counted.items(), table.plugin.rare)
+    return [text for text in counted if text not in rare] + [categories_module.RARE] * bool(rare)
+
+
+def _cleaned(table: LargeTable, text: str | None) -> str | None:
+    return None if text is None else categories_module.cleaned(text, table.plugin.fold_case)
 
 
 def _few_rows(table: LargeTable, categories: dict[str, list[str | None]]) -> pd.DataFrame:
     """Return a few rows with the columns of a table and all categories of its training rows."""
     rows = max([2, *map(len, categories.values())])
-    columns = {
-        name: pd.Series(list(itertools.islice(itertools.cycle(categories[name]), rows)), dtype=object)
-        if name in categories
-        else pd.Series(np.zeros(rows))
-        for name in table.features
+    columns: dict[str, Any] = {name: pd.Series(np.zeros(rows)) for name in table.features}
+    columns |= dict.fromkeys(table.of_kind(TIME), pd.Series(np.full(rows, np.datetime64("2000-01-01", "us"))))
+    columns |= {name: pd.Series(table.plugin.meanings[name].order[:1] * rows) for name in table.of_kind(ORDERED)}
+    columns |= {
+        name: pd.Series(list(itertools.islice(itertools.cycle(known), rows)), dtype=object)
+        for name, known in categories.items()
     }
-    return pd.DataFrame(columns)
+    return pd.DataFrame({name: columns[name] for name in table.features})
 
 
 def _set_statistics(pipeline: Any, found: list[Statistics], rows: float) -> None:
     """Set the fitted attributes of scikit-learn's imputer and scaler to those of all training rows."""
-    fill, scaler = pipeline[0], pipeline[1]
+    fill, scaler = pipeline[0], pipeline[-1]
     fill.statistics_ = np.array([one.median for one in found])
+    if len(pipeline) > 2:  # of times, whose days are counted from the first row
+        found = [one.less(by) for one, by in zip(found, pipeline[1].mean_.tolist(), strict=True)]
     if hasattr(scaler, "data_min_"):
         # A MinMaxScaler depends only on the least and the greatest value.
         scaler.fit(np.array([[one.low for one in found], [one.high for one in found]]))
@@ -192,26 +259,40 @@ class _Prepare:
     """Encodes blocks of columns with the parameters of the transformer, but without frames and copies."""
 
     def __init__(self, table: LargeTable, transformer: Any, width: int) -> None:
-        self.width, self.numbers = width, [table.features.index(name) for name in table.numbers]
-        named = transformer.named_transformers_
-        if self.numbers:
-            self.fill, self.scaler = named[NUMBERS]
+        self.width = width
+        named, starts = transformer.named_transformers_, transformer.output_indices_
+        self.scaled: list[tuple[int, int, _Scaled]] = []  # output, position of a column, its imputer and scaler
+        self.times: list[tuple[int, str, int, _Scaled]] = []  # output, part, position of a column, and so on
+        for step, names in steps.scaled_in(transformer).items():
+            for number, name in enumerate(names):
+                output, scaled = starts[step].start + number, _Scaled(named[step], number)
+                column, _, part = name.rpartition(steps.PART) if step == TIMES else (name, "", "")
+                place = table.features.index(column)
+                if step == TIMES:
+                    self.times.append((output, part, place, scaled))
+                else:
+                    self.scaled.append((output, place, scaled))
         self.categories: list[tuple[int, AnyArray]] = []  # position of a column; code -> input that is 1, -1: none
-        first = len(self.numbers)
+        first = starts[CATEGORIES].start if table.codes else 0
         for name, known in zip(table.codes, named[CATEGORIES].categories_ if table.codes else [], strict=True):
-            output = {text: first + number for number, text in enumerate(known)}
-            texts = [*table.codes[name].texts, None]
-            self.categories.append((table.features.index(name), np.array([output.get(text, -1) for text in texts])))
+            output_of = {text: first + number for number, text in enumerate(known)}
+            texts = [*(_cleaned(table, text) for text in table.codes[name].texts), None]
+            # A missing value is never a rare category.
+            others = [-1 if text is None else output_of.get(categories_module.RARE, -1) for text in texts]
+            outputs = [output_of.get(text, other) for text, other in zip(texts, others, strict=True)]
+            self.categories.append((table.features.index(name), np.array(outputs)))
             first += len(known)
 
     def __call__(self, columns: AnyArray) -> AnyArray:
         """Return ``(rows, width) float32`` of ``(columns, rows) float64``."""
         out = np.zeros((columns.shape[1], self.width), dtype=np.float32)
-        for output, place in enumerate(self.numbers):
-            values = columns[place]
-            if (gaps := np.isnan(values)).any():
-                values[gaps] = self.fill.statistics_[output]
-            out[:, output] = self._scaled(values, output)
+        for output, place, scaled in self.scaled:
+            out[:, output] = scaled(columns[place])
+        for place, of_place in itertools.groupby(self.times, key=lambda one: one[2]):
+            some = list(of_place)
+            parts = dates.expand(moments(columns[place]), [part for _, part, _, _ in some])
+            for output, part, _, scaled in some:
+                out[:, output] = scaled(parts[part])
         for place, outputs in self.categories:
             codes = np.nan_to_num(columns[place], nan=len(outputs) - 1).astype(np.int64)
             hot = outputs[codes]
@@ -219,9 +300,21 @@ class _Prepare:
             out[rows, hot[rows]] = 1
         return out
 
-    def _scaled(self, values: AnyArray, column: int) -> AnyArray:
-        """Return values as scikit-learn's scaler would, with the same operations in the same order."""
-        scaler = self.scaler
+
+class _Scaled:
+    """Fills and scales one column as scikit-learn would, with the same operations in the same order."""
+
+    def __init__(self, pipeline: Any, column: int) -> None:
+        self._column, self._fill, self._scaler = column, pipeline[0], pipeline[-1]
+        self._shift = pipeline[1].mean_[column] if len(pipeline) > 2 else 0.0
+
+    def __call__(self, values: AnyArray) -> AnyArray:
+        """Return scaled values, which are changed in place."""
+        scaler, column = self._scaler, self._column
+        if (gaps := np.isnan(values)).any():
+            values[gaps] = self._fill.statistics_[column]
+        if self._shift:
+            values -= self._shift
         if hasattr(scaler, "data_min_"):  # a MinMaxScaler
             values *= scaler.scale_[column]
             values += scaler.min_[column]

@@ -68,12 +68,13 @@ def load_large(table: LargeTable, name: str, kind: str, seed: int, fold: Fold | 
         column_kinds=table.column_kinds,
         notes=tuple(notes),
         weight=plugin.weight,
+        plugin=plugin,
     )
 
 
 def _notes(table: LargeTable, name: str, train: np.ndarray[Any, Any], task: str) -> list[Text]:
     missing_values.check_empty(name, table.missing, table.blocks.num_rows)
-    return missing_values.notes_on(*held_out_gaps(table, train)) + table.rounded(task)
+    return missing_values.notes_on(*held_out_gaps(table, train)) + table.rounded(task) + table.readings
 
 
 def _draw(

@@ -11,11 +11,11 @@ import pyarrow as pa
 from lifecycle.data.audit import rounded_numbers
 from lifecycle.data.columns import features, remedies, rounding, targets
 from lifecycle.data.columns.names import place
-from lifecycle.data.columns.times import are_times
-from lifecycle.data.formats.csv_blocks import EMPTY, TEXT, TIME, AsTextError, CsvFile, kind_of, reread
+from lifecycle.data.formats.csv_blocks import EMPTY, NUMBER, TEXT, TIME, AsTextError, CsvFile, kind_of, reread
 from lifecycle.data.formats.parquet_blocks import ParquetFile
 from lifecycle.data.large.blocks import AnyArray, Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes, TooManyTextsError
+from lifecycle.data.large.meanings import Meanings
 from lifecycle.data.large.table import LargeTable, TableFields, too_many_classes
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError, Setting, Text
@@ -53,6 +53,8 @@ def read(plugin: TableFields, file: Path | tuple[Path, ...]) -> LargeTable:
             _check_types(plugin, found, wanted)
         while True:
             reader = _Reader(plugin, found, wanted, most)
+            if isinstance(found, CsvFile):
+                found.codes |= set(reader.meanings.reads_as_texts())
             try:
                 for table in found.tables([*wanted, *of_rows]):
                     reader.add(table)
@@ -78,10 +80,10 @@ def _most(memory_gb: float | None) -> int:
 def _check_types(plugin: TableFields, file: ParquetFile, wanted: list[str]) -> None:
     """Refuse columns that hold neither numbers nor texts."""
     for name in (*wanted, plugin.target):
-        if file.is_plain(name):
+        if file.is_plain(name) or (name in wanted and kind_of(file.types[name]) == TIME):
             continue
         if name != plugin.target:
-            features.check(file.first_rows(name), plugin.path)  # a clearer message for times and lists
+            features.check(file.first_rows(name), (), plugin.path)  # a clearer message for lists
         problem = f"has values of the type {file.types[name]} in column {name}"
         if name in wanted:
             remedy: Text = ["Use numbers or texts, or ", remedies.drop(name), "."]
@@ -96,6 +98,7 @@ class _Reader:
         self.plugin, self.file, self.wanted, self.most = plugin, file, wanted, most
         self.blocks = Blocks(len(wanted), most // 2)  # the other half is for targets, and for parsing
         self.codes: dict[str, Codes] = {}
+        self.meanings = Meanings(plugin)
         self.numbers: set[str] = set()
         self.missing = dict.fromkeys(wanted, 0)
         self.target: list[AnyArray] = []
@@ -117,6 +120,8 @@ class _Reader:
         if missing.any():
             first = self.without_target[1] if self.without_target else row + int(missing.argmax())
             self.without_target = [(self.without_target or [0])[0] + int(missing.sum()), first]
+        elif (meaning := self.meanings.of_block(self.plugin.target, column, row)) is not None:
+            self.target.append(self.meanings.values(self.plugin.target, meaning, column, row))
         elif kind_of(column.type) == TEXT:
             self.target.append(self._coded(self.plugin.target, column, row).astype(np.int32))
         else:
@@ -127,8 +132,15 @@ class _Reader:
     def _feature(self, name: str, column: pa.ChunkedArray, row: int) -> AnyArray:
         """Return a column as float64 numbers, or as the codes of its texts."""
         kind = kind_of(column.type)
-        if kind == TEXT:
+        if (meaning := self.meanings.of_block(name, column, row)) is not None:
+            self.numbers.add(name)
+            values = self.meanings.values(name, meaning, column, row)
+            if name in self.plugin.missing_zeros:
+                values = np.where(values == 0, np.nan, values)
+        elif kind == TEXT:
             values = self._coded(name, column, row)
+        elif kind == NUMBER and name in self.meanings.reads_as_texts():
+            values = self._coded(name, column.cast(pa.string()), row)
         elif kind == EMPTY:
             values = np.full(len(column), np.nan)
         else:
@@ -167,8 +179,6 @@ class _Reader:
             return too_many_classes(name)
         if why is not None and why.text is not None:
             return features.mixed(name, path, why.text, why.row)
-        if (why is not None and why.kind == TIME) or are_times(self.codes[name].texts):
-            return features.times(name, path)
         return features.too_many(name, path, MOST_TEXTS + 1, f"first {rows}")
 
     def finish(self) -> LargeTable:
@@ -180,6 +190,7 @@ class _Reader:
             raise targets.gaps(plugin.path, "target", name, *self.without_target)
         for column in self.wanted:
             self._decide_kind(column)
+        plugin.check_typed([*self.wanted, name])
         plugin.check_numbers(self.file.names, [column for column in self.wanted if column not in self.codes])
         target, classes = np.concatenate(self.target), None
         # Else the parts would stay in memory next to the whole.
@@ -188,11 +199,11 @@ class _Reader:
         if name in self.codes:
             kind, values = self._reread(name)
             if kind in (TEXT, TIME):
-                classes = np.array(self.codes[name].texts, dtype=object)
+                classes, target = self._classes(name, target)
             else:
                 target = values[target]
         return LargeTable(
-            plugin=plugin,
+            plugin=plugin.with_meanings(self.meanings.found),
             most=self.most,
             names=self.file.names,
             features=self.wanted,
@@ -205,7 +216,19 @@ class _Reader:
             weights=np.concatenate(self.weights) if self.weights else None,
             notes=self.notes | self._notes_in_csv(),
             dialect=self.file.dialect if isinstance(self.file, CsvFile) else None,
+            readings=[note for one in self.meanings.found.values() for note in one.notes],
         )
+
+    def _classes(self, name: str, target: AnyArray) -> tuple[AnyArray | None, AnyArray]:
+        """Return the classes of a target of texts, and the position of each row's among them; or ``None`` and values.
+
+        The texts may be numbers with units, which only all of them show.
+        """
+        codes = self.codes[name]
+        found, values = self.meanings.of_codes(name, codes, self.blocks.num_rows)
+        if values is None or found is None or self.plugin.task == "classification":
+            return np.array(codes.texts, dtype=object), target
+        return None, values[target]
 
     def _notes_in_csv(self) -> dict[str, Text]:
         names = [name for name in (*self.wanted, self.plugin.target) if name in self.in_doubt]
@@ -232,29 +255,20 @@ class _Reader:
             return  # a column without values
         codes = self.codes.setdefault(name, Codes())
         kind, values = self._reread(name)
-        if kind == TIME:
-            features.check(pd.DataFrame({name: values}), self.plugin.path)
-        if kind == TEXT and are_times(values):
-            raise features.times(name, self.plugin.path)
-        counts = np.array(codes.counts)
-        if kind == TEXT:
-            wrong = np.flatnonzero(pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").isna())
-            first = min(((codes.first[place], codes.texts[place]) for place in wrong), default=None)
-            features.check_texts(
-                name,
-                self.plugin.path,
-                int(counts.sum()),
-                int(counts[wrong].sum()),
-                None if first is None else (first[1], first[0]),
-                lambda: len(codes.texts),
-            )
-            return
-        numbers = values.astype(np.float64)
+        if kind in (TEXT, TIME) or name in self.meanings.reads_as_texts():
+            _, found = self.meanings.of_codes(name, codes, self.blocks.num_rows)
+            if found is None:
+                return
+            values = found
+        self._look_up(name, values.astype(np.float64))
+
+    def _look_up(self, name: str, numbers: AnyArray) -> None:
+        """Have a column of codes be one of numbers: that of each text."""
+        codes = self.codes.pop(name)
         if name in self.plugin.missing_zeros:
             numbers[numbers == 0] = np.nan
-        self.missing[name] += int(counts[np.isnan(numbers)].sum())
+        self.missing[name] += int(np.array(codes.counts)[np.isnan(numbers)].sum())
         self.blocks.tables[self.wanted.index(name)] = np.append(numbers, np.nan)
-        del self.codes[name]
 
     def _reread(self, name: str) -> tuple[str, AnyArray]:
         """Return the kind of a column of texts in a file that is read at once, and the value of each text."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from lifecycle.contract import DataPlugin
 from lifecycle.data.columns import targets
-from lifecycle.data.columns.kinds import CATEGORY, DROPPED, NUMBER, TARGET, WEIGHT
+from lifecycle.data.columns.kinds import CATEGORY, DROPPED, NUMBER, TARGET, WEIGHT, of_meaning
+from lifecycle.data.columns.meaning.infer import Found
+from lifecycle.data.columns.meaning.meaning import Meaning
 from lifecycle.data.formats.dialect import Dialect
 from lifecycle.data.large.blocks import AnyArray, Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes
@@ -29,6 +32,22 @@ class TableFields(DataPlugin, Protocol):
     scale_target: bool
     missing_zeros: list[str]
     memory_gb: float | None
+    scaling: str
+    rare: float | None
+    fold_case: bool
+
+    @property
+    def meanings(self) -> dict[str, Meaning]:
+        """Column -> its meaning."""
+        ...
+
+    def with_meanings(self, found: dict[str, Found]) -> Any:
+        """Return a copy with the types that were found."""
+        ...
+
+    def check_typed(self, columns: Sequence[str]) -> None:
+        """Check that the columns that are typed exist."""
+        ...
 
     def feature_columns(self, columns: list[str]) -> list[str]:
         """Return the feature columns."""
@@ -57,6 +76,7 @@ class LargeTable:
         weights: ``(rows,) float64`` sample weights; ``None``: all 1.
         notes: column -> warning about its rounded whole numbers.
         dialect: of a text file.
+        readings: warnings about how columns are read.
     """
 
     plugin: TableFields
@@ -72,6 +92,7 @@ class LargeTable:
     weights: AnyArray | None = None
     notes: dict[str, Text] = field(default_factory=dict)
     dialect: Dialect | None = None
+    readings: list[Text] = field(default_factory=list)
 
     def rounded(self, task: str) -> list[Text]:
         """Return the warnings about rounded numbers; labels of a classification are texts, and not rounded."""
@@ -82,6 +103,11 @@ class LargeTable:
         """The features of numbers."""
         return [name for name in self.features if name not in self.codes]
 
+    def of_kind(self, kind: str) -> list[str]:
+        """Return the features of a kind of :mod:`lifecycle.data.columns.meaning.meaning`."""
+        meanings = self.plugin.meanings
+        return [name for name in self.features if name in meanings and meanings[name].kind == kind]
+
     @property
     def gaps(self) -> frozenset[str]:
         """The features with missing values."""
@@ -91,6 +117,8 @@ class LargeTable:
     def column_kinds(self) -> dict[str, str]:
         """Column -> kind; see :func:`lifecycle.data.columns.kinds.column_kinds`."""
         kinds = dict.fromkeys(self.names, DROPPED) | dict.fromkeys(self.features, NUMBER)
+        meanings = self.plugin.meanings
+        kinds |= {name: of_meaning(meanings[name]) for name in self.numbers if name in meanings}
         for name, codes in self.codes.items():
             values = len(codes.texts)
             kinds[name] = f"{CATEGORY} ({values} value{'s' if values != 1 else ''})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lifecycle.capabilities import large_file_of
+from lifecycle.capabilities import large_file_of, resolved
 from lifecycle.config.schema import Job, SweepConfig
 from lifecycle.config.tasks import TASKS, metrics_of
 from lifecycle.contract import MULTICLASS, REGRESSION, DataSpec
@@ -78,7 +78,8 @@ def _task_and_scores(job: Job, named: Sequence[str]) -> tuple[str | None, list[s
     if large_file_of(job.data) is not None:  # reading it takes long, so that each task is thought possible
         of_tasks = [metrics_of(task, job.metrics) for task in TASKS if _fits(task, job)]
         return None, list(dict.fromkeys([LOSS, *(name for names in of_tasks for name in names)]))
-    kind = job.data.describe_target(job.data.read()).task
+    frame = job.data.read()
+    kind = resolved(job.data, frame).describe_target(frame).task
     task = REGRESSION if kind == REGRESSION else MULTICLASS
     return task, [LOSS, *metrics_of(task, job.metrics)]
 

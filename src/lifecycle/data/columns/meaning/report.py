@@ -1,0 +1,85 @@
+"""What was found of the columns of a table, and the option that changes it, for `lifecycle data`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lifecycle.data.columns.meaning.meaning import CATEGORY, DROP, NUMBER, ORDERED, TEXT, TIME, Meaning
+from lifecycle.data.columns.remedies import typed
+from lifecycle.data.columns.targets import MOST_CLASSES
+from lifecycle.errors import Text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEWEST_ROWS = 20
+"""Rows below which it says little that whole numbers are few, or all different."""
+
+
+def lines(frame: pd.DataFrame, meanings: dict[str, Meaning], declared: dict[str, Meaning]) -> list[Text]:
+    """Return a line for each column that is more than plain numbers or categories, or may be something else.
+
+    Args:
+        frame: the features.
+        meanings: column -> its meaning, declared or found.
+        declared: column -> its declared meaning.
+    """
+    found = []
+    for name in frame.columns:
+        if name in declared:
+            found.append(f"{name}: {declared[name]}, as declared")
+        elif name in meanings:
+            found.append(_found(name, frame[name], meanings[name]))
+        elif (doubt := _doubt(name, frame[name])) is not None:
+            found.append(doubt)
+    return found
+
+
+def _found(name: str, column: pd.Series[Any], meaning: Meaning) -> Text:
+    present = column.dropna()
+    example = f", such as {present.iloc[0]!s}" if len(present) else ""
+    if meaning.kind == TEXT:
+        example = ", of which TF-IDF and a singular value decomposition make numbers"
+    instead = {NUMBER: CATEGORY, TIME: DROP, TEXT: CATEGORY, ORDERED: CATEGORY}.get(meaning.kind, CATEGORY)
+    return [f"{name}: {meaning}{example}; otherwise ", typed(name, instead)]
+
+
+def _doubt(name: str, column: pd.Series[Any]) -> Text | None:
+    """Return a line on whole numbers that may be codes or identifiers; ``None``: nothing suggests it."""
+    import pandas as pd
+
+    from lifecycle.data.columns import types
+
+    column = types.plain(column).dropna()
+    if not pd.api.types.is_integer_dtype(column) or len(column) < FEWEST_ROWS:
+        return None
+    distinct = column.nunique()
+    if distinct == len(column) and (column.is_monotonic_increasing or column.is_monotonic_decreasing):
+        return [f"{name}: another whole number in each row; if it is an identifier, ", typed(name, DROP)]
+    if 2 < distinct <= MOST_CLASSES:
+        return [f"{name}: {distinct} different whole numbers; if they are codes, ", typed(name, CATEGORY)]
+    return None
+
+
+def task_line(task: str, values: pd.Series[Any]) -> str | None:
+    """Return which task was chosen for a target of few different whole numbers, and how to choose the other.
+
+    Args:
+        task: ``"classification"`` or ``"regression"``, as it was inferred.
+        values: of the target.
+    """
+    import pandas as pd
+
+    from lifecycle.data.columns import types
+
+    values = types.plain(values, categories_are_texts=False)
+    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+        return None
+    distinct = values.nunique()
+    if task == "classification" and distinct < 3:  # yes and no
+        return None
+    if task == "classification":
+        return f"{distinct} different whole numbers are classes; data.task=regression predicts a value"
+    if distinct <= 5 * MOST_CLASSES and bool((values % 1 == 0).all()):
+        return f"{distinct} different whole numbers are values; data.task=classification predicts classes"
+    return None
