@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -96,6 +97,7 @@ def _print_description(job: Job) -> None:
     from lifecycle.data.columns.kinds import column_kinds, num_missing
     from lifecycle.data.digests import digest
     from lifecycle.data.preprocessing import clean_targets
+    from lifecycle.data.splits import draw
     from lifecycle.runtime.digests import sha256
 
     plugin = job.data
@@ -106,7 +108,7 @@ def _print_description(job: Job) -> None:
         raise RequestError(Setting("data", job.data_name), problem, remedy="Name one with data.target.")
     labels = clean_targets(samples.targets, target)
     missing = num_missing(plugin, frame, samples)
-    split = plugin.split(type(samples)(samples.inputs, labels, samples.rows), target.task, job.seed)
+    split = draw(plugin, replace(samples, targets=labels), target.task, job.seed)
     parts = {"train": split.train, "validation": split.val, "test": split.test}
     recorded = job.request.recorded["data"]
     lines = {

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from lifecycle.capabilities import HasTimeColumn, OrdersRows, dropped_by, weight_of
+from lifecycle.capabilities import HasTimeColumn, OrdersRows, dropped_by, split_columns_of, weight_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +24,7 @@ PIXEL, FILE, DIGEST, TIME, SORTED_TIME, WEIGHT, DROPPED, UNREAD = (
     "dropped",
     "not read",
 )
+GROUP, PART = "group of the row", "part of the row"
 PLURALS = {NUMBER: "numbers", PIXEL: "pixels"}
 MOST_NAMED = 8
 """Columns that a line lists; the others are counted."""
@@ -45,6 +46,8 @@ def _kind(plugin: DataPlugin, frame: pd.DataFrame, name: str, target: str, used:
 
     if target or name == weight_of(plugin):
         return WEIGHT if not target else OWN_PAST if used else TARGET
+    if name in (of_split := {column: field for field, column in split_columns_of(plugin).items()}):
+        return {"group": GROUP, "time": TIME, "split_column": PART}[of_split[name]]
     if isinstance(plugin, HasTimeColumn) and name == plugin.time:
         order = plugin.in_order(frame) if isinstance(plugin, OrdersRows) else np.arange(len(frame))
         return TIME if (np.diff(order) > 0).all() else SORTED_TIME
@@ -88,6 +91,8 @@ def describe(kinds: Mapping[str, str]) -> str:
         TIME: "in order of time",
         SORTED_TIME: "sorted by time",
         WEIGHT: "weights",
+        GROUP: "groups",
+        PART: "parts",
         DROPPED: "dropped",
         UNREAD: "not read",
     }.items():

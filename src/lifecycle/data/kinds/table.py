@@ -17,8 +17,9 @@ from lifecycle.data.columns.names import Renamed
 from lifecycle.data.encoder import RowEncoder
 from lifecycle.data.kinds.card import Card
 from lifecycle.data.scaling import SCALINGS, scaler
-from lifecycle.data.sources import files
-from lifecycle.data.splits import Shuffled
+from lifecycle.data.sources import files, test_file
+from lifecycle.data.splits import ByColumns
+from lifecycle.data.splits.rules import FILES
 from lifecycle.errors import RequestError, Setting, Text, did_you_mean
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ TASKS = ("classification", "regression")
 
 
 @dataclass
-class Table(Card, Renamed, Shuffled):
+class Table(Card, Renamed, ByColumns):
     """Rows of a table: numbers are scaled, categories one-hot.  CLI: data=table data.path=a.csv data.target=y."""
 
     sample_dim: ClassVar[int] = 1
@@ -59,12 +60,13 @@ class Table(Card, Renamed, Shuffled):
         frame = self.renamed(files.read(self.path), self.path)
         targets.check_columns(frame, self.path, self._named)
         self.check(frame)
-        return frame
+        return test_file.appended(self, frame, lambda path: self.renamed(files.read(path), path), self._named)
 
     @property
     def _named(self) -> dict[str, str]:
         """Field -> column, of the columns that are not features."""
-        return {"target": self.target} if self.weight is None else {"target": self.target, "weight": self.weight}
+        weight = {} if self.weight is None else {"weight": self.weight}
+        return {"target": self.target, **weight, **self.columns_of_split}
 
     def check(self, frame: pd.DataFrame) -> None:
         """Check that all features are numbers or categories."""
@@ -83,6 +85,8 @@ class Table(Card, Renamed, Shuffled):
 
     def large_file(self) -> Path | None:
         """Return the file where its rows are too many for a frame; its digest is then that of the rows."""
+        if self.rule == FILES:
+            return None
         return files.large_file(self.path, None if self.memory_gb is None else int(self.memory_gb * 1e9))
 
     def feature_columns(self, columns: list[str]) -> list[str]:
@@ -112,6 +116,7 @@ class Table(Card, Renamed, Shuffled):
             what: what the field lists, for the message.
             fitting: the columns that it may contain.
         """
+        named = self.columns_of_split.values()
         for name in getattr(self, key):
             if name in fitting:
                 continue
@@ -121,6 +126,8 @@ class Table(Card, Renamed, Shuffled):
                 problem = "is the target"
             elif name == self.weight:
                 problem = "is the weight of the rows"
+            elif name in named:
+                problem = "says how the rows are divided, and is no feature"
             elif name in self.drop and key != "drop":
                 problem = ["is dropped by ", Setting("data.drop")]
             elif name in columns:
@@ -147,7 +154,8 @@ class Table(Card, Renamed, Shuffled):
         inputs = types.plain_frame(frame[self.columns(frame)])
         zeros = {name: pd.to_numeric(inputs[name], errors="coerce") == 0 for name in self.missing_zeros}
         inputs = inputs.assign(**{name: inputs[name].mask(zeros[name]) for name in zeros}) if zeros else inputs
-        return Samples(inputs, labels, np.arange(len(frame)), weights=weights.column(self, frame))
+        samples = Samples(inputs, labels, np.arange(len(frame)), weights=weights.column(self, frame))
+        return self.with_split(samples, frame)
 
     def learn(self, inputs: pd.DataFrame, weights: np.ndarray[Any, Any] | None = None) -> Any:
         """Fit imputer, scaler and one-hot encoder to the training rows; weights count for the imputer and scaler."""
