@@ -12,6 +12,7 @@ from torch import Tensor
 from lifecycle import layout
 from lifecycle.contract import DataSpec
 from lifecycle.data.batches import Truth
+from lifecycle.data.audit.findings import Audit
 from lifecycle.data.digests import rows_digest
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.rows import Rows, WindowedRows
@@ -82,6 +83,9 @@ class Dataset:
     notes: tuple[Text, ...] = ()  # warnings about the rows, a sentence each
     weight: str | None = None  # the column of weights
     time_step: dict[str, Any] | None = None  # the step between the times of a series
+    split_report: tuple[Text, ...] = ()  # how the rows were divided, where not as usual, a sentence each
+    audit: Audit | None = None  # what was found in the rows before training; None: they were not looked at
+    test_digest: str | None = None  # sha256 of the rows of a separate file of test rows, which `digest` covers too
 
     @property
     def window_rows(self) -> int | None:

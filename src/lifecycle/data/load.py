@@ -12,10 +12,12 @@ from lifecycle.capabilities import ChecksRows, HasTimes, ReadsLargeFiles, weight
 from lifecycle.contract import DataPlugin, Fold, Samples, Split, Target
 from lifecycle.data.assembly import learn, part_of, spec_of
 from lifecycle.data.audit import rounded_numbers
+from lifecycle.data.audit.audit import audit_of
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.columns.kinds import column_kinds, num_missing
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.digests import digest
+from lifecycle.data.sources.test_file import test_digest
 from lifecycle.data.large.load import load_large
 from lifecycle.data.large.table import LargeTable
 from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, learn_target
@@ -36,6 +38,7 @@ def load(
     in_memory: MemoryRows | None = None,
     fold: Fold | None = None,
     frame: pd.DataFrame | None = None,
+    audited: bool = False,
 ) -> Dataset:
     """Read the rows, split them, fit the preprocessing to the training rows and apply it to all.
 
@@ -47,6 +50,7 @@ def load(
         in_memory: rows to use in place of those that the plugin reads.
         fold: of a cross-validation; ``None``: one split.
         frame: what the plugin has read before, of the same source; ``None``: it is read now.
+        audited: whether to look for leaks, identifiers and the like, see :mod:`lifecycle.data.audit`.
 
     Raises:
         RequestError: the rows cannot be used.
@@ -54,11 +58,12 @@ def load(
     if in_memory is not None:
         if isinstance(plugin, ChecksRows):
             plugin.check(in_memory.frame)
-        return _load_frame(plugin, name, kind, seed, in_memory.frame, fold, True, in_memory.split)
+        return _load_frame(plugin, name, kind, seed, in_memory.frame, fold, True, in_memory.split, audited)
     if (table := large_table(plugin)) is not None:
         with memory.kept():
-            return load_large(table, name, kind, seed, fold)
-    return _load_frame(plugin, name, kind, seed, plugin.read() if frame is None else frame, fold)
+            return load_large(table, name, kind, seed, fold, audited)
+    frame = plugin.read() if frame is None else frame
+    return _load_frame(plugin, name, kind, seed, frame, fold, audited=audited)
 
 
 def _load_frame(
@@ -70,6 +75,7 @@ def _load_frame(
     fold: Fold | None,
     in_memory: bool = False,
     fixed_split: Split | None = None,
+    audited: bool = False,
 ) -> Dataset:
     target = plugin.describe_target(frame)
     all_samples = plugin.samples(frame)
@@ -107,6 +113,9 @@ def _load_frame(
         notes=tuple(notes),
         weight=weight_of(plugin),
         time_step=plugin.time_step(frame) if isinstance(plugin, HasTimes) else None,
+        split_report=split.report,
+        audit=audit_of(plugin, samples, labels, split, target) if audited else None,
+        test_digest=test_digest(frame),
     )
 
 

@@ -25,6 +25,8 @@ PIXEL, FILE, DIGEST, TIME, SORTED_TIME, WEIGHT, DROPPED, UNREAD = (
     "not read",
 )
 GROUP, PART = "group of the row", "part of the row"
+OF_SPLIT = {"group": GROUP, "time": TIME, "split_column": PART}
+"""Field that says how rows are divided -> kind of its column."""
 PLURALS = {NUMBER: "numbers", PIXEL: "pixels"}
 MOST_NAMED = 8
 """Columns that a line lists; the others are counted."""
@@ -47,7 +49,7 @@ def _kind(plugin: DataPlugin, frame: pd.DataFrame, name: str, target: str, used:
     if target or name == weight_of(plugin):
         return WEIGHT if not target else OWN_PAST if used else TARGET
     if name in (of_split := {column: field for field, column in split_columns_of(plugin).items()}):
-        return {"group": GROUP, "time": TIME, "split_column": PART}[of_split[name]]
+        return OF_SPLIT[of_split[name]]
     if isinstance(plugin, HasTimeColumn) and name == plugin.time:
         order = plugin.in_order(frame) if isinstance(plugin, OrdersRows) else np.arange(len(frame))
         return TIME if (np.diff(order) > 0).all() else SORTED_TIME

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from lifecycle.contract import Fold, Split, Target
 from lifecycle.data.assembly import as_targets, spec_of
+from lifecycle.data.audit.audit import audit, hashes_of_audit
+from lifecycle.data.audit.findings import Audit
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.large.learn import held_out_gaps, learn, transform
@@ -19,7 +22,9 @@ from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.errors import Text
 
 
-def load_large(table: LargeTable, name: str, kind: str, seed: int, fold: Fold | None = None) -> Dataset:
+def load_large(
+    table: LargeTable, name: str, kind: str, seed: int, fold: Fold | None = None, audited: bool = False
+) -> Dataset:
     """Split and preprocess a large table, like :func:`lifecycle.data.load.load`, without a second copy in memory.
 
     Args:
@@ -28,6 +33,7 @@ def load_large(table: LargeTable, name: str, kind: str, seed: int, fold: Fold | 
         kind: name of the data plugin.
         seed: of the split.
         fold: of a cross-validation; ``None``: one split.
+        audited: whether to look for leaks, identifiers and the like in a sample of the rows.
 
     Raises:
         RequestError: the rows cannot be used.
@@ -40,6 +46,8 @@ def load_large(table: LargeTable, name: str, kind: str, seed: int, fold: Fold | 
     of_train = None if of_rows is None else of_rows[drawn.train]
     task, encoder = found.learn(drawn.train, target, of_train)
     notes = _notes(table, name, drawn.train, target.task)
+    found_by_audit = _audit(table, found, drawn, target) if audited else None
+    table.hashes = None
     preprocessing = Preprocessing(learn(table, drawn.train, of_train), encoder, table.gaps)
     parts = [drawn.train, drawn.val, drawn.test]
     inputs = transform(table, preprocessing.inputs, parts, name)  # one for all parts: it frees the blocks as it goes
@@ -68,7 +76,25 @@ def load_large(table: LargeTable, name: str, kind: str, seed: int, fold: Fold | 
         column_kinds=table.column_kinds,
         notes=tuple(notes),
         weight=plugin.weight,
+        split_report=drawn.report,
+        audit=found_by_audit,
     )
+
+
+def _audit(table: LargeTable, found: Labels, drawn: Split, target: Target) -> Audit:
+    """Return what is to be known of a sample of the rows."""
+
+    def read(rows: np.ndarray[Any, Any]) -> pd.DataFrame:
+        columns = {}
+        for place, name in enumerate(table.features):
+            values = table.blocks.column(place, rows).astype(np.float64) + table.blocks.offset(place)
+            columns[name] = values
+            if name in table.codes:
+                texts = np.array([*table.codes[name].texts, None], dtype=object)
+                columns[name] = texts[np.nan_to_num(values, nan=len(texts) - 1).astype(np.int64)]
+        return pd.DataFrame(columns)
+
+    return audit(read, found.values, drawn, target, hashes_of_audit(table.plugin, table.hashes), found.texts)
 
 
 def _notes(table: LargeTable, name: str, train: np.ndarray[Any, Any], task: str) -> list[Text]:
@@ -88,5 +114,5 @@ def _draw(
     if of_rows is None or of_rows.all():
         return split_of(table, found, target, seed, fold)
     positions = np.flatnonzero(of_rows)
-    drawn = split_of(table, found.take(positions), target, seed, fold)
-    return Split(positions[drawn.train], positions[drawn.val], positions[drawn.test])
+    drawn = split_of(table, found.take(positions), target, seed, fold, positions)
+    return Split(positions[drawn.train], positions[drawn.val], positions[drawn.test], drawn.report)

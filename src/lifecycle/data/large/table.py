@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 
-from lifecycle.contract import DataPlugin
+from lifecycle.contract import DataPlugin, Samples
 from lifecycle.data.columns import targets
-from lifecycle.data.columns.kinds import CATEGORY, DROPPED, NUMBER, TARGET, WEIGHT
+from lifecycle.data.columns.kinds import CATEGORY, DROPPED, NUMBER, OF_SPLIT, TARGET, WEIGHT
 from lifecycle.data.large.blocks import AnyArray, Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes
 from lifecycle.errors import RequestError, Setting, Text
@@ -28,6 +29,16 @@ class TableFields(DataPlugin, Protocol):
     scale_target: bool
     missing_zeros: list[str]
     memory_gb: float | None
+    keep_duplicates_together: bool
+
+    @property
+    def columns_of_split(self) -> dict[str, str]:
+        """Field -> column, of the columns that say how rows are divided."""
+        ...
+
+    def with_split(self, samples: Samples, frame: pd.DataFrame) -> Samples:
+        """Return samples with what is needed to divide them."""
+        ...
 
     def feature_columns(self, columns: list[str]) -> list[str]:
         """Return the feature columns."""
@@ -55,6 +66,8 @@ class LargeTable:
         digest: SHA-256 of the file.
         weights: ``(rows,) float64`` sample weights; ``None``: all 1.
         notes: column -> warning about its rounded whole numbers.
+        hashes: ``(rows,) uint64`` of the features, equal for equal rows; ``None``: they are not needed.
+        of_split: the columns that say how rows are divided.
     """
 
     plugin: TableFields
@@ -69,6 +82,8 @@ class LargeTable:
     digest: str
     weights: AnyArray | None = None
     notes: dict[str, Text] = field(default_factory=dict)
+    hashes: AnyArray | None = None
+    of_split: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def rounded(self, task: str) -> list[Text]:
         """Return the warnings about rounded numbers; labels of a classification are texts, and not rounded."""
@@ -91,6 +106,7 @@ class LargeTable:
         for name, codes in self.codes.items():
             values = len(codes.texts)
             kinds[name] = f"{CATEGORY} ({values} value{'s' if values != 1 else ''})"
+        kinds |= {name: OF_SPLIT[key] for key, name in self.plugin.columns_of_split.items()}
         return kinds | {self.plugin.target: TARGET, **({self.plugin.weight: WEIGHT} if self.plugin.weight else {})}
 
     @property

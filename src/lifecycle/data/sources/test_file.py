@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from lifecycle.data.columns import targets
-from lifecycle.data.splits.given import TEST_ROWS
+from lifecycle.data.digests import digest
+from lifecycle.data.splits.given import TEST_ROWS, test_rows_of
 from lifecycle.data.splits.rules import FILES, ByColumns
 from lifecycle.errors import RequestError, Setting
 
@@ -57,3 +58,9 @@ def appended(
     both = pd.concat([frame, test], ignore_index=True)
     both.attrs = {**frame.attrs, TEST_ROWS: len(test)}
     return both
+
+
+def test_digest(frame: pd.DataFrame) -> str | None:
+    """Return the SHA-256 of the rows of the test file; ``None``: there is none."""
+    number = test_rows_of(frame)
+    return digest(frame.iloc[len(frame) - number :]) if number else None

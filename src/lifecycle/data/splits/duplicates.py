@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 SINGLE = -1
 """Number of the set of a sample whose inputs no other sample has."""
 
-MIXED = 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53
-"""The multipliers of MurmurHash3's finalizer."""
+MULTIPLIER = 0x9E3779B97F4A7C15
+"""An odd number with bits in all places; the golden ratio's, as hash functions use it."""
 
 VALUES_AT_ONCE = 2**22
 """Values of an array that are hashed together, which bounds the memory."""
@@ -78,11 +78,11 @@ def added(known: np.ndarray[Any, Any], bits: np.ndarray[Any, Any]) -> np.ndarray
     """
     import numpy as np
 
-    found = (known + np.uint64(0x9E3779B97F4A7C15)) ^ bits
-    for factor in MIXED:
-        found ^= found >> np.uint64(33)
-        found *= np.uint64(factor)
-    found ^= found >> np.uint64(33)
+    # The high bits, in which most numbers of a column differ, are also added to the low ones: a product carries upward.
+    found = bits >> np.uint64(44)
+    found ^= bits
+    found += known
+    found *= np.uint64(MULTIPLIER)
     return found
 
 
@@ -90,8 +90,9 @@ def bits_of(numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Return ``uint64`` that are equal for equal numbers: 0.0 equals -0.0, and all NaN are one."""
     import numpy as np
 
-    values = numbers.astype(np.float64) + 0.0
-    values[np.isnan(values)] = np.nan
+    values = np.asarray(numbers, dtype=np.float64) + 0.0
+    if np.isnan(values.sum()):  # or infinities; the check of each value is slower
+        values[np.isnan(values)] = np.nan
     return values.view(np.uint64)
 
 
@@ -128,14 +129,20 @@ def sets_of(hashed: np.ndarray[Any, Any], labels: np.ndarray[Any, Any] | None, s
     import numpy as np
     import pandas as pd
 
-    codes, _ = pd.factorize(hashed)  # in the order of the samples
-    sizes = np.bincount(codes)
-    if sizes.max() < 2:
+    # By sorting: a table of all hashes would take several times their memory.
+    in_order = np.sort(hashed)
+    twice = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
+    del in_order
+    if not len(twice):
         return None
-    number = np.where(sizes[codes] > 1, codes, SINGLE)
+    places = np.minimum(np.searchsorted(twice, hashed), len(twice) - 1)
+    rows = np.flatnonzero(twice[places] == hashed)
+    number = np.full(len(hashed), SINGLE)
+    number[rows] = pd.factorize(hashed[rows])[0]  # in the order of the samples
+    sizes = np.bincount(number[rows])
     coarse = bool(sizes.max() > max(smallest / 2, 2))
     several = number != SINGLE
-    if not coarse and labels is not None and several.sum() > len(codes) / 2:
+    if not coarse and labels is not None and several.sum() > len(hashed) / 2:
         different = pd.Series(labels[several]).groupby(number[several]).nunique()
         coarse = bool((different > 1).mean() > MOST_CONFLICTS)
     return Sets(number, coarse)

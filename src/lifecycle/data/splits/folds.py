@@ -10,6 +10,7 @@ from lifecycle.data.splits.holdout import (
     coarse_report,
     inputs_hashed,
     stratified,
+    stratified_if_possible,
     together,
     together_report,
 )
@@ -58,9 +59,11 @@ def folded(
     others = Samples(
         np.empty((len(rest), 0)), targets, samples.rows[rest], hashes=None if hashes is None else hashes[rest]
     )
-    inner = stratified(others, (len(rest) - num_val, num_val, 0), task, drawn)
-    if found is not None:
-        inner = together(inner, others, task, drawn)
+    counts = (len(rest) - num_val, num_val, 0)
+    if found is None:
+        inner = stratified(others, counts, task, drawn)
+    else:  # a fold may have taken more of a class than its share
+        inner = together(stratified_if_possible(others, counts, task, drawn), others, task, drawn)
     return Split(rest[inner.train], rest[inner.val], test, report)
 
 
