@@ -329,7 +329,10 @@ def test_a_large_table_with_a_rare_class_is_refused_by_the_name_of_the_class(
     rows.to_csv(tmp_path / "rows.csv", index=False)
     monkeypatch.setattr(files, "LARGE", 0)
     plugin = Table(path=str(tmp_path / "rows.csv"), target="y")
-    with pytest.raises(RequestError, match=r"^cv\.folds=3 is more than the 2 samples of class rare\. Use at most 2\. Or add data\.split=random\.$"):
+    with pytest.raises(
+        RequestError,
+        match=r"^cv\.folds=3 is more than the 2 samples of class rare\. Use at most 2\. Or add data\.split=random\.$",
+    ):
         load_fold(plugin, Fold(0, 3))
 
 
@@ -428,7 +431,10 @@ def test_folds_are_checked_by_the_rows_that_a_run_divides(tmp_path: Path) -> Non
     rows["w"] = 1.0
     rows.loc[rows.index[rows["y"] == "b"][4:], "w"] = 0.0  # four rows of b count
     plugin = TableRows(frame=rows, weight="w")
-    with pytest.raises(RequestError, match=r"^cv\.folds=5 is more than the 4 samples of class b\. Use at most 4\. Or add data\.split=random\.$"):
+    with pytest.raises(
+        RequestError,
+        match=r"^cv\.folds=5 is more than the 4 samples of class b\. Use at most 4\. Or add data\.split=random\.$",
+    ):
         check_can_be_folded(plugin, 0, 5, 1)
     check_can_be_folded(plugin, 0, 2, 3)
     with pytest.raises(RequestError, match=r"^cv\.repeats must be 1 for a series, "):

@@ -300,7 +300,8 @@ def test_another_place_of_the_test_rows_is_refused() -> None:
 @pytest.mark.parametrize("labels", [list(range(3, 23)), [f"{row / 2:g}" for row in range(-10, 10)]])
 def test_rare_numbers_that_are_taken_for_classes_are_refused_with_the_task_of_values(labels: list[Any]) -> None:
     with pytest.raises(
-        RequestError, match=r"rows, or merge classes, or add data\.task=regression if these are values, or add data\.split=random\.$"
+        RequestError,
+        match=r"rows, or merge classes, or add data\.task=regression if these are values, or add data\.split=random\.$",
     ):
         divide(labels, Shares())
     with pytest.raises(RequestError, match=r"rows, or merge classes, or add data\.split=random\.$"):

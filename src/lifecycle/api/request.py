@@ -123,6 +123,7 @@ def data(rows: TrainingRows, task: str | None, scaling: str, scale_target: bool,
         "scale_target": scale_target,
         "split_seed": split_seed,
         "weight": rows.weight,
+        "group": rows.group,
     }
     if len(rows.shape) == 1:
         return plugin("data", "table", fields, "fit()")
@@ -147,7 +148,12 @@ class FitArguments:
 
 
 def compose(
-    steps: FitArguments, data: Any, tracking: TrackingConfig | str | Path | None, seed: int, verbose: int
+    steps: FitArguments,
+    data: Any,
+    tracking: TrackingConfig | str | Path | None,
+    seed: int,
+    verbose: int,
+    audit: str = "on",
 ) -> Request:
     """Return the request that Hydra would compose of the same settings.
 
@@ -157,6 +163,7 @@ def compose(
         tracking: as :func:`tracking_config` takes it.
         seed: of the run.
         verbose: 0, 1 or 2.
+        audit: on, strict or off.
 
     Raises:
         RequestError: a value is not of its field's type.
@@ -184,6 +191,7 @@ def compose(
         "class_weights": weights,
         "seed": seed,
         "verbose": verbose,
+        "audit": audit,
     }
     for name, value in values.items():
         _set(root, name, plain(value))

@@ -18,6 +18,7 @@ from lifecycle.capabilities import (
     large_file_of,
     optional_columns,
     path_of,
+    split_columns_of,
     weight_of,
 )
 from lifecycle.contract import DataPlugin, DataSpec
@@ -111,13 +112,22 @@ def _notes(
 
 
 def _without_absent_columns(plugin: Any) -> Any:
-    """Return the plugin without columns to drop, and without a column of weights, that its file does not have."""
-    path, drop, weight = path_of(plugin), dropped_by(plugin), weight_of(plugin)
-    if not (drop or weight) or path.partition(":")[0] in files.SCHEMES or not Path(path).expanduser().is_file():
+    """Return the plugin without the columns that its file lacks: to drop, of weights, of the split; all rows are scored."""
+    path, drop, weight, of_split = path_of(plugin), dropped_by(plugin), weight_of(plugin), split_columns_of(plugin)
+    if getattr(plugin, "test_path", None) is not None:
+        plugin = dataclasses.replace(plugin, test_path=None, split=None)
+    if (
+        not (drop or weight or of_split)
+        or path.partition(":")[0] in files.SCHEMES
+        or not Path(path).expanduser().is_file()
+    ):
         return plugin
     names = readers.read(path).schema.names  # reads the header only
     names = [of_plugin(plugin).get(name, name) for name in names]
     fields: dict[str, Any] = {"weight": None} if weight and weight not in names else {}
+    absent = [name for name, column in of_split.items() if column not in names]
+    if absent:
+        fields |= {**dict.fromkeys(absent), "split": None}
     if drop:
         fields["drop"] = [column for column in drop if column in names]
     return dataclasses.replace(plugin, **fields)

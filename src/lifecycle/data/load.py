@@ -13,10 +13,11 @@ from lifecycle.contract import DataPlugin, Fold, Samples, Split, Target
 from lifecycle.data.assembly import learn, part_of, spec_of
 from lifecycle.data.audit import rounded_numbers
 from lifecycle.data.audit.audit import audit_of
+from lifecycle.data.audit.findings import Audit
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.columns.kinds import column_kinds, num_missing
 from lifecycle.data.dataset import Dataset
-from lifecycle.data.digests import digest
+from lifecycle.data.digests import digest, rows_digest
 from lifecycle.data.sources.test_file import test_digest
 from lifecycle.data.large.load import load_large
 from lifecycle.data.large.table import LargeTable
@@ -27,6 +28,12 @@ from lifecycle.data.splits import draw
 from lifecycle.errors import RequestError, Setting, Text
 from lifecycle.profiling.clock import phase
 from lifecycle.runtime import memory
+
+
+MOST_AUDITS = 64
+"""Audits that are kept, of as many folds and splits."""
+
+_audits: dict[tuple[str, ...], Audit] = {}
 
 
 @phase("data")
@@ -96,6 +103,7 @@ def _load_frame(
         for rows in (split.train, split.val, split.test)
     )
     assert train is not None  # noqa: S101 - for the types: no split is without training rows
+    found_digest = digest(frame)
     return Dataset(
         name=name,
         kind=kind,
@@ -106,7 +114,7 @@ def _load_frame(
         test=test,
         num_rows=len(frame),
         num_missing=num_missing(plugin, frame, all_samples),
-        digest=digest(frame),
+        digest=found_digest,
         columns=tuple(plugin.columns(frame)),
         column_kinds=column_kinds(plugin, frame),
         class_values=class_values(np.asarray(samples.targets), preprocessing.class_names),
@@ -114,9 +122,21 @@ def _load_frame(
         weight=weight_of(plugin),
         time_step=plugin.time_step(frame) if isinstance(plugin, HasTimes) else None,
         split_report=split.report,
-        audit=audit_of(plugin, samples, labels, split, target) if audited else None,
+        audit=_audit(plugin, samples, labels, split, target, found_digest) if audited else None,
         test_digest=test_digest(frame),
     )
+
+
+def _audit(
+    plugin: DataPlugin, samples: Samples, labels: np.ndarray[Any, Any], split: Split, target: Target, of_rows: str
+) -> Audit:
+    """Return the audit of rows, which the jobs of a sweep have in common."""
+    key = (of_rows, repr(plugin), *map(rows_digest, (split.train, split.val, split.test)))
+    if key not in _audits:
+        if len(_audits) >= MOST_AUDITS:
+            _audits.clear()
+        _audits[key] = audit_of(plugin, samples, labels, split, target)
+    return _audits[key]
 
 
 def large_table(plugin: DataPlugin) -> LargeTable | None:

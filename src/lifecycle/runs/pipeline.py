@@ -13,7 +13,7 @@ from torch import nn
 
 from lifecycle import layout
 from lifecycle.capabilities import path_of
-from lifecycle.compile import losses, optimization
+from lifecycle.compile import losses, metrics, optimization
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.scores import prefixed
 from lifecycle.config.resolve import resolve
@@ -210,7 +210,7 @@ def _compiled(job: Job, data: Dataset) -> Prepared:
         data.spec,
         job.optimizer,
         job.loss,
-        job.metrics,
+        metrics.for_data(data.spec, data.train.targets) if job.metrics is None else job.metrics,
         data.preprocessing.target_scale,
         job.schedule,
         losses.class_weights(job.class_weights, data.spec, data.train.targets, data.train.loss_weights),
@@ -268,11 +268,9 @@ def describe(job: Job, prepared: Prepared, tracked: Run) -> Text | None:
     )  # by which resume, rerun and compare recognise the same rows
     _describe_audit(data, tracked)
     rows_a_step = preflight.batch_size(job.trainer, data)
-    metrics = list(module.metric_names)
+    names = list(module.metric_names)
     schedule = {f"schedule__{key}": value for key, value in asdict(job.schedule).items()}
-    tracked.log_resolved(
-        job.request, loss=module.loss_name, metrics=metrics, trainer__batch_size=rows_a_step, **schedule
-    )
+    tracked.log_resolved(job.request, loss=module.loss_name, metrics=names, trainer__batch_size=rows_a_step, **schedule)
     note = preflight.reduced_batch_size(job.trainer, data)
     if note is not None:
         tracked.tag(**{layout.BATCH_SIZE: str(rows_a_step)})  # the parameter records the requested size

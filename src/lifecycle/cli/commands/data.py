@@ -13,7 +13,7 @@ from rich.text import Text
 
 from lifecycle.capabilities import large_file_of
 from lifecycle.credentials import hiding
-from lifecycle.errors import RequestError, Setting
+from lifecycle.errors import COMMAND_LINE, RequestError, Setting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,6 +94,7 @@ def _print_all() -> None:
 
 
 def _print_description(job: Job) -> None:
+    from lifecycle.data.audit.audit import audit_of
     from lifecycle.data.columns.kinds import column_kinds, num_missing
     from lifecycle.data.digests import digest
     from lifecycle.data.preprocessing import clean_targets
@@ -111,11 +112,14 @@ def _print_description(job: Job) -> None:
     split = draw(plugin, replace(samples, targets=labels), target.task, job.seed)
     parts = {"train": split.train, "validation": split.val, "test": split.test}
     recorded = job.request.recorded["data"]
+    found = [] if job.audit == "off" else audit_of(plugin, samples, labels, split, target).findings
+    reports = {"Split": split.report, "Audit": [one.text for one in found]}
     lines = {
         "Data": f"{job.data_name} (data={job.data_kind}, data.path={recorded.get('path', '')})",
         "Rows": f"{len(frame):,}; {missing or 'no'} value{'s' if missing != 1 else ''} missing",
         **_target_lines(target, labels),
         "Parts": f"{', '.join(f'{len(part)} {name}' for name, part in parts.items())} of {len(labels)} samples",
+        **{title: "\n".join(map(COMMAND_LINE.text, texts)) for title, texts in reports.items() if texts},
     }
     about = {title: recorded.get(title.lower()) or "not stated" for title in ("Source", "Licence", "Note")}
     console = _console()

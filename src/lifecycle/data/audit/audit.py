@@ -148,9 +148,15 @@ def _classes(
     found = []
     if absent:
         what = f"{target}: no training row has the class {named(absent)}, which cannot be learnt"
-        remedy = Either("Add data.split=stratified, or correct the names of the classes", "Correct the names of the classes")
+        remedy = Either(
+            "Add data.split=stratified, or correct the names of the classes", "Correct the names of the classes"
+        )
         found.append(Finding("classes", what, remedy, (target,)))
-    few = [f"{name} ({size})" for name, size in zip(names, sizes, strict=True) if size < FEW_ROWS and str(name) not in absent]
+    few = [
+        f"{name} ({size})"
+        for name, size in zip(names, sizes, strict=True)
+        if size < FEW_ROWS and str(name) not in absent
+    ]
     if few:
         what = f"{target}: fewer than {FEW_ROWS} rows of the class{'es' * (len(few) > 1)} {named(few)}, of which scores say little"
         remedy = Either("Add cv=5 to test on every row, or class_weights=balanced", 'Use class_weights="balanced"')

@@ -68,7 +68,9 @@ class Audit:
             }
             for one in self.findings
         ]
-        found += [{"check": "values", "columns": [], "message": COMMAND_LINE.text(note), "option": ""} for note in notes]
+        found += [
+            {"check": "values", "columns": [], "message": COMMAND_LINE.text(note), "option": ""} for note in notes
+        ]
         content = {
             "findings": found,
             "rows": self.total,

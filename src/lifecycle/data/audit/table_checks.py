@@ -30,7 +30,9 @@ MOST_TREE_ROWS = 2000
 
 FEWEST_IDENTIFIED = 20
 """In fewer rows, whole numbers that are all different are no sign of an identifier."""
-IDENTIFIER = re.compile(r"(^|[^a-z])(id|ids|uuid|guid|index|idx|key|row|nr|no|number|unnamed: \d+)($|[^a-z])", re.IGNORECASE)
+IDENTIFIER = re.compile(
+    r"(^|[^a-z])(id|ids|uuid|guid|index|idx|key|row|nr|no|number|unnamed: \d+)($|[^a-z])", re.IGNORECASE
+)
 
 MUCH_MISSING = 0.2
 """Share of missing values from which a column is mentioned."""
@@ -234,10 +236,16 @@ def drift(sample: Sample, columns: Sequence[Column]) -> list[Finding]:
     tests = max(1, len(columns) * len(others))
     found: list[Finding] = []
     for part, rows in others.items():
-        names = [column.name for column in columns if len(train) >= FEWEST_COMPARED and _drifts(column, train, rows, tests)]
+        names = [
+            column.name for column in columns if len(train) >= FEWEST_COMPARED and _drifts(column, train, rows, tests)
+        ]
         if names:
             remedy: Text = Either("Add data.split=random if the rows are independent", "Shuffle the rows first")
-            found.append(Finding("drift", f"{named(names)}: other values in {part} rows than in training rows", remedy, tuple(names)))
+            found.append(
+                Finding(
+                    "drift", f"{named(names)}: other values in {part} rows than in training rows", remedy, tuple(names)
+                )
+            )
     return found
 
 
@@ -272,7 +280,9 @@ def _categories_drift(one: AnyArray, other: AnyArray, tests: int) -> bool:
     from scipy.special import chdtrc
 
     size = int(max(one.max(), other.max())) + 1
-    counts = np.array([np.bincount(sample.astype(np.int64), minlength=size) for sample in (one, other)], dtype=np.float64)
+    counts = np.array(
+        [np.bincount(sample.astype(np.int64), minlength=size) for sample in (one, other)], dtype=np.float64
+    )
     expected = counts.sum(axis=0) * min(len(one), len(other)) / (len(one) + len(other))
     rare = expected < 5  # with fewer, the statistic is not that of the test
     counts = np.column_stack([counts[:, ~rare], counts[:, rare].sum(axis=1)])

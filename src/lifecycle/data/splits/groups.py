@@ -48,9 +48,7 @@ def group_folds(
     return np.asarray(fold_of[codes])
 
 
-def _by_class(
-    codes: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], folds: int, seed: int
-) -> np.ndarray[Any, Any]:
+def _by_class(codes: np.ndarray[Any, Any], labels: np.ndarray[Any, Any], folds: int, seed: int) -> np.ndarray[Any, Any]:
     """Return the folds of scikit-learn's ``StratifiedGroupKFold``."""
     import numpy as np
     from sklearn.model_selection import StratifiedGroupKFold
@@ -108,7 +106,9 @@ def by_group(
     _, num_val, num_test = counts
     parts = 1 + (num_val > 0) + (num_test > 0)
     fewer = Either("data.val_size=0, or data.test_size=0", "validation_split=0")
-    check_groups(groups, parts, key, f"{parts} parts need one each", ["Do without a part (", fewer, "), or add groups."])
+    check_groups(
+        groups, parts, key, f"{parts} parts need one each", ["Do without a part (", fewer, "), or add groups."]
+    )
     test, rest = _held_out(groups, labels, np.arange(len(groups)), num_test, seed, 1 + (num_val > 0))
     val, train = _held_out(groups, labels, rest, num_val, seed, 1)
     return Split(train, val, test)

@@ -101,9 +101,13 @@ class Shuffled(Shares):
             value = getattr(self, key.removeprefix("data."), None)
             problem = "fixes the test rows" if self.rule != NONE else "has no test rows"
             remedy: Text = ["Leave out ", Setting("cv.folds"), ", or use "]
-            remedy = [*remedy, Setting("data.test_rows", RANDOM) if self.test_rows == LAST else Setting("data.split", RANDOM)]
+            remedy = [
+                *remedy,
+                Setting("data.test_rows", RANDOM) if self.test_rows == LAST else Setting("data.split", RANDOM),
+            ]
             raise RequestError(
-                Setting(key, value), f"{problem}, and in cross-validation each row is a test row once",
+                Setting(key, value),
+                f"{problem}, and in cross-validation each row is a test row once",
                 remedy=[*remedy, "."],
             )
 
@@ -119,7 +123,9 @@ class ByColumns(Shuffled):
 
     splits: ClassVar[tuple[str, ...]] = (RANDOM, STRATIFIED, GROUP, TIME, COLUMN, FILES, NONE)
 
-    split: str | None = None  # random, stratified, group, time, column, files or none (all train); null: by the next fields
+    split: str | None = (
+        None  # random, stratified, group, time, column, files or none (all train); null: by the next fields
+    )
     group: str | None = None  # column of groups, such as patients, that are not divided between parts; no feature
     time: str | None = None  # column of times: train on the first, test on the last rows; no feature
     split_column: str | None = None  # column that says train, validation or test; no feature
@@ -131,11 +137,15 @@ class ByColumns(Shuffled):
         implied = self._implied
         if self.split is None and len(implied) > 1:
             names = " and ".join(f"data.{name}" for name in implied.values())
-            raise ValueError(f"split must say which of {names} divides the rows, got null. Use data.split={[*implied][0]}.")
+            raise ValueError(
+                f"split must say which of {names} divides the rows, got null. Use data.split={[*implied][0]}."
+            )
         if self.split in (GROUP, TIME, COLUMN, FILES) and self.split not in implied:
             needed = {GROUP: "group", TIME: "time", COLUMN: "split_column", FILES: "test_path"}[self.split]
             example = "test.csv" if self.split == FILES else f"<name of the {self.split} column>"
-            raise ValueError(f"{needed} must be given with data.split={self.split}, got nothing. Add data.{needed}={example}.")
+            raise ValueError(
+                f"{needed} must be given with data.split={self.split}, got nothing. Add data.{needed}={example}."
+            )
         given.declared(self.split_values)
         named = [name for name in (getattr(self, "target", ""), *self.columns_of_split.values()) if name]
         if len(set(named)) < len(named):
@@ -187,7 +197,8 @@ class ByColumns(Shuffled):
             drawn = groups.by_group(samples.groups, labels, counts, seed, self._key("group"))
             return replace(drawn, report=(_group_report(samples.groups, drawn, self.group),))
         if samples.moments is not None:
-            return in_time.in_time(samples.moments, counts, self._key("time"))
+            drawn = in_time.in_time(samples.moments, counts, self._key("time"))
+            return replace(drawn, report=(f"by {self.time}: the first rows train, the last ones test",))
         if samples.parts is not None:
             return self._completed(samples, task, seed)
         return super()._drawn(samples, counts, task, seed, test_rows)
@@ -202,13 +213,16 @@ class ByColumns(Shuffled):
         total = len(found.train)
         test = 0 if len(found.test) else self.counts(total)[2]
         val = 0 if len(found.val) else self.val_count(total, total - test)
+        how = f"test rows from {self.test_path}" if self.rule == FILES else f"as {self.split_column} says"
         if not (test or val):
-            return found
+            return replace(found, report=(how,))
         drawing = Shuffled(keep_duplicates_together=self.keep_duplicates_together)
         inner = drawing._drawn(select(samples, found.train), (total - test - val, val, test), task, seed)
         train, more_val, more_test = (found.train[part] for part in (inner.train, inner.val, inner.test))
         val_rows, test_rows = np.concatenate([found.val, more_val]), np.concatenate([found.test, more_test])
-        return Split(train, np.sort(val_rows), np.sort(test_rows), inner.report)
+        drawn = " and ".join([*["validation"] * (val > 0), *["test"] * (test > 0)])
+        report = (f"{how}; {drawn} rows drawn from the training rows", *inner.report)
+        return Split(train, np.sort(val_rows), np.sort(test_rows), report)
 
     def split_fold(self, samples: Samples, task: str, seed: int, fold: Fold) -> Split:
         """Divide into folds by the same rule, and draw validation samples from the other folds."""
@@ -219,13 +233,18 @@ class ByColumns(Shuffled):
         drawn_with = seed if self.split_seed is None else self.split_seed
         if samples.groups is not None:
             remedy: Text = ["Lower ", Setting("cv.folds"), "."]
-            groups.check_groups(samples.groups, fold.folds, self._key("group"), f"{fold.folds} folds need one each", remedy)
+            groups.check_groups(
+                samples.groups, fold.folds, self._key("group"), f"{fold.folds} folds need one each", remedy
+            )
             drawn_with += fold.repeat
             found = groups.group_folds(samples.groups, labels, fold.folds, drawn_with)
             rest, test = np.flatnonzero(found != fold.index), np.flatnonzero(found == fold.index)
             val = self.val_count(len(found), len(rest))
             inner = groups.by_group(
-                samples.groups[rest], None if labels is None else labels[rest], (len(rest) - val, val, 0), drawn_with,
+                samples.groups[rest],
+                None if labels is None else labels[rest],
+                (len(rest) - val, val, 0),
+                drawn_with,
                 self._key("group"),
             )
             drawn = Split(rest[inner.train], rest[inner.val], test)
