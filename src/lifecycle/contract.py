@@ -132,8 +132,8 @@ class Split:
     """Indices of the samples in the three parts, which are disjoint and together all samples.
 
     ``val`` may be empty: there is no validation. ``test`` may be empty: nothing is held out, and the scores are those
-    of the training rows, which the run reports. ``report`` says how the samples were divided, a sentence each, where that
-    is not as usual.
+    of the training rows, which the run reports. ``report`` says how the samples were divided, a sentence each, where
+    that is not as usual.
 
     >>> import numpy as np
     >>> Split(np.array([0, 3]), val=np.array([1]), test=np.array([2])).train.tolist()
@@ -164,8 +164,8 @@ class DataPlugin(Protocol):
 
     ``sample_dim`` is the number of axes of one sample, known without loading data.
 
-    It also has a method ``split(samples, task, seed)`` that returns a :class:`Split`, in which only the seed is random; or
-    ``split_samples`` with the same arguments, where one of its fields is called ``split``.
+    It also has a method ``split(samples, task, seed)`` that returns a :class:`Split`, in which only the seed is random;
+    or ``split_samples`` with the same arguments, where one of its fields is called ``split``.
 
     Optional abilities are in :mod:`lifecycle.capabilities`. ``learn`` may take the weights of the samples as a second
     argument. `lifecycle data` shows the fields ``path``, ``source``, ``licence`` and ``note``, and describes the

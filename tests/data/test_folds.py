@@ -342,7 +342,10 @@ def test_more_folds_than_samples_of_a_class_are_refused_with_the_rarest() -> Non
     with pytest.raises(RequestError, match=f"^{re.escape(sentence)}$"):
         divide(targets, Fold(0, 5))
     check_folds(targets, len(targets), 4)
-    sentence = "cv.folds=2 is more than the 1 samples of class d. Merge rare classes, or leave it out. Or add data.split=random."
+    sentence = (
+        "cv.folds=2 is more than the 1 samples of class d. Merge rare classes, or leave it out. "
+        "Or add data.split=random."
+    )
     with pytest.raises(RequestError, match=f"^{re.escape(sentence)}$"):
         divide([*targets, "d"], Fold(0, 2))
 

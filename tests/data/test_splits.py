@@ -220,7 +220,8 @@ def test_a_class_of_one_row_is_refused() -> None:
     with pytest.raises(
         RequestError,
         match=r"^data\.target has the class rare in row 20 alone, and 3 parts need a row of each class\. Remove "
-        r"row 20 or give it another class, add rows, or do without a part \(data\.val_size=0, data\.test_size=0\), or add data\.split=random\.$",
+        r"row 20 or give it another class, add rows, or do without a part \(data\.val_size=0, data\.test_size=0\), "
+        r"or add data\.split=random\.$",
     ):
         divide(["common"] * 20 + ["rare"], Shares())
     for cured in (["common"] * 20, ["common"] * 21, ["common"] * 20 + ["rare"] * 10):  # removed, merged, more of them

@@ -85,10 +85,8 @@ def cross_validate(
         splits = list(_splits(values, fit.get("task"), int(cv), int(repeats), groups, seed))
     rows, predictions = [], []
     for fold, train, test in splits:
-        arguments = {"verbose": 0, **fit, "seed": seed}
-        if groups is not None and fit.get("validation_split"):
-            arguments["groups"] = np.asarray(groups)[train]
-        one, scores = _fit(model, X, y, train, test, arguments)
+        of_train = {"groups": np.asarray(groups)[train]} if groups is not None and fit.get("validation_split") else {}
+        one, scores = _fit(model, X, y, train, test, {"verbose": 0, **fit, **of_train, "seed": seed})
         rows.append({"repeat": fold.repeat, "fold": fold.index, **scores})
         predicted = {"row": test, "actual": values[test], "predicted": one}
         predictions.append(pd.DataFrame({"repeat": fold.repeat, "fold": fold.index, **predicted}))

@@ -375,10 +375,8 @@ class Model(Predictor):
             # The default of `monitor` is val_loss, which a fit without validation rows does not have.
             stops = rows.validates if early_stopping is None else early_stopping
             fields = request.trainer({"epochs": epochs, "batch_size": batch_size, "early_stopping": stops, **trainer})
-            # Nobody sees the findings of a fit that is not recorded.
-            audit = "on" if track else "off"
             steps = request.FitArguments(self.name, self._plugin, self._compiled_with, fields)
-            return self._fit(request.compose(steps, data, tracking, seed, verbose, audit), rows, callbacks, track)
+            return self._fit(request.compose(steps, data, tracking, seed, verbose, bool(track)), rows, callbacks, track)
 
     def _fit(self, config: Request, rows: TrainingRows, callbacks: Any, track: bool | None) -> FitHistory:
         """Fit, and keep the result; a fit that fails leaves the model as it was."""

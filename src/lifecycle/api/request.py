@@ -153,7 +153,7 @@ def compose(
     tracking: TrackingConfig | str | Path | None,
     seed: int,
     verbose: int,
-    audit: str = "on",
+    audited: bool = True,
 ) -> Request:
     """Return the request that Hydra would compose of the same settings.
 
@@ -163,7 +163,7 @@ def compose(
         tracking: as :func:`tracking_config` takes it.
         seed: of the run.
         verbose: 0, 1 or 2.
-        audit: on, strict or off.
+        audited: whether to look at the rows first; nobody sees the findings of a fit that is not recorded.
 
     Raises:
         RequestError: a value is not of its field's type.
@@ -191,7 +191,7 @@ def compose(
         "class_weights": weights,
         "seed": seed,
         "verbose": verbose,
-        "audit": audit,
+        "audit": "on" if audited else "off",
     }
     for name, value in values.items():
         _set(root, name, plain(value))

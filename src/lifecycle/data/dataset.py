@@ -11,8 +11,8 @@ from torch import Tensor
 
 from lifecycle import layout
 from lifecycle.contract import DataSpec
-from lifecycle.data.batches import Truth
 from lifecycle.data.audit.findings import Audit
+from lifecycle.data.batches import Truth
 from lifecycle.data.digests import rows_digest
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.rows import Rows, WindowedRows

@@ -112,7 +112,7 @@ def _notes(
 
 
 def _without_absent_columns(plugin: Any) -> Any:
-    """Return the plugin without the columns that its file lacks: to drop, of weights, of the split; all rows are scored."""
+    """Return the plugin without the columns to drop, of weights and of the split that its file does not have."""
     path, drop, weight, of_split = path_of(plugin), dropped_by(plugin), weight_of(plugin), split_columns_of(plugin)
     if getattr(plugin, "test_path", None) is not None:
         plugin = dataclasses.replace(plugin, test_path=None, split=None)

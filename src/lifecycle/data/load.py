@@ -16,19 +16,18 @@ from lifecycle.data.audit.audit import audit_of
 from lifecycle.data.audit.findings import Audit
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.columns.kinds import column_kinds, num_missing
-from lifecycle.data.dataset import Dataset
+from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.digests import digest, rows_digest
-from lifecycle.data.sources.test_file import test_digest
 from lifecycle.data.large.load import load_large
 from lifecycle.data.large.table import LargeTable
 from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, learn_target
 from lifecycle.data.selection import select
 from lifecycle.data.sources.in_memory import MemoryRows
+from lifecycle.data.sources.test_file import test_digest
 from lifecycle.data.splits import draw
 from lifecycle.errors import RequestError, Setting, Text
 from lifecycle.profiling.clock import phase
 from lifecycle.runtime import memory
-
 
 MOST_AUDITS = 64
 """Audits that are kept, of as many folds and splits."""
@@ -97,12 +96,7 @@ def _load_frame(
     # Rows of weight 0 count for missing values: they may be predicted later like any other row.
     gaps = missing_values.gaps(all_samples.inputs)
     task, preprocessing = _fit(plugin, samples, labels, split.train, target, gaps)
-    key = Setting("data", name)
-    train, val, test = (
-        part_of(plugin, select(samples, rows), labels[rows], preprocessing, task, key) if len(rows) else None
-        for rows in (split.train, split.val, split.test)
-    )
-    assert train is not None  # noqa: S101 - for the types: no split is without training rows
+    train, val, test = _parts(plugin, samples, labels, split, preprocessing, task, Setting("data", name))
     found_digest = digest(frame)
     return Dataset(
         name=name,
@@ -125,6 +119,24 @@ def _load_frame(
         audit=_audit(plugin, samples, labels, split, target, found_digest) if audited else None,
         test_digest=test_digest(frame),
     )
+
+
+def _parts(
+    plugin: DataPlugin,
+    samples: Samples,
+    labels: np.ndarray[Any, Any],
+    split: Split,
+    preprocessing: Preprocessing,
+    task: str,
+    key: Setting,
+) -> tuple[Part, Part | None, Part | None]:
+    """Return the preprocessed training, validation and test samples."""
+    train, val, test = (
+        part_of(plugin, select(samples, rows), labels[rows], preprocessing, task, key) if len(rows) else None
+        for rows in (split.train, split.val, split.test)
+    )
+    assert train is not None  # noqa: S101 - for the types: no split is without training rows
+    return train, val, test
 
 
 def _audit(

@@ -178,6 +178,7 @@ def _cells(part: pd.DataFrame, kind: str) -> list[str]:
     import pandas as pd
 
     from lifecycle.data.columns import times
+    from lifecycle.data.splits.in_time import ranks
 
     missing = f"{int(part.isna().to_numpy().sum())}"
     numeric = all(pd.api.types.is_numeric_dtype(dtype) for dtype in part.dtypes)
@@ -193,7 +194,7 @@ def _cells(part: pd.DataFrame, kind: str) -> list[str]:
     column = part.iloc[:, 0].dropna().map(str)
     counts = column.value_counts()
     if kind.startswith("time"):
-        order = times.order(part.iloc[:, 0])
+        order = np.argsort(ranks(part.iloc[:, 0]), kind="stable")
         sorted_times = times.texts(part.iloc[:, 0])[order]
         return [missing, f"{len(counts):,}", sorted_times[0], "", sorted_times[-1], ""]
     most_frequent = f"{counts.index[0]} ({counts.iloc[0]})" if len(counts) and counts.iloc[0] > 1 else ""

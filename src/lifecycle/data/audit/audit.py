@@ -50,7 +50,7 @@ def audit_of(plugin: DataPlugin, samples: Samples, labels: AnyArray, split: Spli
         return inputs.iloc[rows] if isinstance(inputs, pd.DataFrame) else None
 
     hashes = hashes_of_audit(plugin, lambda: duplicates.hashes(inputs) if samples.hashes is None else samples.hashes)
-    return audit(read, labels, split, target, hashes)
+    return look_at(read, labels, split, target, hashes)
 
 
 def hashes_of_audit(plugin: Any, known: Any) -> AnyArray | None:
@@ -67,7 +67,7 @@ def hashes_of_audit(plugin: Any, known: Any) -> AnyArray | None:
     return known() if callable(known) else known
 
 
-def audit(
+def look_at(
     read: Callable[[AnyArray], pd.DataFrame | None],
     labels: AnyArray,
     split: Split,
@@ -98,8 +98,7 @@ def audit(
         return Audit(tuple(found), len(labels), len(labels))
     places = {name: np.searchsorted(rows, of_part) for name, of_part in some.items()}
     columns = [table_checks.column_of(str(name), frame[name]) for name in frame.columns[:MOST_COLUMNS]]
-    everything = len(rows) == len(labels)
-    sample = table_checks.Sample(columns, labels[rows], places, is_regression, everything)
+    sample = table_checks.Sample(columns, labels[rows], places, is_regression)
     found += table_checks.checked(sample)
     missing = {column.name: round(column.missing, 6) for column in columns if column.missing}
     more = frame.shape[1] - MOST_COLUMNS
@@ -158,7 +157,8 @@ def _classes(
         if size < FEW_ROWS and str(name) not in absent
     ]
     if few:
-        what = f"{target}: fewer than {FEW_ROWS} rows of the class{'es' * (len(few) > 1)} {named(few)}, of which scores say little"
+        classes_are = "classes" if len(few) > 1 else "class"
+        what = f"{target}: fewer than {FEW_ROWS} rows of the {classes_are} {named(few)}, of which scores say little"
         remedy = Either("Add cv=5 to test on every row, or class_weights=balanced", 'Use class_weights="balanced"')
         found.append(Finding("classes", what, [remedy, ", or add rows"], (target,)))
     return found
@@ -174,8 +174,8 @@ def _outliers(values: AnyArray, target: str) -> list[Finding]:
         return []
     worst = values[far[np.abs(values[far] - median).argmax()]]
     what = (
-        f"{target}: {len(far)} value{'s' * (len(far) > 1)} far from all others, such as {worst:.6g} where half are between "
-        f"{low:.6g} and {high:.6g}"
+        f"{target}: {len(far)} value{'s' * (len(far) > 1)} far from all others, such as {worst:.6g} where half are "
+        f"between {low:.6g} and {high:.6g}"
     )
     remedy = Either("Add loss=huber, on which they weigh less, or correct them", 'Use loss="huber", or correct them')
     return [Finding("outliers", what, remedy, (target,))]

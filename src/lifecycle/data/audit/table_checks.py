@@ -78,14 +78,12 @@ class Sample:
         labels: ``(rows,)`` classes, or values of a regression.
         parts: name of a part -> positions of its rows; those without rows are left out.
         is_regression: whether labels are values.
-        in_order: whether all rows are there, in the order of the source.
     """
 
     columns: Sequence[Column]
     labels: AnyArray
     parts: Mapping[str, AnyArray]
     is_regression: bool
-    in_order: bool
 
 
 def column_of(name: str, values: pd.Series[Any]) -> Column:
@@ -139,23 +137,23 @@ def copies(sample: Sample, columns: Sequence[Column]) -> list[Finding]:
 
 def identifiers(sample: Sample, columns: Sequence[Column]) -> list[Finding]:
     """Find columns that number or name the rows."""
-    names = [column.name for column in columns if _identifies(column, sample)] if len(columns) > 1 else []
+    names = [column.name for column in columns if _identifies(column)] if len(columns) > 1 else []
     return _dropped("identifier", names, "another value in each row, as of an identifier")
 
 
-def _identifies(column: Column, sample: Sample) -> bool:
+def _identifies(column: Column) -> bool:
     rows = len(column.values)
     if rows < FEWEST_IDENTIFIED or column.distinct < rows or (column.is_number and not column.is_whole):
         return False
     if not column.is_number or IDENTIFIER.search(column.name):
         return True
-    counts_up = sample.in_order and (np.diff(column.values) > 0).all()
-    return bool(counts_up or column.values.max() - column.values.min() == rows - 1)
+    # Also in a sample: its rows are in the order of the source.
+    return bool((np.diff(column.values) > 0).all() or column.values.max() - column.values.min() == rows - 1)
 
 
 def missing(sample: Sample, columns: Sequence[Column]) -> list[Finding]:
     """Find columns of which many values are missing."""
-    shares = {column.name: column.missing for column in columns if MUCH_MISSING <= column.missing and column.distinct}
+    shares = {column.name: column.missing for column in columns if column.missing >= MUCH_MISSING and column.distinct}
     listed = [f"{name} ({share:.0%})" for name, share in shares.items()]
     if not listed:
         return []

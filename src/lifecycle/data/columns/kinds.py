@@ -35,8 +35,10 @@ MOST_NAMED = 8
 def column_kinds(plugin: DataPlugin, frame: pd.DataFrame) -> dict[str, str]:
     """Return column -> kind, in the order of the columns: ``"number"``, ``"category (3 values)"``, ``"target"``, ..."""
     target, used = plugin.describe_target(frame).name, set(plugin.columns(frame))
+    of_split = {column: OF_SPLIT[field] for field, column in split_columns_of(plugin).items()}
     return {
-        str(name): _kind(plugin, frame, name, TARGET if name == target else "", name in used) for name in frame.columns
+        str(name): of_split.get(name) or _kind(plugin, frame, name, TARGET if name == target else "", name in used)
+        for name in frame.columns
     }
 
 
@@ -48,8 +50,6 @@ def _kind(plugin: DataPlugin, frame: pd.DataFrame, name: str, target: str, used:
 
     if target or name == weight_of(plugin):
         return WEIGHT if not target else OWN_PAST if used else TARGET
-    if name in (of_split := {column: field for field, column in split_columns_of(plugin).items()}):
-        return OF_SPLIT[of_split[name]]
     if isinstance(plugin, HasTimeColumn) and name == plugin.time:
         order = plugin.in_order(frame) if isinstance(plugin, OrdersRows) else np.arange(len(frame))
         return TIME if (np.diff(order) > 0).all() else SORTED_TIME

@@ -9,7 +9,7 @@ import pandas as pd
 
 from lifecycle.contract import Fold, Split, Target
 from lifecycle.data.assembly import as_targets, spec_of
-from lifecycle.data.audit.audit import audit, hashes_of_audit
+from lifecycle.data.audit.audit import hashes_of_audit, look_at
 from lifecycle.data.audit.findings import Audit
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.dataset import Dataset, Part
@@ -46,29 +46,32 @@ def load_large(
     of_train = None if of_rows is None else of_rows[drawn.train]
     task, encoder = found.learn(drawn.train, target, of_train)
     notes = _notes(table, name, drawn.train, target.task)
-    found_by_audit = _audit(table, found, drawn, target) if audited else None
-    table.hashes = None
+    audit = _audit(table, found, drawn, target) if audited else None
     preprocessing = Preprocessing(learn(table, drawn.train, of_train), encoder, table.gaps)
     parts = [drawn.train, drawn.val, drawn.test]
     inputs = transform(table, preprocessing.inputs, parts, name)  # one for all parts: it frees the blocks as it goes
 
-    def part(number: int) -> Part:
-        return Part(
-            inputs=inputs[number],
-            targets=as_targets(found.encoded(preprocessing, parts[number]), task),
-            labels=found.of(parts[number]),
-            rows=parts[number],
-            weights=None if of_rows is None else of_rows[parts[number]],
+    train, val, test = (
+        None
+        if not len(rows)
+        else Part(
+            inputs=of_part,
+            targets=as_targets(found.encoded(preprocessing, rows), task),
+            labels=found.of(rows),
+            rows=rows,
+            weights=None if of_rows is None else of_rows[rows],
         )
-
+        for rows, of_part in zip(parts, inputs, strict=True)
+    )
+    assert train is not None  # noqa: S101 - for the types: no split is without training rows
     return Dataset(
         name=name,
         kind=kind,
-        spec=spec_of(plugin, task, target, preprocessing, inputs[0]),
+        spec=spec_of(plugin, task, target, preprocessing, train.inputs),
         preprocessing=preprocessing,
-        train=part(0),
-        val=part(1) if len(drawn.val) else None,
-        test=part(2) if len(drawn.test) else None,
+        train=train,
+        val=val,
+        test=test,
         num_rows=table.blocks.num_rows,
         num_missing=sum(table.missing.values()),
         digest=table.digest,
@@ -77,7 +80,7 @@ def load_large(
         notes=tuple(notes),
         weight=plugin.weight,
         split_report=drawn.report,
-        audit=found_by_audit,
+        audit=audit,
     )
 
 
@@ -94,7 +97,7 @@ def _audit(table: LargeTable, found: Labels, drawn: Split, target: Target) -> Au
                 columns[name] = texts[np.nan_to_num(values, nan=len(texts) - 1).astype(np.int64)]
         return pd.DataFrame(columns)
 
-    return audit(read, found.values, drawn, target, hashes_of_audit(table.plugin, table.hashes), found.texts)
+    return look_at(read, found.values, drawn, target, hashes_of_audit(table.plugin, table.hashes), found.texts)
 
 
 def _notes(table: LargeTable, name: str, train: np.ndarray[Any, Any], task: str) -> list[Text]:

@@ -153,8 +153,8 @@ def kept_together(
 ) -> np.ndarray[Any, Any]:
     """Return the parts of samples after those of each set are put into one part, ``(samples,) int64``.
 
-    Only sets that are divided move. Each goes to the part that lacks most of its samples, and single samples of the same
-    class move in exchange, so that parts keep their sizes and their shares of each class as far as possible.
+    Only sets that are divided move. Each goes to the part that lacks most of its samples, and single samples of the
+    same class move in exchange, so that parts keep their sizes and their shares of each class as far as possible.
 
     Args:
         part: ``(samples,)`` number of the part of each sample, as it was drawn.
@@ -175,7 +175,7 @@ def kept_together(
     for rows in divided:
         of_set, before = Counter(classes[rows].tolist()), Counter(found[rows].tolist())
         fitting = [sum(min(count, lacking[code, at]) for code, count in of_set.items()) for at in parts]
-        place = max(parts, key=lambda at: (fitting[parts.index(at)], before[at], -at))  # noqa: B023 - called here
+        place = max(parts, key=lambda at: (fitting[parts.index(at)], before[at], -at))
         found[rows] = place
         for code, count in of_set.items():
             lacking[code, place] -= count
@@ -209,7 +209,7 @@ def _exchange(
     import numpy as np
 
     chance = np.random.default_rng([seed, len(part)])
-    for code in sorted({code for code, count in lacking.items() if count}):
+    for code in sorted({code for (code, _), count in lacking.items() if count}):
         for place in parts:
             for other in parts:
                 count = min(lacking[code, place], -lacking[code, other])

@@ -32,7 +32,7 @@ def group_folds(
     import numpy as np
     import pandas as pd
 
-    codes, names = pd.factorize(np.asarray(groups))
+    codes, names = pd.factorize(np.asarray(groups), sort=True)  # in order, as scikit-learn numbers them
     if labels is not None and len(names) <= MOST_BY_CLASS:
         found = _by_class(codes, np.asarray(labels), folds, seed)
         if len(np.unique(found)) == folds:

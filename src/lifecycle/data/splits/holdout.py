@@ -142,20 +142,29 @@ def stratified_if_possible(
         )
     except RequestError:
         drawn, small = stratified(samples, counts, "regression", seed, test_rows), np.arange(len(classes))
-    drawn = _with_each_class(drawn, codes, common, seed)
+    drawn = _with_each_class(drawn, codes, seed)
     return replace(drawn, report=(_small_report(classes[small], sizes[small], len(classes)),))
 
 
-def _with_each_class(drawn: Split, codes: Any, common: int, seed: int) -> Split:
-    """Return a split in which each class has a training sample; one of the most frequent class is given in exchange."""
+def _with_each_class(drawn: Split, codes: Any, seed: int) -> Split:
+    """Return a split in which each class has a training sample, for which one of a frequent class is given in exchange.
+
+    Args:
+        drawn: the split.
+        codes: ``(samples,) int64`` classes.
+        seed: of the choice of samples.
+    """
     import numpy as np
 
     chance = np.random.default_rng([seed, len(codes)])
     parts = {"train": drawn.train, "val": drawn.val, "test": drawn.test}
     for code in sorted(set(codes.tolist()) - set(codes[drawn.train].tolist())):
+        in_train = np.bincount(codes[parts["train"]])
+        if in_train.max() < 2:
+            break  # fewer training samples than classes
         name = next(name for name in ("val", "test") if code in codes[parts[name]])
         moved = chance.choice(np.flatnonzero(codes[parts[name]] == code))
-        given = chance.choice(np.flatnonzero(codes[parts["train"]] == common))
+        given = chance.choice(np.flatnonzero(codes[parts["train"]] == in_train.argmax()))
         row, other = parts[name][moved], parts["train"][given]
         parts[name] = np.sort(np.append(np.delete(parts[name], moved), other))
         parts["train"] = np.sort(np.append(np.delete(parts["train"], given), row))
@@ -208,7 +217,7 @@ def inputs_hashed(samples: Samples) -> Any:
 
 def together_report(found: duplicates.Sets, total: int) -> Text:
     """Return the sentence on equal samples that are in one part."""
-    return [f"{found.rows} of {total} rows have the features of another one; such rows are in one part"]
+    return f"{found.rows} of {total} rows have the features of another one; such rows are in one part"
 
 
 def coarse_report(found: duplicates.Sets, total: int) -> Text:

@@ -56,7 +56,7 @@ def in_time(of_rows: np.ndarray[Any, Any], counts: tuple[int, int, int], key: Se
     for number, place in enumerate(wanted):
         # A step is left for each later part.
         free = [step for step in steps[: len(steps) - (len(wanted) - 1 - number)] if not cuts or step > cuts[-1]]
-        cuts.append(min(free, key=lambda step: abs(step - place)))  # noqa: B023 - called here
+        cuts.append(min(free, key=lambda step: abs(step - place)))
     parts = iter(np.split(order, cuts))
     train = next(parts)
     val = next(parts) if num_val else order[:0]
@@ -95,7 +95,7 @@ def in_time_fold(of_rows: np.ndarray[Any, Any], num_val: int, fold: Fold, key: S
         free = [step for step in steps[: len(steps) - (fold.folds - 1 - number)] if not cuts or step > cuts[-1]]
         # The first block leaves a step for validation rows.
         free = free[1:] if not cuts and num_val and len(free) > 1 else free
-        cuts.append(min(free, key=lambda step: abs(step - place)))  # noqa: B023 - called here
+        cuts.append(min(free, key=lambda step: abs(step - place)))
     first, last = cuts[fold.index], [*cuts, len(order)][fold.index + 1]
     before = [step for step in steps if step < first]
     val = min(before, key=lambda step: abs(first - num_val - step)) if num_val else first

@@ -1,4 +1,4 @@
-"""The rules by which independent rows are divided: the fields of data plugins, and the choice among the ways to split."""
+"""The rules by which independent rows are divided: fields of data plugins, and the choice of a way to split."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class ByColumns(Shuffled):
         if self.split is None and len(implied) > 1:
             names = " and ".join(f"data.{name}" for name in implied.values())
             raise ValueError(
-                f"split must say which of {names} divides the rows, got null. Use data.split={[*implied][0]}."
+                f"split must say which of {names} divides the rows, got null. Use data.split={next(iter(implied))}."
             )
         if self.split in (GROUP, TIME, COLUMN, FILES) and self.split not in implied:
             needed = {GROUP: "group", TIME: "time", COLUMN: "split_column", FILES: "test_path"}[self.split]
