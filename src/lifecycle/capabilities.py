@@ -40,6 +40,24 @@ class ResolvesFields(Protocol):
 
 
 @runtime_checkable
+class SplitsItself(Protocol):
+    """Divides samples into training, validation and test samples; :class:`SplitsSamples` comes first."""
+
+    def split(self, samples: Samples, task: str, seed: int) -> Split:
+        """Return the split; only ``seed`` makes it random."""
+        ...
+
+
+@runtime_checkable
+class SplitsSamples(Protocol):
+    """Divides samples as :class:`SplitsItself`, where ``split`` is a field that says how."""
+
+    def split_samples(self, samples: Samples, task: str, seed: int) -> Split:
+        """Return the split; only ``seed`` makes it random."""
+        ...
+
+
+@runtime_checkable
 class TakesInferredFields(Protocol):
     """Reads other rows as a trained model read its own."""
 
@@ -200,6 +218,16 @@ class HasTimeColumn(Protocol):
 
 
 @runtime_checkable
+class HasSplitColumns(Protocol):
+    """May have columns that say how rows are divided."""
+
+    @property
+    def columns_of_split(self) -> dict[str, str]:
+        """Field -> column."""
+        ...
+
+
+@runtime_checkable
 class OrdersRows(Protocol):
     """Puts rows in order."""
 
@@ -240,6 +268,11 @@ def path_of(plugin: Any, otherwise: str = "") -> str:
 def weight_of(plugin: Any) -> str | None:
     """Return the column of weights of a plugin; ``None``: it has none."""
     return plugin.weight if isinstance(plugin, HasWeight) else None
+
+
+def split_columns_of(plugin: Any) -> dict[str, str]:
+    """Return field -> column, of the columns that say how the rows of a plugin are divided."""
+    return plugin.columns_of_split if isinstance(plugin, HasSplitColumns) else {}
 
 
 def dropped_by(plugin: Any) -> list[str]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from lifecycle.errors import Text
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -83,6 +85,10 @@ class Samples:
         times: ``(samples,)`` times of the targets as in the source; ``None`` if it has no times.
         files: ``(samples,)`` file of each sample; ``None`` if samples are no files.
         weights: ``(samples,)`` weights in losses and scores, 0 or more; ``None``: 1 each.
+        groups: ``(samples,)`` group of each sample, which is not divided between parts; ``None``: there are none.
+        moments: ``(samples,) int64`` place in time of each sample, equal for equal times; ``None``: there are no times.
+        parts: ``(samples,)`` ``"train"``, ``"validation"`` or ``"test"``, as the source says; ``None``: it does not.
+        hashes: ``(samples,) uint64`` of the inputs, equal for equal ones; ``None``: they are computed where needed.
 
     >>> import numpy as np
     >>> Samples(np.zeros((2, 4)), np.array(["setosa", "virginica"]), rows=np.array([0, 1])).inputs.shape
@@ -97,6 +103,10 @@ class Samples:
     times: np.ndarray[Any, Any] | None = None
     files: np.ndarray[Any, Any] | None = None
     weights: np.ndarray[Any, Any] | None = None
+    groups: np.ndarray[Any, Any] | None = None
+    moments: np.ndarray[Any, Any] | None = None
+    parts: np.ndarray[Any, Any] | None = None
+    hashes: np.ndarray[Any, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,8 @@ class Split:
     """Indices of the samples in the three parts, which are disjoint and together all samples.
 
     ``val`` may be empty: there is no validation. ``test`` may be empty: nothing is held out, and the scores are those
-    of the training rows, which the run reports.
+    of the training rows, which the run reports. ``report`` says how the samples were divided, a sentence each, where
+    that is not as usual.
 
     >>> import numpy as np
     >>> Split(np.array([0, 3]), val=np.array([1]), test=np.array([2])).train.tolist()
@@ -132,6 +143,7 @@ class Split:
     train: np.ndarray[Any, Any]
     val: np.ndarray[Any, Any]
     test: np.ndarray[Any, Any]
+    report: tuple[Text, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,6 +163,9 @@ class DataPlugin(Protocol):
     """A dataclass (not frozen) whose fields say where rows are and how they are read; under ``lifecycle.data``.
 
     ``sample_dim`` is the number of axes of one sample, known without loading data.
+
+    It also has a method ``split(samples, task, seed)`` that returns a :class:`Split`, in which only the seed is random;
+    or ``split_samples`` with the same arguments, where one of its fields is called ``split``.
 
     Optional abilities are in :mod:`lifecycle.capabilities`. ``learn`` may take the weights of the samples as a second
     argument. `lifecycle data` shows the fields ``path``, ``source``, ``licence`` and ``note``, and describes the
@@ -179,10 +194,6 @@ class DataPlugin(Protocol):
 
     def samples(self, frame: pd.DataFrame) -> Samples:
         """Turn raw rows into samples; without the target's column, into samples without targets."""
-        ...
-
-    def split(self, samples: Samples, task: str, seed: int) -> Split:
-        """Divide the samples into train, validation and test; only ``seed`` makes it random."""
         ...
 
     def learn(self, inputs: Any) -> Any:

@@ -25,6 +25,7 @@ LAST_CHECKPOINT = "last.ckpt"
 # Artifacts of a run.
 REQUEST = "request.json"
 CONFIG = "config.yaml"
+AUDIT = "audit.json"
 REQUIREMENTS = "requirements.txt"
 HISTORY = "history.csv"
 PREDICTIONS = "predictions.csv"
@@ -68,11 +69,20 @@ MAX_EPOCHS = "lifecycle.max_epochs"
 BATCH_SIZE = "lifecycle.batch_size"
 HIGHER_IS_BETTER = "lifecycle.higher_is_better"
 
+AUDIT_TAG = "lifecycle.audit"
+"""What was found in the data before training, in one line."""
+
+SPLIT_TAG = "lifecycle.split"
+"""How the rows were divided, where not as usual."""
+
 SPLIT_ROWS = "lifecycle.split_rows"
 """Numbers of training, validation and test rows, as ``120,15,15``."""
 
 DATA_DIGEST = "data.sha256"
 """Of the file or the rows."""
+
+TEST_FILE_DIGEST = "data.test_path.sha256"
+"""Of the rows of a separate file of test rows."""
 
 VALIDATION_DIGEST, TEST_DIGEST = "split.validation.sha256", "split.test.sha256"
 """Of the validation and test rows; see :func:`lifecycle.data.digests.rows_digest`."""

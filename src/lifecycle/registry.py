@@ -144,7 +144,7 @@ def _fault(kind: str, cls: Any) -> str | None:
         return f"{cls!r} is not a dataclass"
     if cls.__dataclass_params__.frozen:  # type: ignore[attr-defined]
         return "the dataclass is frozen, which OmegaConf would carry over to every override"
-    missing = [method for method in METHODS[kind] if not callable(getattr(cls, method, None))]
+    missing = [method for method in METHODS[kind] if not _has(cls, method)]
     if missing:
         return f"it has no {', '.join(missing)}()"
     from omegaconf import OmegaConf  # a third of the time of --help, which loads no plugin
@@ -154,3 +154,8 @@ def _fault(kind: str, cls: Any) -> str | None:
     except Exception as error:  # OmegaConf evaluates annotations, which may raise anything
         return f"its fields cannot be configured: {first_line(error)}"
     return None
+
+
+def _has(cls: type, method: str) -> bool:
+    """Return whether a class has a method; one with a field ``split`` has ``split_samples`` instead."""
+    return any(callable(getattr(cls, name, None)) for name in (method, *({"split": ["split_samples"]}.get(method, []))))

@@ -11,6 +11,7 @@ In a plugin's own tests::
 from __future__ import annotations
 
 import copy
+import dataclasses
 import inspect
 import tempfile
 from pathlib import Path
@@ -113,6 +114,10 @@ def check_data_plugin(name: str, **fields: Any) -> None:
 
 def _check_what_is_learnt(plugin: Any, name: str, data: Dataset) -> None:
     """Replace all held-out rows by a training row, and check that the training samples do not change."""
+    if hasattr(plugin, "keep_duplicates_together"):
+        # Held-out rows that become copies of a training row would move to it.
+        plugin = dataclasses.replace(plugin, keep_duplicates_together=False)
+        data = load(plugin, name, name, seed=1)
     frame = plugin.read()
     held_out = np.concatenate([[], *(part.rows for part in (data.val, data.test) if part is not None)]).astype(int)
     altered = frame.copy()

@@ -329,17 +329,23 @@ def test_a_large_table_with_a_rare_class_is_refused_by_the_name_of_the_class(
     rows.to_csv(tmp_path / "rows.csv", index=False)
     monkeypatch.setattr(files, "LARGE", 0)
     plugin = Table(path=str(tmp_path / "rows.csv"), target="y")
-    with pytest.raises(RequestError, match=r"^cv\.folds=3 is more than the 2 samples of class rare\. Use at most 2\.$"):
+    with pytest.raises(
+        RequestError,
+        match=r"^cv\.folds=3 is more than the 2 samples of class rare\. Use at most 2\. Or add data\.split=random\.$",
+    ):
         load_fold(plugin, Fold(0, 3))
 
 
 def test_more_folds_than_samples_of_a_class_are_refused_with_the_rarest() -> None:
     targets = np.array(["a"] * 9 + ["b"] * 4 + ["c"] * 6)
-    sentence = "cv.folds=5 is more than the 4 samples of class b. Use at most 4."
+    sentence = "cv.folds=5 is more than the 4 samples of class b. Use at most 4. Or add data.split=random."
     with pytest.raises(RequestError, match=f"^{re.escape(sentence)}$"):
         divide(targets, Fold(0, 5))
     check_folds(targets, len(targets), 4)
-    sentence = "cv.folds=2 is more than the 1 samples of class d. Merge rare classes, or leave it out."
+    sentence = (
+        "cv.folds=2 is more than the 1 samples of class d. Merge rare classes, or leave it out. "
+        "Or add data.split=random."
+    )
     with pytest.raises(RequestError, match=f"^{re.escape(sentence)}$"):
         divide([*targets, "d"], Fold(0, 2))
 
@@ -428,7 +434,10 @@ def test_folds_are_checked_by_the_rows_that_a_run_divides(tmp_path: Path) -> Non
     rows["w"] = 1.0
     rows.loc[rows.index[rows["y"] == "b"][4:], "w"] = 0.0  # four rows of b count
     plugin = TableRows(frame=rows, weight="w")
-    with pytest.raises(RequestError, match=r"^cv\.folds=5 is more than the 4 samples of class b\. Use at most 4\.$"):
+    with pytest.raises(
+        RequestError,
+        match=r"^cv\.folds=5 is more than the 4 samples of class b\. Use at most 4\. Or add data\.split=random\.$",
+    ):
         check_can_be_folded(plugin, 0, 5, 1)
     check_can_be_folded(plugin, 0, 2, 3)
     with pytest.raises(RequestError, match=r"^cv\.repeats must be 1 for a series, "):

@@ -211,7 +211,7 @@ def test_more_classes_than_held_out_rows_are_refused() -> None:
         RequestError,
         match=r"^data\.test_size and data\.val_size cannot put each class in every part: 8 samples to hold out, "
         r"10 classes, 2 of class 0\. Change the shares, add rows, or merge classes, "
-        r"or add data\.task=regression if these are values\.$",
+        r"or add data\.task=regression if these are values, or add data\.split=random\.$",
     ):
         divide(np.repeat(np.arange(10), 2), Shares())
 
@@ -220,7 +220,8 @@ def test_a_class_of_one_row_is_refused() -> None:
     with pytest.raises(
         RequestError,
         match=r"^data\.target has the class rare in row 20 alone, and 3 parts need a row of each class\. Remove "
-        r"row 20 or give it another class, add rows, or do without a part \(data\.val_size=0, data\.test_size=0\)\.$",
+        r"row 20 or give it another class, add rows, or do without a part \(data\.val_size=0, data\.test_size=0\), "
+        r"or add data\.split=random\.$",
     ):
         divide(["common"] * 20 + ["rare"], Shares())
     for cured in (["common"] * 20, ["common"] * 21, ["common"] * 20 + ["rare"] * 10):  # removed, merged, more of them
@@ -248,7 +249,7 @@ def test_a_chronological_split_trains_on_the_past_and_tests_on_the_end(total: in
 
 
 def last(labels: Any, task: str = "classification", seed: int = 0, **fields: Any) -> Split:
-    return Shuffled(test_rows="last", **fields).split(samples(labels), task, seed)
+    return Shuffled(test_rows="last", **fields).split_samples(samples(labels), task, seed)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 20), st.integers(0, 20))
@@ -300,8 +301,9 @@ def test_another_place_of_the_test_rows_is_refused() -> None:
 @pytest.mark.parametrize("labels", [list(range(3, 23)), [f"{row / 2:g}" for row in range(-10, 10)]])
 def test_rare_numbers_that_are_taken_for_classes_are_refused_with_the_task_of_values(labels: list[Any]) -> None:
     with pytest.raises(
-        RequestError, match=r"rows, or merge classes, or add data\.task=regression if these are values\.$"
+        RequestError,
+        match=r"rows, or merge classes, or add data\.task=regression if these are values, or add data\.split=random\.$",
     ):
         divide(labels, Shares())
-    with pytest.raises(RequestError, match=r"rows, or merge classes\.$"):
+    with pytest.raises(RequestError, match=r"rows, or merge classes, or add data\.split=random\.$"):
         divide([*labels[1:], "none"], Shares())

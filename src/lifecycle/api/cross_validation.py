@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 
 from lifecycle.api.messages import worded_for_python
+from lifecycle.api.training_rows import groups_of
 from lifecycle.contract import Fold, Samples
 from lifecycle.data.columns.targets import infer_task
 from lifecycle.data.sources import in_memory
 from lifecycle.data.splits import folded
+from lifecycle.data.splits.groups import group_folds
 from lifecycle.errors import RequestError
 from lifecycle.sweeps.results.statistics import estimate
 
@@ -83,7 +85,8 @@ def cross_validate(
         splits = list(_splits(values, fit.get("task"), int(cv), int(repeats), groups, seed))
     rows, predictions = [], []
     for fold, train, test in splits:
-        one, scores = _fit(model, X, y, train, test, {"verbose": 0, **fit, "seed": seed})
+        of_train = {"groups": np.asarray(groups)[train]} if groups is not None and fit.get("validation_split") else {}
+        one, scores = _fit(model, X, y, train, test, {"verbose": 0, **fit, **of_train, "seed": seed})
         rows.append({"repeat": fold.repeat, "fold": fold.index, **scores})
         predicted = {"row": test, "actual": values[test], "predicted": one}
         predictions.append(pd.DataFrame({"repeat": fold.repeat, "fold": fold.index, **predicted}))
@@ -115,8 +118,6 @@ def _splits(
     labels: Any, task: str | None, cv: int, repeats: int, groups: Any, seed: int
 ) -> Iterator[tuple[Fold, np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
     """Yield each fold with its training and test rows."""
-    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
-
     task = task or infer_task(pd.Series(labels))
     rows = np.arange(len(labels))
     for repeat in range(repeats):
@@ -126,17 +127,12 @@ def _splits(
                 drawn = folded(Samples(np.empty((len(rows), 0)), labels, rows), 0, task, seed, fold)
                 yield fold, drawn.train, drawn.test
             continue
-        given = np.asarray(groups)
-        if given.shape != (len(rows),):
-            raise RequestError(
-                "groups", f"must have the shape ({len(rows)},)", given.shape, "Give a group for each row."
-            )
+        given = groups_of(groups, len(rows))
         if (number := len(set(given.tolist()))) < cv:
             raise RequestError("cv", f"is more than the number of groups, {number}", cv, "Use fewer folds.")
-        kind = StratifiedGroupKFold if task == "classification" else GroupKFold
-        parts = kind(cv, shuffle=True, random_state=seed + repeat).split(rows, labels, given)
-        for index, (train, test) in enumerate(parts):
-            yield Fold(index, cv, repeat), train, test
+        found = group_folds(given, labels if task == "classification" else None, cv, seed + repeat)
+        for index in range(cv):
+            yield Fold(index, cv, repeat), np.flatnonzero(found != index), np.flatnonzero(found == index)
 
 
 def _fit(

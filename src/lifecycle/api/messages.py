@@ -21,7 +21,7 @@ IN_MEMORY = {("data.path", PATH), ("data", "table"), ("data", "array")}
 
 FOLDS = {"cv.folds": "cv", "cv.repeats": "repeats"}
 """Arguments of ``cross_validate`` by the keys of the command line."""
-ROWS = {"input": "X", "data.target": "y", "data.weight": "sample_weight"}
+ROWS = {"input": "X", "data.target": "y", "data.weight": "sample_weight", "data.group": "groups"}
 """Arguments that stand for a setting whatever its value, which is a name that the API made up."""
 
 

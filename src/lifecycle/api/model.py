@@ -332,7 +332,7 @@ class Model(Predictor):
         self, X: Any, y: Any, *,  # noqa: N803 - scikit-learn's and Keras's name
         epochs: int = 300, batch_size: int | None = None, early_stopping: bool | None = None,
         validation_split: float = 0.0, validation_data: tuple[Any, ...] | None = None, sample_weight: Any = None,
-        seed: int = 0, split_seed: int | None = None,
+        groups: Any = None, seed: int = 0, split_seed: int | None = None,
         task: str | None = None, scaling: str = "standard", scale_target: bool = True,
         types: Mapping[str, Any] | None = None, verbose: int = 1, callbacks: Sequence[pl.Callback] | pl.Callback = (),
         track: bool | None = None, tracking: TrackingConfig | str | Path | None = None, **trainer: Any,
@@ -348,6 +348,7 @@ class Model(Predictor):
             validation_split: share of the rows that validate and choose the best epoch, stratified by class.
             validation_data: ``(X, y)`` or ``(X, y, sample_weight)`` to validate, instead of a split.
             sample_weight: ``(rows,)`` weights of 0 or more in the loss and all scores; rows of weight 0 are left out.
+            groups: ``(rows,)`` for instance patients: validation_split does not divide a group; ``None``: none.
             seed: of the split, the initial weights, the order of rows and dropout.
             split_seed: of the split alone, so that fits with several seeds validate on the same rows; ``None``: seed.
             task: ``"classification"`` or ``"regression"``; ``None``: from the loss, or from the type of y.
@@ -369,14 +370,14 @@ class Model(Predictor):
         True
         """
         with worded_for_python(), turn():
-            rows = training_rows.read(X, y, validation_split, validation_data, sample_weight)
+            rows = training_rows.read(X, y, validation_split, validation_data, sample_weight, groups)
             task = task or request.task_of(self._compiled_with.loss)
             data = request.data(rows, task, scaling, scale_target, split_seed, types)
             # The default of `monitor` is val_loss, which a fit without validation rows does not have.
             stops = rows.validates if early_stopping is None else early_stopping
             fields = request.trainer({"epochs": epochs, "batch_size": batch_size, "early_stopping": stops, **trainer})
             steps = request.FitArguments(self.name, self._plugin, self._compiled_with, fields)
-            return self._fit(request.compose(steps, data, tracking, seed, verbose), rows, callbacks, track)
+            return self._fit(request.compose(steps, data, tracking, seed, verbose, bool(track)), rows, callbacks, track)
 
     def _fit(self, config: Request, rows: TrainingRows, callbacks: Any, track: bool | None) -> FitHistory:
         """Fit, and keep the result; a fit that fails leaves the model as it was."""

@@ -131,6 +131,7 @@ def data(
         "scale_target": scale_target,
         "split_seed": split_seed,
         "weight": rows.weight,
+        "group": rows.group,
     }
     if len(rows.shape) == 1:
         return plugin("data", "table", {**fields, "types": None if types is None else dict(types)}, "fit()")
@@ -157,7 +158,12 @@ class FitArguments:
 
 
 def compose(
-    steps: FitArguments, data: Any, tracking: TrackingConfig | str | Path | None, seed: int, verbose: int
+    steps: FitArguments,
+    data: Any,
+    tracking: TrackingConfig | str | Path | None,
+    seed: int,
+    verbose: int,
+    audited: bool = True,
 ) -> Request:
     """Return the request that Hydra would compose of the same settings.
 
@@ -167,6 +173,7 @@ def compose(
         tracking: as :func:`tracking_config` takes it.
         seed: of the run.
         verbose: 0, 1 or 2.
+        audited: whether to look at the rows first; nobody sees the findings of a fit that is not recorded.
 
     Raises:
         RequestError: a value is not of its field's type.
@@ -194,6 +201,7 @@ def compose(
         "class_weights": weights,
         "seed": seed,
         "verbose": verbose,
+        "audit": "on" if audited else "off",
     }
     for name, value in values.items():
         _set(root, name, plain(value))

@@ -11,6 +11,9 @@ from lifecycle.data.sources import in_memory
 from lifecycle.data.sources.in_memory import MemoryRows
 from lifecycle.errors import RequestError
 
+GROUP = "group"
+"""Name of the column of groups."""
+
 WEIGHT = "sample_weight"
 """The argument, and the column that holds its values."""
 
@@ -25,6 +28,7 @@ class TrainingRows:
         target: name of its column.
         weight: name of its column; ``None``: the rows have no weights.
         validation_split: share of the rows that validate; ``None``: no share, or ``rows`` has a split.
+        group: name of the column of groups, which the split does not divide; ``None``: there are none.
     """
 
     rows: MemoryRows
@@ -32,6 +36,7 @@ class TrainingRows:
     target: str
     weight: str | None
     validation_split: float | None
+    group: str | None = None
 
     @property
     def validates(self) -> bool:
@@ -39,7 +44,14 @@ class TrainingRows:
         return self.rows.split is not None or self.validation_split is not None
 
 
-def read(X: Any, y: Any, validation_split: float, validation_data: Any, sample_weight: Any) -> TrainingRows:  # noqa: N803
+def read(
+    X: Any,  # noqa: N803
+    y: Any,
+    validation_split: float,
+    validation_data: Any,
+    sample_weight: Any,
+    groups: Any = None,
+) -> TrainingRows:
     """Return the rows that the arguments of :meth:`lifecycle.Model.fit` hold.
 
     Raises:
@@ -60,7 +72,24 @@ def read(X: Any, y: Any, validation_split: float, validation_data: Any, sample_w
     if weights is not None:
         # A column of X may have the same name; with_column returns a free one.
         frame, weight = in_memory.with_column(frame, WEIGHT, weights)
-    return TrainingRows(MemoryRows(frame, split), shape, target, weight, share)
+    group = None
+    if groups is not None:
+        if split is not None:
+            raise RequestError("groups", "are for validation_split", remedy="Leave it out with validation_data.")
+        frame, group = in_memory.with_column(frame, GROUP, groups_of(groups, len(frame)))
+    return TrainingRows(MemoryRows(frame, split), shape, target, weight, share, group)
+
+
+def groups_of(groups: Any, rows: int) -> np.ndarray[Any, Any]:
+    """Return groups as ``(rows,)``.
+
+    Raises:
+        RequestError: there is not one for each row.
+    """
+    given = np.asarray(groups)
+    if given.shape != (rows,):
+        raise RequestError("groups", f"must have the shape ({rows},)", given.shape, "Give a group for each row.")
+    return given
 
 
 def _share(validation_split: Any) -> float | None:

@@ -213,6 +213,12 @@ def specificity(correct: AnyArray, predicted: AnyArray, true: AnyArray) -> AnyAr
     return ratio(others - (predicted - correct), others)
 
 
+def balanced_accuracy(correct: AnyArray, _: AnyArray, true: AnyArray) -> float:
+    """Return the mean recall of the classes that some row has, as scikit-learn's ``balanced_accuracy_score``."""
+    seen = true > 0
+    return float(ratio(correct, true)[seen].mean())
+
+
 def cohen_kappa(correct: AnyArray, predicted: AnyArray, true: AnyArray) -> float:
     """Return Cohen's kappa: the agreement of truth and predictions beyond chance."""
     rows = true.sum()

@@ -14,7 +14,7 @@ from lifecycle.compile import measures, moments
 from lifecycle.compile.library_metrics import LibraryMeasure
 from lifecycle.compile.measures import EPSILON, AnyArray, Compared, CountMeasure, MeanOfRows, Measure, RankingMeasure
 from lifecycle.compile.moments import MomentMeasure
-from lifecycle.config.tasks import metric_class
+from lifecycle.config.tasks import TASKS, metric_class
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
 from lifecycle.errors import RequestError, Setting, Text, first_line
 from lifecycle.runtime.quiet import ignored
@@ -69,6 +69,7 @@ OURS_OF_CLASSES: dict[str, Callable[[int], Measure]] = {
     "f1": lambda classes: CountMeasure(
         lambda correct, predicted, true: measures.ratio(2 * correct, predicted + true), classes
     ),
+    "balanced_accuracy": lambda classes: CountMeasure(measures.balanced_accuracy, classes),
     "specificity": lambda classes: CountMeasure(measures.specificity, classes),
     "jaccard_index": lambda classes: CountMeasure(
         lambda correct, predicted, true: measures.ratio(correct, predicted + true - correct), classes
@@ -79,6 +80,28 @@ OURS_OF_CLASSES: dict[str, Callable[[int], Measure]] = {
     "average_precision": lambda classes: RankingMeasure(measures.average_precision, classes),
 }
 """Our own metrics of classes: name -> function of the number of classes."""
+
+
+RARE = 0.1
+"""Share of the rows below which a class is rare; among many classes, half of an equal share, where that is less."""
+
+OF_RARE_CLASSES = ("balanced_accuracy", "average_precision")
+"""Metrics that a network cannot reach by ignoring a rare class."""
+
+
+def for_data(spec: DataSpec, targets: Tensor) -> list[str] | None:
+    """Return the default metrics of data in which a class is rare; ``None``: none is, and the task's defaults fit.
+
+    Args:
+        spec: the task and its classes.
+        targets: of the training rows, ``(rows,)`` or ``(rows, 1)`` codes of the classes.
+    """
+    if spec.task == REGRESSION:
+        return None
+    counts = np.bincount(targets.flatten().long().numpy(), minlength=len(spec.class_names))
+    if counts.min() >= min(RARE, 0.5 / len(counts)) * counts.sum():
+        return None
+    return [*TASKS[spec.task].default_metrics, *OF_RARE_CLASSES]
 
 
 def higher_is_better(name: str, metric: Measure) -> bool | None:

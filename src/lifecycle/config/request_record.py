@@ -23,6 +23,9 @@ from lifecycle.credentials import masked_word
 from lifecycle.errors import RequestError, SavedModelError, Setting, first_line
 
 FORMAT = 1
+EARLIER = {"data": {"keep_duplicates_together": False}}
+"""Values of fields, by group, in runs of versions that did not have them, where the default is another one now."""
+
 FROM_PYTHON = "Model.fit"
 """The command of a request from Python, whose rows were in memory and are not recorded."""
 
@@ -68,7 +71,7 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
             for group, name in record["types"].items():
                 cls = choices.TYPED[group][name] if group in choices.TYPED else registry.load(group, name)
                 config[group] = structured(cls)
-        config = OmegaConf.merge(config, record["config"])
+        config = OmegaConf.merge(config, _earlier(config, record["config"]), record["config"])
     except (RequestError, *COMPOSING, KeyError) as error:
         raise SavedModelError(f"the run needs something that is not installed: {first_line(error)}") from error
     # So that an override of an unknown key is refused.
@@ -80,6 +83,15 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
     if path := _path_from_its_folder(config, record):
         OmegaConf.update(config, "data.path", path)
     return Request(config, dict(record["choices"]), command, None, tuple(map(masked_word, overrides)), kept)
+
+
+def _earlier(config: Any, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of fields that a record does not have, as its version behaved."""
+    return {
+        group: {name: value for name, value in values.items() if name in config[group] and name not in recorded[group]}
+        for group, values in EARLIER.items()
+        if group in recorded
+    }
 
 
 def requests_of(records: Sequence[dict[str, Any]]) -> list[Request]:

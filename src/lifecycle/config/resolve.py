@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from lifecycle import registry
 from lifecycle.config.choices import TYPED
-from lifecycle.config.schema import Job, Request, RunConfig, TrainerConfig, build
+from lifecycle.config.schema import AUDITS, Job, Request, RunConfig, TrainerConfig, build
 from lifecycle.config.tasks import check_names
 from lifecycle.contract import SAMPLE_SHAPES
 from lifecycle.errors import Either, RequestError, Setting, Text, field_error, unknown_field
@@ -48,6 +48,7 @@ def resolve(request: Request) -> Job:
         trainer=trainer,
         seed=config.seed,
         fold=build(config, "cv").of_run,
+        audit=_audit(config.audit),
     )
     _ = request.tracking  # built only to be checked: the run reads it from the request
     _check_values(job)
@@ -69,6 +70,14 @@ def _check_values(job: Job) -> None:
     if job.class_weights == "balanced" and job.trainer.class_balanced:
         both: Text = [Setting("class_weights", "balanced"), " and ", Setting("trainer.class_balanced", True)]
         raise RequestError(both, "would balance the classes twice", remedy="Leave one out.")
+
+
+def _audit(value: str) -> str:
+    # YAML reads on and off as truth values.
+    audit = {"true": "on", "false": "off"}.get(str(value).lower(), str(value))
+    if audit not in AUDITS:
+        raise RequestError("audit", f"must be one of {', '.join(AUDITS)}", value, "The default is on.")
+    return audit
 
 
 def _schedule(config: DictConfig, trainer: TrainerConfig, optimizer: OptimizerConfig) -> ScheduleConfig:

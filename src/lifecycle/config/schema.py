@@ -33,6 +33,8 @@ PRECISIONS = ("32", "bf16-mixed", "auto")
 ON_ERROR = ("continue", "stop", "retry")
 PLACEMENTS = ("pack", "spread")
 
+AUDITS = ("on", "strict", "off")
+
 VECTORISE = ("auto", "off", "check")
 
 GRID, OPTUNA = "grid", "optuna"
@@ -248,6 +250,9 @@ class RunConfig:
     seeds: int | None = None  # a run for each of so many seeds, from `seed` on, on one split; null: one run
     cv: CvConfig = field(default_factory=CvConfig)
     sweep: SweepConfig = field(default_factory=SweepConfig)
+    audit: str = (
+        "on"  # look for leaks, identifiers, drift and the like before training: on, strict (refuse them) or off
+    )
     profile: bool = False  # measure where the time goes: a table and a page with a flame graph among the artifacts
     verbose: int = 1  # 0 silent, 1 a progress bar (or a line an epoch where there is no terminal), 2 a line an epoch
 
@@ -338,6 +343,7 @@ class Job:
     trainer: TrainerConfig
     seed: int
     fold: Fold | None = None
+    audit: str = "on"
 
 
 def build(config: DictConfig, key: str) -> Any:

@@ -38,6 +38,7 @@ TASKS = {
         losses=("binary_crossentropy",),
         metrics={
             "accuracy": ("Accuracy", _BINARY),
+            "balanced_accuracy": ("Recall", _PER_CLASS),  # our own, see compile/metrics.py
             "precision": ("Precision", _BINARY),
             "recall": ("Recall", _BINARY),
             "f1": ("F1Score", _BINARY),
@@ -50,6 +51,7 @@ TASKS = {
         losses=("categorical_crossentropy",),
         metrics={
             "accuracy": ("Accuracy", {"task": "multiclass", "average": "micro"}),
+            "balanced_accuracy": ("Recall", _PER_CLASS),  # our own, see compile/metrics.py
             "precision": ("Precision", _PER_CLASS),
             "recall": ("Recall", _PER_CLASS),
             "f1": ("F1Score", _PER_CLASS),
@@ -83,7 +85,12 @@ SYNONYMS = {
 # A Poisson loss is computed from the logarithm of the rate, as torch.nn.PoissonNLLLoss does by default.
 _LINKS = {"poisson": "exp"}
 
-_CLASSES = {cls: name for task in reversed(TASKS.values()) for name, (cls, _) in reversed(task.metrics.items())}
+_CLASSES = {
+    cls: name
+    for task in reversed(TASKS.values())
+    for name, (cls, _) in reversed(task.metrics.items())
+    if name != "balanced_accuracy"
+}
 """Class in torchmetrics -> our name; where two metrics share a class (mse, rmse), the first."""
 
 

@@ -86,8 +86,11 @@ class Report:
         """Print data, layers, loss, optimizer and metrics before a fit."""
         self.data(data)
         self._line("Columns", kinds.describe(data.column_kinds))
-        for note in data.notes:
-            self._line("", COMMAND_LINE.text(note), style="yellow")
+        for at, sentence in enumerate(data.split_report):
+            self._line("" if at else "Split", COMMAND_LINE.text(sentence))
+        found = [*(one.text for one in data.audit.findings)] if data.audit is not None else []
+        for at, note in enumerate([*data.notes, *found]):
+            self._line("" if at else "Audit", COMMAND_LINE.text(note), style="yellow")
         self._line("Network", f"{job.model_name}: {sum(layer.num_params for layer in layers):,} parameters")
         self.console.print(summary_table(list(layers)))
         optimizer = f"{job.optimizer_name} (lr {job.optimizer.lr:g})"

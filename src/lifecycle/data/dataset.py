@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lifecycle import layout
 from lifecycle.contract import DataSpec
+from lifecycle.data.audit.findings import Audit
 from lifecycle.data.batches import Truth
 from lifecycle.data.digests import rows_digest
 from lifecycle.data.formats.dialect import Dialect
@@ -85,6 +86,9 @@ class Dataset:
     time_step: dict[str, Any] | None = None  # the step between the times of a series
     dialect: Dialect | None = None  # of the text file that the rows are from
     plugin: Any = None  # the data plugin with its inferred fields set; None: external data
+    split_report: tuple[Text, ...] = ()  # how the rows were divided, where not as usual, a sentence each
+    audit: Audit | None = None  # what was found in the rows before training; None: they were not looked at
+    test_digest: str | None = None  # sha256 of the rows of a separate file of test rows, which `digest` covers too
 
     @property
     def window_rows(self) -> int | None:

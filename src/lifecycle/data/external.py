@@ -19,6 +19,7 @@ from lifecycle.capabilities import (
     large_file_of,
     optional_columns,
     path_of,
+    split_columns_of,
     weight_of,
 )
 from lifecycle.contract import DataPlugin, DataSpec
@@ -131,10 +132,12 @@ def _notes(
 
 
 def _without_absent_columns(plugin: Any) -> Any:
-    """Return the plugin without columns to drop, and without a column of weights, that its file does not have."""
-    path, drop, weight = path_of(plugin), dropped_by(plugin), weight_of(plugin)
+    """Return the plugin without the columns to drop, of weights and of the split that its file does not have."""
+    path, drop, weight, of_split = path_of(plugin), dropped_by(plugin), weight_of(plugin), split_columns_of(plugin)
+    if getattr(plugin, "test_path", None) is not None:
+        plugin = dataclasses.replace(plugin, test_path=None, split=None)
     exists = is_elsewhere(path) or is_pattern(path) or Path(path).expanduser().exists()
-    if not (drop or weight) or path.partition(":")[0] in files.SETS or not exists:
+    if not (drop or weight or of_split) or path.partition(":")[0] in files.SETS or not exists:
         return plugin
     # Of most formats it reads the header only.
     names = streams.read(path, fields=plugin, declared=declared_of(plugin)).schema.names
@@ -142,6 +145,9 @@ def _without_absent_columns(plugin: Any) -> Any:
     place(plugin, names)
     drop, weight = dropped_by(plugin), weight_of(plugin)
     fields: dict[str, Any] = {"weight": None} if weight and weight not in names else {}
+    absent = [name for name, column in of_split.items() if column not in names]
+    if absent:
+        fields |= {**dict.fromkeys(absent), "split": None}
     if drop:
         fields["drop"] = [column for column in drop if column in names]
     return dataclasses.replace(plugin, **fields)

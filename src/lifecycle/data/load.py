@@ -12,21 +12,29 @@ from lifecycle.capabilities import ChecksRows, HasTimes, NotesReading, ReadsLarg
 from lifecycle.contract import DataPlugin, Fold, Samples, Split, Target
 from lifecycle.data.assembly import learn, part_of, spec_of
 from lifecycle.data.audit import rounded_numbers
+from lifecycle.data.audit.audit import audit_of
+from lifecycle.data.audit.findings import Audit
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.columns.kinds import column_kinds, num_missing
 from lifecycle.data.columns.names import place
-from lifecycle.data.dataset import Dataset
-from lifecycle.data.digests import digest
+from lifecycle.data.dataset import Dataset, Part
+from lifecycle.data.digests import digest, rows_digest
 from lifecycle.data.formats.dialect import DIALECT
 from lifecycle.data.large.load import load_large
 from lifecycle.data.large.table import LargeTable
 from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, learn_target
 from lifecycle.data.selection import select
 from lifecycle.data.sources.in_memory import MemoryRows
+from lifecycle.data.sources.test_file import test_digest
 from lifecycle.data.splits import draw
 from lifecycle.errors import RequestError, Setting, Text
 from lifecycle.profiling.clock import phase
 from lifecycle.runtime import memory
+
+MOST_AUDITS = 64
+"""Audits that are kept, of as many folds and splits."""
+
+_audits: dict[tuple[str, ...], Audit] = {}
 
 
 @phase("data")
@@ -38,6 +46,7 @@ def load(
     in_memory: MemoryRows | None = None,
     fold: Fold | None = None,
     frame: pd.DataFrame | None = None,
+    audited: bool = False,
 ) -> Dataset:
     """Read the rows, split them, fit the preprocessing to the training rows and apply it to all.
 
@@ -49,6 +58,7 @@ def load(
         in_memory: rows to use in place of those that the plugin reads.
         fold: of a cross-validation; ``None``: one split.
         frame: what the plugin has read before, of the same source; ``None``: it is read now.
+        audited: whether to look for leaks, identifiers and the like, see :mod:`lifecycle.data.audit`.
 
     Raises:
         RequestError: the rows cannot be used.
@@ -56,11 +66,12 @@ def load(
     if in_memory is not None:
         if isinstance(plugin, ChecksRows):
             plugin.check(in_memory.frame)
-        return _load_frame(plugin, name, kind, seed, in_memory.frame, fold, True, in_memory.split)
+        return _load_frame(plugin, name, kind, seed, in_memory.frame, fold, True, in_memory.split, audited)
     if (table := large_table(plugin)) is not None:
         with memory.kept():
-            return replace(load_large(table, name, kind, seed, fold), dialect=table.dialect)
-    return _load_frame(plugin, name, kind, seed, plugin.read() if frame is None else frame, fold)
+            return replace(load_large(table, name, kind, seed, fold, audited), dialect=table.dialect)
+    frame = plugin.read() if frame is None else frame
+    return _load_frame(plugin, name, kind, seed, frame, fold, audited=audited)
 
 
 def _load_frame(
@@ -72,6 +83,7 @@ def _load_frame(
     fold: Fold | None,
     in_memory: bool = False,
     fixed_split: Split | None = None,
+    audited: bool = False,
 ) -> Dataset:
     if not in_memory:
         place(plugin, list(map(str, frame.columns)))  # where another plugin read the frame
@@ -90,12 +102,8 @@ def _load_frame(
     # Rows of weight 0 count for missing values: they may be predicted later like any other row.
     gaps = missing_values.gaps(all_samples.inputs)
     task, preprocessing = _fit(plugin, samples, labels, split.train, target, gaps)
-    key = Setting("data", name)
-    train, val, test = (
-        part_of(plugin, select(samples, rows), labels[rows], preprocessing, task, key) if len(rows) else None
-        for rows in (split.train, split.val, split.test)
-    )
-    assert train is not None  # noqa: S101 - for the types: no split is without training rows
+    train, val, test = _parts(plugin, samples, labels, split, preprocessing, task, Setting("data", name))
+    found_digest = digest(frame)
     return Dataset(
         name=name,
         kind=kind,
@@ -106,7 +114,7 @@ def _load_frame(
         test=test,
         num_rows=len(frame),
         num_missing=num_missing(plugin, frame, all_samples),
-        digest=digest(frame),
+        digest=found_digest,
         columns=tuple(plugin.columns(frame)),
         column_kinds=column_kinds(plugin, frame),
         class_values=class_values(np.asarray(samples.targets), preprocessing.class_names),
@@ -115,7 +123,40 @@ def _load_frame(
         time_step=plugin.time_step(frame) if isinstance(plugin, HasTimes) else None,
         dialect=frame.attrs.get(DIALECT),
         plugin=plugin,
+        split_report=split.report,
+        audit=_audit(plugin, samples, labels, split, target, found_digest) if audited else None,
+        test_digest=test_digest(frame),
     )
+
+
+def _parts(
+    plugin: DataPlugin,
+    samples: Samples,
+    labels: np.ndarray[Any, Any],
+    split: Split,
+    preprocessing: Preprocessing,
+    task: str,
+    key: Setting,
+) -> tuple[Part, Part | None, Part | None]:
+    """Return the preprocessed training, validation and test samples."""
+    train, val, test = (
+        part_of(plugin, select(samples, rows), labels[rows], preprocessing, task, key) if len(rows) else None
+        for rows in (split.train, split.val, split.test)
+    )
+    assert train is not None  # noqa: S101 - for the types: no split is without training rows
+    return train, val, test
+
+
+def _audit(
+    plugin: DataPlugin, samples: Samples, labels: np.ndarray[Any, Any], split: Split, target: Target, of_rows: str
+) -> Audit:
+    """Return the audit of rows, which the jobs of a sweep have in common."""
+    key = (of_rows, repr(plugin), *map(rows_digest, (split.train, split.val, split.test)))
+    if key not in _audits:
+        if len(_audits) >= MOST_AUDITS:
+            _audits.clear()
+        _audits[key] = audit_of(plugin, samples, labels, split, target)
+    return _audits[key]
 
 
 def large_table(plugin: DataPlugin) -> LargeTable | None:

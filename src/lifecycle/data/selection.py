@@ -25,4 +25,8 @@ def select(samples: Samples, positions: np.ndarray[Any, Any]) -> Samples:
         times=rows(samples.times),
         files=rows(samples.files),
         weights=rows(samples.weights),
+        groups=rows(samples.groups),
+        moments=rows(samples.moments),
+        parts=rows(samples.parts),
+        hashes=rows(samples.hashes),
     )

@@ -13,7 +13,7 @@ from torch import nn
 
 from lifecycle import layout
 from lifecycle.capabilities import path_of
-from lifecycle.compile import losses, optimization
+from lifecycle.compile import losses, metrics, optimization
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.scores import prefixed
 from lifecycle.config.resolve import resolve
@@ -21,6 +21,7 @@ from lifecycle.config.schema import Job, Request
 from lifecycle.config.tracking_address import check_environment
 from lifecycle.console import report
 from lifecycle.credentials import hiding
+from lifecycle.data.audit.findings import check_strict
 from lifecycle.data.batches import in_order
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.formats.reading import record as reading_record
@@ -175,11 +176,13 @@ def loaded(job: Job, rows: MemoryRows | None = None, frame: pd.DataFrame | None 
     preflight.check_devices(job.trainer)
     planned = job.request.sweep.data if job.request.sweep else ""
     with explained(Cures(["Set ", Setting("data.memory_gb"), ", or use fewer rows or columns"], refused=True)):
-        data = load(job.data, job.data_name, job.data_kind, job.seed, rows, job.fold, frame)
+        data = load(job.data, job.data_name, job.data_kind, job.seed, rows, job.fold, frame, job.audit != "off")
     if planned and data.digest != planned:
         problem = "has changed since the sweep was planned"
         remedy = "Type the command of the sweep again, which plans it anew, or bring the data back."
         raise RequestError(Setting("data", data.name), problem, remedy=remedy)
+    if job.audit == "strict" and data.audit is not None:
+        check_strict(data.audit, data.notes)
     saved_model.check_preprocessing(data.preprocessing, Setting("data", data.name))
     return data
 
@@ -208,7 +211,7 @@ def _compiled(job: Job, data: Dataset) -> Prepared:
         data.spec,
         job.optimizer,
         job.loss,
-        job.metrics,
+        metrics.for_data(data.spec, data.train.targets) if job.metrics is None else job.metrics,
         data.preprocessing.target_scale,
         job.schedule,
         losses.class_weights(job.class_weights, data.spec, data.train.targets, data.train.loss_weights),
@@ -266,17 +269,27 @@ def describe(job: Job, prepared: Prepared, tracked: Run) -> Text | None:
     )  # by which resume, rerun and compare recognise the same rows
     if data.reading:
         tracked.tag(**{layout.READING: data.reading})
+    _describe_audit(data, tracked)
     rows_a_step = preflight.batch_size(job.trainer, data)
-    metrics = list(module.metric_names)
+    names = list(module.metric_names)
     schedule = {f"schedule__{key}": value for key, value in asdict(job.schedule).items()}
-    tracked.log_resolved(
-        job.request, loss=module.loss_name, metrics=metrics, trainer__batch_size=rows_a_step, **schedule
-    )
+    tracked.log_resolved(job.request, loss=module.loss_name, metrics=names, trainer__batch_size=rows_a_step, **schedule)
     note = preflight.reduced_batch_size(job.trainer, data)
     if note is not None:
         tracked.tag(**{layout.BATCH_SIZE: str(rows_a_step)})  # the parameter records the requested size
     tracked.log_text(report.summary_text(prepared.layers), "summary.txt")
     return note
+
+
+def _describe_audit(data: Dataset, tracked: Run) -> None:
+    """Record how the rows were divided, and what was found in them."""
+    if data.split_report:
+        tracked.tag(**{layout.SPLIT_TAG: "; ".join(map(COMMAND_LINE.text, data.split_report))})
+    if data.test_digest is not None:
+        tracked.tag(**{layout.TEST_FILE_DIGEST: data.test_digest})
+    if data.audit is not None:
+        tracked.tag(**{layout.AUDIT_TAG: data.audit.tag(data.notes)})
+        tracked.log_text(data.audit.json(data.notes), layout.AUDIT)
 
 
 @one_at_a_time()

@@ -17,7 +17,7 @@ from lifecycle.config.schema import Job
 from lifecycle.data.digests import digest
 from lifecycle.runtime.digests import sha256
 
-NO_RESULTS = ("tracking", "verbose", "profile")
+NO_RESULTS = ("tracking", "verbose", "profile", "audit")
 """Groups and fields of a configuration on which no result depends."""
 
 VARIED = ("seed",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -108,10 +109,12 @@ def _print_all() -> None:
 
 
 def _print_description(job: Job) -> None:
+    from lifecycle.data.audit.audit import audit_of
     from lifecycle.data.columns.kinds import column_kinds, num_missing
     from lifecycle.data.digests import digest
     from lifecycle.data.formats.dialect import DIALECT
     from lifecycle.data.preprocessing import clean_targets
+    from lifecycle.data.splits import draw
     from lifecycle.runtime.digests import sha256
 
     frame = job.data.read()
@@ -122,11 +125,13 @@ def _print_description(job: Job) -> None:
         raise RequestError(Setting("data", job.data_name), problem, remedy="Name one with data.target.")
     labels = clean_targets(samples.targets, target)
     missing = num_missing(plugin, frame, samples)
-    split = plugin.split(type(samples)(samples.inputs, labels, samples.rows), target.task, job.seed)
+    split = draw(plugin, replace(samples, targets=labels), target.task, job.seed)
     parts = {"train": split.train, "validation": split.val, "test": split.test}
     recorded = job.request.recorded["data"]
     dialect = frame.attrs.get(DIALECT)
     reading = "" if dialect is None else dialect.described()
+    found = [] if job.audit == "off" else audit_of(plugin, samples, labels, split, target).findings
+    reports = {"Split": split.report, "Audit": [one.text for one in found]}
     lines = {
         "Data": f"{job.data_name} (data={job.data_kind}, data.path={recorded.get('path', '')})",
         **({"Read": reading} if reading else {}),
@@ -134,6 +139,7 @@ def _print_description(job: Job) -> None:
         **_target_lines(target, labels),
         **_task_lines(job.data, target, frame),
         "Parts": f"{', '.join(f'{len(part)} {name}' for name, part in parts.items())} of {len(labels)} samples",
+        **{title: "\n".join(map(COMMAND_LINE.text, texts)) for title, texts in reports.items() if texts},
     }
     about = {title: recorded.get(title.lower()) or "not stated" for title in ("Source", "Licence", "Note")}
     console = _console()
@@ -270,6 +276,7 @@ def _cells(part: pd.DataFrame, kind: str) -> list[str]:
 
     from lifecycle.data.columns import times
     from lifecycle.data.columns.kinds import MOMENT
+    from lifecycle.data.splits.in_time import ranks
 
     missing = f"{int(part.isna().to_numpy().sum())}"
     numeric = all(pd.api.types.is_numeric_dtype(dtype) for dtype in part.dtypes)
@@ -289,7 +296,7 @@ def _cells(part: pd.DataFrame, kind: str) -> list[str]:
     column = part.iloc[:, 0].dropna().map(str)
     counts = column.value_counts()
     if kind.startswith("time"):
-        order = times.order(part.iloc[:, 0])
+        order = np.argsort(ranks(part.iloc[:, 0]), kind="stable")
         sorted_times = times.texts(part.iloc[:, 0])[order]
         return [missing, f"{len(counts):,}", sorted_times[0], "", sorted_times[-1], ""]
     most_frequent = f"{counts.index[0]} ({counts.iloc[0]})" if len(counts) and counts.iloc[0] > 1 else ""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.capabilities import HasTimeColumn, OrdersRows, dropped_by, weight_of
+from lifecycle.capabilities import HasTimeColumn, OrdersRows, dropped_by, split_columns_of, weight_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +27,9 @@ PIXEL, FILE, DIGEST, TIME, SORTED_TIME, WEIGHT, DROPPED, UNREAD = (
     "dropped",
     "not read",
 )
+GROUP, PART = "group of the row", "part of the row"
+OF_SPLIT = {"group": GROUP, "time": TIME, "split_column": PART}
+"""Field that says how rows are divided -> kind of its column."""
 PLURALS = {NUMBER: "numbers", PIXEL: "pixels"}
 MOMENT = "time ("
 """How the kind of a column of dates or times among features begins."""
@@ -50,8 +53,10 @@ def of_meaning(meaning: Meaning) -> str:
 def column_kinds(plugin: DataPlugin, frame: pd.DataFrame) -> dict[str, str]:
     """Return column -> kind, in the order of the columns: ``"number"``, ``"category (3 values)"``, ``"target"``, ..."""
     target, used = plugin.describe_target(frame).name, set(plugin.columns(frame))
+    of_split = {column: OF_SPLIT[field] for field, column in split_columns_of(plugin).items()}
     return {
-        str(name): _kind(plugin, frame, name, TARGET if name == target else "", name in used) for name in frame.columns
+        str(name): of_split.get(name) or _kind(plugin, frame, name, TARGET if name == target else "", name in used)
+        for name in frame.columns
     }
 
 
@@ -125,6 +130,8 @@ def describe(kinds: Mapping[str, str]) -> str:
         TIME: "in order of time",
         SORTED_TIME: "sorted by time",
         WEIGHT: "weights",
+        GROUP: "groups",
+        PART: "parts",
         DROPPED: "dropped",
         UNREAD: "not read",
     }.items():

@@ -14,9 +14,9 @@ from lifecycle.data.columns.names import Renamed
 from lifecycle.data.kinds.card import Card
 from lifecycle.data.kinds.table import TASKS
 from lifecycle.data.scaling import SCALINGS, fitted
-from lifecycle.data.sources import files
+from lifecycle.data.sources import files, test_file
 from lifecycle.data.sources.source_fields import SourceFields
-from lifecycle.data.splits import Shuffled
+from lifecycle.data.splits import ByColumns
 from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Array(Card, Renamed, Shuffled, SourceFields):
+class Array(Card, Renamed, ByColumns, SourceFields):
     """Samples of numbers, of any shape, a row each.  CLI: data=array data.path=a.csv data.target=y data.shape=[5,2]."""
 
     path: str = ""  # as of data=table, with one column for each number, in C order of the shape; or a .npz file
@@ -59,12 +59,13 @@ class Array(Card, Renamed, Shuffled, SourceFields):
         frame = self.renamed(files.read(self.path, self), self.path)
         targets.check_columns(frame, self.path, self._named)
         self.check(frame)
-        return frame
+        return test_file.appended(self, frame, lambda path: self.renamed(files.read(path), path), self._named)
 
     @property
     def _named(self) -> dict[str, str]:
         """Field -> column, of the columns that are not part of a sample."""
-        return {"target": self.target} if self.weight is None else {"target": self.target, "weight": self.weight}
+        weight = {} if self.weight is None else {"weight": self.weight}
+        return {"target": self.target, **weight, **self.columns_of_split}
 
     def check(self, frame: pd.DataFrame) -> None:
         """Check that rows have as many numbers as the shape."""
@@ -91,9 +92,10 @@ class Array(Card, Renamed, Shuffled, SourceFields):
 
         labels = targets.labels_of(frame[self.target]) if self.target in frame.columns else None
         numbers = features.finite_numbers(frame[self.columns(frame)], self.path, np.float64)
-        return Samples(
+        samples = Samples(
             numbers.reshape(-1, *self.shape), labels, np.arange(len(frame)), weights=weights.column(self, frame)
         )
+        return self.with_split(samples, frame)
 
     def learn(self, inputs: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None = None) -> Any:
         """Fit the scale of each feature, or channel, to the training samples, by their weights."""

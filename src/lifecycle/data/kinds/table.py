@@ -21,9 +21,10 @@ from lifecycle.data.encoder import RowEncoder
 from lifecycle.data.formats.reading import Reading
 from lifecycle.data.kinds.card import Card
 from lifecycle.data.scaling import SCALINGS
-from lifecycle.data.sources import files
+from lifecycle.data.sources import files, test_file
 from lifecycle.data.sources.source_fields import SourceFields
-from lifecycle.data.splits import Shuffled
+from lifecycle.data.splits import ByColumns
+from lifecycle.data.splits.rules import FILES
 from lifecycle.errors import RequestError, Setting, Text, did_you_mean
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ TASKS = ("classification", "regression")
 
 
 @dataclass
-class Table(Card, Reading, Renamed, Shuffled, SourceFields, Typed):
+class Table(Card, Reading, Renamed, ByColumns, SourceFields, Typed):
     """Rows of a table: numbers are scaled, categories one-hot.  CLI: data=table data.path=a.csv data.target=y."""
 
     sample_dim: ClassVar[int] = 1
@@ -67,16 +68,22 @@ class Table(Card, Reading, Renamed, Shuffled, SourceFields, Typed):
         frame = self.raw()
         targets.check_columns(frame, self.path, self._named)
         self.check(frame)
-        return frame
+        return test_file.appended(self, frame, self.raw, self._named)
 
-    def raw(self) -> pd.DataFrame:
-        """Return the raw rows as the source has them, with renamed columns."""
-        return self.renamed(self.cleaned(files.read(self.path, self), self.path), self.path)
+    def raw(self, path: str | None = None) -> pd.DataFrame:
+        """Return the raw rows as the source has them, with renamed columns.
+
+        Args:
+            path: of a separate file of test rows; ``None``: that of the data.
+        """
+        path = self.path if path is None else path
+        return self.renamed(self.cleaned(files.read(path, self), path), path)
 
     @property
     def _named(self) -> dict[str, str]:
         """Field -> column, of the columns that are not features."""
-        return {"target": self.target} if self.weight is None else {"target": self.target, "weight": self.weight}
+        weight = {} if self.weight is None else {"weight": self.weight}
+        return {"target": self.target, **weight, **self.columns_of_split}
 
     def check(self, frame: pd.DataFrame) -> None:
         """Check that the fields name columns of the rows."""
@@ -126,6 +133,8 @@ class Table(Card, Reading, Renamed, Shuffled, SourceFields, Typed):
 
     def large_file(self) -> Path | tuple[Path, ...] | None:
         """Return the file where its rows are too many for a frame; its digest is then that of the rows."""
+        if self.rule == FILES:
+            return None
         return files.large_file(self.path, None if self.memory_gb is None else int(self.memory_gb * 1e9), self)
 
     def feature_columns(self, columns: list[str]) -> list[str]:
@@ -156,6 +165,7 @@ class Table(Card, Reading, Renamed, Shuffled, SourceFields, Typed):
             what: what the field lists, for the message.
             fitting: the columns that it may contain.
         """
+        named = self.columns_of_split.values()
         for name in getattr(self, key):
             if name in fitting:
                 continue
@@ -165,6 +175,8 @@ class Table(Card, Reading, Renamed, Shuffled, SourceFields, Typed):
                 problem = "is the target"
             elif name == self.weight:
                 problem = "is the weight of the rows"
+            elif name in named:
+                problem = "says how the rows are divided, and is no feature"
             elif name in self.drop and key != "drop":
                 problem = ["is dropped by ", Setting("data.drop")]
             elif name in columns:
@@ -215,7 +227,8 @@ class Table(Card, Reading, Renamed, Shuffled, SourceFields, Typed):
             inputs = inputs.assign(**{name: convert.converted(inputs[name], meanings[name]) for name in meanings})
         zeros = {name: pd.to_numeric(inputs[name], errors="coerce") == 0 for name in self.missing_zeros}
         inputs = inputs.assign(**{name: inputs[name].mask(zeros[name]) for name in zeros}) if zeros else inputs
-        return Samples(inputs, labels, np.arange(len(frame)), weights=weights.column(self, frame))
+        samples = Samples(inputs, labels, np.arange(len(frame)), weights=weights.column(self, frame))
+        return self.with_split(samples, frame)
 
     def learn(self, inputs: pd.DataFrame, weights: np.ndarray[Any, Any] | None = None) -> Any:
         """Fit the steps of each kind of column to the training rows; weights count for imputers and scalers."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from lifecycle.contract import Fold, Split, Target
 from lifecycle.data.assembly import as_targets, spec_of
+from lifecycle.data.audit.audit import hashes_of_audit, look_at
+from lifecycle.data.audit.findings import Audit
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.large.learn import held_out_gaps, learn, transform
@@ -19,7 +22,9 @@ from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.errors import Text
 
 
-def load_large(table: LargeTable, name: str, kind: str, seed: int, fold: Fold | None = None) -> Dataset:
+def load_large(
+    table: LargeTable, name: str, kind: str, seed: int, fold: Fold | None = None, audited: bool = False
+) -> Dataset:
     """Split and preprocess a large table, like :func:`lifecycle.data.load.load`, without a second copy in memory.
 
     Args:
@@ -28,6 +33,7 @@ def load_large(table: LargeTable, name: str, kind: str, seed: int, fold: Fold | 
         kind: name of the data plugin.
         seed: of the split.
         fold: of a cross-validation; ``None``: one split.
+        audited: whether to look for leaks, identifiers and the like in a sample of the rows.
 
     Raises:
         RequestError: the rows cannot be used.
@@ -40,27 +46,32 @@ def load_large(table: LargeTable, name: str, kind: str, seed: int, fold: Fold | 
     of_train = None if of_rows is None else of_rows[drawn.train]
     task, encoder = found.learn(drawn.train, target, of_train)
     notes = _notes(table, name, drawn.train, target.task)
+    audit = _audit(table, found, drawn, target) if audited else None
     preprocessing = Preprocessing(learn(table, drawn.train, of_train), encoder, table.gaps)
     parts = [drawn.train, drawn.val, drawn.test]
     inputs = transform(table, preprocessing.inputs, parts, name)  # one for all parts: it frees the blocks as it goes
 
-    def part(number: int) -> Part:
-        return Part(
-            inputs=inputs[number],
-            targets=as_targets(found.encoded(preprocessing, parts[number]), task),
-            labels=found.of(parts[number]),
-            rows=parts[number],
-            weights=None if of_rows is None else of_rows[parts[number]],
+    train, val, test = (
+        None
+        if not len(rows)
+        else Part(
+            inputs=of_part,
+            targets=as_targets(found.encoded(preprocessing, rows), task),
+            labels=found.of(rows),
+            rows=rows,
+            weights=None if of_rows is None else of_rows[rows],
         )
-
+        for rows, of_part in zip(parts, inputs, strict=True)
+    )
+    assert train is not None  # noqa: S101 - for the types: no split is without training rows
     return Dataset(
         name=name,
         kind=kind,
-        spec=spec_of(plugin, task, target, preprocessing, inputs[0]),
+        spec=spec_of(plugin, task, target, preprocessing, train.inputs),
         preprocessing=preprocessing,
-        train=part(0),
-        val=part(1) if len(drawn.val) else None,
-        test=part(2) if len(drawn.test) else None,
+        train=train,
+        val=val,
+        test=test,
         num_rows=table.blocks.num_rows,
         num_missing=sum(table.missing.values()),
         digest=table.digest,
@@ -69,7 +80,25 @@ def load_large(table: LargeTable, name: str, kind: str, seed: int, fold: Fold | 
         notes=tuple(notes),
         weight=plugin.weight,
         plugin=plugin,
+        split_report=drawn.report,
+        audit=audit,
     )
+
+
+def _audit(table: LargeTable, found: Labels, drawn: Split, target: Target) -> Audit:
+    """Return what is to be known of a sample of the rows."""
+
+    def read(rows: np.ndarray[Any, Any]) -> pd.DataFrame:
+        columns = {}
+        for place, name in enumerate(table.features):
+            values = table.blocks.column(place, rows).astype(np.float64) + table.blocks.offset(place)
+            columns[name] = values
+            if name in table.codes:
+                texts = np.array([*table.codes[name].texts, None], dtype=object)
+                columns[name] = texts[np.nan_to_num(values, nan=len(texts) - 1).astype(np.int64)]
+        return pd.DataFrame(columns)
+
+    return look_at(read, found.values, drawn, target, hashes_of_audit(table.plugin, table.hashes), found.texts)
 
 
 def _notes(table: LargeTable, name: str, train: np.ndarray[Any, Any], task: str) -> list[Text]:
@@ -89,5 +118,5 @@ def _draw(
     if of_rows is None or of_rows.all():
         return split_of(table, found, target, seed, fold)
     positions = np.flatnonzero(of_rows)
-    drawn = split_of(table, found.take(positions), target, seed, fold)
-    return Split(positions[drawn.train], positions[drawn.val], positions[drawn.test])
+    drawn = split_of(table, found.take(positions), target, seed, fold, positions)
+    return Split(positions[drawn.train], positions[drawn.val], positions[drawn.test], drawn.report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from lifecycle.data.large.codes import MOST_TEXTS, Codes, TooManyTextsError
 from lifecycle.data.large.meanings import Meanings
 from lifecycle.data.large.table import LargeTable, TableFields, too_many_classes
 from lifecycle.data.sources import files
+from lifecycle.data.splits import duplicates
 from lifecycle.errors import RequestError, Setting, Text
 from lifecycle.runtime.memory import free_memory
 
@@ -47,7 +49,10 @@ def read(plugin: TableFields, file: Path | tuple[Path, ...]) -> LargeTable:
         targets.check_name(found.names, plugin.path, "target", plugin.target)
         if plugin.weight is not None:
             targets.check_name(found.names, plugin.path, "weight", plugin.weight)
-        of_rows = [plugin.target] if plugin.weight is None else [plugin.weight, plugin.target]
+        for key, column in plugin.columns_of_split.items():
+            targets.check_name(found.names, plugin.path, key, column)
+        weight = [] if plugin.weight is None else [plugin.weight]
+        of_rows = [*plugin.columns_of_split.values(), *weight, plugin.target]  # the target is the last one
         wanted = plugin.feature_columns(found.names)
         if isinstance(found, ParquetFile):
             _check_types(plugin, found, wanted)
@@ -104,6 +109,8 @@ class _Reader:
         self.target: list[AnyArray] = []
         self.weights: list[AnyArray] = []
         self.without_target: list[int] = []  # number of rows without a target, and the first of them
+        self.hashes: list[AnyArray] = []
+        self.of_split: dict[str, list[pa.ChunkedArray]] = {name: [] for name in plugin.columns_of_split.values()}
         self.notes: dict[str, Text] = {}
         self.in_doubt: set[str] = set()  # columns of a CSV file with numbers that may have been rounded
 
@@ -113,7 +120,15 @@ class _Reader:
         self._add_target(table[self.plugin.target], row)
         if self.plugin.weight is not None:
             self.weights.append(table[self.plugin.weight].to_numpy())
-        self.blocks.append([self._feature(name, table[name], row) for name in self.wanted])
+        columns = [self._feature(name, table[name], row) for name in self.wanted]
+        self.blocks.append(columns)
+        for name, parts in self.of_split.items():
+            parts.append(table[name])
+        if self.plugin.keep_duplicates_together:
+            hashes = np.zeros(len(columns[0]), dtype=np.uint64)
+            for values in columns:
+                hashes = duplicates.added(hashes, duplicates.bits_of(values))
+            self.hashes.append(hashes)
 
     def _add_target(self, column: pa.ChunkedArray, row: int) -> None:
         missing = column.is_null(nan_is_null=True).to_numpy()
@@ -217,6 +232,8 @@ class _Reader:
             notes=self.notes | self._notes_in_csv(),
             dialect=self.file.dialect if isinstance(self.file, CsvFile) else None,
             readings=[note for one in self.meanings.found.values() for note in one.notes],
+            hashes=np.concatenate(self.hashes) if self.hashes else None,
+            of_split=self._columns_of_split(),
         )
 
     def _classes(self, name: str, target: AnyArray) -> tuple[AnyArray | None, AnyArray]:
@@ -229,6 +246,21 @@ class _Reader:
         if values is None or found is None or self.plugin.task == "classification":
             return np.array(codes.texts, dtype=object), target
         return None, values[target]
+
+    def _columns_of_split(self) -> pd.DataFrame:
+        """Return the columns that say how rows are divided, as a file that is read at once has them."""
+        found: dict[str, Any] = {}
+        for name, parts in self.of_split.items():
+            chunks = [chunk for part in parts for chunk in part.chunks]
+            parts.clear()
+            if len(kinds := {chunk.type for chunk in chunks}) > 1:  # numbers in some blocks, and texts in others
+                kind = pa.string() if any(map(pa.types.is_string, kinds)) else pa.float64()
+                chunks = [chunk.cast(kind) for chunk in chunks]
+            column = pa.chunked_array(chunks)
+            found[name] = column.to_pandas(types_mapper={pa.string(): pd.StringDtype(na_value=np.nan)}.get)
+        frame = pd.DataFrame(found)
+        targets.check_columns(frame, self.plugin.path, self.plugin.columns_of_split)
+        return frame
 
     def _notes_in_csv(self) -> dict[str, Text]:
         names = [name for name in (*self.wanted, self.plugin.target) if name in self.in_doubt]

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 
-from lifecycle.contract import DataPlugin
+from lifecycle.contract import DataPlugin, Samples
 from lifecycle.data.columns import targets
-from lifecycle.data.columns.kinds import CATEGORY, DROPPED, NUMBER, TARGET, WEIGHT, of_meaning
+from lifecycle.data.columns.kinds import CATEGORY, DROPPED, NUMBER, OF_SPLIT, TARGET, WEIGHT, of_meaning
 from lifecycle.data.columns.meaning.infer import Found
 from lifecycle.data.columns.meaning.meaning import Meaning
 from lifecycle.data.formats.dialect import Dialect
@@ -35,6 +36,7 @@ class TableFields(DataPlugin, Protocol):
     scaling: str
     rare: float | None
     fold_case: bool
+    keep_duplicates_together: bool
 
     @property
     def meanings(self) -> dict[str, Meaning]:
@@ -47,6 +49,15 @@ class TableFields(DataPlugin, Protocol):
 
     def check_typed(self, columns: Sequence[str]) -> None:
         """Check that the columns that are typed exist."""
+        ...
+
+    @property
+    def columns_of_split(self) -> dict[str, str]:
+        """Field -> column, of the columns that say how rows are divided."""
+        ...
+
+    def with_split(self, samples: Samples, frame: pd.DataFrame) -> Samples:
+        """Return samples with what is needed to divide them."""
         ...
 
     def feature_columns(self, columns: list[str]) -> list[str]:
@@ -77,6 +88,8 @@ class LargeTable:
         notes: column -> warning about its rounded whole numbers.
         dialect: of a text file.
         readings: warnings about how columns are read.
+        hashes: ``(rows,) uint64`` of the features, equal for equal rows; ``None``: they are not needed.
+        of_split: the columns that say how rows are divided.
     """
 
     plugin: TableFields
@@ -93,6 +106,8 @@ class LargeTable:
     notes: dict[str, Text] = field(default_factory=dict)
     dialect: Dialect | None = None
     readings: list[Text] = field(default_factory=list)
+    hashes: AnyArray | None = None
+    of_split: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def rounded(self, task: str) -> list[Text]:
         """Return the warnings about rounded numbers; labels of a classification are texts, and not rounded."""
@@ -122,6 +137,7 @@ class LargeTable:
         for name, codes in self.codes.items():
             values = len(codes.texts)
             kinds[name] = f"{CATEGORY} ({values} value{'s' if values != 1 else ''})"
+        kinds |= {name: OF_SPLIT[key] for key, name in self.plugin.columns_of_split.items()}
         return kinds | {self.plugin.target: TARGET, **({self.plugin.weight: WEIGHT} if self.plugin.weight else {})}
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,16 +62,44 @@ def labels(table: LargeTable, target: Target) -> Labels:
     return Labels(clean_targets(table.classes, target)[table.target], None)
 
 
-def split(table: LargeTable, found: Labels, target: Target, seed: int, fold: Fold | None = None) -> Split:
-    """Divide the rows as the plugin does, in increasing order within each part."""
+def split(
+    table: LargeTable,
+    found: Labels,
+    target: Target,
+    seed: int,
+    fold: Fold | None = None,
+    positions: AnyArray | None = None,
+) -> Split:
+    """Divide the rows as the plugin does, in increasing order within each part.
+
+    Args:
+        table: the rows.
+        found: the targets of the rows to divide.
+        target: its task.
+        seed: of the split.
+        fold: of a cross-validation; ``None``: one split.
+        positions: the rows to divide; ``None``: all. The split has positions among them.
+    """
     # Only the number of rows matters, and a broadcast zero needs no memory.
     rows = np.broadcast_to(np.int64(0), len(found.values))
-    inputs = np.empty((len(rows), 0))
+    samples = Samples(np.empty((len(rows), 0)), found.values, rows, hashes=_some(table.hashes, positions))
+    if len(table.of_split.columns):
+        of_rows = table.of_split if positions is None else table.of_split.iloc[positions].reset_index(drop=True)
+        samples = table.plugin.with_split(samples, of_rows)
     try:
-        drawn = draw(table.plugin, Samples(inputs, found.values, rows), target.task, seed, fold)
+        drawn = draw(table.plugin, samples, target.task, seed, fold)
     except RequestError:
         if found.texts is not None:  # again with labels, so that the message names the class rather than its code
             every = np.arange(len(rows))
-            draw(table.plugin, Samples(inputs, found.of(every), every), target.task, seed, fold)
+            draw(table.plugin, replace(samples, targets=found.of(every), rows=every), target.task, seed, fold)
         raise
-    return Split(np.sort(drawn.train), np.sort(drawn.val), np.sort(drawn.test))
+    report = drawn.report
+    if report and found.texts is not None and "by class" in str(report[0]):
+        every = np.arange(len(rows))
+        named = draw(table.plugin, replace(samples, targets=found.of(every), rows=every), target.task, seed, fold)
+        report = named.report
+    return Split(np.sort(drawn.train), np.sort(drawn.val), np.sort(drawn.test), report)
+
+
+def _some(values: AnyArray | None, positions: AnyArray | None) -> AnyArray | None:
+    return values if values is None or positions is None else values[positions]

@@ -1,0 +1,181 @@
+"""The audit of a data set before training: one pass over its rows, or over a sample of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lifecycle.contract import DataPlugin, Samples, Split, Target
+from lifecycle.data.audit import table_checks
+from lifecycle.data.audit.findings import Audit, Finding, named
+from lifecycle.data.splits import RANDOM, Shuffled, duplicates
+from lifecycle.data.splits.duplicates import SINGLE, sets_of
+from lifecycle.data.splits.rules import NONE, STRATIFIED
+from lifecycle.errors import Either, Text
+
+AnyArray = np.ndarray[Any, Any]
+
+MOST_ROWS = 10_000
+"""Rows of each part that are looked at."""
+
+MOST_COLUMNS = 1000
+"""Columns that are looked at."""
+
+FEW_ROWS = 10
+"""A class with fewer rows is mentioned."""
+
+FAR = 10.0
+"""Distance of an outlier from the median, in standard deviations as the interquartile range gives them."""
+
+NORMAL_RANGE = 1.349
+"""Interquartile range of a normal distribution, in standard deviations."""
+
+
+def audit_of(plugin: DataPlugin, samples: Samples, labels: AnyArray, split: Split, target: Target) -> Audit:
+    """Return what is to be known of rows in memory.
+
+    Args:
+        plugin: that read them.
+        samples: before any preprocessing.
+        labels: ``(samples,)`` clean targets.
+        split: the parts.
+        target: name and task.
+    """
+    inputs = samples.inputs
+
+    def read(rows: AnyArray) -> pd.DataFrame | None:
+        return inputs.iloc[rows] if isinstance(inputs, pd.DataFrame) else None
+
+    hashes = hashes_of_audit(plugin, lambda: duplicates.hashes(inputs) if samples.hashes is None else samples.hashes)
+    return look_at(read, labels, split, target, hashes)
+
+
+def hashes_of_audit(plugin: Any, known: Any) -> AnyArray | None:
+    """Return the hashes of the features, or ``None`` where equal rows are together, may be divided, or are windows.
+
+    Args:
+        plugin: the data plugin.
+        known: the hashes, or a function that computes them.
+    """
+    if not isinstance(plugin, Shuffled) or not plugin.keep_duplicates_together:
+        return None
+    if plugin.rule in (None, RANDOM, STRATIFIED, NONE) and plugin.test_rows == RANDOM:
+        return None
+    return known() if callable(known) else known
+
+
+def look_at(
+    read: Callable[[AnyArray], pd.DataFrame | None],
+    labels: AnyArray,
+    split: Split,
+    target: Target,
+    hashes: AnyArray | None = None,
+    classes: AnyArray | None = None,
+) -> Audit:
+    """Return what is to be known of a data set.
+
+    Args:
+        read: returns the features of some rows, by their positions in increasing order; ``None``: they are no columns.
+        labels: ``(rows,)`` classes, or values of a regression.
+        split: the parts.
+        target: name and task.
+        hashes: ``(rows,)`` of the features, where equal rows may be in different parts; ``None``: they are not.
+        classes: the names of the classes where labels are positions among them.
+    """
+    is_regression = target.task == "regression"
+    parts = {"train": split.train, "validation": split.val, "test": split.test}
+    parts = {name: rows for name, rows in parts.items() if len(rows)}
+    found = [*_duplicates(hashes, labels, parts)]
+    rows = np.concatenate(list(parts.values()))
+    found += _outliers(labels[rows], target.name) if is_regression else _classes(labels, parts, target.name, classes)
+    some = {name: _some(rows) for name, rows in parts.items()}
+    rows = np.sort(np.concatenate(list(some.values())))
+    frame = read(rows)
+    if frame is None:
+        return Audit(tuple(found), len(labels), len(labels))
+    places = {name: np.searchsorted(rows, of_part) for name, of_part in some.items()}
+    columns = [table_checks.column_of(str(name), frame[name]) for name in frame.columns[:MOST_COLUMNS]]
+    sample = table_checks.Sample(columns, labels[rows], places, is_regression)
+    found += table_checks.checked(sample)
+    missing = {column.name: round(column.missing, 6) for column in columns if column.missing}
+    more = frame.shape[1] - MOST_COLUMNS
+    not_checked = (f"{more} of {frame.shape[1]} columns",) if more > 0 else ()
+    return Audit(tuple(found), len(rows), len(labels), missing, not_checked)
+
+
+def _some(rows: AnyArray) -> AnyArray:
+    """Return at most MOST_ROWS of some rows, by chance and always the same."""
+    if len(rows) <= MOST_ROWS:
+        return np.sort(rows)
+    return np.sort(np.random.default_rng(0).choice(rows, MOST_ROWS, replace=False))
+
+
+def _duplicates(hashes: AnyArray | None, labels: AnyArray, parts: dict[str, AnyArray]) -> list[Finding]:
+    """Find rows of validation and test whose features a training row has too."""
+    found = None if hashes is None else sets_of(hashes, labels, len(labels))
+    if found is None:
+        return []
+    of_train = found.number[parts["train"]]
+    known = np.zeros(found.number.max() + 2, dtype=bool)
+    known[of_train[of_train != SINGLE]] = True
+    counts = {
+        name: int((known[found.number[rows]] & (found.number[rows] != SINGLE)).sum())
+        for name, rows in parts.items()
+        if name != "train"
+    }
+    listed = [f"{count} of {len(parts[name])} {name} rows" for name, count in counts.items() if count]
+    if not listed:
+        return []
+    what = f"{' and '.join(listed)} have the features of a training row, so their scores are too good"
+    remedy: Text = Either(
+        "Add data.split=random, which keeps equal rows in one part, or remove the copies", "Remove the copies"
+    )
+    return [Finding("duplicates", what, remedy)]
+
+
+def _classes(
+    labels: AnyArray, parts: dict[str, AnyArray], target: str, classes: AnyArray | None = None
+) -> list[Finding]:
+    codes, names = pd.factorize(labels, sort=True)
+    names = names if classes is None else classes[names]
+    sizes = np.bincount(codes, minlength=len(names))
+    in_train = np.bincount(codes[parts["train"]], minlength=len(names))
+    absent = [str(name) for name, count in zip(names, in_train, strict=True) if not count]
+    found = []
+    if absent:
+        what = f"{target}: no training row has the class {named(absent)}, which cannot be learnt"
+        remedy = Either(
+            "Add data.split=stratified, or correct the names of the classes", "Correct the names of the classes"
+        )
+        found.append(Finding("classes", what, remedy, (target,)))
+    few = [
+        f"{name} ({size})"
+        for name, size in zip(names, sizes, strict=True)
+        if size < FEW_ROWS and str(name) not in absent
+    ]
+    if few:
+        classes_are = "classes" if len(few) > 1 else "class"
+        what = f"{target}: fewer than {FEW_ROWS} rows of the {classes_are} {named(few)}, of which scores say little"
+        remedy = Either("Add cv=5 to test on every row, or class_weights=balanced", 'Use class_weights="balanced"')
+        found.append(Finding("classes", what, [remedy, ", or add rows"], (target,)))
+    return found
+
+
+def _outliers(values: AnyArray, target: str) -> list[Finding]:
+    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
+    spread = (high - low) / NORMAL_RANGE
+    if not spread:
+        return []
+    far = np.flatnonzero(np.abs(values - median) > FAR * spread)
+    if not len(far):
+        return []
+    worst = values[far[np.abs(values[far] - median).argmax()]]
+    what = (
+        f"{target}: {len(far)} value{'s' * (len(far) > 1)} far from all others, such as {worst:.6g} where half are "
+        f"between {low:.6g} and {high:.6g}"
+    )
+    remedy = Either("Add loss=huber, on which they weigh less, or correct them", 'Use loss="huber", or correct them')
+    return [Finding("outliers", what, remedy, (target,))]
