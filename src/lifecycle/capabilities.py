@@ -95,6 +95,38 @@ class HasOptionalColumns(Protocol):
 
 
 @runtime_checkable
+class ResolvesFields(Protocol):
+    """Infers fields from the training rows."""
+
+    def resolved(self, frame: pd.DataFrame) -> Any:
+        """Return a copy of the plugin with the inferred fields set.
+
+        ``fold``, a :class:`lifecycle.contract.Fold`, is an optional parameter of a plugin whose training rows depend on
+        the fold of a cross-validation.
+        """
+        ...
+
+
+@runtime_checkable
+class DescribesResolved(Protocol):
+    """Says what it inferred."""
+
+    def inferred(self, configured: Any, frame: pd.DataFrame) -> tuple[str, str] | None:
+        """Return a title and a sentence for the report, such as ``("Series", "season 12")``; ``None``: nothing."""
+        ...
+
+
+@runtime_checkable
+class TransformsTarget(Protocol):
+    """May learn another scale of a regression's target."""
+
+    @property
+    def target_transform(self) -> str:
+        """``"log"``: the logarithm of the target; ``""``: the target itself."""
+        ...
+
+
+@runtime_checkable
 class HasTimes(Protocol):
     """Has rows with times."""
 
@@ -121,6 +153,24 @@ class Forecasts(Protocol):
 
     def times_after(self, frame: pd.DataFrame, number: int, trained: Any) -> pd.Series[Any]:
         """Return the times that follow those of rows."""
+        ...
+
+
+@runtime_checkable
+class ForecastsBlocks(Protocol):
+    """Predicts the steps after the last rows of one or several series, some at a time."""
+
+    def ahead_of(self, frame: pd.DataFrame, number: int, trained: Any) -> Any:
+        """Return a :class:`lifecycle.data.series.ahead.Ahead`; ``None``: :class:`Forecasts` does."""
+        ...
+
+
+@runtime_checkable
+class PredictsSteps(Protocol):
+    """Has samples of several steps ahead for the same row."""
+
+    def one_a_row(self, samples: Samples) -> Samples:
+        """Return those of one step ahead: one sample a row."""
         ...
 
 
@@ -173,6 +223,11 @@ class PredictsDifferences(Protocol):
     """Predicts the difference of a value to the one some rows earlier."""
 
     difference: int  # rows; 0: predicts the values
+
+
+def transform_of(plugin: Any) -> str:
+    """Return the transform of the target that a plugin chooses; ``""``: none."""
+    return plugin.target_transform if isinstance(plugin, TransformsTarget) else ""
 
 
 def path_of(plugin: Any, otherwise: str = "") -> str:

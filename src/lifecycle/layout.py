@@ -69,6 +69,9 @@ HIGHER_IS_BETTER = "lifecycle.higher_is_better"
 SPLIT_ROWS = "lifecycle.split_rows"
 """Numbers of training, validation and test rows, as ``120,15,15``."""
 
+INFERRED = "lifecycle.inferred"
+"""What the data plugin found in the training rows, as a sentence."""
+
 DATA_DIGEST = "data.sha256"
 """Of the file or the rows."""
 

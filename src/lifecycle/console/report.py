@@ -84,6 +84,8 @@ class Report:
         """Print data, layers, loss, optimizer and metrics before a fit."""
         self.data(data)
         self._line("Columns", kinds.describe(data.column_kinds))
+        if data.inferred is not None:
+            self._line(*data.inferred)
         for note in data.notes:
             self._line("", COMMAND_LINE.text(note), style="yellow")
         self._line("Network", f"{job.model_name}: {sum(layer.num_params for layer in layers):,} parameters")

@@ -32,6 +32,7 @@ class Part:
         times: ``(samples,)`` the time of each target; or ``None``.
         files: ``(samples,)`` the file of each sample; or ``None``.
         weights: ``(samples,) float64`` above 0; ``None``: all 1.
+        about: further columns of the table of predictions, ``(samples,)`` each.
     """
 
     inputs: Rows
@@ -43,6 +44,7 @@ class Part:
     times: np.ndarray[Any, Any] | None = None
     files: np.ndarray[Any, Any] | None = None
     weights: np.ndarray[Any, Any] | None = None
+    about: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -82,6 +84,8 @@ class Dataset:
     notes: tuple[Text, ...] = ()  # warnings about the rows, a sentence each
     weight: str | None = None  # the column of weights
     time_step: dict[str, Any] | None = None  # the step between the times of a series
+    plugin: Any = None  # the data plugin with its inferred fields; None: as it was configured
+    inferred: tuple[str, str] | None = None  # a title and a sentence on what was inferred, for the report
 
     @property
     def window_rows(self) -> int | None:

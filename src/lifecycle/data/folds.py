@@ -11,6 +11,7 @@ from lifecycle.capabilities import large_file_of
 from lifecycle.contract import DataPlugin, Fold
 from lifecycle.data.columns import weights
 from lifecycle.data.preprocessing import clean_targets
+from lifecycle.data.resolving import resolved
 from lifecycle.data.splits import draw
 
 MOST_ROWS = 20_000
@@ -33,10 +34,11 @@ def check_can_be_folded(plugin: DataPlugin, seed: int, folds: int, repeats: int)
         return
     frame = plugin.read()
     target = plugin.describe_target(frame)
-    samples, _ = weights.kept(plugin.samples(frame), None, weights.key_of(plugin))
+    as_found = resolved(plugin, frame)
+    samples, _ = weights.kept(as_found.samples(frame), None, weights.key_of(plugin))
     labels = clean_targets(np.asarray(samples.targets), target)
     # Rare classes may be missing in the validation rows of some folds only. To divide many rows takes long, and they
     # have many of each class.
     checked = range(repeats) if len(labels) <= MOST_ROWS else (0,)
     for repeat, fold in itertools.product(checked, range(folds)):
-        draw(plugin, replace(samples, targets=labels), target.task, seed, Fold(fold, folds, repeat))
+        draw(as_found, replace(samples, targets=labels), target.task, seed, Fold(fold, folds, repeat))

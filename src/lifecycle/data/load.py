@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lifecycle.capabilities import ChecksRows, HasTimes, ReadsLargeFiles, weight_of
+from lifecycle.capabilities import ChecksRows, HasTimes, ReadsLargeFiles, transform_of, weight_of
 from lifecycle.contract import DataPlugin, Fold, Samples, Split, Target
 from lifecycle.data.assembly import learn, part_of, spec_of
 from lifecycle.data.audit import rounded_numbers
@@ -18,7 +18,8 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.digests import digest
 from lifecycle.data.large.load import load_large
 from lifecycle.data.large.table import LargeTable
-from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, learn_target
+from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, differences, learn_target
+from lifecycle.data.resolving import inferred, resolved
 from lifecycle.data.selection import select
 from lifecycle.data.sources.in_memory import MemoryRows
 from lifecycle.data.splits import draw
@@ -71,6 +72,7 @@ def _load_frame(
     in_memory: bool = False,
     fixed_split: Split | None = None,
 ) -> Dataset:
+    configured, plugin = plugin, resolved(plugin, frame, fold)
     target = plugin.describe_target(frame)
     all_samples = plugin.samples(frame)
     if all_samples.targets is None:
@@ -107,6 +109,8 @@ def _load_frame(
         notes=tuple(notes),
         weight=weight_of(plugin),
         time_step=plugin.time_step(frame) if isinstance(plugin, HasTimes) else None,
+        plugin=plugin,
+        inferred=inferred(configured, plugin, frame),
     )
 
 
@@ -133,7 +137,7 @@ def _fit(
         target: its task, and whether to scale it.
         gaps: the columns with missing values.
     """
-    differences = labels if samples.base is None else labels - samples.base
+    transform = transform_of(plugin)
     training = select(samples, train)
-    task, encoder = learn_target(differences, train, target, training.weights)
-    return task, Preprocessing(learn(plugin, training.inputs, training.weights), encoder, gaps)
+    task, encoder = learn_target(differences(labels, samples.base, transform), train, target, training.weights)
+    return task, Preprocessing(learn(plugin, training.inputs, training.weights), encoder, gaps, transform)

@@ -25,4 +25,5 @@ def select(samples: Samples, positions: np.ndarray[Any, Any]) -> Samples:
         times=rows(samples.times),
         files=rows(samples.files),
         weights=rows(samples.weights),
+        about={name: values[positions] for name, values in samples.about.items()},
     )

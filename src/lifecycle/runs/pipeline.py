@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -212,6 +212,7 @@ def _compiled(job: Job, data: Dataset) -> Prepared:
         job.schedule,
         losses.class_weights(job.class_weights, data.spec, data.train.targets, data.train.loss_weights),
         job.label_smoothing,
+        data.preprocessing.transform,
     )
     # After the module, which knows the default loss of the task.
     losses.check_data(module.loss_name, data)
@@ -265,10 +266,14 @@ def describe(job: Job, prepared: Prepared, tracked: Run) -> Text | None:
     )  # by which resume, rerun and compare recognise the same rows
     rows_a_step = preflight.batch_size(job.trainer, data)
     metrics = list(module.metric_names)
+    plugin = job.data if data.plugin is None else data.plugin
+    inferred = {f"data__{key}": value for key, value in asdict(plugin).items()} if is_dataclass(plugin) else {}
     schedule = {f"schedule__{key}": value for key, value in asdict(job.schedule).items()}
     tracked.log_resolved(
-        job.request, loss=module.loss_name, metrics=metrics, trainer__batch_size=rows_a_step, **schedule
+        job.request, loss=module.loss_name, metrics=metrics, trainer__batch_size=rows_a_step, **schedule, **inferred
     )
+    if data.inferred is not None:
+        tracked.tag(**{layout.INFERRED: data.inferred[1]})
     note = preflight.reduced_batch_size(job.trainer, data)
     if note is not None:
         tracked.tag(**{layout.BATCH_SIZE: str(rows_a_step)})  # the parameter records the requested size
@@ -322,7 +327,7 @@ def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | 
         model=job.model,
         data_name=data.name,
         data_kind=data.kind,
-        data=job.data,
+        data=job.data if data.plugin is None else data.plugin,
         spec=data.spec,
         preprocessing=data.preprocessing,
         network=prepared.network,

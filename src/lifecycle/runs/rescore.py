@@ -16,6 +16,7 @@ from lifecycle.compile import losses, scores
 from lifecycle.config.schema import Job
 from lifecycle.credentials import masked
 from lifecycle.data import external
+from lifecycle.data.resolving import resolved_like
 from lifecycle.data.sources import in_memory
 from lifecycle.errors import COMMAND_LINE, RequestError, Setting
 from lifecycle.evaluate import scoring
@@ -129,7 +130,13 @@ def other_rows(found: FoundRun, job: Job, request: Job, name: str, missing: str 
     preflight.check_devices(job.trainer)
     trained = saved_model.load(found.model_folder())
     data = external.load(
-        request.data, name, request.data_kind, trained.spec, trained.preprocessing, trained.columns, missing
+        resolved_like(request.data, trained.data),
+        name,
+        request.data_kind,
+        trained.spec,
+        trained.preprocessing,
+        trained.columns,
+        missing,
     )
     module = compiled_as(trained)
     losses.check_data(module.loss_name, data)

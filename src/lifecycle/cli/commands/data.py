@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -96,17 +97,19 @@ def _print_description(job: Job) -> None:
     from lifecycle.data.columns.kinds import column_kinds, num_missing
     from lifecycle.data.digests import digest
     from lifecycle.data.preprocessing import clean_targets
+    from lifecycle.data.resolving import inferred, resolved
     from lifecycle.runtime.digests import sha256
 
     plugin = job.data
     frame = plugin.read()
+    configured, plugin = plugin, resolved(plugin, frame)
     target, samples = plugin.describe_target(frame), plugin.samples(frame)
     if samples.targets is None:
         problem = f"has no target column {target.name}"
         raise RequestError(Setting("data", job.data_name), problem, remedy="Name one with data.target.")
     labels = clean_targets(samples.targets, target)
     missing = num_missing(plugin, frame, samples)
-    split = plugin.split(type(samples)(samples.inputs, labels, samples.rows), target.task, job.seed)
+    split = plugin.split(replace(samples, targets=labels), target.task, job.seed)
     parts = {"train": split.train, "validation": split.val, "test": split.test}
     recorded = job.request.recorded["data"]
     lines = {
@@ -115,6 +118,8 @@ def _print_description(job: Job) -> None:
         **_target_lines(target, labels),
         "Parts": f"{', '.join(f'{len(part)} {name}' for name, part in parts.items())} of {len(labels)} samples",
     }
+    if (found := inferred(configured, plugin, frame)) is not None:
+        lines |= dict([found])
     about = {title: recorded.get(title.lower()) or "not stated" for title in ("Source", "Licence", "Note")}
     console = _console()
     columns = _columns_table(frame, column_kinds(plugin, frame), target)
