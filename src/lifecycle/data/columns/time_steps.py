@@ -176,6 +176,7 @@ def _by_local_clock(moments: Moments, step: TimeStep) -> bool:
 
 
 def are_dates(dates: pd.Series[Any]) -> bool:
+    """Return whether times are dates rather than whole numbers."""
     return dates.dtype.kind == "M"
 
 

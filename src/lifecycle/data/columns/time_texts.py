@@ -41,6 +41,13 @@ def written_like(found: pd.Series[Any], column: pd.Series[Any], notation: Notati
         return pd.Series(local.dt.year.astype(column.dtype))
     if pd.api.types.is_datetime64_any_dtype(column):
         return pd.Series((local if column.dt.tz is None else found).astype(column.dtype))
+    return _as_objects(found, local, column)
+
+
+def _as_objects(found: pd.Series[Any], local: pd.Series[Any], column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return dates like a column of Python's dates, or of texts."""
+    import pandas as pd
+
     last = column.iloc[-1]
     # Before date, of which datetime is a subclass.
     if isinstance(last, datetime.datetime):

@@ -16,7 +16,7 @@ from lifecycle.data.resolving import AUTO
 from lifecycle.data.scaling import SCALINGS, fitted
 from lifecycle.data.series import calendar, detection, time_order, windows
 from lifecycle.data.series.ahead import STEP, Ahead
-from lifecycle.data.series.fields import SEASONS_FOR_A_WINDOW, WINDOW, SeriesFields
+from lifecycle.data.series.fields import FEW_STEPS, SEASONS_FOR_A_WINDOW, WINDOW, SeriesFields
 from lifecycle.data.series.stretches import groups_of, notes, stretches
 from lifecycle.data.sources import files
 from lifecycle.data.splits import Shares, chronological, chronological_fold
@@ -209,7 +209,9 @@ class Series(Card, Renamed, SeriesFields, Shares):
         """Return the window: with the differences it reaches over a season, so few rows need no more."""
         if season is None:
             return WINDOW
-        return min(WINDOW, season) if season in lags and rows < SEASONS_FOR_A_WINDOW * season else season
+        # More inputs than so few rows can weigh would hide what little the changes tell.
+        few = max(season // 3, min(season, FEW_STEPS))
+        return few if season in lags and rows < SEASONS_FOR_A_WINDOW * season else season
 
     def _training_values(self, frame: pd.DataFrame, fold: Fold | None) -> list[np.ndarray[Any, Any]]:
         """Return the values of each series that are before every validation and test row, of its longest stretch."""

@@ -43,7 +43,13 @@ class Ahead:
                 Setting("horizon", number),
                 f"is more than the {fields.horizon} that were trained, and later values of "
                 f"{', '.join(fields.features)} are not known",
-                remedy=["Train with ", Setting("data.horizon", number), ", or name columns that are known in advance ", "in ", Setting("data.known"), "."],
+                remedy=[
+                    "Train with ",
+                    Setting("data.horizon", number),
+                    ", or name columns that are known in advance in ",
+                    Setting("data.known"),
+                    ".",
+                ],
             )
         self.series: list[Stretch] = []
         self.known: list[int] = []

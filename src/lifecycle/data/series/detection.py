@@ -145,7 +145,7 @@ def kpss(values: np.ndarray[Any, Any]) -> float:
 
 
 def needs_log(values: np.ndarray[Any, Any], season: int | None) -> bool:
-    """Return whether values grow tenfold, and their amplitude with them: differences of less growth need no logarithm."""
+    """Return whether values grow tenfold, and their amplitude with them: less growth needs no logarithm."""
     import numpy as np
 
     if not amplitude_grows(values, season):

@@ -15,6 +15,9 @@ from lifecycle.errors import FieldError
 WINDOW = 5
 """Steps of a window where no season says how many."""
 
+FEW_STEPS = 4
+"""Fewest steps of a window of differences by the season."""
+
 SEASONS_FOR_A_WINDOW = 10
 """Seasons of training rows from which a window of differences by the season has a season of them too."""
 

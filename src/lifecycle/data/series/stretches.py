@@ -119,7 +119,8 @@ def _places(fields: Any, frame: pd.DataFrame, group: Any, trained: Any) -> Place
 
 def _with_hint(error: RequestError, names: str) -> RequestError:
     """Return the error of repeated times with the columns that may tell several series apart."""
-    hint = ["Several series in one file are told apart by a column: ", Setting("data.group", names.split(", ", maxsplit=1)[0]), "."]
+    group = Setting("data.group", names.split(", ", maxsplit=1)[0])
+    hint = ["Several series in one file are told apart by a column: ", group, "."]
     return RequestError(error.key, error.problem, error.got, [*_as_list(error.remedy), " ", *hint])
 
 
@@ -234,8 +235,7 @@ def notes(fields: SeriesFields, found: list[Stretch], rows: int) -> list[str]:
     if len(found) > groups:
         texts.append(f"{len(found) - groups} gap{'s' * (len(found) - groups != 1)}, which no window crosses")
     if used < rows:
-        what = "without a value or of a repeated time"
-        texts.append(
-            f"{rows - used} row{'s' * (rows - used != 1)} {what} {'are' if rows - used != 1 else 'is'} merged or left out"
-        )
+        left = rows - used
+        what = "row without a value or of a repeated time is" if left == 1 else "rows without a value or of a repeated"
+        texts.append(f"{left} {what}{'' if left == 1 else ' time are'} merged or left out")
     return texts
