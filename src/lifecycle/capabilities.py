@@ -34,7 +34,8 @@ class ResolvesFields(Protocol):
     def resolved(self, frame: pd.DataFrame) -> Any:
         """Return a copy of the plugin in which all inferred fields are set; a function of frame and fields alone.
 
-        Raises ``RequestError`` for rows that cannot be used.
+        ``fold``, a :class:`lifecycle.contract.Fold`, is an optional parameter of a plugin whose training rows depend on
+        the fold of a cross-validation. Raises ``RequestError`` for rows that cannot be used.
         """
         ...
 
@@ -153,6 +154,25 @@ class HasOptionalColumns(Protocol):
 
 
 @runtime_checkable
+class DescribesResolved(Protocol):
+    """Says what it inferred."""
+
+    def inferred(self, configured: Any, frame: pd.DataFrame) -> tuple[str, str] | None:
+        """Return a title and a sentence for the report, such as ``("Series", "season 12")``; ``None``: nothing."""
+        ...
+
+
+@runtime_checkable
+class TransformsTarget(Protocol):
+    """May learn another scale of a regression's target."""
+
+    @property
+    def target_transform(self) -> str:
+        """``"log"``: the logarithm of the target; ``""``: the target itself."""
+        ...
+
+
+@runtime_checkable
 class HasTimes(Protocol):
     """Has rows with times."""
 
@@ -179,6 +199,24 @@ class Forecasts(Protocol):
 
     def times_after(self, frame: pd.DataFrame, number: int, trained: Any) -> pd.Series[Any]:
         """Return the times that follow those of rows."""
+        ...
+
+
+@runtime_checkable
+class ForecastsBlocks(Protocol):
+    """Predicts the steps after the last rows of one or several series, some at a time."""
+
+    def ahead_of(self, frame: pd.DataFrame, number: int, trained: Any) -> Any:
+        """Return a :class:`lifecycle.data.series.ahead.Ahead`; ``None``: :class:`Forecasts` does."""
+        ...
+
+
+@runtime_checkable
+class PredictsSteps(Protocol):
+    """Has samples of several steps ahead for the same row."""
+
+    def one_a_row(self, samples: Samples) -> Samples:
+        """Return those of one step ahead: one sample a row."""
         ...
 
 
@@ -243,21 +281,16 @@ class PredictsDifferences(Protocol):
     difference: int  # rows; 0: predicts the values
 
 
-def resolved(plugin: Any, frame: pd.DataFrame) -> Any:
-    """Return a plugin whose inferred fields are set as its training rows determine them."""
-    return plugin.resolved(frame) if isinstance(plugin, ResolvesFields) else plugin
-
-
-def resolved_like(plugin: Any, other: Any) -> Any:
-    """Return a plugin that reads rows as ``other``, that of a trained model, read the training rows."""
-    return plugin.resolved_like(other) if isinstance(plugin, TakesInferredFields) else plugin
-
-
 def filled_by(plugin: Any, transformer: Any, columns: Sequence[str]) -> list[str]:
     """Return the columns whose missing values a plugin fills; of others they are categories."""
     if isinstance(plugin, FillsColumns):
         return plugin.filled(transformer)
     return plugin.numbers(transformer, columns) if isinstance(plugin, PredictsRowByRow) else []
+
+
+def transform_of(plugin: Any) -> str:
+    """Return the transform of the target that a plugin chooses; ``""``: none."""
+    return plugin.target_transform if isinstance(plugin, TransformsTarget) else ""
 
 
 def path_of(plugin: Any, otherwise: str = "") -> str:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
+LOG = "log"
+"""A transform of a regression's target: the network learns its natural logarithm."""
+
 BINARY, MULTICLASS, REGRESSION = "binary", "multiclass", "regression"
 
 SAMPLE_SHAPES = {1: "(features)", 2: "(steps, features)", 3: "(channels, height, width)"}
@@ -80,7 +83,8 @@ class Samples:
         targets: ``(samples,)`` class labels or values as the user has them; ``None`` if the rows have no target.
         rows: ``(samples,)`` numbers, from 0, of the rows of the targets in the source.
         base: regression: ``(samples,)`` values in the target's units, known without the target, to which the network
-            learns the difference (a differenced series); ``None``: it learns the value itself.
+            learns the difference (a differenced series); ``None``: it learns the value itself. Where the target is
+            transformed, on the scale of the transform.
         naive: forecasts without a network by name (``"last value"``), ``(samples,)`` in the target's units.
         times: ``(samples,)`` times of the targets as in the source; ``None`` if it has no times.
         files: ``(samples,)`` file of each sample; ``None`` if samples are no files.
@@ -89,6 +93,7 @@ class Samples:
         moments: ``(samples,) int64`` place in time of each sample, equal for equal times; ``None``: there are no times.
         parts: ``(samples,)`` ``"train"``, ``"validation"`` or ``"test"``, as the source says; ``None``: it does not.
         hashes: ``(samples,) uint64`` of the inputs, equal for equal ones; ``None``: they are computed where needed.
+        about: further columns of the table of predictions by name, ``(samples,)`` each: the series, the steps ahead.
 
     >>> import numpy as np
     >>> Samples(np.zeros((2, 4)), np.array(["setosa", "virginica"]), rows=np.array([0, 1])).inputs.shape
@@ -107,6 +112,7 @@ class Samples:
     moments: np.ndarray[Any, Any] | None = None
     parts: np.ndarray[Any, Any] | None = None
     hashes: np.ndarray[Any, Any] | None = None
+    about: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -157,6 +163,7 @@ class Target:
     name: str
     task: str
     scaled: bool = True  # regression: standardised for training; scores are in the user's units
+    centred: bool = True  # whether standardising subtracts the mean; else 0 stays 0
 
 
 class DataPlugin(Protocol):

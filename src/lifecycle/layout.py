@@ -78,6 +78,9 @@ SPLIT_TAG = "lifecycle.split"
 SPLIT_ROWS = "lifecycle.split_rows"
 """Numbers of training, validation and test rows, as ``120,15,15``."""
 
+INFERRED = "lifecycle.inferred"
+"""What the data plugin found in the training rows, as a sentence."""
+
 DATA_DIGEST = "data.sha256"
 """Of the file or the rows."""
 

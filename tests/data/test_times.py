@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifecycle.data.columns import times
-from lifecycle.data.columns.times import TimeStep
+from lifecycle.data.columns.time_steps import TimeStep
 from lifecycle.errors import RequestError
 
 

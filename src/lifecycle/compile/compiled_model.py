@@ -49,6 +49,7 @@ class CompiledModel(pl.LightningModule):
         schedule: ScheduleConfig | None = None,
         class_weights: Tensor | None = None,
         label_smoothing: float = 0.0,
+        target_transform: str = "",
     ) -> None:
         """Compile a network.
 
@@ -62,6 +63,7 @@ class CompiledModel(pl.LightningModule):
             schedule: of the learning rate, completed; ``None``: a constant rate.
             class_weights: ``(classes,) float32`` of the training loss; see :mod:`lifecycle.compile.losses`.
             label_smoothing: share of each label that is spread evenly over the classes.
+            target_transform: of a regression's target; see :class:`lifecycle.compile.output_units.Units`.
 
         Raises:
             RequestError: the loss, a metric or label smoothing is not for the task.
@@ -75,7 +77,7 @@ class CompiledModel(pl.LightningModule):
         self.metric_names = metrics_of(spec.task, metrics)
         _check(spec, self.loss_name, label_smoothing, self.metric_names)
         self.loss = losses.Loss(self.loss_name, label_smoothing, class_weights)
-        self.units = Units(spec.task, *target_scale, link_of(self.loss_name))
+        self.units = Units(spec.task, *target_scale, link_of(self.loss_name), target_transform)
         # Training scores have the weighted loss that is minimised; the others the plain loss, as in Keras.
         self.train_scores, self.val_scores, self.test_scores = (
             Scorer(spec, self.metric_names, self.units, self.loss, weighted) for weighted in (True, False, False)

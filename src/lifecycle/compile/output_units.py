@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lifecycle.contract import BINARY, MULTICLASS
+from lifecycle.contract import BINARY, LOG, MULTICLASS
 
 SMALLEST_RATE = 1e-6
 """Stands for a rate of 0, which has no logarithm."""
@@ -18,11 +18,12 @@ class Units(nn.Module):
         task: ``"binary"``, ``"multiclass"`` or ``"regression"``.
         offset, scale: from a regression's standardised values to the user's units.
         link: ``"exp"`` if a regression's outputs are logarithms; see :func:`lifecycle.config.tasks.link_of`.
+        transform: ``"log"`` if a regression learns the logarithm of its target; a base is then a logarithm as well.
     """
 
-    def __init__(self, task: str, offset: float = 0.0, scale: float = 1.0, link: str = "") -> None:
+    def __init__(self, task: str, offset: float = 0.0, scale: float = 1.0, link: str = "", transform: str = "") -> None:
         super().__init__()
-        self.task, self.offset, self.scale, self.link = task, offset, scale, link
+        self.task, self.offset, self.scale, self.link, self.transform = task, offset, scale, link, transform
 
     def forward(self, outputs: Tensor, base: Tensor | None = None) -> Tensor:
         """Map ``(batch, num_outputs)`` logits or values to probabilities or values of the same shape."""
@@ -34,6 +35,7 @@ class Units(nn.Module):
 
     def targets(self, values: Tensor, base: Tensor | None = None) -> Tensor:
         """Return the targets of a regression's loss for ``values`` in the user's units, of any shape."""
+        values = torch.log(values) if self.transform == LOG else values
         return ((values if base is None else values - base) - self.offset) / self.scale
 
     def outputs(self, values: Tensor, base: Tensor | None = None) -> Tensor:
@@ -42,6 +44,7 @@ class Units(nn.Module):
         return scaled.clamp_min(SMALLEST_RATE).log() if self.link == "exp" else scaled
 
     def restore(self, values: Tensor, base: Tensor | None = None) -> Tensor:
-        """Undo the scaling of the target, and add the base of a differenced target."""
+        """Undo the scaling of the target, add the base of a differenced target, and undo its transform."""
         restored = values * self.scale + self.offset
-        return restored if base is None else restored + base
+        restored = restored if base is None else restored + base
+        return torch.exp(restored) if self.transform == LOG else restored

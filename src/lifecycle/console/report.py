@@ -86,6 +86,8 @@ class Report:
         """Print data, layers, loss, optimizer and metrics before a fit."""
         self.data(data)
         self._line("Columns", kinds.describe(data.column_kinds))
+        if data.inferred is not None:
+            self._line(*data.inferred)
         for at, sentence in enumerate(data.split_report):
             self._line("" if at else "Split", COMMAND_LINE.text(sentence))
         found = [*(one.text for one in data.audit.findings)] if data.audit is not None else []

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec, Samples, Target
 from lifecycle.data.dataset import Part
-from lifecycle.data.preprocessing import Preprocessing
+from lifecycle.data.preprocessing import Preprocessing, differences
 from lifecycle.data.rows import Rows
 from lifecycle.errors import RequestError, Text
 
@@ -98,10 +98,10 @@ def part_of(
     # Values that were finite in float64 may overflow in float32.
     check_finite(inputs, samples.rows, key)
     # With a base, the network learns the difference to it: see Samples.base.
-    differences = labels if samples.base is None else labels - samples.base
+    targets = differences(labels, samples.base, preprocessing.transform)
     return Part(
         inputs=torch.from_numpy(inputs),
-        targets=as_targets(preprocessing.encode(differences), task),
+        targets=as_targets(preprocessing.encode(targets), task),
         labels=labels,
         rows=samples.rows,
         base=None if samples.base is None else as_column(samples.base),
@@ -109,4 +109,5 @@ def part_of(
         times=samples.times,
         files=samples.files,
         weights=samples.weights,
+        about=dict(samples.about),
     )

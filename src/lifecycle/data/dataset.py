@@ -34,6 +34,7 @@ class Part:
         times: ``(samples,)`` the time of each target; or ``None``.
         files: ``(samples,)`` the file of each sample; or ``None``.
         weights: ``(samples,) float64`` above 0; ``None``: all 1.
+        about: further columns of the table of predictions, ``(samples,)`` each.
     """
 
     inputs: Rows
@@ -45,6 +46,7 @@ class Part:
     times: np.ndarray[Any, Any] | None = None
     files: np.ndarray[Any, Any] | None = None
     weights: np.ndarray[Any, Any] | None = None
+    about: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -85,7 +87,8 @@ class Dataset:
     weight: str | None = None  # the column of weights
     time_step: dict[str, Any] | None = None  # the step between the times of a series
     dialect: Dialect | None = None  # of the text file that the rows are from
-    plugin: Any = None  # the data plugin with its inferred fields set; None: external data
+    plugin: Any = None  # the data plugin with its inferred fields; None: as it was configured, or external data
+    inferred: tuple[str, str] | None = None  # a title and a sentence on what was inferred, for the report
     split_report: tuple[Text, ...] = ()  # how the rows were divided, where not as usual, a sentence each
     audit: Audit | None = None  # what was found in the rows before training; None: they were not looked at
     test_digest: str | None = None  # sha256 of the rows of a separate file of test rows, which `digest` covers too

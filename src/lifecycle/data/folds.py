@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from lifecycle.capabilities import large_file_of, resolved
+from lifecycle.capabilities import large_file_of
 from lifecycle.contract import DataPlugin, Fold
 from lifecycle.data.columns import weights
 from lifecycle.data.preprocessing import clean_targets
+from lifecycle.data.resolving import resolved
 from lifecycle.data.splits import draw
 
 MOST_ROWS = 20_000

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lifecycle.capabilities import ChecksRows, HasTimes, NotesReading, ReadsLargeFiles, resolved, weight_of
+from lifecycle.capabilities import ChecksRows, HasTimes, NotesReading, ReadsLargeFiles, transform_of, weight_of
 from lifecycle.contract import DataPlugin, Fold, Samples, Split, Target
 from lifecycle.data.assembly import learn, part_of, spec_of
 from lifecycle.data.audit import rounded_numbers
@@ -22,7 +22,8 @@ from lifecycle.data.digests import digest, rows_digest
 from lifecycle.data.formats.dialect import DIALECT
 from lifecycle.data.large.load import load_large
 from lifecycle.data.large.table import LargeTable
-from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, learn_target
+from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, differences, learn_target
+from lifecycle.data.resolving import inferred, resolved
 from lifecycle.data.selection import select
 from lifecycle.data.sources.in_memory import MemoryRows
 from lifecycle.data.sources.test_file import test_digest
@@ -87,7 +88,7 @@ def _load_frame(
 ) -> Dataset:
     if not in_memory:
         place(plugin, list(map(str, frame.columns)))  # where another plugin read the frame
-    plugin = resolved(plugin, frame)
+    configured, plugin = plugin, resolved(plugin, frame, fold)
     target = plugin.describe_target(frame)
     all_samples = plugin.samples(frame)
     if all_samples.targets is None:
@@ -123,6 +124,7 @@ def _load_frame(
         time_step=plugin.time_step(frame) if isinstance(plugin, HasTimes) else None,
         dialect=frame.attrs.get(DIALECT),
         plugin=plugin,
+        inferred=inferred(configured, plugin, frame),
         split_report=split.report,
         audit=_audit(plugin, samples, labels, split, target, found_digest) if audited else None,
         test_digest=test_digest(frame),
@@ -182,7 +184,7 @@ def _fit(
         target: its task, and whether to scale it.
         gaps: the columns with missing values.
     """
-    differences = labels if samples.base is None else labels - samples.base
+    transform = transform_of(plugin)
     training = select(samples, train)
-    task, encoder = learn_target(differences, train, target, training.weights)
-    return task, Preprocessing(learn(plugin, training.inputs, training.weights), encoder, gaps)
+    task, encoder = learn_target(differences(labels, samples.base, transform), train, target, training.weights)
+    return task, Preprocessing(learn(plugin, training.inputs, training.weights), encoder, gaps, transform)

@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import OrdinalEncoder, StandardScaler
 
-from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec, Target
+from lifecycle.contract import BINARY, LOG, MULTICLASS, REGRESSION, DataSpec, Target
 from lifecycle.data.columns.features import as_known
 from lifecycle.data.columns.targets import as_labels, as_numbers, classes
 from lifecycle.errors import RequestError, Setting
+
+NO_TRANSFORM = Setting("data.transform", "none")
 
 ROUNDING = 10 * float(np.finfo(np.float64).eps)
 """A standard deviation below this share of the mean is rounding error of equal values."""
@@ -28,11 +30,13 @@ class Preprocessing:
         inputs: the result of the data plugin's ``learn``.
         target: an ``OrdinalEncoder`` (classification), a ``StandardScaler`` (regression), or ``None`` (not scaled).
         gaps: columns with missing values in the run; ``None``: inputs are an array, or it was not recorded.
+        transform: of a regression's target, before it is scaled: ``"log"``, or ``""`` for none.
     """
 
     inputs: Any
     target: Any
     gaps: frozenset[str] | None = None
+    transform: str = ""
 
     def encode(self, targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Return labels as ``(n,) int64`` codes, or values as ``(n,) float32`` on the training scale."""
@@ -61,6 +65,26 @@ class Preprocessing:
     def class_names(self) -> tuple[str, ...]:
         """Classes in the order of the codes; empty for a regression."""
         return tuple(map(str, self.target.categories_[0])) if isinstance(self.target, OrdinalEncoder) else ()
+
+
+def differences(labels: np.ndarray[Any, Any], base: np.ndarray[Any, Any] | None, transform: str = "") -> Any:
+    """Return what a network learns: the labels, transformed, as differences to their base.
+
+    Args:
+        labels: ``(samples,)`` clean targets.
+        base: ``(samples,)`` on the scale of the transform; ``None``: no differences.
+        transform: see :class:`Preprocessing`.
+
+    Raises:
+        RequestError: a value has no logarithm.
+    """
+    values = labels
+    if transform == LOG:
+        if len(wrong := np.flatnonzero(~(labels > 0))):
+            problem = f"has no logarithm of the target {labels[wrong[0]]:g}, and the training rows are all above 0"
+            raise RequestError(Setting("data.transform", LOG), problem, remedy=["Add ", NO_TRANSFORM, "."])
+        values = np.log(labels)
+    return values if base is None else values - base
 
 
 def clean_targets(targets: np.ndarray[Any, Any], target: Target) -> np.ndarray[Any, Any]:
@@ -92,16 +116,19 @@ def learn_target(
         names = classes(targets)
         encoder = OrdinalEncoder(categories=[np.array(names, dtype=object)]).fit(_column(targets))
         return (BINARY if len(names) == 2 else MULTICLASS), encoder
-    return REGRESSION, _scaler(targets[train], weights) if target.scaled else None
+    return REGRESSION, _scaler(targets[train], weights, target.centred) if target.scaled else None
 
 
-def _scaler(values: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None) -> StandardScaler:
+def _scaler(values: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None, centred: bool = True) -> StandardScaler:
     """Return the fitted scaler of values.
 
     scikit-learn treats a deviation as rounding error, and sets the scale to 1, below a bound that grows with the number
     of rows; here the bound does not depend on it.
     """
     scaler = StandardScaler().fit(values.reshape(-1, 1), sample_weight=weights)
+    if not centred:  # the deviation from 0
+        scaler.var_ = scaler.var_ + scaler.mean_**2
+        scaler.mean_ = np.zeros_like(scaler.mean_)
     deviation = np.sqrt(scaler.var_)
     scaler.scale_ = np.where(deviation > ROUNDING * np.abs(scaler.mean_), deviation, 1.0)
     return scaler

@@ -29,4 +29,5 @@ def select(samples: Samples, positions: np.ndarray[Any, Any]) -> Samples:
         moments=rows(samples.moments),
         parts=rows(samples.parts),
         hashes=rows(samples.hashes),
+        about={name: values[positions] for name, values in samples.about.items()},
     )

@@ -94,6 +94,6 @@ def column_names(spec: DataSpec) -> list[str]:
 @phase("predict")
 def with_truth(predictions: pd.DataFrame, part: Part) -> pd.DataFrame:
     """Return predictions after the row number, the time and file if known, and the true label or value."""
-    known = {"time": part.times, "file": part.files}
+    known = {"time": part.times, "file": part.files, **part.about}
     named = {name: values for name, values in known.items() if values is not None}
     return pd.concat([pd.DataFrame({"row": part.rows, **named, "actual": part.labels}), predictions], axis=1)

@@ -19,6 +19,7 @@ import safetensors.torch
 import skops.io
 
 from lifecycle import registry
+from lifecycle.capabilities import transform_of
 from lifecycle.config import expressions
 from lifecycle.contract import DataSpec
 from lifecycle.credentials import is_credential
@@ -166,14 +167,15 @@ def _load(folder: Path, manifest: dict[str, Any]) -> TrainedModel:
 def _preparation(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a :class:`Preparation`."""
     about = manifest["data"]
+    data = _plugin(folder, "data", about)
     # JSON has no tuples, and a DataSpec is compared and hashed.
     plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in manifest["spec"].items()}
     return {
         "data_name": about["name"],
         "data_kind": about["plugin"],
-        "data": _plugin(folder, "data", about),
+        "data": data,
         "spec": DataSpec(**plain),
-        "preprocessing": _preprocessing(folder / PREPROCESSING, about.get("gaps")),
+        "preprocessing": _preprocessing(folder / PREPROCESSING, about.get("gaps"), transform_of(data)),
         "columns": tuple(about["columns"]),
         "settings": manifest["compile"],
         "provenance": manifest["provenance"],
@@ -190,7 +192,7 @@ def _plugin(folder: Path, kind: str, about: dict[str, Any]) -> Any:
         ) from error
 
 
-def _preprocessing(file: Path, gaps: list[str] | None) -> Preprocessing:
+def _preprocessing(file: Path, gaps: list[str] | None, transform: str) -> Preprocessing:
     """Read fitted preprocessing, of types that skops trusts and that run no code of the file.
 
     Raises:
@@ -202,7 +204,8 @@ def _preprocessing(file: Path, gaps: list[str] | None) -> Preprocessing:
             f"{file} holds {', '.join(sorted(untrusted))}, which is no known preprocessing. Do not use it."
         )
     learnt = skops.io.load(file, trusted=sorted(TRUSTED))
-    return Preprocessing(learnt["inputs"], learnt["target"], None if gaps is None else frozenset(gaps))
+    gap_columns = None if gaps is None else frozenset(gaps)
+    return Preprocessing(learnt["inputs"], learnt["target"], gap_columns, transform)
 
 
 def _manifest(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:

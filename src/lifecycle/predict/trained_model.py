@@ -16,6 +16,7 @@ from lifecycle.capabilities import (
     EncodesPlainCells,
     HasTimes,
     PredictsRowByRow,
+    PredictsSteps,
     ReportsUnseenCategories,
     filled_by,
     optional_columns,
@@ -26,7 +27,7 @@ from lifecycle.contract import DataPlugin, DataSpec, ModelPlugin, Samples
 from lifecycle.data.assembly import as_column
 from lifecycle.data.columns import missing_values
 from lifecycle.data.columns.names import applicable, of_plugin
-from lifecycle.data.columns.times import TimeStep
+from lifecycle.data.columns.time_steps import TimeStep
 from lifecycle.data.encoder import RowEncoder
 from lifecycle.data.formats.dialect import Known
 from lifecycle.data.formats.reading import known_of, without_marks
@@ -86,6 +87,8 @@ class Preparation:
                 ``missing`` is not ``"impute"``.
         """
         samples = self.data.samples(self.checked(rows))
+        if isinstance(self.data, PredictsSteps):
+            samples = self.data.one_a_row(samples)
         # A scikit-learn imputer would fill silently what no training row lacked.
         missing_values.check(samples.inputs, self.preprocessing.gaps, self.missing)
         return samples
@@ -217,7 +220,8 @@ class Preparation:
     @property
     def units(self) -> Units:
         """The output units: from logits to probabilities, or from outputs to values in the user's units."""
-        return Units(self.spec.task, *self.preprocessing.target_scale, link_of(self.settings.get("loss")))
+        link, transform = link_of(self.settings.get("loss")), self.preprocessing.transform
+        return Units(self.spec.task, *self.preprocessing.target_scale, link, transform)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from lifecycle import layout
-from lifecycle.capabilities import resolved
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
 from lifecycle.credentials import hiding, mask_error
 from lifecycle.data.batches import in_order
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.load import large_table
+from lifecycle.data.resolving import resolved_for_all_splits
 from lifecycle.errors import LifecycleError, TrackingError, TrainingError
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight
@@ -88,7 +88,7 @@ class _Shared:
                 self.frames[source] = None if large_table(job.data) is not None else job.data.read()
             frame = self.frames[source]
             if frame is not None and source not in self.plugins:  # once for all splits of the rows
-                self.plugins[source] = resolved(job.data, frame)
+                self.plugins[source] = resolved_for_all_splits(job.data, frame)
             self.data[key] = pipeline.loaded(replace(job, data=self.plugins.get(source, job.data)), frame=frame)
         return self.data[key]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -216,6 +216,7 @@ def _compiled(job: Job, data: Dataset) -> Prepared:
         job.schedule,
         losses.class_weights(job.class_weights, data.spec, data.train.targets, data.train.loss_weights),
         job.label_smoothing,
+        data.preprocessing.transform,
     )
     # After the module, which knows the default loss of the task.
     losses.check_data(module.loss_name, data)
@@ -272,8 +273,15 @@ def describe(job: Job, prepared: Prepared, tracked: Run) -> Text | None:
     _describe_audit(data, tracked)
     rows_a_step = preflight.batch_size(job.trainer, data)
     names = list(module.metric_names)
+    plugin = job.data if data.plugin is None else data.plugin
+    names_of_fields = [item.name for item in fields(plugin)] if is_dataclass(plugin) else []
+    inferred = {f"data__{name}": getattr(plugin, name) for name in names_of_fields}
     schedule = {f"schedule__{key}": value for key, value in asdict(job.schedule).items()}
-    tracked.log_resolved(job.request, loss=module.loss_name, metrics=names, trainer__batch_size=rows_a_step, **schedule)
+    tracked.log_resolved(
+        job.request, loss=module.loss_name, metrics=names, trainer__batch_size=rows_a_step, **schedule, **inferred
+    )
+    if data.inferred is not None:
+        tracked.tag(**{layout.INFERRED: data.inferred[1]})
     note = preflight.reduced_batch_size(job.trainer, data)
     if note is not None:
         tracked.tag(**{layout.BATCH_SIZE: str(rows_a_step)})  # the parameter records the requested size

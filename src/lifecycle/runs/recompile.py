@@ -23,4 +23,5 @@ def compiled_as(trained: TrainedModel) -> CompiledModel:
         trained.preprocessing.target_scale,
         class_weights=None if weights is None else torch.tensor(weights),
         label_smoothing=settings.get("label_smoothing", 0.0),
+        target_transform=trained.preprocessing.transform,
     )

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lifecycle import layout
-from lifecycle.capabilities import path_of, resolved_like
+from lifecycle.capabilities import path_of
 from lifecycle.compile import losses, scores
 from lifecycle.config.schema import Job
 from lifecycle.credentials import masked
 from lifecycle.data import external
+from lifecycle.data.resolving import resolved_like
 from lifecycle.data.sources import in_memory
 from lifecycle.errors import COMMAND_LINE, RequestError, Setting
 from lifecycle.evaluate import scoring

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle import registry
-from lifecycle.capabilities import large_file_of, resolved
+from lifecycle.capabilities import large_file_of
 from lifecycle.config.schema import Job
 from lifecycle.data.digests import digest
+from lifecycle.data.resolving import resolved
 from lifecycle.runtime.digests import sha256
 
 NO_RESULTS = ("tracking", "verbose", "profile", "audit")

@@ -53,7 +53,9 @@ SECONDS_BETWEEN = 5.0
 
 # MLflow's limit of the value of a parameter.
 MOST_PARAM_CHARACTERS = 6000
-RESOLVED = re.compile(r"loss|metrics|trainer\.batch_size|schedule\..*")
+RESOLVED = re.compile(
+    r"loss|metrics|trainer\.batch_size|schedule\..*|data\.(window|season|difference|transform|centre)"
+)
 """Parameters that a request may leave null; they are logged once the data and the network have determined them."""
 ONE_VALUE = ("class_weights",)  # its keys are class names, and MLflow limits the names of parameters
 MOST_FIELDS = 500
@@ -123,7 +125,7 @@ class Run:
         """Log the parameters of :data:`RESOLVED` that the request left null; dots in names are written as ``__``."""
         requested = flatten(request.recorded)
         named = {key.replace("__", "."): str(value) for key, value in values.items()}
-        params = {key: value for key, value in named.items() if key in requested and requested[key] is None}
+        params = {key: value for key, value in named.items() if key in requested and _is_open(key, requested[key])}
         self.recorder.send(LogParams(params))
 
     def resume(self) -> None:
@@ -301,7 +303,7 @@ def log_settings(run: Run, request: Request) -> None:
     recorded = request.recorded
     values = {**request.choices, **flatten(recorded)}
     values = {key: value for key, value in values.items() if key not in CARD}  # they describe the data, not the run
-    unresolved = [key for key, value in values.items() if value is None and RESOLVED.fullmatch(key)]
+    unresolved = [key for key, value in values.items() if _is_open(key, value)]
     for key in unresolved:
         del values[key]  # log_resolved() logs it
     params = {key: str(value)[:MOST_PARAM_CHARACTERS] for key, value in values.items()}
@@ -309,6 +311,12 @@ def log_settings(run: Run, request: Request) -> None:
     config = f"# {request.command}\n# {chosen}\n{''.join(_as_yaml(key, value) for key, value in recorded.items())}"
     run.recorder.send(LogRequest(params, config))
     run.tag(**provenance.hardware())
+
+
+def _is_open(key: str, value: Any) -> bool:
+    """Return whether the data and the network determine a parameter: null, or auto of the data."""
+    is_open = value == "auto" if key.startswith("data.") else value is None
+    return is_open and RESOLVED.fullmatch(key) is not None
 
 
 _yaml: dict[str, str] = {}

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from lifecycle.capabilities import large_file_of, resolved
+from lifecycle.capabilities import large_file_of
 from lifecycle.credentials import hiding
 from lifecycle.errors import COMMAND_LINE, RequestError, Setting
 
@@ -114,11 +114,13 @@ def _print_description(job: Job) -> None:
     from lifecycle.data.digests import digest
     from lifecycle.data.formats.dialect import DIALECT
     from lifecycle.data.preprocessing import clean_targets
+    from lifecycle.data.resolving import inferred, resolved
     from lifecycle.data.splits import draw
     from lifecycle.runtime.digests import sha256
 
-    frame = job.data.read()
-    plugin = resolved(job.data, frame)
+    configured = job.data
+    frame = configured.read()
+    plugin = resolved(configured, frame)
     target, samples = plugin.describe_target(frame), plugin.samples(frame)
     if samples.targets is None:
         problem = f"has no target column {target.name}"
@@ -141,6 +143,8 @@ def _print_description(job: Job) -> None:
         "Parts": f"{', '.join(f'{len(part)} {name}' for name, part in parts.items())} of {len(labels)} samples",
         **{title: "\n".join(map(COMMAND_LINE.text, texts)) for title, texts in reports.items() if texts},
     }
+    if (found := inferred(configured, plugin, frame)) is not None:
+        lines |= dict([found])
     about = {title: recorded.get(title.lower()) or "not stated" for title in ("Source", "Licence", "Note")}
     console = _console()
     columns = _columns_table(plugin, frame, column_kinds(plugin, frame), target)

@@ -40,13 +40,16 @@ def check_named(kind: Any, *names: str) -> None:
             raise ValueError(f"{name} must be given, got nothing. Add for instance {EXAMPLES[name]}.")
 
 
-def check_columns(frame: pd.DataFrame, path: str, columns: dict[str, str]) -> None:
+def check_columns(
+    frame: pd.DataFrame, path: str, columns: dict[str, str], instead: Sequence[str | Setting] = ()
+) -> None:
     """Check that fields name columns, and that these columns have no missing values.
 
     Args:
         frame: the rows.
         path: of their file, for messages.
         columns: field -> name of a column.
+        instead: what else may be done about missing values of the target, for the message.
     """
     import numpy as np
 
@@ -54,7 +57,8 @@ def check_columns(frame: pd.DataFrame, path: str, columns: dict[str, str]) -> No
         check_name(list(frame.columns), path, key, name)
         missing = int(frame[name].isna().sum())
         if missing:
-            raise gaps(path, key, name, missing, int(np.flatnonzero(frame[name].isna())[0]))
+            first = int(np.flatnonzero(frame[name].isna())[0])
+            raise gaps(path, key, name, missing, first, instead if key == "target" else ())
 
 
 def check_name(columns: list[str], path: str, key: str, name: str) -> None:
@@ -67,12 +71,14 @@ def check_name(columns: list[str], path: str, key: str, name: str) -> None:
         )
 
 
-def gaps(path: str, key: str, name: str, missing: int, first: int) -> RequestError:
+def gaps(
+    path: str, key: str, name: str, missing: int, first: int, instead: Sequence[str | Setting] = ()
+) -> RequestError:
     """Return the error of a target with missing values."""
     return RequestError(
         Setting(f"data.{key}", name),
         f"has no value in {missing} rows of {path}, the first is row {first}",
-        remedy="Fill them or remove these rows.",
+        remedy=["Fill them or remove these rows", *([", or add ", *instead] if instead else []), "."],
     )
 
 

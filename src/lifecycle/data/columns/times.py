@@ -2,256 +2,30 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.data.columns import notations
+from lifecycle.data.columns.time_steps import (
+    CALENDAR,
+    MONTH,
+    NUMBER,
+    Moments,
+    TimeStep,
+    count,
+    following,
+    has_step,
+    step_of,
+)
+from lifecycle.data.columns.time_texts import written_like
 from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-NUMBER, MONTH, BUSINESS_DAY, MICROSECOND, NANOSECOND = "number", "month", "business day", "microsecond", "nanosecond"
-
-CALENDAR = (MONTH, MICROSECOND, NANOSECOND, BUSINESS_DAY)
-"""Units of the step between dates; the first in which the steps are equal is used."""
-
-# In microseconds.
-LENGTHS = (
-    ("day", 86_400_000_000),
-    ("hour", 3_600_000_000),
-    ("minute", 60_000_000),
-    ("second", 1_000_000),
-    ("millisecond", 1000),
-    ("microsecond", 1),
-)
-
-WRITTEN = re.compile(
-    r"\d{4}(?:([-/.]?)(\d\d?)(?:\1(\d\d?))?)?"
-    r"(?:([T ])\d\d(:?\d\d)?(:?\d\d)?(?:\.(\d{1,9}))?)?( ?)(Z|[+-]\d\d(?::?\d\d)?)?"
-)
-"""A time as a text. Groups: separator, month, day, T or space, minute, second, fraction, space, offset from UTC."""
-
-DAY = {MICROSECOND: 86_400_000_000, NANOSECOND: 86_400_000_000_000}
-"""The length of a day in each unit of fixed length."""
-
-
-@dataclass(frozen=True)
-class Moments:
-    """The times of a series.
-
-    Attributes:
-        instants: whole numbers, ``int64``, or dates in UTC.
-        local: the same numbers, or the dates in local time, without the zone.
-        zone: of the dates; ``None``: they have none, or each has its own offset from UTC.
-    """
-
-    instants: pd.Series[Any]
-    local: pd.Series[Any]
-    zone: datetime.tzinfo | None = None
-
-    def at(self, positions: np.ndarray[Any, Any]) -> Moments:
-        """Return the times at some positions."""
-        return Moments(self.instants.iloc[positions], self.local.iloc[positions], self.zone)
-
-    @property
-    def last_zone(self) -> datetime.tzinfo:
-        """The zone of the last time, or else its offset from UTC."""
-        offset = self.local.iloc[-1] - self.instants.iloc[-1].tz_localize(None)
-        return self.zone or datetime.timezone(offset.to_pytimedelta())
-
-
-@dataclass(frozen=True)
-class TimeStep:
-    """The step between the times of a series: a whole number of a unit."""
-
-    unit: str
-    size: int
-
-    def __str__(self) -> str:
-        if self.unit == NUMBER:
-            return str(self.size)
-        unit, size = self.unit, self.size
-        if unit == MICROSECOND:
-            unit, length = next((unit, length) for unit, length in LENGTHS if not size % length)
-            size //= length
-        return f"{size} {unit}{'s' if size != 1 else ''}"
-
-
-def step_of(moments: Moments) -> TimeStep | None:
-    """Return the step of sorted times; ``None``: the steps differ, or there are fewer than two times.
-
-    Days are counted in local time, where a day may have 23 or 25 hours; shorter units are counted in UTC.
-    """
-    import numpy as np
-
-    if len(moments.instants) < 2:
-        return None
-    # Months first: they have different lengths, and only in this unit are their steps equal. Business days last: also
-    # days of a single week from Monday to Friday could be counted in them.
-    for unit in CALENDAR if _are_dates(moments.instants) else (NUMBER,):
-        for counted in _counts(moments, unit):
-            sizes = np.unique(np.diff(counted))
-            # Steps of several business days would be confused with weeks.
-            if len(sizes) == 1 and (unit != BUSINESS_DAY or sizes[0] == 1):
-                return TimeStep(unit, int(sizes[0]))
-    return None
-
-
-def has_step(moments: Moments, step: TimeStep) -> bool:
-    """Return whether sorted times have a step, even if they have another one in another unit."""
-    import numpy as np
-
-    return any(bool((np.diff(counted) == step.size).all()) for counted in _counts(moments, step.unit))
-
-
-def count(moments: Moments, unit: str) -> np.ndarray[Any, Any] | None:
-    """Return times as whole numbers of a unit, ``(times,) int64``; ``None``: the unit does not fit them."""
-    return next(iter(_counts(moments, unit)), None)
-
-
-def _counts(moments: Moments, unit: str) -> list[np.ndarray[Any, Any]]:
-    """Return the ways to count times in a unit: in local time and in UTC, the more plausible one first."""
-    import numpy as np
-
-    local = moments.local
-    if not _are_dates(local):
-        return [local.to_numpy(dtype=np.int64)] if unit == NUMBER else []
-    if unit == MONTH:
-        months = local.dt.year * 12 + local.dt.month
-        return [months.to_numpy(dtype=np.int64)] if _are_monthly(local) else []
-    if unit == BUSINESS_DAY:
-        if not _same_clock(local) or not bool((local.dt.day_of_week < 5).all()):
-            return []
-        days = local.to_numpy().astype("datetime64[D]")  # the only unit that NumPy counts business days in
-        return [np.asarray(np.busday_count(np.datetime64("1970-01-01"), days), dtype=np.int64)]
-    clocks = [moments.instants, local]
-    found = [_in_fractions(clock, unit) for clock in (reversed(clocks) if _same_clock(local) else clocks)]
-    return [counted for counted in found if counted is not None]
-
-
-def _in_fractions(dates: pd.Series[Any], unit: str) -> np.ndarray[Any, Any] | None:
-    """Return microseconds since 1970; or nanoseconds, where the dates need them."""
-    import numpy as np
-
-    in_nanoseconds = dates.dt.unit == "ns" and bool((dates.astype("int64") % 1000).any())
-    if unit == MICROSECOND:
-        return None if in_nanoseconds else dates.dt.as_unit("us").astype("int64").to_numpy(dtype=np.int64)
-    return dates.astype("int64").to_numpy(dtype=np.int64) if unit == NANOSECOND and in_nanoseconds else None
-
-
-def following(moments: Moments, step: TimeStep, number: int) -> pd.Series[Any]:
-    """Return the times after the last one, as whole numbers, or as dates in its zone.
-
-    Args:
-        moments: sorted times.
-        step: between the times.
-        number: of times to return.
-    """
-    import numpy as np
-    import pandas as pd
-
-    last, ahead = moments.local.iloc[-1], range(1, number + 1)
-    if step.unit == NUMBER:
-        return pd.Series(np.int64(last) + step.size * np.arange(1, number + 1, dtype=np.int64))
-    if step.unit == MONTH:
-        # After January 31st and February 28th comes March 31st.
-        at_end = pd.offsets.MonthEnd(0) if moments.local.dt.is_month_end.all() else pd.Timedelta(0)
-        found = [last + pd.DateOffset(months=step.size * each) + at_end for each in ahead]
-    elif step.unit == BUSINESS_DAY:
-        found = [last + pd.offsets.BusinessDay(step.size * each) for each in ahead]
-    else:
-        length = pd.Timedelta(step.size, "us" if step.unit == MICROSECOND else "ns")
-        if not _by_local_clock(moments, step):
-            found = [moments.instants.iloc[-1] + each * length for each in ahead]
-            return pd.Series(found).dt.tz_convert(moments.last_zone)
-        found = [last + each * length for each in ahead]
-    # When clocks are set back, take the first of two equal local times; when set forward, the next one that exists.
-    first = np.ones(number, dtype=bool)  # True means summer time, which is the earlier of the two
-    return pd.Series(found).dt.tz_localize(moments.last_zone, ambiguous=first, nonexistent="shift_forward")
-
-
-def _by_local_clock(moments: Moments, step: TimeStep) -> bool:
-    """Return whether to count steps of a fixed length in local time: whole days, if the times agree with that."""
-    import numpy as np
-
-    on_local, in_utc = (
-        counted is not None and bool((np.diff(counted) == step.size).all())
-        for counted in (_in_fractions(clock, step.unit) for clock in (moments.local, moments.instants))
-    )
-    return on_local if step.size % DAY[step.unit] == 0 else not in_utc
-
-
-def written_like(found: pd.Series[Any], column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return times in the dtype of a column, and texts in its format.
-
-    Args:
-        found: whole numbers, or dates in a zone.
-        column: the user's column of times, sorted.
-    """
-    import pandas as pd
-
-    if not _are_dates(found):
-        return found.astype(column.dtype) if pd.api.types.is_numeric_dtype(column) else found.astype(str)
-    local = found.dt.tz_localize(None)
-    if pd.api.types.is_numeric_dtype(column):  # years
-        return pd.Series(local.dt.year.astype(column.dtype))
-    if pd.api.types.is_datetime64_any_dtype(column):
-        return pd.Series((local if column.dt.tz is None else found).astype(column.dtype))
-    last = column.iloc[-1]
-    # Before date, of which datetime is a subclass.
-    if isinstance(last, datetime.datetime):
-        return pd.Series(list(found if last.tzinfo else local), dtype=object)
-    if isinstance(last, datetime.date):
-        return pd.Series([each.date() for each in local], dtype=object)
-    longest = max(map(str, column), key=len)  # "2020-01-31" may be followed by "2020-01-31 12:00"
-    return pd.Series([_text(each, longest, str(last)) for each in found], dtype=object)
-
-
-def _text(moment: pd.Timestamp, like: str, last: str) -> str:
-    """Return a time in its zone with the same parts as ``like``, and the offset from UTC written as in ``last``."""
-    parts, ending = WRITTEN.fullmatch(like.strip()), WRITTEN.fullmatch(last.strip())
-    if parts is None or ending is None:
-        return moment.tz_localize(None).isoformat()
-    separator, month, day, before_time, minute, second, fraction, space, _ = parts.groups()
-    text = moment.strftime("%Y" + f"{separator}%m" * bool(month) + f"{separator}%d" * bool(day))
-    if before_time:
-        text += before_time + moment.strftime("%H" + _same_colon(minute, "%M") + _same_colon(second, "%S"))
-    if fraction:
-        text += "." + f"{moment.microsecond:06}{moment.nanosecond:03}"[: len(fraction)]
-    return text + space + _offset(moment, ending.groups()[-1])
-
-
-def _same_colon(written: str | None, form: str) -> str:
-    """Return ``form``, after a colon where ``written`` begins with one; an empty text where ``written`` is ``None``."""
-    return "" if written is None else ":" * written.startswith(":") + form
-
-
-def _offset(moment: pd.Timestamp, like: str | None) -> str:
-    """Return the offset from UTC in the form of ``like``: ``Z``, ``+01``, ``+0100`` or ``+01:00``; ``None``: empty."""
-    if like is None or like == "Z":
-        return like or ""
-    written = moment.strftime("%z")  # +0100
-    return written if len(like) == 5 else written[:3] + f":{written[3:5]}" * (len(like) > 3)
-
-
-def _are_dates(dates: pd.Series[Any]) -> bool:
-    return dates.dtype.kind == "M"
-
-
-def _are_monthly(dates: pd.Series[Any]) -> bool:
-    """Return whether all times are at the same day of the month, or its last day, and at the same time of day."""
-    same_day = dates.dt.day.nunique() == 1 or bool(dates.dt.is_month_end.all())
-    return _same_clock(dates) and same_day
-
-
-def _same_clock(dates: pd.Series[Any]) -> bool:
-    """Return whether all dates have the same time of day."""
-    return bool((dates - dates.dt.normalize()).nunique() == 1)
-
+    from lifecycle.data.columns.notations import Notation
 
 ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:?\d\d(:?\d\d(\.\d+)?)?)? ?(Z|[+-]\d\d(:?\d\d)?)?)?")
 """A date, or a date with a time of day, as a text."""
@@ -259,8 +33,8 @@ ISO = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:?\d\d(:?\d\d(\.\d+)?)?)? ?(Z|[+-]\d
 OFFSET = r"[T ]\d.*?(Z|[+-]\d\d(?::?\d\d)?)$"
 """The end of a text with an offset from UTC."""
 
-PACKED = {"%Y%m": (r"\d{6}", "1960-01"), "%Y%m%d": (r"\d{8}", "1960-01-31")}
-"""Dates written as whole numbers, by their format: what they look like, and how to write them."""
+GAPS_REMEDY = (Setting("data.gaps", "fill"), " or ", Setting("data.gaps", "split"))
+DUPLICATES_REMEDY = (Setting("data.duplicates", "sum"), ", mean or first")
 
 WITHOUT_TIMES = ("leave ", Setting("data.time"), " out, and rows are taken in their order in the file, one step apart.")
 
@@ -283,9 +57,8 @@ def order(column: pd.Series[Any]) -> np.ndarray[Any, Any]:
     if len(twice):
         first, second = sorted(int(position) for position in found[twice[0] : twice[0] + 2])
         problem = f"is {written[first]} in row {first} and again in row {second}"
-        raise RequestError(_key(column), problem, remedy="Keep one of them.")
+        raise RequestError(_key(column), problem, remedy=["Keep one of them, or add ", *DUPLICATES_REMEDY, "."])
     if len(column) > 1 and step_of(in_order) is None:
-        check_packed(column)  # a clearer message where the numbers are dates
         raise _uneven(in_order, written[found], column)
     return found
 
@@ -306,7 +79,7 @@ def check_step(column: pd.Series[Any], trained: TimeStep) -> None:
         RequestError: names both steps; or see :func:`order`.
     """
     column = _as_trained(column, trained)
-    in_order = moments(column).at(order(column))
+    in_order = moments(column, trained).at(order(column))
     if len(column) > 1 and not has_step(in_order, trained):
         problem = f"has steps of {step_of(in_order)}, and this model was trained on steps of {trained}"
         raise RequestError(_key(column), problem, remedy="Give rows that are as far apart as those.")
@@ -324,11 +97,12 @@ def after(column: pd.Series[Any], number: int, trained: TimeStep | None) -> pd.S
         RequestError: the step is not known, as there is only one time; or see :func:`order`.
     """
     in_time = column.iloc[order(column)]
-    in_order = moments(_as_trained(in_time, trained))
+    in_order = moments(_as_trained(in_time, trained), trained)
     by = trained or step_of(in_order)
     if by is None:
         raise RequestError(_key(column), "has only one time, which shows no step", remedy="Give one more row.")
-    return written_like(following(in_order, by, number), in_time)
+    reading = _reading(in_time.reset_index(drop=True), trained)
+    return written_like(following(in_order, by, number), in_time, None if reading is None else reading[0])
 
 
 def _as_trained(column: pd.Series[Any], trained: TimeStep | None) -> pd.Series[Any]:
@@ -371,8 +145,12 @@ def are_times(values: Iterable[Any]) -> bool:
     return found
 
 
-def moments(column: pd.Series[Any]) -> Moments:
+def moments(column: pd.Series[Any], trained: TimeStep | None = None) -> Moments:
     """Return times as numbers or dates.
+
+    Args:
+        column: the times, in any order of rows.
+        trained: the step that a model was trained on, which tells days first from months first.
 
     Raises:
         RequestError: a value is not a time; names its row.
@@ -381,6 +159,8 @@ def moments(column: pd.Series[Any]) -> Moments:
     import pandas as pd
 
     column = column.reset_index(drop=True).infer_objects()  # objects of Python's datetime become datetime64
+    if (reading := _reading(column, trained)) is not None:
+        return reading[1]
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         numbers = column.to_numpy(dtype=float, na_value=float("nan"))
         # Beyond 2^53 neighbouring whole numbers are equal in float64.
@@ -400,6 +180,26 @@ def moments(column: pd.Series[Any]) -> Moments:
     parts = offsets.str.extract(r"([+-])(\d\d):?(\d\d)?").fillna("0")
     minutes: pd.Series[Any] = (parts[1].astype(int) * 60 + parts[2].astype(int)) * np.where(parts[0] == "-", -1, 1)
     return Moments(parsed, parsed.dt.tz_localize(None) + pd.to_timedelta(minutes, unit="min"))
+
+
+def _reading(column: pd.Series[Any], trained: TimeStep | None = None) -> tuple[Notation, Moments] | None:
+    """Return the notation of a column that is not in ISO 8601, and its times; ``None``: it has none.
+
+    Of several that fit (``01/02/1949``), the first with equal steps is taken.
+    """
+    import pandas as pd
+
+    found = []
+    for notation, iso in notations.readings(column):
+        read = moments(iso.rename(column.name))
+        in_order = read.at(read.instants.to_numpy().argsort(kind="stable"))
+        if step_of(in_order) is not None if trained is None else has_step(in_order, trained):
+            return notation, read
+        found.append((notation, read))
+    if found and pd.api.types.is_numeric_dtype(column):  # equal steps say what whole numbers are
+        numbers = Moments(column, column).at(column.to_numpy().argsort(kind="stable"))
+        return found[0] if step_of(numbers) is None else None
+    return found[0] if found else None
 
 
 def _of_dates(column: pd.Series[Any]) -> Moments:
@@ -425,29 +225,6 @@ def _check_offsets(column: pd.Series[Any], has_one: np.ndarray[Any, Any]) -> Non
             f"{without}, without one",
             remedy="Write all of them with it, or none.",
         )
-
-
-def check_packed(column: pd.Series[Any]) -> None:
-    """Refuse dates written as whole numbers: the month after 196012 is 196101, not 196013.
-
-    Raises:
-        RequestError: the column holds such dates; says how to write them.
-    """
-    import pandas as pd
-
-    if not pd.api.types.is_numeric_dtype(column):
-        return
-    written = moments(column).instants.astype(str)
-    for form, (digits, example) in PACKED.items():
-        # Years from 1800 to 2199: other whole numbers of as many digits may well be positions.
-        if not (written.str.fullmatch(digits) & written.str[:2].isin(["18", "19", "20", "21"])).all():
-            continue
-        if pd.to_datetime(written, format=form, errors="coerce").notna().all():
-            raise RequestError(
-                _key(column),
-                f"holds {written.iloc[0]}, a whole number that looks like a date",
-                remedy=[f"Write dates as {example}, or ", *WITHOUT_TIMES],
-            )
 
 
 def _check_each(column: pd.Series[Any], fits: np.ndarray[Any, Any]) -> None:
@@ -480,5 +257,5 @@ def _uneven(in_order: Moments, written: np.ndarray[Any, Any], column: pd.Series[
     return RequestError(
         _key(column),
         f"has steps of different lengths: {written[place]} is followed by {written[place + 1]}",
-        remedy=["Add the rows that are missing, or ", *WITHOUT_TIMES],
+        remedy=["Add the rows that are missing, or ", *GAPS_REMEDY, "; or ", *WITHOUT_TIMES],
     )

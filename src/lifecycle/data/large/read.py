@@ -40,11 +40,7 @@ def read(plugin: TableFields, file: Path | tuple[Path, ...]) -> LargeTable:
     most = _most(plugin.memory_gb)
     at_once = max(FEWEST_BLOCK_BYTES, min(MOST_BLOCK_BYTES, most // 8))
     try:
-        several = file if isinstance(file, tuple) else (file,)
-        is_parquet = several[0].suffix.lower() == ".parquet"
-        found: ParquetFile | CsvFile = (
-            ParquetFile(several, at_once, plugin) if is_parquet else CsvFile(several[0], at_once, plugin)
-        )
+        found = _opened(file, at_once, plugin)
         place(plugin, found.names)
         targets.check_name(found.names, plugin.path, "target", plugin.target)
         if plugin.weight is not None:
@@ -72,6 +68,13 @@ def read(plugin: TableFields, file: Path | tuple[Path, ...]) -> LargeTable:
                     raise
     except (ValueError, OSError) as error:  # pyarrow's errors are ValueErrors
         raise files.unreadable(plugin.path, error) from error
+
+
+def _opened(file: Path | tuple[Path, ...], at_once: int, plugin: TableFields) -> ParquetFile | CsvFile:
+    several = file if isinstance(file, tuple) else (file,)
+    if several[0].suffix.lower() == ".parquet":
+        return ParquetFile(several, at_once, plugin)
+    return CsvFile(several[0], at_once, plugin)
 
 
 def _most(memory_gb: float | None) -> int:

@@ -78,4 +78,13 @@ def _formula(scorer: Scorer) -> tuple[Any, ...]:
     """Return what the scores of rows depend on besides the rows."""
     units, weights = scorer.units, scorer.loss.class_weights
     of_classes = weights.tolist() if isinstance(weights, torch.Tensor) and scorer.weighted else None
-    return units.task, units.offset, units.scale, units.link, scorer.loss.name, scorer.loss.label_smoothing, of_classes
+    return (
+        units.task,
+        units.offset,
+        units.scale,
+        units.link,
+        units.transform,
+        scorer.loss.name,
+        scorer.loss.label_smoothing,
+        of_classes,
+    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lifecycle.capabilities import large_file_of, resolved
+from lifecycle.capabilities import large_file_of
 from lifecycle.config.schema import Job, SweepConfig
 from lifecycle.config.tasks import TASKS, metrics_of
 from lifecycle.contract import MULTICLASS, REGRESSION, DataSpec
+from lifecycle.data.resolving import resolved
 from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.sweeps.search.space import Objective
 

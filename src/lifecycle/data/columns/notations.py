@@ -1,0 +1,153 @@
+"""Notations of times other than ISO 8601: days first, names of months, quarters, weeks, and whole numbers.
+
+A notation converts a column to ISO dates, and writes later dates in the form of the column.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+FIRST_OF_1900S = 40
+"""A year of two digits from here on is of the 20th century, one before it of the 21st."""
+
+CLOCK = r"(?:[T ]+(?P<clock>\d\d?:\d\d(?::\d\d)?))?"
+
+
+@dataclass(frozen=True)
+class Notation:
+    """A way to write times.
+
+    Attributes:
+        name: for reports, such as ``"day/month/year"``.
+        pattern: of a whole text, with the groups ``year``, ``month``, ``day``, ``quarter``, ``week``, ``clock``.
+        write: returns a date in the form of a text that matches.
+        numeric: whether whole numbers are read too.
+    """
+
+    name: str
+    pattern: str
+    write: Callable[[pd.Timestamp, str], str]
+    numeric: bool = False
+
+
+def _same(part: str, value: int) -> str:
+    """Return a number with as many digits as ``part`` where that begins with 0, else without leading zeros."""
+    return f"{value:0{len(part)}d}" if len(part) > 1 else str(value)
+
+
+def _year(like: str, year: int) -> str:
+    return f"{year:04d}" if len(like) == 4 else f"{year % 100:02d}"
+
+
+def _written(pattern: str) -> Callable[[pd.Timestamp, str], str]:
+    """Return a writer that replaces each group of a text that matches the pattern."""
+
+    def write(moment: pd.Timestamp, like: str) -> str:
+        found = re.fullmatch(pattern, like, re.IGNORECASE)
+        assert found is not None  # noqa: S101 - the column has this notation
+        text = like
+        values: dict[str, Callable[[str], str]] = {
+            "year": lambda part: _year(part, moment.isocalendar().year if "week" in found.groupdict() else moment.year),
+            "month": lambda part: _month(part, moment),
+            "day": lambda part: _same(part, moment.day),
+            "quarter": lambda part: str(moment.quarter),
+            "week": lambda part: _same(part, moment.isocalendar().week),
+            "clock": lambda part: moment.strftime("%H:%M:%S" if part.count(":") == 2 else "%H:%M"),
+        }
+        # From the end, so that the places of earlier groups stay.
+        for name in sorted(found.groupdict(), key=found.start, reverse=True):
+            if (part := found[name]) is not None:
+                text = text[: found.start(name)] + values[name](part) + text[found.end(name) :]
+        return text
+
+    return write
+
+
+def _month(part: str, moment: pd.Timestamp) -> str:
+    if part.isdigit():
+        return _same(part, moment.month)
+    name = moment.strftime("%b" if len(part) == 3 else "%B")
+    return name.upper() if part.isupper() else name.lower() if part.islower() else name
+
+
+def _notation(name: str, pattern: str, numeric: bool = False) -> Notation:
+    return Notation(name, pattern, _written(pattern), numeric)
+
+
+NAME = r"(?P<month>[A-Za-z]{3,9})"
+NOTATIONS = (
+    _notation("yyyymmdd", r"(?P<year>(?:18|19|20|21)\d\d)(?P<month>\d\d)(?P<day>\d\d)", numeric=True),
+    _notation("yyyymm", r"(?P<year>(?:18|19|20|21)\d\d)(?P<month>\d\d)", numeric=True),
+    _notation("year and quarter", r"(?P<year>\d{4})[-/ ]?Q(?P<quarter>[1-4])"),
+    _notation("quarter and year", r"Q(?P<quarter>[1-4])[-/ ]?(?P<year>\d{4})"),
+    _notation("year and week", r"(?P<year>\d{4})-?W(?P<week>\d\d)"),
+    _notation("day/month/year", rf"(?P<day>\d\d?)[-/.](?P<month>\d\d?)[-/.](?P<year>\d{{4}}){CLOCK}"),
+    _notation("month/day/year", rf"(?P<month>\d\d?)[-/.](?P<day>\d\d?)[-/.](?P<year>\d{{4}}){CLOCK}"),
+    _notation("month/year", r"(?P<month>\d\d?)/(?P<year>\d{4})"),
+    _notation("month name and year", NAME + r"[-/. ]{1,2}(?P<year>\d{4}|\d\d)"),
+    _notation("day, month name and year", r"(?P<day>\d\d?)[-/. ]" + NAME + r"[-/. ](?P<year>\d{4}|\d\d)" + CLOCK),
+    _notation("month name, day and year", NAME + r" (?P<day>\d\d?),? (?P<year>\d{4})" + CLOCK),
+)
+
+
+def readings(column: pd.Series[Any]) -> list[tuple[Notation, pd.Series[Any]]]:
+    """Return the notations that fit all values of a column, each with the ISO texts of the times.
+
+    Args:
+        column: texts or whole numbers, without missing values. A column of ISO dates has none.
+    """
+    import pandas as pd
+
+    if pd.api.types.is_bool_dtype(column) or column.dtype.kind in "mMfc" or not len(column):
+        return []
+    is_number = pd.api.types.is_numeric_dtype(column)
+    written = column.astype(object).map(str).str.strip()
+    found = []
+    for notation in NOTATIONS:
+        if is_number > notation.numeric or not written.str.fullmatch(notation.pattern, flags=re.IGNORECASE).all():
+            continue
+        if (iso := _iso(written.str.extract(rf"^{notation.pattern}$", flags=re.IGNORECASE))) is not None:
+            found.append((notation, iso))
+    return found
+
+
+def _iso(parts: pd.DataFrame) -> pd.Series[Any] | None:
+    """Return ISO texts of the parts of times, a column each; ``None``: some are no dates."""
+    import pandas as pd
+
+    year = parts["year"].astype(int)
+    short = parts["year"].str.len() == 2
+    year = year.where(~short, year + (year >= FIRST_OF_1900S).map({True: 1900, False: 2000}))
+    if "week" in parts:
+        text = year.astype(str).str.zfill(4) + "-W" + parts["week"] + "-1"
+        dates = pd.to_datetime(text, format="%G-W%V-%u", errors="coerce")
+        # Python accepts week 53 of any year.
+        same = dates.dt.isocalendar().year == year if dates.notna().all() else None
+        return None if same is None or not same.all() else dates.dt.strftime("%Y-%m-%d")
+    if "quarter" in parts:
+        month = (parts["quarter"].astype(int) - 1) * 3 + 1
+    elif parts["month"].str.isdigit().all():
+        month = parts["month"].astype(int)
+    else:
+        names = parts["month"].str.lower()
+        month = names.str[:3].map({name: number for number, name in enumerate(MONTHS, 1)})
+        if month.isna().any():
+            return None
+    text = year.astype(str).str.zfill(4) + "-" + month.astype(int).astype(str).str.zfill(2)
+    if "day" in parts:
+        text = text + "-" + parts["day"].str.zfill(2)
+    dates = pd.to_datetime(text, format="%Y-%m-%d" if "day" in parts else "%Y-%m", errors="coerce")
+    if dates.isna().any():
+        return None
+    if "clock" in parts and parts["clock"].notna().any():
+        clock = parts["clock"].fillna("00:00").str.replace(r"^(\d):", r"0\1:", regex=True)
+        return text + " " + clock
+    return text
