@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lifecycle import layout
 from lifecycle.contract import DataSpec
+from lifecycle.data.augmentation import Augmentation
 from lifecycle.data.batches import Truth
 from lifecycle.data.digests import rows_digest
 from lifecycle.data.preprocessing import Preprocessing
@@ -82,6 +83,7 @@ class Dataset:
     notes: tuple[Text, ...] = ()  # warnings about the rows, a sentence each
     weight: str | None = None  # the column of weights
     time_step: dict[str, Any] | None = None  # the step between the times of a series
+    augmentation: Augmentation | None = None  # random changes of the training images
 
     @property
     def window_rows(self) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lifecycle.capabilities import ChecksRows, HasTimes, ReadsLargeFiles, weight_of
+from lifecycle.capabilities import AugmentsImages, ChecksRows, HasTimes, ReadsLargeFiles, weight_of
 from lifecycle.contract import DataPlugin, Fold, Samples, Split, Target
 from lifecycle.data.assembly import learn, part_of, spec_of
 from lifecycle.data.audit import rounded_numbers
@@ -107,6 +107,7 @@ def _load_frame(
         notes=tuple(notes),
         weight=weight_of(plugin),
         time_step=plugin.time_step(frame) if isinstance(plugin, HasTimes) else None,
+        augmentation=plugin.augmentation if isinstance(plugin, AugmentsImages) else None,
     )
 
 

@@ -49,8 +49,7 @@ def _kind(plugin: DataPlugin, frame: pd.DataFrame, name: str, target: str, used:
         order = plugin.in_order(frame) if isinstance(plugin, OrdersRows) else np.arange(len(frame))
         return TIME if (np.diff(order) > 0).all() else SORTED_TIME
     if not used:
-        # The only other column of images in a folder is the digest of each file.
-        unread = DIGEST if plugin.sample_dim == 3 else UNREAD
+        unread = DIGEST if plugin.sample_dim == 3 and name == "sha256" else UNREAD
         return DROPPED if name in dropped_by(plugin) else unread
     if plugin.sample_dim == 3:
         return PIXEL if pd.api.types.is_numeric_dtype(frame[name]) else FILE
