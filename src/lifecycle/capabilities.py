@@ -144,6 +144,16 @@ class ReadsImageFiles(Protocol):
 
 
 @runtime_checkable
+class AugmentsImages(Protocol):
+    """Changes training images at random."""
+
+    @property
+    def augmentation(self) -> Any:
+        """A :class:`lifecycle.data.augmentation.Augmentation`; ``None``: no changes."""
+        ...
+
+
+@runtime_checkable
 class HasOptionalColumns(Protocol):
     """Has columns that a prediction uses if they exist."""
 

@@ -183,9 +183,9 @@ FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         "dog/4.png is too large: Image size (100000000 pixels) exceeds limit of",
     ),
     "an animation": (animation, "dog/4.gif has 3 frames. Save each frame as a file."),
-    "16 bits": (
-        lambda file: Image.fromarray(pixels(1).astype(np.uint16) * 256).save(file),
-        "dog/4.png has pixels of more than 8 bits (mode I;16). Save it with 8 bits.",
+    "32 bits": (
+        lambda file: Image.fromarray(pixels(1).astype(np.float32)).save(file.with_suffix(".tif")),
+        "dog/4.tif has pixels of 32 bits (mode F). Save it with 8 or 16 bits.",
     ),
     "a palette": (
         lambda file: Image.fromarray(pixels(1)).convert("P").save(file),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -122,6 +122,8 @@ class Batches:
         class_balanced: draw as many rows as there are, with replacement and each class equally often; requires a
             ``shuffle_seed``, and targets that are classes.
         row_weights: see :data:`Batch`.
+        augment: changes the inputs of a mini-batch, given the epoch and a number that is its own in the epoch;
+            ``None``: they are as they are.
     """
 
     def __init__(
@@ -133,10 +135,11 @@ class Batches:
         truth: Truth | None = None,
         class_balanced: bool = False,
         row_weights: Tensor | None = None,
+        augment: Callable[[Tensor, int, int], Tensor] | None = None,
     ) -> None:
         self.inputs, self.targets, self.truth, self.batch_size = inputs, targets, truth, batch_size
         self.shuffle_seed, self.class_balanced, self.row_weights = shuffle_seed, class_balanced, row_weights
-        self.epoch = 0
+        self.epoch, self.augment = 0, augment
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch (from 0), which determines the order of the next pass."""
@@ -154,7 +157,24 @@ class Batches:
         order, per_chunk = self.order(), steps * self.batch_size
         for start in range(0, len(self.inputs), per_chunk):
             stop = min(start + per_chunk, len(self.inputs))
-            yield self._chunk(slice(start, stop) if order is None else order[start:stop], stop - start)
+            chunk = self._chunk(slice(start, stop) if order is None else order[start:stop], stop - start)
+            yield chunk if self.augment is None else self._augmented(chunk, start // self.batch_size)
+
+    def _augmented(self, chunk: Chunk, first: int) -> Chunk:
+        """Return a chunk with changed inputs.
+
+        Args:
+            chunk: of the epoch.
+            first: number of its first mini-batch.
+        """
+        assert self.augment is not None  # noqa: S101 - for the types
+        # Each mini-batch by itself: how many are in a chunk must not change the results.
+        rank, processes = _rank()
+        parts = [
+            self.augment(part, self.epoch, number * processes + rank)
+            for number, part in enumerate(torch.split(chunk.inputs, chunk.sizes), first)
+        ]
+        return replace(chunk, inputs=parts[0] if len(parts) == 1 else torch.cat(parts))
 
     def _chunk(self, rows: slice | Tensor, num_rows: int) -> Chunk:
         starts = range(0, num_rows, self.batch_size)

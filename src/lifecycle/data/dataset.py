@@ -12,6 +12,7 @@ from torch import Tensor
 from lifecycle import layout
 from lifecycle.contract import DataSpec
 from lifecycle.data.audit.findings import Audit
+from lifecycle.data.augmentation import Augmentation
 from lifecycle.data.batches import Truth
 from lifecycle.data.digests import rows_digest
 from lifecycle.data.formats.dialect import Dialect
@@ -92,6 +93,7 @@ class Dataset:
     split_report: tuple[Text, ...] = ()  # how the rows were divided, where not as usual, a sentence each
     audit: Audit | None = None  # what was found in the rows before training; None: they were not looked at
     test_digest: str | None = None  # sha256 of the rows of a separate file of test rows, which `digest` covers too
+    augmentation: Augmentation | None = None  # random changes of the training images
 
     @property
     def window_rows(self) -> int | None:

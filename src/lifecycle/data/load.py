@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lifecycle.capabilities import ChecksRows, HasTimes, NotesReading, ReadsLargeFiles, transform_of, weight_of
+from lifecycle.capabilities import (
+    AugmentsImages,
+    ChecksRows,
+    HasTimes,
+    NotesReading,
+    ReadsLargeFiles,
+    transform_of,
+    weight_of,
+)
 from lifecycle.contract import DataPlugin, Fold, Samples, Split, Target
 from lifecycle.data.assembly import learn, part_of, spec_of
 from lifecycle.data.audit import rounded_numbers
@@ -128,6 +136,7 @@ def _load_frame(
         split_report=split.report,
         audit=_audit(plugin, samples, labels, split, target, found_digest) if audited else None,
         test_digest=test_digest(frame),
+        augmentation=plugin.augmentation if isinstance(plugin, AugmentsImages) else None,
     )
 
 

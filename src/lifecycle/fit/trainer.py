@@ -23,6 +23,7 @@ from lifecycle.compile import stepping
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.precision import channels_last
 from lifecycle.config.schema import TrainerConfig
+from lifecycle.data.augmentation import Augmenter
 from lifecycle.data.batches import Batches, Chunks, in_order
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.rows import WindowedRows
@@ -201,7 +202,11 @@ def _best_epoch(config: TrainerConfig, module: CompiledModel, folder: Path) -> i
 
 
 def training_batches(config: TrainerConfig, data: Dataset, seed: int) -> Batches:
-    """Return the mini-batches of a fit."""
+    """Return the mini-batches of a fit.
+
+    Raises:
+        RequestError: images are to be augmented, and kornia is not installed.
+    """
     return Batches(
         data.train.inputs,
         data.train.targets,
@@ -210,6 +215,7 @@ def training_batches(config: TrainerConfig, data: Dataset, seed: int) -> Batches
         data.train.truth,
         config.class_balanced,
         data.train.loss_weights,
+        None if data.augmentation is None else Augmenter(data.augmentation, data.spec.input_shape[0], seed),
     )
 
 

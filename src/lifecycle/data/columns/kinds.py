@@ -70,8 +70,7 @@ def _kind(plugin: DataPlugin, frame: pd.DataFrame, name: str, target: str, used:
         order = plugin.in_order(frame) if isinstance(plugin, OrdersRows) else np.arange(len(frame))
         return TIME if (np.diff(order) > 0).all() else SORTED_TIME
     if not used:
-        # The only other column of images in a folder is the digest of each file.
-        unread = DIGEST if plugin.sample_dim == 3 else UNREAD
+        unread = DIGEST if plugin.sample_dim == 3 and name == "sha256" else UNREAD
         typed_out = plugin.typed_out if isinstance(plugin, Typed) else []
         return DROPPED if name in (*dropped_by(plugin), *typed_out) else unread
     if plugin.sample_dim == 3:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lifecycle.checks import in_range, one_of
-from lifecycle.contract import Samples, Target
+from lifecycle.contract import Fold, Samples, Split, Target
+from lifecycle.data import augmentation
 from lifecycle.data.columns import features, targets
 from lifecycle.data.columns.names import Renamed
 from lifecycle.data.kinds.card import Card
 from lifecycle.data.kinds.table import TASKS
+from lifecycle.data.selection import select
 from lifecycle.data.sources import image_folders
 from lifecycle.data.sources.files import is_table, read
-from lifecycle.data.splits import Shuffled
+from lifecycle.data.splits import Shuffled, stratified
 from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
@@ -25,18 +28,19 @@ if TYPE_CHECKING:
 LABEL = "label"
 """Default name of the target of images in a folder, which is the sub-folder of an image."""
 
-BRIGHTEST = 255.0
-"""The largest pixel value of an image file."""
+BRIGHTEST = {1: 255.0, 2: 65_535.0}
+"""Bytes of a pixel -> the largest value in an image file."""
 
 
 @dataclass
 class Images(Card, Renamed, Shuffled):
-    """Images, in a folder of one sub-folder a class or a row of pixels each, scaled to 0-1.  CLI: data.path=folder."""
+    """Images: a folder of one sub-folder a class, a table of files or of pixels; scaled to 0-1.  CLI: data.path=a."""
 
     sample_dim: ClassVar[int] = 3
 
-    path: str = (
-        ""  # a folder; or, with a column a pixel: a CSV or Parquet file, sklearn:, lifecycle: or download:<name>
+    path: str = ""  # a folder; or a table: a CSV or Parquet file, sklearn:, lifecycle: or download:<name>
+    file: str | None = (
+        None  # of a table: column of the files, relative to the folder of the table; null: a column a pixel
     )
     target: str = ""  # column to predict; of a folder: what to call it, "label" if left out
     task: str | None = None  # classification or regression; null: from the target's type
@@ -45,16 +49,25 @@ class Images(Card, Renamed, Shuffled):
     )  # channels, height, width; files are converted to it; []: as they are
     max_value: float | None = None  # pixel value that becomes 1.0; null: 255 of files, else the largest while training
     scale_target: bool = True  # regression: train on the standardised target; scores are in its own units
+    augment: Any = None  # changes of training images: light, or a list of flip, shift, rotate and colour; null: none
 
     def __post_init__(self) -> None:
         super().__post_init__()
         targets.check_named(self, "path")
         one_of(self, "task", TASKS)
-        if (self.shape or not self._in_folder) and (len(self.shape) != 3 or min(self.shape) < 1):
-            raise ValueError(f"shape must be channels, height and width, got {self.shape}. Use for instance [1,28,28].")
+        augmentation.check(self.augment)
+        if self.file is not None and not is_table(self.path):
+            raise ValueError(f"file must be left out for a folder of images, got {self.file}. Leave it out.")
+        if (self.shape or not self._are_files) and (len(self.shape) != 3 or min(self.shape) < 1):
+            advice = "" if self._are_files else ", or data.file=<column> for a table of image files"
+            raise ValueError(
+                f"shape must be channels, height and width, got {self.shape}. Use for instance [1,28,28]{advice}."
+            )
         if not self._in_folder:
             targets.check_named(self, "target")
-        elif self.shape and self.shape[0] not in image_folders.MODES:
+        if not self._are_files:
+            return
+        if self.shape and self.shape[0] not in image_folders.MODES:
             raise ValueError(
                 f"shape must begin with 1 (grey) or 3 (red, green, blue) for image files, got {self.shape}. "
                 f"Use for instance [1,{self.shape[1]},{self.shape[2]}]."
@@ -65,12 +78,34 @@ class Images(Card, Renamed, Shuffled):
     def _in_folder(self) -> bool:
         return not is_table(self.path)
 
+    @property
+    def _are_files(self) -> bool:
+        return self.file is not None or self._in_folder
+
+    @property
+    def _column(self) -> str:
+        """The column of file names."""
+        return self.file or image_folders.FILE
+
+    @property
+    def _folder(self) -> str:
+        """The folder to which file names are relative."""
+        return self.path if self._in_folder else str(Path(self.path).parent)
+
+    @property
+    def augmentation(self) -> augmentation.Augmentation | None:
+        """Random changes of training images."""
+        return augmentation.of_field(self.augment)
+
     def read(self) -> pd.DataFrame:
-        """Return the raw rows: one column for each pixel; for a folder ``file``, the class and ``sha256`` of a file."""
+        """Return the raw rows: one column for each pixel; of files their name, the target and their ``sha256``."""
         if self._in_folder:
             return image_folders.read(self.path, self.target or LABEL)
         frame = self.renamed(read(self.path), self.path)
-        targets.check_columns(frame, self.path, {"target": self.target})
+        named = {"target": self.target} if self.file is None else {"target": self.target, "file": self.file}
+        targets.check_columns(frame, self.path, named)
+        if self.file is not None:
+            return image_folders.read_listed(frame, self.path, self.file)
         wanted, found = math.prod(self.shape), len(frame.columns) - 1
         if found != wanted:
             raise RequestError(
@@ -88,19 +123,19 @@ class Images(Card, Renamed, Shuffled):
 
     def columns(self, frame: pd.DataFrame) -> list[str]:
         """Return the columns of pixels, or the column of file names."""
-        if self._in_folder:
-            return [image_folders.FILE]
+        if self._are_files:
+            return [self._column]
         return [name for name in frame.columns if name != self.target]
 
     def samples(self, frame: pd.DataFrame) -> Samples:
-        """Return one unscaled image for each row: ``(rows, channels, height, width)``, ``uint8`` or ``float32``."""
+        """Return one unscaled image for each row: ``(rows, channels, height, width)``, integers or ``float32``."""
         import numpy as np
 
         name = self.target or LABEL
         labels = targets.labels_of(frame[name]) if name in frame.columns else None
-        if self._in_folder:
-            files = frame[image_folders.FILE].to_numpy()
-            images = image_folders.load(self.path, files, self.shape, listed=image_folders.DIGEST in frame.columns)
+        if self._are_files:
+            files = frame[self._column].to_numpy()
+            images = image_folders.load(self._folder, files, self.shape, listed=image_folders.DIGEST in frame.columns)
         else:
             images, files = self._pixels(frame[self.columns(frame)]).reshape(-1, *self.shape), None
         return Samples(images, labels, np.arange(len(frame)), files=files)
@@ -128,8 +163,8 @@ class Images(Card, Renamed, Shuffled):
         """
         import pandas as pd
 
-        if self._in_folder:
-            return pd.DataFrame({image_folders.FILE: files})
+        if self._are_files:
+            return pd.DataFrame({self._column: files})
         if self.shape[0] not in image_folders.MODES:
             shape = Setting("data.shape", self.shape)
             raise RequestError(
@@ -138,8 +173,8 @@ class Images(Card, Renamed, Shuffled):
                 remedy="Give a table with a column for each pixel.",
             )
         pixels = image_folders.load("", files, self.shape, listed=False).reshape(len(files), -1)
-        largest = float(transformer.scale_[0])
-        frame = pd.DataFrame(pixels if largest == BRIGHTEST else pixels * (largest / BRIGHTEST), columns=list(columns))
+        largest, brightest = float(transformer.scale_[0]), _brightest(pixels)
+        frame = pd.DataFrame(pixels if largest == brightest else pixels * (largest / brightest), columns=list(columns))
         return pd.concat([pd.DataFrame({image_folders.FILE: files}), frame], axis=1)
 
     def learn(self, inputs: np.ndarray[Any, Any]) -> Any:
@@ -148,20 +183,66 @@ class Images(Card, Renamed, Shuffled):
         from sklearn.preprocessing import MaxAbsScaler
 
         # Of files always 255: an underexposed data set is not to be brightened, and new files may be brighter.
-        largest = self.max_value or (BRIGHTEST if self._in_folder else float(np.abs(inputs).max()))
+        largest = self.max_value or (_brightest(inputs) if self._are_files else float(np.abs(inputs).max()))
         return MaxAbsScaler().fit(np.array([[largest]], dtype=np.float32))
 
     def apply(self, transformer: Any, inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Return ``(images, channels, height, width) float32``."""
         import numpy as np
 
+        # Files to predict may have 8 bits where those to train on had 16.
+        by_depth = self._are_files and self.max_value is None
+        largest = _brightest(inputs) if by_depth else transformer.scale_[0]
         # The same as ``transformer.transform``, without its copies in double precision, which may take gigabytes.
-        return np.asarray(inputs / np.float32(transformer.scale_[0]), dtype=np.float32)
+        return np.asarray(inputs / np.float32(largest), dtype=np.float32)
 
     def numbers(self, transformer: Any, columns: Sequence[str]) -> list[str]:
         """Return the columns of pixels; a column of file names holds no numbers."""
-        return [] if self._in_folder else list(columns)
+        return [] if self._are_files else list(columns)
+
+    def split(self, samples: Samples, task: str, seed: int) -> Split:
+        """Divide at random; of a folder with ``train`` and ``test`` or ``val``, as its folders do."""
+        parts = self._parts(samples)
+        return super().split(samples, task, seed) if parts is None else self._split_by(parts, samples, task, seed)
+
+    def split_fold(self, samples: Samples, task: str, seed: int, fold: Fold) -> Split:
+        """Divide at random into folds."""
+        if self._parts(samples) is not None:
+            problem = f"needs rows that may be divided anew, and {self.path} has folders for its parts"
+            remedy = [
+                "Leave it out, or give a folder with one sub-folder for each class as ",
+                Setting("data.path"),
+                ".",
+            ]
+            raise RequestError(Setting("cv.folds", fold.folds), problem, remedy=remedy)
+        return super().split_fold(samples, task, seed, fold)
+
+    def _parts(self, samples: Samples) -> list[str] | None:
+        return image_folders.parts_of(samples.files) if self._in_folder and samples.files is not None else None
+
+    def _split_by(self, parts: Sequence[str], samples: Samples, task: str, seed: int) -> Split:
+        """Divide as the folders do; a part that has no folder is drawn from the training images."""
+        import numpy as np
+
+        names = np.asarray(parts)
+        train, val, test = (
+            np.flatnonzero(names == name) for name in (image_folders.TRAIN, image_folders.VAL, image_folders.TEST)
+        )
+        _, num_val, num_test = self.counts(len(train))
+        num_val, num_test = 0 if len(val) else num_val, 0 if len(test) else num_test
+        if num_val or num_test:
+            counts = len(train) - num_val - num_test, num_val, num_test
+            split_seed = seed if self.split_seed is None else self.split_seed
+            drawn = stratified(select(samples, train), counts, task, split_seed)
+            val = train[drawn.val] if num_val else val
+            train, test = train[drawn.train], train[drawn.test] if num_test else test
+        return Split(train, val, test)
 
     def feature_names(self, transformer: Any) -> tuple[str, ...]:
         """Return an empty tuple: pixels have no names."""
         return ()
+
+
+def _brightest(pixels: np.ndarray[Any, Any]) -> float:
+    """Return the largest value that a pixel of image files may have."""
+    return BRIGHTEST[pixels.dtype.itemsize]

@@ -24,6 +24,13 @@ HIDDEN_FILES = ("thumbs.db", "desktop.ini")
 MODES = {1: "L", 3: "RGB"}
 """Number of channels -> Pillow's mode."""
 
+DEEP = "I;16"
+"""What Pillow's modes of grey images of 16 bits begin with."""
+
+TRAIN, VAL, TEST = "train", "val", "test"
+PARTS = {"train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST, "testing": TEST}
+"""Names of folders, in lower case, that hold the classes of one part each."""
+
 
 GIVE_A_FOLDER = "Give a folder with one sub-folder of images for each class"
 CONVERTED = ", and each image is converted to it."
@@ -55,9 +62,61 @@ def read(path: str, target: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[FILE, target, DIGEST])
 
 
+def read_listed(frame: pd.DataFrame, path: str, column: str) -> pd.DataFrame:
+    """Return rows that name image files, with the digest of each file.
+
+    Args:
+        frame: rows of a table.
+        path: of the table; the names are relative to its folder.
+        column: of the names.
+
+    Raises:
+        RequestError: a file does not exist, or the table has a column of digests.
+    """
+    if DIGEST in frame.columns:
+        problem = f"has the column {DIGEST}, which the digests of the files take"
+        raise RequestError(Setting("data.path", path), problem, remedy=["Rename it with ", Setting("data.rename"), "."])
+    folder = Path(path).expanduser().parent
+    files = [folder / str(name) for name in frame[column]]
+    for row, file in enumerate(files):
+        if not file.is_file():
+            problem = f"is no file, in row {row} of {path}"
+            raise RequestError(Setting(column, frame[column].iloc[row]), problem, remedy="Fix the path.")
+    return frame.assign(**{DIGEST: [sha256(file) for file in files]})
+
+
+def parts_of(files: Iterable[Any]) -> list[str] | None:
+    """Return the part of each file, of a folder with folders for parts; ``None``: the folder has none.
+
+    Args:
+        files: as :func:`read` returns them.
+    """
+    places = [str(file).split("/") for file in files]
+    if any(len(place) != 3 for place in places):  # part, class, image
+        return None
+    return [PARTS[place[0].lower()] for place in places]
+
+
 def _files(path: str, top: Path) -> Iterable[tuple[Path, Path]]:
     """Yield each image with the folder of its class."""
-    entries, key = _visible(top), Setting("data.path", path)
+    parts = [entry for entry in _visible(top) if entry.is_dir()]
+    names = [PARTS.get(entry.name.lower()) for entry in parts]
+    if TRAIN not in names or None in names or len(parts) < 2 or not any(map(_has_folders, parts)):
+        yield from _files_of_classes(path, top, top)
+        return
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        problem = f"has two folders for the part {repeated}"
+        raise RequestError(Setting("data.path", path), problem, remedy="Merge them.")
+    for part in parts:
+        yield from _files_of_classes(path, part, top)
+
+
+def _has_folders(folder: Path) -> bool:
+    return any(entry.is_dir() for entry in _visible(folder))
+
+
+def _files_of_classes(path: str, folder_of_classes: Path, top: Path) -> Iterable[tuple[Path, Path]]:
+    entries, key = _visible(folder_of_classes), Setting("data.path", path)
     folders = [entry for entry in entries if entry.is_dir()]
     if not folders:
         raise RequestError(key, "has no sub-folders", remedy=f"{GIVE_A_FOLDER}.")
@@ -116,7 +175,7 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def load(path: str, files: Iterable[Any], shape: list[int], listed: bool = True) -> np.ndarray[Any, Any]:
-    """Read images into ``(images, channels, height, width) uint8``.
+    """Read images into ``(images, channels, height, width) uint8``; ``uint16`` if one has 16 bits.
 
     Args:
         path: the folder of the training images.
@@ -145,6 +204,8 @@ def load(path: str, files: Iterable[Any], shape: list[int], listed: bool = True)
             )
         first = first or str(name)
         images.append(image)
+    if any(image.dtype == np.uint16 for image in images):  # 255 of 8 bits is as bright as 65,535 of 16
+        images = [image if image.dtype == np.uint16 else image * np.uint16(257) for image in images]
     return np.stack(images)
 
 
@@ -162,7 +223,7 @@ def _locate(path: str, name: str, listed: bool) -> Path:
 
 
 def _read(file: Path, shape: list[int]) -> np.ndarray[Any, Any]:
-    """Return one image: ``(channels, height, width) uint8``."""
+    """Return one image: ``(channels, height, width) uint8``, or ``uint16`` of 16 bits."""
     import numpy as np
     from PIL import Image
 
@@ -170,7 +231,9 @@ def _read(file: Path, shape: list[int]) -> np.ndarray[Any, Any]:
         with ignored(Image.DecompressionBombWarning), Image.open(file) as image:
             _check_size(image, file, Image.MAX_IMAGE_PIXELS)
             _check_kind(image, file, shape)
-            pixels = np.asarray(_converted(image, shape) if shape else image, dtype=np.uint8)
+            is_deep = image.mode.startswith(DEEP)
+            convert = _converted_deep if is_deep else _converted
+            pixels = np.asarray(convert(image, shape) if shape else image, dtype=np.uint16 if is_deep else np.uint8)
     except Image.DecompressionBombError as error:
         problem = f"is too large: {str(error).partition(',')[0]}"
         raise RequestError(str(file), problem, remedy="Make it smaller.") from error
@@ -189,6 +252,19 @@ def _converted(image: Any, shape: list[int]) -> Any:
     return converted if image.size == (width, height) else converted.resize((width, height), Image.Resampling.BILINEAR)
 
 
+def _converted_deep(image: Any, shape: list[int]) -> np.ndarray[Any, Any]:
+    """Resize a grey image of 16 bits; as a colour image it has three equal channels."""
+    import numpy as np
+    from PIL import Image
+
+    channels, height, width = shape
+    pixels = np.asarray(image, dtype=np.uint16)
+    if image.size != (width, height):  # Pillow interpolates in single precision, which holds 16 bits exactly
+        large = Image.fromarray(pixels.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
+        pixels = np.rint(np.asarray(large)).astype(np.uint16)
+    return pixels if channels == 1 else np.stack([pixels] * channels, axis=-1)
+
+
 def _check_size(image: Any, file: Path, most: int | None) -> None:
     """Refuse images of which Pillow only warns: a small compressed file may have more pixels than fit into memory."""
     pixels = image.width * image.height
@@ -198,14 +274,15 @@ def _check_size(image: Any, file: Path, most: int | None) -> None:
 
 
 def _check_kind(image: Any, file: Path, shape: list[int]) -> None:
-    """Refuse images that would lose information when read as one image of 8 bits."""
+    """Refuse images that would lose information when read as one image of 8 or 16 bits."""
     # Some of Pillow's formats have no attribute n_frames.
     if getattr(image, "n_frames", 1) > 1:
         raise RequestError(str(file), f"has {image.n_frames} frames", remedy="Save each frame as a file.")
-    # Pillow's modes I and F have 32 bits a pixel, and I;16 has 16.
+    if image.mode.startswith(DEEP):
+        return
     if image.mode.startswith(("I", "F")):
-        problem = f"has pixels of more than 8 bits (mode {image.mode})"
-        raise RequestError(str(file), problem, remedy="Save it with 8 bits.")
+        problem = f"has pixels of 32 bits (mode {image.mode})"
+        raise RequestError(str(file), problem, remedy="Save it with 8 or 16 bits.")
     if not shape and image.mode not in MODES.values():
         width, height = image.size
         raise RequestError(

@@ -76,6 +76,7 @@ def _of_the_trainer(member: Member) -> str | None:
         "trainer.devices": config.devices > 1,
         "trainer.torch_compile": config.torch_compile,
         "trainer.precision": is_bf16(config, module.network),
+        "data.augment": data.augmentation is not None,
         "rows on disk": not isinstance(data.train.inputs, Tensor),
         f"optimizer {name}": name not in ELEMENTWISE,
         # Each step, or each copy, would have its own rate.
