@@ -157,6 +157,10 @@ def test_a_table_of_images_that_is_not_fit_is_refused(table: Path) -> None:
         Images(path=str(table), target="kind")
     with pytest.raises(ValueError, match=r"^file must be left out for a folder of images, got image\. Leave it out\.$"):
         Images(path=str(table.parent), file="image")
+    with pytest.raises(
+        ValueError, match=r"^test_path must be left out for images, got a\.csv\. Use data\.split_column, or "
+    ):
+        Images(path=str(table), file="image", target="kind", test_path="a.csv")
     assert refused(table, file="picture", target="kind").startswith("data.file=picture is no column of pets.")
     frame = pd.read_csv(table).rename(columns={"weight": "sha256"})
     frame.to_csv(table, index=False)

@@ -143,8 +143,8 @@ def _print_description(job: Job) -> None:
         "Parts": f"{', '.join(f'{len(part)} {name}' for name, part in parts.items())} of {len(labels)} samples",
         **{title: "\n".join(map(COMMAND_LINE.text, texts)) for title, texts in reports.items() if texts},
     }
-    if (found := inferred(configured, plugin, frame)) is not None:
-        lines |= dict([found])
+    if (read_as := inferred(configured, plugin, frame)) is not None:
+        lines |= dict([read_as])
     about = {title: recorded.get(title.lower()) or "not stated" for title in ("Source", "Licence", "Note")}
     console = _console()
     columns = _columns_table(plugin, frame, column_kinds(plugin, frame), target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,11 +15,10 @@ from lifecycle.data.columns import features, targets
 from lifecycle.data.columns.names import Renamed
 from lifecycle.data.kinds.card import Card
 from lifecycle.data.kinds.table import TASKS
-from lifecycle.data.selection import select
 from lifecycle.data.sources import image_folders
 from lifecycle.data.sources.files import is_table, read
-from lifecycle.data.splits import Shuffled, stratified
-from lifecycle.errors import RequestError, Setting
+from lifecycle.data.splits import ByColumns
+from lifecycle.errors import RequestError, Setting, Text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +32,7 @@ BRIGHTEST = {1: 255.0, 2: 65_535.0}
 
 
 @dataclass
-class Images(Card, Renamed, Shuffled):
+class Images(Card, Renamed, ByColumns):
     """Images: a folder of one sub-folder a class, a table of files or of pixels; scaled to 0-1.  CLI: data.path=a."""
 
     sample_dim: ClassVar[int] = 3
@@ -73,6 +72,11 @@ class Images(Card, Renamed, Shuffled):
                 f"Use for instance [1,{self.shape[1]},{self.shape[2]}]."
             )
         in_range(self, "max_value", above=0)
+        if self.test_path is not None:
+            raise ValueError(
+                f"test_path must be left out for images, got {self.test_path}. Use data.split_column, or folders train "
+                "and test."
+            )
 
     @property
     def _in_folder(self) -> bool:
@@ -102,11 +106,12 @@ class Images(Card, Renamed, Shuffled):
         if self._in_folder:
             return image_folders.read(self.path, self.target or LABEL)
         frame = self.renamed(read(self.path), self.path)
-        named = {"target": self.target} if self.file is None else {"target": self.target, "file": self.file}
+        of_files = {} if self.file is None else {"file": self.file}
+        named = {"target": self.target, **of_files, **self.columns_of_split}
         targets.check_columns(frame, self.path, named)
         if self.file is not None:
             return image_folders.read_listed(frame, self.path, self.file)
-        wanted, found = math.prod(self.shape), len(frame.columns) - 1
+        wanted, found = math.prod(self.shape), len(frame.columns) - len(named)
         if found != wanted:
             raise RequestError(
                 Setting("data.shape", self.shape),
@@ -125,7 +130,7 @@ class Images(Card, Renamed, Shuffled):
         """Return the columns of pixels, or the column of file names."""
         if self._are_files:
             return [self._column]
-        return [name for name in frame.columns if name != self.target]
+        return [name for name in frame.columns if name not in (self.target, *self.columns_of_split.values())]
 
     def samples(self, frame: pd.DataFrame) -> Samples:
         """Return one unscaled image for each row: ``(rows, channels, height, width)``, integers or ``float32``."""
@@ -138,7 +143,10 @@ class Images(Card, Renamed, Shuffled):
             images = image_folders.load(self._folder, files, self.shape, listed=image_folders.DIGEST in frame.columns)
         else:
             images, files = self._pixels(frame[self.columns(frame)]).reshape(-1, *self.shape), None
-        return Samples(images, labels, np.arange(len(frame)), files=files)
+        samples = Samples(images, labels, np.arange(len(frame)), files=files)
+        if self._in_folder and image_folders.DIGEST in frame.columns:
+            return replace(samples, parts=image_folders.parts_of(frame[image_folders.FILE]))
+        return self.with_split(samples, frame)
 
     def _pixels(self, pixels: pd.DataFrame) -> np.ndarray[Any, Any]:
         import numpy as np
@@ -200,43 +208,17 @@ class Images(Card, Renamed, Shuffled):
         """Return the columns of pixels; a column of file names holds no numbers."""
         return [] if self._are_files else list(columns)
 
-    def split(self, samples: Samples, task: str, seed: int) -> Split:
-        """Divide at random; of a folder with ``train`` and ``test`` or ``val``, as its folders do."""
-        parts = self._parts(samples)
-        return super().split(samples, task, seed) if parts is None else self._split_by(parts, samples, task, seed)
-
     def split_fold(self, samples: Samples, task: str, seed: int, fold: Fold) -> Split:
-        """Divide at random into folds."""
-        if self._parts(samples) is not None:
+        """Divide into folds."""
+        if self._in_folder and samples.parts is not None:
             problem = f"needs rows that may be divided anew, and {self.path} has folders for its parts"
-            remedy = [
+            remedy: Text = [
                 "Leave it out, or give a folder with one sub-folder for each class as ",
                 Setting("data.path"),
                 ".",
             ]
             raise RequestError(Setting("cv.folds", fold.folds), problem, remedy=remedy)
         return super().split_fold(samples, task, seed, fold)
-
-    def _parts(self, samples: Samples) -> list[str] | None:
-        return image_folders.parts_of(samples.files) if self._in_folder and samples.files is not None else None
-
-    def _split_by(self, parts: Sequence[str], samples: Samples, task: str, seed: int) -> Split:
-        """Divide as the folders do; a part that has no folder is drawn from the training images."""
-        import numpy as np
-
-        names = np.asarray(parts)
-        train, val, test = (
-            np.flatnonzero(names == name) for name in (image_folders.TRAIN, image_folders.VAL, image_folders.TEST)
-        )
-        _, num_val, num_test = self.counts(len(train))
-        num_val, num_test = 0 if len(val) else num_val, 0 if len(test) else num_test
-        if num_val or num_test:
-            counts = len(train) - num_val - num_test, num_val, num_test
-            split_seed = seed if self.split_seed is None else self.split_seed
-            drawn = stratified(select(samples, train), counts, task, split_seed)
-            val = train[drawn.val] if num_val else val
-            train, test = train[drawn.train], train[drawn.test] if num_test else test
-        return Split(train, val, test)
 
     def feature_names(self, transformer: Any) -> tuple[str, ...]:
         """Return an empty tuple: pixels have no names."""

@@ -27,9 +27,9 @@ MODES = {1: "L", 3: "RGB"}
 DEEP = "I;16"
 """What Pillow's modes of grey images of 16 bits begin with."""
 
-TRAIN, VAL, TEST = "train", "val", "test"
+TRAIN, VAL, TEST = "train", "validation", "test"
 PARTS = {"train": TRAIN, "training": TRAIN, "val": VAL, "valid": VAL, "validation": VAL, "test": TEST, "testing": TEST}
-"""Names of folders, in lower case, that hold the classes of one part each."""
+"""Names of folders, in lower case, that hold the classes of one part each -> the part of a sample."""
 
 
 GIVE_A_FOLDER = "Give a folder with one sub-folder of images for each class"
@@ -85,16 +85,18 @@ def read_listed(frame: pd.DataFrame, path: str, column: str) -> pd.DataFrame:
     return frame.assign(**{DIGEST: [sha256(file) for file in files]})
 
 
-def parts_of(files: Iterable[Any]) -> list[str] | None:
+def parts_of(files: Iterable[Any]) -> np.ndarray[Any, Any] | None:
     """Return the part of each file, of a folder with folders for parts; ``None``: the folder has none.
 
     Args:
         files: as :func:`read` returns them.
     """
+    import numpy as np
+
     places = [str(file).split("/") for file in files]
     if any(len(place) != 3 for place in places):  # part, class, image
         return None
-    return [PARTS[place[0].lower()] for place in places]
+    return np.array([PARTS[place[0].lower()] for place in places], dtype=object)
 
 
 def _files(path: str, top: Path) -> Iterable[tuple[Path, Path]]:

@@ -213,7 +213,8 @@ class ByColumns(Shuffled):
         total = len(found.train)
         test = 0 if len(found.test) else self.counts(total)[2]
         val = 0 if len(found.val) else self.val_count(total, total - test)
-        how = f"test rows from {self.test_path}" if self.rule == FILES else f"as {self.split_column} says"
+        how = f"as {self.split_column} says" if self.rule == COLUMN else "as the folders say"
+        how = f"test rows from {self.test_path}" if self.rule == FILES else how
         if not (test or val):
             return replace(found, report=(how,))
         drawing = Shuffled(keep_duplicates_together=self.keep_duplicates_together)
