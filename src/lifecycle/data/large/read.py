@@ -41,17 +41,7 @@ def read(plugin: TableFields, file: Path | tuple[Path, ...]) -> LargeTable:
     at_once = max(FEWEST_BLOCK_BYTES, min(MOST_BLOCK_BYTES, most // 8))
     try:
         found = _opened(file, at_once, plugin)
-        place(plugin, found.names)
-        targets.check_name(found.names, plugin.path, "target", plugin.target)
-        if plugin.weight is not None:
-            targets.check_name(found.names, plugin.path, "weight", plugin.weight)
-        for key, column in plugin.columns_of_split.items():
-            targets.check_name(found.names, plugin.path, key, column)
-        weight = [] if plugin.weight is None else [plugin.weight]
-        of_rows = [*plugin.columns_of_split.values(), *weight, plugin.target]  # the target is the last one
-        wanted = plugin.feature_columns(found.names)
-        if isinstance(found, ParquetFile):
-            _check_types(plugin, found, wanted)
+        wanted, of_rows = _columns(plugin, found)
         while True:
             reader = _Reader(plugin, found, wanted, most)
             if isinstance(found, CsvFile):
@@ -75,6 +65,22 @@ def _opened(file: Path | tuple[Path, ...], at_once: int, plugin: TableFields) ->
     if several[0].suffix.lower() == ".parquet":
         return ParquetFile(several, at_once, plugin)
     return CsvFile(several[0], at_once, plugin)
+
+
+def _columns(plugin: TableFields, found: ParquetFile | CsvFile) -> tuple[list[str], list[str]]:
+    """Return the features, and the other columns that are read, of which the target is the last one.
+
+    Raises:
+        RequestError: there is no such column, or its values cannot be used.
+    """
+    place(plugin, found.names)
+    weight = {} if plugin.weight is None else {"weight": plugin.weight}
+    for key, column in {"target": plugin.target, **weight, **plugin.columns_of_split}.items():
+        targets.check_name(found.names, plugin.path, key, column)
+    wanted = plugin.feature_columns(found.names)
+    if isinstance(found, ParquetFile):
+        _check_types(plugin, found, wanted)
+    return wanted, [*plugin.columns_of_split.values(), *weight.values(), plugin.target]
 
 
 def _most(memory_gb: float | None) -> int:

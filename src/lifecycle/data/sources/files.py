@@ -173,7 +173,7 @@ def csv_file(path: str, fields: Any = None) -> Path | None:
 def _plain_files(path: str, fields: Any) -> local.Files | None:
     """Return the files at a path; ``None``: there are none."""
     scheme, found, _ = path.partition(":")
-    if (found and scheme in SETS) or databases.is_address(path):
+    if (found and scheme in SETS) or databases.is_address(path) or names.is_images(path):
         return None
     is_file = names.is_elsewhere(path) or names.is_pattern(path) or Path(path).expanduser().exists()
     return local.find(path, fields) if is_file else None
