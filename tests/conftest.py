@@ -23,7 +23,7 @@ from lifecycle.sweeps import supervise
 from lifecycle.tracking import client
 from lifecycle.tracking.store import database_uri
 from tests import databases
-from tests.forked import Forks, Process, Recorder, SweepWorker
+from tests.forked import COMMAND, Forks, Process, Recorder, SweepWorker
 
 # A busy machine draws examples slowly, which says nothing of the code; twenty of each keep the suite short.
 settings.register_profile("suite", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -157,11 +157,21 @@ def quick_start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def process(tmp_path: Path, forks: Forks) -> Command:
+def process(script: Command) -> Command:
     """Run the command in a process of its own, in the working folder."""
 
     def run(*words: str) -> Ended:
-        started = Process(forks, [*words], tmp_path)
+        return script(COMMAND, *words)
+
+    return run
+
+
+@pytest.fixture
+def script(tmp_path: Path, forks: Forks) -> Command:
+    """Run Python code in a process of its own, which has imported the libraries, in the working folder."""
+
+    def run(code: str, *words: str) -> Ended:
+        started = Process(forks, [*words], tmp_path, code=code)
         out, err = started.communicate(timeout=300)
         return Ended(started.wait(), out, err)
 

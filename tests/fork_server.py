@@ -26,6 +26,8 @@ from typing import Any
 def _exit(code: int) -> None:
     """Do what Python does at its end, and exit."""
     with contextlib.suppress(Exception):
+        threading._shutdown()  # waits for threads; joblib lets its processes end here
+    with contextlib.suppress(Exception):
         importlib.import_module("atexit")._run_exitfuncs()
     with contextlib.suppress(Exception):
         sys.stdout.flush(), sys.stderr.flush()

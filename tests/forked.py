@@ -137,8 +137,9 @@ class Process:
         def read(name: str, file: IO[str]) -> None:
             texts[name] = file.read()
 
-        files: dict[str, Any] = {"out": self.stdout, "err": self.stderr}
-        threads = [threading.Thread(target=read, args=each) for each in files.items() if each[1] is not None]
+        both = {"out": self.stdout, "err": self.stderr}
+        files: dict[str, Any] = {name: file for name, file in both.items() if file is not None and not file.closed}
+        threads = [threading.Thread(target=read, args=each) for each in files.items()]
         for thread in threads:
             thread.start()
         self.wait(timeout)
@@ -147,8 +148,7 @@ class Process:
             if thread.is_alive():
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
         for file in files.values():
-            if file is not None:
-                file.close()
+            file.close()
         return texts.get("out", ""), texts.get("err", "")
 
     def __enter__(self) -> Process:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -48,3 +49,16 @@ def runs_in(folder: Path) -> list[mlflow.entities.Run]:
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
     found = client.search_runs(ids, order_by=["attributes.start_time ASC"])
     return [run for run in found if layout.ROLE not in run.data.tags]
+
+
+def moved(folder: Path, before: Path) -> None:
+    """Let a database that was copied know where its artifacts are now."""
+    with sqlite3.connect(folder / "mlruns" / "mlflow.db") as database:
+        columns = [
+            ("experiments", "artifact_location"),
+            ("runs", "artifact_uri"),
+            ("logged_models", "artifact_location"),
+        ]
+        for table, column in columns:
+            database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(before), str(folder)))
+    database.close()

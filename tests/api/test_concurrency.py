@@ -33,7 +33,7 @@ from lifecycle.api.model import Model
 from lifecycle.errors import RequestError
 from lifecycle.runtime import memory, processes, quiet, threads
 from lifecycle.sklearn import LifecycleClassifier
-from tests.conftest import QUICK, ready
+from tests.conftest import QUICK, Command, ready
 from tests.packages import Site, fresh_site
 
 site = pytest.fixture(fresh_site)
@@ -311,7 +311,7 @@ def test_libraries_say_nothing_on_any_thread_and_say_it_again_afterwards(capfd: 
         log.setLevel(level)
 
 
-def test_a_fit_that_waits_for_its_turn_is_ended_by_ctrl_c() -> None:
+def test_a_fit_that_waits_for_its_turn_is_ended_by_ctrl_c(script: Command) -> None:
     code = """
 import os, signal, threading, time
 from lifecycle.runtime import processes
@@ -330,8 +330,8 @@ except KeyboardInterrupt:
     print("interrupted", processes._turn.acquire(blocking=False))
 ended.set()
 """
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
-    assert (ended.stdout, ended.stderr, ended.returncode) == ("interrupted False\n", "", 0)
+    ended = script(code)
+    assert (ended.out, ended.err, ended.code) == ("interrupted False\n", "", 0)
 
 
 def test_ctrl_c_within_a_fit_on_a_thread_is_ctrl_c() -> None:

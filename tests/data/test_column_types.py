@@ -121,7 +121,7 @@ def values_and_types(draw: st.DrawFn) -> tuple[dict[str, list[Any]], dict[str, A
     return made, types[0], types[1]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(values_and_types(), st.integers(0, len(MISSING) - 1))
 def test_features_types_and_split_do_not_depend_on_the_representation(drawn: Any, missing: int) -> None:
     values, one, other = drawn

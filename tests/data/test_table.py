@@ -103,7 +103,7 @@ NUMBERS = st.floats(-1e6, 1e6)
 WORDS = st.sampled_from(["red", "blue", "mauve", None])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(st.data(), st.integers(0, 1000))
 def test_what_the_held_out_rows_hold_moves_no_statistic(data: st.DataObject, seed: int) -> None:
     generator = np.random.default_rng(seed)
@@ -286,7 +286,7 @@ def test_missing_zeros_of_a_column_that_does_not_fit_are_refused(tmp_path: Path)
             Table(path=str(file), target="y", drop=["id"], missing_zeros=[name]).read()
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(st.data(), st.sampled_from(["standard", "minmax", "none"]))
 def test_what_the_held_out_rows_hold_moves_no_scale_no_fill_and_no_target_scale(
     data: st.DataObject, scaling: str

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-import sqlite3
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import pytest
 
 from lifecycle.data.sources.files import read
 from tests.conftest import Command
+from tests.made import moved
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -135,19 +135,6 @@ def test_what_only_a_reader_has_is_not_run(tmp_path: Path) -> None:
     assert not runs("lifecycle compare run=452f837d,6cd44e6a")
     assert not runs("lifecycle register run='<a run id>' name=iris")
     assert not runs("cat new.csv | lifecycle predict run=latest input=- output=-")
-
-
-def moved(folder: Path, before: Path) -> None:
-    """Let a database that was copied know where its artifacts are now."""
-    with sqlite3.connect(folder / "mlruns" / "mlflow.db") as database:
-        columns = [
-            ("experiments", "artifact_location"),
-            ("runs", "artifact_uri"),
-            ("logged_models", "artifact_location"),
-        ]
-        for table, column in columns:
-            database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(before), str(folder)))
-    database.close()
 
 
 @pytest.mark.parametrize("file", sorted(DOCS.glob("*.md")), ids=lambda file: file.stem)

@@ -22,11 +22,11 @@ from tests.packages import DYING, Site
 
 
 def test_joblib_runs_each_job_and_the_command_again_runs_none(
-    python: Command, runs: Command, tmp_path: Path, empty_database: Path
+    process: Command, runs: Command, tmp_path: Path, empty_database: Path
 ) -> None:
     ready(tmp_path, empty_database)
     words = ("-m", "data=iris", "optimizer.lr=0.01,-1", "trainer.max_epochs=2", "tracking.figures=false", "verbose=1")
-    first = python(*words, "sweep.launcher=joblib")
+    first = process(*words, "sweep.launcher=joblib", "hydra.launcher.n_jobs=2")
     assert first.code == 1
     assert "1 of 2 runs finished, 1 failed" in first.out
     assert "optimizer.lr must be above 0, got -1.0." in first.err
@@ -34,7 +34,7 @@ def test_joblib_runs_each_job_and_the_command_again_runs_none(
     found = [run for run in runs() if "lifecycle.signature" in run.data.tags]
     assert sorted(run.info.status for run in found) == ["FAILED", "FINISHED"]
     # The same sweep by our own workers: the finished job is known, and the other fails again.
-    again = python(*words)
+    again = process(*words)
     assert again.code == 1
     assert "1 of 2 runs finished, 1 failed" in again.out
     assert len([run for run in runs() if "lifecycle.signature" in run.data.tags]) == 3
@@ -169,11 +169,11 @@ def test_ray_runs_groups_and_one_that_is_killed_is_run_one_by_one(
 
 @pytest.mark.longest
 def test_submitit_runs_each_job_and_the_sweep_is_continued_with_it(
-    python: Command, runs: Command, tmp_path: Path, empty_database: Path
+    process: Command, runs: Command, tmp_path: Path, empty_database: Path
 ) -> None:
     ready(tmp_path, empty_database)
     words = ("-m", "data=iris", "optimizer.lr=0.01,-1", "trainer.max_epochs=2", "tracking.figures=false", "verbose=1")
-    first = python(*words, "sweep.launcher=submitit_local", "hydra.launcher.timeout_min=30")
+    first = process(*words, "sweep.launcher=submitit_local", "hydra.launcher.timeout_min=30")
     assert first.code == 1
     assert "1 of 2 runs finished, 1 failed" in first.out
     assert "Error executing job" not in first.out + first.err
@@ -183,7 +183,7 @@ def test_submitit_runs_each_job_and_the_sweep_is_continued_with_it(
     head = json.loads(file.read_text().splitlines()[0])
     assert head["settings"]["launcher"] == "submitit_local"
     assert head["launcher_options"] == ["hydra.launcher.timeout_min=30"]
-    again = python("resume", "sweep=latest")
+    again = process("resume", "sweep=latest")
     assert again.code == 1
     assert len([run for run in runs() if "lifecycle.signature" in run.data.tags]) == 3
 

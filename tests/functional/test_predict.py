@@ -29,6 +29,7 @@ from lifecycle.errors import RequestError
 from lifecycle.predict import saved_model
 from lifecycle.predict.trained_model import TrainedModel
 from tests.conftest import Command, Ended
+from tests.forked import COMMAND, Forks, Process
 
 ROWS = 60
 Train = Callable[..., "Made"]
@@ -241,14 +242,16 @@ def test_rows_go_through_standard_input_and_output_and_nothing_else_does(
     same(READERS[form](io.BytesIO(out)), table.model.predict(frame))
 
 
-def test_a_reader_may_close_standard_output_early(table: Made, tmp_path: Path) -> None:
+def test_a_reader_may_close_standard_output_early(table: Made, tmp_path: Path, forks: Forks) -> None:
+    """As ``lifecycle predict input=- output=- < in.csv | head -1`` does."""
     pd.concat([rows()] * 500).to_csv(tmp_path / "in.csv", index=False)
-    command = (
-        f"set -o pipefail; {sys.executable} -m lifecycle predict run={table.saved} input=- output=- < in.csv | head -1"
-    )
-    ended = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stdout) == (0, ",".join([*rows(), "predicted,probability_u,probability_v\n"]))
-    assert ended.stderr == ""
+    code = f"import os\nos.dup2(os.open('in.csv', os.O_RDONLY), 0)\n{COMMAND}"
+    process = Process(forks, ["predict", f"run={table.saved}", "input=-", "output=-"], tmp_path, code=code)
+    assert process.stdout is not None
+    assert process.stdout.readline() == ",".join([*rows(), "predicted,probability_u,probability_v\n"])
+    process.stdout.close()
+    assert process.communicate(timeout=120)[1] == ""
+    assert process.returncode == 0
 
 
 def test_a_run_is_named_as_a_person_calls_it_and_a_file_that_is_there_is_replaced(

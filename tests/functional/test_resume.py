@@ -287,10 +287,11 @@ for number in range(20):
 
 @pytest.mark.slow
 @pytest.mark.longest
-def test_twenty_random_kill_points_give_twenty_times_the_same(job: Command, runs: Runs, tmp_path: Path) -> None:
+def test_twenty_random_kill_points_give_twenty_times_the_same(
+    job: Command, script: Command, runs: Runs, tmp_path: Path
+) -> None:
     words = [*WORDS, "trainer.patience=100", "trainer.max_epochs=200"]
-    script = [sys.executable, "-c", FORKS, "200", *words, "verbose=2"]
-    assert subprocess.run(script, cwd=tmp_path, check=False).returncode == 0
+    assert script(FORKS, "200", *words, "verbose=2").code == 0
     assert len(runs()) == 20
     done = []
     for number in range(20):

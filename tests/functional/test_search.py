@@ -33,7 +33,7 @@ SHOWN = ("verbose=1", "tracking.figures=false")
 RATE = "optimizer.lr=tag(log,interval(1e-4,0.1))"
 SEARCH = ("-m", "data=iris", "sweep=optuna")
 LONG = (
-    *(*SEARCH, RATE, "model.hidden=[8],[4]", "model.dropout=0.2", "trainer.max_epochs=150", "sweep.trials=4"),
+    *(*SEARCH, RATE, "model.hidden=[8],[4]", "model.dropout=0.2", "trainer.max_epochs=150", "sweep.trials=3"),
     *("trainer.early_stopping=false", *SHOWN),
 )
 
@@ -57,7 +57,7 @@ def whole(forks: Forks, empty_database: Path, tmp_path_factory: pytest.TempPathF
     ready(folder, empty_database)
     ended = run_in(forks, folder, *LONG)
     assert (ended.code, ended.err) == (0, "")
-    assert len(results(folder)) == 4
+    assert len(results(folder)) == 3
     return results(folder)
 
 
@@ -95,45 +95,45 @@ def continues(out: str) -> list[str]:
 def test_a_killed_search_continues_to_the_trials_of_one_that_was_not(
     forks: Forks, folder: Path, whole: dict[str, Result], who: str
 ) -> None:
-    process = started_until(forks, folder, LONG, "job 2 of 4", "epoch 60/")
+    process = started_until(forks, folder, LONG, "job 2 of 3", "epoch 60/")
     kill(process, who)
     out, _ = process.communicate(timeout=120)
     assert process.wait() == (1 if who == "worker" else -signal.SIGKILL)
     assert "FAILED" not in statuses(folder)
     if who == "worker":
         # The others were run, by a new worker: the trial that died has taught nothing to those after it.
-        assert states(folder) == ["COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
-        assert "3 of 4 runs finished, 1 left\n" in out
+        assert states(folder) == ["COMPLETE", "FAIL", "COMPLETE"]
+        assert "2 of 3 runs finished, 1 left\n" in out
         continued = run_in(forks, folder, *continues(out))
     else:
         assert states(folder) == ["COMPLETE", "RUNNING"]
         continued = run_in(forks, folder, *LONG)
     assert (continued.code, continued.err) == (0, "")
-    assert "4 of 4 runs finished\n" in continued.out
-    assert "epoch 30/150" not in continued.out.partition("job 3 of 4")[0]  # from its last checkpoint
+    assert "3 of 3 runs finished\n" in continued.out
+    assert "epoch 30/150" not in continued.out.partition("job 3 of 3")[0]  # from its last checkpoint
     found = results(folder)
     rates = [job.words[0] for job in plan_in(folder).jobs]
-    assert len(found) == len(set(rates)) == 4
-    assert sorted(states(folder)) == ["COMPLETE"] * 4 + ["FAIL"]
+    assert len(found) == len(set(rates)) == 3
+    assert sorted(states(folder)) == ["COMPLETE"] * 3 + ["FAIL"]
     if who != "worker":
         assert found == whole
-        # Five in all, rather than five more.
-        more = run_in(forks, folder, *(word.replace("trials=4", "trials=5") for word in LONG))
-        assert "5 of 5 runs finished\n" in more.out
-        assert [line.partition(":")[0] for line in more.out.splitlines() if line.startswith("job ")] == ["job 5 of 5"]
-        assert len({job.words[0] for job in plan_in(folder).jobs}) == 5
+        # Four in all, rather than four more.
+        more = run_in(forks, folder, *(word.replace("trials=3", "trials=4") for word in LONG))
+        assert "4 of 4 runs finished\n" in more.out
+        assert [line.partition(":")[0] for line in more.out.splitlines() if line.startswith("job ")] == ["job 4 of 4"]
+        assert len({job.words[0] for job in plan_in(folder).jobs}) == 4
 
 
 def test_ctrl_c_ends_with_the_board_and_the_command_that_continues(
     forks: Forks, folder: Path, whole: dict[str, Result]
 ) -> None:
-    process = started_until(forks, folder, LONG, "job 3 of 4", "epoch 60/")
+    process = started_until(forks, folder, LONG, "job 2 of 3", "epoch 60/")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert process.wait() == 130
     assert err.splitlines()[-1] == "lifecycle: stopped by SIGINT"
-    assert statuses(folder) == ["FINISHED", "FINISHED", "KILLED"]
-    assert "2 of 4 runs finished, 2 left\n" in out
+    assert statuses(folder) == ["FINISHED", "KILLED"]
+    assert "1 of 3 runs finished, 2 left\n" in out
     continued = run_in(forks, folder, *continues(out))
     assert (continued.code, continued.err) == (0, "")
     assert results(folder) == whole
@@ -143,10 +143,10 @@ def test_two_terminals_share_a_search(forks: Forks, folder: Path) -> None:
     both = [Process(forks, [*LONG], folder) for _ in range(2)]
     ended = [process.communicate(timeout=300) for process in both]
     assert [(process.wait(), err) for process, (_, err) in zip(both, ended, strict=True)] == [(0, "")] * 2
-    assert len(results(folder)) == len(plan_in(folder).jobs) == 4
-    done = [re.findall(r"^job (\d) of 4", out, re.MULTILINE) for out, _ in ended]
-    assert sorted([*done[0], *done[1]]) == list("1234")
-    assert states(folder) == ["COMPLETE"] * 4
+    assert len(results(folder)) == len(plan_in(folder).jobs) == 3
+    done = [re.findall(r"^job (\d) of 3", out, re.MULTILINE) for out, _ in ended]
+    assert sorted([*done[0], *done[1]]) == list("123")
+    assert states(folder) == ["COMPLETE"] * 3
 
 
 PRUNING = (
@@ -489,12 +489,10 @@ print(json.dumps([found.best, list(found.frame["status"]), found.summary["rank"]
 """
 
 
-def test_a_search_from_python_gives_its_trials(folder: Path) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", FROM_PYTHON], cwd=folder, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert (ended.returncode, ended.stderr) == (0, "")
-    best, status, ranks, shown = json.loads(ended.stdout)
+def test_a_search_from_python_gives_its_trials(script: Command, folder: Path) -> None:
+    ended = script(FROM_PYTHON)
+    assert (ended.code, ended.err) == (0, "")
+    best, status, ranks, shown = json.loads(ended.out)
     runs = sorted(runs_in(folder), key=lambda run: run.data.metrics["kept_val_loss"])
     assert best == {"optimizer.lr": runs[0].data.params["optimizer.lr"]}
     assert (status, ranks) == (["FINISHED"] * 3, [1, 2, 3])

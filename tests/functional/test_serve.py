@@ -8,8 +8,6 @@ import shlex
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.parse
@@ -25,6 +23,7 @@ import pytest
 from lifecycle.predict import saved_model
 from lifecycle.predict.serving import server
 from tests.conftest import Command
+from tests.forked import Forks, Process
 from tests.functional.test_ui import free_port
 from tests.predict.test_saved_model import KEPT
 from tests.predict.test_untrusted_files import strange_mlmodel
@@ -37,7 +36,7 @@ class Served:
     """A server in a process of its own, and what it printed."""
 
     folder: Path
-    process: subprocess.Popen[str]
+    process: Process
     link: str
     printed: str
 
@@ -62,9 +61,8 @@ class Served:
         return self.post(json.dumps(body), "application/json")
 
 
-def start(folder: Path, cwd: Path, *words: str) -> Served:
-    command = [sys.executable, "-m", "lifecycle", "serve", f"run={folder}", f"port={free_port()}", *words]
-    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(forks: Forks, folder: Path, cwd: Path, *words: str) -> Served:
+    process = Process(forks, ["serve", f"run={folder}", f"port={free_port()}", *words], cwd)
     assert process.stdout is not None
     lines: list[str] = []
     while not lines or not lines[-1].startswith("Ctrl-C"):
@@ -77,16 +75,16 @@ def start(folder: Path, cwd: Path, *words: str) -> Served:
 def end(served: Served, number: int) -> int:
     served.process.send_signal(number)
     served.process.communicate(timeout=30)
-    return served.process.returncode
+    return served.process.wait()
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def table(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Serve a model whose rows have gaps, codes and texts; MLflow's files around it are a stranger's."""
     place = tmp_path_factory.mktemp("served")
     shutil.copytree(TABLE / "model", place / "saved")
     around = strange_mlmodel(place / "saved", place / "canary")
-    served = start(around, around / "code")
+    served = start(forks, around, around / "code")
     yield served
     assert end(served, signal.SIGINT) == 0
     with pytest.raises(urllib.error.URLError, match="refused"):
@@ -215,8 +213,8 @@ def test_the_example_that_it_prints_works(table: Served) -> None:
     assert len(body["predictions"]) == 1
 
 
-def test_a_series_is_put_in_order_by_its_times_and_sigterm_ends_with_143(tmp_path: Path) -> None:
-    served = start(SERIES / "model", tmp_path)
+def test_a_series_is_put_in_order_by_its_times_and_sigterm_ends_with_143(forks: Forks, tmp_path: Path) -> None:
+    served = start(forks, SERIES / "model", tmp_path)
     try:
         rows, expected = pd.read_csv(SERIES / "rows.csv"), pd.read_csv(SERIES / "predictions.csv")
         mixed = rows.sample(frac=1, random_state=0)
@@ -291,7 +289,7 @@ def test_long_rows_are_shown_as_a_file() -> None:
 
 
 def test_command_python_mlflow_and_server_predict_the_same(
-    trained: Path, lifecycle: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path, lifecycle: Command, forks: Forks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow
 
@@ -310,7 +308,7 @@ def test_command_python_mlflow_and_server_predict_the_same(
     assert (model.predict_proba(rows) == expected[columns[1:]].to_numpy()).all()
     loaded = mlflow.pyfunc.load_model(str(manifest.parents[2]))
     pd.testing.assert_frame_equal(loaded.predict(rows), expected, check_exact=True, check_dtype=False)
-    served = start(manifest.parent, folder)
+    served = start(forks, manifest.parent, folder)
     try:
         status, body = served.post(Path("rows.csv").read_bytes(), "text/csv")
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from lifecycle.tracking import sweep_runs
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, Ended, artifacts, ready
 from tests.forked import COMMAND, Forks, Process
+from tests.made import moved
 
 Run = mlflow.entities.Run
 Runs = Callable[[], list[Run]]
@@ -181,17 +183,36 @@ def test_a_range_that_cannot_be_listed_is_refused(lifecycle: Command, tmp_path: 
 GRID = ("-m", "data=iris", "optimizer.lr=0.01,0.02", "seed=1,2", "trainer.max_epochs=2", "model.hidden=[4]")
 
 
+@pytest.fixture(scope="module")
+def swept(forks: Forks, empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Run a sweep, once; return its folder and output."""
+    folder = tmp_path_factory.mktemp("grid")
+    ready(folder, empty_database)
+    started = Process(forks, [*GRID, *SHOWN], folder)
+    out, err = started.communicate(timeout=300)
+    assert (started.wait(), err) == (0, "")
+    return folder, out
+
+
+@pytest.fixture
+def first(swept: tuple[Path, str], tmp_path: Path) -> str:
+    """Have that sweep in the working folder; return its output."""
+    folder, out = swept
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    moved(tmp_path, folder)
+    return out
+
+
 def test_typed_again_every_finished_job_is_skipped_without_a_worker(
-    sweep: Command, runs: Runs, forks: Forks, tmp_path: Path
+    first: str, runs: Runs, forks: Forks, tmp_path: Path
 ) -> None:
-    first = sweep(*GRID)
     before = {run.info.run_id: run.info.end_time for run in runs()}
     assert len(before) == 4
     started = Process(forks, [*GRID, *SHOWN], tmp_path, code=WITHOUT_WORKERS)
     out, err = started.communicate(timeout=60)
     assert (started.wait(), err) == (0, "")
     assert {run.info.run_id: run.info.end_time for run in runs()} == before
-    assert out.strip() == "Sweep " + first.out.partition("\nSweep ")[2].rstrip()
+    assert out.strip() == "Sweep " + first.partition("\nSweep ")[2].rstrip()
     # How jobs are run, and what is printed, is no part of what they are.
     others = ("verbose=0", "tracking.figures=true", "sweep.workers=2", "sweep.on_error=stop", "sweep.minutes=1")
     started = Process(forks, [*GRID, *others], tmp_path, code=WITHOUT_WORKERS)
@@ -206,10 +227,9 @@ def test_typed_again_every_finished_job_is_skipped_without_a_worker(
     assert len(sweeps(tmp_path)) == 1
 
 
-def test_a_larger_grid_runs_only_its_new_jobs(sweep: Command, runs: Runs, tmp_path: Path) -> None:
-    sweep(*GRID)
+def test_a_larger_grid_runs_only_its_new_jobs(first: str, process: Command, runs: Runs, tmp_path: Path) -> None:
     before = [run.info.run_id for run in runs()]
-    ended = sweep(*(word.replace("=0.01,0.02", "=0.01,0.02,0.03") for word in GRID))
+    ended = process(*(word.replace("=0.01,0.02", "=0.01,0.02,0.03") for word in GRID), *SHOWN)
     assert ended.code == 0
     assert [line.partition(": ")[2] for line in ended.out.splitlines() if line.startswith("job ")] == [
         "optimizer.lr=0.03 seed=1",
@@ -254,7 +274,7 @@ def test_seeds_are_runs_on_one_split_with_their_mean_and_interval(sweep: Command
 
 
 def test_configurations_are_ordered_by_their_mean_with_the_paired_difference(sweep: Command, runs: Runs) -> None:
-    ended = sweep("-m", "data=iris", "seeds=4", "optimizer.lr=0.0001,0.02,0.003", "trainer.max_epochs=3")
+    ended = sweep("-m", "data=iris", "seeds=3", "optimizer.lr=0.0001,0.02,0.003", "trainer.max_epochs=3")
     heads, rows = board(ended.out)
     assert heads[:7] == ["optimizer.lr", "runs", "kept_val_loss", "sd", "95% interval", "to the best", "p"]
     assert [row[0] for row in rows] == ["0.02", "0.003", "0.0001"]
@@ -263,7 +283,7 @@ def test_configurations_are_ordered_by_their_mean_with_the_paired_difference(swe
         for rate in ("0.02", "0.003", "0.0001")
     }
     best = values["0.02"]
-    assert rows[0][1:3] == ["4/4", f"{best.mean():.4f}"]
+    assert rows[0][1:3] == ["3/3", f"{best.mean():.4f}"]
     assert rows[0][5] == "best"
     ps = [stats.ttest_rel(values[rate], best).pvalue for rate in ("0.003", "0.0001")]
     smaller, larger = np.argsort(ps)  # Holm: the smaller p is doubled, and the other is not below it
@@ -360,13 +380,12 @@ def test_sweeps_are_listed_shown_by_the_beginning_of_a_name_and_found(
     assert len(sweeps(tmp_path)) == 2
 
 
-def test_to_resume_a_complete_sweep_does_nothing(sweep: Command, runs: Runs, forks: Forks, tmp_path: Path) -> None:
-    first = sweep(*GRID)
+def test_to_resume_a_complete_sweep_does_nothing(first: str, runs: Runs, forks: Forks, tmp_path: Path) -> None:
     before = [run.info.end_time for run in runs()]
     started = Process(forks, ["resume", "sweep=latest"], tmp_path, code=WITHOUT_WORKERS)
     out, err = started.communicate(timeout=60)
     assert (started.wait(), err) == (0, "")
-    assert out.strip() == "Sweep " + first.out.partition("\nSweep ")[2].rstrip()
+    assert out.strip() == "Sweep " + first.partition("\nSweep ")[2].rstrip()
     assert [run.info.end_time for run in runs()] == before
     changed = Process(forks, ["resume", "sweep=latest", "trainer.max_epochs=9"], tmp_path, code=WITHOUT_WORKERS)
     assert changed.communicate(timeout=60)[1].startswith("lifecycle: trainer.max_epochs cannot be changed: the jobs of")

@@ -22,7 +22,7 @@ SHOWN = ("verbose=1", "tracking.figures=false", "sweep.vectorise=off")
 OFTEN = f"""
 from lifecycle.fit import checkpoints
 from lifecycle.tracking import run as tracking
-checkpoints.SECONDS_BETWEEN, tracking.SECONDS_BETWEEN = 0.1, 0.0
+checkpoints.SECONDS_BETWEEN, tracking.SECONDS_BETWEEN = 0.1, 0.05
 {COMMAND}"""
 """The command, with a checkpoint more often than every five seconds, and points sent that are beyond it."""
 

@@ -19,6 +19,7 @@ import pytest
 from lifecycle.plugins.mlp import MLP
 from lifecycle.predict import saved_model
 from tests.conftest import Command
+from tests.forked import Forks
 from tests.functional.test_serve import TABLE, Served, end, start
 
 ROW = {"age": 59.0, "income": 23.96, "code": "007", "town": "York"}
@@ -46,8 +47,8 @@ def slow_model(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    served = start(TABLE / "model", tmp_path_factory.mktemp("limits"), *LIMITS)
+def server(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    served = start(forks, TABLE / "model", tmp_path_factory.mktemp("limits"), *LIMITS)
     yield served
     assert end(served, signal.SIGINT) == 0
 
@@ -330,8 +331,10 @@ def slow_request(rows: int = SLOW_ROWS) -> bytes:
     return HEAD % len(body) + body
 
 
-def test_other_requests_are_answered_and_a_disconnected_client_cancels_its_work(slow: Path, tmp_path: Path) -> None:
-    served = start(slow, tmp_path)
+def test_other_requests_are_answered_and_a_disconnected_client_cancels_its_work(
+    forks: Forks, slow: Path, tmp_path: Path
+) -> None:
+    served = start(forks, slow, tmp_path)
     try:
         with connect(served) as running, connect(served) as waiting:
             running.sendall(slow_request())
@@ -364,8 +367,10 @@ def ended_by(served: Served, number: int) -> tuple[int, float, list[str]]:
     return served.process.returncode, time.monotonic() - started, str(err).splitlines()
 
 
-def test_a_signal_ends_the_server_within_5_seconds_whatever_clients_do(slow: Path, tmp_path: Path) -> None:
-    served = start(slow, tmp_path)
+def test_a_signal_ends_the_server_within_5_seconds_whatever_clients_do(
+    forks: Forks, slow: Path, tmp_path: Path
+) -> None:
+    served = start(forks, slow, tmp_path)
     with ThreadPoolExecutor() as pool, connect(served) as head, connect(served) as body, connect(served) as idle:
         idle.sendall(b"GET /ping HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert read(idle)[0] == 200

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -221,20 +220,18 @@ def test_predictions_and_models_that_have_no_room_end_in_one_message(
         model.save(disk / "model")
 
 
-def test_a_limit_on_the_size_of_files_is_one_too(tmp_path: Path, empty_database: Path) -> None:
+def test_a_limit_on_the_size_of_files_is_one_too(tmp_path: Path, script: Command, empty_database: Path) -> None:
     ready(tmp_path, empty_database)
-    script = """
+    code = """
 import resource, sys
 from lifecycle.cli.main import main
 resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
 sys.exit(main())
 """
     words = ["data=iris", "model.hidden=[900,900]", "trainer.max_epochs=2", "verbose=0", "tracking.figures=false"]
-    ended = subprocess.run(
-        [sys.executable, "-c", script, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert ended.returncode == 1
-    assert message(ended.stderr) == (
+    ended = script(code, *words)
+    assert ended.code == 1
+    assert message(ended.err) == (
         f"{tmp_path}/mlruns/checkpoints/ID/last.ckpt could not be written: File too large. Free some room on that "
         "disk, then lifecycle resume run=ID continues it."
     )

@@ -105,12 +105,13 @@ def test_a_terminal_gets_a_bar_of_one_line(forks: Forks, tmp_path: Path) -> None
     assert "stopped because max_epochs=30 was reached" in plain
 
 
-def test_a_reader_that_leaves_does_not_end_the_run(tmp_path: Path, runs: Runs) -> None:
-    command = f"{sys.executable} -m lifecycle trainer.max_epochs=20 tracking.figures=false | head -n 1"
-    ended = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert ended.stdout.startswith("Data      iris")
-    assert ended.stderr == ""
-    deadline = time.monotonic() + 60  # head has ended; the run goes on
+def test_a_reader_that_leaves_does_not_end_the_run(forks: Forks, tmp_path: Path, runs: Runs) -> None:
+    process = Process(forks, ["trainer.max_epochs=20", "tracking.figures=false"], tmp_path)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("Data      iris")
+    process.stdout.close()  # as `head -n 1` does; the run goes on
+    assert process.communicate(timeout=60)[1] == ""
+    deadline = time.monotonic() + 60
     while runs()[0].info.status == "RUNNING" and time.monotonic() < deadline:
         time.sleep(0.2)
     assert [run.info.status for run in runs()] == ["FINISHED"]

@@ -20,14 +20,22 @@ from lifecycle.tracking.messages import Answer, CloseDeadRuns, CreateRun, FindRu
 from lifecycle.tracking.run import track
 from lifecycle.tracking.worker import serve
 from tests.conftest import Command, artifacts
+from tests.forked import Forks, Recorder
 
 Runs = Callable[[], list[mlflow.entities.Run]]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_other_process() -> Iterator[None]:
+    """Let the processes end that were forked for other modules, and those that are started here."""
+    client.end_all()
+    yield
+    client.end_all()
+
+
 @pytest.fixture(autouse=True)
 def quick_start() -> None:
-    """Start each process that records as it is: a new Python."""
-    client.end_all()
+    """Start each process that records as it is: a new Python. Tests that need none of their own share one."""
 
 
 @pytest.fixture
@@ -37,8 +45,9 @@ def request_of(job: Command) -> Callable[..., schema.Request]:
 
 
 @pytest.fixture
-def serving() -> Iterator[Client]:
+def serving(forks: Forks, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     """Have a process of its own for a test that leaves it unfit for others."""
+    monkeypatch.setattr(client, "start_worker", lambda: Recorder(forks))
     own = Client()
     yield own
     own.end()

@@ -20,7 +20,7 @@ from lifecycle.errors import LifecycleError, RequestError, TrackingError
 from lifecycle.tracking import database_faults, end_notes
 from lifecycle.tracking.store import database_uri, open_store
 from tests.conftest import Command, artifacts, ready
-from tests.forked import Forks, Process
+from tests.forked import COMMAND, Forks, Process
 
 Runs = Callable[[], list[mlflow.entities.Run]]
 HOLD = """
@@ -83,24 +83,32 @@ def test_a_wait_is_bounded_and_a_free_database_costs_none(empty_database: Path, 
     assert database_faults.is_busy(caught.value)
 
 
+SOON = f"""
+from lifecycle.tracking import database_faults
+database_faults.wait_until_free.__defaults__ = database_faults.explained.__defaults__ = (1.5,)
+{COMMAND}"""
+"""The command, which waits for a locked database for a second and a half."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "words",
+    ("code", "seconds", "words"),
     [
-        ("data=iris", "trainer.max_epochs=1"),
-        pytest.param(("compare", "run=latest", "output=null"), marks=pytest.mark.longest),
+        (SOON, "1.5", ("data=iris", "trainer.max_epochs=1")),
+        (SOON, "1.5", ("compare", "run=latest", "output=null")),
+        pytest.param(COMMAND, "20", ("data=iris", "trainer.max_epochs=1"), marks=pytest.mark.longest),
     ],
 )
 def test_a_database_that_stays_locked_is_reported(
-    lifecycle: Command, runs: Runs, tmp_path: Path, empty_database: Path, words: tuple[str, ...]
+    script: Command, runs: Runs, tmp_path: Path, empty_database: Path, code: str, seconds: str, words: tuple[str, ...]
 ) -> None:
     ready(tmp_path, empty_database)
     with held(tmp_path / "mlruns" / "mlflow.db"):
-        ended = lifecycle(*words)
+        ended = script(code, *words)
     assert (ended.code, ended.err) == (
         1,
-        "lifecycle: another process holds the database mlruns/mlflow.db, for more than 20 s. The database is not "
-        "damaged, and trying again is safe: do so when that process has ended, for instance a backup or an open "
+        f"lifecycle: another process holds the database mlruns/mlflow.db, for more than {seconds} s. The database is "
+        "not damaged, and trying again is safe: do so when that process has ended, for instance a backup or an open "
         "sqlite3 shell.\n",
     )
     no_advice(ended.err)
@@ -297,7 +305,7 @@ def test_a_disk_that_fails_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux'")
-def test_a_read_only_database_is_reported(tmp_path: Path, empty_database: Path) -> None:
+def test_a_read_only_database_is_reported(forks: Forks, tmp_path: Path, empty_database: Path) -> None:
     """Root may write any file, until it gives its capabilities up; then it is an owner like any other."""
     code = """
 import ctypes, sys
@@ -312,10 +320,9 @@ except Exception as error:
 """
     ready(tmp_path, empty_database)
     (tmp_path / "mlruns" / "mlflow.db").chmod(0o444)
-    command = [sys.executable, "-c", code, str(tmp_path / "mlruns")]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
-    assert ended.stdout.startswith("RequestError tracking.dir="), ended.stderr
+    out, err = Process(forks, [str(tmp_path / "mlruns")], Path("/"), code=code).communicate(timeout=60)
+    assert out.startswith("RequestError tracking.dir="), err
     assert (
         "/mlruns cannot be written: its database mlflow.db can only be read (attempt to write a readonly database)."
-        in ended.stdout
+        in out
     )

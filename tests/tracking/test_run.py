@@ -15,8 +15,10 @@ from omegaconf import OmegaConf
 from lifecycle.config import compose
 from lifecycle.config.schema import Request, TrackingConfig
 from lifecycle.errors import Interrupted, RequestError, TrainingError
+from lifecycle.tracking import client
 from lifecycle.tracking.run import flatten, record_failure, track
 from lifecycle.tracking.store import database_uri, open_store
+from tests import forked
 from tests.conftest import Command, artifacts
 
 Runs = Callable[[], list[mlflow.entities.Run]]
@@ -71,6 +73,27 @@ def test_a_long_parameter_is_cut_and_whole_in_the_file(request_of: Callable[...,
     assert len(found.data.params["model.hidden"]) == 6000
     config = OmegaConf.load(artifacts(found) / "config.yaml")
     assert len(config.model.hidden) == 3000
+
+
+LISTS = """
+from mlflow.utils import requirements_utils
+requirements_utils._init_modules_to_packages_map = lambda: open("listed", "w").close()
+"""
+"""Lets MLflow leave a file in the working folder where it would list the files of all packages, which takes long."""
+
+
+def test_the_files_of_all_packages_are_not_listed_for_a_model(
+    job: Command, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forked, "RECORDER", LISTS + forked.RECORDER)
+    client.end_all()
+    assert job("trainer.max_epochs=1").code == 0
+    client.end_all()  # its process is for no other test
+    (run,) = runs()
+    (model,) = run.outputs.model_outputs
+    (requirements,) = (tmp_path / "mlruns").rglob(f"{model.model_id}/artifacts/requirements.txt")
+    assert any(line.startswith("torch==") for line in requirements.read_text().splitlines())
+    assert not (tmp_path / "listed").exists()
 
 
 def test_history_is_sent_at_the_end_without_loss(request_of: Callable[..., Request], runs: Runs) -> None:

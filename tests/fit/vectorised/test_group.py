@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -429,6 +430,10 @@ def test_the_check_compares_the_members_with_the_fewest_and_the_most_rows() -> N
     assert {len(member.data.train) for member in check._unlike(found)} == set(sizes)
 
 
+ONE = functools.cache(lambda: members(*IRIS, vary=("seed=1",))[0])
+"""A member whose data and network do not matter."""
+
+
 @given(
     scores=st.lists(st.one_of(st.floats(-2, 2, width=32), st.just(math.nan)), min_size=1, max_size=12),
     patience=st.integers(1, 4),
@@ -441,7 +446,7 @@ def test_stopping_follows_the_callbacks_of_lightning(
 ) -> None:
     from pytorch_lightning.callbacks import EarlyStopping
 
-    (member,) = members(*IRIS, vary=("seed=1",))
+    member = ONE()
     monitor = "val_loss" if mode == "min" else "val_accuracy"
     config = replace(member.config, monitor=monitor, patience=patience, min_delta=min_delta)
     ours = Stopping(replace(member, config=config), 1)

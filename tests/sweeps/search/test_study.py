@@ -46,7 +46,7 @@ def test_a_search_that_is_opened_again_goes_on_as_if_it_was_not(tmp_path: Path, 
 
     def suggested(folder: Path, restarts: bool) -> list[dict[str, str]]:
         found, study = [], Study(plan(folder, sampler=sampler))
-        for at in range(16):
+        for at in range(12):  # some samplers begin with ten random ones
             study = Study(plan(folder, sampler=sampler)) if restarts else study
             trial, values = study.ask(at)
             study.tell(trial.number, "COMPLETE", [abs(float(values["optimizer.lr"]) - 0.01)])
@@ -54,7 +54,7 @@ def test_a_search_that_is_opened_again_goes_on_as_if_it_was_not(tmp_path: Path, 
         return found
 
     whole = suggested(tmp_path / "whole", restarts=False)
-    assert len({values["optimizer.lr"] for values in whole}) == 16
+    assert len({values["optimizer.lr"] for values in whole}) == 12
     assert suggested(tmp_path / "restarted", restarts=True) == whole
     other = Study(plan(tmp_path / "other", sampler=sampler, seed=1)).ask(0)[1]
     assert other["optimizer.lr"] != whole[0]["optimizer.lr"]
