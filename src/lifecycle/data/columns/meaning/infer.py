@@ -37,12 +37,14 @@ class Hints:
         thousands: the separator of groups; empty: it is inferred.
         fold_case: whether categories are in lower case.
         path: of the file, for messages.
+        others: the decimal mark that other columns show, which decides where two fit.
     """
 
     decimal: str = ""
     thousands: str = ""
     fold_case: bool = False
     path: str = ""
+    others: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def infer(frame: pd.DataFrame, types: Mapping[str, Meaning], hints: Hints, targe
     marks = {one.certain for one in found.values() if one.certain}
     marks |= {"." for name in frame.columns if _has_fractions(frame[name])}
     if not hints.decimal and marks == {","}:  # the other columns show it
-        hints = replace(hints, decimal=",")
+        hints = replace(hints, others=",")
         again = [name for name, one in found.items() if one.is_ambiguous and name not in types]
         found |= {name: of_column(frame[name], hints, is_target=name == target) for name in again}
     return found
@@ -193,7 +195,7 @@ def number_or_time(name: str, different: Sequence[str], hints: Hints, is_target:
         return None
     if not is_target and (times := dates.infer(different)) is not None:
         return Found(Meaning(TIME, notation=times.notation), _date_notes(name, different, times))
-    reading = None if _are_plain(different) else numbers.infer(different, hints.decimal, hints.thousands)
+    reading = None if _are_plain(different) else numbers.infer(different, hints.decimal, hints.thousands, hints.others)
     if reading is None:
         return None
     notes = [] if hints.decimal else _number_notes(name, different, reading)
@@ -213,7 +215,7 @@ def _categories(name: str, column: Texts, hints: Hints) -> Found:
     import pandas as pd
 
     texts = pd.Series(list(column.texts), dtype=object)
-    wrong = pd.to_numeric(texts, errors="coerce").isna().to_numpy().nonzero()[0]
+    wrong = pd.to_numeric(texts, errors="coerce").isna().to_numpy().nonzero()[0].tolist()
     first = min(((column.first[place], column.texts[place]) for place in wrong), default=None)
     number = sum(column.counts[place] for place in wrong)
     if first is not None and number < column.present / 2:
