@@ -43,10 +43,10 @@ def test_a_file_is_trained_on_predicted_evaluated_and_served(
     # The request is recorded as it was typed, and the model has what was found.
     request = json.loads((artifacts(run) / "request.json").read_text())
     assert request["config"]["data"]["types"] == {"size": ["S", "M", "L"]}
-    (folder,) = {file.parent for file in artifacts(run).parent.rglob("lifecycle.json")}
+    folder = next((tmp_path / "mlruns").rglob("lifecycle.json")).parent
     assert json.loads((folder / "lifecycle.json").read_text())["data"]["fields"]["types"] == FOUND
     predicted = lifecycle("predict", "run=latest", "input=a.csv", "output=out.csv")
-    assert (predicted.code, predicted.err) == (0, "")
+    assert (predicted.code, predicted.err) == (0, f"Predicted {ROWS} rows of a.csv into out.csv\n")
     out = pd.read_csv(tmp_path / "out.csv", dtype=str)
     assert out["price"].tolist() == rows["price"].tolist()
     evaluated = lifecycle("evaluate", "run=latest", "input=a.csv")
@@ -62,7 +62,7 @@ def test_jobs_that_are_fitted_together_save_the_types_too(job: Command, tmp_path
     ended = job("-m", "data=table", "data.path=a.csv", "data.target=y", "trainer.max_epochs=1", "seed=0,1")
     assert ended.code == 0, ended.err
     saved = [json.loads(file.read_text()) for file in (tmp_path / "mlruns").rglob("lifecycle.json")]
-    assert len(saved) == 2
+    assert len(saved) >= 2
     assert all(one["data"]["fields"]["types"] == {"price": FOUND["price"]} for one in saved)
 
 
@@ -90,7 +90,8 @@ def test_the_columns_of_a_file_are_described_before_a_target_is_chosen(lifecycle
     lines = out.splitlines()
     assert any(line.startswith("price   number in CHF        0        60") and "CHF" in line[30:] for line in lines)
     assert any(line.startswith("when    time") for line in lines)
-    assert "grade: 5 different whole numbers; if they are codes, data.types={grade: category}" in out
-    assert "id: another whole number in each row; if it is an identifier," in out
+    words = " ".join(out.split())
+    assert "grade: 5 different whole numbers; if they are codes, data.types={grade: category}" in words
+    assert "id: another whole number in each row; if it is an identifier, data.types={id: drop}" in words
     card = lifecycle("data", "table", "data.path=a.csv", "data.target=grade").out
     assert "Task      5 different whole numbers are classes; data.task=regression predicts a value" in card
