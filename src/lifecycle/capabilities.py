@@ -220,6 +220,11 @@ def resolved(plugin: Any, frame: pd.DataFrame) -> Any:
     return plugin.resolved(frame) if isinstance(plugin, ResolvesFields) else plugin
 
 
+def notes_of(plugin: Any, frame: pd.DataFrame) -> list[Text]:
+    """Return warnings about how a resolved plugin reads rows."""
+    return plugin.notes(frame) if isinstance(plugin, NotesReading) else []
+
+
 def resolved_like(plugin: Any, other: Any) -> Any:
     """Return a plugin that reads rows as ``other``, that of a trained model, read the training rows."""
     return plugin.resolved_like(other) if isinstance(plugin, TakesInferredFields) else plugin
