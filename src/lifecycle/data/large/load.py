@@ -32,10 +32,9 @@ def load_large(table: LargeTable, name: str, kind: str, seed: int, fold: Fold | 
     Raises:
         RequestError: the rows cannot be used.
     """
-    plugin = table.plugin
-    target = Target(plugin.target, plugin.task or table.task, plugin.scale_target)
+    target = Target(table.plugin.target, table.plugin.task or table.task, table.plugin.scale_target)
     found = labels_of(table, target)
-    of_rows = None if table.weights is None else weights.checked(table.weights, weights.key_of(plugin))
+    of_rows = None if table.weights is None else weights.checked(table.weights, weights.key_of(table.plugin))
     drawn = _draw(table, found, target, seed, of_rows, fold)
     of_train = None if of_rows is None else of_rows[drawn.train]
     task, encoder = found.learn(drawn.train, target, of_train)
@@ -56,7 +55,7 @@ def load_large(table: LargeTable, name: str, kind: str, seed: int, fold: Fold | 
     return Dataset(
         name=name,
         kind=kind,
-        spec=spec_of(plugin, task, target, preprocessing, inputs[0]),
+        spec=spec_of(table.plugin, task, target, preprocessing, inputs[0]),
         preprocessing=preprocessing,
         train=part(0),
         val=part(1) if len(drawn.val) else None,
@@ -67,8 +66,8 @@ def load_large(table: LargeTable, name: str, kind: str, seed: int, fold: Fold | 
         columns=tuple(table.features),
         column_kinds=table.column_kinds,
         notes=tuple(notes),
-        weight=plugin.weight,
-        plugin=plugin,
+        weight=table.plugin.weight,
+        plugin=table.plugin,
     )
 
 
