@@ -291,6 +291,11 @@ class PredictsDifferences(Protocol):
     difference: int  # rows; 0: predicts the values
 
 
+def notes_of(plugin: Any, frame: pd.DataFrame) -> list[Text]:
+    """Return warnings about how a resolved plugin reads rows."""
+    return plugin.notes(frame) if isinstance(plugin, NotesReading) else []
+
+
 def filled_by(plugin: Any, transformer: Any, columns: Sequence[str]) -> list[str]:
     """Return the columns whose missing values a plugin fills; of others they are categories."""
     if isinstance(plugin, FillsColumns):

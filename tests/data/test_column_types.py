@@ -257,7 +257,7 @@ TIMES: dict[str, Any] = {
     "objects of times": pd.Series([pd.Timestamp(DAY)] * ROWS, dtype=object),
     "days": pd.Series([DAY] * ROWS, dtype="date32[pyarrow]"),
     "objects of days": pd.Series([DAY] * ROWS, dtype=object),
-    "periods": pd.period_range(DAY, periods=ROWS, freq="D"),
+    "periods": pd.PeriodIndex([DAY] * ROWS, freq="D"),
     "times of day": pd.Series([datetime.time(1)] * ROWS, dtype=object),
     "durations": pd.Timedelta(days=1),
     "durations of Arrow": pd.Series([datetime.timedelta(1)] * ROWS, dtype="duration[us][pyarrow]"),

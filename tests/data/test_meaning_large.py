@@ -39,7 +39,7 @@ def columns(gaps: bool) -> dict[str, list[str]]:
 def both(file: Path, **fields: Any) -> tuple[Any, Any]:
     """Return a file's data as read at once, and as read block by block."""
     fields = {"types": {"grade": ["S", "M", "L"]}, "target": "y", **fields}
-    return tuple(load(Table(path=str(file), memory_gb=limit, **fields), "mine", "table", 0) for limit in (None, 1e-6))
+    return tuple(load(Table(path=str(file), memory_gb=limit, **fields), "mine", "table", 0) for limit in (None, 4e-6))
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def inputs_of_training(data: Any) -> np.ndarray[Any, Any]:
     return np.concatenate([np.asarray(part.inputs[0 : len(part)]) for part in parts])[order]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(
     kinds=st.lists(st.sampled_from(sorted(WRITTEN)), min_size=1, max_size=3),
     values=st.lists(st.floats(-9999, 99999), min_size=ROWS, max_size=ROWS, unique=True),

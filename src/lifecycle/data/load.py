@@ -12,8 +12,8 @@ from lifecycle.capabilities import (
     AugmentsImages,
     ChecksRows,
     HasTimes,
-    NotesReading,
     ReadsLargeFiles,
+    notes_of,
     transform_of,
     weight_of,
 )
@@ -106,8 +106,7 @@ def _load_frame(
     labels = clean_targets(np.asarray(samples.targets), target)
     split = split or draw(plugin, replace(samples, targets=labels), target.task, seed, fold)
     notes: list[Text] = missing_values.notes(name, samples.inputs, missing_values.gaps(samples.inputs), split.train)
-    notes += rounded_numbers.notes_on(plugin, frame, target, in_memory)
-    notes += plugin.notes(frame) if isinstance(plugin, NotesReading) else []
+    notes += rounded_numbers.notes_on(plugin, frame, target, in_memory) + notes_of(plugin, frame)
     # Rows of weight 0 count for missing values: they may be predicted later like any other row.
     gaps = missing_values.gaps(all_samples.inputs)
     task, preprocessing = _fit(plugin, samples, labels, split.train, target, gaps)

@@ -349,7 +349,7 @@ def _places(column: pd.Series[Any], order: Sequence[str]) -> np.ndarray[Any, Any
 
     codes, texts = _coded(column, set(order), str.strip)
     places = {text: place for place, text in enumerate(order)}
-    return np.array([*(places.get(text, np.nan) for text in texts), np.nan])[codes]
+    return np.asarray(np.array([*(places.get(text, np.nan) for text in texts), np.nan])[codes])
 
 
 def _is_number(dtype: Any) -> bool:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from lifecycle.capabilities import large_file_of
+from lifecycle.capabilities import NotesReading, large_file_of
 from lifecycle.credentials import hiding
 from lifecycle.errors import COMMAND_LINE, RequestError, Setting
 
@@ -192,10 +192,11 @@ def _readings(plugin: Any, frame: pd.DataFrame, declared: Any) -> list[Any]:
     from lifecycle.data.columns.meaning import report
     from lifecycle.data.columns.meaning.fields import Typed
 
-    if not isinstance(plugin, Typed):
+    if not isinstance(plugin, Typed) or not isinstance(plugin, NotesReading):
         return []
-    used = frame[plugin.columns(frame)]
-    lines = [*report.lines(used, plugin.meanings, declared.meanings), *plugin.notes(frame)]
+    table: Any = plugin
+    used = frame[table.columns(frame)]
+    lines = [*report.lines(used, table.meanings, declared.meanings), *table.notes(frame)]
     if not lines:
         return []
     shown = [COMMAND_LINE.text(line) for line in lines[:MOST_READINGS]]

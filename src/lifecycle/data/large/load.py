@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from lifecycle.contract import Fold, Split, Target
-from lifecycle.data.assembly import as_targets, spec_of
+from lifecycle.data.assembly import spec_of
 from lifecycle.data.audit.audit import hashes_of_audit, look_at
 from lifecycle.data.audit.findings import Audit
 from lifecycle.data.columns import missing_values, weights
-from lifecycle.data.dataset import Dataset, Part
-from lifecycle.data.large.learn import held_out_gaps, learn, transform
+from lifecycle.data.dataset import Dataset
+from lifecycle.data.large.learn import held_out_gaps, learn
 from lifecycle.data.large.table import LargeTable
 from lifecycle.data.large.targets import Labels
 from lifecycle.data.large.targets import labels as labels_of
@@ -47,27 +47,13 @@ def load_large(
     task, encoder = found.learn(drawn.train, target, of_train)
     notes = _notes(table, name, drawn.train, target.task)
     audit = _audit(table, found, drawn, target) if audited else None
+    table.hashes = None
     preprocessing = Preprocessing(learn(table, drawn.train, of_train), encoder, table.gaps)
-    parts = [drawn.train, drawn.val, drawn.test]
-    inputs = transform(table, preprocessing.inputs, parts, name)  # one for all parts: it frees the blocks as it goes
-
-    train, val, test = (
-        None
-        if not len(rows)
-        else Part(
-            inputs=of_part,
-            targets=as_targets(found.encoded(preprocessing, rows), task),
-            labels=found.of(rows),
-            rows=rows,
-            weights=None if of_rows is None else of_rows[rows],
-        )
-        for rows, of_part in zip(parts, inputs, strict=True)
-    )
-    assert train is not None  # noqa: S101 - for the types: no split is without training rows
+    train, val, test = _parts(table, found, drawn, preprocessing, task, name, of_rows)
     return Dataset(
         name=name,
         kind=kind,
-        spec=spec_of(plugin, task, target, preprocessing, train.inputs),
+        spec=spec_of(table.plugin, task, target, preprocessing, train.inputs),
         preprocessing=preprocessing,
         train=train,
         val=val,
@@ -79,7 +65,7 @@ def load_large(
         column_kinds=table.column_kinds,
         notes=tuple(notes),
         weight=plugin.weight,
-        plugin=plugin,
+        plugin=table.plugin,
         split_report=drawn.report,
         audit=audit,
     )

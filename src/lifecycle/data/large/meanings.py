@@ -30,7 +30,7 @@ from lifecycle.data.formats.csv_blocks import TIME as TIME_TYPE
 from lifecycle.data.formats.csv_blocks import kind_of
 from lifecycle.data.large.blocks import AnyArray
 from lifecycle.data.large.codes import Codes
-from lifecycle.errors import RequestError, Setting
+from lifecycle.errors import RequestError, Setting, Text
 
 ORIGIN = np.datetime64("2000-01-01", "us")
 """Times are stored as minutes since then, which single precision holds exactly for 31 years before and after."""
@@ -164,7 +164,7 @@ class Meanings:
             return meaning, None
         if meaning.kind == TEXT:
             problem = f"has free text in column {name}, which a table on disk cannot hold"
-            remedy = [drop_only(name), ", or ", Setting("data.memory_gb"), " for a table in memory."]
+            remedy: Text = [drop_only(name), ", or ", Setting("data.memory_gb"), " for a table in memory."]
             raise RequestError(Setting("data.path", self._plugin.path), problem, remedy=remedy)
         if meaning.kind == ORDERED:
             spelled = convert.converted(texts.astype("str"), meaning)

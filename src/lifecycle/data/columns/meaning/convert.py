@@ -93,7 +93,8 @@ def _numbers(column: pd.Series[Any], meaning: Meaning, at_training: bool) -> pd.
     import pandas as pd
 
     if column.dtype.kind == "m":
-        return column.dt.total_seconds()
+        seconds: pd.Series[Any] = column.dt.total_seconds()
+        return seconds
     if pd.api.types.is_numeric_dtype(column):
         return column
     return _mapped(column, meaning, lambda text: numbers.parse(text, meaning), at_training)

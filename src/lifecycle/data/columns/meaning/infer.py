@@ -37,12 +37,14 @@ class Hints:
         thousands: the separator of groups; empty: it is inferred.
         fold_case: whether categories are in lower case.
         path: of the file, for messages.
+        others: the decimal mark that other columns show, which decides where two fit.
     """
 
     decimal: str = ""
     thousands: str = ""
     fold_case: bool = False
     path: str = ""
+    others: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,11 @@ def infer(frame: pd.DataFrame, types: Mapping[str, Meaning], hints: Hints, targe
         else of_column(frame[name], hints, is_target=name == target)
         for name in frame.columns
     }
+    again = [name for name, one in found.items() if one.is_ambiguous and name not in types]
     marks = {one.certain for one in found.values() if one.certain}
-    marks |= {"." for name in frame.columns if _has_fractions(frame[name])}
-    if not hints.decimal and marks == {","}:  # the other columns show it
-        hints = replace(hints, decimal=",")
-        again = [name for name, one in found.items() if one.is_ambiguous and name not in types]
+    # The other columns show the decimal mark; those of numbers have a point.
+    if again and marks == {","} and not any(_has_fractions(frame[name]) for name in frame.columns):
+        hints = replace(hints, others=",")
         found |= {name: of_column(frame[name], hints, is_target=name == target) for name in again}
     return found
 
@@ -101,25 +103,26 @@ def of_column(column: pd.Series[Any], hints: Hints, is_target: bool = False) -> 
         return Found() if is_target else Found(Meaning(TIME, notation=ISO))
     if column.dtype.kind == "m":
         return Found(Meaning(NUMBER, unit="s"))
-    present = column.dropna()
     if pd.api.types.is_bool_dtype(column):
         return Found()
     if pd.api.types.is_numeric_dtype(column):
-        notation = None if is_target else packed(present)
+        notation = None if is_target else packed(column)
         return Found(None if notation is None else Meaning(TIME, notation=notation))
+    present = column.dropna()
     are_dates = column.dtype != "str" and len(present) and all(isinstance(value, datetime.date) for value in present)
     if are_dates and not is_target:
         return Found(Meaning(TIME, notation=ISO))
     return of_texts(str(column.name), Texts.of(present), hints, len(column), is_target)
 
 
-def packed(present: pd.Series[Any]) -> str | None:
+def packed(column: pd.Series[Any]) -> str | None:
     """Return the notation of dates that are whole numbers; ``None``: they are numbers."""
     # The first values suffice for nearly all columns of numbers, whose different values take long to find.
-    some = present.iloc[:20].to_numpy(dtype=float)
+    first = column.iloc[:100].dropna()
+    some = (first if len(first) else column.dropna().iloc[:100]).to_numpy(dtype=float)
     if not len(some) or not ((some > 190_000) & (some < 21_010_000) & (some % 1 == 0)).all():
         return None
-    return dates.infer_packed(present.unique().astype(float))
+    return dates.infer_packed(column.dropna().unique().astype(float))
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,8 @@ class Texts:
 
         texts = present if present.dtype == "str" else present.map(str)
         codes, different = pd.factorize(texts)
-        _, first = np.unique(codes, return_index=True)
+        first = np.zeros(len(different), dtype=np.int64)
+        first[codes[::-1]] = np.arange(len(codes))[::-1]  # the last value that is set is that of the first row
         rows = present.index.to_numpy()[first]
         return cls(list(map(str, different)), np.bincount(codes, minlength=len(different)).tolist(), list(rows))
 
@@ -193,7 +197,7 @@ def number_or_time(name: str, different: Sequence[str], hints: Hints, is_target:
         return None
     if not is_target and (times := dates.infer(different)) is not None:
         return Found(Meaning(TIME, notation=times.notation), _date_notes(name, different, times))
-    reading = None if _are_plain(different) else numbers.infer(different, hints.decimal, hints.thousands)
+    reading = None if _are_plain(different) else numbers.infer(different, hints.decimal, hints.thousands, hints.others)
     if reading is None:
         return None
     notes = [] if hints.decimal else _number_notes(name, different, reading)
@@ -213,7 +217,7 @@ def _categories(name: str, column: Texts, hints: Hints) -> Found:
     import pandas as pd
 
     texts = pd.Series(list(column.texts), dtype=object)
-    wrong = pd.to_numeric(texts, errors="coerce").isna().to_numpy().nonzero()[0]
+    wrong = pd.to_numeric(texts, errors="coerce").isna().to_numpy().nonzero()[0].tolist()
     first = min(((column.first[place], column.texts[place]) for place in wrong), default=None)
     number = sum(column.counts[place] for place in wrong)
     if first is not None and number < column.present / 2:

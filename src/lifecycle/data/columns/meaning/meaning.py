@@ -143,4 +143,5 @@ def _detailed(name: str, value: Mapping[str, Any]) -> Meaning:
             raise ValueError(
                 f"types must have one of {shown} as {key}, got {texts[key]} for {name}. Leave it out to infer it."
             )
-    return Meaning(**texts)
+    parts = {key: texts.get(key, "") for key in known[1:]}
+    return Meaning(texts["kind"], parts["unit"], parts["decimal"], parts["thousands"], parts["notation"])

@@ -24,7 +24,7 @@ def lines(frame: pd.DataFrame, meanings: dict[str, Meaning], declared: dict[str,
         meanings: column -> its meaning, declared or found.
         declared: column -> its declared meaning.
     """
-    found = []
+    found: list[Text] = []
     for name in frame.columns:
         if name in declared:
             found.append(f"{name}: {declared[name]}, as declared")
