@@ -22,6 +22,8 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.errors import COMMAND_LINE
+from tests.conftest import artifacts
+from tests.made import runs_in
 from tests.rows import ImageRows, SeriesRows, TableRows
 
 CASES = Path(__file__).parent / "cases"
@@ -209,8 +211,8 @@ def test_values_far_from_all_others_are_outliers_of_a_target() -> None:
     frame.loc[[3, 7], "y"] = [9999.0, -800.0]
     low, high = np.quantile(frame["y"], [0.25, 0.75])
     assert lines(TableRows(frame=frame)) == [
-        f"y: 2 values far from all others, such as 9999 where half are between {low:.6g} and {high:.6g}. Add loss=huber, "
-        "on which they weigh less, or correct them.",
+        f"y: 2 values far from all others, such as 9999 where half are between {low:.6g} and {high:.6g}. Add "
+        "loss=huber, on which they weigh less, or correct them.",
     ]
 
 
@@ -246,35 +248,24 @@ def test_an_audit_is_a_file_a_tag_and_with_strict_an_error() -> None:
     with pytest.raises(AuditError) as error:
         check_strict(found, ["a: rounded"])
     assert str(error.value) == (
-        "audit=strict found 2 things in the data:\n  c: the same value. Add data.drop=[c].\n  a: rounded\nChange the data "
-        "or add the options, or leave audit=strict out."
+        "audit=strict found 2 things in the data:\n  c: the same value. Add data.drop=[c].\n  a: rounded\nChange "
+        "the data or add the options, or leave audit=strict out."
     )
 
 
-def test_a_run_records_its_audit_and_strict_refuses_before_a_run(tmp_path: Path) -> None:
-    arguments = [
-        "data=table",
-        f"data.path={CASES / 'idconst.csv'}",
-        "data.target=price",
-        "data.drop=[id,leak]",
-        "trainer.max_epochs=1",
-        "tracking.figures=false",
-        f"tracking.dir={tmp_path / 'mlruns'}",
-        "verbose=0",
-    ]
-    with pytest.raises(AuditError, match=r"^audit=strict found 2 things in the data:"):
-        lifecycle.run([*arguments, "audit=strict"])
-    assert not (tmp_path / "mlruns" / "artifacts").exists()
-    result = lifecycle.run(arguments)
-    import mlflow
+def test_a_run_records_its_audit(trained: Path) -> None:
+    (run,) = runs_in(trained)
+    assert run.data.tags["lifecycle.audit"] == "no findings"
+    content = json.loads((artifacts(run) / "audit.json").read_text())
+    assert content["findings"] == []
+    assert content["rows"] == content["rows_checked"] > 0
 
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlruns' / 'mlflow.db'}")
-    run = mlflow.get_run(result.run_id)
-    assert run.data.tags["lifecycle.audit"].startswith("2 findings: const, const2: the same value in all rows")
-    content = json.loads(
-        (tmp_path / "mlruns" / "artifacts" / "lifecycle" / result.run_id / "artifacts" / "audit.json").read_text()
-    )
-    assert [one["check"] for one in content["findings"]] == ["constant", "copy"]
+
+def test_strict_refuses_before_a_run_is_created(tmp_path: Path) -> None:
+    place = f"tracking.dir={tmp_path / 'mlruns'}"
+    with pytest.raises(AuditError, match=r"^audit=strict found 4 things in the data:\n  const, const2: the same value"):
+        lifecycle.run(["data=table", f"data.path={CASES / 'idconst.csv'}", "data.target=price", place, "audit=strict"])
+    assert not (tmp_path / "mlruns").exists()
 
 
 def test_an_audit_takes_no_part_in_the_data() -> None:

@@ -319,13 +319,13 @@ def test_a_file_of_test_rows_that_does_not_fit_is_refused(tmp_path: Path) -> Non
     [
         (
             {"split_column": "part"},
-            "data.split_column=part fixes the test rows, and in cross-validation each row is a test row once. Leave out "
-            "cv.folds, or use data.split=random.",
+            "data.split_column=part fixes the test rows, and in cross-validation each row is a test row once. Leave "
+            "out cv.folds, or use data.split=random.",
         ),
         (
             {"split": "none"},
-            "data.split=none has no test rows, and in cross-validation each row is a test row once. Leave out "
-            "cv.folds, or use data.split=random.",
+            "data.split=none has no test rows, and in cross-validation each row is a test row once. Leave "
+            "out cv.folds, or use data.split=random.",
         ),
     ],
 )

@@ -64,7 +64,8 @@ def hashes_of_audit(plugin: Any, known: Any) -> AnyArray | None:
         return None
     if plugin.rule in (None, RANDOM, STRATIFIED, NONE) and plugin.test_rows == RANDOM:
         return None
-    return known() if callable(known) else known
+    found: AnyArray | None = known() if callable(known) else known
+    return found
 
 
 def look_at(

@@ -47,23 +47,9 @@ def load_large(
     task, encoder = found.learn(drawn.train, target, of_train)
     notes = _notes(table, name, drawn.train, target.task)
     audit = _audit(table, found, drawn, target) if audited else None
+    table.hashes = None
     preprocessing = Preprocessing(learn(table, drawn.train, of_train), encoder, table.gaps)
-    parts = [drawn.train, drawn.val, drawn.test]
-    inputs = transform(table, preprocessing.inputs, parts, name)  # one for all parts: it frees the blocks as it goes
-
-    train, val, test = (
-        None
-        if not len(rows)
-        else Part(
-            inputs=of_part,
-            targets=as_targets(found.encoded(preprocessing, rows), task),
-            labels=found.of(rows),
-            rows=rows,
-            weights=None if of_rows is None else of_rows[rows],
-        )
-        for rows, of_part in zip(parts, inputs, strict=True)
-    )
-    assert train is not None  # noqa: S101 - for the types: no split is without training rows
+    train, val, test = _parts(table, found, drawn, preprocessing, task, name, of_rows)
     return Dataset(
         name=name,
         kind=kind,
@@ -82,6 +68,34 @@ def load_large(
         split_report=drawn.report,
         audit=audit,
     )
+
+
+def _parts(
+    table: LargeTable,
+    found: Labels,
+    drawn: Split,
+    preprocessing: Preprocessing,
+    task: str,
+    name: str,
+    of_rows: np.ndarray[Any, Any] | None,
+) -> tuple[Part, Part | None, Part | None]:
+    """Return the preprocessed training, validation and test rows; ``of_rows`` are weights."""
+    parts = [drawn.train, drawn.val, drawn.test]
+    inputs = transform(table, preprocessing.inputs, parts, name)  # one for all parts: it frees the blocks as it goes
+    train, val, test = (
+        None
+        if not len(rows)
+        else Part(
+            inputs=of_part,
+            targets=as_targets(found.encoded(preprocessing, rows), task),
+            labels=found.of(rows),
+            rows=rows,
+            weights=None if of_rows is None else of_rows[rows],
+        )
+        for rows, of_part in zip(parts, inputs, strict=True)
+    )
+    assert train is not None  # noqa: S101 - for the types: no split is without training rows
+    return train, val, test
 
 
 def _audit(table: LargeTable, found: Labels, drawn: Split, target: Target) -> Audit:

@@ -100,15 +100,11 @@ class Shuffled(Shares):
         if key:
             value = getattr(self, key.removeprefix("data."), None)
             problem = "fixes the test rows" if self.rule != NONE else "has no test rows"
-            remedy: Text = ["Leave out ", Setting("cv.folds"), ", or use "]
-            remedy = [
-                *remedy,
-                Setting("data.test_rows", RANDOM) if self.test_rows == LAST else Setting("data.split", RANDOM),
-            ]
+            other = Setting("data.test_rows" if self.test_rows == LAST else "data.split", RANDOM)
             raise RequestError(
                 Setting(key, value),
                 f"{problem}, and in cross-validation each row is a test row once",
-                remedy=[*remedy, "."],
+                remedy=["Leave out ", Setting("cv.folds"), ", or use ", other, "."],
             )
 
     def _check_task(self, task: str) -> None:
