@@ -287,6 +287,7 @@ NO_CHANGES = {
     "tracking.run_name": "mine",
     "tracking.figures": "false",
     "profile": "true",
+    "audit": "strict",
     "sweep.workers": "2",
     "sweep.retries": "5",
     "sweep.metric": "test_accuracy",
@@ -310,7 +311,12 @@ def test_whatever_results_depend_on_changes_the_signature(composing: Hydra) -> N
 
 
 def test_what_no_result_depends_on_leaves_the_signature(composing: Hydra) -> None:
-    before = dict.fromkeys(NO_CHANGES, "null") | {"verbose": "1", "tracking.dir": "mlruns", "profile": "false"}
+    before = dict.fromkeys(NO_CHANGES, "null") | {
+        "verbose": "1",
+        "tracking.dir": "mlruns",
+        "profile": "false",
+        "audit": "on",
+    }
     before |= {"tracking.experiment": "mine", "tracking.figures": "true", "sweep.workers": "1", "sweep.retries": "1"}
     assert len(set(signatures(composing, NO_CHANGES, before))) == 1
 
