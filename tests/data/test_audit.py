@@ -14,12 +14,13 @@ from sklearn import datasets
 
 import lifecycle
 from lifecycle.api.messages import PYTHON
-from lifecycle.contract import Split
+from lifecycle.contract import Split, Target
 from lifecycle.data.audit import table_checks
-from lifecycle.data.audit.audit import MOST_ROWS
+from lifecycle.data.audit.audit import MOST_ROWS, look_at
 from lifecycle.data.audit.findings import Audit, AuditError, Finding, check_strict
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.table import Table
+from lifecycle.data.large.blocks import Blocks
 from lifecycle.data.load import load
 from lifecycle.errors import COMMAND_LINE
 from tests.conftest import artifacts
@@ -275,6 +276,36 @@ def test_an_audit_takes_no_part_in_the_data() -> None:
     assert without.audit is None
     assert without.digest == with_audit.digest
     assert np.array_equal(without.train.inputs[:], with_audit.train.inputs[:])
+
+
+def test_of_rows_on_disk_a_few_blocks_are_read() -> None:
+    table = Blocks(1, most=4 * 8 * 10)
+    assert table.of_some_blocks(3) is None
+    for start in range(0, 100, 5):
+        table.append([np.arange(start, start + 5, dtype=float)])
+    assert table.on_disk
+    found = table.of_some_blocks(3)
+    assert found is not None
+    assert found[[0, -1]].all()
+    assert 0 < found.sum() < 100
+    labels, every = np.tile(["a", "b"], 50), np.arange(100)
+    read: list[int] = []
+
+    def features(rows: Any) -> pd.DataFrame:
+        read.extend(rows.tolist())
+        return pd.DataFrame({"x": rows * 1.5})
+
+    target = Target("y", "classification")
+    result = look_at(features, labels, Split(every[:60], every[60:80], every[80:]), target, among=found)
+    assert set(read) == set(np.flatnonzero(found).tolist())
+    assert (result.rows, result.total) == (found.sum(), 100)
+
+
+def test_jobs_with_one_split_share_an_audit() -> None:
+    plugin = TableRows(frame=clean(), split_seed=1)
+    first = audited(plugin, seed=1)
+    assert audited(plugin, seed=2) is first
+    assert audited(TableRows(frame=clean(), split_seed=2), seed=1) is not first
 
 
 def test_another_value_of_audit_is_refused() -> None:

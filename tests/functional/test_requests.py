@@ -69,6 +69,7 @@ SENTENCES = {
     "seed=99999999999999999999": "seed must be from 0 to 4294967295, got 99999999999999999999. Use a seed such as 1.",
     "model.hidden=[99999999999999999999]": "model.hidden must be 1 or more and below 1000001, got [99999999999999999",
     "trainer.monitor=val_acc": "trainer.monitor=val_acc is not measured. Did you mean val_accuracy?",
+    "data.split=none": "trainer.monitor=val_loss needs validation rows, got data.split=none.",
     "data.val_size=0": "trainer.monitor=val_loss needs validation rows, got data.val_size=0.",
     "loss=crossentropy": "loss=crossentropy is not known. Did you mean loss=binary_crossentropy?",
     "loss=mse": "loss=mse is not for the task multiclass. Choose from: categorical_crossentropy.",

@@ -21,6 +21,9 @@ from lifecycle.data.large.targets import split as split_of
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.errors import Text
 
+MOST_BLOCKS = 8
+"""Blocks on disk that are read for an audit."""
+
 
 def load_large(
     table: LargeTable, name: str, kind: str, seed: int, fold: Fold | None = None, audited: bool = False
@@ -111,7 +114,8 @@ def _audit(table: LargeTable, found: Labels, drawn: Split, target: Target) -> Au
                 columns[name] = texts[np.nan_to_num(values, nan=len(texts) - 1).astype(np.int64)]
         return pd.DataFrame(columns)
 
-    return look_at(read, found.values, drawn, target, hashes_of_audit(table.plugin, table.hashes), found.texts)
+    hashes, among = hashes_of_audit(table.plugin, table.hashes), table.blocks.of_some_blocks(MOST_BLOCKS)
+    return look_at(read, found.values, drawn, target, hashes, found.texts, among)
 
 
 def _notes(table: LargeTable, name: str, train: np.ndarray[Any, Any], task: str) -> list[Text]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+ALL_TRAIN = "all rows train, and none is held out"
+"""The report of a split without validation and test rows."""
+
 STRATIFIED, GROUP, TIME, COLUMN, FILES, NONE = "stratified", "group", "time", "column", "files", "none"
 
 
@@ -61,7 +64,7 @@ class Shuffled(Shares):
 
         every = np.arange(len(samples.rows))
         if self.rule == NONE:
-            return Split(every, every[:0], every[:0])
+            return Split(every, every[:0], every[:0], (ALL_TRAIN,))
         counts = self.counts(len(every))
         seed = seed if self.split_seed is None else self.split_seed
         return self._drawn(samples, counts, task, seed, self.test_rows)
