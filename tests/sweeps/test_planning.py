@@ -213,7 +213,7 @@ TABLE = ("data=table", "data.path=rows.csv", "data.target=y")
 
 def test_more_folds_than_rows_of_a_class_are_refused_before_any_job(make: Make, composing: Hydra) -> None:
     pd.concat([rows(), pd.DataFrame({"x": [0.0] * 3, "y": ["rare"] * 3})]).to_csv("rows.csv", index=False)
-    sentence = "cv.folds=5 is more than the 3 samples of class rare. Use at most 3."
+    sentence = "cv.folds=5 is more than the 3 samples of class rare. Use at most 3. Or add data.split=random."
     with pytest.raises(RequestError, match=f"^{re.escape(sentence)}$"):
         make(*TABLE, "cv.folds=5", "seed=1,2")
     assert not Path("mlruns").exists()
