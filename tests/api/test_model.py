@@ -508,10 +508,10 @@ FAULTS: list[tuple[str, Callable[[], Any]]] = [
         r"X misses a value in row 4, column x0\. Fix or remove the row\.",
         lambda: fit(np.where(np.arange(ROWS)[:, None, None] == 4, np.nan, np.ones((ROWS, 2, 2)))),
     ),
+    (r"^groups must have the shape \(60,\), got \(2,\)\. Give a group for each row\.$", lambda: fit(groups=[1, 2])),
     (
-        r"^y has the class rare in row 7 alone, and 2 parts need a row of each class\. Remove row 7 .* without a "
-        r"part \(validation_split=0\)\.$",
-        lambda: fit(y=["rare" if row == 7 else "ab"[row % 2] for row in range(ROWS)], validation_split=0.2),
+        r"^groups has 1 group, and 2 parts need one each\. Do without a part \(validation_split=0\), or add groups\.$",
+        lambda: fit(groups=np.zeros(ROWS), validation_split=0.2),
     ),
     (
         r"^validation_split=0\.999 leaves no training rows of 60 samples\. Hold out less, or give more rows\.$",

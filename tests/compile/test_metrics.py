@@ -18,6 +18,7 @@ from lifecycle.compile.scores import Scorer
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.config.tasks import TASKS, library, metrics_of, snake
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
+from lifecycle.data.batches import Truth
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.errors import RequestError
@@ -82,6 +83,50 @@ def test_metrics_of_two_classes_and_of_values_are_scikit_learns() -> None:
     )
     wanted = sklearn_metrics.mean_squared_log_error(truth, values)
     assert found["mean_squared_log_error"] == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_metrics_of_rare_classes_are_scikit_learns(weighted: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for task, classes in ((BINARY, 2), (MULTICLASS, 3)):
+        outputs = torch.randn(300, SPECS[task].num_outputs, generator=generator).double()
+        targets = (torch.rand(300, generator=generator) > 0.9).long() * (classes - 1)  # of three classes one is absent
+        weights = torch.rand(300, generator=generator).double() if weighted else None
+        names = metrics_of(task, ["accuracy", *metrics.OF_RARE_CLASSES])
+        scores = Scorer(SPECS[task], names, Units(task), Loss(TASKS[task].default_loss))
+        found = scores.alone(
+            outputs,
+            targets if task == MULTICLASS else targets.reshape(-1, 1).float(),
+            None if weights is None else Truth(weights=weights),
+        )
+        probabilities = (torch.softmax(outputs, 1) if task == MULTICLASS else torch.sigmoid(outputs)).numpy()
+        predicted = probabilities.argmax(axis=1) if task == MULTICLASS else (probabilities[:, 0] > 0.5).astype(int)
+        of_rows = None if weights is None else weights.numpy()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a predicted class is not in the truth
+            wanted = sklearn_metrics.balanced_accuracy_score(targets, predicted, sample_weight=of_rows)
+        assert found["balanced_accuracy"] == pytest.approx(wanted, rel=1e-9)
+        of_classes = [
+            sklearn_metrics.average_precision_score(targets == code, probabilities[:, place], sample_weight=of_rows)
+            for code, place in ([(1, 0)] if task == BINARY else [(0, 0), (2, 2)])
+        ]
+        assert found["average_precision"] == pytest.approx(np.mean(of_classes), rel=1e-9)
+
+
+def test_the_default_metrics_name_a_rare_class() -> None:
+    def default(counts: list[int], task: str = MULTICLASS) -> list[str] | None:
+        names = tuple(f"c{code}" for code in range(len(counts)))
+        spec = DataSpec(task, (4,), 1 if task == BINARY else len(counts), class_names=names)
+        return metrics.for_data(spec, torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts)))
+
+    assert default([91, 9], BINARY) == ["accuracy", "balanced_accuracy", "average_precision"]
+    assert default([90, 10], BINARY) is None
+    assert default([50, 41, 9]) == ["accuracy", "balanced_accuracy", "average_precision"]
+    assert default([50, 50, 0]) == ["accuracy", "balanced_accuracy", "average_precision"]
+    # Ten classes of about a tenth each: none is rare.
+    assert default([100] * 9 + [90]) is None
+    assert default([100] * 9 + [40]) is not None
+    assert metrics.for_data(SPECS[REGRESSION], torch.zeros(4, 1)) is None
 
 
 REFUSED = {

@@ -97,6 +97,7 @@ def test_a_configuration_has_nothing_of_hydras_own() -> None:
         "seeds",
         "cv",
         "sweep",
+        "audit",
         "profile",
         "verbose",
     }

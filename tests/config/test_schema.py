@@ -117,6 +117,7 @@ def test_a_request_becomes_a_job_of_the_chosen_objects() -> None:
     )
     assert job.model == MLP(hidden=[8, 4])
     card = {key: getattr(job.data, key) for key in ("source", "licence", "note")}
+    card["keep_duplicates_together"] = False
     assert job.data == Table(path="sklearn:iris", target="species", test_size=0.3, **card)
     assert job.optimizer == SGD(momentum=0.9)
     assert job.trainer == TrainerConfig(max_epochs=7, batch_size=16)

@@ -14,14 +14,17 @@ from sklearn import datasets
 
 import lifecycle
 from lifecycle.api.messages import PYTHON
-from lifecycle.contract import Split
+from lifecycle.contract import Split, Target
 from lifecycle.data.audit import table_checks
-from lifecycle.data.audit.audit import MOST_ROWS
+from lifecycle.data.audit.audit import MOST_ROWS, look_at
 from lifecycle.data.audit.findings import Audit, AuditError, Finding, check_strict
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.table import Table
+from lifecycle.data.large.blocks import Blocks
 from lifecycle.data.load import load
 from lifecycle.errors import COMMAND_LINE
+from tests.conftest import artifacts
+from tests.made import runs_in
 from tests.rows import ImageRows, SeriesRows, TableRows
 
 CASES = Path(__file__).parent / "cases"
@@ -209,8 +212,8 @@ def test_values_far_from_all_others_are_outliers_of_a_target() -> None:
     frame.loc[[3, 7], "y"] = [9999.0, -800.0]
     low, high = np.quantile(frame["y"], [0.25, 0.75])
     assert lines(TableRows(frame=frame)) == [
-        f"y: 2 values far from all others, such as 9999 where half are between {low:.6g} and {high:.6g}. Add loss=huber, "
-        "on which they weigh less, or correct them.",
+        f"y: 2 values far from all others, such as 9999 where half are between {low:.6g} and {high:.6g}. Add "
+        "loss=huber, on which they weigh less, or correct them.",
     ]
 
 
@@ -246,35 +249,24 @@ def test_an_audit_is_a_file_a_tag_and_with_strict_an_error() -> None:
     with pytest.raises(AuditError) as error:
         check_strict(found, ["a: rounded"])
     assert str(error.value) == (
-        "audit=strict found 2 things in the data:\n  c: the same value. Add data.drop=[c].\n  a: rounded\nChange the data "
-        "or add the options, or leave audit=strict out."
+        "audit=strict found 2 things in the data:\n  c: the same value. Add data.drop=[c].\n  a: rounded\nChange "
+        "the data or add the options, or leave audit=strict out."
     )
 
 
-def test_a_run_records_its_audit_and_strict_refuses_before_a_run(tmp_path: Path) -> None:
-    arguments = [
-        "data=table",
-        f"data.path={CASES / 'idconst.csv'}",
-        "data.target=price",
-        "data.drop=[id,leak]",
-        "trainer.max_epochs=1",
-        "tracking.figures=false",
-        f"tracking.dir={tmp_path / 'mlruns'}",
-        "verbose=0",
-    ]
-    with pytest.raises(AuditError, match=r"^audit=strict found 2 things in the data:"):
-        lifecycle.run([*arguments, "audit=strict"])
-    assert not (tmp_path / "mlruns" / "artifacts").exists()
-    result = lifecycle.run(arguments)
-    import mlflow
+def test_a_run_records_its_audit(trained: Path) -> None:
+    (run,) = runs_in(trained)
+    assert run.data.tags["lifecycle.audit"] == "no findings"
+    content = json.loads((artifacts(run) / "audit.json").read_text())
+    assert content["findings"] == []
+    assert content["rows"] == content["rows_checked"] > 0
 
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlruns' / 'mlflow.db'}")
-    run = mlflow.get_run(result.run_id)
-    assert run.data.tags["lifecycle.audit"].startswith("2 findings: const, const2: the same value in all rows")
-    content = json.loads(
-        (tmp_path / "mlruns" / "artifacts" / "lifecycle" / result.run_id / "artifacts" / "audit.json").read_text()
-    )
-    assert [one["check"] for one in content["findings"]] == ["constant", "copy"]
+
+def test_strict_refuses_before_a_run_is_created(tmp_path: Path) -> None:
+    place = f"tracking.dir={tmp_path / 'mlruns'}"
+    with pytest.raises(AuditError, match=r"^audit=strict found 4 things in the data:\n  const, const2: the same value"):
+        lifecycle.run(["data=table", f"data.path={CASES / 'idconst.csv'}", "data.target=price", place, "audit=strict"])
+    assert not (tmp_path / "mlruns").exists()
 
 
 def test_an_audit_takes_no_part_in_the_data() -> None:
@@ -284,6 +276,36 @@ def test_an_audit_takes_no_part_in_the_data() -> None:
     assert without.audit is None
     assert without.digest == with_audit.digest
     assert np.array_equal(without.train.inputs[:], with_audit.train.inputs[:])
+
+
+def test_of_rows_on_disk_a_few_blocks_are_read() -> None:
+    table = Blocks(1, most=4 * 8 * 10)
+    assert table.of_some_blocks(3) is None
+    for start in range(0, 100, 5):
+        table.append([np.arange(start, start + 5, dtype=float)])
+    assert table.on_disk
+    found = table.of_some_blocks(3)
+    assert found is not None
+    assert found[[0, -1]].all()
+    assert 0 < found.sum() < 100
+    labels, every = np.tile(["a", "b"], 50), np.arange(100)
+    read: list[int] = []
+
+    def features(rows: Any) -> pd.DataFrame:
+        read.extend(rows.tolist())
+        return pd.DataFrame({"x": rows * 1.5})
+
+    target = Target("y", "classification")
+    result = look_at(features, labels, Split(every[:60], every[60:80], every[80:]), target, among=found)
+    assert set(read) == set(np.flatnonzero(found).tolist())
+    assert (result.rows, result.total) == (found.sum(), 100)
+
+
+def test_jobs_with_one_split_share_an_audit() -> None:
+    plugin = TableRows(frame=clean(), split_seed=1)
+    first = audited(plugin, seed=1)
+    assert audited(plugin, seed=2) is first
+    assert audited(TableRows(frame=clean(), split_seed=2), seed=1) is not first
 
 
 def test_another_value_of_audit_is_refused() -> None:

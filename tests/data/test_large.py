@@ -334,7 +334,7 @@ def test_a_target_with_gaps_is_refused_with_their_number_and_the_first(load: Loa
 
 def test_classes_that_cannot_be_in_every_part_are_refused_by_their_names(load: Load, tmp_path: Path) -> None:
     assert f"has the class rare in row {ROWS} alone, and 3 parts" in refused(
-        load, lines(tmp_path / "a.csv", [*GOOD, "1,2,rare"])
+        load, lines(tmp_path / "a.csv", [*GOOD, "1,2,rare"]), split="stratified"
     )
     assert refused(load, lines(tmp_path / "b.csv", ["1,2,no"] * ROWS)).startswith(
         "data.target=y has one class only, no"

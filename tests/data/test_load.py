@@ -146,10 +146,6 @@ REFUSED: list[tuple[Any, str]] = [
         [0.5, np.inf] * 20,
         r"^data\.target=y is inf in row 1, too large to learn from\. Fix or remove the row\.$",
     ),
-    (
-        ["common"] * (ROWS - 1) + ["rare"],
-        r"^data\.target has the class rare in row 39 alone, and 3 parts need a row of each class\.",
-    ),
 ]
 
 

@@ -15,6 +15,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, TimeSeriesSplit
 
+from lifecycle.config.compose import compose
+from lifecycle.config.request_record import record_of, request_of
 from lifecycle.contract import Fold, Samples, Split
 from lifecycle.data.external import load as load_external
 from lifecycle.data.kinds.array import Array
@@ -319,13 +321,13 @@ def test_a_file_of_test_rows_that_does_not_fit_is_refused(tmp_path: Path) -> Non
     [
         (
             {"split_column": "part"},
-            "data.split_column=part fixes the test rows, and in cross-validation each row is a test row once. Leave out "
-            "cv.folds, or use data.split=random.",
+            "data.split_column=part fixes the test rows, and in cross-validation each row is a test row once. Leave "
+            "out cv.folds, or use data.split=random.",
         ),
         (
             {"split": "none"},
-            "data.split=none has no test rows, and in cross-validation each row is a test row once. Leave out "
-            "cv.folds, or use data.split=random.",
+            "data.split=none has no test rows, and in cross-validation each row is a test row once. Leave "
+            "out cv.folds, or use data.split=random.",
         ),
     ],
 )
@@ -593,3 +595,13 @@ def test_a_table_that_is_read_in_blocks_is_divided_in_the_same_way(
     assert parted.audit is not None
     assert whole.audit is not None
     assert [one.what for one in parted.audit.findings] == [one.what for one in whole.audit.findings]
+
+
+def test_a_run_of_an_earlier_version_keeps_its_split() -> None:
+    record = record_of(compose(["data=table", "data.path=a.csv", "data.target=y"]))
+    assert request_of(record).config.data.keep_duplicates_together is True
+    for name in ("keep_duplicates_together", "split", "group"):
+        del record["config"]["data"][name]
+    assert request_of(record).config.data.keep_duplicates_together is False
+    series = record_of(compose(["data=series", "data.path=a.csv", "data.target=y", "model=lstm"]))
+    assert "keep_duplicates_together" not in request_of(series).config.data

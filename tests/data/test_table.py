@@ -109,12 +109,12 @@ def test_what_the_held_out_rows_hold_moves_no_statistic(data: st.DataObject, see
     generator = np.random.default_rng(seed)
     rows = frame(a=generator.normal(size=ROWS), colour=generator.choice(["red", "blue"], ROWS).astype(object))
     rows.loc[::7, "a"] = np.nan
-    before = load_rows(TableRows(frame=rows), seed)
+    before = load_rows(TableRows(frame=rows, keep_duplicates_together=False), seed)
     changed = rows.copy()
     others = held_out(before)
     changed.loc[others, "a"] = data.draw(st.lists(NUMBERS, min_size=len(others), max_size=len(others)))
     changed.loc[others, "colour"] = data.draw(st.lists(WORDS, min_size=len(others), max_size=len(others)))
-    after = load_rows(TableRows(frame=changed), seed)
+    after = load_rows(TableRows(frame=changed, keep_duplicates_together=False), seed)
     np.testing.assert_array_equal(before.train.rows, after.train.rows)
     np.testing.assert_array_equal(part_of(before, "train"), part_of(after, "train"))
     assert before.spec == after.spec
@@ -295,12 +295,12 @@ def test_what_the_held_out_rows_hold_moves_no_scale_no_fill_and_no_target_scale(
     rows = pd.DataFrame({"a": generator.integers(0, 4, ROWS), "b": generator.normal(size=ROWS)})
     rows["y"] = generator.normal(size=ROWS)
     fields: dict[str, Any] = {"scaling": scaling, "missing_zeros": ["a"]}
-    before = load_rows(TableRows(frame=rows, **fields))
+    before = load_rows(TableRows(frame=rows, keep_duplicates_together=False, **fields))
     others = held_out(before)
     changed = rows.astype(float)
     for name in rows:
         changed.loc[others, name] = data.draw(st.lists(NUMBERS, min_size=len(others), max_size=len(others)))
-    after = load_rows(TableRows(frame=changed, **fields))
+    after = load_rows(TableRows(frame=changed, keep_duplicates_together=False, **fields))
     np.testing.assert_array_equal(part_of(before, "train"), part_of(after, "train"))
     np.testing.assert_array_equal(before.train.targets.numpy(), after.train.targets.numpy())
     assert before.preprocessing.target_scale == after.preprocessing.target_scale

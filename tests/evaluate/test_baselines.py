@@ -69,6 +69,7 @@ def test_class_shares_score_as_scikit_learns_dummy_classifier(shares: dict[str, 
         {
             "loss": metrics.log_loss(truth, probabilities),
             "accuracy": metrics.accuracy_score(truth, predicted),
+            "balanced_accuracy": metrics.balanced_accuracy_score(truth, predicted),
             "precision": metrics.precision_score(truth, predicted, zero_division=0, **averaged),
             "recall": metrics.recall_score(truth, predicted, **averaged),
             "f1": metrics.f1_score(truth, predicted, **averaged),

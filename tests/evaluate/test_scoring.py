@@ -78,6 +78,7 @@ def by_scikit_learn(task: str, outputs: Tensor, targets: Tensor) -> dict[str, fl
         return {
             "loss": metrics.log_loss(truth, certain),
             "accuracy": metrics.accuracy_score(truth, predicted),
+            "balanced_accuracy": metrics.balanced_accuracy_score(truth, predicted),
             "precision": metrics.precision_score(truth, predicted),
             "recall": metrics.recall_score(truth, predicted),
             "f1": metrics.f1_score(truth, predicted),
@@ -88,6 +89,7 @@ def by_scikit_learn(task: str, outputs: Tensor, targets: Tensor) -> dict[str, fl
         return {
             "loss": metrics.log_loss(truth, probabilities(outputs)),
             "accuracy": metrics.accuracy_score(truth, predicted),
+            "balanced_accuracy": metrics.balanced_accuracy_score(truth, predicted),
             "precision": metrics.precision_score(truth, predicted, average="macro"),
             "recall": metrics.recall_score(truth, predicted, average="macro"),
             "f1": metrics.f1_score(truth, predicted, average="macro"),

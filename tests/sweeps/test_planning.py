@@ -229,7 +229,7 @@ TABLE = ("data=table", "data.path=rows.csv", "data.target=y")
 
 def test_more_folds_than_rows_of_a_class_are_refused_before_any_job(make: Make, composing: Hydra) -> None:
     pd.concat([rows(), pd.DataFrame({"x": [0.0] * 3, "y": ["rare"] * 3})]).to_csv("rows.csv", index=False)
-    sentence = "cv.folds=5 is more than the 3 samples of class rare. Use at most 3."
+    sentence = "cv.folds=5 is more than the 3 samples of class rare. Use at most 3. Or add data.split=random."
     with pytest.raises(RequestError, match=f"^{re.escape(sentence)}$"):
         make(*TABLE, "cv.folds=5", "seed=1,2")
     assert not Path("mlruns").exists()
@@ -303,6 +303,7 @@ NO_CHANGES = {
     "tracking.run_name": "mine",
     "tracking.figures": "false",
     "profile": "true",
+    "audit": "strict",
     "sweep.workers": "2",
     "sweep.retries": "5",
     "sweep.metric": "test_accuracy",
@@ -326,7 +327,12 @@ def test_whatever_results_depend_on_changes_the_signature(composing: Hydra) -> N
 
 
 def test_what_no_result_depends_on_leaves_the_signature(composing: Hydra) -> None:
-    before = dict.fromkeys(NO_CHANGES, "null") | {"verbose": "1", "tracking.dir": "mlruns", "profile": "false"}
+    before = dict.fromkeys(NO_CHANGES, "null") | {
+        "verbose": "1",
+        "tracking.dir": "mlruns",
+        "profile": "false",
+        "audit": "on",
+    }
     before |= {"tracking.experiment": "mine", "tracking.figures": "true", "sweep.workers": "1", "sweep.retries": "1"}
     assert len(set(signatures(composing, NO_CHANGES, before))) == 1
 

@@ -20,7 +20,7 @@ RESCORED = "evaluate_"
 FINAL = ("kept_", "test_", "training_set_", RESCORED)
 """Prefixes of the scores of a finished model; those of validation first."""
 
-DISPLAY_PARAMETERS = ("tracking", "verbose", "profile")
+DISPLAY_PARAMETERS = ("tracking", "verbose", "profile", "audit")
 """Parameters that change how a run is recorded and displayed, and not its results."""
 
 LOSS_PARAMETERS = ("loss", "label_smoothing")

@@ -80,8 +80,9 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
     override(config, overrides)
     _check_credentials(config)
     kept = resolve_interpolations(config, overrides)
-    if path := _path_from_its_folder(config, record):
-        OmegaConf.update(config, "data.path", path)
+    for key in ("data.path", "data.test_path"):
+        if path := _path_from_its_folder(config, record, key):
+            OmegaConf.update(config, key, path)
     return Request(config, dict(record["choices"]), command, None, tuple(map(masked_word, overrides)), kept)
 
 
@@ -186,9 +187,9 @@ def override(config: DictConfig, overrides: list[str]) -> None:
 _GROUPS = (*registry.GROUPS, *choices.TYPED, "trainer", "tracking")
 
 
-def _path_from_its_folder(config: DictConfig, record: dict[str, Any]) -> str:
-    """Return the data's path from the folder that the command ran in, where only that exists; else ""."""
-    path = OmegaConf.select(config, "data.path")
+def _path_from_its_folder(config: DictConfig, record: dict[str, Any], key: str) -> str:
+    """Return a path of the data from the folder that the command ran in, where only that exists; else ""."""
+    path = OmegaConf.select(config, key)
     if isinstance(path, str) and path and not Path(path).exists() and (Path(record["folder"]) / path).exists():
         return str(Path(record["folder"]) / path)
     return ""

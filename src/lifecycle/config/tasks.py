@@ -38,7 +38,7 @@ TASKS = {
         losses=("binary_crossentropy",),
         metrics={
             "accuracy": ("Accuracy", _BINARY),
-            "balanced_accuracy": ("Recall", _PER_CLASS),  # our own, see compile/metrics.py
+            "balanced_accuracy": ("Recall", {**_PER_CLASS, "num_classes": 2}),  # our own, see compile/metrics.py
             "precision": ("Precision", _BINARY),
             "recall": ("Recall", _BINARY),
             "f1": ("F1Score", _BINARY),

@@ -16,6 +16,7 @@ from lifecycle.contract import REGRESSION
 from lifecycle.data.columns.kinds import DROPPED, OWN_PAST, SORTED_TIME, TARGET, TIME
 from lifecycle.data.columns.names import TYPED, override
 from lifecycle.data.dataset import Dataset
+from lifecycle.data.splits.rules import ALL_TRAIN
 from lifecycle.define.network import learns_from_one_row
 from lifecycle.errors import Either, RequestError, Setting, Text, did_you_mean
 from lifecycle.runtime.memory import free_memory
@@ -187,7 +188,8 @@ def _check_monitor(setting: Setting, monitor: str, module: CompiledModel, data: 
     measured = [f"{part}_{name}" for part in parts for name in ("loss", *module.metric_names)]
     if monitor not in measured:
         if data.val is None and monitor.startswith("val_"):
-            no_rows = Either(command="data.val_size=0", python="none")
+            none_held_out = "data.split=none" if ALL_TRAIN in data.split_report else "data.val_size=0"
+            no_rows = Either(command=none_held_out, python="none")
             raise RequestError(setting, ["needs validation rows, got ", no_rows], remedy=remedy)
         choices = f"{did_you_mean(monitor, measured)} Choose from: {', '.join(measured)}."
         raise RequestError(setting, "is not measured", remedy=choices)

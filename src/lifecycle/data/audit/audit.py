@@ -64,7 +64,8 @@ def hashes_of_audit(plugin: Any, known: Any) -> AnyArray | None:
         return None
     if plugin.rule in (None, RANDOM, STRATIFIED, NONE) and plugin.test_rows == RANDOM:
         return None
-    return known() if callable(known) else known
+    found: AnyArray | None = known() if callable(known) else known
+    return found
 
 
 def look_at(
@@ -74,6 +75,7 @@ def look_at(
     target: Target,
     hashes: AnyArray | None = None,
     classes: AnyArray | None = None,
+    among: AnyArray | None = None,
 ) -> Audit:
     """Return what is to be known of a data set.
 
@@ -84,6 +86,7 @@ def look_at(
         target: name and task.
         hashes: ``(rows,)`` of the features, where equal rows may be in different parts; ``None``: they are not.
         classes: the names of the classes where labels are positions among them.
+        among: ``(rows,) bool``, whose features are quick to read; ``None``: all.
     """
     is_regression = target.task == "regression"
     parts = {"train": split.train, "validation": split.val, "test": split.test}
@@ -91,7 +94,10 @@ def look_at(
     found = [*_duplicates(hashes, labels, parts)]
     rows = np.concatenate(list(parts.values()))
     found += _outliers(labels[rows], target.name) if is_regression else _classes(labels, parts, target.name, classes)
-    some = {name: _some(rows) for name, rows in parts.items()}
+    some = {name: _some(rows if among is None else rows[among[rows]]) for name, rows in parts.items()}
+    some = {name: rows for name, rows in some.items() if len(rows)}
+    if "train" not in some:
+        return Audit(tuple(found), 0, len(labels))
     rows = np.sort(np.concatenate(list(some.values())))
     frame = read(rows)
     if frame is None:

@@ -79,6 +79,19 @@ class Blocks:
         free, self._free = self._free, None
         self._blocks.append(room(self._columns, self._rows) if free is None else free)
 
+    def of_some_blocks(self, most: int) -> AnyArray | None:
+        """Return which rows are in a few blocks, evenly spaced, ``(rows,) bool``; ``None``: all blocks are in memory.
+
+        Args:
+            most: number of blocks, each of which is read from disk once for each column.
+        """
+        if not self.on_disk or len(self._blocks) <= most:
+            return None
+        found = np.zeros(self.num_rows, dtype=bool)
+        for block in np.linspace(0, len(self._blocks) - 1, most).astype(int):
+            found[block * self._rows : (block + 1) * self._rows] = True
+        return found
+
     def offset(self, number: int) -> float:
         """Return the offset to add to the values of :meth:`column`."""
         return 0.0 if number in self.tables else float(self._offsets[number, 0])

@@ -21,6 +21,9 @@ from lifecycle.data.large.targets import split as split_of
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.errors import Text
 
+MOST_BLOCKS = 8
+"""Blocks on disk that are read for an audit."""
+
 
 def load_large(
     table: LargeTable, name: str, kind: str, seed: int, fold: Fold | None = None, audited: bool = False
@@ -71,6 +74,34 @@ def load_large(
     )
 
 
+def _parts(
+    table: LargeTable,
+    found: Labels,
+    drawn: Split,
+    preprocessing: Preprocessing,
+    task: str,
+    name: str,
+    of_rows: np.ndarray[Any, Any] | None,
+) -> tuple[Part, Part | None, Part | None]:
+    """Return the preprocessed training, validation and test rows; ``of_rows`` are weights."""
+    parts = [drawn.train, drawn.val, drawn.test]
+    inputs = transform(table, preprocessing.inputs, parts, name)  # one for all parts: it frees the blocks as it goes
+    train, val, test = (
+        None
+        if not len(rows)
+        else Part(
+            inputs=of_part,
+            targets=as_targets(found.encoded(preprocessing, rows), task),
+            labels=found.of(rows),
+            rows=rows,
+            weights=None if of_rows is None else of_rows[rows],
+        )
+        for rows, of_part in zip(parts, inputs, strict=True)
+    )
+    assert train is not None  # noqa: S101 - for the types: no split is without training rows
+    return train, val, test
+
+
 def _audit(table: LargeTable, found: Labels, drawn: Split, target: Target) -> Audit:
     """Return what is to be known of a sample of the rows."""
 
@@ -84,7 +115,8 @@ def _audit(table: LargeTable, found: Labels, drawn: Split, target: Target) -> Au
                 columns[name] = texts[np.nan_to_num(values, nan=len(texts) - 1).astype(np.int64)]
         return pd.DataFrame(columns)
 
-    return look_at(read, found.values, drawn, target, hashes_of_audit(table.plugin, table.hashes), found.texts)
+    hashes, among = hashes_of_audit(table.plugin, table.hashes), table.blocks.of_some_blocks(MOST_BLOCKS)
+    return look_at(read, found.values, drawn, target, hashes, found.texts, among)
 
 
 def _notes(table: LargeTable, name: str, train: np.ndarray[Any, Any], task: str) -> list[Text]:

@@ -91,7 +91,9 @@ def bits_of(numbers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     import numpy as np
 
     values = np.asarray(numbers, dtype=np.float64) + 0.0
-    if np.isnan(values.sum()):  # or infinities; the check of each value is slower
+    with np.errstate(all="ignore"):  # a sum may overflow
+        total = values.sum()
+    if not np.isfinite(total):  # the check of each value is slower
         values[np.isnan(values)] = np.nan
     return values.view(np.uint64)
 

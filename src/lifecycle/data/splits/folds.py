@@ -60,7 +60,7 @@ def folded(
         np.empty((len(rest), 0)), targets, samples.rows[rest], hashes=None if hashes is None else hashes[rest]
     )
     counts = (len(rest) - num_val, num_val, 0)
-    if found is None:
+    if found is None or found.coarse:
         inner = stratified(others, counts, task, drawn)
     else:  # a fold may have taken more of a class than its share
         inner = together(stratified_if_possible(others, counts, task, drawn), others, task, drawn)

@@ -143,7 +143,7 @@ def stratified_if_possible(
     except RequestError:
         drawn, small = stratified(samples, counts, "regression", seed, test_rows), np.arange(len(classes))
     drawn = _with_each_class(drawn, codes, seed)
-    return replace(drawn, report=(_small_report(classes[small], sizes[small], len(classes)),))
+    return replace(drawn, report=(_small_report(classes[small].tolist(), sizes[small].tolist(), len(classes)),))
 
 
 def _with_each_class(drawn: Split, codes: Any, seed: int) -> Split:
@@ -168,7 +168,7 @@ def _with_each_class(drawn: Split, codes: Any, seed: int) -> Split:
         row, other = parts[name][moved], parts["train"][given]
         parts[name] = np.sort(np.append(np.delete(parts[name], moved), other))
         parts["train"] = np.sort(np.append(np.delete(parts["train"], given), row))
-    return Split(**parts)
+    return Split(parts["train"], parts["val"], parts["test"])
 
 
 def _small_report(names: Sequence[Any], sizes: Sequence[int], total: int) -> Text:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+ALL_TRAIN = "all rows train, and none is held out"
+"""The report of a split without validation and test rows."""
+
 STRATIFIED, GROUP, TIME, COLUMN, FILES, NONE = "stratified", "group", "time", "column", "files", "none"
 
 
@@ -61,7 +64,7 @@ class Shuffled(Shares):
 
         every = np.arange(len(samples.rows))
         if self.rule == NONE:
-            return Split(every, every[:0], every[:0])
+            return Split(every, every[:0], every[:0], (ALL_TRAIN,))
         counts = self.counts(len(every))
         seed = seed if self.split_seed is None else self.split_seed
         return self._drawn(samples, counts, task, seed, self.test_rows)
@@ -100,15 +103,11 @@ class Shuffled(Shares):
         if key:
             value = getattr(self, key.removeprefix("data."), None)
             problem = "fixes the test rows" if self.rule != NONE else "has no test rows"
-            remedy: Text = ["Leave out ", Setting("cv.folds"), ", or use "]
-            remedy = [
-                *remedy,
-                Setting("data.test_rows", RANDOM) if self.test_rows == LAST else Setting("data.split", RANDOM),
-            ]
+            other = Setting("data.test_rows" if self.test_rows == LAST else "data.split", RANDOM)
             raise RequestError(
                 Setting(key, value),
                 f"{problem}, and in cross-validation each row is a test row once",
-                remedy=[*remedy, "."],
+                remedy=["Leave out ", Setting("cv.folds"), ", or use ", other, "."],
             )
 
     def _check_task(self, task: str) -> None:

@@ -25,7 +25,17 @@ from lifecycle.sweeps.search import objectives, study
 from lifecycle.sweeps.search.space import CATEGORICAL, FLOAT, INT, Base, Dimension, Search
 from lifecycle.tracking import ranking
 
-NOT_SEARCHED = ("tracking", "sweep", "seeds", "cv", "verbose", "profile", "trainer.devices", "trainer.accelerator")
+NOT_SEARCHED = (
+    "tracking",
+    "sweep",
+    "seeds",
+    "cv",
+    "verbose",
+    "profile",
+    "audit",
+    "trainer.devices",
+    "trainer.accelerator",
+)
 """Groups and fields that are no settings of a configuration."""
 
 OTHER_ROWS = ("data", "data.path", "data.target", *ranking.SIZES)
