@@ -56,8 +56,9 @@ IN_DATA = (
     {"audit"},
     {"sources"},
     {"formats", "splits", "preprocessing", "encoder", "batches"},
+    {"series"},
     {"columns", "rows", "scaling"},
-    {"selection", "digests"},
+    {"selection", "digests", "resolving"},
 )
 """The same within data/."""
 
