@@ -14,6 +14,7 @@ from lifecycle.compile.output_units import Units
 from lifecycle.contract import Fold
 from lifecycle.data.columns.time_steps import MONTH, TimeStep
 from lifecycle.data.kinds.series import Series
+from lifecycle.data.preprocessing import differences
 from lifecycle.data.resolving import resolved_like
 from lifecycle.data.series import detection, windows
 from lifecycle.data.series.time_order import step_named
@@ -129,9 +130,9 @@ def test_a_value_without_a_logarithm_is_refused() -> None:
     ):
         load_rows(of([*np.arange(1.0, 40), 0.0, 3.0], transform="log", window=2, difference=1))
     with pytest.raises(
-        RequestError, match=r"has no logarithm of the target 0, and the training rows are all above 0\."
+        RequestError, match=r"has no logarithm of the target -1, and the training rows are all above 0\."
     ):
-        load_rows(of([*np.arange(1.0, 40), 0.0], transform="log", window=2, difference=0, season=None, scaling="none"))
+        differences(np.array([1.0, -1.0]), None, "log")
 
 
 @pytest.mark.parametrize("lags", [[1], [12], [1, 12], [2, 3]])
