@@ -99,8 +99,8 @@ def main() -> None:
     options = parser.parse_args()
     folder, only = options.folder.resolve(), options.only.split(",") if options.only else []
     lines = [
-        f"| series | rows, test rows | found | {options.model}: RMSE, median of {SEEDS} seeds | seasonal naive | last value "
-        "| better than seasonal naive |",
+        f"| series | rows, test rows | found | {options.model}: RMSE, median of {SEEDS} seeds "
+        "| seasonal naive | last value | better than seasonal naive |",
         "|---|---|---|---|---|---|---|",
     ]
     print("\n".join(lines), flush=True)
