@@ -50,14 +50,15 @@ LEVELS = (
 
 IN_DATA = (
     {"load", "external", "folds", "kinds"},
-    {"large", "series"},
-    {"assembly", "resolving"},
+    {"large"},
+    {"assembly"},
     {"dataset"},
     {"audit"},
     {"sources"},
     {"formats", "splits", "preprocessing", "encoder", "batches", "steps"},
+    {"series"},
     {"columns", "rows", "scaling"},
-    {"selection", "digests", "augmentation"},
+    {"selection", "digests", "resolving", "augmentation"},
 )
 """The same within data/."""
 

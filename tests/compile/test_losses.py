@@ -222,7 +222,7 @@ def test_poisson_does_not_learn_differences() -> None:
     losses.check_data("poisson", load_rows(SeriesRows(frame=frame, scale_target=False)))
     with pytest.raises(
         RequestError,
-        match=r"^loss=poisson learns counts and cannot learn differences, which may be below 0\. Leave data\.diff"
+        match=r"^loss=poisson learns counts and cannot learn differences, which may be below 0\. Add data\.diff"
         r"erence out, or use loss=mse\.$",
     ):
         losses.check_data("poisson", load_rows(SeriesRows(frame=frame, scale_target=False, difference=1)))

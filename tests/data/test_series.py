@@ -24,6 +24,7 @@ from tests.rows import SeriesRows, held_out, load_rows
 
 
 def plugin(values: Any, **fields: Any) -> SeriesRows:
+    fields = {"window": 5, "season": None, "difference": 0, **fields}  # nothing is to be found
     return SeriesRows(frame=pd.DataFrame({"y": np.asarray(values, dtype=float)}), **fields)
 
 
@@ -137,12 +138,12 @@ def test_a_value_that_is_missing_is_refused_with_its_row() -> None:
 
 
 REFUSED = [
-    ({"window": 0}, "window must be 1 or more, got 0. The default is 5."),
+    ({"window": 0}, "window must be 1 or more, got 0. The default is auto."),
     ({"path": ""}, "path must be given, got nothing. Add for instance data.path=houses.csv."),
     ({"target": ""}, "target must be given, got nothing. Add for instance data.target=price."),
     ({"test_size": 1.5}, "test_size must be a share below 1 or a whole number of samples, got 1.5."),
-    ({"season": 1}, "season must be 2 or more, got 1. Leave it out for the default."),
-    ({"difference": -1}, "difference must be 0 or more, got -1. The default is 0."),
+    ({"season": 1}, "season must be 2 or more, got 1. The default is auto."),
+    ({"difference": -1}, "difference must be 0 or more, got -1. The default is auto."),
     ({"scaling": "std"}, "scaling must be one of standard, minmax, none, got std."),
     ({"time": "y"}, "time must be a column other than the target, got 'y'. Leave it out for none."),
 ]
@@ -156,6 +157,7 @@ def test_a_field_out_of_range_is_refused(values: dict[str, Any], sentence: str) 
 
 def monthly(values: Any, **fields: Any) -> SeriesRows:
     """Return a series with a column of months, from 1960-01."""
+    fields = {"window": 5, "season": None, "difference": 0, **fields}
     months = pd.date_range("1960-01-01", periods=len(values), freq="MS").strftime("%Y-%m")
     frame = pd.DataFrame({"month": months, "y": np.asarray(values, dtype=float)})
     return SeriesRows(frame=frame, time="month", **fields)
@@ -394,6 +396,7 @@ def test_a_saved_model_and_mlflows_need_a_window_and_no_season_and_put_rows_in_o
         "data.time=month",
         "data.season=12",
         "data.window=5",
+        "data.difference=0",
     ]
     assert job(*arguments, "trainer.max_epochs=1", "tracking.figures=false").err == ""
     trained = saved_model.load(next(tmp_path.rglob("lifecycle.json")).parent)

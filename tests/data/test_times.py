@@ -69,7 +69,7 @@ GAPS = {
 
 @pytest.mark.parametrize(("place", "values"), GAPS.items())
 def test_a_gap_is_refused_by_its_place(place: str, values: Any) -> None:
-    sentence = f"data.time=when has steps of different lengths: {place}. Add the rows that are missing, or leave"
+    sentence = f"data.time=when has steps of different lengths: {place}. Add the rows that are missing, or data.gaps="
     with pytest.raises(RequestError, match=f"^{re.escape(sentence)}"):
         times.order(column(values))
     with pytest.raises(RequestError, match=re.escape(place)):
@@ -78,7 +78,8 @@ def test_a_gap_is_refused_by_its_place(place: str, values: Any) -> None:
 
 def test_a_time_that_is_there_twice_is_refused_with_its_rows() -> None:
     with pytest.raises(
-        RequestError, match=r"^data\.time=when is 1960-02 in row 1 and again in row 3\. Keep one of them\.$"
+        RequestError,
+        match=r"^data\.time=when is 1960-02 in row 1 and again in row 3\. Keep one of them, or add data\.dup",
     ):
         times.order(column(["1960-01", "1960-02", "1960-03", "1960-02"]))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lifecycle.config import rules
 from lifecycle.config.column_overrides import decoded, quoted
@@ -125,8 +125,22 @@ def request_of(config: DictConfig, hydra: Any, command: str, overrides: Sequence
         overrides = [str(word) for word in typed]
     _check_complete(config, choices)
     decoded(config)
+    _backtest_as_folds(config)
     kept = resolve_interpolations(config, list(overrides))
     return Request(config, choices, command, None, tuple(map(masked_word, overrides)), kept)
+
+
+def _backtest_as_folds(config: DictConfig) -> None:
+    """Set ``cv.folds`` to ``data.backtest``: the folds of a series are blocks in time, each after its training rows."""
+    data = None if OmegaConf.is_missing(config, "data") else config.data
+    origins = data.get("backtest") if isinstance(data, DictConfig) and "backtest" in data else None
+    if origins is None:
+        return
+    if config.cv.folds is not None and config.cv.folds != origins:
+        problem = f"says in other words what cv.folds={config.cv.folds} does"
+        raise RequestError(Setting("data.backtest", origins), problem, remedy="Give one of them.")
+    with open_dict(config):
+        config.cv.folds = origins
 
 
 def _check_complete(config: DictConfig, choices: dict[str, str]) -> None:

@@ -57,5 +57,6 @@ def resolved_like(plugin: Any, trained: Any) -> Any:
         return plugin.resolved_like(trained)
     if type(plugin) is not type(trained) or not is_dataclass(plugin):
         return plugin
-    same = {item.name: getattr(trained, item.name) for item in fields(plugin) if getattr(plugin, item.name) == AUTO}
+    values = {item.name: getattr(plugin, item.name) for item in fields(plugin)}
+    same = {name: getattr(trained, name) for name, value in values.items() if isinstance(value, str) and value == AUTO}
     return replace(plugin, **same)  # type: ignore[type-var]

@@ -6,7 +6,7 @@ A notation converts a column to ISO dates, and writes later dates in the form of
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,17 @@ class Notation:
     pattern: str
     write: Callable[[pd.Timestamp, str], str]
     numeric: bool = False
+
+
+def typical(texts: Iterable[str], notation: Notation) -> str:
+    """Return the text that shows best how numbers are padded (the shortest) and names are written (the longest)."""
+
+    def key(text: str) -> tuple[int, int]:
+        found = re.fullmatch(notation.pattern, text, re.IGNORECASE)
+        month = "" if found is None else found.groupdict().get("month") or ""
+        return (-len(month) if month.isalpha() else 0, len(text))
+
+    return min(texts, key=key)
 
 
 def _same(part: str, value: int) -> str:

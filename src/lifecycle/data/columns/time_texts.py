@@ -6,6 +6,7 @@ import datetime
 import re
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.data.columns.notations import typical
 from lifecycle.data.columns.time_steps import are_dates
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def written_like(found: pd.Series[Any], column: pd.Series[Any], notation: Notati
         return found.astype(column.dtype) if pd.api.types.is_numeric_dtype(column) else found.astype(str)
     local = found.dt.tz_localize(None)
     if notation is not None:
-        like = str(column.iloc[-1]).strip()
+        like = typical([str(each).strip() for each in column], notation)
         written = pd.Series([notation.write(each, like) for each in local], dtype=object)
         return written.astype(column.dtype) if pd.api.types.is_numeric_dtype(column) else written
     if pd.api.types.is_numeric_dtype(column):  # years

@@ -191,7 +191,7 @@ def _reading(column: pd.Series[Any], trained: TimeStep | None = None) -> tuple[N
 
     found = []
     for notation, iso in notations.readings(column):
-        read = moments(iso.rename(column.name))
+        read = moments(iso.rename(str(column.name)))
         in_order = read.at(read.instants.to_numpy().argsort(kind="stable"))
         if step_of(in_order) is not None if trained is None else has_step(in_order, trained):
             return notation, read

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from lifecycle.contract import Fold, Split, Target
-from lifecycle.data.assembly import spec_of
+from lifecycle.data.assembly import as_targets, spec_of
 from lifecycle.data.audit.audit import hashes_of_audit, look_at
 from lifecycle.data.audit.findings import Audit
 from lifecycle.data.columns import missing_values, weights
-from lifecycle.data.dataset import Dataset
-from lifecycle.data.large.learn import held_out_gaps, learn
+from lifecycle.data.dataset import Dataset, Part
+from lifecycle.data.large.learn import held_out_gaps, learn, transform
 from lifecycle.data.large.table import LargeTable
 from lifecycle.data.large.targets import Labels
 from lifecycle.data.large.targets import labels as labels_of

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 CYCLES: dict[str, tuple[float, Callable[[Any], Any]]] = {
     "month": (12, lambda dates: dates.dt.month - 1),
     "quarter": (4, lambda dates: dates.dt.quarter - 1),
-    "week": (52.1775, lambda dates: (dates.dt.dayofyear - 1) / 7),
+    "week": (52.1775, lambda dates: (dates.dt.day_of_year - 1) / 7),
     "day": (31, lambda dates: dates.dt.day - 1),
-    "weekday": (7, lambda dates: dates.dt.dayofweek),
-    "dayofyear": (365.2425, lambda dates: dates.dt.dayofyear - 1),
+    "weekday": (7, lambda dates: dates.dt.day_of_week),
+    "dayofyear": (365.2425, lambda dates: dates.dt.day_of_year - 1),
     "hour": (24, lambda dates: dates.dt.hour),
     "minute": (60, lambda dates: dates.dt.minute),
 }

@@ -40,6 +40,7 @@ class SeriesFields:
     group: str | None = None  # column that says which of several series a row belongs to; null: one series
     gaps: str = REFUSE  # missing steps and values: refuse, fill (by the last value), or split (no window crosses one)
     every: str | None = None  # the step between times: day, month, 15 minutes, ...; null: detected
+    backtest: int | None = None  # origins of a backtest: test blocks in time, each after its training rows; as cv
     duplicates: str = REFUSE  # rows of one time: refuse, or their sum, mean or first
 
     def check_series(self) -> None:
@@ -57,6 +58,7 @@ class SeriesFields:
         if not isinstance(self.centre, bool) and self.centre != AUTO:
             raise FieldError("centre", "must be true, false or auto", self.centre, "The default is auto.")
         in_range(self, "horizon", low=1)
+        in_range(self, "backtest", low=2)
         one_of(self, "gaps", GAPS)
         one_of(self, "duplicates", DUPLICATES)
         check_every(self.every)
