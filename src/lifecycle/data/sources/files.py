@@ -166,7 +166,10 @@ def large_file(path: str, most_bytes: int | None = None, fields: Any = None) -> 
 
 def csv_file(path: str, fields: Any = None) -> Path | None:
     """Return the CSV file at a path, unpacked where it is compressed; ``None``: the path is one of something else."""
-    files = _plain_files(path, fields)
+    try:
+        files = _plain_files(path, fields)
+    except RequestError:  # such as a folder of images
+        return None
     return local.joined(files, fields).files[0] if files is not None and files.form in names.CELLS else None
 
 
