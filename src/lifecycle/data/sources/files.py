@@ -46,8 +46,9 @@ def read(path: str, fields: Any = None) -> pd.DataFrame:
         local.check_unused(path, "", fields)
         return databases.of_address(path, getattr(fields, "query", None), Setting("data.path", path))
     files = local.find(path, fields)
+    whole = local.joined(files, fields)
     try:
-        return _checked(_frame(local.joined(files, fields), path, fields), path)
+        return _checked(_frame(whole, path, fields), path)
     except RequestError:
         for file, shown in zip(files.files, files.shown, strict=True) if len(files.files) > 1 else ():
             # A message about one of the files has its name, and counts its lines.

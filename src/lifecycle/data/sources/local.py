@@ -10,7 +10,7 @@ from typing import Any
 
 from lifecycle.credentials import masked
 from lifecycle.data.formats import names
-from lifecycle.data.sources import scratch_files, several, unpack
+from lifecycle.data.sources import scratch_files, several, text_files, unpack
 from lifecycle.data.sources.addresses import fetch, hugging_face
 from lifecycle.errors import RequestError, Setting, first_line
 
@@ -78,7 +78,7 @@ def joined(files: Files, fields: Any = None) -> Files:
         return files
     header = getattr(fields, "header", None)
     stamp = ("joined", *map(_stamp, files.files), header)
-    return replace(files, files=(_once(stamp, lambda: several.joined(files.files, files.shown, header)),))
+    return replace(files, files=(_once(stamp, lambda: text_files.joined(files.files, files.shown, header)),))
 
 
 def check_unused(path: str, form: str, fields: Any) -> None:
