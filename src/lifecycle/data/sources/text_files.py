@@ -95,7 +95,7 @@ def _first_row(file: Path, shown: str) -> _Row:
     found = list(itertools.islice(_rows(file), 2))
     if not found:
         raise RequestError(key, "is empty", remedy="Add rows, or move it away.")
-    if len(found) == 2 and len(_cells(found[0].text)) < len(_cells(found[1].text)):
+    if len(found) == 2 and len(_cells(found[0].text, found[1].text)) < len(_cells(found[1].text)):
         problem = f"begins with the line {found[0].text[:80]!r}, which has fewer cells than the next"
         raise RequestError(key, problem, remedy="Remove what is above the table, since it is one of several files.")
     return found[0]
@@ -117,9 +117,14 @@ def _rows(file: Path) -> Iterator[_Row]:
                 start, row = start + len(row), b""
 
 
-def _cells(line: str) -> list[str]:
-    """Return the cells of a line, whatever separates them: only for messages, and to tell numbers from names."""
-    separator = max(SEPARATORS, key=line.count)
-    if separator in line:
+def _cells(line: str, like: str = "") -> list[str]:
+    """Return the cells of a line, whatever separates them: only for messages, and to tell numbers from names.
+
+    Args:
+        line: the line.
+        like: another line, which shows the separator; "": the line itself does.
+    """
+    separator = max(SEPARATORS, key=(like or line).count)
+    if separator in (like or line):
         return next(csv.reader([line], delimiter=separator), [])
     return line.split()
