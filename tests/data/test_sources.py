@@ -386,7 +386,7 @@ def test_a_file_of_a_server_is_fetched_once_and_again_when_it_changes(
     assert [status for _, status in server.requested] == [200, 304]
     server.content["/rows.csv?token=abc"] = FRAME[:2].to_csv(index=False).encode()
     assert len(files.read(address)) == 2
-    kept = "".join(file.read_text() for file in (tmp_path / "cache").rglob("about.json"))
+    kept = "".join(file.read_text() for file in (tmp_path / "cache").rglob(".about.json"))
     assert json.loads(kept)["sha256"] == hashlib.sha256(server.content["/rows.csv?token=abc"]).hexdigest()
     assert "secret" not in kept
     assert "abc" not in kept
@@ -397,6 +397,17 @@ def test_a_file_of_a_server_is_fetched_once_and_again_when_it_changes(
         f"?token=*** cannot be reached (no connection). The file of {json.loads(kept)['fetched']} UTC is used, from"
     )
     assert wanted in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["..%2F..%2Fevil.csv", ".about.csv", "a%5C..%5Cb.csv"])
+def test_a_name_of_a_server_is_no_path(server: Server, tmp_path: Path, name: str) -> None:
+    server.content[f"/x/{name}"] = TEXT
+    for _ in range(2):
+        pd.testing.assert_frame_equal(files.read(f"{server.address}/x/{name}"), FRAME)
+    assert [status for _, status in server.requested] == [200, 304]
+    (kept,) = tmp_path.rglob("*.csv")
+    assert kept.parent.parent == tmp_path / "cache" / "remote"
+    assert kept.name in ("evil.csv", "about.csv", "b.csv")
 
 
 def test_a_compressed_file_and_a_stream_of_a_server(server: Server) -> None:
