@@ -49,7 +49,7 @@ def find(path: str, fields: Any = None, key: str = PATH) -> Files:
         RequestError: there is no such file, it cannot be unpacked or fetched, or the files have several formats.
     """
     setting = Setting(key, path)
-    found = _listed(path, setting)
+    found = listed(path, setting)
     shown = tuple(shown for _, shown in found)
     plain = [_plain(file, Setting(key, name)) for file, name in found]
     forms = [form for _, form in plain]
@@ -62,6 +62,36 @@ def find(path: str, fields: Any = None, key: str = PATH) -> Files:
         sheet = getattr(fields, "sheet", None)
         files = [_csv_of(file, Setting(key, name), sheet) for file, name in zip(files, shown, strict=True)]
     return Files(names.CSV if form == names.EXCEL else form, tuple(files), shown, form)
+
+
+def listed(path: str, key: Setting) -> list[tuple[Path, str]]:
+    """Return files, which may be compressed, and what each is called in messages.
+
+    Args:
+        path: as for :func:`find`.
+        key: of the path, for messages.
+
+    Raises:
+        RequestError: there is none.
+    """
+    if path.startswith("hf:"):
+        return [(file, f"{path} ({number})") for number, file in enumerate(hugging_face.files(path, key))]
+    if names.scheme_of(path) == "file":
+        path = path.partition("://")[2]
+    if fetch.is_remote(path):
+        return _fetched(path, key)
+    file = Path(path).expanduser()
+    if names.is_pattern(path):
+        found = sorted(one for one in glob.glob(str(file), recursive=True) if Path(one).is_file())  # noqa: PTH207
+        if not found:
+            raise RequestError(key, "matches no file", remedy=f"Check the folder {file.parent} and the pattern.")
+        several.check_partitions(found, str(file.parent), key)
+        return [(Path(one), one) for one in found]
+    if file.is_dir():
+        return [(one, str(one)) for one in several.of_folder(file, key)]
+    if not file.is_file():
+        raise names.no_file(key, file)
+    return [(file, path)]
 
 
 def joined(files: Files, fields: Any = None) -> Files:
@@ -94,28 +124,6 @@ def check_unused(path: str, form: str, fields: Any) -> None:
         if value is not None and form not in wanted:
             problem = f"is for {what}, and {masked(path)} is none"
             raise RequestError(Setting(f"data.{name}", value), problem, remedy="Leave it out.")
-
-
-def _listed(path: str, key: Setting) -> list[tuple[Path, str]]:
-    """Return files, which may be compressed, and what they are called."""
-    if path.startswith("hf:"):
-        return [(file, f"{path} ({number})") for number, file in enumerate(hugging_face.files(path, key))]
-    if names.scheme_of(path) == "file":
-        path = path.partition("://")[2]
-    if fetch.is_remote(path):
-        return _fetched(path, key)
-    file = Path(path).expanduser()
-    if names.is_pattern(path):
-        found = sorted(one for one in glob.glob(str(file), recursive=True) if Path(one).is_file())  # noqa: PTH207
-        if not found:
-            raise RequestError(key, "matches no file", remedy=f"Check the folder {file.parent} and the pattern.")
-        several.check_partitions(found, str(file.parent), key)
-        return [(Path(one), one) for one in found]
-    if file.is_dir():
-        return [(one, str(one)) for one in several.of_folder(file, key)]
-    if not file.is_file():
-        raise names.no_file(key, file)
-    return [(file, path)]
 
 
 def _fetched(address: str, key: Setting) -> list[tuple[Path, str]]:

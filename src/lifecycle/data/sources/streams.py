@@ -42,11 +42,11 @@ def read(path: str | Path, form: str = names.CSV, fields: Any = None) -> Stream:
 
 
 def local_files(path: str | Path) -> list[Path]:
-    """Return the files of this machine that a path stands for, as far as they exist."""
+    """Return the files of this machine that a path stands for."""
     text = str(path)
     if text == names.STANDARD or names.is_elsewhere(text):
         return []
-    return [Path(shown).expanduser().resolve() for shown in local.find(text, None, KEY).shown]
+    return [file.resolve() for file, _ in local.listed(text, Setting(KEY, text))]
 
 
 def _open(file: Path, form: str, shown: str, fields: Any) -> Stream:
