@@ -116,7 +116,7 @@ def _without_absent_columns(plugin: Any) -> Any:
     exists = is_elsewhere(path) or is_pattern(path) or Path(path).expanduser().exists()
     if not (drop or weight) or path.partition(":")[0] in files.SETS or not exists:
         return plugin
-    names = streams.read(path, fields=plugin).schema.names  # of most formats it reads the header only
+    names = streams.read(path, fields=plugin, key="data.path").schema.names  # of most formats it reads the header only
     names = [of_plugin(plugin).get(name, name) for name in names]
     fields: dict[str, Any] = {"weight": None} if weight and weight not in names else {}
     if drop:
