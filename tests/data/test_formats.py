@@ -27,6 +27,8 @@ from hypothesis import strategies as st
 
 from lifecycle.data.digests import digest
 from lifecycle.data.formats import names, writers
+from lifecycle.data.kinds.array import Array
+from lifecycle.data.kinds.series import Series
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.data.sources import files, scratch_files, streams
@@ -169,7 +171,7 @@ CASES = Path(__file__).parent / "cases"
 
 @pytest.mark.parametrize("ending", ["csv.gz", "csv.zip", "feather", "json", "jsonl", "sqlite", "tsv"])
 def test_the_case_base_has_the_rows_of_its_csv_file(ending: str) -> None:
-    if ending == "tsv" and importlib.util.find_spec("lifecycle.data.formats.dialect") is None:
+    if ending == "tsv" and importlib.util.find_spec("lifecycle.data.formats.text") is None:
         pytest.skip("only commas are read")
     wanted = files.read(str(CASES / "base.csv"))
     found = files.read(str(CASES / f"base.{ending}"))
@@ -195,6 +197,33 @@ def test_the_rows_to_predict_are_those_to_train(tmp_path: Path, ending: str) -> 
     wanted = plugin.apply(preprocessing, plugin.samples(plugin.read()).inputs)
     np.testing.assert_array_equal(found, wanted)
     assert not np.isnan(found).any()
+
+
+@pytest.mark.parametrize("ending", [ending for ending in WRITERS if ending != "npz"])
+def test_the_values_of_a_series_to_forecast_are_those_to_train(tmp_path: Path, ending: str) -> None:
+    from lifecycle.data.formats.stream import typed
+
+    frame = pd.DataFrame(
+        {"month": [f"2024-{month:02d}" for month in range(1, 13)], "sales": np.arange(12) * 1.5 + 0.25}
+    )
+    file = tmp_path / f"sales.{ending}"
+    WRITERS[ending](frame, file)
+    plugin = Series(path=str(file), target="sales", time="month", window=3)
+    rows = streams.read(file)
+    (table,) = rows.of(100)
+    found = plugin.samples(typed(table.replace_schema_metadata(), None, rows.is_text).to_pandas())
+    wanted = plugin.samples(plugin.read())
+    np.testing.assert_array_equal(found.inputs, wanted.inputs)
+    assert found.times is not None
+    assert wanted.times is not None
+    assert found.times.tolist() == wanted.times.tolist() == frame["month"].tolist()[3:]
+
+
+def test_an_array_of_numpy_is_samples_of_its_shape(tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).normal(size=(20, 3, 2))
+    np.savez(tmp_path / "a.npz", X=samples, y=np.arange(20) % 2)
+    plugin = Array(path=str(tmp_path / "a.npz"), target="y", shape=[3, 2])
+    np.testing.assert_array_equal(plugin.samples(plugin.read()).inputs, samples)
 
 
 def excel(file: Path, **sheets: list[list[Any]]) -> Path:

@@ -83,7 +83,7 @@ def test_files_without_names_of_columns_are_joined_whole(tmp_path: Path) -> None
     assert joined.read_text() == "1,a\n2,b\n3,c\n4,d\n"
     (tmp_path / "2.csv").write_text("1,a\n4,d\n")
     with pytest.raises(
-        RequestError, match=r"2\.csv begins with the same line as 1\.csv, which may hold names or values"
+        RequestError, match=r"2\.csv begins with the same row as 1\.csv, which may hold names or values"
     ):
         files.csv_file(f"{tmp_path}/*.csv")
 
@@ -113,6 +113,35 @@ def test_a_file_with_other_values_in_a_column_is_named(tmp_path: Path) -> None:
     FRAME[2:].to_parquet(tmp_path / "part-1.parquet")
     assert files.read(pattern)["c"].tolist()[2:] == [3, 4]
     assert files.read(pattern)["c"].dtype == "float64"
+
+
+def test_only_the_names_of_columns_and_comments_above_them_are_left_out(tmp_path: Path) -> None:
+    for number in range(2):
+        (tmp_path / f"{number}.csv").write_text(f'# unit: cm\n\n"a\n(cm)",b\n{number},x\n# 1,y\n')
+    joined = files.csv_file(f"{tmp_path}/*.csv")
+    assert joined is not None
+    assert joined.read_text() == '# unit: cm\n\n"a\n(cm)",b\n0,x\n# 1,y\n1,x\n# 1,y\n'
+    for text, message in (
+        (
+            "Export of today\na,b\n1,2\n",
+            "begins with the line 'Export of today', which has fewer cells than the next. Re",
+        ),
+        ("", "is empty. Add rows, or move it away."),
+        ("\ufeffa,b\n1,2\n".encode("utf-16-le"), "is UTF-16, and one of several files. Save it as UTF-8."),
+    ):
+        (tmp_path / "1.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+        assert f"1.csv {message}" in refused(f"{tmp_path}/*.csv")
+
+
+@pytest.mark.parametrize(("header", "rows"), [("true", ["1,2", "3,4", "5,6"]), ("false", ["1,2", "3,4", "1,2", "5,6"])])
+def test_whether_a_first_row_of_numbers_holds_names_can_be_declared(
+    tmp_path: Path, header: str, rows: list[str]
+) -> None:
+    (tmp_path / "1.csv").write_text("1,2\n3,4\n")
+    (tmp_path / "2.csv").write_text("1,2\n5,6\n")
+    joined = files.csv_file(f"{tmp_path}/*.csv", SimpleNamespace(header=header))
+    assert joined is not None
+    assert joined.read_text().split() == rows
 
 
 def test_a_fault_in_one_of_several_files_names_it_and_its_line(tmp_path: Path) -> None:
@@ -357,7 +386,7 @@ def test_a_file_of_a_server_is_fetched_once_and_again_when_it_changes(
     assert [status for _, status in server.requested] == [200, 304]
     server.content["/rows.csv?token=abc"] = FRAME[:2].to_csv(index=False).encode()
     assert len(files.read(address)) == 2
-    kept = "".join(file.read_text() for file in (tmp_path / "cache").rglob("about.json"))
+    kept = "".join(file.read_text() for file in (tmp_path / "cache").rglob(".about.json"))
     assert json.loads(kept)["sha256"] == hashlib.sha256(server.content["/rows.csv?token=abc"]).hexdigest()
     assert "secret" not in kept
     assert "abc" not in kept
@@ -368,6 +397,17 @@ def test_a_file_of_a_server_is_fetched_once_and_again_when_it_changes(
         f"?token=*** cannot be reached (no connection). The file of {json.loads(kept)['fetched']} UTC is used, from"
     )
     assert wanted in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["..%2F..%2Fevil.csv", ".about.csv", "a%5C..%5Cb.csv"])
+def test_a_name_of_a_server_is_no_path(server: Server, tmp_path: Path, name: str) -> None:
+    server.content[f"/x/{name}"] = TEXT
+    for _ in range(2):
+        pd.testing.assert_frame_equal(files.read(f"{server.address}/x/{name}"), FRAME)
+    assert [status for _, status in server.requested] == [200, 304]
+    (kept,) = tmp_path.rglob("*.csv")
+    assert kept.parent.parent == tmp_path / "cache" / "remote"
+    assert kept.name in ("evil.csv", "about.csv", "b.csv")
 
 
 def test_a_compressed_file_and_a_stream_of_a_server(server: Server) -> None:

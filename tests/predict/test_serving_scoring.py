@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import importlib.util
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,11 +20,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 from mlflow.pyfunc import FLAVOR_NAME, PyFuncModel, scoring_server
 
+from lifecycle.data.formats import names, writers
 from lifecycle.data.kinds.table import Table
 from lifecycle.errors import RequestError
 from lifecycle.predict import saved_model
 from lifecycle.predict.mlflow_model import PyFunc
 from lifecycle.predict.predict_file import predict_file
+from lifecycle.predict.serving import scoring
 from lifecycle.predict.serving.http_messages import RefusedError
 from lifecycle.predict.serving.scoring import Scorer, check_kind
 from lifecycle.tracking.signature import signature_of
@@ -138,6 +144,60 @@ def test_a_row_is_refused_with_the_same_message(what: str) -> None:
 @pytest.mark.parametrize("kind", ["text/plain", "text/csv; charset=latin-1", "application/json; more=x"])
 def test_a_type_that_is_not_read_is_refused_likewise(kind: str) -> None:
     assert ours("table", b"{}", kind)[0] == mlflows("table", b"{}", kind)[0] == 415
+
+
+@pytest.mark.parametrize("kind", [kind for kind in scoring.KINDS if kind != JSON])
+def test_each_media_type_is_answered_as_the_same_rows_of_json(tmp_path: Path, kind: str) -> None:
+    """Every format of files but databases has one; the text/plain of any web page is none."""
+    frame = pd.DataFrame(ROWS["table"])
+    file = tmp_path / f"a{names.TABLE[scoring.KINDS[kind]].endings[0]}"
+    if kind == "text/tab-separated-values" and importlib.util.find_spec("lifecycle.data.formats.text") is None:
+        pytest.skip("only commas are read")
+    if kind == "application/x-npz":
+        np.savez(
+            file,
+            X=frame[["age", "income"]].to_numpy(),
+            code=frame["code"].to_numpy("U4"),
+            town=frame["town"].to_numpy("U9"),
+        )
+        assert ours("table", file.read_bytes(), kind)[1] == (
+            "input has no column age, income, got x0, x1, code, town. This model needs age, income, code, town."
+        )
+        return
+    if kind.endswith("arrow.stream"):
+        table = pa.Table.from_pandas(frame)
+        with pa.ipc.new_stream(str(file), table.schema) as writer:
+            writer.write_table(table)
+    else:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        with writers.create(file, table.schema) as writer:
+            writer.write(table)
+    status, answer = ours("table", file.read_bytes(), kind)
+    assert status == 200, answer
+    assert close(answer, ours("table", json.dumps({"dataframe_records": ROWS["table"]}).encode())[1])
+
+
+def test_an_archive_that_was_made_to_fill_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "MOST_UNPACKED", 1)
+    content = io.BytesIO()
+    np.savez_compressed(content, X=np.zeros((1000, 1000)))
+    status, message = ours("table", content.getvalue(), "application/x-npz")
+    assert (status, message) == (400, "input cannot be read: it unpacks to 8 MB, more than 1.05 MB. Fix it.")
+
+
+def test_a_gzip_body_is_unpacked_up_to_the_limit() -> None:
+    body, headers = json.dumps({"dataframe_records": ROWS["table"]}).encode(), {"content-encoding": "gzip"}
+    assert scoring.unpacked(gzip.compress(body), headers, 1000) == body
+    assert scoring.unpacked(body, {}, 1) == body
+    for sent, most, status, message in (
+        (gzip.compress(body), 10, 413, "The body unpacks to more than 1e-05 MB. Send fewer rows in a request."),
+        (body, 1000, 400, "The body is not gzip: Error -3 while decompressing data: incorrect header check. Compress"),
+        (gzip.compress(body)[:-9], 1000, 400, "The body is not one whole gzip stream. Compress it again."),
+    ):
+        with pytest.raises(RefusedError) as caught:
+            scoring.unpacked(sent, headers, most)
+        assert caught.value.answer.status == status
+        assert str(caught.value).startswith(message)
 
 
 @pytest.mark.parametrize(

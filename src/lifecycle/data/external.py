@@ -140,7 +140,7 @@ def _without_absent_columns(plugin: Any) -> Any:
     if not (drop or weight or of_split) or path.partition(":")[0] in files.SETS or not exists:
         return plugin
     # Of most formats it reads the header only.
-    names = streams.read(path, fields=plugin, declared=declared_of(plugin)).schema.names
+    names = streams.read(path, fields=plugin, key="data.path", declared=declared_of(plugin)).schema.names
     names = [of_plugin(plugin).get(name, name) for name in names]
     place(plugin, names)
     drop, weight = dropped_by(plugin), weight_of(plugin)

@@ -184,7 +184,8 @@ def _open(
         # The output is written while the input is read.
         raise RequestError(Setting("output", output), "is the input", remedy="Give another file.")
     if is_table:
-        return streams.read(source, form, fields or trained.data, declared_for(trained.data), trained.known)
+        of_model = declared_for(trained.data)
+        return streams.read(source, form, fields or trained.data, declared=of_model, known=trained.known)
     if not isinstance(trained.data, ReadsImageFiles):
         more = len(trained.columns) - MOST_NAMED
         named = ", ".join(trained.columns[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -18,6 +18,7 @@ from lifecycle.config.schema import Job
 from lifecycle.credentials import hiding
 from lifecycle.data.columns.missing_values import CHOICES
 from lifecycle.data.formats import names
+from lifecycle.data.sources import databases
 from lifecycle.errors import RequestError, Setting, unknown_field
 from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.tracking import found_run
@@ -178,9 +179,8 @@ def _reset_source(config: DictConfig, changes: list[str]) -> None:
 
 
 def _takes(path: str, form: str) -> bool:
-    """Return whether rows at a path may be of a format."""
-    found = names.format_of(names.name_in(path))
-    return found == form or (found is None and (names.is_elsewhere(path) or names.compression_of(path) is not None))
+    """Return whether rows at a path have a format, as far as its name shows."""
+    return names.format_of(names.name_in(path)) == form or (form == names.SQLITE and databases.is_address(path))
 
 
 def _data_set(found: found_run.FoundRun, record: dict[str, Any], override: str) -> Job:

@@ -195,12 +195,14 @@ def of_output(path: str | Path, form: str = CSV) -> str:
 
 
 def is_images(path: str | Path) -> bool:
-    """Return whether a path is that of an image, or of a folder without files of rows."""
+    """Return whether a path is that of an image, or of a folder of anything else than files of rows."""
     file = Path(path).expanduser()
     if str(path) == STANDARD:
         return False
     if file.is_dir():
-        return not any(format_of(other.name) for other in file.iterdir() if other.is_file())
+        inner = [other.name for other in file.iterdir() if other.is_file()]
+        has_images = any(Path(name).suffix.lower() in IMAGE_ENDINGS for name in inner)
+        return has_images or not any(map(format_of, inner))
     return file.is_file() and file.suffix.lower() in IMAGE_ENDINGS
 
 

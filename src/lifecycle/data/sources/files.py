@@ -47,8 +47,9 @@ def read(path: str, fields: Any = None) -> pd.DataFrame:
         local.check_unused(path, "", fields)
         return databases.of_address(path, getattr(fields, "query", None), Setting("data.path", path))
     files = local.find(path, fields)
+    whole = local.joined(files, fields)
     try:
-        return _checked(_frame(local.joined(files, fields), path, fields), path)
+        return _checked(_frame(whole, path, fields), path)
     except RequestError:
         for file, shown in zip(files.files, files.shown, strict=True) if len(files.files) > 1 else ():
             # A message about one of the files has its name, and counts its lines.
@@ -166,7 +167,10 @@ def large_file(path: str, most_bytes: int | None = None, fields: Any = None) -> 
 
 def csv_file(path: str, fields: Any = None) -> Path | None:
     """Return the CSV file at a path, unpacked where it is compressed; ``None``: the path is one of something else."""
-    files = _plain_files(path, fields)
+    try:
+        files = _plain_files(path, fields)
+    except RequestError:  # such as a folder of images
+        return None
     return local.joined(files, fields).files[0] if files is not None and files.form in names.CELLS else None
 
 

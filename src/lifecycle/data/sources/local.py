@@ -10,7 +10,7 @@ from typing import Any
 
 from lifecycle.credentials import masked
 from lifecycle.data.formats import names
-from lifecycle.data.sources import scratch_files, several, unpack
+from lifecycle.data.sources import scratch_files, several, text_files, unpack
 from lifecycle.data.sources.addresses import fetch, hugging_face
 from lifecycle.errors import RequestError, Setting, first_line
 
@@ -49,7 +49,7 @@ def find(path: str, fields: Any = None, key: str = PATH) -> Files:
         RequestError: there is no such file, it cannot be unpacked or fetched, or the files have several formats.
     """
     setting = Setting(key, path)
-    found = _listed(path, setting)
+    found = listed(path, setting)
     shown = tuple(shown for _, shown in found)
     plain = [_plain(file, Setting(key, name)) for file, name in found]
     forms = [form for _, form in plain]
@@ -64,40 +64,16 @@ def find(path: str, fields: Any = None, key: str = PATH) -> Files:
     return Files(names.CSV if form == names.EXCEL else form, tuple(files), shown, form)
 
 
-def joined(files: Files, fields: Any = None) -> Files:
-    """Return files of texts as one file; those of other formats unchanged.
+def listed(path: str, key: Setting) -> list[tuple[Path, str]]:
+    """Return files, which may be compressed, and what each is called in messages.
 
     Args:
-        files: as :func:`find` returns them.
-        fields: whose ``header`` tells whether the files begin with the names of columns.
+        path: as for :func:`find`.
+        key: of the path, for messages.
 
     Raises:
-        RequestError: the files have different columns.
+        RequestError: there is none.
     """
-    if len(files.files) == 1 or files.form not in names.CELLS:
-        return files
-    header = {"true": True, "false": False}.get(str(getattr(fields, "header", None)).lower())
-    stamp = ("joined", *map(_stamp, files.files), header)
-    return replace(files, files=(_once(stamp, lambda: several.joined(files.files, files.shown, header)),))
-
-
-def check_unused(path: str, form: str, fields: Any) -> None:
-    """Refuse fields that the format of a path does not have.
-
-    Args:
-        path: for messages.
-        form: of its files, before Excel sheets are converted.
-        fields: with ``sheet`` and ``query``.
-    """
-    for name, wanted, what in (("sheet", (names.EXCEL,), "Excel files"), ("query", (names.SQLITE, ""), "databases")):
-        value = getattr(fields, name, None)
-        if value is not None and form not in wanted:
-            problem = f"is for {what}, and {masked(path)} is none"
-            raise RequestError(Setting(f"data.{name}", value), problem, remedy="Leave it out.")
-
-
-def _listed(path: str, key: Setting) -> list[tuple[Path, str]]:
-    """Return files, which may be compressed, and what they are called."""
     if path.startswith("hf:"):
         return [(file, f"{path} ({number})") for number, file in enumerate(hugging_face.files(path, key))]
     if names.scheme_of(path) == "file":
@@ -116,6 +92,38 @@ def _listed(path: str, key: Setting) -> list[tuple[Path, str]]:
     if not file.is_file():
         raise names.no_file(key, file)
     return [(file, path)]
+
+
+def joined(files: Files, fields: Any = None) -> Files:
+    """Return files of texts as one file; those of other formats unchanged.
+
+    Args:
+        files: as :func:`find` returns them.
+        fields: whose ``header`` tells whether the files begin with the names of columns.
+
+    Raises:
+        RequestError: the files have different columns.
+    """
+    if len(files.files) == 1 or files.form not in names.CELLS:
+        return files
+    header = getattr(fields, "header", None)
+    stamp = ("joined", *map(_stamp, files.files), header)
+    return replace(files, files=(_once(stamp, lambda: text_files.joined(files.files, files.shown, header)),))
+
+
+def check_unused(path: str, form: str, fields: Any) -> None:
+    """Refuse fields that the format of a path does not have.
+
+    Args:
+        path: for messages.
+        form: of its files, before Excel sheets are converted.
+        fields: with ``sheet`` and ``query``.
+    """
+    for name, wanted, what in (("sheet", (names.EXCEL,), "Excel files"), ("query", (names.SQLITE, ""), "databases")):
+        value = getattr(fields, name, None)
+        if value is not None and form not in wanted:
+            problem = f"is for {what}, and {masked(path)} is none"
+            raise RequestError(Setting(f"data.{name}", value), problem, remedy="Leave it out.")
 
 
 def _fetched(address: str, key: Setting) -> list[tuple[Path, str]]:

@@ -53,6 +53,8 @@ def _remove(process: int) -> None:
 
 def _remove_left_over() -> None:
     """Remove the folders of processes of this machine that were killed."""
+    if os.name != "posix":  # elsewhere os.kill would end the process that it is to look for
+        return
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         process = folder.name.removeprefix(_PREFIX).partition("-")[0]
         if process.isdigit() and not _is_alive(int(process)):

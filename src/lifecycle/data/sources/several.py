@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.data.sources import scratch_files
 from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MARK = b"\xef\xbb\xbf"
-"""The byte order mark of UTF-8."""
-
-BYTES_AT_ONCE = 1 << 20
-NUMBER = re.compile(r"\s*[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?\s*")
-SEPARATORS = ",;\t|"
 PARTITION = re.compile(r"[^/\\=]+=[^/\\]*")
 """A folder such as ``year=2020``, in whose name Spark and Hive write the value of a column."""
 
@@ -56,57 +48,6 @@ def check_partitions(files: Sequence[str], top: str, key: Setting) -> None:
             problem = f"has folders such as {found}, whose values are in no file"
             remedy = "Write the rows without partitionBy, with the column in the files."
             raise RequestError(key, problem, remedy=remedy)
-
-
-def joined(files: Sequence[Path], shown: Sequence[str], header: object = None) -> Path:
-    """Write files of texts one after the other into one, with the names of the columns once.
-
-    Args:
-        files: with the same columns.
-        shown: what each is called in messages.
-        header: whether each begins with the names of its columns; anything else than a truth value: as they look.
-
-    Raises:
-        RequestError: their first lines differ.
-    """
-    firsts = [_first_line(file) for file in files]
-    skip = _has_header(firsts, shown, header)
-    target = scratch_files.new_file(files[0].name)
-    with target.open("wb") as out:
-        for number, file in enumerate(files):
-            with file.open("rb") as stream:
-                if number:
-                    stream.seek(_after_first_line(file) if skip else len(MARK) * _is_marked(file))
-                last = b""
-                while block := stream.read(BYTES_AT_ONCE):
-                    out.write(block)
-                    last = block[-1:]
-                if last not in (b"", b"\n") and number < len(files) - 1:
-                    out.write(b"\n")
-    return target
-
-
-def _has_header(firsts: Sequence[str], shown: Sequence[str], header: object) -> bool:
-    """Return whether the first line of each file holds names.
-
-    Raises:
-        RequestError: these differ, or it is not clear whether they are names.
-    """
-    if isinstance(header, bool) and not header:
-        return False
-    different = next((number for number, line in enumerate(firsts) if line != firsts[0]), None)
-    is_data = all(any(map(NUMBER.fullmatch, _cells(line))) for line in firsts)
-    if different is None:
-        if is_data and not isinstance(header, bool):
-            raise RequestError(
-                Setting("data.path", shown[1]),
-                f"begins with the same line as {Path(shown[0]).name}, which may hold names or values: {firsts[0][:80]}",
-                remedy=["Add ", Setting("data.header", True), " or ", Setting("data.header", False), "."],
-            )
-        return True
-    if is_data and not isinstance(header, bool):
-        return False
-    raise other_columns(shown[0], _cells(firsts[0]), shown[different], _cells(firsts[different]))
 
 
 def other_columns(first: str, wanted: Sequence[str], other: str, found: Sequence[str]) -> RequestError:
@@ -179,32 +120,3 @@ def _kind(column: pd.Series[Any]) -> str:
     if pd.api.types.is_numeric_dtype(column):
         return "numbers"
     return "times" if pd.api.types.is_datetime64_any_dtype(column) else "texts"
-
-
-def _first_line(file: Path) -> str:
-    with file.open("rb") as stream:
-        return stream.read(_after_first_line(file)).removeprefix(MARK).decode("utf-8", "replace").strip()
-
-
-def _after_first_line(file: Path) -> int:
-    """Return the position after the first line with text, which may contain line ends between quotes."""
-    head = b""
-    with file.open("rb") as stream:
-        while line := stream.readline(BYTES_AT_ONCE):
-            head += line
-            if head.removeprefix(MARK).strip() and head.count(b'"') % 2 == 0:
-                break
-        return stream.tell()
-
-
-def _is_marked(file: Path) -> bool:
-    with file.open("rb") as stream:
-        return stream.read(len(MARK)) == MARK
-
-
-def _cells(line: str) -> list[str]:
-    """Return the cells of a line, whatever separates them: only for messages, and to tell numbers from names."""
-    separator = max(SEPARATORS, key=line.count)
-    if separator in line:
-        return next(csv.reader([line], delimiter=separator), [])
-    return line.split()

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -24,7 +24,7 @@ HTTP = ("http", "https")
 STORAGE = ("s3", "gs", "gcs", "az", "abfs", "ftp", "sftp")
 """Schemes of other storage, which fsspec reads."""
 
-ABOUT = "about.json"
+ABOUT = ".about.json"
 SECONDS_VALID = 300
 """After so long the same process asks again whether a file has changed: one run sees one content."""
 
@@ -72,7 +72,8 @@ def fetch(address: str, key: Setting, headers: Mapping[str, str] | None = None, 
 def _newest(address: str, place: Path, key: Setting, headers: Mapping[str, str], name: str) -> Path:
     known = _known(place)
     try:
-        with _open(address, key, known, headers, name) as answer:
+        with _open(address, key, known, headers, name) as told:
+            answer = replace(told, name=_safe(told.name))
             if answer.blocks is None and known is not None:
                 return place / known.name
             return _store(address, place, answer, key)
@@ -130,6 +131,11 @@ def _open(
     from lifecycle.data.sources.addresses import storage
 
     return storage.answer(address, key, known)
+
+
+def _safe(name: str) -> str:
+    """Return a name for a file that is no path, and not one of the cache's own names, which begin with a dot."""
+    return Path(name.replace("\\", "/")).name.lstrip(".")[-100:] or "rows"
 
 
 def _without_user(address: str) -> str:
