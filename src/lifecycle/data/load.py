@@ -11,7 +11,7 @@ import pandas as pd
 from lifecycle.capabilities import ChecksRows, HasTimes, ReadsLargeFiles, weight_of
 from lifecycle.contract import DataPlugin, Fold, Samples, Split, Target
 from lifecycle.data.assembly import learn, part_of, spec_of
-from lifecycle.data.audit import rounded_numbers
+from lifecycle.data.audit import rounded_numbers, sentinels
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.columns.kinds import column_kinds, num_missing
 from lifecycle.data.columns.names import place
@@ -84,7 +84,7 @@ def _load_frame(
     labels = clean_targets(np.asarray(samples.targets), target)
     split = split or draw(plugin, replace(samples, targets=labels), target.task, seed, fold)
     notes: list[Text] = missing_values.notes(name, samples.inputs, missing_values.gaps(samples.inputs), split.train)
-    notes += rounded_numbers.notes_on(plugin, frame, target, in_memory)
+    notes += _notes_on_values(plugin, frame, target, in_memory)
     # Rows of weight 0 count for missing values: they may be predicted later like any other row.
     gaps = missing_values.gaps(all_samples.inputs)
     task, preprocessing = _fit(plugin, samples, labels, split.train, target, gaps)
@@ -113,6 +113,12 @@ def _load_frame(
         time_step=plugin.time_step(frame) if isinstance(plugin, HasTimes) else None,
         dialect=frame.attrs.get(DIALECT),
     )
+
+
+def _notes_on_values(plugin: DataPlugin, frame: pd.DataFrame, target: Target, in_memory: bool) -> list[Text]:
+    """Return the warnings about single values of the rows."""
+    marks = [] if in_memory else sentinels.notes_on(plugin, frame)
+    return rounded_numbers.notes_on(plugin, frame, target, in_memory) + marks
 
 
 def large_table(plugin: DataPlugin) -> LargeTable | None:

@@ -130,7 +130,8 @@ def _titles(lines: Sequence[str], sep: str) -> int:
     filled = [sum(1 for cell in row if cell.strip()) for row in rows]
     above = next((place for place, cells in enumerate(filled) if cells != 1), 0)
     table = rows[above:]
-    if not 0 < above <= MOST_TITLES or len(table) < 3 or {len(row) for row in table} != {len(table[0])}:
+    width = len(table[0]) if table else 0
+    if not 0 < above <= MOST_TITLES or len(table) < 3 or width < 2 or {len(row) for row in table} != {width}:
         return 0
     return above if is_header(table) else 0
 
@@ -174,7 +175,7 @@ def _separator(lines: Sequence[str]) -> str:
     sample = lines[: 200 if len(lines) > 200 else len(lines)]
     best, most = ",", _evenness(sample, ",")
     for sep in SEPARATORS:
-        if sep == "," or not any(sep in line.strip() for line in sample[:2]):
+        if sep == "," or not any(_contains(line.strip(), sep) for line in sample[:2]):
             continue
         even = _evenness(sample, sep)
         if not even or (sep == SPACE and not _numbers_between_spaces(sample)):
@@ -182,6 +183,10 @@ def _separator(lines: Sequence[str]) -> str:
         if even > most or (even == most and _within(sample, best, sep)):
             best, most = sep, even
     return best
+
+
+def _contains(line: str, sep: str) -> bool:
+    return len(line.split()) > 1 if sep == SPACE else sep in line
 
 
 def _evenness(lines: Sequence[str], sep: str) -> float:
