@@ -193,7 +193,7 @@ def test_a_number_far_from_all_others_is_reported_with_the_option_that_declares_
         "size: -999 occurs 7 times, far from all other values. If it is a mark of missing values, add data.missing"
     )
     # The target is no feature; and values that differ as much as the number does are no reason for doubt.
-    assert not load(file, large=False, target="size", missing=["-999"]).notes
+    assert not load(file, large=False, target="size").notes
     wide = BASE.assign(size=np.where(BASE.index % 9 == 5, 999, BASE["size"] * 100))
     assert not load(written(tmp_path, text(wide)), large=False).notes
 
