@@ -89,8 +89,8 @@ class _Text:
 
 
 def _csv(source: Path | IO[bytes], name: Text, declared: Declared | None, known: Known | None) -> Stream:
-    head = _head(source)
-    found = detection.detect(head, declared, known, is_whole=len(head) < detection.HEAD_BYTES)
+    head, is_whole = _head(source)
+    found = detection.detect(head, declared, known, is_whole)
     names = list(found.names)
     csv.check_names(csv.names_of(_text(head)) if found.is_plain else names, found.sep)  # pyarrow accepts any
     if not names:
@@ -114,7 +114,7 @@ def _csv(source: Path | IO[bytes], name: Text, declared: Declared | None, known:
     return Stream(name, reader.schema, _with_lines(reader, text), is_text=True, reading=reading)
 
 
-def _head(source: Path | IO[bytes]) -> bytes:
+def _head(source: Path | IO[bytes]) -> tuple[bytes, bool]:
     if not isinstance(source, Path):
         return detection.head_of(source)
     with source.open("rb") as stream:
