@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as text_csv
 import io
+import json
 from typing import Any
 
 import pandas as pd
@@ -11,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifecycle.data.formats import cells, detection
-from lifecycle.data.formats.dialect import Declared, Dialect, Known
-from lifecycle.data.formats.header import is_header
+from lifecycle.data.formats.text import cells, detection
+from lifecycle.data.formats.text.dialect import Declared, Dialect, Known, attach, dialect_of
+from lifecycle.data.formats.text.header import is_header
 from tests.data import text_files
 
 TEXTS = text_files.texts()
@@ -256,8 +257,10 @@ def test_marks_stand_for_missing_values_in_several_spellings() -> None:
     assert cells.spellings([" x "]) == ["x", " x"]
 
 
-def test_pandas_copies_no_dialect() -> None:
-    found = Dialect(("a",))
+def test_a_dialect_goes_with_a_frame_and_is_not_copied() -> None:
+    found = Dialect(("a",), header=False, kept=False)
     frame = pd.DataFrame({"a": [1]})
-    frame.attrs["dialect"] = found
-    assert frame.assign(b=2)[["b"]].attrs["dialect"] is found
+    attach(frame, found)
+    assert dialect_of(frame.assign(b=2)[["b"]]) is found
+    assert json.dumps(frame.attrs) == '{"dialect": "comma, no header (column a)"}'
+    assert dialect_of(pd.DataFrame()) is None

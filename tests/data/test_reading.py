@@ -13,8 +13,10 @@ import pytest
 from lifecycle.data import load as load_module
 from lifecycle.data.columns.names import at_position, place
 from lifecycle.data.dataset import Dataset
-from lifecycle.data.formats import cells, readers, stream
+from lifecycle.data.formats import readers, stream
 from lifecycle.data.formats.reading import Reading, without_marks
+from lifecycle.data.formats.text import cells
+from lifecycle.data.formats.text.dialect import dialect_of
 from lifecycle.data.kinds.series import Series
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.sources import files
@@ -123,9 +125,10 @@ def test_all_readers_read_the_same_table(
     file = written(tmp_path, content)
     frame = files.read(str(file))
     pd.testing.assert_frame_equal(frame, wanted, check_dtype=False)
-    assert frame.attrs["dialect"].described() == words
+    dialect = dialect_of(frame)
+    assert dialect is not None
+    assert frame.attrs["dialect"] == dialect.described() == words
     rows = readers.read(file)
-    dialect = frame.attrs["dialect"]
     numbers = [name for name in wanted if pd.api.types.is_numeric_dtype(wanted[name])]
     (table,) = rows.of(10**6)
     typed = stream.typed(table, numbers, is_text=True, nulls=cells.spellings(dialect.missing)).to_pandas()

@@ -17,7 +17,7 @@ from lifecycle.data.columns.kinds import column_kinds, num_missing
 from lifecycle.data.columns.names import place
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.digests import digest
-from lifecycle.data.formats.dialect import DIALECT
+from lifecycle.data.formats.text.dialect import dialect_of
 from lifecycle.data.large.load import load_large
 from lifecycle.data.large.table import LargeTable
 from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, learn_target
@@ -111,7 +111,7 @@ def _load_frame(
         notes=tuple(notes),
         weight=weight_of(plugin),
         time_step=plugin.time_step(frame) if isinstance(plugin, HasTimes) else None,
-        dialect=frame.attrs.get(DIALECT),
+        dialect=dialect_of(frame),
     )
 
 

@@ -95,7 +95,7 @@ def _print_all() -> None:
 def _print_description(job: Job) -> None:
     from lifecycle.data.columns.kinds import column_kinds, num_missing
     from lifecycle.data.digests import digest
-    from lifecycle.data.formats.dialect import DIALECT
+    from lifecycle.data.formats.text.dialect import dialect_of
     from lifecycle.data.preprocessing import clean_targets
     from lifecycle.runtime.digests import sha256
 
@@ -110,7 +110,7 @@ def _print_description(job: Job) -> None:
     split = plugin.split(type(samples)(samples.inputs, labels, samples.rows), target.task, job.seed)
     parts = {"train": split.train, "validation": split.val, "test": split.test}
     recorded = job.request.recorded["data"]
-    dialect = frame.attrs.get(DIALECT)
+    dialect = dialect_of(frame)
     reading = "" if dialect is None else dialect.described()
     lines = {
         "Data": f"{job.data_name} (data={job.data_kind}, data.path={recorded.get('path', '')})",

@@ -5,7 +5,7 @@ They are not taken for missing ones: only the user knows what they mean.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lifecycle.contract import DataPlugin
 from lifecycle.data.formats.reading import Reading
@@ -44,7 +44,7 @@ def notes_on(plugin: DataPlugin, frame: pd.DataFrame) -> list[Text]:
     ]
 
 
-def _sentinel(column: pd.Series) -> tuple[int, int] | None:  # type: ignore[type-arg]
+def _sentinel(column: pd.Series[Any]) -> tuple[int, int] | None:
     """Return a number of a column that may stand for missing values, and how often it occurs."""
     import numpy as np
     import pandas as pd

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.columns import names
-from lifecycle.data.formats import csv, csv_lines, detection, transcoding
-from lifecycle.data.formats.dialect import Dialect
-from lifecycle.data.formats.encodings import UTF8
+from lifecycle.data.formats import csv, csv_lines
 from lifecycle.data.formats.reading import declared_of, name_of
+from lifecycle.data.formats.text import detection, transcoding
+from lifecycle.data.formats.text.dialect import Dialect
+from lifecycle.data.formats.text.encodings import UTF8
 from lifecycle.runtime.digests import sha256
 
 if TYPE_CHECKING:
@@ -292,7 +293,7 @@ def _parsed_file(file: Path, found: Dialect) -> Iterator[io.RawIOBase]:
         for block in transcoding.transcoded(transcoding.blocks_of(source), found):
             copy.write(block)
         copy.seek(0)
-        yield copy  # type: ignore[misc]
+        yield copy
 
 
 def _whole_rows(stream: io.RawIOBase, at_once: int, quote: bytes = b'"') -> Iterator[tuple[memoryview, bool]]:

@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from lifecycle.data.formats import csv, csv_lines, detection, transcoding
+from lifecycle.data.formats import csv, csv_lines
 from lifecycle.data.formats import json as json_rows
-from lifecycle.data.formats.dialect import Declared, Dialect, Known
 from lifecycle.data.formats.names import CSV, JSON, JSON_LINES, PARQUET, STANDARD, of_input
 from lifecycle.data.formats.stream import Stream, no_rows, unreadable
+from lifecycle.data.formats.text import detection, transcoding
+from lifecycle.data.formats.text.dialect import Declared, Dialect, Known
 from lifecycle.errors import RequestError, Setting, Text
 
 BYTES_AT_ONCE = 1 << 20

@@ -10,7 +10,7 @@ import numpy as np
 from lifecycle.contract import DataPlugin
 from lifecycle.data.columns import targets
 from lifecycle.data.columns.kinds import CATEGORY, DROPPED, NUMBER, TARGET, WEIGHT
-from lifecycle.data.formats.dialect import Dialect
+from lifecycle.data.formats.text.dialect import Dialect
 from lifecycle.data.large.blocks import AnyArray, Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes
 from lifecycle.errors import RequestError, Setting, Text

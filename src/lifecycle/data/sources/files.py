@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle.data.formats.csv import _csv
-from lifecycle.data.formats.dialect import Declared
+from lifecycle.data.formats.text.dialect import Declared
 from lifecycle.data.sources import downloads
 from lifecycle.data.sources.sklearn_sets import _sklearn
 from lifecycle.errors import RequestError, Setting, did_you_mean, first_line

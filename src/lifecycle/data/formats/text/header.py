@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from lifecycle.data.formats.cells import PLAIN, is_missing, is_number, shape
+from lifecycle.data.formats.text.cells import PLAIN, is_missing, is_number, shape
 
 FEWEST_NAMES = 5
 """Whole numbers in a row, such as 0, 1, 2, 3, 4, that are taken for the names that pandas gives to columns."""

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from lifecycle.data.formats import cells as cells_of
-from lifecycle.data.formats import encodings
-from lifecycle.data.formats.dialect import SEPARATORS, SPACE, WORD, Declared, Dialect, Known
-from lifecycle.data.formats.header import is_header
+from lifecycle.data.formats.text import cells as cells_of
+from lifecycle.data.formats.text import encodings
+from lifecycle.data.formats.text.dialect import SEPARATORS, SPACE, WORD, Declared, Dialect, Known
+from lifecycle.data.formats.text.header import is_header
 
 HEAD_BYTES = 1 << 20
 """First bytes of a file that are looked at."""
