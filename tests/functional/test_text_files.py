@@ -79,7 +79,7 @@ def test_the_same_rows_in_any_dialect_have_the_same_predictions(folder: Path, tm
 
 def test_commands_report_how_they_read(folder: Path, lifecycle: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    shown = lifecycle("data", "table", "data.path=rows.csv", "data.target=-1")
+    shown = lifecycle("data", "table", "data.path=rows.csv", "data.target=-1", "data.drop=[0]")
     assert "Read      comma, no header (columns c0 to c4), ? is missing\n" in shown.out
     predicted = lifecycle("predict", "run=latest", "input=rows.tsv.csv", "output=out.csv")
     assert "rows.tsv.csv: tab, no header (columns c0 to c3), ? is missing" in predicted.out + predicted.err

@@ -153,7 +153,7 @@ def codes_of(file: Path, found: Dialect | None = None) -> list[str]:
 
 def header(file: Path) -> list[str]:
     """Return the names of a plain CSV file's columns."""
-    with file.open(encoding="utf-8-sig", newline="") as stream:
+    with file.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
         return next((names for names in csv.reader(stream) if names), [])
 
 
@@ -164,7 +164,7 @@ def check(file: Path, found: Dialect) -> None:
         ValueError: says what is wrong.
     """
     if found.is_plain:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
+        with file.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
             names = names_of(stream)
     else:
         names = list(found.names)
