@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import sklearn.datasets
 
-from lifecycle.data.formats.dialect import Declared
+from lifecycle.data.formats.text.dialect import Declared
 from lifecycle.data.sources import files, sklearn_sets
 from lifecycle.errors import RequestError
 
@@ -143,7 +143,7 @@ def test_a_word_such_as_na_is_kept_as_the_word_that_it_is(write: Write) -> None:
 def test_text_that_is_not_utf_8_is_that_of_windows_unless_utf_8_is_declared(write: Write, text: str) -> None:
     file = write(text, encoding="latin-1")
     frame = files.read(file)
-    assert frame.attrs["dialect"].encoding == "cp1252"
+    assert frame.attrs["dialect"] == "comma, cp1252, header"
     assert "é" in [*frame.columns, *frame.iloc[:, 0]]
     with pytest.raises(RequestError, match=r"cannot be read: it is not UTF-8 (in column a|\(.* at byte \d+\))\. Fix"):
         files.read(file, Declared(encoding="utf-8"))

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from lifecycle.data import load as load_module
 from lifecycle.data.dataset import Dataset
-from lifecycle.data.formats import detection
+from lifecycle.data.formats.text import detection
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.large import blocks, codes, read
 from lifecycle.data.large.disk_rows import DiskRows
@@ -306,7 +306,7 @@ def test_bytes_that_are_not_utf_8_are_letters_of_windows(
     file = tmp_path / "a.csv"
     file.write_bytes(b"n,x,y\n" + b"1,a,no\n2,b,yes\n" * 300 + b"3,\xe9,no\n")
     assert outcome(load, file, large=True) == outcome(load, file, large=False)
-    assert load(file, large=True).reading == "comma, cp1252, header"
+    assert load(file, large=True).reading == "a.csv: comma, cp1252, header"
     message = outcome(load, file, large=True, encoding="utf-8")
     assert "not UTF-8" in message or "invalid UTF8" in message
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifecycle.data.formats import readers, stream
-from lifecycle.data.formats.dialect import Declared
+from lifecycle.data.formats.text.dialect import Declared
 from lifecycle.errors import RequestError
 
 Write = Callable[..., Path]

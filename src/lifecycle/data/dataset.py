@@ -15,7 +15,7 @@ from lifecycle.data.audit.findings import Audit
 from lifecycle.data.augmentation import Augmentation
 from lifecycle.data.batches import Truth
 from lifecycle.data.digests import rows_digest
-from lifecycle.data.formats.dialect import Dialect
+from lifecycle.data.formats.text.dialect import Dialect
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.rows import Rows, WindowedRows
 from lifecycle.errors import Setting, Text

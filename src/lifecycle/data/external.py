@@ -30,9 +30,9 @@ from lifecycle.data.columns.kinds import column_kinds
 from lifecycle.data.columns.names import of_plugin, place
 from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.digests import digest
-from lifecycle.data.formats.dialect import DIALECT, Known
 from lifecycle.data.formats.names import is_elsewhere, is_pattern
 from lifecycle.data.formats.reading import declared_of, named
+from lifecycle.data.formats.text.dialect import Known, dialect_of
 from lifecycle.data.preprocessing import Preprocessing, labels_like
 from lifecycle.data.sources import files, streams
 from lifecycle.errors import RequestError, Setting
@@ -86,7 +86,7 @@ def load(
         is_external=True,
         weight=weight_of(plugin),
         notes=_notes(plugin, preprocessing, used, columns),
-        dialect=frame.attrs.get(DIALECT),
+        dialect=dialect_of(frame),
     )
 
 

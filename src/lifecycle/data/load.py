@@ -19,7 +19,7 @@ from lifecycle.capabilities import (
 )
 from lifecycle.contract import DataPlugin, Fold, Samples, Split, Target
 from lifecycle.data.assembly import learn, part_of, spec_of
-from lifecycle.data.audit import rounded_numbers
+from lifecycle.data.audit import rounded_numbers, sentinels
 from lifecycle.data.audit.audit import audit_of
 from lifecycle.data.audit.findings import Audit
 from lifecycle.data.columns import missing_values, weights
@@ -27,7 +27,7 @@ from lifecycle.data.columns.kinds import column_kinds, num_missing
 from lifecycle.data.columns.names import place
 from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.digests import digest, rows_digest
-from lifecycle.data.formats.dialect import DIALECT
+from lifecycle.data.formats.text.dialect import dialect_of
 from lifecycle.data.large.load import load_large
 from lifecycle.data.large.table import LargeTable
 from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, differences, learn_target
@@ -106,7 +106,7 @@ def _load_frame(
     labels = clean_targets(np.asarray(samples.targets), target)
     split = split or draw(plugin, replace(samples, targets=labels), target.task, seed, fold)
     notes: list[Text] = missing_values.notes(name, samples.inputs, missing_values.gaps(samples.inputs), split.train)
-    notes += rounded_numbers.notes_on(plugin, frame, target, in_memory) + notes_of(plugin, frame)
+    notes += _notes_on_values(plugin, frame, target, in_memory) + notes_of(plugin, frame)
     # Rows of weight 0 count for missing values: they may be predicted later like any other row.
     gaps = missing_values.gaps(all_samples.inputs)
     task, preprocessing = _fit(plugin, samples, labels, split.train, target, gaps)
@@ -129,7 +129,7 @@ def _load_frame(
         notes=tuple(notes),
         weight=weight_of(plugin),
         time_step=plugin.time_step(frame) if isinstance(plugin, HasTimes) else None,
-        dialect=frame.attrs.get(DIALECT),
+        dialect=dialect_of(frame),
         plugin=plugin,
         inferred=inferred(configured, plugin, frame),
         split_report=split.report,
@@ -167,6 +167,12 @@ def _audit(
             _audits.clear()
         _audits[key] = audit_of(plugin, samples, labels, split, target)
     return _audits[key]
+
+
+def _notes_on_values(plugin: DataPlugin, frame: pd.DataFrame, target: Target, in_memory: bool) -> list[Text]:
+    """Return the warnings about single values of the rows."""
+    marks = [] if in_memory else sentinels.notes_on(plugin, frame)
+    return rounded_numbers.notes_on(plugin, frame, target, in_memory) + marks
 
 
 def large_table(plugin: DataPlugin) -> LargeTable | None:

@@ -28,10 +28,10 @@ from lifecycle.data.audit.unseen_categories import MOST_NAMED, Unseen
 from lifecycle.data.columns import times
 from lifecycle.data.formats import json as json_rows
 from lifecycle.data.formats import readers, stream, writers
-from lifecycle.data.formats.cells import spellings
 from lifecycle.data.formats.names import CELLS, CSV, EXCEL, JSON, JSON_LINES, STANDARD, endings, is_images, of_output
 from lifecycle.data.formats.reading import declared_for
 from lifecycle.data.formats.stream import Stream
+from lifecycle.data.formats.text.cells import spellings
 from lifecycle.data.sources import image_folders, streams
 from lifecycle.errors import RequestError, Setting
 from lifecycle.predict.outputs import column_names

@@ -29,8 +29,8 @@ from lifecycle.data.columns import missing_values
 from lifecycle.data.columns.names import applicable, of_plugin
 from lifecycle.data.columns.time_steps import TimeStep
 from lifecycle.data.encoder import RowEncoder
-from lifecycle.data.formats.dialect import Known
 from lifecycle.data.formats.reading import known_of, without_marks
+from lifecycle.data.formats.text.dialect import Known
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.sources.native_frames import as_pandas
 from lifecycle.errors import RequestError

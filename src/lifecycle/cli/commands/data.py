@@ -112,7 +112,7 @@ def _print_description(job: Job) -> None:
     from lifecycle.data.audit.audit import audit_of
     from lifecycle.data.columns.kinds import column_kinds, num_missing
     from lifecycle.data.digests import digest
-    from lifecycle.data.formats.dialect import DIALECT
+    from lifecycle.data.formats.text.dialect import dialect_of
     from lifecycle.data.preprocessing import clean_targets
     from lifecycle.data.resolving import inferred, resolved
     from lifecycle.data.splits import draw
@@ -130,7 +130,7 @@ def _print_description(job: Job) -> None:
     split = draw(plugin, replace(samples, targets=labels), target.task, job.seed)
     parts = {"train": split.train, "validation": split.val, "test": split.test}
     recorded = job.request.recorded["data"]
-    dialect = frame.attrs.get(DIALECT)
+    dialect = dialect_of(frame)
     reading = "" if dialect is None else dialect.described()
     found = [] if job.audit == "off" else audit_of(plugin, samples, labels, split, target).findings
     reports = {"Split": split.report, "Audit": [one.text for one in found]}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lifecycle.contract import DataPlugin, Samples, Split, Target
-from lifecycle.data.audit import missing_marks, table_checks
+from lifecycle.data.audit import table_checks
 from lifecycle.data.audit.findings import Audit, Finding, named
 from lifecycle.data.splits import RANDOM, Shuffled, duplicates
 from lifecycle.data.splits.duplicates import SINGLE, sets_of
@@ -105,7 +105,7 @@ def look_at(
     places = {name: np.searchsorted(rows, of_part) for name, of_part in some.items()}
     columns = [table_checks.column_of(str(name), frame[name]) for name in frame.columns[:MOST_COLUMNS]]
     sample = table_checks.Sample(columns, labels[rows], places, is_regression)
-    found += [*missing_marks.found_in(columns), *table_checks.checked(sample)]
+    found += table_checks.checked(sample)
     missing = {column.name: round(column.missing, 6) for column in columns if column.missing}
     more = frame.shape[1] - MOST_COLUMNS
     not_checked = (f"{more} of {frame.shape[1]} columns",) if more > 0 else ()

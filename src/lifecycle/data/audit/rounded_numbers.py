@@ -12,8 +12,9 @@ import pandas as pd
 from lifecycle.capabilities import path_of
 from lifecycle.contract import DataPlugin, Target
 from lifecycle.data.columns import rounding
-from lifecycle.data.formats import csv, transcoding
-from lifecycle.data.formats.dialect import DIALECT, Dialect
+from lifecycle.data.formats import csv
+from lifecycle.data.formats.text import transcoding
+from lifecycle.data.formats.text.dialect import Dialect, dialect_of
 from lifecycle.data.sources import files
 from lifecycle.errors import Text
 
@@ -41,7 +42,7 @@ def notes(frame: pd.DataFrame, names: Iterable[str], file: Path | None, target: 
             in_doubt.append(name)
     if file is not None and in_doubt:
         places = [list(frame.columns).index(name) for name in in_doubt]
-        read = zip(in_doubt, in_csv(file, places, frame.attrs.get(DIALECT)), strict=True)
+        read = zip(in_doubt, in_csv(file, places, dialect_of(frame)), strict=True)
         found |= {name: rounded for name, rounded in read if rounded is not None}
     return [rounding.note(name, *rounded, is_target=name == target) for name, rounded in found.items()]
 

@@ -47,8 +47,13 @@ def at_position(name: str, columns: Sequence[str]) -> str:
     >>> at_position("-1", ["a", "b"]), at_position("c0", ["a", "b"]), at_position("0", ["a", "0"])
     ('b', 'a', '0')
     """
+    if name in columns:
+        return name
+    # A file with a space after each comma has names that begin with one.
+    if len(stripped := [column for column in columns if column.strip() == name]) == 1:
+        return stripped[0]
     found = POSITION.fullmatch(name)
-    if name in columns or found is None:
+    if found is None:
         return name
     place = int(found[1] or found[2])
     return columns[place] if -len(columns) <= place < len(columns) else name

@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.data.formats import csv_lines, detection, encodings, transcoding
-from lifecycle.data.formats.cells import MARKS, spellings
-from lifecycle.data.formats.dialect import DIALECT, Declared, Dialect
+from lifecycle.data.formats import csv_lines
+from lifecycle.data.formats.text import detection, encodings, transcoding
+from lifecycle.data.formats.text.cells import MARKS, spellings
+from lifecycle.data.formats.text.dialect import Declared, Dialect, attach
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +37,7 @@ def _csv(file: Path, declared: Declared | None = None) -> pd.DataFrame:
             raise
         # A letter beyond the first bytes, which were all of ASCII.
         frame, found = _frame(file, redetected(file, declared))
-    frame.attrs[DIALECT] = found
+    attach(frame, found)
     return frame
 
 
@@ -99,11 +100,13 @@ class _Reader:
         # By default pandas takes NA and None for missing values in columns of texts too.
         options |= {"engine": "pyarrow", "keep_default_na": False, "na_values": found.nulls}
         if found.is_plain:
-            return pd.read_csv(self.file, **options)
+            frame: pd.DataFrame = pd.read_csv(self.file, **options)
+            return frame
         options |= {"sep": found.delimiter, "quotechar": found.quote}
         options |= {"header": None, "names": list(found.names), "skiprows": found.skip}
         with transcoding.opened(self.file, found) as stream:
-            return pd.read_csv(stream, **options)
+            frame = pd.read_csv(stream, **options)
+        return frame
 
 
 def _check_utf8(frame: pd.DataFrame) -> None:
@@ -150,7 +153,7 @@ def codes_of(file: Path, found: Dialect | None = None) -> list[str]:
 
 def header(file: Path) -> list[str]:
     """Return the names of a plain CSV file's columns."""
-    with file.open(encoding="utf-8-sig", newline="") as stream:
+    with file.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
         return next((names for names in csv.reader(stream) if names), [])
 
 
@@ -161,7 +164,7 @@ def check(file: Path, found: Dialect) -> None:
         ValueError: says what is wrong.
     """
     if found.is_plain:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
+        with file.open(encoding="utf-8-sig", newline="", errors="replace") as stream:
             names = names_of(stream)
     else:
         names = list(found.names)

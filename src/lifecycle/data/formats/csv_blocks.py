@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.columns import names
-from lifecycle.data.formats import csv, csv_lines, detection, transcoding
-from lifecycle.data.formats.dialect import Dialect
-from lifecycle.data.formats.encodings import UTF8
+from lifecycle.data.formats import csv, csv_lines
 from lifecycle.data.formats.reading import declared_of, name_of
+from lifecycle.data.formats.text import detection, transcoding
+from lifecycle.data.formats.text.dialect import Dialect
+from lifecycle.data.formats.text.encodings import UTF8
 from lifecycle.runtime.digests import sha256
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class CsvFile:
         self.digest = ""
         self._kinds: dict[str, str] = {}
         self._with_na: set[str] = set()  # columns with spellings of a missing number, such as NA
+        self._marks: dict[str, None] = {}  # those spellings, in order of occurrence
 
     def turned_out_otherwise(self, error: ValueError) -> bool:
         """Return whether an error is that of a letter that is not UTF-8; the file is then to be read again."""
@@ -126,6 +128,7 @@ class CsvFile:
             if self._kinds[name] == EMPTY and name in self._with_na:  # NA and the like, and nothing else: texts
                 raise AsTextError(name, TEXT)
         self.digest = digest.hexdigest() if found.is_native else sha256(self.file)
+        self.dialect = replace(found, among_numbers=tuple(self._marks))
 
     def _parse(self, chunk: memoryview, quoted: bool, wanted: list[str], first: bool, offset: int) -> pa.Table:
         import pyarrow as pa
@@ -192,6 +195,7 @@ class CsvFile:
             numbers, wrong = _parse_numbers(column)
             if wrong is None:
                 self._with_na.add(name)
+                self._marks |= dict.fromkeys(_marks(column))
                 column, kind = numbers, NUMBER if numbers.null_count < len(numbers) else EMPTY
             else:
                 error = AsTextError(name, TEXT, column[wrong].as_py() if row else None, row + wrong)
@@ -257,6 +261,13 @@ def reread(texts: list[str]) -> tuple[str, np.ndarray[Any, Any]]:
     return kind, np.array(texts, dtype=object)
 
 
+def _marks(column: pa.ChunkedArray) -> list[str]:
+    """Return the spellings of a missing number in a column of texts."""
+    from pyarrow import compute
+
+    return [text.strip() for text in compute.unique(column).to_pylist() if text in csv.MISSING]
+
+
 def _parse_numbers(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, int | None]:
     """Return texts as numbers and ``None``; or, where a text is not a number, the texts and its position."""
     import pyarrow as pa
@@ -282,7 +293,7 @@ def _parsed_file(file: Path, found: Dialect) -> Iterator[io.RawIOBase]:
         for block in transcoding.transcoded(transcoding.blocks_of(source), found):
             copy.write(block)
         copy.seek(0)
-        yield copy  # type: ignore[misc]
+        yield copy
 
 
 def _whole_rows(stream: io.RawIOBase, at_once: int, quote: bytes = b'"') -> Iterator[tuple[memoryview, bool]]:

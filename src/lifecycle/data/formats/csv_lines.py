@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 
-from lifecycle.data.formats import transcoding
-from lifecycle.data.formats.dialect import Dialect
+from lifecycle.data.formats.text import transcoding
+from lifecycle.data.formats.text.dialect import Dialect
 
 RAGGED = re.compile(r"Expected (\d+) columns?, got \d+(?:: (.*))?", re.DOTALL)
 """pyarrow's message on such a line. It has a row's number only where one thread parses the file, and no line's."""

@@ -15,9 +15,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from lifecycle.data.formats import archives, csv, csv_lines, detection, excel, feather, npz, transcoding
+from lifecycle.data.formats import archives, csv, csv_lines, excel, feather, npz
 from lifecycle.data.formats import json as json_rows
-from lifecycle.data.formats.dialect import Declared, Dialect, Known
 from lifecycle.data.formats.names import (
     CELLS,
     CSV,
@@ -31,6 +30,8 @@ from lifecycle.data.formats.names import (
     of_input,
 )
 from lifecycle.data.formats.stream import Stream, from_frames, no_rows, unreadable
+from lifecycle.data.formats.text import detection, transcoding
+from lifecycle.data.formats.text.dialect import Declared, Dialect, Known
 from lifecycle.errors import RequestError, Setting, Text
 
 BYTES_AT_ONCE = 1 << 20
@@ -125,8 +126,8 @@ class _Text:
 
 
 def _csv(source: Path | IO[bytes], name: Text, declared: Declared | None, known: Known | None) -> Stream:
-    head = _head(source)
-    found = detection.detect(head, declared, known, is_whole=len(head) < detection.HEAD_BYTES)
+    head, is_whole = _head(source)
+    found = detection.detect(head, declared, known, is_whole)
     names = list(found.names)
     csv.check_names(csv.names_of(_text(head)) if found.is_plain else names, found.sep)  # pyarrow accepts any
     if not names:
@@ -150,7 +151,7 @@ def _csv(source: Path | IO[bytes], name: Text, declared: Declared | None, known:
     return Stream(name, reader.schema, _with_lines(reader, text), is_text=True, reading=reading)
 
 
-def _head(source: Path | IO[bytes]) -> bytes:
+def _head(source: Path | IO[bytes]) -> tuple[bytes, bool]:
     if not isinstance(source, Path):
         return detection.head_of(source)
     with source.open("rb") as stream:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.credentials import masked
 from lifecycle.data.columns import names
-from lifecycle.data.formats import detection, encodings
-from lifecycle.data.formats.cells import PLAIN, spellings
-from lifecycle.data.formats.dialect import DIALECT, SEPARATORS, SPACE, Declared, Dialect, Known
+from lifecycle.data.formats.text import detection, encodings
+from lifecycle.data.formats.text.cells import PLAIN, spellings
+from lifecycle.data.formats.text.dialect import SEPARATORS, SPACE, Declared, Dialect, Known, attach, dialect_of
 from lifecycle.errors import FieldError, RequestError, Setting
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ class Reading:
         Raises:
             RequestError: a field is set that is for text files, and the file is none.
         """
-        if DIALECT in frame.attrs:
-            frame.attrs[DIALECT] = dataclasses.replace(frame.attrs[DIALECT], file=name_of(path))
+        if (found := dialect_of(frame)) is not None:
+            attach(frame, dataclasses.replace(found, file=name_of(path)))
             return frame
         for field_of_texts in ("names", "sep", "encoding", "comment"):
             if value := getattr(self, field_of_texts):

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from lifecycle.data.columns.features import FALSE, TRUE
 from lifecycle.data.formats import json as json_rows
-from lifecycle.data.formats.cells import MARKS
+from lifecycle.data.formats.text.cells import MARKS
 from lifecycle.errors import RequestError, Text, first_line
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from lifecycle.data.columns import targets
 from lifecycle.data.columns.kinds import CATEGORY, DROPPED, NUMBER, OF_SPLIT, TARGET, WEIGHT, of_meaning
 from lifecycle.data.columns.meaning.infer import Found
 from lifecycle.data.columns.meaning.meaning import Meaning
-from lifecycle.data.formats.dialect import Dialect
+from lifecycle.data.formats.text.dialect import Dialect
 from lifecycle.data.large.blocks import AnyArray, Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes
 from lifecycle.errors import RequestError, Setting, Text

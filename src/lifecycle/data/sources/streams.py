@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from lifecycle.data.formats import names, readers
-from lifecycle.data.formats.dialect import Declared, Known
 from lifecycle.data.formats.stream import Stream, from_frames, unreadable
+from lifecycle.data.formats.text.dialect import Declared, Known
 from lifecycle.data.sources import databases, files, local, several
 from lifecycle.errors import RequestError, Setting, first_line
 

@@ -19,8 +19,8 @@ import torch
 from lifecycle.data.formats import json as json_rows
 from lifecycle.data.formats import names as names_module
 from lifecycle.data.formats import readers
-from lifecycle.data.formats.cells import spellings
 from lifecycle.data.formats.stream import Stream, no_rows, typed
+from lifecycle.data.formats.text.cells import spellings
 from lifecycle.errors import RequestError
 from lifecycle.predict.outputs import as_columns, passes
 from lifecycle.predict.serving import request_body

@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from lifecycle.data.formats.cells import PLAIN, is_missing, is_number, shape
+from lifecycle.data.formats.text.cells import PLAIN, is_missing, is_number, shape
 
 FEWEST_NAMES = 5
 """Whole numbers in a row, such as 0, 1, 2, 3, 4, that are taken for the names that pandas gives to columns."""
@@ -38,10 +38,10 @@ def is_header(rows: Sequence[Sequence[str]]) -> bool:
         return not any(is_number(cell) for cell in first)
     columns = [[cell for cell in column if not is_missing(cell)] for column in zip(*rest, strict=True)]
     shares = [sum(map(is_number, column)) / len(column) if column else 0.0 for column in columns]
-    present = [(is_number(cell), share) for cell, share in zip(first, shares, strict=True) if not is_missing(cell)]
-    data = any(is_value for is_value, share in present if share >= MOSTLY)
+    present = [(cell, share) for cell, share in zip(first, shares, strict=True) if not is_missing(cell)]
+    data = any(is_number(cell) for cell, share in present if share >= MOSTLY)
     # A text next to numbers in the same row must be above nothing but numbers to be a name.
-    if any(not is_value for is_value, share in present if share >= (1 if data else MOSTLY)):
+    if any(_is_word(cell) for cell, share in present if share >= (1 if data else MOSTLY)):
         return True
     if data:
         return _counts(first, rest, [share >= MOSTLY for share in shares])
@@ -49,8 +49,15 @@ def is_header(rows: Sequence[Sequence[str]]) -> bool:
     filled = [cell for cell in first if cell.strip()]
     if len(set(filled)) < len(filled):
         return False
+    if any(is_number(cell) for cell, column in zip(first, columns, strict=True) if not column):
+        return False  # a number above nothing
     scores = [_score(cell, column) for cell, column in zip(first, columns, strict=True) if not is_missing(cell)]
     return PRIOR + sum(scores) > 0
+
+
+def _is_word(cell: str) -> bool:
+    """Return whether a cell is a text that does not begin with a number, as ``<5`` and ``3 (estimated)`` do."""
+    return not is_number(cell) and not cell.strip().lstrip("+-<>=~$€£ .,(")[:1].isdigit()
 
 
 def _counts(first: Sequence[str], rest: Sequence[Sequence[str]], numeric: Sequence[bool]) -> bool:
@@ -109,7 +116,7 @@ def _score_of_shape(text: str, texts: Sequence[str]) -> float:
     elif len(text) > 1.5 * longest and len(texts) >= 3:
         score += 1.5
     with_spaces = sum(" " in value for value in texts) / len(texts)
-    if with_spaces > 0.8:
+    if with_spaces > 0.8 and len(texts) >= 3:
         score += -1.0 if " " in text else 1.0
     return score + _score_of_case(text, texts)
 

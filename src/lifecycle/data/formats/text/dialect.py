@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lifecycle.data.formats import cells as cells_of
-from lifecycle.data.formats import encodings
+from lifecycle.data.formats.text import cells as cells_of
+from lifecycle.data.formats.text import encodings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SPACE = " "
 """The separator of columns that are separated by any white space."""
@@ -15,7 +18,7 @@ SPACE = " "
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", SPACE: "white space"}
 
 DIALECT = "dialect"
-"""The entry of a frame's ``attrs`` with the :class:`Dialect` of its file."""
+"""The entry of a frame's ``attrs`` with the dialect of its file, in words."""
 
 WORD = re.compile(r"\"[^\"]*\"|'[^']*'(?=\s|$)|\S+")
 """A cell of a line whose cells are separated by white space."""
@@ -104,10 +107,6 @@ class Dialect:
     titles: int = 0
     file: str = ""
 
-    def __deepcopy__(self, memo: Any) -> Dialect:
-        """Return the dialect itself: pandas copies ``attrs`` with each column."""
-        return self
-
     @property
     def is_plain(self) -> bool:
         """Whether the file is comma-separated UTF-8 with a header, which every parser reads as it is."""
@@ -168,3 +167,27 @@ class Dialect:
             return "header"
         between = self.names[0] if len(self.names) == 1 else f"{self.names[0]} to {self.names[-1]}"
         return f"no header (column{'s' if len(self.names) != 1 else ''} {between})"
+
+
+class Words(str):
+    """A dialect in words, as pandas writes ``attrs`` into files as JSON; with the dialect itself."""
+
+    __slots__ = ("dialect",)
+    dialect: Dialect
+
+    def __deepcopy__(self, memo: Any) -> Words:
+        """Return the same object: pandas copies ``attrs`` with each column."""
+        return self
+
+
+def attach(frame: pd.DataFrame, dialect: Dialect) -> None:
+    """Note on a frame how its file was read."""
+    words = Words(dialect.described())
+    words.dialect = dialect
+    frame.attrs[DIALECT] = words
+
+
+def dialect_of(frame: pd.DataFrame) -> Dialect | None:
+    """Return the dialect of the text file that a frame was read from; ``None``: it is from something else."""
+    words = frame.attrs.get(DIALECT)
+    return words.dialect if isinstance(words, Words) else None

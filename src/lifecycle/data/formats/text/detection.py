@@ -11,15 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
-from lifecycle.data.formats import cells as cells_of
-from lifecycle.data.formats import encodings
-from lifecycle.data.formats.dialect import SEPARATORS, SPACE, WORD, Declared, Dialect, Known
-from lifecycle.data.formats.header import is_header
+from lifecycle.data.formats.text import cells as cells_of
+from lifecycle.data.formats.text import encodings
+from lifecycle.data.formats.text.dialect import SEPARATORS, SPACE, WORD, Declared, Dialect, Known
+from lifecycle.data.formats.text.header import is_header
 
 HEAD_BYTES = 1 << 20
 """First bytes of a file that are looked at."""
 
-MOST_BYTES, MOST_ROWS, MOST_CELLS = 1 << 17, 1000, 20_000
+MOST_HEAD_BYTES, FEWEST_LINES = 1 << 26, 12
+"""More of them are looked at, up to this size, where they hold fewer lines."""
+
+MOST_BYTES, MOST_ROWS, MOST_CELLS = 1 << 17, 1000, 10_000
 """Part of them whose cells are compared."""
 
 COMMENTS = ("#", "%", "@")
@@ -44,8 +47,8 @@ def of_file(file: Path, declared: Declared | None = None, known: Known | None = 
         ValueError: says what is wrong.
     """
     with file.open("rb") as stream:
-        head = stream.read(HEAD_BYTES)
-        return detect(head, declared, known, is_whole=len(head) < HEAD_BYTES)
+        head, is_whole = head_of(stream)
+    return detect(head, declared, known, is_whole)
 
 
 def detect(head: bytes, declared: Declared | None = None, known: Known | None = None, is_whole: bool = True) -> Dialect:
@@ -93,6 +96,8 @@ def detect(head: bytes, declared: Declared | None = None, known: Known | None = 
 def _lines(text: str, is_whole: bool) -> list[str]:
     """Return the lines of a text, without the last one where it may be cut."""
     part = text[:MOST_BYTES]
+    if part.count("\n") < FEWEST_LINES:  # thousands of columns
+        part = text
     lines = re.split(r"\r\n|\n|\r", part)
     return lines if (is_whole and len(part) == len(text)) or len(lines) < 3 else lines[:-1]
 
@@ -130,7 +135,8 @@ def _titles(lines: Sequence[str], sep: str) -> int:
     filled = [sum(1 for cell in row if cell.strip()) for row in rows]
     above = next((place for place, cells in enumerate(filled) if cells != 1), 0)
     table = rows[above:]
-    if not 0 < above <= MOST_TITLES or len(table) < 3 or {len(row) for row in table} != {len(table[0])}:
+    width = len(table[0]) if table else 0
+    if not 0 < above <= MOST_TITLES or len(table) < 3 or width < 2 or {len(row) for row in table} != {width}:
         return 0
     return above if is_header(table) else 0
 
@@ -159,7 +165,7 @@ def _unquoted(word: str) -> str:
 def _sample(lines: Sequence[str], sep: str, quote: str) -> list[list[str]]:
     """Return the first rows that have as many cells as the first has."""
     first = _rows(lines[:1], sep, quote, 1) or [[""]]
-    most = max(20, MOST_CELLS // max(1, len(first[0])))
+    most = max(3, MOST_CELLS // max(1, len(first[0])))
     rows = _rows(lines, sep, quote, min(MOST_ROWS, most)) or first
     widths = Counter(map(len, rows[1:]))
     common = widths.most_common(1)[0][0] if widths else len(rows[0])
@@ -174,7 +180,7 @@ def _separator(lines: Sequence[str]) -> str:
     sample = lines[: 200 if len(lines) > 200 else len(lines)]
     best, most = ",", _evenness(sample, ",")
     for sep in SEPARATORS:
-        if sep == "," or not any(sep in line.strip() for line in sample[:2]):
+        if sep == "," or not any(_contains(line.strip(), sep) for line in sample[:2]):
             continue
         even = _evenness(sample, sep)
         if not even or (sep == SPACE and not _numbers_between_spaces(sample)):
@@ -182,6 +188,10 @@ def _separator(lines: Sequence[str]) -> str:
         if even > most or (even == most and _within(sample, best, sep)):
             best, most = sep, even
     return best
+
+
+def _contains(line: str, sep: str) -> bool:
+    return len(line.split()) > 1 if sep == SPACE else sep in line
 
 
 def _evenness(lines: Sequence[str], sep: str) -> float:
@@ -288,11 +298,11 @@ def _has_header(sample: list[list[str]], declared: Declared, known: Known | None
         return True
     if known is not None and known.names and not known.header:
         # Rows for a model whose training file has no header: names are c0, c1, ... or those that were declared.
-        return bool(set(first) & set(known.names)) or (len(sample) > 1 and is_header(sample) and _is_text(sample))
+        return bool(set(first) & set(known.names)) or (is_header(sample) and _has_numbers(sample))
     return bool(known is not None and set(first) & set(known.names)) or is_header(sample)
 
 
-def _is_text(sample: list[list[str]]) -> bool:
+def _has_numbers(sample: list[list[str]]) -> bool:
     """Return whether some cell of the rows below the first is a number: then comparing types decides."""
     return any(cells_of.is_number(cell) for row in sample[1:] for cell in row)
 
@@ -350,9 +360,15 @@ def _skipped(lines: Sequence[str], found: Dialect, top: int) -> int:
     return top
 
 
-def head_of(stream: IO[bytes]) -> bytes:
-    """Return the first bytes of a stream, which cannot be read twice."""
-    found = io.BytesIO()
-    while found.tell() < HEAD_BYTES and (block := stream.read(HEAD_BYTES - found.tell())):
+def head_of(stream: IO[bytes]) -> tuple[bytes, bool]:
+    """Return the first bytes of a stream, with some whole lines; and whether these are all bytes."""
+    found, lines = io.BytesIO(), 0
+    while found.tell() < HEAD_BYTES or lines < FEWEST_LINES:
+        block = stream.read(max(1, HEAD_BYTES - found.tell() if found.tell() < HEAD_BYTES else HEAD_BYTES))
+        if not block:
+            return found.getvalue(), True
         found.write(block)
-    return found.getvalue()
+        lines += block.count(b"\n")
+        if found.tell() >= MOST_HEAD_BYTES:
+            break
+    return found.getvalue(), False

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from lifecycle.data.formats import encodings
-from lifecycle.data.formats.dialect import SPACE, WORD, Dialect
+from lifecycle.data.formats.text import encodings
+from lifecycle.data.formats.text.dialect import SPACE, WORD, Dialect
 
 BLOCK = 1 << 20
 

@@ -34,18 +34,21 @@ GROUPS = {",": POINT_THOUSANDS}
 GROUPS |= {sign: re.compile(rf"[+-]?\d{{1,3}}({re.escape(sign)}\d{{3}})+([.,]\d+)?") for sign in ".' \u00a0"}
 """Separator of thousands -> numbers that are written with it."""
 
+_MARKS = frozenset(MARKS)
+
 _DIGIT_RUN, _LETTER_RUN = re.compile(r"\d+"), re.compile(r"[^\W\d_]+")
 
 
 def is_missing(cell: str) -> bool:
     """Return whether a cell is empty or a missing mark."""
     text = cell.strip()
-    return not text or text in MARKS
+    return not text or text in _MARKS
 
 
 def is_number(cell: str) -> bool:
     """Return whether a cell is a number, in any notation and with any unit."""
-    return QUANTITY.fullmatch(cell.strip()) is not None
+    text = cell.strip()
+    return PLAIN.fullmatch(text) is not None or QUANTITY.fullmatch(text) is not None  # the common case first
 
 
 def shape(cell: str) -> str:
@@ -82,6 +85,9 @@ def decimal_mark(cells: Iterable[str]) -> tuple[str, str]:
     ((',', '.'), ('', ','))
     """
     texts = [cell.strip() for cell in cells]
+    together = "".join(texts)
+    if not any(sign in together for sign in GROUPS if sign != "."):
+        return "", ""  # the common case: numbers as Python writes them
     numbers = [text for text in texts if NUMBER.fullmatch(text)]
     if not numbers or len(numbers) < len(texts):
         return "", ""
