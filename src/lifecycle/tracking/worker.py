@@ -128,7 +128,7 @@ def _leave_out_check() -> None:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from mlflow.utils import environment
 
-    environment.warn_dependency_requirement_mismatches = lambda requirements: None
+    setattr(environment, "warn_dependency_requirement_mismatches", lambda *_: None)  # noqa: B010 - untyped
 
 
 def _write(descriptor: int, line: bytes) -> None:

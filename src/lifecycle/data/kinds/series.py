@@ -339,7 +339,8 @@ class Series(Card, Reading, Renamed, SeriesFields, Shares, SourceFields):
             split = self._divided(len(first), fold)
             for part, steps in zip(parts, (split.train, split.val, split.test), strict=True):
                 part.append(of_series[np.isin(step, steps)])
-        return Split(*(np.sort(np.concatenate(part)) for part in parts))
+        train, val, test = (np.sort(np.concatenate(part)) for part in parts)
+        return Split(train, val, test)
 
     def learn(self, inputs: np.ndarray[Any, Any], weights: np.ndarray[Any, Any] | None = None) -> Any:
         """Fit the scaler to the values of the training windows, weighted by the weights of their targets."""

@@ -211,7 +211,8 @@ class _Reader:
         if not self.blocks.num_rows:
             raise files.no_rows(plugin.path)
         if self.without_target:
-            raise targets.gaps(plugin.path, "target", name, *self.without_target)
+            missing, first = self.without_target
+            raise targets.gaps(plugin.path, "target", name, missing, first)
         for column in self.wanted:
             self._decide_kind(column)
         plugin.check_typed([*self.wanted, name])
