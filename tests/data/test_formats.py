@@ -8,10 +8,13 @@ import importlib.util
 import io
 import json
 import lzma
+import os
 import pickle
 import sqlite3
 import string
+import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -323,8 +326,6 @@ def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path, monkeypa
 
 
 def test_what_was_unpacked_is_gone_when_the_process_has_ended(tmp_path: Path) -> None:
-    import subprocess
-
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(TEXT))
     code = "import sys\nfrom lifecycle.data.sources import files\nprint(files.csv_file(sys.argv[1]).parent.parent)"
     found = subprocess.run(
@@ -464,3 +465,14 @@ def test_a_text_that_looks_like_a_formula_stays_a_text_in_excel(tmp_path: Path) 
 def test_the_format_is_the_last_ending_that_is_no_compression(name: str, form: str | None, stem: str) -> None:
     assert names.format_of(names.name_in(name)) == form
     assert names.stem_of(name) == stem
+
+
+def test_what_a_killed_process_has_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    names_of = {process: f"{scratch_files._PREFIX}{process}-x" for process in (ended.pid, os.getppid())}
+    for name in (*names_of.values(), "another-1-x"):
+        (tmp_path / name).mkdir()
+    scratch_files._remove_left_over()
+    assert {folder.name for folder in tmp_path.iterdir()} == {names_of[os.getppid()], "another-1-x"}
