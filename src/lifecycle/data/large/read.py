@@ -207,8 +207,8 @@ class _Reader:
     def _notes_in_csv(self) -> dict[str, Text]:
         names = [name for name in (*self.wanted, self.plugin.target) if name in self.in_doubt]
         places = [self.file.names.index(name) for name in names]
-        assert isinstance(self.file, CsvFile) or not names  # noqa: S101 - for the types
-        found = rounded_numbers.in_csv(self.file.file, places, self.file.dialect) if names else []
+        dialect = self.file.dialect if isinstance(self.file, CsvFile) else None
+        found = rounded_numbers.in_csv(self.file.file, places, dialect) if names else []
         pairs = {name: one for name, one in zip(names, found, strict=True) if one is not None}
         target = self.plugin.target
         return {name: rounding.note(name, *one, is_target=name == target) for name, one in pairs.items()}
