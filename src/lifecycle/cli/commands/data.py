@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 from dataclasses import replace
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 MOST_LINES = 60
 """Columns that are listed one by one; of more, all numeric ones share a line."""
+
+OPTION, JOINED = re.compile(r"data\.\w+=[{\[][^}\]]*[}\]]"), "\ue000"
+"""An option with a mapping or a list; and a character that stands for a space in it while lines are broken."""
 
 MOST_READINGS = 20
 """Columns of which it is said how else they may be read."""
@@ -201,8 +205,14 @@ def _readings(plugin: Any, frame: pd.DataFrame, declared: Any) -> list[Any]:
         return []
     shown = [COMMAND_LINE.text(line) for line in lines[:MOST_READINGS]]
     shown += [f"and {len(lines) - MOST_READINGS} more"] if len(lines) > MOST_READINGS else []
-    wrapped = ["\n".join(textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_long_words=False)) for line in shown]
-    return [Text("Columns that may be read in another way", style="bold"), *map(Text, wrapped), ""]
+    return [Text("Columns that may be read in another way", style="bold"), *map(Text, map(_wrapped, shown)), ""]
+
+
+def _wrapped(line: str) -> str:
+    """Return a sentence in lines of the width of the screen, with options such as ``data.types={id: drop}`` unbroken."""
+    joined = OPTION.sub(lambda found: found[0].replace(" ", JOINED), line)
+    lines = textwrap.wrap(joined, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace(JOINED, " ")
 
 
 def _task_lines(plugin: Any, target: Target, frame: pd.DataFrame) -> dict[str, str]:
