@@ -209,7 +209,7 @@ def _readings(plugin: Any, frame: pd.DataFrame, declared: Any) -> list[Any]:
 
 
 def _wrapped(line: str) -> str:
-    """Return a sentence in lines of the width of the screen, with options such as ``data.types={id: drop}`` unbroken."""
+    """Return a sentence in lines of the width of the screen, with ``data.types={id: drop}`` and the like whole."""
     joined = OPTION.sub(lambda found: found[0].replace(" ", JOINED), line)
     lines = textwrap.wrap(joined, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     return "\n".join(lines).replace(JOINED, " ")
