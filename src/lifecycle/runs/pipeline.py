@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -267,7 +267,7 @@ def describe(job: Job, prepared: Prepared, tracked: Run) -> Text | None:
     rows_a_step = preflight.batch_size(job.trainer, data)
     metrics = list(module.metric_names)
     plugin = job.data if data.plugin is None else data.plugin
-    inferred = {f"data__{key}": value for key, value in asdict(plugin).items()} if is_dataclass(plugin) else {}
+    inferred = {f"data__{name}": value for name, value in vars(plugin).items()}
     schedule = {f"schedule__{key}": value for key, value in asdict(job.schedule).items()}
     tracked.log_resolved(
         job.request, loss=module.loss_name, metrics=metrics, trainer__batch_size=rows_a_step, **schedule, **inferred

@@ -81,7 +81,7 @@ class Ahead:
             )
         future = np.full((number, last.known.shape[1]), np.nan)
         future[: min(available, number)] = last.known[count : count + number]
-        if fields.calendar:
+        if fields.calendar and following is not None:
             local = times.moments(following, trained).local
             future[:, columns:] = calendar.features(local, fields.calendar)
         empty = np.full((number, last.past.shape[1]), np.nan)

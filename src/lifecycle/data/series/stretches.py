@@ -11,7 +11,7 @@ from lifecycle.data.columns.time_steps import TimeStep
 from lifecycle.data.series import calendar
 from lifecycle.data.series.fields import SeriesFields
 from lifecycle.data.series.time_order import FILL, REFUSE, Places, in_order
-from lifecycle.errors import RequestError, Setting
+from lifecycle.errors import RequestError, Setting, Text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,6 +90,10 @@ def _of_group(
         while end and np.isnan(whole.values[end - 1]):
             end -= 1
     has_value = ~np.isnan(whole.values)
+    if fields.gaps == REFUSE and not has_value[:end].all():
+        row = whole.rows[int(np.argmin(has_value[:end]))]
+        problem, remedy = f"is nan in row {row}", "Fix or remove the row."
+        raise RequestError(Setting("data.target", fields.target), problem, remedy=remedy)
     has_value[end:] = True
     kept = np.flatnonzero(has_value)
     whole = Stretch(group, *(part[kept] for part in (whole.rows, whole.values, whole.past, whole.known)))
@@ -113,14 +117,14 @@ def _places(fields: Any, frame: pd.DataFrame, group: Any, trained: Any) -> Place
                 names = ", ".join(_may_be_groups(fields, frame)[:3])
                 raise _with_hint(error, names) from error
             raise
-        key = [Setting("data.time", fields.time), f" of {fields.group} {group}"]
+        key: Text = [Setting("data.time", fields.time), f" of {fields.group} {group}"]
         raise RequestError(key, error.problem, error.got, error.remedy) from error
 
 
 def _with_hint(error: RequestError, names: str) -> RequestError:
     """Return the error of repeated times with the columns that may tell several series apart."""
     group = Setting("data.group", names.split(", ", maxsplit=1)[0])
-    hint = ["Several series in one file are told apart by a column: ", group, "."]
+    hint: list[Text] = ["Several series in one file are told apart by a column: ", group, "."]
     return RequestError(error.key, error.problem, error.got, [*_as_list(error.remedy), " ", *hint])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.errors import RequestError, Setting
+from lifecycle.errors import RequestError, Setting, Text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,7 @@ def transformed(fields: Any, values: np.ndarray[Any, Any]) -> np.ndarray[Any, An
     wrong = np.flatnonzero(values <= 0)
     if len(wrong):
         problem = f"has no logarithm of {fields.target} {values[wrong[0]]:g}"
-        remedy = ["Train with ", Setting("data.transform", "none"), "."]
+        remedy: Text = ["Train with ", Setting("data.transform", "none"), "."]
         raise RequestError(Setting("data.transform", "log"), problem, remedy=remedy)
     return np.asarray(np.log(values))
 
