@@ -219,10 +219,10 @@ def test_poisson_learns_the_logarithm_of_the_rate_and_scores_the_rate(tmp_path: 
 
 def test_poisson_does_not_learn_differences() -> None:
     frame = pd.DataFrame({"y": np.arange(40.0)})
-    losses.check_data("poisson", load_rows(SeriesRows(frame=frame, scale_target=False)))
+    losses.check_data("poisson", load_rows(SeriesRows(frame=frame, scale_target=False, difference=0)))
     with pytest.raises(
         RequestError,
         match=r"^loss=poisson learns counts and cannot learn differences, which may be below 0\. Add data\.diff"
-        r"erence out, or use loss=mse\.$",
+        r"erence=0, or use loss=mse\.$",
     ):
         losses.check_data("poisson", load_rows(SeriesRows(frame=frame, scale_target=False, difference=1)))

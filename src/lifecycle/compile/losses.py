@@ -170,8 +170,8 @@ def check_data(loss: str, data: Dataset) -> None:
             remedy=["Add ", Setting("data.difference", 0), ", or use ", other, "."],
         )
     if data.preprocessing.transform:
-        logarithm = "learns the logarithm of the rate itself, and cannot learn that of the counts"
-        raise RequestError(subject, logarithm, remedy=["Add ", Setting("data.transform", "none"), "."])
+        why = "learns the logarithm of the rate itself, and cannot learn that of the counts"
+        raise RequestError(subject, why, remedy=["Add ", Setting("data.transform", "none"), "."])
     for name, part in {"training": data.train, "validation": data.val, "test": data.test}.items():
         if part is not None and (lowest := float(part.targets.min())) < 0:
             where: Text = [f"{lowest:g} in the {name} rows of ", Setting("data", data.name)]

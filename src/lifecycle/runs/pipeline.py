@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -274,8 +274,7 @@ def describe(job: Job, prepared: Prepared, tracked: Run) -> Text | None:
     rows_a_step = preflight.batch_size(job.trainer, data)
     names = list(module.metric_names)
     plugin = job.data if data.plugin is None else data.plugin
-    names_of_fields = [item.name for item in fields(plugin)] if is_dataclass(plugin) else []
-    inferred = {f"data__{name}": getattr(plugin, name) for name in names_of_fields}
+    inferred = {f"data__{name}": value for name, value in vars(plugin).items()}
     schedule = {f"schedule__{key}": value for key, value in asdict(job.schedule).items()}
     tracked.log_resolved(
         job.request, loss=module.loss_name, metrics=names, trainer__batch_size=rows_a_step, **schedule, **inferred

@@ -58,7 +58,7 @@ def check_columns(
         missing = int(frame[name].isna().sum())
         if missing:
             first = int(np.flatnonzero(frame[name].isna())[0])
-            raise gaps(path, key, name, missing, first, instead if key == "target" else ())
+            raise gaps(path, key, name, missing, first, instead=instead if key == "target" else ())
 
 
 def check_name(columns: list[str], path: str, key: str, name: str) -> None:
@@ -72,7 +72,7 @@ def check_name(columns: list[str], path: str, key: str, name: str) -> None:
 
 
 def gaps(
-    path: str, key: str, name: str, missing: int, first: int, instead: Sequence[str | Setting] = ()
+    path: str, key: str, name: str, missing: int, first: int, *, instead: Sequence[str | Setting] = ()
 ) -> RequestError:
     """Return the error of a target with missing values."""
     return RequestError(

@@ -90,6 +90,10 @@ def _of_group(
         while end and np.isnan(whole.values[end - 1]):
             end -= 1
     has_value = ~np.isnan(whole.values)
+    if fields.gaps == REFUSE and not has_value[:end].all():
+        row = whole.rows[int(np.argmin(has_value[:end]))]
+        problem, remedy = f"is nan in row {row}", "Fix or remove the row."
+        raise RequestError(Setting("data.target", fields.target), problem, remedy=remedy)
     has_value[end:] = True
     kept = np.flatnonzero(has_value)
     whole = Stretch(group, *(part[kept] for part in (whole.rows, whole.values, whole.past, whole.known)))
