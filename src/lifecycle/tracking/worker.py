@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import Any, BinaryIO
 
 from lifecycle.errors import LifecycleError, RequestError
@@ -126,9 +127,8 @@ def _leave_out_check() -> None:
     to record a short run. Only in a process that is our own.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from mlflow.utils import environment
-
-    setattr(environment, "warn_dependency_requirement_mismatches", lambda *_: None)  # noqa: B010 - untyped
+    environment: Any = import_module("mlflow.utils.environment")
+    environment.warn_dependency_requirement_mismatches = lambda requirements: None
 
 
 def _write(descriptor: int, line: bytes) -> None:
