@@ -308,6 +308,16 @@ def transform_of(plugin: Any) -> str:
     return plugin.target_transform if isinstance(plugin, TransformsTarget) else ""
 
 
+def augmentation_of(plugin: Any) -> Any:
+    """Return the random changes of training images; ``None``: there are none."""
+    return plugin.augmentation if isinstance(plugin, AugmentsImages) else None
+
+
+def time_step_of(plugin: Any, frame: pd.DataFrame) -> dict[str, Any] | None:
+    """Return the step between the times of rows; ``None``: they have no times."""
+    return plugin.time_step(frame) if isinstance(plugin, HasTimes) else None
+
+
 def path_of(plugin: Any, otherwise: str = "") -> str:
     """Return the path of a plugin's rows; ``otherwise`` if it has none."""
     return str(plugin.path) if isinstance(plugin, HasPath) else otherwise

@@ -179,7 +179,7 @@ def test_a_saved_model_needs_no_environment(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_errors_from_python_are_masked(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=r"data.path=https://\*\*\*@h/x.csv is no file") as caught:
+    with pytest.raises(RequestError, match=r"data.path=https://\*\*\*@h/x.csv could not be fetched") as caught:
         package.run(["data=table", "data.path=https://u:plainpw@h/x.csv", "data.target=y"])
     one: BaseException | None = caught.value
     while one is not None:

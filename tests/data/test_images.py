@@ -116,8 +116,14 @@ def test_a_shape_of_another_number_of_pixels_is_refused(tmp_path: Path) -> None:
 
 
 REFUSED = [
-    ({"shape": []}, "shape must be channels, height and width, got []. Use for instance [1,28,28]."),
-    ({"shape": [8, 8]}, "shape must be channels, height and width, got [8, 8]. Use for instance [1,28,28]."),
+    (
+        {"shape": []},
+        "shape must be channels, height and width, got []. Use for instance [1,28,28], or data.file=<column>",
+    ),
+    (
+        {"shape": [8, 8]},
+        "shape must be channels, height and width, got [8, 8]. Use for instance [1,28,28], or data.file=<column>",
+    ),
     ({"max_value": 0.0}, "max_value must be above 0, got 0.0. Leave it out for the default."),
     ({"task": "class"}, "task must be one of classification, regression, got class. Leave it out for the default."),
     ({"path": ""}, "path must be given, got nothing. Add for instance data.path=houses.csv."),

@@ -393,7 +393,7 @@ def test_of_two_columns_split_says_which_counts_and_neither_is_a_feature() -> No
 
 def test_images_and_arrays_have_the_rules_that_suit_them() -> None:
     assert Images(path="folder", split="random").rule == "random"
-    with pytest.raises(ValueError, match=r"^split must be one of random, stratified, none, got group"):
+    with pytest.raises(ValueError, match=r"^group must be given with data\.split=group, got nothing"):
         Images(path="folder", split="group")
     frame = pd.DataFrame({"x0": np.arange(30.0), "x1": 0.0, "g": np.arange(30) // 3, "y": np.arange(30) % 2})
     plugin = Array(path="x.csv", target="y", shape=[2], group="g")

@@ -23,7 +23,7 @@ from lifecycle.compile.losses import Loss
 from lifecycle.compile.metrics import OURS
 from lifecycle.compile.output_units import Units
 from lifecycle.compile.scores import Scorer
-from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
+from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec, Target
 from lifecycle.data.batches import Truth
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.preprocessing import learn_target
@@ -221,15 +221,13 @@ def test_areas_leave_out_a_class_that_no_row_is_of() -> None:
 def test_the_scale_of_a_target_far_from_zero_is_learnt_for_any_number_of_rows(rows: int) -> None:
     """scikit-learn's scaler holds the deviation of so many rows for rounding."""
     target = 1e10 + np.tile([-1.0, 1.0], rows // 2)
-    _, scaler = learn_target(target, np.arange(rows), _Target())
+    _, scaler = learn_target(target, np.arange(rows), Target("y", "regression"))
     assert scaler.mean_[0] == pytest.approx(1e10, rel=1e-15)
     assert scaler.scale_[0] == pytest.approx(1.0, rel=1e-6)
-    _, constant = learn_target(np.full(9, 0.1) * np.array([1, 1 + 2e-16, 1] * 3), np.arange(9), _Target())
+    _, constant = learn_target(
+        np.full(9, 0.1) * np.array([1, 1 + 2e-16, 1] * 3), np.arange(9), Target("y", "regression")
+    )
     assert constant.scale_[0] == 1.0
-
-
-class _Target:
-    task, scaled, name = "regression", True, "y"
 
 
 INPUTS = np.random.default_rng(5).normal(size=(300, 2))

@@ -296,7 +296,7 @@ def test_metrics_that_cannot_be_weighted_are_refused() -> None:
 
 def test_a_series_keeps_the_values_before_a_target_of_no_weight() -> None:
     frame = pd.DataFrame({"y": np.arange(30.0), "w": np.where(np.arange(30) % 5 == 0, 0.0, 2.0)})
-    data = load_rows(SeriesRows(frame=frame, window=3, weight="w"))
+    data = load_rows(SeriesRows(frame=frame, window=3, weight="w", difference=0, season=None))
     parts = [part for part in (data.train, data.val, data.test) if part is not None]
     rows = np.concatenate([part.rows for part in parts])
     assert rows.tolist() == [row for row in range(3, 30) if row % 5]

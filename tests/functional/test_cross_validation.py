@@ -136,7 +136,9 @@ def test_folds_that_cannot_be_are_one_sentence_and_no_run(
 
 
 def test_folds_of_a_series_are_blocks_in_time_after_their_training_rows(sweep: Command, runs: Runs) -> None:
-    ended = sweep("data=airline_passengers", "cv.folds=3", "trainer.max_epochs=1")
+    ended = sweep(
+        "data=airline_passengers", "data.difference=0", "data.season=null", "cv.folds=3", "trainer.max_epochs=1"
+    )
     assert (ended.code, ended.err) == (0, "")
     assert len(runs()) == 3
     rows = [predictions(run)["row"].tolist() for run in runs()]

@@ -93,10 +93,10 @@ def test_what_one_must_know_of_a_data_set_stands_in_its_card(lifecycle: Command)
 def test_many_columns_of_a_kind_share_a_line(lifecycle: Command, tmp_path: Path) -> None:
     digits = lifecycle("data", "digits").out
     assert re.search(r"^pixel_0_0 \.\.\. pixel_7_7 \(64\) +pixel +0 +17 +0 +4\.8842 +16 *$", digits, re.M)
-    wide = pd.DataFrame(np.arange(4000).reshape(40, 100), columns=[f"n{i}" for i in range(100)])
+    wide = pd.DataFrame(np.arange(4000).reshape(40, 100) + 0.5, columns=[f"n{i}" for i in range(100)])
     wide.assign(town=["a", "b"] * 20, y=["u", "v"] * 20).to_csv(tmp_path / "wide.csv", index=False)
     out = lifecycle("data", "table", "data.path=wide.csv", "data.target=y").out
-    assert re.search(r"^n0 \.\.\. n99 \(100\) +number +0 +4,000 +0 +1999\.5 +3999 *$", out, re.M)
+    assert re.search(r"^n0 \.\.\. n99 \(100\) +number +0 +4,000 +0\.5 +2000 +3999\.5 *$", out, re.M)
     assert re.search(r"^town +category +0 +2 +a \(20\) *$", out, re.M)
     assert len(out.splitlines()) < 20
 
@@ -166,11 +166,15 @@ class Bare:
     "Rows of another package, which says nothing of itself."
     sample_dim = 1
 """
-VERB = "    def {0}(self, *given): return Table(path='sklearn:iris', target='species').{0}(*given)\n"
+TABLE = "Table(path='sklearn:iris', target='species')"
+VERB = f"    def {{0}}(self, *given): return {TABLE}.{{1}}(*given)\n"
 
 
 def test_a_kind_of_another_package_that_has_no_card_is_shown_all_the_same(site: Site, lifecycle: Command) -> None:
-    code = CODE + "".join(VERB.format(verb) for verb in registry.METHODS["data"])
+    # Of a table, split is a field.
+    code = CODE + "".join(
+        VERB.format(verb, verb.replace("split", "split_samples")) for verb in registry.METHODS["data"]
+    )
     site.install("other", {"bare": "Bare"}, code, group="lifecycle.data")
     lines = said(lifecycle("data", "bare").out)
     assert lines["Data"] == "bare (data=bare, data.path=)"

@@ -252,6 +252,7 @@ def test_the_model_in_mlflow_takes_whole_numbers_texts_and_missing_values(
 def test_a_series_with_a_window_of_five_runs_to_its_end(job: Command, runs: Runs, tmp_path: Path) -> None:
     pd.DataFrame({"sales": [10.0 + (month % 12) for month in range(60)]}).to_csv(tmp_path / "sales.csv", index=False)
     words = ["model=lstm", "data=series", "data.path=sales.csv", "data.target=sales", "data.window=5"]
+    words += ["data.difference=0", "data.season=null"]
     assert job(*words, "trainer.max_epochs=2").code == 0
     (run,) = runs()
     table = pd.read_csv(artifacts(run) / "predictions.csv")

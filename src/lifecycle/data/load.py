@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from lifecycle.capabilities import (
-    AugmentsImages,
     ChecksRows,
-    HasTimes,
     ReadsLargeFiles,
+    augmentation_of,
     notes_of,
+    time_step_of,
     transform_of,
     weight_of,
 )
@@ -98,15 +98,11 @@ def _load_frame(
         place(plugin, list(map(str, frame.columns)))  # where another plugin read the frame
     configured, plugin = plugin, resolved(plugin, frame, fold)
     target = plugin.describe_target(frame)
-    all_samples = plugin.samples(frame)
-    if all_samples.targets is None:
-        problem = f"has no target column {target.name}"
-        raise RequestError(Setting("data", name), problem, remedy=["Name one with ", Setting("data.target"), "."])
+    all_samples = _with_targets(plugin.samples(frame), target, name)
     samples, split = weights.kept(all_samples, fixed_split, weights.key_of(plugin))
     labels = clean_targets(np.asarray(samples.targets), target)
     split = split or draw(plugin, replace(samples, targets=labels), target.task, seed, fold)
-    notes: list[Text] = missing_values.notes(name, samples.inputs, missing_values.gaps(samples.inputs), split.train)
-    notes += _notes_on_values(plugin, frame, target, in_memory) + notes_of(plugin, frame)
+    notes = missing_values.notes(name, samples.inputs, missing_values.gaps(samples.inputs), split.train)
     # Rows of weight 0 count for missing values: they may be predicted later like any other row.
     gaps = missing_values.gaps(all_samples.inputs)
     task, preprocessing = _fit(plugin, samples, labels, split.train, target, gaps)
@@ -126,17 +122,24 @@ def _load_frame(
         columns=tuple(plugin.columns(frame)),
         column_kinds=column_kinds(plugin, frame),
         class_values=class_values(np.asarray(samples.targets), preprocessing.class_names),
-        notes=tuple(notes),
+        notes=(*notes, *_notes_on_values(plugin, frame, target, in_memory), *notes_of(plugin, frame)),
         weight=weight_of(plugin),
-        time_step=plugin.time_step(frame) if isinstance(plugin, HasTimes) else None,
+        time_step=time_step_of(plugin, frame),
         dialect=dialect_of(frame),
         plugin=plugin,
         inferred=inferred(configured, plugin, frame),
         split_report=split.report,
         audit=_audit(plugin, samples, labels, split, target, found_digest) if audited else None,
         test_digest=test_digest(frame),
-        augmentation=plugin.augmentation if isinstance(plugin, AugmentsImages) else None,
+        augmentation=augmentation_of(plugin),
     )
+
+
+def _with_targets(samples: Samples, target: Target, name: str) -> Samples:
+    if samples.targets is None:
+        problem = f"has no target column {target.name}"
+        raise RequestError(Setting("data", name), problem, remedy=["Name one with ", Setting("data.target"), "."])
+    return samples
 
 
 def _parts(

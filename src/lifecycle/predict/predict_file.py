@@ -87,11 +87,9 @@ def predict_file(
     """
     output_form = of_output(output, form)
     rows = _without_dropped(_source(trained, source, output, form, fields), trained, unseen)
-    if unseen is not None and rows.reading:
-        unseen.notes.append(f"{rows_name(source)}: {rows.reading}")
+    _note_reading(rows, source, unseen)
     _check_names(rows, trained)
-    is_streamed = trained.numbers is not None
-    size = _block_rows(trained, len(rows.schema), rows_at_once) if is_streamed else sys.maxsize
+    size = sys.maxsize if trained.numbers is None else _block_rows(trained, len(rows.schema), rows_at_once)
     blocks = _in_order(lambda at, table: _predicted(trained, rows, table, at, output_form), rows.of(size))
     with contextlib.closing(blocks):
         first = next(blocks)  # the types of its columns are the schema of the file
@@ -103,6 +101,12 @@ def predict_file(
                 if unseen is not None:
                     unseen.add(categories)
     return written
+
+
+def _note_reading(rows: Stream, source: str | Path | Iterable[pd.DataFrame], unseen: Unseen | None) -> None:
+    """Report how a text file was read."""
+    if unseen is not None and rows.reading:
+        unseen.notes.append(f"{rows_name(source)}: {rows.reading}")
 
 
 def rows_name(source: str | Path | Iterable[pd.DataFrame]) -> str:
@@ -202,7 +206,8 @@ def _images(trained: TrainedModel, files: list[str]) -> Stream:
     data: Any = trained.data
     some = (files[at : at + IMAGES_AT_ONCE] for at in range(0, len(files), IMAGES_AT_ONCE))
     frames = (data.rows_of_files(names, trained.columns, trained.preprocessing.inputs) for names in some)
-    return replace(stream.from_frames(frames, trained.numbers), shown=[image_folders.FILE])
+    rows = stream.from_frames(frames, trained.numbers)
+    return replace(rows, shown=rows.schema.names[:1])  # the column of files comes first
 
 
 def _in_order(

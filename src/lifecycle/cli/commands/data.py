@@ -30,7 +30,7 @@ MOST_LINES = 60
 OPTION, JOINED = re.compile(r"data\.\w+=[{\[][^}\]]*[}\]]"), "\ue000"
 """An option with a mapping or a list; and a character that stands for a space in it while lines are broken."""
 
-MOST_READINGS = 20
+MOST_READINGS = 8
 """Columns of which it is said how else they may be read."""
 
 UNNAMED = "not-named-yet"
@@ -313,7 +313,7 @@ def _cells(part: pd.DataFrame, kind: str) -> list[str]:
     if kind.startswith("time"):
         order = np.argsort(ranks(part.iloc[:, 0]), kind="stable")
         sorted_times = times.texts(part.iloc[:, 0])[order]
-        return [missing, f"{len(counts):,}", sorted_times[0], "", sorted_times[-1], ""]
+        return [missing, f"{len(counts):,}", "", "", "", f"{sorted_times[0]} to {sorted_times[-1]}"]
     most_frequent = f"{counts.index[0]} ({counts.iloc[0]})" if len(counts) and counts.iloc[0] > 1 else ""
     return [missing, f"{len(counts):,}", "", "", "", most_frequent]
 

@@ -121,6 +121,8 @@ def name_of(path: str) -> str:
 
 def declared_of(plugin: Any) -> Declared | None:
     """Return what a data plugin says of its text file; ``None`` for a plugin without the fields."""
+    if isinstance(plugin, Declared):
+        return plugin
     return plugin.declared if isinstance(plugin, Reading) else None
 
 

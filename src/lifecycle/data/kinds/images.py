@@ -64,9 +64,7 @@ class Images(Card, Renamed, ByColumns):
             )
         if not self._in_folder:
             targets.check_named(self, "target")
-        if not self._are_files:
-            return
-        if self.shape and self.shape[0] not in image_folders.MODES:
+        if self._are_files and self.shape and self.shape[0] not in image_folders.MODES:
             raise ValueError(
                 f"shape must begin with 1 (grey) or 3 (red, green, blue) for image files, got {self.shape}. "
                 f"Use for instance [1,{self.shape[1]},{self.shape[2]}]."

@@ -247,6 +247,11 @@ def draw(plugin: DataPlugin, samples: Samples, task: str, seed: int, fold: Fold 
         RequestError: the samples cannot be divided so, or the plugin has no folds.
     """
     if fold is None:
+        if callable(
+            own := getattr(type(plugin), "split", None)
+        ):  # in a subclass of a kind that has a field of this name
+            found: Split = own(plugin, samples, task, seed)
+            return found
         if isinstance(plugin, SplitsSamples):
             return plugin.split_samples(samples, task, seed)
         assert isinstance(plugin, SplitsItself)  # noqa: S101 - the contract demands one of the two
