@@ -263,7 +263,7 @@ def _columns_table(plugin: Any, frame: pd.DataFrame, kinds: dict[str, str], targ
             part = part.astype(str)
         part, example = _converted(plugin, part)
         *cells, frequent = _cells(part, kind)
-        shown = kind.partition(" (")[0]  # the number of values has its own column
+        shown = kind.partition(" (")[0].removesuffix(", from its own past")  # the number of values has its own column
         table.add_row(escape(title), shown, *map(escape, [*cells, frequent or example]))
         table.columns[0].min_width = max(table.columns[0].min_width or 0, min(LONGEST_NAME, len(title)))
     return table
