@@ -77,11 +77,13 @@ def test_a_signal_leaves_a_killed_run_and_a_loadable_last_ckpt_and_a_second_chan
         time.sleep(seconds)
         process.send_signal(second)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == code
+    # Of two at once, the system may deliver either one first: they may go to different threads.
+    ended = second if second is not None and not seconds and process.returncode == 143 else first
+    assert process.returncode == (143 if ended is second else code)
     (run,) = runs()
     assert run.info.status == "KILLED"
-    assert err.strip() == f"lifecycle: stopped by {first.name}"
-    assert run.data.tags["lifecycle.error"] == f"stopped by {first.name}"
+    assert err.strip() == f"lifecycle: stopped by {ended.name}"
+    assert run.data.tags["lifecycle.error"] == f"stopped by {ended.name}"
     assert run.data.metrics["val_accuracy"] > 0
     last = checkpoints.read(tmp_path / "mlruns" / "checkpoints" / run.info.run_id / "last.ckpt")
     assert last["optimizer_states"]

@@ -41,8 +41,7 @@ def folded(
 
     labels = samples.targets if task != "regression" else None
     check_folds(labels, len(samples.rows), fold.folds)
-    # Another seed for each repetition, and that of the user for the first one.
-    drawn = seed if not fold.repeat else int(np.random.SeedSequence([seed, fold.repeat]).generate_state(1)[0])
+    drawn = seed_of(seed, fold)
     kind = KFold if labels is None else StratifiedKFold
     place = np.empty(len(samples.rows), dtype=np.int64)
     for number, (_, of_fold) in enumerate(kind(fold.folds, shuffle=True, random_state=drawn).split(place, labels)):
@@ -65,6 +64,13 @@ def folded(
     else:  # a fold may have taken more of a class than its share
         inner = together(stratified_if_possible(others, counts, task, drawn), others, task, drawn)
     return Split(rest[inner.train], rest[inner.val], test, report)
+
+
+def seed_of(seed: int, fold: Fold) -> int:
+    """Return the seed of a repetition: another one for each, and that of the user for the first one."""
+    import numpy as np
+
+    return seed if not fold.repeat else int(np.random.SeedSequence([seed, fold.repeat]).generate_state(1)[0])
 
 
 def check_folds(labels: Any, total: int, folds: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from lifecycle.checks import in_range, one_of
 from lifecycle.contract import Fold, Samples, Split
 from lifecycle.data.splits import given, groups, in_time
-from lifecycle.data.splits.folds import folded
+from lifecycle.data.splits.folds import folded, seed_of
 from lifecycle.data.splits.holdout import LAST, RANDOM, stratified, stratified_if_possible, together
 from lifecycle.data.splits.shares import Shares
 from lifecycle.errors import RequestError, Setting, Text
@@ -236,7 +236,7 @@ class ByColumns(Shuffled):
             groups.check_groups(
                 samples.groups, fold.folds, self._key("group"), f"{fold.folds} folds need one each", remedy
             )
-            drawn_with += fold.repeat
+            drawn_with = seed_of(drawn_with, fold)
             found = groups.group_folds(samples.groups, labels, fold.folds, drawn_with)
             rest, test = np.flatnonzero(found != fold.index), np.flatnonzero(found == fold.index)
             val = self.val_count(len(found), len(rest))
