@@ -119,7 +119,7 @@ def shops() -> pd.DataFrame:
 
 def test_windows_never_cross_groups_which_are_split_each_in_order_of_time() -> None:
     frame = shops()
-    with pytest.raises(RequestError, match=r"told apart by a column: data\.group=shop\.$"):
+    with pytest.raises(RequestError, match=r"separates several series in one file: data\.group=shop\.$"):
         rows(frame).samples(frame)
     data = load_rows(rows(frame, group="shop"))
     assert data.val is not None

@@ -92,7 +92,7 @@ for name, script in json.loads(sys.argv[1]).items():
 
 @pytest.fixture(scope="module")
 def ran() -> tuple[list[str], str]:
-    """Run all scripts; return the names of those that came to their end, and what was printed of the others."""
+    """Run all scripts; return the names of those that succeeded, and the output of the others."""
     command = [sys.executable, "-c", EACH, json.dumps(SCRIPTS)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     return ended.stdout.splitlines(), ended.stderr

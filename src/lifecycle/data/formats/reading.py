@@ -80,7 +80,7 @@ class Reading:
             raise FieldError("thousands", "is no separator of thousands", repr(self.thousands), remedy)
         if decimal is not None and decimal == thousands:
             raise FieldError("thousands", "is the mark of decimals too", repr(self.thousands), "Leave one out.")
-        # As signs: whoever converts texts into numbers reads them here.
+        # As characters, which the conversion of texts into numbers reads.
         self.decimal, self.thousands = decimal, thousands
 
     @property

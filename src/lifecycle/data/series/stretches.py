@@ -124,7 +124,7 @@ def _places(fields: Any, frame: pd.DataFrame, group: Any, trained: Any) -> Place
 def _with_hint(error: RequestError, names: str) -> RequestError:
     """Return the error of repeated times with the columns that may tell several series apart."""
     group = Setting("data.group", names.split(", ", maxsplit=1)[0])
-    hint: list[Text] = ["Several series in one file are told apart by a column: ", group, "."]
+    hint: list[Text] = ["A column separates several series in one file: ", group, "."]
     return RequestError(error.key, error.problem, error.got, [*_as_list(error.remedy), " ", *hint])
 
 

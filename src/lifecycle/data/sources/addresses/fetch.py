@@ -72,8 +72,8 @@ def fetch(address: str, key: Setting, headers: Mapping[str, str] | None = None, 
 def _newest(address: str, place: Path, key: Setting, headers: Mapping[str, str], name: str) -> Path:
     known = _known(place)
     try:
-        with _open(address, key, known, headers, name) as told:
-            answer = replace(told, name=_safe(told.name))
+        with _open(address, key, known, headers, name) as opened:
+            answer = replace(opened, name=_safe(opened.name))
             if answer.blocks is None and known is not None:
                 return place / known.name
             return _store(address, place, answer, key)
