@@ -170,12 +170,22 @@ def _get(address: str, file: Path) -> None:
         pooch.HTTPDownloader(chunk_size=1 << 16, timeout=SECONDS)(address, str(file), None)
     except requests.HTTPError as error:
         raise ValueError(str(error).partition(" for url")[0]) from error
-    # Before ConnectionError: a ConnectTimeout is both.
-    except requests.Timeout as error:
-        raise ValueError(f"no answer within {SECONDS} seconds") from error
-    except requests.exceptions.ChunkedEncodingError as error:
-        raise ValueError("the connection was cut off") from error
-    except requests.ConnectionError as error:
-        raise ValueError("no connection") from error
     except requests.RequestException as error:
-        raise ValueError(str(error)) from error
+        raise ValueError(unreachable(error, SECONDS) or str(error)) from error
+
+
+def unreachable(error: Exception, seconds: float) -> str | None:
+    """Return why a server could not be reached, as part of a sentence; ``None``: it answered.
+
+    Args:
+        error: of the library requests.
+        seconds: that an answer was waited for.
+    """
+    import requests
+
+    # Before ConnectionError: a ConnectTimeout is both.
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {seconds:g} seconds"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection was cut off"
+    return "no connection" if isinstance(error, requests.ConnectionError) else None

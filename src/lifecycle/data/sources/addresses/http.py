@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from lifecycle.data.formats import names
 from lifecycle.data.sources.addresses.answers import About, Answer, OfflineError
-from lifecycle.data.sources.downloads import SECONDS
+from lifecycle.data.sources.downloads import SECONDS, unreachable
 from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
@@ -61,14 +61,9 @@ def answer(address: str, key: Setting, known: About | None, headers: Mapping[str
                 int(size) if size.isdigit() and "Content-Encoding" not in response.headers else None,
                 response.iter_content(BYTES_AT_ONCE),
             )
-    # Before ConnectionError: a ConnectTimeout is both.
-    except requests.Timeout as error:
-        raise OfflineError(f"no answer within {SECONDS} seconds") from error
-    except requests.exceptions.ChunkedEncodingError as error:
-        raise OfflineError("the connection was cut off") from error
-    except requests.ConnectionError as error:
-        raise OfflineError("no connection") from error
     except requests.RequestException as error:
+        if (reason := unreachable(error, SECONDS)) is not None:
+            raise OfflineError(reason) from error
         raise RequestError(key, f"could not be fetched: {error}", remedy="Check the address.") from error
 
 
