@@ -4,6 +4,8 @@
 DATABASE = "mlflow.db"
 CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
+SPOOL = "spool"
+"""Journals of runs whose database lacks a part of them."""
 
 SWEEPS = "sweeps"
 

@@ -142,7 +142,7 @@ def log_another(client: mlflow.MlflowClient, run_id: str, place: Path, tmp_path:
         parameter.data.mul_(2)
     saved_model.save(trained, tmp_path / "saved")
     backend = Backend()
-    backend.handle(ReopenRun(str(tmp_path), vars(TrackingConfig(dir=str(place))), run_id, str(tmp_path / "scratch")))
+    backend.handle(ReopenRun(str(tmp_path), vars(TrackingConfig(dir=str(place))), run_id))
     backend.handle(LogModel(str(tmp_path / "saved"), list(trained.columns), {"predicted": "string"}))
     backend.handle(FinishRun())
 

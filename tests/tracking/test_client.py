@@ -163,15 +163,15 @@ def test_a_fault_of_the_warm_up_is_reported_only_by_what_needs_it(
     gone = str(tmp_path / "gone")
     lines = [
         encode(WarmUp("mlruns", gone), None),
-        encode(CreateRun(str(tmp_path), {}, "a", {}, ""), 1),
+        encode(CreateRun(str(tmp_path), {}, "a", {}), 1),
         encode(FinishRun(), 2),
-        encode(CreateRun(gone, {}, "", {}, ""), 3),
+        encode(CreateRun(gone, {}, "", {}), 3),
     ]
     answers: list[Answer] = []
     serve(io.BytesIO(b"".join(lines)), answers.append)
     assert [answer.number for answer in answers] == [1, 2, 3]
     assert len(answers[0].reply["run_id"]) == 32
-    assert answers[1] == Answer(2)
+    assert answers[1] == Answer(2, {"pending": 0, "why": ""})
     assert answers[2].failed.startswith("the run could not be recorded: FileNotFoundError: ")
     assert not answers[0].failed
 

@@ -330,7 +330,7 @@ def test_a_run_that_is_running_in_another_process_is_refused(make: Make, recorde
 
 def test_a_resumed_run_whose_processes_are_killed_is_put_right_by_the_next(make: Make, recorded: Recorded) -> None:
     found, own = find(make()), Client()
-    own.ask(ReopenRun(str(Path.cwd()), {"dir": "mlruns"}, str(found.id), scratch=""))
+    own.ask(ReopenRun(str(Path.cwd()), {"dir": "mlruns"}, str(found.id)))
     own.ask(ResumeRun())
     assert recorded()[0].info.status == "RUNNING"
     own._process.kill()

@@ -80,7 +80,9 @@ def run(job: Job, rows: MemoryRows, callbacks: Sequence[pl.Callback], track: boo
             if tracked is None:
                 return _untracked(job, prepared, printer, callbacks)
             result = pipeline.life(job, prepared, printer, tracked, callbacks=callbacks)
-            return Fitted(_with_display(result.history), result.model, result.run_id)
+        if tracked.pending:
+            warn(tracked.pending)
+        return Fitted(_with_display(result.history), result.model, result.run_id)
 
 
 def callback_list(callbacks: Any) -> list[pl.Callback]:

@@ -129,6 +129,11 @@ class Report:
         if pictures:
             self._line("", f"pictures:    {', '.join(pictures)}")
 
+    def pending(self, run: Run) -> None:
+        """Print what of a run that has ended is not recorded yet, if anything."""
+        if run.pending:
+            self._line("Pending", run.pending, style="yellow")
+
     def scores(self, data: Dataset, evaluation: Evaluation) -> None:
         """Print the scores of the network and the baseline."""
         rows = f"on {len(data.scored)} {KINDS_OF_ROWS[data.scored_on]} rows"
@@ -156,6 +161,7 @@ class Report:
         for note in notes:
             self._line("", note)
         self._line("Run", f"{run.name} ({run.id}) in {_short(run.folder)}")
+        self.pending(run)
         self._line("", f"predictions: {_short(folder / 'predictions.csv')}")
         if pictures:
             self._line("", f"pictures:    {', '.join(pictures)}")

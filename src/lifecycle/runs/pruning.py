@@ -1,4 +1,4 @@
-"""Ends a run that its search prunes: FINISHED in MLflow, with a tag, and without scores or a model."""
+"""Ends a run, and prints how: a run that its search prunes is FINISHED in MLflow, without scores or a model."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 def prunable(tracking: AbstractContextManager[Run], printer: Report) -> Iterator[Run]:
     """Yield the run of a context; a run that is pruned in the block is tagged, and does not end as FAILED.
 
+    What its database or its server does not have yet, once the run has ended, is printed.
+
     Args:
         tracking: opens the run, and ends it as its block ends.
         printer: prints why the run was pruned.
@@ -33,5 +35,6 @@ def prunable(tracking: AbstractContextManager[Run], printer: Report) -> Iterator
             tracked.tag(**{layout.STATUS: layout.PRUNED, "stopped": f"pruned: {error}"})
             printer.note("Pruned", str(error))
             pruned = error
+    printer.pending(tracked)
     if pruned is not None:
         raise pruned

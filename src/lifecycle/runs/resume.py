@@ -195,12 +195,12 @@ def _check_can_be_finished(found: FoundRun, overrides: list[str]) -> None:
 def _finish(found: FoundRun, job: Job, points: Points) -> None:
     """Score and save the weights of the best epoch, without training."""
     from lifecycle.console import report
-    from lifecycle.runs import pipeline, restore_points
+    from lifecycle.runs import pipeline, pruning, restore_points
     from lifecycle.tracking.run import track_again
 
     printer = report.Report(job.request.config.verbose)
     # Opened first, since it locks the run: two processes must not finish it at once.
-    with track_again(found, resume=False) as tracked:
+    with pruning.prunable(track_again(found, resume=False), printer) as tracked:
         weights, history = restore_points.best(found, points)
         prepared = pipeline.prepare(job)
         differences = reopen.differences(found, prepared.data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,10 @@ class DirectRecorder:
         # Without an address: the client is of the server or the folder that the caller has set.
         self._writer = RunWriter(mlflow.MlflowClient(), run_id)
 
-    def send(self, message: RunMessage[Any]) -> None:
+    def keep(self, messages: Sequence[RepeatableMessage]) -> None:
+        """Do nothing: what cannot be written ends the fit."""
+
+    def send(self, message: RunMessage[Any], kept: bool = False) -> None:
         """Write a message at once.
 
         Raises:

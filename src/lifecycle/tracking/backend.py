@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Sequence
+import time
+import uuid
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import singledispatchmethod
 from importlib import import_module
 from pathlib import Path
@@ -17,12 +19,13 @@ from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import RequestError
 from lifecycle.tracking import end_notes, model_registry, search
-from lifecycle.tracking.database_faults import wait_until_free
+from lifecycle.tracking.database_faults import is_busy, is_free, wait_until_free
 from lifecycle.tracking.messages import (
     CloseDeadRuns,
     CreateRun,
     DiscardRun,
     Done,
+    Ended,
     FailRun,
     FindRun,
     FindRuns,
@@ -30,6 +33,7 @@ from lifecycle.tracking.messages import (
     GetHistories,
     Message,
     RecordedPoints,
+    RecoverRun,
     Registered,
     RegisterModel,
     ReopenRun,
@@ -42,11 +46,26 @@ from lifecycle.tracking.messages import (
     WarmUp,
 )
 from lifecycle.tracking.provenance import commit
-from lifecycle.tracking.store import Store, artifacts, close_dead_runs, database_uri, open_store
+from lifecycle.tracking.spool import late
+from lifecycle.tracking.spool.journal import Journal
+from lifecycle.tracking.spool.settle import settle
+from lifecycle.tracking.store import (
+    NO_STATUS,
+    Store,
+    artifacts,
+    close_dead_runs,
+    database_file,
+    database_uri,
+    folder_of,
+    open_store,
+)
 from lifecycle.tracking.writer import Draw, RunWriter, log_later
 
 IMPORTED_EARLY = ("mlflow.models", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store", "git")
 """Imported while the main process is busy."""
+
+SECONDS_OF_BEGINNING = 1.0
+"""How long creating a run waits for a locked database before the run begins without it."""
 
 SECONDS_OF_CLOSING = 3.0
 """How long a run whose process was killed may take to be closed by its worker, before it can be opened again."""
@@ -58,6 +77,8 @@ class Backend:
     Attributes:
         store: the database that was opened last.
         run_id: of the open run; ``None``: no run is open.
+        late: creates the open run, which began while the database was locked; ``None``: it is in the database.
+        database: the file that is in use.
 
     Args:
         draw: draws figures; ``None``: there are none.
@@ -66,11 +87,13 @@ class Backend:
 
     store: Store | None = None
     run_id: str | None = None
+    late: CreateRun | None = None
+    database = Path()
 
     def __init__(self, draw: Draw | None = None, imported_early: Sequence[str] = ()) -> None:
         self._draw, self._imported_early = draw, tuple(imported_early)
         self._lock: FileLock | None = None
-        self._scratch, self._artifacts = "", Path()
+        self._artifacts = Path()
         self._status: str | None = None  # of a reopened run, which is only added to
 
     @singledispatchmethod
@@ -95,12 +118,27 @@ class Backend:
 
     @handle.register
     def _create(self, message: CreateRun) -> RunOpened:
-        """Create a run.
+        """Create a run; where the database is locked, only begin it.
 
         While it is open, a lock on the run's folder is held. A RUNNING run whose lock is free was killed; the next
         process that opens the database sets its status.
         """
-        self.run_id, self._scratch = None, message.scratch
+        if message.run_id and message.run_id == self.run_id:
+            return self._create_late(message)
+        self.run_id, self.late = None, None
+        if message.run_id:  # it began in a process that was killed
+            return self._begin_late(message)
+        self._set_place(message.cwd, message.tracking)
+        can_begin = late.is_possible()
+        if not can_begin or is_free(self.database, SECONDS_OF_BEGINNING):
+            try:
+                return self._create_now(message)
+            except Exception as error:
+                if not can_begin or not is_busy(error):
+                    raise
+        return self._begin_late(replace(message, run_id=uuid.uuid4().hex, begun=int(time.time() * 1000)))
+
+    def _create_now(self, message: CreateRun) -> RunOpened:
         store = self._open(message.cwd, message.tracking)
         # Under the store's lock: a process that saw the run before it has its own lock would take it for dead.
         with store.lock():
@@ -108,14 +146,33 @@ class Backend:
                 store.experiment_id, tags={**message.tags, **commit()}, run_name=message.name
             )
             self.run_id, self._artifacts = created.info.run_id, artifacts(created)
-            folder = store.checkpoints(created.info.run_id)
-            folder.mkdir(parents=True)
-            self._lock = FileLock(folder / layout.LOCK)
-            self._lock.acquire()
+            self._lock_run(store.checkpoints(created.info.run_id))
             store.reserve(created.info.run_id)
             # Runs that were killed are settled here, as no server watches over them.
-            close_dead_runs(store)
+            _unless_busy(lambda: close_dead_runs(store))
         return RunOpened(created.info.run_id, str(store.folder), str(artifacts(created)))
+
+    def _begin_late(self, message: CreateRun) -> RunOpened:
+        """Begin a run that the database does not have yet."""
+        self._set_place(message.cwd, message.tracking)
+        folder, self.store = self.database.parent, None
+        self._lock_run(folder / layout.CHECKPOINTS / message.run_id)
+        config = TrackingConfig(**message.tracking)
+        self._artifacts = folder / "artifacts" / config.experiment / message.run_id / "artifacts"
+        self.run_id, self.late = message.run_id, message
+        return RunOpened(message.run_id, str(folder), str(self._artifacts), message.begun)
+
+    def _create_late(self, message: CreateRun) -> RunOpened:
+        store = self._open(message.cwd, message.tracking)
+        late.insert(store, message)
+        store.reserve(message.run_id)
+        self.late = None
+        return RunOpened(message.run_id, str(store.folder), str(self._artifacts), message.begun)
+
+    def _lock_run(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(folder / layout.LOCK)
+        self._lock.acquire()
 
     @handle.register
     def _reopen(self, message: ReopenRun) -> RunOpened:
@@ -124,7 +181,7 @@ class Backend:
         Raises:
             RequestError: another process has it open.
         """
-        self.run_id, self._scratch = None, message.scratch
+        self.run_id, self.late = None, None
         store = self._open(message.cwd, message.tracking)
         found = store.client.get_run(message.run_id)
         folder = store.checkpoints(message.run_id)
@@ -171,17 +228,41 @@ class Backend:
         return Done()
 
     @handle.register
-    def _finish(self, message: FinishRun) -> Done:
+    def _recover(self, message: RecoverRun) -> Done:
+        """Set a reopened run to RUNNING, which another process may have closed, as nothing recorded it."""
+        store, run_id = self._opened()
+        if message.is_running:
+            if store.client.get_run(run_id).data.tags.get(layout.ERROR) == NO_STATUS:
+                store.client.delete_tag(run_id, layout.ERROR)
+            store.client.update_run(run_id, status="RUNNING")
+            self._status = None
+        return Done()
+
+    def journaled(self) -> list[RepeatableMessage]:
+        """Return what the journal of the open run has, as far as it can be repeated."""
+        journal = self._journal()
+        if journal is None or not journal.file.is_file():
+            return []
+        return [message for message in journal.messages() if isinstance(message, RepeatableMessage)]
+
+    def leave(self) -> None:
+        """Leave the open run to the next process that opens the database, which writes its journal."""
+        if self._lock is not None:
+            self._lock.release()
+        self.run_id, self.late, self._lock, self._status = None, None, None, None
+
+    @handle.register
+    def _finish(self, message: FinishRun) -> Ended:
         """End the run as FINISHED; a run that was only added to keeps its status."""
         store, run_id = self._opened()
         if self._status is None:  # not a run that ended before and was only added to
             store.release(run_id)
-            store.client.set_terminated(run_id, "FINISHED")
+            store.client.set_terminated(run_id, "FINISHED", message.at)
         self._close()
-        return Done()
+        return Ended()
 
     @handle.register
-    def _fail(self, message: FailRun) -> Done:
+    def _fail(self, message: FailRun) -> Ended:
         """End the run as FAILED or KILLED; if the database is locked, leave a note for the process that opens it."""
         if self.store is not None and self.run_id is not None and self._status is None:
             self.store.release(self.run_id)  # on a full disk, the status needs this space
@@ -189,9 +270,11 @@ class Backend:
             with suppress(OSError):
                 if message.trace is not None:
                     (self._artifacts / layout.ERROR_TRACE).write_text(message.trace)
-            end_notes.close(self.store.folder, self.store.client, self.run_id, message.status, message.error)
+            end_notes.close(
+                self.store.folder, self.store.client, self.run_id, message.status, message.error, message.at
+            )
         self._close()
-        return Done()
+        return Ended()
 
     @handle.register
     def _find(self, message: FindRun) -> RunRecord:
@@ -230,9 +313,17 @@ class Backend:
         return Done()
 
     def _open(self, cwd: str, tracking: dict[str, Any]) -> Store:
-        os.chdir(cwd)  # a relative tracking.dir is one of the main process
+        self._set_place(cwd, tracking)
         self.store = open_store(TrackingConfig(**tracking))
+        settle(self.store, self._draw)
         return self.store
+
+    def _set_place(self, cwd: str, tracking: dict[str, Any]) -> None:
+        os.chdir(cwd)  # a relative tracking.dir is one of the main process
+        self.database = database_file(folder_of(TrackingConfig(**tracking)))
+
+    def _journal(self) -> Journal | None:
+        return None if self.run_id is None else Journal(self.database.parent, self.run_id)
 
     def _opened(self) -> tuple[Store, str]:
         assert self.store is not None  # noqa: S101 - the client opens a run before it records in it
@@ -240,8 +331,16 @@ class Backend:
         return self.store, self.run_id
 
     def _close(self) -> None:
-        if self._scratch:
-            shutil.rmtree(self._scratch, ignore_errors=True)
-        if self._lock is not None:
-            self._lock.release()
-        self.run_id, self._lock, self._scratch, self._status = None, None, "", None
+        journal = self._journal()
+        if journal is not None:
+            journal.remove()
+        self.leave()
+
+
+def _unless_busy(act: Callable[[], None]) -> None:
+    """Do what the next process will do where the database is locked now."""
+    try:
+        act()
+    except Exception as error:  # MLflow's and SQLAlchemy's errors have no common base
+        if not is_busy(error):
+            raise

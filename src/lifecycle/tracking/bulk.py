@@ -43,6 +43,7 @@ from lifecycle.tracking.messages import (
     LogRequest,
     LogText,
     Message,
+    RepeatableMessage,
     RunMessage,
     SetTags,
 )
@@ -274,7 +275,10 @@ class RunRecord:
     _steps: dict[str, int] = field(default_factory=dict)  # last one of each metric
     has_ended: bool = False
 
-    def send(self, message: RunMessage[Any]) -> None:
+    def keep(self, messages: Sequence[RepeatableMessage]) -> None:
+        """Do nothing: rows that cannot be written wait for the next transaction, and a killed group begins again."""
+
+    def send(self, message: RunMessage[Any], kept: bool = False) -> None:
         """Record something of the run."""
         self._write(message)
 

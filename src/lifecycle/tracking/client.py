@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
@@ -20,7 +21,15 @@ from typing import Any, Protocol, TypeVar, cast
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.config.tracking_address import check_environment
 from lifecycle.errors import TrackingError
-from lifecycle.tracking.messages import Message, RunMessage, WarmUp, decode_answer, decode_error, encode
+from lifecycle.tracking.messages import (
+    Message,
+    RepeatableMessage,
+    RunMessage,
+    WarmUp,
+    decode_answer,
+    decode_error,
+    encode,
+)
 
 ENDS_WITHIN = 60.0
 """Seconds to wait until the end of a failed run is recorded."""
@@ -28,11 +37,27 @@ ENDS_WITHIN = 60.0
 Reply = TypeVar("Reply")
 
 
-class Recorder(Protocol):
-    """What a run is recorded by: another process (:class:`Client`), or MLflow in this one (:mod:`active_run`)."""
+class WorkerEndedError(TrackingError):
+    """The process that records has ended before its client."""
 
-    def send(self, message: RunMessage[Any]) -> None:
+
+class Recorder(Protocol):
+    """What a run is recorded by.
+
+    Another process (:mod:`lifecycle.tracking.spool.recorder`), MLflow in this one (:mod:`active_run`), or a transaction
+    together with other runs (:mod:`bulk`).
+    """
+
+    def keep(self, messages: Sequence[RepeatableMessage]) -> None:
+        """Put messages on the disk where sending them later may fail; see ``kept`` of :meth:`send`."""
+        ...
+
+    def send(self, message: RunMessage[Any], kept: bool = False) -> None:
         """Record something of the run, now or later.
+
+        Args:
+            message: what is recorded.
+            kept: whether :meth:`keep` has been called with it, or with its parts.
 
         Raises:
             TrackingError: it could not be recorded; or only the next :meth:`ask` raises this.
@@ -178,5 +203,5 @@ def end_all() -> None:
                 _idle.pop().end()
 
 
-def _ended(code: int | None) -> TrackingError:
-    return TrackingError(f"the process that records the run ended (exit code {code}). Run again.")
+def _ended(code: int | None) -> WorkerEndedError:
+    return WorkerEndedError(f"the process that records the run ended (exit code {code}). Run again.")

@@ -6,6 +6,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -44,6 +45,17 @@ def wait_until_free(file: Path, seconds: float = WAITS) -> None:
             time.sleep(0.05)  # SQLite's own timeout returned at once, so wait here
         else:
             return
+
+
+def is_free(file: Path, seconds: float) -> bool:
+    """Return whether a database can be locked for writing within a time."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=rw", timeout=seconds, uri=True)) as one:
+            one.execute("BEGIN IMMEDIATE").close()
+            one.rollback()
+    except sqlite3.Error as error:
+        return not is_busy(error)  # another fault is reported by what writes
+    return True
 
 
 def _read(file: Path, seconds: float) -> None:

@@ -16,7 +16,7 @@ MOST_CHARACTERS = 5000
 """Of a tag."""
 
 
-def close(folder: Path, client: Any, run_id: str, status: str, error: str) -> None:
+def close(folder: Path, client: Any, run_id: str, status: str, error: str, at: int | None = None) -> None:
     """End a run that did not succeed; if its database cannot be written, leave a note.
 
     Args:
@@ -25,6 +25,7 @@ def close(folder: Path, client: Any, run_id: str, status: str, error: str) -> No
         run_id: of the run.
         status: ``FAILED`` or ``KILLED``.
         error: the reason.
+        at: the time of the end, in milliseconds since 1970; ``None``: now.
     """
     note(folder, run_id, status, error)  # first: this process may be killed while it waits for the database
     try:
@@ -33,7 +34,7 @@ def close(folder: Path, client: Any, run_id: str, status: str, error: str) -> No
         if is_busy(fault):
             return  # a second request would wait as long again
     with suppress(Exception):
-        client.set_terminated(run_id, status)
+        client.set_terminated(run_id, status, at)
         _remove(folder, run_id)
 
 

@@ -16,8 +16,9 @@ from lifecycle.errors import Interrupted, LifecycleError, PluginError
 from lifecycle.runtime.faults import Cures, explanation
 from lifecycle.runtime.paths import shown
 from lifecycle.runtime.processes import signals_ignored
-from lifecycle.tracking.client import ENDS_WITHIN, Recorder
-from lifecycle.tracking.messages import FailRun
+from lifecycle.tracking.client import ENDS_WITHIN
+from lifecycle.tracking.messages import FailRun, Message, Reply
+from lifecycle.tracking.spool import pending
 
 
 class OpenRun(Protocol):
@@ -36,7 +37,15 @@ class OpenRun(Protocol):
         ...
 
 
-def close(recorder: Recorder, run: OpenRun | None, error: BaseException) -> LifecycleError | None:
+class Asked(Protocol):
+    """What ending a run needs of a :class:`lifecycle.tracking.client.Recorder`."""
+
+    def ask(self, message: Message[Reply], within: float | None = None) -> Reply:
+        """Send a message and return its reply."""
+        ...
+
+
+def close(recorder: Asked, run: OpenRun | None, error: BaseException) -> LifecycleError | None:
     """End a run that did not succeed. Errors of this function are suppressed: the caller reports the given one.
 
     Args:
@@ -58,8 +67,9 @@ def close(recorder: Recorder, run: OpenRun | None, error: BaseException) -> Life
     with signals_ignored(), suppress(LifecycleError):
         if run is not None:
             # Before FailRun, after which nothing can be added to the run.
-            run.send()
-        recorder.ask(FailRun(status, masked(sentence), trace), within=ENDS_WITHIN)
+            with suppress(OSError):
+                run.send()
+        recorder.ask(FailRun(status, masked(sentence), trace, pending.now()), within=ENDS_WITHIN)
     return found
 
 

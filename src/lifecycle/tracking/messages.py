@@ -26,11 +26,32 @@ class Done:
 
 @dataclass(frozen=True)
 class RunOpened:
-    """Reply: a run is open; its id, the folder of the database, and the folder of its artifacts."""
+    """Reply: a run is open.
+
+    Attributes:
+        run_id: its id.
+        folder: of the database.
+        artifacts: folder of its artifacts.
+        begun: milliseconds since 1970, where the database is locked and the run is not in it yet.
+    """
 
     run_id: str
     folder: str
     artifacts: str
+    begun: int | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Reply: a run has ended.
+
+    Attributes:
+        pending: messages that are not in its database yet; they are in the journal of the run.
+        why: the reason, without a full stop.
+    """
+
+    pending: int = 0
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,12 +142,18 @@ class WarmUp(Message[Done]):
 
 @dataclass(frozen=True)
 class CreateRun(StoreMessage[RunOpened]):
-    """Message to create a run, whose end removes the folder ``scratch``."""
+    """Message to create a run.
+
+    Attributes:
+        run_id: its id, where it has begun while the database was locked; else MLflow chooses one.
+        begun: the time of that, in milliseconds since 1970.
+    """
 
     reply = RunOpened
     name: str
     tags: dict[str, str]
-    scratch: str
+    run_id: str = ""
+    begun: int = 0
 
 
 @dataclass(frozen=True)
@@ -135,7 +162,6 @@ class ReopenRun(StoreMessage[RunOpened]):
 
     reply = RunOpened
     run_id: str
-    scratch: str
 
 
 @dataclass(frozen=True)
@@ -198,17 +224,40 @@ class ResumeRun(RunMessage[RecordedPoints]):
 
 
 @dataclass(frozen=True)
-class FailRun(RunMessage[Done]):
-    """Message to end the run as FAILED or KILLED, with its error and, for a bug, the traceback."""
+class RecoverRun(RunMessage[Done]):
+    """Message to write the journal of a reopened run, whose recording process was killed.
 
-    status: str
-    error: str
-    trace: str | None
+    Attributes:
+        is_running: whether the run had been created or resumed, and not only been added to.
+    """
+
+    is_running: bool
 
 
 @dataclass(frozen=True)
-class FinishRun(RepeatableMessage):
-    """Message to end the run as FINISHED."""
+class FailRun(RunMessage[Ended]):
+    """Message to end the run as FAILED or KILLED.
+
+    Attributes:
+        status: ``FAILED`` or ``KILLED``.
+        error: the reason, as a sentence.
+        trace: the traceback, for a bug.
+        at: the time of it, in milliseconds since 1970; ``None``: now.
+    """
+
+    reply = Ended
+    status: str
+    error: str
+    trace: str | None
+    at: int | None = None
+
+
+@dataclass(frozen=True)
+class FinishRun(RunMessage[Ended]):
+    """Message to end the run as FINISHED, at a time in milliseconds since 1970; ``None``: now."""
+
+    reply = Ended
+    at: int | None = None
 
 
 @dataclass(frozen=True)

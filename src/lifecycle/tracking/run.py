@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
-import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,8 +21,8 @@ from lifecycle.config.schema import Request, SweepJob
 from lifecycle.contract import DataSpec
 from lifecycle.credentials import masked
 from lifecycle.errors import TrackingError
-from lifecycle.tracking import client, failures, provenance
-from lifecycle.tracking.client import Client, Recorder
+from lifecycle.tracking import failures, provenance
+from lifecycle.tracking.client import Recorder, borrow, give_back
 from lifecycle.tracking.messages import (
     CreateRun,
     FinishRun,
@@ -37,11 +35,13 @@ from lifecycle.tracking.messages import (
     LogParams,
     LogRequest,
     LogText,
+    Points,
     ReopenRun,
     ResumeRun,
-    RunOpened,
     SetTags,
 )
+from lifecycle.tracking.spool import pending
+from lifecycle.tracking.spool.recorder import SpooledRecorder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,8 @@ class Run:
     Attributes:
         folder: of the database.
         artifacts: folder of the run's artifacts.
-        scratch: a folder for files that are being recorded; removed when the run ends.
+        scratch: a folder for files that are being recorded; removed when the run is recorded.
+        pending: once the run has ended: what is not in its database yet, and why; empty: nothing.
     """
 
     recorder: Recorder
@@ -81,7 +82,8 @@ class Run:
     folder: Path
     artifacts: Path
     scratch: Path
-    _unsent: list[Any] = field(default_factory=list)
+    pending: str = ""
+    _unsent: Points = field(default_factory=list)
     _sent: float = field(default_factory=time.monotonic)
     _known: dict[str, dict[int, float]] = field(default_factory=dict)  # of a resumed run: value by metric and step
 
@@ -94,7 +96,7 @@ class Run:
         """Log the scores of an epoch, with the epoch as the step; they are sent at intervals."""
         now, epoch = int(time.time() * 1000), int(row["epoch"])
         scores = {name: value for name, value in row.items() if not name.startswith("epoch")}
-        self._unsent += [(n, value, now, epoch) for n, value in scores.items() if epoch not in self._known.get(n, {})]
+        self._keep([(n, value, now, epoch) for n, value in scores.items() if epoch not in self._known.get(n, {})])
         if time.monotonic() - self._sent >= SECONDS_BETWEEN:
             self.send()
 
@@ -104,10 +106,18 @@ class Run:
         The step counts how often the run had finished before: a resumed run has its final scores at step 1.
         """
         now = int(time.time() * 1000)
+        points: Points = []
         for name, value in scores.items():
             step, before = max(self._known.get(name, {}).items(), default=(-1, None))
             if before is None or not _same(before, value):
-                self._unsent.append((name, value, now, step + 1))
+                points.append((name, value, now, step + 1))
+        self._keep(points)
+
+    def _keep(self, points: Points) -> None:
+        """Put points on the disk; they are sent at intervals."""
+        if points:
+            self.recorder.keep([LogMetrics(points)])
+            self._unsent += points
 
     def send(self) -> None:
         """Send the points that are waiting."""
@@ -115,7 +125,7 @@ class Run:
         waiting, self._unsent = self._unsent, []
         self._sent = time.monotonic()
         if waiting:
-            self.recorder.send(LogMetrics(waiting))
+            self.recorder.send(LogMetrics(waiting), kept=True)
 
     def log_data(self, name: str, digest: str, source: str, rows: int) -> None:
         """Log which data the run is trained on."""
@@ -188,7 +198,8 @@ def track(request: Request) -> Iterator[Run]:
         RequestError: the database cannot be opened.
         TrackingError: something could not be recorded; the run is FAILED.
     """
-    with _session(lambda worker, scratch: _open(worker, request, scratch)) as run:
+    opening = CreateRun(str(Path.cwd()), asdict(request.tracking), request.run_name, tags_of(request))
+    with session(opening, request.run_name) as run:
         describe(run, request)
         yield run
 
@@ -206,27 +217,39 @@ def track_again(found: FoundRun, *, resume: bool) -> Iterator[Run]:
         RequestError: the run is still running in another process.
         TrackingError: something could not be recorded.
     """
-    with _session(lambda worker, scratch: _reopen(worker, found, scratch)) as run:
+    assert found.id is not None  # noqa: S101 - its callers refuse a folder with a saved model
+    tracked = {"dir": str(found.checkpoints.parent.parent), "experiment": found.experiment}
+    with session(ReopenRun(str(Path.cwd()), tracked, found.id), found.name) as run:
         if resume:
             run.resume()
         yield run
 
 
 @contextmanager
-def _session(open_run: Callable[[Client, Path], Run]) -> Iterator[Run]:
-    """Record a run during the block, and end it as the block ends."""
-    worker, run = client.borrow(), None
-    scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
+def session(opening: CreateRun | ReopenRun, name: str) -> Iterator[Run]:
+    """Record a run during the block, and end it as the block ends.
+
+    Args:
+        opening: creates the run, or reopens it.
+        name: of the run.
+
+    Raises:
+        RequestError: the database cannot be opened, or another process has the run open.
+        TrackingError: something could not be recorded.
+    """
+    worker, run = borrow(), None
+    recorder: SpooledRecorder | None = None
     try:
-        # Before the first message: Client.end() kills a process that has recorded nothing.
-        worker.has_recorded = True
-        run = open_run(worker, scratch)
+        recorder = SpooledRecorder(worker, opening)
+        opened, scratch = recorder.opened, recorder.journal.files
+        run = Run(recorder, opened.run_id, name, Path(opened.folder), Path(opened.artifacts), scratch)
         yield run
         run.send()
-        worker.ask(FinishRun())
+        run.pending = pending.sentence(recorder.ask(FinishRun(pending.now())), run.folder)
     # Also Interrupted and KeyboardInterrupt, which are no Exceptions: the run ends as KILLED.
     except BaseException as error:
-        reported = failures.close(worker, run, error)
+        # Also a run that could not be opened: the process that records may have created it.
+        reported = failures.close(recorder or worker, run, error)
         if run is not None and type(error) is TrackingError:  # not a DiskError, which has its own advice
             raise TrackingError(
                 f"{error}{failures.remaining_checkpoints(run.artifacts, run.checkpoints, run.id)}"
@@ -235,20 +258,16 @@ def _session(open_run: Callable[[Client, Path], Run]) -> Iterator[Run]:
             raise
         raise reported from error
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        client.give_back(worker)
+        if recorder is None:
+            give_back(worker)
+        else:
+            recorder.close()
 
 
 def record_failure(request: Request, error: BaseException) -> None:
     """Record a FAILED run for a request that failed before its run was created."""
     with suppress(type(error)), track(request):
         raise error
-
-
-def _open(worker: Client, request: Request, scratch: Path) -> Run:
-    name = request.run_name
-    opened = worker.ask(CreateRun(str(Path.cwd()), asdict(request.tracking), name, tags_of(request), str(scratch)))
-    return _run(worker, opened, name, scratch)
 
 
 def tags_of(request: Request) -> dict[str, str]:
@@ -274,17 +293,6 @@ def _of_sweep(job: SweepJob | None) -> dict[str, str]:
         layout.CONFIGURATION: job.configuration,
         layout.ATTEMPT: str(job.attempt),
     }
-
-
-def _reopen(worker: Client, found: FoundRun, scratch: Path) -> Run:
-    assert found.id is not None  # noqa: S101 - its callers refuse a folder with a saved model
-    tracked = {"dir": str(found.checkpoints.parent.parent), "experiment": found.experiment}
-    opened = worker.ask(ReopenRun(str(Path.cwd()), tracked, found.id, str(scratch)))
-    return _run(worker, opened, found.name, scratch)
-
-
-def _run(worker: Client, opened: RunOpened, name: str, scratch: Path) -> Run:
-    return Run(worker, opened.run_id, name, Path(opened.folder), Path(opened.artifacts), scratch)
 
 
 def describe(run: Run, request: Request) -> None:

@@ -18,6 +18,7 @@ from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import DiskError, LifecycleError, RequestError, Setting
 from lifecycle.runtime.faults import is_full
 from lifecycle.tracking import database_faults, end_notes
+from lifecycle.tracking.spool.journal import Journal
 
 RESERVE, RESERVED_BYTES = ".reserve", 256 * 1024
 """A file in the folder of a run's checkpoints, removed when the run ends: room for its status on a full disk."""
@@ -64,7 +65,17 @@ class Store:
 
 def database_uri(folder: Path) -> str:
     """Return the absolute SQLite URI of the database in ``folder``."""
-    return f"sqlite:///{folder.absolute() / 'mlflow.db'}"
+    return f"sqlite:///{database_file(folder.absolute())}"
+
+
+def database_file(folder: Path) -> Path:
+    """Return the file of the database in ``folder``."""
+    return folder / layout.DATABASE
+
+
+def folder_of(config: TrackingConfig) -> Path:
+    """Return the absolute folder of a database."""
+    return Path(config.dir).expanduser().absolute()
 
 
 def open_store(config: TrackingConfig) -> Store:
@@ -77,7 +88,7 @@ def open_store(config: TrackingConfig) -> Store:
         TrackingError: another process holds the database, or the disk fails.
         DiskError: its disk is full.
     """
-    folder = Path(config.dir).expanduser().absolute()
+    folder = folder_of(config)
     try:
         return _opened(folder, config)
     except Exception as error:
@@ -161,6 +172,8 @@ def close_dead_runs(store: Store) -> None:
     for other in store.client.search_runs(experiments, "attributes.status = 'RUNNING'"):
         if layout.COMMAND not in other.data.tags:
             continue  # logged by another tool
+        if Journal(store.folder, other.info.run_id).is_written():
+            continue  # its process is alive, and replaces the one that recorded it
         folder = store.checkpoints(other.info.run_id)
         folder.mkdir(parents=True, exist_ok=True)  # missing if the process was killed while it created the run
         # The operating system frees the lock of a process that ends, however it ends.

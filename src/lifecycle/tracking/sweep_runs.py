@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from lifecycle import layout
 from lifecycle.errors import TrackingError
 from lifecycle.tracking import database_faults
+from lifecycle.tracking.spool.journal import Journal
 
 DEAD = "DEAD"
 """Status, here only, of a run that MLflow shows as RUNNING and that no process has open: it was killed."""
@@ -301,7 +302,9 @@ def _read(
 
 
 def _is_open(folder: Path, run: str) -> bool:
-    """Return whether a process has a run open: it holds the lock on the folder of its checkpoints."""
+    """Return whether a process has a run open: it holds the lock on its journal, or that on its checkpoints."""
+    if Journal(folder, run).is_written():
+        return True
     lock = folder / layout.CHECKPOINTS / run / layout.LOCK
     if not lock.parent.is_dir():
         return False

@@ -9,10 +9,13 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import queue
 import signal
 import sys
+import threading
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -20,14 +23,19 @@ from typing import Any, BinaryIO
 
 from lifecycle.errors import LifecycleError, RequestError
 from lifecycle.runtime.faults import is_full
+from lifecycle.runtime.paths import shown
 from lifecycle.runtime.processes import ENDING
 from lifecycle.tracking.backend import Backend
-from lifecycle.tracking.database_faults import explained, is_busy, plain
+from lifecycle.tracking.database_faults import explained, is_busy, is_free, plain
 from lifecycle.tracking.messages import (
     Answer,
+    CreateRun,
     Done,
+    Ended,
     FailRun,
+    FinishRun,
     Message,
+    RecoverRun,
     RepeatableMessage,
     RunMessage,
     decode,
@@ -37,8 +45,11 @@ from lifecycle.tracking.messages import (
 from lifecycle.tracking.store import NO_STATUS
 from lifecycle.tracking.writer import Draw
 
-MAX_WAIT = 60.0
-"""Seconds that a message of a run waits for a database that another process has locked."""
+BUSY_WAIT = 10.0
+"""Seconds that the end of a run waits for a database that another process has locked."""
+
+PROBED_FOR = 0.5
+"""Seconds of one attempt to lock the database, while messages wait for it."""
 
 
 def serve(
@@ -55,41 +66,116 @@ def serve(
         draw: as :class:`lifecycle.tracking.backend.Backend` takes it, like the next.
         imported_early: likewise.
     """
-    backend, fault = Backend(draw, imported_early), ""
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    # A thread, so that a client never waits for the pipe to be read while the database is locked.
+    threading.Thread(target=_read, args=(reader, lines), daemon=True).start()
+    _Server(lines, answer, Backend(draw, imported_early)).run()
+
+
+def _read(reader: BinaryIO, lines: queue.SimpleQueue[bytes]) -> None:
     for line in reader:
         if not line.endswith(b"\n"):
             break  # the client was killed while it wrote the line
-        message, number = decode(line)
+        lines.put(line)
+    lines.put(b"")
+
+
+class _Server:
+    """Handles messages in order; those that find the database locked wait, with all that come after them."""
+
+    def __init__(self, lines: queue.SimpleQueue[bytes], answer: Callable[[Answer], None], backend: Backend) -> None:
+        self._lines, self._answer, self._backend = lines, answer, backend
+        self._waiting: deque[Message[Any]] = deque()
+        self._fault = ""  # why the open run cannot be recorded
+
+    def run(self) -> None:
+        while line := self._next():
+            message, number = decode(line)
+            self._take(message, number)
+        if self._backend.run_id is not None:
+            with suppress(Exception):  # the journal has what cannot be written now
+                self._waiting.extend(self._backend.journaled())  # the client had not sent all of it
+                self._end(FailRun("KILLED", NO_STATUS, None))
+
+    def _next(self) -> bytes:
+        """Return the next line; meanwhile, try to write what waits."""
+        while self._waiting:
+            try:
+                return self._lines.get(timeout=PROBED_FOR)
+            except queue.Empty:
+                try:
+                    self._write_waiting()
+                except Exception as error:  # whatever MLflow, its database or the disk raise
+                    self._fault = self._fault or _sentence(self._backend, error)
+                    self._waiting.clear()
+        return self._lines.get()
+
+    def _take(self, message: Message[Any], number: int | None) -> None:
         reply, failed, refused = Done(), "", None
         ends = isinstance(message, FailRun)
         try:
-            if not fault or not isinstance(message, RunMessage) or ends:
-                reply = _handle(backend, message)
+            if not self._fault or not isinstance(message, RunMessage) or ends:
+                reply = self._handle(message)
         except RequestError as error:
             refused = encode_error(error)
         except Exception as error:  # whatever MLflow, its database or the disk raise
-            failed = str(error) if isinstance(error, LifecycleError) else _sentence(backend, error)
+            failed = str(error) if isinstance(error, LifecycleError) else _sentence(self._backend, error)
             # A warm-up that fails is no fault of a run: creating the run reports it.
-            fault = fault or (failed if isinstance(message, RunMessage) else "")
+            self._fault = self._fault or (failed if isinstance(message, RunMessage) else "")
         if number is not None:
             # A message without a number has no answer, so its fault is reported with the next one.
-            answer(Answer(number, vars(reply), fault if fault and not ends else failed, refused))
+            fault = self._fault if self._fault and not ends else failed
+            self._answer(Answer(number, vars(reply), fault, refused))
             # The process is kept for the next run, which begins without the fault of this one.
-            fault = fault if backend.run_id else ""
-    if backend.run_id is not None:
-        backend.handle(FailRun("KILLED", NO_STATUS, None))
+            self._fault = self._fault if self._backend.run_id else ""
 
+    def _handle(self, message: Message[Any]) -> Any:
+        if isinstance(message, FinishRun | FailRun):
+            return self._end(message)
+        if isinstance(message, RecoverRun):
+            self._waiting.extend([message, *self._backend.journaled()])
+            return Done()
+        if not isinstance(message, RepeatableMessage):
+            reply = self._backend.handle(message)
+            if isinstance(message, CreateRun) and self._backend.late is not None:
+                self._waiting.extend([self._backend.late, *self._backend.journaled()])
+            return reply
+        if not self._waiting:
+            try:
+                return self._backend.handle(message)
+            except Exception as error:
+                if not is_busy(error):
+                    raise
+        self._waiting.append(message)
+        return Done()
 
-def _handle(backend: Backend, message: Message[Any]) -> Any:
-    """Handle a message; one that can be repeated waits for a locked database, up to a limit."""
-    until = time.monotonic() + MAX_WAIT
-    while True:
+    def _end(self, message: Message[Any]) -> Ended:
+        """End the run; what cannot be written in time is left in its journal."""
+        self._waiting.append(message)
+        until = time.monotonic() + BUSY_WAIT
         try:
-            # Repeated without a pause: MLflow lets each statement wait for the lock, see WAITS in database_faults.
-            return backend.handle(message)
-        except Exception as error:
-            if not isinstance(message, RepeatableMessage) or not is_busy(error) or time.monotonic() >= until:
-                raise
+            while not self._write_waiting():
+                if time.monotonic() >= until:
+                    pending = len(self._waiting)
+                    self._backend.leave()
+                    return Ended(pending, f"another process holds {shown(self._backend.database)}")
+        finally:
+            self._waiting.clear()
+        return Ended()
+
+    def _write_waiting(self) -> bool:
+        """Write messages that wait, in order, and return whether none is left."""
+        if len(self._waiting) > 1 and not is_free(self._backend.database, PROBED_FOR):
+            return False
+        while self._waiting:
+            try:
+                self._backend.handle(self._waiting[0])
+            except Exception as error:
+                if not is_busy(error):
+                    raise
+                return False
+            self._waiting.popleft()
+        return True
 
 
 def _sentence(backend: Backend, error: Exception) -> str:
@@ -98,7 +184,7 @@ def _sentence(backend: Backend, error: Exception) -> str:
     if folder is not None and is_full(error):
         why = f"the disk of {folder} is full. Free some room on it."
     else:
-        known = None if folder is None else explained(error, folder, MAX_WAIT)
+        known = None if folder is None else explained(error, folder)
         why = f"{type(error).__name__}: {plain(error)}." if known is None else str(known)
     return f"the run could not be recorded: {why}"
 

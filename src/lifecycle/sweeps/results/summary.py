@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -20,10 +18,11 @@ from lifecycle.sweeps.results import out_of_fold, page
 from lifecycle.sweeps.results.board import Board, board_of
 from lifecycle.sweeps.results.entries import Entry
 from lifecycle.sweeps.results.page import BOARD, FAILURES, PREDICTIONS
-from lifecycle.tracking import client, sweep_runs
+from lifecycle.tracking import sweep_runs
 from lifecycle.tracking.found_run import Which
-from lifecycle.tracking.messages import CreateRun, FinishRun, LogFolder, ReopenRun, SetTags
+from lifecycle.tracking.messages import CreateRun, ReopenRun
 from lifecycle.tracking.provenance import installed
+from lifecycle.tracking.run import session
 from lifecycle.tracking.sweep_runs import SweepRun
 
 ROLE = "sweep"
@@ -36,26 +35,21 @@ def write(plan: Plan) -> None:
     if board.metric is None:
         return
     _complete_best(board)
-    worker = client.borrow()
-    scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
-    try:
-        files = scratch / "summary"
+    cwd, tracking, name = str(Path.cwd()), asdict(plan.tracking), f"sweep-{plan.name}"
+    note = {"mlflow.note.content": _note(board)}
+    known = sweep_runs.summary_of(plan.place, plan.tracking.experiment, plan.name)
+    opening = (
+        CreateRun(cwd, tracking, name, {layout.ROLE: ROLE, layout.SWEEP: plan.name, **note})
+        if known is None
+        else ReopenRun(cwd, tracking, known)
+    )
+    with session(opening, name) as run:
+        files = run.scratch / "summary"
         files.mkdir()
         _write_files(board, files)
-        cwd, tracking = str(Path.cwd()), asdict(plan.tracking)
-        known = sweep_runs.summary_of(plan.place, plan.tracking.experiment, plan.name)
-        worker.has_recorded = True
-        if known is None:
-            tags = {layout.ROLE: ROLE, layout.SWEEP: plan.name, "mlflow.note.content": _note(board)}
-            worker.ask(CreateRun(cwd, tracking, f"sweep-{plan.name}", tags, str(scratch)))
-        else:
-            worker.ask(ReopenRun(cwd, tracking, known, str(scratch)))
-            worker.send(SetTags({"mlflow.note.content": _note(board)}))
-        worker.send(LogFolder(str(files)))
-        worker.ask(FinishRun())
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        client.give_back(worker)
+        if known is not None:
+            run.tag(**note)
+        run.log_folder(files)
 
 
 def _complete_best(board: Board) -> None:

@@ -1,0 +1,1 @@
+"""What runs have recorded and their database does not have yet, on the local disk."""

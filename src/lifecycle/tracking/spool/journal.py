@@ -1,0 +1,118 @@
+"""The journal of a run: each message is on the local disk before it is sent to the process that records.
+
+A journal is only appended to. Each line has the SHA-256 of its message, so that a line that was half written is known.
+To write all messages of a journal into a database again changes nothing, so there is no need to know how far an
+earlier attempt had got.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from lifecycle import layout
+from lifecycle.tracking.messages import Message, decode, encode
+
+SECONDS_BETWEEN = 1.0
+"""Interval at which a journal is written through to the disk: a power loss may take the messages of this time."""
+
+
+class Journal:
+    """The journal of one run, and the folder of the files that its messages refer to.
+
+    Args:
+        store: folder of the database.
+        run_id: of the run.
+    """
+
+    def __init__(self, store: Path, run_id: str) -> None:
+        folder = store / layout.SPOOL
+        self.run_id, self.file, self.files = run_id, folder / f"{run_id}{SUFFIX}", folder / run_id
+        self._lock_file = folder / f"{run_id}.lock"
+        self._lock: FileLock | None = None
+        self._descriptor: int | None = None
+        self._synced = 0.0
+
+    def begin(self) -> None:
+        """Make the files, which only their owner can read: messages contain predictions, and with them data.
+
+        Raises:
+            OSError: they cannot be written.
+            Timeout: another process has the run open.
+        """
+        self.files.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = FileLock(self._lock_file, timeout=0)
+        self._lock.acquire()
+        self._descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+    def append(self, message: Message[Any]) -> None:
+        """Add a message.
+
+        Raises:
+            OSError: the disk is full.
+        """
+        assert self._descriptor is not None  # noqa: S101 - begin() was called
+        text = encode(message, None)
+        line = memoryview(hashlib.sha256(text).hexdigest().encode() + b" " + text)
+        while line:  # a part only, where the disk becomes full
+            line = line[os.write(self._descriptor, line) :]
+        if time.monotonic() - self._synced >= SECONDS_BETWEEN:
+            self.sync()
+
+    def sync(self) -> None:
+        """Write what was appended through to the disk."""
+        if self._descriptor is not None:
+            os.fsync(self._descriptor)
+            self._synced = time.monotonic()
+
+    def messages(self) -> Iterator[Message[Any]]:
+        """Yield the messages; lines that are damaged, such as a last line that is half written, are left out."""
+        with self.file.open("rb") as lines:
+            for line in lines:
+                digest, _, text = line.partition(b" ")
+                if hashlib.sha256(text).hexdigest().encode() == digest:
+                    yield decode(text)[0]
+
+    def close(self) -> None:
+        """End writing. What is left of the journal is written by the next process that opens the database."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+            # The name stays while there is a journal: removed earlier, two processes could lock two files of it.
+            if not self.file.exists():
+                self._lock_file.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the journal: the database has all of it."""
+        # The file first: without it, the rest is nothing that anyone waits for.
+        self.file.unlink(missing_ok=True)
+        shutil.rmtree(self.files, ignore_errors=True)
+        if self._lock is None:
+            self._lock_file.unlink(missing_ok=True)
+
+    def is_written(self) -> bool:
+        """Return whether a process has the journal open for writing."""
+        if not self._lock_file.exists():
+            return False
+        with suppress(Timeout), FileLock(self._lock_file, timeout=0):
+            return False
+        return True
+
+
+SUFFIX = ".jsonl"
+
+
+def waiting(store: Path) -> list[Journal]:
+    """Return the journals in a store, by the id of their run."""
+    return [Journal(store, file.stem) for file in sorted((store / layout.SPOOL).glob(f"*{SUFFIX}"))]
