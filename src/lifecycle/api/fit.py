@@ -17,7 +17,6 @@ from lifecycle.api.messages import worded
 from lifecycle.capabilities import weight_of
 from lifecycle.compile import metrics
 from lifecycle.config.schema import Job
-from lifecycle.config.tracking_address import check_environment
 from lifecycle.console import report
 from lifecycle.data import external
 from lifecycle.data.batches import in_order
@@ -68,7 +67,7 @@ def run(job: Job, rows: MemoryRows, callbacks: Sequence[pl.Callback], track: boo
         raise RequestError("track", "must be True, False or None", repr(track), "Use tracking= to say where.")
     # Before the data are loaded: tracking to another place than MLflow's environment names is refused.
     if track:
-        check_environment(job.request.tracking.dir)
+        job.request.tracking.check()
     # Also around the preparation: building a network draws random numbers.
     with process_state.preserved():
         prepared = pipeline.prepare(job, rows)

@@ -18,6 +18,7 @@ from lifecycle.config.request_record import FROM_PYTHON
 from lifecycle.config.schema import Request, RunConfig, TrackingConfig, TrainerConfig
 from lifecycle.config.structured import structured, template
 from lifecycle.config.tasks import TASKS
+from lifecycle.config.tracking_address import is_server
 from lifecycle.contract import REGRESSION
 from lifecycle.data.sources.in_memory import PATH
 from lifecycle.errors import RequestError, Setting, did_you_mean, field_error, first_line, unknown_field
@@ -265,7 +266,7 @@ def plain(value: Any) -> Any:
 
 
 def tracking_config(tracking: TrackingConfig | str | Path | None) -> TrackingConfig:
-    """Return where runs are recorded: a given configuration, a folder, or, for ``None``, ``mlruns/``.
+    """Return where runs are recorded: a given configuration, a folder, a server, or, for ``None``, ``mlruns/``.
 
     Raises:
         RequestError: it is none of these.
@@ -276,5 +277,7 @@ def tracking_config(tracking: TrackingConfig | str | Path | None) -> TrackingCon
         raise RequestError(
             "tracking", "must be a folder or a TrackingConfig", repr(tracking), "Write tracking='mlruns'."
         )
-    config: TrackingConfig = _built(TrackingConfig, {"dir": str(tracking)}, "tracking", "tracking")
+    # As MLflow's users write it. A Path is a folder.
+    key = "uri" if isinstance(tracking, str) and is_server(tracking) else "dir"
+    config: TrackingConfig = _built(TrackingConfig, {key: str(tracking)}, "tracking", "tracking")
     return config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lifecycle.checks import in_range, one_of
 from lifecycle.config import expressions
 from lifecycle.config.fields import option
-from lifecycle.config.tracking_address import check_folder
+from lifecycle.config.tracking_address import LOCAL, check_folder, check_server, server_of
 from lifecycle.contract import DataPlugin, Fold, ModelPlugin
 from lifecycle.credentials import masked
 from lifecycle.errors import FieldError, RequestError, as_typed, field_error, first_line
@@ -32,6 +32,8 @@ PRECISIONS = ("32", "bf16-mixed", "auto")
 
 ON_ERROR = ("continue", "stop", "retry")
 PLACEMENTS = ("pack", "spread")
+
+CHECKPOINTS = ("local", "server")
 
 AUDITS = ("on", "strict", "off")
 
@@ -91,6 +93,11 @@ class TrackingConfig:
     dir: str = option("mlruns", "folder of the database, artifacts and checkpoints; relative to the working folder")
     experiment: str = option("lifecycle", "MLflow experiment; the UI compares the runs within one")
     run_name: str | None = option(None, "null: <model>-<data>-<seed>, or <experiment>-<seed>")
+    uri: str | None = option(
+        None, "server or database that runs are sent to; null: MLFLOW_TRACKING_URI; local: none", ("local",)
+    )
+    artifacts: str | None = option(None, "where a new experiment of the server keeps artifacts; null: as it likes")
+    checkpoints: str = option("local", "server: checkpoints are sent too, so that any machine can resume", CHECKPOINTS)
     figures: bool = option(True, "draw the figures of each run; false saves about half a second per run")
 
     def __post_init__(self) -> None:
@@ -98,6 +105,9 @@ class TrackingConfig:
             if not str(getattr(self, name)).strip():
                 raise FieldError(name, "must not be empty", repr(getattr(self, name)), "Leave it out.")
         check_folder(self.dir)
+        if self.uri is not None:
+            check_server(self.uri)
+        one_of(self, "checkpoints", CHECKPOINTS)
         name = self.experiment
         if "/" in name or name.startswith(".") or len(name) > MOST_NAME_CHARACTERS:
             problem = (
@@ -105,6 +115,31 @@ class TrackingConfig:
                 "a dot"
             )
             raise FieldError("experiment", problem, name, "The default is lifecycle.")
+
+    @property
+    def server(self) -> str | None:
+        """The address of the server that runs are sent to; ``None``: there is none.
+
+        Raises:
+            RequestError: the environment names what is no server.
+        """
+        return server_of(self.uri, self.dir)
+
+    def for_process(self) -> dict[str, Any]:
+        """Return the fields for another process, whose environment may name another server.
+
+        Raises:
+            RequestError: as :attr:`server`.
+        """
+        return {**asdict(self), "uri": self.server or LOCAL}
+
+    def check(self) -> None:
+        """Check the environment, where it matters: before anything is read or written.
+
+        Raises:
+            RequestError: as :attr:`server`.
+        """
+        server_of(self.uri, self.dir)
 
 
 @dataclass

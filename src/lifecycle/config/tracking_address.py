@@ -1,4 +1,4 @@
-"""Checks that runs are recorded in a folder: addresses of servers and databases are not supported yet."""
+"""Where runs are recorded: always in a folder, and from there they are sent to an MLflow server, if there is one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lifecycle import layout
-from lifecycle.credentials import masked
-from lifecycle.errors import Either, FieldError, RequestError, Text, field_error
+from lifecycle.credentials import MASK, masked
+from lifecycle.errors import Either, FieldError, RequestError, Setting, Text, field_error
 
-VARIABLES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+VARIABLE, REGISTRY = "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"
 DEFAULT = "mlruns"
+LOCAL = "local"
+"""Value of ``tracking.uri``: no server, whatever the environment says."""
+
+_SERVER = re.compile(
+    r"(?:https?://[^/\s]|(?:postgresql|mysql|mssql|sqlite)(?:\+\w+)?:///?[^/]|databricks(?:://|$))", re.IGNORECASE
+)
 
 _SCHEMES = (
     *("file", "sqlite", "http", "https", "mysql", "postgres", "postgresql", "mssql", "oracle", "databricks"),
@@ -35,25 +41,76 @@ def check_folder(name: str) -> None:
         raise FieldError("dir", "must be a folder", _short(name), _remedy(name.strip()))
 
 
-def check_environment(folder: str) -> None:
-    """Refuse an address in MLflow's environment variables where no folder was chosen: ignoring it would surprise.
+def is_server(address: str) -> bool:
+    """Return whether an address is that of a server or a database."""
+    return _SERVER.match(address.strip()) is not None
 
-    Args:
-        folder: ``tracking.dir``; a folder other than the default was chosen, and takes precedence.
+
+def check_server(address: str) -> None:
+    """Refuse an address of which MLflow could make no client.
 
     Raises:
-        RequestError: a variable names another place.
+        FieldError: the address is a folder, or its scheme is not known.
     """
-    for variable in VARIABLES:
-        address = os.environ.get(variable, "").strip()
-        if not address or folder != DEFAULT or _is_within(address, Path(folder)):
-            continue
+    if address == LOCAL or is_server(address):
+        return
+    problem = "must be the address of an MLflow server or a database"
+    path = _path(address.strip())
+    cure: Text = "Write http://host:5000, postgresql://host/name, mysql://host/name, sqlite:///file.db or databricks."
+    if path is not None:
+        cure = ["A folder is named by ", _argument(str(path)), ". ", cure]
+    raise FieldError("uri", problem, _short(address), cure)
+
+
+def server_of(uri: str | None, folder: str) -> str | None:
+    """Return the address of the server or the database to which runs are sent; ``None``: they stay in their folder.
+
+    Args:
+        uri: ``tracking.uri``.
+        folder: ``tracking.dir``. Where a folder other than the default was chosen, the environment is not asked.
+
+    Raises:
+        RequestError: a variable of the environment names what is no server, or another registry.
+    """
+    if uri == LOCAL:
+        return None
+    address = (uri or "").strip()
+    if not address and folder == DEFAULT:
+        address = _of_environment(VARIABLE, folder)
+    if not address or _is_within(address, Path(folder)):
+        _check_registry(None, folder)
+        return None
+    if MASK in address:
+        raise RequestError(
+            Setting("tracking.uri", address),
+            "is recorded without its password",
+            remedy=["Give it again, or set ", VARIABLE, "."],
+        )
+    _check_registry(address, folder)
+    return address
+
+
+def _of_environment(variable: str, folder: str) -> str:
+    address = os.environ.get(variable, "").strip()
+    if address and not _is_within(address, Path(folder)) and not _SERVER.match(address):
         raise RequestError(
             variable,
-            f"is set to {_short(address)}, and tracking servers and other databases are not supported yet: runs are "
-            "kept in a folder",
+            f"is set to {_short(address)}, which is no server",
             remedy=["Unset it, or choose the folder with ", _argument(f"./{DEFAULT}"), "."],
         )
+    return address
+
+
+def _check_registry(server: str | None, folder: str) -> None:
+    """Refuse a registry other than that of the server: ignoring it would surprise."""
+    address = os.environ.get(REGISTRY, "").strip()
+    if not address or folder != DEFAULT or address == server or (not server and _is_within(address, Path(folder))):
+        return
+    raise RequestError(
+        REGISTRY,
+        f"is set to {_short(address)}, and models are registered where the runs are",
+        remedy=["Unset it, or choose the folder with ", _argument(f"./{DEFAULT}"), "."],
+    )
 
 
 def checked(folder: str) -> str:
@@ -68,7 +125,7 @@ def checked(folder: str) -> str:
         check_folder(folder)
     except ValueError as error:
         raise field_error("tracking", error) from error
-    check_environment(folder)
+    server_of(None, folder)
     return folder
 
 
@@ -86,9 +143,13 @@ def _remedy(address: str) -> Text:
             _argument("<folder>"),
             f", such as {DEFAULT}.",
         ]
-    folder = f" (a folder of that name is ./{address})" if not rest else ""
-    not_yet = f"Tracking servers and other databases are not supported yet{folder}: write "
-    return [not_yet, _argument("<folder>"), f", such as {DEFAULT}."]
+    folder = f", or ./{address} for a folder of that name" if not rest else ""
+    if not _SERVER.match(address):
+        return ["Write ", _argument("<folder>"), f", such as {DEFAULT}{folder}."]
+    server = Either(
+        command=f"tracking.uri={_short(address)}", python=f'tracking=TrackingConfig(uri="{_short(address)}")'
+    )
+    return ["A server is named by ", server, f"{folder}; the folder is for checkpoints and what waits to be sent."]
 
 
 def _argument(folder: str) -> Either:

@@ -130,9 +130,11 @@ class Report:
             self._line("", f"pictures:    {', '.join(pictures)}")
 
     def pending(self, run: Run) -> None:
-        """Print what of a run that has ended is not recorded yet, if anything."""
+        """Print where a run that has ended is on its server, or what of it is not recorded yet."""
         if run.pending:
             self._line("Pending", run.pending, style="yellow")
+        if run.page:
+            self._line("Server", run.page)
 
     def scores(self, data: Dataset, evaluation: Evaluation) -> None:
         """Print the scores of the network and the baseline."""

@@ -18,7 +18,6 @@ from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.scores import prefixed
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
-from lifecycle.config.tracking_address import check_environment
 from lifecycle.console import report
 from lifecycle.credentials import hiding
 from lifecycle.data.audit.findings import check_strict
@@ -121,7 +120,7 @@ def run(
 
 def _run(request: Request, on_start: OnStart | None, on_epoch: Callable[[Row], None] | None = None) -> Result | None:
     printer = report.Report(0 if is_helper() else request.config.verbose)
-    check_environment(request.tracking.dir)  # outside of try: a failure could not be recorded either
+    request.tracking.check()  # outside of try: a failure could not be recorded either
     try:
         job = resolve(request)
         prepared = prepare(job)

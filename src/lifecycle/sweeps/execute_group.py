@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import Timeout
@@ -156,7 +156,7 @@ class _Execution:
         """Create the database and the experiment, as the first run would."""
         worker = client.borrow()
         try:
-            worker.ask(CloseDeadRuns(str(Path.cwd()), asdict(self._plan.tracking)))
+            worker.ask(CloseDeadRuns(str(Path.cwd()), self._plan.tracking.for_process()))
         finally:
             client.give_back(worker)
 

@@ -16,6 +16,7 @@ from filelock import FileLock
 from lifecycle import layout
 from lifecycle.config import request_record
 from lifecycle.config.schema import Request, SweepConfig, SweepJob, TrackingConfig
+from lifecycle.credentials import masked_values
 from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.runtime.memory import uncollected
 from lifecycle.sweeps.search import space
@@ -161,7 +162,7 @@ def write(plan: Plan) -> None:
         "format": FORMAT,
         "name": plan.name,
         "command": plan.command,
-        "tracking": asdict(plan.tracking),
+        "tracking": masked_values(asdict(plan.tracking)),
         "settings": asdict(plan.settings),
         "verbose": plan.verbose,
         "launcher_options": list(plan.launcher_options),

@@ -11,7 +11,6 @@ from typing import Any
 from omegaconf import DictConfig
 
 from lifecycle.config.schema import OPTUNA, SweepConfig, build
-from lifecycle.config.tracking_address import check_environment
 from lifecycle.errors import Interrupted, LifecycleError
 from lifecycle.runtime.processes import signals_ignored
 from lifecycle.sweeps import grid, planning, signature
@@ -91,7 +90,7 @@ def stored(plan: Plan) -> Plan:
     Raises:
         RequestError: an environment variable names another place for runs, or the launcher is not installed.
     """
-    check_environment(plan.tracking.dir)
+    plan.tracking.check()
     start.check(plan)
     if plan.search is not None:
         with plans.turn(plan):

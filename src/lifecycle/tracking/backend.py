@@ -17,12 +17,15 @@ from filelock import FileLock, Timeout
 
 from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
+from lifecycle.credentials import masked
 from lifecycle.errors import RequestError
 from lifecycle.tracking import end_notes, model_registry, search
 from lifecycle.tracking.database_faults import is_busy, is_free, wait_until_free
 from lifecycle.tracking.messages import (
     CloseDeadRuns,
     CreateRun,
+    Deliver,
+    Delivered,
     DiscardRun,
     Done,
     Ended,
@@ -46,6 +49,8 @@ from lifecycle.tracking.messages import (
     WarmUp,
 )
 from lifecycle.tracking.provenance import commit
+from lifecycle.tracking.servers import outbox
+from lifecycle.tracking.servers.sender import Sender
 from lifecycle.tracking.spool import late
 from lifecycle.tracking.spool.journal import Journal
 from lifecycle.tracking.spool.settle import settle
@@ -94,6 +99,7 @@ class Backend:
         self._draw, self._imported_early = draw, tuple(imported_early)
         self._lock: FileLock | None = None
         self._artifacts = Path()
+        self._sender: Sender | None = None
         self._status: str | None = None  # of a reopened run, which is only added to
 
     @singledispatchmethod
@@ -148,6 +154,7 @@ class Backend:
             self.run_id, self._artifacts = created.info.run_id, artifacts(created)
             self._lock_run(store.checkpoints(created.info.run_id))
             store.reserve(created.info.run_id)
+            self._put(store.folder, created.info.run_id, message.tracking)
             # Runs that were killed are settled here, as no server watches over them.
             _unless_busy(lambda: close_dead_runs(store))
         return RunOpened(created.info.run_id, str(store.folder), str(artifacts(created)))
@@ -160,6 +167,7 @@ class Backend:
         config = TrackingConfig(**message.tracking)
         self._artifacts = folder / "artifacts" / config.experiment / message.run_id / "artifacts"
         self.run_id, self.late = message.run_id, message
+        self._put(folder, message.run_id, message.tracking)
         return RunOpened(message.run_id, str(folder), str(self._artifacts), message.begun)
 
     def _create_late(self, message: CreateRun) -> RunOpened:
@@ -199,6 +207,7 @@ class Backend:
         found = store.client.get_run(message.run_id)  # again: the process that had the lock may have changed it
         self.run_id, self._lock, self._status = message.run_id, lock, found.info.status
         self._artifacts = artifacts(found)
+        self._put(store.folder, message.run_id, message.tracking, found.data.tags.get(layout.SERVER))
         return RunOpened(message.run_id, str(store.folder), str(artifacts(found)))
 
     @handle.register
@@ -316,6 +325,7 @@ class Backend:
         self._set_place(cwd, tracking)
         self.store = open_store(TrackingConfig(**tracking))
         settle(self.store, self._draw)
+        self._start_sender(self.store.folder, TrackingConfig(**tracking))
         return self.store
 
     def _set_place(self, cwd: str, tracking: dict[str, Any]) -> None:
@@ -324,6 +334,49 @@ class Backend:
 
     def _journal(self) -> Journal | None:
         return None if self.run_id is None else Journal(self.database.parent, self.run_id)
+
+    @handle.register
+    def _deliver(self, message: Deliver) -> Delivered:
+        store = self._open(message.cwd, message.tracking)
+        if self._sender is None:
+            return Delivered()
+        run_id, known = message.run_id, outbox.read(store.folder, message.run_id)
+        _, why = self._sender.deliver(run_id or None)
+        waiting = [entry.run_id for entry in outbox.entries(store.folder) if run_id in ("", entry.run_id)]
+        now = outbox.read(store.folder, run_id) or known
+        ids = ("", "") if now is None else (now.server_run, now.experiment_id)
+        if run_id and not ids[0]:
+            ids = self._sender.ids(run_id)
+        return Delivered(waiting, why, self._sender.server, *ids)
+
+    def close(self) -> None:
+        """Send what is left, for as long as requests succeed."""
+        if self._sender is not None:
+            self._sender.finish()
+
+    def _put(self, folder: Path, run_id: str, tracking: dict[str, Any], then: str | None = None) -> None:
+        """Let a run be sent to its server.
+
+        Args:
+            folder: of the database.
+            run_id: of the run.
+            tracking: fields of the configuration.
+            then: the server that has the run already.
+        """
+        config = TrackingConfig(**tracking)
+        server = masked(config.server) if config.server else then
+        if server is not None:
+            is_sent = config.checkpoints == "server"
+            outbox.put(folder, outbox.Entry(run_id, server, config.experiment, config.artifacts, is_sent))
+        self._start_sender(folder, config)
+
+    def _start_sender(self, folder: Path, config: TrackingConfig) -> None:
+        address = config.server
+        if self._sender is not None and (self._sender.address, self._sender.store) != (address, folder):
+            self._sender.stop()
+            self._sender = None
+        if self._sender is None and address is not None:
+            self._sender = Sender(folder, address)
 
     def _opened(self) -> tuple[Store, str]:
         assert self.store is not None  # noqa: S101 - the client opens a run before it records in it

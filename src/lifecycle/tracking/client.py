@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 from lifecycle.config.schema import TrackingConfig
-from lifecycle.config.tracking_address import check_environment
 from lifecycle.errors import TrackingError
 from lifecycle.tracking.messages import (
     Message,
@@ -172,7 +171,7 @@ def warm_up(config: TrackingConfig) -> None:
     Raises:
         RequestError: an environment variable names another place for runs.
     """
-    check_environment(config.dir)
+    config.check()
     client = borrow()
     client.send(WarmUp(config.dir, str(Path.cwd()), config.figures))
     give_back(client)

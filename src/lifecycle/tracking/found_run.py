@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lifecycle import layout
 from lifecycle.config.fields import option
 from lifecycle.config.schema import TrackingConfig
-from lifecycle.config.tracking_address import check_environment
 from lifecycle.errors import RequestError, SavedModelError, Setting
 from lifecycle.tracking import client
 from lifecycle.tracking.messages import (
@@ -60,6 +59,7 @@ class FoundRun:
         artifacts: folder of the run's artifacts; ``None`` of a folder.
         saved: folder of the three files; ``None`` of a run without a model.
         params, metrics, tags: as in MLflow; the last value of a metric.
+        tracking: where it was looked for; ``None`` of a folder.
     """
 
     id: str | None
@@ -74,6 +74,7 @@ class FoundRun:
     params: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    tracking: TrackingConfig | None = None
 
     @property
     def outcome(self) -> str:
@@ -152,7 +153,8 @@ def find(which: Which, statuses: Iterable[str] = FINISHED) -> FoundRun:
         )
     if (folder := _folder(which.run)) is not None:
         return FoundRun(None, which.run, saved=folder)
-    return _found(_ask(which, FindRun(*_place(which), which.run, list(statuses), which.metric, which.sweep)))
+    message = FindRun(*_place(which), which.run, list(statuses), which.metric, which.sweep)
+    return replace(_found(_ask(which, message)), tracking=which.tracking)
 
 
 def find_many(which: Which, statuses: Iterable[str] = ENDED) -> list[FoundRun]:
@@ -174,7 +176,7 @@ def find_many(which: Which, statuses: Iterable[str] = ENDED) -> list[FoundRun]:
                 Setting("run", name), "is a folder with a saved model and no run", remedy="Name its run."
             )
     found = _ask(which, FindRuns(*_place(which), names, list(statuses), which.metric, which.sweep))
-    return [_found(RunRecord(**run)) for run in found.runs]
+    return [replace(_found(RunRecord(**run)), tracking=which.tracking) for run in found.runs]
 
 
 def close_dead(which: Which) -> None:
@@ -203,11 +205,11 @@ def register(found: FoundRun, name: str, aliases: list[str]) -> Registered:
 
 def _place(which: Which) -> tuple[str, dict[str, Any]]:
     """Return the first two fields of every message that finds runs."""
-    return str(Path.cwd()), asdict(which.tracking)
+    return str(Path.cwd()), which.tracking.for_process()
 
 
 def _ask(which: Which, message: Message[Reply]) -> Reply:
-    check_environment(which.tracking.dir)
+    which.tracking.check()
     # Checked here, since opening a database that does not exist would create it.
     if not (Path(which.tracking.dir).expanduser() / layout.DATABASE).is_file():
         raise RequestError(

@@ -102,6 +102,24 @@ class Registered:
 
 
 @dataclass(frozen=True)
+class Delivered:
+    """Reply: how far runs are on their server.
+
+    Attributes:
+        waiting: ids of the runs that are not there in full.
+        why: the reason, without a full stop; "": there is none.
+        server: its address, without credentials; "": there is none.
+        server_run, experiment_id: of the run on the server; "": it has none, or all runs were asked for.
+    """
+
+    waiting: list[str] = field(default_factory=list)
+    why: str = ""
+    server: str = ""
+    server_run: str = ""
+    experiment_id: str = ""
+
+
+@dataclass(frozen=True)
 class Message(Generic[Reply]):
     """What a client asks the worker to do. Subclasses of this class itself need no open run."""
 
@@ -207,6 +225,14 @@ class RegisterModel(StoreMessage[Registered]):
 @dataclass(frozen=True)
 class CloseDeadRuns(StoreMessage[Done]):
     """Message to set RUNNING runs whose process is gone to KILLED."""
+
+
+@dataclass(frozen=True)
+class Deliver(StoreMessage[Delivered]):
+    """Message to wait until a run is on its server, for as long as requests succeed; "": all runs."""
+
+    reply = Delivered
+    run_id: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from lifecycle import layout
 from lifecycle.config import request_record
 from lifecycle.config.schema import Request, SweepJob
+from lifecycle.config.tracking_address import LOCAL
 from lifecycle.contract import DataSpec
 from lifecycle.credentials import masked
 from lifecycle.errors import TrackingError
@@ -40,6 +41,7 @@ from lifecycle.tracking.messages import (
     ResumeRun,
     SetTags,
 )
+from lifecycle.tracking.servers import delivery
 from lifecycle.tracking.spool import pending
 from lifecycle.tracking.spool.recorder import SpooledRecorder
 
@@ -73,7 +75,8 @@ class Run:
         folder: of the database.
         artifacts: folder of the run's artifacts.
         scratch: a folder for files that are being recorded; removed when the run is recorded.
-        pending: once the run has ended: what is not in its database yet, and why; empty: nothing.
+        pending: once the run has ended: what is not in its database or on its server yet, and why; empty: nothing.
+        page: once the run has ended: its address on its server; empty: it has none, or is not there in full.
     """
 
     recorder: Recorder
@@ -83,6 +86,7 @@ class Run:
     artifacts: Path
     scratch: Path
     pending: str = ""
+    page: str = ""
     _unsent: Points = field(default_factory=list)
     _sent: float = field(default_factory=time.monotonic)
     _known: dict[str, dict[int, float]] = field(default_factory=dict)  # of a resumed run: value by metric and step
@@ -198,8 +202,9 @@ def track(request: Request) -> Iterator[Run]:
         RequestError: the database cannot be opened.
         TrackingError: something could not be recorded; the run is FAILED.
     """
-    opening = CreateRun(str(Path.cwd()), asdict(request.tracking), request.run_name, tags_of(request))
-    with session(opening, request.run_name) as run:
+    opening = CreateRun(str(Path.cwd()), request.tracking.for_process(), request.run_name, tags_of(request))
+    # The process of a sweep waits for its server once, at its end.
+    with session(opening, request.run_name, deliver=request.sweep is None) as run:
         describe(run, request)
         yield run
 
@@ -218,7 +223,8 @@ def track_again(found: FoundRun, *, resume: bool) -> Iterator[Run]:
         TrackingError: something could not be recorded.
     """
     assert found.id is not None  # noqa: S101 - its callers refuse a folder with a saved model
-    tracked = {"dir": str(found.checkpoints.parent.parent), "experiment": found.experiment}
+    sent = {"uri": LOCAL} if found.tracking is None else found.tracking.for_process()
+    tracked = {**sent, "dir": str(found.checkpoints.parent.parent), "experiment": found.experiment}
     with session(ReopenRun(str(Path.cwd()), tracked, found.id), found.name) as run:
         if resume:
             run.resume()
@@ -226,12 +232,13 @@ def track_again(found: FoundRun, *, resume: bool) -> Iterator[Run]:
 
 
 @contextmanager
-def session(opening: CreateRun | ReopenRun, name: str) -> Iterator[Run]:
+def session(opening: CreateRun | ReopenRun, name: str, deliver: bool = True) -> Iterator[Run]:
     """Record a run during the block, and end it as the block ends.
 
     Args:
         opening: creates the run, or reopens it.
         name: of the run.
+        deliver: whether to wait until the run is on its server, if it has one that answers.
 
     Raises:
         RequestError: the database cannot be opened, or another process has the run open.
@@ -246,6 +253,8 @@ def session(opening: CreateRun | ReopenRun, name: str) -> Iterator[Run]:
         yield run
         run.send()
         run.pending = pending.sentence(recorder.ask(FinishRun(pending.now())), run.folder)
+        if deliver and not run.pending and opening.tracking.get("uri", LOCAL) != LOCAL:
+            run.page, run.pending = delivery.sentences(recorder.deliver())
     # Also Interrupted and KeyboardInterrupt, which are no Exceptions: the run ends as KILLED.
     except BaseException as error:
         # Also a run that could not be opened: the process that records may have created it.

@@ -160,7 +160,12 @@ def _open(folder: Path, config: TrackingConfig) -> Store:
 
 def artifacts(run: Any) -> Path:
     """Return the folder of the artifacts of an ``mlflow.entities.Run``."""
-    return Path(url2pathname(urlsplit(run.info.artifact_uri).path))
+    return local_path(run.info.artifact_uri)
+
+
+def local_path(uri: str) -> Path:
+    """Return the local folder of an artifact location."""
+    return Path(url2pathname(urlsplit(uri).path))
 
 
 def close_dead_runs(store: Store) -> None:

@@ -57,7 +57,7 @@ def serve(
     answer: Callable[[Answer], None],
     draw: Draw | None = None,
     imported_early: Sequence[str] = (),
-) -> None:
+) -> Backend:
     """Handle the messages of a client until there are no more; then end the run that is still open.
 
     Args:
@@ -65,11 +65,16 @@ def serve(
         answer: called with the answer to each message that awaits one.
         draw: as :class:`lifecycle.tracking.backend.Backend` takes it, like the next.
         imported_early: likewise.
+
+    Returns:
+        What recorded them; it may have more to send to a server.
     """
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     # A thread, so that a client never waits for the pipe to be read while the database is locked.
     threading.Thread(target=_read, args=(reader, lines), daemon=True).start()
-    _Server(lines, answer, Backend(draw, imported_early)).run()
+    backend = Backend(draw, imported_early)
+    _Server(lines, answer, backend).run()
+    return backend
 
 
 def _read(reader: BinaryIO, lines: queue.SimpleQueue[bytes]) -> None:
@@ -200,10 +205,12 @@ def main(draw: Draw | None = None, imported_early: Sequence[str] = ()) -> None:
     answers = os.dup(1)
     os.dup2(2, 1)  # libraries print to stdout, and a printed line is no answer
     _leave_out_check()
-    serve(sys.stdin.buffer, lambda answer: _write(answers, encode_answer(answer)), draw, imported_early)
+    backend = serve(sys.stdin.buffer, lambda answer: _write(answers, encode_answer(answer)), draw, imported_early)
     null = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):  # a pipe on the command's output closes now, not after this process has been torn down
         os.dup2(null, descriptor)
+    os.close(answers)
+    backend.close()
 
 
 def _leave_out_check() -> None:

@@ -17,7 +17,6 @@ from lifecycle.checks import in_range
 from lifecycle.cli.arguments import read
 from lifecycle.config.fields import option
 from lifecycle.config.schema import TrackingConfig
-from lifecycle.config.tracking_address import check_environment
 from lifecycle.errors import Interrupted, LifecycleError, RequestError, Setting
 from lifecycle.runtime import ports
 from lifecycle.runtime.ports import HOST
@@ -47,7 +46,7 @@ def run(arguments: list[str]) -> None:
         RequestError: there are no runs, or the port is taken.
     """
     config = read(arguments, UIConfig, "ui")
-    check_environment(config.tracking.dir)
+    config.tracking.check()
     folder = Path(config.tracking.dir).expanduser().absolute()
     if not (folder / layout.DATABASE).is_file():
         raise RequestError(

@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -35,7 +35,7 @@ def write(plan: Plan) -> None:
     if board.metric is None:
         return
     _complete_best(board)
-    cwd, tracking, name = str(Path.cwd()), asdict(plan.tracking), f"sweep-{plan.name}"
+    cwd, tracking, name = str(Path.cwd()), plan.tracking.for_process(), f"sweep-{plan.name}"
     note = {"mlflow.note.content": _note(board)}
     known = sweep_runs.summary_of(plan.place, plan.tracking.experiment, plan.name)
     opening = (

@@ -24,6 +24,6 @@ def sentence(ended: Ended, folder: Path) -> str:
     if not ended.pending:
         return ""
     return (
-        f"{ended.pending} entries of the run (scores, files) are in {shown(folder / 'spool')} and not in its database yet, since "
-        f"{ended.why}. Nothing is lost: the next command, or `lifecycle sync`, records them."
+        f"{ended.pending} entries of the run (scores, files) are in {shown(folder / 'spool')} and not in its database "
+        f"yet, since {ended.why}. Nothing is lost: the next command, or `lifecycle sync`, records them."
     )

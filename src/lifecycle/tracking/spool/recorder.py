@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from filelock import Timeout
 
+from lifecycle.credentials import masked_values
 from lifecycle.errors import RequestError
 from lifecycle.tracking.client import Client, WorkerEndedError, give_back
 from lifecycle.tracking.messages import (
     CreateRun,
+    Deliver,
+    Delivered,
     FailRun,
     FinishRun,
     Message,
@@ -50,7 +53,7 @@ class SpooledRecorder:
     """
 
     def __init__(self, worker: Client, opening: CreateRun | ReopenRun) -> None:
-        self._place, self._restarts = (opening.cwd, opening.tracking), 0
+        self._opening, self._restarts = opening, 0
         self._is_running = isinstance(opening, CreateRun)
         self._worker = worker
         # Before the first message: Client.end() kills a process that has recorded nothing.
@@ -64,7 +67,8 @@ class SpooledRecorder:
                 f"run {self.opened.run_id}", "is still running in another process", remedy="Wait for its end."
             ) from error
         if self.opened.begun is not None and isinstance(opening, CreateRun):
-            self.journal.append(replace(opening, run_id=self.opened.run_id, begun=self.opened.begun))
+            tracking = masked_values(opening.tracking)
+            self.journal.append(replace(opening, tracking=tracking, run_id=self.opened.run_id, begun=self.opened.begun))
 
     def keep(self, messages: Sequence[RepeatableMessage]) -> None:
         """Put messages into the journal only; what they say is sent later, see ``kept`` of :meth:`send`."""
@@ -119,13 +123,22 @@ class SpooledRecorder:
         self._worker.has_recorded = True
         self.journal.sync()
         try:
-            if self.opened.begun is None:
-                self._worker.ask(ReopenRun(*self._place, self.opened.run_id))
+            if self.opened.begun is None or not isinstance(self._opening, CreateRun):
+                self._worker.ask(ReopenRun(self._opening.cwd, self._opening.tracking, self.opened.run_id))
                 self._worker.send(RecoverRun(self._is_running))
             else:
-                self._worker.ask(cast(CreateRun, next(self.journal.messages())))
-        except WorkerEndedError as again:
-            self._restart(again)
+                again = replace(self._opening, run_id=self.opened.run_id, begun=self.opened.begun)
+                self._worker.ask(again)
+        except WorkerEndedError as once_more:
+            self._restart(once_more)
+
+    def deliver(self) -> Delivered:
+        """Wait until the run is on its server, for as long as requests succeed.
+
+        Raises:
+            TrackingError: the process that records has ended.
+        """
+        return self._worker.ask(Deliver(self._opening.cwd, self._opening.tracking, self.opened.run_id))
 
     def close(self) -> None:
         """Give the process back, for the next run."""

@@ -1,0 +1,1 @@
+"""Copies runs to an MLflow server, or from one."""

@@ -1,0 +1,29 @@
+"""Sentences on how far runs are on their server."""
+
+from __future__ import annotations
+
+from lifecycle.tracking.messages import Delivered
+
+
+def sentences(delivered: Delivered) -> tuple[str, str]:
+    """Return where runs are on their server, and what waits to be sent; one of them is empty.
+
+    Args:
+        delivered: the reply to a :class:`lifecycle.tracking.messages.Deliver`.
+    """
+    if not delivered.waiting:
+        return address_of(delivered), ""
+    many = len(delivered.waiting)
+    runs = "The run is" if many == 1 else f"{many} runs are"
+    why = f": {delivered.why}" if delivered.why else ""
+    return "", (
+        f"{runs} recorded here, and not yet in full on {delivered.server}{why}. Nothing is lost: the next command, or "
+        "`lifecycle sync`, sends it."
+    )
+
+
+def address_of(delivered: Delivered) -> str:
+    """Return the address of a run's page, or that of the server where it has no pages."""
+    if not delivered.server.startswith("http") or not delivered.server_run:
+        return delivered.server
+    return f"{delivered.server.rstrip('/')}/#/experiments/{delivered.experiment_id}/runs/{delivered.server_run}"
