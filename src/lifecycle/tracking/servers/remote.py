@@ -33,6 +33,7 @@ def client_of(address: str) -> Any:
     """Return an ``mlflow.MlflowClient`` of a server, whose requests fail soon: they are repeated anyway."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(SECONDS_OF_REQUEST))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     # Likewise of S3, where a server keeps its artifacts.
     os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")
     import mlflow
