@@ -195,18 +195,18 @@ class Backend:
 
     @handle.register
     def _find(self, message: FindRun) -> RunRecord:
-        store = self._open(message.cwd, message.tracking)
+        store = self._open(message.cwd, message.tracking, to_write=False)
         return search.find(store, message.run, message.statuses, message.metric, message.sweep)
 
     @handle.register
     def _find_many(self, message: FindRuns) -> RunRecords:
-        store = self._open(message.cwd, message.tracking)
+        store = self._open(message.cwd, message.tracking, to_write=False)
         found = search.find_many(store, message.runs, message.sweep, message.statuses, message.metric)
         return RunRecords([vars(run) for run in found])
 
     @handle.register
     def _histories(self, message: GetHistories) -> RecordedPoints:
-        return RecordedPoints(search.histories(self._open(message.cwd, message.tracking), message.run))
+        return RecordedPoints(search.histories(self._open(message.cwd, message.tracking, to_write=False), message.run))
 
     @handle.register
     def _discard(self, message: DiscardRun) -> Done:
@@ -229,9 +229,9 @@ class Backend:
             close_dead_runs(store)
         return Done()
 
-    def _open(self, cwd: str, tracking: dict[str, Any]) -> Store:
+    def _open(self, cwd: str, tracking: dict[str, Any], to_write: bool = True) -> Store:
         os.chdir(cwd)  # a relative tracking.dir is one of the main process
-        self.store = open_store(TrackingConfig(**tracking))
+        self.store = open_store(TrackingConfig(**tracking), to_write)
         return self.store
 
     def _opened(self) -> tuple[Store, str]:
