@@ -58,6 +58,7 @@ from lifecycle.tracking.store import (
     NO_STATUS,
     Store,
     artifacts,
+    can_be_written,
     close_dead_runs,
     database_file,
     database_uri,
@@ -287,18 +288,18 @@ class Backend:
 
     @handle.register
     def _find(self, message: FindRun) -> RunRecord:
-        store = self._open(message.cwd, message.tracking)
+        store = self._open(message.cwd, message.tracking, to_write=False)
         return search.find(store, message.run, message.statuses, message.metric, message.sweep)
 
     @handle.register
     def _find_many(self, message: FindRuns) -> RunRecords:
-        store = self._open(message.cwd, message.tracking)
+        store = self._open(message.cwd, message.tracking, to_write=False)
         found = search.find_many(store, message.runs, message.sweep, message.statuses, message.metric)
         return RunRecords([vars(run) for run in found])
 
     @handle.register
     def _histories(self, message: GetHistories) -> RecordedPoints:
-        return RecordedPoints(search.histories(self._open(message.cwd, message.tracking), message.run))
+        return RecordedPoints(search.histories(self._open(message.cwd, message.tracking, to_write=False), message.run))
 
     @handle.register
     def _discard(self, message: DiscardRun) -> Done:
@@ -321,11 +322,13 @@ class Backend:
             close_dead_runs(store)
         return Done()
 
-    def _open(self, cwd: str, tracking: dict[str, Any]) -> Store:
+    def _open(self, cwd: str, tracking: dict[str, Any], to_write: bool = True) -> Store:
         self._set_place(cwd, tracking)
-        self.store = open_store(TrackingConfig(**tracking))
-        settle(self.store, self._draw)
-        self._start_sender(self.store.folder, TrackingConfig(**tracking))
+        config = TrackingConfig(**tracking)
+        self.store = open_store(config, to_write)
+        if can_be_written(self.store.folder):
+            settle(self.store, self._draw)
+            self._start_sender(self.store.folder, config)
         return self.store
 
     def _set_place(self, cwd: str, tracking: dict[str, Any]) -> None:

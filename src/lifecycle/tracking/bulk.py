@@ -20,8 +20,6 @@ from dataclasses import dataclass, field
 from functools import singledispatchmethod
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from filelock import FileLock
 
@@ -49,6 +47,7 @@ from lifecycle.tracking.messages import (
 )
 from lifecycle.tracking.provenance import commit, version_tags
 from lifecycle.tracking.run import Run, tags_of
+from lifecycle.tracking.transfer import locations
 from lifecycle.tracking.writer import MAX_TAG_CHARACTERS
 
 SCHEMAS = {"dc11669786a5"}
@@ -111,6 +110,8 @@ class BulkStore:
         self.folder = Path(config.dir).expanduser().absolute()
         self._unsent, self._sent = Rows(), time.monotonic()
         self._locks, self._is_open = ExitStack(), False
+        with FileLock(self.folder / layout.LOCK):
+            locations.settle(self.folder)
         with self._database() as database:
             found = database.execute(
                 "SELECT experiment_id, artifact_location FROM experiments WHERE name = ?", (config.experiment,)
@@ -190,7 +191,7 @@ class BulkStore:
         name = request.run_name
         row = (run, name, "UNKNOWN", "", "", "unknown", "RUNNING", begin, None, "", "active", uri, self._experiment)
         self._unsent.add("runs", *row)
-        record = RunRecord(self, run, Path(url2pathname(urlsplit(uri).path)))
+        record = RunRecord(self, run, locations.path_of(uri))
         record.artifacts.mkdir(parents=True, exist_ok=True)
         record.send(SetTags({**tags_of(request), **self._shared, **tags, "mlflow.runName": name}))
         return record

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle import layout
+from lifecycle.config import request_record
 from lifecycle.config.fields import option
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import RequestError, SavedModelError, Setting
@@ -118,7 +119,7 @@ class FoundRun:
                 f"has no {layout.REQUEST} that can be read: {error}",
                 remedy="An older version or another tool has made it, and only its model can be used.",
             ) from error
-        return found
+        return found if self.folder is None else request_record.relocated(found, self.folder)
 
     @property
     def checkpoints(self) -> Path:

@@ -19,7 +19,8 @@ from lifecycle.runtime.digests import sha256
 from lifecycle.tracking import ranking, sweep_runs
 from lifecycle.tracking.messages import RunRecord
 from lifecycle.tracking.model_registry import last_model, model_of, quoted, versions
-from lifecycle.tracking.store import Store, artifacts
+from lifecycle.tracking.store import Store
+from lifecycle.tracking.transfer.locations import Locations, path_of
 
 LATEST, BEST, REGISTERED = "latest", "best", "models:/"
 # Fewer than four characters would match by chance once there are a few hundred runs.
@@ -88,26 +89,27 @@ def described(store: Store, run: Any) -> RunRecord:
         start_time=run.info.start_time,
         end_time=run.info.end_time,
         folder=str(store.folder),
-        artifacts=str(artifacts(run)),
-        saved=_saved(store.client, run),
+        artifacts=str(store.locations.path(run.info.artifact_uri)),
+        saved=_saved(store, run),
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),
         tags=dict(run.data.tags),
     )
 
 
-def _saved(client: Any, run: Any) -> str | None:
+def _saved(store: Store, run: Any) -> str | None:
     """Return the folder of the last model that a run saved, or ``None``."""
-    model = last_model(client, run)
+    model = last_model(store.client, run)
     if model is not None:
-        return _folder_of(model)
+        return _folder_of(model, store.locations)
     # A run of a vectorised group has no MLflow model until one is needed.
-    folder = artifacts(run) / layout.SAVED
+    folder = store.locations.path(run.info.artifact_uri) / layout.SAVED
     return str(folder) if (folder / layout.MANIFEST).is_file() else None
 
 
-def _folder_of(model: Any) -> str:
-    return str(_path_of(model.artifact_location) / "data" / "saved")
+def _folder_of(model: Any, locations: Locations | None = None) -> str:
+    address = model.artifact_location
+    return str((path_of(address) if locations is None else locations.path(address)) / "data" / "saved")
 
 
 def is_saved(client: Any, run: Any, folder: Path) -> bool:
@@ -124,13 +126,6 @@ def is_saved(client: Any, run: Any, folder: Path) -> bool:
         return False
     weights = [manifest.pop("sha256")[layout.WEIGHTS] for manifest in (then, now)]
     return whole and weights[0] == weights[1] and bool(then == now)
-
-
-def _path_of(location: str) -> Path:
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
-
-    return Path(url2pathname(urlsplit(location).path))
 
 
 def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> list[Any]:
@@ -285,7 +280,7 @@ def _registered(store: Store, address: str) -> RunRecord:
     model_id = model_of(found)
     if model_id is None:
         return run
-    return replace(run, saved=_folder_of(store.client.get_logged_model(model_id)))
+    return replace(run, saved=_folder_of(store.client.get_logged_model(model_id), store.locations))
 
 
 def _by_id(store: Store, run: str) -> Any:
