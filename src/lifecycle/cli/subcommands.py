@@ -21,6 +21,8 @@ SUBCOMMANDS = {
     "register": "register the model of a run in MLflow's model registry, with a name and aliases",
     "pack": "write a run with its model, artifacts and checkpoints into a zip file",
     "unpack": "take the run of such a zip file into a folder of runs",
+    "clean": "list checkpoints and files that no run needs, and remove them if asked to",
+    "doctor": "check a folder of runs and this installation, without changing anything",
     "data": "list the data sets, or describe one",
     "plugins": "list the installed plugins",
     "ui": "open MLflow's UI at the charts of the runs",
