@@ -47,6 +47,7 @@ from lifecycle.tracking.messages import (
 )
 from lifecycle.tracking.provenance import commit, version_tags
 from lifecycle.tracking.run import Run, tags_of
+from lifecycle.tracking.servers import outbox
 from lifecycle.tracking.transfer import locations
 from lifecycle.tracking.writer import MAX_TAG_CHARACTERS
 
@@ -112,6 +113,7 @@ class BulkStore:
         self._locks, self._is_open = ExitStack(), False
         with FileLock(self.folder / layout.LOCK):
             locations.settle(self.folder)
+        self._config, self._server = config, config.server
         with self._database() as database:
             found = database.execute(
                 "SELECT experiment_id, artifact_location FROM experiments WHERE name = ?", (config.experiment,)
@@ -144,6 +146,7 @@ class BulkStore:
                 self._unsent["cleared"] = [(run,) for run in begun if run is not None]
                 self._is_open = True
                 self.send()
+                self._let_send(ids)
             yield runs
         except BaseException as error:
             # Not FAILED: the jobs are run again, and these runs are replaced.
@@ -157,6 +160,14 @@ class BulkStore:
             for run in ids:
                 shutil.rmtree(self._checkpoints(run), ignore_errors=True)
             shutil.rmtree(scratch, ignore_errors=True)
+
+    def _let_send(self, ids: Sequence[str]) -> None:
+        """Let the runs be sent to their server, by the process that records single runs."""
+        if self._server is not None:
+            config, is_sent = self._config, self._config.checkpoints == "server"
+            for run in ids:
+                entry = outbox.Entry(run, masked(self._server), config.experiment, config.artifacts, is_sent)
+                outbox.put(self.folder, entry)
 
     def _end(self, runs: Sequence[Run], error: str) -> None:
         """End the runs that have not ended as KILLED, and write what is left; a note is left where that fails.

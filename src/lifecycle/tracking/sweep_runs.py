@@ -213,7 +213,7 @@ def runs_of(
         if database is None:
             return {}
         listed = _listed(database, experiment, signatures, sweep)
-        runs = _read(folder, database, [run for run, _, _ in listed], for_board, with_params)
+        runs = read_runs(folder, database, [run for run, _, _ in listed], for_board, with_params)
     by_signature: dict[str, list[SweepRun]] = {}
     for run, signature, status in listed:
         read = runs[run]
@@ -251,7 +251,7 @@ def finished(folder: Path, experiment: str, data: Collection[str]) -> list[Sweep
             )
             if digest in set(data)
         ]
-        runs = _read(folder, database, ids)
+        runs = read_runs(folder, database, ids)
     return [runs[run] for run in ids if runs[run].tags.get(layout.STATUS) != layout.PRUNED]
 
 
@@ -270,13 +270,14 @@ def summary_of(folder: Path, experiment: str, name: str) -> str | None:
     return None if found is None else str(found[0])
 
 
-def _read(
+def read_runs(
     folder: Path,
     database: sqlite3.Connection,
     ids: Sequence[str],
     for_board: bool = False,
     with_params: bool = False,
 ) -> dict[str, SweepRun]:
+    """Return runs by their ids, as :func:`runs_of` returns them."""
     runs: dict[str, SweepRun] = {}
     locations = locations_of(folder.absolute(), database)
     tags = f" AND key IN ({','.join(map(repr, OF_BOARD))})" if for_board else ""

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from filelock import FileLock, Timeout
-
 from lifecycle import layout
 from lifecycle.errors import RequestError, Setting, TrackingError
+from lifecycle.runtime import locks
 from lifecycle.runtime.paths import shown
 from lifecycle.tracking import database_faults
 from lifecycle.tracking.transfer import locations
@@ -74,16 +73,7 @@ def connected(folder: Path, to_write: bool = False) -> Iterator[sqlite3.Connecti
 
 def is_open(folder: Path, run: str) -> bool:
     """Return whether a process records a run: it has the lock on its checkpoints."""
-    lock = folder / layout.CHECKPOINTS / run / layout.LOCK
-    if not lock.is_file():
-        return False
-    try:
-        with FileLock(lock, timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:  # a store that can only be read
-        return False
+    return locks.is_locked(folder / layout.CHECKPOINTS / run / layout.LOCK)
 
 
 def read(folder: Path, run: str) -> LocalRun | None:

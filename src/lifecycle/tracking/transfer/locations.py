@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import url2pathname
 
-from filelock import FileLock, Timeout
-
 from lifecycle import layout
 from lifecycle.errors import RequestError, Setting
+from lifecycle.runtime import locks
 from lifecycle.runtime.paths import shown
 
 ADDRESSES = (
@@ -176,13 +175,8 @@ def _root_of_experiment(folder: Path, name: str, location: str) -> str | None:
 def _open_run(folder: Path, database: sqlite3.Connection) -> str | None:
     """Return a run that a process has open: it has the addresses in memory."""
     for (run,) in database.execute("SELECT run_uuid FROM runs WHERE status = 'RUNNING'").fetchall():
-        lock = folder / layout.CHECKPOINTS / run / layout.LOCK
-        with suppress(Timeout):
-            if lock.is_file():
-                with FileLock(lock, timeout=0):
-                    pass
-            continue
-        return str(run)
+        if locks.is_locked(folder / layout.CHECKPOINTS / run / layout.LOCK):
+            return str(run)
     return None
 
 
