@@ -109,6 +109,13 @@ def test_checkpoints_of_finished_runs_that_are_not_kept_are_listed_and_then_remo
     assert lifecycle("clean", *words).out == "Nothing to remove.\n"
 
 
+def test_the_best_are_those_of_each_data_set_and_runs_without_the_score_stay(lifecycle: Command, store: Path) -> None:
+    execute(store, "UPDATE tags SET value = 'z' WHERE key = ? AND run_uuid > ?", layout.DATA_DIGEST, run_id(3))
+    execute(store, "DELETE FROM latest_metrics WHERE key = 'kept_val_loss' AND run_uuid = ?", run_id(6))
+    execute(store, "UPDATE tags SET value = run_uuid WHERE key = ?", layout.VALIDATION_DIGEST)  # a split for each seed
+    assert listed(lifecycle("clean", "keep=best:1").out) == checkpoints(2, 3, 5)
+
+
 def test_what_is_running_or_registered_or_can_be_resumed_or_is_to_be_sent_is_kept(
     lifecycle: Command, store: Path
 ) -> None:
