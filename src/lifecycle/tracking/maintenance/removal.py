@@ -123,7 +123,7 @@ def _best(asked: Sequence[RunRow], read: dict[str, Any], keep: Keep) -> set[str]
         raise RequestError(setting, problem, remedy=remedy)
     kept = {run.id for run in runs} - {run.id for run in having}
     groups: dict[str, list[Any]] = {}
-    # Not by the rows that validated, as run=best does: with a split for each seed, each run would be the best of its own.
+    # Not by the rows that validated, as run=best does: with a split for each seed, each run would be the only one.
     for run in having:
         groups.setdefault(run.data.tags.get(layout.DATA_DIGEST, ""), []).append(run)
     for group in groups.values():
