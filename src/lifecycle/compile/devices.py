@@ -35,6 +35,26 @@ def names_of(config: TrainerConfig) -> str | None:
 
 
 @contextmanager
+def without_parsing(device: torch.device) -> Iterator[None]:
+    """Take back ``CUBLAS_WORKSPACE_CONFIG``, which is set within the block for deterministic algorithms.
+
+    torch looks once whether it is set, in the first matrix product; but it parses it in each one, for longer than a
+    small product takes. It changes results only of programs that use several streams at once, which a fit does not.
+
+    Args:
+        device: of the products; nothing is done on another one than a GPU of NVIDIA's.
+    """
+    before = os.environ.get(WORKSPACE)
+    try:
+        yield
+    finally:
+        if device.type == "cuda" and before is None and WORKSPACE in os.environ:
+            square = torch.ones(8, 8, device=device)
+            torch.mm(square, square)
+            del os.environ[WORKSPACE]
+
+
+@contextmanager
 def repeatable(device: torch.device) -> Iterator[None]:
     """Compute the same bits each time within the block, also on a GPU; Lightning's Trainer has a setting for it.
 
@@ -44,7 +64,8 @@ def repeatable(device: torch.device) -> Iterator[None]:
         yield
         return
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    os.environ.setdefault(WORKSPACE, ":4096:8")  # as Lightning does
+    with without_parsing(device):
+        os.environ.setdefault(WORKSPACE, ":4096:8")  # as Lightning does
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         yield

@@ -21,6 +21,7 @@ from torch import Tensor
 from lifecycle import layout, registry
 from lifecycle.compile import stepping
 from lifecycle.compile.compiled_model import CompiledModel
+from lifecycle.compile.devices import device_of, without_parsing
 from lifecycle.compile.precision import channels_last
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.augmentation import Augmenter
@@ -50,7 +51,7 @@ def trainer_for(config: TrainerConfig, *, devices: int, folder: Path, **more: An
         folder: for files that Lightning may write.
         more: further arguments of :class:`pytorch_lightning.Trainer`.
     """
-    with _callbacks_listed_once():
+    with _callbacks_listed_once(), without_parsing(device_of(config)):
         return _trainer(config, devices, folder, more)
 
 

@@ -110,6 +110,8 @@ class StackedOptimizer:
         if has_fused_kernel(name, flat.device):
             of_first["fused"] = True
         self.optimizer: torch.optim.Optimizer = getattr(torch.optim, name)(groups, **of_first)
+        # Some versions of torch's Adagrad begin with a state, which others make in the first step.
+        self._first_state = {rows: _copied(state) for rows, state in self.optimizer.state.items()}
         # Without the hooks and profiling that torch wraps around step(): they take longer than the step.
         self._bare_step = inspect.unwrap(type(self.optimizer).step)
 
@@ -133,6 +135,7 @@ class StackedOptimizer:
     def forget(self) -> None:
         """Forget all steps."""
         self.optimizer.state.clear()
+        self.optimizer.state.update({rows: _copied(state) for rows, state in self._first_state.items()})
 
     def keep(self, flat: Tensor, kept: Tensor) -> None:
         """Continue with some of the copies.
@@ -157,6 +160,10 @@ class StackedOptimizer:
                 groups.append(group)
                 done += len(own)
         self.optimizer.param_groups = groups
+
+
+def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.clone() if isinstance(value, Tensor) else value for name, value in state.items()}
 
 
 def ordered(configs: Sequence[OptimizerConfig]) -> list[int]:
