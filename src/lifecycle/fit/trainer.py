@@ -184,7 +184,8 @@ def _run(
 def rows_on_gpu(parts: Sequence[Batches | None], device: torch.device) -> Iterator[None]:
     """Keep the rows of a fit on its GPU within the block, if they take a quarter of its free memory at most.
 
-    Otherwise each chunk is copied to it from memory, which takes longer than the steps of a small network.
+    Otherwise each chunk is copied to it from memory, which takes longer than the steps of a small network. So is each
+    chunk of images that are augmented, which the CPU does.
 
     Args:
         parts: training and validation rows.
@@ -194,8 +195,8 @@ def rows_on_gpu(parts: Sequence[Batches | None], device: torch.device) -> Iterat
     sizes = [part.num_bytes for part in batches]
     known = [size for size in sizes if size is not None]
     with ExitStack() as stack:
-        in_memory = device.type == "cuda" and len(known) == len(sizes)
-        if in_memory and sum(known) <= torch.cuda.mem_get_info(device)[0] * SHARE_FOR_ROWS:
+        in_memory = len(known) == len(sizes) and all(part.augment is None for part in batches)
+        if device.type == "cuda" and in_memory and sum(known) <= torch.cuda.mem_get_info(device)[0] * SHARE_FOR_ROWS:
             for part in batches:
                 stack.enter_context(part.kept_on(device))
         yield
