@@ -24,6 +24,7 @@ from lifecycle.data.audit.audit import audit_of
 from lifecycle.data.audit.findings import Audit
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.columns.kinds import column_kinds, num_missing
+from lifecycle.data.columns.meaning.report import task_choice
 from lifecycle.data.columns.names import place
 from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.digests import digest, rows_digest
@@ -128,6 +129,7 @@ def _load_frame(
         dialect=dialect_of(frame),
         plugin=plugin,
         inferred=inferred(configured, plugin, frame),
+        task_choice=task_choice(plugin, target, frame.get(target.name)),
         split_report=split.report,
         audit=_audit(plugin, samples, labels, split, target, found_digest) if audited else None,
         test_digest=test_digest(frame),

@@ -165,17 +165,21 @@ def _print_description(job: Job) -> None:
 
 def _print_columns(job: Job) -> None:
     """Describe the columns of a file of which no target is named."""
-    from lifecycle.data.columns import kinds, types
+    from lifecycle.data.columns import features, kinds, types
 
     table: Any = job.data
     frame = table.raw()
-    plugin = table.with_meanings(table.found_in(types.plain_frame(frame), ""))
+    used = frame[table.feature_columns(list(frame.columns))]
+    features.check(used, features.numeric(used), table.path)
+    plugin = table.with_meanings(table.found_in(types.plain_frame(used), ""))
     lines = {
         "Data": f"{job.data_name} (data={job.data_kind}, data.path={job.request.recorded['data'].get('path', '')})",
         "Rows": f"{len(frame):,}",
         "Target": "not named; data.target=<column> names the column to predict",
     }
-    of_columns = {str(name): kinds.of_feature(plugin, frame[name]) for name in frame.columns}
+    of_columns = {
+        str(name): kinds.of_feature(plugin, frame[name]) if name in used else kinds.DROPPED for name in frame.columns
+    }
     console = _console()
     with console.capture() as captured:
         console.print(_grid(lines), "", sep="\n")
@@ -219,10 +223,8 @@ def _task_lines(plugin: Any, target: Target, frame: pd.DataFrame) -> dict[str, s
     """Return which task was chosen for few different whole numbers, and how to choose the other."""
     from lifecycle.data.columns.meaning import report
 
-    if getattr(plugin, "task", "given") is not None or target.name not in frame.columns:
-        return {}
-    line = report.task_line(target.task, frame[target.name])
-    return {} if line is None else {"Task": line}
+    line = report.task_choice(plugin, target, frame.get(target.name))
+    return {} if line is None else {"Task": COMMAND_LINE.text(line)}
 
 
 def _target_lines(target: Target, labels: np.ndarray[Any, Any]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from lifecycle.data.assembly import as_targets, spec_of
 from lifecycle.data.audit.audit import hashes_of_audit, look_at
 from lifecycle.data.audit.findings import Audit
 from lifecycle.data.columns import missing_values, weights
+from lifecycle.data.columns.meaning.report import task_choice
 from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.large.learn import held_out_gaps, learn, transform
 from lifecycle.data.large.table import LargeTable
@@ -69,6 +70,7 @@ def load_large(
         notes=tuple(notes),
         weight=plugin.weight,
         plugin=table.plugin,
+        task_choice=task_choice(plugin, target, pd.Series(table.target) if table.classes is None else None),
         split_report=drawn.report,
         audit=audit,
     )
