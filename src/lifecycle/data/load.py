@@ -22,7 +22,7 @@ from lifecycle.data.assembly import learn, part_of, spec_of
 from lifecycle.data.audit import rounded_numbers, sentinels
 from lifecycle.data.audit.audit import audit_of
 from lifecycle.data.audit.findings import Audit
-from lifecycle.data.columns import missing_values, weights
+from lifecycle.data.columns import missing_values, targets, weights
 from lifecycle.data.columns.kinds import column_kinds, num_missing
 from lifecycle.data.columns.meaning.report import task_choice
 from lifecycle.data.columns.names import place
@@ -100,7 +100,8 @@ def _load_frame(
     configured, plugin = plugin, resolved(plugin, frame, fold)
     target = plugin.describe_target(frame)
     all_samples = _with_targets(plugin.samples(frame), target, name)
-    samples, split = weights.kept(all_samples, fixed_split, weights.key_of(plugin))
+    labelled = targets.labelled(plugin, all_samples)
+    samples, split = weights.kept(labelled, fixed_split, weights.key_of(plugin))
     labels = clean_targets(np.asarray(samples.targets), target)
     split = split or draw(plugin, replace(samples, targets=labels), target.task, seed, fold)
     notes = missing_values.notes(name, samples.inputs, missing_values.gaps(samples.inputs), split.train)
@@ -130,7 +131,10 @@ def _load_frame(
         plugin=plugin,
         inferred=inferred(configured, plugin, frame),
         task_choice=task_choice(plugin, target, frame.get(target.name)),
-        split_report=split.report,
+        split_report=(
+            *targets.left_out(target.name, len(all_samples.rows) - len(labelled.rows), len(all_samples.rows)),
+            *split.report,
+        ),
         audit=_audit(plugin, samples, labels, split, target, found_digest) if audited else None,
         test_digest=test_digest(frame),
         augmentation=augmentation_of(plugin),

@@ -114,6 +114,7 @@ def _print_all() -> None:
 
 def _print_description(job: Job) -> None:
     from lifecycle.data.audit.audit import audit_of
+    from lifecycle.data.columns import targets
     from lifecycle.data.columns.kinds import column_kinds, num_missing
     from lifecycle.data.digests import digest
     from lifecycle.data.formats.text.dialect import dialect_of
@@ -129,6 +130,9 @@ def _print_description(job: Job) -> None:
     if samples.targets is None:
         problem = f"has no target column {target.name}"
         raise RequestError(Setting("data", job.data_name), problem, remedy="Name one with data.target.")
+    rows = len(samples.targets)
+    samples = targets.labelled(plugin, samples)
+    assert samples.targets is not None  # noqa: S101 - for the types
     labels = clean_targets(samples.targets, target)
     missing = num_missing(plugin, frame, samples)
     split = draw(plugin, replace(samples, targets=labels), target.task, job.seed)
@@ -137,7 +141,8 @@ def _print_description(job: Job) -> None:
     dialect = dialect_of(frame)
     reading = "" if dialect is None else dialect.described()
     found = [] if job.audit == "off" else audit_of(plugin, samples, labels, split, target).findings
-    reports = {"Split": split.report, "Audit": [one.text for one in found]}
+    split_report = [*targets.left_out(target.name, rows - len(labels), rows), *split.report]
+    reports = {"Split": split_report, "Audit": [one.text for one in found]}
     lines = {
         "Data": f"{job.data_name} (data={job.data_kind}, data.path={recorded.get('path', '')})",
         **({"Read": reading} if reading else {}),
