@@ -35,8 +35,8 @@ def test_rows_without_a_target_are_left_out_where_that_is_asked_for(
     with pytest.raises(RequestError) as caught:
         load(Table(path=str(file), target=target, **others), "a", "table", 0)
     assert str(caught.value) == (
-        f"data.target={target} has no value in 3 rows of {file}, the first is row 0. Fill them or remove these rows, or "
-        "add data.missing_target=drop to leave these rows out."
+        f"data.target={target} has no value in 3 rows of {file}, the first is row 0. Fill them or remove these rows, "
+        "or add data.missing_target=drop to leave these rows out."
     )
     data = load(Table(path=str(file), target=target, missing_target="drop", **others), "a", "table", 0)
     assert data.spec.task == task

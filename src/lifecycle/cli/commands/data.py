@@ -115,13 +115,11 @@ def _print_all() -> None:
 def _print_description(job: Job) -> None:
     from lifecycle.data.audit.audit import audit_of
     from lifecycle.data.columns import targets
-    from lifecycle.data.columns.kinds import column_kinds, num_missing
-    from lifecycle.data.digests import digest
+    from lifecycle.data.columns.kinds import num_missing
     from lifecycle.data.formats.text.dialect import dialect_of
     from lifecycle.data.preprocessing import clean_targets
     from lifecycle.data.resolving import inferred, resolved
     from lifecycle.data.splits import draw
-    from lifecycle.runtime.digests import sha256
 
     configured = job.data
     frame = configured.read()
@@ -141,7 +139,7 @@ def _print_description(job: Job) -> None:
     dialect = dialect_of(frame)
     reading = "" if dialect is None else dialect.described()
     found = [] if job.audit == "off" else audit_of(plugin, samples, labels, split, target).findings
-    split_report = [*targets.left_out(target.name, rows - len(labels), rows), *split.report]
+    split_report = [*targets.left_out(target.name, rows, len(labels)), *split.report]
     reports = {"Split": split_report, "Audit": [one.text for one in found]}
     lines = {
         "Data": f"{job.data_name} (data={job.data_kind}, data.path={recorded.get('path', '')})",
@@ -154,6 +152,16 @@ def _print_description(job: Job) -> None:
     }
     if (read_as := inferred(configured, plugin, frame)) is not None:
         lines |= dict([read_as])
+    _print_card(job, plugin, frame, target, lines)
+
+
+def _print_card(job: Job, plugin: Any, frame: pd.DataFrame, target: Target, lines: dict[str, str]) -> None:
+    """Print lines about the data, a table of the columns, and where the data are from."""
+    from lifecycle.data.columns.kinds import column_kinds
+    from lifecycle.data.digests import digest
+    from lifecycle.runtime.digests import sha256
+
+    recorded = job.request.recorded["data"]
     about = {title: recorded.get(title.lower()) or "not stated" for title in ("Source", "Licence", "Note")}
     console = _console()
     columns = _columns_table(plugin, frame, column_kinds(plugin, frame), target)

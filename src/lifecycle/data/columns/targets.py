@@ -92,8 +92,9 @@ def labelled(plugin: Any, samples: Samples) -> Samples:
     return samples if len(positions) == len(samples.targets) else select(samples, positions)
 
 
-def left_out(name: str, missing: int, rows: int) -> tuple[Text, ...]:
-    """Return what a report says of rows without a target; nothing where each has one."""
+def left_out(name: str, rows: int, known: int) -> tuple[Text, ...]:
+    """Return what a report says of rows without a target; nothing where each is known."""
+    missing = rows - known
     if not missing:
         return ()
     return (f"{missing} of {rows} rows {'has' if missing == 1 else 'have'} no value of {name}, and are left out",)

@@ -129,8 +129,7 @@ def _notes(table: LargeTable, name: str, train: np.ndarray[Any, Any], task: str)
 def _left_out(table: LargeTable) -> tuple[Text, ...]:
     if table.labelled is None:
         return ()
-    rows = len(table.labelled)
-    return targets.left_out(table.plugin.target, rows - int(table.labelled.sum()), rows)
+    return targets.left_out(table.plugin.target, len(table.labelled), int(table.labelled.sum()))
 
 
 def _draw(
