@@ -86,6 +86,8 @@ class Report:
     def begin(self, job: Job, data: Dataset, layers: list[Layer], module: CompiledModel) -> None:
         """Print data, layers, loss, optimizer and metrics before a fit."""
         self.data(data)
+        if data.task_choice is not None:
+            self._line("Task", COMMAND_LINE.text(data.task_choice))
         self._line("Columns", kinds.describe(data.column_kinds))
         if data.inferred is not None:
             self._line(*data.inferred)
