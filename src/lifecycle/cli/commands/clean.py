@@ -27,7 +27,7 @@ class Clean:
     """Options of ``lifecycle clean``."""
 
     keep: str | None = option(
-        None, "best:20 or latest:20: finished runs that keep their checkpoints; null: all runs", ("best:", "latest:")
+        None, "best:20 or latest:20: finished runs that keep checkpoints; null: all runs", ("best:20", "latest:20")
     )
     metric: str | None = option(
         None, "score that keep=best:20 compares; null: the validation loss of the saved weights"
