@@ -15,23 +15,24 @@ from lifecycle.api.model import Model
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.config.tracking_address import check_folder
 from lifecycle.data.sources import files
-from lifecycle.errors import RequestError
+from lifecycle.errors import DataWarning, RequestError
+from lifecycle.tracking.servers import outbox
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 X, Y = np.arange(20.0).reshape(10, 2), ["a", "b"] * 5
-NOT_YET = "Tracking servers and other databases are not supported yet"
+SERVER = "A server is named by tracking.uri={}; the folder is for checkpoints and what waits to be sent."
 
 
 @pytest.mark.parametrize(
     ("address", "shown", "cure"),
     [
-        ("http://localhost:5000", "http://localhost:5000", f"{NOT_YET}: write tracking.dir=<folder>, such as mlruns."),
-        ("https://jane:secret@host/x", "https://***@host/x", NOT_YET),
-        ("postgresql+psycopg2://u:secret@h/db", "postgresql+psycopg2://***@h/db", NOT_YET),
-        ("databricks", "databricks", "(a folder of that name is ./databricks)"),
-        ("s3://bucket/x", "s3://bucket/x", NOT_YET),
+        ("http://localhost:5000", "http://localhost:5000", SERVER.format("http://localhost:5000")),
+        ("https://jane:secret@host/x", "https://***@host/x", SERVER.format("https://***@host/x")),
+        ("postgresql+psycopg2://u:secret@h/db", "postgresql+psycopg2://***@h/db", "A server is named by tracking.uri="),
+        ("databricks", "databricks", "tracking.uri=databricks, or ./databricks for a folder of that name;"),
+        ("s3://bucket/x", "s3://bucket/x", "Write tracking.dir=<folder>, such as mlruns."),
         (
             "sqlite:///x.db",
             "sqlite:///x.db",
@@ -62,18 +63,33 @@ def test_an_address_is_no_folder(lifecycle: Command, tmp_path: Path, address: st
         ("ui",),
     ],
 )
-def test_every_entry_refuses_an_address_and_a_variable(
+def test_every_entry_refuses_what_is_no_server(
     lifecycle: Command, tmp_path: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = lifecycle(*words, "tracking.dir=http://host:5000")
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.startswith("lifecycle: tracking.dir must be a folder, got http://host:5000. ")
-    monkeypatch.setenv(VARIABLE, "http://jane:secret@host:5000")
+    ended = lifecycle(*words, "tracking.uri=./runs")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        "lifecycle: tracking.uri must be the address of an MLflow server or a database, got ./runs. A folder is named "
+        "by tracking.dir=runs. Write http://host:5000, postgresql://host/name, mysql://host/name, sqlite:///file.db or "
+        "databricks.\n"
+    )
+    monkeypatch.setenv(VARIABLE, "s3://jane:secret@bucket/runs")
     ended = lifecycle(*words)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
-        "lifecycle: MLFLOW_TRACKING_URI is set to http://***@host:5000, and tracking servers and other databases are "
-        "not supported yet: runs are kept in a folder. Unset it, or choose the folder with tracking.dir=./mlruns.\n"
+        "lifecycle: MLFLOW_TRACKING_URI is set to s3://***@bucket/runs, which is no server. Unset it, or choose the "
+        "folder with tracking.dir=./mlruns.\n"
+    )
+    monkeypatch.setenv(VARIABLE, "http://host:5000")
+    monkeypatch.setenv("MLFLOW_REGISTRY_URI", "http://other:5000")
+    ended = lifecycle(*words)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        "lifecycle: MLFLOW_REGISTRY_URI is set to http://other:5000, and models are registered where the runs are. "
+        "Unset it, or choose the folder with tracking.dir=./mlruns.\n"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -91,21 +107,22 @@ def test_an_address_in_a_file_is_refused_in_a_multirun_too(lifecycle: Command, t
 def test_from_python_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     model, few = Model("mlp", hidden=[2]), {"epochs": 1, "verbose": 0}
-    for place in ("http://host:5000", Path("http://host:5000")):
-        with pytest.raises(RequestError, match=r"^tracking\.dir must be a folder, got http:/"):
+    for place in ("s3://host/x", Path("http://host:5000")):
+        with pytest.raises(RequestError, match=r"^tracking\.dir must be a folder, got (s3|http):/"):
             model.fit(X, Y, track=True, tracking=place, **few)  # type: ignore[arg-type]
-        with pytest.raises(RequestError, match=r"^tracking\.dir must be a folder, got http:/"):
+        with pytest.raises(RequestError, match=r"^tracking\.dir must be a folder, got (s3|http):/"):
             Model.from_run("latest", tracking=place)
     with pytest.raises(ValueError, match=r"^dir must be a folder, got sqlite:x\."):
         TrackingConfig(dir="sqlite:x")
-    mlflow.set_tracking_uri("http://host:5000")  # which sets the variable
-    try:
-        with pytest.raises(RequestError, match=r"^MLFLOW_TRACKING_URI is set to http://host:5000.*tracking=.\./ml"):
-            model.fit(X, Y, track=True, **few)  # type: ignore[arg-type]
-        model.fit(X, Y, **few)  # type: ignore[arg-type]
-    finally:
-        mlflow.set_tracking_uri(None)
-    assert list(tmp_path.iterdir()) == []
+    for place in ("http://127.0.0.1:9", None):  # as MLflow's users name a server, or have named it
+        mlflow.set_tracking_uri("http://127.0.0.1:9" if place is None else None)
+        try:
+            with pytest.warns(DataWarning, match=r"not yet in full on http://127\.0\.0\.1:9: it refuses connections"):
+                model.fit(X, Y, track=True, tracking=place, **few)  # type: ignore[arg-type]
+        finally:
+            mlflow.set_tracking_uri(None)
+    model.fit(X, Y, **few)  # type: ignore[arg-type]
+    assert len(list(outbox.entries(tmp_path / "mlruns"))) == 2
 
 
 @pytest.mark.parametrize(
