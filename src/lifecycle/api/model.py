@@ -20,6 +20,7 @@ from lifecycle.api.display import FitHistory, Picture, Summary
 from lifecycle.api.messages import worded_for_python
 from lifecycle.config.resolve import resolve
 from lifecycle.config.tasks import check_names
+from lifecycle.contract import MULTILABEL
 from lifecycle.data.columns.missing_values import REFUSE
 from lifecycle.data.sources import in_memory
 from lifecycle.errors import RequestError
@@ -96,7 +97,7 @@ class Predictor:
         trained = self._fitted()
         with worded_for_python():
             predicted = _predict(X, trained, "^predicted$", missing)[:, 0]
-        if not trained.spec.class_names:
+        if not trained.spec.class_names or trained.spec.task == MULTILABEL:
             return predicted
         # Predictions are texts, as a file would have them; y may have held ints or bools.
         codes = {name: code for code, name in enumerate(trained.spec.class_names)}

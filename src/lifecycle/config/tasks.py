@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lifecycle.contract import BINARY, MULTICLASS, REGRESSION
+from lifecycle.contract import BINARY, MULTICLASS, MULTILABEL, REGRESSION
 from lifecycle.errors import RequestError, Setting, did_you_mean_setting
 
 
@@ -32,6 +32,8 @@ class Task:
 
 _BINARY: dict[str, Any] = {"task": "binary"}
 _PER_CLASS: dict[str, Any] = {"task": "multiclass", "average": "macro"}
+_PER_LABEL: dict[str, Any] = {"task": "multilabel", "average": "macro"}
+_MICRO: dict[str, Any] = {"task": "multilabel", "average": "micro"}
 
 TASKS = {
     BINARY: Task(
@@ -58,6 +60,23 @@ TASKS = {
             "auroc": ("AUROC", _PER_CLASS),
         },
         default_metrics=("accuracy",),
+        domain="classification",
+    ),
+    MULTILABEL: Task(
+        losses=("binary_crossentropy",),
+        metrics={
+            "accuracy": ("ExactMatch", {"task": "multilabel"}),  # rows whose labels are all right, as in scikit-learn
+            "hamming_distance": ("HammingDistance", _MICRO),
+            "precision": ("Precision", _PER_LABEL),
+            "recall": ("Recall", _PER_LABEL),
+            "f1": ("F1Score", _PER_LABEL),
+            "precision_micro": ("Precision", _MICRO),
+            "recall_micro": ("Recall", _MICRO),
+            "f1_micro": ("F1Score", _MICRO),
+            "auroc": ("AUROC", _PER_LABEL),
+            "average_precision": ("AveragePrecision", _PER_LABEL),
+        },
+        default_metrics=("accuracy", "f1", "f1_micro", "average_precision"),
         domain="classification",
     ),
     REGRESSION: Task(

@@ -12,7 +12,6 @@ from lifecycle.contract import SAMPLE_SHAPES, Samples, Target
 from lifecycle.data.columns import features, targets, weights
 from lifecycle.data.columns.names import Renamed
 from lifecycle.data.kinds.card import Card
-from lifecycle.data.kinds.table import TASKS
 from lifecycle.data.scaling import SCALINGS, fitted
 from lifecycle.data.sources import files, test_file
 from lifecycle.data.sources.source_fields import SourceFields
@@ -22,6 +21,9 @@ from lifecycle.errors import RequestError, Setting
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+
+TASKS = ("classification", "regression")
 
 
 @dataclass

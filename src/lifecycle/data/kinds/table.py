@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lifecycle.checks import in_range, one_of
-from lifecycle.contract import Samples, Target
+from lifecycle.contract import MULTILABEL, Samples, Target
 from lifecycle.data.columns import features, targets, weights
 from lifecycle.data.columns.features import CATEGORIES, NUMBERS
 from lifecycle.data.columns.meaning import categories
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from lifecycle.data.large.table import LargeTable
 
-TASKS = ("classification", "regression")
+TASKS = ("classification", MULTILABEL, "regression")
 
 
 @dataclass
