@@ -210,8 +210,8 @@ def check_weights(spec: DataSpec, names: Iterable[str], weights: Text) -> None:
     """
     for name in names:
         if isinstance(build(spec, name), LibraryMeasure):
-            names: dict[str, Any] = {REGRESSION: OURS, MULTILABEL: OURS_OF_LABELS}.get(spec.task, OURS_OF_CLASSES)
-            known = ", ".join(names)
+            ours: dict[str, Any] = {REGRESSION: OURS, MULTILABEL: OURS_OF_LABELS}.get(spec.task, OURS_OF_CLASSES)
+            known = ", ".join(ours)
             problem: Text = ["cannot be weighted, and ", weights, " gives the rows weights"]
             raise RequestError(Setting("metrics", name), problem, remedy=f"Choose from: {known}.")
 

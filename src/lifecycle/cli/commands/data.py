@@ -245,7 +245,7 @@ def _target_lines(target: Target, labels: np.ndarray[Any, Any]) -> dict[str, str
     counts = dict(zip(*np.unique(labels, return_counts=True), strict=True))
     listed = ", ".join(f"{name} {counts[name]}" for name in names[:MOST_CLASSES])
     more = f" and {len(names) - MOST_CLASSES} more" if len(names) > MOST_CLASSES else ""
-    return {"Target": title, "Labels" if target.task == "multilabel" else "Classes": listed + more}
+    return {"Target": title, "With each" if target.task == "multilabel" else "Classes": listed + more}
 
 
 def _columns_table(plugin: Any, frame: pd.DataFrame, kinds: dict[str, str], target: Target | None) -> Table:

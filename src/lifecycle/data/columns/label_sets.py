@@ -8,13 +8,15 @@ label has the empty text.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.contract import MULTILABEL
 from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import numpy as np
     import pandas as pd
 
@@ -93,6 +95,34 @@ class SeveralLabels:
         found = "\n".join(set(cells))
         # A space also separates the words of a label.
         return next((sign for sign in SEPARATORS[:-1] if sign in found), "") or looks_like_sets(cells)
+
+    def check_label_columns(self, frame: pd.DataFrame, path: str, has_sets: bool) -> None:
+        """Check that the columns of the target exist and have no missing values; a row of several labels may have none.
+
+        Args:
+            frame: raw rows.
+            path: of the rows, for messages.
+            has_sets: whether rows may have several labels.
+        """
+        from lifecycle.data.columns import targets
+
+        for name in self.target_columns:
+            targets.check_name(list(frame.columns), path, "target", name)
+            if not has_sets or self.has_label_columns:
+                targets.check_columns(frame, path, {"target": name})
+
+    def with_separator(self, frame: pd.DataFrame) -> Self:
+        """Return a copy that says how the labels of rows are separated; see :meth:`separator_in`."""
+        if self.has_label_columns or self.label_separator is not None or self.target_name not in frame.columns:
+            return self
+        separator = self.separator_in(texts(frame[self.target_name]))
+        return replace(self, task=MULTILABEL, label_separator=word_of(separator))  # type: ignore[call-arg]
+
+    def separator_like(self, other: Any) -> Self:
+        """Return a copy that separates labels as the plugin of a trained model."""
+        if not isinstance(other, SeveralLabels) or self.has_label_columns or other.label_separator is None:
+            return self
+        return replace(self, task=MULTILABEL, label_separator=other.label_separator)  # type: ignore[call-arg]
 
     def label_sets(self, frame: pd.DataFrame) -> Any:
         """Return the labels of raw rows, ``(rows,)`` texts; ``None``: the rows have no target.

@@ -116,10 +116,7 @@ class Images(Card, Renamed, ByColumns, SourceFields, SeveralLabels):
             return image_folders.read(self.path, self.target or LABEL)
         frame = self.renamed(read(self.path, self), self.path)
         targets.check_columns(frame, self.path, {**({"file": self.file} if self.file else {}), **self.columns_of_split})
-        for name in self.target_columns:
-            # A row of several labels may have none.
-            may_be_empty = not self.has_label_columns and self._has_sets(frame)
-            targets.check_columns(frame.dropna(subset=[name]) if may_be_empty else frame, self.path, {"target": name})
+        self.check_label_columns(frame, self.path, self._has_sets(frame))
         if self.file is not None:
             frame = self._one_row_a_file(frame) if self._has_sets(frame) else frame
             return image_folders.read_listed(frame, self.path, self._folder, self.file)
@@ -177,16 +174,11 @@ class Images(Card, Renamed, ByColumns, SourceFields, SeveralLabels):
 
     def resolved(self, frame: pd.DataFrame) -> Self:
         """Return a copy with the task and the separator of labels that the rows show."""
-        if self._in_folder or self.has_label_columns or not self._has_sets(frame) or self.target not in frame.columns:
-            return self
-        separator = self.separator_in(label_sets.texts(frame[self.target]))
-        return replace(self, task=MULTILABEL, label_separator=label_sets.word_of(separator))
+        return self.with_separator(frame) if not self._in_folder and self._has_sets(frame) else self
 
     def resolved_like(self, other: Any) -> Self:
         """Return a copy that reads labels as the plugin of a trained model."""
-        if not isinstance(other, Images) or self._in_folder or other.label_separator is None:
-            return self
-        return replace(self, task=other.task, label_separator=other.label_separator)
+        return self if self._in_folder else self.separator_like(other)
 
     def inferred(self, configured: Any, frame: pd.DataFrame) -> tuple[str, str] | None:
         """Return how several labels are read; ``None``: a row has one."""
