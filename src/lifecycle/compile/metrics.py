@@ -210,8 +210,8 @@ def check_weights(spec: DataSpec, names: Iterable[str], weights: Text) -> None:
     """
     for name in names:
         if isinstance(build(spec, name), LibraryMeasure):
-            ours: dict[str, Any] = {REGRESSION: OURS, MULTILABEL: OURS_OF_LABELS}.get(spec.task, OURS_OF_CLASSES)
-            known = ", ".join(ours)
+            of_task: dict[str, dict[str, Any]] = {REGRESSION: OURS, MULTILABEL: OURS_OF_LABELS}
+            known = ", ".join(of_task.get(spec.task, OURS_OF_CLASSES))
             problem: Text = ["cannot be weighted, and ", weights, " gives the rows weights"]
             raise RequestError(Setting("metrics", name), problem, remedy=f"Choose from: {known}.")
 

@@ -251,7 +251,8 @@ class Table(Card, Reading, Renamed, ByColumns, SourceFields, SeveralLabels, Type
 
         meaning = self.meanings.get(self.target)
         if meaning is None or meaning.kind != NUMBER or self.task == "classification":
-            return frame[self.target]
+            column: pd.Series[Any] = frame[self.target]
+            return column
         return convert.converted(types.plain(frame[self.target]), meaning)
 
     def columns(self, frame: pd.DataFrame) -> list[str]:
