@@ -32,6 +32,7 @@ HIGHER_IS_BETTER = {
     "negative_predictive_value": True,
     "kendall_rank_corr_coef": True,
     "tweedie_deviance_score": False,
+    "specificity": True,
 }
 """Directions of metrics whose class in torchmetrics does not say them."""
 

@@ -105,12 +105,10 @@ SYNONYMS = {
 _LINKS = {"poisson": "exp"}
 
 _CLASSES = {
-    cls: name
-    for task in reversed(TASKS.values())
-    for name, (cls, _) in reversed(task.metrics.items())
-    if name != "balanced_accuracy"
+    name: {cls: ours for ours, (cls, _) in reversed(task.metrics.items()) if ours != "balanced_accuracy"}
+    for name, task in TASKS.items()
 }
-"""Class in torchmetrics -> our name; where two metrics share a class (mse, rmse), the first."""
+"""Task -> class in torchmetrics -> our name; where two metrics share a class (mse, rmse), the first."""
 
 
 def link_of(loss: str | None) -> str:
@@ -189,7 +187,7 @@ def _metric(task: str, name: str) -> str:
         return name
     bare = name.replace("_", "").lower()
     cls = next((cls for cls in library(TASKS[task].domain) if bare == cls.lower()), "")
-    return _CLASSES.get(cls, snake(cls))
+    return _CLASSES[task].get(cls, snake(cls))
 
 
 def _unfit(key: str, name: str, task: str, known: Iterable[str]) -> RequestError:
