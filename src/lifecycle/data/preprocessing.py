@@ -115,7 +115,7 @@ def _as_sets(targets: np.ndarray[Any, Any], target: Target) -> np.ndarray[Any, A
     setting = Setting("data.target", target.name)
     if absent := [name for name in target.columns if name not in names]:
         problem = f"is 0 in all rows for {', '.join(absent)}, which cannot be learnt"
-        raise RequestError(setting, problem, remedy="Leave it out of data.target.")
+        raise RequestError(setting, problem, remedy=["Leave it out of ", Setting("data.target"), "."])
     if len(names) < 2:
         problem = f"has {'no label' if not names else f'one label only, {names[0]}'}"
         raise RequestError(setting, problem, remedy="Give rows of two labels or more.")
@@ -150,7 +150,7 @@ def learn_target(
         encoder = OrdinalEncoder(categories=[np.array(names, dtype=object)]).fit(_column(targets))
         return (BINARY if len(names) == 2 else MULTICLASS), encoder
     if target.task == MULTILABEL:
-        names = label_sets.labels_in(targets)
+        names = list(target.columns) or label_sets.labels_in(targets)
         return MULTILABEL, MultiLabelBinarizer(classes=np.array(names, dtype=object)).fit([names])
     return REGRESSION, _scaler(targets[train], weights, target.centred) if target.scaled else None
 

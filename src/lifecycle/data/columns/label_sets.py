@@ -140,6 +140,26 @@ class SeveralLabels:
         return of_cells(cells, JOIN if self.has_label_columns else self.separator_in(cells), self.target_name)
 
 
+def check_one_label(plugin: Any, kind: str) -> None:
+    """Check that the target of a data plugin without sets of labels is one column, and write it as a text.
+
+    Args:
+        plugin: with the fields ``target`` and ``task``.
+        kind: its name, for the message.
+
+    Raises:
+        ValueError: names the field.
+    """
+    target: Any = plugin.target
+    columns = list(target) if isinstance(target, Sequence) and not isinstance(target, str) else [target]
+    remedy = f"Rows of data={kind} have one target: name one, or use data=table or data=images for several labels."
+    if len(columns) > 1:
+        raise ValueError(f"target must be one column, got [{','.join(map(str, columns))}]. {remedy}")
+    plugin.target = str(columns[0]) if columns and columns[0] is not None else ""
+    if plugin.task == MULTILABEL:
+        raise ValueError(f"task must be classification or regression, got {MULTILABEL}. {remedy}")
+
+
 def word_of(separator: str) -> str:
     """Return a separator as ``label_separator`` names it: ``"pipe"`` of ``"|"``."""
     return next((word for word, sign in WORDS.items() if sign == separator), separator)
@@ -218,6 +238,16 @@ def of_columns(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray[Any, Any
         [joined(name for name, has in zip(names, row, strict=True) if has) for row in zip(*held, strict=True)],
         dtype=object,
     )
+
+
+def as_columns(sets: Iterable[Any], names: Sequence[str]) -> dict[str, list[int]]:
+    """Return a column of 0 and 1 for each label.
+
+    >>> as_columns(["cat|dog", ""], ["dog", "cat"])
+    {'dog': [1, 0], 'cat': [1, 0]}
+    """
+    held = [set(split(one)) for one in sets]
+    return {name: [int(name in row) for row in held] for name in names}
 
 
 def labels_in(sets: Iterable[Any]) -> list[str]:
