@@ -24,6 +24,7 @@ from lifecycle.contract import MULTILABEL, DataSpec, Fold
 from lifecycle.data import dataset
 from lifecycle.data import load as load_module
 from lifecycle.data.columns import label_sets
+from lifecycle.data.kinds.array import Array
 from lifecycle.data.kinds.images import Images
 from lifecycle.data.kinds.table import Table
 from lifecycle.errors import RequestError
@@ -175,6 +176,20 @@ def test_fields_that_contradict_are_refused(fields: dict[str, Any], sentence: st
     for plugin in (Table, Images):
         with pytest.raises(ValueError, match=sentence):
             plugin(path="a.csv", **({"file": "image"} if plugin is Images else {}), **fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"target": ["a", "b"]}, r"^target must be one column, got \[a,b\]\. "),
+        ({"target": "a", "task": MULTILABEL}, r"^task must be classification or regression, got multilabel\. "),
+    ],
+)
+def test_samples_of_an_array_have_one_target(fields: dict[str, Any], sentence: str) -> None:
+    cure = r"Rows of data=array have one target: name one, or use data=table or data=images for several labels\.$"
+    with pytest.raises(ValueError, match=sentence + cure):
+        Array(path="a.csv", shape=[2, 1], **fields)
+    assert Array(path="a.csv", shape=[2, 1], target=["a"]).target == "a"
 
 
 def test_a_label_without_rows_and_a_single_label_are_refused(folder: Path) -> None:
