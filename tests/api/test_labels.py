@@ -139,12 +139,14 @@ def test_rows_to_score_have_the_labels_of_the_model(model: Model) -> None:
         model.evaluate(X, HELD[:, :2])
     with pytest.raises(RequestError, match=r"^y has cow in row 0, which is no label of the model\. Its labels: bird"):
         model.evaluate(X, [["cow"]] * 60)
+    with pytest.raises(RequestError, match=r"^y of validation_data has cow in row 1, which is no label of the model\."):
+        fitted(FRAME, validation_data=(X[:2], [["cat"], ["cow"]]))
 
 
 def test_scikit_learn_fits_a_network_for_each_label() -> None:
     classifier = LifecycleClassifier(epochs=1)
     sentence = (
-        r"^y must hold one class or value a row, got the shape \(60, 3\)\. Use sklearn\.multioutput\.MultiOutputCl"
+        r"^y must hold one class or value a row, got the shape \(60, 3\)\. Use MultiOutputClassifier or Mul"
     )
     for y in (HELD, FRAME):
         with pytest.raises(ValueError, match=sentence):

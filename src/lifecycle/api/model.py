@@ -235,6 +235,7 @@ def _targets(y: Any, frame: pd.DataFrame, trained: TrainedModel) -> dict[str, An
         return {spec.target_name: in_memory.targets_of(y, len(frame), frame.columns)[1]}
     several = label_arrays.read(y, MULTILABEL, labels=spec.class_names)
     sets = in_memory.targets_of(y if several is None else several.sets, len(frame), frame.columns)[1]
+    label_sets.check_known(sets, spec.class_names, "y")
     columns = trained.data.describe_target(frame).columns
     return dict(label_sets.as_columns(sets, columns)) if columns else {spec.target_name: sets}
 

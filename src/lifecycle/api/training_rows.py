@@ -95,7 +95,10 @@ def _with_sets(validation: Any, labels: Sequence[str]) -> Any:
     """Return validation rows whose labels are texts, as those of the training rows are."""
     if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
         return validation
-    several = label_arrays.read(validation[1], MULTILABEL, labels=labels, name="y of validation_data")
+    name = "y of validation_data"
+    several = label_arrays.read(validation[1], MULTILABEL, labels=labels, name=name)
+    if several is not None and labels:
+        label_sets.check_known(several.sets, labels, name)
     return (validation[0], validation[1] if several is None else several.sets, *validation[2:])
 
 

@@ -184,11 +184,7 @@ def labels_like(targets: np.ndarray[Any, Any], preprocessing: Preprocessing, spe
     if spec.task == REGRESSION:
         return as_numbers(targets, spec.target_name)
     if spec.task == MULTILABEL:
-        for row, one in enumerate(targets):
-            if unknown_labels := [label for label in label_sets.split(one) if label not in preprocessing.class_names]:
-                problem = f"has {unknown_labels[0]} in row {row}, which is no label of the model"
-                remedy = f"Its labels: {', '.join(preprocessing.class_names)}."
-                raise RequestError(spec.target_name, problem, remedy=remedy)
+        label_sets.check_known(targets, preprocessing.class_names, spec.target_name)
         return np.array(targets, dtype=object)
     # Each different value is converted once; there may be millions of rows.
     known = {str(value): as_known(str(value), preprocessing.class_names) for value in pd.unique(targets)}

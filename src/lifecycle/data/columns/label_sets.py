@@ -240,6 +240,24 @@ def of_columns(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray[Any, Any
     )
 
 
+def check_known(sets: Iterable[Any], names: Sequence[str], name: str) -> None:
+    """Check that all labels of rows are those of a model.
+
+    Args:
+        sets: ``(rows,)``.
+        names: labels of the model.
+        name: of the target, for the message.
+
+    Raises:
+        RequestError: a label is not.
+    """
+    known = set(names)
+    for row, one in enumerate(sets):
+        if unknown := [label for label in split(one) if label not in known]:
+            problem = f"has {unknown[0]} in row {row}, which is no label of the model"
+            raise RequestError(name, problem, remedy=f"Its labels: {', '.join(names)}.")
+
+
 def as_columns(sets: Iterable[Any], names: Sequence[str]) -> dict[str, list[int]]:
     """Return a column of 0 and 1 for each label.
 

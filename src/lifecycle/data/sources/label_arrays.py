@@ -134,7 +134,7 @@ def _names(y: Any, number: int, taken: Sequence[str]) -> list[str]:
     """Return names for the columns of a matrix that no feature has."""
     names = list(map(str, y.columns)) if isinstance(y, pd.DataFrame) else [f"{COLUMN}{at}" for at in range(number)]
     used = set(taken)
-    for at, column in enumerate(names):
+    for at in range(len(names)):
         while names[at] in used:
             names[at] += "_"
         used.add(names[at])
