@@ -145,9 +145,7 @@ def test_rows_to_score_have_the_labels_of_the_model(model: Model) -> None:
 
 def test_scikit_learn_fits_a_network_for_each_label() -> None:
     classifier = LifecycleClassifier(epochs=1)
-    sentence = (
-        r"^y must hold one class or value a row, got the shape \(60, 3\)\. Use MultiOutputClassifier or Mul"
-    )
+    sentence = r"^y must hold one class or value a row, got the shape \(60, 3\)\. Use MultiOutputClassifier or Mul"
     for y in (HELD, FRAME):
         with pytest.raises(ValueError, match=sentence):
             classifier.fit(X, y)

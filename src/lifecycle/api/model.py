@@ -360,8 +360,7 @@ class Model(Predictor):
 
         Args:
             X: ``(rows, features)``, ``(rows, steps, features)`` or ``(rows, channels, height, width)``; see the class.
-            y: ``(rows,)`` classes or values, in your own names and units; of several labels: ``(rows, labels)`` of 0
-                and 1, or a list or set of names for each row.
+            y: ``(rows,)`` classes or values as you have them; or ``(rows, labels)`` of 0 and 1, or a row's labels.
             epochs: most passes over the rows.
             batch_size: rows of a step, at most all training rows; ``None``: 32.
             early_stopping: end when ``monitor`` has not improved for ``patience`` epochs; ``None``: if rows validate.
