@@ -227,11 +227,11 @@ class LabelMeasure(CountMeasure):
         return np.array([weights @ counted for counted in (rows.codes * rows.truth, rows.codes, rows.truth)])
 
     def value(self, state: AnyArray) -> float:
-        """Return the metric; the mean leaves out labels that are neither predicted nor true."""
+        """Return the metric; the mean leaves out labels that are neither predicted nor true, and is 0 if all are."""
         if self.micro:
             return float(self.of_counts(*state.sum(axis=1, keepdims=True))[0])
         seen = (state[1] + state[2]) > 0
-        return float(np.asarray(self.of_counts(*state))[seen].mean())
+        return float(np.asarray(self.of_counts(*state))[seen].mean()) if seen.any() else 0.0
 
 
 def ratio(part: AnyArray, whole: AnyArray) -> AnyArray:
