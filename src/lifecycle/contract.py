@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LOG = "log"
 """A transform of a regression's target: the network learns its natural logarithm."""
 
-BINARY, MULTICLASS, REGRESSION = "binary", "multiclass", "regression"
+BINARY, MULTICLASS, MULTILABEL, REGRESSION = "binary", "multiclass", "multilabel", "regression"
 
 SAMPLE_SHAPES = {1: "(features)", 2: "(steps, features)", 3: "(channels, height, width)"}
 """Meaning of the axes of one sample, by their number."""
@@ -30,11 +30,14 @@ class DataSpec:
     """The facts about the data that a network needs, in plain values.
 
     Attributes:
-        task: ``"binary"``, ``"multiclass"`` or ``"regression"``.
+        task: ``"binary"``, ``"multiclass"``, ``"multilabel"`` (a sample has any number of labels) or
+            ``"regression"``.
         input_shape: shape of one sample without the batch axis; :data:`SAMPLE_SHAPES` names its axes.
-        num_outputs: outputs of the network for a sample: 1 logit (binary), one logit per class, or one value.
+        num_outputs: outputs of the network for a sample: 1 logit (binary), one logit per class or label, or one
+            value.
         target_name: name of the predicted column.
-        class_names: names of the classes, in the order of the logits (for binary: negative, positive); else empty.
+        class_names: names of the classes or labels, in the order of the logits (for binary: negative, positive); else
+            empty.
         feature_names: names along the feature axis; empty if features have none (pixels).
 
     >>> DataSpec("multiclass", (4,), 3, "species", ("setosa", "versicolor", "virginica")).num_outputs
@@ -80,7 +83,8 @@ class Samples:
 
     Attributes:
         inputs: first axis (or frame rows) = samples.
-        targets: ``(samples,)`` class labels or values as the user has them; ``None`` if the rows have no target.
+        targets: ``(samples,)`` class labels or values as the user has them, or sets of labels as texts, see
+            :mod:`lifecycle.data.columns.label_sets`; ``None`` if the rows have no target.
         rows: ``(samples,)`` numbers, from 0, of the rows of the targets in the source.
         base: regression: ``(samples,)`` values in the target's units, known without the target, to which the network
             learns the difference (a differenced series); ``None``: it learns the value itself. Where the target is
@@ -154,7 +158,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Target:
-    """The target: name of its column, and the task, ``"classification"`` or ``"regression"``.
+    """The target: name of its column, and the task, ``"classification"``, ``"multilabel"`` or ``"regression"``.
 
     >>> Target("price", "regression", scaled=False).task
     'regression'
@@ -164,6 +168,12 @@ class Target:
     task: str
     scaled: bool = True  # regression: standardised for training; scores are in the user's units
     centred: bool = True  # whether standardising subtracts the mean; else 0 stays 0
+    columns: tuple[str, ...] = ()  # of labels with a column of 0 and 1 each: these, and no column has the name
+
+    @property
+    def in_columns(self) -> tuple[str, ...]:
+        """The columns of the rows that hold the target."""
+        return self.columns or (self.name,)
 
 
 class DataPlugin(Protocol):

@@ -264,6 +264,12 @@ class LifecycleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
 def _validated(estimator: _Estimator, X: Any, y: Any = None, fitting: bool = False) -> Any:  # noqa: N803
     """Validate as scikit-learn's estimators do; a DataFrame, which may have texts and missing values, stays one."""
     X, y = as_pandas(X), as_pandas(y, "y")  # noqa: N806
+    shape: Any = getattr(y, "shape", ())
+    if fitting and len(shape) == 2 and shape[1] > 1:
+        raise ValueError(
+            f"y must hold one class or value a row, got the shape {tuple(shape)}. Use MultiOutputClassifier or "
+            "MultiOutputRegressor of sklearn.multioutput, or lifecycle.Model, which takes several labels."
+        )
     if fitting and y is None:
         name = type(estimator).__name__
         raise ValueError(f"{name} requires y to be passed, but the target y is None. Give the classes or values.")

@@ -23,13 +23,13 @@ import torch
 from torch import Tensor, nn
 
 from lifecycle import layout, registry
-from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec, Samples
+from lifecycle.contract import BINARY, MULTICLASS, MULTILABEL, REGRESSION, DataSpec, Samples
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.load import load
 from lifecycle.define.network import define
 
 SHAPES = {1: (5,), 2: (4, 3), 3: (1, 8, 8)}
-OUTPUTS = {BINARY: 1, MULTICLASS: 3, REGRESSION: 1}
+OUTPUTS = {BINARY: 1, MULTICLASS: 3, MULTILABEL: 3, REGRESSION: 1}
 
 
 def check_model_plugin(name: str, **fields: Any) -> None:

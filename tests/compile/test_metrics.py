@@ -17,7 +17,7 @@ from lifecycle.compile.output_units import Units
 from lifecycle.compile.scores import Scorer
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.config.tasks import TASKS, library, metrics_of, snake
-from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
+from lifecycle.contract import BINARY, MULTICLASS, MULTILABEL, REGRESSION, DataSpec
 from lifecycle.data.batches import Truth
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
@@ -28,6 +28,7 @@ from lifecycle.optimizers import Adam
 SPECS = {
     BINARY: DataSpec(BINARY, (4,), 1, class_names=("no", "yes")),
     MULTICLASS: DataSpec(MULTICLASS, (4,), 3, class_names=("a", "b", "c")),
+    MULTILABEL: DataSpec(MULTILABEL, (4,), 3, class_names=("a", "b", "c")),
     REGRESSION: DataSpec(REGRESSION, (4,), 1),
 }
 
@@ -159,6 +160,7 @@ OF_CLASSES = {"roc", "precision_recall_curve", "confusion_matrix", "stat_scores"
 ALL_REFUSED = {
     BINARY: {*OF_CLASSES, "exact_match"},
     MULTICLASS: {*OF_CLASSES, "log_auc"},
+    MULTILABEL: {*OF_CLASSES, "calibration_error", "cohen_kappa", "hinge_loss", "log_auc"},
     REGRESSION: {"cosine_similarity", "critical_success_index", "kl_divergence", "minkowski_distance"},
 }
 

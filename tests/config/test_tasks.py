@@ -9,17 +9,18 @@ import torchmetrics.regression
 
 from lifecycle.compile.losses import LOSSES
 from lifecycle.config.tasks import TASKS, check_names, library, link_of, loss_of, metrics_of, snake
-from lifecycle.contract import BINARY, MULTICLASS, REGRESSION
+from lifecycle.contract import BINARY, MULTICLASS, MULTILABEL, REGRESSION
 from lifecycle.errors import RequestError
 
 DEFAULTS = {
     BINARY: ("binary_crossentropy", ("accuracy",)),
     MULTICLASS: ("categorical_crossentropy", ("accuracy",)),
+    MULTILABEL: ("binary_crossentropy", ("accuracy", "f1", "f1_micro", "average_precision")),
     REGRESSION: ("mse", ("mae", "rmse")),
 }
 
 
-def test_there_are_the_three_tasks_of_the_contract() -> None:
+def test_there_are_the_four_tasks_of_the_contract() -> None:
     assert set(TASKS) == set(DEFAULTS)
 
 
@@ -32,7 +33,7 @@ def test_loss_and_metrics_follow_from_the_task(task: str, names: tuple[str, tupl
 def test_every_name_stands_for_a_loss_or_a_class_that_can_be_made(task: str) -> None:
     assert set(TASKS[task].losses) <= set(LOSSES)
     for name, (cls, arguments) in TASKS[task].metrics.items():
-        more = {"num_classes": 3} if task == MULTICLASS else {}
+        more = {MULTICLASS: {"num_classes": 3}, MULTILABEL: {"num_labels": 3}}.get(task, {})
         assert isinstance(getattr(torchmetrics, cls)(**arguments, **more), torchmetrics.Metric), name
 
 
@@ -105,6 +106,8 @@ def test_any_metric_of_torchmetrics_goes_by_its_class_or_in_small_letters(typed:
 def test_a_class_that_has_a_name_of_ours_is_that_metric() -> None:
     assert metrics_of(MULTICLASS, ["F1Score", "f1_score", "AUROC"]) == ("f1", "auroc")
     assert metrics_of(REGRESSION, ["MeanSquaredError", "r2_score"]) == ("mse", "r2")
+    assert metrics_of(MULTILABEL, ["ExactMatch", "F1Score"]) == ("accuracy", "f1")
+    assert metrics_of(BINARY, ["ExactMatch"]) == ("exact_match",)  # which no name alone makes a number there
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import kornia
 import mlflow
 import numpy as np
 import pytest
 import torch
 
 from lifecycle.config.schema import TrainerConfig
-from lifecycle.data.augmentation import Augmentation, Augmenter, of_field
+from lifecycle.data.augmentation import CHANGES, Augmentation, Augmenter, _coloured, of_field
 from lifecycle.data.batches import Batches
 from lifecycle.data.kinds.images import Images
 from lifecycle.data.load import load
@@ -27,7 +28,7 @@ IMAGES = torch.from_numpy(np.random.default_rng(0).random((40, 3, 12, 10), dtype
 
 
 def changed(*changes: str, images: torch.Tensor = IMAGES, seed: int = 1, epoch: int = 0, number: int = 0) -> Any:
-    return Augmenter(Augmentation(changes), images.shape[1], seed)(images, epoch, number)
+    return Augmenter(Augmentation(changes), seed)(images, epoch, number)
 
 
 def test_a_flip_exchanges_left_and_right_of_about_half() -> None:
@@ -65,6 +66,27 @@ def test_colours_stay_between_0_and_1_and_places_stay(channels: int) -> None:
     assert 0.05 < float((spread.mean(1) - 0.5).abs().max()) < 0.25
 
 
+def test_places_and_colours_are_those_of_kornia() -> None:
+    generator = torch.Generator().manual_seed(0)
+    between, flipped = 2 * torch.rand(40, 3, generator=generator) - 1, torch.rand(40, generator=generator) < 0.5
+    mirrored = torch.where(flipped[:, None, None, None], IMAGES.flip(-1), IMAGES)
+    all_changes = Augmentation(CHANGES)
+    torch.testing.assert_close(all_changes._moved(IMAGES, flipped, torch.zeros(40, 3)), mirrored)
+    shift = between[:, 1:] * torch.tensor([1.0, 1.2])  # a tenth of 10 x 12 pixels
+    turned = kornia.geometry.rotate(mirrored, -15 * between[:, 0], padding_mode="border")
+    found = all_changes._moved(IMAGES, flipped, between * torch.tensor([1.0, 0.0, 0.0]))
+    torch.testing.assert_close(found, turned, atol=1e-4, rtol=0)
+    moved = kornia.geometry.translate(mirrored, shift, padding_mode="border")
+    found = all_changes._moved(IMAGES, flipped, between * torch.tensor([0.0, 1.0, 1.0]))
+    torch.testing.assert_close(found, moved, atol=1e-4, rtol=0)
+    factors, middle = 1 + 0.2 * between, IMAGES * 0.2 + 0.4  # no colour is cut off at 0 or 1
+    bright = kornia.enhance.adjust_brightness(middle, factors[:, 0] - 1)
+    wanted = kornia.enhance.adjust_contrast(bright, factors[:, 1])
+    torch.testing.assert_close(_coloured(middle[:, :1], factors), wanted[:, :1])
+    wanted = kornia.enhance.adjust_saturation_with_gray_subtraction(wanted, factors[:, 2])
+    torch.testing.assert_close(_coloured(middle, factors), wanted, atol=1e-4, rtol=0)
+
+
 def test_equal_seeds_give_equal_images_and_leave_the_generator() -> None:
     before = torch.get_rng_state()
     first = changed("flip", "shift", "rotate", "colour")
@@ -77,10 +99,10 @@ def test_equal_seeds_give_equal_images_and_leave_the_generator() -> None:
 @pytest.mark.parametrize("steps", [1, 3])
 def test_batches_are_changed_the_same_however_they_are_chunked(steps: int) -> None:
     targets = torch.arange(40)
-    batches = Batches(IMAGES, targets, 8, 5, augment=Augmenter(Augmentation(("flip", "shift")), 3, 5))
+    batches = Batches(IMAGES, targets, 8, 5, augment=Augmenter(Augmentation(("flip", "shift")), 5))
     plain = Batches(IMAGES, targets, 8, 5)
     pairs = zip((b for c in batches.chunks(steps) for b in c), plain, strict=True)
-    wanted = Augmenter(Augmentation(("flip", "shift")), 3, 5)
+    wanted = Augmenter(Augmentation(("flip", "shift")), 5)
     for number, (one, other) in enumerate(pairs):
         assert torch.equal(one[1], other[1])
         assert torch.equal(one[0], wanted(other[0], 0, number))

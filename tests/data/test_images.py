@@ -125,7 +125,10 @@ REFUSED = [
         "shape must be channels, height and width, got [8, 8]. Use for instance [1,28,28], or data.file=<column>",
     ),
     ({"max_value": 0.0}, "max_value must be above 0, got 0.0. Leave it out for the default."),
-    ({"task": "class"}, "task must be one of classification, regression, got class. Leave it out for the default."),
+    (
+        {"task": "class"},
+        "task must be one of classification, multilabel, regression, got class. Leave it out for the default.",
+    ),
     ({"path": ""}, "path must be given, got nothing. Add for instance data.path=houses.csv."),
     ({"val_size": -1.0}, "val_size must be 0 or more, got -1.0. The default is 0.2."),
     ({"target": ""}, "target must be given, got nothing. Add for instance data.target=price."),

@@ -199,7 +199,7 @@ REFUSED = [
     ({"target": ""}, "target must be given, got nothing. Add for instance data.target=price."),
     (
         {"task": "regresion"},
-        "task must be one of classification, regression, got regresion. Did you mean regression?",
+        "task must be one of classification, multilabel, regression, got regresion. Did you mean regression?",
     ),
     ({"test_size": -2.0}, "test_size must be 0 or more, got -2.0. The default is 0.2."),
     ({"scaling": "min-max"}, "scaling must be one of standard, minmax, none, got min-max. Did you mean minmax?"),

@@ -18,13 +18,18 @@ from lifecycle.compile.losses import Loss
 from lifecycle.compile.output_units import Units
 from lifecycle.compile.scores import Scorer
 from lifecycle.config.tasks import TASKS
-from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
+from lifecycle.contract import BINARY, MULTICLASS, MULTILABEL, REGRESSION, DataSpec
 from lifecycle.data.batches import Truth
 from lifecycle.evaluate import intervals as module
 from lifecycle.evaluate.intervals import intervals, row_values
 from tests.evaluate.test_scoring import outputs_and_targets, scores_of
 
-MEANS = {BINARY: ["accuracy"], MULTICLASS: ["accuracy"], REGRESSION: ["mae", "mse", "rmse", "mape"]}
+MEANS = {
+    BINARY: ["accuracy"],
+    MULTICLASS: ["accuracy"],
+    MULTILABEL: ["accuracy", "hamming_distance"],
+    REGRESSION: ["mae", "mse", "rmse", "mape"],
+}
 SEED = 7
 
 

@@ -21,7 +21,7 @@ from lifecycle.compile.output_units import Units
 from lifecycle.compile.scores import MOST_PENDING, Scorer, prefixed
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.config.tasks import TASKS
-from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
+from lifecycle.contract import BINARY, MULTICLASS, MULTILABEL, REGRESSION, DataSpec
 from lifecycle.data.batches import Batches
 from lifecycle.evaluate.scoring import evaluate
 from lifecycle.fit.trainer import trainer_for
@@ -31,6 +31,7 @@ from lifecycle.runtime.quiet import quiet_libraries
 SPECS = {
     BINARY: DataSpec(BINARY, (4,), 1, class_names=("no", "yes")),
     MULTICLASS: DataSpec(MULTICLASS, (4,), 3, class_names=("a", "b", "c")),
+    MULTILABEL: DataSpec(MULTILABEL, (4,), 3, class_names=("a", "b", "c")),
     REGRESSION: DataSpec(REGRESSION, (4,), 1),
 }
 OFFSET, SCALE = 250.0, 40.0
@@ -45,6 +46,13 @@ def outputs_and_targets(task: str, seed: int = 0, rows: int = ROWS) -> tuple[Ten
     if task == BINARY:
         other = torch.randint(2, (rows - 2,), generator=generator)
         return outputs, torch.cat([torch.arange(2), other]).float().reshape(-1, 1)
+    if task == MULTILABEL:
+        return outputs, torch.cat(
+            [
+                (torch.stack([outputs[0], -outputs[1]]) > 0).float(),
+                torch.randint(2, (rows - 2, 3), generator=generator).float(),
+            ]
+        )
     return outputs, torch.randn(rows, 1, generator=generator)
 
 
@@ -94,6 +102,21 @@ def by_scikit_learn(task: str, outputs: Tensor, targets: Tensor) -> dict[str, fl
             "recall": metrics.recall_score(truth, predicted, average="macro"),
             "f1": metrics.f1_score(truth, predicted, average="macro"),
             "auroc": metrics.roc_auc_score(truth, probabilities(outputs), average="macro", multi_class="ovr"),
+        }
+    if task == MULTILABEL:
+        truth, values = targets.numpy(), torch.sigmoid(outputs.double()).numpy()
+        of_labels = {"macro": "", "micro": "_micro"}
+        return {
+            "loss": metrics.log_loss(truth.ravel(), values.ravel()),
+            "accuracy": metrics.accuracy_score(truth, values > 0.5),
+            "hamming_distance": metrics.hamming_loss(truth, values > 0.5),
+            "auroc": metrics.roc_auc_score(truth, values),
+            "average_precision": metrics.average_precision_score(truth, values),
+            **{
+                f"{name}{ending}": getattr(metrics, f"{name}_score")(truth, values > 0.5, average=average)
+                for average, ending in of_labels.items()
+                for name in ("precision", "recall", "f1")
+            },
         }
     truth, predicted = (OFFSET + SCALE * values[:, 0].double().numpy() for values in (targets, outputs))
     return {

@@ -13,9 +13,10 @@ import pandas as pd
 
 from lifecycle.api.messages import worded_for_python
 from lifecycle.api.training_rows import groups_of
-from lifecycle.contract import Fold, Samples
+from lifecycle.contract import MULTILABEL, REGRESSION, Fold, Samples
+from lifecycle.data.columns import label_sets
 from lifecycle.data.columns.targets import infer_task
-from lifecycle.data.sources import in_memory
+from lifecycle.data.sources import in_memory, label_arrays
 from lifecycle.data.splits import folded
 from lifecycle.data.splits.groups import group_folds
 from lifecycle.errors import RequestError
@@ -61,7 +62,7 @@ def cross_validate(
     Args:
         model: defined and compiled; it is not changed, and need not be fitted.
         X: rows, as :meth:`lifecycle.Model.fit` takes them.
-        y: ``(rows,)`` classes or values.
+        y: classes, labels or values, as :meth:`lifecycle.Model.fit` takes them.
         cv: number of folds.
         repeats: number of times that the rows are divided anew.
         groups: ``(rows,)`` for instance patients: all rows of a group are in the same fold; ``None``: none.
@@ -80,9 +81,10 @@ def cross_validate(
     (3, 60, ['mean', 'sd', 'low', 'high'])
     """
     with worded_for_python():
-        values = _labels(X, y)
+        values, task = _labels(X, y, fit.get("task"))
         _check(cv, repeats)
-        splits = list(_splits(values, fit.get("task"), int(cv), int(repeats), groups, seed))
+        strata = label_sets.strata(values) if task == MULTILABEL else values
+        splits = list(_splits(strata, task, int(cv), int(repeats), groups, seed))
     rows, predictions = [], []
     for fold, train, test in splits:
         of_train = {"groups": np.asarray(groups)[train]} if groups is not None and fit.get("validation_split") else {}
@@ -99,9 +101,12 @@ def _check(cv: Any, repeats: Any) -> None:
             raise RequestError(name, f"must be a whole number of {least} or more", value, f"Use {name}={least + 3}.")
 
 
-def _labels(X: Any, y: Any) -> np.ndarray[Any, Any]:  # noqa: N803
+def _labels(X: Any, y: Any, task: str | None) -> tuple[np.ndarray[Any, Any], str]:  # noqa: N803
+    """Return the targets of rows, sets of labels as texts; and their task."""
     frame, _ = in_memory.inputs_of(X)
-    return np.asarray(in_memory.targets_of(y, len(frame), frame.columns)[1])
+    several = label_arrays.read(y, task, list(frame.columns))
+    values = np.asarray(in_memory.targets_of(y if several is None else several.sets, len(frame), frame.columns)[1])
+    return values, (MULTILABEL if several is not None else task or infer_task(pd.Series(values)))
 
 
 def _collected(rows: list[dict[str, float]], predictions: list[pd.DataFrame], cv: int) -> CrossValidation:
@@ -115,10 +120,9 @@ def _collected(rows: list[dict[str, float]], predictions: list[pd.DataFrame], cv
 
 
 def _splits(
-    labels: Any, task: str | None, cv: int, repeats: int, groups: Any, seed: int
+    labels: Any, task: str, cv: int, repeats: int, groups: Any, seed: int
 ) -> Iterator[tuple[Fold, np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
     """Yield each fold with its training and test rows."""
-    task = task or infer_task(pd.Series(labels))
     rows = np.arange(len(labels))
     for repeat in range(repeats):
         if groups is None:
@@ -130,7 +134,7 @@ def _splits(
         given = groups_of(groups, len(rows))
         if (number := len(set(given.tolist()))) < cv:
             raise RequestError("cv", f"is more than the number of groups, {number}", cv, "Use fewer folds.")
-        found = group_folds(given, labels if task == "classification" else None, cv, seed + repeat)
+        found = group_folds(given, None if task == REGRESSION else labels, cv, seed + repeat)
         for index in range(cv):
             yield Fold(index, cv, repeat), np.flatnonzero(found != index), np.flatnonzero(found == index)
 
@@ -152,7 +156,10 @@ def _fit(
     of_test = {} if weights is None else {"sample_weight": take(weights, test)}
     scores = one.evaluate(take(X, test), take(y, test), **of_test)
     figures = {"seconds": time.perf_counter() - started, "epochs": len(history.rows)}
-    return one.predict(take(X, test)), {**figures, **scores}
+    predicted = one.predict(take(X, test))
+    if predicted.ndim == 2:  # several labels
+        predicted = np.array([label_sets.joined(one.classes_[row == 1]) for row in predicted], dtype=object)
+    return predicted, {**figures, **scores}
 
 
 def take(values: Any, rows: np.ndarray[Any, Any]) -> Any:

@@ -20,8 +20,10 @@ from lifecycle.api.display import FitHistory, Picture, Summary
 from lifecycle.api.messages import worded_for_python
 from lifecycle.config.resolve import resolve
 from lifecycle.config.tasks import check_names
+from lifecycle.contract import MULTILABEL
+from lifecycle.data.columns import label_sets
 from lifecycle.data.columns.missing_values import REFUSE
-from lifecycle.data.sources import in_memory
+from lifecycle.data.sources import in_memory, label_arrays
 from lifecycle.errors import RequestError
 from lifecycle.predict import saved_model
 from lifecycle.predict.trained_model import TrainedModel
@@ -55,7 +57,8 @@ class Predictor:
 
         Args:
             X: as :meth:`fit` takes it.
-            y: ``(rows,)`` the true classes or values.
+            y: the true classes, labels or values, as :meth:`fit` takes them; columns of labels with other names than
+                the model's are in the order of :attr:`classes_`.
             missing: ``"impute"`` fills missing values in columns that were complete in training; ``"refuse"`` raises.
             sample_weight: ``(rows,)`` numbers of 0 or more; ``None``: each row counts the same, also if the model was
                 fitted with weights.
@@ -75,13 +78,14 @@ class Predictor:
         with worded_for_python():
             with one_at_a_time():  # pandas, which is not safe with threads that change warning filters
                 frame = _rows(X, trained)
-                _, labels = in_memory.targets_of(y, len(frame), frame.columns)
                 weights = in_memory.weights_of(sample_weight, len(frame))
-                labelled = frame.assign(**{trained.spec.target_name: labels})
+                labelled = frame.assign(**_targets(y, frame, trained))
             return fit.evaluate(replace(trained, missing=missing), labelled, weights)
 
     def predict(self, X: Any, missing: str = REFUSE) -> np.ndarray[Any, Any]:  # noqa: N803
         """Step 5, predict: the class of each row, in the dtype of y, or its value in the units of y: ``(rows,)``.
+
+        Of several labels: ``(rows, labels) int64``, 1 where a row has a label, in the order of :attr:`classes_`.
 
         Args:
             X: as :meth:`fit` takes it. Columns of a DataFrame are found by name; additional columns are ignored.
@@ -94,6 +98,8 @@ class Predictor:
         array(['...', '...', '...'], dtype='<U5')
         """
         trained = self._fitted()
+        if trained.spec.task == MULTILABEL:
+            return np.asarray(self.predict_proba(X, missing) > 0.5, dtype=np.int64)
         with worded_for_python():
             predicted = _predict(X, trained, "^predicted$", missing)[:, 0]
         if not trained.spec.class_names:
@@ -103,7 +109,7 @@ class Predictor:
         return _classes(trained)[[codes[name] for name in predicted]]
 
     def predict_proba(self, X: Any, missing: str = REFUSE) -> np.ndarray[Any, Any]:  # noqa: N803
-        """Return the probability of each class for each row, ``(rows, classes)``, in the order of :attr:`classes_`.
+        """Return the probability of each class or label, ``(rows, classes)``, in the order of :attr:`classes_`.
 
         Args:
             X: as :meth:`predict` takes it.
@@ -125,7 +131,7 @@ class Predictor:
 
     @property
     def classes_(self) -> np.ndarray[Any, Any]:
-        """The classes as in y, in the order of the probabilities: ``(classes,)``; empty for a regression.
+        """The classes as in y, or the labels, in the order of the probabilities; empty for a regression.
 
         >>> model.classes_
         array(['above', 'below'], dtype='<U5')
@@ -222,8 +228,21 @@ def _predict(X: Any, trained: TrainedModel, columns: str, missing: str) -> np.nd
         return trained.as_frame(outputs, samples).filter(regex=columns).to_numpy()
 
 
+def _targets(y: Any, frame: pd.DataFrame, trained: TrainedModel) -> dict[str, Any]:
+    """Return the columns of the target of rows to score."""
+    spec = trained.spec
+    if spec.task != MULTILABEL:
+        return {spec.target_name: in_memory.targets_of(y, len(frame), frame.columns)[1]}
+    several = label_arrays.read(y, MULTILABEL, labels=spec.class_names)
+    sets = in_memory.targets_of(y if several is None else several.sets, len(frame), frame.columns)[1]
+    label_sets.check_known(sets, spec.class_names, "y")
+    columns = trained.data.describe_target(frame).columns
+    return dict(label_sets.as_columns(sets, columns)) if columns else {spec.target_name: sets}
+
+
 def _classes(trained: TrainedModel) -> np.ndarray[Any, Any]:
-    values = trained.settings.get("class_values") or trained.spec.class_names
+    known = () if trained.spec.task == MULTILABEL else trained.settings.get("class_values")
+    values = known or trained.spec.class_names
     # NumPy would turn 1 and "a" into two texts.
     return np.array(values, dtype=None if len({type(value) for value in values}) < 2 else object)
 
@@ -341,7 +360,7 @@ class Model(Predictor):
 
         Args:
             X: ``(rows, features)``, ``(rows, steps, features)`` or ``(rows, channels, height, width)``; see the class.
-            y: ``(rows,)`` classes or values, in your own names and units.
+            y: ``(rows,)`` classes or values as you have them; or ``(rows, labels)`` of 0 and 1, or a row's labels.
             epochs: most passes over the rows.
             batch_size: rows of a step, at most all training rows; ``None``: 32.
             early_stopping: end when ``monitor`` has not improved for ``patience`` epochs; ``None``: if rows validate.
@@ -351,7 +370,7 @@ class Model(Predictor):
             groups: ``(rows,)`` for instance patients: validation_split does not divide a group; ``None``: none.
             seed: of the split, the initial weights, the order of rows and dropout.
             split_seed: of the split alone, so that fits with several seeds validate on the same rows; ``None``: seed.
-            task: ``"classification"`` or ``"regression"``; ``None``: from the loss, or from the type of y.
+            task: ``"classification"``, ``"multilabel"`` or ``"regression"``; ``None``: from the loss, or from y.
             scaling: of numbers: ``"standard"``, ``"minmax"`` or ``"none"``; learnt from training rows alone.
             scale_target: regression: train on the standardised target; predictions are in the units of y.
             types: what columns mean, ``{"zip": "category", "when": "time"}``, where it is not as inferred.
@@ -370,8 +389,8 @@ class Model(Predictor):
         True
         """
         with worded_for_python(), turn():
-            rows = training_rows.read(X, y, validation_split, validation_data, sample_weight, groups)
-            task = task or request.task_of(self._compiled_with.loss)
+            rows = training_rows.read(X, y, validation_split, validation_data, sample_weight, groups, task)
+            task = task or (MULTILABEL if rows.has_sets else request.task_of(self._compiled_with.loss))
             data = request.data(rows, task, scaling, scale_target, split_seed, types)
             # The default of `monitor` is val_loss, which a fit without validation rows does not have.
             stops = rows.validates if early_stopping is None else early_stopping

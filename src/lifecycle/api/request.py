@@ -123,6 +123,7 @@ def data(
     fields: dict[str, Any] = {
         "path": PATH,  # data plugins require one; messages word it as X
         "target": rows.target,
+        **({"label_separator": "pipe"} if rows.has_sets and isinstance(rows.target, str) else {}),
         "task": task,
         # The plugins hold out a fifth for the test by default. In Python test rows are given to evaluate().
         "test_size": 0.0,
@@ -134,6 +135,9 @@ def data(
         "weight": rows.weight,
         "group": rows.group,
     }
+    if rows.has_sets and len(rows.shape) > 1:
+        remedy = "Give X of the shape (rows, features); of images write the files and use `lifecycle data=images`."
+        raise RequestError("y", "has several labels a row, and X has samples of more axes", rows.shape, remedy)
     if len(rows.shape) == 1:
         return plugin("data", "table", {**fields, "types": None if types is None else dict(types)}, "fit()")
     if types is not None:

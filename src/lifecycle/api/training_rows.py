@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from lifecycle.data.sources import in_memory
+from lifecycle.contract import MULTILABEL
+from lifecycle.data.columns import label_sets
+from lifecycle.data.sources import in_memory, label_arrays
 from lifecycle.data.sources.in_memory import MemoryRows
 from lifecycle.errors import RequestError
 
@@ -25,18 +28,20 @@ class TrainingRows:
     Attributes:
         rows: training and validation rows, target and weights among the columns.
         shape: of one sample.
-        target: name of its column.
+        target: name of its column; of several labels in a matrix, the names of their columns of 0 and 1.
         weight: name of its column; ``None``: the rows have no weights.
         validation_split: share of the rows that validate; ``None``: no share, or ``rows`` has a split.
         group: name of the column of groups, which the split does not divide; ``None``: there are none.
+        has_sets: whether a row has several labels.
     """
 
     rows: MemoryRows
     shape: tuple[int, ...]
-    target: str
+    target: str | list[str]
     weight: str | None
     validation_split: float | None
     group: str | None = None
+    has_sets: bool = False
 
     @property
     def validates(self) -> bool:
@@ -51,6 +56,7 @@ def read(
     validation_data: Any,
     sample_weight: Any,
     groups: Any = None,
+    task: str | None = None,
 ) -> TrainingRows:
     """Return the rows that the arguments of :meth:`lifecycle.Model.fit` hold.
 
@@ -58,7 +64,10 @@ def read(
         RequestError: rows cannot be used as they are, or a split and validation rows are both given.
     """
     frame, shape = in_memory.inputs_of(X)
-    target, labels = in_memory.targets_of(y, len(frame), frame.columns)
+    several = label_arrays.read(y, task, list(frame.columns))
+    target, labels = in_memory.targets_of(y if several is None else several.sets, len(frame), frame.columns)
+    if several is not None:
+        validation_data = _with_sets(validation_data, several.names)
     share, split = _share(validation_split), None
     weights = in_memory.weights_of(sample_weight, len(frame))
     if validation_data is not None:
@@ -67,7 +76,8 @@ def read(
         # Before together(), after which the frame has the validation rows too.
         weights = in_memory.weights_together(weights, len(frame), validation_data)
         frame, labels, split = in_memory.together(frame, shape, labels, validation_data)
-    frame = frame.assign(**{target: labels})
+    names = [] if several is None else list(several.names)
+    frame = frame.assign(**(label_sets.as_columns(labels, names) if names else {target: labels}))
     weight = None
     if weights is not None:
         # A column of X may have the same name; with_column returns a free one.
@@ -77,7 +87,19 @@ def read(
         if split is not None:
             raise RequestError("groups", "are for validation_split", remedy="Leave it out with validation_data.")
         frame, group = in_memory.with_column(frame, GROUP, groups_of(groups, len(frame)))
-    return TrainingRows(MemoryRows(frame, split), shape, target, weight, share, group)
+    found = MemoryRows(frame, split)
+    return TrainingRows(found, shape, names or target, weight, share, group, has_sets=several is not None)
+
+
+def _with_sets(validation: Any, labels: Sequence[str]) -> Any:
+    """Return validation rows whose labels are texts, as those of the training rows are."""
+    if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
+        return validation
+    name = "y of validation_data"
+    several = label_arrays.read(validation[1], MULTILABEL, labels=labels, name=name)
+    if several is not None and labels:
+        label_sets.check_known(several.sets, labels, name)
+    return (validation[0], validation[1] if several is None else several.sets, *validation[2:])
 
 
 def groups_of(groups: Any, rows: int) -> np.ndarray[Any, Any]:

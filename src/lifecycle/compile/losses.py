@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lifecycle.contract import REGRESSION, DataSpec
+from lifecycle.contract import MULTILABEL, REGRESSION, DataSpec
 from lifecycle.data.dataset import Dataset
 from lifecycle.errors import RequestError, Setting, Text, did_you_mean
 
@@ -52,7 +52,8 @@ class Loss(nn.Module):
     Args:
         name: of :data:`LOSSES`.
         label_smoothing: share of each label that is spread evenly over the classes.
-        class_weights: ``(classes,) float32`` factors of a training row's loss.
+        class_weights: ``(classes,) float32`` factors of a training row's loss; of several labels: ``(labels,)``
+            factors of the loss of a row that has the label.
     """
 
     class_weights: Tensor | None
@@ -70,7 +71,7 @@ class Loss(nn.Module):
 
         Args:
             outputs: ``(batch, num_outputs)`` logits or values.
-            targets: ``(batch,) int64`` or ``(batch, 1) float32``.
+            targets: ``(batch,) int64``, or ``(batch, 1)`` or ``(batch, labels) float32``.
             weighted: whether class weights apply, as in training.
             row_weights: ``(batch,) float32``, with a mean of 1 over all training rows; ``None``: 1 each.
         """
@@ -81,9 +82,16 @@ class Loss(nn.Module):
         return self.of_rows(outputs, targets, weighted).mean()
 
     def of_rows(self, outputs: Tensor, targets: Tensor, weighted: bool = False) -> Tensor:
-        """Return the loss of each row, ``(batch,)`` or ``(batch, 1)``, of which :meth:`forward` is the mean."""
+        """Return the loss of each row, ``(batch,)`` or ``(batch, 1)``, of which :meth:`forward` is the mean.
+
+        That of several labels is the mean over the labels.
+        """
         # Unreduced: torch divides a weighted mean by the sum of the weights, which would undo the weights of a batch.
         losses = LOSSES[self.name](outputs, targets, self.label_smoothing, "none")
+        if losses.ndim == 2 and losses.shape[1] > 1:
+            if weighted and self.class_weights is not None:
+                losses = losses * (1 + targets * (self.class_weights.to(losses.device) - 1))
+            return losses.mean(dim=1)
         if not weighted or self.class_weights is None:
             return losses
         # Targets of a binary loss are float32, and an index must be whole.
@@ -93,7 +101,7 @@ class Loss(nn.Module):
 def class_weights(
     choice: str | dict[str, float] | None, spec: DataSpec, targets: Tensor, row_weights: Tensor | None = None
 ) -> Tensor | None:
-    """Return the weight of each class, in the order of the codes.
+    """Return the weight of each class, in the order of the codes; or of each label.
 
     Args:
         choice: ``"balanced"``, or a weight for each class.
@@ -111,7 +119,8 @@ def class_weights(
         problem = f"needs classes, got a regression of {spec.target_name}"
         raise RequestError(Setting("class_weights", choice), problem, remedy="Leave it out.")
     if isinstance(choice, str):
-        return _balanced(names, targets, row_weights)
+        of_labels = spec.task == MULTILABEL
+        return _balanced_labels(names, targets, row_weights) if of_labels else _balanced(names, targets, row_weights)
     for name in choice:
         if name not in names:
             raise RequestError(
@@ -135,6 +144,18 @@ def _balanced(names: Sequence[str], targets: Tensor, row_weights: Tensor | None)
         problem = f"needs rows of each class to train on, got none of {none}"
         raise RequestError(Setting("class_weights", "balanced"), problem, remedy="Change the split.")
     return (counts.sum() / (len(names) * counts)).float()
+
+
+def _balanced_labels(names: Sequence[str], targets: Tensor, row_weights: Tensor | None) -> Tensor:
+    """Return rows without the label / rows with it: the ``pos_weight`` that torch's BCEWithLogitsLoss describes."""
+    of_rows = torch.ones(len(targets)) if row_weights is None else row_weights
+    counts = of_rows.double() @ targets.double()
+    if not counts.all():
+        none = names[int(torch.nonzero(counts == 0)[0])]
+        problem = f"needs rows of each label to train on, got none of {none}"
+        raise RequestError(Setting("class_weights", "balanced"), problem, remedy="Change the split.")
+    # A label that every row has keeps a weight above 0.
+    return ((of_rows.double().sum() - counts) / counts).clamp_min(1 / len(targets)).float()
 
 
 def check(loss: str, label_smoothing: float, spec: DataSpec) -> None:

@@ -22,8 +22,9 @@ class Compared:
 
     Attributes:
         predicted: ``(rows,) float64`` values in the user's units, or probabilities of the second of two classes;
-            ``(rows, classes)`` probabilities.
-        truth: ``(rows,)``: float64 values in the user's units, or int64 codes of classes.
+            ``(rows, classes)`` or ``(rows, labels)`` probabilities.
+        truth: ``(rows,)``: float64 values in the user's units, or int64 codes of classes; ``(rows, labels) int64``, 1
+            where a row has a label.
         weights: ``(rows,) float64`` of 0 or more; ``None``: 1 each.
     """
 
@@ -49,7 +50,9 @@ class Compared:
 
     @cached_property
     def codes(self) -> AnyArray:
-        """The predicted class of each row, ``(rows,)``: the most probable one."""
+        """The most probable class of each row, ``(rows,)``; of labels 1 where one is predicted, ``(rows, labels)``."""
+        if self.truth.ndim == 2:
+            return (self.predicted > 0.5).astype(np.int64)
         # 0.5 is the first class, as in predictions, whose label is the argmax() of both probabilities.
         return (self.predicted > 0.5).astype(np.int64) if self.predicted.ndim == 1 else self.predicted.argmax(axis=1)
 
@@ -202,6 +205,35 @@ class CountMeasure(AdditiveMeasure):
         return float(values[seen].mean())
 
 
+class LabelMeasure(CountMeasure):
+    """A metric of the numbers of correct, predicted and true rows of each of several labels that a row may have.
+
+    Args:
+        of_counts: these, ``(labels,)`` each, to one value per label.
+        labels: number of labels.
+        micro: whether the numbers of all labels are added up before the metric is computed; otherwise it is the mean of
+            the labels (macro).
+    """
+
+    def __init__(
+        self, of_counts: Callable[[AnyArray, AnyArray, AnyArray], Any], labels: int, micro: bool = False
+    ) -> None:
+        super().__init__(of_counts, labels)
+        self.micro = micro
+
+    def of(self, rows: Compared) -> AnyArray:
+        """Return ``(3, labels)`` numbers of rows."""
+        weights = np.ones(len(rows)) if rows.weights is None else rows.weights
+        return np.array([weights @ counted for counted in (rows.codes * rows.truth, rows.codes, rows.truth)])
+
+    def value(self, state: AnyArray) -> float:
+        """Return the metric; the mean leaves out labels that are neither predicted nor true, and is 0 if all are."""
+        if self.micro:
+            return float(self.of_counts(*state.sum(axis=1, keepdims=True))[0])
+        seen = (state[1] + state[2]) > 0
+        return float(np.asarray(self.of_counts(*state))[seen].mean()) if seen.any() else 0.0
+
+
 def ratio(part: AnyArray, whole: AnyArray) -> AnyArray:
     """Return the quotient of each class, 0 where it is undefined."""
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
@@ -270,6 +302,8 @@ class RankingMeasure(AdditiveMeasure):
         predicted = np.concatenate([rows.predicted for rows in state])
         truth = np.concatenate([rows.truth for rows in state])
         weights = np.concatenate([np.ones(len(rows)) if rows.weights is None else rows.weights for rows in state])
+        if truth.ndim == 2:
+            return np.array([self._area(predicted[:, at], truth[:, at] == 1, weights) for at in range(self.classes)])
         if predicted.ndim == 1:
             return np.array([self._area(predicted, truth == 1, weights)])
         return np.array([self._area(predicted[:, code], truth == code, weights) for code in range(self.classes)])

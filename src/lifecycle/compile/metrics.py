@@ -12,10 +12,19 @@ from torch import Tensor
 
 from lifecycle.compile import measures, moments
 from lifecycle.compile.library_metrics import LibraryMeasure
-from lifecycle.compile.measures import EPSILON, AnyArray, Compared, CountMeasure, MeanOfRows, Measure, RankingMeasure
+from lifecycle.compile.measures import (
+    EPSILON,
+    AnyArray,
+    Compared,
+    CountMeasure,
+    LabelMeasure,
+    MeanOfRows,
+    Measure,
+    RankingMeasure,
+)
 from lifecycle.compile.moments import MomentMeasure
 from lifecycle.config.tasks import TASKS, metric_class
-from lifecycle.contract import BINARY, MULTICLASS, REGRESSION, DataSpec
+from lifecycle.contract import BINARY, MULTICLASS, MULTILABEL, REGRESSION, DataSpec
 from lifecycle.errors import RequestError, Setting, Text, first_line
 from lifecycle.runtime.quiet import ignored
 
@@ -23,6 +32,7 @@ HIGHER_IS_BETTER = {
     "negative_predictive_value": True,
     "kendall_rank_corr_coef": True,
     "tweedie_deviance_score": False,
+    "specificity": True,
 }
 """Directions of metrics whose class in torchmetrics does not say them."""
 
@@ -60,15 +70,24 @@ OURS: dict[str, Callable[[], Measure]] = {
 }
 """Our own metrics of values, computed in float64 throughout."""
 
+
+def _precision(correct: AnyArray, predicted: AnyArray, _: AnyArray) -> AnyArray:
+    return measures.ratio(correct, predicted)
+
+
+def _recall(correct: AnyArray, _: AnyArray, true: AnyArray) -> AnyArray:
+    return measures.ratio(correct, true)
+
+
+def _f1(correct: AnyArray, predicted: AnyArray, true: AnyArray) -> AnyArray:
+    return measures.ratio(2 * correct, predicted + true)
+
+
 OURS_OF_CLASSES: dict[str, Callable[[int], Measure]] = {
     "accuracy": lambda _: MeanOfRows(lambda rows: rows.codes == rows.truth, higher_is_better=True),
-    "precision": lambda classes: CountMeasure(
-        lambda correct, predicted, _: measures.ratio(correct, predicted), classes
-    ),
-    "recall": lambda classes: CountMeasure(lambda correct, _, true: measures.ratio(correct, true), classes),
-    "f1": lambda classes: CountMeasure(
-        lambda correct, predicted, true: measures.ratio(2 * correct, predicted + true), classes
-    ),
+    "precision": lambda classes: CountMeasure(_precision, classes),
+    "recall": lambda classes: CountMeasure(_recall, classes),
+    "f1": lambda classes: CountMeasure(_f1, classes),
     "balanced_accuracy": lambda classes: CountMeasure(measures.balanced_accuracy, classes),
     "specificity": lambda classes: CountMeasure(measures.specificity, classes),
     "jaccard_index": lambda classes: CountMeasure(
@@ -80,6 +99,20 @@ OURS_OF_CLASSES: dict[str, Callable[[int], Measure]] = {
     "average_precision": lambda classes: RankingMeasure(measures.average_precision, classes),
 }
 """Our own metrics of classes: name -> function of the number of classes."""
+
+OURS_OF_LABELS: dict[str, Callable[[int], Measure]] = {
+    "accuracy": lambda _: MeanOfRows(lambda rows: (rows.codes == rows.truth).all(axis=1), higher_is_better=True),
+    "hamming_distance": lambda _: MeanOfRows(lambda rows: (rows.codes != rows.truth).mean(axis=1)),
+    "precision": lambda labels: LabelMeasure(_precision, labels),
+    "recall": lambda labels: LabelMeasure(_recall, labels),
+    "f1": lambda labels: LabelMeasure(_f1, labels),
+    "precision_micro": lambda labels: LabelMeasure(_precision, labels, micro=True),
+    "recall_micro": lambda labels: LabelMeasure(_recall, labels, micro=True),
+    "f1_micro": lambda labels: LabelMeasure(_f1, labels, micro=True),
+    "auroc": OURS_OF_CLASSES["auroc"],
+    "average_precision": OURS_OF_CLASSES["average_precision"],
+}
+"""Our own metrics of several labels: name -> function of the number of labels."""
 
 
 RARE = 0.1
@@ -96,7 +129,7 @@ def for_data(spec: DataSpec, targets: Tensor) -> list[str] | None:
         spec: the task and its classes.
         targets: of the training rows, ``(rows,)`` or ``(rows, 1)`` codes of the classes.
     """
-    if spec.task == REGRESSION:
+    if spec.task in (MULTILABEL, REGRESSION):  # the defaults of several labels have those of rare ones
         return None
     counts = np.bincount(targets.flatten().long().numpy(), minlength=len(spec.class_names))
     if counts.min() >= min(RARE, 0.5 / len(counts)) * counts.sum():
@@ -118,7 +151,9 @@ def build(spec: DataSpec, name: str) -> Measure:
     """
     if spec.task == REGRESSION and name in OURS:
         return OURS[name]()
-    if spec.task != REGRESSION and name in OURS_OF_CLASSES:
+    if spec.task == MULTILABEL and name in OURS_OF_LABELS:
+        return OURS_OF_LABELS[name](spec.num_outputs)
+    if spec.task in (BINARY, MULTICLASS) and name in OURS_OF_CLASSES:
         # A binary network has one output for two classes.
         return OURS_OF_CLASSES[name](max(2, spec.num_outputs))
     name, arguments = metric_class(spec.task, name)
@@ -127,11 +162,12 @@ def build(spec: DataSpec, name: str) -> Measure:
         # The metrics of classes are factories in torchmetrics, whose __new__ takes the task.
         known = inspect.signature(cls.__new__).parameters
         arguments = {"task": spec.task} if "task" in known else {}
-        if spec.task == MULTICLASS and "average" in known:
+        if spec.task in (MULTICLASS, MULTILABEL) and "average" in known:
             # torchmetrics' own default is "micro" for some metrics, such as HammingDistance.
             arguments["average"] = "macro"
-    if spec.task == MULTICLASS:
-        arguments = {**arguments, "num_classes": spec.num_outputs}
+    if spec.task in (MULTICLASS, MULTILABEL):
+        counted = "num_classes" if spec.task == MULTICLASS else "num_labels"
+        arguments = {**arguments, counted: spec.num_outputs}
     return LibraryMeasure(cls(**arguments))
 
 
@@ -175,7 +211,8 @@ def check_weights(spec: DataSpec, names: Iterable[str], weights: Text) -> None:
     """
     for name in names:
         if isinstance(build(spec, name), LibraryMeasure):
-            known = ", ".join(OURS if spec.task == REGRESSION else OURS_OF_CLASSES)
+            of_task: dict[str, dict[str, Any]] = {REGRESSION: OURS, MULTILABEL: OURS_OF_LABELS}
+            known = ", ".join(of_task.get(spec.task, OURS_OF_CLASSES))
             problem: Text = ["cannot be weighted, and ", weights, " gives the rows weights"]
             raise RequestError(Setting("metrics", name), problem, remedy=f"Choose from: {known}.")
 
@@ -187,6 +224,9 @@ def _of_rows(spec: DataSpec, name: str, rows: int) -> Any:
     # A perfect prediction, or a constant one, would leave many metrics undefined. Values are positive, for logarithms.
     if spec.task == MULTICLASS:
         predicted = np.roll(np.eye(spec.num_outputs)[truth], 1, axis=0) * 0.5 + 0.5 / spec.num_outputs
+    elif spec.task == MULTILABEL:
+        truth = (np.arange(rows)[:, np.newaxis] + np.arange(spec.num_outputs)) % 2
+        predicted = np.where(np.arange(rows)[:, np.newaxis] % 3 == 0, 1 - truth, truth) * 0.5 + 0.25
     elif spec.task == BINARY:
         predicted = (np.arange(rows) + 0.5) / rows
     else:
@@ -199,4 +239,4 @@ def _of_rows(spec: DataSpec, name: str, rows: int) -> Any:
 
 
 def _example(spec: DataSpec) -> str:
-    return "accuracy" if spec.class_names or spec.task in (BINARY, MULTICLASS) else "mae"
+    return "accuracy" if spec.class_names or spec.task != REGRESSION else "mae"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lifecycle.contract import BINARY, LOG, MULTICLASS
+from lifecycle.contract import BINARY, LOG, MULTICLASS, MULTILABEL
 
 SMALLEST_RATE = 1e-6
 """Stands for a rate of 0, which has no logarithm."""
@@ -15,7 +15,7 @@ class Units(nn.Module):
     """Converts outputs to probabilities, or to values in the user's units; a module, so that it can be exported.
 
     Args:
-        task: ``"binary"``, ``"multiclass"`` or ``"regression"``.
+        task: ``"binary"``, ``"multiclass"``, ``"multilabel"`` or ``"regression"``.
         offset, scale: from a regression's standardised values to the user's units.
         link: ``"exp"`` if a regression's outputs are logarithms; see :func:`lifecycle.config.tasks.link_of`.
         transform: ``"log"`` if a regression learns the logarithm of its target; a base is then a logarithm as well.
@@ -27,7 +27,7 @@ class Units(nn.Module):
 
     def forward(self, outputs: Tensor, base: Tensor | None = None) -> Tensor:
         """Map ``(batch, num_outputs)`` logits or values to probabilities or values of the same shape."""
-        if self.task == BINARY:
+        if self.task in (BINARY, MULTILABEL):
             return torch.sigmoid(outputs)
         if self.task == MULTICLASS:
             return torch.softmax(outputs, dim=1)

@@ -14,7 +14,7 @@ from lifecycle.compile.losses import Loss
 from lifecycle.compile.measures import AnyArray, Compared, MeanOfRows, Measure
 from lifecycle.compile.metrics import build
 from lifecycle.compile.output_units import Units
-from lifecycle.contract import BINARY, MULTICLASS, DataSpec
+from lifecycle.contract import BINARY, MULTICLASS, MULTILABEL, DataSpec
 from lifecycle.data.batches import Truth, together
 from lifecycle.runtime.processes import gathered
 
@@ -85,6 +85,8 @@ class Scorer:
         if self.task == BINARY:
             # torch's vectorised sigmoid differs in the last digit by the position in the batch: no ties in a ranking.
             return Compared(1 / (1 + np.exp(-outputs[:, 0].numpy())), targets[:, 0].long().numpy(), weights)
+        if self.task == MULTILABEL:
+            return Compared(1 / (1 + np.exp(-outputs.numpy())), targets.long().numpy(), weights)
         predicted = self.units(outputs, None if truth is None else truth.base).numpy()
         if self.task == MULTICLASS:
             return Compared(predicted, targets.numpy(), weights)

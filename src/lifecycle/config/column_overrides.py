@@ -44,11 +44,13 @@ def quoted(word: str) -> str:
     group, _, field = key.lstrip("+").partition(".")
     if group != "data" or not equals or "${" in value or field not in (*ONE, *SEVERAL, *MAPPINGS, STATEMENT):
         return word
-    if field in (*ONE, STATEMENT):
+    several = value.startswith("[") and value.endswith("]")
+    of_labels = field == "target" and several and len(_parts(value[1:-1])) > 1
+    if field in (*ONE, STATEMENT) and not of_labels:
         return f"{key}={_one(value) if field in ONE else _statement(value)}"
     if _is_sweep(value):
         return word
-    if field in SEVERAL and value.startswith("[") and value.endswith("]"):
+    if (of_labels or field in SEVERAL) and several:
         return f"{key}=[{','.join(map(_element, _parts(value[1:-1])))}]"
     if field in MAPPINGS and value.startswith("{") and value.endswith("}"):
         return f"{key}={_mapping(value)}"

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lifecycle.contract import BINARY, MULTICLASS, REGRESSION
+from lifecycle.contract import BINARY, MULTICLASS, MULTILABEL, REGRESSION
 from lifecycle.errors import RequestError, Setting, did_you_mean_setting
 
 
@@ -32,6 +32,8 @@ class Task:
 
 _BINARY: dict[str, Any] = {"task": "binary"}
 _PER_CLASS: dict[str, Any] = {"task": "multiclass", "average": "macro"}
+_PER_LABEL: dict[str, Any] = {"task": "multilabel", "average": "macro"}
+_MICRO: dict[str, Any] = {"task": "multilabel", "average": "micro"}
 
 TASKS = {
     BINARY: Task(
@@ -60,6 +62,23 @@ TASKS = {
         default_metrics=("accuracy",),
         domain="classification",
     ),
+    MULTILABEL: Task(
+        losses=("binary_crossentropy",),
+        metrics={
+            "accuracy": ("ExactMatch", {"task": "multilabel"}),  # rows whose labels are all right, as in scikit-learn
+            "hamming_distance": ("HammingDistance", _MICRO),
+            "precision": ("Precision", _PER_LABEL),
+            "recall": ("Recall", _PER_LABEL),
+            "f1": ("F1Score", _PER_LABEL),
+            "precision_micro": ("Precision", _MICRO),
+            "recall_micro": ("Recall", _MICRO),
+            "f1_micro": ("F1Score", _MICRO),
+            "auroc": ("AUROC", _PER_LABEL),
+            "average_precision": ("AveragePrecision", _PER_LABEL),
+        },
+        default_metrics=("accuracy", "f1", "f1_micro", "average_precision"),
+        domain="classification",
+    ),
     REGRESSION: Task(
         losses=("mse", "mae", "huber", "log_cosh", "poisson"),
         metrics={
@@ -86,12 +105,10 @@ SYNONYMS = {
 _LINKS = {"poisson": "exp"}
 
 _CLASSES = {
-    cls: name
-    for task in reversed(TASKS.values())
-    for name, (cls, _) in reversed(task.metrics.items())
-    if name != "balanced_accuracy"
+    name: {cls: ours for ours, (cls, _) in reversed(task.metrics.items()) if ours != "balanced_accuracy"}
+    for name, task in TASKS.items()
 }
-"""Class in torchmetrics -> our name; where two metrics share a class (mse, rmse), the first."""
+"""Task -> class in torchmetrics -> our name; where two metrics share a class (mse, rmse), the first."""
 
 
 def link_of(loss: str | None) -> str:
@@ -170,7 +187,7 @@ def _metric(task: str, name: str) -> str:
         return name
     bare = name.replace("_", "").lower()
     cls = next((cls for cls in library(TASKS[task].domain) if bare == cls.lower()), "")
-    return _CLASSES.get(cls, snake(cls))
+    return _CLASSES[task].get(cls, snake(cls))
 
 
 def _unfit(key: str, name: str, task: str, known: Iterable[str]) -> RequestError:

@@ -17,7 +17,8 @@ from rich.text import Text
 from lifecycle.compile.devices import names_of
 from lifecycle.compile.precision import is_bf16
 from lifecycle.console.progress import EpochBar, NotebookBar
-from lifecycle.data.columns import kinds
+from lifecycle.contract import MULTILABEL
+from lifecycle.data.columns import kinds, label_sets
 from lifecycle.errors import COMMAND_LINE
 from lifecycle.plots.style import number
 
@@ -228,6 +229,9 @@ def describe_data(data: Dataset) -> str:
         if spec.class_names
         else f"{spec.target_name} (a value)"
     )
+    if spec.task == MULTILABEL:
+        in_column = spec.target_name != label_sets.NAME  # else each label has a column
+        target = f"{len(spec.class_names)} labels" + (f" of {spec.target_name}" if in_column else "")
     sizes = {"train": data.train, "validation": data.val, "test": data.test}
     parts = ", ".join(f"{len(part) if part else 0} {name}" for name, part in sizes.items())
     parts = "all are scored" if data.is_external else parts  # external rows have no parts

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lifecycle.contract import MULTICLASS, DataPlugin, DataSpec, Samples, Target
+from lifecycle.contract import MULTICLASS, MULTILABEL, DataPlugin, DataSpec, Samples, Target
 from lifecycle.data.dataset import Part
 from lifecycle.data.preprocessing import Preprocessing, differences
 from lifecycle.data.rows import Rows
@@ -50,8 +50,14 @@ def learn(plugin: DataPlugin, inputs: Any, of_rows: np.ndarray[Any, Any] | None)
 
 
 def as_targets(encoded: np.ndarray[Any, Any], task: str) -> Tensor:
-    """Return encoded targets in the form of the loss: ``(samples,) int64`` classes, or ``(samples, 1) float32``."""
+    """Return encoded targets in the form of the loss.
+
+    Returns:
+        ``(samples,) int64`` classes; ``(samples, labels) float32`` of several labels; else ``(samples, 1) float32``.
+    """
     codes = torch.from_numpy(encoded)
+    if task == MULTILABEL:
+        return codes
     # The losses of a binary classification and of a regression compare with an output of shape (batch, 1).
     return codes if task == MULTICLASS else codes.to(torch.float32).reshape(-1, 1)
 
@@ -61,7 +67,7 @@ def spec_of(plugin: DataPlugin, task: str, target: Target, preprocessing: Prepro
     return DataSpec(
         task=task,
         input_shape=tuple(inputs.shape[1:]),
-        num_outputs=len(preprocessing.class_names) if task == MULTICLASS else 1,
+        num_outputs=len(preprocessing.class_names) if task in (MULTICLASS, MULTILABEL) else 1,
         target_name=target.name,
         class_names=preprocessing.class_names,
         feature_names=plugin.feature_names(preprocessing.inputs),

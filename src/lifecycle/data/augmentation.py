@@ -1,7 +1,8 @@
-"""Random changes of training images (``data.augment``), by kornia."""
+"""Random changes of training images (``data.augment``), interpolated by kornia."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Generator, Tensor
 
 FLIP, SHIFT, ROTATE, COLOUR = CHANGES = ("flip", "shift", "rotate", "colour")
 """Left and right exchanged in every other image; moved by up to a tenth of each side; turned by up to 15 degrees; and
@@ -22,6 +23,12 @@ STREAM = 2
 """Random stream of an epoch; that of the order of rows is 0, and that of dropout 1."""
 
 LARGEST_SHIFT, LARGEST_ANGLE, LARGEST_FACTOR = 0.1, 15.0, 0.2
+
+GREY = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in the grey of an image (ITU-R BT.601)."""
+
+DRAWS = 7
+"""Random numbers of an image: a flip, an angle, two shifts, and the three factors of colour."""
 
 
 def check(augment: Any) -> None:
@@ -48,40 +55,83 @@ class Augmentation:
 
     changes: tuple[str, ...]
 
-    def module(self, channels: int) -> nn.Module:
-        """Return the changes as a module: ``(images, channels, height, width) -> `` the same.
-
-        Args:
-            channels: of an image.
+    def check(self) -> None:
+        """Check that kornia is installed.
 
         Raises:
-            RequestError: kornia is not installed.
+            RequestError: it is not.
         """
         try:
-            from kornia import augmentation as kornia
+            import kornia.geometry.transform  # noqa: F401
         except ImportError as error:
             remedy = "Run pip install 'nn-lifecycle[augment]'."
             problem = "needs kornia, which is not installed"
             raise RequestError(Setting("data.augment", list(self.changes)), problem, remedy=remedy) from error
-        from torch import nn
 
-        found: list[nn.Module] = []
-        if FLIP in self.changes:
-            found.append(kornia.RandomHorizontalFlip(p=0.5))
-        if SHIFT in self.changes or ROTATE in self.changes:  # one interpolation for both
-            found.append(
-                kornia.RandomAffine(
-                    degrees=LARGEST_ANGLE if ROTATE in self.changes else 0.0,
-                    translate=(LARGEST_SHIFT, LARGEST_SHIFT) if SHIFT in self.changes else None,
-                    padding_mode="border",  # black edges would tell the network how an image was moved
-                    p=1.0,
-                )
-            )
-        if COLOUR in self.changes:
-            factors = (1 - LARGEST_FACTOR, 1 + LARGEST_FACTOR)
-            found += [kornia.RandomBrightness(factors, p=1.0), kornia.RandomContrast(factors, p=1.0)]
-            found += [kornia.RandomSaturation(factors, p=1.0)] if channels == 3 else []
-        return nn.Sequential(*found)
+    def apply(self, images: Tensor, generator: Generator) -> Tensor:
+        """Return changed images: one interpolation for all changes of place, and one product for those of colour.
+
+        Args:
+            images: ``(images, channels, height, width) float32``.
+            generator: of the random numbers, on the processor.
+        """
+        import torch
+
+        drawn = torch.rand(len(images), DRAWS, generator=generator).to(images.device)
+        between = 2 * drawn[:, 1:] - 1  # from -1 to 1
+        flipped = drawn[:, 0] < 0.5 if FLIP in self.changes else torch.zeros_like(drawn[:, 0], dtype=torch.bool)
+        if SHIFT in self.changes or ROTATE in self.changes:
+            images = self._moved(images, flipped, between[:, :3])
+        elif FLIP in self.changes:
+            from kornia.geometry.transform import hflip
+
+            images = torch.where(flipped[:, None, None, None], hflip(images), images)
+        return _coloured(images, 1 + LARGEST_FACTOR * between[:, 3:]) if COLOUR in self.changes else images
+
+    def _moved(self, images: Tensor, flipped: Tensor, between: Tensor) -> Tensor:
+        """Return flipped, shifted and rotated images.
+
+        Args:
+            images: ``(images, channels, height, width)``.
+            flipped: ``(images,) bool``.
+            between: ``(images, 3)`` of the angle and the shifts, from -1 to 1.
+        """
+        import torch
+        from kornia.geometry.transform import warp_affine
+
+        height, width = images.shape[-2:]
+        size = torch.tensor([width, height], dtype=images.dtype, device=images.device)
+        centre = (size - 1) / 2
+        angle = between[:, 0] * (math.radians(LARGEST_ANGLE) if ROTATE in self.changes else 0.0)
+        shift = between[:, 1:] * size * (LARGEST_SHIFT if SHIFT in self.changes else 0.0)
+        side = 1 - 2 * flipped.to(images.dtype)
+        cosine, sine = angle.cos(), angle.sin()
+        turn = torch.stack([cosine * side, -sine, sine * side, cosine], dim=1).view(-1, 2, 2)
+        matrix = torch.cat([turn, (centre + shift - turn @ centre)[:, :, None]], dim=2)
+        # Black edges would tell the network how an image was moved.
+        found: Tensor = warp_affine(images, matrix, (height, width), padding_mode="border", align_corners=True)
+        return found
+
+
+def _coloured(images: Tensor, factors: Tensor) -> Tensor:
+    """Return images with another brightness (added), contrast (a factor) and, of three channels, saturation.
+
+    Args:
+        images: ``(images, channels, height, width)`` from 0 to 1.
+        factors: ``(images, 3)`` around 1.
+    """
+    import torch
+
+    channels = images.shape[1]
+    bright, contrast, saturation = (factors[:, at, None, None] for at in range(3))
+    mixed = torch.eye(channels, device=images.device).expand(len(images), -1, -1)
+    if channels == 3:
+        grey = torch.tensor(GREY, device=images.device).expand(3, 3)
+        mixed = saturation * mixed + (1 - saturation) * grey
+    # Grey weights sum to 1, so that saturation does not change what is added to all channels.
+    added = (contrast * (bright - 1)).expand(-1, channels, 1)
+    changed: Tensor = torch.baddbmm(added, contrast * mixed, images.flatten(2))
+    return changed.clamp_(0, 1).view_as(images)
 
 
 def of_field(augment: Any) -> Augmentation | None:
@@ -96,15 +146,15 @@ class Augmenter:
 
     Args:
         augmentation: the changes.
-        channels: of an image.
         seed: of the fit.
 
     Raises:
         RequestError: kornia is not installed.
     """
 
-    def __init__(self, augmentation: Augmentation, channels: int, seed: int) -> None:
-        self._module, self._seed = augmentation.module(channels), seed
+    def __init__(self, augmentation: Augmentation, seed: int) -> None:
+        augmentation.check()
+        self._augmentation, self._seed = augmentation, seed
 
     def __call__(self, images: Tensor, epoch: int, number: int) -> Tensor:
         """Return changed images; a mini-batch of an epoch is always changed in the same way.
@@ -118,8 +168,7 @@ class Augmenter:
         import torch
 
         key = [self._seed, epoch, STREAM, number]
-        # kornia draws from torch's own generator, whose state dropout depends on.
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.default_generator.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
-            changed: Tensor = self._module(images)
-        return changed
+        # A generator of its own: the state of torch's is that of dropout.
+        generator = torch.Generator().manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+        with torch.no_grad():
+            return self._augmentation.apply(images, generator)

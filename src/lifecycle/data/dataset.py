@@ -27,7 +27,8 @@ class Part:
 
     Attributes:
         inputs: ``(samples, *input_shape) float32``: a Tensor, unless they are on disk.
-        targets: ``(samples,) int64`` class codes (multiclass), else ``(samples, 1) float32``.
+        targets: ``(samples,) int64`` class codes (multiclass), ``(samples, labels) float32`` (multilabel), else
+            ``(samples, 1) float32``.
         labels: ``(samples,)`` the same targets as class names or in the user's units.
         rows: ``(samples,)`` the row of each target in the source.
         base: ``(samples, 1) float64`` in the user's units, added to a restored output; or ``None``.

@@ -116,7 +116,7 @@ def _columns_of_model(plugin: DataPlugin, name: str, frame: pd.DataFrame, column
         return frame
     others = [*optional_columns(plugin), weight_of(plugin)]
     optional = [column for column in others if column in frame.columns]
-    return frame[list(dict.fromkeys([*columns, *optional, plugin.describe_target(frame).name]))]
+    return frame[list(dict.fromkeys([*columns, *optional, *plugin.describe_target(frame).in_columns]))]
 
 
 def _notes(

@@ -31,7 +31,7 @@ from lifecycle.data.digests import digest, rows_digest
 from lifecycle.data.formats.text.dialect import dialect_of
 from lifecycle.data.large.load import load_large
 from lifecycle.data.large.table import LargeTable
-from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, differences, learn_target
+from lifecycle.data.preprocessing import Preprocessing, class_values, clean_targets, differences, learn_target, strata
 from lifecycle.data.resolving import inferred, resolved
 from lifecycle.data.selection import select
 from lifecycle.data.sources.in_memory import MemoryRows
@@ -103,7 +103,7 @@ def _load_frame(
     labelled = targets.labelled(plugin, all_samples)
     samples, split = weights.kept(labelled, fixed_split, weights.key_of(plugin))
     labels = clean_targets(np.asarray(samples.targets), target)
-    split = split or draw(plugin, replace(samples, targets=labels), target.task, seed, fold)
+    split = split or draw(plugin, replace(samples, targets=strata(labels, target)), target.task, seed, fold)
     # Rows of weight 0 count for missing values: they may be predicted later like any other row.
     task, preprocessing = _fit(plugin, samples, labels, split.train, target, missing_values.gaps(all_samples.inputs))
     train, val, test = _parts(plugin, samples, labels, split, preprocessing, task, Setting("data", name))

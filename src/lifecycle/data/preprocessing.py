@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.preprocessing import OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import MultiLabelBinarizer, OrdinalEncoder, StandardScaler
 
-from lifecycle.contract import BINARY, LOG, MULTICLASS, REGRESSION, DataSpec, Target
+from lifecycle.contract import BINARY, LOG, MULTICLASS, MULTILABEL, REGRESSION, DataSpec, Target
+from lifecycle.data.columns import label_sets
 from lifecycle.data.columns.features import as_known
 from lifecycle.data.columns.targets import as_labels, as_numbers, classes
 from lifecycle.errors import RequestError, Setting
@@ -28,7 +29,8 @@ class Preprocessing:
 
     Attributes:
         inputs: the result of the data plugin's ``learn``.
-        target: an ``OrdinalEncoder`` (classification), a ``StandardScaler`` (regression), or ``None`` (not scaled).
+        target: an ``OrdinalEncoder`` (classification), a
+            ``MultiLabelBinarizer`` (several labels), a ``StandardScaler`` (regression), or ``None`` (not scaled).
         gaps: columns with missing values in the run; ``None``: inputs are an array, or it was not recorded.
         transform: of a regression's target, before it is scaled: ``"log"``, or ``""`` for none.
     """
@@ -39,7 +41,12 @@ class Preprocessing:
     transform: str = ""
 
     def encode(self, targets: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Return labels as ``(n,) int64`` codes, or values as ``(n,) float32`` on the training scale."""
+        """Return labels as ``(n,) int64`` codes, sets of labels as ``(n, labels) float32`` of 0 and 1, or values.
+
+        Values are ``(n,) float32`` on the training scale.
+        """
+        if isinstance(self.target, MultiLabelBinarizer):
+            return np.asarray(self.target.transform(list(map(label_sets.split, targets))), dtype=np.float32)
         if isinstance(self.target, OrdinalEncoder):
             return np.asarray(self.target.transform(_column(targets)).ravel(), dtype=np.int64)
         values = targets if self.target is None else self.target.transform(targets.reshape(-1, 1)).ravel()
@@ -63,7 +70,9 @@ class Preprocessing:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Classes in the order of the codes; empty for a regression."""
+        """Classes in the order of the codes, or labels; empty for a regression."""
+        if isinstance(self.target, MultiLabelBinarizer):
+            return tuple(map(str, self.target.classes_))
         return tuple(map(str, self.target.categories_[0])) if isinstance(self.target, OrdinalEncoder) else ()
 
 
@@ -91,7 +100,31 @@ def clean_targets(targets: np.ndarray[Any, Any], target: Target) -> np.ndarray[A
     """Return targets as strings (classification) or float64 (regression); see :mod:`lifecycle.data.columns.targets`."""
     if target.task == "classification":
         return as_labels(targets, target.name)
+    if target.task == MULTILABEL:
+        return _as_sets(targets, target)
     return as_numbers(targets, target.name, (", or add ", Setting("data.task", "classification")))
+
+
+def _as_sets(targets: np.ndarray[Any, Any], target: Target) -> np.ndarray[Any, Any]:
+    """Return sets of labels, checked.
+
+    Raises:
+        RequestError: there are fewer than two labels, or no row has one that is named.
+    """
+    names = label_sets.labels_in(targets)
+    setting = Setting("data.target", target.name)
+    if absent := [name for name in target.columns if name not in names]:
+        problem = f"is 0 in all rows for {', '.join(absent)}, which cannot be learnt"
+        raise RequestError(setting, problem, remedy=["Leave it out of ", Setting("data.target"), "."])
+    if len(names) < 2:
+        problem = f"has {'no label' if not names else f'one label only, {names[0]}'}"
+        raise RequestError(setting, problem, remedy="Give rows of two labels or more.")
+    return np.array(targets, dtype=object)
+
+
+def strata(labels: np.ndarray[Any, Any], target: Target) -> np.ndarray[Any, Any]:
+    """Return what rows are divided by in proportion: their classes, or the rarest of their labels; ``(rows,)``."""
+    return label_sets.strata(labels) if target.task == MULTILABEL else labels
 
 
 def learn_target(
@@ -116,6 +149,9 @@ def learn_target(
         names = classes(targets)
         encoder = OrdinalEncoder(categories=[np.array(names, dtype=object)]).fit(_column(targets))
         return (BINARY if len(names) == 2 else MULTICLASS), encoder
+    if target.task == MULTILABEL:
+        names = list(target.columns) or label_sets.labels_in(targets)
+        return MULTILABEL, MultiLabelBinarizer(classes=np.array(names, dtype=object)).fit([names])
     return REGRESSION, _scaler(targets[train], weights, target.centred) if target.scaled else None
 
 
@@ -147,6 +183,9 @@ def labels_like(targets: np.ndarray[Any, Any], preprocessing: Preprocessing, spe
     """
     if spec.task == REGRESSION:
         return as_numbers(targets, spec.target_name)
+    if spec.task == MULTILABEL:
+        label_sets.check_known(targets, preprocessing.class_names, spec.target_name)
+        return np.array(targets, dtype=object)
     # Each different value is converted once; there may be millions of rows.
     known = {str(value): as_known(str(value), preprocessing.class_names) for value in pd.unique(targets)}
     labels = np.array([known[str(value)] for value in targets])
@@ -162,7 +201,7 @@ def class_values(targets: np.ndarray[Any, Any], names: tuple[str, ...]) -> tuple
     if not names:
         return ()
     by_name = {str(value): value.item() if hasattr(value, "item") else value for value in pd.unique(targets)}
-    return tuple(by_name[name] for name in names)
+    return tuple(by_name.get(name, name) for name in names)
 
 
 def _column(labels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

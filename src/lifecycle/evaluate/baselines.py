@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lifecycle.contract import BINARY, MULTICLASS
+from lifecycle.contract import BINARY, MULTICLASS, MULTILABEL
 from lifecycle.data.columns.weights import median
 
 if TYPE_CHECKING:
@@ -56,14 +56,18 @@ def score(module: CompiledModel, data: Dataset, baseline: Baseline) -> dict[str,
 
 def _shares(data: Dataset) -> Baseline:
     """Predict the class shares of the training rows, as scikit-learn's ``DummyClassifier(strategy="prior")``."""
-    targets = data.train.targets.flatten().long()
     weights = data.train.weights
-    of_rows = torch.ones(len(targets), dtype=torch.float64) if weights is None else torch.from_numpy(weights)
+    of_rows = torch.ones(len(data.train), dtype=torch.float64) if weights is None else torch.from_numpy(weights)
+    if data.spec.task == MULTILABEL:
+        of_labels = ((of_rows @ data.train.targets.double()) / of_rows.sum()).clamp(1e-12, 1 - 1e-12)
+        logits = torch.logit(of_labels).repeat(len(data.scored), 1)
+        return Baseline("label shares", f"label shares of {_whose(data)}", logits)
+    targets = data.train.targets.flatten().long()
     counts = torch.bincount(targets, of_rows, minlength=len(data.spec.class_names))
     shares = (counts / counts.sum()).clamp(1e-12, 1 - 1e-12)  # a share of 0 has no finite logit
     # A binary network has one output, the logit of the second class.
-    logits = {MULTICLASS: shares.log(), BINARY: torch.logit(shares[1:])}[data.spec.task]
-    return Baseline("class shares", f"class shares of {_whose(data)}", logits.repeat(len(data.scored), 1))
+    of_task = {MULTICLASS: shares.log(), BINARY: torch.logit(shares[1:])}[data.spec.task]
+    return Baseline("class shares", f"class shares of {_whose(data)}", of_task.repeat(len(data.scored), 1))
 
 
 def _values(data: Dataset, units: Units) -> list[Baseline]:

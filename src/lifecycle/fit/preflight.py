@@ -12,7 +12,7 @@ from torch import nn
 from lifecycle.compile import metrics
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.config.schema import TrainerConfig
-from lifecycle.contract import REGRESSION
+from lifecycle.contract import MULTILABEL, REGRESSION
 from lifecycle.data.columns.kinds import DROPPED, OWN_PAST, SORTED_TIME, TARGET, TIME
 from lifecycle.data.columns.names import TYPED, override
 from lifecycle.data.dataset import Dataset
@@ -50,6 +50,10 @@ def check_batches(config: TrainerConfig, network: nn.Module, data: Dataset) -> N
         RequestError: classes are balanced in a regression, or batch normalisation would see a single row.
     """
     rows = len(data.train)
+    if config.class_balanced and data.spec.task == MULTILABEL:
+        problem = f"needs one class for each row, and rows may have several of the {data.spec.target_name}"
+        balanced = Setting("class_weights", "balanced")
+        raise RequestError(Setting("trainer.class_balanced", True), problem, remedy=["Use ", balanced, "."])
     if config.class_balanced and data.spec.task == REGRESSION:
         raise RequestError(
             Setting("trainer.class_balanced", True),

@@ -242,7 +242,7 @@ def training_batches(config: TrainerConfig, data: Dataset, seed: int) -> Batches
         data.train.truth,
         config.class_balanced,
         data.train.loss_weights,
-        None if data.augmentation is None else Augmenter(data.augmentation, data.spec.input_shape[0], seed),
+        None if data.augmentation is None else Augmenter(data.augmentation, seed),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from lifecycle import layout
-from lifecycle.contract import REGRESSION, DataSpec
+from lifecycle.contract import MULTILABEL, REGRESSION, DataSpec
 from lifecycle.evaluate.tables import baselines_table, scores_table
 from lifecycle.fit.history import History
 from lifecycle.plots import classes, curves, values
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lifecycle.evaluate.scoring import Evaluation
 
 CLASS_PICTURES = ("confusion_matrix.png", "roc.png", "precision_recall.png")
+LABEL_PICTURES = ("labels.png", "roc.png", "precision_recall.png")
 VALUE_PICTURES = ("residuals.png",)
 
 
@@ -43,7 +44,14 @@ def write_scores(folder: Path, evaluation: Evaluation) -> None:
 
 
 def write_classes(folder: Path, spec: DataSpec, predictions: pd.DataFrame) -> None:
-    """Write ``classification_report.txt`` and ``confusion_matrix.csv`` of a classification."""
+    """Write ``classification_report.txt`` and ``confusion_matrix.csv`` of a classification.
+
+    Of several labels, ``labels.csv`` has the counts of each in place of a matrix of classes.
+    """
+    if spec.task == MULTILABEL:
+        (folder / "classification_report.txt").write_text(classes.report(predictions, spec.class_names, of_labels=True))
+        classes.counts_of_labels(predictions, spec.class_names).to_csv(folder / "labels.csv", index=False)
+        return
     if spec.task != REGRESSION:
         names = spec.class_names  # all of them, also those that no scored row has
         (folder / "classification_report.txt").write_text(classes.report(predictions, names))
@@ -81,7 +89,8 @@ def write_forecast(folder: Path, data: Dataset, predictions: pd.DataFrame) -> li
 
 def pictures_of(spec: DataSpec, fitted: bool = True) -> list[str]:
     """Return the names of the files that :func:`write_pictures` writes; ``fitted``: with learning curves."""
-    return [*([layout.CURVES] if fitted else []), *(CLASS_PICTURES if spec.task != REGRESSION else VALUE_PICTURES)]
+    of_task = {MULTILABEL: LABEL_PICTURES, REGRESSION: VALUE_PICTURES}.get(spec.task, CLASS_PICTURES)
+    return [*([layout.CURVES] if fitted else []), *of_task]
 
 
 def write_pictures(folder: Path, history: History | None, predictions: pd.DataFrame, spec: DataSpec) -> None:
@@ -98,7 +107,12 @@ def write_pictures(folder: Path, history: History | None, predictions: pd.DataFr
     if spec.task == REGRESSION:
         values.draw_residuals(predictions, spec.target_name, folder / "residuals.png")
         return
-    matrix = classes.confusion(predictions, spec.class_names)
-    classes.draw_confusion(matrix, spec.target_name, folder / "confusion_matrix.png")
-    classes.draw_roc(predictions, spec.class_names, folder / "roc.png")
-    classes.draw_precision_recall(predictions, spec.class_names, folder / "precision_recall.png")
+    of_labels = spec.task == MULTILABEL
+    if of_labels:
+        counts = classes.counts_of_labels(predictions, spec.class_names)
+        classes.draw_labels(counts, spec.target_name, folder / "labels.png")
+    else:
+        matrix = classes.confusion(predictions, spec.class_names)
+        classes.draw_confusion(matrix, spec.target_name, folder / "confusion_matrix.png")
+    classes.draw_roc(predictions, spec.class_names, folder / "roc.png", of_labels)
+    classes.draw_precision_recall(predictions, spec.class_names, folder / "precision_recall.png", of_labels)

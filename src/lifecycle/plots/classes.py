@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from lifecycle.data.columns import label_sets
 from lifecycle.plots.style import COLOURS, GREY, label, picture
 from lifecycle.runtime.quiet import ignored
 
@@ -28,10 +29,34 @@ MOST_CURVES = 10
 """One-vs-rest curves with a colour each, those with the smallest areas; the others are grey."""
 
 
-def report(predictions: pd.DataFrame, names: tuple[str, ...]) -> str:
+def held_labels(sets: pd.Series[Any], names: tuple[str, ...]) -> AnyArray:
+    """Return which labels rows have, ``(rows, labels) bool``, of sets of labels."""
+    found = [label_sets.split(one) for one in sets.fillna("")]  # the empty set, where a table was read from a file
+    return np.array([[name in one for name in names] for one in found], dtype=bool).reshape(len(found), len(names))
+
+
+def counts_of_labels(predictions: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
+    """Return the numbers of rows that have each label or not, and for which it is predicted or not."""
+    actual, predicted = (held_labels(predictions[name], names) for name in ("actual", "predicted"))
+    return pd.DataFrame(
+        {
+            "label": names,
+            "true_positive": (actual & predicted).sum(axis=0),
+            "false_negative": (actual & ~predicted).sum(axis=0),
+            "false_positive": (~actual & predicted).sum(axis=0),
+            "true_negative": (~actual & ~predicted).sum(axis=0),
+        }
+    )
+
+
+def report(predictions: pd.DataFrame, names: tuple[str, ...], of_labels: bool = False) -> str:
     """Return scikit-learn's classification report: precision, recall and F1 of each class and on average."""
     from sklearn.metrics import classification_report
 
+    if of_labels:
+        actual, predicted = (held_labels(predictions[name], names) for name in ("actual", "predicted"))
+        of_rows: str = classification_report(actual, predicted, target_names=list(names), digits=4, zero_division=0)
+        return of_rows
     # zero_division=0: scikit-learn would warn of a class that is never predicted.
     text: str = classification_report(
         predictions["actual"], predictions["predicted"], labels=list(names), digits=4, zero_division=0
@@ -86,8 +111,45 @@ def _write_cells(axes: Axes, counts: AnyArray, shares: AnyArray) -> None:
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9 if with_shares else 7)
 
 
-def draw_roc(predictions: pd.DataFrame, names: tuple[str, ...], file: Path) -> Figure:
-    """Draw the ROC curve, of each class against the rest where there are more than two, with the areas under them."""
+SCORES_OF_LABELS = ("precision", "recall", "F1")
+
+
+def draw_labels(counts: pd.DataFrame, target: str, file: Path) -> Figure:
+    """Draw precision, recall and F1 of each label as bars, those with the lowest F1 at the top.
+
+    Args:
+        counts: as :func:`counts_of_labels` returns them.
+        target: its name.
+        file: where to write.
+    """
+    right = counts["true_positive"].to_numpy(dtype=float)
+    actual, predicted = right + counts["false_negative"].to_numpy(), right + counts["false_positive"].to_numpy()
+    scores = [right / np.maximum(whole, 1) for whole in (predicted, actual, (actual + predicted) / 2)]
+    order = np.argsort(-scores[-1], kind="stable")[-MOST_WITH_NAMES:]
+    places = np.arange(len(order))
+    with picture(file, 6.4, max(2.6, 0.5 * len(order) + 1.2)) as figure:
+        axes = figure.subplots()
+        for at, (name, values) in enumerate(zip(SCORES_OF_LABELS, scores, strict=True)):
+            axes.barh(places + 0.27 * (1 - at), values[order], height=0.25, color=COLOURS[at], label=name)
+        names = [f"{label(counts['label'].iloc[at], 18)} ({actual[at]:.0f})" for at in order]
+        axes.set_yticks(places, names)
+        lowest = f", the {MOST_WITH_NAMES} with the lowest F1" if len(counts) > MOST_WITH_NAMES else ""
+        axes.set(
+            xlim=(0, 1.01), xlabel="score", ylabel=f"{label(target, 30)} (rows){lowest}", title="Scores of each label"
+        )
+        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
+    return figure
+
+
+def draw_roc(predictions: pd.DataFrame, names: tuple[str, ...], file: Path, of_labels: bool = False) -> Figure:
+    """Draw the ROC curve, of each class against the rest where there are more than two, with the areas under them.
+
+    Args:
+        predictions: of the scored rows, with the truth.
+        names: of the classes, or labels.
+        file: where to write.
+        of_labels: whether a row may have several of them, so that each has a curve.
+    """
     from sklearn.metrics import auc, roc_curve
 
     def curve(truth: AnyArray, probability: AnyArray) -> Curve | None:
@@ -96,24 +158,30 @@ def draw_roc(predictions: pd.DataFrame, names: tuple[str, ...], file: Path) -> F
         false, true, _ = roc_curve(truth, probability)
         return false, true, float(auc(false, true))
 
-    curves = _curves(predictions, names, curve)
-    with picture(file, 6.4 if len(names) > 2 else 4.8, 4.4) as figure:
+    curves, several = _curves(predictions, names, curve, of_labels), of_labels or len(names) > 2
+    with picture(file, 6.4 if several else 4.8, 4.4) as figure:
         axes = figure.subplots()
-        if len(names) > 2 and curves:
+        if several and curves:
             at = np.linspace(0, 1, 201)
             mean = np.mean([np.interp(at, false, true) for false, true, _ in curves.values()], axis=0)
             area = float(np.mean([area for _, _, area in curves.values()]))
             mean[0] = 0.0  # a curve may start with a step up, and its interpolation above 0
-            axes.plot(at, mean, "--", color="black", linewidth=2.2, label=f"mean of the classes (AUC {area:.3f})")
+            axes.plot(
+                at, mean, "--", color="black", linewidth=2.2, label=f"mean of the {_noun(of_labels)} (AUC {area:.3f})"
+            )
         _draw_curves(axes, curves, "AUC")
         axes.plot([0, 1], [0, 1], ":", color=GREY, label="no skill (AUC 0.500)")
-        axes.set(xlabel="false positive rate", ylabel="true positive rate (recall)", title=_title("ROC", names))
-        _finish(axes, len(names) > 2, "lower right")
+        axes.set(
+            xlabel="false positive rate", ylabel="true positive rate (recall)", title=_title("ROC", names, of_labels)
+        )
+        _finish(axes, several, "lower right")
     return figure
 
 
-def draw_precision_recall(predictions: pd.DataFrame, names: tuple[str, ...], file: Path) -> Figure:
-    """Draw precision against recall, of each class against the rest where there are more than two."""
+def draw_precision_recall(
+    predictions: pd.DataFrame, names: tuple[str, ...], file: Path, of_labels: bool = False
+) -> Figure:
+    """Draw precision against recall, with the curves of :func:`draw_roc`."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     def curve(truth: AnyArray, probability: AnyArray) -> Curve | None:
@@ -122,38 +190,55 @@ def draw_precision_recall(predictions: pd.DataFrame, names: tuple[str, ...], fil
         precision, recall, _ = precision_recall_curve(truth, probability)
         return recall, precision, float(average_precision_score(truth, probability))
 
-    curves = _curves(predictions, names, curve)
-    with picture(file, 6.4 if len(names) > 2 else 4.8, 4.4) as figure:
+    curves, several = _curves(predictions, names, curve, of_labels), of_labels or len(names) > 2
+    with picture(file, 6.4 if several else 4.8, 4.4) as figure:
         axes = figure.subplots()
-        if len(names) > 2 and curves:
+        if several and curves:
             mean = np.mean([area for _, _, area in curves.values()])
             # Only in the legend, since precision must not be interpolated linearly between recalls.
-            axes.plot([], [], linestyle="", label=f"mean of the classes (AP {mean:.3f})")
+            axes.plot([], [], linestyle="", label=f"mean of the {_noun(of_labels)} (AP {mean:.3f})")
         _draw_curves(axes, curves, "AP", drawstyle="steps-post")
-        shares = [float((predictions["actual"] == name).mean()) for name in curves]
+        truths = _truths(predictions, names, of_labels)
+        shares = [float(truths[name].mean()) for name in curves]
         if curves:
-            share, whose = float(np.mean(shares)), "mean share" if len(names) > 2 else "share"
+            share, whose = float(np.mean(shares)), "mean share" if several else "share"
             axes.axhline(share, linestyle=":", color=GREY, label=f"no skill ({whose} {share:.3f})")
-        axes.set(xlabel="recall", ylabel="precision", title=_title("Precision and recall", names))
-        _finish(axes, len(names) > 2, "lower left")
+        axes.set(xlabel="recall", ylabel="precision", title=_title("Precision and recall", names, of_labels))
+        _finish(axes, several, "lower left")
     return figure
 
 
-def _title(what: str, names: tuple[str, ...]) -> str:
+def _noun(of_labels: bool) -> str:
+    return "labels" if of_labels else "classes"
+
+
+def _title(what: str, names: tuple[str, ...], of_labels: bool) -> str:
+    if of_labels:
+        return f"{what} of each label"
     return f"{what} of {label(names[1], 24)}" if len(names) == 2 else f"{what}, each class against the rest"
 
 
 def _curves(
-    predictions: pd.DataFrame, names: tuple[str, ...], curve: Callable[[AnyArray, AnyArray], Curve | None]
+    predictions: pd.DataFrame,
+    names: tuple[str, ...],
+    curve: Callable[[AnyArray, AnyArray], Curve | None],
+    of_labels: bool,
 ) -> dict[str, Curve]:
     """Return the curve of each class that has one; of two classes only that of the second, the positive one."""
     curves = {}
-    for name in names[1:] if len(names) == 2 else names:
-        truth = (predictions["actual"] == name).to_numpy()
+    for name, truth in _truths(predictions, names, of_labels).items():
         drawn = curve(truth, predictions[f"probability_{name}"].to_numpy())
         if drawn is not None:
             curves[name] = drawn
     return curves
+
+
+def _truths(predictions: pd.DataFrame, names: tuple[str, ...], of_labels: bool) -> dict[str, AnyArray]:
+    """Return which rows are of each class, or have each label, ``(rows,) bool``; of two classes those of the second."""
+    if of_labels:
+        held = held_labels(predictions["actual"], names)
+        return {name: held[:, at] for at, name in enumerate(names)}
+    return {name: (predictions["actual"] == name).to_numpy() for name in (names[1:] if len(names) == 2 else names)}
 
 
 def _draw_curves(axes: Axes, curves: dict[str, Curve], area_name: str, **options: Any) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from lifecycle.contract import BINARY, MULTICLASS, SAMPLE_SHAPES, DataSpec
+from lifecycle.contract import BINARY, MULTICLASS, MULTILABEL, SAMPLE_SHAPES, DataSpec
 from lifecycle.plots.graph import INPUT, OUTPUT, Graph, Node, trace
 from lifecycle.plots.style import short
 
@@ -76,6 +76,8 @@ def _input(spec: DataSpec) -> Box:
 def _output(spec: DataSpec) -> Box:
     if spec.task == MULTICLASS:
         rest, below = f"{len(spec.class_names)} classes: softmax", _cut(", ".join(spec.class_names))
+    elif spec.task == MULTILABEL:
+        rest, below = f"{len(spec.class_names)} labels: sigmoid", _cut(", ".join(spec.class_names))
     elif spec.task == BINARY:
         rest, below = f"probability of {spec.class_names[1]}: sigmoid", f"else {spec.class_names[0]}"
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.capabilities import PredictsDifferences
-from lifecycle.contract import REGRESSION, SAMPLE_SHAPES
+from lifecycle.contract import MULTILABEL, REGRESSION, SAMPLE_SHAPES
 from lifecycle.predict.outputs import column_names
 from lifecycle.predict.trained_model import TrainedModel
 
@@ -49,14 +49,14 @@ def describe(trained: TrainedModel, folder: Path, file: str, name: str) -> None:
     }
     # ensure_ascii=False: names of columns stay readable.
     (folder / "signature.json").write_text(json.dumps(signature, indent=2, ensure_ascii=False) + "\n")
-    (folder / "README.md").write_text(_readme(signature, regression))
+    (folder / "README.md").write_text(_readme(signature, regression, "label" if spec.task == MULTILABEL else "class"))
 
 
-def _readme(signature: dict[str, Any], regression: bool) -> str:
+def _readme(signature: dict[str, Any], regression: bool, noun: str) -> str:
     inputs, outputs = signature["inputs"], signature["outputs"]
     meaning = f"the value of `{outputs['target']}` in its own units"
     if not regression:
-        meaning = f"the probability of each class of `{outputs['target']}`"
+        meaning = f"the probability of each {noun} of `{outputs['target']}`"
     if outputs["difference"]:
         meaning += f", as its difference to the value {outputs['difference']} steps before, which must be added"
     return f"""# {signature["program"]}

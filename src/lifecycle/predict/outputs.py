@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from lifecycle.contract import BINARY, REGRESSION, DataSpec
+from lifecycle.contract import BINARY, MULTILABEL, REGRESSION, DataSpec
+from lifecycle.data.columns import label_sets
 from lifecycle.data.columns.names import PREDICTED
 from lifecycle.profiling.clock import phase
 from lifecycle.runtime import memory
@@ -67,7 +68,9 @@ def as_frame(outputs: Tensor, units: Units, spec: DataSpec, base: Tensor | None 
 def as_columns(
     outputs: Tensor, units: Units, spec: DataSpec, base: Tensor | None = None
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """Return ``predicted``, and ``probability_<class>`` for each class, ``(rows,)`` each.
+    """Return ``predicted``, and ``probability_<class>`` for each class or label, ``(rows,)`` each.
+
+    Of several labels, ``predicted`` is the set of those with a probability above 0.5, such as ``cat|dog``.
 
     Args:
         outputs: ``(rows, num_outputs)`` logits or values of a network.
@@ -79,6 +82,10 @@ def as_columns(
     values: np.ndarray[Any, Any] = units(outputs.detach().cpu().double(), base).numpy()
     if spec.task == REGRESSION:
         return {PREDICTED: values[:, 0]}
+    if spec.task == MULTILABEL:
+        sets = [[name for name, value in zip(spec.class_names, row, strict=True) if value > 0.5] for row in values]
+        predicted = np.array(list(map(label_sets.joined, sets)), dtype=object)
+        return dict(zip(column_names(spec), [predicted, *values.T], strict=True))
     if spec.task == BINARY:
         values = np.column_stack([1 - values[:, 0], values[:, 0]])
     names = np.array(spec.class_names, dtype=object)  # of objects, so that rows share one text for each class

@@ -117,7 +117,7 @@ def _print_description(job: Job) -> None:
     from lifecycle.data.columns import targets
     from lifecycle.data.columns.kinds import num_missing
     from lifecycle.data.formats.text.dialect import dialect_of
-    from lifecycle.data.preprocessing import clean_targets
+    from lifecycle.data.preprocessing import clean_targets, strata
     from lifecycle.data.resolving import inferred, resolved
     from lifecycle.data.splits import draw
 
@@ -133,7 +133,7 @@ def _print_description(job: Job) -> None:
     assert samples.targets is not None  # noqa: S101 - for the types
     labels = clean_targets(samples.targets, target)
     missing = num_missing(plugin, frame, samples)
-    split = draw(plugin, replace(samples, targets=labels), target.task, job.seed)
+    split = draw(plugin, replace(samples, targets=strata(labels, target)), target.task, job.seed)
     parts = {"train": split.train, "validation": split.val, "test": split.test}
     recorded = job.request.recorded["data"]
     dialect = dialect_of(frame)
@@ -243,15 +243,24 @@ def _task_lines(plugin: Any, target: Target, frame: pd.DataFrame) -> dict[str, s
 def _target_lines(target: Target, labels: np.ndarray[Any, Any]) -> dict[str, str]:
     import numpy as np
 
+    from lifecycle.data.columns import label_sets
     from lifecycle.data.columns.targets import classes
 
     if target.task == "regression":
         return {"Target": f"{target.name}: a value ({target.task})"}
-    names = classes(labels)
+    if target.task == "multilabel":
+        sets = list(map(label_sets.split, labels))
+        names, labels = label_sets.labels_in(labels), np.array([label for one in sets for label in one])
+        none = sum(not one for one in sets)
+        title = f"{target.name}: {len(names)} labels, {len(labels) / len(sets):.2f} a row ({target.task})"
+        title += f"; {none} rows have none" if none else ""
+    else:
+        names = classes(labels)
+        title = f"{target.name}: {len(names)} classes ({target.task})"
     counts = dict(zip(*np.unique(labels, return_counts=True), strict=True))
     listed = ", ".join(f"{name} {counts[name]}" for name in names[:MOST_CLASSES])
     more = f" and {len(names) - MOST_CLASSES} more" if len(names) > MOST_CLASSES else ""
-    return {"Target": f"{target.name}: {len(names)} classes ({target.task})", "Classes": listed + more}
+    return {"Target": title, "With each" if target.task == "multilabel" else "Classes": listed + more}
 
 
 def _columns_table(plugin: Any, frame: pd.DataFrame, kinds: dict[str, str], target: Target | None) -> Table:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lifecycle.contract import DataPlugin, Samples, Split, Target
+from lifecycle.contract import MULTILABEL, DataPlugin, Samples, Split, Target
 from lifecycle.data.audit import table_checks
 from lifecycle.data.audit.findings import Audit, Finding, named
+from lifecycle.data.columns import label_sets
 from lifecycle.data.splits import RANDOM, Shuffled, duplicates
 from lifecycle.data.splits.duplicates import SINGLE, sets_of
 from lifecycle.data.splits.rules import NONE, STRATIFIED
@@ -93,7 +94,12 @@ def look_at(
     parts = {name: rows for name, rows in parts.items() if len(rows)}
     found = [*_duplicates(hashes, labels, parts)]
     rows = np.concatenate(list(parts.values()))
-    found += _outliers(labels[rows], target.name) if is_regression else _classes(labels, parts, target.name, classes)
+    if target.task == MULTILABEL:
+        found += _labels(labels, parts, target.name)
+    else:
+        found += (
+            _outliers(labels[rows], target.name) if is_regression else _classes(labels, parts, target.name, classes)
+        )
     some = {name: _some(rows if among is None else rows[among[rows]]) for name, rows in parts.items()}
     some = {name: rows for name, rows in some.items() if len(rows)}
     if "train" not in some:
@@ -149,12 +155,24 @@ def _classes(
     names = names if classes is None else classes[names]
     sizes = np.bincount(codes, minlength=len(names))
     in_train = np.bincount(codes[parts["train"]], minlength=len(names))
+    return _rare(target, "class", names, sizes, in_train)
+
+
+def _labels(labels: AnyArray, parts: dict[str, AnyArray], target: str) -> list[Finding]:
+    names = np.array(label_sets.labels_in(labels), dtype=object)
+    held = np.array([[name in one for name in names] for one in map(label_sets.split, labels)])
+    return _rare(target, "label", names, held.sum(axis=0), held[parts["train"]].sum(axis=0))
+
+
+def _rare(target: str, noun: str, names: AnyArray, sizes: AnyArray, in_train: AnyArray) -> list[Finding]:
+    """Find classes, or labels, without training rows or with few rows."""
+    plural = "classes" if noun == "class" else f"{noun}s"
     absent = [str(name) for name, count in zip(names, in_train, strict=True) if not count]
     found = []
     if absent:
-        what = f"{target}: no training row has the class {named(absent)}, which cannot be learnt"
+        what = f"{target}: no training row has the {noun} {named(absent)}, which cannot be learnt"
         remedy = Either(
-            "Add data.split=stratified, or correct the names of the classes", "Correct the names of the classes"
+            f"Add data.split=stratified, or correct the names of the {plural}", f"Correct the names of the {plural}"
         )
         found.append(Finding("classes", what, remedy, (target,)))
     few = [
@@ -163,8 +181,8 @@ def _classes(
         if size < FEW_ROWS and str(name) not in absent
     ]
     if few:
-        classes_are = "classes" if len(few) > 1 else "class"
-        what = f"{target}: fewer than {FEW_ROWS} rows of the {classes_are} {named(few)}, of which scores say little"
+        which = plural if len(few) > 1 else noun
+        what = f"{target}: fewer than {FEW_ROWS} rows of the {which} {named(few)}, of which scores say little"
         remedy = Either("Add cv=5 to test on every row, or class_weights=balanced", 'Use class_weights="balanced"')
         found.append(Finding("classes", what, [remedy, ", or add rows"], (target,)))
     return found

@@ -52,10 +52,10 @@ def of_meaning(meaning: Meaning) -> str:
 
 def column_kinds(plugin: DataPlugin, frame: pd.DataFrame) -> dict[str, str]:
     """Return column -> kind, in the order of the columns: ``"number"``, ``"category (3 values)"``, ``"target"``, ..."""
-    target, used = plugin.describe_target(frame).name, set(plugin.columns(frame))
+    targets, used = plugin.describe_target(frame).in_columns, set(plugin.columns(frame))
     of_split = {column: OF_SPLIT[field] for field, column in split_columns_of(plugin).items()}
     return {
-        str(name): of_split.get(name) or _kind(plugin, frame, name, TARGET if name == target else "", name in used)
+        str(name): of_split.get(name) or _kind(plugin, frame, name, TARGET if name in targets else "", name in used)
         for name in frame.columns
     }
 

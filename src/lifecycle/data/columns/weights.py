@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def check_field(weight: str | None, target: str) -> None:
+def check_field(weight: str | None, target: str | Sequence[str]) -> None:
     """Raise ``ValueError`` where the column of weights is the target."""
-    if weight is not None and weight in ("", target):
+    if weight is not None and weight in ("", *([target] if isinstance(target, str) else target)):
         raise ValueError(f"weight must be a column other than the target, got {weight!r}. Leave it out for none.")
 
 

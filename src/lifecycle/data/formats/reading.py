@@ -165,7 +165,8 @@ def known_of(plugin: Any, recorded: Mapping[str, Any] | None, needed: Sequence[s
     needed = tuple(old.get(name, name) for name in needed)
     if recorded is None:
         return Known(names=needed, needed=needed)
-    target = str(getattr(plugin, "target", ""))
+    target = getattr(plugin, "target", "")
+    target = target if isinstance(target, str) else ""  # several columns are all there, or all absent
     declared = declared_of(plugin)
     return Known(
         names=tuple(recorded["names"]),

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.checks import in_range, one_of
 from lifecycle.contract import SAMPLE_SHAPES, Samples, Target
-from lifecycle.data.columns import features, targets, weights
+from lifecycle.data.columns import features, label_sets, targets, weights
 from lifecycle.data.columns.names import Renamed
 from lifecycle.data.kinds.card import Card
-from lifecycle.data.kinds.table import TASKS
 from lifecycle.data.scaling import SCALINGS, fitted
 from lifecycle.data.sources import files, test_file
 from lifecycle.data.sources.source_fields import SourceFields
@@ -25,12 +24,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+TASKS = ("classification", "regression")
+
+
 @dataclass
 class Array(Card, Renamed, ByColumns, SourceFields):
     """Samples of numbers, of any shape, a row each.  CLI: data=array data.path=a.csv data.target=y data.shape=[5,2]."""
 
     path: str = ""  # as of data=table, with one column for each number, in C order of the shape; or a .npz file
-    target: str = ""  # column to predict
+    target: Any = ""  # column to predict
     task: str | None = None  # classification or regression; null: from the target's type
     weight: str | None = None  # column of how much each row counts in losses and scores; no feature. null: all the same
     shape: list[int] = field(default_factory=list)  # of a sample: steps and features, or channels, height and width
@@ -38,6 +40,7 @@ class Array(Card, Renamed, ByColumns, SourceFields):
     scale_target: bool = True  # regression: train on the standardised target; scores are in its own units
 
     def __post_init__(self) -> None:
+        label_sets.check_one_label(self, "array")
         super().__post_init__()
         targets.check_named(self)
         weights.check_field(self.weight, self.target)

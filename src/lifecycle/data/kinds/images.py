@@ -9,18 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lifecycle.checks import in_range, one_of
-from lifecycle.contract import Fold, Samples, Split, Target
+from lifecycle.contract import MULTILABEL, Fold, Samples, Split, Target
 from lifecycle.data import augmentation
-from lifecycle.data.columns import features, targets
+from lifecycle.data.columns import features, label_sets, targets
+from lifecycle.data.columns.label_sets import SeveralLabels
 from lifecycle.data.columns.names import Renamed
+from lifecycle.data.formats.names import is_elsewhere
 from lifecycle.data.kinds.card import Card
 from lifecycle.data.kinds.table import TASKS
 from lifecycle.data.sources import image_folders
 from lifecycle.data.sources.files import is_table, read
+from lifecycle.data.sources.source_fields import SourceFields
 from lifecycle.data.splits import ByColumns
 from lifecycle.errors import RequestError, Setting, Text
 
 if TYPE_CHECKING:
+    from typing import Self
+
     import numpy as np
     import pandas as pd
 
@@ -32,17 +37,17 @@ BRIGHTEST = {1: 255.0, 2: 65_535.0}
 
 
 @dataclass
-class Images(Card, Renamed, ByColumns):
+class Images(Card, Renamed, ByColumns, SourceFields, SeveralLabels):
     """Images: a folder of one sub-folder a class, a table of files or of pixels; scaled to 0-1.  CLI: data.path=a."""
 
     sample_dim: ClassVar[int] = 3
 
-    path: str = ""  # a folder; or a table: a CSV or Parquet file, sklearn:, lifecycle: or download:<name>
+    path: str = ""  # a folder; or a table, as of data=table
     file: str | None = (
         None  # of a table: column of the files, relative to the folder of the table; null: a column a pixel
     )
-    target: str = ""  # column to predict; of a folder: what to call it, "label" if left out
-    task: str | None = None  # classification or regression; null: from the target's type
+    target: Any = ""  # column to predict, or a list of columns of 0 and 1, a label each; of a folder: what to call it
+    task: str | None = None  # classification, multilabel or regression; null: from the target's values
     shape: list[int] = field(
         default_factory=list
     )  # channels, height, width; files are converted to it; []: as they are
@@ -51,6 +56,7 @@ class Images(Card, Renamed, ByColumns):
     augment: Any = None  # changes of training images: light, or a list of flip, shift, rotate and colour; null: none
 
     def __post_init__(self) -> None:
+        self.check_labels()
         super().__post_init__()
         targets.check_named(self, "path")
         one_of(self, "task", TASKS)
@@ -64,6 +70,11 @@ class Images(Card, Renamed, ByColumns):
             )
         if not self._in_folder:
             targets.check_named(self, "target")
+        elif self.has_label_columns or self.task == MULTILABEL or self.label_separator or self.sheet or self.query:
+            raise ValueError(
+                "path must be a table of files for several labels, data.sheet and data.query, got the folder "
+                f"{self.path}. Use for instance data.path=labels.csv data.file=image."
+            )
         if self._are_files and self.shape and self.shape[0] not in image_folders.MODES:
             raise ValueError(
                 f"shape must begin with 1 (grey) or 3 (red, green, blue) for image files, got {self.shape}. "
@@ -92,7 +103,7 @@ class Images(Card, Renamed, ByColumns):
     @property
     def _folder(self) -> str:
         """The folder to which file names are relative."""
-        return self.path if self._in_folder else str(Path(self.path).parent)
+        return self.path if self._in_folder else folder_of(self.path)
 
     @property
     def augmentation(self) -> augmentation.Augmentation | None:
@@ -103,17 +114,17 @@ class Images(Card, Renamed, ByColumns):
         """Return the raw rows: one column for each pixel; of files their name, the target and their ``sha256``."""
         if self._in_folder:
             return image_folders.read(self.path, self.target or LABEL)
-        frame = self.renamed(read(self.path), self.path)
-        of_files = {} if self.file is None else {"file": self.file}
-        named = {"target": self.target, **of_files, **self.columns_of_split}
-        targets.check_columns(frame, self.path, named)
+        frame = self.renamed(read(self.path, self), self.path)
+        targets.check_columns(frame, self.path, {**({"file": self.file} if self.file else {}), **self.columns_of_split})
+        self.check_label_columns(frame, self.path, self._has_sets(frame))
         if self.file is not None:
-            return image_folders.read_listed(frame, self.path, self.file)
-        wanted, found = math.prod(self.shape), len(frame.columns) - len(named)
+            frame = self._one_row_a_file(frame) if self._has_sets(frame) else frame
+            return image_folders.read_listed(frame, self.path, self._folder, self.file)
+        wanted, found = math.prod(self.shape), len(self.columns(frame))
         if found != wanted:
             raise RequestError(
                 Setting("data.shape", self.shape),
-                f"needs {wanted} pixel columns in addition to {self.target}",
+                f"needs {wanted} pixel columns in addition to {', '.join(self.target_columns)}",
                 f"{found} in {self.path}",
                 "Give the shape of these images.",
             )
@@ -121,21 +132,73 @@ class Images(Card, Renamed, ByColumns):
 
     def describe_target(self, frame: pd.DataFrame) -> Target:
         """Return the target's name and task."""
-        name = self.target or LABEL
-        return Target(name, self.task or targets.infer_task(frame[name]), self.scale_target)
+        name = self.target_name or LABEL
+        if not self._has_sets(frame):
+            return Target(name, self.task or targets.infer_task(frame[name]), self.scale_target)
+        return Target(name, MULTILABEL, columns=tuple(self.target_columns) if self.has_label_columns else ())
+
+    def _has_sets(self, frame: pd.DataFrame) -> bool:
+        """Return whether rows may have several labels, as the fields or the values say."""
+        if self.has_label_columns or self.task == MULTILABEL or self.label_separator:
+            return True
+        name = self.target
+        if self.task is not None or self.file is None or name not in frame.columns:
+            return False
+        if targets.infer_task(frame[name]) == "regression":
+            return False
+        pairs = frame[[self.file, name]].drop_duplicates()
+        return bool(label_sets.looks_like_sets(label_sets.texts(frame[name])) or pairs[self.file].duplicated().any())
+
+    def _one_row_a_file(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return one row for each file, with the labels of all its rows.
+
+        Raises:
+            RequestError: the rows of a file differ in another column that is read.
+        """
+        name, first = self.file, ~frame[self.file].duplicated()
+        if first.all():
+            return frame
+        of_split = list(self.columns_of_split.values())
+        differing = frame[[name, *of_split]].drop_duplicates()[name].duplicated(keep=False)
+        if differing.any():
+            file = frame.loc[differing[differing].index[0], name]
+            problem = f"has rows of {file} with different values of {', '.join(of_split)}"
+            raise RequestError(Setting("data.path", self.path), problem, remedy="Give a file one value.")
+        found = label_sets.of_files(frame[name].to_list(), self.label_sets(frame))
+        kept = frame[first].reset_index(drop=True)
+        if not self.has_label_columns:
+            separator = self.separator_in(label_sets.texts(frame[self.target])) or label_sets.JOIN
+            return kept.assign(**{self.target: [one.replace(label_sets.JOIN, separator) for one in found]})
+        held = [label_sets.split(one) for one in found]
+        return kept.assign(**{column: [int(column in one) for one in held] for column in self.target_columns})
+
+    def resolved(self, frame: pd.DataFrame) -> Self:
+        """Return a copy with the task and the separator of labels that the rows show."""
+        return self.with_separator(frame) if not self._in_folder and self._has_sets(frame) else self
+
+    def resolved_like(self, other: Any) -> Self:
+        """Return a copy that reads labels as the plugin of a trained model."""
+        return self if self._in_folder else self.separator_like(other)
+
+    def inferred(self, configured: Any, frame: pd.DataFrame) -> tuple[str, str] | None:
+        """Return how several labels are read; ``None``: a row has one."""
+        return label_sets.described(self, configured, frame) if self._has_sets(frame) else None
 
     def columns(self, frame: pd.DataFrame) -> list[str]:
         """Return the columns of pixels, or the column of file names."""
         if self._are_files:
             return [self._column]
-        return [name for name in frame.columns if name not in (self.target, *self.columns_of_split.values())]
+        return [name for name in frame.columns if name not in (*self.target_columns, *self.columns_of_split.values())]
 
     def samples(self, frame: pd.DataFrame) -> Samples:
         """Return one unscaled image for each row: ``(rows, channels, height, width)``, integers or ``float32``."""
         import numpy as np
 
-        name = self.target or LABEL
-        labels = targets.labels_of(frame[name]) if name in frame.columns else None
+        name = self.target_name or LABEL
+        if self._has_sets(frame):
+            labels = self.label_sets(frame)
+        else:
+            labels = targets.labels_of(frame[name]) if name in frame.columns else None
         if self._are_files:
             files = frame[self._column].to_numpy()
             images = image_folders.load(self._folder, files, self.shape, listed=image_folders.DIGEST in frame.columns)
@@ -147,9 +210,9 @@ class Images(Card, Renamed, ByColumns):
         return self.with_split(samples, frame)
 
     def _pixels(self, pixels: pd.DataFrame) -> np.ndarray[Any, Any]:
+        """Return ``(rows, pixels)``, ``uint8`` or ``float32``, checked to be finite."""
         import numpy as np
 
-        """Return ``(rows, pixels)``, ``uint8`` or ``float32``, checked to be finite."""
         if all(dtype == np.uint8 for dtype in pixels.dtypes):  # a quarter of the memory, and always finite
             return np.ascontiguousarray(pixels.to_numpy())
         return features.finite_numbers(pixels, self.path, np.float32, "pixel")
@@ -221,6 +284,14 @@ class Images(Card, Renamed, ByColumns):
     def feature_names(self, transformer: Any) -> tuple[str, ...]:
         """Return an empty tuple: pixels have no names."""
         return ()
+
+
+def folder_of(path: str) -> str:
+    """Return the folder to which the file names of a table are relative: that of the table, else the working one."""
+    _, sqlite, file = path.partition("sqlite:///")
+    if not sqlite and is_elsewhere(path):
+        return "."
+    return str(Path(file.partition("?")[0] if sqlite else path).expanduser().parent)
 
 
 def _brightest(pixels: np.ndarray[Any, Any]) -> float:

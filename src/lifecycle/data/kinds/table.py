@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from lifecycle.checks import in_range, one_of
-from lifecycle.contract import Samples, Target
-from lifecycle.data.columns import features, targets, weights
+from lifecycle.contract import MULTILABEL, Samples, Target
+from lifecycle.data.columns import features, label_sets, targets, weights
 from lifecycle.data.columns.features import CATEGORIES, NUMBERS
+from lifecycle.data.columns.label_sets import SeveralLabels
 from lifecycle.data.columns.meaning import categories
 from lifecycle.data.columns.meaning.fields import Typed
 from lifecycle.data.columns.meaning.meaning import NUMBER
@@ -35,18 +36,18 @@ if TYPE_CHECKING:
 
     from lifecycle.data.large.table import LargeTable
 
-TASKS = ("classification", "regression")
+TASKS = ("classification", MULTILABEL, "regression")
 
 
 @dataclass
-class Table(Card, Reading, Renamed, ByColumns, SourceFields, Typed):
+class Table(Card, Reading, Renamed, ByColumns, SourceFields, SeveralLabels, Typed):
     """Rows of a table: numbers are scaled, categories one-hot.  CLI: data=table data.path=a.csv data.target=y."""
 
     sample_dim: ClassVar[int] = 1
 
     path: str = ""  # a file, folder or pattern, an address, a database, or sklearn:, openml: or hf:<name>; docs/data.md
-    target: str = ""  # column to predict
-    task: str | None = None  # classification or regression; null: from the target's type
+    target: Any = ""  # column to predict, or a list of columns of 0 and 1, a label each
+    task: str | None = None  # classification, multilabel or regression; null: from the target's type
     missing_target: str = targets.REFUSE  # rows without a value of the target: refuse the file, or drop these rows
     weight: str | None = None  # column of how much each row counts in losses and scores; no feature. null: all the same
     drop: list[str] = field(default_factory=list)  # columns that are no features, such as an identifier
@@ -56,9 +57,10 @@ class Table(Card, Reading, Renamed, ByColumns, SourceFields, Typed):
     memory_gb: float | None = None  # most memory for rows, in 10^9 bytes; more stay on disk. null: half of what is free
 
     def __post_init__(self) -> None:
+        self.check_labels()
         super().__post_init__()
         targets.check_named(self)
-        weights.check_field(self.weight, self.target)
+        weights.check_field(self.weight, self.target_columns)
         one_of(self, "task", TASKS)
         one_of(self, "missing_target", (targets.REFUSE, targets.DROP))
         one_of(self, "scaling", SCALINGS)
@@ -69,16 +71,22 @@ class Table(Card, Reading, Renamed, ByColumns, SourceFields, Typed):
         """Return the raw rows, checked."""
         frame = self.raw()
         self._check_named(frame, self.path)
+        self.check_label_columns(frame, self.path, self.has_sets)
         self.check(frame)
         return test_file.appended(self, frame, self.raw, self._check_named)
 
     def _check_named(self, frame: pd.DataFrame, path: str) -> None:
         """Check that fields name columns, of which none misses a value that is needed."""
-        named = self._named
-        may_miss = self.missing_target == targets.DROP and self.target in frame and frame[self.target].notna().any()
-        if may_miss:
-            del named["target"]
-        targets.check_columns(frame, path, named, targets.LEAVING_OUT)
+        named = dict(self._others if self.has_sets else self._named)
+        target = self.target_columns[0]
+        if self.missing_target == targets.DROP and target in frame and frame[target].notna().any():
+            named.pop("target", None)
+        targets.check_columns(frame, path, named, self._as_sets(frame) or targets.LEAVING_OUT)
+
+    @property
+    def has_sets(self) -> bool:
+        """Whether rows may have several labels."""
+        return self.has_label_columns or self.task == MULTILABEL or self.label_separator is not None
 
     def raw(self, path: str | None = None) -> pd.DataFrame:
         """Return the raw rows as the source has them, with renamed columns.
@@ -89,16 +97,34 @@ class Table(Card, Reading, Renamed, ByColumns, SourceFields, Typed):
         path = self.path if path is None else path
         return self.renamed(self.cleaned(files.read(path, self), path), path)
 
+    def _as_sets(self, frame: pd.DataFrame) -> list[str | Setting]:
+        """Return what reads the cells of the target as several labels, where they look like that."""
+        if self.has_sets or self.task is not None or self.target not in frame.columns:
+            return []
+        column = frame[self.target]
+        is_text = column.dtype.kind not in "biufcmM"
+        found = is_text and label_sets.looks_like_sets(label_sets.texts(column))
+        return [Setting("data.task", MULTILABEL), " to read several labels in a cell, or none"] if found else []
+
+    @property
+    def _others(self) -> dict[str, str]:
+        """Field -> column, of the columns that are neither features nor the target."""
+        weight = {} if self.weight is None else {"weight": self.weight}
+        return {**weight, **self.columns_of_split}
+
     @property
     def _named(self) -> dict[str, str]:
-        """Field -> column, of the columns that are not features."""
-        weight = {} if self.weight is None else {"weight": self.weight}
-        return {"target": self.target, **weight, **self.columns_of_split}
+        """Field -> column, of the columns that are not features, and of the first column of the target."""
+        return {"target": self.target_columns[0], **self._others}
+
+    @property
+    def _not_features(self) -> set[str]:
+        return {*self.target_columns, *self._others.values()}
 
     def check(self, frame: pd.DataFrame) -> None:
         """Check that the fields name columns of the rows."""
         used = frame[self.feature_columns(list(frame.columns))]
-        self.check_typed([*used.columns, self.target])
+        self.check_typed([*used.columns, *self.target_columns])
         numeric = features.numeric(used)
         self.check_numbers(list(frame.columns), [*numeric, *self._numbers_as_texts(used, numeric)])
         features.check(used, numeric, self.path)
@@ -124,13 +150,29 @@ class Table(Card, Reading, Renamed, ByColumns, SourceFields, Typed):
 
         if self._found is not None:
             return self
-        names = [*self.feature_columns(list(frame.columns)), *([self.target] if self.target in frame else [])]
-        used = types.plain_frame(frame[names])
-        return self.with_meanings(self.found_in(used, self.target))
+        target = [self.target] if not self.has_sets and self.target in frame else []
+        used = types.plain_frame(frame[[*self.feature_columns(list(frame.columns)), *target]])
+        found = self.with_meanings(self.found_in(used, "" if self.has_sets else self.target))
+        if not self.has_sets:
+            return found
+        separated = found.with_separator(frame)
+        vars(separated)["_found"] = found._found
+        return separated
+
+    def resolved_like(self, other: Any) -> Self:
+        """Return a copy that reads columns and labels as the plugin of a trained model."""
+        return super().resolved_like(other).separator_like(other)
+
+    def inferred(self, configured: Any, frame: pd.DataFrame) -> tuple[str, str] | None:
+        """Return how several labels are read; ``None``: a row has one."""
+        return label_sets.described(self, configured, frame) if self.has_sets else None
 
     def notes(self, frame: pd.DataFrame) -> list[Text]:
         """Return warnings about how columns are read."""
-        return [note for one in (self._found or {}).values() for note in one.notes]
+        notes: list[Text] = [note for one in (self._found or {}).values() for note in one.notes]
+        if instead := self._as_sets(frame):
+            notes.append([f"{self.target}: each cell is one class; add ", *instead])
+        return notes
 
     def large(self) -> LargeTable | None:
         """Return the raw rows where they are too many for a frame; ``None``: use :meth:`read`."""
@@ -143,7 +185,7 @@ class Table(Card, Reading, Renamed, ByColumns, SourceFields, Typed):
 
     def large_file(self) -> Path | tuple[Path, ...] | None:
         """Return the file where its rows are too many for a frame; its digest is then that of the rows."""
-        if self.rule == FILES:
+        if self.rule == FILES or self.has_sets:
             return None
         return files.large_file(self.path, None if self.memory_gb is None else int(self.memory_gb * 1e9), self)
 
@@ -153,12 +195,12 @@ class Table(Card, Reading, Renamed, ByColumns, SourceFields, Typed):
         Raises:
             RequestError: a column to drop does not exist, or none is left.
         """
-        named = self._named.values()
+        named = self._not_features
         self._check_names(columns, "drop", "Columns to drop", [name for name in columns if name not in named])
         left_out = {*self.drop, *self.typed_out}
         found = [name for name in columns if name not in named and name not in left_out]
         if not found:
-            problem = f"has no column other than {self.target} to learn from"
+            problem = f"has no column other than {', '.join(self.target_columns)} to learn from"
             raise RequestError(Setting("data.path", self.path), problem, remedy="Add features.")
         return found
 
@@ -181,7 +223,7 @@ class Table(Card, Reading, Renamed, ByColumns, SourceFields, Typed):
                 continue
             problem: Text = f"is no column of {self.path}"
             hint = did_you_mean(name, fitting) if name not in columns else ""
-            if name == self.target:
+            if name in self.target_columns:
                 problem = "is the target"
             elif name == self.weight:
                 problem = "is the weight of the rows"
@@ -196,6 +238,10 @@ class Table(Card, Reading, Renamed, ByColumns, SourceFields, Typed):
 
     def describe_target(self, frame: pd.DataFrame) -> Target:
         """Return the target's name and task: numbers with units, fractions or many values are a regression."""
+        if self.has_sets:
+            return Target(
+                self.target_name, MULTILABEL, columns=tuple(self.target_columns) if self.has_label_columns else ()
+            )
         return Target(self.target, self.task or self._task(frame), self.scale_target)
 
     def _task(self, frame: pd.DataFrame) -> str:
@@ -214,12 +260,13 @@ class Table(Card, Reading, Renamed, ByColumns, SourceFields, Typed):
 
         meaning = self.meanings.get(self.target)
         if meaning is None or meaning.kind != NUMBER or self.task == "classification":
-            return frame[self.target]
+            column: pd.Series[Any] = frame[self.target]
+            return column
         return convert.converted(types.plain(frame[self.target]), meaning)
 
     def columns(self, frame: pd.DataFrame) -> list[str]:
         """Return the features."""
-        left_out = {*self._named.values(), *self.drop, *self.typed_out}
+        left_out = {*self._not_features, *self.drop, *self.typed_out}
         return [name for name in frame.columns if name not in left_out]
 
     def samples(self, frame: pd.DataFrame) -> Samples:
@@ -230,7 +277,10 @@ class Table(Card, Reading, Renamed, ByColumns, SourceFields, Typed):
         from lifecycle.data.columns import types
         from lifecycle.data.columns.meaning import convert
 
-        labels = targets.labels_of(self._target(frame)) if self.target in frame.columns else None
+        if self.has_sets:
+            labels = self.label_sets(frame)
+        else:
+            labels = targets.labels_of(self._target(frame)) if self.target in frame.columns else None
         inputs = types.plain_frame(frame[self.columns(frame)])
         meanings = {name: meaning for name, meaning in self.meanings.items() if name in inputs.columns}
         if meanings:

@@ -62,12 +62,13 @@ def read(path: str, target: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[FILE, target, DIGEST])
 
 
-def read_listed(frame: pd.DataFrame, path: str, column: str) -> pd.DataFrame:
+def read_listed(frame: pd.DataFrame, path: str, folder: str, column: str) -> pd.DataFrame:
     """Return rows that name image files, with the digest of each file.
 
     Args:
         frame: rows of a table.
-        path: of the table; the names are relative to its folder.
+        path: of the table, for messages.
+        folder: to which the names are relative.
         column: of the names.
 
     Raises:
@@ -76,8 +77,7 @@ def read_listed(frame: pd.DataFrame, path: str, column: str) -> pd.DataFrame:
     if DIGEST in frame.columns:
         problem = f"has the column {DIGEST}, which the digests of the files take"
         raise RequestError(Setting("data.path", path), problem, remedy=["Rename it with ", Setting("data.rename"), "."])
-    folder = Path(path).expanduser().parent
-    files = [folder / str(name) for name in frame[column]]
+    files = [Path(folder) / str(name) for name in frame[column]]
     for row, file in enumerate(files):
         if not file.is_file():
             problem = f"is no file, in row {row} of {path}"

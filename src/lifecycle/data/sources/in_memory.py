@@ -58,7 +58,7 @@ def inputs_of(X: Any) -> tuple[pd.DataFrame, tuple[int, ...]]:  # noqa: N803 - s
             raise RequestError("X", f"has two columns called {twice[0]}", remedy="Rename one of them.")
         rounding.warn(_not_empty(frame, X))
         return types.plain_frame(frame), (len(frame.columns),)
-    values = _array(X, "X")
+    values = array(X, "X")
     if values.ndim not in (2, 3, 4):
         raise RequestError(
             "X",
@@ -97,7 +97,7 @@ def targets_of(y: Any, rows: int, taken: Collection[str], name: str = "y") -> tu
         if is_temporal(y.dtype):
             raise RequestError(name, "holds times or durations", remedy="Turn them into numbers or texts.")
         y = y.to_numpy()
-    values = _one_a_row(_array(y, name), rows, name)
+    values = _one_a_row(array(y, name), rows, name)
     if values.dtype == object:
         values = types.plain(pd.Series(values, name=name)).to_numpy()
     _check_types(values, name)
@@ -142,7 +142,7 @@ def weights_of(sample_weight: Any, rows: int, name: str = "sample_weight") -> np
     """
     if sample_weight is None:
         return None
-    values: Any = _array(sample_weight.to_numpy() if hasattr(sample_weight, "to_numpy") else sample_weight, name)
+    values: Any = array(sample_weight.to_numpy() if hasattr(sample_weight, "to_numpy") else sample_weight, name)
     if values.shape != (rows,):
         problem = f"must have the shape ({rows},), a number for each row of X"
         raise RequestError(name, problem, values.shape, "Reshape it.")
@@ -224,7 +224,7 @@ def _has_names(X: Any) -> bool:  # noqa: N803
     return is_frame(X)
 
 
-def _array(values: Any, name: str) -> np.ndarray[Any, Any]:
+def array(values: Any, name: str) -> np.ndarray[Any, Any]:
     """Return an array; for mixed values one of objects, as NumPy would turn numbers into texts."""
     # By its methods: isinstance() would need torch, also for rows that are no tensors.
     if hasattr(values, "detach"):  # a tensor, possibly on a GPU

@@ -146,7 +146,9 @@ class ByColumns(Shuffled):
                 f"{needed} must be given with data.split={self.split}, got nothing. Add data.{needed}={example}."
             )
         given.declared(self.split_values)
-        named = [name for name in (getattr(self, "target", ""), *self.columns_of_split.values()) if name]
+        target = getattr(self, "target", "")
+        of_target = target if isinstance(target, list) else [target]
+        named = [name for name in (*of_target, *self.columns_of_split.values()) if name]
         if len(set(named)) < len(named):
             name = next(name for name in named if named.count(name) > 1)
             raise ValueError(f"split must use columns of its own, and {name} is named twice. Name another column.")

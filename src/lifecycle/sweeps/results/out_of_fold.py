@@ -10,10 +10,14 @@ import numpy as np
 import pandas as pd
 
 from lifecycle import layout
+from lifecycle.data.columns import label_sets
 from lifecycle.sweeps.results.entries import Entry
 
 ROW, ACTUAL, PREDICTED, PROBABILITY = "row", "actual", "predicted", "probability_"
 """Columns of the predictions of a run; the last is the beginning of those of classes."""
+
+ROUNDING = 1e-6
+"""Of the sum of the probabilities of classes."""
 
 
 def predictions_of(entry: Entry) -> pd.DataFrame | None:
@@ -61,7 +65,8 @@ def scores_of(found: pd.DataFrame) -> dict[str, float]:
         found: as :func:`predictions_of` returns it, of complete folds.
 
     Returns:
-        ``accuracy`` and ``log_loss`` of a classification; ``mae``, ``rmse`` and ``r2`` of a regression.
+        ``accuracy`` and ``log_loss`` of a classification (of several labels, of rows that are all right, and the mean
+        over the labels); ``mae``, ``rmse`` and ``r2`` of a regression.
     """
     scores = [_scores(part) for _, part in found.groupby(["seed", "repeat"], sort=False)]
     return {name: float(np.mean([one[name] for one in scores])) for name in scores[0]}
@@ -81,9 +86,14 @@ def _scores(part: pd.DataFrame) -> dict[str, float]:
             "r2": float(metrics.r2_score(actual, predicted)),
         }
     names = [str(name).removeprefix(PROBABILITY) for name in probabilities]
-    truth = part[ACTUAL].astype(str)
+    truth, values = part[ACTUAL].fillna("").astype(str), probabilities.to_numpy(np.float64)
+    # Probabilities of classes sum to 1, and those of several labels need not.
+    if (np.abs(values.sum(axis=1) - 1) > ROUNDING).any() or not truth.isin(names).all():
+        held = np.array([[name in label_sets.split(one) for name in names] for one in truth])
+        losses = np.log(np.clip(np.where(held, values, 1 - values), np.finfo(np.float64).eps, 1))
+        return {"accuracy": float((held == (values > 0.5)).all(axis=1).mean()), "log_loss": float(-losses.mean())}
     # The probability that the network gave to the class that a row has.
-    chosen = probabilities.to_numpy(np.float64)[np.arange(len(part)), [names.index(name) for name in truth]]
+    chosen = values[np.arange(len(part)), [names.index(name) for name in truth]]
     return {
         "accuracy": float((truth == part[PREDICTED].astype(str)).mean()),
         "log_loss": float(-np.log(np.clip(chosen, np.finfo(np.float64).eps, 1)).mean()),

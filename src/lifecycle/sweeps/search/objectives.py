@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lifecycle.capabilities import large_file_of
 from lifecycle.config.schema import Job, SweepConfig
 from lifecycle.config.tasks import TASKS, metrics_of
-from lifecycle.contract import MULTICLASS, REGRESSION, DataSpec
+from lifecycle.contract import MULTICLASS, MULTILABEL, REGRESSION, DataSpec
 from lifecycle.data.resolving import resolved
 from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.sweeps.search.space import Objective
@@ -81,7 +81,7 @@ def _task_and_scores(job: Job, named: Sequence[str]) -> tuple[str | None, list[s
         return None, list(dict.fromkeys([LOSS, *(name for names in of_tasks for name in names)]))
     frame = job.data.read()
     kind = resolved(job.data, frame).describe_target(frame).task
-    task = REGRESSION if kind == REGRESSION else MULTICLASS
+    task = kind if kind in (MULTILABEL, REGRESSION) else MULTICLASS
     return task, [LOSS, *metrics_of(task, job.metrics)]
 
 
