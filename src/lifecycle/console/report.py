@@ -223,7 +223,9 @@ def describe_data(data: Dataset) -> str:
     shape = " x ".join(map(str, spec.input_shape))
     # In memory all rows are shuffled together; on disk only those within a window.
     disk = f"; on disk, shuffled {data.window_rows} rows at a time" if data.window_rows else ""
-    return f"{data.name}: {data.num_rows} rows{missing}, samples of {shape}, {target}; {parts}{disk}"
+    shards = " and ".join(f"{rows} from {files} file{'s' * (files != 1)}" for files, rows in data.shards)
+    read = f"; {len(data.shards)} processes read {shards}" if shards else ""
+    return f"{data.name}: {data.num_rows} rows{missing}, samples of {shape}, {target}; {parts}{disk}{read}"
 
 
 def summary_table(layers: list[Layer]) -> Table:

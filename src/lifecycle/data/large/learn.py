@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from lifecycle.data.columns.meaning import categories as categories_module
 from lifecycle.data.columns.meaning import dates
 from lifecycle.data.columns.meaning.meaning import BOOLEAN, ORDERED, TIME
 from lifecycle.data.columns.weights import median as weighted_median
-from lifecycle.data.large.blocks import AnyArray, Blocks, room
+from lifecycle.data.large.blocks import AnyArray, room
 from lifecycle.data.large.disk_rows import DiskRows
 from lifecycle.data.large.meanings import moments
 from lifecycle.data.large.scratch import Scratch, check_room
@@ -34,8 +35,7 @@ THREADS = 2
 """Columns, and blocks of rows, that are processed at the same time."""
 
 
-@dataclass(frozen=True)
-class Statistics:
+class Statistics(NamedTuple):
     """Statistics of a column of numbers in the training rows, with missing values replaced by the median."""
 
     median: float
@@ -60,22 +60,31 @@ def learn(table: LargeTable, train: AnyArray, weights: AnyArray | None = None) -
     times = table.of_kind(TIME)
     columns = _columns(table)
     scaled = [*columns.numbers, *columns.booleans, *columns.ordered]
-    with ThreadPoolExecutor(THREADS) as threads:
-        jobs = [(table.features.index(name), train, weights) for name in scaled]
-        of_column = dict(zip(scaled, threads.map(lambda job: _statistics(table.blocks, *job), jobs), strict=True))
-    of_part = {name: one for column in times for name, one in _of_times(table, column, train, weights).items()}
-    categories = {name: _present(table, name, train) for name in table.codes}
+    of_column = _divided(table, "numbers", scaled, lambda name: _statistics(table, name, train, weights))
+    of_times = _divided(table, "times", times, lambda name: _of_times(table, name, train, weights))
+    of_part = {part: Statistics(*one) for of_parts in of_times.values() for part, one in of_parts.items()}
+    categories = _divided(table, "categories", list(table.codes), lambda name: _present(table, name, train))
     # A few rows with the same columns and categories are fitted; then the statistics are replaced by those of all
     # training rows. So the transformer is that of a small table, and the encoding is implemented once.
     transformer = steps.learn(_few_rows(table, categories), columns, table.plugin.scaling, parts=list(of_part))
     count = len(train) if weights is None else float(weights.sum())
     for step, names in steps.scaled_in(transformer).items():
         pipeline = transformer.named_transformers_[step]
-        found = [of_part[name] if step == TIMES else of_column[name] for name in names]
+        found = [of_part[name] if step == TIMES else Statistics(*of_column[name]) for name in names]
         if step == TIMES:
             steps.set_origin(pipeline, names, np.array([one.low for one in found]))
         _set_statistics(pipeline, found, count)
     return transformer
+
+
+def _divided(table: LargeTable, step: str, names: list[str], function: Callable[[str], Any]) -> dict[str, Any]:
+    """Return a value for each column, of which each of several processes computes some."""
+
+    def compute(some: list[str]) -> dict[str, Any]:
+        with ThreadPoolExecutor(THREADS) as threads:
+            return dict(zip(some, threads.map(function, some), strict=True))
+
+    return compute(names) if table.team is None else table.team.divided(step, names, compute)
 
 
 def _columns(table: LargeTable) -> steps.Columns:
@@ -125,8 +134,9 @@ def _of_times(table: LargeTable, name: str, train: AnyArray, weights: AnyArray |
     return {f"{name}{steps.PART}{part}": found[part] for part in dates.kept(varies)}
 
 
-def _statistics(blocks: Blocks, place: int, train: AnyArray, weights: AnyArray | None) -> Statistics:
-    return _of_values(blocks.column(place, train), blocks.offset(place), weights)
+def _statistics(table: LargeTable, name: str, train: AnyArray, weights: AnyArray | None) -> Statistics:
+    place = table.features.index(name)
+    return _of_values(table.blocks.column(place, train), table.blocks.offset(place), weights)
 
 
 def _of_values(values: AnyArray, offset: float, weights: AnyArray | None) -> Statistics:
@@ -236,7 +246,7 @@ def transform(table: LargeTable, transformer: Any, parts: list[AnyArray], name: 
     ends = [int(end) for end in np.cumsum([0, *map(len, parts)])]
     # 4 bytes a float32.
     in_memory = 4 * width * ends[-1] <= table.most
-    store = _Memory(ends[-1], width) if in_memory else _Disk(ends[-1], width, table.most)
+    store = _store(table, ends[-1], width, in_memory)
     prepare = _Prepare(table, transformer, width)
 
     def put(block: tuple[int, AnyArray]) -> None:
@@ -252,7 +262,20 @@ def transform(table: LargeTable, transformer: Any, parts: list[AnyArray], name: 
     with ThreadPoolExecutor(THREADS) as threads:
         while some := list(itertools.islice(blocks, 4 * THREADS)):
             list(threads.map(put, some))
-    return [store.rows(start, stop) for start, stop in itertools.pairwise(ends)]
+    if table.team is not None:
+        table.team.gathered("written")
+    found = [store.rows(start, stop) for start, stop in itertools.pairwise(ends)]
+    if table.team is not None:
+        table.team.gathered("opened")  # the main process then removes the file
+    return found
+
+
+def _store(table: LargeTable, rows: int, width: int, in_memory: bool) -> _Memory | _Shared | _Disk:
+    """Return the empty place of preprocessed rows."""
+    if table.team is None:
+        return _Memory(rows, width) if in_memory else _Disk(rows, width, table.most)
+    file = table.team.folder / "rows"
+    return _Shared(rows, width, file) if in_memory else _Disk(rows, width, table.most, file)
 
 
 class _Prepare:
@@ -337,12 +360,28 @@ class _Memory:
         return torch.from_numpy(self._array[start:stop])
 
 
+class _Shared:
+    """Rows in memory that several processes write to and read: a mapped file, whose pages they have in common."""
+
+    def __init__(self, rows: int, width: int, file: Path) -> None:
+        check_room(4 * width * rows)
+        self._rows, self._width, self._file, self._scratch = rows, width, file, Scratch(file)
+
+    def put(self, rows: AnyArray, at: int) -> None:
+        self._scratch.write(rows, 4 * self._width * at)
+
+    def rows(self, start: int, stop: int) -> Rows:
+        # A private mapping: nobody writes to it, and torch demands memory that could be written to.
+        mapped = np.memmap(self._file, np.float32, "c", shape=(self._rows, self._width))
+        return torch.from_numpy(mapped[start:stop])
+
+
 class _Disk:
     """Rows in a scratch file."""
 
-    def __init__(self, rows: int, width: int, most: int) -> None:
+    def __init__(self, rows: int, width: int, most: int, file: Path | None = None) -> None:
         check_room(4 * width * rows)
-        self._width, self._scratch = width, Scratch()
+        self._width, self._scratch = width, Scratch(file)
         # The limit is that of the run, which also needs memory for each row outside the window.
         self._window = max(most // 8, most // 2 - BYTES_A_ROW * rows)
 

@@ -49,7 +49,8 @@ def load_large(
     of_train = None if of_rows is None else of_rows[drawn.train]
     task, encoder = found.learn(drawn.train, target, of_train)
     notes = _notes(table, name, drawn.train, target.task)
-    audit = _audit(table, found, drawn, target) if audited else None
+    is_main = table.team is None or table.team.is_main  # of several processes, one prints
+    audit = _audit(table, found, drawn, target) if audited and is_main else None
     table.hashes = None
     preprocessing = Preprocessing(learn(table, drawn.train, of_train), encoder, table.gaps)
     train, val, test = _parts(table, found, drawn, preprocessing, task, name, of_rows)
@@ -71,6 +72,7 @@ def load_large(
         plugin=table.plugin,
         split_report=drawn.report,
         audit=audit,
+        shards=table.shards,
     )
 
 

@@ -61,12 +61,13 @@ class Meanings:
 
     Attributes:
         found: column -> what was found of it.
+        of_blocks: column -> its meaning by the first block with a value; see :meth:`of_block`.
     """
 
     def __init__(self, plugin: Any) -> None:
         self._plugin, self._declared, self._hints = plugin, plugin.meanings, plugin.hints
         self.found: dict[str, Found] = {}
-        self._of_blocks: dict[str, Meaning | None] = {}
+        self.of_blocks: dict[str, Meaning | None] = {}
 
     def of_block(self, name: str, column: pa.ChunkedArray, row: int) -> Meaning | None:
         """Return the meaning of a column that is converted block by block: numbers with units, and times.
@@ -78,11 +79,11 @@ class Meanings:
             column: the next rows.
             row: number of the first of them.
         """
-        if name not in self._of_blocks and column.null_count < len(column):
-            self._of_blocks[name] = self._decided(name, column)
-            if (meaning := self._of_blocks[name]) is not None and name not in self.found:
+        if name not in self.of_blocks and column.null_count < len(column):
+            self.of_blocks[name] = self._decided(name, column)
+            if (meaning := self.of_blocks[name]) is not None and name not in self.found:
                 self.found[name] = Found(meaning)
-        return self._of_blocks.get(name)
+        return self.of_blocks.get(name)
 
     def _decided(self, name: str, column: pa.ChunkedArray) -> Meaning | None:
         kind, declared, is_target = kind_of(column.type), self._declared.get(name), name == self._plugin.target

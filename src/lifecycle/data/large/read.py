@@ -17,6 +17,8 @@ from lifecycle.data.formats.parquet_blocks import ParquetFile
 from lifecycle.data.large.blocks import AnyArray, Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes, TooManyTextsError
 from lifecycle.data.large.meanings import Meanings
+from lifecycle.data.large.scratch import Scratch
+from lifecycle.data.large.sharded_blocks import ShardedBlocks
 from lifecycle.data.large.table import LargeTable, TableFields, too_many_classes
 from lifecycle.data.sources import files
 from lifecycle.data.splits import duplicates
@@ -37,13 +39,12 @@ def read(plugin: TableFields, file: Path | tuple[Path, ...]) -> LargeTable:
     Raises:
         RequestError: the file cannot be read, or its columns cannot be used.
     """
-    most = _most(plugin.memory_gb)
-    at_once = max(FEWEST_BLOCK_BYTES, min(MOST_BLOCK_BYTES, most // 8))
+    most = most_bytes(plugin.memory_gb)
     try:
-        found = _opened(file, at_once, plugin)
-        wanted, of_rows = _columns(plugin, found)
+        found = _opened(file, block_bytes(most), plugin)
+        wanted, of_rows = columns_of(plugin, found)
         while True:
-            reader = _Reader(plugin, found, wanted, most)
+            reader = Reader(plugin, found, wanted, most)
             if isinstance(found, CsvFile):
                 found.codes |= set(reader.meanings.reads_as_texts())
             try:
@@ -60,6 +61,11 @@ def read(plugin: TableFields, file: Path | tuple[Path, ...]) -> LargeTable:
         raise files.unreadable(plugin.path, error) from error
 
 
+def block_bytes(most: int) -> int:
+    """Return the bytes of a file that are parsed together, where ``most`` may be in memory."""
+    return max(FEWEST_BLOCK_BYTES, min(MOST_BLOCK_BYTES, most // 8))
+
+
 def _opened(file: Path | tuple[Path, ...], at_once: int, plugin: TableFields) -> ParquetFile | CsvFile:
     several = file if isinstance(file, tuple) else (file,)
     if several[0].suffix.lower() == ".parquet":
@@ -67,7 +73,7 @@ def _opened(file: Path | tuple[Path, ...], at_once: int, plugin: TableFields) ->
     return CsvFile(several[0], at_once, plugin)
 
 
-def _columns(plugin: TableFields, found: ParquetFile | CsvFile) -> tuple[list[str], list[str]]:
+def columns_of(plugin: TableFields, found: ParquetFile | CsvFile) -> tuple[list[str], list[str]]:
     """Return the features, and the other columns that are read, of which the target is the last one.
 
     Raises:
@@ -83,7 +89,8 @@ def _columns(plugin: TableFields, found: ParquetFile | CsvFile) -> tuple[list[st
     return wanted, [*plugin.columns_of_split.values(), *weight.values(), plugin.target]
 
 
-def _most(memory_gb: float | None) -> int:
+def most_bytes(memory_gb: float | None) -> int:
+    """Return the bytes of rows that may be in memory."""
     if memory_gb is not None:
         return int(memory_gb * 1e9)
     free = free_memory()
@@ -105,12 +112,31 @@ def _check_types(plugin: TableFields, file: ParquetFile, wanted: list[str]) -> N
         raise RequestError(Setting("data.target", name), problem, remedy="Name another column.")
 
 
-class _Reader:
-    """Stores the columns of a file block by block, and decides at the end what each column holds."""
+class Reader:
+    """Stores the columns of a file block by block, and decides at the end what each column holds.
 
-    def __init__(self, plugin: TableFields, file: CsvFile | ParquetFile, wanted: list[str], most: int) -> None:
+    Args:
+        plugin: its fields determine the columns.
+        file: to read.
+        wanted: the features.
+        most: bytes of rows that may be in memory.
+        shard: where the rows are stored, and the number of the first one, if these are some of the files, and other
+            processes read the others; ``None``: these are all.
+    """
+
+    def __init__(
+        self,
+        plugin: TableFields,
+        file: CsvFile | ParquetFile,
+        wanted: list[str],
+        most: int,
+        shard: tuple[Scratch, int] | None = None,
+    ) -> None:
         self.plugin, self.file, self.wanted, self.most = plugin, file, wanted, most
-        self.blocks = Blocks(len(wanted), most // 2)  # the other half is for targets, and for parsing
+        scratch, self.first = shard or (None, 0)
+        self.is_shard = shard is not None
+        # The other half is for targets, and for parsing.
+        self.blocks: Blocks | ShardedBlocks = Blocks(len(wanted), most // 2, scratch)
         self.codes: dict[str, Codes] = {}
         self.meanings = Meanings(plugin)
         self.numbers: set[str] = set()
@@ -125,7 +151,8 @@ class _Reader:
 
     def add(self, table: pa.Table) -> None:
         """Store the next rows."""
-        row = self.blocks.num_rows
+        assert isinstance(self.blocks, Blocks)  # noqa: S101 - for the types
+        row = self.first + self.blocks.num_rows
         self._add_target(table[self.plugin.target], row)
         if self.plugin.weight is not None:
             self.weights.append(table[self.plugin.weight].to_numpy())
@@ -135,9 +162,16 @@ class _Reader:
             parts.append(table[name])
         if self.plugin.keep_duplicates_together:
             hashes = np.zeros(len(columns[0]), dtype=np.uint64)
-            for values in columns:
-                hashes = duplicates.added(hashes, duplicates.bits_of(values))
+            for name, values in zip(self.wanted, columns, strict=True):
+                hashes = duplicates.added(hashes, self._bits(name, values))
             self.hashes.append(hashes)
+
+    def _bits(self, name: str, values: AnyArray) -> AnyArray:
+        """Return ``uint64`` that are equal for equal values of a column; of texts in all processes."""
+        if not self.is_shard or name not in self.codes:
+            return duplicates.bits_of(values)
+        hashes = self.codes[name].hashes
+        return np.asarray(hashes[np.nan_to_num(values, nan=len(hashes) - 1).astype(np.int64)])
 
     def _add_target(self, column: pa.ChunkedArray, row: int) -> None:
         missing = column.is_null(nan_is_null=True).to_numpy()
@@ -194,9 +228,9 @@ class _Reader:
         try:
             return codes.add(column, row)
         except TooManyTextsError as error:
-            raise self._refusal(name, row + len(column)) from error
+            raise self.refusal(name, row + len(column)) from error
 
-    def _refusal(self, name: str, rows: int) -> RequestError:
+    def refusal(self, name: str, rows: int) -> RequestError:
         """Return the error of a column with too many different texts, by what these are."""
         path, why = self.plugin.path, self.file.texts.get(name)
         if name == self.plugin.target:

@@ -17,7 +17,9 @@ from lifecycle.data.columns.meaning.meaning import Meaning
 from lifecycle.data.formats.text.dialect import Dialect
 from lifecycle.data.large.blocks import AnyArray, Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes
+from lifecycle.data.large.sharded_blocks import ShardedBlocks
 from lifecycle.errors import RequestError, Setting, Text
+from lifecycle.runtime.team import Team
 
 ROWS_AT_ONCE = 2**20
 """Targets that are processed together: NumPy's temporary copies of all of them would exceed the memory limit."""
@@ -90,13 +92,15 @@ class LargeTable:
         readings: warnings about how columns are read.
         hashes: ``(rows,) uint64`` of the features, equal for equal rows; ``None``: they are not needed.
         of_split: the columns that say how rows are divided.
+        team: the processes that read the files together; ``None``: one read all.
+        shards: number of files and of rows that each of them has read.
     """
 
     plugin: TableFields
     most: int
     names: list[str]
     features: list[str]
-    blocks: Blocks
+    blocks: Blocks | ShardedBlocks
     codes: dict[str, Codes]
     target: AnyArray
     classes: AnyArray | None
@@ -108,6 +112,8 @@ class LargeTable:
     readings: list[Text] = field(default_factory=list)
     hashes: AnyArray | None = None
     of_split: pd.DataFrame = field(default_factory=pd.DataFrame)
+    team: Team | None = None
+    shards: tuple[tuple[int, int], ...] = ()
 
     def rounded(self, task: str) -> list[Text]:
         """Return the warnings about rounded numbers; labels of a classification are texts, and not rounded."""
