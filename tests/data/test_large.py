@@ -203,6 +203,17 @@ def test_a_column_without_a_value_and_gaps_in_held_out_rows_only_are_reported(
     assert "has no value in column a, in 400 rows. Add data.drop=[a]." in refused(load, file)
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_marks_of_missing_values_are_reported_as_for_a_table_in_memory(load: Load, tmp_path: Path, ending: str) -> None:
+    rows = frame()
+    rows.loc[[5, 300], "a"] = -999
+    rows.loc[[7, 200], "count"] = 9999
+    file = write(rows.assign(y=rows["known"].astype(int)), tmp_path / f"a.{ending}")
+    notes = load(file, large=True, memory_gb=ON_DISK).notes
+    assert notes == load(file, large=False).notes
+    assert [note[0].split(",")[0] for note in notes] == ["a: -999 occurs 2 times", "count: 9999 occurs 2 times"]
+
+
 def outcome(load: Load, file: Path, large: bool, **fields: Any) -> Any:
     """Return what a file is refused with, or what its column became."""
     try:

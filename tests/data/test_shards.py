@@ -57,6 +57,7 @@ def rows_of(place: int, number: int) -> pd.DataFrame:
     )
     rows.loc[rows.index % 11 == 3, ["town"]] = None
     rows.loc[rows.index % 13 == 3, "a"] = np.nan
+    rows.loc[rows.index[:1], "patient"] = 9999
     rows["y"] = np.where(rows["a"].fillna(5) > 5 + place / 9, "yes", f"no{place // 4}")
     return rows
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from lifecycle.contract import Fold, Split, Target
 from lifecycle.data.assembly import as_targets, spec_of
+from lifecycle.data.audit import sentinels
 from lifecycle.data.audit.audit import hashes_of_audit, look_at
 from lifecycle.data.audit.findings import Audit
 from lifecycle.data.columns import missing_values, weights
@@ -20,6 +21,7 @@ from lifecycle.data.large.targets import labels as labels_of
 from lifecycle.data.large.targets import split as split_of
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.errors import Text
+from lifecycle.runtime import memory
 
 MOST_BLOCKS = 8
 """Blocks on disk that are read for an audit."""
@@ -52,6 +54,7 @@ def load_large(
     is_main = table.team is None or table.team.is_main  # of several processes, one prints
     audit = _audit(table, found, drawn, target) if audited and is_main else None
     table.hashes = None
+    memory.trim()  # what the split needed would stay in the heap, whose memory the new rows do not use
     preprocessing = Preprocessing(learn(table, drawn.train, of_train), encoder, table.gaps)
     train, val, test = _parts(table, found, drawn, preprocessing, task, name, of_rows)
     return Dataset(
@@ -123,7 +126,20 @@ def _audit(table: LargeTable, found: Labels, drawn: Split, target: Target) -> Au
 
 def _notes(table: LargeTable, name: str, train: np.ndarray[Any, Any], task: str) -> list[Text]:
     missing_values.check_empty(name, table.missing, table.blocks.num_rows)
-    return missing_values.notes_on(*held_out_gaps(table, train)) + table.rounded(task) + table.readings
+    marks = _marks(table)
+    return missing_values.notes_on(*held_out_gaps(table, train)) + table.rounded(task) + marks + table.readings
+
+
+def _marks(table: LargeTable) -> list[Text]:
+    """Return the warnings about numbers such as -999; only columns that end with one are read once more."""
+    plain = [name for name in table.numbers if table.limits.get(name, set()) & set(sentinels.SENTINELS)]
+    every = np.arange(table.blocks.num_rows) if plain else np.empty(0, dtype=np.int64)
+    found = {}
+    for name in plain:
+        place = table.features.index(name)
+        values = table.blocks.column(place, every).astype(np.float64) + table.blocks.offset(place)
+        found[name] = sentinels.sentinel(pd.Series(values))
+    return [sentinels.note(name, *one) for name, one in found.items() if one is not None]
 
 
 def _draw(

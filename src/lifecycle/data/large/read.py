@@ -146,6 +146,7 @@ class Reader:
         self.without_target: list[int] = []  # number of rows without a target, and the first of them
         self.hashes: list[AnyArray] = []
         self.of_split: dict[str, list[pa.ChunkedArray]] = {name: [] for name in plugin.columns_of_split.values()}
+        self.limits: dict[str, tuple[float, float]] = {}
         self.notes: dict[str, Text] = {}
         self.in_doubt: set[str] = set()  # columns of a CSV file with numbers that may have been rounded
 
@@ -207,6 +208,11 @@ class Reader:
             if name in self.plugin.missing_zeros:
                 values = np.where(values == 0, np.nan, values)
             low, high = values.min(), values.max()
+            ends = (
+                (low, high) if low == low else (np.nanmin(values, initial=np.inf), np.nanmax(values, initial=-np.inf))
+            )
+            known = self.limits.get(name, ends)
+            self.limits[name] = min(known[0], float(ends[0])), max(known[1], float(ends[1]))
             if low > -rounding.EXACT and high < rounding.EXACT:
                 return values  # and none is missing
             if (np.abs(values) >= rounding.EXACT).any():
@@ -278,6 +284,7 @@ class Reader:
             readings=[note for one in self.meanings.found.values() for note in one.notes],
             hashes=np.concatenate(self.hashes) if self.hashes else None,
             of_split=self._columns_of_split(),
+            limits={column: set(ends) for column, ends in self.limits.items()},
         )
 
     def _classes(self, name: str, target: AnyArray) -> tuple[AnyArray | None, AnyArray]:

@@ -191,6 +191,7 @@ def _state(reader: Reader, error: RequestError | None) -> tuple[dict[str, Any], 
         "codes": {name: [one.texts, one.counts, one.first] for name, one in reader.codes.items()},
         "numbers": sorted(reader.numbers),
         "missing": reader.missing,
+        "limits": {name: list(map(float, ends)) for name, ends in reader.limits.items()},
         "without_target": reader.without_target,
         "digests": reader.file.digests if isinstance(reader.file, ParquetFile) else [],
         "columns": {name: _as_text(parts) for name, parts in reader.of_split.items()},
@@ -266,6 +267,9 @@ def _add(whole: Reader, piece: Piece, codes: np.ndarray[Any, Any] | None) -> Non
     whole.numbers |= set(value["numbers"])
     for name, number in value["missing"].items():
         whole.missing[name] += number
+    for name, (low, high) in value["limits"].items():
+        known = whole.limits.get(name, (low, high))
+        whole.limits[name] = min(known[0], low), max(known[1], high)
     if value["without_target"]:
         number, first = value["without_target"]
         before = whole.without_target or [0, first]

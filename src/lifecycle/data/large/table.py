@@ -92,6 +92,7 @@ class LargeTable:
         readings: warnings about how columns are read.
         hashes: ``(rows,) uint64`` of the features, equal for equal rows; ``None``: they are not needed.
         of_split: the columns that say how rows are divided.
+        limits: column of plain numbers -> its least and its greatest value.
         team: the processes that read the files together; ``None``: one read all.
         shards: number of files and of rows that each of them has read.
     """
@@ -112,6 +113,7 @@ class LargeTable:
     readings: list[Text] = field(default_factory=list)
     hashes: AnyArray | None = None
     of_split: pd.DataFrame = field(default_factory=pd.DataFrame)
+    limits: dict[str, set[float]] = field(default_factory=dict)
     team: Team | None = None
     shards: tuple[tuple[int, int], ...] = ()
 
