@@ -208,9 +208,9 @@ class Reader:
             if name in self.plugin.missing_zeros:
                 values = np.where(values == 0, np.nan, values)
             low, high = values.min(), values.max()
-            ends = (
-                (low, high) if low == low else (np.nanmin(values, initial=np.inf), np.nanmax(values, initial=-np.inf))
-            )
+            ends = low, high
+            if np.isnan(low):  # a value is missing
+                ends = np.nanmin(values, initial=np.inf), np.nanmax(values, initial=-np.inf)
             known = self.limits.get(name, ends)
             self.limits[name] = min(known[0], float(ends[0])), max(known[1], float(ends[1]))
             if low > -rounding.EXACT and high < rounding.EXACT:

@@ -10,12 +10,13 @@ import base64
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from lifecycle.capabilities import large_file_of
 from lifecycle.data.columns.meaning.infer import Found
 from lifecycle.data.columns.meaning.meaning import Meaning
 from lifecycle.data.formats.parquet_blocks import ParquetFile
@@ -24,14 +25,11 @@ from lifecycle.data.large.codes import Codes, TooManyTextsError
 from lifecycle.data.large.read import Reader, block_bytes, columns_of, most_bytes
 from lifecycle.data.large.scratch import Scratch, check_room
 from lifecycle.data.large.sharded_blocks import ShardedBlocks
-from lifecycle.data.large.table import LargeTable
+from lifecycle.data.large.table import LargeTable, TableFields
 from lifecycle.data.sources import files
 from lifecycle.errors import COMMAND_LINE, RequestError
 from lifecycle.runtime.digests import of_several
 from lifecycle.runtime.team import Piece, Team
-
-if TYPE_CHECKING:
-    from lifecycle.data.kinds.table import Table
 
 DATA_SHARED = "raw"
 """Name of the file of the rows that a process has read."""
@@ -93,7 +91,7 @@ def _filled(rows: Sequence[int], most: int) -> list[int]:
     return found
 
 
-def read(plugin: Table, team: Team) -> LargeTable:
+def read(plugin: TableFields, team: Team) -> LargeTable:
     """Read the files of this process, and return the table of all rows.
 
     Args:
@@ -114,8 +112,8 @@ def read(plugin: Table, team: Team) -> LargeTable:
     return table
 
 
-def _planned(plugin: Table, processes: int) -> dict[str, Any]:
-    found = plugin.large_file()
+def _planned(plugin: TableFields, processes: int) -> dict[str, Any]:
+    found = large_file_of(plugin)
     assert isinstance(found, tuple)  # noqa: S101 - only several files are read by several processes
     most = most_bytes(plugin.memory_gb)
     file = ParquetFile(found, block_bytes(most), plugin)
@@ -126,7 +124,7 @@ def _planned(plugin: Table, processes: int) -> dict[str, Any]:
     return asdict(Plan([str(one) for one in found], rows, most, schemas, wanted, others, shares(rows, processes)))
 
 
-def _agreed(plugin: Table, team: Team, plan: Plan) -> tuple[Reader, list[Piece]]:
+def _agreed(plugin: TableFields, team: Team, plan: Plan) -> tuple[Reader, list[Piece]]:
     """Return the files of this process as they were read, and what each process has found.
 
     What a column means is decided by the first block of rows with a value, which is in the files of one process. The
@@ -153,7 +151,7 @@ def _agreed(plugin: Table, team: Team, plan: Plan) -> tuple[Reader, list[Piece]]
 
 
 def _read_own(
-    plugin: Table, team: Team, plan: Plan, meanings: dict[str, Meaning | None]
+    plugin: TableFields, team: Team, plan: Plan, meanings: dict[str, Meaning | None]
 ) -> tuple[Reader, RequestError | None]:
     """Read the files of this process, as far as they can be read."""
     own, first = plan.of(team.rank)
