@@ -208,11 +208,7 @@ class Reader:
             if name in self.plugin.missing_zeros:
                 values = np.where(values == 0, np.nan, values)
             low, high = values.min(), values.max()
-            ends = low, high
-            if np.isnan(low):  # a value is missing
-                ends = np.nanmin(values, initial=np.inf), np.nanmax(values, initial=-np.inf)
-            known = self.limits.get(name, ends)
-            self.limits[name] = min(known[0], float(ends[0])), max(known[1], float(ends[1]))
+            self._limit(name, values, low, high)
             if low > -rounding.EXACT and high < rounding.EXACT:
                 return values  # and none is missing
             if (np.abs(values) >= rounding.EXACT).any():
@@ -221,6 +217,13 @@ class Reader:
                 raise features.too_large(name, self.plugin.path, values[wrong[0]], row + int(wrong[0]))
         self.missing[name] += int(np.isnan(values).sum())
         return values
+
+    def _limit(self, name: str, values: AnyArray, low: float, high: float) -> None:
+        """Extend the least and the greatest value of a column by those of a block, which are NaN if one is missing."""
+        if np.isnan(low):
+            low, high = np.nanmin(values, initial=np.inf), np.nanmax(values, initial=-np.inf)
+        known = self.limits.get(name, (low, high))
+        self.limits[name] = float(min(known[0], low)), float(max(known[1], high))
 
     def _doubt(self, name: str, column: pa.ChunkedArray) -> None:
         """Add a warning about rounded whole numbers; those of a CSV file are looked up in its text at the end."""
