@@ -74,7 +74,9 @@ def write(folder: Path) -> Path:
     return folder
 
 
-def in_team(folder: Path, size: int, path: Path, fold: Fold | None = None, **fields: Any) -> list[Dataset]:
+def in_team(
+    folder: Path, size: int, path: Path, fold: Fold | None = None, seed: int = 3, **fields: Any
+) -> list[Dataset]:
     """Load a table with a team whose members are threads."""
     folder.mkdir()
 
@@ -82,7 +84,7 @@ def in_team(folder: Path, size: int, path: Path, fold: Fold | None = None, **fie
         team = Team(rank, size, folder)
         try:
             table = shards.read(Table(path=str(path), target="y", **fields), team)
-            return load_large(table, "mine", "table", 3, fold)
+            return load_large(table, "mine", "table", seed, fold)
         except Exception as error:
             team.failed(error)
             raise

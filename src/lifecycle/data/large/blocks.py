@@ -43,7 +43,7 @@ class Blocks:
         self.tables: dict[int, AnyArray] = {}
         self._most, self._columns = most, columns
         self._rows = max(1, min(BLOCK_BYTES, most // 8) // (4 * columns))  # of a block; the last may have fewer
-        self._offsets: AnyArray = np.zeros((0, 1))
+        self._offsets: AnyArray = np.zeros((columns, 1))
         self._blocks: list[AnyArray | None] = []  # None: on disk
         self._scratch = scratch
         self._free: AnyArray | None = None  # the memory of a block that was written to disk, for the next block
@@ -52,6 +52,11 @@ class Blocks:
     def on_disk(self) -> bool:
         """Whether the blocks are in a scratch file."""
         return self._scratch is not None
+
+    @property
+    def own_rows(self) -> tuple[int, int]:
+        """The first of the rows that this process has read, and the one after the last."""
+        return 0, self.num_rows
 
     def append(self, columns: Sequence[AnyArray]) -> None:
         """Add rows: ``(rows,) float64`` a column."""

@@ -13,6 +13,10 @@ MOST_TEXTS = 100_000
 """Different texts that a column may have: one-hot encoding needs an input for each."""
 
 
+MISSING_HASH = 0x7FF8000000000000
+"""Hash of a missing text: that of a missing number, see :func:`lifecycle.data.splits.duplicates.bits_of`."""
+
+
 class TooManyTextsError(Exception):
     """A column has more than :data:`MOST_TEXTS` different texts."""
 
@@ -43,7 +47,7 @@ class Codes:
         if self._hashed is None or known < len(self.texts):
             new = pd.util.hash_array(np.array(self.texts[known:], dtype=object), categorize=False)
             before = self._hashed[:-1] if self._hashed is not None else np.empty(0, dtype=np.uint64)
-            self._hashed = np.concatenate([before, new, np.zeros(1, dtype=np.uint64)])
+            self._hashed = np.concatenate([before, new, np.full(1, MISSING_HASH, dtype=np.uint64)])
         return self._hashed
 
     def joined(self, texts: Sequence[str], counts: Sequence[int], first: Sequence[int]) -> np.ndarray[Any, Any]:

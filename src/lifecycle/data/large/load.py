@@ -20,6 +20,7 @@ from lifecycle.data.large.targets import Labels
 from lifecycle.data.large.targets import labels as labels_of
 from lifecycle.data.large.targets import split as split_of
 from lifecycle.data.preprocessing import Preprocessing
+from lifecycle.data.rows import Rows
 from lifecycle.errors import Text
 from lifecycle.runtime import memory
 
@@ -55,8 +56,12 @@ def load_large(
     audit = _audit(table, found, drawn, target) if audited and is_main else None
     table.hashes = None
     memory.trim()  # what the split needed would stay in the heap, whose memory the new rows do not use
-    preprocessing = Preprocessing(learn(table, drawn.train, of_train), encoder, table.gaps)
-    train, val, test = _parts(table, found, drawn, preprocessing, task, name, of_rows)
+    transformer, texts = learn(table, drawn.train, of_train)
+    preprocessing = Preprocessing(transformer, encoder, table.gaps)
+    parts = [drawn.train, drawn.val, drawn.test]
+    inputs = transform(table, transformer, texts, parts, name)  # one for all parts: it frees the blocks as it goes
+    train, val, test = _parts(found, parts, inputs, preprocessing, task, of_rows)
+    assert train is not None  # noqa: S101 - for the types: no split is without training rows
     return Dataset(
         name=name,
         kind=kind,
@@ -80,18 +85,15 @@ def load_large(
 
 
 def _parts(
-    table: LargeTable,
     found: Labels,
-    drawn: Split,
+    parts: list[np.ndarray[Any, Any]],
+    inputs: list[Rows],
     preprocessing: Preprocessing,
     task: str,
-    name: str,
     of_rows: np.ndarray[Any, Any] | None,
-) -> tuple[Part, Part | None, Part | None]:
+) -> list[Part | None]:
     """Return the preprocessed training, validation and test rows; ``of_rows`` are weights."""
-    parts = [drawn.train, drawn.val, drawn.test]
-    inputs = transform(table, preprocessing.inputs, parts, name)  # one for all parts: it frees the blocks as it goes
-    train, val, test = (
+    return [
         None
         if not len(rows)
         else Part(
@@ -102,9 +104,7 @@ def _parts(
             weights=None if of_rows is None else of_rows[rows],
         )
         for rows, of_part in zip(parts, inputs, strict=True)
-    )
-    assert train is not None  # noqa: S101 - for the types: no split is without training rows
-    return train, val, test
+    ]
 
 
 def _audit(table: LargeTable, found: Labels, drawn: Split, target: Target) -> Audit:
@@ -113,6 +113,8 @@ def _audit(table: LargeTable, found: Labels, drawn: Split, target: Target) -> Au
     def read(rows: np.ndarray[Any, Any]) -> pd.DataFrame:
         columns = {}
         for place, name in enumerate(table.features):
+            if name in table.texts:
+                continue
             values = table.blocks.column(place, rows).astype(np.float64) + table.blocks.offset(place)
             columns[name] = values
             if name in table.codes:

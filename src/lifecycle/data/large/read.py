@@ -11,15 +11,18 @@ import pyarrow as pa
 
 from lifecycle.data.audit import rounded_numbers
 from lifecycle.data.columns import features, remedies, rounding, targets
+from lifecycle.data.columns.meaning.meaning import TEXT as FREE_TEXT
 from lifecycle.data.columns.names import place
 from lifecycle.data.formats.csv_blocks import EMPTY, NUMBER, TEXT, TIME, AsTextError, CsvFile, kind_of, reread
 from lifecycle.data.formats.parquet_blocks import ParquetFile
+from lifecycle.data.large import text_rows
 from lifecycle.data.large.blocks import AnyArray, Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes, TooManyTextsError
 from lifecycle.data.large.meanings import Meanings
 from lifecycle.data.large.scratch import Scratch
 from lifecycle.data.large.sharded_blocks import ShardedBlocks
 from lifecycle.data.large.table import LargeTable, TableFields, too_many_classes
+from lifecycle.data.large.text_rows import Chunks
 from lifecycle.data.sources import files
 from lifecycle.data.splits import duplicates
 from lifecycle.errors import RequestError, Setting, Text
@@ -138,6 +141,8 @@ class Reader:
         # The other half is for targets, and for parsing.
         self.blocks: Blocks | ShardedBlocks = Blocks(len(wanted), most // 2, scratch)
         self.codes: dict[str, Codes] = {}
+        self.texts: dict[str, Chunks] = {}
+        self._hashes_of_texts: dict[str, AnyArray] = {}  # of the rows that are added
         self.meanings = Meanings(plugin)
         self.numbers: set[str] = set()
         self.missing = dict.fromkeys(wanted, 0)
@@ -168,8 +173,10 @@ class Reader:
             self.hashes.append(hashes)
 
     def _bits(self, name: str, values: AnyArray) -> AnyArray:
-        """Return ``uint64`` that are equal for equal values of a column; of texts in all processes."""
-        if not self.is_shard or name not in self.codes:
+        """Return ``uint64`` that are equal for equal values of a column, in all processes that read some rows."""
+        if name in self.texts:
+            return self._hashes_of_texts.pop(name)
+        if name not in self.codes:
             return duplicates.bits_of(values)
         hashes = self.codes[name].hashes
         return np.asarray(hashes[np.nan_to_num(values, nan=len(hashes) - 1).astype(np.int64)])
@@ -233,11 +240,24 @@ class Reader:
             self.notes[name] = rounding.note(name, *found, is_target=name == self.plugin.target)
 
     def _coded(self, name: str, column: pa.ChunkedArray, row: int) -> AnyArray:
-        codes = self.codes.setdefault(name, Codes())
-        try:
-            return codes.add(column, row)
-        except TooManyTextsError as error:
-            raise self.refusal(name, row + len(column)) from error
+        if name not in self.texts:
+            codes = self.codes.setdefault(name, Codes())
+            try:
+                return codes.add(column, row)
+            except TooManyTextsError as error:
+                is_text = self.meanings.is_free_text(name, codes.texts, sum(codes.counts))
+                if name == self.plugin.target or not is_text:
+                    raise self.refusal(name, row + len(column)) from error
+            self.move_to_disk(name)
+        values, self._hashes_of_texts[name] = text_rows.add(self.texts[name], column)
+        return values
+
+    def move_to_disk(self, name: str) -> None:
+        """Have a column be one of free text, whose rows are on disk, rather than one of codes."""
+        codes, number, (start, stop) = self.codes.pop(name, Codes()), self.wanted.index(name), self.blocks.own_rows
+        offset = np.float32(self.blocks.offset(number))
+        rows = (self.blocks.column(number, some) + offset for some in text_rows.row_numbers(start, stop))
+        self.texts[name] = text_rows.of_codes(codes, rows, self.first + start)
 
     def refusal(self, name: str, rows: int) -> RequestError:
         """Return the error of a column with too many different texts, by what these are."""
@@ -259,7 +279,8 @@ class Reader:
         for column in self.wanted:
             self._decide_kind(column)
         plugin.check_typed([*self.wanted, name])
-        plugin.check_numbers(self.file.names, [column for column in self.wanted if column not in self.codes])
+        others = {*self.codes, *self.texts}
+        plugin.check_numbers(self.file.names, [column for column in self.wanted if column not in others])
         target, classes = np.concatenate(self.target), None
         # Else the parts would stay in memory next to the whole.
         self.target.clear()
@@ -277,6 +298,7 @@ class Reader:
             features=self.wanted,
             blocks=self.blocks,
             codes={column: self.codes[column] for column in self.wanted if column in self.codes},
+            texts={column: self.texts[column] for column in self.wanted if column in self.texts},
             target=target,
             classes=classes,
             missing=self.missing,
@@ -337,12 +359,17 @@ class Reader:
                 # Truth values with gaps are objects in pandas, and so categories of these names.
                 self.codes[name] = Codes(["False", "True"])
             return
+        if name in self.texts:
+            self.meanings.set_free_text(name)
+            return
         if name not in self.codes and isinstance(self.file, CsvFile):
             return  # a column without values
         codes = self.codes.setdefault(name, Codes())
         kind, values = self._reread(name)
         if kind in (TEXT, TIME) or name in self.meanings.reads_as_texts():
-            _, found = self.meanings.of_codes(name, codes, self.blocks.num_rows)
+            meaning, found = self.meanings.of_codes(name, codes, self.blocks.num_rows)
+            if meaning is not None and meaning.kind == FREE_TEXT:
+                self.move_to_disk(name)
             if found is None:
                 return
             values = found

@@ -31,6 +31,11 @@ class ShardedBlocks:
         self.tables: dict[int, AnyArray] = {}
         self._first = next((shard for shard in shards if shard.num_rows), shards[0])
 
+    @property
+    def own_rows(self) -> tuple[int, int]:
+        """The first of the rows that this process has read, and the one after the last."""
+        return int(self._starts[self._own]), int(self._starts[self._own + 1])
+
     def offset(self, number: int) -> float:
         """Return the offset to add to the values of :meth:`column`."""
         return 0.0 if number in self.tables else self._first.offset(number)

@@ -20,6 +20,7 @@ from lifecycle.capabilities import large_file_of
 from lifecycle.data.columns.meaning.infer import Found
 from lifecycle.data.columns.meaning.meaning import Meaning
 from lifecycle.data.formats.parquet_blocks import ParquetFile
+from lifecycle.data.large import codes
 from lifecycle.data.large.blocks import Blocks
 from lifecycle.data.large.codes import Codes, TooManyTextsError
 from lifecycle.data.large.read import Reader, block_bytes, columns_of, most_bytes
@@ -187,6 +188,7 @@ def _state(reader: Reader, error: RequestError | None) -> tuple[dict[str, Any], 
         "rounded": {name: COMMAND_LINE.text(note) for name, note in reader.notes.items()},
         "sizes": sizes,
         "codes": {name: [one.texts, one.counts, one.first] for name, one in reader.codes.items()},
+        "texts": sorted(reader.texts),
         "numbers": sorted(reader.numbers),
         "missing": reader.missing,
         "limits": {name: list(map(float, ends)) for name, ends in reader.limits.items()},
@@ -229,13 +231,31 @@ def _together(own: Reader, pieces: list[Piece], team: Team) -> Reader:
             if one is not None and name not in known:
                 whole.meanings.found[name] = Found(_meaning(one), piece.value["notes"][name])
         whole.notes |= piece.value["rounded"]
+    # Texts that are too many for the memory of one process are on disk in all.
+    texts = {name for piece in pieces for name in piece.value["texts"]} | _too_many(own, pieces)
+    for name in sorted(texts - own.texts.keys()):
+        own.move_to_disk(name)
+    whole.texts = own.texts
     shards = []
     for rank, piece in enumerate(pieces):
-        remap = {name: _joined(whole, name, *one) for name, one in piece.value["codes"].items()}
+        kept = {name: one for name, one in piece.value["codes"].items() if name not in texts}
+        remap = {name: _joined(whole, name, *one) for name, one in kept.items()}
         shards.append(_shard(own, piece, remap, team, rank))
         _add(whole, piece, remap.get(own.plugin.target))
     whole.blocks = ShardedBlocks(shards, team.rank)
     return whole
+
+
+def _too_many(own: Reader, pieces: list[Piece]) -> set[str]:
+    """Return the columns of free text with more different texts than are kept in memory."""
+    found = set()
+    for name in own.wanted:
+        of_column = [piece.value["codes"][name] for piece in pieces if name in piece.value["codes"]]
+        different = list(dict.fromkeys(text for texts, _, _ in of_column for text in texts))
+        rows = sum(sum(counts) for _, counts, _ in of_column)
+        if len(different) > codes.MOST_TEXTS and own.meanings.is_free_text(name, different, rows):
+            found.add(name)
+    return found
 
 
 def _joined(whole: Reader, name: str, texts: list[str], counts: list[int], first: list[int]) -> np.ndarray[Any, Any]:

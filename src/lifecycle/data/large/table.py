@@ -18,6 +18,7 @@ from lifecycle.data.formats.text.dialect import Dialect
 from lifecycle.data.large.blocks import AnyArray, Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes
 from lifecycle.data.large.sharded_blocks import ShardedBlocks
+from lifecycle.data.large.text_rows import Chunks
 from lifecycle.errors import RequestError, Setting, Text
 from lifecycle.runtime.team import Team
 
@@ -82,6 +83,7 @@ class LargeTable:
         features: the feature columns.
         blocks: the features, in that order; categories as codes, NaN where one is missing.
         codes: column of categories -> its texts.
+        texts: column of free text -> the texts of the rows that this process has read.
         target: ``(rows,)`` values, or positions in ``classes``.
         classes: the different texts of the target; ``None``: it does not hold texts.
         missing: feature -> number of missing values.
@@ -107,6 +109,7 @@ class LargeTable:
     classes: AnyArray | None
     missing: dict[str, int]
     digest: str
+    texts: dict[str, Chunks] = field(default_factory=dict)
     weights: AnyArray | None = None
     notes: dict[str, Text] = field(default_factory=dict)
     dialect: Dialect | None = None
@@ -124,7 +127,7 @@ class LargeTable:
     @property
     def numbers(self) -> list[str]:
         """The features of numbers."""
-        return [name for name in self.features if name not in self.codes]
+        return [name for name in self.features if name not in self.codes and name not in self.texts]
 
     def of_kind(self, kind: str) -> list[str]:
         """Return the features of a kind of :mod:`lifecycle.data.columns.meaning.meaning`."""
@@ -141,7 +144,7 @@ class LargeTable:
         """Column -> kind; see :func:`lifecycle.data.columns.kinds.column_kinds`."""
         kinds = dict.fromkeys(self.names, DROPPED) | dict.fromkeys(self.features, NUMBER)
         meanings = self.plugin.meanings
-        kinds |= {name: of_meaning(meanings[name]) for name in self.numbers if name in meanings}
+        kinds |= {name: of_meaning(meanings[name]) for name in (*self.numbers, *self.texts) if name in meanings}
         for name, codes in self.codes.items():
             values = len(codes.texts)
             kinds[name] = f"{CATEGORY} ({values} value{'s' if values != 1 else ''})"
