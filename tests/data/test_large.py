@@ -22,6 +22,7 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.formats.text import detection
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.large import blocks, codes, read
+from lifecycle.data.large import load as load_large_module
 from lifecycle.data.large.disk_rows import DiskRows
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
@@ -212,6 +213,30 @@ def test_marks_of_missing_values_are_reported_as_for_a_table_in_memory(load: Loa
     notes = load(file, large=True, memory_gb=ON_DISK).notes
     assert notes == load(file, large=False).notes
     assert [note[0].split(",")[0] for note in notes] == ["a: -999 occurs 2 times", "count: 9999 occurs 2 times"]
+
+
+def test_the_audit_of_some_blocks_knows_what_holds_for_all_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load_large_module, "MOST_BLOCKS", 20)  # of 3 rows each
+    rows = pd.DataFrame({"a": np.random.default_rng(0).normal(size=ROWS), "y": labels(ROWS)})
+    rows["constant"], rows["number"], rows["code"] = 7, np.arange(ROWS), [f"k{row}" for row in range(ROWS)]
+    rows["late"], rows["twice"] = np.arange(ROWS) // 200 % 2 * 1.5, np.arange(ROWS) // 2
+    rows["word"] = np.where(np.arange(ROWS) == 200, "b", "a")
+    rows["gaps"] = np.where((np.arange(ROWS) > 100) & (np.arange(ROWS) < 300), np.nan, 1.5 * rows["a"])
+    rows["note"] = [f"the house number {row} is for sale" for row in range(ROWS)]
+    file = write(rows, tmp_path / "a.parquet")
+    plugin = Table(path=str(file), target="y", memory_gb=ON_DISK, types={"note": "text"})
+    audit = load_module.load(plugin, "mine", "table", 3, audited=True).audit
+    assert audit is not None
+    assert {one.check: one.columns for one in audit.findings} == {
+        "constant": ("constant",), "identifier": ("number", "code"), "missing": ("gaps",),
+    }  # fmt: skip
+    assert audit.missing == {"gaps": 199 / ROWS}
+    assert 0 < audit.rows < ROWS
+    assert audit.not_checked == (
+        f"copies, identifiers, leaks and drift in more than {audit.rows} of {ROWS} rows", "free text: note",
+    )  # fmt: skip
 
 
 def outcome(load: Load, file: Path, large: bool, **fields: Any) -> Any:

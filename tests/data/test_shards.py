@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from lifecycle.api.messages import PYTHON
 from lifecycle.contract import Fold
 from lifecycle.data.dataset import Dataset
 from lifecycle.data.kinds.table import Table
@@ -25,7 +26,7 @@ from lifecycle.data.large.disk_rows import DiskRows
 from lifecycle.data.large.load import load_large
 from lifecycle.data.load import load as load_whole
 from lifecycle.data.sources import files
-from lifecycle.errors import LifecycleError, RequestError
+from lifecycle.errors import COMMAND_LINE, Either, LifecycleError, RequestError, Setting
 from lifecycle.runtime.team import Team
 from tests.data.test_large import ON_DISK, assert_same
 
@@ -105,7 +106,9 @@ def test_the_rows_of_several_processes_are_those_of_one(tmp_path: Path, size: in
             assert_same(one, other)
             assert other.digest == one.digest
             assert type(other.train.inputs) is (DiskRows if "memory_gb" in fields else torch.Tensor)
-        assert found[0].notes == one.notes
+        assert [list(map(wording.text, found[0].notes)) for wording in (COMMAND_LINE, PYTHON)] == [
+            list(map(wording.text, one.notes)) for wording in (COMMAND_LINE, PYTHON)
+        ]
         assert sum(rows for _, rows in found[0].shards) == sum(SIZES)
         assert len(found[0].shards) == size
 
@@ -142,6 +145,31 @@ def test_gaps_in_the_target_are_counted_over_all_files(tmp_path: Path) -> None:
         rows.to_parquet(path / f"part-{place:05}.parquet", index=False)
     with pytest.raises(RequestError, match=r"has no value in 10 rows of .*, the first is row 135"):
         in_team(tmp_path / "team", 3, path)
+
+
+def test_notes_and_errors_of_another_process_are_worded_for_python(tmp_path: Path) -> None:
+    path = tmp_path / "parts"
+    path.mkdir()
+    rows = pd.DataFrame({"x": range(60), "big": np.arange(60), "y": np.resize([0, 1], 60)})
+    rows.to_parquet(path / "0.parquet")
+    # Whole numbers that double precision rounds, and dates that only the files of the helper have.
+    day = np.resize(["03/02/2021", "04/05/2021"], 60)
+    later = rows.assign(big=2**53 + np.arange(60) * 3)
+    for place, one in enumerate((rows, later)):
+        one.assign(day=[None] * 60 if not place else day).to_parquet(path / f"{place}.parquet")
+    plugin = Table(path=str(path), target="y")
+    whole = load_whole(plugin, "mine", "table", 3)
+    notes = [PYTHON.text(note) for note in whole.notes]
+    assert any('types={"day": "month_first"}' in note for note in notes), notes
+    (found, _) = in_team(tmp_path / "team", 2, path)
+    assert [PYTHON.text(note) for note in found.notes] == notes
+
+    error = RequestError(Setting("data.path", "a"), ["has ", Setting("data.drop", ["b"])], 3, Either("Add.", "Use."))
+    Team(1, 2, tmp_path).failed(error)
+    with pytest.raises(RequestError) as raised:
+        Team(0, 2, tmp_path).gathered("step")
+    assert str(raised.value) == str(error)
+    assert str(raised.value.worded(PYTHON)) == str(error.worded(PYTHON))
 
 
 @given(st.lists(st.integers(0, 50), max_size=9), st.integers(1, 5))

@@ -93,6 +93,8 @@ class Report:
         found = [*(one.text for one in data.audit.findings)] if data.audit is not None else []
         for at, note in enumerate([*data.notes, *found]):
             self._line("" if at else "Audit", COMMAND_LINE.text(note), style="yellow")
+        if data.audit is not None and data.audit.not_checked:
+            self._line("" if data.notes or found else "Audit", f"not checked: {'; '.join(data.audit.not_checked)}")
         self._line("Network", f"{job.model_name}: {sum(layer.num_params for layer in layers):,} parameters")
         self.console.print(summary_table(list(layers)))
         optimizer = f"{job.optimizer_name} (lr {job.optimizer.lr:g})"

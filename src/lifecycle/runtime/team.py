@@ -22,7 +22,7 @@ FOLDER = "LIFECYCLE_TEAM"
 """Environment variable: the folder in which the processes leave what they found, set for helpers."""
 
 FAILED = "failed"
-"""Name of the file in which a process leaves the message of its error."""
+"""Name of the file in which a process leaves its error."""
 
 LONGEST_WAIT = 0.05
 """Seconds between two looks for the answer of another process."""
@@ -102,8 +102,9 @@ class Team:
         return {name: found[name] for name in names}
 
     def failed(self, error: BaseException) -> None:
-        """Leave the message of an error, which ends the others."""
-        self._write(FAILED, [str(error) or type(error).__name__, isinstance(error, RequestError)], {})
+        """Leave an error, which ends the others."""
+        fields = error.packed() if isinstance(error, RequestError) else None
+        self._write(FAILED, [str(error) or type(error).__name__, fields], {})
 
     def _write(self, step: str, value: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
         import numpy as np
@@ -131,8 +132,8 @@ class Team:
             for other in range(self.size):
                 left = self.folder / f"{FAILED}.{other}.json"
                 if other != self.rank and left.is_file():
-                    message, is_request = json.loads(left.read_text(encoding="utf-8"))[0]
-                    raise (RequestError if is_request else LifecycleError)(message)
+                    message, fields = json.loads(left.read_text(encoding="utf-8"))[0]
+                    raise RequestError.unpacked(fields) if fields else LifecycleError(message)
             if (code := self.exit_code(rank)) is not None and not file.is_file():
                 raise LifecycleError(f"a process of the run ended while it read its files, with exit code {code}")
             time.sleep(wait)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,8 @@ class Column:
         is_number: whether they are numbers.
         is_whole: whether all numbers are whole; of categories ``False``.
         distinct: number of different values.
+        share_missing: of all rows, where ``values`` are some of them; ``None``: these are all that is known.
+        may_identify: whether each of all rows may have another value.
     """
 
     name: str
@@ -62,11 +64,28 @@ class Column:
     is_number: bool
     is_whole: bool
     distinct: int
+    share_missing: float | None = None
+    may_identify: bool = True
 
     @property
     def missing(self) -> float:
         """The share of missing values."""
-        return float(np.isnan(self.values).mean())
+        return float(np.isnan(self.values).mean()) if self.share_missing is None else self.share_missing
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What is known of all rows of a column of which some are looked at.
+
+    Attributes:
+        missing: share of missing values.
+        varies: whether it has two different values or more.
+        may_identify: whether each row may have another value.
+    """
+
+    missing: float
+    varies: bool
+    may_identify: bool
 
 
 @dataclass(frozen=True)
@@ -96,6 +115,15 @@ def column_of(name: str, values: pd.Series[Any]) -> Column:
     return Column(name, np.where(codes < 0, np.nan, codes), False, False, len(texts))
 
 
+def with_whole(column: Column, whole: Whole | None) -> Column:
+    """Return a column of some rows with what is known of all of them."""
+    if whole is None:
+        return column
+    # One that is constant, or empty, in these rows only.
+    distinct = max(2, column.distinct) if whole.varies else column.distinct
+    return replace(column, distinct=distinct, share_missing=whole.missing, may_identify=whole.may_identify)
+
+
 def checked(sample: Sample) -> list[Finding]:
     """Return the findings about the columns; a column is mentioned by the first check that finds it."""
     found: list[Finding] = []
@@ -111,7 +139,7 @@ def checked(sample: Sample) -> list[Finding]:
 
 def empty(sample: Sample, columns: Sequence[Column]) -> list[Finding]:
     """Find columns without values."""
-    names = [column.name for column in columns if not column.distinct]
+    names = [column.name for column in columns if not column.distinct and column.missing == 1]
     return _dropped("empty", names, "no value in any row")
 
 
@@ -143,7 +171,12 @@ def identifiers(sample: Sample, columns: Sequence[Column]) -> list[Finding]:
 
 def _identifies(column: Column) -> bool:
     rows = len(column.values)
-    if rows < FEWEST_IDENTIFIED or column.distinct < rows or (column.is_number and not column.is_whole):
+    if (
+        rows < FEWEST_IDENTIFIED
+        or not column.may_identify
+        or column.distinct < rows
+        or (column.is_number and not column.is_whole)
+    ):
         return False
     if not column.is_number or IDENTIFIER.search(column.name):
         return True

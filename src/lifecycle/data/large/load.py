@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from lifecycle.contract import Fold, Split, Target
 from lifecycle.data.assembly import as_targets, spec_of
 from lifecycle.data.audit import sentinels
 from lifecycle.data.audit.audit import hashes_of_audit, look_at
-from lifecycle.data.audit.findings import Audit
+from lifecycle.data.audit.findings import Audit, named
+from lifecycle.data.audit.table_checks import Whole
 from lifecycle.data.columns import missing_values, weights
 from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.large.learn import held_out_gaps, learn, transform
@@ -123,7 +125,30 @@ def _audit(table: LargeTable, found: Labels, drawn: Split, target: Target) -> Au
         return pd.DataFrame(columns)
 
     hashes, among = hashes_of_audit(table.plugin, table.hashes), table.blocks.of_some_blocks(MOST_BLOCKS)
-    return look_at(read, found.values, drawn, target, hashes, found.texts, among)
+    found_in = look_at(read, found.values, drawn, target, hashes, found.texts, among, _wholes(table))
+    missing = {name: round(count / found_in.total, 6) for name, count in table.missing.items() if count}
+    not_checked = list(found_in.not_checked)
+    if found_in.rows < found_in.total:
+        looked_at = f"{found_in.rows:,} of {found_in.total:,} rows"
+        not_checked.append(f"copies, identifiers, leaks and drift in more than {looked_at}")
+    if table.texts:
+        not_checked.append(f"free text: {named(list(table.texts))}")
+    return replace(found_in, missing=missing, not_checked=tuple(not_checked))
+
+
+def _wholes(table: LargeTable) -> dict[str, Whole]:
+    """Return what is known of all rows of the features."""
+    found, rows = {}, table.blocks.num_rows
+    for name, count in table.missing.items():
+        varies, may_identify = False, not count
+        if name in table.codes:
+            # Of a column that has been read as texts: how many different ones there are.
+            varies, may_identify = len(table.codes[name].texts) > 1, len(table.codes[name].texts) >= rows
+        elif ends := table.limits.get(name):
+            varies = len(ends) > 1
+            may_identify = may_identify and max(ends) - min(ends) + 1 >= rows  # of whole numbers
+        found[name] = Whole(count / rows, varies, may_identify)
+    return found
 
 
 def _notes(table: LargeTable, name: str, train: np.ndarray[Any, Any], task: str) -> list[Text]:

@@ -200,6 +200,7 @@ class Reader:
         kind = kind_of(column.type)
         if (meaning := self.meanings.of_block(name, column, row)) is not None:
             self.numbers.add(name)
+            self.codes.pop(name, None)  # of blocks without a value, which have no texts
             values = self.meanings.values(name, meaning, column, row)
             if name in self.plugin.missing_zeros:
                 values = np.where(values == 0, np.nan, values)

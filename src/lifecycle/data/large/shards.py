@@ -28,7 +28,7 @@ from lifecycle.data.large.scratch import Scratch, check_room
 from lifecycle.data.large.sharded_blocks import ShardedBlocks
 from lifecycle.data.large.table import LargeTable, TableFields
 from lifecycle.data.sources import files
-from lifecycle.errors import COMMAND_LINE, RequestError
+from lifecycle.errors import RequestError, packed, unpacked
 from lifecycle.runtime.digests import of_several
 from lifecycle.runtime.team import Piece, Team
 
@@ -147,7 +147,7 @@ def _agreed(plugin: TableFields, team: Team, plan: Plan) -> tuple[Reader, list[P
         raise error
     wrong = next((piece.value["error"] for piece in pieces if piece.value["error"]), None)
     if wrong is not None:
-        raise RequestError(wrong)
+        raise RequestError.unpacked(wrong)
     return reader, pieces
 
 
@@ -182,12 +182,12 @@ def _state(reader: Reader, error: RequestError | None) -> tuple[dict[str, Any], 
     sizes, offsets = reader.blocks.shared()
     decided = reader.meanings.of_blocks
     value = {
-        "error": None if error is None else str(error),
+        "error": None if error is None else error.packed(),
         "decided": {name: None if one is None else asdict(one) for name, one in decided.items()},
-        "notes": {name: list(map(COMMAND_LINE.text, one.notes)) for name, one in reader.meanings.found.items()},
-        "rounded": {name: COMMAND_LINE.text(note) for name, note in reader.notes.items()},
+        "notes": {name: list(map(packed, one.notes)) for name, one in reader.meanings.found.items()},
+        "rounded": {name: packed(note) for name, note in reader.notes.items()},
         "sizes": sizes,
-        "codes": {name: [one.texts, one.counts, one.first] for name, one in reader.codes.items()},
+        "codes": {name: [one.texts, one.counts, one.first] for name, one in reader.codes.items() if one.texts},
         "texts": sorted(reader.texts),
         "numbers": sorted(reader.numbers),
         "missing": reader.missing,
@@ -229,8 +229,8 @@ def _together(own: Reader, pieces: list[Piece], team: Team) -> Reader:
     for piece in reversed(pieces):  # the first file in which a column has a value decides
         for name, one in piece.value["decided"].items():
             if one is not None and name not in known:
-                whole.meanings.found[name] = Found(_meaning(one), piece.value["notes"][name])
-        whole.notes |= piece.value["rounded"]
+                whole.meanings.found[name] = Found(_meaning(one), list(map(unpacked, piece.value["notes"][name])))
+        whole.notes |= {name: unpacked(note) for name, note in piece.value["rounded"].items()}
     # Texts that are too many for the memory of one process are on disk in all.
     texts = {name for piece in pieces for name in piece.value["texts"]} | _too_many(own, pieces)
     for name in sorted(texts - own.texts.keys()):
