@@ -448,6 +448,8 @@ def test_file_and_memory_limit_determine_what_is_large(tmp_path: Path) -> None:
     assert files.large_file(str(parquet)) is None
     assert files.large_file(str(parquet), 4 * 10_000) is None
     assert files.large_file(str(parquet), 4 * 10_000 - 4) == parquet
+    texts = write(pd.DataFrame({"x": [f"{row} " * 80 for row in range(1000)]}), tmp_path / "texts.parquet")
+    assert files.large_file(str(texts), 4 * 20_000) == texts  # 300 bytes a row
     with (tmp_path / "a.csv").open("wb") as file:
         file.truncate(files.LARGE * files.BYTES_A_NUMBER)
         assert files.large_file(str(tmp_path / "a.csv")) is None

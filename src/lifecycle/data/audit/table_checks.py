@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from lifecycle.data.audit.findings import Finding, named
+from lifecycle.data.columns.meaning import categories
 from lifecycle.data.columns.remedies import drop_only
 from lifecycle.errors import Either, Text
 
@@ -33,6 +34,9 @@ FEWEST_IDENTIFIED = 20
 IDENTIFIER = re.compile(
     r"(^|[^a-z])(id|ids|uuid|guid|index|idx|key|row|nr|no|number|unnamed: \d+)($|[^a-z])", re.IGNORECASE
 )
+
+MOST_TEXTS = 1000
+"""Texts whose words are counted, as those of free text are no identifiers."""
 
 MUCH_MISSING = 0.2
 """Share of missing values from which a column is mentioned."""
@@ -112,7 +116,8 @@ def column_of(name: str, values: pd.Series[Any]) -> Column:
         present = numbers[~np.isnan(numbers)]
         return Column(name, numbers, True, bool((present == np.round(present)).all()), len(np.unique(present)))
     codes, texts = pd.factorize(values)
-    return Column(name, np.where(codes < 0, np.nan, codes), False, False, len(texts))
+    is_text = categories.are_free_texts([str(text) for text in texts[:MOST_TEXTS]])  # which are seldom equal
+    return Column(name, np.where(codes < 0, np.nan, codes), False, False, len(texts), may_identify=not is_text)
 
 
 def with_whole(column: Column, whole: Whole | None) -> Column:
@@ -121,7 +126,9 @@ def with_whole(column: Column, whole: Whole | None) -> Column:
         return column
     # One that is constant, or empty, in these rows only.
     distinct = max(2, column.distinct) if whole.varies else column.distinct
-    return replace(column, distinct=distinct, share_missing=whole.missing, may_identify=whole.may_identify)
+    return replace(
+        column, distinct=distinct, share_missing=whole.missing, may_identify=column.may_identify and whole.may_identify
+    )
 
 
 def checked(sample: Sample) -> list[Finding]:
