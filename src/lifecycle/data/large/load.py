@@ -21,8 +21,8 @@ from lifecycle.data.large.table import LargeTable
 from lifecycle.data.large.targets import Labels
 from lifecycle.data.large.targets import labels as labels_of
 from lifecycle.data.large.targets import split as split_of
+from lifecycle.data.large.texts import TextColumn
 from lifecycle.data.preprocessing import Preprocessing
-from lifecycle.data.rows import Rows
 from lifecycle.errors import Text
 from lifecycle.runtime import memory
 
@@ -54,15 +54,11 @@ def load_large(
     of_train = None if of_rows is None else of_rows[drawn.train]
     task, encoder = found.learn(drawn.train, target, of_train)
     notes = _notes(table, name, drawn.train, target.task)
-    is_main = table.team is None or table.team.is_main  # of several processes, one prints
-    audit = _audit(table, found, drawn, target) if audited and is_main else None
-    table.hashes = None
-    memory.trim()  # what the split needed would stay in the heap, whose memory the new rows do not use
+    audit = _audit(table, found, drawn, target) if audited else None
+    _trim(table)
     transformer, texts = learn(table, drawn.train, of_train)
     preprocessing = Preprocessing(transformer, encoder, table.gaps)
-    parts = [drawn.train, drawn.val, drawn.test]
-    inputs = transform(table, transformer, texts, parts, name)  # one for all parts: it frees the blocks as it goes
-    train, val, test = _parts(found, parts, inputs, preprocessing, task, of_rows)
+    train, val, test = _parts(table, found, drawn, preprocessing, texts, task, name, of_rows)
     assert train is not None  # noqa: S101 - for the types: no split is without training rows
     return Dataset(
         name=name,
@@ -86,15 +82,25 @@ def load_large(
     )
 
 
+def _trim(table: LargeTable) -> None:
+    """Free what the split needed: it would stay in the heap, whose memory the new rows do not use."""
+    table.hashes = None
+    memory.trim()
+
+
 def _parts(
+    table: LargeTable,
     found: Labels,
-    parts: list[np.ndarray[Any, Any]],
-    inputs: list[Rows],
+    drawn: Split,
     preprocessing: Preprocessing,
+    texts: list[TextColumn],
     task: str,
+    name: str,
     of_rows: np.ndarray[Any, Any] | None,
 ) -> list[Part | None]:
     """Return the preprocessed training, validation and test rows; ``of_rows`` are weights."""
+    parts = [drawn.train, drawn.val, drawn.test]
+    inputs = transform(table, preprocessing.inputs, texts, parts, name)  # of all parts: it frees the blocks as it goes
     return [
         None
         if not len(rows)
@@ -109,8 +115,10 @@ def _parts(
     ]
 
 
-def _audit(table: LargeTable, found: Labels, drawn: Split, target: Target) -> Audit:
-    """Return what is to be known of a sample of the rows."""
+def _audit(table: LargeTable, found: Labels, drawn: Split, target: Target) -> Audit | None:
+    """Return what is to be known of a sample of the rows; ``None``: another process prints it."""
+    if table.team is not None and not table.team.is_main:
+        return None
 
     def read(rows: np.ndarray[Any, Any]) -> pd.DataFrame:
         columns = {}
