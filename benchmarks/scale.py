@@ -39,7 +39,7 @@ class Sizes:
     """The sizes of the jobs."""
 
     repeats: int = 5
-    few: int = 3  # repeats of jobs that take minutes
+    few: int = 5  # repeats of jobs that take minutes
     batch_rows: int = 400_000
     file_rows: int = 10_000_000
     memory_gb: float = 0.5

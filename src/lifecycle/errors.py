@@ -109,6 +109,33 @@ def as_typed(value: Any) -> str:
 COMMAND_LINE = Wording()
 
 
+def packed(text: Text) -> Any:
+    """Return a phrase as a value of JSON, for another process, which words it itself; see :func:`unpacked`."""
+    if isinstance(text, str):
+        return text
+    if isinstance(text, Setting):
+        return {"key": text.key} if text.value is UNSET else {"key": text.key, "value": _plain(text.value)}
+    return vars(text) if isinstance(text, Either) else [packed(one) for one in text]
+
+
+def unpacked(value: Any) -> Text:
+    """Return the phrase of a value of JSON.
+
+    >>> unpacked(packed(["Add ", Setting("data.drop", ["a"]), Either("", "."), " now"]))
+    ['Add ', Setting(key='data.drop', value=['a']), Either(command='', python='.'), ' now']
+    """
+    if isinstance(value, dict):
+        return Setting(**value) if "key" in value else Either(**value)
+    return value if isinstance(value, str) else [unpacked(one) for one in value]
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it, or its text."""
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
+
+
 def _message(key: Text, problem: Text, got: Any, remedy: Text, wording: Wording) -> str:
     """Return ``<key> <problem>, got <got>. <remedy>``; without a problem, the key is the whole message."""
     if not problem:
@@ -145,6 +172,17 @@ class RequestError(LifecycleError):
     def worded(self, wording: Wording) -> RequestError:
         """Return the same error with its keys as another interface writes them."""
         return RequestError(self.key, self.problem, self.got, self.remedy, wording)
+
+    def packed(self) -> list[Any]:
+        """Return the fields as a value of JSON; see :meth:`unpacked`."""
+        got = [] if self.got is UNSET else [packed(self.got) if isinstance(self.got, Setting) else str(self.got)]
+        return [packed(self.key), packed(self.problem), got, packed(self.remedy)]
+
+    @classmethod
+    def unpacked(cls, value: list[Any]) -> RequestError:
+        """Return the error of another process."""
+        key, problem, got, remedy = value
+        return RequestError(unpacked(key), unpacked(problem), unpacked(got[0]) if got else UNSET, unpacked(remedy))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the fields: another process words the message itself."""

@@ -325,3 +325,8 @@ def test_the_lower_score_counts_so_that_held_out_rows_alone_show_no_leak() -> No
         False,
     )
     assert table_checks.leaks(sample, [column]) == []
+
+
+def test_free_text_is_no_identifier() -> None:
+    texts = [f"a house with {row} windows" for row in range(len(clean()))]
+    assert lines(TableRows(frame=clean().assign(note=texts))) == []

@@ -22,6 +22,7 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.formats.text import detection
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.large import blocks, codes, read
+from lifecycle.data.large import load as load_large_module
 from lifecycle.data.large.disk_rows import DiskRows
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
@@ -99,6 +100,9 @@ def assert_same_learnt(one: Any, other: Any) -> None:
     assert one.named_transformers_.keys() == other.named_transformers_.keys()
     for name, first in one.named_transformers_.items():
         second = other.named_transformers_[name]
+        if isinstance(first, str):  # "drop", of columns of no step
+            assert first == second
+            continue
         pairs = [(first, second)] if name == "categories" else list(zip(first, second, strict=True))
         for mine, theirs in pairs:
             fitted = [key for key in vars(mine) if key.endswith("_") and key not in ("indicator_", "_fit_dtype")]
@@ -198,6 +202,41 @@ def test_a_column_without_a_value_and_gaps_in_held_out_rows_only_are_reported(
     assert load(file, large=True).preprocessing.gaps == {"a", "word"}
     file = write(rows.assign(a=np.nan, b=1), tmp_path / f"a.{ending}")
     assert "has no value in column a, in 400 rows. Add data.drop=[a]." in refused(load, file)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_marks_of_missing_values_are_reported_as_for_a_table_in_memory(load: Load, tmp_path: Path, ending: str) -> None:
+    rows = frame()
+    rows.loc[[5, 300], "a"] = -999
+    rows.loc[[7, 200], "count"] = 9999
+    file = write(rows.assign(y=rows["known"].astype(int)), tmp_path / f"a.{ending}")
+    notes = load(file, large=True, memory_gb=ON_DISK).notes
+    assert notes == load(file, large=False).notes
+    assert [note[0].split(",")[0] for note in notes] == ["a: -999 occurs 2 times", "count: 9999 occurs 2 times"]
+
+
+def test_the_audit_of_some_blocks_knows_what_holds_for_all_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load_large_module, "MOST_BLOCKS", 20)  # of 3 rows each
+    rows = pd.DataFrame({"a": np.random.default_rng(0).normal(size=ROWS), "y": labels(ROWS)})
+    rows["constant"], rows["number"], rows["code"] = 7, np.arange(ROWS), [f"k{row}" for row in range(ROWS)]
+    rows["late"], rows["twice"] = np.arange(ROWS) // 200 % 2 * 1.5, np.arange(ROWS) // 2
+    rows["word"] = np.where(np.arange(ROWS) == 200, "b", "a")
+    rows["gaps"] = np.where((np.arange(ROWS) > 100) & (np.arange(ROWS) < 300), np.nan, 1.5 * rows["a"])
+    rows["note"] = [f"the house number {row} is for sale" for row in range(ROWS)]
+    file = write(rows, tmp_path / "a.parquet")
+    plugin = Table(path=str(file), target="y", memory_gb=ON_DISK, types={"note": "text"})
+    audit = load_module.load(plugin, "mine", "table", 3, audited=True).audit
+    assert audit is not None
+    assert {one.check: one.columns for one in audit.findings} == {
+        "constant": ("constant",), "identifier": ("number", "code"), "missing": ("gaps",),
+    }  # fmt: skip
+    assert audit.missing == {"gaps": 199 / ROWS}
+    assert 0 < audit.rows < ROWS
+    assert audit.not_checked == (
+        f"copies, identifiers, leaks and drift in more than {audit.rows} of {ROWS} rows", "free text: note",
+    )  # fmt: skip
 
 
 def outcome(load: Load, file: Path, large: bool, **fields: Any) -> Any:
@@ -410,6 +449,8 @@ def test_file_and_memory_limit_determine_what_is_large(tmp_path: Path) -> None:
     assert files.large_file(str(parquet)) is None
     assert files.large_file(str(parquet), 4 * 10_000) is None
     assert files.large_file(str(parquet), 4 * 10_000 - 4) == parquet
+    texts = write(pd.DataFrame({"x": [f"{row} " * 80 for row in range(1000)]}), tmp_path / "texts.parquet")
+    assert files.large_file(str(texts), 4 * 20_000) == texts  # 300 bytes a row
     with (tmp_path / "a.csv").open("wb") as file:
         file.truncate(files.LARGE * files.BYTES_A_NUMBER)
         assert files.large_file(str(tmp_path / "a.csv")) is None

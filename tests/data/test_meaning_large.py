@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -95,20 +94,6 @@ def test_a_later_block_that_contradicts_the_first_is_refused(
     texts[390] = late
     pd.DataFrame({"x": texts, "y": np.arange(ROWS) / 7}).to_csv(tmp_path / "a.csv", index=False)
     with pytest.raises(RequestError, match=f"^{sentence}"):
-        load(Table(path=str(tmp_path / "a.csv"), target="y", memory_gb=1e-6), "mine", "table", 0)
-
-
-def test_free_text_is_refused_with_the_option_to_add(tmp_path: Path) -> None:
-    pd.DataFrame({"x": written(VALUES, "text", gaps=False), "y": np.arange(ROWS) / 7}).to_csv(
-        tmp_path / "a.csv", index=False
-    )
-    with pytest.raises(
-        RequestError,
-        match=re.escape(
-            "has free text in column x, which a table on disk cannot hold. Add data.drop=[x], or "
-            "data.memory_gb for a table in memory."
-        ),
-    ):
         load(Table(path=str(tmp_path / "a.csv"), target="y", memory_gb=1e-6), "mine", "table", 0)
 
 

@@ -22,6 +22,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import load_file
 
 from lifecycle.fit import checkpoints
 from tests.conftest import Command, artifacts, ready
@@ -183,6 +184,37 @@ def test_two_processes_give_the_scores_of_one_in_one_run_and_its_profile_is_of_t
     assert tables[0]["row"].tolist() == tables[1]["row"].tolist()
     assert tables[1]["row"].is_unique
     np.testing.assert_allclose(tables[0]["probability_setosa"], tables[1]["probability_setosa"], atol=1e-4)
+
+
+def test_two_processes_that_read_a_folder_of_parquet_files_train_as_one_does(
+    python: Command, lifecycle: Command, runs: Runs, tmp_path: Path
+) -> None:
+    left = tmp_path / "temporary" / "lifecycle-team-left"
+    left.mkdir(parents=True)  # by a process that was killed
+    (left / "in-use").touch()
+    os.utime(left / "in-use", (1e9, 1e9))
+    folder, generator = tmp_path / "parts", np.random.default_rng(0)
+    folder.mkdir()
+    for place in range(3):
+        rows = pd.DataFrame({"a": generator.normal(place, 2, 60), "town": generator.choice(["Ely", "Ayr"], 60)})
+        rows.assign(y=np.where(rows["a"] > 1, "yes", "no")).to_parquet(folder / f"{place}.parquet")
+    words = ["data=table", f"data.path={folder}", "data.target=y", "data.memory_gb=1e-6", "trainer.max_epochs=3"]
+    words += ["trainer.accelerator=cpu", "trainer.batch_size=16", "tracking.figures=false"]
+    assert lifecycle(*words).code == 0
+    ended = python(*words, "trainer.devices=2", "trainer.strategy=ddp", TMPDIR=str(left.parent))
+    assert (ended.code, ended.err) == (0, "")
+    assert "2 processes read 120 from 2 files and 60 from 1 file" in ended.out
+    assert list(left.parent.glob("lifecycle-team-*")) == []
+    one, two = runs()
+    for name, value in one.data.metrics.items():
+        if name != "epoch_seconds":
+            assert two.data.metrics[name] == pytest.approx(value, abs=1e-4), name
+    files = sorted((tmp_path / "mlruns").rglob("weights.safetensors"))
+    weights = [load_file(file) for file in files]
+    assert len(weights) == 2
+    assert weights[0].keys() == weights[1].keys()
+    for name, values in weights[0].items():
+        np.testing.assert_allclose(weights[1][name], values, atol=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def run(job: Job, rows: MemoryRows, callbacks: Sequence[pl.Callback], track: boo
         job.request.tracking.check()
     # Also around the preparation: building a network draws random numbers.
     with process_state.preserved():
-        prepared = pipeline.prepare(job, rows)
+        prepared = pipeline.prepare(job, rows, is_fitted=True)
         preflight.check_names(prepared.data, column_names(prepared.data.spec))
         for note in prepared.data.notes:
             warn(worded(note))

@@ -97,6 +97,8 @@ class Report:
         found = [*(one.text for one in data.audit.findings)] if data.audit is not None else []
         for at, note in enumerate([*data.notes, *found]):
             self._line("" if at else "Audit", COMMAND_LINE.text(note), style="yellow")
+        if data.audit is not None and data.audit.not_checked:
+            self._line("" if data.notes or found else "Audit", f"not checked: {'; '.join(data.audit.not_checked)}")
         self._line("Network", f"{job.model_name}: {sum(layer.num_params for layer in layers):,} parameters")
         self.console.print(summary_table(list(layers)))
         optimizer = f"{job.optimizer_name} (lr {job.optimizer.lr:g})"
@@ -240,7 +242,9 @@ def describe_data(data: Dataset) -> str:
     shape = " x ".join(map(str, spec.input_shape))
     # In memory all rows are shuffled together; on disk only those within a window.
     disk = f"; on disk, shuffled {data.window_rows} rows at a time" if data.window_rows else ""
-    return f"{data.name}: {data.num_rows} rows{missing}, samples of {shape}, {target}; {parts}{disk}"
+    shards = " and ".join(f"{rows} from {files} file{'s' * (files != 1)}" for files, rows in data.shards)
+    read = f"; {len(data.shards)} processes read {shards}" if shards else ""
+    return f"{data.name}: {data.num_rows} rows{missing}, samples of {shape}, {target}; {parts}{disk}{read}"
 
 
 def summary_table(layers: list[Layer]) -> Table:

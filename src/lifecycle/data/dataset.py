@@ -96,6 +96,7 @@ class Dataset:
     audit: Audit | None = None  # what was found in the rows before training; None: they were not looked at
     test_digest: str | None = None  # sha256 of the rows of a separate file of test rows, which `digest` covers too
     augmentation: Augmentation | None = None  # random changes of the training images
+    shards: tuple[tuple[int, int], ...] = ()  # number of files and rows that each process of a ddp fit has read
 
     @property
     def window_rows(self) -> int | None:

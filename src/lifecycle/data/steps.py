@@ -14,6 +14,7 @@ from lifecycle.data.columns.features import BOOLEANS, CATEGORIES, NUMBERS, ORDER
 from lifecycle.data.columns.meaning import categories, dates
 from lifecycle.data.columns.meaning import meaning as kinds
 from lifecycle.data.columns.meaning.meaning import Meaning
+from lifecycle.data.columns.remedies import drop_only
 from lifecycle.data.scaling import scaler
 from lifecycle.errors import RequestError
 
@@ -188,19 +189,30 @@ def _unfitted(step: str, scaling: str) -> Any:
     return make_pipeline(fill, *shift, scaler(scaling))
 
 
+def word_counter() -> Any:
+    """Return the unfitted step that counts the words of a column of free text."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(max_features=MOST_WORDS, token_pattern=WORD, sublinear_tf=True)
+
+
+def no_words(name: str) -> RequestError:
+    """Return the error of a column of texts of which no training row has a word."""
+    problem = "is a column of texts, and no training row has a word"
+    return RequestError(f"column {name}", problem, remedy=[drop_only(name), "."])
+
+
 def _dense(texts: pd.Series[Any], scaling: str) -> Any:
     """Return the unfitted steps of a column of free text."""
     from sklearn.base import clone
     from sklearn.decomposition import TruncatedSVD
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline
 
-    count = TfidfVectorizer(max_features=MOST_WORDS, token_pattern=WORD, sublinear_tf=True)
+    count = word_counter()
     try:
         counted = clone(count).fit_transform(texts)
     except ValueError as error:
-        problem = "is a column of texts, and no training row has a word"
-        raise RequestError(f"column {texts.name}", problem, remedy=f"Add data.drop=[{texts.name}].") from error
+        raise no_words(str(texts.name)) from error
     return make_pipeline(count, TruncatedSVD(min(TEXT_FEATURES, *counted.shape), random_state=0), scaler(scaling))
 
 

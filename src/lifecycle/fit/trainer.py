@@ -33,6 +33,7 @@ from lifecycle.fit import checkpoints
 from lifecycle.fit.checkpoints import CheckedCheckpointIO
 from lifecycle.fit.epochs import Epochs
 from lifecycle.fit.history import History, Row
+from lifecycle.fit.launch import started_helpers
 from lifecycle.fit.preflight import batch_size
 from lifecycle.profiling.clock import phase
 from lifecycle.runtime import memory
@@ -136,15 +137,16 @@ def fit(
     observers = [callback for callback in callbacks if getattr(callback, "needs_scores_and_steps", True)]
     recorder = Epochs(train, seed, listeners, None if observers else [config.monitor] if monitors else [])
     module.step_options, steps = stepping.plan(config, module, train, observers)
-    trainer = trainer_for(
-        config,
-        devices=config.devices,
-        folder=folder,
-        max_epochs=config.max_epochs,
-        # In this order: the recorder logs the scores that the monitors read, and last.ckpt holds the states of both.
-        callbacks=[recorder, *monitors, checkpoints.LastCheckpoint(folder), *callbacks],
-    )
-    _run(trainer, module, config, train, (Chunks(train, steps), val), checkpoint)
+    with started_helpers():
+        trainer = trainer_for(
+            config,
+            devices=config.devices,
+            folder=folder,
+            max_epochs=config.max_epochs,
+            # In this order: the recorder logs the scores that the monitors read; last.ckpt holds the states of both.
+            callbacks=[recorder, *monitors, checkpoints.LastCheckpoint(folder), *callbacks],
+        )
+        _run(trainer, module, config, train, (Chunks(train, steps), val), checkpoint)
     if best is None:  # nothing is monitored, so the last epoch is kept
         trainer.save_checkpoint(folder / layout.BEST_CHECKPOINT, weights_only=True)
     _release(train)

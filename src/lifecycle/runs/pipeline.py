@@ -32,6 +32,7 @@ from lifecycle.errors import COMMAND_LINE, RequestError, Setting, Text
 from lifecycle.evaluate import scoring
 from lifecycle.fit import preflight, trainer
 from lifecycle.fit.history import History, Row
+from lifecycle.fit.launch import reading_together
 from lifecycle.predict import saved_model
 from lifecycle.predict.outputs import as_frame, column_names, outputs_of, with_truth
 from lifecycle.predict.trained_model import READING, TIME_STEP, TrainedModel
@@ -123,7 +124,7 @@ def _run(request: Request, on_start: OnStart | None, on_epoch: Callable[[Row], N
     request.tracking.check()  # outside of try: a failure could not be recorded either
     try:
         job = resolve(request)
-        prepared = prepare(job)
+        prepared = prepare(job, is_fitted=True)
         preflight.check_names(prepared.data, column_names(prepared.data.spec))
     except Exception as error:
         # A request that cannot be met is recorded only in a sweep, whose table lists each of its jobs.
@@ -147,17 +148,19 @@ def help_fit(job: Job, prepared: Prepared, checkpoint: Path | None = None) -> No
 
 @one_at_a_time()
 @clock.phase("define and compile")
-def prepare(job: Job, rows: MemoryRows | None = None) -> Prepared:
+def prepare(job: Job, rows: MemoryRows | None = None, is_fitted: bool = False) -> Prepared:
     """Load the data, and define and compile the model: everything that may refuse a request.
 
     Args:
         job: the checked request.
         rows: rows in memory; ``None``: the data plugin reads its source.
+        is_fitted: whether a fit follows, whose processes then divide the files among them.
 
     Raises:
         RequestError: the request cannot be met.
     """
-    return compiled(job, loaded(job, rows))
+    with reading_together(job.trainer, job.data, is_fitted and rows is None):
+        return compiled(job, loaded(job, rows))
 
 
 def loaded(job: Job, rows: MemoryRows | None = None, frame: pd.DataFrame | None = None) -> Dataset:

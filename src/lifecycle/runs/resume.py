@@ -81,7 +81,7 @@ def resume(
         points = found_run.histories(which, found) if not is_helper() else {}
         if is_helper():
             last = found.checkpoints / layout.LAST_CHECKPOINT
-            pipeline.help_fit(job, pipeline.prepare(job), last if last.is_file() else None)
+            pipeline.help_fit(job, pipeline.prepare(job, is_fitted=True), last if last.is_file() else None)
         elif checkpoint == "best":
             _finish(found, job, points)
         else:
@@ -224,7 +224,7 @@ def _continue(
     tracking = pruning.prunable(track_again(found, resume=False), printer)
     with hiding(job.request.hidden), tracking as tracked:
         checkpoint, rows = _completed(found, job.request, points)
-        prepared = pipeline.prepare(job)
+        prepared = pipeline.prepare(job, is_fitted=True)
         differences = reopen.differences(found, prepared.data)
         _check_data(found, prepared, differences)
         after = f"after epoch {len(rows)}" if rows else "from its beginning"

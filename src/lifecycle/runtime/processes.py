@@ -99,7 +99,6 @@ def environment(**variables: str) -> Iterator[None]:
         yield
     finally:
         for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
+            os.environ.pop(name, None)  # Lightning may have deleted it
+            if value is not None:
                 os.environ[name] = value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,7 @@ def look_at(
     hashes: AnyArray | None = None,
     classes: AnyArray | None = None,
     among: AnyArray | None = None,
+    wholes: Mapping[str, table_checks.Whole] | None = None,
 ) -> Audit:
     """Return what is to be known of a data set.
 
@@ -88,6 +89,7 @@ def look_at(
         hashes: ``(rows,)`` of the features, where equal rows may be in different parts; ``None``: they are not.
         classes: the names of the classes where labels are positions among them.
         among: ``(rows,) bool``, whose features are quick to read; ``None``: all.
+        wholes: column -> what is known of all rows, where only some are read.
     """
     is_regression = target.task == "regression"
     parts = {"train": split.train, "validation": split.val, "test": split.test}
@@ -109,7 +111,10 @@ def look_at(
     if frame is None:
         return Audit(tuple(found), len(labels), len(labels))
     places = {name: np.searchsorted(rows, of_part) for name, of_part in some.items()}
-    columns = [table_checks.column_of(str(name), frame[name]) for name in frame.columns[:MOST_COLUMNS]]
+    columns = [
+        table_checks.with_whole(table_checks.column_of(str(name), frame[name]), (wholes or {}).get(str(name)))
+        for name in frame.columns[:MOST_COLUMNS]
+    ]
     sample = table_checks.Sample(columns, labels[rows], places, is_regression)
     found += table_checks.checked(sample)
     missing = {column.name: round(column.missing, 6) for column in columns if column.missing}

@@ -33,18 +33,19 @@ def notes_on(plugin: DataPlugin, frame: pd.DataFrame) -> list[Text]:
     """
     if not isinstance(plugin, Reading):
         return []
-    found = {str(name): value for name in plugin.columns(frame) if (value := _sentinel(frame[name])) is not None}
+    found = {str(name): value for name in plugin.columns(frame) if (value := sentinel(frame[name])) is not None}
+    return [note(name, *value) for name, value in found.items()]
+
+
+def note(name: str, number: int, count: int) -> Text:
+    """Return the warning about a number of a column that occurs ``count`` times."""
     return [
-        [
-            f"{name}: {value[0]} occurs {value[1]} times, far from all other values. If it is a mark of missing "
-            "values, add ",
-            Setting("data.missing", [value[0]]),
-        ]
-        for name, value in found.items()
+        f"{name}: {number} occurs {count} times, far from all other values. If it is a mark of missing values, add ",
+        Setting("data.missing", [number]),
     ]
 
 
-def _sentinel(column: pd.Series[Any]) -> tuple[int, int] | None:
+def sentinel(column: pd.Series[Any]) -> tuple[int, int] | None:
     """Return a number of a column that may stand for missing values, and how often it occurs."""
     import numpy as np
     import pandas as pd

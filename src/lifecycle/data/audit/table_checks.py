@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lifecycle.data.audit.findings import Finding, named
+from lifecycle.data.columns.meaning import categories
 from lifecycle.data.columns.remedies import drop_only
 from lifecycle.errors import Either, Text
 
@@ -36,6 +37,8 @@ IDENTIFIER = re.compile(
 
 SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 """Unit of times -> how many make a second."""
+MOST_TEXTS = 1000
+"""Texts whose words are counted, as those of free text are no identifiers."""
 
 MUCH_MISSING = 0.2
 """Share of missing values from which a column is mentioned."""
@@ -59,6 +62,8 @@ class Column:
         is_whole: whether all numbers are whole; of categories and times ``False``.
         distinct: number of different values.
         levels: of categories the different values, in the order of their codes.
+        share_missing: of all rows, where ``values`` are some of them; ``None``: these are all that is known.
+        may_identify: whether each of all rows may have another value.
     """
 
     name: str
@@ -67,11 +72,28 @@ class Column:
     is_whole: bool
     distinct: int
     levels: tuple[Any, ...] = ()
+    share_missing: float | None = None
+    may_identify: bool = True
 
     @property
     def missing(self) -> float:
         """The share of missing values."""
-        return float(np.isnan(self.values).mean())
+        return float(np.isnan(self.values).mean()) if self.share_missing is None else self.share_missing
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What is known of all rows of a column of which some are looked at.
+
+    Attributes:
+        missing: share of missing values.
+        varies: whether it has two different values or more.
+        may_identify: whether each row may have another value.
+    """
+
+    missing: float
+    varies: bool
+    may_identify: bool
 
 
 @dataclass(frozen=True)
@@ -102,7 +124,20 @@ def column_of(name: str, values: pd.Series[Any]) -> Column:
         seconds = np.where(values.isna(), np.nan, ticks / SECOND[np.datetime_data(values.to_numpy().dtype)[0]])
         return Column(name, seconds, True, False, len(np.unique(ticks[~np.isnan(seconds)])))
     codes, levels = pd.factorize(values)
-    return Column(name, np.where(codes < 0, np.nan, codes), False, False, len(levels), tuple(levels))
+    is_text = categories.are_free_texts([str(text) for text in levels[:MOST_TEXTS]])  # which are seldom equal
+    coded = np.where(codes < 0, np.nan, codes)
+    return Column(name, coded, False, False, len(levels), tuple(levels), may_identify=not is_text)
+
+
+def with_whole(column: Column, whole: Whole | None) -> Column:
+    """Return a column of some rows with what is known of all of them."""
+    if whole is None:
+        return column
+    # One that is constant, or empty, in these rows only.
+    distinct = max(2, column.distinct) if whole.varies else column.distinct
+    return replace(
+        column, distinct=distinct, share_missing=whole.missing, may_identify=column.may_identify and whole.may_identify
+    )
 
 
 def checked(sample: Sample) -> list[Finding]:
@@ -120,7 +155,7 @@ def checked(sample: Sample) -> list[Finding]:
 
 def empty(sample: Sample, columns: Sequence[Column]) -> list[Finding]:
     """Find columns without values."""
-    names = [column.name for column in columns if not column.distinct]
+    names = [column.name for column in columns if not column.distinct and column.missing == 1]
     return _dropped("empty", names, "no value in any row")
 
 
@@ -156,7 +191,12 @@ def identifiers(sample: Sample, columns: Sequence[Column]) -> list[Finding]:
 
 def _identifies(column: Column) -> bool:
     rows = len(column.values)
-    if rows < FEWEST_IDENTIFIED or column.distinct < rows or (column.is_number and not column.is_whole):
+    if (
+        rows < FEWEST_IDENTIFIED
+        or not column.may_identify
+        or column.distinct < rows
+        or (column.is_number and not column.is_whole)
+    ):
         return False
     if not column.is_number or IDENTIFIER.search(column.name):
         return True

@@ -25,31 +25,37 @@ class ParquetFile:
         types: column -> its pyarrow type.
         truths: columns of truth values, which pandas turns into objects where some are missing.
         texts: always empty; a Parquet file states the types of its columns.
-        digest: the file's SHA-256, after it has been read; see :func:`lifecycle.runtime.digests.sha256` of several.
+        digests: the SHA-256 of each file, after it has been read.
+        digest: that of the only file; see :func:`lifecycle.runtime.digests.sha256` of several.
 
     Args:
         files: with the same columns, in the order of their rows.
         at_once: bytes of a block.
         plugin: renames columns.
+        schemas: that of the first of all files, and that of all, where these are only some of them; ``None``: they are
+            all, and their schemas are read.
 
     Raises:
         ValueError: a file has other columns than the first, or values of another type in one.
     """
 
-    def __init__(self, files: Sequence[Path], at_once: int, plugin: Any) -> None:
+    def __init__(self, files: Sequence[Path], at_once: int, plugin: Any, schemas: Any = None) -> None:
         self.files = files
-        schema = _opened(files[0]).schema_arrow
+        self._is_alone = len(files) == 1 and schemas is None
+        if schemas is None:
+            of_files = _schemas(files)
+            schemas = of_files[0][1], _common(of_files)
+        self.schemas = schema, self._schema = schemas
         # 8 bytes a value, as of float64.
         self._at_once = max(16, min(1024**2, at_once // (8 * max(1, len(schema)))))  # rows
         in_file = _in_order(schema)
-        new = names.new_names(plugin, in_file, str(files[0]))
+        new = names.new_names(plugin, in_file, str(files[0]) if files else plugin.path)
         self.names = [new.get(name, name) for name in in_file]
         self._old = dict(zip(self.names, in_file, strict=True))
-        # A file in which a column has no value at all says nothing of its type.
-        self._schema = _common(files)
         self.types = {name: _type(self._schema.field(old).type) for name, old in self._old.items()}
         self.truths = {name for name in self.names if kind_of(self.types[name]) == TRUTH}
         self.texts: dict[str, AsTextError] = {}
+        self.digests: list[str] = []
         self.digest = ""
 
     def is_plain(self, name: str) -> bool:
@@ -63,22 +69,26 @@ class ParquetFile:
         """Yield the columns ``wanted`` of the next rows."""
         import pyarrow as pa
 
-        digests, in_file = [], [self._old[name] for name in wanted]
+        self.digests, in_file = [], [self._old[name] for name in wanted]
         schema = pa.schema([self._schema.field(name) for name in in_file])
         for file in self.files:
             with ThreadPoolExecutor(1) as hashing:
                 # On another thread: hashlib computes without holding the interpreter's lock.
                 digest = hashing.submit(sha256, file)
-                for batch in _opened(file).iter_batches(self._at_once, columns=in_file):
+                opened = _opened(file)
+                batches = opened.iter_batches(self._at_once, columns=in_file) if opened.metadata.num_rows else ()
+                for batch in batches:
                     table = pa.Table.from_batches([batch]).select(in_file)
-                    table = table if len(self.files) == 1 else table.cast(schema)
+                    table = table if self._is_alone else table.cast(schema)
                     yield table.rename_columns(wanted)
-                digests.append(digest.result())
-        self.digest = of_several(digests)
+                self.digests.append(digest.result())
+        self.digest = of_several(self.digests)
 
     def first_rows(self, name: str) -> pd.DataFrame:
         """Return the first 1,000 rows of a column as a frame."""
-        batch = next(_opened(self.files[0]).iter_batches(1000, columns=[self._old[name]]))
+        file = _schemas(self.files)[0][0]
+        columns = [self._old[name]]
+        batch = next(_opened(file).iter_batches(1000, columns=columns), None) or _opened(file).read(columns)
         # By pandas' metadata in the file, the column may be the index, and the frame would have no column.
         frame: pd.DataFrame = batch.to_pandas(ignore_metadata=True)
         return frame.set_axis([name], axis=1)
@@ -91,7 +101,14 @@ def _opened(file: Path) -> Any:
     return parquet.ParquetFile(file, pre_buffer=False, buffer_size=1024**2)
 
 
-def _common(files: Sequence[Path]) -> pa.Schema:
+def _schemas(files: Sequence[Path]) -> list[tuple[Path, pa.Schema]]:
+    """Return the schemas of the files with rows; without rows, a file says nothing of the types of its columns."""
+    opened = [(file, _opened(file)) for file in files]
+    found = [(file, one.schema_arrow) for file, one in opened if one.metadata.num_rows]
+    return found or [(files[0], opened[0][1].schema_arrow)]
+
+
+def _common(schemas: Sequence[tuple[Path, pa.Schema]]) -> pa.Schema:
     """Return the schema of all files, in which whole numbers and fractions are fractions.
 
     Raises:
@@ -99,19 +116,20 @@ def _common(files: Sequence[Path]) -> pa.Schema:
     """
     import pyarrow as pa
 
-    found = _opened(files[0]).schema_arrow
-    if len(files) == 1:
+    first, found = schemas[0]
+    if len(schemas) == 1:
         return found
+    # A file in which a column has no value at all says nothing of its type.
     found = _plain(found)
-    for file in files[1:]:
-        other = _plain(_opened(file).schema_arrow)
+    for file, schema in schemas[1:]:
+        other = _plain(schema)
         if set(other.names) != set(found.names):
             different = sorted(set(other.names) ^ set(found.names))[0]
-            raise ValueError(f"{file.name} and {files[0].name} differ in the column {different}")
+            raise ValueError(f"{file.name} and {first.name} differ in the column {different}")
         for name in found.names:
-            kinds = {kind_of(schema.field(name).type) for schema in (found, other)} - {EMPTY}
+            kinds = {kind_of(one.field(name).type) for one in (found, other)} - {EMPTY}
             if len(kinds) > 1:
-                raise ValueError(f"{file.name} has other values in column {name} than {files[0].name}")
+                raise ValueError(f"{file.name} has other values in column {name} than {first.name}")
         found = pa.unify_schemas([found, other], promote_options="permissive")
     return found
 

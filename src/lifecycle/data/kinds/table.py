@@ -27,6 +27,7 @@ from lifecycle.data.sources.source_fields import SourceFields
 from lifecycle.data.splits import ByColumns
 from lifecycle.data.splits.rules import FILES
 from lifecycle.errors import RequestError, Setting, Text, did_you_mean
+from lifecycle.runtime import team as teams
 
 if TYPE_CHECKING:
     from typing import Self
@@ -176,6 +177,10 @@ class Table(Card, Reading, Renamed, ByColumns, SourceFields, SeveralLabels, Type
 
     def large(self) -> LargeTable | None:
         """Return the raw rows where they are too many for a frame; ``None``: use :meth:`read`."""
+        if (team := teams.current()) is not None:
+            from lifecycle.data.large import shards
+
+            return shards.read(self, team)
         file = self.large_file()
         if file is None:
             return None

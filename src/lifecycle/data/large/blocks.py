@@ -31,26 +31,32 @@ class Blocks:
     Args:
         columns: number of columns.
         most: bytes of memory; with more, all blocks are written to disk.
+        scratch: a file for all blocks, whatever memory there is; ``None``: one is made when it is needed.
 
     Attributes:
         num_rows: rows of all blocks.
         tables: for columns of codes: column -> the number for each code, and NaN at the end for missing ones.
     """
 
-    def __init__(self, columns: int, most: int) -> None:
+    def __init__(self, columns: int, most: int, scratch: Scratch | None = None) -> None:
         self.num_rows = 0
         self.tables: dict[int, AnyArray] = {}
         self._most, self._columns = most, columns
         self._rows = max(1, min(BLOCK_BYTES, most // 8) // (4 * columns))  # of a block; the last may have fewer
-        self._offsets: AnyArray = np.zeros((0, 1))
+        self._offsets: AnyArray = np.zeros((columns, 1))
         self._blocks: list[AnyArray | None] = []  # None: on disk
-        self._scratch: Scratch | None = None
+        self._scratch = scratch
         self._free: AnyArray | None = None  # the memory of a block that was written to disk, for the next block
 
     @property
     def on_disk(self) -> bool:
         """Whether the blocks are in a scratch file."""
         return self._scratch is not None
+
+    @property
+    def own_rows(self) -> tuple[int, int]:
+        """The first of the rows that this process has read, and the one after the last."""
+        return 0, self.num_rows
 
     def append(self, columns: Sequence[AnyArray]) -> None:
         """Add rows: ``(rows,) float64`` a column."""
@@ -71,13 +77,32 @@ class Blocks:
 
     def _next_block(self) -> None:
         if self.on_disk or (self.num_rows + self._rows) * self._columns * 4 > self._most:
-            self._scratch = self._scratch or Scratch()
-            for number, block in enumerate(self._blocks):
-                if block is not None:
-                    self._scratch.write(block, number * block.nbytes)
-                    self._blocks[number], self._free = None, block
+            self.write()
         free, self._free = self._free, None
         self._blocks.append(room(self._columns, self._rows) if free is None else free)
+
+    def write(self) -> None:
+        """Write the blocks in memory to disk."""
+        self._scratch = self._scratch or Scratch()
+        for number, block in enumerate(self._blocks):
+            if block is not None:
+                self._scratch.write(block, number * block.nbytes)
+                self._blocks[number], self._free = None, block
+
+    def shared(self) -> tuple[list[int], AnyArray]:
+        """Return what another process needs to read the file: rows, rows of a block; and the offsets."""
+        self.write()
+        self._free = None
+        return [self.num_rows, self._rows], self._offsets
+
+    @classmethod
+    def of_file(cls, scratch: Scratch, columns: int, sizes: list[int], offsets: AnyArray) -> Blocks:
+        """Return the blocks that another process has written; ``sizes`` and ``offsets`` as it has shared them."""
+        found = cls(columns, 0, scratch)
+        found.num_rows, found._rows = sizes
+        found._blocks = [None] * -(-found.num_rows // found._rows)
+        found._offsets = offsets
+        return found
 
     def of_some_blocks(self, most: int) -> AnyArray | None:
         """Return which rows are in a few blocks, evenly spaced, ``(rows,) bool``; ``None``: all blocks are in memory.

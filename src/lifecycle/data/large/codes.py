@@ -13,6 +13,10 @@ MOST_TEXTS = 100_000
 """Different texts that a column may have: one-hot encoding needs an input for each."""
 
 
+MISSING_HASH = 0x7FF8000000000000
+"""Hash of a missing text: that of a missing number, see :func:`lifecycle.data.splits.duplicates.bits_of`."""
+
+
 class TooManyTextsError(Exception):
     """A column has more than :data:`MOST_TEXTS` different texts."""
 
@@ -31,6 +35,39 @@ class Codes:
         self.counts = [0] * len(texts)
         self.first = [0] * len(texts)
         self._codes = {text: code for code, text in enumerate(texts)}
+        self._hashed: np.ndarray[Any, Any] | None = None
+
+    @property
+    def hashes(self) -> np.ndarray[Any, Any]:
+        """``(texts + 1,) uint64`` of the texts, equal for equal ones in all processes; the last is a missing one's."""
+        import numpy as np
+        import pandas as pd
+
+        known = 0 if self._hashed is None else len(self._hashed) - 1
+        if self._hashed is None or known < len(self.texts):
+            new = pd.util.hash_array(np.array(self.texts[known:], dtype=object), categorize=False)
+            before = self._hashed[:-1] if self._hashed is not None else np.empty(0, dtype=np.uint64)
+            self._hashed = np.concatenate([before, new, np.full(1, MISSING_HASH, dtype=np.uint64)])
+        return self._hashed
+
+    def joined(self, texts: Sequence[str], counts: Sequence[int], first: Sequence[int]) -> np.ndarray[Any, Any]:
+        """Add the texts of later rows, and return the code of each.
+
+        Args:
+            texts: in order of appearance.
+            counts: rows with each.
+            first: the first row with each.
+
+        Raises:
+            TooManyTextsError: there are more than :data:`MOST_TEXTS`.
+        """
+        import numpy as np
+
+        for text, count, row in zip(texts, counts, first, strict=True):
+            if text not in self._codes:
+                self._new(text, row)
+            self.counts[self._codes[text]] += count
+        return np.array([self._codes[text] for text in texts], dtype=np.int64)
 
     def add(self, column: pa.ChunkedArray, row: int) -> np.ndarray[Any, Any]:
         """Return the codes of the next rows, ``(rows,) float64``, NaN where a text is missing.

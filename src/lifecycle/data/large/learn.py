@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,18 @@ import torch
 
 from lifecycle.data import steps
 from lifecycle.data.assembly import check_finite
-from lifecycle.data.columns.features import CATEGORIES, TIMES
+from lifecycle.data.columns.features import CATEGORIES, TEXTS, TIMES
 from lifecycle.data.columns.meaning import categories as categories_module
 from lifecycle.data.columns.meaning import dates
 from lifecycle.data.columns.meaning.meaning import BOOLEAN, ORDERED, TIME
 from lifecycle.data.columns.weights import median as weighted_median
-from lifecycle.data.large.blocks import AnyArray, Blocks, room
+from lifecycle.data.large.blocks import AnyArray, room
 from lifecycle.data.large.disk_rows import DiskRows
 from lifecycle.data.large.meanings import moments
 from lifecycle.data.large.scratch import Scratch, check_room
+from lifecycle.data.large.statistics import Statistics, set_scaler
 from lifecycle.data.large.table import LargeTable
+from lifecycle.data.large.texts import TextColumn
 from lifecycle.data.rows import Rows
 from lifecycle.errors import Setting
 
@@ -34,59 +37,61 @@ THREADS = 2
 """Columns, and blocks of rows, that are processed at the same time."""
 
 
-@dataclass(frozen=True)
-class Statistics:
-    """Statistics of a column of numbers in the training rows, with missing values replaced by the median."""
-
-    median: float
-    mean: float
-    variance: float
-    low: float
-    high: float
-
-    def less(self, shift: float) -> Statistics:
-        """Return the statistics of the values less a number."""
-        return Statistics(self.median - shift, self.mean - shift, self.variance, self.low - shift, self.high - shift)
-
-
-def learn(table: LargeTable, train: AnyArray, weights: AnyArray | None = None) -> Any:
-    """Return the transformer that ``table.plugin.learn`` would return for the training rows.
+def learn(table: LargeTable, train: AnyArray, weights: AnyArray | None = None) -> tuple[Any, list[TextColumn]]:
+    """Return the transformer that ``table.plugin.learn`` would return for the training rows, and its columns of text.
 
     Args:
-        table: the rows.
+        table: the rows, whose texts are replaced by their words.
         train: numbers of the training rows, in increasing order.
         weights: ``(train rows,)`` sample weights; ``None``: all 1.
+
+    Raises:
+        RequestError: a column of texts has no word.
     """
     times = table.of_kind(TIME)
     columns = _columns(table)
     scaled = [*columns.numbers, *columns.booleans, *columns.ordered]
-    with ThreadPoolExecutor(THREADS) as threads:
-        jobs = [(table.features.index(name), train, weights) for name in scaled]
-        of_column = dict(zip(scaled, threads.map(lambda job: _statistics(table.blocks, *job), jobs), strict=True))
-    of_part = {name: one for column in times for name, one in _of_times(table, column, train, weights).items()}
-    categories = {name: _present(table, name, train) for name in table.codes}
+    of_column = _divided(table, "numbers", scaled, lambda name: _statistics(table, name, train, weights))
+    of_times = _divided(table, "times", times, lambda name: _of_times(table, name, train, weights))
+    of_part = {part: Statistics(*one) for of_parts in of_times.values() for part, one in of_parts.items()}
+    categories = _divided(table, "categories", list(table.codes), lambda name: _present(table, name, train))
     # A few rows with the same columns and categories are fitted; then the statistics are replaced by those of all
     # training rows. So the transformer is that of a small table, and the encoding is implemented once.
-    transformer = steps.learn(_few_rows(table, categories), columns, table.plugin.scaling, parts=list(of_part))
+    texts = [TextColumn(table, name, train) for name in columns.texts]
+    few = _few_rows(table, categories, texts, len(train))
+    transformer = steps.learn(few, columns, table.plugin.scaling, parts=list(of_part))
     count = len(train) if weights is None else float(weights.sum())
     for step, names in steps.scaled_in(transformer).items():
         pipeline = transformer.named_transformers_[step]
-        found = [of_part[name] if step == TIMES else of_column[name] for name in names]
+        found = [of_part[name] if step == TIMES else Statistics(*of_column[name]) for name in names]
         if step == TIMES:
             steps.set_origin(pipeline, names, np.array([one.low for one in found]))
         _set_statistics(pipeline, found, count)
-    return transformer
+    for place, text in enumerate(texts):
+        text.learn(transformer.named_transformers_[f"{TEXTS}{place}"])
+    return transformer, texts
+
+
+def _divided(table: LargeTable, step: str, names: list[str], function: Callable[[str], Any]) -> dict[str, Any]:
+    """Return a value for each column, of which each of several processes computes some."""
+
+    def compute(some: list[str]) -> dict[str, Any]:
+        with ThreadPoolExecutor(THREADS) as threads:
+            return dict(zip(some, threads.map(function, some), strict=True))
+
+    return compute(names) if table.team is None else table.team.divided(step, names, compute)
 
 
 def _columns(table: LargeTable) -> steps.Columns:
     """Return which step each feature belongs to."""
     booleans, ordered, times = (table.of_kind(kind) for kind in (BOOLEAN, ORDERED, TIME))
-    others = {*booleans, *ordered, *times}
+    others = {*booleans, *ordered, *times, *table.texts}
     return steps.Columns(
         numbers=[name for name in table.numbers if name not in others],
         booleans=booleans,
         ordered={name: table.plugin.meanings[name].order for name in ordered},
         times=times,
+        texts=list(table.texts),
         categories=list(table.codes),
     )
 
@@ -125,8 +130,9 @@ def _of_times(table: LargeTable, name: str, train: AnyArray, weights: AnyArray |
     return {f"{name}{steps.PART}{part}": found[part] for part in dates.kept(varies)}
 
 
-def _statistics(blocks: Blocks, place: int, train: AnyArray, weights: AnyArray | None) -> Statistics:
-    return _of_values(blocks.column(place, train), blocks.offset(place), weights)
+def _statistics(table: LargeTable, name: str, train: AnyArray, weights: AnyArray | None) -> Statistics:
+    place = table.features.index(name)
+    return _of_values(table.blocks.column(place, train), table.blocks.offset(place), weights)
 
 
 def _of_values(values: AnyArray, offset: float, weights: AnyArray | None) -> Statistics:
@@ -186,9 +192,12 @@ def _cleaned(table: LargeTable, text: str | None) -> str | None:
     return None if text is None else categories_module.cleaned(text, table.plugin.fold_case)
 
 
-def _few_rows(table: LargeTable, categories: dict[str, list[str | None]]) -> pd.DataFrame:
-    """Return a few rows with the columns of a table and all categories of its training rows."""
-    rows = max([2, *map(len, categories.values())])
+def _few_rows(
+    table: LargeTable, categories: dict[str, list[str | None]], texts: list[TextColumn], train_rows: int
+) -> pd.DataFrame:
+    """Return a few rows with the columns of a table and all categories and words of its training rows."""
+    # A text has no more inputs than rows.
+    rows = max([2, *map(len, categories.values()), min(steps.TEXT_FEATURES, train_rows) if texts else 0])
     columns: dict[str, Any] = {name: pd.Series(np.zeros(rows)) for name in table.features}
     columns |= dict.fromkeys(table.of_kind(TIME), pd.Series(np.full(rows, np.datetime64("2000-01-01", "us"))))
     columns |= {name: pd.Series(table.plugin.meanings[name].order[:1] * rows) for name in table.of_kind(ORDERED)}
@@ -196,6 +205,7 @@ def _few_rows(table: LargeTable, categories: dict[str, list[str | None]]) -> pd.
         name: pd.Series(list(itertools.islice(itertools.cycle(known), rows)), dtype=object)
         for name, known in categories.items()
     }
+    columns |= {text.name: pd.Series(text.few_texts(rows), dtype=object) for text in texts}
     return pd.DataFrame({name: columns[name] for name in table.features})
 
 
@@ -205,20 +215,12 @@ def _set_statistics(pipeline: Any, found: list[Statistics], rows: float) -> None
     fill.statistics_ = np.array([one.median for one in found])
     if len(pipeline) > 2:  # of times, whose days are counted from the first row
         found = [one.less(by) for one, by in zip(found, pipeline[1].mean_.tolist(), strict=True)]
-    if hasattr(scaler, "data_min_"):
-        # A MinMaxScaler depends only on the least and the greatest value.
-        scaler.fit(np.array([[one.low for one in found], [one.high for one in found]]))
-    elif scaler.mean_ is not None:
-        scaler.mean_ = np.array([one.mean for one in found])
-        scaler.var_ = np.array([one.variance for one in found])
-        # scikit-learn's bound: a deviation within the rounding error of the mean counts as 0, and the scale is 1.
-        rounding = np.finfo(np.float64).eps * rows
-        constant = scaler.var_ <= rounding * scaler.var_ + (rounding * scaler.mean_) ** 2
-        scaler.scale_ = np.where(constant, 1.0, np.sqrt(scaler.var_))
-    scaler.n_samples_seen_ = type(scaler.n_samples_seen_)(rows) if isinstance(rows, int) else np.float64(rows)
+    set_scaler(scaler, found, rows)
 
 
-def transform(table: LargeTable, transformer: Any, parts: list[AnyArray], name: str) -> list[Rows]:
+def transform(
+    table: LargeTable, transformer: Any, texts: list[TextColumn], parts: list[AnyArray], name: str
+) -> list[Rows]:
     """Return the preprocessed rows of each part, and free the table's blocks.
 
     They are in one array, or in a scratch file if they need more memory than ``table.most``.
@@ -226,6 +228,7 @@ def transform(table: LargeTable, transformer: Any, parts: list[AnyArray], name: 
     Args:
         table: the rows.
         transformer: the result of :func:`learn`.
+        texts: its columns of text.
         parts: the numbers of the rows of each part, in increasing order.
         name: of the data set, for messages.
 
@@ -236,11 +239,11 @@ def transform(table: LargeTable, transformer: Any, parts: list[AnyArray], name: 
     ends = [int(end) for end in np.cumsum([0, *map(len, parts)])]
     # 4 bytes a float32.
     in_memory = 4 * width * ends[-1] <= table.most
-    store = _Memory(ends[-1], width) if in_memory else _Disk(ends[-1], width, table.most)
-    prepare = _Prepare(table, transformer, width)
+    store = _store(table, ends[-1], width, in_memory)
+    prepare = _Prepare(table, transformer, texts, width)
 
     def put(block: tuple[int, AnyArray]) -> None:
-        start, rows = block[0], prepare(block[1])
+        start, rows = block[0], prepare(*block)
         check_finite(rows, range(start, start + len(rows)), Setting("data", name))
         # Not strict: the last of the ends is the number of all rows, where no part begins.
         for end, positions in zip(ends, parts, strict=False):
@@ -252,15 +255,30 @@ def transform(table: LargeTable, transformer: Any, parts: list[AnyArray], name: 
     with ThreadPoolExecutor(THREADS) as threads:
         while some := list(itertools.islice(blocks, 4 * THREADS)):
             list(threads.map(put, some))
-    return [store.rows(start, stop) for start, stop in itertools.pairwise(ends)]
+    if table.team is not None:
+        table.team.gathered("written")
+    found = [store.rows(start, stop) for start, stop in itertools.pairwise(ends)]
+    if table.team is not None:
+        table.team.gathered("opened")  # the main process then removes the file
+    return found
+
+
+def _store(table: LargeTable, rows: int, width: int, in_memory: bool) -> _Memory | _Shared | _Disk:
+    """Return the empty place of preprocessed rows."""
+    if table.team is None:
+        return _Memory(rows, width) if in_memory else _Disk(rows, width, table.most)
+    file = table.team.folder / "rows"
+    return _Shared(rows, width, file) if in_memory else _Disk(rows, width, table.most, file)
 
 
 class _Prepare:
     """Encodes blocks of columns with the parameters of the transformer, but without frames and copies."""
 
-    def __init__(self, table: LargeTable, transformer: Any, width: int) -> None:
+    def __init__(self, table: LargeTable, transformer: Any, texts: list[TextColumn], width: int) -> None:
         self.width = width
         named, starts = transformer.named_transformers_, transformer.output_indices_
+        of_texts = [f"{TEXTS}{place}" for place in range(len(texts))]
+        self.texts = [(starts[step], named[step], text) for step, text in zip(of_texts, texts, strict=True)]
         self.scaled: list[tuple[int, int, _Scaled]] = []  # output, position of a column, its imputer and scaler
         self.times: list[tuple[int, str, int, _Scaled]] = []  # output, part, position of a column, and so on
         for step, names in steps.scaled_in(transformer).items():
@@ -276,15 +294,15 @@ class _Prepare:
         first = starts[CATEGORIES].start if table.codes else 0
         for name, known in zip(table.codes, named[CATEGORIES].categories_ if table.codes else [], strict=True):
             output_of = {text: first + number for number, text in enumerate(known)}
-            texts = [*(_cleaned(table, text) for text in table.codes[name].texts), None]
+            cleaned = [*(_cleaned(table, text) for text in table.codes[name].texts), None]
             # A missing value is never a rare category.
-            others = [-1 if text is None else output_of.get(categories_module.RARE, -1) for text in texts]
-            outputs = [output_of.get(text, other) for text, other in zip(texts, others, strict=True)]
+            others = [-1 if text is None else output_of.get(categories_module.RARE, -1) for text in cleaned]
+            outputs = [output_of.get(text, other) for text, other in zip(cleaned, others, strict=True)]
             self.categories.append((table.features.index(name), np.array(outputs)))
             first += len(known)
 
-    def __call__(self, columns: AnyArray) -> AnyArray:
-        """Return ``(rows, width) float32`` of ``(columns, rows) float64``."""
+    def __call__(self, start: int, columns: AnyArray) -> AnyArray:
+        """Return ``(rows, width) float32`` of ``(columns, rows) float64``, the rows from number ``start`` on."""
         out = np.zeros((columns.shape[1], self.width), dtype=np.float32)
         for output, place, scaled in self.scaled:
             out[:, output] = scaled(columns[place])
@@ -298,6 +316,8 @@ class _Prepare:
             hot = outputs[codes]
             rows = np.flatnonzero(hot >= 0)
             out[rows, hot[rows]] = 1
+        for outputs_of_text, pipeline, text in self.texts:
+            out[:, outputs_of_text] = text.inputs(pipeline, start, start + len(out))
         return out
 
 
@@ -337,12 +357,28 @@ class _Memory:
         return torch.from_numpy(self._array[start:stop])
 
 
+class _Shared:
+    """Rows in memory that several processes write to and read: a mapped file, whose pages they have in common."""
+
+    def __init__(self, rows: int, width: int, file: Path) -> None:
+        check_room(4 * width * rows)
+        self._rows, self._width, self._file, self._scratch = rows, width, file, Scratch(file)
+
+    def put(self, rows: AnyArray, at: int) -> None:
+        self._scratch.write(rows, 4 * self._width * at)
+
+    def rows(self, start: int, stop: int) -> Rows:
+        # A private mapping: nobody writes to it, and torch demands memory that could be written to.
+        mapped = np.memmap(self._file, np.float32, "c", shape=(self._rows, self._width))
+        return torch.from_numpy(mapped[start:stop])
+
+
 class _Disk:
     """Rows in a scratch file."""
 
-    def __init__(self, rows: int, width: int, most: int) -> None:
+    def __init__(self, rows: int, width: int, most: int, file: Path | None = None) -> None:
         check_room(4 * width * rows)
-        self._width, self._scratch = width, Scratch()
+        self._width, self._scratch = width, Scratch(file)
         # The limit is that of the run, which also needs memory for each row outside the window.
         self._window = max(most // 8, most // 2 - BYTES_A_ROW * rows)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from lifecycle.data.columns import types
-from lifecycle.data.columns.meaning import convert, infer, numbers
+from lifecycle.data.columns.meaning import categories, convert, infer, numbers
 from lifecycle.data.columns.meaning.infer import Found, Texts
 from lifecycle.data.columns.meaning.meaning import (
     BOOLEAN,
@@ -23,14 +24,14 @@ from lifecycle.data.columns.meaning.meaning import (
     TIME,
     Meaning,
 )
-from lifecycle.data.columns.remedies import drop_only, typed
+from lifecycle.data.columns.remedies import typed
 from lifecycle.data.formats.csv_blocks import NUMBER as NUMBER_TYPE
 from lifecycle.data.formats.csv_blocks import TEXT as TEXT_TYPE
 from lifecycle.data.formats.csv_blocks import TIME as TIME_TYPE
 from lifecycle.data.formats.csv_blocks import kind_of
 from lifecycle.data.large.blocks import AnyArray
 from lifecycle.data.large.codes import Codes
-from lifecycle.errors import RequestError, Setting, Text
+from lifecycle.errors import RequestError
 
 ORIGIN = np.datetime64("2000-01-01", "us")
 """Times are stored as minutes since then, which single precision holds exactly for 31 years before and after."""
@@ -61,12 +62,13 @@ class Meanings:
 
     Attributes:
         found: column -> what was found of it.
+        of_blocks: column -> its meaning by the first block with a value; see :meth:`of_block`.
     """
 
     def __init__(self, plugin: Any) -> None:
         self._plugin, self._declared, self._hints = plugin, plugin.meanings, plugin.hints
         self.found: dict[str, Found] = {}
-        self._of_blocks: dict[str, Meaning | None] = {}
+        self.of_blocks: dict[str, Meaning | None] = {}
 
     def of_block(self, name: str, column: pa.ChunkedArray, row: int) -> Meaning | None:
         """Return the meaning of a column that is converted block by block: numbers with units, and times.
@@ -78,11 +80,11 @@ class Meanings:
             column: the next rows.
             row: number of the first of them.
         """
-        if name not in self._of_blocks and column.null_count < len(column):
-            self._of_blocks[name] = self._decided(name, column)
-            if (meaning := self._of_blocks[name]) is not None and name not in self.found:
+        if name not in self.of_blocks and column.null_count < len(column):
+            self.of_blocks[name] = self._decided(name, column)
+            if (meaning := self.of_blocks[name]) is not None and name not in self.found:
                 self.found[name] = Found(meaning)
-        return self._of_blocks.get(name)
+        return self.of_blocks.get(name)
 
     def _decided(self, name: str, column: pa.ChunkedArray) -> Meaning | None:
         kind, declared, is_target = kind_of(column.type), self._declared.get(name), name == self._plugin.target
@@ -146,10 +148,10 @@ class Meanings:
             rows: of the table.
 
         Returns:
-            The meaning and ``(texts,) float64``; ``None``: it holds categories.
+            The meaning and ``(texts,) float64``; ``None``: it holds categories or free text.
 
         Raises:
-            RequestError: it holds free text, or a value does not fit its declared type.
+            RequestError: a value does not fit its declared type.
         """
         texts = pd.Series(codes.texts, name=name, dtype=object).set_axis(codes.first)
         declared = self._declared.get(name)
@@ -160,17 +162,24 @@ class Meanings:
             found = infer.of_texts(name, counted, self._hints, rows, is_target=name == self._plugin.target)
         self.found[name] = found
         meaning = found.meaning
-        if meaning is None or meaning.kind == CATEGORY:
+        if meaning is None or meaning.kind in (CATEGORY, TEXT):
             return meaning, None
-        if meaning.kind == TEXT:
-            problem = f"has free text in column {name}, which a table on disk cannot hold"
-            remedy: Text = [drop_only(name), ", or ", Setting("data.memory_gb"), " for a table in memory."]
-            raise RequestError(Setting("data.path", self._plugin.path), problem, remedy=remedy)
         if meaning.kind == ORDERED:
             spelled = convert.converted(texts.astype("str"), meaning)
             return meaning, np.array([meaning.order.index(text) for text in spelled], dtype=np.float64)
         read = convert.converted(texts.astype("str"), meaning)
         return meaning, minutes(read.to_numpy()) if meaning.kind == TIME else read.to_numpy(dtype=np.float64)
+
+    def is_free_text(self, name: str, texts: Sequence[str], rows: int) -> bool:
+        """Return whether a feature holds free text, by different texts of some rows that are too many for memory."""
+        declared = self._declared.get(name)
+        if declared is not None:
+            return bool(declared.kind == TEXT)
+        return categories.is_nearly_unique(len(texts), rows) and categories.are_free_texts(texts)
+
+    def set_free_text(self, name: str) -> None:
+        """Record that a feature holds free text."""
+        self.found[name] = Found(self._declared.get(name) or Meaning(TEXT))
 
     def reads_as_texts(self) -> list[str]:
         """Return the columns that are declared as something that is read as texts."""

@@ -11,13 +11,18 @@ import pyarrow as pa
 
 from lifecycle.data.audit import rounded_numbers
 from lifecycle.data.columns import features, remedies, rounding, targets
+from lifecycle.data.columns.meaning.meaning import TEXT as FREE_TEXT
 from lifecycle.data.columns.names import place
 from lifecycle.data.formats.csv_blocks import EMPTY, NUMBER, TEXT, TIME, AsTextError, CsvFile, kind_of, reread
 from lifecycle.data.formats.parquet_blocks import ParquetFile
+from lifecycle.data.large import text_rows
 from lifecycle.data.large.blocks import AnyArray, Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes, TooManyTextsError
 from lifecycle.data.large.meanings import Meanings
+from lifecycle.data.large.scratch import Scratch
+from lifecycle.data.large.sharded_blocks import ShardedBlocks
 from lifecycle.data.large.table import LargeTable, TableFields, too_many_classes
+from lifecycle.data.large.text_rows import Chunks
 from lifecycle.data.sources import files
 from lifecycle.data.splits import duplicates
 from lifecycle.errors import RequestError, Setting, Text
@@ -37,13 +42,12 @@ def read(plugin: TableFields, file: Path | tuple[Path, ...]) -> LargeTable:
     Raises:
         RequestError: the file cannot be read, or its columns cannot be used.
     """
-    most = _most(plugin.memory_gb)
-    at_once = max(FEWEST_BLOCK_BYTES, min(MOST_BLOCK_BYTES, most // 8))
+    most = most_bytes(plugin.memory_gb)
     try:
-        found = _opened(file, at_once, plugin)
-        wanted, of_rows = _columns(plugin, found)
+        found = _opened(file, block_bytes(most), plugin)
+        wanted, of_rows = columns_of(plugin, found)
         while True:
-            reader = _Reader(plugin, found, wanted, most)
+            reader = Reader(plugin, found, wanted, most)
             if isinstance(found, CsvFile):
                 found.codes |= set(reader.meanings.reads_as_texts())
             try:
@@ -60,6 +64,11 @@ def read(plugin: TableFields, file: Path | tuple[Path, ...]) -> LargeTable:
         raise files.unreadable(plugin.path, error) from error
 
 
+def block_bytes(most: int) -> int:
+    """Return the bytes of a file that are parsed together, where ``most`` may be in memory."""
+    return max(FEWEST_BLOCK_BYTES, min(MOST_BLOCK_BYTES, most // 8))
+
+
 def _opened(file: Path | tuple[Path, ...], at_once: int, plugin: TableFields) -> ParquetFile | CsvFile:
     several = file if isinstance(file, tuple) else (file,)
     if several[0].suffix.lower() == ".parquet":
@@ -67,7 +76,7 @@ def _opened(file: Path | tuple[Path, ...], at_once: int, plugin: TableFields) ->
     return CsvFile(several[0], at_once, plugin)
 
 
-def _columns(plugin: TableFields, found: ParquetFile | CsvFile) -> tuple[list[str], list[str]]:
+def columns_of(plugin: TableFields, found: ParquetFile | CsvFile) -> tuple[list[str], list[str]]:
     """Return the features, and the other columns that are read, of which the target is the last one.
 
     Raises:
@@ -83,7 +92,8 @@ def _columns(plugin: TableFields, found: ParquetFile | CsvFile) -> tuple[list[st
     return wanted, [*plugin.columns_of_split.values(), *weight.values(), plugin.target]
 
 
-def _most(memory_gb: float | None) -> int:
+def most_bytes(memory_gb: float | None) -> int:
+    """Return the bytes of rows that may be in memory."""
     if memory_gb is not None:
         return int(memory_gb * 1e9)
     free = free_memory()
@@ -105,13 +115,34 @@ def _check_types(plugin: TableFields, file: ParquetFile, wanted: list[str]) -> N
         raise RequestError(Setting("data.target", name), problem, remedy="Name another column.")
 
 
-class _Reader:
-    """Stores the columns of a file block by block, and decides at the end what each column holds."""
+class Reader:
+    """Stores the columns of a file block by block, and decides at the end what each column holds.
 
-    def __init__(self, plugin: TableFields, file: CsvFile | ParquetFile, wanted: list[str], most: int) -> None:
+    Args:
+        plugin: its fields determine the columns.
+        file: to read.
+        wanted: the features.
+        most: bytes of rows that may be in memory.
+        shard: where the rows are stored, and the number of the first one, if these are some of the files, and other
+            processes read the others; ``None``: these are all.
+    """
+
+    def __init__(
+        self,
+        plugin: TableFields,
+        file: CsvFile | ParquetFile,
+        wanted: list[str],
+        most: int,
+        shard: tuple[Scratch, int] | None = None,
+    ) -> None:
         self.plugin, self.file, self.wanted, self.most = plugin, file, wanted, most
-        self.blocks = Blocks(len(wanted), most // 2)  # the other half is for targets, and for parsing
+        scratch, self.first = shard or (None, 0)
+        self.is_shard = shard is not None
+        # The other half is for targets, and for parsing.
+        self.blocks: Blocks | ShardedBlocks = Blocks(len(wanted), most // 2, scratch)
         self.codes: dict[str, Codes] = {}
+        self.texts: dict[str, Chunks] = {}
+        self._hashes_of_texts: dict[str, AnyArray] = {}  # of the rows that are added
         self.meanings = Meanings(plugin)
         self.numbers: set[str] = set()
         self.missing = dict.fromkeys(wanted, 0)
@@ -122,12 +153,14 @@ class _Reader:
         self.known: pa.ChunkedArray | None = None  # a value of the target, which stands for those that are missing
         self.hashes: list[AnyArray] = []
         self.of_split: dict[str, list[pa.ChunkedArray]] = {name: [] for name in plugin.columns_of_split.values()}
+        self.limits: dict[str, tuple[float, float]] = {}
         self.notes: dict[str, Text] = {}
         self.in_doubt: set[str] = set()  # columns of a CSV file with numbers that may have been rounded
 
     def add(self, table: pa.Table) -> None:
         """Store the next rows."""
-        row = self.blocks.num_rows
+        assert isinstance(self.blocks, Blocks)  # noqa: S101 - for the types
+        row = self.first + self.blocks.num_rows
         self._add_target(table[self.plugin.target], row)
         if self.plugin.weight is not None:
             self.weights.append(table[self.plugin.weight].to_numpy())
@@ -137,8 +170,8 @@ class _Reader:
             parts.append(table[name])
         if self.plugin.keep_duplicates_together:
             hashes = np.zeros(len(columns[0]), dtype=np.uint64)
-            for values in columns:
-                hashes = duplicates.added(hashes, duplicates.bits_of(values))
+            for name, values in zip(self.wanted, columns, strict=True):
+                hashes = duplicates.added(hashes, self._bits(name, values))
             self.hashes.append(hashes)
 
     def _filled(self, column: pa.ChunkedArray, missing: AnyArray) -> pa.ChunkedArray:
@@ -149,6 +182,15 @@ class _Reader:
             return column
         places = np.where(missing, len(column), np.arange(len(column)))
         return pa.chunked_array([*column.chunks, *self.known.cast(column.type).chunks]).take(pa.array(places))
+
+    def _bits(self, name: str, values: AnyArray) -> AnyArray:
+        """Return ``uint64`` that are equal for equal values of a column, in all processes that read some rows."""
+        if name in self.texts:
+            return self._hashes_of_texts.pop(name)
+        if name not in self.codes:
+            return duplicates.bits_of(values)
+        hashes = self.codes[name].hashes
+        return np.asarray(hashes[np.nan_to_num(values, nan=len(hashes) - 1).astype(np.int64)])
 
     def _add_target(self, column: pa.ChunkedArray, row: int) -> None:
         missing = column.is_null(nan_is_null=True).to_numpy()
@@ -174,6 +216,7 @@ class _Reader:
         kind = kind_of(column.type)
         if (meaning := self.meanings.of_block(name, column, row)) is not None:
             self.numbers.add(name)
+            self.codes.pop(name, None)  # of blocks without a value, which have no texts
             values = self.meanings.values(name, meaning, column, row)
             if name in self.plugin.missing_zeros:
                 values = np.where(values == 0, np.nan, values)
@@ -189,6 +232,7 @@ class _Reader:
             if name in self.plugin.missing_zeros:
                 values = np.where(values == 0, np.nan, values)
             low, high = values.min(), values.max()
+            self._limit(name, values, low, high)
             if low > -rounding.EXACT and high < rounding.EXACT:
                 return values  # and none is missing
             if (np.abs(values) >= rounding.EXACT).any():
@@ -198,6 +242,13 @@ class _Reader:
         self.missing[name] += int(np.isnan(values).sum())
         return values
 
+    def _limit(self, name: str, values: AnyArray, low: float, high: float) -> None:
+        """Extend the least and the greatest value of a column by those of a block, which are NaN if one is missing."""
+        if np.isnan(low):
+            low, high = np.nanmin(values, initial=np.inf), np.nanmax(values, initial=-np.inf)
+        known = self.limits.get(name, (low, high))
+        self.limits[name] = float(min(known[0], low)), float(max(known[1], high))
+
     def _doubt(self, name: str, column: pa.ChunkedArray) -> None:
         """Add a warning about rounded whole numbers; those of a CSV file are looked up in its text at the end."""
         if isinstance(self.file, CsvFile):
@@ -206,13 +257,26 @@ class _Reader:
             self.notes[name] = rounding.note(name, *found, is_target=name == self.plugin.target)
 
     def _coded(self, name: str, column: pa.ChunkedArray, row: int) -> AnyArray:
-        codes = self.codes.setdefault(name, Codes())
-        try:
-            return codes.add(column, row)
-        except TooManyTextsError as error:
-            raise self._refusal(name, row + len(column)) from error
+        if name not in self.texts:
+            codes = self.codes.setdefault(name, Codes())
+            try:
+                return codes.add(column, row)
+            except TooManyTextsError as error:
+                is_text = self.meanings.is_free_text(name, codes.texts, sum(codes.counts))
+                if name == self.plugin.target or not is_text:
+                    raise self.refusal(name, row + len(column)) from error
+            self.move_to_disk(name)
+        values, self._hashes_of_texts[name] = text_rows.add(self.texts[name], column)
+        return values
 
-    def _refusal(self, name: str, rows: int) -> RequestError:
+    def move_to_disk(self, name: str) -> None:
+        """Have a column be one of free text, whose rows are on disk, rather than one of codes."""
+        codes, number, (start, stop) = self.codes.pop(name, Codes()), self.wanted.index(name), self.blocks.own_rows
+        offset = np.float32(self.blocks.offset(number))
+        rows = (self.blocks.column(number, some) + offset for some in text_rows.row_numbers(start, stop))
+        self.texts[name] = text_rows.of_codes(codes, rows, self.first + start)
+
+    def refusal(self, name: str, rows: int) -> RequestError:
         """Return the error of a column with too many different texts, by what these are."""
         path, why = self.plugin.path, self.file.texts.get(name)
         if name == self.plugin.target:
@@ -234,7 +298,8 @@ class _Reader:
         for column in self.wanted:
             self._decide_kind(column)
         plugin.check_typed([*self.wanted, name])
-        plugin.check_numbers(self.file.names, [column for column in self.wanted if column not in self.codes])
+        others = {*self.codes, *self.texts}
+        plugin.check_numbers(self.file.names, [column for column in self.wanted if column not in others])
         target, classes = np.concatenate(self.target), None
         # Else the parts would stay in memory next to the whole.
         self.target.clear()
@@ -252,6 +317,7 @@ class _Reader:
             features=self.wanted,
             blocks=self.blocks,
             codes={column: self.codes[column] for column in self.wanted if column in self.codes},
+            texts={column: self.texts[column] for column in self.wanted if column in self.texts},
             target=target,
             classes=classes,
             missing=self.missing,
@@ -263,6 +329,7 @@ class _Reader:
             hashes=np.concatenate(self.hashes) if self.hashes else None,
             of_split=self._columns_of_split(),
             labelled=np.concatenate(self.labelled) if self.without_target else None,
+            limits={column: set(ends) for column, ends in self.limits.items()},
         )
 
     def _classes(self, name: str, target: AnyArray) -> tuple[AnyArray | None, AnyArray]:
@@ -312,12 +379,17 @@ class _Reader:
                 # Truth values with gaps are objects in pandas, and so categories of these names.
                 self.codes[name] = Codes(["False", "True"])
             return
+        if name in self.texts:
+            self.meanings.set_free_text(name)
+            return
         if name not in self.codes and isinstance(self.file, CsvFile):
             return  # a column without values
         codes = self.codes.setdefault(name, Codes())
         kind, values = self._reread(name)
         if kind in (TEXT, TIME) or name in self.meanings.reads_as_texts():
-            _, found = self.meanings.of_codes(name, codes, self.blocks.num_rows)
+            meaning, found = self.meanings.of_codes(name, codes, self.blocks.num_rows)
+            if meaning is not None and meaning.kind == FREE_TEXT:
+                self.move_to_disk(name)
             if found is None:
                 return
             values = found

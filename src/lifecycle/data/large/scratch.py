@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import threading
 import weakref
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,13 +24,16 @@ class Scratch:
     space is freed when it is closed or garbage-collected, and when the process is killed.
 
     It is not memory-mapped: mapped pages would count as memory of the process, whose limit the user set.
+
+    Args:
+        path: of a file that other processes open too, which the caller removes; ``None``: a file without a name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path | None = None) -> None:
         self.size = 0
         # A finalizer rather than a context manager: rows are read for as long as something refers to them.
-        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
-        self._file: Any = file
+        file: Any = _opened(path)
+        self._file = file
         self._lock = threading.Lock()
         weakref.finalize(self, file.close)
 
@@ -67,6 +72,13 @@ class Scratch:
                 if not got:
                     raise OSError(f"a scratch file ended {len(left)} bytes too early")
                 left = left[got:]
+
+
+def _opened(path: Path | None) -> Any:
+    if path is None:
+        return tempfile.TemporaryFile(buffering=0)
+    # Created if there is none, and never truncated: another process may have written to it.
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
 
 
 def check_room(needed: int) -> None:

@@ -17,7 +17,10 @@ from lifecycle.data.columns.meaning.meaning import Meaning
 from lifecycle.data.formats.text.dialect import Dialect
 from lifecycle.data.large.blocks import AnyArray, Blocks
 from lifecycle.data.large.codes import MOST_TEXTS, Codes
+from lifecycle.data.large.sharded_blocks import ShardedBlocks
+from lifecycle.data.large.text_rows import Chunks
 from lifecycle.errors import RequestError, Setting, Text
+from lifecycle.runtime.team import Team
 
 ROWS_AT_ONCE = 2**20
 """Targets that are processed together: NumPy's temporary copies of all of them would exceed the memory limit."""
@@ -81,6 +84,7 @@ class LargeTable:
         features: the feature columns.
         blocks: the features, in that order; categories as codes, NaN where one is missing.
         codes: column of categories -> its texts.
+        texts: column of free text -> the texts of the rows that this process has read.
         target: ``(rows,)`` values, or positions in ``classes``.
         classes: the different texts of the target; ``None``: it does not hold texts.
         missing: feature -> number of missing values.
@@ -92,18 +96,22 @@ class LargeTable:
         hashes: ``(rows,) uint64`` of the features, equal for equal rows; ``None``: they are not needed.
         of_split: the columns that say how rows are divided.
         labelled: ``(rows,) bool``, which rows have a target; ``None``: all. The others are left out.
+        limits: column of plain numbers -> its least and its greatest value.
+        team: the processes that read the files together; ``None``: one read all.
+        shards: number of files and of rows that each of them has read.
     """
 
     plugin: TableFields
     most: int
     names: list[str]
     features: list[str]
-    blocks: Blocks
+    blocks: Blocks | ShardedBlocks
     codes: dict[str, Codes]
     target: AnyArray
     classes: AnyArray | None
     missing: dict[str, int]
     digest: str
+    texts: dict[str, Chunks] = field(default_factory=dict)
     weights: AnyArray | None = None
     notes: dict[str, Text] = field(default_factory=dict)
     dialect: Dialect | None = None
@@ -111,6 +119,9 @@ class LargeTable:
     hashes: AnyArray | None = None
     of_split: pd.DataFrame = field(default_factory=pd.DataFrame)
     labelled: AnyArray | None = None
+    limits: dict[str, set[float]] = field(default_factory=dict)
+    team: Team | None = None
+    shards: tuple[tuple[int, int], ...] = ()
 
     def rounded(self, task: str) -> list[Text]:
         """Return the warnings about rounded numbers; labels of a classification are texts, and not rounded."""
@@ -119,7 +130,7 @@ class LargeTable:
     @property
     def numbers(self) -> list[str]:
         """The features of numbers."""
-        return [name for name in self.features if name not in self.codes]
+        return [name for name in self.features if name not in self.codes and name not in self.texts]
 
     def of_kind(self, kind: str) -> list[str]:
         """Return the features of a kind of :mod:`lifecycle.data.columns.meaning.meaning`."""
@@ -136,7 +147,7 @@ class LargeTable:
         """Column -> kind; see :func:`lifecycle.data.columns.kinds.column_kinds`."""
         kinds = dict.fromkeys(self.names, DROPPED) | dict.fromkeys(self.features, NUMBER)
         meanings = self.plugin.meanings
-        kinds |= {name: of_meaning(meanings[name]) for name in self.numbers if name in meanings}
+        kinds |= {name: of_meaning(meanings[name]) for name in (*self.numbers, *self.texts) if name in meanings}
         for name, codes in self.codes.items():
             values = len(codes.texts)
             kinds[name] = f"{CATEGORY} ({values} value{'s' if values != 1 else ''})"

@@ -158,11 +158,21 @@ def large_file(path: str, most_bytes: int | None = None, fields: Any = None) -> 
             about = [parquet.read_metadata(file) for file in files.files]
         except (pa.ArrowException, OSError):
             return None  # reading the file will raise the error
-        numbers = sum(one.num_rows * one.num_columns for one in about)
+        numbers = sum(map(_numbers_in, about))
     # 4 bytes a number: large tables are kept in single precision.
     if numbers <= min(LARGE, LARGE if most_bytes is None else most_bytes // 4):
         return None
     return files.files[0] if len(files.files) == 1 else files.files
+
+
+def _numbers_in(about: Any) -> int:
+    """Return the size of a Parquet file as a number of numbers, by its metadata; long texts count as several."""
+    kinds = [about.schema.column(place).physical_type for place in range(about.num_columns)]
+    texts = [place for place, kind in enumerate(kinds) if kind == "BYTE_ARRAY"]
+    groups = [about.row_group(number) for number in range(about.num_row_groups)] if texts else []
+    of_texts = [sum(group.column(place).total_uncompressed_size for group in groups) for place in texts]
+    many = sum(max(about.num_rows, size // BYTES_A_NUMBER) for size in of_texts)
+    return int(about.num_rows * (len(kinds) - len(texts)) + many)
 
 
 def csv_file(path: str, fields: Any = None) -> Path | None:
