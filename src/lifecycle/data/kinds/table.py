@@ -72,7 +72,8 @@ class Table(Card, Reading, Renamed, ByColumns, SourceFields, SeveralLabels, Type
         """Return the raw rows, checked."""
         frame = self.raw()
         self._check_named(frame, self.path)
-        self.check_label_columns(frame, self.path, self.has_sets)
+        if self.has_sets:
+            self.check_label_columns(frame, self.path, has_sets=True)
         self.check(frame)
         return test_file.appended(self, frame, self.raw, self._check_named)
 
