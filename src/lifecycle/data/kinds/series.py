@@ -86,6 +86,18 @@ class Series(Card, Reading, Renamed, SeriesFields, Shares, SourceFields):
         """``"log"`` if logarithms are learnt."""
         return LOG if self.is_log else ""
 
+    def differences(self) -> dict[str, Any]:
+        """Return how values are learnt; see :class:`lifecycle.capabilities.PredictsDifferences`."""
+        return {
+            "difference": self.difference if self.lags else 0,
+            "base": {str(step): factor for step, factor in windows.terms(self.lags).items()},
+            "transform": LOG if self.is_log else "none",
+            "season": self.cycle,
+            "window": self.steps,
+            "centre": self.is_centred,
+            "horizon": self.horizon,
+        }
+
     def columns(self, frame: pd.DataFrame) -> list[str]:
         """Return the columns that a prediction needs: the target, which is predicted from its own past, and others."""
         needed = [self.target, *self.features, *self.known, *([self.group] if self.group else [])]
