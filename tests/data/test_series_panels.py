@@ -36,6 +36,19 @@ NOTED = {
     "1/31/1949": lambda m: f"{m.month}/28/{m.year}",
     "1949-01-01T00:00:00+01:00": lambda m: m.strftime("%Y-%m-01T00:00:00+01:00"),
     "1 Jan 1949": lambda m: f"1 {m.strftime('%b')} {m.year}",
+    "01JAN1949": lambda m: m.strftime("01%b%Y").upper(),
+    "1949 Jan": lambda m: m.strftime("%Y %b"),
+    "1949-January": lambda m: m.strftime("%Y-%B"),
+    "Jan-1-1949": lambda m: m.strftime("%b-1-%Y"),
+    "January 01, 1949": lambda m: m.strftime("%B 01, %Y"),
+    "1949/Jan/1": lambda m: m.strftime("%Y/%b/1"),
+    "Jan '49": lambda m: m.strftime("%b '%y"),
+    "1949M01": lambda m: m.strftime("%YM%m"),
+    "1949.0, 1949.08333333333": lambda m: round(m.year + (m.month - 1) / 12, 11),
+    "1949.083": lambda m: round(m.year + (m.month - 1) / 12, 3),
+    "1949.08": lambda m: round(m.year + (m.month - 1) / 12, 2),
+    "1949.042": lambda m: round(m.year + (m.month - 0.5) / 12, 3),
+    "1949.01, 1949.1": lambda m: float(m.strftime("%Y.%m")),
 }
 
 
@@ -57,8 +70,10 @@ def test_quarters_and_weeks_are_read_and_continued() -> None:
     weeks = [
         f"{d.isocalendar().year}-W{d.isocalendar().week:02}" for d in pd.date_range("2001-01-01", periods=61, freq="7D")
     ]
+    decimals = [1949 + at / 4 for at in range(49)]
     for written, step in (
         (quarters, {"unit": "month", "size": 3}),
+        (decimals, {"unit": "month", "size": 3}),
         (weeks, {"unit": "microsecond", "size": 7 * 86_400_000_000}),
     ):
         frame = pd.DataFrame({"day": written[:-1], "y": np.arange(len(written) - 1.0)})
