@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -228,3 +229,23 @@ def test_missing_values_of_a_file_are_refused_with_the_option_that_takes_them(tm
     with pytest.raises(RequestError, match=r"or remove these rows, or add data\.gaps=fill or data\.gaps=split\.$"):
         Series(path=str(file), target="y", time="day").read()
     assert len(Series(path=str(file), target="y", time="day", gaps="fill").read()) == 30
+
+
+def test_a_wide_file_is_refused_with_the_command_that_reshapes_it(tmp_path: Any) -> None:
+    frame = days(20).assign(**{"shop a": np.arange(20.0), "b": np.arange(20.0) ** 2}).drop(columns="y")
+    file = tmp_path / "wide.csv"
+    frame.to_csv(file, index=False)
+    with pytest.raises(
+        RequestError,
+        match=r"^data\.target=\[shop a, b\] names several columns, and a series has one\. Choose one, such as "
+        r"data\.target=shop a, and add the others as inputs with data\.features=\[b\]; or write a row for each time",
+    ) as caught:
+        Series(path=str(file), target="[shop a, b]", time="day").read()
+    (reshape,) = re.findall(r"rows(\.melt\(.*?\)), and add data\.target=value data\.group=series\.$", str(caught.value))
+    long = eval("frame" + reshape, {"frame": frame})
+    data = load_rows(rows(long, target="value", group="series", window=2))
+    assert set(data.test.about["series"]) == {"shop a", "b"}
+    with pytest.raises(RequestError, match=r"is no column of .*wide\.csv\. Columns: day, shop a, b\.$"):
+        Series(path=str(file), target="[b, c]", time="day").read()
+    with pytest.raises(RequestError, match=r"rows\.melt\(value_vars=\['shop a', 'b'\], var_name"):
+        Series(path=str(file), target="['shop a', b]").read()

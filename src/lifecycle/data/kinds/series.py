@@ -17,7 +17,7 @@ from lifecycle.data.resolving import AUTO
 from lifecycle.data.scaling import SCALINGS, fitted
 from lifecycle.data.series import calendar, detection, time_order, windows
 from lifecycle.data.series.ahead import STEP, Ahead
-from lifecycle.data.series.fields import FEW_STEPS, SEASONS_FOR_A_WINDOW, WINDOW, SeriesFields
+from lifecycle.data.series.fields import FEW_STEPS, SEASONS_FOR_A_WINDOW, WINDOW, SeriesFields, check_is_one
 from lifecycle.data.series.stretches import groups_of, notes, stretches
 from lifecycle.data.sources import files
 from lifecycle.data.sources.source_fields import SourceFields
@@ -67,6 +67,7 @@ class Series(Card, Reading, Renamed, SeriesFields, Shares, SourceFields):
     def read(self) -> pd.DataFrame:
         """Return the raw rows, in the order of the source."""
         frame = self.renamed(self.cleaned(files.read(self.path, self), self.path), self.path)
+        check_is_one(self.target, list(frame.columns), self.time)
         named = {"target": self.target, "time": self.time, "weight": self.weight, "group": self.group}
         given = {key: name for key, name in named.items() if name is not None}
         for key, names in (("features", self.features), ("known", self.known)):
@@ -202,10 +203,7 @@ class Series(Card, Reading, Renamed, SeriesFields, Shares, SourceFields):
             series = [np.log(values) for values in series if len(values) and values.min() > 0]
         lags = list(self.lags)
         if self.difference == AUTO:
-            is_strong = season and _most([detection.strength(v, season) >= detection.STRONG for v in series])
-            lags = [season] if is_strong else []
-            if _most([detection.has_trend(windows.differenced(values, lags)) for values in series]):
-                lags = [1, *lags]
+            lags = list(_most([tuple(detection.differences_of(values, season)) for values in series]) or ())
         return {
             "season": season,
             "transform": transform,
