@@ -108,7 +108,10 @@ def test_years_as_decimal_numbers_stay_so() -> None:
     assert times.after(years, 2, None).tolist() == [1952.0, 1953.0]
 
 
-def test_decimal_years_as_texts_need_three_decimals() -> None:
-    texts = pd.Series(["1949", "1949.083", "1949.167"], name="when")
-    assert times.after(texts, 2, None).tolist() == ["1949.250", "1949.333"]
-    assert notations.readings(pd.Series(["1949.08", "1949.09"])) == []
+def test_decimal_years_as_texts_are_those_that_cannot_be_months() -> None:
+    for texts, following in (
+        (["1949", "1949.083", "1949.167"], ["1949.250", "1949.333"]),
+        (["1949.00", "1949.08", "1949.17"], ["1949.25", "1949.33"]),
+        (["1949.08", "1949.09"], ["1949.10", "1949.11"]),
+    ):
+        assert times.after(pd.Series(texts, name="when"), 2, None).tolist() == following

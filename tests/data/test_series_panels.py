@@ -249,3 +249,14 @@ def test_a_wide_file_is_refused_with_the_command_that_reshapes_it(tmp_path: Any)
         Series(path=str(file), target="[b, c]", time="day").read()
     with pytest.raises(RequestError, match=r"rows\.melt\(value_vars=\['shop a', 'b'\], var_name"):
         Series(path=str(file), target="['shop a', b]").read()
+
+
+@pytest.mark.parametrize("cycle", [4, 12])
+def test_a_time_in_two_columns_is_no_hint_at_several_series(cycle: int) -> None:
+    at = np.arange(5, 5 + 6 * cycle)
+    frame = pd.DataFrame({"day": 1959 + at // cycle, "part": at % cycle + 1, "y": at * 1.0})
+    sentence = "The columns day and part hold one time together, such as "
+    with pytest.raises(RequestError, match=sentence + r".*; or, if rows are in order, leave data\.time out\.$"):
+        rows(frame).samples(frame)
+    with pytest.raises(RequestError, match=r"A column separates several series in one file: data\.group=part\.$"):
+        rows(frame).samples(frame.drop(index=3))

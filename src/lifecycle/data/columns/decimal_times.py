@@ -19,20 +19,22 @@ CLOSE = 0.07
 """Months by which a number may differ from a month: two decimals of a year are rounded by 0.06 of them."""
 
 DECIMALS = re.compile(r"\d{4}(?:\.\d+)?")
+MONTHS = re.compile(r"\d{4}(?:\.(?:0\d|1[0-2]))?")
+"""Texts that ISO 8601 with points reads as months."""
 
 
 def parts_of_years(column: pd.Series[Any]) -> pd.Series[Any] | None:
     """Return the ISO months of a column of decimal years, at the beginning or in the middle of months.
 
     Args:
-        column: numbers, or texts of which one has three decimals: ``1949.08`` as a text may be August.
+        column: numbers, or texts that cannot all be months: ``1949.08`` as a text may be August.
 
     Returns:
         ``None`` for other columns.
     """
     import numpy as np
 
-    numbers = _numbers(column, decimals=3)
+    numbers = _numbers(column)
     if numbers is None:
         return None
     months = numbers * 12
@@ -71,14 +73,14 @@ def _middle(months: float) -> float:
     return 0.5 if abs(months % 1 - 0.5) <= CLOSE else 0.0
 
 
-def _numbers(column: pd.Series[Any], decimals: int = 1) -> np.ndarray[Any, Any] | None:
+def _numbers(column: pd.Series[Any]) -> np.ndarray[Any, Any] | None:
     """Return the numbers of a column that may be decimal years, of which some are not whole."""
     import numpy as np
     import pandas as pd
 
     if not pd.api.types.is_numeric_dtype(column):
         texts = column.astype(object).map(str).str.strip()
-        if not texts.str.fullmatch(DECIMALS).all() or not texts.str.contains(rf"\.\d{{{decimals}}}").any():
+        if not texts.str.fullmatch(DECIMALS).all() or texts.str.fullmatch(MONTHS).all():
             return None
         column = texts.astype(float)
     numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
