@@ -260,3 +260,20 @@ def test_a_time_in_two_columns_is_no_hint_at_several_series(cycle: int) -> None:
         rows(frame).samples(frame)
     with pytest.raises(RequestError, match=r"A column separates several series in one file: data\.group=part\.$"):
         rows(frame).samples(frame.drop(index=3))
+
+
+def test_a_column_for_each_month_is_noted_with_the_code_that_reshapes_it() -> None:
+    months = pd.date_range("2024-01-01", periods=12, freq="MS").strftime("%b").str.upper()
+    values = {month: 10.0 * at + np.arange(20) for at, month in enumerate(months)}
+    frame = pd.DataFrame({"YEAR": np.arange(1950, 1970), **values})
+    plugin = SeriesRows(time="YEAR", target="JAN", frame=frame, **PLAIN)
+    (note,) = plugin.notes(frame)
+    assert str(note[0]).startswith("YEAR has a column for each month, and of these only JAN is read.")
+    (code,) = re.findall(r"long = .*'month'\]", str(note[0]))
+    space: dict[str, Any] = {"rows": frame}
+    exec(code, space)
+    long = SeriesRows(time="when", target="value", frame=space["long"])
+    data = load_rows(long)
+    assert (data.plugin.season, data.time_step) == (12, {"unit": "month", "size": 1})
+    assert plugin.notes(frame[["YEAR", "JAN", "FEB"]]) == []
+    assert long.notes(space["long"]) == []

@@ -17,12 +17,13 @@ from lifecycle.data.resolving import AUTO
 from lifecycle.data.scaling import SCALINGS, fitted
 from lifecycle.data.series import calendar, detection, time_order, windows
 from lifecycle.data.series.ahead import STEP, Ahead
-from lifecycle.data.series.fields import FEW_STEPS, SEASONS_FOR_A_WINDOW, WINDOW, SeriesFields, check_is_one
+from lifecycle.data.series.fields import FEW_STEPS, SEASONS_FOR_A_WINDOW, WINDOW, SeriesFields
 from lifecycle.data.series.stretches import groups_of, notes, stretches
+from lifecycle.data.series.wide import check_is_one, note_on_months
 from lifecycle.data.sources import files
 from lifecycle.data.sources.source_fields import SourceFields
 from lifecycle.data.splits import Shares, chronological, chronological_fold
-from lifecycle.errors import FieldError, RequestError, Setting
+from lifecycle.errors import FieldError, RequestError, Setting, Text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -268,6 +269,10 @@ class Series(Card, Reading, Renamed, SeriesFields, Shares, SourceFields):
         if (self.gaps, self.duplicates) != ("refuse", "refuse"):
             texts += notes(self, found, len(frame))
         return ("Series", "; ".join(texts)) if texts else None
+
+    def notes(self, frame: pd.DataFrame) -> list[Text]:
+        """Return a warning where the target is one of several columns of months."""
+        return note_on_months(self.target, [str(name) for name in frame.columns], self.time)
 
     def ahead_of(self, frame: pd.DataFrame, number: int, trained: TimeStep | None) -> Ahead:
         """Return the steps that follow the last rows of each series; see :class:`lifecycle.data.series.ahead.Ahead`."""

@@ -10,7 +10,7 @@ from lifecycle.contract import LOG
 from lifecycle.data.resolving import AUTO
 from lifecycle.data.series.calendar import CYCLES
 from lifecycle.data.series.time_order import DUPLICATES, GAPS, REFUSE, check_every
-from lifecycle.errors import FieldError, RequestError, Setting
+from lifecycle.errors import FieldError
 
 WINDOW = 5
 """Steps of a window where no season says how many."""
@@ -98,34 +98,6 @@ class SeriesFields:
     def has_inputs(self) -> bool:
         """Whether there are other inputs than the past of the target."""
         return bool(self.features or self.known or self.calendar or self.horizon > 1)
-
-
-def check_is_one(target: str, columns: list[str], time: str | None) -> None:
-    """Refuse a target such as ``[a,b]``, which names several columns of a wide file.
-
-    Raises:
-        RequestError: says how to write such a file with one column of values.
-    """
-    names = [name.strip().strip("'\"") for name in target[1:-1].split(",")]
-    if target in columns or len(names) < 2 or f"[{target[1:-1]}]" != target or not set(names) <= set(columns):
-        return
-    kept = f"id_vars={time!r}, " if time else ""
-    raise RequestError(
-        Setting("data.target", target),
-        "names several columns, and a series has one",
-        remedy=[
-            "Choose one, such as ",
-            Setting("data.target", names[0]),
-            ", and add the others as inputs with ",
-            Setting("data.features", f"[{','.join(names[1:])}]"),
-            "; or write a row for each time and series, as pandas does with "
-            f"rows.melt({kept}value_vars={names}, var_name='series'), and add ",
-            Setting("data.target", "value"),
-            " ",
-            Setting("data.group", "series"),
-            ".",
-        ],
-    )
 
 
 def _whole(config: Any, name: str, low: int) -> None:
