@@ -267,7 +267,7 @@ def test_every_folder_that_holds_a_file_is_shipped() -> None:
         *("lifecycle.errors:RequestError", "lifecycle.optimizers:Adam", "lifecycle.schedules:Cosine"),
         *("lifecycle.sklearn:LifecycleClassifier", "lifecycle.testing:check_model_plugin"),
         *("lifecycle.testing:check_data_plugin", "lifecycle.streaming:predict_file", "lifecycle.data.sources:read"),
-        *("lifecycle.saved:load", "lifecycle.saved:save", "lifecycle.saved:prepare"),
+        *("lifecycle.saved:load", "lifecycle.saved:save", "lifecycle.saved:prepare", "lifecycle.saved:bases"),
         "lifecycle.saved:_load_pyfunc",  # MLflow calls it in every model that was logged
     ],
 )

@@ -286,9 +286,16 @@ class OrdersRows(Protocol):
 
 @runtime_checkable
 class PredictsDifferences(Protocol):
-    """Predicts the difference of a value to the one some rows earlier."""
+    """May predict the difference of a value to its base: the value that follows if all differences are 0."""
 
-    difference: int  # rows; 0: predicts the values
+    def differences(self) -> dict[str, Any]:
+        """Return how values are learnt, in plain values.
+
+        The keys are ``difference``, ``base`` (the factors of earlier values in a base, by the steps before it; of their
+        logarithms with a transform; empty: the values are learnt), ``transform``, ``season``, ``window``, ``centre``
+        and ``horizon``.
+        """
+        ...
 
 
 def notes_of(plugin: Any, frame: pd.DataFrame) -> list[Text]:

@@ -1,7 +1,7 @@
 """Public names of :mod:`lifecycle.predict.saved_model`. MLflow models and exported programs import this module."""
 
 from lifecycle.predict.mlflow_model import PyFunc, _load_pyfunc
-from lifecycle.predict.saved_model import check_preprocessing, load, prepare, save
+from lifecycle.predict.saved_model import bases, check_preprocessing, load, prepare, save
 from lifecycle.predict.trained_model import TIME_STEP, Preparation, TrainedModel
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "PyFunc",
     "TrainedModel",
     "_load_pyfunc",
+    "bases",
     "check_preprocessing",
     "load",
     "prepare",

@@ -103,11 +103,42 @@ def test_the_strength_of_a_season_is_0_of_noise_and_1_of_a_cycle() -> None:
     assert detection.season_of(np.tile(np.arange(24.0), 10), step_named("hour")) == 24
 
 
-def test_the_kpss_statistic_is_that_of_statsmodels() -> None:
-    stattools = pytest.importorskip("statsmodels.tsa.stattools")
-    values = np.random.default_rng(1).normal(size=80).cumsum()
-    lags = int(3 * np.sqrt(80) / 13)
-    assert detection.kpss(values) == pytest.approx(stattools.kpss(values, nlags=lags)[0])
+WAVE = np.tile([1.0, 5.0, 2.0, 8.0, 0.0, 3.0], 20)
+NOISE = np.random.default_rng(1).normal(size=120)
+
+
+@pytest.mark.parametrize(
+    ("values", "season", "lags"),
+    [
+        (NOISE, None, []),
+        (NOISE + WAVE, 6, [6]),
+        (NOISE.cumsum(), 6, [1]),
+        (0.1 * NOISE.cumsum() + WAVE, 6, [1, 6]),
+        (np.arange(120.0), None, [1]),
+        (np.ones(120), 6, []),
+        (NOISE.cumsum()[:7], None, []),  # too few to judge
+        (np.arange(16.0), 6, [1]),  # fewer than three seasons
+    ],
+)
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 1e9])
+def test_differences_are_those_of_the_best_naive_forecast(
+    values: np.ndarray[Any, Any], season: int | None, lags: list[int], scale: float
+) -> None:
+    assert detection.differences_of(scale * (values + 3), season) == lags
+
+
+def test_another_difference_has_to_lower_the_error_by_a_twentieth() -> None:
+    draws = np.random.default_rng(0).normal(size=4000)
+
+    def walk(share: float) -> np.ndarray[Any, Any]:
+        """Return values whose deviation is that of their changes divided by ``share``."""
+        values, keep = np.zeros(4000), 1 - share**2 / 2
+        for at in range(1, 4000):
+            values[at] = keep * values[at - 1] + draws[at]
+        return values
+
+    assert detection.differences_of(walk(0.97), None) == []
+    assert detection.differences_of(walk(0.85), None) == [1]
 
 
 def test_the_logarithm_is_learnt_where_the_level_grows_tenfold_and_the_amplitude_with_it() -> None:

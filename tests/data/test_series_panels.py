@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,19 @@ NOTED = {
     "1/31/1949": lambda m: f"{m.month}/28/{m.year}",
     "1949-01-01T00:00:00+01:00": lambda m: m.strftime("%Y-%m-01T00:00:00+01:00"),
     "1 Jan 1949": lambda m: f"1 {m.strftime('%b')} {m.year}",
+    "01JAN1949": lambda m: m.strftime("01%b%Y").upper(),
+    "1949 Jan": lambda m: m.strftime("%Y %b"),
+    "1949-January": lambda m: m.strftime("%Y-%B"),
+    "Jan-1-1949": lambda m: m.strftime("%b-1-%Y"),
+    "January 01, 1949": lambda m: m.strftime("%B 01, %Y"),
+    "1949/Jan/1": lambda m: m.strftime("%Y/%b/1"),
+    "Jan '49": lambda m: m.strftime("%b '%y"),
+    "1949M01": lambda m: m.strftime("%YM%m"),
+    "1949.0, 1949.08333333333": lambda m: round(m.year + (m.month - 1) / 12, 11),
+    "1949.083": lambda m: round(m.year + (m.month - 1) / 12, 3),
+    "1949.08": lambda m: round(m.year + (m.month - 1) / 12, 2),
+    "1949.042": lambda m: round(m.year + (m.month - 0.5) / 12, 3),
+    "1949.01, 1949.1": lambda m: float(m.strftime("%Y.%m")),
 }
 
 
@@ -57,8 +71,10 @@ def test_quarters_and_weeks_are_read_and_continued() -> None:
     weeks = [
         f"{d.isocalendar().year}-W{d.isocalendar().week:02}" for d in pd.date_range("2001-01-01", periods=61, freq="7D")
     ]
+    decimals = [1949 + at / 4 for at in range(49)]
     for written, step in (
         (quarters, {"unit": "month", "size": 3}),
+        (decimals, {"unit": "month", "size": 3}),
         (weeks, {"unit": "microsecond", "size": 7 * 86_400_000_000}),
     ):
         frame = pd.DataFrame({"day": written[:-1], "y": np.arange(len(written) - 1.0)})
@@ -213,3 +229,51 @@ def test_missing_values_of_a_file_are_refused_with_the_option_that_takes_them(tm
     with pytest.raises(RequestError, match=r"or remove these rows, or add data\.gaps=fill or data\.gaps=split\.$"):
         Series(path=str(file), target="y", time="day").read()
     assert len(Series(path=str(file), target="y", time="day", gaps="fill").read()) == 30
+
+
+def test_a_wide_file_is_refused_with_the_command_that_reshapes_it(tmp_path: Any) -> None:
+    frame = days(20).assign(**{"shop a": np.arange(20.0), "b": np.arange(20.0) ** 2}).drop(columns="y")
+    file = tmp_path / "wide.csv"
+    frame.to_csv(file, index=False)
+    with pytest.raises(
+        RequestError,
+        match=r"^data\.target=\[shop a, b\] names several columns, and a series has one\. Choose one, such as "
+        r"data\.target=shop a, and add the others as inputs with data\.features=\[b\]; or write a row for each time",
+    ) as caught:
+        Series(path=str(file), target="[shop a, b]", time="day").read()
+    (reshape,) = re.findall(r"rows(\.melt\(.*?\)), and add data\.target=value data\.group=series\.$", str(caught.value))
+    long = eval("frame" + reshape, {"frame": frame})
+    data = load_rows(rows(long, target="value", group="series", window=2))
+    assert set(data.test.about["series"]) == {"shop a", "b"}
+    with pytest.raises(RequestError, match=r"is no column of .*wide\.csv\. Columns: day, shop a, b\.$"):
+        Series(path=str(file), target="[b, c]", time="day").read()
+    with pytest.raises(RequestError, match=r"rows\.melt\(value_vars=\['shop a', 'b'\], var_name"):
+        Series(path=str(file), target="['shop a', b]").read()
+
+
+@pytest.mark.parametrize("cycle", [4, 12])
+def test_a_time_in_two_columns_is_no_hint_at_several_series(cycle: int) -> None:
+    at = np.arange(5, 5 + 6 * cycle)
+    frame = pd.DataFrame({"day": 1959 + at // cycle, "part": at % cycle + 1, "y": at * 1.0})
+    sentence = "The columns day and part hold one time together, such as "
+    with pytest.raises(RequestError, match=sentence + r".*; or, if rows are in order, leave data\.time out\.$"):
+        rows(frame).samples(frame)
+    with pytest.raises(RequestError, match=r"A column separates several series in one file: data\.group=part\.$"):
+        rows(frame).samples(frame.drop(index=3))
+
+
+def test_a_column_for_each_month_is_noted_with_the_code_that_reshapes_it() -> None:
+    months = pd.date_range("2024-01-01", periods=12, freq="MS").strftime("%b").str.upper()
+    values = {month: 10.0 * at + np.arange(20) for at, month in enumerate(months)}
+    frame = pd.DataFrame({"YEAR": np.arange(1950, 1970), **values})
+    plugin = SeriesRows(time="YEAR", target="JAN", frame=frame, **PLAIN)
+    (note,) = plugin.notes(frame)
+    assert str(note[0]).startswith("YEAR has a column for each month, and of these only JAN is read.")
+    (code,) = re.findall(r"long = .*'month'\]", str(note[0]))
+    space: dict[str, Any] = {"rows": frame}
+    exec(code, space)
+    long = SeriesRows(time="when", target="value", frame=space["long"])
+    data = load_rows(long)
+    assert (data.plugin.season, data.time_step) == (12, {"unit": "month", "size": 1})
+    assert plugin.notes(frame[["YEAR", "JAN", "FEB"]]) == []
+    assert long.notes(space["long"]) == []

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from lifecycle import registry
 from lifecycle.contract import DataPlugin
+from lifecycle.data.kinds.series import Series
 from lifecycle.plugins.cnn import CNN
 from lifecycle.plugins.lstm import LSTM
 from lifecycle.plugins.mlp import MLP
@@ -165,12 +166,84 @@ def test_a_saved_model_is_exported_with_its_preprocessing_and_code_that_runs(
 
 def test_a_differenced_series_says_what_is_to_be_added(tmp_path: Path) -> None:
     export.export(SERIES / "model", "torch_export", tmp_path / "out")
-    assert json_of(tmp_path / "out")["outputs"]["difference"] == 1
-    said = "the value of `sold` in its own units, as its difference to the value 1 steps before, which must be added"
-    assert said in (tmp_path / "out" / "README.md").read_text()
+    outputs, text = json_of(tmp_path / "out")["outputs"], (tmp_path / "out" / "README.md").read_text()
+    assert (outputs["difference"], outputs["base"], outputs["transform"]) == (1, {"1": 1.0}, "none")
+    assert "the value of `sold` minus its base, which must be added (predicted)" in text
+    assert "The base of the value y[t] is y[t-1], where" in text
+    assert "the first sample belongs to row 5, counted" in text
     rows, expected = pd.read_csv(SERIES / "rows.csv"), pd.read_csv(SERIES / "predictions.csv")
     differences = program_of(tmp_path / "out")(saved_model.prepare(tmp_path / "out", rows))[:, 0]
     np.testing.assert_allclose(rows["sold"].to_numpy()[4:-1] + differences, expected["predicted"], rtol=1e-6)
+    export.export(SERIES / "model", "safetensors", tmp_path / "saved")
+    assert "the value of `sold` in its own units (predicted)" in (tmp_path / "saved" / "README.md").read_text()
+
+
+GROWING = pd.DataFrame({"y": np.exp(3 + 0.02 * np.arange(60.0)) * (1.5 + np.sin(np.arange(60.0) / 2))})
+
+
+@pytest.mark.parametrize(
+    ("fields", "base", "formula"),
+    [
+        (
+            {"difference": [1, 12], "transform": "log"},
+            lambda y, t: y[t - 1] * y[t - 12] / y[t - 13],
+            "y[t-1] * y[t-12] / y[t-13]",
+        ),
+        (
+            {"difference": [1, 12], "transform": "none"},
+            lambda y, t: y[t - 1] + y[t - 12] - y[t - 13],
+            "y[t-1] + y[t-12] - y[t-13]",
+        ),
+        ({"difference": [1, 1], "transform": "none"}, lambda y, t: 2 * y[t - 1] - y[t - 2], "2 y[t-1] - y[t-2]"),
+        ({"difference": 0, "transform": "log"}, None, ""),
+    ],
+    ids=["ratios", "two differences", "one twice", "logarithms alone"],
+)
+def test_a_forecast_by_the_text_of_an_export_is_that_of_predict(
+    fields: dict[str, Any], base: Any, formula: str, tmp_path: Path
+) -> None:
+    plugin = SeriesRows(window=3, season=12, frame=GROWING, **fields)
+    data = load_rows(plugin)
+    torch.manual_seed(0)
+    model, kept = LSTM(units=[2]), ("target", "window", "season", "difference", "transform")
+    trained = TrainedModel(
+        model_name="lstm",
+        model=model,
+        data_name="mine",
+        data_kind="series",
+        data=Series(path="a.csv", **{name: getattr(data.plugin, name) for name in kept}),
+        spec=data.spec,
+        preprocessing=data.preprocessing,
+        network=model.build(data.spec).eval(),
+        columns=data.columns,
+        settings={},
+        provenance={},
+    )
+    saved_model.save(trained, tmp_path / "saved")
+    folder = tmp_path / "out"
+    export.export(tmp_path / "saved", "torch_export", folder)
+    text, outputs = (folder / "README.md").read_text(), json_of(folder)["outputs"]
+    assert {"season": 12, "window": 3, "centre": True, **fields}.items() <= outputs.items()
+    # As the text says, the next step is a row that repeats the last value.
+    GROWING.iloc[[*range(60), 59]].to_csv(folder / "new.csv", index=False)
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    space: dict[str, Any] = {}
+    exec(f"import os; os.chdir({str(folder)!r})\n{code}", space)
+    predictions = np.asarray(space["predictions"].detach())[:, 0].astype(np.float64)
+    expected = float(trained.forecast(GROWING, 1)["predicted"].iloc[0])
+    if base is None:
+        assert "the value of `y` in its own units (predicted)" in text
+        assert predictions[-1] == pytest.approx(expected, rel=1e-5)
+        return
+    assert f"The base of the value y[t] is {formula}, where" in text
+    values = GROWING["y"].to_numpy()
+    by_hand = (
+        base(values, 60) * predictions[-1] if "*" in formula and "/" in formula else base(values, 60) + predictions[-1]
+    )
+    assert by_hand == pytest.approx(expected, rel=1e-5)
+    assert space["values"][-1, 0] == pytest.approx(expected, rel=1e-5)
+    first = int(re.findall(r"the first sample belongs to row (\d+)", text)[0])
+    assert len(predictions) == 61 - first
 
 
 def test_the_folder_has_a_name_of_its_own(lifecycle: Command, tmp_path: Path) -> None:

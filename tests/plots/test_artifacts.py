@@ -304,9 +304,14 @@ DAYS = pd.date_range("2024-01-27", periods=30)
         (DAYS.to_numpy(), DAYS[24].to_datetime64(), "time"),
         (DAYS.strftime("%Y-%m-%d").to_numpy(dtype=object), DAYS[24].to_datetime64(), "time"),
         (np.arange(30) * 0.5, 12.0, "time"),
+        (
+            np.array([str(round(2000 + row / 12, 3)) for row in range(30)], dtype=object),
+            np.datetime64("2002-01-01"),
+            "time",
+        ),
         (np.array([f"week {row}th?" for row in range(30)], dtype=object), 24, "row"),
     ],
-    ids=["times", "texts", "numbers", "no times"],
+    ids=["times", "texts", "numbers", "decimal years", "no times"],
 )
 def test_times_are_on_the_axis_where_they_can_be_read(tmp_path: Path, times: Any, first: Any, axis: str) -> None:
     data = series(times)

@@ -106,6 +106,8 @@ def moments(parts: list[Part]) -> tuple[list[AnyArray], str]:
     # Texts from a CSV file. Whole numbers other than years are positions, not dates.
     if times.dtype.kind not in "iufM":
         written = pd.Series(times)
+        if written.map(str).str.fullmatch(r"\d+\.\d+").all():  # decimal years as texts may be months
+            written = written.astype(float)
         if written.map(str).str.fullmatch(WHOLE).all():
             written = written.astype("int64")
         try:

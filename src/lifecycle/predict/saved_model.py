@@ -21,7 +21,7 @@ import skops.io
 from lifecycle import registry
 from lifecycle.capabilities import transform_of
 from lifecycle.config import expressions
-from lifecycle.contract import DataSpec
+from lifecycle.contract import LOG, DataSpec
 from lifecycle.credentials import is_credential
 from lifecycle.data.columns.missing_values import REFUSE
 from lifecycle.data.preprocessing import Preprocessing
@@ -138,16 +138,41 @@ def prepare(folder: str | Path, rows: pd.DataFrame, missing: str = REFUSE) -> np
         RequestError: a column is missing, or a row cannot be used.
         SavedModelError: as :func:`load`.
     """
-    folder = Path(folder)
+    preparation = _prepared(Path(folder), missing)
+    rows = as_pandas(rows, "input")
+    return preparation.inputs(preparation.samples(rows), rows).numpy()
+
+
+def bases(folder: str | Path, rows: pd.DataFrame, missing: str = REFUSE) -> np.ndarray[Any, Any]:
+    """Return the bases of the samples that :func:`prepare` returns for a model that learnt differences.
+
+    Args:
+        folder: of the export, or of a saved model; its weights are not read.
+        rows: raw rows with the columns of the training file.
+        missing: as :func:`prepare`.
+
+    Returns:
+        ``(samples, 1) float64``: what an exported program's outputs are added to, and with ``transform=log`` what they
+        are multiplied by; 0 and 1 without differences.
+
+    Raises:
+        RequestError: a column is missing, or a row cannot be used.
+        SavedModelError: as :func:`load`.
+    """
+    preparation = _prepared(Path(folder), missing)
+    samples = preparation.samples(as_pandas(rows, "input"))
+    base = np.zeros(len(samples.rows)) if samples.base is None else samples.base
+    return (np.exp(base) if preparation.preprocessing.transform == LOG else base)[:, np.newaxis]
+
+
+def _prepared(folder: Path, missing: str) -> Preparation:
     manifest = _manifest(folder, (PREPROCESSING,))
     try:
-        preparation = Preparation(**_preparation(folder, manifest), missing=missing)
+        return Preparation(**_preparation(folder, manifest), missing=missing)
     except LifecycleError:
         raise
     except Exception as error:
         raise _broken(folder, error) from error
-    rows = as_pandas(rows, "input")
-    return preparation.inputs(preparation.samples(rows), rows).numpy()
 
 
 def _load(folder: Path, manifest: dict[str, Any]) -> TrainedModel:

@@ -1,4 +1,4 @@
-"""Notations of times other than ISO 8601: days first, names of months, quarters, weeks, and whole numbers.
+"""Notations of times other than ISO 8601: days first, names of months, quarters, weeks, and numbers.
 
 A notation converts a column to ISO dates, and writes later dates in the form of the column.
 """
@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from lifecycle.data.columns import decimal_times
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,16 +32,23 @@ class Notation:
         pattern: of a whole text, with the groups ``year``, ``month``, ``day``, ``quarter``, ``week``, ``clock``.
         write: returns a date in the form of a text that matches.
         numeric: whether whole numbers are read too.
+        read: returns the ISO texts of a column, ``None`` if it has another notation; by default by the pattern.
     """
 
     name: str
     pattern: str
     write: Callable[[pd.Timestamp, str], str]
     numeric: bool = False
+    read: Callable[[pd.Series[Any]], pd.Series[Any] | None] | None = None
 
 
 def typical(texts: Iterable[str], notation: Notation) -> str:
-    """Return the text that shows best how numbers are padded (the shortest) and names are written (the longest)."""
+    """Return the text that shows best how numbers are padded (the shortest) and names are written (the longest).
+
+    Of decimal numbers it is the one with the most decimals.
+    """
+    if notation.read is not None:
+        return max(texts, key=len)
 
     def key(text: str) -> tuple[int, int]:
         found = re.fullmatch(notation.pattern, text, re.IGNORECASE)
@@ -94,18 +103,25 @@ def _notation(name: str, pattern: str, numeric: bool = False) -> Notation:
 
 
 NAME = r"(?P<month>[A-Za-z]{3,9})"
+YEAR = r"(?P<year>\d{4})"
+SHORT = r"(?P<year>\d{4}|\d\d)"
 NOTATIONS = (
     _notation("yyyymmdd", r"(?P<year>(?:18|19|20|21)\d\d)(?P<month>\d\d)(?P<day>\d\d)", numeric=True),
     _notation("yyyymm", r"(?P<year>(?:18|19|20|21)\d\d)(?P<month>\d\d)", numeric=True),
-    _notation("year and quarter", r"(?P<year>\d{4})[-/ ]?Q(?P<quarter>[1-4])"),
-    _notation("quarter and year", r"Q(?P<quarter>[1-4])[-/ ]?(?P<year>\d{4})"),
-    _notation("year and week", r"(?P<year>\d{4})-?W(?P<week>\d\d)"),
+    _notation("year and quarter", YEAR + r"[-/ ]?Q(?P<quarter>[1-4])"),
+    _notation("quarter and year", r"Q(?P<quarter>[1-4])[-/ ]?" + YEAR),
+    _notation("year and week", YEAR + r"[-/ ]?W(?P<week>\d\d?)"),
+    _notation("year and M with month", YEAR + r"[-/ ]?M(?P<month>\d\d?)"),
     _notation("day/month/year", rf"(?P<day>\d\d?)[-/.](?P<month>\d\d?)[-/.](?P<year>\d{{4}}){CLOCK}"),
     _notation("month/day/year", rf"(?P<month>\d\d?)[-/.](?P<day>\d\d?)[-/.](?P<year>\d{{4}}){CLOCK}"),
     _notation("month/year", r"(?P<month>\d\d?)/(?P<year>\d{4})"),
-    _notation("month name and year", NAME + r"[-/. ]{1,2}(?P<year>\d{4}|\d\d)"),
-    _notation("day, month name and year", r"(?P<day>\d\d?)[-/. ]" + NAME + r"[-/. ](?P<year>\d{4}|\d\d)" + CLOCK),
-    _notation("month name, day and year", NAME + r" (?P<day>\d\d?),? (?P<year>\d{4})" + CLOCK),
+    _notation("month name and year", NAME + r"[-/., ']{0,2}" + SHORT),
+    _notation("year and month name", YEAR + r"[-/., ]{0,2}" + NAME),
+    _notation("day, month name and year", r"(?P<day>\d\d?)[-/., ]{0,2}" + NAME + r"[-/., ]{0,2}" + SHORT + CLOCK),
+    _notation("month name, day and year", NAME + r"[-/. ]{1,2}(?P<day>\d\d?)[-/., ]{1,2}" + SHORT + CLOCK),
+    _notation("year, month name and day", YEAR + r"[-/., ]{0,2}" + NAME + r"[-/., ]{0,2}(?P<day>\d\d?)" + CLOCK),
+    Notation("decimal year", "", decimal_times.write_part, read=decimal_times.parts_of_years),
+    Notation("year.month", "", decimal_times.write_month, read=decimal_times.years_with_months),
 )
 
 
@@ -113,17 +129,25 @@ def readings(column: pd.Series[Any]) -> list[tuple[Notation, pd.Series[Any]]]:
     """Return the notations that fit all values of a column, each with the ISO texts of the times.
 
     Args:
-        column: texts or whole numbers, without missing values. A column of ISO dates has none.
+        column: texts or numbers, without missing values. A column of ISO dates has none.
     """
     import pandas as pd
 
-    if pd.api.types.is_bool_dtype(column) or column.dtype.kind in "mMfc" or not len(column):
+    if pd.api.types.is_bool_dtype(column) or column.dtype.kind in "mMc" or not len(column):
         return []
     is_number = pd.api.types.is_numeric_dtype(column)
     written = column.astype(object).map(str).str.strip()
     found = []
     for notation in NOTATIONS:
-        if is_number > notation.numeric or not written.str.fullmatch(notation.pattern, flags=re.IGNORECASE).all():
+        if notation.read is not None:
+            if (iso := notation.read(column)) is not None:
+                found.append((notation, iso))
+            continue
+        if (
+            column.dtype.kind == "f"
+            or is_number > notation.numeric
+            or not written.str.fullmatch(notation.pattern, flags=re.IGNORECASE).all()
+        ):
             continue
         if (iso := _iso(written.str.extract(rf"^{notation.pattern}$", flags=re.IGNORECASE))) is not None:
             found.append((notation, iso))
@@ -138,7 +162,7 @@ def _iso(parts: pd.DataFrame) -> pd.Series[Any] | None:
     short = parts["year"].str.len() == 2
     year = year.where(~short, year + (year >= FIRST_OF_1900S).map({True: 1900, False: 2000}))
     if "week" in parts:
-        text = year.astype(str).str.zfill(4) + "-W" + parts["week"] + "-1"
+        text = year.astype(str).str.zfill(4) + "-W" + parts["week"].str.zfill(2) + "-1"
         dates = pd.to_datetime(text, format="%G-W%V-%u", errors="coerce")
         # Python accepts week 53 of any year.
         same = dates.dt.isocalendar().year == year if dates.notna().all() else None

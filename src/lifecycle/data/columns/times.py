@@ -196,7 +196,7 @@ def _reading(column: pd.Series[Any], trained: TimeStep | None = None) -> tuple[N
         if step_of(in_order) is not None if trained is None else has_step(in_order, trained):
             return notation, read
         found.append((notation, read))
-    if found and pd.api.types.is_numeric_dtype(column):  # equal steps say what whole numbers are
+    if found and pd.api.types.is_integer_dtype(column):  # equal steps say what whole numbers are
         numbers = Moments(column, column).at(column.to_numpy().argsort(kind="stable"))
         return found[0] if step_of(numbers) is None else None
     return found[0] if found else None
@@ -236,7 +236,7 @@ def _check_each(column: pd.Series[Any], fits: np.ndarray[Any, Any]) -> None:
         raise RequestError(
             _key(column),
             f"is {column.iloc[wrong[0]]} in row {wrong[0]}, which is no time",
-            remedy="Write times as 1960, 1960-01, 1960-01-31 or 1960-01-31 12:00.",
+            remedy=["Write times as 1960, 1960-01, 1960-01-31 or 1960-01-31 12:00, or ", *WITHOUT_TIMES],
         )
 
 

@@ -19,10 +19,11 @@ from lifecycle.data.series import calendar, detection, time_order, windows
 from lifecycle.data.series.ahead import STEP, Ahead
 from lifecycle.data.series.fields import FEW_STEPS, SEASONS_FOR_A_WINDOW, WINDOW, SeriesFields
 from lifecycle.data.series.stretches import groups_of, notes, stretches
+from lifecycle.data.series.wide import check_is_one, note_on_months
 from lifecycle.data.sources import files
 from lifecycle.data.sources.source_fields import SourceFields
 from lifecycle.data.splits import Shares, chronological, chronological_fold
-from lifecycle.errors import FieldError, RequestError, Setting
+from lifecycle.errors import FieldError, RequestError, Setting, Text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,6 +68,7 @@ class Series(Card, Reading, Renamed, SeriesFields, Shares, SourceFields):
     def read(self) -> pd.DataFrame:
         """Return the raw rows, in the order of the source."""
         frame = self.renamed(self.cleaned(files.read(self.path, self), self.path), self.path)
+        check_is_one(self.target, list(frame.columns), self.time)
         named = {"target": self.target, "time": self.time, "weight": self.weight, "group": self.group}
         given = {key: name for key, name in named.items() if name is not None}
         for key, names in (("features", self.features), ("known", self.known)):
@@ -85,6 +87,18 @@ class Series(Card, Reading, Renamed, SeriesFields, Shares, SourceFields):
     def target_transform(self) -> str:
         """``"log"`` if logarithms are learnt."""
         return LOG if self.is_log else ""
+
+    def differences(self) -> dict[str, Any]:
+        """Return how values are learnt; see :class:`lifecycle.capabilities.PredictsDifferences`."""
+        return {
+            "difference": self.difference if self.lags else 0,
+            "base": {str(step): factor for step, factor in windows.terms(self.lags).items()},
+            "transform": LOG if self.is_log else "none",
+            "season": self.cycle,
+            "window": self.steps,
+            "centre": self.is_centred,
+            "horizon": self.horizon,
+        }
 
     def columns(self, frame: pd.DataFrame) -> list[str]:
         """Return the columns that a prediction needs: the target, which is predicted from its own past, and others."""
@@ -190,10 +204,7 @@ class Series(Card, Reading, Renamed, SeriesFields, Shares, SourceFields):
             series = [np.log(values) for values in series if len(values) and values.min() > 0]
         lags = list(self.lags)
         if self.difference == AUTO:
-            is_strong = season and _most([detection.strength(v, season) >= detection.STRONG for v in series])
-            lags = [season] if is_strong else []
-            if _most([detection.has_trend(windows.differenced(values, lags)) for values in series]):
-                lags = [1, *lags]
+            lags = list(_most([tuple(detection.differences_of(values, season)) for values in series]) or ())
         return {
             "season": season,
             "transform": transform,
@@ -258,6 +269,10 @@ class Series(Card, Reading, Renamed, SeriesFields, Shares, SourceFields):
         if (self.gaps, self.duplicates) != ("refuse", "refuse"):
             texts += notes(self, found, len(frame))
         return ("Series", "; ".join(texts)) if texts else None
+
+    def notes(self, frame: pd.DataFrame) -> list[Text]:
+        """Return a warning where the target is one of several columns of months."""
+        return note_on_months(self.target, [str(name) for name in frame.columns], self.time)
 
     def ahead_of(self, frame: pd.DataFrame, number: int, trained: TimeStep | None) -> Ahead:
         """Return the steps that follow the last rows of each series; see :class:`lifecycle.data.series.ahead.Ahead`."""

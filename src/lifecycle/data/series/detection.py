@@ -1,8 +1,8 @@
-"""Season, trend and growing amplitude of a series, found in the values of its training part.
+"""Season, differences and growing amplitude of a series, found in the values of its training part.
 
 - Season: the share of the variance around a moving average that the means of the phases explain (the strength of
   seasonality of Wang, Smith and Hyndman, 2006), corrected for the number of phases.
-- Trend: the KPSS test of a constant level (Kwiatkowski et al., 1992), with the lags and the 5% bound of R's ``ndiffs``.
+- Differences: those whose naive forecast has the least squared error, and no more of them than that needs.
 - Growing amplitude: the slope of log(deviation) over log(mean) of consecutive blocks (Guerrero, 1993).
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.columns.time_steps import BUSINESS_DAY, LENGTHS, MICROSECOND, MONTH, TimeStep
+from lifecycle.data.series.windows import differenced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,14 +19,17 @@ if TYPE_CHECKING:
 MOST_SEASON = 168
 """Steps of the longest season that is found: a window covers it, and an LSTM takes each of its steps in turn."""
 
-FOUND, STRONG = 0.3, 0.64
-"""Strength from which a season is reported, and from which values are differenced by it, as R's ``nsdiffs`` does."""
+FOUND = 0.3
+"""Strength from which a season is reported."""
 
 CYCLES = 3
 """Seasons that the training part must have."""
 
-KPSS_BOUND = 0.463
-"""Critical value of the KPSS statistic of a constant level, at 5%."""
+CLEARLY = 1.05
+"""How much larger the error of fewer differences may be: each difference adds the noise of earlier values."""
+
+FEWEST = 8
+"""Values from which differences are judged."""
 
 BLOCKS = 4
 """Fewest blocks by which a growing amplitude is judged."""
@@ -118,30 +122,36 @@ def _peaks(values: np.ndarray[Any, Any]) -> list[int]:
     ]
 
 
-def has_trend(values: np.ndarray[Any, Any]) -> bool:
-    """Return whether the KPSS test rejects that values vary around a constant level, at 5%."""
-    return kpss(values) > KPSS_BOUND
+def differences_of(values: np.ndarray[Any, Any], season: int | None) -> list[int]:
+    """Return the lags to difference values by: none, 1, the season, or both.
 
+    The naive forecast of each is compared on the same values: the mean, the last value, that of the season before, and
+    that value changed as the season before it was. Of those whose root mean squared error is at most 5% above the
+    least, the one with the fewest lags is taken.
 
-def kpss(values: np.ndarray[Any, Any]) -> float:
-    """Return the KPSS statistic of a constant level; 0 for constant values.
+    Args:
+        values: ``(steps,) float64``, on the scale of the transform.
+        season: steps; ``None``: there is none.
 
     >>> import numpy as np
-    >>> kpss(np.arange(100.0)) > KPSS_BOUND > kpss(np.random.default_rng(0).normal(size=100))
-    True
+    >>> noise, steps = np.random.default_rng(0).normal(size=120), np.arange(120)
+    >>> differences_of(noise, None), differences_of(noise.cumsum(), None), differences_of(noise + steps % 12 * 9, 12)
+    ([], [1], [12])
     """
     import numpy as np
 
-    count = len(values)
-    errors = values - values.mean()
-    if count < 8 or not errors.any():
-        return 0.0
-    lags = int(3 * np.sqrt(count) / 13)
-    variance = float(errors @ errors) / count
-    for lag in range(1, lags + 1):  # the long-run variance of Newey and West
-        variance += 2 * (1 - lag / (lags + 1)) * float(errors[lag:] @ errors[:-lag]) / count
-    sums = np.cumsum(errors)
-    return float(sums @ sums) / count**2 / variance if variance > 0 else 0.0
+    if len(values) < FEWEST:
+        return []
+    by_season = [[season], [1, season]] if season and len(values) >= CYCLES * season else []
+    candidates = [[], [1], *by_season]
+    longest = sum(candidates[-1])
+    errors, rounding = [], 1e-12 * float(np.abs(values).max())
+    for lags in candidates:
+        changes = differenced(values, lags)[longest - sum(lags) :]
+        error = float(np.std(changes) if not lags else np.sqrt(np.mean(changes**2)))
+        errors.append(error if error > rounding else 0.0)
+    good = [at for at, error in enumerate(errors) if error <= CLEARLY * min(errors)]
+    return candidates[min(good, key=lambda at: (len(candidates[at]), errors[at]))]
 
 
 def needs_log(values: np.ndarray[Any, Any], season: int | None) -> bool:

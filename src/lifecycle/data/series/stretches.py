@@ -113,19 +113,45 @@ def _places(fields: Any, frame: pd.DataFrame, group: Any, trained: Any) -> Place
         return in_order(frame[fields.time], fields.gaps, fields.duplicates, fields.every, trained)
     except RequestError as error:
         if group is None:
-            if fields.group is None and _may_be_groups(fields, frame) and fields.duplicates == REFUSE:
-                names = ", ".join(_may_be_groups(fields, frame)[:3])
-                raise _with_hint(error, names) from error
+            if fields.group is None and fields.duplicates == REFUSE:
+                raise _with_hint(error, _hint(fields, frame)) from error
             raise
         key: Text = [Setting("data.time", fields.time), f" of {fields.group} {group}"]
         raise RequestError(key, error.problem, error.got, error.remedy) from error
 
 
-def _with_hint(error: RequestError, names: str) -> RequestError:
-    """Return the error of repeated times with the columns that may tell several series apart."""
-    group = Setting("data.group", names.split(", ", maxsplit=1)[0])
-    hint: list[Text] = ["A column separates several series in one file: ", group, "."]
-    return RequestError(error.key, error.problem, error.got, [*_as_list(error.remedy), " ", *hint])
+def _hint(fields: Any, frame: pd.DataFrame) -> list[Text]:
+    """Return what repeated times may mean: the rest of the time is in another column, or there are several series."""
+    may_be_groups = _may_be_groups(fields, frame)
+    if part := next((name for name in may_be_groups if _is_part_of_time(frame[fields.time], frame[name])), None):
+        first = f"{frame[fields.time].iloc[0]} {frame[part].iloc[0]}"
+        return [
+            f"The columns {fields.time} and {part} hold one time together, such as {first}: put both into one column, "
+            "such as 2024-03 or 2024 Q1; or, if rows are in order, leave ",
+            Setting("data.time"),
+            " out.",
+        ]
+    if may_be_groups:
+        return ["A column separates several series in one file: ", Setting("data.group", may_be_groups[0]), "."]
+    return []
+
+
+def _is_part_of_time(column: pd.Series[Any], other: pd.Series[Any]) -> bool:
+    """Return whether a column of years has the quarters or months in another column, without a gap."""
+    import numpy as np
+    import pandas as pd
+
+    if not (pd.api.types.is_integer_dtype(column) and pd.api.types.is_integer_dtype(other)):
+        return False
+    for cycle in (4, 12):
+        if other.min() >= 1 and other.max() == cycle:
+            return bool((np.diff(np.sort(column.to_numpy() * cycle + other.to_numpy())) == 1).all())
+    return False
+
+
+def _with_hint(error: RequestError, hint: list[Text]) -> RequestError:
+    """Return the error of repeated times with a hint."""
+    return RequestError(error.key, error.problem, error.got, [*_as_list(error.remedy), " ", *hint]) if hint else error
 
 
 def _as_list(text: Any) -> list[Any]:

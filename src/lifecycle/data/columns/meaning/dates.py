@@ -58,7 +58,7 @@ FORMS: dict[str, list[str]] = {
     MONTH_NAME: [
         rf"{NAME}[ .,'/-]*{SHORT}",
         rf"{WEEKDAY}{DAY}\.?[ /-]*{NAME}[ .,/-]*{SHORT}{TIME}",
-        rf"{WEEKDAY}{NAME}[ -]*{DAY}(?:st|nd|rd|th)?,? *{YEAR}{TIME}",
+        rf"{WEEKDAY}{NAME}[ ./-]*{DAY}(?:st|nd|rd|th)?[ ,./-]+{YEAR}{TIME}",
         rf"{YEAR}[ ./-]*{NAME}(?:[ ./-]*{DAY}{TIME})?",
     ],
     YYYYMMDD: [r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)(?:\.0+)?" + TIME],
