@@ -1,9 +1,9 @@
 """The files that may be installed: ``requirements.lock`` has the SHA-256 of each file of each pinned version.
 
-    locked.py print NAME...     the entries of these packages, for ``pip --require-hashes -r``
-    locked.py check FOLDER [OWN]
-                                that each file of a folder has its hash there, but for those built here, in OWN
-    locked.py add FOLDER        the hashes of other builds of the same versions, such as torch's for the CPU
+locked.py print NAME...     the entries of these packages, for ``pip --require-hashes -r``
+locked.py check FOLDER [OWN]
+                            that each file of a folder has its hash there, but for those built here, in OWN
+locked.py add FOLDER        the hashes of other builds of the same versions, such as torch's for the CPU
 """
 
 from __future__ import annotations

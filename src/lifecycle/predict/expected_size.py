@@ -34,7 +34,9 @@ def check_sample(spec: DataSpec, source: Path) -> None:
     numbers = 1
     for size in spec.input_shape:
         if type(size) is not int or size < 1:
-            raise SavedModelError(f"{source} has samples of the shape {spec.input_shape}, which is none. Do not use it.")
+            raise SavedModelError(
+                f"{source} has samples of the shape {spec.input_shape}, which is none. Do not use it."
+            )
         numbers *= size
     if numbers > MOST_NUMBERS:
         raise SavedModelError(
