@@ -5,6 +5,7 @@ The manifest of a saved model may come from anyone: a width of 10^9 in it would 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 MOST_SHARED = 10_000
 """Parameters that a network may register in addition to four for each one of its file: shared ones are stored once."""
+
+MOST_BUFFERS = 1 << 26
+"""Numbers of buffers that a network may have and not save."""
 
 MOST_NUMBERS = 1 << 28
 """Numbers of one sample: a gigabyte of float32."""
@@ -75,14 +79,13 @@ def check(plugin: ModelPlugin, spec: DataSpec, weights: Path) -> None:
                 f"{weights} has {name} of the shape {stored[name]}, and the network of lifecycle.json {shape}. "
                 "Take the model from its run again."
             )
-    # Layers may share weights, which are stored under the name of one of them.
-    shapes = set(stored.values())
-    for name, shape in found.items():
-        if name not in stored and shape not in shapes:
-            raise SavedModelError(
-                f"{weights} has no {name} of the shape {shape}, which the network of lifecycle.json needs. "
-                "Take the model from its run again."
-            )
+    # Layers may share weights, which are stored once; iterating over parameters counts them once too.
+    asked = sum(tensor.numel() for tensor in (*network.parameters(), *network.buffers()))
+    if asked > 2 * sum(map(math.prod, stored.values())) + MOST_BUFFERS:
+        raise SavedModelError(
+            f"{weights} belongs to a smaller network than lifecycle.json describes, which has {asked:,} numbers. "
+            "Do not use it."
+        )
 
 
 @contextmanager

@@ -25,8 +25,6 @@ def link_out(path: Path, folder: Path) -> Path | None:
         return None
     top = folder / path.relative_to(folder).parts[0]
     allowed = (folder.resolve(), top.resolve())
-    for one in (path, *(path.iterdir() if path.is_dir() else ())):
-        real = one.resolve()
-        if not any(real.is_relative_to(place) for place in allowed):
-            return one
-    return None
+    entries = list(path.iterdir()) if path.is_dir() else []
+    outside = (one for one in (path, *entries) if not any(one.resolve().is_relative_to(place) for place in allowed))
+    return next(outside, None)
