@@ -26,7 +26,7 @@ from tests.conftest import Command
 from tests.forked import Forks, Process
 from tests.functional.test_ui import free_port
 from tests.predict.test_saved_model import KEPT
-from tests.predict.test_untrusted_files import strange_mlmodel
+from tests.security.test_untrusted_files import strange_mlmodel
 
 TABLE, SERIES = KEPT / "v1" / "table", KEPT / "v1" / "series"
 

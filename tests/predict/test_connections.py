@@ -148,6 +148,23 @@ def test_a_request_names_one_host(server: Served) -> None:
     assert b"The Host header is missing" in body
 
 
+@pytest.mark.parametrize("site", ["http://evil.example", "null", "http://localhost:1"])
+def test_pages_of_other_sites_get_nothing(server: Served, site: str) -> None:
+    """A browser hides an answer without CORS headers, and asks before it sends JSON or CSV."""
+    asks = {"origin": site, "access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+    answers = [request(server, "OPTIONS", "/invocations", **asks)]
+    # What a page may send without asking: none of these is read.
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", None):
+        answers.append(request(server, "POST", "/invocations", BODY, origin=site, content_type=kind))
+    assert [status for status, _, _ in answers] == [405, 415, 415, 415, 400]
+    answers.append(request(server, "POST", "/invocations", BODY, origin=site, content_type="application/json"))
+    assert answers[-1][0] == 200
+    for target in ("/../../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "//etc/passwd", "/static/../lifecycle.json"):
+        answers.append(request(server, "GET", target, origin=site))
+        assert answers[-1][0] == 404
+    assert not [name for _, headers, _ in answers for name in headers if name.startswith("access-control")]
+
+
 @pytest.mark.parametrize(
     ("method", "target", "status", "sentence"),
     [

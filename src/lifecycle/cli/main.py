@@ -9,6 +9,8 @@ from lifecycle.cli import subcommands
 from lifecycle.cli.exit_codes import report
 from lifecycle.cli.hydra_app import compose_and_run
 from lifecycle.cli.subcommands import SUBCOMMANDS
+from lifecycle.config import expressions
+from lifecycle.credentials import hiding
 from lifecycle.errors import Interrupted, RequestError, Text, did_you_mean
 from lifecycle.runtime.signals import signals_raise
 
@@ -38,7 +40,9 @@ def _dispatch(arguments: list[str]) -> None:
 
         print_help(first if first in SUBCOMMANDS else None)
     elif first in SUBCOMMANDS:
-        subcommands.load(first).run(arguments[1:])
+        # A message names an option as it was typed, as those of a run do: a variable may hold a secret.
+        with hiding(expressions.variables(" ".join(arguments))):
+            subcommands.load(first).run(arguments[1:])
     elif first and not first.startswith(("-", "+", "~")) and "=" not in first:
         names = ", ".join(SUBCOMMANDS)
         remedy: Text = [_suggestion(first), f" Use {names}, or key=value arguments such as model=mlp data=iris."]

@@ -24,10 +24,12 @@ from lifecycle.config import expressions
 from lifecycle.contract import LOG, DataSpec
 from lifecycle.credentials import is_credential
 from lifecycle.data.columns.missing_values import REFUSE
+from lifecycle.data.formats.archives import check_size
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.data.sources.native_frames import as_pandas
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError, Text
 from lifecycle.layout import MANIFEST, PREPROCESSING, WEIGHTS
+from lifecycle.predict import expected_size
 from lifecycle.predict.trained_model import Preparation, TrainedModel
 from lifecycle.runtime.digests import sha256
 
@@ -36,6 +38,12 @@ FORMAT = 1
 
 TRUSTED = {"numpy.dtype"}
 """Types allowed in addition to those that skops trusts; constructing one runs no code."""
+
+MOST_MANIFEST = 100_000_000
+"""Bytes of a manifest."""
+
+MOST_UNPACKED = 100_000_000
+"""Bytes that the content of a compressed preprocessing may have, or ten times the size of its file."""
 
 OF_THE_ROWS = ("path", "source", "licence", "note")
 """Fields of data that describe the training file; no prediction needs them."""
@@ -179,6 +187,7 @@ def _load(folder: Path, manifest: dict[str, Any]) -> TrainedModel:
     about = manifest["model"]
     model = _plugin(folder, "model", about)
     preparation = _preparation(folder, manifest)
+    expected_size.check(model, preparation["spec"], folder / WEIGHTS)
     network = model.build(preparation["spec"])
     safetensors.torch.load_model(network, str(folder / WEIGHTS))
     return TrainedModel(
@@ -195,11 +204,13 @@ def _preparation(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     data = _plugin(folder, "data", about)
     # JSON has no tuples, and a DataSpec is compared and hashed.
     plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in manifest["spec"].items()}
+    spec = DataSpec(**plain)
+    expected_size.check_sample(spec, folder / MANIFEST)
     return {
         "data_name": about["name"],
         "data_kind": about["plugin"],
         "data": data,
-        "spec": DataSpec(**plain),
+        "spec": spec,
         "preprocessing": _preprocessing(folder / PREPROCESSING, about.get("gaps"), transform_of(data)),
         "columns": tuple(about["columns"]),
         "settings": manifest["compile"],
@@ -221,8 +232,10 @@ def _preprocessing(file: Path, gaps: list[str] | None, transform: str) -> Prepro
     """Read fitted preprocessing, of types that skops trusts and that run no code of the file.
 
     Raises:
-        SavedModelError: it has other types.
+        SavedModelError: it has other types, or unpacks to far more than it is.
     """
+    # Our own files are not compressed: a small one that becomes a large one was made to fill the memory.
+    check_size(file, max(MOST_UNPACKED, 10 * file.stat().st_size))
     untrusted = set(skops.io.get_untrusted_types(file=file)) - TRUSTED
     if untrusted:
         raise SavedModelError(
@@ -242,6 +255,8 @@ def _manifest(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
     for name in (MANIFEST, *names):
         if not (folder / name).is_file():
             raise SavedModelError(f"{folder} is no saved model: it has no {name}. Give the folder that a run saved.")
+    if (folder / MANIFEST).stat().st_size > MOST_MANIFEST:
+        raise SavedModelError(f"{folder / MANIFEST} has more than {MOST_MANIFEST / 1e6:.0f} MB. Do not use it.")
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
         found, digests = manifest.get("format"), dict(manifest.get("sha256", {}))

@@ -14,6 +14,7 @@ from lifecycle.config.fields import option
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.config.tracking_address import LOCAL
 from lifecycle.errors import RequestError, SavedModelError, Setting
+from lifecycle.runtime.paths import link_out
 from lifecycle.tracking import client
 from lifecycle.tracking.messages import (
     CloseDeadRuns,
@@ -90,7 +91,7 @@ class FoundRun:
             RequestError: the run has none.
         """
         if self.saved is not None and (self.saved / layout.MANIFEST).is_file():
-            return self.saved
+            return self._own(self.saved)
         if self.saved is not None:
             raise SavedModelError(f"run {self.name} ({self.id}) keeps its model in {self.saved}, which is not there.")
         if self.outcome == "PRUNED":
@@ -111,7 +112,7 @@ class FoundRun:
         """
         if self.artifacts is None:
             raise RequestError(self.name, "is a folder with a saved model and no run", remedy="Name its run.")
-        file = self.artifacts / layout.REQUEST
+        file = self._own(self.artifacts / layout.REQUEST)
         try:
             found: dict[str, Any] = json.loads(file.read_text())
         except (OSError, ValueError) as error:
@@ -133,7 +134,23 @@ class FoundRun:
             raise RequestError(
                 self.name, "is a folder with a saved model and has no checkpoints", remedy="Name its run."
             )
-        return self.folder / layout.CHECKPOINTS / self.id
+        return self._own(self.folder / layout.CHECKPOINTS / self.id)
+
+    def _own(self, path: Path) -> Path:
+        """Return a path of the run, after a check that no link in it leads elsewhere.
+
+        The folder of runs may be a copy of someone else's: such a link would read, pack or overwrite other files.
+
+        Raises:
+            SavedModelError: a link does.
+        """
+        link = None if self.folder is None else link_out(path, self.folder)
+        if link is not None:
+            raise SavedModelError(
+                f"{link} leads to {link.resolve()} by a link, outside of {self.folder}. Replace the link by the file "
+                "if this run is yours; else do not use it."
+            )
+        return path
 
 
 def find(which: Which, statuses: Iterable[str] = FINISHED) -> FoundRun:

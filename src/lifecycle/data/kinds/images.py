@@ -35,6 +35,9 @@ LABEL = "label"
 BRIGHTEST = {1: 255.0, 2: 65_535.0}
 """Bytes of a pixel -> the largest value in an image file."""
 
+MOST_NUMBERS = 1 << 28
+"""Numbers of one image, that is a gigabyte of float32: the images to predict are converted to the shape."""
+
 
 @dataclass
 class Images(Card, Renamed, ByColumns, SourceFields, SeveralLabels):
@@ -79,6 +82,10 @@ class Images(Card, Renamed, ByColumns, SourceFields, SeveralLabels):
             raise ValueError(
                 f"shape must begin with 1 (grey) or 3 (red, green, blue) for image files, got {self.shape}. "
                 f"Use for instance [1,{self.shape[1]},{self.shape[2]}]."
+            )
+        if math.prod(self.shape) > MOST_NUMBERS:  # a saved model of a stranger may ask for any shape
+            raise ValueError(
+                f"shape must have at most {MOST_NUMBERS:,} numbers, got {self.shape}. Use a smaller height and width."
             )
         in_range(self, "max_value", above=0)
         if self.test_path is not None:

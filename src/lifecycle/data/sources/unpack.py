@@ -21,6 +21,10 @@ BYTES_AT_ONCE = 1 << 20
 CHECK_ROOM = 1 << 26
 """Bytes after which the room on the disk is checked again."""
 
+MOST_RATIO, ALWAYS_UNPACKED = 500, 1 << 30
+"""A file that becomes so many times larger, and more than a gigabyte, was made to fill the disk; tables become some ten
+times larger."""
+
 MOST_LAYERS = 3
 """A zip of a gzip file has two."""
 
@@ -59,7 +63,7 @@ def unpacked(file: Path, key: Setting) -> Path:
 def _decompressed(file: Path, compression: str, key: Setting) -> Path:
     target = scratch_files.new_file(file.name[: -len(compression)])
     with _OPEN[compression](file) as stream:
-        _copy(stream, target, key)
+        _copy(stream, target, key, file.stat().st_size)
     return target
 
 
@@ -79,17 +83,21 @@ def _unzipped(file: Path, key: Setting) -> Path:
         if disk.is_full(target.parent, part.file_size):
             raise RequestError(key, f"unpacks to {part.file_size / 1e9:.3g} GB", remedy=MORE_ROOM)
         with archive.open(part) as stream:
-            _copy(stream, target, key)
+            _copy(stream, target, key, file.stat().st_size)
     return target
 
 
-def _copy(stream: Any, target: Path, key: Setting) -> None:
+def _copy(stream: Any, target: Path, key: Setting, packed: int) -> None:
     """Copy a stream into a file, as long as the disk has room: a small file may unpack to any size."""
-    written, checked = 0, 0
+    written, checked, most = 0, 0, max(ALWAYS_UNPACKED, MOST_RATIO * packed)
     with target.open("wb") as out:
         while block := stream.read(BYTES_AT_ONCE):
             out.write(block)
             written += len(block)
+            if written > most:
+                target.unlink()
+                problem = f"unpacks to more than {written / 1e9:.3g} GB, over {MOST_RATIO} times its size"
+                raise RequestError(key, problem, remedy="Unpack it yourself, if that is meant.")
             if written - checked >= CHECK_ROOM:
                 checked = written
                 if disk.is_full(target.parent):
