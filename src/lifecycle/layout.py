@@ -2,6 +2,7 @@
 
 # In tracking.dir.
 DATABASE = "mlflow.db"
+ARTIFACTS = "artifacts"
 CHECKPOINTS = "checkpoints"
 LOCK = ".lock"
 SPOOL = "spool"

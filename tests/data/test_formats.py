@@ -36,6 +36,7 @@ from lifecycle.data.load import load
 from lifecycle.data.sources import files, scratch_files, streams
 from lifecycle.data.sources.source_fields import SourceFields
 from lifecycle.errors import RequestError
+from lifecycle.runtime import disk
 
 BASE = pd.DataFrame(
     {
@@ -313,7 +314,7 @@ def test_a_corrupt_archive_is_refused(tmp_path: Path, name: str, content: bytes,
 
 
 def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scratch_files, "LEAST_FREE", 1 << 60)
+    monkeypatch.setattr(disk, "LEAST_FREE", 1 << 60)
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"a\n" + b"1\n" * (1 << 26)))
     assert "unpacks to more than 0.0671 GB, for which" in refused(tmp_path / "a.csv.gz")
     with zipfile.ZipFile(tmp_path / "a.csv.zip", "w") as archive:

@@ -21,6 +21,7 @@ from lifecycle import layout
 from lifecycle.errors import RequestError, TrackingError
 from lifecycle.tracking import database_faults, search, sweep_runs
 from lifecycle.tracking.store import Store, database_uri
+from lifecycle.tracking.transfer.locations import Locations
 from tests.conftest import artifacts, ready
 
 A, B = "a" * 64, "b" * 64
@@ -322,7 +323,7 @@ def test_the_best_run_of_a_sweep_is_best_by_the_score_of_the_sweep(
         (folder / "sweeps" / "s1" / "jobs.jsonl").write_text("\n".join(lines))
         return search.find(store, search.BEST, ["FINISHED"], metric, "latest").name
 
-    store = Store(folder, client, client.get_experiment_by_name("lifecycle").experiment_id)
+    store = Store(folder, client, client.get_experiment_by_name("lifecycle").experiment_id, Locations(folder))
     tags = {layout.COMMAND: "lifecycle", layout.HIGHER_IS_BETTER: json.dumps({"accuracy": True})}
     tags |= dict.fromkeys((layout.DATA_DIGEST, layout.VALIDATION_DIGEST, layout.TEST_DIGEST), "rows")
     scores = {"low loss": (0.1, 0.8), "high accuracy": (0.2, 0.9)}

@@ -19,8 +19,13 @@ SUBCOMMANDS = {
     "export": "export the network of a run as a program, and check that its outputs are the same",
     "serve": "serve the model of a run on this machine, with MLflow's protocol",
     "register": "register the model of a run in MLflow's model registry, with a name and aliases",
+    "pack": "write a run with its model, artifacts and checkpoints into a zip file",
+    "unpack": "take the run of such a zip file into a folder of runs",
+    "clean": "list checkpoints and files that no run needs, and remove them if asked to",
+    "doctor": "check a folder of runs and this installation, without changing anything",
     "data": "list the data sets, or describe one",
     "plugins": "list the installed plugins",
+    "sync": "record and send what waits for a database or an MLflow server",
     "ui": "open MLflow's UI at the charts of the runs",
 }
 """Name -> what it does, for the help."""

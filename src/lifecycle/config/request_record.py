@@ -148,6 +148,27 @@ def _check_credentials(config: DictConfig) -> None:
         )
 
 
+def relocated(record: Mapping[str, Any], store: Path) -> dict[str, Any]:
+    """Return a record that names the working folder as it is now, after the folder of runs was moved with it.
+
+    Args:
+        record: of a run.
+        store: ``tracking.dir`` of the run, as it is now.
+    """
+    recorded = Path(record["config"].get("tracking", {}).get("dir", ""))
+    names = recorded.parts
+    if Path(record["folder"]).is_dir() or recorded.is_absolute() or not names or store.parts[-len(names) :] != names:
+        return dict(record)
+    return {**record, "folder": str(Path(*store.parts[: -len(names)]))}
+
+
+def place(request: Request, store: Path) -> None:
+    """Set the folder of runs of a recorded request to where it is now; the recorded one may be relative, or old."""
+    if Path(request.config.tracking.dir).expanduser().absolute() != store:
+        OmegaConf.update(request.config, "tracking.dir", str(store))
+        request.expressions.pop(("tracking", "dir"), None)  # it would be recorded instead of the value
+
+
 def check_rows_are_kept(record: dict[str, Any], overrides: list[str]) -> None:
     """Refuse to resume or repeat a fit to rows that were in the memory of a Python caller.
 

@@ -85,7 +85,7 @@ class CheckedCheckpointIO(TorchCheckpointIO):
         Raises:
             SavedModelError: the file is missing or altered, or holds other objects.
         """
-        return read(Path(path))
+        return _relocated(read(Path(path)), Path(path).parent)
 
     def remove_checkpoint(self, path: Any) -> None:
         """Remove the file and its digest."""
@@ -132,6 +132,29 @@ def read(path: Path) -> dict[str, Any]:
         why = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}".rstrip(": .")
         raise SavedModelError(f"{path} is no checkpoint ({why}). Do not use it.") from error
     return checkpoint
+
+
+def _relocated(checkpoint: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Have the states of Lightning's callbacks name the folder that the checkpoint is in now.
+
+    After a move they would not be restored, and a fit that continues in a copy would remove the ``best.ckpt`` of the
+    original.
+    """
+    now = os.path.realpath(folder)  # as Lightning writes it
+
+    for name, state in checkpoint["callbacks"].items():
+        then = state.get("dirpath") if isinstance(state, dict) else None
+        if isinstance(then, str) and then != now:
+            checkpoint["callbacks"][name] = _moved(state, then, now)
+    return checkpoint
+
+
+def _moved(value: Any, then: str, now: str) -> Any:
+    """Return a value with another beginning of the paths in it, which may be keys too."""
+    if isinstance(value, dict):
+        return {_moved(key, then, now): _moved(item, then, now) for key, item in value.items()}
+    is_below = isinstance(value, str) and (value == then or value.startswith(f"{then}/"))
+    return f"{now}{value[len(then) :]}" if is_below else value
 
 
 class LastCheckpoint(Checkpoint):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
 
 from lifecycle import layout
+from lifecycle.config import request_record
 from lifecycle.config.schema import Request
 from lifecycle.errors import LifecycleError, RequestError, as_typed
 from lifecycle.runs import reopen
@@ -86,11 +86,8 @@ def _check_is_finished(found: FoundRun) -> None:
 
 def _record_with(found: FoundRun, request: Request) -> None:
     """Set the tracking of the repetition to the folder and experiment of the run."""
-    tracking = request.config.tracking
-    # The recorded path may be relative, or the folder may have been moved.
-    if Path(tracking.dir).expanduser().absolute() != found.folder:
-        OmegaConf.update(request.config, "tracking.dir", str(found.folder))
-        request.expressions.pop(("tracking", "dir"), None)  # it would be recorded instead of the value
+    assert found.folder is not None  # noqa: S101 - a folder with a saved model has no record
+    request_record.place(request, found.folder)
     OmegaConf.update(request.config, "tracking.experiment", found.experiment)
     request.expressions.pop(("tracking", "experiment"), None)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from lifecycle import layout
-from lifecycle.config.request_record import requests_of
+from lifecycle.config.request_record import place, requests_of
 from lifecycle.config.schema import Request, SweepJob
 from lifecycle.credentials import masked
 from lifecycle.errors import LifecycleError, Pruned
@@ -141,7 +141,9 @@ class _Execution:
 
     def _requests(self, attempts: Sequence[int]) -> list[Request]:
         plan, jobs = self._plan, self._jobs
-        requests = requests_of([dict(job.record) for job in jobs])
+        requests = requests_of([plan.record_of(job) for job in jobs])
+        for request in requests:
+            place(request, plan.place)
         return [
             replace(
                 request,

@@ -55,7 +55,8 @@ class PlannedJob:
 
     def request(self, plan: Plan, attempt: int = 1) -> Request:
         """Return the request of the job, rebuilt from its record."""
-        request = request_record.request_of(dict(self.record))
+        request = request_record.request_of(plan.record_of(self))
+        request_record.place(request, plan.place)
         place = SweepJob(plan.name, self.number, self.signature, self.configuration, self.data, attempt)
         overrides = tuple(self.record["overrides"])
         return replace(request, command=plan.command, overrides=overrides, sweep=place)
@@ -142,6 +143,10 @@ class Plan:
     def place(self) -> Path:
         """The folder of the database, ``tracking.dir``."""
         return self.folder.parent.parent
+
+    def record_of(self, job: PlannedJob) -> dict[str, Any]:
+        """Return the record of a job, also where the sweep was moved with its folder of runs."""
+        return request_record.relocated(job.record, self.place)
 
     @property
     def to_continue(self) -> str:
@@ -266,6 +271,12 @@ def _read(folder: Path, with_jobs: bool) -> Plan:
         planned = tuple(sorted(jobs, key=lambda job: job.number))
         settings, tracking = SweepConfig(**head["settings"]), TrackingConfig(**head["tracking"])
         search = space.read(head["search"]) if "search" in head else None
+        place = folder.parent.parent
+        if Path(tracking.dir).expanduser().absolute() != place:  # it was relative, or the folder was moved
+            tracking = replace(tracking, dir=str(place))
+        if search is not None:
+            bases = (replace(base, record=request_record.relocated(base.record, place)) for base in search.bases)
+            search = replace(search, bases=tuple(bases))
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = f"has no readable {layout.JOBS} in {folder}: {error}"
         raise RequestError(Setting("sweep", folder.name), problem, remedy="Type its command again.") from error

@@ -24,6 +24,7 @@ from lifecycle.sweeps.search import composing
 from lifecycle.sweeps.search.supervise import search
 from lifecycle.sweeps.supervise import DIED, NOT_DONE
 from lifecycle.tracking import sweep_runs
+from lifecycle.tracking.servers import waiting
 
 
 class SweepError(LifecycleError):
@@ -138,6 +139,9 @@ def conclude(plan: Plan, ended: Mapping[int, str], is_late: bool = False) -> Boa
     """
     board = board_of(plan)
     print_board(board, plan.verbose)
+    for name, sentence in zip(("Server", "Pending"), waiting.ended(plan.tracking), strict=True):
+        if sentence:
+            print(f"{name:<9} {sentence}")
     for number, how in ended.items():
         words = " ".join(plan.jobs[number].words)
         if how == GIVEN_UP:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,7 +19,7 @@ from filelock import FileLock, Timeout
 from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.credentials import masked
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, TrackingError
 from lifecycle.tracking import end_notes, model_registry, search
 from lifecycle.tracking.database_faults import is_busy, is_free, wait_until_free
 from lifecycle.tracking.messages import (
@@ -50,6 +51,7 @@ from lifecycle.tracking.messages import (
 )
 from lifecycle.tracking.provenance import commit
 from lifecycle.tracking.servers import outbox
+from lifecycle.tracking.servers.lookup import Lookup, lookup_of
 from lifecycle.tracking.servers.sender import Sender
 from lifecycle.tracking.spool import late
 from lifecycle.tracking.spool.journal import Journal
@@ -58,6 +60,7 @@ from lifecycle.tracking.store import (
     NO_STATUS,
     Store,
     artifacts,
+    can_be_written,
     close_dead_runs,
     database_file,
     database_uri,
@@ -287,18 +290,23 @@ class Backend:
 
     @handle.register
     def _find(self, message: FindRun) -> RunRecord:
-        store = self._open(message.cwd, message.tracking)
-        return search.find(store, message.run, message.statuses, message.metric, message.sweep)
+        store = self._open(message.cwd, message.tracking, to_write=False)
+        which = (message.run, message.statuses, message.metric, message.sweep)
+        return search.find(store, *which) if self._sender is None else self._lookup(store).find(*which)
 
     @handle.register
     def _find_many(self, message: FindRuns) -> RunRecords:
-        store = self._open(message.cwd, message.tracking)
-        found = search.find_many(store, message.runs, message.sweep, message.statuses, message.metric)
+        store = self._open(message.cwd, message.tracking, to_write=False)
+        which = (message.runs, message.sweep, message.statuses, message.metric)
+        found = search.find_many(store, *which) if self._sender is None else self._lookup(store).find_many(*which)
         return RunRecords([vars(run) for run in found])
 
     @handle.register
     def _histories(self, message: GetHistories) -> RecordedPoints:
-        return RecordedPoints(search.histories(self._open(message.cwd, message.tracking), message.run))
+        store = self._open(message.cwd, message.tracking, to_write=False)
+        if self._sender is not None:
+            return RecordedPoints(self._lookup(store).histories(message.run))
+        return RecordedPoints(search.histories(store.client, message.run))
 
     @handle.register
     def _discard(self, message: DiscardRun) -> Done:
@@ -312,7 +320,16 @@ class Backend:
     def _register(self, message: RegisterModel) -> Registered:
         store = self._open(message.cwd, message.tracking)
         log_later(store.client, message.run_id)
-        return model_registry.register(store, message.run_id, message.name, message.aliases)
+        if self._sender is None:
+            return model_registry.register(store.client, message.run_id, message.name, message.aliases)
+        # The registry is where the run is.
+        self._put(store.folder, message.run_id, message.tracking)
+        done, why = self._sender.deliver(message.run_id)
+        if not done:
+            problem = f"is not on {self._sender.server}, where models are registered: {why}"
+            raise TrackingError(f"run {message.run_id} {problem}. `lifecycle sync` sends it.")
+        server_run, _ = self._sender.ids(message.run_id)
+        return model_registry.register(self._lookup(store).client, server_run, message.name, message.aliases)
 
     @handle.register
     def _close_dead(self, message: CloseDeadRuns) -> Done:
@@ -321,11 +338,13 @@ class Backend:
             close_dead_runs(store)
         return Done()
 
-    def _open(self, cwd: str, tracking: dict[str, Any]) -> Store:
+    def _open(self, cwd: str, tracking: dict[str, Any], to_write: bool = True) -> Store:
         self._set_place(cwd, tracking)
-        self.store = open_store(TrackingConfig(**tracking))
-        settle(self.store, self._draw)
-        self._start_sender(self.store.folder, TrackingConfig(**tracking))
+        config = TrackingConfig(**tracking)
+        self.store = open_store(config, to_write)
+        if can_be_written(self.store.folder):
+            settle(self.store, self._draw)
+            self._start_sender(self.store.folder, config)
         return self.store
 
     def _set_place(self, cwd: str, tracking: dict[str, Any]) -> None:
@@ -339,15 +358,24 @@ class Backend:
     def _deliver(self, message: Deliver) -> Delivered:
         store = self._open(message.cwd, message.tracking)
         if self._sender is None:
-            return Delivered()
+            return Delivered(elsewhere=dict(Counter(entry.server for entry in outbox.entries(store.folder))))
         run_id, known = message.run_id, outbox.read(store.folder, message.run_id)
         _, why = self._sender.deliver(run_id or None)
-        waiting = [entry.run_id for entry in outbox.entries(store.folder) if run_id in ("", entry.run_id)]
+        waiting = [
+            entry.run_id
+            for entry in outbox.entries(store.folder)
+            if entry.server == self._sender.server and run_id in ("", entry.run_id)
+        ]
         now = outbox.read(store.folder, run_id) or known
         ids = ("", "") if now is None else (now.server_run, now.experiment_id)
         if run_id and not ids[0]:
             ids = self._sender.ids(run_id)
-        return Delivered(waiting, why, self._sender.server, *ids)
+        others = Counter(entry.server for entry in outbox.entries(store.folder) if entry.server != self._sender.server)
+        return Delivered(waiting, why, self._sender.server, *ids, dict(others))
+
+    def _lookup(self, store: Store) -> Lookup:
+        assert self._sender is not None  # noqa: S101 - its callers have asked
+        return lookup_of(store, self._sender.address)
 
     def close(self) -> None:
         """Send what is left, for as long as requests succeed."""

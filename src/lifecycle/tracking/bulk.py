@@ -20,8 +20,6 @@ from dataclasses import dataclass, field
 from functools import singledispatchmethod
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from filelock import FileLock
 
@@ -49,6 +47,8 @@ from lifecycle.tracking.messages import (
 )
 from lifecycle.tracking.provenance import commit, version_tags
 from lifecycle.tracking.run import Run, tags_of
+from lifecycle.tracking.servers import outbox
+from lifecycle.tracking.transfer import locations
 from lifecycle.tracking.writer import MAX_TAG_CHARACTERS
 
 SCHEMAS = {"dc11669786a5"}
@@ -111,6 +111,9 @@ class BulkStore:
         self.folder = Path(config.dir).expanduser().absolute()
         self._unsent, self._sent = Rows(), time.monotonic()
         self._locks, self._is_open = ExitStack(), False
+        with FileLock(self.folder / layout.LOCK):
+            locations.settle(self.folder)
+        self._config, self._server = config, config.server
         with self._database() as database:
             found = database.execute(
                 "SELECT experiment_id, artifact_location FROM experiments WHERE name = ?", (config.experiment,)
@@ -143,6 +146,7 @@ class BulkStore:
                 self._unsent["cleared"] = [(run,) for run in begun if run is not None]
                 self._is_open = True
                 self.send()
+                self._let_send(ids)
             yield runs
         except BaseException as error:
             # Not FAILED: the jobs are run again, and these runs are replaced.
@@ -156,6 +160,14 @@ class BulkStore:
             for run in ids:
                 shutil.rmtree(self._checkpoints(run), ignore_errors=True)
             shutil.rmtree(scratch, ignore_errors=True)
+
+    def _let_send(self, ids: Sequence[str]) -> None:
+        """Let the runs be sent to their server, by the process that records single runs."""
+        if self._server is not None:
+            config, is_sent = self._config, self._config.checkpoints == "server"
+            for run in ids:
+                entry = outbox.Entry(run, masked(self._server), config.experiment, config.artifacts, is_sent)
+                outbox.put(self.folder, entry)
 
     def _end(self, runs: Sequence[Run], error: str) -> None:
         """End the runs that have not ended as KILLED, and write what is left; a note is left where that fails.
@@ -190,7 +202,7 @@ class BulkStore:
         name = request.run_name
         row = (run, name, "UNKNOWN", "", "", "unknown", "RUNNING", begin, None, "", "active", uri, self._experiment)
         self._unsent.add("runs", *row)
-        record = RunRecord(self, run, Path(url2pathname(urlsplit(uri).path)))
+        record = RunRecord(self, run, locations.path_of(uri))
         record.artifacts.mkdir(parents=True, exist_ok=True)
         record.send(SetTags({**tags_of(request), **self._shared, **tags, "mlflow.runName": name}))
         return record

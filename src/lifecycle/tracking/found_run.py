@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle import layout
+from lifecycle.config import request_record
 from lifecycle.config.fields import option
 from lifecycle.config.schema import TrackingConfig
+from lifecycle.config.tracking_address import LOCAL
 from lifecycle.errors import RequestError, SavedModelError, Setting
 from lifecycle.tracking import client
 from lifecycle.tracking.messages import (
@@ -118,7 +120,7 @@ class FoundRun:
                 f"has no {layout.REQUEST} that can be read: {error}",
                 remedy="An older version or another tool has made it, and only its model can be used.",
             ) from error
-        return found
+        return found if self.folder is None else request_record.relocated(found, self.folder)
 
     @property
     def checkpoints(self) -> Path:
@@ -154,7 +156,19 @@ def find(which: Which, statuses: Iterable[str] = FINISHED) -> FoundRun:
     if (folder := _folder(which.run)) is not None:
         return FoundRun(None, which.run, saved=folder)
     message = FindRun(*_place(which), which.run, list(statuses), which.metric, which.sweep)
-    return replace(_found(_ask(which, message)), tracking=which.tracking)
+    found = replace(_found(_ask(which, message)), tracking=which.tracking)
+    if found.folder is None or not {layout.COMMAND, layout.ROLE} & set(found.tags):
+        raise _foreign(found)
+    return found
+
+
+def _foreign(found: FoundRun) -> RequestError:
+    what = f"run {found.name} ({found.id})"
+    if layout.COMMAND in found.tags:
+        host = found.tags.get(layout.HEARTBEAT, "another machine").split()[0]
+        return RequestError(what, f"is still running on {host}", remedy="Wait for its end.")
+    problem = "was recorded by another program, so that its model and its files are not known here"
+    return RequestError(what, problem, remedy="`lifecycle compare` shows it. Name another run.")
 
 
 def find_many(which: Which, statuses: Iterable[str] = ENDED) -> list[FoundRun]:
@@ -199,7 +213,10 @@ def histories(which: Which, run: FoundRun) -> dict[str, list[tuple[int, float]]]
 def register(found: FoundRun, name: str, aliases: list[str]) -> Registered:
     """Register the model of a run; see :mod:`lifecycle.tracking.model_registry`."""
     assert found.id is not None  # noqa: S101 - the command refuses a folder
-    which = Which(tracking=TrackingConfig(dir=str(found.folder), experiment=found.experiment))
+    place = found.tracking or TrackingConfig()
+    which = Which(
+        tracking=replace(place, dir=str(found.folder), experiment=found.experiment, uri=place.server or LOCAL)
+    )
     return _ask(which, RegisterModel(*_place(which), found.id, name, aliases))
 
 
@@ -210,8 +227,8 @@ def _place(which: Which) -> tuple[str, dict[str, Any]]:
 
 def _ask(which: Which, message: Message[Reply]) -> Reply:
     which.tracking.check()
-    # Checked here, since opening a database that does not exist would create it.
-    if not (Path(which.tracking.dir).expanduser() / layout.DATABASE).is_file():
+    # Checked here, since opening a database that does not exist would create it; a server may have runs.
+    if which.tracking.server is None and not (Path(which.tracking.dir).expanduser() / layout.DATABASE).is_file():
         raise RequestError(
             Setting("tracking.dir", which.tracking.dir),
             "has no runs yet",

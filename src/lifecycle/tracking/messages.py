@@ -71,8 +71,8 @@ class RunRecord:
     experiment: str
     start_time: int
     end_time: int | None
-    folder: str
-    artifacts: str
+    folder: str | None  # like the next, None where only a server has the run
+    artifacts: str | None
     saved: str | None
     params: dict[str, str]
     metrics: dict[str, float]
@@ -110,6 +110,7 @@ class Delivered:
         why: the reason, without a full stop; "": there is none.
         server: its address, without credentials; "": there is none.
         server_run, experiment_id: of the run on the server; "": it has none, or all runs were asked for.
+        elsewhere: number of runs that wait for other servers.
     """
 
     waiting: list[str] = field(default_factory=list)
@@ -117,6 +118,7 @@ class Delivered:
     server: str = ""
     server_run: str = ""
     experiment_id: str = ""
+    elsewhere: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

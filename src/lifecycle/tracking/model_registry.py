@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from lifecycle.errors import RequestError, Setting, first_line
+from lifecycle.errors import RequestError, Setting, did_you_mean, first_line
 from lifecycle.tracking.messages import Registered
-from lifecycle.tracking.store import Store
 
+ADDRESS = re.compile(r"models:/([^@/]*)(?:@(.+)|/(.+))?")
 SOURCE = re.compile(r"models:/(m-[0-9a-f]+)")
 """The source of a model version; MLflow's database keeps the id of the logged model only here."""
 
 
-def register(store: Store, run_id: str, name: str, aliases: list[str]) -> Registered:
+def register(client: Any, run_id: str, name: str, aliases: list[str]) -> Registered:
     """Register the model of a run as a version of ``name``, and point aliases to it.
 
     A model that is a version of this name already gets no second version, only the aliases.
@@ -26,13 +26,12 @@ def register(store: Store, run_id: str, name: str, aliases: list[str]) -> Regist
     """
     import mlflow.exceptions
 
-    client = store.client
     model = last_model(client, client.get_run(run_id))
     if model is None:
         raise RequestError(f"run {run_id}", "has no model in MLflow", remedy="Train again, and register that run.")
     model_id = model.model_id
     try:
-        found = versions(store, name)
+        found = versions(client, name)
         version = next((one.version for one in found if model_of(one) == model_id), None)
         new = version is None
         if version is None:
@@ -65,9 +64,53 @@ def model_of(version: Any) -> str | None:
     return found[1] if found else None
 
 
-def versions(store: Store, name: str) -> list[Any]:
+def version_of(client: Any, address: str, where: str) -> Any:
+    """Return the version behind ``models:/name@alias``, ``models:/name/3`` or ``models:/name`` (the last version).
+
+    Args:
+        client: ``mlflow.MlflowClient``.
+        address: of the version.
+        where: the registry, for messages.
+
+    Raises:
+        RequestError: there is none, or it belongs to no run.
+    """
+    import mlflow.exceptions
+
+    parts = ADDRESS.fullmatch(address)
+    name, alias, version = parts.groups() if parts else ("", None, None)
+    try:
+        if alias is not None:
+            found = client.get_model_version_by_alias(name, alias)
+        elif version not in (None, "latest"):
+            found = client.get_model_version(name, version)
+        else:
+            found = next(reversed(versions(client, name)), None)
+    except mlflow.exceptions.MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        found = None
+    if found is None:
+        known = [model.name for model in client.search_registered_models(max_results=20)]
+        there = f"Registered: {', '.join(known)}." if known else "No model is registered there."
+        raise RequestError(
+            Setting("run", address),
+            f"is no registered model in {where}",
+            remedy=f"{did_you_mean(name, known)} {there} Write models:/<name>@<alias> or models:/<name>/<version>; "
+            "`lifecycle register` registers one.",
+        )
+    if not found.run_id:
+        raise RequestError(
+            Setting("run", address),
+            f"is {found.name} version {found.version}, which belongs to no run",
+            remedy="`lifecycle register` registers one that does.",
+        )
+    return found
+
+
+def versions(client: Any, name: str) -> list[Any]:
     """Return the versions of a registered model in ascending order."""
-    found = store.client.search_model_versions(f"name = {quoted(name)}")
+    found = client.search_model_versions(f"name = {quoted(name)}")
     return sorted(found, key=lambda one: int(one.version))
 
 

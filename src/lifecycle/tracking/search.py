@@ -18,13 +18,13 @@ from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.runtime.digests import sha256
 from lifecycle.tracking import ranking, sweep_runs
 from lifecycle.tracking.messages import RunRecord
-from lifecycle.tracking.model_registry import last_model, model_of, quoted, versions
-from lifecycle.tracking.store import Store, artifacts
+from lifecycle.tracking.model_registry import last_model, model_of, quoted, version_of
+from lifecycle.tracking.store import Store
+from lifecycle.tracking.transfer.locations import Locations, path_of
 
 LATEST, BEST, REGISTERED = "latest", "best", "models:/"
 # Fewer than four characters would match by chance once there are a few hundred runs.
 RUN_ID = re.compile(r"[0-9a-f]{4,32}")
-MODEL = re.compile(r"models:/([^@/]*)(?:@(.+)|/(.+))?")
 
 # MLflow refuses to return more at once.
 MOST_RUNS = 50_000
@@ -72,10 +72,10 @@ def find_many(
     return [find(store, run, ("FINISHED",) if run == BEST else statuses, metric, sweep) for run in runs]
 
 
-def histories(store: Store, run: str) -> dict[str, list[tuple[int, float]]]:
+def histories(client: Any, run: str) -> dict[str, list[tuple[int, float]]]:
     """Return epoch and value of each per-epoch score of a run."""
-    names = [name for name in store.client.get_run(run).data.metrics if name.startswith(("train_", "val_"))]
-    return {name: [(point.step, point.value) for point in store.client.get_metric_history(run, name)] for name in names}
+    names = [name for name in client.get_run(run).data.metrics if name.startswith(("train_", "val_"))]
+    return {name: [(point.step, point.value) for point in client.get_metric_history(run, name)] for name in names}
 
 
 def described(store: Store, run: Any) -> RunRecord:
@@ -88,26 +88,27 @@ def described(store: Store, run: Any) -> RunRecord:
         start_time=run.info.start_time,
         end_time=run.info.end_time,
         folder=str(store.folder),
-        artifacts=str(artifacts(run)),
-        saved=_saved(store.client, run),
+        artifacts=str(store.locations.path(run.info.artifact_uri)),
+        saved=_saved(store, run),
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),
         tags=dict(run.data.tags),
     )
 
 
-def _saved(client: Any, run: Any) -> str | None:
+def _saved(store: Store, run: Any) -> str | None:
     """Return the folder of the last model that a run saved, or ``None``."""
-    model = last_model(client, run)
+    model = last_model(store.client, run)
     if model is not None:
-        return _folder_of(model)
+        return _folder_of(model, store.locations)
     # A run of a vectorised group has no MLflow model until one is needed.
-    folder = artifacts(run) / layout.SAVED
+    folder = store.locations.path(run.info.artifact_uri) / layout.SAVED
     return str(folder) if (folder / layout.MANIFEST).is_file() else None
 
 
-def _folder_of(model: Any) -> str:
-    return str(_path_of(model.artifact_location) / "data" / "saved")
+def _folder_of(model: Any, locations: Locations | None = None) -> str:
+    address = model.artifact_location
+    return str((path_of(address) if locations is None else locations.path(address)) / "data" / "saved")
 
 
 def is_saved(client: Any, run: Any, folder: Path) -> bool:
@@ -124,13 +125,6 @@ def is_saved(client: Any, run: Any, folder: Path) -> bool:
         return False
     weights = [manifest.pop("sha256")[layout.WEIGHTS] for manifest in (then, now)]
     return whole and weights[0] == weights[1] and bool(then == now)
-
-
-def _path_of(location: str) -> Path:
-    from urllib.parse import urlsplit
-    from urllib.request import url2pathname
-
-    return Path(url2pathname(urlsplit(location).path))
 
 
 def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> list[Any]:
@@ -252,40 +246,15 @@ def _metric_of(store: Store, sweep: str | None, runs: list[Any]) -> str | None:
 
 def _registered(store: Store, address: str) -> RunRecord:
     """Return the run behind ``models:/name@alias``, ``models:/name/3`` or ``models:/name`` (the last version)."""
-    import mlflow.exceptions
-
-    parts = MODEL.fullmatch(address)
-    name, alias, version = parts.groups() if parts else ("", None, None)
-    try:
-        if alias is not None:
-            found = store.client.get_model_version_by_alias(name, alias)
-        elif version not in (None, LATEST):
-            found = store.client.get_model_version(name, version)
-        else:
-            found = next(reversed(versions(store, name)), None)
-    except mlflow.exceptions.MlflowException:
-        found = None
-    if found is None:
-        known = [model.name for model in store.client.search_registered_models(max_results=20)]
-        there = f"Registered: {', '.join(known)}." if known else "No model is registered there."
-        raise RequestError(
-            Setting("run", address),
-            f"is no registered model in {store.folder}",
-            remedy=f"{did_you_mean(name, known)} {there} Write models:/<name>@<alias> or models:/<name>/<version>; "
-            "`lifecycle register` registers one.",
-        )
-    if not found.run_id:
-        raise RequestError(
-            Setting("run", address),
-            f"is {found.name} version {found.version}, which belongs to no run",
-            remedy="`lifecycle register` registers one that does.",
-        )
+    found = version_of(store.client, address, str(store.folder))
     run = described(store, store.client.get_run(found.run_id))
-    # A resumed run has another model by now; the version is the model that was registered.
     model_id = model_of(found)
-    if model_id is None:
-        return run
-    return replace(run, saved=_folder_of(store.client.get_logged_model(model_id)))
+    return run if model_id is None else with_model(store, run, model_id)
+
+
+def with_model(store: Store, run: RunRecord, model_id: str) -> RunRecord:
+    """Return a run with one of its models: a resumed run has another by now than the one that was registered."""
+    return replace(run, saved=_folder_of(store.client.get_logged_model(model_id), store.locations))
 
 
 def _by_id(store: Store, run: str) -> Any:
@@ -308,6 +277,8 @@ def _by_id(store: Store, run: str) -> Any:
         for one in store.client.search_runs(experiments, f"attributes.run_id LIKE '{run}%'", max_results=MOST_RUNS)
         if one.info.run_id.startswith(run)
     ]
+    if not found:  # its id on a server
+        found = list(store.client.search_runs(experiments, f"tags.`{layout.SERVER_RUN}` LIKE '{run}%'", max_results=5))
     if len(found) == 1:
         return found[0]
     if not found:

@@ -6,19 +6,21 @@ import logging
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from filelock import FileLock, Timeout
 
 from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
-from lifecycle.errors import DiskError, LifecycleError, RequestError, Setting
+from lifecycle.errors import DiskError, LifecycleError, RequestError, Setting, did_you_mean
 from lifecycle.runtime.faults import is_full
+from lifecycle.runtime.paths import shown
 from lifecycle.tracking import database_faults, end_notes
 from lifecycle.tracking.spool.journal import Journal
+from lifecycle.tracking.transfer import locations
+from lifecycle.tracking.transfer.locations import Locations
 
 RESERVE, RESERVED_BYTES = ".reserve", 256 * 1024
 """A file in the folder of a run's checkpoints, removed when the run ends: room for its status on a full disk."""
@@ -28,11 +30,19 @@ NO_STATUS = "the process was killed (kill -9, or power loss)"
 
 @dataclass(frozen=True)
 class Store:
-    """An MLflow database with its files, all in one folder."""
+    """An MLflow database with its files, all in one folder.
+
+    Attributes:
+        folder: of both.
+        client: ``mlflow.MlflowClient``.
+        experiment_id: of the experiment that was opened.
+        locations: where the files are; they differ from the database's where a copy cannot be written.
+    """
 
     folder: Path
-    client: Any  # mlflow.MlflowClient
+    client: Any
     experiment_id: str
+    locations: Locations
 
     @property
     def uri(self) -> str:
@@ -78,10 +88,15 @@ def folder_of(config: TrackingConfig) -> Path:
     return Path(config.dir).expanduser().absolute()
 
 
-def open_store(config: TrackingConfig) -> Store:
+def open_store(config: TrackingConfig, to_write: bool = True) -> Store:
     """Open the database, and create it first if there is none.
 
-    A lock is held meanwhile: two processes that create the tables at once would fail.
+    A lock is held meanwhile: two processes that create the tables at once would fail. A database that was moved or
+    copied with its folder gets the addresses of its files here.
+
+    Args:
+        config: names the folder and the experiment.
+        to_write: whether something will be recorded; else a folder that can only be read is opened too.
 
     Raises:
         RequestError: the folder cannot be written, the database is damaged, or the experiment was deleted.
@@ -90,19 +105,21 @@ def open_store(config: TrackingConfig) -> Store:
     """
     folder = folder_of(config)
     try:
-        return _opened(folder, config)
+        return _opened(folder, config, to_write)
     except Exception as error:
         if is_full(error):
             raise DiskError(f"tracking.dir={config.dir} is on a disk that is full. Free some room on it.") from error
         raise
 
 
-def _opened(folder: Path, config: TrackingConfig) -> Store:
+def _opened(folder: Path, config: TrackingConfig, to_write: bool) -> Store:
     try:
+        if not to_write and (folder / layout.DATABASE).is_file() and not can_be_written(folder):
+            return _open(folder, config, to_write, is_writable=False)
         # Only for its owner: runs contain predictions, and with them data.
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with FileLock(folder / layout.LOCK):
-            return _open(folder, config)
+            return _open(folder, config, to_write)
     except OSError as error:
         raise RequestError(
             Setting("tracking.dir", config.dir),
@@ -121,23 +138,30 @@ def _opened(folder: Path, config: TrackingConfig) -> Store:
         ) from error
 
 
-def _open(folder: Path, config: TrackingConfig) -> Store:
+def can_be_written(folder: Path) -> bool:
+    """Return whether the database in a folder can be written."""
+    return os.access(folder, os.W_OK) and os.access(folder / layout.DATABASE, os.W_OK)
+
+
+def _open(folder: Path, config: TrackingConfig, to_write: bool, is_writable: bool = True) -> Store:
     if (folder / layout.DATABASE).is_dir():
         raise RequestError(
             Setting("tracking.dir", config.dir), "holds a folder called mlflow.db", remedy="Move it away."
         )
     # Before MLflow opens the database, to tell one that is locked from one that is damaged.
     database_faults.wait_until_free(folder / layout.DATABASE)
-    # Before the import, at which MLflow starts its telemetry.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    import mlflow
-
-    logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # the import sets another level
-    mlflow.set_tracking_uri(database_uri(folder))  # Model.log takes no client: it reads this, and the experiment
-    client = mlflow.MlflowClient(database_uri(folder), database_uri(folder))  # MLFLOW_REGISTRY_URI must not matter
+    found = locations.settle(folder, must=to_write) if is_writable else locations.read(folder)
+    client, mlflow = _connected(folder)
     experiment = client.get_experiment_by_name(config.experiment)
+    if experiment is None and not is_writable:
+        known = [one.name for one in client.search_experiments()]
+        raise RequestError(
+            Setting("tracking.experiment", config.experiment),
+            f"is no experiment of {shown(folder)}, which can only be read",
+            remedy=f"{did_you_mean(config.experiment, known)} Experiments: {', '.join(known)}.",
+        )
     if experiment is None:
-        location = (folder / "artifacts" / config.experiment).as_uri()
+        location = (folder / layout.ARTIFACTS / config.experiment).as_uri()
         experiment = client.get_experiment(client.create_experiment(config.experiment, artifact_location=location))
     if experiment.lifecycle_stage != "active":
         raise RequestError(
@@ -145,27 +169,29 @@ def _open(folder: Path, config: TrackingConfig) -> Store:
             "was deleted in the MLflow UI",
             remedy="Restore it there, or name another.",
         )
-    # MLflow stores absolute artifact locations, which still name the old folder after a move.
-    files = Path(url2pathname(urlsplit(experiment.artifact_location).path))
-    if not files.is_relative_to(folder):
-        raise RequestError(
-            Setting("tracking.dir", config.dir),
-            f"was moved: its experiment {config.experiment} keeps its files in {files}",
-            remedy=["Name a new ", Setting("tracking.experiment"), ", or move the folder back."],
-        )
-    end_notes.settle(folder, client)
+    if is_writable:
+        end_notes.settle(folder, client)
     mlflow.set_experiment(experiment_id=experiment.experiment_id)
-    return Store(folder, client, experiment.experiment_id)
+    return Store(folder, client, experiment.experiment_id, found)
+
+
+def _connected(folder: Path) -> tuple[Any, Any]:
+    """Return MLflow's client of a database, and MLflow."""
+    # Before the import, at which MLflow starts its telemetry.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # the import sets another level
+    mlflow.set_tracking_uri(database_uri(folder))  # Model.log takes no client: it reads this, and the experiment
+    # MLflow keeps the folder of a run by its id, which a run and its copy in another store have in common.
+    utils: Any = import_module("mlflow.tracking._tracking_service.utils")
+    getattr(utils, "_artifact_repos_cache", {}).clear()
+    return mlflow.MlflowClient(database_uri(folder), database_uri(folder)), mlflow  # not MLFLOW_REGISTRY_URI's
 
 
 def artifacts(run: Any) -> Path:
-    """Return the folder of the artifacts of an ``mlflow.entities.Run``."""
-    return local_path(run.info.artifact_uri)
-
-
-def local_path(uri: str) -> Path:
-    """Return the local folder of an artifact location."""
-    return Path(url2pathname(urlsplit(uri).path))
+    """Return the folder of the artifacts of an ``mlflow.entities.Run`` in a store that is open to be written."""
+    return locations.path_of(run.info.artifact_uri)
 
 
 def close_dead_runs(store: Store) -> None:

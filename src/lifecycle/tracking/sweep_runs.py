@@ -13,8 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
-from urllib.request import url2pathname
+from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
@@ -22,6 +21,7 @@ from lifecycle import layout
 from lifecycle.errors import TrackingError
 from lifecycle.tracking import database_faults
 from lifecycle.tracking.spool.journal import Journal
+from lifecycle.tracking.transfer.locations import locations_of, path_of
 
 DEAD = "DEAD"
 """Status, here only, of a run that MLflow shows as RUNNING and that no process has open: it was killed."""
@@ -57,7 +57,7 @@ class SweepRun:
         name: of the run.
         status: MLflow's, :data:`DEAD` or :data:`PRUNED`.
         seconds: from its start to its end; 0 while it has not ended.
-        uri: of the folder of its artifacts.
+        uri: of the folder of its artifacts, also where the store was moved.
         started: milliseconds since 1970.
         tags: all tags, or those of :data:`OF_BOARD`.
         metrics: last value of each metric, or of each score.
@@ -77,7 +77,7 @@ class SweepRun:
     @property
     def artifacts(self) -> Path:
         """Folder of its artifacts."""
-        return Path(url2pathname(urlsplit(self.uri).path))
+        return path_of(self.uri)
 
     @property
     def attempt(self) -> int:
@@ -213,7 +213,7 @@ def runs_of(
         if database is None:
             return {}
         listed = _listed(database, experiment, signatures, sweep)
-        runs = _read(database, [run for run, _, _ in listed], for_board, with_params)
+        runs = read_runs(folder, database, [run for run, _, _ in listed], for_board, with_params)
     by_signature: dict[str, list[SweepRun]] = {}
     for run, signature, status in listed:
         read = runs[run]
@@ -251,7 +251,7 @@ def finished(folder: Path, experiment: str, data: Collection[str]) -> list[Sweep
             )
             if digest in set(data)
         ]
-        runs = _read(database, ids)
+        runs = read_runs(folder, database, ids)
     return [runs[run] for run in ids if runs[run].tags.get(layout.STATUS) != layout.PRUNED]
 
 
@@ -270,10 +270,16 @@ def summary_of(folder: Path, experiment: str, name: str) -> str | None:
     return None if found is None else str(found[0])
 
 
-def _read(
-    database: sqlite3.Connection, ids: Sequence[str], for_board: bool = False, with_params: bool = False
+def read_runs(
+    folder: Path,
+    database: sqlite3.Connection,
+    ids: Sequence[str],
+    for_board: bool = False,
+    with_params: bool = False,
 ) -> dict[str, SweepRun]:
+    """Return runs by their ids, as :func:`runs_of` returns them."""
     runs: dict[str, SweepRun] = {}
+    locations = locations_of(folder.absolute(), database)
     tags = f" AND key IN ({','.join(map(repr, OF_BOARD))})" if for_board else ""
     metrics = "".join(f" AND key NOT GLOB {name!r}" for name in NO_SCORE)
     metrics += f" AND ({' OR '.join(f'key GLOB {name + chr(42)!r}' for name in FINAL)})"
@@ -289,7 +295,7 @@ def _read(
             "SELECT run_uuid, name, status, start_time, end_time, artifact_uri FROM runs"
         ):
             seconds = (ended - begun) / 1000 if ended else 0.0
-            runs[run] = SweepRun(run, name or run, status, seconds, uri, begun)
+            runs[run] = SweepRun(run, name or run, status, seconds, locations.address(uri), begun)
         for run, key, value in rows("SELECT run_uuid, key, value FROM tags", tags):
             runs[run].tags[key] = value
         for run, key, value, is_nan in rows(
@@ -313,6 +319,8 @@ def _is_open(folder: Path, run: str) -> bool:
             return False
     except Timeout:
         return True
+    except OSError:  # a copy that can only be read
+        return False
 
 
 @contextmanager

@@ -15,25 +15,12 @@ _PREFIX = f"lifecycle-{re.sub(r'[^A-Za-z0-9]', '_', socket.gethostname())}-"
 _folders: dict[int, Path] = {}  # process -> its folder; a forked process has one of its own
 _numbers = itertools.count()
 
-LEAST_FREE = 100_000_000
-"""Bytes of the disk that unpacked files leave free."""
-
 
 def new_file(name: str) -> Path:
     """Return the path of a file to write, in a folder of its own, so that it may have any name."""
     folder = _folder() / str(next(_numbers))
     folder.mkdir()
     return folder / Path(name).name
-
-
-def is_full(folder: Path, more: int = 0) -> bool:
-    """Return whether a disk has too little room.
-
-    Args:
-        folder: on the disk.
-        more: bytes that are needed.
-    """
-    return shutil.disk_usage(folder).free - more < LEAST_FREE
 
 
 def _folder() -> Path:

@@ -15,6 +15,7 @@ from typing import IO, Any
 from lifecycle.data.formats import names
 from lifecycle.data.sources import scratch_files
 from lifecycle.errors import RequestError, Setting, first_line
+from lifecycle.runtime import disk
 
 BYTES_AT_ONCE = 1 << 20
 CHECK_ROOM = 1 << 26
@@ -75,7 +76,7 @@ def _unzipped(file: Path, key: Setting) -> Path:
         # The name of a file within may be anything: only its ending counts. pandas names it like the archive.
         inner = Path(part.filename).name
         target = scratch_files.new_file(inner if names.format_of(inner) else Path(file.name).stem)
-        if scratch_files.is_full(target.parent, part.file_size):
+        if disk.is_full(target.parent, part.file_size):
             raise RequestError(key, f"unpacks to {part.file_size / 1e9:.3g} GB", remedy=MORE_ROOM)
         with archive.open(part) as stream:
             _copy(stream, target, key)
@@ -91,7 +92,7 @@ def _copy(stream: Any, target: Path, key: Setting) -> None:
             written += len(block)
             if written - checked >= CHECK_ROOM:
                 checked = written
-                if scratch_files.is_full(target.parent):
+                if disk.is_full(target.parent):
                     target.unlink()
                     problem = f"unpacks to more than {written / 1e9:.3g} GB, for which {target.parents[2]} has no room"
                     raise RequestError(key, problem, remedy=MORE_ROOM)

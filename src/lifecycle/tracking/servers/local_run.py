@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from lifecycle import layout
-from lifecycle.tracking.store import local_path
+from lifecycle.tracking.transfer.locations import path_of
 
 AT_ONCE = 1000
 """Points of one request: MLflow refuses more."""
@@ -100,11 +100,11 @@ def read(database: sqlite3.Connection, store: Path, run_id: str) -> LocalRun | N
         status=status,
         begun=begun,
         ended=ended,
-        artifacts=local_path(uri),
+        artifacts=path_of(uri),
         params=dict(params.fetchall()),
         tags=dict(tags.fetchall()),
         inputs=[Input(*row) for row in inputs],
-        models=[LoggedModel(model, title, local_path(place)) for model, title, place in models],
+        models=[LoggedModel(model, title, path_of(place)) for model, title, place in models],
     )
 
 

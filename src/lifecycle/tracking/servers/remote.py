@@ -64,14 +64,14 @@ def experiment_of(client: Any, name: str, location: str | None, folder: Path, ad
     return str(found.experiment_id)
 
 
-def run_of(client: Any, entry: Entry, run: LocalRun) -> str:
-    """Return the id of a run on the server, which is created if there is none."""
+def run_of(client: Any, entry: Entry, run: LocalRun) -> tuple[str, dict[str, str]]:
+    """Return the id of a run on the server, which is created if there is none, and its tags."""
     found = find(client, entry.experiment_id, entry.run_id)
     if found is not None:
-        return str(found.info.run_id)
+        return str(found.info.run_id), dict(found.data.tags)
     tags = {**run.tags, layout.RUN_ID: entry.run_id}
     created = client.create_run(entry.experiment_id, start_time=run.begun, tags=tags, run_name=run.name)
-    return str(created.info.run_id)
+    return str(created.info.run_id), tags
 
 
 def find(client: Any, experiment_id: str, run_id: str) -> Any | None:

@@ -65,7 +65,10 @@ class Replica:
             )
             self._on_progress()
         if not entry.server_run:
-            entry.server_run = remote.run_of(self._client, entry, run)
+            entry.server_run, tags = remote.run_of(self._client, entry, run)
+            # Of an earlier attempt, or of another machine: tags that are gone since are deleted there.
+            entry.tags = {key: value for key, value in tags.items() if key.startswith("lifecycle.")}
+            entry.tags.pop(layout.RUN_ID, None)
             outbox.write(self._store, entry)
             self._on_progress()
 
@@ -93,7 +96,7 @@ class Replica:
         self._send_tags(run)
         self._send_files(run)
         for model in run.models:
-            if model.model_id not in entry.models:
+            if model.model_id not in entry.models and model.folder.is_dir():
                 remote.send_model(self._client, entry, model)
                 entry.models.append(model.model_id)
                 self._on_progress()
@@ -104,8 +107,9 @@ class Replica:
         now = time.time()
         if run.ended is None and now - entry.beat >= SECONDS_BETWEEN_BEATS:
             tags[layout.HEARTBEAT] = f"{socket.gethostname()} {os.getpid()} {int(now)}"
-        elif layout.HEARTBEAT in entry.tags:
-            tags[layout.HEARTBEAT] = entry.tags[layout.HEARTBEAT]
+        else:
+            kept = (layout.HEARTBEAT, layout.SUSPECTED)
+            tags |= {key: entry.tags[key] for key in kept if key in entry.tags}
         new = {key: value for key, value in tags.items() if entry.tags.get(key) != value}
         gone = [key for key in entry.tags if key not in tags]
         if new or gone:

@@ -10,8 +10,8 @@ from typing import Any
 
 from lifecycle import layout
 from lifecycle.credentials import masked
-from lifecycle.errors import first_line
 from lifecycle.tracking.servers import outbox, remote, stale
+from lifecycle.tracking.servers.explained import explanation
 from lifecycle.tracking.servers.replica import Replica
 
 SECONDS_BETWEEN = 2.0
@@ -25,8 +25,6 @@ PATIENCE, PATIENCE_BEFORE = 5.0, 1.0
 
 SECONDS_AFTER = 60.0
 """How long the process goes on sending after its client has ended, as long as requests succeed."""
-
-_MOST_CHARACTERS = 200
 
 
 class Sender:
@@ -154,24 +152,3 @@ def _note_server(store: Path, entry: outbox.Entry) -> None:
         client = mlflow.MlflowClient(database_uri(store))
         client.set_tag(entry.run_id, layout.SERVER, entry.server)
         client.set_tag(entry.run_id, layout.SERVER_RUN, entry.server_run)
-
-
-def explanation(error: BaseException) -> str:
-    """Return why a server has not taken something, in one sentence without credentials and a full stop."""
-    text = masked(first_line(error))
-    for word, said in _KNOWN.items():
-        if word in text:
-            text = said
-            break
-    return text[:_MOST_CHARACTERS].rstrip(". ")
-
-
-_KNOWN: dict[str, str] = {
-    "Connection refused": "it refuses connections: no server is running there",
-    "Name or service not known": "its name is not known",
-    "Temporary failure in name resolution": "its name cannot be resolved now",
-    "Read timed out": "it does not answer",
-    "Max retries exceeded": "it cannot be reached",
-    "401": "it does not accept the name or the password: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
-    "database is locked": "the local database is locked by another process",
-}
