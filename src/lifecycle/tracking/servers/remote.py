@@ -14,6 +14,7 @@ import yaml
 from lifecycle import layout
 from lifecycle.errors import TrackingError
 from lifecycle.tracking.model_registry import quoted
+from lifecycle.tracking.servers import answers
 from lifecycle.tracking.servers.local_run import Input, LocalRun, LoggedModel, Point, profile_of
 from lifecycle.tracking.servers.outbox import Entry
 
@@ -38,6 +39,7 @@ def client_of(address: str) -> Any:
     os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")
     import mlflow
 
+    answers.require_complete()
     return mlflow.MlflowClient(address, address)
 
 
@@ -137,7 +139,10 @@ def send_model(client: Any, entry: Entry, model: LoggedModel) -> None:
         _rename(copy / MLMODEL, sent.model_id, entry.server_run, sent.artifact_location)
         client.log_model_artifacts(sent.model_id, str(copy))
     client.finalize_logged_model(sent.model_id, LoggedModelStatus.READY)
-    client.log_outputs(entry.server_run, [LoggedModelOutput(sent.model_id, 0)])
+    outputs = client.get_run(entry.server_run).outputs
+    # The server refuses an output that it has: the answer to an earlier attempt may have been lost.
+    if outputs is None or sent.model_id not in [one.model_id for one in outputs.model_outputs]:
+        client.log_outputs(entry.server_run, [LoggedModelOutput(sent.model_id, 0)])
 
 
 def _model_of(client: Any, entry: Entry, model: LoggedModel) -> Any:
