@@ -88,9 +88,7 @@ class Reliability:
         self._file.write_text(table(self._file, self._outcomes, self._numbers, self._messages), encoding="utf-8")
 
 
-def table(
-    file: Path, outcomes: dict[str, str], numbers: dict[str, list[int]], messages: dict[int, str]
-) -> str:
+def table(file: Path, outcomes: dict[str, str], numbers: dict[str, list[int]], messages: dict[int, str]) -> str:
     """Return the text of the table.
 
     Args:

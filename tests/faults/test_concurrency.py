@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
+import re
 import subprocess
 import sys
 import time
@@ -12,7 +16,10 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from lifecycle.tracking.store import database_uri
+from lifecycle.config.schema import TrackingConfig
+from lifecycle.errors import RequestError
+from lifecycle.runtime import locks
+from lifecycle.tracking.store import database_uri, open_store
 from tests.conftest import Command
 from tests.forked import Forks, Process
 from tests.made import runs_in
@@ -65,7 +72,8 @@ def test_eight_processes_of_200_points_lose_none(forks: Forks, folder: Path) -> 
 def test_eight_processes_of_200_points_lose_none_on_postgresql(
     forks: Forks, folder: Path, process: Command, database: PostgreSQL
 ) -> None:
-    address = database.create_database("writers")
+    # SQLAlchemy 2.1 takes another driver by default.
+    address = database.create_database("writers").replace("postgresql:", "postgresql+psycopg2:")
     mlflow.MlflowClient(address).search_experiments()  # MLflow makes its tables
     written(forks, folder, address)
     ended = process("sync", f"tracking.uri={address}")
@@ -125,9 +133,7 @@ def assert_complete(folder: Path, epochs: int) -> None:
 
 
 @pytest.mark.fault(18)
-def test_a_run_begins_trains_and_ends_while_its_database_is_locked(
-    folder: Path, process: Command
-) -> None:
+def test_a_run_begins_trains_and_ends_while_its_database_is_locked(folder: Path, process: Command) -> None:
     with held(folder):
         ended = process(*FIT, "trainer.max_epochs=3", "verbose=1")
         assert (ended.code, ended.err) == (0, "")
@@ -168,3 +174,65 @@ def test_a_database_that_is_locked_in_the_middle_and_at_the_end_of_a_run_loses_n
         assert process("sync").code == 0
     assert_complete(folder, epochs)
 
+
+MOUNTS = """\
+/dev/sda1 / ext4 rw,relatime 0 0
+server:/home {folder} {kind} rw,vers=4.2,{options} 0 0
+"""
+
+
+@pytest.mark.fault(19)
+def test_a_network_disk_whose_locks_stay_on_one_machine_is_named(
+    lifecycle: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = folder / "mounts"
+    monkeypatch.setattr(locks, "MOUNTS", table)
+    table.write_text(MOUNTS.format(folder=folder, kind="nfs4", options="local_lock=all"))
+    ended = lifecycle(*FIT[:-1], "verbose=1", "trainer.max_epochs=1")
+    assert (ended.code, ended.err) == (0, "")
+    said = " ".join(ended.out.split())
+    assert "mlruns is on a network disk (nfs4) whose locks hold on one machine only. Two machines" in said
+    assert "(NFS: without nolock and local_lock), or choose a folder for each machine with tracking.dir." in said
+    assert [run.info.status for run in runs_in(folder)] == ["FINISHED"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "only_here"),
+    [
+        ("nfs4", "local_lock=none", False),
+        ("nfs", "nolock", True),
+        ("cifs", "nobrl", True),
+        ("cifs", "soft", False),
+        ("lustre", "flock", False),
+        ("lustre", "localflock", True),
+        ("lustre", "lazystatfs", True),
+        ("fuse.sshfs", "user_id=0", True),
+        ("ext4", "nolock", False),
+    ],
+)
+def test_the_options_of_a_mount_say_where_its_locks_hold(
+    tmp_path: Path, kind: str, options: str, only_here: bool
+) -> None:
+    table = tmp_path / "mounts"
+    table.write_text(MOUNTS.format(folder=str(tmp_path).replace(" ", "\\040"), kind=kind, options=options))
+    assert locks.hold_here_only(tmp_path, table) == only_here
+    assert locks.file_system(tmp_path, table) == kind
+    assert not locks.hold_here_only(Path("/"), table)
+    assert not locks.hold_here_only(tmp_path, tmp_path / "none")
+
+
+@pytest.mark.fault(19)
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_without_locks_is_refused(
+    lifecycle: Command, folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)  # as the system answers there
+    with pytest.raises(RequestError) as caught:
+        open_store(TrackingConfig(dir=str(folder / "mlruns")))
+    sentence = (
+        rf"mlruns is on a file system without locks \(.+\): {re.escape(os.strerror(number))}\. Mount it with locks"
+    )
+    assert re.search(sentence, str(caught.value))

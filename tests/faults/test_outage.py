@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import threading
@@ -15,7 +14,7 @@ import pytest
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, artifacts
 from tests.faults.conftest import Server, serving
-from tests.faults.proxy import MODES, Proxy, in_front_of
+from tests.faults.proxy import MODES, Proxy
 from tests.made import runs_in
 
 SECRET = "Tr0ub4dor-Canary"
@@ -58,11 +57,13 @@ def assert_complete(server: Server, folder: Path, run: mlflow.entities.Run) -> P
     return points
 
 
-@pytest.fixture(params=[
-    "refuse",
-    pytest.param("hang", marks=pytest.mark.longest),
-    *(pytest.param(mode, marks=pytest.mark.longest) for mode in ("500", "429", "cut")),
-])
+@pytest.fixture(
+    params=[
+        "refuse",
+        pytest.param("hang", marks=pytest.mark.longest),
+        *(pytest.param(mode, marks=pytest.mark.longest) for mode in ("500", "429", "cut")),
+    ]
+)
 def mode(request: pytest.FixtureRequest) -> str:
     """Return how a server fails."""
     return str(request.param)

@@ -55,9 +55,7 @@ MOMENTS = (
         for one in MOMENTS
     ],
 )
-def test_a_run_is_complete_when_the_process_that_records_it_was_killed(
-    forks: Forks, folder: Path, moment: str
-) -> None:
+def test_a_run_is_complete_when_the_process_that_records_it_was_killed(forks: Forks, folder: Path, moment: str) -> None:
     process = Process(forks, [moment, *FIT, "trainer.max_epochs=20"], folder, code=KILL)
     out, err = process.communicate(timeout=200)
     ended = Ended(process.wait(), out, err)
