@@ -23,7 +23,7 @@ GROUPS: dict[str, dict[int, Fault]] = {
         6: Fault("`last.ckpt` is missing", "refused; the command that finishes the run with `best.ckpt` is printed"),
         7: Fault("`last.ckpt` is cut short or has a flipped bit", "refused by its SHA-256; `best.ckpt` is offered"),
         8: Fault("`resume` with other settings", "refused, with the old and the new value"),
-        9: Fault("a run is interrupted again and again", "no epoch is fitted twice; the same result"),
+        9: Fault("a run is interrupted again and again", "few epochs are fitted twice; the same result"),
         10: Fault("a RUNNING run whose process is gone", "KILLED as soon as the database is opened again"),
     },
     "Tracking outage": {

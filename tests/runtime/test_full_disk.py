@@ -175,8 +175,8 @@ def test_files_of_a_run_that_have_no_room_fail_it(
     ended = command(*WORDS, LARGE)
     assert ended.code == 1
     assert message(ended.err) == (
-        f"the run could not be recorded: the disk of {disk}/mlruns is full. Free some room on it. The checkpoints are "
-        "in mlruns/checkpoints/ID; `lifecycle resume run=ID` completes the run."
+        "a file could not be written: No space left on device. Free some room on that disk, then lifecycle resume "
+        "run=ID continues it."
     )
     (run,) = runs(disk)
     assert run.info.status == "FAILED"
@@ -190,7 +190,7 @@ def test_files_of_a_run_that_have_no_room_fail_it(
 
 
 @pytest.mark.fault(42)
-def test_a_full_folder_for_temporary_files_fails_the_run(
+def test_a_run_needs_no_room_for_temporary_files(
     disk: Path, lifecycle: Command, empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
@@ -200,11 +200,8 @@ def test_a_full_folder_for_temporary_files_fails_the_run(
     monkeypatch.setattr(tempfile, "tempdir", str(disk))
     at_epoch(12, lambda: fill(disk), monkeypatch)
     ended = lifecycle(*WORDS)
-    assert ended.code == 1
-    assert "could not be written: No space left on device. Free some room on that disk, then lifecycle" in message(
-        ended.err
-    )
-    assert [run.info.status for run in runs(elsewhere)] == ["FAILED"]
+    assert (ended.code, ended.err) == (0, "")
+    assert [run.info.status for run in runs(elsewhere)] == ["FINISHED"]
 
 
 def test_predictions_and_models_that_have_no_room_end_in_one_message(
