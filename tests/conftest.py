@@ -22,7 +22,7 @@ from lifecycle.cli.main import main
 from lifecycle.sweeps import supervise
 from lifecycle.tracking import client
 from lifecycle.tracking.store import database_uri
-from tests import databases
+from tests import databases, servers
 from tests.faults import reliability
 from tests.forked import COMMAND, Forks, Process, Recorder, SweepWorker
 
@@ -170,6 +170,13 @@ def quick_start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(supervise, "start_worker", start_worker)
     monkeypatch.setattr(client, "start_worker", lambda: Recorder(request.getfixturevalue("forks")))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[servers.PostgreSQL]:
+    """Start a PostgreSQL server, once, or skip the test where there is none."""
+    with servers.postgresql() as server:
+        yield server
 
 
 @pytest.fixture

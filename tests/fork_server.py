@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import io
 import json
 import os
 import select
@@ -232,6 +233,10 @@ class ThreadWorker:
         return 0
 
 
+OPTIONS = (("data=iris", "sweep=optuna"), ("data=digits",), ("data=digits", "model=cnn"))
+"""Options of many tests: Hydra merges what they name once in a process, which those forked from it need not repeat."""
+
+
 def warm_up() -> None:
     """Do a run here, once: each command would import, compile and compose the same in its turn."""
     import torch
@@ -246,6 +251,10 @@ def warm_up() -> None:
         sys.argv[1:] = ["data=iris", "trainer.max_epochs=1", "verbose=0"]
         main()
         client.end_all()
+        with contextlib.redirect_stdout(io.StringIO()):
+            for options in OPTIONS:
+                sys.argv[1:] = [*options, "--cfg", "job"]
+                main()
     client.start_worker = start_worker
     importlib.import_module("mlflow.tracking.fluent")._active_experiment_id = None  # the next has another database
     torch.set_num_threads(threads)
@@ -266,6 +275,15 @@ def preload(tables: Path) -> None:
         "mlflow",
         "lifecycle.sweeps.results.summary",
         "lifecycle.sweeps.run",
+        "lifecycle.sweeps.hydra_jobs",
+        "lifecycle.sweeps.execute_group",
+        "lifecycle.sweeps.search.study",
+        "lifecycle.runs.resume",
+        "lifecycle.comparison.compare",
+        "lifecycle.plugins.cnn",
+        "lifecycle.data.kinds.images",
+        "optuna.terminator",
+        "matplotlib.backends.backend_svg",
         *backend.IMPORTED_EARLY,
         *recording_process.IMPORTED_EARLY,
     ):

@@ -92,6 +92,9 @@ SPLIT_TAG = "lifecycle.split"
 SPLIT_ROWS = "lifecycle.split_rows"
 """Numbers of training, validation and test rows, as ``120,15,15``."""
 
+TASK_TAG = "lifecycle.task"
+"""Which task was inferred for a target of few different whole numbers, and the option for the other."""
+
 INFERRED = "lifecycle.inferred"
 """What the data plugin found in the training rows, as a sentence."""
 

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle.data.batches import Batches
+from lifecycle.data.batches import Batches, Truth
 from lifecycle.runtime.seeds import epoch_seed
 
 
@@ -210,3 +210,21 @@ def test_the_weighted_mean_of_the_shares_is_the_mean_of_the_batch(shares: list[A
     for own, other, batch in zip(shares[0][case], shares[1][case], whole, strict=True):
         by_hand = sum((row - row**2) ** 2 for row in batch) / len(batch)
         assert own["mean"] == other["mean"] == pytest.approx(by_hand, rel=1e-12)
+
+
+def test_rows_can_be_kept_on_a_device_and_their_order_and_truth_stay_on_the_cpu() -> None:
+    truth = Truth(torch.arange(10, dtype=torch.float64).unsqueeze(1))
+    batches = Batches(torch.rand(10, 2), torch.arange(10), 4, 1, truth, row_weights=torch.rand(10))
+    assert batches.num_bytes == 10 * 2 * 4 + 10 * 8 + 10 * 4
+    before, order = batches.inputs, batches.order()
+    # The device "meta" has shapes and no values; a machine without a GPU has it, too.
+    with batches.kept_on(torch.device("meta")):
+        inputs, targets, _, own, factors = next(iter(batches))
+        assert factors is not None
+        assert {value.device.type for value in (inputs, targets, factors)} == {"meta"}
+        assert own is not None
+        assert own.values is not None
+        assert order is not None
+        assert own.values.flatten().tolist() == order[:4].tolist() == batches.order()[:4].tolist()  # type: ignore[index]
+    assert batches.inputs is before
+    assert batches.targets.device.type == "cpu"

@@ -104,6 +104,7 @@ def test_names_that_repeat_are_no_header_of_texts() -> None:
 
 
 CASES: dict[str, tuple[str, dict[str, Any], str]] = {
+    "spaces": ('a,      b, "c"\n"x, 1", "y",  2\nz,      "y", 30\n', {}, "comma, spaces around cells left out, header"),
     "plain": ("a,b\n1,2\n", {"skip": 1}, ""),
     "a byte order mark": ("\ufeffa,b\n1,2\n", {"names": ("a", "b")}, ""),
     "Windows": ("a;b\r\n1;2\r\n", {"sep": ";", "skip": 1}, "semicolon, header"),

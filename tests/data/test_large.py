@@ -328,7 +328,8 @@ def test_fields_that_name_no_fitting_column_are_refused(load: Load, tmp_path: Pa
 def test_a_target_with_gaps_is_refused_with_their_number_and_the_first(load: Load, tmp_path: Path) -> None:
     file = lines(tmp_path / "a.csv", [*GOOD, "1,2,", *GOOD, "1,2,"])
     assert refused(load, file) == (
-        f"data.target=y has no value in 2 rows of FILE, the first is row {ROWS}. Fill them or remove these rows."
+        f"data.target=y has no value in 2 rows of FILE, the first is row {ROWS}. Fill them or remove these rows, "
+        "or add data.missing_target=drop to leave these rows out."
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lifecycle.data import steps
 from lifecycle.data.columns.meaning import categories, dates, numbers
 from lifecycle.data.columns.meaning.convert import are_truths, converted
 from lifecycle.data.columns.meaning.infer import Hints, infer
@@ -303,6 +304,15 @@ def test_texts_of_held_out_rows_move_no_word_and_no_component() -> None:
     vocabulary = after.preprocessing.inputs.named_transformers_["texts0"][0].vocabulary_
     assert "castle" not in vocabulary
     assert "flat" in vocabulary
+
+
+@pytest.mark.parametrize("scaling", ["standard", "minmax"])
+def test_a_word_of_all_training_texts_makes_no_huge_number_where_it_is_absent(scaling: str) -> None:
+    texts = pd.Series([f"a note {row}" for row in range(120)])
+    columns = steps.Columns(numbers=[], texts=["note"])
+    transformer = steps.learn(pd.DataFrame({"note": texts}), columns, scaling)
+    for rows in (texts, pd.Series(["castle", "", "note", "a note 300"])):
+        assert np.abs(steps.apply(transformer, pd.DataFrame({"note": rows}), columns)).max() < 10
 
 
 def test_times_of_held_out_rows_move_no_part_and_no_statistic() -> None:

@@ -407,7 +407,7 @@ def test_resume_refuses_what_would_make_it_another_search(lifecycle: Command) ->
 
 def test_a_search_in_which_nothing_improves_ends_early_and_nothing_is_left(search: Command, folder: Path) -> None:
     words = ("optimizer.lr=tag(log,interval(1e-13,1e-12))", "model.hidden=[2]", "trainer.max_epochs=1")
-    words += ("sweep.trials=60", "sweep.sampler=random", "sweep.batch=35")
+    words += ("sweep.trials=37", "sweep.sampler=random", "sweep.batch=35")
     ended = search(*words, "sweep.terminate=true")
     assert (ended.code, ended.err) == (0, "")
     assert "\nThe search ended early: the last trials brought nothing better.\n" in ended.out
@@ -416,7 +416,7 @@ def test_a_search_in_which_nothing_improves_ends_early_and_nothing_is_left(searc
     # Without the limit it goes on to its number of trials.
     more = search(*words)
     assert (more.code, more.err) == (0, "")
-    assert "60 of 60 runs finished\n" in more.out
+    assert "37 of 37 runs finished\n" in more.out
 
 
 FAILS_WITHOUT_OPTUNA = """

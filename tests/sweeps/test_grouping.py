@@ -63,9 +63,9 @@ def test_the_line_counts_fits_groups_and_reasons(tmp_path: Path) -> None:
     for number in range(4):
         found.took(f"0.{number % 2}")
     assert found.line == "Vectorised 4 of 5 fits in 2 groups; 1 one by one"
-    for reason in ("nn.LSTM", "a GPU", "nn.LSTM"):
+    for reason in ("nn.LSTM", "rows on disk", "nn.LSTM"):
         found.refused(reason)
-    assert found.line == "Vectorised 4 of 8 fits in 2 groups; 4 one by one: nn.LSTM, a GPU"
+    assert found.line == "Vectorised 4 of 8 fits in 2 groups; 4 one by one: nn.LSTM, rows on disk"
     alone = Vectorised()
     alone.refused("nn.LSTM")
     assert alone.line == "Vectorised 0 of 1 fits; 1 one by one: nn.LSTM"

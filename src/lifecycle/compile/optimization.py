@@ -25,10 +25,19 @@ def build_optimizer(config: OptimizerConfig, network: nn.Module) -> torch.optim.
     if config.torch_name == "Muon":
         return MuonAndAdamW(network.parameters(), **arguments)
     make = getattr(torch.optim, config.torch_name)
-    if "fused" in inspect.signature(make).parameters and not _sparse(network):
+    devices = {parameter.device for parameter in network.parameters()}
+    if not _sparse(network) and all(has_fused_kernel(config.torch_name, device) for device in devices):
         arguments["fused"] = True  # one kernel per step instead of several per parameter; it rejects sparse gradients
     optimizer: torch.optim.Optimizer = make(network.parameters(), **arguments)
     return optimizer
+
+
+def has_fused_kernel(torch_name: str, device: torch.device) -> bool:
+    """Return whether a class of ``torch.optim`` has a fused kernel on a device."""
+    if "fused" not in inspect.signature(getattr(torch.optim, torch_name)).parameters:
+        return False
+    # Several versions of torch have a fused Adagrad for CPUs only, and say so in the first step.
+    return torch_name != "Adagrad" or device.type == "cpu"
 
 
 def check(config: OptimizerConfig, name: str, network: nn.Module, devices: int = 1) -> None:

@@ -24,23 +24,28 @@ SEVERAL = ("drop", "missing_zeros", "names", "missing", "features")
 MAPPINGS = ("rename", "types")
 """Fields of ``data`` with a value for each of some columns."""
 
+STATEMENT = "query"
+"""The field of ``data`` whose value is a statement of SQL, with commas of its own, or the name of a table."""
+
 NULL = ("null", "")
 
 _OPEN, _CLOSE = "[{(", "]})"
 
 
 def quoted(word: str) -> str:
-    """Return an override with the names of columns quoted where Hydra would read something else.
+    r"""Return an override with the names of columns quoted where Hydra would read something else.
 
     >>> quoted("data.target=24.00"), quoted("data.drop=[id,Price (CHF)]"), quoted("data.target=price")
     ("data.target='24.00'", "data.drop=[id,'Price (CHF)']", 'data.target=price')
+    >>> quoted("data.query=SELECT a, b FROM houses WHERE town = 'Bern'")
+    "data.query='SELECT a, b FROM houses WHERE town = \'Bern\''"
     """
     key, equals, value = word.partition("=")
     group, _, field = key.lstrip("+").partition(".")
-    if group != "data" or not equals or "${" in value or field not in (*ONE, *SEVERAL, *MAPPINGS):
+    if group != "data" or not equals or "${" in value or field not in (*ONE, *SEVERAL, *MAPPINGS, STATEMENT):
         return word
-    if field in ONE:
-        return f"{key}={_one(value)}"
+    if field in (*ONE, STATEMENT):
+        return f"{key}={_one(value) if field in ONE else _statement(value)}"
     if _is_sweep(value):
         return word
     if field in SEVERAL and value.startswith("[") and value.endswith("]"):
@@ -66,6 +71,10 @@ def _one(value: str) -> str:
     if len(parts) > 1 and all(part.strip() for part in parts):
         return ",".join(map(_element, parts))  # a run for each; a name with a comma is typed in quotes
     return value if _is_sweep(value) and value != "," else _in_quotes(value)
+
+
+def _statement(value: str) -> str:
+    return _in_quotes(value) if len(value.split()) > 1 and not _is_text(value) else value
 
 
 def _element(value: str) -> str:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lifecycle.compile.devices import names_of
 from lifecycle.compile.precision import is_bf16
 from lifecycle.console.progress import EpochBar, NotebookBar
 from lifecycle.data.columns import kinds
@@ -92,6 +93,8 @@ class Report:
     def begin(self, job: Job, data: Dataset, layers: list[Layer], module: CompiledModel) -> None:
         """Print data, layers, loss, optimizer and metrics before a fit."""
         self.data(data)
+        if data.task_choice is not None:
+            self._line("Task", COMMAND_LINE.text(data.task_choice))
         self._line("Columns", kinds.describe(data.column_kinds))
         if data.inferred is not None:
             self._line(*data.inferred)
@@ -108,6 +111,8 @@ class Report:
         metrics = ", ".join(module.metric_names) or "none"
         precision = ", precision bf16-mixed" if is_bf16(job.trainer, module.network) else ""
         self._line("Compiled", f"loss {module.loss_name}, optimizer {optimizer}, metrics {metrics}{precision}")
+        if (gpus := names_of(job.trainer)) is not None:
+            self._line("Device", gpus)
 
     def callbacks(self, max_epochs: int) -> list[pl.Callback]:
         """Return the progress bar, if there is one."""

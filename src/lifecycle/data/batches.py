@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -141,6 +142,28 @@ class Batches:
         self.shuffle_seed, self.class_balanced, self.row_weights = shuffle_seed, class_balanced, row_weights
         self.epoch, self.augment = 0, augment
 
+    @property
+    def num_bytes(self) -> int | None:
+        """The size of inputs, targets and factors; ``None``: they are on disk."""
+        if not isinstance(self.inputs, Tensor):
+            return None
+        return sum(one.nbytes for one in (self.inputs, self.targets, self.row_weights) if one is not None)
+
+    @contextmanager
+    def kept_on(self, device: torch.device) -> Iterator[None]:
+        """Keep inputs, targets and factors on a device within the block; they must be in memory.
+
+        The order of the rows is drawn on the CPU, and is the same on each device.
+        """
+        assert isinstance(self.inputs, Tensor)  # noqa: S101 - num_bytes says so
+        before = self.inputs, self.targets, self.row_weights
+        self.inputs, self.targets = self.inputs.to(device), self.targets.to(device)
+        self.row_weights = None if self.row_weights is None else self.row_weights.to(device)
+        try:
+            yield
+        finally:
+            self.inputs, self.targets, self.row_weights = before
+
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch (from 0), which determines the order of the next pass."""
         self.epoch = epoch
@@ -193,6 +216,8 @@ class Batches:
 
     def _take(self, rows: slice | Tensor, sizes: list[int], weights: list[float]) -> Chunk:
         truth = None if self.truth is None else self.truth[rows]
+        # Numbers on the CPU would be copied once for each of the tensors.
+        rows = rows if isinstance(rows, slice) else rows.to(self.targets.device)
         row_weights = None if self.row_weights is None else self.row_weights[rows]
         return Chunk(self.inputs[rows], self.targets[rows], truth, sizes, weights, row_weights)
 
@@ -203,7 +228,7 @@ class Batches:
         # A generator of its own: dropout, or a callback that draws numbers, must not change the order.
         generator = torch.Generator().manual_seed(epoch_seed(self.shuffle_seed, self.epoch, stream=0))
         if self.class_balanced:
-            return arranged(self.inputs, balanced(self.targets, generator), generator)
+            return arranged(self.inputs, balanced(self.targets.cpu(), generator), generator)
         return shuffled(self.inputs, generator)
 
 

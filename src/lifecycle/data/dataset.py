@@ -90,6 +90,7 @@ class Dataset:
     dialect: Dialect | None = None  # of the text file that the rows are from
     plugin: Any = None  # the data plugin with its inferred fields; None: as it was configured, or external data
     inferred: tuple[str, str] | None = None  # a title and a sentence on what was inferred, for the report
+    task_choice: Text | None = None  # which task was inferred for few whole numbers, and how to choose the other
     split_report: tuple[Text, ...] = ()  # how the rows were divided, where not as usual, a sentence each
     audit: Audit | None = None  # what was found in the rows before training; None: they were not looked at
     test_digest: str | None = None  # sha256 of the rows of a separate file of test rows, which `digest` covers too

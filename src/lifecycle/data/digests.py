@@ -21,7 +21,6 @@ NO_ROWS = "none"
 def digest(frame: pd.DataFrame) -> str:
     """Return the SHA-256 of a frame's columns, in hexadecimal; its index does not count."""
     import numpy as np
-    import pandas as pd
 
     # Names and dtypes too: the same bytes may be other columns.
     names = [[str(name), str(dtype)] for name, dtype in frame.dtypes.items()]
@@ -34,8 +33,27 @@ def digest(frame: pd.DataFrame) -> str:
         if isinstance(dtype, np.dtype) and dtype.kind in PLAIN:
             found.update(np.ascontiguousarray(part.to_numpy()).data)
         else:
-            found.update(pd.util.hash_pandas_object(part, index=False).to_numpy().data)
+            found.update(_hashes(part).data)
     return found.hexdigest()
+
+
+def _hashes(frame: pd.DataFrame) -> np.ndarray[Any, Any]:
+    import pandas as pd
+
+    try:
+        return pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    except TypeError:  # lists and mappings, in columns that are dropped
+        return pd.util.hash_pandas_object(frame.map(_as_text), index=False).to_numpy()
+
+
+def _as_text(value: Any) -> Any:
+    """Return a list, an array or a mapping as JSON."""
+    nested = isinstance(value, list | dict | tuple | set) or hasattr(value, "tolist")
+    return json.dumps(value, default=_plain, sort_keys=True) if nested else value
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def rows_digest(rows: np.ndarray[Any, Any] | None) -> str:

@@ -25,7 +25,7 @@ from lifecycle.capabilities import (
 from lifecycle.contract import DataPlugin, DataSpec
 from lifecycle.data.assembly import part_of
 from lifecycle.data.audit.unseen_categories import Unseen
-from lifecycle.data.columns import missing_values, weights
+from lifecycle.data.columns import missing_values, targets, weights
 from lifecycle.data.columns.kinds import column_kinds
 from lifecycle.data.columns.names import of_plugin, place
 from lifecycle.data.dataset import Dataset, Part
@@ -187,7 +187,7 @@ def part_of_frame(
         raise RequestError("the rows", problem, remedy="Give it, or predict.")
     if row_weights is not None:  # by row, while a series has fewer samples than rows
         samples = replace(samples, weights=row_weights[samples.rows])
-    samples, _ = weights.kept(samples, None, weights.key_of(plugin))
+    samples, _ = weights.kept(targets.labelled(plugin, samples), None, weights.key_of(plugin))
     missing_values.check(samples.inputs, preprocessing.gaps, missing)
     labels = labels_like(np.asarray(samples.targets), preprocessing, spec)
     return part_of(plugin, samples, labels, preprocessing, spec.task, "the data")

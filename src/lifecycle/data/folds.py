@@ -9,7 +9,7 @@ import numpy as np
 
 from lifecycle.capabilities import large_file_of
 from lifecycle.contract import DataPlugin, Fold
-from lifecycle.data.columns import weights
+from lifecycle.data.columns import targets, weights
 from lifecycle.data.preprocessing import clean_targets
 from lifecycle.data.resolving import resolved
 from lifecycle.data.splits import draw
@@ -35,7 +35,7 @@ def check_can_be_folded(plugin: DataPlugin, seed: int, folds: int, repeats: int)
     frame = plugin.read()
     plugin = resolved(plugin, frame)
     target = plugin.describe_target(frame)
-    samples, _ = weights.kept(plugin.samples(frame), None, weights.key_of(plugin))
+    samples, _ = weights.kept(targets.labelled(plugin, plugin.samples(frame)), None, weights.key_of(plugin))
     labels = clean_targets(np.asarray(samples.targets), target)
     # Rare classes may be missing in the validation rows of some folds only. To divide many rows takes long, and they
     # have many of each class.

@@ -22,8 +22,9 @@ from lifecycle.data.assembly import learn, part_of, spec_of
 from lifecycle.data.audit import rounded_numbers, sentinels
 from lifecycle.data.audit.audit import audit_of
 from lifecycle.data.audit.findings import Audit
-from lifecycle.data.columns import missing_values, weights
+from lifecycle.data.columns import missing_values, targets, weights
 from lifecycle.data.columns.kinds import column_kinds, num_missing
+from lifecycle.data.columns.meaning.report import task_choice
 from lifecycle.data.columns.names import place
 from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.digests import digest, rows_digest
@@ -99,13 +100,12 @@ def _load_frame(
     configured, plugin = plugin, resolved(plugin, frame, fold)
     target = plugin.describe_target(frame)
     all_samples = _with_targets(plugin.samples(frame), target, name)
-    samples, split = weights.kept(all_samples, fixed_split, weights.key_of(plugin))
+    labelled = targets.labelled(plugin, all_samples)
+    samples, split = weights.kept(labelled, fixed_split, weights.key_of(plugin))
     labels = clean_targets(np.asarray(samples.targets), target)
     split = split or draw(plugin, replace(samples, targets=labels), target.task, seed, fold)
-    notes = missing_values.notes(name, samples.inputs, missing_values.gaps(samples.inputs), split.train)
     # Rows of weight 0 count for missing values: they may be predicted later like any other row.
-    gaps = missing_values.gaps(all_samples.inputs)
-    task, preprocessing = _fit(plugin, samples, labels, split.train, target, gaps)
+    task, preprocessing = _fit(plugin, samples, labels, split.train, target, missing_values.gaps(all_samples.inputs))
     train, val, test = _parts(plugin, samples, labels, split, preprocessing, task, Setting("data", name))
     found_digest = digest(frame)
     return Dataset(
@@ -122,13 +122,14 @@ def _load_frame(
         columns=tuple(plugin.columns(frame)),
         column_kinds=column_kinds(plugin, frame),
         class_values=class_values(np.asarray(samples.targets), preprocessing.class_names),
-        notes=(*notes, *_notes_on_values(plugin, frame, target, in_memory), *notes_of(plugin, frame)),
+        notes=_notes(plugin, name, frame, samples, split, target, in_memory),
         weight=weight_of(plugin),
         time_step=time_step_of(plugin, frame),
         dialect=dialect_of(frame),
         plugin=plugin,
         inferred=inferred(configured, plugin, frame),
-        split_report=split.report,
+        task_choice=task_choice(plugin, target, frame.get(target.name)),
+        split_report=(*targets.left_out(target.name, len(all_samples.rows), len(labelled.rows)), *split.report),
         audit=_audit(plugin, samples, labels, split, target, found_digest) if audited else None,
         test_digest=test_digest(frame),
         augmentation=augmentation_of(plugin),
@@ -170,6 +171,20 @@ def _audit(
             _audits.clear()
         _audits[key] = audit_of(plugin, samples, labels, split, target)
     return _audits[key]
+
+
+def _notes(
+    plugin: DataPlugin,
+    name: str,
+    frame: pd.DataFrame,
+    samples: Samples,
+    split: Split,
+    target: Target,
+    in_memory: bool,
+) -> tuple[Text, ...]:
+    """Return the warnings about the rows."""
+    gaps = missing_values.notes(name, samples.inputs, missing_values.gaps(samples.inputs), split.train)
+    return (*gaps, *_notes_on_values(plugin, frame, target, in_memory), *notes_of(plugin, frame))
 
 
 def _notes_on_values(plugin: DataPlugin, frame: pd.DataFrame, target: Target, in_memory: bool) -> list[Text]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.data import scaling as scaling_of
 from lifecycle.data.columns import features, weights
 from lifecycle.data.columns.features import BOOLEANS, CATEGORIES, NUMBERS, ORDERED, TEXTS, TIMES
 from lifecycle.data.columns.meaning import categories, dates
@@ -142,6 +143,8 @@ def learn(
     steps += [(f"{TEXTS}{place}", _dense(frame[name], scaling), name) for place, name in enumerate(columns.texts)]
     transformer = ColumnTransformer(steps).fit(frame)
     named = transformer.named_transformers_
+    for place, _ in enumerate(columns.texts):
+        scaling_of.spread_evenly(named[f"{TEXTS}{place}"][-1])
     if parts:
         set_origin(named[TIMES], parts, frame[parts].min().to_numpy())
         _fit_scaler(named[TIMES], frame[parts], None)

@@ -11,6 +11,7 @@ import torch
 from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 
+from lifecycle.compile.devices import repeatable
 from lifecycle.compile.metrics import higher_is_better
 from lifecycle.compile.scores import prefixed
 from lifecycle.evaluate import baselines, intervals
@@ -51,7 +52,7 @@ def evaluate_here(module: CompiledModel, batches: Batches) -> dict[str, float]:
         module = copy.deepcopy(module).to(device)  # a copy, since other threads may predict with the network
     module.eval()
     # memory.kept: each batch allocates the same sizes again, which are slow to get from the system.
-    with torch.inference_mode(), memory.kept():
+    with torch.inference_mode(), memory.kept(), repeatable(device):
         for number, batch in enumerate(batches):
             module.test_step(batch if device.type == "cpu" else move_data_to_device(batch, device), number)
         return module.test_scores.compute()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import lru_cache
 from importlib import import_module, metadata
 from pathlib import Path
@@ -21,6 +21,7 @@ from torch import Tensor
 from lifecycle import layout, registry
 from lifecycle.compile import stepping
 from lifecycle.compile.compiled_model import CompiledModel
+from lifecycle.compile.devices import device_of, without_parsing
 from lifecycle.compile.precision import channels_last
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.augmentation import Augmenter
@@ -37,6 +38,9 @@ from lifecycle.profiling.clock import phase
 from lifecycle.runtime import memory
 from lifecycle.runtime.processes import helpers_know_their_main_process, is_helper
 
+SHARE_FOR_ROWS = 0.25
+"""Of the free memory of a GPU, for the rows of a fit."""
+
 
 def trainer_for(config: TrainerConfig, *, devices: int, folder: Path, **more: Any) -> pl.Trainer:
     """Return a Trainer that neither prints nor logs.
@@ -47,7 +51,7 @@ def trainer_for(config: TrainerConfig, *, devices: int, folder: Path, **more: An
         folder: for files that Lightning may write.
         more: further arguments of :class:`pytorch_lightning.Trainer`.
     """
-    with _callbacks_listed_once():
+    with _callbacks_listed_once(), without_parsing(device_of(config)):
         return _trainer(config, devices, folder, more)
 
 
@@ -165,6 +169,7 @@ def _run(
             stepping.threads(module, train.batch_size),
             channels_last(module, config),
             memory.kept(),
+            rows_on_gpu((train, loaders[1]), trainer.strategy.root_device),
         ):
             trainer.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)
     except BaseException:
@@ -173,6 +178,28 @@ def _run(
         _end_processes(trainer)
         raise
     checkpoints.flush(trainer)  # before the best weights are read from the file
+
+
+@contextmanager
+def rows_on_gpu(parts: Sequence[Batches | None], device: torch.device) -> Iterator[None]:
+    """Keep the rows of a fit on its GPU within the block, if they take a quarter of its free memory at most.
+
+    Otherwise each chunk is copied to it from memory, which takes longer than the steps of a small network. So is each
+    chunk of images that are augmented, which the CPU does.
+
+    Args:
+        parts: training and validation rows.
+        device: of the fit; nothing is done on another one than a GPU of NVIDIA's.
+    """
+    batches = [part for part in parts if part is not None]
+    sizes = [part.num_bytes for part in batches]
+    known = [size for size in sizes if size is not None]
+    with ExitStack() as stack:
+        in_memory = len(known) == len(sizes) and all(part.augment is None for part in batches)
+        if device.type == "cuda" and in_memory and sum(known) <= torch.cuda.mem_get_info(device)[0] * SHARE_FOR_ROWS:
+            for part in batches:
+                stack.enter_context(part.kept_on(device))
+        yield
 
 
 def _release(train: Batches) -> None:

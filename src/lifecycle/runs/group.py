@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from lifecycle import layout
+from lifecycle.compile.devices import device_of
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
 from lifecycle.credentials import hiding, mask_error
@@ -149,10 +150,13 @@ def run(
         return _Runner(requests, begun, on_row, checked).run()
 
 
-def _share_of_memory() -> float:
-    """Return the bytes that a group may take: half of what is free."""
+def _share_of_memory(fits: Sequence[Fit] = ()) -> float:
+    """Return the bytes that a group may take: half of what is free, in memory and on the GPU of the fits."""
     free = free_memory()
-    return math.inf if free is None else free / 2
+    most = math.inf if free is None else free / 2
+    if any(device_of(fit.job.trainer).type == "cuda" for fit in fits):
+        most = min(most, torch.cuda.mem_get_info()[0] / 2)
+    return most
 
 
 def divided(fits: list[Fit], most_bytes: float) -> list[list[Fit]]:
@@ -182,7 +186,7 @@ class _Runner:
             else:
                 groups.setdefault((kind_of(fit.member), fit.job.request.tracking.experiment), []).append(fit)
         done = 0
-        for fits in (part for group in groups.values() for part in divided(group, _share_of_memory())):
+        for fits in (part for group in groups.values() for part in divided(group, _share_of_memory(group))):
             if (reason := self._fit(fits, done)) is None:
                 done += 1
             else:

@@ -278,6 +278,8 @@ def describe(job: Job, prepared: Prepared, tracked: Run) -> Text | None:
     tracked.log_resolved(
         job.request, loss=module.loss_name, metrics=names, trainer__batch_size=rows_a_step, **schedule, **inferred
     )
+    if data.task_choice is not None:
+        tracked.tag(**{layout.TASK_TAG: COMMAND_LINE.text(data.task_choice)})
     if data.inferred is not None:
         tracked.tag(**{layout.INFERRED: data.inferred[1]})
     note = preflight.reduced_batch_size(job.trainer, data)

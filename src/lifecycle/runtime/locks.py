@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "fuse.glusterfs")
 """Beginnings of the types of network file systems."""
@@ -13,47 +10,35 @@ NETWORK = ("nfs", "cifs", "smb", "fuse.sshfs", "9p", "lustre", "gpfs", "beegfs",
 
 def is_locked(file: Path) -> bool:
     """Return whether a process has locked a file with ``FileLock``; a file that does not exist is not locked."""
-    if os.name != "posix":
-        try:
-            with FileLock(file, timeout=0):
-                return False
-        except Timeout:
-            return True
-        except OSError:
-            return False
-    import fcntl
-
-    try:
-        descriptor = os.open(file, os.O_RDONLY)
-    except OSError:
+    if not file.is_file():
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # freed with the descriptor
+        with file.open("rb") as stream:
+            _lock(stream.fileno(), is_shared=True)  # freed with the descriptor
     except BlockingIOError:
         return True
-    except OSError:  # a file system without locks
+    except OSError:  # it cannot be read, or its file system has no locks
         return False
-    finally:
-        os.close(descriptor)
     return False
 
 
 def work(file: Path) -> bool:
     """Return whether a lock on a file excludes another one; it is free again at once."""
-    import fcntl
-
-    first, second = os.open(file, os.O_RDONLY), os.open(file, os.O_RDONLY)
     try:
-        for descriptor in (first, second):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with file.open("rb") as first, file.open("rb") as second:
+            _lock(first.fileno())
+            _lock(second.fileno())
     except BlockingIOError:
         return True  # also where another process has locked it now
     except OSError:
         return False
-    finally:
-        os.close(second)
-        os.close(first)
     return False
+
+
+def _lock(descriptor: int, is_shared: bool = False) -> None:
+    import fcntl  # as FileLock has it on Unix
+
+    fcntl.flock(descriptor, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
 MOUNTS = Path("/proc/self/mounts")

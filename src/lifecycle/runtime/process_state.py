@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 
 from lifecycle.runtime import seeds
 from lifecycle.runtime.processes import LAUNCHER, turn
 from lifecycle.runtime.quiet import quiet_libraries
+
+_deterministic: Any = torch.utils.deterministic  # a module with a property, which has no types
 
 VARIABLES = (*LAUNCHER, "CUBLAS_WORKSPACE_CONFIG")
 """Environment variables that Lightning sets."""
@@ -50,11 +53,15 @@ def _flags() -> Iterator[None]:
     deterministic = torch.are_deterministic_algorithms_enabled()
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
     benchmark, dtype = torch.backends.cudnn.benchmark, torch.get_default_dtype()
+    fills = _deterministic.fill_uninitialized_memory
     torch.set_default_dtype(torch.float32)
+    # Where algorithms are deterministic, torch would fill each new tensor with NaN, which takes a kernel on a GPU.
+    _deterministic.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.set_default_dtype(dtype)
+        _deterministic.fill_uninitialized_memory = fills
         torch.backends.cudnn.benchmark = benchmark
         # Only where they differ: the setter imports torch._inductor.config.
         if (deterministic, warns) != (

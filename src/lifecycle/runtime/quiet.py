@@ -21,8 +21,8 @@ from typing import Any
 
 # alembic migrates MLflow's database.
 LOGGERS = ("pytorch_lightning", "lightning_fabric", "mlflow", "alembic", "matplotlib")
-WARNING = ("pytorch_lightning", "lightning_fabric", "torchmetrics", "mlflow")
-"""Packages whose warnings are no use to our users."""
+WARNING = ("pytorch_lightning", "lightning_fabric", "torchmetrics", "mlflow", r"torch\._inductor")
+"""Packages whose warnings are no use to our users; that of torch recommends functions which they do not call."""
 
 SOURCES = ("lightning_utilities.core.rank_zero", "torchmetrics.utilities.prints", "typing_extensions")
 """Modules with the functions by which Lightning, torchmetrics, and torch when called by Lightning, warn."""

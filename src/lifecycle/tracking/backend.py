@@ -323,12 +323,13 @@ class Backend:
         if self._sender is None:
             return model_registry.register(store.client, message.run_id, message.name, message.aliases)
         # The registry is where the run is.
-        self._put(store.folder, message.run_id, message.tracking)
+        if layout.SERVER_RUN not in store.client.get_run(message.run_id).data.tags:
+            self._put(store.folder, message.run_id, message.tracking)
         done, why = self._sender.deliver(message.run_id)
         if not done:
             problem = f"is not on {self._sender.server}, where models are registered: {why}"
             raise TrackingError(f"run {message.run_id} {problem}. `lifecycle sync` sends it.")
-        server_run, _ = self._sender.ids(message.run_id)
+        server_run = store.client.get_run(message.run_id).data.tags[layout.SERVER_RUN]
         return model_registry.register(self._lookup(store).client, server_run, message.name, message.aliases)
 
     @handle.register

@@ -26,14 +26,17 @@ from lifecycle.errors import TrainingError
 from lifecycle.fit import trainer
 from lifecycle.fit.history import History
 from lifecycle.fit.vectorised import check
+from lifecycle.fit.vectorised.copies import StackedOptimizer
 from lifecycle.fit.vectorised.group import ENDED_BY_CALLER, Group
 from lifecycle.fit.vectorised.members import Member, kind_of, obstacle
 from lifecycle.fit.vectorised.stopping import Stopping
+from lifecycle.optimizers import OPTIMIZERS
 from lifecycle.runs import pipeline
 from lifecycle.runtime.quiet import quiet_libraries
 
-TOLERANCE = 2e-5
-"""After a few dozen epochs; the check before a group allows 1e-5 after two."""
+TOLERANCE = 1e-3 if torch.cuda.is_available() else 2e-5
+"""After a few dozen epochs; the check before a group allows 1e-5 after two. A GPU adds in another order for a stack of
+networks than for one, which a large learning rate amplifies."""
 
 
 def members(*words: str, vary: Sequence[str]) -> list[Member]:
@@ -462,3 +465,19 @@ def test_stopping_follows_the_callbacks_of_lightning(
         best, saved = (rank, epoch) if is_better else (best, saved)
         assert bool(better[0]) == is_better
         assert ours.best_epoch[0] == saved
+
+
+@pytest.mark.parametrize("name", ["adagrad", "adam"])
+def test_an_optimizer_that_forgets_its_steps_takes_the_first_one_again(name: str) -> None:
+    # Some versions of torch give Adagrad its state in the constructor, others in the first step.
+    weights, gradients = torch.ones(2, 3), torch.tensor([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]])
+    optimizer = StackedOptimizer(weights, [OPTIMIZERS[name](), OPTIMIZERS[name]()])
+    moved = []
+    for _ in range(2):
+        weights.fill_(1.0)
+        optimizer.step(gradients.clone())
+        moved.append(weights.clone())
+        optimizer.step(gradients.clone())
+        optimizer.forget()
+    assert torch.equal(*moved)
+    assert not torch.equal(moved[0], torch.ones(2, 3))

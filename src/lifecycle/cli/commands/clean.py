@@ -27,7 +27,7 @@ class Clean:
     """Options of ``lifecycle clean``."""
 
     keep: str | None = option(
-        None, "best:20 or latest:20: finished runs that keep their checkpoints; null: all runs", ("best:", "latest:")
+        None, "best:20 or latest:20: finished runs that keep checkpoints; null: all runs", ("best:20", "latest:20")
     )
     metric: str | None = option(
         None, "score that keep=best:20 compares; null: the validation loss of the saved weights"
@@ -95,7 +95,7 @@ def _keep(options: Clean) -> Keep:
         if found is None:
             remedy = "Write keep=best:20 or keep=latest:20."
             raise RequestError(
-                Setting("keep", options.keep), "says not which runs keep their checkpoints", remedy=remedy
+                Setting("keep", options.keep), "does not say which runs keep their checkpoints", remedy=remedy
             )
         how, count = found[1], int(found[2])
     elif options.metric is not None or options.sweep is not None:

@@ -114,13 +114,12 @@ def _print_all() -> None:
 
 def _print_description(job: Job) -> None:
     from lifecycle.data.audit.audit import audit_of
-    from lifecycle.data.columns.kinds import column_kinds, num_missing
-    from lifecycle.data.digests import digest
+    from lifecycle.data.columns import targets
+    from lifecycle.data.columns.kinds import num_missing
     from lifecycle.data.formats.text.dialect import dialect_of
     from lifecycle.data.preprocessing import clean_targets
     from lifecycle.data.resolving import inferred, resolved
     from lifecycle.data.splits import draw
-    from lifecycle.runtime.digests import sha256
 
     configured = job.data
     frame = configured.read()
@@ -129,6 +128,9 @@ def _print_description(job: Job) -> None:
     if samples.targets is None:
         problem = f"has no target column {target.name}"
         raise RequestError(Setting("data", job.data_name), problem, remedy="Name one with data.target.")
+    rows = len(samples.targets)
+    samples = targets.labelled(plugin, samples)
+    assert samples.targets is not None  # noqa: S101 - for the types
     labels = clean_targets(samples.targets, target)
     missing = num_missing(plugin, frame, samples)
     split = draw(plugin, replace(samples, targets=labels), target.task, job.seed)
@@ -137,7 +139,8 @@ def _print_description(job: Job) -> None:
     dialect = dialect_of(frame)
     reading = "" if dialect is None else dialect.described()
     found = [] if job.audit == "off" else audit_of(plugin, samples, labels, split, target).findings
-    reports = {"Split": split.report, "Audit": [one.text for one in found]}
+    split_report = [*targets.left_out(target.name, rows, len(labels)), *split.report]
+    reports = {"Split": split_report, "Audit": [one.text for one in found]}
     lines = {
         "Data": f"{job.data_name} (data={job.data_kind}, data.path={recorded.get('path', '')})",
         **({"Read": reading} if reading else {}),
@@ -149,6 +152,16 @@ def _print_description(job: Job) -> None:
     }
     if (read_as := inferred(configured, plugin, frame)) is not None:
         lines |= dict([read_as])
+    _print_card(job, plugin, frame, target, lines)
+
+
+def _print_card(job: Job, plugin: Any, frame: pd.DataFrame, target: Target, lines: dict[str, str]) -> None:
+    """Print lines about the data, a table of the columns, and where the data are from."""
+    from lifecycle.data.columns.kinds import column_kinds
+    from lifecycle.data.digests import digest
+    from lifecycle.runtime.digests import sha256
+
+    recorded = job.request.recorded["data"]
     about = {title: recorded.get(title.lower()) or "not stated" for title in ("Source", "Licence", "Note")}
     console = _console()
     columns = _columns_table(plugin, frame, column_kinds(plugin, frame), target)
@@ -165,17 +178,21 @@ def _print_description(job: Job) -> None:
 
 def _print_columns(job: Job) -> None:
     """Describe the columns of a file of which no target is named."""
-    from lifecycle.data.columns import kinds, types
+    from lifecycle.data.columns import features, kinds, types
 
     table: Any = job.data
     frame = table.raw()
-    plugin = table.with_meanings(table.found_in(types.plain_frame(frame), ""))
+    used = frame[table.feature_columns(list(frame.columns))]
+    features.check(used, features.numeric(used), table.path)
+    plugin = table.with_meanings(table.found_in(types.plain_frame(used), ""))
     lines = {
         "Data": f"{job.data_name} (data={job.data_kind}, data.path={job.request.recorded['data'].get('path', '')})",
         "Rows": f"{len(frame):,}",
         "Target": "not named; data.target=<column> names the column to predict",
     }
-    of_columns = {str(name): kinds.of_feature(plugin, frame[name]) for name in frame.columns}
+    of_columns = {
+        str(name): kinds.of_feature(plugin, frame[name]) if name in used else kinds.DROPPED for name in frame.columns
+    }
     console = _console()
     with console.capture() as captured:
         console.print(_grid(lines), "", sep="\n")
@@ -219,10 +236,8 @@ def _task_lines(plugin: Any, target: Target, frame: pd.DataFrame) -> dict[str, s
     """Return which task was chosen for few different whole numbers, and how to choose the other."""
     from lifecycle.data.columns.meaning import report
 
-    if getattr(plugin, "task", "given") is not None or target.name not in frame.columns:
-        return {}
-    line = report.task_line(target.task, frame[target.name])
-    return {} if line is None else {"Task": line}
+    line = report.task_choice(plugin, target, frame.get(target.name))
+    return {} if line is None else {"Task": COMMAND_LINE.text(line)}
 
 
 def _target_lines(target: Target, labels: np.ndarray[Any, Any]) -> dict[str, str]:

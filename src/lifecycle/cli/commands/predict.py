@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lifecycle.checks import in_range, one_of
 from lifecycle.cli import arguments
 from lifecycle.config.fields import option
+from lifecycle.credentials import masked
 from lifecycle.data.columns.missing_values import CHOICES
 from lifecycle.data.formats import names
 from lifecycle.data.formats.names import STANDARD
@@ -57,8 +58,8 @@ def run(typed: list[str]) -> None:
     # After the options and the run were checked: it imports torch.
     from lifecycle.predict import saved_model
 
-    # On standard error: the predictions themselves may go to standard output.
-    print(_predict(replace(saved_model.load(folder), missing=options.missing), options), file=sys.stderr)
+    text = masked(_predict(replace(saved_model.load(folder), missing=options.missing), options))
+    print(text, file=sys.stderr)  # the predictions themselves may go to standard output
 
 
 def _check(options: Predict) -> None:

@@ -34,6 +34,9 @@ IDENTIFIER = re.compile(
     r"(^|[^a-z])(id|ids|uuid|guid|index|idx|key|row|nr|no|number|unnamed: \d+)($|[^a-z])", re.IGNORECASE
 )
 
+SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+"""Unit of times -> how many make a second."""
+
 MUCH_MISSING = 0.2
 """Share of missing values from which a column is mentioned."""
 
@@ -51,10 +54,11 @@ class Column:
 
     Attributes:
         name: of the column.
-        values: ``(rows,) float64`` numbers, or codes of categories; NaN where one is missing.
-        is_number: whether they are numbers.
-        is_whole: whether all numbers are whole; of categories ``False``.
+        values: ``(rows,) float64`` numbers, times in seconds, or codes of categories; NaN where one is missing.
+        is_number: whether they are numbers or times.
+        is_whole: whether all numbers are whole; of categories and times ``False``.
         distinct: number of different values.
+        levels: of categories the different values, in the order of their codes.
     """
 
     name: str
@@ -62,6 +66,7 @@ class Column:
     is_number: bool
     is_whole: bool
     distinct: int
+    levels: tuple[Any, ...] = ()
 
     @property
     def missing(self) -> float:
@@ -92,8 +97,12 @@ def column_of(name: str, values: pd.Series[Any]) -> Column:
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
         present = numbers[~np.isnan(numbers)]
         return Column(name, numbers, True, bool((present == np.round(present)).all()), len(np.unique(present)))
-    codes, texts = pd.factorize(values)
-    return Column(name, np.where(codes < 0, np.nan, codes), False, False, len(texts))
+    if values.dtype.kind in "mM":
+        ticks = values.to_numpy().astype(np.int64)
+        seconds = np.where(values.isna(), np.nan, ticks / SECOND[np.datetime_data(values.to_numpy().dtype)[0]])
+        return Column(name, seconds, True, False, len(np.unique(ticks[~np.isnan(seconds)])))
+    codes, levels = pd.factorize(values)
+    return Column(name, np.where(codes < 0, np.nan, codes), False, False, len(levels), tuple(levels))
 
 
 def checked(sample: Sample) -> list[Finding]:
@@ -122,17 +131,21 @@ def constant(sample: Sample, columns: Sequence[Column]) -> list[Finding]:
 
 
 def copies(sample: Sample, columns: Sequence[Column]) -> list[Finding]:
-    """Find columns that repeat another one."""
-    of_values: dict[bytes, str] = {}
-    twice: dict[str, str] = {}
+    """Find columns that repeat another one: its values, or a name for each of its values."""
+    of_values: dict[bytes, Column] = {}
+    found: list[Finding] = []
     for column in columns:
-        known = of_values.setdefault((column.values + 0.0).tobytes(), column.name)
-        if known != column.name and column.distinct > 2:
-            twice[column.name] = known
-    return [
-        Finding("copy", f"{copy}: the same values as {original}", drop_only(copy), (copy,))
-        for copy, original in twice.items()
-    ]
+        known = of_values.setdefault((column.values + 0.0).tobytes(), column)
+        if known is column or column.distinct <= 2 or known.is_number != column.is_number:
+            continue
+        if known.levels == column.levels:
+            what = f"{column.name}: the same values as {known.name}"
+        elif 2 * column.distinct <= len(column.values):
+            what = f"{column.name}: always the same value for a value of {known.name}, and the reverse"
+        else:  # of two columns with another value in each row this says nothing
+            continue
+        found.append(Finding("copy", what, drop_only(column.name), (column.name,)))
+    return found
 
 
 def identifiers(sample: Sample, columns: Sequence[Column]) -> list[Finding]:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.columns.remedies import drop, drop_only, typed
-from lifecycle.errors import RequestError, Setting
+from lifecycle.errors import RequestError, Setting, Text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,6 +118,7 @@ def check(frame: pd.DataFrame, numbers: Collection[str], path: str) -> None:
     """
     from lifecycle.data.columns import types
 
+    _check_cells(frame[[name for name in frame.columns if name not in numbers]], path)
     for name in frame.columns:
         if name in numbers:
             check_numbers(types.plain(frame[name]), path)
@@ -135,17 +136,26 @@ def check_numbers(column: pd.Series[Any], path: str) -> None:
         raise too_large(str(column.name), path, values[wrong[0]], int(wrong[0]), len(wrong) - 1)
 
 
+def _check_cells(frame: pd.DataFrame, path: str) -> None:
+    """Refuse objects that are neither numbers nor texts, of all columns at once."""
+    from lifecycle.data.columns import types
+
+    found: dict[Any, str] = {}
+    for name in frame.columns:
+        if (column := types.plain(frame[name])).dtype == object:
+            kinds = (type(value).__name__ for value in column.dropna() if not isinstance(value, TYPES))
+            kind = next(kinds, None)
+            if kind is not None:
+                found[name] = "list" if kind == "ndarray" else kind  # pyarrow returns lists as arrays of NumPy's
+    if found:
+        listed = " and ".join(f"a {kind} in column {name}" for name, kind in found.items())
+        remedy: Text = ["Use numbers or texts, or ", drop(*found), "."]
+        raise RequestError(Setting("data.path", path), f"has {listed}", remedy=remedy)
+
+
 def check_objects(column: pd.Series[Any], path: str) -> None:
-    """Refuse objects that are neither numbers nor texts, and truth values among numbers."""
+    """Refuse truth values among numbers."""
     present = column.dropna()
-    if not all(isinstance(value, TYPES) for value in present):
-        kind = next(type(value).__name__ for value in present if not isinstance(value, TYPES))
-        kind = "list" if kind == "ndarray" else kind  # pyarrow returns a list of Parquet as an array of NumPy's
-        raise RequestError(
-            Setting("data.path", path),
-            f"has a {kind} in column {column.name}",
-            remedy=["Use numbers or texts, or ", drop(column.name), "."],
-        )
     # Columns of all other dtypes hold values of one kind.
     if present.dtype == object:
         _check_truths(present, path)

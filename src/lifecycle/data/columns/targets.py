@@ -8,17 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.columns import times
 from lifecycle.data.columns.features import LARGEST, and_others
-from lifecycle.errors import Either, RequestError, Setting, did_you_mean
+from lifecycle.errors import Either, RequestError, Setting, Text, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+
+    from lifecycle.contract import Samples
 
 MOST_CLASSES = 20
 """A column of whole numbers with at most so many values holds classes, unless the task is given."""
 
 WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
 """A label that is a whole number, as a file or NumPy writes it."""
+
+REFUSE, DROP = "refuse", "drop"
+"""What ``data.missing_target`` does about rows without a value of the target."""
+
+LEAVING_OUT: Sequence[str | Setting] = (Setting("data.missing_target", DROP), " to leave these rows out")
+"""What a message advises about them."""
 
 NUMBERS_NEEDED = Either("Name a column of numbers", "Give numbers")
 
@@ -71,13 +79,34 @@ def check_name(columns: list[str], path: str, key: str, name: str) -> None:
         )
 
 
+def labelled(plugin: Any, samples: Samples) -> Samples:
+    """Return the samples whose target has a value, where a data plugin leaves out the others; else all samples."""
+    import numpy as np
+    import pandas as pd
+
+    from lifecycle.data.selection import select
+
+    if getattr(plugin, "missing_target", REFUSE) != DROP or samples.targets is None:
+        return samples
+    positions = np.flatnonzero(~pd.isna(samples.targets))
+    return samples if len(positions) == len(samples.targets) else select(samples, positions)
+
+
+def left_out(name: str, rows: int, known: int) -> tuple[Text, ...]:
+    """Return what a report says of rows without a target; nothing where each is known."""
+    missing = rows - known
+    if not missing:
+        return ()
+    return (f"{missing} of {rows} rows {'has' if missing == 1 else 'have'} no value of {name}, and are left out",)
+
+
 def gaps(
     path: str, key: str, name: str, missing: int, first: int, *, instead: Sequence[str | Setting] = ()
 ) -> RequestError:
     """Return the error of a target with missing values."""
     return RequestError(
         Setting(f"data.{key}", name),
-        f"has no value in {missing} rows of {path}, the first is row {first}",
+        f"has no value in {missing} row{'s' if missing != 1 else ''} of {path}, the first is row {first}",
         remedy=["Fill them or remove these rows", *([", or add ", *instead] if instead else []), "."],
     )
 
@@ -89,7 +118,7 @@ def infer_task(column: pd.Series[Any]) -> str:
 
     from lifecycle.data.columns import types
 
-    column = types.plain(column, categories_are_texts=False)
+    column = types.plain(column.dropna(), categories_are_texts=False)
     # is_numeric_dtype is true of truth values as well.
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return "classification"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import numbers
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -177,6 +178,7 @@ _OF_OBJECTS: tuple[tuple[Any, Any, Callable[[Column[Any]], Column[Any]]], ...] =
     (bool | np.bool_, (), _truths),
     (numbers.Real | decimal.Decimal | np.number, bool | np.bool_, _real),
     (str, (), _texts),
+    (uuid.UUID, (), lambda column: column.map(str, na_action="ignore").astype("str")),
     (datetime.timedelta | np.timedelta64, (), pd.to_timedelta),
     (datetime.datetime | np.datetime64, (), _times),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.checks import in_range, one_of
@@ -59,7 +60,8 @@ class Array(Card, Renamed, ByColumns, SourceFields):
         frame = self.renamed(files.read(self.path, self), self.path)
         targets.check_columns(frame, self.path, self._named)
         self.check(frame)
-        return test_file.appended(self, frame, lambda path: self.renamed(files.read(path), path), self._named)
+        check = partial(targets.check_columns, columns=self._named)
+        return test_file.appended(self, frame, lambda path: self.renamed(files.read(path), path), check)
 
     @property
     def _named(self) -> dict[str, str]:

@@ -47,6 +47,7 @@ class Table(Card, Reading, Renamed, ByColumns, SourceFields, Typed):
     path: str = ""  # a file, folder or pattern, an address, a database, or sklearn:, openml: or hf:<name>; docs/data.md
     target: str = ""  # column to predict
     task: str | None = None  # classification or regression; null: from the target's type
+    missing_target: str = targets.REFUSE  # rows without a value of the target: refuse the file, or drop these rows
     weight: str | None = None  # column of how much each row counts in losses and scores; no feature. null: all the same
     drop: list[str] = field(default_factory=list)  # columns that are no features, such as an identifier
     missing_zeros: list[str] = field(default_factory=list)  # columns in which 0 stands for a missing value
@@ -59,6 +60,7 @@ class Table(Card, Reading, Renamed, ByColumns, SourceFields, Typed):
         targets.check_named(self)
         weights.check_field(self.weight, self.target)
         one_of(self, "task", TASKS)
+        one_of(self, "missing_target", (targets.REFUSE, targets.DROP))
         one_of(self, "scaling", SCALINGS)
         in_range(self, "memory_gb", above=0)
         self.check_types()
@@ -66,9 +68,17 @@ class Table(Card, Reading, Renamed, ByColumns, SourceFields, Typed):
     def read(self) -> pd.DataFrame:
         """Return the raw rows, checked."""
         frame = self.raw()
-        targets.check_columns(frame, self.path, self._named)
+        self._check_named(frame, self.path)
         self.check(frame)
-        return test_file.appended(self, frame, self.raw, self._named)
+        return test_file.appended(self, frame, self.raw, self._check_named)
+
+    def _check_named(self, frame: pd.DataFrame, path: str) -> None:
+        """Check that fields name columns, of which none misses a value that is needed."""
+        named = self._named
+        may_miss = self.missing_target == targets.DROP and self.target in frame and frame[self.target].notna().any()
+        if may_miss:
+            del named["target"]
+        targets.check_columns(frame, path, named, targets.LEAVING_OUT)
 
     def raw(self, path: str | None = None) -> pd.DataFrame:
         """Return the raw rows as the source has them, with renamed columns.

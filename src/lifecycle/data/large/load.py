@@ -11,7 +11,8 @@ from lifecycle.contract import Fold, Split, Target
 from lifecycle.data.assembly import as_targets, spec_of
 from lifecycle.data.audit.audit import hashes_of_audit, look_at
 from lifecycle.data.audit.findings import Audit
-from lifecycle.data.columns import missing_values, weights
+from lifecycle.data.columns import missing_values, targets, weights
+from lifecycle.data.columns.meaning.report import task_choice
 from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.large.learn import held_out_gaps, learn, transform
 from lifecycle.data.large.table import LargeTable
@@ -69,7 +70,8 @@ def load_large(
         notes=tuple(notes),
         weight=plugin.weight,
         plugin=table.plugin,
-        split_report=drawn.report,
+        task_choice=task_choice(plugin, target, pd.Series(table.target) if table.classes is None else None),
+        split_report=(*_left_out(table), *drawn.report),
         audit=audit,
     )
 
@@ -124,6 +126,12 @@ def _notes(table: LargeTable, name: str, train: np.ndarray[Any, Any], task: str)
     return missing_values.notes_on(*held_out_gaps(table, train)) + table.rounded(task) + table.readings
 
 
+def _left_out(table: LargeTable) -> tuple[Text, ...]:
+    if table.labelled is None:
+        return ()
+    return targets.left_out(table.plugin.target, len(table.labelled), int(table.labelled.sum()))
+
+
 def _draw(
     table: LargeTable,
     found: Labels,
@@ -132,9 +140,11 @@ def _draw(
     of_rows: np.ndarray[Any, Any] | None,
     fold: Fold | None,
 ) -> Split:
-    """Split the rows with a weight above 0."""
-    if of_rows is None or of_rows.all():
+    """Split the rows with a target and a weight above 0."""
+    used = np.ones(len(found.values), dtype=bool) if table.labelled is None else table.labelled
+    used = used if of_rows is None else used & (of_rows > 0)
+    if used.all():
         return split_of(table, found, target, seed, fold)
-    positions = np.flatnonzero(of_rows)
+    positions = np.flatnonzero(used)
     drawn = split_of(table, found.take(positions), target, seed, fold, positions)
     return Split(positions[drawn.train], positions[drawn.val], positions[drawn.test], drawn.report)

@@ -118,6 +118,8 @@ class _Reader:
         self.target: list[AnyArray] = []
         self.weights: list[AnyArray] = []
         self.without_target: list[int] = []  # number of rows without a target, and the first of them
+        self.labelled: list[AnyArray] = []  # which rows have one, where the others are left out
+        self.known: pa.ChunkedArray | None = None  # a value of the target, which stands for those that are missing
         self.hashes: list[AnyArray] = []
         self.of_split: dict[str, list[pa.ChunkedArray]] = {name: [] for name in plugin.columns_of_split.values()}
         self.notes: dict[str, Text] = {}
@@ -139,12 +141,26 @@ class _Reader:
                 hashes = duplicates.added(hashes, duplicates.bits_of(values))
             self.hashes.append(hashes)
 
+    def _filled(self, column: pa.ChunkedArray, missing: AnyArray) -> pa.ChunkedArray:
+        """Return a block of the target with a known value in place of each missing one: these rows are never used."""
+        if not missing.all():
+            self.known = column.slice(int(missing.argmin()), 1)
+        if self.known is None or not missing.any():
+            return column
+        places = np.where(missing, len(column), np.arange(len(column)))
+        return pa.chunked_array([*column.chunks, *self.known.cast(column.type).chunks]).take(pa.array(places))
+
     def _add_target(self, column: pa.ChunkedArray, row: int) -> None:
         missing = column.is_null(nan_is_null=True).to_numpy()
         if missing.any():
             first = self.without_target[1] if self.without_target else row + int(missing.argmax())
             self.without_target = [(self.without_target or [0])[0] + int(missing.sum()), first]
-        elif (meaning := self.meanings.of_block(self.plugin.target, column, row)) is not None:
+        if self.plugin.missing_target == targets.DROP:
+            column = self._filled(column, missing)
+            self.labelled.append(~missing)
+        elif missing.any():
+            return
+        if (meaning := self.meanings.of_block(self.plugin.target, column, row)) is not None:
             self.target.append(self.meanings.values(self.plugin.target, meaning, column, row))
         elif kind_of(column.type) == TEXT:
             self.target.append(self._coded(self.plugin.target, column, row).astype(np.int32))
@@ -210,9 +226,11 @@ class _Reader:
         plugin, name = self.plugin, self.plugin.target
         if not self.blocks.num_rows:
             raise files.no_rows(plugin.path)
-        if self.without_target:
+        if self.without_target and (not self.labelled or not self.labelled[0].any()):
             missing, first = self.without_target
-            raise targets.gaps(plugin.path, "target", name, missing, first)
+            raise targets.gaps(
+                plugin.path, "target", name, missing, first, instead=() if self.labelled else targets.LEAVING_OUT
+            )
         for column in self.wanted:
             self._decide_kind(column)
         plugin.check_typed([*self.wanted, name])
@@ -244,6 +262,7 @@ class _Reader:
             readings=[note for one in self.meanings.found.values() for note in one.notes],
             hashes=np.concatenate(self.hashes) if self.hashes else None,
             of_split=self._columns_of_split(),
+            labelled=np.concatenate(self.labelled) if self.without_target else None,
         )
 
     def _classes(self, name: str, target: AnyArray) -> tuple[AnyArray | None, AnyArray]:

@@ -30,6 +30,7 @@ class TableFields(DataPlugin, Protocol):
     target: str
     task: str | None
     weight: str | None
+    missing_target: str
     scale_target: bool
     missing_zeros: list[str]
     memory_gb: float | None
@@ -90,6 +91,7 @@ class LargeTable:
         readings: warnings about how columns are read.
         hashes: ``(rows,) uint64`` of the features, equal for equal rows; ``None``: they are not needed.
         of_split: the columns that say how rows are divided.
+        labelled: ``(rows,) bool``, which rows have a target; ``None``: all. The others are left out.
     """
 
     plugin: TableFields
@@ -108,6 +110,7 @@ class LargeTable:
     readings: list[Text] = field(default_factory=list)
     hashes: AnyArray | None = None
     of_split: pd.DataFrame = field(default_factory=pd.DataFrame)
+    labelled: AnyArray | None = None
 
     def rounded(self, task: str) -> list[Text]:
         """Return the warnings about rounded numbers; labels of a classification are texts, and not rounded."""

@@ -16,7 +16,7 @@ from lifecycle.errors import RequestError, Setting, Text, did_you_mean, first_li
 
 if TYPE_CHECKING:
     import pandas as pd
-    from sqlalchemy import Engine
+    from sqlalchemy import URL, Engine
 
 MAGIC = b"SQLite format 3\0"
 """The first bytes of an SQLite file, unless it is empty."""
@@ -29,6 +29,24 @@ READ_ONLY = {
     "mariadb": "SET SESSION TRANSACTION READ ONLY",
 }
 """Dialect -> the statement after which a transaction cannot write; all are rolled back."""
+
+DRIVERS = {
+    "postgresql": ("psycopg", "psycopg2", "pg8000"),
+    "mysql": ("mysqldb", "pymysql", "mysqlconnector"),
+    "mariadb": ("mysqldb", "pymysql", "mariadbconnector"),
+    "mssql": ("pyodbc", "pymssql"),
+    "oracle": ("oracledb", "cx_oracle"),
+}
+"""Dialect -> SQLAlchemy's names of its drivers; where an address names none, the first that is installed is used."""
+
+PACKAGES = {
+    "psycopg": "psycopg[binary]",
+    "psycopg2": "psycopg2-binary",
+    "MySQLdb": "pymysql",  # needs no compiler
+    "mysql": "mysql-connector-python",
+    "cx_Oracle": "oracledb",
+}
+"""Module of a driver -> what pip installs, where the names differ."""
 
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`")
@@ -101,6 +119,8 @@ def _engine(address: str, key: Setting) -> Engine:
     import sqlalchemy
     from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+    # SQLAlchemy refuses the name that hosts of PostgreSQL write.
+    address = f"postgresql://{address.partition('://')[2]}" if address.startswith("postgres://") else address
     try:
         url = sqlalchemy.make_url(address)
         if url.get_backend_name() == "sqlite":
@@ -109,19 +129,37 @@ def _engine(address: str, key: Setting) -> Engine:
                 raise names.no_file(key, file)
             path = f"file:{quote(str(file.resolve()))}?mode=ro&uri=true"
             return sqlalchemy.create_engine(f"sqlite:///{path}", poolclass=sqlalchemy.NullPool)
-        return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+        return _with_a_driver(url)
     except NoSuchModuleError as error:
         scheme = names.scheme_of(address)
         remedy = "Give https://, s3://, gs:// or an address of SQLAlchemy's, such as postgresql://host/name."
         raise RequestError(key, f"begins with {scheme}://, which is not known", remedy=remedy) from error
     except ImportError as error:
-        remedy = (
-            f"Install the driver of the database: pip install {error.name}." if error.name else "Install its driver."
-        )
+        package = PACKAGES.get(error.name or "", error.name)
+        remedy = f"Install the driver of the database: pip install '{package}'." if package else "Install its driver."
         raise RequestError(key, f"needs a driver: {first_line(error)}", remedy=remedy) from error
     except (ArgumentError, ValueError) as error:
         remedy = "Write it as in postgresql://me@host:5432/name."
         raise RequestError(key, "is no address of a database", remedy=remedy) from error
+
+
+def _with_a_driver(url: URL) -> Engine:
+    """Return the engine of an address, with a driver that is installed where the address names none.
+
+    Raises:
+        ImportError: there is none.
+    """
+    import sqlalchemy
+
+    others = () if "+" in url.drivername else DRIVERS.get(url.drivername, ())
+    drivers = [url, *(url.set(drivername=f"{url.drivername}+{name}") for name in others)]
+    missing: list[ImportError] = []
+    for one in drivers:
+        try:
+            return sqlalchemy.create_engine(one, poolclass=sqlalchemy.NullPool)
+        except ImportError as error:
+            missing.append(error)
+    raise missing[0]  # of the driver that SQLAlchemy prefers
 
 
 @contextmanager

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from lifecycle.data.columns import targets
 from lifecycle.data.digests import digest
 from lifecycle.data.splits.given import TEST_ROWS, test_rows_of
 from lifecycle.data.splits.rules import FILES, ByColumns
@@ -16,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def appended(
-    plugin: ByColumns, frame: pd.DataFrame, read: Callable[[str], pd.DataFrame], named: Mapping[str, str]
+    plugin: ByColumns,
+    frame: pd.DataFrame,
+    read: Callable[[str], pd.DataFrame],
+    check: Callable[[pd.DataFrame, str], None],
 ) -> pd.DataFrame:
     """Return the rows of training followed by those of the test file, where the plugin names one.
 
@@ -24,7 +26,7 @@ def appended(
         plugin: with ``test_path``.
         frame: the rows of training.
         read: returns the rows at a path.
-        named: field -> column, of the columns that must have no missing values.
+        check: of the rows at a path, that columns exist and have no missing values where they must not.
 
     Raises:
         RequestError: the file cannot be read, or lacks a column.
@@ -41,7 +43,7 @@ def appended(
     if missing:
         problem = f"lacks the column{'s' * (len(missing) > 1)} {', '.join(missing[:8])} of the training rows"
         raise RequestError(key, problem, ", ".join(map(str, test.columns)), "Give a file with the same columns.")
-    targets.check_columns(test, path, dict(named))
+    check(test, path)
     # Other columns of the test file say nothing of the training rows.
     test = test.reindex(columns=frame.columns)
     odd = [

@@ -12,10 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lifecycle.compile.optimization import has_fused_kernel
 from lifecycle.optimizers import OptimizerConfig
-
-FUSED = {"Adam", "AdamW", "SGD", "Adagrad"}
-"""Optimizers with a fused kernel: a single fit uses it, too, so that the digits agree."""
 
 Tensors = dict[str, Tensor]
 
@@ -29,16 +27,19 @@ class Copies:
         others: name -> ``(copies, *shape)`` of parameters that are not trained, and of buffers.
 
     Args:
-        networks: of one shape.
+        networks: of one shape, on the CPU.
+        device: of the tensors.
     """
 
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
+    def __init__(self, networks: Sequence[nn.Module], device: torch.device) -> None:
         trainable = {name: value for name, value in networks[0].named_parameters() if value.requires_grad}
         self._shapes = {name: value.shape for name, value in trainable.items()}
-        self.flat = torch.stack([_flat(network, trainable) for network in networks])
+        self.flat = torch.stack([_flat(network, trainable) for network in networks]).to(device)
         states = [_tensors(network) for network in networks]
         self.others = {
-            name: torch.stack([state[name] for state in states]) for name in states[0] if name not in trainable
+            name: torch.stack([state[name] for state in states]).to(device)
+            for name in states[0]
+            if name not in trainable
         }
         self.weights = self.split(self.flat)
 
@@ -104,8 +105,13 @@ class StackedOptimizer:
         name = configs[0].torch_name
         # Contiguous rows: the fused kernels of torch ignore strides. The settings of the first copy are given to the
         # constructor too: Adagrad reads the initial value of its accumulator from there only.
-        of_first = dict(_settings(configs[0])) | ({"fused": True} if name in FUSED else {})
+        of_first = dict(_settings(configs[0]))
+        # A single fit uses the fused kernel, too, so that the digits agree.
+        if has_fused_kernel(name, flat.device):
+            of_first["fused"] = True
         self.optimizer: torch.optim.Optimizer = getattr(torch.optim, name)(groups, **of_first)
+        # Some versions of torch's Adagrad begin with a state, which others make in the first step.
+        self._first_state = {rows: _copied(state) for rows, state in self.optimizer.state.items()}
         # Without the hooks and profiling that torch wraps around step(): they take longer than the step.
         self._bare_step = inspect.unwrap(type(self.optimizer).step)
 
@@ -129,6 +135,7 @@ class StackedOptimizer:
     def forget(self) -> None:
         """Forget all steps."""
         self.optimizer.state.clear()
+        self.optimizer.state.update({rows: _copied(state) for rows, state in self._first_state.items()})
 
     def keep(self, flat: Tensor, kept: Tensor) -> None:
         """Continue with some of the copies.
@@ -153,6 +160,10 @@ class StackedOptimizer:
                 groups.append(group)
                 done += len(own)
         self.optimizer.param_groups = groups
+
+
+def _copied(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.clone() if isinstance(value, Tensor) else value for name, value in state.items()}
 
 
 def ordered(configs: Sequence[OptimizerConfig]) -> list[int]:

@@ -40,9 +40,11 @@ class Masks:
 
     Args:
         networks: of one shape; their dropout layers give the rates.
+        device: of the masks.
     """
 
-    def __init__(self, networks: Sequence[nn.Module]) -> None:
+    def __init__(self, networks: Sequence[nn.Module], device: torch.device) -> None:
+        self._device = device
         self.rates = {
             name: [dict(network.named_modules())[name].p for network in networks]
             for name, module in networks[0].named_modules()
@@ -80,7 +82,7 @@ class Masks:
         """Seed the generators of an epoch (from 0)."""
         if self.rates:
             drawn = [epoch_seed(seed, epoch, DROPOUT_STREAM) for seed in seeds]
-            self._generators = [torch.Generator().manual_seed(seed) for seed in drawn]
+            self._generators = [torch.Generator(self._device).manual_seed(seed) for seed in drawn]
 
     def draw(self, calls: Sequence[Call], copies: Sequence[int], places: Sequence[int]) -> list[Tensor]:
         """Return the masks of a step, ``(copies, *shape) float32`` each.
@@ -90,7 +92,7 @@ class Masks:
             copies: the number of each copy among the networks.
             places: of the copies among the seeds that :meth:`begin` was given.
         """
-        masks = [torch.empty(len(copies), *call.shape) for call in calls]
+        masks = [torch.empty(len(copies), *call.shape, device=self._device) for call in calls]
         for row, (copy, place) in enumerate(zip(copies, places, strict=True)):
             for call, mask in zip(calls, masks, strict=True):
                 rate = self.rates[call.layer][copy]
@@ -98,6 +100,8 @@ class Masks:
                     mask[row].fill_(1.0)
                 elif rate == 1.0:
                     mask[row].zero_()
+                elif self._device.type == "cuda":
+                    mask[row] = _drawn_on_gpu(call.shape, rate, self._generators[place])
                 else:  # as torch's dropout does
                     mask[row].bernoulli_(1 - rate, generator=self._generators[place]).div_(1 - rate)
         return masks
@@ -112,3 +116,17 @@ class Masks:
             self._calls.append(Call(layer, inputs.shape))
             return torch.ones_like(inputs)
         return self._given.pop(0)
+
+
+def _drawn_on_gpu(shape: torch.Size, rate: float, generator: torch.Generator) -> Tensor:
+    """Return the mask that torch's dropout on a GPU draws with a generator, as factors.
+
+    Its kernel reads random numbers in an order of its own, and from torch's own generator of the device only: that one
+    is given the state for the call.
+    """
+    own = torch.cuda.default_generators[generator.device.index or 0]
+    own.manual_seed(generator.initial_seed())
+    own.set_offset(generator.get_offset())
+    factors, _ = torch.native_dropout(torch.ones(shape, device=generator.device), rate, True)
+    generator.set_offset(own.get_offset())
+    return factors

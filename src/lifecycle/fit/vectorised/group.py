@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from lifecycle.compile import stepping
+from lifecycle.compile.devices import device_of, repeatable
 from lifecycle.compile.optimization import build_schedule
 from lifecycle.compile.scores import prefixed
 from lifecycle.data.batches import Batches
@@ -42,6 +43,28 @@ OnRow = Callable[[int, Row], bool]
 ENDED_BY_CALLER = "it was pruned"
 
 
+class StepClock:
+    """Measures steps: in CPU seconds, which other processes do not change; on a GPU in seconds until it is done.
+
+    Args:
+        device: on which they are taken.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._started = self._now()
+
+    def seconds(self) -> float:
+        """Return the seconds since this object was made."""
+        return self._now() - self._started
+
+    def _now(self) -> float:
+        if self._device.type != "cuda":
+            return time.process_time()
+        torch.cuda.synchronize(self._device)
+        return time.perf_counter()
+
+
 class Group:
     """A vectorised fit.
 
@@ -49,6 +72,7 @@ class Group:
         members: in the order of the copies: those with equal optimizers are neighbours.
         batch_size: rows of a step of one copy.
         copies: their weights.
+        device: on which they are trained; the models stay on the CPU.
 
     Args:
         members: of one kind, see :func:`lifecycle.fit.vectorised.members.kind_of`.
@@ -61,18 +85,21 @@ class Group:
         self._config, self._module = first.config, first.module
         self.batch_size = batch_size(first.config, first.data)
         networks = [member.network for member in self.members]
-        self.copies = Copies(networks)
-        self._masks = Masks(networks)
+        self.device = device_of(first.config)
+        self.copies = Copies(networks, self.device)
+        self._masks = Masks(networks, self.device)
         dims = len(first.data.train.inputs.shape) - 1
         self._networks = networks_for(first.network, copy.deepcopy(self._module.loss), self._masks, dims)
         configs = [member.module.optimizer_config for member in self.members]
         self._optimizer = StackedOptimizer(self.copies.flat, configs)
         self._batches = [training_batches(m.config, m.data, m.seed) for m in self.members]
-        self._train = StackedRows([member.data.train for member in self.members])
+        self._train = StackedRows([member.data.train for member in self.members], self.device)
         self._train_scores = CopyScores([m.module.train_scores for m in self.members], self._train)
         self._val, self._val_scores = self._validation()
         weights = [m.module.loss.class_weights for m in self.members]
-        self._class_weights = None if weights[0] is None else torch.stack([w for w in weights if w is not None])
+        self._class_weights: Tensor | None = None
+        if weights[0] is not None:
+            self._class_weights = torch.stack([w for w in weights if w is not None]).to(self.device)
         self._calls: dict[int, list[Call]] = {}
         self._stopping = Stopping(first, count)
         self._schedule = build_schedule(self._module.schedule_config, self._optimizer.optimizer, 0)
@@ -87,7 +114,7 @@ class Group:
         parts = [member.data.val for member in self.members if member.data.val is not None]
         if not parts:
             return None, None
-        rows = StackedRows(parts)
+        rows = StackedRows(parts, self.device)
         return rows, CopyScores([member.module.val_scores for member in self.members], rows)
 
     def fit(self, on_row: OnRow | None = None) -> list[History | TrainingError]:
@@ -105,8 +132,9 @@ class Group:
 
     @contextmanager
     def _settings(self) -> Iterator[None]:
-        """Use as many threads as a single fit, and no autograd."""
-        with stepping.threads(self._module, self.batch_size), memory.kept(), torch.no_grad():
+        """Use as many threads as a single fit, its order of sums on a GPU, and no autograd."""
+        threads = stepping.threads(self._module, self.batch_size)
+        with threads, memory.kept(), torch.no_grad(), repeatable(self.device):
             yield
 
     def _run(self, on_row: OnRow | None) -> None:
@@ -132,7 +160,7 @@ class Group:
             self._keep_last(number)
 
     def step_seconds(self, steps: int) -> float:
-        """Return the CPU seconds of a step of all members, before the fit, which is not changed by it.
+        """Return the seconds of a step of all members, before the fit, which is not changed by it.
 
         Args:
             steps: how many are timed.
@@ -145,10 +173,10 @@ class Group:
             fewest = int(self._train.counts.min())
             whole = [numbers[:, start : start + size] for start in range(0, fewest - size + 1, size)]
             self._step(whole[0])  # traces it
-            started = time.process_time()
+            clock = StepClock(self.device)
             for number in range(steps):
                 self._step(whole[number % len(whole)])
-            seconds = (time.process_time() - started) / steps
+            seconds = clock.seconds() / steps
         copies.flat.copy_(flat)
         for name, value in others.items():
             copies.others[name].copy_(value)
@@ -239,7 +267,7 @@ class Group:
         if (weights := self._train.weights(numbers)) is not None:
             options["row_weights"] = weights
         if (rows := inputs.shape[1]) not in self._calls:
-            self._calls[rows] = self._networks.calls(inputs[0])
+            self._calls[rows] = self._networks.calls(inputs[0].cpu())
         masks = self._masks.draw(self._calls[rows], stack, places)
         batch = StepBatch(inputs, self._train.targets(numbers), options, masks)
         return self._networks.gradients(copies, batch)

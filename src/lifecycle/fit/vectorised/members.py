@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from lifecycle.compile.compiled_model import CompiledModel
+from lifecycle.compile.devices import device_of
 from lifecycle.compile.precision import is_bf16
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.dataset import Dataset, Part
@@ -70,9 +71,8 @@ def obstacle(member: Member) -> str | None:
 def _of_the_trainer(member: Member) -> str | None:
     config, module, data = member.config, member.module, member.data
     name, schedule = module.optimizer_config.torch_name, module.schedule_config
-    on_gpu = config.accelerator == "gpu" or (config.accelerator == "auto" and torch.accelerator.is_available())
     reasons = {
-        "a GPU": on_gpu,
+        "an Apple GPU": device_of(config).type == "mps",
         "trainer.devices": config.devices > 1,
         "trainer.torch_compile": config.torch_compile,
         "trainer.precision": is_bf16(config, module.network),

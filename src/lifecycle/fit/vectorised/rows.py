@@ -19,30 +19,31 @@ class StackedRows:
 
     Args:
         parts: of each copy.
+        device: of inputs, targets and weights; what scores compare with stays on the CPU.
     """
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[Part], device: torch.device) -> None:
         distinct = list({id(part): part for part in parts}.values())
         places = {id(part): place for place, part in enumerate(distinct)}
         sizes = torch.tensor([len(part) for part in distinct])
         own = torch.tensor([places[id(part)] for part in parts])
         self.counts = sizes[own]
         self._first_row = (sizes.cumsum(0) - sizes)[own]
-        self._inputs = _joined([torch.as_tensor(part.inputs) for part in distinct])
-        self._targets = _joined([part.targets for part in distinct])
+        self._inputs = _joined([torch.as_tensor(part.inputs) for part in distinct]).to(device)
+        self._targets = _joined([part.targets for part in distinct]).to(device)
         truths = [part.truth for part in distinct]
         self._truth = None if truths[0] is None else _joined_truth([truth for truth in truths if truth is not None])
         weights = [part.loss_weights for part in distinct]
-        self._weights = None if weights[0] is None else _joined([one for one in weights if one is not None])
+        self._weights = None if weights[0] is None else _joined([w for w in weights if w is not None]).to(device)
 
     def numbers(self, copies: Sequence[int], order: Tensor) -> Tensor:
-        """Return the numbers of rows in here.
+        """Return the numbers of rows in here, on the device.
 
         Args:
             copies: numbers of the copies.
             order: ``(copies, rows) int64`` numbers within the rows of each copy.
         """
-        return self._first_row[list(copies)].unsqueeze(1) + order
+        return (self._first_row[list(copies)].unsqueeze(1) + order).to(self._targets.device)
 
     def all_numbers(self, copies: Sequence[int]) -> Tensor:
         """Return the numbers of all rows of copies; those of a copy with fewer rows end with its last one repeated."""
@@ -63,7 +64,7 @@ class StackedRows:
 
     def truth(self, numbers: Tensor) -> Truth | None:
         """Return what scores compare with, of all rows one copy after the other; or ``None``."""
-        return None if self._truth is None else self._truth[numbers.flatten()]
+        return None if self._truth is None else self._truth[numbers.flatten().cpu()]
 
     def bytes_of_a_row(self) -> int:
         """Return the size of the inputs of a row."""

@@ -47,7 +47,12 @@ class CopyScores:
 
     def _of_all(self, outputs: Tensor, numbers: Tensor) -> list[dict[str, float]]:
         scorer, count = self._scorers[0], len(outputs)
-        flat = outputs.flatten(0, 1), self._rows.targets(numbers).flatten(0, 1), self._rows.truth(numbers)
+        # To the CPU once: both of the functions below compute there.
+        flat = (
+            outputs.flatten(0, 1).cpu(),
+            self._rows.targets(numbers).flatten(0, 1).cpu(),
+            self._rows.truth(numbers),
+        )
         with np.errstate(all="ignore"):
             losses, rows = scorer.losses_of_rows(*flat), scorer.compared(*flat)
             columns = {"loss": _values(scorer.mean_loss, losses, count)}

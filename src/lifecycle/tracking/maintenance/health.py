@@ -185,9 +185,8 @@ def _orphans(folder: Path) -> Finding:
     if not found:
         return Finding("orphans", OK, "no folder is without a run")
     size = disk.size_text(sum(one.size for one in found))
-    return Finding(
-        "orphans", WARNING, f"{len(found)} without a run, {size}", "`lifecycle clean` lists and removes them."
-    )
+    text = f"{len(found)} folder{'s' * (len(found) != 1)} without a run, {size}"
+    return Finding("orphans", WARNING, text, "`lifecycle clean` lists and removes them.")
 
 
 def _pending(folder: Path) -> Iterator[Finding]:

@@ -109,7 +109,7 @@ def _kept(folder: Path, database: sqlite3.Connection, known: Inventory, keep: Ke
 
 
 def _best(asked: Sequence[RunRow], read: dict[str, Any], keep: Keep) -> set[str]:
-    """Return the best runs of each set of rows, and those that cannot be ranked."""
+    """Return the best runs on each data set, and those that cannot be ranked."""
     runs = [SimpleNamespace(id=run.id, data=read[run.id]) for run in asked]
     if not runs:
         return set()
@@ -123,8 +123,9 @@ def _best(asked: Sequence[RunRow], read: dict[str, Any], keep: Keep) -> set[str]
         raise RequestError(setting, problem, remedy=remedy)
     kept = {run.id for run in runs} - {run.id for run in having}
     groups: dict[str, list[Any]] = {}
-    for run, key in zip(having, ranking.row_sets([run.data for run in having], metric), strict=True):
-        groups.setdefault(key, []).append(run)
+    # Not by the rows that validated, as run=best does: with a split for each seed, each run would be the only one.
+    for run in having:
+        groups.setdefault(run.data.tags.get(layout.DATA_DIGEST, ""), []).append(run)
     for group in groups.values():
         directions = json.loads(group[0].data.tags.get(layout.HIGHER_IS_BETTER, "{}"))
         better = bool(ranking.higher_is_better(directions, metric))

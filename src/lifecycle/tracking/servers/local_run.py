@@ -99,7 +99,7 @@ def read(database: sqlite3.Connection, store: Path, run_id: str) -> LocalRun | N
         name=name or run_id,
         status=status,
         begun=begun,
-        ended=ended,
+        ended=None if status == "RUNNING" else ended,  # a resumed run keeps the time at which it ended before
         artifacts=path_of(uri),
         params=dict(params.fetchall()),
         tags=dict(tags.fetchall()),

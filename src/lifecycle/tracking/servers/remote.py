@@ -118,6 +118,9 @@ def send_input(client: Any, server_run: str, one: Input) -> None:
     """Send which data set a run is fitted to."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
+    inputs = client.get_run(server_run).inputs
+    if any(known.dataset.digest == one.digest for known in (inputs.dataset_inputs if inputs is not None else [])):
+        return  # some servers refuse the same one twice
     dataset = Dataset(
         name=one.name,
         digest=one.digest,
@@ -133,16 +136,22 @@ def send_model(client: Any, entry: Entry, model: LoggedModel) -> None:
     from mlflow.entities import LoggedModelOutput, LoggedModelStatus
 
     sent = _model_of(client, entry, model)
+    if sent.status == "READY" and sent.model_id in outputs_of(client, entry.server_run):
+        return
     with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
         copy = Path(folder) / "model"
         shutil.copytree(model.folder, copy)
         _rename(copy / MLMODEL, sent.model_id, entry.server_run, sent.artifact_location)
         client.log_model_artifacts(sent.model_id, str(copy))
     client.finalize_logged_model(sent.model_id, LoggedModelStatus.READY)
-    outputs = client.get_run(entry.server_run).outputs
-    # The server refuses an output that it has: the answer to an earlier attempt may have been lost.
-    if outputs is None or sent.model_id not in [one.model_id for one in outputs.model_outputs]:
+    if sent.model_id not in outputs_of(client, entry.server_run):  # a server refuses the same one twice
         client.log_outputs(entry.server_run, [LoggedModelOutput(sent.model_id, 0)])
+
+
+def outputs_of(client: Any, server_run: str) -> list[str]:
+    """Return the ids of the models of a run on the server."""
+    outputs = client.get_run(server_run).outputs
+    return [one.model_id for one in outputs.model_outputs] if outputs is not None else []
 
 
 def _model_of(client: Any, entry: Entry, model: LoggedModel) -> Any:

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.data.columns.meaning.meaning import CATEGORY, DROP, NUMBER, ORDERED, TEXT, TIME, Meaning
 from lifecycle.data.columns.remedies import typed
 from lifecycle.data.columns.targets import MOST_CLASSES
-from lifecycle.errors import Text
+from lifecycle.errors import Setting, Text
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from lifecycle.contract import Target
+
+REGRESSION, CLASSIFICATION = Setting("data.task", "regression"), Setting("data.task", "classification")
 
 FEWEST_ROWS = 20
 """Rows below which it says little that whole numbers are few, or all different."""
@@ -61,25 +65,29 @@ def _doubt(name: str, column: pd.Series[Any]) -> Text | None:
     return None
 
 
-def task_line(task: str, values: pd.Series[Any]) -> str | None:
+def task_choice(plugin: Any, target: Target, values: pd.Series[Any] | None) -> Text | None:
     """Return which task was chosen for a target of few different whole numbers, and how to choose the other.
 
     Args:
-        task: ``"classification"`` or ``"regression"``, as it was inferred.
-        values: of the target.
+        plugin: the data plugin; where its ``task`` is given, there is nothing to say.
+        target: its inferred task.
+        values: of the target as the source has them; ``None``: it is no column of the source.
     """
     import pandas as pd
 
     from lifecycle.data.columns import types
 
+    if getattr(plugin, "task", "given") is not None or values is None:
+        return None
     values = types.plain(values, categories_are_texts=False)
     if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
         return None
-    distinct = values.nunique()
-    if task == "classification" and distinct < 3:  # yes and no
+    is_class = target.task == "classification"
+    if not is_class and not bool((values % 1 == 0).all()):
         return None
-    if task == "classification":
-        return f"{distinct} different whole numbers are classes; data.task=regression predicts a value"
-    if distinct <= 5 * MOST_CLASSES and bool((values % 1 == 0).all()):
-        return f"{distinct} different whole numbers are values; data.task=classification predicts classes"
+    distinct = values.nunique()
+    if is_class and distinct > 2:  # two are yes and no
+        return [f"{distinct} different whole numbers are classes; ", REGRESSION, " predicts a value"]
+    if not is_class and distinct <= 5 * MOST_CLASSES:
+        return [f"{distinct} different whole numbers are values; ", CLASSIFICATION, " predicts classes"]
     return None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from lifecycle.data.formats.text import cells as cells_of
-from lifecycle.data.formats.text import encodings
+from lifecycle.data.formats.text import encodings, transcoding
 from lifecycle.data.formats.text.dialect import SEPARATORS, SPACE, WORD, Declared, Dialect, Known
 from lifecycle.data.formats.text.header import is_header
 
@@ -33,6 +33,9 @@ INDEX = "index"
 
 DECLARES = re.compile(r"@(relation|attribute|data)\b", re.IGNORECASE)
 """A line of an ARFF file."""
+
+MOST_PADDED = 200
+"""Lines that are searched for spaces around cells."""
 
 MOST_TITLES = 10
 """Lines above the header that are taken for a title."""
@@ -75,10 +78,12 @@ def detect(head: bytes, declared: Declared | None = None, known: Known | None = 
         sep = declared.sep or _separator(body)
         titles = 0 if declared.header is False or sep == SPACE else _titles(body, sep)
         quote = _quote(body, sep, is_arff=any(map(DECLARES.match, above)))
+        padded = _is_padded(body[titles:], sep, quote)
+        body = [transcoding.without_padding(line, sep, quote) for line in body] if padded else body
         sample = _sample(body[titles:], sep, quote)
     except csv.Error as error:
         raise ValueError(f"its first line does not hold names of columns: {error}") from error
-    found = Dialect(encoding=encoding, sep=sep, quote=quote, comment=comment, titles=titles)
+    found = Dialect(encoding=encoding, sep=sep, quote=quote, comment=comment, titles=titles, padded=padded)
     found = _with_names(found, sample, declared, known, above)
     rows = [row for row in sample[1 if found.header and not found.above else 0 :] if len(row) == len(found.names)]
     columns = list(zip(*rows, strict=True))
@@ -246,6 +251,19 @@ def _quote(lines: Sequence[str], sep: str, is_arff: bool) -> str:
     return "'" if is_arff or len(quoted) < len(plain) else '"'
 
 
+def _is_padded(lines: Sequence[str], sep: str, quote: str) -> bool:
+    """Return whether cells are padded with spaces, as in ``a, b`` or ``a | b``: in the header, or in all rows."""
+    if sep == SPACE:
+        return False
+    sample = lines[:MOST_PADDED]
+    if any(line.count(quote) % 2 for line in sample):  # a cell of several lines
+        return False
+    rows = [transcoding.cells_of(line, sep, quote) for line in sample]
+    after = [all(cell[:1] == " " for cell in row[1:]) for row in rows if len(row) > 1]
+    before = [all(cell[-1:] == " " for cell in row[:-1]) for row in rows if len(row) > 1]
+    return any(bool(found) and (found[0] or all(found[1:])) for found in (after, before) if len(found) > 1)
+
+
 def _names_above(lines: Sequence[str], width: int, sep: str) -> tuple[list[str], bool]:
     """Return names that comment lines give to the columns, and whether they declare them as those of ARFF files do."""
     attributes = [found[1] for line in lines if (found := ATTRIBUTE.match(line))]
@@ -289,7 +307,7 @@ def _with_names(
     if width > 1 and not first[0].strip() and all(name.strip() for name in first[1:]):
         index = INDEX if INDEX not in first else f"{INDEX}_"
         return replace(found, names=(index, *first[1:]), index=True, kept=False)
-    return replace(found, names=names)
+    return replace(found, names=names, kept=not found.padded)
 
 
 def _has_header(sample: list[list[str]], declared: Declared, known: Known | None) -> bool:

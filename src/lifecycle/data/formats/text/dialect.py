@@ -87,6 +87,7 @@ class Dialect:
         kept: the first row that is not blank names the columns as they are: the file can be read without ``names``.
         above: the names are from a comment line.
         titles: lines above the header that are no part of the table.
+        padded: spaces around cells are no part of them.
         file: its name, for display.
     """
 
@@ -105,6 +106,7 @@ class Dialect:
     kept: bool = True
     above: bool = False
     titles: int = 0
+    padded: bool = False
     file: str = ""
 
     @property
@@ -116,7 +118,7 @@ class Dialect:
     @property
     def is_native(self) -> bool:
         """Whether pyarrow reads the bytes of the file; else they must be transcoded."""
-        return self.encoding == encodings.UTF8 and self.sep != SPACE and not self.comment
+        return self.encoding == encodings.UTF8 and self.sep != SPACE and not self.comment and not self.padded
 
     @property
     def delimiter(self) -> str:
@@ -145,6 +147,8 @@ class Dialect:
         parts = [SEPARATORS.get(self.sep, repr(self.sep)), *([] if self.encoding == "utf-8" else [self.encoding])]
         if self.quote != '"':
             parts.append(f"quotes {self.quote}")
+        if self.padded:
+            parts.append("spaces around cells left out")
         if self.comment:
             parts.append(f"lines that begin with {self.comment} are comments")
         if self.titles:

@@ -1,4 +1,4 @@
-"""Rewrites a text file that pyarrow does not read: as UTF-8, without comments, with one sign between cells.
+"""Rewrites a text file that pyarrow does not read: as UTF-8, without comments and padding, with one sign between cells.
 
 Each line stays a line, so that messages name the lines of the file. A comment becomes an empty line, which no parser
 takes for a row.
@@ -18,6 +18,9 @@ from lifecycle.data.formats.text.dialect import SPACE, WORD, Dialect
 
 BLOCK = 1 << 20
 
+PADDING = " \r\ufeff"
+"""Signs around a cell that are no part of it; the last is a byte order mark."""
+
 
 def transcoded(blocks: Iterable[bytes], dialect: Dialect) -> Iterator[bytes]:
     """Yield the bytes of a file as pyarrow reads them.
@@ -30,16 +33,16 @@ def transcoded(blocks: Iterable[bytes], dialect: Dialect) -> Iterator[bytes]:
         ValueError: a byte is not one of the encoding.
     """
     as_utf8 = _as_utf8(blocks, dialect.encoding)
-    if not dialect.comment and dialect.sep != SPACE:
+    if not dialect.comment and not dialect.padded and dialect.sep != SPACE:
         yield from as_utf8
         return
-    comment, rest = dialect.comment.encode(), b""
+    rest = b""
     for block in as_utf8:
         lines = (rest + block).split(b"\n")
         rest = lines.pop()
-        yield b"".join(_line(line, comment, dialect.sep) + b"\n" for line in lines)
+        yield b"".join(_line(line, dialect) + b"\n" for line in lines)
     if rest:
-        yield _line(rest, comment, dialect.sep)
+        yield _line(rest, dialect)
 
 
 def blocks_of(stream: IO[bytes]) -> Iterator[bytes]:
@@ -61,15 +64,43 @@ def _as_utf8(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
         raise ValueError(f"it is not {encoding} ({error.reason})") from error
 
 
-def _line(line: bytes, comment: bytes, sep: str) -> bytes:
-    if comment and line.startswith(comment):
+def _line(line: bytes, dialect: Dialect) -> bytes:
+    if dialect.comment and line.startswith(dialect.comment.encode()):
         return b""
-    if sep != SPACE:
+    if dialect.padded:
+        text = line.decode("utf-8", errors="surrogateescape")
+        return without_padding(text, dialect.sep, dialect.quote).encode("utf-8", errors="surrogateescape")
+    if dialect.sep != SPACE:
         return line
     if b'"' in line or b"'" in line:
         words = (match[0] for match in WORD.finditer(line.decode("utf-8", errors="surrogateescape")))
         return "\t".join(map(_double_quoted, words)).encode("utf-8", errors="surrogateescape")
     return b"\t".join(line.split())
+
+
+def without_padding(line: str, sep: str, quote: str) -> str:
+    """Return a line without the spaces around its cells; those within quotes are part of a cell.
+
+    >>> without_padding('"Bolt, U.",   "JAM",  9.63 ', ",", '"')
+    '"Bolt, U.","JAM",9.63'
+    """
+    if line.count(quote) % 2:  # a cell of several lines
+        return line
+    return sep.join(cell.strip(PADDING) for cell in cells_of(line, sep, quote))
+
+
+def cells_of(line: str, sep: str, quote: str) -> list[str]:
+    """Return the cells of a line as they are written, with their quotes and the spaces around them."""
+    if quote not in line:
+        return line.split(sep)
+    cells, start, within = [], 0, False
+    for place, sign in enumerate(line):
+        if sign == quote:
+            within = not within
+        elif sign == sep and not within:
+            cells.append(line[start:place])
+            start = place + 1
+    return [*cells, line[start:]]
 
 
 def _double_quoted(word: str) -> str:

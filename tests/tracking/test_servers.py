@@ -1,0 +1,316 @@
+"""Runs on an MLflow server: sent from their folder, found and copied from it, and nothing lost while it is away."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+
+from lifecycle.config import compose
+from lifecycle.data.sources import files
+from lifecycle.tracking import client
+from lifecycle.tracking.run import track
+from lifecycle.tracking.servers import outbox, stale
+from tests.conftest import Command
+from tests.tracking.servers import MLflowServer
+
+FEW = ("data=iris", "trainer.max_epochs=3", "tracking.figures=false")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MLflowServer]:
+    started = MLflowServer(tmp_path_factory.mktemp("server"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def to(server: MLflowServer, request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Name the server, and an experiment of the test's own."""
+    name = re.sub(r"\W+", "-", request.node.name)[:60]
+    return f"tracking.uri={server.address}", f"tracking.experiment={name}"
+
+
+def experiment(to: tuple[str, str]) -> str:
+    return to[1].partition("=")[2]
+
+
+def local_points(folder: Path, run: str) -> list[tuple[str, float, int, int]]:
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        return sorted(
+            database.execute("SELECT key, value, timestamp, step FROM metrics WHERE run_uuid = ?", (run,)).fetchall()
+        )
+
+
+def check_same(server: MLflowServer, folder: Path, run: Any) -> None:
+    """Check that a run on the server is the one in a folder: points, parameters, tags, artifacts, model, data set."""
+    own = run.data.tags["lifecycle.run_id"]
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        status, ended = database.execute("SELECT status, end_time FROM runs WHERE run_uuid = ?", (own,)).fetchone()
+        params = dict(database.execute("SELECT key, value FROM params WHERE run_uuid = ?", (own,)).fetchall())
+        tags = dict(database.execute("SELECT key, value FROM tags WHERE run_uuid = ?", (own,)).fetchall())
+    assert (run.info.status, run.info.end_time) == (status, ended)
+    assert server.points(run) == local_points(folder, own) != []
+    assert run.data.params == params
+    assert tags.pop("lifecycle.server_run") == run.info.run_id
+    assert tags.pop("lifecycle.server") == server.address
+    assert {key: value for key, value in run.data.tags.items() if key in tags} == tags
+    (files_of_run,) = folder.glob(f"artifacts/*/{own}/artifacts")
+    there = sorted(path.relative_to(files_of_run).as_posix() for path in files_of_run.rglob("*") if path.is_file())
+    assert {name for name in server.files(run) if name not in there} <= {*CHECKPOINTS, "mlflow_model.json"}
+    assert set(there) <= set(server.files(run))
+    assert run.inputs.dataset_inputs[0].dataset.name == "iris"
+
+
+CHECKPOINTS = ["checkpoints/last.ckpt", "checkpoints/last.ckpt.sha256"]
+
+
+def test_a_run_is_on_the_server_as_in_its_folder(
+    lifecycle: Command, server: MLflowServer, to: tuple[str, str], tmp_path: Path
+) -> None:
+    ended = lifecycle(*FEW, *to)
+    assert ended.code == 0, ended.err
+    (run,) = server.runs(experiment(to))
+    page = f"{server.address}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    assert f"Server    {page}" in ended.out
+    assert "Pending" not in ended.out
+    check_same(server, tmp_path / "mlruns", run)
+    # The model can be loaded from the server with MLflow alone.
+    (output,) = run.outputs.model_outputs
+    mlflow.set_tracking_uri(server.address)
+    try:
+        model: Any = mlflow.pyfunc.load_model(f"models:/{output.model_id}")
+        predicted = model.predict(files.read("sklearn:iris").drop(columns="species").head(3))
+    finally:
+        mlflow.set_tracking_uri(None)
+    assert list(predicted["predicted"]) == ["setosa"] * 3
+    assert not (tmp_path / "mlruns" / "outbox").exists()
+
+
+def test_another_machine_uses_continues_and_registers_a_run(
+    job: Command, lifecycle: Command, server: MLflowServer, to: tuple[str, str], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    assert job(*FEW, *to, "tracking.checkpoints=server").code == 0
+    (run,) = server.runs(experiment(to))
+    own = run.data.tags["lifecycle.run_id"]
+    here, there = tmp_path, tmp_path / "there"
+    there.mkdir()
+    shutil.copytree(here / "mlruns", here / "copy")
+    files.read("sklearn:iris").drop(columns="species").to_csv(there / "in.csv", index=False)
+    monkeypatch.chdir(there)
+    for number, word in enumerate((run.info.run_id, own[:8], "latest", "best")):
+        ended = lifecycle("predict", f"run={word}", "input=in.csv", f"output=out{number}.csv", *to)
+        assert ended.code == 0, ended.err
+    frames = [pd.read_csv(there / f"out{number}.csv") for number in range(4)]
+    assert all(frame.equals(frames[0]) for frame in frames)
+    # Continued here and, uninterrupted, in the folder that it began in: the same weights.
+    ended = lifecycle("resume", f"run={own}", "trainer.max_epochs=5", *to, "tracking.checkpoints=server")
+    assert ended.code == 0, ended.err
+    check_same(server, there / "mlruns", server.runs(experiment(to))[0])
+    monkeypatch.chdir(here)
+    ended = lifecycle("resume", f"run={own}", "trainer.max_epochs=5", "tracking.dir=copy", *to[1:])
+    assert ended.code == 0, ended.err
+    digests = [weights(folder, own) for folder in (here / "copy", there / "mlruns")]
+    assert digests[0] == digests[1] != weights(here / "mlruns", own)
+    # The version that is registered is the model of the server, which any machine finds.
+    monkeypatch.chdir(there)
+    name = experiment(to)[:20]
+    ended = lifecycle("register", f"run={own}", f"name={name}", "alias=champion", *to)
+    assert ended.code == 0, ended.err
+    version = server.client().get_model_version_by_alias(name, "champion")
+    assert version.run_id == run.info.run_id
+    shutil.rmtree(there / "mlruns")
+    ended = lifecycle("evaluate", f"run=models:/{name}@champion", *to, "tracking.figures=false")
+    assert ended.code == 0, ended.err
+    assert "the same as the run recorded" in ended.out
+    (found,) = server.runs(experiment(to))
+    assert any(key.startswith("evaluate_test_") for key in found.data.metrics)
+
+
+def weights(folder: Path, run: str) -> str:
+    """Return the digest of the weights that a run has saved last."""
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        (model,) = database.execute(
+            "SELECT model_id FROM logged_models WHERE source_run_id = ? ORDER BY creation_timestamp_ms DESC", (run,)
+        ).fetchone()
+    (file,) = folder.rglob(f"{model}/artifacts/data/saved/weights.safetensors")
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_a_sweep_is_sent_and_another_program_is_listed_only(
+    job: Command, lifecycle: Command, server: MLflowServer, to: tuple[str, str], tmp_path: Path
+) -> None:
+    assert job(*FEW, "tracking.experiment=makes-the-database").code == 0
+    ended = lifecycle("-m", *FEW, *to, "seed=1,2", "data.split_seed=0")
+    assert ended.code == 0, ended.err
+    assert f"Server    {server.address}" in ended.out
+    runs = {run.info.run_name: run for run in server.runs(experiment(to))}
+    assert {"mlp-iris-1", "mlp-iris-2"} < set(runs)
+    for name in ("mlp-iris-1", "mlp-iris-2"):
+        check_same(server, tmp_path / "mlruns", runs[name])
+    other = server.client().create_run(runs["mlp-iris-1"].info.experiment_id, run_name="by-hand")
+    server.client().log_metric(other.info.run_id, "test_accuracy", 0.5)
+    server.client().set_terminated(other.info.run_id)
+    own = runs["mlp-iris-1"].data.tags["lifecycle.run_id"]
+    ended = lifecycle("compare", f"run={own},{other.info.run_id}", "metric=test_accuracy", *to)
+    assert ended.code == 0, ended.err
+    assert "by-hand" in ended.out
+    ended = lifecycle("export", f"run={other.info.run_id}", *to)
+    assert ended.code == 2
+    assert "was recorded by another program" in ended.err
+
+
+def test_while_the_server_is_away_nothing_is_lost(
+    lifecycle: Command, server: MLflowServer, to: tuple[str, str], tmp_path: Path
+) -> None:
+    server.stop()
+    try:
+        ended = lifecycle(*FEW, *to)
+        assert ended.code == 0, ended.err
+        assert f"not yet in full on {server.address}: it refuses connections" in " ".join(ended.out.split())
+        ended = lifecycle("sync", *to)
+        assert ended.code == 1
+        assert ended.err == (
+            f"lifecycle: The run is recorded here, and not yet in full on {server.address}: it refuses connections: no "
+            "server is running there.\n"
+        )
+        ended = lifecycle("sync", "tracking.uri=local", to[1])
+        assert ended.code == 1
+        assert f"1 run waits for {server.address}: name it with tracking.uri or MLFLOW_TRACKING_URI." in ended.err
+    finally:
+        server.start()
+    ended = lifecycle("sync", *to)
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == (
+        f"Sent 1 run to {server.address}.\nNothing waits: all runs are recorded, and on {server.address}.\n"
+    )
+    (run,) = server.runs(experiment(to))
+    check_same(server, tmp_path / "mlruns", run)
+    assert lifecycle("sync", *to).out == f"Nothing waits: all runs are recorded, and on {server.address}.\n"
+    assert len(server.runs(experiment(to))) == 1
+
+
+@pytest.fixture
+def request_of(job: Command) -> Callable[..., Any]:
+    """Compose a request in the working folder, whose database is ready."""
+    return lambda *words: compose.compose(list(words))
+
+
+def test_a_server_that_dies_in_the_middle_has_every_point_afterwards(
+    request_of: Callable[..., Any], lifecycle: Command, server: MLflowServer, to: tuple[str, str], tmp_path: Path
+) -> None:
+    with track(request_of(*FEW, *to)) as run:
+        for epoch in range(1, 2501):
+            run.log_epoch({"epoch": epoch, "train_loss": 1 / epoch})
+            if epoch == 1000:
+                run.send()
+                wait_until(lambda: any(len(server.points(one)) > 0 for one in server.runs(experiment(to))))
+                server.stop()
+    try:
+        assert "it refuses connections" in run.pending or "has not answered" in run.pending
+    finally:
+        server.start()
+    client.end_all()
+    assert lifecycle("sync", *to).code == 0
+    (found,) = server.runs(experiment(to))
+    assert found.info.status == "FINISHED"
+    points = server.points(found)
+    assert points == local_points(tmp_path / "mlruns", run.id)
+    assert sorted(step for _, _, _, step in points) == list(range(1, 2501))
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+
+def test_credentials_are_never_kept(
+    lifecycle: Command, server: MLflowServer, to: tuple[str, str], tmp_path: Path
+) -> None:
+    address = server.address.replace("http://", "http://jane:hunter2secret@")
+    ended = lifecycle(*FEW, f"tracking.uri={address}", to[1])
+    assert ended.code == 0, ended.err
+    assert "hunter2secret" not in ended.out + ended.err
+    kept = [file for file in (tmp_path / "mlruns").rglob("*") if file.is_file()]
+    assert kept
+    assert not [file for file in kept if b"hunter2secret" in file.read_bytes()]
+    server.stop()
+    try:
+        ended = lifecycle(*FEW, f"tracking.uri={address}", to[1], "seed=2")
+        assert (ended.code, "hunter2secret" in ended.out + ended.err) == (0, False)
+        (entry,) = outbox.entries(tmp_path / "mlruns")
+        assert "***@" in entry.server
+        assert not [f for f in (tmp_path / "mlruns").rglob("*") if f.is_file() and b"hunter2secret" in f.read_bytes()]
+    finally:
+        server.start()
+
+
+def test_a_run_is_closed_only_if_its_machine_stays_silent(server: MLflowServer, to: tuple[str, str]) -> None:
+    mlflow_client = server.client()
+    made = mlflow_client.create_experiment(experiment(to))
+    now = int(time.time())
+    old = now - int(stale.SECONDS_WITHOUT_BEAT) - 60
+
+    def begun(beat: int, **tags: str) -> Any:
+        tags = {"lifecycle.run_id": "0" * 32, "lifecycle.heartbeat": f"far 1 {beat}", **tags}
+        return mlflow_client.create_run(made, tags=tags)
+
+    def look(run: Any) -> str:
+        stale.check(mlflow_client, mlflow_client.get_run(run.info.run_id))
+        return str(mlflow_client.get_run(run.info.run_id).info.status)
+
+    alive, silent = begun(now), begun(old)
+    before = now - int(stale.SECONDS_OF_SUSPICION) - 5
+    suspected = begun(old, **{"lifecycle.suspected": str(before)})
+    back = begun(now - 30, **{"lifecycle.suspected": str(before)})
+    other = mlflow_client.create_run(made)
+    assert [look(run) for run in (alive, silent, silent, suspected, back, other)] == [
+        *("RUNNING", "RUNNING", "RUNNING", "KILLED", "RUNNING", "RUNNING")
+    ]
+    error = mlflow_client.get_run(suspected.info.run_id).data.tags["lifecycle.error"]
+    assert error == "the process or its machine has ended without a word: no heartbeat since 16 minutes"
+
+
+def test_a_run_of_another_machine_at_work_is_not_taken_over(
+    lifecycle: Command, server: MLflowServer, to: tuple[str, str]
+) -> None:
+    made = server.client().create_experiment(experiment(to))
+    tags = {
+        "lifecycle.run_id": "a" * 32,
+        "lifecycle.heartbeat": f"far 1 {int(time.time())}",
+        "lifecycle.command": "lifecycle",
+    }
+    run = server.client().create_run(made, tags=tags, run_name="there")
+    ended = lifecycle("resume", f"run={run.info.run_id}", *to)
+    assert ended.code == 2
+    assert "is still running on far. Wait for its end." in ended.err
+
+
+def test_the_report_of_an_outbox_is_json_for_its_owner(tmp_path: Path) -> None:
+    outbox.put(tmp_path, outbox.Entry("a" * 32, "http://h", "e"))
+    (file,) = (tmp_path / "outbox").glob("*.json")
+    assert json.loads(file.read_text())["server"] == "http://h"
+    assert file.stat().st_mode & 0o777 == 0o600
+    entry = outbox.read(tmp_path, "a" * 32)
+    assert entry is not None
+    entry.row, entry.server_run = 7, "b"
+    outbox.write(tmp_path, entry)
+    outbox.put(tmp_path, outbox.Entry("a" * 32, "http://h", "e"))
+    again = outbox.read(tmp_path, "a" * 32)
+    assert again is not None
+    assert (again.row, again.server_run) == (0, "b")
+    outbox.remove(tmp_path, "a" * 32)
+    assert not (tmp_path / "outbox").exists()
