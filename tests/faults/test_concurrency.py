@@ -70,16 +70,16 @@ def test_eight_processes_of_200_points_lose_none(forks: Forks, folder: Path) -> 
 @pytest.mark.longest
 @pytest.mark.fault(17)
 def test_eight_processes_of_200_points_lose_none_on_postgresql(
-    forks: Forks, folder: Path, process: Command, database: PostgreSQL
+    forks: Forks, folder: Path, process: Command, postgresql: PostgreSQL
 ) -> None:
     # SQLAlchemy 2.1 takes another driver by default.
-    address = database.create_database("writers").replace("postgresql:", "postgresql+psycopg2:")
+    address = postgresql.create_database("writers").replace("postgresql:", "postgresql+psycopg2:")
     mlflow.MlflowClient(address).search_experiments()  # MLflow makes its tables
     written(forks, folder, address)
     ended = process("sync", f"tracking.uri={address}")
     assert (ended.code, ended.err) == (0, "")
     assert losses(address) == EACH
-    assert not [file for file in (folder / "mlruns").rglob("*") if _has(file, database.password)]
+    assert not [file for file in (folder / "mlruns").rglob("*") if _has(file, postgresql.password)]
 
 
 def _has(file: Path, word: str) -> bool:

@@ -13,9 +13,9 @@ import pytest
 
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, artifacts
-from tests.faults.conftest import Server, serving
 from tests.faults.proxy import MODES, Proxy
 from tests.made import runs_in
+from tests.tracking.servers import MLflowServer
 
 SECRET = "Tr0ub4dor-Canary"
 FIT = ("data=iris", "trainer.early_stopping=false", "verbose=1", "tracking.figures=false")
@@ -32,23 +32,23 @@ def points_of(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> Points:
     }
 
 
-def sent(server: Server, run_id: str) -> list[mlflow.entities.Run]:
+def sent(server: MLflowServer, run_id: str) -> list[mlflow.entities.Run]:
     """Return the runs on the server that a local run was sent to; more than one is one too many."""
-    client = mlflow.MlflowClient(f"http://127.0.0.1:{server.port}")
+    client = server.client()
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
     return list(client.search_runs(ids, f"tags.`lifecycle.run_id` = '{run_id}'"))
 
 
-def assert_complete(server: Server, folder: Path, run: mlflow.entities.Run) -> Points:
+def assert_complete(server: MLflowServer, folder: Path, run: mlflow.entities.Run) -> Points:
     """Compare a run with what the server has of it, and return its points."""
     (copy,) = sent(server, run.info.run_id)
     here = mlflow.MlflowClient(database_uri(folder / "mlruns"))
-    there = mlflow.MlflowClient(f"http://127.0.0.1:{server.port}")
+    there = server.client()
     assert (copy.info.status, copy.info.end_time) == (run.info.status, run.info.end_time)
     assert copy.data.params == run.data.params
     points = points_of(here, run)
     assert points_of(there, copy) == points
-    place = server.artifacts / copy.info.experiment_id / copy.info.run_id / "artifacts"
+    place = server.folder / "artifacts" / copy.info.experiment_id / copy.info.run_id / "artifacts"
     files = {str(file.relative_to(artifacts(run))): file for file in artifacts(run).rglob("*") if file.is_file()}
     assert files
     for name, file in files.items():
@@ -71,7 +71,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.fault(11, 13, 14)
 def test_a_run_whose_server_fails_from_the_start_is_recorded_here_and_sent_later(
-    server: Server, proxy: Proxy, folder: Path, process: Command, mode: str
+    server: MLflowServer, proxy: Proxy, folder: Path, process: Command, mode: str
 ) -> None:
     proxy.set(mode)
     address = proxy.address.replace("//", f"//ann:{SECRET}@")
@@ -93,7 +93,7 @@ def test_a_run_whose_server_fails_from_the_start_is_recorded_here_and_sent_later
 
 @pytest.mark.fault(12, 13, 14)
 def test_a_run_whose_server_stops_in_the_middle_is_sent_in_full_later(
-    server: Server, proxy: Proxy, folder: Path, process: Command, mode: str
+    server: MLflowServer, proxy: Proxy, folder: Path, process: Command, mode: str
 ) -> None:
     proxy.then(4, mode)  # the run is on the server, and points are on their way
     ended = process(*FIT, "trainer.max_epochs=40", f"tracking.uri={proxy.address}")
@@ -134,7 +134,7 @@ print(failures)
 
 @pytest.mark.fault(14)
 def test_an_answer_to_each_request_that_is_lost_once_leaves_no_duplicate(
-    server: Server, proxy: Proxy, folder: Path, process: Command, script: Command
+    server: MLflowServer, proxy: Proxy, folder: Path, process: Command, script: Command
 ) -> None:
     assert process(*FIT, "trainer.max_epochs=2", "tracking.uri=local").code == 0
     (run,) = runs_in(folder)
@@ -147,7 +147,7 @@ def test_an_answer_to_each_request_that_is_lost_once_leaves_no_duplicate(
 
 @pytest.mark.fault(15)
 def test_files_that_cannot_be_uploaded_stay_here_and_are_sent_again(
-    server: Server, proxy: Proxy, folder: Path, process: Command
+    server: MLflowServer, proxy: Proxy, folder: Path, process: Command
 ) -> None:
     proxy.set("no artifacts")
     ended = process(*FIT, "trainer.max_epochs=2", f"tracking.uri={proxy.address}")
@@ -164,14 +164,14 @@ def test_files_that_cannot_be_uploaded_stay_here_and_are_sent_again(
 
 @pytest.mark.fault(15)
 def test_a_server_whose_disk_is_full_takes_the_files_once_it_has_room(
-    server: Server, proxy: Proxy, folder: Path, process: Command, small_disk: Callable[[Path, str], None]
+    server: MLflowServer, proxy: Proxy, folder: Path, process: Command, small_disk: Callable[[Path, str], None]
 ) -> None:
-    small_disk(server.artifacts, "4k")
-    (server.artifacts / "ballast").write_bytes(bytes(4096))
+    small_disk(server.folder / "artifacts", "4k")
+    (server.folder / "artifacts" / "ballast").write_bytes(bytes(4096))
     ended = process(*FIT, "trainer.max_epochs=2", f"tracking.uri={proxy.address}")
     assert (ended.code, ended.err) == (0, "")
     assert PENDING in " ".join(ended.out.split())
-    subprocess.run(["umount", "--lazy", server.artifacts], check=True)
+    subprocess.run(["umount", "--lazy", server.folder / "artifacts"], check=True)
     (run,) = runs_in(folder)
     assert process("sync", f"tracking.uri={proxy.address}").code == 0
     assert_complete(server, folder, run)
@@ -193,30 +193,32 @@ def test_a_name_that_cannot_be_resolved_is_a_server_that_is_down(folder: Path, p
 def test_a_server_that_is_killed_and_started_again_during_a_run_has_all_of_it(
     folder: Path, process: Command, empty_database: Path, tmp_path: Path
 ) -> None:
-    place = tmp_path / "server"
-    place.mkdir()
-    (place / "mlflow.db").write_bytes(empty_database.read_bytes())
-    with serving(place) as first:
-        pass
-    ended: list[int] = []
-    words = (*FIT, "trainer.max_epochs=3000", f"tracking.uri=http://127.0.0.1:{first.port}")
-    fitting = threading.Thread(target=lambda: ended.append(process(*words).code))
-    fitting.start()
-    for _ in range(2):
-        with serving(place, first.port):
+    (tmp_path / "server").mkdir()
+    (tmp_path / "server" / "server.db").write_bytes(empty_database.read_bytes())
+    server = MLflowServer(tmp_path / "server")
+    try:
+        ended: list[int] = []
+        words = (*FIT, "trainer.max_epochs=3000", f"tracking.uri={server.address}")
+        fitting = threading.Thread(target=lambda: ended.append(process(*words).code))
+        fitting.start()
+        for _ in range(2):
             fitting.join(4)
-    with serving(place, first.port) as server:
+            server.stop()
+            fitting.join(2)
+            server.start()
         fitting.join(200)
         assert ended == [0]
-        assert process("sync", f"tracking.uri=http://127.0.0.1:{first.port}").code == 0
+        assert process("sync", f"tracking.uri={server.address}").code == 0
         (run,) = runs_in(folder)
         assert len(assert_complete(server, folder, run)["train_loss"]) == 3000
+    finally:
+        server.stop()
 
 
 @pytest.mark.longest
 @pytest.mark.fault(12, 14)
 def test_twenty_outages_during_a_sweep_of_twenty_runs_lose_no_point(
-    server: Server, proxy: Proxy, folder: Path, process: Command
+    server: MLflowServer, proxy: Proxy, folder: Path, process: Command
 ) -> None:
     ended: list[int] = []
     words = ("-m", *FIT, "seed=range(0,20)", "trainer.max_epochs=60", "sweep.vectorise=off")
