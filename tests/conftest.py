@@ -23,6 +23,7 @@ from lifecycle.sweeps import supervise
 from lifecycle.tracking import client
 from lifecycle.tracking.store import database_uri
 from tests import databases, servers
+from tests.faults import reliability
 from tests.forked import COMMAND, Forks, Process, Recorder, SweepWorker
 
 # A busy machine draws examples slowly, which says nothing of the code; twenty of each keep the suite short.
@@ -31,12 +32,21 @@ settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take ``--longest``."""
+    """Take ``--longest`` and ``--reliability``."""
     parser.addoption("--longest", action="store_true", help="run what takes a minute or more too")
+    parser.addoption("--reliability", type=Path, help="write the table of faults into this file")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Write the table of faults, if asked for; the processes of pytest-xdist report to this one."""
+    if config.getoption("--reliability") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(reliability.Reliability(config.getoption("--reliability")))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes a minute or more, unless asked for it."""
+    for item in items:
+        item.user_properties += reliability.properties(item)
     if config.getoption("--longest"):
         return
     left_out = [item for item in items if item.get_closest_marker("longest")]
@@ -74,7 +84,12 @@ QUICK = ("verbose=0", "tracking.figures=false")
 
 
 @pytest.fixture
-def lifecycle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Command:
+def lifecycle(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
+) -> Command:
     """Run the command in this process, with an empty working folder; much faster than a new process."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
@@ -84,6 +99,7 @@ def lifecycle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Cap
         monkeypatch.setattr(sys, "argv", ["lifecycle", *words])
         code = main()
         out, err = capfd.readouterr()
+        reliability.note(request, code, err)
         return Ended(code, out, err)
 
     return run
@@ -174,12 +190,13 @@ def process(script: Command) -> Command:
 
 
 @pytest.fixture
-def script(tmp_path: Path, forks: Forks) -> Command:
+def script(tmp_path: Path, forks: Forks, request: pytest.FixtureRequest) -> Command:
     """Run Python code in a process of its own, which has imported the libraries, in the working folder."""
 
     def run(code: str, *words: str) -> Ended:
         started = Process(forks, [*words], tmp_path, code=code)
         out, err = started.communicate(timeout=300)
+        reliability.note(request, started.wait(), err)
         return Ended(started.wait(), out, err)
 
     return run

@@ -203,6 +203,7 @@ SENTENCES = {
 
 
 @pytest.mark.parametrize(("word", "sentence"), SENTENCES.items(), ids=list(SENTENCES))
+@pytest.mark.fault(34)
 def test_each_kind_of_error_has_key_value_and_remedy(word: str, sentence: str) -> None:
     said = complaint(word)
     assert said.startswith(sentence)

@@ -202,6 +202,7 @@ def test_what_an_installed_package_brings_is_trusted(site: Site) -> None:
     ],
     ids=" ".join,
 )
+@pytest.mark.fault(39)
 def test_no_way_to_a_file_runs_code(tmp_path: Path, words: list[str]) -> None:
     text = f"# @package _global_\nhydra:\n  callbacks:\n    x: {CALLBACK}\n"
     for name in ("conf/experiment/evil", "conf/data/evil"):
@@ -260,6 +261,7 @@ def test_a_file_of_unbounded_size_is_refused(case: str) -> None:
 @pytest.mark.parametrize(
     "words", [["data=bomb"], ["-m", "data=bomb", "seed=1,2"], ["data=bomb", "--cfg", "job"]], ids=" ".join
 )
+@pytest.mark.fault(36)
 def test_a_bomb_is_refused_in_little_time(words: list[str]) -> None:
     write("conf/data/bomb.yaml", BOMBS["ten levels of ten aliases"][0])
     ended = command(*words)

@@ -85,6 +85,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("cls", "values", "sentence"), REFUSED)
+@pytest.mark.fault(35)
 def test_a_value_out_of_range_is_reported_with_field_value_and_remedy(
     cls: type, values: dict[str, Any], sentence: str
 ) -> None:

@@ -61,6 +61,7 @@ def piped(file: Path) -> None:
 @example([("two\nlines", "1")], [], ["9"], False, "\r\n")
 @example([], [("1", "2")], ["1", "2", "3", "4"], True, "\n")
 @given(ROWS, ROWS, st.lists(st.sampled_from(["1", "two\nlines"]), min_size=1, max_size=5), st.booleans(), st.just("\n"))
+@pytest.mark.fault(25)
 def test_a_ragged_line_is_named_by_its_number(
     tmp_path: Path,
     read: Callable[[Path], None],

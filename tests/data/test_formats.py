@@ -313,6 +313,7 @@ def test_a_corrupt_archive_is_refused(tmp_path: Path, name: str, content: bytes,
     assert message.endswith(". Compress the rows again, or download the file again.")
 
 
+@pytest.mark.fault(33)
 def test_an_archive_that_would_fill_the_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk, "LEAST_FREE", 1 << 60)
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"a\n" + b"1\n" * (1 << 26)))

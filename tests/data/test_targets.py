@@ -50,7 +50,7 @@ def test_numbers_pass_as_they_are(values: list[float]) -> None:
 def test_a_target_that_is_too_large_is_refused_with_its_row(value: float, number: str) -> None:
     with pytest.raises(
         RequestError,
-        match=rf"^data\.target=price is {number} in row 2, too large to learn from\. Fix or remove",
+        match=rf"^data\.target=price is {number} in row 2 and in 1 other row, too large to learn from\. Fix or remove",
     ):
         as_numbers(np.array([1.0, 2.0, value, value]), "price")
 

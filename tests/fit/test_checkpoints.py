@@ -33,6 +33,7 @@ def test_the_digest_file_has_the_format_of_sha256sum(written: Path) -> None:
     assert checked.returncode == 0
 
 
+@pytest.mark.fault(7)
 def test_a_flipped_byte_is_refused(written: Path) -> None:
     content = bytearray(written.read_bytes())
     content[len(content) // 2] ^= 1
@@ -41,6 +42,7 @@ def test_a_flipped_byte_is_refused(written: Path) -> None:
         checkpoints.read(written)
 
 
+@pytest.mark.fault(7)
 def test_a_truncated_file_is_refused(written: Path) -> None:
     written.write_bytes(written.read_bytes()[:-10])
     with pytest.raises(SavedModelError, match="its sha256 differs"):
@@ -53,6 +55,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("renamed", [False, True], ids=["before the rename", "after the rename"])
+@pytest.mark.fault(5)
 def test_a_kill_between_digest_and_rename_leaves_a_file_that_loads(written: Path, renamed: bool) -> None:
     digests = written.with_name("last.ckpt.sha256")
     old, old_digest = written.read_bytes(), digests.read_text()
@@ -63,6 +66,7 @@ def test_a_kill_between_digest_and_rename_leaves_a_file_that_loads(written: Path
     assert checkpoints.read(written)["epoch"] == (4 if renamed else 3)
 
 
+@pytest.mark.fault(5)
 def test_a_failed_save_leaves_only_the_old_file(written: Path) -> None:
     with pytest.raises(AttributeError, match="local"):
         checkpoints.CheckedCheckpointIO().save_checkpoint({"not plain": lambda: None}, written)

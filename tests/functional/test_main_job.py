@@ -30,6 +30,7 @@ def git_commit(tmp_path: Path) -> str:
     return subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
 
 
+@pytest.mark.fault(45)
 def test_one_command_leaves_all_that_is_promised_and_the_same_again_gives_the_same_to_the_last_bit(
     python: Command, lifecycle: Command, runs: Runs, tmp_path: Path, git_commit: str
 ) -> None:
@@ -292,6 +293,7 @@ def test_early_stopping_says_why_and_restores_the_best_epoch(job: Command, runs:
     assert run.data.tags["stopped"] == "val_loss had not improved for 3 epochs"
 
 
+@pytest.mark.fault(44)
 def test_a_loss_that_is_no_number_fails_the_run_and_says_what_to_lower(job: Command, runs: Runs) -> None:
     ended = job("optimizer=sgd", "optimizer.lr=1e30", "data=diabetes")
     assert ended.code == 1

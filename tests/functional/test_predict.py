@@ -265,6 +265,7 @@ def test_a_run_is_named_as_a_person_calls_it_and_a_file_that_is_there_is_replace
     assert lifecycle("predict", f"run={table.id[:8]}", *words).code == 0
 
 
+@pytest.mark.fault(30)
 def test_categories_that_no_training_row_had_are_counted_and_reported(
     lifecycle: Command, table: Made, tmp_path: Path
 ) -> None:

@@ -109,6 +109,7 @@ SENTENCES = {
 
 
 @pytest.mark.parametrize(("words", "sentence"), SENTENCES.items(), ids=list(SENTENCES))
+@pytest.mark.fault(34, 35)
 def test_a_bad_request_is_one_sentence(lifecycle: Command, tmp_path: Path, words: str, sentence: str) -> None:
     ended = lifecycle(*words.split())
     assert ended.code == 2

@@ -128,6 +128,7 @@ WORDS = ["data=iris", "model.dropout=0.2", "optimizer.lr=0.01", "trainer.max_epo
 RECORDS = ("config.yaml", "request.json", "requirements.txt")
 
 
+@pytest.mark.fault(1, 2)
 def test_a_run_killed_in_an_epoch_resumes_to_the_same_results(
     forks: Forks, job: Command, runs: Runs, tmp_path: Path
 ) -> None:
@@ -287,6 +288,7 @@ for number in range(20):
 
 @pytest.mark.slow
 @pytest.mark.longest
+@pytest.mark.fault(2)
 def test_twenty_random_kill_points_give_twenty_times_the_same(
     job: Command, script: Command, runs: Runs, tmp_path: Path
 ) -> None:
@@ -522,6 +524,7 @@ def test_a_run_that_stopped_by_itself_is_not_trained_further(trained: Trained, w
         ("profile=true", "profile must stay false in run finished (ID), got true. "),
     ],
 )
+@pytest.mark.fault(8)
 def test_a_setting_that_would_have_changed_what_is_done_is_named(trained: Trained, word: str, sentence: str) -> None:
     assert refused(trained, FINISHED, "trainer.max_epochs=3", word) == (
         f"{sentence}Changing it would invalidate the completed epochs. Leave it out, or begin a new run with it."
@@ -589,6 +592,7 @@ def test_rows_that_are_split_in_another_way_are_refused(trained: Trained) -> Non
 
 
 @pytest.mark.parametrize("name", [layout.LAST_CHECKPOINT, layout.BEST_CHECKPOINT])
+@pytest.mark.fault(7)
 def test_an_altered_checkpoint_is_refused_before_anything_is_fitted(trained: Trained, name: str) -> None:
     run = trained.of(FINISHED)
     file = trained.folder / "mlruns" / "checkpoints" / run.info.run_id / name
@@ -764,6 +768,7 @@ def early(ended_early: Path, tmp_path: Path) -> tuple[Path, Run]:
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.fault(6, 7)
 def test_a_run_whose_last_checkpoint_is_gone_or_damaged_is_finished_with_the_best_by_the_command_it_offers(
     early: tuple[Path, Run], lifecycle: Command, runs: Runs, damage: str
 ) -> None:
@@ -796,6 +801,7 @@ def test_a_run_whose_last_checkpoint_is_gone_or_damaged_is_finished_with_the_bes
     assert finished.data.metrics["test_accuracy"] == pytest.approx((rows["actual"] == rows["predicted"]).mean())
 
 
+@pytest.mark.fault(6)
 def test_without_a_best_checkpoint_it_is_to_begin_anew(early: tuple[Path, Run], lifecycle: Command, runs: Runs) -> None:
     folder, run = early
     flipped(folder / "best.ckpt")

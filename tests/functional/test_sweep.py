@@ -99,6 +99,7 @@ def test_each_job_is_a_run_tagged_with_sweep_signature_and_configuration(
     assert "Configurations with other rows are in other groups" in ended.out
 
 
+@pytest.mark.fault(20, 22)
 def test_a_failing_job_does_not_stop_the_others_and_is_failed_with_its_error(sweep: Command, runs: Runs) -> None:
     ended = sweep("-m", "model=cnn,mlp", "data=digits,iris", "trainer.max_epochs=1")
     assert ended.code == 1
@@ -203,6 +204,7 @@ def first(swept: tuple[Path, str], tmp_path: Path) -> str:
     return out
 
 
+@pytest.mark.fault(24)
 def test_typed_again_every_finished_job_is_skipped_without_a_worker(
     first: str, runs: Runs, forks: Forks, tmp_path: Path
 ) -> None:
@@ -449,6 +451,7 @@ def test_stop_is_for_jobs_that_fail_now_and_not_for_those_that_are_given_up(swee
 DIVERGING = ("data=iris", "optimizer=sgd", "optimizer.lr=1e30,0.01", "trainer.max_epochs=3")
 
 
+@pytest.mark.fault(23)
 def test_retry_runs_a_failed_job_again_at_once_and_then_gives_it_up(sweep: Command, runs: Runs) -> None:
     words = ("-m", *DIVERGING, "sweep.on_error=retry")
     ended = sweep(*words)

@@ -137,6 +137,7 @@ def folder(tmp_path: Path, empty_database: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.fault(21, 23)
 def test_jobs_after_one_that_ended_its_process_are_run(forks: Forks, folder: Path) -> None:
     (folder / "packages").mkdir()
     Site(folder / "packages").install("lifecycle-dying", {"dying": "Net"}, DYING)
@@ -197,6 +198,7 @@ def test_ctrl_c_ends_with_the_board_and_the_command_that_continues(
 @pytest.mark.parametrize(
     "who", ["all", *(pytest.param(who, marks=pytest.mark.longest) for who in ("main", "worker", "main and worker"))]
 )
+@pytest.mark.fault(24)
 def test_a_sweep_whose_processes_are_killed_continues_to_the_same_scores(
     forks: Forks, folder: Path, whole: dict[str, Result], who: str
 ) -> None:
@@ -233,6 +235,7 @@ def test_two_terminals_share_a_sweep_and_run_each_job_once(
     assert sorted([*done[0], *done[1]]) == list("1234")
 
 
+@pytest.mark.fault(46)
 def test_two_workers_come_to_the_scores_of_one(forks: Forks, folder: Path, whole: dict[str, Result]) -> None:
     ended = run_in(forks, folder, *WORDS, "sweep.workers=2")
     assert (ended.code, ended.err) == (0, "")
@@ -241,6 +244,7 @@ def test_two_workers_come_to_the_scores_of_one(forks: Forks, folder: Path, whole
 
 
 @pytest.mark.longest
+@pytest.mark.fault(9, 24)
 def test_twenty_random_kills_of_a_sweep_change_nothing(
     forks: Forks, folder: Path, empty_database: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -171,6 +171,7 @@ def test_an_error_of_a_users_own_callback_stays_as_it_is() -> None:
     ],
     ids=["more than a machine has", "in several steps", "lstm"],
 )
+@pytest.mark.fault(43)
 def test_a_network_that_memory_has_no_room_for_is_refused_with_its_size(
     job: Command, runs: Runs, words: list[str], size: str, cure: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +195,7 @@ def test_a_network_whose_gradients_have_no_room_is_refused(
     assert job("data=iris", "model.hidden=[300,300]", "optimizer=sgd", "trainer.max_epochs=1").code == 0
 
 
+@pytest.mark.fault(43)
 def test_memory_that_runs_out_while_it_is_fitted_fails_the_run(site: Site, job: Command, runs: Runs) -> None:
     forward = "return self.layer(inputs) if not self.training else torch.empty(2**47)"  # what torch itself raises
     site.install("lifecycle-net", {"net": "Net"}, net(forward=forward))

@@ -89,6 +89,7 @@ def at_epoch(number: int, action: Callable[[], None], monkeypatch: pytest.Monkey
     monkeypatch.setattr(report.Report, "epoch", then)
 
 
+@pytest.mark.fault(42)
 def test_a_disk_that_is_full_from_the_beginning_opens_no_run(disk: Path, command: Command) -> None:
     fill(disk)
     ended = command(*WORDS)
@@ -99,6 +100,7 @@ def test_a_disk_that_is_full_from_the_beginning_opens_no_run(disk: Path, command
     assert command(*WORDS).code == 0
 
 
+@pytest.mark.fault(42)
 def test_without_the_room_to_close_it_a_run_is_not_begun(disk: Path, command: Command) -> None:
     fill(disk, left=160_000)
     ended = command(*WORDS)
@@ -109,6 +111,7 @@ def test_without_the_room_to_close_it_a_run_is_not_begun(disk: Path, command: Co
     assert [run.info.status for run in runs(disk)] == ["FAILED"]
 
 
+@pytest.mark.fault(42)
 def test_a_checkpoint_without_disk_space_fails_the_run_which_resumes_from_the_one_before(
     disk: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +141,7 @@ def test_a_checkpoint_without_disk_space_fails_the_run_which_resumes_from_the_on
     assert resumed.data.metrics == whole.data.metrics
 
 
+@pytest.mark.fault(42)
 def test_a_database_that_has_no_room_fails_the_run(
     disk: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,6 +161,7 @@ def test_a_database_that_has_no_room_fails_the_run(
 @pytest.mark.parametrize(
     ("module", "name"), [(pipeline, "trained_model"), (outcome, "record_model")], ids=["artifacts", "the model"]
 )
+@pytest.mark.fault(42)
 def test_files_of_a_run_that_have_no_room_fail_it(
     disk: Path, command: Command, monkeypatch: pytest.MonkeyPatch, module: Any, name: str
 ) -> None:
@@ -170,8 +175,8 @@ def test_files_of_a_run_that_have_no_room_fail_it(
     ended = command(*WORDS, LARGE)
     assert ended.code == 1
     assert message(ended.err) == (
-        f"the run could not be recorded: the disk of {disk}/mlruns is full. Free some room on it. The checkpoints are "
-        "in mlruns/checkpoints/ID; `lifecycle resume run=ID` completes the run."
+        "a file could not be written: No space left on device. Free some room on that disk, then lifecycle resume "
+        "run=ID continues it."
     )
     (run,) = runs(disk)
     assert run.info.status == "FAILED"
@@ -184,7 +189,8 @@ def test_files_of_a_run_that_have_no_room_fail_it(
     assert runs(disk)[0].info.status == "FINISHED"
 
 
-def test_a_full_folder_for_temporary_files_fails_the_run(
+@pytest.mark.fault(42)
+def test_a_run_needs_no_room_for_temporary_files(
     disk: Path, lifecycle: Command, empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
@@ -194,11 +200,8 @@ def test_a_full_folder_for_temporary_files_fails_the_run(
     monkeypatch.setattr(tempfile, "tempdir", str(disk))
     at_epoch(12, lambda: fill(disk), monkeypatch)
     ended = lifecycle(*WORDS)
-    assert ended.code == 1
-    assert "could not be written: No space left on device. Free some room on that disk, then lifecycle" in message(
-        ended.err
-    )
-    assert [run.info.status for run in runs(elsewhere)] == ["FAILED"]
+    assert (ended.code, ended.err) == (0, "")
+    assert [run.info.status for run in runs(elsewhere)] == ["FINISHED"]
 
 
 def test_predictions_and_models_that_have_no_room_end_in_one_message(

@@ -63,6 +63,7 @@ def fitting(process: Any) -> Any:
     ],
     ids=["by itself", "another at once", "another meanwhile"],
 )
+@pytest.mark.fault(3, 4)
 def test_a_signal_leaves_a_killed_run_and_a_loadable_last_ckpt_and_a_second_changes_nothing(
     start: Start,
     tmp_path: Path,
@@ -120,6 +121,7 @@ def test_a_reader_that_leaves_does_not_end_the_run(forks: Forks, tmp_path: Path,
     assert [run.info.status for run in runs()] == ["FINISHED"]
 
 
+@pytest.mark.fault(10)
 def test_a_run_that_is_killed_is_closed(start: Start, runs: Runs) -> None:
     killed = start()
     killed.kill()
@@ -138,6 +140,7 @@ def recorder_of(process: Process) -> int:
     return child
 
 
+@pytest.mark.fault(10)
 def test_a_run_that_nobody_records_ends_and_one_whose_processes_are_all_killed_is_put_right_by_the_next(
     start: Start, runs: Runs, lifecycle: Command
 ) -> None:
@@ -277,6 +280,7 @@ while not pathlib.Path("started").exists():
 
 
 @pytest.mark.longest
+@pytest.mark.fault(16)
 def test_runs_at_once_in_an_empty_folder_all_succeed(tmp_path: Path, runs: Runs) -> None:
     shutil.rmtree(tmp_path / "mlruns")
     command = [sys.executable, "-m", "lifecycle", "trainer.max_epochs=2", "verbose=0"]

@@ -21,6 +21,7 @@ from lifecycle.contract import MULTILABEL
 from lifecycle.data.columns import kinds, label_sets
 from lifecycle.errors import COMMAND_LINE
 from lifecycle.plots.style import number
+from lifecycle.runtime import locks
 
 if TYPE_CHECKING:
     from lifecycle.compile.compiled_model import CompiledModel
@@ -58,6 +59,12 @@ class Printer(Console):
             super().print(*objects, **options)
         except OSError:
             self.on_broken_pipe()
+
+
+ONE_MACHINE = (
+    "whose locks hold on one machine only. Two machines that record in it at once can damage its database: mount it "
+    "with locks (NFS: without nolock and local_lock), or choose a folder for each machine with tracking.dir."
+)
 
 
 class Report:
@@ -133,6 +140,9 @@ class Report:
         self._line("Fitted", f"{epochs}; stopped because {history.stopped}")
         self.scores(data, evaluation)
         self._line("Run", f"{run.name} ({run.id}) in {_short(run.folder)}")
+        if locks.hold_here_only(run.folder):
+            kind = locks.file_system(run.folder)
+            self._line("", f"{_short(run.folder)} is on a network disk ({kind}) {ONE_MACHINE}", style="yellow")
         self._line("", f"predictions: {_short(run.artifacts / 'predictions.csv')}")
         if pictures:
             self._line("", f"pictures:    {', '.join(pictures)}")

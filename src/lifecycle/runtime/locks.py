@@ -41,21 +41,49 @@ def _lock(descriptor: int, is_shared: bool = False) -> None:
     fcntl.flock(descriptor, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
-def file_system(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
+MOUNTS = Path("/proc/self/mounts")
+"""Table of the mounted file systems, as Linux has it."""
+
+LOCAL_OPTIONS = ("nolock", "local_lock=all", "local_lock=flock", "nobrl", "localflock")
+"""Options with which a network file system keeps its locks to one machine."""
+LOCAL_TYPES = ("fuse.sshfs", "9p")
+"""Network file systems whose locks never leave a machine."""
+
+
+def file_system(folder: Path, mounts: Path | None = None) -> str:
     """Return the type of the file system of a folder, such as ``ext4``; "" where it is unknown.
 
     Args:
         folder: that exists.
-        mounts: table of the mounted file systems, as Linux has it.
+        mounts: table of the mounted file systems; ``None``: that of this machine.
     """
+    return _mount(folder, mounts)[0]
+
+
+def hold_here_only(folder: Path, mounts: Path | None = None) -> bool:
+    """Return whether a folder is on a network file system whose locks hold on one machine only.
+
+    Args:
+        folder: as :func:`file_system` takes it, like the next.
+        mounts: likewise.
+    """
+    kind, options = _mount(folder, mounts)
+    if not kind.startswith(NETWORK):
+        return False
+    without = kind == "lustre" and "flock" not in options
+    return without or kind in LOCAL_TYPES or any(option in LOCAL_OPTIONS for option in options)
+
+
+def _mount(folder: Path, mounts: Path | None) -> tuple[str, list[str]]:
+    """Return the type and the options of the file system that a folder is on; empty where they are unknown."""
     try:
-        lines = [line.split(" ") for line in mounts.read_text(encoding="utf-8").splitlines()]
+        lines = [line.split(" ") for line in (mounts or MOUNTS).read_text(encoding="utf-8").splitlines()]
     except OSError:
-        return ""
-    place, found = folder.resolve(), ("", "")
+        return "", []
+    place, point, found = folder.resolve(), "", ("", [""])
     for line in lines:
         # Spaces in a path are written as \040.
-        point = line[1].replace("\\040", " ")
-        if place.is_relative_to(point) and len(point) >= len(found[0]):
-            found = point, line[2]
-    return found[1]
+        other = line[1].replace("\\040", " ")
+        if place.is_relative_to(other) and len(other) >= len(point):
+            point, found = other, (line[2], line[3].split(","))
+    return found

@@ -23,7 +23,7 @@ from lifecycle.contract import DataSpec
 from lifecycle.credentials import masked
 from lifecycle.errors import TrackingError
 from lifecycle.tracking import failures, provenance
-from lifecycle.tracking.client import Recorder, borrow, give_back
+from lifecycle.tracking.client import Recorder, WorkerEndedError, borrow, give_back
 from lifecycle.tracking.messages import (
     CreateRun,
     FinishRun,
@@ -247,7 +247,13 @@ def session(opening: CreateRun | ReopenRun, name: str, deliver: bool = True) -> 
     worker, run = borrow(), None
     recorder: SpooledRecorder | None = None
     try:
-        recorder = SpooledRecorder(worker, opening)
+        try:
+            recorder = SpooledRecorder(worker, opening)
+        except WorkerEndedError:
+            # What it may have created is RUNNING without a process, and closed as such by the next one.
+            give_back(worker)
+            worker = borrow()
+            recorder = SpooledRecorder(worker, opening)
         opened, scratch = recorder.opened, recorder.journal.files
         run = Run(recorder, opened.run_id, name, Path(opened.folder), Path(opened.artifacts), scratch)
         yield run

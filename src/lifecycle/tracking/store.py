@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from contextlib import suppress
@@ -15,6 +16,7 @@ from filelock import FileLock, Timeout
 from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import DiskError, LifecycleError, RequestError, Setting, did_you_mean
+from lifecycle.runtime import locks
 from lifecycle.runtime.faults import is_full
 from lifecycle.runtime.paths import shown
 from lifecycle.tracking import database_faults, end_notes
@@ -24,6 +26,9 @@ from lifecycle.tracking.transfer.locations import Locations
 
 RESERVE, RESERVED_BYTES = ".reserve", 256 * 1024
 """A file in the folder of a run's checkpoints, removed when the run ends: room for its status on a full disk."""
+
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What a file system without locks answers to a lock."""
 
 NO_STATUS = "the process was killed (kill -9, or power loss)"
 
@@ -121,6 +126,13 @@ def _opened(folder: Path, config: TrackingConfig, to_write: bool) -> Store:
         with FileLock(folder / layout.LOCK):
             return _open(folder, config, to_write)
     except OSError as error:
+        if error.errno in WITHOUT_LOCKS:
+            kind = locks.file_system(folder) or "of an unknown type"
+            raise RequestError(
+                Setting("tracking.dir", config.dir),
+                f"is on a file system without locks ({kind}): {error.strerror}",
+                remedy="Mount it with locks (NFS: its lock service must run), or name a local folder.",
+            ) from error
         raise RequestError(
             Setting("tracking.dir", config.dir),
             f"cannot be written: {error.strerror or error}",

@@ -133,7 +133,7 @@ def check_numbers(column: pd.Series[Any], path: str) -> None:
     values = column.to_numpy(dtype=float, na_value=float("nan"))
     wrong = np.flatnonzero(np.abs(values) > LARGEST)  # also infinities; NaN is a missing value, which is filled
     if len(wrong):
-        raise too_large(str(column.name), path, values[wrong[0]], int(wrong[0]))
+        raise too_large(str(column.name), path, values[wrong[0]], int(wrong[0]), len(wrong) - 1)
 
 
 def _check_cells(frame: pd.DataFrame, path: str) -> None:
@@ -194,10 +194,19 @@ def too_many(name: str, path: str, distinct: int, present: int | str) -> Request
     )
 
 
-def too_large(name: str, path: str, value: Any, row: int) -> RequestError:
-    """Return the error of a number beyond :data:`LARGEST`."""
+def and_others(count: int) -> str:
+    """Return how many other rows have the same fault.
+
+    >>> and_others(0), and_others(1), and_others(7)
+    ('', ' and in 1 other row', ' and in 7 other rows')
+    """
+    return f" and in {count} other row{'s' * (count != 1)}" if count else ""
+
+
+def too_large(name: str, path: str, value: Any, row: int, others: int = 0) -> RequestError:
+    """Return the error of a number beyond :data:`LARGEST`, and of so many others in its column."""
     return RequestError(
         Setting("data.path", path),
-        f"has {value} in column {name}, row {row}, too large to learn from",
+        f"has {value} in column {name}, row {row}{and_others(others)}, too large to learn from",
         remedy=["Fix it, or ", drop(name), "."],
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.columns import times
-from lifecycle.data.columns.features import LARGEST
+from lifecycle.data.columns.features import LARGEST, and_others
 from lifecycle.errors import Either, RequestError, Setting, Text, did_you_mean
 
 if TYPE_CHECKING:
@@ -165,7 +165,9 @@ def as_numbers(
     if len(wrong):
         row = int(wrong[0])
         why = "" if np.isnan(numbers[row]) else ", too large to learn from"
-        raise RequestError(target, f"is {numbers[row]} in row {row}{why}", remedy="Fix or remove the row.")
+        others = and_others(len(wrong) - 1)
+        problem = f"is {numbers[row]} in row {row}{others}{why}"
+        raise RequestError(target, problem, remedy=f"Fix or remove the row{'s' * bool(others)}.")
     return numbers
 
 

@@ -14,6 +14,7 @@ import yaml
 from lifecycle import layout
 from lifecycle.errors import TrackingError
 from lifecycle.tracking.model_registry import quoted
+from lifecycle.tracking.servers import answers
 from lifecycle.tracking.servers.local_run import Input, LocalRun, LoggedModel, Point, profile_of
 from lifecycle.tracking.servers.outbox import Entry
 
@@ -38,6 +39,7 @@ def client_of(address: str) -> Any:
     os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")
     import mlflow
 
+    answers.require_complete()
     return mlflow.MlflowClient(address, address)
 
 

@@ -62,8 +62,11 @@ class Journal:
         assert self._descriptor is not None  # noqa: S101 - begin() was called
         text = encode(message, None)
         line = memoryview(hashlib.sha256(text).hexdigest().encode() + b" " + text)
-        while line:  # a part only, where the disk becomes full
-            line = line[os.write(self._descriptor, line) :]
+        try:
+            while line:  # a part only, where the disk becomes full
+                line = line[os.write(self._descriptor, line) :]
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.file)) from error  # os.write() does not know the name
         if time.monotonic() - self._synced >= SECONDS_BETWEEN:
             self.sync()
 
