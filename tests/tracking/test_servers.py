@@ -20,8 +20,9 @@ from lifecycle.config import compose
 from lifecycle.data.sources import files
 from lifecycle.tracking import client
 from lifecycle.tracking.run import track
-from lifecycle.tracking.servers import outbox, stale
+from lifecycle.tracking.servers import outbox, remote, stale
 from tests.conftest import Command
+from tests.servers import PostgreSQL
 from tests.tracking.servers import MLflowServer
 
 FEW = ("data=iris", "trainer.max_epochs=3", "tracking.figures=false")
@@ -255,6 +256,88 @@ def test_credentials_are_never_kept(
         assert not [f for f in (tmp_path / "mlruns").rglob("*") if f.is_file() and b"hunter2secret" in f.read_bytes()]
     finally:
         server.start()
+
+
+def on_postgresql(postgresql: PostgreSQL, name: str) -> str:
+    postgresql.create_database(name)
+    return remote.with_driver(postgresql.address(name))
+
+
+def test_a_server_on_postgresql_has_the_run_too(lifecycle: Command, tmp_path: Path, postgresql: PostgreSQL) -> None:
+    server = MLflowServer(tmp_path / "server", backend=on_postgresql(postgresql, "mlflow"))
+    try:
+        ended = lifecycle(*FEW, f"tracking.uri={server.address}", "tracking.experiment=pg")
+        assert ended.code == 0, ended.err
+        (run,) = server.runs("pg")
+        check_same(server, tmp_path / "mlruns", run)
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_database_needs_no_server(
+    lifecycle: Command, tmp_path: Path, request: pytest.FixtureRequest, kind: str
+) -> None:
+    address = f"sqlite:///{tmp_path}/team.db"
+    if kind == "postgresql":
+        postgresql: PostgreSQL = request.getfixturevalue("postgresql")
+        postgresql.create_database("team")
+        address = postgresql.address("team")  # which names no driver
+    ended = lifecycle(*FEW, f"tracking.uri={address}", "tracking.experiment=db")
+    assert ended.code == 0, ended.err
+    if "Pending" in ended.out:  # making the tables takes longer than the run waits
+        ended = lifecycle("sync", f"tracking.uri={address}", "tracking.experiment=db")
+        assert ended.code == 0, ended.err
+    found = remote.client_of(address)
+    (run,) = found.search_runs([found.get_experiment_by_name("db").experiment_id])
+    own = run.data.tags["lifecycle.run_id"]
+    points = sorted(
+        (name, point.value, point.timestamp, point.step)
+        for name in run.data.metrics
+        for point in found.get_metric_history(run.info.run_id, name)
+    )
+    assert points == local_points(tmp_path / "mlruns", own) != []
+    assert run.info.artifact_uri.startswith((tmp_path / "mlruns" / "server-artifacts").as_uri())
+    assert len(found.list_artifacts(run.info.run_id)) > 5
+
+
+def test_a_server_that_asks_for_a_password_gets_that_of_the_environment(
+    lifecycle: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("flask_wtf", reason="mlflow server --app-name basic-auth needs mlflow[auth]")
+    config = tmp_path / "auth.ini"
+    config.write_text(
+        f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{tmp_path}/auth.db\n"
+        "admin_username = admin\nadmin_password = Pw-of-the-team-7\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    words = {"MLFLOW_AUTH_CONFIG_PATH": str(config), "MLFLOW_FLASK_SERVER_SECRET_KEY": "any"}
+    server = MLflowServer(tmp_path / "server", "--app-name", "basic-auth", environment=words)
+    to = (f"tracking.uri={server.address}", "tracking.experiment=auth")
+    try:
+        ended = lifecycle(*FEW, *to)
+        assert ended.code == 0, ended.err
+        assert "it does not accept the name or the password: set MLFLOW_TRACKING_USERNAME" in " ".join(
+            ended.out.split()
+        )
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "Pw-of-the-team-7")
+        ended = lifecycle("sync", *to)
+        assert ended.code == 0, ended.err
+        (run,) = server.runs("auth")
+        check_same(server, tmp_path / "mlruns", run)
+        assert not [
+            file
+            for file in (tmp_path / "mlruns").rglob("*")
+            if file.is_file() and b"Pw-of-the-team-7" in file.read_bytes()
+        ]
+    finally:
+        server.stop()
+
+
+def test_the_ui_of_a_server_is_the_server_itself(lifecycle: Command) -> None:
+    ended = lifecycle("ui", "tracking.uri=http://jane:secret@host:5000")
+    assert (ended.code, ended.out) == (0, "The runs are on http://***@host:5000.\n")
 
 
 def test_a_run_is_closed_only_if_its_machine_stays_silent(server: MLflowServer, to: tuple[str, str]) -> None:

@@ -17,7 +17,7 @@ LOCAL = "local"
 """Value of ``tracking.uri``: no server, whatever the environment says."""
 
 _SERVER = re.compile(
-    r"(?:https?://[^/\s]|(?:postgresql|mysql|mssql|sqlite)(?:\+\w+)?:///?[^/]|databricks(?:://|$))", re.IGNORECASE
+    r"(?:https?://[^/\s]|(?:postgresql|mysql|mssql|sqlite)(?:\+\w+)?://+[^/\s]|databricks(?:://|$))", re.IGNORECASE
 )
 
 _SCHEMES = (

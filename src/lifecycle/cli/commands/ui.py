@@ -17,6 +17,7 @@ from lifecycle.checks import in_range
 from lifecycle.cli.arguments import read
 from lifecycle.config.fields import option
 from lifecycle.config.schema import TrackingConfig
+from lifecycle.credentials import masked
 from lifecycle.errors import Interrupted, LifecycleError, RequestError, Setting
 from lifecycle.runtime import ports
 from lifecycle.runtime.ports import HOST
@@ -46,7 +47,10 @@ def run(arguments: list[str]) -> None:
         RequestError: there are no runs, or the port is taken.
     """
     config = read(arguments, UIConfig, "ui")
-    config.tracking.check()
+    server = config.tracking.server
+    if server is not None and server.lower().startswith(("http", "databricks")):
+        print(f"The runs are on {masked(server)}.")
+        return
     folder = Path(config.tracking.dir).expanduser().absolute()
     if not (folder / layout.DATABASE).is_file():
         raise RequestError(

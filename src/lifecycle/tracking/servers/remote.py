@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ SECONDS_OF_REQUEST = 10
 MAX_PARAMS, MAX_TAGS = 100, 100
 """Of one request."""
 
+DRIVERS = {"postgresql": ("psycopg", "psycopg2", "pg8000"), "mysql": ("pymysql", "MySQLdb")}
+"""Drivers of databases, the first that is installed is taken: SQLAlchemy's default may not be."""
+
 MODEL_TAG = "lifecycle.model_id"
 """Of a model on a server: its id in the local database."""
 
@@ -40,7 +44,20 @@ def client_of(address: str) -> Any:
     import mlflow
 
     answers.require_complete()
+    address = with_driver(address)
     return mlflow.MlflowClient(address, address)
+
+
+def with_driver(address: str) -> str:
+    """Return the address of a database with a driver that is installed, where it names none.
+
+    >>> with_driver("http://host:5000"), with_driver("sqlite:///a.db")
+    ('http://host:5000', 'sqlite:///a.db')
+    """
+    scheme, colon, rest = address.partition(":")
+    name = "postgresql" if scheme == "postgres" else scheme
+    driver = next((one for one in DRIVERS.get(name, ()) if find_spec(one) is not None), None)
+    return address if driver is None else f"{name}+{driver}{colon}{rest}"
 
 
 def experiment_of(client: Any, name: str, location: str | None, folder: Path, address: str) -> str:
