@@ -42,8 +42,13 @@ def numbers_of(item: pytest.Item) -> list[int]:
 def note(request: pytest.FixtureRequest, code: int, err: str) -> None:
     """Keep how a command of a test about a fault ended."""
     lines = [line for line in err.splitlines() if line.startswith("lifecycle: ")]
-    if lines and request.node.get_closest_marker(MARK):
-        request.node.user_properties.append((ENDED, f"{plain(lines[-1].removeprefix('lifecycle: '))} ({code})"))
+    if not lines or not request.node.get_closest_marker(MARK):
+        return
+    # A test of several faults has a parameter that says which one it is about now.
+    params = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    numbers = [params["number"]] if "number" in params else numbers_of(request.node)
+    text = f"{plain(lines[-1].removeprefix('lifecycle: '))} ({code})"
+    request.node.user_properties.append((ENDED, [numbers, text]))
 
 
 def plain(message: str) -> str:
@@ -79,8 +84,8 @@ class Reliability:
             worse = {"failed", "skipped"} & {self._outcomes.get(test, "passed"), report.outcome}
             self._outcomes[test] = "failed" if "failed" in worse else "skipped" if worse else "passed"
         if report.when == "call":
-            for message in (str(value) for name, value in report.user_properties if name == ENDED):
-                for number in numbers:
+            for about, message in (value for name, value in report.user_properties if name == ENDED):
+                for number in about:
                     self._messages.setdefault(number, message)
 
     def pytest_sessionfinish(self) -> None:

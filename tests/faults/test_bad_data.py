@@ -68,16 +68,27 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "twice": (lambda file: write(file, rows(), ["x", "x", "z", "label"]), "it has the column x twice. Fix the file."),
     "no label": (
         lambda file: write(file, change({(4, 3): "", (9, 3): ""})),
-        "data.target=label has no value in 2 rows of rows.csv, the first is row 3. Fill them or remove these rows.",
+        "data.target=label has no value in 2 rows of rows.csv, the first is row 3. Fill them or remove these rows, or add ",
     ),
     "one class": (lambda file: write(file, [[*row[:3], "a"] for row in rows()]), "data.target=label"),
     "no target": (lambda file: write(file, rows(), ["x", "y", "z", "labels"]), "data.target=label"),
 }
+KINDS = {
+    25: ("longer", "shorter", "shifted"),
+    26: ("empty", "header", "not text"),
+    27: ("infinity",),
+    28: ("no label",),
+    29: ("no target", "one class"),
+    32: ("text", "twice"),
+}
+"""The kinds of :data:`REFUSED` by the number of the fault."""
 
 
 @pytest.mark.fault(25, 26, 27, 28, 29, 32)
-@pytest.mark.parametrize("fault", REFUSED)
-def test_a_file_is_refused_with_the_place_of_its_fault(lifecycle: Command, folder: Path, fault: str) -> None:
+@pytest.mark.parametrize(("number", "fault"), [(number, fault) for number, faults in KINDS.items() for fault in faults])
+def test_a_file_is_refused_with_the_place_of_its_fault(
+    lifecycle: Command, folder: Path, number: int, fault: str
+) -> None:
     made, sentence = REFUSED[fault]
     made(folder / "rows.csv")
     ended = lifecycle("data=table", "data.path=rows.csv", "data.target=label", "verbose=0")

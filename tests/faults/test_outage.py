@@ -69,7 +69,7 @@ def mode(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.mark.fault(11, 13, 14)
+@pytest.mark.fault(11, 13, 14, 41)
 def test_a_run_whose_server_fails_from_the_start_is_recorded_here_and_sent_later(
     server: MLflowServer, proxy: Proxy, folder: Path, process: Command, mode: str
 ) -> None:

@@ -770,7 +770,7 @@ def early(ended_early: Path, tmp_path: Path) -> tuple[Path, Run]:
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.fault(6, 7)
 def test_a_run_whose_last_checkpoint_is_gone_or_damaged_is_finished_with_the_best_by_the_command_it_offers(
-    early: tuple[Path, Run], lifecycle: Command, runs: Runs, damage: str
+    early: tuple[Path, Run], lifecycle: Command, runs: Runs, number: int, damage: str
 ) -> None:
     folder, run = early
     damaged, said = DAMAGE[damage]

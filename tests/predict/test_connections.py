@@ -115,6 +115,7 @@ def test_hosts_of_this_machine_and_added_ones_are_answered(server: Served, host:
     ],
 )
 @pytest.mark.parametrize(("method", "target"), [("GET", "/ping"), ("POST", "/invocations"), ("GET", "/nothing")])
+@pytest.mark.fault(40)
 def test_a_foreign_host_is_refused(server: Served, method: str, target: str, host: str) -> None:
     body = BODY if method == "POST" else b""
     status, _, answer = request(server, method, target, body, host=host.format(port=server.port))

@@ -175,6 +175,7 @@ def check(ended: Any, canary: Path) -> None:
 
 
 @pytest.mark.parametrize("craft", CRAFTED, ids=lambda craft: craft.__name__)
+@pytest.mark.fault(38)
 def test_a_crafted_folder_is_refused_in_a_sentence_and_runs_nothing(
     folder: Path, canary: Path, craft: Callable[[Path, Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,6 +219,7 @@ def strange_mlmodel(folder: Path, canary: Path) -> Path:
     return around
 
 
+@pytest.mark.fault(38)
 def test_mlflows_files_around_a_model_are_not_read(lifecycle: Command, folder: Path, canary: Path) -> None:
     around = strange_mlmodel(folder, canary)
     ended = lifecycle("predict", f"run={around}", f"input={TABLE / 'rows.csv'}", "output=out.csv")
@@ -230,6 +232,7 @@ def test_mlflows_files_around_a_model_are_not_read(lifecycle: Command, folder: P
 
 @pytest.mark.parametrize("name", ["best.ckpt", "last.ckpt"])
 @pytest.mark.parametrize("kind", ["pickle", "torch", "legacy", "zip", "empty", "text"])
+@pytest.mark.fault(37)
 def test_a_crafted_checkpoint_is_refused_in_a_sentence_and_runs_nothing(
     tmp_path: Path, canary: Path, name: str, kind: str
 ) -> None:
@@ -260,6 +263,7 @@ def test_classes_named_in_a_checkpoint_are_not_imported(tmp_path: Path, canary: 
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/best.ckpt", "s3://bucket/best.ckpt", "file:///etc/passwd"])
+@pytest.mark.fault(37)
 def test_an_address_is_no_checkpoint_and_no_run(
     lifecycle: Command, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
