@@ -286,8 +286,7 @@ def test_a_database_needs_no_server(
     ended = lifecycle(*FEW, f"tracking.uri={address}", "tracking.experiment=db")
     assert ended.code == 0, ended.err
     if "Pending" in ended.out:  # making the tables takes longer than the run waits
-        ended = lifecycle("sync", f"tracking.uri={address}", "tracking.experiment=db")
-        assert ended.code == 0, ended.err
+        wait_until(lambda: lifecycle("sync", f"tracking.uri={address}", "tracking.experiment=db").code == 0)
     found = remote.client_of(address)
     (run,) = found.search_runs([found.get_experiment_by_name("db").experiment_id])
     own = run.data.tags["lifecycle.run_id"]

@@ -33,6 +33,9 @@ from lifecycle.tracking.messages import (
 ENDS_WITHIN = 60.0
 """Seconds to wait until the end of a failed run is recorded."""
 
+CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_")
+"""Beginnings of the names of variables with credentials."""
+
 Reply = TypeVar("Reply")
 
 
@@ -96,6 +99,7 @@ class Client:
         self._number = 0
         self._unread = b""  # bytes after the last complete line
         self.owner, self.has_recorded = os.getpid(), False
+        self.credentials = credentials()  # which the process has, and cannot change
 
     def send(self, message: Message[Any]) -> None:
         """Send a message without waiting; errors surface on the next :meth:`ask`.
@@ -177,13 +181,19 @@ def warm_up(config: TrackingConfig) -> None:
     give_back(client)
 
 
+def credentials() -> dict[str, str]:
+    """Return the variables of the environment that a server or its storage is asked with."""
+    return {name: value for name, value in os.environ.items() if name.startswith(CREDENTIALS)}
+
+
 def borrow() -> Client:
     """Return a client for one run, to be given back."""
     with _lock:
         while _idle:
             client = _idle.pop()
-            if client.is_alive():
+            if client.is_alive() and client.credentials == credentials():
                 return client
+            client.end()
     return Client()
 
 
