@@ -68,7 +68,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "twice": (lambda file: write(file, rows(), ["x", "x", "z", "label"]), "it has the column x twice. Fix the file."),
     "no label": (
         lambda file: write(file, change({(4, 3): "", (9, 3): ""})),
-        "data.target=label has no value in 2 rows of rows.csv, the first is row 3. Fill them or remove these rows, or ",
+        "data.target=label has no value in 2 rows of rows.csv, the first is row 3. Fill them or remove these rows",
     ),
     "one class": (lambda file: write(file, [[*row[:3], "a"] for row in rows()]), "data.target=label"),
     "no target": (lambda file: write(file, rows(), ["x", "y", "z", "labels"]), "data.target=label"),

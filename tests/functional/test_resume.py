@@ -767,7 +767,9 @@ def early(ended_early: Path, tmp_path: Path) -> tuple[Path, Run]:
     return tmp_path / "mlruns" / "checkpoints" / run.info.run_id, run
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize(
+    ("number", "damage"), [(6 if damage.startswith("removed") else 7, damage) for damage in DAMAGE]
+)
 @pytest.mark.fault(6, 7)
 def test_a_run_whose_last_checkpoint_is_gone_or_damaged_is_finished_with_the_best_by_the_command_it_offers(
     early: tuple[Path, Run], lifecycle: Command, runs: Runs, number: int, damage: str
