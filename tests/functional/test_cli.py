@@ -92,7 +92,7 @@ def test_completion_knows_the_options_of_a_subcommand(
 
 
 WITH_OPTIONS = [name for name in SUBCOMMANDS if name not in ("data", "plugins")]
-NOT_ON_A_RUN = ("sweep", "ui", "unpack", "clean", "doctor")
+NOT_ON_A_RUN = ("sweep", "sync", "ui", "unpack", "clean", "doctor")
 
 
 @pytest.mark.parametrize("name", WITH_OPTIONS)

@@ -97,7 +97,7 @@ class TrackingConfig:
         None, "server or database that runs are sent to; null: MLFLOW_TRACKING_URI; local: none", ("local",)
     )
     artifacts: str | None = option(None, "where a new experiment of the server keeps artifacts; null: as it likes")
-    checkpoints: str = option("local", "server: checkpoints are sent too, so that any machine can resume", CHECKPOINTS)
+    checkpoints: str = option("local", "local; or server: they are sent, so that any machine can resume", CHECKPOINTS)
     figures: bool = option(True, "draw the figures of each run; false saves about half a second per run")
 
     def __post_init__(self) -> None:

@@ -96,12 +96,7 @@ def look_at(
     parts = {name: rows for name, rows in parts.items() if len(rows)}
     found = [*_duplicates(hashes, labels, parts)]
     rows = np.concatenate(list(parts.values()))
-    if target.task == MULTILABEL:
-        found += _labels(labels, parts, target.name)
-    else:
-        found += (
-            _outliers(labels[rows], target.name) if is_regression else _classes(labels, parts, target.name, classes)
-        )
+    found += _of_target(labels, rows, parts, target, classes)
     some = {name: _some(rows if among is None else rows[among[rows]]) for name, rows in parts.items()}
     some = {name: rows for name, rows in some.items() if len(rows)}
     if "train" not in some:
@@ -121,6 +116,17 @@ def look_at(
     more = frame.shape[1] - MOST_COLUMNS
     not_checked = (f"{more} of {frame.shape[1]} columns",) if more > 0 else ()
     return Audit(tuple(found), len(rows), len(labels), missing, not_checked)
+
+
+def _of_target(
+    labels: AnyArray, rows: AnyArray, parts: dict[str, AnyArray], target: Target, classes: AnyArray | None
+) -> list[Finding]:
+    """Return what is found in the target alone."""
+    if target.task == MULTILABEL:
+        return [*_labels(labels, parts, target.name)]
+    if target.task == "regression":
+        return [*_outliers(labels[rows], target.name)]
+    return [*_classes(labels, parts, target.name, classes)]
 
 
 def _some(rows: AnyArray) -> AnyArray:

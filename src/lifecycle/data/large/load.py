@@ -47,14 +47,13 @@ def load_large(
     Raises:
         RequestError: the rows cannot be used.
     """
-    plugin = table.plugin
-    target = Target(plugin.target, plugin.task or table.task, plugin.scale_target)
+    target = Target(table.plugin.target, table.plugin.task or table.task, table.plugin.scale_target)
     found = labels_of(table, target)
-    of_rows = None if table.weights is None else weights.checked(table.weights, weights.key_of(plugin))
+    of_rows = None if table.weights is None else weights.checked(table.weights, weights.key_of(table.plugin))
     drawn = _draw(table, found, target, seed, of_rows, fold)
     of_train = None if of_rows is None else of_rows[drawn.train]
     task, encoder = found.learn(drawn.train, target, of_train)
-    notes = _notes(table, name, drawn.train, target.task)
+    notes = tuple(_notes(table, name, drawn.train, target.task))
     audit = _audit(table, found, drawn, target) if audited else None
     _trim(table)
     transformer, texts = learn(table, drawn.train, of_train)
@@ -74,14 +73,18 @@ def load_large(
         digest=table.digest,
         columns=tuple(table.features),
         column_kinds=table.column_kinds,
-        notes=tuple(notes),
-        weight=plugin.weight,
+        notes=notes,
+        weight=table.plugin.weight,
         plugin=table.plugin,
-        task_choice=task_choice(plugin, target, pd.Series(table.target) if table.classes is None else None),
+        task_choice=_choice(table, target),
         split_report=(*_left_out(table), *drawn.report),
         audit=audit,
         shards=table.shards,
     )
+
+
+def _choice(table: LargeTable, target: Target) -> Text | None:
+    return task_choice(table.plugin, target, pd.Series(table.target) if table.classes is None else None)
 
 
 def _trim(table: LargeTable) -> None:
