@@ -172,7 +172,11 @@ class Target:
 
     @property
     def in_columns(self) -> tuple[str, ...]:
-        """The columns of the rows that hold the target."""
+        """The columns of the rows that hold the target.
+
+        >>> Target("animals", "multilabel", columns=("cat", "dog")).in_columns
+        ('cat', 'dog')
+        """
         return self.columns or (self.name,)
 
 
