@@ -144,7 +144,7 @@ REFUSED: list[tuple[Any, str]] = [
     (["same"] * ROWS, r"^data\.target=y has one class only, same\. Give rows of two classes or more\.$"),
     (
         [0.5, np.inf] * 20,
-        r"^data\.target=y is inf in row 1, too large to learn from\. Fix or remove the row\.$",
+        r"^data\.target=y is inf in row 1 and in 19 other rows, too large to learn from\. Fix or remove the rows\.$",
     ),
 ]
 

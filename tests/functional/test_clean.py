@@ -224,7 +224,7 @@ def test_each_fault_is_found_and_named_with_a_cure(lifecycle: Command, trained: 
     (last,) = store.glob("checkpoints/*/last.ckpt")
     last.write_bytes(last.read_bytes()[:-1])
     (store / "checkpoints" / NO_RUN).mkdir()
-    (store / "spool").mkdir()
+    (store / "spool").mkdir(exist_ok=True)
     (store / "spool" / "x.jsonl").touch()
     before = state(tmp_path)
     ended = lifecycle("doctor")

@@ -75,7 +75,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path
     with contextlib.closing(sqlite3.connect(folder / "mlruns" / "mlflow.db")) as database, database:
         database.execute("UPDATE runs SET status = 'RUNNING', end_time = NULL WHERE run_uuid = ?", (killed,))
     registry = open_store(TrackingConfig(dir=str(folder / "mlruns")))
-    model_registry.register(registry, first, "iris", ["champion"])
+    model_registry.register(registry.client, first, "iris", ["champion"])
     os.environ.pop("MLFLOW_TRACKING_URI", None)  # MLflow sets it in this process
     (folder / "new.csv").write_text(IRIS)
     return folder
