@@ -23,7 +23,7 @@ TITLE = """# What happens when something goes wrong
 Each row is a fault that is caused on purpose by the tests it names, and what the tests then find: the exit code, the
 message, the status of the run in MLflow, and a checkpoint that loads. This table is written by running them:
 
-```bash
+```text
 pytest -m fault --longest --reliability docs/reliability.md
 ```
 
