@@ -81,7 +81,11 @@ def test_any_notation_and_step_is_continued_in_its_form(data: st.DataObject) -> 
     step = times.step(column)
     assert step is not None
     found = times.after(seen, ahead, step)
-    assert found.tolist() == column[length:].tolist()
+    local = dates[:length]
+    # Days and months from 10 on do not show whether the others are padded.
+    is_shown = bool((local.day < 10).any() and (local.month < 10).any() and (local.isocalendar().week < 10).any())
+    plain = (lambda value: value) if is_shown else (lambda value: re.sub(r"\b0(?=\d\b)", "", str(value)))
+    assert [*map(plain, found)] == [*map(plain, column[length:])]
     assert found.dtype.kind == column.dtype.kind
     times.check_step(seen, step)
 

@@ -181,7 +181,7 @@ def test_rows_are_put_in_order_of_time_and_keep_their_number_in_the_source() -> 
 def test_a_missing_time_is_refused_with_its_row(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("month,y\n1960-01,1\n,2\n1960-03,3\n")
-    with pytest.raises(RequestError, match=r"^data\.time=month has no value in 1 rows of .*, the first is row 1\. "):
+    with pytest.raises(RequestError, match=r"^data\.time=month has no value in 1 row of .*, the first is row 1\. "):
         Series(path=str(file), target="y", time="month").read()
 
 

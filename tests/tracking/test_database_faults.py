@@ -92,20 +92,8 @@ database_faults.wait_until_free.__defaults__ = database_faults.explained.__defau
 
 
 @pytest.mark.slow
-<<<<<<< HEAD
 def test_a_database_that_stays_locked_is_reported_by_what_reads_it(
     script: Command, tmp_path: Path, empty_database: Path
-=======
-@pytest.mark.parametrize(
-    ("code", "seconds", "words"),
-    [
-        (SOON, "1.5", ("compare", "run=latest", "output=null")),
-        pytest.param(COMMAND, "20", ("compare", "run=latest", "output=null"), marks=pytest.mark.longest),
-    ],
-)
-def test_a_database_that_stays_locked_is_reported(
-    script: Command, runs: Runs, tmp_path: Path, empty_database: Path, code: str, seconds: str, words: tuple[str, ...]
->>>>>>> faults15
 ) -> None:
     ready(tmp_path, empty_database)
     with held(tmp_path / "mlruns" / "mlflow.db"):

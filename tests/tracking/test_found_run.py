@@ -104,6 +104,8 @@ def test_the_beginning_of_two_runs_is_refused_with_both(make: Make) -> None:
         listed = ", ".join(columns)
         values = ", ".join(f"'{second}'" if name == "run_uuid" else name for name in columns)
         database.execute(f"INSERT INTO runs ({listed}) SELECT {values} FROM runs WHERE run_uuid = '{first}'")
+        tags = f"SELECT key, value, '{second}' FROM tags WHERE run_uuid = '{first}'"
+        database.execute(f"INSERT INTO tags (key, value, run_uuid) {tags}")
     assert client.get_run(second).info.run_id == second
     said = complaint(first[:4])
     assert said.startswith(f"run={first[:4]} is the beginning of 2 runs: ")

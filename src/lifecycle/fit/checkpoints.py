@@ -141,11 +141,11 @@ def _relocated(checkpoint: dict[str, Any], folder: Path) -> dict[str, Any]:
     original.
     """
     now = os.path.realpath(folder)  # as Lightning writes it
-
-    for name, state in checkpoint["callbacks"].items():
+    states = checkpoint.get("callbacks")  # another program may have written none
+    for name, state in states.items() if isinstance(states, dict) else ():
         then = state.get("dirpath") if isinstance(state, dict) else None
         if isinstance(then, str) and then != now:
-            checkpoint["callbacks"][name] = _moved(state, then, now)
+            states[name] = _moved(state, then, now)
     return checkpoint
 
 

@@ -143,7 +143,8 @@ def _check_cells(frame: pd.DataFrame, path: str) -> None:
     found: dict[Any, str] = {}
     for name in frame.columns:
         # Of kind "O" are also intervals, and types of other packages.
-        if (column := types.plain(frame[name])).dtype.kind == "O" and column.dtype != "str":
+        column = types.plain(frame[name])
+        if column.dtype.kind == "O" and column.dtype != "str" and not is_temporal(column.dtype):
             kinds = (type(value).__name__ for value in column.dropna() if not isinstance(value, TYPES))
             kind = next(kinds, None)
             if kind is not None:

@@ -50,12 +50,39 @@ def typical(texts: Iterable[str], notation: Notation) -> str:
     if notation.read is not None:
         return max(texts, key=len)
 
+    texts = list(texts)
+
     def key(text: str) -> tuple[int, int]:
-        found = re.fullmatch(notation.pattern, text, re.IGNORECASE)
-        month = "" if found is None else found.groupdict().get("month") or ""
+        month = _parts(text, notation).get("month", "")
         return (-len(month) if month.isalpha() else 0, len(text))
 
-    return min(texts, key=key)
+    return _with_padding(min(texts, key=key), texts, notation)
+
+
+NUMBERS = ("day", "month", "week")
+"""Parts of a text that may be padded."""
+
+
+def _parts(text: str, notation: Notation) -> dict[str, str]:
+    found = re.fullmatch(notation.pattern, text, re.IGNORECASE)
+    return {} if found is None else {name: part for name, part in found.groupdict().items() if part is not None}
+
+
+def _with_padding(text: str, texts: list[str], notation: Notation) -> str:
+    """Return a text whose numbers are padded as those of all texts: one text may show it of the day or of the month."""
+    shortest: dict[str, str] = {}
+    for one in texts:
+        for name, part in _parts(one, notation).items():
+            if name in NUMBERS and part.isdigit() and len(part) <= len(shortest.get(name, part)):
+                # Of parts of two digits, one that begins with 0 says more.
+                shortest[name] = min(part, shortest.get(name, part), key=lambda known: (len(known), known[0] != "0"))
+    is_plain = any(len(part) == 1 for part in shortest.values())
+    found = re.fullmatch(notation.pattern, text, re.IGNORECASE)
+    assert found is not None  # noqa: S101 - the column has this notation
+    for name in sorted(shortest, key=found.start, reverse=True):
+        part = "1" if is_plain and not shortest[name].startswith("0") else shortest[name]
+        text = text[: found.start(name)] + part + text[found.end(name) :]
+    return text
 
 
 def _same(part: str, value: int) -> str:
