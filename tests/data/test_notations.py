@@ -68,7 +68,7 @@ def test_a_written_date_is_read_as_itself(name: str, like: str) -> None:
     assert (read.dt.normalize() + clock).tolist() == list(dates)
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_any_notation_and_step_is_continued_in_its_form(data: st.DataObject) -> None:
     name, like = data.draw(st.sampled_from(FORMS))

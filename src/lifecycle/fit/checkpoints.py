@@ -141,8 +141,8 @@ def _relocated(checkpoint: dict[str, Any], folder: Path) -> dict[str, Any]:
     original.
     """
     now = os.path.realpath(folder)  # as Lightning writes it
-    states = checkpoint.get("callbacks")  # another program may have written none
-    for name, state in states.items() if isinstance(states, dict) else ():
+    states = checkpoint.get("callbacks", {})  # another program may have written none
+    for name, state in list(states.items()):
         then = state.get("dirpath") if isinstance(state, dict) else None
         if isinstance(then, str) and then != now:
             states[name] = _moved(state, then, now)
