@@ -7,6 +7,8 @@ import json
 import re
 import shutil
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -283,6 +285,10 @@ def test_a_database_needs_no_server(
         postgresql: PostgreSQL = request.getfixturevalue("postgresql")
         postgresql.create_database("team")
         address = postgresql.address("team")  # which names no driver
+        # Processes that are forked for tests copy the tables of SQLite; a new Python makes those of PostgreSQL.
+        command = [sys.executable, "-m", "lifecycle", *FEW, f"tracking.uri={address}", "tracking.experiment=made"]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        wait_until(lambda: lifecycle("sync", f"tracking.uri={address}").code == 0)
     ended = lifecycle(*FEW, f"tracking.uri={address}", "tracking.experiment=db")
     assert ended.code == 0, ended.err
     if "Pending" in ended.out:  # making the tables takes longer than the run waits

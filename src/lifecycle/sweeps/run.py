@@ -137,6 +137,7 @@ def conclude(plan: Plan, ended: Mapping[int, str], is_late: bool = False) -> Boa
     Raises:
         SweepError: a job failed, or ``sweep.minutes`` have passed and jobs are left.
     """
+    waiting.record_rest(plan.tracking)
     board = board_of(plan)
     print_board(board, plan.verbose)
     for name, sentence in zip(("Server", "Pending"), waiting.ended(plan.tracking), strict=True):

@@ -139,13 +139,22 @@ class Backend:
             return self._begin_late(message)
         self._set_place(message.cwd, message.tracking)
         can_begin = late.is_possible()
-        if not can_begin or is_free(self.database, SECONDS_OF_BEGINNING):
+        if not can_begin or self._is_free():
             try:
                 return self._create_now(message)
             except Exception as error:
                 if not can_begin or not is_busy(error):
                     raise
         return self._begin_late(replace(message, run_id=uuid.uuid4().hex, begun=int(time.time() * 1000)))
+
+    def _is_free(self) -> bool:
+        """Return whether the database can be written; one that our own processes make or open is waited for."""
+        folder = self.database.parent
+        if not folder.is_dir():
+            return True
+        with suppress(OSError), FileLock(folder / layout.LOCK):  # a folder that cannot be written is reported later
+            return is_free(self.database, SECONDS_OF_BEGINNING)
+        return True
 
     def _create_now(self, message: CreateRun) -> RunOpened:
         store = self._open(message.cwd, message.tracking)

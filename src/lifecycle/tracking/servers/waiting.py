@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.tracking import client
-from lifecycle.tracking.messages import Deliver, Delivered
+from lifecycle.tracking.messages import CloseDeadRuns, Deliver, Delivered
 from lifecycle.tracking.servers import outbox
 from lifecycle.tracking.servers.delivery import sentences
 from lifecycle.tracking.spool import journal
@@ -51,6 +51,21 @@ def deliver_all(config: TrackingConfig) -> Delivered:
         return found
     finally:
         client.give_back(worker)
+
+
+def record_rest(config: TrackingConfig) -> None:
+    """Write the journals that ended runs have left, if there are any.
+
+    Raises:
+        TrackingError: the database cannot be opened.
+    """
+    folder = Path(config.dir).expanduser().absolute()
+    if of(folder).journals:
+        worker = client.borrow()
+        try:
+            worker.ask(CloseDeadRuns(str(Path.cwd()), config.for_process()))
+        finally:
+            client.give_back(worker)
 
 
 def problems(left: Waiting, found: Delivered) -> list[str]:
