@@ -139,7 +139,8 @@ class Proxy:
         with socket.create_connection(("127.0.0.1", self._target), timeout=30) as server:
             server.sendall(request)
             answer = _message(server)
-        assert answer is not None, "the server has closed the connection"
+        if answer is None:
+            raise ConnectionError("the server has closed the connection")
         return answer
 
 

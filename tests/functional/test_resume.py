@@ -242,7 +242,7 @@ def assert_exported(lifecycle: Command, run: str) -> None:
 def test_a_run_as_typed_resumes_from_the_checkpoint_of_every_five_seconds(
     job: Command, process: Command, runs: Runs, tmp_path: Path
 ) -> None:
-    words = ["data=digits", "trainer.max_epochs=400", "trainer.early_stopping=false", "model.dropout=0.1"]
+    words = ["data=digits", "trainer.max_epochs=1200", "trainer.early_stopping=false", "model.dropout=0.1"]
     command = [sys.executable, "-m", "lifecycle", *words]
     began, started = 0.0, subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     assert started.stdout is not None
