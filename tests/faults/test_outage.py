@@ -226,10 +226,10 @@ def test_twenty_outages_during_a_sweep_of_twenty_runs_lose_no_point(
     fitting.start()
     draw, outages = random.Random(0), 0
     while fitting.is_alive():
-        fitting.join(draw.uniform(0.1, 0.6))
+        fitting.join(draw.uniform(0.05, 0.2))
         proxy.set(draw.choice([mode for mode in MODES if mode != "pass"]))
         outages += 1
-        fitting.join(draw.uniform(0.1, 0.6))
+        fitting.join(draw.uniform(0.05, 0.2))
         proxy.set("pass")
     assert ended == [0]
     assert outages >= 20
