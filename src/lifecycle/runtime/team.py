@@ -111,7 +111,7 @@ class Team:
 
         for name, array in arrays.items():
             np.save(self.folder / f"{step}.{self.rank}.{name}.npy", array, allow_pickle=False)
-        # Renamed last: whoever sees the file can read all of it, and the arrays.
+        # Renamed last, so that a process that finds the file can read all of it and its arrays.
         file = self.folder / f"{step}.{self.rank}.json"
         new = file.with_suffix(".new")
         new.write_text(json.dumps([value, sorted(arrays)]), encoding="utf-8")

@@ -48,7 +48,8 @@ from lifecycle.tracking.messages import (
 from lifecycle.tracking.provenance import commit, version_tags
 from lifecycle.tracking.run import Run, tags_of
 from lifecycle.tracking.servers import outbox
-from lifecycle.tracking.transfer import locations
+from lifecycle.tracking.transfer import local, locations
+from lifecycle.tracking.transfer.local import MAX_WAIT
 from lifecycle.tracking.writer import MAX_TAG_CHARACTERS
 
 SCHEMAS = {"dc11669786a5"}
@@ -57,21 +58,9 @@ SCHEMAS = {"dc11669786a5"}
 SECONDS_BETWEEN = 5.0
 """Interval at which points are written during the fit, as those of a single run are."""
 
-MAX_WAIT = 60.0
-"""Seconds that a transaction waits for a database that another process has locked, as for a single run."""
-
-TABLES = {
-    "runs": "run_uuid, name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time, "
-    "source_version, lifecycle_stage, artifact_uri, experiment_id",
-    "tags": "key, value, run_uuid",
-    "params": "key, value, run_uuid",
-    "metrics": "key, value, timestamp, run_uuid, step, is_nan",
-    "latest_metrics": "key, value, timestamp, step, is_nan, run_uuid",
-    "datasets": "dataset_uuid, experiment_id, name, digest, dataset_source_type, dataset_source, dataset_schema, "
-    "dataset_profile",
-    "input_tags": "input_uuid, name, value",
-}
-"""The columns that are written."""
+WRITTEN = ("runs", "tags", "params", "metrics", "latest_metrics", "datasets", "input_tags")
+TABLES = {name: local.TABLES[name] for name in WRITTEN}
+"""The columns that are written, by table."""
 
 INPUTS = "input_uuid, source_type, source_id, destination_type, destination_id, step"
 """Those of the table that says which data set a run has."""

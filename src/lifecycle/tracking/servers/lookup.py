@@ -100,9 +100,7 @@ class Lookup:
         """Copy the run of the server that ``latest`` or ``best`` means, if it is not one of the folder."""
         try:
             found = self._of_experiment(statuses, sweep)
-        except RequestError:
-            return
-        except Exception:
+        except TrackingError:
             if self._has_any(statuses, sweep):
                 return  # the server is away, and what is here can be used
             raise

@@ -7,10 +7,10 @@ from contextlib import closing
 from importlib.metadata import version
 from typing import Any
 
-from lifecycle.tracking.bulk import MAX_WAIT, TABLES
 from lifecycle.tracking.messages import CreateRun
 from lifecycle.tracking.provenance import commit
 from lifecycle.tracking.store import Store, database_file
+from lifecycle.tracking.transfer.local import MAX_WAIT, TABLES
 
 MLFLOW = "3.17."
 """Beginning of the versions of MLflow whose rows are written here, as MLflow chooses the id of a run itself."""
