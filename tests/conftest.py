@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from hypothesis import HealthCheck, settings
 from lifecycle import layout
 from lifecycle import run as lifecycle_run
 from lifecycle.cli.main import main
+from lifecycle.runtime.lazy_imports import quick_imports
 from lifecycle.sweeps import supervise
 from lifecycle.tracking import client
 from lifecycle.tracking.store import database_uri
@@ -54,10 +56,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left_out)
 
 
+def pytest_collection() -> None:
+    """Import the libraries as the command does; neither that nor the collected tests leave garbage."""
+    gc.disable()
+    with quick_imports():
+        importlib.import_module("pytorch_lightning")
+
+
 def pytest_collection_finish() -> None:
     """Leave all that was imported out of later garbage collections: each of the whole heap takes most of a second."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

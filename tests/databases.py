@@ -23,13 +23,15 @@ def make(tables: Path) -> None:
 
 
 def quicken(tables: Path) -> None:
-    """Have a new database of this process begin with tables that MLflow has made before.
+    """Have a new SQLite database of this process begin with tables that MLflow has made before.
 
     Args:
         tables: a database of MLflow's with nothing else, which is made when the first one is needed.
     """
 
     def copy(engine: sqlalchemy.Engine) -> None:
+        if engine.dialect.name != "sqlite":
+            return _migrate(engine)
         make(tables)
         with closing(sqlite3.connect(tables)) as source, closing(sqlite3.connect(str(engine.url.database))) as target:
             source.backup(target)

@@ -185,10 +185,13 @@ def serve(asking: socket.socket) -> None:
                 message, files, _, _ = socket.recv_fds(asking, 1 << 20, 4)
                 if not message:
                     os._exit(0)
+                request = json.loads(message)
+                for name in request["imports"]:
+                    importlib.import_module(name)
                 pid = os.fork()
                 if not pid:
                     asking.close()
-                    child(json.loads(message), files)
+                    child(request, files)
                 for each in files:
                     os.close(each)
                 children[os.pidfd_open(pid)] = pid

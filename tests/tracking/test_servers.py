@@ -7,8 +7,6 @@ import json
 import re
 import shutil
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +22,7 @@ from lifecycle.tracking import client
 from lifecycle.tracking.run import track
 from lifecycle.tracking.servers import outbox, remote, stale
 from tests.conftest import Command
+from tests.forked import Forks
 from tests.servers import PostgreSQL
 from tests.tracking.servers import MLflowServer
 
@@ -31,8 +30,8 @@ FEW = ("data=iris", "trainer.max_epochs=3", "tracking.figures=false")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MLflowServer]:
-    started = MLflowServer(tmp_path_factory.mktemp("server"))
+def server(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Iterator[MLflowServer]:
+    started = MLflowServer(tmp_path_factory.mktemp("server"), forks=forks)
     yield started
     started.stop()
 
@@ -265,8 +264,10 @@ def on_postgresql(postgresql: PostgreSQL, name: str) -> str:
     return remote.with_driver(postgresql.address(name))
 
 
-def test_a_server_on_postgresql_has_the_run_too(lifecycle: Command, tmp_path: Path, postgresql: PostgreSQL) -> None:
-    server = MLflowServer(tmp_path / "server", backend=on_postgresql(postgresql, "mlflow"))
+def test_a_server_on_postgresql_has_the_run_too(
+    lifecycle: Command, tmp_path: Path, postgresql: PostgreSQL, forks: Forks
+) -> None:
+    server = MLflowServer(tmp_path / "server", backend=on_postgresql(postgresql, "mlflow"), forks=forks)
     try:
         ended = lifecycle(*FEW, f"tracking.uri={server.address}", "tracking.experiment=pg")
         assert ended.code == 0, ended.err
@@ -285,10 +286,6 @@ def test_a_database_needs_no_server(
         postgresql: PostgreSQL = request.getfixturevalue("postgresql")
         postgresql.create_database("team")
         address = postgresql.address("team")  # which names no driver
-        # Processes that are forked for tests copy the tables of SQLite; a new Python makes those of PostgreSQL.
-        command = [sys.executable, "-m", "lifecycle", *FEW, f"tracking.uri={address}", "tracking.experiment=made"]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
-        wait_until(lambda: lifecycle("sync", f"tracking.uri={address}").code == 0)
     ended = lifecycle(*FEW, f"tracking.uri={address}", "tracking.experiment=db")
     assert ended.code == 0, ended.err
     if "Pending" in ended.out:  # making the tables takes longer than the run waits
@@ -307,7 +304,7 @@ def test_a_database_needs_no_server(
 
 
 def test_a_server_that_asks_for_a_password_gets_that_of_the_environment(
-    lifecycle: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lifecycle: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forks: Forks
 ) -> None:
     pytest.importorskip("flask_wtf", reason="mlflow server --app-name basic-auth needs mlflow[auth]")
     config = tmp_path / "auth.ini"
@@ -317,7 +314,7 @@ def test_a_server_that_asks_for_a_password_gets_that_of_the_environment(
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
     )
     words = {"MLFLOW_AUTH_CONFIG_PATH": str(config), "MLFLOW_FLASK_SERVER_SECRET_KEY": "any"}
-    server = MLflowServer(tmp_path / "server", "--app-name", "basic-auth", environment=words)
+    server = MLflowServer(tmp_path / "server", "--app-name", "basic-auth", environment=words, forks=forks)
     to = (f"tracking.uri={server.address}", "tracking.experiment=auth")
     try:
         ended = lifecycle(*FEW, *to)

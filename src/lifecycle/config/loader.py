@@ -7,7 +7,6 @@ installed plugins. It is kept while none of these changes, and copied for the se
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from omegaconf import DictConfig
 
 from lifecycle import registry
 from lifecycle.config.options import CHOICES, EXPERIMENT, OURS
-from lifecycle.config.structured import defaults
+from lifecycle.config.structured import copied, defaults
 
 MOST_KEPT = 16
 """Combinations of options whose configuration is kept: some hundred kilobytes each."""
@@ -86,7 +85,7 @@ class Loader(ConfigLoaderImpl):
             config = super()._load_configuration_impl(config_name, words, run_mode, from_shell)
             kept = self._worth_keeping(config, stored)
         if kept is not None:
-            config = copy.deepcopy(kept.config)
+            config = copied(kept.config)
             _kept[key] = kept
             for oldest in [*_kept][:-MOST_KEPT]:
                 _kept.pop(oldest, None)

@@ -18,7 +18,7 @@ from lifecycle.config import choices, expressions
 from lifecycle.config.column_overrides import decoded, quoted
 from lifecycle.config.explain import COMPOSING, explain, resolve_interpolations
 from lifecycle.config.schema import Request, RunConfig
-from lifecycle.config.structured import structured
+from lifecycle.config.structured import copied, structured
 from lifecycle.credentials import masked_word
 from lifecycle.errors import RequestError, SavedModelError, Setting, first_line
 
@@ -114,7 +114,7 @@ def _like(first: Request, then: Mapping[str, Any], now: Mapping[str, Any]) -> Re
     changes = list(_changes(then["config"], now["config"], ""))
     if any(then[key] != now[key] for key in fixed) or first.expressions or not all(map(_is_plain, changes)):
         return None
-    config = first.config.copy()
+    config = copied(first.config)
     for key, _, value in changes:
         OmegaConf.update(config, key, value)
     return replace(first, config=config)
