@@ -22,9 +22,11 @@ from lifecycle.cli.main import main
 from lifecycle.sweeps import supervise
 from lifecycle.tracking import client
 from lifecycle.tracking.store import database_uri
-from tests import databases, servers
+from tests import databases, mariadb_server, s3_server, servers
 from tests.faults import reliability
 from tests.forked import COMMAND, Forks, Process, Recorder, SweepWorker
+from tests.mariadb_server import MariaDB
+from tests.s3_server import S3
 
 # A busy machine draws examples slowly, which says nothing of the code; twenty of each keep the suite short.
 settings.register_profile("suite", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -176,6 +178,20 @@ def quick_start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 def postgresql() -> Iterator[servers.PostgreSQL]:
     """Start a PostgreSQL server, once, or skip the test where there is none."""
     with servers.postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """Start a MariaDB server, once, or skip the test where there is none."""
+    with mariadb_server.mariadb() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """Start a server of S3, once, or skip the test where there is none."""
+    with s3_server.s3(tmp_path_factory.mktemp("s3")) as server:
         yield server
 
 

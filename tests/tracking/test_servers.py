@@ -22,7 +22,7 @@ from lifecycle.config import compose
 from lifecycle.data.sources import files
 from lifecycle.tracking import client
 from lifecycle.tracking.run import track
-from lifecycle.tracking.servers import outbox, remote, stale
+from lifecycle.tracking.servers import databases, outbox, remote, stale
 from tests.conftest import Command
 from tests.servers import PostgreSQL
 from tests.tracking.servers import MLflowServer
@@ -262,7 +262,7 @@ def test_credentials_are_never_kept(
 
 def on_postgresql(postgresql: PostgreSQL, name: str) -> str:
     postgresql.create_database(name)
-    return remote.with_driver(postgresql.address(name))
+    return databases.with_driver(postgresql.address(name))
 
 
 def test_a_server_on_postgresql_has_the_run_too(lifecycle: Command, tmp_path: Path, postgresql: PostgreSQL) -> None:
