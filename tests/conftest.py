@@ -24,9 +24,12 @@ from lifecycle.runtime.lazy_imports import quick_imports
 from lifecycle.sweeps import supervise
 from lifecycle.tracking import client
 from lifecycle.tracking.store import database_uri
-from tests import databases, servers
+from tests import databases, mariadb_server, s3_server, servers
 from tests.faults import reliability
 from tests.forked import COMMAND, Forks, Process, Recorder, SweepWorker
+from tests.mariadb_server import MariaDB
+from tests.s3_server import S3
+from tests.tracking import table
 
 # A busy machine draws examples slowly, which says nothing of the code; twenty of each keep the suite short.
 settings.register_profile("suite", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -34,21 +37,26 @@ settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take ``--longest`` and ``--reliability``."""
+    """Take ``--longest``, ``--reliability`` and ``--servers``."""
     parser.addoption("--longest", action="store_true", help="run what takes a minute or more too")
     parser.addoption("--reliability", type=Path, help="write the table of faults into this file")
+    parser.addoption("--servers", type=Path, help="write the table of servers into this page")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Write the table of faults, if asked for; the processes of pytest-xdist report to this one."""
-    if config.getoption("--reliability") and not hasattr(config, "workerinput"):
+    """Write the tables of faults and servers, if asked for; the processes of pytest-xdist report to this one."""
+    if hasattr(config, "workerinput"):
+        return
+    if config.getoption("--servers"):
+        config.pluginmanager.register(table.Servers(config.getoption("--servers")))
+    if config.getoption("--reliability"):
         config.pluginmanager.register(reliability.Reliability(config.getoption("--reliability")))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what takes a minute or more, unless asked for it."""
     for item in items:
-        item.user_properties += reliability.properties(item)
+        item.user_properties += reliability.properties(item) + table.properties(item)
     if config.getoption("--longest"):
         return
     left_out = [item for item in items if item.get_closest_marker("longest")]
@@ -186,6 +194,20 @@ def quick_start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 def postgresql() -> Iterator[servers.PostgreSQL]:
     """Start a PostgreSQL server, once, or skip the test where there is none."""
     with servers.postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """Start a MariaDB server, once, or skip the test where there is none."""
+    with mariadb_server.mariadb() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """Start a server of S3, once, or skip the test where there is none."""
+    with s3_server.s3(tmp_path_factory.mktemp("s3")) as server:
         yield server
 
 

@@ -1,4 +1,4 @@
-"""Real PostgreSQL for tests: a server of its own on a free port, in a temporary folder; skipped where there is none."""
+"""Real databases for tests: servers of their own on free ports, in temporary folders; skipped where there are none."""
 
 from __future__ import annotations
 
@@ -82,15 +82,15 @@ def postgresql() -> Iterator[PostgreSQL]:
     programs = _programs()
     # Not below pytest's own folders, which only the user of the tests may enter: PostgreSQL refuses to run as root.
     folder = Path(tempfile.mkdtemp(prefix="postgresql-"))
-    server = PostgreSQL(_free_port())
+    server = PostgreSQL(free_port())
     try:
         secret = folder / "password"
         secret.write_text(server.password)
         for path in (folder, secret):
-            _give(path)
+            give(path)
         data = folder / "data"
         options = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync", f"--pwfile={secret}"]
-        _run([programs["initdb"], f"--pgdata={data}", f"--username={server.user}", *options], folder)
+        execute([programs["initdb"], f"--pgdata={data}", f"--username={server.user}", *options], folder)
         settings = [word for setting in QUICK for word in ("-c", setting)]
         address = ["-p", str(server.port), "-h", "127.0.0.1", "-k", str(folder)]
         log = folder / "log"
@@ -100,7 +100,7 @@ def postgresql() -> Iterator[PostgreSQL]:
                 cwd=folder,
                 stdout=output,
                 stderr=output,
-                **_as_user(),
+                **as_user(),
             )
         try:
             _wait(server, process, log)
@@ -123,31 +123,34 @@ def _programs() -> dict[str, str]:
     return programs
 
 
-def _as_user() -> dict[str, Any]:
+def as_user() -> dict[str, Any]:
     """Return the arguments of ``Popen`` with which a process of root's runs as somebody else."""
     if os.geteuid() != 0:
         return {}
-    user = _other_user()
+    user = other_user()
     return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
-def _other_user() -> pwd.struct_passwd:
+def other_user() -> pwd.struct_passwd:
+    """Return the user that a database runs as where we are root."""
     for name in ("postgres", "nobody"):
         try:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    pytest.skip("PostgreSQL does not run as root, and there is no user postgres or nobody")
+    pytest.skip("databases do not run as root, and there is no user postgres or nobody")
 
 
-def _give(path: Path) -> None:
+def give(path: Path) -> None:
+    """Let that user own a file or a folder."""
     if os.geteuid() == 0:
-        user = _other_user()
+        user = other_user()
         os.chown(path, user.pw_uid, user.pw_gid)
 
 
-def _run(command: Sequence[str], folder: Path) -> None:
-    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, **_as_user())
+def execute(command: Sequence[str], folder: Path) -> None:
+    """Run a program as that user."""
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, **as_user())
     assert ended.returncode == 0, ended.stderr
 
 
@@ -166,7 +169,8 @@ def _wait(server: PostgreSQL, process: subprocess.Popen[bytes], log: Path) -> No
             return
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

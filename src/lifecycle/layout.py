@@ -106,3 +106,12 @@ TEST_FILE_DIGEST = "data.test_path.sha256"
 
 VALIDATION_DIGEST, TEST_DIGEST = "split.validation.sha256", "split.test.sha256"
 """Of the validation and test rows; see :func:`lifecycle.data.digests.rows_digest`."""
+
+
+def folder_of_experiment(name: str) -> str:
+    """Return the folder of an experiment's artifacts, relative to that of all artifacts.
+
+    >>> folder_of_experiment("iris"), folder_of_experiment("/Users/me/iris")
+    ('iris', 'Users/me/iris')
+    """
+    return name.strip("/")

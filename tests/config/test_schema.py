@@ -59,7 +59,8 @@ REFUSED = [
     (
         TrackingConfig,
         {"experiment": "a/b"},
-        "experiment must be a name of at most 200 characters, without slashes and not beginning with a dot, got a/b. "
+        "experiment must be a name of at most 200 characters, without slashes and not beginning with a dot, or a path "
+        "of Databricks such as /Users/me/iris, got a/b. "
         "The default is lifecycle.",
     ),
     (MLP, {"hidden": [8, 0]}, "hidden must be 1 or more and below 1000001, got [8, 0]. The default is [64, 32]."),

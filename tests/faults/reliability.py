@@ -80,9 +80,7 @@ class Reliability:
         test = report.nodeid.partition("[")[0]
         self._numbers[test] = numbers
         if report.when == "call" or report.outcome != "passed":
-            # A test with parameters has passed if it did with each of them.
-            worse = {"failed", "skipped"} & {self._outcomes.get(test, "passed"), report.outcome}
-            self._outcomes[test] = "failed" if "failed" in worse else "skipped" if worse else "passed"
+            self._outcomes[test] = worse(self._outcomes.get(test), report.outcome)
         if report.when == "call":
             for about, message in (value for name, value in report.user_properties if name == ENDED):
                 for number in about:
@@ -130,6 +128,12 @@ def tests_of(folder: Path) -> dict[int, list[str]]:
                     found[number].append(f"{file.relative_to(folder.parent)}::{test[1]}")
                 marked = []
     return found
+
+
+def worse(known: str | None, outcome: str) -> str:
+    """Return the outcome of a test with parameters, which has passed if it did with each of them."""
+    both = {"failed", "skipped"} & {known, outcome}
+    return "failed" if "failed" in both else "skipped" if both else "passed"
 
 
 def properties(item: pytest.Item) -> list[tuple[str, Any]]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,10 +18,11 @@ from lifecycle.config import compose
 from lifecycle.data.sources import files
 from lifecycle.tracking import client
 from lifecycle.tracking.run import track
-from lifecycle.tracking.servers import outbox, remote, stale
+from lifecycle.tracking.servers import databases, outbox, remote, stale
 from tests.conftest import Command
 from tests.forked import Forks
 from tests.servers import PostgreSQL
+from tests.tracking.sent import check_same, local_points, predict_elsewhere, wait_until, weights
 from tests.tracking.servers import MLflowServer
 
 FEW = ("data=iris", "trainer.max_epochs=3", "tracking.figures=false")
@@ -47,36 +46,7 @@ def experiment(to: tuple[str, str]) -> str:
     return to[1].partition("=")[2]
 
 
-def local_points(folder: Path, run: str) -> list[tuple[str, float, int, int]]:
-    with sqlite3.connect(folder / "mlflow.db") as database:
-        return sorted(
-            database.execute("SELECT key, value, timestamp, step FROM metrics WHERE run_uuid = ?", (run,)).fetchall()
-        )
-
-
-def check_same(server: MLflowServer, folder: Path, run: Any) -> None:
-    """Check that a run on the server is the one in a folder: points, parameters, tags, artifacts, model, data set."""
-    own = run.data.tags["lifecycle.run_id"]
-    with sqlite3.connect(folder / "mlflow.db") as database:
-        status, ended = database.execute("SELECT status, end_time FROM runs WHERE run_uuid = ?", (own,)).fetchone()
-        params = dict(database.execute("SELECT key, value FROM params WHERE run_uuid = ?", (own,)).fetchall())
-        tags = dict(database.execute("SELECT key, value FROM tags WHERE run_uuid = ?", (own,)).fetchall())
-    assert (run.info.status, run.info.end_time) == (status, ended)
-    assert server.points(run) == local_points(folder, own) != []
-    assert run.data.params == params
-    assert tags.pop("lifecycle.server_run") == run.info.run_id
-    assert tags.pop("lifecycle.server") == server.address
-    assert {key: value for key, value in run.data.tags.items() if key in tags} == tags
-    (files_of_run,) = folder.glob(f"artifacts/*/{own}/artifacts")
-    there = sorted(path.relative_to(files_of_run).as_posix() for path in files_of_run.rglob("*") if path.is_file())
-    assert {name for name in server.files(run) if name not in there} <= {*CHECKPOINTS, "mlflow_model.json"}
-    assert set(there) <= set(server.files(run))
-    assert run.inputs.dataset_inputs[0].dataset.name == "iris"
-
-
-CHECKPOINTS = ["checkpoints/last.ckpt", "checkpoints/last.ckpt.sha256"]
-
-
+@pytest.mark.on_server("sqlite", "run")
 def test_a_run_is_on_the_server_as_in_its_folder(
     lifecycle: Command, server: MLflowServer, to: tuple[str, str], tmp_path: Path
 ) -> None:
@@ -99,6 +69,7 @@ def test_a_run_is_on_the_server_as_in_its_folder(
     assert not (tmp_path / "mlruns" / "outbox").exists()
 
 
+@pytest.mark.on_server("sqlite", "predict evaluate resume register alias")
 def test_another_machine_uses_continues_and_registers_a_run(
     job: Command, lifecycle: Command, server: MLflowServer, to: tuple[str, str], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -139,16 +110,7 @@ def test_another_machine_uses_continues_and_registers_a_run(
     assert any(key.startswith("evaluate_test_") for key in found.data.metrics)
 
 
-def weights(folder: Path, run: str) -> str:
-    """Return the digest of the weights that a run has saved last."""
-    with sqlite3.connect(folder / "mlflow.db") as database:
-        (model,) = database.execute(
-            "SELECT model_id FROM logged_models WHERE source_run_id = ? ORDER BY creation_timestamp_ms DESC", (run,)
-        ).fetchone()
-    (file,) = folder.rglob(f"{model}/artifacts/data/saved/weights.safetensors")
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
+@pytest.mark.on_server("sqlite", "compare")
 def test_a_sweep_is_sent_and_another_program_is_listed_only(
     job: Command, lifecycle: Command, server: MLflowServer, to: tuple[str, str], tmp_path: Path
 ) -> None:
@@ -172,6 +134,7 @@ def test_a_sweep_is_sent_and_another_program_is_listed_only(
     assert "was recorded by another program" in ended.err
 
 
+@pytest.mark.on_server("sqlite", "outage")
 def test_while_the_server_is_away_nothing_is_lost(
     lifecycle: Command, server: MLflowServer, to: tuple[str, str], tmp_path: Path
 ) -> None:
@@ -231,13 +194,6 @@ def test_a_server_that_dies_in_the_middle_has_every_point_afterwards(
     assert sorted(step for _, _, _, step in points) == list(range(1, 2501))
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.2)
-
-
 def test_credentials_are_never_kept(
     lifecycle: Command, server: MLflowServer, to: tuple[str, str], tmp_path: Path
 ) -> None:
@@ -261,9 +217,10 @@ def test_credentials_are_never_kept(
 
 def on_postgresql(postgresql: PostgreSQL, name: str) -> str:
     postgresql.create_database(name)
-    return remote.with_driver(postgresql.address(name))
+    return databases.with_driver(postgresql.address(name))
 
 
+@pytest.mark.on_server("postgresql", "run predict")
 def test_a_server_on_postgresql_has_the_run_too(
     lifecycle: Command, tmp_path: Path, postgresql: PostgreSQL, forks: Forks
 ) -> None:
@@ -273,11 +230,18 @@ def test_a_server_on_postgresql_has_the_run_too(
         assert ended.code == 0, ended.err
         (run,) = server.runs("pg")
         check_same(server, tmp_path / "mlruns", run)
+        predict_elsewhere(lifecycle, run, f"tracking.uri={server.address}")
     finally:
         server.stop()
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("sqlite", marks=pytest.mark.on_server("database sqlite", "run predict")),
+        pytest.param("postgresql", marks=pytest.mark.on_server("database postgresql", "run predict")),
+    ],
+)
 def test_a_database_needs_no_server(
     lifecycle: Command, tmp_path: Path, request: pytest.FixtureRequest, kind: str
 ) -> None:
@@ -301,40 +265,7 @@ def test_a_database_needs_no_server(
     assert points == local_points(tmp_path / "mlruns", own) != []
     assert run.info.artifact_uri.startswith((tmp_path / "mlruns" / "server-artifacts").as_uri())
     assert len(found.list_artifacts(run.info.run_id)) > 5
-
-
-def test_a_server_that_asks_for_a_password_gets_that_of_the_environment(
-    lifecycle: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forks: Forks
-) -> None:
-    pytest.importorskip("flask_wtf", reason="mlflow server --app-name basic-auth needs mlflow[auth]")
-    config = tmp_path / "auth.ini"
-    config.write_text(
-        f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{tmp_path}/auth.db\n"
-        "admin_username = admin\nadmin_password = Pw-of-the-team-7\n"
-        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
-    )
-    words = {"MLFLOW_AUTH_CONFIG_PATH": str(config), "MLFLOW_FLASK_SERVER_SECRET_KEY": "any"}
-    server = MLflowServer(tmp_path / "server", "--app-name", "basic-auth", environment=words, forks=forks)
-    to = (f"tracking.uri={server.address}", "tracking.experiment=auth")
-    try:
-        ended = lifecycle(*FEW, *to)
-        assert ended.code == 0, ended.err
-        assert "it does not accept the name or the password: set MLFLOW_TRACKING_USERNAME" in " ".join(
-            ended.out.split()
-        )
-        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
-        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "Pw-of-the-team-7")
-        ended = lifecycle("sync", *to)
-        assert ended.code == 0, ended.err
-        (run,) = server.runs("auth")
-        check_same(server, tmp_path / "mlruns", run)
-        assert not [
-            file
-            for file in (tmp_path / "mlruns").rglob("*")
-            if file.is_file() and b"Pw-of-the-team-7" in file.read_bytes()
-        ]
-    finally:
-        server.stop()
+    predict_elsewhere(lifecycle, run, f"tracking.uri={address}")
 
 
 def test_the_ui_of_a_server_is_the_server_itself(lifecycle: Command) -> None:

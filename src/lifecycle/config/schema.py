@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -12,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lifecycle.checks import in_range, one_of
 from lifecycle.config import expressions
 from lifecycle.config.fields import option
-from lifecycle.config.tracking_address import LOCAL, check_folder, check_server, server_of
+from lifecycle.config.tracking_address import LOCAL, check_folder, check_server, check_usable, server_of
 from lifecycle.contract import DataPlugin, Fold, ModelPlugin
 from lifecycle.credentials import masked
 from lifecycle.errors import FieldError, RequestError, as_typed, field_error, first_line
@@ -23,6 +24,8 @@ ACCELERATORS = ("auto", "cpu", "gpu")
 
 # MLflow allows more, but an experiment's artifacts are in a folder of its name, which has at most 255 bytes.
 MOST_NAME_CHARACTERS = 200
+
+EXPERIMENT_NAME = re.compile(r"[^/.][^/]*|(?:/[^/.][^/]*){2,}", re.DOTALL)
 
 CLIPPING = ("norm", "value")
 
@@ -109,10 +112,10 @@ class TrackingConfig:
             check_server(self.uri)
         one_of(self, "checkpoints", CHECKPOINTS)
         name = self.experiment
-        if "/" in name or name.startswith(".") or len(name) > MOST_NAME_CHARACTERS:
+        if not EXPERIMENT_NAME.fullmatch(name) or len(name) > MOST_NAME_CHARACTERS:
             problem = (
                 f"must be a name of at most {MOST_NAME_CHARACTERS} characters, without slashes and not beginning with "
-                "a dot"
+                "a dot, or a path of Databricks such as /Users/me/iris"
             )
             raise FieldError("experiment", problem, name, "The default is lifecycle.")
 
@@ -137,9 +140,11 @@ class TrackingConfig:
         """Check the environment, where it matters: before anything is read or written.
 
         Raises:
-            RequestError: as :attr:`server`.
+            RequestError: as :attr:`server`; a database has no driver here, or Databricks refuses the experiment.
         """
-        server_of(self.uri, self.dir)
+        server = self.server
+        if server is not None:
+            check_usable(server, self.experiment, is_set=self.uri is not None)
 
 
 @dataclass

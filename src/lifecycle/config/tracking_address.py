@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lifecycle import layout
+from lifecycle.config import database_drivers
 from lifecycle.credentials import MASK, masked
 from lifecycle.errors import Either, FieldError, RequestError, Setting, Text, field_error
 
@@ -88,6 +89,32 @@ def server_of(uri: str | None, folder: str) -> str | None:
         )
     _check_registry(address, folder)
     return address
+
+
+def check_usable(address: str, experiment: str, is_set: bool) -> None:
+    """Refuse, before anything is fitted, what could never be sent to a server.
+
+    Args:
+        address: of the server.
+        experiment: ``tracking.experiment``.
+        is_set: whether ``tracking.uri`` names the server, rather than the environment.
+
+    Raises:
+        RequestError: a database whose driver is not installed, or an experiment of a name that Databricks refuses.
+    """
+    driver = database_drivers.missing(address)
+    if driver is not None:
+        subject: Text = Setting("tracking.uri", _short(address)) if is_set else f"{VARIABLE}={_short(address)}"
+        package = database_drivers.PACKAGES.get(driver, driver)
+        remedy = f"Type pip install '{package}'."
+        raise RequestError(subject, f"needs the driver {driver}, which is not installed", remedy=remedy)
+    if address.lower().startswith("databricks") and not experiment.startswith("/"):
+        raise RequestError(
+            Setting("tracking.experiment"),
+            "must be a path in the workspace, as Databricks asks for",
+            experiment,
+            ["Write ", Setting("tracking.experiment", f"/Users/<your name>/{experiment}"), "."],
+        )
 
 
 def _of_environment(variable: str, folder: str) -> str:

@@ -177,7 +177,8 @@ class Backend:
         folder, self.store = self.database.parent, None
         self._lock_run(folder / layout.CHECKPOINTS / message.run_id)
         config = TrackingConfig(**message.tracking)
-        self._artifacts = folder / "artifacts" / config.experiment / message.run_id / "artifacts"
+        own = layout.folder_of_experiment(config.experiment)
+        self._artifacts = folder / layout.ARTIFACTS / own / message.run_id / "artifacts"
         self.run_id, self.late = message.run_id, message
         self._put(folder, message.run_id, message.tracking)
         return RunOpened(message.run_id, str(folder), str(self._artifacts), message.begun)

@@ -33,7 +33,10 @@ from lifecycle.tracking.messages import (
 ENDS_WITHIN = 60.0
 """Seconds to wait until the end of a failed run is recorded."""
 
-CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_")
+CREDENTIALS = (
+    *("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "MLFLOW_S3_"),
+    *("AWS_", "AZURE_", "GOOGLE_", "DATABRICKS_"),
+)
 """Beginnings of the names of variables with credentials."""
 
 Reply = TypeVar("Reply")

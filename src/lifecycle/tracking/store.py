@@ -173,7 +173,7 @@ def _open(folder: Path, config: TrackingConfig, to_write: bool, is_writable: boo
             remedy=f"{did_you_mean(config.experiment, known)} Experiments: {', '.join(known)}.",
         )
     if experiment is None:
-        location = (folder / layout.ARTIFACTS / config.experiment).as_uri()
+        location = (folder / layout.ARTIFACTS / layout.folder_of_experiment(config.experiment)).as_uri()
         experiment = client.get_experiment(client.create_experiment(config.experiment, artifact_location=location))
     if experiment.lifecycle_stage != "active":
         raise RequestError(

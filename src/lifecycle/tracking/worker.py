@@ -199,7 +199,7 @@ def main(draw: Draw | None = None, imported_early: Sequence[str] = ()) -> None:
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     warnings.simplefilter("ignore")
-    for name in ("mlflow", "alembic", "matplotlib"):
+    for name in ("mlflow", "alembic", "matplotlib", "databricks", "botocore"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are part of the answer instead
     gc.disable()  # few objects here refer to themselves, and imports are faster without it
     answers = os.dup(1)

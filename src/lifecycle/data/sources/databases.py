@@ -42,13 +42,17 @@ DRIVERS = {
 PACKAGES = {
     "psycopg": "psycopg[binary]",
     "psycopg2": "psycopg2-binary",
-    "MySQLdb": "pymysql",  # needs no compiler
+    "MySQLdb": "nn-lifecycle[mysql]",  # needs no compiler
     "mysql": "mysql-connector-python",
     "cx_Oracle": "oracledb",
 }
 """Module of a driver -> what pip installs, where the names differ."""
 
-_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+NAMED = {"MySQLdb": "mysqlclient"}
+"""Likewise of a driver that the address names."""
+
+_TO_FILE = re.compile(r"\bINTO\s+(?:OUTFILE|DUMPFILE)\b", re.IGNORECASE)
+_COMMENT = re.compile(r"--[^\n]*|/\*(?!M?!).*?\*/", re.DOTALL)  # MySQL executes what is in /*! ... */
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`[^`]*`")
 
 
@@ -102,12 +106,12 @@ def of_address(address: str, query: str | None, key: Setting) -> pd.DataFrame:
         raise RequestError(key, "is a database, which needs SQLAlchemy", remedy=remedy) from error
     engine = _engine(address, key)
     try:
-        with _read_only(engine) as connection:
+        with _read_only(engine, key) as connection:
             inspector = sqlalchemy.inspect(connection)
             tables = sorted([*inspector.get_table_names(), *inspector.get_view_names()])
             statement = _statement(tables, query, key, engine.dialect.identifier_preparer.quote)
-            # As it is: in text(), a colon would begin a parameter.
-            result = connection.exec_driver_sql(statement)
+            # As it is: in text(), a colon would begin a parameter, and with parameters a percent sign.
+            result = connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
             return _frame(list(result.keys()), result.fetchall(), key)
     except SQLAlchemyError as error:
         raise _refused(query, key, getattr(error, "orig", None) or error) from error
@@ -135,7 +139,7 @@ def _engine(address: str, key: Setting) -> Engine:
         remedy = "Give https://, s3://, gs:// or an address of SQLAlchemy's, such as postgresql://host/name."
         raise RequestError(key, f"begins with {scheme}://, which is not known", remedy=remedy) from error
     except ImportError as error:
-        package = PACKAGES.get(error.name or "", error.name)
+        package = {**PACKAGES, **(NAMED if "+" in url.drivername else {})}.get(error.name or "", error.name)
         remedy = f"Install the driver of the database: pip install '{package}'." if package else "Install its driver."
         raise RequestError(key, f"needs a driver: {first_line(error)}", remedy=remedy) from error
     except (ArgumentError, ValueError) as error:
@@ -163,8 +167,14 @@ def _with_a_driver(url: URL) -> Engine:
 
 
 @contextmanager
-def _read_only(engine: Engine) -> Iterator[Any]:
-    with engine.connect() as connection:
+def _read_only(engine: Engine, key: Setting) -> Iterator[Any]:
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        opened = engine.connect()
+    except DBAPIError as error:
+        raise _refused(None, key, error.orig or error) from error
+    with opened as connection:
         try:
             if statement := READ_ONLY.get(engine.dialect.name):
                 connection.exec_driver_sql(statement)
@@ -193,7 +203,7 @@ def _statement(tables: Sequence[str], query: str | None, key: Setting, quoted: A
         raise RequestError(setting, "is no table", remedy=remedy)
     if ";" in bare:
         raise RequestError(setting, "has more than one statement", remedy="Give one SELECT statement.")
-    if bare.split()[0].upper() not in ("SELECT", "WITH"):
+    if bare.split()[0].upper() not in ("SELECT", "WITH") or _TO_FILE.search(bare):
         raise RequestError(
             setting, "is no SELECT statement", remedy=f"Databases are only read: use {_field(key)}='SELECT ...'."
         )
@@ -219,7 +229,13 @@ def _frame(columns: Sequence[str], rows: Sequence[Any], key: Setting) -> pd.Data
 def _refused(query: str | None, key: Setting, error: BaseException) -> RequestError:
     remedy = "Check the address and the connection." if query is None else "Fix the statement."
     subject = key if query is None else Setting(_field(key), query)
-    return RequestError(subject, f"cannot be read: {first_line(error)}", remedy=remedy)
+    return RequestError(subject, f"cannot be read: {_said(error)}", remedy=remedy)
+
+
+def _said(error: BaseException) -> str:
+    """Return what a database says, without the number that MySQL's drivers put before it."""
+    text = error.args[1] if len(error.args) == 2 and isinstance(error.args[0], int) else None
+    return first_line(Exception(text)) if isinstance(text, str) else first_line(error)
 
 
 def _field(key: Setting) -> str:

@@ -2,28 +2,86 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 from lifecycle.credentials import masked
 from lifecycle.errors import first_line
 
 _MOST_CHARACTERS = 200
 
+PACKAGES = {
+    "boto3": "nn-lifecycle[s3]",
+    "google": "google-cloud-storage",
+    "azure": "azure-storage-blob",
+}
+"""Top module -> what pip installs, of the storage in which a server keeps artifacts."""
 
-def explanation(error: BaseException) -> str:
-    """Return why a server has not taken something, in one sentence without credentials and a full stop."""
+AWS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+
+
+VARIABLES = "<variables>"
+"""Stands for those of the credentials, by the kind of the server."""
+
+MLFLOW = "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+DATABRICKS = "DATABRICKS_HOST and DATABRICKS_TOKEN"
+
+
+def explanation(error: BaseException, address: str) -> str:
+    """Return why a server has not taken something, in one sentence without credentials and a full stop.
+
+    Args:
+        error: that was raised.
+        address: of the server.
+    """
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        top = error.name.partition(".")[0]
+        return f"it needs the package {top}, which is not installed: pip install '{PACKAGES.get(top, top)}'"
     text = masked(first_line(error))
-    for word, said in _KNOWN.items():
-        if word in text:
-            text = said
+    for pattern, said in _KNOWN.items():
+        if found := re.search(pattern, text):
+            variables = DATABRICKS if address.lower().startswith("databricks") else MLFLOW
+            text = found.expand(said).replace(VARIABLES, variables)
             break
+    else:
+        text = masked(next(_of_a_driver(error), text))
     return text[:_MOST_CHARACTERS].rstrip(". ")
 
 
+def _of_a_driver(error: BaseException) -> Iterator[str]:
+    """Yield what a database says: drivers of MySQL put a number before it."""
+    if len(error.args) == 2 and isinstance(error.args[0], int) and isinstance(error.args[1], str):
+        yield first_line(Exception(error.args[1]))
+
+
 _KNOWN: dict[str, str] = {
+    # The storage in which the server keeps artifacts, where clients send them there themselves.
+    "Could not connect to the endpoint URL|Connect timeout on endpoint URL|Read timeout on endpoint URL": (
+        "the storage of its artifacts cannot be reached: check MLFLOW_S3_ENDPOINT_URL"
+    ),
+    "Unable to locate credentials": f"its artifacts are on S3, and no credentials are set: set {AWS}",
+    r"\(NoSuchBucket\)": "the bucket of its artifacts does not exist",
+    r"\((?:AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|InvalidClientTokenId|403)\)": (
+        f"the storage of its artifacts does not accept the credentials: check {AWS}"
+    ),
+    r"The config profile \((.+)\) could not be found": r"AWS_PROFILE is \1, which the files of AWS do not have",
+    "Reading Databricks credential configuration failed": (
+        "no credentials of Databricks are found: set <variables>, or name a profile of "
+        "~/.databrickscfg, as in databricks://<profile>"
+    ),
     "Connection refused": "it refuses connections: no server is running there",
     "Name or service not known": "its name is not known",
     "Temporary failure in name resolution": "its name cannot be resolved now",
     "Read timed out": "it does not answer",
     "Max retries exceeded": "it cannot be reached",
-    "401": "it does not accept the name or the password: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    "Access denied for user|password authentication failed": (
+        "the database does not accept the name or the password of the address"
+    ),
+    r"Unknown database '([^']*)'|database \"([^\"]*)\" does not exist": "it has no such database: create it there",
+    r"code 401\b|\b401 Client Error|\b401\b.*UNAUTHORIZED": (
+        f"it does not accept the name or the password: set {VARIABLES}"
+    ),
+    r"code 403\b|\b403 Client Error|PERMISSION_DENIED": f"it does not permit this to the user of {VARIABLES}",
     "database is locked": "the local database is locked by another process",
 }
+"""Regular expression of an error -> what is said of it, the first that is found."""

@@ -96,5 +96,5 @@ def _rename_models(staged: Path, client: Any, run: Any) -> None:
 
 def _make_experiment(store: Store, name: str) -> None:
     if store.client.get_experiment_by_name(name) is None:
-        location = (store.folder / layout.ARTIFACTS / name).as_uri()
+        location = (store.folder / layout.ARTIFACTS / layout.folder_of_experiment(name)).as_uri()
         store.client.create_experiment(name, artifact_location=location)

@@ -160,7 +160,8 @@ class Lookup:
         except LifecycleError:
             raise
         except Exception as error:  # MLflow's and the network's errors have no common base
-            raise TrackingError(f"the server {self.address} cannot be asked: {explanation(error)}.") from error
+            why = explanation(error, self.address)
+            raise TrackingError(f"the server {self.address} cannot be asked: {why}.") from error
 
 
 def lookup_of(store: Store, address: str) -> Lookup:

@@ -6,7 +6,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import yaml
 from lifecycle import layout
 from lifecycle.errors import TrackingError
 from lifecycle.tracking.model_registry import quoted
-from lifecycle.tracking.servers import answers
+from lifecycle.tracking.servers import answers, databases
 from lifecycle.tracking.servers.local_run import Input, LocalRun, LoggedModel, Point, profile_of
 from lifecycle.tracking.servers.outbox import Entry
 
@@ -25,9 +24,6 @@ SECONDS_OF_REQUEST = 10
 MAX_PARAMS, MAX_TAGS = 100, 100
 """Of one request."""
 
-DRIVERS = {"postgresql": ("psycopg", "psycopg2", "pg8000"), "mysql": ("pymysql", "MySQLdb")}
-"""Drivers of databases, the first that is installed is taken: SQLAlchemy's default may not be."""
-
 MODEL_TAG = "lifecycle.model_id"
 """Of a model on a server: its id in the local database."""
 
@@ -35,7 +31,11 @@ MLMODEL = "MLmodel"
 
 
 def client_of(address: str) -> Any:
-    """Return an ``mlflow.MlflowClient`` of a server, whose requests fail soon: they are repeated anyway."""
+    """Return an ``mlflow.MlflowClient`` of a server, whose requests fail soon: they are repeated anyway.
+
+    Raises:
+        Exception: a database cannot be connected to, or MLflow finds no credentials of Databricks.
+    """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(SECONDS_OF_REQUEST))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -44,20 +44,9 @@ def client_of(address: str) -> Any:
     import mlflow
 
     answers.require_complete()
-    address = with_driver(address)
+    address = databases.with_driver(address)
+    databases.check(address)
     return mlflow.MlflowClient(address, address)
-
-
-def with_driver(address: str) -> str:
-    """Return the address of a database with a driver that is installed, where it names none.
-
-    >>> with_driver("http://host:5000"), with_driver("sqlite:///a.db")
-    ('http://host:5000', 'sqlite:///a.db')
-    """
-    scheme, colon, rest = address.partition(":")
-    name = "postgresql" if scheme == "postgres" else scheme
-    driver = next((one for one in DRIVERS.get(name, ()) if find_spec(one) is not None), None)
-    return address if driver is None else f"{name}+{driver}{colon}{rest}"
 
 
 def experiment_of(client: Any, name: str, location: str | None, folder: Path, address: str) -> str:
@@ -76,7 +65,7 @@ def experiment_of(client: Any, name: str, location: str | None, folder: Path, ad
     found = client.get_experiment_by_name(name)
     if found is None:
         if location is None and not address.lower().startswith(("http", "databricks")):
-            location = (folder / "server-artifacts" / name).as_uri()
+            location = (folder / "server-artifacts" / layout.folder_of_experiment(name)).as_uri()
         return str(client.create_experiment(name, artifact_location=location))
     if found.lifecycle_stage != "active":
         raise TrackingError(f"its experiment {name} was deleted. Restore it there, or name another")

@@ -99,7 +99,7 @@ class Sender:
                 self._failed, self._why = 0, ""
             except Exception as error:  # MLflow's, the network's or the database's: tried again
                 self._failed += 1
-                self._why = explanation(error)
+                self._why = explanation(error, self.address)
             with self._passed:
                 self._passes += 1
                 self._passed.notify_all()

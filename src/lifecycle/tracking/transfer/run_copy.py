@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import PurePosixPath
 from typing import Any
 
+from lifecycle import layout
+
 RUN_ID, MODEL_ID = re.compile(r"[0-9a-f]{32}"), re.compile(r"m-[0-9a-f]{32}")
 ENDED = ("FINISHED", "FAILED", "KILLED")
 READY = 2
@@ -132,8 +134,8 @@ def check_experiment(name: str) -> None:
     Raises:
         ValueError: the name cannot be used.
     """
-    parts = PurePosixPath(name).parts
-    if not parts or name.startswith("/") or ".." in parts or "\\" in name or not name.isprintable():
+    parts = PurePosixPath(layout.folder_of_experiment(name)).parts
+    if not parts or ".." in parts or "\\" in name or not name.isprintable():
         raise ValueError(f"{name[:40]!r} is no name of an experiment")
 
 

@@ -1,0 +1,142 @@
+"""Real MariaDB for tests, which speaks MySQL's protocol: a server on a free port; skipped where there is none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.servers import SECONDS_TO_START, as_user, execute, free_port, give
+
+BINARIES = ("mariadbd", "mariadb-install-db")
+SMALL = ("--innodb-buffer-pool-size=16M", "--innodb-log-file-size=8M", "--skip-log-bin", "--skip-performance-schema")
+QUICK = ("--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync")
+"""Settings of a server whose data need not survive a crash of the machine."""
+
+
+class MariaDB:
+    """A server, which can be stopped and started again.
+
+    Attributes:
+        port: on 127.0.0.1.
+        user: its administrator.
+        password: of the administrator; a word that must never be printed or recorded.
+    """
+
+    user, password = "keeper", "Correct-Horse-8"
+
+    def __init__(self, folder: Path, program: str) -> None:
+        self.port, self._folder, self._program = free_port(), folder, program
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start(f"--init-file={folder / 'users.sql'}")
+
+    def address(self, database: str, *, scheme: str = "mysql", password: str | None = None) -> str:
+        """Return the address of a database as a user of SQLAlchemy or MLflow writes it.
+
+        Args:
+            database: its name.
+            scheme: ``mysql``, ``mariadb``, or with a driver.
+            password: instead of the right one, such as ``${oc.env:PASSWORD}``.
+        """
+        return f"{scheme}://{self.user}:{password or self.password}@127.0.0.1:{self.port}/{database}"
+
+    def start(self, *words: str) -> None:
+        """Start it, and wait until it takes connections."""
+        folder = self._folder
+        command = [self._program, "--no-defaults", f"--datadir={folder / 'data'}", f"--socket={folder / 'socket'}"]
+        command += [f"--port={self.port}", "--bind-address=127.0.0.1", f"--pid-file={folder / 'pid'}", *SMALL, *QUICK]
+        with (folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, "--skip-name-resolve", *words], cwd=folder, stdout=log, stderr=log, **as_user()
+            )
+        end = time.monotonic() + SECONDS_TO_START
+        while True:
+            try:
+                self.connect().close()
+            except OSError:
+                assert self._process.poll() is None, (folder / "log").read_text()
+                assert time.monotonic() < end, (folder / "log").read_text()
+                time.sleep(0.05)
+            else:
+                return
+
+    def stop(self) -> None:
+        """Stop it at once, as a power loss would."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait(timeout=30)
+            self._process = None
+
+    def connect(self) -> Any:
+        """Return an open connection of PyMySQL's that commits each statement.
+
+        Raises:
+            OSError: nothing listens.
+        """
+        import pymysql
+
+        given = {"user": self.user, "password": self.password, "autocommit": True}
+        try:
+            return pymysql.connect(host="127.0.0.1", port=self.port, **given)
+        except pymysql.err.OperationalError as error:
+            raise OSError(str(error)) from error
+
+    def create_database(self, name: str, *statements: str) -> str:
+        """Make a database anew, execute statements in it, and return its address."""
+        self.execute(f"DROP DATABASE IF EXISTS `{name}`", f"CREATE DATABASE `{name}`", f"USE `{name}`", *statements)
+        return self.address(name)
+
+    def execute(self, *statements: str) -> None:
+        """Execute statements."""
+        connection = self.connect()
+        try:
+            for statement in statements:
+                connection.cursor().execute(statement)
+        finally:
+            connection.close()
+
+
+@contextmanager
+def mariadb() -> Iterator[MariaDB]:
+    """Start a server with password authentication; stop it and remove its folder at the end.
+
+    Skips the test where MariaDB or its driver is not installed.
+    """
+    pytest.importorskip("pymysql", reason="PyMySQL is not installed")
+    programs = _programs()
+    # Not below pytest's own folders, which only the user of the tests may enter.
+    folder = Path(tempfile.mkdtemp(prefix="mariadb-"))
+    try:
+        users = folder / "users.sql"
+        who = f"'{MariaDB.user}'@'%'"
+        users.write_text(f"CREATE USER {who} IDENTIFIED BY '{MariaDB.password}';\nGRANT ALL ON *.* TO {who};\n")
+        for path in (folder, users):
+            give(path)
+        options = ["--skip-test-db", "--auth-root-authentication-method=normal", *SMALL, *QUICK]
+        execute([programs["mariadb-install-db"], "--no-defaults", f"--datadir={folder / 'data'}", *options], folder)
+        server = MariaDB(folder, programs["mariadbd"])
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _programs() -> dict[str, str]:
+    # Debian keeps servers outside the PATH of other users than root.
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    found: Sequence[tuple[str, str | None]] = [(name, shutil.which(name, path=path)) for name in BINARIES]
+    programs = {name: program for name, program in found if program}
+    if len(programs) < len(BINARIES):
+        pytest.skip("MariaDB is not installed here: no mariadbd and mariadb-install-db")
+    return programs
