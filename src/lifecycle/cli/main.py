@@ -14,6 +14,7 @@ from lifecycle.config import expressions
 from lifecycle.credentials import hiding
 from lifecycle.errors import Interrupted, RequestError, Text, did_you_mean
 from lifecycle.runtime.endings import leave
+from lifecycle.runtime.lines import say
 from lifecycle.runtime.signals import signals_raise
 
 
@@ -32,7 +33,7 @@ def main() -> int:
         with signals_raise():
             _dispatch(sys.argv[1:])
     except Interrupted as error:
-        print(f"lifecycle: {error}", file=sys.stderr)
+        say(f"lifecycle: {error}", file=sys.stderr)
         return error.exit_code
     except Exception as error:
         return report(error, full_error)
