@@ -129,6 +129,7 @@ def _untracked(
         history = trainer.fit(
             prepared.module, prepared.data, job.trainer, job.seed, Path(folder), listeners, [*bars, *callbacks]
         )
+    printer.fitted(history)
     return Fitted(_with_display(history), pipeline.trained_model(job, prepared, history, None), None)
 
 

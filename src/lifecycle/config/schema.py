@@ -294,7 +294,7 @@ class RunConfig:
         "on"  # look for leaks, identifiers, drift and the like before training: on, strict (refuse them) or off
     )
     profile: bool = False  # measure where the time goes: a table and a page with a flame graph among the artifacts
-    verbose: int = 1  # 0 silent, 1 a progress bar (or a line an epoch where there is no terminal), 2 a line an epoch
+    verbose: int = 1  # 0 silent, 1 a progress bar (25 lines at most where there is no terminal), 2 a line an epoch
 
 
 @dataclass(frozen=True)

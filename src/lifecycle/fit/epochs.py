@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.optimization import learning_rate
@@ -85,9 +86,16 @@ class Epochs(pl.Callback):
         # After the listeners, so that the epoch that diverged is recorded.
         if (error := diverged(row, _compiled(pl_module).optimizer_config.lr)) is not None:
             raise error
-        pl_module.log_dict({k: v for k, v in scores.items() if self.logged is None or k in self.logged})
+        self._show(trainer, pl_module, {k: v for k, v in scores.items() if self.logged is None or k in self.logged})
         # Before the checkpoint of this epoch is written, which must hold the learning rate of the next one.
         _compiled(pl_module).end_epoch(scores)
+
+    @staticmethod
+    def _show(trainer: pl.Trainer, pl_module: pl.LightningModule, scores: Row) -> None:
+        """Give scores to other callbacks, as ``pl_module.log_dict`` does in a tenth of the time of a small epoch."""
+        found = {name: torch.tensor(score, device=pl_module.device) for name, score in scores.items()}
+        trainer.callback_metrics.update(found)
+        trainer.logged_metrics.update(found)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows, for the checkpoint."""

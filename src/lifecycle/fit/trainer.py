@@ -13,6 +13,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from fsspec.implementations.local import LocalFileSystem
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from pytorch_lightning.strategies import ParallelStrategy
@@ -52,6 +53,7 @@ def trainer_for(config: TrainerConfig, *, devices: int, folder: Path, **more: An
         folder: for files that Lightning may write.
         more: further arguments of :class:`pytorch_lightning.Trainer`.
     """
+    _know_local_files()
     with _callbacks_listed_once(), without_parsing(device_of(config)):
         return _trainer(config, devices, folder, more)
 
@@ -73,6 +75,14 @@ def _trainer(config: TrainerConfig, devices: int, folder: Path, more: dict[str, 
         plugins=[LightningEnvironment(), CheckedCheckpointIO()],
         **more,
     )
+
+
+def _know_local_files() -> None:
+    """Have Lightning know that local files are in no object storage without importing the clients of all of these."""
+    cloud: Any = import_module("lightning_fabric.utilities.cloud_io")
+    asked = cloud._is_object_storage
+    if asked.__module__ == cloud.__name__:
+        cloud._is_object_storage = lambda files: not isinstance(files, LocalFileSystem) and asked(files)
 
 
 @contextmanager

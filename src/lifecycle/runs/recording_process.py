@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from lifecycle.runtime import lazy_imports
 from lifecycle.tracking import worker
 
 IMPORTED_EARLY = ("matplotlib.figure", "matplotlib.style", "sklearn.metrics", "lifecycle.plots.artifacts")
@@ -36,4 +37,5 @@ def draw(folder: Path, history: dict[str, Any] | None, predictions: Path, spec: 
 
 
 if __name__ == "__main__":
+    lazy_imports.defer_scipy()  # of which scikit-learn's scores use nothing
     worker.main(draw, IMPORTED_EARLY)

@@ -14,6 +14,7 @@ from lifecycle.config import request_record
 from lifecycle.config.schema import Request
 from lifecycle.errors import LifecycleError, RequestError, as_typed
 from lifecycle.runs import reopen
+from lifecycle.runtime.lines import say
 from lifecycle.runtime.processes import is_helper
 from lifecycle.tracking import client, found_run
 from lifecycle.tracking.found_run import FoundRun, Which
@@ -116,7 +117,7 @@ def _repeat(found: FoundRun, request: Request) -> None:
     changes = [*_scores(found, repeated), *_history(found, repeated), *_weights(found, repeated)]
     if changes:
         raise NotReproducedError(_report(found, repeated, changes, differences))
-    print("reproduced: all scores equal")
+    say("reproduced: all scores equal")
 
 
 def _compare_vectorised(found: FoundRun, repeated: FoundRun, differences: list[Difference]) -> None:
@@ -125,7 +126,7 @@ def _compare_vectorised(found: FoundRun, repeated: FoundRun, differences: list[D
     if changes:
         raise NotReproducedError(_report(found, repeated, changes, differences))
     size = found.tags[layout.VECTORISED]
-    print(f"reproduced to within {TOLERANCE:g}: the run was one of {size} that were fitted together")
+    say(f"reproduced to within {TOLERANCE:g}: the run was one of {size} that were fitted together")
 
 
 def _report(found: FoundRun, repeated: FoundRun, changes: list[str], differences: list[Difference]) -> str:

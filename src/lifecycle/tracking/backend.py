@@ -22,6 +22,7 @@ from lifecycle.credentials import masked
 from lifecycle.errors import RequestError, TrackingError
 from lifecycle.tracking import end_notes, model_registry, search
 from lifecycle.tracking.database_faults import is_busy, is_free, wait_until_free
+from lifecycle.tracking.direct import client as direct
 from lifecycle.tracking.messages import (
     CloseDeadRuns,
     CreateRun,
@@ -67,10 +68,13 @@ from lifecycle.tracking.store import (
     folder_of,
     open_store,
 )
-from lifecycle.tracking.writer import Draw, RunWriter, log_later
+from lifecycle.tracking.writer import Draw, log_later, writer_of
 
-IMPORTED_EARLY = ("mlflow.models", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store", "git")
+IMPORTED_EARLY = ("git",)
 """Imported while the main process is busy."""
+
+MLFLOWS = ("mlflow.models", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store")
+"""Imported too where MLflow records the run."""
 
 SECONDS_OF_BEGINNING = 1.0
 """How long creating a run waits for a locked database before the run begins without it."""
@@ -113,12 +117,14 @@ class Backend:
     @handle.register
     def _warm_up(self, message: WarmUp) -> Done:
         os.chdir(message.cwd)
-        for name in (*IMPORTED_EARLY, *(self._imported_early if message.figures else ())):
-            import_module(name)
-        import mlflow
-
         folder = Path(message.dir).expanduser().absolute()
-        if (folder / layout.DATABASE).is_file():
+        is_direct = direct.is_possible(folder / layout.DATABASE)  # else by MLflow
+        for names in (IMPORTED_EARLY, () if is_direct else MLFLOWS, self._imported_early if message.figures else ()):
+            for name in names:
+                import_module(name)
+        if not is_direct and (folder / layout.DATABASE).is_file():
+            import mlflow
+
             with FileLock(folder / layout.LOCK):
                 wait_until_free(folder / layout.DATABASE, 0)  # a locked database is reported when a run needs it
                 # A query, as MLflow connects to a database at the first one.
@@ -228,7 +234,7 @@ class Backend:
         """Set a reopened run to RUNNING; the error that it ended with is kept under another name."""
         store, run_id = self._opened()
         found = store.client.get_run(run_id)
-        writer = RunWriter(store.client, run_id)
+        writer = writer_of(store.client, run_id)
         writer.write(SetTags({layout.RESUMED: str(int(found.data.tags.get(layout.RESUMED, 0)) + 1)}))
         # MLflow's UI shows the error of a run: that of an earlier attempt must not look like the current state.
         if layout.ERROR in found.data.tags:
@@ -246,7 +252,7 @@ class Backend:
     @handle.register
     def _log(self, message: RepeatableMessage) -> Done:
         store, run_id = self._opened()
-        RunWriter(store.client, run_id, self._draw).write(message)
+        writer_of(store.client, run_id, self._draw).write(message)
         return Done()
 
     @handle.register

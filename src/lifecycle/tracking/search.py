@@ -5,7 +5,6 @@ Runs in the process that records; :mod:`lifecycle.tracking.found_run` is its cli
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -15,8 +14,8 @@ from typing import Any
 
 from lifecycle import layout
 from lifecycle.errors import RequestError, Setting, did_you_mean
-from lifecycle.runtime.digests import sha256
 from lifecycle.tracking import ranking, sweep_runs
+from lifecycle.tracking.direct.mlmodel import is_same
 from lifecycle.tracking.messages import RunRecord
 from lifecycle.tracking.model_registry import last_model, model_of, quoted, version_of
 from lifecycle.tracking.store import Store
@@ -114,17 +113,7 @@ def _folder_of(model: Any, locations: Locations | None = None) -> str:
 def is_saved(client: Any, run: Any, folder: Path) -> bool:
     """Return whether the last model of a run is complete and equal to the one in a folder."""
     model = last_model(client, run)
-    saved = Path("/nowhere" if model is None else _folder_of(model))
-    try:
-        then, now = (json.loads((model / layout.MANIFEST).read_text()) for model in (saved, folder))
-        digests = {
-            name: digest for name, digest in then["sha256"].items() if name != layout.MANIFEST
-        }  # the manifest cannot contain its own digest
-        whole = all(sha256(saved / name) == digest for name, digest in digests.items())
-    except (OSError, ValueError):
-        return False
-    weights = [manifest.pop("sha256")[layout.WEIGHTS] for manifest in (then, now)]
-    return whole and weights[0] == weights[1] and bool(then == now)
+    return model is not None and is_same(_folder_of(model), folder)
 
 
 def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> list[Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from lifecycle import layout
 from lifecycle.layout import DATA_DIGEST
 from lifecycle.tracking import search
+from lifecycle.tracking.direct.client import DirectClient
 from lifecycle.tracking.messages import (
     LogDataset,
     LogFigures,
@@ -141,10 +142,24 @@ class RunWriter:
         )
 
 
+class DirectWriter(RunWriter):
+    """Writes what it can by SQL, and the rest as :class:`RunWriter` does."""
+
+    def write(self, message: RepeatableMessage) -> None:  # type: ignore[override]
+        """Write a message."""
+        if not self.client.record(message, self.run_id):
+            super().write(message)
+
+
+def writer_of(client: Any, run_id: str, draw: Draw | None = None) -> RunWriter:
+    """Return what writes the messages of one run; see :class:`RunWriter`."""
+    return (DirectWriter if isinstance(client, DirectClient) else RunWriter)(client, run_id, draw)
+
+
 def log_later(client: Any, run_id: str) -> None:
     """Log the MLflow model of a run of a vectorised group, once it is needed."""
     files = artifacts(client.get_run(run_id))
     later = files / layout.MODEL_LATER
     if later.is_file():
-        RunWriter(client, run_id).write(LogModel(str(files / layout.SAVED), **json.loads(later.read_text())))
+        writer_of(client, run_id).write(LogModel(str(files / layout.SAVED), **json.loads(later.read_text())))
         later.unlink()

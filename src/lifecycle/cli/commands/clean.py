@@ -13,6 +13,7 @@ from lifecycle.cli import arguments
 from lifecycle.config.fields import option
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import RequestError, Setting, first_line
+from lifecycle.runtime.lines import say
 
 if TYPE_CHECKING:
     from lifecycle.tracking.maintenance.removal import Keep, Removable
@@ -76,14 +77,14 @@ def _print(folder: Path, found: list[Removable], options: Clean) -> None:
     sizes = [size_text(one.size) for one in found]
     names = [str(one.folder.path.relative_to(folder)) for one in found]
     for one, size, name in zip(found, sizes, names, strict=True):
-        print(f"{size:>9}  {name:<{max(map(len, names))}}  {one.reason}")
+        say(f"{size:>9}  {name:<{max(map(len, names))}}  {one.reason}")
     total = f"{len(found)} folder{'s' * (len(found) != 1)}, {size_text(sum(one.size for one in found))}"
     if not found:
-        print("Nothing to remove.")
+        say("Nothing to remove.")
     elif options.yes:
-        print(f"Removed {total}.")
+        say(f"Removed {total}.")
     else:
-        print(f"In all {total}. Nothing was removed: add yes=true to remove them.")
+        say(f"In all {total}. Nothing was removed: add yes=true to remove them.")
 
 
 def _keep(options: Clean) -> Keep:

@@ -9,6 +9,7 @@ from lifecycle import layout
 from lifecycle.cli import arguments
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import RequestError, Setting, TrackingError
+from lifecycle.runtime.lines import say
 from lifecycle.runtime.paths import shown
 from lifecycle.tracking.servers import waiting
 
@@ -43,11 +44,11 @@ def run(typed: list[str]) -> None:
     left = waiting.of(folder)
     sent = len(before.runs) - len(set(before.runs) & set(left.runs))
     if sent:
-        print(f"Sent {sent} run{'s' * (sent != 1)} to {found.server}.")
+        say(f"Sent {sent} run{'s' * (sent != 1)} to {found.server}.")
     recorded = len(set(before.journals) - set(left.journals))
     if recorded:
-        print(f"Recorded what was left of {recorded} run{'s' * (recorded != 1)} in {shown(folder)}.")
+        say(f"Recorded what was left of {recorded} run{'s' * (recorded != 1)} in {shown(folder)}.")
     problems = waiting.problems(left, found)
     if problems:
         raise TrackingError(" ".join(problems))
-    print("Nothing waits: all runs are recorded" + (f", and on {found.server}." if found.server else "."))
+    say("Nothing waits: all runs are recorded" + (f", and on {found.server}." if found.server else "."))

@@ -20,6 +20,7 @@ from lifecycle.config.schema import TrackingConfig
 from lifecycle.credentials import masked
 from lifecycle.errors import Interrupted, LifecycleError, RequestError, Setting
 from lifecycle.runtime import ports
+from lifecycle.runtime.lines import say
 from lifecycle.runtime.ports import HOST
 
 # On a slow machine importing MLflow's server, and migrating an old database, take long.
@@ -49,7 +50,7 @@ def run(arguments: list[str]) -> None:
     config = read(arguments, UIConfig, "ui")
     server = config.tracking.server
     if server is not None and server.lower().startswith(("http", "databricks")):
-        print(f"The runs are on {masked(server)}.")
+        say(f"The runs are on {masked(server)}.")
         return
     folder = Path(config.tracking.dir).expanduser().absolute()
     if not (folder / layout.DATABASE).is_file():
@@ -86,7 +87,7 @@ def _serve(port: int, folder: Path, link: str) -> None:
         server = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream, start_new_session=True)  # noqa: S603
         try:
             _wait(server, port, log)
-            print(f"The runs of {folder}:\n  {link}\nCtrl-C ends the UI.", flush=True)
+            say(f"The runs of {folder}:\n  {link}\nCtrl-C ends the UI.", flush=True)
             while server.poll() is None:
                 time.sleep(1)  # a signal interrupts a sleep at once, but not waitpid, if MLflow has imported polars
         except Interrupted as interrupted:

@@ -22,7 +22,7 @@ from lifecycle.tracking.messages import (
 from lifecycle.tracking.spool import late
 from lifecycle.tracking.spool.journal import Journal, waiting
 from lifecycle.tracking.store import Store
-from lifecycle.tracking.writer import Draw, RunWriter
+from lifecycle.tracking.writer import Draw, writer_of
 
 
 def settle(store: Store, draw: Draw | None) -> None:
@@ -42,7 +42,7 @@ def settle(store: Store, draw: Draw | None) -> None:
 
 
 def _write(store: Store, journal: Journal, draw: Draw | None) -> None:
-    writer = RunWriter(store.client, journal.run_id, draw)
+    writer = writer_of(store.client, journal.run_id, draw)
     end: FinishRun | FailRun | None = None
     for message in journal.messages():
         if isinstance(message, CreateRun):
