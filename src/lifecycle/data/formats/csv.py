@@ -146,7 +146,10 @@ def codes_of(file: Path, found: Dialect | None = None) -> list[str]:
                 next(lines, None)
             rows = csv.reader(lines, delimiter=found.delimiter, quotechar=found.quote)
         places = {
-            i for row in itertools.islice(rows, ROWS_TO_SEARCH) for i, cell in enumerate(row) if CODE.fullmatch(cell)
+            i
+            for row in itertools.islice(rows, ROWS_TO_SEARCH)
+            for i, cell in enumerate(row)
+            if cell[:1] == "0" and CODE.fullmatch(cell)
         }
     return [names[i] for i in sorted(places) if i < len(names)]
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -213,6 +214,7 @@ class CsvFile:
         return column
 
 
+@cache
 def kind_of(arrow_type: Any) -> str:
     """Return the kind of the values of a pyarrow type."""
     from pyarrow import types
