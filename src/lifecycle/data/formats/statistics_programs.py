@@ -100,7 +100,7 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     if len(set(frame.columns)) < len(frame.columns):
         repeated = next(name for name in frame.columns if list(frame.columns).count(name) > 1)
         raise ValueError(f"it has the column {repeated} twice")
-    changed = {}
+    changed: dict[str, Any] = {}
     for name in frame.columns:
         column = frame[name]
         if column.dtype.kind == "O" or isinstance(column.dtype, pd.StringDtype):
