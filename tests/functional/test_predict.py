@@ -520,8 +520,8 @@ def test_folders_that_hold_no_images_are_refused(lifecycle: Command, images: Mad
     assert (ended.code, ended.err) == (
         2,
         "lifecycle: input=new is a folder, and this model takes the columns width, count, length, zip, colour, flag, "
-        "ok. Give a file ending in .csv, .tsv, .txt, .data, .parquet, .feather, .json, .jsonl, .xlsx, .sqlite or "
-        ".npz.\n",
+        "ok. Give a file ending in .csv, .tsv, .txt, .data, .parquet, .feather, .json, .jsonl, .xlsx, .sqlite, "
+        ".npz, .dta, .sas7bdat or .xpt.\n",
     )
     assert not (tmp_path / "out.csv").exists()
 

@@ -49,6 +49,8 @@ def load_large(
     """
     target = Target(table.plugin.target, table.plugin.task or table.task, table.plugin.scale_target)
     found = labels_of(table, target)
+    table.target = found.values  # equal up to their names, and in memory once
+    choice = _choice(table, target)
     of_rows = None if table.weights is None else weights.checked(table.weights, weights.key_of(table.plugin))
     drawn = _draw(table, found, target, seed, of_rows, fold)
     of_train = None if of_rows is None else of_rows[drawn.train]
@@ -76,7 +78,7 @@ def load_large(
         notes=notes,
         weight=table.plugin.weight,
         plugin=table.plugin,
-        task_choice=_choice(table, target),
+        task_choice=choice,
         split_report=(*_left_out(table), *drawn.report),
         audit=audit,
         shards=table.shards,
@@ -84,7 +86,7 @@ def load_large(
 
 
 def _choice(table: LargeTable, target: Target) -> Text | None:
-    return task_choice(table.plugin, target, pd.Series(table.target) if table.classes is None else None)
+    return task_choice(table.plugin, target, pd.Series(table.target, copy=False) if table.classes is None else None)
 
 
 def _trim(table: LargeTable) -> None:

@@ -20,7 +20,7 @@ SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", SPACE: "
 DIALECT = "dialect"
 """The entry of a frame's ``attrs`` with the dialect of its file, in words."""
 
-WORD = re.compile(r"\"[^\"]*\"|'[^']*'(?=\s|$)|\S+")
+WORD = re.compile(r"\"(?:[^\"\\]|\"\"|\\.)*\"(?=\s|$)|\"[^\"]*\"|'[^']*'(?=\s|$)|\S+")
 """A cell of a line whose cells are separated by white space."""
 
 
@@ -141,7 +141,7 @@ class Dialect:
         >>> Dialect(("c0", "c1"), header=False, kept=False, missing=("?",)).described()
         'comma, no header (columns c0 to c1), ? is missing'
         """
-        marks = list(dict.fromkeys([*self.missing, *self.among_numbers]))
+        marks = list(dict.fromkeys(mark for mark in (*self.missing, *self.among_numbers) if mark))
         if self.is_plain and not marks and self.decimal == "." and not self.thousands and not self.index:
             return ""
         parts = [SEPARATORS.get(self.sep, repr(self.sep)), *([] if self.encoding == "utf-8" else [self.encoding])]
