@@ -56,7 +56,7 @@ def record(tracked: Run, outcome: Outcome) -> None:
 def record_scores(tracked: Run, outcome: Outcome) -> None:
     """Record scores, history and predictions."""
     history, evaluation, predictions = outcome.history, outcome.evaluation, outcome.predictions
-    tracked.log_scores({**evaluation.flat, **_kept(history)})
+    tracked.log_scores({**evaluation.recorded, **_kept(history)})
     tracked.tag(**{layout.HIGHER_IS_BETTER: json.dumps(evaluation.higher_is_better)})
     tracked.tag(weights_epoch=str(history.weights_epoch), stopped=history.stopped, precision=outcome.precision)
     if history.best_epoch is not None:
@@ -82,7 +82,8 @@ def record_model(tracked: Run, outcome: Outcome, folder: Path) -> None:
     params: dict[str, int | str] = {"missing": trained.missing}
     if can_forecast(trained):
         params["horizon"] = 0  # steps: 0 predicts the given rows
-    tracked.log_model(folder, trained.raw_columns, outputs, params)
+    about = {"name": f"{trained.model_name}-{trained.data_name}", "step": outcome.history.weights_epoch}
+    tracked.log_model(folder, trained.raw_columns, outputs, params, **about)
 
 
 def _kept(history: History) -> dict[str, float]:

@@ -58,10 +58,9 @@ class Rescored:
     notes: list[str]
 
     @property
-    def flat(self) -> dict[str, float]:
-        """All scores as the run records them: ``evaluate_<name>_accuracy``, ``evaluate_<name>_baseline_accuracy``."""
-        own = scores.prefixed(self.evaluation.own, FOLDER)
-        return own | scores.prefixed(self.evaluation.baseline, f"{FOLDER}_{self.name}_baseline")
+    def recorded(self) -> dict[str, float]:
+        """The scores as the run records them: ``evaluate_<name>_accuracy``; intervals and baselines are in tables."""
+        return scores.prefixed(self.evaluation.recorded, FOLDER)
 
 
 def own_rows(found: FoundRun, job: Job) -> Rescored:
@@ -151,7 +150,7 @@ def record(found: FoundRun, scored: Rescored, figures: bool) -> tuple[Run, Path,
     into = f"{FOLDER}/{scored.name}"
     # resume=False: a finished run stays FINISHED while scores are added to it.
     with track_again(found, resume=False) as tracked:
-        tracked.log_scores(scored.flat)
+        tracked.log_scores(scored.recorded)
         tracked.tag(
             **{f"{FOLDER}.{scored.name}.sha256": scored.data.digest, f"{FOLDER}.{scored.name}.source": scored.source}
         )

@@ -33,12 +33,14 @@ class RunOpened:
         folder: of the database.
         artifacts: folder of its artifacts.
         begun: milliseconds since 1970, where the database is locked and the run is not in it yet.
+        name: of a run that was created: other runs may have had the one that was asked for.
     """
 
     run_id: str
     folder: str
     artifacts: str
     begun: int | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ class CreateRun(StoreMessage[RunOpened]):
     Attributes:
         run_id: its id, where it has begun while the database was locked; else MLflow chooses one.
         begun: the time of that, in milliseconds since 1970.
+        is_numbered: whether a number is added to the name where other runs of the experiment have it.
     """
 
     reply = RunOpened
@@ -174,6 +177,7 @@ class CreateRun(StoreMessage[RunOpened]):
     tags: dict[str, str]
     run_id: str = ""
     begun: int = 0
+    is_numbered: bool = False
 
 
 @dataclass(frozen=True)
@@ -376,12 +380,16 @@ class LogModel(RepeatableMessage):
         columns: those that a prediction reads.
         outputs: MLflow's type of each column of a prediction.
         params: what ``predict`` takes in addition to rows, with its defaults.
+        name: of the model.
+        step: the epoch of its weights, whose scores are those of the model.
     """
 
     folder: str
     columns: list[str]
     outputs: dict[str, str]
     params: dict[str, int | str] = field(default_factory=dict)
+    name: str = "model"
+    step: int = 0
 
 
 @dataclass(frozen=True)
