@@ -86,6 +86,9 @@ class TrainerConfig:
         one_of(self, "precision", PRECISIONS)
 
 
+FIGURES = ("true", "false", "svg")
+
+
 @dataclass
 class TrackingConfig:
     """Where the run is recorded."""
@@ -98,7 +101,9 @@ class TrackingConfig:
     )
     artifacts: str | None = option(None, "where a new experiment of the server keeps artifacts; null: as it likes")
     checkpoints: str = option("local", "local; or server: they are sent, so that any machine can resume", CHECKPOINTS)
-    figures: bool = option(True, "draw the figures of each run; false saves about half a second per run")
+    figures: Any = option(
+        True, "draw the figures of each run: true, false (saves half a second per run), or svg: as vectors too", FIGURES
+    )
 
     def __post_init__(self) -> None:
         for name in ("dir", "experiment"):
@@ -108,6 +113,8 @@ class TrackingConfig:
         if self.uri is not None:
             check_server(self.uri)
         one_of(self, "checkpoints", CHECKPOINTS)
+        if not (isinstance(self.figures, bool) or self.figures == "svg"):
+            raise FieldError("figures", "must be true, false or svg", self.figures, "Leave it out for PNG files.")
         name = self.experiment
         if "/" in name or name.startswith(".") or len(name) > MOST_NAME_CHARACTERS:
             problem = (

@@ -29,8 +29,15 @@ WHOLE = r"-?(\d{1,3}|\d{5,15})"
 """A whole number as a text, other than of four digits, which is a year."""
 
 
-def draw_residuals(predictions: pd.DataFrame, target: str, file: Path) -> Figure:
-    """Draw predicted against true values, residuals (true - predicted) against predicted ones, and their histogram."""
+def draw_residuals(predictions: pd.DataFrame, target: str, file: Path, about: str = "") -> Figure:
+    """Draw predicted against true values, residuals (true - predicted) against predicted ones, and their histogram.
+
+    Args:
+        predictions: of the scored rows, with the truth.
+        target: its name.
+        file: the PNG.
+        about: the caption: data and run.
+    """
     true = predictions["actual"].to_numpy(dtype=float)
     predicted = predictions["predicted"].to_numpy(dtype=float)
     residuals, name = true - predicted, label(target, 30)
@@ -43,7 +50,7 @@ def draw_residuals(predictions: pd.DataFrame, target: str, file: Path) -> Figure
     }
     from matplotlib.ticker import MaxNLocator
 
-    with picture(file, 11.0, 3.7) as figure:
+    with picture(file, 11.0, 3.9, about=about) as figure:
         left, middle, right = figure.subplots(1, 3)
         ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
         left.scatter(true[some], predicted[some], color=COLOURS[0], **points)
@@ -56,26 +63,27 @@ def draw_residuals(predictions: pd.DataFrame, target: str, file: Path) -> Figure
         right.hist(residuals, bins=min(50, max(5, int(np.sqrt(len(residuals)) * 1.5))), color=COLOURS[0])
         right.axvline(0, linestyle="--", color="black", linewidth=1)
         right.set(
-            xlabel="residual (true - predicted)", ylabel="rows", title=f"Their histogram, mean {residuals.mean():.3g}"
+            xlabel="residual (true - predicted)", ylabel="rows", title=f"Histogram of residuals, mean {residuals.mean():.3g}"
         )
         right.yaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 
-def draw_forecast(predictions: pd.DataFrame, data: Dataset, file: Path) -> Figure:
+def draw_forecast(predictions: pd.DataFrame, data: Dataset, file: Path, about: str = "") -> Figure:
     """Draw truth, forecast and naive forecasts over time, after the known values before them.
 
     Args:
         predictions: of the scored rows, with the truth.
         data: the series; the axis shows its times, or row numbers if it has none.
         file: the PNG.
+        about: the caption: data and run.
     """
     part = data.scored
     # Of a series the scored part is the last one; if no rows are held out, it is the training part itself.
     before = [other for other in (data.train, data.val) if other is not None and other is not part]
     (when, *earlier), axis = moments([part, *before])
     order = np.argsort(when, kind="stable")
-    with picture(file, 9.5, 3.9) as figure:
+    with picture(file, 9.5, 4.1, about=about) as figure:
         axes = figure.subplots()
         if before:
             times, values = np.concatenate(earlier), np.concatenate([other.labels for other in before]).astype(float)

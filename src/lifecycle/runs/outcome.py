@@ -93,8 +93,14 @@ def _kept(history: History) -> dict[str, float]:
     return {f"kept_{name}": value for name, value in row.items() if name.startswith("val_")}
 
 
+def look_of(data: Dataset, run: str, figures: bool | str) -> artifacts.Look:
+    """Return caption and copies of the pictures of a run."""
+    rows = f"{len(data.scored):,} {data.scored_on.replace('_', ' ')} rows"
+    return artifacts.Look(f"{data.name}, {rows}, run {run}", figures == artifacts.SVG)
+
+
 @clock.phase("pictures")
-def record_pictures(tracked: Run, outcome: Outcome, figures: bool) -> list[str]:
+def record_pictures(tracked: Run, outcome: Outcome, figures: bool | str) -> list[str]:
     """Record tables, and with ``figures`` pictures, and return the names of the pictures.
 
     The process that records draws those that need no network; see :mod:`lifecycle.runs.recording_process`.
@@ -104,9 +110,9 @@ def record_pictures(tracked: Run, outcome: Outcome, figures: bool) -> list[str]:
     folder.mkdir()
     artifacts.write_tables(folder, data, predictions, outcome.evaluation)
     if figures:
-        trained = outcome.trained
-        pictures = artifacts.write_drawings(folder, trained.model_name, trained.network, data, predictions)
-        tracked.log_figures(asdict(outcome.history), predictions, data.spec)
-        pictures += artifacts.pictures_of(data.spec)
+        trained, look = outcome.trained, look_of(data, tracked.name, figures)
+        pictures = artifacts.write_drawings(folder, trained.model_name, trained.network, data, predictions, look)
+        tracked.log_figures(asdict(outcome.history), predictions, data.spec, **vars(look))
+        pictures += artifacts.pictures_of(data.spec, look=look)
     tracked.log_folder(folder)
     return pictures

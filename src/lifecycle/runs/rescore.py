@@ -25,6 +25,7 @@ from lifecycle.layout import DATA_DIGEST
 from lifecycle.plots import artifacts
 from lifecycle.predict import saved_model
 from lifecycle.runs import pipeline
+from lifecycle.runs.outcome import look_of
 from lifecycle.runs.recompile import compiled_as
 from lifecycle.tracking import provenance
 from lifecycle.tracking.run import Run, track_again
@@ -141,7 +142,7 @@ def other_rows(found: FoundRun, job: Job, request: Job, name: str, missing: str 
     return Rescored(name, data, source, replace(evaluation, on=name), predictions, notes)
 
 
-def record(found: FoundRun, scored: Rescored, figures: bool) -> tuple[Run, Path, list[str]]:
+def record(found: FoundRun, scored: Rescored, figures: bool | str) -> tuple[Run, Path, list[str]]:
     """Add the scores of a model on rows to its run, without a change of the run's status.
 
     Returns:
@@ -160,9 +161,10 @@ def record(found: FoundRun, scored: Rescored, figures: bool) -> tuple[Run, Path,
         scored.predictions.to_csv(folder / layout.PREDICTIONS, index=False)
         pictures: list[str] = []
         if figures:
-            pictures = artifacts.write_forecast(folder, scored.data, scored.predictions)
-            tracked.log_figures(None, scored.predictions, scored.data.spec, into)
-            pictures += artifacts.pictures_of(scored.data.spec, fitted=False)
+            look = look_of(scored.data, found.name, figures)
+            pictures = artifacts.write_forecast(folder, scored.data, scored.predictions, look)
+            tracked.log_figures(None, scored.predictions, scored.data.spec, into, **vars(look))
+            pictures += artifacts.pictures_of(scored.data.spec, fitted=False, look=look)
         tracked.log_folder(folder, into)
     return tracked, tracked.artifacts / into, pictures
 

@@ -363,12 +363,17 @@ class LogFigures(RepeatableMessage):
         history: fields of a :class:`lifecycle.fit.history.History`; ``None``: no learning curves.
         predictions: Parquet file of predictions and actual values.
         spec: fields of the :class:`lifecycle.contract.DataSpec`.
+        into: a folder of the artifacts.
+        about: caption of the figures: data and run.
+        has_copies: whether they are also written as vectors.
     """
 
     history: dict[str, Any] | None
     predictions: str
     spec: dict[str, Any]
     into: str | None = None
+    about: str = ""
+    has_copies: bool = False
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,12 @@ class Run:
         self.recorder.send(LogFolder(str(folder), into))
 
     def log_figures(
-        self, history: dict[str, Any] | None, predictions: pd.DataFrame, spec: DataSpec, into: str | None = None
+        self,
+        history: dict[str, Any] | None,
+        predictions: pd.DataFrame,
+        spec: DataSpec,
+        into: str | None = None,
+        **look: Any,
     ) -> None:
         """Draw the figures that need neither network nor data, and log them as artifacts.
 
@@ -171,11 +176,12 @@ class Run:
             predictions: predictions and actual values of the scored rows.
             spec: of the data.
             into: a folder of the artifacts.
+            look: ``about`` and ``has_copies`` of the message.
         """
         # A file rather than the message: predictions of millions of rows do not fit into a line of JSON.
         drawn, file = predictions.filter(regex="^(actual|predicted|probability_.*)$"), self.scratch / "drawn.parquet"
         drawn.to_parquet(file)
-        self.recorder.send(LogFigures(history, str(file), asdict(spec), into))
+        self.recorder.send(LogFigures(history, str(file), asdict(spec), into, **look))
 
     def tag(self, **tags: str) -> None:
         """Set tags."""

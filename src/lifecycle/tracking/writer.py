@@ -34,8 +34,8 @@ MAX_METRICS, MAX_PARAMS = 1000, 100
 """Of one request; MLflow's REST API refuses more, and its database store keeps the same limits."""
 MAX_TAG_CHARACTERS = 5000
 
-Draw = Callable[[Path, "dict[str, Any] | None", Path, "dict[str, Any]"], None]
-"""Draws the figures of a run into a folder, from its history, its predictions (Parquet) and its DataSpec."""
+Draw = Callable[[Path, "LogFigures"], None]
+"""Draws the figures of a run into a folder."""
 
 
 OF_EPOCHS = ("train_", "val_", "lr", "epoch")
@@ -127,7 +127,7 @@ class RunWriter:
         predictions = Path(message.predictions)
         folder = predictions.with_suffix("")
         folder.mkdir(exist_ok=True)  # it exists where the message is repeated
-        self._draw(folder, message.history, predictions, message.spec)
+        self._draw(folder, message)
         self.write(LogFolder(str(folder), message.into))
 
     @write.register
