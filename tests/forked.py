@@ -37,7 +37,9 @@ class Forks:
     def __init__(self, tables: Path) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [sys.executable, "-P", str(SERVER), str(theirs.fileno()), str(tables)]
-        self._server = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        # Its first run must not be sent to the database of a test, whose address MLflow leaves in the environment.
+        own = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        self._server = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=own)
         theirs.close()
         self._news = threading.Condition()
         self._begun: list[int] = []

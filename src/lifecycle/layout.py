@@ -47,6 +47,9 @@ SAVED = "saved"
 MODEL_LATER = "mlflow_model.json"
 """What an MLflow model of it needs in addition."""
 
+NOTE = "mlflow.note.content"
+"""MLflow's tag of the description of a run, in Markdown."""
+
 # Tags of a run. The digests are also keys of a saved model's provenance.
 COMMAND = "lifecycle.command"
 OVERRIDES = "lifecycle.overrides"

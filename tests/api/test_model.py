@@ -733,7 +733,7 @@ def test_within_a_run_of_the_caller_a_fit_is_recorded_in_it(open_run: Any, tmp_p
     points = client.get_metric_history(run.info.run_id, "val_loss")
     assert [point.step for point in points] == [1, 2, 3]
     assert [point.value for point in points] == model.history.history["val_loss"]
-    loaded = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
+    loaded = mlflow.pyfunc.load_model(f"models:/{found.outputs.model_outputs[0].model_id}")
     assert loaded.predict(frame)["predicted"].tolist() == model.predict(frame).tolist()
     assert fitted(frame[FEATURES], frame["kind"]).run_id is None  # no run is open any more
 

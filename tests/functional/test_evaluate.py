@@ -77,8 +77,6 @@ def test_the_own_test_rows_have_the_same_scores_to_the_last_digit(evaluate: Eval
     assert after.info.end_time == before.info.end_time
     own = {name: value for name, value in before.data.metrics.items() if name.startswith("test_")}
     assert {name: after.data.metrics[f"evaluate_{name}"] for name in own} == own
-    baseline = {name: value for name, value in before.data.metrics.items() if name.startswith("baseline_")}
-    assert {name: after.data.metrics[f"evaluate_test_{name}"] for name in baseline} == baseline
     assert {name: after.data.metrics[name] for name in before.data.metrics} == before.data.metrics
     for name in ("predictions.csv", "scores.csv", "baselines.csv"):
         again = artifacts(after) / "evaluate" / "test" / name
@@ -114,7 +112,8 @@ def test_other_labelled_rows_are_all_scored_by_what_the_run_learnt(
     np.testing.assert_allclose(table[probabilities], expected[probabilities], atol=1e-6)
     metrics = run.data.metrics
     assert metrics["evaluate_other_accuracy"] == pytest.approx(accuracy_score(table["actual"], table["predicted"]))
-    assert metrics["evaluate_other_baseline_loss"] == pytest.approx(_loss_of_shares(others), rel=1e-4)
+    scores = pd.read_csv(artifacts(run) / "evaluate" / "other" / "scores.csv", index_col="score")
+    assert scores.loc["loss", "baseline"] == pytest.approx(_loss_of_shares(others), rel=1e-4)
     assert "(class shares of these rows)" in ended.out
     assert run.data.tags["evaluate.other.source"] == "other.csv"
     assert len(run.data.tags["evaluate.other.sha256"]) == 64

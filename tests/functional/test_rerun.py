@@ -113,7 +113,7 @@ def test_a_run_that_comes_to_the_same_is_reproduced(trained: Trained) -> None:
     assert (ended.code, ended.out, ended.err) == (0, "reproduced: all scores equal\n", "")
     again, run = trained.last(), trained.run
     assert again.info.run_id != run.info.run_id
-    assert (again.info.status, again.info.run_name) == ("FINISHED", run.info.run_name)
+    assert (again.info.status, again.info.run_name) == ("FINISHED", f"{run.info.run_name}-2")
     assert again.data.tags["lifecycle.rerun_of"] == run.info.run_id
     assert again.data.params == run.data.params
     assert again.data.metrics == run.data.metrics

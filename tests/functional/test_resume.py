@@ -640,7 +640,6 @@ def test_a_run_with_more_epochs_is_what_it_would_have_been_with_them_from_the_be
     assert longer.data.metrics == whole.data.metrics
     assert len(points(tmp_path, longer)["val_loss"]) == 9
     assert [step for step, _ in points(tmp_path, longer)["test_loss"]] == [0, 1]  # of 3 epochs, and of 9
-    assert [step for step, _ in points(tmp_path, longer)["baseline_loss"]] == [0]
     assert longer.data.tags["stopped"] == "max_epochs=9 was reached"
     assert longer.data.tags["lifecycle.max_epochs"] == "9"
     for file in ("config.yaml", "request.json"):

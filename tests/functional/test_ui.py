@@ -75,7 +75,8 @@ def ui(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterat
 @pytest.mark.slow
 def test_the_link_opens_on_the_charts_of_the_runs(ui: UI) -> None:
     found = re.fullmatch(
-        rf"http://127.0.0.1:{ui.port}/#/experiments/(\d+)/runs\?workflowType=machine_learning&compareRunsMode=CHART",
+        rf"http://127.0.0.1:{ui.port}/#/experiments/(\d+)/runs\?workflowType=machine_learning&compareRunsMode=CHART"
+        "&viewStateShareKey=lifecycle",
         ui.link,
     )
     assert found, ui.link

@@ -89,6 +89,9 @@ class TrainerConfig:
         one_of(self, "precision", PRECISIONS)
 
 
+FIGURES = ("true", "false", "svg")
+
+
 @dataclass
 class TrackingConfig:
     """Where the run is recorded."""
@@ -101,7 +104,9 @@ class TrackingConfig:
     )
     artifacts: str | None = option(None, "where a new experiment of the server keeps artifacts; null: as it likes")
     checkpoints: str = option("local", "local; or server: they are sent, so that any machine can resume", CHECKPOINTS)
-    figures: bool = option(True, "draw the figures of each run; false saves about half a second per run")
+    figures: Any = option(
+        True, "draw the figures of each run: true, false (saves half a second per run), or svg: as vectors too", FIGURES
+    )
 
     def __post_init__(self) -> None:
         for name in ("dir", "experiment"):
@@ -111,6 +116,8 @@ class TrackingConfig:
         if self.uri is not None:
             check_server(self.uri)
         one_of(self, "checkpoints", CHECKPOINTS)
+        if not (isinstance(self.figures, bool) or self.figures == "svg"):
+            raise FieldError("figures", "must be true, false or svg", self.figures, "Leave it out for PNG files.")
         name = self.experiment
         if not EXPERIMENT_NAME.fullmatch(name) or len(name) > MOST_NAME_CHARACTERS:
             problem = (
@@ -297,6 +304,12 @@ class RunConfig:
     verbose: int = 1  # 0 silent, 1 a progress bar (25 lines at most where there is no terminal), 2 a line an epoch
 
 
+IN_NAMES = ("model", "data", "seed", "seeds", "cv.fold", "cv.repeat", "experiment")
+"""Keys whose values are in the name of every run."""
+MOST_OF_LABEL = 100
+"""Characters of what differs in a sweep; MLflow's database takes names of 250."""
+
+
 @dataclass(frozen=True)
 class SweepJob:
     """The place of a run in a sweep.
@@ -308,6 +321,7 @@ class SweepJob:
         configuration: digest that runs share which differ in seed and fold only.
         data: digest of the data when the sweep was planned; empty: they could not be read then.
         attempt: from 1; a failed job is run again as a new run.
+        words: overrides in which it differs from the other jobs, as typed.
     """
 
     name: str
@@ -316,6 +330,28 @@ class SweepJob:
     configuration: str = ""
     data: str = ""
     attempt: int = 1
+    words: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What tells the job from the others, in addition to what every name of a run has.
+
+        >>> SweepJob("", words=("optimizer.lr=0.012345678", "seed=1", "model=mlp")).label
+        'lr=0.01235'
+        """
+        parts = [word.lstrip("+").partition("=") for word in self.words]
+        own = [(key, value) for key, _, value in parts if key not in IN_NAMES]
+        short = [key.rpartition(".")[2] for key, _ in own]
+        keys = [last if short.count(last) == 1 else key for last, (key, _) in zip(short, own, strict=True)]
+        return "-".join(f"{key}={_short(value)}" for key, (_, value) in zip(keys, own, strict=True))[:MOST_OF_LABEL]
+
+
+def _short(value: str) -> str:
+    """Return a value as typed; of a number that a search has suggested, four digits."""
+    try:
+        return min(f"{float(value):.4g}", value, key=len)
+    except ValueError:
+        return value
 
 
 @dataclass(frozen=True)
@@ -357,9 +393,15 @@ class Request:
             else [self.choices[g] for g in ("model", "data")]
         )
         own = self.expressions.get(("tracking", "run_name"), self.tracking.run_name)
+        label = [] if self.sweep is None or not self.sweep.label else [self.sweep.label]
         cv = self.config.cv
         fold = [] if cv.fold is None else [f"fold{cv.fold}" if cv.repeats == 1 else f"fold{cv.repeat}.{cv.fold}"]
-        return masked(own or "-".join([*names, str(self.config.seed), *fold]))
+        return masked(own or "-".join([*names, str(self.config.seed), *fold, *label]))
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the user has named the run."""
+        return bool(self.tracking.run_name)
 
 
 @dataclass(frozen=True)

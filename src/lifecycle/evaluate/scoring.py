@@ -99,17 +99,9 @@ class Evaluation:
         return gain > 0 if self.higher_is_better.get(name) else gain < 0
 
     @property
-    def own(self) -> dict[str, float]:
-        """The scores and intervals of the network: ``test_accuracy``, ``test_accuracy_low``, ``test_accuracy_high``."""
-        named = prefixed(self.scores, self.on)
-        for name, (low, high) in self.intervals.items():
-            named |= {f"{self.on}_{name}_low": low, f"{self.on}_{name}_high": high}
-        return named
-
-    @property
-    def flat(self) -> dict[str, float]:
-        """All scores as a run records them: :attr:`own`, and ``baseline_accuracy`` of the baseline to beat."""
-        return self.own | prefixed(self.baseline, "baseline")
+    def recorded(self) -> dict[str, float]:
+        """The scores of the network as a run records them: ``test_accuracy``; intervals and baselines are in tables."""
+        return prefixed(self.scores, self.on)
 
 
 @dataclass(frozen=True)

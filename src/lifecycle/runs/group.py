@@ -29,7 +29,7 @@ from lifecycle.fit.vectorised.members import Member, bytes_needed, bytes_of, kin
 from lifecycle.plots import artifacts
 from lifecycle.predict.outputs import as_frame, column_names, with_truth
 from lifecycle.runs import outcome as outcomes
-from lifecycle.runs import pipeline
+from lifecycle.runs import description, pipeline
 from lifecycle.runtime import process_state
 from lifecycle.runtime.memory import free_memory
 from lifecycle.tracking import failures
@@ -285,6 +285,7 @@ class _Runner:
         result = outcomes.Outcome(data, history, evaluation, predictions, trained, "32")
         tracked.scratch.mkdir(parents=True, exist_ok=True)
         outcomes.record_scores(tracked, result)
+        tracked.describe(description.ended(fit.job, fit.prepared, history, evaluation, ""))
         artifacts.write_scores(tracked.artifacts, evaluation)
         saved = tracked.artifacts / layout.SAVED
         outcomes.record_model(tracked, result, saved)

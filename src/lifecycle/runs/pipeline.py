@@ -37,7 +37,7 @@ from lifecycle.predict import saved_model
 from lifecycle.predict.outputs import as_frame, column_names, outputs_of, with_truth
 from lifecycle.predict.trained_model import READING, TIME_STEP, TrainedModel
 from lifecycle.profiling import clock, files
-from lifecycle.runs import profiled, pruning
+from lifecycle.runs import description, profiled, pruning
 from lifecycle.runs.outcome import Outcome, record, record_pictures
 from lifecycle.runtime import process_state
 from lifecycle.runtime.faults import Cures, explained, largest
@@ -266,6 +266,7 @@ def describe(job: Job, prepared: Prepared, tracked: Run) -> Text | None:
         The note on a batch size that is reduced; or ``None``.
     """
     data, module = prepared.data, prepared.module
+    tracked.describe(description.begun(job, prepared))
     tracked.log_data(data.name, data.digest, path_of(job.data, data.kind), data.num_rows)
     tracked.tag(
         **data.split_digests, **{layout.SPLIT_ROWS: data.split_rows}
@@ -314,6 +315,8 @@ def conclude(job: Job, prepared: Prepared, printer: report.Report, tracked: Run,
     # First, since the recording process draws them while this one saves the rest.
     pictures = record_pictures(tracked, outcome, job.request.tracking.figures)
     record(tracked, outcome)
+    images = description.images(pictures, tracked.id)
+    tracked.describe(description.ended(job, prepared, history, evaluation, images))
     printer.end(data, history, evaluation, tracked, pictures)
     if job.request.sweep is None:  # a sweep prints it once, at its end
         printer.next(tracked.folder)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lifecycle.runs.pipeline import Prepared
     from lifecycle.tracking.run import Run
 
-SCORES = ("test_", "training_set_", "kept_", "baseline_")
+SCORES = ("test_", "training_set_", "kept_")
 """Prefixes of the names of final scores, in the order in which differences are listed."""
 
 SECONDS = "epoch_seconds"
@@ -157,8 +157,9 @@ def _cause(found: FoundRun, repeated: FoundRun, differences: list[Difference]) -
 
 def _scores(found: FoundRun, repeated: FoundRun, tolerance: float = 0.0) -> list[str]:
     """Return a line for each final score that differs by more than a tolerance."""
-    # Intervals after all scores: they differ whenever their score does.
-    both = sorted({*found.metrics, *repeated.metrics}, key=lambda name: (name.endswith(("_low", "_high")), name))
+    # Runs of version 0.1 also have the ends of intervals as metrics.
+    known = {*found.metrics, *repeated.metrics}
+    both = sorted(name for name in known if name.removesuffix("_low").removesuffix("_high") not in known - {name})
     names = [name for prefix in SCORES for name in both if name.startswith(prefix)]
     pairs = [(name, found.metrics.get(name), repeated.metrics.get(name)) for name in names]
     return [_change(name, then, now) for name, then, now in pairs if not _equal(then, now, tolerance)]

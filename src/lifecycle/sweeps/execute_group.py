@@ -150,7 +150,7 @@ class _Execution:
                 request,
                 command=plan.command,
                 overrides=tuple(job.record["overrides"]),
-                sweep=SweepJob(plan.name, job.number, job.signature, job.configuration, job.data, attempt),
+                sweep=SweepJob(plan.name, job.number, job.signature, job.configuration, job.data, attempt, job.words),
             )
             for request, job, attempt in zip(requests, jobs, attempts, strict=True)
         ]

@@ -57,7 +57,7 @@ class PlannedJob:
         """Return the request of the job, rebuilt from its record."""
         request = request_record.request_of(plan.record_of(self))
         request_record.place(request, plan.place)
-        place = SweepJob(plan.name, self.number, self.signature, self.configuration, self.data, attempt)
+        place = SweepJob(plan.name, self.number, self.signature, self.configuration, self.data, attempt, self.words)
         overrides = tuple(self.record["overrides"])
         return replace(request, command=plan.command, overrides=overrides, sweep=place)
 

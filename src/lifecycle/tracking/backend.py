@@ -50,6 +50,7 @@ from lifecycle.tracking.messages import (
     SetTags,
     WarmUp,
 )
+from lifecycle.tracking.pages import names
 from lifecycle.tracking.provenance import commit
 from lifecycle.tracking.servers import outbox
 from lifecycle.tracking.servers.lookup import Lookup, lookup_of
@@ -166,16 +167,16 @@ class Backend:
         store = self._open(message.cwd, message.tracking)
         # Under the store's lock: a process that saw the run before it has its own lock would take it for dead.
         with store.lock():
-            created = store.client.create_run(
-                store.experiment_id, tags={**message.tags, **commit()}, run_name=message.name
-            )
+            (name,) = names.free(store.folder, int(store.experiment_id), [message.name])
+            name = name if message.is_numbered else message.name
+            created = store.client.create_run(store.experiment_id, tags={**message.tags, **commit()}, run_name=name)
             self.run_id, self._artifacts = created.info.run_id, artifacts(created)
             self._lock_run(store.checkpoints(created.info.run_id))
             store.reserve(created.info.run_id)
             self._put(store.folder, created.info.run_id, message.tracking)
             # Runs that were killed are settled here, as no server watches over them.
             _unless_busy(lambda: close_dead_runs(store))
-        return RunOpened(created.info.run_id, str(store.folder), str(artifacts(created)))
+        return RunOpened(created.info.run_id, str(store.folder), str(artifacts(created)), name=name)
 
     def _begin_late(self, message: CreateRun) -> RunOpened:
         """Begin a run that the database does not have yet."""

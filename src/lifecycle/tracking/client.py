@@ -180,7 +180,7 @@ def warm_up(config: TrackingConfig) -> None:
     """
     config.check()
     client = borrow()
-    client.send(WarmUp(config.dir, str(Path.cwd()), config.figures))
+    client.send(WarmUp(config.dir, str(Path.cwd()), bool(config.figures)))
     give_back(client)
 
 

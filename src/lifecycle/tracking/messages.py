@@ -33,12 +33,14 @@ class RunOpened:
         folder: of the database.
         artifacts: folder of its artifacts.
         begun: milliseconds since 1970, where the database is locked and the run is not in it yet.
+        name: of a run that was created: other runs may have had the one that was asked for.
     """
 
     run_id: str
     folder: str
     artifacts: str
     begun: int | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ class CreateRun(StoreMessage[RunOpened]):
     Attributes:
         run_id: its id, where it has begun while the database was locked; else MLflow chooses one.
         begun: the time of that, in milliseconds since 1970.
+        is_numbered: whether a number is added to the name where other runs of the experiment have it.
     """
 
     reply = RunOpened
@@ -174,6 +177,7 @@ class CreateRun(StoreMessage[RunOpened]):
     tags: dict[str, str]
     run_id: str = ""
     begun: int = 0
+    is_numbered: bool = False
 
 
 @dataclass(frozen=True)
@@ -359,12 +363,17 @@ class LogFigures(RepeatableMessage):
         history: fields of a :class:`lifecycle.fit.history.History`; ``None``: no learning curves.
         predictions: Parquet file of predictions and actual values.
         spec: fields of the :class:`lifecycle.contract.DataSpec`.
+        into: a folder of the artifacts.
+        about: caption of the figures: data and run.
+        has_copies: whether they are also written as vectors.
     """
 
     history: dict[str, Any] | None
     predictions: str
     spec: dict[str, Any]
     into: str | None = None
+    about: str = ""
+    has_copies: bool = False
 
 
 @dataclass(frozen=True)
@@ -376,12 +385,16 @@ class LogModel(RepeatableMessage):
         columns: those that a prediction reads.
         outputs: MLflow's type of each column of a prediction.
         params: what ``predict`` takes in addition to rows, with its defaults.
+        name: of the model.
+        step: the epoch of its weights, whose scores are those of the model.
     """
 
     folder: str
     columns: list[str]
     outputs: dict[str, str]
     params: dict[str, int | str] = field(default_factory=dict)
+    name: str = "model"
+    step: int = 0
 
 
 @dataclass(frozen=True)

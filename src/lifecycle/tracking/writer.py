@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable
 from functools import singledispatchmethod
 from pathlib import Path
@@ -33,8 +35,15 @@ MAX_METRICS, MAX_PARAMS = 1000, 100
 """Of one request; MLflow's REST API refuses more, and its database store keeps the same limits."""
 MAX_TAG_CHARACTERS = 5000
 
-Draw = Callable[[Path, "dict[str, Any] | None", Path, "dict[str, Any]"], None]
-"""Draws the figures of a run into a folder, from its history, its predictions (Parquet) and its DataSpec."""
+Draw = Callable[[Path, "LogFigures"], None]
+"""Draws the figures of a run into a folder."""
+
+
+OF_EPOCHS = ("train_", "val_", "lr", "epoch")
+"""Beginnings of the names of scores that a run has once an epoch."""
+
+NOT_IN_MODEL_NAMES = re.compile(r"[/:.%\"']")
+"""Characters that MLflow refuses in the name of a model."""
 
 
 class RunWriter:
@@ -119,7 +128,7 @@ class RunWriter:
         predictions = Path(message.predictions)
         folder = predictions.with_suffix("")
         folder.mkdir(exist_ok=True)  # it exists where the message is repeated
-        self._draw(folder, message.history, predictions, message.spec)
+        self._draw(folder, message)
         self.write(LogFolder(str(folder), message.into))
 
     @write.register
@@ -127,19 +136,43 @@ class RunWriter:
         import mlflow.pyfunc
         from mlflow.models import Model
 
-        if search.is_saved(self.client, self.client.get_run(self.run_id), Path(message.folder)):
+        run = self.client.get_run(self.run_id)
+        if search.is_saved(self.client, run, Path(message.folder)):
             return  # the run was killed after its model was logged, and has been resumed
         # With pip_requirements, as MLflow would otherwise load the model once more to infer them.
-        Model.log(
+        logged = Model.log(
             artifact_path=None,  # since MLflow 3 a model is an entity with its own artifacts, not a folder of the run's
-            name="model",
+            name=_model_name(message.name),
             flavor=mlflow.pyfunc,
             run_id=self.run_id,
+            step=message.step,  # MLflow gives the model the run's scores of this step
             loader_module="lifecycle.saved",  # written into every model: the path must stay
             data_path=message.folder,
             pip_requirements=[f"{name}=={version}" for name, version in versions().items() if name != "python"],
             signature=signature_of(message.columns, message.outputs, message.params),
         )
+        self._score_model(run, logged.model_id, message.step)
+
+    def _score_model(self, run: Any, model_id: str, step: int) -> None:
+        """Give a model the final scores of its run, and with them its data set; it has those of ``step`` already."""
+        from mlflow.entities import Metric
+
+        inputs = run.inputs.dataset_inputs if run.inputs is not None else []
+        data = inputs[0].dataset if inputs else None
+        about = {} if data is None else {"dataset_name": data.name, "dataset_digest": data.digest}
+        final = [name for name in run.data.metrics if not name.startswith(OF_EPOCHS)]
+        points = [self.client.get_metric_history(self.run_id, name)[-1] for name in final]
+        scores = [
+            Metric(one.key, one.value, one.timestamp, one.step, model_id=model_id, run_id=self.run_id, **about)
+            for one in points
+            if one.step != step and not math.isnan(one.value)  # which MLflow would store as 0
+        ]
+        if scores:
+            self.client.log_batch(self.run_id, metrics=scores)
+
+
+def _model_name(name: str) -> str:
+    return NOT_IN_MODEL_NAMES.sub("-", name) or "model"
 
 
 class DirectWriter(RunWriter):

@@ -31,13 +31,18 @@ class Input:
     profile: str | None
 
 
+Score = tuple[str, float, int, int, str | None, str | None]
+"""Name of the metric, value, milliseconds since 1970, step; name and digest of the data set."""
+
+
 @dataclass(frozen=True)
 class LoggedModel:
-    """An MLflow model of a run; its folder."""
+    """An MLflow model of a run; its folder and its scores."""
 
     model_id: str
     name: str
     folder: Path
+    scores: list[Score]
 
 
 @dataclass(frozen=True)
@@ -104,8 +109,19 @@ def read(database: sqlite3.Connection, store: Path, run_id: str) -> LocalRun | N
         params=dict(params.fetchall()),
         tags=dict(tags.fetchall()),
         inputs=[Input(*row) for row in inputs],
-        models=[LoggedModel(model, title, path_of(place)) for model, title, place in models],
+        models=[
+            LoggedModel(model, title, path_of(place), _scores(database, model)) for model, title, place in models.fetchall()
+        ],
     )
+
+
+def _scores(database: sqlite3.Connection, model_id: str) -> list[Score]:
+    found = database.execute(
+        "SELECT metric_name, metric_value, metric_timestamp_ms, metric_step, dataset_name, dataset_digest "
+        "FROM logged_model_metrics WHERE model_id = ? AND metric_value IS NOT NULL",
+        (model_id,),
+    )
+    return found.fetchall()
 
 
 def points(database: sqlite3.Connection, run_id: str, after: int) -> tuple[list[Point], int]:

@@ -15,7 +15,7 @@ from lifecycle import layout
 from lifecycle.errors import TrackingError
 from lifecycle.tracking.model_registry import quoted
 from lifecycle.tracking.servers import answers, databases
-from lifecycle.tracking.servers.local_run import Input, LocalRun, LoggedModel, Point, profile_of
+from lifecycle.tracking.servers.local_run import Input, LocalRun, LoggedModel, Point, Score, profile_of
 from lifecycle.tracking.servers.outbox import Entry
 
 SECONDS_OF_REQUEST = 10
@@ -150,8 +150,20 @@ def send_model(client: Any, entry: Entry, model: LoggedModel) -> None:
         _rename(copy / MLMODEL, sent.model_id, entry.server_run, sent.artifact_location)
         client.log_model_artifacts(sent.model_id, str(copy))
     client.finalize_logged_model(sent.model_id, LoggedModelStatus.READY)
+    _send_scores(client, entry.server_run, sent.model_id, model.scores)
     if sent.model_id not in outputs_of(client, entry.server_run):  # a server refuses the same one twice
         client.log_outputs(entry.server_run, [LoggedModelOutput(sent.model_id, 0)])
+
+
+def _send_scores(client: Any, server_run: str, model_id: str, scores: Sequence[Score]) -> None:
+    from mlflow.entities import Metric
+
+    listed = [
+        Metric(*one[:4], model_id=model_id, run_id=server_run, dataset_name=one[4], dataset_digest=one[5])
+        for one in scores
+    ]
+    if listed:
+        client.log_batch(server_run, metrics=listed)
 
 
 def outputs_of(client: Any, server_run: str) -> list[str]:
