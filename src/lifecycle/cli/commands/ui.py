@@ -90,7 +90,7 @@ def _on_server(config: UIConfig, server: str) -> str:
             return f"The runs are on {where}."
         query = view.open_view(client, found.experiment_id)
     except Exception as error:  # MLflow's and the network's errors have no common base
-        return f"The runs are on {where}, which cannot be asked now: {explanation(error)}."
+        return f"The runs are on {where}, which cannot be asked now: {explanation(error, server)}."
     # A browser asks for the name and the password.
     link = view.address(where.replace("***@", ""), found.experiment_id, query)
     return f"The runs are on {where}:\n  {link}"
