@@ -7,6 +7,7 @@ process that runs, and those of the process that records.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import io
@@ -300,6 +301,24 @@ def preload(tables: Path) -> None:
     warm_up()
     gc.collect()
     gc.freeze()
+    use_huge_pages()
+
+
+HUGE_PAGE, MADV_COLLAPSE = 2 << 20, 25
+
+
+def use_huge_pages() -> None:
+    """Have Linux keep the memory of this process in huge pages, where it can: a fork then copies 1 entry for 512.
+
+    A page that the forked process changes is copied alone, as before.
+    """
+    libc = ctypes.CDLL(None)
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        addresses, access, _, _, inode, *_ = line.split()
+        first, end = (int(text, 16) for text in addresses.split("-"))
+        first, end = -(-first // HUGE_PAGE) * HUGE_PAGE, end // HUGE_PAGE * HUGE_PAGE
+        if access.startswith("rw") and inode == "0" and first < end:
+            libc.madvise(ctypes.c_void_p(first), ctypes.c_size_t(end - first), MADV_COLLAPSE)
 
 
 if __name__ == "__main__":

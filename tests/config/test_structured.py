@@ -15,7 +15,9 @@ from lifecycle import registry
 from lifecycle.config.choices import TYPED
 from lifecycle.config.schema import RunConfig, TrackingConfig, TrainerConfig
 from lifecycle.config.search_path import hydra_ready
-from lifecycle.config.structured import copied, structured, template, without
+from lifecycle.config.structured import copied, structured, structured_object, template, without
+from lifecycle.data.kinds.table import Table
+from lifecycle.plugins.mlp import MLP
 from tests.config.test_loader import leaves
 
 CLASSES = [
@@ -88,6 +90,29 @@ CONFIGURATIONS = {
     "of plain values": OmegaConf.create({"a": [{"b": None}, "${a.0.b}", b"x"], 3: "???", "${no key}": {}, "c": "${a}"}),
     "of a command": composed("data=digits", "model=cnn", "trainer.max_epochs=3", "seed=${model.channels.0}"),
 }
+
+
+OBJECTS = [
+    TrainerConfig(),
+    TrainerConfig(max_epochs=3, patience=None, restore_best=False),  # type: ignore[arg-type]
+    TrackingConfig(dir="elsewhere"),
+    MLP(hidden=[8, 4], dropout=0.5),
+    Table(path="a.csv", target="y"),
+    Table(path="a.csv", target=["y", "z"], val_size=0),
+    Outer(inner=Inner(numbers=[], either=3, open=1, missing="there"), rate=1, nothing=Inner()),
+    Outer(by_name={"y": Inner(numbers=[4])}, refers=7),
+]
+
+
+@pytest.mark.parametrize("value", OBJECTS, ids=repr)
+def test_the_configuration_of_an_object_is_omegaconfs_own(value: Any) -> None:
+    try:
+        expected = OmegaConf.structured(value)
+    except ValueError as error:
+        with pytest.raises(type(error)):
+            structured_object(value)
+    else:
+        assert leaves(structured_object(value)) == leaves(expected)
 
 
 @pytest.mark.parametrize("config", CONFIGURATIONS.values(), ids=CONFIGURATIONS)

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import OmegaConf, open_dict
+from omegaconf import OmegaConf, flag_override, open_dict
 
 from lifecycle import registry
 from lifecycle.api.training_rows import TrainingRows
 from lifecycle.config.choices import TYPED, name_of
 from lifecycle.config.request_record import FROM_PYTHON
 from lifecycle.config.schema import Request, RunConfig, TrackingConfig, TrainerConfig
-from lifecycle.config.structured import structured, template
+from lifecycle.config.structured import structured, structured_object, template
 from lifecycle.config.tasks import TASKS
 from lifecycle.config.tracking_address import is_server
 from lifecycle.contract import REGRESSION
@@ -193,9 +193,9 @@ def compose(
         "tracking": tracking_config(tracking),
     }
     root = structured(RunConfig)
-    with open_dict(root):
+    with open_dict(root), flag_override(root, "no_deepcopy_set_nodes", True):
         for name, config in groups.items():
-            root[name] = OmegaConf.structured(config)
+            root[name] = structured_object(config)
     weights = compiled.class_weights
     if isinstance(weights, dict):  # keys of a configuration are texts
         weights = {str(name): value for name, value in weights.items()}

@@ -24,7 +24,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from lifecycle import registry
-from lifecycle.config.options import CHOICES, EXPERIMENT, OURS
+from lifecycle.config.options import CHOICES, EXPERIMENT, OURS, SWEEP
 from lifecycle.config.structured import copied, defaults
 
 MOST_KEPT = 16
@@ -144,7 +144,7 @@ def _is_choice(override: Override) -> bool:
     is_one = override.package is None and not override.is_sweep_override() and isinstance(override.value(), str)
     if override.is_add():
         return is_one and group == EXPERIMENT
-    return is_one and group in CHOICES and not (override.is_delete() or override.is_force_add())
+    return is_one and group in (*CHOICES, SWEEP) and not (override.is_delete() or override.is_force_add())
 
 
 def _is_swept(override: Override) -> bool:

@@ -19,6 +19,18 @@ def structured(cls: type) -> DictConfig:
     return copied(template(cls))
 
 
+def structured_object(value: Any) -> DictConfig:
+    """Return the configuration of an object of a dataclass, as ``OmegaConf.structured`` makes it, in less time."""
+    config = structured(type(value))
+    known = defaults(type(value))
+    for item in fields(value):
+        given, default = getattr(value, item.name), known[item.name]
+        is_open = item.default is MISSING and item.default_factory is MISSING
+        if is_open or type(given) is not type(default) or given != default:
+            config[item.name] = given
+    return config
+
+
 def template(cls: type) -> DictConfig:
     """Return the same, to be read only."""
     found = _known.get(cls)
