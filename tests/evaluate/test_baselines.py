@@ -221,6 +221,19 @@ def test_the_direction_is_known_for_metrics_that_torchmetrics_leaves_open() -> N
     assert not judged_on(classes({"no": 45, "yes": 15}), ["specificity"], weight=-10.0).beats_baseline
 
 
+def test_where_a_class_is_rare_accuracy_does_not_judge() -> None:
+    rare, names = classes({"no": 93, "yes": 7}), ["accuracy", "balanced_accuracy", "average_precision"]
+    evaluation = judged_on(rare, names, weight=0.0)  # every row is of the frequent class, or as likely as another
+    assert evaluation.judged_by == "average_precision"
+    assert not evaluation.beats_baseline
+    assert judged_on(rare, names[:2], weight=0.0).judged_by == "balanced_accuracy"
+    assert judged_on(rare, names[:1], weight=0.0).judged_by == "accuracy"
+    assert judged_on(classes({"no": 60, "yes": 40}), names, weight=0.0).judged_by == "accuracy"
+    informed = judged_on(rare, names, weight=10.0)
+    assert informed.scores["average_precision"] > informed.baseline["average_precision"]
+    assert informed.beats_baseline
+
+
 @pytest.mark.parametrize(("others", "judge_is"), [(["mae"], "mae"), ([], "loss")])
 def test_a_metric_that_the_baseline_does_not_have_is_passed_over(others: list[str], judge_is: str) -> None:
     evaluation = judged_on(values(), ["pearson_corr_coef", *others], weight=1.0)

@@ -221,6 +221,8 @@ def _categories(name: str, column: Texts, hints: Hints) -> Found:
 
     texts = pd.Series(list(column.texts), dtype=object)
     wrong = pd.to_numeric(texts, errors="coerce").isna().to_numpy().nonzero()[0].tolist()
+    # A mark such as NA is not what makes texts of numbers.
+    wrong = [place for place in wrong if column.texts[place].strip() not in convert.MISSING] or wrong
     first = min(((column.first[place], column.texts[place]) for place in wrong), default=None)
     number = sum(column.counts[place] for place in wrong)
     if first is not None and number < column.present / 2:

@@ -83,9 +83,12 @@ def marks_among_words(columns: Iterable[Collection[str]], among_numbers: Collect
         marks, others = texts & _MARKS, texts - _MARKS - {""}
         if not marks or not others:
             continue
-        if all(map(is_number, others)):
+        numbers = sum(map(is_number, others))
+        if 2 * numbers > len(others):
             of_numbers |= marks
-        elif all(any(map(str.isalnum, text)) for text in others):
+        if numbers == len(others):
+            continue
+        if all(any(map(str.isalnum, text)) for text in others):
             of_words |= marks
         else:  # among signs such as + and !, a question mark is one of them
             of_signs |= marks
