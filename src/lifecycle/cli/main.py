@@ -64,6 +64,10 @@ def _dispatch(arguments: list[str]) -> None:
         is_completion = any(argument.startswith("query=") for argument in arguments)
         if is_completion and _complete(os.environ.get("COMP_LINE", "")):
             return
+        if is_completion:
+            from lifecycle.cli.completion import complete_lists_as_values
+
+            complete_lists_as_values()
         compose_and_run(arguments)
 
 

@@ -11,8 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lifecycle.config import other_names
 from lifecycle.contract import BINARY, MULTICLASS, MULTILABEL, REGRESSION
-from lifecycle.errors import RequestError, Setting, did_you_mean_setting
+from lifecycle.errors import RequestError, Setting, Text, did_you_mean_setting
 
 
 @dataclass(frozen=True)
@@ -209,5 +210,7 @@ def _unfit(key: str, name: str, task: str, known: Iterable[str]) -> RequestError
         example = "explained_variance" if task == REGRESSION else "cohen_kappa"
         choices += f", or any metric of torchmetrics for the task, such as {example}"
     problem = f"is not for the task {task}" if task else "is not known"
-    hint = did_you_mean_setting(key, name, [*known, *of_torchmetrics])
+    ours = other_names.value_of(key, name)
+    hint: Text = ["Did you mean ", Setting(key, ours), "? "] if ours in [*known, *of_torchmetrics] else ""
+    hint = hint or did_you_mean_setting(key, name, [*known, *of_torchmetrics])
     return RequestError(Setting(key, name), problem, remedy=[hint, f"{choices}."])

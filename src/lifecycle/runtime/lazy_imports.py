@@ -75,6 +75,7 @@ class Deferred(ModuleType):
         spec = find_spec(name) if open_modules else None
         path = [] if spec is None else list(spec.submodule_search_locations or ())
         self.__dict__.update(known, __path__=path, _around=around, _open=tuple(open_modules))
+        self.__spec__ = spec  # which find_spec returns
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__"):  # inspect and others read __file__ and the like of all modules

@@ -58,7 +58,7 @@ def run(typed: list[str]) -> None:
     heads = ("sweep", "started", "done", "pruned", "failed", "left", "command")
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     for head in heads:
-        table.add_column(head, no_wrap=head != "command", overflow="fold")
+        table.add_column(head, no_wrap=True, overflow="ellipsis")
     for name in names:
         plan = plans.read_head(plans.folder_of(options.tracking, name))
         signatures = sweep_runs.signatures_in(plan.folder)
