@@ -13,8 +13,10 @@ import re
 import textwrap
 import tokenize
 from functools import cache
+from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import MISSING
 
 from lifecycle import registry
@@ -24,6 +26,7 @@ from lifecycle.errors import as_typed
 from lifecycle.optimizers import OPTIMIZERS
 from lifecycle.schedules import SCHEDULES
 
+CONFIG = Path(__file__).parents[1] / "conf" / "config.yaml"
 GROUPS = {"trainer": TrainerConfig, "tracking": TrackingConfig, "cv": CvConfig, "sweep": SweepConfig}
 """Groups of options -> their dataclass; the other options of a run are fields of ``RunConfig``."""
 
@@ -32,34 +35,38 @@ class UndocumentedError(Exception):
     """A field has no meaning in the source."""
 
 
-def table(cls: type, prefix: str) -> str:
+def table(cls: type, prefix: str, defaults: dict[str, str] | None = None) -> str:
     """Return a table of the fields of a dataclass, in Markdown.
 
     Args:
         cls: a dataclass, whose fields may be inherited.
         prefix: of each option, such as ``"trainer."``.
+        defaults: field -> default, of those that the dataclass does not have.
 
     Raises:
         UndocumentedError: a field has neither a help text nor a comment.
     """
     lines = ["| option | type | default | meaning |", "|---|---|---|---|"]
     for field in dataclasses.fields(cls):
-        cells = [f"`{prefix}{field.name}`", f"`{type_of(field)}`", f"`{default_of(field)}`", meaning_of(cls, field)]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        default = (defaults or {}).get(field.name) or default_of(field)
+        shown = (f"{prefix}{field.name}", type_of(field), default)
+        lines.append(f"| {' | '.join(f'`{text}`' if text else '' for text in shown)} | {meaning_of(cls, field)} |")
     return "\n".join(lines)
 
 
 def type_of(field: dataclasses.Field[Any]) -> str:
-    """Return the type of a field as it is typed; of a class of ours its name."""
+    """Return the type of a field as it is written in the source; empty for a group of options."""
     written = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
-    return re.sub(r"\bNone\b", "null", written)
+    return "" if written.endswith("Config") else re.sub(r"\bNone\b", "null", written)
 
 
 def default_of(field: dataclasses.Field[Any]) -> str:
-    """Return the default of a field as it is typed in a command; ``required`` where there is none."""
+    """Return the default of a field as it is typed; ``required`` where there is none, empty for a group."""
     value = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
     if value is dataclasses.MISSING or (isinstance(value, str) and value == MISSING):
         return "required"
+    if dataclasses.is_dataclass(value):
+        return ""
     return as_typed(value) or '""'
 
 
@@ -77,9 +84,13 @@ def meaning_of(cls: type, field: dataclasses.Field[Any]) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return plain text as Markdown: ``<name>`` and stars stay as they are."""
+    """Return plain text for a cell of Markdown: ``<name>``, stars and bars stay as they are."""
     parts = re.split(r"(`[^`]*`)", text)
-    return "".join(part if part.startswith("`") else re.sub(r"([<>*_])", r"\\\1", part) for part in parts)
+    return "".join(part if part.startswith("`") else re.sub(r"[<>*_|\[\]]", _entity, part) for part in parts)
+
+
+def _entity(sign: re.Match[str]) -> str:
+    return f"&#{ord(sign[0])};"
 
 
 @cache
@@ -141,8 +152,9 @@ def _own(kind: str) -> list[str]:
 
 
 def run_options() -> str:
-    """Return the options of a run that are in no group."""
-    return table(RunConfig, "")
+    """Return the options of a run that are in no group. Some defaults are names in ``conf/config.yaml``."""
+    chosen = [item for item in yaml.safe_load(CONFIG.read_text())["defaults"] if isinstance(item, dict)]
+    return table(RunConfig, "", {name: value for item in chosen for name, value in item.items() if name not in GROUPS})
 
 
 def group_options(name: str) -> str:

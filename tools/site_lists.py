@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 
 import yaml
+from site_fields import escaped
 
 from lifecycle.cli.options import options_of, usage
 from lifecycle.cli.subcommands import SUBCOMMANDS
@@ -23,13 +24,13 @@ TOOLS = {"keras": "Keras", "skorch": "skorch", "lightning": "Lightning", "mlflow
 
 def cell(text: object) -> str:
     """Return text for a cell of a table."""
-    return " ".join(str(text).split()).replace("|", "\\|")
+    return escaped(" ".join(str(text).split()))
 
 
 def code(text: object) -> str:
     """Return code for a cell of a table; its lines one below the other."""
     lines = [line.rstrip() for line in str(text).strip().splitlines() if line.strip()]
-    return "<br>".join(f"`{line}`".replace("|", "\\|") for line in lines)
+    return "<br>".join(f"`{line}`" for line in lines)
 
 
 def commands() -> str:
@@ -41,7 +42,7 @@ def commands() -> str:
         if options:
             example = usage(name).splitlines()[2].strip()
             lines += ["", f"```text\n{example}\n```", "", "| option | default | meaning |", "|---|---|---|"]
-            lines += [f"| `{one.name}` | `{cell(one.default) or 'required'}` | {cell(one.help)} |" for one in options]
+            lines += [f"| `{one.name}` | `{one.default or 'required'}` | {cell(one.help)} |" for one in options]
         sections.append("\n".join(lines))
     return "\n\n".join(sections)
 
@@ -109,6 +110,9 @@ def gallery() -> str:
     parts = []
     for section in yaml.safe_load(GALLERY.read_text()):
         parts.append(f"## {section['title']}\n\n{section['about'].strip()}\n\n```sh\n{section['command']}\n```")
-        for name, caption in section["pictures"].items():
-            parts.append(f"![{caption}](images/{name})\n*{caption}*")
+        shown = [
+            f'<figure markdown="span">![{caption}](images/{name})<figcaption>{caption}</figcaption></figure>'
+            for name, caption in section["pictures"].items()
+        ]
+        parts.append("\n\n".join(['<div class="gallery" markdown>', *shown, "</div>"]))
     return "\n\n".join(parts)

@@ -69,13 +69,24 @@ def pages() -> dict[str, str | bytes]:
     for source, page in PAGES.items():
         text = (ROOT / source).read_text()
         if page == "index.md":
-            text = text.replace("<td>", '<td markdown="block">').replace("<table>", '<table class="two">')
+            text = f"---\nhide: [navigation]\n---\n{_as_divisions(text)}"
         found[page] = relinked(text, source)
     found["license.txt"] = (ROOT / "LICENSE").read_text()
     found[PLUGIN_PAGE] = plugin()
     for file in sorted((ROOT / NOTEBOOKS).glob("*.ipynb")):
         found |= notebook(json.loads(file.read_text()), file.stem)
     return found
+
+
+def _as_divisions(text: str) -> str:
+    """Return Markdown whose table of code blocks, which GitHub shows side by side, is made of divisions."""
+    for tags, others in (
+        ("<table><tr><td>", '<div class="two" markdown>\n\n<div markdown>'),
+        ("</td><td>", "</div>\n\n<div markdown>"),
+        ("</td></tr></table>", "</div>\n\n</div>"),
+    ):
+        text = text.replace(tags, others)
+    return text
 
 
 def plugin() -> str:
