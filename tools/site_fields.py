@@ -128,7 +128,7 @@ def summary_of(cls: type) -> str:
 
 def plugins(kind: str, prefix: str, level: str = "##") -> str:
     """Return a section for each plugin of a kind that this package has: its sentence and its fields."""
-    return _sections({name: registry.load(kind, name) for name in _own(kind)}, prefix, kind, level)
+    return _sections({name: registry.load(kind, name) for name in own(kind)}, prefix, kind, level)
 
 
 def choices(group: str, level: str = "###") -> str:
@@ -145,7 +145,7 @@ def _sections(classes: dict[str, type], prefix: str, kind: str, level: str) -> s
     return "\n\n".join(sections)
 
 
-def _own(kind: str) -> list[str]:
+def own(kind: str) -> list[str]:
     """Return the plugins of this package, without others that are installed where the site is built."""
     found = registry.plugins(kind)
     return [name for name, one in found.items() if one.entry_points[0].value.startswith("lifecycle.")]

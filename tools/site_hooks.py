@@ -9,11 +9,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from mkdocs.exceptions import PluginError
+from mkdocs.structure.files import File, Files
+
 import site_fields
 import site_lists
 import site_pages
-from mkdocs.exceptions import PluginError
-from mkdocs.structure.files import File, Files
 
 GENERATED: dict[str, Callable[..., str]] = {
     "run_options": site_fields.run_options,

@@ -6,7 +6,6 @@ import itertools
 from pathlib import Path
 
 import yaml
-from site_fields import escaped
 
 from lifecycle.cli.options import options_of, usage
 from lifecycle.cli.subcommands import SUBCOMMANDS
@@ -14,6 +13,7 @@ from lifecycle.config.tasks import SYNONYMS, TASKS
 from lifecycle.optimizers import OPTIMIZERS
 from lifecycle.plugins.activations import ACTIVATIONS
 from lifecycle.plugins.initializers import INITIALIZERS
+from site_fields import escaped
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
