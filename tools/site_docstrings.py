@@ -13,12 +13,8 @@ ROLE = re.compile(r":(?:class|func|meth|mod|attr|data|exc):`~?(?:lifecycle\.)?([
 def as_markdown(text: str) -> str:
     r"""Return a docstring whose roles are code and whose examples are a section of Google's style.
 
-    >>> print(as_markdown("Call :meth:`fit`.\n\n>>> 1 + 1\n2"))
-    Call `fit`.
-    <BLANKLINE>
-    Examples:
-        >>> 1 + 1
-        2
+    >>> as_markdown("Call :meth:`fit`.\n\n>>> 1 + 1\n2").splitlines()
+    ['Call `fit`.', '', 'Examples:', '    >>> 1 + 1', '    2']
     """
     lines = ROLE.sub(r"`\1`", text.replace("``", "`")).split("\n")
     found: list[str] = []
