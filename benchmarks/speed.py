@@ -2,7 +2,7 @@
 
     python benchmarks/speed.py                   # all jobs: an hour or more, most of it for the peers
     python benchmarks/speed.py pima iris         # some jobs; the others keep their figures
-    python benchmarks/speed.py --write           # also write the table into README.md
+    python benchmarks/speed.py --write           # also write the table into docs/speed.md
     python benchmarks/speed.py iris --small      # one pair with few epochs, to check that it runs; keeps no figures
 
 Each job is an experiment preset. The benchmark times:
@@ -37,7 +37,7 @@ from typing import Any
 from lifecycle.data.sources import downloads
 from peers.jobs import JOBS, Timed, describe
 from peers.versions import backends, versions
-from speed_table import KERAS, details, number, table, write_readme
+from speed_table import KERAS, details, number, table, write_page
 
 HERE = Path(__file__).parent
 RESULTS = Path(__file__).with_suffix(".json")
@@ -243,7 +243,7 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS, help="default: all installed ones")
     parser.add_argument("--keras-python", default=sys.executable, help="interpreter that has Keras; default: this one")
     parser.add_argument("--results", type=Path, help=f"file of the figures; default: {RESULTS.name} next to this file")
-    parser.add_argument("--write", action="store_true", help="also write the table into README.md")
+    parser.add_argument("--write", action="store_true", help="also write the table into docs/speed.md")
     asked = parser.parse_args(words)
     if unknown := sorted(set(asked.names) - set(JOBS)):
         parser.error(f"no such job: {', '.join(unknown)}. Choose from {', '.join(JOBS)}.")
@@ -252,7 +252,7 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     if asked.few is not None and asked.few < 1:
         parser.error(f"--few must be at least 1, got {asked.few}. Leave it out for --pairs.")
     if asked.small and asked.write:
-        parser.error("--small compares with no target and has no table for the README. Leave out --write.")
+        parser.error("--small compares with no target and has no table for the page. Leave out --write.")
     asked.pairs = asked.pairs or (1 if asked.small else PAIRS)
     asked.few = asked.few or asked.pairs
     asked.results = asked.results or (None if asked.small else RESULTS)
@@ -275,7 +275,7 @@ def main() -> None:
                 asked.results.write_text(json.dumps(results, indent=1) + "\n")
     print(f"\n{table(results)}\n\n{details(results)}")
     if asked.write:
-        write_readme(results)
+        write_page(results)
 
 
 if __name__ == "__main__":

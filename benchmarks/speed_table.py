@@ -8,7 +8,7 @@ from typing import Any
 
 from peers.jobs import JOBS, Timed
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
 BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
 KERAS = "keras-tensorflow"
 HEAD = [
@@ -138,18 +138,18 @@ def details(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_readme(results: dict[str, Any], readme: Path = README) -> None:
-    """Write the table between its marks in the README.
+def write_page(results: dict[str, Any], page: Path = PAGE) -> None:
+    """Write the table between its marks in docs/speed.md.
 
     Raises:
-        ValueError: the README has no marks.
+        ValueError: the page has no marks.
     """
-    text = readme.read_text()
+    text = page.read_text()
     if BEGIN not in text or END not in text:
-        raise ValueError(f"{readme.name} must have the marks {BEGIN} and {END}. Put them where the table goes.")
+        raise ValueError(f"{page.name} must have the marks {BEGIN} and {END}. Put them where the table goes.")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    readme.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
+    page.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
 
 
 def _score(scores: list[dict[str, float]]) -> str:

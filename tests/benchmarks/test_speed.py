@@ -261,19 +261,19 @@ def test_every_time_is_in_the_second_table() -> None:
 
 
 def test_the_table_goes_between_its_marks(tmp_path: Path) -> None:
-    readme, results = tmp_path / "README.md", {"jobs": {"pima": record(MEASURED)}}
-    readme.write_text(f"before\n{speed_table.BEGIN}\nold\n{speed_table.END}\nafter\n")
+    page, results = tmp_path / "speed.md", {"jobs": {"pima": record(MEASURED)}}
+    page.write_text(f"before\n{speed_table.BEGIN}\nold\n{speed_table.END}\nafter\n")
     for _ in range(2):
-        speed_table.write_readme(results, readme)
+        speed_table.write_page(results, page)
         table = speed_table.table(results)
-        assert readme.read_text() == f"before\n{speed_table.BEGIN}\n{table}\n{speed_table.END}\nafter\n"
-    readme.write_text("nothing\n")
-    with pytest.raises(ValueError, match=r"README\.md must have the marks <!-- speed: begin --> .* Put them where"):
-        speed_table.write_readme(results, readme)
+        assert page.read_text() == f"before\n{speed_table.BEGIN}\n{table}\n{speed_table.END}\nafter\n"
+    page.write_text("nothing\n")
+    with pytest.raises(ValueError, match=r"speed\.md must have the marks <!-- speed: begin --> .* Put them where"):
+        speed_table.write_page(results, page)
 
 
-def test_the_table_in_the_readme_is_what_was_measured() -> None:
-    shown = speed_table.README.read_text()
+def test_the_table_on_the_page_is_what_was_measured() -> None:
+    shown = speed_table.PAGE.read_text()
     assert (speed_table.BEGIN in shown) == speed.RESULTS.exists()
     if speed.RESULTS.exists():
         measured = json.loads(speed.RESULTS.read_text())
@@ -287,7 +287,7 @@ def test_the_table_in_the_readme_is_what_was_measured() -> None:
         (["irs"], "no such job: irs. Choose from pima, ionosphere, iris, boston_housing, mnist, car_sales, sequence."),
         (["--pairs", "0"], "--pairs must be at least 1, got 0. Leave it out for 5."),
         (["--few", "0"], "--few must be at least 1, got 0. Leave it out for --pairs."),
-        (["--small", "--write"], "--small compares with no target and has no table for the README. Leave out --write."),
+        (["--small", "--write"], "--small compares with no target and has no table for the page. Leave out --write."),
         (["--peers", "kears"], "invalid choice: 'kears'"),
     ],
 )

@@ -285,18 +285,18 @@ class RunConfig:
 
     data: Any = MISSING  # a data plugin's fields
     model: Any = MISSING  # a model plugin's fields
-    optimizer: OptimizerConfig = MISSING
-    schedule: ScheduleConfig = MISSING
+    optimizer: OptimizerConfig = MISSING  # name of an optimizer; its fields are optimizer.<field>
+    schedule: ScheduleConfig = MISSING  # name of a learning rate schedule; its fields are schedule.<field>
     loss: str | None = None  # null: from the task
     class_weights: Any = None  # of the training loss: balanced, or {<class>: <weight>, ...} for each class
     label_smoothing: float = 0.0  # share of each label that is spread evenly over the classes
     metrics: list[str] | None = None  # null: from the task
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)  # options of fitting: trainer.<field>
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)  # where the run is recorded: tracking.<field>
     seed: int = 0  # of the split (unless data.split_seed is set), the initial weights, the order of rows and dropout
     seeds: int | None = None  # a run for each of so many seeds, from `seed` on, on one split; null: one run
-    cv: CvConfig = field(default_factory=CvConfig)
-    sweep: SweepConfig = field(default_factory=SweepConfig)
+    cv: CvConfig = field(default_factory=CvConfig)  # cross-validation: cv.<field>, or cv=5 for cv.folds=5
+    sweep: SweepConfig = field(default_factory=SweepConfig)  # how the jobs of a sweep are run: sweep.<field>
     audit: str = (
         "on"  # look for leaks, identifiers, drift and the like before training: on, strict (refuse them) or off
     )
