@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +21,7 @@ from lifecycle.tracking.run import track
 from lifecycle.tracking.servers import databases, outbox, remote, stale
 from tests.conftest import Command
 from tests.servers import PostgreSQL
-from tests.tracking.sent import check_same, local_points, predict_elsewhere, wait_until, weights
+from tests.tracking.sent import check_same, local_points, predict_elsewhere, sync, wait_until, weights
 from tests.tracking.servers import MLflowServer
 
 FEW = ("data=iris", "trainer.max_epochs=3", "tracking.figures=false")
@@ -249,14 +247,10 @@ def test_a_database_needs_no_server(
         postgresql: PostgreSQL = request.getfixturevalue("postgresql")
         postgresql.create_database("team")
         address = postgresql.address("team")  # which names no driver
-        # Processes that are forked for tests copy the tables of SQLite; a new Python makes those of PostgreSQL.
-        command = [sys.executable, "-m", "lifecycle", *FEW, f"tracking.uri={address}", "tracking.experiment=made"]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
-        wait_until(lambda: lifecycle("sync", f"tracking.uri={address}").code == 0)
     ended = lifecycle(*FEW, f"tracking.uri={address}", "tracking.experiment=db")
     assert ended.code == 0, ended.err
-    if "Pending" in ended.out:  # making the tables takes longer than the run waits
-        wait_until(lambda: lifecycle("sync", f"tracking.uri={address}", "tracking.experiment=db").code == 0)
+    # Making the tables takes longer than the end of a run waits.
+    sync(lifecycle, f"tracking.uri={address}", "tracking.experiment=db")
     found = remote.client_of(address)
     (run,) = found.search_runs([found.get_experiment_by_name("db").experiment_id])
     own = run.data.tags["lifecycle.run_id"]
