@@ -32,7 +32,8 @@ def quicken(tables: Path) -> None:
 
     def copy(engine: sqlalchemy.Engine) -> None:
         if engine.dialect.name != "sqlite":
-            return _migrate(engine)
+            _migrate(engine)
+            return
         make(tables)
         with closing(sqlite3.connect(tables)) as source, closing(sqlite3.connect(str(engine.url.database))) as target:
             source.backup(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import threading
 import time
@@ -13,7 +14,10 @@ MODES = ("pass", "refuse", "hang", "500", "429", "cut", "no artifacts", "slow")
 """pass: hand on; refuse: nothing listens; hang: accept, and never answer; 500, 429: answer so; cut: close the
 connection within the answer; no artifacts: 500 to uploads of files; slow: hand on after a pause."""
 
-UPLOAD = b"/api/2.0/mlflow-artifacts/"
+UPLOAD = (b"/api/2.0/mlflow-artifacts/", b"/runs/")
+"""In the address of an upload, to a server and to a bucket of S3."""
+
+EXPECT = re.compile(rb"(?<=\r\n)expect: 100-continue\r\n", re.IGNORECASE)
 SECONDS_OF_SLOW = 0.3
 BYTES_BEFORE_CUT = 40
 
@@ -119,7 +123,7 @@ class Proxy:
         if mode in ("500", "429"):
             client.sendall(_refusal(mode))
             return True
-        if mode == "no artifacts" and UPLOAD in request.partition(b"\r\n")[0] and request.startswith(b"PUT"):
+        if mode == "no artifacts" and _is_upload(request.partition(b"\r\n")[0]):
             client.sendall(_refusal("500"))
             return True
         if mode == "slow":
@@ -136,12 +140,17 @@ class Proxy:
         return True
 
     def _forward(self, request: bytes) -> bytes:
+        request = EXPECT.sub(b"", request, count=1)  # the client sends the rest already
         with socket.create_connection(("127.0.0.1", self._target), timeout=30) as server:
             server.sendall(request)
             answer = _message(server)
         if answer is None:
             raise ConnectionError("the server has closed the connection")
         return answer
+
+
+def _is_upload(line: bytes) -> bool:
+    return line.startswith(b"PUT") and any(place in line for place in UPLOAD)
 
 
 def _refusal(status: str) -> bytes:

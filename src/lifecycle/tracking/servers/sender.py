@@ -130,11 +130,14 @@ class Sender:
 
     def _update(self, entry: outbox.Entry) -> None:
         replica = Replica(self._client, self.address, self.store, entry, self._progress)
-        had = entry.server_run
-        is_complete = replica.update()
-        self._ids[entry.run_id] = entry.server_run, entry.experiment_id
-        if entry.server_run != had:
-            _note_server(self.store, entry)
+        had, is_complete = entry.server_run, False
+        try:
+            is_complete = replica.update()
+        finally:
+            self._ids[entry.run_id] = entry.server_run, entry.experiment_id
+            # At the end once more: the database may have been locked before.
+            if entry.server_run and (entry.server_run != had or is_complete):
+                _note_server(self.store, entry)
         if is_complete:
             outbox.remove(self.store, entry.run_id)
 
