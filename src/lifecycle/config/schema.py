@@ -323,6 +323,7 @@ class Request:
     sweep: SweepJob | None = None  # the job of a sweep that this is
     overrides: tuple[str, ...] = ()  # as typed, of this job
     expressions: dict[expressions.Path, str] = field(default_factory=dict)  # recorded instead of values
+    not_recorded: tuple[str, ...] = ()  # objects of a Python caller that the run depends on, a clause each
 
     @property
     def tracking(self) -> TrackingConfig:

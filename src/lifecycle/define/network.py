@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from lifecycle.config.resolve import check_sample_dims
 from lifecycle.contract import DataSpec, ModelPlugin
 from lifecycle.define.probe import probe
-from lifecycle.errors import RequestError, Setting, Text, field_error, first_line
+from lifecycle.errors import Either, RequestError, Setting, Text, field_error, first_line
 from lifecycle.runtime import memory
 from lifecycle.runtime.faults import explanation
 from lifecycle.runtime.memory import free_memory
@@ -76,14 +76,20 @@ def _check_outputs(network: nn.Module, name: str, spec: DataSpec, source: Text) 
         raise RequestError(
             Setting("model", name),
             [f"cannot take samples of shape {spec.input_shape} from ", source, f": {reason}"],
-            remedy="Choose other data. A plugin with sample_dims is refused before they are loaded.",
+            remedy=Either(
+                command="Choose other data. A plugin with sample_dims is refused before they are loaded.",
+                python=f"Let its first layer take {' x '.join(map(str, spec.input_shape))} numbers a sample.",
+            ),
         ) from error
     found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
     if found != wanted:
         raise RequestError(
             Setting("model", name),
             [f"returned outputs of shape {found} for 2 samples, and ", source, f" needs {wanted}"],
-            remedy="Let build() end in a layer of spec.num_outputs.",
+            remedy=Either(
+                command="Let build() end in a layer of spec.num_outputs.",
+                python=f"Let the last layer have {spec.num_outputs} output{'s' * (spec.num_outputs > 1)}.",
+            ),
         )
 
 

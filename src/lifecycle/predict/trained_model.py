@@ -43,6 +43,9 @@ TIME_STEP = "time_step"
 READING = "reading"
 """Key of the provenance: the columns of a text file in its order, whether it has a header, and its missing marks."""
 
+OWN_NAMES = "own_names"
+"""Key of the settings: the names of the loss and the metrics that are functions or objects of a Python caller."""
+
 ROWS_AT_ONCE, NUMBERS_AT_ONCE = 8192, 1 << 20
 """Most samples in a pass of a network, and most numbers in these samples."""
 

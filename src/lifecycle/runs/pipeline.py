@@ -16,8 +16,10 @@ from lifecycle.capabilities import path_of
 from lifecycle.compile import losses, metrics, optimization
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.scores import prefixed
+from lifecycle.config.request_record import not_repeatable
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
+from lifecycle.config.tasks import OwnName
 from lifecycle.console import report
 from lifecycle.credentials import hiding
 from lifecycle.data.audit.findings import check_strict
@@ -35,7 +37,7 @@ from lifecycle.fit.history import History, Row
 from lifecycle.fit.launch import reading_together
 from lifecycle.predict import saved_model
 from lifecycle.predict.outputs import as_frame, column_names, outputs_of, with_truth
-from lifecycle.predict.trained_model import READING, TIME_STEP, TrainedModel
+from lifecycle.predict.trained_model import OWN_NAMES, READING, TIME_STEP, TrainedModel
 from lifecycle.profiling import clock, files
 from lifecycle.runs import profiled, pruning
 from lifecycle.runs.outcome import Outcome, record, record_pictures
@@ -248,6 +250,8 @@ def life(
     """
     data, module = prepared.data, prepared.module
     printer.begin(job, data, prepared.layers, module)
+    if clauses := job.request.not_recorded:
+        printer.note("Rerun", f"is not possible: the run {not_repeatable(clauses)}")
     if (note := describe(job, prepared, tracked)) is not None:
         printer.note("Batches", COMMAND_LINE.text(note))
 
@@ -360,6 +364,7 @@ def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | 
             "class_values": list(data.class_values),
             "class_weights": None if module.loss.class_weights is None else module.loss.class_weights.tolist(),
             "label_smoothing": job.label_smoothing,
+            **_own_names(module),
             "optimizer": {"name": job.optimizer_name, **asdict(job.optimizer)},
             "schedule": {"name": job.schedule_name, **asdict(job.schedule)},
         },
@@ -374,3 +379,9 @@ def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | 
             **({} if data.dialect is None else {READING: reading_record(data.dialect)}),
         },
     )
+
+
+def _own_names(module: CompiledModel) -> dict[str, list[str]]:
+    """Return the names of the loss and the metrics that are functions or objects of a Python caller."""
+    found = [str(name) for name in (module.loss_name, *module.metric_names) if isinstance(name, OwnName)]
+    return {OWN_NAMES: found} if found else {}

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 from lifecycle import layout
 from lifecycle.config import request_record
+from lifecycle.config.request_record import not_repeatable
 from lifecycle.config.schema import Request, SweepJob
 from lifecycle.config.tracking_address import LOCAL
 from lifecycle.contract import DataSpec
@@ -294,6 +295,7 @@ def tags_of(request: Request) -> dict[str, str]:
         layout.OVERRIDES: " ".join(request.overrides),
         layout.MODEL: request.choices["model"],
         layout.DATA_NAME: request.choices["data"],
+        **({layout.NOT_RECORDED: not_repeatable(request.not_recorded)} if request.not_recorded else {}),
         **_of_sweep(request.sweep),
     }
 
