@@ -7,15 +7,16 @@ numbers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.api import definition, objects, request, training_rows
+from lifecycle.api import definition, hints, objects, request
+from lifecycle.api.continuing import Before
 from lifecycle.api.display import FitHistory
 from lifecycle.api.messages import worded_for_python
-from lifecycle.api.predictor import Predictor
+from lifecycle.api.weights import WithWeights
 from lifecycle.config.tasks import check_names
-from lifecycle.contract import MULTILABEL
 from lifecycle.predict import saved_model
 from lifecycle.predict.trained_model import TrainedModel
 from lifecycle.runtime.processes import turn
@@ -24,13 +25,12 @@ from lifecycle.tracking import found_run
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
-    from lifecycle.api.training_rows import TrainingRows
-    from lifecycle.config.schema import Request, TrackingConfig
+    from lifecycle.config.schema import TrackingConfig
     from lifecycle.optimizers import OptimizerConfig
     from lifecycle.schedules import ScheduleConfig
 
 
-class Model(Predictor):
+class Model(WithWeights):
     """A neural network with its five steps.
 
     >>> import numpy as np
@@ -84,6 +84,7 @@ class Model(Predictor):
         self.history: FitHistory | None = None
         self.run_id: str | None = None
         self._trained: TrainedModel | None = None
+        self._before: Before | None = None
         self.compile()  # so that fit() works without a call of compile(), with the defaults
 
     def compile(
@@ -101,15 +102,11 @@ class Model(Predictor):
 
         Args:
             optimizer: a name (``"adam"``, ``"sgd"``, all of ``torch.optim``), or one of :mod:`lifecycle.optimizers`; a
-                class of ``torch.optim`` or another package, a ``functools.partial`` of it, an optimizer, or a function
-                that returns one for parameters.
-            loss: a name, such as ``"binary_crossentropy"`` or ``"mae"``; ``None``: the default of the task. Or a loss
-                of torch, or a function of ``(outputs, targets)`` or ``(y_true, y_pred)``: logits and codes of classes,
-                or values and (standardised) targets, ``(batch, 1)``. It returns the mean or the loss of each row.
+                class, a ``functools.partial`` of it, an optimizer, or a function that returns one for parameters.
+            loss: a name, such as ``"mae"``; ``None``: the default of the task. Or a loss of torch, or a function of
+                ``(outputs, targets)`` or ``(y_true, y_pred)``: logits and codes of classes, or values ``(batch, 1)``.
             metrics: names, such as ``["accuracy", "f1"]``; ``None``: the default of the task. Or functions of
-                ``(y_true, y_pred)`` as in scikit-learn, with codes of classes or values, or probabilities where the
-                second parameter is called ``y_score`` or ``y_proba``; objects of torchmetrics; a mapping of names to
-                these.
+                ``(y_true, y_pred)`` as in scikit-learn, objects of torchmetrics, a mapping of names to these.
             schedule: learning rate schedule: a name, or one of :mod:`lifecycle.schedules`.
             class_weights: ``"balanced"``, or a weight for each class.
             label_smoothing: share of each label that is spread evenly over the classes.
@@ -127,6 +124,7 @@ class Model(Predictor):
         >>> model = Model("mlp").compile(AdamW(lr=0.01), schedule=Cosine(warmup_epochs=5), class_weights="balanced")
         """
         with worded_for_python():
+            hints.check(fields, {"lr"}, hints.COMPILING, hints.FITTED)
             names, read = objects.metrics(metrics), objects.loss(loss)
             check_names(read.loss, names)
             self._compiled_with = request.Compiled(
@@ -143,34 +141,41 @@ class Model(Predictor):
         return self
 
     def fit(
-        self, X: Any, y: Any, *,  # noqa: N803 - scikit-learn's and Keras's name
+        self, X: Any, y: Any = None, *,  # noqa: N803 - scikit-learn's and Keras's name
         epochs: int = 300, batch_size: int | None = None, early_stopping: bool | None = None,
-        validation_split: float = 0.0, validation_data: tuple[Any, ...] | None = None, sample_weight: Any = None,
+        validation_split: float = 0.0, validation_data: Any = None, sample_weight: Any = None, class_weight: Any = None,
         groups: Any = None, seed: int = 0, split_seed: int | None = None,
         task: str | None = None, scaling: str = "standard", scale_target: bool = True,
         types: Mapping[str, Any] | None = None, verbose: int = 1, callbacks: Sequence[pl.Callback] | pl.Callback = (),
+        steps_per_epoch: int | None = None, initial_epoch: int = 0, resume: bool = False, channels_last: bool = False,
         track: bool | None = None, tracking: TrackingConfig | str | Path | None = None, **trainer: Any,
     ) -> FitHistory:  # fmt: skip
-        """Step 3, fit: train a new network on rows, each time it is called.
+        """Step 3, fit: train a new network on rows, each time it is called; or train the last one further.
 
         Args:
             X: ``(rows, features)``, ``(rows, steps, features)`` or ``(rows, channels, height, width)``; see the class.
+                Or batches of ``(X, y)``: a DataLoader, a dataset of torch, a generator with ``steps_per_epoch``.
             y: ``(rows,)`` classes or values as you have them; or ``(rows, labels)`` of 0 and 1, or a row's labels.
-            epochs: most passes over the rows.
+            epochs: most passes over the rows; 300 by default, as for the command.
             batch_size: rows of a step, at most all training rows; ``None``: 32.
             early_stopping: end when ``monitor`` has not improved for ``patience`` epochs; ``None``: if rows validate.
             validation_split: share of the rows that validate and choose the best epoch, stratified by class.
-            validation_data: ``(X, y)`` or ``(X, y, sample_weight)`` to validate, instead of a split.
+            validation_data: ``(X, y)``, ``(X, y, sample_weight)`` or batches to validate, instead of a split.
             sample_weight: ``(rows,)`` weights of 0 or more in the loss and all scores; rows of weight 0 are left out.
+            class_weight: ``"balanced"`` or a weight for each class in the training loss, as ``class_weights`` above.
             groups: ``(rows,)`` for instance patients: validation_split does not divide a group; ``None``: none.
             seed: of the split, the initial weights, the order of rows and dropout.
-            split_seed: of the split alone, so that fits with several seeds validate on the same rows; ``None``: seed.
+            split_seed: of the split alone; ``None``: seed.
             task: ``"classification"``, ``"multilabel"`` or ``"regression"``; ``None``: from the loss, or from y.
             scaling: of numbers: ``"standard"``, ``"minmax"`` or ``"none"``; learnt from training rows alone.
             scale_target: regression: train on the standardised target; predictions are in the units of y.
             types: what columns mean, ``{"zip": "category", "when": "time"}``, where it is not as inferred.
             verbose: 0 silent, 1 a progress bar, 2 a line an epoch.
-            callbacks: Lightning callbacks.
+            callbacks: Lightning callbacks. An ``EarlyStopping`` stands in place of the one of ``early_stopping``.
+            steps_per_epoch: batches in an epoch, where X yields them.
+            initial_epoch: number of epochs that are done, as in Keras: ``epochs`` is then the number of all.
+            resume: train the last network ``epochs`` further, with the state of its optimizer.
+            channels_last: images have the shape ``(rows, height, width, channels)``, here and in ``predict``.
             track: record the fit in MLflow, in ``mlruns/``; ``None``: only inside ``mlflow.start_run()``, in that run.
             tracking: where ``track=True`` records: a folder, or a ``TrackingConfig``; ``None``: in ``mlruns/``.
             trainer: other fields of ``trainer`` on the command line, ``patience=10``, ``accelerator="gpu"``.
@@ -183,26 +188,28 @@ class Model(Predictor):
         >>> history.best_epoch == history.weights_epoch  # the weights are those of the best epoch
         True
         """
-        with worded_for_python(), turn():
-            rows = training_rows.read(X, y, validation_split, validation_data, sample_weight, groups, task)
-            task = task or (MULTILABEL if rows.has_sets else self._compiled_with.task)
-            data = request.data(rows, task, scaling, scale_target, split_seed, types)
-            # The default of `monitor` is val_loss, which a fit without validation rows does not have.
-            stops = rows.validates if early_stopping is None else early_stopping
-            fields = request.trainer({"epochs": epochs, "batch_size": batch_size, "early_stopping": stops, **trainer})
-            steps = request.FitArguments(self.name, self._plugin, self._compiled_with, fields)
-            lacking = definition.not_recorded(self._plugin, self._compiled_with)
-            config = request.compose(steps, data, tracking, seed, verbose, bool(track), lacking)
-            return self._fit(config, rows, callbacks, track)
+        return self._fit({name: value for name, value in locals().items() if name != "self"})
 
-    def _fit(self, config: Request, rows: TrainingRows, callbacks: Any, track: bool | None) -> FitHistory:
+    def _fit(self, arguments: dict[str, Any]) -> FitHistory:
         """Fit, and keep the result; a fit that fails leaves the model as it was."""
-        from lifecycle.api import fit  # imports Lightning, which takes a second and only a fit needs
+        from lifecycle.api import fit, fit_call  # imports Lightning, which takes a second and only a fit needs
 
-        job = definition.job(config, self._plugin, self._compiled_with)
-        fitted = fit.run(job, rows.rows, fit.callback_list(callbacks), track)
+        with worded_for_python(), turn():
+            start = replace(self._start, channels_last=bool(arguments["channels_last"]))
+            defined = fit_call.Defined(self.name, self._plugin, self._compiled_with, start, self._before)
+            job, given = fit_call.FitCall(**arguments).read(defined)
+            fitted = fit.run(job, given)
         self.history, self._trained, self.run_id = fitted.history, fitted.trained, fitted.run_id
+        self._before = Before(fitted.trained, job, fitted.kept)
         return fitted.history
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state of a copy, which cannot continue the fit: checkpoints are of one process."""
+        return {**self.__dict__, "_before": None if self._trained is None else Before(self._trained)}
+
+    def __getattr__(self, name: str) -> Any:
+        # Only for names that are not found. Notebooks ask for many, such as _repr_png_.
+        raise AttributeError(hints.attribute(name) or f"'Model' object has no attribute {name!r}")
 
     @classmethod
     def load(cls, path: str | Path, network: Any = None) -> Model:
@@ -229,6 +236,7 @@ class Model(Predictor):
         model = cls.__new__(cls)  # without __init__, which takes the fields of a plugin, and these are checked already
         model.name, model._plugin = trained.model_name, trained.model
         model.history, model.run_id, model._trained = None, trained.provenance.get("run_id"), trained
+        model._before = Before(trained)
         # For a later fit(): evaluate() takes the loss and the metrics that the saved model records.
         model.compile()
         return model

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lifecycle import layout
-from lifecycle.api.display import Picture, Summary
+from lifecycle.api import images, streams
 from lifecycle.api.messages import worded_for_python
 from lifecycle.contract import MULTILABEL
 from lifecycle.data.columns import label_sets
@@ -32,19 +32,26 @@ class Predictor:
     def evaluate(
         self,
         X: Any,  # noqa: N803
-        y: Any,
+        y: Any = None,
         missing: str = REFUSE,
         sample_weight: Any = None,
-    ) -> dict[str, float]:
+        *,
+        batch_size: int | None = None,
+        verbose: int = 0,
+        return_dict: bool = True,
+    ) -> Any:
         """Step 4, evaluate: the loss and the metrics of the model on rows, each scored once.
 
         Args:
-            X: as :meth:`fit` takes it.
+            X: as :meth:`fit` takes it, also as batches of inputs and targets.
             y: the true classes, labels or values, as :meth:`fit` takes them; columns of labels with other names than
                 the model's are in the order of :attr:`classes_`.
             missing: ``"impute"`` fills missing values in columns that were complete in training; ``"refuse"`` raises.
             sample_weight: ``(rows,)`` numbers of 0 or more; ``None``: each row counts the same, also if the model was
                 fitted with weights.
+            batch_size: rows in a pass of the network; ``None``: a size that is fast. The scores do not depend on it.
+            verbose: 1 prints the scores.
+            return_dict: ``False``: a list, as Keras returns by default, in the order of the names.
 
         Returns:
             ``{"loss": ..., "accuracy": ...}``; metrics of a regression are in the target's own units.
@@ -59,13 +66,26 @@ class Predictor:
 
         trained = self._fitted()
         with worded_for_python():
+            _check_batch_size(batch_size)
+            if y is None:
+                X, y, sample_weight = _batches(X, sample_weight)  # noqa: N806
             with one_at_a_time():  # pandas, which is not safe with threads that change warning filters
                 frame = _rows(X, trained)
                 weights = in_memory.weights_of(sample_weight, len(frame))
                 labelled = frame.assign(**_targets(y, frame, trained))
-            return fit.evaluate(replace(trained, missing=missing), labelled, weights)
+            scores = fit.evaluate(replace(trained, missing=missing), labelled, weights, batch_size)
+        if verbose:
+            print("  ".join(f"{name} {value:.4f}" for name, value in scores.items()))
+        return scores if return_dict else list(scores.values())
 
-    def predict(self, X: Any, missing: str = REFUSE) -> np.ndarray[Any, Any]:  # noqa: N803
+    def predict(
+        self,
+        X: Any,  # noqa: N803
+        missing: str = REFUSE,
+        *,
+        batch_size: int | None = None,
+        verbose: int = 0,
+    ) -> np.ndarray[Any, Any]:
         """Step 5, predict: the class of each row, in the dtype of y, or its value in the units of y: ``(rows,)``.
 
         Of several labels: ``(rows, labels) int64``, 1 where a row has a label, in the order of :attr:`classes_`.
@@ -73,6 +93,8 @@ class Predictor:
         Args:
             X: as :meth:`fit` takes it. Columns of a DataFrame are found by name; additional columns are ignored.
             missing: ``"impute"`` fills missing values in columns that were complete in training; ``"refuse"`` raises.
+            batch_size: rows in a pass of the network; ``None``: a size that is fast.
+            verbose: 1 prints the number of rows.
 
         Raises:
             RequestError: the model is not fitted yet, or a column or value is missing or cannot be used.
@@ -82,21 +104,30 @@ class Predictor:
         """
         trained = self._fitted()
         if trained.spec.task == MULTILABEL:
-            return np.asarray(self.predict_proba(X, missing) > 0.5, dtype=np.int64)
+            return np.asarray(self.predict_proba(X, missing, batch_size=batch_size) > 0.5, dtype=np.int64)
         with worded_for_python():
-            predicted = _predict(X, trained, "^predicted$", missing)[:, 0]
+            predicted = _predict(X, trained, "^predicted$", missing, batch_size)[:, 0]
+        if verbose:
+            print(f"{len(predicted):,} rows predicted")
         if not trained.spec.class_names:
             return predicted
         # Predictions are texts, as a file would have them; y may have held ints or bools.
         codes = {name: code for code, name in enumerate(trained.spec.class_names)}
         return _classes(trained)[[codes[name] for name in predicted]]
 
-    def predict_proba(self, X: Any, missing: str = REFUSE) -> np.ndarray[Any, Any]:  # noqa: N803
+    def predict_proba(
+        self,
+        X: Any,  # noqa: N803
+        missing: str = REFUSE,
+        *,
+        batch_size: int | None = None,
+    ) -> np.ndarray[Any, Any]:
         """Return the probability of each class or label, ``(rows, classes)``, in the order of :attr:`classes_`.
 
         Args:
             X: as :meth:`predict` takes it.
             missing: as in :meth:`predict`.
+            batch_size: as in :meth:`predict`.
 
         Raises:
             RequestError: as :meth:`predict`; or the model is a regression.
@@ -110,7 +141,7 @@ class Predictor:
                 "predict_proba", "is for classes, and this model predicts a value", remedy="Use predict."
             )
         with worded_for_python():
-            return _predict(X, trained, "^probability_", missing)
+            return _predict(X, trained, "^probability_", missing, batch_size)
 
     @property
     def classes_(self) -> np.ndarray[Any, Any]:
@@ -132,39 +163,6 @@ class Predictor:
         ...
         """
         return self._fitted()
-
-    def summary(self) -> Summary:
-        """Return the layers with their output shapes and parameters, as a table for a terminal or a notebook.
-
-        Raises:
-            RequestError: the model is not fitted yet, so there is no network.
-
-        >>> model.summary()
-        layer   type     output shape   parameters
-        0       Linear   (None, 8)              24
-        1       ReLU     (None, 8)               0
-        2       Linear   (None, 1)               9
-        <BLANKLINE>
-        total parameters: 33
-        """
-        from lifecycle.define.summary import summarize
-
-        trained = self._fitted()
-        return Summary(tuple(summarize(trained.network, trained.spec)), trained.model_name)
-
-    def plot(self) -> Picture:
-        """Return a diagram of the network, from input to output.
-
-        Raises:
-            RequestError: the model is not fitted yet, so there is no network.
-
-        >>> model.plot()
-        <svg picture of ... bytes; .save(path) writes it>
-        """
-        from lifecycle.plots import diagram
-
-        trained = self._fitted()
-        return Picture(diagram.draw(trained.network, trained.model_name, trained.spec).encode(), "svg")
 
     def save(self, path: str | Path) -> Path:
         """Write the model into a folder: three files, none of them a pickle.
@@ -196,17 +194,41 @@ class Predictor:
 
 def _rows(X: Any, trained: TrainedModel) -> pd.DataFrame:  # noqa: N803
     """Return rows as a frame; columns without names get those of training, by position."""
+    X = images.channels_first(X, bool(trained.settings.get(images.SETTING)))  # noqa: N806
     frame, _ = in_memory.inputs_of(X)
     return in_memory.like(frame, X, list(trained.columns))
 
 
-def _predict(X: Any, trained: TrainedModel, columns: str, missing: str) -> np.ndarray[Any, Any]:  # noqa: N803
+def _batches(X: Any, sample_weight: Any) -> streams.Rows:  # noqa: N803
+    """Return the rows of batches to evaluate."""
+    if not streams.is_stream(X):
+        raise RequestError("y", "is missing", remedy="Write evaluate(X, y), or evaluate(loader).")
+    if sample_weight is not None:
+        raise RequestError("sample_weight", "comes with the batches", remedy="Yield (X, y, sample_weight).")
+    return streams.all_rows(X, "X")
+
+
+def _check_batch_size(batch_size: int | None) -> None:
+    if batch_size is not None and (not isinstance(batch_size, int | np.integer) or batch_size < 1):
+        raise RequestError("batch_size", "must be 1 or more", repr(batch_size), "Leave it out.")
+
+
+def _predict(
+    X: Any,  # noqa: N803
+    trained: TrainedModel,
+    columns: str,
+    missing: str,
+    batch_size: int | None,
+) -> np.ndarray[Any, Any]:
     """Return the columns of the predictions whose names match a regular expression: ``(samples, columns)``."""
+    _check_batch_size(batch_size)
+    if streams.is_stream(X):
+        X = streams.inputs(X)  # noqa: N806
     with one_at_a_time():
         rows = _rows(X, trained)
         samples = replace(trained, missing=missing).samples(rows)
         inputs = trained.inputs(samples, rows)
-    outputs = trained.outputs(inputs)  # not locked: torch predicts on several threads, pandas does not
+    outputs = trained.outputs(inputs, batch_size)  # not locked: torch predicts on several threads, pandas does not
     with one_at_a_time():
         return trained.as_frame(outputs, samples).filter(regex=columns).to_numpy()
 

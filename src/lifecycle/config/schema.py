@@ -359,6 +359,21 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Start:
+    """The network as a Python caller begins to train it; a command draws all weights, and trains all.
+
+    Attributes:
+        weights: by name, in place of drawn ones; ``None``: they are drawn.
+        frozen: names of layers whose weights stay as they are.
+        channels_last: whether the caller's images have their channels last.
+    """
+
+    weights: Any = None
+    frozen: tuple[str, ...] = ()
+    channels_last: bool = False
+
+
+@dataclass(frozen=True)
 class Job:
     """A checked request, as the objects that the steps of a run use."""
 
@@ -380,6 +395,7 @@ class Job:
     seed: int
     fold: Fold | None = None
     audit: str = "on"
+    start: Start = Start()
 
 
 def build(config: DictConfig, key: str) -> Any:

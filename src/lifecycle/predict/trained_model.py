@@ -281,10 +281,15 @@ class TrainedModel(Preparation):
         """Return the predictions for samples that :meth:`samples` returned for ``rows``."""
         return self.as_frame(self.outputs(self.inputs(samples, rows)), samples)
 
-    def outputs(self, inputs: Tensor) -> Tensor:
-        """Return the logits or values of the network for inputs, ``(samples, num_outputs)``."""
+    def outputs(self, inputs: Tensor, rows_at_once: int | None = None) -> Tensor:
+        """Return the logits or values of the network for inputs, ``(samples, num_outputs)``.
+
+        Args:
+            inputs: ``(samples, *input_shape)``.
+            rows_at_once: samples in a pass; ``None``: :attr:`rows_at_once`.
+        """
         self.network.eval()  # a caller may have trained it further
-        return passes(self.network, inputs, self.rows_at_once)
+        return passes(self.network, inputs, rows_at_once or self.rows_at_once)
 
     def as_frame(self, outputs: Tensor, samples: Samples) -> pd.DataFrame:
         """Return the predictions for outputs of the network."""

@@ -28,7 +28,7 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.formats.reading import record as reading_record
 from lifecycle.data.load import load
 from lifecycle.data.sources.in_memory import MemoryRows
-from lifecycle.define.network import define
+from lifecycle.define.network import begin, define
 from lifecycle.define.summary import Layer, summarize
 from lifecycle.errors import COMMAND_LINE, RequestError, Setting, Text
 from lifecycle.evaluate import scoring
@@ -49,6 +49,7 @@ from lifecycle.tracking.run import Run, record_failure
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
+    from pytorch_lightning.loggers.logger import Logger
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,7 @@ def compiled(job: Job, data: Dataset) -> Prepared:
 
 def _compiled(job: Job, data: Dataset) -> Prepared:
     network = define(job.model, job.model_name, data.spec, job.seed, source=Setting("data", data.name))
+    frozen = begin(network, job.start.weights, job.start.frozen)
     layers = summarize(network, data.spec)
     # Before CompiledModel, whose optimizer would fail later and without a remedy.
     optimization.check(job.optimizer, job.optimizer_name, network, job.trainer.devices)
@@ -222,6 +224,7 @@ def _compiled(job: Job, data: Dataset) -> Prepared:
         job.label_smoothing,
         data.preprocessing.transform,
     )
+    module.frozen = tuple(frozen)
     # After the module, which knows the default loss of the task.
     losses.check_data(module.loss_name, data)
     preflight.check(job.trainer, module, data)
@@ -236,6 +239,7 @@ def life(
     checkpoint: Path | None = None,
     callbacks: Sequence[pl.Callback] = (),
     on_epoch: Callable[[Row], None] | None = None,
+    logger: Logger | None = None,
 ) -> Result:
     """Fit, evaluate, predict and save, within an open run.
 
@@ -247,6 +251,7 @@ def life(
         checkpoint: to resume from; ``None``: start from the beginning.
         callbacks: Lightning callbacks for the fit.
         on_epoch: called with the row of each epoch, after it is recorded.
+        logger: that callbacks log to.
     """
     data, module = prepared.data, prepared.module
     printer.begin(job, data, prepared.layers, module)
@@ -258,7 +263,8 @@ def life(
     listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs)]
     listeners += [on_epoch] if on_epoch is not None else []
     bars = [*printer.callbacks(job.trainer.max_epochs), *files.callbacks(), *callbacks]
-    history = trainer.fit(module, data, job.trainer, job.seed, tracked.checkpoints, listeners, bars, checkpoint)
+    folder = tracked.checkpoints
+    history = trainer.fit(module, data, job.trainer, job.seed, folder, listeners, bars, checkpoint, logger)
 
     return conclude(job, prepared, printer, tracked, history)
 
@@ -365,6 +371,7 @@ def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | 
             "class_weights": None if module.loss.class_weights is None else module.loss.class_weights.tolist(),
             "label_smoothing": job.label_smoothing,
             **_own_names(module),
+            **({"channels_last": True} if job.start.channels_last else {}),
             "optimizer": {"name": job.optimizer_name, **asdict(job.optimizer)},
             "schedule": {"name": job.schedule_name, **asdict(job.schedule)},
         },

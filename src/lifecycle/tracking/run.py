@@ -105,6 +105,11 @@ class Run:
         if time.monotonic() - self._sent >= SECONDS_BETWEEN:
             self.send()
 
+    def log_points(self, values: dict[str, float], step: int) -> None:
+        """Log values that callbacks of a Python caller measured at a step."""
+        now = int(time.time() * 1000)
+        self._keep([(name, value, now, step) for name, value in values.items() if math.isfinite(value)])
+
     def log_scores(self, scores: dict[str, float]) -> None:
         """Log the final scores, one point each, at step 0: MLflow draws single points as a bar chart.
 
