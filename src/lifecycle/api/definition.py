@@ -19,7 +19,7 @@ from lifecycle.define import own_network
 from lifecycle.define.own_network import OwnNetwork
 from lifecycle.errors import RequestError
 from lifecycle.optimizers import OwnOptimizer
-from lifecycle.predict.trained_model import TrainedModel
+from lifecycle.predict.trained_model import OWN_NAMES, TrainedModel
 
 
 def read(network: Any, fields: dict[str, Any]) -> tuple[str, Any]:
@@ -93,16 +93,17 @@ def job(config: Request, plugin: Any, compiled: Compiled) -> Job:
     return found
 
 
-def completed(trained: TrainedModel, compiled: Compiled) -> TrainedModel:
+def completed(trained: TrainedModel | None, compiled: Compiled) -> TrainedModel | None:
     """Return a loaded model with those of its functions and objects of loss and metrics that were compiled again."""
     known: dict[str, OwnName] = {
         str(name): name for name in (compiled.loss, *(compiled.metrics or ())) if isinstance(name, OwnName)
     }
-    settings = trained.settings
-    metrics = [known.get(str(name), name) for name in settings["metrics"]]
-    return replace(
-        trained, settings={**settings, "loss": known.get(str(settings["loss"]), settings["loss"]), "metrics": metrics}
-    )
+    if trained is None or not known:
+        return trained
+    settings, own = trained.settings, trained.settings.get(OWN_NAMES, ())
+    metrics = [known.get(str(name), name) if name in own else name for name in settings["metrics"]]
+    loss = known.get(str(settings["loss"]), settings["loss"]) if settings["loss"] in own else settings["loss"]
+    return replace(trained, settings={**settings, "loss": loss, "metrics": metrics})
 
 
 def shown(name: str, plugin: Any) -> str:

@@ -54,6 +54,7 @@ class FitCall:
     sample_weight: Any
     class_weight: Any
     groups: Any
+    classes: Any
     seed: int
     split_seed: int | None
     task: str | None
@@ -136,7 +137,9 @@ class FitCall:
         if isinstance(validation, tuple | list) and validation:
             validation = (images.channels_first(validation[0], self.channels_last), *validation[1:])
         X = images.channels_first(X, self.channels_last)  # noqa: N806
-        return training_rows.read(X, y, self.validation_split, validation, weights, self.groups, self.task)
+        return training_rows.read(
+            X, y, self.validation_split, validation, weights, self.groups, self.task, self.classes
+        )
 
     def _frame(self, rows: tuple[Any, Any, Any], first: TrainingRows) -> pd.DataFrame:
         """Return the rows of a later epoch with the columns of the first."""

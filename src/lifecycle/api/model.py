@@ -101,8 +101,8 @@ class Model(WithWeights):
         """Step 2, compile: choose loss, optimizer and metrics.
 
         Args:
-            optimizer: a name (``"adam"``, ``"sgd"``, all of ``torch.optim``), or one of :mod:`lifecycle.optimizers`; a
-                class, a ``functools.partial`` of it, an optimizer, or a function that returns one for parameters.
+            optimizer: a name, ``"adam"``, or one of :mod:`lifecycle.optimizers`; or of torch: a class, a
+                ``functools.partial`` of it, an optimizer, or a function that returns one for parameters.
             loss: a name, such as ``"mae"``; ``None``: the default of the task. Or a loss of torch, or a function of
                 ``(outputs, targets)`` or ``(y_true, y_pred)``: logits and codes of classes, or values ``(batch, 1)``.
             metrics: names, such as ``["accuracy", "f1"]``; ``None``: the default of the task. Or functions of
@@ -112,8 +112,7 @@ class Model(WithWeights):
             label_smoothing: share of each label that is spread evenly over the classes.
             fields: fields of the optimizer, ``lr=0.01``.
 
-        Returns:
-            The model itself.
+        Returns: the model itself.
 
         Raises:
             RequestError: there is no such name or field, or a value is out of range.
@@ -136,15 +135,14 @@ class Model(WithWeights):
                 label_smoothing=label_smoothing or read.label_smoothing,
                 task=read.task or request.task_of(read.loss),
             )
-            if self._trained is not None:
-                self._trained = definition.completed(self._trained, self._compiled_with)
+            self._trained = definition.completed(self._trained, self._compiled_with)
         return self
 
     def fit(
         self, X: Any, y: Any = None, *,  # noqa: N803 - scikit-learn's and Keras's name
         epochs: int = 300, batch_size: int | None = None, early_stopping: bool | None = None,
         validation_split: float = 0.0, validation_data: Any = None, sample_weight: Any = None, class_weight: Any = None,
-        groups: Any = None, seed: int = 0, split_seed: int | None = None,
+        groups: Any = None, classes: Any = None, seed: int = 0, split_seed: int | None = None,
         task: str | None = None, scaling: str = "standard", scale_target: bool = True,
         types: Mapping[str, Any] | None = None, verbose: int = 1, callbacks: Sequence[pl.Callback] | pl.Callback = (),
         steps_per_epoch: int | None = None, initial_epoch: int = 0, resume: bool = False, channels_last: bool = False,
@@ -164,6 +162,7 @@ class Model(WithWeights):
             sample_weight: ``(rows,)`` weights of 0 or more in the loss and all scores; rows of weight 0 are left out.
             class_weight: ``"balanced"`` or a weight for each class in the training loss, as ``class_weights`` above.
             groups: ``(rows,)`` for instance patients: validation_split does not divide a group; ``None``: none.
+            classes: all classes, where y may lack some; ``None``: those of y.
             seed: of the split, the initial weights, the order of rows and dropout.
             split_seed: of the split alone; ``None``: seed.
             task: ``"classification"``, ``"multilabel"`` or ``"regression"``; ``None``: from the loss, or from y.

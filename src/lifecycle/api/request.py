@@ -199,14 +199,11 @@ def compose(
     with open_dict(root):
         for name, config in groups.items():
             root[name] = OmegaConf.structured(config)
-    weights = compiled.class_weights
-    if isinstance(weights, dict):  # keys of a configuration are texts
-        weights = {str(name): value for name, value in weights.items()}
     values = {
         "loss": None if compiled.loss is None else str(compiled.loss),
         "metrics": None if compiled.metrics is None else [*map(str, compiled.metrics)],
         "label_smoothing": compiled.label_smoothing,
-        "class_weights": weights,
+        "class_weights": _with_texts(compiled.class_weights),
         "seed": seed,
         "verbose": verbose,
         "audit": "on" if audited else "off",
@@ -214,6 +211,11 @@ def compose(
     for name, value in values.items():
         _set(root, name, plain(value))
     return Request(root, _choices(root, steps.model_name), FROM_PYTHON, not_recorded=tuple(not_recorded))
+
+
+def _with_texts(weights: Any) -> Any:
+    """Return weights by class with texts as keys, as those of a configuration are."""
+    return {str(name): value for name, value in weights.items()} if isinstance(weights, dict) else weights
 
 
 def _choices(root: Any, model_name: str) -> dict[str, str]:

@@ -231,6 +231,7 @@ class WithWeights(Predictor):
 
     @trainable.setter
     def trainable(self, value: Any) -> None:
+        """Refuse: layers are frozen by name."""
         remedy = 'Call model.freeze("0", "2") with names of layers, or model.unfreeze().'
         raise RequestError("trainable", "cannot be set", repr(value), remedy)
 

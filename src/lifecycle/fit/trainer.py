@@ -150,7 +150,7 @@ def fit(
             # In this order: the recorder logs the scores that the monitors read; last.ckpt holds the states of both.
             callbacks=[recorder, *monitors, checkpoints.LastCheckpoint(folder), *callbacks],
             logger=logger or False,
-            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+            enable_progress_bar=any(isinstance(one, ProgressBar) for one in callbacks),
         )
         _run(trainer, module, config, train, (Chunks(train, steps), val), checkpoint)
     if best is None:  # nothing is monitored, so the last epoch is kept
@@ -158,10 +158,15 @@ def fit(
     _release(train)
     best_epoch = None if best is None or is_helper() else _best_epoch(config, module, folder)
     history = history_of(config, recorder.rows, best_epoch, early is not None)
-    if early is None and len(recorder.rows) < config.max_epochs:
-        stoppers = [type(one).__name__ for one in observers if isinstance(one, EarlyStopping)]
-        return replace(history, stopped=f"{stoppers[0] if stoppers else 'a callback'} stopped it")
-    return history
+    return history if early is not None else _stopped_by_callback(history, config, observers)
+
+
+def _stopped_by_callback(history: History, config: TrainerConfig, callbacks: Sequence[pl.Callback]) -> History:
+    """Return a history that says which callback ended the fit, if one did."""
+    if len(history.rows) >= config.max_epochs:
+        return history
+    names = [type(callback).__name__ for callback in callbacks if isinstance(callback, EarlyStopping)]
+    return replace(history, stopped=f"{names[0] if names else 'a callback'} stopped it")
 
 
 def _run(
