@@ -7,7 +7,7 @@ torch.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from lifecycle.checks import count, in_range, one_of
 from lifecycle.errors import FieldError, Setting, Text
@@ -23,6 +23,16 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         in_range(self, "lr", above=0)
+
+
+@dataclass
+class OwnOptimizer(OptimizerConfig):
+    """An optimizer that a Python caller's function makes; the fields are for the record. No command chooses it."""
+
+    path: str = ""  # import path of the class or function; empty: it has none
+
+    make: ClassVar[Any] = None
+    """The function of the parameters; an instance sets it. It is no field, as no record can hold it."""
 
 
 @dataclass

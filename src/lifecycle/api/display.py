@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lifecycle.fit.history import History
+from lifecycle.fit.history import History, Row
 
 if TYPE_CHECKING:
     from lifecycle.define.summary import Layer
@@ -84,6 +84,21 @@ class Summary:
         """
         return sum(layer.num_params for layer in self.layers)
 
+    @property
+    def num_frozen(self) -> int:
+        """Number of parameters that fits leave as they are.
+
+        >>> from lifecycle.define.summary import Layer
+        >>> Summary((Layer("0", "Linear", "(None, 1)", 9, num_frozen=9),), "mlp").num_frozen
+        9
+        """
+        return sum(layer.num_frozen for layer in self.layers)
+
+    @property
+    def num_trainable(self) -> int:
+        """Number of parameters that fits train."""
+        return self.num_params - self.num_frozen
+
     def __repr__(self) -> str:
         from lifecycle.console.report import summary_text  # rich and Lightning, which a loaded model does not need
 
@@ -96,12 +111,41 @@ class Summary:
             f"<td style='text-align:right'>{layer.num_params:,}</td></tr>"
             for layer in self.layers
         )
-        title = f"{escape(self.name)}: {self.num_params:,} parameters"
+        frozen = f", {self.num_trainable:,} trainable, {self.num_frozen:,} frozen" if self.num_frozen else ""
+        title = f"{escape(self.name)}: {self.num_params:,} parameters{frozen}"
         return f"<table><caption>{title}</caption><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
 
+class Columns(dict[str, list[float]]):
+    """The columns of a history by name; ``loss`` and ``accuracy`` are those of training, as in Keras.
+
+    >>> Columns(train_loss=[0.7], val_loss=[0.8])["loss"], "loss" in Columns(train_loss=[0.7])
+    ([0.7], True)
+    """
+
+    def __missing__(self, name: str) -> list[float]:
+        """Return the column of training of a name without a part."""
+        if f"train_{name}" in self.keys():
+            return self[f"train_{name}"]
+        raise KeyError(f"{name!r}; columns: {', '.join(self)}")
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or super().__contains__(f"train_{name}")
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a column, or a default."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+
+@dataclass(frozen=True, repr=False)
 class FitHistory(History):
     """The history that :meth:`lifecycle.Model.fit` returns: a :class:`History` that can be plotted.
+
+    Attributes:
+        logged: what callbacks logged: ``{"step": ..., "lr-Adam": ...}``, a row for each time.
 
     >>> rows = ({"epoch": 1.0, "train_loss": 0.7}, {"epoch": 2.0, "train_loss": 0.5})
     >>> history = FitHistory(rows, best_epoch=None, weights_epoch=2, stopped="max_epochs=2 was reached")
@@ -112,6 +156,22 @@ class FitHistory(History):
     0      1         0.7
     1      2         0.5
     """
+
+    logged: tuple[Row, ...] = ()
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """The columns by name, a value for each epoch; ``history["loss"]`` is ``train_loss``, as in Keras."""
+        return Columns(super().history)
+
+    @property
+    def params(self) -> dict[str, int]:
+        """The number of epochs, as in Keras."""
+        return {"epochs": len(self.rows)}
+
+    def __getitem__(self, name: str) -> list[float]:
+        """Return a column: ``history["loss"]``, ``history["val_accuracy"]``."""
+        return self.history[name]
 
     def plot(self) -> Picture:
         """Return the learning curves: the loss and each metric over the epochs, the best epoch marked.

@@ -19,6 +19,9 @@ GROUPS = ("trainer", "optimizer", "schedule", "model", "data")
 IN_MEMORY = {("data.path", PATH), ("data", "table"), ("data", "array")}
 """Settings with which :mod:`lifecycle.api.request` composes a request for rows in memory."""
 
+OWN_NETWORK = Setting("model", "network")
+"""The setting of a network that the caller gave."""
+
 FOLDS = {"cv.folds": "cv", "cv.repeats": "repeats"}
 """Arguments of ``cross_validate`` by the keys of the command line."""
 ROWS = {"input": "X", "data.target": "y", "data.weight": "sample_weight", "data.group": "groups"}
@@ -46,6 +49,8 @@ class Python(Wording):
             return name
         # Double quotes, as in the documentation; repr() has single ones.
         written = json.dumps(value) if isinstance(value, str) else repr(value)
+        if setting == OWN_NETWORK:
+            return "the network"
         return f"Model({written})" if key == "model" else f"{name}={written}"
 
     def either(self, phrase: Either) -> str:

@@ -43,6 +43,7 @@ def record_of(request: Request) -> dict[str, Any]:
         "overrides": list(request.overrides),
         "command": request.command,
         "sweep": request.sweep.name if request.sweep else None,
+        **({"not_recorded": list(request.not_recorded)} if request.not_recorded else {}),
         "folder": str(Path.cwd()),
     }
 
@@ -69,7 +70,7 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
         with open_dict(config):
             # The classes come first: merging then converts and checks the recorded values.
             for group, name in record["types"].items():
-                cls = choices.TYPED[group][name] if group in choices.TYPED else registry.load(group, name)
+                cls = choices.class_of(group, name) if group in choices.TYPED else registry.load(group, name)
                 config[group] = structured(cls)
         config = OmegaConf.merge(config, _earlier(config, record["config"]), record["config"])
     except (RequestError, *COMPOSING, KeyError) as error:
@@ -169,12 +170,24 @@ def place(request: Request, store: Path) -> None:
         request.expressions.pop(("tracking", "dir"), None)  # it would be recorded instead of the value
 
 
+def not_repeatable(clauses: Sequence[str]) -> str:
+    """Return the sentence on what a run of Python objects lacks.
+
+    >>> not_repeatable(["the loss is focal", "the network was given as an object"])
+    'depends on Python objects that are not recorded: the loss is focal; the network was given as an object'
+    """
+    return f"depends on Python objects that are not recorded: {'; '.join(clauses)}"
+
+
 def check_rows_are_kept(record: dict[str, Any], overrides: list[str]) -> None:
-    """Refuse to resume or repeat a fit to rows that were in the memory of a Python caller.
+    """Refuse to resume or repeat a fit to rows or with objects that were in the memory of a Python caller.
 
     Raises:
-        RequestError: they were, and no override names a file of them.
+        RequestError: they were, and no override names a file of the rows.
     """
+    if clauses := record.get("not_recorded"):
+        remedy = "Call fit again with the same objects, X, y and arguments; fit(..., resume=True) continues it there."
+        raise RequestError(["the run"], not_repeatable(clauses), remedy=remedy)
     if record.get("command") == FROM_PYTHON and not any(word.startswith("data.path=") for word in overrides):
         raise RequestError(
             Setting("data.path", "X"),

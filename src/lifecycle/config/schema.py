@@ -364,6 +364,7 @@ class Request:
     sweep: SweepJob | None = None  # the job of a sweep that this is
     overrides: tuple[str, ...] = ()  # as typed, of this job
     expressions: dict[expressions.Path, str] = field(default_factory=dict)  # recorded instead of values
+    not_recorded: tuple[str, ...] = ()  # objects of a Python caller that the run depends on, a clause each
 
     @property
     def tracking(self) -> TrackingConfig:
@@ -405,6 +406,21 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Start:
+    """The network as a Python caller begins to train it; a command draws all weights, and trains all.
+
+    Attributes:
+        weights: by name, in place of drawn ones; ``None``: they are drawn.
+        frozen: names of layers whose weights stay as they are.
+        channels_last: whether the caller's images have their channels last.
+    """
+
+    weights: Any = None
+    frozen: tuple[str, ...] = ()
+    channels_last: bool = False
+
+
+@dataclass(frozen=True)
 class Job:
     """A checked request, as the objects that the steps of a run use."""
 
@@ -426,6 +442,7 @@ class Job:
     seed: int
     fold: Fold | None = None
     audit: str = "on"
+    start: Start = Start()
 
 
 def build(config: DictConfig, key: str) -> Any:

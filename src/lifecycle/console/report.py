@@ -325,8 +325,9 @@ def _summary_text(layers: tuple[Layer, ...]) -> str:
     console = Console(width=100, color_system=None, force_jupyter=False)  # in a notebook rich would display HTML
     with console.capture() as captured:
         console.print(summary_table(list(layers)))
-    total = sum(layer.num_params for layer in layers)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + f"\n\ntotal parameters: {total:,}\n"
+    total, frozen = (sum(getattr(layer, name) for layer in layers) for name in ("num_params", "num_frozen"))
+    counts = f"total parameters: {total:,}" + (f"; {total - frozen:,} trainable, {frozen:,} frozen" if frozen else "")
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + f"\n\n{counts}\n"
 
 
 def _scores(scores: dict[str, float]) -> str:

@@ -59,6 +59,8 @@ class Epochs(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Seed order and dropout by (seed, epoch), so that a resumed fit repeats the epochs of an uninterrupted one."""
         self.batches.set_epoch(trainer.current_epoch)
+        for layer in _compiled(pl_module).frozen:
+            layer.eval()  # Lightning sets modes without calling train()
         # Stream 0 orders the rows, equally in all processes; each process draws its own dropout.
         seed_all(epoch_seed(self.seed, trainer.current_epoch, stream=1 + trainer.global_rank))
         # Before the first step, as schedules may change the rate within an epoch. A constant rate is not recorded.
@@ -109,7 +111,8 @@ class Epochs(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """End the fit at once if early stopping had ended it, since Lightning saves the wait count but not the stop."""
-        trainer.should_stop = has_stopped(checkpoint)
+        # A caller from Python may continue without early stopping.
+        trainer.should_stop = has_stopped(checkpoint) and trainer.early_stopping_callback is not None
 
 
 def diverged(row: Row, lr: float) -> TrainingError | None:

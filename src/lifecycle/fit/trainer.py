@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module, metadata
 from pathlib import Path
@@ -15,7 +16,8 @@ import pytorch_lightning as pl
 import torch
 from fsspec.implementations.local import LocalFileSystem
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, ProgressBar
+from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
 
@@ -26,9 +28,9 @@ from lifecycle.compile.devices import device_of, without_parsing
 from lifecycle.compile.precision import channels_last
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.augmentation import Augmenter
-from lifecycle.data.batches import Batches, Chunks, in_order
-from lifecycle.data.dataset import Dataset
-from lifecycle.data.rows import WindowedRows
+from lifecycle.data.batches import Batches, Chunks, Truth, in_order
+from lifecycle.data.dataset import Dataset, Part
+from lifecycle.data.rows import Rows, WindowedRows
 from lifecycle.errors import TrainingError, first_line
 from lifecycle.fit import checkpoints
 from lifecycle.fit.checkpoints import CheckedCheckpointIO
@@ -63,8 +65,8 @@ def _trainer(config: TrainerConfig, devices: int, folder: Path, more: dict[str, 
         accelerator=config.accelerator,
         devices=devices,
         strategy=config.strategy if devices > 1 else "auto",
-        logger=False,
-        enable_progress_bar=False,
+        logger=more.pop("logger", False),
+        enable_progress_bar=more.pop("enable_progress_bar", False),
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # Batches divides the rows among the processes
@@ -123,6 +125,7 @@ def fit(
     listeners: Sequence[Callable[[Row], None]] = (),
     callbacks: Sequence[pl.Callback] = (),
     checkpoint: Path | None = None,
+    logger: Logger | None = None,
 ) -> History:
     """Fit a model, and leave it with the weights of its best epoch.
 
@@ -135,6 +138,7 @@ def fit(
         listeners: called with the row of each epoch, on the first process only.
         callbacks: Lightning callbacks, such as a progress bar.
         checkpoint: the ``last.ckpt`` to resume from. The history includes its epochs; the listeners do not see them.
+        logger: that callbacks log to; ``None``: they do not log.
 
     Raises:
         TrainingError: the loss is no longer finite, or ``torch.compile`` fails.
@@ -155,13 +159,24 @@ def fit(
             max_epochs=config.max_epochs,
             # In this order: the recorder logs the scores that the monitors read; last.ckpt holds the states of both.
             callbacks=[recorder, *monitors, checkpoints.LastCheckpoint(folder), *callbacks],
+            logger=logger or False,
+            enable_progress_bar=any(isinstance(one, ProgressBar) for one in callbacks),
         )
         _run(trainer, module, config, train, (Chunks(train, steps), val), checkpoint)
     if best is None:  # nothing is monitored, so the last epoch is kept
         trainer.save_checkpoint(folder / layout.BEST_CHECKPOINT, weights_only=True)
     _release(train)
     best_epoch = None if best is None or is_helper() else _best_epoch(config, module, folder)
-    return history_of(config, recorder.rows, best_epoch, early is not None)
+    history = history_of(config, recorder.rows, best_epoch, early is not None)
+    return history if early is not None else _stopped_by_callback(history, config, observers)
+
+
+def _stopped_by_callback(history: History, config: TrainerConfig, callbacks: Sequence[pl.Callback]) -> History:
+    """Return a history that says which callback ended the fit, if one did."""
+    if len(history.rows) >= config.max_epochs:
+        return history
+    names = [type(callback).__name__ for callback in callbacks if isinstance(callback, EarlyStopping)]
+    return replace(history, stopped=f"{names[0] if names else 'a callback'} stopped it")
 
 
 def _run(
@@ -255,7 +270,14 @@ def training_batches(config: TrainerConfig, data: Dataset, seed: int) -> Batches
         config.class_balanced,
         data.train.loss_weights,
         None if data.augmentation is None else Augmenter(data.augmentation, seed),
+        None if data.next_train is None else lambda: _contents(data.next_train),
     )
+
+
+def _contents(next_train: Callable[[], Part] | None) -> tuple[Rows, Tensor, Truth | None, Tensor | None]:
+    assert next_train is not None  # noqa: S101 - for the types
+    part = next_train()
+    return part.inputs, part.targets, part.truth, part.loss_weights
 
 
 def _early_stopping(config: TrainerConfig, module: CompiledModel) -> EarlyStopping | None:

@@ -21,7 +21,7 @@ import safetensors.torch
 import skops.io
 
 from lifecycle import registry
-from lifecycle.capabilities import transform_of
+from lifecycle.capabilities import TakesNetwork, transform_of
 from lifecycle.config import expressions
 from lifecycle.contract import LOG, DataSpec
 from lifecycle.credentials import is_credential
@@ -145,19 +145,21 @@ def write_manifest(manifest: dict[str, Any], folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps({**manifest, "sha256": digests}, indent=2) + "\n")
 
 
-def load(folder: str | Path) -> TrainedModel:
+def load(folder: str | Path, network: Any = None) -> TrainedModel:
     """Load a saved model.
 
     Args:
         folder: with the three files.
+        network: of a model whose network was made by code of a Python caller: the network, or the class or function.
 
     Raises:
         SavedModelError: a file is missing or altered, the format is unknown, or a plugin is not installed.
+        RequestError: the network was made by code that the model does not hold, and is not given.
     """
     folder = Path(folder)
     manifest = _manifest(folder, (WEIGHTS, PREPROCESSING))
     try:
-        return _load(folder, manifest)
+        return _load(folder, manifest, network)
     except LifecycleError:
         raise
     except Exception as error:  # torch, safetensors, skops and plugins raise many types on damaged files
@@ -216,9 +218,13 @@ def _prepared(folder: Path, missing: str) -> Preparation:
         raise _broken(folder, error) from error
 
 
-def _load(folder: Path, manifest: dict[str, Any]) -> TrainedModel:
+def _load(folder: Path, manifest: dict[str, Any], given: Any = None) -> TrainedModel:
     about = manifest["model"]
     model = _plugin(folder, "model", about)
+    if isinstance(model, TakesNetwork):
+        model = model.with_network(given)
+    elif given is not None:
+        raise RequestError("network", f"is for models made by your code, and this one is of {about['plugin']}")
     preparation = _preparation(folder, manifest)
     expected_size.check(model, preparation["spec"], folder / WEIGHTS)
     network = model.build(preparation["spec"])
@@ -341,4 +347,4 @@ def _fields(kind: str, plugin: Any, name: str, written: Mapping[expressions.Path
 
 
 def _package(kind: str, name: str) -> str:
-    return registry.plugins(kind)[name].source
+    return registry.source(kind, name)

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 from lifecycle import layout
 from lifecycle.config import request_record
+from lifecycle.config.request_record import not_repeatable
 from lifecycle.config.schema import Request, SweepJob
 from lifecycle.config.tracking_address import LOCAL
 from lifecycle.contract import DataSpec
@@ -105,6 +106,11 @@ class Run:
         self._keep([(n, value, now, epoch) for n, value in scores.items() if epoch not in self._known.get(n, {})])
         if time.monotonic() - self._sent >= SECONDS_BETWEEN:
             self.send()
+
+    def log_points(self, values: dict[str, float], step: int) -> None:
+        """Log values that callbacks of a Python caller measured at a step."""
+        now = int(time.time() * 1000)
+        self._keep([(name, value, now, step) for name, value in values.items() if math.isfinite(value)])
 
     def log_scores(self, scores: dict[str, float]) -> None:
         """Log the final scores, one point each, at step 0: MLflow draws single points as a bar chart.
@@ -311,6 +317,7 @@ def tags_of(request: Request) -> dict[str, str]:
         layout.OVERRIDES: " ".join(request.overrides),
         layout.MODEL: request.choices["model"],
         layout.DATA_NAME: request.choices["data"],
+        **({layout.NOT_RECORDED: not_repeatable(request.not_recorded)} if request.not_recorded else {}),
         **_of_sweep(request.sweep),
     }
 
