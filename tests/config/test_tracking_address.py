@@ -94,6 +94,44 @@ def test_every_entry_refuses_what_is_no_server(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("words", [(), ("-m", "seed=1,2"), ("compare", "run=latest")])
+def test_what_could_never_be_sent_is_refused_before_anything_is_fitted(
+    lifecycle: Command, tmp_path: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = ("data=iris",) if words[:1] != ("compare",) else ()
+    ended = lifecycle(*words, *data, "tracking.uri=databricks://mine")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        "lifecycle: tracking.experiment must be a path in the workspace, as Databricks asks for, got lifecycle. Write "
+        "tracking.experiment=/Users/<your name>/lifecycle.\n"
+    )
+    ended = lifecycle(*words, *data, "tracking.uri=mysql+mysqldb://jane:secret@host/team")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        "lifecycle: tracking.uri=mysql+mysqldb://***@host/team needs the driver mysqldb, which is not installed. Type "
+        "pip install 'mysqlclient'.\n"
+    )
+    monkeypatch.setenv(VARIABLE, "mssql://jane:secret@host/team")
+    ended = lifecycle(*words, *data)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == (
+        f"lifecycle: {VARIABLE}=mssql://***@host/team needs the driver pyodbc, which is not installed. Type "
+        "pip install 'pyodbc'.\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["/Users/me@example.com/iris", "/Shared/a b"])
+def test_an_experiment_may_be_a_path_of_a_workspace(name: str) -> None:
+    TrackingConfig(uri="databricks", experiment=name).check()
+
+
+@pytest.mark.parametrize("name", ["/iris", "/a/../b", "/a/.b", "a/b", "//a", "/a/"])
+def test_other_paths_are_no_experiment(name: str) -> None:
+    with pytest.raises(ValueError, match=r"^experiment must be a name of at most 200 characters, without slashes"):
+        TrackingConfig(experiment=name)
+
+
 def test_an_address_in_a_file_is_refused_in_a_multirun_too(lifecycle: Command, tmp_path: Path) -> None:
     (tmp_path / "conf" / "tracking").mkdir(parents=True)
     (tmp_path / "conf" / "tracking" / "server.yaml").write_text("defaults: [default, _self_]\ndir: http://host:5000\n")

@@ -13,7 +13,7 @@ SCRIPT = Path(__file__).parents[2] / ".ci" / "system"
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """Return a folder of programs that go before those of the system: a root without packages, and an apt that works."""
+    """Return a folder of programs that go before the system's: a root without packages, and an apt that works."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name, code in {"id": "echo 0", "dpkg-query": "exit 1", "apt-get": 'echo "$@" >> "$CALLS"'}.items():
