@@ -174,6 +174,11 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
         "semicolon, header, decimal comma, thousands separated by .",
     ),
     "thousands after apostrophes": ("a;b\n1'200.5;x\n22'000.0;y\n", {"thousands": "'"}, "thousands separated by '"),
+    "single quotes around names": (
+        "'a'\t'b'\n1\t2\n3\t4\n",
+        {"quote": "'", "names": ("a", "b")},
+        "tab, quotes ', header",
+    ),
     "NA among words and numbers": ("a,b\nx,1\nNA,NA\ny,3\n", {"missing": ("NA",)}, "comma, header, NA is missing"),
     "NA among words": ("a,b\nx,1\nNA,2\ny,3\n", {"missing": ()}, ""),
     "a dash among words and numbers": ("a,b\nx,1\n-,-\ny,3\n", {"missing": ("-",)}, "comma, header, - is missing"),

@@ -49,8 +49,6 @@ def load_large(
     """
     target = Target(table.plugin.target, table.plugin.task or table.task, table.plugin.scale_target)
     found = labels_of(table, target)
-    table.target = found.values  # equal up to their names, and in memory once
-    choice = _choice(table, target)
     of_rows = None if table.weights is None else weights.checked(table.weights, weights.key_of(table.plugin))
     drawn = _draw(table, found, target, seed, of_rows, fold)
     of_train = None if of_rows is None else of_rows[drawn.train]
@@ -78,7 +76,7 @@ def load_large(
         notes=notes,
         weight=table.plugin.weight,
         plugin=table.plugin,
-        task_choice=choice,
+        task_choice=_choice(table, target),
         split_report=(*_left_out(table), *drawn.report),
         audit=audit,
         shards=table.shards,

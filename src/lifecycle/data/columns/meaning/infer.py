@@ -221,9 +221,9 @@ def _categories(name: str, column: Texts, hints: Hints) -> Found:
 
     texts = pd.Series(list(column.texts), dtype=object)
     wrong = pd.to_numeric(texts, errors="coerce").isna().to_numpy().nonzero()[0].tolist()
-    # A mark such as NA is not what makes texts of numbers.
-    wrong = [place for place in wrong if column.texts[place].strip() not in convert.MISSING] or wrong
-    first = min(((column.first[place], column.texts[place]) for place in wrong), default=None)
+    # A message names a text that is no mark such as NA, if there is one.
+    named = [place for place in wrong if column.texts[place].strip() not in convert.MISSING] or wrong
+    first = min(((column.first[place], column.texts[place]) for place in named), default=None)
     number = sum(column.counts[place] for place in wrong)
     if first is not None and number < column.present / 2:
         raise features.mixed(name, hints.path, first[1], first[0])

@@ -248,11 +248,13 @@ def _quote(lines: Sequence[str], sep: str, is_arff: bool) -> str:
     sample = lines[:200]
     if any('"' in line for line in sample) or not any("'" in line for line in sample) or sep == SPACE:
         return '"'
+    first = [cell.strip() for cell in _rows(sample[:1], sep)[0]]
     cells = [cell.strip() for row in _rows(sample, sep, "'") for cell in row]
     if any(cell.startswith("'") != cell.endswith("'") for cell in cells):
         return '"'
     plain, quoted = (Counter(map(len, _rows(sample, sep, mark))) for mark in ('"', "'"))
-    return "'" if is_arff or len(quoted) < len(plain) else '"'
+    all_quoted = all(len(cell) > 1 and cell[0] == cell[-1] == "'" for cell in first)
+    return "'" if is_arff or all_quoted or len(quoted) < len(plain) else '"'
 
 
 def _is_padded(lines: Sequence[str], sep: str, quote: str) -> bool:
