@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 
 from lifecycle import registry
 from lifecycle.config import choices, expressions
@@ -67,12 +67,13 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
         )
     config: Any = structured(RunConfig)
     try:
-        with open_dict(config):
+        with open_dict(config), flag_override(config, "no_deepcopy_set_nodes", True):
             # The classes come first: merging then converts and checks the recorded values.
             for group, name in record["types"].items():
                 cls = choices.class_of(group, name) if group in choices.TYPED else registry.load(group, name)
                 config[group] = structured(cls)
-        config = OmegaConf.merge(config, _earlier(config, record["config"]), record["config"])
+        # Unsafe for its arguments, of which the first is our own and the others are copied.
+        config = OmegaConf.unsafe_merge(config, _earlier(config, record["config"]), record["config"])
     except (RequestError, *COMPOSING, KeyError) as error:
         raise SavedModelError(f"the run needs something that is not installed: {first_line(error)}") from error
     # So that an override of an unknown key is refused.
