@@ -19,6 +19,7 @@ from lifecycle.compile.scores import prefixed
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
 from lifecycle.console import report
+from lifecycle.console.advice import Facts, next_step
 from lifecycle.credentials import hiding
 from lifecycle.data.audit.findings import check_strict
 from lifecycle.data.batches import in_order
@@ -314,7 +315,8 @@ def conclude(job: Job, prepared: Prepared, printer: report.Report, tracked: Run,
     # First, since the recording process draws them while this one saves the rest.
     pictures = record_pictures(tracked, outcome, job.request.tracking.figures)
     record(tracked, outcome)
-    printer.end(data, history, evaluation, tracked, pictures)
+    facts = Facts(job, data, history, evaluation, sum(layer.num_params for layer in prepared.layers))
+    printer.end(data, history, evaluation, tracked, pictures, next_step(facts))
     if job.request.sweep is None:  # a sweep prints it once, at its end
         printer.next(tracked.folder)
     scores = prefixed(evaluation.scores, data.scored_on)
