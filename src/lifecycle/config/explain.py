@@ -193,9 +193,8 @@ def _unknown_field(cause: OmegaConfBaseException, overrides: list[str], where: s
     option = _option(group, cause.object_type)
     owner: Text = [Setting(group, option), where] if option else ""
     if advice := other_names.advice(key, _typed_value(key, overrides), map(str, known)):
-        return RequestError(
-            key, ["is not a field of ", owner or group or "a run"], _value_or_unset(key, overrides), advice
-        )
+        problem = ["is not a field of ", owner or group or "a run"]
+        return RequestError(key, problem, _typed_value(key, overrides) or UNSET, advice)
     return unknown_field(key, _typed_value(key, overrides), known, owner)
 
 

@@ -41,5 +41,5 @@ def spacing(max_epochs: int) -> int:
     (2, 20, 50, 5000)
     """
     least = max_epochs / (MOST - 3)
-    power = 10 ** max(0, math.floor(math.log10(least)))
+    power: int = 10 ** max(0, math.floor(math.log10(least)))
     return next(factor * power for factor in (*ROUND, 10) if factor * power >= least)

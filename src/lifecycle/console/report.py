@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
+from rich.text import Text as Styled
 
 from lifecycle.compile.devices import names_of
 from lifecycle.compile.precision import is_bf16
@@ -20,7 +20,7 @@ from lifecycle.console.epoch_lines import EpochLines
 from lifecycle.console.progress import EpochBar, NotebookBar
 from lifecycle.contract import MULTILABEL
 from lifecycle.data.columns import kinds, label_sets
-from lifecycle.errors import COMMAND_LINE
+from lifecycle.errors import COMMAND_LINE, Text
 from lifecycle.plots.style import number
 from lifecycle.runtime import lines, locks
 
@@ -157,14 +157,24 @@ class Report:
         for at, line in enumerate(["  ".join(items)] if width is None else _rows(items, width)):
             self.console.print((" " * len(head) if at else head) + line)
 
-    def end(self, data: Dataset, history: History, evaluation: Evaluation, run: Run, pictures: list[str]) -> None:
-        """Print the results of a run, and where they are."""
+    def end(
+        self,
+        data: Dataset,
+        history: History,
+        evaluation: Evaluation,
+        run: Run,
+        pictures: list[str],
+        advice: Text = "",
+    ) -> None:
+        """Print the results of a run, where they are, and what to try next if there is an advice."""
         self.fitted(history)
         # The weights may be those of an earlier epoch than the last one.
         fitted = f"{len(history.rows)} epoch{'s' * (len(history.rows) != 1)}"
         epochs = f"{fitted}, the weights are those of epoch {history.weights_epoch}"
         self._line("Fitted", f"{epochs}; stopped because {history.stopped}")
         self.scores(data, evaluation)
+        if advice:
+            self._line("", COMMAND_LINE.text(advice), style="yellow")
         self._line("Run", f"{run.name} ({run.id}) in {_short(run.folder)}")
         if locks.hold_here_only(run.folder):
             kind = locks.file_system(run.folder)
@@ -251,7 +261,7 @@ class Report:
 
     def _lines(self, title: str, texts: list[str], style: str = "") -> None:
         for at, text in enumerate(texts):
-            self.console.print(Text.assemble((f"{'' if at else title:<10}", "bold cyan"), (text, style)))
+            self.console.print(Styled.assemble((f"{'' if at else title:<10}", "bold cyan"), (text, style)))
 
     def _table(self, table: Table) -> None:
         # Without soft wrapping a table fits the terminal: cells are broken.

@@ -21,6 +21,7 @@ from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
 from lifecycle.config.tasks import OwnName
 from lifecycle.console import report
+from lifecycle.console.advice import Facts, next_step
 from lifecycle.credentials import hiding
 from lifecycle.data.audit.findings import check_strict
 from lifecycle.data.batches import in_order
@@ -327,7 +328,8 @@ def conclude(job: Job, prepared: Prepared, printer: report.Report, tracked: Run,
     record(tracked, outcome)
     images = description.images(pictures, tracked.id)
     tracked.describe(description.ended(job, prepared, history, evaluation, images))
-    printer.end(data, history, evaluation, tracked, pictures)
+    facts = Facts(job, data, history, evaluation, sum(layer.num_params for layer in prepared.layers))
+    printer.end(data, history, evaluation, tracked, pictures, next_step(facts))
     if job.request.sweep is None:  # a sweep prints it once, at its end
         printer.next(tracked.folder)
     scores = prefixed(evaluation.scores, data.scored_on)

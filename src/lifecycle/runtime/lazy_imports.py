@@ -243,8 +243,8 @@ class TypeNames(Sequence[str]):
 
     def _names(self) -> list[Any]:
         # Some modules of scikit-learn, all of which are listed, import classes of them to derive others.
-        for module in OF_SCIPY:
-            _loaded(module)
+        for name in OF_SCIPY:
+            _loaded(name)
         # skops looks for the module of each function among the attributes of all modules.
         _thread.is_searching = True
         try:

@@ -113,7 +113,7 @@ def _folder_of(model: Any, locations: Locations | None = None) -> str:
 def is_saved(client: Any, run: Any, folder: Path) -> bool:
     """Return whether the last model of a run is complete and equal to the one in a folder."""
     model = last_model(client, run)
-    return model is not None and is_same(_folder_of(model), folder)
+    return model is not None and is_same(Path(_folder_of(model)), folder)
 
 
 def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> list[Any]:

@@ -178,7 +178,7 @@ def _model_name(name: str) -> str:
 class DirectWriter(RunWriter):
     """Writes what it can by SQL, and the rest as :class:`RunWriter` does."""
 
-    def write(self, message: RepeatableMessage) -> None:  # type: ignore[override]
+    def write(self, message: RepeatableMessage) -> None:
         """Write a message."""
         if not self.client.record(message, self.run_id):
             super().write(message)

@@ -52,7 +52,7 @@ class DirectClient:
     """
 
     def __init__(self, file: Path, connect: Callable[[], Any]) -> None:
-        self._file, self._connect, self._mlflows = file, connect, None
+        self._path, self._connect, self._mlflows = file, connect, None
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -64,7 +64,7 @@ class DirectClient:
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
         """Open the database, and write what the block does in one transaction."""
-        address = f"file:{quote(str(self._file.absolute()))}?mode=rw"
+        address = f"file:{quote(str(self._path.absolute()))}?mode=rw"
         with closing(sqlite3.connect(address, timeout=WAITS, uri=True)) as database, database:
             yield database
 
