@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
@@ -15,7 +16,7 @@ from lifecycle.config.fields import option
 from lifecycle.config.tracking_address import LOCAL, check_folder, check_server, server_of
 from lifecycle.contract import DataPlugin, Fold, ModelPlugin
 from lifecycle.credentials import masked
-from lifecycle.errors import FieldError, RequestError, as_typed, field_error, first_line
+from lifecycle.errors import FieldError, RequestError, Setting, as_typed, field_error, first_line
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import ScheduleConfig
 
@@ -34,6 +35,9 @@ ON_ERROR = ("continue", "stop", "retry")
 PLACEMENTS = ("pack", "spread")
 
 CHECKPOINTS = ("local", "server")
+
+ALSO = ("tensorboard", "csv")
+"""Loggers of Lightning that may record a run in addition to MLflow."""
 
 AUDITS = ("on", "strict", "off")
 
@@ -99,6 +103,7 @@ class TrackingConfig:
     artifacts: str | None = option(None, "where a new experiment of the server keeps artifacts; null: as it likes")
     checkpoints: str = option("local", "local; or server: they are sent, so that any machine can resume", CHECKPOINTS)
     figures: bool = option(True, "draw the figures of each run; false saves about half a second per run")
+    also: list[str] = option([], "record scores in more than MLflow: tensorboard, csv, or both", ALSO)
 
     def __post_init__(self) -> None:
         for name in ("dir", "experiment"):
@@ -108,6 +113,9 @@ class TrackingConfig:
         if self.uri is not None:
             check_server(self.uri)
         one_of(self, "checkpoints", CHECKPOINTS)
+        for also in self.also:
+            if also not in ALSO:
+                raise FieldError("also", f"must hold {' or '.join(ALSO)}", as_typed(list(self.also)), "Leave it out.")
         name = self.experiment
         if "/" in name or name.startswith(".") or len(name) > MOST_NAME_CHARACTERS:
             problem = (
@@ -140,6 +148,9 @@ class TrackingConfig:
             RequestError: as :attr:`server`.
         """
         server_of(self.uri, self.dir)
+        if "tensorboard" in self.also and find_spec("tensorboard") is None:
+            problem, remedy = "needs the package tensorboard", "Install it: pip install 'nn-lifecycle[tensorboard]'."
+            raise RequestError(Setting("tracking.also", list(self.also)), problem, remedy=remedy)
 
 
 @dataclass
