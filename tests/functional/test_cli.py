@@ -102,7 +102,7 @@ def test_completion_knows_the_options_of_a_subcommand(
         assert ended.code == 0
 
 
-WITH_OPTIONS = [name for name in SUBCOMMANDS if name not in ("data", "plugins")]
+WITH_OPTIONS = [name for name in SUBCOMMANDS if name not in ("data", "plugins", "find_lr")]
 NOT_ON_A_RUN = ("sweep", "sync", "ui", "unpack", "clean", "doctor")
 
 

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.fit.history import History, Row
+from lifecycle.fit.learning_rates import LearningRates
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lifecycle.define.summary import Layer
 
 
@@ -192,6 +195,38 @@ class FitHistory(History):
     def _repr_html_(self) -> str:
         # The last rows alone: a fit has up to 300 epochs by default.
         return f"<p>{escape(repr(self))}</p>{self.frame.tail().to_html(index=False)}"
+
+
+class FoundRates(LearningRates):
+    """The losses that :meth:`lifecycle.Model.find_lr` returns; they can be plotted.
+
+    >>> FoundRates((0.001, 0.01, 0.1), (0.7, 0.5, 0.6), 0.01, used=0.001)
+    the loss falls most steeply at 0.01; the optimizer has 0.001
+    """
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A row for each step: ``lr`` and ``loss``.
+
+        >>> FoundRates((0.001, 0.01), (0.7, 0.5), 0.01, used=0.001).frame.shape
+        (2, 2)
+        """
+        import pandas as pd
+
+        return pd.DataFrame({"lr": self.rates, "loss": self.losses})
+
+    def plot(self) -> Picture:
+        """Return the loss over the learning rate, with the suggestion marked.
+
+        >>> FoundRates((0.001, 0.01), (0.7, 0.5), 0.01, used=0.001).plot()
+        <png picture of ... bytes; .save(path) writes it>
+        """
+        from lifecycle.plots import learning_rates
+
+        return _png(lambda file: learning_rates.draw(self, file))
+
+    def __repr__(self) -> str:
+        return self.sentence
 
 
 def _png(draw: Callable[[io.BytesIO], object]) -> Picture:

@@ -23,7 +23,8 @@ from lifecycle.data.batches import Batches, in_order
 from lifecycle.data.sources.in_memory import MemoryRows
 from lifecycle.errors import RequestError, warn
 from lifecycle.evaluate import scoring
-from lifecycle.fit import preflight, trainer
+from lifecycle.fit import learning_rates, preflight, trainer
+from lifecycle.fit.learning_rates import LearningRates
 from lifecycle.predict.outputs import column_names
 from lifecycle.predict.trained_model import TrainedModel
 from lifecycle.runs import pipeline
@@ -105,6 +106,17 @@ def run(job: Job, given: Given) -> Fitted:
         if tracked.pending:
             warn(tracked.pending)
         return fitted
+
+
+def find_rates(job: Job, given: Given, lowest: float, highest: float, steps: int) -> LearningRates:
+    """Search a learning rate; see :func:`lifecycle.fit.learning_rates.find`.
+
+    Raises:
+        RequestError: the rows or the rates cannot be used.
+    """
+    with process_state.preserved():
+        prepared = _prepared(job, given)
+        return learning_rates.find(prepared.module, prepared.data, job.trainer, job.seed, lowest, highest, steps)
 
 
 @one_at_a_time()

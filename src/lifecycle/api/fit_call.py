@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -202,3 +203,16 @@ def _check_frozen(defined: Defined) -> None:
         problem = "is to keep weights, and a new fit draws all weights anew"
         remedy = "Add resume=True, which keeps those of the last fit; or call unfreeze()."
         raise RequestError(["freeze(", ", ".join(map(repr, defined.start.frozen)), ")"], problem, remedy=remedy)
+
+
+def of_options(function: Callable[..., Any], given: Mapping[str, Any]) -> FitCall:
+    """Return a call of ``fit`` with some arguments given, and the defaults of the others.
+
+    Args:
+        function: :meth:`lifecycle.Model.fit`.
+        given: arguments by name.
+    """
+    usual = {name: one.default for name, one in inspect.signature(function).parameters.items() if name != "self"}
+    del usual["trainer"]
+    known = {name: value for name, value in given.items() if name in usual}
+    return FitCall(**{**usual, **known, "trainer": {name: given[name] for name in given if name not in usual}})

@@ -68,7 +68,8 @@ def worded_for_python() -> Iterator[None]:
         with explained():  # a full disk or too little memory becomes an error with a remedy as well
             yield
     except RequestError as error:
-        raise error.worded(PYTHON) from error
+        # From the cause of the error: the error itself would be printed a second time.
+        raise error.worded(PYTHON).with_traceback(error.__traceback__) from error.__cause__
 
 
 def worded(note: Text) -> str:

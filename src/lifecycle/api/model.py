@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.api import definition, hints, objects, request
 from lifecycle.api.continuing import Before
-from lifecycle.api.display import FitHistory
+from lifecycle.api.display import FitHistory, FoundRates
 from lifecycle.api.messages import worded_for_python
 from lifecycle.api.weights import WithWeights
 from lifecycle.config.tasks import check_names
@@ -201,6 +201,37 @@ class Model(WithWeights):
         self.history, self._trained, self.run_id = fitted.history, fitted.trained, fitted.run_id
         self._before = Before(fitted.trained, job, fitted.kept)
         return fitted.history
+
+    def find_lr(
+        self, X: Any, y: Any = None, *, lowest: float = 1e-6, highest: float = 1.0, steps: int = 100, **options: Any  # noqa: N803
+    ) -> FoundRates:  # fmt: skip
+        """Search a learning rate: train a network while the rate rises from step to step, as Lightning's tuner does.
+
+        Args:
+            X: as in :meth:`fit`.
+            y: as in :meth:`fit`.
+            lowest: rate of the first step.
+            highest: rate of the last step.
+            steps: number of steps.
+            options: further arguments of :meth:`fit`, ``batch_size=16``.
+
+        Returns:
+            The losses, with ``suggestion`` and ``plot()``; the model stays as it is.
+
+        Raises:
+            RequestError: rows or arguments cannot be used.
+
+        >>> found = model.find_lr(X, y, batch_size=10)
+        >>> 1e-6 < found.suggestion < 1
+        True
+        """
+        from lifecycle.api import fit, fit_call
+
+        with worded_for_python(), turn():
+            defined = fit_call.Defined(self.name, self._plugin, self._compiled_with, self._start, None)
+            job, given = fit_call.of_options(type(self).fit, {"X": X, "y": y, **options}).read(defined)
+            found = fit.find_rates(job, given, lowest, highest, steps)
+        return FoundRates(found.rates, found.losses, found.suggestion, found.used)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state of a copy, which cannot continue the fit: checkpoints are of one process."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
@@ -16,7 +17,7 @@ from lifecycle.config.fields import option
 from lifecycle.config.tracking_address import LOCAL, check_folder, check_server, check_usable, server_of
 from lifecycle.contract import DataPlugin, Fold, ModelPlugin
 from lifecycle.credentials import masked
-from lifecycle.errors import FieldError, RequestError, as_typed, field_error, first_line
+from lifecycle.errors import FieldError, RequestError, Setting, as_typed, field_error, first_line
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import ScheduleConfig
 
@@ -37,6 +38,9 @@ ON_ERROR = ("continue", "stop", "retry")
 PLACEMENTS = ("pack", "spread")
 
 CHECKPOINTS = ("local", "server")
+
+ALSO = ("tensorboard", "csv")
+"""Loggers of Lightning that may record a run in addition to MLflow."""
 
 AUDITS = ("on", "strict", "off")
 
@@ -107,6 +111,7 @@ class TrackingConfig:
     figures: Any = option(
         True, "draw the figures of each run: true, false (saves half a second per run), or svg: as vectors too", FIGURES
     )
+    also: list[str] = option([], "record scores in more than MLflow: tensorboard, csv, or both", ALSO)
 
     def __post_init__(self) -> None:
         for name in ("dir", "experiment"):
@@ -118,6 +123,9 @@ class TrackingConfig:
         one_of(self, "checkpoints", CHECKPOINTS)
         if not (isinstance(self.figures, bool) or self.figures == "svg"):
             raise FieldError("figures", "must be true, false or svg", self.figures, "Leave it out for PNG files.")
+        for also in self.also:
+            if also not in ALSO:
+                raise FieldError("also", f"must hold {' or '.join(ALSO)}", as_typed(list(self.also)), "Leave it out.")
         name = self.experiment
         if not EXPERIMENT_NAME.fullmatch(name) or len(name) > MOST_NAME_CHARACTERS:
             problem = (
@@ -152,6 +160,9 @@ class TrackingConfig:
         server = self.server
         if server is not None:
             check_usable(server, self.experiment, is_set=self.uri is not None)
+        if "tensorboard" in self.also and find_spec("tensorboard") is None:
+            problem, remedy = "needs the package tensorboard", "Install it: pip install 'nn-lifecycle[tensorboard]'."
+            raise RequestError(Setting("tracking.also", list(self.also)), problem, remedy=remedy)
 
 
 @dataclass

@@ -66,7 +66,9 @@ def _trainer(config: TrainerConfig, devices: int, folder: Path, more: dict[str, 
         devices=devices,
         strategy=config.strategy if devices > 1 else "auto",
         logger=more.pop("logger", False),
-        enable_progress_bar=more.pop("enable_progress_bar", False),
+        # That of a caller; ours is a callback of another kind.
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in more.get("callbacks", ())),
+        max_epochs=config.max_epochs,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # Batches divides the rows among the processes
@@ -156,24 +158,21 @@ def fit(
             config,
             devices=config.devices,
             folder=folder,
-            max_epochs=config.max_epochs,
             # In this order: the recorder logs the scores that the monitors read; last.ckpt holds the states of both.
             callbacks=[recorder, *monitors, checkpoints.LastCheckpoint(folder), *callbacks],
             logger=logger or False,
-            enable_progress_bar=any(isinstance(one, ProgressBar) for one in callbacks),
         )
         _run(trainer, module, config, train, (Chunks(train, steps), val), checkpoint)
     if best is None:  # nothing is monitored, so the last epoch is kept
         trainer.save_checkpoint(folder / layout.BEST_CHECKPOINT, weights_only=True)
     _release(train)
     best_epoch = None if best is None or is_helper() else _best_epoch(config, module, folder)
-    history = history_of(config, recorder.rows, best_epoch, early is not None)
-    return history if early is not None else _stopped_by_callback(history, config, observers)
+    return _stopped_by(observers, config, history_of(config, recorder.rows, best_epoch, early is not None))
 
 
-def _stopped_by_callback(history: History, config: TrainerConfig, callbacks: Sequence[pl.Callback]) -> History:
-    """Return a history that says which callback ended the fit, if one did."""
-    if len(history.rows) >= config.max_epochs:
+def _stopped_by(callbacks: Sequence[pl.Callback], config: TrainerConfig, history: History) -> History:
+    """Return a history that says which callback of a caller ended the fit, if one did."""
+    if config.early_stopping or len(history.rows) >= config.max_epochs:
         return history
     names = [type(callback).__name__ for callback in callbacks if isinstance(callback, EarlyStopping)]
     return replace(history, stopped=f"{names[0] if names else 'a callback'} stopped it")

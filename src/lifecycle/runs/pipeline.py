@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,27 +34,27 @@ from lifecycle.define.network import begin, define
 from lifecycle.define.summary import Layer, summarize
 from lifecycle.errors import COMMAND_LINE, RequestError, Setting, Text
 from lifecycle.evaluate import scoring
-from lifecycle.fit import preflight, trainer
+from lifecycle.fit import extra_loggers, preflight, trainer
 from lifecycle.fit.history import History, Row
 from lifecycle.fit.launch import reading_together
 from lifecycle.predict import saved_model
 from lifecycle.predict.outputs import as_frame, column_names, outputs_of, with_truth
 from lifecycle.predict.trained_model import OWN_NAMES, READING, TIME_STEP, TrainedModel
 from lifecycle.profiling import clock, files
-from lifecycle.runs import description, profiled, pruning
+from lifecycle.runs import card, description, profiled, pruning
 from lifecycle.runs.outcome import Outcome, record, record_pictures
 from lifecycle.runtime import process_state
 from lifecycle.runtime.faults import Cures, explained, largest
 from lifecycle.runtime.processes import is_helper
 from lifecycle.runtime.quiet import one_at_a_time
-from lifecycle.tracking.run import Run, record_failure
+from lifecycle.tracking.run import Run, flatten, record_failure
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
     from pytorch_lightning.loggers.logger import Logger
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """The result of a run.
 
@@ -79,6 +80,12 @@ class Result:
     predictions: pd.DataFrame
     model: TrainedModel
     evaluation: scoring.Evaluation
+
+    def __repr__(self) -> str:
+        return card.text(self)
+
+    def _repr_html_(self) -> str:
+        return card.html(self)
 
 
 @dataclass(frozen=True)
@@ -261,13 +268,28 @@ def life(
     if (note := describe(job, prepared, tracked)) is not None:
         printer.note("Batches", COMMAND_LINE.text(note))
 
-    listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs)]
-    listeners += [on_epoch] if on_epoch is not None else []
-    bars = [*printer.callbacks(job.trainer.max_epochs), *files.callbacks(), *callbacks]
-    folder = tracked.checkpoints
-    history = trainer.fit(module, data, job.trainer, job.seed, folder, listeners, bars, checkpoint, logger)
+    with _also_recorded(job, tracked) as also:
+        listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs), *also]
+        listeners += [on_epoch] if on_epoch is not None else []
+        bars = [*printer.callbacks(job.trainer.max_epochs), *files.callbacks(), *callbacks]
+        folder = tracked.checkpoints
+        history = trainer.fit(module, data, job.trainer, job.seed, folder, listeners, bars, checkpoint, logger)
 
     return conclude(job, prepared, printer, tracked, history)
+
+
+@contextmanager
+def _also_recorded(job: Job, tracked: Run) -> Iterator[list[Callable[[Row], None]]]:
+    """Yield what records each epoch in addition to MLflow; the files are artifacts of the run."""
+    names = job.request.tracking.also
+    if not names:
+        yield []
+        return
+    with extra_loggers.opened(names, tracked.artifacts, flatten(job.request.recorded)) as loggers:
+        yield [loggers.log_epoch]
+    if tracked.artifacts == tracked.scratch:  # the caller's own run
+        for name in names:
+            tracked.log_folder(tracked.artifacts / name, name)
 
 
 def describe(job: Job, prepared: Prepared, tracked: Run) -> Text | None:
