@@ -266,7 +266,7 @@ def describe(job: Job, prepared: Prepared, tracked: Run) -> Text | None:
         The note on a batch size that is reduced; or ``None``.
     """
     data, module = prepared.data, prepared.module
-    tracked.describe(description.begun(job, prepared))
+    tracked.describe(description.begun(description.Subject(job, data, module, prepared.layers)))
     tracked.log_data(data.name, data.digest, path_of(job.data, data.kind), data.num_rows)
     tracked.tag(
         **data.split_digests, **{layout.SPLIT_ROWS: data.split_rows}
@@ -316,7 +316,8 @@ def conclude(job: Job, prepared: Prepared, printer: report.Report, tracked: Run,
     pictures = record_pictures(tracked, outcome, job.request.tracking.figures)
     record(tracked, outcome)
     images = description.images(pictures, tracked.id)
-    tracked.describe(description.ended(job, prepared, history, evaluation, images))
+    subject = description.Subject(job, data, module, prepared.layers)
+    tracked.describe(description.ended(subject, history, evaluation, images))
     printer.end(data, history, evaluation, tracked, pictures)
     if job.request.sweep is None:  # a sweep prints it once, at its end
         printer.next(tracked.folder)

@@ -20,6 +20,7 @@ from lifecycle.runtime import locks
 from lifecycle.runtime.faults import is_full
 from lifecycle.runtime.paths import shown
 from lifecycle.tracking import database_faults, end_notes
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.spool.journal import Journal
 from lifecycle.tracking.transfer import locations
 from lifecycle.tracking.transfer.locations import Locations
@@ -213,7 +214,7 @@ def close_dead_runs(store: Store) -> None:
     """
     experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
     for other in store.client.search_runs(experiments, "attributes.status = 'RUNNING'"):
-        if layout.COMMAND not in other.data.tags:
+        if layout.COMMAND not in tags.read(other.data.tags):
             continue  # logged by another tool
         if Journal(store.folder, other.info.run_id).is_written():
             continue  # its process is alive, and replaces the one that recorded it

@@ -22,10 +22,12 @@ from lifecycle.tracking.messages import (
     LogModel,
     LogParams,
     LogRequest,
+    LogTags,
     LogText,
     RepeatableMessage,
     SetTags,
 )
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.provenance import installed, version_tags, versions
 from lifecycle.tracking.signature import signature_of
 from lifecycle.tracking.store import artifacts
@@ -105,8 +107,13 @@ class RunWriter:
     def _tags(self, message: SetTags) -> None:
         from mlflow.entities import RunTag
 
-        listed = [RunTag(name, value[:MAX_TAG_CHARACTERS]) for name, value in message.tags.items()]
+        listed = [RunTag(tags.stored(name), value[:MAX_TAG_CHARACTERS]) for name, value in message.tags.items()]
         self.client.log_batch(self.run_id, tags=listed)
+
+    @write.register
+    def _listed(self, _: LogTags) -> None:
+        listed = tags.listed(self.client.get_run(self.run_id).data.tags)
+        self.client.log_text(self.run_id, json.dumps(listed, indent=2) + "\n", layout.TAGS)
 
     @write.register
     def _text(self, message: LogText) -> None:
