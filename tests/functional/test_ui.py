@@ -92,11 +92,8 @@ def test_the_link_opens_on_the_charts_of_the_runs(ui: UI) -> None:
     assert found, ui.link
     status, _, listed = ui.answer("/ajax-api/2.0/mlflow/runs/search", {"experiment_ids": [found.group(1)]})
     assert status == 200
-    assert sorted(run["info"]["run_name"] for run in json.loads(listed)["runs"]) == [
-        "mlp-pima-1",
-        "mlp-pima-2",
-        "mlp-pima-2-2",
-    ]
+    names = [run["info"]["run_name"] for run in json.loads(listed)["runs"]]
+    assert sorted(names) == ["mlp-pima-1", "mlp-pima-2", "mlp-pima-2-2"]
 
 
 @pytest.mark.longest

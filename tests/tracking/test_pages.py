@@ -24,9 +24,7 @@ from lifecycle.tracking.store import database_uri, open_store
 from tests.conftest import QUICK, Command, artifacts, ready
 from tests.made import moved
 
-OURS = [
-    value for key, value in vars(layout).items() if key.isupper() and str(value).startswith(("lifecycle.", "data."))
-]
+OURS = [value for value in vars(layout).values() if str(value).startswith(("lifecycle.", "data."))]
 
 
 @pytest.fixture
@@ -104,12 +102,7 @@ def test_the_charts_are_in_the_order_in_which_a_fit_is_looked_at() -> None:
     columns = ["params.`model`", "params.`data`", "params.`seed`", "metrics.`test_loss`", "metrics.`test_accuracy`"]
     assert found["selectedColumns"] == columns
     # MLflow takes 5,000 characters of a tag.
-    many = [
-        f"{part}_{name}_{number}"
-        for part in ("train", "val", "test")
-        for name in ("f1", "auroc")
-        for number in range(9)
-    ]
+    many = [f"{part}_f1_{number}" for part in ("train", "val", "test") for number in range(18)]
     assert len(view.shortened(view.view_of(many))) < 5000
 
 
@@ -147,7 +140,7 @@ def test_each_command_reads_a_run_of_version_0_1(earlier: Path, lifecycle: Comma
     (run,) = client.search_runs(["1"])
     assert "lifecycle.command" in run.data.tags
     for words, said in (
-        (("compare", "run=latest,best", "html=false"), "mlp-iris-0"),
+        (("compare", "run=latest,best"), "mlp-iris-0"),
         (("evaluate", "run=best", "tracking.figures=false"), "the same as the run recorded"),
         (("rerun", "run=latest"), "reproduced: all scores equal"),
         (("doctor",), "no run is RUNNING whose process is gone"),
@@ -174,9 +167,9 @@ def test_a_job_of_a_sweep_of_version_0_1_counts_as_done(earlier: Path) -> None:
     assert found.attempt == 3
 
 
-def test_few_tags_are_shown_and_all_are_listed_in_a_file(folder: Path, job: Command) -> None:
+def test_few_tags_are_shown_and_all_are_listed_in_a_file(tmp_path: Path, job: Command) -> None:
     assert job("data=iris", "trainer.max_epochs=1").code == 0
-    (run,) = mlflow.MlflowClient(database_uri(folder / "mlruns")).search_runs(["1"])
+    (run,) = mlflow.MlflowClient(database_uri(tmp_path / "mlruns")).search_runs(["1"])
     shown = [name for name in run.data.tags if not name.startswith("mlflow.")]
     assert sorted(shown) == ["best_epoch", "lifecycle.audit", "stopped", "weights_epoch"]
     listed = json.loads((artifacts(run) / "tags.json").read_text())
@@ -191,9 +184,9 @@ def test_few_tags_are_shown_and_all_are_listed_in_a_file(folder: Path, job: Comm
     assert "    lifecycle data=iris trainer.max_epochs=1" in note
 
 
-def test_a_model_has_the_name_the_scores_and_the_data_of_its_run(folder: Path, job: Command) -> None:
+def test_a_model_has_the_name_the_scores_and_the_data_of_its_run(tmp_path: Path, job: Command) -> None:
     assert job("data=iris", "trainer.max_epochs=3").code == 0
-    client = mlflow.MlflowClient(database_uri(folder / "mlruns"))
+    client = mlflow.MlflowClient(database_uri(tmp_path / "mlruns"))
     (run,) = client.search_runs(["1"])
     model = client.get_logged_model(run.outputs.model_outputs[0].model_id)
     assert (model.name, run.outputs.model_outputs[0].step) == ("mlp-iris", int(run.data.tags["weights_epoch"]))
@@ -201,5 +194,6 @@ def test_a_model_has_the_name_the_scores_and_the_data_of_its_run(folder: Path, j
     assert scores["test_accuracy"].value == run.data.metrics["test_accuracy"]
     assert scores["test_accuracy"].dataset_name == "iris"
     assert scores["val_loss"].value == run.data.metrics["kept_val_loss"]
+    mlflow.set_tracking_uri(database_uri(tmp_path / "mlruns"))
     loaded = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/mlp-iris")
     assert loaded.metadata.signature is not None
