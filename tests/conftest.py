@@ -23,6 +23,7 @@ from lifecycle.cli.main import main
 from lifecycle.runtime.lazy_imports import quick_imports
 from lifecycle.sweeps import supervise
 from lifecycle.tracking import client
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.store import database_uri
 from tests import databases, mariadb_server, s3_server, servers
 from tests.faults import reliability
@@ -263,7 +264,7 @@ def runs(tmp_path: Path) -> Callable[[], list[mlflow.entities.Run]]:
     def search() -> list[mlflow.entities.Run]:
         client = mlflow.MlflowClient(database_uri(tmp_path / "mlruns"))
         ids = [experiment.experiment_id for experiment in client.search_experiments()]
-        found = client.search_runs(ids, order_by=["attributes.start_time ASC"])
+        found = map(tags.name, client.search_runs(ids, order_by=["attributes.start_time ASC"]))
         return [run for run in found if layout.ROLE not in run.data.tags]
 
     return search

@@ -21,6 +21,7 @@ from lifecycle.data.sources import files
 from lifecycle.layout import TEST_DIGEST
 from lifecycle.predict import saved_model
 from lifecycle.predict.trained_model import TrainedModel
+from lifecycle.tracking.pages.tags import stored
 from tests.conftest import Command, Ended, artifacts
 from tests.made import make, runs_in
 
@@ -232,10 +233,10 @@ def test_rows_that_are_split_in_another_way_are_refused(evaluate: Evaluate, fold
     run = runs_in(folder)[FLOWERS]
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}")
     try:
-        client.set_tag(run.info.run_id, TEST_DIGEST, "0" * 64)
+        client.set_tag(run.info.run_id, stored(TEST_DIGEST), "0" * 64)
         ended = evaluate(FLOWERS)
     finally:
-        client.set_tag(run.info.run_id, TEST_DIGEST, run.data.tags[TEST_DIGEST])
+        client.set_tag(run.info.run_id, stored(TEST_DIGEST), run.data.tags[TEST_DIGEST])
     assert (ended.code, ended.out) == (2, "")
     assert f"lifecycle: data=table is split in another way than when run {run.info.run_name} (" in ended.err
     assert "was fitted (split.test.sha256 differs): rows that it learnt from would be scored. Score others" in ended.err
@@ -247,11 +248,11 @@ def test_a_score_that_is_another_by_now_is_named_with_what_changed(evaluate: Eva
     was = run.data.metrics["test_loss"]
     try:
         client.log_metric(run.info.run_id, "test_loss", was + 1)
-        client.set_tag(run.info.run_id, "version.torch", "0.1")
+        client.set_tag(run.info.run_id, stored("version.torch"), "0.1")
         ended = evaluate(IMAGES)
     finally:
         client.log_metric(run.info.run_id, "test_loss", was)
-        client.set_tag(run.info.run_id, "version.torch", run.data.tags["version.torch"])
+        client.set_tag(run.info.run_id, stored("version.torch"), run.data.tags["version.torch"])
     assert ended.code == 0
     assert f"The scores differ from those that the run recorded: test_loss was {was + 1!r} and is {was!r}." in ended.out
     assert "Since then: torch was 0.1 and is 2." in ended.out

@@ -29,6 +29,7 @@ from lifecycle.tracking.messages import (
     LogModel,
     LogParams,
     LogRequest,
+    LogTags,
     LogText,
     SetTags,
 )
@@ -94,7 +95,10 @@ def record(writer: RunWriter, saved: Path, scratch: Path) -> None:
     (scratch / "folder" / "within" / "b.csv").write_text("b\n")
     writer.write(LogFolder(str(scratch / "folder"), "into"))
     outputs = {"predicted": "string", "probability_é": "double"}
-    writer.write(LogModel(str(saved), COLUMNS, outputs, {"missing": "refuse", "horizon": 0}))
+    writer.write(SetTags({layout.SIGNATURE: "a", layout.AUDIT_TAG: "b"}))  # one that MLflow's pages leave out
+    about = {"name": "mlp-iris: 1", "step": 5}
+    writer.write(LogModel(str(saved), COLUMNS, outputs, {"missing": "refuse", "horizon": 0}, **about))
+    writer.write(LogTags())
 
 
 @pytest.fixture
@@ -117,6 +121,8 @@ def both(store: Store, mlflows: Any, trained: Path, tmp_path: Path) -> tuple[str
 def rows_of(table: str, run: str) -> list[dict[str, Any]]:
     """Return the rows of a run, without what differs from run to run."""
     columns = TABLES[table]
+    if table == "logged_model_metrics":
+        columns += ", dataset_name, dataset_digest"
     where = OF_A_RUN.get(table, "run_uuid IN (?, ?)")
     with closing(sqlite3.connect("mlruns/mlflow.db")) as database:
         found = database.execute(f"SELECT {columns} FROM {table} WHERE {where}", (run, run)).fetchall()
@@ -135,7 +141,7 @@ def test_the_rows_and_the_files_are_those_of_mlflows_client(both: tuple[str, str
         assert rows_of(table, ours) == expected, table
     then, now = (artifacts(mlflows.get_run(run)) for run in both)
     names = {str(file.relative_to(then)) for file in then.rglob("*") if file.is_file()}
-    assert {"summary.txt", "a.csv", "deep/er/a.csv", "into/within/b.csv"} <= names
+    assert {"summary.txt", "tags.json", "a.csv", "deep/er/a.csv", "into/within/b.csv"} <= names
     assert names == {str(file.relative_to(now)) for file in now.rglob("*") if file.is_file()}
     for name in names:
         assert (then / name).read_bytes() == (now / name).read_bytes(), name

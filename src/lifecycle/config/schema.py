@@ -121,6 +121,8 @@ class TrackingConfig:
         if self.uri is not None:
             check_server(self.uri)
         one_of(self, "checkpoints", CHECKPOINTS)
+        # Subcommands pass texts, as a field of several types has none that they could be converted to.
+        self.figures = {"true": True, "false": False}.get(str(self.figures).lower(), self.figures)
         if not (isinstance(self.figures, bool) or self.figures == "svg"):
             raise FieldError("figures", "must be true, false or svg", self.figures, "Leave it out for PNG files.")
         for also in self.also:

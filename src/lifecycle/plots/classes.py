@@ -151,9 +151,7 @@ def draw_labels(counts: pd.DataFrame, target: str, file: Path, about: str = "") 
     return figure
 
 
-def draw_roc(
-    predictions: pd.DataFrame, spec: DataSpec, file: Path, about: str = ""
-) -> Figure:
+def draw_roc(predictions: pd.DataFrame, spec: DataSpec, file: Path, about: str = "") -> Figure:
     """Draw the ROC curve, of each class against the rest where there are more than two, with the areas under them.
 
     Args:
@@ -188,9 +186,7 @@ def draw_roc(
     return figure
 
 
-def draw_precision_recall(
-    predictions: pd.DataFrame, spec: DataSpec, file: Path, about: str = ""
-) -> Figure:
+def draw_precision_recall(predictions: pd.DataFrame, spec: DataSpec, file: Path, about: str = "") -> Figure:
     """Draw precision against recall, with the curves of :func:`draw_roc`."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 

@@ -71,7 +71,9 @@ def draw_residuals(predictions: pd.DataFrame, target: str, file: Path, about: st
         right.hist(residuals, bins=min(50, max(5, int(np.sqrt(len(residuals)) * 1.5))), color=COLOURS[0])
         right.axvline(0, linestyle="--", color="black", linewidth=1)
         right.set(
-            xlabel="residual (true - predicted)", ylabel="rows", title=f"Histogram of residuals, mean {residuals.mean():.3g}"
+            xlabel="residual (true - predicted)",
+            ylabel="rows",
+            title=f"Histogram of residuals, mean {residuals.mean():.3g}",
         )
         right.yaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
@@ -119,11 +121,12 @@ def draw_forecast(predictions: pd.DataFrame, data: Dataset, file: Path, about: s
 
 def _date(axes: Axes, most: int) -> None:
     """Write dates below an axis without repeating their years, at most so many."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib import dates
 
-    locator = AutoDateLocator(minticks=3, maxticks=most)
+    untyped: Any = dates
+    locator = untyped.AutoDateLocator(minticks=3, maxticks=most)
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.xaxis.set_major_formatter(untyped.ConciseDateFormatter(locator))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from lifecycle.runs import description, pipeline
 from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.tracking import found_run
 from lifecycle.tracking.found_run import FoundRun, Which
-from lifecycle.tracking.messages import LogModel
+from lifecycle.tracking.messages import LogModel, LogTags
 from lifecycle.tracking.run import Run, track_again
 
 
@@ -44,6 +44,7 @@ def complete(which: Which, figures: bool | str = True) -> None:
         _draw(found, found.artifacts, tracked, figures)
         if later.is_file():
             tracked.recorder.send(LogModel(str(found.artifacts / layout.SAVED), **json.loads(later.read_text())))
+        tracked.recorder.send(LogTags())
     later.unlink(missing_ok=True)
 
 

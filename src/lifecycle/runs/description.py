@@ -3,47 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lifecycle.console.report import describe_data
 from lifecycle.plots.style import number
 
 if TYPE_CHECKING:
+    from lifecycle.compile.compiled_model import CompiledModel
     from lifecycle.config.schema import Job
     from lifecycle.data.dataset import Dataset
+    from lifecycle.define.summary import Layer
     from lifecycle.evaluate.scoring import Evaluation
     from lifecycle.fit.history import History
-    from lifecycle.runs.pipeline import Prepared
 
 SHOWN = ("curves.png", "forecast.png", "confusion_matrix.png", "labels.png", "residuals.png", "roc.png")
 """Pictures that the description shows, in this order; the others are among the artifacts."""
 
 
-def begun(job: Job, prepared: Prepared) -> str:
+@dataclass(frozen=True)
+class Subject:
+    """What a run fits: the checked request, the data, the compiled model and its layers."""
+
+    job: Job
+    data: Dataset
+    module: CompiledModel
+    layers: Sequence[Layer]
+
+
+def begun(subject: Subject) -> str:
     """Return the description of a run whose fit has not ended: data, network and command."""
-    return _joined([_data(prepared.data), _network(job, prepared), _command(job)])
+    return _joined([_data(subject.data), _network(subject), _command(subject.job)])
 
 
-def ended(job: Job, prepared: Prepared, history: History, evaluation: Evaluation, pictures: str) -> str:
+def ended(subject: Subject, history: History, evaluation: Evaluation, pictures: str) -> str:
     """Return the description of a run that has ended: its scores first, since the page shows few lines at once.
 
     Args:
-        job: the checked request.
-        prepared: data and model.
+        subject: what was fitted.
         history: of the fit.
         evaluation: scores, intervals and baselines.
         pictures: what :func:`images` returns.
     """
     fitted = f"Weights of epoch {history.weights_epoch} of {len(history.rows)}; stopped because {history.stopped}."
-    about = [_data(prepared.data), _network(job, prepared)]
-    return _joined([_scores(evaluation), *about, fitted, _command(job), pictures])
+    about = [_data(subject.data), _network(subject)]
+    return _joined([_scores(evaluation), *about, fitted, _command(subject.job), pictures])
 
 
 def images(pictures: Sequence[str], run_id: str) -> str:
     """Return the pictures of a run in Markdown, as MLflow's server has them.
 
-    >>> images(["model.svg", "roc.png", "curves.png"], "1f")
-    '![curves](get-artifact?path=curves.png&run_uuid=1f)\\n\\n![roc](get-artifact?path=roc.png&run_uuid=1f)'
+    >>> images(["model.svg", "roc.png"], "1f")
+    '![roc](get-artifact?path=roc.png&run_uuid=1f)'
     """
     shown = [name for name in SHOWN if name in pictures]
     return _joined(
@@ -69,8 +80,8 @@ def _data(data: Dataset) -> str:
     return f"**Data** `{name}`: {_plain(about)}"
 
 
-def _network(job: Job, prepared: Prepared) -> str:
-    module, layers = prepared.module, prepared.layers
+def _network(subject: Subject) -> str:
+    job, module, layers = subject.job, subject.module, subject.layers
     size = f"{sum(layer.num_params for layer in layers):,} parameters in {len(layers)} layers"
     optimizer = f"optimizer {job.optimizer_name} (lr {job.optimizer.lr:g})"
     return f"**Network** `{job.model_name}`: {size}; loss {module.loss_name}, {optimizer}, seed {job.seed}"

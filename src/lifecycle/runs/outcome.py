@@ -13,6 +13,7 @@ from lifecycle.predict import saved_model
 from lifecycle.predict.forecast import can_forecast
 from lifecycle.predict.trained_model import TrainedModel
 from lifecycle.profiling import clock
+from lifecycle.tracking.messages import LogTags
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +52,7 @@ def record(tracked: Run, outcome: Outcome) -> None:
     for name in (layout.BEST_CHECKPOINT, f"{layout.BEST_CHECKPOINT}.sha256"):
         tracked.log_file(tracked.checkpoints / name, layout.CHECKPOINTS)
     record_model(tracked, outcome, tracked.scratch / "saved")
+    tracked.recorder.send(LogTags())
 
 
 def record_scores(tracked: Run, outcome: Outcome) -> None:

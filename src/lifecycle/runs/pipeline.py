@@ -299,7 +299,7 @@ def describe(job: Job, prepared: Prepared, tracked: Run) -> Text | None:
         The note on a batch size that is reduced; or ``None``.
     """
     data, module = prepared.data, prepared.module
-    tracked.describe(description.begun(job, prepared))
+    tracked.describe(description.begun(description.Subject(job, data, module, prepared.layers)))
     tracked.log_data(data.name, data.digest, path_of(job.data, data.kind), data.num_rows)
     tracked.tag(
         **data.split_digests, **{layout.SPLIT_ROWS: data.split_rows}
@@ -349,7 +349,8 @@ def conclude(job: Job, prepared: Prepared, printer: report.Report, tracked: Run,
     pictures = record_pictures(tracked, outcome, job.request.tracking.figures)
     record(tracked, outcome)
     images = description.images(pictures, tracked.id)
-    tracked.describe(description.ended(job, prepared, history, evaluation, images))
+    subject = description.Subject(job, data, module, prepared.layers)
+    tracked.describe(description.ended(subject, history, evaluation, images))
     facts = Facts(job, data, history, evaluation, sum(layer.num_params for layer in prepared.layers))
     printer.end(data, history, evaluation, tracked, pictures, next_step(facts))
     if job.request.sweep is None:  # a sweep prints it once, at its end

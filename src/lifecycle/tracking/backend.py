@@ -50,7 +50,7 @@ from lifecycle.tracking.messages import (
     SetTags,
     WarmUp,
 )
-from lifecycle.tracking.pages import names
+from lifecycle.tracking.pages import names, tags
 from lifecycle.tracking.provenance import commit
 from lifecycle.tracking.servers import outbox
 from lifecycle.tracking.servers.lookup import Lookup, lookup_of
@@ -120,8 +120,8 @@ class Backend:
         os.chdir(message.cwd)
         folder = Path(message.dir).expanduser().absolute()
         is_direct = direct.is_possible(folder / layout.DATABASE)  # else by MLflow
-        for names in (IMPORTED_EARLY, () if is_direct else MLFLOWS, self._imported_early if message.figures else ()):
-            for name in names:
+        for modules in (IMPORTED_EARLY, () if is_direct else MLFLOWS, self._imported_early if message.figures else ()):
+            for name in modules:
                 import_module(name)
         if not is_direct and (folder / layout.DATABASE).is_file():
             import mlflow
@@ -169,7 +169,8 @@ class Backend:
         with store.lock():
             (name,) = names.free(store.folder, int(store.experiment_id), [message.name])
             name = name if message.is_numbered else message.name
-            created = store.client.create_run(store.experiment_id, tags={**message.tags, **commit()}, run_name=name)
+            own = {tags.stored(key): value for key, value in {**message.tags, **commit()}.items()}
+            created = store.client.create_run(store.experiment_id, tags=own, run_name=name)
             self.run_id, self._artifacts = created.info.run_id, artifacts(created)
             self._lock_run(store.checkpoints(created.info.run_id))
             store.reserve(created.info.run_id)
@@ -234,7 +235,7 @@ class Backend:
     def _resume(self, message: ResumeRun) -> RecordedPoints:
         """Set a reopened run to RUNNING; the error that it ended with is kept under another name."""
         store, run_id = self._opened()
-        found = store.client.get_run(run_id)
+        found = tags.name(store.client.get_run(run_id))
         writer = writer_of(store.client, run_id)
         writer.write(SetTags({layout.RESUMED: str(int(found.data.tags.get(layout.RESUMED, 0)) + 1)}))
         # MLflow's UI shows the error of a run: that of an earlier attempt must not look like the current state.

@@ -46,6 +46,7 @@ from lifecycle.tracking.messages import (
     SetTags,
 )
 from lifecycle.tracking.pages import names
+from lifecycle.tracking.pages.tags import stored
 from lifecycle.tracking.provenance import commit, version_tags
 from lifecycle.tracking.run import Run, tags_of
 from lifecycle.tracking.servers import outbox
@@ -320,7 +321,7 @@ class RunRecord:
     @_write.register
     def _tags(self, message: SetTags) -> None:
         tags = message.tags.items()
-        self.store.extend("tags", [(key, value[:MAX_TAG_CHARACTERS], self.id) for key, value in tags])
+        self.store.extend("tags", [(stored(key), value[:MAX_TAG_CHARACTERS], self.id) for key, value in tags])
 
     @_write.register
     def _metrics(self, message: LogMetrics) -> None:

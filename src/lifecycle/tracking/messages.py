@@ -332,6 +332,11 @@ class SetTags(RepeatableMessage):
 
 
 @dataclass(frozen=True)
+class LogTags(RepeatableMessage):
+    """Message to log all tags of the run as an artifact."""
+
+
+@dataclass(frozen=True)
 class LogText(RepeatableMessage):
     """Message to log a text as the artifact ``name``."""
 

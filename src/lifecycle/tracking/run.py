@@ -199,7 +199,12 @@ class Run:
             self.tag(**{layout.NOTE: text})
 
     def log_model(
-        self, folder: Path, columns: Iterable[str], predictions: pd.DataFrame, params: dict[str, int | str], **about: Any
+        self,
+        folder: Path,
+        columns: Iterable[str],
+        predictions: pd.DataFrame,
+        params: dict[str, int | str],
+        **about: Any,
     ) -> None:
         """Log a saved model as an MLflow model that takes raw rows; nothing is pickled.
 

@@ -18,6 +18,7 @@ from lifecycle.tracking import ranking, sweep_runs
 from lifecycle.tracking.direct.mlmodel import is_same
 from lifecycle.tracking.messages import RunRecord
 from lifecycle.tracking.model_registry import last_model, model_of, quoted, version_of
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.store import Store
 from lifecycle.tracking.transfer.locations import Locations, path_of
 
@@ -91,7 +92,7 @@ def described(store: Store, run: Any) -> RunRecord:
         saved=_saved(store, run),
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),
-        tags=dict(run.data.tags),
+        tags=tags.read(run.data.tags),
     )
 
 
@@ -129,9 +130,10 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
     signatures = sweep_runs.signatures_of(store.folder, sweep) if sweep else None
     words += [f"tags.`lifecycle.sweep` = {quoted(sweep)}"] if sweep else []
     if signatures is None:
-        found = store.client.search_runs(
+        in_mlflow = store.client.search_runs(
             [store.experiment_id], " and ".join(words), max_results=MOST_RUNS, order_by=["attributes.start_time DESC"]
         )
+        found = [tags.name(run) for run in in_mlflow]
     else:
         found = _of_signatures(store, signatures, str(sweep))
     # Several statuses are filtered here: MLflow's filter language has no OR.
@@ -159,9 +161,9 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
     raise RequestError(place, [lacks, " of ", Setting("sweep", sweep)], remedy=f"{did_you_mean(sweep, sweeps)}{known}")
 
 
-def is_pruned(tags: Mapping[str, str]) -> bool:
+def is_pruned(own: Mapping[str, str]) -> bool:
     """Return whether a search ended a run early: it is FINISHED in MLflow, but has neither scores nor a model."""
-    return tags.get(layout.STATUS) == layout.PRUNED
+    return own.get(layout.STATUS) == layout.PRUNED
 
 
 def _of_signatures(store: Store, signatures: set[str], sweep: str) -> list[Any]:

@@ -23,6 +23,7 @@ from lifecycle.runtime.paths import shown
 from lifecycle.tracking import database_faults, end_notes
 from lifecycle.tracking.direct import rows
 from lifecycle.tracking.direct.client import DirectClient, is_possible
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.spool.journal import Journal
 from lifecycle.tracking.transfer import locations
 from lifecycle.tracking.transfer.locations import Locations
@@ -260,4 +261,4 @@ def _running(store: Store) -> list[str]:
         return rows.running(database_file(store.folder))
     experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
     found = store.client.search_runs(experiments, "attributes.status = 'RUNNING'")
-    return [run.info.run_id for run in found if layout.COMMAND in run.data.tags]
+    return [run.info.run_id for run in found if layout.COMMAND in tags.read(run.data.tags)]

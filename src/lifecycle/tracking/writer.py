@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable
 from functools import singledispatchmethod
 from pathlib import Path
@@ -14,6 +13,7 @@ from lifecycle import layout
 from lifecycle.layout import DATA_DIGEST
 from lifecycle.tracking import search
 from lifecycle.tracking.direct.client import DirectClient
+from lifecycle.tracking.direct.mlmodel import NOT_IN_NAMES, OF_EPOCHS
 from lifecycle.tracking.messages import (
     LogDataset,
     LogFigures,
@@ -23,10 +23,12 @@ from lifecycle.tracking.messages import (
     LogModel,
     LogParams,
     LogRequest,
+    LogTags,
     LogText,
     RepeatableMessage,
     SetTags,
 )
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.provenance import installed, version_tags, versions
 from lifecycle.tracking.signature import signature_of
 from lifecycle.tracking.store import artifacts
@@ -37,13 +39,6 @@ MAX_TAG_CHARACTERS = 5000
 
 Draw = Callable[[Path, "LogFigures"], None]
 """Draws the figures of a run into a folder."""
-
-
-OF_EPOCHS = ("train_", "val_", "lr", "epoch")
-"""Beginnings of the names of scores that a run has once an epoch."""
-
-NOT_IN_MODEL_NAMES = re.compile(r"[/:.%\"']")
-"""Characters that MLflow refuses in the name of a model."""
 
 
 class RunWriter:
@@ -106,8 +101,13 @@ class RunWriter:
     def _tags(self, message: SetTags) -> None:
         from mlflow.entities import RunTag
 
-        listed = [RunTag(name, value[:MAX_TAG_CHARACTERS]) for name, value in message.tags.items()]
+        listed = [RunTag(tags.stored(name), value[:MAX_TAG_CHARACTERS]) for name, value in message.tags.items()]
         self.client.log_batch(self.run_id, tags=listed)
+
+    @write.register
+    def _listed(self, _: LogTags) -> None:
+        listed = tags.listed(self.client.get_run(self.run_id).data.tags)
+        self.client.log_text(self.run_id, json.dumps(listed, indent=2) + "\n", layout.TAGS)
 
     @write.register
     def _text(self, message: LogText) -> None:
@@ -172,7 +172,7 @@ class RunWriter:
 
 
 def _model_name(name: str) -> str:
-    return NOT_IN_MODEL_NAMES.sub("-", name) or "model"
+    return NOT_IN_NAMES.sub("-", name) or "model"
 
 
 class DirectWriter(RunWriter):

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
-from lifecycle.layout import DATA_DIGEST
+from lifecycle import layout
 from lifecycle.tracking.database_faults import WAITS
 from lifecycle.tracking.direct import mlmodel, rows
 from lifecycle.tracking.messages import (
@@ -26,10 +26,12 @@ from lifecycle.tracking.messages import (
     LogMetrics,
     LogModel,
     LogParams,
+    LogTags,
     LogText,
     RepeatableMessage,
     SetTags,
 )
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.transfer.locations import path_of
 
 MLFLOW = "3.17."
@@ -117,8 +119,15 @@ class DirectClient:
     @record.register
     def _tags(self, message: SetTags, run_id: str) -> bool:
         with self._database() as database:
-            rows.set_tags(database, run_id, {key: text[:MAX_TAG_CHARACTERS] for key, text in message.tags.items()})
+            named = {tags.stored(name): text[:MAX_TAG_CHARACTERS] for name, text in message.tags.items()}
+            rows.set_tags(database, run_id, named)
         return True
+
+    @record.register
+    def _listed(self, _: LogTags, run_id: str) -> bool:
+        with self._database() as database:
+            found = dict(database.execute("SELECT key, value FROM tags WHERE run_uuid = ?", (run_id,)))
+        return self._text(LogText(json.dumps(tags.listed(found), indent=2) + "\n", layout.TAGS), run_id)
 
     @record.register
     def _metrics(self, message: LogMetrics, run_id: str) -> bool:
@@ -132,7 +141,7 @@ class DirectClient:
         with self._database() as database:
             experiment, _ = self._place(database, run_id)
             rows.add_dataset(database, run_id, experiment, message.name, message.digest[:16], source, profile)
-            rows.set_tags(database, run_id, {DATA_DIGEST: message.digest})
+            rows.set_tags(database, run_id, {tags.stored(layout.DATA_DIGEST): message.digest})
         return True
 
     @record.register

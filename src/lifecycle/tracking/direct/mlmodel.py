@@ -23,6 +23,7 @@ from lifecycle.runtime.digests import sha256
 from lifecycle.tracking.direct import rows
 from lifecycle.tracking.messages import LogModel
 from lifecycle.tracking.provenance import COMMIT, versions
+from lifecycle.tracking.transfer.local import TABLES
 from lifecycle.tracking.transfer.locations import path_of
 
 LOADER = "lifecycle.saved"
@@ -33,6 +34,9 @@ READY = 2
 
 NOT_IN_NAMES = re.compile(r"[/:.%\"']")
 """Characters that MLflow refuses in the name of a model."""
+
+OF_EPOCHS = ("train_", "val_", "lr", "epoch")
+"""Beginnings of the names of scores that a run has once an epoch."""
 
 TYPES = {int: "long", str: "string"}
 
@@ -53,20 +57,19 @@ def record(database: sqlite3.Connection, message: LogModel, run: str, experiment
     found = database.execute(before, (run, READY)).fetchone()
     if found is not None and is_same(path_of(found[0]) / "data" / Path(message.folder).name, Path(message.folder)):
         return  # the run was killed after its model was logged, and has been resumed
-    about = {"name": "model", "step": 0, **vars(message)}
     own = f"m-{uuid.uuid4().hex}"
     place = f"{artifacts.removesuffix(f'/{run}/artifacts')}/models/{own}/artifacts"
     created = int(time.time() * 1000)
     _write_folder(path_of(place), place, own, run, message)
-    name = NOT_IN_NAMES.sub("-", about["name"]) or "model"
+    name = NOT_IN_NAMES.sub("-", message.name) or "model"
     row = (own, experiment, name, place, created, int(time.time() * 1000), READY, "active", None, run, None)
     rows.insert(database, "logged_models", [row])
     params = database.execute("SELECT key, value FROM params WHERE run_uuid = ?", (run,)).fetchall()
     rows.insert(database, "logged_model_params", [(own, experiment, key, value) for key, value in params])
     tags = _tags(database, run).items()
     rows.insert(database, "logged_model_tags", [(own, experiment, key, value) for key, value in tags])
-    rows.insert(database, "inputs", [(uuid.uuid4().hex, "RUN_OUTPUT", run, "MODEL_OUTPUT", own, about["step"])])
-    _add_scores(database, own, run, experiment, about["step"])
+    rows.insert(database, "inputs", [(uuid.uuid4().hex, "RUN_OUTPUT", run, "MODEL_OUTPUT", own, message.step)])
+    _add_scores(database, own, run, experiment, message.step)
 
 
 def is_same(saved: Path, folder: Path) -> bool:
@@ -94,14 +97,27 @@ def _tags(database: sqlite3.Connection, run: str) -> dict[str, str]:
 
 
 def _add_scores(database: sqlite3.Connection, own: str, run: str, experiment: int, step: int) -> None:
-    """Give a model the scores that its run has at a step."""
+    """Give a model the scores that its run has at a step, and its final ones, these with the data set of the run."""
     found = "SELECT key, timestamp, step, value, is_nan FROM metrics WHERE run_uuid = ? AND step = ?"
     points = database.execute(found, (run, step)).fetchall()
-    rows.insert(
-        database,
-        "logged_model_metrics",
-        [(own, key, at, at_step, None if nan else value, experiment, run) for key, at, at_step, value, nan in points],
+    at_step = [
+        (own, key, at, step, None if nan else value, experiment, run, None, None, None)
+        for key, at, step, value, nan in points
+    ]
+    named = (
+        "SELECT name, digest FROM datasets JOIN inputs ON source_id = dataset_uuid "
+        "WHERE source_type = 'DATASET' AND destination_id = ? LIMIT 1"
     )
+    data = database.execute(named, (run,)).fetchone() or (None, None)
+    last = "SELECT key, timestamp, step, value FROM latest_metrics WHERE run_uuid = ? AND step <> ? AND NOT is_nan"
+    final = [
+        (own, key, at, step, value, experiment, run, None, *data)
+        for key, at, step, value in database.execute(last, (run, step))
+        if not key.startswith(OF_EPOCHS)
+    ]
+    columns = f"{TABLES['logged_model_metrics']}, dataset_uuid, dataset_name, dataset_digest"
+    add = f"INSERT INTO logged_model_metrics ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - ours
+    database.executemany(add, at_step + final)
 
 
 def _write_folder(folder: Path, place: str, own: str, run: str, message: LogModel) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from lifecycle import layout
 from lifecycle.errors import TrackingError
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.transfer.local import TABLES
 
 SCHEMAS = {"dc11669786a5"}
@@ -55,9 +56,9 @@ def set_params(database: sqlite3.Connection, run: str, params: Mapping[str, str]
     insert(database, "params", [(key, value, run) for key, value in params.items() if key not in known])
 
 
-def set_tags(database: sqlite3.Connection, run: str, tags: Mapping[str, str]) -> None:
-    """Set tags."""
-    insert(database, "tags", [(key, value, run) for key, value in tags.items()], "REPLACE")
+def set_tags(database: sqlite3.Connection, run: str, given: Mapping[str, str]) -> None:
+    """Set tags, by their names in MLflow."""
+    insert(database, "tags", [(key, value, run) for key, value in given.items()], "REPLACE")
 
 
 def add_points(database: sqlite3.Connection, run: str, points: Iterable[Point]) -> None:
@@ -103,7 +104,7 @@ def running(file: Path) -> list[str]:
         found = database.execute(
             "SELECT run_uuid FROM runs JOIN experiments ON experiments.experiment_id = runs.experiment_id "
             "WHERE status = 'RUNNING' AND runs.lifecycle_stage = 'active' AND experiments.lifecycle_stage = 'active' "
-            "AND EXISTS (SELECT 1 FROM tags WHERE tags.run_uuid = runs.run_uuid AND key = ?)",
-            (layout.COMMAND,),
+            "AND EXISTS (SELECT 1 FROM tags WHERE tags.run_uuid = runs.run_uuid AND key IN (?, ?))",
+            tags.both(layout.COMMAND),
         )
         return [str(run) for (run,) in found]

@@ -18,6 +18,7 @@ from lifecycle.runtime.digests import sha256
 from lifecycle.tracking import end_notes
 from lifecycle.tracking.maintenance import removal
 from lifecycle.tracking.maintenance.folders import PENDING, Inventory, inventory
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.transfer import local, locations
 
 OK, WARNING, ERROR = "ok", "warning", "error"
@@ -122,9 +123,9 @@ def _moved(folder: Path, database: sqlite3.Connection) -> Finding:
 
 def _stale(folder: Path, database: sqlite3.Connection) -> Finding:
     found = database.execute(
-        "SELECT runs.run_uuid, name FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = ? "
+        "SELECT runs.run_uuid, name FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key IN (?, ?) "
         "WHERE status = 'RUNNING' AND lifecycle_stage = 'active'",
-        (layout.COMMAND,),
+        tags.both(layout.COMMAND),
     ).fetchall()
     dead = [f"{name} ({run})" for run, name in found if not local.is_open(folder, run)]
     alive = f"{len(found) - len(dead)} running"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle import layout
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.servers import stale
 from lifecycle.tracking.servers.remote import MODEL_TAG
 from lifecycle.tracking.store import NO_STATUS, Store
@@ -26,7 +27,7 @@ NOT_COPIED = (layout.RUN_ID, layout.HEARTBEAT, layout.SUSPECTED)
 
 def is_ours(run: Any) -> bool:
     """Return whether a run of a server was recorded by this program: others have no files that commands could use."""
-    return layout.COMMAND in run.data.tags or run.data.tags.get(layout.ROLE) is not None
+    return bool({layout.COMMAND, layout.ROLE} & set(tags.read(run.data.tags)))
 
 
 def own_id(run: Any) -> str:

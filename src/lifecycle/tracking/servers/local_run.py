@@ -110,7 +110,8 @@ def read(database: sqlite3.Connection, store: Path, run_id: str) -> LocalRun | N
         tags=dict(tags.fetchall()),
         inputs=[Input(*row) for row in inputs],
         models=[
-            LoggedModel(model, title, path_of(place), _scores(database, model)) for model, title, place in models.fetchall()
+            LoggedModel(model, title, path_of(place), _scores(database, model))
+            for model, title, place in models.fetchall()
         ],
     )
 

@@ -12,6 +12,7 @@ from lifecycle.errors import LifecycleError, RequestError, Setting, TrackingErro
 from lifecycle.tracking import ranking, search
 from lifecycle.tracking.messages import RunRecord
 from lifecycle.tracking.model_registry import model_of, quoted, version_of
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.servers import fetch, remote
 from lifecycle.tracking.servers.explained import explanation
 from lifecycle.tracking.store import Store
@@ -128,7 +129,7 @@ class Lookup:
                 )
             )
 
-        found = self._asked(asked)
+        found = [tags.name(run) for run in self._asked(asked)]
         return [one for one in found if layout.COMMAND in one.data.tags and one.info.status in statuses]
 
     def _has_any(self, statuses: tuple[str, ...], sweep: str | None) -> bool:
@@ -183,5 +184,5 @@ def foreign(client: Any, run: Any) -> RunRecord:
         saved=None,
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),
-        tags=dict(run.data.tags),
+        tags=tags.read(run.data.tags),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle import layout
+from lifecycle.tracking.pages.tags import HIDDEN
 from lifecycle.tracking.servers import local_run, outbox, remote
 from lifecycle.tracking.servers.local_run import LocalRun
 from lifecycle.tracking.servers.outbox import Entry
@@ -67,7 +68,7 @@ class Replica:
         if not entry.server_run:
             entry.server_run, tags = remote.run_of(self._client, entry, run)
             # Of an earlier attempt, or of another machine: tags that are gone since are deleted there.
-            entry.tags = {key: value for key, value in tags.items() if key.startswith("lifecycle.")}
+            entry.tags = {key: value for key, value in tags.items() if key.startswith(("lifecycle.", HIDDEN))}
             entry.tags.pop(layout.RUN_ID, None)
             outbox.write(self._store, entry)
             self._on_progress()

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from lifecycle.tracking.messages import CreateRun
-from lifecycle.tracking.pages import names
+from lifecycle.tracking.pages import names, tags
 from lifecycle.tracking.provenance import commit
 from lifecycle.tracking.store import Store, database_file
 from lifecycle.tracking.transfer.local import MAX_WAIT, TABLES
@@ -37,7 +37,7 @@ def insert(store: Store, message: CreateRun) -> None:
     rows: dict[str, list[tuple[Any, ...]]] = {
         "runs": [(*run, None, "", "active", uri, experiment)],
         "tags": [
-            (key, value, message.run_id)
+            (tags.stored(key), value, message.run_id)
             for key, value in {**message.tags, **commit(), "mlflow.runName": name}.items()
         ],
     }
