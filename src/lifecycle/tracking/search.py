@@ -17,8 +17,8 @@ from lifecycle import layout
 from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.runtime.digests import sha256
 from lifecycle.tracking import ranking, sweep_runs
-from lifecycle.tracking.messages import RunRecord
 from lifecycle.tracking.model_registry import last_model, model_of, quoted, version_of
+from lifecycle.tracking.replies import RunRecord
 from lifecycle.tracking.store import Store
 from lifecycle.tracking.transfer.locations import Locations, path_of
 

@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lifecycle import layout
+from lifecycle.tracking.servers import outbox, remote_models
+from lifecycle.tracking.spool.journal import waiting
 from lifecycle.tracking.transfer import archive, locations
 from lifecycle.tracking.transfer.run_copy import MODEL_ID, RUN_ID
 
-PENDING = ("spool", "outbox")
-"""Folders of what is still to be recorded or sent; a run that is named there is complete only with it."""
+
+STAGED = (archive.STAGED, remote_models.STAGED)
+"""Beginnings of the names of folders of files on their way into the store, or out of it."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,7 @@ def inventory(folder: Path, database: sqlite3.Connection) -> Inventory:
     registered = set()
     for run, source in database.execute("SELECT run_id, source FROM model_versions"):
         registered |= {str(run), str(source).removeprefix("models:/")}
-    pending = {
-        file.name.partition(".")[0]
-        for name in PENDING
-        for file in ((folder / name).iterdir() if (folder / name).is_dir() else ())
-    }
+    pending = {journal.run_id for journal in waiting(folder)} | {outbox.run_of(name) for name in outbox.names(folder)}
     return Inventory(runs, models, registered, pending, list(_folders(folder, database)))
 
 
@@ -107,7 +106,7 @@ def _folders(folder: Path, database: sqlite3.Connection) -> Iterator[Folder]:
         if place.is_relative_to(folder):  # elsewhere they may be those of other databases too
             yield from _named(place, "artifacts", RUN_ID)
             yield from _named(place / "models", "model", MODEL_ID)
-    yield from _named(folder, "unpacking", re.compile(rf"{re.escape(archive.STAGED)}.*"))
+    yield from _named(folder, "unpacking", re.compile(rf"(?:{'|'.join(map(re.escape, STAGED))}).*"))
 
 
 def _named(folder: Path, kind: str, name: re.Pattern[str]) -> Iterator[Folder]:

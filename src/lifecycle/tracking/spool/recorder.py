@@ -16,7 +16,6 @@ from lifecycle.tracking.client import Client, WorkerEndedError, give_back
 from lifecycle.tracking.messages import (
     CreateRun,
     Deliver,
-    Delivered,
     FailRun,
     FinishRun,
     Message,
@@ -25,8 +24,8 @@ from lifecycle.tracking.messages import (
     RepeatableMessage,
     ResumeRun,
     RunMessage,
-    RunOpened,
 )
+from lifecycle.tracking.replies import Delivered, RunOpened
 from lifecycle.tracking.spool.journal import Journal
 
 Reply = TypeVar("Reply")
