@@ -15,7 +15,6 @@ from lifecycle.tracking.spool.journal import waiting
 from lifecycle.tracking.transfer import archive, locations
 from lifecycle.tracking.transfer.run_copy import MODEL_ID, RUN_ID
 
-
 STAGED = (archive.STAGED, remote_models.STAGED)
 """Beginnings of the names of folders of files on their way into the store, or out of it."""
 

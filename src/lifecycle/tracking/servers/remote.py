@@ -35,6 +35,7 @@ def client_of(address: str) -> Any:
     os.environ.setdefault(_TIMEOUT, str(SECONDS_OF_REQUEST))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # Likewise of S3, where a server keeps its artifacts.
     os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")
     import mlflow

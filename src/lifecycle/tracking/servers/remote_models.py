@@ -49,8 +49,8 @@ class Version:
         return f"{self.name}/{self.number}/{','.join(self.aliases)}"
 
 
-def send(client: Any, entry: Entry, model: ModelCopy, files: Path, store: Path) -> None:
-    """Send an MLflow model of a run, unless the server has it.
+def send(client: Any, entry: Entry, model: ModelCopy, files: Path, store: Path) -> bool:
+    """Send an MLflow model of a run, and return whether the server lacked it.
 
     Args:
         client: of the server.
@@ -63,7 +63,7 @@ def send(client: Any, entry: Entry, model: ModelCopy, files: Path, store: Path) 
 
     sent = _on_server(client, entry, model)
     if sent.status == "READY" and sent.model_id in remote.outputs_of(client.get_run(entry.server_run)):
-        return
+        return False
     # On the disk of the store, whose room is known to suffice: files are linked, not copied, where that is possible.
     with tempfile.TemporaryDirectory(prefix=STAGED, dir=store) as folder:
         copy = Path(folder) / "model"
@@ -74,6 +74,7 @@ def send(client: Any, entry: Entry, model: ModelCopy, files: Path, store: Path) 
     client.finalize_logged_model(sent.model_id, LoggedModelStatus.READY)
     if sent.model_id not in remote.outputs_of(client.get_run(entry.server_run)):  # refused where it is sent twice
         client.log_outputs(entry.server_run, [LoggedModelOutput(sent.model_id, model.step)])
+    return True
 
 
 def _link(source: str, target: str) -> str:

@@ -154,15 +154,14 @@ class Replica:
         for model in sorted(run.copy.models, key=lambda one: one.created):
             folder = run.folders.models[model.id]
             if model.id not in entry.models and model.status == READY and folder.is_dir():
-                remote_models.send(self._client, entry, model, folder, self._store)
+                is_new = remote_models.send(self._client, entry, model, folder, self._store)
                 entry.models.append(model.id)
-                self._sent()
+                self._noted(is_new)
         for version in remote_models.versions_of(database, entry.run_id):
             if version.key not in entry.versions:
-                if remote_models.send_version(self._client, entry, version):
-                    self._sent()
+                is_new = remote_models.send_version(self._client, entry, version)
                 entry.versions.append(version.key)
-                self._on_progress()
+                self._noted(is_new)
 
     def _send_tags(self, run: LocalRun) -> None:
         entry, tags, now = self.entry, _tags_of(run), time.time()
@@ -211,7 +210,10 @@ class Replica:
         self._sent()
 
     def _sent(self) -> None:
-        self.has_sent = True
+        self._noted(True)
+
+    def _noted(self, is_new: bool) -> None:
+        self.has_sent = self.has_sent or is_new
         self._on_progress()
 
 
