@@ -37,6 +37,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--reliability", type=Path, help="write the table of faults into this file")
 
 
+os.environ["LIFECYCLE_SEAL_KEY"] = "of the tests"  # no file in the home of who runs them
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Write the table of faults, if asked for; the processes of pytest-xdist report to this one."""
     if config.getoption("--reliability") and not hasattr(config, "workerinput"):

@@ -86,7 +86,7 @@ def test_runs_of_a_folder_are_sent_in_full_and_once(
 
     # The first folder, which lacks them, takes nothing away, and the alias of another version stays.
     monkeypatch.chdir(tmp_path)
-    other = client.create_model_version("flowers", "models:/m-0")
+    other = client.create_model_version("flowers", f"models:/{output.model_id}", model_id=output.model_id)
     client.set_registered_model_alias("flowers", "champion", other.version)
     ended = lifecycle("sync", f"run={own[:8]}", to)
     assert ended.code == 0, ended.err

@@ -5,6 +5,8 @@ Only the record is used: YAML presets and data sets may have changed since, or b
 
 from __future__ import annotations
 
+import copy
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from lifecycle import registry
-from lifecycle.config import choices, expressions
+from lifecycle.config import choices, expressions, seals
 from lifecycle.config.column_overrides import decoded, quoted
 from lifecycle.config.explain import COMPOSING, explain, resolve_interpolations
 from lifecycle.config.schema import Request, RunConfig
@@ -23,6 +25,10 @@ from lifecycle.credentials import masked_word
 from lifecycle.errors import RequestError, SavedModelError, Setting, first_line
 
 FORMAT = 1
+SEAL = "seal"
+OF_SERVER = ("uri", "artifacts")
+"""Fields of ``tracking`` that name addresses to which something is sent, with credentials of this process."""
+
 EARLIER = {"data": {"keep_duplicates_together": False}}
 """Values of fields, by group, in runs of versions that did not have them, where the default is another one now."""
 
@@ -35,7 +41,7 @@ def record_of(request: Request) -> dict[str, Any]:
     config = request.config
     plugins = {group: registry.name_of(group, _type(config, group)) for group in registry.GROUPS}
     typed = {group: choices.name_of(group, _type(config, group)) for group in choices.TYPED}
-    return {
+    record = {
         "format": FORMAT,
         "config": request.recorded,
         "types": {**plugins, **typed},
@@ -45,18 +51,41 @@ def record_of(request: Request) -> dict[str, Any]:
         "sweep": request.sweep.name if request.sweep else None,
         "folder": str(Path.cwd()),
     }
+    return sealed(record)
 
 
-def request_of(record: dict[str, Any], overrides: list[str] = [], command: str = "") -> Request:  # noqa: B006 - read
+def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record with the seal of this user, where it would make another process read or send something."""
+    rest = {name: value for name, value in record.items() if name != SEAL}
+    tracking = record["config"].get("tracking", {})
+    is_needed = any(tracking.get(name) for name in OF_SERVER) or list(expressions.unresolved(record["config"]))
+    return {**rest, SEAL: seals.seal(_content(record))} if is_needed else rest
+
+
+def _content(record: Mapping[str, Any]) -> list[Any]:
+    return [record["config"], record["types"]]
+
+
+def request_of(
+    record: dict[str, Any],
+    overrides: list[str] = [],  # noqa: B006 - it is only read
+    command: str = "",
+    replaced: Sequence[str] = (),
+) -> Request:
     """Return the request that a run recorded, with some values overridden.
+
+    The record may be anybody's. Its expressions are resolved, and its server is used, only if it was sealed by this
+    user; see :mod:`lifecycle.config.seals`.
 
     Args:
         record: as :func:`record_of` returned it.
         overrides: of fields of the configuration, such as ``trainer.max_epochs=500``.
         command: the command line, for the record.
+        replaced: arguments that give other values to fields later, so that their expressions do not matter.
 
     Raises:
-        RequestError: an override names no field, or its value does not fit.
+        RequestError: an override names no field, or its value does not fit; or the record of another user has an
+            expression.
         SavedModelError: the record is of another version, or a plugin is not installed.
     """
     if record.get("format") != FORMAT:
@@ -64,6 +93,9 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
             f"the request of the run is recorded in format {record.get('format')}, and this version reads {FORMAT}. "
             "Update nn-lifecycle."
         )
+    if not is_own(record):
+        record, given = _of_others(record, overrides, replaced)
+        overrides = [*given, *overrides]
     config: Any = structured(RunConfig)
     try:
         with open_dict(config):
@@ -84,6 +116,44 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
         if path := _path_from_its_folder(config, record, key):
             OmegaConf.update(config, key, path)
     return Request(config, dict(record["choices"]), command, None, tuple(map(masked_word, overrides)), kept)
+
+
+def is_own(record: Mapping[str, Any]) -> bool:
+    """Return whether this user has sealed a record; one that needs no seal has none."""
+    return seals.is_sealed(_content(record), record.get(SEAL))
+
+
+def _of_others(
+    record: Mapping[str, Any], overrides: Sequence[str], replaced: Sequence[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return a record without expressions and without a server, and those of ``replaced`` that stand for expressions.
+
+    Raises:
+        RequestError: the run depends on an expression whose value is not given.
+    """
+    config, given = copy.deepcopy(record["config"]), dict[str, str]()
+    words = {word.partition("=")[0]: word for word in (*overrides, *replaced)}
+    for path, text in list(expressions.unresolved(config)):
+        parts = expressions.dotted(path).split(".")
+        keys = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+        typed = next((key for key in keys if key in words), None)
+        if typed is not None:
+            given[typed] = words[typed]
+            expressions.leave_out(config, typed)
+        elif path in expressions.CARD:
+            expressions.put(config, path, expressions.disarmed(text))
+        else:
+            key = expressions.dotted(path)
+            raise RequestError(
+                key,
+                "is an expression, and the run was recorded by another user or on another machine: the record of a run "
+                "does not make another process read its environment",
+                text,
+                f"Type it to allow that, {shlex.quote(f'{key}={text}')}, or give a value, {key}=...",
+            )
+    for name in OF_SERVER:
+        config.get("tracking", {}).pop(name, None)
+    return {**record, "config": config}, [word for word in given.values() if word not in overrides]
 
 
 def _earlier(config: Any, recorded: Mapping[str, Any]) -> dict[str, Any]:
