@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 
 import lifecycle as package
 from lifecycle.config import request_record, seals
@@ -19,8 +20,10 @@ from lifecycle.config.compose import compose
 from lifecycle.config.schema import SweepConfig, TrackingConfig
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
+from lifecycle.predict import saved_model
 from lifecycle.sweeps import plan as plans
 from tests.conftest import Command
+from tests.packages import GOOD, fresh_site
 
 SECRET = "Hunter2-canary"
 EXPRESSION = "${oc.env:CANARY}"
@@ -123,6 +126,19 @@ def test_an_escaped_expression_is_no_way_around() -> None:
     for text in (r"\${oc.env:CANARY}", r"\\${oc.env:CANARY}", r"\\\${oc.env:CANARY}", "${oc.env:${data.note}}"):
         record["config"]["data"]["note"] = text
         assert SECRET not in str(request_record.request_of(record).config.data.note)
+
+
+def test_the_model_of_a_saved_model_is_a_configuration_without_expressions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sites = fresh_site(tmp_path, monkeypatch)
+    code = GOOD.replace("    width: int = 64", "    width: int = 64\n    text: str = ''")
+    next(sites).install("texts", {"texts": "Net"}, code)
+    about = {"plugin": "texts", "package": "p 1", "fields": {"text": EXPRESSION}}
+    plugin = saved_model._plugin(Path("saved"), "model", about)
+    fitted_again: Any = OmegaConf.to_object(OmegaConf.structured(plugin))
+    assert fitted_again.text == "$ {oc.env:CANARY}"
+    next(sites, None)
 
 
 def test_a_record_without_expressions_has_no_seal_and_one_with_a_server_has() -> None:

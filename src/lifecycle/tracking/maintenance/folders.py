@@ -63,6 +63,7 @@ class Inventory:
     Attributes:
         runs: by id.
         models: run of each logged model, by the model's id.
+        deleted_models: ids of logged models that were deleted in MLflow.
         registered: ids of the runs and models of registered versions.
         pending: ids of runs of which something is still to be recorded or sent.
         folders: in order.
@@ -72,6 +73,7 @@ class Inventory:
     models: dict[str, str]
     registered: set[str]
     pending: set[str]
+    deleted_models: set[str] = field(default_factory=set)
     folders: list[Folder] = field(default_factory=list)
 
     def run_of(self, folder: Folder) -> RunRow | None:
@@ -89,11 +91,14 @@ def inventory(folder: Path, database: sqlite3.Connection) -> Inventory:
     )
     runs = {row[0]: RunRow(row[0], row[1] or row[0], row[2], row[3], bool(row[4]), row[5] or 0) for row in rows}
     models = {one: run or "" for one, run in database.execute("SELECT model_id, source_run_id FROM logged_models")}
+    deleted = {
+        one for (one,) in database.execute("SELECT model_id FROM logged_models WHERE lifecycle_stage = 'deleted'")
+    }
     registered = set()
     for run, source in database.execute("SELECT run_id, source FROM model_versions"):
         registered |= {str(run), str(source).removeprefix("models:/")}
     pending = {journal.run_id for journal in waiting(folder)} | {outbox.run_of(name) for name in outbox.names(folder)}
-    return Inventory(runs, models, registered, pending, list(_folders(folder, database)))
+    return Inventory(runs, models, registered, pending, deleted, list(_folders(folder, database)))
 
 
 def _folders(folder: Path, database: sqlite3.Connection) -> Iterator[Folder]:

@@ -78,6 +78,8 @@ def _reason(folder: Path, known: Inventory, kept: set[str] | None, one: Folder) 
     ids = {one.owner, run.id if run is not None else one.owner}
     if ids & (known.registered | known.pending) or any(local.is_open(folder, name) for name in ids):
         return ""
+    if one.owner in known.deleted_models:
+        return "the model was deleted"
     if run is None:
         # A model that belongs to no run was logged by another tool.
         return "" if one.owner in known.models else "its run is not in the database"

@@ -16,9 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from lifecycle import layout
+from lifecycle.runtime import locks
 from lifecycle.tracking.messages import Message, decode, encode
 
 SECONDS_BETWEEN = 1.0
@@ -138,11 +139,7 @@ class Journal:
 
     def is_written(self) -> bool:
         """Return whether a process has the journal open for writing."""
-        if not self._lock_file.exists():
-            return False
-        with suppress(Timeout), FileLock(self._lock_file, timeout=0):
-            return False
-        return True
+        return locks.is_locked(self._lock_file)
 
 
 def _sync_folder(folder: Path) -> None:
