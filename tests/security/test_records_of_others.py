@@ -56,6 +56,7 @@ PLACES: dict[str, Callable[[dict[str, Any]], None]] = {
 }
 
 
+@pytest.mark.fault(41)
 def test_no_command_resolves_what_the_run_of_somebody_else_says(
     job: Command, lifecycle: Command, tmp_path: Path
 ) -> None:

@@ -238,6 +238,7 @@ def wait_until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.fault(41)
 def test_credentials_are_never_kept(
     lifecycle: Command, server: MLflowServer, to: tuple[str, str], tmp_path: Path
 ) -> None:

@@ -40,6 +40,7 @@ def written(proxy: Proxy) -> list[str]:
     return [line for line in found if not line.startswith("GET ") and "/search" not in line]
 
 
+@pytest.mark.fault(14)
 def test_runs_of_a_folder_are_sent_in_full_and_once(
     job: Command, lifecycle: Command, server: MLflowServer, proxy: Proxy, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

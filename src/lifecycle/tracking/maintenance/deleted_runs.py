@@ -1,6 +1,6 @@
 """Removes the rows of runs that were deleted in MLflow and whose files are gone.
 
-To restore such a run would give an empty one. MLflow keeps the rows of a deleted run until ``mlflow gc``. Imports no MLflow.
+To restore such a run would give an empty one. MLflow keeps the rows until ``mlflow gc``. Imports no MLflow.
 """
 
 from __future__ import annotations
