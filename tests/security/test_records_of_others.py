@@ -122,6 +122,16 @@ def test_a_record_of_this_user_is_resolved_again_and_one_that_was_changed_is_not
         os.environ[seals.KEY] = own
 
 
+def test_a_database_of_somebody_else_gets_no_password_of_the_environment() -> None:
+    address = "postgresql://evil.host/rows"
+    record = request_record.record_of(compose(["data=table", f"data.path={address}", "data.target=y"]))
+    assert request_record.request_of(record).config.data.path == address
+    record["config"]["data"]["path"] = other = f"{address}2"
+    with pytest.raises(RequestError, match=r"data.path is an address that may get a password of this process, and"):
+        request_record.request_of(record)
+    assert request_record.request_of(record, [f"data.path={other}"]).config.data.path == other
+
+
 def test_an_escaped_expression_is_no_way_around() -> None:
     record = request_record.record_of(compose(["data=iris"]))
     for text in (r"\${oc.env:CANARY}", r"\\${oc.env:CANARY}", r"\\\${oc.env:CANARY}", "${oc.env:${data.note}}"):

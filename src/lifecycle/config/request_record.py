@@ -6,6 +6,7 @@ Only the record is used: YAML presets and data sets may have changed since, or b
 from __future__ import annotations
 
 import copy
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +32,9 @@ OF_SERVER = ("uri", "artifacts")
 
 EARLIER = {"data": {"keep_duplicates_together": False}}
 """Values of fields, by group, in runs of versions that did not have them, where the default is another one now."""
+
+_WITH_LOGIN = re.compile(r"(?!(?:https?|hf):)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+"""Beginning of an address of a database or a storage; a web server gets only what is in the address."""
 
 FROM_PYTHON = "Model.fit"
 """The command of a request from Python, whose rows were in memory and are not recorded."""
@@ -58,7 +62,10 @@ def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return a record with the seal of this user, where it would make another process read or send something."""
     rest = {name: value for name, value in record.items() if name != SEAL}
     tracking = record["config"].get("tracking", {})
-    is_needed = any(tracking.get(name) for name in OF_SERVER) or list(expressions.unresolved(record["config"]))
+    config = record["config"]
+    is_needed = any(tracking.get(name) for name in OF_SERVER) or any(
+        (*expressions.unresolved(config), *_servers(config))
+    )
     return {**rest, SEAL: seals.seal(_content(record))} if is_needed else rest
 
 
@@ -133,7 +140,7 @@ def _of_others(
     """
     config, given = copy.deepcopy(record["config"]), dict[str, str]()
     words = {word.partition("=")[0]: word for word in (*overrides, *replaced)}
-    for path, text in list(expressions.unresolved(config)):
+    for path, text in [*expressions.unresolved(config), *_servers(config)]:
         parts = expressions.dotted(path).split(".")
         keys = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
         typed = next((key for key in keys if key in words), None)
@@ -144,16 +151,24 @@ def _of_others(
             expressions.put(config, path, expressions.disarmed(text))
         else:
             key = expressions.dotted(path)
+            what = "is an expression" if "${" in text else "is an address that may get a password of this process"
             raise RequestError(
                 key,
-                "is an expression, and the run was recorded by another user or on another machine: the record of a run "
-                "does not make another process read its environment",
+                f"{what}, and the run was recorded by another user or on another machine: the record of a run does not "
+                "make another process read its environment",
                 text,
                 f"Type it to allow that, {shlex.quote(f'{key}={text}')}, or give a value, {key}=...",
             )
     for name in OF_SERVER:
         config.get("tracking", {}).pop(name, None)
     return {**record, "config": config}, [word for word in given.values() if word not in overrides]
+
+
+def _servers(config: Mapping[str, Any]) -> Iterator[tuple[expressions.Path, str]]:
+    """Yield the path of each address of the data that is asked with credentials of the environment (``PGPASSWORD``)."""
+    for path, text in expressions.leaves({"data": config.get("data", {})}):
+        if isinstance(text, str) and path not in expressions.CARD and "${" not in text and _WITH_LOGIN.match(text):
+            yield path, text
 
 
 def _earlier(config: Any, recorded: Mapping[str, Any]) -> dict[str, Any]:
