@@ -69,7 +69,11 @@ def check_same(server: MLflowServer, folder: Path, run: Any, address: str = "") 
     assert {key: value for key, value in run.data.tags.items() if key in tags} == tags
     (files_of_run,) = folder.glob(f"artifacts/*/{own}/artifacts")
     there = sorted(path.relative_to(files_of_run).as_posix() for path in files_of_run.rglob("*") if path.is_file())
-    assert {name for name in server.files(run) if name not in there} <= {*CHECKPOINTS, "files.sha256"}
+    assert {name for name in server.files(run) if name not in there} <= {
+        *CHECKPOINTS,
+        "mlflow_model.json",
+        "files.sha256",
+    }
     assert set(there) <= set(server.files(run))
     assert run.inputs.dataset_inputs[0].dataset.name == "iris"
 

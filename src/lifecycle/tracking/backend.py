@@ -371,7 +371,7 @@ class Backend:
         if not message.run_id:
             with store.lock():  # the end of a run whose process was killed is to be sent too
                 _unless_busy(lambda: close_dead_runs(store))
-        return self._dispatch.deliver(store, message.run_id)
+        return self._dispatch.deliver(store, message.run_id, message.patience)
 
     def close(self) -> None:
         """Send what is left, for as long as requests succeed."""

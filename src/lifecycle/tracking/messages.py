@@ -140,10 +140,16 @@ class CloseDeadRuns(StoreMessage[Done]):
 
 @dataclass(frozen=True)
 class Deliver(StoreMessage[Delivered]):
-    """Message to wait until a run is on its server, for as long as requests succeed; "": all runs."""
+    """Message to wait until a run is on its server, for as long as requests succeed.
+
+    Attributes:
+        run_id: of the run; "": all runs.
+        patience: seconds without a request that succeeds; ``None``: as at the end of a run.
+    """
 
     reply = Delivered
     run_id: str = ""
+    patience: float | None = None
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def run(typed: list[str]) -> None:
         )
     journals = waiting.of(folder).journals
     added = waiting.add(options) if options.run or options.sweep is not None else None
-    found = waiting.deliver_all(config)
+    found = waiting.deliver_all(config, waiting.SECONDS_OF_SYNC)
     left = waiting.of(folder)
     sent = len(set(found.sent) - set(found.waiting))
     if sent:

@@ -83,13 +83,19 @@ class Dispatch:
             self.put(store.folder, run, config)
         return RunsAdded(runs, running)
 
-    def deliver(self, store: Store, run_id: str) -> Delivered:
-        """Wait until a run is on its server, for as long as requests succeed; "": all runs."""
+    def deliver(self, store: Store, run_id: str, patience: float | None = None) -> Delivered:
+        """Wait until a run is on its server, for as long as requests succeed; "": all runs.
+
+        Args:
+            store: the database.
+            run_id: of the run.
+            patience: seconds without a request that succeeds; ``None``: as at the end of a run.
+        """
         if self._sender is None:
             return Delivered(elsewhere=_elsewhere(store.folder, None))
         server = self._sender.server
         known = outbox.read(store.folder, outbox.Entry(run_id, server).name)
-        _, why = self._sender.deliver(run_id or None)
+        _, why = self._sender.deliver(run_id or None, patience)
         waiting = [run for run in self._sender.waiting() if run_id in ("", run)]
         now = outbox.read(store.folder, outbox.Entry(run_id, server).name) or known
         ids = ("", "") if now is None else (now.server_run, now.experiment_id)

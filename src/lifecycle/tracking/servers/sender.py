@@ -57,11 +57,12 @@ class Sender:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def deliver(self, run_id: str | None) -> tuple[bool, str]:
+    def deliver(self, run_id: str | None, patience: float | None = None) -> tuple[bool, str]:
         """Wait until a run is sent in full, for as long as requests succeed.
 
         Args:
             run_id: of the run; ``None``: all runs.
+            patience: seconds without a request that succeeds; ``None``: see :data:`PATIENCE`.
 
         Returns:
             Whether that is so, and why it is not.
@@ -75,7 +76,8 @@ class Sender:
                 self._passed.wait(SECONDS_BETWEEN_ASKED)
             if self._passes > begun and self._failures:
                 return False, self._why
-            if time.monotonic() - self._succeeded > (PATIENCE if self._has_answered else PATIENCE_BEFORE):
+            most = patience or (PATIENCE if self._has_answered else PATIENCE_BEFORE)
+            if time.monotonic() - self._succeeded > most:
                 return False, self._why or "it has not answered yet"
             if self._passes > seen:
                 time.sleep(SECONDS_BETWEEN_ASKED)

@@ -56,8 +56,16 @@ def add(which: Which) -> RunsAdded:
         client.give_back(worker)
 
 
-def deliver_all(config: TrackingConfig) -> Delivered:
+SECONDS_OF_SYNC = 15.0
+"""How long `lifecycle sync` waits without a request that succeeds: longer than for the answer to one."""
+
+
+def deliver_all(config: TrackingConfig, patience: float | None = None) -> Delivered:
     """Send all runs that wait, for as long as requests succeed; nothing where there is no server.
+
+    Args:
+        config: names the server.
+        patience: seconds without a request that succeeds; ``None``: as at the end of a run.
 
     Raises:
         TrackingError: the database cannot be opened.
@@ -67,7 +75,7 @@ def deliver_all(config: TrackingConfig) -> Delivered:
         worker.has_recorded = True
         before: int | None = None
         while True:  # a few at a time: a long outbox takes longer than one request is waited for
-            found = worker.ask(Deliver(str(Path.cwd()), config.for_process()))
+            found = worker.ask(Deliver(str(Path.cwd()), config.for_process(), patience=patience))
             sent |= set(found.sent)
             if not found.waiting or (before is not None and len(found.waiting) >= before):
                 return replace(found, sent=sorted(sent))
