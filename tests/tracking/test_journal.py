@@ -41,6 +41,7 @@ def test_a_journal_that_is_cut_anywhere_and_continued_loses_its_last_message_onl
     # A line of which only the end is missing is whole but for that.
     complete = kept.count(b"\n") + (not kept.endswith(b"\n") and whole[len(kept) : len(kept) + 1] == b"\n")
     assert list(again.messages()) == [*messages[:complete], SetTags({"after": "it"})]
+    assert again.damaged == 0
 
 
 def test_a_flipped_bit_costs_one_message(tmp_path: Path) -> None:
@@ -53,6 +54,7 @@ def test_a_flipped_bit_costs_one_message(tmp_path: Path) -> None:
     data[data.index(b"1.0")] ^= 1
     journal.file.write_bytes(bytes(data))
     assert [message.points[0][1] for message in journal.messages() if isinstance(message, LogMetrics)] == [0.0, 2.0]
+    assert journal.damaged == 1
 
 
 def test_a_message_for_which_the_disk_has_no_room_does_not_damage_the_next(tmp_path: Path) -> None:

@@ -274,6 +274,21 @@ def test_a_server_that_has_lost_the_run_gets_it_again(two: Two) -> None:
     two.check()
 
 
+def test_a_run_that_begins_again_has_only_its_later_points(two: Two) -> None:
+    two.log("loss", [1.0, 2.0, 3.0])
+    with two.lock:
+        two.update()
+    with closing(sqlite3.connect(two.store / "mlflow.db")) as database, database:
+        for table in ("metrics", "latest_metrics"):
+            database.execute(f"DELETE FROM {table} WHERE run_uuid = ?", (two.run,))
+        database.execute("UPDATE runs SET start_time = start_time + 1 WHERE run_uuid = ?", (two.run,))
+    two.here.log_batch(two.run, metrics=[Metric("loss", 0.5, 7000, 1)])
+    two.end()
+    assert two.update(put=True)
+    two.check()
+    assert len(two.points()) == 1
+
+
 def test_tags_that_are_gone_here_are_gone_there_and_those_of_people_stay(two: Two) -> None:
     two.here.set_tag(two.run, "lifecycle.error_before", "x")
     two.end()

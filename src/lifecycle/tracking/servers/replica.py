@@ -101,6 +101,10 @@ class Replica:
         if entry.server_run:
             return
         found = remote.find(client, entry.experiment_id, entry.run_id)
+        if found is not None and found.info.start_time != run.copy.started:
+            # Begun again under its id, without its points, as runs of a group are that was killed.
+            client.delete_run(found.info.run_id)
+            found = None
         if found is None:
             tags = _tags_of(run)
             found = remote.create(client, entry.experiment_id, run.copy, tags)

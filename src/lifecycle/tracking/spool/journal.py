@@ -25,12 +25,18 @@ from lifecycle.tracking.messages import Message, decode, encode
 SECONDS_BETWEEN = 1.0
 """After which a message is written through to the disk: a power loss may take the messages of this time."""
 
+CUT = b"#\n"
+"""Ends a line that was half written, by a process that was killed."""
+
 SECONDS_OF_BEGINNING = 2.0
 """How long a process that has the journal open is waited for."""
 
 
 class Journal:
     """The journal of one run, and the folder of the files that its messages refer to.
+
+    Attributes:
+        damaged: number of lines that :meth:`messages` has left out, as their disk has changed them.
 
     Args:
         store: folder of the database.
@@ -40,6 +46,7 @@ class Journal:
     def __init__(self, store: Path, run_id: str) -> None:
         folder = store / layout.SPOOL
         self.run_id, self.file, self.files = run_id, folder / f"{run_id}{SUFFIX}", folder / run_id
+        self.damaged = 0
         self._lock_file = folder / f"{run_id}.lock"
         self._lock: FileLock | None = None
         self._descriptor: int | None = None
@@ -60,7 +67,7 @@ class Journal:
         self._descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         size = os.fstat(self._descriptor).st_size
         if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
-            os.write(self._descriptor, b"\n")  # a line that was half written must not damage the next one
+            os.write(self._descriptor, CUT)  # a line that was half written must not damage the next one
         _sync_folder(self.file.parent)
         # In a thread, which has a descriptor of its own: training does not wait for the disk.
         threading.Thread(target=self._keep_synced, args=(os.dup(self._descriptor),), daemon=True).start()
@@ -106,12 +113,16 @@ class Journal:
             os.fsync(self._descriptor)
 
     def messages(self) -> Iterator[Message[Any]]:
-        """Yield the messages; lines that are damaged, such as a last line that is half written, are left out."""
+        """Yield the messages; lines that are damaged are left out, and counted unless they were not written in full."""
+        self.damaged = 0
         with self.file.open("rb") as lines:
             for line in lines:
                 digest, _, text = line.partition(b" ")
-                if hashlib.sha256(text).hexdigest().encode() == digest:
-                    yield decode(text)[0]
+                written = text.removesuffix(CUT) + b"\n" if text.endswith(CUT) else text
+                if hashlib.sha256(written).hexdigest().encode() == digest:
+                    yield decode(written)[0]
+                elif line.endswith(b"\n") and not line.endswith(CUT):
+                    self.damaged += 1
 
     def close(self) -> None:
         """End writing. What is left of the journal is written by the next process that opens the database."""
