@@ -44,6 +44,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--servers", type=Path, help="write the table of servers into this page")
 
 
+os.environ["LIFECYCLE_SEAL_KEY"] = "of the tests"  # no file in the home of who runs them
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Write the tables of faults and servers, if asked for; the processes of pytest-xdist report to this one."""
     if hasattr(config, "workerinput"):
