@@ -68,6 +68,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left_out)
 
 
+def pytest_sessionstart() -> None:
+    """Have output that is captured be whole lines, as in a pipe: pytest-xdist sets the width of its own."""
+    os.environ.pop("COLUMNS", None)
+
+
 def pytest_collection() -> None:
     """Import the libraries as the command does; neither that nor the collected tests leave garbage."""
     gc.disable()
