@@ -17,6 +17,7 @@ from lifecycle.tracking.model_registry import quoted
 from lifecycle.tracking.servers import answers, databases
 from lifecycle.tracking.servers.local_run import Input, LocalRun, LoggedModel, Point, profile_of
 from lifecycle.tracking.servers.outbox import Entry
+from lifecycle.tracking.transfer import timeouts
 
 SECONDS_OF_REQUEST = 10
 """How long a request waits for an answer."""
@@ -148,7 +149,8 @@ def send_model(client: Any, entry: Entry, model: LoggedModel) -> None:
         copy = Path(folder) / "model"
         shutil.copytree(model.folder, copy)
         _rename(copy / MLMODEL, sent.model_id, entry.server_run, sent.artifact_location)
-        client.log_model_artifacts(sent.model_id, str(copy))
+        with timeouts.of_files(*(file for file in copy.rglob("*") if file.is_file())):
+            client.log_model_artifacts(sent.model_id, str(copy))
     client.finalize_logged_model(sent.model_id, LoggedModelStatus.READY)
     if sent.model_id not in outputs_of(client, entry.server_run):  # a server refuses the same one twice
         client.log_outputs(entry.server_run, [LoggedModelOutput(sent.model_id, 0)])
@@ -183,4 +185,5 @@ def _rename(file: Path, model_id: str, run_id: str, location: str) -> None:
 def send_file(client: Any, server_run: str, name: str, file: Path) -> None:
     """Send an artifact, to its path within the artifacts."""
     folder = name.rpartition("/")[0]
-    client.log_artifact(server_run, str(file), folder or None)
+    with timeouts.of_files(file):
+        client.log_artifact(server_run, str(file), folder or None)
