@@ -10,6 +10,7 @@ from lifecycle.errors import first_line
 from lifecycle.tracking.database_faults import chain, is_busy
 
 _MOST_CHARACTERS = 200
+_SEVERAL = "failures occurred while "
 
 PACKAGES = {
     "boto3": "nn-lifecycle[s3]",
@@ -38,7 +39,7 @@ def explanation(error: BaseException, address: str) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         top = error.name.partition(".")[0]
         return f"it needs the package {top}, which is not installed: pip install '{PACKAGES.get(top, top)}'"
-    text = masked(first_line(error))
+    text = masked(_first_failure(error))
     for pattern, said in _KNOWN.items():
         if found := re.search(pattern, text):
             variables = DATABRICKS if address.lower().startswith("databricks") else MLFLOW
@@ -47,6 +48,14 @@ def explanation(error: BaseException, address: str) -> str:
     else:
         text = masked(next(_of_a_driver(error), text))
     return text[:_MOST_CHARACTERS].rstrip(". ")
+
+
+def _first_failure(error: BaseException) -> str:
+    """Return the first line of an error, or what MLflow says of the first of several files."""
+    lines = str(error).strip().splitlines()
+    if lines and _SEVERAL in lines[0]:
+        return next((line.strip() for line in lines[1:] if line.strip() and not line.startswith("#")), lines[0])
+    return first_line(error)
 
 
 def _of_a_driver(error: BaseException) -> Iterator[str]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,14 @@ from lifecycle import layout
 from lifecycle.errors import TrackingError
 from lifecycle.tracking.model_registry import quoted
 from lifecycle.tracking.servers import answers, databases
+from lifecycle.tracking.transfer import timeouts
 from lifecycle.tracking.transfer.run_copy import DatasetCopy, Point, RunCopy
 
 SECONDS_OF_REQUEST = 10
 """How long a request waits for an answer."""
 
-BYTES_A_SECOND = 1_000_000
-"""At which the answer to an upload is waited for: a server may first send the file on to its own storage."""
-
 MAX_PARAMS, MAX_TAGS = 100, 100
 """Of one request."""
-
-_TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 
 
 def client_of(address: str) -> Any:
@@ -32,7 +27,7 @@ def client_of(address: str) -> Any:
     Raises:
         Exception: a database cannot be connected to, or MLflow finds no credentials of Databricks.
     """
-    os.environ.setdefault(_TIMEOUT, str(SECONDS_OF_REQUEST))
+    os.environ.setdefault(timeouts.VARIABLE, str(SECONDS_OF_REQUEST))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -147,7 +142,7 @@ def outputs_of(run: Any) -> list[str]:
 def send_file(client: Any, server_run: str, name: str, file: Path) -> None:
     """Send an artifact, to its path within the artifacts."""
     folder = name.rpartition("/")[0]
-    with patience_for(file.stat().st_size):
+    with timeouts.of_files(file):
         client.log_artifact(server_run, str(file), folder or None)
 
 
@@ -160,15 +155,3 @@ def sizes_of(client: Any, server_run: str, folder: str | None = None) -> dict[st
         else:
             found[one.path] = -1 if one.file_size is None else int(one.file_size)
     return found
-
-
-@contextmanager
-def patience_for(size: int) -> Iterator[None]:
-    """Wait longer for the answers to requests during the block, which send so many bytes."""
-    before = os.environ.get(_TIMEOUT, str(SECONDS_OF_REQUEST))
-    with_file = SECONDS_OF_REQUEST + size // BYTES_A_SECOND
-    os.environ[_TIMEOUT] = str(max(int(before), with_file)) if before.isdecimal() else before
-    try:
-        yield
-    finally:
-        os.environ[_TIMEOUT] = before

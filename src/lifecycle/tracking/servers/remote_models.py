@@ -18,6 +18,7 @@ from lifecycle.tracking import model_registry
 from lifecycle.tracking.model_registry import quoted
 from lifecycle.tracking.servers import remote
 from lifecycle.tracking.servers.outbox import Entry
+from lifecycle.tracking.transfer import timeouts
 from lifecycle.tracking.transfer.run_copy import DatasetCopy, ModelCopy
 
 MODEL_TAG = "lifecycle.model_id"
@@ -71,7 +72,7 @@ def send(client: Any, entry: Entry, model: ModelCopy, files: Path, store: Path, 
         copy = Path(folder) / "model"
         shutil.copytree(files, copy, copy_function=_link)
         _rename(copy / MLMODEL, sent.model_id, entry.server_run, sent.artifact_location)
-        with remote.patience_for(sum(file.stat().st_size for file in copy.rglob("*") if file.is_file())):
+        with timeouts.of_files(*(file for file in copy.rglob("*") if file.is_file())):
             client.log_model_artifacts(sent.model_id, str(copy))
     client.finalize_logged_model(sent.model_id, LoggedModelStatus.READY)
     _send_scores(client, entry.server_run, sent.model_id, model, data)
