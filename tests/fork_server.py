@@ -267,11 +267,12 @@ def warm_up() -> None:
 
 def preload(tables: Path) -> None:
     """Import what a command and the process that records use."""
-    from lifecycle.runtime.lazy_imports import quick_imports
+    from lifecycle.runtime.lazy_imports import load_deferred, quick_imports
 
     with quick_imports():
         for name in ("pandas", "hydra", "pytorch_lightning", "lifecycle.config.compose", "lifecycle.runs.group"):
             importlib.import_module(name)
+        load_deferred()  # once, rather than in each process that uses it
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     from lifecycle.runs import recording_process
     from lifecycle.tracking import backend
@@ -290,6 +291,7 @@ def preload(tables: Path) -> None:
         "optuna.terminator",
         "matplotlib.backends.backend_svg",
         *backend.IMPORTED_EARLY,
+        *backend.MLFLOWS,
         *recording_process.IMPORTED_EARLY,
     ):
         importlib.import_module(name)

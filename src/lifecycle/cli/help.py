@@ -69,7 +69,8 @@ def print_help(subcommand: str | None = None) -> None:
     if subcommand is not None:
         from lifecycle.cli.options import options_of, usage
 
-        text = usage(subcommand, width) if options_of(subcommand) else _line(subcommand, len(subcommand)).strip()
+        line = f"lifecycle {subcommand}   {SUBCOMMANDS[subcommand]}"
+        text = usage(subcommand, width) if options_of(subcommand) else line
         print(lines.fitted(text, width))
         return
     # Imported here, as the help of a subcommand lists no groups.

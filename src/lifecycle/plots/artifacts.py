@@ -138,6 +138,11 @@ def pictures_of(spec: DataSpec, fitted: bool = True, look: Look = PLAIN) -> list
     return look.named([*([layout.CURVES] if fitted else []), *of_task])
 
 
+def write_curves(folder: Path, history: History, look: Look = PLAIN) -> None:
+    """Write the learning curves."""
+    look.copied(folder, {layout.CURVES: curves.draw(history, folder / layout.CURVES, look.of_fit)})
+
+
 def write_pictures(
     folder: Path, history: History | None, predictions: pd.DataFrame, spec: DataSpec, look: Look = PLAIN
 ) -> None:
@@ -152,7 +157,7 @@ def write_pictures(
     """
     drawn: dict[str, Figure] = {}
     if history is not None:
-        drawn[layout.CURVES] = curves.draw(history, folder / layout.CURVES, look.of_fit)
+        write_curves(folder, history, look)
     target, about = spec.target_name, look.about
     if spec.task == REGRESSION:
         drawn[RESIDUALS] = values.draw_residuals(predictions, target, folder / RESIDUALS, about)

@@ -5,6 +5,9 @@ It passes the drawing function to :mod:`lifecycle.tracking.worker`, since tracki
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +30,36 @@ def draw(folder: Path, message: LogFigures) -> None:
 
     from lifecycle.contract import DataSpec
     from lifecycle.fit.history import History
-    from lifecycle.plots.artifacts import Look, write_pictures
+    from lifecycle.plots.artifacts import Look, write_curves, write_pictures
 
     history, spec = message.history, message.spec
     fitted = None if history is None else History(**{**history, "rows": tuple(history["rows"])})
     # JSON has no tuples, and a DataSpec is hashed.
     plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in spec.items()}
     look = Look(message.about, message.has_copies)
-    write_pictures(folder, fitted, pd.read_parquet(message.predictions), DataSpec(**plain), look)
+    # Meanwhile on the other core: the main process waits for the figures.
+    child = None if fitted is None else _in_a_child(lambda: write_curves(folder, fitted, look))
+    write_pictures(folder, None, pd.read_parquet(message.predictions), DataSpec(**plain), look)
+    if fitted is not None and (child is None or os.waitpid(child, 0)[1]):
+        write_curves(folder, fitted, look)
+
+
+def _in_a_child(draw: Callable[[], None]) -> int | None:
+    """Draw in a fork of this process; return its id, or ``None`` where forking is not safe or not possible.
+
+    A fork has no thread but the one that forks, and the locks of all of them: it might wait for one forever.
+    """
+    if threading.active_count() > 1 or not hasattr(os, "fork"):
+        return None
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        draw()
+        code = 0
+    finally:
+        os._exit(code)  # without what this process does at its end; it draws itself if that has failed
 
 
 if __name__ == "__main__":

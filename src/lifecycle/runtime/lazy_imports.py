@@ -277,6 +277,13 @@ def defer_trusted_types() -> None:
     _defer(TRUSTED, **{name: TypeNames(name) for name in LISTS_OF_TYPES})
 
 
+def load_deferred() -> None:
+    """Import what is deferred but the tracer, in a process whose forks use it."""
+    for name in (METRICS, METRIC_PLOTS, *OF_SCIPY):
+        _loaded(name)
+    len(TypeNames())
+
+
 @contextmanager
 def without_signal() -> Iterator[None]:
     """Defer ``scipy.signal`` while torchmetrics is imported."""

@@ -59,9 +59,14 @@ class DirectClient:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        return getattr(self._others, name)
+
+    @property
+    def _others(self) -> Any:
+        """MLflow's client."""
         if self._mlflows is None:
             self._mlflows = self._connect()
-        return getattr(self._mlflows, name)
+        return self._mlflows
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
@@ -81,14 +86,23 @@ class DirectClient:
             experiment_id=str(found[0]), name=found[1], artifact_location=found[2], lifecycle_stage=found[3]
         )
 
-    def create_run(self, experiment_id: str, tags: Mapping[str, str], run_name: str) -> Any:
+    def create_run(
+        self,
+        experiment_id: str,
+        start_time: int | None = None,
+        tags: Mapping[str, str] | None = None,
+        run_name: str | None = None,
+    ) -> Any:
         """Create a run and return what is known of it: ``info.run_id`` and ``info.artifact_uri``."""
+        if tags is None or run_name is None:  # MLflow makes a name
+            return self._others.create_run(experiment_id, start_time, tags, run_name)
+        begun = int(time.time() * 1000) if start_time is None else start_time
         run, experiment = uuid.uuid4().hex, int(experiment_id)
         with self._database() as database:
             find = "SELECT artifact_location FROM experiments WHERE experiment_id = ?"
             (location,) = database.execute(find, (experiment,)).fetchone()
             uri, user = f"{location}/{run}/artifacts", tags.get("mlflow.user", "unknown")
-            row = (run, run_name, "UNKNOWN", "", "", user, "RUNNING", int(time.time() * 1000), None, "", "active", uri)
+            row = (run, run_name, "UNKNOWN", "", "", user, "RUNNING", begun, None, "", "active", uri)
             rows.insert(database, "runs", [(*row, experiment)])
             rows.set_tags(database, run, {**tags, "mlflow.runName": run_name})
         return SimpleNamespace(info=SimpleNamespace(run_id=run, artifact_uri=uri))
