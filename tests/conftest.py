@@ -44,6 +44,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--servers", type=Path, help="write the table of servers into this page")
 
 
+os.environ["LIFECYCLE_SEAL_KEY"] = "of the tests"  # no file in the home of who runs them
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Write the tables of faults and servers, if asked for; the processes of pytest-xdist report to this one."""
     if hasattr(config, "workerinput"):
@@ -63,6 +66,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if item.get_closest_marker("longest")]
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_sessionstart() -> None:
+    """Have output that is captured be whole lines, as in a pipe: pytest-xdist sets the width of its own."""
+    os.environ.pop("COLUMNS", None)
 
 
 def pytest_collection() -> None:

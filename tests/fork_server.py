@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 import traceback
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +300,9 @@ def preload(tables: Path) -> None:
     sys.path.pop()
     databases.quicken(tables)
     warm_up()
+    # What is to be undone at the end of this process is none of its children's: PyTorch would take back each operator.
+    for finalizer in [*weakref.finalize._registry]:
+        finalizer.atexit = False
     gc.collect()
     gc.freeze()
     use_huge_pages()

@@ -156,9 +156,8 @@ def main() -> None:
                 shutil.copy(artifacts / artifact, IMAGES / name)
         for file, content in made.items():
             file.write_bytes(content)
-            print(
-                f"{file.relative_to(ROOT)}: {len(content):,} bytes{' TOO LARGE' * (file.parent == IMAGES and len(content) > MOST_BYTES)}"
-            )
+            is_large = file.parent == IMAGES and len(content) > MOST_BYTES
+            print(f"{file.relative_to(ROOT)}: {len(content):,} bytes{' TOO LARGE' * is_large}")
 
 
 if __name__ == "__main__":

@@ -248,12 +248,12 @@ def test_what_is_declared_is_not_detected() -> None:
         detected(text, Declared(names=("x", "y", "z")))
 
 
-def test_marks_that_are_declared_are_the_only_ones_among_words() -> None:
+def test_declared_marks_are_added_to_those_that_are_detected_unless_an_empty_text_is_one() -> None:
     text = "a,b\nx,1\nNA,NA\nnull,3\n"
     assert detected(text).missing == ("NA", "null")
     assert detected(text, Declared(missing=("",))).missing == ("",)
     assert detected(text, Declared(missing=("",))).described() == "comma, header"
-    assert detected(text, Declared(missing=("NA",))).missing == ("NA",)
+    assert detected(text, Declared(missing=("-999",))).missing == ("-999", "NA", "null")
 
 
 def test_rows_without_a_header_have_the_names_of_the_training_file_by_position() -> None:

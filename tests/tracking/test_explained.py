@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from lifecycle.tracking import client
 from lifecycle.tracking.servers import databases, remote
 from lifecycle.tracking.servers.explained import explanation
+from lifecycle.tracking.transfer import timeouts
 
 ADDRESS = "http://host:5000"
 
@@ -88,6 +90,31 @@ def test_an_address_has_a_driver_and_ends_its_waits() -> None:
 )
 def test_what_a_library_says_becomes_a_sentence(said: str, why: str) -> None:
     assert why in explanation(Exception(said), ADDRESS)
+
+
+def test_of_several_files_the_failure_of_the_first_is_said() -> None:
+    text = (
+        "The following failures occurred while downloading one or more artifacts from http://host/artifacts:\n"
+        "##### File a.csv #####\nHTTPConnectionPool(host='host', port=5000): Read timed out. (read timeout=10)\n"
+    )
+    assert explanation(Exception(text), ADDRESS) == "it does not answer"
+
+
+def test_requests_for_files_wait_longer_the_larger_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    large = tmp_path / "large"
+    with large.open("wb") as file:
+        file.truncate(300_000_000)  # a hole, which takes no room
+
+    def now() -> str:
+        return os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]
+
+    with timeouts.of_files():
+        assert now() == "120"
+        with timeouts.of_files(large):
+            assert now() == "300"
+        assert now() == "120"
+    assert now() == "10"
 
 
 def test_the_number_before_a_message_of_mysql_is_left_out() -> None:

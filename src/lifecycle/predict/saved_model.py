@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import io
@@ -259,8 +260,12 @@ def _preparation(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
 
 def _plugin(folder: Path, kind: str, about: dict[str, Any]) -> Any:
     """Return a plugin with its fields. Its name is looked up among the installed plugins; it is no import path."""
+    fields = copy.deepcopy(about["fields"])
+    if kind == "model":  # which may be fitted again, as a configuration: an expression would be resolved
+        for path, text in list(expressions.unresolved(fields)):
+            expressions.put(fields, path, expressions.disarmed(text))
     try:
-        return registry.load(kind, str(about["plugin"]))(**about["fields"])
+        return registry.load(kind, str(about["plugin"]))(**fields)
     except (LifecycleError, TypeError, ValueError) as error:  # no such plugin, field, or value
         raise SavedModelError(
             f"{folder} was saved with {about['package']}, which this installation does not match: {error}"

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
+from lifecycle.evaluate.scoring import Evaluation
+from lifecycle.fit.history import History
 from lifecycle.plots.style import number
-
-if TYPE_CHECKING:
-    from lifecycle.runs.pipeline import Result
+from lifecycle.predict.trained_model import TrainedModel
 
 MOST_SCORES = 8
 """More would not fit on a screen."""
+
+
+class Result(Protocol):
+    """What is shown of a :class:`lifecycle.runs.pipeline.Result`."""
+
+    @property
+    def run_id(self) -> str: ...  # noqa: D102 - see there
+    @property
+    def scores(self) -> dict[str, float]: ...  # noqa: D102
+    @property
+    def history(self) -> History: ...  # noqa: D102
+    @property
+    def predictions(self) -> Any: ...  # noqa: D102
+    @property
+    def model(self) -> TrainedModel: ...  # noqa: D102
+    @property
+    def evaluation(self) -> Evaluation: ...  # noqa: D102
 
 
 def text(result: Result) -> str:

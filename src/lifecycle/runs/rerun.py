@@ -65,7 +65,7 @@ def rerun(which: Which, overrides: list[str]) -> None:
                 as_typed(after),
                 "Leave it out, or begin a new run with it.",
             )
-    _record_with(found, request)
+    _record_with(found, request, which)
     reopen.set_helper_arguments("rerun", found, overrides, request)
     if not is_helper():
         client.warm_up(which.tracking)
@@ -85,12 +85,15 @@ def _check_is_finished(found: FoundRun) -> None:
         )
 
 
-def _record_with(found: FoundRun, request: Request) -> None:
-    """Set the tracking of the repetition to the folder and experiment of the run."""
+def _record_with(found: FoundRun, request: Request, which: Which) -> None:
+    """Set the tracking of the repetition to the folder and experiment of the run, and to the server that is named."""
     assert found.folder is not None  # noqa: S101 - a folder with a saved model has no record
     request_record.place(request, found.folder)
     OmegaConf.update(request.config, "tracking.experiment", found.experiment)
     request.expressions.pop(("tracking", "experiment"), None)
+    if which.tracking.uri is not None:
+        OmegaConf.update(request.config, "tracking.uri", which.tracking.uri)
+        request.expressions.pop(("tracking", "uri"), None)
 
 
 def _repeat(found: FoundRun, request: Request) -> None:

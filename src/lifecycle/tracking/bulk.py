@@ -157,7 +157,7 @@ class BulkStore:
         if self._server is not None:
             config, is_sent = self._config, self._config.checkpoints == "server"
             for run in ids:
-                entry = outbox.Entry(run, masked(self._server), config.experiment, config.artifacts, is_sent)
+                entry = outbox.Entry(run, masked(self._server), config.artifacts, is_sent)
                 outbox.put(self.folder, entry)
 
     def _end(self, runs: Sequence[Run], error: str) -> None:

@@ -13,6 +13,7 @@ from lifecycle.config import request_record
 from lifecycle.config.fields import option
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.config.tracking_address import LOCAL
+from lifecycle.credentials import MASK
 from lifecycle.errors import RequestError, SavedModelError, Setting
 from lifecycle.runtime.paths import link_out
 from lifecycle.tracking import client
@@ -23,11 +24,10 @@ from lifecycle.tracking.messages import (
     FindRuns,
     GetHistories,
     Message,
-    Registered,
     RegisterModel,
     Reply,
-    RunRecord,
 )
+from lifecycle.tracking.replies import Registered, RunRecord
 
 FINISHED = ("FINISHED",)
 ENDED = ("FINISHED", "FAILED", "KILLED")
@@ -121,6 +121,9 @@ class FoundRun:
                 f"has no {layout.REQUEST} that can be read: {error}",
                 remedy="An older version or another tool has made it, and only its model can be used.",
             ) from error
+        recorded = found.get("config", {}).get("tracking", {})
+        if self.tracking is not None and MASK in str(recorded.get("uri")) and self.tracking.server is not None:
+            recorded["uri"] = self.tracking.uri  # it is given again, with its password
         return found if self.folder is None else request_record.relocated(found, self.folder)
 
     @property

@@ -6,10 +6,12 @@ Used in the process that records.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from lifecycle.errors import RequestError, Setting, did_you_mean, first_line
-from lifecycle.tracking.messages import Registered
+from lifecycle.tracking.replies import Registered
 
 ADDRESS = re.compile(r"models:/([^@/]*)(?:@(.+)|/(.+))?")
 SOURCE = re.compile(r"models:/(m-[0-9a-f]+)")
@@ -38,7 +40,9 @@ def register(client: Any, run_id: str, name: str, aliases: list[str]) -> Registe
             # Creating a version would not create the name; creating an existing name would raise.
             if not client.search_registered_models(f"name = {quoted(name)}"):
                 client.create_registered_model(name)
-            version = client.create_model_version(name, f"models:/{model_id}", run_id=run_id, model_id=model_id).version
+            with _tracking_uri(client.tracking_uri):
+                source = f"models:/{model_id}"
+                version = client.create_model_version(name, source, run_id=run_id, model_id=model_id).version
         # Read before the aliases are moved, to say which version each one had.
         before = dict(client.get_registered_model(name).aliases)
         for alias in aliases:
@@ -47,6 +51,19 @@ def register(client: Any, run_id: str, name: str, aliases: list[str]) -> Registe
         raise RequestError(Setting("name", name), f"cannot be registered: {first_line(error)}") from error
     moved = {alias: str(before[alias]) for alias in aliases if str(before.get(alias, version)) != str(version)}
     return Registered(str(version), new, moved)
+
+
+@contextmanager
+def _tracking_uri(address: str) -> Iterator[None]:
+    """Let MLflow look for a logged model at an address within the block: a registry in a database asks no client."""
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(address)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
 
 
 def last_model(client: Any, run: Any) -> Any:

@@ -16,9 +16,9 @@ from lifecycle import layout
 from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.tracking import ranking, sweep_runs
 from lifecycle.tracking.direct.mlmodel import is_same
-from lifecycle.tracking.messages import RunRecord
 from lifecycle.tracking.model_registry import last_model, model_of, quoted, version_of
 from lifecycle.tracking.pages import tags
+from lifecycle.tracking.replies import RunRecord
 from lifecycle.tracking.store import Store
 from lifecycle.tracking.transfer.locations import Locations, path_of
 

@@ -32,8 +32,6 @@ from lifecycle.tracking.database_faults import explained, is_busy, is_free, plai
 from lifecycle.tracking.messages import (
     Answer,
     CreateRun,
-    Done,
-    Ended,
     FailRun,
     FinishRun,
     Message,
@@ -44,6 +42,7 @@ from lifecycle.tracking.messages import (
     encode_answer,
     encode_error,
 )
+from lifecycle.tracking.replies import Done, Ended
 from lifecycle.tracking.store import NO_STATUS
 from lifecycle.tracking.writer import Draw
 

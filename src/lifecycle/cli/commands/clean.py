@@ -61,14 +61,18 @@ def run(typed: list[str]) -> None:
         raise RequestError(
             Setting("tracking.dir", options.tracking.dir), "has no runs", remedy="Name the folder of your runs."
         )
-    from lifecycle.tracking.maintenance import removal
+    from lifecycle.tracking.maintenance import deleted_runs, removal
 
     try:
         found = removal.remove(folder, keep) if options.yes else removal.removable(folder, keep)
+        forgotten = deleted_runs.forget(folder) if options.yes and options.older is None else 0
     except OSError as error:
         problem = f"cannot be cleaned: {first_line(error)}"
         raise RequestError(Setting("tracking.dir", options.tracking.dir), problem) from error
     _print(folder, found, options)
+    if forgotten:
+        rows = "1 deleted run is" if forgotten == 1 else f"{forgotten} deleted runs are"
+        print(f"{rows} no longer in the database.")
 
 
 def _print(folder: Path, found: list[Removable], options: Clean) -> None:

@@ -59,9 +59,8 @@ def with_late_marks(found: Dialect, columns: Iterable[Collection[str]], declared
         columns: the different texts of columns; of those with marks, at least.
         declared: what the user says of it.
     """
-    if declared is not None and declared.missing:
-        return found.missing
-    return tuple(dict.fromkeys([*found.missing, *marks_among_words(columns, found.among_numbers)]))
+    more = () if declared is not None and "" in declared.missing else marks_among_words(columns, found.among_numbers)
+    return tuple(dict.fromkeys([*found.missing, *more]))
 
 
 def redetected(file: Path, declared: Declared | None) -> Dialect:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lifecycle.tracking.messages import Delivered
+from lifecycle.tracking.replies import Delivered
 
 
 def sentences(delivered: Delivered) -> tuple[str, str]:
@@ -18,7 +18,7 @@ def sentences(delivered: Delivered) -> tuple[str, str]:
     why = f": {delivered.why}" if delivered.why else ""
     return "", (
         f"{runs} recorded here, and not yet in full on {delivered.server}{why}. Nothing is lost: the next command, or "
-        "`lifecycle sync`, sends it."
+        f"`lifecycle sync`, sends {'it' if many == 1 else 'them'}."
     )
 
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 from lifecycle.credentials import masked
 from lifecycle.errors import first_line
+from lifecycle.tracking.database_faults import chain, is_busy
 
 _MOST_CHARACTERS = 200
+_SEVERAL = "failures occurred while "
 
 PACKAGES = {
     "boto3": "nn-lifecycle[s3]",
@@ -37,7 +39,7 @@ def explanation(error: BaseException, address: str) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name:
         top = error.name.partition(".")[0]
         return f"it needs the package {top}, which is not installed: pip install '{PACKAGES.get(top, top)}'"
-    text = masked(first_line(error))
+    text = masked(_first_failure(error))
     for pattern, said in _KNOWN.items():
         if found := re.search(pattern, text):
             variables = DATABRICKS if address.lower().startswith("databricks") else MLFLOW
@@ -48,10 +50,34 @@ def explanation(error: BaseException, address: str) -> str:
     return text[:_MOST_CHARACTERS].rstrip(". ")
 
 
+def _first_failure(error: BaseException) -> str:
+    """Return the first line of an error, or what MLflow says of the first of several files."""
+    lines = str(error).strip().splitlines()
+    if lines and _SEVERAL in lines[0]:
+        return next((line.strip() for line in lines[1:] if line.strip() and not line.startswith("#")), lines[0])
+    return first_line(error)
+
+
 def _of_a_driver(error: BaseException) -> Iterator[str]:
     """Yield what a database says: drivers of MySQL put a number before it."""
     if len(error.args) == 2 and isinstance(error.args[0], int) and isinstance(error.args[1], str):
         yield first_line(Exception(error.args[1]))
+
+
+def is_no_answer(error: BaseException) -> bool:
+    """Return whether an error is that a server has not answered, or that the local database is locked.
+
+    Such an error is one of all runs.
+    """
+    if is_busy(error):
+        return True
+    from requests.exceptions import ConnectionError as NoConnectionError
+    from requests.exceptions import Timeout
+
+    text = r"Connection refused|Max retries exceeded|timed out|connection was cut"
+    return any(isinstance(one, NoConnectionError | Timeout) for one in chain(error)) or bool(
+        re.search(text, str(error))
+    )
 
 
 _KNOWN: dict[str, str] = {
@@ -72,16 +98,22 @@ _KNOWN: dict[str, str] = {
     "Connection refused": "it refuses connections: no server is running there",
     "Name or service not known": "its name is not known",
     "Temporary failure in name resolution": "its name cannot be resolved now",
-    "Read timed out": "it does not answer",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted: set MLFLOW_TRACKING_SERVER_CERT_PATH to that of its "
+    "authority",
+    "timed out": "it does not answer",
     "Max retries exceeded": "it cannot be reached",
     "Access denied for user|password authentication failed": (
         "the database does not accept the name or the password of the address"
     ),
     r"Unknown database '([^']*)'|database \"([^\"]*)\" does not exist": "it has no such database: create it there",
-    r"code 401\b|\b401 Client Error|\b401\b.*UNAUTHORIZED": (
+    r"error code 429\b": "it answers 429: it gets too many requests",
+    # Not in an id or a port, which have these digits too.
+    r"error code 401\b|\b401 (?:Client )?Error|\b401\b.*UNAUTHORIZED": (
         f"it does not accept the name or the password: set {VARIABLES}"
     ),
-    r"code 403\b|\b403 Client Error|PERMISSION_DENIED": f"it does not permit this to the user of {VARIABLES}",
-    "database is locked": "the local database is locked by another process",
+    r"error code 403\b|\b403 (?:Client )?Error|PERMISSION_DENIED": (
+        f"it does not permit this to the user of {VARIABLES}"
+    ),
+    "database is locked|holds the database": "the local database is locked by another process",
 }
 """Regular expression of an error -> what is said of it, the first that is found."""

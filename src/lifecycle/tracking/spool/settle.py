@@ -18,6 +18,7 @@ from lifecycle.tracking.messages import (
     LogFolder,
     LogModel,
     RepeatableMessage,
+    SetTags,
 )
 from lifecycle.tracking.spool import late
 from lifecycle.tracking.spool.journal import Journal, waiting
@@ -52,6 +53,9 @@ def _write(store: Store, journal: Journal, draw: Draw | None) -> None:
             writer.write(message)
         elif isinstance(message, FinishRun | FailRun):
             end = message
+    if journal.damaged:
+        lines = "1 line" if journal.damaged == 1 else f"{journal.damaged} lines"
+        writer.write(SetTags({layout.DAMAGED: f"{lines} of its journal could not be read: what they said is lost"}))
     # Without an end, the process was killed: the run is closed as any that is RUNNING without a process. A run that is
     # not RUNNING had ended before, and was only added to.
     if end is not None and store.client.get_run(journal.run_id).info.status == "RUNNING":

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from lifecycle.tracking.transfer import timeouts
 from lifecycle.tracking.transfer.files import ARTIFACTS, CHECKPOINTS, MODELS
 from lifecycle.tracking.transfer.run_copy import DatasetCopy, ModelCopy, Point, RunCopy
 
@@ -68,8 +69,9 @@ def _download(client: Any, address: str, into: Path) -> None:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     repository: Any = get_artifact_repository(address, tracking_uri=client.tracking_uri)
     into.mkdir(parents=True)
-    for item in repository.list_artifacts(None):  # a run without artifacts has no folder that could be downloaded
-        repository.download_artifacts(item.path, str(into))
+    with timeouts.of_files():
+        for item in repository.list_artifacts(None):  # a run without artifacts has no folder that could be downloaded
+            repository.download_artifacts(item.path, str(into))
 
 
 def _dataset(used: Any) -> DatasetCopy:

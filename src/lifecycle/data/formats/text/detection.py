@@ -94,7 +94,7 @@ def detect(head: bytes, declared: Declared | None = None, known: Known | None = 
         skip=skip,
         decimal=declared.decimal or decimal,
         thousands=thousands if declared.thousands is None else declared.thousands,
-        missing=declared.missing or cells_of.marks_among_words(columns),
+        missing=declared.with_marks(cells_of.marks_among_words(columns)),
     )
 
 

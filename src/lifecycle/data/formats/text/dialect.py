@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,8 @@ class Declared:
         sep: one of :data:`SEPARATORS`, or another sign.
         decimal: mark of decimals.
         thousands: separator of thousands.
-        missing: marks of missing values, in any column.
+        missing: marks of missing values in any column, in addition to those that are detected; with an empty text
+            among them, none is detected among words.
         encoding: as Python calls it.
         comment: first sign of comment lines.
     """
@@ -47,6 +49,10 @@ class Declared:
     missing: tuple[str, ...] = ()
     encoding: str | None = None
     comment: str | None = None
+
+    def with_marks(self, detected: Iterable[str]) -> tuple[str, ...]:
+        """Return the declared marks of missing values and those that were detected, as far as these count."""
+        return tuple(dict.fromkeys([*self.missing, *(() if "" in self.missing else detected)]))
 
 
 @dataclass(frozen=True)
