@@ -73,18 +73,23 @@ def hero(printed: str, artifacts: Path) -> bytes:
             transform=figure.transFigure, mutation_aspect=2.5,
         )
     )  # fmt: skip
-    lines = printed.rstrip().splitlines()
-    epochs = [line for line in lines if line.startswith("epoch ")]
+    paragraphs: list[list[str]] = []  # a line, and those that continue it
+    for line in printed.rstrip().splitlines():
+        if line.startswith(" ") and paragraphs:
+            paragraphs[-1].append(line)
+        else:
+            paragraphs.append([line])
+    epochs = [one[0] for one in paragraphs if one[0].startswith("epoch ")]
     few = {epochs[0], epochs[1], epochs[-1]}
     shown: list[str] = []
-    for line in lines:
-        if line.startswith("epoch ") and line not in few:
+    for paragraph in paragraphs:
+        if paragraph[0].startswith("epoch ") and paragraph[0] not in few:
             shown += [] if shown[-1] == "..." else ["..."]
-        elif not line.lstrip().startswith(("predictions:", "pictures:", "Run ")):
-            shown += _folded(line)
+        elif not paragraph[0].startswith("Run "):
+            shown += [part for line in paragraph for part in _folded(line)]
     text = "\n".join([f"$ lifecycle +experiment={HERO}", *shown])
     figure.text(0.024, 0.94, text, family="DejaVu Sans Mono", size=8.4, color="#e8ecf2", va="top", linespacing=1.32)
-    for name, box in (("curves.png", (0.565, 0.47, 0.43, 0.5)), ("roc.png", (0.565, 0.01, 0.43, 0.46))):
+    for name, box in (("curves.png", (0.565, 0.47, 0.43, 0.5)), ("confusion_matrix.png", (0.565, 0.01, 0.43, 0.46))):
         axes = figure.add_axes(box)
         axes.imshow(image.imread(artifacts / name), interpolation="lanczos")
         axes.axis("off")
@@ -151,7 +156,8 @@ def main() -> None:
                 shutil.copy(artifacts / artifact, IMAGES / name)
         for file, content in made.items():
             file.write_bytes(content)
-            print(f"{file.relative_to(ROOT)}: {len(content):,} bytes{' TOO LARGE' * (len(content) > MOST_BYTES)}")
+            is_large = file.parent == IMAGES and len(content) > MOST_BYTES
+            print(f"{file.relative_to(ROOT)}: {len(content):,} bytes{' TOO LARGE' * is_large}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import itertools
+import re
 from pathlib import Path
 
 import yaml
@@ -17,9 +19,9 @@ from site_fields import escaped
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
+WIDTH = 200
 IDIOMS = ROOT / "docs" / "idioms.yaml"
 GALLERY = ROOT / "docs" / "gallery.yaml"
-TOOLS = {"keras": "Keras", "skorch": "skorch", "lightning": "Lightning", "mlflow": "MLflow", "sklearn": "scikit-learn"}
 
 
 def cell(text: object) -> str:
@@ -27,10 +29,16 @@ def cell(text: object) -> str:
     return escaped(" ".join(str(text).split()))
 
 
-def code(text: object) -> str:
-    """Return code for a cell of a table; its lines one below the other."""
-    lines = [line.rstrip() for line in str(text).strip().splitlines() if line.strip()]
-    return "<br>".join(f"`{line}`" for line in lines)
+def block(text: str) -> str:
+    """Return code as HTML; it may have several lines, but no empty one, at which Markdown would begin anew."""
+    lines = [line.rstrip() for line in text.strip().splitlines() if line.strip()]
+    return f"<pre><code>{html.escape(chr(10).join(lines), quote=False)}</code></pre>"
+
+
+def note(text: str) -> str:
+    """Return a note as HTML, with its code; empty for none."""
+    shown = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+    return f"<p>{shown}</p>" if text else ""
 
 
 def commands() -> str:
@@ -40,7 +48,7 @@ def commands() -> str:
         options = options_of(name)
         lines = [f"## lifecycle {name}", "", f"{what[0].upper()}{what[1:]}."]
         if options:
-            example = usage(name).splitlines()[2].strip()
+            example = usage(name, WIDTH).splitlines()[2].strip()
             lines += ["", f"```text\n{example}\n```", "", "| option | default | meaning |", "|---|---|---|"]
             lines += [f"| `{one.name}` | `{one.default or 'required'}` | {cell(one.help)} |" for one in options]
         sections.append("\n".join(lines))
@@ -96,12 +104,17 @@ def presets() -> str:
 
 def idioms() -> str:
     """Return a table for each tool: its call, ours, and what differs."""
-    found = yaml.safe_load(IDIOMS.read_text())
+    tools: dict[str, list[dict[str, str]]] = {}
+    for row in yaml.safe_load(IDIOMS.read_text())["idioms"]:
+        tools.setdefault(row["tool"], []).append(row)
     sections = []
-    for tool, rows in itertools.groupby(found, key=lambda row: row["tool"]):
-        lines = [f"## {TOOLS.get(tool, tool)}", "", f"| {TOOLS.get(tool, tool)} | lifecycle | note |", "|---|---|---|"]
-        lines += [f"| {code(row['theirs'])} | {code(row['ours'])} | {cell(row.get('note') or '')} |" for row in rows]
-        sections.append("\n".join(lines))
+    for tool, rows in tools.items():
+        head = f"<tr><th>{tool}</th><th>lifecycle</th></tr>"
+        cells = [
+            f"<tr><td>{block(row['theirs'])}</td><td>{block(row['ours'])}{note(row['note'])}</td></tr>" for row in rows
+        ]
+        lines = [f"## {tool}", "", '<table class="idioms">', f"<thead>{head}</thead>", "<tbody>", *cells]
+        sections.append("\n".join([*lines, "</tbody>", "</table>"]))
     return "\n\n".join(sections)
 
 

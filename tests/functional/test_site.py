@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import yaml
 
 import notebooks
 import pictures
@@ -84,8 +85,18 @@ def test_lists_have_all_that_the_code_has() -> None:
     assert "**`binary_crossentropy`**" in site_lists.losses()
     for folder, text in (("data", site_lists.data_sets()), ("experiment", site_lists.presets())):
         assert all(f"| `{file.stem}` |" in text for file in (ROOT / "conf" / folder).glob("*.yaml"))
-    rows = site_lists.idioms()
-    assert "| Keras | lifecycle | note |" in rows
+
+
+def test_the_calls_of_other_tools_are_all_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = yaml.safe_load(site_lists.IDIOMS.read_text())["idioms"]
+    shown = site_lists.idioms()
+    assert shown.count("<tr><td>") == len(rows)
+    assert re.findall(r"^## (.*)$", shown, flags=re.MULTILINE) == list(dict.fromkeys(row["tool"] for row in rows))
+    row = {"tool": "Keras", "theirs": "f(a<b)", "ours": "def g():\n    return 1\n\ng()\n", "note": "a `b` & c"}
+    monkeypatch.setattr(site_lists, "IDIOMS", tmp_path / "idioms.yaml")
+    site_lists.IDIOMS.write_text(yaml.safe_dump({"idioms": [row]}))
+    ours = "<td><pre><code>def g():\n    return 1\ng()</code></pre><p>a <code>b</code> &amp; c</p></td>"
+    assert f"<tr><td><pre><code>f(a&lt;b)</code></pre></td>{ours}</tr>" in site_lists.idioms()
 
 
 def test_links_lead_from_the_place_of_a_file_to_its_page() -> None:
@@ -144,7 +155,7 @@ def test_the_site_is_built_without_a_warning_and_needs_no_network(tmp_path: Path
         loaded = re.findall(r'<(?:script|img|iframe|source)\b[^>]*\bsrc="(?:https?:)?//', text)
         loaded += re.findall(r'<link\b[^>]*\bhref="(?:https?:)?//', text)
         assert loaded == [], page
-        assert "generated:" not in text, page
+        assert "<!-- generated:" not in text, page
     index = json.loads((tmp_path / "search" / "search_index.json").read_text())
     found = {entry["location"].partition("#")[0] for entry in index["docs"]}
     assert {"index.html", "faq.html", "how-to/csv.html", "reference/options.html", "notebooks/pima.html"} <= found
