@@ -56,6 +56,7 @@ def test_the_card_of_a_run_is_escaped(job: Command) -> None:
     card = other._repr_html_()
     assert "<script" not in card
     assert "&lt;script&gt;" in card
+    assert "run a&amp;b;" in card
 
 
 def test_an_error_has_no_chain_of_the_same_message() -> None:
