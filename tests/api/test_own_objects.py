@@ -113,7 +113,7 @@ def test_each_fit_begins_with_the_given_weights_and_leaves_the_network_as_it_is(
     assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
 
 
-def test_two_logits_of_two_classes_are_trained_as_in_pytorch() -> None:
+def test_two_logits_of_two_classes_are_trained_as_in_pytorch(tmp_path: Path) -> None:
     y = (CLASSES > 0).astype(np.int64)
     net = network(2)
     model = Model(net).compile(torch.optim.SGD, nn.CrossEntropyLoss(), lr=0.2)
@@ -122,6 +122,7 @@ def test_two_logits_of_two_classes_are_trained_as_in_pytorch() -> None:
     assert_same(model, wanted)
     probabilities = torch.softmax(wanted(torch.from_numpy(X)), dim=1).detach().numpy()
     np.testing.assert_allclose(model.predict_proba(X), probabilities, atol=1e-5)
+    np.testing.assert_array_equal(Model.load(model.save(tmp_path / "saved")).predict_proba(X), model.predict_proba(X))
 
 
 def test_one_output_a_row_may_lack_its_axis() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 import tempfile
 import weakref
@@ -40,7 +41,7 @@ class Kept:
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="lifecycle-"))
         # No TemporaryDirectory, which warns when it is removed with its model.
-        self._finalizer = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+        self._finalizer = weakref.finalize(self, _remove, self.path, os.getpid())
 
     def take(self, folder: Path) -> None:
         """Copy the checkpoints of another folder."""
@@ -48,6 +49,11 @@ class Kept:
             for file in (folder / name, folder / f"{name}.sha256"):
                 if file.is_file():
                     shutil.copy(file, self.path)
+
+
+def _remove(folder: Path, process: int) -> None:
+    if os.getpid() == process:  # a forked process has the object too
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)

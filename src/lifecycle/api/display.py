@@ -99,7 +99,12 @@ class Summary:
 
     @property
     def num_trainable(self) -> int:
-        """Number of parameters that fits train."""
+        """Number of parameters that fits train.
+
+        >>> from lifecycle.define.summary import Layer
+        >>> Summary((Layer("0", "Linear", "(None, 1)", 9, num_frozen=4),), "mlp").num_trainable
+        5
+        """
         return self.num_params - self.num_frozen
 
     def __repr__(self) -> str:
@@ -136,7 +141,11 @@ class Columns(dict[str, list[float]]):
         return super().__contains__(name) or super().__contains__(f"train_{name}")
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return a column, or a default."""
+        """Return a column, or a default.
+
+        >>> Columns(train_loss=[0.7]).get("loss"), Columns(train_loss=[0.7]).get("mae", [])
+        ([0.7], [])
+        """
         try:
             return self[name]
         except KeyError:
@@ -169,7 +178,11 @@ class FitHistory(History):
 
     @property
     def params(self) -> dict[str, int]:
-        """The number of epochs, as in Keras."""
+        """The number of epochs, as in Keras.
+
+        >>> FitHistory(({"epoch": 1.0, "train_loss": 0.7},), None, 1, "max_epochs=1 was reached").params
+        {'epochs': 1}
+        """
         return {"epochs": len(self.rows)}
 
     def __getitem__(self, name: str) -> list[float]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lifecycle.data.sources.in_memory import PATH
-from lifecycle.errors import UNSET, Either, RequestError, Setting, Text, Wording
+from lifecycle.errors import UNSET, Either, FieldError, RequestError, Setting, Text, Wording
 from lifecycle.runtime.faults import explained
 
 ARGUMENTS = {"max_epochs": "epochs"}
@@ -68,8 +68,10 @@ def worded_for_python() -> Iterator[None]:
         with explained():  # a full disk or too little memory becomes an error with a remedy as well
             yield
     except RequestError as error:
-        # From the cause of the error: the error itself would be printed a second time.
-        raise error.worded(PYTHON).with_traceback(error.__traceback__) from error.__cause__
+        # From the cause of the error: the error itself would be printed a second time, as would that of a field.
+        cause = error.__cause__
+        said = isinstance(cause, FieldError) or type(cause).__module__.startswith("omegaconf")
+        raise error.worded(PYTHON).with_traceback(error.__traceback__) from None if said else cause
 
 
 def worded(note: Text) -> str:

@@ -177,7 +177,7 @@ class WithWeights(Predictor):
         Raises:
             RequestError: there is no such file, it is none of safetensors, or holds those of another network.
 
-        >>> model.load_weights("weights.safetensors")
+        >>> model.load_weights(model.save_weights("weights"))
         """
         file = Path(path).expanduser()
         if file.suffix != ".safetensors":
@@ -214,7 +214,11 @@ class WithWeights(Predictor):
         return self
 
     def unfreeze(self) -> Any:
-        """Train all layers again in later fits, and return the model itself."""
+        """Train all layers again in later fits, and return the model itself.
+
+        >>> model.unfreeze().trainable
+        True
+        """
         self._start = replace(self._start, frozen=())
         if self._trained is not None or self._built is not None:
             self._mark(())

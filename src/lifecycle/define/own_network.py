@@ -66,11 +66,11 @@ class OwnNetwork:
                 f"it ends in {type(last).__name__}, and a network returns logits. Leave it out: the loss and the "
                 "predictions convert logits to probabilities."
             )
-        network = _fitting(network, spec)
+        fitting = _fitting(network, spec)
         # Also of a function: a network of torch's own layers is loaded without the function.
         if self.given is not None and self.layers is None:
             self.layers = torch_layers.describe(network, spec)
-        return network
+        return fitting
 
     def _made(self, spec: DataSpec) -> Any:
         if self.given is not None:
@@ -161,14 +161,16 @@ def read(given: Any, arguments: dict[str, Any]) -> OwnNetwork:
 
 
 def import_path(made_by: Any) -> str:
-    """Return ``module:name`` of a class or function at the top level of a module; "": it has none.
+    """Return ``module:name`` of a class or function at the top level of a module; "": it has none, or is torch's.
 
-    >>> import_path(nn.Linear), import_path(lambda: None)
-    ('torch.nn.modules.linear:Linear', '')
+    >>> import_path(OwnNetwork), import_path(nn.Linear), import_path(lambda: None)
+    ('lifecycle.define.own_network:OwnNetwork', '', '')
     """
     name = getattr(made_by, "__qualname__", "")
     module = getattr(made_by, "__module__", None) or ""
-    return f"{module}:{name}" if module and name and "<" not in name else ""
+    # Of a torch.nn.Sequential the class says nothing.
+    has_path = module and name and "<" not in name and not module.startswith("torch.nn.")
+    return f"{module}:{name}" if has_path else ""
 
 
 def call(function: Callable[..., Any], spec: DataSpec, arguments: dict[str, Any]) -> Any:

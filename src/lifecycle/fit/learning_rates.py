@@ -53,7 +53,11 @@ class LearningRates:
 
     @property
     def sentence(self) -> str:
-        """What was found, as a sentence."""
+        """What was found, as a sentence.
+
+        >>> LearningRates((0.001, 0.01, 0.1), (0.7, 0.5, 0.6), None, used=0.001).sentence
+        'the loss falls at no rate from 0.001 to 0.1'
+        """
         if self.suggestion is None:
             return f"the loss falls at no rate from {self.rates[0]:.2g} to {self.rates[-1]:.2g}"
         return f"the loss falls most steeply at {self.suggestion:.2g}; the optimizer has {self.used:.2g}"

@@ -148,7 +148,7 @@ def fit(
     """
     train = training_batches(config, data, seed)
     val = None if data.val is None else in_order(data.val.inputs, data.val.targets, data.val.truth)
-    early, best = _early_stopping(config, module), _best_checkpoint(config, module, val is not None, folder)
+    early, best = _early_stopping(config, module), _best_checkpoint(config, module, val is not None, folder, callbacks)
     monitors = [callback for callback in (early, best) if callback is not None]
     observers = [callback for callback in callbacks if getattr(callback, "needs_scores_and_steps", True)]
     recorder = Epochs(train, seed, listeners, None if observers else [config.monitor] if monitors else [])
@@ -292,13 +292,19 @@ def _early_stopping(config: TrainerConfig, module: CompiledModel) -> EarlyStoppi
     )
 
 
+class BestCheckpoint(ModelCheckpoint):
+    """Writes ``best.ckpt`` where the caller has a ``ModelCheckpoint`` too."""
+
+
 def _best_checkpoint(
-    config: TrainerConfig, module: CompiledModel, validates: bool, folder: Path
+    config: TrainerConfig, module: CompiledModel, validates: bool, folder: Path, others: Sequence[pl.Callback]
 ) -> ModelCheckpoint | None:
     """Return the callback that writes ``best.ckpt``; ``None``: no score says which epoch is best."""
     if not validates and config.monitor.startswith("val_"):
         return None
-    return ModelCheckpoint(
+    # The class is part of the key of its state, which must differ from that of a caller's own.
+    cls = BestCheckpoint if any(isinstance(other, ModelCheckpoint) for other in others) else ModelCheckpoint
+    return cls(
         folder,
         filename=layout.BEST_CHECKPOINT.removesuffix(".ckpt"),
         monitor=config.monitor,

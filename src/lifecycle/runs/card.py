@@ -53,7 +53,7 @@ def html(result: Result) -> str:
     beaten = "" if evaluation.beats_baseline else f" It is not better than the baseline on {evaluation.judged_by}."
     about = f"{_model(result)}: {_epochs(result)}; stopped because {result.history.stopped}.{beaten}"
     use = (
-        f"run {result.run_id}; <code>.model.predict(rows)</code>, <code>.history.frame</code>, "
+        f"run {escape(result.run_id)}; <code>.model.predict(rows)</code>, <code>.history.frame</code>, "
         "<code>.predictions</code>; <code>lifecycle ui</code> shows it in MLflow"
     )
     return (
