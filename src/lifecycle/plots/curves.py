@@ -86,7 +86,11 @@ def _count_from_one(axes: Axes, last: int) -> None:
 
     margin = max(0.5 if last == 1 else 0.0, 0.02 * (last - 1))
     axes.set_xlim(1 - margin, last + margin)
-    steps = [int(tick) for tick in MaxNLocator(nbins=6, integer=True).tick_values(1, last) if 1 < tick <= last]
+    steps = [
+        int(tick)
+        for tick in MaxNLocator(nbins=7, integer=True, steps=[1, 2, 5, 10]).tick_values(1, last)
+        if 1 < tick <= last
+    ]
     # A tick close to 1 would overlap it.
     axes.set_xticks([1, *(tick for tick in steps if tick - 1 > 0.08 * (last - 1))])
 
