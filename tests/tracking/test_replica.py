@@ -289,6 +289,28 @@ def test_a_run_that_begins_again_has_only_its_later_points(two: Two) -> None:
     assert len(two.points()) == 1
 
 
+def test_a_run_that_another_machine_has_continued_is_not_set_back(two: Two) -> None:
+    file = two.file("a.txt", "older")
+    two.end()
+    assert two.update()
+    there = two.copy().info.run_id
+    two.there.client.set_tag(there, layout.RESUMED, "1")
+    two.there.client.log_text(there, "newer", "a.txt")
+    two.there.client.set_terminated(there, "FINISHED", 9000)
+    two.there.names()
+    outbox.put(two.store, Entry(two.run, two.address))
+    sender = Sender(two.store, two.address)
+    try:
+        assert sender.deliver(two.run) == (True, "")
+        assert (sender.take_behind(), sender.take_sent()) == ({two.run}, set())
+    finally:
+        sender.stop()
+    copy = two.copy()
+    assert (copy.info.end_time, copy.data.tags[layout.RESUMED]) == (9000, "1")
+    assert (Path(copy.info.artifact_uri.removeprefix("file://")) / "a.txt").read_text() == "newer"
+    assert file.read_text() == "older"
+
+
 def test_tags_that_are_gone_here_are_gone_there_and_those_of_people_stay(two: Two) -> None:
     two.here.set_tag(two.run, "lifecycle.error_before", "x")
     two.end()
