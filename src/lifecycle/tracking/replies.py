@@ -101,6 +101,7 @@ class Delivered:
         server_run, experiment_id: of the run on the server; "": it has none, or all runs were asked for.
         elsewhere: number of runs that wait for other servers, by server.
         sent: ids of the runs of which the server lacked something.
+        behind: ids of the runs that another machine has continued since, so that nothing was sent.
     """
 
     waiting: list[str] = field(default_factory=list)
@@ -110,6 +111,7 @@ class Delivered:
     experiment_id: str = ""
     elsewhere: dict[str, int] = field(default_factory=dict)
     sent: list[str] = field(default_factory=list)
+    behind: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

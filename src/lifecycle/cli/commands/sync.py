@@ -51,15 +51,19 @@ def run(typed: list[str]) -> None:
     added = waiting.add(options) if options.run or options.sweep is not None else None
     found = waiting.deliver_all(config, waiting.SECONDS_OF_SYNC)
     left = waiting.of(folder)
+    behind = set(found.behind)
     sent = len(set(found.sent) - set(found.waiting))
     if sent:
         say(f"Sent {_runs(sent)} to {found.server}.")
     if added is not None:
-        known = len(set(added.runs) - set(found.sent) - set(found.waiting))
+        known = len(set(added.runs) - set(found.sent) - set(found.waiting) - behind)
         if known:
             say(f"{_runs(known)} {'is' if known == 1 else 'are'} there already, as here.")
         if added.running:
             say(f"{_runs(added.running)} {'is' if added.running == 1 else 'are'} still running, and left out.")
+    if behind:
+        was, it = ("was", "is") if len(behind) == 1 else ("were", "are")
+        say(f"{_runs(len(behind))} {was} continued on another machine, and {it} newer there: nothing was sent.")
     recorded = len(set(journals) - set(left.journals))
     if recorded:
         say(f"Recorded what was left of {_runs(recorded)} in {shown(folder)}.")

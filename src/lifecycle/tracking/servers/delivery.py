@@ -11,6 +11,11 @@ def sentences(delivered: Delivered) -> tuple[str, str]:
     Args:
         delivered: the reply to a :class:`lifecycle.tracking.messages.Deliver`.
     """
+    if delivered.behind and not delivered.waiting:
+        what = "The run was continued on another machine, and is"
+        if len(delivered.behind) > 1:
+            what = f"{len(delivered.behind)} runs were continued on another machine, and are"
+        return "", f"{what} newer on {delivered.server}: nothing was sent there."
     if not delivered.waiting:
         return address_of(delivered), ""
     many = len(delivered.waiting)

@@ -101,8 +101,8 @@ class Dispatch:
         ids = ("", "") if now is None else (now.server_run, now.experiment_id)
         if run_id and not ids[0]:
             ids = self._sender.ids(run_id)
-        sent = sorted(self._sender.take_sent())
-        return Delivered(waiting, why, server, *ids, _elsewhere(store.folder, server), sent)
+        sent, behind = sorted(self._sender.take_sent()), sorted(self._sender.take_behind())
+        return Delivered(waiting, why, server, *ids, _elsewhere(store.folder, server), sent, behind)
 
     def register(self, store: Store, run_id: str, name: str, aliases: list[str], config: TrackingConfig) -> Registered:
         """Register the model of a run where the run is.

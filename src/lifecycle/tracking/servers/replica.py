@@ -6,7 +6,7 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class Replica:
     Attributes:
         entry: how far the run has been sent.
         has_sent: whether the server lacked anything.
+        is_behind: whether the run was continued on another machine, and the server has that: nothing is sent.
         run: as the local database has it; ``None``: it does not have it, or it was deleted.
 
     Args:
@@ -54,6 +55,7 @@ class Replica:
         self._client, self._address, self._store = client, address, store
         self.entry, self._on_progress, self.has_sent = entry, on_progress, False
         self.run: LocalRun | None = None
+        self.is_behind = False
 
     def update(self) -> bool:
         """Send what the server does not have, and return whether that is all of a run that has ended.
@@ -79,10 +81,12 @@ class Replica:
             finally:
                 if asdict(self.entry) != before:
                     outbox.write(self._store, self.entry)
-        return is_settled and not run.is_running and not run.is_open
+        return is_settled and (self.is_behind or not run.is_running) and not run.is_open
 
     def _send(self, database: sqlite3.Connection, run: LocalRun) -> None:
         self._begin(database, run)
+        if self.is_behind:
+            return
         self._send_points(database)
         self._send_rest(database, run)
         # Once more: points may have been written meanwhile, and the status must not be ahead of them.
@@ -106,6 +110,9 @@ class Replica:
             # Begun again under its id, without its points, as runs of a group are that was killed.
             client.delete_run(found.info.run_id)
             found = None
+        if found is not None and _resumed(found.data.tags) > _resumed(run.copy.tags):
+            self.is_behind = True
+            return
         if found is None:
             tags = _tags_of(run)
             found = remote.create(client, entry.experiment_id, run.copy, tags)
@@ -221,6 +228,12 @@ class Replica:
     def _noted(self, is_new: bool) -> None:
         self.has_sent = self.has_sent or is_new
         self._on_progress()
+
+
+def _resumed(tags: Mapping[str, str]) -> int:
+    """Return how often a run has been resumed, as its tags say, which may be anybody's."""
+    text = tags.get(layout.RESUMED, "")[:9]
+    return int(text) if text.isdecimal() else 0
 
 
 def _tags_of(run: LocalRun) -> dict[str, str]:

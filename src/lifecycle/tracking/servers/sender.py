@@ -53,7 +53,7 @@ class Sender:
         self._passes, self._failures, self._why = 0, 0, ""
         self._is_stopped, self._last = False, ""
         self._ids: dict[str, tuple[str, str]] = {}
-        self._sent: set[str] = set()
+        self._sent, self._behind = set[str](), set[str]()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -106,6 +106,11 @@ class Sender:
         """Return the runs of which the server lacked something, since this was asked last."""
         sent, self._sent = self._sent, set()
         return sent
+
+    def take_behind(self) -> set[str]:
+        """Return the runs that another machine has continued, of which nothing was sent since this was asked last."""
+        behind, self._behind = self._behind, set()
+        return behind
 
     def waiting(self) -> list[str]:
         """Return the ids of the runs that the server does not have in full."""
@@ -162,6 +167,8 @@ class Sender:
         finally:
             if replica.has_sent:
                 self._sent.add(entry.run_id)
+            if replica.is_behind:
+                self._behind.add(entry.run_id)
             # Also where a later step has failed: commands find the run by its id there.
             entry = replica.entry
             if replica.run is not None and entry.server_run:

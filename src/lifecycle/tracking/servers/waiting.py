@@ -70,15 +70,15 @@ def deliver_all(config: TrackingConfig, patience: float | None = None) -> Delive
     Raises:
         TrackingError: the database cannot be opened.
     """
-    worker, sent = client.borrow(), set[str]()
+    worker, sent, behind = client.borrow(), set[str](), set[str]()
     try:
         worker.has_recorded = True
         before: int | None = None
         while True:  # a few at a time: a long outbox takes longer than one request is waited for
             found = worker.ask(Deliver(str(Path.cwd()), config.for_process(), patience=patience))
-            sent |= set(found.sent)
+            sent, behind = sent | set(found.sent), behind | set(found.behind)
             if not found.waiting or (before is not None and len(found.waiting) >= before):
-                return replace(found, sent=sorted(sent))
+                return replace(found, sent=sorted(sent), behind=sorted(behind))
             before = len(found.waiting)
     finally:
         client.give_back(worker)
