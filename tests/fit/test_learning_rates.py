@@ -14,7 +14,7 @@ from torch import nn
 
 from lifecycle.api.model import Model
 from lifecycle.errors import RequestError
-from lifecycle.fit.learning_rates import suggested
+from lifecycle.fit.rising_rates import suggested
 from tests.conftest import Command
 
 X = np.random.default_rng(0).normal(size=(32, 3)).astype(np.float32)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.fit.history import History, Row
-from lifecycle.fit.learning_rates import LearningRates
+from lifecycle.fit.rising_rates import LearningRates
 
 if TYPE_CHECKING:
     import pandas as pd

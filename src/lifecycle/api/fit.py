@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
-from lifecycle.api import callbacks, continuing
+from lifecycle.api import callbacks, continued_rows
 from lifecycle.api.continuing import Before, Kept
 from lifecycle.api.display import FitHistory
 from lifecycle.api.messages import worded
@@ -24,7 +24,7 @@ from lifecycle.data.sources.in_memory import MemoryRows
 from lifecycle.errors import RequestError, warn
 from lifecycle.evaluate import scoring
 from lifecycle.fit import learning_rates, preflight, trainer
-from lifecycle.fit.learning_rates import LearningRates
+from lifecycle.fit.rising_rates import LearningRates
 from lifecycle.predict.outputs import column_names
 from lifecycle.predict.trained_model import TrainedModel
 from lifecycle.runs import pipeline
@@ -125,7 +125,7 @@ def _prepared(job: Job, given: Given) -> pipeline.Prepared:
     if given.before is None:
         prepared = pipeline.prepare(job, given.rows, is_fitted=True)
     else:
-        prepared = pipeline.compiled(job, continuing.load(job, given.rows, given.before.trained))
+        prepared = pipeline.compiled(job, continued_rows.load(job, given.rows, given.before.trained))
     if given.next_rows is None:
         return prepared
     data, next_rows = prepared.data, given.next_rows

@@ -8,12 +8,11 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.tuner.tuning import Tuner
@@ -25,42 +24,15 @@ from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.batches import Batch, Batches
 from lifecycle.data.dataset import Dataset
 from lifecycle.errors import RequestError, Setting
+from lifecycle.fit.rising_rates import SKIPPED, LearningRates, suggested
 from lifecycle.fit.trainer import trainer_for, training_batches
 from lifecycle.runtime.seeds import seed_all
 
 LOWEST, HIGHEST, STEPS = 1e-6, 1.0, 100
 """Rates of the first and the last step, and the number of steps."""
 
-SKIPPED, BETA = 10, 0.98
-"""Steps at the start that are not suggested, as in Lightning; and the weight of the past in its running mean."""
-
-
-@dataclass(frozen=True)
-class LearningRates:
-    """The loss at each learning rate.
-
-    Attributes:
-        rates: of each step, rising.
-        losses: smoothed, of each step; the network is trained meanwhile, so that it falls while the rate is good.
-        suggestion: the rate at which the loss falls most steeply; ``None``: it falls nowhere.
-        used: the rate that the optimizer has.
-    """
-
-    rates: tuple[float, ...]
-    losses: tuple[float, ...]
-    suggestion: float | None
-    used: float
-
-    @property
-    def sentence(self) -> str:
-        """What was found, as a sentence.
-
-        >>> LearningRates((0.001, 0.01, 0.1), (0.7, 0.5, 0.6), None, used=0.001).sentence
-        'the loss falls at no rate from 0.001 to 0.1'
-        """
-        if self.suggestion is None:
-            return f"the loss falls at no rate from {self.rates[0]:.2g} to {self.rates[-1]:.2g}"
-        return f"the loss falls most steeply at {self.suggestion:.2g}; the optimizer has {self.used:.2g}"
+BETA = 0.98
+"""Weight of the past in Lightning's running mean of the loss."""
 
 
 class _Plain(pl.LightningModule):
@@ -142,21 +114,6 @@ def _unbiased(smoothed: Sequence[float]) -> list[float]:
     Its divisor of step k, from 1, is that of the next step: ``1 - beta ** (k + 1)``.
     """
     return [loss * (1 - BETA ** (k + 1)) / (1 - BETA**k) for k, loss in enumerate(smoothed, start=1)]
-
-
-def suggested(rates: Sequence[float], losses: Sequence[float]) -> float | None:
-    """Return the rate at which the loss falls most steeply over the logarithm of the rate; ``None``: it never falls.
-
-    Lightning's own suggestion divides by the difference of the rates, which among the smallest rates is the largest for
-    a change by chance.
-
-    >>> suggested([10.0**k for k in range(-20, 0)], [1.0] * 15 + [0.9, 0.5, 0.4, 0.4, 0.4])
-    0.0001
-    """
-    if len(losses) <= SKIPPED + 2 or min(losses[SKIPPED:]) >= losses[SKIPPED]:
-        return None
-    slopes = np.gradient(np.array(losses), np.log(np.array(rates)))[SKIPPED:-1]
-    return float(rates[SKIPPED + int(slopes.argmin())])
 
 
 def _check(module: CompiledModel, lowest: float, highest: float, steps: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from lifecycle.plots.style import COLOURS, GREY, picture
 
 if TYPE_CHECKING:
-    from lifecycle.fit.learning_rates import LearningRates
+    from lifecycle.fit.rising_rates import LearningRates
 
 
 def draw(found: LearningRates, file: Path | BinaryIO) -> None:

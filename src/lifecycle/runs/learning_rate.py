@@ -5,7 +5,7 @@ from __future__ import annotations
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Request
 from lifecycle.fit import learning_rates
-from lifecycle.fit.learning_rates import LearningRates
+from lifecycle.fit.rising_rates import LearningRates
 from lifecycle.profiling import clock
 from lifecycle.runs import pipeline
 from lifecycle.runtime import process_state
