@@ -2,7 +2,8 @@
 
     python benchmarks/speed.py                   # all jobs: an hour or more, most of it for the peers
     python benchmarks/speed.py pima iris         # some jobs; the others keep their figures
-    python benchmarks/speed.py --write           # also write the table into README.md
+    python benchmarks/speed.py --write           # also write the tables into docs/speed.md
+    python benchmarks/speed.py start             # the whole command against importing PyTorch
     python benchmarks/speed.py iris --small      # one pair with few epochs, to check that it runs; keeps no figures
 
 Each job is an experiment preset. The benchmark times:
@@ -10,6 +11,7 @@ Each job is an experiment preset. The benchmark times:
 * fit in one warm process, in turns: ours (with history to MLflow and both checkpoints), a hand-written loop, and the
   usual Lightning stack; all start from the same weights and rows, after one fit that is not counted;
 * fit in fresh processes, as users experience it: ours, Keras on each installed backend, scikit-learn, Lightning;
+* ``start``: ``lifecycle data=iris``, with all defaults, against ``python -c "import torch"`` and scikit-learn's script;
 * whole processes: ``lifecycle +experiment=...`` with all defaults in a folder with a database, and the peers' scripts,
   which read, fit, evaluate and predict. Files are downloaded before the measurements.
 
@@ -37,7 +39,7 @@ from typing import Any
 from lifecycle.data.sources import downloads
 from peers.jobs import JOBS, Timed, describe
 from peers.versions import backends, versions
-from speed_table import KERAS, details, number, table, write_readme
+from speed_table import KERAS, START, details, number, start_up, table, write_page, write_start_up
 
 HERE = Path(__file__).parent
 RESULTS = Path(__file__).with_suffix(".json")
@@ -110,6 +112,29 @@ class Bench:
                 "warm": {name: found["scores"] for name, found in warm.items()},
                 "fit": {name: found["scores"] for name, found in fresh.items()},
             },
+        }
+
+    def start(self) -> dict[str, Any]:
+        """Time the whole command, the import of PyTorch, and scikit-learn's whole script, in turns."""
+        file = self.folder / "start.json"
+        file.write_text(json.dumps(describe(JOBS["iris"], self.folder, self.small)))
+        commands = {
+            "ours": [sys.executable, "-m", "lifecycle", "data=iris", *(["trainer.max_epochs=2"] if self.small else [])],
+            "torch": [sys.executable, "-c", "import torch"],
+            "sklearn": [sys.executable, "-m", "peers.sklearn_mlp", str(file)],
+        }
+        times: dict[str, list[float]] = {name: [] for name in commands}
+        for pair in range(self.pairs + (not self.small)):
+            for name, command in commands.items():
+                seconds, _ = run(command, self.folder, PYTHONPATH=str(HERE))
+                if pair or self.small:  # the first fills the file cache and writes bytecode
+                    times[name].append(seconds)
+                    print(f"  whole process       {name:18} {number(seconds)} s", flush=True)
+        return {
+            "date": datetime.now(UTC).date().isoformat(),
+            "machine": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()},
+            "versions": self.versions,
+            "samples": {"process": times},
         }
 
     def _warm(self, file: Path) -> dict[str, Any]:
@@ -236,23 +261,23 @@ def installed(asked: list[str], keras_python: str) -> tuple[list[str], dict[str,
 def parsed(words: list[str] | None = None) -> argparse.Namespace:
     """Parse the arguments of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="job", help=f"default: all: {', '.join(JOBS)}")
+    parser.add_argument("names", nargs="*", metavar="job", help=f"default: all: {', '.join([*JOBS, START])}")
     parser.add_argument("--pairs", type=int, help=f"number of measurements; default: {PAIRS}")
     parser.add_argument("--few", type=int, help="number of measurements of tools without a target, which are slow")
     parser.add_argument("--small", action="store_true", help="one pair with few epochs; keeps no figures")
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=PEERS, help="default: all installed ones")
     parser.add_argument("--keras-python", default=sys.executable, help="interpreter that has Keras; default: this one")
     parser.add_argument("--results", type=Path, help=f"file of the figures; default: {RESULTS.name} next to this file")
-    parser.add_argument("--write", action="store_true", help="also write the table into README.md")
+    parser.add_argument("--write", action="store_true", help="also write the tables into docs/speed.md")
     asked = parser.parse_args(words)
-    if unknown := sorted(set(asked.names) - set(JOBS)):
-        parser.error(f"no such job: {', '.join(unknown)}. Choose from {', '.join(JOBS)}.")
+    if unknown := sorted(set(asked.names) - {*JOBS, START}):
+        parser.error(f"no such job: {', '.join(unknown)}. Choose from {', '.join([*JOBS, START])}.")
     if asked.pairs is not None and asked.pairs < 1:
         parser.error(f"--pairs must be at least 1, got {asked.pairs}. Leave it out for {PAIRS}.")
     if asked.few is not None and asked.few < 1:
         parser.error(f"--few must be at least 1, got {asked.few}. Leave it out for --pairs.")
     if asked.small and asked.write:
-        parser.error("--small compares with no target and has no table for the README. Leave out --write.")
+        parser.error("--small compares with no target and has no table for the page. Leave out --write.")
     asked.pairs = asked.pairs or (1 if asked.small else PAIRS)
     asked.few = asked.few or asked.pairs
     asked.results = asked.results or (None if asked.small else RESULTS)
@@ -268,14 +293,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), asked.pairs, asked.few, asked.small, asked.keras_python, peers, found)
         bench.prepare()
-        for name in asked.names or JOBS:
+        for name in asked.names or [*JOBS, START]:
             print(name, flush=True)
-            results["jobs"][name] = bench.measure(JOBS[name])
+            if name == START:
+                results[START] = bench.start()
+            else:
+                results["jobs"][name] = bench.measure(JOBS[name])
             if asked.results:
                 asked.results.write_text(json.dumps(results, indent=1) + "\n")
-    print(f"\n{table(results)}\n\n{details(results)}")
+    print(f"\n{table(results)}\n\n{details(results)}\n\n{start_up(results)}")
     if asked.write:
-        write_readme(results)
+        write_page(results)
+        write_start_up(results)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,13 @@ from typing import Any
 
 from peers.jobs import JOBS, Timed
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "speed.md"
+START_BEGIN, START_END = "<!-- start: begin -->", "<!-- start: end -->"
 BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
 KERAS = "keras-tensorflow"
+START, START_TARGET = "start", 1.9
+"""The measurement of the whole command, and the upper limit of its ratio to importing PyTorch."""
+
 HEAD = [
     "| job | fit, ours / loop | fit, ours / Keras | command, ours / Keras's script "
     "| Lightning stack: fit / loop, script / Keras's |",
@@ -98,6 +102,19 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join([*HEAD, *lines, "", caption(list(measured.values()))])
 
 
+def start_up(results: dict[str, Any]) -> str:
+    """Return the sentence on the whole command against importing PyTorch; "" if it was not measured."""
+    if (record := results.get(START)) is None:
+        return ""
+    ours, theirs = (ratios(record, "process", who, "torch") for who in ("ours", "sklearn"))
+    at = record["machine"]
+    return (
+        f'`lifecycle data=iris`, the whole command, over `python -c "import torch"`: {cell(ours, START_TARGET)}. '
+        f"scikit-learn's whole script of that job over the same: {spread(theirs)}. Medians (least to greatest) of "
+        f"{len(ours)} interleaved rounds, {record['date']}, on {at['processor']}, {at['cores']} cores."
+    )
+
+
 def caption(records: list[dict[str, Any]]) -> str:
     """Return the caption: date, machine and package versions of the measurements."""
     dates = sorted({record["date"] for record in records})
@@ -138,18 +155,32 @@ def details(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_readme(results: dict[str, Any], readme: Path = README) -> None:
-    """Write the table between its marks in the README.
+def write_page(results: dict[str, Any], page: Path = PAGE) -> None:
+    """Write the table between its marks in docs/speed.md.
 
     Raises:
-        ValueError: the README has no marks.
+        ValueError: the page has no marks.
     """
-    text = readme.read_text()
+    text = page.read_text()
     if BEGIN not in text or END not in text:
-        raise ValueError(f"{readme.name} must have the marks {BEGIN} and {END}. Put them where the table goes.")
+        raise ValueError(f"{page.name} must have the marks {BEGIN} and {END}. Put them where the table goes.")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    readme.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
+    page.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
+
+
+def write_start_up(results: dict[str, Any], page: Path = PAGE) -> None:
+    """Write :func:`start_up` between its marks in docs/speed.md.
+
+    Raises:
+        ValueError: the page has no marks.
+    """
+    text = page.read_text()
+    if START_BEGIN not in text or START_END not in text:
+        raise ValueError(f"{page.name} must have the marks {START_BEGIN} and {START_END}.")
+    before, _, rest = text.partition(START_BEGIN)
+    _, _, after = rest.partition(START_END)
+    page.write_text(f"{before}{START_BEGIN}\n{start_up(results)}\n{START_END}{after}")
 
 
 def _score(scores: list[dict[str, float]]) -> str:

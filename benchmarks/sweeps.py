@@ -2,7 +2,7 @@
 
     python benchmarks/sweeps.py                 # all jobs, about half an hour
     python benchmarks/sweeps.py pima iris       # some jobs; the others keep their figures
-    python benchmarks/sweeps.py --write         # also write the tables into docs/speed.md and README.md
+    python benchmarks/sweeps.py --write         # also write the table into docs/speed.md
     python benchmarks/sweeps.py iris --pairs 1  # one pair, to check that it runs
 
 Each measurement is a fresh process, which imports everything and fits once before the clock starts; the first two take
@@ -41,7 +41,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 RESULTS = Path(__file__).with_suffix(".json")
-PAGE, README = HERE.parent / "docs" / "speed.md", HERE.parent / "README.md"
+PAGE = HERE.parent / "docs" / "speed.md"
 PAIRS = 5
 QUIET = ("verbose=0", "tracking.figures=false")
 ROWS, COLUMNS = 20_000, 30
@@ -300,17 +300,6 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join([*lines, "", results["machine"]])
 
 
-def short_table(results: dict[str, Any]) -> str:
-    """Return the table of README.md: CPU seconds of all fits of each job."""
-    lines = ["| many fits, CPU seconds | together | one by one | ratio | scikit-learn | Keras |", f"|{'---|' * 6}"]
-    for name, job in JOBS.items():
-        if rounds := results["jobs"].get(name):
-            figures = [_median(rounds, tool, "cpu") for tool in TOOLS if tool != "joblib"]
-            cells = [job.title, *figures[:2], f"**{_ratio(rounds)}**, ≥ {job.target:g}", *figures[2:]]
-            lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
 def _ratio(rounds: list[dict[str, Any]]) -> str:
     ratios = [one["one by one"]["cpu"] / one["vectorised"]["cpu"] for one in rounds]
     return f"{statistics.median(ratios):.3g} ({min(ratios):.3g} to {max(ratios):.3g}, {len(ratios)})"
@@ -357,7 +346,6 @@ def main() -> None:
     print(table(results))
     if options.write:
         _put(PAGE, table(results))
-        _put(README, short_table(results))
 
 
 def _put(page: Path, text: str) -> None:

@@ -2,7 +2,7 @@
 
     python benchmarks/worked_examples.py                 # all of them: about an hour on two cores
     python benchmarks/worked_examples.py pima car_sales  # some of them; the others keep their figures
-    python benchmarks/worked_examples.py --write         # also write the table into README.md
+    python benchmarks/worked_examples.py --write         # also write the table into docs/worked-examples.md
 
 The score of every run is stored in ``worked_examples.json``. No preset was chosen with the seeds of ``SEEDS``.
 ``choose_presets.py`` compares ``_best`` presets with alternatives on validation rows.
@@ -24,7 +24,7 @@ import numpy as np
 import lifecycle
 
 RESULTS = Path(__file__).with_suffix(".json")
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "worked-examples.md"
 BEGIN, END = "<!-- worked examples: begin -->", "<!-- worked examples: end -->"
 SEEDS = tuple(range(1, 31))
 FEW = SEEDS[:5]  # for MNIST, where a run takes minutes
@@ -133,12 +133,12 @@ def table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_readme(results: dict[str, Any]) -> None:
-    """Write the table between its marks in the README."""
-    text = README.read_text()
+def write_page(results: dict[str, Any]) -> None:
+    """Write the table between its marks in docs/worked-examples.md."""
+    text = PAGE.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    README.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
+    PAGE.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
 
 
 def main() -> None:
@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="experiments; default: all")
     parser.add_argument("--seeds", type=int, help="number of seeds to run")
     parser.add_argument("--results", type=Path, default=RESULTS, help="file of the figures")
-    parser.add_argument("--write", action="store_true", help="also write the table into README.md")
+    parser.add_argument("--write", action="store_true", help="also write the table into docs/worked-examples.md")
     asked = parser.parse_args()
     if unknown := set(asked.names) - {example.experiment for example in EXAMPLES}:
         parser.error(f"no such experiment: {', '.join(sorted(unknown))}")
@@ -164,7 +164,7 @@ def main() -> None:
             asked.results.write_text(json.dumps(results, indent=1) + "\n")
     print(f"\n{table(results)}")
     if asked.write:
-        write_readme(results)
+        write_page(results)
 
 
 if __name__ == "__main__":

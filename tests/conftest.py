@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import os
 import shutil
 import subprocess
@@ -19,8 +20,10 @@ from hypothesis import HealthCheck, settings
 from lifecycle import layout
 from lifecycle import run as lifecycle_run
 from lifecycle.cli.main import main
+from lifecycle.runtime.lazy_imports import quick_imports
 from lifecycle.sweeps import supervise
 from lifecycle.tracking import client
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.store import database_uri
 from tests import databases, mariadb_server, s3_server, servers
 from tests.faults import reliability
@@ -39,6 +42,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--longest", action="store_true", help="run what takes a minute or more too")
     parser.addoption("--reliability", type=Path, help="write the table of faults into this file")
     parser.addoption("--servers", type=Path, help="write the table of servers into this page")
+
+
+os.environ["LIFECYCLE_SEAL_KEY"] = "of the tests"  # no file in the home of who runs them
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -62,10 +68,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left_out)
 
 
+def pytest_sessionstart() -> None:
+    """Have output that is captured be whole lines, as in a pipe: pytest-xdist sets the width of its own."""
+    os.environ.pop("COLUMNS", None)
+
+
+def pytest_collection() -> None:
+    """Import the libraries as the command does; neither that nor the collected tests leave garbage."""
+    gc.disable()
+    with quick_imports():
+        importlib.import_module("pytorch_lightning")
+
+
 def pytest_collection_finish() -> None:
     """Leave all that was imported out of later garbage collections: each of the whole heap takes most of a second."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
@@ -253,7 +272,7 @@ def runs(tmp_path: Path) -> Callable[[], list[mlflow.entities.Run]]:
     def search() -> list[mlflow.entities.Run]:
         client = mlflow.MlflowClient(database_uri(tmp_path / "mlruns"))
         ids = [experiment.experiment_id for experiment in client.search_experiments()]
-        found = client.search_runs(ids, order_by=["attributes.start_time ASC"])
+        found = map(tags.name, client.search_runs(ids, order_by=["attributes.start_time ASC"]))
         return [run for run in found if layout.ROLE not in run.data.tags]
 
     return search

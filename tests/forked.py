@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,18 +37,23 @@ class Forks:
     def __init__(self, tables: Path) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [sys.executable, "-P", str(SERVER), str(theirs.fileno()), str(tables)]
-        self._server = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        # Its first run must not be sent to the database of a test, whose address MLflow leaves in the environment.
+        own = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+        self._server = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=own)
         theirs.close()
         self._news = threading.Condition()
         self._begun: list[int] = []
         self._codes: dict[int, int] = {}
         threading.Thread(target=self._read, daemon=True).start()
 
-    def start(self, code: str, words: list[str], folder: Path, session: bool, files: list[int]) -> int:
+    def start(
+        self, code: str, words: list[str], folder: Path, session: bool, files: list[int], imports: Sequence[str] = ()
+    ) -> int:
         """Fork a process that executes ``code``; return its id."""
         request = {"code": code, "words": words, "cwd": str(folder), "environment": dict(os.environ)}
+        request |= {"session": session, "imports": [*imports]}
         with self._news:
-            socket.send_fds(self._socket, [json.dumps(request | {"session": session}).encode()], files)
+            socket.send_fds(self._socket, [json.dumps(request).encode()], files)
             assert self._news.wait_for(lambda: self._begun, timeout=120), "no process could be forked"
             return self._begun.pop()
 
@@ -83,6 +89,7 @@ class Process:
         folder: its working folder.
         code: what it executes in place of the command.
         session: whether it has a session of its own.
+        imports: modules that those forked from now on have imported.
         stdout: a file that it writes to, as with stderr; ``None``: pipes.
         stderr: likewise.
     """
@@ -94,6 +101,7 @@ class Process:
         folder: Path,
         code: str = COMMAND,
         session: bool = False,
+        imports: Sequence[str] = (),
         stdout: int | None = None,
         stderr: int | None = None,
     ) -> None:
@@ -102,7 +110,7 @@ class Process:
         pipes = [os.pipe() if file is None else (None, file) for file in (stdout, stderr)]
         with open(os.devnull) as nothing:  # noqa: PTH123 - as a number
             files = [nothing.fileno(), *(writing for _, writing in pipes)]
-            self.pid = forks.start(code, ["lifecycle", *words], folder, session, files)
+            self.pid = forks.start(code, ["lifecycle", *words], folder, session, files, imports)
         for reading, writing in pipes:
             if reading is not None:
                 os.close(writing)

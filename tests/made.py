@@ -12,6 +12,7 @@ import pytest
 
 from lifecycle import layout
 from lifecycle.cli.main import main
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.store import database_uri
 from tests.forked import Forks, Process
 
@@ -47,7 +48,7 @@ def runs_in(folder: Path) -> list[mlflow.entities.Run]:
     """Return the runs of a folder as MLflow itself reads them, oldest first, without the summaries of sweeps."""
     client = mlflow.MlflowClient(database_uri(folder / "mlruns"))
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
-    found = client.search_runs(ids, order_by=["attributes.start_time ASC"])
+    found = map(tags.name, client.search_runs(ids, order_by=["attributes.start_time ASC"]))
     return [run for run in found if layout.ROLE not in run.data.tags]
 
 

@@ -20,18 +20,25 @@ __version__ = metadata.version("nn-lifecycle")
 
 
 def __getattr__(name: str) -> Any:
-    """Import ``Model`` when it is used: it imports torch, which takes seconds."""
-    if name == "Model":
-        from lifecycle.runtime.lazy_imports import quick_imports
+    """Import ``Model`` when it is used: it imports torch, which takes seconds.
 
-        with quick_imports(ours=False):
-            from lifecycle.api.model import Model
+    Raises:
+        ImportError: the import failed with an ``AttributeError``, which Python would take for "there is no such name".
+    """
+    try:
+        if name == "Model":
+            from lifecycle.runtime.lazy_imports import quick_imports
 
-        return Model
-    if name == "cross_validate":
-        from lifecycle.api.cross_validation import cross_validate
+            with quick_imports(ours=False):
+                from lifecycle.api.model import Model
 
-        return cross_validate
+            return Model
+        if name == "cross_validate":
+            from lifecycle.api.cross_validation import cross_validate
+
+            return cross_validate
+    except AttributeError as error:
+        raise ImportError(f"lifecycle.{name} cannot be imported: {type(error).__name__}: {error}") from error
     raise AttributeError(f"module 'lifecycle' has no attribute {name!r}")
 
 

@@ -1,8 +1,6 @@
 """The command, as ``python -m lifecycle``."""
 
-import sys
-
-from lifecycle.cli.main import main
+from lifecycle.cli.main import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -1,4 +1,4 @@
-"""Optional abilities of a data plugin beyond :class:`lifecycle.contract.DataPlugin`: a protocol for each.
+"""Optional abilities of a plugin beyond those of :mod:`lifecycle.contract`: a protocol for each.
 
 A plugin has an ability if it has the methods of the protocol; nothing is registered.
 """
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
 
     from lifecycle.contract import Fold, Samples, Split
     from lifecycle.errors import Text
+
+
+@runtime_checkable
+class TakesNetwork(Protocol):
+    """A model plugin of a saved model that may need the caller's code to build its network."""
+
+    def with_network(self, given: Any = None) -> Any:
+        """Return the plugin with a network, or a class or function that builds it; raise ``RequestError`` without."""
+        ...
 
 
 @runtime_checkable

@@ -40,6 +40,10 @@ class LifecycleError(Exception):
         message = masked(message)
         super().__init__(message if self.is_table else shortened(message))
 
+    def _render_traceback_(self) -> list[str]:
+        # What IPython shows: the message says what to do, and the traceback leads into this package.
+        return [f"{type(self).__name__}: {self}"]
+
 
 class Unset(enum.Enum):
     """No value was given."""

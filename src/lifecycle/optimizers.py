@@ -7,7 +7,7 @@ torch.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from lifecycle.checks import count, in_range, one_of
 from lifecycle.errors import FieldError, Setting, Text
@@ -26,10 +26,20 @@ class OptimizerConfig:
 
 
 @dataclass
+class OwnOptimizer(OptimizerConfig):
+    """An optimizer that a Python caller's function makes; the fields are for the record. No command chooses it."""
+
+    path: str = ""  # import path of the class or function; empty: it has none
+
+    make: ClassVar[Any] = None
+    """The function of the parameters; an instance sets it. It is no field, as no record can hold it."""
+
+
+@dataclass
 class Decaying(OptimizerConfig):
     """Base of optimizers with weight decay."""
 
-    weight_decay: float = 0.0
+    weight_decay: float = 0.0  # share of each weight that is subtracted in a step, times the learning rate
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -41,7 +51,7 @@ class Averaging(OptimizerConfig):
     """Base of the variants of Adam: running averages of the gradient and of its square."""
 
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])  # decay of the two running averages
-    eps: float = 1e-8
+    eps: float = 1e-8  # added to the denominator, against division by 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,7 +66,8 @@ class Adam(Averaging, Decaying):
 
     torch_name: ClassVar[str] = "Adam"
 
-    amsgrad: bool = False
+    amsgrad: bool = False  # use the greatest past average of squared gradients (Reddi et al. 2018)
+    # apply weight_decay to the weights, as AdamW does; false: add it to the gradient
     decoupled_weight_decay: bool = False
 
 
@@ -66,8 +77,8 @@ class AdamW(Averaging, Decaying):
 
     torch_name: ClassVar[str] = "AdamW"
 
-    weight_decay: float = 1e-2
-    amsgrad: bool = False
+    weight_decay: float = 1e-2  # share of each weight that is subtracted in a step, times the learning rate
+    amsgrad: bool = False  # use the greatest past average of squared gradients (Reddi et al. 2018)
 
 
 @dataclass
@@ -86,7 +97,8 @@ class NAdam(Averaging, Decaying):
     torch_name: ClassVar[str] = "NAdam"
 
     lr: float = 2e-3
-    momentum_decay: float = 4e-3
+    momentum_decay: float = 4e-3  # how fast the momentum approaches its final value
+    # apply weight_decay to the weights, as AdamW does; false: add it to the gradient
     decoupled_weight_decay: bool = False
 
     def __post_init__(self) -> None:
@@ -100,6 +112,7 @@ class RAdam(Averaging, Decaying):
 
     torch_name: ClassVar[str] = "RAdam"
 
+    # apply weight_decay to the weights, as AdamW does; false: add it to the gradient
     decoupled_weight_decay: bool = False
 
 
@@ -117,9 +130,9 @@ class SGD(Decaying):
     torch_name: ClassVar[str] = "SGD"
 
     lr: float = 1e-2
-    momentum: float = 0.0
+    momentum: float = 0.0  # share of the last update that is added to the next
     dampening: float = 0.0  # of the momentum
-    nesterov: bool = False
+    nesterov: bool = False  # Nesterov's momentum
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -157,9 +170,9 @@ class RMSprop(Decaying):
     torch_name: ClassVar[str] = "RMSprop"
 
     alpha: float = 0.99  # decay of the running average of squared gradients
-    eps: float = 1e-8
-    momentum: float = 0.0
-    centered: bool = False
+    eps: float = 1e-8  # added to the denominator, against division by 0
+    momentum: float = 0.0  # share of the last update that is added to the next
+    centered: bool = False  # divide by the variance of the gradient in place of its mean square
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -196,9 +209,9 @@ class Adagrad(Decaying):
     torch_name: ClassVar[str] = "Adagrad"
 
     lr: float = 1e-2
-    lr_decay: float = 0.0
-    initial_accumulator_value: float = 0.0
-    eps: float = 1e-10
+    lr_decay: float = 0.0  # decay of the learning rate with each step
+    initial_accumulator_value: float = 0.0  # first value of the sum of squared gradients
+    eps: float = 1e-10  # added to the denominator, against division by 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -215,7 +228,7 @@ class Adadelta(Decaying):
 
     lr: float = 1.0
     rho: float = 0.9  # decay of the running average of squared gradients
-    eps: float = 1e-6
+    eps: float = 1e-6  # added to both averages, against division by 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -256,9 +269,9 @@ class LBFGS(OptimizerConfig):
     lr: float = 1.0
     max_iter: int = 20  # iterations a step
     max_eval: int | None = None  # evaluations a step; null: 1.25 times max_iter
-    tolerance_grad: float = 1e-7
-    tolerance_change: float = 1e-9
-    history_size: int = 100
+    tolerance_grad: float = 1e-7  # a step ends when no component of the gradient is larger
+    tolerance_change: float = 1e-9  # a step ends when loss and weights change less
+    history_size: int = 100  # past updates that approximate the Hessian
     line_search_fn: str | None = "strong_wolfe"  # or null, PyTorch's default: no line search, which diverges easily
 
     def __post_init__(self) -> None:
@@ -276,12 +289,12 @@ class Muon(Decaying):
 
     torch_name: ClassVar[str] = "Muon"
 
-    weight_decay: float = 0.1
-    momentum: float = 0.95
-    nesterov: bool = True
+    weight_decay: float = 0.1  # share of each weight that is subtracted in a step, times the learning rate
+    momentum: float = 0.95  # share of the last update that is added to the next
+    nesterov: bool = True  # Nesterov's momentum
     ns_coefficients: list[float] = field(default_factory=lambda: [3.4445, -4.775, 2.0315])  # of the orthogonalisation
-    eps: float = 1e-7
-    ns_steps: int = 5
+    eps: float = 1e-7  # added to the denominator, against division by 0
+    ns_steps: int = 5  # iterations of Newton and Schulz that orthogonalise an update
     adjust_lr_fn: str | None = None  # original, or match_rms_adamw; null: original
 
     def __post_init__(self) -> None:

@@ -23,6 +23,10 @@ METHODS = {
 }
 
 
+UNLISTED = {("model", "network"): "lifecycle.define.own_network:OwnNetwork"}
+"""Plugins that stand for objects of a Python caller: they are not listed, and no command chooses one."""
+
+
 @dataclass(frozen=True)
 class Plugin:
     """A plugin that a package declares, and that may not be imported yet."""
@@ -115,15 +119,31 @@ def load(kind: str, name: str) -> type:
     # Importing again is cheap, but entry points are read from disk each time.
     cls = _loaded.get((kind, name))
     if cls is None:
-        known = plugins(kind)
-        if name not in known:
-            remedy = f"{did_you_mean(name, known)} Installed: {', '.join(known)}."
-            raise RequestError(Setting(kind, name), "is not installed", remedy=remedy)
-        cls = known[name].load()
+        cls = _find(kind, name).load()
     with _lock:
         _loaded.pop((kind, name), None)  # moves to the end, where loaded() has the latest
         _loaded[kind, name] = cls
     return cls
+
+
+def source(kind: str, name: str) -> str:
+    """Return the package and version of a plugin.
+
+    Raises:
+        RequestError: there is no such plugin.
+    """
+    own = (kind, name) in UNLISTED
+    return f"nn-lifecycle {metadata.version('nn-lifecycle')}" if own else _find(kind, name).source
+
+
+def _find(kind: str, name: str) -> Plugin:
+    known = plugins(kind)
+    if name in known:
+        return known[name]
+    if (kind, name) in UNLISTED:
+        return Plugin(kind, name, (metadata.EntryPoint(name, UNLISTED[kind, name], GROUPS[kind]),))
+    remedy = f"{did_you_mean(name, known)} Installed: {', '.join(known)}."
+    raise RequestError(Setting(kind, name), "is not installed", remedy=remedy)
 
 
 def loaded() -> dict[tuple[str, str], type]:

@@ -84,7 +84,7 @@ class Step(Warmed):
     torch_name: ClassVar[str] = "StepLR"
 
     step_size: int = 30  # epochs
-    gamma: float = 0.1
+    gamma: float = 0.1  # factor of the rate after each step_size epochs
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -99,7 +99,7 @@ class MultiStep(Warmed):
     torch_name: ClassVar[str] = "MultiStepLR"
 
     milestones: list[int] | None = None  # epochs after the warmup; null: at half and at three quarters of them
-    gamma: float = 0.1
+    gamma: float = 0.1  # factor of the rate at each milestone
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,7 +120,7 @@ class Exponential(Warmed):
 
     torch_name: ClassVar[str] = "ExponentialLR"
 
-    gamma: float = 0.95
+    gamma: float = 0.95  # factor of the rate after each epoch
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -171,8 +171,8 @@ class Linear(Warmed):
 
     torch_name: ClassVar[str] = "LinearLR"
 
-    start_factor: float = 1.0
-    end_factor: float = 0.0
+    start_factor: float = 1.0  # first rate as a share of optimizer.lr
+    end_factor: float = 0.0  # last rate as a share of optimizer.lr
     total_iters: int | None = None  # epochs; null: all after the warmup
 
     def __post_init__(self) -> None:
@@ -197,7 +197,7 @@ class Polynomial(Warmed):
     torch_name: ClassVar[str] = "PolynomialLR"
 
     total_iters: int | None = None  # epochs; null: all after the warmup
-    power: float = 1.0
+    power: float = 1.0  # power of the share of epochs that are left; 1: linear
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -216,7 +216,7 @@ class Plateau(ScheduleConfig):
     torch_name: ClassVar[str] = "ReduceLROnPlateau"
 
     monitor: str | None = None  # null: trainer.monitor
-    factor: float = 0.1
+    factor: float = 0.1  # factor of the rate when the score has not improved for `patience` epochs
     patience: int = 10  # epochs
     threshold: float = 1e-4  # smallest change that counts as better
     threshold_mode: str = "rel"  # rel: the threshold is a share of the best value; abs: a difference
@@ -245,8 +245,8 @@ class OneCycle(ScheduleConfig):
     pct_start: float = 0.3  # share of the steps in which the rate rises
     anneal_strategy: str = "cos"  # cos or linear
     cycle_momentum: bool | None = None  # change the momentum inversely to the rate; null: if the optimizer has one
-    base_momentum: float = 0.85
-    max_momentum: float = 0.95
+    base_momentum: float = 0.85  # momentum at the highest rate
+    max_momentum: float = 0.95  # momentum at the first and the last rate
     div_factor: float = 25.0  # highest rate over the first
     final_div_factor: float = 1e4  # first rate over the last
     three_phase: bool = False  # fall back to the first rate in as many steps as it rose, and then further

@@ -18,18 +18,26 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    _check_feature_names_in,
+    _check_sample_weight,
+    check_is_fitted,
+    validate_data,
+)
 
 from lifecycle.api.model import Model
 from lifecycle.data.sources.native_frames import as_pandas
+
+PREFIXES = ("module__", "optimizer__", "fit__")
+"""Beginnings of parameters that are fields of the network, of the optimizer, and arguments of the fit."""
 
 
 class _Estimator(BaseEstimator):  # type: ignore[misc]
     """Base of both estimators. scikit-learn requires that ``__init__`` only stores its arguments; ``fit`` checks them.
 
     Args:
-        model: name of a model plugin.
-        fields: its hyper-parameters, ``{"hidden": [64]}``.
+        model: as :class:`lifecycle.Model` takes it: a name, a network, or a class or function that returns one.
+        fields: its hyper-parameters, ``{"hidden": [64]}``; each may be a parameter of its own, ``module__hidden=[64]``.
         optimizer: a name, or an object of :mod:`lifecycle.optimizers`.
         lr: learning rate of an optimizer that is given by name; ``None``: its default.
         loss: a name; ``None``: the task's default.
@@ -43,16 +51,21 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         missing: ``"impute"`` to fill values of a DataFrame's columns that were complete in training.
         accelerator: ``"auto"``, ``"cpu"`` or ``"gpu"``.
         random_state: a seed, a ``RandomState``, or ``None`` for a random seed in each fit.
+        class_weight: ``"balanced"`` or a weight for each class, in the training loss.
+        callbacks: Lightning callbacks.
+        warm_start: whether a second call of ``fit`` trains the network further, ``epochs`` more.
         compile_options: further arguments of :meth:`lifecycle.Model.compile`, ``{"class_weights": "balanced"}``.
         fit_options: further arguments of :meth:`lifecycle.Model.fit`, ``{"gradient_clip_val": 1.0, "track": True}``.
         verbose: as in :meth:`lifecycle.Model.fit`.
+        nested: fields of the network ``module__...``, of the optimizer ``optimizer__...``, of the fit ``fit__...``.
     """
 
     _task = ""
+    model_: Model
 
     def __init__(
         self,
-        model: str = "mlp",
+        model: Any = "mlp",
         *,
         fields: dict[str, Any] | None = None,
         optimizer: Any = "adam",
@@ -68,9 +81,13 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         missing: str = "refuse",
         accelerator: str = "auto",
         random_state: Any = 0,
+        class_weight: Any = None,
+        callbacks: Any = None,
+        warm_start: bool = False,
         compile_options: dict[str, Any] | None = None,
         fit_options: dict[str, Any] | None = None,
         verbose: int = 0,
+        **nested: Any,
     ) -> None:
         self.model = model
         self.fields = fields
@@ -87,40 +104,102 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         self.missing = missing
         self.accelerator = accelerator
         self.random_state = random_state
+        self.class_weight = class_weight
+        self.callbacks = callbacks
+        self.warm_start = warm_start
         self.compile_options = compile_options
         self.fit_options = fit_options
         self.verbose = verbose
+        self._set_nested(nested)
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> Self:  # noqa: N803 - scikit-learn's name
-        model = Model(self.model, **(self.fields or {}))
+    def _set_nested(self, nested: dict[str, Any]) -> None:
+        for name, value in nested.items():
+            if not name.startswith(PREFIXES):
+                known = ", ".join(BaseEstimator.get_params(self, deep=False))
+                raise TypeError(f"{type(self).__name__} has no parameter {name}. Parameters: {known}, module__<field>.")
+            setattr(self, name, value)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters, with those of the network, ``module__hidden``, that were set."""
+        nested = {name: value for name, value in vars(self).items() if name.startswith(PREFIXES)}
+        return {**super().get_params(deep), **nested}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; ``module__hidden``, ``optimizer__weight_decay`` and ``fit__gradient_clip_val`` too."""
+        nested = {name: params.pop(name) for name in list(params) if name.startswith(PREFIXES)}
+        for name, value in nested.items():
+            setattr(self, name, value)
+        super().set_params(**params)
+        return self
+
+    def _nested(self, prefix: str) -> dict[str, Any]:
+        """Return the parameters with a prefix, without it."""
+        return {name.removeprefix(prefix): value for name, value in vars(self).items() if name.startswith(prefix)}
+
+    def _new_model(self) -> Model:
+        network: Any = self.model
+        model = Model(network, **{**(self.fields or {}), **self._nested("module__")})
         rate: dict[str, Any] = {} if self.lr is None else {"lr": self.lr}
-        model.compile(self.optimizer, self.loss, schedule=self.schedule, **self._compile_options(), **rate)
+        options = {"schedule": self.schedule, **self._compile_options(), **rate, **self._nested("optimizer__")}
+        return model.compile(self.optimizer, self.loss, **options)
+
+    def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):
-            seed = int(self.random_state)
-        else:
-            seed = int(check_random_state(self.random_state).randint(2**31))
-        model.fit(
-            X,
-            y,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            validation_split=self.validation_split,
-            early_stopping=self.early_stopping,
-            patience=self.patience,
-            scaling=self.scaling,
-            accelerator=self.accelerator,
-            seed=seed,
-            task=self._task,
-            sample_weight=sample_weight,
-            verbose=self.verbose,
-            **{"track": False, **(self.fit_options or {})},
-        )
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31))
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, **more: Any) -> Self:  # noqa: N803 - scikit-learn's name
+        continues = more.get("resume", False)
+        model = self.model_ if continues else self._new_model()
+        # Without rows that validate, fit() refuses a patience.
+        stops = bool(self.validation_split) if self.early_stopping is None else self.early_stopping
+        options: dict[str, Any] = {
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "validation_split": self.validation_split,
+            "early_stopping": self.early_stopping,
+            "scaling": self.scaling,
+            "accelerator": self.accelerator,
+            "seed": self._seed(),
+            "task": self._task,
+            "sample_weight": sample_weight,
+            "callbacks": () if self.callbacks is None else self.callbacks,
+            "verbose": self.verbose,
+            "track": False,
+            **({"patience": self.patience} if stops else {}),
+            **(self.fit_options or {}),
+            **self._nested("fit__"),
+        }
+        model.fit(X, y, **{**options, **more})
         self.model_ = model
+        self.history_ = model.history
         self.n_iter_ = len(model.history.rows) if model.history else 0
         return self
 
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray[Any, Any]:
+        """Return the names of the inputs of the network, after one-hot encoding, ``(inputs,)``.
+
+        Args:
+            input_features: names of the columns of X; ``None``: those of training.
+
+        Raises:
+            NotFittedError: the estimator is not fitted.
+            ValueError: the names are not those of training.
+
+        >>> LifecycleRegressor(epochs=1).fit([[0.0, 1.0], [1.0, 2.0]], [1.0, 2.0]).get_feature_names_out()
+        array(['x0', 'x1'], dtype=object)
+        """
+        check_is_fitted(self)
+        _check_feature_names_in(self, input_features)
+        return np.array(self.model_.trained.spec.feature_names, dtype=object)
+
     def _compile_options(self) -> dict[str, Any]:
-        return self.compile_options or {}
+        weights: dict[str, Any] = {} if self.class_weight is None else {"class_weights": self.class_weight}
+        return {**(self.compile_options or {}), **weights}
+
+    def _resumes(self) -> dict[str, Any]:
+        """Return the arguments of a fit that continues the last one, where ``warm_start`` is set."""
+        return {"resume": True} if self.warm_start and hasattr(self, "model_") else {}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -136,6 +215,7 @@ class LifecycleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         model_: the :class:`lifecycle.Model`.
         n_features_in_: of X.
         n_iter_: number of completed epochs.
+        history_: scores of each epoch, as :meth:`lifecycle.Model.fit` returns them.
 
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.model_selection import GridSearchCV
@@ -171,7 +251,37 @@ class LifecycleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y must have two classes or more, got one class only, {self.classes_[0]}.")
-        return self._fit(X, codes, sample_weight)
+        return self._fit(X, codes, sample_weight, **self._resumes())
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:  # noqa: N803
+        """Train for one epoch more on rows, under the preprocessing of the first call.
+
+        Args:
+            X: as in :meth:`fit`.
+            y: ``(rows,)`` classes.
+            classes: all classes; needed in the first call, unless y has all.
+            sample_weight: as in :meth:`fit`.
+
+        Raises:
+            ValueError: y has a class that the first call did not name.
+
+        >>> classifier = LifecycleClassifier().partial_fit([[0.0], [1.0]], ["a", "b"], classes=["a", "b", "c"])
+        >>> classifier.partial_fit([[2.0]], ["c"]).n_iter_, classifier.classes_.tolist()
+        (2, ['a', 'b', 'c'])
+        """
+        first = not hasattr(self, "model_")
+        X, y = _validated(self, X, y, fitting=True, first=first)  # noqa: N806
+        check_classification_targets(y)
+        X, y, sample_weight = _weighted(X, y, sample_weight)  # noqa: N806
+        if first:
+            self.classes_ = np.unique(y if classes is None else classes)
+            if len(self.classes_) < 2:
+                raise ValueError(f"classes must be two or more, got {self.classes_.tolist()}. Name all classes.")
+        if len(unknown := np.setdiff1d(y, self.classes_)):
+            raise ValueError(f"y has the class {unknown[0]}, which the first call did not name. Name it in classes.")
+        codes = np.searchsorted(self.classes_, y)
+        more = {"classes": np.arange(len(self.classes_))} if first else {"resume": True}
+        return self._fit(X, codes, sample_weight, epochs=1, validation_split=0.0, early_stopping=False, **more)
 
     def _compile_options(self) -> dict[str, Any]:
         """Return the options, with class weights by the codes of the classes, to which the network is fitted."""
@@ -245,7 +355,25 @@ class LifecycleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         """
         X, y = _validated(self, X, y, fitting=True)  # noqa: N806
         X, y, sample_weight = _weighted(X, y, sample_weight)  # noqa: N806
-        return self._fit(X, np.asarray(y, dtype=np.float64), sample_weight)
+        return self._fit(X, np.asarray(y, dtype=np.float64), sample_weight, **self._resumes())
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
+        """Train for one epoch more on rows, under the preprocessing of the first call.
+
+        Args:
+            X: as in :meth:`fit`.
+            y: ``(rows,)`` values.
+            sample_weight: as in :meth:`fit`.
+
+        >>> LifecycleRegressor().partial_fit([[0.0], [1.0]], [0.0, 1.0]).partial_fit([[2.0]], [2.0]).n_iter_
+        2
+        """
+        first = not hasattr(self, "model_")
+        X, y = _validated(self, X, y, fitting=True, first=first)  # noqa: N806
+        X, y, sample_weight = _weighted(X, y, sample_weight)  # noqa: N806
+        more = {} if first else {"resume": True}
+        values = np.asarray(y, dtype=np.float64)
+        return self._fit(X, values, sample_weight, epochs=1, validation_split=0.0, early_stopping=False, **more)
 
     def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
         """Return the value of each row in y's units, ``(rows,)``.
@@ -261,8 +389,16 @@ class LifecycleRegressor(RegressorMixin, _Estimator):  # type: ignore[misc]
         return self.model_.predict(_validated(self, X), self.missing)
 
 
-def _validated(estimator: _Estimator, X: Any, y: Any = None, fitting: bool = False) -> Any:  # noqa: N803
-    """Validate as scikit-learn's estimators do; a DataFrame, which may have texts and missing values, stays one."""
+def _validated(estimator: _Estimator, X: Any, y: Any = None, fitting: bool = False, first: bool = True) -> Any:  # noqa: N803
+    """Validate as scikit-learn's estimators do; a DataFrame, which may have texts and missing values, stays one.
+
+    Args:
+        estimator: of the rows.
+        X: rows.
+        y: targets.
+        fitting: whether the rows are fitted.
+        first: whether they are the first: later ones must have the same features, and may be a single row.
+    """
     X, y = as_pandas(X), as_pandas(y, "y")  # noqa: N806
     shape: Any = getattr(y, "shape", ())
     if fitting and len(shape) == 2 and shape[1] > 1:
@@ -274,9 +410,11 @@ def _validated(estimator: _Estimator, X: Any, y: Any = None, fitting: bool = Fal
         name = type(estimator).__name__
         raise ValueError(f"{name} requires y to be passed, but the target y is None. Give the classes or values.")
     if hasattr(X, "iloc") and not _is_numeric(X):
-        found = validate_data(estimator, X, y if fitting else "no_validation", reset=fitting, skip_check_array=True)
+        given = y if fitting else "no_validation"
+        found = validate_data(estimator, X, given, reset=fitting and first, skip_check_array=True)
     elif fitting:
-        found = validate_data(estimator, X, y, ensure_min_samples=2, y_numeric=estimator._task == "regression")
+        least, is_number = 2 if first else 1, estimator._task == "regression"
+        found = validate_data(estimator, X, y, reset=first, ensure_min_samples=least, y_numeric=is_number)
     else:
         found = validate_data(estimator, X, reset=False)
     if not hasattr(X, "iloc") or not hasattr(estimator, "feature_names_in_"):

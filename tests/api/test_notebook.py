@@ -107,3 +107,32 @@ def test_a_tracked_fit_prints_its_run_too(notebook: Notebook) -> None:
     assert "Scores" in everything
     assert "mlp-table-0" in everything
     assert printed.strip().splitlines()[-1] == "bool"
+
+
+def test_an_error_is_one_message(notebook: Notebook) -> None:
+    reply = notebook.client.execute_interactive(
+        "model.fit(X, y, epochs=0)", output_hook=lambda _: None, timeout=SECONDS, allow_stdin=False
+    )["content"]
+    assert reply["traceback"] == ["RequestError: epochs must be 1 or more, got 0. The default is 300."]
+
+
+def test_a_run_is_shown_as_a_card(notebook: Notebook) -> None:
+    words = ["data=iris", "trainer.max_epochs=1", "verbose=0", "tracking.figures=false"]
+    (card,) = notebook.run(f"import lifecycle; lifecycle.run({words})")[1]
+    assert "<b>mlp on iris: 1 epoch, weights of epoch 1; stopped because max_epochs=1 was reached." in card["text/html"]
+    assert "<td>test_accuracy</td>" in card["text/html"]
+    assert len(card["text/html"]) < 2500
+    assert card["text/plain"].startswith("<run ")
+    assert len(card["text/plain"]) < 200
+
+
+def test_the_bar_starts_at_0_and_ends_at_100_percent(notebook: Notebook) -> None:
+    printed, _ = notebook.run("_ = model.fit(X, y, epochs=3)")
+    bars = [part for part in printed.replace("\n", "\r").split("\r") if "%|" in part]
+    assert bars[0].startswith("  0%|")
+    assert "0/3" in bars[0]
+    assert bars[-1].startswith("100%|")
+    assert "3/3" in bars[-1]
+    printed, _ = notebook.run("_ = model.fit(X, y, epochs=2, resume=True)")
+    assert "3/5" in printed
+    assert "5/5" in printed

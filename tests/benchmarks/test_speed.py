@@ -91,7 +91,9 @@ def test_mnist_is_read_as_ours_reads_it(cached: Callable[[str], None], tmp_path:
     _, prepared = ours.prepare(description["words"])
     read = rows.read(description)
     assert prepared.data.test is not None
-    np.testing.assert_allclose(read.inputs, prepared.data.train.inputs.numpy(), atol=1e-6)
+    mine = prepared.data.train.inputs.numpy()
+    assert read.inputs.shape == mine.shape
+    assert np.abs(read.inputs - mine).max() <= 1e-6  # assert_allclose makes ten arrays of 36 million numbers
     np.testing.assert_array_equal(read.test_targets, prepared.data.test.targets.numpy())
 
 
@@ -261,19 +263,38 @@ def test_every_time_is_in_the_second_table() -> None:
 
 
 def test_the_table_goes_between_its_marks(tmp_path: Path) -> None:
-    readme, results = tmp_path / "README.md", {"jobs": {"pima": record(MEASURED)}}
-    readme.write_text(f"before\n{speed_table.BEGIN}\nold\n{speed_table.END}\nafter\n")
+    page, results = tmp_path / "speed.md", {"jobs": {"pima": record(MEASURED)}}
+    page.write_text(f"before\n{speed_table.BEGIN}\nold\n{speed_table.END}\nafter\n")
     for _ in range(2):
-        speed_table.write_readme(results, readme)
+        speed_table.write_page(results, page)
         table = speed_table.table(results)
-        assert readme.read_text() == f"before\n{speed_table.BEGIN}\n{table}\n{speed_table.END}\nafter\n"
-    readme.write_text("nothing\n")
-    with pytest.raises(ValueError, match=r"README\.md must have the marks <!-- speed: begin --> .* Put them where"):
-        speed_table.write_readme(results, readme)
+        assert page.read_text() == f"before\n{speed_table.BEGIN}\n{table}\n{speed_table.END}\nafter\n"
+    page.write_text("nothing\n")
+    with pytest.raises(ValueError, match=r"speed\.md must have the marks <!-- speed: begin --> .* Put them where"):
+        speed_table.write_page(results, page)
 
 
-def test_the_table_in_the_readme_is_what_was_measured() -> None:
-    shown = speed_table.README.read_text()
+def test_the_whole_command_is_compared_with_importing_torch(tmp_path: Path) -> None:
+    assert speed_table.start_up({"jobs": {}}) == ""
+    times = {"ours": [3.6, 4.0, 3.9], "torch": [2.0, 2.0, 2.0], "sklearn": [1.2, 1.3, 1.1]}
+    machine = {"processor": "A processor", "cores": 2}
+    results = {speed_table.START: {"date": "2026-11-27", "machine": machine, "samples": {"process": times}}}
+    shown = speed_table.start_up(results)
+    assert '`python -c "import torch"`: 1.95 (1.80 to 2.00), ≤ 1.9: **no**. ' in shown
+    assert "over the same: 0.600 (0.550 to 0.650). Medians (least to greatest) of 3 interleaved rounds" in shown
+    page = tmp_path / "speed.md"
+    page.write_text(f"before\n{speed_table.START_BEGIN}\nold\n{speed_table.START_END}\nafter\n")
+    speed_table.write_start_up(results, page)
+    assert page.read_text() == f"before\n{speed_table.START_BEGIN}\n{shown}\n{speed_table.START_END}\nafter\n"
+    page.write_text("nothing\n")
+    with pytest.raises(ValueError, match=r"speed\.md must have the marks <!-- start: begin -->"):
+        speed_table.write_start_up(results, page)
+    measured = json.loads(speed.RESULTS.read_text())
+    assert speed_table.start_up(measured) in speed_table.PAGE.read_text()
+
+
+def test_the_table_on_the_page_is_what_was_measured() -> None:
+    shown = speed_table.PAGE.read_text()
     assert (speed_table.BEGIN in shown) == speed.RESULTS.exists()
     if speed.RESULTS.exists():
         measured = json.loads(speed.RESULTS.read_text())
@@ -284,10 +305,13 @@ def test_the_table_in_the_readme_is_what_was_measured() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["irs"], "no such job: irs. Choose from pima, ionosphere, iris, boston_housing, mnist, car_sales, sequence."),
+        (
+            ["irs"],
+            "no such job: irs. Choose from pima, ionosphere, iris, boston_housing, mnist, car_sales, sequence, start.",
+        ),
         (["--pairs", "0"], "--pairs must be at least 1, got 0. Leave it out for 5."),
         (["--few", "0"], "--few must be at least 1, got 0. Leave it out for --pairs."),
-        (["--small", "--write"], "--small compares with no target and has no table for the README. Leave out --write."),
+        (["--small", "--write"], "--small compares with no target and has no table for the page. Leave out --write."),
         (["--peers", "kears"], "invalid choice: 'kears'"),
     ],
 )

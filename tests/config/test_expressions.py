@@ -56,6 +56,7 @@ def found_in(folder: Path) -> list[str]:
     ]
 
 
+@pytest.mark.fault(41)
 @pytest.mark.longest
 def test_no_record_of_a_run_holds_what_an_expression_stands_for(
     process: Command, lifecycle: Command, tmp_path: Path, empty_database: Path

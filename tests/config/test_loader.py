@@ -88,6 +88,10 @@ WORDS = st.sampled_from(
             "trainer={max_epochs: 3}",
             "data@model=wine",
             "cv.folds=5",
+            "sweep=optuna",
+            "sweep=nothing",
+            "+sweep=optuna",
+            "sweep.trials=3",
             "conf=1",
             "seed=",
             "=",
@@ -96,6 +100,13 @@ WORDS = st.sampled_from(
         ),
     ]
 )
+
+
+def test_a_search_is_hydras_own() -> None:
+    for words in (["sweep=optuna", "data=wine"], ["data=wine", "sweep.trials=3", "sweep=optuna"], ["sweep=nothing"]):
+        for mode in RunMode:
+            expected = composed(words, by_hydra=True, mode=mode)
+            assert [composed(words, by_hydra=False, mode=mode) for _ in range(2)] == [expected] * 2
 
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -172,7 +183,9 @@ def test_defaults_that_are_made_anew_are(monkeypatch: pytest.MonkeyPatch) -> Non
     assert compose([]).config.model.hidden == [5]
 
 
-@pytest.mark.parametrize("many", [(), ("-m", "seed=1,2")])
+@pytest.mark.parametrize(
+    "many", [(), ("-m", "seed=1,2"), ("-m", "optimizer.lr=0.1,0.2", "sweep=optuna", "sweep.trials=2")]
+)
 def test_a_command_merges_the_files_once(
     many: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, lifecycle: Command
 ) -> None:

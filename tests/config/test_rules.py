@@ -101,6 +101,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.fault(39)
 @pytest.mark.parametrize("case", FILES)
 def test_no_file_puts_code_under_hydra(case: str) -> None:
     name, text = FILES[case]
@@ -135,6 +136,7 @@ def test_a_file_in_a_folder_hydra_takes_in_no_other() -> None:
     assert "defaults: /data@x (conf/hydra/launcher/evil.yaml) cannot choose" in complaint("hydra/launcher=evil")
 
 
+@pytest.mark.fault(39)
 @pytest.mark.parametrize(
     ("word", "said"),
     [

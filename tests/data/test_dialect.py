@@ -174,6 +174,22 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
         "semicolon, header, decimal comma, thousands separated by .",
     ),
     "thousands after apostrophes": ("a;b\n1'200.5;x\n22'000.0;y\n", {"thousands": "'"}, "thousands separated by '"),
+    "single quotes around names": (
+        "'a'\t'b'\n1\t2\n3\t4\n",
+        {"quote": "'", "names": ("a", "b")},
+        "tab, quotes ', header",
+    ),
+    "NA among words and numbers": ("a,b\nx,1\nNA,NA\ny,3\n", {"missing": ("NA",)}, "comma, header, NA is missing"),
+    "NA among words": ("a,b\nx,1\nNA,2\ny,3\n", {"missing": ()}, ""),
+    "a dash among words and numbers": ("a,b\nx,1\n-,-\ny,3\n", {"missing": ("-",)}, "comma, header, - is missing"),
+    "a dash among signs": ("a,b\n+,1\n-,-\n+,3\n", {"missing": ()}, ""),
+    "N/A among words": ("a,b\nx,1\nN/A,2\ny,3\n", {"missing": ("N/A",)}, "comma, header, N/A is missing"),
+    "null among words": ("a,b\nx,1\nnull,2\ny,3\n", {"missing": ("null",)}, "comma, header, null is missing"),
+    "quotes as R writes them": (
+        '"a" "b"\n"x y" "the \\"z\\""\n"v" "w"\n',
+        {"sep": " ", "names": ("a", "b")},
+        "white space, header",
+    ),
     "a question mark among words": ("a,b\nx,1\n?,2\ny,3\n", {"missing": ("?",)}, "comma, header, ? is missing"),
     "a question mark among signs": ("a,b\n!,1\n?,2\n+,3\n", {"missing": ()}, ""),
     "plus and minus": ("a,b\n+,1\n-,2\n+,3\n", {"missing": ()}, ""),
@@ -230,6 +246,14 @@ def test_what_is_declared_is_not_detected() -> None:
     assert detected("a,b\n1,2\n", Declared(decimal=",")).decimal == ","
     with pytest.raises(ValueError, match=r"^it has 2 columns, and data\.names names 3$"):
         detected(text, Declared(names=("x", "y", "z")))
+
+
+def test_declared_marks_are_added_to_those_that_are_detected_unless_an_empty_text_is_one() -> None:
+    text = "a,b\nx,1\nNA,NA\nnull,3\n"
+    assert detected(text).missing == ("NA", "null")
+    assert detected(text, Declared(missing=("",))).missing == ("",)
+    assert detected(text, Declared(missing=("",))).described() == "comma, header"
+    assert detected(text, Declared(missing=("-999",))).missing == ("-999", "NA", "null")
 
 
 def test_rows_without_a_header_have_the_names_of_the_training_file_by_position() -> None:

@@ -135,8 +135,8 @@ def test_an_index_with_a_name_in_parquet_is_a_column_and_one_without_is_refused(
 
 
 def test_a_word_such_as_na_is_kept_as_the_word_that_it_is(write: Write) -> None:
-    frame = files.read(write("country,n\nNA,1\nUS,2\nnull,3\n"))
-    assert frame["country"].tolist() == ["NA", "US", "null"]
+    frame = files.read(write("country,n\nNA,1\nUS,2\nNone,3\n"))
+    assert frame["country"].tolist() == ["NA", "US", "None"]
 
 
 @pytest.mark.parametrize("text", ["é,b\n1,2\n", "a,b\né,2\n", "a,b\n" + "x,1\n" * 300_000 + "é,2\n"], ids=len)
@@ -168,7 +168,7 @@ def test_an_unknown_ending_is_refused(write: Write, name: str, ending: str) -> N
     message = refused(write("a\n1\n", name=name))
     assert message == (
         f"ends in {ending}. Give a file ending in .csv, .tsv, .txt, .data, .parquet, .feather, .json, .jsonl, .xlsx, "
-        ".sqlite or .npz; or one of these with .gz, .zip, .bz2, .xz, .zst."
+        ".sqlite, .npz, .dta, .sas7bdat or .xpt; or one of these with .gz, .zip, .bz2, .xz, .zst."
     )
 
 
@@ -187,11 +187,17 @@ def test_codes_keep_their_zeros(write: Write) -> None:
     assert frame["n"].tolist() == [1, 2, 3]
 
 
-def test_next_to_a_column_of_codes_whole_numbers_may_have_gaps(write: Write) -> None:
-    frame = files.read(write("n,zip,x,ok,word\n1,007,1.5,true,a\n,0101,,false,NA\n3,,NA,true,\n"))
+@pytest.mark.parametrize("sep", [",", ";"])
+@pytest.mark.parametrize("header", [True, False])
+def test_next_to_a_column_of_codes_whole_numbers_may_have_gaps(write: Write, sep: str, header: bool) -> None:
+    text = "n,zip,x,ok,word\n1,007,1.5,true,a\n,0101,,false,NA\n3,,-2,true,\n".replace(",", sep)
+    frame = files.read(write(text if header else text.partition("\n")[2]), Declared(header=header))
+    if not header:
+        assert list(frame) == ["c0", "c1", "c2", "c3", "c4"]
+        frame.columns = pd.Index(["n", "zip", "x", "ok", "word"])
     assert list(frame) == ["n", "zip", "x", "ok", "word"]
     assert frame["zip"].fillna("").tolist() == ["007", "0101", ""]
     np.testing.assert_array_equal(frame["n"], [1, np.nan, 3])
-    np.testing.assert_array_equal(frame["x"], [1.5, np.nan, np.nan])
+    np.testing.assert_array_equal(frame["x"], [1.5, np.nan, -2])
     assert frame["ok"].tolist() == [True, False, True]
     assert frame["word"].fillna("").tolist() == ["a", "NA", ""]

@@ -89,6 +89,9 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     "csv.zst": by_writer,
     "txt": lambda frame, file: frame.to_csv(file, index=False),
     "data": lambda frame, file: frame.to_csv(file, index=False),
+    "dat": lambda frame, file: frame.to_csv(file, index=False, sep=";"),
+    "tab": lambda frame, file: frame.to_csv(file, index=False, sep="\t"),
+    "psv.gz": lambda frame, file: frame.to_csv(file, index=False, sep="|"),
     "parquet": lambda frame, file: frame.to_parquet(file, index=False),
     "parquet.gz": by_writer,
     "feather": lambda frame, file: frame.to_feather(file),
@@ -99,10 +102,11 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Path], Any]] = {
     "xlsx": lambda frame, file: frame.to_excel(file, index=False),
     "sqlite": by_sqlite,
     "npz": by_npz,
+    "dta": lambda frame, file: frame.to_stata(file, write_index=False, version=118),
 }
 """Ending -> what writes such a file; pandas itself where it can."""
 
-WITHOUT_TRUTHS = ("sqlite", "npz")
+WITHOUT_TRUTHS = ("sqlite", "npz", "dta")
 """Formats in which a truth value is a number."""
 
 
@@ -169,6 +173,7 @@ def test_any_frame_reads_back(tmp_path: Path, ending: str, columns: dict[str, An
     )
 
 
+FILES = Path(__file__).parent / "files"
 CASES = Path(__file__).parent / "cases"
 
 
@@ -352,11 +357,94 @@ def test_a_pickle_is_never_read(tmp_path: Path, name: str) -> None:
         ("a.tar.gz", "ends in .tar.gz, an archive of several files. Unpack it, and give a file of it."),
         ("a.xls", "ends in .xls. Save it as .xlsx."),
         ("a.npy", "ends in .npy, one array. Save numpy.savez('rows.npz', X=X, y=y)."),
+        (
+            "a.SAV",
+            "ends in .sav, a file of SPSS. Convert it in Python with pandas.read_spss('a.SAV').to_parquet("
+            "'rows.parquet') (which needs pyreadstat).",
+        ),
+        ("a.por", "ends in .por, a file of SPSS. In SPSS, save it as CSV or as a file of Stata (.dta)."),
+        (
+            "a.RData",
+            "ends in .rdata, a file of R. In R, write the rows with write.csv(rows, 'rows.csv', row.names=FALSE).",
+        ),
+        ("a.mat", "ends in .mat, a file of MATLAB. In MATLAB, write the rows with writetable(rows, 'rows.csv')."),
+        (
+            "a.h5",
+            "ends in .h5, an HDF5 file. Convert it in Python with pandas.read_hdf('a.h5').to_parquet('rows.parquet') "
+            "(which needs tables).",
+        ),
+        (
+            "a.orc",
+            "ends in .orc, an ORC file. Convert it in Python with pandas.read_orc('a.orc').to_parquet('rows.parquet').",
+        ),
+        (
+            "a.html",
+            "ends in .html, a page of the web. Convert it in Python with pandas.read_html('a.html')[0].to_parquet("
+            "'rows.parquet').",
+        ),
     ],
 )
 def test_other_files_are_refused_with_what_to_do(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / name).write_bytes(b"x")
     assert refused(tmp_path / name) == message
+
+
+def test_labels_of_stata_are_texts_where_all_values_have_one(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"town": [1, 2, 1], "age": [23, 45, 98], "name": ["a", "", "ä"], "dose": [0.5, np.nan, 2]})
+    labels: Any = {"town": {1: "York", 2: "Bath"}, "age": {98: "98 or more"}}
+    frame.assign(day=pd.Timestamp("2024-01-31")).to_stata(
+        tmp_path / "a.dta", write_index=False, version=118, value_labels=labels, convert_dates={"day": "td"}
+    )
+    found = files.read(str(tmp_path / "a.dta"))
+    assert found["town"].tolist() == ["York", "Bath", "York"]
+    assert found["age"].tolist() == [23, 45, 98]
+    assert [None if pd.isna(name) else name for name in found["name"]] == ["a", None, "ä"]
+    assert found["day"].tolist() == [pd.Timestamp("2024-01-31")] * 3
+
+
+def test_transport_files_of_sas_are_read() -> None:
+    found = files.read(str(FILES / "houses.xpt"))
+    assert {name: str(dtype) for name, dtype in found.dtypes.items()} == {"size": "float64", "town": "str"}
+    assert found["size"].tolist()[:2] == [40.5, -0.125]
+    assert np.isnan(found["size"][2])
+    assert [None if pd.isna(town) else town for town in found["town"]] == ["York", None, "Köln"]
+    stream = streams.read(FILES / "houses.xpt")
+    assert next(stream.of(10)).to_pydict()["town"] == ["York", None, "Köln"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.dta", b"x" * 1000, "it is no file of Stata, or of a version that pandas does not read. Fix the file."),
+        ("a.xpt", b"x" * 1000, "Header record is not an XPORT file"),
+        ("a.sas7bdat", b"x" * 1000, "magic number mismatch (not a SAS file?)"),
+        (
+            "b.xpt",
+            b"HEADER RECORD*******LIBV8   HEADER RECORD!!!!!!!",
+            "it is of version 8 of this format; write it as version 5, or convert it in Python with "
+            "pyreadstat.read_xport",
+        ),
+    ],
+)
+def test_damaged_files_of_statistics_programs_are_refused(
+    tmp_path: Path, name: str, content: bytes, reason: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert refused(tmp_path / name).startswith(f"cannot be read: {reason}")
+
+
+def test_any_damage_of_a_stata_file_is_refused_or_read(tmp_path: Path) -> None:
+    file, chance = tmp_path / "a.dta", np.random.default_rng(0)
+    BASE.to_stata(file, write_index=False, version=118)
+    whole = file.read_bytes()
+    for number in range(60):
+        damaged = np.frombuffer(whole, np.uint8)[: int(chance.integers(len(whole))) if number % 2 else None].copy()
+        damaged[chance.integers(len(damaged), size=10)] = chance.integers(256, size=10)
+        file.write_bytes(damaged.tobytes())
+        try:
+            files.read(str(file))
+        except RequestError as error:
+            assert "cannot be read: " in str(error)  # noqa: PT017 - other errors fail the test
 
 
 def test_numpys_files_are_read_without_objects(tmp_path: Path) -> None:
@@ -445,10 +533,10 @@ def test_each_written_format_is_read_as_predictions_are_written(tmp_path: Path) 
 
 
 def test_a_text_that_looks_like_a_formula_stays_a_text_in_excel(tmp_path: Path) -> None:
-    frame = pd.DataFrame({"=a": ["=1+2", "#N/A", "x\x00y"]})
+    frame = pd.DataFrame({"=a": ["=1+2", "#REF!", "x\x00y"]})
     by_writer(frame, tmp_path / "a.xlsx")
     assert files.read(str(tmp_path / "a.xlsx")).to_dict("list") == {
-        "=a": ["=1+2", "#N/A", "x\N{REPLACEMENT CHARACTER}y"]
+        "=a": ["=1+2", "#REF!", "x\N{REPLACEMENT CHARACTER}y"]
     }
 
 

@@ -280,11 +280,25 @@ LATE = {
     "numbers after a space": [f" {row % 5}.5" for row in range(ROWS)],
     "numbers after a space, then NA": late(lambda row: f" {row % 5}.5", "NA", 5),
     "a line break": late(lambda row: '"a\nb"' if row % 2 else "c", '"a ""quoted"" one"', 3),
+    "words, then null": late(lambda row: "ab"[row % 2], "null", 9),
+    "words, then NA": late(lambda row: "ab"[row % 2], "NA", 9),
     "infinity": late(lambda row: row, "inf"),
     "too large": late(lambda row: row, "1e400"),
     "nan": late(lambda row: row / 7, "nan", 3),
     "texts": [f"text{row}" for row in range(ROWS)],
 }
+
+
+@pytest.mark.parametrize("place", [1, ROWS - 1])
+def test_a_mark_among_numbers_is_missing_among_words_too(load: Load, tmp_path: Path, place: int) -> None:
+    rows = [f"{'ab'[row % 2]},{row / 7},{row}.5\n" for row in range(ROWS)]
+    rows[place] = "NA,NA,1.5\n"
+    (tmp_path / "a.csv").write_text("word,size,y\n" + "".join(rows))
+    for large in (False, True):
+        data = load(tmp_path / "a.csv", large)
+        assert data.num_missing == 2
+        assert data.reading == "a.csv: comma, header, NA is missing"
+        assert data.column_kinds["word"] == "category (2 values)"
 
 
 @pytest.mark.parametrize("column", LATE.values(), ids=list(LATE))

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lifecycle.data import steps
-from lifecycle.data.columns.meaning import categories, dates, numbers
+from lifecycle.data.columns.meaning import categories, dates, durations, numbers
 from lifecycle.data.columns.meaning.convert import are_truths, converted
-from lifecycle.data.columns.meaning.infer import Hints, infer
-from lifecycle.data.columns.meaning.meaning import Meaning, of_types
+from lifecycle.data.columns.meaning.infer import Found, Hints, infer, number_or_time
+from lifecycle.data.columns.meaning.meaning import DURATIONS, Meaning, of_types
 from lifecycle.data.kinds.table import Table
 from lifecycle.errors import COMMAND_LINE, RequestError
 from tests.rows import TableRows, held_out, load_rows
@@ -113,6 +115,70 @@ def test_times_in_common_notations(case: str) -> None:
     assert reading is not None
     assert (reading.notation, reading.other) == (case.partition(",")[0], "")
     assert np.datetime64(str(dates.parse(texts[0], reading.notation)), "ms") == np.datetime64(first, "ms")
+
+
+READ_AS_DURATIONS = {
+    "pandas": (["0 days 01:02:03", "-1 days +23:00:00", "3 days 00:00:00.5"], [3723, -3600, 259200.5]),
+    "Python": (["1 day, 2:03:04", "0:00:01.250000", "-1 day, 23:00:00"], [93784, 1.25, -3600]),
+    "hours above a day": (["25:00:00", "01:00:00"], [90000, 3600]),
+    "one digit": (["1:02:03", "0:59:00"], [3723, 3540]),
+    "minutes alone": (["00:45:12", "00:07:30"], [2712, 450]),
+    "laps": (["1:58.3", "12:03.25"], [118.3, 723.25]),
+    "a sign": (["-00:30:00", "09:30:00"], [-1800, 34200]),
+    "iso": (["P1DT2H", "PT15M", "P2W", "-PT1,5S"], [93600, 900, 1209600, -1.5]),
+    "units": (["2h 50m", "19h", "1h5min"], [10200, 68400, 3900]),
+    "words": (["1 hour, 20 minutes", "1 Hour and 5 sec", "3 days"], [4800, 3605, 259200]),
+    "other units": (["45 min", "2 h"], [2700, 7200]),
+}
+
+
+@pytest.mark.parametrize("case", READ_AS_DURATIONS)
+def test_durations_are_seconds(case: str) -> None:
+    texts, seconds = READ_AS_DURATIONS[case]
+    assert durations.are_durations(texts)
+    assert [durations.parse(text) for text in texts] == seconds
+    assert number_or_time("lap", texts, Hints()) == Found(DURATIONS)
+    read = converted(pd.Series(texts, dtype="str"), DURATIONS)
+    assert read.tolist() == seconds == pd.to_timedelta(read, unit="s").dt.total_seconds().tolist()
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [["09:30:00", "18:00:00"], ["12:30", "7:15"], ["45 min", "5 min"], ["5 m", "3 d"], ["P1Y"], ["PT"], ["6 months"],
+     ["1:75:00"], ["Basel"], ["9" * 5000 + ":00:00"], ["2021-02-03"]],
+)  # fmt: skip
+def test_texts_that_are_no_durations(texts: list[str]) -> None:
+    assert not durations.are_durations(texts)
+
+
+@given(st.lists(st.timedeltas(), min_size=1, max_size=9))
+def test_any_duration_of_pandas_and_python_is_read_back(values: list[Any]) -> None:
+    for value in values:
+        assert durations.parse(str(value)) == pytest.approx(value.total_seconds(), abs=1e-5)
+        if abs(value.days) < 100_000:  # those of pandas have nanoseconds
+            assert durations.parse(str(pd.Timedelta(value))) == pytest.approx(value.total_seconds(), abs=1e-5)
+
+
+def test_a_column_of_durations_is_one_number_and_may_be_declared() -> None:
+    laps = [f"{row % 3}:{row % 60:02}:00" for row in range(ROWS)]
+    data = load_rows(TableRows(frame=pd.DataFrame({"lap": laps, "y": np.arange(ROWS) / 7})))
+    assert data.column_kinds["lap"] == "number in s"
+    assert data.plugin.types == {"lap": "duration"}
+    assert data.plugin.samples(pd.DataFrame({"lap": ["1:00:01", "26:00:00"]})).inputs["lap"].tolist() == [3601, 93600]
+    assert data.plugin.samples(pd.DataFrame({"lap": [3601.0]})).inputs["lap"].tolist() == [3601]
+    with pytest.raises(RequestError, match=r"^column lap holds durations in s, got soon in row 0\. Fix the value\.$"):
+        data.plugin.samples(pd.DataFrame({"lap": ["soon"]}))
+    clock = pd.DataFrame({"lap": ["09:30:00", "18:00:00"] * (ROWS // 2), "y": np.arange(ROWS) / 7})
+    assert load_rows(TableRows(frame=clock)).column_kinds["lap"].startswith("time")
+    declared = load_rows(TableRows(frame=clock, types={"lap": "duration"}))
+    assert declared.plugin.samples(clock[:2]).inputs["lap"].tolist() == [34200, 64800]
+    target = load_rows(TableRows(frame=pd.DataFrame({"x": np.arange(ROWS), "y": laps})))
+    assert target.spec.task == "regression"
+    assert np.asarray(target.train.labels).max() == max(map(durations.parse, laps))
+    frame = pd.DataFrame({"lap": pd.to_timedelta(laps), "y": np.arange(ROWS) / 7})
+    of_type = load_rows(TableRows(frame=frame))
+    assert of_type.plugin.types == {"lap": "duration"}
+    assert of_type.plugin.samples(pd.DataFrame({"lap": ["1:00:01"]})).inputs["lap"].tolist() == [3601]
 
 
 def test_days_and_months_that_may_be_either_are_reported() -> None:

@@ -21,6 +21,7 @@ VALUES = np.random.default_rng(0).uniform(-999, 99999, ROWS).round(2).tolist()
 KINDS = {
     "size": "unit", "price": "currency", "share": "percent", "comma": "decimal comma", "when": "day first",
     "stamp": "stamp", "month": "month", "packed": "packed", "flag": "truth", "town": "word", "zip": "code",
+    "lap": "duration", "flight": "hours and minutes",
 }  # fmt: skip
 
 

@@ -406,7 +406,7 @@ def test_a_saved_model_and_mlflows_need_a_window_and_no_season_and_put_rows_in_o
         trained.predict(frame[["y"]].iloc[:5])
     (run,) = runs()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
-    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
+    model = mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
     in_order, mixed = trained.predict(frame), frame.sample(frac=1, random_state=3)
     pd.testing.assert_frame_equal(trained.predict(mixed), in_order)
     pd.testing.assert_frame_equal(model.predict(mixed), in_order)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
 
 from lifecycle.contract import Samples, Split
 from lifecycle.data.splits import Shares, Shuffled, chronological, stratified
@@ -194,6 +195,19 @@ def test_rows_are_shuffled_before_they_are_divided_and_kept_in_order_within_a_pa
     assert split.test.tolist() != list(range(80, 100))
     for part in parts(split):
         assert part == sorted(part)
+
+
+@given(st.integers(5, 300), st.integers(0, 60), st.integers(0, 60), st.integers(0, 2**32 - 1))
+def test_without_classes_the_parts_are_those_of_scikit_learn(total: int, val: int, test: int, seed: int) -> None:
+    assume(total - val - test >= 1)
+    rest, of_parts = np.arange(total), []
+    for count in (test, val):
+        rest, held_out = train_test_split(rest, test_size=count, random_state=seed) if count else (rest, rest[:0])
+        of_parts.insert(0, sorted(held_out.tolist()))
+    assert parts(stratified(samples(np.zeros(total)), (total - val - test, val, test), "regression", seed)) == [
+        sorted(rest.tolist()),
+        *of_parts,
+    ]
 
 
 def test_the_values_of_a_regression_do_not_move_the_split() -> None:

@@ -168,7 +168,7 @@ def test_an_unknown_ending_is_refused(write: Write, name: str, ending: str) -> N
     file = write("a\n1\n", name=name)
     assert refused(lambda: readers.read(file)) == (
         f"input={file} ends in {ending}. Give a file ending in .csv, .tsv, .txt, .data, .parquet, .feather, .json, "
-        ".jsonl, .xlsx, .sqlite or .npz; or one of these with .gz, .zip, .bz2, .xz, .zst."
+        ".jsonl, .xlsx, .sqlite, .npz, .dta, .sas7bdat or .xpt; or one of these with .gz, .zip, .bz2, .xz, .zst."
     )
 
 

@@ -65,6 +65,18 @@ def test_a_column_without_a_value_is_refused(empty: Any) -> None:
         load_rows(TableRows(frame=frame(a=np.arange(ROWS), b=np.zeros(ROWS)), missing_zeros=["b"]))
 
 
+def test_columns_without_a_value_are_all_in_the_option_in_the_order_of_the_file() -> None:
+    empty = {f"c{place}": [np.nan] * ROWS for place in range(6)}
+    with pytest.raises(
+        RequestError,
+        match=r"no value in columns c0, c1, c2, c3 and 2 more, in 40 rows\. Add data\.drop=\[c0,c1,c2,c3,c4,c5\]\.$",
+    ):
+        load_rows(TableRows(frame=frame(a=np.arange(ROWS), **empty)))
+    many = {f"column{place}": [np.nan] * ROWS for place in range(60)}
+    with pytest.raises(RequestError, match=r"Add data\.drop=\[column0,column1,column2,column3,\.\.\.\]\.$"):
+        load_rows(TableRows(frame=frame(a=np.arange(ROWS), **many)))
+
+
 def test_a_column_of_one_value_becomes_zeros() -> None:
     data = load_rows(TableRows(frame=frame(a=np.full(ROWS, 7.0), b=np.arange(ROWS))))
     assert not part_of(data, "test")[:, 0].any()

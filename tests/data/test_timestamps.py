@@ -424,7 +424,7 @@ def test_an_hourly_file_goes_through_the_whole_command(
     import mlflow
 
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
-    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
+    model = mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
     found = model.predict(pd.read_csv(tmp_path / "a.csv"), params={"horizon": 2})
     assert found["when"].tolist() == texts[ROWS : ROWS + 2]
 

@@ -159,19 +159,16 @@ def test_better_is_higher_for_an_accuracy_and_lower_for_a_loss() -> None:
 
 def test_all_scores_have_names_for_mlflow() -> None:
     evaluation = judged(values(), weights=0.0)
-    assert evaluation.flat["test_mae"] == evaluation.scores["mae"]
-    assert (evaluation.flat["test_mae_low"], evaluation.flat["test_mae_high"]) == evaluation.intervals["mae"]
-    assert evaluation.flat["baseline_mae"] == evaluation.baselines["mean"]["mae"]
+    # MLflow draws a chart of each, so that intervals and baselines are in tables only.
     names = ["loss", *TASKS[REGRESSION].metrics]
-    ends = [f"test_{name}_{end}" for name in names[1:] for end in ("low", "high")]
-    assert set(evaluation.flat) == {f"{part}_{name}" for part in ("test", "baseline") for name in names} | set(ends)
+    assert evaluation.recorded == {f"test_{name}": evaluation.scores[name] for name in names}
 
 
 def test_where_no_rows_are_held_out_the_training_rows_are_judged() -> None:
     data = replace(values(), test=None)
     evaluation = judged(data, weights=0.0)
     assert evaluation.on == "training_set"
-    assert "training_set_mae_low" in evaluation.flat
+    assert "training_set_mae" in evaluation.recorded
     assert evaluation.baseline["mse"] == pytest.approx(data.train.labels.var(), rel=1e-9)
 
 
@@ -222,6 +219,19 @@ def test_the_direction_is_known_for_metrics_that_torchmetrics_leaves_open() -> N
     assert evaluation.scores["specificity"] > evaluation.baseline["specificity"] == 0
     assert evaluation.beats_baseline
     assert not judged_on(classes({"no": 45, "yes": 15}), ["specificity"], weight=-10.0).beats_baseline
+
+
+def test_where_a_class_is_rare_accuracy_does_not_judge() -> None:
+    rare, names = classes({"no": 93, "yes": 7}), ["accuracy", "balanced_accuracy", "average_precision"]
+    evaluation = judged_on(rare, names, weight=0.0)  # every row is of the frequent class, or as likely as another
+    assert evaluation.judged_by == "average_precision"
+    assert not evaluation.beats_baseline
+    assert judged_on(rare, names[:2], weight=0.0).judged_by == "balanced_accuracy"
+    assert judged_on(rare, names[:1], weight=0.0).judged_by == "accuracy"
+    assert judged_on(classes({"no": 60, "yes": 40}), names, weight=0.0).judged_by == "accuracy"
+    informed = judged_on(rare, names, weight=10.0)
+    assert informed.scores["average_precision"] > informed.baseline["average_precision"]
+    assert informed.beats_baseline
 
 
 @pytest.mark.parametrize(("others", "judge_is"), [(["mae"], "mae"), ([], "loss")])

@@ -71,7 +71,8 @@ GROUPS: dict[str, dict[int, Fault]] = {
     },
     "Resources": {
         42: Fault(
-            "the disk becomes full, in each phase", "FAILED with one message; `last.ckpt` loads, `resume` completes"
+            "a disk of 2 MB becomes full, in each phase",
+            "FAILED with one message; `last.ckpt` loads, `resume` completes",
         ),
         43: Fault("memory does not suffice", "exit code 1 or 2, FAILED, with what to lower"),
         44: Fault("the loss becomes NaN", "exit code 1, FAILED; the weights of `last.ckpt` are finite"),

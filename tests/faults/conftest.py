@@ -12,15 +12,16 @@ import pytest
 
 from tests.conftest import ready
 from tests.faults.proxy import Proxy, in_front_of
+from tests.forked import Forks
 from tests.tracking.servers import MLflowServer
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Iterator[MLflowServer]:
+def server(tmp_path_factory: pytest.TempPathFactory, empty_database: Path, forks: Forks) -> Iterator[MLflowServer]:
     """Have one server for all tests of a process."""
     folder = tmp_path_factory.mktemp("server")
     shutil.copy(empty_database, folder / "server.db")
-    running = MLflowServer(folder)
+    running = MLflowServer(folder, forks=forks)
     yield running
     running.stop()
 

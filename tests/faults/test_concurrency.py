@@ -135,16 +135,21 @@ def assert_complete(folder: Path, epochs: int) -> None:
 @pytest.mark.fault(18)
 def test_a_run_begins_trains_and_ends_while_its_database_is_locked(folder: Path, process: Command) -> None:
     with held(folder):
-        ended = process(*FIT, "trainer.max_epochs=3", "verbose=1")
+        ended = process(*FIT, "trainer.max_epochs=3", "seed=5", "verbose=1")
         assert (ended.code, ended.err) == (0, "")
         said = " ".join(ended.out.split())
-    assert "not in its database yet, since another process holds mlruns/mlflow.db. Nothing is lost:" in said
-    assert "`lifecycle sync`" in said
+    assert re.search(r"Pending \d+ entries of the run \(scores, files\) are in mlruns/spool and not in its", said)
+    cure = "Nothing is lost: the next command, or `lifecycle sync`"
+    assert f"not in its database yet, since another process holds mlruns/mlflow.db. {cure}" in said
     assert runs_in(folder) == []
     synced = process("sync")
     assert (synced.code, synced.err) == (0, "")
-    assert "Recorded what was left of 1 run in mlruns." in synced.out
+    assert synced.out == "Recorded what was left of 1 run in mlruns.\nNothing waits: all runs are recorded.\n"
     assert_complete(folder, 3)
+    (run,) = runs_in(folder)
+    assert run.info.run_name == "mlp-iris-5"
+    assert run.info.end_time > run.info.start_time
+    assert list((folder / "mlruns" / "spool").iterdir()) == []
     predicted = process("evaluate", "run=latest", "verbose=0")
     assert (predicted.code, predicted.err) == (0, "")
 

@@ -117,16 +117,18 @@ from lifecycle.tracking.servers import outbox, remote
 from lifecycle.tracking.servers.replica import Replica
 address, run_id = sys.argv[1:]
 store = Path("mlruns").absolute()
-outbox.put(store, outbox.Entry(run_id, address, "cut"))
+outbox.put(store, outbox.Entry(run_id, address))
+(name,) = outbox.names(store)
 done, failures = False, 0
 while not done:
-    entry = outbox.read(store, run_id)
+    entry = outbox.take(store, name, address)
     try:
         done = Replica(remote.client_of(address), address, store, entry, lambda: None).update()
     except Exception as error:
         failures += 1
         assert failures < 100, error
-outbox.remove(store, run_id)
+with outbox.turn(store, name):
+    outbox.remove(store, entry)
 print(failures)
 """
 """Sends a run until the server has it."""

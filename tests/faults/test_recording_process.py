@@ -82,6 +82,18 @@ def test_a_run_is_complete_when_the_process_that_records_it_was_killed(forks: Fo
     assert not list((folder / "mlruns" / "spool").glob("*.jsonl"))
 
 
+def test_a_run_that_has_ended_stays_finished_where_the_process_that_sends_it_is_killed(
+    forks: Forks, folder: Path
+) -> None:
+    words = [*FIT[:-2], "verbose=1", "tracking.uri=http://127.0.0.1:9", "trainer.max_epochs=2"]
+    process = Process(forks, ["after Deliver", *words], folder, code=KILL)
+    out, err = process.communicate(timeout=200)
+    assert (process.wait(), err) == (0, "")
+    said = " ".join(out.split())
+    assert "not yet in full on http://127.0.0.1:9: the process that records the run ended (exit code -9)" in said
+    assert [run.info.status for run in runs_in(folder)] == ["FINISHED"]
+
+
 def test_a_process_that_is_killed_again_and_again_is_reported(forks: Forks, folder: Path) -> None:
     code = KILL.replace(" and not killed", "")
     process = Process(forks, ["LogMetrics", *FIT, "trainer.max_epochs=20"], folder, code=code)

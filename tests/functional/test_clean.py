@@ -12,11 +12,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 from filelock import FileLock
 
 from lifecycle import layout
 from lifecycle.runtime import disk, locks
+from lifecycle.tracking.servers import outbox
 from tests.conftest import Command, ready
 
 NO_RUN, NO_MODEL = "f" * 32, "m-" + "f" * 32
@@ -127,8 +129,7 @@ def test_what_is_running_or_registered_or_can_be_resumed_or_is_to_be_sent_is_kep
         "INSERT INTO model_versions (name, version, run_id, source, workspace) VALUES ('m', 1, ?, 'x', 'default')",
         run_id(3),
     )
-    (store / "outbox").mkdir()
-    (store / "outbox" / f"{run_id(4)}.json").touch()
+    outbox.put(store, outbox.Entry(run_id(4), "http://h"))
     with FileLock(store / "checkpoints" / run_id(5) / ".lock"):
         ended = lifecycle("clean", "keep=best:0", "yes=true")
     assert listed(ended.out) == checkpoints(6)
@@ -140,9 +141,35 @@ def test_what_is_running_or_registered_or_can_be_resumed_or_is_to_be_sent_is_kep
     assert "run r1 was deleted" in ended.out
 
 
+def test_a_run_that_was_deleted_is_gone_with_its_files_and_a_deleted_model_too(
+    lifecycle: Command, trained: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(trained / "mlruns", tmp_path / "mlruns")
+    store = tmp_path / "mlruns"
+    client = mlflow.MlflowClient(f"sqlite:///{store}/mlflow.db")
+    ids = [one.experiment_id for one in client.search_experiments()]
+    (run,) = client.search_runs(ids)
+    (output,) = run.outputs.model_outputs
+    assert listed(lifecycle("clean").out) == []
+    client.delete_logged_model(output.model_id)
+    assert listed(lifecycle("clean", "yes=true").out) == [f"artifacts/lifecycle/models/{output.model_id}"]
+    client.delete_run(run.info.run_id)
+    assert "no longer" not in lifecycle("clean").out
+    ended = lifecycle("clean", "yes=true")
+    assert len(listed(ended.out)) == 2  # checkpoints and artifacts
+    assert ended.out.endswith("1 deleted run is no longer in the database.\n")
+    with closing(sqlite3.connect(store / "mlflow.db")) as database:
+        assert database.execute("PRAGMA foreign_key_check").fetchall() == []
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            rows = database.execute(f"SELECT * FROM {table}").fetchall()
+            assert run.info.run_id not in str(rows), table
+    assert lifecycle("clean", "yes=true").out == "Nothing to remove.\n"
+
+
 def test_folders_without_a_run_are_removed_and_foreign_ones_stay(lifecycle: Command, store: Path) -> None:
     orphans = [f"checkpoints/{NO_RUN}", f"artifacts/lifecycle/{NO_RUN}", f"artifacts/lifecycle/models/{NO_MODEL}"]
-    orphans.append(".unpacking-abc")
+    orphans += [".sending-abc", ".unpacking-abc"]
     mine = ["checkpoints/my_notes", "artifacts/lifecycle/my_notes", "artifacts/other", "my_notes"]
     for name in (*orphans, *mine):
         (store / name).mkdir(parents=True)
@@ -150,8 +177,8 @@ def test_folders_without_a_run_are_removed_and_foreign_ones_stay(lifecycle: Comm
     (store / "checkpoints" / ("e" * 32)).symlink_to(store / "my_notes")
     ended = lifecycle("clean")
     assert listed(ended.out) == orphans
-    assert ended.out.count("   500 B  ") == 4
-    assert ended.out.splitlines()[-1].startswith("In all 4 folders, 2.0 kB. ")
+    assert ended.out.count("   500 B  ") == 5
+    assert ended.out.splitlines()[-1].startswith("In all 5 folders, 2.5 kB. ")
     old = time.time() - 40 * 86_400
     for file in (store / orphans[0], store / orphans[0] / "file"):
         os.utime(file, (old, old))
@@ -226,6 +253,7 @@ def test_each_fault_is_found_and_named_with_a_cure(lifecycle: Command, trained: 
     (store / "checkpoints" / NO_RUN).mkdir()
     (store / "spool").mkdir(exist_ok=True)
     (store / "spool" / "x.jsonl").touch()
+    outbox.put(store, outbox.Entry("y", "http://h"))
     before = state(tmp_path)
     ended = lifecycle("doctor")
     assert (ended.code, state(tmp_path) == before) == (1, True)
@@ -239,7 +267,10 @@ def test_each_fault_is_found_and_named_with_a_cure(lifecycle: Command, trained: 
         "1 of 1 differ from their sha256: artifacts/lifecycle/models/m-",
         "1 of 2 differ from their sha256: checkpoints/",
         "1 folder without a run, 0 B",
-        "1 still to be recorded or sent: spool/x.jsonl",
+        "1 still to be recorded: run x",
+        "`lifecycle sync` or the next command does it.",
+        "1 still to be sent: run y to http://h",
+        "`lifecycle sync tracking.uri=http://h` does it.",
     ):
         assert text in ended.out, (text, ended.out)
     assert ended.err.startswith("lifecycle: 3 errors and ")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import json
 import re
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import Any
 
 import pytest
 
@@ -18,54 +20,63 @@ from tests.conftest import Command
 
 HEAVY = ("torch", "pytorch_lightning", "mlflow", "pandas", "sklearn", "numpy")
 LISTS_MODULES = """
-import sys
-sys.argv = ["lifecycle", *sys.argv[1:]]
+import contextlib, io, json, os, sys
 from lifecycle.cli.main import main
-code = main()
-print("HEAVY", *(name for name in {heavy!r} if name in sys.modules))
-sys.exit(code)
+found = []
+for words, environment in json.loads(sys.argv[1]):
+    os.environ.update(environment)
+    sys.argv = ["lifecycle", *words]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        code = main()
+    found.append((code, out.getvalue(), [name for name in {heavy!r} if name in sys.modules]))
+print(json.dumps(found))
 """
 
 
-def heavy_modules(folder: Path, *words: str, **environment: str) -> tuple[list[str], str]:
-    """Return what of the heavy packages a command imports, and what it prints."""
-    ended = subprocess.run(
-        [sys.executable, "-c", LISTS_MODULES.format(heavy=HEAVY), *words],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    out, _, listed = ended.stdout.rpartition("HEAVY")
-    return listed.split(), out
+def asked(folder: Path, commands: Sequence[tuple[Sequence[str], Mapping[str, str]]], heavy: Sequence[str]) -> list[Any]:
+    """Run commands one after the other in a new Python.
+
+    Args:
+        folder: its working folder.
+        commands: words and environment of each.
+        heavy: modules to look for.
+
+    Returns:
+        Of each the exit code, the output, and which of the modules are imported, by it or by one before.
+    """
+    code = LISTS_MODULES.format(heavy=tuple(heavy))
+    command = [sys.executable, "-c", code, json.dumps([*commands])]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return list(json.loads(ended.stdout))
 
 
-@pytest.mark.parametrize(
-    "words", [["--help"], ["--cfg", "job"], ["--version"], *([name, "--help"] for name in SUBCOMMANDS)], ids=" ".join
-)
-def test_asking_imports_nothing_heavy(tmp_path: Path, words: list[str]) -> None:
-    assert heavy_modules(tmp_path, *words)[0] == []
+def test_asking_imports_nothing_heavy(tmp_path: Path) -> None:
+    asking = [["--help"], ["--version"], *([name, "--help"] for name in SUBCOMMANDS), ["--cfg", "job"]]
+    for words, (code, out, heavy) in zip(
+        asking, asked(tmp_path, [(words, {}) for words in asking], HEAVY), strict=True
+    ):
+        assert (code, heavy) == (0, []), words
+        assert out, words
 
 
-@pytest.mark.parametrize(
-    ("line", "offered"),
-    [
-        ("lifecycle model=", "model=cnn model=lstm model=mlp model=sequential"),
-        ("lifecycle model=sequential model.", "model.layers. model.initializer="),
-        ("lifecycle data=i", "data=images data=iris"),
-        ("lifecycle model=lstm model.", "model.units. model.hidden. model.activation= model.table_as="),
-        ("lifecycle optimizer=s", "optimizer=sgd"),
-        ("lifecycle trainer.max", "trainer.max_epochs="),
-        ("lifecycle predict in", "input="),
-        ("lifecycle ui tr", "tracking.dir= tracking.experiment="),
-        ("lifecycle data ir", "iris"),
-    ],
-)
-def test_completion_offers_names_and_fields_and_imports_nothing_heavy(tmp_path: Path, line: str, offered: str) -> None:
-    heavy, out = heavy_modules(tmp_path, "-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
-    assert heavy == []
-    assert set(offered.split()) <= set(out.split())
+OFFERED = {
+    "lifecycle model=": "model=cnn model=lstm model=mlp model=sequential",
+    "lifecycle model=sequential model.": "model.layers= model.initializer=",
+    "lifecycle data=i": "data=images data=iris",
+    "lifecycle model=lstm model.": "model.units= model.hidden= model.activation= model.table_as=",
+    "lifecycle optimizer=s": "optimizer=sgd",
+    "lifecycle trainer.max": "trainer.max_epochs=",
+    "lifecycle predict in": "input=",
+    "lifecycle ui tr": "tracking.dir= tracking.experiment=",
+    "lifecycle data ir": "iris",
+}
+
+
+def test_completion_offers_names_and_fields_and_imports_nothing_heavy(tmp_path: Path) -> None:
+    commands = [(["-sc", "query=bash"], {"COMP_LINE": line, "COMP_POINT": str(len(line))}) for line in OFFERED]
+    for (line, offered), (code, out, heavy) in zip(OFFERED.items(), asked(tmp_path, commands, HEAVY), strict=True):
+        assert (code, heavy) == (0, []), line
+        assert set(offered.split()) <= set(out.split()), line
 
 
 @pytest.mark.parametrize(
@@ -91,7 +102,7 @@ def test_completion_knows_the_options_of_a_subcommand(
         assert ended.code == 0
 
 
-WITH_OPTIONS = [name for name in SUBCOMMANDS if name not in ("data", "plugins")]
+WITH_OPTIONS = [name for name in SUBCOMMANDS if name not in ("data", "plugins", "find_lr")]
 NOT_ON_A_RUN = ("sweep", "sync", "ui", "unpack", "clean", "doctor")
 
 
@@ -99,14 +110,16 @@ NOT_ON_A_RUN = ("sweep", "sync", "ui", "unpack", "clean", "doctor")
 def test_the_help_of_a_subcommand_has_each_option_with_its_default_and_its_help(lifecycle: Command, name: str) -> None:
     ended = lifecycle(name, "--help")
     assert (ended.code, ended.err) == (0, "")
-    first, _, example, *_ = ended.out.splitlines()
-    assert first == f"lifecycle {name}: {SUBCOMMANDS[name]}."
+    first, example, *_ = ended.out.split("\n\n")
+    assert " ".join(first.split()) == f"lifecycle {name}: {SUBCOMMANDS[name]}."
     assert example.startswith(f"  lifecycle {name}")
     assert "  tracking.dir=mlruns " in ended.out
+    assert max(map(len, ended.out.splitlines())) <= 80
+    whole = re.sub(r"\n {5,}", " ", ended.out)  # the rest of a help is below its beginning
     for option in options.options_of(name):
         assert option.help, option.name
         typed = re.escape(f"{option.name}={option.default}")
-        assert re.search(rf"^  {typed} +{re.escape(option.help)}$", ended.out, re.M)
+        assert re.search(rf"^  {typed} +{re.escape(option.help)}$", whole, re.M)
 
 
 @pytest.mark.parametrize("name", WITH_OPTIONS)
@@ -131,19 +144,26 @@ def test_what_can_be_chosen_is_completed(lifecycle: Command, monkeypatch: pytest
 
 def test_the_help_of_predict_says_what_it_takes(lifecycle: Command) -> None:
     out = lifecycle("predict", "run=latest", "-h").out
-    assert out.startswith("lifecycle predict: predict the raw rows of a file, or the next steps of a series.\n")
+    first = "lifecycle predict: predict the raw rows of a file, or the next steps of a series."
+    assert " ".join(out.partition("\n\n")[0].split()) == first
     assert "  lifecycle predict run=latest input=" in out
-    assert re.search(r"^  metric=null +score that run=best compares; null: the validation loss of the saved", out, re.M)
-    names = [line.split("=")[0].strip() for line in out.splitlines()[5:]]
+    whole = re.sub(r"\n {5,}", " ", out)
+    assert re.search(
+        r"^  metric=null +score that run=best compares; null: the validation loss of the saved", whole, re.M
+    )
+    names = [line.split("=")[0].strip() for line in whole.partition("default):\n")[2].splitlines()]
     assert names[:3] == ["run", "metric", "sweep"]
     assert names[-2:] == ["tracking.dir", "tracking.experiment"]
     assert {"input", "output"} <= set(names)
 
 
 def test_the_help_names_arguments_beyond_the_options(lifecycle: Command) -> None:
-    assert "Overrides change the recorded configuration, such as trainer.max" in lifecycle("resume", "--help").out
-    assert "data.path=<file> choose other rows too." in lifecycle("evaluate", "--help").out
-    assert "several runs, separated by commas" in lifecycle("compare", "--help").out
+    for name, sentence in {
+        "resume": "Overrides change the recorded configuration, such as trainer.max",
+        "evaluate": "data.path=<file> choose other rows too.",
+        "compare": "several runs, separated by commas",
+    }.items():
+        assert sentence in " ".join(lifecycle(name, "--help").out.split())
 
 
 def test_the_help_of_a_subcommand_without_options_is_its_line(lifecycle: Command) -> None:
@@ -156,9 +176,11 @@ def test_help_lists_plugins_data_sets_and_subcommands(lifecycle: Command) -> Non
     assert ended.code == 0
     assert lifecycle("-h").out == ended.out
     for name, line in SUBCOMMANDS.items():
-        assert re.search(rf"^  lifecycle {name} +{re.escape(line)}$", ended.out, re.M)
+        assert re.search(rf"^  {name} +{re.escape(line)}$", re.sub(r"\n {5,}", " ", ended.out), re.M)
     assert "model      cnn, lstm, mlp, sequential" in ended.out
-    assert "images, ionosphere, iris, mnist, pima, sequence, series, table, two_classes, wine" in ended.out
+    assert max(map(len, ended.out.splitlines())) <= 80
+    names = "images, ionosphere, iris, mnist, pima, sequence, series, table, two_classes, wine"
+    assert names in " ".join(ended.out.split())
 
 
 def test_the_table_of_subcommands_is_that_of_the_modules() -> None:
@@ -169,11 +191,8 @@ def test_the_table_of_subcommands_is_that_of_the_modules() -> None:
 
 
 def test_help_imports_no_hydra(tmp_path: Path) -> None:
-    code = LISTS_MODULES.format(heavy=("hydra", "omegaconf", *HEAVY))
-    ended = subprocess.run(
-        [sys.executable, "-c", code, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert ended.stdout.rpartition("HEAVY")[2].split() == []
+    ((code, _, heavy),) = asked(tmp_path, [(["--help"], {})], ("hydra", "omegaconf", *HEAVY))
+    assert (code, heavy) == (0, [])
 
 
 def test_version_is_that_of_the_package(lifecycle: Command) -> None:

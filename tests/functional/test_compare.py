@@ -258,8 +258,12 @@ def test_the_page_has_the_values_of_the_table(all_runs: Path, made: list[mlflow.
     texts = [text.strip() for text in Page(all_runs).texts]
     for run in made[:2]:
         assert f"{run.data.metrics['test_loss']:.4f}" in texts
-    low, high = (made[1].data.metrics.get(f"test_accuracy_{end}") for end in ("low", "high"))
-    assert low is None or f"{low:.4f} to {high:.4f}" in texts
+    table = pd.read_csv(artifacts(made[1]) / "scores.csv", index_col="score")
+    assert f"{table.loc['accuracy', 'low']:.4f} to {table.loc['accuracy', 'high']:.4f}" in texts
+    # Digests are in a list that is closed at first, below the settings that a person reads.
+    assert texts.count("data.sha256") == 1
+    assert texts.index("trainer.max_epochs") < texts.index("Digests that differ") < texts.index("data.sha256")
+    assert made[0].data.tags["data.sha256"][:12] in texts[texts.index("Digests that differ") :]
     assert texts.count("FAILED") == 2
     assert any(text.startswith("train_loss is nan in epoch 1: training has diverged.") for text in texts)
     assert "trainer.max_epochs" in texts

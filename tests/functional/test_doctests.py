@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import inspect
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -57,8 +58,11 @@ def run(text: str, name: str, names: dict[str, Any]) -> int:
 
 
 def namespace(value: Any) -> dict[str, Any]:
-    """Return the names that an example finds: those of the module that it stands in."""
-    return dict(vars(inspect.getmodule(value)))
+    """Return the names that an example finds: those of the module that it stands in, and of the classes above."""
+    above = (
+        [vars(sys.modules[cls.__module__]) for cls in reversed(inspect.getmro(value))] if inspect.isclass(value) else []
+    )
+    return {name: found for names in (*above, vars(inspect.getmodule(value))) for name, found in names.items()}
 
 
 @pytest.mark.parametrize("name", NAMES)

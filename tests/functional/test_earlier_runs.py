@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from lifecycle.tracking import client
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, artifacts
 
@@ -77,6 +78,7 @@ def test_a_run_that_was_killed_is_resumed(kept: Path, lifecycle: Command) -> Non
     after = run_of(kept, "interrupted")
     assert after.info.status == "FINISHED"
     assert pd.read_csv(artifacts(after) / "history.csv")["epoch"].tolist() == list(range(1, 13))
-    assert after.data.tags["lifecycle.resumed"] == "1"
+    assert tags.read(after.data.tags)["lifecycle.resumed"] == "1"
+    assert "lifecycle.command" in after.data.tags  # as version 0.1 named it
     for name in ("lifecycle.saved", "lifecycle.streaming"):
         __import__(name)

@@ -158,9 +158,9 @@ def test_an_experiment_can_be_changed_word_by_word_and_swept(
     assert found["boston_housing-0"]["data.scale_target"] == "False"
 
 
-def test_the_table_in_the_readme_is_what_was_measured() -> None:
+def test_the_table_on_the_page_is_what_was_measured() -> None:
     measured = json.loads(worked_examples.RESULTS.read_text())
-    shown = worked_examples.README.read_text()
+    shown = worked_examples.PAGE.read_text()
     assert f"{worked_examples.BEGIN}\n{worked_examples.table(measured)}\n{worked_examples.END}" in shown
     assert {example.words for example in worked_examples.EXAMPLES} == set(measured["examples"])
     assert {example.experiment for example in worked_examples.EXAMPLES} == set(PRESETS)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,7 @@ def test_submitit_runs_each_job_and_the_sweep_is_continued_with_it(
 
 
 WITHOUT_RAY = f"""import sys
+import time
 from importlib import util
 find = util.find_spec
 util.find_spec = lambda name, *rest: None if name == "ray" else find(name, *rest)
@@ -239,13 +241,22 @@ def test_each_worker_has_its_own_gpus(lifecycle: Command, monkeypatch: pytest.Mo
     )
 
 
+def environment_of(pid: int) -> list[bytes]:
+    """Return the environment of a process as ``NAME=value``; Linux shows none for a moment after its start."""
+    for _ in range(1000):
+        if environment := Path(f"/proc/{pid}/environ").read_bytes():
+            return environment.split(b"\0")
+        time.sleep(0.01)
+    raise AssertionError(f"process {pid} shows no environment")
+
+
 def test_a_worker_process_has_the_environment_of_its_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker without a sweep ends at once, but has its environment until then."""
     monkeypatch.setattr(supervise, "start_worker", start_worker)  # a new Python, see conftest.quick_start
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
     plan = Plan("name", "", TrackingConfig(), SweepConfig(workers=2, gpus_per_job=1.0), 0, tmp_path, ())
     workers = [supervise.Worker(plan, place) for place in range(2)]
-    seen = [Path(f"/proc/{worker.process.pid}/environ").read_bytes().split(b"\0") for worker in workers]
+    seen = [environment_of(worker.process.pid) for worker in workers]
     for worker in workers:
         worker.process.kill()
         worker.end()

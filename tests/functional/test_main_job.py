@@ -99,8 +99,8 @@ def test_the_history_has_one_point_per_epoch_and_metric(job: Command, runs: Runs
         assert [value for _, value in points] == pytest.approx(frame[metric].tolist())
     assert history(tmp_path, run, "test_loss") == [(0, run.data.metrics["test_loss"])]
     assert set(run.data.metrics) == {
-        f"{part}_{score}" for part in ("train", "val", "kept_val", "test", "baseline") for score in ("loss", "accuracy")
-    } | {"test_accuracy_low", "test_accuracy_high"}
+        f"{part}_{score}" for part in ("train", "val", "kept_val", "test") for score in ("loss", "accuracy")
+    }
 
 
 def test_test_scores_are_those_of_the_predictions_file(job: Command, runs: Runs) -> None:
@@ -138,16 +138,14 @@ def test_tables_say_what_is_in_mlflow(job: Command, runs: Runs) -> None:
     assert list(scores.index) == ["loss", "accuracy", "auroc"]
     for name, row in scores.iterrows():
         assert row["value"] == pytest.approx(logged[f"test_{name}"])
-        assert row["baseline"] == pytest.approx(logged[f"baseline_{name}"])
         if name == "loss":
             assert row[["low", "high"]].isna().all()
         else:
-            assert row["low"] == pytest.approx(logged[f"test_{name}_low"])
-            assert row["high"] == pytest.approx(logged[f"test_{name}_high"])
+            assert row["low"] <= row["value"] <= row["high"]
     table = pd.read_csv(folder / "predictions.csv")
     priors = np.full((len(table), 3), 1 / 3)
-    assert logged["baseline_loss"] == pytest.approx(log_loss(table["actual"], priors, labels=SPECIES))
-    assert logged["baseline_accuracy"] == pytest.approx(1 / 3)
+    assert scores.loc["loss", "baseline"] == pytest.approx(log_loss(table["actual"], priors, labels=SPECIES))
+    assert scores.loc["accuracy", "baseline"] == pytest.approx(1 / 3)
     baselines = pd.read_csv(folder / "baselines.csv", index_col="prediction")
     assert list(baselines.index) == ["network", "class shares"]
     assert baselines.loc["network"].to_dict() == pytest.approx(scores["value"].to_dict())
@@ -169,7 +167,8 @@ def test_the_report_says_how_far_a_score_may_be_trusted_and_what_needs_no_networ
     out = job("trainer.max_epochs=30", "verbose=1", "tracking.figures=true").out
     (run,) = runs()
     logged = run.data.metrics
-    ends = f"(95% {logged['test_accuracy_low']:.3f} to {logged['test_accuracy_high']:.3f})"
+    low, high = pd.read_csv(artifacts(run) / "scores.csv", index_col="score").loc["accuracy", ["low", "high"]]
+    ends = f"(95% {low:.3f} to {high:.3f})"
     assert f"test_accuracy {logged['test_accuracy']:.4f} {ends}  on 30 test rows" in out
     assert "Baseline  loss 1.0986  accuracy 0.3333  (class shares of the training rows)\n" in out
     assert "not better" not in out
@@ -221,7 +220,7 @@ def test_the_model_in_mlflow_predicts_raw_rows_as_the_run_did(job: Command, runs
     assert job("data=iris", "trainer.max_epochs=5").code == 0
     (run,) = runs()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
-    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
+    model = mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
     frame = load_iris(as_frame=True).data
     expected = pd.read_csv(artifacts(run) / "predictions.csv")
     predicted = model.predict(frame.iloc[expected["row"]])
@@ -240,7 +239,7 @@ def test_the_model_in_mlflow_takes_whole_numbers_texts_and_missing_values(
     assert job("data=table", "data.path=houses.csv", "data.target=price", "trainer.max_epochs=2").code == 0
     (run,) = runs()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
-    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
+    model = mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
     expected = pd.read_csv(artifacts(run) / "predictions.csv")
     read = pd.read_csv(tmp_path / "houses.csv").iloc[expected["row"]]
     np.testing.assert_allclose(model.predict(read)["predicted"], expected["predicted"], rtol=1e-5)

@@ -73,7 +73,7 @@ def test_a_model_of_counts_predicts_rates_in_the_run_and_from_mlflow(job: Comman
     by_hand = expected["predicted"] - expected["actual"] * np.log(expected["predicted"])
     assert run.data.metrics["test_loss"] == pytest.approx(by_hand.mean(), rel=1e-4)
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
-    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model")
+    model = mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
     predicted = model.predict(frame.iloc[expected["row"]])
     np.testing.assert_allclose(predicted["predicted"], expected["predicted"], rtol=1e-6)
 

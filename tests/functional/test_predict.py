@@ -485,7 +485,7 @@ def test_a_forecast_that_leaves_all_bounds_and_one_of_nothing_are_refused(series
 
 def test_mlflow_forecasts_with_a_horizon(series: Made) -> None:
     mlflow.set_tracking_uri(f"sqlite:///{series.folder}/mlruns/mlflow.db")
-    model, frame = mlflow.pyfunc.load_model(f"runs:/{series.id}/model"), month_by_month()
+    model, frame = mlflow.pyfunc.load_model(f"runs:/{series.id}/lstm-series"), month_by_month()
     pd.testing.assert_frame_equal(model.predict(frame, params={"horizon": 3}), series.model.forecast(frame, 3))
     pd.testing.assert_frame_equal(model.predict(frame), series.model.predict(frame))
 
@@ -520,8 +520,8 @@ def test_folders_that_hold_no_images_are_refused(lifecycle: Command, images: Mad
     assert (ended.code, ended.err) == (
         2,
         "lifecycle: input=new is a folder, and this model takes the columns width, count, length, zip, colour, flag, "
-        "ok. Give a file ending in .csv, .tsv, .txt, .data, .parquet, .feather, .json, .jsonl, .xlsx, .sqlite or "
-        ".npz.\n",
+        "ok. Give a file ending in .csv, .tsv, .txt, .data, .parquet, .feather, .json, .jsonl, .xlsx, .sqlite, "
+        ".npz, .dta, .sas7bdat or .xpt.\n",
     )
     assert not (tmp_path / "out.csv").exists()
 

@@ -28,8 +28,8 @@ def blocks(language: str, text: str = README) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
-def test_it_has_at_most_200_lines_and_two_commands_that_set_up() -> None:
-    assert len(README.splitlines()) <= 200
+def test_it_has_at_most_180_lines_and_two_commands_that_set_up() -> None:
+    assert len(README.splitlines()) <= 180
     commands = re.findall(r"^python3\.11 -m venv .*$", README, flags=re.MULTILINE)
     assert [command.rpartition(" && ")[2] for command in commands] == [
         ".venv/bin/python -m lifecycle model=mlp data=iris",
@@ -50,6 +50,7 @@ SHOWN = [pytest.param(words, id=f"{name}: {' '.join(words)}") for name in PAGES 
 @pytest.mark.parametrize("words", SHOWN)
 def test_each_command_is_a_request_that_can_be_met(lifecycle: Command, words: list[str]) -> None:
     """Those that run are composed; test_main_job, test_processes and test_ui run them."""
+    words = words[1:] if words[0] == "find_lr" else words  # its words are those of a run
     if words[0] in set(SUBCOMMANDS) - {"plugins", "data"}:  # those on runs, whose words are read first
         assert re.search("has no runs yet|input=new.csv is no file", lifecycle(*words).err)
         return

@@ -19,6 +19,8 @@ import pytest
 
 from lifecycle.cli.main import main
 from lifecycle.tracking import provenance
+from lifecycle.tracking.pages.tags import name as with_names
+from lifecycle.tracking.pages.tags import stored
 from lifecycle.tracking.provenance import Difference
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, Ended, artifacts
@@ -40,11 +42,11 @@ class Trained:
 
     @property
     def run(self) -> Run:
-        return self.client.get_run(self.original)
+        return with_names(self.client.get_run(self.original))
 
     def last(self) -> Run:
         (run,) = self.client.search_runs(["1"], order_by=["attributes.start_time DESC"], max_results=1)
-        return run
+        return with_names(run)
 
     def rerun(self, *words: str) -> Ended:
         return self.command("rerun", f"run={self.original}", *words)
@@ -83,14 +85,14 @@ def tampered(trained: Trained) -> Iterator[Callable[..., None]]:
     def change(**tags: str) -> None:
         for key, value in tags.items():
             changed.append(name := key.replace("__", "."))
-            trained.client.set_tag(trained.original, name, value)
+            trained.client.set_tag(trained.original, stored(name), value)
 
     yield change
     for name in changed:
         if name in before:
-            trained.client.set_tag(trained.original, name, before[name])
+            trained.client.set_tag(trained.original, stored(name), before[name])
         else:
-            trained.client.delete_tag(trained.original, name)
+            trained.client.delete_tag(trained.original, stored(name))
 
 
 @pytest.fixture
@@ -113,7 +115,7 @@ def test_a_run_that_comes_to_the_same_is_reproduced(trained: Trained) -> None:
     assert (ended.code, ended.out, ended.err) == (0, "reproduced: all scores equal\n", "")
     again, run = trained.last(), trained.run
     assert again.info.run_id != run.info.run_id
-    assert (again.info.status, again.info.run_name) == ("FINISHED", run.info.run_name)
+    assert (again.info.status, again.info.run_name) == ("FINISHED", f"{run.info.run_name}-2")
     assert again.data.tags["lifecycle.rerun_of"] == run.info.run_id
     assert again.data.params == run.data.params
     assert again.data.metrics == run.data.metrics

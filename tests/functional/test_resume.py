@@ -44,6 +44,7 @@ from lifecycle.tracking import worker
 from lifecycle.tracking.client import end_all
 from lifecycle.tracking.found_run import Which
 from lifecycle.tracking.messages import Answer, CloseDeadRuns, LogMetrics, encode
+from lifecycle.tracking.pages.tags import stored
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, Ended, artifacts
 from tests.forked import Forks, Process
@@ -581,10 +582,10 @@ def test_rows_that_are_split_in_another_way_are_refused(trained: Trained) -> Non
     run = trained.of(FINISHED)
     client = mlflow.MlflowClient(database_uri(trained.folder / "mlruns"))
     try:
-        client.set_tag(run.info.run_id, TEST_DIGEST, "0" * 64)
+        client.set_tag(run.info.run_id, stored(TEST_DIGEST), "0" * 64)
         message = refused(trained, FINISHED, "trainer.max_epochs=3")
     finally:
-        client.set_tag(run.info.run_id, TEST_DIGEST, run.data.tags[TEST_DIGEST])
+        client.set_tag(run.info.run_id, stored(TEST_DIGEST), run.data.tags[TEST_DIGEST])
     assert message == (
         "data=table is split in another way than when run finished (ID) began (split.test.sha256 differs): it would "
         "train on rows that it held out. Begin a new run."
@@ -640,7 +641,6 @@ def test_a_run_with_more_epochs_is_what_it_would_have_been_with_them_from_the_be
     assert longer.data.metrics == whole.data.metrics
     assert len(points(tmp_path, longer)["val_loss"]) == 9
     assert [step for step, _ in points(tmp_path, longer)["test_loss"]] == [0, 1]  # of 3 epochs, and of 9
-    assert [step for step, _ in points(tmp_path, longer)["baseline_loss"]] == [0]
     assert longer.data.tags["stopped"] == "max_epochs=9 was reached"
     assert longer.data.tags["lifecycle.max_epochs"] == "9"
     for file in ("config.yaml", "request.json"):
@@ -840,7 +840,7 @@ def test_to_finish_and_to_train_further_exclude_each_other(early: tuple[Path, Ru
 def test_other_versions_than_the_run_began_with_are_named(job: Command, runs: Runs, tmp_path: Path) -> None:
     assert job("data=iris", "trainer.max_epochs=1", "tracking.figures=false").code == 0
     client = mlflow.MlflowClient(database_uri(tmp_path / "mlruns"))
-    client.set_tag(runs()[0].info.run_id, "version.numpy", "1.0.0")
+    client.set_tag(runs()[0].info.run_id, stored("version.numpy"), "1.0.0")
     ended = job("resume", "run=latest", "trainer.max_epochs=2", "verbose=2")
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.splitlines()[1:3] == [

@@ -18,6 +18,7 @@ from scipy import stats
 from lifecycle.sweeps import plan as plans
 from lifecycle.sweeps import supervise
 from lifecycle.tracking import sweep_runs
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, Ended, artifacts, ready
 from tests.forked import COMMAND, Forks, Process
@@ -257,7 +258,7 @@ def test_seeds_are_runs_on_one_split_with_their_mean_and_interval(sweep: Command
     ended = sweep("data=iris", "seeds=3", "seed=5", "trainer.max_epochs=2")
     assert (ended.code, ended.err) == (0, "")
     client = mlflow.MlflowClient(database_uri(tmp_path / "mlruns"))
-    found = [client.get_run(run.info.run_id) for run in runs()]
+    found = [tags.name(client.get_run(run.info.run_id)) for run in runs()]
     assert [run.data.params["seed"] for run in found] == ["5", "6", "7"]
     assert {run.data.params["data.split_seed"] for run in found} == {"5"}
     assert {"seeds", "sweep.workers"}.isdisjoint(found[0].data.params)
@@ -434,7 +435,10 @@ def test_stop_leaves_the_jobs_after_a_failure_and_says_how_to_continue(
     assert "3 of 3 runs finished\n" in continued.out
     assert "Continue" not in continued.out
     assert [(run.info.run_name, run.info.status) for run in runs()] == [
-        ("mlp-table-0", status) for status in ("FINISHED", "FAILED", "FINISHED", "FINISHED")
+        (f"mlp-table-0-path={name}", status)
+        for name, status in zip(
+            ("x.csv", "y.csv", "y.csv-2", "z.csv"), ("FINISHED", "FAILED", "FINISHED", "FINISHED"), strict=True
+        )
     ]
     assert [run.data.tags["lifecycle.attempt"] for run in runs()] == ["1", "1", "2", "1"]
 

@@ -16,6 +16,7 @@ from lifecycle.config.resolve import resolve
 from lifecycle.fit.vectorised.members import Member, bytes_needed
 from lifecycle.runs import group, pipeline
 from lifecycle.runtime.quiet import quiet_libraries
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.store import open_store
 from tests.conftest import artifacts, ready
 from tests.forked import COMMAND, Forks, Process
@@ -72,7 +73,7 @@ def test_the_runs_of_a_group_are_those_of_single_jobs(forks: Forks, folder: Path
     assert "ectorised" not in alone.out
     single = {
         run.data.tags["lifecycle.signature"]: run
-        for run in mlflow.MlflowClient(f"sqlite:///{folder}/alone/mlflow.db").search_runs(["1"])
+        for run in map(tags.name, mlflow.MlflowClient(f"sqlite:///{folder}/alone/mlflow.db").search_runs(["1"]))
         if "lifecycle.signature" in run.data.tags
     }
     assert together.keys() == single.keys()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image
 from sklearn import metrics
 from torch import nn
 
-from lifecycle.contract import REGRESSION, DataSpec
+from lifecycle.contract import BINARY, MULTICLASS, MULTILABEL, REGRESSION, DataSpec
 from lifecycle.data.dataset import Dataset, Part
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.fit.history import History, Row
@@ -99,6 +100,75 @@ def test_a_loss_that_falls_far_is_drawn_on_a_logarithmic_axis(tmp_path: Path, fi
     rows = ({"epoch": 1, "train_loss": first}, {"epoch": 2, "train_loss": 1.0})
     figure = curves.draw(History(rows, None, 2, ""), tmp_path / "curves.png")
     assert figure.axes[0].get_yscale() == scale
+    assert figure.axes[0].get_ylabel() == ("logarithmic axis" if scale == "log" else "")
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 7, 30, 1000])
+def test_axes_of_epochs_begin_with_the_first_and_end_with_the_last(tmp_path: Path, epochs: int) -> None:
+    for axes in curves.draw(history(epochs, 1, 1), tmp_path / "curves.png").axes:
+        low, high = axes.get_xlim()
+        ticks = axes.get_xticks().tolist()
+        assert ticks[0] == 1
+        assert all(tick == int(tick) and low <= tick <= high for tick in ticks)
+        assert low > 0.4 or epochs == 1000
+        assert high - epochs < max(1, epochs / 40)
+
+
+def test_curves_and_areas_name_the_target_and_have_room_for_ten_classes(tmp_path: Path) -> None:
+    for names, title in (
+        (("0", "1"), "diabetes = 1"),
+        (labelled(10), "diabetes: each class against the rest"),
+    ):
+        frame, spec, many = predictions(names), spec_of(names, "diabetes"), "s" * (len(names) > 2)
+        roc = classes.draw_roc(frame, spec, tmp_path / "roc.png", "pima, run a")
+        recall = classes.draw_precision_recall(frame, spec, tmp_path / "pr.png", "pima, run a")
+        assert roc.axes[0].get_title() == f"ROC curve{many}, {title}"
+        assert recall.axes[0].get_title() == f"Precision-recall curve{many}, {title}"
+        for figure, file in ((roc, "roc.png"), (recall, "pr.png")):
+            assert [text.get_text() for text in figure.texts] == ["pima, run a"]
+            with Image.open(tmp_path / file) as image:
+                assert image.width == 1000
+            panel, (legend,) = figure.axes[0].get_window_extent(), figure.legends
+            assert legend.get_window_extent().x0 > panel.x1  # next to the panel, and not cut off
+            assert legend.get_window_extent().x1 <= figure.bbox.x1
+            assert len(legend.get_texts()) >= len(names)
+
+
+def test_labels_have_a_curve_each(tmp_path: Path) -> None:
+    names = ("a", "b", "c")
+    held = pd.Series(["a|b", "b", "", "c|a"] * 6)
+    certain = np.random.default_rng(0).random((24, 3))
+    frame = pd.DataFrame({"actual": held, "predicted": held})
+    frame = frame.assign(**{f"probability_{name}": certain[:, at] for at, name in enumerate(names)})
+    spec = DataSpec(MULTILABEL, (4,), 3, "moods", class_names=names)
+    axes = classes.draw_roc(frame, spec, tmp_path / "roc.png").axes[0]
+    assert axes.get_title() == "ROC curve of each label of moods"
+    for at, name in enumerate(names):
+        area = metrics.roc_auc_score(held.str.contains(name), certain[:, at])
+        assert f"{name} (AUC {area:.3f})" in lines(axes)
+
+
+@pytest.mark.parametrize("has_copies", [False, True])
+def test_pictures_have_a_caption_a_white_ground_and_vectors_if_asked_for(tmp_path: Path, has_copies: bool) -> None:
+    frame, spec, fitted = predictions(labelled(3)), spec_of(labelled(3)), history(3, 1, 1)
+    look = artifacts.Look("iris, 30 test rows, run mlp-iris-0", has_copies)
+    artifacts.write_pictures(tmp_path, fitted, frame, spec, look)
+    names = artifacts.pictures_of(spec, look=look)
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(names)
+    pictures = {Path(name).stem for name in names}
+    assert pictures == {"curves", "confusion_matrix", "roc", "precision_recall"}
+    for name in pictures:
+        with Image.open(tmp_path / f"{name}.png") as image:
+            assert image.convert("RGBA").getpixel((1, 1)) == (255, 255, 255, 255)  # as readable on a dark page
+        if has_copies:
+            text = (tmp_path / f"{name}.svg").read_text()
+            caption = "iris, run mlp-iris-0" if name == "curves" else look.about
+            assert caption in text
+            assert "fill: #ffffff" in text
+    if has_copies:
+        first = (tmp_path / "roc.svg").read_bytes()
+        artifacts.write_pictures(tmp_path, fitted, frame, spec, look)
+        assert (tmp_path / "roc.svg").read_bytes() == first
 
 
 def predictions(names: tuple[str, ...], rows: int = 120, seed: int = 0) -> pd.DataFrame:
@@ -110,6 +180,11 @@ def predictions(names: tuple[str, ...], rows: int = 120, seed: int = 0) -> pd.Da
     named = np.array(names, dtype=object)
     frame = pd.DataFrame({"actual": named[truth], "predicted": named[certain.argmax(axis=1)]})
     return frame.assign(**{f"probability_{name}": certain[:, code] for code, name in enumerate(names)})
+
+
+def spec_of(names: tuple[str, ...], target: str = "species") -> DataSpec:
+    task = BINARY if len(names) == 2 else MULTICLASS
+    return DataSpec(task, (4,), 1 if len(names) == 2 else len(names), target, class_names=names)
 
 
 def labelled(number: int) -> tuple[str, ...]:
@@ -135,8 +210,8 @@ def test_a_class_that_no_row_has_is_a_row_of_zeros(tmp_path: Path) -> None:
     assert matrix.to_numpy().tolist() == [[40, 0, 0], [0, 0, 0], [0, 0, 0]]
     assert "class 02     0.0000    0.0000    0.0000         0" in classes.report(frame, labelled(3))
     assert "40\n100%" in texts(classes.draw_confusion(matrix, "y", tmp_path / "m.png"))
-    assert len(lines(classes.draw_roc(frame, labelled(3), tmp_path / "r.png").axes[0])) == 1  # no skill alone
-    drawn = lines(classes.draw_precision_recall(frame, labelled(3), tmp_path / "p.png").axes[0])
+    assert len(lines(classes.draw_roc(frame, spec_of(labelled(3)), tmp_path / "r.png").axes[0])) == 1  # no skill alone
+    drawn = lines(classes.draw_precision_recall(frame, spec_of(labelled(3)), tmp_path / "p.png").axes[0])
     assert [label for label in drawn if label.startswith("class")] == ["class 00 (AP 1.000)"]
 
 
@@ -165,7 +240,7 @@ def test_so_many_classes_that_no_number_would_be_read_are_colours_alone(tmp_path
 
 def test_the_roc_curve_of_two_classes_is_scikit_learns(tmp_path: Path) -> None:
     frame, names = predictions(("no", "yes")), ("no", "yes")
-    drawn = lines(classes.draw_roc(frame, names, tmp_path / "roc.png").axes[0])
+    drawn = lines(classes.draw_roc(frame, spec_of(names), tmp_path / "roc.png").axes[0])
     truth, certain = frame["actual"] == "yes", frame["probability_yes"]
     false, true, _ = metrics.roc_curve(truth, certain)
     label = f"yes (AUC {metrics.roc_auc_score(truth, certain):.3f})"
@@ -176,7 +251,7 @@ def test_the_roc_curve_of_two_classes_is_scikit_learns(tmp_path: Path) -> None:
 
 def test_the_precision_recall_curve_of_two_classes_is_scikit_learns(tmp_path: Path) -> None:
     frame, names = predictions(("no", "yes"))[20:81], ("no", "yes")
-    drawn = lines(classes.draw_precision_recall(frame, names, tmp_path / "pr.png").axes[0])
+    drawn = lines(classes.draw_precision_recall(frame, spec_of(names), tmp_path / "pr.png").axes[0])
     truth, certain = frame["actual"] == "yes", frame["probability_yes"]
     precision, recall, _ = metrics.precision_recall_curve(truth, certain)
     label = f"yes (AP {metrics.average_precision_score(truth, certain):.3f})"
@@ -190,13 +265,13 @@ def test_several_classes_have_a_curve_each_and_their_mean(tmp_path: Path) -> Non
     frame = predictions(names)
     certain = frame[[f"probability_{name}" for name in names]]
     mean = metrics.roc_auc_score(frame["actual"], certain, multi_class="ovr")
-    drawn = lines(classes.draw_roc(frame, names, tmp_path / "roc.png").axes[0])
+    drawn = lines(classes.draw_roc(frame, spec_of(names), tmp_path / "roc.png").axes[0])
     assert f"mean of the classes (AUC {mean:.3f})" in drawn
     for name in names:
         area = metrics.roc_auc_score(frame["actual"] == name, frame[f"probability_{name}"])
         assert f"{name} (AUC {area:.3f})" in drawn
     areas = [metrics.average_precision_score(frame["actual"] == n, frame[f"probability_{n}"]) for n in names]
-    drawn = lines(classes.draw_precision_recall(frame, names, tmp_path / "pr.png").axes[0])
+    drawn = lines(classes.draw_precision_recall(frame, spec_of(names), tmp_path / "pr.png").axes[0])
     assert f"mean of the classes (AP {np.mean(areas):.3f})" in drawn
     assert {f"{name} (AP {area:.3f})" for name, area in zip(names, areas, strict=True)} <= set(drawn)
 
@@ -204,7 +279,7 @@ def test_several_classes_have_a_curve_each_and_their_mean(tmp_path: Path) -> Non
 def test_of_many_classes_the_ten_with_the_smallest_areas_are_named(tmp_path: Path) -> None:
     names = labelled(30)
     frame = predictions(names, rows=600)
-    (axes,) = classes.draw_roc(frame, names, tmp_path / "roc.png").axes
+    (axes,) = classes.draw_roc(frame, spec_of(names), tmp_path / "roc.png").axes
     areas = {name: metrics.roc_auc_score(frame["actual"] == name, frame[f"probability_{name}"]) for name in names}
     hardest = sorted(names, key=lambda name: areas[name])[:10]
     message = [label.partition(" (")[0] for label in axes.get_legend_handles_labels()[1]]
@@ -215,8 +290,8 @@ def test_odd_names_are_drawn_as_they_are_and_warn_of_nothing(tmp_path: Path) -> 
     frame = predictions(ODD)
     figure = classes.draw_confusion(classes.confusion(frame, ODD), "cost in $, or $$", tmp_path / "m.png")
     assert figure.axes[0].get_xlabel() == r"predicted cost in \$, or \$\$"  # \$ is how matplotlib writes a dollar
-    classes.draw_roc(frame, ODD, tmp_path / "r.png")
-    classes.draw_precision_recall(frame, ODD, tmp_path / "p.png")
+    classes.draw_roc(frame, spec_of(ODD), tmp_path / "r.png")
+    classes.draw_precision_recall(frame, spec_of(ODD), tmp_path / "p.png")
     assert all(is_picture(tmp_path / name) for name in ("m.png", "r.png", "p.png"))
 
 
@@ -237,7 +312,7 @@ def test_residuals_are_drawn_in_the_users_units(tmp_path: Path) -> None:
     assert lines(left)["predicted = true"] == ([100.0, 330.0], [100.0, 330.0])
     assert np.asarray(middle.collections[0].get_offsets()).tolist() == [[110.0, -10.0], [190.0, 10.0], [300.0, 30.0]]
     assert sum(bar.get_height() for bar in right.patches) == 3  # type: ignore[attr-defined]
-    assert right.get_title() == "Their histogram, mean 10"
+    assert right.get_title() == "Histogram of residuals, mean 10"
     assert (left.get_xlabel(), left.get_ylabel()) == ("true price", "predicted price")
     assert is_picture(tmp_path / "residuals.png")
 
@@ -293,6 +368,41 @@ def test_a_forecast_is_drawn_with_truth_naive_forecasts_and_known_values(tmp_pat
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("row", "sales")
     assert axes.get_title() == "Forecast of the 6 test rows"
     assert is_picture(tmp_path / "forecast.png")
+
+
+def test_each_of_several_series_has_a_panel_and_those_with_the_largest_errors_are_drawn(tmp_path: Path) -> None:
+    single = series(DAYS.to_numpy())
+
+    def of_two(part: Part, shops: int) -> Part:
+        rows = np.tile(part.rows, shops)
+        about = {"shop": np.repeat([f"shop {number}" for number in range(shops)], len(part)).astype(object)}
+        when, naive = np.tile(part.times, shops), {"last value": np.tile(part.naive["last value"], shops)}
+        return replace(part, labels=np.tile(part.labels, shops), rows=rows, times=when, naive=naive, about=about)
+
+    for shops, drawn in ((2, [0, 1]), (8, [2, 3, 4, 5, 6, 7])):
+        parts = {name: of_two(getattr(single, name), shops) for name in ("train", "val", "test")}
+        data = replace(single, **parts)
+        off = np.repeat(np.arange(shops), 6)  # the error of a shop is its number
+        frame = pd.DataFrame({"actual": data.scored.labels, "predicted": data.scored.labels + off})
+        figure = values.draw_forecast(frame, data, tmp_path / "forecast.png")
+        assert [axes.get_title() for axes in figure.axes] == [f"shop {number}" for number in drawn]
+        for axes, number in zip(figure.axes, drawn, strict=True):
+            times, truth = lines(axes)["truth"]
+            assert (times, truth) == (sorted(times), [2.0 * row for row in range(24, 30)])
+            assert lines(axes)["forecast"][1] == [2.0 * row + number for row in range(24, 30)]
+        which = ": the 6 of 8 series with the largest errors" if shops == 8 else ""
+        assert figure.get_suptitle() == f"Forecast of the {6 * shops} test rows{which}"
+
+
+def test_a_forecast_of_several_steps_has_the_nearest_and_the_furthest(tmp_path: Path) -> None:
+    single = series()
+    part = single.scored
+    steps = {"step": np.tile([1, 2, 3], 2)}
+    data = replace(single, test=replace(part, rows=np.array([24, 25, 26, 25, 26, 27]), about=steps))
+    drawn = lines(values.draw_forecast(forecast(data), data, tmp_path / "forecast.png").axes[0])
+    assert drawn["forecast, 1 step ahead"][0] == [24, 25]
+    assert drawn["forecast, 3 steps ahead"][0] == [26, 27]
+    assert drawn["truth"][0] == [24, 25]
 
 
 DAYS = pd.date_range("2024-01-27", periods=30)

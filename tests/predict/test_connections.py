@@ -149,6 +149,7 @@ def test_a_request_names_one_host(server: Served) -> None:
     assert b"The Host header is missing" in body
 
 
+@pytest.mark.fault(40)
 @pytest.mark.parametrize("site", ["http://evil.example", "null", "http://localhost:1"])
 def test_pages_of_other_sites_get_nothing(server: Served, site: str) -> None:
     """A browser hides an answer without CORS headers, and asks before it sends JSON or CSV."""

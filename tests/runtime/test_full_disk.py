@@ -26,18 +26,18 @@ from lifecycle.tracking.store import RESERVE, database_uri
 from tests.conftest import Command, ready
 
 WORDS = ("data=iris", "trainer.max_epochs=12", "optimizer.lr=0.01", "tracking.figures=false", "verbose=0")
-LARGE = "model.hidden=[200,200]"  # checkpoints of half a megabyte
+LARGE = "model.hidden=[100,50]"  # checkpoints of 80 kB
 
 
 @pytest.fixture
 def disk(tmp_path: Path, empty_database: Path) -> Iterator[Path]:
-    """Mount a disk of 8 MB with an empty database of MLflow's."""
+    """Mount a disk of 2 MB with an empty database of MLflow's, which takes half of it."""
     if os.geteuid() != 0 or not shutil.which("mount"):
         pytest.skip("only root may mount a small disk")
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, text=True, check=False
     )
     if mounted.returncode:
         pytest.skip(f"no disk can be mounted here: {mounted.stderr.strip()}")

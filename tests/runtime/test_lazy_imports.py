@@ -69,12 +69,75 @@ assert not any(isinstance(module, lazy_imports.Deferred) for module in sys.modul
 """
 
 
+METRICS = """
+import sys
+from importlib.util import find_spec
+from lifecycle.runtime import lazy_imports
+lazy_imports.defer_metrics()
+import pytorch_lightning
+assert not {"torchmetrics.functional", "matplotlib", "scipy.signal"} & set(sys.modules)
+from torchmetrics import Metric
+import torch, torchmetrics
+assert issubclass(sys.modules["pytorch_lightning.trainer.connectors.logger_connector.result"]._ResultMetric, Metric)
+assert find_spec("torchmetrics").origin.endswith("__init__.py")  # config.tasks reads its source
+accuracy = torchmetrics.Accuracy(task="binary")
+assert isinstance(accuracy, Metric) and torchmetrics.metric.Metric is Metric is sys.modules["torchmetrics"].Metric
+assert accuracy(torch.tensor([0.9, 0.2]), torch.tensor([1, 1])) == 0.5
+assert "scipy.signal" not in sys.modules
+figure, _ = accuracy.plot()
+assert type(figure).__name__ == "Figure"
+"""
+STATISTICS = """
+import sys
+from lifecycle.runtime import lazy_imports
+lazy_imports.defer_scipy()
+from sklearn.preprocessing import PowerTransformer, QuantileTransformer, SplineTransformer, StandardScaler
+from sklearn.covariance import MinCovDet
+import numpy as np, inspect
+assert "scipy.stats._stats_py" not in sys.modules
+inspect.getmodule(MinCovDet)  # looks at all modules
+values = np.random.default_rng(0).normal(size=(60, 2))
+assert "scipy.stats._stats_py" not in sys.modules
+assert abs(QuantileTransformer(n_quantiles=20, output_distribution="normal").fit_transform(values).mean()) < 0.2
+assert abs(MinCovDet(random_state=0).fit(values).location_).max() < 1  # by chi2, which was imported by name
+assert SplineTransformer().fit_transform(values).shape == (60, 14)
+import scipy.stats
+assert scipy.stats.rankdata([3, 1]).tolist() == [2.0, 1.0] and sys.modules["scipy.stats"] is scipy.stats
+assert not isinstance(sys.modules["scipy.interpolate"], lazy_imports.Deferred)
+"""
+TRUSTED = """
+import sys, numpy as np, torch
+from lifecycle.runtime import lazy_imports
+lazy_imports.defer_tracer(); lazy_imports.defer_scipy(); lazy_imports.defer_trusted_types()
+import skops.io
+from sklearn.preprocessing import StandardScaler
+fitted = StandardScaler().fit(np.arange(6.0).reshape(3, 2))
+written = skops.io.dumps({"inputs": fitted})
+assert "sklearn.ensemble" not in sys.modules  # the lists have not been made
+class Unknown: pass
+assert skops.io.get_untrusted_types(data=skops.io.dumps([Unknown()])) == ["__main__.Unknown"]
+assert skops.io.get_untrusted_types(data=written) == []
+assert skops.io.loads(written)["inputs"].mean_.tolist() == [2.0, 3.0]
+assert "torch._dynamo.convert_frame" not in sys.modules  # although skops looks at all modules
+real = sys.modules["skops.io._trusted_types"]
+assert "sklearn.tree._classes.DecisionTreeClassifier" in real.SKLEARN_ESTIMATOR_TYPE_NAMES
+from lifecycle.predict.saved_model import OWN_TYPES, TRUSTED
+assert {name for name in OWN_TYPES if name.startswith("sklearn.")} <= set(real.SKLEARN_ESTIMATOR_TYPE_NAMES)
+plain = [{"a": (1, 1.5, True, "b", slice(1))}, np.zeros(2), np.float32(1), np.int64(1), np.dtype("int64"), float]
+assert set(skops.io.get_untrusted_types(data=skops.io.dumps(plain))) <= TRUSTED
+assert {name for name in vars(real) if name.endswith("_TYPE_NAMES")} == set(lazy_imports.LISTS_OF_TYPES)
+"""
+
+
 SCRIPTS = {
     "lazy": SIGNAL,
     "imported meanwhile": MEANWHILE,
     "imported before": ALREADY,
     "until something is compiled": TRACER,
     "a module within it": WITHIN,
+    "metrics until one is used": METRICS,
+    "statistics until one is computed": STATISTICS,
+    "trusted types until a file is read": TRUSTED,
 }
 EACH = """
 import json, os, sys, torch
@@ -108,7 +171,8 @@ def test_a_run_imports_neither_mlflow_nor_what_it_does_not_use(tmp_path: object)
     script = (
         "import sys; from lifecycle.cli.main import main; "
         "sys.argv[1:] = ['trainer.max_epochs=1', 'verbose=0', 'tracking.figures=false']; code = main(); "
-        "unused = {'mlflow', 'sqlalchemy', 'git', 'scipy.signal', 'sympy', 'torch._inductor'}; "
+        "unused = {'mlflow', 'sqlalchemy', 'git', 'scipy.signal', 'sympy', 'torch._inductor', 'scipy.stats._stats_py', "
+        "'torchmetrics.functional', 'matplotlib', 'sklearn.ensemble', 's3fs', 'gcsfs', 'aiohttp', 'pytest'}; "
         "print(code, sorted(unused & set(sys.modules)))"
     )
     ended = subprocess.run(

@@ -78,6 +78,7 @@ def checkpoint(path: Path, content: bytes) -> Path:
     return path
 
 
+@pytest.mark.fault(37)
 def test_no_variable_makes_checkpoints_run_code(tmp_path: Path, canary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     content = io.BytesIO()
@@ -107,6 +108,7 @@ def storage(numbers: int) -> bytes:
     return b"\x80\x02" + of + b"K\x00" + shape + b"(K\x01t\x89ccollections\nOrderedDict\n)RtR."
 
 
+@pytest.mark.fault(37)
 def test_a_checkpoint_that_lies_of_its_tensors_is_refused(tmp_path: Path) -> None:
     good = checkpoint(tmp_path / "good.ckpt", zipped(**{"data.pkl": storage(1), "data/0": struct.pack("<f", 3.0)}))
     assert checkpoints.read(good).tolist() == [3.0]  # type: ignore[attr-defined]
@@ -199,6 +201,7 @@ def test_a_long_manifest_is_not_read(folder: Path) -> None:
         saved_model.load(folder)
 
 
+@pytest.mark.fault(38)
 def test_a_program_of_torch_export_is_no_model(lifecycle: Command, canary: Path, tmp_path: Path) -> None:
     Path("rows.csv").write_text("x\n1\n")
     for name in ("model.pt2", "folder/model.pt2"):
@@ -292,6 +295,7 @@ def test_a_formula_is_a_text(tmp_path: Path) -> None:
     assert [(cell.value, cell.data_type) for cell in cells] == [(formula, "s") for formula in FORMULAS]
 
 
+@pytest.mark.fault(41)
 def test_no_file_of_a_run_holds_a_secret_of_the_environment(
     job: Command, lifecycle: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -254,6 +254,7 @@ def test_a_crafted_checkpoint_is_refused_in_a_sentence_and_runs_nothing(
     assert len(str(caught.value).splitlines()) == 1
 
 
+@pytest.mark.fault(37)
 def test_classes_named_in_a_checkpoint_are_not_imported(tmp_path: Path, canary: Path) -> None:
     says = {"_instantiator": "os.system", "_class_path": "strange.Model", "command": f"touch {canary}"}
     checkpoint = {"epoch": 1, "hyper_parameters": says, "datamodule_hyper_parameters": says}

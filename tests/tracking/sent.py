@@ -26,7 +26,7 @@ def local_points(folder: Path, run: str) -> list[tuple[str, float, int, int]]:
         )
 
 
-def check_same(server: MLflowServer, folder: Path, run: Any) -> None:
+def check_same(server: MLflowServer, folder: Path, run: Any, address: str = "") -> None:
     """Check that a run on the server is the one in a folder: points, parameters, tags, artifacts, model, data set."""
     own = run.data.tags["lifecycle.run_id"]
     with sqlite3.connect(folder / "mlflow.db") as database:
@@ -37,11 +37,15 @@ def check_same(server: MLflowServer, folder: Path, run: Any) -> None:
     assert server.points(run) == local_points(folder, own) != []
     assert run.data.params == params
     assert tags.pop("lifecycle.server_run") == run.info.run_id
-    assert tags.pop("lifecycle.server") == server.address
+    assert tags.pop("lifecycle.server") == (address or server.address)
     assert {key: value for key, value in run.data.tags.items() if key in tags} == tags
     (files_of_run,) = folder.glob(f"artifacts/*/{own}/artifacts")
     there = sorted(path.relative_to(files_of_run).as_posix() for path in files_of_run.rglob("*") if path.is_file())
-    assert {name for name in server.files(run) if name not in there} <= {*CHECKPOINTS, "mlflow_model.json"}
+    assert {name for name in server.files(run) if name not in there} <= {
+        *CHECKPOINTS,
+        "mlflow_model.json",
+        "files.sha256",
+    }
     assert set(there) <= set(server.files(run))
     assert run.inputs.dataset_inputs[0].dataset.name == "iris"
 

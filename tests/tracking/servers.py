@@ -13,6 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.runtime import ports
+from tests.forked import Forks, Process
+
+SERVE = """
+import os, sys
+from mlflow import cli, server
+from uvicorn.main import main
+
+def run_here(command, extra_env, **_):
+    os.environ.update(extra_env)
+    main(command[command.index("uvicorn") + 1 :])
+
+server._exec_cmd = run_here
+cli.cli(sys.argv[1:])
+"""
+"""``mlflow server`` in one process, where it would start another for uvicorn: each imports MLflow for seconds."""
 
 
 class MLflowServer:
@@ -23,16 +38,25 @@ class MLflowServer:
         words: further options of the command.
         backend: address of the database; empty: a file in the folder.
         environment: further variables.
+        forks: of its process; ``None``: it is a new Python, slower by seconds.
     """
 
-    def __init__(self, folder: Path, *words: str, backend: str = "", environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *words: str,
+        backend: str = "",
+        environment: dict[str, str] | None = None,
+        forks: Forks | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with ports.take(0) as taken:
             self.port = int(taken.getsockname()[1])
         self.folder, self.words = folder, words
         self.backend = backend or f"sqlite:///{folder}/server.db"
         self.environment = environment or {}
-        self._process: subprocess.Popen[bytes] | None = None
+        self.forks = forks
+        self._process: subprocess.Popen[bytes] | Process | None = None
         self.start()
 
     @property
@@ -42,20 +66,33 @@ class MLflowServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", self.backend]
-        command += ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        words = ["server", "--backend-store-uri", self.backend, "--host", "127.0.0.1", "--port", str(self.port)]
+        words += ["--workers", "1", *self.words]
         if "--default-artifact-root" not in self.words:
-            command += ["--artifacts-destination", str(self.folder / "artifacts")]
+            words += ["--artifacts-destination", str(self.folder / "artifacts")]
         quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        environment = {**quiet, **self.environment}
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, *self.words],
-                env={**os.environ, **quiet, **self.environment},
-                cwd=self.folder,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            if self.forks is None:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "mlflow", *words],
+                    env={**os.environ, **environment},
+                    cwd=self.folder,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            else:
+                self._process = Process(
+                    self.forks,
+                    words,
+                    self.folder,
+                    code=f"import os\nos.environ.update({environment!r})\n{SERVE}",
+                    session=True,
+                    imports=("mlflow.cli", "mlflow.server.fastapi_app"),
+                    stdout=log.fileno(),
+                    stderr=log.fileno(),
+                )
         until = time.monotonic() + 120
         while time.monotonic() < until:
             try:

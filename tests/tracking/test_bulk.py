@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -87,7 +88,11 @@ def test_the_rows_are_those_of_mlflows_client(request_of_run: Request) -> None:
         expected = rows_of(table, columns, single.id)
         assert expected, table
         for run in runs:
-            assert rows_of(table, columns, run.id) == expected, table
+            found = rows_of(table, columns, run.id)
+            for row in found if table in ("runs", "tags") else []:  # each name is another
+                number = re.compile(r"^(mlp-iris-0)-\d$")
+                row |= {name: number.sub(r"\1", str(row[name])) for name in ("name", "value") if name in row}
+            assert found == expected, table
     client = mlflow.MlflowClient(database_uri(Path("mlruns")))
     ours, theirs = (client.get_run(run.id) for run in (runs[1], single))
     assert ours.data.params == theirs.data.params

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sqlite3
 import subprocess
@@ -105,33 +104,6 @@ def test_a_database_that_stays_locked_is_reported_by_what_reads_it(
         "sqlite3 shell.\n",
     )
     no_advice(ended.err)
-
-
-@pytest.mark.slow
-def test_a_run_whose_database_is_locked_all_the_time_is_recorded_by_the_next_command(
-    script: Command, lifecycle: Command, runs: Runs, tmp_path: Path, empty_database: Path
-) -> None:
-    ready(tmp_path, empty_database)
-    with held(tmp_path / "mlruns" / "mlflow.db"):
-        ended = script(COMMAND, "data=iris", "trainer.max_epochs=2", "seed=5")
-    assert (ended.code, ended.err) == (0, "")
-    said = " ".join(ended.out.split())
-    assert re.search(r"Pending \d+ entries of the run \(scores, files\) are in mlruns/spool and not in its", said)
-    assert "another process holds mlruns/mlflow.db. Nothing is lost: the next command, or `lifecycle sync`" in said
-    assert runs() == []
-    ended = lifecycle("sync")
-    assert (ended.code, ended.out) == (
-        0,
-        "Recorded what was left of 1 run in mlruns.\nNothing waits: all runs are recorded.\n",
-    )
-    (run,) = runs()
-    assert (run.info.run_name, run.info.status) == ("mlp-iris-5", "FINISHED")
-    assert run.info.end_time > run.info.start_time
-    assert run.data.params["trainer.max_epochs"] == "2"
-    assert list((tmp_path / "mlruns" / "spool").iterdir()) == []
-    found = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")
-    assert [point.step for point in found.get_metric_history(run.info.run_id, "train_loss")] == [1, 2]
-    assert lifecycle("evaluate", "run=latest").code == 0
 
 
 @pytest.mark.slow

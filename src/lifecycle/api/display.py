@@ -7,11 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lifecycle.fit.history import History
+from lifecycle.fit.history import History, Row
+from lifecycle.fit.rising_rates import LearningRates
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lifecycle.define.summary import Layer
 
 
@@ -84,6 +87,26 @@ class Summary:
         """
         return sum(layer.num_params for layer in self.layers)
 
+    @property
+    def num_frozen(self) -> int:
+        """Number of parameters that fits leave as they are.
+
+        >>> from lifecycle.define.summary import Layer
+        >>> Summary((Layer("0", "Linear", "(None, 1)", 9, num_frozen=9),), "mlp").num_frozen
+        9
+        """
+        return sum(layer.num_frozen for layer in self.layers)
+
+    @property
+    def num_trainable(self) -> int:
+        """Number of parameters that fits train.
+
+        >>> from lifecycle.define.summary import Layer
+        >>> Summary((Layer("0", "Linear", "(None, 1)", 9, num_frozen=4),), "mlp").num_trainable
+        5
+        """
+        return self.num_params - self.num_frozen
+
     def __repr__(self) -> str:
         from lifecycle.console.report import summary_text  # rich and Lightning, which a loaded model does not need
 
@@ -96,12 +119,45 @@ class Summary:
             f"<td style='text-align:right'>{layer.num_params:,}</td></tr>"
             for layer in self.layers
         )
-        title = f"{escape(self.name)}: {self.num_params:,} parameters"
+        frozen = f", {self.num_trainable:,} trainable, {self.num_frozen:,} frozen" if self.num_frozen else ""
+        title = f"{escape(self.name)}: {self.num_params:,} parameters{frozen}"
         return f"<table><caption>{title}</caption><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
 
+class Columns(dict[str, list[float]]):
+    """The columns of a history by name; ``loss`` and ``accuracy`` are those of training, as in Keras.
+
+    >>> Columns(train_loss=[0.7], val_loss=[0.8])["loss"], "loss" in Columns(train_loss=[0.7])
+    ([0.7], True)
+    """
+
+    def __missing__(self, name: str) -> list[float]:
+        """Return the column of training of a name without a part."""
+        if f"train_{name}" in self.keys():
+            return self[f"train_{name}"]
+        raise KeyError(f"{name!r}; columns: {', '.join(self)}")
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or super().__contains__(f"train_{name}")
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a column, or a default.
+
+        >>> Columns(train_loss=[0.7]).get("loss"), Columns(train_loss=[0.7]).get("mae", [])
+        ([0.7], [])
+        """
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+
+@dataclass(frozen=True, repr=False)
 class FitHistory(History):
     """The history that :meth:`lifecycle.Model.fit` returns: a :class:`History` that can be plotted.
+
+    Attributes:
+        logged: what callbacks logged: ``{"step": ..., "lr-Adam": ...}``, a row for each time.
 
     >>> rows = ({"epoch": 1.0, "train_loss": 0.7}, {"epoch": 2.0, "train_loss": 0.5})
     >>> history = FitHistory(rows, best_epoch=None, weights_epoch=2, stopped="max_epochs=2 was reached")
@@ -112,6 +168,26 @@ class FitHistory(History):
     0      1         0.7
     1      2         0.5
     """
+
+    logged: tuple[Row, ...] = ()
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """The columns by name, a value for each epoch; ``history["loss"]`` is ``train_loss``, as in Keras."""
+        return Columns(super().history)
+
+    @property
+    def params(self) -> dict[str, int]:
+        """The number of epochs, as in Keras.
+
+        >>> FitHistory(({"epoch": 1.0, "train_loss": 0.7},), None, 1, "max_epochs=1 was reached").params
+        {'epochs': 1}
+        """
+        return {"epochs": len(self.rows)}
+
+    def __getitem__(self, name: str) -> list[float]:
+        """Return a column: ``history["loss"]``, ``history["val_accuracy"]``."""
+        return self.history[name]
 
     def plot(self) -> Picture:
         """Return the learning curves: the loss and each metric over the epochs, the best epoch marked.
@@ -132,6 +208,38 @@ class FitHistory(History):
     def _repr_html_(self) -> str:
         # The last rows alone: a fit has up to 300 epochs by default.
         return f"<p>{escape(repr(self))}</p>{self.frame.tail().to_html(index=False)}"
+
+
+class FoundRates(LearningRates):
+    """The losses that :meth:`lifecycle.Model.find_lr` returns; they can be plotted.
+
+    >>> FoundRates((0.001, 0.01, 0.1), (0.7, 0.5, 0.6), 0.01, used=0.001)
+    the loss falls most steeply at 0.01; the optimizer has 0.001
+    """
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """A row for each step: ``lr`` and ``loss``.
+
+        >>> FoundRates((0.001, 0.01), (0.7, 0.5), 0.01, used=0.001).frame.shape
+        (2, 2)
+        """
+        import pandas as pd
+
+        return pd.DataFrame({"lr": self.rates, "loss": self.losses})
+
+    def plot(self) -> Picture:
+        """Return the loss over the learning rate, with the suggestion marked.
+
+        >>> FoundRates((0.001, 0.01), (0.7, 0.5), 0.01, used=0.001).plot()
+        <png picture of ... bytes; .save(path) writes it>
+        """
+        from lifecycle.plots import learning_rates
+
+        return _png(lambda file: learning_rates.draw(self, file))
+
+    def __repr__(self) -> str:
+        return self.sentence
 
 
 def _png(draw: Callable[[io.BytesIO], object]) -> Picture:

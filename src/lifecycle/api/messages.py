@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lifecycle.data.sources.in_memory import PATH
-from lifecycle.errors import UNSET, Either, RequestError, Setting, Text, Wording
+from lifecycle.errors import UNSET, Either, FieldError, RequestError, Setting, Text, Wording
 from lifecycle.runtime.faults import explained
 
 ARGUMENTS = {"max_epochs": "epochs"}
@@ -18,6 +18,9 @@ GROUPS = ("trainer", "optimizer", "schedule", "model", "data")
 
 IN_MEMORY = {("data.path", PATH), ("data", "table"), ("data", "array")}
 """Settings with which :mod:`lifecycle.api.request` composes a request for rows in memory."""
+
+OWN_NETWORK = Setting("model", "network")
+"""The setting of a network that the caller gave."""
 
 FOLDS = {"cv.folds": "cv", "cv.repeats": "repeats"}
 """Arguments of ``cross_validate`` by the keys of the command line."""
@@ -46,6 +49,8 @@ class Python(Wording):
             return name
         # Double quotes, as in the documentation; repr() has single ones.
         written = json.dumps(value) if isinstance(value, str) else repr(value)
+        if setting == OWN_NETWORK:
+            return "the network"
         return f"Model({written})" if key == "model" else f"{name}={written}"
 
     def either(self, phrase: Either) -> str:
@@ -63,7 +68,10 @@ def worded_for_python() -> Iterator[None]:
         with explained():  # a full disk or too little memory becomes an error with a remedy as well
             yield
     except RequestError as error:
-        raise error.worded(PYTHON) from error
+        # From the cause of the error: the error itself would be printed a second time, as would that of a field.
+        cause = error.__cause__
+        said = isinstance(cause, FieldError) or type(cause).__module__.startswith("omegaconf")
+        raise error.worded(PYTHON).with_traceback(error.__traceback__) from None if said else cause
 
 
 def worded(note: Text) -> str:

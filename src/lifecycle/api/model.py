@@ -6,248 +6,31 @@ numbers.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from lifecycle import layout
-from lifecycle.api import request, training_rows
-from lifecycle.api.display import FitHistory, Picture, Summary
+from lifecycle.api import definition, hints, objects, request
+from lifecycle.api.continuing import Before
+from lifecycle.api.display import FitHistory, FoundRates
 from lifecycle.api.messages import worded_for_python
-from lifecycle.config.resolve import resolve
+from lifecycle.api.weights import WithWeights
 from lifecycle.config.tasks import check_names
-from lifecycle.contract import MULTILABEL
-from lifecycle.data.columns import label_sets
-from lifecycle.data.columns.missing_values import REFUSE
-from lifecycle.data.sources import in_memory, label_arrays
-from lifecycle.errors import RequestError
 from lifecycle.predict import saved_model
 from lifecycle.predict.trained_model import TrainedModel
 from lifecycle.runtime.processes import turn
-from lifecycle.runtime.quiet import one_at_a_time
 from lifecycle.tracking import found_run
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pytorch_lightning as pl
 
-    from lifecycle.api.training_rows import TrainingRows
-    from lifecycle.config.schema import Request, TrackingConfig
+    from lifecycle.config.schema import TrackingConfig
     from lifecycle.optimizers import OptimizerConfig
     from lifecycle.schedules import ScheduleConfig
 
 
-class Predictor:
-    """Evaluates and predicts with a fitted model; :class:`lifecycle.Model` adds the steps before."""
-
-    _trained: TrainedModel | None = None
-
-    def evaluate(
-        self,
-        X: Any,  # noqa: N803
-        y: Any,
-        missing: str = REFUSE,
-        sample_weight: Any = None,
-    ) -> dict[str, float]:
-        """Step 4, evaluate: the loss and the metrics of the model on rows, each scored once.
-
-        Args:
-            X: as :meth:`fit` takes it.
-            y: the true classes, labels or values, as :meth:`fit` takes them; columns of labels with other names than
-                the model's are in the order of :attr:`classes_`.
-            missing: ``"impute"`` fills missing values in columns that were complete in training; ``"refuse"`` raises.
-            sample_weight: ``(rows,)`` numbers of 0 or more; ``None``: each row counts the same, also if the model was
-                fitted with weights.
-
-        Returns:
-            ``{"loss": ..., "accuracy": ...}``; metrics of a regression are in the target's own units.
-
-        Raises:
-            RequestError: the model is not fitted yet, a row cannot be used, or y has an unknown class.
-
-        >>> sorted(model.evaluate(X, y))
-        ['accuracy', 'loss']
-        """
-        from lifecycle.api import fit
-
-        trained = self._fitted()
-        with worded_for_python():
-            with one_at_a_time():  # pandas, which is not safe with threads that change warning filters
-                frame = _rows(X, trained)
-                weights = in_memory.weights_of(sample_weight, len(frame))
-                labelled = frame.assign(**_targets(y, frame, trained))
-            return fit.evaluate(replace(trained, missing=missing), labelled, weights)
-
-    def predict(self, X: Any, missing: str = REFUSE) -> np.ndarray[Any, Any]:  # noqa: N803
-        """Step 5, predict: the class of each row, in the dtype of y, or its value in the units of y: ``(rows,)``.
-
-        Of several labels: ``(rows, labels) int64``, 1 where a row has a label, in the order of :attr:`classes_`.
-
-        Args:
-            X: as :meth:`fit` takes it. Columns of a DataFrame are found by name; additional columns are ignored.
-            missing: ``"impute"`` fills missing values in columns that were complete in training; ``"refuse"`` raises.
-
-        Raises:
-            RequestError: the model is not fitted yet, or a column or value is missing or cannot be used.
-
-        >>> model.predict(X[:3])
-        array(['...', '...', '...'], dtype='<U5')
-        """
-        trained = self._fitted()
-        if trained.spec.task == MULTILABEL:
-            return np.asarray(self.predict_proba(X, missing) > 0.5, dtype=np.int64)
-        with worded_for_python():
-            predicted = _predict(X, trained, "^predicted$", missing)[:, 0]
-        if not trained.spec.class_names:
-            return predicted
-        # Predictions are texts, as a file would have them; y may have held ints or bools.
-        codes = {name: code for code, name in enumerate(trained.spec.class_names)}
-        return _classes(trained)[[codes[name] for name in predicted]]
-
-    def predict_proba(self, X: Any, missing: str = REFUSE) -> np.ndarray[Any, Any]:  # noqa: N803
-        """Return the probability of each class or label, ``(rows, classes)``, in the order of :attr:`classes_`.
-
-        Args:
-            X: as :meth:`predict` takes it.
-            missing: as in :meth:`predict`.
-
-        Raises:
-            RequestError: as :meth:`predict`; or the model is a regression.
-
-        >>> model.predict_proba(X[:3]).sum(axis=1).round(6).tolist()
-        [1.0, 1.0, 1.0]
-        """
-        trained = self._fitted()
-        if not trained.spec.class_names:
-            raise RequestError(
-                "predict_proba", "is for classes, and this model predicts a value", remedy="Use predict."
-            )
-        with worded_for_python():
-            return _predict(X, trained, "^probability_", missing)
-
-    @property
-    def classes_(self) -> np.ndarray[Any, Any]:
-        """The classes as in y, or the labels, in the order of the probabilities; empty for a regression.
-
-        >>> model.classes_
-        array(['above', 'below'], dtype='<U5')
-        """
-        return _classes(self._fitted())
-
-    @property
-    def trained(self) -> TrainedModel:
-        """The fitted network with its preprocessing, as it is saved and as the command line loads it.
-
-        >>> model.trained.spec.task, model.trained.columns
-        ('binary', ('x0', 'x1'))
-        >>> model.trained.network  # PyTorch's
-        Sequential(
-        ...
-        """
-        return self._fitted()
-
-    def summary(self) -> Summary:
-        """Return the layers with their output shapes and parameters, as a table for a terminal or a notebook.
-
-        Raises:
-            RequestError: the model is not fitted yet, so there is no network.
-
-        >>> model.summary()
-        layer   type     output shape   parameters
-        0       Linear   (None, 8)              24
-        1       ReLU     (None, 8)               0
-        2       Linear   (None, 1)               9
-        <BLANKLINE>
-        total parameters: 33
-        """
-        from lifecycle.define.summary import summarize
-
-        trained = self._fitted()
-        return Summary(tuple(summarize(trained.network, trained.spec)), trained.model_name)
-
-    def plot(self) -> Picture:
-        """Return a diagram of the network, from input to output.
-
-        Raises:
-            RequestError: the model is not fitted yet, so there is no network.
-
-        >>> model.plot()
-        <svg picture of ... bytes; .save(path) writes it>
-        """
-        from lifecycle.plots import diagram
-
-        trained = self._fitted()
-        return Picture(diagram.draw(trained.network, trained.model_name, trained.spec).encode(), "svg")
-
-    def save(self, path: str | Path) -> Path:
-        """Write the model into a folder: three files, none of them a pickle.
-
-        Args:
-            path: a folder that is new or empty, or holds a saved model, which is replaced.
-
-        Raises:
-            RequestError: the model is not fitted yet, or the folder holds other files.
-            DiskError: the disk is full.
-
-        >>> sorted(file.name for file in model.save("above_or_below").iterdir())
-        ['lifecycle.json', 'preprocessing.skops', 'weights.safetensors']
-        """
-        folder = Path(path).expanduser()
-        # A file in place of a folder counts as a folder with an unknown file.
-        names = {file.name for file in folder.iterdir()} if folder.is_dir() else {""} if folder.exists() else set()
-        if names and not names <= {layout.MANIFEST, layout.WEIGHTS, layout.PREPROCESSING}:
-            raise RequestError([str(path)], "holds something that is no saved model", remedy="Name a new folder.")
-        with worded_for_python():
-            saved_model.save(self._fitted(), folder)
-        return folder
-
-    def _fitted(self) -> TrainedModel:
-        if self._trained is None:
-            raise RequestError("the model", "is not fitted yet", remedy="Call fit(X, y), or Model.load(folder).")
-        return self._trained
-
-
-def _rows(X: Any, trained: TrainedModel) -> pd.DataFrame:  # noqa: N803
-    """Return rows as a frame; columns without names get those of training, by position."""
-    frame, _ = in_memory.inputs_of(X)
-    return in_memory.like(frame, X, list(trained.columns))
-
-
-def _predict(X: Any, trained: TrainedModel, columns: str, missing: str) -> np.ndarray[Any, Any]:  # noqa: N803
-    """Return the columns of the predictions whose names match a regular expression: ``(samples, columns)``."""
-    with one_at_a_time():
-        rows = _rows(X, trained)
-        samples = replace(trained, missing=missing).samples(rows)
-        inputs = trained.inputs(samples, rows)
-    outputs = trained.outputs(inputs)  # not locked: torch predicts on several threads, pandas does not
-    with one_at_a_time():
-        return trained.as_frame(outputs, samples).filter(regex=columns).to_numpy()
-
-
-def _targets(y: Any, frame: pd.DataFrame, trained: TrainedModel) -> dict[str, Any]:
-    """Return the columns of the target of rows to score."""
-    spec = trained.spec
-    if spec.task != MULTILABEL:
-        return {spec.target_name: in_memory.targets_of(y, len(frame), frame.columns)[1]}
-    several = label_arrays.read(y, MULTILABEL, labels=spec.class_names)
-    sets = in_memory.targets_of(y if several is None else several.sets, len(frame), frame.columns)[1]
-    label_sets.check_known(sets, spec.class_names, "y")
-    columns = trained.data.describe_target(frame).columns
-    return dict(label_sets.as_columns(sets, columns)) if columns else {spec.target_name: sets}
-
-
-def _classes(trained: TrainedModel) -> np.ndarray[Any, Any]:
-    known = () if trained.spec.task == MULTILABEL else trained.settings.get("class_values")
-    values = known or trained.spec.class_names
-    # NumPy would turn 1 and "a" into two texts.
-    return np.array(values, dtype=None if len({type(value) for value in values}) < 2 else object)
-
-
-class Model(Predictor):
+class Model(WithWeights):
     """A neural network with its five steps.
 
     >>> import numpy as np
@@ -277,13 +60,16 @@ class Model(Predictor):
         run_id: of the MLflow run in which the last fit was tracked; else ``None``.
     """
 
-    def __init__(self, name: str = "mlp", **fields: Any) -> None:
+    def __init__(self, network: Any = "mlp", /, **fields: Any) -> None:
         """Step 1, define: choose an architecture; :meth:`fit` builds the network, whose sizes depend on the data.
 
         Args:
-            name: of a model plugin: ``"mlp"``, ``"cnn"``, ``"lstm"``, ``"sequential"`` or an installed one, which
-                `lifecycle plugins` lists.
-            fields: its hyper-parameters, ``hidden=[64, 32]``.
+            network: name of a model plugin: ``"mlp"``, ``"cnn"``, ``"lstm"``, ``"sequential"`` or an installed one,
+                which `lifecycle plugins` lists. Or a network that returns logits or values: a ``torch.nn.Module``, of
+                which each fit trains a copy; a class or function that returns one, with a required first argument it
+                gets the :class:`lifecycle.contract.DataSpec`; or a list of layers, as words of ``model=sequential``
+                (``["dense: 12", "relu", "output"]``) or of ``torch.nn``.
+            fields: its hyper-parameters, ``hidden=[64, 32]``; of a class or function its arguments.
 
         Raises:
             RequestError: there is no such plugin or field, or a value is out of range.
@@ -293,19 +79,19 @@ class Model(Predictor):
             ...
         lifecycle.errors.RequestError: hiden is not a field of Model("mlp"), got [8]. Did you mean hidden? ...
         """
-        self.name = name
         with worded_for_python():
-            self._plugin = request.plugin("model", name, fields, f'Model("{name}")')
+            self.name, self._plugin = definition.read(network, fields)
         self.history: FitHistory | None = None
         self.run_id: str | None = None
         self._trained: TrainedModel | None = None
+        self._before: Before | None = None
         self.compile()  # so that fit() works without a call of compile(), with the defaults
 
     def compile(
         self,
-        optimizer: str | OptimizerConfig = "adam",
-        loss: str | None = None,
-        metrics: Sequence[str] | str | None = None,
+        optimizer: str | OptimizerConfig | Any = "adam",
+        loss: str | Callable[..., Any] | None = None,
+        metrics: Any = None,
         *,
         schedule: str | ScheduleConfig = "none",
         class_weights: str | dict[Any, float] | None = None,
@@ -315,16 +101,18 @@ class Model(Predictor):
         """Step 2, compile: choose loss, optimizer and metrics.
 
         Args:
-            optimizer: a name (``"adam"``, ``"sgd"``, all of ``torch.optim``), or one of :mod:`lifecycle.optimizers`.
-            loss: a name, such as ``"binary_crossentropy"`` or ``"mae"``; ``None``: the default of the task.
-            metrics: names, such as ``["accuracy", "f1"]``; ``None``: the default of the task.
+            optimizer: a name, ``"adam"``, or one of :mod:`lifecycle.optimizers`; or of torch: a class, a
+                ``functools.partial`` of it, an optimizer, or a function that returns one for parameters.
+            loss: a name, such as ``"mae"``; ``None``: the default of the task. Or a loss of torch, or a function of
+                ``(outputs, targets)`` or ``(y_true, y_pred)``: logits and codes of classes, or values ``(batch, 1)``.
+            metrics: names, such as ``["accuracy", "f1"]``; ``None``: the default of the task. Or functions of
+                ``(y_true, y_pred)`` as in scikit-learn, objects of torchmetrics, a mapping of names to these.
             schedule: learning rate schedule: a name, or one of :mod:`lifecycle.schedules`.
             class_weights: ``"balanced"``, or a weight for each class.
             label_smoothing: share of each label that is spread evenly over the classes.
             fields: fields of the optimizer, ``lr=0.01``.
 
-        Returns:
-            The model itself.
+        Returns: the model itself.
 
         Raises:
             RequestError: there is no such name or field, or a value is out of range.
@@ -335,47 +123,58 @@ class Model(Predictor):
         >>> model = Model("mlp").compile(AdamW(lr=0.01), schedule=Cosine(warmup_epochs=5), class_weights="balanced")
         """
         with worded_for_python():
-            names = None if metrics is None else [metrics] if isinstance(metrics, str) else list(metrics)
-            check_names(loss, names)
+            hints.check(fields, {"lr"}, hints.COMPILING, hints.FITTED)
+            names, read = objects.metrics(metrics), objects.loss(loss)
+            check_names(read.loss, names)
             self._compiled_with = request.Compiled(
-                optimizer=request.typed("optimizer", optimizer, fields),
+                optimizer=objects.optimizer(optimizer, fields) or request.typed("optimizer", optimizer, fields),
                 schedule=request.typed("schedule", schedule, {}),
-                loss=loss,
+                loss=read.loss,
                 metrics=names,
                 class_weights=class_weights,
-                label_smoothing=label_smoothing,
+                label_smoothing=label_smoothing or read.label_smoothing,
+                task=read.task or request.task_of(read.loss),
             )
+            self._trained = definition.completed(self._trained, self._compiled_with)
         return self
 
     def fit(
-        self, X: Any, y: Any, *,  # noqa: N803 - scikit-learn's and Keras's name
+        self, X: Any, y: Any = None, *,  # noqa: N803 - scikit-learn's and Keras's name
         epochs: int = 300, batch_size: int | None = None, early_stopping: bool | None = None,
-        validation_split: float = 0.0, validation_data: tuple[Any, ...] | None = None, sample_weight: Any = None,
-        groups: Any = None, seed: int = 0, split_seed: int | None = None,
+        validation_split: float = 0.0, validation_data: Any = None, sample_weight: Any = None, class_weight: Any = None,
+        groups: Any = None, classes: Any = None, seed: int = 0, split_seed: int | None = None,
         task: str | None = None, scaling: str = "standard", scale_target: bool = True,
         types: Mapping[str, Any] | None = None, verbose: int = 1, callbacks: Sequence[pl.Callback] | pl.Callback = (),
+        steps_per_epoch: int | None = None, initial_epoch: int = 0, resume: bool = False, channels_last: bool = False,
         track: bool | None = None, tracking: TrackingConfig | str | Path | None = None, **trainer: Any,
     ) -> FitHistory:  # fmt: skip
-        """Step 3, fit: train a new network on rows, each time it is called.
+        """Step 3, fit: train a new network on rows, each time it is called; or train the last one further.
 
         Args:
             X: ``(rows, features)``, ``(rows, steps, features)`` or ``(rows, channels, height, width)``; see the class.
+                Or batches of ``(X, y)``: a DataLoader, a dataset of torch, a generator with ``steps_per_epoch``.
             y: ``(rows,)`` classes or values as you have them; or ``(rows, labels)`` of 0 and 1, or a row's labels.
-            epochs: most passes over the rows.
+            epochs: most passes over the rows; 300 by default, as for the command.
             batch_size: rows of a step, at most all training rows; ``None``: 32.
             early_stopping: end when ``monitor`` has not improved for ``patience`` epochs; ``None``: if rows validate.
             validation_split: share of the rows that validate and choose the best epoch, stratified by class.
-            validation_data: ``(X, y)`` or ``(X, y, sample_weight)`` to validate, instead of a split.
+            validation_data: ``(X, y)``, ``(X, y, sample_weight)`` or batches to validate, instead of a split.
             sample_weight: ``(rows,)`` weights of 0 or more in the loss and all scores; rows of weight 0 are left out.
+            class_weight: ``"balanced"`` or a weight for each class in the training loss, as ``class_weights`` above.
             groups: ``(rows,)`` for instance patients: validation_split does not divide a group; ``None``: none.
+            classes: all classes, where y may lack some; ``None``: those of y.
             seed: of the split, the initial weights, the order of rows and dropout.
-            split_seed: of the split alone, so that fits with several seeds validate on the same rows; ``None``: seed.
+            split_seed: of the split alone; ``None``: seed.
             task: ``"classification"``, ``"multilabel"`` or ``"regression"``; ``None``: from the loss, or from y.
             scaling: of numbers: ``"standard"``, ``"minmax"`` or ``"none"``; learnt from training rows alone.
             scale_target: regression: train on the standardised target; predictions are in the units of y.
             types: what columns mean, ``{"zip": "category", "when": "time"}``, where it is not as inferred.
             verbose: 0 silent, 1 a progress bar, 2 a line an epoch.
-            callbacks: Lightning callbacks.
+            callbacks: Lightning callbacks. An ``EarlyStopping`` stands in place of the one of ``early_stopping``.
+            steps_per_epoch: batches in an epoch, where X yields them.
+            initial_epoch: number of epochs that are done, as in Keras: ``epochs`` is then the number of all.
+            resume: train the last network ``epochs`` further, with the state of its optimizer.
+            channels_last: images have the shape ``(rows, height, width, channels)``, here and in ``predict``.
             track: record the fit in MLflow, in ``mlruns/``; ``None``: only inside ``mlflow.start_run()``, in that run.
             tracking: where ``track=True`` records: a folder, or a ``TrackingConfig``; ``None``: in ``mlruns/``.
             trainer: other fields of ``trainer`` on the command line, ``patience=10``, ``accelerator="gpu"``.
@@ -388,51 +187,100 @@ class Model(Predictor):
         >>> history.best_epoch == history.weights_epoch  # the weights are those of the best epoch
         True
         """
-        with worded_for_python(), turn():
-            rows = training_rows.read(X, y, validation_split, validation_data, sample_weight, groups, task)
-            task = task or (MULTILABEL if rows.has_sets else request.task_of(self._compiled_with.loss))
-            data = request.data(rows, task, scaling, scale_target, split_seed, types)
-            # The default of `monitor` is val_loss, which a fit without validation rows does not have.
-            stops = rows.validates if early_stopping is None else early_stopping
-            fields = request.trainer({"epochs": epochs, "batch_size": batch_size, "early_stopping": stops, **trainer})
-            steps = request.FitArguments(self.name, self._plugin, self._compiled_with, fields)
-            return self._fit(request.compose(steps, data, tracking, seed, verbose, bool(track)), rows, callbacks, track)
+        return self._fit({name: value for name, value in locals().items() if name != "self"})
 
-    def _fit(self, config: Request, rows: TrainingRows, callbacks: Any, track: bool | None) -> FitHistory:
+    def _fit(self, arguments: dict[str, Any]) -> FitHistory:
         """Fit, and keep the result; a fit that fails leaves the model as it was."""
-        from lifecycle.api import fit  # imports Lightning, which takes a second and only a fit needs
+        from lifecycle.api import fit, fit_call  # imports Lightning, which takes a second and only a fit needs
 
-        fitted = fit.run(resolve(config), rows.rows, fit.callback_list(callbacks), track)
+        with worded_for_python(), turn():
+            start = replace(self._start, channels_last=bool(arguments["channels_last"]))
+            defined = fit_call.Defined(self.name, self._plugin, self._compiled_with, start, self._before)
+            job, given = fit_call.FitCall(**arguments).read(defined)
+            fitted = fit.run(job, given)
         self.history, self._trained, self.run_id = fitted.history, fitted.trained, fitted.run_id
+        self._before = Before(fitted.trained, job, fitted.kept)
         return fitted.history
 
+    def find_lr(
+        self, X: Any, y: Any = None, *, lowest: float = 1e-6, highest: float = 1.0, steps: int = 100, **options: Any  # noqa: N803
+    ) -> FoundRates:  # fmt: skip
+        """Search a learning rate: train a network while the rate rises from step to step, as Lightning's tuner does.
+
+        Args:
+            X: as in :meth:`fit`.
+            y: as in :meth:`fit`.
+            lowest: rate of the first step.
+            highest: rate of the last step.
+            steps: number of steps.
+            options: further arguments of :meth:`fit`, ``batch_size=16``.
+
+        Returns:
+            The losses, with ``suggestion`` and ``plot()``; the model stays as it is.
+
+        Raises:
+            RequestError: rows or arguments cannot be used.
+
+        >>> found = model.find_lr(X, y, batch_size=10)
+        >>> 1e-6 < found.suggestion < 1
+        True
+        """
+        from lifecycle.api import fit, fit_call
+
+        with worded_for_python(), turn():
+            defined = fit_call.Defined(self.name, self._plugin, self._compiled_with, self._start, None)
+            job, given = fit_call.of_options(type(self).fit, {"X": X, "y": y, **options}).read(defined)
+            found = fit.find_rates(job, given, lowest, highest, steps)
+        return FoundRates(found.rates, found.losses, found.suggestion, found.used)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state of a copy, which cannot continue the fit: checkpoints are of one process."""
+        return {**self.__dict__, "_before": None if self._trained is None else Before(self._trained)}
+
+    def __getattr__(self, name: str) -> Any:
+        # Only for names that are not found. Notebooks ask for many, such as _repr_png_.
+        raise AttributeError(hints.attribute(name) or f"'Model' object has no attribute {name!r}")
+
     @classmethod
-    def load(cls, path: str | Path) -> Model:
+    def load(cls, path: str | Path, network: Any = None) -> Model:
         """Return the model in a folder that :meth:`save` or a run wrote.
+
+        A file never chooses code. A network of your own class or function is loaded with what you give; layers of
+        ``torch.nn`` in ``nn.Sequential`` are part of the file.
+
+        Args:
+            path: the folder.
+            network: the network, class or function that the model was made with; ``None``: the file describes it, or
+                it was given to ``Model`` in this process.
 
         Raises:
             SavedModelError: the folder has no saved model, it was altered, or it needs a plugin that is not installed.
+            RequestError: the network is of code that the folder does not hold.
 
         >>> folder = model.save("sides")
         >>> bool((Model.load("sides").predict(X) == model.predict(X)).all())
         True
         """
         with worded_for_python():
-            trained = saved_model.load(Path(path).expanduser())
+            trained = saved_model.load(Path(path).expanduser(), network)
         model = cls.__new__(cls)  # without __init__, which takes the fields of a plugin, and these are checked already
         model.name, model._plugin = trained.model_name, trained.model
         model.history, model.run_id, model._trained = None, trained.provenance.get("run_id"), trained
+        model._before = Before(trained)
         # For a later fit(): evaluate() takes the loss and the metrics that the saved model records.
         model.compile()
         return model
 
     @classmethod
-    def from_run(cls, run: str, *, tracking: TrackingConfig | str | Path | None = None, **which: Any) -> Model:
+    def from_run(
+        cls, run: str, *, tracking: TrackingConfig | str | Path | None = None, network: Any = None, **which: Any
+    ) -> Model:
         """Return the model of a run.
 
         Args:
             run: an id or its first characters, ``"latest"``, ``"best"`` or ``"models:/name@alias"``.
             tracking: where the run is recorded, as :meth:`fit` takes it.
+            network: as in :meth:`load`.
             which: ``metric`` by which ``"best"`` ranks, ``sweep`` to search within.
 
         Raises:
@@ -443,11 +291,9 @@ class Model(Predictor):
         True
         """
         with worded_for_python():
-            return cls.load(
-                found_run.find(found_run.Which(run, tracking=request.tracking_config(tracking), **which)).model_folder()
-            )
+            found = found_run.find(found_run.Which(run, tracking=request.tracking_config(tracking), **which))
+            return cls.load(found.model_folder(), network)
 
     def __repr__(self) -> str:
         state = "not fitted" if self._trained is None else f"fitted: {self._trained.spec.task}"
-        fields = ", ".join(f"{name}={value!r}" for name, value in dataclasses.asdict(self._plugin).items())
-        return f'Model("{self.name}", {fields}), {state}'
+        return f"{definition.shown(self.name, self._plugin)}, {state}"

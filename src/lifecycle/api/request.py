@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import OmegaConf, open_dict
+from omegaconf import OmegaConf, flag_override, open_dict
 
 from lifecycle import registry
 from lifecycle.api.training_rows import TrainingRows
 from lifecycle.config.choices import TYPED, name_of
 from lifecycle.config.request_record import FROM_PYTHON
 from lifecycle.config.schema import Request, RunConfig, TrackingConfig, TrainerConfig
-from lifecycle.config.structured import structured, template
+from lifecycle.config.structured import structured, structured_object, template
 from lifecycle.config.tasks import TASKS
 from lifecycle.config.tracking_address import is_server
 from lifecycle.contract import REGRESSION
@@ -36,6 +36,7 @@ class Compiled:
     metrics: list[str] | None
     class_weights: Any
     label_smoothing: float
+    task: str | None = None  # that the loss decides; None: it does not
 
 
 def plugin(kind: str, name: str, fields: dict[str, Any], owner: str) -> Any:
@@ -169,6 +170,7 @@ def compose(
     seed: int,
     verbose: int,
     audited: bool = True,
+    not_recorded: Sequence[str] = (),
 ) -> Request:
     """Return the request that Hydra would compose of the same settings.
 
@@ -179,6 +181,7 @@ def compose(
         seed: of the run.
         verbose: 0, 1 or 2.
         audited: whether to look at the rows first; nobody sees the findings of a fit that is not recorded.
+        not_recorded: objects that the fit depends on and no record holds, a clause each.
 
     Raises:
         RequestError: a value is not of its field's type.
@@ -193,24 +196,26 @@ def compose(
         "tracking": tracking_config(tracking),
     }
     root = structured(RunConfig)
-    with open_dict(root):
+    with open_dict(root), flag_override(root, "no_deepcopy_set_nodes", True):
         for name, config in groups.items():
-            root[name] = OmegaConf.structured(config)
-    weights = compiled.class_weights
-    if isinstance(weights, dict):  # keys of a configuration are texts
-        weights = {str(name): value for name, value in weights.items()}
+            root[name] = structured_object(config)
     values = {
-        "loss": compiled.loss,
-        "metrics": compiled.metrics,
+        "loss": None if compiled.loss is None else str(compiled.loss),
+        "metrics": None if compiled.metrics is None else [*map(str, compiled.metrics)],
         "label_smoothing": compiled.label_smoothing,
-        "class_weights": weights,
+        "class_weights": _with_texts(compiled.class_weights),
         "seed": seed,
         "verbose": verbose,
         "audit": "on" if audited else "off",
     }
     for name, value in values.items():
         _set(root, name, plain(value))
-    return Request(root, _choices(root, steps.model_name), FROM_PYTHON)
+    return Request(root, _choices(root, steps.model_name), FROM_PYTHON, not_recorded=tuple(not_recorded))
+
+
+def _with_texts(weights: Any) -> Any:
+    """Return weights by class with texts as keys, as those of a configuration are."""
+    return {str(name): value for name, value in weights.items()} if isinstance(weights, dict) else weights
 
 
 def _choices(root: Any, model_name: str) -> dict[str, str]:

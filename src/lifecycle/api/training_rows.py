@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from lifecycle.contract import MULTILABEL
+from lifecycle.contract import MULTILABEL, Split
 from lifecycle.data.columns import label_sets
 from lifecycle.data.sources import in_memory, label_arrays
 from lifecycle.data.sources.in_memory import MemoryRows
@@ -46,7 +47,8 @@ class TrainingRows:
     @property
     def validates(self) -> bool:
         """Whether some rows validate."""
-        return self.rows.split is not None or self.validation_split is not None
+        split = self.rows.split
+        return self.validation_split is not None if split is None else len(split.val) > 0
 
 
 def read(
@@ -57,6 +59,7 @@ def read(
     sample_weight: Any,
     groups: Any = None,
     task: str | None = None,
+    classes: Any = None,
 ) -> TrainingRows:
     """Return the rows that the arguments of :meth:`lifecycle.Model.fit` hold.
 
@@ -87,8 +90,32 @@ def read(
         if split is not None:
             raise RequestError("groups", "are for validation_split", remedy="Leave it out with validation_data.")
         frame, group = in_memory.with_column(frame, GROUP, groups_of(groups, len(frame)))
+    target_name = names or target
+    if classes is not None and isinstance(target_name, str):
+        if share:
+            raise RequestError("classes", "cannot be used with validation_split", remedy="Give validation_data.")
+        frame, split = _with_classes(frame, split, target_name, classes)
     found = MemoryRows(frame, split)
     return TrainingRows(found, shape, names or target, weight, share, group, has_sets=several is not None)
+
+
+def _with_classes(
+    frame: pd.DataFrame, split: Split | None, target: str, classes: Any
+) -> tuple[pd.DataFrame, Split | None]:
+    """Return rows after which there is one of each absent class, which is in no part of the split.
+
+    A network has an output for each class of all rows, whichever part they are in.
+    """
+    known = list(in_memory.array(classes, "classes"))
+    absent = [value for value in known if value not in set(frame[target].tolist())]
+    unknown = next((value for value in frame[target] if value not in known), None)
+    if unknown is not None:
+        raise RequestError("classes", f"do not hold {unknown!r}, which y has", remedy="Name all classes.")
+    rows = np.arange(len(frame))
+    split = split or Split(rows, rows[:0], rows[:0])
+    values = pd.Series(absent).astype(frame[target].dtype).to_numpy()
+    copies = frame.iloc[[0] * len(absent)].assign(**{target: values})
+    return (pd.concat([frame, copies], ignore_index=True) if absent else frame), split
 
 
 def _with_sets(validation: Any, labels: Sequence[str]) -> Any:

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from lifecycle.config import bounded_yaml
+from lifecycle.config import bounded_yaml, fields
 from lifecycle.config.explain import explain
 from lifecycle.errors import RequestError, Setting, field_error, unknown_field
 from lifecycle.tracking.found_run import Which
@@ -52,8 +52,7 @@ def read_known(
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not equals or not key:
-            example = f"lifecycle {subcommand} run=latest" if "run" in names else f"lifecycle {subcommand} port=5001"
-            remedy = f"Type for instance {example}."
+            remedy = f"Type for instance lifecycle {subcommand} {_example(cls)}."
             raise RequestError(subcommand, "takes key=value arguments", argument, remedy)
         # +run= and ~run= are meant for the option too, and are refused below.
         if key.split(".")[0].lstrip("+~") not in names:
@@ -64,6 +63,19 @@ def read_known(
         except OmegaConfBaseException as error:
             raise explain(error, arguments) from error
     return _instance(config, names, arguments), others
+
+
+def _example(cls: Any) -> str:
+    """Return an argument of a subcommand: its first option, with a value that can be typed as it is."""
+    known = {field.name: field for field in dataclasses.fields(cls)}
+    if "run" in known:
+        return "run=latest"
+    values = {
+        name: next(iter(fields.choices_of(field)), field.default)
+        for name, field in known.items()
+        if field.default is not dataclasses.MISSING
+    }
+    return next((f"{name}={value}" for name, value in values.items() if value not in ("", None)), "tracking.dir=mlruns")
 
 
 def _instance(config: Any, names: list[str], arguments: list[str]) -> Any:

@@ -7,6 +7,7 @@ import sys
 
 from lifecycle.credentials import masked
 from lifecycle.errors import LifecycleError
+from lifecycle.runtime.lines import say
 from lifecycle.runtime.processes import is_helper
 from lifecycle.runtime.tracebacks import print_traceback
 
@@ -23,14 +24,14 @@ def report(error: Exception, full_error: bool) -> int:
         return 0
     error = explained(error)
     if is_helper():  # the main process of the run prints the error itself
-        print(f"lifecycle: a process of the run ended: {type(error).__name__}", file=sys.stderr)
+        say(f"lifecycle: a process of the run ended: {type(error).__name__}", file=sys.stderr)
         return 1
     if not isinstance(error, LifecycleError):  # a bug in this program or in a plugin: its author needs the traceback
         print_traceback(error)
         return 1
     if full_error:
         print_traceback(error)
-    print(f"lifecycle: {masked(str(error))}", file=sys.stderr)
+    say(f"lifecycle: {masked(str(error))}", file=sys.stderr)
     return error.exit_code
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import NoReturn
 
 from lifecycle.cli import subcommands
 from lifecycle.cli.exit_codes import report
@@ -12,7 +13,14 @@ from lifecycle.cli.subcommands import SUBCOMMANDS
 from lifecycle.config import expressions
 from lifecycle.credentials import hiding
 from lifecycle.errors import Interrupted, RequestError, Text, did_you_mean
+from lifecycle.runtime.endings import leave
+from lifecycle.runtime.lines import say
 from lifecycle.runtime.signals import signals_raise
+
+
+def command() -> NoReturn:
+    """Run the command line, and end the process."""
+    leave(main())
 
 
 def main() -> int:
@@ -25,7 +33,7 @@ def main() -> int:
         with signals_raise():
             _dispatch(sys.argv[1:])
     except Interrupted as error:
-        print(f"lifecycle: {error}", file=sys.stderr)
+        say(f"lifecycle: {error}", file=sys.stderr)
         return error.exit_code
     except Exception as error:
         return report(error, full_error)
@@ -56,6 +64,10 @@ def _dispatch(arguments: list[str]) -> None:
         is_completion = any(argument.startswith("query=") for argument in arguments)
         if is_completion and _complete(os.environ.get("COMP_LINE", "")):
             return
+        if is_completion:
+            from lifecycle.cli.completion import complete_lists_as_values
+
+            complete_lists_as_values()
         compose_and_run(arguments)
 
 

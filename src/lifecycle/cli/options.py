@@ -10,6 +10,10 @@ from lifecycle.cli.subcommands import SUBCOMMANDS
 from lifecycle.config.fields import choices_of, help_of
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import as_typed
+from lifecycle.runtime import lines
+
+MOST_COLUMNS = 30
+"""Of an option with its default, before its help."""
 
 TRACKING = ("dir", "experiment")
 """Fields of ``tracking`` that say where runs are; the others are about a new run."""
@@ -40,17 +44,26 @@ def options_of(subcommand: str) -> list[Option]:
     return sorted(found, key=lambda option: (option.name.startswith("tracking."), option.name != "run"))
 
 
-def usage(subcommand: str) -> str:
-    """Return the help of a subcommand: what it does, an example, and each option with its default."""
+def usage(subcommand: str, width: int) -> str:
+    """Return the help of a subcommand: what it does, an example, and each option with its default.
+
+    Args:
+        subcommand: its name.
+        width: most columns of a line.
+    """
     module, options = subcommands.load(subcommand), options_of(subcommand)
-    lines = [f"lifecycle {subcommand}: {SUBCOMMANDS[subcommand]}.", "", f"  {_example(subcommand, options)}", ""]
-    lines.append("Options (key=value, with the default):")
+    shown = [f"lifecycle {subcommand}: {SUBCOMMANDS[subcommand]}.", "", f"  {_example(subcommand, options)}", ""]
+    shown.append("Options (key=value, with the default):")
     typed = [f"{option.name}={option.default}" for option in options]
-    width = max(map(len, typed))
-    lines += [f"  {left:<{width}}   {option.help}".rstrip() for left, option in zip(typed, options, strict=True)]
+    column = min(max(map(len, typed)), MOST_COLUMNS)
+    for left, option in zip(typed, options, strict=True):
+        is_long = len(left) > column  # then its help is in the next line
+        shown += [f"  {left}"] if is_long else []
+        line = f"  {'' if is_long else left:<{column}}   {option.help}".rstrip()
+        shown += lines.broken(line, width, indent=column + 5) if line else []
     if note := getattr(module, "NOTE", ""):
-        lines += ["", note]
-    return "\n".join(lines)
+        shown += ["", *lines.broken(note, width, indent=0)]
+    return "\n".join(shown)
 
 
 def complete(line: str) -> list[str]:

@@ -23,6 +23,7 @@ SUBCOMMANDS = {
     "unpack": "take the run of such a zip file into a folder of runs",
     "clean": "list checkpoints and files that no run needs, and remove them if asked to",
     "doctor": "check a folder of runs and this installation, without changing anything",
+    "find_lr": "search a learning rate for the arguments of a run: model=mlp data=iris",
     "data": "list the data sets, or describe one",
     "plugins": "list the installed plugins",
     "sync": "record and send what waits for a database or an MLflow server",

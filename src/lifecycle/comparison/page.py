@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import csv
 import hashlib
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -29,7 +31,15 @@ if TYPE_CHECKING:
 TEMPLATE = "page.html.jinja"
 
 LINKED_ARTIFACTS = (
-    *(layout.CURVES, "confusion_matrix.png", "roc.png", "precision_recall.png", "residuals.png", "forecast.png"),
+    *(
+        layout.CURVES,
+        "confusion_matrix.png",
+        "labels.png",
+        "roc.png",
+        "precision_recall.png",
+        "residuals.png",
+        "forecast.png",
+    ),
     *(
         layout.MODEL_DIAGRAM,
         layout.PREDICTIONS,
@@ -42,8 +52,8 @@ LINKED_ARTIFACTS = (
 )
 """Artifacts to which the page links, if a run has them."""
 
-SHORT_DIGEST = 12
-"""Characters that distinguish sets of rows."""
+DIGEST = ".sha256"
+"""End of the names of digests."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +129,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that were scored on the same rows; ``title`` is empty if all runs were."""
+    """Runs that were scored on the same rows; ``title`` is empty if all runs were, and ``hint`` explains it."""
 
     title: str
     runs: list[Run]
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,7 +154,8 @@ def draw(compared: Comparison, histories: Sequence[curves.Scores], folder: Path)
     """
     script, title = _source("page.js"), f"{compared.count} side by side"
     runs = [_run(compared, at, folder) for at in range(len(compared.runs))]
-    settings = {**compared.differing, **compared.partial}
+    settings = {**_without_digests(compared.differing), **compared.partial}
+    digests = {name: values for name, values in compared.differing.items() if name.endswith(DIGEST)}
     page = _environment().get_template(TEMPLATE)
     return page.render(
         policy=_policy(script),
@@ -158,6 +170,7 @@ def draw(compared: Comparison, histories: Sequence[curves.Scores], folder: Path)
         panels=[Markup(panel) for panel in curves.draw(compared, histories)],  # noqa: S704 - escaped by curves
         legend=_legend(runs, histories),
         settings={name: list(map(_setting, values)) for name, values in settings.items()},
+        digests={name: list(map(_setting, values)) for name, values in digests.items()},
         shared=compared.shared,
         runs=runs,
     )
@@ -204,7 +217,7 @@ def _columns(compared: Comparison) -> list[Column]:
     for name in compared.scores:
         direction = "descending" if compared.higher else "ascending"
         columns.append(Column(name.replace("_", " "), True, direction if name == compared.metric else ""))
-    for name, values in compared.differing.items():
+    for name, values in _without_digests(compared.differing).items():
         cells = [cell for cell in map(_setting, values) if cell is not None]
         columns.append(Column(name, is_number=all(cell.is_number for cell in cells)))
     return columns
@@ -214,13 +227,25 @@ def _groups(compared: Comparison, runs: list[Run]) -> Iterator[Group]:
     """Yield the groups in order, with titles if there are several."""
     for group in dict.fromkeys(compared.groups):
         positions = [at for at, other in enumerate(compared.groups) if other == group]
-        title = ""
+        title = hint = ""
         if compared.groups[-1]:  # the number of the last group: there are several
             first = compared.runs[positions[0]]
-            digest = first.tags.get(VALIDATION_DIGEST)
-            rows = f"validation rows {digest[:SHORT_DIGEST]}" if digest else "rows not recorded"
+            digest = first.tags.get(VALIDATION_DIGEST, "")
+            rows = _rows(first) if digest else "rows not recorded"
             title = f"Group {group + 1} of {compared.groups[-1] + 1}: {first.params.get('data', '')}, {rows}"
-        yield Group(title, [runs[at] for at in positions])
+            hint = f"sha256 of the validation rows: {digest}" if digest else ""
+        yield Group(title, [runs[at] for at in positions], hint)
+
+
+def _rows(run: FoundRun) -> str:
+    """Return how many rows validated."""
+    counts = run.tags.get(layout.SPLIT_ROWS, "").split(",")
+    return f"{counts[1]} validation rows" if len(counts) == 3 else "validation rows"
+
+
+def _without_digests(differing: Mapping[str, list[str | None]]) -> dict[str, list[str | None]]:
+    """Return the settings that a person reads; a digest is in a list that is closed at first."""
+    return {name: values for name, values in differing.items() if not name.endswith(DIGEST)}
 
 
 def _legend(runs: list[Run], histories: Sequence[curves.Scores]) -> Legend:
@@ -241,7 +266,7 @@ def _run(compared: Comparison, at: int, folder: Path) -> Run:
         rank=_rank(compared, at),
         artifacts=_link(run.artifacts, run.name, folder),
         scores=[_score(compared, name, at) for name in compared.scores],
-        differing=[_setting(values[at]) for values in compared.differing.values()],
+        differing=[_setting(values[at]) for values in _without_digests(compared.differing).values()],
         time=_time(run),
         error=run.tags.get(layout.ERROR, ""),
         command=_command(run),
@@ -273,10 +298,31 @@ def _score(compared: Comparison, name: str, at: int) -> Cell | None:
     run, value = compared.runs[at], compared.scores[name][at]
     if value is None:
         return None
-    low, high = (run.metrics.get(f"{name}_{end}") for end in ("low", "high"))
-    interval = f"{number(low)} to {number(high)}" if low is not None and high is not None else ""
+    low, high = _intervals(run).get(name, (math.nan, math.nan))
+    interval = "" if math.isnan(low + high) else f"{number(low)} to {number(high)}"
     exact = "" if math.isnan(value) else repr(value)  # the script sorts empty values last
     return Cell(number(value), exact, True, at in compared.best[name], interval)
+
+
+def _intervals(run: FoundRun) -> dict[str, tuple[float, float]]:
+    """Return the ends of the interval of each score that has one: from its tables, in version 0.1 from metrics."""
+    found = {
+        name: (run.metrics[f"{name}_low"], run.metrics[f"{name}_high"])
+        for name in run.metrics
+        if {f"{name}_low", f"{name}_high"} <= set(run.metrics)
+    }
+    if run.artifacts is None:
+        return found
+    own = ["test_", "training_set_"]
+    tables = [(run.artifacts / layout.SCORES, own)]
+    tables += [(file, [f"evaluate_{file.parent.name}_"]) for file in run.artifacts.glob(f"evaluate/*/{layout.SCORES}")]
+    for file, beginnings in tables:
+        with suppress(OSError, ValueError, KeyError), file.open(newline="", encoding="utf-8") as lines:
+            for row in csv.DictReader(lines):
+                if row["low"] and row["high"]:
+                    ends = float(row["low"]), float(row["high"])
+                    found |= {f"{beginning}{row['score']}": ends for beginning in beginnings}
+    return found
 
 
 def _time(run: FoundRun) -> str:

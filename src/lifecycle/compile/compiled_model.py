@@ -35,6 +35,7 @@ class CompiledModel(pl.LightningModule):
         loss_name, metric_names: as chosen, or the task's defaults.
         step_options: how the optimizer's steps are taken.
         channels_last: whether images are in channels-last order; see :mod:`lifecycle.compile.precision`.
+        frozen: layers whose weights stay as they are.
         call_network: calls the network, where that is not the network itself, such as ``torch.compile``'s module.
     """
 
@@ -85,8 +86,16 @@ class CompiledModel(pl.LightningModule):
         self.call_network: Callable[[Tensor], Tensor] | None = None
         self.step_options = StepOptions()
         self.channels_last = False
+        self.frozen: tuple[nn.Module, ...] = ()
         # training_step() takes the steps itself.
         self.automatic_optimization = False
+
+    def train(self, mode: bool = True) -> CompiledModel:
+        """Set the mode; frozen layers stay in that of evaluation, so that batch normalisation does not move."""
+        super().train(mode)
+        for layer in self.frozen:
+            layer.eval()
+        return self
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the network's logits or values: ``(batch, num_outputs)``."""

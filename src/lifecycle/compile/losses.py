@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lifecycle.compile import own_losses
+from lifecycle.compile.own_losses import LossFunction
+from lifecycle.config.tasks import OwnName
 from lifecycle.contract import MULTILABEL, REGRESSION, DataSpec
 from lifecycle.data.dataset import Dataset
 from lifecycle.errors import RequestError, Setting, Text, did_you_mean
@@ -50,7 +53,7 @@ class Loss(nn.Module):
     """The mean loss of a batch.
 
     Args:
-        name: of :data:`LOSSES`.
+        name: of :data:`LOSSES`, or of a caller's own loss.
         label_smoothing: share of each label that is spread evenly over the classes.
         class_weights: ``(classes,) float32`` factors of a training row's loss; of several labels: ``(labels,)``
             factors of the loss of a row that has the label.
@@ -61,6 +64,7 @@ class Loss(nn.Module):
     def __init__(self, name: str, label_smoothing: float = 0.0, class_weights: Tensor | None = None) -> None:
         super().__init__()
         self.name, self.label_smoothing = name, label_smoothing
+        self.function = LossFunction(name.given) if isinstance(name, OwnName) else LOSSES[name]
         # A buffer moves to the device with the network; it is not saved, as predictions need no loss.
         self.register_buffer("class_weights", class_weights, persistent=False)
 
@@ -78,7 +82,7 @@ class Loss(nn.Module):
         if row_weights is not None:
             return (self.of_rows(outputs, targets, weighted).flatten() * row_weights).mean()
         if not weighted or self.class_weights is None:
-            return LOSSES[self.name](outputs, targets, self.label_smoothing, "mean")
+            return self.function(outputs, targets, self.label_smoothing, "mean")
         return self.of_rows(outputs, targets, weighted).mean()
 
     def of_rows(self, outputs: Tensor, targets: Tensor, weighted: bool = False) -> Tensor:
@@ -87,13 +91,16 @@ class Loss(nn.Module):
         That of several labels is the mean over the labels.
         """
         # Unreduced: torch divides a weighted mean by the sum of the weights, which would undo the weights of a batch.
-        losses = LOSSES[self.name](outputs, targets, self.label_smoothing, "none")
+        losses = self.function(outputs, targets, self.label_smoothing, "none")
         if losses.ndim == 2 and losses.shape[1] > 1:
             if weighted and self.class_weights is not None:
                 losses = losses * (1 + targets * (self.class_weights.to(losses.device) - 1))
             return losses.mean(dim=1)
         if not weighted or self.class_weights is None:
             return losses
+        if targets.ndim == 2 and targets.shape[1] > 1:
+            problem = "needs the loss of each label, and yours has one for each row"
+            raise RequestError("class_weights", problem, remedy="Leave it out.")
         # Targets of a binary loss are float32, and an index must be whole.
         return losses * self.class_weights.to(losses.device)[targets.long()]
 
@@ -159,11 +166,16 @@ def _balanced_labels(names: Sequence[str], targets: Tensor, row_weights: Tensor 
 
 
 def check(loss: str, label_smoothing: float, spec: DataSpec) -> None:
-    """Check that labels are smoothed only where there are classes.
+    """Check that labels are smoothed only where there are classes, and that a caller's loss can be computed.
 
     Raises:
-        RequestError: the task is a regression.
+        RequestError: the task is a regression, or the loss fails.
     """
+    if isinstance(loss, OwnName):
+        own_losses.check(loss, loss.given, spec)
+        if label_smoothing:
+            problem = "is for the losses of this package"
+            raise RequestError(Setting("label_smoothing", label_smoothing), problem, f"loss={loss}", "Leave it out.")
     if label_smoothing and spec.task == REGRESSION:
         problem = f"is not for the task regression, whose loss is {loss}"
         raise RequestError(Setting("label_smoothing", label_smoothing), problem, remedy="Leave it out.")

@@ -10,7 +10,7 @@ import numpy as np
 import torchmetrics
 from torch import Tensor
 
-from lifecycle.compile import measures, moments
+from lifecycle.compile import measures, moments, own_metrics
 from lifecycle.compile.library_metrics import LibraryMeasure
 from lifecycle.compile.measures import (
     EPSILON,
@@ -23,7 +23,8 @@ from lifecycle.compile.measures import (
     RankingMeasure,
 )
 from lifecycle.compile.moments import MomentMeasure
-from lifecycle.config.tasks import TASKS, metric_class
+from lifecycle.compile.own_metrics import FunctionMeasure
+from lifecycle.config.tasks import TASKS, OwnName, metric_class
 from lifecycle.contract import BINARY, MULTICLASS, MULTILABEL, REGRESSION, DataSpec
 from lifecycle.errors import RequestError, Setting, Text, first_line
 from lifecycle.runtime.quiet import ignored
@@ -149,6 +150,8 @@ def build(spec: DataSpec, name: str) -> Measure:
     A metric of torchmetrics gets no arguments but the task and the number of classes. Over several classes it is the
     unweighted mean (macro), as precision and recall are.
     """
+    if isinstance(name, OwnName):
+        return own_metrics.measure(name.given)
     if spec.task == REGRESSION and name in OURS:
         return OURS[name]()
     if spec.task == MULTILABEL and name in OURS_OF_LABELS:
@@ -183,7 +186,8 @@ def check(spec: DataSpec, names: Iterable[str]) -> None:
             value = _of_rows(spec, name, 4 * max(2, spec.num_outputs))
         except Exception as error:  # torchmetrics raises many kinds: TypeError, ValueError, RuntimeError
             reason = first_line(error)
-            problem = f"cannot be used by its name alone ({reason})"
+            own = isinstance(name, OwnName)
+            problem = f"cannot be computed: {reason}" if own else f"cannot be used by its name alone ({reason})"
             raise RequestError(Setting("metrics", name), problem, remedy=remedy) from error
         if not isinstance(value, float) and not (isinstance(value, Tensor) and value.numel() == 1):
             raise RequestError(Setting("metrics", name), "is not one number an epoch", remedy=remedy)
@@ -210,7 +214,8 @@ def check_weights(spec: DataSpec, names: Iterable[str], weights: Text) -> None:
         RequestError: a metric is computed by torchmetrics.
     """
     for name in names:
-        if isinstance(build(spec, name), LibraryMeasure):
+        measure = build(spec, name)
+        if isinstance(measure, LibraryMeasure) or (isinstance(measure, FunctionMeasure) and not measure.takes_weights):
             of_task: dict[str, dict[str, Any]] = {REGRESSION: OURS, MULTILABEL: OURS_OF_LABELS}
             known = ", ".join(of_task.get(spec.task, OURS_OF_CLASSES))
             problem: Text = ["cannot be weighted, and ", weights, " gives the rows weights"]

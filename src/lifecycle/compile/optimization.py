@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
 from lifecycle.errors import RequestError, Setting, Text
-from lifecycle.optimizers import OptimizerConfig
+from lifecycle.optimizers import OptimizerConfig, OwnOptimizer
 from lifecycle.schedules import OneCycle, ScheduleConfig, Warmed
 
 SPARSE = ("SparseAdam", "SGD", "Adagrad")
@@ -20,7 +20,11 @@ SPARSE = ("SparseAdam", "SGD", "Adagrad")
 
 
 def build_optimizer(config: OptimizerConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """Return the optimizer of ``torch.optim`` for the network's parameters."""
+    """Return the optimizer of ``torch.optim`` for the network's parameters, or the one of a caller's function."""
+    if isinstance(config, OwnOptimizer):
+        assert config.make is not None  # noqa: S101 - set where it is created
+        own: torch.optim.Optimizer = config.make(network.parameters())
+        return own
     arguments: dict[str, Any] = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
     if config.torch_name == "Muon":
         return MuonAndAdamW(network.parameters(), **arguments)
@@ -63,7 +67,8 @@ def check(config: OptimizerConfig, name: str, network: nn.Module, devices: int =
     if config.torch_name == "Muon" and all(parameter.ndim != 2 for parameter in network.parameters()):
         remedy: Text = ["Use ", Setting("optimizer", "adamw"), "."]
         raise RequestError(Setting("optimizer", name), "trains matrices, and the network has none", remedy=remedy)
-    _check_sparse(config, name, network)
+    if not isinstance(config, OwnOptimizer):
+        _check_sparse(config, name, network)
 
 
 def _check_sparse(config: OptimizerConfig, name: str, network: nn.Module) -> None:

@@ -22,6 +22,7 @@ from lifecycle.config.explain import COMPOSING, explain, removed, resolve_interp
 from lifecycle.config.options import CHOICES, EXPERIMENT, OURS, SWEEP, classes
 from lifecycle.config.schema import Request, RunConfig
 from lifecycle.config.search_path import hydra_ready
+from lifecycle.config.structured import without
 from lifecycle.credentials import MaskedStream, masked_word
 from lifecycle.errors import RequestError, Setting
 
@@ -49,8 +50,7 @@ def compose(overrides: list[str]) -> Request:
     except COMPOSING as error:
         raise explain(error, overrides) from error
     with_hydra = config.hydra
-    config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    return request_of(config, with_hydra, command=_typed("lifecycle", overrides))
+    return request_of(without(config, "hydra"), with_hydra, command=_typed("lifecycle", overrides))
 
 
 @contextmanager

@@ -11,11 +11,11 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 from yaml import YAMLError
 
 from lifecycle import registry
-from lifecycle.config import expressions
+from lifecycle.config import expressions, other_names
 from lifecycle.config.choices import TYPED, name_of
 from lifecycle.config.options import EXPERIMENT, options
 from lifecycle.credentials import hiding
-from lifecycle.errors import RequestError, Setting, Text, did_you_mean_setting, first_line, unknown_field
+from lifecycle.errors import UNSET, RequestError, Setting, Text, did_you_mean_setting, first_line, unknown_field
 
 COMPOSING = (HydraException, OmegaConfBaseException, ValueError, YAMLError, RecursionError)
 """Exceptions that composing a request may raise."""
@@ -192,6 +192,9 @@ def _unknown_field(cause: OmegaConfBaseException, overrides: list[str], where: s
     group = key.rpartition(".")[0]
     option = _option(group, cause.object_type)
     owner: Text = [Setting(group, option), where] if option else ""
+    if advice := other_names.advice(key, _typed_value(key, overrides), map(str, known)):
+        problem = ["is not a field of ", owner or group or "a run"]
+        return RequestError(key, problem, _typed_value(key, overrides) or UNSET, advice)
     return unknown_field(key, _typed_value(key, overrides), known, owner)
 
 

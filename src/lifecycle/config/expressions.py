@@ -44,6 +44,36 @@ def kept(written: Any, values: Any) -> dict[Path, str]:
     return found
 
 
+def unresolved(written: Any) -> Iterator[tuple[Path, str]]:
+    """Yield the path of each text of a configuration that OmegaConf would resolve, and the text."""
+    yield from ((path, text) for path, text in leaves(written) if isinstance(text, str) and "${" in text)
+
+
+def disarmed(text: str) -> str:
+    """Return a text that OmegaConf does not resolve; one with a backslash before ``$`` is resolved the second time.
+
+    >>> disarmed("${oc.env:HOME}")
+    '$ {oc.env:HOME}'
+    """
+    return text.replace("${", "$ {")
+
+
+def put(node: Any, path: Path, value: Any) -> None:
+    """Set the value at a path of plain values."""
+    for part in path[:-1]:
+        node = node[part]
+    node[path[-1]] = value
+
+
+def leave_out(node: Any, key: str) -> None:
+    """Remove a dotted key, if it is there."""
+    *above, name = key.split(".")
+    for part in above:
+        node = node.get(part) if isinstance(node, dict) else None
+    if isinstance(node, dict):
+        node.pop(name, None)
+
+
 def calls(text: str) -> set[str]:
     """Return the names of the resolvers in a text.
 

@@ -37,4 +37,5 @@ def help_of(field: dataclasses.Field[Any]) -> str:
 
 def choices_of(field: dataclasses.Field[Any]) -> tuple[str, ...]:
     """Return the values to choose from for a field, as they are typed; empty where any value may be given."""
-    return ("true", "false") if isinstance(field.default, bool) else tuple(field.metadata.get(CHOICES, ()))
+    named = tuple(field.metadata.get(CHOICES, ()))
+    return ("true", "false") if isinstance(field.default, bool) and not named else named

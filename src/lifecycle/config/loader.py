@@ -7,7 +7,6 @@ installed plugins. It is kept while none of these changes, and copied for the se
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +24,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from lifecycle import registry
-from lifecycle.config.options import CHOICES, EXPERIMENT, OURS
-from lifecycle.config.structured import defaults
+from lifecycle.config.options import CHOICES, EXPERIMENT, OURS, SWEEP
+from lifecycle.config.structured import copied, defaults
 
 MOST_KEPT = 16
 """Combinations of options whose configuration is kept: some hundred kilobytes each."""
@@ -86,7 +85,7 @@ class Loader(ConfigLoaderImpl):
             config = super()._load_configuration_impl(config_name, words, run_mode, from_shell)
             kept = self._worth_keeping(config, stored)
         if kept is not None:
-            config = copy.deepcopy(kept.config)
+            config = copied(kept.config)
             _kept[key] = kept
             for oldest in [*_kept][:-MOST_KEPT]:
                 _kept.pop(oldest, None)
@@ -145,7 +144,7 @@ def _is_choice(override: Override) -> bool:
     is_one = override.package is None and not override.is_sweep_override() and isinstance(override.value(), str)
     if override.is_add():
         return is_one and group == EXPERIMENT
-    return is_one and group in CHOICES and not (override.is_delete() or override.is_force_add())
+    return is_one and group in (*CHOICES, SWEEP) and not (override.is_delete() or override.is_force_add())
 
 
 def _is_swept(override: Override) -> bool:

@@ -5,26 +5,36 @@ Only the record is used: YAML presets and data sets may have changed since, or b
 
 from __future__ import annotations
 
+import copy
+import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 
 from lifecycle import registry
-from lifecycle.config import choices, expressions
+from lifecycle.config import choices, expressions, seals
 from lifecycle.config.column_overrides import decoded, quoted
 from lifecycle.config.explain import COMPOSING, explain, resolve_interpolations
 from lifecycle.config.schema import Request, RunConfig
-from lifecycle.config.structured import structured
+from lifecycle.config.structured import copied, structured
 from lifecycle.credentials import masked_word
 from lifecycle.errors import RequestError, SavedModelError, Setting, first_line
 
 FORMAT = 1
+SEAL = "seal"
+OF_SERVER = ("uri", "artifacts")
+"""Fields of ``tracking`` that name addresses to which something is sent, with credentials of this process."""
+
 EARLIER = {"data": {"keep_duplicates_together": False}}
 """Values of fields, by group, in runs of versions that did not have them, where the default is another one now."""
+
+_WITH_LOGIN = re.compile(r"(?!(?:https?|hf):)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+"""Beginning of an address of a database or a storage; a web server gets only what is in the address."""
 
 FROM_PYTHON = "Model.fit"
 """The command of a request from Python, whose rows were in memory and are not recorded."""
@@ -35,7 +45,7 @@ def record_of(request: Request) -> dict[str, Any]:
     config = request.config
     plugins = {group: registry.name_of(group, _type(config, group)) for group in registry.GROUPS}
     typed = {group: choices.name_of(group, _type(config, group)) for group in choices.TYPED}
-    return {
+    record = {
         "format": FORMAT,
         "config": request.recorded,
         "types": {**plugins, **typed},
@@ -43,20 +53,47 @@ def record_of(request: Request) -> dict[str, Any]:
         "overrides": list(request.overrides),
         "command": request.command,
         "sweep": request.sweep.name if request.sweep else None,
+        **({"not_recorded": list(request.not_recorded)} if request.not_recorded else {}),
         "folder": str(Path.cwd()),
     }
+    return sealed(record)
 
 
-def request_of(record: dict[str, Any], overrides: list[str] = [], command: str = "") -> Request:  # noqa: B006 - read
+def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record with the seal of this user, where it would make another process read or send something."""
+    rest = {name: value for name, value in record.items() if name != SEAL}
+    tracking = record["config"].get("tracking", {})
+    config = record["config"]
+    is_needed = any(tracking.get(name) for name in OF_SERVER) or any(
+        (*expressions.unresolved(config), *_servers(config))
+    )
+    return {**rest, SEAL: seals.seal(_content(record))} if is_needed else rest
+
+
+def _content(record: Mapping[str, Any]) -> list[Any]:
+    return [record["config"], record["types"]]
+
+
+def request_of(
+    record: dict[str, Any],
+    overrides: list[str] = [],  # noqa: B006 - it is only read
+    command: str = "",
+    replaced: Sequence[str] = (),
+) -> Request:
     """Return the request that a run recorded, with some values overridden.
+
+    The record may be anybody's. Its expressions are resolved, and its server is used, only if it was sealed by this
+    user; see :mod:`lifecycle.config.seals`.
 
     Args:
         record: as :func:`record_of` returned it.
         overrides: of fields of the configuration, such as ``trainer.max_epochs=500``.
         command: the command line, for the record.
+        replaced: arguments that give other values to fields later, so that their expressions do not matter.
 
     Raises:
-        RequestError: an override names no field, or its value does not fit.
+        RequestError: an override names no field, or its value does not fit; or the record of another user has an
+            expression.
         SavedModelError: the record is of another version, or a plugin is not installed.
     """
     if record.get("format") != FORMAT:
@@ -64,14 +101,18 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
             f"the request of the run is recorded in format {record.get('format')}, and this version reads {FORMAT}. "
             "Update nn-lifecycle."
         )
+    if not is_own(record):
+        record, given = _of_others(record, overrides, replaced)
+        overrides = [*given, *overrides]
     config: Any = structured(RunConfig)
     try:
-        with open_dict(config):
+        with open_dict(config), flag_override(config, "no_deepcopy_set_nodes", True):
             # The classes come first: merging then converts and checks the recorded values.
             for group, name in record["types"].items():
-                cls = choices.TYPED[group][name] if group in choices.TYPED else registry.load(group, name)
+                cls = choices.class_of(group, name) if group in choices.TYPED else registry.load(group, name)
                 config[group] = structured(cls)
-        config = OmegaConf.merge(config, _earlier(config, record["config"]), record["config"])
+        # Unsafe for its arguments, of which the first is our own and the others are copied.
+        config = OmegaConf.unsafe_merge(config, _earlier(config, record["config"]), record["config"])
     except (RequestError, *COMPOSING, KeyError) as error:
         raise SavedModelError(f"the run needs something that is not installed: {first_line(error)}") from error
     # So that an override of an unknown key is refused.
@@ -84,6 +125,52 @@ def request_of(record: dict[str, Any], overrides: list[str] = [], command: str =
         if path := _path_from_its_folder(config, record, key):
             OmegaConf.update(config, key, path)
     return Request(config, dict(record["choices"]), command, None, tuple(map(masked_word, overrides)), kept)
+
+
+def is_own(record: Mapping[str, Any]) -> bool:
+    """Return whether this user has sealed a record; one that needs no seal has none."""
+    return seals.is_sealed(_content(record), record.get(SEAL))
+
+
+def _of_others(
+    record: Mapping[str, Any], overrides: Sequence[str], replaced: Sequence[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return a record without expressions and without a server, and those of ``replaced`` that stand for expressions.
+
+    Raises:
+        RequestError: the run depends on an expression whose value is not given.
+    """
+    config, given = copy.deepcopy(record["config"]), dict[str, str]()
+    words = {word.partition("=")[0]: word for word in (*overrides, *replaced)}
+    for path, text in [*expressions.unresolved(config), *_servers(config)]:
+        parts = expressions.dotted(path).split(".")
+        keys = (".".join(parts[:end]) for end in range(1, len(parts) + 1))
+        typed = next((key for key in keys if key in words), None)
+        if typed is not None:
+            given[typed] = words[typed]
+            expressions.leave_out(config, typed)
+        elif path in expressions.CARD:
+            expressions.put(config, path, expressions.disarmed(text))
+        else:
+            key = expressions.dotted(path)
+            what = "is an expression" if "${" in text else "is an address that may get a password of this process"
+            raise RequestError(
+                key,
+                f"{what}, and the run was recorded by another user or on another machine: the record of a run does not "
+                "make another process read its environment",
+                text,
+                f"Type it to allow that, {shlex.quote(f'{key}={text}')}, or give a value, {key}=...",
+            )
+    for name in OF_SERVER:
+        config.get("tracking", {}).pop(name, None)
+    return {**record, "config": config}, [word for word in given.values() if word not in overrides]
+
+
+def _servers(config: Mapping[str, Any]) -> Iterator[tuple[expressions.Path, str]]:
+    """Yield the path of each address of the data that is asked with credentials of the environment (``PGPASSWORD``)."""
+    for path, text in expressions.leaves({"data": config.get("data", {})}):
+        if isinstance(text, str) and path not in expressions.CARD and "${" not in text and _WITH_LOGIN.match(text):
+            yield path, text
 
 
 def _earlier(config: Any, recorded: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,7 +201,7 @@ def _like(first: Request, then: Mapping[str, Any], now: Mapping[str, Any]) -> Re
     changes = list(_changes(then["config"], now["config"], ""))
     if any(then[key] != now[key] for key in fixed) or first.expressions or not all(map(_is_plain, changes)):
         return None
-    config = first.config.copy()
+    config = copied(first.config)
     for key, _, value in changes:
         OmegaConf.update(config, key, value)
     return replace(first, config=config)
@@ -169,12 +256,24 @@ def place(request: Request, store: Path) -> None:
         request.expressions.pop(("tracking", "dir"), None)  # it would be recorded instead of the value
 
 
+def not_repeatable(clauses: Sequence[str]) -> str:
+    """Return the sentence on what a run of Python objects lacks.
+
+    >>> not_repeatable(["the loss is focal", "the network was given as an object"])
+    'depends on Python objects that are not recorded: the loss is focal; the network was given as an object'
+    """
+    return f"depends on Python objects that are not recorded: {'; '.join(clauses)}"
+
+
 def check_rows_are_kept(record: dict[str, Any], overrides: list[str]) -> None:
-    """Refuse to resume or repeat a fit to rows that were in the memory of a Python caller.
+    """Refuse to resume or repeat a fit to rows or with objects that were in the memory of a Python caller.
 
     Raises:
-        RequestError: they were, and no override names a file of them.
+        RequestError: they were, and no override names a file of the rows.
     """
+    if clauses := record.get("not_recorded"):
+        remedy = "Call fit again with the same objects, X, y and arguments; fit(..., resume=True) continues it there."
+        raise RequestError(["the run"], not_repeatable(clauses), remedy=remedy)
     if record.get("command") == FROM_PYTHON and not any(word.startswith("data.path=") for word in overrides):
         raise RequestError(
             Setting("data.path", "X"),

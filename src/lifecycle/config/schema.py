@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
@@ -16,7 +17,7 @@ from lifecycle.config.fields import option
 from lifecycle.config.tracking_address import LOCAL, check_folder, check_server, check_usable, server_of
 from lifecycle.contract import DataPlugin, Fold, ModelPlugin
 from lifecycle.credentials import masked
-from lifecycle.errors import FieldError, RequestError, as_typed, field_error, first_line
+from lifecycle.errors import FieldError, RequestError, Setting, as_typed, field_error, first_line
 from lifecycle.optimizers import OptimizerConfig
 from lifecycle.schedules import ScheduleConfig
 
@@ -37,6 +38,9 @@ ON_ERROR = ("continue", "stop", "retry")
 PLACEMENTS = ("pack", "spread")
 
 CHECKPOINTS = ("local", "server")
+
+ALSO = ("tensorboard", "csv")
+"""Loggers of Lightning that may record a run in addition to MLflow."""
 
 AUDITS = ("on", "strict", "off")
 
@@ -89,6 +93,9 @@ class TrainerConfig:
         one_of(self, "precision", PRECISIONS)
 
 
+FIGURES = ("true", "false", "svg")
+
+
 @dataclass
 class TrackingConfig:
     """Where the run is recorded."""
@@ -101,7 +108,10 @@ class TrackingConfig:
     )
     artifacts: str | None = option(None, "where a new experiment of the server keeps artifacts; null: as it likes")
     checkpoints: str = option("local", "local; or server: they are sent, so that any machine can resume", CHECKPOINTS)
-    figures: bool = option(True, "draw the figures of each run; false saves about half a second per run")
+    figures: Any = option(
+        True, "draw the figures of each run: true, false (saves half a second per run), or svg: as vectors too", FIGURES
+    )
+    also: list[str] = option([], "record scores in more than MLflow: tensorboard, csv, or both", ALSO)
 
     def __post_init__(self) -> None:
         for name in ("dir", "experiment"):
@@ -111,6 +121,13 @@ class TrackingConfig:
         if self.uri is not None:
             check_server(self.uri)
         one_of(self, "checkpoints", CHECKPOINTS)
+        # Subcommands pass texts, as a field of several types has none that they could be converted to.
+        self.figures = {"true": True, "false": False}.get(str(self.figures).lower(), self.figures)
+        if not (isinstance(self.figures, bool) or self.figures == "svg"):
+            raise FieldError("figures", "must be true, false or svg", self.figures, "Leave it out for PNG files.")
+        for also in self.also:
+            if also not in ALSO:
+                raise FieldError("also", f"must hold {' or '.join(ALSO)}", as_typed(list(self.also)), "Leave it out.")
         name = self.experiment
         if not EXPERIMENT_NAME.fullmatch(name) or len(name) > MOST_NAME_CHARACTERS:
             problem = (
@@ -145,6 +162,9 @@ class TrackingConfig:
         server = self.server
         if server is not None:
             check_usable(server, self.experiment, is_set=self.uri is not None)
+        if "tensorboard" in self.also and find_spec("tensorboard") is None:
+            problem, remedy = "needs the package tensorboard", "Install it: pip install 'nn-lifecycle[tensorboard]'."
+            raise RequestError(Setting("tracking.also", list(self.also)), problem, remedy=remedy)
 
 
 @dataclass
@@ -278,23 +298,29 @@ class RunConfig:
 
     data: Any = MISSING  # a data plugin's fields
     model: Any = MISSING  # a model plugin's fields
-    optimizer: OptimizerConfig = MISSING
-    schedule: ScheduleConfig = MISSING
+    optimizer: OptimizerConfig = MISSING  # name of an optimizer; its fields are optimizer.<field>
+    schedule: ScheduleConfig = MISSING  # name of a learning rate schedule; its fields are schedule.<field>
     loss: str | None = None  # null: from the task
     class_weights: Any = None  # of the training loss: balanced, or {<class>: <weight>, ...} for each class
     label_smoothing: float = 0.0  # share of each label that is spread evenly over the classes
     metrics: list[str] | None = None  # null: from the task
-    trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)  # options of fitting: trainer.<field>
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)  # where the run is recorded: tracking.<field>
     seed: int = 0  # of the split (unless data.split_seed is set), the initial weights, the order of rows and dropout
     seeds: int | None = None  # a run for each of so many seeds, from `seed` on, on one split; null: one run
-    cv: CvConfig = field(default_factory=CvConfig)
-    sweep: SweepConfig = field(default_factory=SweepConfig)
+    cv: CvConfig = field(default_factory=CvConfig)  # cross-validation: cv.<field>, or cv=5 for cv.folds=5
+    sweep: SweepConfig = field(default_factory=SweepConfig)  # how the jobs of a sweep are run: sweep.<field>
     audit: str = (
         "on"  # look for leaks, identifiers, drift and the like before training: on, strict (refuse them) or off
     )
     profile: bool = False  # measure where the time goes: a table and a page with a flame graph among the artifacts
-    verbose: int = 1  # 0 silent, 1 a progress bar (or a line an epoch where there is no terminal), 2 a line an epoch
+    verbose: int = 1  # 0 silent, 1 a progress bar (25 lines at most where there is no terminal), 2 a line an epoch
+
+
+IN_NAMES = ("model", "data", "seed", "seeds", "cv.fold", "cv.repeat", "experiment")
+"""Keys whose values are in the name of every run."""
+MOST_OF_LABEL = 100
+"""Characters of what differs in a sweep; MLflow's database takes names of 250."""
 
 
 @dataclass(frozen=True)
@@ -308,6 +334,7 @@ class SweepJob:
         configuration: digest that runs share which differ in seed and fold only.
         data: digest of the data when the sweep was planned; empty: they could not be read then.
         attempt: from 1; a failed job is run again as a new run.
+        words: overrides in which it differs from the other jobs, as typed.
     """
 
     name: str
@@ -316,6 +343,28 @@ class SweepJob:
     configuration: str = ""
     data: str = ""
     attempt: int = 1
+    words: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What tells the job from the others, in addition to what every name of a run has.
+
+        >>> SweepJob("", words=("optimizer.lr=0.012345678", "seed=1", "model=mlp")).label
+        'lr=0.01235'
+        """
+        parts = [word.lstrip("+").partition("=") for word in self.words]
+        own = [(key, value) for key, _, value in parts if key not in IN_NAMES]
+        short = [key.rpartition(".")[2] for key, _ in own]
+        keys = [last if short.count(last) == 1 else key for last, (key, _) in zip(short, own, strict=True)]
+        return "-".join(f"{key}={_short(value)}" for key, (_, value) in zip(keys, own, strict=True))[:MOST_OF_LABEL]
+
+
+def _short(value: str) -> str:
+    """Return a value as typed; of a number that a search has suggested, four digits."""
+    try:
+        return min(f"{float(value):.4g}", value, key=len)
+    except ValueError:
+        return value
 
 
 @dataclass(frozen=True)
@@ -328,6 +377,7 @@ class Request:
     sweep: SweepJob | None = None  # the job of a sweep that this is
     overrides: tuple[str, ...] = ()  # as typed, of this job
     expressions: dict[expressions.Path, str] = field(default_factory=dict)  # recorded instead of values
+    not_recorded: tuple[str, ...] = ()  # objects of a Python caller that the run depends on, a clause each
 
     @property
     def tracking(self) -> TrackingConfig:
@@ -357,9 +407,30 @@ class Request:
             else [self.choices[g] for g in ("model", "data")]
         )
         own = self.expressions.get(("tracking", "run_name"), self.tracking.run_name)
+        label = [] if self.sweep is None or not self.sweep.label else [self.sweep.label]
         cv = self.config.cv
         fold = [] if cv.fold is None else [f"fold{cv.fold}" if cv.repeats == 1 else f"fold{cv.repeat}.{cv.fold}"]
-        return masked(own or "-".join([*names, str(self.config.seed), *fold]))
+        return masked(own or "-".join([*names, str(self.config.seed), *fold, *label]))
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the user has named the run."""
+        return bool(self.tracking.run_name)
+
+
+@dataclass(frozen=True)
+class Start:
+    """The network as a Python caller begins to train it; a command draws all weights, and trains all.
+
+    Attributes:
+        weights: by name, in place of drawn ones; ``None``: they are drawn.
+        frozen: names of layers whose weights stay as they are.
+        channels_last: whether the caller's images have their channels last.
+    """
+
+    weights: Any = None
+    frozen: tuple[str, ...] = ()
+    channels_last: bool = False
 
 
 @dataclass(frozen=True)
@@ -384,6 +455,7 @@ class Job:
     seed: int
     fold: Fold | None = None
     audit: str = "on"
+    start: Start = Start()
 
 
 def build(config: DictConfig, key: str) -> Any:

@@ -11,8 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lifecycle.config import other_names
 from lifecycle.contract import BINARY, MULTICLASS, MULTILABEL, REGRESSION
-from lifecycle.errors import RequestError, Setting, did_you_mean_setting
+from lifecycle.errors import RequestError, Setting, Text, did_you_mean_setting
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,29 @@ TASKS = {
     ),
 }
 
+
+class OwnName(str):
+    """The name of a loss or metric of a Python caller, with the function or object itself.
+
+    Records hold the name alone.
+
+    >>> OwnName("focal", given=abs), OwnName("focal", given=abs).given
+    ('focal', <built-in function abs>)
+    """
+
+    given: Any
+
+    def __new__(cls, name: str, given: Any) -> OwnName:
+        """Create a name."""
+        self = super().__new__(cls, name)
+        self.given = given
+        return self
+
+    def __getnewargs__(self) -> tuple[str, Any]:  # type: ignore[override]
+        """Return what copies are made with."""
+        return str(self), self.given
+
+
 SYNONYMS = {
     "mean_squared_error": "mse",
     "mean_absolute_error": "mae",
@@ -113,7 +137,7 @@ _CLASSES = {
 
 def link_of(loss: str | None) -> str:
     """Return the inverse link function of a loss: ``"exp"`` where outputs are the logarithm of a rate, else ""."""
-    return _LINKS.get(loss or "", "")
+    return "" if isinstance(loss, OwnName) else _LINKS.get(loss or "", "")
 
 
 def check_names(loss: str | None, metrics: Iterable[str] | None) -> None:
@@ -123,10 +147,10 @@ def check_names(loss: str | None, metrics: Iterable[str] | None) -> None:
         RequestError: one is not.
     """
     losses = {name for task in TASKS.values() for name in task.losses}
-    if loss is not None and SYNONYMS.get(loss, loss) not in losses:
+    if loss is not None and not isinstance(loss, OwnName) and SYNONYMS.get(loss, loss) not in losses:
         raise _unfit("loss", loss, "", losses)
     for metric in metrics or ():
-        if not any(_metric(task, metric) for task in TASKS):
+        if not isinstance(metric, OwnName) and not any(_metric(task, metric) for task in TASKS):
             raise _unfit("metrics", metric, "", {name for task in TASKS.values() for name in task.metrics})
 
 
@@ -136,6 +160,8 @@ def loss_of(task: str, loss: str | None) -> str:
     Raises:
         RequestError: the loss is not for the task.
     """
+    if isinstance(loss, OwnName):
+        return loss
     name = TASKS[task].default_loss if loss is None else SYNONYMS.get(loss, loss)
     if name not in TASKS[task].losses:
         raise _unfit("loss", str(loss), task, TASKS[task].losses)
@@ -150,7 +176,7 @@ def metrics_of(task: str, metrics: Iterable[str] | None) -> tuple[str, ...]:
     """
     names: dict[str, None] = {}
     for metric in TASKS[task].default_metrics if metrics is None else metrics:
-        name = _metric(task, metric)
+        name = metric if isinstance(metric, OwnName) else _metric(task, metric)
         if not name:
             raise _unfit("metrics", metric, task, TASKS[task].metrics)
         names[name] = None
@@ -209,5 +235,7 @@ def _unfit(key: str, name: str, task: str, known: Iterable[str]) -> RequestError
         example = "explained_variance" if task == REGRESSION else "cohen_kappa"
         choices += f", or any metric of torchmetrics for the task, such as {example}"
     problem = f"is not for the task {task}" if task else "is not known"
-    hint = did_you_mean_setting(key, name, [*known, *of_torchmetrics])
+    ours = other_names.value_of(key, name)
+    hint: Text = ["Did you mean ", Setting(key, ours), "? "] if ours in [*known, *of_torchmetrics] else ""
+    hint = hint or did_you_mean_setting(key, name, [*known, *of_torchmetrics])
     return RequestError(Setting(key, name), problem, remedy=[hint, f"{choices}."])

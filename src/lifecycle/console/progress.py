@@ -50,8 +50,9 @@ class EpochBar(pl.Callback):
         self._drawn = 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Show the bar."""
+        """Show the bar, at the number of epochs that are done: 0, unless the fit is continued."""
         if trainer.is_global_zero:
+            self.progress.update(self.task, completed=trainer.current_epoch)
             self.progress.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
@@ -66,7 +67,10 @@ class EpochBar(pl.Callback):
         self._draw(row["epoch"])
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Remove the bar."""
+        """Draw a full bar, also if the fit stopped early, and remove it."""
+        done = max(1, round(self.progress.tasks[self.task].completed), trainer.current_epoch)
+        self.progress.update(self.task, completed=done, total=done)
+        self.progress.refresh()
         self.progress.stop()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -93,7 +97,8 @@ class NotebookBar(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Show the bar."""
-        self.bar = self._tqdm(total=self.max_epochs, unit="epoch", file=sys.stdout, dynamic_ncols=True)
+        options = {"unit": "epoch", "file": sys.stdout, "dynamic_ncols": True, "initial": trainer.current_epoch}
+        self.bar = self._tqdm(total=self.max_epochs, **options)
 
     def on_train_batch_end(self, trainer: pl.Trainer, *arguments: Any) -> None:
         """Advance within a long epoch."""

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
+from rich.text import Text as Styled
 
 from lifecycle.compile.devices import names_of
 from lifecycle.compile.precision import is_bf16
+from lifecycle.console.epoch_lines import EpochLines
 from lifecycle.console.progress import EpochBar, NotebookBar
 from lifecycle.contract import MULTILABEL
 from lifecycle.data.columns import kinds, label_sets
-from lifecycle.errors import COMMAND_LINE
+from lifecycle.errors import COMMAND_LINE, Text
 from lifecycle.plots.style import number
-from lifecycle.runtime import locks
+from lifecycle.runtime import lines, locks
 
 if TYPE_CHECKING:
     from lifecycle.compile.compiled_model import CompiledModel
@@ -35,17 +36,25 @@ if TYPE_CHECKING:
 MOST_WIDTH = 120
 """Most characters of a line of several items."""
 
+NAMED = 13
+"""Columns of the name of a file, below a title."""
+
 KINDS_OF_ROWS = {"test": "test", "training_set": "training", "given": "given"}
 """Names of scored rows in sentences."""
 
 
 class Printer(Console):
-    """A console that becomes quiet if its output can no longer be written, so that the run continues."""
+    """A console that becomes quiet if its output can no longer be written, so that the run continues.
+
+    Attributes:
+        fits: columns that lines have to fit into; ``None``: a file or a pipe, whose lines are not broken.
+    """
 
     def __init__(self, quiet: bool) -> None:
         out = sys.stdout if sys.stdout is not None else Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process
+        self.fits = lines.width_of(out)
         # In a file or a pipe, rich would assume 80 columns and break wide tables.
-        super().__init__(file=out, quiet=quiet, highlight=False, soft_wrap=True, width=None if out.isatty() else 200)
+        super().__init__(file=out, quiet=quiet, highlight=False, soft_wrap=True, width=self.fits or lines.WIDE)
 
     def on_broken_pipe(self) -> None:
         """Become quiet: the program that reads the output has ended, such as ``head``."""
@@ -71,13 +80,15 @@ class Report:
     """Prints a run.
 
     Args:
-        verbose: 0: nothing; 1: a progress bar on a terminal and in a notebook, else lines; 2: a line for each epoch.
+        verbose: 0: nothing; 1: a progress bar on a terminal and in a notebook, else the lines of a few epochs; 2: a
+            line for each epoch.
     """
 
     def __init__(self, verbose: int) -> None:
         self.console = Printer(quiet=verbose == 0)
         self.wants_bar = verbose == 1 and (self.console.is_terminal or self.console.is_jupyter)
         self.bar: EpochBar | NotebookBar | None = None
+        self._verbose, self._epochs, self._max_epochs = verbose, EpochLines(0), 0
 
     def data(self, data: Dataset) -> None:
         """Print the rows of a data set, and how their text file was read unless it is a plain one."""
@@ -107,7 +118,7 @@ class Report:
         if data.audit is not None and data.audit.not_checked:
             self._line("" if data.notes or found else "Audit", f"not checked: {'; '.join(data.audit.not_checked)}")
         self._line("Network", f"{job.model_name}: {sum(layer.num_params for layer in layers):,} parameters")
-        self.console.print(summary_table(list(layers)))
+        self._table(summary_table(list(layers)))
         optimizer = f"{job.optimizer_name} (lr {job.optimizer.lr:g})"
         if job.schedule_name != "none":
             optimizer += f", schedule {job.schedule_name}"
@@ -119,6 +130,7 @@ class Report:
 
     def callbacks(self, max_epochs: int) -> list[pl.Callback]:
         """Return the progress bar, if there is one."""
+        self._epochs, self._max_epochs = EpochLines(max_epochs, every=self._verbose > 1), max_epochs
         if self.wants_bar:
             # tqdm has a widget for notebooks, and rich has not.
             in_notebook = self.console.is_jupyter
@@ -126,26 +138,50 @@ class Report:
         return [self.bar] if self.bar else []
 
     def epoch(self, row: Row, max_epochs: int) -> None:
-        """Advance the bar, or print a line if there is none."""
+        """Advance the bar, or print a line if there is none and it is due; see :mod:`lifecycle.console.epoch_lines`."""
         if self.bar:
             self.bar.show(row)
-        else:
-            self.console.print(f"epoch {int(row['epoch'])}/{max_epochs}  {_scores(row)}  {row['epoch_seconds']:.2f} s")
+        elif self._epochs.is_due(int(row["epoch"])):
+            self._epoch(row, max_epochs)
 
-    def end(self, data: Dataset, history: History, evaluation: Evaluation, run: Run, pictures: list[str]) -> None:
-        """Print the results of a run, and where they are."""
+    def fitted(self, history: History) -> None:
+        """Print the lines of the best and of the last epoch, unless they have been printed."""
+        if not self.bar:
+            for epoch in self._epochs.left(history.best_epoch or history.weights_epoch, len(history.rows)):
+                self._epoch(history.rows[epoch - 1], self._max_epochs)
+
+    def _epoch(self, row: Row, max_epochs: int) -> None:
+        head = f"epoch {int(row['epoch'])}/{max_epochs}  "
+        items = [*_scores(row).split("  "), f"{row['epoch_seconds']:.2f} s"]
+        width = None if self.console.fits is None else self.console.fits - len(head)
+        for at, line in enumerate(["  ".join(items)] if width is None else _rows(items, width)):
+            self.console.print((" " * len(head) if at else head) + line)
+
+    def end(
+        self,
+        data: Dataset,
+        history: History,
+        evaluation: Evaluation,
+        run: Run,
+        pictures: list[str],
+        advice: Text = "",
+    ) -> None:
+        """Print the results of a run, where they are, and what to try next if there is an advice."""
+        self.fitted(history)
         # The weights may be those of an earlier epoch than the last one.
         fitted = f"{len(history.rows)} epoch{'s' * (len(history.rows) != 1)}"
         epochs = f"{fitted}, the weights are those of epoch {history.weights_epoch}"
         self._line("Fitted", f"{epochs}; stopped because {history.stopped}")
         self.scores(data, evaluation)
+        if advice:
+            self._line("", COMMAND_LINE.text(advice), style="yellow")
         self._line("Run", f"{run.name} ({run.id}) in {_short(run.folder)}")
         if locks.hold_here_only(run.folder):
             kind = locks.file_system(run.folder)
             self._line("", f"{_short(run.folder)} is on a network disk ({kind}) {ONE_MACHINE}", style="yellow")
-        self._line("", f"predictions: {_short(run.artifacts / 'predictions.csv')}")
+        self._file("predictions:", str(_short(run.artifacts / "predictions.csv")))
         if pictures:
-            self._line("", f"pictures:    {', '.join(pictures)}")
+            self._file("pictures:", ", ".join(pictures))
 
     def pending(self, run: Run) -> None:
         """Print where a run that has ended is on its server, or what of it is not recorded yet."""
@@ -182,9 +218,9 @@ class Report:
             self._line("", note)
         self._line("Run", f"{run.name} ({run.id}) in {_short(run.folder)}")
         self.pending(run)
-        self._line("", f"predictions: {_short(folder / 'predictions.csv')}")
+        self._file("predictions:", str(_short(folder / "predictions.csv")))
         if pictures:
-            self._line("", f"pictures:    {', '.join(pictures)}")
+            self._file("pictures:", ", ".join(pictures))
 
     def next(self, folder: Path) -> None:
         """Print the command that shows the runs."""
@@ -207,25 +243,48 @@ class Report:
             table.add_row(phase, f"{seconds:.2f}", f"{share:.1%}")
         self.console.print()
         self._line("Profile", f"{sum(seconds for _, seconds, _ in rows):.2f} s in total")
-        self.console.print(table)
+        self._table(table)
         if isinstance(where, Path):
             self._line("", f"{', '.join(files)} in {_short(where)}")
         else:
             self._line("", where, style="yellow")
 
     def _line(self, title: str, text: str, style: str = "") -> None:
-        self.console.print(Text.assemble((f"{title:<10}", "bold cyan"), (text, style)))
+        self._lines(title, [text] if self.console.fits is None else _broken(text, self.console.fits - 10), style)
+
+    def _file(self, name: str, text: str) -> None:
+        head = f"{name:<{NAMED}}"
+        for at, part in enumerate(
+            [text] if self.console.fits is None else _broken(text, self.console.fits - 10 - NAMED)
+        ):
+            self._lines("", [(" " * NAMED if at else head) + part])
+
+    def _lines(self, title: str, texts: list[str], style: str = "") -> None:
+        for at, text in enumerate(texts):
+            self.console.print(Styled.assemble((f"{'' if at else title:<10}", "bold cyan"), (text, style)))
+
+    def _table(self, table: Table) -> None:
+        # Without soft wrapping a table fits the terminal: cells are broken.
+        self.console.print(table, soft_wrap=self.console.fits is None)
 
     def _items(self, title: str, items: list[str], style: str = "") -> None:
         """Print items in a row, on several lines if needed; no item is broken."""
-        lines = [items[0]]
-        for item in items[1:]:
-            if len(lines[-1]) + 2 + len(item) <= min(self.console.width, MOST_WIDTH) - 10:
-                lines[-1] += f"  {item}"
-            else:
-                lines.append(item)
-        for at, line in enumerate(lines):
-            self._line("" if at else title, line, style)
+        self._lines(title, _rows(items, min(self.console.width, MOST_WIDTH) - 10), style)
+
+
+def _rows(items: Sequence[str], width: int) -> list[str]:
+    """Return lines of items, each as long as the width allows; an item is broken only if it is longer than that."""
+    found: list[str] = []
+    for item in items:
+        if found and lines.columns_of(found[-1]) + 2 + lines.columns_of(item) <= width:
+            found[-1] += f"  {item}"
+        else:
+            found += _broken(item, width)
+    return found
+
+
+def _broken(text: str, width: int) -> list[str]:
+    return [part for line in text.split("\n") for part in lines.broken(line, width, indent=0)]
 
 
 def _short(path: Path) -> Path:
@@ -276,8 +335,9 @@ def _summary_text(layers: tuple[Layer, ...]) -> str:
     console = Console(width=100, color_system=None, force_jupyter=False)  # in a notebook rich would display HTML
     with console.capture() as captured:
         console.print(summary_table(list(layers)))
-    total = sum(layer.num_params for layer in layers)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + f"\n\ntotal parameters: {total:,}\n"
+    total, frozen = (sum(getattr(layer, name) for layer in layers) for name in ("num_params", "num_frozen"))
+    counts = f"total parameters: {total:,}" + (f"; {total - frozen:,} trainable, {frozen:,} frozen" if frozen else "")
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + f"\n\n{counts}\n"
 
 
 def _scores(scores: dict[str, float]) -> str:

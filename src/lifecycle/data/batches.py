@@ -125,6 +125,7 @@ class Batches:
         row_weights: see :data:`Batch`.
         augment: changes the inputs of a mini-batch, given the epoch and a number that is its own in the epoch;
             ``None``: they are as they are.
+        refill: returns inputs, targets, truth and row weights of the next epoch, as many rows; ``None``: they stay.
     """
 
     def __init__(
@@ -137,10 +138,11 @@ class Batches:
         class_balanced: bool = False,
         row_weights: Tensor | None = None,
         augment: Callable[[Tensor, int, int], Tensor] | None = None,
+        refill: Callable[[], tuple[Rows, Tensor, Truth | None, Tensor | None]] | None = None,
     ) -> None:
         self.inputs, self.targets, self.truth, self.batch_size = inputs, targets, truth, batch_size
         self.shuffle_seed, self.class_balanced, self.row_weights = shuffle_seed, class_balanced, row_weights
-        self.epoch, self.augment = 0, augment
+        self.epoch, self.augment, self.refill, self._filled = 0, augment, refill, False
 
     @property
     def num_bytes(self) -> int | None:
@@ -167,6 +169,13 @@ class Batches:
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch (from 0), which determines the order of the next pass."""
         self.epoch = epoch
+        if self.refill is not None and self._filled:
+            device = self.targets.device
+            inputs, targets, self.truth, weights = self.refill()
+            self.inputs = inputs.to(device) if isinstance(inputs, Tensor) else inputs
+            self.targets = targets.to(device)
+            self.row_weights = None if weights is None else weights.to(device)
+        self._filled = True
 
     def __len__(self) -> int:
         return math.ceil(len(self.inputs) / self.batch_size)

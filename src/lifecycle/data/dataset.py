@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,6 +97,7 @@ class Dataset:
     audit: Audit | None = None  # what was found in the rows before training; None: they were not looked at
     test_digest: str | None = None  # sha256 of the rows of a separate file of test rows, which `digest` covers too
     augmentation: Augmentation | None = None  # random changes of the training images
+    next_train: Callable[[], Part] | None = None  # training rows of the next epoch; None: they stay the same
     shards: tuple[tuple[int, int], ...] = ()  # number of files and rows that each process of a ddp fit has read
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from lifecycle.config.resolve import check_sample_dims
 from lifecycle.contract import DataSpec, ModelPlugin
 from lifecycle.define.probe import probe
-from lifecycle.errors import RequestError, Setting, Text, field_error, first_line
+from lifecycle.errors import Either, RequestError, Setting, Text, field_error, first_line
 from lifecycle.runtime import memory
 from lifecycle.runtime.faults import explanation
 from lifecycle.runtime.memory import free_memory
@@ -46,6 +47,51 @@ def define(plugin: ModelPlugin, name: str, spec: DataSpec, seed: int, source: Te
     return network
 
 
+def begin(network: nn.Module, weights: Mapping[str, Tensor] | None, frozen: Sequence[str]) -> list[nn.Module]:
+    """Give a network its first weights, and freeze some of its layers.
+
+    Args:
+        network: as defined.
+        weights: by name; ``None``: it keeps the drawn ones.
+        frozen: names of layers, as its summary has them.
+
+    Returns:
+        The frozen layers.
+
+    Raises:
+        RequestError: the weights are those of another network, there is no such layer, or none is left to train.
+    """
+    if weights is not None:
+        check_weights(network, weights)
+        network.load_state_dict(dict(weights))
+    known = dict(network.named_modules())
+    layers = []
+    for name in frozen:
+        if name not in known or not name:
+            names = ", ".join(key for key, module in known.items() if key and list(module.parameters()))
+            raise RequestError(["the layer ", repr(name)], "is not in the network", remedy=f"Choose from: {names}.")
+        layers.append(known[name].requires_grad_(requires_grad=False))
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        problem = "leaves no weight to train"
+        raise RequestError(["freeze(", ", ".join(map(repr, frozen)), ")"], problem, remedy="Freeze fewer layers.")
+    return layers
+
+
+def check_weights(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Refuse weights of another network.
+
+    Raises:
+        RequestError: names the first that differs.
+    """
+    own = network.state_dict()
+    for name in {**own, **weights}:
+        there, given = own.get(name), weights.get(name)
+        if there is None or given is None or there.shape != given.shape:
+            shapes = [None if one is None else tuple(one.shape) for one in (given, there)]
+            problem = f"are of another network: {name} has the shape {shapes[0]}, and needs {shapes[1]}"
+            raise RequestError(["the weights"], problem, remedy="Give those of a network with the same layers.")
+
+
 def _build(plugin: ModelPlugin, name: str, spec: DataSpec) -> Any:
     """Call the plugin's ``build``, and report what it refuses under the key of the model."""
     try:
@@ -76,14 +122,20 @@ def _check_outputs(network: nn.Module, name: str, spec: DataSpec, source: Text) 
         raise RequestError(
             Setting("model", name),
             [f"cannot take samples of shape {spec.input_shape} from ", source, f": {reason}"],
-            remedy="Choose other data. A plugin with sample_dims is refused before they are loaded.",
+            remedy=Either(
+                command="Choose other data. A plugin with sample_dims is refused before they are loaded.",
+                python=f"Let its first layer take {' x '.join(map(str, spec.input_shape))} numbers a sample.",
+            ),
         ) from error
     found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
     if found != wanted:
         raise RequestError(
             Setting("model", name),
             [f"returned outputs of shape {found} for 2 samples, and ", source, f" needs {wanted}"],
-            remedy="Let build() end in a layer of spec.num_outputs.",
+            remedy=Either(
+                command="Let build() end in a layer of spec.num_outputs.",
+                python=f"Let the last layer have {spec.num_outputs} output{'s' * (spec.num_outputs > 1)}.",
+            ),
         )
 
 

@@ -20,6 +20,7 @@ class Layer:
     type: str
     output_shape: str  # None is the batch axis, as in Keras's summary
     num_params: int
+    num_frozen: int = 0  # parameters that are not trained
 
 
 def summarize(network: nn.Module, spec: DataSpec) -> list[Layer]:
@@ -34,7 +35,7 @@ def summarize(network: nn.Module, spec: DataSpec) -> list[Layer]:
                 return  # another thread predicts with the same network
             new = [p for p in module.parameters() if p not in seen]  # shared weights are counted once
             seen.update(new)
-            layers.append(Layer(name, type(module).__name__, _shape(output), sum(p.numel() for p in new)))
+            layers.append(Layer(name, type(module).__name__, _shape(output), *_counts(new)))
 
         hooks.append(module.register_forward_hook(hook))
 
@@ -49,8 +50,13 @@ def summarize(network: nn.Module, spec: DataSpec) -> list[Layer]:
             handle.remove()
     outside = [p for p in network.parameters() if p not in seen]  # those of a module with children, such as a token
     if outside:
-        layers.append(Layer("(other)", type(network).__name__, "", sum(p.numel() for p in outside)))
+        layers.append(Layer("(other)", type(network).__name__, "", *_counts(outside)))
     return layers
+
+
+def _counts(parameters: list[nn.Parameter]) -> tuple[int, int]:
+    """Return the number of parameters, and of those that are not trained."""
+    return sum(p.numel() for p in parameters), sum(p.numel() for p in parameters if not p.requires_grad)
 
 
 def _shape(output: object) -> str:

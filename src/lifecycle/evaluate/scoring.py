@@ -12,7 +12,7 @@ from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 
 from lifecycle.compile.devices import repeatable
-from lifecycle.compile.metrics import higher_is_better
+from lifecycle.compile.metrics import OF_RARE_CLASSES, for_data, higher_is_better
 from lifecycle.compile.scores import prefixed
 from lifecycle.evaluate import baselines, intervals
 from lifecycle.profiling.clock import phase
@@ -69,6 +69,7 @@ class Evaluation:
         baselines: the same scores of the baselines by name, the one to beat first.
         meaning: the baseline to beat, as a phrase.
         higher_is_better: by score; scores without a known direction are missing.
+        rare_class: a class has so few training rows that accuracy says little of it.
     """
 
     on: str
@@ -77,6 +78,7 @@ class Evaluation:
     baselines: dict[str, dict[str, float]]
     meaning: str
     higher_is_better: dict[str, bool]
+    rare_class: bool = False
 
     @property
     def baseline(self) -> dict[str, float]:
@@ -85,9 +87,14 @@ class Evaluation:
 
     @property
     def judged_by(self) -> str:
-        """The score by which network and baseline are compared: the first metric that both have, or the loss."""
+        """The score by which network and baseline are compared: the first metric that both have, or the loss.
+
+        Where a class is rare, a metric of rare classes comes first: a network that never predicts it is as accurate.
+        """
         # A metric of one of them may be NaN, such as R2 of constant values.
         both = [name for name in self.scores if math.isfinite(self.scores[name] + self.baseline[name])]
+        if self.rare_class:
+            both = [*(name for name in reversed(OF_RARE_CLASSES) if name in both), *both]
         return next((name for name in both if name != "loss" and name in self.higher_is_better), "loss")
 
     @property
@@ -99,17 +106,9 @@ class Evaluation:
         return gain > 0 if self.higher_is_better.get(name) else gain < 0
 
     @property
-    def own(self) -> dict[str, float]:
-        """The scores and intervals of the network: ``test_accuracy``, ``test_accuracy_low``, ``test_accuracy_high``."""
-        named = prefixed(self.scores, self.on)
-        for name, (low, high) in self.intervals.items():
-            named |= {f"{self.on}_{name}_low": low, f"{self.on}_{name}_high": high}
-        return named
-
-    @property
-    def flat(self) -> dict[str, float]:
-        """All scores as a run records them: :attr:`own`, and ``baseline_accuracy`` of the baseline to beat."""
-        return self.own | prefixed(self.baseline, "baseline")
+    def recorded(self) -> dict[str, float]:
+        """The scores of the network as a run records them: ``test_accuracy``; intervals and baselines are in tables."""
+        return prefixed(self.scores, self.on)
 
 
 @dataclass(frozen=True)
@@ -160,4 +159,5 @@ def judge(
         meaning=dummies.meaning,
         # torchmetrics does not define the direction of some metrics, which then never mark a best run.
         higher_is_better={name: better for name, better in directions.items() if better is not None},
+        rare_class=for_data(data.spec, data.train.targets) is not None,
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.optimization import learning_rate
@@ -58,6 +59,8 @@ class Epochs(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Seed order and dropout by (seed, epoch), so that a resumed fit repeats the epochs of an uninterrupted one."""
         self.batches.set_epoch(trainer.current_epoch)
+        for layer in _compiled(pl_module).frozen:
+            layer.eval()  # Lightning sets modes without calling train()
         # Stream 0 orders the rows, equally in all processes; each process draws its own dropout.
         seed_all(epoch_seed(self.seed, trainer.current_epoch, stream=1 + trainer.global_rank))
         # Before the first step, as schedules may change the rate within an epoch. A constant rate is not recorded.
@@ -85,9 +88,16 @@ class Epochs(pl.Callback):
         # After the listeners, so that the epoch that diverged is recorded.
         if (error := diverged(row, _compiled(pl_module).optimizer_config.lr)) is not None:
             raise error
-        pl_module.log_dict({k: v for k, v in scores.items() if self.logged is None or k in self.logged})
+        self._show(trainer, pl_module, {k: v for k, v in scores.items() if self.logged is None or k in self.logged})
         # Before the checkpoint of this epoch is written, which must hold the learning rate of the next one.
         _compiled(pl_module).end_epoch(scores)
+
+    @staticmethod
+    def _show(trainer: pl.Trainer, pl_module: pl.LightningModule, scores: Row) -> None:
+        """Give scores to other callbacks, as ``pl_module.log_dict`` does in a tenth of the time of a small epoch."""
+        found = {name: torch.tensor(score, device=pl_module.device) for name, score in scores.items()}
+        trainer.callback_metrics.update(found)
+        trainer.logged_metrics.update(found)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows, for the checkpoint."""
@@ -101,7 +111,8 @@ class Epochs(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """End the fit at once if early stopping had ended it, since Lightning saves the wait count but not the stop."""
-        trainer.should_stop = has_stopped(checkpoint)
+        # A caller from Python may continue without early stopping.
+        trainer.should_stop = has_stopped(checkpoint) and trainer.early_stopping_callback is not None
 
 
 def diverged(row: Row, lr: float) -> TrainingError | None:

@@ -187,19 +187,24 @@ def check_monitors(config: TrainerConfig, module: CompiledModel, data: Dataset) 
         _check_monitor(Setting("schedule.monitor", monitor), monitor, module, data, remedy)
 
 
-def _check_monitor(setting: Setting, monitor: str, module: CompiledModel, data: Dataset, remedy: Text) -> None:
+def measured(module: CompiledModel, data: Dataset) -> list[str]:
+    """Return the names of the scores of each epoch: ``train_loss``, ``val_accuracy``."""
     parts = ("train", "val") if data.val is not None else ("train",)
-    measured = [f"{part}_{name}" for part in parts for name in ("loss", *module.metric_names)]
-    if monitor not in measured:
+    return [f"{part}_{name}" for part in parts for name in ("loss", *module.metric_names)]
+
+
+def _check_monitor(setting: Setting, monitor: str, module: CompiledModel, data: Dataset, remedy: Text) -> None:
+    known = measured(module, data)
+    if monitor not in known:
         if data.val is None and monitor.startswith("val_"):
             none_held_out = "data.split=none" if ALL_TRAIN in data.split_report else "data.val_size=0"
             no_rows = Either(command=none_held_out, python="none")
             raise RequestError(setting, ["needs validation rows, got ", no_rows], remedy=remedy)
-        choices = f"{did_you_mean(monitor, measured)} Choose from: {', '.join(measured)}."
+        choices = f"{did_you_mean(monitor, known)} Choose from: {', '.join(known)}."
         raise RequestError(setting, "is not measured", remedy=choices)
     name = monitor.partition("_")[2]
     if name != "loss" and metrics.higher_is_better(name, module.val_scores.metrics[name]) is None:
-        better = measured[-1 - len(module.metric_names)]  # the loss of the last part, which validates if there is one
+        better = known[-1 - len(module.metric_names)]  # the loss of the last part, which validates if there is one
         raise RequestError(
             setting,
             "cannot be monitored: it is not known whether higher is better",

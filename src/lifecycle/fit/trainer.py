@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module, metadata
 from pathlib import Path
@@ -13,8 +14,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from fsspec.implementations.local import LocalFileSystem
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, ProgressBar
+from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.strategies import ParallelStrategy
 from torch import Tensor
 
@@ -25,9 +28,9 @@ from lifecycle.compile.devices import device_of, without_parsing
 from lifecycle.compile.precision import channels_last
 from lifecycle.config.schema import TrainerConfig
 from lifecycle.data.augmentation import Augmenter
-from lifecycle.data.batches import Batches, Chunks, in_order
-from lifecycle.data.dataset import Dataset
-from lifecycle.data.rows import WindowedRows
+from lifecycle.data.batches import Batches, Chunks, Truth, in_order
+from lifecycle.data.dataset import Dataset, Part
+from lifecycle.data.rows import Rows, WindowedRows
 from lifecycle.errors import TrainingError, first_line
 from lifecycle.fit import checkpoints
 from lifecycle.fit.checkpoints import CheckedCheckpointIO
@@ -52,6 +55,7 @@ def trainer_for(config: TrainerConfig, *, devices: int, folder: Path, **more: An
         folder: for files that Lightning may write.
         more: further arguments of :class:`pytorch_lightning.Trainer`.
     """
+    _know_local_files()
     with _callbacks_listed_once(), without_parsing(device_of(config)):
         return _trainer(config, devices, folder, more)
 
@@ -61,8 +65,10 @@ def _trainer(config: TrainerConfig, devices: int, folder: Path, more: dict[str, 
         accelerator=config.accelerator,
         devices=devices,
         strategy=config.strategy if devices > 1 else "auto",
-        logger=False,
-        enable_progress_bar=False,
+        logger=more.pop("logger", False),
+        # That of a caller; ours is a callback of another kind.
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in more.get("callbacks", ())),
+        max_epochs=config.max_epochs,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # Batches divides the rows among the processes
@@ -73,6 +79,14 @@ def _trainer(config: TrainerConfig, devices: int, folder: Path, more: dict[str, 
         plugins=[LightningEnvironment(), CheckedCheckpointIO()],
         **more,
     )
+
+
+def _know_local_files() -> None:
+    """Have Lightning know that local files are in no object storage without importing the clients of all of these."""
+    cloud: Any = import_module("lightning_fabric.utilities.cloud_io")
+    asked = cloud._is_object_storage
+    if asked.__module__ == cloud.__name__:
+        cloud._is_object_storage = lambda files: not isinstance(files, LocalFileSystem) and asked(files)
 
 
 @contextmanager
@@ -113,6 +127,7 @@ def fit(
     listeners: Sequence[Callable[[Row], None]] = (),
     callbacks: Sequence[pl.Callback] = (),
     checkpoint: Path | None = None,
+    logger: Logger | None = None,
 ) -> History:
     """Fit a model, and leave it with the weights of its best epoch.
 
@@ -125,6 +140,7 @@ def fit(
         listeners: called with the row of each epoch, on the first process only.
         callbacks: Lightning callbacks, such as a progress bar.
         checkpoint: the ``last.ckpt`` to resume from. The history includes its epochs; the listeners do not see them.
+        logger: that callbacks log to; ``None``: they do not log.
 
     Raises:
         TrainingError: the loss is no longer finite, or ``torch.compile`` fails.
@@ -132,7 +148,7 @@ def fit(
     """
     train = training_batches(config, data, seed)
     val = None if data.val is None else in_order(data.val.inputs, data.val.targets, data.val.truth)
-    early, best = _early_stopping(config, module), _best_checkpoint(config, module, val is not None, folder)
+    early, best = _early_stopping(config, module), _best_checkpoint(config, module, val is not None, folder, callbacks)
     monitors = [callback for callback in (early, best) if callback is not None]
     observers = [callback for callback in callbacks if getattr(callback, "needs_scores_and_steps", True)]
     recorder = Epochs(train, seed, listeners, None if observers else [config.monitor] if monitors else [])
@@ -142,16 +158,24 @@ def fit(
             config,
             devices=config.devices,
             folder=folder,
-            max_epochs=config.max_epochs,
             # In this order: the recorder logs the scores that the monitors read; last.ckpt holds the states of both.
             callbacks=[recorder, *monitors, checkpoints.LastCheckpoint(folder), *callbacks],
+            logger=logger or False,
         )
         _run(trainer, module, config, train, (Chunks(train, steps), val), checkpoint)
     if best is None:  # nothing is monitored, so the last epoch is kept
         trainer.save_checkpoint(folder / layout.BEST_CHECKPOINT, weights_only=True)
     _release(train)
     best_epoch = None if best is None or is_helper() else _best_epoch(config, module, folder)
-    return history_of(config, recorder.rows, best_epoch, early is not None)
+    return _stopped_by(observers, config, history_of(config, recorder.rows, best_epoch, early is not None))
+
+
+def _stopped_by(callbacks: Sequence[pl.Callback], config: TrainerConfig, history: History) -> History:
+    """Return a history that says which callback of a caller ended the fit, if one did."""
+    if config.early_stopping or len(history.rows) >= config.max_epochs:
+        return history
+    names = [type(callback).__name__ for callback in callbacks if isinstance(callback, EarlyStopping)]
+    return replace(history, stopped=f"{names[0] if names else 'a callback'} stopped it")
 
 
 def _run(
@@ -245,7 +269,14 @@ def training_batches(config: TrainerConfig, data: Dataset, seed: int) -> Batches
         config.class_balanced,
         data.train.loss_weights,
         None if data.augmentation is None else Augmenter(data.augmentation, seed),
+        None if data.next_train is None else lambda: _contents(data.next_train),
     )
+
+
+def _contents(next_train: Callable[[], Part] | None) -> tuple[Rows, Tensor, Truth | None, Tensor | None]:
+    assert next_train is not None  # noqa: S101 - for the types
+    part = next_train()
+    return part.inputs, part.targets, part.truth, part.loss_weights
 
 
 def _early_stopping(config: TrainerConfig, module: CompiledModel) -> EarlyStopping | None:
@@ -261,13 +292,19 @@ def _early_stopping(config: TrainerConfig, module: CompiledModel) -> EarlyStoppi
     )
 
 
+class BestCheckpoint(ModelCheckpoint):
+    """Writes ``best.ckpt`` where the caller has a ``ModelCheckpoint`` too."""
+
+
 def _best_checkpoint(
-    config: TrainerConfig, module: CompiledModel, validates: bool, folder: Path
+    config: TrainerConfig, module: CompiledModel, validates: bool, folder: Path, others: Sequence[pl.Callback]
 ) -> ModelCheckpoint | None:
     """Return the callback that writes ``best.ckpt``; ``None``: no score says which epoch is best."""
     if not validates and config.monitor.startswith("val_"):
         return None
-    return ModelCheckpoint(
+    # The class is part of the key of its state, which must differ from that of a caller's own.
+    cls = BestCheckpoint if any(isinstance(other, ModelCheckpoint) for other in others) else ModelCheckpoint
+    return cls(
         folder,
         filename=layout.BEST_CHECKPOINT.removesuffix(".ckpt"),
         monitor=config.monitor,

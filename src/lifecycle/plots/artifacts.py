@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,16 +14,58 @@ from lifecycle.contract import MULTILABEL, REGRESSION, DataSpec
 from lifecycle.evaluate.tables import baselines_table, scores_table
 from lifecycle.fit.history import History
 from lifecycle.plots import classes, curves, values
+from lifecycle.plots.style import write_copy
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from torch import nn
 
     from lifecycle.data.dataset import Dataset
     from lifecycle.evaluate.scoring import Evaluation
 
-CLASS_PICTURES = ("confusion_matrix.png", "roc.png", "precision_recall.png")
-LABEL_PICTURES = ("labels.png", "roc.png", "precision_recall.png")
-VALUE_PICTURES = ("residuals.png",)
+CONFUSION, LABELS, RESIDUALS, FORECAST = "confusion_matrix.png", "labels.png", "residuals.png", "forecast.png"
+ROC, PRECISION = "roc.png", "precision_recall.png"
+CLASS_PICTURES = (CONFUSION, ROC, PRECISION)
+LABEL_PICTURES = (LABELS, ROC, PRECISION)
+VALUE_PICTURES = (RESIDUALS,)
+SVG = "svg"
+"""Value of ``tracking.figures``: pictures are also written as vectors."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What all pictures of a run have in common.
+
+    Attributes:
+        about: their caption: data, rows and run, separated by commas.
+        has_copies: whether there is an SVG of each PNG.
+    """
+
+    about: str = ""
+    has_copies: bool = False
+
+    @property
+    def of_fit(self) -> str:
+        """The caption of the learning curves, which are of other rows."""
+        parts = self.about.split(", ")
+        return ", ".join(part for part in parts if not part.endswith(" rows"))
+
+    def named(self, pictures: list[str]) -> list[str]:
+        """Return the names of pictures, and of their copies."""
+        return [*pictures, *(_copy_of(name) for name in pictures if self.has_copies)]
+
+    def copied(self, folder: Path, drawn: Mapping[str, Figure]) -> list[str]:
+        """Write the copies of pictures, and return the names of all files."""
+        for name, figure in drawn.items() if self.has_copies else ():
+            write_copy(figure, folder / _copy_of(name))
+        return self.named(list(drawn))
+
+
+PLAIN = Look()
+
+
+def _copy_of(name: str) -> str:
+    return name.removesuffix(".png") + ".svg"
 
 
 def write_tables(folder: Path, data: Dataset, predictions: pd.DataFrame, evaluation: Evaluation) -> None:
@@ -59,7 +103,7 @@ def write_classes(folder: Path, spec: DataSpec, predictions: pd.DataFrame) -> No
 
 
 def write_drawings(
-    folder: Path, model_name: str, network: nn.Module, data: Dataset, predictions: pd.DataFrame
+    folder: Path, model_name: str, network: nn.Module, data: Dataset, predictions: pd.DataFrame, look: Look = PLAIN
 ) -> list[str]:
     """Write the pictures that need network and data: ``model.svg``, and ``forecast.png`` of a series.
 
@@ -69,6 +113,7 @@ def write_drawings(
         network: is not changed.
         data: with training and scored rows.
         predictions: of the scored rows, with the truth.
+        look: caption and copies.
 
     Returns:
         Names of the files.
@@ -76,24 +121,31 @@ def write_drawings(
     from lifecycle.plots import diagram  # imports torch, which the recording process does not need
 
     (folder / layout.MODEL_DIAGRAM).write_text(diagram.draw(network, model_name, data.spec), encoding="utf-8")
-    return [layout.MODEL_DIAGRAM, *write_forecast(folder, data, predictions)]
+    return [layout.MODEL_DIAGRAM, *write_forecast(folder, data, predictions, look)]
 
 
-def write_forecast(folder: Path, data: Dataset, predictions: pd.DataFrame) -> list[str]:
+def write_forecast(folder: Path, data: Dataset, predictions: pd.DataFrame, look: Look = PLAIN) -> list[str]:
     """Write ``forecast.png`` if the data have times or naive forecasts; return the names of the files."""
     if data.spec.task != REGRESSION or (data.scored.times is None and not data.scored.naive):
         return []
-    values.draw_forecast(predictions, data, folder / "forecast.png")
-    return ["forecast.png"]
+    figure = values.draw_forecast(predictions, data, folder / FORECAST, look.about)
+    return look.copied(folder, {FORECAST: figure})
 
 
-def pictures_of(spec: DataSpec, fitted: bool = True) -> list[str]:
+def pictures_of(spec: DataSpec, fitted: bool = True, look: Look = PLAIN) -> list[str]:
     """Return the names of the files that :func:`write_pictures` writes; ``fitted``: with learning curves."""
     of_task = {MULTILABEL: LABEL_PICTURES, REGRESSION: VALUE_PICTURES}.get(spec.task, CLASS_PICTURES)
-    return [*([layout.CURVES] if fitted else []), *of_task]
+    return look.named([*([layout.CURVES] if fitted else []), *of_task])
 
 
-def write_pictures(folder: Path, history: History | None, predictions: pd.DataFrame, spec: DataSpec) -> None:
+def write_curves(folder: Path, history: History, look: Look = PLAIN) -> None:
+    """Write the learning curves."""
+    look.copied(folder, {layout.CURVES: curves.draw(history, folder / layout.CURVES, look.of_fit)})
+
+
+def write_pictures(
+    folder: Path, history: History | None, predictions: pd.DataFrame, spec: DataSpec, look: Look = PLAIN
+) -> None:
     """Write the learning curves, and the pictures of the task; needs no PyTorch.
 
     Args:
@@ -101,18 +153,21 @@ def write_pictures(folder: Path, history: History | None, predictions: pd.DataFr
         history: of the fit; ``None``: no learning curves.
         predictions: of the scored rows, with the truth.
         spec: the task, its target and its classes.
+        look: caption and copies.
     """
+    drawn: dict[str, Figure] = {}
     if history is not None:
-        curves.draw(history, folder / layout.CURVES)
+        write_curves(folder, history, look)
+    target, about = spec.target_name, look.about
     if spec.task == REGRESSION:
-        values.draw_residuals(predictions, spec.target_name, folder / "residuals.png")
-        return
-    of_labels = spec.task == MULTILABEL
-    if of_labels:
+        drawn[RESIDUALS] = values.draw_residuals(predictions, target, folder / RESIDUALS, about)
+    elif spec.task == MULTILABEL:
         counts = classes.counts_of_labels(predictions, spec.class_names)
-        classes.draw_labels(counts, spec.target_name, folder / "labels.png")
+        drawn[LABELS] = classes.draw_labels(counts, target, folder / LABELS, about)
     else:
         matrix = classes.confusion(predictions, spec.class_names)
-        classes.draw_confusion(matrix, spec.target_name, folder / "confusion_matrix.png")
-    classes.draw_roc(predictions, spec.class_names, folder / "roc.png", of_labels)
-    classes.draw_precision_recall(predictions, spec.class_names, folder / "precision_recall.png", of_labels)
+        drawn[CONFUSION] = classes.draw_confusion(matrix, target, folder / CONFUSION, about)
+    if spec.task != REGRESSION:
+        drawn[ROC] = classes.draw_roc(predictions, spec, folder / ROC, about)
+        drawn[PRECISION] = classes.draw_precision_recall(predictions, spec, folder / PRECISION, about)
+    look.copied(folder, drawn)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import cycle, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from lifecycle.contract import MULTILABEL, DataSpec
 from lifecycle.data.columns import label_sets
-from lifecycle.plots.style import COLOURS, GREY, label, picture
+from lifecycle.plots.style import COLOURS, GREY, WIDE, label, picture
 from lifecycle.runtime.quiet import ignored
 
 if TYPE_CHECKING:
@@ -73,8 +74,15 @@ def confusion(predictions: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame
     return pd.DataFrame(counts, index=pd.Index(names, name="actual \\ predicted"), columns=list(names))
 
 
-def draw_confusion(matrix: pd.DataFrame, target: str, file: Path) -> Figure:
-    """Draw a confusion matrix: counts, and shares of the rows of each actual class, coloured by the share."""
+def draw_confusion(matrix: pd.DataFrame, target: str, file: Path, about: str = "") -> Figure:
+    """Draw a confusion matrix: counts, and shares of the rows of each actual class, coloured by the share.
+
+    Args:
+        matrix: as :func:`confusion` returns it.
+        target: its name.
+        file: the PNG.
+        about: the caption: data and run.
+    """
     counts = matrix.to_numpy()
     # A class without rows would divide by 0.
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -82,13 +90,14 @@ def draw_confusion(matrix: pd.DataFrame, target: str, file: Path) -> Figure:
     cell = 0.62 if classes <= MOST_WITH_SHARES else 0.36
     names = [label(name, 18) for name in matrix.columns]
     longest = max(map(len, names)) * 0.075  # inches, about the width of a letter
-    side = min(max(1.9, cell * classes), 16.0)
-    with picture(file, max(4.2, side + longest + 1.6), max(3.0, side + min(longest, 1.5) + 1.0)) as figure:
+    side = min(max(2.4, cell * classes), 16.0)
+    with picture(file, max(4.2, side + longest + 1.6), max(3.2, side + min(longest, 1.5) + 1.4), about=about) as figure:
         axes = figure.subplots()
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.grid(visible=False)
         figure.colorbar(image, ax=axes, label="share of the actual class", fraction=0.046, pad=0.03, shrink=0.8)
         axes.set(xlabel=f"predicted {label(target, 30)}", ylabel=f"actual {label(target, 30)}")
+        axes.set_title(f"Confusion matrix of {counts.sum():,} rows")
         if classes <= MOST_WITH_NAMES:
             slanted = max(map(len, names)) > (7 if classes <= MOST_WITH_SHARES else 3)
             axes.set_xticks(range(classes), names, rotation=90 if slanted and classes > MOST_WITH_SHARES else 0)
@@ -114,20 +123,21 @@ def _write_cells(axes: Axes, counts: AnyArray, shares: AnyArray) -> None:
 SCORES_OF_LABELS = ("precision", "recall", "F1")
 
 
-def draw_labels(counts: pd.DataFrame, target: str, file: Path) -> Figure:
+def draw_labels(counts: pd.DataFrame, target: str, file: Path, about: str = "") -> Figure:
     """Draw precision, recall and F1 of each label as bars, those with the lowest F1 at the top.
 
     Args:
         counts: as :func:`counts_of_labels` returns them.
         target: its name.
         file: where to write.
+        about: the caption: data and run.
     """
     right = counts["true_positive"].to_numpy(dtype=float)
     actual, predicted = right + counts["false_negative"].to_numpy(), right + counts["false_positive"].to_numpy()
     scores = [right / np.maximum(whole, 1) for whole in (predicted, actual, (actual + predicted) / 2)]
     order = np.argsort(-scores[-1], kind="stable")[-MOST_WITH_NAMES:]
     places = np.arange(len(order))
-    with picture(file, 6.4, max(2.6, 0.5 * len(order) + 1.2)) as figure:
+    with picture(file, 6.4, max(2.8, 0.5 * len(order) + 1.4), about=about) as figure:
         axes = figure.subplots()
         for at, (name, values) in enumerate(zip(SCORES_OF_LABELS, scores, strict=True)):
             axes.barh(places + 0.27 * (1 - at), values[order], height=0.25, color=COLOURS[at], label=name)
@@ -141,14 +151,14 @@ def draw_labels(counts: pd.DataFrame, target: str, file: Path) -> Figure:
     return figure
 
 
-def draw_roc(predictions: pd.DataFrame, names: tuple[str, ...], file: Path, of_labels: bool = False) -> Figure:
+def draw_roc(predictions: pd.DataFrame, spec: DataSpec, file: Path, about: str = "") -> Figure:
     """Draw the ROC curve, of each class against the rest where there are more than two, with the areas under them.
 
     Args:
         predictions: of the scored rows, with the truth.
-        names: of the classes, or labels.
-        file: where to write.
-        of_labels: whether a row may have several of them, so that each has a curve.
+        spec: the target, and its classes or labels.
+        file: the PNG.
+        about: the caption: data and run.
     """
     from sklearn.metrics import auc, roc_curve
 
@@ -158,29 +168,25 @@ def draw_roc(predictions: pd.DataFrame, names: tuple[str, ...], file: Path, of_l
         false, true, _ = roc_curve(truth, probability)
         return false, true, float(auc(false, true))
 
-    curves, several = _curves(predictions, names, curve, of_labels), of_labels or len(names) > 2
-    with picture(file, 6.4 if several else 4.8, 4.4) as figure:
+    curves, several = _curves(predictions, spec, curve), _has_several(spec)
+    with picture(file, WIDE, 5.9, about=about, is_cropped=False) as figure:
         axes = figure.subplots()
         if several and curves:
             at = np.linspace(0, 1, 201)
             mean = np.mean([np.interp(at, false, true) for false, true, _ in curves.values()], axis=0)
             area = float(np.mean([area for _, _, area in curves.values()]))
             mean[0] = 0.0  # a curve may start with a step up, and its interpolation above 0
-            axes.plot(
-                at, mean, "--", color="black", linewidth=2.2, label=f"mean of the {_noun(of_labels)} (AUC {area:.3f})"
-            )
+            text = f"mean of the {_noun(spec)} (AUC {area:.3f})"
+            axes.plot(at, mean, "--", color="black", linewidth=2.2, label=text)
         _draw_curves(axes, curves, "AUC")
         axes.plot([0, 1], [0, 1], ":", color=GREY, label="no skill (AUC 0.500)")
-        axes.set(
-            xlabel="false positive rate", ylabel="true positive rate (recall)", title=_title("ROC", names, of_labels)
-        )
-        _finish(axes, several, "lower right")
+        title = _title("ROC curve", spec)
+        axes.set(xlabel="false positive rate", ylabel="true positive rate (recall)", title=title, aspect="equal")
+        _finish(figure, axes)
     return figure
 
 
-def draw_precision_recall(
-    predictions: pd.DataFrame, names: tuple[str, ...], file: Path, of_labels: bool = False
-) -> Figure:
+def draw_precision_recall(predictions: pd.DataFrame, spec: DataSpec, file: Path, about: str = "") -> Figure:
     """Draw precision against recall, with the curves of :func:`draw_roc`."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
@@ -190,52 +196,58 @@ def draw_precision_recall(
         precision, recall, _ = precision_recall_curve(truth, probability)
         return recall, precision, float(average_precision_score(truth, probability))
 
-    curves, several = _curves(predictions, names, curve, of_labels), of_labels or len(names) > 2
-    with picture(file, 6.4 if several else 4.8, 4.4) as figure:
+    curves, several = _curves(predictions, spec, curve), _has_several(spec)
+    with picture(file, WIDE, 5.0, about=about, is_cropped=False) as figure:
         axes = figure.subplots()
         if several and curves:
             mean = np.mean([area for _, _, area in curves.values()])
             # Only in the legend, since precision must not be interpolated linearly between recalls.
-            axes.plot([], [], linestyle="", label=f"mean of the {_noun(of_labels)} (AP {mean:.3f})")
+            axes.plot([], [], linestyle="", label=f"mean of the {_noun(spec)} (AP {mean:.3f})")
         _draw_curves(axes, curves, "AP", drawstyle="steps-post")
-        truths = _truths(predictions, names, of_labels)
+        truths = _truths(predictions, spec)
         shares = [float(truths[name].mean()) for name in curves]
         if curves:
             share, whose = float(np.mean(shares)), "mean share" if several else "share"
             axes.axhline(share, linestyle=":", color=GREY, label=f"no skill ({whose} {share:.3f})")
-        axes.set(xlabel="recall", ylabel="precision", title=_title("Precision and recall", names, of_labels))
-        _finish(axes, several, "lower left")
+        axes.set(xlabel="recall", ylabel="precision", title=_title("Precision-recall curve", spec))
+        _finish(figure, axes)
     return figure
 
 
-def _noun(of_labels: bool) -> str:
-    return "labels" if of_labels else "classes"
+def _has_several(spec: DataSpec) -> bool:
+    """Return whether each class or label has a curve."""
+    return spec.task == MULTILABEL or len(spec.class_names) > 2
 
 
-def _title(what: str, names: tuple[str, ...], of_labels: bool) -> str:
-    if of_labels:
-        return f"{what} of each label"
-    return f"{what} of {label(names[1], 24)}" if len(names) == 2 else f"{what}, each class against the rest"
+def _noun(spec: DataSpec) -> str:
+    return "labels" if spec.task == MULTILABEL else "classes"
+
+
+def _title(what: str, spec: DataSpec) -> str:
+    target = label(spec.target_name, 30)
+    if spec.task == MULTILABEL:
+        return f"{what} of each label of {target}"
+    if len(spec.class_names) == 2:
+        return f"{what}, {target} = {label(spec.class_names[1], 24)}"
+    return f"{what}s, {target}: each class against the rest"
 
 
 def _curves(
-    predictions: pd.DataFrame,
-    names: tuple[str, ...],
-    curve: Callable[[AnyArray, AnyArray], Curve | None],
-    of_labels: bool,
+    predictions: pd.DataFrame, spec: DataSpec, curve: Callable[[AnyArray, AnyArray], Curve | None]
 ) -> dict[str, Curve]:
     """Return the curve of each class that has one; of two classes only that of the second, the positive one."""
     curves = {}
-    for name, truth in _truths(predictions, names, of_labels).items():
+    for name, truth in _truths(predictions, spec).items():
         drawn = curve(truth, predictions[f"probability_{name}"].to_numpy())
         if drawn is not None:
             curves[name] = drawn
     return curves
 
 
-def _truths(predictions: pd.DataFrame, names: tuple[str, ...], of_labels: bool) -> dict[str, AnyArray]:
+def _truths(predictions: pd.DataFrame, spec: DataSpec) -> dict[str, AnyArray]:
     """Return which rows are of each class, or have each label, ``(rows,) bool``; of two classes those of the second."""
-    if of_labels:
+    names = spec.class_names
+    if spec.task == MULTILABEL:
         held = held_labels(predictions["actual"], names)
         return {name: held[:, at] for at, name in enumerate(names)}
     return {name: (predictions["actual"] == name).to_numpy() for name in (names[1:] if len(names) == 2 else names)}
@@ -245,18 +257,16 @@ def _draw_curves(axes: Axes, curves: dict[str, Curve], area_name: str, **options
     # Classes with the smallest areas are those that a user wants to find.
     hardest = sorted(curves, key=lambda name: curves[name][2])[:MOST_CURVES]
     others = [name for name in curves if name not in hardest]
-    looks = cycle([(colour, style) for style in ("-", "--") for colour in COLOURS[:6]])
+    looks = cycle([(colour, style) for style in ("-", (0, (5, 1.5))) for colour in COLOURS[:6]])
     for name, (colour, style) in zip([name for name in curves if name in hardest], looks, strict=False):
         x, y, area = curves[name]
-        axes.plot(x, y, style, color=colour, label=f"{label(name)} ({area_name} {area:.3f})", **options)
+        axes.plot(x, y, linestyle=style, color=colour, label=f"{label(name)} ({area_name} {area:.3f})", **options)
     for number, name in enumerate(others):
         text = f"{len(others)} others, larger {area_name}" if number == 0 else None
         axes.plot(*curves[name][:2], color="#cccccc", linewidth=0.7, zorder=1, label=text, **options)
 
 
-def _finish(axes: Axes, legend_outside: bool, corner: Literal["lower left", "lower right"]) -> None:
-    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
-    if legend_outside:
-        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
-    elif axes.get_legend_handles_labels()[0]:
-        axes.legend(loc=corner, fontsize=9)
+def _finish(figure: Figure, axes: Axes) -> None:
+    axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(loc="outside right center", fontsize=9)

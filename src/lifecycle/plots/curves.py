@@ -26,18 +26,19 @@ WIDE_RANGE = 100.0
 """A loss that varies by more than this factor is drawn on a logarithmic axis."""
 
 
-def draw(history: History, file: Path | BinaryIO) -> Figure:
+def draw(history: History, file: Path | BinaryIO, about: str = "") -> Figure:
     """Draw a panel for the loss, for each metric, and for the learning rate if there is a schedule.
 
     Args:
         history: of the fit; values that are not finite are gaps.
         file: the PNG.
+        about: the caption: data and run.
     """
     frame = history.frame.replace([np.inf, -np.inf], np.nan)
     panels = panels_of(list(map(str, frame.columns)))
     columns = min(len(panels), 2 if len(panels) in (2, 4) else 3)  # 4 panels in 2 rows, without gaps
     rows = math.ceil(len(panels) / columns)
-    with picture(file, max(4.6, 3.5 * columns), 2.6 * rows + 0.5) as figure:
+    with picture(file, max(4.6, 3.5 * columns), 2.6 * rows + 0.6, about=about) as figure:
         grid = list(figure.subplots(rows, columns, squeeze=False).flat)
         for axes, (title, lines) in zip(grid, panels.items(), strict=False):
             _panel(axes, title, lines, frame, history)
@@ -60,8 +61,6 @@ def panels_of(columns: list[str]) -> dict[str, list[str]]:
 
 
 def _panel(axes: Axes, title: str, lines: list[str], frame: pd.DataFrame, history: History) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     marker = "o" if len(frame) <= FEW_EPOCHS else ""
     looks = {"train": ("train", COLOURS[0], "-"), "val": ("validation", COLOURS[1], "-")}
     for name in lines:
@@ -71,15 +70,29 @@ def _panel(axes: Axes, title: str, lines: list[str], frame: pd.DataFrame, histor
     values = values[np.isfinite(values)]
     if title == "loss" and len(values) and values.min() > 0 and values.max() / values.min() > WIDE_RANGE:
         axes.set_yscale("log")
+        axes.set_ylabel("logarithmic axis")
     # The padding leaves space for the number of the best epoch above the axes.
     axes.set_title(TITLES.get(title, title.replace("_", " ")), pad=13)
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    if len(frame) == 1:  # matplotlib would show fractions of an epoch
-        axes.set_xlim(0, 2)
+    _count_from_one(axes, int(frame["epoch"].max()))
     _mark(axes, history.best_epoch, "best epoch", "--")
     if history.weights_epoch != history.best_epoch:
         _mark(axes, history.weights_epoch, "epoch of the weights", ":")
+
+
+def _count_from_one(axes: Axes, last: int) -> None:
+    """Let an axis of epochs begin with 1 and end with the last one."""
+    from matplotlib.ticker import MaxNLocator
+
+    margin = max(0.5 if last == 1 else 0.0, 0.02 * (last - 1))
+    axes.set_xlim(1 - margin, last + margin)
+    steps = [
+        int(tick)
+        for tick in MaxNLocator(nbins=7, integer=True, steps=[1, 2, 5, 10]).tick_values(1, last)
+        if 1 < tick <= last
+    ]
+    # A tick close to 1 would overlap it.
+    axes.set_xticks([1, *(tick for tick in steps if tick - 1 > 0.08 * (last - 1))])
 
 
 def _mark(axes: Axes, epoch: int | None, what: str, style: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,11 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 """Okabe and Ito's palette, without the yellow that is hard to see on white."""
 GREY = "#8a8a8a"
 DOTS_AN_INCH = 110
+WIDE = 1000 / DOTS_AN_INCH
+"""Inches: a picture with a legend at its side is 1,000 pixels wide."""
+
+PADDING, STRIP, LINE = 0.1, 0.24, 0.24
+"""Inches around a figure, of the strip for its caption, and of a line of a legend."""
 
 _STYLE: dict[str, Any] = {
     "axes.prop_cycle": "cycler('color', ['" + "', '".join(COLOURS) + "'])",
@@ -46,28 +52,71 @@ _METADATA: dict[str, dict[str, Any]] = {
 
 
 @contextmanager
-def picture(file: Path | BinaryIO, width: float, height: float, form: str = "png") -> Iterator[Figure]:
-    """Yield a figure of ``width`` x ``height`` inches, and write it as a PNG or SVG.
+def picture(
+    file: Path | BinaryIO, width: float, height: float, form: str = "png", about: str = "", is_cropped: bool = True
+) -> Iterator[Figure]:
+    """Yield a figure of ``width`` x ``height`` inches, and write it as a PNG or SVG, with a white ground.
+
+    Args:
+        file: where to write.
+        width: in inches.
+        height: in inches.
+        form: ``png`` or ``svg``.
+        about: the caption in the lower right corner, in grey.
+        is_cropped: whether white margins are cut off; else the picture has exactly this size.
+    """
+    with _styled():
+        from matplotlib.figure import Figure
+
+        # Not pyplot, which keeps each figure in a list of the process until it is closed.
+        figure = Figure(figsize=(width, height), layout="constrained", dpi=DOTS_AN_INCH)
+        strip = STRIP / height if about else 0.0
+        engine: Any = figure.get_layout_engine()
+        engine.set(w_pad=PADDING, h_pad=PADDING, rect=(0, strip, 1, 1 - strip))
+        if about:
+            text = label(about, 120)
+            figure.text(1 - PADDING / width, 0.05 / height, text, ha="right", va="bottom", fontsize=8, color=GREY)
+        yield figure
+        figure.is_cropped = is_cropped  # type: ignore[attr-defined]
+        _save(figure, file, form)
+
+
+def write_copy(figure: Figure, file: Path) -> None:
+    """Write an SVG of a figure that :func:`picture` has yielded."""
+    with _styled():
+        _save(figure, file, "svg")
+
+
+def _save(figure: Figure, file: Path | BinaryIO, form: str) -> None:
+    box: dict[str, Any] = {"bbox_inches": "tight", "pad_inches": 0.12} if getattr(figure, "is_cropped", True) else {}
+    figure.savefig(file, format=form, metadata=_METADATA[form], **box)
+
+
+@contextmanager
+def _styled() -> Iterator[None]:
+    """Apply the style of all pictures.
 
     A matplotlibrc of the user is ignored, as are warnings of letters that the font lacks. matplotlib's parameters are
     global to all threads, so one picture is drawn at a time.
     """
     # Imported late: it takes half a second, and most commands draw nothing.
     import matplotlib.style
-    from matplotlib.figure import Figure
 
     # "default" first, so that matplotlib's settings of the user do not change the pictures.
     with one_at_a_time(), ignored(), matplotlib.style.context(["default", _STYLE]):
-        # Not pyplot, which keeps each figure in a list of the process until it is closed.
-        figure = Figure(figsize=(width, height), layout="constrained", dpi=DOTS_AN_INCH)
-        yield figure
-        figure.savefig(file, format=form, metadata=_METADATA[form], bbox_inches="tight", pad_inches=0.12)
+        yield
 
 
 def legend_below(figure: Figure, axes: Axes, columns: int = 4) -> None:
     """Draw one legend of ``axes`` below all panels."""
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))
+    columns, height = min(columns, len(labels)), figure.get_figheight()
+    # matplotlib would put a legend outside of the axes on the caption, which is below it.
+    strip = STRIP if figure.texts else 0.0
+    taken = strip + LINE * math.ceil(len(labels) / columns) + PADDING
+    engine: Any = figure.get_layout_engine()
+    engine.set(rect=(0, taken / height, 1, 1 - taken / height))
+    figure.legend(handles, labels, loc="lower center", ncols=columns, bbox_to_anchor=(0.5, strip / height))
 
 
 def label(text: object, most: int = 20) -> str:

@@ -28,7 +28,7 @@ class CNN:
     kernel_size: int = 3  # pixels; odd where padding is same, which keeps height and width
     pool: int = 2  # height and width are divided by this at the end of each block; 1: no pooling
     hidden: list[int] = field(default_factory=lambda: [100])  # width of each dense layer of the head
-    activation: str = "relu"
+    activation: str = "relu"  # after each convolution and each hidden layer
     dropout: float = 0.0  # share of values set to 0 after each dense layer, while training
     convolutions: int = 1  # in each block, before its pooling
     padding: str = "same"  # same: zeros around an image keep its size; valid: none, and a convolution shrinks it

@@ -24,6 +24,7 @@ class Sequential:
     sample_dims: ClassVar[tuple[int, ...]] = (1, 2, 3)
 
     # words, or word: value, of lifecycle.plugins.layers; output is a dense layer for the outputs that the data need
+    # names of layers, or {<layer>: <value>} and {<layer>: {<field>: <value>}}; docs/options.md
     layers: list[Any] = field(default_factory=lambda: ["flatten", {"dense": 64}, "relu", "output"])
     initializer: str = "default"  # of all but the last layer; default: PyTorch's, else Keras's
 

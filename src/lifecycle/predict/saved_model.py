@@ -6,9 +6,12 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
+import io
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ import safetensors.torch
 import skops.io
 
 from lifecycle import registry
-from lifecycle.capabilities import transform_of
+from lifecycle.capabilities import TakesNetwork, transform_of
 from lifecycle.config import expressions
 from lifecycle.contract import LOG, DataSpec
 from lifecycle.credentials import is_credential
@@ -38,6 +41,24 @@ FORMAT = 1
 
 TRUSTED = {"numpy.dtype"}
 """Types allowed in addition to those that skops trusts; constructing one runs no code."""
+
+OWN_TYPES = {
+    *(f"builtins.{name}" for name in ("bool", "dict", "float", "int", "list", "slice", "str", "tuple")),
+    *(f"numpy.{name}" for name in ("dtype", "float32", "float64", "int64", "ndarray")),
+    "sklearn.compose._column_transformer.ColumnTransformer",
+    "sklearn.decomposition._truncated_svd.TruncatedSVD",
+    "sklearn.feature_extraction.text.TfidfTransformer",
+    "sklearn.feature_extraction.text.TfidfVectorizer",
+    "sklearn.impute._base.SimpleImputer",
+    "sklearn.pipeline.Pipeline",
+    "sklearn.preprocessing._data.MaxAbsScaler",
+    "sklearn.preprocessing._data.MinMaxScaler",
+    "sklearn.preprocessing._data.StandardScaler",
+    "sklearn.preprocessing._encoders.OneHotEncoder",
+    "sklearn.preprocessing._encoders.OrdinalEncoder",
+    "sklearn.preprocessing._label.MultiLabelBinarizer",
+}
+"""Types that the built-in data plugins learn, all of which skops trusts; its own list takes long to make."""
 
 MOST_MANIFEST = 100_000_000
 """Bytes of a manifest."""
@@ -62,6 +83,9 @@ def check_preprocessing(preprocessing: Preprocessing, source: Text) -> None:
         RequestError: the data plugin learnt an object that is not scikit-learn's.
     """
     # Serialized in memory, since skops only knows the types of a serialized object.
+    with zipfile.ZipFile(io.BytesIO(preprocessing.serialized)) as archive:
+        if _types_in(json.loads(archive.read("schema.json"))) <= OWN_TYPES:
+            return
     untrusted = set(skops.io.get_untrusted_types(data=preprocessing.serialized)) - TRUSTED
     if untrusted:
         raise RequestError(
@@ -69,6 +93,16 @@ def check_preprocessing(preprocessing: Preprocessing, source: Text) -> None:
             f"learnt {', '.join(sorted(untrusted))}, which a saved model cannot hold",
             remedy="Let the plugin's learn() return a scikit-learn transformer.",
         )
+
+
+def _types_in(schema: Any) -> set[str]:
+    """Return the types that a schema of skops names."""
+    if isinstance(schema, list):
+        return set().union(*map(_types_in, schema))
+    if not isinstance(schema, dict):
+        return set()
+    own = {f"{schema.get('__module__')}.{schema['__class__']}"} if "__class__" in schema else set()
+    return own.union(*map(_types_in, schema.values()))
 
 
 def save(trained: TrainedModel, folder: Path) -> None:
@@ -112,19 +146,21 @@ def write_manifest(manifest: dict[str, Any], folder: Path) -> None:
     (folder / MANIFEST).write_text(json.dumps({**manifest, "sha256": digests}, indent=2) + "\n")
 
 
-def load(folder: str | Path) -> TrainedModel:
+def load(folder: str | Path, network: Any = None) -> TrainedModel:
     """Load a saved model.
 
     Args:
         folder: with the three files.
+        network: of a model whose network was made by code of a Python caller: the network, or the class or function.
 
     Raises:
         SavedModelError: a file is missing or altered, the format is unknown, or a plugin is not installed.
+        RequestError: the network was made by code that the model does not hold, and is not given.
     """
     folder = Path(folder)
     manifest = _manifest(folder, (WEIGHTS, PREPROCESSING))
     try:
-        return _load(folder, manifest)
+        return _load(folder, manifest, network)
     except LifecycleError:
         raise
     except Exception as error:  # torch, safetensors, skops and plugins raise many types on damaged files
@@ -183,9 +219,13 @@ def _prepared(folder: Path, missing: str) -> Preparation:
         raise _broken(folder, error) from error
 
 
-def _load(folder: Path, manifest: dict[str, Any]) -> TrainedModel:
+def _load(folder: Path, manifest: dict[str, Any], given: Any = None) -> TrainedModel:
     about = manifest["model"]
     model = _plugin(folder, "model", about)
+    if isinstance(model, TakesNetwork):
+        model = model.with_network(given)
+    elif given is not None:
+        raise RequestError("network", f"is for models made by your code, and this one is of {about['plugin']}")
     preparation = _preparation(folder, manifest)
     expected_size.check(model, preparation["spec"], folder / WEIGHTS)
     network = model.build(preparation["spec"])
@@ -220,8 +260,12 @@ def _preparation(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
 
 def _plugin(folder: Path, kind: str, about: dict[str, Any]) -> Any:
     """Return a plugin with its fields. Its name is looked up among the installed plugins; it is no import path."""
+    fields = copy.deepcopy(about["fields"])
+    if kind == "model":  # which may be fitted again, as a configuration: an expression would be resolved
+        for path, text in list(expressions.unresolved(fields)):
+            expressions.put(fields, path, expressions.disarmed(text))
     try:
-        return registry.load(kind, str(about["plugin"]))(**about["fields"])
+        return registry.load(kind, str(about["plugin"]))(**fields)
     except (LifecycleError, TypeError, ValueError) as error:  # no such plugin, field, or value
         raise SavedModelError(
             f"{folder} was saved with {about['package']}, which this installation does not match: {error}"
@@ -308,4 +352,4 @@ def _fields(kind: str, plugin: Any, name: str, written: Mapping[expressions.Path
 
 
 def _package(kind: str, name: str) -> str:
-    return registry.plugins(kind)[name].source
+    return registry.source(kind, name)

@@ -43,6 +43,9 @@ TIME_STEP = "time_step"
 READING = "reading"
 """Key of the provenance: the columns of a text file in its order, whether it has a header, and its missing marks."""
 
+OWN_NAMES = "own_names"
+"""Key of the settings: the names of the loss and the metrics that are functions or objects of a Python caller."""
+
 ROWS_AT_ONCE, NUMBERS_AT_ONCE = 8192, 1 << 20
 """Most samples in a pass of a network, and most numbers in these samples."""
 
@@ -278,10 +281,15 @@ class TrainedModel(Preparation):
         """Return the predictions for samples that :meth:`samples` returned for ``rows``."""
         return self.as_frame(self.outputs(self.inputs(samples, rows)), samples)
 
-    def outputs(self, inputs: Tensor) -> Tensor:
-        """Return the logits or values of the network for inputs, ``(samples, num_outputs)``."""
+    def outputs(self, inputs: Tensor, rows_at_once: int | None = None) -> Tensor:
+        """Return the logits or values of the network for inputs, ``(samples, num_outputs)``.
+
+        Args:
+            inputs: ``(samples, *input_shape)``.
+            rows_at_once: samples in a pass; ``None``: :attr:`rows_at_once`.
+        """
         self.network.eval()  # a caller may have trained it further
-        return passes(self.network, inputs, self.rows_at_once)
+        return passes(self.network, inputs, rows_at_once or self.rows_at_once)
 
     def as_frame(self, outputs: Tensor, samples: Samples) -> pd.DataFrame:
         """Return the predictions for outputs of the network."""

@@ -19,15 +19,15 @@ from lifecycle.fit.history import History
 from lifecycle.plots import artifacts, diagram
 from lifecycle.predict import saved_model
 from lifecycle.predict.forecast import can_forecast
-from lifecycle.runs import pipeline
+from lifecycle.runs import description, pipeline
 from lifecycle.runtime.quiet import quiet_libraries
 from lifecycle.tracking import found_run
 from lifecycle.tracking.found_run import FoundRun, Which
-from lifecycle.tracking.messages import LogModel
+from lifecycle.tracking.messages import LogModel, LogTags
 from lifecycle.tracking.run import Run, track_again
 
 
-def complete(which: Which, figures: bool = True) -> None:
+def complete(which: Which, figures: bool | str = True) -> None:
     """Complete a FINISHED run.
 
     Args:
@@ -44,10 +44,11 @@ def complete(which: Which, figures: bool = True) -> None:
         _draw(found, found.artifacts, tracked, figures)
         if later.is_file():
             tracked.recorder.send(LogModel(str(found.artifacts / layout.SAVED), **json.loads(later.read_text())))
+        tracked.recorder.send(LogTags())
     later.unlink(missing_ok=True)
 
 
-def _draw(found: FoundRun, files: Path, tracked: Run, figures: bool) -> None:
+def _draw(found: FoundRun, files: Path, tracked: Run, figures: bool | str) -> None:
     trained = saved_model.load(found.model_folder())
     # Classes may be called NA or None.
     types = _types(trained.spec.class_names)
@@ -56,13 +57,17 @@ def _draw(found: FoundRun, files: Path, tracked: Run, figures: bool) -> None:
     folder.mkdir()
     artifacts.write_classes(folder, trained.spec, predictions)
     if figures:
+        look = artifacts.Look(f"{trained.data_name}, run {found.name}", figures == artifacts.SVG)
+        pictures = artifacts.pictures_of(trained.spec, look=look)
         (folder / layout.MODEL_DIAGRAM).write_text(
             diagram.draw(trained.network, trained.model_name, trained.spec), encoding="utf-8"
         )
         if can_forecast(trained):
             data = pipeline.loaded(resolve(request_of(found.record())))
-            artifacts.write_forecast(folder, data, predictions)
-        tracked.log_figures(asdict(_history(found, files)), predictions, trained.spec)
+            pictures += artifacts.write_forecast(folder, data, predictions, look)
+        tracked.log_figures(asdict(_history(found, files)), predictions, trained.spec, **vars(look))
+        if layout.NOTE in found.tags:
+            tracked.describe(f"{found.tags[layout.NOTE]}\n\n{description.images(pictures, tracked.id)}")
     tracked.log_folder(folder)
 
 

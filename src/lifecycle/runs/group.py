@@ -28,8 +28,8 @@ from lifecycle.fit.vectorised.group import Group
 from lifecycle.fit.vectorised.members import Member, bytes_needed, bytes_of, kind_of, obstacle
 from lifecycle.plots import artifacts
 from lifecycle.predict.outputs import as_frame, column_names, with_truth
+from lifecycle.runs import description, pipeline
 from lifecycle.runs import outcome as outcomes
-from lifecycle.runs import pipeline
 from lifecycle.runtime import process_state
 from lifecycle.runtime.memory import free_memory
 from lifecycle.tracking import failures
@@ -285,6 +285,8 @@ class _Runner:
         result = outcomes.Outcome(data, history, evaluation, predictions, trained, "32")
         tracked.scratch.mkdir(parents=True, exist_ok=True)
         outcomes.record_scores(tracked, result)
+        subject = description.Subject(fit.job, data, module, fit.prepared.layers)
+        tracked.describe(description.ended(subject, history, evaluation, ""))
         artifacts.write_scores(tracked.artifacts, evaluation)
         saved = tracked.artifacts / layout.SAVED
         outcomes.record_model(tracked, result, saved)

@@ -13,6 +13,7 @@ from lifecycle.predict import saved_model
 from lifecycle.predict.forecast import can_forecast
 from lifecycle.predict.trained_model import TrainedModel
 from lifecycle.profiling import clock
+from lifecycle.tracking.messages import LogTags
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,12 +52,13 @@ def record(tracked: Run, outcome: Outcome) -> None:
     for name in (layout.BEST_CHECKPOINT, f"{layout.BEST_CHECKPOINT}.sha256"):
         tracked.log_file(tracked.checkpoints / name, layout.CHECKPOINTS)
     record_model(tracked, outcome, tracked.scratch / "saved")
+    tracked.recorder.send(LogTags())
 
 
 def record_scores(tracked: Run, outcome: Outcome) -> None:
     """Record scores, history and predictions."""
     history, evaluation, predictions = outcome.history, outcome.evaluation, outcome.predictions
-    tracked.log_scores({**evaluation.flat, **_kept(history)})
+    tracked.log_scores({**evaluation.recorded, **_kept(history)})
     tracked.tag(**{layout.HIGHER_IS_BETTER: json.dumps(evaluation.higher_is_better)})
     tracked.tag(weights_epoch=str(history.weights_epoch), stopped=history.stopped, precision=outcome.precision)
     if history.best_epoch is not None:
@@ -82,7 +84,8 @@ def record_model(tracked: Run, outcome: Outcome, folder: Path) -> None:
     params: dict[str, int | str] = {"missing": trained.missing}
     if can_forecast(trained):
         params["horizon"] = 0  # steps: 0 predicts the given rows
-    tracked.log_model(folder, trained.raw_columns, outputs, params)
+    about = {"name": f"{trained.model_name}-{trained.data_name}", "step": outcome.history.weights_epoch}
+    tracked.log_model(folder, trained.raw_columns, outputs, params, **about)
 
 
 def _kept(history: History) -> dict[str, float]:
@@ -92,8 +95,14 @@ def _kept(history: History) -> dict[str, float]:
     return {f"kept_{name}": value for name, value in row.items() if name.startswith("val_")}
 
 
+def look_of(data: Dataset, run: str, figures: bool | str) -> artifacts.Look:
+    """Return caption and copies of the pictures of a run."""
+    rows = f"{len(data.scored):,} {data.scored_on.replace('_', ' ')} rows"
+    return artifacts.Look(f"{data.name}, {rows}, run {run}", figures == artifacts.SVG)
+
+
 @clock.phase("pictures")
-def record_pictures(tracked: Run, outcome: Outcome, figures: bool) -> list[str]:
+def record_pictures(tracked: Run, outcome: Outcome, figures: bool | str) -> list[str]:
     """Record tables, and with ``figures`` pictures, and return the names of the pictures.
 
     The process that records draws those that need no network; see :mod:`lifecycle.runs.recording_process`.
@@ -103,9 +112,9 @@ def record_pictures(tracked: Run, outcome: Outcome, figures: bool) -> list[str]:
     folder.mkdir()
     artifacts.write_tables(folder, data, predictions, outcome.evaluation)
     if figures:
-        trained = outcome.trained
-        pictures = artifacts.write_drawings(folder, trained.model_name, trained.network, data, predictions)
-        tracked.log_figures(asdict(outcome.history), predictions, data.spec)
-        pictures += artifacts.pictures_of(data.spec)
+        trained, look = outcome.trained, look_of(data, tracked.name, figures)
+        pictures = artifacts.write_drawings(folder, trained.model_name, trained.network, data, predictions, look)
+        tracked.log_figures(asdict(outcome.history), predictions, data.spec, **vars(look))
+        pictures += artifacts.pictures_of(data.spec, look=look)
     tracked.log_folder(folder)
     return pictures

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,12 @@ from lifecycle.capabilities import path_of
 from lifecycle.compile import losses, metrics, optimization
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.scores import prefixed
+from lifecycle.config.request_record import not_repeatable
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
+from lifecycle.config.tasks import OwnName
 from lifecycle.console import report
+from lifecycle.console.advice import Facts, next_step
 from lifecycle.credentials import hiding
 from lifecycle.data.audit.findings import check_strict
 from lifecycle.data.batches import in_order
@@ -26,30 +30,31 @@ from lifecycle.data.dataset import Dataset
 from lifecycle.data.formats.reading import record as reading_record
 from lifecycle.data.load import load
 from lifecycle.data.sources.in_memory import MemoryRows
-from lifecycle.define.network import define
+from lifecycle.define.network import begin, define
 from lifecycle.define.summary import Layer, summarize
 from lifecycle.errors import COMMAND_LINE, RequestError, Setting, Text
 from lifecycle.evaluate import scoring
-from lifecycle.fit import preflight, trainer
+from lifecycle.fit import extra_loggers, preflight, trainer
 from lifecycle.fit.history import History, Row
 from lifecycle.fit.launch import reading_together
 from lifecycle.predict import saved_model
 from lifecycle.predict.outputs import as_frame, column_names, outputs_of, with_truth
-from lifecycle.predict.trained_model import READING, TIME_STEP, TrainedModel
+from lifecycle.predict.trained_model import OWN_NAMES, READING, TIME_STEP, TrainedModel
 from lifecycle.profiling import clock, files
-from lifecycle.runs import profiled, pruning
+from lifecycle.runs import card, description, profiled, pruning
 from lifecycle.runs.outcome import Outcome, record, record_pictures
 from lifecycle.runtime import process_state
 from lifecycle.runtime.faults import Cures, explained, largest
 from lifecycle.runtime.processes import is_helper
 from lifecycle.runtime.quiet import one_at_a_time
-from lifecycle.tracking.run import Run, record_failure
+from lifecycle.tracking.run import Run, flatten, record_failure
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
+    from pytorch_lightning.loggers.logger import Logger
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """The result of a run.
 
@@ -75,6 +80,12 @@ class Result:
     predictions: pd.DataFrame
     model: TrainedModel
     evaluation: scoring.Evaluation
+
+    def __repr__(self) -> str:
+        return card.text(self)
+
+    def _repr_html_(self) -> str:
+        return card.html(self)
 
 
 @dataclass(frozen=True)
@@ -205,6 +216,7 @@ def compiled(job: Job, data: Dataset) -> Prepared:
 
 def _compiled(job: Job, data: Dataset) -> Prepared:
     network = define(job.model, job.model_name, data.spec, job.seed, source=Setting("data", data.name))
+    frozen = begin(network, job.start.weights, job.start.frozen)
     layers = summarize(network, data.spec)
     # Before CompiledModel, whose optimizer would fail later and without a remedy.
     optimization.check(job.optimizer, job.optimizer_name, network, job.trainer.devices)
@@ -220,6 +232,7 @@ def _compiled(job: Job, data: Dataset) -> Prepared:
         job.label_smoothing,
         data.preprocessing.transform,
     )
+    module.frozen = tuple(frozen)
     # After the module, which knows the default loss of the task.
     losses.check_data(module.loss_name, data)
     preflight.check(job.trainer, module, data)
@@ -234,6 +247,7 @@ def life(
     checkpoint: Path | None = None,
     callbacks: Sequence[pl.Callback] = (),
     on_epoch: Callable[[Row], None] | None = None,
+    logger: Logger | None = None,
 ) -> Result:
     """Fit, evaluate, predict and save, within an open run.
 
@@ -245,18 +259,37 @@ def life(
         checkpoint: to resume from; ``None``: start from the beginning.
         callbacks: Lightning callbacks for the fit.
         on_epoch: called with the row of each epoch, after it is recorded.
+        logger: that callbacks log to.
     """
     data, module = prepared.data, prepared.module
     printer.begin(job, data, prepared.layers, module)
+    if clauses := job.request.not_recorded:
+        printer.note("Rerun", f"is not possible: the run {not_repeatable(clauses)}")
     if (note := describe(job, prepared, tracked)) is not None:
         printer.note("Batches", COMMAND_LINE.text(note))
 
-    listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs)]
-    listeners += [on_epoch] if on_epoch is not None else []
-    bars = [*printer.callbacks(job.trainer.max_epochs), *files.callbacks(), *callbacks]
-    history = trainer.fit(module, data, job.trainer, job.seed, tracked.checkpoints, listeners, bars, checkpoint)
+    with _also_recorded(job, tracked) as also:
+        listeners = [tracked.log_epoch, lambda row: printer.epoch(row, job.trainer.max_epochs), *also]
+        listeners += [on_epoch] if on_epoch is not None else []
+        bars = [*printer.callbacks(job.trainer.max_epochs), *files.callbacks(), *callbacks]
+        folder = tracked.checkpoints
+        history = trainer.fit(module, data, job.trainer, job.seed, folder, listeners, bars, checkpoint, logger)
 
     return conclude(job, prepared, printer, tracked, history)
+
+
+@contextmanager
+def _also_recorded(job: Job, tracked: Run) -> Iterator[list[Callable[[Row], None]]]:
+    """Yield what records each epoch in addition to MLflow; the files are artifacts of the run."""
+    names = job.request.tracking.also
+    if not names:
+        yield []
+        return
+    with extra_loggers.opened(names, tracked.artifacts, flatten(job.request.recorded)) as loggers:
+        yield [loggers.log_epoch]
+    if tracked.artifacts == tracked.scratch:  # the caller's own run
+        for name in names:
+            tracked.log_folder(tracked.artifacts / name, name)
 
 
 def describe(job: Job, prepared: Prepared, tracked: Run) -> Text | None:
@@ -266,6 +299,7 @@ def describe(job: Job, prepared: Prepared, tracked: Run) -> Text | None:
         The note on a batch size that is reduced; or ``None``.
     """
     data, module = prepared.data, prepared.module
+    tracked.describe(description.begun(description.Subject(job, data, module, prepared.layers)))
     tracked.log_data(data.name, data.digest, path_of(job.data, data.kind), data.num_rows)
     tracked.tag(
         **data.split_digests, **{layout.SPLIT_ROWS: data.split_rows}
@@ -314,7 +348,11 @@ def conclude(job: Job, prepared: Prepared, printer: report.Report, tracked: Run,
     # First, since the recording process draws them while this one saves the rest.
     pictures = record_pictures(tracked, outcome, job.request.tracking.figures)
     record(tracked, outcome)
-    printer.end(data, history, evaluation, tracked, pictures)
+    images = description.images(pictures, tracked.id)
+    subject = description.Subject(job, data, module, prepared.layers)
+    tracked.describe(description.ended(subject, history, evaluation, images))
+    facts = Facts(job, data, history, evaluation, sum(layer.num_params for layer in prepared.layers))
+    printer.end(data, history, evaluation, tracked, pictures, next_step(facts))
     if job.request.sweep is None:  # a sweep prints it once, at its end
         printer.next(tracked.folder)
     scores = prefixed(evaluation.scores, data.scored_on)
@@ -360,6 +398,8 @@ def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | 
             "class_values": list(data.class_values),
             "class_weights": None if module.loss.class_weights is None else module.loss.class_weights.tolist(),
             "label_smoothing": job.label_smoothing,
+            **_own_names(module),
+            **({"channels_last": True} if job.start.channels_last else {}),
             "optimizer": {"name": job.optimizer_name, **asdict(job.optimizer)},
             "schedule": {"name": job.schedule_name, **asdict(job.schedule)},
         },
@@ -374,3 +414,9 @@ def trained_model(job: Job, prepared: Prepared, history: History, run_id: str | 
             **({} if data.dialect is None else {READING: reading_record(data.dialect)}),
         },
     )
+
+
+def _own_names(module: CompiledModel) -> dict[str, list[str]]:
+    """Return the names of the loss and the metrics that are functions or objects of a Python caller."""
+    found = [str(name) for name in (module.loss_name, *module.metric_names) if isinstance(name, OwnName)]
+    return {OWN_NAMES: found} if found else {}

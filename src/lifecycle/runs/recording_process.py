@@ -5,35 +5,63 @@ It passes the drawing function to :mod:`lifecycle.tracking.worker`, since tracki
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from lifecycle.runtime import lazy_imports
 from lifecycle.tracking import worker
+from lifecycle.tracking.messages import LogFigures
 
 IMPORTED_EARLY = ("matplotlib.figure", "matplotlib.style", "sklearn.metrics", "lifecycle.plots.artifacts")
 """Imported while the main process trains, so that the figures are drawn without delay at the end."""
 
 
-def draw(folder: Path, history: dict[str, Any] | None, predictions: Path, spec: dict[str, Any]) -> None:
+def draw(folder: Path, message: LogFigures) -> None:
     """Draw the figures of a fitted run, or of rows that a run was scored on.
 
     Args:
         folder: for the figures.
-        history: fields of a :class:`lifecycle.fit.history.History`; ``None``: no learning curves.
-        predictions: Parquet file of predictions and actual values.
-        spec: fields of the DataSpec.
+        message: what is drawn.
     """
     import pandas as pd
 
     from lifecycle.contract import DataSpec
     from lifecycle.fit.history import History
-    from lifecycle.plots.artifacts import write_pictures
+    from lifecycle.plots.artifacts import Look, write_curves, write_pictures
 
+    history, spec = message.history, message.spec
     fitted = None if history is None else History(**{**history, "rows": tuple(history["rows"])})
     # JSON has no tuples, and a DataSpec is hashed.
     plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in spec.items()}
-    write_pictures(folder, fitted, pd.read_parquet(predictions), DataSpec(**plain))
+    look = Look(message.about, message.has_copies)
+    # Meanwhile on the other core: the main process waits for the figures.
+    child = None if fitted is None else _in_a_child(lambda: write_curves(folder, fitted, look))
+    write_pictures(folder, None, pd.read_parquet(message.predictions), DataSpec(**plain), look)
+    if fitted is not None and (child is None or os.waitpid(child, 0)[1]):
+        write_curves(folder, fitted, look)
+
+
+def _in_a_child(draw: Callable[[], None]) -> int | None:
+    """Draw in a fork of this process; return its id, or ``None`` where forking is not safe or not possible.
+
+    A fork has no thread but the one that forks, and the locks of all of them: it might wait for one forever.
+    """
+    if threading.active_count() > 1 or not hasattr(os, "fork"):
+        return None
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        draw()
+        code = 0
+    finally:
+        os._exit(code)  # without what this process does at its end; it draws itself if that has failed
 
 
 if __name__ == "__main__":
+    lazy_imports.defer_scipy()  # of which scikit-learn's scores use nothing
     worker.main(draw, IMPORTED_EARLY)

@@ -14,6 +14,7 @@ from lifecycle.config import request_record
 from lifecycle.config.schema import Request
 from lifecycle.errors import LifecycleError, RequestError, as_typed
 from lifecycle.runs import reopen
+from lifecycle.runtime.lines import say
 from lifecycle.runtime.processes import is_helper
 from lifecycle.tracking import client, found_run
 from lifecycle.tracking.found_run import FoundRun, Which
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from lifecycle.runs.pipeline import Prepared
     from lifecycle.tracking.run import Run
 
-SCORES = ("test_", "training_set_", "kept_", "baseline_")
+SCORES = ("test_", "training_set_", "kept_")
 """Prefixes of the names of final scores, in the order in which differences are listed."""
 
 SECONDS = "epoch_seconds"
@@ -64,7 +65,7 @@ def rerun(which: Which, overrides: list[str]) -> None:
                 as_typed(after),
                 "Leave it out, or begin a new run with it.",
             )
-    _record_with(found, request)
+    _record_with(found, request, which)
     reopen.set_helper_arguments("rerun", found, overrides, request)
     if not is_helper():
         client.warm_up(which.tracking)
@@ -84,12 +85,15 @@ def _check_is_finished(found: FoundRun) -> None:
         )
 
 
-def _record_with(found: FoundRun, request: Request) -> None:
-    """Set the tracking of the repetition to the folder and experiment of the run."""
+def _record_with(found: FoundRun, request: Request, which: Which) -> None:
+    """Set the tracking of the repetition to the folder and experiment of the run, and to the server that is named."""
     assert found.folder is not None  # noqa: S101 - a folder with a saved model has no record
     request_record.place(request, found.folder)
     OmegaConf.update(request.config, "tracking.experiment", found.experiment)
     request.expressions.pop(("tracking", "experiment"), None)
+    if which.tracking.uri is not None:
+        OmegaConf.update(request.config, "tracking.uri", which.tracking.uri)
+        request.expressions.pop(("tracking", "uri"), None)
 
 
 def _repeat(found: FoundRun, request: Request) -> None:
@@ -116,7 +120,7 @@ def _repeat(found: FoundRun, request: Request) -> None:
     changes = [*_scores(found, repeated), *_history(found, repeated), *_weights(found, repeated)]
     if changes:
         raise NotReproducedError(_report(found, repeated, changes, differences))
-    print("reproduced: all scores equal")
+    say("reproduced: all scores equal")
 
 
 def _compare_vectorised(found: FoundRun, repeated: FoundRun, differences: list[Difference]) -> None:
@@ -125,7 +129,7 @@ def _compare_vectorised(found: FoundRun, repeated: FoundRun, differences: list[D
     if changes:
         raise NotReproducedError(_report(found, repeated, changes, differences))
     size = found.tags[layout.VECTORISED]
-    print(f"reproduced to within {TOLERANCE:g}: the run was one of {size} that were fitted together")
+    say(f"reproduced to within {TOLERANCE:g}: the run was one of {size} that were fitted together")
 
 
 def _report(found: FoundRun, repeated: FoundRun, changes: list[str], differences: list[Difference]) -> str:
@@ -156,8 +160,9 @@ def _cause(found: FoundRun, repeated: FoundRun, differences: list[Difference]) -
 
 def _scores(found: FoundRun, repeated: FoundRun, tolerance: float = 0.0) -> list[str]:
     """Return a line for each final score that differs by more than a tolerance."""
-    # Intervals after all scores: they differ whenever their score does.
-    both = sorted({*found.metrics, *repeated.metrics}, key=lambda name: (name.endswith(("_low", "_high")), name))
+    # Runs of version 0.1 also have the ends of intervals as metrics.
+    known = {*found.metrics, *repeated.metrics}
+    both = sorted(name for name in known if name.removesuffix("_low").removesuffix("_high") not in known - {name})
     names = [name for prefix in SCORES for name in both if name.startswith(prefix)]
     pairs = [(name, found.metrics.get(name), repeated.metrics.get(name)) for name in names]
     return [_change(name, then, now) for name, then, now in pairs if not _equal(then, now, tolerance)]

@@ -25,6 +25,7 @@ from lifecycle.layout import DATA_DIGEST
 from lifecycle.plots import artifacts
 from lifecycle.predict import saved_model
 from lifecycle.runs import pipeline
+from lifecycle.runs.outcome import look_of
 from lifecycle.runs.recompile import compiled_as
 from lifecycle.tracking import provenance
 from lifecycle.tracking.run import Run, track_again
@@ -58,10 +59,9 @@ class Rescored:
     notes: list[str]
 
     @property
-    def flat(self) -> dict[str, float]:
-        """All scores as the run records them: ``evaluate_<name>_accuracy``, ``evaluate_<name>_baseline_accuracy``."""
-        own = scores.prefixed(self.evaluation.own, FOLDER)
-        return own | scores.prefixed(self.evaluation.baseline, f"{FOLDER}_{self.name}_baseline")
+    def recorded(self) -> dict[str, float]:
+        """The scores as the run records them: ``evaluate_<name>_accuracy``; intervals and baselines are in tables."""
+        return scores.prefixed(self.evaluation.recorded, FOLDER)
 
 
 def own_rows(found: FoundRun, job: Job) -> Rescored:
@@ -142,7 +142,7 @@ def other_rows(found: FoundRun, job: Job, request: Job, name: str, missing: str 
     return Rescored(name, data, source, replace(evaluation, on=name), predictions, notes)
 
 
-def record(found: FoundRun, scored: Rescored, figures: bool) -> tuple[Run, Path, list[str]]:
+def record(found: FoundRun, scored: Rescored, figures: bool | str) -> tuple[Run, Path, list[str]]:
     """Add the scores of a model on rows to its run, without a change of the run's status.
 
     Returns:
@@ -151,7 +151,7 @@ def record(found: FoundRun, scored: Rescored, figures: bool) -> tuple[Run, Path,
     into = f"{FOLDER}/{scored.name}"
     # resume=False: a finished run stays FINISHED while scores are added to it.
     with track_again(found, resume=False) as tracked:
-        tracked.log_scores(scored.flat)
+        tracked.log_scores(scored.recorded)
         tracked.tag(
             **{f"{FOLDER}.{scored.name}.sha256": scored.data.digest, f"{FOLDER}.{scored.name}.source": scored.source}
         )
@@ -161,9 +161,10 @@ def record(found: FoundRun, scored: Rescored, figures: bool) -> tuple[Run, Path,
         scored.predictions.to_csv(folder / layout.PREDICTIONS, index=False)
         pictures: list[str] = []
         if figures:
-            pictures = artifacts.write_forecast(folder, scored.data, scored.predictions)
-            tracked.log_figures(None, scored.predictions, scored.data.spec, into)
-            pictures += artifacts.pictures_of(scored.data.spec, fitted=False)
+            look = look_of(scored.data, found.name, figures)
+            pictures = artifacts.write_forecast(folder, scored.data, scored.predictions, look)
+            tracked.log_figures(None, scored.predictions, scored.data.spec, into, **vars(look))
+            pictures += artifacts.pictures_of(scored.data.spec, fitted=False, look=look)
         tracked.log_folder(folder, into)
     return tracked, tracked.artifacts / into, pictures
 

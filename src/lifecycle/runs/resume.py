@@ -68,7 +68,7 @@ def resume(
         _check_can_be_finished(found, overrides)
     _check_is_left(found, request, changed)
     job = resolve(replace(request, sweep=sweep))
-    _check_schedule(job, record, changed)
+    _check_schedule(job, record, changed, overrides)
     reopen.set_helper_arguments("resume", found, overrides, request)
     from lifecycle.runtime import lazy_imports
     from lifecycle.tracking import client
@@ -162,13 +162,19 @@ def _stopped_early(found: FoundRun, request: Request) -> RequestError:
     )
 
 
-def _check_schedule(job: Job, record: dict[str, Any], changed: dict[str, tuple[Any, Any]]) -> None:
+def _check_schedule(
+    job: Job, record: dict[str, Any], changed: dict[str, tuple[Any, Any]], overrides: list[str]
+) -> None:
     """Refuse more epochs if the schedule depends on their number, so that past learning rates would differ."""
     if EPOCHS not in changed:
         return
     then, now = changed[EPOCHS]
     # Schedules without a length of their own take it from max_epochs when the request is resolved.
-    if isinstance(job.schedule, OneCycle) or resolve(request_record.request_of(record)).schedule != job.schedule:
+    before = [word for word in overrides if not word.startswith(f"{EPOCHS}=")]
+    if (
+        isinstance(job.schedule, OneCycle)
+        or resolve(request_record.request_of(record, before)).schedule != job.schedule
+    ):
         schedule = Setting("schedule", job.schedule_name)
         raise RequestError(
             EPOCHS,
@@ -282,6 +288,8 @@ def _record_epochs(tracked: Run, job: Job, record: dict[str, Any]) -> None:
     if config["trainer"]["max_epochs"] == epochs:
         return
     updated = {**record, "config": {**config, "trainer": {**config["trainer"], "max_epochs": epochs}}}
+    if request_record.is_own(record):
+        updated = request_record.sealed(updated)
     tracked.log_text(json.dumps(updated, indent=2) + "\n", layout.REQUEST)
     tracked.tag(**{layout.MAX_EPOCHS: str(epochs)})  # a tag, since MLflow refuses to change a parameter
     file = tracked.artifacts / layout.CONFIG

@@ -1,18 +1,21 @@
 """Imports modules lazily that libraries import and most runs do not use.
 
 Lightning and PyTorch's optimizers import ``torch._dynamo``, the tracer of ``torch.compile``, only to ask whether it is
-active; torchmetrics imports ``scipy.signal`` to patch a function for a package that is not installed. Together these
-imports take as long as PyTorch itself.
+active. Lightning imports all metrics of torchmetrics for their base class, which imports matplotlib; torchmetrics
+imports ``scipy.signal`` to patch a function for a package that is not installed. scikit-learn imports ``scipy.stats``
+and others for a few functions, and skops imports all of scikit-learn to list the types that may be loaded. Together
+these imports take twice as long as PyTorch itself.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
+import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, spec_from_loader
@@ -20,34 +23,83 @@ from types import ModuleType
 from typing import Any
 
 TRACER, SIGNAL = "torch._dynamo", "scipy.signal"
+METRICS, METRIC_PLOTS = "torchmetrics", "torchmetrics.utilities.plot"
+TRUSTED = "skops.io._trusted_types"
+
+OPEN = ("torchmetrics.metric", "torchmetrics.collections", "torchmetrics.utilities")
+"""Modules of torchmetrics that are imported without it: the base classes of its metrics."""
+
+OF_SCIPY = {
+    "scipy.stats": ("chi2", "gmean", "rankdata", "spearmanr"),
+    "scipy.interpolate": ("BSpline",),
+    "scipy.integrate": ("trapezoid",),
+}
+"""Modules of SciPy that scikit-learn imports, and what it imports from them by name."""
+
+LISTS_OF_TYPES = (
+    "PRIMITIVE_TYPE_NAMES",
+    "CONTAINER_TYPE_NAMES",
+    "NUMPY_DTYPE_TYPE_NAMES",
+    "NUMPY_UFUNC_TYPE_NAMES",
+    "NUMPY_RANDOM_BIT_GENERATOR_TYPE_NAMES",
+    "SCIPY_UFUNC_TYPE_NAMES",
+    "SKLEARN_ESTIMATOR_TYPE_NAMES",
+    "SKLEARN_INTERNAL_TYPE_NAMES",
+)
+"""Lists of skops, of types that it trusts."""
 
 _lock, _imports = threading.Lock(), threading.RLock()
 """Lock of ``sys.modules``, held briefly; and of :func:`quick_imports`, held while it imports."""
+_thread = threading.local()
 
 
 class Deferred(ModuleType):
-    """Stands for a package until an attribute is used that it does not have, which imports the package.
+    """Stands for a module until an attribute is used that it does not have, which imports the module.
 
     Args:
-        name: of the package.
+        name: of the module.
+        around: what its import runs within.
+        open_modules: its submodules that can be imported before it.
         known: attributes that need no import.
     """
 
-    def __init__(self, name: str, **known: Any) -> None:
+    def __init__(
+        self,
+        name: str,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+        open_modules: Sequence[str] = (),
+        **known: Any,
+    ) -> None:
         super().__init__(name)
-        self.__dict__.update(known, __path__=[])  # a package: its submodules are found by DeferredFinder
+        # A package: its submodules are found by DeferredFinder, or by Python in its folder.
+        spec = find_spec(name) if open_modules else None
+        path = [] if spec is None else list(spec.submodule_search_locations or ())
+        self.__dict__.update(known, __path__=path, _around=around, _open=tuple(open_modules))
+        self.__spec__ = spec  # which find_spec returns
 
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("__"):  # inspect and others read __file__ and the like of all modules
             raise AttributeError(f"{self.__name__} is not imported yet and has no {attribute}")
+        if getattr(_thread, "is_searching", False):
+            raise AttributeError(f"{self.__name__} is not imported yet")
         return getattr(self.load(), attribute)
 
+    def is_open(self, module: str) -> bool:
+        """Return whether a submodule can be imported before this one."""
+        return any(module == name or module.startswith(f"{name}.") for name in self._open)
+
     def load(self) -> ModuleType:
-        """Return the package, imported."""
+        """Return the module, imported."""
         with _lock:
             if sys.modules.get(self.__name__) is self:
                 del sys.modules[self.__name__]
-        return importlib.import_module(self.__name__)
+        with self._around():
+            module = importlib.import_module(self.__name__)
+        for name, submodule in list(sys.modules.items()):  # those that were imported before
+            parent, _, own = name.rpartition(".")
+            if parent == self.__name__ and not hasattr(module, own):
+                setattr(module, own, submodule)
+        return module
 
 
 class DeferredFinder(MetaPathFinder):
@@ -58,7 +110,7 @@ class DeferredFinder(MetaPathFinder):
     ) -> ModuleSpec | None:
         """Return the spec of a submodule of a deferred package."""
         package = sys.modules.get(fullname.rpartition(".")[0])
-        if not isinstance(package, Deferred):
+        if not isinstance(package, Deferred) or package.is_open(fullname):
             return None
         package.load()
         module = sys.modules.get(fullname)
@@ -80,6 +132,45 @@ class _ImportedLoader(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self.spec
+
+
+def _defer(name: str, **options: Any) -> None:
+    """Defer the import of a module, unless it is imported."""
+    with _lock:
+        if name in sys.modules:
+            return
+        sys.modules[name] = Deferred(name, **options)
+        if not any(isinstance(finder, DeferredFinder) for finder in sys.meta_path):
+            sys.meta_path.insert(0, DeferredFinder())
+
+
+class Member:
+    """Stands for a function, a class or an object of a deferred module, which is imported when it is used.
+
+    Args:
+        module: name of the module.
+        name: of its member.
+    """
+
+    def __init__(self, module: str, name: str) -> None:
+        self.__module__, self.__name__ = module, name
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:  # noqa: D102 - that of the member
+        return self._found()(*arguments, **options)
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("__"):
+            raise AttributeError(f"{self.__name__} of {self.__module__} is not imported yet and has no {attribute}")
+        return getattr(self._found(), attribute)
+
+    def _found(self) -> Any:
+        return getattr(_loaded(self.__module__), self.__name__)
+
+
+def _loaded(name: str) -> ModuleType:
+    """Return a module that may be deferred, imported."""
+    module = importlib.import_module(name)
+    return module.load() if isinstance(module, Deferred) else module
 
 
 def _tracer() -> ModuleType | None:
@@ -113,11 +204,84 @@ def graph_break(*arguments: Any, **options: Any) -> None:
 
 def defer_tracer() -> None:
     """Defer the import of ``torch._dynamo`` until a network is compiled, unless it is imported."""
-    with _lock:
-        if TRACER not in sys.modules:
-            known = {"OptimizedModule": OptimizedModule, "disable": disable, "graph_break": graph_break}
-            sys.modules[TRACER] = Deferred(TRACER, **known)
-            sys.meta_path.insert(0, DeferredFinder())
+    _defer(TRACER, OptimizedModule=OptimizedModule, disable=disable, graph_break=graph_break)
+
+
+def defer_scipy() -> None:
+    """Defer the imports of :data:`OF_SCIPY` until something of theirs is used, unless they are imported."""
+    for module, names in OF_SCIPY.items():
+        _defer(module, **{name: Member(module, name) for name in names})
+
+
+def defer_metrics() -> None:
+    """Defer the import of torchmetrics but for the base classes of metrics, unless it is imported.
+
+    They are those of torchmetrics, which Lightning derives a class from. Their function that draws is deferred.
+    """
+    if METRICS in sys.modules:
+        return
+    logger = logging.getLogger(METRICS)
+    _defer(METRICS, around=without_signal, open_modules=OPEN, _logger=logger)
+    drawing = "plot_single_or_multi_val"
+    types = {"_AX_TYPE": object, "_PLOT_OUT_TYPE": object}
+    _defer(METRIC_PLOTS, **types, **{drawing: Member(METRIC_PLOTS, drawing)})
+    importlib.import_module("torchmetrics.utilities")  # first: it and torchmetrics.metric import each other
+    stand_in: Any = sys.modules[METRICS]
+    stand_in.__dict__["Metric"] = importlib.import_module("torchmetrics.metric").Metric
+    stand_in.__dict__["MetricCollection"] = importlib.import_module("torchmetrics.collections").MetricCollection
+
+
+class TypeNames(Sequence[str]):
+    """Lists of skops, read when they are used.
+
+    Args:
+        lists: their names, or names of types.
+    """
+
+    def __init__(self, *lists: str | list[Any]) -> None:
+        self._lists = lists
+
+    def _names(self) -> list[Any]:
+        # Some modules of scikit-learn, all of which are listed, import classes of them to derive others.
+        for name in OF_SCIPY:
+            _loaded(name)
+        # skops looks for the module of each function among the attributes of all modules.
+        _thread.is_searching = True
+        try:
+            module = _loaded(TRUSTED)
+        finally:
+            _thread.is_searching = False
+        return [name for one in self._lists for name in (one if isinstance(one, list) else getattr(module, one))]
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._names()[index]
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._names())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names()
+
+    def __add__(self, others: TypeNames) -> TypeNames:
+        return TypeNames(*self._lists, *others._lists)
+
+    def __radd__(self, others: list[Any]) -> TypeNames:
+        return TypeNames(others, *self._lists)
+
+
+def defer_trusted_types() -> None:
+    """Defer the lists of types that skops trusts until a file is loaded, unless they are imported."""
+    _defer(TRUSTED, **{name: TypeNames(name) for name in LISTS_OF_TYPES})
+
+
+def load_deferred() -> None:
+    """Import what is deferred but the tracer, in a process whose forks use it."""
+    for name in (METRICS, METRIC_PLOTS, *OF_SCIPY):
+        _loaded(name)
+    len(TypeNames())
 
 
 @contextmanager
@@ -143,16 +307,22 @@ def quick_imports(ours: bool = True) -> Iterator[None]:
     Garbage collection is off meanwhile, which saves a third of the time: importing leaves no garbage.
 
     Args:
-        ours: whether the process is our own; then later collections skip the objects that exist by now.
+        ours: whether the process is our own; then later collections skip the objects that exist by now, and more is
+            deferred.
     """
     with _imports:
         collects = gc.isenabled()
         gc.disable()
         try:
-            importlib.import_module("skops.io")  # first: it inspects all imported modules, of which PyTorch has many
             defer_tracer()
-            with without_signal():
-                importlib.import_module("torchmetrics")
+            if ours:
+                defer_scipy()
+                defer_trusted_types()
+                defer_metrics()
+            else:
+                importlib.import_module("skops.io")  # first: it inspects all modules, of which PyTorch has many
+                with without_signal():
+                    importlib.import_module(METRICS)
             yield
         finally:
             if ours:

@@ -14,6 +14,7 @@ from lifecycle.config.schema import Request
 from lifecycle.credentials import masked
 from lifecycle.errors import LifecycleError, Pruned, RequestError
 from lifecycle.profiling.clock import profiled
+from lifecycle.runtime.lines import say
 from lifecycle.runtime.tracebacks import print_traceback
 from lifecycle.sweeps import signature
 from lifecycle.sweeps.plan import Plan, PlannedJob
@@ -91,7 +92,7 @@ def _attempt(plan: Plan, job: PlannedJob, begun: SweepRun | None, attempt: int =
 
     name = plan.title(job)
     if plan.verbose:
-        print(f"\n{name}", flush=True)
+        say(f"\n{name}", flush=True)
     try:
         request = job.request(plan, attempt)
         with profiled(request, is_command=True):
@@ -103,7 +104,7 @@ def _attempt(plan: Plan, job: PlannedJob, begun: SweepRun | None, attempt: int =
         error = explanation(raised) or raised
         if not isinstance(error, LifecycleError):  # a bug: its author needs the traceback
             print_traceback(error)
-        print(masked(f"lifecycle: {name} failed: {error}"), file=sys.stderr, flush=True)
+        say(masked(f"lifecycle: {name} failed: {error}"), file=sys.stderr, flush=True)
         return REFUSED if isinstance(error, RequestError) else FAILED
     return DONE
 

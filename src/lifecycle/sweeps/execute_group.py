@@ -16,6 +16,7 @@ from lifecycle.config.request_record import place, requests_of
 from lifecycle.config.schema import Request, SweepJob
 from lifecycle.credentials import masked
 from lifecycle.errors import LifecycleError, Pruned
+from lifecycle.runtime.lines import say
 from lifecycle.runtime.tracebacks import print_traceback
 from lifecycle.sweeps.execute import ALONE, DONE, ELSEWHERE, FAILED, GIVEN_UP, PRUNED, check_code, lock_of
 from lifecycle.sweeps.grouping import CHECK
@@ -116,11 +117,11 @@ class _Execution:
                 self._on_end(job.number, ALONE)
             return
         if plan.verbose:
-            print(f"\n{self._title()}", flush=True)
+            say(f"\n{self._title()}", flush=True)
         checked = plan.settings.vectorise == CHECK
         result = group.run(requests, begun, self._listener(), checked)
         for line in result.notes if plan.verbose else ():
-            print(line, flush=True)
+            say(line, flush=True)
         for job, ended in zip(jobs, result.ended, strict=True):
             self._on_end(job.number, self._how(job, ended))
 
@@ -134,7 +135,7 @@ class _Execution:
             title = self._plan.title(job)
             if not isinstance(ended.error, LifecycleError):  # a bug: its author needs the traceback
                 print_traceback(ended.error)
-            print(masked(f"lifecycle: {title} failed: {ended.error}"), file=sys.stderr, flush=True)
+            say(masked(f"lifecycle: {title} failed: {ended.error}"), file=sys.stderr, flush=True)
             return f"{FAILED} {self._jobs[0].number}.{ended.group}"
         how = PRUNED if job.number in self._ended_early else DONE
         return f"{how} {self._jobs[0].number}.{ended.group}"
@@ -149,7 +150,7 @@ class _Execution:
                 request,
                 command=plan.command,
                 overrides=tuple(job.record["overrides"]),
-                sweep=SweepJob(plan.name, job.number, job.signature, job.configuration, job.data, attempt),
+                sweep=SweepJob(plan.name, job.number, job.signature, job.configuration, job.data, attempt, job.words),
             )
             for request, job, attempt in zip(requests, jobs, attempts, strict=True)
         ]
@@ -191,4 +192,4 @@ class _Execution:
         if self._plan.verbose and time.monotonic() - self._printed >= SECONDS_BETWEEN:
             self._printed = time.monotonic()
             epochs = self._jobs[0].record["config"]["trainer"]["max_epochs"]
-            print(f"epoch {int(row['epoch'])} of at most {epochs}", flush=True)
+            say(f"epoch {int(row['epoch'])} of at most {epochs}", flush=True)

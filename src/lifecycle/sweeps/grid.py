@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf, open_dict
 
 from lifecycle.config.schema import CvConfig, Request, build
+from lifecycle.config.structured import copied
 from lifecycle.errors import RequestError, Setting
 
 MOST_SEED = 2**32 - 1
@@ -91,7 +92,7 @@ def _one_split(config: Any, seed: int) -> Mapping[str, int]:
 
 def _changed(request: Request, values: Mapping[str, Any]) -> Request:
     """Return a copy of a request with other values."""
-    config = request.config.copy()
+    config = copied(request.config)
     with open_dict(config):
         for key, value in values.items():
             OmegaConf.update(config, key, value)

@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock
 
 from lifecycle import layout
-from lifecycle.config import request_record
+from lifecycle.config import request_record, seals
 from lifecycle.config.schema import Request, SweepConfig, SweepJob, TrackingConfig
 from lifecycle.credentials import masked_values
 from lifecycle.errors import RequestError, Setting, did_you_mean
@@ -57,7 +57,7 @@ class PlannedJob:
         """Return the request of the job, rebuilt from its record."""
         request = request_record.request_of(plan.record_of(self))
         request_record.place(request, plan.place)
-        place = SweepJob(plan.name, self.number, self.signature, self.configuration, self.data, attempt)
+        place = SweepJob(plan.name, self.number, self.signature, self.configuration, self.data, attempt, self.words)
         overrides = tuple(self.record["overrides"])
         return replace(request, command=plan.command, overrides=overrides, sweep=place)
 
@@ -111,6 +111,7 @@ class Plan:
         started: when it was first stored, in seconds since 1970; 0: it is not stored yet.
         launcher_options: overrides of ``hydra.launcher``.
         is_over: whether a search has ended before its number of trials was reached.
+        is_own: whether this user has begun it, and not somebody whose folder of runs this is a copy of.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Plan:
     started: float = field(default=0.0, compare=False)
     launcher_options: tuple[str, ...] = ()
     is_over: bool = False
+    is_own: bool = field(default=True, compare=False)
 
     @property
     def total(self) -> int:
@@ -174,6 +176,8 @@ def write(plan: Plan) -> None:
         "is_over": plan.is_over,
         "started": plan.started or _first_start(plan.folder) or time.time(),
     }
+    if _names_addresses(plan):
+        head[SEAL] = seals.seal(_sealed(head))
     if plan.search is not None:
         head["search"] = {item.name: getattr(plan.search, item.name) for item in fields(plan.search) if item.init}
     lines = [json.dumps(head, default=asdict), *map(_line, plan.jobs)]
@@ -210,6 +214,7 @@ def with_stored_numbers(plan: Plan) -> Plan:
     return replace(plan, jobs=tuple(sorted(jobs, key=lambda job: job.number)))
 
 
+SEAL = "seal"
 RECORD = ', "record": '
 """Where the record of a job begins in its line, of which it is the last value; within a text, quotes are escaped."""
 
@@ -293,7 +298,31 @@ def _read(folder: Path, with_jobs: bool) -> Plan:
         started,
         launcher_options=tuple(head.get("launcher_options", ())),
         is_over=head.get("is_over", False),
+        is_own=seals.is_sealed(_sealed(head), head.get(SEAL)),
     )
+
+
+def _sealed(head: Mapping[str, Any]) -> list[Any]:
+    """Return what of a plan names servers, and programs that a cluster runs."""
+    return [head["tracking"], head["settings"], head.get("launcher_options", [])]
+
+
+def _names_addresses(plan: Plan) -> bool:
+    tracking, settings = plan.tracking, plan.settings
+    return bool(tracking.uri or tracking.artifacts or settings.launcher or plan.launcher_options)
+
+
+def check_can_continue(plan: Plan) -> None:
+    """Refuse to run the jobs of a sweep of another user with what it says about servers and launchers.
+
+    Raises:
+        RequestError: it names a server, or a launcher.
+    """
+    if plan.is_own or not _names_addresses(plan):
+        return
+    problem = "was begun by another user or on another machine, and names a server or a launcher"
+    remedy = "Type its command here; jobs that are done are not run again."
+    raise RequestError(Setting("sweep", plan.name), problem, remedy=remedy)
 
 
 def current(plan: Plan) -> Plan:

@@ -16,6 +16,7 @@ from lifecycle.config.explain import COMPOSING, explain
 from lifecycle.config.options import CHOICES, EXPERIMENT
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import CvConfig, Job, Request, SweepConfig, build
+from lifecycle.config.structured import copied, without
 from lifecycle.credentials import hiding, masked_word
 from lifecycle.data.folds import check_can_be_folded
 from lifecycle.errors import LifecycleError, RequestError
@@ -78,8 +79,8 @@ def composed(all_words: Sequence[list[str]], compose: Compose, command: str) -> 
             if base is None or not _set_values(base, known, words):
                 composed = compose(words)
                 with_hydra = composed.hydra
-                base = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
-            found.append(request_of(base.copy(), with_hydra, command, words))
+                base = without(composed, "hydra")
+            found.append(request_of(copied(base), with_hydra, command, words))
         except COMPOSING as error:
             raise explain(error, list(words)) from error
         known = words

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from lifecycle.config.schema import OPTUNA, SweepConfig, build
 from lifecycle.errors import Interrupted, LifecycleError
+from lifecycle.runtime.lines import say
 from lifecycle.runtime.processes import signals_ignored
 from lifecycle.sweeps import grid, planning, signature
 from lifecycle.sweeps import plan as plans
@@ -81,7 +82,7 @@ def planned(parsed: Sequence[Any], compose: planning.Compose, command: str, conf
             return composing.plan(parsed, compose, command, settings)
         return planning.plan(grid.combinations(parsed), compose, command)
     except Interrupted:
-        print(f"lifecycle: no job was started, since not all were composed. Run again: {command}", file=sys.stderr)
+        say(f"lifecycle: no job was started, since not all were composed. Run again: {command}", file=sys.stderr)
         raise
 
 
@@ -142,16 +143,16 @@ def conclude(plan: Plan, ended: Mapping[int, str], is_late: bool = False) -> Boa
     print_board(board, plan.verbose)
     for name, sentence in zip(("Server", "Pending"), waiting.ended(plan.tracking), strict=True):
         if sentence:
-            print(f"{name:<9} {sentence}")
+            say(f"{name:<9} {sentence}")
     for number, how in ended.items():
         words = " ".join(plan.jobs[number].words)
         if how == GIVEN_UP:
             times = plan.settings.retries + 1
             advice = f"it has failed {times} time{'s' * (times != 1)}; raise sweep.retries to run it again"
-            print(f"lifecycle: job {number + 1}: {words} was skipped: {advice}.", file=sys.stderr)
+            say(f"lifecycle: job {number + 1}: {words} was skipped: {advice}.", file=sys.stderr)
         elif how == DIED:
             advice = f"{plan.to_continue} continues it"
-            print(f"lifecycle: job {number + 1}: {words} ended its process; {advice}.", file=sys.stderr)
+            say(f"lifecycle: job {number + 1}: {words} ended its process; {advice}.", file=sys.stderr)
     if board.failures or NOT_DONE & set(ended.values()):
         raise SweepError
     if is_late and board.counts["left"]:

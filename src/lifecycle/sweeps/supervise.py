@@ -18,6 +18,7 @@ from pathlib import Path
 from lifecycle.config.schema import SweepConfig
 from lifecycle.errors import Interrupted, RequestError
 from lifecycle.runtime import gpus
+from lifecycle.runtime.lines import say
 from lifecycle.runtime.processes import environment, signals_ignored
 from lifecycle.sweeps.execute import ALONE, FAILED, REFUSED
 from lifecycle.sweeps.grouping import Task, Vectorised, tasks
@@ -184,7 +185,7 @@ class Supervisor:
             for key, _ in self._ready.select():
                 self._take(key.data)
         if self.plan.verbose and (line := self._vectorised.line):
-            print(f"\n{line}", flush=True)
+            say(f"\n{line}", flush=True)
         if self._workers or self.ended or lacks_summary(self.plan):
             # By a worker, which has imported MLflow. The one that ran the last job may have died of it.
             worker = self._free()

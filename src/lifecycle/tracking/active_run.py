@@ -77,7 +77,8 @@ def active_run(request: Request, active: Any) -> Iterator[Run]:
         )
     scratch = Path(tempfile.mkdtemp(prefix="lifecycle-"))
     try:
-        run = Run(DirectRecorder(run_id), run_id, active.info.run_name or run_id, scratch, scratch, scratch)
+        name = active.info.run_name or run_id
+        run = Run(DirectRecorder(run_id), run_id, name, scratch, scratch, scratch, is_callers=True)
         describe(run, request)
         yield run
         run.send()

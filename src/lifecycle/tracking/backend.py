@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -18,41 +17,44 @@ from filelock import FileLock, Timeout
 
 from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
-from lifecycle.credentials import masked
-from lifecycle.errors import RequestError, TrackingError
-from lifecycle.tracking import end_notes, model_registry, search
+from lifecycle.errors import RequestError
+from lifecycle.tracking import end_notes, search
 from lifecycle.tracking.database_faults import is_busy, is_free, wait_until_free
+from lifecycle.tracking.direct import client as direct
 from lifecycle.tracking.messages import (
     CloseDeadRuns,
     CreateRun,
     Deliver,
-    Delivered,
     DiscardRun,
-    Done,
-    Ended,
     FailRun,
     FindRun,
     FindRuns,
     FinishRun,
     GetHistories,
     Message,
-    RecordedPoints,
     RecoverRun,
-    Registered,
     RegisterModel,
     ReopenRun,
     RepeatableMessage,
     ResumeRun,
-    RunOpened,
-    RunRecord,
-    RunRecords,
+    SendRuns,
     SetTags,
     WarmUp,
 )
+from lifecycle.tracking.pages import names, tags
 from lifecycle.tracking.provenance import commit
-from lifecycle.tracking.servers import outbox
-from lifecycle.tracking.servers.lookup import Lookup, lookup_of
-from lifecycle.tracking.servers.sender import Sender
+from lifecycle.tracking.replies import (
+    Delivered,
+    Done,
+    Ended,
+    RecordedPoints,
+    Registered,
+    RunOpened,
+    RunRecord,
+    RunRecords,
+    RunsAdded,
+)
+from lifecycle.tracking.servers.dispatch import Dispatch
 from lifecycle.tracking.spool import late
 from lifecycle.tracking.spool.journal import Journal
 from lifecycle.tracking.spool.settle import settle
@@ -67,10 +69,13 @@ from lifecycle.tracking.store import (
     folder_of,
     open_store,
 )
-from lifecycle.tracking.writer import Draw, RunWriter, log_later
+from lifecycle.tracking.writer import Draw, log_later, writer_of
 
-IMPORTED_EARLY = ("mlflow.models", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store", "git")
+IMPORTED_EARLY = ("git",)
 """Imported while the main process is busy."""
+
+MLFLOWS = ("mlflow.models", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store")
+"""Imported too where MLflow records the run."""
 
 SECONDS_OF_BEGINNING = 1.0
 """How long creating a run waits for a locked database before the run begins without it."""
@@ -102,7 +107,7 @@ class Backend:
         self._draw, self._imported_early = draw, tuple(imported_early)
         self._lock: FileLock | None = None
         self._artifacts = Path()
-        self._sender: Sender | None = None
+        self._dispatch = Dispatch()
         self._status: str | None = None  # of a reopened run, which is only added to
 
     @singledispatchmethod
@@ -113,12 +118,14 @@ class Backend:
     @handle.register
     def _warm_up(self, message: WarmUp) -> Done:
         os.chdir(message.cwd)
-        for name in (*IMPORTED_EARLY, *(self._imported_early if message.figures else ())):
-            import_module(name)
-        import mlflow
-
         folder = Path(message.dir).expanduser().absolute()
-        if (folder / layout.DATABASE).is_file():
+        is_direct = direct.is_possible(folder / layout.DATABASE)  # else by MLflow
+        for modules in (IMPORTED_EARLY, () if is_direct else MLFLOWS, self._imported_early if message.figures else ()):
+            for name in modules:
+                import_module(name)
+        if not is_direct and (folder / layout.DATABASE).is_file():
+            import mlflow
+
             with FileLock(folder / layout.LOCK):
                 wait_until_free(folder / layout.DATABASE, 0)  # a locked database is reported when a run needs it
                 # A query, as MLflow connects to a database at the first one.
@@ -160,16 +167,17 @@ class Backend:
         store = self._open(message.cwd, message.tracking)
         # Under the store's lock: a process that saw the run before it has its own lock would take it for dead.
         with store.lock():
-            created = store.client.create_run(
-                store.experiment_id, tags={**message.tags, **commit()}, run_name=message.name
-            )
+            (name,) = names.free(store.folder, int(store.experiment_id), [message.name])
+            name = name if message.is_numbered else message.name
+            own = {tags.stored(key): value for key, value in {**message.tags, **commit()}.items()}
+            created = store.client.create_run(store.experiment_id, tags=own, run_name=name)
             self.run_id, self._artifacts = created.info.run_id, artifacts(created)
             self._lock_run(store.checkpoints(created.info.run_id))
             store.reserve(created.info.run_id)
-            self._put(store.folder, created.info.run_id, message.tracking)
+            self._dispatch.put(store.folder, created.info.run_id, TrackingConfig(**message.tracking))
             # Runs that were killed are settled here, as no server watches over them.
             _unless_busy(lambda: close_dead_runs(store))
-        return RunOpened(created.info.run_id, str(store.folder), str(artifacts(created)))
+        return RunOpened(created.info.run_id, str(store.folder), str(artifacts(created)), name=name)
 
     def _begin_late(self, message: CreateRun) -> RunOpened:
         """Begin a run that the database does not have yet."""
@@ -180,7 +188,7 @@ class Backend:
         own = layout.folder_of_experiment(config.experiment)
         self._artifacts = folder / layout.ARTIFACTS / own / message.run_id / "artifacts"
         self.run_id, self.late = message.run_id, message
-        self._put(folder, message.run_id, message.tracking)
+        self._dispatch.put(folder, message.run_id, config)
         return RunOpened(message.run_id, str(folder), str(self._artifacts), message.begun)
 
     def _create_late(self, message: CreateRun) -> RunOpened:
@@ -220,15 +228,16 @@ class Backend:
         found = store.client.get_run(message.run_id)  # again: the process that had the lock may have changed it
         self.run_id, self._lock, self._status = message.run_id, lock, found.info.status
         self._artifacts = artifacts(found)
-        self._put(store.folder, message.run_id, message.tracking, found.data.tags.get(layout.SERVER))
+        then = found.data.tags.get(layout.SERVER)
+        self._dispatch.put(store.folder, message.run_id, TrackingConfig(**message.tracking), then)
         return RunOpened(message.run_id, str(store.folder), str(artifacts(found)))
 
     @handle.register
     def _resume(self, message: ResumeRun) -> RecordedPoints:
         """Set a reopened run to RUNNING; the error that it ended with is kept under another name."""
         store, run_id = self._opened()
-        found = store.client.get_run(run_id)
-        writer = RunWriter(store.client, run_id)
+        found = tags.name(store.client.get_run(run_id))
+        writer = writer_of(store.client, run_id)
         writer.write(SetTags({layout.RESUMED: str(int(found.data.tags.get(layout.RESUMED, 0)) + 1)}))
         # MLflow's UI shows the error of a run: that of an earlier attempt must not look like the current state.
         if layout.ERROR in found.data.tags:
@@ -246,7 +255,7 @@ class Backend:
     @handle.register
     def _log(self, message: RepeatableMessage) -> Done:
         store, run_id = self._opened()
-        RunWriter(store.client, run_id, self._draw).write(message)
+        writer_of(store.client, run_id, self._draw).write(message)
         return Done()
 
     @handle.register
@@ -302,21 +311,23 @@ class Backend:
     def _find(self, message: FindRun) -> RunRecord:
         store = self._open(message.cwd, message.tracking, to_write=False)
         which = (message.run, message.statuses, message.metric, message.sweep)
-        return search.find(store, *which) if self._sender is None else self._lookup(store).find(*which)
+        lookup = self._dispatch.lookup(store)
+        return search.find(store, *which) if lookup is None else lookup.find(*which)
 
     @handle.register
     def _find_many(self, message: FindRuns) -> RunRecords:
         store = self._open(message.cwd, message.tracking, to_write=False)
         which = (message.runs, message.sweep, message.statuses, message.metric)
-        found = search.find_many(store, *which) if self._sender is None else self._lookup(store).find_many(*which)
+        lookup = self._dispatch.lookup(store)
+        found = search.find_many(store, *which) if lookup is None else lookup.find_many(*which)
         return RunRecords([vars(run) for run in found])
 
     @handle.register
     def _histories(self, message: GetHistories) -> RecordedPoints:
         store = self._open(message.cwd, message.tracking, to_write=False)
-        if self._sender is not None:
-            return RecordedPoints(self._lookup(store).histories(message.run))
-        return RecordedPoints(search.histories(store.client, message.run))
+        lookup = self._dispatch.lookup(store)
+        found = search.histories(store.client, message.run) if lookup is None else lookup.histories(message.run)
+        return RecordedPoints(found)
 
     @handle.register
     def _discard(self, message: DiscardRun) -> Done:
@@ -330,17 +341,8 @@ class Backend:
     def _register(self, message: RegisterModel) -> Registered:
         store = self._open(message.cwd, message.tracking)
         log_later(store.client, message.run_id)
-        if self._sender is None:
-            return model_registry.register(store.client, message.run_id, message.name, message.aliases)
-        # The registry is where the run is.
-        if layout.SERVER_RUN not in store.client.get_run(message.run_id).data.tags:
-            self._put(store.folder, message.run_id, message.tracking)
-        done, why = self._sender.deliver(message.run_id)
-        if not done:
-            problem = f"is not on {self._sender.server}, where models are registered: {why}"
-            raise TrackingError(f"run {message.run_id} {problem}. `lifecycle sync` sends it.")
-        server_run = store.client.get_run(message.run_id).data.tags[layout.SERVER_RUN]
-        return model_registry.register(self._lookup(store).client, server_run, message.name, message.aliases)
+        config = TrackingConfig(**message.tracking)
+        return self._dispatch.register(store, message.run_id, message.name, message.aliases, config)
 
     @handle.register
     def _close_dead(self, message: CloseDeadRuns) -> Done:
@@ -355,7 +357,7 @@ class Backend:
         self.store = open_store(config, to_write)
         if can_be_written(self.store.folder):
             settle(self.store, self._draw)
-            self._start_sender(self.store.folder, config)
+            self._dispatch.start(self.store.folder, config)
         return self.store
 
     def _set_place(self, cwd: str, tracking: dict[str, Any]) -> None:
@@ -366,56 +368,23 @@ class Backend:
         return None if self.run_id is None else Journal(self.database.parent, self.run_id)
 
     @handle.register
+    def _send_runs(self, message: SendRuns) -> RunsAdded:
+        store, config = self._open(message.cwd, message.tracking), TrackingConfig(**message.tracking)
+        with store.lock():
+            close_dead_runs(store)
+        return self._dispatch.add(store, config, message)
+
+    @handle.register
     def _deliver(self, message: Deliver) -> Delivered:
         store = self._open(message.cwd, message.tracking)
-        if self._sender is None:
-            return Delivered(elsewhere=dict(Counter(entry.server for entry in outbox.entries(store.folder))))
-        run_id, known = message.run_id, outbox.read(store.folder, message.run_id)
-        _, why = self._sender.deliver(run_id or None)
-        waiting = [
-            entry.run_id
-            for entry in outbox.entries(store.folder)
-            if entry.server == self._sender.server and run_id in ("", entry.run_id)
-        ]
-        now = outbox.read(store.folder, run_id) or known
-        ids = ("", "") if now is None else (now.server_run, now.experiment_id)
-        if run_id and not ids[0]:
-            ids = self._sender.ids(run_id)
-        others = Counter(entry.server for entry in outbox.entries(store.folder) if entry.server != self._sender.server)
-        return Delivered(waiting, why, self._sender.server, *ids, dict(others))
-
-    def _lookup(self, store: Store) -> Lookup:
-        assert self._sender is not None  # noqa: S101 - its callers have asked
-        return lookup_of(store, self._sender.address)
+        if not message.run_id:
+            with store.lock():  # the end of a run whose process was killed is to be sent too
+                _unless_busy(lambda: close_dead_runs(store))
+        return self._dispatch.deliver(store, message.run_id, message.patience)
 
     def close(self) -> None:
         """Send what is left, for as long as requests succeed."""
-        if self._sender is not None:
-            self._sender.finish()
-
-    def _put(self, folder: Path, run_id: str, tracking: dict[str, Any], then: str | None = None) -> None:
-        """Let a run be sent to its server.
-
-        Args:
-            folder: of the database.
-            run_id: of the run.
-            tracking: fields of the configuration.
-            then: the server that has the run already.
-        """
-        config = TrackingConfig(**tracking)
-        server = masked(config.server) if config.server else then
-        if server is not None:
-            is_sent = config.checkpoints == "server"
-            outbox.put(folder, outbox.Entry(run_id, server, config.experiment, config.artifacts, is_sent))
-        self._start_sender(folder, config)
-
-    def _start_sender(self, folder: Path, config: TrackingConfig) -> None:
-        address = config.server
-        if self._sender is not None and (self._sender.address, self._sender.store) != (address, folder):
-            self._sender.stop()
-            self._sender = None
-        if self._sender is None and address is not None:
-            self._sender = Sender(folder, address)
+        self._dispatch.close()
 
     def _opened(self) -> tuple[Store, str]:
         assert self.store is not None  # noqa: S101 - the client opens a run before it records in it

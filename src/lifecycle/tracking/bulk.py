@@ -28,7 +28,7 @@ from lifecycle.config.schema import Request, TrackingConfig
 from lifecycle.credentials import masked
 from lifecycle.errors import TrackingError
 from lifecycle.runtime.processes import signals_ignored
-from lifecycle.tracking import database_faults, end_notes
+from lifecycle.tracking import database_faults, end_notes, provenance
 from lifecycle.tracking.messages import (
     FailRun,
     FinishRun,
@@ -45,6 +45,8 @@ from lifecycle.tracking.messages import (
     RunMessage,
     SetTags,
 )
+from lifecycle.tracking.pages import names
+from lifecycle.tracking.pages.tags import stored
 from lifecycle.tracking.provenance import commit, version_tags
 from lifecycle.tracking.run import Run, tags_of
 from lifecycle.tracking.servers import outbox
@@ -129,9 +131,9 @@ class BulkStore:
                     self._locks.enter_context(FileLock(self._checkpoints(run) / layout.LOCK))
                 # A millisecond apart, since runs are listed by the time of their start.
                 begin = int(time.time() * 1000)
-                for number, (request, run) in enumerate(zip(requests, ids, strict=True)):
-                    record = self._begin(request, run, tags, begin + number)
-                    runs.append(Run(record, run, request.run_name, self.folder, record.artifacts, scratch / run))
+                for number, (request, run, name) in enumerate(zip(requests, ids, self._names(requests), strict=True)):
+                    record = self._begin(request, run, name, tags, begin + number)
+                    runs.append(Run(record, run, name, self.folder, record.artifacts, scratch / run))
                 self._unsent["cleared"] = [(run,) for run in begun if run is not None]
                 self._is_open = True
                 self.send()
@@ -155,7 +157,7 @@ class BulkStore:
         if self._server is not None:
             config, is_sent = self._config, self._config.checkpoints == "server"
             for run in ids:
-                entry = outbox.Entry(run, masked(self._server), config.experiment, config.artifacts, is_sent)
+                entry = outbox.Entry(run, masked(self._server), config.artifacts, is_sent)
                 outbox.put(self.folder, entry)
 
     def _end(self, runs: Sequence[Run], error: str) -> None:
@@ -185,11 +187,16 @@ class BulkStore:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _begin(self, request: Request, run: str, tags: Mapping[str, str], begin: int) -> RunRecord:
+    def _names(self, requests: Sequence[Request]) -> list[str]:
+        """Return the names of runs: those that no other has, where the user has not named them."""
+        found = names.free(self.folder, self._experiment, [request.run_name for request in requests])
+        return [request.run_name if request.is_named else name for request, name in zip(requests, found, strict=True)]
+
+    def _begin(self, request: Request, run: str, name: str, tags: Mapping[str, str], begin: int) -> RunRecord:
         """Add the rows of a run that begins."""
         uri = f"{self._location}/{run}/artifacts"
-        name = request.run_name
-        row = (run, name, "UNKNOWN", "", "", "unknown", "RUNNING", begin, None, "", "active", uri, self._experiment)
+        user = provenance.user().get("mlflow.user", "unknown")
+        row = (run, name, "UNKNOWN", "", "", user, "RUNNING", begin, None, "", "active", uri, self._experiment)
         self._unsent.add("runs", *row)
         record = RunRecord(self, run, locations.path_of(uri))
         record.artifacts.mkdir(parents=True, exist_ok=True)
@@ -314,7 +321,7 @@ class RunRecord:
     @_write.register
     def _tags(self, message: SetTags) -> None:
         tags = message.tags.items()
-        self.store.extend("tags", [(key, value[:MAX_TAG_CHARACTERS], self.id) for key, value in tags])
+        self.store.extend("tags", [(stored(key), value[:MAX_TAG_CHARACTERS], self.id) for key, value in tags])
 
     @_write.register
     def _metrics(self, message: LogMetrics) -> None:
@@ -355,7 +362,7 @@ class RunRecord:
         folder = self.artifacts / layout.SAVED
         if Path(message.folder) != folder:
             shutil.copytree(message.folder, folder, dirs_exist_ok=True)
-        about = {"columns": message.columns, "outputs": message.outputs, "params": message.params}
+        about = {key: value for key, value in vars(message).items() if key != "folder"}
         (self.artifacts / layout.MODEL_LATER).write_text(json.dumps(about), encoding="utf-8")
 
     @_write.register

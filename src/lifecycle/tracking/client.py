@@ -34,10 +34,16 @@ ENDS_WITHIN = 60.0
 """Seconds to wait until the end of a failed run is recorded."""
 
 CREDENTIALS = (
-    *("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "MLFLOW_S3_"),
+    *(
+        "MLFLOW_TRACKING_USERNAME",
+        "MLFLOW_TRACKING_PASSWORD",
+        "MLFLOW_TRACKING_TOKEN",
+        "MLFLOW_TRACKING_SERVER_CERT_PATH",
+    ),
+    *("MLFLOW_TRACKING_CLIENT_CERT_PATH", "MLFLOW_TRACKING_INSECURE_TLS", "MLFLOW_TRACKING_AWS_SIGV4", "MLFLOW_S3_"),
     *("AWS_", "AZURE_", "GOOGLE_", "DATABRICKS_"),
 )
-"""Beginnings of the names of variables with credentials."""
+"""Beginnings of the names of variables with credentials, and with how a server or its storage is asked."""
 
 Reply = TypeVar("Reply")
 
@@ -180,7 +186,7 @@ def warm_up(config: TrackingConfig) -> None:
     """
     config.check()
     client = borrow()
-    client.send(WarmUp(config.dir, str(Path.cwd()), config.figures))
+    client.send(WarmUp(config.dir, str(Path.cwd()), bool(config.figures)))
     give_back(client)
 
 

@@ -114,7 +114,7 @@ def explained(error: BaseException, folder: Path, waited: float = WAITS) -> Life
 
 def plain(error: BaseException) -> str:
     """Return the text of an error without SQL and parameters: SQLite's, or the first lines of another."""
-    own = next((one for one in _chain(error) if isinstance(one, sqlite3.Error)), None)
+    own = next((one for one in chain(error) if isinstance(one, sqlite3.Error)), None)
     # SQLAlchemy appends the statement with its values, which may be secrets or rows.
     text = str(own) if own is not None else re.split(r"\n?\[(?:SQL|parameters)\b|\n\(Background", str(error))[0]
     return " ".join(text.split())[:_MOST_CHARACTERS].rstrip(". ") or type(error).__name__
@@ -139,7 +139,7 @@ def _other_version(found: str, wanted: str, folder: Path) -> RequestError:
 
 def _code(error: BaseException) -> int | None:
     """Return SQLite's primary code of an error or its cause; ``None``: it is not from SQLite."""
-    for one in _chain(error):
+    for one in chain(error):
         if isinstance(one, sqlite3.Error):
             code = getattr(one, "sqlite_errorcode", None)
             # The lowest byte of an extended code is the primary one.
@@ -147,7 +147,8 @@ def _code(error: BaseException) -> int | None:
     return None
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from, also by SQLAlchemy."""
     seen: set[int] = set()  # a context may refer back to an error of the chain
     while error is not None and id(error) not in seen:
         seen.add(id(error))

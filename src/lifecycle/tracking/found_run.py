@@ -24,11 +24,10 @@ from lifecycle.tracking.messages import (
     FindRuns,
     GetHistories,
     Message,
-    Registered,
     RegisterModel,
     Reply,
-    RunRecord,
 )
+from lifecycle.tracking.replies import Registered, RunRecord
 
 FINISHED = ("FINISHED",)
 ENDED = ("FINISHED", "FAILED", "KILLED")

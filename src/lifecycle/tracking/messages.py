@@ -13,112 +13,21 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from lifecycle.errors import UNSET, Either, RequestError, Setting, Text
+from lifecycle.tracking.replies import (
+    Delivered,
+    Done,
+    Ended,
+    RecordedPoints,
+    Registered,
+    RunOpened,
+    RunRecord,
+    RunRecords,
+    RunsAdded,
+)
 
 Reply = TypeVar("Reply")
 Points = list[tuple[str, float, int, int]]
 """Name of the metric, value, milliseconds since 1970, step."""
-
-
-@dataclass(frozen=True)
-class Done:
-    """Reply without a value."""
-
-
-@dataclass(frozen=True)
-class RunOpened:
-    """Reply: a run is open.
-
-    Attributes:
-        run_id: its id.
-        folder: of the database.
-        artifacts: folder of its artifacts.
-        begun: milliseconds since 1970, where the database is locked and the run is not in it yet.
-    """
-
-    run_id: str
-    folder: str
-    artifacts: str
-    begun: int | None = None
-
-
-@dataclass(frozen=True)
-class Ended:
-    """Reply: a run has ended.
-
-    Attributes:
-        pending: messages that are not in its database yet; they are in the journal of the run.
-        why: the reason, without a full stop.
-    """
-
-    pending: int = 0
-    why: str = ""
-
-
-@dataclass(frozen=True)
-class RecordedPoints:
-    """Reply: step and value of each point that a run has, by metric."""
-
-    points: dict[str, list[tuple[int, float]]]
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """Reply: a run as MLflow has it; see :class:`lifecycle.tracking.found_run.FoundRun` for the fields."""
-
-    id: str
-    name: str
-    status: str
-    experiment: str
-    start_time: int
-    end_time: int | None
-    folder: str | None  # like the next, None where only a server has the run
-    artifacts: str | None
-    saved: str | None
-    params: dict[str, str]
-    metrics: dict[str, float]
-    tags: dict[str, str]
-
-
-@dataclass(frozen=True)
-class RunRecords:
-    """Reply: several runs."""
-
-    runs: list[dict[str, Any]]  # fields of RunRecord
-
-
-@dataclass(frozen=True)
-class Registered:
-    """Reply: a version of a registered model.
-
-    Attributes:
-        version: its number.
-        new: whether it was created by this message.
-        moved: for each alias that moved, the version that it pointed to before.
-    """
-
-    version: str
-    new: bool
-    moved: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Delivered:
-    """Reply: how far runs are on their server.
-
-    Attributes:
-        waiting: ids of the runs that are not there in full.
-        why: the reason, without a full stop; "": there is none.
-        server: its address, without credentials; "": there is none.
-        server_run, experiment_id: of the run on the server; "": it has none, or all runs were asked for.
-        elsewhere: number of runs that wait for other servers.
-    """
-
-    waiting: list[str] = field(default_factory=list)
-    why: str = ""
-    server: str = ""
-    server_run: str = ""
-    experiment_id: str = ""
-    elsewhere: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -167,6 +76,7 @@ class CreateRun(StoreMessage[RunOpened]):
     Attributes:
         run_id: its id, where it has begun while the database was locked; else MLflow chooses one.
         begun: the time of that, in milliseconds since 1970.
+        is_numbered: whether a number is added to the name where other runs of the experiment have it.
     """
 
     reply = RunOpened
@@ -174,6 +84,7 @@ class CreateRun(StoreMessage[RunOpened]):
     tags: dict[str, str]
     run_id: str = ""
     begun: int = 0
+    is_numbered: bool = False
 
 
 @dataclass(frozen=True)
@@ -231,10 +142,32 @@ class CloseDeadRuns(StoreMessage[Done]):
 
 @dataclass(frozen=True)
 class Deliver(StoreMessage[Delivered]):
-    """Message to wait until a run is on its server, for as long as requests succeed; "": all runs."""
+    """Message to wait until a run is on its server, for as long as requests succeed.
+
+    Attributes:
+        run_id: of the run; "": all runs.
+        patience: seconds without a request that succeeds; ``None``: as at the end of a run.
+    """
 
     reply = Delivered
     run_id: str = ""
+    patience: float | None = None
+
+
+@dataclass(frozen=True)
+class SendRuns(StoreMessage[RunsAdded]):
+    """Message to let runs be sent to the server that were recorded before; :class:`Deliver` waits for them.
+
+    Attributes:
+        runs: as :func:`lifecycle.tracking.search.find` takes them, or ``all`` of the folder.
+        metric: that ``best`` compares.
+        sweep: of which all runs are sent where ``runs`` is empty, and which ``latest`` and ``best`` search.
+    """
+
+    reply = RunsAdded
+    runs: list[str]
+    metric: str | None = None
+    sweep: str | None = None
 
 
 @dataclass(frozen=True)
@@ -328,6 +261,11 @@ class SetTags(RepeatableMessage):
 
 
 @dataclass(frozen=True)
+class LogTags(RepeatableMessage):
+    """Message to log all tags of the run as an artifact."""
+
+
+@dataclass(frozen=True)
 class LogText(RepeatableMessage):
     """Message to log a text as the artifact ``name``."""
 
@@ -359,12 +297,17 @@ class LogFigures(RepeatableMessage):
         history: fields of a :class:`lifecycle.fit.history.History`; ``None``: no learning curves.
         predictions: Parquet file of predictions and actual values.
         spec: fields of the :class:`lifecycle.contract.DataSpec`.
+        into: a folder of the artifacts.
+        about: caption of the figures: data and run.
+        has_copies: whether they are also written as vectors.
     """
 
     history: dict[str, Any] | None
     predictions: str
     spec: dict[str, Any]
     into: str | None = None
+    about: str = ""
+    has_copies: bool = False
 
 
 @dataclass(frozen=True)
@@ -376,12 +319,16 @@ class LogModel(RepeatableMessage):
         columns: those that a prediction reads.
         outputs: MLflow's type of each column of a prediction.
         params: what ``predict`` takes in addition to rows, with its defaults.
+        name: of the model.
+        step: the epoch of its weights, whose scores are those of the model.
     """
 
     folder: str
     columns: list[str]
     outputs: dict[str, str]
     params: dict[str, int | str] = field(default_factory=dict)
+    name: str = "model"
+    step: int = 0
 
 
 @dataclass(frozen=True)

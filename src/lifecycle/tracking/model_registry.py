@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lifecycle.errors import RequestError, Setting, did_you_mean, first_line
-from lifecycle.tracking.messages import Registered
+from lifecycle.tracking.replies import Registered
 
 ADDRESS = re.compile(r"models:/([^@/]*)(?:@(.+)|/(.+))?")
 SOURCE = re.compile(r"models:/(m-[0-9a-f]+)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import platform
 from collections.abc import Mapping
@@ -73,6 +74,14 @@ def commit() -> dict[str, str]:
         repo = git.Repo(Path.cwd(), search_parent_directories=True)
         return {COMMIT: repo.head.commit.hexsha, DIRTY: str(repo.is_dirty()).lower()}
     except (git.exc.GitError, ValueError, OSError):  # no repository, no commit yet, or no git
+        return {}
+
+
+def user() -> dict[str, str]:
+    """Return who starts a run, as MLflow's tag; empty where the system has no name for it."""
+    try:
+        return {"mlflow.user": getpass.getuser()}
+    except (OSError, KeyError, ImportError):  # an id without an entry, as in some containers
         return {}
 
 

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 from lifecycle import layout
 from lifecycle.config import request_record
+from lifecycle.config.request_record import not_repeatable
 from lifecycle.config.schema import Request, SweepJob
 from lifecycle.config.tracking_address import LOCAL
 from lifecycle.contract import DataSpec
@@ -77,6 +78,7 @@ class Run:
         scratch: a folder for files that are being recorded; removed when the run is recorded.
         pending: once the run has ended: what is not in its database or on its server yet, and why; empty: nothing.
         page: once the run has ended: its address on its server; empty: it has none, or is not there in full.
+        is_callers: whether a Python caller has made the run, and describes it.
     """
 
     recorder: Recorder
@@ -87,6 +89,7 @@ class Run:
     scratch: Path
     pending: str = ""
     page: str = ""
+    is_callers: bool = False
     _unsent: Points = field(default_factory=list)
     _sent: float = field(default_factory=time.monotonic)
     _known: dict[str, dict[int, float]] = field(default_factory=dict)  # of a resumed run: value by metric and step
@@ -103,6 +106,11 @@ class Run:
         self._keep([(n, value, now, epoch) for n, value in scores.items() if epoch not in self._known.get(n, {})])
         if time.monotonic() - self._sent >= SECONDS_BETWEEN:
             self.send()
+
+    def log_points(self, values: dict[str, float], step: int) -> None:
+        """Log values that callbacks of a Python caller measured at a step."""
+        now = int(time.time() * 1000)
+        self._keep([(name, value, now, step) for name, value in values.items() if math.isfinite(value)])
 
     def log_scores(self, scores: dict[str, float]) -> None:
         """Log the final scores, one point each, at step 0: MLflow draws single points as a bar chart.
@@ -160,7 +168,12 @@ class Run:
         self.recorder.send(LogFolder(str(folder), into))
 
     def log_figures(
-        self, history: dict[str, Any] | None, predictions: pd.DataFrame, spec: DataSpec, into: str | None = None
+        self,
+        history: dict[str, Any] | None,
+        predictions: pd.DataFrame,
+        spec: DataSpec,
+        into: str | None = None,
+        **look: Any,
     ) -> None:
         """Draw the figures that need neither network nor data, and log them as artifacts.
 
@@ -169,18 +182,29 @@ class Run:
             predictions: predictions and actual values of the scored rows.
             spec: of the data.
             into: a folder of the artifacts.
+            look: ``about`` and ``has_copies`` of the message.
         """
         # A file rather than the message: predictions of millions of rows do not fit into a line of JSON.
         drawn, file = predictions.filter(regex="^(actual|predicted|probability_.*)$"), self.scratch / "drawn.parquet"
         drawn.to_parquet(file)
-        self.recorder.send(LogFigures(history, str(file), asdict(spec), into))
+        self.recorder.send(LogFigures(history, str(file), asdict(spec), into, **look))
 
     def tag(self, **tags: str) -> None:
         """Set tags."""
         self.recorder.send(SetTags(tags))
 
+    def describe(self, text: str) -> None:
+        """Set the description that MLflow's page of the run shows, in Markdown."""
+        if not self.is_callers:
+            self.tag(**{layout.NOTE: text})
+
     def log_model(
-        self, folder: Path, columns: Iterable[str], predictions: pd.DataFrame, params: dict[str, int | str]
+        self,
+        folder: Path,
+        columns: Iterable[str],
+        predictions: pd.DataFrame,
+        params: dict[str, int | str],
+        **about: Any,
     ) -> None:
         """Log a saved model as an MLflow model that takes raw rows; nothing is pickled.
 
@@ -189,9 +213,11 @@ class Run:
             columns: those that a prediction reads.
             predictions: an example, for the output types.
             params: what ``predict`` takes in addition to rows, with its defaults.
+            about: ``name`` of the model, and ``step``, the epoch of its weights.
         """
+        self.send()  # a model has the scores that its run has by then
         outputs = {str(name): KINDS.get(predictions[name].dtype.kind, "string") for name in predictions}
-        self.recorder.send(LogModel(str(folder), list(columns), outputs, params))
+        self.recorder.send(LogModel(str(folder), list(columns), outputs, params, **about))
 
 
 @contextmanager
@@ -202,9 +228,10 @@ def track(request: Request) -> Iterator[Run]:
         RequestError: the database cannot be opened.
         TrackingError: something could not be recorded; the run is FAILED.
     """
-    opening = CreateRun(str(Path.cwd()), request.tracking.for_process(), request.run_name, tags_of(request))
+    place, name = (str(Path.cwd()), request.tracking.for_process()), request.run_name
+    opening = CreateRun(*place, name, tags_of(request), is_numbered=not request.is_named)
     # The process of a sweep waits for its server once, at its end.
-    with session(opening, request.run_name, deliver=request.sweep is None) as run:
+    with session(opening, name, deliver=request.sweep is None) as run:
         describe(run, request)
         yield run
 
@@ -255,7 +282,7 @@ def session(opening: CreateRun | ReopenRun, name: str, deliver: bool = True) -> 
             worker = borrow()
             recorder = SpooledRecorder(worker, opening)
         opened, scratch = recorder.opened, recorder.journal.files
-        run = Run(recorder, opened.run_id, name, Path(opened.folder), Path(opened.artifacts), scratch)
+        run = Run(recorder, opened.run_id, opened.name or name, Path(opened.folder), Path(opened.artifacts), scratch)
         yield run
         run.send()
         run.pending = pending.sentence(recorder.ask(FinishRun(pending.now())), run.folder)
@@ -288,12 +315,14 @@ def record_failure(request: Request, error: BaseException) -> None:
 def tags_of(request: Request) -> dict[str, str]:
     """Return the tags with which a run begins."""
     return {
+        **provenance.user(),
         "mlflow.source.name": "lifecycle",
         "mlflow.source.type": "LOCAL",
         layout.COMMAND: request.command,
         layout.OVERRIDES: " ".join(request.overrides),
         layout.MODEL: request.choices["model"],
         layout.DATA_NAME: request.choices["data"],
+        **({layout.NOT_RECORDED: not_repeatable(request.not_recorded)} if request.not_recorded else {}),
         **_of_sweep(request.sweep),
     }
 
@@ -324,7 +353,9 @@ def log_record(run: Run, request: Request) -> None:
 def log_settings(run: Run, request: Request) -> None:
     """Log the parameters of a request, versions and hardware, and the configuration to be read."""
     recorded = request.recorded
-    values = {**request.choices, **flatten(recorded)}
+    # First what tells runs apart, as MLflow lists parameters in the order in which they are logged.
+    values = {name: request.choices[name] for name in ("model", "data")} | {"seed": recorded["seed"]}
+    values |= {**request.choices, **flatten(recorded)}
     values = {key: value for key, value in values.items() if key not in CARD}  # they describe the data, not the run
     unresolved = [key for key, value in values.items() if _is_open(key, value)]
     for key in unresolved:

@@ -5,7 +5,6 @@ Runs in the process that records; :mod:`lifecycle.tracking.found_run` is its cli
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -15,10 +14,11 @@ from typing import Any
 
 from lifecycle import layout
 from lifecycle.errors import RequestError, Setting, did_you_mean
-from lifecycle.runtime.digests import sha256
 from lifecycle.tracking import ranking, sweep_runs
-from lifecycle.tracking.messages import RunRecord
+from lifecycle.tracking.direct.mlmodel import is_same
 from lifecycle.tracking.model_registry import last_model, model_of, quoted, version_of
+from lifecycle.tracking.pages import tags
+from lifecycle.tracking.replies import RunRecord
 from lifecycle.tracking.store import Store
 from lifecycle.tracking.transfer.locations import Locations, path_of
 
@@ -92,7 +92,7 @@ def described(store: Store, run: Any) -> RunRecord:
         saved=_saved(store, run),
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),
-        tags=dict(run.data.tags),
+        tags=tags.read(run.data.tags),
     )
 
 
@@ -114,17 +114,7 @@ def _folder_of(model: Any, locations: Locations | None = None) -> str:
 def is_saved(client: Any, run: Any, folder: Path) -> bool:
     """Return whether the last model of a run is complete and equal to the one in a folder."""
     model = last_model(client, run)
-    saved = Path("/nowhere" if model is None else _folder_of(model))
-    try:
-        then, now = (json.loads((model / layout.MANIFEST).read_text()) for model in (saved, folder))
-        digests = {
-            name: digest for name, digest in then["sha256"].items() if name != layout.MANIFEST
-        }  # the manifest cannot contain its own digest
-        whole = all(sha256(saved / name) == digest for name, digest in digests.items())
-    except (OSError, ValueError):
-        return False
-    weights = [manifest.pop("sha256")[layout.WEIGHTS] for manifest in (then, now)]
-    return whole and weights[0] == weights[1] and bool(then == now)
+    return model is not None and is_same(Path(_folder_of(model)), folder)
 
 
 def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> list[Any]:
@@ -140,9 +130,10 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
     signatures = sweep_runs.signatures_of(store.folder, sweep) if sweep else None
     words += [f"tags.`lifecycle.sweep` = {quoted(sweep)}"] if sweep else []
     if signatures is None:
-        found = store.client.search_runs(
+        in_mlflow = store.client.search_runs(
             [store.experiment_id], " and ".join(words), max_results=MOST_RUNS, order_by=["attributes.start_time DESC"]
         )
+        found = [tags.name(run) for run in in_mlflow]
     else:
         found = _of_signatures(store, signatures, str(sweep))
     # Several statuses are filtered here: MLflow's filter language has no OR.
@@ -170,9 +161,9 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
     raise RequestError(place, [lacks, " of ", Setting("sweep", sweep)], remedy=f"{did_you_mean(sweep, sweeps)}{known}")
 
 
-def is_pruned(tags: Mapping[str, str]) -> bool:
+def is_pruned(own: Mapping[str, str]) -> bool:
     """Return whether a search ended a run early: it is FINISHED in MLflow, but has neither scores nor a model."""
-    return tags.get(layout.STATUS) == layout.PRUNED
+    return own.get(layout.STATUS) == layout.PRUNED
 
 
 def _of_signatures(store: Store, signatures: set[str], sweep: str) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,6 +21,9 @@ from lifecycle.runtime import locks
 from lifecycle.runtime.faults import is_full
 from lifecycle.runtime.paths import shown
 from lifecycle.tracking import database_faults, end_notes
+from lifecycle.tracking.direct import rows
+from lifecycle.tracking.direct.client import DirectClient, is_possible
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.spool.journal import Journal
 from lifecycle.tracking.transfer import locations
 from lifecycle.tracking.transfer.locations import Locations
@@ -163,8 +167,9 @@ def _open(folder: Path, config: TrackingConfig, to_write: bool, is_writable: boo
     # Before MLflow opens the database, to tell one that is locked from one that is damaged.
     database_faults.wait_until_free(folder / layout.DATABASE)
     found = locations.settle(folder, must=to_write) if is_writable else locations.read(folder)
-    client, mlflow = _connected(folder)
+    client = _client(folder, config.experiment)
     experiment = client.get_experiment_by_name(config.experiment)
+    is_new = experiment is None
     if experiment is None and not is_writable:
         known = [one.name for one in client.search_experiments()]
         raise RequestError(
@@ -183,22 +188,49 @@ def _open(folder: Path, config: TrackingConfig, to_write: bool, is_writable: boo
         )
     if is_writable:
         end_notes.settle(folder, client)
-    mlflow.set_experiment(experiment_id=experiment.experiment_id)
+    if is_new or not isinstance(client, DirectClient):
+        _set_experiment(experiment)
     return Store(folder, client, experiment.experiment_id, found)
 
 
-def _connected(folder: Path) -> tuple[Any, Any]:
-    """Return MLflow's client of a database, and MLflow."""
+def _client(folder: Path, experiment: str) -> Any:
+    """Return a client of a database: one that does without MLflow, as long as it can, where its schema is known."""
+
+    def connect() -> Any:
+        client = _connected(folder)
+        found = client.get_experiment_by_name(experiment)
+        if found is not None and found.lifecycle_stage == "active":
+            _set_experiment(found)
+        return client
+
+    file = database_file(folder)
+    return DirectClient(file, connect) if is_possible(file) else _connected(folder)
+
+
+def _set_experiment(experiment: Any) -> None:
+    import mlflow
+
+    mlflow.set_experiment(experiment_id=experiment.experiment_id)
+
+
+AFTER_IMPORT: list[Callable[[], None]] = []
+"""Called once MLflow is imported, in a process that is our own."""
+
+
+def _connected(folder: Path) -> Any:
+    """Return MLflow's client of a database."""
     # Before the import, at which MLflow starts its telemetry.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
 
+    for change in AFTER_IMPORT:
+        change()
     logging.getLogger("mlflow").setLevel(logging.CRITICAL)  # the import sets another level
     mlflow.set_tracking_uri(database_uri(folder))  # Model.log takes no client: it reads this, and the experiment
     # MLflow keeps the folder of a run by its id, which a run and its copy in another store have in common.
     utils: Any = import_module("mlflow.tracking._tracking_service.utils")
     getattr(utils, "_artifact_repos_cache", {}).clear()
-    return mlflow.MlflowClient(database_uri(folder), database_uri(folder)), mlflow  # not MLFLOW_REGISTRY_URI's
+    return mlflow.MlflowClient(database_uri(folder), database_uri(folder))  # not MLFLOW_REGISTRY_URI's
 
 
 def artifacts(run: Any) -> Path:
@@ -211,16 +243,22 @@ def close_dead_runs(store: Store) -> None:
 
     Call it with the store's lock held, since a run takes its own lock after it was created.
     """
-    experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
-    for other in store.client.search_runs(experiments, "attributes.status = 'RUNNING'"):
-        if layout.COMMAND not in other.data.tags:
-            continue  # logged by another tool
-        if Journal(store.folder, other.info.run_id).is_written():
+    for run in _running(store):
+        if Journal(store.folder, run).is_written():
             continue  # its process is alive, and replaces the one that recorded it
-        folder = store.checkpoints(other.info.run_id)
+        folder = store.checkpoints(run)
         folder.mkdir(parents=True, exist_ok=True)  # missing if the process was killed while it created the run
         # The operating system frees the lock of a process that ends, however it ends.
         with suppress(Timeout), FileLock(folder / layout.LOCK, timeout=0):
-            store.client.set_tag(other.info.run_id, layout.ERROR, NO_STATUS)
-            store.release(other.info.run_id)
-            store.client.set_terminated(other.info.run_id, "KILLED")
+            store.client.set_tag(run, layout.ERROR, NO_STATUS)
+            store.release(run)
+            store.client.set_terminated(run, "KILLED")
+
+
+def _running(store: Store) -> list[str]:
+    """Return the RUNNING runs that lifecycle has recorded."""
+    if isinstance(store.client, DirectClient):
+        return rows.running(database_file(store.folder))
+    experiments = [experiment.experiment_id for experiment in store.client.search_experiments()]
+    found = store.client.search_runs(experiments, "attributes.status = 'RUNNING'")
+    return [run.info.run_id for run in found if layout.COMMAND in tags.read(run.data.tags)]

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from lifecycle import layout
 from lifecycle.errors import TrackingError
 from lifecycle.tracking import database_faults
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.spool.journal import Journal
 from lifecycle.tracking.transfer.locations import locations_of, path_of
 
@@ -170,10 +171,10 @@ def _listed(
         "JOIN experiments ON experiments.experiment_id = runs.experiment_id "
         "LEFT JOIN tags AS ended ON ended.run_uuid = runs.run_uuid AND ended.key = ? "
         "LEFT JOIN tags AS own ON own.run_uuid = runs.run_uuid AND own.key = ? "
-        "WHERE tags.key = ? AND runs.lifecycle_stage = 'active' AND experiments.name = ?"
+        "WHERE tags.key IN (?, ?) AND runs.lifecycle_stage = 'active' AND experiments.name = ?"
     )
     order = " ORDER BY runs.start_time, runs.rowid"
-    values = (layout.PRUNED, PRUNED, layout.STATUS, layout.SWEEP, layout.SIGNATURE, experiment)
+    values = (layout.PRUNED, PRUNED, layout.STATUS, layout.SWEEP, *tags.both(layout.SIGNATURE), experiment)
     if len(wanted) == 1:  # by each worker before each job
         found = database.execute(f"{query} AND tags.value = ?{order}", (*values, *wanted)).fetchall()
     else:
@@ -245,12 +246,13 @@ def finished(folder: Path, experiment: str, data: Collection[str]) -> list[Sweep
             for run, digest in database.execute(
                 "SELECT tags.run_uuid, tags.value FROM tags JOIN runs ON runs.run_uuid = tags.run_uuid "
                 "JOIN experiments ON experiments.experiment_id = runs.experiment_id "
-                "WHERE tags.key = ? AND runs.lifecycle_stage = 'active' AND runs.status = 'FINISHED' "
+                "WHERE tags.key IN (?, ?) AND runs.lifecycle_stage = 'active' AND runs.status = 'FINISHED' "
                 "AND experiments.name = ? ORDER BY runs.start_time, runs.rowid",
-                (layout.DATA_DIGEST, experiment),
+                (*tags.both(layout.DATA_DIGEST), experiment),
             )
             if digest in set(data)
         ]
+        ids = list(dict.fromkeys(ids))
         runs = read_runs(folder, database, ids)
     return [runs[run] for run in ids if runs[run].tags.get(layout.STATUS) != layout.PRUNED]
 
@@ -280,7 +282,7 @@ def read_runs(
     """Return runs by their ids, as :func:`runs_of` returns them."""
     runs: dict[str, SweepRun] = {}
     locations = locations_of(folder.absolute(), database)
-    tags = f" AND key IN ({','.join(map(repr, OF_BOARD))})" if for_board else ""
+    of_board = f" AND key IN ({','.join(map(repr, tags.both(*OF_BOARD)))})" if for_board else ""
     metrics = "".join(f" AND key NOT GLOB {name!r}" for name in NO_SCORE)
     metrics += f" AND ({' OR '.join(f'key GLOB {name + chr(42)!r}' for name in FINAL)})"
     params = f" AND ({' OR '.join(f'key GLOB {name!r}' for name in OF_SPLIT)})"
@@ -296,7 +298,7 @@ def read_runs(
         ):
             seconds = (ended - begun) / 1000 if ended else 0.0
             runs[run] = SweepRun(run, name or run, status, seconds, locations.address(uri), begun)
-        for run, key, value in rows("SELECT run_uuid, key, value FROM tags", tags):
+        for run, key, value in rows("SELECT run_uuid, key, value FROM tags", of_board):
             runs[run].tags[key] = value
         for run, key, value, is_nan in rows(
             "SELECT run_uuid, key, value, is_nan FROM latest_metrics", metrics if for_board else ""
@@ -304,6 +306,8 @@ def read_runs(
             runs[run].metrics[key] = float("nan") if is_nan else value
         for run, key, value in rows("SELECT run_uuid, key, value FROM params", params) if with_params else ():
             runs[run].params[key] = value
+    for found in runs.values():
+        found.tags = tags.read(found.tags)
     return runs
 
 

@@ -22,16 +22,16 @@ from importlib import import_module
 from typing import Any, BinaryIO
 
 from lifecycle.errors import LifecycleError, RequestError
+from lifecycle.runtime.endings import leave
 from lifecycle.runtime.faults import is_full
 from lifecycle.runtime.paths import shown
 from lifecycle.runtime.processes import ENDING
+from lifecycle.tracking import store
 from lifecycle.tracking.backend import Backend
 from lifecycle.tracking.database_faults import explained, is_busy, is_free, plain
 from lifecycle.tracking.messages import (
     Answer,
     CreateRun,
-    Done,
-    Ended,
     FailRun,
     FinishRun,
     Message,
@@ -42,6 +42,7 @@ from lifecycle.tracking.messages import (
     encode_answer,
     encode_error,
 )
+from lifecycle.tracking.replies import Done, Ended
 from lifecycle.tracking.store import NO_STATUS
 from lifecycle.tracking.writer import Draw
 
@@ -204,13 +205,15 @@ def main(draw: Draw | None = None, imported_early: Sequence[str] = ()) -> None:
     gc.disable()  # few objects here refer to themselves, and imports are faster without it
     answers = os.dup(1)
     os.dup2(2, 1)  # libraries print to stdout, and a printed line is no answer
-    _leave_out_check()
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    store.AFTER_IMPORT.append(_leave_out_check)
     backend = serve(sys.stdin.buffer, lambda answer: _write(answers, encode_answer(answer)), draw, imported_early)
     null = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):  # a pipe on the command's output closes now, not after this process has been torn down
         os.dup2(null, descriptor)
     os.close(answers)
     backend.close()
+    leave(0)
 
 
 def _leave_out_check() -> None:
@@ -219,7 +222,6 @@ def _leave_out_check() -> None:
     They are those that are installed, and the check reads the list of files of every package, which takes longer than
     to record a short run. Only in a process that is our own.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     environment: Any = import_module("mlflow.utils.environment")
     environment.warn_dependency_requirement_mismatches = lambda requirements: None
 

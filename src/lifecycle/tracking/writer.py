@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from functools import singledispatchmethod
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from lifecycle import layout
 from lifecycle.layout import DATA_DIGEST
 from lifecycle.tracking import search
+from lifecycle.tracking.direct.client import DirectClient
+from lifecycle.tracking.direct.mlmodel import NOT_IN_NAMES, OF_EPOCHS
 from lifecycle.tracking.messages import (
     LogDataset,
     LogFigures,
@@ -20,10 +23,12 @@ from lifecycle.tracking.messages import (
     LogModel,
     LogParams,
     LogRequest,
+    LogTags,
     LogText,
     RepeatableMessage,
     SetTags,
 )
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.provenance import installed, version_tags, versions
 from lifecycle.tracking.signature import signature_of
 from lifecycle.tracking.store import artifacts
@@ -32,8 +37,8 @@ MAX_METRICS, MAX_PARAMS = 1000, 100
 """Of one request; MLflow's REST API refuses more, and its database store keeps the same limits."""
 MAX_TAG_CHARACTERS = 5000
 
-Draw = Callable[[Path, "dict[str, Any] | None", Path, "dict[str, Any]"], None]
-"""Draws the figures of a run into a folder, from its history, its predictions (Parquet) and its DataSpec."""
+Draw = Callable[[Path, "LogFigures"], None]
+"""Draws the figures of a run into a folder."""
 
 
 class RunWriter:
@@ -96,8 +101,13 @@ class RunWriter:
     def _tags(self, message: SetTags) -> None:
         from mlflow.entities import RunTag
 
-        listed = [RunTag(name, value[:MAX_TAG_CHARACTERS]) for name, value in message.tags.items()]
+        listed = [RunTag(tags.stored(name), value[:MAX_TAG_CHARACTERS]) for name, value in message.tags.items()]
         self.client.log_batch(self.run_id, tags=listed)
+
+    @write.register
+    def _listed(self, _: LogTags) -> None:
+        listed = tags.listed(self.client.get_run(self.run_id).data.tags)
+        self.client.log_text(self.run_id, json.dumps(listed, indent=2) + "\n", layout.TAGS)
 
     @write.register
     def _text(self, message: LogText) -> None:
@@ -118,7 +128,7 @@ class RunWriter:
         predictions = Path(message.predictions)
         folder = predictions.with_suffix("")
         folder.mkdir(exist_ok=True)  # it exists where the message is repeated
-        self._draw(folder, message.history, predictions, message.spec)
+        self._draw(folder, message)
         self.write(LogFolder(str(folder), message.into))
 
     @write.register
@@ -126,19 +136,57 @@ class RunWriter:
         import mlflow.pyfunc
         from mlflow.models import Model
 
-        if search.is_saved(self.client, self.client.get_run(self.run_id), Path(message.folder)):
+        run = self.client.get_run(self.run_id)
+        if search.is_saved(self.client, run, Path(message.folder)):
             return  # the run was killed after its model was logged, and has been resumed
         # With pip_requirements, as MLflow would otherwise load the model once more to infer them.
-        Model.log(
+        logged = Model.log(
             artifact_path=None,  # since MLflow 3 a model is an entity with its own artifacts, not a folder of the run's
-            name="model",
+            name=_model_name(message.name),
             flavor=mlflow.pyfunc,
             run_id=self.run_id,
+            step=message.step,  # MLflow gives the model the run's scores of this step
             loader_module="lifecycle.saved",  # written into every model: the path must stay
             data_path=message.folder,
             pip_requirements=[f"{name}=={version}" for name, version in versions().items() if name != "python"],
             signature=signature_of(message.columns, message.outputs, message.params),
         )
+        self._score_model(run, logged.model_id, message.step)
+
+    def _score_model(self, run: Any, model_id: str, step: int) -> None:
+        """Give a model the final scores of its run, and with them its data set; it has those of ``step`` already."""
+        from mlflow.entities import Metric
+
+        inputs = run.inputs.dataset_inputs if run.inputs is not None else []
+        data = inputs[0].dataset if inputs else None
+        about = {} if data is None else {"dataset_name": data.name, "dataset_digest": data.digest}
+        final = [name for name in run.data.metrics if not name.startswith(OF_EPOCHS)]
+        points = [self.client.get_metric_history(self.run_id, name)[-1] for name in final]
+        scores = [
+            Metric(one.key, one.value, one.timestamp, one.step, model_id=model_id, run_id=self.run_id, **about)
+            for one in points
+            if one.step != step and not math.isnan(one.value)  # which MLflow would store as 0
+        ]
+        if scores:
+            self.client.log_batch(self.run_id, metrics=scores)
+
+
+def _model_name(name: str) -> str:
+    return NOT_IN_NAMES.sub("-", name) or "model"
+
+
+class DirectWriter(RunWriter):
+    """Writes what it can by SQL, and the rest as :class:`RunWriter` does."""
+
+    def write(self, message: RepeatableMessage) -> None:
+        """Write a message."""
+        if not self.client.record(message, self.run_id):
+            super().write(message)
+
+
+def writer_of(client: Any, run_id: str, draw: Draw | None = None) -> RunWriter:
+    """Return what writes the messages of one run; see :class:`RunWriter`."""
+    return (DirectWriter if isinstance(client, DirectClient) else RunWriter)(client, run_id, draw)
 
 
 def log_later(client: Any, run_id: str) -> None:
@@ -146,5 +194,5 @@ def log_later(client: Any, run_id: str) -> None:
     files = artifacts(client.get_run(run_id))
     later = files / layout.MODEL_LATER
     if later.is_file():
-        RunWriter(client, run_id).write(LogModel(str(files / layout.SAVED), **json.loads(later.read_text())))
+        writer_of(client, run_id).write(LogModel(str(files / layout.SAVED), **json.loads(later.read_text())))
         later.unlink()

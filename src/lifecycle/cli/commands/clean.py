@@ -13,6 +13,7 @@ from lifecycle.cli import arguments
 from lifecycle.config.fields import option
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import RequestError, Setting, first_line
+from lifecycle.runtime.lines import say
 
 if TYPE_CHECKING:
     from lifecycle.tracking.maintenance.removal import Keep, Removable
@@ -60,14 +61,18 @@ def run(typed: list[str]) -> None:
         raise RequestError(
             Setting("tracking.dir", options.tracking.dir), "has no runs", remedy="Name the folder of your runs."
         )
-    from lifecycle.tracking.maintenance import removal
+    from lifecycle.tracking.maintenance import deleted_runs, removal
 
     try:
         found = removal.remove(folder, keep) if options.yes else removal.removable(folder, keep)
+        forgotten = deleted_runs.forget(folder) if options.yes and options.older is None else 0
     except OSError as error:
         problem = f"cannot be cleaned: {first_line(error)}"
         raise RequestError(Setting("tracking.dir", options.tracking.dir), problem) from error
     _print(folder, found, options)
+    if forgotten:
+        rows = "1 deleted run is" if forgotten == 1 else f"{forgotten} deleted runs are"
+        print(f"{rows} no longer in the database.")
 
 
 def _print(folder: Path, found: list[Removable], options: Clean) -> None:
@@ -76,14 +81,14 @@ def _print(folder: Path, found: list[Removable], options: Clean) -> None:
     sizes = [size_text(one.size) for one in found]
     names = [str(one.folder.path.relative_to(folder)) for one in found]
     for one, size, name in zip(found, sizes, names, strict=True):
-        print(f"{size:>9}  {name:<{max(map(len, names))}}  {one.reason}")
+        say(f"{size:>9}  {name:<{max(map(len, names))}}  {one.reason}")
     total = f"{len(found)} folder{'s' * (len(found) != 1)}, {size_text(sum(one.size for one in found))}"
     if not found:
-        print("Nothing to remove.")
+        say("Nothing to remove.")
     elif options.yes:
-        print(f"Removed {total}.")
+        say(f"Removed {total}.")
     else:
-        print(f"In all {total}. Nothing was removed: add yes=true to remove them.")
+        say(f"In all {total}. Nothing was removed: add yes=true to remove them.")
 
 
 def _keep(options: Clean) -> Keep:

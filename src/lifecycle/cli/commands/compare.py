@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +16,13 @@ from lifecycle import layout
 from lifecycle.cli import arguments
 from lifecycle.comparison.compare import Comparison, compare
 from lifecycle.config.fields import option
+from lifecycle.console.tables import GAP, blocks, print_table
+from lifecycle.console.titles import print_titled
 from lifecycle.errors import RequestError, Setting
 from lifecycle.plots.style import number, short
+from lifecycle.runtime.lines import say, width_of
 from lifecycle.tracking import found_run
 from lifecycle.tracking.found_run import FoundRun
-
-GAP = 3
-"""Spaces between columns."""
 
 MOST_CHARACTERS = 40
 """Longest value on a terminal; the middle of a longer one is left out. A file or a pipe gets all of it."""
@@ -31,6 +31,9 @@ MOST_RUNS = 100
 """Runs of a sweep in one table."""
 
 LATEST = "latest"
+
+ALWAYS = ("model", "data")
+"""Shared parameters that are named also where nobody has typed them."""
 
 # Rich wraps at the width of its console: for a file or a pipe, no line may be longer.
 UNLIMITED = 100_000
@@ -68,7 +71,7 @@ def run(typed: list[str]) -> None:
     page = None if options.output is None else _write_page(options, compared, Path(options.output).expanduser())
     _print(compared, page)
     if note:
-        print(note)
+        say(note)
 
 
 def _limit(options: Compare) -> str:
@@ -133,34 +136,46 @@ def _write_page(options: Compare, compared: Comparison, file: Path) -> Path:
 
 
 def _print(compared: Comparison, page: Path | None) -> None:
-    is_terminal = sys.stdout.isatty()
+    fits = width_of(sys.stdout)
     # Rich would colour numbers and wrap lines at words, which breaks tables that another program reads.
-    console = Console(highlight=False, soft_wrap=True, width=None if is_terminal else UNLIMITED)
+    console = Console(highlight=False, soft_wrap=True, width=fits or UNLIMITED)
     order = f", by {compared.metric} ({'higher' if compared.higher else 'lower'} is better)" if compared.metric else ""
     experiments = ", ".join(dict.fromkeys(run.experiment for run in compared.runs))
-    _line(console, "Compared", f"{compared.count} of experiment {experiments}{order}")
-    columns = list(_columns(compared, MOST_CHARACTERS if is_terminal else UNLIMITED))
-    for block in _blocks(columns, console.width):
+    print_titled(console, "Compared", f"{compared.count} of experiment {experiments}{order}")
+    columns = list(_columns(compared, UNLIMITED if fits is None else MOST_CHARACTERS))
+    print_titled(console, "Shared", _shared(compared))
+    for block in blocks(list(map(_width, columns)), console.width, first=2):
         console.print()
-        with console.capture() as captured:
-            console.print(_table(block, compared.groups))
-        # Rich pads each line to the width of the table.
-        console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+        print_table(console, _table([columns[number] for number in block], compared.groups))
     console.print()
     if compared.partial:
-        _line(console, "", f"({len(compared.partial)} more parameters, which only some runs have, are on the page)")
+        print_titled(
+            console, "", f"({len(compared.partial)} more parameters, which only some runs have, are on the page)"
+        )
     if any(compared.best.values()):
-        _line(console, "", f"* the best of its column{' within its group' if compared.groups[-1] else ''}")
+        print_titled(console, "", f"* the best of its column{' within its group' if compared.groups[-1] else ''}")
     for note in compared.notes:
-        _line(console, "Note", note)
+        print_titled(console, "Note", note)
     for at, one in enumerate(compared.runs):
         if error := one.tags.get(layout.ERROR):
-            _line(console, one.status.capitalize(), f"{one.name} {compared.ids[at]}: {error}")
-    shared = "  ".join(f"{name}={value}" for name, value in compared.shared.items())
-    _line(console, "Shared", shared or "nothing")
+            print_titled(console, one.status.capitalize(), f"{one.name} {compared.ids[at]}: {error}")
     # Last, where a reader looks for it.
     if page is not None:
-        _line(console, "Page", str(page))
+        print_titled(console, "Page", str(page))
+
+
+def _shared(compared: Comparison) -> str:
+    """Return what all runs have in common and somebody has typed, and how many more parameters are equal."""
+    typed = {
+        word.lstrip("+~").partition("=")[0]
+        for run in compared.runs
+        for word in run.tags.get(layout.OVERRIDES, "").split()
+    }
+    named = [name for name in compared.shared if name in {*ALWAYS, *typed}]
+    found = "  ".join(f"{name}={compared.shared[name]}" for name in named)
+    more = len(compared.shared) - len(named)
+    rest = f"{more} more parameters are equal" if more else ""
+    return "  ".join(filter(None, [found, f"({rest})" if found and rest else rest])) or "nothing"
 
 
 Column = tuple[str, list[Text]]
@@ -190,22 +205,9 @@ def _score(value: float | None, is_best: bool) -> Text:
     return Text(f"{number(value)}*", "bold green") if is_best else Text(number(value))
 
 
-def _blocks(columns: list[Column], width: int) -> Iterable[list[Column]]:
-    """Divide the columns into tables that fit the width; each begins with name and id."""
-    # Each table repeats name and id, so that its rows can be read without the others.
-    first = columns[:2]
-    blocks, block = [], list(first)
-    for column in columns[2:]:
-        if len(block) > len(first) and sum(map(_width, [*block, column])) > width:
-            blocks.append(block)
-            block = list(first)
-        block.append(column)
-    return [*blocks, block]
-
-
 def _width(column: Column) -> int:
     head, cells = column
-    return max(cell_len(head), *(cell.cell_len for cell in cells)) + GAP
+    return max(cell_len(head), *(cell.cell_len for cell in cells))
 
 
 def _table(columns: list[Column], groups: list[int]) -> Table:
@@ -219,7 +221,3 @@ def _table(columns: list[Column], groups: list[int]) -> Table:
             table.add_row()
         table.add_row(*row)
     return table
-
-
-def _line(console: Console, title: str, text: str) -> None:
-    console.print(Text.assemble((f"{title:<10}", "bold cyan"), text))

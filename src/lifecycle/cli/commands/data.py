@@ -16,6 +16,7 @@ from rich.text import Text
 from lifecycle.capabilities import NotesReading, large_file_of
 from lifecycle.credentials import hiding
 from lifecycle.errors import COMMAND_LINE, RequestError, Setting
+from lifecycle.runtime.lines import WIDE, say, width_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,17 +100,17 @@ def _print_all() -> None:
     headings = ("name", "kind", "path", "source")
     widths = [max(len(row[number]) for row in (headings, *rows)) for number in range(3)]
     console = _console()
+    is_cut = width_of(sys.stdout) is not None
     for row in (headings, *rows):
         line = "   ".join((*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]))
         style = "bold" if row is headings else ""
         # On a terminal the source is cut at the right edge; a file or a pipe gets all of it.
-        console.print(
-            Text(line, style), no_wrap=True, overflow="ellipsis" if sys.stdout.isatty() else "ignore", crop=False
-        )
+        console.print(Text(line, style), no_wrap=True, overflow="ellipsis" if is_cut else "ignore", crop=is_cut)
     for message in broken:
-        print(f"\nbroken: {message}")
-    print(f"\nKinds of data, for your own files: {', '.join(kinds)}")
-    print("Describe one:  lifecycle data iris     lifecycle data table data.path=houses.csv data.target=price")
+        say(f"\nbroken: {message}")
+    say(f"\nKinds of data, for your own files: {', '.join(kinds)}")
+    say("Describe one:  lifecycle data iris")
+    say("               lifecycle data table data.path=houses.csv data.target=price")
 
 
 def _print_description(job: Job) -> None:
@@ -173,7 +174,7 @@ def _print_card(job: Job, plugin: Any, frame: pd.DataFrame, target: Target, line
         console.print("", *_readings(plugin, frame, job.data), sep="\n")
         console.print(_grid(about), sep="\n")
     for line in captured.get().splitlines():
-        print(line.rstrip())
+        say(line.rstrip())
 
 
 def _print_columns(job: Job) -> None:
@@ -200,12 +201,13 @@ def _print_columns(job: Job) -> None:
         console.print(columns, width=_width(columns))
         console.print("", *_readings(plugin, frame, table), sep="\n")
     for line in captured.get().rstrip().splitlines():
-        print(line.rstrip())
+        say(line.rstrip())
 
 
 def _width(table: Table) -> int:
-    """Return the characters of a line of a table: 80, and more where names are long."""
-    return WIDTH + max(0, (table.columns[0].min_width or 0) - MOST_NAME)
+    """Return the characters of a line of a table: 80, and more where names are long and no terminal is narrower."""
+    needed = WIDTH + max(0, (table.columns[0].min_width or 0) - MOST_NAME)
+    return min(needed, width_of(sys.stdout) or needed)
 
 
 def _readings(plugin: Any, frame: pd.DataFrame, declared: Any) -> list[Any]:
@@ -353,4 +355,4 @@ def _grid(lines: dict[str, str]) -> Table:
 
 def _console() -> Console:
     # Without a terminal Rich assumes 80 columns, which would wrap the lines of a file.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    return Console(highlight=False, width=width_of(sys.stdout) or WIDE)

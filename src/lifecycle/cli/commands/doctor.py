@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lifecycle.cli import arguments
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import LifecycleError, first_line
+from lifecycle.runtime.lines import say
 
 if TYPE_CHECKING:
     from lifecycle.tracking.maintenance.health import Finding
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 PACKAGES = ("nn-lifecycle", "torch", "pytorch-lightning", "mlflow", "hydra-core")
 NAMED = 12
 """Characters of the longest name of a check."""
+INDENT = 10 + NAMED
+"""Columns before what a check found."""
 
 
 @dataclass
@@ -49,14 +52,14 @@ def run(typed: list[str]) -> None:
     for checks in (health.check(folder), _installation()):
         for finding in checks:
             counts[finding.state] += 1
-            print(f"{finding.state:<8} {finding.name:<{NAMED}} {finding.text}", flush=True)
+            say(f"{finding.state:<8} {finding.name:<{NAMED}} {finding.text}", indent=INDENT, flush=True)
             if finding.cure:
-                print(f"{'':<8} {'':<{NAMED}} {finding.cure}", flush=True)
+                say(f"{'':<{INDENT}}{finding.cure}", indent=INDENT, flush=True)
     errors, warnings = counts[health.ERROR], counts[health.WARNING]
     found = f"{errors} error{'s' * (errors != 1)} and {warnings} warning{'s' * (warnings != 1)}"
     if errors:
         raise UnhealthyError(f"{found} were found. The lines above say what to do.")
-    print(f"\n{found}.")
+    say(f"\n{found}.")
 
 
 def _installation() -> Iterator[Finding]:

@@ -79,7 +79,8 @@ def run(typed: list[str]) -> None:
     found = found_run.find(options)
     record = found.record()
     found.model_folder()  # raises here where there is none, before anything heavy is imported
-    job = resolve(request_record.request_of(record, [*ONE_PROCESS, *device_overrides]))
+    others_words = [*data_overrides, *([f"data.path={options.input}"] if options.input else [])]
+    job = resolve(request_record.request_of(record, [*ONE_PROCESS, *device_overrides], replaced=others_words))
     others = _other_data(found, record, data_overrides, options.input) if data_overrides or options.input else None
     from lifecycle.runtime import lazy_imports
 
@@ -132,7 +133,8 @@ def _other_data(found: found_run.FoundRun, record: dict[str, Any], overrides: li
     Raises:
         RequestError: the data are of another kind, or an override would turn the rows into other samples.
     """
-    request = request_record.request_of(record)
+    words = [*overrides, *([f"data.path={file}"] if file else [])]
+    request = request_record.request_of(record, replaced=words)
     config = request.config.data
     chosen = [override for override in overrides if override.startswith("data=")]
     if chosen:

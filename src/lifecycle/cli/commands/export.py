@@ -10,6 +10,7 @@ from pathlib import Path
 from lifecycle.cli import arguments
 from lifecycle.config.fields import option
 from lifecycle.errors import RequestError, Setting, Text, did_you_mean
+from lifecycle.runtime.lines import say
 from lifecycle.tracking import found_run
 
 FORMATS = {"torch_export": (), "onnx": ("onnx", "onnxscript", "onnxruntime"), "safetensors": ()}
@@ -49,7 +50,7 @@ def run(typed: list[str]) -> None:
     from lifecycle.predict import export
 
     for line in export.export(folder, options.format, output):
-        print(line)
+        say(line)
 
 
 def _check_format(name: str) -> None:

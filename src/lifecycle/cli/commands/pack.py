@@ -8,6 +8,7 @@ from pathlib import Path
 from lifecycle.cli import arguments
 from lifecycle.config.fields import option
 from lifecycle.errors import RequestError, Setting
+from lifecycle.runtime.lines import say
 from lifecycle.tracking import found_run
 
 ENDING = ".zip"
@@ -46,8 +47,8 @@ def run(typed: list[str]) -> None:
         raise RequestError(Setting("output", options.output), problem, remedy="Name another file.") from error
     size = size_text(output.stat().st_size)
     status = "" if packed.copy.status == found.status else f" as {packed.copy.status}, as its process is gone"
-    print(f"Packed run {found.name} ({found.id}) into {options.output}{status}: {len(packed.files)} files, {size}")
-    print(f"Use it elsewhere: lifecycle unpack input={output.name}")
+    say(f"Packed run {found.name} ({found.id}) into {options.output}{status}: {len(packed.files)} files, {size}")
+    say(f"Use it elsewhere: lifecycle unpack input={output.name}")
 
 
 def _checked(typed: str) -> Path:

@@ -10,7 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from lifecycle import registry
+from lifecycle.console.tables import print_table
 from lifecycle.errors import RequestError
+from lifecycle.runtime.lines import WIDE, say, width_of
 
 
 def run(arguments: list[str]) -> None:
@@ -23,7 +25,7 @@ def run(arguments: list[str]) -> None:
         raise RequestError("plugins", "takes no arguments", " ".join(arguments), "Type lifecycle plugins.")
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     for column in ("kind", "name", "package", "what it is"):
-        table.add_column(column, no_wrap=True)
+        table.add_column(column, no_wrap=column != "what it is", overflow="fold")
     broken = []
     for kind in registry.GROUPS:
         for name, plugin in registry.plugins(kind).items():
@@ -35,9 +37,9 @@ def run(arguments: list[str]) -> None:
                 described = "[red]broken[/red], see below"
             table.add_row(kind, name, plugin.source, described)
     # Without a terminal Rich assumes 80 columns, which would cut the lines of a file.
-    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
+    print_table(Console(highlight=False, width=width_of(sys.stdout) or WIDE), table)
     for message in broken:
-        print(f"\nbroken: {message}")
+        say(f"\nbroken: {message}")
 
 
 def _first_sentence(cls: type) -> str:

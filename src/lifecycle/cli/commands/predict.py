@@ -14,6 +14,7 @@ from lifecycle.data.columns.missing_values import CHOICES
 from lifecycle.data.formats import names
 from lifecycle.data.formats.names import STANDARD
 from lifecycle.errors import RequestError, Setting
+from lifecycle.runtime.lines import say
 from lifecycle.tracking import found_run
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def run(typed: list[str]) -> None:
     from lifecycle.predict import saved_model
 
     text = masked(_predict(replace(saved_model.load(folder), missing=options.missing), options))
-    print(text, file=sys.stderr)  # the predictions themselves may go to standard output
+    say(text, file=sys.stderr)  # the predictions themselves may go to standard output
 
 
 def _check(options: Predict) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from lifecycle.cli import arguments
 from lifecycle.config.fields import option
 from lifecycle.errors import RequestError, Setting
+from lifecycle.runtime.lines import say
 from lifecycle.tracking import found_run
 
 NAME = re.compile(r"(?!\.\.?$)[^/:@\\\s'\"%]([^/:@\\'\"%\n]*[^/:@\\\s'\"%])?")
@@ -48,15 +49,15 @@ def run(typed: list[str]) -> None:
     answer = found_run.register(found, options.name, aliases)
     what = f"{options.name} version {answer.version}"
     if answer.new:
-        print(f"Registered the model of run {found.name} ({found.id}) as {what}.")
+        say(f"Registered the model of run {found.name} ({found.id}) as {what}.")
     else:
-        print(f"The model of run {found.name} ({found.id}) is {what} already; no new version was created.")
+        say(f"The model of run {found.name} ({found.id}) is {what} already; no new version was created.")
     for alias in aliases:
         before = f", which was version {answer.moved[alias]}" if alias in answer.moved else ""
-        print(f"  models:/{options.name}@{alias}{before}")
-    print(f"  models:/{options.name}/{answer.version}")
+        say(f"  models:/{options.name}@{alias}{before}")
+    say(f"  models:/{options.name}/{answer.version}")
     version = f"@{aliases[0]}" if aliases else f"/{answer.version}"
-    print(f"Use it: lifecycle predict 'run=models:/{options.name}{version}' input=new.csv output=predicted.csv")
+    say(f"Use it: lifecycle predict 'run=models:/{options.name}{version}' input=new.csv output=predicted.csv")
 
 
 def _checked_aliases(options: Register) -> list[str]:

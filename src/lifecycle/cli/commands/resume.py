@@ -81,6 +81,7 @@ def _resume_sweep(options: Resume, changes: list[str], typed: list[str]) -> None
         problem = "cannot be changed: the jobs of a sweep are those that were composed when it was started"
         raise RequestError(changes[0].partition("=")[0], problem, remedy="Leave it out, or begin another sweep.")
     found = plan.find(options.tracking, str(options.sweep))
+    plan.check_can_continue(found)
     # First: what else is typed may not fit another method.
     _check_kept(
         found, {word.partition("=")[0].removeprefix(SETTINGS): word.partition("=")[2] for word in typed}, METHOD

@@ -40,21 +40,25 @@ def run(typed: list[str]) -> None:
     """
     options = arguments.read(typed, Sweep, "sweep")
     # They import NumPy, which the help does not need.
+    from lifecycle.console.tables import print_table
+    from lifecycle.runtime.lines import WIDE, say, width_of
     from lifecycle.sweeps import plan as plans
     from lifecycle.sweeps.results.board import board_of
-    from lifecycle.sweeps.results.report import WIDE, print_board, print_table
+    from lifecycle.sweeps.results.report import print_board
     from lifecycle.tracking import sweep_runs
 
     if options.sweep is not None:
         print_board(board_of(plans.find(options.tracking, options.sweep), options.metric), verbose=1)
         return
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
+    console = Console(highlight=False, soft_wrap=True, width=width_of(sys.stdout) or WIDE)
     names = sweep_runs.names(Path(options.tracking.dir).expanduser().absolute())
     if not names:
         console.print("no sweeps yet; begin one with for instance: lifecycle -m data=iris seed=1,2,3")
         return
     heads = ("sweep", "started", "done", "pruned", "failed", "left", "command")
-    table = Table(*heads, box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    for head in heads:
+        table.add_column(head, no_wrap=True, overflow="ellipsis")
     for name in names:
         plan = plans.read_head(plans.folder_of(options.tracking, name))
         signatures = sweep_runs.signatures_in(plan.folder)
@@ -63,4 +67,4 @@ def run(typed: list[str]) -> None:
         numbers = [Text(str(counts[key]), "red" if key == "failed" and counts[key] else "") for key in counts]
         table.add_row(name, started, *numbers, Text(short(plan.command, MOST_CHARACTERS)))
     print_table(console, table)
-    console.print("\nlifecycle resume sweep=<name> continues one, lifecycle sweep sweep=<name> shows its leader board")
+    say("\nlifecycle resume sweep=<name> continues one, lifecycle sweep sweep=<name> shows its leader board")

@@ -20,6 +20,7 @@ from lifecycle.config.schema import TrackingConfig
 from lifecycle.credentials import masked
 from lifecycle.errors import Interrupted, LifecycleError, RequestError, Setting
 from lifecycle.runtime import ports
+from lifecycle.runtime.lines import say
 from lifecycle.runtime.ports import HOST
 
 # On a slow machine importing MLflow's server, and migrating an old database, take long.
@@ -49,7 +50,7 @@ def run(arguments: list[str]) -> None:
     config = read(arguments, UIConfig, "ui")
     server = config.tracking.server
     if server is not None and server.lower().startswith(("http", "databricks")):
-        print(f"The runs are on {masked(server)}.")
+        say(_on_server(config, server))
         return
     folder = Path(config.tracking.dir).expanduser().absolute()
     if not (folder / layout.DATABASE).is_file():
@@ -65,11 +66,34 @@ def run(arguments: list[str]) -> None:
 
 
 def _link(config: UIConfig, folder: Path) -> str:
-    from lifecycle.tracking.store import open_store
+    from lifecycle.tracking.pages import view
+    from lifecycle.tracking.store import can_be_written, open_store
 
-    store = open_store(config.tracking)
-    charts = f"#/experiments/{store.experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
-    return f"http://{HOST}:{config.port}/{charts}"
+    store = open_store(config.tracking, to_write=False)
+    here = f"http://{HOST}:{config.port}"
+    if not can_be_written(store.folder):  # MLflow's own view
+        return view.address(here, store.experiment_id)
+    return view.address(here, store.experiment_id, view.open_view(store.client, store.experiment_id))
+
+
+def _on_server(config: UIConfig, server: str) -> str:
+    """Return where the runs of a server are: its page of the experiment, if it has one and answers."""
+    from lifecycle.tracking.pages import view
+    from lifecycle.tracking.servers import remote
+    from lifecycle.tracking.servers.explained import explanation
+
+    where = masked(server)
+    try:
+        client = remote.client_of(server)
+        found = client.get_experiment_by_name(config.tracking.experiment)
+        if found is None:
+            return f"The runs are on {where}."
+        query = view.open_view(client, found.experiment_id)
+    except Exception as error:  # MLflow's and the network's errors have no common base
+        return f"The runs are on {where}, which cannot be asked now: {explanation(error, server)}."
+    # A browser asks for the name and the password.
+    link = view.address(where.replace("***@", ""), found.experiment_id, query)
+    return f"The runs are on {where}:\n  {link}"
 
 
 def _serve(port: int, folder: Path, link: str) -> None:
@@ -86,7 +110,7 @@ def _serve(port: int, folder: Path, link: str) -> None:
         server = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream, start_new_session=True)  # noqa: S603
         try:
             _wait(server, port, log)
-            print(f"The runs of {folder}:\n  {link}\nCtrl-C ends the UI.", flush=True)
+            say(f"The runs of {folder}:\n  {link}\nCtrl-C ends the UI.", flush=True)
             while server.poll() is None:
                 time.sleep(1)  # a signal interrupts a sleep at once, but not waitpid, if MLflow has imported polars
         except Interrupted as interrupted:

@@ -10,6 +10,7 @@ from lifecycle.cli import arguments
 from lifecycle.config.fields import option
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import RequestError, Setting, first_line
+from lifecycle.runtime.lines import say
 
 if TYPE_CHECKING:
     from lifecycle.tracking.transfer.archive import Packed
@@ -59,16 +60,16 @@ def run(typed: list[str]) -> None:
                 raise RequestError(Setting("tracking.dir", options.tracking.dir), problem) from error
     where = "" if options.tracking.dir == TrackingConfig.dir else f" tracking.dir={options.tracking.dir}"
     run_id = packed.copy.id
-    print(f"Unpacked run {packed.copy.name} ({run_id}), {packed.copy.status}: {len(packed.files)} files, as packed")
+    say(f"Unpacked run {packed.copy.name} ({run_id}), {packed.copy.status}: {len(packed.files)} files, as packed")
     use = "predict" if packed.copy.models or packed.copy.status == "FINISHED" else "resume"
     words = " input=new.csv output=predicted.csv" if use == "predict" else ""
-    print(f"Use it: lifecycle {use} run={run_id[:8]}{words}{where}")
+    say(f"Use it: lifecycle {use} run={run_id[:8]}{words}{where}")
 
 
 def _check_is_same(options: Unpack, is_same: bool, packed: Packed) -> None:
     name = f"run {packed.copy.name} ({packed.copy.id})"
     if is_same:
-        print(f"{options.tracking.dir} has {name} already, with the same content; nothing was changed.")
+        say(f"{options.tracking.dir} has {name} already, with the same content; nothing was changed.")
         return
     raise RequestError(
         [name],

@@ -19,6 +19,9 @@ CHOICES = (REFUSE, IMPUTE)
 MOST_NAMED = 4
 """Columns that a message lists."""
 
+MOST_LISTED = 200
+"""Characters of the names of columns that an option lists; with more, the names that a message lists and ``...``."""
+
 
 def check_choice(missing: str) -> None:
     """Check that a value is one of :data:`CHOICES`."""
@@ -95,7 +98,8 @@ def check_empty(name: str, missing: Mapping[str, int], rows: int) -> None:
         raise RequestError(
             Setting("data", name),
             f"has no value in {columns}, in {rows} rows",
-            remedy=[drop_only(*some, *(["..."] if more > 0 else [])), "."],
+            # All of them, so that the option can be copied; a message has 400 characters.
+            remedy=[drop_only(*(empty if len(",".join(empty)) <= MOST_LISTED else [*some, "..."])), "."],
         )
 
 
@@ -112,7 +116,8 @@ def notes(name: str, inputs: Any, with_gaps: frozenset[str] | None, train: np.nd
         RequestError: a column has no value at all.
     """
     # Computed once for the columns with gaps, of which there are usually few.
-    absent = {column: inputs[column].isna().to_numpy() for column in with_gaps or ()}
+    in_order = [column for column in getattr(inputs, "columns", with_gaps or ()) if column in (with_gaps or ())]
+    absent = {column: inputs[column].isna().to_numpy() for column in in_order}
     check_empty(name, {column: int(lacks.sum()) for column, lacks in absent.items()}, len(inputs))
     held_out = [column for column, lacks in absent.items() if not lacks[train].any()]
     empty = [column for column, lacks in absent.items() if lacks[train].all()]

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import itertools
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.formats import csv_lines
 from lifecycle.data.formats.text import detection, encodings, transcoding
-from lifecycle.data.formats.text.cells import MARKS, spellings
+from lifecycle.data.formats.text.cells import MARKS, marks_among_words, spellings
 from lifecycle.data.formats.text.dialect import Declared, Dialect, attach
 
 if TYPE_CHECKING:
@@ -37,8 +38,29 @@ def _csv(file: Path, declared: Declared | None = None) -> pd.DataFrame:
             raise
         # A letter beyond the first bytes, which were all of ASCII.
         frame, found = _frame(file, redetected(file, declared))
+    if (more := _late_marks(frame, found, declared)) != found.missing:
+        frame, found = _frame(file, replace(found, missing=more))
     attach(frame, found)
     return frame
+
+
+def _late_marks(frame: pd.DataFrame, found: Dialect, declared: Declared | None) -> tuple[str, ...]:
+    """Return the marks of missing values, with those that stand beyond the first rows only."""
+    texts = (frame[name] for name in frame.columns if frame[name].dtype == "str")
+    with_marks = [column.dropna().unique().tolist() for column in texts if column.isin(MARKS).any()]
+    return with_late_marks(found, with_marks, declared)
+
+
+def with_late_marks(found: Dialect, columns: Iterable[Collection[str]], declared: Declared | None) -> tuple[str, ...]:
+    """Return the marks of a file with those that all of its rows show.
+
+    Args:
+        found: its dialect, with the marks among numbers.
+        columns: the different texts of columns; of those with marks, at least.
+        declared: what the user says of it.
+    """
+    more = () if declared is not None and "" in declared.missing else marks_among_words(columns, found.among_numbers)
+    return tuple(dict.fromkeys([*found.missing, *more]))
 
 
 def redetected(file: Path, declared: Declared | None) -> Dialect:
@@ -70,12 +92,10 @@ def _frame(file: Path, found: Dialect) -> tuple[pd.DataFrame, Dialect]:
         *codes_of(file, found),
         *dated,
     ]  # dates stay texts: as datetimes they would lose their zones and their form
-    # A second read, of these columns only: given dtype= for one column, pandas with engine="pyarrow" fails on missing
-    # values in integer columns.
     if codes:
-        texts = read(usecols=codes, dtype=dict.fromkeys(codes, "str"))
+        texts = read.texts(codes)
         frame = frame.assign(**{name: texts[name] for name in codes})
-    # "NA" among numbers is a missing value; among texts it is a text, such as the code of Namibia.
+    # "NA" among numbers is a missing value; among texts of a file without such numbers it is a text.
     marks: list[str] = []
     for name in frame.columns:
         if not pd.api.types.is_numeric_dtype(frame[name]) and name not in codes:
@@ -93,12 +113,13 @@ class _Reader:
     def __init__(self, file: Path, found: Dialect) -> None:
         self.file, self.dialect = file, found
 
-    def __call__(self, **options: Any) -> pd.DataFrame:
+    def __call__(self) -> pd.DataFrame:
+        """Return the rows, with the types that pyarrow infers."""
         import pandas as pd
 
         found = self.dialect
         # By default pandas takes NA and None for missing values in columns of texts too.
-        options |= {"engine": "pyarrow", "keep_default_na": False, "na_values": found.nulls}
+        options: dict[str, Any] = {"engine": "pyarrow", "keep_default_na": False, "na_values": found.nulls}
         if found.is_plain:
             frame: pd.DataFrame = pd.read_csv(self.file, **options)
             return frame
@@ -107,6 +128,30 @@ class _Reader:
         with transcoding.opened(self.file, found) as stream:
             frame = pd.read_csv(stream, **options)
         return frame
+
+    def texts(self, columns: list[str]) -> pd.DataFrame:
+        """Return some columns as texts, in a second read.
+
+        Given ``dtype=`` for one column, pandas fails on missing values in columns of whole numbers; and it finds no
+        columns by their names where the file has no header.
+        """
+        import pandas as pd
+        import pyarrow as pa
+        from pyarrow import csv as arrow_csv
+
+        found = self.dialect
+        names = {} if found.is_plain else {"column_names": list(found.names), "skip_rows": found.skip}
+        convert = arrow_csv.ConvertOptions(
+            include_columns=columns,
+            column_types=dict.fromkeys(columns, pa.string()),
+            null_values=found.nulls,
+            strings_can_be_null=True,
+        )
+        parse = arrow_csv.ParseOptions(delimiter=found.delimiter, quote_char=found.quote, newlines_in_values=True)
+        with transcoding.opened(self.file, found) as stream:
+            table = arrow_csv.read_csv(stream, arrow_csv.ReadOptions(**names), parse, convert)
+        texts: pd.DataFrame = table.to_pandas(types_mapper={pa.string(): pd.StringDtype(na_value=math.nan)}.get)
+        return texts
 
 
 def _check_utf8(frame: pd.DataFrame) -> None:
@@ -146,7 +191,10 @@ def codes_of(file: Path, found: Dialect | None = None) -> list[str]:
                 next(lines, None)
             rows = csv.reader(lines, delimiter=found.delimiter, quotechar=found.quote)
         places = {
-            i for row in itertools.islice(rows, ROWS_TO_SEARCH) for i, cell in enumerate(row) if CODE.fullmatch(cell)
+            i
+            for row in itertools.islice(rows, ROWS_TO_SEARCH)
+            for i, cell in enumerate(row)
+            if cell[:1] == "0" and CODE.fullmatch(cell)
         }
     return [names[i] for i in sorted(places) if i < len(names)]
 

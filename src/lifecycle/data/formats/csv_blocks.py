@@ -8,10 +8,11 @@ import io
 import re
 import tempfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,17 @@ class CsvFile:
             return False
         self.dialect = replace(csv.redetected(self.file, self._declared), file=self.dialect.file)
         return True
+
+    def finds_late_marks(self, columns: Iterable[Collection[str]]) -> bool:
+        """Return whether all rows show more marks of missing values than the first ones; the file is to be read again.
+
+        Args:
+            columns: the different texts of each column of texts.
+        """
+        missing = csv.with_late_marks(self.dialect, columns, self._declared)
+        is_more = missing != self.dialect.missing
+        self.dialect = replace(self.dialect, missing=missing)
+        return is_more
 
     def tables(self, wanted: list[str]) -> Iterator[pa.Table]:
         """Yield the columns ``wanted`` of the next rows: texts, numbers or truth values.
@@ -213,6 +225,7 @@ class CsvFile:
         return column
 
 
+@cache
 def kind_of(arrow_type: Any) -> str:
     """Return the kind of the values of a pyarrow type."""
     from pyarrow import types

@@ -33,11 +33,12 @@ class Format:
 
 CSV, TSV, TEXT, PARQUET, FEATHER = "csv", "tsv", "txt", "parquet", "feather"
 JSON, JSON_LINES, EXCEL, SQLITE, NUMPY = "json", "jsonl", "xlsx", "sqlite", "npz"
+STATA, SAS, XPORT = "dta", "sas7bdat", "xpt"
 
 TABLE: dict[str, Format] = {
     CSV: Format((".csv",), ("text/csv",), True, True),
-    TSV: Format((".tsv",), ("text/tab-separated-values",), True, True),
-    TEXT: Format((".txt", ".data")),
+    TSV: Format((".tsv", ".tab"), ("text/tab-separated-values",), True, True),
+    TEXT: Format((".txt", ".data", ".dat", ".psv", ".arff")),
     PARQUET: Format((".parquet",), ("application/vnd.apache.parquet",), True, True),
     FEATHER: Format(
         (".feather", ".arrow"),
@@ -50,6 +51,9 @@ TABLE: dict[str, Format] = {
     EXCEL: Format((".xlsx", ".xlsm"), ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",), True),
     SQLITE: Format((".sqlite", ".sqlite3", ".db")),
     NUMPY: Format((".npz",), ("application/x-npz",)),
+    STATA: Format((".dta",)),
+    SAS: Format((".sas7bdat",)),
+    XPORT: Format((".xpt",)),
 }
 """All formats by name."""
 
@@ -65,6 +69,34 @@ COMPRESSIONS = (".gz", ".zip", ".bz2", ".xz", ".zst")
 PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".pt", ".pth")
 ARCHIVES = (".tar", ".tgz", ".tbz2", ".txz", ".7z", ".rar")
 OLD_SHEETS = (".xls", ".xlsb", ".ods")
+
+IN_R = "In R, write the rows with write.csv(rows, 'rows.csv', row.names=FALSE)."
+FOREIGN: dict[str, tuple[str, str]] = {
+    ".npy": ("one array", "Save numpy.savez('rows.npz', X=X, y=y)."),
+    **dict.fromkeys((".sav", ".zsav"), ("a file of SPSS", "")),
+    ".por": ("a file of SPSS", "In SPSS, save it as CSV or as a file of Stata (.dta)."),
+    **dict.fromkeys((".rds", ".rda", ".rdata"), ("a file of R", IN_R)),
+    ".mat": ("a file of MATLAB", "In MATLAB, write the rows with writetable(rows, 'rows.csv')."),
+    **dict.fromkeys((".h5", ".hdf5", ".hdf"), ("an HDF5 file", "")),
+    ".orc": ("an ORC file", ""),
+    ".avro": ("an Avro file", "Write the rows as Parquet, for instance with Spark."),
+    ".xml": ("an XML file", ""),
+    **dict.fromkeys((".html", ".htm"), ("a page of the web", "")),
+}
+"""Ending of files that are not read -> what they are, and how to convert them; "": with pandas."""
+
+WITH_PANDAS = {
+    ".sav": "read_spss('{name}')",
+    ".zsav": "read_spss('{name}')",
+    ".h5": "read_hdf('{name}')",
+    ".hdf5": "read_hdf('{name}')",
+    ".hdf": "read_hdf('{name}')",
+    ".orc": "read_orc('{name}')",
+    ".xml": "read_xml('{name}')",
+    ".html": "read_html('{name}')[0]",
+    ".htm": "read_html('{name}')[0]",
+}
+"""Ending -> the call of pandas that reads such a file."""
 
 SCHEMES = ("sklearn", "lifecycle", "download", "openml", "hf")
 """What is before the colon of a path that names a data set."""
@@ -236,9 +268,19 @@ def ending(name: str, key: Setting) -> str | None:
         problem, remedy = f"ends in {_suffixes(name)}, an archive of several files", "Unpack it, and give a file of it."
     elif inner in OLD_SHEETS:
         problem, remedy = f"ends in {inner}", "Save it as .xlsx."
-    elif inner == ".npy":
-        problem, remedy = "ends in .npy, one array", "Save numpy.savez('rows.npz', X=X, y=y)."
+    elif inner in FOREIGN:
+        problem, remedy = _foreign(name, inner)
     raise RequestError(key, problem, remedy=remedy)
+
+
+def _foreign(name: str, inner: str) -> tuple[str, str]:
+    """Return what a file that is not read is, and how to convert it."""
+    what, remedy = FOREIGN[inner]
+    if inner in WITH_PANDAS:
+        call = WITH_PANDAS[inner].format(name=Path(name).name)
+        module = " (which needs pyreadstat)" if "spss" in call else " (which needs tables)" if "hdf" in call else ""
+        remedy = f"Convert it in Python with pandas.{call}.to_parquet('rows.parquet'){module}."
+    return f"ends in {inner}, {what}", remedy
 
 
 def _inner(name: str) -> str:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from lifecycle.data.formats import archives, csv, csv_lines, excel, feather, npz
+from lifecycle.data.formats import archives, csv, csv_lines, excel, feather, npz, statistics_programs
 from lifecycle.data.formats import json as json_rows
 from lifecycle.data.formats.names import (
     CELLS,
@@ -26,7 +26,10 @@ from lifecycle.data.formats.names import (
     JSON_LINES,
     NUMPY,
     PARQUET,
+    SAS,
     STANDARD,
+    STATA,
+    XPORT,
     of_input,
 )
 from lifecycle.data.formats.stream import Stream, from_frames, no_rows, unreadable
@@ -256,8 +259,13 @@ def _plain_batch(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _npz(source: Path | IO[bytes], name: Text, *_of_texts: Any) -> Stream:
-    return replace(from_frames([npz.read(source)], None), name=name)
+def _at_once(read: Callable[[Any], Any]) -> Callable[..., Stream]:
+    """Return the opener of a format that is read as a frame."""
+
+    def opened(source: Path | IO[bytes], name: Text, *_of_texts: Any) -> Stream:
+        return replace(from_frames([read(source)], None), name=name)
+
+    return opened
 
 
 def _closing(stream: IO[bytes], batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -269,7 +277,10 @@ _READERS: dict[str, Callable[[Any, Text, Declared | None, Known | None], Stream]
     **dict.fromkeys(CELLS, _csv),
     PARQUET: _parquet,
     FEATHER: _feather,
-    NUMPY: _npz,
+    NUMPY: _at_once(npz.read),
+    STATA: _at_once(statistics_programs.stata),
+    SAS: _at_once(statistics_programs.sas),
+    XPORT: _at_once(statistics_programs.xport),
     JSON: _json,
     JSON_LINES: _json,
 }

@@ -84,7 +84,7 @@ def load_large(
 
 
 def _choice(table: LargeTable, target: Target) -> Text | None:
-    return task_choice(table.plugin, target, pd.Series(table.target) if table.classes is None else None)
+    return task_choice(table.plugin, target, pd.Series(table.target, copy=False) if table.classes is None else None)
 
 
 def _trim(table: LargeTable) -> None:

@@ -10,13 +10,16 @@ import pandas as pd
 import pyarrow as pa
 
 from lifecycle.data.columns import types
-from lifecycle.data.columns.meaning import categories, convert, infer, numbers
+from lifecycle.data.columns.meaning import categories, convert, durations, infer, numbers
 from lifecycle.data.columns.meaning.infer import Found, Texts
 from lifecycle.data.columns.meaning.meaning import (
     BOOLEAN,
     CATEGORY,
+    CLOCK,
     DECIMAL_COMMA,
     DECIMAL_POINT,
+    DURATION,
+    DURATIONS,
     ISO,
     NUMBER,
     ORDERED,
@@ -91,7 +94,7 @@ class Meanings:
         if declared is not None and declared.kind not in (NUMBER, TIME):
             return None
         if kind == TIME_TYPE and not is_target:
-            return Meaning(NUMBER, unit="s") if pa.types.is_duration(column.type) else Meaning(TIME, notation=ISO)
+            return DURATIONS if pa.types.is_duration(column.type) else Meaning(TIME, notation=ISO)
         if kind not in (TEXT_TYPE, NUMBER_TYPE) or (kind == NUMBER_TYPE and is_target):
             return None
         if kind == NUMBER_TYPE and (declared is None or declared.kind == NUMBER):
@@ -136,6 +139,8 @@ class Meanings:
             texts = list(map(str, column.dropna().unique()))
             if numbers.infer(texts, other) is not None:
                 instead = word
+        if meaning.notation == CLOCK and all(durations.token(str(text)) for text in column.dropna().unique()):
+            instead = DURATION  # times of day have 24 hours
         problem = f"{error.problem} in the first rows" if name not in self._declared else error.problem
         return RequestError(error.key, problem, error.got, ["Fix the value, or add ", typed(name, instead), "."])
 

@@ -53,6 +53,9 @@ def read(plugin: TableFields, file: Path | tuple[Path, ...]) -> LargeTable:
             try:
                 for table in found.tables([*wanted, *of_rows]):
                     reader.add(table)
+                texts = (codes.texts for codes in reader.codes.values())
+                if isinstance(found, CsvFile) and found.finds_late_marks(texts):
+                    continue
                 return reader.finish()
             except AsTextError as error:
                 assert isinstance(found, CsvFile)  # noqa: S101 - for the types

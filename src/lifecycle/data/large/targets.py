@@ -58,7 +58,8 @@ def labels(table: LargeTable, target: Target) -> Labels:
         texts, codes = table.labels()
         return Labels(codes, clean_targets(texts, target).astype(object))
     if table.classes is None:
-        return Labels(clean_targets(table.target, target), None)
+        table.target = clean_targets(table.target, target)  # in memory once
+        return Labels(table.target, None)
     return Labels(clean_targets(table.classes, target)[table.target], None)
 
 

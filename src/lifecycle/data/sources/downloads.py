@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lifecycle.credentials import masked
 from lifecycle.errors import RequestError, Setting, did_you_mean
+from lifecycle.runtime.lines import say
 
 CACHE = "LIFECYCLE_CACHE"
 SECONDS = 30
@@ -134,7 +135,7 @@ def _fetch(download: Download, path: str, file: Path) -> bytes:
         file.parent.mkdir(parents=True, exist_ok=True)
         for address in download.addresses:
             # On standard error: the output of a command may be parsed.
-            print(masked(f"Downloading {address} to {file}"), file=sys.stderr, flush=True)
+            say(masked(f"Downloading {address} to {file}"), file=sys.stderr, flush=True)
             # In the same folder, because a file can only be renamed within a file system.
             with tempfile.TemporaryDirectory(dir=file.parent, prefix=".download-") as place:
                 try:

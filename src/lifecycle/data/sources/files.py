@@ -122,12 +122,21 @@ def _npz(file: Path) -> pd.DataFrame:
     return npz.read(file)
 
 
+def _programs() -> Any:
+    from lifecycle.data.formats import statistics_programs
+
+    return statistics_programs
+
+
 _READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
     names.PARQUET: _parquet,
     names.FEATHER: _feather,
     names.JSON: _json,
     names.JSON_LINES: _json,
     names.NUMPY: _npz,
+    names.STATA: lambda file: _programs().stata(file),
+    names.SAS: lambda file: _programs().sas(file),
+    names.XPORT: lambda file: _programs().xport(file),
 }
 
 

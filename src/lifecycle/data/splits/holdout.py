@@ -43,6 +43,8 @@ def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: 
 
     _, num_val, num_test = counts
     labels = samples.targets if task != "regression" else None
+    if labels is None and test_rows == RANDOM:
+        return _shuffled(counts, seed)
     rest = np.arange(sum(counts))
     parts = []
     if test_rows == LAST:
@@ -67,6 +69,32 @@ def stratified(samples: Samples, counts: tuple[int, int, int], task: str, seed: 
         if any(len(part) and len(np.unique(labels[part])) < whole for part in drawn):
             raise _too_few(samples, counts)
     return split
+
+
+def _shuffled(counts: tuple[int, int, int], seed: int) -> Split:
+    """Return the parts that ``train_test_split`` draws without classes, but with fewer copies of the row numbers.
+
+    Those of a large table would take as much memory as half of its values.
+    """
+    import numpy as np
+    from sklearn.model_selection import ShuffleSplit
+
+    num_train, num_val, num_test = counts
+
+    def drawn(total: int, count: int) -> Any:
+        of_rows = np.broadcast_to(np.int8(0), total)  # only their number matters
+        return next(ShuffleSplit(1, test_size=count, train_size=total - count, random_state=seed).split(of_rows))
+
+    part, rest = np.zeros(sum(counts), dtype=np.int8), None
+    if num_test:
+        rest, held_out = drawn(len(part), num_test)
+        part[held_out] = 2
+    if num_val:
+        _, held_out = drawn(num_train + num_val, num_val)
+        part[held_out if rest is None else rest[held_out]] = 1
+    rest = held_out = None  # views of all row numbers
+    train, val, test = (np.flatnonzero(part == number) for number in range(3))
+    return Split(train, val, test)
 
 
 def _check_last(labels: Any, rest: Any, last: Any) -> None:
@@ -193,21 +221,20 @@ def together(drawn: Split, samples: Samples, task: str, seed: int, fixed_test: b
     import numpy as np
 
     assert samples.targets is not None  # noqa: S101 - only samples with targets are divided
-    part = np.zeros(len(samples.rows), dtype=np.int64)
+    part = np.zeros(len(samples.rows), dtype=np.int8)
     part[drawn.val], part[drawn.test] = 1, 2
-    free = np.flatnonzero(part < 2) if fixed_test else np.arange(len(part))
-    sizes = np.bincount(part[free])
-    sizes = sizes[sizes > 0]
+    free = np.flatnonzero(part < 2) if fixed_test else slice(None)  # a slice copies nothing
+    sizes = [size for size in (len(drawn.train), len(drawn.val), 0 if fixed_test else len(drawn.test)) if size]
     hashes = inputs_hashed(samples) if len(sizes) > 1 else None
-    found = None if hashes is None else duplicates.sets_of(hashes[free], samples.targets[free], int(sizes.min()))
+    found = None if hashes is None else duplicates.sets_of(hashes[free], samples.targets[free], min(sizes))
     if found is None:
         return drawn
     if found.coarse:
-        return replace(drawn, report=(*drawn.report, coarse_report(found, len(free))))
+        return replace(drawn, report=(*drawn.report, coarse_report(found, sum(sizes))))
     labels = None if task == "regression" else np.asarray(samples.targets)[free]
     part[free] = duplicates.kept_together(part[free], found, labels, seed)
     train, val, test = (np.flatnonzero(part == number) for number in range(3))
-    return Split(train, val, test, (*drawn.report, together_report(found, len(free))))
+    return Split(train, val, test, (*drawn.report, together_report(found, sum(sizes))))
 
 
 def inputs_hashed(samples: Samples) -> Any:

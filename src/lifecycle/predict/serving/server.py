@@ -28,6 +28,7 @@ from lifecycle.predict.serving.http_messages import JSON, Answer, Head, Limits, 
 from lifecycle.predict.serving.scoring import CSV, Scorer, check_kind, unpacked
 from lifecycle.predict.serving.worker import Job, Worker
 from lifecycle.runtime import memory, ports
+from lifecycle.runtime.lines import say
 from lifecycle.runtime.ports import HOST
 from lifecycle.runtime.processes import ENDING
 
@@ -81,7 +82,7 @@ async def _serve(handler: ModelHandler, listening: socket.socket, limits: Limits
     connections = Connections(limits, handler)
     with _signals(on_signal):
         server = await asyncio.start_server(connections.connected, sock=listening)
-        print(printed, flush=True)
+        say(printed, flush=True)
         number = await first
         server.close()
         await connections.end(limits.end_seconds, at_once)
@@ -110,7 +111,7 @@ def _signals(on_signal: object) -> Iterator[None]:
 def _exit(interrupted: Interrupted) -> None:
     """End the process at once, though a prediction is running: the interpreter's exit would wait for it or crash."""
     is_intended = interrupted.signum == signal.SIGINT
-    print(f"lifecycle: {interrupted}; a prediction that was running is abandoned", file=sys.stderr)
+    say(f"lifecycle: {interrupted}; a prediction that was running is abandoned", file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0 if is_intended else interrupted.exit_code)

@@ -19,6 +19,7 @@ from lifecycle.config.search_path import hydra_ready
 from lifecycle.credentials import masked
 from lifecycle.errors import RequestError, Setting, first_line
 from lifecycle.runtime.labels import lines_labelled
+from lifecycle.runtime.lines import say
 from lifecycle.sweeps import plan as plans
 from lifecycle.sweeps.execute import FAILED, execute
 from lifecycle.sweeps.plan import Plan
@@ -87,7 +88,7 @@ def launch(plan: Plan, numbers: Sequence[int]) -> dict[int, str]:
                 remedy = f"{plan.to_continue} continues; sweep.launcher=null runs the jobs on this machine."
                 raise RequestError(Setting("sweep.launcher", plan.settings.launcher), problem, remedy=remedy) from error
             message = f"lifecycle: {plan.settings.launcher} lost the process of a job: {first_line(error)}"
-            print(masked(message), file=sys.stderr, flush=True)
+            say(masked(message), file=sys.stderr, flush=True)
             ended = dict.fromkeys(_unended(plan, numbers), DIED)
     from lifecycle.sweeps.results import summary  # it imports pandas and matplotlib
 
@@ -100,7 +101,7 @@ def _how(plan: Plan, number: int, answer: JobReturn) -> str:
     if answer.status == JobStatus.COMPLETED:
         return str(answer.return_value)
     title, error = plan.title(plan.jobs[number]), first_line(answer._return_value)
-    print(masked(f"lifecycle: {title} could not be run: {error}"), file=sys.stderr, flush=True)
+    say(masked(f"lifecycle: {title} could not be run: {error}"), file=sys.stderr, flush=True)
     return FAILED
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from filelock import Timeout
 
 from lifecycle.errors import Interrupted, RequestError, Setting, first_line
+from lifecycle.runtime.lines import say
 from lifecycle.runtime.processes import signals_ignored
 from lifecycle.sweeps.execute import ALONE, FAILED, lock_of
 from lifecycle.sweeps.grouping import Task, Vectorised
@@ -134,7 +135,7 @@ class _Tasks:
             while self._submit():
                 self._wait()
             if self.plan.verbose and (line := self._vectorised.line):
-                print(f"\n{line}", flush=True)
+                say(f"\n{line}", flush=True)
         except Interrupted:
             with signals_ignored():
                 self._cancel()
@@ -152,7 +153,7 @@ class _Tasks:
         if self._left and not (slots or self._open or is_stopped or self._is_late):
             unable = [number for task in self._left for number in task]
             jobs = f"{len(unable)} job{'s' * (len(unable) != 1)}"
-            print(f"lifecycle: the cluster of Ray has no room left for {jobs}.", file=sys.stderr)
+            say(f"lifecycle: the cluster of Ray has no room left for {jobs}.", file=sys.stderr)
             self.ended |= dict.fromkeys(unable, LEFT)
         for _ in range(min(room, len(self._left))):
             numbers = self._left.popleft()
@@ -215,7 +216,7 @@ class _Tasks:
         except ray.exceptions.RayTaskError as error:
             # A job reports its own errors: this is one of Ray, of the machine, or of this program.
             which = f"jobs {numbers[0] + 1} and others" if is_group else f"job {numbers[0] + 1}"
-            print(f"lifecycle: {which} could not be run: {first_line(error.cause)}", file=sys.stderr)
+            say(f"lifecycle: {which} could not be run: {first_line(error.cause)}", file=sys.stderr)
             answers = [(number, FAILED) for number in numbers]
         except ray.exceptions.RayError:  # the worker or its machine died
             answers = [(number, KILLED) for number in numbers]

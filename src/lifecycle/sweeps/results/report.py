@@ -12,7 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lifecycle.console.tables import GAP, blocks, print_table
+from lifecycle.console.titles import print_titled
 from lifecycle.plots.style import number, short
+from lifecycle.runtime.lines import WIDE, width_of
 from lifecycle.sweeps.results.board import Board
 from lifecycle.sweeps.results.entries import Entry
 
@@ -21,8 +24,6 @@ MOST_LINES = 20
 
 MOST_FAILURES = 5
 MOST_CHARACTERS = 40
-WIDE = 200
-"""Columns of a file or a pipe, where rich would assume 80."""
 
 
 def print_board(board: Board, verbose: int, continues: bool = True) -> None:
@@ -33,25 +34,25 @@ def print_board(board: Board, verbose: int, continues: bool = True) -> None:
         verbose: 0: only failures.
         continues: whether to print the command that continues an unfinished sweep.
     """
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
+    console = Console(highlight=False, soft_wrap=True, width=width_of(sys.stdout) or WIDE)
     if verbose:
         console.print()
-        _line(console, "Sweep", f"{board.plan.name}, {counts_of(board)}")
+        print_titled(console, "Sweep", f"{board.plan.name}, {counts_of(board)}")
         if any(entry.means for entry in board.entries):
             _print_entries(console, board)
         for note in board.notes:
-            _line(console, "Note", note)
+            print_titled(console, "Note", note)
     for failure in board.failures[:MOST_FAILURES] if verbose else ():
-        _line(console, "Failed", f"{' '.join(failure.job.words) or failure.run.name}: {failure.error}")
-        _line(console, "", failure.rerun)
+        print_titled(console, "Failed", f"{' '.join(failure.job.words) or failure.run.name}: {failure.error}")
+        print_titled(console, "", failure.rerun)
     if len(board.failures) > MOST_FAILURES and verbose:
-        _line(console, "", f"and {len(board.failures) - MOST_FAILURES} more")
+        print_titled(console, "", f"and {len(board.failures) - MOST_FAILURES} more")
     if verbose and continues and board.counts["left"]:
-        _line(console, "Continue", board.plan.to_continue)
+        print_titled(console, "Continue", board.plan.to_continue)
     if verbose:
         folder = board.plan.place
         is_usual = folder == Path.cwd() / "mlruns"
-        _line(console, "Next", "lifecycle ui" + ("" if is_usual else f" tracking.dir={os.path.relpath(folder)}"))
+        print_titled(console, "Next", "lifecycle ui" + ("" if is_usual else f" tracking.dir={os.path.relpath(folder)}"))
 
 
 def counts_of(board: Board) -> str:
@@ -67,36 +68,42 @@ def _print_entries(console: Console, board: Board) -> None:
     if board.metric and several:
         direction = "higher" if board.higher else "lower"
         first = "the Pareto front first, then " if len(board.objectives) > 1 else ""
-        _line(console, "", f"{first}by the mean of {board.metric} ({direction} is better)")
+        print_titled(console, "", f"{first}by the mean of {board.metric} ({direction} is better)")
     shown = [entry for entry in board.entries if entry.means][:MOST_LINES]
     if not several:
         print_table(console, _table_of_one(shown[0]))
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
-    columns, best = columns_of(board, shown), board.best
+    columns = columns_of(board, shown)
+    for at, block in enumerate(blocks(list(map(_width, columns)), console.width, first=len(shown[0].settings))):
+        if at:
+            console.print()
+        print_table(console, _table([columns[column] for column in block], board, shown))
+    pruned = sum(entry.is_pruned for entry in board.entries)
+    without = sum(not entry.means and not entry.is_pruned for entry in board.entries)
+    if more := len(board.entries) - pruned - without - len(shown):
+        print_titled(console, "", f"and {_configurations(more)} more")
+    if pruned:
+        print_titled(console, "", f"{_configurations(pruned)} pruned")
+    if without:
+        print_titled(console, "", f"{_configurations(without)} without a finished run")
+
+
+def _table(columns: list[Column], board: Board, shown: list[Entry]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="dim")
     for head, _ in columns:
         # Rich would read [64,32] in a plain str as markup.
         table.add_column(Text(head), overflow="fold", justify="left")
+    best = board.best
     for at, row in enumerate(zip(*(cells for _, cells in columns), strict=True)):
         if at and shown[at].group != shown[at - 1].group:
             table.add_row()
         table.add_row(*(Text(cell, "bold" if shown[at] is best else "") for cell in row))
-    print_table(console, table)
-    pruned = sum(entry.is_pruned for entry in board.entries)
-    without = sum(not entry.means and not entry.is_pruned for entry in board.entries)
-    if more := len(board.entries) - pruned - without - len(shown):
-        _line(console, "", f"and {_configurations(more)} more")
-    if pruned:
-        _line(console, "", f"{_configurations(pruned)} pruned")
-    if without:
-        _line(console, "", f"{_configurations(without)} without a finished run")
+    return table
 
 
-def print_table(console: Console, table: Table) -> None:
-    """Print a table without spaces at the ends of its lines: rich pads them to the width of the table."""
-    with console.capture() as captured:
-        console.print(table)
-    console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+def _width(column: Column) -> int:
+    head, cells = column
+    return max(cell_len(head), *map(cell_len, cells))
 
 
 def _configurations(count: int) -> str:
@@ -185,7 +192,3 @@ def _p(entry: Entry) -> str:
 
 def _or_dash(value: float) -> str:
     return "-" if math.isnan(value) else number(value)
-
-
-def _line(console: Console, title: str, text: str) -> None:
-    console.print(Text.assemble((f"{title:<10}", "bold cyan"), text))

@@ -13,6 +13,7 @@ import pandas as pd
 
 from lifecycle import layout
 from lifecycle.credentials import masked
+from lifecycle.runtime.lines import say
 from lifecycle.sweeps.plan import Plan
 from lifecycle.sweeps.results import out_of_fold, page
 from lifecycle.sweeps.results.board import Board, board_of
@@ -88,7 +89,7 @@ def _reported(what: str) -> Iterator[None]:
         yield
     except Exception as raised:
         error = explanation(raised) or raised
-        print(masked(f"lifecycle: {what}: {error}"), file=sys.stderr, flush=True)
+        say(masked(f"lifecycle: {what}: {error}"), file=sys.stderr, flush=True)
 
 
 def _note(board: Board) -> str:

@@ -16,6 +16,7 @@ from lifecycle.config import request_record
 from lifecycle.config.options import CHOICES, EXPERIMENT
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Request, SweepConfig
+from lifecycle.config.structured import copied
 from lifecycle.errors import RequestError, Setting
 from lifecycle.sweeps import grid, planning, signature
 from lifecycle.sweeps import plan as plans
@@ -156,7 +157,7 @@ def _typed(one: Dimension, requests: Sequence[Request]) -> Dimension:
     if config is None or one.kind != FLOAT or one.step is not None:
         return one
     try:
-        OmegaConf.update(config.copy(), one.key, 1.5)
+        OmegaConf.update(copied(config), one.key, 1.5)
     except OmegaConfBaseException:
         return replace(one, kind=INT, low=math.ceil(one.low), high=math.floor(one.high))
     return one

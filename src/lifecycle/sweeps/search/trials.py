@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from lifecycle import layout
 from lifecycle.errors import RequestError, Setting
+from lifecycle.runtime import lines
 from lifecycle.sweeps import plan as plans
 from lifecycle.sweeps.execute import DONE, PRUNED
 from lifecycle.sweeps.grouping import MOST, OFF
@@ -261,7 +261,9 @@ class Trials:
         for values, scores, run in found:
             self._study.add(values, scores, **{RUN: run})
         if found and self.plan.verbose:
-            print(f"Warm start with {len(found)} earlier run{'s' * (len(found) != 1)} of these settings", flush=True)
+            lines.say(
+                f"Warm start with {len(found)} earlier run{'s' * (len(found) != 1)} of these settings", flush=True
+            )
 
     def _runs(self, jobs: Sequence[PlannedJob]) -> dict[int, SweepRun]:
         """Return the run that stands for each job that has one: a finished one, else the latest."""
@@ -292,4 +294,4 @@ def _by_configuration(plan: Plan) -> dict[str, list[PlannedJob]]:
 def say(sentence: str, verbose: int) -> None:
     """Print why a search ended."""
     if sentence and verbose:
-        print(f"\n{sentence}", file=sys.stdout, flush=True)
+        lines.say(f"\n{sentence}", flush=True)

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lifecycle import layout
+from lifecycle.tracking.servers import outbox, remote_models
+from lifecycle.tracking.spool.journal import waiting
 from lifecycle.tracking.transfer import archive, locations
 from lifecycle.tracking.transfer.run_copy import MODEL_ID, RUN_ID
 
-PENDING = ("spool", "outbox")
-"""Folders of what is still to be recorded or sent; a run that is named there is complete only with it."""
+STAGED = (archive.STAGED, remote_models.STAGED)
+"""Beginnings of the names of folders of files on their way into the store, or out of it."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Inventory:
     Attributes:
         runs: by id.
         models: run of each logged model, by the model's id.
+        deleted_models: ids of logged models that were deleted in MLflow.
         registered: ids of the runs and models of registered versions.
         pending: ids of runs of which something is still to be recorded or sent.
         folders: in order.
@@ -70,6 +73,7 @@ class Inventory:
     models: dict[str, str]
     registered: set[str]
     pending: set[str]
+    deleted_models: set[str] = field(default_factory=set)
     folders: list[Folder] = field(default_factory=list)
 
     def run_of(self, folder: Folder) -> RunRow | None:
@@ -87,15 +91,14 @@ def inventory(folder: Path, database: sqlite3.Connection) -> Inventory:
     )
     runs = {row[0]: RunRow(row[0], row[1] or row[0], row[2], row[3], bool(row[4]), row[5] or 0) for row in rows}
     models = {one: run or "" for one, run in database.execute("SELECT model_id, source_run_id FROM logged_models")}
+    deleted = {
+        one for (one,) in database.execute("SELECT model_id FROM logged_models WHERE lifecycle_stage = 'deleted'")
+    }
     registered = set()
     for run, source in database.execute("SELECT run_id, source FROM model_versions"):
         registered |= {str(run), str(source).removeprefix("models:/")}
-    pending = {
-        file.name.partition(".")[0]
-        for name in PENDING
-        for file in ((folder / name).iterdir() if (folder / name).is_dir() else ())
-    }
-    return Inventory(runs, models, registered, pending, list(_folders(folder, database)))
+    pending = {journal.run_id for journal in waiting(folder)} | {outbox.run_of(name) for name in outbox.names(folder)}
+    return Inventory(runs, models, registered, pending, deleted, list(_folders(folder, database)))
 
 
 def _folders(folder: Path, database: sqlite3.Connection) -> Iterator[Folder]:
@@ -107,7 +110,7 @@ def _folders(folder: Path, database: sqlite3.Connection) -> Iterator[Folder]:
         if place.is_relative_to(folder):  # elsewhere they may be those of other databases too
             yield from _named(place, "artifacts", RUN_ID)
             yield from _named(place / "models", "model", MODEL_ID)
-    yield from _named(folder, "unpacking", re.compile(rf"{re.escape(archive.STAGED)}.*"))
+    yield from _named(folder, "unpacking", re.compile(rf"(?:{'|'.join(map(re.escape, STAGED))}).*"))
 
 
 def _named(folder: Path, kind: str, name: re.Pattern[str]) -> Iterator[Folder]:

@@ -12,12 +12,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lifecycle import layout
+from lifecycle.credentials import MASK
 from lifecycle.errors import LifecycleError
 from lifecycle.runtime import disk, locks
 from lifecycle.runtime.digests import sha256
 from lifecycle.tracking import end_notes
 from lifecycle.tracking.maintenance import removal
-from lifecycle.tracking.maintenance.folders import PENDING, Inventory, inventory
+from lifecycle.tracking.maintenance.folders import Inventory, inventory
+from lifecycle.tracking.pages import tags
+from lifecycle.tracking.servers import outbox
+from lifecycle.tracking.spool.journal import waiting
 from lifecycle.tracking.transfer import local, locations
 
 OK, WARNING, ERROR = "ok", "warning", "error"
@@ -122,9 +126,9 @@ def _moved(folder: Path, database: sqlite3.Connection) -> Finding:
 
 def _stale(folder: Path, database: sqlite3.Connection) -> Finding:
     found = database.execute(
-        "SELECT runs.run_uuid, name FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = ? "
+        "SELECT runs.run_uuid, name FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key IN (?, ?) "
         "WHERE status = 'RUNNING' AND lifecycle_stage = 'active'",
-        (layout.COMMAND,),
+        tags.both(layout.COMMAND),
     ).fetchall()
     dead = [f"{name} ({run})" for run, name in found if not local.is_open(folder, run)]
     alive = f"{len(found) - len(dead)} running"
@@ -190,16 +194,19 @@ def _orphans(folder: Path) -> Finding:
 
 
 def _pending(folder: Path) -> Iterator[Finding]:
-    found = {
-        name: sorted(file.name for file in (folder / name).iterdir() if not file.name.startswith("."))
-        for name in (end_notes.FOLDER, *PENDING)
-        if (folder / name).is_dir()
-    }
-    waiting = [f"{name}/{file}" for name, files in found.items() for file in files]
-    if waiting:
-        text = f"{len(waiting)} still to be recorded or sent: {_some(waiting)}"
-        yield Finding("pending", WARNING, text, "The next command does it.")
-    else:
+    notes = [file.stem for file in (folder / end_notes.FOLDER).glob("*.json")]
+    recorded = [f"run {one.run_id}" for one in waiting(folder) if not one.is_written()]
+    sent = [f"run {entry.run_id} to {entry.server}" for entry in outbox.entries(folder)]
+    if recorded or notes:
+        names = _some([*recorded, *(f"the end of run {run}" for run in sorted(notes))])
+        text = f"{len(recorded) + len(notes)} still to be recorded: {names}"
+        yield Finding("pending", WARNING, text, "`lifecycle sync` or the next command does it.")
+    if sent:
+        servers = {entry.server for entry in outbox.entries(folder)}
+        address = next(iter(servers)) if len(servers) == 1 and MASK not in "".join(servers) else "<server>"
+        text = f"{len(sent)} still to be sent: {_some(sent)}"
+        yield Finding("pending", WARNING, text, f"`lifecycle sync tracking.uri={address}` does it.")
+    if not (recorded or notes or sent):
         yield Finding("pending", OK, "nothing is still to be recorded or sent")
 
 

@@ -73,11 +73,13 @@ def removable(folder: Path, keep: Keep) -> list[Removable]:
 def _reason(folder: Path, known: Inventory, kept: set[str] | None, one: Folder) -> str:
     """Return why a folder can be removed; "": it cannot."""
     if one.kind == "unpacking":
-        return "left by an unpack that was killed"
+        return "left by a command that was killed while it copied a run"
     run = known.run_of(one)
     ids = {one.owner, run.id if run is not None else one.owner}
     if ids & (known.registered | known.pending) or any(local.is_open(folder, name) for name in ids):
         return ""
+    if one.owner in known.deleted_models:
+        return "the model was deleted"
     if run is None:
         # A model that belongs to no run was logged by another tool.
         return "" if one.owner in known.models else "its run is not in the database"

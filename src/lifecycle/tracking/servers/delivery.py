@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lifecycle.tracking.messages import Delivered
+from lifecycle.tracking.replies import Delivered
 
 
 def sentences(delivered: Delivered) -> tuple[str, str]:
@@ -11,6 +11,11 @@ def sentences(delivered: Delivered) -> tuple[str, str]:
     Args:
         delivered: the reply to a :class:`lifecycle.tracking.messages.Deliver`.
     """
+    if delivered.behind and not delivered.waiting:
+        what = "The run was continued on another machine, and is"
+        if len(delivered.behind) > 1:
+            what = f"{len(delivered.behind)} runs were continued on another machine, and are"
+        return "", f"{what} newer on {delivered.server}: nothing was sent there."
     if not delivered.waiting:
         return address_of(delivered), ""
     many = len(delivered.waiting)
@@ -18,7 +23,7 @@ def sentences(delivered: Delivered) -> tuple[str, str]:
     why = f": {delivered.why}" if delivered.why else ""
     return "", (
         f"{runs} recorded here, and not yet in full on {delivered.server}{why}. Nothing is lost: the next command, or "
-        "`lifecycle sync`, sends it."
+        f"`lifecycle sync`, sends {'it' if many == 1 else 'them'}."
     )
 
 

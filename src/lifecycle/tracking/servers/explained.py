@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from lifecycle.credentials import masked
 from lifecycle.errors import first_line
+from lifecycle.tracking.database_faults import chain, is_busy
 
 _MOST_CHARACTERS = 200
 _SEVERAL = "failures occurred while "
@@ -63,6 +64,22 @@ def _of_a_driver(error: BaseException) -> Iterator[str]:
         yield first_line(Exception(error.args[1]))
 
 
+def is_no_answer(error: BaseException) -> bool:
+    """Return whether an error is that a server has not answered, or that the local database is locked.
+
+    Such an error is one of all runs.
+    """
+    if is_busy(error):
+        return True
+    from requests.exceptions import ConnectionError as NoConnectionError
+    from requests.exceptions import Timeout
+
+    text = r"Connection refused|Max retries exceeded|timed out|connection was cut"
+    return any(isinstance(one, NoConnectionError | Timeout) for one in chain(error)) or bool(
+        re.search(text, str(error))
+    )
+
+
 _KNOWN: dict[str, str] = {
     # The storage in which the server keeps artifacts, where clients send them there themselves.
     "Could not connect to the endpoint URL|Connect timeout on endpoint URL|Read timeout on endpoint URL": (
@@ -81,16 +98,22 @@ _KNOWN: dict[str, str] = {
     "Connection refused": "it refuses connections: no server is running there",
     "Name or service not known": "its name is not known",
     "Temporary failure in name resolution": "its name cannot be resolved now",
-    "Read timed out": "it does not answer",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted: set MLFLOW_TRACKING_SERVER_CERT_PATH to that of its "
+    "authority",
+    "timed out": "it does not answer",
     "Max retries exceeded": "it cannot be reached",
     "Access denied for user|password authentication failed": (
         "the database does not accept the name or the password of the address"
     ),
     r"Unknown database '([^']*)'|database \"([^\"]*)\" does not exist": "it has no such database: create it there",
-    r"code 401\b|\b401 Client Error|\b401\b.*UNAUTHORIZED": (
+    r"error code 429\b": "it answers 429: it gets too many requests",
+    # Not in an id or a port, which have these digits too.
+    r"error code 401\b|\b401 (?:Client )?Error|\b401\b.*UNAUTHORIZED": (
         f"it does not accept the name or the password: set {VARIABLES}"
     ),
-    r"code 403\b|\b403 Client Error|PERMISSION_DENIED": f"it does not permit this to the user of {VARIABLES}",
-    "database is locked": "the local database is locked by another process",
+    r"error code 403\b|\b403 (?:Client )?Error|PERMISSION_DENIED": (
+        f"it does not permit this to the user of {VARIABLES}"
+    ),
+    "database is locked|holds the database": "the local database is locked by another process",
 }
 """Regular expression of an error -> what is said of it, the first that is found."""

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle import layout
+from lifecycle.errors import RequestError
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.servers import stale
-from lifecycle.tracking.servers.remote import MODEL_TAG
+from lifecycle.tracking.servers.remote_models import MODEL_TAG
 from lifecycle.tracking.store import NO_STATUS, Store
-from lifecycle.tracking.transfer import local, server
+from lifecycle.tracking.transfer import archive, local, run_copy, server
 from lifecycle.tracking.transfer.files import ARTIFACTS, CHECKPOINTS, MODELS
 from lifecycle.tracking.transfer.run_copy import RUN_ID, RunCopy
 
@@ -26,7 +28,7 @@ NOT_COPIED = (layout.RUN_ID, layout.HEARTBEAT, layout.SUSPECTED)
 
 def is_ours(run: Any) -> bool:
     """Return whether a run of a server was recorded by this program: others have no files that commands could use."""
-    return layout.COMMAND in run.data.tags or run.data.tags.get(layout.ROLE) is not None
+    return bool({layout.COMMAND, layout.ROLE} & set(tags.read(run.data.tags)))
 
 
 def own_id(run: Any) -> str:
@@ -49,49 +51,55 @@ def fetch(client: Any, run: Any, store: Store, address: str) -> str:
         run: as the client has it.
         store: the local database.
         address: of the server, without credentials.
+
+    Raises:
+        RequestError: a name or an id of the run could not be one of a file here.
     """
     own = own_id(run)
-    with store.lock():
-        if local.read(store.folder, own) is not None:
-            return own
-        copy = _renamed(server.read(client, run.info.run_id, own), run, address)
-        staged = Path(tempfile.mkdtemp(prefix=".fetched-", dir=store.folder))
-        try:
-            server.download(client, run.info.run_id, replace(copy, models=_as_on_server(client, run)), staged, None)
-            _rename_models(staged, client, run)
-            if (staged / ARTIFACTS / layout.CHECKPOINTS).is_dir():
-                shutil.copytree(staged / ARTIFACTS / layout.CHECKPOINTS, staged / CHECKPOINTS)
-            _make_experiment(store, copy.experiment)
-            local.write(store.folder, copy, staged)
-        finally:
-            shutil.rmtree(staged, ignore_errors=True)
+    if local.has(store.folder, own):
+        return own
+    on_server = server.read(client, run.info.run_id, own)
+    copy = _as_here(on_server, run, address)
+    staged = Path(tempfile.mkdtemp(prefix=archive.STAGED, dir=store.folder))
+    try:
+        server.download(client, run.info.run_id, on_server, staged, None)  # without a lock: it takes time
+        for there, here in zip(on_server.models, copy.models, strict=True):
+            if there.id != here.id:
+                (staged / MODELS / there.id).rename(staged / MODELS / here.id)
+        (staged / ARTIFACTS / layout.DIGESTS).unlink(missing_ok=True)
+        if (staged / ARTIFACTS / layout.CHECKPOINTS).is_dir():
+            shutil.copytree(staged / ARTIFACTS / layout.CHECKPOINTS, staged / CHECKPOINTS)
+        with store.lock():
+            if not local.has(store.folder, own):  # no other process has copied it meanwhile
+                _make_experiment(store, copy.experiment)
+                local.write(store.folder, copy, staged)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
     return own
 
 
-def _renamed(copy: RunCopy, run: Any, address: str) -> RunCopy:
-    """Return a copy with the ids and tags that it has in a folder; a run whose process is gone is KILLED."""
-    tags = {key: value for key, value in copy.tags.items() if key not in NOT_COPIED}
+def _as_here(there: RunCopy, run: Any, address: str) -> RunCopy:
+    """Return a copy with the ids and tags that it has in a folder; a run whose process is gone is KILLED.
+
+    Raises:
+        RequestError: a name or an id of the run could not be one of a file here.
+    """
+    tags = {key: value for key, value in there.tags.items() if key not in NOT_COPIED}
     tags |= {layout.SERVER: address, layout.SERVER_RUN: str(run.info.run_id)}
-    status, ended = copy.status, copy.ended
+    status, ended = there.status, there.ended
     if status == "RUNNING" and not is_running(run):
         status, ended = "KILLED", int(1000 * (stale.beat_of(run.data.tags) or time.time()))
         tags.setdefault(layout.ERROR, NO_STATUS)
-    models = [replace(model, id=model.tags.get(MODEL_TAG, model.id)) for model in copy.models]
+    models = [replace(model, id=model.tags.get(MODEL_TAG, model.id)) for model in there.models]
     models = [replace(model, tags={k: v for k, v in model.tags.items() if k != MODEL_TAG}) for model in models]
-    return replace(copy, tags=tags, status=status, ended=ended, models=models)
-
-
-def _as_on_server(client: Any, run: Any) -> list[Any]:
-    return server.read(client, run.info.run_id).models
-
-
-def _rename_models(staged: Path, client: Any, run: Any) -> None:
-    """Name the folders of models by their ids in folders."""
-    for model in _as_on_server(client, run):
-        own = model.tags.get(MODEL_TAG, model.id)
-        if own != model.id and (staged / MODELS / model.id).is_dir():
-            (staged / MODELS / model.id).rename(staged / MODELS / own)
-    (staged / ARTIFACTS).mkdir(exist_ok=True)
+    try:
+        run_copy.check_names(there)
+        copy = replace(there, tags=tags, status=status, ended=ended, models=models)
+        run_copy.check_names(copy)
+    except ValueError as error:
+        what = f"run {there.name} ({run.info.run_id})"
+        raise RequestError(what, f"cannot be copied from {address}: {error}", remedy="Use another run.") from error
+    return copy
 
 
 def _make_experiment(store: Store, name: str) -> None:

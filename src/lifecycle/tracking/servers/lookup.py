@@ -10,9 +10,10 @@ from lifecycle import layout
 from lifecycle.credentials import masked
 from lifecycle.errors import LifecycleError, RequestError, Setting, TrackingError
 from lifecycle.tracking import ranking, search
-from lifecycle.tracking.messages import RunRecord
 from lifecycle.tracking.model_registry import model_of, quoted, version_of
-from lifecycle.tracking.servers import fetch, remote
+from lifecycle.tracking.pages import tags
+from lifecycle.tracking.replies import RunRecord
+from lifecycle.tracking.servers import fetch, remote, remote_models
 from lifecycle.tracking.servers.explained import explanation
 from lifecycle.tracking.store import Store
 from lifecycle.tracking.transfer import local
@@ -44,8 +45,8 @@ class Lookup:
         """
         wanted = tuple(statuses)
         if run in (search.LATEST, search.BEST):
-            self._fetch_candidate(run, wanted, metric, sweep)
-            return search.find(self.store, run, wanted, metric, sweep)
+            elsewhere = self._fetch_candidate(run, wanted, metric, sweep)
+            return elsewhere or search.find(self.store, run, wanted, metric, sweep)
         if run.startswith(search.REGISTERED):
             return self._registered(run)
         try:
@@ -72,7 +73,7 @@ class Lookup:
 
     def histories(self, run: str) -> dict[str, list[tuple[int, float]]]:
         """Return epoch and value of each score that a run records once an epoch; of the folder, or of the server."""
-        if local.read(self.store.folder, run) is not None:
+        if local.has(self.store.folder, run):
             return search.histories(self.store.client, run)
         found: dict[str, list[tuple[int, float]]] = self._asked(lambda: search.histories(self.client, run))
         return found
@@ -96,23 +97,31 @@ class Lookup:
                 raise RequestError(Setting("run", run), problem, remedy="Type more of it.")
         return None
 
-    def _fetch_candidate(self, run: str, statuses: tuple[str, ...], metric: str | None, sweep: str | None) -> None:
-        """Copy the run of the server that ``latest`` or ``best`` means, if it is not one of the folder."""
+    def _fetch_candidate(
+        self, run: str, statuses: tuple[str, ...], metric: str | None, sweep: str | None
+    ) -> RunRecord | None:
+        """Copy the run of the server that ``latest`` or ``best`` means, if it is not one of the folder.
+
+        Returns:
+            The run where another machine is at work on it; else ``None``.
+        """
         try:
             found = self._of_experiment(statuses, sweep)
         except TrackingError:
             if self._has_any(statuses, sweep):
-                return  # the server is away, and what is here can be used
+                return None  # the server is away, and what is here can be used
             raise
         if not found:
-            return
+            return None
         if run == search.LATEST:
             chosen = found[0]
         else:
             whole = [one for one in found if not search.is_pruned(one.data.tags)]
             chosen = ranking.best_of(whole or found, metric, sweep is not None)
-        if local.read(self.store.folder, fetch.own_id(chosen)) is None:
-            self._copied(chosen)
+        if local.has(self.store.folder, fetch.own_id(chosen)):
+            return None
+        copied = self._copied(chosen)
+        return copied if copied.folder is None else None
 
     def _of_experiment(self, statuses: tuple[str, ...], sweep: str | None) -> list[Any]:
         name = self.store.client.get_experiment(self.store.experiment_id).name
@@ -128,7 +137,7 @@ class Lookup:
                 )
             )
 
-        found = self._asked(asked)
+        found = [tags.name(run) for run in self._asked(asked)]
         return [one for one in found if layout.COMMAND in one.data.tags and one.info.status in statuses]
 
     def _has_any(self, statuses: tuple[str, ...], sweep: str | None) -> bool:
@@ -147,7 +156,7 @@ class Lookup:
         if model_id is None:
             return own
         model = self._asked(lambda: self.client.get_logged_model(model_id))
-        return search.with_model(self.store, own, str(model.tags.get(remote.MODEL_TAG, model_id)))
+        return search.with_model(self.store, own, str(model.tags.get(remote_models.MODEL_TAG, model_id)))
 
     def _asked(self, ask: Any) -> Any:
         """Ask the server.
@@ -183,5 +192,5 @@ def foreign(client: Any, run: Any) -> RunRecord:
         saved=None,
         params=dict(run.data.params),
         metrics=dict(run.data.metrics),
-        tags=dict(run.data.tags),
+        tags=tags.read(run.data.tags),
     )

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from lifecycle import layout
 from lifecycle.errors import TrackingError
 from lifecycle.tracking.model_registry import quoted
 from lifecycle.tracking.servers import answers, databases
-from lifecycle.tracking.servers.local_run import Input, LocalRun, LoggedModel, Point, profile_of
-from lifecycle.tracking.servers.outbox import Entry
 from lifecycle.tracking.transfer import timeouts
+from lifecycle.tracking.transfer.run_copy import DatasetCopy, Point, RunCopy
 
 SECONDS_OF_REQUEST = 10
 """How long a request waits for an answer."""
 
 MAX_PARAMS, MAX_TAGS = 100, 100
 """Of one request."""
-
-MODEL_TAG = "lifecycle.model_id"
-"""Of a model on a server: its id in the local database."""
-
-MLMODEL = "MLmodel"
 
 
 def client_of(address: str) -> Any:
@@ -37,9 +27,15 @@ def client_of(address: str) -> Any:
     Raises:
         Exception: a database cannot be connected to, or MLflow finds no credentials of Databricks.
     """
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(SECONDS_OF_REQUEST))
+    os.environ.setdefault(timeouts.VARIABLE, str(SECONDS_OF_REQUEST))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for what in (
+        "DOWNLOAD",
+        "UPLOAD",
+    ):  # what goes through a server is not taken from its storage, which we may not reach
+        os.environ.setdefault(f"MLFLOW_ENABLE_PROXY_MULTIPART_{what}", "false")
     # Likewise of S3, where a server keeps its artifacts.
     os.environ.setdefault("AWS_MAX_ATTEMPTS", "2")
     import mlflow
@@ -73,20 +69,16 @@ def experiment_of(client: Any, name: str, location: str | None, folder: Path, ad
     return str(found.experiment_id)
 
 
-def run_of(client: Any, entry: Entry, run: LocalRun) -> tuple[str, dict[str, str]]:
-    """Return the id of a run on the server, which is created if there is none, and its tags."""
-    found = find(client, entry.experiment_id, entry.run_id)
-    if found is not None:
-        return str(found.info.run_id), dict(found.data.tags)
-    tags = {**run.tags, layout.RUN_ID: entry.run_id}
-    created = client.create_run(entry.experiment_id, start_time=run.begun, tags=tags, run_name=run.name)
-    return str(created.info.run_id), tags
-
-
 def find(client: Any, experiment_id: str, run_id: str) -> Any | None:
     """Return the run on the server that a local run was sent to, if there is one."""
     named = f"tags.`{layout.RUN_ID}` = {quoted(run_id)}"
     return next(iter(client.search_runs([experiment_id], named, max_results=1)), None)
+
+
+def create(client: Any, experiment_id: str, run: RunCopy, tags: Mapping[str, str]) -> Any:
+    """Return a new run on the server."""
+    tags = {**tags, layout.RUN_ID: run.id}
+    return client.create_run(experiment_id, start_time=run.started, tags=tags, run_name=run.name)
 
 
 def send_params(client: Any, server_run: str, params: Mapping[str, str]) -> None:
@@ -121,65 +113,35 @@ def send_points(client: Any, server_run: str, points: Sequence[Point]) -> None:
     client.log_batch(server_run, metrics=[Metric(*point) for point in points])
 
 
-def send_input(client: Any, server_run: str, one: Input) -> None:
+def points_of(client: Any, server_run: str, metric: str) -> list[Point]:
+    """Return the points of a metric that the server has."""
+    return [(one.key, one.value, one.timestamp, one.step) for one in client.get_metric_history(server_run, metric)]
+
+
+def send_input(client: Any, server_run: str, one: DatasetCopy) -> None:
     """Send which data set a run is fitted to."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    inputs = client.get_run(server_run).inputs
-    if any(known.dataset.digest == one.digest for known in (inputs.dataset_inputs if inputs is not None else [])):
+    if key_of(one) in inputs_of(client.get_run(server_run)):
         return  # some servers refuse the same one twice
-    dataset = Dataset(
-        name=one.name,
-        digest=one.digest,
-        source_type=one.source_type,
-        source=one.source,
-        profile=profile_of(one),
-    )
-    client.log_inputs(server_run, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+    dataset = Dataset(one.name, one.digest, one.source_type, one.source, one.schema, one.profile)
+    client.log_inputs(server_run, [DatasetInput(dataset, [InputTag(*tag) for tag in one.tags.items()])])
 
 
-def send_model(client: Any, entry: Entry, model: LoggedModel) -> None:
-    """Send an MLflow model of a run."""
-    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
-
-    sent = _model_of(client, entry, model)
-    if sent.status == "READY" and sent.model_id in outputs_of(client, entry.server_run):
-        return
-    with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
-        copy = Path(folder) / "model"
-        shutil.copytree(model.folder, copy)
-        _rename(copy / MLMODEL, sent.model_id, entry.server_run, sent.artifact_location)
-        with timeouts.of_files(*(file for file in copy.rglob("*") if file.is_file())):
-            client.log_model_artifacts(sent.model_id, str(copy))
-    client.finalize_logged_model(sent.model_id, LoggedModelStatus.READY)
-    if sent.model_id not in outputs_of(client, entry.server_run):  # a server refuses the same one twice
-        client.log_outputs(entry.server_run, [LoggedModelOutput(sent.model_id, 0)])
+def inputs_of(run: Any) -> list[str]:
+    """Return the keys of the data sets of a run on the server, see :func:`key_of`."""
+    inputs = run.inputs.dataset_inputs if run.inputs is not None else []
+    return [key_of(one.dataset) for one in inputs]
 
 
-def outputs_of(client: Any, server_run: str) -> list[str]:
+def key_of(dataset: Any) -> str:
+    """Return name and digest of a data set, of which a run has one."""
+    return f"{dataset.name} {dataset.digest}"
+
+
+def outputs_of(run: Any) -> list[str]:
     """Return the ids of the models of a run on the server."""
-    outputs = client.get_run(server_run).outputs
-    return [one.model_id for one in outputs.model_outputs] if outputs is not None else []
-
-
-def _model_of(client: Any, entry: Entry, model: LoggedModel) -> Any:
-    """Return the model on the server, which is created if there is none."""
-    found = client.search_logged_models(
-        [entry.experiment_id], filter_string=f"source_run_id = {quoted(entry.server_run)}"
-    )
-    for one in found:
-        if one.tags.get(MODEL_TAG) == model.model_id:
-            return one
-    return client.create_logged_model(
-        entry.experiment_id, name=model.name, source_run_id=entry.server_run, tags={MODEL_TAG: model.model_id}
-    )
-
-
-def _rename(file: Path, model_id: str, run_id: str, location: str) -> None:
-    """Replace the ids in an ``MLmodel`` file by those on the server."""
-    about = yaml.safe_load(file.read_text(encoding="utf-8"))
-    about |= {"model_id": model_id, "model_uuid": model_id, "run_id": run_id, "artifact_path": location}
-    file.write_text(yaml.safe_dump(about, sort_keys=True), encoding="utf-8")
+    return [one.model_id for one in run.outputs.model_outputs] if run.outputs is not None else []
 
 
 def send_file(client: Any, server_run: str, name: str, file: Path) -> None:
@@ -187,3 +149,14 @@ def send_file(client: Any, server_run: str, name: str, file: Path) -> None:
     folder = name.rpartition("/")[0]
     with timeouts.of_files(file):
         client.log_artifact(server_run, str(file), folder or None)
+
+
+def sizes_of(client: Any, server_run: str, folder: str | None = None) -> dict[str, int]:
+    """Return the size in bytes of each artifact that the server has, by its path."""
+    found: dict[str, int] = {}
+    for one in client.list_artifacts(server_run, folder):
+        if one.is_dir:
+            found |= sizes_of(client, server_run, one.path)
+        else:
+            found[one.path] = -1 if one.file_size is None else int(one.file_size)
+    return found

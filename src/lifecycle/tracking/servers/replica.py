@@ -4,37 +4,58 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lifecycle import layout
-from lifecycle.tracking.servers import local_run, outbox, remote
-from lifecycle.tracking.servers.local_run import LocalRun
+from lifecycle.errors import TrackingError
+from lifecycle.tracking.pages.tags import HIDDEN
+from lifecycle.tracking.servers import comparison, local_points, outbox, remote, remote_models
 from lifecycle.tracking.servers.outbox import Entry
+from lifecycle.tracking.servers.remote_files import FilesOnServer
 from lifecycle.tracking.spool.journal import Journal
+from lifecycle.tracking.transfer import local
+from lifecycle.tracking.transfer.local import LocalRun
+from lifecycle.tracking.transfer.run_copy import READY
 
 SECONDS_BETWEEN_BEATS = 60.0
 
+MAX_WAIT = 1.0
+"""Seconds that reading waits for a database that another process has locked: the next attempt is soon."""
+
 LOCAL_ONLY = (layout.SERVER, layout.SERVER_RUN)
 """Tags that say where the server is, which are of no use on it."""
+
+VERDICT = (layout.ERROR, layout.SUSPECTED)
+"""Tags that another machine sets on a run that it takes for dead."""
 
 
 class Replica:
     """A run on a server.
 
+    Attributes:
+        entry: how far the run has been sent.
+        has_sent: whether the server lacked anything.
+        is_behind: whether the run was continued on another machine, and the server has that: nothing is sent.
+        run: as the local database has it; ``None``: it does not have it, or it was deleted.
+
     Args:
         client: of the server.
         address: of the server.
         store: folder of the local database.
-        entry: how far the run has been sent.
+        entry: see above.
         on_progress: called after each request that has succeeded.
     """
 
     def __init__(self, client: Any, address: str, store: Path, entry: Entry, on_progress: Callable[[], None]) -> None:
         self._client, self._address, self._store = client, address, store
-        self.entry, self._on_progress = entry, on_progress
+        self.entry, self._on_progress, self.has_sent = entry, on_progress, False
+        self.run: LocalRun | None = None
+        self.is_behind = False
 
     def update(self) -> bool:
         """Send what the server does not have, and return whether that is all of a run that has ended.
@@ -42,114 +63,178 @@ class Replica:
         Raises:
             Exception: MLflow's, the database's or the network's; what was sent is in the entry.
         """
-        with local_run.opened(self._store) as database:
-            run = local_run.read(database, self._store, self.entry.run_id)
-            if run is None:  # deleted, or not in the database yet
-                return not Journal(self._store, self.entry.run_id).file.exists()
+        run_id, before = self.entry.run_id, asdict(self.entry)
+        # Before the database is read: a process that ends after this may have written more.
+        is_settled = not Journal(self._store, run_id).file.exists()
+        with local.connected(self._store, wait=MAX_WAIT) as database:
+            run = local.described(self._store, database, run_id)
+            if run is None or run.is_deleted:  # or not in the database yet
+                return is_settled
+            self.run = run
             try:
-                self._begin(run)
-                self._send_points(database)
-                self._send_rest(run)
-                # Once more: points may have been written meanwhile, and the status must not be ahead of them.
-                self._send_points(database)
-                self._send_status(run)
+                self._send(database, run)
+            except Exception as error:
+                if getattr(error, "error_code", "") == "RESOURCE_DOES_NOT_EXIST":  # the server has lost the run
+                    known = self.entry
+                    self.entry = Entry(run_id, known.server, known.artifacts, known.checkpoints)
+                raise
             finally:
-                outbox.write(self._store, self.entry)
-        return run.ended is not None
+                if asdict(self.entry) != before:
+                    outbox.write(self._store, self.entry)
+        return is_settled and (self.is_behind or not run.is_running) and not run.is_open
 
-    def _begin(self, run: LocalRun) -> None:
-        entry = self.entry
+    def _send(self, database: sqlite3.Connection, run: LocalRun) -> None:
+        self._begin(database, run)
+        if self.is_behind:
+            return
+        self._send_points(database)
+        self._send_rest(database, run)
+        # Once more: points may have been written meanwhile, and the status must not be ahead of them.
+        self._send_points(database)
+        if not run.is_running:
+            self._check_points(database)
+        self._send_status(run)
+
+    def _begin(self, database: sqlite3.Connection, run: LocalRun) -> None:
+        """Find the run on the server, or create it there."""
+        entry, client = self.entry, self._client
         if not entry.experiment_id:
             entry.experiment_id = remote.experiment_of(
-                self._client, entry.experiment, entry.artifacts, self._store, self._address
+                client, run.copy.experiment, entry.artifacts, self._store, self._address
             )
             self._on_progress()
-        if not entry.server_run:
-            entry.server_run, tags = remote.run_of(self._client, entry, run)
-            # Of an earlier attempt, or of another machine: tags that are gone since are deleted there.
-            entry.tags = {key: value for key, value in tags.items() if key.startswith("lifecycle.")}
-            entry.tags.pop(layout.RUN_ID, None)
-            outbox.write(self._store, entry)
-            self._on_progress()
+        if entry.server_run:
+            return
+        found = remote.find(client, entry.experiment_id, entry.run_id)
+        if found is not None and found.info.start_time != run.copy.started:
+            # Begun again under its id, without its points, as runs of a group are that was killed.
+            client.delete_run(found.info.run_id)
+            found = None
+        if found is not None and _resumed(found.data.tags) > _resumed(run.copy.tags):
+            self.is_behind = True
+            return
+        if found is None:
+            tags = _tags_of(run)
+            found = remote.create(client, entry.experiment_id, run.copy, tags)
+            entry.server_run, entry.tags, entry.status = str(found.info.run_id), tags, found.info.status
+            self._sent()
+        else:  # sent by an earlier attempt, or by another machine
+            comparison.adopt(client, entry, found)
+            entry.row = local_points.last_row(database, entry.run_id)
+            missing = list(comparison.missing_points(client, database, entry, found))
+            for start in range(0, len(missing), local_points.AT_ONCE):
+                remote.send_points(client, entry.server_run, missing[start : start + local_points.AT_ONCE])
+                self._sent()
+            entry.points = local_points.count(database, entry.run_id, entry.row)
+        outbox.write(self._store, entry)
+        self._on_progress()
 
-    def _send_points(self, database: Any) -> None:
+    def _send_points(self, database: sqlite3.Connection) -> None:
+        entry = self.entry
         while True:
-            points, row = local_run.points(database, self.entry.run_id, self.entry.row)
+            points, row = local_points.after(database, entry.run_id, entry.row)
             if not points:
                 return
-            remote.send_points(self._client, self.entry.server_run, points)
-            self.entry.row = row
-            self._on_progress()
+            remote.send_points(self._client, entry.server_run, points)
+            entry.row, entry.points = row, entry.points + len(points)
+            self._sent()
 
-    def _send_rest(self, run: LocalRun) -> None:
-        entry, server_run = self.entry, self.entry.server_run
-        new = {key: value for key, value in run.params.items() if key not in entry.params}
+    def _check_points(self, database: sqlite3.Connection) -> None:
+        """Send all points again where the rows before the last one are others: VACUUM numbers rows anew."""
+        if local_points.count(database, self.entry.run_id, self.entry.row) != self.entry.points:
+            self.entry.row = self.entry.points = 0
+            self._send_points(database)
+
+    def _send_rest(self, database: sqlite3.Connection, run: LocalRun) -> None:
+        entry, client = self.entry, self._client
+        new = {key: value for key, value in run.copy.params.items() if key not in entry.params}
         if new:
-            remote.send_params(self._client, server_run, new)
+            remote.send_params(client, entry.server_run, new)
             entry.params += list(new)
-            self._on_progress()
-        for one in run.inputs:
-            if one.digest not in entry.inputs:
-                remote.send_input(self._client, server_run, one)
-                entry.inputs.append(one.digest)
-                self._on_progress()
+            self._sent()
+        for one in run.copy.datasets:
+            if remote.key_of(one) not in entry.inputs:
+                remote.send_input(client, entry.server_run, one)
+                entry.inputs.append(remote.key_of(one))
+                self._sent()
         self._send_tags(run)
-        self._send_files(run)
-        for model in run.models:
-            if model.model_id not in entry.models and model.folder.is_dir():
-                remote.send_model(self._client, entry, model)
-                entry.models.append(model.model_id)
-                self._on_progress()
+        FilesOnServer(client, entry, self._sent).update(run.folders)
+        self._send_models(database, run)
+
+    def _send_models(self, database: sqlite3.Connection, run: LocalRun) -> None:
+        entry = self.entry
+        for model in sorted(run.copy.models, key=lambda one: one.created):
+            folder = run.folders.models[model.id]
+            if model.id not in entry.models and model.status == READY and folder.is_dir():
+                data = next(iter(run.copy.datasets), None)
+                is_new = remote_models.send(self._client, entry, model, folder, self._store, data)
+                entry.models.append(model.id)
+                self._noted(is_new)
+        for version in remote_models.versions_of(database, entry.run_id):
+            if version.key not in entry.versions:
+                is_new = remote_models.send_version(self._client, entry, version)
+                entry.versions.append(version.key)
+                self._noted(is_new)
 
     def _send_tags(self, run: LocalRun) -> None:
-        entry = self.entry
-        tags = {key: value for key, value in run.tags.items() if key not in LOCAL_ONLY}
-        now = time.time()
-        if run.ended is None and now - entry.beat >= SECONDS_BETWEEN_BEATS:
+        entry, tags, now = self.entry, _tags_of(run), time.time()
+        is_beat_due = run.is_running and run.is_open and now - entry.beat >= SECONDS_BETWEEN_BEATS
+        if is_beat_due or not self._is_status_known(run):
+            self._take_back_verdict()
+        if is_beat_due:
             tags[layout.HEARTBEAT] = f"{socket.gethostname()} {os.getpid()} {int(now)}"
-        else:
-            kept = (layout.HEARTBEAT, layout.SUSPECTED)
-            tags |= {key: entry.tags[key] for key in kept if key in entry.tags}
+        elif layout.HEARTBEAT in entry.tags:
+            tags[layout.HEARTBEAT] = entry.tags[layout.HEARTBEAT]
         new = {key: value for key, value in tags.items() if entry.tags.get(key) != value}
-        gone = [key for key in entry.tags if key not in tags]
+        gone = [key for key in entry.tags if key not in tags and key.startswith(("lifecycle.", HIDDEN))]
         if new or gone:
             remote.send_tags(self._client, entry.server_run, new, gone)
-            entry.beat = now if layout.HEARTBEAT in new else entry.beat
+            entry.beat = now if is_beat_due else entry.beat
             entry.tags = tags
-            self._on_progress()
+            self._sent()
 
-    def _send_files(self, run: LocalRun) -> None:
-        files = local_run.files_of(run)
-        if self.entry.checkpoints:
-            files |= checkpoints_of(self._store, self.entry.run_id)
-        for name, file in files.items():
-            try:
-                now = file.stat()
-            except FileNotFoundError:  # replaced at this moment
-                continue
-            state = [now.st_size, now.st_mtime_ns]
-            if self.entry.files.get(name) != state:
-                remote.send_file(self._client, self.entry.server_run, name, file)
-                self.entry.files[name] = state
-                self._on_progress()
+    def _take_back_verdict(self) -> None:
+        """Have what another machine has made of the run, which it took for dead, replaced by what it is."""
+        entry = self.entry
+        found = self._client.get_run(entry.server_run)
+        if found.info.lifecycle_stage != "active":
+            raise TrackingError("the run was deleted there. Restore it there, or delete it here too")
+        self._on_progress()
+        # A tag that is not in the local database is deleted, and a status that differs is sent.
+        entry.tags |= {key: value for key, value in found.data.tags.items() if key in VERDICT}
+        entry.status, entry.ended = found.info.status, found.info.end_time
+
+    def _is_status_known(self, run: LocalRun) -> bool:
+        """Return whether the server has the status of a run; that of a dead one is set by the next process."""
+        entry, copy = self.entry, run.copy
+        if run.is_running:
+            return copy.status == entry.status or not run.is_open
+        return (copy.status, copy.ended) == (entry.status, entry.ended)
 
     def _send_status(self, run: LocalRun) -> None:
-        entry = self.entry
-        if run.status == entry.status:
+        if self._is_status_known(run):
             return
-        if run.ended is None:
-            self._client.update_run(entry.server_run, status=run.status)
+        entry, copy = self.entry, run.copy
+        if run.is_running:
+            self._client.update_run(entry.server_run, status=copy.status)
         else:
-            self._client.set_terminated(entry.server_run, run.status, run.ended)
-        entry.status = run.status
+            self._client.set_terminated(entry.server_run, copy.status, copy.ended)
+        entry.status, entry.ended = copy.status, None if run.is_running else copy.ended
+        self._sent()
+
+    def _sent(self) -> None:
+        self._noted(True)
+
+    def _noted(self, is_new: bool) -> None:
+        self.has_sent = self.has_sent or is_new
         self._on_progress()
 
 
-def checkpoints_of(store: Path, run_id: str) -> dict[str, Path]:
-    """Return the checkpoints of a run and their digests, by their paths among the artifacts of the server."""
-    folder = store / layout.CHECKPOINTS / run_id
-    return {
-        f"{layout.CHECKPOINTS}/{file.name}": file
-        for file in sorted(folder.glob("*"))
-        if file.is_file() and not file.name.startswith(".") and file.name != layout.LOCK
-    }
+def _resumed(tags: Mapping[str, str]) -> int:
+    """Return how often a run has been resumed, as its tags say, which may be anybody's."""
+    text = tags.get(layout.RESUMED, "")[:9]
+    return int(text) if text.isdecimal() else 0
+
+
+def _tags_of(run: LocalRun) -> dict[str, str]:
+    return {key: value for key, value in run.copy.tags.items() if key not in LOCAL_ONLY}

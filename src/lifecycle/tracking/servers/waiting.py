@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lifecycle.config.schema import TrackingConfig
+from lifecycle.errors import RequestError, Setting, Text
 from lifecycle.tracking import client
-from lifecycle.tracking.messages import CloseDeadRuns, Deliver, Delivered
+from lifecycle.tracking.found_run import Which
+from lifecycle.tracking.messages import CloseDeadRuns, Deliver, SendRuns
+from lifecycle.tracking.replies import Delivered, RunsAdded
 from lifecycle.tracking.servers import outbox
 from lifecycle.tracking.servers.delivery import sentences
 from lifecycle.tracking.spool import journal
@@ -19,36 +22,64 @@ class Waiting:
     """What is not recorded in full.
 
     Attributes:
-        runs: ids of the runs that a server does not have in full, with its address.
+        runs: number of runs that a server does not have in full, by its address.
         journals: ids of ended runs that the database of the folder does not have in full.
     """
 
-    runs: dict[str, str]
+    runs: dict[str, int]
     journals: list[str]
 
 
 def of(folder: Path) -> Waiting:
     """Return what waits in a folder of runs."""
     left = [one.run_id for one in journal.waiting(folder) if not one.is_written()]
-    return Waiting({entry.run_id: entry.server for entry in outbox.entries(folder)}, left)
+    return Waiting(dict(Counter(entry.server for entry in outbox.entries(folder))), left)
 
 
-def deliver_all(config: TrackingConfig) -> Delivered:
+def add(which: Which) -> RunsAdded:
+    """Let runs that were recorded before be sent to a server: ``run=a,b``, ``run=all``, or those of ``sweep=...``.
+
+    Raises:
+        RequestError: there is no server, no such run, or it is still running.
+    """
+    tracking = which.tracking
+    if tracking.server is None:
+        remedy: Text = ["Add ", Setting("tracking.uri", "http://host:5000"), ", or set MLFLOW_TRACKING_URI."]
+        raise RequestError("sync", "has no server to send runs to", remedy=remedy)
+    runs = [name for name in which.run.strip("[]").replace(" ", "").split(",") if name]
+    message = SendRuns(str(Path.cwd()), tracking.for_process(), runs, which.metric, which.sweep)
+    worker = client.borrow()
+    try:
+        worker.has_recorded = True
+        return worker.ask(message)
+    finally:
+        client.give_back(worker)
+
+
+SECONDS_OF_SYNC = 15.0
+"""How long `lifecycle sync` waits without a request that succeeds: longer than for the answer to one."""
+
+
+def deliver_all(config: TrackingConfig, patience: float | None = None) -> Delivered:
     """Send all runs that wait, for as long as requests succeed; nothing where there is no server.
+
+    Args:
+        config: names the server.
+        patience: seconds without a request that succeeds; ``None``: as at the end of a run.
 
     Raises:
         TrackingError: the database cannot be opened.
     """
-    worker = client.borrow()
+    worker, sent, behind = client.borrow(), set[str](), set[str]()
     try:
         worker.has_recorded = True
-        found = worker.ask(Deliver(str(Path.cwd()), config.for_process()))
-        while found.waiting:  # a few at a time: a long outbox takes longer than one request is waited for
+        before: int | None = None
+        while True:  # a few at a time: a long outbox takes longer than one request is waited for
+            found = worker.ask(Deliver(str(Path.cwd()), config.for_process(), patience=patience))
+            sent, behind = sent | set(found.sent), behind | set(found.behind)
+            if not found.waiting or (before is not None and len(found.waiting) >= before):
+                return replace(found, sent=sorted(sent), behind=sorted(behind))
             before = len(found.waiting)
-            found = worker.ask(Deliver(str(Path.cwd()), config.for_process()))
-            if len(found.waiting) >= before:
-                break
-        return found
     finally:
         client.give_back(worker)
 
@@ -73,13 +104,16 @@ def problems(left: Waiting, found: Delivered) -> list[str]:
     said = []
     if found.waiting:
         said.append(sentences(found)[1].partition(" Nothing is lost")[0])
-    others = Counter(server for server in left.runs.values() if server != found.server)
-    for server, number in others.items():
-        runs = "1 run waits" if number == 1 else f"{number} runs wait"
-        said.append(f"{runs} for {server}: name it with tracking.uri or MLFLOW_TRACKING_URI.")
+    for server, number in left.runs.items():
+        if server != found.server:
+            runs = "1 run waits" if number == 1 else f"{number} runs wait"
+            said.append(f"{runs} for {server}: name it with tracking.uri or MLFLOW_TRACKING_URI.")
     if left.journals:
         runs = "1 run is" if len(left.journals) == 1 else f"{len(left.journals)} runs are"
-        said.append(f"{runs} not in the database in full, which another process has locked.")
+        said.append(
+            f"{runs} not in the database in full. Another process has locked it, or their journals cannot be read: "
+            "`lifecycle doctor` says more."
+        )
     return said
 
 

@@ -10,23 +10,33 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from lifecycle import layout
+from lifecycle.runtime import locks
 from lifecycle.tracking.messages import Message, decode, encode
 
 SECONDS_BETWEEN = 1.0
-"""Interval at which a journal is written through to the disk: a power loss may take the messages of this time."""
+"""After which a message is written through to the disk: a power loss may take the messages of this time."""
+
+CUT = b"#\n"
+"""Ends a line that was half written, by a process that was killed."""
+
+SECONDS_OF_BEGINNING = 2.0
+"""How long a process that has the journal open is waited for."""
 
 
 class Journal:
     """The journal of one run, and the folder of the files that its messages refer to.
+
+    Attributes:
+        damaged: number of lines that :meth:`messages` has left out, as their disk has changed them.
 
     Args:
         store: folder of the database.
@@ -36,10 +46,12 @@ class Journal:
     def __init__(self, store: Path, run_id: str) -> None:
         folder = store / layout.SPOOL
         self.run_id, self.file, self.files = run_id, folder / f"{run_id}{SUFFIX}", folder / run_id
+        self.damaged = 0
         self._lock_file = folder / f"{run_id}.lock"
         self._lock: FileLock | None = None
         self._descriptor: int | None = None
-        self._synced = 0.0
+        self._is_unsynced, self._has_ended = False, threading.Event()
+        self._fault: OSError | None = None  # of writing through, raised by the next message
 
     def begin(self) -> None:
         """Make the files, which only their owner can read: messages contain predictions, and with them data.
@@ -49,44 +61,76 @@ class Journal:
             Timeout: another process has the run open.
         """
         self.files.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = FileLock(self._lock_file, timeout=0)
+        # Not at once: a process that looks whether the run has one holds the lock for a moment.
+        self._lock = FileLock(self._lock_file, timeout=SECONDS_OF_BEGINNING)
         self._lock.acquire()
-        self._descriptor = os.open(self.file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        size = os.fstat(self._descriptor).st_size
+        if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+            os.write(self._descriptor, CUT)  # a line that was half written must not damage the next one
+        _sync_folder(self.file.parent)
+        # In a thread, which has a descriptor of its own: training does not wait for the disk.
+        threading.Thread(target=self._keep_synced, args=(os.dup(self._descriptor),), daemon=True).start()
 
     def append(self, message: Message[Any]) -> None:
-        """Add a message.
+        """Add a message; it is written through to the disk within :data:`SECONDS_BETWEEN`, without waiting for that.
 
         Raises:
             OSError: the disk is full.
         """
         assert self._descriptor is not None  # noqa: S101 - begin() was called
+        if self._fault is not None:
+            raise self._fault
         text = encode(message, None)
         line = memoryview(hashlib.sha256(text).hexdigest().encode() + b" " + text)
+        before = os.fstat(self._descriptor).st_size
         try:
             while line:  # a part only, where the disk becomes full
                 line = line[os.write(self._descriptor, line) :]
         except OSError as error:
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, before)  # the part would damage the next line
             raise OSError(error.errno, error.strerror, str(self.file)) from error  # os.write() does not know the name
-        if time.monotonic() - self._synced >= SECONDS_BETWEEN:
-            self.sync()
+        self._is_unsynced = True
+
+    def _keep_synced(self, descriptor: int) -> None:
+        while not self._has_ended.wait(SECONDS_BETWEEN):
+            if self._is_unsynced:
+                self._is_unsynced = False
+                try:
+                    os.fsync(descriptor)
+                except OSError as error:
+                    self._fault = error
+        os.close(descriptor)
 
     def sync(self) -> None:
-        """Write what was appended through to the disk."""
+        """Write what was appended through to the disk.
+
+        Raises:
+            OSError: the disk fails.
+        """
         if self._descriptor is not None:
             os.fsync(self._descriptor)
-            self._synced = time.monotonic()
 
     def messages(self) -> Iterator[Message[Any]]:
-        """Yield the messages; lines that are damaged, such as a last line that is half written, are left out."""
+        """Yield the messages; lines that are damaged are left out, and counted unless they were not written in full."""
+        self.damaged = 0
         with self.file.open("rb") as lines:
             for line in lines:
                 digest, _, text = line.partition(b" ")
-                if hashlib.sha256(text).hexdigest().encode() == digest:
-                    yield decode(text)[0]
+                written = text.removesuffix(CUT) + b"\n" if text.endswith(CUT) else text
+                if hashlib.sha256(written).hexdigest().encode() == digest:
+                    yield decode(written)[0]
+                elif line.endswith(b"\n") and not line.endswith(CUT):
+                    self.damaged += 1
 
     def close(self) -> None:
         """End writing. What is left of the journal is written by the next process that opens the database."""
+        self._has_ended.set()
         if self._descriptor is not None:
+            if self.file.exists():  # otherwise the database has all of it
+                with suppress(OSError):
+                    self.sync()
             os.close(self._descriptor)
             self._descriptor = None
         if self._lock is not None:
@@ -106,11 +150,17 @@ class Journal:
 
     def is_written(self) -> bool:
         """Return whether a process has the journal open for writing."""
-        if not self._lock_file.exists():
-            return False
-        with suppress(Timeout), FileLock(self._lock_file, timeout=0):
-            return False
-        return True
+        return locks.is_locked(self._lock_file)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Write the name of a new file through to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some file systems have no such thing
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 SUFFIX = ".jsonl"

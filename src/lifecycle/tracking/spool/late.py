@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from lifecycle.tracking.messages import CreateRun
+from lifecycle.tracking.pages import names, tags
 from lifecycle.tracking.provenance import commit
 from lifecycle.tracking.store import Store, database_file
 from lifecycle.tracking.transfer.local import MAX_WAIT, TABLES
@@ -30,12 +31,14 @@ def insert(store: Store, message: CreateRun) -> None:
     location = store.client.get_experiment(store.experiment_id).artifact_location
     uri = f"{location}/{message.run_id}/artifacts"
     experiment = int(store.experiment_id)
-    run = (message.run_id, message.name, "UNKNOWN", "", "", "unknown", "RUNNING", message.begun)
+    name = names.free(store.folder, experiment, [message.name])[0] if message.is_numbered else message.name
+    user = message.tags.get("mlflow.user", "unknown")
+    run = (message.run_id, name, "UNKNOWN", "", "", user, "RUNNING", message.begun)
     rows: dict[str, list[tuple[Any, ...]]] = {
         "runs": [(*run, None, "", "active", uri, experiment)],
         "tags": [
-            (key, value, message.run_id)
-            for key, value in {**message.tags, **commit(), "mlflow.runName": message.name}.items()
+            (tags.stored(key), value, message.run_id)
+            for key, value in {**message.tags, **commit(), "mlflow.runName": name}.items()
         ],
     }
     with closing(sqlite3.connect(database_file(store.folder), timeout=MAX_WAIT)) as database, database:

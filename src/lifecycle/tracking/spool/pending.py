@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from lifecycle.runtime.paths import shown
-from lifecycle.tracking.messages import Ended
+from lifecycle.tracking.replies import Ended
 
 
 def now() -> int:

@@ -10,13 +10,12 @@ from typing import Any, TypeVar
 
 from filelock import Timeout
 
-from lifecycle.credentials import masked_values
-from lifecycle.errors import RequestError
+from lifecycle.credentials import masked, masked_values
+from lifecycle.errors import RequestError, TrackingError, first_line
 from lifecycle.tracking.client import Client, WorkerEndedError, give_back
 from lifecycle.tracking.messages import (
     CreateRun,
     Deliver,
-    Delivered,
     FailRun,
     FinishRun,
     Message,
@@ -25,8 +24,8 @@ from lifecycle.tracking.messages import (
     RepeatableMessage,
     ResumeRun,
     RunMessage,
-    RunOpened,
 )
+from lifecycle.tracking.replies import Delivered, RunOpened
 from lifecycle.tracking.spool.journal import Journal
 
 Reply = TypeVar("Reply")
@@ -133,12 +132,12 @@ class SpooledRecorder:
             self._restart(once_more)
 
     def deliver(self) -> Delivered:
-        """Wait until the run is on its server, for as long as requests succeed.
-
-        Raises:
-            TrackingError: the process that records has ended.
-        """
-        return self._worker.ask(Deliver(self._opening.cwd, self._opening.tracking, self.opened.run_id))
+        """Wait until the run, which has ended, is on its server, for as long as requests succeed."""
+        run_id, tracking = self.opened.run_id, self._opening.tracking
+        try:
+            return self._worker.ask(Deliver(self._opening.cwd, tracking, run_id))
+        except TrackingError as error:  # the run is recorded, which this changes nothing about
+            return Delivered([run_id], first_line(error), masked(str(tracking["uri"])))
 
     def close(self) -> None:
         """Give the process back, for the next run."""

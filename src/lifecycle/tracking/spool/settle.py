@@ -18,11 +18,12 @@ from lifecycle.tracking.messages import (
     LogFolder,
     LogModel,
     RepeatableMessage,
+    SetTags,
 )
 from lifecycle.tracking.spool import late
 from lifecycle.tracking.spool.journal import Journal, waiting
 from lifecycle.tracking.store import Store
-from lifecycle.tracking.writer import Draw, RunWriter
+from lifecycle.tracking.writer import Draw, writer_of
 
 
 def settle(store: Store, draw: Draw | None) -> None:
@@ -42,7 +43,7 @@ def settle(store: Store, draw: Draw | None) -> None:
 
 
 def _write(store: Store, journal: Journal, draw: Draw | None) -> None:
-    writer = RunWriter(store.client, journal.run_id, draw)
+    writer = writer_of(store.client, journal.run_id, draw)
     end: FinishRun | FailRun | None = None
     for message in journal.messages():
         if isinstance(message, CreateRun):
@@ -52,6 +53,9 @@ def _write(store: Store, journal: Journal, draw: Draw | None) -> None:
             writer.write(message)
         elif isinstance(message, FinishRun | FailRun):
             end = message
+    if journal.damaged:
+        lines = "1 line" if journal.damaged == 1 else f"{journal.damaged} lines"
+        writer.write(SetTags({layout.DAMAGED: f"{lines} of its journal could not be read: what they said is lost"}))
     # Without an end, the process was killed: the run is closed as any that is RUNNING without a process. A run that is
     # not RUNNING had ended before, and was only added to.
     if end is not None and store.client.get_run(journal.run_id).info.status == "RUNNING":

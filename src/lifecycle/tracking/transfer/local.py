@@ -9,7 +9,7 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -49,25 +49,41 @@ TABLES = {
 
 @dataclass(frozen=True)
 class LocalRun:
-    """A run of a store, and its files."""
+    """A run of a store, and its files.
+
+    Attributes:
+        copy: the run.
+        folders: of its files.
+        is_deleted: whether it was deleted in MLflow, which can restore it.
+        is_open: whether a process records it.
+        is_running: whether it is RUNNING in the database; without a process, the next one closes it as KILLED.
+    """
 
     copy: RunCopy
     folders: Folders
+    is_deleted: bool = False
+    is_open: bool = False
+    is_running: bool = False
 
 
 @contextmanager
-def connected(folder: Path, to_write: bool = False) -> Iterator[sqlite3.Connection]:
+def connected(folder: Path, to_write: bool = False, wait: float = MAX_WAIT) -> Iterator[sqlite3.Connection]:
     """Open the database of a store.
+
+    Args:
+        folder: of the store.
+        to_write: whether it will be written.
+        wait: seconds that a statement waits for a database that another process has locked.
 
     Raises:
         LifecycleError: it is locked, damaged, or cannot be written.
     """
     address = f"file:{quote(str((folder / layout.DATABASE).absolute()))}?mode={'rw' if to_write else 'ro'}"
     try:
-        with closing(sqlite3.connect(address, timeout=MAX_WAIT, uri=True)) as database:
+        with closing(sqlite3.connect(address, timeout=wait, uri=True)) as database:
             yield database
     except sqlite3.Error as error:
-        found = database_faults.explained(error, folder, MAX_WAIT)
+        found = database_faults.explained(error, folder, wait)
         raise found or TrackingError(f"the database in {shown(folder)} cannot be used: {error}") from error
 
 
@@ -85,34 +101,55 @@ def read(folder: Path, run: str) -> LocalRun | None:
     """
     folder = folder.absolute()
     with connected(folder) as database:
-        found = database.execute(
-            "SELECT runs.name, experiments.name, status, start_time, end_time, user_id, artifact_uri FROM runs "
-            "JOIN experiments ON experiments.experiment_id = runs.experiment_id WHERE run_uuid = ?",
-            (run,),
-        ).fetchone()
-        if found is None:
-            return None
-        name, experiment, status, started, ended, user, address = found
-        if status == "RUNNING" and not is_open(folder, run):
-            status = "KILLED"
-        places = locations.locations_of(folder, database)
-        models, at = _models(database, run)
-        copy = RunCopy(
-            id=run,
-            name=name or run,
-            experiment=experiment,
-            status=status,
-            started=started,
-            ended=ended,
-            user=user or "",
-            params=dict(database.execute("SELECT key, value FROM params WHERE run_uuid = ?", (run,))),
-            tags=dict(database.execute("SELECT key, value FROM tags WHERE run_uuid = ?", (run,))),
-            points=_points(database, run),
-            datasets=_datasets(database, run),
-            models=models,
-        )
+        found = described(folder, database, run)
+        return None if found is None else replace(found, copy=replace(found.copy, points=_points(database, run)))
+
+
+def has(folder: Path, run: str) -> bool:
+    """Return whether a store has a run, which may have been deleted in MLflow."""
+    with connected(folder) as database:
+        return database.execute("SELECT 1 FROM runs WHERE run_uuid = ?", (run,)).fetchone() is not None
+
+
+def described(folder: Path, database: sqlite3.Connection, run: str) -> LocalRun | None:
+    """Return a run as :func:`read` does, without its points.
+
+    Args:
+        folder: of the store, absolute.
+        database: of the store.
+        run: the whole id.
+    """
+    has_process = is_open(folder, run)  # before it is read: a process that ends then has written all of it
+    found = database.execute(
+        "SELECT runs.name, experiments.name, status, start_time, end_time, user_id, artifact_uri, "
+        "runs.lifecycle_stage = 'deleted' FROM runs "
+        "JOIN experiments ON experiments.experiment_id = runs.experiment_id WHERE run_uuid = ?",
+        (run,),
+    ).fetchone()
+    if found is None:
+        return None
+    name, experiment, status, started, ended, user, address, is_deleted = found
+    is_running = status == "RUNNING"
+    if is_running and not has_process:
+        status = "KILLED"
+    places = locations.locations_of(folder, database)
+    models, at = _models(database, run)
+    copy = RunCopy(
+        id=run,
+        name=name or run,
+        experiment=experiment,
+        status=status,
+        started=started,
+        ended=ended,
+        user=user or "",
+        params=dict(database.execute("SELECT key, value FROM params WHERE run_uuid = ?", (run,))),
+        tags=dict(database.execute("SELECT key, value FROM tags WHERE run_uuid = ?", (run,))),
+        datasets=_datasets(database, run),
+        models=models,
+    )
     folders = {one: places.path(model) for one, model in at.items()}
-    return LocalRun(copy, Folders(places.path(address), folders, folder / layout.CHECKPOINTS / run))
+    found_files = Folders(places.path(address), folders, folder / layout.CHECKPOINTS / run)
+    return LocalRun(copy, found_files, bool(is_deleted), has_process, is_running)
 
 
 def _points(database: sqlite3.Connection, run: str) -> list[Point]:
@@ -141,7 +178,8 @@ def _models(database: sqlite3.Connection, run: str) -> tuple[list[ModelCopy], di
     found = database.execute(
         "SELECT model_id, name, creation_timestamp_ms, last_updated_timestamp_ms, status, model_type, step, "
         "artifact_location FROM inputs JOIN logged_models ON model_id = destination_id "
-        "WHERE source_type = 'RUN_OUTPUT' AND destination_type = 'MODEL_OUTPUT' AND source_id = ?",
+        "WHERE source_type = 'RUN_OUTPUT' AND destination_type = 'MODEL_OUTPUT' AND source_id = ? "
+        "AND lifecycle_stage = 'active'",
         (run,),
     ).fetchall()
     models, addresses = [], dict[str, str]()

@@ -117,15 +117,24 @@ def read(content: Any) -> RunCopy:
     models = [_values(ModelCopy, one, "a model") for one in values["models"]]
     values["models"] = [ModelCopy(**{**one, "points": _points(one["points"])}) for one in models]
     run = RunCopy(**values)
+    if run.status not in ENDED:
+        raise ValueError(f"{run.status[:40]!r} is no status of a run that has ended")
+    check_names(run)
+    return run
+
+
+def check_names(run: RunCopy) -> None:
+    """Refuse a run of which a folder would have a name that leads elsewhere.
+
+    Raises:
+        ValueError: an id or a name cannot be used; the message says why, without a full stop.
+    """
     if not RUN_ID.fullmatch(run.id):
         raise ValueError(f"{run.id[:40]!r} is no id of a run")
     for model in run.models:
         if not MODEL_ID.fullmatch(model.id):
             raise ValueError(f"{model.id[:40]!r} is no id of a model")
-    if run.status not in ENDED:
-        raise ValueError(f"{run.status[:40]!r} is no status of a run that has ended")
     check_experiment(run.experiment)
-    return run
 
 
 def check_experiment(name: str) -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.columns import features
-from lifecycle.data.columns.meaning import categories, convert, dates, numbers
+from lifecycle.data.columns.meaning import categories, convert, dates, durations, numbers
 from lifecycle.data.columns.meaning.meaning import (
     BOOLEAN,
     CATEGORY,
+    DURATIONS,
     EPOCH,
     ISO,
     MONTH_FIRST,
@@ -102,7 +103,7 @@ def of_column(column: pd.Series[Any], hints: Hints, is_target: bool = False) -> 
     if column.dtype.kind == "M" or isinstance(column.dtype, pd.PeriodDtype):
         return Found() if is_target else Found(Meaning(TIME, notation=ISO))
     if column.dtype.kind == "m":
-        return Found(Meaning(NUMBER, unit="s"))
+        return Found(DURATIONS)
     if pd.api.types.is_bool_dtype(column):
         return Found()
     if pd.api.types.is_numeric_dtype(column):
@@ -195,6 +196,8 @@ def number_or_time(name: str, different: Sequence[str], hints: Hints, is_target:
     """
     if not different:
         return None
+    if durations.are_durations(different, is_target):
+        return Found(DURATIONS)
     if not is_target and (times := dates.infer(different)) is not None:
         return Found(Meaning(TIME, notation=times.notation), _date_notes(name, different, times))
     reading = None if _are_plain(different) else numbers.infer(different, hints.decimal, hints.thousands, hints.others)
@@ -218,7 +221,9 @@ def _categories(name: str, column: Texts, hints: Hints) -> Found:
 
     texts = pd.Series(list(column.texts), dtype=object)
     wrong = pd.to_numeric(texts, errors="coerce").isna().to_numpy().nonzero()[0].tolist()
-    first = min(((column.first[place], column.texts[place]) for place in wrong), default=None)
+    # A message names a text that is no mark such as NA, if there is one.
+    named = [place for place in wrong if column.texts[place].strip() not in convert.MISSING] or wrong
+    first = min(((column.first[place], column.texts[place]) for place in named), default=None)
     number = sum(column.counts[place] for place in wrong)
     if first is not None and number < column.present / 2:
         raise features.mixed(name, hints.path, first[1], first[0])

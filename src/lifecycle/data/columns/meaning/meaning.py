@@ -33,10 +33,13 @@ ISO, DAY_FIRST, MONTH_FIRST, MONTH_NAME, YYYYMMDD, YYYYMM, QUARTER, WEEK, CLOCK,
 NOTATIONS = (ISO, DAY_FIRST, MONTH_FIRST, MONTH_NAME, YYYYMMDD, YYYYMM, QUARTER, WEEK, CLOCK, EPOCH)
 """Ways to write a date or a time. ``epoch``, seconds since 1970, is only ever declared."""
 
+DURATION = "duration"
+"""A way to write numbers: durations such as ``1:02:03``, in seconds."""
+
 DECIMAL_COMMA, DECIMAL_POINT = "decimal_comma", "decimal_point"
 
 KINDS = (NUMBER, BOOLEAN, CATEGORY, TIME, TEXT, DROP)
-WORDS = (*KINDS, *NOTATIONS, DECIMAL_COMMA, DECIMAL_POINT)
+WORDS = (*KINDS, *NOTATIONS, DURATION, DECIMAL_COMMA, DECIMAL_POINT)
 """What ``data.types`` takes for a column, in addition to a list of ordered categories."""
 
 DECIMALS, THOUSANDS = (".", ","), (".", ",", "'", " ")
@@ -51,7 +54,7 @@ class Meaning:
         unit: of numbers, or their currency, such as ``kg`` or ``CHF``; empty: they have none.
         decimal: the decimal mark of numbers as texts; empty: it is inferred.
         thousands: the separator of groups of three digits; empty: there is none.
-        notation: of times, one of :data:`NOTATIONS`; empty: it is inferred.
+        notation: of times, one of :data:`NOTATIONS`; of numbers, ``duration``; empty: it is inferred.
         order: the categories of an ordered column, the lowest first.
     """
 
@@ -67,12 +70,16 @@ class Meaning:
         """The value of ``data.types`` that means the same: a word, a list, or a mapping."""
         if self.kind == ORDERED:
             return list(self.order)
+        if self == DURATIONS:
+            return DURATION
         found = {"unit": self.unit, "decimal": self.decimal, "thousands": self.thousands, "notation": self.notation}
         found = {key: value for key, value in found.items() if value}
         return {"kind": self.kind, **found} if found else self.kind
 
     def __str__(self) -> str:
         """Return the meaning in words, such as ``numbers in kg`` or ``times, day first``."""
+        if self.kind == NUMBER and self.notation == DURATION:
+            return f"durations in {self.unit}"
         if self.kind == NUMBER:
             return f"numbers in {self.unit}" if self.unit else "numbers"
         if self.kind == TIME:
@@ -80,6 +87,10 @@ class Meaning:
         if self.kind == ORDERED:
             return f"the ordered categories {', '.join(self.order)}"
         return {BOOLEAN: "truth values", CATEGORY: "categories", TEXT: "texts", DROP: "nothing to learn"}[self.kind]
+
+
+DURATIONS = Meaning(NUMBER, unit="s", notation=DURATION)
+"""Durations as texts, or of a type of their own, as seconds."""
 
 
 def of_types(types: Any) -> dict[str, Meaning]:
@@ -113,9 +124,11 @@ def _meaning(name: str, value: Any) -> Meaning:
         return Meaning(word)
     if word in NOTATIONS:
         return Meaning(TIME, notation=word)
+    if word == DURATION:
+        return DURATIONS
     if word in (DECIMAL_COMMA, DECIMAL_POINT):
         return _with_decimal("," if word == DECIMAL_COMMA else ".")
-    hint = did_you_mean(word, WORDS).strip() or f"Notations: {', '.join(NOTATIONS)}."
+    hint = did_you_mean(word, WORDS).strip() or f"Notations: {', '.join((*NOTATIONS, DURATION))}."
     raise ValueError(
         f"types must be {', '.join(KINDS)}, a notation of times or a list of ordered categories, got {word} for "
         f"{name}. {hint}"
@@ -137,7 +150,8 @@ def _detailed(name: str, value: Mapping[str, Any]) -> Meaning:
             "Write for instance {kind: number, unit: kg}."
         )
     texts = {key: str(one) for key, one in value.items() if one not in (None, "")}
-    for key, choices in {"decimal": DECIMALS, "thousands": THOUSANDS, "notation": NOTATIONS}.items():
+    notations = (*NOTATIONS, DURATION)
+    for key, choices in {"decimal": DECIMALS, "thousands": THOUSANDS, "notation": notations}.items():
         if texts.get(key, choices[0]) not in choices:
             shown = " ".join(choices).strip()
             raise ValueError(

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from lifecycle.data.columns.meaning.meaning import NUMBER, Meaning
+from lifecycle.data.columns.meaning import durations
+from lifecycle.data.columns.meaning.meaning import DURATION, NUMBER, Meaning
 
 CODES = (
     "AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|IDR|ILS|INR|ISK|JPY|KRW|MAD|MXN|MYR|NGN|NOK|"
@@ -192,6 +193,8 @@ def _one_unit(tokens: Iterable[Token]) -> str | None:
 
 def parse(text: str, meaning: Meaning) -> float | None:
     """Return the number of a text as training texts were read, with or without the unit; ``None``: it is none."""
+    if meaning.notation == DURATION and (seconds := durations.parse(text)) is not None:
+        return seconds
     found = token(text)
     if found is None or (found.unit and meaning.unit and found.unit != meaning.unit):
         return None
@@ -207,6 +210,8 @@ def parse(text: str, meaning: Meaning) -> float | None:
 
 def declared(texts: Sequence[str], meaning: Meaning, hint: str = "") -> Meaning:
     """Return a declared number with its unit and separators, as the texts have them."""
+    if meaning.notation == DURATION:
+        return meaning
     found = infer(texts, meaning.decimal, meaning.thousands, hint) or infer(texts, meaning.decimal, "", hint)
     if found is not None:
         return replace(found.meaning, unit=meaning.unit or found.meaning.unit)

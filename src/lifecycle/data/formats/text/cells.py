@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 MISSING = ("NA", "N/A", "nan", "NaN", "null", "NULL", "None")
 """Spellings of a missing number in a CSV file; an empty field is missing in any column."""
@@ -14,7 +14,11 @@ SIGNS = ("?", "-", "--", ".", "#N/A", "<NA>", "n/a")
 MARKS = (*MISSING, *SIGNS)
 
 UNKNOWN = "?"
-"""The mark that is missing among texts as well, if these are words."""
+"""The mark that is missing in all columns if it stands among words or numbers."""
+
+NO_WORDS = ("N/A", "n/a", "nan", "NaN", "null", "NULL", "#N/A", "<NA>")
+"""Marks that are missing in all columns if they stand among words. ``NA`` and ``None`` may be words, such as the code
+of Namibia, and ``-`` a sign: they are missing in all columns if they stand among numbers too."""
 
 _DIGITS = r"(\d+|\d{1,3}([.,' \u00a0]\d{3})+)"
 NUMBER = re.compile(rf"[+-]?({_DIGITS}([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?")
@@ -58,6 +62,40 @@ def shape(cell: str) -> str:
     ('9-9-9', 'a 9')
     """
     return _LETTER_RUN.sub("a", _DIGIT_RUN.sub("9", cell.strip()))
+
+
+def marks_among_words(columns: Iterable[Collection[str]], among_numbers: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the marks that are missing in all columns of a file, in the order of :data:`MARKS`.
+
+    Args:
+        columns: the cells of each column, or the different ones.
+        among_numbers: marks that stand among numbers of other columns.
+
+    >>> marks_among_words([["1", "NA"], ["York", "NA"]]), marks_among_words([["York", "NA"]])
+    (('NA',), ())
+    >>> marks_among_words([["York", "?"]]), marks_among_words([["+", "-", "?"], ["1", "-"]])
+    (('?',), ())
+    """
+    of_words: set[str] = set()
+    of_numbers, of_signs = set(among_numbers), set[str]()
+    for column in columns:
+        texts = {cell.strip() for cell in column}
+        marks, others = texts & _MARKS, texts - _MARKS - {""}
+        if not marks or not others:
+            continue
+        numbers = sum(map(is_number, others))
+        if 2 * numbers > len(others):
+            of_numbers |= marks
+        if numbers == len(others):
+            continue
+        if all(any(map(str.isalnum, text)) for text in others):
+            of_words |= marks
+        else:  # among signs such as + and !, a question mark is one of them
+            of_signs |= marks
+    found = of_words & ({*NO_WORDS} | of_numbers) - of_signs
+    if UNKNOWN in of_words | of_numbers:
+        found.add(UNKNOWN)
+    return tuple(mark for mark in MARKS if mark in found)
 
 
 def spellings(marks: Iterable[str]) -> list[str]:

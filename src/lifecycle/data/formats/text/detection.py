@@ -94,7 +94,7 @@ def detect(head: bytes, declared: Declared | None = None, known: Known | None = 
         skip=skip,
         decimal=declared.decimal or decimal,
         thousands=thousands if declared.thousands is None else declared.thousands,
-        missing=declared.missing or _missing(columns, head),
+        missing=declared.with_marks(cells_of.marks_among_words(columns)),
     )
 
 
@@ -164,7 +164,9 @@ def _rows(lines: Sequence[str], sep: str, quote: str = '"', most: int = MOST_ROW
 
 
 def _unquoted(word: str) -> str:
-    return word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "\"'" else word
+    if len(word) < 2 or word[0] != word[-1] or word[0] not in "\"'":
+        return word
+    return word[1:-1].replace('\\"', '"').replace('""', '"') if word[0] == '"' else word[1:-1]
 
 
 def _sample(lines: Sequence[str], sep: str, quote: str) -> list[list[str]]:
@@ -235,8 +237,10 @@ def _within(lines: Sequence[str], outer: str, inner: str) -> bool:
 
 
 def _numbers_between_spaces(lines: Sequence[str]) -> bool:
-    words = [word for line in lines[-50:] for word in WORD.findall(line)]
-    return sum(map(cells_of.is_number, words)) >= len(words) / 2 if words else False
+    # Without the header; what is between quotes is a cell as well.
+    words = [word for line in (lines[1:] or lines)[-50:] for word in WORD.findall(line)]
+    cells = sum(cells_of.is_number(word) or _unquoted(word) != word for word in words)
+    return cells >= len(words) / 2 if words else False
 
 
 def _quote(lines: Sequence[str], sep: str, is_arff: bool) -> str:
@@ -244,11 +248,13 @@ def _quote(lines: Sequence[str], sep: str, is_arff: bool) -> str:
     sample = lines[:200]
     if any('"' in line for line in sample) or not any("'" in line for line in sample) or sep == SPACE:
         return '"'
+    first = [cell.strip() for cell in _rows(sample[:1], sep)[0]]
     cells = [cell.strip() for row in _rows(sample, sep, "'") for cell in row]
     if any(cell.startswith("'") != cell.endswith("'") for cell in cells):
         return '"'
     plain, quoted = (Counter(map(len, _rows(sample, sep, mark))) for mark in ('"', "'"))
-    return "'" if is_arff or len(quoted) < len(plain) else '"'
+    all_quoted = all(len(cell) > 1 and cell[0] == cell[-1] == "'" for cell in first)
+    return "'" if is_arff or all_quoted or len(quoted) < len(plain) else '"'
 
 
 def _is_padded(lines: Sequence[str], sep: str, quote: str) -> bool:
@@ -349,19 +355,6 @@ def _marks_of_numbers(columns: Sequence[Sequence[str]]) -> tuple[str, str]:
     decimal = decimals.pop() if len(decimals) == 1 else "."
     sign = thousands.pop() if len(thousands) == 1 else ""
     return decimal, "" if sign == decimal else sign
-
-
-def _missing(columns: Sequence[Sequence[str]], head: bytes) -> tuple[str, ...]:
-    """Return the mark ? if columns of words or numbers contain it as a cell."""
-    if b"?" not in head:
-        return ()
-    for column in columns:
-        texts = {cell.strip() for cell in column}
-        others = texts - {cells_of.UNKNOWN, ""}
-        # Among signs such as + and !, a question mark is one of them.
-        if len(others) < len(texts - {""}) and others and all(any(map(str.isalnum, text)) for text in others):
-            return (cells_of.UNKNOWN,)
-    return ()
 
 
 def _skipped(lines: Sequence[str], found: Dialect, top: int) -> int:

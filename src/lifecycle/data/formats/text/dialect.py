@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", SPACE: "
 DIALECT = "dialect"
 """The entry of a frame's ``attrs`` with the dialect of its file, in words."""
 
-WORD = re.compile(r"\"[^\"]*\"|'[^']*'(?=\s|$)|\S+")
+WORD = re.compile(r"\"(?:[^\"\\]|\"\"|\\.)*\"(?=\s|$)|\"[^\"]*\"|'[^']*'(?=\s|$)|\S+")
 """A cell of a line whose cells are separated by white space."""
 
 
@@ -34,7 +35,8 @@ class Declared:
         sep: one of :data:`SEPARATORS`, or another sign.
         decimal: mark of decimals.
         thousands: separator of thousands.
-        missing: marks of missing values, in any column.
+        missing: marks of missing values in any column, in addition to those that are detected; with an empty text
+            among them, none is detected among words.
         encoding: as Python calls it.
         comment: first sign of comment lines.
     """
@@ -47,6 +49,10 @@ class Declared:
     missing: tuple[str, ...] = ()
     encoding: str | None = None
     comment: str | None = None
+
+    def with_marks(self, detected: Iterable[str]) -> tuple[str, ...]:
+        """Return the declared marks of missing values and those that were detected, as far as these count."""
+        return tuple(dict.fromkeys([*self.missing, *(() if "" in self.missing else detected)]))
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,7 @@ class Dialect:
         >>> Dialect(("c0", "c1"), header=False, kept=False, missing=("?",)).described()
         'comma, no header (columns c0 to c1), ? is missing'
         """
-        marks = list(dict.fromkeys([*self.missing, *self.among_numbers]))
+        marks = list(dict.fromkeys(mark for mark in (*self.missing, *self.among_numbers) if mark))
         if self.is_plain and not marks and self.decimal == "." and not self.thousands and not self.index:
             return ""
         parts = [SEPARATORS.get(self.sep, repr(self.sep)), *([] if self.encoding == "utf-8" else [self.encoding])]

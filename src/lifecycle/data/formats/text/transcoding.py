@@ -106,6 +106,8 @@ def cells_of(line: str, sep: str, quote: str) -> list[str]:
 def _double_quoted(word: str) -> str:
     if len(word) > 1 and word[0] == word[-1] == "'":
         return '"' + word[1:-1].replace('"', '""') + '"'
+    if len(word) > 1 and word[0] == word[-1] == '"':
+        return '"' + word[1:-1].replace('\\"', '""') + '"'  # as R writes a quotation mark within a text
     return word
 
 

@@ -19,6 +19,7 @@ from lifecycle.data.sources.addresses.answers import About, Answer, OfflineError
 from lifecycle.data.sources.downloads import CACHE, folder
 from lifecycle.errors import RequestError, Setting
 from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.lines import say
 
 HTTP = ("http", "https")
 STORAGE = ("s3", "gs", "gcs", "az", "abfs", "ftp", "sftp")
@@ -145,7 +146,7 @@ def _without_user(address: str) -> str:
 
 def _say(sentence: str) -> None:
     # On standard error: the output of a command may be parsed.
-    print(masked(sentence), file=sys.stderr, flush=True)
+    say(masked(sentence), file=sys.stderr, flush=True)
 
 
 def _size(size: int) -> str:

@@ -9,6 +9,7 @@ from urllib.error import HTTPError
 
 from lifecycle.data.sources.downloads import folder
 from lifecycle.errors import RequestError, Setting, first_line
+from lifecycle.runtime.lines import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,7 @@ def read(number: str, key: Setting) -> pd.DataFrame:
 
     home = folder() / "openml"  # scikit-learn adds this name
     if not (home / "openml.org" / "api" / "v1" / "json" / "data" / f"{number}.gz").exists():
-        print(f"Downloading openml:{number} to {home}", file=sys.stderr, flush=True)
+        say(f"Downloading openml:{number} to {home}", file=sys.stderr, flush=True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of retries, and of data sets that have a newer version

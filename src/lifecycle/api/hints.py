@@ -1,0 +1,239 @@
+"""Names of other tools, in the messages of the Python interface: ``learning_rate`` is ``lr`` here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from lifecycle.errors import RequestError
+
+METRICS = {
+    "acc": "accuracy",
+    "binary_accuracy": "accuracy",
+    "categorical_accuracy": "accuracy",
+    "sparse_categorical_accuracy": "accuracy",
+    "accuracy_score": "accuracy",
+    "auc": "auroc",
+    "roc_auc": "auroc",
+    "roc_auc_score": "auroc",
+    "f1_macro": "f1",
+    "f1_score": "f1",
+    "mean_squared_error": "mse",
+    "neg_mean_squared_error": "mse",
+    "mean_absolute_error": "mae",
+    "neg_mean_absolute_error": "mae",
+    "root_mean_squared_error": "rmse",
+    "mean_absolute_percentage_error": "mape",
+    "r2_score": "r2",
+}
+"""Metrics of Keras and scikit-learn."""
+
+LOSSES = {
+    "bce": "binary_crossentropy",
+    "binary_cross_entropy": "binary_crossentropy",
+    "log_loss": "binary_crossentropy",
+    "ce": "categorical_crossentropy",
+    "crossentropy": "categorical_crossentropy",
+    "cross_entropy": "categorical_crossentropy",
+    "categorical_cross_entropy": "categorical_crossentropy",
+    "l1": "mae",
+    "l2": "mse",
+    "squared_error": "mse",
+    "absolute_error": "mae",
+    "smooth_l1": "huber",
+}
+"""Losses of Keras, PyTorch and scikit-learn."""
+
+FIELDS = {
+    "units": ("hidden", "units"),
+    "hidden_units": ("hidden", "units"),
+    "hidden_size": ("units", "hidden"),
+    "hidden_sizes": ("hidden",),
+    "hidden_dim": ("hidden", "units"),
+    "hidden_layer_sizes": ("hidden",),
+    "num_units": ("hidden", "units"),
+    "dropout_rate": ("dropout",),
+    "rate": ("dropout",),
+    "act": ("activation",),
+    "activation_fn": ("activation",),
+    "kernel_initializer": ("initializer",),
+}
+"""Hyper-parameters of networks -> ours, the first that a model has."""
+
+COMPILING = {
+    "learning_rate": "lr",
+    "learning_rate_init": "lr",
+    "alpha": "weight_decay",
+    "decay": "weight_decay",
+    "criterion": "loss",
+    "scheduler": "schedule",
+    "lr_scheduler": "schedule",
+    "class_weight": "class_weights",
+    "weighted_metrics": "metrics",
+}
+"""Arguments of ``compile``."""
+
+FITTING = {
+    "nb_epoch": "epochs",
+    "n_epochs": "epochs",
+    "num_epochs": "epochs",
+    "max_iter": "epochs",
+    "batchsize": "batch_size",
+    "validation_frac": "validation_split",
+    "validation_fraction": "validation_split",
+    "train_split": "validation_split",
+    "test_size": "validation_split",
+    "val_data": "validation_data",
+    "eval_set": "validation_data",
+    "class_weights": "class_weight",
+    "n_iter_no_change": "patience",
+    "early_stop": "early_stopping",
+    "random_state": "seed",
+    "device": "accelerator",
+    "clipnorm": "gradient_clip_val",
+    "tol": "min_delta",
+}
+"""Arguments of ``fit``."""
+
+COMPILED = {
+    "lr": "compile(lr=0.01)",
+    "learning_rate": "compile(lr=0.01)",
+    "optimizer": 'compile(optimizer="adam")',
+    "loss": 'compile(loss="mse")',
+    "metrics": 'compile(metrics=["accuracy"])',
+    "schedule": 'compile(schedule="cosine")',
+    "hidden": 'Model("mlp", hidden=[64])',
+    "units": 'Model("mlp", hidden=[64])',
+    "dropout": 'Model("mlp", dropout=0.2)',
+    "validation_batch_size": "nothing: rows are evaluated in batches of a size that is fast",
+    "validation_steps": "nothing: all validation rows are scored",
+    "validation_freq": "nothing: each epoch is validated",
+    "max_queue_size": "nothing: rows are in memory",
+    "workers": "nothing: rows are in memory",
+    "num_workers": "nothing: rows are in memory",
+    "use_multiprocessing": "nothing: rows are in memory",
+}
+"""Arguments that belong to another call, or that nothing here corresponds to."""
+
+FITTED = {
+    "epochs": "fit(X, y, epochs=50)",
+    "batch_size": "fit(X, y, batch_size=32)",
+    "validation_split": "fit(X, y, validation_split=0.2)",
+    "verbose": "fit(X, y, verbose=0)",
+}
+"""Arguments of ``fit`` that are given to ``Model`` or ``compile``."""
+
+DEFINED = {**COMPILED, "learning_rate": "compile(lr=0.01)", **FITTED}
+
+CALLS = {
+    "predict_classes": "predict(X), which returns classes",
+    "predict_on_batch": "predict(X)",
+    "predict_step": "predict(X)",
+    "predict_generator": "predict(X)",
+    "fit_generator": "fit(generator, steps_per_epoch=...)",
+    "fit_transform": "fit(X, y)",
+    "evaluate_generator": "evaluate(X, y)",
+    "test_on_batch": "evaluate(X, y)",
+    "train_on_batch": "fit(X, y, epochs=1, resume=True)",
+    "partial_fit": "fit(X, y, epochs=1, resume=True)",
+    "score": 'evaluate(X, y)["accuracy"]',
+    "add": 'Model(["dense: 64", "relu", "output"])',
+    "train": "fit(X, y)",
+    "test": "evaluate(X, y)",
+    "transform": "predict(X)",
+    "to_json": "save(folder)",
+    "to_yaml": "save(folder)",
+    "load_model": "Model.load(folder)",
+    "save_model": "save(folder)",
+    "state_dict": "trained.network.state_dict()",
+    "load_state_dict": "set_weights(weights)",
+    "parameters": "trained.network.parameters()",
+    "layers": "summary(), or trained.network",
+    "count_params": "summary().num_params",
+    "get_config": "repr(model)",
+    "to": 'fit(X, y, accelerator="gpu")',
+    "cuda": 'fit(X, y, accelerator="gpu")',
+    "eval": "predict(X), which is in evaluation mode",
+    "forward": "predict(X)",
+    "fit_resample": "fit(X, y, class_balanced=True)",
+    "history_": "history",
+    "feature_importances_": "no importances: see sklearn.inspection.permutation_importance",
+    "plot_model": "plot()",
+}
+"""Methods and attributes of models in other tools -> the call here."""
+
+
+def metric(name: str) -> str:
+    """Return a metric's name.
+
+    Raises:
+        RequestError: another tool calls it so.
+    """
+    if name in METRICS:
+        ours = METRICS[name]
+        raise RequestError("metrics", f"has {name!r}, which is {ours!r} here", remedy=f'Write metrics=["{ours}"].')
+    return name
+
+
+def loss(name: str | None) -> str | None:
+    """Return a loss's name.
+
+    Raises:
+        RequestError: another tool calls it so.
+    """
+    if name is not None and name.lower() in LOSSES:
+        ours = LOSSES[name.lower()]
+        raise RequestError("loss", f"{name!r} is {ours!r} here", remedy=f'Write loss="{ours}".')
+    return name
+
+
+def check(
+    given: Mapping[str, Any], known: Iterable[str], table: Mapping[str, str], elsewhere: Mapping[str, str]
+) -> None:
+    """Refuse the first argument that has another name here, or belongs to another call.
+
+    Args:
+        given: arguments by name.
+        known: those that the call takes.
+        table: names of other tools -> ours.
+        elsewhere: arguments of other calls -> how these are written.
+
+    Raises:
+        RequestError: names the equivalent.
+    """
+    known = set(known)
+    for name, value in given.items():
+        if name in known:
+            continue
+        if name in table:
+            ours = table[name]
+            raise RequestError(name, f"is called {ours} here", repr(value), f"Write {ours}={value!r}.")
+        if name in elsewhere:
+            remedy = elsewhere[name]
+            written = remedy if remedy.startswith("nothing") else f"Write {remedy}."
+            problem = "has no equivalent" if remedy.startswith("nothing") else "belongs to another call"
+            raise RequestError(name, problem, repr(value), written[0].upper() + written[1:].rstrip(".") + ".")
+
+
+def check_fields(given: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Refuse a hyper-parameter of a network that has another name here.
+
+    Raises:
+        RequestError: names the field, or the call that it belongs to.
+    """
+    known = set(known)
+    for name, value in given.items():
+        ours = next((one for one in FIELDS.get(name, ()) if one in known), None)
+        if name not in known and ours is not None:
+            shown = [value] if ours == "hidden" and isinstance(value, int) else value
+            raise RequestError(name, f"is called {ours} here", repr(value), f"Write {ours}={shown!r}.")
+    check(given, known, {}, DEFINED)
+
+
+def attribute(name: str) -> str:
+    """Return a hint for an attribute that a model does not have; "" where no other tool has it.
+
+    >>> attribute("predict_classes")
+    'Model has no predict_classes. Use predict(X), which returns classes.'
+    """
+    return f"Model has no {name}. Use {CALLS[name]}." if name in CALLS else ""

@@ -1,0 +1,35 @@
+"""The subcommand ``find_lr``: searches a learning rate for the arguments of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lifecycle.config import compose
+
+PICTURE, TABLE = "learning_rates.png", "learning_rates.csv"
+"""Files in the working folder."""
+
+
+def run(typed: list[str]) -> None:
+    """Train while the learning rate rises, and print the rate at which the loss falls most steeply; no run is recorded.
+
+    Raises:
+        RequestError: the arguments are not those of a run.
+    """
+    request = compose.compose(typed)
+    compose.check_is_one(request)
+    from lifecycle.runtime import lazy_imports
+
+    with lazy_imports.quick_imports():  # Lightning, only once the request is checked
+        from lifecycle.fit.learning_rates import HIGHEST, LOWEST, STEPS
+        from lifecycle.plots import learning_rates
+        from lifecycle.runs import learning_rate
+    found = learning_rate.find(request, LOWEST, HIGHEST, STEPS)
+    learning_rates.draw(found, Path(PICTURE))
+    lines = [f"{rate!r},{loss!r}" for rate, loss in zip(found.rates, found.losses, strict=True)]
+    Path(TABLE).write_text("\n".join(["lr,loss", *lines]) + "\n")
+    print(f"Rates     {len(found.rates)} steps from {found.rates[0]:.2g} to {found.rates[-1]:.2g}")
+    print(f"Found     {found.sentence}")
+    print(f"          {PICTURE}, {TABLE}")
+    if found.suggestion is not None:
+        print(f"Next      lifecycle {' '.join([*typed, f'optimizer.lr={found.suggestion:.2g}'])}")

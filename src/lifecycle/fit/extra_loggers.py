@@ -1,0 +1,58 @@
+"""Loggers of Lightning that record the scores of a run in addition to MLflow: TensorBoard's files, and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers.logger import Logger
+
+from lifecycle.fit.history import Row
+
+
+class ExtraLoggers:
+    """Writes the scores of each epoch with several loggers."""
+
+    def __init__(self, loggers: Sequence[Logger]) -> None:
+        self.loggers = loggers
+
+    def log_epoch(self, row: Row) -> None:
+        """Log the scores of an epoch, with its number as the step."""
+        self.log_points({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]))
+
+    def log_points(self, values: Mapping[str, float], step: int) -> None:
+        """Log values at a step."""
+        for logger in self.loggers:
+            logger.log_metrics(dict(values), step)
+            logger.save()  # so that a page that shows them moves during the fit
+
+
+@contextmanager
+def opened(names: Sequence[str], folder: Path, params: Mapping[str, Any]) -> Iterator[ExtraLoggers]:
+    """Yield the loggers of a run, and close them.
+
+    Args:
+        names: ``tensorboard`` and ``csv``.
+        folder: each logger writes into its own folder in it.
+        params: of the run.
+    """
+    loggers = [_logger(name, folder) for name in names]
+    for logger in loggers:
+        logger.log_hyperparams(dict(params))
+    try:
+        yield ExtraLoggers(loggers)
+    finally:
+        for logger in loggers:
+            logger.finalize("success")
+
+
+def _logger(name: str, folder: Path) -> Logger:
+    if name == "csv":
+        from pytorch_lightning.loggers import CSVLogger
+
+        return CSVLogger(folder, name="csv", version="")
+    from pytorch_lightning.loggers import TensorBoardLogger
+
+    return TensorBoardLogger(folder, name="tensorboard", version="", default_hp_metric=False)

@@ -1,0 +1,1 @@
+"""What MLflow's pages show of runs: their names, and which charts and columns come first."""
