@@ -3,15 +3,53 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lifecycle.plots.style import number
 
 if TYPE_CHECKING:
-    from lifecycle.runs.pipeline import Result
+    import pandas as pd
+
+    from lifecycle.evaluate.scoring import Evaluation
+    from lifecycle.fit.history import History
+    from lifecycle.predict.trained_model import TrainedModel
 
 MOST_SCORES = 8
 """More would not fit on a screen."""
+
+
+class Result(Protocol):
+    """What a card shows of :class:`lifecycle.runs.pipeline.Result`."""
+
+    @property
+    def run_id(self) -> str:
+        """Of the MLflow run."""
+        ...
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Of the scored rows."""
+        ...
+
+    @property
+    def history(self) -> History:
+        """Of the fit."""
+        ...
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """Of the scored rows."""
+        ...
+
+    @property
+    def model(self) -> TrainedModel:
+        """The trained model."""
+        ...
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """Scores, intervals and baselines."""
+        ...
 
 
 def text(result: Result) -> str:
