@@ -68,7 +68,7 @@ def _trainer(config: TrainerConfig, devices: int, folder: Path, more: dict[str, 
         logger=more.pop("logger", False),
         # That of a caller; ours is a callback of another kind.
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in more.get("callbacks", ())),
-        max_epochs=config.max_epochs,
+        max_epochs=more.pop("max_epochs", config.max_epochs),
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,  # Batches divides the rows among the processes

@@ -3,32 +3,53 @@
 from __future__ import annotations
 
 from html import escape
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from lifecycle.evaluate.scoring import Evaluation
-from lifecycle.fit.history import History
 from lifecycle.plots.style import number
-from lifecycle.predict.trained_model import TrainedModel
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lifecycle.evaluate.scoring import Evaluation
+    from lifecycle.fit.history import History
+    from lifecycle.predict.trained_model import TrainedModel
 
 MOST_SCORES = 8
 """More would not fit on a screen."""
 
 
 class Result(Protocol):
-    """What is shown of a :class:`lifecycle.runs.pipeline.Result`."""
+    """What a card shows of :class:`lifecycle.runs.pipeline.Result`."""
 
     @property
-    def run_id(self) -> str: ...  # noqa: D102 - see there
+    def run_id(self) -> str:
+        """Of the MLflow run."""
+        ...
+
     @property
-    def scores(self) -> dict[str, float]: ...  # noqa: D102
+    def scores(self) -> dict[str, float]:
+        """Of the scored rows."""
+        ...
+
     @property
-    def history(self) -> History: ...  # noqa: D102
+    def history(self) -> History:
+        """Of the fit."""
+        ...
+
     @property
-    def predictions(self) -> Any: ...  # noqa: D102
+    def predictions(self) -> pd.DataFrame:
+        """Of the scored rows."""
+        ...
+
     @property
-    def model(self) -> TrainedModel: ...  # noqa: D102
+    def model(self) -> TrainedModel:
+        """The trained model."""
+        ...
+
     @property
-    def evaluation(self) -> Evaluation: ...  # noqa: D102
+    def evaluation(self) -> Evaluation:
+        """Scores, intervals and baselines."""
+        ...
 
 
 def text(result: Result) -> str:
