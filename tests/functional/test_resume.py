@@ -763,8 +763,8 @@ def early(ended_early: Path, tmp_path: Path) -> tuple[Path, Run]:
     end_all()  # MLflow remembers where the artifacts of a run's id are
     with contextlib.closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as database, database:
         for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+            database.execute(f"update {table} set {column} = replace({column}, '{ended_early}', '{tmp_path}')")
     (run,) = map(with_names, mlflow.MlflowClient(database_uri(tmp_path / "mlruns")).search_runs(["1"]))
-    (run,) = mlflow.MlflowClient(database_uri(tmp_path / "mlruns")).search_runs(["1"])
     return tmp_path / "mlruns" / "checkpoints" / run.info.run_id, run
 
 
