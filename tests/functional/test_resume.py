@@ -44,6 +44,7 @@ from lifecycle.tracking import worker
 from lifecycle.tracking.client import end_all
 from lifecycle.tracking.found_run import Which
 from lifecycle.tracking.messages import Answer, CloseDeadRuns, LogMetrics, encode
+from lifecycle.tracking.pages.tags import name as with_names
 from lifecycle.tracking.pages.tags import stored
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, Ended, artifacts
@@ -446,7 +447,7 @@ class Trained:
 
     def runs(self) -> list[Run]:
         client = mlflow.MlflowClient(database_uri(self.folder / "mlruns"))
-        return list(client.search_runs(["1"], order_by=["attributes.start_time ASC"]))
+        return list(map(with_names, client.search_runs(["1"], order_by=["attributes.start_time ASC"])))
 
     def of(self, name: str) -> Run:
         return next(run for run in self.runs() if run.info.run_name == name)
@@ -665,7 +666,7 @@ def test_a_run_that_was_ended_before_its_first_checkpoint_begins_anew(job: Comma
     mlflow.MlflowClient(database_uri(tmp_path / "mlruns")).update_run(resumed.info.run_id, status="RUNNING")
     ended = job("resume", "run=latest", "verbose=1")
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out.startswith(f"Resumed   mlp-iris-0 ({resumed.info.run_id}) from its beginning\n")
+    assert ended.out.startswith(f"Resumed   {resumed.info.run_name} ({resumed.info.run_id}) from its beginning\n")
     # All files and the model were there already: nothing has come twice.
     assert_same(tmp_path, whole, runs()[1])
 
@@ -763,7 +764,7 @@ def early(ended_early: Path, tmp_path: Path) -> tuple[Path, Run]:
     with contextlib.closing(sqlite3.connect(tmp_path / "mlruns" / "mlflow.db")) as database, database:
         for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
             database.execute(f"update {table} set {column} = replace({column}, '{ended_early}', '{tmp_path}')")
-    (run,) = mlflow.MlflowClient(database_uri(tmp_path / "mlruns")).search_runs(["1"])
+    (run,) = map(with_names, mlflow.MlflowClient(database_uri(tmp_path / "mlruns")).search_runs(["1"]))
     return tmp_path / "mlruns" / "checkpoints" / run.info.run_id, run
 
 

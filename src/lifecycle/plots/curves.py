@@ -36,7 +36,7 @@ def draw(history: History, file: Path | BinaryIO, about: str = "") -> Figure:
     """
     frame = history.frame.replace([np.inf, -np.inf], np.nan)
     panels = panels_of(list(map(str, frame.columns)))
-    columns = min(len(panels), 2 if len(panels) in (2, 4) else 3)  # 4 panels in 2 rows, without gaps
+    columns = _columns(len(panels))
     rows = math.ceil(len(panels) / columns)
     with picture(file, max(4.6, 3.5 * columns), 2.6 * rows + 0.6, about=about) as figure:
         grid = list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -46,6 +46,15 @@ def draw(history: History, file: Path | BinaryIO, about: str = "") -> Figure:
             axes.remove()
         legend_below(figure, figure.axes[0])
     return figure
+
+
+def is_wide(history: History) -> bool:
+    """Return whether there are three panels in a row."""
+    return _columns(len(panels_of(list(map(str, history.frame.columns))))) > 2
+
+
+def _columns(panels: int) -> int:
+    return min(panels, 2 if panels in (2, 4) else 3)  # 4 panels in 2 rows, without gaps
 
 
 def panels_of(columns: list[str]) -> dict[str, list[str]]:

@@ -16,7 +16,7 @@ from lifecycle import layout
 from lifecycle.config.request_record import request_of
 from lifecycle.config.resolve import resolve
 from lifecycle.fit.history import History
-from lifecycle.plots import artifacts, diagram
+from lifecycle.plots import artifacts, curves, diagram
 from lifecycle.predict import saved_model
 from lifecycle.predict.forecast import can_forecast
 from lifecycle.runs import description, pipeline
@@ -65,9 +65,11 @@ def _draw(found: FoundRun, files: Path, tracked: Run, figures: bool | str) -> No
         if can_forecast(trained):
             data = pipeline.loaded(resolve(request_of(found.record())))
             pictures += artifacts.write_forecast(folder, data, predictions, look)
-        tracked.log_figures(asdict(_history(found, files)), predictions, trained.spec, **vars(look))
+        history = _history(found, files)
+        tracked.log_figures(asdict(history), predictions, trained.spec, **vars(look))
         if layout.NOTE in found.tags:
-            tracked.describe(f"{found.tags[layout.NOTE]}\n\n{description.images(pictures, tracked.id)}")
+            images = description.images(pictures, tracked.id, curves.is_wide(history))
+            tracked.describe(f"{found.tags[layout.NOTE]}\n\n{images}")
     tracked.log_folder(folder)
 
 

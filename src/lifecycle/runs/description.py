@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from lifecycle.evaluate.scoring import Evaluation
     from lifecycle.fit.history import History
 
-SHOWN = ("curves.png", "forecast.png", "confusion_matrix.png", "labels.png", "residuals.png", "roc.png")
-"""Pictures that the description shows, in this order; the others are among the artifacts."""
+SHOWN = ("curves.png", "confusion_matrix.png", "labels.png")
+"""Pictures that the description shows: those that leave room for what MLflow shows next to it."""
+LINKED = ("curves.png", "forecast.png", "residuals.png", "roc.png", "precision_recall.png")
+"""Wider ones, to which it links."""
 
 
 @dataclass(frozen=True)
@@ -50,19 +52,19 @@ def ended(subject: Subject, history: History, evaluation: Evaluation, pictures: 
     return _joined([_scores(evaluation), *about, fitted, _command(subject.job), pictures])
 
 
-def images(pictures: Sequence[str], run_id: str) -> str:
-    """Return the pictures of a run in Markdown, as MLflow's server has them.
+def images(pictures: Sequence[str], run_id: str, has_wide_curves: bool = False) -> str:
+    """Return the pictures of a run in Markdown, as MLflow's server has them; wide ones as links.
 
-    >>> images(["model.svg", "roc.png"], "1f")
-    '![roc](get-artifact?path=roc.png&run_uuid=1f)'
+    >>> images(["model.svg", "confusion_matrix.png"], "1f")
+    '![confusion matrix](get-artifact?path=confusion_matrix.png&run_uuid=1f)'
     """
-    shown = [name for name in SHOWN if name in pictures]
-    return _joined(
-        [
-            f"![{name.removesuffix('.png').replace('_', ' ')}](get-artifact?path={name}&run_uuid={run_id})"
-            for name in shown
-        ]
-    )
+    shown = [name for name in SHOWN if name in pictures and not (has_wide_curves and name == "curves.png")]
+    links = [_link(name, run_id) for name in LINKED if name in pictures and name not in shown]
+    return _joined([*(f"!{_link(name, run_id)}" for name in shown), ", ".join(links)])
+
+
+def _link(name: str, run_id: str) -> str:
+    return f"[{name.removesuffix('.png').replace('_', ' ')}](get-artifact?path={name}&run_uuid={run_id})"
 
 
 def _scores(evaluation: Evaluation) -> str:
