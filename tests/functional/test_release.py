@@ -33,6 +33,9 @@ def test_all_files_have_the_same_version_and_date() -> None:
     assert citation["version"] == PROJECT["version"]
     assert citation["license"] == PROJECT["license"]
     assert f"nn_lifecycle-{PROJECT['version']}-py3-none-any.whl" in (ROOT / "README.md").read_text()
+    releases = re.findall(r"^## \[([\d.]+)\] - ([\d-]+)$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert releases == sorted(releases, reverse=True)
+    assert releases[0] == (citation["version"], citation["date-released"])
 
 
 def wheel(folder: Path, leave_out: str = "", more: str = "") -> Path:
