@@ -160,12 +160,12 @@ def test_mariadb_with_and_without_a_server_that_keeps_files_on_s3(
         shell = Shell(lifecycle, *to)
         predict_elsewhere(lifecycle, run, *to)
         shell("resume", "run=latest", "trainer.max_epochs=5")
+        sync(lifecycle, *to)
+        check_same(server, elsewhere / "mlruns", server.client().get_run(run.info.run_id))
         shell("register", "run=latest", "name=flowers", "alias=champion")
         assert server.client().get_model_version_by_alias("flowers", "champion").run_id == run.info.run_id
         ended = shell("evaluate", "run=models:/flowers@champion", "tracking.dir=again", "tracking.figures=false")
         assert "the same as the run recorded" in ended.out
-        sync(lifecycle, *to)
-        check_same(server, elsewhere / "mlruns", server.client().get_run(run.info.run_id))
         found = (s3.key, s3.secret, mariadb.password)
         assert_none_has(found, tmp_path / "mlruns", elsewhere, texts=shell.texts)
     finally:
