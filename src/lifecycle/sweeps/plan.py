@@ -286,7 +286,7 @@ def _read(folder: Path, with_jobs: bool) -> Plan:
         problem = f"has no readable {layout.JOBS} in {folder}: {error}"
         raise RequestError(Setting("sweep", folder.name), problem, remedy="Type its command again.") from error
     started = _first_start(folder) or 0.0
-    return Plan(
+    plan = Plan(
         head["name"],
         head["command"],
         tracking,
@@ -298,8 +298,8 @@ def _read(folder: Path, with_jobs: bool) -> Plan:
         started,
         launcher_options=tuple(head.get("launcher_options", ())),
         is_over=head.get("is_over", False),
-        is_own=seals.is_sealed(_sealed(head), head.get(SEAL)),
     )
+    return replace(plan, is_own=not _names_addresses(plan) or seals.is_sealed(_sealed(head), head.get(SEAL)))
 
 
 def _sealed(head: Mapping[str, Any]) -> list[Any]:
@@ -318,7 +318,7 @@ def check_can_continue(plan: Plan) -> None:
     Raises:
         RequestError: it names a server, or a launcher.
     """
-    if plan.is_own or not _names_addresses(plan):
+    if plan.is_own:
         return
     problem = "was begun by another user or on another machine, and names a server or a launcher"
     remedy = "Type its command here; jobs that are done are not run again."
