@@ -87,4 +87,5 @@ def test_no_color_leaves_no_colour(narrow: Command, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("NO_COLOR", "1")
     for words in (("evaluate", "run=latest"), ("compare", "run=latest", "output=null"), ("data", "iris")):
         out = narrow(*words).out
-        assert out and not coloured.search(out), words
+        assert out, words
+        assert not coloured.search(out), words
