@@ -128,7 +128,8 @@ def test_the_choices_that_are_completed_are_those_of_the_help(name: str) -> None
         if option.choices not in ((), ("true", "false")):
             assert all(choice in option.help for choice in option.choices), option
     found = {option.name: option.choices for option in options.options_of(name)}
-    assert found.get("run") == (None if name in NOT_ON_A_RUN else ("latest", "best"))
+    several = {"sync": ("all", "latest")}
+    assert found.get("run") == several.get(name, None if name in NOT_ON_A_RUN else ("latest", "best"))
 
 
 def test_what_can_be_chosen_is_completed(lifecycle: Command, monkeypatch: pytest.MonkeyPatch) -> None:

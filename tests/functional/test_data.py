@@ -14,7 +14,7 @@ import yaml
 
 from lifecycle import registry
 from tests.conftest import Command
-from tests.functional.test_cli import heavy_modules
+from tests.functional.test_cli import HEAVY, asked
 from tests.packages import Site, fresh_site
 
 CONF = Path(__file__).parents[2] / "conf" / "data"
@@ -151,10 +151,10 @@ def test_a_bad_request_is_one_sentence(lifecycle: Command, words: str, sentence:
 
 
 def test_a_card_is_printed_without_torch(tmp_path: Path) -> None:
-    heavy, out = heavy_modules(tmp_path, "data", "iris")
+    (_, _, listing), (code, out, heavy) = asked(tmp_path, [(["data"], {}), (["data", "iris"], {})], HEAVY)
     assert not {"torch", "pytorch_lightning", "mlflow"} & set(heavy)
-    assert "setosa 50" in out
-    assert heavy_modules(tmp_path, "data")[0] == []
+    assert (code, "setosa 50" in out) == (0, True)
+    assert listing == []
 
 
 CODE = """\

@@ -121,9 +121,7 @@ def request_of(
     override(config, overrides)
     _check_credentials(config)
     kept = resolve_interpolations(config, overrides)
-    for key in ("data.path", "data.test_path"):
-        if path := _path_from_its_folder(config, record, key):
-            OmegaConf.update(config, key, path)
+    _find_paths(config, record)
     return Request(config, dict(record["choices"]), command, None, tuple(map(masked_word, overrides)), kept)
 
 
@@ -305,6 +303,13 @@ def override(config: DictConfig, overrides: list[str]) -> None:
 
 
 _GROUPS = (*registry.GROUPS, *choices.TYPED, "trainer", "tracking")
+
+
+def _find_paths(config: DictConfig, record: dict[str, Any]) -> None:
+    """Replace relative paths of data that are found from the folder of the run only."""
+    for key in ("data.path", "data.test_path"):
+        if path := _path_from_its_folder(config, record, key):
+            OmegaConf.update(config, key, path)
 
 
 def _path_from_its_folder(config: DictConfig, record: dict[str, Any], key: str) -> str:
