@@ -294,6 +294,7 @@ def test_a_run_that_another_machine_has_continued_is_not_set_back(two: Two) -> N
     file = two.file("a.txt", "older")
     two.end()
     assert two.update()
+    two.log("late", [1.0])  # nor is what was added here
     there = two.copy().info.run_id
     two.there.client.set_tag(there, layout.RESUMED, "1")
     two.there.client.log_text(there, "newer", "a.txt")
