@@ -12,7 +12,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from inspect import Parameter, Signature, signature
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -62,6 +63,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
 
     _task = ""
     model_: Model
+    __signature__: ClassVar[Signature]
 
     def __init__(
         self,
@@ -205,6 +207,11 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.non_deterministic = False
         return tags
+
+
+# scikit-learn's tools set each parameter that a signature names, to which no name with a prefix belongs.
+_named = [one for one in signature(_Estimator).parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
+_Estimator.__signature__ = Signature(_named)
 
 
 class LifecycleClassifier(ClassifierMixin, _Estimator):  # type: ignore[misc]

@@ -24,6 +24,7 @@ from lifecycle.contract import MULTICLASS, REGRESSION, DataSpec
 from lifecycle.define import own_network, torch_layers
 from lifecycle.errors import RequestError, SavedModelError
 from lifecycle.predict import saved_model
+from lifecycle.tracking.pages import tags
 from tests.api import nets
 from tests.conftest import Command
 
@@ -373,7 +374,7 @@ def test_an_optimizer_that_exists_gives_its_settings() -> None:
 def test_a_recorded_run_says_what_cannot_be_repeated(job: Command, tmp_path: Path) -> None:
     model = Model(nets.Wide, width=3).compile(lambda p: torch.optim.SGD(p, lr=0.1), nets.pinball, [nets.share_above])
     model.fit(X, VALUES, epochs=1, track=True, verbose=0, tracking="mlruns")
-    run = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db").get_run(str(model.run_id))
+    run = tags.name(mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db").get_run(str(model.run_id)))
     sentence = run.data.tags["lifecycle.not_recorded"]
     assert re.search(
         r"network is made by tests.api.nets:Wide.*optimizer is made by.*loss is pinball.*share_above", sentence

@@ -181,7 +181,7 @@ SENTENCES = {
     "model.hiden=[3]": "model.hiden is not a field of model=mlp, got [3]. Did you mean model.hidden? Fields: hidden, ",
     "data.pth=a": "data.pth is not a field of data=table, got a. Did you mean data.path? Fields: ",
     "optimizer.beta=1": "optimizer.beta is not a field of optimizer=adam, got 1. Did you mean optimizer.betas?",
-    "trainer.epochs=5": "trainer.epochs is not a field of trainer, got 5. Did you mean trainer.max_epochs?",
+    "trainer.epochs=5": "trainer.epochs is not a field of trainer, got 5. Write trainer.max_epochs=5.",
     "sed=1": "sed is not a field of a run, got 1. Did you mean seed? Fields: data, model, optimizer, schedule, loss, ",
     "trainer.max_epochs=abc": (
         "trainer.max_epochs must be a whole number, got abc. `lifecycle --cfg job` shows values that fit."

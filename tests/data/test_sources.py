@@ -29,7 +29,7 @@ from lifecycle.data.load import load
 from lifecycle.data.sources import databases, files, streams
 from lifecycle.data.sources.addresses import fetch
 from lifecycle.data.sources.source_fields import SourceFields
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, Setting
 from lifecycle.runtime.digests import sha256
 
 FRAME = pd.DataFrame({"a": [1.5, 2.5, 3.5, 4.5], "b": ["x", "y", "007", "z"], "c": [1, 2, 3, 4]})
@@ -294,7 +294,7 @@ def test_each_dialect_is_told_not_to_write(database: Path) -> None:
 
     engine = sqlalchemy.create_engine(f"sqlite:///{database}")
     # SQLite's own statement in place of the ones of servers: the transaction is rolled back in any case.
-    with databases._read_only(engine) as connection:
+    with databases._read_only(engine, Setting("data.query", "houses")) as connection:
         connection.exec_driver_sql("DELETE FROM houses")
     engine.dispose()
     assert len(files.read(str(database), SourceFields(query="houses"))) == 4

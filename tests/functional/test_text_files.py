@@ -12,6 +12,7 @@ import pytest
 
 import lifecycle as package
 from lifecycle.predict import predict_file, saved_model
+from lifecycle.tracking.pages import tags
 from tests.conftest import Command
 
 ROWS = 60
@@ -49,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Pa
 def test_the_dialect_is_recorded_with_the_run_and_the_model(folder: Path) -> None:
     words = "rows.csv: comma, no header (columns c0 to c4), ?, -999 are missing"
     found = mlflow.MlflowClient(f"sqlite:///{folder}/mlruns/mlflow.db").search_runs(["1"])[0]
-    assert found.data.tags["lifecycle.reading"] == words
+    assert tags.name(found).data.tags["lifecycle.reading"] == words
     manifest = json.loads(next(folder.rglob("lifecycle.json")).read_text())
     assert manifest["provenance"]["reading"] == {
         "names": ["c0", "c1", "c2", "c3", "c4"],

@@ -422,7 +422,7 @@ def test_a_stored_job_is_the_request_that_was_composed(make: Make, tmp_path: Pat
     request = job.request(plans.read(plan.folder), attempt=2)
     whole = compose(["optimizer.lr=0.2", "cv.folds=2", "cv.fold=1", "data=iris", "model.hidden=[4,4]"])
     assert request.recorded == whole.recorded
-    assert (request.choices, request.run_name) == (whole.choices, "mlp-iris-0-fold1")
+    assert (request.choices, request.run_name) == (whole.choices, "mlp-iris-0-fold1-lr=0.2")
     alone = ("optimizer.lr=0.2", "cv.folds=2", "data=iris", "model.hidden=[4,4]", "cv.fold=1", "cv.repeat=0")
     assert (request.overrides, request.command) == (alone, "lifecycle -m")
     assert request.sweep == SweepJob(plan.name, 3, job.signature, job.configuration, job.data, 2)

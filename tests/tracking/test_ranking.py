@@ -118,8 +118,9 @@ def test_compare_ranks_within_a_group_of_the_same_rows_and_says_why(
     assert not any("*" in line for line in ended.out.splitlines() if re.match(r"mlp-iris-\d +\w+ +[1-8] ", line))
     page = (tmp_path / "groups.html").read_text()
     headings = re.findall(r'<tr class="group"><th[^>]*>(.*?)</th>', page)
-    digests = list(dict.fromkeys(run.tags[VALIDATION][:12] for run in found))
-    assert headings == [f"Group {at + 1} of 9: iris, validation rows {digest}" for at, digest in enumerate(digests)]
+    assert headings == [f"Group {at + 1} of 9: iris, 30 validation rows" for at in range(9)]
+    # Their digests can be shown.
+    assert all(run.tags[VALIDATION][:12] in page for run in found)
     board = page.partition("<tbody>")[2].partition("</table>")[0]
     assert re.findall(r'<tr><td class="number" data-v="(\d+)"', board) == ["1", "2", "3"]  # the last group's alone
     assert page.count("<tbody>") == page.count("</tbody>")

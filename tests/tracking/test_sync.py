@@ -105,7 +105,7 @@ def test_what_cannot_be_sent_is_said(job: Command, lifecycle: Command, tmp_path:
     ended = lifecycle("sync", "run=abcdef12", "tracking.uri=http://127.0.0.1:9")
     assert (ended.code, "run=abcdef12 is no run in" in ended.err) == (2, True)
     with sqlite3.connect(tmp_path / "mlruns" / "mlflow.db") as database:
-        database.execute("DELETE FROM tags WHERE key = 'lifecycle.command'")
+        database.execute("DELETE FROM tags WHERE key = 'mlflow.lifecycle.command'")
         (run,) = database.execute("SELECT run_uuid FROM runs").fetchone()
     ended = lifecycle("sync", f"run={run}", "tracking.uri=http://127.0.0.1:9")
     assert (ended.code, "was recorded by another program. Name another run." in ended.err) == (2, True)

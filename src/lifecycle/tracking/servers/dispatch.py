@@ -11,6 +11,7 @@ from lifecycle.credentials import masked
 from lifecycle.errors import RequestError, TrackingError
 from lifecycle.tracking import model_registry, search
 from lifecycle.tracking.messages import SendRuns
+from lifecycle.tracking.pages import tags
 from lifecycle.tracking.replies import Delivered, Registered, RunsAdded
 from lifecycle.tracking.servers import outbox
 from lifecycle.tracking.servers.lookup import Lookup, lookup_of
@@ -160,8 +161,8 @@ def _of_folder(store: Store) -> list[tuple[str, str, bool]]:
             "SELECT run_uuid, runs.name, status = 'RUNNING' FROM runs JOIN experiments "
             "ON experiments.experiment_id = runs.experiment_id WHERE runs.lifecycle_stage = 'active' "
             "AND experiments.lifecycle_stage = 'active' AND run_uuid IN "
-            "(SELECT run_uuid FROM tags WHERE key IN (?, ?)) ORDER BY start_time",
-            (layout.COMMAND, layout.ROLE),
+            "(SELECT run_uuid FROM tags WHERE key IN (?, ?, ?)) ORDER BY start_time",
+            tags.both(layout.COMMAND, layout.ROLE),
         )
         return [(run, name or run, bool(is_running)) for run, name, is_running in found]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from lifecycle import layout
 from lifecycle.errors import TrackingError
-from lifecycle.tracking.pages.tags import HIDDEN
+from lifecycle.tracking.pages.tags import HIDDEN, read
 from lifecycle.tracking.servers import comparison, local_points, outbox, remote, remote_models
 from lifecycle.tracking.servers.outbox import Entry
 from lifecycle.tracking.servers.remote_files import FilesOnServer
@@ -232,7 +232,7 @@ class Replica:
 
 def _resumed(tags: Mapping[str, str]) -> int:
     """Return how often a run has been resumed, as its tags say, which may be anybody's."""
-    text = tags.get(layout.RESUMED, "")[:9]
+    text = read(tags).get(layout.RESUMED, "")[:9]
     return int(text) if text.isdecimal() else 0
 
 
