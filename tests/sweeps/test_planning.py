@@ -425,7 +425,9 @@ def test_a_stored_job_is_the_request_that_was_composed(make: Make, tmp_path: Pat
     assert (request.choices, request.run_name) == (whole.choices, "mlp-iris-0-fold1-lr=0.2")
     alone = ("optimizer.lr=0.2", "cv.folds=2", "data=iris", "model.hidden=[4,4]", "cv.fold=1", "cv.repeat=0")
     assert (request.overrides, request.command) == (alone, "lifecycle -m")
-    assert request.sweep == SweepJob(plan.name, 3, job.signature, job.configuration, job.data, 2)
+    assert request.sweep == SweepJob(
+        plan.name, 3, job.signature, job.configuration, job.data, 2, ("optimizer.lr=0.2", "cv.fold=1")
+    )
 
 
 def damage(change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
