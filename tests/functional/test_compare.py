@@ -430,3 +430,20 @@ def test_of_many_runs_the_best_have_colours_and_the_others_are_grey(tmp_path: Pa
     curve = [path for path in re.findall(r"<path [^>]*>", text) if "var(--other)" in path]
     assert len(curve) == 14 - curves.MOST_COLOURED
     assert f"{14 - curves.MOST_COLOURED} more</li>" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("by=optimizer.lr",), "by=optimizer.lr compares values within a sweep. Name it: sweep=latest."),
+        (
+            ("sweep=latest", "by=optimizer.lr", "output=page.html"),
+            "output=page.html is a page of runs, and by= compares values. Leave one of them out.",
+        ),
+    ],
+)
+def test_values_are_compared_within_a_sweep_and_without_a_page(
+    lifecycle: Command, words: tuple[str, ...], message: str
+) -> None:
+    ended = lifecycle("compare", *words)
+    assert (ended.code, ended.err) == (2, f"lifecycle: {message}\n")

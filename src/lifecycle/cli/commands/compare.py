@@ -63,6 +63,9 @@ def run(typed: list[str]) -> None:
     """
     options = arguments.read(typed, Compare, "compare")
     if options.by is not None:
+        if options.output is not None and any(word.startswith("output=") for word in typed):
+            problem = "is a page of runs, and by= compares values"
+            raise RequestError(Setting("output", options.output), problem, remedy="Leave one of them out.")
         _print_by(options)
         return
     note = _limit(options)
