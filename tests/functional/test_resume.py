@@ -58,7 +58,7 @@ import sys
 from lifecycle.fit import checkpoints
 from lifecycle.tracking import run as tracking
 from lifecycle.cli.main import main
-checkpoints.SECONDS_BETWEEN, tracking.SECONDS_BETWEEN = 0.1, 0.0
+checkpoints.SECONDS_BETWEEN, tracking.SECONDS_BETWEEN = 0.02, 0.0
 sys.exit(main())
 """
 """The command, with a checkpoint more often than every five seconds, and points sent that are beyond it."""
@@ -268,7 +268,7 @@ from lifecycle.fit import checkpoints
 from lifecycle.runs import pipeline
 from lifecycle.tracking import run as tracking
 from lifecycle.cli.main import main
-checkpoints.SECONDS_BETWEEN, tracking.SECONDS_BETWEEN = 0.1, 0.05
+checkpoints.SECONDS_BETWEEN, tracking.SECONDS_BETWEEN = 0.02, 0.01
 chance, epochs = random.Random(3), int(sys.argv.pop(1))
 for number in range(20):
     reading, writing = os.pipe()

@@ -78,6 +78,20 @@ class Team:
         self._write(step, value, arrays)
         return [self._read(step, rank) for rank in range(self.size)]
 
+    def arrived(self, step: str) -> None:
+        """Wait in the main process until all others are here; they go on, since it may remove the folder at once.
+
+        Args:
+            step: a name that is used once.
+
+        Raises:
+            LifecycleError: another process has failed.
+        """
+        self._write(step, None, {})
+        if self.is_main:
+            for rank in range(1, self.size):
+                self._read(step, rank)
+
     def of_main(self, step: str, value: Callable[[], Any]) -> Any:
         """Return what the main process found, in all processes.
 

@@ -260,7 +260,7 @@ def transform(
         table.team.gathered("written")
     found = [store.rows(start, stop) for start, stop in itertools.pairwise(ends)]
     if table.team is not None:
-        table.team.gathered("opened")  # the main process then removes the file
+        table.team.arrived("opened")  # the main process then removes the file
     return found
 
 
