@@ -11,6 +11,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from lifecycle.tracking.servers import outbox
 from lifecycle.tracking.store import database_uri
 from tests.conftest import Command, artifacts
 from tests.faults.proxy import MODES, Proxy
@@ -53,7 +54,7 @@ def assert_complete(server: MLflowServer, folder: Path, run: mlflow.entities.Run
     assert files
     for name, file in files.items():
         assert (place / name).read_bytes() == file.read_bytes(), name
-    assert not (folder / "mlruns" / "outbox").exists()
+    assert outbox.names(folder / "mlruns") == []  # an empty folder may stay where the process ends at that moment
     return points
 
 

@@ -65,7 +65,7 @@ def test_a_run_is_on_the_server_as_in_its_folder(
     finally:
         mlflow.set_tracking_uri(None)
     assert list(predicted["predicted"]) == ["setosa"] * 3
-    assert not (tmp_path / "mlruns" / "outbox").exists()
+    assert outbox.names(tmp_path / "mlruns") == []
 
 
 @pytest.mark.on_server("sqlite", "predict evaluate resume register alias")
