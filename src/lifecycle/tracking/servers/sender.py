@@ -25,7 +25,7 @@ SECONDS_BETWEEN_ASKED = 0.1
 LONGEST_PAUSE = 30.0
 """Between two attempts, while the server cannot be reached; the first pauses are of 1, 2, 4 ... seconds."""
 
-PATIENCE, PATIENCE_BEFORE = 5.0, 1.0
+PATIENCE, PATIENCE_BEFORE = 5.0, 0.8
 """How long the end of a run waits without any request that succeeds: of a server that has answered, or has not yet."""
 
 SECONDS_AFTER = 60.0
