@@ -161,12 +161,7 @@ def write_page(results: dict[str, Any], page: Path = PAGE) -> None:
     Raises:
         ValueError: the page has no marks.
     """
-    text = page.read_text()
-    if BEGIN not in text or END not in text:
-        raise ValueError(f"{page.name} must have the marks {BEGIN} and {END}. Put them where the table goes.")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    page.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}")
+    _write_between(page, BEGIN, END, table(results))
 
 
 def write_start_up(results: dict[str, Any], page: Path = PAGE) -> None:
@@ -175,12 +170,16 @@ def write_start_up(results: dict[str, Any], page: Path = PAGE) -> None:
     Raises:
         ValueError: the page has no marks.
     """
+    _write_between(page, START_BEGIN, START_END, start_up(results))
+
+
+def _write_between(page: Path, begin: str, end: str, content: str) -> None:
     text = page.read_text()
-    if START_BEGIN not in text or START_END not in text:
-        raise ValueError(f"{page.name} must have the marks {START_BEGIN} and {START_END}.")
-    before, _, rest = text.partition(START_BEGIN)
-    _, _, after = rest.partition(START_END)
-    page.write_text(f"{before}{START_BEGIN}\n{start_up(results)}\n{START_END}{after}")
+    if begin not in text or end not in text:
+        raise ValueError(f"{page.name} must have the marks {begin} and {end}. Put them where the table goes.")
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    page.write_text(f"{before}{begin}\n{content}\n{end}{after}")
 
 
 def _score(scores: list[dict[str, float]]) -> str:

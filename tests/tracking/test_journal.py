@@ -137,5 +137,7 @@ def test_a_process_that_looks_at_a_journal_does_not_keep_its_run_from_beginning(
     looks.acquire()
     threading.Timer(0.3, looks.release, kwargs={"force": True}).start()
     journal = Journal(tmp_path, RUN)
-    journal.begin()
+    journal.begin()  # waits for the other process to leave
+    assert not looks.is_locked
+    assert journal.is_written()
     journal.close()
