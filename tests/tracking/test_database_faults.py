@@ -26,7 +26,7 @@ Runs = Callable[[], list[mlflow.entities.Run]]
 HOLD = """
 import sqlite3, sys, time
 database = sqlite3.connect(sys.argv[1], timeout=60, isolation_level=None)
-database.execute("BEGIN EXCLUSIVE")
+database.execute("BEGIN " + sys.argv[3])
 print("held", flush=True)
 time.sleep(float(sys.argv[2]))
 database.execute("COMMIT")
@@ -35,9 +35,9 @@ FIT = ("data=iris", "trainer.early_stopping=false", "verbose=0", "tracking.figur
 
 
 @contextmanager
-def held(file: Path, seconds: float = 600) -> Iterator[None]:
-    """Have another process hold a database, for so long or until the block ends."""
-    with subprocess.Popen([sys.executable, "-c", HOLD, file, str(seconds)], stdout=subprocess.PIPE) as other:
+def held(file: Path, seconds: float = 600, kind: str = "EXCLUSIVE") -> Iterator[None]:
+    """Have another process hold a database, for so long or until the block ends; ``IMMEDIATE``: it can be read."""
+    with subprocess.Popen([sys.executable, "-c", HOLD, file, str(seconds), kind], stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
         try:
@@ -104,6 +104,33 @@ def test_a_database_that_stays_locked_is_reported_by_what_reads_it(
         "sqlite3 shell.\n",
     )
     no_advice(ended.err)
+
+
+IMPATIENT = f"""
+import sys
+from lifecycle.tracking import database_faults
+from lifecycle.tracking.direct import client
+database_faults.REOPENS, client.WAITS = float(sys.argv.pop(1)), 0.1
+{COMMAND}"""
+"""The command, of which a statement waits for a tenth of a second, and reopening a run for so many."""
+
+
+@pytest.mark.slow
+def test_a_run_is_resumed_when_its_database_is_free(job: Command, script: Command, runs: Runs, tmp_path: Path) -> None:
+    assert job(*FIT, "trainer.max_epochs=2").code == 0
+    file = tmp_path / "mlruns" / "mlflow.db"
+    more = ("resume", "run=latest", "trainer.max_epochs=4", "verbose=0")
+    with held(file, kind="IMMEDIATE"):
+        ended = script(IMPATIENT, "0.5", *more)
+    assert (ended.code, ended.out) == (1, "")
+    assert "another process holds the database mlruns/mlflow.db, for more than 0.5 s." in ended.err
+    no_advice(ended.err)
+    with held(file, 4, kind="IMMEDIATE"):
+        ended = script(IMPATIENT, "30", *more)
+    assert (ended.code, ended.err) == (0, "")
+    (run,) = runs()
+    history = mlflow.MlflowClient(database_uri(tmp_path / "mlruns")).get_metric_history(run.info.run_id, "train_loss")
+    assert (run.info.status, [point.step for point in history]) == ("FINISHED", [1, 2, 3, 4])
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import RequestError
 from lifecycle.tracking import end_notes, search
-from lifecycle.tracking.database_faults import is_busy, is_free, wait_until_free
+from lifecycle.tracking.database_faults import is_busy, is_free, wait_until_free, wait_until_writable
 from lifecycle.tracking.direct import client as direct
 from lifecycle.tracking.messages import (
     CloseDeadRuns,
@@ -209,8 +209,12 @@ class Backend:
 
         Raises:
             RequestError: another process has it open.
+            TrackingError: another process holds the database.
         """
         self.run_id, self.late = None, None
+        self._set_place(message.cwd, message.tracking)
+        if can_be_written(self.database.parent):
+            wait_until_writable(self.database)
         store = self._open(message.cwd, message.tracking)
         found = store.client.get_run(message.run_id)
         folder = store.checkpoints(message.run_id)
@@ -236,6 +240,7 @@ class Backend:
     def _resume(self, message: ResumeRun) -> RecordedPoints:
         """Set a reopened run to RUNNING; the error that it ended with is kept under another name."""
         store, run_id = self._opened()
+        wait_until_writable(self.database)
         found = tags.name(store.client.get_run(run_id))
         writer = writer_of(store.client, run_id)
         writer.write(SetTags({layout.RESUMED: str(int(found.data.tags.get(layout.RESUMED, 0)) + 1)}))

@@ -17,6 +17,9 @@ from lifecycle.runtime.paths import shown
 WAITS = 20.0
 """Seconds that a statement waits for a locked database, as MLflow sets it."""
 
+REOPENS = 60.0
+"""Seconds that reopening a run waits: the process that had it open may still write, on a disk that is slow."""
+
 BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 NOT_WRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
@@ -58,6 +61,19 @@ def is_free(file: Path, seconds: float) -> bool:
     return True
 
 
+def wait_until_writable(file: Path) -> None:
+    """Wait until a database can be written, for :data:`REOPENS` at most.
+
+    Raises:
+        TrackingError: it stays locked for longer.
+    """
+    until = time.monotonic() + REOPENS
+    while not is_free(file, max(0.0, until - time.monotonic())):
+        if time.monotonic() >= until:
+            raise _held(file, REOPENS)
+        time.sleep(0.05)  # SQLite's own timeout returned at once, so wait here
+
+
 def _read(file: Path, seconds: float) -> None:
     # mode=rw: SQLite would otherwise create a missing file.
     database = sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=rw", timeout=seconds, uri=True)
@@ -86,10 +102,7 @@ def explained(error: BaseException, folder: Path, waited: float = WAITS) -> Life
     """
     name, code, text = shown(folder / layout.DATABASE), _code(error), plain(error)
     if code in BUSY:
-        return TrackingError(
-            f"another process holds the database {name}, for more than {waited:g} s. The database is not damaged, and "
-            "trying again is safe: do so when that process has ended, for instance a backup or an open sqlite3 shell."
-        )
+        return _held(folder / layout.DATABASE, waited)
     if code == sqlite3.SQLITE_FULL:
         return TrackingError(f"no space is left on the disk of the database {name}. Make room, and try again.")
     if code == sqlite3.SQLITE_IOERR:
@@ -110,6 +123,13 @@ def explained(error: BaseException, folder: Path, waited: float = WAITS) -> Life
         )
     found = _SCHEMA.search(" ".join(str(error).split()))
     return None if found is None else _other_version(found[1], found[2], folder)
+
+
+def _held(file: Path, waited: float) -> TrackingError:
+    return TrackingError(
+        f"another process holds the database {shown(file)}, for more than {waited:g} s. The database is not damaged, "
+        "and trying again is safe: do so when that process has ended, for instance a backup or an open sqlite3 shell."
+    )
 
 
 def plain(error: BaseException) -> str:
