@@ -121,11 +121,60 @@ assert skops.io.loads(written)["inputs"].mean_.tolist() == [2.0, 3.0]
 assert "torch._dynamo.convert_frame" not in sys.modules  # although skops looks at all modules
 real = sys.modules["skops.io._trusted_types"]
 assert "sklearn.tree._classes.DecisionTreeClassifier" in real.SKLEARN_ESTIMATOR_TYPE_NAMES
-from lifecycle.predict.saved_model import OWN_TYPES, TRUSTED
+from lifecycle.data.preprocessing import OWN_TYPES
+from lifecycle.predict.saved_model import TRUSTED
 assert {name for name in OWN_TYPES if name.startswith("sklearn.")} <= set(real.SKLEARN_ESTIMATOR_TYPE_NAMES)
 plain = [{"a": (1, 1.5, True, "b", slice(1))}, np.zeros(2), np.float32(1), np.int64(1), np.dtype("int64"), float]
 assert set(skops.io.get_untrusted_types(data=skops.io.dumps(plain))) <= TRUSTED
 assert {name for name in vars(real) if name.endswith("_TYPE_NAMES")} == set(lazy_imports.LISTS_OF_TYPES)
+"""
+
+ESTIMATORS = """
+import sys, numpy as np
+from lifecycle.runtime import lazy_imports
+with lazy_imports.quick_imports():
+    from lifecycle.runs import pipeline
+import skops.io
+from lifecycle.data.preprocessing import Preprocessing
+from skops.io.exceptions import UnsupportedTypeException
+from sklearn.preprocessing import StandardScaler
+values = np.random.default_rng(0).normal(size=(40, 3))
+Preprocessing(StandardScaler().fit(values), None).serialized
+assert isinstance(sys.modules["skops.io._sklearn"], lazy_imports.Deferred)
+from sklearn.cluster import Birch
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.tree import DecisionTreeRegressor
+for estimator in (DecisionTreeRegressor(max_depth=2), HistGradientBoostingRegressor(max_iter=2)):
+    held = Preprocessing(estimator.fit(values, values[:, 1]), None).serialized  # with a Tree, and with a loss
+    read = skops.io.loads(held, trusted=skops.io.get_untrusted_types(data=held))["inputs"]
+    assert read.predict(values).tolist() == estimator.predict(values).tolist()
+try:
+    Preprocessing(Birch(n_clusters=None).fit(values), None).serialized
+except UnsupportedTypeException as error:
+    assert "Birch" in str(error)
+else:
+    raise AssertionError("skops has saved a Birch")
+"""
+OPTIMIZERS = """
+import sys, numpy as np
+from lifecycle.runtime import lazy_imports
+with lazy_imports.quick_imports():
+    from lifecycle.runs import pipeline
+from sklearn.compose import ColumnTransformer
+from sklearn.metrics import classification_report, consensus_score
+late = {"scipy.optimize._optimize", "scipy.optimize._linprog", "scipy.spatial.transform._rotation", "numpy.f2py.f2py2e"}
+assert not late & set(sys.modules)
+from sklearn.linear_model import LogisticRegression
+values = np.random.default_rng(0).normal(size=(60, 2))
+fitted = [LogisticRegression(solver=name).fit(values, values[:, 0] > 0).coef_ for name in ("newton-cg", "lbfgs")]
+assert np.allclose(*fitted, rtol=1e-2)  # by a line search, and by scipy.optimize.minimize
+rows = np.array([[True, False]]), np.array([[True, True]])
+assert consensus_score(rows, rows) == 1.0  # by linear_sum_assignment
+import scipy.optimize, scipy.spatial, numpy.f2py
+assert scipy.spatial.transform.Rotation.identity().magnitude() == 0
+assert scipy.optimize.minimize(lambda x: (x - 2) ** 2, [0.0]).x.round(3) == [2.0]
+assert numpy.f2py.get_include() and np.f2py is sys.modules["numpy.f2py"]
+assert not any(isinstance(sys.modules[name], lazy_imports.Deferred) for name in ("scipy.optimize", "numpy.f2py"))
 """
 
 
@@ -137,6 +186,8 @@ SCRIPTS = {
     "a module within it": WITHIN,
     "metrics until one is used": METRICS,
     "statistics until one is computed": STATISTICS,
+    "optimizers until one is used": OPTIMIZERS,
+    "what skops knows of estimators": ESTIMATORS,
     "trusted types until a file is read": TRUSTED,
 }
 EACH = """

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,11 +19,31 @@ from lifecycle.data.columns import label_sets
 from lifecycle.data.columns.features import as_known
 from lifecycle.data.columns.targets import as_labels, as_numbers, classes
 from lifecycle.errors import RequestError, Setting
+from lifecycle.runtime.lazy_imports import complete_skops
 
 NO_TRANSFORM = Setting("data.transform", "none")
 
 ROUNDING = 10 * float(np.finfo(np.float64).eps)
 """A standard deviation below this share of the mean is rounding error of equal values."""
+
+
+OWN_TYPES = {
+    *(f"builtins.{name}" for name in ("bool", "dict", "float", "int", "list", "slice", "str", "tuple")),
+    *(f"numpy.{name}" for name in ("dtype", "float32", "float64", "int64", "ndarray")),
+    "sklearn.compose._column_transformer.ColumnTransformer",
+    "sklearn.decomposition._truncated_svd.TruncatedSVD",
+    "sklearn.feature_extraction.text.TfidfTransformer",
+    "sklearn.feature_extraction.text.TfidfVectorizer",
+    "sklearn.impute._base.SimpleImputer",
+    "sklearn.pipeline.Pipeline",
+    "sklearn.preprocessing._data.MaxAbsScaler",
+    "sklearn.preprocessing._data.MinMaxScaler",
+    "sklearn.preprocessing._data.StandardScaler",
+    "sklearn.preprocessing._encoders.OneHotEncoder",
+    "sklearn.preprocessing._encoders.OrdinalEncoder",
+    "sklearn.preprocessing._label.MultiLabelBinarizer",
+}
+"""Types that the built-in data plugins learn, all of which skops trusts; its own list takes long to make."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +78,13 @@ class Preprocessing:
     @cached_property
     def serialized(self) -> bytes:
         """The content of the file ``preprocessing.skops``."""
-        import skops.io  # imports all of scikit-learn
-
         learnt = {"inputs": self.inputs, "target": self.target}
-        content: bytes = skops.io.dumps(learnt, compression=zipfile.ZIP_DEFLATED)  # 100 kB -> 10 kB
-        return content
+        with suppress(Exception):  # whatever the classes raise that skops treats in a way of their own
+            content = _dumped(learnt)
+            if are_own(content):
+                return content
+        complete_skops()
+        return _dumped(learnt)
 
     @property
     def target_scale(self) -> tuple[float, float]:
@@ -206,3 +231,26 @@ def class_values(targets: np.ndarray[Any, Any], names: tuple[str, ...]) -> tuple
 
 def _column(labels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return labels.astype(object).reshape(-1, 1)
+
+
+def _dumped(learnt: Any) -> bytes:
+    import skops.io
+
+    content: bytes = skops.io.dumps(learnt, compression=zipfile.ZIP_DEFLATED)  # 100 kB -> 10 kB
+    return content
+
+
+def are_own(serialized: bytes) -> bool:
+    """Return whether serialized preprocessing has the types of the built-in data plugins only."""
+    with zipfile.ZipFile(io.BytesIO(serialized)) as archive:
+        return _types_in(json.loads(archive.read("schema.json"))) <= OWN_TYPES
+
+
+def _types_in(schema: Any) -> set[str]:
+    """Return the types that a schema of skops names."""
+    if isinstance(schema, list):
+        return set().union(*map(_types_in, schema))
+    if not isinstance(schema, dict):
+        return set()
+    own = {f"{schema.get('__module__')}.{schema['__class__']}"} if "__class__" in schema else set()
+    return own.union(*map(_types_in, schema.values()))

@@ -9,9 +9,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,37 +26,20 @@ from lifecycle.contract import LOG, DataSpec
 from lifecycle.credentials import is_credential
 from lifecycle.data.columns.missing_values import REFUSE
 from lifecycle.data.formats.archives import check_size
-from lifecycle.data.preprocessing import Preprocessing
+from lifecycle.data.preprocessing import Preprocessing, are_own
 from lifecycle.data.sources.native_frames import as_pandas
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError, Text
 from lifecycle.layout import MANIFEST, PREPROCESSING, WEIGHTS
 from lifecycle.predict import expected_size
 from lifecycle.predict.trained_model import Preparation, TrainedModel
 from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.lazy_imports import complete_skops
 
 FORMAT = 1
 
 
 TRUSTED = {"numpy.dtype"}
 """Types allowed in addition to those that skops trusts; constructing one runs no code."""
-
-OWN_TYPES = {
-    *(f"builtins.{name}" for name in ("bool", "dict", "float", "int", "list", "slice", "str", "tuple")),
-    *(f"numpy.{name}" for name in ("dtype", "float32", "float64", "int64", "ndarray")),
-    "sklearn.compose._column_transformer.ColumnTransformer",
-    "sklearn.decomposition._truncated_svd.TruncatedSVD",
-    "sklearn.feature_extraction.text.TfidfTransformer",
-    "sklearn.feature_extraction.text.TfidfVectorizer",
-    "sklearn.impute._base.SimpleImputer",
-    "sklearn.pipeline.Pipeline",
-    "sklearn.preprocessing._data.MaxAbsScaler",
-    "sklearn.preprocessing._data.MinMaxScaler",
-    "sklearn.preprocessing._data.StandardScaler",
-    "sklearn.preprocessing._encoders.OneHotEncoder",
-    "sklearn.preprocessing._encoders.OrdinalEncoder",
-    "sklearn.preprocessing._label.MultiLabelBinarizer",
-}
-"""Types that the built-in data plugins learn, all of which skops trusts; its own list takes long to make."""
 
 MOST_MANIFEST = 100_000_000
 """Bytes of a manifest."""
@@ -83,9 +64,8 @@ def check_preprocessing(preprocessing: Preprocessing, source: Text) -> None:
         RequestError: the data plugin learnt an object that is not scikit-learn's.
     """
     # Serialized in memory, since skops only knows the types of a serialized object.
-    with zipfile.ZipFile(io.BytesIO(preprocessing.serialized)) as archive:
-        if _types_in(json.loads(archive.read("schema.json"))) <= OWN_TYPES:
-            return
+    if are_own(preprocessing.serialized):
+        return
     untrusted = set(skops.io.get_untrusted_types(data=preprocessing.serialized)) - TRUSTED
     if untrusted:
         raise RequestError(
@@ -93,16 +73,6 @@ def check_preprocessing(preprocessing: Preprocessing, source: Text) -> None:
             f"learnt {', '.join(sorted(untrusted))}, which a saved model cannot hold",
             remedy="Let the plugin's learn() return a scikit-learn transformer.",
         )
-
-
-def _types_in(schema: Any) -> set[str]:
-    """Return the types that a schema of skops names."""
-    if isinstance(schema, list):
-        return set().union(*map(_types_in, schema))
-    if not isinstance(schema, dict):
-        return set()
-    own = {f"{schema.get('__module__')}.{schema['__class__']}"} if "__class__" in schema else set()
-    return own.union(*map(_types_in, schema.values()))
 
 
 def save(trained: TrainedModel, folder: Path) -> None:
@@ -280,6 +250,7 @@ def _preprocessing(file: Path, gaps: list[str] | None, transform: str) -> Prepro
     """
     # Our own files are not compressed: a small one that becomes a large one was made to fill the memory.
     check_size(file, max(MOST_UNPACKED, 10 * file.stat().st_size))
+    complete_skops()
     untrusted = set(skops.io.get_untrusted_types(file=file)) - TRUSTED
     if untrusted:
         raise SavedModelError(

@@ -3,8 +3,9 @@
 Lightning and PyTorch's optimizers import ``torch._dynamo``, the tracer of ``torch.compile``, only to ask whether it is
 active. Lightning imports all metrics of torchmetrics for their base class, which imports matplotlib; torchmetrics
 imports ``scipy.signal`` to patch a function for a package that is not installed. scikit-learn imports ``scipy.stats``
-and others for a few functions, and skops imports all of scikit-learn to list the types that may be loaded. Together
-these imports take twice as long as PyTorch itself.
+and others for a few functions, and SciPy imports ``numpy.f2py`` among all names of NumPy. skops imports all of
+scikit-learn to list the types that may be loaded, and half of it for a few classes. Together these imports take twice
+as long as PyTorch itself.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ from typing import Any
 TRACER, SIGNAL = "torch._dynamo", "scipy.signal"
 METRICS, METRIC_PLOTS = "torchmetrics", "torchmetrics.utilities.plot"
 TRUSTED = "skops.io._trusted_types"
+OF_ESTIMATORS = ("skops.io._sklearn", "skops.io._quantile_forest")
+"""Modules of skops on few classes of scikit-learn, and of a package that derives from them."""
+
+FORTRAN = "numpy.f2py"
 
 OPEN = ("torchmetrics.metric", "torchmetrics.collections", "torchmetrics.utilities")
 """Modules of torchmetrics that are imported without it: the base classes of its metrics."""
@@ -33,8 +38,11 @@ OF_SCIPY = {
     "scipy.stats": ("chi2", "gmean", "rankdata", "spearmanr"),
     "scipy.interpolate": ("BSpline",),
     "scipy.integrate": ("trapezoid",),
+    "scipy.optimize": ("linear_sum_assignment", "linprog", "minimize", "minimize_scalar"),
+    "scipy.optimize._linesearch": ("line_search_wolfe2", "scalar_search_wolfe1"),
+    "scipy.spatial.transform": (),
 }
-"""Modules of SciPy that scikit-learn imports, and what it imports from them by name."""
+"""Modules of SciPy that scikit-learn or SciPy import, and what scikit-learn imports from them by name."""
 
 LISTS_OF_TYPES = (
     "PRIMITIVE_TYPE_NAMES",
@@ -208,9 +216,14 @@ def defer_tracer() -> None:
 
 
 def defer_scipy() -> None:
-    """Defer the imports of :data:`OF_SCIPY` until something of theirs is used, unless they are imported."""
+    """Defer the imports of :data:`OF_SCIPY` until something of theirs is used, unless they are imported.
+
+    Likewise that of NumPy's compiler of Fortran, which SciPy asks NumPy for with all its other names.
+    """
     for module, names in OF_SCIPY.items():
         _defer(module, **{name: Member(module, name) for name in names})
+    _defer(FORTRAN)
+    importlib.import_module("numpy").__dict__.setdefault("f2py", sys.modules[FORTRAN])
 
 
 def defer_metrics() -> None:
@@ -273,8 +286,15 @@ class TypeNames(Sequence[str]):
 
 
 def defer_trusted_types() -> None:
-    """Defer the lists of types that skops trusts until a file is loaded, unless they are imported."""
+    """Defer the lists of types that skops trusts until a file is loaded, unless they are imported.
+
+    And what it knows of single classes, until :func:`complete_skops`.
+    """
+    if "skops.io" in sys.modules:
+        return
     _defer(TRUSTED, **{name: TypeNames(name) for name in LISTS_OF_TYPES})
+    for name in OF_ESTIMATORS:
+        _defer(name, GET_STATE_DISPATCH_FUNCTIONS=(), NODE_TYPE_MAPPING={})
 
 
 def load_deferred() -> None:
@@ -282,6 +302,19 @@ def load_deferred() -> None:
     for name in (METRICS, METRIC_PLOTS, *OF_SCIPY):
         _loaded(name)
     len(TypeNames())
+    complete_skops()
+
+
+def complete_skops() -> None:
+    """Have skops know the classes of scikit-learn that it treats in a way of their own."""
+    for name in OF_ESTIMATORS:
+        stand_in = sys.modules.get(name)
+        if isinstance(stand_in, Deferred):
+            module, utils = stand_in.load(), importlib.import_module("skops.io._utils")
+            # As skops does with each of its modules.
+            for of_class, get_state in getattr(module, "GET_STATE_DISPATCH_FUNCTIONS", ()):
+                utils._get_state.register(of_class)(get_state)
+            importlib.import_module("skops.io._audit").NODE_TYPE_MAPPING.update(module.NODE_TYPE_MAPPING)
 
 
 @contextmanager
