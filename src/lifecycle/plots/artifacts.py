@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,9 +139,31 @@ def pictures_of(spec: DataSpec, fitted: bool = True, look: Look = PLAIN) -> list
     return look.named([*([layout.CURVES] if fitted else []), *of_task])
 
 
-def write_curves(folder: Path, history: History, look: Look = PLAIN) -> None:
-    """Write the learning curves."""
-    look.copied(folder, {layout.CURVES: curves.draw(history, folder / layout.CURVES, look.of_fit)})
+def drawings(
+    folder: Path, history: History | None, predictions: pd.DataFrame, spec: DataSpec, look: Look = PLAIN
+) -> list[Callable[[], None]]:
+    """Return a function for each picture of :func:`write_pictures`, which writes it; those that take longest first."""
+    target, about = spec.target_name, look.about
+
+    def write(name: str, draw: Callable[[Path], Figure]) -> None:
+        look.copied(folder, {name: draw(folder / name)})
+
+    def confusion(file: Path) -> Figure:
+        return classes.draw_confusion(classes.confusion(predictions, spec.class_names), target, file, about)
+
+    def labels(file: Path) -> Figure:
+        return classes.draw_labels(classes.counts_of_labels(predictions, spec.class_names), target, file, about)
+
+    draws: dict[str, Callable[[Path], Figure]] = {
+        CONFUSION: confusion,
+        LABELS: labels,
+        ROC: lambda file: classes.draw_roc(predictions, spec, file, about),
+        PRECISION: lambda file: classes.draw_precision_recall(predictions, spec, file, about),
+        RESIDUALS: lambda file: values.draw_residuals(predictions, target, file, about),
+    }
+    if history is not None:
+        draws[layout.CURVES] = lambda file: curves.draw(history, file, look.of_fit)
+    return [partial(write, name, draws[name]) for name in pictures_of(spec, fitted=history is not None)]
 
 
 def write_pictures(
@@ -155,19 +178,5 @@ def write_pictures(
         spec: the task, its target and its classes.
         look: caption and copies.
     """
-    drawn: dict[str, Figure] = {}
-    if history is not None:
-        write_curves(folder, history, look)
-    target, about = spec.target_name, look.about
-    if spec.task == REGRESSION:
-        drawn[RESIDUALS] = values.draw_residuals(predictions, target, folder / RESIDUALS, about)
-    elif spec.task == MULTILABEL:
-        counts = classes.counts_of_labels(predictions, spec.class_names)
-        drawn[LABELS] = classes.draw_labels(counts, target, folder / LABELS, about)
-    else:
-        matrix = classes.confusion(predictions, spec.class_names)
-        drawn[CONFUSION] = classes.draw_confusion(matrix, target, folder / CONFUSION, about)
-    if spec.task != REGRESSION:
-        drawn[ROC] = classes.draw_roc(predictions, spec, folder / ROC, about)
-        drawn[PRECISION] = classes.draw_precision_recall(predictions, spec, folder / PRECISION, about)
-    look.copied(folder, drawn)
+    for write in drawings(folder, history, predictions, spec, look):
+        write()

@@ -110,11 +110,13 @@ def record_pictures(tracked: Run, outcome: Outcome, figures: bool | str) -> list
     pictures: list[str] = []
     folder, data, predictions = tracked.scratch / "look", outcome.data, outcome.predictions
     folder.mkdir()
+    trained, look = outcome.trained, look_of(data, tracked.name, figures)
+    if figures:
+        # First, as drawing them takes longest.
+        tracked.log_figures(asdict(outcome.history), predictions, data.spec, **vars(look))
     artifacts.write_tables(folder, data, predictions, outcome.evaluation)
     if figures:
-        trained, look = outcome.trained, look_of(data, tracked.name, figures)
         pictures = artifacts.write_drawings(folder, trained.model_name, trained.network, data, predictions, look)
-        tracked.log_figures(asdict(outcome.history), predictions, data.spec, **vars(look))
         pictures += artifacts.pictures_of(data.spec, look=look)
     tracked.log_folder(folder)
     return pictures

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,33 +30,42 @@ def draw(folder: Path, message: LogFigures) -> None:
 
     from lifecycle.contract import DataSpec
     from lifecycle.fit.history import History
-    from lifecycle.plots.artifacts import Look, write_curves, write_pictures
+    from lifecycle.plots.artifacts import Look, drawings
 
     history, spec = message.history, message.spec
     fitted = None if history is None else History(**{**history, "rows": tuple(history["rows"])})
     # JSON has no tuples, and a DataSpec is hashed.
     plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in spec.items()}
     look = Look(message.about, message.has_copies)
-    # Meanwhile on the other core: the main process waits for the figures.
-    child = None if fitted is None else _in_a_child(lambda: write_curves(folder, fitted, look))
-    write_pictures(folder, None, pd.read_parquet(message.predictions), DataSpec(**plain), look)
-    if fitted is not None and (child is None or os.waitpid(child, 0)[1]):
-        write_curves(folder, fitted, look)
+    pictures = drawings(folder, fitted, pd.read_parquet(message.predictions), DataSpec(**plain), look)
+    # Meanwhile on the other core: the main process waits for the pictures.
+    others = pictures[::2] if len(pictures) > 1 else []
+    child = _in_a_child(others) if others else None
+    _draw_all(pictures[1::2] if others else pictures)
+    if others and (child is None or os.waitpid(child, 0)[1]):
+        _draw_all(others)
 
 
-def _in_a_child(draw: Callable[[], None]) -> int | None:
+def _draw_all(pictures: Sequence[Callable[[], None]]) -> None:
+    for write in pictures:
+        write()
+
+
+def _in_a_child(pictures: Sequence[Callable[[], None]]) -> int | None:
     """Draw in a fork of this process; return its id, or ``None`` where forking is not safe or not possible.
 
-    A fork has no thread but the one that forks, and the locks of all of them: it might wait for one forever.
+    A fork has no thread but the one that forks, and the locks of all of them: it might wait for one forever. The thread
+    that reads messages has none that drawing needs.
     """
-    if threading.active_count() > 1 or not hasattr(os, "fork"):
+    others = [thread for thread in threading.enumerate() if thread.name != worker.READER]
+    if len(others) > 1 or not hasattr(os, "fork"):
         return None
     child = os.fork()
     if child:
         return child
     code = 1
     try:
-        draw()
+        _draw_all(pictures)
         code = 0
     finally:
         os._exit(code)  # without what this process does at its end; it draws itself if that has failed

@@ -49,6 +49,9 @@ from lifecycle.tracking.writer import Draw
 BUSY_WAIT = 10.0
 """Seconds that the end of a run waits for a database that another process has locked."""
 
+READER = "reader of messages"
+"""Name of the thread that does nothing else."""
+
 PROBED_FOR = 0.5
 """Seconds of one attempt to lock the database, while messages wait for it."""
 
@@ -72,7 +75,7 @@ def serve(
     """
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     # A thread, so that a client never waits for the pipe to be read while the database is locked.
-    threading.Thread(target=_read, args=(reader, lines), daemon=True).start()
+    threading.Thread(target=_read, args=(reader, lines), daemon=True, name=READER).start()
     backend = Backend(draw, imported_early)
     _Server(lines, answer, backend).run()
     return backend
