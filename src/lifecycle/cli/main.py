@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import NoReturn
@@ -20,6 +21,8 @@ from lifecycle.runtime.signals import signals_raise
 
 def command() -> NoReturn:
     """Run the command line, and end the process."""
+    # What Hydra and the libraries make lives as long as the process: frequent collections find nothing.
+    gc.set_threshold(50_000, 10, 10)
     leave(main())
 
 
