@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 
+from lifecycle.contract import Samples, Split, Target
+from lifecycle.data.audit.audit import look_at
+from lifecycle.data.preprocessing import Preprocessing, learn_target
+from lifecycle.data.splits.rules import Shuffled
 from tests.conftest import Command, artifacts
 
 ROWS, WIDTH = 250_000, 100
@@ -100,3 +105,39 @@ def test_loading_a_csv_file_takes_little_more_than_its_numbers(tmp_path: Path) -
     rows, width = 1_000_000, 20
     csv.write_csv(table(rows, width), tmp_path / "a.csv", csv.WriteOptions(quoting_style="none"))
     assert peak(tmp_path, LOAD, "a.csv") < 2.2 * 4 * rows * width
+
+
+MANY = 4 * 2**20
+"""Rows, of which a copy of the target, or of the row numbers, takes 8 bytes each."""
+
+
+def bytes_a_row(work: Callable[[], object]) -> float:
+    """Return the most memory that a step takes at once for its arrays, by rows."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1] / MANY
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_steps_of_a_large_target_copy_it_once_at_most() -> None:
+    values = np.random.default_rng(0).normal(size=MANY)
+    values[7] = 1e6
+    every, target = np.arange(MANY), Target("y", "regression")
+    parts = Split(every[: MANY // 2], every[MANY // 2 : -MANY // 4], every[-MANY // 4 :])
+    found = []
+    assert bytes_a_row(lambda: found.append(look_at(lambda _: None, values, parts, target))) < 16
+    assert [(one.check, "1 value far" in str(one.what)) for one in found[0].findings] == [("outliers", True)]
+    encoder = learn_target(values, parts.train, target)[1]
+    encoded = []
+    assert bytes_a_row(lambda: encoded.append(Preprocessing(None, encoder).encode(values))) < 12
+    expected = encoder.transform(values.reshape(-1, 1)).ravel().astype(np.float32)
+    np.testing.assert_array_equal(encoded[0], expected)
+
+
+def test_a_split_holds_no_copy_of_all_row_numbers_that_it_does_not_use() -> None:
+    hashes = np.arange(MANY, dtype=np.uint64)
+    rows = np.broadcast_to(np.int64(0), MANY)
+    samples = Samples(np.empty((MANY, 0)), np.zeros(MANY), rows, hashes=hashes)
+    assert bytes_a_row(lambda: Shuffled().split_samples(samples, "regression", 0)) < 24

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -78,7 +79,8 @@ def load(
             plugin.check(in_memory.frame)
         return _load_frame(plugin, name, kind, seed, in_memory.frame, fold, True, in_memory.split, audited)
     if (table := large_table(plugin)) is not None:
-        with memory.kept():
+        # Not for rows on disk: freed memory that is kept would count in the limit that the user has set.
+        with nullcontext() if table.blocks.on_disk else memory.kept():
             return replace(load_large(table, name, kind, seed, fold, audited), dialect=table.dialect)
     frame = plugin.read() if frame is None else frame
     return _load_frame(plugin, name, kind, seed, frame, fold, audited=audited)

@@ -21,6 +21,9 @@ from lifecycle.data.columns.targets import as_labels, as_numbers, classes
 from lifecycle.errors import RequestError, Setting
 from lifecycle.runtime.lazy_imports import complete_skops
 
+VALUES_AT_ONCE = 2**20
+"""Values of a target that are scaled together, which bounds the memory."""
+
 NO_TRANSFORM = Setting("data.transform", "none")
 
 ROUNDING = 10 * float(np.finfo(np.float64).eps)
@@ -72,8 +75,13 @@ class Preprocessing:
             return np.asarray(self.target.transform(list(map(label_sets.split, targets))), dtype=np.float32)
         if isinstance(self.target, OrdinalEncoder):
             return np.asarray(self.target.transform(_column(targets)).ravel(), dtype=np.int64)
-        values = targets if self.target is None else self.target.transform(targets.reshape(-1, 1)).ravel()
-        return np.asarray(values, dtype=np.float32)
+        if self.target is None:
+            return np.asarray(targets, dtype=np.float32)
+        encoded = np.empty(len(targets), dtype=np.float32)
+        for start in range(0, len(targets), VALUES_AT_ONCE):  # scikit-learn copies what it scales, in double precision
+            some = slice(start, start + VALUES_AT_ONCE)
+            encoded[some] = self.target.transform(targets[some].reshape(-1, 1)).ravel()
+        return encoded
 
     @cached_property
     def serialized(self) -> bytes:

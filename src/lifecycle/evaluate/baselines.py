@@ -72,13 +72,10 @@ def _shares(data: Dataset) -> Baseline:
 
 def _values(data: Dataset, units: Units) -> list[Baseline]:
     """Predict the mean, or the median, of the training rows."""
-    labels = data.train.labels.astype(np.float64)
+    labels = np.asarray(data.train.labels, dtype=np.float64)  # not a copy: of millions of rows it fills the memory
     weights = data.train.weights
     constants = {"mean": np.average(labels, weights=weights), "median": median(labels, weights)}
-    return [
-        _of_values(data, units, name, f"{name} of {_whose(data)}", np.full(len(data.scored), value))
-        for name, value in constants.items()
-    ]
+    return [_of_value(data, units, name, f"{name} of {_whose(data)}", value) for name, value in constants.items()]
 
 
 def _whose(data: Dataset) -> str:
@@ -91,6 +88,15 @@ def _naive(data: Dataset, units: Units) -> list[Baseline]:
     known = {name: values for name, values in data.scored.naive.items() if np.isfinite(values).all()}
     names = sorted(known, key=LAST_VALUE.__eq__)  # False sorts before True: the last value comes last
     return [_of_values(data, units, name, name, known[name]) for name in names]
+
+
+def _of_value(data: Dataset, units: Units, name: str, meaning: str, value: float) -> Baseline:
+    """Return the baseline that predicts the same value for all rows, which is in memory once."""
+    rows = len(data.scored)
+    if data.scored.base is not None:
+        return _of_values(data, units, name, meaning, np.full(rows, value))
+    output = units.outputs(torch.full((1, 1), value, dtype=torch.float64))
+    return Baseline(name, meaning, output.expand(rows, 1), np.broadcast_to(np.float64(value), rows))
 
 
 def _of_values(data: Dataset, units: Units, name: str, meaning: str, values: np.ndarray[Any, Any]) -> Baseline:

@@ -34,9 +34,29 @@ def predict(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> pd.
 @phase("predict")
 def outputs_of(module: CompiledModel, batches: Batches, trainer: pl.Trainer) -> Tensor:
     """Return the outputs of the network for rows, ``(rows, num_outputs)`` logits or values, each once and in order."""
-    with memory.kept():
-        outputs: Any = trainer.predict(module, batches)
-    return torch.cat(outputs).cpu()
+    from pytorch_lightning import Callback
+
+    found: list[Tensor] = []
+
+    class Collect(Callback):
+        """Puts the outputs of each batch into one tensor; kept by themselves, they would divide the freed memory."""
+
+        def on_predict_batch_end(self, *about: Any) -> None:
+            outputs, index = about[2], about[4]
+            if not found:
+                with torch.inference_mode(False):
+                    shape = len(batches.inputs), *outputs.shape[1:]
+                    found.append(torch.empty(shape, dtype=outputs.dtype, device=outputs.device))
+            found[0][index * batches.batch_size :][: len(outputs)] = outputs
+
+    collect = Collect()
+    trainer.callbacks.append(collect)  # type: ignore[attr-defined]
+    try:
+        with memory.kept():
+            trainer.predict(module, batches, return_predictions=False)
+    finally:
+        trainer.callbacks.remove(collect)  # type: ignore[attr-defined]
+    return found[0].cpu()
 
 
 def passes(network: nn.Module, inputs: Tensor, rows_at_once: int) -> Tensor:

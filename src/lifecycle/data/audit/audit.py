@@ -22,6 +22,9 @@ AnyArray = np.ndarray[Any, Any]
 MOST_ROWS = 10_000
 """Rows of each part that are looked at."""
 
+ROWS_AT_ONCE = 2**20
+"""Values of a target that are compared together, which bounds the memory."""
+
 MOST_COLUMNS = 1000
 """Columns that are looked at."""
 
@@ -95,8 +98,7 @@ def look_at(
     parts = {"train": split.train, "validation": split.val, "test": split.test}
     parts = {name: rows for name, rows in parts.items() if len(rows)}
     found = [*_duplicates(hashes, labels, parts)]
-    rows = np.concatenate(list(parts.values()))
-    found += _of_target(labels, rows, parts, target, classes)
+    found += _of_target(labels, parts, target, classes)
     some = {name: _some(rows if among is None else rows[among[rows]]) for name, rows in parts.items()}
     some = {name: rows for name, rows in some.items() if len(rows)}
     if "train" not in some:
@@ -118,14 +120,12 @@ def look_at(
     return Audit(tuple(found), len(rows), len(labels), missing, not_checked)
 
 
-def _of_target(
-    labels: AnyArray, rows: AnyArray, parts: dict[str, AnyArray], target: Target, classes: AnyArray | None
-) -> list[Finding]:
+def _of_target(labels: AnyArray, parts: dict[str, AnyArray], target: Target, classes: AnyArray | None) -> list[Finding]:
     """Return what is found in the target alone."""
     if target.task == MULTILABEL:
         return [*_labels(labels, parts, target.name)]
     if target.task == "regression":
-        return [*_outliers(labels[rows], target.name)]
+        return [*_outliers(labels, parts, target.name)]
     return [*_classes(labels, parts, target.name, classes)]
 
 
@@ -199,17 +199,27 @@ def _rare(target: str, noun: str, names: AnyArray, sizes: AnyArray, in_train: An
     return found
 
 
-def _outliers(values: AnyArray, target: str) -> list[Finding]:
-    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
+def _outliers(labels: AnyArray, parts: dict[str, AnyArray], target: str) -> list[Finding]:
+    used = np.zeros(len(labels), dtype=bool)
+    for rows in parts.values():
+        used[rows] = True
+    # Of millions of rows, each copy takes as much memory as a feature: one is made, in which the quantiles are found.
+    low, median, high = np.quantile(labels[used], [0.25, 0.5, 0.75], overwrite_input=True)
     spread = (high - low) / NORMAL_RANGE
     if not spread:
         return []
-    far = np.flatnonzero(np.abs(values - median) > FAR * spread)
-    if not len(far):
+    count, worst, distance = 0, median, 0.0
+    for start in range(0, len(labels), ROWS_AT_ONCE):
+        some = slice(start, start + ROWS_AT_ONCE)
+        values = labels[some][used[some]]
+        far = np.abs(values - median)
+        count += int((far > FAR * spread).sum())
+        if len(far) and far.max() > distance:
+            worst, distance = values[far.argmax()], far.max()
+    if not count:
         return []
-    worst = values[far[np.abs(values[far] - median).argmax()]]
     what = (
-        f"{target}: {len(far)} value{'s' * (len(far) > 1)} far from all others, such as {worst:.6g} where half are "
+        f"{target}: {count} value{'s' * (count > 1)} far from all others, such as {worst:.6g} where half are "
         f"between {low:.6g} and {high:.6g}"
     )
     remedy = Either("Add loss=huber, on which they weigh less, or correct them", 'Use loss="huber", or correct them')

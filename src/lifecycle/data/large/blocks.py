@@ -121,14 +121,15 @@ class Blocks:
         """Return the offset to add to the values of :meth:`column`."""
         return 0.0 if number in self.tables else float(self._offsets[number, 0])
 
-    def column(self, number: int, rows: AnyArray) -> AnyArray:
+    def column(self, number: int, rows: AnyArray, out: AnyArray | None = None) -> AnyArray:
         """Return some rows of a column, ``(rows,) float32``, as differences to its offset.
 
         Args:
             number: of the column.
             rows: their numbers in increasing order, ``int64``.
+            out: ``(rows,) float32``, to which they are written; ``None``: a new array.
         """
-        out = np.empty(len(rows), dtype=np.float32)
+        out = np.empty(len(rows), dtype=np.float32) if out is None else out
         starts = np.arange(len(self._blocks) + 1) * self._rows
         ends = np.searchsorted(rows, starts)
         for block, (start, stop) in enumerate(itertools.pairwise(ends)):

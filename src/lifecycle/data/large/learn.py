@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -51,10 +52,11 @@ def learn(table: LargeTable, train: AnyArray, weights: AnyArray | None = None) -
     times = table.of_kind(TIME)
     columns = _columns(table)
     scaled = [*columns.numbers, *columns.booleans, *columns.ordered]
-    of_column = _divided(table, "numbers", scaled, lambda name: _statistics(table, name, train, weights))
-    of_times = _divided(table, "times", times, lambda name: _of_times(table, name, train, weights))
+    column = _TrainingRows(table, train)
+    of_column = _divided(table, "numbers", scaled, lambda name: _of_values(*column(name), weights))
+    of_times = _divided(table, "times", times, lambda name: _of_times(name, *column(name), weights))
     of_part = {part: Statistics(*one) for of_parts in of_times.values() for part, one in of_parts.items()}
-    categories = _divided(table, "categories", list(table.codes), lambda name: _present(table, name, train))
+    categories = _divided(table, "categories", list(table.codes), lambda name: _present(table, name, *column(name)))
     # A few rows with the same columns and categories are fitted; then the statistics are replaced by those of all
     # training rows. So the transformer is that of a small table, and the encoding is implemented once.
     texts = [TextColumn(table, name, train) for name in columns.texts]
@@ -70,6 +72,23 @@ def learn(table: LargeTable, train: AnyArray, weights: AnyArray | None = None) -
     for place, text in enumerate(texts):
         text.learn(transformer.named_transformers_[f"{TEXTS}{place}"])
     return transformer, texts
+
+
+class _TrainingRows:
+    """The training rows of columns, one after the other in the same memory of each thread.
+
+    A new array for each would be in the heap of the thread, which keeps its memory when the thread has ended.
+    """
+
+    def __init__(self, table: LargeTable, train: AnyArray) -> None:
+        self._table, self._train, self._memory = table, train, threading.local()
+
+    def __call__(self, name: str) -> tuple[AnyArray, float]:
+        """Return ``(train rows,) float32`` differences to an offset, until the next call in this thread; the offset."""
+        if not hasattr(self._memory, "values"):
+            self._memory.values = room(len(self._train), 1)[:, 0]
+        place = self._table.features.index(name)
+        return self._table.blocks.column(place, self._train, self._memory.values), self._table.blocks.offset(place)
 
 
 def _divided(table: LargeTable, step: str, names: list[str], function: Callable[[str], Any]) -> dict[str, Any]:
@@ -111,10 +130,8 @@ def held_out_gaps(table: LargeTable, train: AnyArray) -> tuple[list[str], list[s
     return held_out, empty
 
 
-def _of_times(table: LargeTable, name: str, train: AnyArray, weights: AnyArray | None) -> dict[str, Statistics]:
+def _of_times(name: str, stored: AnyArray, offset: float, weights: AnyArray | None) -> dict[str, Statistics]:
     """Return the statistics of the parts of a column of times, by the names of the parts that vary."""
-    place = table.features.index(name)
-    stored, offset = table.blocks.column(place, train), table.blocks.offset(place)
     first = float(np.nanmin(stored)) + offset if not np.isnan(stored).all() else 0.0
     since = float(dates.expand(moments(np.array([first])), [dates.ELAPSED])[dates.ELAPSED][0])
     found, varies = {}, {}
@@ -128,11 +145,6 @@ def _of_times(table: LargeTable, name: str, train: AnyArray, weights: AnyArray |
         varies[part] = bool(len(present) and (present != present[0]).any())
         found[part] = _of_values(values, shift, weights)
     return {f"{name}{steps.PART}{part}": found[part] for part in dates.kept(varies)}
-
-
-def _statistics(table: LargeTable, name: str, train: AnyArray, weights: AnyArray | None) -> Statistics:
-    place = table.features.index(name)
-    return _of_values(table.blocks.column(place, train), table.blocks.offset(place), weights)
 
 
 def _of_values(values: AnyArray, offset: float, weights: AnyArray | None) -> Statistics:
@@ -174,11 +186,10 @@ def _median(values: AnyArray) -> float:
     return float(values[half]) if len(values) % 2 else (float(values[:half].max()) + float(values[half])) / 2
 
 
-def _present(table: LargeTable, name: str, train: AnyArray) -> list[str | None]:
+def _present(table: LargeTable, name: str, stored: AnyArray, offset: float) -> list[str | None]:
     """Return the categories of a column in the training rows, with ``None`` where one is missing."""
     texts = [*table.codes[name].texts, None]
-    place = table.features.index(name)
-    codes = table.blocks.column(place, train) + np.float32(table.blocks.offset(place))
+    codes = stored + np.float32(offset)
     found, counts = np.unique(np.nan_to_num(codes, nan=len(texts) - 1).astype(np.int64), return_counts=True)
     counted: Counter[str | None] = Counter()
     for code, count in zip(found, counts.tolist(), strict=True):

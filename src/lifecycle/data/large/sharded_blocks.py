@@ -40,10 +40,10 @@ class ShardedBlocks:
         """Return the offset to add to the values of :meth:`column`."""
         return 0.0 if number in self.tables else self._first.offset(number)
 
-    def column(self, number: int, rows: AnyArray) -> AnyArray:
+    def column(self, number: int, rows: AnyArray, out: AnyArray | None = None) -> AnyArray:
         """Return some rows of a column; see :meth:`lifecycle.data.large.blocks.Blocks.column`."""
         ends = np.searchsorted(rows, self._starts)
-        out = np.empty(len(rows), dtype=np.float32)
+        out = np.empty(len(rows), dtype=np.float32) if out is None else out
         for place, shard in enumerate(self._shards):
             start, stop = ends[place : place + 2]
             if stop > start:

@@ -90,7 +90,7 @@ def _shuffled(counts: tuple[int, int, int], seed: int) -> Split:
         rest, held_out = drawn(len(part), num_test)
         part[held_out] = 2
     if num_val:
-        _, held_out = drawn(num_train + num_val, num_val)
+        held_out = drawn(num_train + num_val, num_val)[1]
         part[held_out if rest is None else rest[held_out]] = 1
     rest = held_out = None  # views of all row numbers
     train, val, test = (np.flatnonzero(part == number) for number in range(3))

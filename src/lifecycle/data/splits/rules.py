@@ -62,10 +62,10 @@ class Shuffled(Shares):
         """
         import numpy as np
 
-        every = np.arange(len(samples.rows))
         if self.rule == NONE:
+            every = np.arange(len(samples.rows))
             return Split(every, every[:0], every[:0], (ALL_TRAIN,))
-        counts = self.counts(len(every))
+        counts = self.counts(len(samples.rows))
         seed = seed if self.split_seed is None else self.split_seed
         return self._drawn(samples, counts, task, seed, self.test_rows)
 
