@@ -17,6 +17,7 @@ from lifecycle.data.columns.meaning.convert import are_truths, converted
 from lifecycle.data.columns.meaning.infer import Found, Hints, infer, number_or_time
 from lifecycle.data.columns.meaning.meaning import DURATIONS, Meaning, of_types
 from lifecycle.data.kinds.table import Table
+from lifecycle.data.load import load
 from lifecycle.errors import COMMAND_LINE, RequestError
 from tests.rows import TableRows, held_out, load_rows
 
@@ -344,6 +345,17 @@ def test_units_that_differ_and_identifiers_stay_categories_and_are_reported() ->
         "w: numbers of several units (kg, g) are categories. Give one unit to make them numbers",
         "id: 40 different texts in 40 rows, an identifier rather than categories. Add data.drop=[id]",
     ]
+
+
+def test_identifiers_are_named_once_in_the_line_of_the_audit() -> None:
+    ids = [f"A{row}x" for row in range(ROWS)]
+    rows = pd.DataFrame({"id": ids, "ref": ids[::-1], "near": [*ids[:-1], ids[0]], "y": np.arange(ROWS) / 7})
+    data = load(TableRows(frame=rows), "mine", "table", 0, audited=True)
+    assert data.audit is not None
+    assert data.audit.identifiers == ["id", "ref"]
+    nearly = "near: 39 different texts in 40 rows, an identifier rather than categories. Add data.drop=[near]"
+    assert [COMMAND_LINE.text(note) for note in data.notes] == [nearly]
+    assert len(load(TableRows(frame=rows), "mine", "table", 0).notes) == 3  # without an audit
 
 
 def test_too_many_identifiers_are_refused_with_the_options(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from lifecycle.contract import Fold, Split, Target
 from lifecycle.data.assembly import as_targets, spec_of
 from lifecycle.data.audit import sentinels
-from lifecycle.data.audit.audit import hashes_of_audit, look_at
+from lifecycle.data.audit.audit import hashes_of_audit, look_at, not_repeated
 from lifecycle.data.audit.findings import Audit, named
 from lifecycle.data.audit.table_checks import Whole
 from lifecycle.data.columns import missing_values, targets, weights
@@ -53,7 +53,7 @@ def load_large(
     drawn = _draw(table, found, target, seed, of_rows, fold)
     of_train = None if of_rows is None else of_rows[drawn.train]
     task, encoder = found.learn(drawn.train, target, of_train)
-    notes = tuple(_notes(table, name, drawn.train, target.task))
+    notes = _notes(table, name, drawn.train, target.task)
     audit = _audit(table, found, drawn, target) if audited else None
     _trim(table)
     transformer, texts = learn(table, drawn.train, of_train)
@@ -73,7 +73,7 @@ def load_large(
         digest=table.digest,
         columns=tuple(table.features),
         column_kinds=table.column_kinds,
-        notes=notes,
+        notes=not_repeated(notes, audit, table.blocks.num_rows),
         weight=table.plugin.weight,
         plugin=table.plugin,
         task_choice=_choice(table, target),
