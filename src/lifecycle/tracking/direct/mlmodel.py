@@ -23,7 +23,6 @@ from lifecycle.runtime.digests import sha256
 from lifecycle.tracking.direct import rows
 from lifecycle.tracking.messages import LogModel
 from lifecycle.tracking.provenance import COMMIT, versions
-from lifecycle.tracking.transfer.local import TABLES
 from lifecycle.tracking.transfer.locations import path_of
 
 LOADER = "lifecycle.saved"
@@ -101,7 +100,7 @@ def _add_scores(database: sqlite3.Connection, own: str, run: str, experiment: in
     found = "SELECT key, timestamp, step, value, is_nan FROM metrics WHERE run_uuid = ? AND step = ?"
     points = database.execute(found, (run, step)).fetchall()
     at_step = [
-        (own, key, at, step, None if nan else value, experiment, run, None, None, None)
+        (own, key, at, step, None if nan else value, experiment, run, None, None)
         for key, at, step, value, nan in points
     ]
     named = (
@@ -111,13 +110,11 @@ def _add_scores(database: sqlite3.Connection, own: str, run: str, experiment: in
     data = database.execute(named, (run,)).fetchone() or (None, None)
     last = "SELECT key, timestamp, step, value FROM latest_metrics WHERE run_uuid = ? AND step <> ? AND NOT is_nan"
     final = [
-        (own, key, at, step, value, experiment, run, None, *data)
+        (own, key, at, step, value, experiment, run, *data)
         for key, at, step, value in database.execute(last, (run, step))
         if not key.startswith(OF_EPOCHS)
     ]
-    columns = f"{TABLES['logged_model_metrics']}, dataset_uuid, dataset_name, dataset_digest"
-    add = f"INSERT INTO logged_model_metrics ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - ours
-    database.executemany(add, at_step + final)
+    rows.insert(database, "logged_model_metrics", at_step + final)
 
 
 def _write_folder(folder: Path, place: str, own: str, run: str, message: LogModel) -> None:

@@ -42,7 +42,7 @@ TABLES = {
     "logged_model_params": "model_id, experiment_id, param_key, param_value",
     "logged_model_tags": "model_id, experiment_id, tag_key, tag_value",
     "logged_model_metrics": "model_id, metric_name, metric_timestamp_ms, metric_step, metric_value, experiment_id, "
-    "run_id",
+    "run_id, dataset_name, dataset_digest",
 }
 """The columns that are read and written, by table."""
 
@@ -271,6 +271,7 @@ def _experiment(folder: Path, database: sqlite3.Connection, name: str) -> tuple[
 def _rows(copy: RunCopy, experiment: int, address: str) -> dict[str, list[tuple[Any, ...]]]:
     files, times = f"{address}/{copy.id}/artifacts", (copy.started, copy.ended)
     kept = [_stored(point) for point in copy.points]
+    data = (copy.datasets[0].name, copy.datasets[0].digest) if copy.datasets else (None, None)
     latest: dict[str, tuple[str, float, int, int, bool]] = {}
     for row in sorted(kept, key=lambda row: (row[3], row[2], row[1])):
         latest[row[0]] = row
@@ -292,7 +293,11 @@ def _rows(copy: RunCopy, experiment: int, address: str) -> dict[str, list[tuple[
         for table, values in (("logged_model_params", model.params), ("logged_model_tags", model.tags)):
             rows.setdefault(table, []).extend((model.id, experiment, key, value) for key, value in values.items())
         rows.setdefault("logged_model_metrics", []).extend(
-            (model.id, key, when, step, None if is_nan else value, experiment, copy.id)
+            # As they were recorded: those of the epoch of the weights are of no data set.
+            (
+                *(model.id, key, when, step, None if is_nan else value, experiment, copy.id),
+                *((None, None) if step == model.step else data),
+            )
             for key, value, when, step, is_nan in map(_stored, model.points)
         )
     return rows
