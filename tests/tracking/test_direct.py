@@ -121,14 +121,10 @@ def both(store: Store, mlflows: Any, trained: Path, tmp_path: Path) -> tuple[str
 def rows_of(table: str, run: str) -> list[dict[str, Any]]:
     """Return the rows of a run, without what differs from run to run."""
     columns = TABLES[table]
-    if table == "logged_model_metrics":
-        columns += ", dataset_name, dataset_digest"
     where = OF_A_RUN.get(table, "run_uuid IN (?, ?)")
     with closing(sqlite3.connect("mlruns/mlflow.db")) as database:
         found = database.execute(f"SELECT {columns} FROM {table} WHERE {where}", (run, run)).fetchall()
     named = [dict(zip(columns.split(", "), row, strict=True)) for row in found]
-    # MLflow names the file of this test as the source of a model, and its branch.
-    named = [row for row in named if not str(row.get("tag_key")).startswith("mlflow.source")]
     kept = [{name: value for name, value in row.items() if name not in OWN} for row in named]
     return sorted(kept, key=str)
 

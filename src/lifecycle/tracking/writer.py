@@ -13,7 +13,7 @@ from lifecycle import layout
 from lifecycle.layout import DATA_DIGEST
 from lifecycle.tracking import search
 from lifecycle.tracking.direct.client import DirectClient
-from lifecycle.tracking.direct.mlmodel import NOT_IN_NAMES, OF_EPOCHS
+from lifecycle.tracking.direct.mlmodel import NOT_IN_NAMES, OF_EPOCHS, OF_SOURCE
 from lifecycle.tracking.messages import (
     LogDataset,
     LogFigures,
@@ -151,7 +151,20 @@ class RunWriter:
             pip_requirements=[f"{name}=={version}" for name, version in versions().items() if name != "python"],
             signature=signature_of(message.columns, message.outputs, message.params),
         )
+        self._set_source(run, logged.model_id)
         self._score_model(run, logged.model_id, message.step)
+
+    def _set_source(self, run: Any, model_id: str) -> None:
+        """Give a model the source of its run: MLflow names the module of this process, with the commit of its folder.
+
+        Where the path of that module contains "git", the page of the model would show it as a link.
+        """
+        wanted = {name: text for name, text in run.data.tags.items() if name.startswith(OF_SOURCE)}
+        found = self.client.get_logged_model(model_id).tags
+        for name in found.keys() - wanted:
+            if name.startswith(OF_SOURCE):
+                self.client.delete_logged_model_tag(model_id, name)
+        self.client.set_logged_model_tags(model_id, wanted)
 
     def _score_model(self, run: Any, model_id: str, step: int) -> None:
         """Give a model the final scores of its run, and with them its data set; it has those of ``step`` already."""

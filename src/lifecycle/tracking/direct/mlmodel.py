@@ -22,7 +22,7 @@ from lifecycle import layout
 from lifecycle.runtime.digests import sha256
 from lifecycle.tracking.direct import rows
 from lifecycle.tracking.messages import LogModel
-from lifecycle.tracking.provenance import COMMIT, versions
+from lifecycle.tracking.provenance import versions
 from lifecycle.tracking.transfer.locations import path_of
 
 LOADER = "lifecycle.saved"
@@ -33,6 +33,9 @@ READY = 2
 
 NOT_IN_NAMES = re.compile(r"[/:.%\"']")
 """Characters that MLflow refuses in the name of a model."""
+
+OF_SOURCE = "mlflow.source."
+"""Beginning of the names of tags of a run that its model has too; the page of the model shows them as "Logged from"."""
 
 OF_EPOCHS = ("train_", "val_", "lr", "epoch")
 """Beginnings of the names of scores that a run has once an epoch."""
@@ -88,8 +91,7 @@ def is_same(saved: Path, folder: Path) -> bool:
 def _tags(database: sqlite3.Connection, run: str) -> dict[str, str]:
     """Return the tags of a model: who made it, and with what."""
     of_run = dict(database.execute("SELECT key, value FROM tags WHERE run_uuid = ?", (run,)))
-    named = ("mlflow.source.name", "mlflow.source.type", COMMIT)
-    found = {name: of_run[name] for name in named if name in of_run}
+    found = {name: text for name, text in of_run.items() if name.startswith(OF_SOURCE)}
     with suppress(OSError, KeyError, ImportError):  # an id without an entry, as in some containers
         found["mlflow.user"] = getpass.getuser()
     return found
