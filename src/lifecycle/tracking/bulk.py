@@ -25,6 +25,7 @@ from filelock import FileLock
 
 from lifecycle import layout
 from lifecycle.config.schema import Request, TrackingConfig
+from lifecycle.config.tracking_address import identity
 from lifecycle.credentials import masked
 from lifecycle.errors import TrackingError
 from lifecycle.runtime.processes import signals_ignored
@@ -157,7 +158,7 @@ class BulkStore:
         if self._server is not None:
             config, is_sent = self._config, self._config.checkpoints == "server"
             for run in ids:
-                entry = outbox.Entry(run, masked(self._server), config.artifacts, is_sent)
+                entry = outbox.Entry(run, identity(self._server), config.artifacts, is_sent)
                 outbox.put(self.folder, entry)
 
     def _end(self, runs: Sequence[Run], error: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
-from lifecycle.credentials import masked
+from lifecycle.config.tracking_address import identity
 from lifecycle.errors import RequestError, TrackingError
 from lifecycle.tracking import model_registry, search
 from lifecycle.tracking.messages import SendRuns
@@ -53,7 +53,7 @@ class Dispatch:
             config: names the server.
             then: the server that has the run already.
         """
-        server = masked(config.server) if config.server else then
+        server = identity(config.server) if config.server else then
         if server is not None:
             outbox.put(folder, outbox.Entry(run_id, server, config.artifacts, config.checkpoints == "server"))
         self.start(folder, config)

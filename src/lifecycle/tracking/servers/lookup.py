@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lifecycle import layout
-from lifecycle.credentials import masked
+from lifecycle.config.tracking_address import identity
 from lifecycle.errors import LifecycleError, RequestError, Setting, TrackingError
 from lifecycle.tracking import ranking, search
 from lifecycle.tracking.model_registry import model_of, quoted, version_of
@@ -29,7 +29,7 @@ class Lookup:
     Attributes:
         store: the local database.
         client: ``mlflow.MlflowClient`` of the server.
-        address: of the server, without credentials.
+        address: what the server is known by, see :func:`lifecycle.config.tracking_address.identity`.
     """
 
     store: Store
@@ -175,7 +175,7 @@ class Lookup:
 
 def lookup_of(store: Store, address: str) -> Lookup:
     """Return the runs of a folder and of a server."""
-    return Lookup(store, remote.client_of(address), masked(address))
+    return Lookup(store, remote.client_of(address), identity(address))
 
 
 def foreign(client: Any, run: Any) -> RunRecord:
