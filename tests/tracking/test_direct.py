@@ -18,7 +18,6 @@ import yaml
 from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import TrackingError
-from lifecycle.tracking import search
 from lifecycle.tracking.direct import rows
 from lifecycle.tracking.direct.client import DirectClient, is_possible
 from lifecycle.tracking.messages import (
@@ -33,6 +32,7 @@ from lifecycle.tracking.messages import (
     LogText,
     SetTags,
 )
+from lifecycle.tracking.models.logged import last_model
 from lifecycle.tracking.store import Store, close_dead_runs, database_uri, open_store
 from lifecycle.tracking.transfer.local import TABLES
 from lifecycle.tracking.writer import DirectWriter, RunWriter, writer_of
@@ -144,7 +144,7 @@ def test_the_rows_and_the_files_are_those_of_mlflows_client(both: tuple[str, str
 
 
 def test_the_model_is_mlflows_model(both: tuple[str, str], mlflows: Any) -> None:
-    theirs, ours = (search.last_model(mlflows, mlflows.get_run(run)) for run in both)
+    theirs, ours = (last_model(mlflows, mlflows.get_run(run)) for run in both)
     folders = [Path(model.artifact_location.removeprefix("file://")) for model in (theirs, ours)]
     files = [{str(file.relative_to(folder)) for file in folder.rglob("*")} for folder in folders]
     assert files[0] == files[1]

@@ -231,7 +231,7 @@ def histories(which: Which, run: FoundRun) -> dict[str, list[tuple[int, float]]]
 
 
 def register(found: FoundRun, name: str, aliases: list[str]) -> Registered:
-    """Register the model of a run; see :mod:`lifecycle.tracking.model_registry`."""
+    """Register the model of a run; see :mod:`lifecycle.tracking.models.registry`."""
     assert found.id is not None  # noqa: S101 - the command refuses a folder
     place = found.tracking or TrackingConfig()
     which = Which(

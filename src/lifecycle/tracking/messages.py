@@ -127,7 +127,7 @@ class GetHistories(StoreMessage[RecordedPoints]):
 
 @dataclass(frozen=True)
 class RegisterModel(StoreMessage[Registered]):
-    """Message to register the model of a run; see :func:`lifecycle.tracking.model_registry.register`."""
+    """Message to register the model of a run; see :func:`lifecycle.tracking.models.registry.register`."""
 
     reply = Registered
     run_id: str

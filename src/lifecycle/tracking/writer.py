@@ -11,9 +11,7 @@ from typing import Any
 
 from lifecycle import layout
 from lifecycle.layout import DATA_DIGEST
-from lifecycle.tracking import search
 from lifecycle.tracking.direct.client import DirectClient
-from lifecycle.tracking.direct.mlmodel import NOT_IN_NAMES, OF_EPOCHS, OF_SOURCE
 from lifecycle.tracking.messages import (
     LogDataset,
     LogFigures,
@@ -28,9 +26,10 @@ from lifecycle.tracking.messages import (
     RepeatableMessage,
     SetTags,
 )
+from lifecycle.tracking.models.logged import LOADER, OF_EPOCHS, OF_SOURCE, is_saved, name_of
+from lifecycle.tracking.models.signature import signature_of
 from lifecycle.tracking.pages import tags
 from lifecycle.tracking.provenance import installed, version_tags, versions
-from lifecycle.tracking.signature import signature_of
 from lifecycle.tracking.store import artifacts
 
 MAX_METRICS, MAX_PARAMS = 1000, 100
@@ -137,16 +136,16 @@ class RunWriter:
         from mlflow.models import Model
 
         run = self.client.get_run(self.run_id)
-        if search.is_saved(self.client, run, Path(message.folder)):
+        if is_saved(self.client, run, Path(message.folder)):
             return  # the run was killed after its model was logged, and has been resumed
         # With pip_requirements, as MLflow would otherwise load the model once more to infer them.
         logged = Model.log(
             artifact_path=None,  # since MLflow 3 a model is an entity with its own artifacts, not a folder of the run's
-            name=_model_name(message.name),
+            name=name_of(message.name),
             flavor=mlflow.pyfunc,
             run_id=self.run_id,
             step=message.step,  # MLflow gives the model the run's scores of this step
-            loader_module="lifecycle.saved",  # written into every model: the path must stay
+            loader_module=LOADER,
             data_path=message.folder,
             pip_requirements=[f"{name}=={version}" for name, version in versions().items() if name != "python"],
             signature=signature_of(message.columns, message.outputs, message.params),
@@ -182,10 +181,6 @@ class RunWriter:
         ]
         if scores:
             self.client.log_batch(self.run_id, metrics=scores)
-
-
-def _model_name(name: str) -> str:
-    return NOT_IN_NAMES.sub("-", name) or "model"
 
 
 class DirectWriter(RunWriter):

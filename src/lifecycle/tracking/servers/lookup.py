@@ -10,7 +10,8 @@ from lifecycle import layout
 from lifecycle.config.tracking_address import identity
 from lifecycle.errors import LifecycleError, RequestError, Setting, TrackingError
 from lifecycle.tracking import ranking, search
-from lifecycle.tracking.model_registry import model_of, quoted, version_of
+from lifecycle.tracking.filters import of_tag
+from lifecycle.tracking.models.registry import model_of, version_of
 from lifecycle.tracking.pages import tags
 from lifecycle.tracking.replies import RunRecord
 from lifecycle.tracking.servers import fetch, remote, remote_models
@@ -130,7 +131,7 @@ class Lookup:
             experiment = self.client.get_experiment_by_name(name)
             if experiment is None:
                 return []
-            words = f"tags.`{layout.SWEEP}` = {quoted(sweep)}" if sweep not in (None, search.LATEST) else ""
+            words = "" if sweep is None or sweep == search.LATEST else of_tag(layout.SWEEP, sweep)
             return list(
                 self.client.search_runs(
                     [experiment.experiment_id], words, max_results=MOST_RUNS, order_by=["attributes.start_time DESC"]
