@@ -81,6 +81,7 @@ def load(
         with memory.kept():
             return replace(load_large(table, name, kind, seed, fold, audited), dialect=table.dialect)
     frame = plugin.read() if frame is None else frame
+    place(plugin, list(map(str, frame.columns)))  # where another plugin read the frame
     return _load_frame(plugin, name, kind, seed, frame, fold, audited=audited)
 
 
@@ -95,8 +96,6 @@ def _load_frame(
     fixed_split: Split | None = None,
     audited: bool = False,
 ) -> Dataset:
-    if not in_memory:
-        place(plugin, list(map(str, frame.columns)))  # where another plugin read the frame
     configured, plugin = plugin, resolved(plugin, frame, fold)
     target = plugin.describe_target(frame)
     all_samples = _with_targets(plugin.samples(frame), target, name)
