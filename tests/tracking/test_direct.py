@@ -18,6 +18,7 @@ import yaml
 from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import TrackingError
+from lifecycle.tracking.database.tables import TABLES
 from lifecycle.tracking.direct import rows
 from lifecycle.tracking.direct.client import DirectClient, is_possible
 from lifecycle.tracking.messages import (
@@ -34,7 +35,6 @@ from lifecycle.tracking.messages import (
 )
 from lifecycle.tracking.models.logged import last_model
 from lifecycle.tracking.store import Store, close_dead_runs, database_uri, open_store
-from lifecycle.tracking.transfer.local import TABLES
 from lifecycle.tracking.writer import DirectWriter, RunWriter, writer_of
 from tests.conftest import artifacts, ready
 

@@ -33,7 +33,7 @@ from lifecycle.runs import outcome as outcomes
 from lifecycle.runtime import process_state
 from lifecycle.runtime.memory import free_memory
 from lifecycle.tracking import failures
-from lifecycle.tracking.bulk import BulkStore
+from lifecycle.tracking.direct.bulk import BulkStore
 from lifecycle.tracking.messages import FinishRun
 from lifecycle.tracking.run import Run, log_record, log_settings
 

@@ -99,7 +99,7 @@ class _Execution:
 
         with lazy_imports.quick_imports():
             from lifecycle.runs import group
-        from lifecycle.tracking import bulk
+        from lifecycle.tracking.direct import bulk
 
         plan, jobs = self._plan, self._jobs
         if not bulk.is_known(plan.tracking):

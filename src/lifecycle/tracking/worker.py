@@ -28,7 +28,7 @@ from lifecycle.runtime.paths import shown
 from lifecycle.runtime.processes import ENDING
 from lifecycle.tracking import store
 from lifecycle.tracking.backend import Backend
-from lifecycle.tracking.database_faults import explained, is_busy, is_free, plain
+from lifecycle.tracking.database.faults import explained, is_busy, is_free, plain
 from lifecycle.tracking.messages import (
     Answer,
     CreateRun,

@@ -34,7 +34,6 @@ from lifecycle.tracking.store import artifacts
 
 MAX_METRICS, MAX_PARAMS = 1000, 100
 """Of one request; MLflow's REST API refuses more, and its database store keeps the same limits."""
-MAX_TAG_CHARACTERS = 5000
 
 Draw = Callable[[Path, "LogFigures"], None]
 """Draws the figures of a run into a folder."""
@@ -100,7 +99,7 @@ class RunWriter:
     def _tags(self, message: SetTags) -> None:
         from mlflow.entities import RunTag
 
-        listed = [RunTag(tags.stored(name), value[:MAX_TAG_CHARACTERS]) for name, value in message.tags.items()]
+        listed = [RunTag(name, text) for name, text in tags.as_stored(message.tags).items()]
         self.client.log_batch(self.run_id, tags=listed)
 
     @write.register

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from lifecycle.tracking.direct import rows
+from lifecycle.tracking.database.tables import insert
 from lifecycle.tracking.messages import LogModel
 from lifecycle.tracking.models.logged import LOADER, OF_EPOCHS, OF_SOURCE, is_same, name_of
 from lifecycle.tracking.provenance import user, versions
@@ -58,12 +58,12 @@ def record(database: sqlite3.Connection, message: LogModel, run: str, experiment
         run,
         None,
     )
-    rows.insert(database, "logged_models", [row])
+    insert(database, "logged_models", [row])
     params = database.execute("SELECT key, value FROM params WHERE run_uuid = ?", (run,)).fetchall()
-    rows.insert(database, "logged_model_params", [(own, experiment, key, value) for key, value in params])
+    insert(database, "logged_model_params", [(own, experiment, key, value) for key, value in params])
     tags = _tags(database, run).items()
-    rows.insert(database, "logged_model_tags", [(own, experiment, key, value) for key, value in tags])
-    rows.insert(database, "inputs", [(uuid.uuid4().hex, "RUN_OUTPUT", run, "MODEL_OUTPUT", own, message.step)])
+    insert(database, "logged_model_tags", [(own, experiment, key, value) for key, value in tags])
+    insert(database, "inputs", [(uuid.uuid4().hex, "RUN_OUTPUT", run, "MODEL_OUTPUT", own, message.step)])
     _add_scores(database, own, run, experiment, message.step)
 
 
@@ -92,7 +92,7 @@ def _add_scores(database: sqlite3.Connection, own: str, run: str, experiment: in
         for key, at, step, value in database.execute(last, (run, step))
         if not key.startswith(OF_EPOCHS)
     ]
-    rows.insert(database, "logged_model_metrics", at_step + final)
+    insert(database, "logged_model_metrics", at_step + final)
 
 
 def _write_folder(folder: Path, place: str, own: str, run: str, message: LogModel) -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 from lifecycle import layout
 from lifecycle.errors import TrackingError
+from lifecycle.tracking.database.tables import Point
 from lifecycle.tracking.filters import of_tag
 from lifecycle.tracking.servers import answers, databases
 from lifecycle.tracking.transfer import timeouts
-from lifecycle.tracking.transfer.run_copy import DatasetCopy, Point, RunCopy
+from lifecycle.tracking.transfer.run_copy import DatasetCopy, RunCopy
 
 SECONDS_OF_REQUEST = 10
 """How long a request waits for an answer."""
