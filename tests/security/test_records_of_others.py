@@ -15,8 +15,8 @@ import pytest
 from omegaconf import OmegaConf
 
 import lifecycle as package
-from lifecycle.config import request_record, seals
 from lifecycle.config.compose import compose
+from lifecycle.config.records import request_record, seals
 from lifecycle.config.schema import SweepConfig, TrackingConfig
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError

@@ -12,8 +12,8 @@ from omegaconf import MISSING, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lifecycle.checks import in_range, one_of
-from lifecycle.config import expressions
 from lifecycle.config.fields import option
+from lifecycle.config.records import expressions
 from lifecycle.config.tracking_address import LOCAL, check_folder, check_server, check_usable, server_of
 from lifecycle.contract import DataPlugin, Fold, ModelPlugin
 from lifecycle.credentials import masked

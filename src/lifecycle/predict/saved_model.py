@@ -23,7 +23,7 @@ import skops.io
 
 from lifecycle import registry
 from lifecycle.capabilities import TakesNetwork, transform_of
-from lifecycle.config import expressions
+from lifecycle.config.records import expressions
 from lifecycle.contract import LOG, DataSpec
 from lifecycle.credentials import is_credential
 from lifecycle.data.columns.missing_values import REFUSE

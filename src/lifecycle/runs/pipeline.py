@@ -17,7 +17,7 @@ from lifecycle.capabilities import path_of
 from lifecycle.compile import losses, metrics, optimization
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.scores import prefixed
-from lifecycle.config.request_record import not_repeatable
+from lifecycle.config.records.request_record import not_repeatable
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request
 from lifecycle.config.tasks import OwnName

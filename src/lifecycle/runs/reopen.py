@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from lifecycle import layout
-from lifecycle.config import request_record
+from lifecycle.config.records import request_record
 from lifecycle.config.schema import Request
 from lifecycle.credentials import masked_word
 from lifecycle.tracking import provenance

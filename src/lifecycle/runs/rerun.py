@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from omegaconf import OmegaConf
 
 from lifecycle import layout
-from lifecycle.config import request_record
+from lifecycle.config.records import request_record
 from lifecycle.config.schema import Request
 from lifecycle.errors import LifecycleError, RequestError, as_typed
 from lifecycle.runs import reopen

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from lifecycle import layout
-from lifecycle.config import request_record
+from lifecycle.config.records import request_record
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import Job, Request, SweepJob
 from lifecycle.credentials import hiding

@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from lifecycle import layout
-from lifecycle.config.request_record import place, requests_of
+from lifecycle.config.records.request_record import place, requests_of
 from lifecycle.config.schema import Request, SweepJob
 from lifecycle.credentials import masked
 from lifecycle.errors import LifecycleError, Pruned

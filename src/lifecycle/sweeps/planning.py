@@ -10,10 +10,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lifecycle.config import request_record
 from lifecycle.config.compose import request_of
 from lifecycle.config.explain import COMPOSING, explain
 from lifecycle.config.options import CHOICES, EXPERIMENT
+from lifecycle.config.records import request_record
 from lifecycle.config.resolve import resolve
 from lifecycle.config.schema import CvConfig, Job, Request, SweepConfig, build
 from lifecycle.config.structured import copied, without

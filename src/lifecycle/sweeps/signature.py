@@ -35,7 +35,7 @@ def signature_of(record: Mapping[str, Any], data: str, code: Mapping[str, str]) 
     """Return the signature of a job, a SHA-256 in hexadecimal.
 
     Args:
-        record: of its request, see :func:`lifecycle.config.request_record.record_of`.
+        record: of its request, see :func:`lifecycle.config.records.request_record.record_of`.
         data: digest of its data.
         code: see :func:`code_of`.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lifecycle import layout
-from lifecycle.config.request_record import FROM_PYTHON
+from lifecycle.config.records.request_record import FROM_PYTHON
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.credentials import masked
 from lifecycle.errors import Interrupted, LifecycleError, PluginError

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle import layout
-from lifecycle.config import request_record
 from lifecycle.config.fields import option
+from lifecycle.config.records import request_record
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.config.tracking_address import LOCAL
 from lifecycle.credentials import MASK
@@ -105,7 +105,7 @@ class FoundRun:
         )
 
     def record(self) -> dict[str, Any]:
-        """Return the request record of the run; see :mod:`lifecycle.config.request_record`.
+        """Return the request record of the run; see :mod:`lifecycle.config.records.request_record`.
 
         Raises:
             RequestError: there is no such record.

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from lifecycle import layout
-from lifecycle.config import request_record
-from lifecycle.config.request_record import not_repeatable
+from lifecycle.config.records import request_record
+from lifecycle.config.records.request_record import not_repeatable
 from lifecycle.config.schema import Request, SweepJob
 from lifecycle.config.tracking_address import LOCAL
 from lifecycle.contract import DataSpec
