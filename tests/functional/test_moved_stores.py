@@ -20,7 +20,7 @@ from lifecycle import layout
 from lifecycle.cli.main import main
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import RequestError
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.files.digests import sha256
 from lifecycle.tracking.models.registry import register
 from lifecycle.tracking.store import database_uri, open_store
 from lifecycle.tracking.transfer import locations

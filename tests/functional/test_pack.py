@@ -20,7 +20,7 @@ from filelock import FileLock
 from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import TrackingError
-from lifecycle.runtime import disk
+from lifecycle.runtime.files import disk
 from lifecycle.tracking.models.logged import last_model
 from lifecycle.tracking.store import database_uri, open_store
 from lifecycle.tracking.transfer import archive, local, server

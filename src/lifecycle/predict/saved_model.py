@@ -34,7 +34,7 @@ from lifecycle.errors import LifecycleError, RequestError, SavedModelError, Text
 from lifecycle.layout import MANIFEST, PREPROCESSING, WEIGHTS
 from lifecycle.predict import expected_size
 from lifecycle.predict.trained_model import Preparation, TrainedModel
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.files.digests import sha256
 
 FORMAT = 1
 

@@ -16,7 +16,7 @@ from lifecycle.capabilities import large_file_of
 from lifecycle.config.schema import Job
 from lifecycle.data.digests import digest
 from lifecycle.data.resolving import resolved
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.files.digests import sha256
 
 NO_RESULTS = ("tracking", "verbose", "profile", "audit")
 """Groups and fields of a configuration on which no result depends."""

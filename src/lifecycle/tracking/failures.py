@@ -14,7 +14,7 @@ from lifecycle.config.schema import TrackingConfig
 from lifecycle.credentials import masked
 from lifecycle.errors import Interrupted, LifecycleError, PluginError
 from lifecycle.runtime.faults import Cures, explanation
-from lifecycle.runtime.paths import shown
+from lifecycle.runtime.files.paths import shown
 from lifecycle.runtime.processes import signals_ignored
 from lifecycle.tracking.client import ENDS_WITHIN
 from lifecycle.tracking.messages import FailRun, Message, Reply

@@ -15,7 +15,7 @@ from lifecycle.config.schema import TrackingConfig
 from lifecycle.config.tracking_address import LOCAL
 from lifecycle.credentials import MASK
 from lifecycle.errors import RequestError, SavedModelError, Setting
-from lifecycle.runtime.paths import link_out
+from lifecycle.runtime.files.paths import link_out
 from lifecycle.tracking import client
 from lifecycle.tracking.messages import (
     CloseDeadRuns,

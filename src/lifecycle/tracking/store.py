@@ -17,9 +17,9 @@ from filelock import FileLock, Timeout
 from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import DiskError, LifecycleError, RequestError, Setting, did_you_mean
-from lifecycle.runtime import locks
 from lifecycle.runtime.faults import is_full
-from lifecycle.runtime.paths import shown
+from lifecycle.runtime.files import locks
+from lifecycle.runtime.files.paths import shown
 from lifecycle.tracking.database import faults
 from lifecycle.tracking.direct import rows
 from lifecycle.tracking.direct.client import DirectClient, is_possible

@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 from lifecycle.errors import LifecycleError, RequestError
 from lifecycle.runtime.endings import leave
 from lifecycle.runtime.faults import is_full
-from lifecycle.runtime.paths import shown
+from lifecycle.runtime.files.paths import shown
 from lifecycle.runtime.processes import ENDING
 from lifecycle.tracking import store
 from lifecycle.tracking.backend import Backend

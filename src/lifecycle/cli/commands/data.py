@@ -163,7 +163,7 @@ def _print_card(
     """Print lines about the data, a table of the columns, and where the data are from."""
     from lifecycle.data.columns.kinds import column_kinds
     from lifecycle.data.digests import digest
-    from lifecycle.runtime.digests import sha256
+    from lifecycle.runtime.files.digests import sha256
 
     recorded = job.request.recorded["data"]
     about = {title: recorded.get(title.lower()) or "not stated" for title in ("Source", "Licence", "Note")}

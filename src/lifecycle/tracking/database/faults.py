@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lifecycle import layout
 from lifecycle.errors import LifecycleError, RequestError, Setting, TrackingError
-from lifecycle.runtime.paths import shown
+from lifecycle.runtime.files.paths import shown
 from lifecycle.tracking.database.connection import connect
 
 WAITS = 20.0

@@ -14,8 +14,8 @@ from pathlib import Path
 from lifecycle import layout
 from lifecycle.credentials import MASK
 from lifecycle.errors import LifecycleError
-from lifecycle.runtime import disk, locks
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.files import disk, locks
+from lifecycle.runtime.files.digests import sha256
 from lifecycle.tracking.maintenance import removal
 from lifecycle.tracking.maintenance.folders import Inventory, inventory
 from lifecycle.tracking.pages import tags

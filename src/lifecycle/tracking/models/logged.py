@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle import layout
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.files.digests import sha256
 from lifecycle.tracking.transfer.locations import Locations, path_of
 
 LOADER = "lifecycle.saved"

@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock
 
 from lifecycle import layout
-from lifecycle.runtime import locks
+from lifecycle.runtime.files import locks
 from lifecycle.tracking.messages import Message, decode, encode
 
 SECONDS_BETWEEN = 1.0

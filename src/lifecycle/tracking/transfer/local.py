@@ -14,8 +14,8 @@ from typing import Any
 
 from lifecycle import layout
 from lifecycle.errors import RequestError, Setting, TrackingError
-from lifecycle.runtime import locks
-from lifecycle.runtime.paths import shown
+from lifecycle.runtime.files import locks
+from lifecycle.runtime.files.paths import shown
 from lifecycle.tracking.database import faults
 from lifecycle.tracking.database.connection import MAX_WAIT, connect
 from lifecycle.tracking.database.tables import TABLES, Point, insert, run_row, stored

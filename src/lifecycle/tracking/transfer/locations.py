@@ -16,8 +16,8 @@ from urllib.request import url2pathname
 
 from lifecycle import layout
 from lifecycle.errors import RequestError, Setting
-from lifecycle.runtime import locks
-from lifecycle.runtime.paths import shown
+from lifecycle.runtime.files import locks
+from lifecycle.runtime.files.paths import shown
 from lifecycle.tracking.database.connection import MAX_WAIT, connect
 
 ADDRESSES = (
