@@ -70,7 +70,7 @@ def resolve_interpolations(config: DictConfig, overrides: list[str]) -> dict[exp
     """Resolve the interpolations of a configuration in place.
 
     Returns:
-        The expressions that are recorded instead of their values; see :func:`lifecycle.config.records.expressions.kept`.
+        The expressions that are recorded instead of values; see :func:`lifecycle.config.records.expressions.kept`.
 
     Raises:
         RequestError: an interpolation cannot be resolved.
