@@ -14,7 +14,7 @@ import pytest
 import lifecycle as package
 from lifecycle.config.compose import compose
 from lifecycle.config.records import expressions, request_record
-from lifecycle.config.schema import Request
+from lifecycle.config.request import Request
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
 from lifecycle.predict import saved_model

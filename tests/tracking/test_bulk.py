@@ -15,7 +15,7 @@ import pytest
 
 from lifecycle import layout
 from lifecycle.config.compose import compose
-from lifecycle.config.schema import Request
+from lifecycle.config.request import Request
 from lifecycle.errors import TrackingError
 from lifecycle.tracking import sweep_runs
 from lifecycle.tracking.database.tables import TABLES

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from lifecycle.config import compose
-from lifecycle.config.schema import Request, TrackingConfig
+from lifecycle.config.request import Request
+from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import Interrupted, RequestError, TrainingError
 from lifecycle.tracking import client
 from lifecycle.tracking.run import flatten, record_failure, track

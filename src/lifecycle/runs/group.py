@@ -12,8 +12,8 @@ import torch
 
 from lifecycle import layout
 from lifecycle.compile.devices import device_of
+from lifecycle.config.request import Job, Request
 from lifecycle.config.resolve import resolve
-from lifecycle.config.schema import Job, Request
 from lifecycle.credentials import hiding, mask_error
 from lifecycle.data.batches import in_order
 from lifecycle.data.dataset import Dataset

@@ -18,8 +18,8 @@ from lifecycle.compile import losses, metrics, optimization
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.scores import prefixed
 from lifecycle.config.records.request_record import not_repeatable
+from lifecycle.config.request import Job, Request
 from lifecycle.config.resolve import resolve
-from lifecycle.config.schema import Job, Request
 from lifecycle.config.tasks import OwnName
 from lifecycle.console import report
 from lifecycle.console.advice import Facts, next_step

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from lifecycle import layout
 from lifecycle.config.records import request_record
-from lifecycle.config.schema import Request
+from lifecycle.config.request import Request
 from lifecycle.errors import LifecycleError, RequestError, as_typed
 from lifecycle.runs import reopen
 from lifecycle.runtime.lines import say

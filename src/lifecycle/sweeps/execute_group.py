@@ -13,7 +13,7 @@ from filelock import Timeout
 
 from lifecycle import layout
 from lifecycle.config.records.request_record import place, requests_of
-from lifecycle.config.schema import Request, SweepJob
+from lifecycle.config.request import Request, SweepJob
 from lifecycle.credentials import masked
 from lifecycle.errors import LifecycleError, Pruned
 from lifecycle.runtime.lines import say

@@ -15,7 +15,8 @@ from filelock import FileLock
 
 from lifecycle import layout
 from lifecycle.config.records import request_record, seals
-from lifecycle.config.schema import Request, SweepConfig, SweepJob, TrackingConfig
+from lifecycle.config.request import Request, SweepJob
+from lifecycle.config.schema import SweepConfig, TrackingConfig
 from lifecycle.credentials import masked_values
 from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.runtime.memory import uncollected

@@ -13,7 +13,7 @@ from typing import Any
 
 from lifecycle import registry
 from lifecycle.capabilities import large_file_of
-from lifecycle.config.schema import Job
+from lifecycle.config.request import Job
 from lifecycle.data.digests import digest
 from lifecycle.data.resolving import resolved
 from lifecycle.runtime.files.digests import sha256

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from lifecycle import layout
 from lifecycle.config.records import request_record
 from lifecycle.config.records.request_record import not_repeatable
-from lifecycle.config.schema import Request, SweepJob
+from lifecycle.config.request import Request, SweepJob
 from lifecycle.config.tracking_address import LOCAL
 from lifecycle.contract import DataSpec
 from lifecycle.credentials import masked

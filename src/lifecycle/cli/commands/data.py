@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from lifecycle.config.schema import Job
+    from lifecycle.config.request import Job
     from lifecycle.contract import Target
     from lifecycle.data.audit.findings import Audit
 

@@ -21,7 +21,8 @@ from lifecycle.config import choices
 from lifecycle.config.column_overrides import decoded, quoted
 from lifecycle.config.explain import COMPOSING, explain, resolve_interpolations
 from lifecycle.config.records import expressions, seals
-from lifecycle.config.schema import Request, RunConfig
+from lifecycle.config.request import Request
+from lifecycle.config.schema import RunConfig
 from lifecycle.config.structured import copied, structured
 from lifecycle.credentials import masked_word
 from lifecycle.errors import RequestError, SavedModelError, Setting, first_line

@@ -14,8 +14,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from lifecycle.config.options import CHOICES, EXPERIMENT
 from lifecycle.config.records import request_record
+from lifecycle.config.request import Request
 from lifecycle.config.resolve import resolve
-from lifecycle.config.schema import Request, SweepConfig
+from lifecycle.config.schema import SweepConfig
 from lifecycle.config.structured import copied
 from lifecycle.errors import RequestError, Setting
 from lifecycle.sweeps import grid, planning, signature

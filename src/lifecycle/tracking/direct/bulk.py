@@ -23,7 +23,8 @@ from typing import Any, cast
 from filelock import FileLock
 
 from lifecycle import layout
-from lifecycle.config.schema import Request, TrackingConfig
+from lifecycle.config.request import Request
+from lifecycle.config.schema import TrackingConfig
 from lifecycle.config.tracking_address import identity
 from lifecycle.credentials import masked
 from lifecycle.errors import TrackingError
