@@ -17,7 +17,8 @@ from lifecycle.config.request import Request
 from lifecycle.errors import RequestError, TrackingError
 from lifecycle.tracking import client
 from lifecycle.tracking.client import Client
-from lifecycle.tracking.messages import Answer, CloseDeadRuns, CreateRun, FindRun, FinishRun, WarmUp, encode
+from lifecycle.tracking.encoding import Answer, encode
+from lifecycle.tracking.messages import CloseDeadRuns, CreateRun, FindRun, FinishRun, WarmUp
 from lifecycle.tracking.run import track
 from lifecycle.tracking.worker import serve
 from tests.conftest import Command, artifacts

@@ -29,8 +29,8 @@ from lifecycle.runtime.processes import ENDING
 from lifecycle.tracking import store
 from lifecycle.tracking.backend import Backend
 from lifecycle.tracking.database.faults import explained, is_busy, is_free, plain
+from lifecycle.tracking.encoding import Answer, decode, encode_answer, encode_error
 from lifecycle.tracking.messages import (
-    Answer,
     CreateRun,
     FailRun,
     FinishRun,
@@ -38,9 +38,6 @@ from lifecycle.tracking.messages import (
     RecoverRun,
     RepeatableMessage,
     RunMessage,
-    decode,
-    encode_answer,
-    encode_error,
 )
 from lifecycle.tracking.replies import Done, Ended
 from lifecycle.tracking.store import NO_STATUS
