@@ -17,7 +17,8 @@ from lifecycle.config.request import Request
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import Interrupted, RequestError, TrainingError
 from lifecycle.tracking import client
-from lifecycle.tracking.run import flatten, record_failure, track
+from lifecycle.tracking.parameters import flatten
+from lifecycle.tracking.run import record_failure, track
 from lifecycle.tracking.store import database_uri, open_store
 from tests import forked
 from tests.conftest import Command, artifacts

@@ -48,7 +48,8 @@ from lifecycle.runtime import process_state
 from lifecycle.runtime.faults import Cures, explained, largest
 from lifecycle.runtime.processes import is_helper
 from lifecycle.runtime.quiet import one_at_a_time
-from lifecycle.tracking.run import Run, flatten, record_failure
+from lifecycle.tracking.parameters import flatten
+from lifecycle.tracking.run import Run, record_failure
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl

@@ -50,8 +50,9 @@ from lifecycle.tracking.messages import (
 )
 from lifecycle.tracking.pages import names
 from lifecycle.tracking.pages.tags import as_stored
+from lifecycle.tracking.parameters import tags_of
 from lifecycle.tracking.provenance import commit, version_tags
-from lifecycle.tracking.run import Run, tags_of
+from lifecycle.tracking.run import Run
 from lifecycle.tracking.servers import outbox
 from lifecycle.tracking.spool import end_notes
 from lifecycle.tracking.transfer import locations
