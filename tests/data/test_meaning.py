@@ -16,6 +16,7 @@ from lifecycle.data.columns.meaning import categories, dates, durations, numbers
 from lifecycle.data.columns.meaning.convert import are_truths, converted
 from lifecycle.data.columns.meaning.infer import Found, Hints, infer, number_or_time
 from lifecycle.data.columns.meaning.meaning import DURATIONS, Meaning, of_types
+from lifecycle.data.columns.step_inputs import Columns
 from lifecycle.data.kinds.table import Table
 from lifecycle.data.load import load
 from lifecycle.errors import COMMAND_LINE, RequestError
@@ -387,7 +388,7 @@ def test_texts_of_held_out_rows_move_no_word_and_no_component() -> None:
 @pytest.mark.parametrize("scaling", ["standard", "minmax"])
 def test_a_word_of_all_training_texts_makes_no_huge_number_where_it_is_absent(scaling: str) -> None:
     texts = pd.Series([f"a note {row}" for row in range(120)])
-    columns = steps.Columns(numbers=[], texts=["note"])
+    columns = Columns(numbers=[], texts=["note"])
     transformer = steps.learn(pd.DataFrame({"note": texts}), columns, scaling)
     for rows in (texts, pd.Series(["castle", "", "note", "a note 300"])):
         assert np.abs(steps.apply(transformer, pd.DataFrame({"note": rows}), columns)).max() < 10
