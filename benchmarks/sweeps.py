@@ -127,8 +127,8 @@ def measured(work: Callable[[], Any]) -> dict[str, float]:
 
 def requests_of(job: Job) -> list[Any]:
     """Return the request of each fit."""
-    from lifecycle.config import request_record
     from lifecycle.config.compose import compose
+    from lifecycle.config.records import request_record
 
     record = request_record.record_of(compose([*job.words, *job.vary[0].split(), *QUIET]))
     return [request_record.request_of(record, words.split()) for words in job.vary]

@@ -219,11 +219,11 @@ class ThreadWorker:
 
     def _serve(self, messages: int, answers: int) -> None:
         from lifecycle.runs.recording_process import IMPORTED_EARLY, draw
-        from lifecycle.tracking import messages as known
         from lifecycle.tracking import worker
+        from lifecycle.tracking.encoding import encode_answer
 
         with os.fdopen(messages, "rb") as reader, os.fdopen(answers, "wb", 0) as writer:
-            worker.serve(reader, lambda answer: writer.write(known.encode_answer(answer)), draw, IMPORTED_EARLY)
+            worker.serve(reader, lambda answer: writer.write(encode_answer(answer)), draw, IMPORTED_EARLY)
 
     def poll(self) -> None:
         """Return that it has not ended."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle.config.compose import compose
+from lifecycle.config.request import Job
 from lifecycle.config.resolve import resolve
-from lifecycle.config.schema import Job
 from lifecycle.config.tasks import metrics_of
 from lifecycle.contract import BINARY, MULTICLASS, REGRESSION
 from lifecycle.data.sources import downloads

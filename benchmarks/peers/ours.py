@@ -16,8 +16,8 @@ from typing import Any
 import torch
 
 from lifecycle.config.compose import compose
+from lifecycle.config.request import Job
 from lifecycle.config.resolve import resolve
-from lifecycle.config.schema import Job
 from lifecycle.console import report
 from lifecycle.fit import trainer
 from lifecycle.fit.history import Row

@@ -25,7 +25,7 @@ import torch
 
 import lifecycle
 from lifecycle.api.model import Model
-from lifecycle.config import request_record
+from lifecycle.config.records import request_record
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import LifecycleError, RequestError, SavedModelError, TrainingError
 from lifecycle.optimizers import SGD

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from lifecycle.config import request_record
 from lifecycle.config.column_overrides import quoted
 from lifecycle.config.compose import compose, compose_many
+from lifecycle.config.records import request_record
 from lifecycle.config.resolve import resolve
 
 PARSER = OverridesParser.create()

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 import lifecycle as package
-from lifecycle.config import expressions, request_record
 from lifecycle.config.compose import compose
-from lifecycle.config.schema import Request
+from lifecycle.config.records import expressions, request_record
+from lifecycle.config.request import Request
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
 from lifecycle.predict import saved_model

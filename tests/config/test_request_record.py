@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifecycle.config.compose import compose
-from lifecycle.config.request_record import record_of, request_of
+from lifecycle.config.records.request_record import record_of, request_of
 from lifecycle.config.resolve import resolve
 from lifecycle.errors import RequestError, SavedModelError
 from tests.packages import Site, fresh_site

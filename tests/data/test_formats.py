@@ -36,7 +36,7 @@ from lifecycle.data.load import load
 from lifecycle.data.sources import files, scratch_files, streams
 from lifecycle.data.sources.source_fields import SourceFields
 from lifecycle.errors import RequestError
-from lifecycle.runtime import disk
+from lifecycle.runtime.files import disk
 
 BASE = pd.DataFrame(
     {

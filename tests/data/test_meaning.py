@@ -16,7 +16,9 @@ from lifecycle.data.columns.meaning import categories, dates, durations, numbers
 from lifecycle.data.columns.meaning.convert import are_truths, converted
 from lifecycle.data.columns.meaning.infer import Found, Hints, infer, number_or_time
 from lifecycle.data.columns.meaning.meaning import DURATIONS, Meaning, of_types
+from lifecycle.data.columns.step_inputs import Columns
 from lifecycle.data.kinds.table import Table
+from lifecycle.data.load import load
 from lifecycle.errors import COMMAND_LINE, RequestError
 from tests.rows import TableRows, held_out, load_rows
 
@@ -346,6 +348,17 @@ def test_units_that_differ_and_identifiers_stay_categories_and_are_reported() ->
     ]
 
 
+def test_identifiers_are_named_once_in_the_line_of_the_audit() -> None:
+    ids = [f"A{row}x" for row in range(ROWS)]
+    rows = pd.DataFrame({"id": ids, "ref": ids[::-1], "near": [*ids[:-1], ids[0]], "y": np.arange(ROWS) / 7})
+    data = load(TableRows(frame=rows), "mine", "table", 0, audited=True)
+    assert data.audit is not None
+    assert data.audit.identifiers == ["id", "ref"]
+    nearly = "near: 39 different texts in 40 rows, an identifier rather than categories. Add data.drop=[near]"
+    assert [COMMAND_LINE.text(note) for note in data.notes] == [nearly]
+    assert len(load(TableRows(frame=rows), "mine", "table", 0).notes) == 3  # without an audit
+
+
 def test_too_many_identifiers_are_refused_with_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(categories, "MOST_CELLS", 1000)
     rows = pd.DataFrame({"id": [f"A{row}x" for row in range(ROWS)], "y": np.arange(ROWS) / 7})
@@ -375,7 +388,7 @@ def test_texts_of_held_out_rows_move_no_word_and_no_component() -> None:
 @pytest.mark.parametrize("scaling", ["standard", "minmax"])
 def test_a_word_of_all_training_texts_makes_no_huge_number_where_it_is_absent(scaling: str) -> None:
     texts = pd.Series([f"a note {row}" for row in range(120)])
-    columns = steps.Columns(numbers=[], texts=["note"])
+    columns = Columns(numbers=[], texts=["note"])
     transformer = steps.learn(pd.DataFrame({"note": texts}), columns, scaling)
     for rows in (texts, pd.Series(["castle", "", "note", "a note 300"])):
         assert np.abs(steps.apply(transformer, pd.DataFrame({"note": rows}), columns)).max() < 10

@@ -30,7 +30,7 @@ from lifecycle.data.sources import databases, files, streams
 from lifecycle.data.sources.addresses import fetch
 from lifecycle.data.sources.source_fields import SourceFields
 from lifecycle.errors import RequestError, Setting
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.files.digests import sha256
 
 FRAME = pd.DataFrame({"a": [1.5, 2.5, 3.5, 4.5], "b": ["x", "y", "007", "z"], "c": [1, 2, 3, 4]})
 TEXT = FRAME.to_csv(index=False).encode()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, TimeSeriesSplit
 
 from lifecycle.config.compose import compose
-from lifecycle.config.request_record import record_of, request_of
+from lifecycle.config.records.request_record import record_of, request_of
 from lifecycle.contract import Fold, Samples, Split
 from lifecycle.data.external import load as load_external
 from lifecycle.data.kinds.array import Array

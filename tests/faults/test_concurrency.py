@@ -18,7 +18,7 @@ import pytest
 
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import RequestError
-from lifecycle.runtime import locks
+from lifecycle.runtime.files import locks
 from lifecycle.tracking.store import database_uri, open_store
 from tests.conftest import Command
 from tests.forked import Forks, Process

@@ -12,7 +12,7 @@ import torch
 from lifecycle import layout
 from lifecycle.errors import SavedModelError
 from lifecycle.fit import checkpoints
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.files.digests import sha256
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 from filelock import FileLock
 
 from lifecycle import layout
-from lifecycle.runtime import disk, locks
+from lifecycle.runtime.files import disk, locks
 from lifecycle.tracking.servers import outbox
 from tests.conftest import Command, ready
 

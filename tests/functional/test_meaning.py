@@ -94,4 +94,6 @@ def test_the_columns_of_a_file_are_described_before_a_target_is_chosen(lifecycle
     assert "grade: 5 different whole numbers; if they are codes, data.types={grade: category}" in words
     assert "id: another whole number in each row; if it is an identifier, data.types={id: drop}" in words
     card = lifecycle("data", "table", "data.path=a.csv", "data.target=grade").out
+    assert "Audit     id: another value in each row, as of an identifier. Add data.drop=[id]." in card
+    assert "data.types={id: drop}" not in card  # the audit has named it
     assert "Task      5 different whole numbers are classes; data.task=regression predicts a value" in card

@@ -20,8 +20,8 @@ from lifecycle import layout
 from lifecycle.cli.main import main
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import RequestError
-from lifecycle.runtime.digests import sha256
-from lifecycle.tracking import model_registry
+from lifecycle.runtime.files.digests import sha256
+from lifecycle.tracking.models.registry import register
 from lifecycle.tracking.store import database_uri, open_store
 from lifecycle.tracking.transfer import locations
 from tests.conftest import QUICK, Command, ready
@@ -75,7 +75,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path
     with contextlib.closing(sqlite3.connect(folder / "mlruns" / "mlflow.db")) as database, database:
         database.execute("UPDATE runs SET status = 'RUNNING', end_time = NULL WHERE run_uuid = ?", (killed,))
     registry = open_store(TrackingConfig(dir=str(folder / "mlruns")))
-    model_registry.register(registry.client, first, "iris", ["champion"])
+    register(registry.client, first, "iris", ["champion"])
     os.environ.pop("MLFLOW_TRACKING_URI", None)  # MLflow sets it in this process
     (folder / "new.csv").write_text(IRIS)
     return folder

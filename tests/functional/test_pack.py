@@ -20,7 +20,8 @@ from filelock import FileLock
 from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import TrackingError
-from lifecycle.runtime import disk
+from lifecycle.runtime.files import disk
+from lifecycle.tracking.models.logged import last_model
 from lifecycle.tracking.store import database_uri, open_store
 from lifecycle.tracking.transfer import archive, local, server
 from lifecycle.tracking.transfer.run_copy import RunCopy, read
@@ -69,6 +70,9 @@ def test_a_packed_run_is_the_same_run_elsewhere_and_continues_bit_for_bit(
     for values in (then, now):
         del values["info"]["artifact_uri"], values["info"]["experiment_id"]
     assert now == then
+    scores = [[vars(score) for score in last_model(one, one.get_run(run)).metrics] for one in (first, second)]
+    assert sorted(scores[1], key=str) == sorted(scores[0], key=str)
+    assert ("iris", "test_accuracy") in {(score["_dataset_name"], score["_key"]) for score in scores[1]}
     before = digests(tmp_path / "elsewhere")
     again = lifecycle("unpack", "input=run.zip", there)
     assert (again.code, "already, with the same content; nothing was changed." in again.out) == (0, True)

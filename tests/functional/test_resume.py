@@ -42,8 +42,9 @@ from lifecycle.schedules import Cosine, OneCycle, Plateau, ScheduleConfig, Warme
 from lifecycle.tracking import found_run as runs_of_ours
 from lifecycle.tracking import worker
 from lifecycle.tracking.client import end_all
+from lifecycle.tracking.encoding import Answer, encode
 from lifecycle.tracking.found_run import Which
-from lifecycle.tracking.messages import Answer, CloseDeadRuns, LogMetrics, encode
+from lifecycle.tracking.messages import CloseDeadRuns, LogMetrics
 from lifecycle.tracking.pages.tags import name as with_names
 from lifecycle.tracking.pages.tags import stored
 from lifecycle.tracking.store import database_uri

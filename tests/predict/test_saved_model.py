@@ -18,7 +18,7 @@ import lifecycle as package
 from lifecycle.data.preprocessing import Preprocessing
 from lifecycle.errors import RequestError, SavedModelError
 from lifecycle.predict import saved_model
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.files.digests import sha256
 
 FRAME = load_iris(as_frame=True).data
 KEPT = Path(__file__).parents[1] / "saved_models"

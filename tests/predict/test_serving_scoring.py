@@ -29,7 +29,7 @@ from lifecycle.predict.predict_file import predict_file
 from lifecycle.predict.serving import scoring
 from lifecycle.predict.serving.http_messages import RefusedError
 from lifecycle.predict.serving.scoring import Scorer, check_kind
-from lifecycle.tracking.signature import signature_of
+from lifecycle.tracking.models.signature import signature_of
 from tests.predict.test_saved_model import KEPT
 
 JSON = "application/json"

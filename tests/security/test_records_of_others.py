@@ -15,8 +15,8 @@ import pytest
 from omegaconf import OmegaConf
 
 import lifecycle as package
-from lifecycle.config import request_record, seals
 from lifecycle.config.compose import compose
+from lifecycle.config.records import request_record, seals
 from lifecycle.config.schema import SweepConfig, TrackingConfig
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError
@@ -193,7 +193,7 @@ def test_a_sweep_of_somebody_else_starts_no_launcher_and_sends_nothing(tmp_path:
 
 def test_the_key_is_a_file_of_its_owner(tmp_path: Path) -> None:
     code = (
-        "from lifecycle.config import seals; text = seals.seal({'a': (1, 2.5)}); print(text);"
+        "from lifecycle.config.records import seals; text = seals.seal({'a': (1, 2.5)}); print(text);"
         "print(seals.is_sealed({'a': [1, 2.5]}, text), seals.is_sealed({'a': [1, 2]}, text), seals.is_sealed({}, None))"
     )
     env = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path), "PYTHONPATH": str(Path(package.__file__).parents[1])}

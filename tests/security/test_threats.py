@@ -27,7 +27,7 @@ from lifecycle.data.sources import files, scratch_files, unpack
 from lifecycle.errors import RequestError, SavedModelError
 from lifecycle.fit import checkpoints
 from lifecycle.predict import expected_size, saved_model
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.files.digests import sha256
 from tests.conftest import Command
 from tests.predict.test_saved_model import KEPT
 from tests.security.test_untrusted_files import Evil, sign

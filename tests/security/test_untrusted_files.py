@@ -22,7 +22,7 @@ from sklearn.preprocessing import FunctionTransformer
 from lifecycle.errors import LifecycleError, SavedModelError
 from lifecycle.fit import checkpoints
 from lifecycle.predict import saved_model
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.files.digests import sha256
 from tests.conftest import Command
 from tests.functional.test_ui import free_port
 from tests.predict.test_saved_model import KEPT

@@ -23,9 +23,10 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from lifecycle import registry
-from lifecycle.config import request_record
 from lifecycle.config.compose import compose
-from lifecycle.config.schema import SweepJob, TrackingConfig
+from lifecycle.config.records import request_record
+from lifecycle.config.request import SweepJob
+from lifecycle.config.schema import TrackingConfig
 from lifecycle.config.search_path import hydra_ready
 from lifecycle.contract import Fold
 from lifecycle.data.kinds.table import Table

@@ -15,10 +15,12 @@ import pytest
 
 from lifecycle import layout
 from lifecycle.config.compose import compose
-from lifecycle.config.schema import Request
+from lifecycle.config.request import Request
 from lifecycle.errors import TrackingError
-from lifecycle.tracking import bulk, sweep_runs
-from lifecycle.tracking.bulk import INPUTS, TABLES, BulkStore
+from lifecycle.tracking import sweep_runs
+from lifecycle.tracking.database.tables import TABLES
+from lifecycle.tracking.direct import bulk
+from lifecycle.tracking.direct.bulk import WRITTEN, BulkStore
 from lifecycle.tracking.messages import FailRun, FinishRun
 from lifecycle.tracking.run import Run, log_record, log_settings, track
 from lifecycle.tracking.store import close_dead_runs, database_uri, open_store
@@ -84,7 +86,7 @@ def test_the_rows_are_those_of_mlflows_client(request_of_run: Request) -> None:
         for run in runs:
             record(run, request)
             run.recorder.ask(FinishRun())
-    for table, columns in {**TABLES, "inputs": INPUTS}.items():
+    for table, columns in ((name, TABLES[name]) for name in (*WRITTEN, "inputs")):
         expected = rows_of(table, columns, single.id)
         assert expected, table
         for run in runs:

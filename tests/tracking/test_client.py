@@ -12,11 +12,13 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from lifecycle.config import compose, schema
+from lifecycle.config import compose
+from lifecycle.config.request import Request
 from lifecycle.errors import RequestError, TrackingError
 from lifecycle.tracking import client
 from lifecycle.tracking.client import Client
-from lifecycle.tracking.messages import Answer, CloseDeadRuns, CreateRun, FindRun, FinishRun, WarmUp, encode
+from lifecycle.tracking.encoding import Answer, encode
+from lifecycle.tracking.messages import CloseDeadRuns, CreateRun, FindRun, FinishRun, WarmUp
 from lifecycle.tracking.run import track
 from lifecycle.tracking.worker import serve
 from tests.conftest import Command, artifacts
@@ -39,7 +41,7 @@ def quick_start() -> None:
 
 
 @pytest.fixture
-def request_of(job: Command) -> Callable[..., schema.Request]:
+def request_of(job: Command) -> Callable[..., Request]:
     """Compose a request in the working folder, whose database is ready."""
     return lambda *words: compose.compose(list(words))
 
@@ -59,9 +61,7 @@ def children() -> list[int]:
     return [pid for pid in listed if b"lifecycle.runs.recording_process" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
-def test_runs_one_after_the_other_are_recorded_by_one_process(
-    request_of: Callable[..., schema.Request], runs: Runs
-) -> None:
+def test_runs_one_after_the_other_are_recorded_by_one_process(request_of: Callable[..., Request], runs: Runs) -> None:
     with track(request_of("seed=1")):
         first = children()
         assert first
@@ -73,7 +73,7 @@ def test_runs_one_after_the_other_are_recorded_by_one_process(
     ]
 
 
-def test_runs_at_once_are_recorded_by_a_process_each(request_of: Callable[..., schema.Request], runs: Runs) -> None:
+def test_runs_at_once_are_recorded_by_a_process_each(request_of: Callable[..., Request], runs: Runs) -> None:
     with track(request_of("seed=1")) as one, track(request_of("seed=2")) as two:
         for run in (one, two):
             run.log_scores({"test_loss": 1.0 if run is one else 2.0})
@@ -81,7 +81,7 @@ def test_runs_at_once_are_recorded_by_a_process_each(request_of: Callable[..., s
 
 
 def test_what_cannot_be_recorded_fails_the_run_and_is_reported(
-    request_of: Callable[..., schema.Request], runs: Runs, tmp_path: Path
+    request_of: Callable[..., Request], runs: Runs, tmp_path: Path
 ) -> None:
     def lose_the_metrics() -> None:
         with track(request_of()) as run:
@@ -104,7 +104,7 @@ def test_what_cannot_be_recorded_fails_the_run_and_is_reported(
 
 
 def test_a_database_that_cannot_be_opened_is_the_request_s_fault(
-    request_of: Callable[..., schema.Request], tmp_path: Path
+    request_of: Callable[..., Request], tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
     with (
@@ -144,7 +144,7 @@ def test_a_process_is_not_shared_with_a_fork(serving: Client) -> None:
 
 
 def test_a_file_of_the_working_folder_is_no_library(
-    request_of: Callable[..., schema.Request], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request_of: Callable[..., Request], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("mlflow", "filelock"):
         (tmp_path / f"{name}.py").write_text("open('canary', 'w').close()")
@@ -176,7 +176,7 @@ def test_a_fault_of_the_warm_up_is_reported_only_by_what_needs_it(
     assert not answers[0].failed
 
 
-def test_what_is_on_its_way_is_gone_when_the_run_is_closed(request_of: Callable[..., schema.Request]) -> None:
+def test_what_is_on_its_way_is_gone_when_the_run_is_closed(request_of: Callable[..., Request]) -> None:
     def end(error: BaseException | None) -> Path:
         with track(request_of()) as run:
             (run.scratch / "big").write_text("much")

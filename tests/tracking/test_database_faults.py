@@ -17,7 +17,8 @@ import pytest
 
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import LifecycleError, RequestError, TrackingError
-from lifecycle.tracking import database_faults, end_notes
+from lifecycle.tracking.database import faults
+from lifecycle.tracking.spool import end_notes
 from lifecycle.tracking.store import database_uri, open_store
 from tests.conftest import Command, artifacts, ready
 from tests.forked import COMMAND, Forks, Process
@@ -76,16 +77,16 @@ def test_a_database_that_is_held_for_a_while_is_waited_for(job: Command, runs: R
 def test_a_wait_is_bounded_and_a_free_database_costs_none(empty_database: Path, tmp_path: Path) -> None:
     ready(tmp_path, empty_database)
     file = tmp_path / "mlruns" / "mlflow.db"
-    database_faults.wait_until_free(file, 0)
-    database_faults.wait_until_free(tmp_path / "none.db", 0)
+    faults.wait_until_free(file, 0)
+    faults.wait_until_free(tmp_path / "none.db", 0)
     with held(file), pytest.raises(sqlite3.OperationalError) as caught:
-        database_faults.wait_until_free(file, 0.3)
-    assert database_faults.is_busy(caught.value)
+        faults.wait_until_free(file, 0.3)
+    assert faults.is_busy(caught.value)
 
 
 SOON = f"""
-from lifecycle.tracking import database_faults
-database_faults.wait_until_free.__defaults__ = database_faults.explained.__defaults__ = (1.5,)
+from lifecycle.tracking.database import faults
+faults.wait_until_free.__defaults__ = faults.explained.__defaults__ = (1.5,)
 {COMMAND}"""
 """The command, which waits for a locked database for a second and a half."""
 
@@ -108,9 +109,9 @@ def test_a_database_that_stays_locked_is_reported_by_what_reads_it(
 
 IMPATIENT = f"""
 import sys
-from lifecycle.tracking import database_faults
+from lifecycle.tracking.database import faults
 from lifecycle.tracking.direct import client
-database_faults.REOPENS, client.WAITS = float(sys.argv.pop(1)), 0.1
+faults.REOPENS, client.WAITS = float(sys.argv.pop(1)), 0.1
 {COMMAND}"""
 """The command, of which a statement waits for a tenth of a second, and reopening a run for so many."""
 
@@ -279,20 +280,20 @@ def test_sqlites_faults_are_distinguished(tmp_path: Path) -> None:
         "cantopen": (RequestError, "can only be read (unable to open database file). Make the folder and the file"),
     }
     for name, (kind, sentence) in expected.items():
-        found = database_faults.explained(fault(name), tmp_path)
+        found = faults.explained(fault(name), tmp_path)
         assert type(found) is kind, name
         assert sentence in str(found)
         assert "INSERT" not in str(found)
-    assert database_faults.explained(fault("error"), tmp_path) is None
-    assert database_faults.plain(fault("error")) == "no such column: missing"
+    assert faults.explained(fault("error"), tmp_path) is None
+    assert faults.plain(fault("error")) == "no such column: missing"
     other = mlflow.exceptions.MlflowException("(sqlite3.X) wrong\n[SQL: SELECT 1]\n(Background on this error at: x)")
-    assert database_faults.plain(other) == "(sqlite3.X) wrong"
+    assert faults.plain(other) == "(sqlite3.X) wrong"
 
 
 def test_a_disk_that_fails_is_reported(tmp_path: Path) -> None:
     failing = sqlite3.OperationalError("disk I/O error")
     failing.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
-    found = database_faults.explained(failing, tmp_path)
+    found = faults.explained(failing, tmp_path)
     assert isinstance(found, TrackingError)
     assert "the disk failed under the database" in str(found)
     assert "(disk I/O error). Check the disk or the mount, and try again." in str(found)

@@ -18,7 +18,7 @@ import yaml
 from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import TrackingError
-from lifecycle.tracking import search
+from lifecycle.tracking.database.tables import TABLES
 from lifecycle.tracking.direct import rows
 from lifecycle.tracking.direct.client import DirectClient, is_possible
 from lifecycle.tracking.messages import (
@@ -33,8 +33,8 @@ from lifecycle.tracking.messages import (
     LogText,
     SetTags,
 )
+from lifecycle.tracking.models.logged import last_model
 from lifecycle.tracking.store import Store, close_dead_runs, database_uri, open_store
-from lifecycle.tracking.transfer.local import TABLES
 from lifecycle.tracking.writer import DirectWriter, RunWriter, writer_of
 from tests.conftest import artifacts, ready
 
@@ -121,14 +121,10 @@ def both(store: Store, mlflows: Any, trained: Path, tmp_path: Path) -> tuple[str
 def rows_of(table: str, run: str) -> list[dict[str, Any]]:
     """Return the rows of a run, without what differs from run to run."""
     columns = TABLES[table]
-    if table == "logged_model_metrics":
-        columns += ", dataset_name, dataset_digest"
     where = OF_A_RUN.get(table, "run_uuid IN (?, ?)")
     with closing(sqlite3.connect("mlruns/mlflow.db")) as database:
         found = database.execute(f"SELECT {columns} FROM {table} WHERE {where}", (run, run)).fetchall()
     named = [dict(zip(columns.split(", "), row, strict=True)) for row in found]
-    # MLflow names the file of this test as the source of a model, and its branch.
-    named = [row for row in named if not str(row.get("tag_key")).startswith("mlflow.source")]
     kept = [{name: value for name, value in row.items() if name not in OWN} for row in named]
     return sorted(kept, key=str)
 
@@ -148,7 +144,7 @@ def test_the_rows_and_the_files_are_those_of_mlflows_client(both: tuple[str, str
 
 
 def test_the_model_is_mlflows_model(both: tuple[str, str], mlflows: Any) -> None:
-    theirs, ours = (search.last_model(mlflows, mlflows.get_run(run)) for run in both)
+    theirs, ours = (last_model(mlflows, mlflows.get_run(run)) for run in both)
     folders = [Path(model.artifact_location.removeprefix("file://")) for model in (theirs, ours)]
     files = [{str(file.relative_to(folder)) for file in folder.rglob("*")} for folder in folders]
     assert files[0] == files[1]

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from lifecycle.api.messages import Python
 from lifecycle.errors import Either, RequestError, Setting
-from lifecycle.tracking import messages
+from lifecycle.tracking import encoding
 from lifecycle.tracking.active_run import DirectRecorder
 from lifecycle.tracking.backend import Backend
+from lifecycle.tracking.encoding import Answer, decode, decode_answer, decode_error, encode, encode_answer, encode_error
 from lifecycle.tracking.messages import (
-    Answer,
     FinishRun,
     LogMetrics,
     LogText,
@@ -23,17 +23,11 @@ from lifecycle.tracking.messages import (
     RepeatableMessage,
     RunMessage,
     StoreMessage,
-    decode,
-    decode_answer,
-    decode_error,
-    encode,
-    encode_answer,
-    encode_error,
 )
 from lifecycle.tracking.writer import RunWriter
 
 ABSTRACT = (Message, StoreMessage, RunMessage, RepeatableMessage)
-CONCRETE = [cls for cls in messages.TYPES.values() if cls not in ABSTRACT]
+CONCRETE = [cls for cls in encoding.TYPES.values() if cls not in ABSTRACT]
 PIECE = st.one_of(
     st.text(),
     st.builds(Setting, st.text(), st.one_of(st.none(), st.booleans(), st.integers(), st.text())),

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from lifecycle.config.schema import TrackingConfig
+from lifecycle.config.tracking_address import identity
 from lifecycle.tracking.servers import outbox
+from lifecycle.tracking.servers.dispatch import Dispatch
 from lifecycle.tracking.servers.outbox import Entry
 
 RUN, SERVER = "a" * 32, "http://h"
@@ -84,6 +87,20 @@ def test_a_run_waits_for_each_of_its_servers(tmp_path: Path) -> None:
     with outbox.turn(tmp_path, entry.name):
         outbox.remove(tmp_path, entry)
     assert [one.server for one in outbox.entries(tmp_path)] == ["http://other"]
+
+
+def test_two_spellings_of_an_address_are_one_server(tmp_path: Path) -> None:
+    (tmp_path / "mlruns").mkdir()
+    dispatch = Dispatch()
+    try:
+        for scheme in ("mysql", "mysql+pymysql", "MySQL"):
+            config = TrackingConfig(uri=f"{scheme}://jane:Correct-Horse@127.0.0.1:9/team")
+            dispatch.put(tmp_path / "mlruns", RUN, config)
+            (entry,) = outbox.entries(tmp_path / "mlruns")
+            assert entry.server == "mysql://***@127.0.0.1:9/team"
+            assert len(outbox.names(tmp_path / "mlruns", identity(config.uri or ""))) == 1
+    finally:
+        dispatch.start(tmp_path / "mlruns", TrackingConfig(uri="local"))  # stops sending
 
 
 def test_one_process_at_a_time_sends_a_run(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from lifecycle import layout
 from lifecycle.config.compose import compose
-from lifecycle.config.schema import SweepJob
+from lifecycle.config.request import SweepJob
 from lifecycle.tracking import sweep_runs
 from lifecycle.tracking.pages import names, tags, view
 from lifecycle.tracking.run import track

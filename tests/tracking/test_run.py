@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from lifecycle.config import compose
-from lifecycle.config.schema import Request, TrackingConfig
+from lifecycle.config.request import Request
+from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import Interrupted, RequestError, TrainingError
 from lifecycle.tracking import client
-from lifecycle.tracking.run import flatten, record_failure, track
+from lifecycle.tracking.parameters import flatten
+from lifecycle.tracking.run import record_failure, track
 from lifecycle.tracking.store import database_uri, open_store
 from tests import forked
 from tests.conftest import Command, artifacts

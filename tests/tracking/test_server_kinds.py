@@ -134,6 +134,8 @@ def test_mariadb_with_and_without_a_server_that_keeps_files_on_s3(
     assert points == local_points(tmp_path / "mlruns", run.data.tags["lifecycle.run_id"]) != []
     explicit = mariadb.address("team", scheme="mysql+pymysql")
     predict_elsewhere(lifecycle, run, f"tracking.uri={explicit}")
+    ended = lifecycle("sync", "run=all", f"tracking.uri={explicit}", "tracking.experiment=direct")
+    assert (ended.code, "1 run is there already, as here." in ended.out) == (0, True), ended
     shell = Shell(lifecycle, *direct)
     shell("register", f"run={run.info.run_id}", "name=of-a-database", "alias=champion")
     shell("evaluate", "run=models:/of-a-database@champion", "tracking.figures=false", "tracking.dir=again")

@@ -19,7 +19,8 @@ from mlflow.entities import Metric
 
 from lifecycle import layout
 from lifecycle.errors import RequestError, TrackingError
-from lifecycle.tracking import database_faults, search, sweep_runs
+from lifecycle.tracking import search, sweep_runs
+from lifecycle.tracking.database import faults
 from lifecycle.tracking.store import Store, database_uri
 from lifecycle.tracking.transfer.locations import Locations
 from tests.conftest import artifacts, ready
@@ -213,7 +214,7 @@ def test_a_database_that_stays_locked_is_reported(
 ) -> None:
     record(client, A)
     # The 20 s of a real command, shortened; nothing else is replaced.
-    monkeypatch.setattr(database_faults.wait_until_free, "__defaults__", (0.2,))
+    monkeypatch.setattr(faults.wait_until_free, "__defaults__", (0.2,))
     with other_process(HOLD, folder / layout.DATABASE), pytest.raises(TrackingError) as caught:
         sweep_runs.runs_of(folder, "lifecycle", [A])
     assert str(caught.value).startswith("another process holds the database ")

@@ -19,7 +19,7 @@ from lifecycle.runs import pipeline
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lifecycle.config.schema import Job
+    from lifecycle.config.request import Job
     from lifecycle.data.dataset import Part
     from lifecycle.data.sources.in_memory import MemoryRows
     from lifecycle.predict.trained_model import TrainedModel

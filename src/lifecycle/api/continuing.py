@@ -14,7 +14,7 @@ from lifecycle import layout
 from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
-    from lifecycle.config.schema import Job
+    from lifecycle.config.request import Job
     from lifecycle.fit.history import Row
     from lifecycle.predict.trained_model import TrainedModel
 

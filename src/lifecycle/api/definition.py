@@ -12,8 +12,8 @@ from torch import nn
 from lifecycle import registry
 from lifecycle.api import hints, objects, request
 from lifecycle.api.request import Compiled
+from lifecycle.config.request import Job, Request
 from lifecycle.config.resolve import resolve
-from lifecycle.config.schema import Job, Request
 from lifecycle.config.tasks import OwnName
 from lifecycle.define import own_network
 from lifecycle.define.own_network import OwnNetwork

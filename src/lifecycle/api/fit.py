@@ -16,7 +16,7 @@ from lifecycle.api.display import FitHistory
 from lifecycle.api.messages import worded
 from lifecycle.capabilities import weight_of
 from lifecycle.compile import metrics
-from lifecycle.config.schema import Job
+from lifecycle.config.request import Job
 from lifecycle.console import report
 from lifecycle.data import external
 from lifecycle.data.batches import Batches, in_order

@@ -15,7 +15,8 @@ from lifecycle.api.continuing import Before
 from lifecycle.api.request import Compiled
 from lifecycle.api.streams import Stream
 from lifecycle.api.training_rows import TrainingRows
-from lifecycle.config.schema import Job, Start, TrackingConfig, TrainerConfig
+from lifecycle.config.request import Job, Start
+from lifecycle.config.schema import TrackingConfig, TrainerConfig
 from lifecycle.contract import MULTILABEL
 from lifecycle.errors import RequestError
 from lifecycle.runtime import process_state

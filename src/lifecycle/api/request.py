@@ -14,8 +14,9 @@ from omegaconf import OmegaConf, flag_override, open_dict
 from lifecycle import registry
 from lifecycle.api.training_rows import TrainingRows
 from lifecycle.config.choices import TYPED, name_of
-from lifecycle.config.request_record import FROM_PYTHON
-from lifecycle.config.schema import Request, RunConfig, TrackingConfig, TrainerConfig
+from lifecycle.config.records.request_record import FROM_PYTHON
+from lifecycle.config.request import Request
+from lifecycle.config.schema import RunConfig, TrackingConfig, TrainerConfig
 from lifecycle.config.structured import structured, structured_object, template
 from lifecycle.config.tasks import TASKS
 from lifecycle.config.tracking_address import is_server

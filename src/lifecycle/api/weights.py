@@ -18,7 +18,7 @@ from lifecycle.api.continuing import Before
 from lifecycle.api.display import Picture, Summary
 from lifecycle.api.messages import worded_for_python
 from lifecycle.api.predictor import Predictor
-from lifecycle.config.schema import Start
+from lifecycle.config.request import Start
 from lifecycle.contract import REGRESSION, DataSpec
 from lifecycle.define.network import begin, check_weights, define
 from lifecycle.define.own_network import OwnNetwork

@@ -12,7 +12,7 @@ from lifecycle.runtime.processes import environment, is_helper
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from lifecycle.config.schema import Request
+    from lifecycle.config.request import Request
 
 
 def compose_and_run(arguments: list[str]) -> None:

@@ -11,7 +11,7 @@ from lifecycle.cli import subcommands
 from lifecycle.cli.exit_codes import report
 from lifecycle.cli.hydra_app import compose_and_run
 from lifecycle.cli.subcommands import SUBCOMMANDS
-from lifecycle.config import expressions
+from lifecycle.config.records import expressions
 from lifecycle.credentials import hiding
 from lifecycle.errors import Interrupted, RequestError, Text, did_you_mean
 from lifecycle.runtime.endings import leave

@@ -20,7 +20,8 @@ from lifecycle.config import rules
 from lifecycle.config.column_overrides import decoded, quoted
 from lifecycle.config.explain import COMPOSING, explain, removed, resolve_interpolations
 from lifecycle.config.options import CHOICES, EXPERIMENT, OURS, SWEEP, classes
-from lifecycle.config.schema import Request, RunConfig
+from lifecycle.config.request import Request
+from lifecycle.config.schema import RunConfig
 from lifecycle.config.search_path import hydra_ready
 from lifecycle.config.structured import without
 from lifecycle.credentials import MaskedStream, masked_word

@@ -11,9 +11,10 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 from yaml import YAMLError
 
 from lifecycle import registry
-from lifecycle.config import expressions, other_names
+from lifecycle.config import other_names
 from lifecycle.config.choices import TYPED, name_of
 from lifecycle.config.options import EXPERIMENT, options
+from lifecycle.config.records import expressions
 from lifecycle.credentials import hiding
 from lifecycle.errors import UNSET, RequestError, Setting, Text, did_you_mean_setting, first_line, unknown_field
 
@@ -69,7 +70,7 @@ def resolve_interpolations(config: DictConfig, overrides: list[str]) -> dict[exp
     """Resolve the interpolations of a configuration in place.
 
     Returns:
-        The expressions that are recorded instead of their values; see :func:`lifecycle.config.expressions.kept`.
+        The expressions that are recorded instead of values; see :func:`lifecycle.config.records.expressions.kept`.
 
     Raises:
         RequestError: an interpolation cannot be resolved.

@@ -9,7 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from lifecycle import registry
 from lifecycle.config.choices import TYPED
-from lifecycle.config.schema import AUDITS, Job, Request, RunConfig, TrainerConfig, build
+from lifecycle.config.request import Job, Request, build
+from lifecycle.config.schema import AUDITS, RunConfig, TrainerConfig
 from lifecycle.config.tasks import check_names
 from lifecycle.contract import SAMPLE_SHAPES
 from lifecycle.errors import Either, RequestError, Setting, Text, field_error, unknown_field

@@ -47,6 +47,20 @@ def is_server(address: str) -> bool:
     return _SERVER.match(address.strip()) is not None
 
 
+def identity(address: str) -> str:
+    """Return what a server is known by, and shown as: its address without credentials, driver and last slash.
+
+    Runs are sent once to a server, whichever of its addresses is typed.
+
+    >>> identity("mysql+pymysql://jane:pw@host/db"), identity("mysql://jane:pw@host/db")
+    ('mysql://***@host/db', 'mysql://***@host/db')
+    >>> identity("postgres://host/db"), identity("http://host:5000/")
+    ('postgresql://host/db', 'http://host:5000')
+    """
+    scheme, colon, rest = masked(address.strip()).partition(":")
+    return f"{database_drivers.split(scheme)[0]}{colon}{rest.rstrip('/')}"
+
+
 def check_server(address: str) -> None:
     """Refuse an address of which MLflow could make no client.
 

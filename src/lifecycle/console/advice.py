@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lifecycle.compile import metrics
-from lifecycle.config.schema import Job
+from lifecycle.config.request import Job
 from lifecycle.contract import MULTILABEL, REGRESSION
 from lifecycle.data.dataset import Dataset
 from lifecycle.errors import Setting, Text

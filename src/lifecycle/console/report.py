@@ -22,11 +22,12 @@ from lifecycle.contract import MULTILABEL
 from lifecycle.data.columns import kinds, label_sets
 from lifecycle.errors import COMMAND_LINE, Text
 from lifecycle.plots.style import number
-from lifecycle.runtime import lines, locks
+from lifecycle.runtime import lines
+from lifecycle.runtime.files import locks
 
 if TYPE_CHECKING:
     from lifecycle.compile.compiled_model import CompiledModel
-    from lifecycle.config.schema import Job
+    from lifecycle.config.request import Job
     from lifecycle.data.dataset import Dataset
     from lifecycle.define.summary import Layer
     from lifecycle.evaluate.scoring import Evaluation

@@ -36,7 +36,7 @@ from lifecycle.data.formats.text.dialect import Known, dialect_of
 from lifecycle.data.preprocessing import Preprocessing, labels_like
 from lifecycle.data.sources import files, streams
 from lifecycle.errors import RequestError, Setting
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.files.digests import sha256
 
 
 def load(

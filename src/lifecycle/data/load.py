@@ -21,7 +21,7 @@ from lifecycle.capabilities import (
 from lifecycle.contract import DataPlugin, Fold, Samples, Split, Target
 from lifecycle.data.assembly import learn, part_of, spec_of
 from lifecycle.data.audit import rounded_numbers, sentinels
-from lifecycle.data.audit.audit import audit_of
+from lifecycle.data.audit.audit import audit_of, not_repeated
 from lifecycle.data.audit.findings import Audit
 from lifecycle.data.columns import missing_values, targets, weights
 from lifecycle.data.columns.kinds import column_kinds, num_missing
@@ -83,6 +83,7 @@ def load(
         with nullcontext() if table.blocks.on_disk else memory.kept():
             return replace(load_large(table, name, kind, seed, fold, audited), dialect=table.dialect)
     frame = plugin.read() if frame is None else frame
+    place(plugin, list(map(str, frame.columns)))  # where another plugin read the frame
     return _load_frame(plugin, name, kind, seed, frame, fold, audited=audited)
 
 
@@ -97,8 +98,6 @@ def _load_frame(
     fixed_split: Split | None = None,
     audited: bool = False,
 ) -> Dataset:
-    if not in_memory:
-        place(plugin, list(map(str, frame.columns)))  # where another plugin read the frame
     configured, plugin = plugin, resolved(plugin, frame, fold)
     target = plugin.describe_target(frame)
     all_samples = _with_targets(plugin.samples(frame), target, name)
@@ -110,6 +109,8 @@ def _load_frame(
     task, preprocessing = _fit(plugin, samples, labels, split.train, target, missing_values.gaps(all_samples.inputs))
     train, val, test = _parts(plugin, samples, labels, split, preprocessing, task, Setting("data", name))
     found_digest = digest(frame)
+    notes = _notes(plugin, name, frame, samples, split, target, in_memory)
+    audit = _audit(plugin, samples, labels, split, target, found_digest) if audited else None
     return Dataset(
         name=name,
         kind=kind,
@@ -124,7 +125,7 @@ def _load_frame(
         columns=tuple(plugin.columns(frame)),
         column_kinds=column_kinds(plugin, frame),
         class_values=class_values(np.asarray(samples.targets), preprocessing.class_names),
-        notes=_notes(plugin, name, frame, samples, split, target, in_memory),
+        notes=not_repeated(notes, audit, len(frame)),
         weight=weight_of(plugin),
         time_step=time_step_of(plugin, frame),
         dialect=dialect_of(frame),
@@ -132,7 +133,7 @@ def _load_frame(
         inferred=inferred(configured, plugin, frame),
         task_choice=task_choice(plugin, target, frame.get(target.name)),
         split_report=(*targets.left_out(target.name, len(all_samples.rows), len(labelled.rows)), *split.report),
-        audit=_audit(plugin, samples, labels, split, target, found_digest) if audited else None,
+        audit=audit,
         test_digest=test_digest(frame),
         augmentation=augmentation_of(plugin),
     )

@@ -15,8 +15,8 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from lifecycle import layout
 from lifecycle.errors import SavedModelError
-from lifecycle.runtime.digests import sha256
 from lifecycle.runtime.faults import full_errno
+from lifecycle.runtime.files.digests import sha256
 
 SECONDS_BETWEEN = 5.0
 """Least time between two writes of a checkpoint. Resuming from an older epoch gives the same weights, so a crash costs

@@ -21,7 +21,7 @@ import skops.io
 
 from lifecycle import registry
 from lifecycle.capabilities import TakesNetwork, transform_of
-from lifecycle.config import expressions
+from lifecycle.config.records import expressions
 from lifecycle.contract import LOG, DataSpec
 from lifecycle.credentials import is_credential
 from lifecycle.data.columns.missing_values import REFUSE
@@ -32,7 +32,7 @@ from lifecycle.errors import LifecycleError, RequestError, SavedModelError, Text
 from lifecycle.layout import MANIFEST, PREPROCESSING, WEIGHTS
 from lifecycle.predict import expected_size
 from lifecycle.predict.trained_model import Preparation, TrainedModel
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.files.digests import sha256
 from lifecycle.runtime.lazy_imports import complete_skops
 
 FORMAT = 1

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lifecycle.runtime.processes import is_helper
 
 if TYPE_CHECKING:
-    from lifecycle.config.schema import Request
+    from lifecycle.config.request import Request
 
 BORN = time.perf_counter() - time.process_time()
 """Start of the process on the clock of ``perf_counter``: the command imports this module among the first."""

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from lifecycle import layout
-from lifecycle.config.request_record import request_of
+from lifecycle.config.records.request_record import request_of
 from lifecycle.config.resolve import resolve
 from lifecycle.fit.history import History
 from lifecycle.plots import artifacts, curves, diagram

@@ -11,7 +11,7 @@ from lifecycle.plots.style import number
 
 if TYPE_CHECKING:
     from lifecycle.compile.compiled_model import CompiledModel
-    from lifecycle.config.schema import Job
+    from lifecycle.config.request import Job
     from lifecycle.data.dataset import Dataset
     from lifecycle.define.summary import Layer
     from lifecycle.evaluate.scoring import Evaluation

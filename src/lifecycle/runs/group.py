@@ -12,8 +12,8 @@ import torch
 
 from lifecycle import layout
 from lifecycle.compile.devices import device_of
+from lifecycle.config.request import Job, Request
 from lifecycle.config.resolve import resolve
-from lifecycle.config.schema import Job, Request
 from lifecycle.credentials import hiding, mask_error
 from lifecycle.data.batches import in_order
 from lifecycle.data.dataset import Dataset
@@ -33,7 +33,7 @@ from lifecycle.runs import outcome as outcomes
 from lifecycle.runtime import process_state
 from lifecycle.runtime.memory import free_memory
 from lifecycle.tracking import failures
-from lifecycle.tracking.bulk import BulkStore
+from lifecycle.tracking.direct.bulk import BulkStore
 from lifecycle.tracking.messages import FinishRun
 from lifecycle.tracking.run import Run, log_record, log_settings
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from lifecycle.config.request import Request
 from lifecycle.config.resolve import resolve
-from lifecycle.config.schema import Request
 from lifecycle.fit import learning_rates
 from lifecycle.fit.rising_rates import LearningRates
 from lifecycle.profiling import clock

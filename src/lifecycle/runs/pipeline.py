@@ -17,9 +17,9 @@ from lifecycle.capabilities import path_of
 from lifecycle.compile import losses, metrics, optimization
 from lifecycle.compile.compiled_model import CompiledModel
 from lifecycle.compile.scores import prefixed
-from lifecycle.config.request_record import not_repeatable
+from lifecycle.config.records.request_record import not_repeatable
+from lifecycle.config.request import Job, Request
 from lifecycle.config.resolve import resolve
-from lifecycle.config.schema import Job, Request
 from lifecycle.config.tasks import OwnName
 from lifecycle.console import report
 from lifecycle.console.advice import Facts, next_step
@@ -48,7 +48,8 @@ from lifecycle.runtime import process_state
 from lifecycle.runtime.faults import Cures, explained, largest
 from lifecycle.runtime.processes import is_helper
 from lifecycle.runtime.quiet import one_at_a_time
-from lifecycle.tracking.run import Run, flatten, record_failure
+from lifecycle.tracking.parameters import flatten
+from lifecycle.tracking.run import Run, record_failure
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl

@@ -14,7 +14,7 @@ from lifecycle.runtime.processes import signals_ignored
 from lifecycle.tracking import run as run_module
 
 if TYPE_CHECKING:
-    from lifecycle.config.schema import Request
+    from lifecycle.config.request import Request
     from lifecycle.console.report import Report
     from lifecycle.profiling.clock import Profile
 

@@ -6,8 +6,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from lifecycle import layout
-from lifecycle.config import request_record
-from lifecycle.config.schema import Request
+from lifecycle.config.records import request_record
+from lifecycle.config.request import Request
 from lifecycle.credentials import masked_word
 from lifecycle.tracking import provenance
 from lifecycle.tracking.found_run import FoundRun

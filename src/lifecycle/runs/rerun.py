@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from omegaconf import OmegaConf
 
 from lifecycle import layout
-from lifecycle.config import request_record
-from lifecycle.config.schema import Request
+from lifecycle.config.records import request_record
+from lifecycle.config.request import Request
 from lifecycle.errors import LifecycleError, RequestError, as_typed
 from lifecycle.runs import reopen
 from lifecycle.runtime.lines import say

@@ -13,7 +13,7 @@ import pandas as pd
 from lifecycle import layout
 from lifecycle.capabilities import path_of
 from lifecycle.compile import losses, scores
-from lifecycle.config.schema import Job
+from lifecycle.config.request import Job
 from lifecycle.credentials import masked
 from lifecycle.data import external
 from lifecycle.data.resolving import resolved_like

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from lifecycle import layout
-from lifecycle.config import request_record
+from lifecycle.config.records import request_record
+from lifecycle.config.request import Job, Request, SweepJob
 from lifecycle.config.resolve import resolve
-from lifecycle.config.schema import Job, Request, SweepJob
 from lifecycle.credentials import hiding
 from lifecycle.errors import RequestError, Setting, as_typed
 from lifecycle.layout import DATA_DIGEST, TEST_DIGEST, VALIDATION_DIGEST

@@ -9,8 +9,8 @@ from dataclasses import replace
 from filelock import FileLock, Timeout
 
 from lifecycle import layout
+from lifecycle.config.request import Request
 from lifecycle.config.resolve import resolve
-from lifecycle.config.schema import Request
 from lifecycle.credentials import masked
 from lifecycle.errors import LifecycleError, Pruned, RequestError
 from lifecycle.profiling.clock import profiled

@@ -12,8 +12,8 @@ from pathlib import Path
 from filelock import Timeout
 
 from lifecycle import layout
-from lifecycle.config.request_record import place, requests_of
-from lifecycle.config.schema import Request, SweepJob
+from lifecycle.config.records.request_record import place, requests_of
+from lifecycle.config.request import Request, SweepJob
 from lifecycle.credentials import masked
 from lifecycle.errors import LifecycleError, Pruned
 from lifecycle.runtime.lines import say
@@ -99,7 +99,7 @@ class _Execution:
 
         with lazy_imports.quick_imports():
             from lifecycle.runs import group
-        from lifecycle.tracking import bulk
+        from lifecycle.tracking.direct import bulk
 
         plan, jobs = self._plan, self._jobs
         if not bulk.is_known(plan.tracking):

@@ -9,7 +9,8 @@ from typing import Any
 
 from omegaconf import OmegaConf, open_dict
 
-from lifecycle.config.schema import CvConfig, Request, build
+from lifecycle.config.request import Request, build
+from lifecycle.config.schema import CvConfig
 from lifecycle.config.structured import copied
 from lifecycle.errors import RequestError, Setting
 

@@ -14,8 +14,9 @@ from typing import Any
 from filelock import FileLock
 
 from lifecycle import layout
-from lifecycle.config import request_record, seals
-from lifecycle.config.schema import Request, SweepConfig, SweepJob, TrackingConfig
+from lifecycle.config.records import request_record, seals
+from lifecycle.config.request import Request, SweepJob
+from lifecycle.config.schema import SweepConfig, TrackingConfig
 from lifecycle.credentials import masked_values
 from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.runtime.memory import uncollected
@@ -39,7 +40,7 @@ class PlannedJob:
         signature: digest of everything that its results depend on.
         data: digest of its data; empty: they could not be read.
         code: versions of its code, see :func:`lifecycle.sweeps.signature.code_of`.
-        record: its request, see :func:`lifecycle.config.request_record.record_of`.
+        record: its request, see :func:`lifecycle.config.records.request_record.record_of`.
         unit: what tells it apart from the other jobs of its configuration, see :func:`unit_in`.
     """
 

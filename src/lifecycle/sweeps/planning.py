@@ -10,12 +10,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from lifecycle.config import request_record
 from lifecycle.config.compose import request_of
 from lifecycle.config.explain import COMPOSING, explain
 from lifecycle.config.options import CHOICES, EXPERIMENT
+from lifecycle.config.records import request_record
+from lifecycle.config.request import Job, Request, build
 from lifecycle.config.resolve import resolve
-from lifecycle.config.schema import CvConfig, Job, Request, SweepConfig, build
+from lifecycle.config.schema import CvConfig, SweepConfig
 from lifecycle.config.structured import copied, without
 from lifecycle.credentials import hiding, masked_word
 from lifecycle.data.folds import check_can_be_folded

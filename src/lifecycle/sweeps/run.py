@@ -10,7 +10,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from lifecycle.config.schema import OPTUNA, SweepConfig, build
+from lifecycle.config.request import build
+from lifecycle.config.schema import OPTUNA, SweepConfig
 from lifecycle.errors import Interrupted, LifecycleError
 from lifecycle.runtime.lines import say
 from lifecycle.runtime.processes import signals_ignored

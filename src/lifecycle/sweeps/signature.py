@@ -13,10 +13,10 @@ from typing import Any
 
 from lifecycle import registry
 from lifecycle.capabilities import large_file_of
-from lifecycle.config.schema import Job
+from lifecycle.config.request import Job
 from lifecycle.data.digests import digest
 from lifecycle.data.resolving import resolved
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.files.digests import sha256
 
 NO_RESULTS = ("tracking", "verbose", "profile", "audit")
 """Groups and fields of a configuration on which no result depends."""
@@ -35,7 +35,7 @@ def signature_of(record: Mapping[str, Any], data: str, code: Mapping[str, str]) 
     """Return the signature of a job, a SHA-256 in hexadecimal.
 
     Args:
-        record: of its request, see :func:`lifecycle.config.request_record.record_of`.
+        record: of its request, see :func:`lifecycle.config.records.request_record.record_of`.
         data: digest of its data.
         code: see :func:`code_of`.
     """

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lifecycle.config.schema import Request
+from lifecycle.config.request import Request
 from lifecycle.errors import RequestError, TrackingError, first_line
 from lifecycle.tracking.messages import Message, RepeatableMessage, RunMessage
 from lifecycle.tracking.run import Run, describe

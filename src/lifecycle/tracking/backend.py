@@ -18,8 +18,9 @@ from filelock import FileLock, Timeout
 from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import RequestError
-from lifecycle.tracking import end_notes, search
-from lifecycle.tracking.database_faults import is_busy, is_free, wait_until_free, wait_until_writable
+from lifecycle.tracking import search
+from lifecycle.tracking.database.faults import is_busy, is_free, wait_until_free, wait_until_writable
+from lifecycle.tracking.database.tables import is_known_version
 from lifecycle.tracking.direct import client as direct
 from lifecycle.tracking.messages import (
     CloseDeadRuns,
@@ -55,7 +56,7 @@ from lifecycle.tracking.replies import (
     RunsAdded,
 )
 from lifecycle.tracking.servers.dispatch import Dispatch
-from lifecycle.tracking.spool import late
+from lifecycle.tracking.spool import end_notes, late
 from lifecycle.tracking.spool.journal import Journal
 from lifecycle.tracking.spool.settle import settle
 from lifecycle.tracking.store import (
@@ -145,7 +146,7 @@ class Backend:
         if message.run_id:  # it began in a process that was killed
             return self._begin_late(message)
         self._set_place(message.cwd, message.tracking)
-        can_begin = late.is_possible()
+        can_begin = is_known_version()
         if not can_begin or self._is_free():
             try:
                 return self._create_now(message)

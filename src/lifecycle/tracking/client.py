@@ -20,15 +20,8 @@ from typing import Any, Protocol, TypeVar, cast
 
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import TrackingError
-from lifecycle.tracking.messages import (
-    Message,
-    RepeatableMessage,
-    RunMessage,
-    WarmUp,
-    decode_answer,
-    decode_error,
-    encode,
-)
+from lifecycle.tracking.encoding import decode_answer, decode_error, encode
+from lifecycle.tracking.messages import Message, RepeatableMessage, RunMessage, WarmUp
 
 ENDS_WITHIN = 60.0
 """Seconds to wait until the end of a failed run is recorded."""

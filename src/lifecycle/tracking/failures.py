@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Protocol
 
 from lifecycle import layout
-from lifecycle.config.request_record import FROM_PYTHON
+from lifecycle.config.records.request_record import FROM_PYTHON
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.credentials import masked
 from lifecycle.errors import Interrupted, LifecycleError, PluginError
 from lifecycle.runtime.faults import Cures, explanation
-from lifecycle.runtime.paths import shown
+from lifecycle.runtime.files.paths import shown
 from lifecycle.runtime.processes import signals_ignored
 from lifecycle.tracking.client import ENDS_WITHIN
 from lifecycle.tracking.messages import FailRun, Message, Reply

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle import layout
-from lifecycle.config import request_record
 from lifecycle.config.fields import option
+from lifecycle.config.records import request_record
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.config.tracking_address import LOCAL
 from lifecycle.credentials import MASK
 from lifecycle.errors import RequestError, SavedModelError, Setting
-from lifecycle.runtime.paths import link_out
+from lifecycle.runtime.files.paths import link_out
 from lifecycle.tracking import client
 from lifecycle.tracking.messages import (
     CloseDeadRuns,
@@ -105,7 +105,7 @@ class FoundRun:
         )
 
     def record(self) -> dict[str, Any]:
-        """Return the request record of the run; see :mod:`lifecycle.config.request_record`.
+        """Return the request record of the run; see :mod:`lifecycle.config.records.request_record`.
 
         Raises:
             RequestError: there is no such record.
@@ -231,7 +231,7 @@ def histories(which: Which, run: FoundRun) -> dict[str, list[tuple[int, float]]]
 
 
 def register(found: FoundRun, name: str, aliases: list[str]) -> Registered:
-    """Register the model of a run; see :mod:`lifecycle.tracking.model_registry`."""
+    """Register the model of a run; see :mod:`lifecycle.tracking.models.registry`."""
     assert found.id is not None  # noqa: S101 - the command refuses a folder
     place = found.tracking or TrackingConfig()
     which = Which(

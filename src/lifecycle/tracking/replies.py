@@ -97,7 +97,7 @@ class Delivered:
     Attributes:
         waiting: ids of the runs that are not there in full.
         why: the reason, without a full stop; "": there is none.
-        server: its address, without credentials; "": there is none.
+        server: what it is known by, without credentials; "": there is none.
         server_run, experiment_id: of the run on the server; "": it has none, or all runs were asked for.
         elsewhere: number of runs that wait for other servers, by server.
         sent: ids of the runs of which the server lacked something.

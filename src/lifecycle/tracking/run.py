@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -13,17 +12,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
-
 from lifecycle import layout
-from lifecycle.config import request_record
-from lifecycle.config.request_record import not_repeatable
-from lifecycle.config.schema import Request, SweepJob
+from lifecycle.config.records import request_record
+from lifecycle.config.request import Request
 from lifecycle.config.tracking_address import LOCAL
 from lifecycle.contract import DataSpec
 from lifecycle.credentials import masked
 from lifecycle.errors import TrackingError
-from lifecycle.tracking import failures, provenance
+from lifecycle.tracking import failures, parameters, provenance
 from lifecycle.tracking.client import Recorder, WorkerEndedError, borrow, give_back
 from lifecycle.tracking.messages import (
     CreateRun,
@@ -54,16 +50,6 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN = 5.0
 """Interval at which the history is sent: MLflow's charts move during a fit, and short epochs cost little."""
 
-# MLflow's limit of the value of a parameter.
-MOST_PARAM_CHARACTERS = 6000
-RESOLVED = re.compile(
-    r"loss|metrics|trainer\.batch_size|schedule\..*|data\.(window|season|difference|transform|centre)"
-)
-"""Parameters that a request may leave null; they are logged once the data and the network have determined them."""
-ONE_VALUE = ("class_weights",)  # its keys are class names, and MLflow limits the names of parameters
-MOST_FIELDS = 500
-"""Fields of configurations whose YAML is kept."""
-CARD = ("data.source", "data.licence", "data.note")
 KINDS = {"f": "double", "i": "long", "b": "boolean"}
 """MLflow's column types by NumPy's dtype kinds; all others are strings."""
 
@@ -144,11 +130,9 @@ class Run:
         self.recorder.send(LogDataset(name, digest, masked(source), rows))
 
     def log_resolved(self, request: Request, **values: Any) -> None:
-        """Log the parameters of :data:`RESOLVED` that the request left null; dots in names are written as ``__``."""
-        requested = flatten(request.recorded)
-        named = {key.replace("__", "."): str(value) for key, value in values.items()}
-        params = {key: value for key, value in named.items() if key in requested and _is_open(key, requested[key])}
-        self.recorder.send(LogParams(params))
+        """Log the parameters that the request left to the data and the network; ``__`` stands for a dot in names."""
+        named = {key.replace("__", "."): value for key, value in values.items()}
+        self.recorder.send(LogParams(parameters.resolved(request, named)))
 
     def resume(self) -> None:
         """Set a reopened run to RUNNING; points that it has already are not logged again."""
@@ -229,7 +213,7 @@ def track(request: Request) -> Iterator[Run]:
         TrackingError: something could not be recorded; the run is FAILED.
     """
     place, name = (str(Path.cwd()), request.tracking.for_process()), request.run_name
-    opening = CreateRun(*place, name, tags_of(request), is_numbered=not request.is_named)
+    opening = CreateRun(*place, name, parameters.tags_of(request), is_numbered=not request.is_named)
     # The process of a sweep waits for its server once, at its end.
     with session(opening, name, deliver=request.sweep is None) as run:
         describe(run, request)
@@ -312,33 +296,6 @@ def record_failure(request: Request, error: BaseException) -> None:
         raise error
 
 
-def tags_of(request: Request) -> dict[str, str]:
-    """Return the tags with which a run begins."""
-    return {
-        **provenance.user(),
-        "mlflow.source.name": "lifecycle",
-        "mlflow.source.type": "LOCAL",
-        layout.COMMAND: request.command,
-        layout.OVERRIDES: " ".join(request.overrides),
-        layout.MODEL: request.choices["model"],
-        layout.DATA_NAME: request.choices["data"],
-        **({layout.NOT_RECORDED: not_repeatable(request.not_recorded)} if request.not_recorded else {}),
-        **_of_sweep(request.sweep),
-    }
-
-
-def _of_sweep(job: SweepJob | None) -> dict[str, str]:
-    """Return the tags of a run that is a job of a sweep."""
-    if job is None:
-        return {}
-    return {
-        layout.SWEEP: job.name,
-        layout.SIGNATURE: job.signature,
-        layout.CONFIGURATION: job.configuration,
-        layout.ATTEMPT: str(job.attempt),
-    }
-
-
 def describe(run: Run, request: Request) -> None:
     """Log the request: parameters, versions, the configuration and the record that rebuilds it."""
     log_record(run, request)  # first: to resume it
@@ -352,49 +309,8 @@ def log_record(run: Run, request: Request) -> None:
 
 def log_settings(run: Run, request: Request) -> None:
     """Log the parameters of a request, versions and hardware, and the configuration to be read."""
-    recorded = request.recorded
-    # First what tells runs apart, as MLflow lists parameters in the order in which they are logged.
-    values = {name: request.choices[name] for name in ("model", "data")} | {"seed": recorded["seed"]}
-    values |= {**request.choices, **flatten(recorded)}
-    values = {key: value for key, value in values.items() if key not in CARD}  # they describe the data, not the run
-    unresolved = [key for key, value in values.items() if _is_open(key, value)]
-    for key in unresolved:
-        del values[key]  # log_resolved() logs it
-    params = {key: str(value)[:MOST_PARAM_CHARACTERS] for key, value in values.items()}
-    chosen = " ".join(f"{group}={name}" for group, name in sorted(request.choices.items()))
-    config = f"# {request.command}\n# {chosen}\n{''.join(_as_yaml(key, value) for key, value in recorded.items())}"
-    run.recorder.send(LogRequest(params, config))
+    run.recorder.send(LogRequest(parameters.of(request), parameters.text_of(request)))
     run.tag(**provenance.hardware())
-
-
-def _is_open(key: str, value: Any) -> bool:
-    """Return whether the data and the network determine a parameter: null, or auto of the data."""
-    is_open = value == "auto" if key.startswith("data.") else value is None
-    return is_open and RESOLVED.fullmatch(key) is not None
-
-
-_yaml: dict[str, str] = {}
-
-
-def _as_yaml(key: str, value: Any) -> str:
-    """Return a field of a configuration as YAML; the runs of a sweep have most of them in common."""
-    known = repr((key, value))
-    if known not in _yaml:
-        if len(_yaml) >= MOST_FIELDS:
-            _yaml.clear()
-        _yaml[known] = OmegaConf.to_yaml(OmegaConf.create({key: value}))
-    return _yaml[known]
-
-
-def flatten(node: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return the values of a nested configuration by dotted key; a list is one value."""
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        if isinstance(value, dict) and f"{prefix}{key}" not in ONE_VALUE:
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _same(kept: float, value: float) -> bool:

@@ -8,19 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from lifecycle import layout
 from lifecycle.errors import RequestError, Setting, did_you_mean
 from lifecycle.tracking import ranking, sweep_runs
-from lifecycle.tracking.direct.mlmodel import is_same
-from lifecycle.tracking.model_registry import last_model, model_of, quoted, version_of
+from lifecycle.tracking.filters import of_tag
+from lifecycle.tracking.models.logged import folder_of, last_model
+from lifecycle.tracking.models.registry import model_of, version_of
 from lifecycle.tracking.pages import tags
 from lifecycle.tracking.replies import RunRecord
 from lifecycle.tracking.store import Store
-from lifecycle.tracking.transfer.locations import Locations, path_of
 
 LATEST, BEST, REGISTERED = "latest", "best", "models:/"
 # Fewer than four characters would match by chance once there are a few hundred runs.
@@ -100,21 +99,10 @@ def _saved(store: Store, run: Any) -> str | None:
     """Return the folder of the last model that a run saved, or ``None``."""
     model = last_model(store.client, run)
     if model is not None:
-        return _folder_of(model, store.locations)
+        return folder_of(model, store.locations)
     # A run of a vectorised group has no MLflow model until one is needed.
     folder = store.locations.path(run.info.artifact_uri) / layout.SAVED
     return str(folder) if (folder / layout.MANIFEST).is_file() else None
-
-
-def _folder_of(model: Any, locations: Locations | None = None) -> str:
-    address = model.artifact_location
-    return str((path_of(address) if locations is None else locations.path(address)) / "data" / "saved")
-
-
-def is_saved(client: Any, run: Any, folder: Path) -> bool:
-    """Return whether the last model of a run is complete and equal to the one in a folder."""
-    model = last_model(client, run)
-    return model is not None and is_same(Path(_folder_of(model)), folder)
 
 
 def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> list[Any]:
@@ -128,7 +116,7 @@ def _of_experiment(store: Store, statuses: Iterable[str], sweep: str | None) -> 
     words = [f"attributes.status = '{wanted[0]}'"] if len(wanted) == 1 else []
     # By signature: a job that was finished by another sweep before is a job of this one too.
     signatures = sweep_runs.signatures_of(store.folder, sweep) if sweep else None
-    words += [f"tags.`lifecycle.sweep` = {quoted(sweep)}"] if sweep else []
+    words += [of_tag(layout.SWEEP, sweep)] if sweep else []
     if signatures is None:
         in_mlflow = store.client.search_runs(
             [store.experiment_id], " and ".join(words), max_results=MOST_RUNS, order_by=["attributes.start_time DESC"]
@@ -245,7 +233,7 @@ def _registered(store: Store, address: str) -> RunRecord:
 
 def with_model(store: Store, run: RunRecord, model_id: str) -> RunRecord:
     """Return a run with one of its models: a resumed run has another by now than the one that was registered."""
-    return replace(run, saved=_folder_of(store.client.get_logged_model(model_id), store.locations))
+    return replace(run, saved=folder_of(store.client.get_logged_model(model_id), store.locations))
 
 
 def _by_id(store: Store, run: str) -> Any:

@@ -17,13 +17,14 @@ from filelock import FileLock, Timeout
 from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
 from lifecycle.errors import DiskError, LifecycleError, RequestError, Setting, did_you_mean
-from lifecycle.runtime import locks
 from lifecycle.runtime.faults import is_full
-from lifecycle.runtime.paths import shown
-from lifecycle.tracking import database_faults, end_notes
+from lifecycle.runtime.files import locks
+from lifecycle.runtime.files.paths import shown
+from lifecycle.tracking.database import faults
 from lifecycle.tracking.direct import rows
 from lifecycle.tracking.direct.client import DirectClient, is_possible
 from lifecycle.tracking.pages import tags
+from lifecycle.tracking.spool import end_notes
 from lifecycle.tracking.spool.journal import Journal
 from lifecycle.tracking.transfer import locations
 from lifecycle.tracking.transfer.locations import Locations
@@ -145,11 +146,11 @@ def _opened(folder: Path, config: TrackingConfig, to_write: bool) -> Store:
     except LifecycleError:
         raise
     except Exception as error:  # MLflow's and SQLAlchemy's errors have no common base
-        if (fault := database_faults.explained(error, folder)) is not None:
+        if (fault := faults.explained(error, folder)) is not None:
             raise fault from error
         raise RequestError(
             Setting("tracking.dir", config.dir),
-            f"holds an mlflow.db that MLflow cannot open: {type(error).__name__}: {database_faults.plain(error)}",
+            f"holds an mlflow.db that MLflow cannot open: {type(error).__name__}: {faults.plain(error)}",
             remedy="Name another folder.",
         ) from error
 
@@ -165,7 +166,7 @@ def _open(folder: Path, config: TrackingConfig, to_write: bool, is_writable: boo
             Setting("tracking.dir", config.dir), "holds a folder called mlflow.db", remedy="Move it away."
         )
     # Before MLflow opens the database, to tell one that is locked from one that is damaged.
-    database_faults.wait_until_free(folder / layout.DATABASE)
+    faults.wait_until_free(folder / layout.DATABASE)
     found = locations.settle(folder, must=to_write) if is_writable else locations.read(folder)
     client = _client(folder, config.experiment)
     experiment = client.get_experiment_by_name(config.experiment)

@@ -13,13 +13,13 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
 from lifecycle import layout
 from lifecycle.errors import TrackingError
-from lifecycle.tracking import database_faults
+from lifecycle.tracking.database import faults
+from lifecycle.tracking.database.connection import connect
 from lifecycle.tracking.pages import tags
 from lifecycle.tracking.spool.journal import Journal
 from lifecycle.tracking.transfer.locations import locations_of, path_of
@@ -335,10 +335,9 @@ def _database(folder: Path) -> Iterator[sqlite3.Connection | None]:
         yield None
         return
     try:
-        database_faults.wait_until_free(file)
-        address = f"file:{quote(str(file.absolute()))}?mode=ro"
-        with closing(sqlite3.connect(address, timeout=database_faults.WAITS, uri=True)) as database:
+        faults.wait_until_free(file)
+        with closing(connect(file, wait=faults.WAITS)) as database:
             yield database
     except sqlite3.Error as error:
-        found = database_faults.explained(error, folder)
+        found = faults.explained(error, folder)
         raise found or TrackingError(f"the runs in {folder} cannot be read: {error}") from error

@@ -24,13 +24,13 @@ from typing import Any, BinaryIO
 from lifecycle.errors import LifecycleError, RequestError
 from lifecycle.runtime.endings import leave
 from lifecycle.runtime.faults import is_full
-from lifecycle.runtime.paths import shown
+from lifecycle.runtime.files.paths import shown
 from lifecycle.runtime.processes import ENDING
 from lifecycle.tracking import store
 from lifecycle.tracking.backend import Backend
-from lifecycle.tracking.database_faults import explained, is_busy, is_free, plain
+from lifecycle.tracking.database.faults import explained, is_busy, is_free, plain
+from lifecycle.tracking.encoding import Answer, decode, encode_answer, encode_error
 from lifecycle.tracking.messages import (
-    Answer,
     CreateRun,
     FailRun,
     FinishRun,
@@ -38,9 +38,6 @@ from lifecycle.tracking.messages import (
     RecoverRun,
     RepeatableMessage,
     RunMessage,
-    decode,
-    encode_answer,
-    encode_error,
 )
 from lifecycle.tracking.replies import Done, Ended
 from lifecycle.tracking.store import NO_STATUS

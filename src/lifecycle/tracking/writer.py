@@ -11,9 +11,7 @@ from typing import Any
 
 from lifecycle import layout
 from lifecycle.layout import DATA_DIGEST
-from lifecycle.tracking import search
 from lifecycle.tracking.direct.client import DirectClient
-from lifecycle.tracking.direct.mlmodel import NOT_IN_NAMES, OF_EPOCHS
 from lifecycle.tracking.messages import (
     LogDataset,
     LogFigures,
@@ -28,14 +26,14 @@ from lifecycle.tracking.messages import (
     RepeatableMessage,
     SetTags,
 )
+from lifecycle.tracking.models.logged import LOADER, OF_EPOCHS, OF_SOURCE, is_saved, name_of
+from lifecycle.tracking.models.signature import signature_of
 from lifecycle.tracking.pages import tags
 from lifecycle.tracking.provenance import installed, version_tags, versions
-from lifecycle.tracking.signature import signature_of
 from lifecycle.tracking.store import artifacts
 
 MAX_METRICS, MAX_PARAMS = 1000, 100
 """Of one request; MLflow's REST API refuses more, and its database store keeps the same limits."""
-MAX_TAG_CHARACTERS = 5000
 
 Draw = Callable[[Path, "LogFigures"], None]
 """Draws the figures of a run into a folder."""
@@ -101,7 +99,7 @@ class RunWriter:
     def _tags(self, message: SetTags) -> None:
         from mlflow.entities import RunTag
 
-        listed = [RunTag(tags.stored(name), value[:MAX_TAG_CHARACTERS]) for name, value in message.tags.items()]
+        listed = [RunTag(name, text) for name, text in tags.as_stored(message.tags).items()]
         self.client.log_batch(self.run_id, tags=listed)
 
     @write.register
@@ -137,21 +135,34 @@ class RunWriter:
         from mlflow.models import Model
 
         run = self.client.get_run(self.run_id)
-        if search.is_saved(self.client, run, Path(message.folder)):
+        if is_saved(self.client, run, Path(message.folder)):
             return  # the run was killed after its model was logged, and has been resumed
         # With pip_requirements, as MLflow would otherwise load the model once more to infer them.
         logged = Model.log(
             artifact_path=None,  # since MLflow 3 a model is an entity with its own artifacts, not a folder of the run's
-            name=_model_name(message.name),
+            name=name_of(message.name),
             flavor=mlflow.pyfunc,
             run_id=self.run_id,
             step=message.step,  # MLflow gives the model the run's scores of this step
-            loader_module="lifecycle.saved",  # written into every model: the path must stay
+            loader_module=LOADER,
             data_path=message.folder,
             pip_requirements=[f"{name}=={version}" for name, version in versions().items() if name != "python"],
             signature=signature_of(message.columns, message.outputs, message.params),
         )
+        self._set_source(run, logged.model_id)
         self._score_model(run, logged.model_id, message.step)
+
+    def _set_source(self, run: Any, model_id: str) -> None:
+        """Give a model the source of its run: MLflow names the module of this process, with the commit of its folder.
+
+        Where the path of that module contains "git", the page of the model would show it as a link.
+        """
+        wanted = {name: text for name, text in run.data.tags.items() if name.startswith(OF_SOURCE)}
+        found = self.client.get_logged_model(model_id).tags
+        for name in found.keys() - wanted:
+            if name.startswith(OF_SOURCE):
+                self.client.delete_logged_model_tag(model_id, name)
+        self.client.set_logged_model_tags(model_id, wanted)
 
     def _score_model(self, run: Any, model_id: str, step: int) -> None:
         """Give a model the final scores of its run, and with them its data set; it has those of ``step`` already."""
@@ -169,10 +180,6 @@ class RunWriter:
         ]
         if scores:
             self.client.log_batch(self.run_id, metrics=scores)
-
-
-def _model_name(name: str) -> str:
-    return NOT_IN_NAMES.sub("-", name) or "model"
 
 
 class DirectWriter(RunWriter):

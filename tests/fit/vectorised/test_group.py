@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lifecycle.config.compose import compose
-from lifecycle.config.request_record import record_of, request_of
+from lifecycle.config.records.request_record import record_of, request_of
 from lifecycle.config.resolve import resolve
 from lifecycle.contract import DataSpec
 from lifecycle.errors import TrainingError

@@ -76,7 +76,7 @@ def run(typed: list[str]) -> None:
 
 
 def _print(folder: Path, found: list[Removable], options: Clean) -> None:
-    from lifecycle.runtime.disk import size_text
+    from lifecycle.runtime.files.disk import size_text
 
     sizes = [size_text(one.size) for one in found]
     names = [str(one.folder.path.relative_to(folder)) for one in found]

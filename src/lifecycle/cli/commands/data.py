@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from lifecycle.config.schema import Job
+    from lifecycle.config.request import Job
     from lifecycle.contract import Target
+    from lifecycle.data.audit.findings import Audit
 
 MOST_LINES = 60
 """Columns that are listed one by one; of more, all numeric ones share a line."""
@@ -139,9 +140,9 @@ def _print_description(job: Job) -> None:
     recorded = job.request.recorded["data"]
     dialect = dialect_of(frame)
     reading = "" if dialect is None else dialect.described()
-    found = [] if job.audit == "off" else audit_of(plugin, samples, labels, split, target).findings
+    audit = None if job.audit == "off" else audit_of(plugin, samples, labels, split, target)
     split_report = [*targets.left_out(target.name, rows, len(labels)), *split.report]
-    reports = {"Split": split_report, "Audit": [one.text for one in found]}
+    reports = {"Split": split_report, "Audit": [one.text for one in (() if audit is None else audit.findings)]}
     lines = {
         "Data": f"{job.data_name} (data={job.data_kind}, data.path={recorded.get('path', '')})",
         **({"Read": reading} if reading else {}),
@@ -153,14 +154,16 @@ def _print_description(job: Job) -> None:
     }
     if (read_as := inferred(configured, plugin, frame)) is not None:
         lines |= dict([read_as])
-    _print_card(job, plugin, frame, target, lines)
+    _print_card(job, plugin, frame, target, lines, audit)
 
 
-def _print_card(job: Job, plugin: Any, frame: pd.DataFrame, target: Target, lines: dict[str, str]) -> None:
+def _print_card(
+    job: Job, plugin: Any, frame: pd.DataFrame, target: Target, lines: dict[str, str], audit: Audit | None
+) -> None:
     """Print lines about the data, a table of the columns, and where the data are from."""
     from lifecycle.data.columns.kinds import column_kinds
     from lifecycle.data.digests import digest
-    from lifecycle.runtime.digests import sha256
+    from lifecycle.runtime.files.digests import sha256
 
     recorded = job.request.recorded["data"]
     about = {title: recorded.get(title.lower()) or "not stated" for title in ("Source", "Licence", "Note")}
@@ -171,7 +174,7 @@ def _print_card(job: Job, plugin: Any, frame: pd.DataFrame, target: Target, line
     with console.capture() as captured:  # to strip the spaces with which Rich pads lines
         console.print(_grid(lines), "", sep="\n")
         console.print(columns, width=_width(columns))
-        console.print("", *_readings(plugin, frame, job.data), sep="\n")
+        console.print("", *_readings(plugin, frame, job.data, audit), sep="\n")
         console.print(_grid(about), sep="\n")
     for line in captured.get().splitlines():
         say(line.rstrip())
@@ -210,8 +213,16 @@ def _width(table: Table) -> int:
     return min(needed, width_of(sys.stdout) or needed)
 
 
-def _readings(plugin: Any, frame: pd.DataFrame, declared: Any) -> list[Any]:
-    """Return what was found of columns, and the options that change it, below a heading; or nothing."""
+def _readings(plugin: Any, frame: pd.DataFrame, declared: Any, audit: Audit | None = None) -> list[Any]:
+    """Return what was found of columns, and the options that change it, below a heading; or nothing.
+
+    Args:
+        plugin: as the rows have determined its fields.
+        frame: the rows.
+        declared: the plugin as it was configured.
+        audit: that is printed above; ``None``: none is.
+    """
+    from lifecycle.data.audit.audit import not_repeated
     from lifecycle.data.columns.meaning import report
     from lifecycle.data.columns.meaning.fields import Typed
 
@@ -219,7 +230,9 @@ def _readings(plugin: Any, frame: pd.DataFrame, declared: Any) -> list[Any]:
         return []
     table: Any = plugin
     used = frame[table.columns(frame)]
-    lines = [*report.lines(used, table.meanings, declared.meanings), *table.notes(frame)]
+    identifiers = () if audit is None else audit.identifiers
+    lines = report.lines(used, table.meanings, declared.meanings, identifiers)
+    lines += not_repeated(table.notes(frame), audit, len(frame))
     if not lines:
         return []
     shown = [COMMAND_LINE.text(line) for line in lines[:MOST_READINGS]]

@@ -11,10 +11,10 @@ from omegaconf import DictConfig
 from lifecycle.capabilities import path_of
 from lifecycle.checks import in_range, one_of
 from lifecycle.cli import arguments
-from lifecycle.config import request_record
 from lifecycle.config.fields import option
+from lifecycle.config.records import request_record
+from lifecycle.config.request import Job
 from lifecycle.config.resolve import resolve
-from lifecycle.config.schema import Job
 from lifecycle.credentials import hiding
 from lifecycle.data.columns.missing_values import CHOICES
 from lifecycle.data.formats import names

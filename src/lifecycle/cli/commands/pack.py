@@ -37,7 +37,7 @@ def run(typed: list[str]) -> None:
     if found.id is None or found.folder is None:
         problem = "is a folder with a saved model, and only a run can be packed"
         raise RequestError(Setting("run", options.run), problem, remedy="Name the run, or copy the folder.")
-    from lifecycle.runtime.disk import size_text
+    from lifecycle.runtime.files.disk import size_text
     from lifecycle.tracking.transfer import archive
 
     try:

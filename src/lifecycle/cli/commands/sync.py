@@ -9,8 +9,8 @@ from lifecycle import layout
 from lifecycle.cli import arguments
 from lifecycle.config.fields import option
 from lifecycle.errors import RequestError, Setting, TrackingError
+from lifecycle.runtime.files.paths import shown
 from lifecycle.runtime.lines import say
-from lifecycle.runtime.paths import shown
 from lifecycle.tracking.found_run import Which
 from lifecycle.tracking.servers import waiting
 

@@ -17,7 +17,7 @@ from lifecycle.checks import in_range
 from lifecycle.cli.arguments import read
 from lifecycle.config.fields import option
 from lifecycle.config.schema import TrackingConfig
-from lifecycle.credentials import masked
+from lifecycle.config.tracking_address import identity
 from lifecycle.errors import Interrupted, LifecycleError, RequestError, Setting
 from lifecycle.runtime import ports
 from lifecycle.runtime.lines import say
@@ -82,7 +82,7 @@ def _on_server(config: UIConfig, server: str) -> str:
     from lifecycle.tracking.servers import remote
     from lifecycle.tracking.servers.explained import explanation
 
-    where = masked(server)
+    where = identity(server)
     try:
         client = remote.client_of(server)
         found = client.get_experiment_by_name(config.tracking.experiment)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from lifecycle.contract import MULTILABEL, DataPlugin, Samples, Split, Target
 from lifecycle.data.audit import table_checks
 from lifecycle.data.audit.findings import Audit, Finding, named
 from lifecycle.data.columns import label_sets
+from lifecycle.data.columns.meaning import categories
 from lifecycle.data.splits import RANDOM, Shuffled, duplicates
 from lifecycle.data.splits.duplicates import SINGLE, sets_of
 from lifecycle.data.splits.rules import NONE, STRATIFIED
@@ -55,6 +56,18 @@ def audit_of(plugin: DataPlugin, samples: Samples, labels: AnyArray, split: Spli
 
     hashes = hashes_of_audit(plugin, lambda: duplicates.hashes(inputs) if samples.hashes is None else samples.hashes)
     return look_at(read, labels, split, target, hashes)
+
+
+def not_repeated(notes: Iterable[Text], audit: Audit | None, rows: int) -> tuple[Text, ...]:
+    """Return the notes on columns without those that say of one column what the audit says of several in one line.
+
+    Args:
+        notes: as the data plugin returns them.
+        audit: of the same rows; ``None``: there is none.
+        rows: number of rows.
+    """
+    said = [categories.identifier(name, rows, rows) for name in audit.identifiers] if audit is not None else []
+    return tuple(note for note in notes if note not in said)
 
 
 def hashes_of_audit(plugin: Any, known: Any) -> AnyArray | None:

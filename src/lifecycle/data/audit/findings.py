@@ -13,6 +13,9 @@ CLEAN = "no findings"
 
 MOST_TAG_CHARACTERS = 400
 
+OF_IDENTIFIERS = "identifier"
+"""Name of the check for columns with another value in each row."""
+
 MOST_NAMED = 6
 """Columns that a line names; the others are counted."""
 
@@ -56,6 +59,11 @@ class Audit:
     total: int = 0
     missing: Mapping[str, float] = field(default_factory=dict)
     not_checked: tuple[str, ...] = ()
+
+    @property
+    def identifiers(self) -> list[str]:
+        """Columns with another value in each row."""
+        return [name for one in self.findings if one.check == OF_IDENTIFIERS for name in one.columns]
 
     def json(self, notes: Iterable[Text] = ()) -> str:
         """Return the content of ``audit.json``; ``notes`` are other warnings about the rows."""

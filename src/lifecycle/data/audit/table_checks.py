@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lifecycle.data.audit.findings import Finding, named
+from lifecycle.data.audit.findings import OF_IDENTIFIERS, Finding, named
 from lifecycle.data.columns.meaning import categories
 from lifecycle.data.columns.remedies import drop_only
 from lifecycle.errors import Either, Text
@@ -186,7 +186,7 @@ def copies(sample: Sample, columns: Sequence[Column]) -> list[Finding]:
 def identifiers(sample: Sample, columns: Sequence[Column]) -> list[Finding]:
     """Find columns that number or name the rows."""
     names = [column.name for column in columns if _identifies(column)] if len(columns) > 1 else []
-    return _dropped("identifier", names, "another value in each row, as of an identifier")
+    return _dropped(OF_IDENTIFIERS, names, "another value in each row, as of an identifier")
 
 
 def _identifies(column: Column) -> bool:

@@ -22,7 +22,7 @@ from lifecycle.data.formats.reading import declared_of, name_of
 from lifecycle.data.formats.text import detection, transcoding
 from lifecycle.data.formats.text.dialect import Dialect
 from lifecycle.data.formats.text.encodings import UTF8
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.files.digests import sha256
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.columns import names
 from lifecycle.data.formats.csv_blocks import EMPTY, NUMBER, TRUTH, AsTextError, kind_of
-from lifecycle.runtime.digests import of_several, sha256
+from lifecycle.runtime.files.digests import of_several, sha256
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,7 @@ class ParquetFile:
         truths: columns of truth values, which pandas turns into objects where some are missing.
         texts: always empty; a Parquet file states the types of its columns.
         digests: the SHA-256 of each file, after it has been read.
-        digest: that of the only file; see :func:`lifecycle.runtime.digests.sha256` of several.
+        digest: that of the only file; see :func:`lifecycle.runtime.files.digests.sha256` of several.
 
     Args:
         files: with the same columns, in the order of their rows.

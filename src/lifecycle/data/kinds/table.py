@@ -299,8 +299,9 @@ class Table(Card, Reading, Renamed, ByColumns, SourceFields, SeveralLabels, Type
     def learn(self, inputs: pd.DataFrame, weights: np.ndarray[Any, Any] | None = None) -> Any:
         """Fit the steps of each kind of column to the training rows; weights count for imputers and scalers."""
         from lifecycle.data import steps
+        from lifecycle.data.columns.step_inputs import columns_of
 
-        columns = steps.columns_of(inputs, self.meanings, self._clean)
+        columns = columns_of(inputs, self.meanings, self._clean)
         return steps.learn(inputs, columns, self.scaling, self.rare, weights)
 
     @property

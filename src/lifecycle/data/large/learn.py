@@ -20,6 +20,7 @@ from lifecycle.data.columns.features import CATEGORIES, TEXTS, TIMES
 from lifecycle.data.columns.meaning import categories as categories_module
 from lifecycle.data.columns.meaning import dates
 from lifecycle.data.columns.meaning.meaning import BOOLEAN, ORDERED, TIME
+from lifecycle.data.columns.step_inputs import PART, Columns
 from lifecycle.data.columns.weights import median as weighted_median
 from lifecycle.data.large.blocks import AnyArray, room
 from lifecycle.data.large.disk_rows import DiskRows
@@ -101,11 +102,11 @@ def _divided(table: LargeTable, step: str, names: list[str], function: Callable[
     return compute(names) if table.team is None else table.team.divided(step, names, compute)
 
 
-def _columns(table: LargeTable) -> steps.Columns:
+def _columns(table: LargeTable) -> Columns:
     """Return which step each feature belongs to."""
     booleans, ordered, times = (table.of_kind(kind) for kind in (BOOLEAN, ORDERED, TIME))
     others = {*booleans, *ordered, *times, *table.texts}
-    return steps.Columns(
+    return Columns(
         numbers=[name for name in table.numbers if name not in others],
         booleans=booleans,
         ordered={name: table.plugin.meanings[name].order for name in ordered},
@@ -144,7 +145,7 @@ def _of_times(name: str, stored: AnyArray, offset: float, weights: AnyArray | No
         present = values[~np.isnan(values)]
         varies[part] = bool(len(present) and (present != present[0]).any())
         found[part] = _of_values(values, shift, weights)
-    return {f"{name}{steps.PART}{part}": found[part] for part in dates.kept(varies)}
+    return {f"{name}{PART}{part}": found[part] for part in dates.kept(varies)}
 
 
 def _of_values(values: AnyArray, offset: float, weights: AnyArray | None) -> Statistics:
@@ -296,7 +297,7 @@ class _Prepare:
         for step, names in steps.scaled_in(transformer).items():
             for number, name in enumerate(names):
                 output, scaled = starts[step].start + number, _Scaled(named[step], number)
-                column, _, part = name.rpartition(steps.PART) if step == TIMES else (name, "", "")
+                column, _, part = name.rpartition(PART) if step == TIMES else (name, "", "")
                 place = table.features.index(column)
                 if step == TIMES:
                     self.times.append((output, part, place, scaled))

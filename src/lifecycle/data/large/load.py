@@ -11,7 +11,7 @@ import pandas as pd
 from lifecycle.contract import Fold, Split, Target
 from lifecycle.data.assembly import as_targets, spec_of
 from lifecycle.data.audit import sentinels
-from lifecycle.data.audit.audit import hashes_of_audit, look_at
+from lifecycle.data.audit.audit import hashes_of_audit, look_at, not_repeated
 from lifecycle.data.audit.findings import Audit, named
 from lifecycle.data.audit.table_checks import Whole
 from lifecycle.data.columns import missing_values, targets, weights
@@ -48,13 +48,12 @@ def load_large(
         RequestError: the rows cannot be used.
     """
     target = Target(table.plugin.target, table.plugin.task or table.task, table.plugin.scale_target)
-    memory.trim()  # the heap keeps the memory of the parts that the reader has joined
-    found = labels_of(table, target)
+    found = _labels(table, target)
     of_rows = None if table.weights is None else weights.checked(table.weights, weights.key_of(table.plugin))
     drawn = _draw(table, found, target, seed, of_rows, fold)
     of_train = None if of_rows is None else of_rows[drawn.train]
     task, encoder = found.learn(drawn.train, target, of_train)
-    notes = tuple(_notes(table, name, drawn.train, target.task))
+    notes = _notes(table, name, drawn.train, target.task)
     audit = _audit(table, found, drawn, target) if audited else None
     _trim(table)
     transformer, texts = learn(table, drawn.train, of_train)
@@ -74,7 +73,7 @@ def load_large(
         digest=table.digest,
         columns=tuple(table.features),
         column_kinds=table.column_kinds,
-        notes=notes,
+        notes=not_repeated(notes, audit, table.blocks.num_rows),
         weight=table.plugin.weight,
         plugin=table.plugin,
         task_choice=_choice(table, target),
@@ -82,6 +81,11 @@ def load_large(
         audit=audit,
         shards=table.shards,
     )
+
+
+def _labels(table: LargeTable, target: Target) -> Labels:
+    memory.trim()  # the heap keeps the memory of the parts that the reader has joined
+    return labels_of(table, target)
 
 
 def _choice(table: LargeTable, target: Target) -> Text | None:

@@ -29,7 +29,7 @@ from lifecycle.data.large.sharded_blocks import ShardedBlocks
 from lifecycle.data.large.table import LargeTable, TableFields
 from lifecycle.data.sources import files
 from lifecycle.errors import RequestError, packed, unpacked
-from lifecycle.runtime.digests import of_several
+from lifecycle.runtime.files.digests import of_several
 from lifecycle.runtime.team import Piece, Team
 
 DATA_SHARED = "raw"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.formats.names import IMAGE_ENDINGS
 from lifecycle.errors import RequestError, Setting, did_you_mean
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.files.digests import sha256
 from lifecycle.runtime.quiet import ignored
 
 if TYPE_CHECKING:

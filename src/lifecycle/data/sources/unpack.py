@@ -15,7 +15,7 @@ from typing import IO, Any
 from lifecycle.data.formats import names
 from lifecycle.data.sources import scratch_files
 from lifecycle.errors import RequestError, Setting, first_line
-from lifecycle.runtime import disk
+from lifecycle.runtime.files import disk
 
 BYTES_AT_ONCE = 1 << 20
 CHECK_ROOM = 1 << 26

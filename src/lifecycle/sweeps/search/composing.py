@@ -12,10 +12,11 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSw
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from lifecycle.config import request_record
 from lifecycle.config.options import CHOICES, EXPERIMENT
+from lifecycle.config.records import request_record
+from lifecycle.config.request import Request
 from lifecycle.config.resolve import resolve
-from lifecycle.config.schema import Request, SweepConfig
+from lifecycle.config.schema import SweepConfig
 from lifecycle.config.structured import copied
 from lifecycle.errors import RequestError, Setting
 from lifecycle.sweeps import grid, planning, signature

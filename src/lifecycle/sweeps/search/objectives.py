@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lifecycle.capabilities import large_file_of
-from lifecycle.config.schema import Job, SweepConfig
+from lifecycle.config.request import Job
+from lifecycle.config.schema import SweepConfig
 from lifecycle.config.tasks import TASKS, metrics_of
 from lifecycle.contract import MULTICLASS, MULTILABEL, REGRESSION, DataSpec
 from lifecycle.data.resolving import resolved

@@ -110,7 +110,7 @@ class Base:
     Attributes:
         names: of the searched groups, by group.
         fields: keys of the searched fields that it has.
-        record: of its request, see :func:`lifecycle.config.request_record.record_of`.
+        record: of its request, see :func:`lifecycle.config.records.request_record.record_of`.
         words: overrides that it was composed with.
         data: digest of its data.
         code: see :func:`lifecycle.sweeps.signature.code_of`.

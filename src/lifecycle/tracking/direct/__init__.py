@@ -1,1 +1,1 @@
-"""Records a run by SQL in a local database: MLflow, whose import takes as long as a short run, is not needed."""
+"""Records runs by SQL in a local database, without MLflow, whose import takes as long as a short run."""

@@ -10,14 +10,14 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import singledispatchmethod
-from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import quote
 
 from lifecycle import layout
-from lifecycle.tracking.database_faults import WAITS
+from lifecycle.tracking.database.connection import connect
+from lifecycle.tracking.database.faults import WAITS
+from lifecycle.tracking.database.tables import has_known_schema, insert, is_known_version, run_row
 from lifecycle.tracking.direct import mlmodel, rows
 from lifecycle.tracking.messages import (
     LogDataset,
@@ -34,15 +34,10 @@ from lifecycle.tracking.messages import (
 from lifecycle.tracking.pages import tags
 from lifecycle.tracking.transfer.locations import path_of
 
-MLFLOW = "3.17."
-"""Beginning of the versions of MLflow whose rows and model files are written here."""
-
-MAX_TAG_CHARACTERS = 5000
-
 
 def is_possible(file: Path) -> bool:
     """Return whether the runs of a database can be recorded without MLflow."""
-    return rows.is_known(file) and version("mlflow").startswith(MLFLOW)
+    return has_known_schema(file) and is_known_version()
 
 
 class DirectClient:
@@ -71,8 +66,7 @@ class DirectClient:
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
         """Open the database, and write what the block does in one transaction."""
-        address = f"file:{quote(str(self._path.absolute()))}?mode=rw"
-        with closing(sqlite3.connect(address, timeout=WAITS, uri=True)) as database, database:
+        with closing(connect(self._path, to_write=True, wait=WAITS)) as database, database:
             yield database
 
     def get_experiment_by_name(self, name: str) -> Any:
@@ -102,8 +96,7 @@ class DirectClient:
             find = "SELECT artifact_location FROM experiments WHERE experiment_id = ?"
             (location,) = database.execute(find, (experiment,)).fetchone()
             uri, user = f"{location}/{run}/artifacts", tags.get("mlflow.user", "unknown")
-            row = (run, run_name, "UNKNOWN", "", "", user, "RUNNING", begun, None, "", "active", uri)
-            rows.insert(database, "runs", [(*row, experiment)])
+            insert(database, "runs", [run_row(run, run_name, user, "RUNNING", (begun, None), uri, experiment)])
             rows.set_tags(database, run, {**tags, "mlflow.runName": run_name})
         return SimpleNamespace(info=SimpleNamespace(run_id=run, artifact_uri=uri))
 
@@ -133,8 +126,7 @@ class DirectClient:
     @record.register
     def _tags(self, message: SetTags, run_id: str) -> bool:
         with self._database() as database:
-            named = {tags.stored(name): text[:MAX_TAG_CHARACTERS] for name, text in message.tags.items()}
-            rows.set_tags(database, run_id, named)
+            rows.set_tags(database, run_id, tags.as_stored(message.tags))
         return True
 
     @record.register

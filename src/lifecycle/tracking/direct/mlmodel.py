@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import platform
-import re
 import shutil
 import sqlite3
 import time
 import uuid
-from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -18,25 +15,12 @@ from typing import Any
 
 import yaml
 
-from lifecycle import layout
-from lifecycle.runtime.digests import sha256
-from lifecycle.tracking.direct import rows
+from lifecycle.tracking.database.tables import insert
 from lifecycle.tracking.messages import LogModel
-from lifecycle.tracking.provenance import COMMIT, versions
-from lifecycle.tracking.transfer.local import TABLES
+from lifecycle.tracking.models.logged import LOADER, OF_EPOCHS, OF_SOURCE, is_same, name_of
+from lifecycle.tracking.provenance import user, versions
 from lifecycle.tracking.transfer.locations import path_of
-
-LOADER = "lifecycle.saved"
-"""The module that loads a model; it is written into every model: the path must stay."""
-
-READY = 2
-"""The status of a complete model in the database."""
-
-NOT_IN_NAMES = re.compile(r"[/:.%\"']")
-"""Characters that MLflow refuses in the name of a model."""
-
-OF_EPOCHS = ("train_", "val_", "lr", "epoch")
-"""Beginnings of the names of scores that a run has once an epoch."""
+from lifecycle.tracking.transfer.run_copy import READY
 
 TYPES = {int: "long", str: "string"}
 
@@ -61,39 +45,32 @@ def record(database: sqlite3.Connection, message: LogModel, run: str, experiment
     place = f"{artifacts.removesuffix(f'/{run}/artifacts')}/models/{own}/artifacts"
     created = int(time.time() * 1000)
     _write_folder(path_of(place), place, own, run, message)
-    name = NOT_IN_NAMES.sub("-", message.name) or "model"
-    row = (own, experiment, name, place, created, int(time.time() * 1000), READY, "active", None, run, None)
-    rows.insert(database, "logged_models", [row])
+    row = (
+        own,
+        experiment,
+        name_of(message.name),
+        place,
+        created,
+        int(time.time() * 1000),
+        READY,
+        "active",
+        None,
+        run,
+        None,
+    )
+    insert(database, "logged_models", [row])
     params = database.execute("SELECT key, value FROM params WHERE run_uuid = ?", (run,)).fetchall()
-    rows.insert(database, "logged_model_params", [(own, experiment, key, value) for key, value in params])
+    insert(database, "logged_model_params", [(own, experiment, key, value) for key, value in params])
     tags = _tags(database, run).items()
-    rows.insert(database, "logged_model_tags", [(own, experiment, key, value) for key, value in tags])
-    rows.insert(database, "inputs", [(uuid.uuid4().hex, "RUN_OUTPUT", run, "MODEL_OUTPUT", own, message.step)])
+    insert(database, "logged_model_tags", [(own, experiment, key, value) for key, value in tags])
+    insert(database, "inputs", [(uuid.uuid4().hex, "RUN_OUTPUT", run, "MODEL_OUTPUT", own, message.step)])
     _add_scores(database, own, run, experiment, message.step)
-
-
-def is_same(saved: Path, folder: Path) -> bool:
-    """Return whether a saved model is complete and equal to the one in another folder."""
-    try:
-        then, now = (json.loads((model / layout.MANIFEST).read_text()) for model in (saved, folder))
-        digests = {
-            name: digest for name, digest in then["sha256"].items() if name != layout.MANIFEST
-        }  # the manifest cannot contain its own digest
-        whole = all(sha256(saved / name) == digest for name, digest in digests.items())
-    except (OSError, ValueError):
-        return False
-    weights = [manifest.pop("sha256")[layout.WEIGHTS] for manifest in (then, now)]
-    return whole and weights[0] == weights[1] and bool(then == now)
 
 
 def _tags(database: sqlite3.Connection, run: str) -> dict[str, str]:
     """Return the tags of a model: who made it, and with what."""
     of_run = dict(database.execute("SELECT key, value FROM tags WHERE run_uuid = ?", (run,)))
-    named = ("mlflow.source.name", "mlflow.source.type", COMMIT)
-    found = {name: of_run[name] for name in named if name in of_run}
-    with suppress(OSError, KeyError, ImportError):  # an id without an entry, as in some containers
-        found["mlflow.user"] = getpass.getuser()
-    return found
+    return {name: text for name, text in of_run.items() if name.startswith(OF_SOURCE)} | user()
 
 
 def _add_scores(database: sqlite3.Connection, own: str, run: str, experiment: int, step: int) -> None:
@@ -101,7 +78,7 @@ def _add_scores(database: sqlite3.Connection, own: str, run: str, experiment: in
     found = "SELECT key, timestamp, step, value, is_nan FROM metrics WHERE run_uuid = ? AND step = ?"
     points = database.execute(found, (run, step)).fetchall()
     at_step = [
-        (own, key, at, step, None if nan else value, experiment, run, None, None, None)
+        (own, key, at, step, None if nan else value, experiment, run, None, None)
         for key, at, step, value, nan in points
     ]
     named = (
@@ -111,13 +88,11 @@ def _add_scores(database: sqlite3.Connection, own: str, run: str, experiment: in
     data = database.execute(named, (run,)).fetchone() or (None, None)
     last = "SELECT key, timestamp, step, value FROM latest_metrics WHERE run_uuid = ? AND step <> ? AND NOT is_nan"
     final = [
-        (own, key, at, step, value, experiment, run, None, *data)
+        (own, key, at, step, value, experiment, run, *data)
         for key, at, step, value in database.execute(last, (run, step))
         if not key.startswith(OF_EPOCHS)
     ]
-    columns = f"{TABLES['logged_model_metrics']}, dataset_uuid, dataset_name, dataset_digest"
-    add = f"INSERT INTO logged_model_metrics ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - ours
-    database.executemany(add, at_step + final)
+    insert(database, "logged_model_metrics", at_step + final)
 
 
 def _write_folder(folder: Path, place: str, own: str, run: str, message: LogModel) -> None:
@@ -184,7 +159,7 @@ def _write_yaml(file: Path, content: dict[str, Any]) -> None:
 
 
 def _signature(message: LogModel) -> dict[str, str | None]:
-    """Return the signature of a model as its file has it; see :func:`lifecycle.tracking.signature.signature_of`."""
+    """Return the signature of a model as its file has it; see :mod:`lifecycle.tracking.models.signature`."""
     inputs = [{"type": "any", "name": name, "required": False} for name in message.columns]
     outputs = [{"type": kind, "name": name, "required": True} for name, kind in message.outputs.items()]
     params = [

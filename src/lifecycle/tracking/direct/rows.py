@@ -1,45 +1,18 @@
-"""The rows of MLflow's database that a run has, for the versions of its schema in :data:`SCHEMAS`."""
+"""The rows of MLflow's database that a run has."""
 
 from __future__ import annotations
 
-import math
 import sqlite3
-import sys
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 from lifecycle import layout
 from lifecycle.errors import TrackingError
+from lifecycle.tracking.database.connection import connect
+from lifecycle.tracking.database.tables import Point, insert, stored
 from lifecycle.tracking.pages import tags
-from lifecycle.tracking.transfer.local import TABLES
-
-SCHEMAS = {"dc11669786a5"}
-"""Versions of MLflow's schema (table ``alembic_version``) whose rows are written here: MLflow 3.17."""
-
-Point = tuple[str, float, int, int]
-"""Name of the metric, value, milliseconds since 1970, step."""
-
-
-def is_known(file: Path) -> bool:
-    """Return whether a database is there, and has a schema whose rows are written here."""
-    if not file.is_file() or not file.stat().st_size:
-        return False
-    try:
-        with closing(sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=ro", uri=True)) as database:
-            return database.execute("SELECT version_num FROM alembic_version").fetchone()[0] in SCHEMAS
-    except (sqlite3.Error, TypeError):
-        return False
-
-
-def insert(database: sqlite3.Connection, table: str, rows: Iterable[Sequence[Any]], otherwise: str = "ABORT") -> None:
-    """Insert rows with the columns of :data:`TABLES`; ``otherwise``: what is done with one that is there."""
-    columns = TABLES[table]
-    marks = ", ".join("?" * (columns.count(",") + 1))
-    database.executemany(f"INSERT OR {otherwise} INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608 - ours
 
 
 def set_params(database: sqlite3.Connection, run: str, params: Mapping[str, str]) -> None:
@@ -76,13 +49,6 @@ def add_points(database: sqlite3.Connection, run: str, points: Iterable[Point]) 
     insert(database, "latest_metrics", [(*row, run) for key, row in last.items() if key in named], "REPLACE")
 
 
-def stored(point: Point) -> tuple[str, float, int, int, bool]:
-    """Return name, value, time, step and whether it is NaN, as MLflow stores a point: infinity is the largest float."""
-    key, value, at, step = point
-    largest = sys.float_info.max
-    return key, 0.0 if math.isnan(value) else min(max(value, -largest), largest), at, step, math.isnan(value)
-
-
 def add_dataset(
     database: sqlite3.Connection, run: str, experiment: int, name: str, digest: str, source: str, profile: str
 ) -> None:
@@ -100,7 +66,7 @@ def add_dataset(
 
 def running(file: Path) -> list[str]:
     """Return the RUNNING runs of lifecycle in a database, of all experiments that were not deleted."""
-    with closing(sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=ro", uri=True)) as database:
+    with closing(connect(file)) as database:
         found = database.execute(
             "SELECT run_uuid FROM runs JOIN experiments ON experiments.experiment_id = runs.experiment_id "
             "WHERE status = 'RUNNING' AND runs.lifecycle_stage = 'active' AND experiments.lifecycle_stage = 'active' "

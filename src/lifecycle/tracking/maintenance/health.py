@@ -14,13 +14,13 @@ from pathlib import Path
 from lifecycle import layout
 from lifecycle.credentials import MASK
 from lifecycle.errors import LifecycleError
-from lifecycle.runtime import disk, locks
-from lifecycle.runtime.digests import sha256
-from lifecycle.tracking import end_notes
+from lifecycle.runtime.files import disk, locks
+from lifecycle.runtime.files.digests import sha256
 from lifecycle.tracking.maintenance import removal
 from lifecycle.tracking.maintenance.folders import Inventory, inventory
 from lifecycle.tracking.pages import tags
 from lifecycle.tracking.servers import outbox
+from lifecycle.tracking.spool import end_notes
 from lifecycle.tracking.spool.journal import waiting
 from lifecycle.tracking.transfer import local, locations
 

@@ -6,12 +6,9 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
 from lifecycle import layout
-
-WAITS = 5.0
-"""Seconds that the query waits for a database that another process has locked."""
+from lifecycle.tracking.database.connection import connect
 
 
 def distinct(names: Sequence[str], taken: set[str]) -> list[str]:
@@ -43,8 +40,7 @@ def free(folder: Path, experiment_id: int, names: Sequence[str]) -> list[str]:
     Raises:
         sqlite3.Error: the database is locked.
     """
-    address = f"file:{quote(str((folder / layout.DATABASE).absolute()))}?mode=ro"
-    with closing(sqlite3.connect(address, timeout=WAITS, uri=True)) as database:
+    with closing(connect(folder / layout.DATABASE)) as database:
         return distinct(names, {name for one in set(names) for name in _beginning(database, experiment_id, one)})
 
 

@@ -27,6 +27,9 @@ OWN, OTHERS = "lifecycle.", ("version.", "hardware.", "data.", "split.", "evalua
 
 PRECISION = "precision"
 
+MOST_CHARACTERS = 5000
+"""Of the value of a tag: MLflow's limit."""
+
 
 def stored(name: str) -> str:
     """Return the name of a tag in MLflow.
@@ -36,6 +39,11 @@ def stored(name: str) -> str:
     """
     is_hidden = name == PRECISION or (name.startswith((OWN, *OTHERS)) and name not in SHOWN)
     return HIDDEN + name.removeprefix(OWN) if is_hidden else name
+
+
+def as_stored(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return tags as MLflow takes them: by their names there, and no longer than it allows."""
+    return {stored(name): text[:MOST_CHARACTERS] for name, text in tags.items()}
 
 
 def both(*names: str) -> tuple[str, ...]:

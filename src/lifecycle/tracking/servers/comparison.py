@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from lifecycle import layout
+from lifecycle.tracking.database.tables import Point
 from lifecycle.tracking.servers import local_points, remote, remote_files
 from lifecycle.tracking.servers.outbox import Entry
-from lifecycle.tracking.transfer.run_copy import Point
 
 
 def adopt(client: Any, entry: Entry, found: Any) -> None:

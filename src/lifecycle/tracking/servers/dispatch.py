@@ -7,10 +7,11 @@ from pathlib import Path
 
 from lifecycle import layout
 from lifecycle.config.schema import TrackingConfig
-from lifecycle.credentials import masked
+from lifecycle.config.tracking_address import identity
 from lifecycle.errors import RequestError, TrackingError
-from lifecycle.tracking import model_registry, search
+from lifecycle.tracking import search
 from lifecycle.tracking.messages import SendRuns
+from lifecycle.tracking.models import registry
 from lifecycle.tracking.pages import tags
 from lifecycle.tracking.replies import Delivered, Registered, RunsAdded
 from lifecycle.tracking.servers import outbox
@@ -53,7 +54,7 @@ class Dispatch:
             config: names the server.
             then: the server that has the run already.
         """
-        server = masked(config.server) if config.server else then
+        server = identity(config.server) if config.server else then
         if server is not None:
             outbox.put(folder, outbox.Entry(run_id, server, config.artifacts, config.checkpoints == "server"))
         self.start(folder, config)
@@ -114,7 +115,7 @@ class Dispatch:
         """
         lookup = self.lookup(store)
         if self._sender is None or lookup is None:
-            return model_registry.register(store.client, run_id, name, aliases)
+            return registry.register(store.client, run_id, name, aliases)
         server = self._sender.server
         if store.client.get_run(run_id).data.tags.get(layout.SERVER) != server:
             self.put(store.folder, run_id, config)
@@ -123,7 +124,7 @@ class Dispatch:
             problem = f"is not on {server}, where models are registered: {why}"
             raise TrackingError(f"run {run_id} {problem}. `lifecycle sync` sends it.")
         server_run = store.client.get_run(run_id).data.tags[layout.SERVER_RUN]
-        return model_registry.register(lookup.client, server_run, name, aliases)
+        return registry.register(lookup.client, server_run, name, aliases)
 
     def close(self) -> None:
         """Send what is left, for as long as requests succeed."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lifecycle.credentials import masked
 from lifecycle.errors import first_line
-from lifecycle.tracking.database_faults import chain, is_busy
+from lifecycle.tracking.database.faults import chain, is_busy
 
 _MOST_CHARACTERS = 200
 _SEVERAL = "failures occurred while "

@@ -50,7 +50,7 @@ def fetch(client: Any, run: Any, store: Store, address: str) -> str:
         client: of the server.
         run: as the client has it.
         store: the local database.
-        address: of the server, without credentials.
+        address: what the server is known by.
 
     Raises:
         RequestError: a name or an id of the run could not be one of a file here.

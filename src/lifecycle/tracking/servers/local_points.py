@@ -6,7 +6,7 @@ import math
 import sqlite3
 from collections.abc import Iterator
 
-from lifecycle.tracking.transfer.run_copy import Point
+from lifecycle.tracking.database.tables import Point
 
 AT_ONCE = 1000
 """Points of one request: MLflow refuses more."""

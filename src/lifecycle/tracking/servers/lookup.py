@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lifecycle import layout
-from lifecycle.credentials import masked
+from lifecycle.config.tracking_address import identity
 from lifecycle.errors import LifecycleError, RequestError, Setting, TrackingError
 from lifecycle.tracking import ranking, search
-from lifecycle.tracking.model_registry import model_of, quoted, version_of
+from lifecycle.tracking.filters import of_tag
+from lifecycle.tracking.models.registry import model_of, version_of
 from lifecycle.tracking.pages import tags
 from lifecycle.tracking.replies import RunRecord
 from lifecycle.tracking.servers import fetch, remote, remote_models
@@ -29,7 +30,7 @@ class Lookup:
     Attributes:
         store: the local database.
         client: ``mlflow.MlflowClient`` of the server.
-        address: of the server, without credentials.
+        address: what the server is known by, see :func:`lifecycle.config.tracking_address.identity`.
     """
 
     store: Store
@@ -130,7 +131,7 @@ class Lookup:
             experiment = self.client.get_experiment_by_name(name)
             if experiment is None:
                 return []
-            words = f"tags.`{layout.SWEEP}` = {quoted(sweep)}" if sweep not in (None, search.LATEST) else ""
+            words = "" if sweep is None or sweep == search.LATEST else of_tag(layout.SWEEP, sweep)
             return list(
                 self.client.search_runs(
                     [experiment.experiment_id], words, max_results=MOST_RUNS, order_by=["attributes.start_time DESC"]
@@ -175,7 +176,7 @@ class Lookup:
 
 def lookup_of(store: Store, address: str) -> Lookup:
     """Return the runs of a folder and of a server."""
-    return Lookup(store, remote.client_of(address), masked(address))
+    return Lookup(store, remote.client_of(address), identity(address))
 
 
 def foreign(client: Any, run: Any) -> RunRecord:

@@ -33,7 +33,7 @@ class Entry:
 
     Attributes:
         run_id: of the run in the local database.
-        server: address, without credentials.
+        server: what it is known by, see :func:`lifecycle.config.tracking_address.identity`.
         artifacts: where a new experiment keeps artifacts; ``None``: the server decides.
         checkpoints: whether they are sent.
         server_run: id of the run on the server; "": none yet.

@@ -9,10 +9,11 @@ from typing import Any
 
 from lifecycle import layout
 from lifecycle.errors import TrackingError
-from lifecycle.tracking.model_registry import quoted
+from lifecycle.tracking.database.tables import Point
+from lifecycle.tracking.filters import of_tag
 from lifecycle.tracking.servers import answers, databases
 from lifecycle.tracking.transfer import timeouts
-from lifecycle.tracking.transfer.run_copy import DatasetCopy, Point, RunCopy
+from lifecycle.tracking.transfer.run_copy import DatasetCopy, RunCopy
 
 SECONDS_OF_REQUEST = 10
 """How long a request waits for an answer."""
@@ -71,8 +72,7 @@ def experiment_of(client: Any, name: str, location: str | None, folder: Path, ad
 
 def find(client: Any, experiment_id: str, run_id: str) -> Any | None:
     """Return the run on the server that a local run was sent to, if there is one."""
-    named = f"tags.`{layout.RUN_ID}` = {quoted(run_id)}"
-    return next(iter(client.search_runs([experiment_id], named, max_results=1)), None)
+    return next(iter(client.search_runs([experiment_id], of_tag(layout.RUN_ID, run_id), max_results=1)), None)
 
 
 def create(client: Any, experiment_id: str, run: RunCopy, tags: Mapping[str, str]) -> Any:

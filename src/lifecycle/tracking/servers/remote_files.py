@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle import layout
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.files.digests import sha256
 from lifecycle.tracking.servers import remote
 from lifecycle.tracking.servers.outbox import Entry
 from lifecycle.tracking.transfer.files import NOT_COPIED, Folders

@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from lifecycle.config import bounded_yaml
-from lifecycle.tracking import model_registry
-from lifecycle.tracking.model_registry import quoted
+from lifecycle.tracking.filters import quoted
+from lifecycle.tracking.models import registry
 from lifecycle.tracking.servers import remote
 from lifecycle.tracking.servers.outbox import Entry
 from lifecycle.tracking.transfer import timeouts
@@ -147,7 +147,7 @@ def versions_of(database: Connection, run_id: str) -> list[Version]:
     return [
         Version(name, number, source[1], tuple(alias for (alias,) in database.execute(aliases, (name, number))))
         for name, number, address in found
-        if (source := model_registry.SOURCE.fullmatch(address or "")) is not None
+        if (source := registry.SOURCE.fullmatch(address or "")) is not None
     ]
 
 
@@ -160,11 +160,7 @@ def send_version(client: Any, entry: Entry, version: Version) -> bool:
     if model is None:  # it was deleted here
         return False
     number = next(
-        (
-            one.version
-            for one in model_registry.versions(client, version.name)
-            if model_registry.model_of(one) == model.model_id
-        ),
+        (one.version for one in registry.versions(client, version.name) if registry.model_of(one) == model.model_id),
         None,
     )
     is_new = False

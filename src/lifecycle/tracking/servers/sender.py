@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle import layout
-from lifecycle.credentials import masked
+from lifecycle.config.tracking_address import identity
 from lifecycle.tracking.servers import outbox, remote
 from lifecycle.tracking.servers.explained import explanation, is_no_answer
 from lifecycle.tracking.servers.replica import Replica
@@ -38,14 +38,14 @@ class Sender:
     Attributes:
         store: folder of the local database.
         address: of the server.
-        server: the same without credentials.
+        server: what it is known by, see :func:`lifecycle.config.tracking_address.identity`.
 
     Args:
         store, address: see above.
     """
 
     def __init__(self, store: Path, address: str) -> None:
-        self.store, self.address, self.server = store, address, masked(address)
+        self.store, self.address, self.server = store, address, identity(address)
         self._client: Any = None
         self._watch: Watch | None = None
         self._wake, self._passed = threading.Event(), threading.Condition()

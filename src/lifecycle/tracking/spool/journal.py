@@ -19,8 +19,9 @@ from typing import Any
 from filelock import FileLock
 
 from lifecycle import layout
-from lifecycle.runtime import locks
-from lifecycle.tracking.messages import Message, decode, encode
+from lifecycle.runtime.files import locks
+from lifecycle.tracking.encoding import decode, encode
+from lifecycle.tracking.messages import Message
 
 SECONDS_BETWEEN = 1.0
 """After which a message is written through to the disk: a power loss may take the messages of this time."""

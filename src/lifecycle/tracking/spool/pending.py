@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from lifecycle.runtime.paths import shown
+from lifecycle.runtime.files.paths import shown
 from lifecycle.tracking.replies import Ended
 
 

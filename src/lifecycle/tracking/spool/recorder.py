@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from filelock import Timeout
 
-from lifecycle.credentials import masked, masked_values
+from lifecycle.config.tracking_address import identity
+from lifecycle.credentials import masked_values
 from lifecycle.errors import RequestError, TrackingError, first_line
 from lifecycle.tracking.client import Client, WorkerEndedError, give_back
 from lifecycle.tracking.messages import (
@@ -137,7 +138,7 @@ class SpooledRecorder:
         try:
             return self._worker.ask(Deliver(self._opening.cwd, tracking, run_id))
         except TrackingError as error:  # the run is recorded, which this changes nothing about
-            return Delivered([run_id], first_line(error), masked(str(tracking["uri"])))
+            return Delivered([run_id], first_line(error), identity(str(tracking["uri"])))
 
     def close(self) -> None:
         """Give the process back, for the next run."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from lifecycle import layout
-from lifecycle.tracking import end_notes
 from lifecycle.tracking.messages import (
     CreateRun,
     FailRun,
@@ -20,7 +19,7 @@ from lifecycle.tracking.messages import (
     RepeatableMessage,
     SetTags,
 )
-from lifecycle.tracking.spool import late
+from lifecycle.tracking.spool import end_notes, late
 from lifecycle.tracking.spool.journal import Journal, waiting
 from lifecycle.tracking.store import Store
 from lifecycle.tracking.writer import Draw, writer_of

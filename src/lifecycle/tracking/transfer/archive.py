@@ -24,8 +24,8 @@ from filelock import FileLock, Timeout
 
 from lifecycle import layout
 from lifecycle.errors import RequestError, Setting, first_line
-from lifecycle.runtime import disk
-from lifecycle.runtime.paths import shown
+from lifecycle.runtime.files import disk
+from lifecycle.runtime.files.paths import shown
 from lifecycle.tracking.store import NO_STATUS
 from lifecycle.tracking.transfer import local, run_copy
 from lifecycle.tracking.transfer.files import Folders, is_safe

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from lifecycle import layout
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.files.digests import sha256
 
 ARTIFACTS, MODELS, CHECKPOINTS = "artifacts", "models", "checkpoints"
 """Folders of a copy of a run; ``models`` has one for each model."""

@@ -5,46 +5,23 @@ from __future__ import annotations
 import math
 import shutil
 import sqlite3
-import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from lifecycle import layout
 from lifecycle.errors import RequestError, Setting, TrackingError
-from lifecycle.runtime import locks
-from lifecycle.runtime.paths import shown
-from lifecycle.tracking import database_faults
+from lifecycle.runtime.files import locks
+from lifecycle.runtime.files.paths import shown
+from lifecycle.tracking.database import faults
+from lifecycle.tracking.database.connection import MAX_WAIT, connect
+from lifecycle.tracking.database.tables import TABLES, Point, insert, run_row, stored
 from lifecycle.tracking.transfer import locations
 from lifecycle.tracking.transfer.files import CHECKPOINTS, Folders
-from lifecycle.tracking.transfer.run_copy import DatasetCopy, ModelCopy, Point, RunCopy
-
-MAX_WAIT = 60.0
-"""Seconds that the transaction waits for a database that another process has locked."""
-
-TABLES = {
-    "runs": "run_uuid, name, source_type, source_name, entry_point_name, user_id, status, start_time, end_time, "
-    "source_version, lifecycle_stage, artifact_uri, experiment_id",
-    "tags": "key, value, run_uuid",
-    "params": "key, value, run_uuid",
-    "metrics": "key, value, timestamp, run_uuid, step, is_nan",
-    "latest_metrics": "key, value, timestamp, step, is_nan, run_uuid",
-    "datasets": "dataset_uuid, experiment_id, name, digest, dataset_source_type, dataset_source, dataset_schema, "
-    "dataset_profile",
-    "inputs": "input_uuid, source_type, source_id, destination_type, destination_id, step",
-    "input_tags": "input_uuid, name, value",
-    "logged_models": "model_id, experiment_id, name, artifact_location, creation_timestamp_ms, "
-    "last_updated_timestamp_ms, status, lifecycle_stage, model_type, source_run_id, status_message",
-    "logged_model_params": "model_id, experiment_id, param_key, param_value",
-    "logged_model_tags": "model_id, experiment_id, tag_key, tag_value",
-    "logged_model_metrics": "model_id, metric_name, metric_timestamp_ms, metric_step, metric_value, experiment_id, "
-    "run_id",
-}
-"""The columns that are read and written, by table."""
+from lifecycle.tracking.transfer.run_copy import DatasetCopy, ModelCopy, RunCopy
 
 
 @dataclass(frozen=True)
@@ -78,12 +55,11 @@ def connected(folder: Path, to_write: bool = False, wait: float = MAX_WAIT) -> I
     Raises:
         LifecycleError: it is locked, damaged, or cannot be written.
     """
-    address = f"file:{quote(str((folder / layout.DATABASE).absolute()))}?mode={'rw' if to_write else 'ro'}"
     try:
-        with closing(sqlite3.connect(address, timeout=wait, uri=True)) as database:
+        with closing(connect(folder / layout.DATABASE, to_write, wait)) as database:
             yield database
     except sqlite3.Error as error:
-        found = database_faults.explained(error, folder, wait)
+        found = faults.explained(error, folder, wait)
         raise found or TrackingError(f"the database in {shown(folder)} cannot be used: {error}") from error
 
 
@@ -236,7 +212,8 @@ def write(folder: Path, copy: RunCopy, staged: Path) -> Folders:
                 _place(staged / name, target, placed, is_needed=name != CHECKPOINTS)
             with database:
                 for table, rows in _rows(copy, experiment, address).items():
-                    _insert(database, table, rows)
+                    # A point that is there twice is one point, as for MLflow.
+                    insert(database, table, rows, "IGNORE" if table == "metrics" else "ABORT")
                 _insert_datasets(database, copy, experiment)
         except BaseException:
             for target in placed:
@@ -270,13 +247,14 @@ def _experiment(folder: Path, database: sqlite3.Connection, name: str) -> tuple[
 
 def _rows(copy: RunCopy, experiment: int, address: str) -> dict[str, list[tuple[Any, ...]]]:
     files, times = f"{address}/{copy.id}/artifacts", (copy.started, copy.ended)
-    kept = [_stored(point) for point in copy.points]
+    kept = [stored(point) for point in copy.points]
+    data = (copy.datasets[0].name, copy.datasets[0].digest) if copy.datasets else (None, None)
     latest: dict[str, tuple[str, float, int, int, bool]] = {}
     for row in sorted(kept, key=lambda row: (row[3], row[2], row[1])):
         latest[row[0]] = row
     rows: dict[str, list[tuple[Any, ...]]] = {
         "runs": [
-            (copy.id, copy.name, "UNKNOWN", "", "", copy.user, copy.status, *times, "", "active", files, experiment),
+            run_row(copy.id, copy.name, copy.user, copy.status, times, files, experiment),
         ],
         "tags": [(key, value, copy.id) for key, value in copy.tags.items()],
         "params": [(key, value, copy.id) for key, value in copy.params.items()],
@@ -292,25 +270,14 @@ def _rows(copy: RunCopy, experiment: int, address: str) -> dict[str, list[tuple[
         for table, values in (("logged_model_params", model.params), ("logged_model_tags", model.tags)):
             rows.setdefault(table, []).extend((model.id, experiment, key, value) for key, value in values.items())
         rows.setdefault("logged_model_metrics", []).extend(
-            (model.id, key, when, step, None if is_nan else value, experiment, copy.id)
-            for key, value, when, step, is_nan in map(_stored, model.points)
+            # As they were recorded: those of the epoch of the weights are of no data set.
+            (
+                *(model.id, key, when, step, None if is_nan else value, experiment, copy.id),
+                *((None, None) if step == model.step else data),
+            )
+            for key, value, when, step, is_nan in map(stored, model.points)
         )
     return rows
-
-
-def _stored(point: Point) -> tuple[str, float, int, int, bool]:
-    """Return name, value, time, step and whether it is NaN, as MLflow stores a point."""
-    key, value, when, step = point
-    largest = sys.float_info.max
-    return key, 0.0 if math.isnan(value) else min(max(value, -largest), largest), when, step, math.isnan(value)
-
-
-def _insert(database: sqlite3.Connection, table: str, rows: list[tuple[Any, ...]]) -> None:
-    columns = TABLES[table]
-    marks = ", ".join("?" * (columns.count(",") + 1))
-    # A point that is there twice is one point, as for MLflow.
-    otherwise = " OR IGNORE" if table == "metrics" else ""
-    database.executemany(f"INSERT{otherwise} INTO {table} ({columns}) VALUES ({marks})", rows)
 
 
 def _insert_datasets(database: sqlite3.Connection, copy: RunCopy, experiment: int) -> None:
@@ -321,10 +288,10 @@ def _insert_datasets(database: sqlite3.Connection, copy: RunCopy, experiment: in
         found = database.execute(known, key).fetchone()
         own = uuid.uuid4().hex if found is None else str(found[0])
         if found is None:
-            _insert(database, "datasets", [(own, *key, one.source_type, one.source, one.schema, one.profile)])
+            insert(database, "datasets", [(own, *key, one.source_type, one.source, one.schema, one.profile)])
         used = uuid.uuid4().hex
-        _insert(database, "inputs", [(used, "DATASET", own, "RUN", copy.id, 0)])
-        _insert(database, "input_tags", [(used, name, value) for name, value in one.tags.items()])
+        insert(database, "inputs", [(used, "DATASET", own, "RUN", copy.id, 0)])
+        insert(database, "input_tags", [(used, name, value) for name, value in one.tags.items()])
 
 
 def _check_layout(folder: Path, database: sqlite3.Connection) -> None:

@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import url2pathname
 
 from lifecycle import layout
 from lifecycle.errors import RequestError, Setting
-from lifecycle.runtime import locks
-from lifecycle.runtime.paths import shown
+from lifecycle.runtime.files import locks
+from lifecycle.runtime.files.paths import shown
+from lifecycle.tracking.database.connection import MAX_WAIT, connect
 
 ADDRESSES = (
     ("experiments", "artifact_location", ""),
@@ -28,9 +29,6 @@ ADDRESSES = (
     ("trace_tags", "value", "key = 'mlflow.artifactLocation' AND "),
 )
 """Table and column of each address, and which of the rows have one."""
-
-MAX_WAIT = 60.0
-"""Seconds that the change waits for a database that another process has locked."""
 
 FILES = f"/{layout.ARTIFACTS}/"
 
@@ -86,7 +84,7 @@ def read(folder: Path) -> Locations:
     file = folder / layout.DATABASE
     if not file.is_file() or not file.stat().st_size:
         return Locations(folder)
-    with closing(_connected(file, "ro")) as database:
+    with closing(connect(file, wait=MAX_WAIT)) as database:
         return locations_of(folder, database)
 
 
@@ -104,7 +102,7 @@ def settle(folder: Path, must: bool = True) -> Locations:
     found = read(folder)
     if not found.moves:
         return found
-    with closing(_connected(folder / layout.DATABASE, "rw")) as database:
+    with closing(connect(folder / layout.DATABASE, to_write=True, wait=MAX_WAIT)) as database:
         if (run := _open_run(folder, database)) is not None:
             if not must:
                 return found
@@ -134,10 +132,6 @@ def _rewrite(
             f"WHERE {condition}substr({column}, 1, ?) = ?{own}",
             values,
         )
-
-
-def _connected(file: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(file))}?mode={mode}", timeout=MAX_WAIT, uri=True)
 
 
 def _roots(folder: Path, database: sqlite3.Connection) -> Iterator[str]:

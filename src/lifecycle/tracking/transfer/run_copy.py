@@ -10,14 +10,12 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from lifecycle import layout
+from lifecycle.tracking.database.tables import Point
 
 RUN_ID, MODEL_ID = re.compile(r"[0-9a-f]{32}"), re.compile(r"m-[0-9a-f]{32}")
 ENDED = ("FINISHED", "FAILED", "KILLED")
 READY = 2
 """MLflow's status of a logged model that is complete."""
-
-Point = tuple[str, float, int, int]
-"""Name of the metric, value, milliseconds since 1970, step. Infinity is the largest float, as MLflow stores it."""
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from lifecycle.tracking.database.tables import Point
 from lifecycle.tracking.transfer import timeouts
 from lifecycle.tracking.transfer.files import ARTIFACTS, CHECKPOINTS, MODELS
-from lifecycle.tracking.transfer.run_copy import DatasetCopy, ModelCopy, Point, RunCopy
+from lifecycle.tracking.transfer.run_copy import DatasetCopy, ModelCopy, RunCopy
 
 STATUSES = {"PENDING": 1, "READY": 2, "UPLOAD_FAILED": 3}
 """MLflow's numbers of the statuses of logged models."""

@@ -85,9 +85,20 @@ def _doubts(name: str, texts: list[str], present: int) -> list[Text]:
         shown = ", ".join(units[:4])
         return [f"{name}: numbers of several units ({shown}) are categories. Give one unit to make them numbers"]
     if is_nearly_unique(len(texts), present):
-        doubt = f"{name}: {len(texts)} different texts in {present} rows, an identifier rather than categories. "
-        return [[doubt, drop_only(name)]]
+        return [identifier(name, len(texts), present)]
     return []
+
+
+def identifier(name: str, distinct: int, present: int) -> Text:
+    """Return the warning that the texts of a column are identifiers.
+
+    Args:
+        name: of the column.
+        distinct: different texts.
+        present: rows with a text.
+    """
+    sentence = f"{name}: {distinct} different texts in {present} rows, an identifier rather than categories. "
+    return [sentence, drop_only(name)]
 
 
 def _merged(texts: Iterable[str], change: object) -> tuple[str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.columns.meaning.meaning import CATEGORY, DROP, NUMBER, ORDERED, TEXT, TIME, Meaning
@@ -20,13 +21,19 @@ FEWEST_ROWS = 20
 """Rows below which it says little that whole numbers are few, or all different."""
 
 
-def lines(frame: pd.DataFrame, meanings: dict[str, Meaning], declared: dict[str, Meaning]) -> list[Text]:
+def lines(
+    frame: pd.DataFrame,
+    meanings: dict[str, Meaning],
+    declared: dict[str, Meaning],
+    identifiers: Collection[str] = (),
+) -> list[Text]:
     """Return a line for each column that is more than plain numbers or categories, or may be something else.
 
     Args:
         frame: the features.
         meanings: column -> its meaning, declared or found.
         declared: column -> its declared meaning.
+        identifiers: columns that the audit has named as such, of which nothing more is to be said.
     """
     found: list[Text] = []
     for name in frame.columns:
@@ -34,7 +41,7 @@ def lines(frame: pd.DataFrame, meanings: dict[str, Meaning], declared: dict[str,
             found.append(f"{name}: {declared[name]}, as declared")
         elif name in meanings:
             found.append(_found(name, frame[name], meanings[name]))
-        elif (doubt := _doubt(name, frame[name])) is not None:
+        elif name not in identifiers and (doubt := _doubt(name, frame[name])) is not None:
             found.append(doubt)
     return found
 

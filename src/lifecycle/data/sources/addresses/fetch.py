@@ -18,7 +18,7 @@ from lifecycle.data.formats import names
 from lifecycle.data.sources.addresses.answers import About, Answer, OfflineError
 from lifecycle.data.sources.downloads import CACHE, folder
 from lifecycle.errors import RequestError, Setting
-from lifecycle.runtime.digests import sha256
+from lifecycle.runtime.files.digests import sha256
 from lifecycle.runtime.lines import say
 
 HTTP = ("http", "https")

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from lifecycle.errors import RequestError, Setting, did_you_mean, first_line
+from lifecycle.tracking.filters import quoted
+from lifecycle.tracking.models.logged import last_model
 from lifecycle.tracking.replies import Registered
 
 ADDRESS = re.compile(r"models:/([^@/]*)(?:@(.+)|/(.+))?")
@@ -64,15 +66,6 @@ def _tracking_uri(address: str) -> Iterator[None]:
         yield
     finally:
         mlflow.set_tracking_uri(before)
-
-
-def last_model(client: Any, run: Any) -> Any:
-    """Return the last model of a run, or ``None``; a run that was resumed has several, in no order."""
-    outputs = run.outputs.model_outputs if run.outputs is not None else []
-    models = [client.get_logged_model(one.model_id) for one in outputs]
-    # A run that was killed while it logged a model leaves one that is PENDING.
-    whole = [model for model in models if model.status == "READY"] or models
-    return max(whole, key=lambda model: model.creation_timestamp, default=None)
 
 
 def model_of(version: Any) -> str | None:
@@ -129,8 +122,3 @@ def versions(client: Any, name: str) -> list[Any]:
     """Return the versions of a registered model in ascending order."""
     found = client.search_model_versions(f"name = {quoted(name)}")
     return sorted(found, key=lambda one: int(one.version))
-
-
-def quoted(text: str) -> str:
-    """Quote a text for MLflow's filters, which have no escape: a text with both kinds of quotes matches nothing."""
-    return f'"{text.replace(chr(34), "")}"' if "'" in text else f"'{text}'"

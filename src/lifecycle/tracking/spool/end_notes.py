@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lifecycle import layout
-from lifecycle.tracking.database_faults import is_busy
+from lifecycle.tracking.database.faults import is_busy
+from lifecycle.tracking.pages.tags import MOST_CHARACTERS
 
 FOLDER = ".ended"
 """Next to the database; the folder exists only while there are notes."""
-MOST_CHARACTERS = 5000
-"""Of a tag."""
 
 
 def close(folder: Path, client: Any, run_id: str, status: str, error: str, at: int | None = None) -> None:

@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote
 
 from lifecycle import layout
 from lifecycle.errors import LifecycleError, RequestError, Setting, TrackingError
-from lifecycle.runtime.paths import shown
+from lifecycle.runtime.files.paths import shown
+from lifecycle.tracking.database.connection import connect
 
 WAITS = 20.0
 """Seconds that a statement waits for a locked database, as MLflow sets it."""
@@ -53,7 +53,7 @@ def wait_until_free(file: Path, seconds: float = WAITS) -> None:
 def is_free(file: Path, seconds: float) -> bool:
     """Return whether a database can be locked for writing within a time."""
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=rw", timeout=seconds, uri=True)) as one:
+        with closing(connect(file, to_write=True, wait=seconds)) as one:
             one.execute("BEGIN IMMEDIATE").close()
             one.rollback()
     except sqlite3.Error as error:
@@ -75,13 +75,10 @@ def wait_until_writable(file: Path) -> None:
 
 
 def _read(file: Path, seconds: float) -> None:
-    # mode=rw: SQLite would otherwise create a missing file.
-    database = sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=rw", timeout=seconds, uri=True)
-    try:
+    # To write, as a journal that a killed process has left is rolled back then.
+    with closing(connect(file, to_write=True, wait=seconds)) as database:
         # SQLite opens and reads the file at the first statement only.
         database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    finally:
-        database.close()
 
 
 def is_busy(error: BaseException) -> bool:

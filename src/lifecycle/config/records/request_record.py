@@ -17,10 +17,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 
 from lifecycle import registry
-from lifecycle.config import choices, expressions, seals
+from lifecycle.config import choices
 from lifecycle.config.column_overrides import decoded, quoted
 from lifecycle.config.explain import COMPOSING, explain, resolve_interpolations
-from lifecycle.config.schema import Request, RunConfig
+from lifecycle.config.records import expressions, seals
+from lifecycle.config.request import Request
+from lifecycle.config.schema import RunConfig
 from lifecycle.config.structured import copied, structured
 from lifecycle.credentials import masked_word
 from lifecycle.errors import RequestError, SavedModelError, Setting, first_line
@@ -83,7 +85,7 @@ def request_of(
     """Return the request that a run recorded, with some values overridden.
 
     The record may be anybody's. Its expressions are resolved, and its server is used, only if it was sealed by this
-    user; see :mod:`lifecycle.config.seals`.
+    user; see :mod:`lifecycle.config.records.seals`.
 
     Args:
         record: as :func:`record_of` returned it.

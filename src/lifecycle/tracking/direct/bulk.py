@@ -1,16 +1,15 @@
 """Records many runs at once: their rows go into MLflow's database in a few statements, without MLflow.
 
 A client's calls for one run take 0.3 s or more, most of it in a statement and a commit for each of them. The rows here
-are those that MLflow's client writes, which a test compares, for the versions of its schema in :data:`SCHEMAS`.
+are those that MLflow's client writes, which a test compares, for the schemas that
+:mod:`lifecycle.tracking.database.tables` knows.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import sqlite3
-import sys
 import tempfile
 import time
 import uuid
@@ -24,11 +23,15 @@ from typing import Any, cast
 from filelock import FileLock
 
 from lifecycle import layout
-from lifecycle.config.schema import Request, TrackingConfig
+from lifecycle.config.request import Request
+from lifecycle.config.schema import TrackingConfig
+from lifecycle.config.tracking_address import identity
 from lifecycle.credentials import masked
 from lifecycle.errors import TrackingError
 from lifecycle.runtime.processes import signals_ignored
-from lifecycle.tracking import database_faults, end_notes, provenance
+from lifecycle.tracking import provenance
+from lifecycle.tracking.database import faults, tables
+from lifecycle.tracking.database.connection import MAX_WAIT, connect
 from lifecycle.tracking.messages import (
     FailRun,
     FinishRun,
@@ -46,26 +49,19 @@ from lifecycle.tracking.messages import (
     SetTags,
 )
 from lifecycle.tracking.pages import names
-from lifecycle.tracking.pages.tags import stored
+from lifecycle.tracking.pages.tags import as_stored
+from lifecycle.tracking.parameters import tags_of
 from lifecycle.tracking.provenance import commit, version_tags
-from lifecycle.tracking.run import Run, tags_of
+from lifecycle.tracking.run import Run
 from lifecycle.tracking.servers import outbox
-from lifecycle.tracking.transfer import local, locations
-from lifecycle.tracking.transfer.local import MAX_WAIT
-from lifecycle.tracking.writer import MAX_TAG_CHARACTERS
-
-SCHEMAS = {"dc11669786a5"}
-"""Versions of MLflow's schema (table ``alembic_version``) whose rows are written here: MLflow 3.17."""
+from lifecycle.tracking.spool import end_notes
+from lifecycle.tracking.transfer import locations
 
 SECONDS_BETWEEN = 5.0
 """Interval at which points are written during the fit, as those of a single run are."""
 
 WRITTEN = ("runs", "tags", "params", "metrics", "latest_metrics", "datasets", "input_tags")
-TABLES = {name: local.TABLES[name] for name in WRITTEN}
-"""The columns that are written, by table."""
-
-INPUTS = "input_uuid, source_type, source_id, destination_type, destination_id, step"
-"""Those of the table that says which data set a run has."""
+"""The tables whose rows are written as they are; those of inputs need the id of their data set."""
 
 
 @dataclass
@@ -73,21 +69,20 @@ class Rows(dict[str, list[tuple[Any, ...]]]):
     """Rows to be written, by table."""
 
     def add(self, table: str, *row: Any) -> None:
-        """Add a row with the columns of :data:`TABLES`."""
+        """Add a row with the columns of :data:`lifecycle.tracking.database.tables.TABLES`."""
         self.setdefault(table, []).append(row)
 
 
 def is_known(config: TrackingConfig) -> bool:
     """Return whether the database is there, with the experiment, and with a schema whose rows are written here."""
     file = Path(config.dir).expanduser().absolute() / layout.DATABASE
-    if not file.is_file():
+    if not tables.has_known_schema(file):
         return False
     try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
-            version = database.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+        with closing(connect(file)) as database:
             named = "SELECT 1 FROM experiments WHERE name = ? AND lifecycle_stage = 'active'"
-            return version in SCHEMAS and database.execute(named, (config.experiment,)).fetchone() is not None
-    except (sqlite3.Error, TypeError):
+            return database.execute(named, (config.experiment,)).fetchone() is not None
+    except sqlite3.Error:  # it is locked
         return False
 
 
@@ -157,7 +152,7 @@ class BulkStore:
         if self._server is not None:
             config, is_sent = self._config, self._config.checkpoints == "server"
             for run in ids:
-                entry = outbox.Entry(run, masked(self._server), config.artifacts, is_sent)
+                entry = outbox.Entry(run, identity(self._server), config.artifacts, is_sent)
                 outbox.put(self.folder, entry)
 
     def _end(self, runs: Sequence[Run], error: str) -> None:
@@ -196,8 +191,7 @@ class BulkStore:
         """Add the rows of a run that begins."""
         uri = f"{self._location}/{run}/artifacts"
         user = provenance.user().get("mlflow.user", "unknown")
-        row = (run, name, "UNKNOWN", "", "", user, "RUNNING", begin, None, "", "active", uri, self._experiment)
-        self._unsent.add("runs", *row)
+        self._unsent.add("runs", *tables.run_row(run, name, user, "RUNNING", (begin, None), uri, self._experiment))
         record = RunRecord(self, run, locations.path_of(uri))
         record.artifacts.mkdir(parents=True, exist_ok=True)
         record.send(SetTags({**tags_of(request), **self._shared, **tags, "mlflow.runName": name}))
@@ -237,12 +231,12 @@ class BulkStore:
                 _write_rows(database, waiting)
             self._unsent = Rows()  # only now: rows that could not be written are written the next time
         except sqlite3.Error as error:
-            found = database_faults.explained(error, self.folder)
+            found = faults.explained(error, self.folder)
             raise found or TrackingError(f"the runs of the group could not be recorded: {error}") from error
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self.folder / layout.DATABASE, timeout=MAX_WAIT)) as database:
+        with closing(connect(self.folder / layout.DATABASE, to_write=True, wait=MAX_WAIT)) as database:
             yield database
 
 
@@ -250,14 +244,11 @@ def _write_rows(database: sqlite3.Connection, waiting: Rows) -> None:
     """Write rows; to write them again changes nothing."""
     for table in ("metrics", "latest_metrics", "params", "tags"):  # of runs that begin again
         database.executemany(f"DELETE FROM {table} WHERE run_uuid = ?", waiting.get("cleared", []))  # noqa: S608
-    for table, columns in TABLES.items():
-        marks = ", ".join("?" * (columns.count(",") + 1))
+    for table in WRITTEN:
         # Replaced: a tag that is set again, and the status of a run. A data set may be of another process meanwhile.
-        otherwise = "IGNORE" if table == "datasets" else "REPLACE"
-        insert = f"INSERT OR {otherwise} INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 - our own names
-        database.executemany(insert, waiting.get(table, []))
+        tables.insert(database, table, waiting.get(table, []), "IGNORE" if table == "datasets" else "REPLACE")
     database.executemany(
-        f"INSERT OR REPLACE INTO inputs ({INPUTS}) "  # noqa: S608 - our own names
+        f"INSERT OR REPLACE INTO inputs ({tables.TABLES['inputs']}) "  # noqa: S608 - our own names
         "SELECT ?, 'DATASET', dataset_uuid, 'RUN', ?, 0 FROM datasets "
         "WHERE experiment_id = ? AND name = ? AND digest = ?",
         waiting.get("inputs_of", []),
@@ -320,18 +311,16 @@ class RunRecord:
 
     @_write.register
     def _tags(self, message: SetTags) -> None:
-        tags = message.tags.items()
-        self.store.extend("tags", [(stored(key), value[:MAX_TAG_CHARACTERS], self.id) for key, value in tags])
+        self.store.extend("tags", [(key, value, self.id) for key, value in as_stored(message.tags).items()])
 
     @_write.register
     def _metrics(self, message: LogMetrics) -> None:
         rows, latest = [], {}
-        for key, value, now, step in message.points:
-            stored, _, _, is_nan = _stored(value, now, step)
-            rows.append((key, stored, now, self.id, step, is_nan))
+        for key, value, now, step, is_nan in map(tables.stored, message.points):
+            rows.append((key, value, now, self.id, step, is_nan))
             if step >= self._steps.get(key, -1):
                 self._steps[key] = step
-                latest[key] = (key, stored, now, step, is_nan, self.id)
+                latest[key] = (key, value, now, step, is_nan, self.id)
         self.store.extend("latest_metrics", list(latest.values()))
         self.store.extend("metrics", rows)
 
@@ -375,11 +364,3 @@ class RunRecord:
             with suppress(OSError):  # the disk is full
                 self._write(LogText(message.trace, layout.ERROR_TRACE))
         self.end(message.status, message.error)
-
-
-def _stored(value: float, now: int, step: int) -> tuple[float, int, int, bool]:
-    """Return value, time, step and whether it is NaN, as MLflow stores a point: infinity is the largest float."""
-    if math.isnan(value):
-        return 0.0, now, step, True
-    largest = sys.float_info.max
-    return min(max(value, -largest), largest), now, step, False

@@ -1,0 +1,1 @@
+"""Files of this machine: digests, room on a disk, locks and paths."""

@@ -1,0 +1,1 @@
+"""MLflow's SQLite database as a file: opening it, its tables, and what its errors mean. Imports no MLflow."""
