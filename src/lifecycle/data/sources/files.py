@@ -230,7 +230,8 @@ def _checked(frame: pd.DataFrame, path: str) -> pd.DataFrame:
 
 def unreadable(path: str, error: Exception) -> RequestError:
     """Return the error of a file that cannot be read, with the parser's message."""
-    return RequestError(Setting("data.path", path), f"cannot be read: {first_line(error)}", remedy="Fix the file.")
+    remedy: Text = getattr(error, "remedy", "Fix the file.")
+    return RequestError(Setting("data.path", path), f"cannot be read: {first_line(error)}", remedy=remedy)
 
 
 def no_rows(path: str) -> RequestError:
