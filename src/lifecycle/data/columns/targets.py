@@ -154,8 +154,9 @@ def check_words(
     if not words.any() or present[words].sum() >= (1 - MOSTLY) * present.sum():
         return
     if infer_task(pd.Series(numbers[~words])) == "regression":
-        row, text = min((first[place], texts[place]) for place in np.flatnonzero(words))
-        raise mixed(name, text, row, [texts[place].strip() for place in np.flatnonzero(words)], marks)
+        places = np.flatnonzero(words).tolist()
+        row, text = min((first[place], texts[place]) for place in places)
+        raise mixed(name, text, row, [texts[place].strip() for place in places], marks)
 
 
 def mixed(name: str, text: str, row: Any, texts: Sequence[str] = (), marks: Sequence[str] = ()) -> RequestError:

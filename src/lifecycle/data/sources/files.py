@@ -14,7 +14,7 @@ from lifecycle.data.formats.reading import declared_of
 from lifecycle.data.sources import databases, downloads, local, several
 from lifecycle.data.sources.addresses import openml
 from lifecycle.data.sources.sklearn_sets import _sklearn
-from lifecycle.errors import RequestError, Setting, first_line
+from lifecycle.errors import RequestError, Setting, Text, first_line
 
 if TYPE_CHECKING:
     import pandas as pd

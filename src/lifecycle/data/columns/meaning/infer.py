@@ -232,8 +232,8 @@ def _categories(name: str, column: Texts, hints: Hints) -> Found:
     first = min(((column.first[place], column.texts[place]) for place in named), default=None)
     number = sum(column.counts[place] for place in wrong)
     if first is not None and number < column.present / 2:
-        texts = [column.texts[place].strip() for place in named]
-        raise features.mixed(name, hints.path, first[1], first[0], list(dict.fromkeys(texts)), hints.missing)
+        words = list(dict.fromkeys(column.texts[place].strip() for place in named))
+        raise features.mixed(name, hints.path, first[1], first[0], words, hints.missing)
     distinct, present = len(column.texts), column.present
     if first is not None and categories.is_nearly_unique(distinct, present):
         if categories.are_free_texts(column.texts):
