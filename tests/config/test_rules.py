@@ -159,6 +159,13 @@ def test_no_override_names_code(word: str, said: str) -> None:
     assert said in complaint(word)
 
 
+def test_a_value_may_contain_the_word_for_a_target() -> None:
+    rules.check_arguments(["data.path=price_target_2024.csv", "data.drop=[my_target_]"])
+    for argument in ("model._target_=x", "x={'_target_': y}", "x=[{_target_: y}]", "+a/_target_@b=c"):
+        with pytest.raises(RequestError, match="names code to run"):
+            rules.check_arguments([argument])
+
+
 def test_what_a_file_may_set_of_hydras() -> None:
     write(
         "conf/experiment/mine.yaml",

@@ -101,19 +101,23 @@ def test_a_header_alone_is_refused(write: Write) -> None:
     assert refused(write("a,b\n")) == "has a header and no rows. Add rows."
 
 
+EMPTY = "cannot be read: it is empty. Give a line with the names of the columns, and one row or more."
+
+
 def test_an_empty_file_is_refused(write: Write) -> None:
-    assert refused(write("")) == "cannot be read: No columns to parse from file. Fix the file."
+    assert refused(write("")) == EMPTY
 
 
 def test_a_column_that_stands_twice_is_refused(write: Write) -> None:
     message = refused(write("a,b,a\n1,2,3\n"))
-    assert message == "cannot be read: it has the column a twice. Fix the file."
+    assert message == "cannot be read: it has the column a twice. Fix the file, or add data.names=[a,b,a_2]."
 
 
 def test_a_column_without_a_name_is_refused(write: Write) -> None:
     message = refused(write("a,,b\n1,2,3\n"))
     assert message == (
-        "cannot be read: column 2 has no name; an index is left out by to_csv(index=False). Fix the file."
+        "cannot be read: column 2 has no name; an index is left out by to_csv(index=False). Fix the file, or add "
+        "data.names=[a,c1,b]."
     )
 
 

@@ -57,7 +57,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "longer": (longer, "line 32 has 5 cells, and the header has 4 ("),
     "shorter": (shorter, "line 32 has 3 cells, and the header has 4 ("),
     "shifted": (shifted, "line 2 has 5 cells, and the header has 4 ("),
-    "empty": (lambda file: file.write_text("") and None, "No columns to parse from file. Fix the file."),
+    "empty": (lambda file: file.write_text("") and None, "it is empty. Give a line with the names of the columns"),
     "header": (lambda file: write(file, []), "has a header and no rows. Add rows."),
     "not text": (lambda file: file.write_bytes(bytes(range(256)) * 20) and None, "cannot be read"),
     "infinity": (
@@ -65,7 +65,10 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
         "has inf in column y, row 4 and in 1 other row, too large to learn from. Fix it, or",
     ),
     "text": (lambda file: write(file, change({(7, 0): "oops"})), "numbers in column x, and the text 'oops' in row 6"),
-    "twice": (lambda file: write(file, rows(), ["x", "x", "z", "label"]), "it has the column x twice. Fix the file."),
+    "twice": (
+        lambda file: write(file, rows(), ["x", "x", "z", "label"]),
+        "it has the column x twice. Fix the file, or add",
+    ),
     "no label": (
         lambda file: write(file, change({(4, 3): "", (9, 3): ""})),
         "data.target=label has no value in 2 rows of rows.csv, the first is row 3. Fill them or remove these rows",

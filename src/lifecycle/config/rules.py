@@ -36,6 +36,7 @@ RERUN = "--experimental-rerun"
 # The parser of Hydra's grammar is recursive: at some hundred levels it raises a RecursionError.
 MOST_LEVELS = 50
 _PARTS = re.compile(r"[/@:.\s]+")
+_NAMES_CODE = re.compile(rf"(?<!\w){TARGET}(?!\w)")  # a key; not a part of a name such as price_target_2024.csv
 _MAKES_VALUES = re.compile(r"\$\{\s*oc\.(decode|create)\b")
 
 
@@ -84,7 +85,7 @@ def check_arguments(arguments: Sequence[str]) -> None:
             raise RequestError(RERUN, "cannot be used, as it loads a pickle", remedy="Use lifecycle rerun run=<run>.")
         key, _, value = argument.lstrip("+~").partition("=")
         parts, subject = _parts(key), _short(argument)
-        if TARGET in argument:
+        if _NAMES_CODE.search(argument):
             raise RequestError(subject, "names code to run, which no override may", remedy=f"Remove {TARGET}.")
         package = _parts(key.partition("@")[2])  # of group@package=option
         is_instantiated = parts[:1] == [HYDRA] and "/" not in key and (len(parts) == 1 or parts[1] in REFUSED_KEYS)

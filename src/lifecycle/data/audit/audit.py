@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from lifecycle.contract import MULTILABEL, DataPlugin, Samples, Split, Target
-from lifecycle.data.audit import table_checks
+from lifecycle.data.audit import table_checks, totals
 from lifecycle.data.audit.findings import Audit, Finding, named
 from lifecycle.data.columns import label_sets
 from lifecycle.data.columns.meaning import categories
@@ -55,7 +56,11 @@ def audit_of(plugin: DataPlugin, samples: Samples, labels: AnyArray, split: Spli
         return inputs.iloc[rows] if isinstance(inputs, pd.DataFrame) else None
 
     hashes = hashes_of_audit(plugin, lambda: duplicates.hashes(inputs) if samples.hashes is None else samples.hashes)
-    return look_at(read, labels, split, target, hashes)
+    found = look_at(read, labels, split, target, hashes)
+    if isinstance(inputs, pd.DataFrame) and inputs.shape[1] <= MOST_COLUMNS and len(inputs):
+        sums = totals.totals(inputs, labels, target.name, int(samples.rows[-1]))
+        return replace(found, findings=(*sums, *found.findings))
+    return found
 
 
 def not_repeated(notes: Iterable[Text], audit: Audit | None, rows: int) -> tuple[Text, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.columns.remedies import drop, drop_only, typed
@@ -25,6 +25,15 @@ TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 
 WHOLE = re.compile(r"(-?\d+)\.0+")
 """A whole number as pandas writes it in a float64 column, such as one with missing values."""
+
+MARK = re.compile(r"[\w./?*+ -]{1,30}")
+"""A text that needs no quotation marks in a list on the command line."""
+
+MOST_MARKS = 5
+"""More different texts among numbers are hardly marks of missing values."""
+
+TOTALS = {"total", "totals", "sum", "grand total", "subtotal", "gesamt", "summe", "total général", "somme", "totale"}
+"""What a row of totals is called."""
 
 TYPES = (str, bool, int, float, datetime.date, datetime.time)
 """Types of objects that a column may hold."""
@@ -177,12 +186,33 @@ def _check_truths(present: pd.Series[Any], path: str) -> None:
         )
 
 
-def mixed(name: str, path: str, text: Any, row: Any) -> RequestError:
-    """Return the error of a text among numbers."""
+def are_marks(texts: Sequence[str]) -> bool:
+    """Return whether texts may be marks of missing values that can be typed in a list on the command line."""
+    return len(texts) <= MOST_MARKS and all(map(MARK.fullmatch, texts))
+
+
+def mixed(
+    name: str, path: str, text: Any, row: Any, texts: Sequence[str] = (), marks: Sequence[str] = ()
+) -> RequestError:
+    """Return the error of a text among numbers.
+
+    Args:
+        name: of the column.
+        path: of the source.
+        text: the first one.
+        row: its row.
+        texts: all different ones of the column, where they are known.
+        marks: of missing values, which are declared.
+    """
+    remedy: list[Text] = ["Fix the text, add ", typed(name, "category"), ", or ", drop(name), "."]
+    if any(one.strip(" :").casefold() in TOTALS for one in texts):
+        # As a missing value it would leave the sums in the other columns.
+        remedy.append(" Remove the row if it holds totals.")
+    elif texts and are_marks(texts):
+        it = "it is a mark" if len(texts) == 1 else f"the {len(texts)} texts are marks"
+        remedy += [f" If {it} of missing values, add ", Setting("data.missing", [*marks, *texts]), "."]
     return RequestError(
-        Setting("data.path", path),
-        f"has numbers in column {name}, and the text {text!r} in row {row}",
-        remedy=["Fix the text, add ", typed(name, "category"), ", or ", drop(name), "."],
+        Setting("data.path", path), f"has numbers in column {name}, and the text {text!r} in row {row}", remedy=remedy
     )
 
 

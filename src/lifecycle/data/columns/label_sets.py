@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.contract import MULTILABEL
+from lifecycle.data.columns.meaning import numbers
 from lifecycle.errors import RequestError, Setting
 
 if TYPE_CHECKING:
@@ -338,8 +339,12 @@ def looks_like_sets(cells: Sequence[str]) -> str:
 
     >>> looks_like_sets(["cat", "dog", "cat|dog"]), looks_like_sets(["Paris, France", "Lyon, France"])
     ('|', '')
+    >>> looks_like_sets(["1,5", "5,1", "1,1", "5,5"])
+    ''
     """
     different = {cell for cell in cells if cell.strip()}
+    if numbers.infer(list(different)) is not None:  # such as 1,5 and 2,25
+        return ""
     for sign in SEPARATORS:
         parts = {part.strip() for cell in different for part in cell.split(sign)} - {""}
         if any(sign in cell.strip() for cell in different) and len(parts) * (2 if sign == " " else 1) < len(different):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lifecycle.data.columns import times
-from lifecycle.data.columns.features import LARGEST, and_others
+from lifecycle.data.columns.features import LARGEST, and_others, are_marks
 from lifecycle.errors import Either, RequestError, Setting, Text, did_you_mean
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 20
 """A column of whole numbers with at most so many values holds classes, unless the task is given."""
+
+MOSTLY = 0.9
+"""Share of numbers from which on a few texts among them are no classes."""
 
 WHOLE = re.compile(r"[+-]?\d+(\.0+)?")
 """A label that is a whole number, as a file or NumPy writes it."""
@@ -126,6 +129,45 @@ def infer_task(column: pd.Series[Any]) -> str:
     values = column.to_numpy(dtype=float)
     whole = bool(np.isfinite(values).all() and np.all(values == np.round(values)))
     return "classification" if whole and column.nunique() <= MOST_CLASSES else "regression"
+
+
+def check_words(
+    name: str, texts: Sequence[str], counts: Sequence[int], first: Sequence[Any], marks: Sequence[str] = ()
+) -> None:
+    """Refuse a target of numbers with a few texts among them, which would make a class of each number.
+
+    Args:
+        name: of the target.
+        texts: its different texts.
+        counts: rows with each.
+        first: the first row with each.
+        marks: of missing values, which are declared.
+
+    Raises:
+        RequestError: names the first text that is no number, and its row.
+    """
+    import numpy as np
+    import pandas as pd
+
+    numbers = pd.to_numeric(pd.Series(list(texts), dtype=object), errors="coerce").to_numpy(dtype=float)
+    words, present = np.isnan(numbers), np.array(counts)
+    if not words.any() or present[words].sum() >= (1 - MOSTLY) * present.sum():
+        return
+    if infer_task(pd.Series(numbers[~words])) == "regression":
+        places = np.flatnonzero(words).tolist()
+        row, text = min((first[place], texts[place]) for place in places)
+        raise mixed(name, text, row, [texts[place].strip() for place in places], marks)
+
+
+def mixed(name: str, text: str, row: Any, texts: Sequence[str] = (), marks: Sequence[str] = ()) -> RequestError:
+    """Return the error of a text among the numbers of a target; ``texts`` are all of them, where they are known."""
+    remedy: list[Text] = ["Fix the text or remove the row, or add ", Setting("data.task", "classification")]
+    remedy.append(" if each value is a class.")
+    if texts and are_marks(texts):
+        options = Setting("data.missing", [*marks, *texts]), " ", Setting("data.missing_target", DROP)
+        it = "it is a mark" if len(texts) == 1 else f"the {len(texts)} texts are marks"
+        remedy += [f" If {it} of missing values, add ", *options, "."]
+    return RequestError(Setting("data.target", name), f"has numbers, and the text {text!r} in row {row}", remedy=remedy)
 
 
 def labels_of(column: pd.Series[Any]) -> np.ndarray[Any, Any]:

@@ -15,6 +15,7 @@ from lifecycle.data.formats import csv_lines
 from lifecycle.data.formats.text import detection, encodings, transcoding
 from lifecycle.data.formats.text.cells import MARKS, marks_among_words, spellings
 from lifecycle.data.formats.text.dialect import Declared, Dialect, attach
+from lifecycle.errors import Setting, Text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,12 +26,17 @@ MISSING = tuple(spellings(MARKS))
 CODE = re.compile(r"0\d+")
 """A code such as 007, which is not a number."""
 
+MOST_NAMES, PLAIN_NAME = 30, re.compile(r"[\w. -]+")
+"""Columns that a message names, and a name that needs no quotation marks on the command line."""
+
 ROWS_TO_SEARCH = 10_000
 """Rows that are searched for codes: reading all of a large file a second time, with ``csv``, would be slow."""
 
 
 def _csv(file: Path, declared: Declared | None = None) -> pd.DataFrame:
     found = detection.of_file(file, declared)
+    if not found.names:
+        raise EmptyFileError("it is empty")
     try:
         frame, found = _frame(file, found)
     except NotUtf8Error:
@@ -68,6 +74,12 @@ def redetected(file: Path, declared: Declared | None) -> Dialect:
     with file.open("rb") as stream:
         encoding = encodings.of_blocks(transcoding.blocks_of(stream))
     return detection.of_file(file, replace(declared or Declared(), encoding=encoding))
+
+
+class EmptyFileError(ValueError):
+    """A file without a line."""
+
+    remedy = "Give a line with the names of the columns, and one row or more."
 
 
 class NotUtf8Error(ValueError):
@@ -240,7 +252,27 @@ def check_names(names: list[str], sep: str = ",") -> None:
         raise ValueError(f"its header is separated by {found[0]!r} rather than a comma")
     if any(not name.strip() for name in names):
         number = next(i for i, name in enumerate(names, 1) if not name.strip())
-        raise ValueError(f"column {number} has no name; an index is left out by to_csv(index=False)")
+        problem = f"column {number} has no name; an index is left out by to_csv(index=False)"
+        raise NamesError(problem, names)
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
-        raise ValueError(f"it has the column {min(repeated)} twice")
+        raise NamesError(f"it has the column {min(repeated)} twice", names)
+
+
+class NamesError(ValueError):
+    """Names of columns that are empty or repeated.
+
+    Attributes:
+        remedy: what to do, with names to use instead.
+    """
+
+    def __init__(self, problem: str, names: list[str]) -> None:
+        super().__init__(problem)
+        new: list[str] = []
+        for place, old in enumerate(names):
+            name = old if old.strip() else f"c{place}"
+            numbered = (f"{name}_{number}" for number in itertools.count(2))
+            new.append(next(one for one in numbered if one not in [*names, *new]) if name in new else name)
+        self.remedy: Text = "Fix the file."
+        if len(new) <= MOST_NAMES and all(map(PLAIN_NAME.fullmatch, new)):
+            self.remedy = ["Fix the file, or add ", Setting("data.names", new), "."]

@@ -136,7 +136,8 @@ def declared_for(plugin: Any) -> Declared | None:
 
 def record(found: Dialect) -> dict[str, Any]:
     """Return what a saved model keeps of the dialect of its training file."""
-    return {"names": list(found.names), "header": found.header, "missing": list(found.missing)}
+    kept = {"names": list(found.names), "header": found.header, "missing": list(found.missing)}
+    return kept | ({"replaced": list(found.replaced)} if found.replaced else {})
 
 
 def named(plugin: Any, file: Path | None, known: Known) -> Any:
@@ -174,6 +175,7 @@ def known_of(plugin: Any, recorded: Mapping[str, Any] | None, needed: Sequence[s
         header=bool(recorded["header"]),
         needed=needed,
         encoding="" if declared is None else declared.encoding or "",
+        replaced=tuple(recorded.get("replaced", ())),
     )
 
 

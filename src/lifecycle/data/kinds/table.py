@@ -207,7 +207,10 @@ class Table(Card, Reading, Renamed, ByColumns, SourceFields, SeveralLabels, Type
         found = [name for name in columns if name not in named and name not in left_out]
         if not found:
             problem = f"has no column other than {', '.join(self.target_columns)} to learn from"
-            raise RequestError(Setting("data.path", self.path), problem, remedy="Add features.")
+            remedy: Text = "Add features."
+            if len(columns) == 1:
+                remedy = ["Add features, or use ", Setting("data", "series"), " for values in order of time."]
+            raise RequestError(Setting("data.path", self.path), problem, remedy=remedy)
         return found
 
     def check_numbers(self, columns: list[str], numbers: list[str]) -> None:

@@ -283,6 +283,8 @@ class Reader:
         """Return the error of a column with too many different texts, by what these are."""
         path, why = self.plugin.path, self.file.texts.get(name)
         if name == self.plugin.target:
+            if why is not None and why.text is not None and self.plugin.task != "classification":
+                return targets.mixed(name, why.text, why.row)
             return too_many_classes(name)
         if why is not None and why.text is not None:
             return features.mixed(name, path, why.text, why.row)

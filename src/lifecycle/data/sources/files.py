@@ -14,7 +14,7 @@ from lifecycle.data.formats.reading import declared_of
 from lifecycle.data.sources import databases, downloads, local, several
 from lifecycle.data.sources.addresses import openml
 from lifecycle.data.sources.sklearn_sets import _sklearn
-from lifecycle.errors import RequestError, Setting, first_line
+from lifecycle.errors import RequestError, Setting, Text, first_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -230,7 +230,8 @@ def _checked(frame: pd.DataFrame, path: str) -> pd.DataFrame:
 
 def unreadable(path: str, error: Exception) -> RequestError:
     """Return the error of a file that cannot be read, with the parser's message."""
-    return RequestError(Setting("data.path", path), f"cannot be read: {first_line(error)}", remedy="Fix the file.")
+    remedy: Text = getattr(error, "remedy", "Fix the file.")
+    return RequestError(Setting("data.path", path), f"cannot be read: {first_line(error)}", remedy=remedy)
 
 
 def no_rows(path: str) -> RequestError:

@@ -54,7 +54,10 @@ class Typed:
 
         decimal, thousands = (getattr(self, name, None) or "" for name in ("decimal", "thousands"))
         decimal, thousands = (text if len(text) == 1 else "" for text in (decimal, thousands))  # auto: inferred
-        return Hints(decimal, thousands, self.fold_case, str(getattr(self, "path", "")))
+        are_classes = getattr(self, "task", "classification") not in (None, "regression")
+        missing = tuple(getattr(self, "missing", ()))
+        path = str(getattr(self, "path", ""))
+        return Hints(decimal, thousands, self.fold_case, path, missing=missing, are_classes=are_classes)
 
     def with_meanings(self, found: dict[str, Found]) -> Self:
         """Return a copy in which the types that were found are set."""

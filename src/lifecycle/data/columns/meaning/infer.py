@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from lifecycle.data.columns import features
+from lifecycle.data.columns import features, targets
 from lifecycle.data.columns.meaning import categories, convert, dates, durations, numbers
 from lifecycle.data.columns.meaning.meaning import (
     BOOLEAN,
@@ -39,6 +39,8 @@ class Hints:
         fold_case: whether categories are in lower case.
         path: of the file, for messages.
         others: the decimal mark that other columns show, which decides where two fit.
+        missing: the declared marks of missing values.
+        are_classes: a target of texts holds classes, also where most of them are numbers.
     """
 
     decimal: str = ""
@@ -46,6 +48,8 @@ class Hints:
     fold_case: bool = False
     path: str = ""
     others: str = ""
+    missing: tuple[str, ...] = ()
+    are_classes: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,6 +185,8 @@ def of_texts(name: str, column: Texts, hints: Hints, rows: int, is_target: bool 
     if found is not None:
         return found
     if is_target:
+        if not hints.are_classes:
+            targets.check_words(name, column.texts, column.counts, column.first, hints.missing)
         return Found(notes=categories.notes(name, column.texts, column.present, hints.fold_case, True))
     return _categories(name, column, hints)
 
@@ -226,7 +232,8 @@ def _categories(name: str, column: Texts, hints: Hints) -> Found:
     first = min(((column.first[place], column.texts[place]) for place in named), default=None)
     number = sum(column.counts[place] for place in wrong)
     if first is not None and number < column.present / 2:
-        raise features.mixed(name, hints.path, first[1], first[0])
+        words = list(dict.fromkeys(column.texts[place].strip() for place in named))
+        raise features.mixed(name, hints.path, first[1], first[0], words, hints.missing)
     distinct, present = len(column.texts), column.present
     if first is not None and categories.is_nearly_unique(distinct, present):
         if categories.are_free_texts(column.texts):

@@ -14,7 +14,7 @@ from typing import IO
 from lifecycle.data.formats.text import cells as cells_of
 from lifecycle.data.formats.text import encodings, transcoding
 from lifecycle.data.formats.text.dialect import SEPARATORS, SPACE, WORD, Declared, Dialect, Known
-from lifecycle.data.formats.text.header import is_header
+from lifecycle.data.formats.text.header import is_header, is_second, repeats
 
 HEAD_BYTES = 1 << 20
 """First bytes of a file that are looked at."""
@@ -85,7 +85,9 @@ def detect(head: bytes, declared: Declared | None = None, known: Known | None = 
         raise ValueError(f"its first line does not hold names of columns: {error}") from error
     found = Dialect(encoding=encoding, sep=sep, quote=quote, comment=comment, titles=titles, padded=padded)
     found = _with_names(found, sample, declared, known, above)
-    rows = [row for row in sample[1 if found.header and not found.above else 0 :] if len(row) == len(found.names)]
+    found = replace(found, units=_units(sample, found, declared))
+    first = (found.header and not found.above) + bool(found.units)
+    rows = [row for row in sample[first:] if len(row) == len(found.names)]
     columns = list(zip(*rows, strict=True))
     decimal, thousands = _marks_of_numbers(columns)
     skip = _skipped(lines, found, top)
@@ -96,6 +98,14 @@ def detect(head: bytes, declared: Declared | None = None, known: Known | None = 
         thousands=thousands if declared.thousands is None else declared.thousands,
         missing=declared.with_marks(cells_of.marks_among_words(columns)),
     )
+
+
+def _units(sample: Sequence[Sequence[str]], found: Dialect, declared: Declared) -> tuple[str, ...]:
+    """Return the cells of a line below the header that has no values; empty: there is none."""
+    if not found.header or found.above:
+        return ()
+    below = sample[1:]
+    return tuple(below[0]) if below and is_second(below, cells_of.spellings(declared.missing)) else ()
 
 
 def _lines(text: str, is_whole: bool) -> list[str]:
@@ -138,7 +148,9 @@ def _titles(lines: Sequence[str], sep: str) -> int:
     """Return the number of lines of one cell above a table of several columns with a header."""
     rows = _rows(lines, sep, most=200)
     filled = [sum(1 for cell in row if cell.strip()) for row in rows]
-    above = next((place for place, cells in enumerate(filled) if cells != 1), 0)
+    # A spreadsheet fills the lines of a title with empty cells.
+    above = next((place for place, cells in enumerate(filled) if cells > 1), 0)
+    above += len(rows) > above + 1 and len(rows[above]) == len(rows[above + 1]) and repeats(rows[above:])
     table = rows[above:]
     width = len(table[0]) if table else 0
     if not 0 < above <= MOST_TITLES or len(table) < 3 or width < 2 or {len(row) for row in table} != {width}:
@@ -304,11 +316,14 @@ def _with_names(
     if declared.names:
         if len(declared.names) != width:
             raise ValueError(f"it has {width} columns, and data.names names {len(declared.names)}")
-        return replace(found, header=header, names=declared.names, kept=False)
+        replaced = tuple(first) if header and tuple(first) != declared.names else ()
+        return replace(found, header=header, names=declared.names, kept=False, replaced=replaced)
     if not header:
         if above:
             return replace(found, header=True, names=tuple(above), kept=False, above=True)
         return replace(found, header=False, names=_positions(width, known), kept=False)
+    if known is not None and (of_model := known.names_for(first)):
+        return replace(found, names=of_model, kept=False, replaced=tuple(first))
     names = tuple(first)
     if width > 1 and not first[0].strip() and all(name.strip() for name in first[1:]):
         index = INDEX if INDEX not in first else f"{INDEX}_"
@@ -323,7 +338,7 @@ def _has_header(sample: list[list[str]], declared: Declared, known: Known | None
     if known is not None and known.names and not known.header:
         # Rows for a model whose training file has no header: names are c0, c1, ... or those that were declared.
         return bool(set(first) & set(known.names)) or (is_header(sample) and _has_numbers(sample))
-    return bool(known is not None and set(first) & set(known.names)) or is_header(sample)
+    return bool(known is not None and set(first) & {*known.names, *known.replaced}) or is_header(sample)
 
 
 def _has_numbers(sample: list[list[str]]) -> bool:
@@ -359,7 +374,7 @@ def _marks_of_numbers(columns: Sequence[Sequence[str]]) -> tuple[str, str]:
 
 def _skipped(lines: Sequence[str], found: Dialect, top: int) -> int:
     """Return the lines before the first row of values."""
-    for _ in range(found.titles + (found.header and not found.above)):
+    for _ in range(found.titles + (found.header and not found.above) + bool(found.units)):
         while top < len(lines) and (not lines[top].strip() or (found.comment and lines[top].startswith(found.comment))):
             top += 1
         if found.sep == SPACE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,9 @@ SPACE = " "
 """The separator of columns that are separated by any white space."""
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe", SPACE: "white space"}
+
+MOST_UNITS = 5
+"""Cells of a line below the header that are shown."""
 
 DIALECT = "dialect"
 """The entry of a frame's ``attrs`` with the dialect of its file, in words."""
@@ -65,6 +68,7 @@ class Known:
         header: the training file has one.
         needed: those that a prediction reads.
         encoding: of the training file, for text that is not UTF-8; "" where it was detected.
+        replaced: the names in its header, in place of which ``names`` were declared; empty: none were.
     """
 
     names: tuple[str, ...] = ()
@@ -72,6 +76,24 @@ class Known:
     header: bool = True
     needed: tuple[str, ...] = ()
     encoding: str = ""
+    replaced: tuple[str, ...] = ()
+
+    def names_for(self, header: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of columns that a header calls by those of the training file's; empty: it does not.
+
+        >>> Known(("a", "b", "y"), "y", replaced=("x", "x", "price")).names_for(["x", "x"])
+        ('a', 'b')
+        """
+        pairs = list(zip(self.replaced, self.names, strict=True)) if self.replaced else []
+        without = [pair for pair in pairs if pair[1] != self.target]
+        for some in (pairs, without):
+            if some and [old for old, _ in some] == list(header):
+                return tuple(new for _, new in some)
+        new_of = dict(pairs)
+        if len(new_of) < len(pairs) or not set(header) & set(new_of):
+            return ()
+        found = tuple(new_of.get(name, name) for name in header)
+        return found if len(set(found)) == len(found) else ()
 
 
 @dataclass(frozen=True)
@@ -93,8 +115,10 @@ class Dialect:
         kept: the first row that is not blank names the columns as they are: the file can be read without ``names``.
         above: the names are from a comment line.
         titles: lines above the header that are no part of the table.
+        units: the cells of a line below the header that has no values; empty: there is none.
         padded: spaces around cells are no part of them.
         file: its name, for display.
+        replaced: the names in its header, in place of which ``names`` were declared; empty: none were.
     """
 
     names: tuple[str, ...] = ()
@@ -112,13 +136,15 @@ class Dialect:
     kept: bool = True
     above: bool = False
     titles: int = 0
+    units: tuple[str, ...] = ()
     padded: bool = False
     file: str = ""
+    replaced: tuple[str, ...] = ()
 
     @property
     def is_plain(self) -> bool:
         """Whether the file is comma-separated UTF-8 with a header, which every parser reads as it is."""
-        as_it_is = self.kept and not self.missing and not self.comment and not self.titles
+        as_it_is = self.kept and not self.missing and not self.comment and not self.titles and not self.units
         return as_it_is and (self.encoding, self.sep, self.quote) == (encodings.UTF8, ",", '"')
 
     @property
@@ -173,6 +199,10 @@ class Dialect:
     def _names(self) -> str:
         if self.above:
             return "header in a comment"
+        if self.units:
+            shown = [unit for unit in self.units if unit.strip()]
+            more = ", ..." if len(shown) > MOST_UNITS else ""
+            return f"header, the line below it left out ({', '.join(shown[:MOST_UNITS])}{more})"
         if self.header:
             return "header"
         between = self.names[0] if len(self.names) == 1 else f"{self.names[0]} to {self.names[-1]}"

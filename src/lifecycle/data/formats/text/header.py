@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from lifecycle.data.formats.text.cells import PLAIN, is_missing, is_number, shape
 
@@ -17,6 +17,9 @@ FEWEST_FRACTIONS = 20
 
 MOSTLY = 0.9
 """Share of numbers from which on a column is one of numbers."""
+
+FEWEST_ROWS, FEWEST_UNITS = 3, 2
+"""Rows below a line of units, and columns of numbers that have one: fewer say too little."""
 
 PRIOR = 1.0
 """Log odds of a header before any evidence: most files have one."""
@@ -53,6 +56,41 @@ def is_header(rows: Sequence[Sequence[str]]) -> bool:
         return False  # a number above nothing
     scores = [_score(cell, column) for cell, column in zip(first, columns, strict=True) if not is_missing(cell)]
     return PRIOR + sum(scores) > 0
+
+
+def is_second(rows: Sequence[Sequence[str]], marks: Collection[str] = ()) -> bool:
+    """Return whether the first row below the names holds no values, but units of the columns or names once more.
+
+    It has texts in two columns or more that hold nothing but numbers further below, and no number.
+
+    Args:
+        rows: the cells of the first rows below the names, all of one length.
+        marks: of missing values.
+    """
+    return _words_above_numbers(rows, marks) >= FEWEST_UNITS
+
+
+def repeats(rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether the first row groups the columns, whose names are in the second: it has a text twice, or gaps."""
+    first, second = ([cell.strip() for cell in row] for row in rows[:2])
+    filled = [cell for cell in first if cell]
+    return (
+        (len(set(filled)) < len(filled) or not first[-1])
+        and all(second)
+        and len(set(second)) == len(second)
+        and not any(map(is_number, filled))
+        and _words_above_numbers(rows[1:]) > 0
+    )
+
+
+def _words_above_numbers(rows: Sequence[Sequence[str]], marks: Collection[str] = ()) -> int:
+    """Return the number of columns with a text in the first row and nothing but numbers below; 0: a number is there."""
+    first, rest = rows[0], rows[1:]
+    if len(rest) < FEWEST_ROWS or any(map(is_number, first)):
+        return 0
+    words = [place for place, cell in enumerate(first) if _is_word(cell) and not is_missing(cell) and cell not in marks]
+    below = [[row[place] for row in rest if not is_missing(row[place]) and row[place] not in marks] for place in words]
+    return sum(bool(column) and all(map(is_number, column)) for column in below)
 
 
 def _is_word(cell: str) -> bool:
