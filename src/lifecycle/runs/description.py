@@ -68,7 +68,7 @@ def _link(name: str, run_id: str) -> str:
 
 
 def _scores(evaluation: Evaluation) -> str:
-    rows = [f"| {evaluation.on.replace('_', ' ')} | score | 95 % interval | baseline |", "|---|---|---|---|"]
+    rows = [f"| {evaluation.on.replace('_', ' ')} | score | 95% interval | baseline |", "|---|---|---|---|"]
     # The loss last: the other scores are in units that a reader knows.
     for name in sorted(evaluation.scores, key=lambda name: name == "loss"):
         low, high = evaluation.intervals.get(name, (None, None))
