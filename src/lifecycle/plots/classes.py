@@ -103,12 +103,12 @@ def draw_confusion(matrix: pd.DataFrame, target: str, file: Path, about: str = "
         axes = figure.subplots()
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.grid(visible=False)
-        bar = {"fraction": 0.046, "pad": 0.03, "shrink": 0.9, "aspect": 20 if has_shares else 40}
+        bar: dict[str, Any] = {"fraction": 0.046, "pad": 0.03, "shrink": 0.9, "aspect": 20 if has_shares else 40}
         figure.colorbar(image, ax=axes, label="share of the actual class", **bar)
         axes.set(xlabel=f"predicted {label(target, 30)}", ylabel=f"actual {label(target, 30)}")
         axes.set_title(f"Confusion matrix of {counts.sum():,} rows")
         if classes <= MOST_WITH_NAMES:
-            size = {} if has_numbers else {"fontsize": 8}
+            size: dict[str, Any] = {} if has_numbers else {"fontsize": 8}
             turned: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if is_slanted else {}
             if not has_shares and max(map(len, names)) > 2:
                 turned = {"rotation": 90}

@@ -83,7 +83,7 @@ def _panel(axes: Axes, title: str, lines: list[str], frame: pd.DataFrame, histor
     # The padding leaves space for the number of the best epoch above the axes.
     axes.set_title(TITLES.get(title, title.replace("_", " ")), pad=13)
     axes.set_xlabel("epoch")
-    _count_from_one(axes, int(frame["epoch"].max()))
+    count_from_one(axes, int(frame["epoch"].max()))
     best, weights = history.best_epoch, history.weights_epoch
     sides = ("center", "center")
     if best is not None and best != weights and abs(best - weights) < 0.1 * len(frame):  # their numbers would overlap
@@ -93,7 +93,7 @@ def _panel(axes: Axes, title: str, lines: list[str], frame: pd.DataFrame, histor
         _mark(axes, weights, "epoch of the weights", ":", sides[1])
 
 
-def _count_from_one(axes: Axes, last: int) -> None:
+def count_from_one(axes: Axes, last: int) -> None:
     """Let an axis of epochs begin with 1 and end with the last one."""
     from matplotlib.ticker import MaxNLocator
 

@@ -135,8 +135,9 @@ def columns_of(board: Board, shown: list[Entry], unlimited: bool = False) -> lis
     if jobs > 1:
         columns.append(("sd", [_sd(entry, metric) for entry in shown]))
         columns.append(("95% interval", [_interval(entry, metric) for entry in shown]))
-        columns.append(("to the best", [_to_best(entry) for entry in shown]))
-        columns.append(("p", [_p(entry) for entry in shown]))
+        if len(board.entries) > 1:
+            columns.append(("to the best", [_to_best(entry) for entry in shown]))
+            columns.append(("p", [_p(entry) for entry in shown]))
     for name in board.metrics:
         if name != metric and (name in board.objectives or not name.startswith("kept_")):
             columns.append((name, [_mean(entry, name) for entry in shown]))
