@@ -95,7 +95,7 @@ def hero(printed: str, artifacts: Path) -> bytes:
         elif not paragraph[0].startswith("Run "):
             shown += [part for line in paragraph for part in _folded(line)]
     text = "\n".join([f"$ lifecycle +experiment={HERO}", *shown])
-    figure.text(0.024, 0.95, text, family="DejaVu Sans Mono", size=9.3, color="#e8ecf2", va="top", linespacing=1.3)
+    figure.text(0.024, 0.95, text, family="DejaVu Sans Mono", size=8.9, color="#e8ecf2", va="top", linespacing=1.3)
     for name, box in HERO_BOXES.items():
         axes = figure.add_axes(box)
         axes.imshow(image.imread(artifacts / name), interpolation="lanczos")
