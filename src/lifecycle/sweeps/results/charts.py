@@ -48,7 +48,7 @@ def means(board: Board) -> str:
                 axes.plot([one.low, one.high], [at, at], color=colour, linewidth=1.6)
             axes.plot([one.mean], [at], "o", color=colour, markersize=6)
         axes.set_yticks(range(len(shown)), [label(label_of(entry), MOST_CHARACTERS) for entry in shown])
-        axes.invert_yaxis()
+        axes.set_ylim(len(shown) - 0.5, -0.5)  # the best at the top
         axes.set_xlabel(f"{metric}: mean, 95% interval, and each run (|)")
         axes.grid(visible=False, axis="y")
     return _plain(out.getvalue())

@@ -58,12 +58,12 @@ class Drawn:
         pooled: scores of out-of-fold predictions by configuration, see
             :func:`lifecycle.sweeps.results.out_of_fold.pooled`.
         curves: learning curves of the runs of the best configuration, as SVG elements.
-        pictures: pictures of its out-of-fold predictions by their names, as addresses.
+        pictures: pictures of its out-of-fold predictions by their names: pixels of their width, and an address.
     """
 
     pooled: Mapping[str, Mapping[str, float]]
     curves: Sequence[str]
-    pictures: Mapping[str, str]
+    pictures: Mapping[str, tuple[int, str]]
 
 
 def draw(board: Board, drawn: Drawn) -> str:
@@ -93,7 +93,7 @@ def draw(board: Board, drawn: Drawn) -> str:
             order=_order(board),
             curves=list(map(Markup, drawn.curves)),  # as above
             best="" if best is None or len(board.entries) == 1 else charts.label_of(best),
-            pictures=[(name.removesuffix(".png").replace("_", " "), of) for name, of in drawn.pictures.items()],
+            pictures=[(name.removesuffix(".png").replace("_", " "), *of) for name, of in drawn.pictures.items()],
             command=board.plan.command,
             notes=board.notes,
             verdict=verdict(board),

@@ -16,6 +16,9 @@ from lifecycle.sweeps.results.board import Board
 from lifecycle.sweeps.results.entries import Entry
 from lifecycle.tracking.sweep_runs import SweepRun
 
+SCALE = 0.62
+"""Of pictures on the page: three of usual size are next to each other."""
+
 MOST_METRICS = 1
 """Panels of learning curves in addition to that of the loss."""
 
@@ -73,6 +76,8 @@ def draw_out_of_fold(board: Board, entry: Entry, found: pd.DataFrame, folder: Pa
     return artifacts.pictures_of(trained.spec, fitted=False)
 
 
-def as_data(file: Path) -> str:
-    """Return a PNG as an address that a page can hold."""
-    return f"data:image/png;base64,{base64.b64encode(file.read_bytes()).decode()}"
+def as_data(file: Path) -> tuple[int, str]:
+    """Return the width at which a page shows a PNG, in pixels, and an address that the page can hold."""
+    content = file.read_bytes()
+    width = int.from_bytes(content[16:20], "big")  # of the header
+    return round(SCALE * width), f"data:image/png;base64,{base64.b64encode(content).decode()}"

@@ -29,8 +29,6 @@ from lifecycle.tracking.run import session
 from lifecycle.tracking.sweep_runs import SweepRun
 
 ROLE = "sweep"
-PAGE = "sweep.html"
-
 MOST_ROWS = 10
 """Configurations in the description that MLflow shows."""
 
@@ -107,7 +105,7 @@ def _note(board: Board) -> str:
     about = f"{counts_of(board)}. {plain(page.verdict(board))}".strip()
     more = f"\n\nand {len(board.entries) - len(entries)} more" if len(board.entries) > len(entries) else ""
     command = " ".join(board.plan.command.split())  # indented, so that no character of it is Markdown
-    return f"{about}\n\n{table}{more}\n\n**Command**\n\n    {command}\n\nThe artifact {PAGE} has charts."
+    return f"{about}\n\n{table}{more}\n\n**Command**\n\n    {command}\n\nThe artifact {layout.SWEEP_PAGE} has charts."
 
 
 def _write_files(board: Board, folder: Path) -> list[str]:
@@ -135,8 +133,8 @@ def _write_files(board: Board, folder: Path) -> list[str]:
     if shown is not None:
         with _reported("the learning curves of the sweep were not drawn"):
             drawn = replace(drawn, curves=pictures.curves_of(shown))
-    with _reported(f"{PAGE} was not written"):
-        (folder / PAGE).write_text(page.draw(board, drawn), encoding="utf-8")
+    with _reported(f"{layout.SWEEP_PAGE} was not written"):
+        (folder / layout.SWEEP_PAGE).write_text(page.draw(board, drawn), encoding="utf-8")
     return list(drawn.pictures)
 
 
