@@ -24,7 +24,13 @@ ROOT = Path(__file__).parents[1]
 IMAGES, ASSETS = ROOT / "docs" / "images", ROOT / "docs" / "assets"
 MOST_BYTES = 60_000
 HERO = "pima_best"
-COLUMNS = 88
+HERO_BOXES = {
+    "curves.png": (0.522, 0.51, 0.47, 0.47),
+    "confusion_matrix.png": (0.522, 0.02, 0.25, 0.47),
+    "roc.png": (0.775, 0.02, 0.22, 0.47),
+}
+"""Left, bottom, width and height of the pictures at the right of what a command prints, as parts of the whole."""
+COLUMNS = 80
 
 
 def artifact_of(picture: str) -> str:
@@ -61,16 +67,17 @@ def small(file: Path) -> bytes:
 
 
 def hero(printed: str, artifacts: Path) -> bytes:
-    """Return the picture of the README: what a command prints, next to two pictures of its run."""
+    """Return the picture of the README: what a command prints, next to three pictures of its run."""
     from matplotlib import image
     from matplotlib.figure import Figure
     from matplotlib.patches import FancyBboxPatch
 
-    figure = Figure(figsize=(13, 5), dpi=100, facecolor="white")
+    width, height = 12.4, 5.75  # inches
+    figure = Figure(figsize=(width, height), dpi=115, facecolor="white")
     figure.patches.append(
         FancyBboxPatch(
-            (0.012, 0.03), 0.545, 0.94, boxstyle="round,pad=0,rounding_size=0.012", color="#1e2430",
-            transform=figure.transFigure, mutation_aspect=2.5,
+            (0.012, 0.022), 0.5, 0.956, boxstyle="round,pad=0,rounding_size=0.012", color="#1e2430",
+            transform=figure.transFigure, mutation_aspect=width / height,
         )
     )  # fmt: skip
     paragraphs: list[list[str]] = []  # a line, and those that continue it
@@ -88,8 +95,8 @@ def hero(printed: str, artifacts: Path) -> bytes:
         elif not paragraph[0].startswith("Run "):
             shown += [part for line in paragraph for part in _folded(line)]
     text = "\n".join([f"$ lifecycle +experiment={HERO}", *shown])
-    figure.text(0.024, 0.94, text, family="DejaVu Sans Mono", size=8.4, color="#e8ecf2", va="top", linespacing=1.32)
-    for name, box in (("curves.png", (0.565, 0.47, 0.43, 0.5)), ("confusion_matrix.png", (0.565, 0.01, 0.43, 0.46))):
+    figure.text(0.024, 0.95, text, family="DejaVu Sans Mono", size=8.9, color="#e8ecf2", va="top", linespacing=1.3)
+    for name, box in HERO_BOXES.items():
         axes = figure.add_axes(box)
         axes.imshow(image.imread(artifacts / name), interpolation="lanczos")
         axes.axis("off")

@@ -12,6 +12,7 @@ OUTBOX = "outbox"
 """Runs that a server does not have in full."""
 
 SWEEPS = "sweeps"
+SWEEP_PAGE = "sweep.html"
 
 # In sweeps/<name>.
 JOBS = "jobs.jsonl"

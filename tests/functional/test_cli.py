@@ -167,9 +167,12 @@ def test_the_help_names_arguments_beyond_the_options(lifecycle: Command) -> None
         assert sentence in " ".join(lifecycle(name, "--help").out.split())
 
 
-def test_the_help_of_a_subcommand_without_options_is_its_line(lifecycle: Command) -> None:
-    assert lifecycle("plugins", "--help").out == "lifecycle plugins   list the installed plugins\n"
-    assert lifecycle("data", "-h").out == "lifecycle data   list the data sets, or describe one\n"
+def test_the_help_of_a_subcommand_without_options_has_an_example(lifecycle: Command) -> None:
+    assert (
+        lifecycle("plugins", "--help").out == "lifecycle plugins: list the installed plugins.\n\n  lifecycle plugins\n"
+    )
+    assert "  lifecycle find_lr model=mlp data=iris\n" in lifecycle("find_lr", "--help").out
+    assert lifecycle("data", "-h").out.startswith("lifecycle data: list the data sets, or describe one.\n\n")
 
 
 def test_help_lists_plugins_data_sets_and_subcommands(lifecycle: Command) -> None:

@@ -65,15 +65,22 @@ COMMANDS = (
 
 
 def test_each_report_fits_80_columns(narrow: Command) -> None:
-    wide = {}
+    found_wide = {}
     for words in COMMANDS:
         ended = narrow(*words)
         assert ended.out + ended.err, words
         if found := too_wide(ended.out) + too_wide(ended.err):
-            wide[words] = found
-    assert wide == {}
+            found_wide[words] = found
+    assert found_wide == {}
     # What continues a line hangs below its text.
     lines = narrow("data=iris", "verbose=2", *QUIET).out.splitlines()
+    assert [line for line in lines if cell_len(line) > COLUMNS] == []  # the folder of the run's files fits too
+    # What continues a line hangs below its text.
+    lines = narrow("data=iris", "verbose=2", *QUIET).out.splitlines()
+    files = next(line for line in lines if line.startswith("Files "))
+    # In the usual folder and experiment; that of the tests is longer.
+    assert re.sub(r"(?<=artifacts/).+(?=/\w{32}/artifacts$)", "lifecycle", files.replace(str(Path.cwd()), "")) != ""
+    assert cell_len(f"Files     mlruns/artifacts/lifecycle/{files.split('/')[-2]}/artifacts") <= COLUMNS
     first = next(number for number, line in enumerate(lines) if line.startswith("Data      iris: 150 rows"))
     assert re.match(r" {10}\S", lines[first + 1])
 
@@ -84,7 +91,13 @@ def test_no_color_leaves_no_colour(narrow: Command, monkeypatch: pytest.MonkeyPa
     coloured = re.compile(r"\x1b\[[\d;]*(3[0-7]|9[0-7]|38;[\d;]+)m")
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert coloured.search(narrow("evaluate", "run=latest").out)
+    card = narrow("data", "iris").out
+    assert coloured.search(card)
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.delenv("FORCE_COLOR")
+    plain = re.sub(r"\x1b\[[\d;]*m", "", card).splitlines()
+    assert [line.rstrip() for line in plain] == narrow("data", "iris").out.splitlines()  # the codes have no width
+    monkeypatch.setenv("FORCE_COLOR", "1")
     for words in (("evaluate", "run=latest"), ("compare", "run=latest", "output=null"), ("data", "iris")):
         out = narrow(*words).out
         assert out, words

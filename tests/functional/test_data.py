@@ -59,7 +59,7 @@ def test_the_card_of_iris_says_what_is_in_it(lifecycle: Command) -> None:
 def test_the_digest_is_the_one_that_a_run_records(job: Command, runs: Callable[[], list[mlflow.entities.Run]]) -> None:
     assert job("data=airline_passengers", "model=lstm", "trainer.max_epochs=1").code == 0
     lines = said(job("data", "airline_passengers").out)
-    assert lines["Digest"] == f"sha256 {runs()[0].data.tags['data.sha256']}"
+    assert lines["Sha256"] == runs()[0].data.tags["data.sha256"]
     assert lines["Target"] == "passengers: a value (regression)"
 
 
@@ -117,7 +117,7 @@ def test_a_file_of_ones_own_has_a_card_by_its_kind_and_by_its_name(lifecycle: Co
     ended = lifecycle(
         "data", "table", "data.path=houses.csv", "data.target=price", "data.drop=[id]", "data.test_size=3"
     )
-    assert said(ended.out)["Digest"] == lines["Digest"]
+    assert said(ended.out)["Sha256"] == lines["Sha256"]
     assert said(ended.out)["Parts"] == "21 train, 6 validation, 3 test of 30 samples"
     assert re.search(r"^town +category +10 +2 +a \(10\) *$", ended.out, re.M)
     assert re.search(r"^id +dropped +0 +30 +0 +14\.5 +29 *$", ended.out, re.M)

@@ -194,7 +194,7 @@ def test_a_named_series_is_made_into_samples_as_the_runs_own_was(evaluate: Evalu
 def test_pictures_are_as_in_training_but_for_the_curves(evaluate: Evaluate, folder: Path, tmp_path: Path) -> None:
     flowers().iloc[::2].to_csv(tmp_path / "half.csv", index=False)
     ended = evaluate(FLOWERS, "input=half.csv", "tracking.figures=true")
-    assert "pictures:    confusion_matrix.png, roc.png, precision_recall.png" in ended.out
+    assert "predictions.csv, confusion_matrix.png, roc.png, precision_recall.png" in ended.out
     found = {file.name for file in (artifacts(runs_in(folder)[FLOWERS]) / "evaluate" / "half").iterdir()}
     assert found == {
         *("confusion_matrix.png", "roc.png", "precision_recall.png", "confusion_matrix.csv"),

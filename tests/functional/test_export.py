@@ -339,7 +339,7 @@ def test_a_failed_check_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ([], "format is not chosen. Add format=torch_export, format=onnx, format=safetensors."),
+        ([], "format is not chosen. Add format=torch_export, format=onnx or format=safetensors."),
         (["format=onxx"], "format=onxx is not known. Did you mean onnx? Choose from: torch_export, onnx, safetensors."),
         (["format=torch_export"], "run is not chosen. Add run=latest"),
         (["format=safetensors", "output=a/b.onnx"], "output=a/b.onnx names a file, and an export is a folder"),

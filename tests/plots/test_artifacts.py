@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def texts(figure: Figure) -> set[str]:
 
 def test_curves_have_a_panel_for_the_loss_and_each_metric_with_both_parts(tmp_path: Path) -> None:
     figure = curves.draw(history(30, 12, 12, ("accuracy", "f1")), tmp_path / "curves.png")
-    assert [axes.get_title() for axes in figure.axes] == ["loss", "accuracy", "f1"]
+    assert [axes.get_title() for axes in figure.axes] == ["loss", "accuracy", "F1"]
     for axes in figure.axes:
         drawn = lines(axes)
         for label in ("train", "validation"):
@@ -73,6 +74,13 @@ def test_the_epoch_of_the_weights_is_marked_where_it_is_another(tmp_path: Path) 
     alone = lines(curves.draw(history(30, None, 30), tmp_path / "curves.png").axes[0])
     assert "epoch of the weights: 30" in alone
     assert not any(label.startswith("best") for label in alone)
+
+
+def test_the_numbers_of_two_epochs_that_are_close_do_not_overlap(tmp_path: Path) -> None:
+    for best, weights in ((39, 40), (40, 39), (10, 40)):
+        figure = curves.draw(history(40, best, weights), tmp_path / "curves.png")
+        first, second = (text.get_window_extent() for text in figure.axes[0].texts)
+        assert not first.overlaps(second)
 
 
 def test_one_epoch_is_a_point_and_a_thousand_a_line(tmp_path: Path) -> None:
@@ -127,10 +135,18 @@ def test_curves_and_areas_name_the_target_and_have_room_for_ten_classes(tmp_path
         for figure, file in ((roc, "roc.png"), (recall, "pr.png")):
             assert [text.get_text() for text in figure.texts] == ["pima, run a"]
             with Image.open(tmp_path / file) as image:
-                assert image.width == 1000
-            panel, (legend,) = figure.axes[0].get_window_extent(), figure.legends
-            assert legend.get_window_extent().x0 > panel.x1  # next to the panel, and not cut off
-            assert legend.get_window_extent().x1 <= figure.bbox.x1
+                assert image.width == (1000 if many else 616)
+            panel = figure.axes[0].get_window_extent()
+            legend = figure.axes[0].get_legend() if many else figure.legends[0]
+            assert legend is not None
+            box = legend.get_window_extent()
+            if many:
+                assert 0 < box.x0 - panel.x1 < 60  # next to the panel
+            else:
+                assert figure.texts[0].get_window_extent().y1 < box.y0  # below it, and above the caption
+                assert box.y1 < panel.y0
+            assert figure.bbox.x0 <= box.x0
+            assert box.x1 <= figure.bbox.x1  # not cut off
             assert len(legend.get_texts()) >= len(names)
 
 
@@ -231,6 +247,21 @@ def test_the_matrix_shows_counts_shares_and_names(tmp_path: Path, number: int) -
     assert is_picture(tmp_path / "m.png")
 
 
+@pytest.mark.parametrize("number", [3, 12, 40, 70])
+def test_a_matrix_fills_its_picture_and_no_text_is_cut_off(tmp_path: Path, number: int) -> None:
+    names = tuple(f"class {code} of a long name" for code in range(number))
+    counts = np.full((number, number), 23_456)
+    figure = classes.draw_confusion(pd.DataFrame(counts, columns=list(names)), "y", tmp_path / "m.png", "a, run b")
+    axes = figure.axes[0]
+    assert ("23,456\n33%" in texts(figure)) == (number == 3)
+    assert axes.get_window_extent().width > 0.45 * figure.bbox.width
+    ticks = [*axes.get_xticklabels(), *axes.get_yticklabels()] if number <= classes.MOST_WITH_NAMES else []
+    for text in (axes.title, axes.xaxis.label, *ticks):
+        box = text.get_window_extent()
+        assert min(box.x0, box.y0) > -1
+        assert box.x1 <= figure.bbox.x1
+
+
 def test_so_many_classes_that_no_number_would_be_read_are_colours_alone(tmp_path: Path) -> None:
     names = labelled(100)
     figure = classes.draw_confusion(classes.confusion(predictions(names), names), "y", tmp_path / "m.png")
@@ -315,6 +346,21 @@ def test_residuals_are_drawn_in_the_users_units(tmp_path: Path) -> None:
     assert right.get_title() == "Histogram of residuals, mean 10"
     assert (left.get_xlabel(), left.get_ylabel()) == ("true price", "predicted price")
     assert is_picture(tmp_path / "residuals.png")
+
+
+@pytest.mark.parametrize(("factor", "unit"), [(1e-7, "e-"), (10.0, ""), (2e5, "M")])
+def test_ticks_of_residuals_are_short_and_do_not_overlap(tmp_path: Path, factor: float, unit: str) -> None:
+    true = np.arange(40) * factor
+    frame = pd.DataFrame({"actual": true, "predicted": true[::-1] * 0.9})
+    figure = values.draw_residuals(frame, "a name of a target that is long", tmp_path / "residuals.png")
+    for axes in figure.axes:
+        low, high = axes.get_xlim()
+        ticks = [text for text in axes.get_xticklabels() if low <= text.get_position()[0] <= high]
+        boxes = [text.get_window_extent() for text in ticks]
+        assert len(boxes) > 2
+        assert all(one.x1 + 3 < other.x0 for one, other in pairwise(boxes))
+        assert unit in "".join(text.get_text() for text in ticks)
+        assert axes.xaxis.get_offset_text().get_text() == ""
 
 
 @pytest.mark.parametrize("rows", [1, 2, 50_000])

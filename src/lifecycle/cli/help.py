@@ -67,11 +67,9 @@ def print_help(subcommand: str | None = None) -> None:
     """Print the help of the command or of a subcommand. Imports no plugin and, for the command, no Hydra."""
     width = lines.width_of(sys.stdout) or lines.USUAL
     if subcommand is not None:
-        from lifecycle.cli.options import options_of, usage
+        from lifecycle.cli.options import usage
 
-        line = f"lifecycle {subcommand}   {SUBCOMMANDS[subcommand]}"
-        text = usage(subcommand, width) if options_of(subcommand) else line
-        print(lines.fitted(text, width))
+        print(lines.fitted(usage(subcommand, width), width))
         return
     # Imported here, as the help of a subcommand lists no groups.
     from lifecycle.config.options import EXPERIMENT, options

@@ -52,10 +52,10 @@ def usage(subcommand: str, width: int) -> str:
         width: most columns of a line.
     """
     module, options = subcommands.load(subcommand), options_of(subcommand)
-    shown = [f"lifecycle {subcommand}: {SUBCOMMANDS[subcommand]}.", "", f"  {_example(subcommand, options)}", ""]
-    shown.append("Options (key=value, with the default):")
+    shown = [f"lifecycle {subcommand}: {SUBCOMMANDS[subcommand]}.", "", f"  {_example(subcommand, options)}"]
+    shown += ["", "Options (key=value, with the default):"] if options else []
     typed = [f"{option.name}={option.default}" for option in options]
-    column = min(max(map(len, typed)), MOST_COLUMNS)
+    column = min(max(map(len, typed), default=0), MOST_COLUMNS)
     for left, option in zip(typed, options, strict=True):
         is_long = len(left) > column  # then its help is in the next line
         shown += [f"  {left}"] if is_long else []

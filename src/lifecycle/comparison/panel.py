@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lifecycle.plots.curves import count_from_one
 from lifecycle.plots.style import picture, short
 
 if TYPE_CHECKING:
@@ -102,7 +103,10 @@ def _set_limits(axes: Axes, points: list[Point]) -> bool:
     is_log = bool(low > 0 and high / low > WIDE_RANGE)
     space = (right - left) * 0.02 or 1.0  # for half a ring at the first and last epoch
     axes.set_xlim(left - space, right + space)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
+    if left == 1:
+        count_from_one(axes, int(right))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
     if is_log:
         axes.set_yscale("log")
         margin = (high / low) ** 0.04

@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 MOST_WIDTH = 120
 """Most characters of a line of several items."""
 
-NAMED = 13
-"""Columns of the name of a file, below a title."""
-
 KINDS_OF_ROWS = {"test": "test", "training_set": "training", "given": "given"}
 """Names of scored rows in sentences."""
 
@@ -146,13 +143,15 @@ class Report:
             self._epoch(row, max_epochs)
 
     def fitted(self, history: History) -> None:
-        """Print the lines of the best and of the last epoch, unless they have been printed."""
+        """Print the lines of the last and of the best epoch, unless they have been printed."""
+        last = len(history.rows)
         if not self.bar:
-            for epoch in self._epochs.left(history.best_epoch or history.weights_epoch, len(history.rows)):
-                self._epoch(history.rows[epoch - 1], self._max_epochs)
+            # The last one first: only the best is out of order, and says so.
+            for epoch in reversed(self._epochs.left(history.best_epoch or history.weights_epoch, last)):
+                self._epoch(history.rows[epoch - 1], self._max_epochs, "epoch" if epoch == last else "best epoch")
 
-    def _epoch(self, row: Row, max_epochs: int) -> None:
-        head = f"epoch {int(row['epoch'])}/{max_epochs}  "
+    def _epoch(self, row: Row, max_epochs: int, title: str = "epoch") -> None:
+        head = f"{title} {int(row['epoch'])}/{max_epochs}  "
         items = [*_scores(row).split("  "), f"{row['epoch_seconds']:.2f} s"]
         width = None if self.console.fits is None else self.console.fits - len(head)
         for at, line in enumerate(["  ".join(items)] if width is None else _rows(items, width)):
@@ -180,9 +179,7 @@ class Report:
         if locks.hold_here_only(run.folder):
             kind = locks.file_system(run.folder)
             self._line("", f"{_short(run.folder)} is on a network disk ({kind}) {ONE_MACHINE}", style="yellow")
-        self._file("predictions:", str(_short(run.artifacts / "predictions.csv")))
-        if pictures:
-            self._file("pictures:", ", ".join(pictures))
+        self._files(run.artifacts, "", ["predictions.csv", *pictures])
 
     def pending(self, run: Run) -> None:
         """Print where a run that has ended is on its server, or what of it is not recorded yet."""
@@ -219,9 +216,9 @@ class Report:
             self._line("", note)
         self._line("Run", f"{run.name} ({run.id}) in {_short(run.folder)}")
         self.pending(run)
-        self._file("predictions:", str(_short(folder / "predictions.csv")))
-        if pictures:
-            self._file("pictures:", ", ".join(pictures))
+        inner = folder.relative_to(run.artifacts) if folder.is_relative_to(run.artifacts) else Path()
+        outer = run.artifacts if inner.parts else folder
+        self._files(outer, f"in {inner.as_posix()}: " if inner.parts else "", ["predictions.csv", *pictures])
 
     def next(self, folder: Path) -> None:
         """Print the command that shows the runs."""
@@ -253,12 +250,10 @@ class Report:
     def _line(self, title: str, text: str, style: str = "") -> None:
         self._lines(title, [text] if self.console.fits is None else _broken(text, self.console.fits - 10), style)
 
-    def _file(self, name: str, text: str) -> None:
-        head = f"{name:<{NAMED}}"
-        for at, part in enumerate(
-            [text] if self.console.fits is None else _broken(text, self.console.fits - 10 - NAMED)
-        ):
-            self._lines("", [(" " * NAMED if at else head) + part])
+    def _files(self, folder: Path, before: str, names: Sequence[str]) -> None:
+        """Print a folder, and the names of files in it: a path of each would not fit a terminal."""
+        self._line("Files", str(_short(folder)))
+        self._line("", before + ", ".join(names))
 
     def _lines(self, title: str, texts: list[str], style: str = "") -> None:
         for at, text in enumerate(texts):

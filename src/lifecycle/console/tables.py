@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from lifecycle.runtime import lines
+
 GAP = 3
 """Spaces between columns."""
 
@@ -36,8 +38,17 @@ def blocks(widths: Sequence[int], width: int, first: int) -> list[list[int]]:
     return [*found, block]
 
 
-def print_table(console: Console, table: Table) -> None:
-    """Print a table without spaces at the ends of its lines: rich pads them to the width of the table."""
+def print_table(console: Console, table: Table, below: Sequence[str] = ()) -> None:
+    """Print a table without spaces at the ends of its lines: rich pads them to the width of the table.
+
+    Args:
+        console: is printed on.
+        table: whose rows have a line each, if there are texts below them.
+        below: a text below each row, indented.
+    """
     with console.capture() as captured:
         console.print(table)
-    console.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    printed = [line.rstrip() for line in captured.get().splitlines()]
+    for text, row in zip(reversed(below), reversed(range(1, len(printed))), strict=False):
+        printed[row + 1 : row + 1] = lines.broken(f"  {text}", console.width, indent=4)
+    console.file.write("".join(f"{line}\n" for line in printed))

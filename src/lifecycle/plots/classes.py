@@ -12,7 +12,7 @@ import pandas as pd
 
 from lifecycle.contract import MULTILABEL, DataSpec
 from lifecycle.data.columns import label_sets
-from lifecycle.plots.style import COLOURS, GREY, WIDE, label, picture
+from lifecycle.plots.style import COLOURS, GREY, WIDE, label, legend_below, picture
 from lifecycle.runtime.quiet import ignored
 
 if TYPE_CHECKING:
@@ -25,6 +25,12 @@ Curve = tuple[AnyArray, AnyArray, float]
 
 MOST_WITH_SHARES, MOST_WITH_NUMBERS, MOST_WITH_NAMES = 12, 40, 60
 """Most classes of a confusion matrix with shares in its cells, with counts in them, and with names at its sides."""
+
+NARROW = 5.6
+"""Inches: the width of a picture with one curve, whose legend is below it."""
+
+SHORT_NAME = 7
+"""Letters of a class whose name is written below the matrix without being turned."""
 
 MOST_CURVES = 10
 """One-vs-rest curves with a colour each, those with the smallest areas; the others are grey."""
@@ -86,25 +92,29 @@ def draw_confusion(matrix: pd.DataFrame, target: str, file: Path, about: str = "
     counts = matrix.to_numpy()
     # A class without rows would divide by 0.
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    classes = len(counts)
-    cell = 0.62 if classes <= MOST_WITH_SHARES else 0.36
-    names = [label(name, 18) for name in matrix.columns]
-    longest = max(map(len, names)) * 0.075  # inches, about the width of a letter
-    side = min(max(2.4, cell * classes), 16.0)
-    with picture(file, max(4.2, side + longest + 1.6), max(3.2, side + min(longest, 1.5) + 1.4), about=about) as figure:
+    classes, names = len(counts), [label(name, 18) for name in matrix.columns]
+    has_shares, has_numbers = classes <= MOST_WITH_SHARES, classes <= MOST_WITH_NUMBERS
+    is_slanted = has_shares and max(map(len, names)) > SHORT_NAME
+    # Inches. A matrix without numbers needs no room for them.
+    side = max(2.4, 0.62 * classes) if has_shares else 0.34 * classes if has_numbers else min(0.15 * classes, 10.0)
+    longest = max(map(len, names)) * 0.075 if classes <= MOST_WITH_NAMES else 0.2  # about the width of a letter
+    below = 0.6 * longest if is_slanted else 0.1 if has_shares else longest
+    with picture(file, max(4.2, 1.05 * side + longest + 1.5), side + below + 1.4, about=about) as figure:
         axes = figure.subplots()
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.grid(visible=False)
-        figure.colorbar(image, ax=axes, label="share of the actual class", fraction=0.046, pad=0.03, shrink=0.8)
+        bar: dict[str, Any] = {"fraction": 0.046, "pad": 0.03, "shrink": 0.9, "aspect": 20 if has_shares else 40}
+        figure.colorbar(image, ax=axes, label="share of the actual class", **bar)
         axes.set(xlabel=f"predicted {label(target, 30)}", ylabel=f"actual {label(target, 30)}")
         axes.set_title(f"Confusion matrix of {counts.sum():,} rows")
         if classes <= MOST_WITH_NAMES:
-            slanted = max(map(len, names)) > (7 if classes <= MOST_WITH_SHARES else 3)
-            axes.set_xticks(range(classes), names, rotation=90 if slanted and classes > MOST_WITH_SHARES else 0)
-            if slanted and classes <= MOST_WITH_SHARES:
-                axes.set_xticks(range(classes), names, rotation=35, ha="right", rotation_mode="anchor")
-            axes.set_yticks(range(classes), names)
-        if classes <= MOST_WITH_NUMBERS:
+            size: dict[str, Any] = {} if has_numbers else {"fontsize": 8}
+            turned: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if is_slanted else {}
+            if not has_shares and max(map(len, names)) > 2:
+                turned = {"rotation": 90}
+            axes.set_xticks(range(classes), names, **turned, **size)
+            axes.set_yticks(range(classes), names, **size)
+        if has_numbers:
             _write_cells(axes, counts, shares)
     return figure
 
@@ -114,7 +124,7 @@ def _write_cells(axes: Axes, counts: AnyArray, shares: AnyArray) -> None:
     for row, column in product(range(len(counts)), repeat=2):
         count, share = counts[row, column], shares[row, column]
         if count or with_shares:
-            text = f"{count}\n{share:.0%}" if with_shares and count else str(count)
+            text = f"{count:,}\n{share:.0%}" if with_shares and count else str(count)
             # On a dark cell black text is not readable.
             colour = "white" if share > 0.55 else "#222222" if count else "#bbbbbb"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9 if with_shares else 7)
@@ -144,10 +154,12 @@ def draw_labels(counts: pd.DataFrame, target: str, file: Path, about: str = "") 
         names = [f"{label(counts['label'].iloc[at], 18)} ({actual[at]:.0f})" for at in order]
         axes.set_yticks(places, names)
         lowest = f", the {MOST_WITH_NAMES} with the lowest F1" if len(counts) > MOST_WITH_NAMES else ""
+        axes.margins(y=0.02)
+        axes.grid(visible=False, axis="y")
         axes.set(
             xlim=(0, 1.01), xlabel="score", ylabel=f"{label(target, 30)} (rows){lowest}", title="Scores of each label"
         )
-        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8)
+        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=9)
     return figure
 
 
@@ -169,7 +181,7 @@ def draw_roc(predictions: pd.DataFrame, spec: DataSpec, file: Path, about: str =
         return false, true, float(auc(false, true))
 
     curves, several = _curves(predictions, spec, curve), _has_several(spec)
-    with picture(file, WIDE, 5.9, about=about, is_cropped=False) as figure:
+    with picture(file, WIDE if several else NARROW, 5.9, about=about, is_cropped=False) as figure:
         axes = figure.subplots()
         if several and curves:
             at = np.linspace(0, 1, 201)
@@ -197,7 +209,7 @@ def draw_precision_recall(predictions: pd.DataFrame, spec: DataSpec, file: Path,
         return recall, precision, float(average_precision_score(truth, probability))
 
     curves, several = _curves(predictions, spec, curve), _has_several(spec)
-    with picture(file, WIDE, 5.0, about=about, is_cropped=False) as figure:
+    with picture(file, WIDE if several else NARROW, 5.9, about=about, is_cropped=False) as figure:
         axes = figure.subplots()
         if several and curves:
             mean = np.mean([area for _, _, area in curves.values()])
@@ -268,5 +280,9 @@ def _draw_curves(axes: Axes, curves: dict[str, Curve], area_name: str, **options
 
 def _finish(figure: Figure, axes: Axes) -> None:
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
-    if axes.get_legend_handles_labels()[0]:
-        figure.legend(loc="outside right center", fontsize=9)
+    labels = axes.get_legend_handles_labels()[1]
+    if figure.get_figwidth() < WIDE:
+        legend_below(figure, axes)
+    elif labels:
+        # A legend of the axes, not of the figure, stays next to a panel that is narrower than its place.
+        axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=9)

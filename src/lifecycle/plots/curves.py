@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FEW_EPOCHS = 20
 """Up to this number, epochs are also drawn as points: a single one makes no line."""
 
-TITLES = {"lr": "learning rate"}
+TITLES = {"lr": "learning rate", "f1": "F1", "f1_micro": "F1 micro", "f1_macro": "F1 macro", "r2": "R²"}
 
 WIDE_RANGE = 100.0
 """A loss that varies by more than this factor is drawn on a logarithmic axis."""
@@ -83,13 +83,17 @@ def _panel(axes: Axes, title: str, lines: list[str], frame: pd.DataFrame, histor
     # The padding leaves space for the number of the best epoch above the axes.
     axes.set_title(TITLES.get(title, title.replace("_", " ")), pad=13)
     axes.set_xlabel("epoch")
-    _count_from_one(axes, int(frame["epoch"].max()))
-    _mark(axes, history.best_epoch, "best epoch", "--")
-    if history.weights_epoch != history.best_epoch:
-        _mark(axes, history.weights_epoch, "epoch of the weights", ":")
+    count_from_one(axes, int(frame["epoch"].max()))
+    best, weights = history.best_epoch, history.weights_epoch
+    sides = ("center", "center")
+    if best is not None and best != weights and abs(best - weights) < 0.1 * len(frame):  # their numbers would overlap
+        sides = ("right", "left") if best < weights else ("left", "right")
+    _mark(axes, best, "best epoch", "--", sides[0])
+    if weights != best:
+        _mark(axes, weights, "epoch of the weights", ":", sides[1])
 
 
-def _count_from_one(axes: Axes, last: int) -> None:
+def count_from_one(axes: Axes, last: int) -> None:
     """Let an axis of epochs begin with 1 and end with the last one."""
     from matplotlib.ticker import MaxNLocator
 
@@ -104,9 +108,8 @@ def _count_from_one(axes: Axes, last: int) -> None:
     axes.set_xticks([1, *(tick for tick in steps if tick - 1 > 0.08 * (last - 1))])
 
 
-def _mark(axes: Axes, epoch: int | None, what: str, style: str) -> None:
+def _mark(axes: Axes, epoch: int | None, what: str, style: str, side: str = "center") -> None:
     if epoch is not None:
         axes.axvline(epoch, linestyle=style, color=GREY, linewidth=1.2, label=f"{what}: {epoch}", zorder=1)
-        axes.annotate(
-            str(epoch), (epoch, 1), xycoords=("data", "axes fraction"), ha="center", va="bottom", fontsize=8, color=GREY
-        )
+        place: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "ha": side, "va": "bottom"}
+        axes.annotate(str(epoch), (epoch, 1), fontsize=8, color=GREY, **place)

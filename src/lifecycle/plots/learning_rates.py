@@ -27,7 +27,7 @@ def draw(found: LearningRates, file: Path | BinaryIO) -> None:
             at = min(range(len(found.rates)), key=lambda index: abs(found.rates[index] - float(found.suggestion or 0)))
             label = f"steepest fall, {found.suggestion:.2g}"
             axes.plot([found.rates[at]], [found.losses[at]], "o", color=COLOURS[1], label=label)
-        axes.set_title("loss while the learning rate rises")
-        axes.set_xlabel("learning rate (logarithmic)")
+        axes.set_title("Loss while the learning rate rises")
+        axes.set_xlabel("learning rate, logarithmic axis")
         axes.set_ylabel("training loss")
         axes.legend()

@@ -18,6 +18,7 @@ from lifecycle.plots.style import COLOURS, GREY, label, legend_below, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
     from lifecycle.data.dataset import Dataset, Part
@@ -32,6 +33,9 @@ MOST_SERIES = 6
 
 CONTEXT = 2
 """Length of the known values before a forecast, in lengths of the forecast."""
+
+LARGE, SMALL = 20_000.0, 0.001
+"""Axes whose values reach the first have thousands and millions as ``k`` and ``M``; below the second, powers of ten."""
 
 WHOLE = r"-?(\d{1,3}|\d{5,15})"
 """A whole number as a text, other than of four digits, which is a year."""
@@ -56,8 +60,6 @@ def draw_residuals(predictions: pd.DataFrame, target: str, file: Path, about: st
         "alpha": 0.7 if len(true) < 300 else 0.4,
         "linewidths": 0,
     }
-    from matplotlib.ticker import MaxNLocator
-
     with picture(file, 11.0, 3.9, about=about) as figure:
         left, middle, right = figure.subplots(1, 3)
         ends = [min(true.min(), predicted.min()), max(true.max(), predicted.max())]
@@ -75,8 +77,24 @@ def draw_residuals(predictions: pd.DataFrame, target: str, file: Path, about: st
             ylabel="rows",
             title=f"Histogram of residuals, mean {residuals.mean():.3g}",
         )
-        right.yaxis.set_major_locator(MaxNLocator(integer=True))
+        for axes in (left, middle, right):
+            _shorten(axes.xaxis, 5)
+            _shorten(axes.yaxis, 6)
+        right.yaxis.get_major_locator().set_params(integer=True)
     return figure
+
+
+def _shorten(axis: Axis, most: int) -> None:
+    """Write large values of an axis as ``200k`` and small ones as ``2e-05``, and few enough not to overlap."""
+    from matplotlib.ticker import EngFormatter, FuncFormatter, MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(nbins=most, steps=[1, 2, 2.5, 5, 10]))
+    largest = max(map(abs, axis.get_view_interval()))
+    if largest >= LARGE:
+        axis.set_major_formatter(EngFormatter(sep=""))
+    elif largest < SMALL:
+        # matplotlib would write a common factor at the end of the axis, on the axis's name.
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
 
 
 def draw_forecast(predictions: pd.DataFrame, data: Dataset, file: Path, about: str = "") -> Figure:

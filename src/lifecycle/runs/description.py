@@ -68,18 +68,18 @@ def _link(name: str, run_id: str) -> str:
 
 
 def _scores(evaluation: Evaluation) -> str:
-    rows = [f"| {evaluation.on.replace('_', ' ')} | score | 95 % interval | baseline |", "|---|---|---|---|"]
+    rows = [f"| {evaluation.on.replace('_', ' ')} | score | 95% interval | baseline |", "|---|---|---|---|"]
     # The loss last: the other scores are in units that a reader knows.
     for name in sorted(evaluation.scores, key=lambda name: name == "loss"):
         low, high = evaluation.intervals.get(name, (None, None))
         between = "" if low is None or high is None else f"{number(low)} to {number(high)}"
         rows.append(f"| {name} | {number(evaluation.scores[name])} | {between} | {number(evaluation.baseline[name])} |")
-    return "\n".join(rows) + f"\n\nBaseline: {_plain(evaluation.meaning)}."
+    return "\n".join(rows) + f"\n\nBaseline: {plain(evaluation.meaning)}."
 
 
 def _data(data: Dataset) -> str:
     name, _, about = describe_data(data).partition(": ")
-    return f"**Data** `{name}`: {_plain(about)}"
+    return f"**Data** `{name}`: {plain(about)}"
 
 
 def _network(subject: Subject) -> str:
@@ -99,6 +99,6 @@ def _joined(parts: Sequence[str]) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return a text in which no character is Markdown: names of columns may have any."""
     return "".join(f"\\{letter}" if letter in r"\`*_{}[]<>#|!" else letter for letter in text)

@@ -272,6 +272,15 @@ def summary_of(folder: Path, experiment: str, name: str) -> str | None:
     return None if found is None else str(found[0])
 
 
+def summary_folder(folder: Path, experiment: str, name: str) -> Path | None:
+    """Return the folder of the artifacts of the summary run of a sweep, if there is one."""
+    run = summary_of(folder, experiment, name)
+    if run is None:
+        return None
+    with _database(folder) as database:
+        return None if database is None else read_runs(folder, database, [run])[run].artifacts
+
+
 def read_runs(
     folder: Path,
     database: sqlite3.Connection,

@@ -523,12 +523,12 @@ def test_the_page_and_its_charts_have_the_first_configurations_of_many(
     for job in plan.jobs:
         record(job, scores={"kept_val_loss": lr_of(job)})
     found = board_of(plan)
-    whole = page.draw(found, {})
+    whole = page.draw(found, page.Drawn({}, [], {}))
     assert whole.partition("<h2>Means")[0].count("<tr>") == 47
     assert whole.count("next to this page has all") == 1  # of the chart of means, which has 30
     monkeypatch.setattr(page, "MOST_ROWS", 5)
     monkeypatch.setattr(charts, "MOST_LINES", 7)
-    part = page.draw(found, {})
+    part = page.draw(found, page.Drawn({}, [], {}))
     assert part.partition("<h2>Means")[0].count("<tr>") == 6
     for most in (5, 7, 30):
         sentence = f"The first {most} of 46 configurations; the file leader_board.csv next to this page has all."

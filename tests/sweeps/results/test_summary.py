@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -15,7 +17,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from lifecycle.config.schema import SweepConfig, TrackingConfig
 from lifecycle.sweeps import plan
 from lifecycle.sweeps.plan import PlannedJob
-from lifecycle.sweeps.results import charts, out_of_fold, page
+from lifecycle.sweeps.results import charts, out_of_fold, page, pictures
 from lifecycle.sweeps.results import summary as summary_module
 from lifecycle.sweeps.results.board import Board, board_of
 from lifecycle.sweeps.results.entries import Entry
@@ -157,12 +159,54 @@ def test_the_page_needs_nothing_else_and_says_which_is_better(swept: Path) -> No
     found = board(swept, 8)
     text = (summary(swept, found.plan.name) / "sweep.html").read_text(encoding="utf-8")
     # Names of namespaces are no addresses that a browser loads.
-    assert not re.search(r"(src|href)=\"(?!#)", text.replace("xlink:href", "at"))
+    assert not re.search(r"(src|href)=\"(?!#|data:)", text.replace("xlink:href", "at"))
     assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
     assert page.verdict(found).split(" ")[0] in text
-    assert text.count("<svg") == 2
+    assert text.count("<svg") == 4  # means, parallel coordinates, and curves of the loss and of the accuracy
+    # The colours are those of the page, which may be dark.
+    assert not re.search(r"(fill|stroke): #(ffffff|000000)", text)
+    assert "var(--back)" in text
+    best = board(swept, 8).best
+    assert best is not None
+    assert all(run.name in text for run in best.runs.values())
     assert "corrected resampled t interval (Nadeau and Bengio)" in text
     assert "optimizer.lr" in text
+
+
+def test_the_description_of_the_summary_has_the_board_and_who_began_it(swept: Path) -> None:
+    found = board(swept, 8)
+    client = mlflow.MlflowClient(database_uri(swept / "mlruns"))
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    (run,) = client.search_runs(
+        ids, f"tags.`lifecycle.role` = 'sweep' and tags.`lifecycle.sweep` = '{found.plan.name}'"
+    )
+    lines = run.data.tags["mlflow.note.content"].splitlines()
+    assert lines[0].startswith("8 of 8 runs finished. ")
+    assert lines[2].startswith("| model.hidden | optimizer.lr | runs | test\\_loss | sd | 95% interval |")
+    assert lines[4].startswith(rf"| \[{found.entries[0].settings['model.hidden'].strip('[]')}\] | ")
+    assert sum(line.startswith("| ") for line in lines) == 2 + 4
+    assert any(line.startswith("    lifecycle -m data=iris") for line in lines)
+    assert run.data.tags["mlflow.source.name"] == "lifecycle"
+    assert run.data.tags["mlflow.user"] == getpass.getuser()
+
+
+def test_pictures_of_a_cross_validation_are_of_each_row_once(swept: Path, tmp_path: Path) -> None:
+    found = board(swept, 8)
+    assert pictures.draw_out_of_fold(found, found.entries[0], pd.DataFrame(), tmp_path) == []  # figures are off
+    best = found.best
+    assert best is not None
+    predictions = out_of_fold.predictions_of(best)
+    assert predictions is not None
+    twice = pd.concat([predictions, predictions.assign(repeat=1)])
+    on = replace(found, plan=replace(found.plan, tracking=replace(found.plan.tracking, figures=True)))
+    names = pictures.draw_out_of_fold(on, best, twice, tmp_path)
+    assert names == ["confusion_matrix.png", "roc.png", "precision_recall.png"]
+    alone = replace(found, entries=[best])
+    pooled = out_of_fold.pooled([(best, predictions)])
+    text = page.draw(alone, page.Drawn(pooled, [], {name: pictures.as_data(tmp_path / name) for name in names}))
+    assert text.count('<img src="data:image/png;base64,') == 3
+    assert "to the best" not in text
+    assert "paired test" not in text
 
 
 def test_a_failure_is_on_the_page_with_its_command_and_its_texts_are_escaped(swept: Path) -> None:

@@ -35,11 +35,20 @@ OPTION, JOINED = re.compile(r"data\.\w+=[{\[][^}\]]*[}\]]"), "\ue000"
 MOST_READINGS = 8
 """Columns of which it is said how else they may be read."""
 
+EXAMPLE = "lifecycle data pima"
+NOTE = (
+    "Without a name it lists the data sets. Further arguments are fields of the data: lifecycle data table "
+    "data.path=houses.csv data.target=price."
+)
+
 UNNAMED = "not-named-yet"
 """Stands for the target of a file whose columns are described before one is chosen."""
 
 WIDTH, MOST_NAME, LONGEST_NAME = 80, 16, 40
 """Characters of a line whose name has at most so many, and of a name before it is broken."""
+
+WITH_PATHS = 120
+"""Columns of a terminal in which the list of data sets has their paths; ``lifecycle data iris`` shows each."""
 
 MOST_CLASSES = 20
 """Classes that are listed with their counts."""
@@ -99,12 +108,13 @@ def _print_all() -> None:
         recorded = job.request.recorded["data"]  # with credentials masked
         rows.append((name, job.data_kind, str(recorded.get("path", "")), str(recorded.get("source", ""))))
     headings = ("name", "kind", "path", "source")
-    widths = [max(len(row[number]) for row in (headings, *rows)) for number in range(3)]
     console = _console()
     is_cut = width_of(sys.stdout) is not None
-    for row in (headings, *rows):
+    shown = [row if console.width >= WITH_PATHS else (*row[:2], row[-1]) for row in (headings, *rows)]
+    widths = [max(len(row[number]) for row in shown) for number in range(len(shown[0]) - 1)]
+    for row in shown:
         line = "   ".join((*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]))
-        style = "bold" if row is headings else ""
+        style = "bold" if row is shown[0] else ""
         # On a terminal the source is cut at the right edge; a file or a pipe gets all of it.
         console.print(Text(line, style), no_wrap=True, overflow="ellipsis" if is_cut else "ignore", crop=is_cut)
     for message in broken:
@@ -170,14 +180,18 @@ def _print_card(
     console = _console()
     columns = _columns_table(plugin, frame, column_kinds(plugin, frame), target)
     large = large_file_of(plugin)
-    about["Digest"] = f"sha256 {digest(frame) if large is None else sha256(large)}"
+    about["Sha256"] = digest(frame) if large is None else sha256(large)
     with console.capture() as captured:  # to strip the spaces with which Rich pads lines
         console.print(_grid(lines), "", sep="\n")
         console.print(columns, width=_width(columns))
         console.print("", *_readings(plugin, frame, job.data, audit), sep="\n")
         console.print(_grid(about), sep="\n")
-    for line in captured.get().splitlines():
-        say(line.rstrip())
+    _print_lines(captured.get())
+
+
+def _print_lines(text: str) -> None:
+    """Print lines that Rich has broken, without the spaces at their ends; codes of colours have no width."""
+    print("\n".join(line.rstrip() for line in text.splitlines()))
 
 
 def _print_columns(job: Job) -> None:
@@ -203,8 +217,7 @@ def _print_columns(job: Job) -> None:
         columns = _columns_table(plugin, frame, of_columns, None)
         console.print(columns, width=_width(columns))
         console.print("", *_readings(plugin, frame, table), sep="\n")
-    for line in captured.get().rstrip().splitlines():
-        say(line.rstrip())
+    _print_lines(captured.get().rstrip())
 
 
 def _width(table: Table) -> int:

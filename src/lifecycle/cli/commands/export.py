@@ -55,7 +55,8 @@ def run(typed: list[str]) -> None:
 
 def _check_format(name: str) -> None:
     if not name:
-        remedy: Text = f"Add {', '.join(f'format={one}' for one in FORMATS)}."
+        *others, last = (f"format={one}" for one in FORMATS)
+        remedy: Text = f"Add {', '.join(others)} or {last}."
         raise RequestError("format", "is not chosen", remedy=remedy)
     if name not in FORMATS:
         remedy = f"{did_you_mean(name, FORMATS)} Choose from: {', '.join(FORMATS)}."

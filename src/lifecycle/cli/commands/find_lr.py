@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from lifecycle.config import compose
+from lifecycle.runtime.lines import say
 
 PICTURE, TABLE = "learning_rates.png", "learning_rates.csv"
 """Files in the working folder."""
+
+EXAMPLE = "lifecycle find_lr model=mlp data=iris"
+NOTE = f"The options are those of a run. It writes {PICTURE} and {TABLE} into the working folder, and records no run."
 
 
 def run(typed: list[str]) -> None:
@@ -28,8 +32,8 @@ def run(typed: list[str]) -> None:
     learning_rates.draw(found, Path(PICTURE))
     lines = [f"{rate!r},{loss!r}" for rate, loss in zip(found.rates, found.losses, strict=True)]
     Path(TABLE).write_text("\n".join(["lr,loss", *lines]) + "\n")
-    print(f"Rates     {len(found.rates)} steps from {found.rates[0]:.2g} to {found.rates[-1]:.2g}")
-    print(f"Found     {found.sentence}")
-    print(f"          {PICTURE}, {TABLE}")
+    say(f"Rates     {len(found.rates)} steps from {found.rates[0]:.2g} to {found.rates[-1]:.2g}")
+    say(f"Found     {found.sentence}")
+    say(f"Files     {PICTURE}, {TABLE}")
     if found.suggestion is not None:
-        print(f"Next      lifecycle {' '.join([*typed, f'optimizer.lr={found.suggestion:.2g}'])}")
+        say(f"Next      lifecycle {' '.join([*typed, f'optimizer.lr={found.suggestion:.2g}'])}")

@@ -18,6 +18,9 @@ from lifecycle.plots.style import short
 
 MOST_CHARACTERS = 80
 
+WITH_COMMANDS = 120
+"""Columns of a terminal in which a command has a column; in a narrower one it is below its sweep."""
+
 
 @dataclass
 class Sweep:
@@ -56,8 +59,10 @@ def run(typed: list[str]) -> None:
         console.print("no sweeps yet; begin one with for instance: lifecycle -m data=iris seed=1,2,3")
         return
     heads = ("sweep", "started", "done", "pruned", "failed", "left", "command")
+    is_narrow = console.width < WITH_COMMANDS
+    commands = []
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
-    for head in heads:
+    for head in heads[:-1] if is_narrow else heads:
         table.add_column(head, no_wrap=True, overflow="ellipsis")
     for name in names:
         plan = plans.read_head(plans.folder_of(options.tracking, name))
@@ -65,6 +70,7 @@ def run(typed: list[str]) -> None:
         counts = sweep_runs.counts_of(plan.place, plan.tracking.experiment, signatures, name)
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(plan.started))
         numbers = [Text(str(counts[key]), "red" if key == "failed" and counts[key] else "") for key in counts]
-        table.add_row(name, started, *numbers, Text(short(plan.command, MOST_CHARACTERS)))
-    print_table(console, table)
+        commands.append(plan.command)
+        table.add_row(name, started, *numbers, *([] if is_narrow else [Text(short(plan.command, MOST_CHARACTERS))]))
+    print_table(console, table, below=commands if is_narrow else ())
     say("\nlifecycle resume sweep=<name> continues one, lifecycle sweep sweep=<name> shows its leader board")

@@ -18,7 +18,18 @@ MOST_ROWS = 30
 MOST_LINES = 300
 """Configurations of the parallel coordinates."""
 
-MOST_CHARACTERS = 36
+MOST_CHARACTERS = 64
+LETTER = 0.078
+"""Inches, about the width of a letter."""
+
+DULLEST, BRIGHTEST = 0.2, 0.85
+"""Part of the colour map that can be seen on a white and on a dark page."""
+
+THEME = {
+    **{"#ffffff": "var(--back)", "#000000": "var(--text)", "#e6e6e6": "var(--line)"},
+    **{GREY: "var(--muted)", COLOURS[0].lower(): "var(--c0)"},
+}
+"""The colours of the charts, and the variables of ``page.css`` that take their place, so that a page can be dark."""
 MOST_TICKS = 8
 
 
@@ -26,7 +37,8 @@ def means(board: Board) -> str:
     """Return a chart of the mean of each configuration with its interval and its runs, the best at the top."""
     metric = board.metric or ""
     shown = [entry for entry in board.entries if metric in entry.means][:MOST_ROWS]
-    with _svg(7.2, 0.9 + 0.34 * len(shown)) as (figure, out):
+    longest = max((len(label_of(entry)) for entry in shown), default=0)
+    with _svg(5.4 + LETTER * longest, 0.9 + 0.34 * len(shown)) as (figure, out):
         axes = figure.subplots()
         for at, entry in enumerate(shown):
             one, colour = entry.means[metric], COLOURS[0] if entry.is_ranked else GREY
@@ -36,7 +48,7 @@ def means(board: Board) -> str:
                 axes.plot([one.low, one.high], [at, at], color=colour, linewidth=1.6)
             axes.plot([one.mean], [at], "o", color=colour, markersize=6)
         axes.set_yticks(range(len(shown)), [label(label_of(entry), MOST_CHARACTERS) for entry in shown])
-        axes.invert_yaxis()
+        axes.set_ylim(len(shown) - 0.5, -0.5)  # the best at the top
         axes.set_xlabel(f"{metric}: mean, 95% interval, and each run (|)")
         axes.grid(visible=False, axis="y")
     return _plain(out.getvalue())
@@ -60,8 +72,9 @@ def parallel(board: Board) -> str | None:
         for at in reversed(range(len(shown))):  # the best on top
             place = (scores[at] - low) / ((high - low) or 1)
             quality = place if board.higher else 1 - place
+            shade = DULLEST + (BRIGHTEST - DULLEST) * quality
             line = [positions[at] for positions, _ in columns]
-            axes.plot(range(len(columns)), line, color=colormaps["viridis"](quality), alpha=0.85)
+            axes.plot(range(len(columns)), line, color=colormaps["viridis"](shade), alpha=0.85)
         for number, (_, ticks) in enumerate(columns):
             axes.axvline(number, color=GREY, linewidth=0.8)
             for position, text in ticks:
@@ -118,8 +131,11 @@ class _svg:  # noqa: N801 - a context manager that is used like a function
 
 
 def _plain(svg: bytes) -> str:
-    """Return the SVG element alone, to be put into a page."""
-    return re.sub(r"\A.*?(?=<svg)", "", svg.decode("utf-8"), flags=re.DOTALL)
+    """Return the SVG element alone, in the colours of the page that it is put into."""
+    text = re.sub(r"\A.*?(?=<svg)", "", svg.decode("utf-8"), flags=re.DOTALL)
+    for colour, variable in THEME.items():
+        text = text.replace(colour, variable)
+    return text
 
 
 def _n(value: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
@@ -50,15 +50,30 @@ class Shown:
     trace: str
 
 
-def draw(board: Board, pooled: Mapping[str, Mapping[str, float]]) -> str:
+@dataclass(frozen=True)
+class Drawn:
+    """What the page shows of runs and their predictions.
+
+    Attributes:
+        pooled: scores of out-of-fold predictions by configuration, see
+            :func:`lifecycle.sweeps.results.out_of_fold.pooled`.
+        curves: learning curves of the runs of the best configuration, as SVG elements.
+        pictures: pictures of its out-of-fold predictions by their names: pixels of their width, and an address.
+    """
+
+    pooled: Mapping[str, Mapping[str, float]]
+    curves: Sequence[str]
+    pictures: Mapping[str, tuple[int, str]]
+
+
+def draw(board: Board, drawn: Drawn) -> str:
     """Return the page.
 
     Args:
         board: with at least one finished run.
-        pooled: scores of out-of-fold predictions by configuration, see
-            :func:`lifecycle.sweeps.results.out_of_fold.pooled`.
+        drawn: what is shown of its runs.
     """
-    entries = board.entries[:MOST_ROWS]
+    pooled, entries = drawn.pooled, board.entries[:MOST_ROWS]
     columns = columns_of(board, entries, unlimited=True)
     rows = zip(*(cells for _, cells in columns), strict=True)
     has_front, best = any(entry.is_in_front for entry in board.entries), board.best
@@ -67,8 +82,6 @@ def draw(board: Board, pooled: Mapping[str, Mapping[str, float]]) -> str:
         for cells, entry in zip(rows, entries, strict=True)
     ]
     parallel = charts.parallel(board)
-    direction = "higher" if board.higher else "lower"
-    front = "the Pareto front first, then " if len(board.objectives) > 1 else ""
     names = list(dict.fromkeys(name for scores in pooled.values() for name in scores))
     return (
         _environment()
@@ -77,7 +90,10 @@ def draw(board: Board, pooled: Mapping[str, Mapping[str, float]]) -> str:
             title=f"Sweep {board.plan.name}",
             style=Markup((resources.files("lifecycle.comparison") / "page.css").read_text("utf-8")),  # noqa: S704 - ours
             counts=counts_of(board),
-            order=f"{front}ordered by the mean of {board.metric}, {direction} is better",
+            order=_order(board),
+            curves=list(map(Markup, drawn.curves)),  # as above
+            best="" if best is None or len(board.entries) == 1 else charts.label_of(best),
+            pictures=[(name.removesuffix(".png").replace("_", " "), *of) for name, of in drawn.pictures.items()],
             command=board.plan.command,
             notes=board.notes,
             verdict=verdict(board),
@@ -100,6 +116,14 @@ def draw(board: Board, pooled: Mapping[str, Mapping[str, float]]) -> str:
             failures_left_out=_left_out(len(board.failures), MOST_FAILURES, "failures", FAILURES),
         )
     )
+
+
+def _order(board: Board) -> str:
+    """Return by what the configurations are ordered; "" of one."""
+    if len(board.entries) == 1:
+        return ""
+    front = "the Pareto front first, then " if len(board.objectives) > 1 else ""
+    return f"{front}ordered by the mean of {board.metric}, {'higher' if board.higher else 'lower'} is better"
 
 
 def _left_out(count: int, most: int, what: str, file: str) -> str:
@@ -145,6 +169,8 @@ def reading(board: Board) -> str:
         if folds
         else "The interval is that of t over the runs"
     )
+    if len(board.entries) == 1:
+        return f"{interval}."
     return (
         f"{interval}; p is that of a paired test against the best on the same {'folds' if folds else 'seeds'}, "
         "corrected for the number of comparisons (Holm)."

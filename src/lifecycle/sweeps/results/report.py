@@ -12,12 +12,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lifecycle import layout
 from lifecycle.console.tables import GAP, blocks, print_table
 from lifecycle.console.titles import print_titled
 from lifecycle.plots.style import number, short
 from lifecycle.runtime.lines import WIDE, width_of
 from lifecycle.sweeps.results.board import Board
 from lifecycle.sweeps.results.entries import Entry
+from lifecycle.tracking import sweep_runs
 
 MOST_LINES = 20
 """Configurations that are printed; the page and the table of the summary have all."""
@@ -50,9 +52,22 @@ def print_board(board: Board, verbose: int, continues: bool = True) -> None:
     if verbose and continues and board.counts["left"]:
         print_titled(console, "Continue", board.plan.to_continue)
     if verbose:
+        _print_files(console, board)
         folder = board.plan.place
         is_usual = folder == Path.cwd() / "mlruns"
         print_titled(console, "Next", "lifecycle ui" + ("" if is_usual else f" tracking.dir={os.path.relpath(folder)}"))
+
+
+def _print_files(console: Console, board: Board) -> None:
+    """Print where the page of the sweep is, and what is next to it."""
+    plan = board.plan
+    folder = sweep_runs.summary_folder(plan.place, plan.tracking.experiment, plan.name)
+    if folder is None or not (folder / layout.SWEEP_PAGE).is_file():
+        return
+    others = sorted(file.name for file in folder.iterdir() if file.suffix in (".csv", ".png"))
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    print_titled(console, "Files", str(shown))
+    print_titled(console, "", ", ".join([layout.SWEEP_PAGE, *others]))
 
 
 def counts_of(board: Board) -> str:
@@ -135,8 +150,9 @@ def columns_of(board: Board, shown: list[Entry], unlimited: bool = False) -> lis
     if jobs > 1:
         columns.append(("sd", [_sd(entry, metric) for entry in shown]))
         columns.append(("95% interval", [_interval(entry, metric) for entry in shown]))
-        columns.append(("to the best", [_to_best(entry) for entry in shown]))
-        columns.append(("p", [_p(entry) for entry in shown]))
+        if len(board.entries) > 1:
+            columns.append(("to the best", [_to_best(entry) for entry in shown]))
+            columns.append(("p", [_p(entry) for entry in shown]))
     for name in board.metrics:
         if name != metric and (name in board.objectives or not name.startswith("kept_")):
             columns.append((name, [_mean(entry, name) for entry in shown]))

@@ -68,6 +68,7 @@ def estimates(rows: Sequence[Sequence[float]], overlap: float = 0.0) -> list[Est
     if count < 2:
         return [Estimate(float(mean), math.nan, math.nan, math.nan, count) for mean in means]
     sds = array.std(axis=1, ddof=1)
+    sds[sds <= ROUNDING * np.abs(array).max(axis=1)] = 0.0  # equal values, such as an accuracy of 0.9333 three times
     halves = _quantile(count) * sds * math.sqrt(1 / count + overlap)
     lists = (values.tolist() for values in (means, sds, means - halves, means + halves))
     return [Estimate(mean, sd, low, high, count) for mean, sd, low, high in zip(*lists, strict=True)]

@@ -13,21 +13,24 @@ import pandas as pd
 
 from lifecycle import layout
 from lifecycle.credentials import masked
+from lifecycle.runs.description import images, plain
 from lifecycle.runtime.lines import say
 from lifecycle.sweeps.plan import Plan
-from lifecycle.sweeps.results import out_of_fold, page
+from lifecycle.sweeps.results import out_of_fold, page, pictures
 from lifecycle.sweeps.results.board import Board, board_of
 from lifecycle.sweeps.results.entries import Entry
-from lifecycle.sweeps.results.page import BOARD, FAILURES, PREDICTIONS
+from lifecycle.sweeps.results.page import BOARD, FAILURES, PREDICTIONS, Drawn
+from lifecycle.sweeps.results.report import columns_of, counts_of
 from lifecycle.tracking import sweep_runs
 from lifecycle.tracking.found_run import Which
 from lifecycle.tracking.messages import CreateRun, ReopenRun
-from lifecycle.tracking.provenance import installed
+from lifecycle.tracking.provenance import installed, user
 from lifecycle.tracking.run import session
 from lifecycle.tracking.sweep_runs import SweepRun
 
 ROLE = "sweep"
-PAGE = "sweep.html"
+MOST_ROWS = 10
+"""Configurations in the description that MLflow shows."""
 
 
 def write(plan: Plan) -> None:
@@ -37,19 +40,19 @@ def write(plan: Plan) -> None:
         return
     _complete_best(board)
     cwd, tracking, name = str(Path.cwd()), plan.tracking.for_process(), f"sweep-{plan.name}"
-    note = {"mlflow.note.content": _note(board)}
+    note = {"mlflow.note.content": _note(board)}  # without pictures, should they fail
+    source = {**user(), "mlflow.source.name": "lifecycle", "mlflow.source.type": "LOCAL"}
     known = sweep_runs.summary_of(plan.place, plan.tracking.experiment, plan.name)
     opening = (
-        CreateRun(cwd, tracking, name, {layout.ROLE: ROLE, layout.SWEEP: plan.name, **note})
+        CreateRun(cwd, tracking, name, {layout.ROLE: ROLE, layout.SWEEP: plan.name, **source, **note})
         if known is None
         else ReopenRun(cwd, tracking, known)
     )
     with session(opening, name) as run:
         files = run.scratch / "summary"
         files.mkdir()
-        _write_files(board, files)
-        if known is not None:
-            run.tag(**note)
+        drawn = _write_files(board, files)
+        run.tag(**{"mlflow.note.content": f"{_note(board)}\n\n{images(drawn, run.id)}".rstrip()})
         run.log_folder(files)
 
 
@@ -93,11 +96,20 @@ def _reported(what: str) -> Iterator[None]:
 
 
 def _note(board: Board) -> str:
-    """Return the description that MLflow's UI shows of the summary."""
-    return f"{page.verdict(board) or 'Summary of a sweep.'}\n\n    {board.plan.command}\n\nOpen the artifact {PAGE}."
+    """Return the description that MLflow's UI shows of the summary, in Markdown."""
+    entries = [entry for entry in board.entries if entry.means][:MOST_ROWS]
+    columns = columns_of(board, entries)
+    heads = " | ".join(plain(head) for head, _ in columns)
+    rows = [" | ".join(map(plain, cells)) for cells in zip(*(cells for _, cells in columns), strict=True)]
+    table = "\n".join(f"| {line} |" for line in (heads, "|".join("---" for _ in columns), *rows))
+    about = f"{counts_of(board)}. {plain(page.verdict(board))}".strip()
+    more = f"\n\nand {len(board.entries) - len(entries)} more" if len(board.entries) > len(entries) else ""
+    command = " ".join(board.plan.command.split())  # indented, so that no character of it is Markdown
+    return f"{about}\n\n{table}{more}\n\n**Command**\n\n    {command}\n\nThe artifact {layout.SWEEP_PAGE} has charts."
 
 
-def _write_files(board: Board, folder: Path) -> None:
+def _write_files(board: Board, folder: Path) -> list[str]:
+    """Write the files of the summary, and return the names of the pictures."""
     # Runs of vectorised groups do not have it each.
     (folder / layout.REQUIREMENTS).write_text(installed(), encoding="utf-8")
     table(board).to_csv(folder / BOARD, index=False)
@@ -108,24 +120,39 @@ def _write_files(board: Board, folder: Path) -> None:
             for failure in board.failures
         ]
         pd.DataFrame(rows).to_csv(folder / FAILURES, index=False)
-    pooled: dict[str, dict[str, float]] = {}
+    drawn, shown = Drawn({}, [], {}), pictures.shown_of(board)
     # A file of a run that cannot be read must not cost the rest of the summary.
     with _reported(f"{PREDICTIONS} was not written"):
-        pooled = _write_predictions(board, folder / PREDICTIONS)
-    with _reported(f"{PAGE} was not written"):
-        (folder / PAGE).write_text(page.draw(board, pooled), encoding="utf-8")
+        parts = _predictions(board)
+        drawn = replace(drawn, pooled=out_of_fold.pooled(parts))
+        _write_predictions(parts, folder / PREDICTIONS)
+        own = next((found for entry, found in parts if entry is shown and out_of_fold.is_complete(entry)), None)
+        if own is not None and shown is not None:
+            names = pictures.draw_out_of_fold(board, shown, own, folder)
+            drawn = replace(drawn, pictures={name: pictures.as_data(folder / name) for name in names})
+    if shown is not None:
+        with _reported("the learning curves of the sweep were not drawn"):
+            drawn = replace(drawn, curves=pictures.curves_of(shown))
+    with _reported(f"{layout.SWEEP_PAGE} was not written"):
+        (folder / layout.SWEEP_PAGE).write_text(page.draw(board, drawn), encoding="utf-8")
+    return list(drawn.pictures)
 
 
-def _write_predictions(board: Board, file: Path) -> dict[str, dict[str, float]]:
-    """Write the out-of-fold predictions, if there are folds; return their scores by configuration."""
-    parts = [(entry, found) for entry in board.entries if (found := out_of_fold.predictions_of(entry)) is not None]
-    pooled = out_of_fold.pooled(parts)
+def _predictions(board: Board) -> list[tuple[Entry, pd.DataFrame]]:
+    """Return the out-of-fold predictions of each configuration that has some."""
+    return [(entry, found) for entry in board.entries if (found := out_of_fold.predictions_of(entry)) is not None]
+
+
+def _write_predictions(parts: list[tuple[Entry, pd.DataFrame]], file: Path) -> None:
+    """Write the out-of-fold predictions, if there are folds, with the settings of their configuration."""
+    whole = []
     for entry, found in parts:
+        named = found.copy(deep=False)
         for at, (key, value) in enumerate(entry.settings.items()):
-            found.insert(at, key, value)
-    if parts:
-        pd.concat([found for _, found in parts], ignore_index=True).to_csv(file, index=False)
-    return pooled
+            named.insert(at, key, value)
+        whole.append(named)
+    if whole:
+        pd.concat(whole, ignore_index=True).to_csv(file, index=False)
 
 
 def table(board: Board) -> pd.DataFrame:
