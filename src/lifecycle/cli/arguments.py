@@ -49,6 +49,7 @@ def read_known(
     """
     config, others = OmegaConf.structured(cls if defaults is None else defaults), []
     names = _names(cls)
+    texts = _texts(cls)
     for argument in arguments:
         key, equals, value = argument.partition("=")
         if not equals or not key:
@@ -58,8 +59,11 @@ def read_known(
         if key.split(".")[0].lstrip("+~") not in names:
             others.append(argument)
             continue
+        found = _value(key, value)
+        if isinstance(found, list) and key in texts:  # such as by=[a,b], which is by=a,b
+            found = ",".join(map(str, found))
         try:
-            OmegaConf.update(config, key, _value(key, value))
+            OmegaConf.update(config, key, found)
         except OmegaConfBaseException as error:
             raise explain(error, arguments) from error
     return _instance(config, names, arguments), others
@@ -110,6 +114,11 @@ def _value(key: str, typed: str) -> Any:
 
 def _names(cls: Any) -> list[str]:
     return [field.name for field in dataclasses.fields(cls)]
+
+
+def _texts(cls: Any) -> list[str]:
+    """Return the names of options whose value is a text, which may be several with commas."""
+    return [field.name for field in dataclasses.fields(cls) if str(field.type).partition(" ")[0] == "str"]
 
 
 def read_changes(arguments: list[str], cls: type[RunOptions], subcommand: str) -> tuple[RunOptions, list[str]]:

@@ -10,7 +10,7 @@ from lifecycle.cli import subcommands
 from lifecycle.cli.exit_codes import report
 from lifecycle.cli.hydra_app import compose_and_run
 from lifecycle.cli.subcommands import SUBCOMMANDS
-from lifecycle.config import expressions
+from lifecycle.config import expressions, other_names
 from lifecycle.credentials import hiding
 from lifecycle.errors import Interrupted, RequestError, Text, did_you_mean
 from lifecycle.runtime.endings import leave
@@ -99,4 +99,6 @@ def _suggestion(word: str) -> str:
         for name in names
         if name == word
     ]
-    return f"Did you mean {pairs[0]}?" if pairs else did_you_mean(word, SUBCOMMANDS)
+    if pairs:
+        return f"Did you mean {pairs[0]}?"
+    return other_names.subcommand(word) or did_you_mean(word, SUBCOMMANDS)
