@@ -59,9 +59,7 @@ def read_known(
         if key.split(".")[0].lstrip("+~") not in names:
             others.append(argument)
             continue
-        found = _value(key, value)
-        if isinstance(found, list) and key in texts:  # such as by=[a,b], which is by=a,b
-            found = ",".join(map(str, found))
+        found = _unlisted(value) if key in texts else _value(key, value)
         try:
             OmegaConf.update(config, key, found)
         except OmegaConfBaseException as error:
@@ -114,6 +112,13 @@ def _value(key: str, typed: str) -> Any:
 
 def _names(cls: Any) -> list[str]:
     return [field.name for field in dataclasses.fields(cls)]
+
+
+def _unlisted(typed: str) -> str | None:
+    """Return the value of a text; ``[a,b]`` is ``a,b``. Not as YAML, which would read the id 0123 as a number."""
+    if typed.startswith("[") and typed.endswith("]"):
+        return ",".join(part.strip() for part in typed[1:-1].split(","))
+    return None if typed == "null" else typed
 
 
 def _texts(cls: Any) -> list[str]:
