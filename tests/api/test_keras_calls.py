@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 
 import lifecycle
 from lifecycle.api import hints
 from lifecycle.api.model import Model
-from lifecycle.errors import RequestError
+from lifecycle.errors import RequestError, SavedModelError
 
 X = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
 Y = np.where(X[:, 0] > 0, "yes", "no")
@@ -96,6 +97,20 @@ def test_weights_are_read_set_saved_and_loaded(tmp_path: Path, fitted: Model) ->
     third.load_weights(fitted.save(tmp_path / "saved") / "weights.safetensors")
     for one, wanted in zip(third.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(one, wanted)
+
+
+def test_the_weights_of_a_checkpoint_are_loaded(tmp_path: Path) -> None:
+    model = Model("mlp", hidden=[4])
+    best = ModelCheckpoint(tmp_path, monitor="train_loss", filename="best")
+    model.fit(X, Y, epochs=3, verbose=0, callbacks=[best])
+    other = Model("mlp", hidden=[4]).build(X, Y, seed=9)
+    other.load_weights(tmp_path / "best.ckpt")
+    for one, wanted in zip(other.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, wanted)
+    with pytest.raises(SavedModelError, match=r"gone.ckpt or its gone.ckpt.sha256 is missing"):
+        other.load_weights(tmp_path / "gone.ckpt")
+    with pytest.raises(RequestError, match="^the weights are of another network: 0.weight has"):
+        Model("mlp", hidden=[5]).build(X, Y).load_weights(tmp_path / "best.ckpt")
 
 
 def test_a_fit_begins_with_the_weights_that_were_set() -> None:
